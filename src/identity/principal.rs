@@ -1,0 +1,87 @@
+//! The principal: who a request speaks for, whatever kind of credential said so.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::team::{Limits, ModelRules, TeamId, UserId};
+
+/// The public part of a gateway key: 12 letters and digits, safe to log, to show and to label.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(Arc<str>);
+
+impl KeyId {
+    /// How long an id is, in bytes.
+    pub const BYTES: usize = 12;
+
+    /// Reads an id; `None` when it is not 12 letters and digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let well_formed = text.len() == Self::BYTES && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        well_formed.then(|| Self(text.into()))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {}", self.0)
+    }
+}
+
+/// Which credential was shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A gateway key, by its public id.
+    Key(KeyId),
+    /// A token of this issuer.
+    Token {
+        /// The issuer's URL.
+        issuer: Arc<str>,
+    },
+}
+
+impl Credential {
+    /// The kind, as the metrics and `/gateway/v1/me` name it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "key",
+            Self::Token { .. } => "jwt",
+        }
+    }
+
+    /// What the ledger's rows and the access log say of it; never a secret.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Key(id) => id.as_str(),
+            Self::Token { issuer } => issuer,
+        }
+    }
+}
+
+/// Who calls: a team, a user of it, and the credential that proved it.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The team that pays.
+    pub team: TeamId,
+    /// The user within the team.
+    pub user: UserId,
+    /// What was shown.
+    pub credential: Credential,
+    /// Gateway keys only: models the key is narrowed to.
+    pub key_models: Option<Arc<ModelRules>>,
+    /// Gateway keys only: limits of the key itself.
+    pub key_limits: Option<Arc<Limits>>,
+}

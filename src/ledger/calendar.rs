@@ -1,0 +1,95 @@
+//! Calendar windows: the day and the month that a moment falls into, in a team's own zone.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+/// One window: its name and the stretch of time it covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The civil date or month, `2026-11-22` or `2026-11`: a changed time zone keeps counting in the same window.
+    pub name: String,
+    /// The first moment in it.
+    pub start: Timestamp,
+    /// The first moment after it.
+    pub end: Timestamp,
+}
+
+impl Window {
+    /// Whether a moment falls into it.
+    #[must_use]
+    pub fn contains(&self, moment: Timestamp) -> bool {
+        self.start <= moment && moment < self.end
+    }
+}
+
+/// The day and the month around one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calendar {
+    /// The day: 23, 24 or 25 hours long where clocks change.
+    pub day: Window,
+    /// The month, 28 to 31 days.
+    pub month: Window,
+}
+
+impl Calendar {
+    /// The windows around a moment. A day that begins in a gap of the clock begins at the first moment after the gap.
+    #[must_use]
+    pub fn around(moment: Timestamp, zone: &TimeZone) -> Self {
+        let date = moment.to_zoned(zone.clone()).date();
+        let first = date.first_of_month();
+        Self {
+            day: window(date.to_string(), date, date.saturating_add(1.day()), zone),
+            month: window(first.strftime("%Y-%m").to_string(), first, first.saturating_add(1.month()), zone),
+        }
+    }
+
+    /// Whether both windows contain a moment.
+    #[must_use]
+    pub fn contains(&self, moment: Timestamp) -> bool {
+        self.day.contains(moment) && self.month.contains(moment)
+    }
+}
+
+fn window(name: String, first: Date, next: Date, zone: &TimeZone) -> Window {
+    let start_of = |date: Date| date.to_zoned(zone.clone()).map_or(Timestamp::MAX, |zoned| zoned.timestamp());
+    Window { name, start: start_of(first), end: start_of(next) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn around(moment: &str, zone: &str) -> Calendar {
+        Calendar::around(moment.parse().expect(moment), &TimeZone::get(zone).expect(zone))
+    }
+
+    #[test]
+    fn a_day_has_23_or_25_hours_where_clocks_change() {
+        let hours = |calendar: Calendar| calendar.day.start.duration_until(calendar.day.end).as_hours();
+        assert_eq!(hours(around("2026-03-29T10:00:00Z", "Europe/Berlin")), 23);
+        assert_eq!(hours(around("2026-10-25T10:00:00Z", "Europe/Berlin")), 25);
+        assert_eq!(hours(around("2026-11-22T10:00:00Z", "Europe/Berlin")), 24);
+    }
+
+    #[test]
+    fn a_month_ends_where_the_next_begins() {
+        let february = around("2028-02-29T23:59:59.999999Z", "UTC").month;
+        assert_eq!(february.name, "2028-02");
+        assert_eq!(february.end, around("2028-03-01T00:00:00Z", "UTC").month.start);
+        assert_eq!(february.start.duration_until(february.end).as_hours(), 29 * 24);
+    }
+
+    #[test]
+    fn the_day_is_the_team_s_own() {
+        assert_eq!(around("2026-11-22T23:30:00Z", "Europe/Berlin").day.name, "2026-11-23");
+        assert_eq!(around("2026-11-22T23:30:00Z", "America/New_York").day.name, "2026-11-22");
+    }
+
+    #[test]
+    fn the_last_moment_of_a_window_is_in_it_and_the_next_is_not() {
+        let day = around("2026-11-22T12:00:00Z", "UTC").day;
+        assert!(day.contains("2026-11-22T23:59:59.999999Z".parse().expect("a time")));
+        assert!(!day.contains("2026-11-23T00:00:00Z".parse().expect("a time")));
+    }
+}

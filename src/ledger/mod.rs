@@ -1,0 +1,240 @@
+//! The ledger: what may be spent and what was spent. One trait, two stores, one conformance suite.
+//!
+//! An [`Admission`] asks to spend; the store answers with a [`Verdict`] after one atomic step over every limit of every
+//! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
+//! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
+//!
+//! Reading order: this vocabulary, [`calendar`], [`row`], [`reservation`], then a store: [`embedded`] or [`redis`].
+
+pub mod calendar;
+pub mod reservation;
+pub mod row;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+pub use reservation::{Reservation, ReservationId};
+pub use row::{Asked, Came, Outcome, Row};
+
+use crate::credits::Credits;
+use crate::identity::KeyId;
+use crate::team::{LimitKind, Limits, TeamId, UserId};
+
+/// At whose level a limit holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The whole team.
+    Team,
+    /// One user of the team.
+    User(UserId),
+    /// One gateway key of the team.
+    Key(KeyId),
+}
+
+impl Scope {
+    /// The level's name: the first half of a limit's label, as in `team:credits_per_month`.
+    #[must_use]
+    pub const fn level(&self) -> &'static str {
+        match self {
+            Self::Team => "team",
+            Self::User(_) => "user",
+            Self::Key(_) => "key",
+        }
+    }
+}
+
+/// One level's limits. The level's windows are counted even when it has no limits, so that a limit set later knows
+/// what was used before (promise 6).
+#[derive(Clone, Debug)]
+pub struct Level {
+    /// Whose.
+    pub scope: Scope,
+    /// Its limits.
+    pub limits: Arc<Limits>,
+}
+
+/// How far a reserved call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing was sent to the upstream: left behind, it is released.
+    Waiting,
+    /// The upstream may have seen it: left behind, it is settled as unknown.
+    Dispatched,
+}
+
+/// A request to spend.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// Names the reservation; every later word about it carries the same id. Admitting one id twice admits once.
+    pub id: ReservationId,
+    /// The team that pays.
+    pub team: TeamId,
+    /// Every level whose limits hold: the team, the user, the gateway key if one was used.
+    pub levels: Vec<Level>,
+    /// Where the team's days and months begin.
+    pub time_zone: TimeZone,
+    /// The highest price the call can have.
+    pub price: Credits,
+    /// Whether the call must wait before it is sent.
+    pub phase: Phase,
+    /// What the row will say of the call.
+    pub asked: Asked,
+}
+
+/// The ledger's answer to an admission.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Reserved in every window of every level.
+    Admitted {
+        /// Every limit after the reservation, level by level in the order asked, each level in the order of its limits.
+        standings: Vec<Standing>,
+        /// The store's time.
+        at: Timestamp,
+    },
+    /// Nothing was reserved or counted anywhere.
+    Refused {
+        /// Every limit as it stands, as above.
+        standings: Vec<Standing>,
+        /// Which of them refused: of several, the one that would make the caller wait longest.
+        binding: usize,
+        /// When the call could pass at the earliest; `None` when no time will help (a prepaid or zero budget).
+        retry_at: Option<Timestamp>,
+        /// The store's time.
+        at: Timestamp,
+    },
+}
+
+/// How one limit stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose limit.
+    pub scope: Scope,
+    /// Which limit.
+    pub kind: LimitKind,
+    /// How much it allows (a bucket: its burst), in its unit.
+    pub max: u64,
+    /// Spent for good, in its unit. A bucket: tokens taken and not yet back, rounded up.
+    pub used: u64,
+    /// Held by open reservations. Slots: the calls in flight (`used` is 0).
+    pub reserved: u64,
+    /// When the window ends, or the bucket is full again; `None` for prepaid credits and slots.
+    pub reset_at: Option<Timestamp>,
+    /// A shadow limit that this call would have passed: to be counted, not refused.
+    pub shadow_refused: bool,
+}
+
+impl Standing {
+    /// What may still be taken.
+    #[must_use]
+    pub const fn remaining(&self) -> u64 {
+        self.max.saturating_sub(self.used).saturating_sub(self.reserved)
+    }
+}
+
+/// The end of a reservation.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// Which reservation.
+    pub id: ReservationId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it cost; the store charges at most what was reserved, and nothing when released.
+    pub charged: Credits,
+    /// What came back, for the row.
+    pub came: Came,
+}
+
+/// What a settlement did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It ended the reservation, charging this.
+    Now(Credits),
+    /// The reservation had been ended before, or never was: nothing changed.
+    Before,
+}
+
+/// What a sweep ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Waiting reservations released.
+    pub released: u64,
+    /// Dispatched reservations settled as unknown.
+    pub unknown: u64,
+}
+
+/// How a team stands, read without changing anything.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// Every limit asked about, as in [`Verdict`].
+    pub standings: Vec<Standing>,
+    /// Open reservations of the team.
+    pub open: u64,
+    /// The store's time.
+    pub at: Timestamp,
+}
+
+/// Which windows of which levels to read.
+#[derive(Clone, Debug)]
+pub struct Inquiry {
+    /// The team.
+    pub team: TeamId,
+    /// The levels.
+    pub levels: Vec<Level>,
+    /// Where the team's days and months begin.
+    pub time_zone: TimeZone,
+}
+
+/// The store did not do as asked. What it was asked may have happened all the same.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Outage {
+    /// No answer within the deadline.
+    #[error("the ledger did not answer in time")]
+    TimedOut,
+    /// No connection, or it broke.
+    #[error("the ledger cannot be reached: {0}")]
+    Unreachable(String),
+    /// It answered, but not with what was asked for (out of memory, read-only, wrong type).
+    #[error("the ledger refused: {0}")]
+    Refused(String),
+}
+
+/// What a reservation that nobody settled in time is charged, once it was dispatched (`pricing.on_unknown`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// What was reserved.
+    Charge,
+    /// Nothing.
+    Release,
+}
+
+/// A store of reservations, windows and rows. All times are the store's own.
+///
+/// Every call is safe to repeat with the same id: an answer that was lost never counts twice.
+pub trait Ledger: Send + Sync + 'static {
+    /// Checks every limit of every level and, if all allow it, reserves in all of them: one atomic step.
+    fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>>;
+
+    /// Marks a waiting reservation as dispatched, before its first byte is sent. `false`: it no longer exists, do not send.
+    fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
+
+    /// Ends a reservation and writes its row, in the windows that admitted it: one atomic step.
+    fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>>;
+
+    /// Puts off the deadline of reservations whose calls are still running.
+    fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>>;
+
+    /// Ends the team's reservations whose deadline has passed; a bounded number at a time.
+    fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>>;
+
+    /// Reads how a team stands.
+    fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>>;
+
+    /// The team's rows, newest first.
+    fn rows<'a>(&'a self, team: &'a TeamId, limit: usize) -> BoxFuture<'a, Result<Vec<Row>, Outage>>;
+
+    /// Whether the store answers at all.
+    fn probe(&self) -> BoxFuture<'_, Result<(), Outage>>;
+}

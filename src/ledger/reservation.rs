@@ -1,0 +1,134 @@
+//! A reservation: money that one running call holds. It is settled, or it hands itself over; it is never just lost.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::Phase;
+use crate::credits::Credits;
+use crate::team::TeamId;
+
+/// Names a reservation and the row it becomes. Made by the gateway, never by a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReservationId(Uuid);
+
+impl ReservationId {
+    /// A new id; ids made later sort later.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for ReservationId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for ReservationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+impl FromStr for ReservationId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+impl Serialize for ReservationId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReservationId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A reservation that was dropped before it was settled: the call panicked, or its task was ended.
+#[derive(Debug)]
+pub struct Orphan {
+    /// Whose.
+    pub team: TeamId,
+    /// Which.
+    pub id: ReservationId,
+    /// What it reserved.
+    pub price: Credits,
+    /// Whether the upstream may have seen it.
+    pub phase: Phase,
+}
+
+/// Money held for one call. Not `Clone`: there is one holder, who settles it.
+#[derive(Debug)]
+pub struct Reservation {
+    id: ReservationId,
+    team: TeamId,
+    price: Credits,
+    phase: Phase,
+    orphans: Option<mpsc::Sender<Orphan>>,
+}
+
+impl Reservation {
+    /// What an admission reserved. Dropped unsettled, it goes to `orphans`; when that channel is full or gone, the sweep
+    /// ends it after its deadline.
+    #[must_use]
+    pub fn new(id: ReservationId, team: TeamId, price: Credits, phase: Phase, orphans: mpsc::Sender<Orphan>) -> Self {
+        Self { id, team, price, phase, orphans: Some(orphans) }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> ReservationId {
+        self.id
+    }
+
+    /// The team that pays.
+    #[must_use]
+    pub const fn team(&self) -> &TeamId {
+        &self.team
+    }
+
+    /// The most it can cost.
+    #[must_use]
+    pub const fn price(&self) -> Credits {
+        self.price
+    }
+
+    /// Whether the upstream may have seen the call.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Notes that the first byte is about to be sent (the store was told before).
+    pub fn dispatched(&mut self) {
+        self.phase = Phase::Dispatched;
+    }
+
+    /// Notes that the store has settled it, or that a settlement is on its way in the bounded queue.
+    pub fn settled(mut self) {
+        self.orphans = None;
+    }
+}
+
+impl Drop for Reservation {
+    /// Does no I/O: hands the reservation to the task that settles what was left behind.
+    fn drop(&mut self) {
+        if let Some(orphans) = self.orphans.take() {
+            let orphan = Orphan { team: self.team.clone(), id: self.id, price: self.price, phase: self.phase };
+            // A full channel is no loss: the reservation's deadline passes and the sweep ends it.
+            let _ = orphans.try_send(orphan);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! One row per paid call: what was asked, what came back, what it cost, and in which windows.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::reservation::ReservationId;
+use crate::credits::Credits;
+
+/// How a call ended, for the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was answered, and charged by what came back.
+    Charged,
+    /// It was never sent, or the upstream refused it: nothing is counted in any window.
+    Released,
+    /// It was sent and nobody knows what became of it: charged by `pricing.on_unknown`.
+    Unknown,
+}
+
+impl Outcome {
+    /// The name in rows and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Charged => "charged",
+            Self::Released => "released",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is known of a call when it is admitted. Kept with the reservation, so that a sweep by another replica can write the row.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The request's id, as the caller sees it.
+    pub request_id: String,
+    /// The user.
+    pub user: String,
+    /// The credential's public id.
+    pub credential: String,
+    /// The gateway key's id, when one was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The model.
+    pub model: String,
+    /// Images asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub images: u64,
+    /// Seconds of video asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub seconds: u64,
+    /// The version of the price table that priced it.
+    #[serde(default)]
+    pub price_version: String,
+}
+
+/// What is known of a call when it has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Came {
+    /// The status the caller was given.
+    #[serde(default)]
+    pub status: u16,
+    /// The refusal's code, when it ended in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Images that came back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub images: u64,
+    /// Milliseconds of video that came back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub video_ms: u64,
+    /// Milliseconds spent waiting for the shared account.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub queue_ms: u64,
+    /// Milliseconds the upstream took.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub upstream_ms: u64,
+}
+
+// serde hands the field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A settled call. The sum of a window's rows is what the window counts as spent (promise 3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The reservation it settles.
+    pub id: ReservationId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was reserved.
+    pub reserved: Credits,
+    /// What was charged.
+    pub charged: Credits,
+    /// The day, in the team's zone, whose window admitted it: `2026-11-22`.
+    pub day: String,
+    /// The month whose window admitted it: `2026-11`.
+    pub month: String,
+    /// When it was admitted.
+    pub admitted_at: Timestamp,
+    /// When it was settled.
+    pub settled_at: Timestamp,
+    /// What was asked.
+    pub asked: Asked,
+    /// What came back; empty when a sweep settled it.
+    pub came: Came,
+}

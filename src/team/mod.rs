@@ -1,0 +1,122 @@
+//! What a team is: its name, the models it may use, its limits, its share of the shared account, its state.
+
+pub mod limit;
+pub mod model;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
+
+pub use limit::{Limit, LimitKind, Limits};
+pub use model::{ModelId, ModelRules};
+
+use crate::pricing::PriceTable;
+
+/// A team's name, as in the configuration: 1 to 64 of `[A-Za-z0-9._-]`, beginning with a letter or digit.
+///
+/// The alphabet is narrow on purpose: the name is a hash tag in the ledger's keys and a metric label.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TeamId(Arc<str>);
+
+impl TeamId {
+    /// Reads a name; `None` when it is not of the form above.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let all_known = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        (starts_well && all_known && text.len() <= 64).then(|| Self(text.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TeamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TeamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "team {}", self.0)
+    }
+}
+
+impl Serialize for TeamId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Who within a team: the user claim of a token, the user a gateway key names, or `key:<id>` for a key that names none.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// The longest user name that is accepted, in bytes.
+    pub const BYTES_MAX: usize = 256;
+
+    /// Reads a user name: 1 to 256 bytes, no control characters.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && text.len() <= Self::BYTES_MAX;
+        (fits && !text.chars().any(char::is_control)).then(|| Self(text.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user {}", self.0)
+    }
+}
+
+/// Whether a team may call at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It may.
+    Active,
+    /// An operator has taken its access away: 403 `team_suspended`.
+    Suspended,
+}
+
+/// A team as one configuration describes it. A reload makes new ones; a request keeps the one it started with.
+#[derive(Debug)]
+pub struct Team {
+    /// Its name.
+    pub id: TeamId,
+    /// Whether it may call.
+    pub state: State,
+    /// Users of the team who may not call.
+    pub suspended_users: HashSet<UserId>,
+    /// The models it may use.
+    pub models: ModelRules,
+    /// What the whole team may spend.
+    pub limits: Arc<Limits>,
+    /// What each of its users may spend.
+    pub user_limits: Arc<Limits>,
+    /// Its share of the shared account when that is scarce.
+    pub weight: u32,
+    /// Where its days and months begin.
+    pub time_zone: TimeZone,
+    /// The prices this configuration charges.
+    pub prices: Arc<PriceTable>,
+}
