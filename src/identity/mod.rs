@@ -1,5 +1,7 @@
 //! Who is calling: a credential goes in, a principal comes out.
 
+pub mod authenticated;
 pub mod principal;
 
+pub use authenticated::Authenticated;
 pub use principal::{Credential, KeyId, Principal};

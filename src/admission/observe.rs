@@ -1,0 +1,33 @@
+//! What admission tells whoever watches it.
+
+use crate::credits::Credits;
+use crate::ledger::{Outcome, Standing};
+use crate::pricing::Delivered;
+use crate::team::TeamId;
+
+/// How a settlement went, as the metrics name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Result {
+    /// It ended the reservation with this outcome.
+    Ended(Outcome),
+    /// The reservation had been ended before.
+    Repeated,
+}
+
+/// Watches money move. Called on the hot path: implementations neither block nor allocate much.
+pub trait Observer: Send + Sync + 'static {
+    /// A call of this team was settled: what it was charged and what it delivered.
+    fn settled(&self, team: &TeamId, model_label: &str, result: Result, charged: Credits, delivered: Delivered);
+
+    /// The team's own limits, as the ledger has just told them.
+    fn standings(&self, team: &TeamId, standings: &[Standing]);
+
+    /// A shadow limit would have refused this call.
+    fn shadow_refused(&self, team: &TeamId, standing: &Standing);
+
+    /// How many reservations this replica holds open for the team.
+    fn reservations_open(&self, team: &TeamId, open: u64);
+
+    /// A sweep ended reservations that were left behind.
+    fn swept(&self, team: &TeamId, ended: u64);
+}

@@ -1,0 +1,104 @@
+//! Words of HTTP that every room speaks: the answer, its body, the header names that are ours.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderName, Response};
+use http_body::{Body, Frame, SizeHint};
+
+use std::convert::Infallible;
+
+/// An answer of the gateway, whole in memory: what came from the upstream was read, checked and settled before.
+pub type Answer = Response<AnswerBody>;
+
+/// The body of an answer, and whatever must last until it is written.
+#[derive(Debug, Default)]
+pub struct AnswerBody {
+    data: Bytes,
+    sent: bool,
+    held: Option<Held>,
+}
+
+/// A share of the bounded memory for buffered bodies, given back when the body has been written or dropped.
+#[derive(Debug)]
+pub struct Held {
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Held {
+    /// Holds a share until dropped.
+    #[must_use]
+    pub const fn new(permit: tokio::sync::OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit }
+    }
+}
+
+impl AnswerBody {
+    /// A body of these bytes.
+    #[must_use]
+    pub fn new(data: impl Into<Bytes>) -> Self {
+        Self { data: data.into(), sent: false, held: None }
+    }
+
+    /// The same body, holding its share of the bounded memory until it is written.
+    #[must_use]
+    pub fn holding(mut self, held: Option<Held>) -> Self {
+        self.held = held;
+        self
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.data
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.sent || self.data.is_empty() {
+            return Poll::Ready(None);
+        }
+        self.sent = true;
+        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.sent || self.data.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.len() as u64)
+    }
+}
+
+/// `X-Request-Id`.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `X-API-Key`.
+pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// `X-Error-Source`.
+pub const X_ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
+/// `X-RateLimit-Limit`.
+pub const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+/// `X-RateLimit-Remaining`.
+pub const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+/// `X-RateLimit-Reset`.
+pub const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// `RateLimit` of draft-ietf-httpapi-ratelimit-headers.
+pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers.
+pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// `X-Credits-Cost`.
+pub const X_CREDITS_COST: HeaderName = HeaderName::from_static("x-credits-cost");
+/// `X-Credits-Remaining`.
+pub const X_CREDITS_REMAINING: HeaderName = HeaderName::from_static("x-credits-remaining");
+/// `Server-Timing`.
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// `traceparent` (W3C Trace Context).
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -1,0 +1,182 @@
+//! What a body asks for: the members that decide the price, read from the JSON without building a tree.
+
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::pricing::Price;
+
+/// How much a call asks for, within what the model makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Images.
+    pub images: u64,
+    /// Seconds of video.
+    pub seconds: u64,
+}
+
+/// Why a body cannot be priced: every problem, in words for the caller.
+pub type Wrong = Vec<String>;
+
+/// Reads what a body asks for at this price.
+///
+/// # Errors
+/// The body is not one JSON object, names a deciding member twice (the upstream might read the other one), or gives it a
+/// value of the wrong type or out of range.
+pub fn order(body: &[u8], price: &Price) -> Result<Order, Wrong> {
+    let deciding = Deciding::read(body)?;
+    let mut problems = Vec::new();
+    let mut note = |read: Result<u64, String>| {
+        read.unwrap_or_else(|problem| {
+            problems.push(problem);
+            0
+        })
+    };
+    let images = if price.counts_images() { note(images(&deciding, price)) } else { 0 };
+    let seconds = if price.counts_seconds() { note(seconds(&deciding, price)) } else { 0 };
+    if problems.is_empty() { Ok(Order { images, seconds }) } else { Err(problems) }
+}
+
+fn images(deciding: &Deciding<'_>, price: &Price) -> Result<u64, String> {
+    let Some(raw) = deciding.num_images else { return Ok(price.images_default) };
+    match raw.get().parse::<u64>() {
+        Ok(count) if (1..=price.images_max).contains(&count) => Ok(count),
+        _ => Err(format!("num_images must be a whole number from 1 to {}", price.images_max)),
+    }
+}
+
+/// The published API writes the length as a string (`"5"`); a plain number means the same.
+fn seconds(deciding: &Deciding<'_>, price: &Price) -> Result<u64, String> {
+    let Some(raw) = deciding.duration else { return Ok(price.durations.first().copied().unwrap_or_default()) };
+    let digits = raw.get().trim_matches('"');
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    match digits.parse::<u64>() {
+        Ok(length) if plain && price.durations.contains(&length) => Ok(length),
+        _ => {
+            let lengths: Vec<String> = price.durations.iter().map(|length| format!("\"{length}\"")).collect();
+            Err(format!("duration must be one of {}", lengths.join(", ")))
+        }
+    }
+}
+
+#[derive(Default)]
+struct Deciding<'a> {
+    num_images: Option<&'a RawValue>,
+    duration: Option<&'a RawValue>,
+}
+
+impl<'a> Deciding<'a> {
+    fn read(body: &'a [u8]) -> Result<Self, Wrong> {
+        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        let read = deserializer.deserialize_map(Members).and_then(|members| deserializer.end().map(|()| members));
+        read.map_err(|error| {
+            let problem = if error.is_data() { error.to_string() } else { "the body is not valid JSON".to_owned() };
+            vec![strip_position(&problem)]
+        })
+    }
+}
+
+/// serde_json ends its sentences with a position, which means little in a body that a program wrote.
+fn strip_position(problem: &str) -> String {
+    problem.split(" at line ").next().unwrap_or(problem).to_owned()
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Deciding<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Deciding<'de>, A::Error> {
+        let mut deciding = Deciding::default();
+        while let Some(name) = members.next_key::<Name>()? {
+            let slot = match name {
+                Name::NumImages => &mut deciding.num_images,
+                Name::Duration => &mut deciding.duration,
+                Name::Other => {
+                    members.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if slot.replace(members.next_value()?).is_some() {
+                let twice = if matches!(name, Name::Duration) { "duration" } else { "num_images" };
+                return Err(serde::de::Error::custom(format!("{twice} is given twice")));
+            }
+        }
+        Ok(deciding)
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier)]
+enum Name {
+    #[serde(rename = "num_images")]
+    NumImages,
+    #[serde(rename = "duration")]
+    Duration,
+    #[serde(other)]
+    Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credits::Credits;
+
+    fn per_image() -> Price {
+        Price { per_image: Credits::from_micros(25_000), ..Price::free() }
+    }
+
+    fn per_second() -> Price {
+        Price { per_second: Credits::from_micros(280_000), ..Price::free() }
+    }
+
+    #[test]
+    fn a_body_that_names_no_number_asks_for_one_image() {
+        assert_eq!(order(br#"{"prompt":"x"}"#, &per_image()), Ok(Order { images: 1, seconds: 0 }));
+        assert_eq!(order(br#"{"num_images":4}"#, &per_image()), Ok(Order { images: 4, seconds: 0 }));
+    }
+
+    #[test]
+    fn a_length_is_a_string_or_a_number_of_the_lengths_that_exist() {
+        assert_eq!(order(br#"{"duration":"10"}"#, &per_second()), Ok(Order { images: 0, seconds: 10 }));
+        assert_eq!(order(br#"{"duration":5}"#, &per_second()), Ok(Order { images: 0, seconds: 5 }));
+        for bad in ["\"7\"", "7", "-5", "5.0", "null", "[5]", "\"\"", "true", "\" 5\"", "\"+5\""] {
+            let body = format!("{{\"duration\":{bad}}}");
+            assert_eq!(
+                order(body.as_bytes(), &per_second()),
+                Err(vec!["duration must be one of \"5\", \"10\"".to_owned()]),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_of_images_that_is_not_one_to_four_is_refused() {
+        for bad in
+            ["0", "5", "\"4\"", "1e9", "-1", "null", "1.0", "1.5", "[]", "{}", "true", "+1", "18446744073709551616"]
+        {
+            let body = format!("{{\"num_images\":{bad}}}");
+            let problems = order(body.as_bytes(), &per_image()).expect_err(bad);
+            assert_eq!(problems.len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_deciding_member_cannot_hide_behind_another_of_the_same_name() {
+        for body in [r#"{"num_images":1,"num_images":4}"#, r#"{"num_images":1,"num\u005fimages":4}"#] {
+            assert_eq!(order(body.as_bytes(), &per_image()), Err(vec!["num_images is given twice".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_json_object_is_refused() {
+        for bad in ["", "null", "[]", "\"x\"", "1", "{", "{} {}", "{}x", "{\"a\":}", "{\"a\":1,}", "\u{feff}{}"] {
+            assert!(order(bad.as_bytes(), &per_image()).is_err(), "{bad}");
+        }
+    }
+}

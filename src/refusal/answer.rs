@@ -1,0 +1,2 @@
+//! answer
+pub struct AnswerRefusals;

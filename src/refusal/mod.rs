@@ -1,0 +1,333 @@
+//! How the gateway says no: one closed enum. [`answer`] turns it into the one documented body; nothing else does.
+
+pub mod answer;
+pub mod bound;
+
+use std::time::Duration;
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+pub use answer::AnswerRefusals;
+pub use bound::Bound;
+
+use crate::team::ModelId;
+
+/// Why a request is refused. Each variant is one documented `code`; texts are fixed or built from the caller's own input
+/// and the team's own limits, never from an internal error.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refusal {
+    /// The request is malformed; every problem found.
+    InvalidRequest(Vec<String>),
+    /// The path has encoded separators, dot segments, control characters or the like.
+    InvalidPath,
+    /// The body is not one JSON object, or a member that decides the price is out of range; every problem found.
+    InvalidBody(Vec<String>),
+    /// No credential was sent.
+    CredentialMissing,
+    /// The credential is not one of ours. Says no more: which part was wrong is not the caller's to know.
+    CredentialInvalid,
+    /// It was one of ours, and its time is over.
+    CredentialExpired,
+    /// It was one of ours, and an operator took it back.
+    CredentialRevoked,
+    /// A credit budget would be passed.
+    BudgetExhausted(Box<Bound>),
+    /// The team, or the key, may not use this model.
+    ModelNotAllowed(ModelId),
+    /// An operator has suspended the team or the user.
+    TeamSuspended,
+    /// The credential is good, but maps to no team, or to more than one.
+    TeamUnknown,
+    /// Not in the table of routes.
+    RouteNotFound,
+    /// Not in the price table.
+    ModelUnknown(ModelId),
+    /// No such request of this team.
+    RequestNotFound,
+    /// A known path with another method.
+    MethodNotAllowed {
+        /// The methods it has.
+        allow: &'static str,
+    },
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// The body is larger than allowed.
+    BodyTooLarge {
+        /// The most it may be, in bytes.
+        bytes_max: u64,
+    },
+    /// The body is not declared as JSON.
+    MediaTypeUnsupported,
+    /// A header, or all of them together, are too large.
+    HeadersTooLarge,
+    /// The call with this idempotency key did not end in the time a caller waits for it.
+    IdempotencyInProgress,
+    /// The idempotency key was used with another body.
+    IdempotencyMismatch,
+    /// A token bucket is empty.
+    RateLimited(Box<Bound>),
+    /// The calls of a day or month are used up.
+    QuotaExhausted(Box<Bound>),
+    /// Every slot is taken.
+    TooManyConcurrent(Box<Bound>),
+    /// The shared account's own rate limit.
+    SharedRateLimited {
+        /// When the upstream takes calls again.
+        retry_at: Timestamp,
+        /// How long that is from now.
+        retry_after: Duration,
+    },
+    /// A bug. Counted and alarmed.
+    Internal,
+    /// No connection to the upstream.
+    UpstreamUnreachable,
+    /// The upstream's answer is not HTTP, was cut, or redirects.
+    UpstreamBroken,
+    /// The upstream refused the shared key.
+    UpstreamKeyRejected,
+    /// The queue for the shared account is full.
+    QueueFull,
+    /// The shared account has no credits left.
+    SharedCreditsExhausted,
+    /// The ledger does not answer, and nothing is spent without it.
+    LedgerUnavailable,
+    /// The gateway is stopping.
+    Draining,
+    /// Too much is buffered or in flight.
+    Overloaded,
+    /// The upstream has failed too often; it is left alone for a while.
+    UpstreamUnavailable,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// The upstream answered with an error of its own whose body is not JSON: the status is kept, the body is ours.
+    UpstreamError {
+        /// Its status.
+        status: StatusCode,
+    },
+}
+
+/// Whose fault a refusal is: the `X-Error-Source` header and the `source` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The request itself.
+    Caller,
+    /// What the team may do.
+    Policy,
+    /// The gateway, its store or its operator.
+    Gateway,
+    /// The upstream, or the account everyone shares.
+    Upstream,
+}
+
+impl Source {
+    /// The name in the header and the metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Policy => "policy",
+            Self::Gateway => "gateway",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// What never changes about a refusal: status, code, Firemoon's error title, and whose fault it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The stable code.
+    pub code: &'static str,
+    /// The `error` member.
+    pub title: &'static str,
+    /// Whose fault.
+    pub source: Source,
+}
+
+const fn kind(status: StatusCode, code: &'static str, title: &'static str, source: Source) -> Kind {
+    Kind { status, code, title, source }
+}
+
+impl Refusal {
+    /// The fixed part of the refusal.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        use Source::{Caller, Gateway, Policy, Upstream};
+        match self {
+            Self::InvalidRequest(_) => kind(StatusCode::BAD_REQUEST, "invalid_request", INVALID, Caller),
+            Self::InvalidPath => kind(StatusCode::BAD_REQUEST, "invalid_path", INVALID, Caller),
+            Self::InvalidBody(_) => kind(StatusCode::BAD_REQUEST, "invalid_body", INVALID, Caller),
+            Self::CredentialMissing => kind(StatusCode::UNAUTHORIZED, "credential_missing", BAD_KEY, Caller),
+            Self::CredentialInvalid => kind(StatusCode::UNAUTHORIZED, "credential_invalid", BAD_KEY, Caller),
+            Self::CredentialExpired => kind(StatusCode::UNAUTHORIZED, "credential_expired", BAD_KEY, Caller),
+            Self::CredentialRevoked => kind(StatusCode::UNAUTHORIZED, "credential_revoked", BAD_KEY, Caller),
+            Self::BudgetExhausted(_) => kind(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", NO_CREDITS, Policy),
+            Self::ModelNotAllowed(_) => kind(StatusCode::FORBIDDEN, "model_not_allowed", DENIED, Policy),
+            Self::TeamSuspended => kind(StatusCode::FORBIDDEN, "team_suspended", DENIED, Policy),
+            Self::TeamUnknown => kind(StatusCode::FORBIDDEN, "team_unknown", DENIED, Policy),
+            Self::RouteNotFound => kind(StatusCode::NOT_FOUND, "route_not_found", "Not found", Caller),
+            Self::ModelUnknown(_) => kind(StatusCode::NOT_FOUND, "model_unknown", "Model not found", Caller),
+            Self::RequestNotFound => kind(StatusCode::NOT_FOUND, "request_not_found", "Not found", Caller),
+            Self::MethodNotAllowed { .. } => {
+                kind(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", Caller)
+            }
+            Self::BodyTimeout => kind(StatusCode::REQUEST_TIMEOUT, "body_timeout", INVALID, Caller),
+            Self::BodyTooLarge { .. } => kind(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", INVALID, Caller),
+            Self::MediaTypeUnsupported => {
+                kind(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type_unsupported", INVALID, Caller)
+            }
+            Self::HeadersTooLarge => {
+                kind(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", INVALID, Caller)
+            }
+            Self::IdempotencyInProgress => kind(StatusCode::CONFLICT, "idempotency_in_progress", CONFLICT, Caller),
+            Self::IdempotencyMismatch => {
+                kind(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", CONFLICT, Caller)
+            }
+            Self::RateLimited(_) => kind(StatusCode::TOO_MANY_REQUESTS, "rate_limited", TOO_FAST, Policy),
+            Self::QuotaExhausted(_) => kind(StatusCode::TOO_MANY_REQUESTS, "quota_exhausted", TOO_FAST, Policy),
+            Self::TooManyConcurrent(_) => kind(StatusCode::TOO_MANY_REQUESTS, "too_many_concurrent", TOO_FAST, Policy),
+            Self::SharedRateLimited { .. } => {
+                kind(StatusCode::TOO_MANY_REQUESTS, "shared_rate_limited", TOO_FAST, Upstream)
+            }
+            Self::Internal => kind(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Gateway error", Gateway),
+            Self::UpstreamUnreachable => kind(StatusCode::BAD_GATEWAY, "upstream_unreachable", FAILED, Upstream),
+            Self::UpstreamBroken => kind(StatusCode::BAD_GATEWAY, "upstream_broken", FAILED, Upstream),
+            Self::UpstreamKeyRejected => kind(StatusCode::BAD_GATEWAY, "upstream_key_rejected", FAILED, Gateway),
+            Self::QueueFull => kind(StatusCode::SERVICE_UNAVAILABLE, "queue_full", AWAY, Gateway),
+            Self::SharedCreditsExhausted => {
+                kind(StatusCode::SERVICE_UNAVAILABLE, "shared_credits_exhausted", AWAY, Gateway)
+            }
+            Self::LedgerUnavailable => kind(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", AWAY, Gateway),
+            Self::Draining => kind(StatusCode::SERVICE_UNAVAILABLE, "draining", AWAY, Gateway),
+            Self::Overloaded => kind(StatusCode::SERVICE_UNAVAILABLE, "overloaded", AWAY, Gateway),
+            Self::UpstreamUnavailable => kind(StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable", AWAY, Upstream),
+            Self::UpstreamTimeout => {
+                kind(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "Upstream timed out", Upstream)
+            }
+            Self::UpstreamError { status } => kind(*status, "upstream_broken", FAILED, Upstream),
+        }
+    }
+
+    /// What the caller is told, in a sentence.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let fixed = match self {
+            Self::InvalidRequest(_) => "The request is malformed",
+            Self::InvalidPath => {
+                "The path must be plain: no encoded or backward slashes, dot segments or control characters"
+            }
+            Self::InvalidBody(_) => "Input validation failed",
+            Self::CredentialMissing => "Send your team's credential in the Authorization header: Bearer <credential>",
+            Self::CredentialInvalid => "The credential is not valid",
+            Self::CredentialExpired => "The credential has expired",
+            Self::CredentialRevoked => "The credential has been revoked",
+            Self::TeamSuspended => "Access is suspended; ask the operators of the gateway",
+            Self::TeamUnknown => "The credential belongs to no team of this gateway, or to more than one",
+            Self::RouteNotFound => "There is no such route",
+            Self::RequestNotFound => "There is no such request of your team",
+            Self::MethodNotAllowed { .. } => "The route has no such method",
+            Self::BodyTimeout => "The body did not arrive in time",
+            Self::MediaTypeUnsupported => "The body must be application/json, not compressed",
+            Self::HeadersTooLarge => "The headers are too large",
+            Self::IdempotencyInProgress => "A call with this Idempotency-Key is still running",
+            Self::IdempotencyMismatch => "This Idempotency-Key was used with another body",
+            Self::Internal => "The gateway failed; the operators have been told",
+            Self::UpstreamUnreachable => "The generation service cannot be reached; nothing was charged",
+            Self::UpstreamBroken => "The generation service's answer was broken",
+            Self::UpstreamKeyRejected => "The generation service refused the shared key; the operators have been told",
+            Self::QueueFull => "Too many calls are waiting for the shared account",
+            Self::SharedCreditsExhausted => "The shared account has no credits left; the operators have been told",
+            Self::LedgerUnavailable => "The ledger does not answer, so nothing can be spent now",
+            Self::Draining => "The gateway is stopping; try again",
+            Self::Overloaded => "The gateway is overloaded; try again",
+            Self::UpstreamUnavailable => "The generation service has failed too often and is left alone for a moment",
+            Self::UpstreamTimeout => "The generation service did not answer in time",
+            Self::UpstreamError { .. } => "The generation service failed without saying why",
+            Self::BudgetExhausted(bound) => return bound.budget_message(),
+            Self::RateLimited(bound) | Self::QuotaExhausted(bound) | Self::TooManyConcurrent(bound) => {
+                return try_again_in(bound.retry_after);
+            }
+            Self::SharedRateLimited { retry_after, .. } => return try_again_in(Some(*retry_after)),
+            Self::ModelNotAllowed(model) => return format!("Your team may not use the model {model}"),
+            Self::ModelUnknown(model) => return format!("Model configuration not found for {model}"),
+            Self::BodyTooLarge { bytes_max } => return format!("The body is larger than {bytes_max} bytes"),
+        };
+        fixed.to_owned()
+    }
+
+    /// The list of single problems, for refusals that have one; for a limit, how it stands.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        if let Self::InvalidRequest(problems) | Self::InvalidBody(problems) = self {
+            return problems.clone();
+        }
+        match self.bound() {
+            Some(bound) if self.kind().status == StatusCode::TOO_MANY_REQUESTS => vec![bound.explanation()],
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// When the same request could pass, where that is known.
+    #[must_use]
+    pub fn reset_at(&self) -> Option<Timestamp> {
+        if let Self::SharedRateLimited { retry_at, .. } = self {
+            return Some(*retry_at);
+        }
+        self.bound().and_then(|bound| bound.reset_at)
+    }
+
+    /// How long to wait before another try: on 429, and on a 503 that passes by itself.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::SharedRateLimited { retry_after, .. } = self {
+            return Some(*retry_after);
+        }
+        let kind = self.kind();
+        match kind.status {
+            StatusCode::TOO_MANY_REQUESTS => self.bound().and_then(|bound| bound.retry_after),
+            StatusCode::SERVICE_UNAVAILABLE if !matches!(self, Self::SharedCreditsExhausted) => Some(PASSES_IN),
+            _ => None,
+        }
+    }
+
+    /// The limits to show in the answer's rate-limit headers, when the refusal came from one.
+    #[must_use]
+    pub fn bound(&self) -> Option<&Bound> {
+        if let Self::RateLimited(bound)
+        | Self::QuotaExhausted(bound)
+        | Self::TooManyConcurrent(bound)
+        | Self::BudgetExhausted(bound) = self
+        {
+            return Some(bound);
+        }
+        None
+    }
+}
+
+/// What a caller is asked to wait when the gateway is away for a moment.
+const PASSES_IN: Duration = Duration::from_secs(1);
+
+/// Firemoon's own sentence: its clients print it.
+fn try_again_in(wait: Option<Duration>) -> String {
+    match wait {
+        Some(wait) => format!("Rate limit exceeded. Try again in {} seconds.", whole_seconds(wait)),
+        None => "Rate limit exceeded. Trying again will not help: the limit is 0.".to_owned(),
+    }
+}
+
+/// Whole seconds, rounded up, at least one: a caller who waits this long is never too early.
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+const INVALID: &str = "Invalid input";
+const BAD_KEY: &str = "Invalid API key";
+const NO_CREDITS: &str = "Insufficient credits";
+const DENIED: &str = "Access denied";
+const CONFLICT: &str = "Idempotency conflict";
+const TOO_FAST: &str = "Rate limit exceeded";
+const FAILED: &str = "Upstream failed";
+const AWAY: &str = "Temporarily unavailable";

@@ -1,0 +1,63 @@
+//! What the layers learn of one request, for its access line and its metrics. Never a credential, a body or a header value.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::credits::Credits;
+use crate::refusal::Kind;
+use crate::team::{ModelId, TeamId, UserId};
+
+/// The record of one request. Clones are the same record: the outermost layer reads what the inner ones noted.
+#[derive(Clone, Debug, Default)]
+pub struct Record(Arc<Mutex<Facts>>);
+
+/// What is known so far.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The route's name in the table of routes, `none` until it is known.
+    pub route: Option<&'static str>,
+    /// The team, once the caller is known.
+    pub team: Option<TeamId>,
+    /// The user.
+    pub user: Option<UserId>,
+    /// The credential's kind, `key` or `jwt`.
+    pub credential_kind: Option<&'static str>,
+    /// The gateway key's public id, or the token's issuer.
+    pub credential: Option<String>,
+    /// The model asked for: for the log, not for a label.
+    pub model: Option<ModelId>,
+    /// Whether the model has a price, so that its name may become a label; `other` is the label when not.
+    pub model_is_priced: bool,
+    /// The refusal, when it ended in one.
+    pub refusal: Option<Kind>,
+    /// What the call cost, once it is settled.
+    pub charged: Option<Credits>,
+    /// Waiting for the shared account.
+    pub queue: Duration,
+    /// At the upstream, from the first byte sent to the last received.
+    pub upstream: Duration,
+    /// The status the upstream gave, when it gave one.
+    pub upstream_status: Option<u16>,
+    /// The trace this request belongs to: 32 hexadecimal digits.
+    pub trace_id: Option<String>,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+}
+
+impl Facts {
+    /// The model as a metric label: only priced models have one of their own.
+    #[must_use]
+    pub fn model_label(&self) -> &str {
+        match &self.model {
+            Some(model) if self.model_is_priced => model.as_str(),
+            Some(_) | None => "other",
+        }
+    }
+}
+
+impl Record {
+    /// The facts, to read or to add to. Never held across an await.
+    pub fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,33 @@
+//! Listeners, TLS, connection limits and time-outs, drain.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The team listener, as the configuration describes it. Read once, at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where it listens (`listen.address`).
+    pub address: SocketAddr,
+    /// Certificate and key files, both PEM, when it speaks TLS (`listen.tls`).
+    pub tls: Option<TlsFiles>,
+    /// Worker threads, each with its own listening socket; 0 means one per core (`listen.workers`).
+    pub workers: usize,
+    /// The most connections open at once, over all workers (`limits.connections_max`).
+    pub connections_max: usize,
+    /// How long a request's head may take to arrive, and how long a connection may be idle between requests (`limits.header_timeout`).
+    pub header_timeout: Duration,
+    /// The most bytes all headers together may have (`limits.header_bytes_max`).
+    pub header_bytes_max: usize,
+    /// The most calls at once on one HTTP/2 connection (`limits.streams_per_connection_max`).
+    pub streams_per_connection_max: u32,
+}
+
+/// Where a listener's certificate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, leaf first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
