@@ -1,4 +1,5 @@
 //! map
+pub mod account;
 pub mod admin;
 pub mod admission;
 pub mod catalogue;

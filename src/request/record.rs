@@ -40,6 +40,8 @@ pub struct Facts {
     pub upstream_status: Option<u16>,
     /// The trace this request belongs to: 32 hexadecimal digits.
     pub trace_id: Option<String>,
+    /// What the upstream is told of the trace: a `traceparent` with a span of our own.
+    pub traceparent: Option<String>,
     /// Bytes of the request's body.
     pub bytes_in: u64,
 }
