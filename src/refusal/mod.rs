@@ -1,15 +1,21 @@
-//! How the gateway says no: one closed enum. [`answer`] turns it into the one documented body; nothing else does.
+//! How the gateway says no: one closed enum. [`body`] is the one documented form of it; [`answer`] is the layer that
+//! puts every refusal into that form, [`catch_panic`] the one that makes a refusal of a bug.
 
 pub mod answer;
+pub mod body;
 pub mod bound;
+pub mod catch_panic;
+#[cfg(test)]
+mod golden;
 
 use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
 
-pub use answer::AnswerRefusals;
+pub use answer::{AnswerRefusals, AnswerRefusalsLayer};
 pub use bound::Bound;
+pub use catch_panic::{CatchPanic, CatchPanicLayer};
 
 use crate::team::ModelId;
 
