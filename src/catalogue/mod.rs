@@ -6,7 +6,6 @@
 pub mod cache;
 pub mod settings;
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;

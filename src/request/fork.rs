@@ -11,18 +11,19 @@ use tower::Service;
 use super::route::{Catalogue, Known};
 use super::{Arrival, Route};
 use crate::http::Answer;
+use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::request::arrival::Routed;
 
 /// Sends the catalogue's requests one way and those that need a credential another.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Fork<C, K> {
     /// Answers the public catalogue.
     pub catalogue: C,
     /// Asks who calls, then answers.
     pub known: K,
     /// Whether the catalogue is open to everyone.
-    pub catalogue_is_public: bool,
+    pub catalogue_is_public: Live<bool>,
 }
 
 impl<C, K, B> Service<Routed<B, Route>> for Fork<C, K>
@@ -42,7 +43,9 @@ where
     fn call(&mut self, Routed { arrival, route }: Routed<B, Route>) -> Self::Future {
         let known = |arrival: Arrival<B>, route| Routed { arrival, route };
         match route {
-            Route::Catalogue(question) if self.catalogue_is_public => Either::Left(self.catalogue.call(question)),
+            Route::Catalogue(question) if *self.catalogue_is_public.read() => {
+                Either::Left(self.catalogue.call(question))
+            }
             Route::Catalogue(question) => Either::Right(self.known.call(known(arrival, Known::Catalogue(question)))),
             Route::Known(route) => Either::Right(self.known.call(known(arrival, route))),
         }
