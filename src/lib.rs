@@ -2,6 +2,7 @@
 pub mod admin;
 pub mod admission;
 pub mod catalogue;
+pub mod cli;
 pub mod clock;
 pub mod credits;
 pub mod http;
@@ -13,5 +14,6 @@ pub mod refusal;
 pub mod request;
 pub mod secret;
 pub mod server;
+pub mod simulator;
 pub mod team;
 pub mod upstream;
