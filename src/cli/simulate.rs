@@ -11,7 +11,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::simulator::{self, BalanceShape, Charge, Credits, History, KeySettings, Latency, Limits, Settings, Simulator};
+use crate::credits::{Credits, NotCredits};
+use crate::simulator::{self, BalanceShape, Charge, History, KeySettings, Latency, Limits, Settings, Simulator};
 
 /// Runs the Firemoon simulator: the documented API, real pictures and videos, and every fault on demand.
 #[derive(clap::Args)]
@@ -95,7 +96,8 @@ impl Simulate {
         let media_url = self.media_url.clone();
         let settings = self.settings()?;
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        let media_url = media_url.map_or_else(|| format!("http://{media_address}/"), |url| format!("{}/", url.trim_end_matches('/')));
+        let media_url = media_url
+            .map_or_else(|| format!("http://{media_address}/"), |url| format!("{}/", url.trim_end_matches('/')));
         announce(&format!("Firemoon simulator: {scheme}://{api_address}/api\nMedia: {media_url}\n"))?;
         let shutdown = CancellationToken::new();
         tokio::spawn(wait_for_the_end(shutdown.clone())?);
@@ -147,7 +149,9 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
 fn announce(text: &str) -> Result<(), String> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("cannot write to standard output: {error}")),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}"))
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }
@@ -189,7 +193,8 @@ fn latency(text: &str) -> Result<Latency, String> {
 
 fn price(text: &str) -> Result<(String, Credits), String> {
     let (model, credits) = text.split_once('=').ok_or("a price is MODEL=CREDITS")?;
-    Ok((model.into(), credits.parse()?))
+    let credits = credits.parse().map_err(|error: NotCredits| error.to_string())?;
+    Ok((model.into(), credits))
 }
 
 fn tls(certificate: &Path, key: &Path) -> Result<rustls::ServerConfig, String> {

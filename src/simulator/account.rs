@@ -3,8 +3,8 @@
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credits::Credits;
 use super::settings::{KeySettings, Limits, Settings};
+use crate::credits::Credits;
 
 /// One accepted key and what it has used.
 pub(super) struct Key {
@@ -77,7 +77,9 @@ impl Key {
         for window in &mut self.windows {
             window.roll(now);
         }
-        if let Some(full) = self.windows.iter().filter(|window| window.remaining() == Some(0)).map(|window| window.end).max() {
+        if let Some(full) =
+            self.windows.iter().filter(|window| window.remaining() == Some(0)).map(|window| window.end).max()
+        {
             return Err(full);
         }
         for window in &mut self.windows {
@@ -155,7 +157,9 @@ fn aligned(second: i64, length: i64) -> (i64, i64) {
 /// The calendar month of an instant; at the end of the calendar (the year 9999) a window of 30 days.
 fn month(now: Timestamp) -> (i64, i64) {
     let fallback = aligned(now.as_second(), 30 * 86_400);
-    let Ok(first) = now.to_zoned(TimeZone::UTC).start_of_day().and_then(|day| day.first_of_month()) else { return fallback };
+    let Ok(first) = now.to_zoned(TimeZone::UTC).start_of_day().and_then(|day| day.first_of_month()) else {
+        return fallback;
+    };
     first.checked_add(1.month()).map_or(fallback, |next| (first.timestamp().as_second(), next.timestamp().as_second()))
 }
 

@@ -163,7 +163,8 @@ impl Visit<'_> {
             if answer.status() != StatusCode::OK && !outcome.executed {
                 return (spoil::unspoilt(self.finished(answer)), outcome);
             }
-            let replaced = matches!(fault.kind, Kind::Answer | Kind::Redirect | Kind::BadGateway).then(|| self.instead(&fault, model));
+            let replaced = matches!(fault.kind, Kind::Answer | Kind::Redirect | Kind::BadGateway)
+                .then(|| self.instead(&fault, model));
             (replaced.flatten().unwrap_or(answer), outcome)
         } else {
             (self.instead(&fault, model).unwrap_or_else(answers::bad_gateway), Outcome::default())
@@ -230,12 +231,16 @@ impl Visit<'_> {
             }
             (Route::Generations, Caller::Key(key)) => self.read(key, Self::generations),
             (Route::Usage, Caller::Key(key)) => self.read(key, Self::usage),
-            (Route::Generate(_) | Route::Balance | Route::Generations | Route::Usage, Caller::Nobody | Caller::Unknown) => {
-                answers::invalid_key()
-            }
+            (
+                Route::Generate(_) | Route::Balance | Route::Generations | Route::Usage,
+                Caller::Nobody | Caller::Unknown,
+            ) => answers::invalid_key(),
             (Route::Models, _) => {
                 let price = |model| self.firemoon.price(model);
-                answers::json(StatusCode::OK, &MODELS.iter().map(|model| model.listing(price(model))).collect::<Vec<_>>())
+                answers::json(
+                    StatusCode::OK,
+                    &MODELS.iter().map(|model| model.listing(price(model))).collect::<Vec<_>>(),
+                )
             }
             (Route::ModelConfiguration(id), _) => match models::find(id) {
                 Some(model) => answers::json(StatusCode::OK, &model.configuration(self.firemoon.price(model))),
@@ -262,10 +267,10 @@ impl Visit<'_> {
             if key.suspended {
                 return answers::suspended();
             }
-            if self.firemoon.settings.reads_count {
-                if let Err(reset) = key.take(now) {
-                    return answers::rate_limited(now, reset, self.firemoon.settings.retry_after);
-                }
+            if self.firemoon.settings.reads_count
+                && let Err(reset) = key.take(now)
+            {
+                return answers::rate_limited(now, reset, self.firemoon.settings.retry_after);
             }
         }
         view(self, key)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use serde::Serialize;
 
-use super::credits::Credits;
+use crate::credits::Credits;
 
 /// Whom a call was made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,13 +138,12 @@ impl Books {
     fn forget_oldest(&mut self) {
         let Some(call) = self.calls.pop_front() else { return };
         self.first += 1;
-        if let Some(id) = &call.x_request_id {
-            if let Some(seen) = self.request_ids.get_mut(id) {
-                seen.requests -= 1;
-                seen.executed -= u64::from(call.executed);
-                if seen.requests == 0 {
-                    self.request_ids.remove(id);
-                }
+        let Some(id) = &call.x_request_id else { return };
+        if let Some(seen) = self.request_ids.get_mut(id) {
+            seen.requests -= 1;
+            seen.executed -= u64::from(call.executed);
+            if seen.requests == 0 {
+                self.request_ids.remove(id);
             }
         }
     }
@@ -170,7 +169,9 @@ impl Books {
         sums.executed += u64::from(outcome.executed);
         sums.charged = sums.charged.plus(outcome.charged);
         sums.rejected += u64::from(!outcome.executed && outcome.status.is_some_and(|status| status >= 400));
-        if let (true, Some(seen)) = (outcome.executed, call.x_request_id.as_ref().and_then(|id| self.request_ids.get_mut(id))) {
+        if let (true, Some(seen)) =
+            (outcome.executed, call.x_request_id.as_ref().and_then(|id| self.request_ids.get_mut(id)))
+        {
             seen.executed += 1;
         }
     }
@@ -202,7 +203,14 @@ fn sums<'a>(keys: &'a mut BTreeMap<String, Sums>, name: Option<&str>) -> &'a mut
 
 impl Call {
     /// A call as it has arrived. `key` is the name its credential is shown by.
-    pub(super) fn arrived(parts: &Parts, connection: u64, body: &[u8], caller: Caller, key: Option<&str>, now_ms: i64) -> Self {
+    pub(super) fn arrived(
+        parts: &Parts,
+        connection: u64,
+        body: &[u8],
+        caller: Caller,
+        key: Option<&str>,
+        now_ms: i64,
+    ) -> Self {
         let shown = match caller {
             Caller::Nobody => None,
             Caller::Unknown => Some(UNKNOWN),

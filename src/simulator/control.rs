@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer};
-use super::credits::Credits;
 use super::faults;
 use super::firemoon::Firemoon;
 use super::history::parameter;
+use crate::credits::Credits;
 
 /// A change to one key while the simulator runs; what is absent stays as it is.
 #[derive(Deserialize)]
@@ -73,11 +73,12 @@ fn change(firemoon: &Firemoon, name: &str, body: &[u8]) -> Result<(), String> {
     let change: KeyChange = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let balance = match &change.balance {
         None => None,
-        Some(Value::String(text)) => Some(text.parse::<Credits>()?),
-        Some(other) => Some(other.to_string().parse::<Credits>()?),
+        Some(Value::String(text)) => Some(text.parse::<Credits>().map_err(|error| error.to_string())?),
+        Some(other) => Some(other.to_string().parse::<Credits>().map_err(|error| error.to_string())?),
     };
     let mut state = firemoon.state();
-    let key = state.keys.iter_mut().find(|key| key.name == name).ok_or_else(|| format!("there is no key named {name}"))?;
+    let key =
+        state.keys.iter_mut().find(|key| key.name == name).ok_or_else(|| format!("there is no key named {name}"))?;
     key.suspended = change.suspended.unwrap_or(key.suspended);
     key.revoked = change.revoked.unwrap_or(key.revoked);
     key.limit(|limits| {

@@ -108,15 +108,18 @@ pub(super) struct Fault {
 impl Kind {
     /// Whether the call runs before this happens to it.
     fn runs(self) -> bool {
-        match self {
-            Self::InvalidKey | Self::InsufficientCredits | Self::AccessDenied | Self::Suspended | Self::ModelNotFound => false,
-            Self::HtmlNotFound | Self::PayloadTooLarge | Self::RateLimited | Self::Redirect | Self::BadGateway => false,
-            Self::Answer | Self::Raw => false,
-            Self::GenerationFailed | Self::PlatformTimeout | Self::ResetBeforeAnswer | Self::ResetAfterHeaders => true,
-            Self::CutBody | Self::CloseAfterAnswer | Self::SlowHeaders | Self::SlowBody | Self::EmptyImages => true,
-            Self::MoreImages | Self::Nsfw | Self::MediaMissing | Self::DataUri | Self::NullFields | Self::BrokenJson => true,
-            Self::OversizedHeader | Self::EchoAuthorization => true,
-        }
+        let refuses = matches!(
+            self,
+            Self::InvalidKey
+                | Self::InsufficientCredits
+                | Self::AccessDenied
+                | Self::Suspended
+                | Self::ModelNotFound
+                | Self::HtmlNotFound
+                | Self::PayloadTooLarge
+                | Self::RateLimited
+        );
+        !refuses && !matches!(self, Self::Redirect | Self::BadGateway | Self::Answer | Self::Raw)
     }
 
     /// Whether it needs the call's own answer, so that `executed: false` would make no sense.
@@ -126,19 +129,15 @@ impl Kind {
     }
 
     fn default_amount(self) -> u64 {
-        match self {
-            Self::RateLimited => 30,
-            Self::Redirect => 307,
-            Self::Answer => 503,
-            Self::SlowBody => 64,
-            Self::MoreImages => 9,
-            Self::OversizedHeader => 100_000,
-            Self::InvalidKey | Self::InsufficientCredits | Self::AccessDenied | Self::Suspended | Self::ModelNotFound => 0,
-            Self::HtmlNotFound | Self::PayloadTooLarge | Self::BadGateway | Self::Raw | Self::GenerationFailed => 0,
-            Self::PlatformTimeout | Self::ResetBeforeAnswer | Self::ResetAfterHeaders | Self::CutBody => 0,
-            Self::CloseAfterAnswer | Self::SlowHeaders | Self::EmptyImages | Self::Nsfw | Self::MediaMissing => 0,
-            Self::DataUri | Self::NullFields | Self::BrokenJson | Self::EchoAuthorization => 0,
-        }
+        const AMOUNTS: [(Kind, u64); 6] = [
+            (Kind::RateLimited, 30),
+            (Kind::Redirect, 307),
+            (Kind::Answer, 503),
+            (Kind::SlowBody, 64),
+            (Kind::MoreImages, 9),
+            (Kind::OversizedHeader, 100_000),
+        ];
+        AMOUNTS.iter().find(|(kind, _)| *kind == self).map_or(0, |(_, amount)| *amount)
     }
 }
 
@@ -200,11 +199,11 @@ impl Fault {
 
     /// How long it waits: before the answer, or before each piece of it.
     pub(super) fn after(&self) -> Duration {
-        let default = match self.kind {
-            Kind::SlowHeaders => Duration::from_secs(30),
-            Kind::SlowBody => Duration::from_secs(1),
-            _ => Duration::ZERO,
-        };
+        let default = Duration::from_secs(if self.kind == Kind::SlowHeaders {
+            30
+        } else {
+            u64::from(self.kind == Kind::SlowBody)
+        });
         self.after.as_deref().and_then(|text| duration(text).ok()).unwrap_or(default)
     }
 
@@ -294,7 +293,8 @@ impl Rule {
     fn fits(&self, sight: Sight<'_>) -> bool {
         let same = |wanted: &Option<String>, seen: Option<&str>| wanted.is_none() || wanted.as_deref() == seen;
         let place = self.path.as_deref().map_or(sight.model.is_some(), |path| path == sight.path);
-        let prompt = self.prompt_contains.as_deref().is_none_or(|part| sight.prompt.is_some_and(|prompt| prompt.contains(part)));
+        let prompt =
+            self.prompt_contains.as_deref().is_none_or(|part| sight.prompt.is_some_and(|prompt| prompt.contains(part)));
         self.times != Some(0)
             && place
             && prompt
@@ -317,7 +317,9 @@ mod tests {
         assert_eq!((fault.kind, fault.count(), fault.runs()), (Kind::MoreImages, 3, true));
         let fault = Fault::from_header("reset_before_answer;executed=false;then=close").unwrap();
         assert_eq!((fault.runs(), fault.then()), (false, Then::Close));
-        for wrong in ["", "nonsense", "nsfw;later=1s", "slow_headers;soon", "nsfw;executed=false", "answer;12", "answer;1000"] {
+        for wrong in
+            ["", "nonsense", "nsfw;later=1s", "slow_headers;soon", "nsfw;executed=false", "answer;12", "answer;1000"]
+        {
             assert!(Fault::from_header(wrong).is_err(), "{wrong}");
         }
     }
@@ -330,7 +332,13 @@ mod tests {
                  {"path":"/api/models","times":1,"fault":"bad_gateway"}]"#,
         )
         .unwrap();
-        let cat = Sight { path: "/api/v1/flux/dev", model: Some("flux/dev"), prompt: Some("a cat"), request_id: Some("r-1"), key: None };
+        let cat = Sight {
+            path: "/api/v1/flux/dev",
+            model: Some("flux/dev"),
+            prompt: Some("a cat"),
+            request_id: Some("r-1"),
+            key: None,
+        };
         let kinds: Vec<Kind> = (0..3).map(|_| meet(&mut rules, cat).unwrap().kind).collect();
         assert_eq!(kinds, [Kind::Nsfw, Kind::Nsfw, Kind::BadGateway]);
         assert!(meet(&mut rules, Sight { request_id: Some("r-2"), ..cat }).is_none());

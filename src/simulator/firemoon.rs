@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use super::account::{self, Account, Key};
 use super::answers::{self, Answer};
 use super::books::{Books, Caller};
-use super::credits::Credits;
 use super::faults::Rule;
 use super::history::Generation;
 use super::models::Model;
 use super::settings::Settings;
+use crate::credits::Credits;
 
 /// One Firemoon.
 pub(super) struct Firemoon {
@@ -53,7 +53,7 @@ impl Firemoon {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        (self.settings.now)()
+        self.settings.clock.now()
     }
 
     /// A new number each time, spread over all of 64 bits, in the same order in every run.
@@ -100,7 +100,8 @@ impl State {
     pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
         let Some(credential) = headers.get(header::AUTHORIZATION) else { return Caller::Nobody };
         let bearer = credential.to_str().ok().and_then(|text| text.split_once(' '));
-        let secret = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, secret)| secret.trim());
+        let secret =
+            bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, secret)| secret.trim());
         let key = secret.and_then(|secret| self.keys.iter().position(|key| key.is(secret)));
         key.map_or(Caller::Unknown, Caller::Key)
     }

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::answers::{self, Answer, Image, Images, Timings, Video, Videos};
 use super::books::Outcome;
-use super::credits::Credits;
 use super::faults::{Fault, Kind};
 use super::firemoon::{Firemoon, State};
 use super::history::{self, Generation, Status};
@@ -16,6 +15,7 @@ use super::media;
 use super::models::{self, Makes, Model};
 use super::order::{Body, Order};
 use super::settings::Charge;
+use crate::credits::Credits;
 
 /// A generation that may run.
 struct Ticket {
@@ -35,7 +35,13 @@ enum End {
 }
 
 /// Runs the whole call. The outcome's status is the answer's.
-pub(super) async fn generate(firemoon: &Firemoon, key: usize, model: &str, body: &Body, fault: Option<&Fault>) -> (Answer, Outcome) {
+pub(super) async fn generate(
+    firemoon: &Firemoon,
+    key: usize,
+    model: &str,
+    body: &Body,
+    fault: Option<&Fault>,
+) -> (Answer, Outcome) {
     let ticket = match firemoon.state().admit(firemoon, key, model, body, firemoon.now()) {
         Ok(ticket) => ticket,
         Err(refusal) => {
@@ -71,7 +77,14 @@ pub(super) async fn generate(firemoon: &Firemoon, key: usize, model: &str, body:
 impl State {
     /// All refusals, in the order in which the service is taken to look: suspension, limits, model, provider, body, credits.
     /// Every call that comes past the limits is counted by them.
-    fn admit(&mut self, firemoon: &Firemoon, key: usize, model: &str, body: &Body, now: Timestamp) -> Result<Ticket, Box<Answer>> {
+    fn admit(
+        &mut self,
+        firemoon: &Firemoon,
+        key: usize,
+        model: &str,
+        body: &Body,
+        now: Timestamp,
+    ) -> Result<Ticket, Box<Answer>> {
         let settings = &firemoon.settings;
         let place = key;
         let key = self.keys.get_mut(place).ok_or_else(|| Box::new(answers::invalid_key()))?;
@@ -84,14 +97,14 @@ impl State {
             return Err(Box::new(answers::access_denied(model.provider)));
         }
         let order = body.order(model).map_err(|problems| Box::new(answers::invalid_input(&problems)))?;
-        let price = firemoon.price(model).times(order.units);
+        let price = firemoon.price(model).times(order.units.into());
         let account = self.accounts.get_mut(key.account).ok_or_else(|| Box::new(answers::invalid_key()))?;
         if account.balance < price {
             return Err(Box::new(answers::insufficient_credits()));
         }
         match settings.charge {
             Charge::OnSuccess => {}
-            Charge::BeforeAndRefund | Charge::BeforeAndKeep => account.balance = account.balance.minus(price),
+            Charge::BeforeAndRefund | Charge::BeforeAndKeep => account.balance = account.balance.less(price),
         }
         Ok(Ticket { key: place, model, order, price })
     }
@@ -102,7 +115,7 @@ impl State {
         let Some(account) = self.accounts.get_mut(place) else { return Credits::ZERO };
         let cost = match (firemoon.settings.charge, end) {
             (Charge::OnSuccess, End::Succeeded) => {
-                account.balance = account.balance.minus(ticket.price);
+                account.balance = account.balance.less(ticket.price);
                 ticket.price
             }
             (Charge::OnSuccess, End::Failed | End::Killed) => Credits::ZERO,
@@ -142,7 +155,9 @@ impl Made {
             Makes::Image => {
                 let (count, flagged) = match fault {
                     Some(fault) if fault.kind == Kind::EmptyImages => (0, false),
-                    Some(fault) if fault.kind == Kind::MoreImages => (u32::try_from(fault.count().min(1000)).unwrap_or(0), false),
+                    Some(fault) if fault.kind == Kind::MoreImages => {
+                        (u32::try_from(fault.count().min(1000)).unwrap_or(0), false)
+                    }
                     Some(fault) => (order.units, fault.kind == Kind::Nsfw),
                     None => (order.units, false),
                 };
@@ -184,7 +199,12 @@ impl Made {
 
     fn remembered(&self, ticket: &Ticket, draw: u64, latency: Duration) -> Generation {
         let outputs = match self {
-            Self::Images(images) => images.images.iter().filter(|image| !image.url.starts_with("data:")).map(|image| image.url.clone()).collect(),
+            Self::Images(images) => images
+                .images
+                .iter()
+                .filter(|image| !image.url.starts_with("data:"))
+                .map(|image| image.url.clone())
+                .collect(),
             Self::Video(videos) => videos.videos.iter().map(|video| video.url.clone()).collect(),
         };
         Generation {

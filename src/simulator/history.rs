@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use serde::Serialize;
 
-use super::credits::Credits;
 use super::models::Makes;
+use crate::credits::Credits;
 
 /// One generation, good or failed.
 #[derive(Clone, Serialize)]
@@ -80,13 +80,10 @@ pub(super) fn page(history: &VecDeque<Generation>, query: &str) -> Page {
     let endpoint = parameter(query, "endpoint");
     let fits = |generation: &&Generation| endpoint.as_deref().is_none_or(|endpoint| generation.endpoint == endpoint);
     let all: Vec<&Generation> = history.iter().rev().filter(fits).collect();
-    let generations: Vec<Generation> = all.iter().skip(offset).take(limit).map(|generation| (*generation).clone()).collect();
+    let generations: Vec<Generation> =
+        all.iter().skip(offset).take(limit).map(|generation| (*generation).clone()).collect();
     let has_more = offset.saturating_add(generations.len()) < all.len();
-    Page {
-        generations,
-        stats: stats(&all),
-        pagination: Pagination { limit, offset, total: all.len(), has_more },
-    }
+    Page { generations, stats: stats(&all), pagination: Pagination { limit, offset, total: all.len(), has_more } }
 }
 
 fn stats(generations: &[&Generation]) -> Stats {
@@ -166,7 +163,11 @@ impl ModelUsage {
 
 /// One parameter of a query string, decoded.
 pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
-    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(found, _)| *found == name).map(|(_, value)| decoded(value))
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| decoded(value))
 }
 
 fn decoded(text: &str) -> String {

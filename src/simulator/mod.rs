@@ -12,7 +12,6 @@ mod answers;
 mod api;
 mod books;
 mod control;
-mod credits;
 mod faults;
 mod firemoon;
 mod generation;
@@ -28,9 +27,8 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use credits::Credits;
 pub use server::{serve, tls};
-pub use settings::{BalanceShape, Charge, History, KeySettings, Latency, Limits, Settings, WallClock};
+pub use settings::{BalanceShape, Charge, History, KeySettings, Latency, Limits, Settings};
 
 /// One simulated Firemoon: its keys, accounts, books and faults. Clones are the same one.
 #[derive(Clone)]

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::credits::Credits;
 use super::settings::Latency;
+use crate::credits::Credits;
 
 /// What a model makes, and what it is paid by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,12 +40,20 @@ pub(super) struct Field {
 /// What a field's value must be.
 #[derive(Clone, Copy)]
 pub(super) enum Accepts {
-    Text { longest: Option<usize> },
+    Text {
+        longest: Option<usize>,
+    },
     Choice(&'static [&'static str]),
     /// `16:9` and the like, both sides from 1 to 32.
     Ratio,
-    Integer { least: i64, most: i64 },
-    Number { least: f64, most: f64 },
+    Integer {
+        least: i64,
+        most: i64,
+    },
+    Number {
+        least: f64,
+        most: f64,
+    },
     Boolean,
     /// A list of texts.
     Texts,
@@ -122,14 +130,21 @@ const FINE_TUNE: &[Field] = &[
     SEED,
 ];
 
-const FLUX_PACE: Latency = Latency { from: std::time::Duration::from_millis(500), to: std::time::Duration::from_secs(2) };
+const FLUX_PACE: Latency =
+    Latency { from: std::time::Duration::from_millis(500), to: std::time::Duration::from_secs(2) };
 
-const fn image(id: &'static str, provider: &'static str, price: i64, latency: Latency, fields: &'static [Field]) -> Model {
-    Model { id, provider, makes: Makes::Image, price: Credits::from_millionths(price), latency, fields }
+const fn image(
+    id: &'static str,
+    provider: &'static str,
+    price: u64,
+    latency: Latency,
+    fields: &'static [Field],
+) -> Model {
+    Model { id, provider, makes: Makes::Image, price: Credits::from_micros(price), latency, fields }
 }
 
-const fn video(id: &'static str, provider: &'static str, price: i64, latency: Latency) -> Model {
-    Model { id, provider, makes: Makes::Video, price: Credits::from_millionths(price), latency, fields: VIDEO }
+const fn video(id: &'static str, provider: &'static str, price: u64, latency: Latency) -> Model {
+    Model { id, provider, makes: Makes::Video, price: Credits::from_micros(price), latency, fields: VIDEO }
 }
 
 const fn fine_tune(id: &'static str) -> Model {
@@ -211,7 +226,12 @@ impl Model {
             Makes::Image => "image",
             Makes::Video => "second",
         };
-        Listing { id: self.id, provider: self.provider, category: self.makes, pricing: Pricing { credits: price, unit } }
+        Listing {
+            id: self.id,
+            provider: self.provider,
+            category: self.makes,
+            pricing: Pricing { credits: price, unit },
+        }
     }
 
     /// All that is published about it, at the given price.

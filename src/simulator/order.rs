@@ -69,9 +69,10 @@ fn known<'a>(model: &Model, fields: &'a Map<String, Value>, name: &str) -> Optio
 
 fn units(model: &Model, fields: &Map<String, Value>) -> u32 {
     match model.makes {
-        Makes::Image => {
-            known(model, fields, "num_images").and_then(Value::as_u64).and_then(|count| count.try_into().ok()).unwrap_or(1)
-        }
+        Makes::Image => known(model, fields, "num_images")
+            .and_then(Value::as_u64)
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(1),
         Makes::Video => {
             known(model, fields, "duration").and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(5)
         }
@@ -144,7 +145,13 @@ impl Field {
                 Some(number) if (least..=most).contains(&number) => None,
                 Some(_) => range(&least, &most),
             },
-            Accepts::Boolean => if value.is_boolean() { None } else { kind("boolean") },
+            Accepts::Boolean => {
+                if value.is_boolean() {
+                    None
+                } else {
+                    kind("boolean")
+                }
+            }
             Accepts::Texts => match value.as_array() {
                 Some(items) if items.iter().all(Value::is_string) => None,
                 Some(_) | None => kind("array of strings"),
@@ -176,7 +183,10 @@ mod tests {
         let edit = r#"{"prompt":"a","image_url":"data:,","num_images":4,"aspect_ratio":"16:9"}"#;
         let edit = order("ideogram/v3-character-edit", edit).unwrap();
         assert_eq!((edit.units, edit.width, edit.height), (1, 1024, 576), "a field it does not know is ignored");
-        assert_eq!(order("firemoon-studio/memphis-style", r#"{"prompt":"a","lora_scale":0.8,"num_images":4}"#).unwrap().units, 4);
+        assert_eq!(
+            order("firemoon-studio/memphis-style", r#"{"prompt":"a","lora_scale":0.8,"num_images":4}"#).unwrap().units,
+            4
+        );
     }
 
     #[test]
@@ -185,16 +195,40 @@ mod tests {
             ("flux/dev", "{}", "Missing required field: prompt"),
             ("flux/dev", r#"{"prompt":""}"#, "Missing required field: prompt"),
             ("flux/dev", r#"{"prompt":7}"#, "Invalid type for field prompt: expected string"),
-            ("flux/dev", r#"{"prompt":"a","num_images":5}"#, "Invalid value for field num_images: must be between 1 and 4"),
+            (
+                "flux/dev",
+                r#"{"prompt":"a","num_images":5}"#,
+                "Invalid value for field num_images: must be between 1 and 4",
+            ),
             ("flux/dev", r#"{"prompt":"a","num_images":"4"}"#, "Invalid type for field num_images: expected integer"),
             ("flux/dev", r#"{"prompt":"a","num_images":1e9}"#, "Invalid type for field num_images: expected integer"),
             ("flux/dev", r#"{"prompt":"a","num_images":null}"#, "Invalid type for field num_images: expected integer"),
-            ("flux/dev", r#"{"prompt":"a","guidance_scale":0.5}"#, "Invalid value for field guidance_scale: must be between 1 and 20"),
-            ("flux/dev", r#"{"prompt":"a","num_inference_steps":51}"#, "Invalid value for field num_inference_steps: must be between 1 and 50"),
-            ("kling/kling-2-1-master", r#"{"prompt":"a","duration":5}"#, "Invalid type for field duration: expected string"),
-            ("kling/kling-2-1-master", r#"{"prompt":"a","duration":"6"}"#, "Invalid value for field duration: must be one of 5, 10"),
+            (
+                "flux/dev",
+                r#"{"prompt":"a","guidance_scale":0.5}"#,
+                "Invalid value for field guidance_scale: must be between 1 and 20",
+            ),
+            (
+                "flux/dev",
+                r#"{"prompt":"a","num_inference_steps":51}"#,
+                "Invalid value for field num_inference_steps: must be between 1 and 50",
+            ),
+            (
+                "kling/kling-2-1-master",
+                r#"{"prompt":"a","duration":5}"#,
+                "Invalid type for field duration: expected string",
+            ),
+            (
+                "kling/kling-2-1-master",
+                r#"{"prompt":"a","duration":"6"}"#,
+                "Invalid value for field duration: must be one of 5, 10",
+            ),
             ("ideogram/v3-character-edit", r#"{"prompt":"a"}"#, "Missing required field: image_url"),
-            ("ideogram/v3", r#"{"prompt":"a","aspect_ratio":"wide"}"#, "Invalid value for field aspect_ratio: must be a ratio such as 16:9"),
+            (
+                "ideogram/v3",
+                r#"{"prompt":"a","aspect_ratio":"wide"}"#,
+                "Invalid value for field aspect_ratio: must be a ratio such as 16:9",
+            ),
             ("flux/dev", "[]", "Request body must be a JSON object"),
             ("flux/dev", "{", "Request body must be valid JSON"),
         ] {

@@ -32,7 +32,12 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When a listener cannot tell its own address. A failing `accept` is waited out, not an error.
-pub async fn serve(simulator: Simulator, api: TcpListener, media: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    simulator: Simulator,
+    api: TcpListener,
+    media: TcpListener,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let firemoon = simulator.firemoon;
     firemoon.set_media_url(format!("http://{}", media.local_addr()?));
     tokio::join!(
@@ -106,7 +111,10 @@ where
 }
 
 /// What hyper is to send, if anything; where nothing is to be sent, the line's end ends this future too.
-async fn respond(reply: Result<Reply, tokio::task::JoinError>, line: &Line) -> Result<Response<Content>, tokio::task::JoinError> {
+async fn respond(
+    reply: Result<Reply, tokio::task::JoinError>,
+    line: &Line,
+) -> Result<Response<Content>, tokio::task::JoinError> {
     match reply? {
         Reply::Answer(answer) => return Ok(answer),
         Reply::Raw(text, then) => {
@@ -141,11 +149,11 @@ where
 
 async fn serve_media(stream: TcpStream, number: u64, shutdown: CancellationToken) {
     let (wire, line) = Wire::new(stream, number);
-    let service = service_fn(|request| async move {
-        Ok::<_, Infallible>(media::answer(&request).map(Full::<Bytes>::new))
-    });
+    let service =
+        service_fn(|request| async move { Ok::<_, Infallible>(media::answer(&request).map(Full::<Bytes>::new)) });
     let mut builder = http1::Builder::new();
-    let connection = builder.timer(TokioTimer::new()).header_read_timeout(IDLE).serve_connection(TokioIo::new(wire), service);
+    let connection =
+        builder.timer(TokioTimer::new()).header_read_timeout(IDLE).serve_connection(TokioIo::new(wire), service);
     drive(connection, http1::Connection::graceful_shutdown, &line, &shutdown).await;
 }
 
@@ -153,7 +161,10 @@ async fn serve_media(stream: TcpStream, number: u64, shutdown: CancellationToken
 ///
 /// # Errors
 /// When the private key does not fit the certificate, or neither can be used.
-pub fn tls(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<rustls::ServerConfig, rustls::Error> {
+pub fn tls(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<rustls::ServerConfig, rustls::Error> {
     // Named here and not taken from the process, so that nobody has to install it first.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::credits::Credits;
-
-/// Where the simulator reads the wall clock; tests put a still clock here.
-pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+use crate::clock::Clock;
+use crate::credits::Credits;
 
 /// Everything that can be chosen about a simulator. `Settings::default()` has the two keys of Firemoon's old
 /// documentation, the documented latencies, and the platform's own answers.
@@ -47,14 +44,14 @@ pub struct Settings {
     /// Set to serve the API over TLS; the media host stays plain. Must offer `h2` and `http/1.1` by ALPN.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// The clock that limits and histories go by.
-    pub now: WallClock,
+    pub clock: Clock,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             keys: KeySettings::documented(),
-            balance: Credits::from_millionths(100_000_000),
+            balance: Credits::from_micros(100_000_000),
             latency: None,
             prices: Vec::new(),
             charge: Charge::OnSuccess,
@@ -68,7 +65,7 @@ impl Default for Settings {
             calls_max: 100_000,
             media_url: None,
             tls: None,
-            now: Arc::new(Timestamp::now),
+            clock: Clock::system(),
         }
     }
 }

@@ -49,15 +49,20 @@ pub(super) fn instead(fault: &Fault, model: Option<&str>, now: Timestamp, retry_
             answers::allow(&mut answer, super::account::Allowance { limit: 60, remaining: 0, reset });
             Some(answer)
         }
-        Kind::Redirect => {
-            Some(answers::redirect(status(StatusCode::TEMPORARY_REDIRECT), text.unwrap_or("https://elsewhere.example/api")))
-        }
+        Kind::Redirect => Some(answers::redirect(
+            status(StatusCode::TEMPORARY_REDIRECT),
+            text.unwrap_or("https://elsewhere.example/api"),
+        )),
         Kind::BadGateway => Some(answers::bad_gateway()),
-        Kind::Answer => Some(answers::scripted(status(StatusCode::SERVICE_UNAVAILABLE), text.unwrap_or_default().to_owned())),
+        Kind::Answer => {
+            Some(answers::scripted(status(StatusCode::SERVICE_UNAVAILABLE), text.unwrap_or_default().to_owned()))
+        }
         Kind::GenerationFailed => Some(answers::generation_failed(text.unwrap_or("timeout"))),
         Kind::PlatformTimeout => Some(answers::platform_timeout()),
         Kind::Raw | Kind::ResetBeforeAnswer | Kind::ResetAfterHeaders | Kind::CutBody | Kind::CloseAfterAnswer => None,
-        Kind::SlowHeaders | Kind::SlowBody | Kind::EmptyImages | Kind::MoreImages | Kind::Nsfw | Kind::MediaMissing => None,
+        Kind::SlowHeaders | Kind::SlowBody | Kind::EmptyImages | Kind::MoreImages | Kind::Nsfw | Kind::MediaMissing => {
+            None
+        }
         Kind::DataUri | Kind::NullFields | Kind::BrokenJson | Kind::OversizedHeader | Kind::EchoAuthorization => None,
     }
 }
@@ -74,7 +79,8 @@ pub(super) fn spoil(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, 
         Kind::CloseAfterAnswer => in_pieces(answer, [Piece::LastAnswer, Piece::Data(whole)], line),
         Kind::SlowBody => {
             let (size, pause) = (fault.count().max(1), fault.after());
-            let piece = |start: usize| [Piece::Pause(pause), Piece::Data(whole.slice(start..whole.len().min(start + size)))];
+            let piece =
+                |start: usize| [Piece::Pause(pause), Piece::Data(whole.slice(start..whole.len().min(start + size)))];
             in_pieces(answer, (0..whole.len()).step_by(size).flat_map(piece), line)
         }
         Kind::BrokenJson => {
@@ -88,11 +94,17 @@ pub(super) fn spoil(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, 
             unspoilt(answer)
         }
         Kind::EchoAuthorization => echo(answer, fault, called_with, line),
-        Kind::InvalidKey | Kind::InsufficientCredits | Kind::AccessDenied | Kind::Suspended | Kind::ModelNotFound => unspoilt(answer),
+        Kind::InvalidKey | Kind::InsufficientCredits | Kind::AccessDenied | Kind::Suspended | Kind::ModelNotFound => {
+            unspoilt(answer)
+        }
         Kind::HtmlNotFound | Kind::PayloadTooLarge | Kind::RateLimited | Kind::BadGateway => unspoilt(answer),
         // Where these run, what they replace is a call that has run.
-        Kind::Redirect | Kind::Answer | Kind::GenerationFailed | Kind::PlatformTimeout | Kind::SlowHeaders => unspoilt(answer),
-        Kind::EmptyImages | Kind::MoreImages | Kind::Nsfw | Kind::MediaMissing | Kind::DataUri | Kind::NullFields => unspoilt(answer),
+        Kind::Redirect | Kind::Answer | Kind::GenerationFailed | Kind::PlatformTimeout | Kind::SlowHeaders => {
+            unspoilt(answer)
+        }
+        Kind::EmptyImages | Kind::MoreImages | Kind::Nsfw | Kind::MediaMissing | Kind::DataUri | Kind::NullFields => {
+            unspoilt(answer)
+        }
     }
 }
 

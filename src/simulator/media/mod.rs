@@ -48,7 +48,11 @@ pub(super) fn answer<B>(request: &Request<B>) -> Response<Bytes> {
     let (status, kind, body) = match *request.method() {
         Method::GET | Method::HEAD => match draw(request.uri().path().trim_start_matches('/')) {
             Some((kind, file)) => (StatusCode::OK, kind, Bytes::from(file)),
-            None => (StatusCode::NOT_FOUND, "text/plain; charset=utf-8", Bytes::from_static(b"The requested blob was not found\n")),
+            None => (
+                StatusCode::NOT_FOUND,
+                "text/plain; charset=utf-8",
+                Bytes::from_static(b"The requested blob was not found\n"),
+            ),
         },
         _ => (StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", Bytes::new()),
     };

@@ -29,7 +29,8 @@ fn frames(width: u32, height: u32, seconds: u32, seed: u64) -> Vec<Vec<u8>> {
         let (second, place) = (index / RATE, index % RATE);
         let unit = if place == 0 {
             let turn = u8::try_from(second % 8).unwrap_or(0) * 24;
-            let colour = [mixed[0], mixed[1].wrapping_add(turn), mixed[2].wrapping_sub(turn)].map(|byte| 48 + byte % 144);
+            let colour =
+                [mixed[0], mixed[1].wrapping_add(turn), mixed[2].wrapping_sub(turn)].map(|byte| 48 + byte % 144);
             h264::key_frame(width, height, colour, second % 2)
         } else {
             h264::still_frame(width, height, place)
@@ -61,7 +62,8 @@ fn flat(numbers: &[u32]) -> Vec<u8> {
 const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
 fn movie(width: u32, height: u32, seconds: u32, frames: &[Vec<u8>], start: u32) -> Vec<u8> {
-    let header = [&[0, 0, 0, MILLIS, seconds * MILLIS, 0x1_0000, 0x0100_0000, 0, 0], &MATRIX[..], &[0; 6], &[2]].concat();
+    let header =
+        [&[0, 0, 0, MILLIS, seconds * MILLIS, 0x1_0000, 0x0100_0000, 0, 0], &MATRIX[..], &[0; 6], &[2]].concat();
     let track = [&[3, 0, 0, 1, 0, seconds * MILLIS, 0, 0, 0, 0], &MATRIX[..], &[width << 16, height << 16]].concat();
     let media = boxed(
         b"mdia",
@@ -85,7 +87,8 @@ fn movie(width: u32, height: u32, seconds: u32, frames: &[Vec<u8>], start: u32) 
 fn samples(width: u32, height: u32, frames: &[Vec<u8>], start: u32) -> Vec<u8> {
     let count = number(frames.len());
     let sizes: Vec<u32> = [0, 0, count].into_iter().chain(frames.iter().map(|frame| number(frame.len()))).collect();
-    let keys: Vec<u32> = [0, count / RATE].into_iter().chain((0..count / RATE).map(|second| second * RATE + 1)).collect();
+    let keys: Vec<u32> =
+        [0, count / RATE].into_iter().chain((0..count / RATE).map(|second| second * RATE + 1)).collect();
     boxed(
         b"stbl",
         &[
