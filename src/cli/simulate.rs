@@ -99,6 +99,7 @@ impl Simulate {
         let media_url = media_url
             .map_or_else(|| format!("http://{media_address}/"), |url| format!("{}/", url.trim_end_matches('/')));
         announce(&format!("Firemoon simulator: {scheme}://{api_address}/api\nMedia: {media_url}\n"))?;
+        remark(&settings);
         let shutdown = CancellationToken::new();
         tokio::spawn(wait_for_the_end(shutdown.clone())?);
         simulator::serve(Simulator::new(settings), api, media, shutdown).await.map_err(|error| error.to_string())
@@ -154,6 +155,12 @@ fn announce(text: &str) -> Result<(), String> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// One line for whoever watches; the only one the simulator ever writes. Nobody may be watching.
+fn remark(settings: &Settings) {
+    let names: Vec<&str> = settings.keys.iter().map(|key| key.name.as_str()).collect();
+    let _ = writeln!(std::io::stderr(), "Keys: {}. Books: GET /_simulator/books", names.join(", "));
 }
 
 /// The handlers are in place when this returns, so a signal right after the announcement is not lost.

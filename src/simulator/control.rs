@@ -1,11 +1,14 @@
 //! The simulator's own endpoints under `/_simulator/`: its books, its faults, its keys, and a fresh start.
 
+use std::collections::BTreeMap;
+
 use http::request::Parts;
 use http::{Method, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer};
+use super::books::Extract;
 use super::faults;
 use super::firemoon::Firemoon;
 use super::history::parameter;
@@ -59,14 +62,17 @@ fn books(firemoon: &Firemoon, query: &str) -> Answer {
     let limit = parameter(query, "calls").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
     let state = firemoon.state();
     let extract = state.books.extract(limit, parameter(query, "x_request_id").as_deref());
-    let balances: serde_json::Map<String, Value> =
-        state.accounts.iter().map(|account| (account.name.clone(), json!(account.balance))).collect();
+    let balances = state.accounts.iter().map(|account| (account.name.clone(), account.balance)).collect();
     drop(state);
-    let mut body = serde_json::to_value(&extract).unwrap_or_default();
-    if let Value::Object(fields) = &mut body {
-        fields.insert("balances".into(), Value::Object(balances));
-    }
-    answers::json(StatusCode::OK, &body)
+    answers::json(StatusCode::OK, &Shown { balances, extract })
+}
+
+#[derive(Serialize)]
+struct Shown {
+    /// What each account has left.
+    balances: BTreeMap<String, Credits>,
+    #[serde(flatten)]
+    extract: Extract,
 }
 
 fn change(firemoon: &Firemoon, name: &str, body: &[u8]) -> Result<(), String> {

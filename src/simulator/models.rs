@@ -276,3 +276,31 @@ impl Field {
         parameter
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_latencies_are_the_default_ones() {
+        for (id, from, to) in [
+            ("flux/dev", 500, 2_000),
+            ("ideogram/v3-character-edit", 5_000, 15_000),
+            ("kling/kling-2-1-master", 10_000, 30_000),
+        ] {
+            let latency = find(id).unwrap().latency;
+            let drawn: Vec<u128> = (0..40_000).map(|draw| latency.drawn(draw).as_millis()).collect();
+            assert_eq!((*drawn.iter().min().unwrap(), *drawn.iter().max().unwrap()), (from, to), "{id}");
+        }
+    }
+
+    #[test]
+    fn every_model_has_a_price_a_prompt_and_an_id_of_its_own() {
+        for (place, model) in MODELS.iter().enumerate() {
+            assert!(model.price > Credits::ZERO, "{}", model.id);
+            assert!(model.fields.iter().any(|field| field.name == "prompt" && field.required), "{}", model.id);
+            assert!(MODELS.iter().skip(place + 1).all(|other| other.id != model.id), "{}", model.id);
+        }
+    }
+}

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::order::Order;
 
-/// The path of one image of an order, without the slash in front.
+/// The path of one image of an order, as it stands behind `/generated/`.
 pub(super) fn image_path(order: &Order, seed: u64, index: u32) -> String {
     marked(&format!("{seed}-{index}-{}x{}", order.width, order.height), "png")
 }
@@ -46,7 +46,7 @@ fn marked(what: &str, kind: &str) -> String {
 /// What the media host answers. It asks for no credential and wants none.
 pub(super) fn answer<B>(request: &Request<B>) -> Response<Bytes> {
     let (status, kind, body) = match *request.method() {
-        Method::GET | Method::HEAD => match draw(request.uri().path().trim_start_matches('/')) {
+        Method::GET | Method::HEAD => match request.uri().path().strip_prefix("/generated/").and_then(draw) {
             Some((kind, file)) => (StatusCode::OK, kind, Bytes::from(file)),
             None => (
                 StatusCode::NOT_FOUND,

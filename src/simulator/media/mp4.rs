@@ -121,3 +121,57 @@ fn sample_entry(width: u32, height: u32) -> Vec<u8> {
     let rest = [&[0, 1][..], &[0; 32], &[0, 0x18, 0xff, 0xff]].concat(); // one frame a sample, no name, depth 24
     boxed(b"avc1", &[&[0; 6], &[0, 1], &[0; 16], &size, &resolution, &rest, &configuration])
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], at: usize) -> usize {
+        usize::try_from(u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())).unwrap()
+    }
+
+    /// The boxes in some bytes: kind and content.
+    fn boxes(bytes: &[u8]) -> Vec<(&[u8], &[u8])> {
+        let (mut found, mut place) = (Vec::new(), 0);
+        while place < bytes.len() {
+            let size = read(bytes, place);
+            found.push((&bytes[place + 4..place + 8], &bytes[place + 8..place + size]));
+            place += size;
+        }
+        assert_eq!(place, bytes.len(), "boxes fill their parent");
+        found
+    }
+
+    fn inner<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> &'a [u8] {
+        path.iter().fold(bytes, |bytes, kind| boxes(bytes).into_iter().find(|found| found.0 == *kind).unwrap().1)
+    }
+
+    #[test]
+    fn a_video_has_its_length_its_size_and_its_frames_where_it_says() {
+        let file = render(1920, 1088, 5, 9);
+        assert_eq!(boxes(&file).iter().map(|found| found.0).collect::<Vec<_>>(), [b"ftyp", b"moov", b"mdat"]);
+        let header = inner(&file, &[b"moov", b"mvhd"]);
+        assert_eq!((read(header, 12), read(header, 16)), (1000, 5000), "milliseconds");
+        let track = inner(&file, &[b"moov", b"trak", b"tkhd"]);
+        assert_eq!((read(track, 76) >> 16, read(track, 80) >> 16), (1920, 1088));
+        let table: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
+        let in_table = |kind| inner(inner(&file, &table), &[kind]);
+        let sizes = in_table(b"stsz");
+        assert_eq!(read(sizes, 8), 5 * 24);
+        let total: usize = (0..5 * 24).map(|index| read(sizes, 12 + 4 * index)).sum();
+        let frames = inner(&file, &[b"mdat"]);
+        assert_eq!(total, frames.len());
+        let start = read(in_table(b"stco"), 8);
+        assert_eq!(&file[start..start + 16], &frames[..16]);
+        let keys = in_table(b"stss");
+        let mut place = start;
+        for index in 0..5 * 24 {
+            let size = read(sizes, 12 + 4 * index);
+            assert_eq!(read(&file, place) + 4, size, "each frame is one unit");
+            assert_eq!(file[place + 4], if index % 24 == 0 { 0x65 } else { 0x41 });
+            place += size;
+        }
+        assert_eq!((read(keys, 4), read(keys, 8), read(keys, 12)), (5, 1, 25));
+    }
+}

@@ -161,6 +161,7 @@ const fn table() -> [u32; 256] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -168,6 +169,79 @@ mod tests {
     fn the_checksum_is_the_one_of_the_standard() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
         assert_eq!(crc32(b"IEND"), 0xae42_6082);
+    }
+
+    /// Reads what [`Deflate`] may write: one block of fixed codes, copies from one byte back.
+    fn inflated(stream: &[u8]) -> Vec<u8> {
+        let mut place = 16; // after the zlib header
+        let mut bits = |count: usize, reversed: bool| {
+            let taken = (0..count).map(|bit| {
+                let at = place + bit;
+                u32::from(stream[at / 8] >> (at % 8)) & 1
+            });
+            let value = taken
+                .enumerate()
+                .fold(0, |sum, (index, bit)| sum | bit << if reversed { count - 1 - index } else { index });
+            place += count;
+            value
+        };
+        assert_eq!(bits(3, false), 0b011);
+        let mut out: Vec<u8> = Vec::new();
+        loop {
+            let start = bits(7, true);
+            let length = match start {
+                0 => break,
+                1..=8 => start + 2,
+                0x18..=0x5f => {
+                    let literal = (start << 1 | bits(1, true)) - 0x30;
+                    out.push(u8::try_from(literal).unwrap());
+                    continue;
+                }
+                0x62 => {
+                    assert_eq!(bits(1, true), 1);
+                    258
+                }
+                _ => {
+                    let literal = (start << 2 | bits(2, true)) - 0x190 + 144;
+                    out.push(u8::try_from(literal).unwrap());
+                    continue;
+                }
+            };
+            assert_eq!(bits(5, true), 0, "one byte back");
+            let copied = *out.last().unwrap();
+            out.extend((0..length).map(|_| copied));
+        }
+        let (mut low, mut high) = (1_u32, 0_u32);
+        for byte in &out {
+            low = (low + u32::from(*byte)) % 65_521;
+            high = (high + low) % 65_521;
+        }
+        assert_eq!(stream[stream.len() - 4..], (high << 16 | low).to_be_bytes(), "Adler-32");
+        out
+    }
+
+    #[test]
+    fn a_picture_has_its_size_and_every_row_of_it() {
+        for (width, height) in [(1024, 768), (576, 1024), (8, 1024), (1, 1)] {
+            let file = render(width, height, 3);
+            let (mut place, mut rows) = (8, Vec::new());
+            while place < file.len() {
+                let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
+                let end = place + 8 + usize::try_from(number(place)).unwrap();
+                assert_eq!(number(end), crc32(&file[place + 4..end]));
+                match &file[place + 4..place + 8] {
+                    b"IHDR" => assert_eq!((number(place + 8), number(place + 12)), (width, height)),
+                    b"IDAT" => rows = inflated(&file[place + 8..end]),
+                    other => assert_eq!(other, b"IEND"),
+                }
+                place = end + 4;
+            }
+            let row = usize::try_from(width * 3 + 1).unwrap();
+            assert_eq!(rows.len(), row * usize::try_from(height).unwrap());
+            assert!(rows.chunks(row).skip(1).all(|row| row[0] == ABOVE));
+            let brightest = rows.chunks(row).skip(1).map(|row| u32::from(row[1])).sum::<u32>();
+            assert!(brightest <= 64, "a channel that overflows would start again at black");
+        }
     }
 
     #[test]
