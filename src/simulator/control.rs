@@ -42,6 +42,10 @@ pub(super) fn answer(firemoon: &Firemoon, parts: &Parts, body: &[u8]) -> Answer 
             firemoon.reset();
             done(Ok(()))
         }
+        (&Method::POST, "release") => {
+            firemoon.release();
+            done(Ok(()))
+        }
         (&Method::PUT, path) => match path.strip_prefix("keys/") {
             Some(name) => done(change(firemoon, name, body)),
             None => answers::not_found(),
@@ -62,15 +66,18 @@ fn books(firemoon: &Firemoon, query: &str) -> Answer {
     let limit = parameter(query, "calls").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
     let state = firemoon.state();
     let extract = state.books.extract(limit, parameter(query, "x_request_id").as_deref());
+    let held = state.held;
     let balances = state.accounts.iter().map(|account| (account.name.clone(), account.balance)).collect();
     drop(state);
-    answers::json(StatusCode::OK, &Shown { balances, extract })
+    answers::json(StatusCode::OK, &Shown { balances, held, extract })
 }
 
 #[derive(Serialize)]
 struct Shown {
     /// What each account has left.
     balances: BTreeMap<String, Credits>,
+    /// Calls that wait for a release.
+    held: u64,
     #[serde(flatten)]
     extract: Extract,
 }

@@ -48,6 +48,8 @@ pub(super) enum Kind {
     CutBody,
     /// The right answer on a connection that then ends without having said so.
     CloseAfterAnswer,
+    /// The call takes until `POST /_simulator/release`: whoever looks can be sure that it is running.
+    Hold,
     /// The answer starts `after` (30s) later than it would.
     SlowHeaders,
     /// The body comes in pieces of `amount` bytes (64), each `after` (1s) the one before.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::{HeaderMap, header};
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::account::{self, Account, Key};
 use super::answers::{self, Answer};
@@ -23,6 +24,8 @@ pub(super) struct Firemoon {
     state: Mutex<State>,
     draws: AtomicU64,
     media_url: OnceLock<String>,
+    /// Counts the releases of held calls.
+    releases: watch::Sender<u64>,
 }
 
 /// What changes while it runs.
@@ -33,6 +36,8 @@ pub(super) struct State {
     pub(super) histories: Vec<VecDeque<Generation>>,
     pub(super) books: Books,
     pub(super) rules: Vec<Rule>,
+    /// Calls that wait for a release.
+    pub(super) held: u64,
 }
 
 impl Firemoon {
@@ -43,6 +48,7 @@ impl Firemoon {
             state: Mutex::new(state),
             draws: AtomicU64::new(0),
             media_url: OnceLock::new(),
+            releases: watch::Sender::new(0),
             settings,
         }
     }
@@ -81,8 +87,24 @@ impl Firemoon {
         format!("{}/generated/{path}", self.media_url.get().map_or("", String::as_str))
     }
 
-    /// Forgets everything that happened: books, faults, balances, limits, suspensions, histories.
+    /// Waits for the next release. Whoever has seen this call among the held ones can be sure to release it.
+    pub(super) async fn hold(&self) {
+        let mut releases = self.releases.subscribe();
+        self.state().held += 1;
+        // The sender lives as long as this does.
+        let _ = releases.changed().await;
+        let mut state = self.state();
+        state.held = state.held.saturating_sub(1);
+    }
+
+    /// Lets all held calls go on.
+    pub(super) fn release(&self) {
+        self.releases.send_modify(|count| *count += 1);
+    }
+
+    /// Forgets everything that happened: books, faults, balances, limits, suspensions, histories. Held calls go on.
     pub(super) fn reset(&self) {
+        self.release();
         let mut state = self.state();
         let mut books = std::mem::replace(&mut state.books, Books::new(1));
         books.clear();
@@ -93,7 +115,14 @@ impl Firemoon {
 impl State {
     fn new(settings: &Settings, books: Books) -> Self {
         let (keys, accounts) = account::open(settings);
-        Self { histories: accounts.iter().map(|_| VecDeque::new()).collect(), keys, accounts, books, rules: Vec::new() }
+        Self {
+            histories: accounts.iter().map(|_| VecDeque::new()).collect(),
+            keys,
+            accounts,
+            books,
+            rules: Vec::new(),
+            held: 0,
+        }
     }
 
     /// Whom a request's credential belongs to.

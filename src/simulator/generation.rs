@@ -53,7 +53,9 @@ pub(super) async fn generate(
     let latency = firemoon.settings.latency.unwrap_or(ticket.model.latency).drawn(draw);
     let in_time = latency <= firemoon.settings.time_out;
     let latency = latency.min(firemoon.settings.time_out);
-    if !latency.is_zero() {
+    if fault.is_some_and(|fault| fault.kind == Kind::Hold) {
+        firemoon.hold().await;
+    } else if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
     let kind = fault.map(|fault| fault.kind);

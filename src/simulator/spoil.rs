@@ -63,7 +63,12 @@ pub(super) fn instead(fault: &Fault, model: Option<&str>, now: Timestamp, retry_
         Kind::SlowHeaders | Kind::SlowBody | Kind::EmptyImages | Kind::MoreImages | Kind::Nsfw | Kind::MediaMissing => {
             None
         }
-        Kind::DataUri | Kind::NullFields | Kind::BrokenJson | Kind::OversizedHeader | Kind::EchoAuthorization => None,
+        Kind::Hold
+        | Kind::DataUri
+        | Kind::NullFields
+        | Kind::BrokenJson
+        | Kind::OversizedHeader
+        | Kind::EchoAuthorization => None,
     }
 }
 
@@ -99,6 +104,7 @@ pub(super) fn spoil(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, 
         }
         Kind::HtmlNotFound | Kind::PayloadTooLarge | Kind::RateLimited | Kind::BadGateway => unspoilt(answer),
         // Where these run, what they replace is a call that has run.
+        Kind::Hold => unspoilt(answer),
         Kind::Redirect | Kind::Answer | Kind::GenerationFailed | Kind::PlatformTimeout | Kind::SlowHeaders => {
             unspoilt(answer)
         }
