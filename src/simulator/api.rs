@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::header::HeaderValue;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::json;
@@ -29,7 +29,7 @@ const FAULT: &str = "x-simulator-fault";
 /// Answers one request. Runs to its end whether or not the caller waits, as the real service does.
 pub(super) async fn answer(firemoon: Arc<Firemoon>, line: Arc<Line>, request: Request<Incoming>) -> Reply {
     let (parts, body) = request.into_parts();
-    let body = collect(&parts.headers, body, firemoon.settings.body_bytes_max).await;
+    let body = collect(body, firemoon.settings.body_bytes_max).await;
     if parts.uri.path().starts_with("/_simulator/") {
         let control = match body {
             Collected::Whole(body) => super::control::answer(&firemoon, &parts, &body),
@@ -69,22 +69,23 @@ enum Collected {
     Broken(Bytes),
 }
 
-async fn collect(headers: &HeaderMap, mut body: Incoming, most: usize) -> Collected {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > most) {
-        return Collected::TooLarge;
-    }
-    let mut collected = BytesMut::new();
+/// Reads a body of at most `most` bytes. Of a larger one some more is read and thrown away, so that a caller who sends all of
+/// it before it listens gets to hear why it was refused.
+async fn collect(mut body: Incoming, most: usize) -> Collected {
+    let patience = most.saturating_mul(4);
+    let (mut collected, mut seen) = (BytesMut::new(), 0_usize);
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Collected::Broken(collected.freeze()) };
-        if let Ok(data) = frame.into_data() {
-            if collected.len() + data.len() > most {
-                return Collected::TooLarge;
-            }
+        let Ok(data) = frame.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen > patience {
+            break;
+        }
+        if seen <= most {
             collected.extend_from_slice(&data);
         }
     }
-    Collected::Whole(collected.freeze())
+    if seen > most { Collected::TooLarge } else { Collected::Whole(collected.freeze()) }
 }
 
 /// The routes of the API.

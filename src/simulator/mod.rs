@@ -5,7 +5,8 @@
 //! `faults` and `spoil` (what goes wrong) → `books` (what a test reads afterwards) → `firemoon` (all of it, behind one
 //! lock) → `answers` (every word said) → `api`, `control` (the routes) → `wire`, `server` (the sockets).
 //!
-//! Nothing here is used by the gateway's own path, and nothing here uses it: two sides that share code share mistakes.
+//! Of the gateway it uses the credits and the clock, and the gateway's own path uses nothing of it: two sides that share code
+//! share mistakes.
 
 mod account;
 mod answers;

@@ -252,6 +252,17 @@ async fn the_hosting_platform_answers_what_the_service_does_not() {
 }
 
 #[tokio::test]
+async fn a_body_of_four_and_a_half_megabytes_passes_and_a_larger_one_is_refused_audibly() {
+    let firemoon = start(settings()).await;
+    let edit = |length: usize| format!(r#"{{"prompt":"a","image_url":"{}"}}"#, "a".repeat(length));
+    let around = edit(0).len();
+    for (length, status) in [(4_500_000, 200), (4_500_001, 413), (9_000_000, 413)] {
+        let answer = firemoon.generate("flux-2-dev/edit", &edit(length - around)).await;
+        assert_eq!(answer.status, status, "{length}");
+    }
+}
+
+#[tokio::test]
 async fn a_generation_that_takes_too_long_is_ended_by_the_platform_in_plain_text() {
     let time_out = Duration::from_millis(30);
     let firemoon =
