@@ -4,4 +4,5 @@
 mod identity_issuers;
 mod identity_keys;
 mod identity_tokens;
+mod simulator;
 mod support;
