@@ -213,7 +213,9 @@ pub(crate) async fn the_largest_amounts_are_counted_exactly<B: Bench>() {
     desk.pay(&call.clone().price(1)).await;
     let refused = desk.refuse(&call.clone().price(1)).await;
     assert_eq!((refused.binding.kind, refused.binding.used), (LimitKind::CreditsTotal, most));
-    desk.refuse(&call.price(most)).await;
+    desk.refuse(&call.clone().price(most)).await;
+    let charged: Vec<_> = desk.rows(&call).await.iter().map(|row| row.charged.micros()).collect();
+    assert_eq!(charged, [1, most - 1]);
 }
 
 pub(crate) async fn a_free_call_passes_a_budget_that_is_used_up<B: Bench>() {

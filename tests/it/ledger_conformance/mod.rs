@@ -1,8 +1,11 @@
 //! The ledger's contract as tests: every store runs exactly these cases, with `on_every_case!`.
 //!
-//! What both stores agree on, beyond the words of `Ledger`: a bucket is written only when a call is admitted, so a refusal
-//! leaves it as it was; a shadow bucket takes no token for a call that a real one would have refused; a deadline has passed
-//! at its very microsecond; admitting sweeps a few of the team's overdue reservations before it decides.
+//! What the stores agree on, beyond the words of `Ledger`:
+//! - A bucket is brought up to now when a call is admitted under it, and only then: a refusal leaves it as it was. A shadow
+//!   bucket takes no token for a call that a real one would have refused. A bucket of 0 calls never leaks.
+//! - A deadline has passed at its very microsecond. Admitting ends up to 8 of the team's overdue reservations before it
+//!   decides, even if it then refuses; nothing but a sweep and an admission does so.
+//! - Overdue reservations end in the order of their deadlines, then of their ids.
 
 pub(crate) mod buckets;
 pub(crate) mod calendar;
