@@ -1,11 +1,11 @@
 //! The ledger's contract as tests: every store runs exactly these cases, with `on_every_case!`.
 //!
 //! What the stores agree on, beyond the words of `Ledger`:
-//! - A bucket is brought up to now when a call is admitted under it, and only then: a refusal leaves it as it was. A shadow
-//!   bucket takes no token for a call that a real one would have refused. A bucket of 0 calls never leaks.
-//! - A deadline has passed at its very microsecond. Admitting ends up to 8 of the team's overdue reservations before it
-//!   decides, even if it then refuses; nothing but a sweep and an admission does so.
-//! - Overdue reservations end in the order of their deadlines, then of their ids.
+//! - A bucket is brought up to now when a call takes a token from it, and only then: a refusal leaves it as it was. A
+//!   shadow bucket gives no token to a call that a real one would have refused. A bucket of 0 calls never leaks.
+//! - A deadline has passed at its very microsecond. What is overdue ends in the order of deadlines, then of ids. A word
+//!   about an overdue reservation that nothing has ended yet still counts. Admitting ends up to 8 of the team's other
+//!   overdue reservations before it decides, even if it then refuses; other words may do so too.
 
 pub(crate) mod buckets;
 pub(crate) mod calendar;
@@ -112,6 +112,7 @@ macro_rules! on_every_case {
                 a_deadline_has_passed_at_its_very_microsecond,
                 a_renewed_reservation_lives_on,
                 renewing_what_has_ended_revives_nothing,
+                a_late_word_about_a_call_counts_while_nothing_has_ended_it,
                 a_dispatched_call_left_behind_is_never_free,
                 what_was_swept_cannot_be_dispatched,
                 dispatching_twice_is_dispatching_once,

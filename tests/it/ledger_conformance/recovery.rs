@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use moongate::ledger::{OnUnknown, Outcome, Phase, Settled, Swept};
+use moongate::ledger::{OnUnknown, Outcome, Phase, Settled, Swept, Verdict};
 use moongate::team::LimitKind;
 
-use super::desk::{Desk, MORNING, PRICE, call, limit};
+use super::desk::{Desk, MORNING, PRICE, call, credits, limit};
 use super::{Bench, TTL};
 
 const MICRO: Duration = Duration::from_micros(1);
@@ -67,7 +67,8 @@ pub(crate) async fn a_renewed_reservation_lives_on<B: Bench>() {
         desk.pass(TTL - MICRO);
         ledger.renew(&call().team, &[kept]).await.unwrap();
     }
-    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, unknown: 1 });
+    desk.sweep(&call()).await;
+    assert_eq!(desk.books(&call()).await.open, 1);
     assert_eq!(desk.settle(&call(), left, Outcome::Charged, 0).await, Settled::Before);
     desk.pass(TTL - MICRO);
     assert_eq!(desk.sweep(&call()).await, Swept::default());
@@ -89,6 +90,20 @@ pub(crate) async fn renewing_what_has_ended_revives_nothing<B: Bench>() {
     desk.pass(TTL);
     assert_eq!(desk.sweep(&call).await, Swept::default());
     assert_eq!(desk.rows(&call).await.len(), 2);
+}
+
+pub(crate) async fn a_late_word_about_a_call_counts_while_nothing_has_ended_it<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call().waiting();
+    let id = desk.admit(&call).await;
+    desk.pass(TTL * 2);
+    desk.ledger.renew(&call.team, &[id]).await.unwrap();
+    assert_eq!(desk.sweep(&call).await, Swept::default());
+    desk.pass(TTL);
+    assert!(desk.ledger.dispatch(&call.team, id).await.unwrap());
+    assert!(matches!(desk.ledger.admit(call.admission(id)).await.unwrap(), Verdict::Admitted { .. }));
+    assert_eq!(desk.settle(&call, id, Outcome::Charged, PRICE).await, Settled::Now(credits(PRICE)));
+    assert_eq!(desk.counted(&call, LimitKind::RequestsPerDay).await, (1, 0));
 }
 
 pub(crate) async fn a_dispatched_call_left_behind_is_never_free<B: Bench>() {

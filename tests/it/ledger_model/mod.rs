@@ -50,7 +50,6 @@ impl Model {
         if self.open(&asked.team, asked.id).is_some() {
             return (self.books(&as_it_stands, now), None);
         }
-        self.sweep(&asked.team, 8, now);
         let judged = self.judge(&as_it_stands, asked.price, now);
         let would_refuse: Vec<bool> = judged.iter().map(|(_, _, passes)| passes.is_err()).collect();
         let flagged = |standings: Vec<Standing>| -> Vec<Standing> {
@@ -72,9 +71,9 @@ impl Model {
         let mut refusals = would_refuse.iter();
         for level in &asked.levels {
             for limit in level.limits.iter() {
-                let token = if *refusals.next().unwrap() { 0 } else { 1 };
-                if let Shape::Bucket(period) = limit.kind.shape() {
-                    let filled = self.filled(&asked.team, &level.scope, limit, now) + token * period.as_micros();
+                let over = *refusals.next().unwrap();
+                if let (Shape::Bucket(period), false) = (limit.kind.shape(), over) {
+                    let filled = self.filled(&asked.team, &level.scope, limit, now) + period.as_micros();
                     self.buckets.insert((asked.team.clone(), level.scope.clone(), limit.kind), (filled, now));
                 }
             }
@@ -115,11 +114,10 @@ impl Model {
         Settled::Now(charged)
     }
 
-    pub(crate) fn sweep(&mut self, team: &TeamId, most: usize, now: Timestamp) -> Swept {
+    pub(crate) fn sweep(&mut self, team: &TeamId, now: Timestamp) -> Swept {
         let mut overdue: Vec<_> = self.open_of(team).filter(|call| call.deadline <= now).collect();
         overdue.sort_by_key(|call| (call.deadline, call.asked.id));
-        let ends: Vec<_> =
-            overdue.iter().take(most).map(|call| (call.asked.id, call.asked.phase, call.asked.price)).collect();
+        let ends: Vec<_> = overdue.iter().map(|call| (call.asked.id, call.asked.phase, call.asked.price)).collect();
         let mut swept = Swept::default();
         for (id, phase, price) in ends {
             let (outcome, charged) = match (phase, self.on_unknown) {
