@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod ledger_conformance;
+mod ledger_embedded;
 mod ledger_model;
