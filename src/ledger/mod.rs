@@ -7,6 +7,7 @@
 //! Reading order: this vocabulary, [`calendar`], [`row`], [`reservation`], then a store: [`embedded`] or [`redis`].
 
 pub mod calendar;
+pub mod embedded;
 pub mod headers;
 pub mod reservation;
 pub mod row;

@@ -4,5 +4,8 @@
 mod identity_issuers;
 mod identity_keys;
 mod identity_tokens;
+mod ledger_conformance;
+mod ledger_embedded;
+mod ledger_model;
 mod simulator;
 mod support;
