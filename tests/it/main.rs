@@ -3,3 +3,5 @@
 
 mod ledger_conformance;
 mod ledger_model;
+mod ledger_redis;
+mod support;

@@ -127,11 +127,6 @@ impl Connection {
             state.1 = State::Idle;
         }
     }
-
-    /// The number of the connection in use.
-    pub(super) fn number(&self) -> u64 {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0
-    }
 }
 
 /// What an error of the client means to the ledger. The server's texts name commands and keys, never a secret.

@@ -162,8 +162,9 @@ impl Answer {
 /// From a bucket's level: the tokens taken and not yet back, and when it is full again; never, when it does not refill.
 fn bucket(filled: u64, period: Duration, max: u64, at: Timestamp) -> (u64, Option<Timestamp>) {
     let period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX).max(1);
-    let full_at = (max > 0).then(|| {
-        let micros = i64::try_from(filled.div_ceil(max)).unwrap_or(i64::MAX);
+    let takes = if filled == 0 { Some(0) } else { filled.checked_add(max.saturating_sub(1)).and_then(|sum| sum.checked_div(max)) };
+    let full_at = takes.map(|micros| {
+        let micros = i64::try_from(micros).unwrap_or(i64::MAX);
         Timestamp::from_microsecond(at.as_microsecond().saturating_add(micros)).unwrap_or(Timestamp::MAX)
     });
     (filled.div_ceil(period), full_at)
