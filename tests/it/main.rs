@@ -7,5 +7,6 @@ mod identity_tokens;
 mod ledger_conformance;
 mod ledger_embedded;
 mod ledger_model;
+mod ledger_redis;
 mod simulator;
 mod support;

@@ -2,4 +2,5 @@
 
 pub mod directory;
 pub mod issuer;
+pub mod redis;
 pub mod tokens;
