@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key;
 //! [`claims`], [`token`] and [`keyset`] verify a JWT; [`keyring`] and [`fetch`] keep an issuer's keys fresh; [`cache`] remembers
-//! tokens that were verified; [`directory`] puts it together and answers.
+//! tokens that were verified; [`known`] puts it together from settings; [`directory`] answers.
 
 pub mod bearer;
 mod cache;
@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod key;
 mod keyring;
 pub mod keyset;
+mod known;
 pub mod observer;
 pub mod principal;
 pub mod rejection;
@@ -19,8 +20,10 @@ pub mod settings;
 mod strict;
 mod token;
 
-pub use directory::{Directory, DirectoryError};
+pub use directory::{Directory, Identified};
 pub use key::{GatewayKey, SecretHash};
+pub use keyring::RenewalError;
+pub use known::DirectoryError;
 pub use observer::{NotObserved, Observer};
 pub use principal::{Credential, KeyId, Principal};
 pub use rejection::Rejection;
