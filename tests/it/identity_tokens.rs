@@ -144,14 +144,13 @@ fn a_remembered_token_never_answers_for_another() {
 #[test]
 fn tokens_without_number_leave_the_memory_bounded() {
     let World { ed, directory, .. } = &world();
+    let long = ed.token(&claims_with(json!({ "padding": "x".repeat(4096) })));
+    assert!(verdict(directory, &long).is_ok());
+    assert_eq!(directory.remembered_tokens(), 0, "long tokens are verified, not remembered");
     for user in 0..10_500 {
         assert!(verdict(directory, &ed.token(&claims_with(json!({ "sub": format!("user-{user}") })))).is_ok());
     }
-    assert!((5_000..=10_500).contains(&directory.remembered_tokens()), "{}", directory.remembered_tokens());
-    let long = ed.token(&claims_with(json!({ "padding": "x".repeat(4096) })));
-    let before = directory.remembered_tokens();
-    assert!(verdict(directory, &long).is_ok());
-    assert_eq!(directory.remembered_tokens(), before, "long tokens are verified, not remembered");
+    assert!((5_000..=10_100).contains(&directory.remembered_tokens()), "{}", directory.remembered_tokens());
 }
 
 #[test]
