@@ -2,7 +2,9 @@
 pub mod admin;
 pub mod admission;
 pub mod catalogue;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod credits;
 pub mod http;
 pub mod identity;
