@@ -53,12 +53,9 @@ pub(super) fn unknown(path: &KeyPath, key: &str, known: Option<&Map<String, Valu
         return message;
     }
     let known = known.map(keys).unwrap_or_default();
-    let alike = |candidate: &&str| strsim::normalized_damerau_levenshtein(key, candidate).max(strsim::jaro_winkler(key, candidate));
-    let nearest = known.iter().max_by(|one, other| alike(one).total_cmp(&alike(other)));
-    match nearest {
-        Some(nearest) if alike(nearest) >= ALIKE => format!("unknown key; did you mean {nearest}?"),
-        Some(_) => format!("unknown key; known here: {}", known.join(", ")),
-        None => "unknown key; nothing can be said here".to_owned(),
+    match nearest(key, known.iter().copied()) {
+        Some(nearest) => format!("unknown key; did you mean {nearest}?"),
+        None => format!("unknown key; known here: {}", known.join(", ")),
     }
 }
 
@@ -84,4 +81,21 @@ fn out_of_place(key: &str) -> Option<String> {
 
 fn keys(known: &Map<String, Value>) -> Vec<&str> {
     known.keys().map(String::as_str).collect()
+}
+
+/// What to say of a name that leads nowhere.
+pub(super) fn no_such<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    match nearest(name, known) {
+        Some(nearest) => format!("there is no {what} {name:?}; did you mean {nearest}?"),
+        None => format!("there is no {what} {name:?}"),
+    }
+}
+
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = |candidate: &str| {
+        strsim::normalized_damerau_levenshtein(word, candidate).max(strsim::jaro_winkler(word, candidate))
+    };
+    let scored = known.map(|candidate| (alike(candidate), candidate));
+    let (score, nearest) = scored.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    (score >= ALIKE).then_some(nearest)
 }

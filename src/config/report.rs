@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+
+use super::secrets::Digests;
 
 /// A place in a text, both numbers from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,11 +82,15 @@ pub struct Problem {
 pub struct Problems {
     source: String,
     list: Vec<Problem>,
-    files: Vec<PathBuf>,
+    files: Digests,
 }
 
 impl Problems {
-    pub(super) fn new(source: &str, mut list: Vec<Problem>, files: Vec<PathBuf>) -> Self {
+    pub(super) fn new(source: &str, mut list: Vec<Problem>, files: Digests) -> Self {
+        if list.is_empty() {
+            let message = "does not fit this machine: a number in it is too large".to_owned();
+            list.push(Problem { place: Place::START, path: KeyPath::root(), message });
+        }
         list.sort_by(|one, other| (one.place, one.path.as_str()).cmp(&(other.place, other.path.as_str())));
         list.dedup();
         Self { source: source.to_owned(), list, files }
@@ -97,9 +102,15 @@ impl Problems {
         &self.list
     }
 
-    /// The files that the file names, as far as they were found out: mending one of them may mend the whole.
-    pub(super) fn files(&self) -> &[PathBuf] {
+    /// What was read, as far as it came: a change of any of it may mend the whole.
+    pub(super) const fn files(&self) -> &Digests {
         &self.files
+    }
+
+    /// The same problems, of a file that was itself read from somewhere.
+    pub(super) fn reading(mut self, files: Digests) -> Self {
+        self.files.extend(files);
+        self
     }
 }
 

@@ -1,42 +1,39 @@
 //! Secrets by reference: from a file or the environment into memory, and nowhere else.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::file::Reference;
 use crate::secret::Secret;
 
-/// No secret is longer; a larger file is a mistake.
-const BYTES_MAX: u64 = 64 << 10;
+/// No secret and no certificate file is larger; a larger file is a mistake.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Files, each with the SHA-256 of what was read from it; `None` when it could not be read.
+pub(super) type Digests = BTreeMap<PathBuf, Option<[u8; 32]>>;
 
 /// Where references are followed from, and which files they led to.
 pub(super) struct Sources<'a> {
     folder: PathBuf,
     environment: &'a dyn Fn(&str) -> Option<String>,
-    files: BTreeSet<PathBuf>,
+    digests: Digests,
 }
 
 impl<'a> Sources<'a> {
     /// Paths are relative to the folder of the file at `source`.
     pub(super) fn beside(source: &Path, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
         let folder = source.parent().unwrap_or(Path::new("")).to_owned();
-        Self { folder, environment, files: BTreeSet::new() }
+        Self { folder, environment, digests: Digests::new() }
     }
 
     /// A path of the file, as the process can open it.
     pub(super) fn path(&self, written: &str) -> PathBuf {
         self.folder.join(written)
-    }
-
-    /// The same, for a file whose content matters: a change of it is a change of the configuration.
-    pub(super) fn watched(&mut self, written: &str) -> PathBuf {
-        let path = self.path(written);
-        self.files.insert(path.clone());
-        path
     }
 
     /// The secret that a reference leads to.
@@ -46,8 +43,9 @@ impl<'a> Sources<'a> {
     pub(super) fn secret(&mut self, reference: &Reference) -> Result<Secret, String> {
         let text = match (&reference.file, &reference.env) {
             (Some(written), None) => {
-                let path = self.watched(written);
-                read(&path).map_err(|error| format!("{} cannot be read: {}", path.display(), cause(&error)))?
+                let (path, content) = self.content(written)?;
+                let text = str::from_utf8(&content).map_err(|_| format!("{} holds no text", path.display()))?;
+                Zeroizing::new(text.to_owned())
             }
             (None, Some(variable)) => (self.environment)(variable)
                 .map(Zeroizing::new)
@@ -67,26 +65,35 @@ impl<'a> Sources<'a> {
         hex32(secret.expose()).ok_or_else(|| "must lead to a SHA-256: 64 hexadecimal digits".to_owned())
     }
 
-    /// The content of a file that holds no secret, such as certificates.
+    /// The content of a file, wiped from memory when dropped.
     ///
     /// # Errors
     /// Says why it cannot be read.
-    pub(super) fn content(&mut self, written: &str) -> Result<(PathBuf, Vec<u8>), String> {
-        let path = self.watched(written);
-        let content = fs::read(&path).map_err(|error| format!("{} cannot be read: {}", path.display(), cause(&error)))?;
-        Ok((path, content))
+    pub(super) fn content(&mut self, written: &str) -> Result<(PathBuf, Zeroizing<Vec<u8>>), String> {
+        let path = self.path(written);
+        let content = read(&path);
+        self.digests.insert(path.clone(), content.as_ref().ok().map(|content| Sha256::digest(content.as_slice()).into()));
+        match content {
+            Ok(content) => Ok((path, content)),
+            Err(error) => Err(format!("{} cannot be read: {}", path.display(), cause(&error))),
+        }
     }
 
-    /// The files that were named, whether they could be read or not.
-    pub(super) fn into_files(self) -> Vec<PathBuf> {
-        self.files.into_iter().collect()
+    /// The files that were named and what was in them, those that could not be read included.
+    pub(super) fn into_digests(self) -> Digests {
+        self.digests
     }
 }
 
-fn read(path: &Path) -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    let length = fs::File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
-    if length as u64 > BYTES_MAX { Err(io::Error::other("it is larger than any secret")) } else { Ok(text) }
+/// What is in a file now, for comparison with what was read from it before.
+pub(super) fn digest(path: &Path) -> Option<[u8; 32]> {
+    read(path).ok().map(|content| Sha256::digest(content.as_slice()).into())
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut content = Zeroizing::new(Vec::new());
+    let length = fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut content)?;
+    if length as u64 > BYTES_MAX { Err(io::Error::other("it is larger than 1 MiB")) } else { Ok(content) }
 }
 
 /// What an operator needs to know, without the number of the system's error.
@@ -95,7 +102,6 @@ fn cause(error: &io::Error) -> String {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        io::ErrorKind::InvalidData => "it is not text".to_owned(),
         _ => error.to_string(),
     }
 }

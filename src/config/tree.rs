@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Error, Location, Spanned};
 
 use super::report::Place;
 
@@ -69,7 +69,7 @@ impl Node {
             Ok(read) => Ok(placed(read, text)),
             Err(error) => Err(NotYaml {
                 place: error.location().map_or(Place::START, |location| place(&location)),
-                message: first_line(&error.without_snippet().to_string()),
+                message: not_yaml(&error),
             }),
         }
     }
@@ -130,8 +130,16 @@ fn place(location: &Location) -> Place {
     Place { line: location.line().max(1), column: location.column().max(1) }
 }
 
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().to_owned()
+/// What the reader says, without the place, which is told apart, and without the names of its own functions.
+fn not_yaml(error: &Error) -> String {
+    let error = error.without_snippet();
+    if matches!(error, Error::MultipleDocuments { .. }) {
+        return "is not one YAML document but several".to_owned();
+    }
+    let message = error.to_string();
+    let line = message.lines().next().unwrap_or_default();
+    let said = line.rsplit_once(" at line ").map_or(line, |(said, _)| said);
+    format!("is not valid YAML: {said}")
 }
 
 impl<'de> Deserialize<'de> for Read {
