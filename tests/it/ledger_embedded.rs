@@ -150,13 +150,19 @@ async fn work_until_killed(path: &Path) {
                 let id = ReservationId::new();
                 let verdict = ledger.admit(call.admission(id)).await.unwrap();
                 assert!(matches!(verdict, Verdict::Admitted { .. }));
-                writeln!(std::io::stdout(), "\nadmitted {id}").unwrap();
+                say("admitted", id);
                 ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
-                writeln!(std::io::stdout(), "\nsettled {id}").unwrap();
+                say("settled", id);
             }
         });
     }
     callers.join_all().await;
+}
+
+/// One line of its own, whole even if the process is killed while others speak.
+fn say(word: &str, id: ReservationId) {
+    let line = format!("\n{word} {id}\n");
+    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
 }
 
 /// Starts this very test in a process of its own, kills it once it has answered enough, and returns what it had said.
