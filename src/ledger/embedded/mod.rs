@@ -1,7 +1,7 @@
 //! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
 //!
-//! Reading order: [`record`] (what is kept), [`bucket`] and [`judgement`] (one limit), [`state`] (every word's effect),
-//! [`store`] (the file), [`writer`] (batches), and here the trait.
+//! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `state` (every word's effect), `store`
+//! (the file), `writer` (batches), and here the trait.
 
 mod bucket;
 mod judgement;

@@ -43,10 +43,11 @@ impl<E: std::error::Error> From<E> for Fault {
 pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     let unusable = |fault: Fault| OpenError::Unusable { path: path.to_owned(), reason: fault.0 };
     let made = !path.exists();
-    let database = redb::Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: path.to_owned() },
-        other => unusable(other.into()),
-    })?;
+    let opened = redb::Builder::new().set_cache_size(CACHE_BYTES).create(path);
+    if matches!(opened, Err(DatabaseError::DatabaseAlreadyOpen)) {
+        return Err(OpenError::InUse { path: path.to_owned() });
+    }
+    let database = opened.map_err(|error| unusable(error.into()))?;
     if made {
         sync_folder(path).map_err(|error| unusable(error.into()))?;
     }
@@ -156,8 +157,7 @@ impl Records for Tables<'_> {
         let due = (team.as_str(), i64::MIN, "")..(team.as_str(), now, AFTER_IDS);
         let mut overdue = Vec::new();
         for entry in self.deadlines.range(due)?.take(most) {
-            let (key, ()) = entry.map(|(key, _)| (key, ()))?;
-            overdue.push(key.value().2.parse()?);
+            overdue.push(entry?.0.value().2.parse()?);
         }
         Ok(overdue)
     }
@@ -192,5 +192,25 @@ impl Records for Tables<'_> {
             rows.push(serde_json::from_slice(entry?.1.value().1)?);
         }
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_file_of_another_format_is_not_opened() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("ledger.db");
+        let database = open(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert("format", FORMAT + 1).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        let error = open(&path).err().unwrap();
+        assert!(matches!(error, OpenError::Format { found: 2, known: 1, .. }), "{error}");
+        assert!(error.to_string().ends_with("has format 2, this version knows format 1"), "{error}");
     }
 }

@@ -75,7 +75,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<Index>().prop_map(Step::AdmitAgain),
         2 => any::<Index>().prop_map(Step::Dispatch),
         6 => (any::<Index>(), outcome(), price()).prop_map(|(which, end, micros)| Step::Settle(which, end, micros)),
-        1 => vec(any::<Index>(), 0..4).prop_map(Step::Renew),
+        2 => vec(any::<Index>(), 0..8).prop_map(Step::Renew),
         4 => pass.prop_map(Step::Pass),
         1 => (prop::bool::weighted(0.3), -1..=1_i64).prop_map(|(month, micros)| Step::ToEdge { month, micros }),
         5 => (0..3_usize, kind(), 0..7_u64, 1..5_u64, prop::bool::weighted(0.25))

@@ -89,7 +89,9 @@ impl Model {
     pub(crate) fn renew(&mut self, team: &TeamId, ids: &[ReservationId], now: Timestamp) {
         for id in ids {
             let deadline = now + self.ttl;
-            self.open(team, *id).map(|call| call.deadline = deadline);
+            if let Some(call) = self.open(team, *id) {
+                call.deadline = deadline;
+            }
         }
     }
 
