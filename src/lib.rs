@@ -14,4 +14,5 @@ pub mod request;
 pub mod secret;
 pub mod server;
 pub mod team;
+pub mod telemetry;
 pub mod upstream;

@@ -8,6 +8,7 @@
 
 pub mod calendar;
 pub mod headers;
+pub mod observe;
 pub mod reservation;
 pub mod row;
 
@@ -17,6 +18,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use observe::{Observer, Unobserved};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, Outcome, Row};
 
