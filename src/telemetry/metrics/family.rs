@@ -174,6 +174,12 @@ impl<S: Series> Single<S> {
         Ok(Self { head: Head::new(name, help, &labels)?, series: S::new(buckets)? })
     }
 
+    /// The series itself, to hold on to.
+    #[must_use]
+    pub fn series(&self) -> S {
+        self.series.clone()
+    }
+
     /// The same metric, showing a series that is already counted elsewhere.
     #[must_use]
     pub fn showing(mut self, series: S) -> Self {
