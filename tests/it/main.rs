@@ -9,5 +9,6 @@ mod ledger_conformance;
 mod ledger_embedded;
 mod ledger_model;
 mod ledger_redis;
+mod placement;
 mod simulator;
 mod support;
