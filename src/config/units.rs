@@ -31,6 +31,7 @@ pub(super) fn written_duration(duration: Duration) -> String {
     let unit = units.into_iter().find(|(_, size)| millis > 0 && millis % size == 0);
     match unit {
         Some((unit, size)) => format!("{}{unit}", millis / size),
+        None if millis == 0 => "0s".to_owned(),
         None => format!("{millis}ms"),
     }
 }
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_written_back_reads_the_same() {
-        for text in ["250ms", "90s", "5m", "24h", "400d", "0ms"] {
+        for text in ["250ms", "90s", "5m", "24h", "400d", "0s"] {
             let read = duration(text).expect(text);
             assert_eq!(duration(&written_duration(read)), Ok(read));
         }

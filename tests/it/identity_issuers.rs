@@ -210,7 +210,7 @@ async fn tokens_of_an_issuer_that_was_never_reached_are_neither_good_nor_bad() {
     eventually("the first attempt", || watched.counts.readings() == 1).await;
     assert_eq!(verdict(&watched.directory, &key.token(&good_claims())), Err(Rejection::KeysUnavailable));
     assert_eq!(verdict(&watched.directory, "not.a.token"), Err(Rejection::Invalid));
-    assert_eq!(watched.directory.issuers_without_keys(), [ISSUER.into()]);
+    assert_eq!(watched.directory.issuers_without_keys(), [std::sync::Arc::<str>::from(ISSUER)]);
     assert!(watched.directory.key_set_ages().is_empty());
     server.publish(&key_set(&[&key]));
     pass(&watched.clock, 1);
