@@ -28,7 +28,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn written_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [("d", 24 * 3_600_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    let unit = units.into_iter().find(|(_, size)| millis > 0 && millis % size == 0);
+    let unit = units.into_iter().find(|(_, size)| millis > 0 && millis.is_multiple_of(*size));
     match unit {
         Some((unit, size)) => format!("{}{unit}", millis / size),
         None if millis == 0 => "0s".to_owned(),
@@ -66,7 +66,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 /// A size as it would be written in the file.
 pub(super) fn written_size(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
-    let unit = units.into_iter().find(|(_, size)| bytes > 0 && bytes % size == 0);
+    let unit = units.into_iter().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size));
     match unit {
         Some((unit, size)) => format!("{}{unit}", bytes / size),
         None => format!("{bytes}"),
@@ -86,20 +86,45 @@ mod tests {
 
     #[test]
     fn a_duration_has_a_unit() {
-        for (text, millis) in [("250ms", 250), ("20s", 20_000), ("5m", 300_000), ("24h", 86_400_000), ("400d", 34_560_000_000), ("0s", 0)] {
+        for (text, millis) in
+            [("250ms", 250), ("20s", 20_000), ("5m", 300_000), ("24h", 86_400_000), ("400d", 34_560_000_000), ("0s", 0)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for wrong in ["", "20", "s", "1.5s", "-1s", "20 sec", "1h30m", "99999999999999999999s", "184467440737095516d", "20S"] {
+        for wrong in
+            ["", "20", "s", "1.5s", "-1s", "20 sec", "1h30m", "99999999999999999999s", "184467440737095516d", "20S"]
+        {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_size_is_a_whole_number_of_bytes() {
-        for (text, bytes) in [("0", 0), ("65536", 65_536), ("4.5MB", 4_500_000), ("512MiB", 536_870_912), ("0.5KiB", 512), ("1kB", 1000), ("2GiB", 2 << 30), ("7B", 7)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("65536", 65_536),
+            ("4.5MB", 4_500_000),
+            ("512MiB", 536_870_912),
+            ("0.5KiB", 512),
+            ("1kB", 1000),
+            ("2GiB", 2 << 30),
+            ("7B", 7),
+        ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for wrong in ["", "MB", "1.5", "4.5.1MB", "-1", "1TB", "0.0001kB", "99999999999999999999", "99999999999GiB", ".5MB", "1.MB"] {
+        for wrong in [
+            "",
+            "MB",
+            "1.5",
+            "4.5.1MB",
+            "-1",
+            "1TB",
+            "0.0001kB",
+            "99999999999999999999",
+            "99999999999GiB",
+            ".5MB",
+            "1.MB",
+        ] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
     }

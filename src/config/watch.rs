@@ -28,23 +28,29 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watches the file at `path`, from which `settings` were loaded, and reads it again when the signal `asking` comes: SIGHUP.
-    /// From here on that signal no longer ends the process.
+    /// Watches the file at `path`, from which `settings` were loaded, and reads it again when SIGHUP comes. From here on that
+    /// signal no longer ends the process.
     ///
     /// # Errors
     /// The system does not let the process handle the signal.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn new(path: &Path, settings: &Settings, asking: SignalKind) -> io::Result<Self> {
+    pub fn new(path: &Path, settings: &Settings) -> io::Result<Self> {
+        Self::asked_by(SignalKind::hangup(), path, settings)
+    }
+
+    /// The same, with another signal in the place of SIGHUP.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn asked_by(asking: SignalKind, path: &Path, settings: &Settings) -> io::Result<Self> {
         let mut looks = interval(settings.fixed.reload_poll);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
-            path: path.to_owned(),
-            looks,
-            asked: signal(asking)?,
-            read: settings.files.clone(),
-        })
+        Ok(Self { path: path.to_owned(), looks, asked: signal(asking)?, read: settings.files.clone() })
     }
 
     /// Waits until something changed or the signal came, then reads everything again: all of it or nothing.
@@ -91,7 +97,15 @@ impl Watcher {
 
     async fn look(&self) -> Result<Digests, JoinError> {
         let paths: Vec<PathBuf> = self.read.keys().cloned().collect();
-        spawn_blocking(move || paths.into_iter().map(|path| { let now = digest(&path); (path, now) }).collect())
-            .await
+        spawn_blocking(move || {
+            paths
+                .into_iter()
+                .map(|path| {
+                    let now = digest(&path);
+                    (path, now)
+                })
+                .collect()
+        })
+        .await
     }
 }

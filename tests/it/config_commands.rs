@@ -17,7 +17,9 @@ fn check(text: &str) -> (u8, String, String) {
     fs::write(&config, text).expect("file");
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = Check { config }.run(&mut out, &mut err).expect("printed");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text").replace(&folder.path().display().to_string(), "FOLDER");
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).expect("text").replace(&folder.path().display().to_string(), "FOLDER")
+    };
     (code, text(out), text(err))
 }
 

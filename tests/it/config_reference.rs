@@ -21,7 +21,9 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("folder");
     fs::create_dir_all(folder.path().join("secrets")).expect("folder");
     fs::create_dir_all(folder.path().join("cluster")).expect("folder");
-    for file in ["tls.crt", "tls.key", "firemoon-api-key", "redis-password", "build-system.jwks.json", "cluster/jwks.json"] {
+    for file in
+        ["tls.crt", "tls.key", "firemoon-api-key", "redis-password", "build-system.jwks.json", "cluster/jwks.json"]
+    {
         fs::write(folder.path().join(file), "content").expect("file");
     }
     for file in ["firemoon-api-key", "firemoon-api-key-2", "redis-password", "redis-ca.pem"] {
@@ -33,7 +35,8 @@ fn folder() -> tempfile::TempDir {
 
 fn load(text: &str, folder: &Path) -> config::Settings {
     let source = folder.join("moongate.yaml");
-    config::parse(text, &source.display().to_string(), &environment).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
+    config::parse(text, &source.display().to_string(), &environment)
+        .unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
 fn indent(line: &str) -> usize {
@@ -57,13 +60,15 @@ fn alternatives() -> Vec<String> {
 /// The lines with those of a block in the place of the keys of the same name beside them.
 fn in_use(lines: &[&str], start: usize, end: usize, block: &[String]) -> String {
     let depth = indent(&block[0]);
-    let key = |line: &str| (indent(line) == depth).then(|| line.trim_start().split(':').next().unwrap_or_default().to_owned());
+    let key = |line: &str| {
+        (indent(line) == depth).then(|| line.trim_start().split(':').next().unwrap_or_default().to_owned())
+    };
     let replaced: Vec<String> = block.iter().filter_map(|line| key(line)).collect();
     let is_plain = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     // The section that the block stands in: from the last shallower line before it to the first after it.
     let shallower = |line: &&str| is_plain(line) && indent(line) < depth;
-    let first = lines[..start].iter().rposition(|line| shallower(&line)).map_or(0, |found| found + 1);
-    let last = lines[end..].iter().position(|line| shallower(&line)).map_or(lines.len(), |found| end + found);
+    let first = lines[..start].iter().rposition(shallower).map_or(0, |found| found + 1);
+    let last = lines[end..].iter().position(shallower).map_or(lines.len(), |found| end + found);
     let mut text: Vec<&str> = lines[..first].to_vec();
     let mut dropping = false;
     for (at, line) in lines.iter().enumerate().take(last).skip(first) {
@@ -115,7 +120,9 @@ impl Keys {
     fn wrong(&self) -> Vec<String> {
         let wrong = self.0.iter().filter_map(|((shape, key), (default, given))| match default {
             _ if given.is_empty() => Some(format!("{shape}.{key} is not shown")),
-            Some(default) if !given.contains(default) => Some(format!("{shape}.{key} is not shown with its default, {default}")),
+            Some(default) if !given.contains(default) => {
+                Some(format!("{shape}.{key} is not shown with its default, {default}"))
+            }
             _ => None,
         });
         wrong.collect()
@@ -138,7 +145,8 @@ fn every_key_of_the_configuration_is_in_the_reference_with_its_default() {
 }
 
 /// What the reference must give a value of its own, because it has no default or is only useful filled in.
-const CHOSEN: [&str; 6] = [".upstream.base_url", ".upstream.keys", ".ledger.redis", ".teams", ".pricing.models", ".teams.design.limits"];
+const CHOSEN: [&str; 6] =
+    [".upstream.base_url", ".upstream.keys", ".ledger.redis", ".teams", ".pricing.models", ".teams.design.limits"];
 
 fn differing(path: &str, reference: &Value, default: &Value, wrong: &mut Vec<String>) {
     match (reference, default) {
@@ -188,12 +196,15 @@ fn a_file_with_only_what_must_be_said_means_the_same_as_the_defaults() {
 fn every_example_loads() {
     let folder = folder();
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
-    let mut paths: Vec<PathBuf> = fs::read_dir(&examples).expect("examples").map(|entry| entry.expect("entry").path()).collect();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(&examples).expect("examples").map(|entry| entry.expect("entry").path()).collect();
     paths.sort();
     let loaded: Vec<(String, config::Settings)> = paths
         .iter()
         .map(|path| {
-            let text = fs::read_to_string(path).expect("example").replace("/etc/moongate", &folder.path().display().to_string());
+            let text = fs::read_to_string(path)
+                .expect("example")
+                .replace("/etc/moongate", &folder.path().display().to_string());
             (path.file_stem().expect("name").to_string_lossy().into_owned(), load(&text, folder.path()))
         })
         .collect();

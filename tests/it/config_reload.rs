@@ -39,16 +39,12 @@ struct Watched {
 const NEVER: SignalKind = SignalKind::user_defined2();
 
 fn watch() -> Watched {
-    watch_for(NEVER)
-}
-
-fn watch_for(asking: SignalKind) -> Watched {
     let folder = tempfile::tempdir().expect("folder");
     write(&folder.path().join("key"), "first");
     let path = folder.path().join("moongate.yaml");
     write(&path, &text("1"));
     let settings = config::load(&path).expect("good");
-    let watcher = Watcher::new(&path, &settings, asking).expect("signals");
+    let watcher = Watcher::asked_by(NEVER, &path, &settings).expect("signals");
     Watched { folder, path, watcher, settings }
 }
 
@@ -85,7 +81,7 @@ async fn a_change_before_the_first_look_is_not_missed() {
     write(&path, &text("1"));
     let settings = config::load(&path).expect("good");
     write(&path, &text("2"));
-    let watcher = Watcher::new(&path, &settings, NEVER).expect("signals");
+    let watcher = Watcher::asked_by(NEVER, &path, &settings).expect("signals");
     let mut watched = Watched { folder, path, watcher, settings };
     assert_eq!(limit(&watched.next().await.expect("good")), 2);
 }
@@ -120,7 +116,7 @@ async fn a_moved_symbolic_link_of_a_mounted_config_map_is_noticed() {
     mount("..2026_11_22_2", &text("1"), "first");
     let path = folder.path().join("moongate.yaml");
     let settings = config::load(&path).expect("good");
-    let mut watcher = Watcher::new(&path, &settings, NEVER).expect("signals");
+    let mut watcher = Watcher::asked_by(NEVER, &path, &settings).expect("signals");
     mount("..2026_11_22_3", &text("2"), "second");
     let settings = tokio::time::timeout(DEADLINE, watcher.next()).await.expect("in time").expect("good");
     assert_eq!((limit(&settings), key(&settings)), (2, "second"));
@@ -131,7 +127,10 @@ async fn a_bad_file_is_told_once_and_a_mended_one_is_taken() {
     let mut watched = watch();
     write(&watched.path, &text("minus one"));
     let problems = watched.next().await.expect_err("bad").to_string();
-    assert!(problems.ends_with("must be a whole number from 0 to 1000000, or { limit: …, shadow: … }, not text"), "{problems}");
+    assert!(
+        problems.ends_with("must be a whole number from 0 to 1000000, or { limit: …, shadow: … }, not text"),
+        "{problems}"
+    );
     assert_eq!(limit(&watched.settings), 1, "the settings in use stay");
     write(&watched.path, &text("2"));
     assert_eq!(limit(&watched.next().await.expect("told once, then good")), 2);
@@ -149,7 +148,8 @@ async fn a_secret_that_was_missing_is_taken_when_it_comes() {
 
 #[tokio::test]
 async fn a_hangup_reads_everything_again_although_nothing_changed() {
-    let mut watched = watch_for(SignalKind::hangup());
+    let mut watched = watch();
+    watched.watcher = Watcher::new(&watched.path, &watched.settings).expect("signals");
     let process = std::process::id().to_string();
     let sent = Command::new("kill").args(["-HUP", &process]).status().expect("kill");
     assert!(sent.success());

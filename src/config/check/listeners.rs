@@ -18,9 +18,9 @@ impl Check<'_> {
         let (path, limits) = (root.key("listen"), root.key("limits"));
         let address = self.address(&listen.address, &path.key("address"));
         let tls = self.tls(listen.tls.as_ref(), &path.key("tls"));
-        let header_timeout =
-            self.duration(&bounds.header_timeout, &limits.key("header_timeout"), MILLISECOND..=HOUR);
-        let header_bytes_max = self.size(&bounds.header_bytes_max, &limits.key("header_bytes_max"), 8 * KIB..=KIB * KIB);
+        let header_timeout = self.duration(&bounds.header_timeout, &limits.key("header_timeout"), MILLISECOND..=HOUR);
+        let header_bytes_max =
+            self.size(&bounds.header_bytes_max, &limits.key("header_bytes_max"), 8 * KIB..=KIB * KIB);
         Some(server::Settings {
             address: address?,
             tls: tls?,
