@@ -3,8 +3,7 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-/// The other place a credential may be in.
-pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+use crate::http::X_API_KEY;
 
 /// The longest credential that is looked at, in bytes.
 pub const CREDENTIAL_BYTES_MAX: usize = 16 * 1024;

@@ -24,6 +24,12 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// The store's time when it refused, where it can be told from when the call could pass.
+    #[must_use]
+    pub fn at(&self) -> Option<Timestamp> {
+        self.reset_at?.checked_sub(jiff::SignedDuration::try_from(self.retry_after?).ok()?).ok()
+    }
+
     /// The 402 sentence: which budget, how much of it is gone, what the call costs, and when it begins anew.
     #[must_use]
     pub fn budget_message(&self) -> String {

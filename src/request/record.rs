@@ -40,6 +40,8 @@ pub struct Facts {
     pub upstream_status: Option<u16>,
     /// The trace this request belongs to: 32 hexadecimal digits.
     pub trace_id: Option<String>,
+    /// The `traceparent` to send with what is done for this request: the same trace, with a span of the gateway's own.
+    pub traceparent: Option<String>,
     /// Bytes of the request's body.
     pub bytes_in: u64,
 }

@@ -1,0 +1,158 @@
+//! The rate-limit headers: the tightest limit that counts requests, said in the two ways clients understand.
+
+use http::{HeaderName, HeaderValue};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use super::Standing;
+use crate::http::{RATELIMIT, RATELIMIT_POLICY, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET};
+use crate::team::limit::{Period, Shape, Unit};
+
+const DAY_SECONDS: u64 = 86_400;
+
+/// `X-RateLimit-Limit`, `-Remaining`, `-Reset` (Unix seconds) and the pair `RateLimit-Policy`, `RateLimit`
+/// (draft-ietf-httpapi-ratelimit-headers) of the limit of which the smallest share is left. Nothing when no limit counts
+/// requests. `now` is the store's time, which `t` counts from.
+pub fn rate_limit_headers(
+    standings: &[Standing],
+    now: Timestamp,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+    tightest(standings).map(|(standing, window)| headers(standing, window, now)).into_iter().flatten().flatten()
+}
+
+/// The request limit with the least remaining share; of equals, the one that resets last. A shadow limit that would have
+/// refused is not shown: it keeps nobody from calling.
+fn tightest(standings: &[Standing]) -> Option<(&Standing, u64)> {
+    let counts_requests = |standing| window_seconds(standing).map(|window| (standing, window));
+    let candidates = standings.iter().filter(|standing| !standing.shadow_refused).filter_map(counts_requests);
+    candidates.min_by(|(one, _), (other, _)| {
+        let share = |this: &Standing, that: &Standing| u128::from(this.remaining()) * u128::from(that.max.max(1));
+        share(one, other).cmp(&share(other, one)).then(other.reset_at.cmp(&one.reset_at))
+    })
+}
+
+/// How long the limit's window is; `None` for what does not count requests over time. A month is as long as the one that
+/// ends at the reset.
+fn window_seconds(standing: &Standing) -> Option<u64> {
+    match standing.kind.shape() {
+        Shape::Bucket(period) => Some(period.as_secs()),
+        Shape::Window(Period::Day, Unit::Requests) => Some(DAY_SECONDS),
+        Shape::Window(Period::Month, Unit::Requests) => {
+            // The middle of the month that ends then is in that month, whatever the zone.
+            let middle = standing.reset_at?.checked_sub((15 * 24).hours()).ok()?;
+            let days = middle.to_zoned(TimeZone::UTC).date().days_in_month();
+            Some(u64::from(days.unsigned_abs()) * DAY_SECONDS)
+        }
+        Shape::Window(Period::Total, Unit::Requests) | Shape::Window(_, Unit::Credits) | Shape::Slots => None,
+    }
+}
+
+fn headers(standing: &Standing, window: u64, now: Timestamp) -> [Option<(HeaderName, HeaderValue)>; 5] {
+    let (level, kind) = (standing.scope.level(), standing.kind);
+    let (max, remaining) = (standing.max, standing.remaining());
+    let reset = standing.reset_at.map(unix_seconds);
+    let wait = standing.reset_at.map(|at| seconds_between(now, at));
+    let until = wait.map(|wait| format!(";t={wait}")).unwrap_or_default();
+    let text = |text: String| HeaderValue::try_from(text).ok();
+    [
+        Some((X_RATELIMIT_LIMIT, HeaderValue::from(max))),
+        Some((X_RATELIMIT_REMAINING, HeaderValue::from(remaining))),
+        reset.map(|reset| (X_RATELIMIT_RESET, HeaderValue::from(reset))),
+        text(format!("\"{level}:{kind}\";q={max};w={window}")).map(|value| (RATELIMIT_POLICY, value)),
+        text(format!("\"{level}:{kind}\";r={remaining}{until}")).map(|value| (RATELIMIT, value)),
+    ]
+}
+
+/// Unix seconds, rounded up: who waits until then is not too early.
+fn unix_seconds(at: Timestamp) -> i64 {
+    at.as_microsecond().saturating_add(999_999).div_euclid(1_000_000)
+}
+
+fn seconds_between(now: Timestamp, at: Timestamp) -> i64 {
+    let micros = at.as_microsecond().saturating_sub(now.as_microsecond());
+    micros.saturating_add(999_999).div_euclid(1_000_000).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Scope;
+    use crate::team::{LimitKind, UserId};
+
+    const NOW: &str = "2026-11-22T14:26:00Z";
+
+    fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Standing {
+        let reset_at = reset_at.map(|at| at.parse().expect(at));
+        Standing { scope: Scope::Team, kind, max, used, reserved: 0, reset_at, shadow_refused: false }
+    }
+
+    fn shown(standings: &[Standing]) -> Vec<String> {
+        let headers = rate_limit_headers(standings, NOW.parse().expect(NOW));
+        headers.map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect()
+    }
+
+    #[test]
+    fn the_limit_with_the_smallest_share_left_is_shown_in_both_forms() {
+        let standings = [
+            standing(LimitKind::RequestsPerDay, 100, 10, Some("2026-11-23T00:00:00Z")),
+            standing(LimitKind::RequestsPerMinute, 6, 3, Some("2026-11-22T14:26:19.2Z")),
+            standing(LimitKind::CreditsPerDay, 20, 20, Some("2026-11-23T00:00:00Z")),
+            standing(LimitKind::Concurrent, 8, 8, None),
+        ];
+        assert_eq!(
+            shown(&standings),
+            [
+                "x-ratelimit-limit: 6",
+                "x-ratelimit-remaining: 3",
+                "x-ratelimit-reset: 1795357580",
+                "ratelimit-policy: \"team:requests_per_minute\";q=6;w=60",
+                "ratelimit: \"team:requests_per_minute\";r=3;t=20",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_equal_shares_the_one_that_resets_last_is_shown() {
+        let minute = standing(LimitKind::RequestsPerMinute, 6, 6, Some("2026-11-22T14:27:00Z"));
+        let day = standing(LimitKind::RequestsPerDay, 60, 60, Some("2026-11-23T00:00:00Z"));
+        for standings in [[minute.clone(), day.clone()], [day, minute]] {
+            assert_eq!(shown(&standings).last().expect("five"), "ratelimit: \"team:requests_per_day\";r=0;t=34440");
+        }
+    }
+
+    #[test]
+    fn a_user_s_own_limit_is_named_as_the_user_s() {
+        let user = Scope::User(UserId::parse("alice").expect("a user"));
+        let minute = standing(LimitKind::RequestsPerMinute, 6, 7, Some("2026-11-22T14:26:30Z"));
+        let shown = shown(&[Standing { scope: user, ..minute }]);
+        assert_eq!(shown[4], "ratelimit: \"user:requests_per_minute\";r=0;t=30");
+    }
+
+    #[test]
+    fn a_month_is_as_long_as_the_one_that_ends_at_the_reset() {
+        for (reset, days) in [("2026-12-01T00:00:00Z", 30), ("2028-02-29T23:00:00Z", 29), ("2026-08-01T10:00:00Z", 31)]
+        {
+            let month = standing(LimitKind::RequestsPerMonth, 1000, 1, Some(reset));
+            let expected = format!("ratelimit-policy: \"team:requests_per_month\";q=1000;w={}", days * 86_400);
+            assert_eq!(shown(&[month])[3], expected);
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_where_no_limit_counts_requests() {
+        let credits = standing(LimitKind::CreditsTotal, 20, 1, None);
+        let shadow = Standing {
+            shadow_refused: true,
+            ..standing(LimitKind::RequestsPerSecond, 1, 1, Some("2026-11-22T14:26:01Z"))
+        };
+        assert_eq!(shown(&[credits, shadow]), Vec::<String>::new());
+        assert_eq!(shown(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_the_tightest_of_all() {
+        let nothing = standing(LimitKind::RequestsPerMinute, 0, 0, Some("2026-11-22T14:26:00Z"));
+        let some = standing(LimitKind::RequestsPerDay, 100, 99, Some("2026-11-23T00:00:00Z"));
+        assert_eq!(shown(&[some, nothing])[4], "ratelimit: \"team:requests_per_minute\";r=0;t=0");
+    }
+}

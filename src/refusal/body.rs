@@ -1,0 +1,112 @@
+//! The one documented form of a refusal: status, headers and the flat JSON body in Firemoon's own shape.
+
+use http::{HeaderMap, HeaderValue, Version, header};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Refusal, whole_seconds};
+use crate::http::{Answer, AnswerBody, X_ERROR_SOURCE};
+use crate::ledger::Standing;
+use crate::ledger::headers::rate_limit_headers;
+use crate::request::RequestId;
+
+/// Extra members do not disturb Firemoon's clients; a nested or missing one would.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    error: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset_at: Option<String>,
+    code: &'static str,
+    request_id: &'a str,
+}
+
+/// The answer a refusal becomes. `version` is the request's: only HTTP/1 can say that the connection ends.
+/// `now` is used where the refusal does not carry the store's own time.
+#[must_use]
+pub fn answer(refusal: &Refusal, id: &RequestId, version: Version, now: Timestamp) -> Answer {
+    let mut answer = Answer::new(AnswerBody::new(json(refusal, id)));
+    *answer.status_mut() = refusal.kind().status;
+    write_headers(answer.headers_mut(), refusal, version, now);
+    answer
+}
+
+fn json(refusal: &Refusal, id: &RequestId) -> Vec<u8> {
+    let kind = refusal.kind();
+    let body = Body {
+        error: kind.title,
+        message: refusal.message(),
+        errors: refusal.problems(),
+        reset_at: refusal.reset_at().map(firemoon_time),
+        code: kind.code,
+        request_id: id.as_str(),
+    };
+    // Strings and lists of strings always have a JSON form.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+fn write_headers(headers: &mut HeaderMap, refusal: &Refusal, version: Version, now: Timestamp) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(X_ERROR_SOURCE, HeaderValue::from_static(refusal.kind().source.name()));
+    if let Some(challenge) = challenge(refusal) {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if let Refusal::MethodNotAllowed { allow } = refusal {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    if let Some(wait) = refusal.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    }
+    if version <= Version::HTTP_11 && ends_connection(refusal) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(bound) = refusal.bound() {
+        headers.extend(rate_limit_headers(&as_told(refusal), bound.at().unwrap_or(now)));
+    }
+}
+
+/// RFC 6750, section 3: a request without a credential learns only the scheme, one with a bad credential learns that it is bad.
+const fn challenge(refusal: &Refusal) -> Option<&'static str> {
+    if matches!(refusal, Refusal::CredentialMissing) {
+        return Some("Bearer");
+    }
+    if matches!(refusal, Refusal::CredentialInvalid | Refusal::CredentialExpired | Refusal::CredentialRevoked) {
+        return Some("Bearer error=\"invalid_token\"");
+    }
+    None
+}
+
+/// Where the next request begins is in doubt, or nothing more should come this way.
+const fn ends_connection(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::InvalidRequest(_)
+            | Refusal::HeadersTooLarge
+            | Refusal::BodyTimeout
+            | Refusal::BodyTooLarge { .. }
+            | Refusal::Draining
+    )
+}
+
+/// The limits as they stood, the binding one with the time at which the call can pass: `Retry-After`, `resetAt` and the
+/// rate-limit headers then name one moment, as the draft asks.
+fn as_told(refusal: &Refusal) -> Vec<Standing> {
+    let Some(bound) = refusal.bound() else { return Vec::new() };
+    let told = |standing: &Standing| {
+        let binds = standing.scope == bound.limit.scope && standing.kind == bound.limit.kind;
+        Standing {
+            reset_at: if binds { bound.reset_at.or(standing.reset_at) } else { standing.reset_at },
+            ..standing.clone()
+        }
+    };
+    bound.standings.iter().map(told).collect()
+}
+
+/// Firemoon's form of a time, `2025-10-23T10:30:00.000Z`, rounded up: who waits until then is not too early.
+fn firemoon_time(at: Timestamp) -> String {
+    let millis = at.as_microsecond().saturating_add(999).div_euclid(1000);
+    format!("{:.3}", Timestamp::from_millisecond(millis).unwrap_or(at))
+}

@@ -1,0 +1,179 @@
+//! Every refusal, word for word as a caller gets it: `golden.txt` holds one block each, and a new variant does not compile
+//! without a row here.
+
+use std::time::Duration;
+
+use http::{StatusCode, Version};
+
+use super::{Bound, Refusal, body};
+use crate::credits::Credits;
+use crate::ledger::{Scope, Standing};
+use crate::request::RequestId;
+use crate::team::{LimitKind, ModelId, UserId};
+
+const GOLDEN: &str = include_str!("golden.txt");
+
+/// One row per variant: the pattern makes the match complete, the value is what is answered.
+macro_rules! one_of_each {
+    ($($pattern:pat => $example:expr,)*) => {
+        fn one_of_each() -> Vec<Refusal> {
+            const fn complete(refusal: &Refusal) {
+                match refusal {
+                    $($pattern => (),)*
+                }
+            }
+            let all = vec![$($example),*];
+            all.iter().for_each(complete);
+            all
+        }
+    };
+}
+
+one_of_each! {
+    Refusal::InvalidRequest(_) => Refusal::InvalidRequest(vec!["Host is missing".to_owned(), "a \"quoted\" problem".to_owned()]),
+    Refusal::InvalidPath => Refusal::InvalidPath,
+    Refusal::InvalidBody(_) => Refusal::InvalidBody(vec!["num_images must be a whole number from 1 to 4".to_owned()]),
+    Refusal::CredentialMissing => Refusal::CredentialMissing,
+    Refusal::CredentialInvalid => Refusal::CredentialInvalid,
+    Refusal::CredentialExpired => Refusal::CredentialExpired,
+    Refusal::CredentialRevoked => Refusal::CredentialRevoked,
+    Refusal::BudgetExhausted(_) => Refusal::BudgetExhausted(bound(budget())),
+    Refusal::ModelNotAllowed(_) => Refusal::ModelNotAllowed(model()),
+    Refusal::TeamSuspended => Refusal::TeamSuspended,
+    Refusal::TeamUnknown => Refusal::TeamUnknown,
+    Refusal::RouteNotFound => Refusal::RouteNotFound,
+    Refusal::ModelUnknown(_) => Refusal::ModelUnknown(model()),
+    Refusal::RequestNotFound => Refusal::RequestNotFound,
+    Refusal::MethodNotAllowed { .. } => Refusal::MethodNotAllowed { allow: "GET, HEAD" },
+    Refusal::BodyTimeout => Refusal::BodyTimeout,
+    Refusal::BodyTooLarge { .. } => Refusal::BodyTooLarge { bytes_max: 4_500_000 },
+    Refusal::MediaTypeUnsupported => Refusal::MediaTypeUnsupported,
+    Refusal::HeadersTooLarge => Refusal::HeadersTooLarge,
+    Refusal::IdempotencyInProgress => Refusal::IdempotencyInProgress,
+    Refusal::IdempotencyMismatch => Refusal::IdempotencyMismatch,
+    Refusal::RateLimited(_) => Refusal::RateLimited(bound(minute())),
+    Refusal::QuotaExhausted(_) => Refusal::QuotaExhausted(bound(day())),
+    Refusal::TooManyConcurrent(_) => Refusal::TooManyConcurrent(bound(slots())),
+    Refusal::SharedRateLimited { .. } => Refusal::SharedRateLimited {
+        retry_at: at("2026-11-22T14:26:45.5Z"),
+        retry_after: Duration::from_millis(44_100),
+    },
+    Refusal::Internal => Refusal::Internal,
+    Refusal::UpstreamUnreachable => Refusal::UpstreamUnreachable,
+    Refusal::UpstreamBroken => Refusal::UpstreamBroken,
+    Refusal::UpstreamKeyRejected => Refusal::UpstreamKeyRejected,
+    Refusal::QueueFull => Refusal::QueueFull,
+    Refusal::SharedCreditsExhausted => Refusal::SharedCreditsExhausted,
+    Refusal::LedgerUnavailable => Refusal::LedgerUnavailable,
+    Refusal::IdentityUnavailable => Refusal::IdentityUnavailable,
+    Refusal::Draining => Refusal::Draining,
+    Refusal::Overloaded => Refusal::Overloaded,
+    Refusal::UpstreamUnavailable => Refusal::UpstreamUnavailable,
+    Refusal::UpstreamTimeout => Refusal::UpstreamTimeout,
+    Refusal::UpstreamError { .. } => Refusal::UpstreamError { status: StatusCode::PAYLOAD_TOO_LARGE },
+}
+
+fn at(text: &str) -> jiff::Timestamp {
+    text.parse().expect(text)
+}
+
+fn model() -> ModelId {
+    ModelId::parse("flux/pro").expect("a model")
+}
+
+fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Standing {
+    let reset_at = reset_at.map(at);
+    Standing { scope: Scope::Team, kind, max, used, reserved: 0, reset_at, shadow_refused: false }
+}
+
+fn minute() -> Standing {
+    standing(LimitKind::RequestsPerMinute, 6, 6, Some("2026-11-22T14:27:00Z"))
+}
+
+fn day() -> Standing {
+    let user = UserId::parse("alice").expect("a user");
+    Standing { scope: Scope::User(user), ..standing(LimitKind::RequestsPerDay, 100, 100, Some("2026-11-23T00:00:00Z")) }
+}
+
+fn budget() -> Standing {
+    Standing {
+        reserved: 25_000,
+        ..standing(LimitKind::CreditsPerMonth, 400_000_000, 399_950_000, Some("2026-12-01T00:00:00Z"))
+    }
+}
+
+fn slots() -> Standing {
+    Standing { reserved: 8, ..standing(LimitKind::Concurrent, 8, 0, None) }
+}
+
+/// The call could pass 9.2 seconds after the store's time of 14:26:01.
+fn bound(limit: Standing) -> Box<Bound> {
+    let some = standing(LimitKind::RequestsPerMinute, 6, 2, Some("2026-11-22T14:27:00Z"));
+    let standings = if limit.kind == some.kind { vec![limit.clone()] } else { vec![some, limit.clone()] };
+    Box::new(Bound {
+        limit,
+        standings,
+        price: Credits::from_micros(100_000),
+        reset_at: Some(at("2026-11-22T14:26:10.2001Z")),
+        retry_after: Some(Duration::from_micros(9_200_100)),
+    })
+}
+
+fn answered(refusal: &Refusal, version: Version) -> crate::http::Answer {
+    let id = RequestId::accept(Some(&http::HeaderValue::from_static("r1")));
+    body::answer(refusal, &id, version, at("2026-11-22T14:26:01Z"))
+}
+
+fn block(refusal: &Refusal) -> String {
+    let answer = answered(refusal, Version::HTTP_11);
+    let mut headers: Vec<String> =
+        answer.headers().iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text"))).collect();
+    headers.sort();
+    let body = std::str::from_utf8(answer.body().bytes()).expect("text");
+    format!("{}\n{}\n{body}\n", answer.status(), headers.concat())
+}
+
+#[test]
+fn every_refusal_is_answered_word_for_word_as_documented() {
+    let blocks: Vec<String> = one_of_each().iter().map(block).collect();
+    let separator = "----\n";
+    for (ours, golden) in blocks.iter().zip(GOLDEN.split(separator)) {
+        assert_eq!(ours, golden);
+    }
+    assert_eq!(blocks.join(separator), GOLDEN);
+}
+
+#[test]
+fn every_refusal_is_one_flat_object_of_texts() {
+    for refusal in one_of_each() {
+        let answer = answered(&refusal, Version::HTTP_2);
+        let body: serde_json::Value = serde_json::from_slice(answer.body().bytes()).expect("JSON");
+        let members = body.as_object().expect("an object");
+        for name in ["error", "message", "code", "requestId"] {
+            assert!(members[name].is_string(), "{name} of {refusal:?}");
+        }
+        for (name, value) in members {
+            let texts = value.as_array().is_some_and(|list| list.iter().all(serde_json::Value::is_string));
+            assert!(value.is_string() || (name == "errors" && texts), "{name} of {refusal:?}");
+        }
+    }
+}
+
+#[test]
+fn only_http_1_is_told_that_its_connection_ends() {
+    for refusal in one_of_each() {
+        assert!(!answered(&refusal, Version::HTTP_2).headers().contains_key("connection"), "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_limit_that_no_time_will_help_names_no_time() {
+    let total = standing(LimitKind::CreditsTotal, 1_000_000, 1_000_000, None);
+    let never = Bound { reset_at: None, retry_after: None, ..*bound(total) };
+    let answer = answered(&Refusal::BudgetExhausted(Box::new(never)), Version::HTTP_11);
+    let body: serde_json::Value = serde_json::from_slice(answer.body().bytes()).expect("JSON");
+    assert!(body.get("resetAt").is_none());
+    assert!(body["message"].as_str().expect("text").ends_with("it does not reset"));
+    assert!(!answer.headers().contains_key("retry-after"));
+    assert_eq!(answer.headers()["ratelimit"], "\"team:requests_per_minute\";r=4;t=59");
+}
