@@ -9,7 +9,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::report::Problems;
-use super::secrets::{Digests, digest};
+use super::secrets::{Digest, Digests};
 use super::settings::Settings;
 
 /// A file that is being written is not read: its content must have stood still for this long.
@@ -101,7 +101,7 @@ impl Watcher {
             paths
                 .into_iter()
                 .map(|path| {
-                    let now = digest(&path);
+                    let now = Digest::at(&path);
                     (path, now)
                 })
                 .collect()
