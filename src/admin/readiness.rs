@@ -65,6 +65,7 @@ impl Readiness {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

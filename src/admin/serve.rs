@@ -21,7 +21,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::Pages;
 use crate::clock::Clock;
 use crate::http::Answer;
-use crate::refusal::{Refusal, body, catch_panic};
+use crate::refusal::panicked::message;
+use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
 
 /// More than probes, a pair of Prometheus servers and every operator need.
@@ -107,6 +108,6 @@ fn stack(
 
 fn panicked(panic: &(dyn Any + Send), clock: &Clock) -> Answer {
     let id = RequestId::new();
-    tracing::error!(request_id = %id, panic = catch_panic::message(panic), "a page of the operator's listener panicked");
+    tracing::error!(request_id = %id, panic = message(panic), "a page of the operator's listener panicked");
     body::answer(&Refusal::Internal, &id, Version::HTTP_11, clock.now())
 }

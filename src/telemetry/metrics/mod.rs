@@ -12,6 +12,7 @@ mod observe_upstream;
 pub mod series;
 pub mod teams;
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests;
 
 use std::collections::HashMap;
