@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
 
@@ -23,14 +23,25 @@ pub struct AnswerBody {
 /// A share of the bounded memory for buffered bodies, given back when the body has been written or dropped.
 #[derive(Debug)]
 pub struct Held {
-    _permit: tokio::sync::OwnedSemaphorePermit,
+    permit: tokio::sync::OwnedSemaphorePermit,
 }
 
 impl Held {
     /// Holds a share until dropped.
     #[must_use]
     pub const fn new(permit: tokio::sync::OwnedSemaphorePermit) -> Self {
-        Self { _permit: permit }
+        Self { permit }
+    }
+
+    /// Adds another share of the same memory to this one.
+    pub fn absorb(&mut self, other: Self) {
+        self.permit.merge(other.permit);
+    }
+
+    /// Gives back what is more than this many permits.
+    pub fn shrink_to(&mut self, permits: usize) {
+        let surplus = self.permit.num_permits().saturating_sub(permits);
+        drop(self.permit.split(surplus));
     }
 }
 
@@ -73,6 +84,48 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.data.len() as u64)
+    }
+}
+
+/// A body as it comes in, frame by frame. One that comes in one frame is never copied.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Gathered {
+    /// Adds a frame's data.
+    pub fn push(&mut self, data: Bytes) {
+        if self.first.is_empty() {
+            self.first = data;
+        } else {
+            self.rest.extend_from_slice(&data);
+        }
+    }
+
+    /// How many bytes there are so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+
+    /// Whether nothing has come yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The whole body.
+    #[must_use]
+    pub fn finish(self) -> Bytes {
+        if self.rest.is_empty() {
+            return self.first;
+        }
+        let mut whole = BytesMut::with_capacity(self.len());
+        whole.extend_from_slice(&self.first);
+        whole.extend_from_slice(&self.rest);
+        whole.freeze()
     }
 }
 

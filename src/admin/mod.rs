@@ -10,7 +10,7 @@ pub mod token;
 
 use std::net::SocketAddr;
 
-pub use pages::Pages;
+pub use pages::{Operator, Shown};
 pub use readiness::Readiness;
 pub use serve::serve;
 pub use token::Token;

@@ -18,22 +18,31 @@ const JSON: &str = "application/json";
 /// RFC 9512.
 const YAML: &str = "application/yaml";
 
-/// What there is to show.
+/// What the operator's listener serves. Clones serve the same.
 #[derive(Clone)]
-pub struct Pages {
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// Whether this replica should be given requests.
-    pub readiness: Readiness,
-    /// Who may see what is under `/admin`. Nobody, while there are none: then there is no such path.
-    pub tokens: Live<Vec<Token>>,
-    /// The effective configuration as YAML, secrets blanked.
-    pub configuration: Live<String>,
-    /// The time.
-    pub clock: Clock,
+pub struct Operator {
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    shown: Live<Shown>,
+    clock: Clock,
 }
 
-impl Pages {
+/// What a reload replaces of it.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// Who may see what is under `/admin`. Nobody, while there are none: then there is no such path.
+    pub tokens: Vec<Token>,
+    /// The effective configuration as YAML, secrets blanked.
+    pub configuration: String,
+}
+
+impl Operator {
+    /// Serves these.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, readiness: Readiness, shown: Live<Shown>) -> Self {
+        Self { metrics, readiness, shown, clock: Clock::system() }
+    }
+
     /// Answers one request, whatever it is.
     pub async fn answer(&self, request: request::Parts) -> Answer {
         let id = RequestId::accept(request.headers.get(X_REQUEST_ID));
@@ -57,7 +66,7 @@ impl Pages {
                 self.metrics().await
             }
             "/admin/v1/config" => {
-                read(request).map(|()| page(StatusCode::OK, YAML, self.configuration.read().as_str().to_owned()))
+                read(request).map(|()| page(StatusCode::OK, YAML, self.shown.read().configuration.clone()))
             }
             _ => Err(Refusal::RouteNotFound),
         }
@@ -65,11 +74,11 @@ impl Pages {
 
     /// Before anything is told about a path under `/admin`, even whether there is one.
     fn admit(&self, request: &request::Parts) -> Result<(), Refusal> {
-        let tokens = self.tokens.read();
-        if tokens.is_empty() {
+        let shown = self.shown.read();
+        if shown.tokens.is_empty() {
             return Err(Refusal::RouteNotFound);
         }
-        operator(&request.headers, &tokens).map(|_| ())
+        operator(&request.headers, &shown.tokens).map(|_| ())
     }
 
     fn readyz(&self) -> Result<Answer, Refusal> {

@@ -6,15 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-/// Flags that the parts of the gateway set as they come up and go down. Clones are the same flags. At first nothing is ready.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Flags>);
+/// What is known of the parts of the gateway. Clones know the same. That there is one says that the configuration is loaded.
+#[derive(Clone)]
+pub struct Readiness(Arc<Parts>);
 
-#[derive(Debug, Default)]
-struct Flags {
-    configured: AtomicBool,
-    ledger_reached: AtomicBool,
-    upstream_key_healthy: AtomicBool,
+struct Parts {
+    upstream_key_is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
+    ledger_answered: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -28,19 +26,17 @@ pub struct Report {
 }
 
 impl Readiness {
-    /// The configuration is loaded.
-    pub fn configured(&self) {
-        self.0.configured.store(true, Ordering::Release);
+    /// A gateway with a configuration, whose ledger has not answered yet. The question is asked for every probe: whether
+    /// at least one shared key can be used.
+    #[must_use]
+    pub fn new(upstream_key_is_healthy: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let (ledger_answered, draining) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Parts { upstream_key_is_healthy: Box::new(upstream_key_is_healthy), ledger_answered, draining }))
     }
 
     /// The ledger has answered once, or is not needed for what comes first. Later outages are refused call by call.
-    pub fn ledger_reached(&self) {
-        self.0.ledger_reached.store(true, Ordering::Release);
-    }
-
-    /// Whether at least one shared key can be used.
-    pub fn upstream_key_healthy(&self, healthy: bool) {
-        self.0.upstream_key_healthy.store(healthy, Ordering::Release);
+    pub fn ledger_answered(&self) {
+        self.0.ledger_answered.store(true, Ordering::Release);
     }
 
     /// The gateway is stopping. There is no way back.
@@ -51,12 +47,12 @@ impl Readiness {
     /// How it stands now.
     #[must_use]
     pub fn report(&self) -> Report {
-        let flags = &self.0;
+        let parts = &self.0;
         let checks = [
-            ("configuration", flags.configured.load(Ordering::Acquire), "it is not loaded yet"),
-            ("ledger", flags.ledger_reached.load(Ordering::Acquire), "it has not answered yet"),
-            ("upstream_key", flags.upstream_key_healthy.load(Ordering::Acquire), "no shared key can be used"),
-            ("running", !flags.draining.load(Ordering::Acquire), "the gateway is stopping"),
+            ("configuration", true, "it is not loaded yet"),
+            ("ledger", parts.ledger_answered.load(Ordering::Acquire), "it has not answered yet"),
+            ("upstream_key", (parts.upstream_key_is_healthy)(), "no shared key can be used"),
+            ("running", !parts.draining.load(Ordering::Acquire), "the gateway is stopping"),
         ];
         let ready = checks.iter().all(|(_, good, _)| *good);
         let checks = checks.into_iter().map(|(name, good, why)| (name, if good { "ok" } else { why })).collect();
@@ -71,20 +67,19 @@ mod tests {
 
     #[test]
     fn a_replica_is_ready_when_every_part_is_and_until_it_stops() {
-        let readiness = Readiness::default();
-        assert!(!readiness.report().ready);
-        readiness.configured();
-        readiness.upstream_key_healthy(true);
+        let key = Arc::new(AtomicBool::new(true));
+        let asked = Arc::clone(&key);
+        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed));
         let report = readiness.report();
         assert!(!report.ready);
         assert_eq!(report.checks["ledger"], "it has not answered yet");
         assert_eq!(report.checks["configuration"], "ok");
 
-        readiness.ledger_reached();
+        readiness.ledger_answered();
         assert!(readiness.report().ready);
-        readiness.upstream_key_healthy(false);
+        key.store(false, Ordering::Relaxed);
         assert_eq!(readiness.report().checks["upstream_key"], "no shared key can be used");
-        readiness.upstream_key_healthy(true);
+        key.store(true, Ordering::Relaxed);
         readiness.clone().drain();
         assert_eq!(readiness.report().checks["running"], "the gateway is stopping");
     }

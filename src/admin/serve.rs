@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::Pages;
+use super::Operator;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::refusal::panicked::message;
@@ -35,11 +35,11 @@ const FINISH_WITHIN: Duration = Duration::from_secs(2);
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown`, then finishes the answers that are being written. To be run on a runtime of its own.
-pub async fn serve(listener: TcpListener, pages: Pages, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, operator: Operator, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = TaskTracker::new();
     while let Some((stream, place)) = or_shutdown(&shutdown, accept(&listener, &places)).await {
-        let connection = connection(stream, pages.clone(), shutdown.clone());
+        let connection = connection(stream, operator.clone(), shutdown.clone());
         connections.spawn(async move {
             connection.await;
             drop(place);
@@ -73,8 +73,8 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpS
     }
 }
 
-async fn connection(stream: TcpStream, pages: Pages, shutdown: CancellationToken) {
-    let stack = stack(pages);
+async fn connection(stream: TcpStream, operator: Operator, shutdown: CancellationToken) {
+    let stack = stack(operator);
     let service = hyper::service::service_fn(move |request| stack.clone().oneshot(request));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(64 * 1024);
@@ -95,19 +95,18 @@ type PageBody = tower_http::body::UnsyncBoxBody<Bytes, tower::BoxError>;
 
 /// The path of an operator's request: a panic in a page is that page's 500.
 fn stack(
-    pages: Pages,
+    operator: Operator,
 ) -> impl Service<Request<Incoming>, Response = Response<PageBody>, Error = Infallible, Future: Send> + Clone {
-    let clock = pages.clock.clone();
-    let panicked = move |panic: Box<dyn Any + Send>| panicked(&*panic, &clock);
+    let panicked = |panic: Box<dyn Any + Send>| panicked(&*panic);
     let answer = move |request: Request<Incoming>| {
-        let pages = pages.clone();
-        async move { Ok(pages.answer(request.into_parts().0).await) }
+        let operator = operator.clone();
+        async move { Ok(operator.answer(request.into_parts().0).await) }
     };
     ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(service_fn(answer))
 }
 
-fn panicked(panic: &(dyn Any + Send), clock: &Clock) -> Answer {
+fn panicked(panic: &(dyn Any + Send)) -> Answer {
     let id = RequestId::new();
     tracing::error!(request_id = %id, panic = message(panic), "a page of the operator's listener panicked");
-    body::answer(&Refusal::Internal, &id, Version::HTTP_11, clock.now())
+    body::answer(&Refusal::Internal, &id, Version::HTTP_11, Clock::system().now())
 }

@@ -1,5 +1,17 @@
 //! The layer that prices a call, reserves what it may cost, and settles what it did cost.
+//!
+//! Reading order: [`admit`] (the layer), [`settle`] (what an end costs), [`keeper`] (what must go on beside a
+//! worker's calls: heart-beats, settlements that wait for the store), [`patrol`] (sweeps and gauges, once a process), [`detach`] (a call outlives its caller).
 
+pub mod admit;
+pub mod denial;
+pub mod detach;
+pub mod keeper;
 pub mod observe;
+pub mod open;
+pub mod patrol;
+pub mod settle;
 
+pub use admit::{AdmitLayer, Admitted};
+pub use keeper::Keeper;
 pub use observe::Observer;

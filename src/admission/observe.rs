@@ -25,7 +25,7 @@ pub trait Observer: Send + Sync + 'static {
     /// A shadow limit would have refused this call.
     fn shadow_refused(&self, team: &TeamId, standing: &Standing);
 
-    /// How many reservations this replica holds open for the team.
+    /// How many reservations of the team are open, over all replicas.
     fn reservations_open(&self, team: &TeamId, open: u64);
 
     /// A sweep ended reservations that were left behind.

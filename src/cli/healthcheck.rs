@@ -2,10 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+
+use super::Ended;
 
 /// Asks a running gateway whether it is ready; exits 0 when it is and 1 when it is not.
 #[derive(Clone, Debug, Args)]
@@ -33,17 +34,12 @@ enum Unwell {
 }
 
 impl Healthcheck {
-    /// Asks, and says why when the answer is no.
-    #[must_use]
-    pub fn run(&self) -> ExitCode {
-        match self.ask() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(unwell) => {
-                // Nobody is left to be told when standard error is closed.
-                let _ = writeln!(io::stderr(), "{unwell}");
-                ExitCode::FAILURE
-            }
-        }
+    /// Asks.
+    ///
+    /// # Errors
+    /// It is not ready, or nobody answers.
+    pub fn run(&self) -> Result<(), Ended> {
+        self.ask().map_err(|unwell| Ended::Failed(unwell.to_string()))
     }
 
     fn ask(&self) -> Result<(), Unwell> {

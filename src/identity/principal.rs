@@ -1,5 +1,6 @@
 //! The principal: who a request speaks for, whatever kind of credential said so.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,6 +24,13 @@ impl KeyId {
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Lets a map of keys be asked by text. Sound because the derived `Eq`, `Ord` and `Hash` are those of the text.
+impl Borrow<str> for KeyId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

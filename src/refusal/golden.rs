@@ -65,6 +65,7 @@ one_of_each! {
     Refusal::QueueFull => Refusal::QueueFull,
     Refusal::SharedCreditsExhausted => Refusal::SharedCreditsExhausted,
     Refusal::LedgerUnavailable => Refusal::LedgerUnavailable,
+    Refusal::IdentityUnavailable => Refusal::IdentityUnavailable,
     Refusal::Draining => Refusal::Draining,
     Refusal::Overloaded => Refusal::Overloaded,
     Refusal::UpstreamUnavailable => Refusal::UpstreamUnavailable,

@@ -100,6 +100,8 @@ pub enum Refusal {
     SharedCreditsExhausted,
     /// The ledger does not answer, and nothing is spent without it.
     LedgerUnavailable,
+    /// No key of the token's issuer could be read yet, so nothing can be said of the token.
+    IdentityUnavailable,
     /// The gateway is stopping.
     Draining,
     /// Too much is buffered or in flight.
@@ -208,6 +210,7 @@ impl Refusal {
                 kind(StatusCode::SERVICE_UNAVAILABLE, "shared_credits_exhausted", AWAY, Gateway)
             }
             Self::LedgerUnavailable => kind(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", AWAY, Gateway),
+            Self::IdentityUnavailable => kind(StatusCode::SERVICE_UNAVAILABLE, "identity_unavailable", AWAY, Gateway),
             Self::Draining => kind(StatusCode::SERVICE_UNAVAILABLE, "draining", AWAY, Gateway),
             Self::Overloaded => kind(StatusCode::SERVICE_UNAVAILABLE, "overloaded", AWAY, Gateway),
             Self::UpstreamUnavailable => kind(StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable", AWAY, Upstream),
@@ -248,6 +251,7 @@ impl Refusal {
             Self::QueueFull => "Too many calls are waiting for the shared account",
             Self::SharedCreditsExhausted => "The shared account has no credits left; the operators have been told",
             Self::LedgerUnavailable => "The ledger does not answer, so nothing can be spent now",
+            Self::IdentityUnavailable => "The issuer of the token cannot be asked for its keys yet; try again",
             Self::Draining => "The gateway is stopping; try again",
             Self::Overloaded => "The gateway is overloaded; try again",
             Self::UpstreamUnavailable => "The generation service has failed too often and is left alone for a moment",

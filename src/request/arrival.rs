@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use std::time::Instant;
+
 use http::Request;
 
 use super::{Record, RequestId};
@@ -15,6 +17,15 @@ pub struct Inbound<B> {
     pub peer: IpAddr,
 }
 
+/// A request whose form has been checked, and the route it is for.
+#[derive(Debug)]
+pub struct Routed<B, R> {
+    /// The request.
+    pub arrival: Arrival<B>,
+    /// The route, narrowed to the branch of the stack that answers it.
+    pub route: R,
+}
+
 /// A request with a name and a record. Made by the outermost layer; nothing about it has been checked yet.
 #[derive(Debug)]
 pub struct Arrival<B> {
@@ -22,6 +33,8 @@ pub struct Arrival<B> {
     pub request: Request<B>,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
+    /// When it arrived.
+    pub at: Instant,
     /// Its name.
     pub id: RequestId,
     /// Where the layers note what they learn, for the access line and the metrics.

@@ -3,13 +3,20 @@
 //! The vocabulary ([`arrival`], [`id`], [`record`], [`route`], [`trace`]) is spoken by every room.
 
 pub mod arrival;
+pub mod buffer;
+pub mod check_request;
+pub mod collect;
+pub mod fork;
+pub mod framing;
 pub mod id;
+pub mod path;
 pub mod record;
 pub mod route;
 pub mod settings;
 pub mod trace;
 
-pub use arrival::{Arrival, Inbound};
+pub use arrival::{Arrival, Inbound, Routed};
+pub use buffer::Buffer;
 pub use id::RequestId;
 pub use record::{Facts, Record};
 pub use route::Route;

@@ -10,8 +10,6 @@ use crate::team::ModelId;
 pub enum Route {
     /// A public question, answered from the catalogue's cache.
     Catalogue(Catalogue),
-    /// Answered by the gateway itself to anyone.
-    Open(Open),
     /// Asked by a known caller.
     Known(Known),
 }
@@ -27,13 +25,6 @@ pub enum Catalogue {
     SampleImages,
 }
 
-/// What anyone may read of the gateway itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Open {
-    /// `GET /gateway/openapi.json`.
-    OpenApi,
-}
-
 /// What only a known caller may ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
@@ -41,6 +32,8 @@ pub enum Known {
     Generate(ModelId),
     /// One of the team's own views.
     Account(Account),
+    /// The catalogue, where it is not public (`catalogue.public: false`).
+    Catalogue(Catalogue),
 }
 
 /// The team's own views, answered from the ledger.
@@ -56,7 +49,7 @@ impl Route {
     /// Finds the route of a path whose form has been checked.
     ///
     /// # Errors
-    /// `route_not_found`, `method_not_allowed`, `model_unknown` for an id that no model can have.
+    /// `route_not_found`, also for a model id that no model can have; `method_not_allowed`.
     pub fn find(method: &Method, path: &str) -> Result<Self, Refusal> {
         if let Some(model) = path.strip_prefix("/api/v1/") {
             let model = ModelId::parse(model).ok_or(Refusal::RouteNotFound)?;
@@ -71,7 +64,6 @@ impl Route {
             "/api/sample-images" => Self::Catalogue(Catalogue::SampleImages),
             "/api/credits/balance" => Self::Known(Known::Account(Account::Balance)),
             "/gateway/v1/me" => Self::Known(Known::Account(Account::Me)),
-            "/gateway/openapi.json" => Self::Open(Open::OpenApi),
             _ => return Err(Refusal::RouteNotFound),
         };
         allow(method, READ, route)
@@ -81,10 +73,13 @@ impl Route {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Catalogue(Catalogue::Models) => "/api/models",
-            Self::Catalogue(Catalogue::ModelConfig(_)) => "/api/models-config/{model}",
-            Self::Catalogue(Catalogue::SampleImages) => "/api/sample-images",
-            Self::Open(Open::OpenApi) => "/gateway/openapi.json",
+            Self::Catalogue(Catalogue::Models) | Self::Known(Known::Catalogue(Catalogue::Models)) => "/api/models",
+            Self::Catalogue(Catalogue::ModelConfig(_)) | Self::Known(Known::Catalogue(Catalogue::ModelConfig(_))) => {
+                "/api/models-config/{model}"
+            }
+            Self::Catalogue(Catalogue::SampleImages) | Self::Known(Known::Catalogue(Catalogue::SampleImages)) => {
+                "/api/sample-images"
+            }
             Self::Known(Known::Generate(_)) => "/api/v1/{model}",
             Self::Known(Known::Account(Account::Balance)) => "/api/credits/balance",
             Self::Known(Known::Account(Account::Me)) => "/gateway/v1/me",
@@ -92,14 +87,13 @@ impl Route {
     }
 
     /// Every name there is, so that metrics can show zeros from the start.
-    pub const NAMES: [&'static str; 7] = [
+    pub const NAMES: [&'static str; 6] = [
         "/api/v1/{model}",
         "/api/models",
         "/api/models-config/{model}",
         "/api/sample-images",
         "/api/credits/balance",
         "/gateway/v1/me",
-        "/gateway/openapi.json",
     ];
 }
 
@@ -110,5 +104,33 @@ fn allow(method: &Method, methods: &'static str, route: Route) -> Result<Route, 
         Ok(route)
     } else {
         Err(Refusal::MethodNotAllowed { allow: methods })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: Method, path: &str) -> Result<&'static str, &'static str> {
+        Route::find(&method, path).map(|route| route.name()).map_err(|refusal| refusal.kind().code)
+    }
+
+    #[test]
+    fn only_what_is_in_the_table_is_found() {
+        assert_eq!(found(Method::POST, "/api/v1/flux/dev"), Ok("/api/v1/{model}"));
+        assert_eq!(found(Method::GET, "/api/models-config/flux/dev"), Ok("/api/models-config/{model}"));
+        assert_eq!(found(Method::HEAD, "/api/models"), Ok("/api/models"));
+        for path in
+            ["/", "/api", "/api/v1", "/api/v1/", "/api/v1/-x", "/api/v1/a/b/c/d/e", "/api/generate", "/api/keys"]
+        {
+            assert_eq!(found(Method::POST, path), Err("route_not_found"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_known_path_with_another_method_is_told_apart_from_an_unknown_path() {
+        assert_eq!(found(Method::GET, "/api/v1/flux/dev"), Err("method_not_allowed"));
+        assert_eq!(found(Method::POST, "/api/models"), Err("method_not_allowed"));
+        assert_eq!(found(Method::CONNECT, "/api/credits/balance"), Err("method_not_allowed"));
     }
 }

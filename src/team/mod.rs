@@ -1,5 +1,6 @@
 //! What a team is: its name, the models it may use, its limits, its share of the shared account, its state.
 
+pub mod authorize;
 pub mod limit;
 pub mod model;
 

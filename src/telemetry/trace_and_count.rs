@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::Response;
@@ -72,7 +73,7 @@ where
         let record = Record::default();
         note_trace(&record, trace);
         let ending = Ending::new(&self.watch, id.clone(), record.clone(), request.method().clone());
-        let inner = self.inner.call(Arrival { request, peer, id, record });
+        let inner = self.inner.call(Arrival { request, peer, at: Instant::now(), id, record });
         CountedFuture { inner, ending: Some(ending) }
     }
 }

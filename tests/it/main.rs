@@ -1,4 +1,14 @@
-//! The gateway's integration tests, one binary: each file a promise.
-#![allow(clippy::expect_used, missing_docs)]
+//! The integration tests, one binary: a module per promise, and what they share in `support`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod identity_attacks;
+mod identity_issuers;
+mod identity_keys;
+mod identity_tokens;
+mod ledger_conformance;
+mod ledger_embedded;
+mod ledger_model;
+mod ledger_redis;
 mod operator_listener;
+mod simulator;
+mod support;

@@ -5,13 +5,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::Parser;
-use moongate::admin::{self, Pages, Readiness, Token};
+use moongate::admin::{self, Readiness, Shown, Token};
 use moongate::admission::observe::Result as Settlement;
-use moongate::cli::healthcheck::Healthcheck;
+use moongate::cli::Cli;
 use moongate::clock::Clock;
 use moongate::credits::Credits;
 use moongate::ledger::{Outcome as Settled, Scope, Standing, Swept};
@@ -26,27 +27,29 @@ use tokio_util::sync::CancellationToken;
 /// A listener on a thread and runtime of its own, as in the gateway.
 struct Operator {
     address: SocketAddr,
-    pages: Pages,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    key_is_healthy: Arc<AtomicBool>,
+    shown: Live<Shown>,
     shutdown: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Operator {
     fn start() -> Self {
-        let pages = Pages {
-            metrics: Arc::new(Metrics::new(Clock::system()).expect("a good table")),
-            readiness: Readiness::default(),
-            tokens: Live::new(Vec::new()),
-            configuration: Live::new("listen: {}\n".to_owned()),
-            clock: Clock::system(),
-        };
+        let metrics = Arc::new(Metrics::new(Clock::system()).expect("a good table"));
+        let key_is_healthy = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&key_is_healthy);
+        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed));
+        let shown = Live::new(Shown { tokens: Vec::new(), configuration: "listen: {}\n".to_owned() });
+        let pages = admin::Operator::new(Arc::clone(&metrics), readiness.clone(), shown.clone());
         let shutdown = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
-        let serving = admin::serve(listener, pages.clone(), shutdown.clone());
+        let serving = admin::serve(listener, pages, shutdown.clone());
         let thread = Some(std::thread::spawn(move || runtime.block_on(serving)));
-        Self { address, pages, shutdown, thread }
+        Self { address, metrics, readiness, key_is_healthy, shown, shutdown, thread }
     }
 
     fn send(&self, request: &str) -> Page {
@@ -64,9 +67,8 @@ impl Operator {
     }
 
     fn make_ready(&self) {
-        self.pages.readiness.configured();
-        self.pages.readiness.ledger_reached();
-        self.pages.readiness.upstream_key_healthy(true);
+        self.readiness.ledger_answered();
+        self.key_is_healthy.store(true, Ordering::Relaxed);
     }
 }
 
@@ -104,7 +106,7 @@ fn probes_are_answered_and_say_what_is_missing() {
     operator.make_ready();
     let page = operator.get("/readyz");
     assert_eq!((page.status(), page.body.contains("\"ready\":true")), (200, true));
-    operator.pages.readiness.drain();
+    operator.readiness.drain();
     assert_eq!(operator.get("/readyz").status(), 503);
     assert_eq!(operator.get("/livez").status(), 200);
 }
@@ -131,7 +133,7 @@ fn the_configuration_is_for_operators_and_hidden_while_there_are_none() {
     let sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
     let sha256: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&sha256[2 * at..2 * at + 2], 16).expect("hex")).collect();
     let token = Token { name: "ops".to_owned(), sha256: sha256.try_into().expect("32 bytes") };
-    operator.pages.tokens.replace(vec![token]);
+    operator.shown.replace(Shown { tokens: vec![token.clone()], configuration: "listen: {}\n".to_owned() });
     let page = asked("secret");
     assert_eq!((page.status(), page.body.as_str()), (200, "listen: {}\n"));
     let page = asked("guess");
@@ -140,31 +142,29 @@ fn the_configuration_is_for_operators_and_hidden_while_there_are_none() {
     for path in ["/admin/v1/config", "/admin/v1/nothing", "/admin"] {
         assert_eq!(operator.get(path).code(), "credential_missing", "{path}");
     }
-    operator.pages.configuration.replace("listen: {address: x}\n".to_owned());
+    operator.shown.replace(Shown { tokens: vec![token], configuration: "listen: {address: x}\n".to_owned() });
     assert_eq!(asked("secret").body, "listen: {address: x}\n");
 }
 
-#[derive(Parser)]
-struct Cli {
-    #[command(flatten)]
-    healthcheck: Healthcheck,
-}
-
-fn healthcheck(arguments: &[&str]) -> ExitCode {
-    let arguments = ["healthcheck"].iter().chain(arguments);
-    Cli::try_parse_from(arguments).expect("good arguments").healthcheck.run()
+fn healthcheck(arguments: &[&str]) -> (ExitCode, String) {
+    let arguments = ["moongate", "healthcheck"].iter().chain(arguments);
+    let mut said = Vec::new();
+    let code = Cli::try_parse_from(arguments).expect("good arguments").run(&mut Vec::new(), &mut said);
+    (code, String::from_utf8(said).expect("text"))
 }
 
 #[test]
 fn the_healthcheck_command_succeeds_only_on_a_ready_gateway() {
     let operator = Operator::start();
     let address = operator.address.to_string();
-    assert_eq!(healthcheck(&["--address", &address]), ExitCode::FAILURE);
-    assert_eq!(healthcheck(&["--address", &address, "--live"]), ExitCode::SUCCESS);
+    let (code, said) = healthcheck(&["--address", &address]);
+    assert_eq!(code, ExitCode::FAILURE);
+    assert!(said.contains("\"ledger\":\"it has not answered yet\""), "{said}");
+    assert_eq!(healthcheck(&["--address", &address, "--live"]), (ExitCode::SUCCESS, String::new()));
     operator.make_ready();
-    assert_eq!(healthcheck(&["--address", &address]), ExitCode::SUCCESS);
+    assert_eq!(healthcheck(&["--address", &address]), (ExitCode::SUCCESS, String::new()));
     drop(operator);
-    assert_eq!(healthcheck(&["--address", &address, "--live"]), ExitCode::FAILURE);
+    assert_eq!(healthcheck(&["--address", &address, "--live"]).0, ExitCode::FAILURE);
 }
 
 fn team() -> Team {
@@ -235,7 +235,7 @@ fn work(metrics: &Metrics) {
 #[test]
 fn prometheus_own_tool_finds_nothing_to_say_about_the_metrics() {
     let operator = Operator::start();
-    work(&operator.pages.metrics);
+    work(&operator.metrics);
     let page = operator.get("/metrics");
     assert!(page.head.contains("content-type: text/plain; version=0.0.4"));
     let mut promtool = Command::new("promtool")
@@ -254,7 +254,7 @@ fn prometheus_own_tool_finds_nothing_to_say_about_the_metrics() {
 #[test]
 fn every_metric_of_the_table_is_shown_with_its_labels_and_its_help() {
     let operator = Operator::start();
-    work(&operator.pages.metrics);
+    work(&operator.metrics);
     let text = operator.get("/metrics").body;
     for entry in Catalogue::TABLE {
         assert!(text.contains(&format!("# HELP {} {}\n", entry.name, entry.help)), "{}", entry.name);

@@ -1,10 +1,10 @@
-//! Listeners, TLS, connection limits and time-outs, drain.
+//! The team listener, as the configuration describes it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The team listener, as the configuration describes it. Read once, at start.
+/// The team listener. Read once, at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where it listens (`listen.address`).

@@ -1,0 +1,200 @@
+//! What must go on beside the calls of a worker: deadlines put off, orphans ended, settlements written when the store returns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::observe::{self, Observer};
+use super::open::{Listed, Open};
+use super::settle::End;
+use crate::credits::Credits;
+use crate::ledger::reservation::Orphan;
+use crate::ledger::{Came, Ledger, OnUnknown, Outcome, Phase, Reservation, ReservationId, Settled, Settlement};
+use crate::pricing::Delivered;
+use crate::team::TeamId;
+
+/// How many settlements may wait for the store. More are left to the sweep, which charges what was reserved.
+const WAITING_MAX: usize = 10_000;
+
+/// How admission behaves, as the configuration says.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// What a call is charged of which nobody knows what became.
+    pub on_unknown: OnUnknown,
+    /// How long a reservation lives without a heart-beat.
+    pub reservation_ttl: Duration,
+}
+
+/// Looks after the reservations of one worker.
+pub struct Keeper {
+    ledger: Arc<dyn Ledger>,
+    observer: Arc<dyn Observer>,
+    settings: Settings,
+    open: Open,
+    tracker: TaskTracker,
+    orphans: mpsc::Sender<Orphan>,
+    waiting: mpsc::Sender<Waiting>,
+}
+
+/// A settlement the store did not take, yet.
+struct Waiting {
+    team: TeamId,
+    model_label: String,
+    end: End,
+    /// Its deadline is put off while it waits, so that no sweep settles it as unknown.
+    _listed: Listed,
+}
+
+/// The channels a keeper's task drains.
+pub struct Duties {
+    orphans: mpsc::Receiver<Orphan>,
+    waiting: mpsc::Receiver<Waiting>,
+}
+
+impl Keeper {
+    /// A keeper, and the duties its task must do: see [`Keeper::work`].
+    #[must_use]
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        observer: Arc<dyn Observer>,
+        settings: Settings,
+        tracker: TaskTracker,
+    ) -> (Arc<Self>, Duties) {
+        let (orphans, orphaned) = mpsc::channel(WAITING_MAX);
+        let (waiting, to_write) = mpsc::channel(WAITING_MAX);
+        let keeper = Self { ledger, observer, settings, open: Open::default(), tracker, orphans, waiting };
+        (Arc::new(keeper), Duties { orphans: orphaned, waiting: to_write })
+    }
+
+    /// The worker's handle to the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        &self.ledger
+    }
+
+    /// Who watches.
+    #[must_use]
+    pub fn observer(&self) -> &dyn Observer {
+        &*self.observer
+    }
+
+    /// The open reservations of this worker.
+    #[must_use]
+    pub const fn open(&self) -> &Open {
+        &self.open
+    }
+
+    /// Keeps the calls whose callers have left.
+    #[must_use]
+    pub const fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    /// What a call is charged of which nobody knows what became.
+    #[must_use]
+    pub const fn on_unknown(&self) -> OnUnknown {
+        self.settings.on_unknown
+    }
+
+    /// Takes charge of what the ledger has just reserved.
+    #[must_use]
+    pub fn take_charge(&self, id: ReservationId, team: TeamId, price: Credits) -> Reservation {
+        Reservation::new(id, team, price, Phase::Dispatched, self.orphans.clone())
+    }
+
+    /// Settles a reservation; when the store does not take it, the settlement waits until it does.
+    pub async fn settle(&self, reservation: Reservation, listed: Listed, end: End, model_label: &str) {
+        let team = reservation.team().clone();
+        match self.ledger.settle(&team, end.settlement.clone()).await {
+            Ok(settled) => {
+                reservation.settled();
+                self.tell(&team, model_label, &end, settled);
+            }
+            Err(outage) => {
+                tracing::warn!(%outage, reservation = %end.settlement.id, "a settlement waits for the ledger");
+                let waiting = Waiting { team, model_label: model_label.to_owned(), end, _listed: listed };
+                if self.waiting.try_send(waiting).is_ok() {
+                    reservation.settled();
+                }
+            }
+        }
+    }
+
+    fn tell(&self, team: &TeamId, model_label: &str, end: &End, settled: Settled) {
+        let (result, charged, delivered) = match settled {
+            Settled::Now(charged) => (observe::Result::Ended(end.settlement.outcome), charged, end.delivered),
+            Settled::Before => (observe::Result::Repeated, Credits::ZERO, Delivered::default()),
+        };
+        self.observer.settled(team, model_label, result, charged, delivered);
+    }
+
+    /// Does the duties until told to stop; what is still waiting then is written, as far as the store takes it.
+    pub async fn work(self: Arc<Self>, mut duties: Duties, stop: CancellationToken) {
+        let mut beat = tokio::time::interval(self.settings.reservation_ttl / 3);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = beat.tick() => self.put_off_deadlines().await,
+                Some(orphan) = duties.orphans.recv() => self.end_orphan(orphan).await,
+                Some(waiting) = duties.waiting.recv() => self.write(waiting, &stop).await,
+            }
+        }
+        while let Ok(orphan) = duties.orphans.try_recv() {
+            self.end_orphan(orphan).await;
+        }
+        while let Ok(waiting) = duties.waiting.try_recv() {
+            self.write(waiting, &stop).await;
+        }
+    }
+
+    async fn put_off_deadlines(&self) {
+        for (team, ids) in self.open.by_team() {
+            if let Err(outage) = self.ledger.renew(&team, &ids).await {
+                tracing::warn!(%outage, %team, "deadlines could not be put off");
+            }
+        }
+    }
+
+    /// A call that panicked, or whose task was ended: nobody else will settle it.
+    async fn end_orphan(&self, orphan: Orphan) {
+        let (outcome, charged) = match (orphan.phase, self.settings.on_unknown) {
+            (Phase::Waiting, _) => (Outcome::Released, Credits::ZERO),
+            (Phase::Dispatched, OnUnknown::Charge) => (Outcome::Unknown, orphan.price),
+            (Phase::Dispatched, OnUnknown::Release) => (Outcome::Unknown, Credits::ZERO),
+        };
+        let settlement = Settlement { id: orphan.id, outcome, charged, came: Came::default() };
+        let end = End { settlement, delivered: Delivered::default() };
+        match self.ledger.settle(&orphan.team, end.settlement.clone()).await {
+            Ok(settled) => self.tell(&orphan.team, "other", &end, settled),
+            // Its deadline is no longer put off: the sweep ends it.
+            Err(outage) => tracing::warn!(%outage, reservation = %orphan.id, "an orphan is left to the sweep"),
+        }
+    }
+
+    /// Writes a settlement that the store did not take before, for as long as it takes.
+    async fn write(&self, waiting: Waiting, stop: &CancellationToken) {
+        loop {
+            match self.ledger.settle(&waiting.team, waiting.end.settlement.clone()).await {
+                Ok(settled) => {
+                    self.tell(&waiting.team, &waiting.model_label, &waiting.end, settled);
+                    return;
+                }
+                Err(outage) if stop.is_cancelled() => {
+                    tracing::error!(%outage, reservation = %waiting.end.settlement.id, "a settlement is left to the sweep");
+                    return;
+                }
+                Err(_) => {
+                    let _ = tokio::time::timeout(TRY_AGAIN, stop.cancelled()).await;
+                }
+            }
+        }
+    }
+}
+
+/// How long the store is left alone before a waiting settlement is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(200);

@@ -1,0 +1,47 @@
+//! The reservations this worker holds: whose deadlines must be put off while their calls run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::ledger::ReservationId;
+use crate::team::TeamId;
+
+/// The open reservations of one worker. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Open(Arc<Mutex<HashMap<ReservationId, TeamId>>>);
+
+/// A place in the list, given up when dropped.
+#[derive(Debug)]
+pub struct Listed {
+    id: ReservationId,
+    open: Open,
+}
+
+impl Open {
+    /// Lists a reservation for as long as the result lives.
+    #[must_use]
+    pub fn list(&self, id: ReservationId, team: TeamId) -> Listed {
+        self.lock().insert(id, team);
+        Listed { id, open: self.clone() }
+    }
+
+    /// The reservations, team by team.
+    #[must_use]
+    pub fn by_team(&self) -> HashMap<TeamId, Vec<ReservationId>> {
+        let mut teams: HashMap<TeamId, Vec<ReservationId>> = HashMap::new();
+        for (id, team) in &*self.lock() {
+            teams.entry(team.clone()).or_default().push(*id);
+        }
+        teams
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ReservationId, TeamId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.open.lock().remove(&self.id);
+    }
+}

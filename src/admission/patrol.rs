@@ -1,0 +1,50 @@
+//! The round over all teams, once a process: ends what dead replicas left behind, and reads how every limit stands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::observe::Observer;
+use crate::ledger::{Inquiry, Ledger, Level, Outage, Scope};
+use crate::team::Team;
+
+/// Goes round until told to stop. Teams that a reload adds or takes away are noticed in the next round.
+pub async fn patrol(
+    ledger: Arc<dyn Ledger>,
+    observer: Arc<dyn Observer>,
+    teams: impl Fn() -> Vec<Arc<Team>> + Send,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    let mut round = tokio::time::interval(every);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = round.tick() => {}
+        }
+        for team in teams() {
+            if let Err(outage) = visit(&*ledger, &*observer, &team).await {
+                tracing::warn!(%outage, "the round over the teams was cut short");
+                break;
+            }
+        }
+    }
+}
+
+async fn visit(ledger: &dyn Ledger, observer: &dyn Observer, team: &Team) -> Result<(), Outage> {
+    let swept = ledger.sweep(&team.id).await?;
+    let ended = swept.released + swept.unknown;
+    if ended > 0 {
+        tracing::warn!(team = %team.id, released = swept.released, unknown = swept.unknown, "reservations were left behind");
+        observer.swept(&team.id, ended);
+    }
+    let levels = vec![Level { scope: Scope::Team, limits: Arc::clone(&team.limits) }];
+    let inquiry = Inquiry { team: team.id.clone(), levels, time_zone: team.time_zone.clone() };
+    let books = ledger.books(inquiry).await?;
+    observer.standings(&team.id, &books.standings);
+    observer.reservations_open(&team.id, books.open);
+    Ok(())
+}

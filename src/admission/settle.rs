@@ -1,0 +1,48 @@
+//! What the end of a call costs.
+
+use crate::credits::Credits;
+use crate::ledger::{Came, OnUnknown, Outcome, ReservationId, Settlement};
+use crate::pricing::came::delivered;
+use crate::pricing::{Delivered, Price};
+use crate::upstream::{Fate, Forwarded};
+
+/// A settlement, and what it says was delivered.
+#[derive(Debug)]
+pub struct End {
+    /// For the ledger.
+    pub settlement: Settlement,
+    /// For the metrics.
+    pub delivered: Delivered,
+}
+
+/// Decides what a call is charged: by what came back, never more than was reserved.
+#[must_use]
+pub fn end(id: ReservationId, price: &Price, reserved: Credits, forwarded: &Forwarded, on_unknown: OnUnknown) -> End {
+    let found = match (&forwarded.answer, forwarded.fate) {
+        (Ok(passed), Fate::Delivered) => delivered(&passed.body),
+        (Ok(_) | Err(_), _) => None,
+    };
+    let (outcome, charged) = match forwarded.fate {
+        // An answer that cannot be read is charged as reserved: it was paid for upstream.
+        Fate::Delivered => (Outcome::Charged, found.map_or(reserved, |found| price.of(&found)).min(reserved)),
+        Fate::NotSent | Fate::Refused => (Outcome::Released, Credits::ZERO),
+        Fate::Unknown => match on_unknown {
+            OnUnknown::Charge => (Outcome::Unknown, reserved),
+            OnUnknown::Release => (Outcome::Unknown, Credits::ZERO),
+        },
+    };
+    let delivered = found.unwrap_or_default();
+    let (status, code) = match &forwarded.answer {
+        Ok(passed) => (passed.status, None),
+        Err(refusal) => (refusal.kind().status, Some(refusal.kind().code.to_owned())),
+    };
+    let came = Came {
+        status: status.as_u16(),
+        code,
+        images: delivered.images,
+        video_ms: delivered.video_ms,
+        queue_ms: 0,
+        upstream_ms: u64::try_from(forwarded.took.as_millis()).unwrap_or(u64::MAX),
+    };
+    End { settlement: Settlement { id, outcome, charged, came }, delivered }
+}

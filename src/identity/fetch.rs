@@ -1,0 +1,188 @@
+//! Fetches a key set over HTTP: one GET, bounded in size and time, no redirects, no plain http except to this machine.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, USER_AGENT};
+use http::uri::Scheme;
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+
+use super::keyset::BYTES_MAX;
+use super::strict;
+
+/// How long one fetch may take, from the connection to the last byte.
+pub const FETCH_TIME: Duration = Duration::from_secs(5);
+
+/// Why nothing was fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The URL may not be fetched.
+    #[error(transparent)]
+    Url(#[from] UnsafeUrl),
+    /// No connection, no TLS, or no HTTP.
+    #[error("the issuer cannot be reached: {0}")]
+    Unreachable(String),
+    /// Not 200. A redirect is not followed: it would let someone else say which keys count.
+    #[error("the issuer answered {0}")]
+    Status(StatusCode),
+    /// Compressed although that was not asked for.
+    #[error("the issuer answered in an encoding that was not asked for")]
+    Encoded,
+    /// The body broke off, or is larger than a key set may be.
+    #[error("the issuer's answer is cut short or larger than 1 MiB")]
+    Body,
+    /// It took longer than [`FETCH_TIME`].
+    #[error("the issuer did not answer in time")]
+    Late,
+    /// The discovery document is not one, or is another issuer's (OpenID Connect Discovery 1.0, section 4.3).
+    #[error("the issuer's discovery document is not its own, or names no key set")]
+    Discovery,
+}
+
+/// A URL that is not fetched from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an https URL without a user name (plain http only to this machine)")]
+pub struct UnsafeUrl;
+
+/// Reads a URL that may be fetched: https with a host and no user name, or http to a loopback address.
+pub fn safe_url(text: &str) -> Result<Uri, UnsafeUrl> {
+    let uri: Uri = text.parse().map_err(|_| UnsafeUrl)?;
+    let authority = uri.authority().ok_or(UnsafeUrl)?;
+    let host = authority.host();
+    let safe_scheme = uri.scheme() == Some(&Scheme::HTTPS) || uri.scheme() == Some(&Scheme::HTTP) && is_loopback(host);
+    if safe_scheme && !host.is_empty() && !authority.as_str().contains('@') { Ok(uri) } else { Err(UnsafeUrl) }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// Fetches key sets and discovery documents.
+pub struct Fetcher {
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    secure: bool,
+    time: Duration,
+}
+
+impl Fetcher {
+    /// Prepares to fetch, trusting the certificate authorities of the machine (`SSL_CERT_FILE` replaces them). Fails when there are
+    /// none and `secure` says that they will be needed.
+    pub fn new(secure: bool, time: Duration) -> io::Result<Self> {
+        let tls = || {
+            ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .map_err(io::Error::other)
+        };
+        let tls =
+            if secure { tls()?.with_native_roots()? } else { tls()?.with_root_certificates(RootCertStore::empty()) };
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.with_no_client_auth())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        // Minutes lie between two fetches: a kept connection would only go stale.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Ok(Self { client, secure, time })
+    }
+
+    /// Whether it can fetch by https.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Fetches what is at a URL.
+    pub async fn get(&self, url: &str) -> Result<Bytes, FetchError> {
+        let uri = safe_url(url)?;
+        tokio::time::timeout(self.time, self.get_unbounded(uri)).await.map_err(|_| FetchError::Late)?
+    }
+
+    /// Asks an issuer where its keys are, and fetches them.
+    pub async fn discover(&self, issuer: &str) -> Result<Bytes, FetchError> {
+        let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let document = strict::object(&self.get(&url).await?).ok_or(FetchError::Discovery)?;
+        let text = |member: &str| document.get(member).and_then(Value::as_str);
+        match (text("issuer"), text("jwks_uri")) {
+            (Some(named), Some(keys)) if named == issuer => self.get(keys).await,
+            _ => Err(FetchError::Discovery),
+        }
+    }
+
+    async fn get_unbounded(&self, uri: Uri) -> Result<Bytes, FetchError> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, http::HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
+        headers.insert(USER_AGENT, http::HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION"))));
+        let answer = self.client.request(request).await.map_err(|error| FetchError::Unreachable(causes(&error)))?;
+        if answer.status() != StatusCode::OK {
+            return Err(FetchError::Status(answer.status()));
+        }
+        if answer.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Err(FetchError::Encoded);
+        }
+        let body = Limited::new(answer.into_body(), BYTES_MAX).collect().await.map_err(|_| FetchError::Body)?;
+        Ok(body.to_bytes())
+    }
+}
+
+/// An error with what caused it: the first one alone says no more than that connecting failed.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn only_https_is_fetched_except_from_this_machine() {
+        for good in [
+            "https://sso.example.com/jwks?x=1",
+            "https://sso.example.com:8443",
+            "http://127.0.0.1:8080/jwks",
+            "http://127.1.2.3/",
+            "http://[::1]:8080/jwks",
+            "http://localhost/jwks",
+        ] {
+            assert!(safe_url(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "/jwks",
+            "sso.example.com",
+            "ftp://sso.example.com/",
+            "file:///etc/keys.json",
+            "http://sso.example.com/jwks",
+            "http://127.0.0.1.example.com/",
+            "http://localhost.example.com/",
+            "http://0.0.0.0/",
+            "https://user:secret@sso.example.com/",
+            "http://127.0.0.1@evil.example/",
+            "https://",
+        ] {
+            assert_eq!(safe_url(bad).expect_err(bad), UnsafeUrl);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Why a credential was not accepted: one closed list, which the layer turns into refusals.
+
+use std::fmt;
+
+/// A credential was shown, and it does not let its bearer in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// It is not a credential of ours, or proves nothing: 401 `credential_invalid`.
+    Invalid,
+    /// It was good once: 401 `credential_expired`.
+    Expired,
+    /// An operator has taken it back: 401 `credential_revoked`.
+    Revoked,
+    /// A good token whose team claim names no team, or more than one: 403 `team_unknown`.
+    TeamUnknown,
+    /// The team, or the user in it, may not call at present: 403 `team_suspended`.
+    TeamSuspended,
+    /// No key set of the token's issuer was ever read, so nothing can be said of it: 503, and it passes.
+    KeysUnavailable,
+}
+
+impl Rejection {
+    /// Every rejection, for those who prepare something for each.
+    pub const ALL: [Self; 6] =
+        [Self::Invalid, Self::Expired, Self::Revoked, Self::TeamUnknown, Self::TeamSuspended, Self::KeysUnavailable];
+
+    /// The `result` label of `authentications_total`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::TeamUnknown => "team_unknown",
+            Self::TeamSuspended => "team_suspended",
+            Self::KeysUnavailable => "keys_unavailable",
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

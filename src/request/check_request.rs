@@ -1,0 +1,99 @@
+//! Lets only well-formed requests pass, and finds their route.
+//!
+//! Reads: the head. Writes: the record's route. Refuses: `invalid_request`, `invalid_path`, `headers_too_large`,
+//! `route_not_found`, `method_not_allowed`, `draining`.
+//! Position: directly below the layer that answers refusals, above everything that trusts a header or a path.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use tower::{Layer, Service};
+
+use super::{Arrival, Route, framing, path};
+use crate::http::Answer;
+use crate::refusal::Refusal;
+use crate::request::arrival::Routed;
+
+/// Set once, when the gateway begins to drain: from then on no new request is let in.
+#[derive(Clone, Debug, Default)]
+pub struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    /// From now on, every new request is refused.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether new requests are refused.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Makes [`CheckRequest`].
+#[derive(Clone, Debug)]
+pub struct CheckRequestLayer {
+    header_bytes_max: usize,
+    draining: Draining,
+}
+
+impl CheckRequestLayer {
+    /// A layer that lets at most this many bytes of headers pass, until draining begins.
+    #[must_use]
+    pub const fn new(header_bytes_max: usize, draining: Draining) -> Self {
+        Self { header_bytes_max, draining }
+    }
+}
+
+impl<S> Layer<S> for CheckRequestLayer {
+    type Service = CheckRequest<S>;
+
+    fn layer(&self, inner: S) -> CheckRequest<S> {
+        CheckRequest { inner, rules: self.clone() }
+    }
+}
+
+/// The service of [`CheckRequestLayer`].
+#[derive(Clone, Debug)]
+pub struct CheckRequest<S> {
+    inner: S,
+    rules: CheckRequestLayer,
+}
+
+impl<S, B> Service<Arrival<B>> for CheckRequest<S>
+where
+    S: Service<Routed<B, Route>, Response = Answer, Error = Refusal>,
+{
+    type Response = Answer;
+    type Error = Refusal;
+    type Future = Either<Ready<Result<Answer, Refusal>>, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, arrival: Arrival<B>) -> Self::Future {
+        match self.rules.route(arrival) {
+            Ok(routed) => Either::Right(self.inner.call(routed)),
+            Err(refusal) => Either::Left(ready(Err(refusal))),
+        }
+    }
+}
+
+impl CheckRequestLayer {
+    fn route<B>(&self, arrival: Arrival<B>) -> Result<Routed<B, Route>, Refusal> {
+        if self.draining.has_begun() {
+            return Err(Refusal::Draining);
+        }
+        let (head, body) = arrival.request.into_parts();
+        framing::check(&head, self.header_bytes_max)?;
+        let route = Route::find(&head.method, &path::plain(head.uri.path())?)?;
+        arrival.record.facts().route = Some(route.name());
+        let request = http::Request::from_parts(head, body);
+        Ok(Routed { arrival: Arrival { request, ..arrival }, route })
+    }
+}

@@ -1,0 +1,172 @@
+//! Takes the body of a paid call in: whole, bounded in size, time and memory.
+//!
+//! Reads: content type, coding and length, the body. Writes: the record's `bytes_in`.
+//! Refuses: `media_type_unsupported`, `body_too_large`, `body_timeout`, `invalid_body`, `invalid_request`, `overloaded`.
+//! Position: below authorization, so that nobody's bytes are held for nothing; above everything that costs money, so
+//! that a caller's broken body can never become a broken call (and never a charge).
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http_body::Body;
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use tower::{Layer, Service};
+
+use super::{Buffer, Record, RequestId, Settings};
+use crate::http::{Answer, Gathered, Held, IDEMPOTENCY_KEY};
+use crate::identity::Principal;
+use crate::pricing::Price;
+use crate::refusal::Refusal;
+use crate::team::authorize::Authorized;
+use crate::team::{ModelId, Team};
+
+/// A paid call, whole: who calls, what for, and the bytes to pass on.
+#[derive(Debug)]
+pub struct PaidCall {
+    /// Its name.
+    pub id: RequestId,
+    /// When it arrived.
+    pub at: Instant,
+    /// What the layers have learnt of it.
+    pub record: Record,
+    /// Who calls.
+    pub principal: Arc<Principal>,
+    /// The team that pays.
+    pub team: Arc<Team>,
+    /// What it is for.
+    pub model: ModelId,
+    /// What that costs.
+    pub price: Price,
+    /// The body, byte for byte.
+    pub body: Bytes,
+    /// The memory it takes.
+    pub held: Held,
+}
+
+/// Makes [`Collect`].
+#[derive(Clone, Debug)]
+pub struct CollectLayer {
+    settings: Settings,
+    buffer: Buffer,
+}
+
+impl CollectLayer {
+    /// A layer that keeps bodies within these bounds.
+    #[must_use]
+    pub const fn new(settings: Settings, buffer: Buffer) -> Self {
+        Self { settings, buffer }
+    }
+}
+
+impl<S> Layer<S> for CollectLayer {
+    type Service = Collect<S>;
+
+    fn layer(&self, inner: S) -> Collect<S> {
+        Collect { inner, bounds: self.clone() }
+    }
+}
+
+/// The service of [`CollectLayer`].
+#[derive(Clone, Debug)]
+pub struct Collect<S> {
+    inner: S,
+    bounds: CollectLayer,
+}
+
+impl<S, B> Service<Authorized<B>> for Collect<S>
+where
+    S: Service<PaidCall, Response = Answer, Error = Refusal> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Answer;
+    type Error = Refusal;
+    type Future = BoxFuture<'static, Result<Answer, Refusal>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, authorized: Authorized<B>) -> Self::Future {
+        // The service that was polled ready makes the call; its clone waits for the next one.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let bounds = self.bounds.clone();
+        Box::pin(async move {
+            let call = bounds.take_in(authorized).await?;
+            inner.call(call).await
+        })
+    }
+}
+
+impl CollectLayer {
+    async fn take_in<B: Body<Data = Bytes>>(self, authorized: Authorized<B>) -> Result<PaidCall, Refusal> {
+        let (arrival, principal, team, model, price) = authorized.into_parts();
+        let (head, body) = arrival.request.into_parts();
+        check_headers(&head.headers)?;
+        let declared = declared_length(&head.headers);
+        let mut held = self.buffer.hold(self.admissible(declared)?)?;
+        let body = tokio::time::timeout(self.settings.body_timeout, self.read(body))
+            .await
+            .map_err(|_| Refusal::BodyTimeout)??;
+        // A chunked body was given room for the largest there may be; now its size is known.
+        Buffer::shrink(&mut held, body.len());
+        arrival.record.facts().bytes_in = body.len() as u64;
+        let (id, at, record) = (arrival.id, arrival.at, arrival.record);
+        Ok(PaidCall { id, at, record, principal, team, model, price, body, held })
+    }
+
+    /// How many bytes to make room for: those declared, or the most there may be.
+    fn admissible(&self, declared: Option<u64>) -> Result<u64, Refusal> {
+        let bytes_max = self.settings.body_bytes_max;
+        match declared {
+            Some(bytes) if bytes > bytes_max => Err(Refusal::BodyTooLarge { bytes_max }),
+            Some(bytes) => Ok(bytes),
+            None => Ok(bytes_max),
+        }
+    }
+
+    async fn read<B: Body<Data = Bytes>>(&self, body: B) -> Result<Bytes, Refusal> {
+        let mut body = std::pin::pin!(body);
+        let mut gathered = Gathered::default();
+        while let Some(frame) = body.frame().await {
+            let broken = || Refusal::InvalidBody(vec!["the body was cut short or its framing is broken".to_owned()]);
+            // Trailers end here: they may not reach the upstream.
+            let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
+            let bytes_max = self.settings.body_bytes_max;
+            if (gathered.len() + data.len()) as u64 > bytes_max {
+                return Err(Refusal::BodyTooLarge { bytes_max });
+            }
+            gathered.push(data);
+        }
+        Ok(gathered.finish())
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_json = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/json")
+    });
+    let is_plain = headers.get(CONTENT_ENCODING).is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if !is_json || !is_plain {
+        return Err(Refusal::MediaTypeUnsupported);
+    }
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let well_formed =
+        keys.next().is_none_or(|key| (1..=255).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic));
+    if well_formed && keys.next().is_none() {
+        Ok(())
+    } else {
+        Err(Refusal::InvalidRequest(vec!["Idempotency-Key must be 1 to 255 visible ASCII characters, once".to_owned()]))
+    }
+}

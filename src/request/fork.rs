@@ -1,0 +1,53 @@
+//! Where the path of a request divides: one branch per kind of route.
+//!
+//! Reads: the route. Writes, refuses: nothing.
+//! Position: below the check that found the route, above the branches.
+
+use std::task::{Context, Poll, ready};
+
+use futures_util::future::Either;
+use tower::Service;
+
+use super::route::{Catalogue, Known};
+use super::{Arrival, Route};
+use crate::http::Answer;
+use crate::live::Live;
+use crate::refusal::Refusal;
+use crate::request::arrival::Routed;
+
+/// Sends the catalogue's requests one way and those that need a credential another.
+#[derive(Clone)]
+pub struct Fork<C, K> {
+    /// Answers the public catalogue.
+    pub catalogue: C,
+    /// Asks who calls, then answers.
+    pub known: K,
+    /// Whether the catalogue is open to everyone.
+    pub catalogue_is_public: Live<bool>,
+}
+
+impl<C, K, B> Service<Routed<B, Route>> for Fork<C, K>
+where
+    C: Service<Catalogue, Response = Answer, Error = Refusal>,
+    K: Service<Routed<B, Known>, Response = Answer, Error = Refusal>,
+{
+    type Response = Answer;
+    type Error = Refusal;
+    type Future = Either<C::Future, K::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        ready!(self.catalogue.poll_ready(cx))?;
+        self.known.poll_ready(cx)
+    }
+
+    fn call(&mut self, Routed { arrival, route }: Routed<B, Route>) -> Self::Future {
+        let known = |arrival: Arrival<B>, route| Routed { arrival, route };
+        match route {
+            Route::Catalogue(question) if *self.catalogue_is_public.read() => {
+                Either::Left(self.catalogue.call(question))
+            }
+            Route::Catalogue(question) => Either::Right(self.known.call(known(arrival, Known::Catalogue(question)))),
+            Route::Known(route) => Either::Right(self.known.call(known(arrival, route))),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The form of a path: plain, or refused before anything else looks at it.
+
+use std::borrow::Cow;
+
+use crate::refusal::Refusal;
+
+/// Escapes that could hide a separator, a dot segment or the end of a text from whoever looks next.
+const HIDING: [&str; 4] = ["%2f", "%5c", "%2e", "%00"];
+
+/// Checks a path and merges repeated slashes.
+///
+/// # Errors
+/// `invalid_path`: an escaped separator, dot or NUL, a backslash, a control character, or a `.` or `..` segment.
+pub fn plain(path: &str) -> Result<Cow<'_, str>, Refusal> {
+    let odd = |byte: u8| byte == b'\\' || byte.is_ascii_control() || !byte.is_ascii();
+    if path.bytes().any(odd) || (path.contains('%') && hides_something(path)) {
+        return Err(Refusal::InvalidPath);
+    }
+    if path.split('/').any(|segment| segment == "." || segment == "..") {
+        return Err(Refusal::InvalidPath);
+    }
+    if !path.contains("//") {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut merged = String::with_capacity(path.len());
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        merged.push('/');
+        merged.push_str(part);
+    }
+    if path.ends_with('/') {
+        merged.push('/');
+    }
+    Ok(Cow::Owned(merged))
+}
+
+/// Also when the percent sign itself is escaped, once or more: `%252e`.
+fn hides_something(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase().replace("%25", "%");
+    let again = lower.replace("%25", "%");
+    HIDING.iter().any(|escape| lower.contains(escape) || again.contains(escape))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_slashes_are_merged() {
+        assert_eq!(plain("/api//v1///flux/dev"), Ok("/api/v1/flux/dev".into()));
+        assert_eq!(plain("//"), Ok("/".into()));
+        assert_eq!(plain("/api/models"), Ok("/api/models".into()));
+    }
+
+    #[test]
+    fn a_path_that_hides_something_is_refused() {
+        for bad in [
+            "/./v1",
+            "/x/../v1",
+            "/api/..",
+            "/%2e%2e/x",
+            "/%2E/x",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00",
+            "/%252e%252e/x",
+            "/a%25252fb",
+            "/a\u{7f}b",
+            "/é",
+        ] {
+            assert_eq!(plain(bad), Err(Refusal::InvalidPath), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The simulated Firemoon itself: everything it knows, behind one lock that is never held while anything waits.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use http::{HeaderMap, header};
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::account::{self, Account, Key};
+use super::answers::{self, Answer};
+use super::books::{Books, Caller};
+use super::faults::Rule;
+use super::history::Generation;
+use super::models::Model;
+use super::settings::Settings;
+use crate::credits::Credits;
+
+/// One Firemoon.
+pub(super) struct Firemoon {
+    pub(super) settings: Settings,
+    prices: HashMap<String, Credits>,
+    state: Mutex<State>,
+    draws: AtomicU64,
+    media_url: OnceLock<String>,
+    /// Counts the releases of held calls.
+    releases: watch::Sender<u64>,
+}
+
+/// What changes while it runs.
+pub(super) struct State {
+    pub(super) keys: Vec<Key>,
+    pub(super) accounts: Vec<Account>,
+    /// The generations of each account, latest last.
+    pub(super) histories: Vec<VecDeque<Generation>>,
+    pub(super) books: Books,
+    pub(super) rules: Vec<Rule>,
+    /// Calls that wait for a release.
+    pub(super) held: u64,
+}
+
+impl Firemoon {
+    pub(super) fn new(settings: Settings) -> Self {
+        let state = State::new(&settings, Books::new(settings.calls_max));
+        Self {
+            prices: settings.prices.iter().cloned().collect(),
+            state: Mutex::new(state),
+            draws: AtomicU64::new(0),
+            media_url: OnceLock::new(),
+            releases: watch::Sender::new(0),
+            settings,
+        }
+    }
+
+    /// The state. A panic while it was held leaves numbers behind, nothing that cannot be read.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.settings.clock.now()
+    }
+
+    /// A new number each time, spread over all of 64 bits, in the same order in every run.
+    pub(super) fn draw(&self) -> u64 {
+        // splitmix64: the finalizer's constants are Steele, Lea and Flood's (OOPSLA 2014).
+        let mut mixed = self.draws.fetch_add(1, Ordering::Relaxed).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// What one image or one second of a model costs.
+    pub(super) fn price(&self, model: &Model) -> Credits {
+        self.prices.get(model.id).copied().unwrap_or(model.price)
+    }
+
+    /// Says where the media host is; only the first word counts.
+    pub(super) fn set_media_url(&self, url: String) {
+        let url = self.settings.media_url.clone().unwrap_or(url);
+        self.media_url.get_or_init(|| url);
+    }
+
+    /// The public address of a media path.
+    pub(super) fn media(&self, path: &str) -> String {
+        format!("{}/generated/{path}", self.media_url.get().map_or("", String::as_str))
+    }
+
+    /// Waits for the next release. Whoever has seen this call among the held ones can be sure to release it.
+    pub(super) async fn hold(&self) {
+        let mut releases = self.releases.subscribe();
+        self.state().held += 1;
+        // The sender lives as long as this does.
+        let _ = releases.changed().await;
+        let mut state = self.state();
+        state.held = state.held.saturating_sub(1);
+    }
+
+    /// Lets all held calls go on.
+    pub(super) fn release(&self) {
+        self.releases.send_modify(|count| *count += 1);
+    }
+
+    /// Forgets everything that happened: books, faults, balances, limits, suspensions, histories. Held calls go on.
+    pub(super) fn reset(&self) {
+        self.release();
+        let mut state = self.state();
+        let mut books = std::mem::replace(&mut state.books, Books::new(1));
+        books.clear();
+        *state = State::new(&self.settings, books);
+    }
+}
+
+impl State {
+    fn new(settings: &Settings, books: Books) -> Self {
+        let (keys, accounts) = account::open(settings);
+        Self {
+            histories: accounts.iter().map(|_| VecDeque::new()).collect(),
+            keys,
+            accounts,
+            books,
+            rules: Vec::new(),
+            held: 0,
+        }
+    }
+
+    /// Whom a request's credential belongs to.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
+        let Some(credential) = headers.get(header::AUTHORIZATION) else { return Caller::Nobody };
+        let bearer = credential.to_str().ok().and_then(|text| text.split_once(' '));
+        let secret =
+            bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, secret)| secret.trim());
+        let key = secret.and_then(|secret| self.keys.iter().position(|key| key.is(secret)));
+        key.map_or(Caller::Unknown, Caller::Key)
+    }
+
+    pub(super) fn key(&self, caller: Caller) -> Option<&Key> {
+        match caller {
+            Caller::Key(place) => self.keys.get(place),
+            Caller::Nobody | Caller::Unknown => None,
+        }
+    }
+
+    /// Adds the key's `X-RateLimit-*` to an answer. Callers without a key have no limit that could be told.
+    pub(super) fn allow(&mut self, answer: &mut Answer, caller: Caller, now: Timestamp) {
+        let Caller::Key(place) = caller else { return };
+        if let Some(allowance) = self.keys.get_mut(place).and_then(|key| key.allowance(now)) {
+            answers::allow(answer, allowance);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The two listeners: the API over HTTP/1.1 and HTTP/2, plain or over TLS, and the media host beside it.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::firemoon::Firemoon;
+use super::spoil::Reply;
+use super::wire::{Content, Line, Wire};
+use super::{Simulator, api, media};
+
+/// How long an idle connection is kept, and how long a request's headers may take.
+const IDLE: Duration = Duration::from_secs(75);
+/// How long a caller may take to say which protocol it speaks.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Serves one simulator on two listeners until `shutdown`, then ends all connections at once.
+///
+/// # Errors
+/// When a listener cannot tell its own address. A failing `accept` is waited out, not an error.
+pub async fn serve(
+    simulator: Simulator,
+    api: TcpListener,
+    media: TcpListener,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let firemoon = simulator.firemoon;
+    firemoon.set_media_url(format!("http://{}", media.local_addr()?));
+    tokio::join!(
+        accept(&api, &shutdown, |stream, number| {
+            tokio::spawn(serve_api(Arc::clone(&firemoon), stream, number, shutdown.clone()));
+        }),
+        accept(&media, &shutdown, |stream, number| {
+            tokio::spawn(serve_media(stream, number, shutdown.clone()));
+        }),
+    );
+    Ok(())
+}
+
+async fn accept(listener: &TcpListener, shutdown: &CancellationToken, serve: impl Fn(TcpStream, u64)) {
+    let mut number = 0;
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // Small answers must not wait for the caller's acknowledgements; a socket that refuses is about to fail anyway.
+                let _ = stream.set_nodelay(true);
+                number += 1;
+                serve(stream, number);
+            }
+            // No descriptors left, or a caller that hung up before it was accepted: the next try may do better.
+            Err(_) => sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+async fn serve_api(firemoon: Arc<Firemoon>, stream: TcpStream, number: u64, shutdown: CancellationToken) {
+    let (mut wire, line) = Wire::new(stream, number);
+    // Connections that fail before their first request have nobody to report to.
+    match firemoon.settings.tls.clone() {
+        None => {
+            let Ok(Ok(http2)) = timeout(HANDSHAKE, wire.speaks_http2()).await else { return };
+            talk(firemoon, wire, http2, line, &shutdown).await;
+        }
+        Some(tls) => {
+            let accepted = timeout(HANDSHAKE, tokio_rustls::TlsAcceptor::from(tls).accept(wire)).await;
+            let Ok(Ok(stream)) = accepted else { return };
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            talk(firemoon, stream, http2, line, &shutdown).await;
+        }
+    }
+}
+
+async fn talk<S>(firemoon: Arc<Firemoon>, stream: S, http2: bool, line: Arc<Line>, shutdown: &CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (requests, io) = (Arc::clone(&line), TokioIo::new(stream));
+    let service = service_fn(move |request| {
+        // A task of its own: a caller that hangs up drops the connection and this future, but not the generation.
+        let task = tokio::spawn(api::answer(Arc::clone(&firemoon), Arc::clone(&requests), request));
+        let line = Arc::clone(&requests);
+        async move { respond(task.await, &line).await }
+    });
+    if http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let connection = builder.timer(TokioTimer::new()).serve_connection(io, service);
+        drive(connection, http2::Connection::graceful_shutdown, &line, shutdown).await;
+    } else {
+        let mut builder = http1::Builder::new();
+        let connection = builder.timer(TokioTimer::new()).header_read_timeout(IDLE).serve_connection(io, service);
+        drive(connection, http1::Connection::graceful_shutdown, &line, shutdown).await;
+    }
+}
+
+/// What hyper is to send, if anything; where nothing is to be sent, the line's end ends this future too.
+async fn respond(
+    reply: Result<Reply, tokio::task::JoinError>,
+    line: &Line,
+) -> Result<Response<Content>, tokio::task::JoinError> {
+    match reply? {
+        Reply::Answer(answer) => return Ok(answer),
+        Reply::Raw(text, then) => {
+            line.write(text.as_bytes()).await;
+            line.end(then);
+        }
+        Reply::End(then) => line.end(then),
+    }
+    std::future::pending().await
+}
+
+/// Runs a connection until it ends by itself, or is ended.
+async fn drive<C, T>(connection: C, finish: fn(Pin<&mut C>), line: &Line, shutdown: &CancellationToken)
+where
+    C: Future<Output = T>,
+{
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        biased;
+        () = line.cut.cancelled() => return,
+        () = shutdown.cancelled() => return,
+        () = line.finish.cancelled() => finish(connection.as_mut()),
+        _ = &mut connection => return,
+    }
+    tokio::select! {
+        biased;
+        () = line.cut.cancelled() => {}
+        () = shutdown.cancelled() => {}
+        _ = &mut connection => {}
+    }
+}
+
+async fn serve_media(stream: TcpStream, number: u64, shutdown: CancellationToken) {
+    let (wire, line) = Wire::new(stream, number);
+    let service =
+        service_fn(|request| async move { Ok::<_, Infallible>(media::answer(&request).map(Full::<Bytes>::new)) });
+    let mut builder = http1::Builder::new();
+    let connection =
+        builder.timer(TokioTimer::new()).header_read_timeout(IDLE).serve_connection(TokioIo::new(wire), service);
+    drive(connection, http1::Connection::graceful_shutdown, &line, &shutdown).await;
+}
+
+/// What the API needs to be served over TLS: HTTP/2 or HTTP/1.1, whichever the caller prefers (RFC 7301).
+///
+/// # Errors
+/// When the private key does not fit the certificate, or neither can be used.
+pub fn tls(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<rustls::ServerConfig, rustls::Error> {
+    // Named here and not taken from the process, so that nobody has to install it first.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}

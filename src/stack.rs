@@ -1,0 +1,162 @@
+//! The path of a request: every layer, outermost first, and why it stands where it stands.
+//!
+//! ```text
+//!  any caller          trace_and_count ▸ catch_panic ▸ answer_refusals ▸ check_request ▸ route ┬▸ catalogue
+//!  (Refusal → answer)                                                                         │
+//!  known caller                                          authenticate ▸ measure_team ─────────┼▸ account
+//!  (Authenticated<B>)                                                                         │
+//!  paid call           authorize ▸ collect_body ▸ admit ▸ swap_credential ▸ forward ──────────┘
+//! ```
+//!
+//! Each layer takes the type that only the one before it can make (`Inbound → Arrival → Routed → Authenticated → Wanted →
+//! Authorized → PaidCall → Admitted → Outgoing`), so a wrong order does not compile. Below `answer_refusals` every error is a
+//! `Refusal`; above it there are none.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::future::Either;
+use http_body::Body;
+use tower::{Service, ServiceBuilder};
+
+use crate::account::{self, Question};
+use crate::admission::{AdmitLayer, Keeper};
+use crate::catalogue;
+use crate::clock::Clock;
+use crate::http::Answer;
+use crate::identity::{AuthenticateLayer, Authenticated, Directory};
+use crate::live::Live;
+use crate::refusal::{AnswerRefusalsLayer, CatchPanicLayer, Refusal};
+use crate::request::check_request::{CheckRequestLayer, Draining};
+use crate::request::collect::CollectLayer;
+use crate::request::fork::Fork;
+use crate::request::route::{Catalogue, Known};
+use crate::request::{self, Buffer, Inbound};
+use crate::team::authorize::{AuthorizeLayer, Wanted};
+use crate::telemetry::trace_and_count::CountedBody;
+use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
+use crate::upstream::{self, Forward, SwapCredentialLayer, Upstream, Wire};
+
+/// What the stack of one worker is made of. Everything in it was acquired before; putting it together cannot fail.
+#[derive(Clone)]
+pub struct Parts {
+    /// Names requests, counts them, writes their access lines.
+    pub trace_and_count: TraceAndCountLayer,
+    /// Counts per team.
+    pub measure_team: MeasureTeamLayer,
+    /// Told when new requests are to be refused.
+    pub draining: Draining,
+    /// What a well-formed request may be.
+    pub request: request::Settings,
+    /// The most bytes of headers.
+    pub header_bytes_max: usize,
+    /// Memory for bodies, over all workers.
+    pub buffer: Buffer,
+    /// Who may call.
+    pub directory: Live<Directory>,
+    /// This worker's ledger, and what looks after its reservations.
+    pub keeper: Arc<Keeper>,
+    /// Where calls go.
+    pub upstream: Live<Upstream>,
+    /// Who watches them.
+    pub upstream_observer: Arc<dyn upstream::Observer>,
+    /// This worker's connections to the upstream.
+    pub wire: Wire,
+    /// The catalogue's answers.
+    pub catalogue: catalogue::Cache,
+    /// How the catalogue is served.
+    pub catalogue_settings: Live<catalogue::Settings>,
+    /// Whether it is served to everyone.
+    pub catalogue_is_public: Live<bool>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Puts the stack together.
+pub fn stack<B>(
+    parts: Parts,
+) -> impl Service<Inbound<B>, Response = http::Response<CountedBody>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    let Parts { upstream, clock, .. } = parts.clone();
+    let catalogue = catalogue::Answers::new(
+        parts.catalogue,
+        parts.wire.clone(),
+        upstream.clone(),
+        parts.catalogue_settings,
+        clock.clone(),
+    );
+    let account = account::Views::new(Arc::clone(parts.keeper.ledger()));
+    let swap = SwapCredentialLayer::new(upstream, clock.clone(), parts.upstream_observer);
+
+    let paid = ServiceBuilder::new()
+        // Refused for the model before a byte of the body is held.
+        .layer(AuthorizeLayer)
+        // The whole body, before anything is reserved: a broken one must cost nothing.
+        .layer(CollectLayer::new(parts.request, parts.buffer))
+        // Reserves the price; from here on the call runs to its end and is settled, whether its caller stays or not.
+        .layer(AdmitLayer::new(parts.keeper))
+        // Only what was admitted goes out with the shared key.
+        .layer(swap)
+        .service(Forward::new(parts.wire));
+
+    let known = ServiceBuilder::new()
+        // Nothing below sees a credential, nothing above knows a team.
+        .layer(AuthenticateLayer::new(parts.directory))
+        // Directly below: every request of a known team is counted for it, also those refused further down.
+        .layer(parts.measure_team)
+        .service(KnownFork { catalogue: catalogue.clone(), account, paid });
+
+    ServiceBuilder::new()
+        // Outermost: names the request, and sees every answer there is, a panic's too.
+        .layer(parts.trace_and_count)
+        // A panic below becomes a 500 of this request and of no other.
+        .layer(CatchPanicLayer::new(clock.clone()))
+        // Above every layer that refuses; the one place where a refusal becomes an answer.
+        .layer(AnswerRefusalsLayer::new(clock))
+        // Before anything trusts a header or a path.
+        .layer(CheckRequestLayer::new(parts.header_bytes_max, parts.draining))
+        .service(Fork { catalogue, known, catalogue_is_public: parts.catalogue_is_public })
+}
+
+/// Where the path of a known caller divides.
+#[derive(Clone)]
+struct KnownFork<C, A, P> {
+    catalogue: C,
+    account: A,
+    paid: P,
+}
+
+impl<C, A, P, B> Service<Authenticated<B>> for KnownFork<C, A, P>
+where
+    C: Service<Catalogue, Response = Answer, Error = Refusal>,
+    A: Service<Question, Response = Answer, Error = Refusal>,
+    P: Service<Wanted<B>, Response = Answer, Error = Refusal>,
+{
+    type Response = Answer;
+    type Error = Refusal;
+    type Future = Either<P::Future, Either<A::Future, C::Future>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        ready!(self.catalogue.poll_ready(cx))?;
+        ready!(self.account.poll_ready(cx))?;
+        self.paid.poll_ready(cx)
+    }
+
+    fn call(&mut self, caller: Authenticated<B>) -> Self::Future {
+        match caller.route().clone() {
+            Known::Generate(model) => Either::Left(self.paid.call(Wanted { caller, model })),
+            Known::Catalogue(question) => Either::Right(Either::Right(self.catalogue.call(question))),
+            Known::Account(view) => {
+                let (_, _, principal, team) = caller.into_parts();
+                Either::Right(Either::Left(self.account.call(Question { view, principal, team })))
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! May this caller use this model, and has the model a price.
+//!
+//! Reads: the team's and the key's models, the price table. Writes: the record's model.
+//! Refuses: `model_not_allowed`, `model_unknown`.
+//! Position: below authentication, above the body: what is not allowed is refused before a byte of it is held.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use tower::{Layer, Service};
+
+use super::{ModelId, Team};
+use crate::http::Answer;
+use crate::identity::{Authenticated, Principal};
+use crate::pricing::Price;
+use crate::refusal::Refusal;
+use crate::request::Arrival;
+
+/// A paid call whose caller may use its model. Only this layer makes it.
+#[derive(Debug)]
+pub struct Authorized<B> {
+    arrival: Arrival<B>,
+    principal: Arc<Principal>,
+    team: Arc<Team>,
+    model: ModelId,
+    price: Price,
+}
+
+impl<B> Authorized<B> {
+    /// What it is made of.
+    #[must_use]
+    pub fn into_parts(self) -> (Arrival<B>, Arc<Principal>, Arc<Team>, ModelId, Price) {
+        (self.arrival, self.principal, self.team, self.model, self.price)
+    }
+}
+
+/// A paid call of a known caller: what the fork below authentication hands to this layer.
+#[derive(Debug)]
+pub struct Wanted<B> {
+    /// Who calls.
+    pub caller: Authenticated<B>,
+    /// The model asked for.
+    pub model: ModelId,
+}
+
+/// Makes [`Authorize`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuthorizeLayer;
+
+impl<S> Layer<S> for AuthorizeLayer {
+    type Service = Authorize<S>;
+
+    fn layer(&self, inner: S) -> Authorize<S> {
+        Authorize { inner }
+    }
+}
+
+/// The service of [`AuthorizeLayer`].
+#[derive(Clone, Debug)]
+pub struct Authorize<S> {
+    inner: S,
+}
+
+impl<S, B> Service<Wanted<B>> for Authorize<S>
+where
+    S: Service<Authorized<B>, Response = Answer, Error = Refusal>,
+{
+    type Response = Answer;
+    type Error = Refusal;
+    type Future = Either<Ready<Result<Answer, Refusal>>, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, wanted: Wanted<B>) -> Self::Future {
+        match authorize(wanted) {
+            Ok(authorized) => Either::Right(self.inner.call(authorized)),
+            Err(refusal) => Either::Left(ready(Err(refusal))),
+        }
+    }
+}
+
+fn authorize<B>(wanted: Wanted<B>) -> Result<Authorized<B>, Refusal> {
+    let Wanted { caller, model } = wanted;
+    let (arrival, _, principal, team) = caller.into_parts();
+    let key_allows = principal.key_models.as_ref().is_none_or(|rules| rules.allow(&model));
+    if !key_allows || !team.models.allow(&model) {
+        return Err(Refusal::ModelNotAllowed(model));
+    }
+    let Some(price) = team.prices.get(&model) else {
+        return Err(Refusal::ModelUnknown(model));
+    };
+    Ok(Authorized { arrival, principal, team, model, price })
+}

@@ -1,0 +1,133 @@
+//! What an answer of the upstream means: for the caller, for the money, and for the key it was asked with.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::keys::{REST, Rest, Why};
+use super::wire::Received;
+use crate::http::Held;
+use crate::refusal::Refusal;
+
+/// What became of a call, for the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Not a byte was sent.
+    NotSent,
+    /// The upstream refused it: it was not executed.
+    Refused,
+    /// It was executed, and here is what came of it.
+    Delivered,
+    /// It was sent, and nobody knows.
+    Unknown,
+}
+
+/// An answer that may be passed on.
+#[derive(Debug)]
+pub struct Passed {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its content type.
+    pub content_type: Option<HeaderValue>,
+    /// Its content encoding.
+    pub content_encoding: Option<HeaderValue>,
+    /// Its body, byte for byte.
+    pub body: Bytes,
+    /// The memory the body takes.
+    pub held: Held,
+}
+
+/// The meaning of an answer.
+#[derive(Debug)]
+pub struct Judgement {
+    /// For the money.
+    pub fate: Fate,
+    /// For the caller.
+    pub answer: Result<Passed, Refusal>,
+    /// For the key: it may not be used for a while. The same call may be sent with another key: it was not executed.
+    pub rest: Option<Rest>,
+}
+
+/// Judges an answer.
+#[must_use]
+pub fn judge(received: Received, now: Timestamp) -> Judgement {
+    let status = received.head.status;
+    let refused = |refusal, rest| Judgement { fate: Fate::Refused, answer: Err(refusal), rest };
+    match status.as_u16() {
+        200..=299 => Judgement { fate: Fate::Delivered, answer: Ok(pass(received)), rest: None },
+        // "Go elsewhere with the same request": nothing was executed here.
+        307 | 308 => refused(Refusal::UpstreamBroken, None),
+        401 => refused(Refusal::UpstreamKeyRejected, rest(Why::Rejected, now)),
+        402 => refused(Refusal::SharedCreditsExhausted, rest(Why::NoCredits, now)),
+        403 if speaks_of_suspension(&received.body) => refused(Refusal::UpstreamKeyRejected, rest(Why::Rejected, now)),
+        429 => {
+            let retry_at = reset_of(&received, now);
+            let retry_after = now.duration_until(retry_at).try_into().unwrap_or(Duration::ZERO);
+            let rest = Rest { why: Why::RateLimited, until: retry_at };
+            refused(Refusal::SharedRateLimited { retry_at, retry_after }, Some(rest))
+        }
+        400..=499 => Judgement { fate: Fate::Refused, answer: error_of_its_own(received), rest: None },
+        500..=599 => Judgement { fate: Fate::Unknown, answer: error_of_its_own(received), rest: None },
+        // An unasked 101, a 3xx after which the call may have been executed, a status that does not exist.
+        _ => Judgement { fate: Fate::Unknown, answer: Err(Refusal::UpstreamBroken), rest: None },
+    }
+}
+
+fn rest(why: Why, now: Timestamp) -> Option<Rest> {
+    now.checked_add(REST).ok().map(|until| Rest { why, until })
+}
+
+fn pass(received: Received) -> Passed {
+    let header = |name| received.head.headers.get(name).cloned();
+    Passed {
+        status: received.head.status,
+        content_type: header(CONTENT_TYPE),
+        content_encoding: header(CONTENT_ENCODING),
+        body: received.body,
+        held: received.held,
+    }
+}
+
+/// Its error passes when it is JSON, so that its clients print the right words; HTML and plain text are replaced.
+fn error_of_its_own(received: Received) -> Result<Passed, Refusal> {
+    let is_json = serde_json::from_slice::<Problem>(&received.body).is_ok();
+    match received.head.status {
+        _ if is_json => Ok(pass(received)),
+        StatusCode::BAD_GATEWAY => Err(Refusal::UpstreamBroken),
+        StatusCode::GATEWAY_TIMEOUT => Err(Refusal::UpstreamTimeout),
+        status => Err(Refusal::UpstreamError { status }),
+    }
+}
+
+/// The documented shape of an error, as far as it is looked at.
+#[derive(Deserialize)]
+struct Problem {
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default, rename = "resetAt")]
+    reset_at: Option<Timestamp>,
+}
+
+fn speaks_of_suspension(body: &[u8]) -> bool {
+    let Ok(problem) = serde_json::from_slice::<Problem>(body) else { return false };
+    let speaks = |text: Option<String>| text.is_some_and(|text| text.to_ascii_lowercase().contains("suspend"));
+    speaks(problem.error) || speaks(problem.message)
+}
+
+/// When the upstream takes calls again: what it says, in any of its ways, between a second and a day from now; else a minute.
+fn reset_of(received: &Received, now: Timestamp) -> Timestamp {
+    let number = |headers: &HeaderMap, name: &str| headers.get(name)?.to_str().ok()?.parse::<i64>().ok();
+    let said = serde_json::from_slice::<Problem>(&received.body).ok().and_then(|problem| problem.reset_at);
+    let headers = &received.head.headers;
+    let counted = || Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok();
+    let waited = || now.checked_add(Duration::from_secs(number(headers, RETRY_AFTER.as_str())?.try_into().ok()?)).ok();
+    let bound = |wait: Duration| now.checked_add(wait).unwrap_or(now);
+    let reset = said.or_else(counted).or_else(waited).unwrap_or_else(|| bound(REST));
+    reset.clamp(bound(Duration::from_secs(1)), bound(Duration::from_secs(24 * 3600)))
+}

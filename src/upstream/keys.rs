@@ -1,0 +1,168 @@
+//! The shared keys: which one a call goes out with, and which of them rest.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use jiff::Timestamp;
+
+use super::settings::KeySettings;
+use crate::secret::Secret;
+
+/// How long a key that was refused (401), or whose account is empty (402), is left alone before it is tried again.
+pub const REST: Duration = Duration::from_secs(60);
+
+/// The pool of shared keys. One for all workers.
+pub struct KeyPool {
+    keys: Vec<Key>,
+    turn: AtomicU64,
+}
+
+/// One shared key, ready to be sent.
+pub struct Key {
+    /// Its name.
+    pub name: String,
+    /// `Bearer …`, marked as sensitive.
+    pub authorization: HeaderValue,
+    /// The secret, for the tripwire.
+    pub secret: Secret,
+    weight: u32,
+    rest: Mutex<Option<Rest>>,
+}
+
+/// Why a key rests, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Why.
+    pub why: Why,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// Why a key rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// Its window is full (429).
+    RateLimited,
+    /// Its account is empty (402).
+    NoCredits,
+    /// The upstream does not know it, or has suspended its account (401, 403).
+    Rejected,
+}
+
+impl KeyPool {
+    /// A pool of these keys. A key that also was in the pool before, with the same secret, rests on.
+    ///
+    /// # Errors
+    /// The name of a key whose secret cannot be a header.
+    pub fn new(settings: &[KeySettings], before: Option<&Self>) -> Result<Self, String> {
+        let keys = settings.iter().map(|key| Key::new(key, before)).collect::<Result<_, _>>()?;
+        Ok(Self { keys, turn: AtomicU64::new(0) })
+    }
+
+    /// The keys.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter()
+    }
+
+    /// The next key in turn, by weight, that does not rest and is not among those tried.
+    pub fn next(&self, now: Timestamp, tried: &[&str]) -> Option<&Key> {
+        let usable = || self.keys.iter().filter(|key| key.is_usable(now) && !tried.contains(&key.name.as_str()));
+        let weights: u64 = usable().map(|key| u64::from(key.weight)).sum();
+        if weights == 0 {
+            return usable().next();
+        }
+        let mut place = self.turn.fetch_add(1, Ordering::Relaxed) % weights;
+        usable().find(|key| {
+            let here = place < u64::from(key.weight);
+            place = place.saturating_sub(u64::from(key.weight));
+            here
+        })
+    }
+
+    /// Why no key can be used: of several reasons the one that passes soonest.
+    pub fn resting(&self, now: Timestamp) -> Option<Rest> {
+        self.keys.iter().filter_map(|key| key.resting(now)).min_by_key(|rest| (rest.why, rest.until))
+    }
+
+    /// Whether at least one key can be used.
+    pub fn is_healthy(&self, now: Timestamp) -> bool {
+        self.keys.iter().any(|key| key.is_usable(now))
+    }
+}
+
+impl Key {
+    fn new(settings: &KeySettings, before: Option<&KeyPool>) -> Result<Self, String> {
+        let bearer = format!("Bearer {}", settings.secret.expose());
+        let mut authorization = HeaderValue::try_from(bearer).map_err(|_| settings.name.clone())?;
+        authorization.set_sensitive(true);
+        let same = |key: &&Self| key.name == settings.name && key.secret == settings.secret;
+        let rest = before.and_then(|pool| pool.keys.iter().find(same)).and_then(|key| *key.rest());
+        Ok(Self {
+            name: settings.name.clone(),
+            authorization,
+            secret: settings.secret.clone(),
+            weight: settings.weight,
+            rest: Mutex::new(rest),
+        })
+    }
+
+    /// Leaves the key alone until a time.
+    pub fn rest_until(&self, why: Why, until: Timestamp) {
+        *self.rest() = Some(Rest { why, until });
+    }
+
+    /// The key works: it rests no longer. `true` when it did.
+    pub fn works(&self) -> bool {
+        self.rest().take().is_some()
+    }
+
+    fn is_usable(&self, now: Timestamp) -> bool {
+        self.resting(now).is_none()
+    }
+
+    fn resting(&self, now: Timestamp) -> Option<Rest> {
+        self.rest().filter(|rest| now < rest.until)
+    }
+
+    fn rest(&self) -> MutexGuard<'_, Option<Rest>> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str, weight: u32) -> KeySettings {
+        KeySettings { name: name.to_owned(), secret: Secret::new(&format!("secret-of-{name}")), weight }
+    }
+
+    fn names(pool: &KeyPool, now: Timestamp, calls: usize) -> Vec<String> {
+        (0..calls).filter_map(|_| pool.next(now, &[])).map(|key| key.name.clone()).collect()
+    }
+
+    #[test]
+    fn calls_are_shared_out_by_weight() {
+        let pool = KeyPool::new(&[key("a", 3), key("b", 1)], None).expect("a pool");
+        let names = names(&pool, Timestamp::UNIX_EPOCH, 400);
+        assert_eq!(names.iter().filter(|name| *name == "b").count(), 100);
+    }
+
+    #[test]
+    fn a_resting_key_is_left_alone_until_its_time_also_across_a_reload() {
+        let now = Timestamp::UNIX_EPOCH;
+        let pool = KeyPool::new(&[key("a", 1), key("b", 1)], None).expect("a pool");
+        pool.next(now, &["b"]).expect("a").rest_until(Why::Rejected, now + REST);
+        let reloaded = KeyPool::new(&[key("a", 1), key("b", 1)], Some(&pool)).expect("a pool");
+        assert_eq!(names(&reloaded, now, 2), ["b", "b"]);
+        assert!(names(&reloaded, now + REST, 2).contains(&"a".to_owned()));
+    }
+
+    #[test]
+    fn a_key_already_tried_is_not_tried_again() {
+        let pool = KeyPool::new(&[key("a", 1), key("b", 1)], None).expect("a pool");
+        assert!(pool.next(Timestamp::UNIX_EPOCH, &["a", "b"]).is_none());
+    }
+}

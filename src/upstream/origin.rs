@@ -1,0 +1,89 @@
+//! The upstream's address: scheme, host, port and path, and the TLS it is reached with.
+
+use std::io;
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+use hyper_rustls::ConfigBuilderExt;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+use super::settings::{Protocol, Settings};
+
+/// Where connections go. Made once per configuration; every worker's connections to it are kept apart from those to another.
+pub struct Origin {
+    /// Host and port, as in the `Host` header.
+    pub authority: Authority,
+    /// The path before `/v1/{model}`.
+    pub prefix: String,
+    /// Which HTTP is spoken.
+    pub protocol: Protocol,
+    /// The TLS side; `None` for plain `http`.
+    pub tls: Option<Tls>,
+}
+
+/// How TLS is spoken to the upstream. Certificates are always verified.
+pub struct Tls {
+    /// Makes TLS connections.
+    pub connector: TlsConnector,
+    /// The name the certificate must have.
+    pub name: ServerName<'static>,
+}
+
+impl Origin {
+    /// Reads the address and loads the certificates to trust.
+    ///
+    /// # Errors
+    /// The address is not an `http` or `https` URL with a host, or a certificate file cannot be read.
+    pub fn new(settings: &Settings) -> io::Result<Self> {
+        let parts = settings.base_url.clone().into_parts();
+        let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("upstream.base_url {why}"));
+        let authority = parts.authority.ok_or_else(|| invalid("has no host"))?;
+        let tls = match parts.scheme {
+            Some(scheme) if scheme == Scheme::HTTPS => Some(tls(settings, authority.host())?),
+            Some(scheme) if scheme == Scheme::HTTP => None,
+            Some(_) | None => return Err(invalid("is neither http nor https")),
+        };
+        let prefix = settings.base_url.path().trim_end_matches('/').to_owned();
+        Ok(Self { authority, prefix, protocol: settings.protocol, tls })
+    }
+
+    /// Host and port to connect to.
+    #[must_use]
+    pub fn address(&self) -> (&str, u16) {
+        let default = if self.tls.is_some() { 443 } else { 80 };
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        (host, self.authority.port_u16().unwrap_or(default))
+    }
+
+    /// The whole URI of a path, as HTTP/2 wants it.
+    pub fn absolute(&self, path: &Uri) -> Result<Uri, http::Error> {
+        let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let path = path.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        Uri::builder().scheme(scheme).authority(self.authority.clone()).path_and_query(path).build()
+    }
+}
+
+fn tls(settings: &Settings, host: &str) -> io::Result<Tls> {
+    let builder = ClientConfig::builder();
+    let mut config = match &settings.ca_file {
+        None => builder.with_native_roots()?.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
+                roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+            }
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+    };
+    config.alpn_protocols = match settings.protocol {
+        Protocol::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Protocol::Http1 => vec![b"http/1.1".to_vec()],
+        Protocol::Http2 => vec![b"h2".to_vec()],
+    };
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+    Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
+}

@@ -1,0 +1,298 @@
+//! What becomes of tokens while their issuer rotates its keys, publishes nonsense, or is down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moongate::clock::Clock;
+use moongate::identity::fetch::{FetchError, Fetcher};
+use moongate::identity::settings::{IssuerSettings, KeySource};
+use moongate::identity::{Directory, DirectoryError, Rejection};
+use serde_json::json;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::support::directory::{
+    Counts, ISSUER, claims_with, clock, eventually, good_claims, issuer_settings, issuer_with_file, pass, reloaded,
+    verdict,
+};
+use crate::support::issuer::{Answer, IssuerServer};
+use crate::support::tokens::{SigningKey, key_set};
+
+/// A directory that reads an issuer's keys over HTTP, in the background, until it is dropped.
+struct Watched {
+    directory: Arc<Directory>,
+    counts: Arc<Counts>,
+    clock: Clock,
+    _task: DropGuard,
+}
+
+fn watch(issuer: IssuerSettings) -> Watched {
+    let (counts, clock) = (Arc::new(Counts::default()), clock());
+    let directory = reloaded(vec![issuer], vec![], &clock, None, &counts).expect("directory");
+    keep_fresh(directory, counts, clock)
+}
+
+fn keep_fresh(directory: Directory, counts: Arc<Counts>, clock: Clock) -> Watched {
+    let (directory, cancel) = (Arc::new(directory), CancellationToken::new());
+    let (task, until) = (Arc::clone(&directory), cancel.clone());
+    tokio::spawn(async move { task.keep_key_sets_fresh(until).await });
+    Watched { directory, counts, clock, _task: cancel.drop_guard() }
+}
+
+/// An issuer that publishes these keys, and a directory that has read them.
+async fn published(keys: &[&SigningKey]) -> (IssuerServer, Watched) {
+    let server = IssuerServer::start().await;
+    server.publish(&key_set(keys));
+    let watched = watch(issuer_settings(KeySource::Url(server.url("/jwks"))));
+    eventually("the first key set", || watched.counts.readings() == 1).await;
+    (server, watched)
+}
+
+async fn identified(watched: &Watched, token: &str) -> Result<String, Rejection> {
+    watched.directory.identify(token).await.map(|(principal, _)| format!("{}/{}", principal.team, principal.user))
+}
+
+#[tokio::test]
+async fn tokens_are_judged_by_the_keys_their_issuer_publishes() {
+    let key = SigningKey::ec("a");
+    let (server, watched) = published(&[&key]).await;
+    assert_eq!(verdict(&watched.directory, &key.token(&good_claims())), Ok("design/ann".to_owned()));
+    assert_eq!(server.asked(), 1);
+    assert_eq!(watched.directory.key_set_ages(), [(ISSUER.into(), Duration::ZERO)]);
+    pass(&watched.clock, 7);
+    assert_eq!(watched.directory.key_set_ages(), [(ISSUER.into(), Duration::from_secs(7))]);
+}
+
+#[tokio::test]
+async fn a_token_of_a_new_key_is_good_as_soon_as_the_key_is_published() {
+    let (old, new) = (SigningKey::ec("old"), SigningKey::ec("new"));
+    let (server, watched) = published(&[&old]).await;
+    pass(&watched.clock, 30);
+    server.publish(&key_set(&[&old, &new]));
+    assert!(watched.directory.identify_now(&new.token(&good_claims())).is_none(), "the issuer has to be asked");
+    assert_eq!(identified(&watched, &new.token(&good_claims())).await, Ok("design/ann".to_owned()));
+    assert_eq!(verdict(&watched.directory, &old.token(&good_claims())), Ok("design/ann".to_owned()));
+    assert_eq!(server.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_comes_before_its_key_is_refused_until_the_key_may_be_asked_for_again() {
+    let (old, new) = (SigningKey::ec("old"), SigningKey::ec("new"));
+    let (server, watched) = published(&[&old]).await;
+    pass(&watched.clock, 30);
+    let token = new.token(&good_claims());
+    assert_eq!(identified(&watched, &token).await, Err(Rejection::Invalid));
+    server.publish(&key_set(&[&old, &new]));
+    assert_eq!(identified(&watched, &token).await, Err(Rejection::Invalid));
+    assert_eq!(server.asked(), 2, "not asked again so soon");
+    pass(&watched.clock, 30);
+    assert_eq!(identified(&watched, &token).await, Ok("design/ann".to_owned()));
+}
+
+#[tokio::test]
+async fn a_remembered_token_is_refused_when_its_key_leaves_the_key_set() {
+    let (old, new) = (SigningKey::ec("old"), SigningKey::ec("new"));
+    let (server, watched) = published(&[&old]).await;
+    let token = old.token(&good_claims());
+    assert!(verdict(&watched.directory, &token).is_ok());
+    pass(&watched.clock, 30);
+    server.publish(&key_set(&[&new]));
+    assert!(identified(&watched, &new.token(&good_claims())).await.is_ok());
+    assert_eq!(verdict(&watched.directory, &token), Err(Rejection::Invalid));
+    assert_eq!(watched.directory.remembered_tokens(), 1);
+}
+
+#[tokio::test]
+async fn a_key_replaced_under_the_same_name_takes_its_remembered_tokens_along() {
+    let (old, new) = (SigningKey::ec("same"), SigningKey::ec("same"));
+    let (server, watched) = published(&[&old]).await;
+    let token = old.token(&good_claims());
+    assert!(verdict(&watched.directory, &token).is_ok());
+    pass(&watched.clock, 30);
+    server.publish(&key_set(&[&new]));
+    let _ = identified(&watched, &SigningKey::ec("other").token(&good_claims())).await;
+    assert_eq!(verdict(&watched.directory, &token), Err(Rejection::Invalid));
+    assert_eq!(verdict(&watched.directory, &new.token(&good_claims())), Ok("design/ann".to_owned()));
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_keys_asks_the_issuer_once_in_thirty_seconds() {
+    let key = SigningKey::ec("a");
+    let (server, watched) = published(&[&key]).await;
+    for round in 2..5 {
+        pass(&watched.clock, 30);
+        let flood = (0..200).map(|number| {
+            let token = SigningKey::ec(&format!("unknown-{number}")).token(&good_claims());
+            let directory = Arc::clone(&watched.directory);
+            tokio::spawn(async move { directory.identify(&token).await.map(drop) })
+        });
+        for answer in flood.collect::<Vec<_>>() {
+            assert_eq!(answer.await.expect("task"), Err(Rejection::Invalid));
+        }
+        assert_eq!(server.asked(), round);
+        assert!(verdict(&watched.directory, &key.token(&good_claims())).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn callers_who_hang_up_do_not_make_the_issuer_be_asked_again() {
+    let key = SigningKey::ec("a");
+    let (server, watched) = published(&[&key]).await;
+    pass(&watched.clock, 30);
+    server.answer("/jwks", Answer::Silence);
+    let token = SigningKey::ec("unknown").token(&good_claims());
+    for _ in 0..50 {
+        let directory = Arc::clone(&watched.directory);
+        let token = token.clone();
+        let caller = tokio::spawn(async move { directory.identify(&token).await.map(drop) });
+        tokio::task::yield_now().await;
+        caller.abort();
+    }
+    eventually("the question", || server.asked() == 2).await;
+    assert!(verdict(&watched.directory, &key.token(&good_claims())).is_ok(), "nobody else waits");
+    assert_eq!(server.asked(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_would_be_refused_anyway_asks_nobody() {
+    let (server, watched) = published(&[&SigningKey::ec("a")]).await;
+    pass(&watched.clock, 30);
+    let stranger = SigningKey::ec("unknown");
+    for changes in [json!({ "exp": 1 }), json!({ "aud": "other" }), json!({ "iss": "https://evil.example.com" })] {
+        assert_eq!(verdict(&watched.directory, &stranger.token(&claims_with(changes))), Err(Rejection::Invalid));
+    }
+    assert_eq!(server.asked(), 1);
+}
+
+#[tokio::test]
+async fn the_last_good_keys_stand_while_the_issuer_is_down_or_talks_nonsense() {
+    let key = SigningKey::ec("a");
+    let (server, watched) = published(&[&key]).await;
+    let token = key.token(&claims_with(json!({ "exp": 1_900_900_000 })));
+    let many = json!({ "keys": vec![key.jwk(); 201] }).to_string();
+    let nonsense = [
+        Answer::Other(500, &[], "oops".into()),
+        Answer::Other(302, &[("location", "/elsewhere")], "".into()),
+        Answer::Other(200, &[("content-encoding", "gzip")], key_set(&[&key]).into()),
+        Answer::Other(204, &[], "".into()),
+        Answer::Ok("<html>sign in</html>".into()),
+        Answer::Ok("".into()),
+        Answer::Ok("{}".into()),
+        Answer::Ok(r#"{"keys":[]}"#.into()),
+        Answer::Ok(r#"{"keys":{}}"#.into()),
+        Answer::Ok(many.into()),
+        Answer::Ok(format!(r#"{{"keys":[],"padding":"{}"}}"#, "x".repeat(1 << 20)).into()),
+    ];
+    server.answer("/elsewhere", Answer::Ok(key_set(&[&SigningKey::ec("thief")]).into()));
+    for (number, answer) in nonsense.into_iter().enumerate() {
+        server.answer("/jwks", answer);
+        pass(&watched.clock, 30);
+        let unknown = SigningKey::ec("thief").token(&good_claims());
+        assert_eq!(identified(&watched, &unknown).await, Err(Rejection::Invalid));
+        assert_eq!(watched.counts.failed.load(std::sync::atomic::Ordering::SeqCst), number + 1);
+        assert_eq!(verdict(&watched.directory, &token), Ok("design/ann".to_owned()), "nonsense {number}");
+    }
+    drop(server);
+    pass(&watched.clock, 6 * 3600);
+    assert_eq!(identified(&watched, &SigningKey::ec("b").token(&token_for_later())).await, Err(Rejection::Invalid));
+    assert_eq!(verdict(&watched.directory, &token), Ok("design/ann".to_owned()), "hours later");
+    assert!(watched.directory.key_set_ages()[0].1 >= Duration::from_secs(6 * 3600), "and its age is seen");
+}
+
+fn token_for_later() -> serde_json::Value {
+    claims_with(json!({ "exp": 1_900_900_000 }))
+}
+
+#[tokio::test]
+async fn tokens_of_an_issuer_that_was_never_reached_are_neither_good_nor_bad() {
+    let server = IssuerServer::start().await;
+    let key = SigningKey::ec("a");
+    let watched = watch(issuer_settings(KeySource::Url(server.url("/jwks"))));
+    eventually("the first attempt", || watched.counts.readings() == 1).await;
+    assert_eq!(verdict(&watched.directory, &key.token(&good_claims())), Err(Rejection::KeysUnavailable));
+    assert_eq!(verdict(&watched.directory, "not.a.token"), Err(Rejection::Invalid));
+    assert_eq!(watched.directory.issuers_without_keys(), [Arc::<str>::from(ISSUER)]);
+    assert!(watched.directory.key_set_ages().is_empty());
+    server.publish(&key_set(&[&key]));
+    pass(&watched.clock, 1);
+    eventually("the keys", || watched.directory.issuers_without_keys().is_empty()).await;
+    assert_eq!(verdict(&watched.directory, &key.token(&good_claims())), Ok("design/ann".to_owned()));
+}
+
+#[tokio::test]
+async fn keys_survive_a_reload_that_leaves_their_source_alone() {
+    let key = SigningKey::ec("a");
+    let (server, watched) = published(&[&key]).await;
+    let Watched { directory, counts, clock, .. } = &watched;
+    let same = issuer_settings(KeySource::Url(server.url("/jwks")));
+    let elsewhere = issuer_settings(KeySource::Url(server.url("/other")));
+    let after = reloaded(vec![same.clone()], vec![], clock, Some(directory), counts).expect("directory");
+    assert_eq!(verdict(&after, &key.token(&good_claims())), Ok("design/ann".to_owned()));
+    assert_eq!(after.key_set_ages().len(), 1);
+    let after = reloaded(vec![elsewhere], vec![], clock, Some(directory), counts).expect("directory");
+    assert_eq!(verdict(&after, &key.token(&good_claims())), Err(Rejection::KeysUnavailable));
+    let twice = reloaded(vec![same.clone(), same], vec![], clock, None, counts);
+    assert!(matches!(twice, Err(DirectoryError::IssuerTwice(issuer)) if &*issuer == ISSUER));
+    assert_eq!(server.asked(), 1);
+}
+
+#[tokio::test]
+async fn a_key_file_is_read_at_the_start_and_again_when_it_changes() {
+    let (old, new) = (SigningKey::ec("old"), SigningKey::ec("new"));
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("keys.json");
+    let (counts, clock) = (Arc::new(Counts::default()), clock());
+    let made =
+        |previous: Option<&Directory>| reloaded(vec![issuer_with_file(&file)], vec![], &clock, previous, &counts);
+    assert!(matches!(made(None), Err(DirectoryError::KeyFile { .. })), "no file");
+    std::fs::write(&file, "{}").expect("file");
+    assert!(matches!(made(None), Err(DirectoryError::KeyFile { .. })), "no key set");
+    std::fs::write(&file, key_set(&[&old])).expect("file");
+    let watched = keep_fresh(made(None).expect("directory"), Arc::clone(&counts), clock.clone());
+    assert_eq!(verdict(&watched.directory, &old.token(&good_claims())), Ok("design/ann".to_owned()));
+    std::fs::write(&file, key_set(&[&new])).expect("file");
+    pass(&clock, 30);
+    assert_eq!(identified(&watched, &new.token(&good_claims())).await, Ok("design/ann".to_owned()));
+    assert_eq!(verdict(&watched.directory, &old.token(&good_claims())), Err(Rejection::Invalid));
+    std::fs::write(&file, "half a key s").expect("file");
+    let after = made(Some(&watched.directory)).expect("a broken file does not stop a reload");
+    assert_eq!(verdict(&after, &new.token(&good_claims())), Ok("design/ann".to_owned()));
+}
+
+#[tokio::test]
+async fn an_issuer_may_say_itself_where_its_keys_are() {
+    let key = SigningKey::ec("a");
+    let server = IssuerServer::start().await;
+    let issuer = server.url("/realm");
+    server.publish(&key_set(&[&key]));
+    let document =
+        |named: &str, keys: &str| Answer::Ok(json!({ "issuer": named, "jwks_uri": keys }).to_string().into());
+    let fetcher = Fetcher::new(false, Duration::from_secs(5)).expect("fetcher");
+    server
+        .answer("/realm/.well-known/openid-configuration", document("https://other.example.com", &server.url("/jwks")));
+    assert!(matches!(fetcher.discover(&issuer).await, Err(FetchError::Discovery)), "another issuer's document");
+    server.answer("/realm/.well-known/openid-configuration", document(&issuer, "http://keys.example.com/jwks"));
+    assert!(matches!(fetcher.discover(&issuer).await, Err(FetchError::Url(_))), "keys over plain http");
+    server.answer("/realm/.well-known/openid-configuration", document(&issuer, &server.url("/jwks")));
+    let settings = IssuerSettings { issuer: issuer.as_str().into(), ..issuer_settings(KeySource::Discovery) };
+    let watched = watch(settings);
+    eventually("the keys", || watched.directory.issuers_without_keys().is_empty()).await;
+    assert_eq!(
+        verdict(&watched.directory, &key.token(&claims_with(json!({ "iss": issuer })))),
+        Ok("design/ann".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_fetch_is_bounded_in_time_and_size_whatever_the_issuer_does() {
+    let server = IssuerServer::start().await;
+    let fetcher = Fetcher::new(false, Duration::from_secs(1)).expect("fetcher");
+    server.answer("/silent", Answer::Silence);
+    assert!(matches!(fetcher.get(&server.url("/silent")).await, Err(FetchError::Late)));
+    assert!(matches!(fetcher.get(&server.url("/nothing")).await, Err(FetchError::Status(status)) if status == 404));
+    server.answer("/large", Answer::Ok(vec![b' '; (1 << 20) + 1].into()));
+    assert!(matches!(fetcher.get(&server.url("/large")).await, Err(FetchError::Body)));
+    let url = server.url("/jwks");
+    drop(server);
+    eventually("the port to be closed", || std::net::TcpStream::connect(&url[7..url.len() - 5]).is_err()).await;
+    assert!(matches!(fetcher.get(&url).await, Err(FetchError::Unreachable(_))));
+}
