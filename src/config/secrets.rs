@@ -99,12 +99,13 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 
 /// What an operator needs to know, without the number of the system's error.
 fn cause(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        _ => error.to_string(),
-    }
+    let kind = error.kind();
+    let words = [
+        (io::ErrorKind::NotFound, "no such file"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::IsADirectory, "it is a folder"),
+    ];
+    words.into_iter().find(|(known, _)| *known == kind).map_or_else(|| error.to_string(), |(_, said)| said.to_owned())
 }
 
 /// Reads 64 hexadecimal digits, in either case.
