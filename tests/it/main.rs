@@ -13,6 +13,7 @@ mod ledger_conformance;
 mod ledger_embedded;
 mod ledger_model;
 mod ledger_redis;
+mod operator_listener;
 mod placement;
 mod simulator;
 mod support;
