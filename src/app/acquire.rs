@@ -183,7 +183,7 @@ impl Ledgers {
             Store::Embedded { path } => {
                 let clock = clock.clone();
                 let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
-                Ok(Self::Embedded(Arc::new(EmbeddedLedger::open(settings)?)))
+                Ok(Self::Embedded(Arc::new(EmbeddedLedger::open(settings, metrics.clone())?)))
             }
             Store::Redis(redis) => {
                 let settings = redis::Settings {

@@ -16,7 +16,6 @@ pub mod teams;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -58,8 +57,6 @@ pub struct Metrics {
     nobody: OnceLock<Arc<TeamSeries>>,
     /// When each issuer's key set was last read, by the clock's elapsed time.
     key_sets_read: Mutex<HashMap<String, Duration>>,
-    /// The ledger's store tells of its sweeps itself: what the round over the teams tells is the same again.
-    store_tells_sweeps: AtomicBool,
 }
 
 /// What is counted for a route.
@@ -109,7 +106,6 @@ impl Metrics {
             teams: ArcSwap::default(),
             nobody: OnceLock::new(),
             key_sets_read: Mutex::default(),
-            store_tells_sweeps: AtomicBool::new(false),
         };
         // A process that counts has read its configuration.
         metrics.reloaded(Ok(metrics.clock.now()));

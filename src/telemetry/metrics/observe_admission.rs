@@ -1,7 +1,5 @@
 //! Counts what admission tells: money settled, limits as they stand, reservations.
 
-use std::sync::atomic::Ordering;
-
 use super::Metrics;
 use super::teams::limit_label;
 use crate::admission::Observer;
@@ -56,11 +54,5 @@ impl Observer for Metrics {
     #[allow(clippy::cast_precision_loss)]
     fn reservations_open(&self, team: &TeamId, open: u64) {
         self.team(team).open.set(open as f64);
-    }
-
-    fn swept(&self, team: &TeamId, ended: u64) {
-        if !self.store_tells_sweeps.load(Ordering::Relaxed) {
-            self.team(team).swept.add(ended);
-        }
     }
 }

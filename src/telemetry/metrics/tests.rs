@@ -166,8 +166,6 @@ fn the_store_s_word_is_counted_by_operation_and_result() {
     metrics.up(true);
     let team = TeamId::parse("design").expect("a team");
     crate::ledger::Observer::swept(&metrics, &team, Swept { released: 1, unknown: 2 });
-    // The round over the teams tells of the same sweep once more.
-    crate::admission::Observer::swept(&metrics, &team, 3);
     assert_eq!(
         lines(&metrics, "moongate_ledger_operations_total"),
         ["moongate_ledger_operations_total{op=\"admit\",result=\"ok\"} 1"]
