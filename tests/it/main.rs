@@ -6,3 +6,4 @@ mod identity_keys;
 mod identity_tokens;
 mod simulator;
 mod support;
+mod tidy;
