@@ -23,7 +23,18 @@ impl Source {
     pub(super) fn new(name: String, text: String) -> Self {
         let code = code_of(&text);
         let place = place_of(&name);
-        let paths = paths_of(&code).iter().map(|path| absolute(path, &place)).collect();
+        let (mut imports, rest) = imports_of(&code);
+        for import in &mut imports {
+            import.path = absolute(&import.path, &place);
+        }
+        let inline = words_of(&rest).filter(|word| word.contains("::")).map(|word| {
+            let (first, after) = word.split_once("::").unwrap();
+            match imports.iter().find(|import| import.name == first) {
+                Some(import) => format!("{}::{after}", import.path),
+                None => absolute(word, &place),
+            }
+        });
+        let paths = imports.iter().map(|import| import.path.clone()).chain(inline).collect();
         Self { name, text, code, paths }
     }
 
@@ -36,9 +47,9 @@ impl Source {
 
     /// Whether a path is, or begins with, this one, segment by segment.
     pub(super) fn paths_into<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a String> {
-        self.paths.iter().filter(move |path| {
-            path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-        })
+        self.paths
+            .iter()
+            .filter(move |path| path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
     }
 }
 
@@ -70,9 +81,16 @@ fn absolute(path: &str, place: &[&str]) -> String {
     ["crate"].into_iter().chain(here).chain(segments).collect::<Vec<_>>().join("::")
 }
 
-/// All paths: those of `use` lines, unfolded, and those named in full in the middle of the code.
-fn paths_of(code: &str) -> Vec<String> {
-    let mut paths = Vec::new();
+/// What a `use` line brings in.
+struct Import {
+    path: String,
+    /// What it is called here.
+    name: String,
+}
+
+/// All that `use` lines bring in, unfolded, and the code without these lines.
+fn imports_of(code: &str) -> (Vec<Import>, String) {
+    let mut imports = Vec::new();
     let mut rest = String::new();
     for (place, statement) in code.split(';').enumerate() {
         let separator = if place == 0 { "" } else { ";" };
@@ -81,13 +99,12 @@ fn paths_of(code: &str) -> Vec<String> {
             Some((before, tree)) => {
                 rest.push_str(before);
                 let tree: String = tree.split_whitespace().collect::<Vec<_>>().join(" ");
-                unfold("", &tree, &mut paths);
+                unfold("", &tree, &mut imports);
             }
             None => rest.push_str(statement),
         }
     }
-    paths.extend(words_of(&rest).filter(|word| word.contains("::")).map(str::to_owned));
-    paths
+    (imports, rest)
 }
 
 /// What stands before a `use` line, and its tree.
@@ -105,12 +122,13 @@ fn use_of(statement: &str) -> Option<(&str, &str)> {
 }
 
 /// `a::{b, c::{d as e}}` is `a::b` and `a::c::d`.
-fn unfold(before: &str, tree: &str, paths: &mut Vec<String>) {
+fn unfold(before: &str, tree: &str, imports: &mut Vec<Import>) {
     let tree = tree.trim();
     let Some((start, inner)) = tree.split_once('{') else {
-        let named = tree.split(" as ").next().unwrap().trim();
-        let path = format!("{before}{named}");
-        paths.push(path.trim_end_matches("::self").to_owned());
+        let (named, alias) = tree.split_once(" as ").unwrap_or((tree, ""));
+        let path = format!("{before}{}", named.trim()).trim_end_matches("::self").to_owned();
+        let name = if alias.is_empty() { path.rsplit("::").next().unwrap() } else { alias.trim() }.to_owned();
+        imports.push(Import { path, name });
         return;
     };
     let inner = inner.rsplit_once('}').expect("a group ends").0;
@@ -122,7 +140,7 @@ fn unfold(before: &str, tree: &str, paths: &mut Vec<String>) {
             '}' => depth -= 1,
             ',' if depth == 0 => {
                 if !inner[from..at].trim().is_empty() {
-                    unfold(&before, &inner[from..at], paths);
+                    unfold(&before, &inner[from..at], imports);
                 }
                 from = at + 1;
             }
@@ -161,7 +179,10 @@ fn literal_end(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
     let after_word = at > 0 && is_word(char::from(bytes[at - 1]));
     let find = |needle: &[u8], from: usize| {
-        rest[from..].windows(needle.len()).position(|part| part == needle).map_or(bytes.len(), |place| at + from + place)
+        rest[from..]
+            .windows(needle.len())
+            .position(|part| part == needle)
+            .map_or(bytes.len(), |place| at + from + place)
     };
     if rest.starts_with(b"//") {
         return find(b"\n", 2);
@@ -202,6 +223,7 @@ fn the_rules_see_every_path_and_nothing_else() {
         use std::{fmt, sync::{Arc, atomic::{AtomicBool as Flag, Ordering}}};
         pub use super::wire::{self, Wire};
         fn f<'a>(x: &'a str) -> char { crate::team::TeamId::parse("use redis::Text;"); let _ = r#"redis::"Raw"#; '"' }
+        fn g() { wire::exchange(); redis::cmd(); }
         mod tests { use super::super::config; /* prometheus::Block */ }
     "##;
     let source = Source::new("src/upstream/forward.rs".to_owned(), text.to_owned());
@@ -216,6 +238,8 @@ fn the_rules_see_every_path_and_nothing_else() {
             "crate::upstream::wire::Wire",
             "crate::config",
             "crate::team::TeamId::parse",
+            "crate::upstream::wire::exchange",
+            "redis::cmd",
         ]
     );
     assert_eq!(source.room(), "upstream");
