@@ -16,7 +16,7 @@ use crate::ledger::redis::{self, RedisLedger, StoreClock, UnusableSettings};
 use crate::ledger::{Ledger, OnUnknown};
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{AccessLog, Metrics, Telemetry};
 
 /// Why a gateway cannot start. Each sentence is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,6 @@ pub enum Unusable {
     /// What changes while running cannot be used as it is.
     #[error("{0}")]
     Live(String),
-    /// Metrics or logs cannot be set up.
-    #[error("telemetry cannot be set up: {0}")]
-    Telemetry(String),
 }
 
 /// A gateway, ready to be run.
@@ -66,8 +63,10 @@ pub struct Acquired {
     pub live: Live,
     /// Whether it is ready.
     pub readiness: Readiness,
-    /// Metrics and logs.
-    pub telemetry: Telemetry,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The access log.
+    pub access_log: AccessLog,
     /// How admission behaves.
     pub admission: keeper::Settings,
     /// What a well-formed request may be.
@@ -85,17 +84,17 @@ pub struct Acquired {
 ///
 /// # Errors
 /// The first thing that cannot be had.
-pub fn acquire(settings: &Settings, telemetry: Telemetry) -> Result<Acquired, Unusable> {
-    let clock = Clock::system();
+pub fn acquire(settings: &Settings, telemetry: &Telemetry, clock: Clock) -> Result<Acquired, Unusable> {
+    let Telemetry { metrics, access_log, .. } = telemetry;
     let FixedSettings { server, admin_address, request, ledger, on_unknown, shutdown, .. } = &settings.fixed;
-    let live = Live::new(settings, &telemetry, &clock).map_err(Unusable::Live)?;
-    let ledgers = Ledgers::new(ledger, *on_unknown, &clock, &telemetry)?;
+    let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
+    let ledgers = Ledgers::new(ledger, *on_unknown, &clock, metrics)?;
     let drain = Drain::default();
     let listeners = listeners(server)?;
     let operator_listener = operator_listener(*admin_address)?;
     let server = Server::new(server.clone(), drain.clone()).map_err(Unusable::Certificate)?;
     let readiness = Readiness::new(live.upstream_health(clock.clone()));
-    let operator = admin::Operator::new(telemetry.metrics_text(&live), readiness.clone(), live.admin.clone());
+    let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), live.admin.clone());
     Ok(Acquired {
         listeners,
         operator_listener,
@@ -105,7 +104,8 @@ pub fn acquire(settings: &Settings, telemetry: Telemetry) -> Result<Acquired, Un
         shutdown: *shutdown,
         live,
         readiness,
-        telemetry,
+        metrics: Arc::clone(metrics),
+        access_log: access_log.clone(),
         admission: keeper::Settings { on_unknown: *on_unknown, reservation_ttl: ledger.reservation_ttl },
         request: request.clone(),
         buffer: Buffer::new(request.buffered_bytes_max),
@@ -172,7 +172,7 @@ impl Ledgers {
         settings: &LedgerSettings,
         on_unknown: OnUnknown,
         clock: &Clock,
-        telemetry: &Telemetry,
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, Unusable> {
         let LedgerSettings { store, reservation_ttl, retention } = settings.clone();
         match store {
@@ -189,7 +189,7 @@ impl Ledgers {
                     clock: StoreClock::Server,
                     ..of_redis(redis)
                 };
-                let (clock, observer) = (clock.clone(), telemetry.metrics.clone());
+                let (clock, observer) = (clock.clone(), Arc::clone(metrics));
                 let make = move || RedisLedger::new(settings.clone(), clock.clone(), observer.clone());
                 // Made once here, so that settings that cannot be meant end the start and not a worker.
                 let first: Arc<dyn Ledger> = Arc::new(make()?);

@@ -38,7 +38,6 @@ pub async fn run(acquired: Acquired, followed: Option<Followed>) -> io::Result<(
     beside.wait().await;
     join(workers).await;
     join(vec![operator]).await;
-    acquired.telemetry.flush();
     Ok(())
 }
 
@@ -103,10 +102,10 @@ fn look_after(
     let beside = tokio_util::task::TaskTracker::new();
     let live = acquired.live.clone();
     let teams = move || live.teams.read().values().cloned().collect();
-    let observer = Arc::clone(&acquired.telemetry.metrics);
+    let observer = Arc::clone(&acquired.metrics);
     beside.spawn(patrol(acquired.ledger(), observer, teams, acquired.admission.reservation_ttl / 6, stop.clone()));
     beside.spawn(probe_ledger(acquired.ledger(), acquired.readiness.clone(), stop.clone()));
-    beside.spawn(reload::keep(acquired.live.clone(), followed, acquired.telemetry.clone(), stop.clone()));
+    beside.spawn(reload::keep(acquired.live.clone(), followed, Arc::clone(&acquired.metrics), stop.clone()));
     beside
 }
 

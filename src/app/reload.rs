@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
@@ -13,8 +14,8 @@ use crate::config::{LiveSettings, Settings};
 use crate::identity::Directory;
 use crate::live;
 use crate::team::{Team, TeamId};
-use crate::telemetry::Telemetry;
-use crate::upstream::Upstream;
+use crate::telemetry::Metrics;
+use crate::upstream::{self, Upstream};
 
 /// Everything a reload replaces. Clones see the same.
 #[derive(Clone)]
@@ -41,17 +42,18 @@ struct Version {
     upstream: Upstream,
     catalogue: catalogue::Settings,
     admin: admin::Shown,
+    now: Timestamp,
 }
 
 impl Version {
     fn new(
         settings: &Settings,
         before: Option<(&Directory, &Upstream)>,
-        telemetry: &Telemetry,
+        metrics: &Arc<Metrics>,
         clock: &Clock,
     ) -> Result<Self, String> {
         let LiveSettings { teams, identity, upstream, catalogue, admin, .. } = &settings.live;
-        let observer = telemetry.metrics.clone();
+        let observer = Arc::clone(metrics);
         let directory = before.map(|(directory, _)| directory);
         let directory = Directory::new(identity.clone(), teams, directory, clock.clone(), observer);
         Ok(Self {
@@ -59,7 +61,8 @@ impl Version {
             upstream: Upstream::new(upstream.clone(), before.map(|(_, upstream)| upstream))?,
             teams: teams.clone(),
             catalogue: catalogue.clone(),
-            admin: admin::Shown { tokens: admin.tokens.clone(), configuration: settings.effective_text() },
+            admin: admin::Shown { tokens: admin.tokens.clone(), configuration: settings.effective_text()? },
+            now: clock.now(),
         })
     }
 }
@@ -69,9 +72,9 @@ impl Live {
     ///
     /// # Errors
     /// A sentence for the operator: what cannot be used.
-    pub fn new(settings: &Settings, telemetry: &Telemetry, clock: &Clock) -> Result<Self, String> {
-        let version = Version::new(settings, None, telemetry, clock)?;
-        telemetry.know(version.teams.values(), &version.upstream);
+    pub fn new(settings: &Settings, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Self, String> {
+        let version = Version::new(settings, None, metrics, clock)?;
+        know(metrics, &version);
         Ok(Self {
             teams: live::Live::new(version.teams),
             directory: live::Live::new(version.directory),
@@ -84,10 +87,10 @@ impl Live {
     }
 
     /// Puts another version in place. What cannot be made leaves everything as it is.
-    fn replace(&self, settings: &Settings, telemetry: &Telemetry) -> Result<(), String> {
+    fn replace(&self, settings: &Settings, metrics: &Arc<Metrics>) -> Result<(), String> {
         let (directory, upstream) = (self.directory.read(), self.upstream.read());
-        let version = Version::new(settings, Some((&directory, &upstream)), telemetry, &self.clock)?;
-        telemetry.know(version.teams.values(), &version.upstream);
+        let version = Version::new(settings, Some((&directory, &upstream)), metrics, &self.clock)?;
+        know(metrics, &version);
         self.teams.replace(version.teams);
         self.upstream.replace(version.upstream);
         self.catalogue_is_public.replace(version.catalogue.public);
@@ -104,6 +107,14 @@ impl Live {
     }
 }
 
+/// Shows the teams and the keys of a version before it is in force: nothing it counts begins without a zero.
+fn know(metrics: &Metrics, version: &Version) {
+    metrics.know(version.teams.values().map(Arc::as_ref));
+    for key in version.upstream.keys.iter() {
+        upstream::Observer::key_healthy(metrics, &key.name, version.upstream.keys.is_healthy(version.now));
+    }
+}
+
 /// The file the settings came from, when they came from one, and the settings as they were read last.
 pub struct Followed {
     /// Watches the file.
@@ -113,7 +124,7 @@ pub struct Followed {
 }
 
 /// Keeps the issuers' keys fresh and, when there is a file, the settings as the file has them, until told to stop.
-pub async fn keep(live: Live, followed: Option<Followed>, telemetry: Telemetry, stop: CancellationToken) {
+pub async fn keep(live: Live, followed: Option<Followed>, metrics: Arc<Metrics>, stop: CancellationToken) {
     let mut fresh = keep_keys_fresh(&live, &stop);
     let Some(Followed { mut watcher, mut settings }) = followed else { return stop.cancelled().await };
     loop {
@@ -122,7 +133,7 @@ pub async fn keep(live: Live, followed: Option<Followed>, telemetry: Telemetry, 
             read = watcher.next() => read,
         };
         let newer = read.map_err(|problems| problems.to_string());
-        match newer.and_then(|newer| live.replace(&newer, &telemetry).map(|()| newer)) {
+        match newer.and_then(|newer| live.replace(&newer, &metrics).map(|()| newer)) {
             Ok(newer) => {
                 for key in settings.needs_restart(&newer) {
                     tracing::warn!(key, "this change of the configuration needs a restart");
@@ -130,11 +141,11 @@ pub async fn keep(live: Live, followed: Option<Followed>, telemetry: Telemetry, 
                 settings = newer;
                 fresh.cancel();
                 fresh = keep_keys_fresh(&live, &stop);
-                telemetry.metrics.reloaded(Ok(live.clock.now()));
+                metrics.reloaded(Ok(live.clock.now()));
                 tracing::info!("the configuration was reloaded");
             }
             Err(problems) => {
-                telemetry.metrics.reloaded(Err(()));
+                metrics.reloaded(Err(()));
                 tracing::error!(problems, "the configuration was not reloaded: the old one stays");
             }
         }

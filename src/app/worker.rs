@@ -13,6 +13,7 @@ use super::reload::Live;
 use crate::admission::{Keeper, keeper};
 use crate::server::{self, Server};
 use crate::stack::{Parts, stack};
+use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
 use crate::upstream::Wire;
 
 /// Starts a worker for every listening socket.
@@ -27,7 +28,7 @@ fn start_one(acquired: &Acquired, number: usize, listener: &TcpListener) -> io::
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = listener.try_clone()?;
     let ledger = acquired.ledger();
-    let observer = Arc::clone(&acquired.telemetry.metrics);
+    let observer = Arc::clone(&acquired.metrics);
     let (keeper, duties) = Keeper::new(ledger, observer, acquired.admission, acquired.drain.open.clone());
     let parts = parts(acquired, Arc::clone(&keeper));
     let server = acquired.server.clone();
@@ -53,8 +54,12 @@ async fn work(listener: TcpListener, parts: Parts, server: Server, keeper: Arc<K
 fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
     let Live { directory, upstream, catalogue, catalogue_is_public, .. } = acquired.live.clone();
     Parts {
-        trace_and_count: acquired.telemetry.trace_and_count(),
-        measure_team: acquired.telemetry.measure_team(),
+        trace_and_count: TraceAndCountLayer::new(
+            Arc::clone(&acquired.metrics),
+            acquired.access_log.clone(),
+            acquired.clock.clone(),
+        ),
+        measure_team: MeasureTeamLayer::new(Arc::clone(&acquired.metrics), acquired.clock.clone()),
         draining: acquired.drain.refusing.clone(),
         request: acquired.request.clone(),
         header_bytes_max: acquired.server.settings.header_bytes_max,
@@ -62,7 +67,7 @@ fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
         directory,
         keeper,
         upstream,
-        upstream_observer: acquired.telemetry.metrics.clone(),
+        upstream_observer: acquired.metrics.clone(),
         wire: Wire::new(acquired.buffer.clone()),
         catalogue: acquired.catalogue.clone(),
         catalogue_settings: catalogue,

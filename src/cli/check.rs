@@ -26,8 +26,7 @@ impl Check {
     pub fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
         match config::load(&self.config) {
             Ok(settings) => {
-                let text = serde_saphyr::to_string(settings.effective()).map_err(io::Error::other)?;
-                out.write_all(text.as_bytes())?;
+                out.write_all(settings.effective_text().map_err(io::Error::other)?.as_bytes())?;
                 Ok(GOOD)
             }
             Err(problems) => {

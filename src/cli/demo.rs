@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, block_on};
+use super::{Ended, block_on, start_telemetry};
 use crate::app;
 use crate::config;
 use crate::credits::Credits;
 use crate::identity::GatewayKey;
 use crate::simulator::{self, KeySettings, Simulator};
-use crate::telemetry::Telemetry;
 
 /// Runs the gateway with a simulated Firemoon and two teams: nothing to install, nothing to configure.
 #[derive(Debug, clap::Args)]
@@ -50,8 +49,9 @@ impl Demo {
             let environment = |name: &str| (name == UPSTREAM_KEY).then(|| shared_key.expose().to_owned());
             let settings = config::parse(&text, "demo", &environment);
             let settings = settings.map_err(|problems| Ended::Failed(problems.to_string()))?;
-            let telemetry = Telemetry::start(&settings.fixed.telemetry).map_err(Ended::Failed)?;
-            let acquired = app::acquire(&settings, telemetry).map_err(|unusable| Ended::Failed(unusable.to_string()))?;
+            let (telemetry, clock) = start_telemetry(&settings)?;
+            let acquired =
+                app::acquire(&settings, &telemetry, clock).map_err(|unusable| Ended::Failed(unusable.to_string()))?;
             welcome(out, &teams, &acquired, &simulated)?;
             app::run(acquired, None).await?;
             simulated.stop().await;
@@ -104,7 +104,8 @@ impl DemoTeam {
     /// The team's key as the configuration keeps it. JSON is YAML.
     fn entry(&self) -> String {
         let Self { name, key } = self;
-        serde_json::json!({"id": key.id.as_str(), "team": name, "name": "demo", "sha256": key.hash.to_hex()}).to_string()
+        serde_json::json!({"id": key.id.as_str(), "team": name, "name": "demo", "sha256": key.hash.to_hex()})
+            .to_string()
     }
 }
 
@@ -144,7 +145,8 @@ struct Ledger {
 impl Ledger {
     fn at(path: Option<PathBuf>) -> Result<Self, Ended> {
         let temporary = path.is_none();
-        let path = path.unwrap_or_else(|| std::env::temp_dir().join(format!("moongate-demo-{}.db", std::process::id())));
+        let path =
+            path.unwrap_or_else(|| std::env::temp_dir().join(format!("moongate-demo-{}.db", std::process::id())));
         let path = std::path::absolute(path)?;
         Ok(Self { path, temporary })
     }

@@ -14,6 +14,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::telemetry::logs::FILTER_VARIABLE;
+use crate::telemetry::{self, Telemetry};
+
 /// The gateway a company puts in front of the Firemoon Studio API.
 #[derive(Parser)]
 #[command(name = "moongate", version = version(), about, disable_help_subcommand = true)]
@@ -82,6 +87,14 @@ fn exit(ended: impl Into<Ended>, err: &mut dyn Write) -> ExitCode {
         Ended::Misused(_) => ExitCode::from(2),
         Ended::Failed(_) => ExitCode::FAILURE,
     }
+}
+
+/// Sets up metrics and logs as the settings say. To be dropped last: what was logged is written out then.
+fn start_telemetry(settings: &Settings) -> Result<(Telemetry, Clock), Ended> {
+    let clock = Clock::system();
+    let filter = std::env::var(FILTER_VARIABLE).ok();
+    let telemetry = telemetry::start(&settings.fixed.telemetry, filter.as_deref(), &clock);
+    Ok((telemetry.map_err(|error| Ended::Failed(error.to_string()))?, clock))
 }
 
 /// Runs a command that waits, on one thread: the gateway's workers bring their own.

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Ended, block_on};
+use super::{Ended, block_on, start_telemetry};
 use crate::app::{self, Followed};
 use crate::config;
 use crate::config::watch::Watcher;
-use crate::telemetry::Telemetry;
 
 /// Runs the gateway.
 #[derive(Debug, clap::Args)]
@@ -23,9 +22,10 @@ impl Serve {
     /// The configuration is wrong, or something it asks for cannot be had.
     pub fn run(&self) -> Result<(), Ended> {
         let settings = config::load(&self.config).map_err(|problems| Ended::Misused(problems.to_string()))?;
-        let telemetry = Telemetry::start(&settings.fixed.telemetry).map_err(Ended::Failed)?;
+        let (telemetry, clock) = start_telemetry(&settings)?;
         block_on(async {
-            let acquired = app::acquire(&settings, telemetry).map_err(|unusable| Ended::Failed(unusable.to_string()))?;
+            let acquired =
+                app::acquire(&settings, &telemetry, clock).map_err(|unusable| Ended::Failed(unusable.to_string()))?;
             let watcher = Watcher::new(&self.config, &settings)?;
             app::run(acquired, Some(Followed { watcher, settings })).await.map_err(Ended::from)
         })?

@@ -93,7 +93,11 @@ impl<'a> Check<'a> {
     fn duration(&mut self, text: &DurationText, path: &KeyPath, range: RangeInclusive<Duration>) -> Option<Duration> {
         let read = units::duration(&text.0).and_then(|read| {
             let (least, most) = (units::written_duration(*range.start()), units::written_duration(*range.end()));
-            if range.contains(&read) { Ok(read) } else { Err(format!("must be from {least} to {most}, not {}", text.0)) }
+            if range.contains(&read) {
+                Ok(read)
+            } else {
+                Err(format!("must be from {least} to {most}, not {}", text.0))
+            }
         });
         self.noting(read, path)
     }
@@ -101,7 +105,11 @@ impl<'a> Check<'a> {
     fn size(&mut self, text: &SizeText, path: &KeyPath, range: RangeInclusive<u64>) -> Option<u64> {
         let read = units::size(&text.0).and_then(|read| {
             let (least, most) = (units::written_size(*range.start()), units::written_size(*range.end()));
-            if range.contains(&read) { Ok(read) } else { Err(format!("must be from {least} to {most}, not {}", text.0)) }
+            if range.contains(&read) {
+                Ok(read)
+            } else {
+                Err(format!("must be from {least} to {most}, not {}", text.0))
+            }
         });
         self.noting(read, path)
     }

@@ -74,9 +74,8 @@ pub(super) fn not_yet(path: &KeyPath, word: &str) -> Option<String> {
 }
 
 fn out_of_place(key: &str) -> Option<String> {
-    (key == "burst").then(|| {
-        "only requests_per_second, requests_per_minute and requests_per_hour have a burst".to_owned()
-    })
+    (key == "burst")
+        .then(|| "only requests_per_second, requests_per_minute and requests_per_hour have a burst".to_owned())
 }
 
 fn keys(known: &Map<String, Value>) -> Vec<&str> {

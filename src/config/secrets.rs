@@ -72,7 +72,8 @@ impl<'a> Sources<'a> {
     pub(super) fn content(&mut self, written: &str) -> Result<(PathBuf, Zeroizing<Vec<u8>>), String> {
         let path = self.path(written);
         let content = read(&path);
-        self.digests.insert(path.clone(), content.as_ref().ok().map(|content| Sha256::digest(content.as_slice()).into()));
+        self.digests
+            .insert(path.clone(), content.as_ref().ok().map(|content| Sha256::digest(content.as_slice()).into()));
         match content {
             Ok(content) => Ok((path, content)),
             Err(error) => Err(format!("{} cannot be read: {}", path.display(), cause(&error))),

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::file::{File, Logs};
+use super::file::File;
 use super::secrets::Digests;
 use crate::ledger::OnUnknown;
 use crate::pricing::PriceTable;
 use crate::secret::Secret;
 use crate::team::{Team, TeamId};
-use crate::{admin, catalogue, identity, request, server, upstream};
+use crate::{admin, catalogue, identity, request, server, telemetry, upstream};
 
 /// Checked settings. They can only be made by [`super::load`] and [`super::parse`].
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct FixedSettings {
     /// What a call of unknown outcome costs; the ledger's sweep and the settlement must agree on it.
     pub on_unknown: OnUnknown,
     /// What the gateway says about itself.
-    pub telemetry: TelemetrySettings,
+    pub telemetry: telemetry::Settings,
     /// How the gateway stops.
     pub shutdown: ShutdownSettings,
     /// How often the file and the files it names are looked at.
@@ -127,15 +127,6 @@ pub enum Topology {
     },
 }
 
-/// What the gateway says about itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TelemetrySettings {
-    /// The form of the logs.
-    pub logs: Logs,
-    /// Whether every request of the team listener gets a line in the log.
-    pub access_log: bool,
-}
-
 /// How the gateway stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutdownSettings {
@@ -161,6 +152,14 @@ impl Settings {
     #[must_use]
     pub const fn effective(&self) -> &File {
         &self.effective
+    }
+
+    /// The same as text, for people: YAML that could be read back.
+    ///
+    /// # Errors
+    /// What the writer says; a shape that cannot be written is a mistake in this program.
+    pub fn effective_text(&self) -> Result<String, String> {
+        serde_saphyr::to_string(&self.effective).map_err(|error| error.to_string())
     }
 
     /// The keys that differ in `newer` and need a restart to take effect; empty when it can replace these settings whole.

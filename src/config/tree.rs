@@ -115,11 +115,7 @@ fn placed(read: Spanned<Read>, text: &str) -> Node {
         Read::Map(entries) => Kind::Map(
             entries
                 .into_iter()
-                .map(|(key, value)| Entry {
-                    place: place(&key.referenced),
-                    key: key.value,
-                    value: placed(value, text),
-                })
+                .map(|(key, value)| Entry { place: place(&key.referenced), key: key.value, value: placed(value, text) })
                 .collect(),
         ),
     };

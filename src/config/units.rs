@@ -85,20 +85,45 @@ mod tests {
 
     #[test]
     fn a_duration_has_a_unit() {
-        for (text, millis) in [("250ms", 250), ("20s", 20_000), ("5m", 300_000), ("24h", 86_400_000), ("400d", 34_560_000_000), ("0s", 0)] {
+        for (text, millis) in
+            [("250ms", 250), ("20s", 20_000), ("5m", 300_000), ("24h", 86_400_000), ("400d", 34_560_000_000), ("0s", 0)]
+        {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for wrong in ["", "20", "s", "1.5s", "-1s", "20 sec", "1h30m", "99999999999999999999s", "184467440737095516d", "20S"] {
+        for wrong in
+            ["", "20", "s", "1.5s", "-1s", "20 sec", "1h30m", "99999999999999999999s", "184467440737095516d", "20S"]
+        {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_size_is_a_whole_number_of_bytes() {
-        for (text, bytes) in [("0", 0), ("65536", 65_536), ("4.5MB", 4_500_000), ("512MiB", 536_870_912), ("0.5KiB", 512), ("1kB", 1000), ("2GiB", 2 << 30), ("7B", 7)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("65536", 65_536),
+            ("4.5MB", 4_500_000),
+            ("512MiB", 536_870_912),
+            ("0.5KiB", 512),
+            ("1kB", 1000),
+            ("2GiB", 2 << 30),
+            ("7B", 7),
+        ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for wrong in ["", "MB", "1.5", "4.5.1MB", "-1", "1TB", "0.0001kB", "99999999999999999999", "99999999999GiB", ".5MB", "1.MB"] {
+        for wrong in [
+            "",
+            "MB",
+            "1.5",
+            "4.5.1MB",
+            "-1",
+            "1TB",
+            "0.0001kB",
+            "99999999999999999999",
+            "99999999999GiB",
+            ".5MB",
+            "1.MB",
+        ] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
     }

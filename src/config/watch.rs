@@ -38,12 +38,7 @@ impl Watcher {
     pub fn new(path: &Path, settings: &Settings) -> io::Result<Self> {
         let mut looks = interval(settings.fixed.reload_poll);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
-            path: path.to_owned(),
-            looks,
-            hangups: signal(SignalKind::hangup())?,
-            read: settings.files.clone(),
-        })
+        Ok(Self { path: path.to_owned(), looks, hangups: signal(SignalKind::hangup())?, read: settings.files.clone() })
     }
 
     /// Waits until something changed or SIGHUP came, then reads everything again: all of it or nothing.
@@ -90,7 +85,15 @@ impl Watcher {
 
     async fn look(&self) -> Result<Digests, JoinError> {
         let paths: Vec<PathBuf> = self.read.keys().cloned().collect();
-        spawn_blocking(move || paths.into_iter().map(|path| { let now = digest(&path); (path, now) }).collect())
-            .await
+        spawn_blocking(move || {
+            paths
+                .into_iter()
+                .map(|path| {
+                    let now = digest(&path);
+                    (path, now)
+                })
+                .collect()
+        })
+        .await
     }
 }

@@ -75,9 +75,7 @@ impl Check<'_> {
                 self.report.add(&below.key("discovery"), "must be true, or left out when url or file is given");
                 None
             }
-            (None, Some(url), None) => {
-                self.web_address(url, &below.key("url")).map(|_| KeySource::Url(url.clone()))
-            }
+            (None, Some(url), None) => self.web_address(url, &below.key("url")).map(|_| KeySource::Url(url.clone())),
             (None, None, Some(file)) => self.key_set_file(file, &below.key("file")).map(KeySource::File),
             (_, _, _) => {
                 self.report.add(&below, "must have exactly one of discovery, url and file");

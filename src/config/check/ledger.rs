@@ -99,7 +99,11 @@ impl Check<'_> {
 
 /// A server's address is right. It is never repeated in the problem: it may hold a password.
 fn server(url: &str, may_select: bool) -> Result<(), String> {
-    let form = if may_select { "redis://host:port, rediss://host:port or redis://host:port/0" } else { "redis://host:port or rediss://host:port" };
+    let form = if may_select {
+        "redis://host:port, rediss://host:port or redis://host:port/0"
+    } else {
+        "redis://host:port or rediss://host:port"
+    };
     let wrong = || format!("must be an address such as {form}");
     if url.contains('@') {
         return Err("must not hold a user or a password: they have the keys username and password".to_owned());

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Check, DAY, HOUR, MILLISECOND, MINUTE};
+use crate::config::file::Logs;
 use crate::config::file::{Admin, Bounds, Catalogue, Listen, Shutdown, Telemetry, Tls};
 use crate::config::report::KeyPath;
-use crate::config::settings::{ShutdownSettings, TelemetrySettings};
+use crate::config::settings::ShutdownSettings;
+use crate::telemetry::{self, logs::Form};
 use crate::{admin, catalogue, request, server};
 
 const KIB: u64 = 1 << 10;
@@ -18,9 +20,9 @@ impl Check<'_> {
         let (path, limits) = (root.key("listen"), root.key("limits"));
         let address = self.address(&listen.address, &path.key("address"));
         let tls = self.tls(listen.tls.as_ref(), &path.key("tls"));
-        let header_timeout =
-            self.duration(&bounds.header_timeout, &limits.key("header_timeout"), MILLISECOND..=HOUR);
-        let header_bytes_max = self.size(&bounds.header_bytes_max, &limits.key("header_bytes_max"), 8 * KIB..=KIB * KIB);
+        let header_timeout = self.duration(&bounds.header_timeout, &limits.key("header_timeout"), MILLISECOND..=HOUR);
+        let header_bytes_max =
+            self.size(&bounds.header_bytes_max, &limits.key("header_bytes_max"), 8 * KIB..=KIB * KIB);
         Some(server::Settings {
             address: address?,
             tls: tls?,
@@ -98,6 +100,11 @@ impl Check<'_> {
 }
 
 /// Nothing of it can be wrong.
-pub(super) const fn telemetry(shape: &Telemetry) -> TelemetrySettings {
-    TelemetrySettings { logs: shape.logs, access_log: shape.access_log }
+pub(super) const fn telemetry(shape: &Telemetry) -> telemetry::Settings {
+    let logs = match shape.logs {
+        Logs::Json => Some(Form::Json),
+        Logs::Text => Some(Form::Text),
+        Logs::Auto => None,
+    };
+    telemetry::Settings { logs, access_log: shape.access_log }
 }

@@ -22,7 +22,10 @@ impl Check<'_> {
     ) -> Option<Team> {
         let id = TeamId::parse(name);
         if id.is_none() {
-            self.report.add(path, "is no name of a team: 1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit");
+            self.report.add(
+                path,
+                "is no name of a team: 1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit",
+            );
         }
         let models = self.model_rules(&shape.models, &path.key("models"));
         let limits = self.limits(&shape.limits, &path.key("limits"));

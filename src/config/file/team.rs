@@ -199,6 +199,13 @@ pub struct Price {
 
 impl Default for Price {
     fn default() -> Self {
-        Self { per_call: None, per_image: None, per_second: None, images_max: None, images_default: None, durations: None }
+        Self {
+            per_call: None,
+            per_image: None,
+            per_second: None,
+            images_max: None,
+            images_default: None,
+            durations: None,
+        }
     }
 }

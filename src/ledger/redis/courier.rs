@@ -64,11 +64,7 @@ struct Answered {
 }
 
 impl Courier {
-    pub(super) fn new(
-        settings: Settings,
-        clock: Clock,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Self, UnusableSettings> {
+    pub(super) fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
         Ok(Self {
             connection: Connection::new(Dialer::new(&settings)?),
             settings,
@@ -214,12 +210,8 @@ impl Courier {
 
     fn hand_out(&self, line: &Line, operations: Vec<Operation>, answered: Answered) {
         let Answered { answer, calendar, unacknowledged } = answered;
-        let context = Context {
-            team: &line.team,
-            calendar: calendar.as_deref(),
-            given_up: &self.given_up,
-            unacknowledged,
-        };
+        let context =
+            Context { team: &line.team, calendar: calendar.as_deref(), given_up: &self.given_up, unacknowledged };
         // When the answer cannot be read nobody is answered, and everyone who waits hears that.
         if let Ok(swept) = answer.hand_out(operations, &context) {
             if swept != Swept::default() {

@@ -90,9 +90,8 @@ fn sentinel(settings: &Settings, urls: &[String], master: &str) -> Result<Sentin
         builder = builder.set_client_to_redis_password(password.expose());
     }
     if tls {
-        builder = builder
-            .set_client_to_redis_tls_mode(TlsMode::Secure)
-            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+        builder =
+            builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
         if let Some(certificates) = certificates(settings) {
             builder = builder
                 .set_client_to_redis_certificates(certificates.clone())

@@ -106,12 +106,7 @@ impl Answer {
         }
     }
 
-    fn books(
-        &self,
-        levels: &[Level],
-        reader: &mut Reader<'_>,
-        calendar: Option<&Calendar>,
-    ) -> Result<Books, Outage> {
+    fn books(&self, levels: &[Level], reader: &mut Reader<'_>, calendar: Option<&Calendar>) -> Result<Books, Outage> {
         let open = reader.number()?;
         Ok(Books { standings: self.standings(levels, reader, calendar)?, open, at: self.at })
     }
@@ -162,7 +157,11 @@ impl Answer {
 /// From a bucket's level: the tokens taken and not yet back, and when it is full again; never, when it does not refill.
 fn bucket(filled: u64, period: Duration, max: u64, at: Timestamp) -> (u64, Option<Timestamp>) {
     let period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX).max(1);
-    let takes = if filled == 0 { Some(0) } else { filled.checked_add(max.saturating_sub(1)).and_then(|sum| sum.checked_div(max)) };
+    let takes = if filled == 0 {
+        Some(0)
+    } else {
+        filled.checked_add(max.saturating_sub(1)).and_then(|sum| sum.checked_div(max))
+    };
     let full_at = takes.map(|micros| {
         let micros = i64::try_from(micros).unwrap_or(i64::MAX);
         Timestamp::from_microsecond(at.as_microsecond().saturating_add(micros)).unwrap_or(Timestamp::MAX)
@@ -189,8 +188,7 @@ impl Reader<'_> {
     }
 
     fn settled(&mut self) -> Result<Settled, Outage> {
-        Ok(u64::try_from(self.signed()?)
-            .map_or(Settled::Before, |charged| Settled::Now(Credits::from_micros(charged))))
+        Ok(u64::try_from(self.signed()?).map_or(Settled::Before, |charged| Settled::Now(Credits::from_micros(charged))))
     }
 }
 
