@@ -11,4 +11,5 @@ mod ledger_model;
 mod ledger_redis;
 mod simulator;
 mod support;
+mod system;
 mod tidy;
