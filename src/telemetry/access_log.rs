@@ -159,6 +159,7 @@ fn level(status: StatusCode) -> &'static str {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::credits::Credits;

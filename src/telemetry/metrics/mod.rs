@@ -12,9 +12,11 @@ mod observe_upstream;
 pub mod series;
 pub mod teams;
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +58,8 @@ pub struct Metrics {
     nobody: OnceLock<Arc<TeamSeries>>,
     /// When each issuer's key set was last read, by the clock's elapsed time.
     key_sets_read: Mutex<HashMap<String, Duration>>,
+    /// The ledger's store tells of its sweeps itself: what the round over the teams tells is the same again.
+    store_tells_sweeps: AtomicBool,
 }
 
 /// What is counted for a route.
@@ -97,8 +101,19 @@ impl Metrics {
             duration: catalogue.http_request_duration_seconds.with([name]),
         };
         let routes = Route::NAMES.into_iter().chain([NO_ROUTE]).map(route).collect();
-        let (teams, nobody, key_sets_read) = (ArcSwap::default(), OnceLock::new(), Mutex::default());
-        Ok(Self { catalogue, registry, clock, routes, teams, nobody, key_sets_read })
+        let metrics = Self {
+            catalogue,
+            registry,
+            clock,
+            routes,
+            teams: ArcSwap::default(),
+            nobody: OnceLock::new(),
+            key_sets_read: Mutex::default(),
+            store_tells_sweeps: AtomicBool::new(false),
+        };
+        // A process that counts has read its configuration.
+        metrics.reloaded(Ok(metrics.clock.now()));
+        Ok(metrics)
     }
 
     /// Makes the configured teams known, with their limits and the models they may use, all at zero. To be called at

@@ -1,5 +1,7 @@
 //! Counts what admission tells: money settled, limits as they stand, reservations.
 
+use std::sync::atomic::Ordering;
+
 use super::Metrics;
 use super::teams::limit_label;
 use crate::admission::Observer;
@@ -57,6 +59,8 @@ impl Observer for Metrics {
     }
 
     fn swept(&self, team: &TeamId, ended: u64) {
-        self.team(team).swept.add(ended);
+        if !self.store_tells_sweeps.load(Ordering::Relaxed) {
+            self.team(team).swept.add(ended);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Counts what the ledger's store tells: operations, batches, whether it answers, what it swept.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Metrics;
@@ -21,6 +22,7 @@ impl Observer for Metrics {
     }
 
     fn swept(&self, team: &TeamId, swept: Swept) {
+        self.store_tells_sweeps.store(true, Ordering::Relaxed);
         self.team(team).swept.add(swept.released.saturating_add(swept.unknown));
         self.catalogue.settlements_total.with([Outcome::Released.name()]).add(swept.released);
         self.catalogue.settlements_total.with([Outcome::Unknown.name()]).add(swept.unknown);
