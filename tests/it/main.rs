@@ -17,3 +17,5 @@ mod operator_listener;
 mod placement;
 mod simulator;
 mod support;
+mod system;
+mod tidy;

@@ -32,40 +32,50 @@ impl RedisServer {
         server
     }
 
+    /// Starts one on a port from [`free_port`], where nobody has answered so far.
+    pub(crate) async fn start_on(port: u16) -> Self {
+        let server = Self::spawn_on(port, &[], None).expect("the port is still free");
+        wait_until("redis-server answers", || server.answers()).await;
+        server
+    }
+
     fn spawn(options: &[&str]) -> Self {
         Self::spawn_as(options, None)
     }
 
     /// `file` is a configuration to start with, as a Sentinel needs one.
     fn spawn_as(options: &[&str], file: Option<&str>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         for _ in 0..20 {
-            let port = free_port();
-            let mut command = Command::new("redis-server");
-            if let Some(text) = file {
-                let path = dir.path().join("redis.conf");
-                std::fs::write(&path, text).unwrap();
-                command.arg(path);
-            }
-            let port_text = port.to_string();
-            let own = ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-            command.args(own).args(options).current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut child = command.spawn().expect("redis-server is installed");
             // Another test may have taken the port in between: then it ends at once, and another is tried.
-            let deadline = Instant::now() + PATIENCE;
-            while Instant::now() < deadline {
-                if child.try_wait().unwrap().is_some() {
-                    break;
-                }
-                if std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && is_of(&child, port) {
-                    return Self { child, port, _dir: dir };
-                }
-                std::thread::sleep(Duration::from_millis(2));
+            if let Some(server) = Self::spawn_on(free_port(), options, file) {
+                return server;
             }
-            let _ = child.kill();
-            let _ = child.wait();
         }
         panic!("no redis-server could be started");
+    }
+
+    fn spawn_on(port: u16, options: &[&str], file: Option<&str>) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new("redis-server");
+        if let Some(text) = file {
+            let path = dir.path().join("redis.conf");
+            std::fs::write(&path, text).unwrap();
+            command.arg(path);
+        }
+        let port_text = port.to_string();
+        let own = ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        command.args(own).args(options).current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("redis-server is installed");
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+            if std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && is_of(&child, port) {
+                return Some(Self { child, port, _dir: dir });
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        None
     }
 
     /// Its port on 127.0.0.1.
@@ -236,7 +246,7 @@ pub(crate) async fn wait_until<F: Future<Output = bool>>(what: &str, condition: 
 }
 
 /// A port that is free now, below the range from which the system gives out ports for outgoing connections.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 2_048;
     const COUNT: u16 = 8_000;

@@ -1,0 +1,17 @@
+//! The whole gateway as a process, between real callers, a simulated Firemoon and a real Redis: what it promises, line by line.
+
+mod bad_bodies;
+mod bad_credentials;
+mod bad_requests;
+mod books;
+mod crowd;
+mod hanging_up;
+mod ledger_outage;
+mod limits;
+mod reload;
+mod secrets;
+mod shared_key;
+mod stopping;
+mod tokens;
+mod upstream_faults;
+mod wire;
