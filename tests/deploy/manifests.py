@@ -142,7 +142,11 @@ def main() -> None:
             if not resources:
                 continue
             validate(report, title, rendered, resources)
-            report.look(f"{title}: its parts fit each other", promises(resources))
+            try:
+                wrong = promises(resources)
+            except (KeyError, StopIteration, ValueError) as error:
+                wrong = [f"something the promises look at is not there: {error!r}"]
+            report.look(f"{title}: its parts fit each other", wrong)
             if title == "base" or title.startswith("overlay"):
                 configuration(report, title.replace(" ", "-"), resources, work)
             if title.startswith("overlay"):
