@@ -156,6 +156,10 @@ impl SwapCredentialLayer {
             self.observer.tripwire();
             received.body = blanked;
         }
+        if tripwire::drop_headers(&mut received.head.headers, &upstream.keys) {
+            tracing::error!(key = key.name, "a header of an answer of the upstream held a shared key; it was dropped");
+            self.observer.tripwire();
+        }
         admitted.call().record.facts().upstream_status = Some(received.head.status.as_u16());
         judge(received, self.clock.now())
     }
