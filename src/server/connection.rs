@@ -36,7 +36,14 @@ where
 {
     // A peer that says nothing is not waited for longer than for a request's head.
     let greeting = tokio::time::timeout(server.settings.header_timeout, greet(stream, server));
-    let Ok(Ok((stream, speaks_http2))) = greeting.await else { return };
+    let closing_at_start = server.drain.closing.is_cancelled();
+    let greeted = tokio::select! {
+        biased;
+        greeted = greeting => greeted,
+        // Nor is it waited for when the gateway stops.
+        () = server.drain.closing.cancelled(), if !closing_at_start => return,
+    };
+    let Ok(Ok((stream, speaks_http2))) = greeted else { return };
     let handle = move |request: Request<Incoming>, drain: Drain| {
         let service = service.clone();
         async move {
