@@ -12,6 +12,15 @@ use super::redis::wait_until;
 /// The key that a company shares: nothing that leaves a gateway may ever hold it.
 pub const SHARED_KEY: &str = "fm_live_3f9a7c51e2b84d06a1";
 
+/// The flags it is started with unless a test says otherwise.
+const DEFAULTS: [(&str, &str); 5] = [
+    ("--requests-per-minute", "0"),
+    ("--requests-per-day", "0"),
+    ("--requests-per-month", "0"),
+    ("--balance", "1000"),
+    ("--latency", "0ms"),
+];
+
 /// A running `moongate simulate`; it ends with the value.
 pub struct Firemoon {
     child: Child,
@@ -25,7 +34,7 @@ impl Firemoon {
         Self::start_with(&[])
     }
 
-    /// Starts one with more flags, which come last and so win.
+    /// Starts one with other flags.
     pub fn start_with(flags: &[&str]) -> Self {
         Self::start_at("127.0.0.1:0", flags)
     }
@@ -35,9 +44,7 @@ impl Firemoon {
         let key = format!("shared={SHARED_KEY}");
         let mut child = Command::new(env!("CARGO_BIN_EXE_moongate"))
             .args(["simulate", "--address", address, "--media-address", "127.0.0.1:0", "--key", &key])
-            .args(["--requests-per-minute", "0", "--requests-per-day", "0", "--requests-per-month", "0"])
-            .args(if flags.contains(&"--balance") { &[][..] } else { &["--balance", "1000"] })
-            .args(if flags.contains(&"--latency") { &[][..] } else { &["--latency", "0ms"] })
+            .args(DEFAULTS.iter().filter(|(flag, _)| !flags.contains(flag)).flat_map(|(flag, value)| [flag, value]))
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -100,12 +107,6 @@ impl Firemoon {
     /// From now on these faults are met, in this order.
     pub async fn faults(&self, rules: &Value) {
         let answer = Call::put("/_simulator/faults").json(rules).send_uninspected(&self.address).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-
-    /// Changes the shared key at the simulator: `{"revoked": true}`, `{"balance": "0.05"}`.
-    pub async fn change_key(&self, change: &Value) {
-        let answer = Call::put("/_simulator/keys/shared").json(change).send_uninspected(&self.address).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 

@@ -47,6 +47,15 @@ pub(super) async fn assert_untouched(gateway: &Gateway, credential: &str) {
     }
 }
 
+/// Fails when the team of this credential has paid or still holds anything. Rates may have been used: a call was made.
+pub(super) async fn assert_given_back(gateway: &Gateway, credential: &str) {
+    let me = gateway.send(&Call::get("/gateway/v1/me").with(credential)).await.json();
+    let rates = ["team:requests_per_second", "team:requests_per_minute", "team:requests_per_hour"].map(Value::from);
+    for standing in me["limits"].as_array().unwrap().iter().filter(|standing| !rates.contains(&standing["limit"])) {
+        assert_eq!((&standing["used"], &standing["reserved"]), (&json!(0), &json!(0)), "{standing}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_team_spends_stands_in_its_own_books_in_its_metrics_and_in_firemoons() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());

@@ -3,7 +3,7 @@
 use moongate::credits::Credits;
 use serde_json::{Value, json};
 
-use super::books::{assert_untouched, spent, wide_limits};
+use super::books::{assert_given_back, spent, wide_limits};
 use crate::support::caller::Call;
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
@@ -137,7 +137,7 @@ async fn where_nobody_listens_nothing_is_charged() {
     let reply = gateway.send(&picture().with(installation.key("design"))).await;
     assert_eq!(reply.refusal(), (502, "upstream_unreachable".to_owned()));
     assert_eq!(reply.json()["message"], "The generation service cannot be reached; nothing was charged");
-    assert_untouched(&gateway, installation.key("design")).await;
+    assert_given_back(&gateway, installation.key("design")).await;
     let reply = gateway.send(&Call::get("/api/models")).await;
     assert_eq!(reply.refusal(), (502, "upstream_unreachable".to_owned()));
 }

@@ -106,7 +106,9 @@ fn what_stands_above_the_rooms_is_named_only_from_further_above() {
 #[test]
 fn no_room_reaches_for_another_rooms_layers() {
     let mut wrong = Vec::new();
-    for source in product().iter().filter(|source| ROOMS.contains(&source.room())) {
+    // A unit test may put any layers together to see them work.
+    let is_test = |source: &&Source| source.name.ends_with("tests.rs");
+    for source in product().iter().filter(|source| ROOMS.contains(&source.room()) && !is_test(source)) {
         for (room, module, handed_on) in LAYERS.iter().filter(|(room, ..)| *room != source.room()) {
             let inside = format!("crate::{room}::{module}");
             let layer = format!("crate::{room}::{}", capital(module));
