@@ -15,7 +15,7 @@ use crate::telemetry::Metrics;
 pub(super) enum Stores {
     /// Every handle has a connection of its own.
     Redis {
-        make: Redis,
+        make: Box<Redis>,
         /// Made at once, so that settings that cannot be meant end the start and not a worker.
         first: (Arc<dyn Ledger>, Arc<dyn replay::Store>),
     },
@@ -48,7 +48,7 @@ impl Stores {
                     clock: StoreClock::Server,
                     ..of_redis(store)
                 };
-                let make = Redis { settings, replay, clock, metrics: Arc::clone(metrics) };
+                let make = Box::new(Redis { settings, replay, clock, metrics: Arc::clone(metrics) });
                 let first: (Arc<dyn Ledger>, Arc<dyn replay::Store>) =
                     (Arc::new(make.ledger()?), Arc::new(make.replays()?));
                 Ok(Self::Redis { make, first })

@@ -167,8 +167,14 @@ mod tests {
         assert_eq!(answer.status(), StatusCode::CREATED);
         assert_eq!(answer.body().bytes(), r#"{"images":[]}"#);
         let headers = answer.headers();
-        assert_eq!((&headers[IDEMPOTENCY_REPLAYED], &headers[X_REQUEST_ID]), (&"true".parse().unwrap(), &"r-1".parse().unwrap()));
-        assert_eq!((&headers[CONTENT_TYPE], &headers[X_CREDITS_COST]), (&"application/json; charset=utf-8".parse().unwrap(), &"0.025".parse().unwrap()));
+        assert_eq!(
+            (&headers[IDEMPOTENCY_REPLAYED], &headers[X_REQUEST_ID]),
+            (&"true".parse().unwrap(), &"r-1".parse().unwrap())
+        );
+        assert_eq!(
+            (&headers[CONTENT_TYPE], &headers[X_CREDITS_COST]),
+            (&"application/json; charset=utf-8".parse().unwrap(), &"0.025".parse().unwrap())
+        );
         assert!(!headers.contains_key(X_CREDITS_REMAINING), "that was true only then");
     }
 

@@ -130,9 +130,7 @@ impl State {
 
     /// A running call is forgotten last: forgetting it would let it be made twice.
     fn forget_one(&mut self) {
-        let runs = |place: &Place| {
-            matches!(self.entries.get(place), Some(Entry { content: Content::Running(..), .. }))
-        };
+        let runs = |place: &Place| matches!(self.entries.get(place), Some(Entry { content: Content::Running(..), .. }));
         let oldest = self.expiries.values().find(|place| !runs(place)).or_else(|| self.expiries.values().next());
         if let Some(place) = oldest.cloned() {
             self.forget(&place);

@@ -169,3 +169,7 @@ impl Replays {
 fn forgotten(outcome: &Outcome) {
     tracing::error!(team = %outcome.team, request_id = %outcome.kept.request_id, "an outcome could not be remembered");
 }
+
+#[cfg(test)]
+#[path = "replays_tests.rs"]
+mod tests;

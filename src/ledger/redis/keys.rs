@@ -34,7 +34,7 @@ fn key(team: &TeamId, what: &str) -> String {
 
 /// The keys of what is remembered of one team's calls.
 pub(super) struct ReplayKeys {
-    /// Sorted set: the bodies that are kept, by when.
+    /// Sorted set: the bodies that are kept, by their end.
     pub(super) bodies: String,
     /// How many bytes they are together.
     pub(super) bytes: String,

@@ -1,6 +1,6 @@
 -- Idempotency keys and kept answers of one team: one step of one call, all of it or nothing.
 --
--- KEYS  1 a sorted set: the bodies that are kept, by when   2 their bytes together   3 the place of the key or the request
+-- KEYS  1 a sorted set: the bodies that are kept, by their end   2 their bytes together   3 the place of the key or the request
 --       4 the place of the request, where 3 is that of a key
 -- ARGV  1 the step, then what it needs
 --
@@ -26,8 +26,8 @@ local function let_go(body)
   return place
 end
 
-local function make_room(keep, most)
-  for _, body in ipairs(redis.call('ZRANGE', BODIES, '-inf', now - keep, 'BYSCORE', 'LIMIT', 0, 1000)) do
+local function make_room(most)
+  for _, body in ipairs(redis.call('ZRANGE', BODIES, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do
     redis.call('ZREM', BODIES, body)
     let_go(body)
   end
@@ -40,18 +40,25 @@ local function make_room(keep, most)
   end
 end
 
+-- The count lives as long as the last of the bodies, also when they are kept for a shorter time than before.
+local function live_on(key, keep)
+  if redis.call('PTTL', key) < keep then
+    redis.call('PEXPIRE', key, keep)
+  end
+end
+
 -- `most`: the bytes of bodies a team may keep. The oldest give way; their heads stay.
 local function put(place, head, body, keep, most)
   redis.call('HSET', place, 'head', head)
   redis.call('PEXPIRE', place, keep)
   if #body > 0 then
     redis.call('HSET', place, 'body', body)
-    redis.call('ZADD', BODIES, now, #body .. ' ' .. place)
+    redis.call('ZADD', BODIES, now + keep, #body .. ' ' .. place)
     redis.call('INCRBY', BYTES, #body)
   end
-  make_room(keep, most)
-  redis.call('PEXPIRE', BODIES, keep)
-  redis.call('PEXPIRE', BYTES, keep)
+  make_room(most)
+  live_on(BODIES, keep)
+  live_on(BYTES, keep)
 end
 
 local steps = {}

@@ -24,6 +24,19 @@ use crate::team::TeamId;
 const PATIENCE: Duration = Duration::from_secs(2);
 const TEXT: &str = include_str!("replay.lua");
 
+/// One of the script's steps, and what the metrics call it.
+#[derive(Clone, Copy)]
+struct Step {
+    name: &'static str,
+    op: &'static str,
+}
+
+const BEGIN: Step = Step { name: "begin", op: "replay_begin" };
+const FINISH: Step = Step { name: "finish", op: "replay_finish" };
+const RELEASE: Step = Step { name: "release", op: "replay_release" };
+const KEEP: Step = Step { name: "keep", op: "replay_keep" };
+const FETCH: Step = Step { name: "fetch", op: "replay_fetch" };
+
 /// Claims and answers in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own, and nothing
 /// is sent before the first step.
 pub struct RedisReplays {
@@ -50,9 +63,9 @@ impl RedisReplays {
         Ok(Self { courier, observer, script: Script::new(TEXT), keeping })
     }
 
-    async fn step(&self, team: &TeamId, step: &'static str, keys: &[&str], arguments: &[&[u8]]) -> Result<Told, Outage> {
+    async fn step(&self, team: &TeamId, step: Step, keys: &[&str], arguments: &[&[u8]]) -> Result<Told, Outage> {
         let started = Instant::now();
-        let call = |command, script| call(command, script, &ReplayKeys::of(team), keys, step, arguments);
+        let call = |command, script| call(command, script, &ReplayKeys::of(team), keys, step.name, arguments);
         let known = call("EVALSHA", self.script.get_hash());
         let told = self.courier.on_link(Some(team), |mut link| async move {
             match link.run(&known).await {
@@ -64,14 +77,7 @@ impl RedisReplays {
             }
         });
         let told = told.await.and_then(Told::read);
-        let op = match step {
-            "begin" => "replay_begin",
-            "finish" => "replay_finish",
-            "release" => "replay_release",
-            "keep" => "replay_keep",
-            _ => "replay_fetch",
-        };
-        self.observer.operation(op, told.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+        self.observer.operation(step.op, told.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
         told
     }
 
@@ -129,7 +135,7 @@ impl Store for RedisReplays {
             let place = ReplayKeys::key(&claim.team, &claim.key);
             let (id, print) = (claim.id.to_string(), claim.fingerprint.to_string());
             let arguments = [id.as_bytes(), print.as_bytes(), &millis(ttl)];
-            let told = self.step(&claim.team, "begin", &[&place], &arguments).await?;
+            let told = self.step(&claim.team, BEGIN, &[&place], &arguments).await?;
             match told.word.as_slice() {
                 b"first" => Ok(Begun::First),
                 b"running" => Ok(Begun::Running),
@@ -148,7 +154,7 @@ impl Store for RedisReplays {
             let (id, print, head) = (claim.id.to_string(), claim.fingerprint.to_string(), kept.head());
             let (body, [keep, most]) = (kept.body.as_deref().unwrap_or_default(), self.bounds());
             let arguments = [id.as_bytes(), print.as_bytes(), &head, body, &keep, &most];
-            self.step(&claim.team, "finish", &[&place, &request], &arguments).await.map(drop)
+            self.step(&claim.team, FINISH, &[&place, &request], &arguments).await.map(drop)
         }
         .boxed()
     }
@@ -156,7 +162,7 @@ impl Store for RedisReplays {
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
             let (place, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
-            self.step(&claim.team, "release", &[&place], &[id.as_bytes()]).await.map(drop)
+            self.step(&claim.team, RELEASE, &[&place], &[id.as_bytes()]).await.map(drop)
         }
         .boxed()
     }
@@ -164,9 +170,8 @@ impl Store for RedisReplays {
     fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
             let place = ReplayKeys::request(team, &kept.request_id);
-            let (head, body, [keep, most]) =
-                (kept.head(), kept.body.as_deref().unwrap_or_default(), self.bounds());
-            self.step(team, "keep", &[&place], &[&head, body, &keep, &most]).await.map(drop)
+            let (head, body, [keep, most]) = (kept.head(), kept.body.as_deref().unwrap_or_default(), self.bounds());
+            self.step(team, KEEP, &[&place], &[&head, body, &keep, &most]).await.map(drop)
         }
         .boxed()
     }
@@ -174,7 +179,7 @@ impl Store for RedisReplays {
     fn fetch<'a>(&'a self, team: &'a TeamId, id: &'a RequestId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
         async move {
             let place = ReplayKeys::request(team, id);
-            let told = self.step(team, "fetch", &[&place], &[]).await?;
+            let told = self.step(team, FETCH, &[&place], &[]).await?;
             match told.word.as_slice() {
                 b"none" => Ok(None),
                 b"kept" => told.kept().map(Some),
