@@ -199,8 +199,8 @@ where
         facts.charged = Some(cost);
         facts.receiving + upstream
     };
-    let mut told = answer.map(passed_on);
-    if let Ok(answer) = &mut told {
+    let told = answer.map(|passed| {
+        let mut answer = passed_on(passed);
         let headers = answer.headers_mut();
         headers.extend(ledger::headers::rate_limit_headers(&standings, at));
         headers.insert(X_CREDITS_COST, decimal(cost));
@@ -208,7 +208,8 @@ where
             headers.insert(X_CREDITS_REMAINING, decimal(remaining));
         }
         headers.insert(SERVER_TIMING, timing(arrived.elapsed().saturating_sub(others), upstream));
-    }
+        answer
+    });
     let executed = match fate {
         Fate::Delivered | Fate::Unknown => true,
         Fate::NotSent | Fate::Refused => false,

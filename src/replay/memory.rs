@@ -180,10 +180,9 @@ impl State {
 
     fn release(&mut self, claim: &Claim) {
         let place = claim.place();
-        if let Some(Content::Running(id, _)) = self.entries.get(&place).map(|entry| &entry.content) {
-            if *id == claim.id {
-                self.forget(&place);
-            }
+        let holder = self.entries.get(&place).and_then(|entry| entry.content.claim());
+        if holder == Some((claim.id, false)) {
+            self.forget(&place);
         }
     }
 

@@ -111,10 +111,8 @@ struct Told {
 impl Told {
     fn read(value: Value) -> Result<Self, Outage> {
         let Value::Array(parts) = value else { return Err(unreadable()) };
-        let mut parts = parts.into_iter().map(|part| match part {
-            Value::BulkString(bytes) => Some(bytes),
-            _ => None,
-        });
+        let mut parts =
+            parts.into_iter().map(|part| if let Value::BulkString(bytes) = part { Some(bytes) } else { None });
         let word = parts.next().flatten().ok_or_else(unreadable)?;
         Ok(Self { word, head: parts.next().flatten(), body: parts.next().flatten() })
     }
