@@ -12,6 +12,7 @@ mod reload;
 mod secrets;
 mod shared_key;
 mod stopping;
+mod tls;
 mod tokens;
 mod upstream_faults;
 mod wire;
