@@ -108,8 +108,10 @@ fn problems(shown: &Shown, expression: &str, named: &[String]) -> Vec<String> {
     let mut reader = Reader { shown, known: BTreeSet::new(), grouped: BTreeSet::new(), wrong: Vec::new() };
     walk_expr(&mut reader, &parsed).unwrap();
     let used = reader.grouped.iter().chain(named);
-    let unknown: Vec<String> =
-        used.filter(|label| !reader.known.contains(*label)).map(|label| format!("nothing has a label {label}")).collect();
+    let unknown: Vec<String> = used
+        .filter(|label| !reader.known.contains(*label))
+        .map(|label| format!("nothing has a label {label}"))
+        .collect();
     reader.wrong.extend(unknown);
     reader.wrong.into_iter().map(|problem| format!("{problem}: {expression}")).collect()
 }

@@ -5,6 +5,7 @@ mod config_broken;
 mod config_commands;
 mod config_reference;
 mod config_reload;
+mod dashboards;
 mod identity_attacks;
 mod identity_issuers;
 mod identity_keys;

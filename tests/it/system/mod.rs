@@ -15,4 +15,5 @@ mod stopping;
 mod tls;
 mod tokens;
 mod upstream_faults;
+mod watched;
 mod wire;
