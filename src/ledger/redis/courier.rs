@@ -59,6 +59,7 @@ struct Progress {
 struct Answered {
     answer: Answer,
     calendar: Option<Arc<Calendar>>,
+    level_places: Vec<usize>,
     /// Why its admissions do not stand after all.
     unacknowledged: Option<Outage>,
 }
@@ -183,13 +184,13 @@ impl Courier {
             let (number, mut link) = self.connection.link().await?;
             let in_doubt = progress.in_doubt;
             *progress = Progress { sent_on: Some(number), in_doubt: true };
-            match self.script.apply(&mut link, &line.keys, &request, replicas).await {
+            match self.script.apply(&mut link, &line.keys, &request.bytes, replicas).await {
                 Ok((value, have)) => {
                     let answer = Answer::read(value)?;
                     self.learn(answer.at);
                     if !answer.stale {
                         let unacknowledged = too_few(replicas, have);
-                        return Ok(Answered { answer, calendar, unacknowledged });
+                        return Ok(Answered { answer, calendar, level_places: request.level_places, unacknowledged });
                     }
                     progress.in_doubt = in_doubt;
                 }
@@ -213,10 +214,11 @@ impl Courier {
     }
 
     fn hand_out(&self, line: &Line, operations: Vec<Operation>, answered: Answered) {
-        let Answered { answer, calendar, unacknowledged } = answered;
+        let Answered { answer, calendar, level_places, unacknowledged } = answered;
         let context = Context {
             team: &line.team,
             calendar: calendar.as_deref(),
+            level_places: &level_places,
             given_up: &self.given_up,
             unacknowledged,
         };

@@ -10,6 +10,7 @@ use crate::ledger_conformance::{Bench, RETENTION, TTL};
 use crate::support::redis::RedisServer;
 
 /// A server of its own for each case.
+mod cost;
 struct RedisBench {
     server: RedisServer,
     settings: Settings,
