@@ -65,11 +65,7 @@ struct Answered {
 }
 
 impl Courier {
-    pub(super) fn new(
-        settings: Settings,
-        clock: Clock,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Self, UnusableSettings> {
+    pub(super) fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
         Ok(Self {
             connection: Connection::new(Dialer::new(&settings)?),
             settings,
@@ -223,19 +219,19 @@ impl Courier {
             unacknowledged,
         };
         // When the answer cannot be read nobody is answered, and everyone who waits hears that.
-        if let Ok(swept) = answer.hand_out(operations, &context) {
-            if swept != Swept::default() {
-                self.observer.swept(&line.team, swept);
-            }
+        if let Ok(swept) = answer.hand_out(operations, &context)
+            && swept != Swept::default()
+        {
+            self.observer.swept(&line.team, swept);
         }
     }
 
     fn fail(&self, line: &Line, operations: Vec<Operation>, outage: &Outage, in_doubt: bool) {
         for operation in operations {
-            if let Operation::Admit { admission, .. } = &operation {
-                if in_doubt {
-                    self.given_up.add(&line.team, admission.id);
-                }
+            if let Operation::Admit { admission, .. } = &operation
+                && in_doubt
+            {
+                self.given_up.add(&line.team, admission.id);
             }
             operation.fail(outage.clone());
         }
@@ -247,7 +243,8 @@ impl Courier {
     fn replicas(&self, operations: &[Operation]) -> Option<Replicas> {
         let wanted = self.settings.wait_replicas;
         let admits = operations.iter().any(|operation| matches!(operation, Operation::Admit { .. }));
-        (wanted > 0 && admits).then(|| Replicas { wanted, patience: self.settings.deadline / 2 })
+        // Twice that, when the script has to be sent in full, is still within the deadline.
+        (wanted > 0 && admits).then(|| Replicas { wanted, patience: self.settings.deadline / 3 })
     }
 
     fn fixed_now(&self) -> Option<u64> {

@@ -83,7 +83,9 @@ impl Line {
     pub(super) fn calendar(&self, moment: Timestamp, zone: &TimeZone) -> Arc<Calendar> {
         let mut known = self.calendar.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
-            Some((its_zone, calendar)) if same_zone(its_zone, zone) && calendar.contains(moment) => Arc::clone(calendar),
+            Some((its_zone, calendar)) if same_zone(its_zone, zone) && calendar.contains(moment) => {
+                Arc::clone(calendar)
+            }
             Some(_) | None => {
                 let calendar = Arc::new(Calendar::around(moment, zone));
                 *known = Some((zone.clone(), Arc::clone(&calendar)));

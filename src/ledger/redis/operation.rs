@@ -14,14 +14,34 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Outage>>;
 
 /// An operation and where its answer goes.
 pub(super) enum Operation {
-    Admit { admission: Box<Admission>, reply: Reply<Claim> },
-    Dispatch { id: ReservationId, reply: Reply<bool> },
-    Settle { settlement: Box<Settlement>, reply: Reply<Settled> },
-    Renew { ids: Vec<ReservationId>, reply: Reply<()> },
-    Sweep { reply: Reply<Swept> },
-    Books { inquiry: Box<Inquiry>, reply: Reply<Books> },
+    Admit {
+        admission: Box<Admission>,
+        reply: Reply<Claim>,
+    },
+    Dispatch {
+        id: ReservationId,
+        reply: Reply<bool>,
+    },
+    Settle {
+        settlement: Box<Settlement>,
+        reply: Reply<Settled>,
+    },
+    Renew {
+        ids: Vec<ReservationId>,
+        reply: Reply<()>,
+    },
+    Sweep {
+        reply: Reply<Swept>,
+    },
+    Books {
+        inquiry: Box<Inquiry>,
+        reply: Reply<Books>,
+    },
     /// Releases an admission that nobody took, or keeps it from ever being made should it still be under way.
-    GiveUp { id: ReservationId, reply: Reply<()> },
+    GiveUp {
+        id: ReservationId,
+        reply: Reply<()>,
+    },
 }
 
 impl Operation {

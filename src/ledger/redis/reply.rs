@@ -242,8 +242,7 @@ impl Reader<'_> {
     }
 
     fn settled(&mut self) -> Result<Settled, Outage> {
-        Ok(u64::try_from(self.signed()?)
-            .map_or(Settled::Before, |charged| Settled::Now(Credits::from_micros(charged))))
+        Ok(u64::try_from(self.signed()?).map_or(Settled::Before, |charged| Settled::Now(Credits::from_micros(charged))))
     }
 
     fn skip(&mut self, count: usize) {

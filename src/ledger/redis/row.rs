@@ -17,8 +17,7 @@ pub(super) fn read(entries: &Value) -> Result<Vec<Row>, Outage> {
 fn read_entry(entry: &Value) -> Result<Row, Outage> {
     let Value::Array(parts) = entry else { return Err(unreadable("entry")) };
     let fields = parts.get(1).ok_or_else(|| unreadable("entry"))?;
-    let fields: HashMap<String, String> =
-        HashMap::from_redis_value_ref(fields).map_err(|_| unreadable("entry"))?;
+    let fields: HashMap<String, String> = HashMap::from_redis_value_ref(fields).map_err(|_| unreadable("entry"))?;
     read_fields(&fields)
 }
 
