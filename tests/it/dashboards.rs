@@ -93,7 +93,8 @@ impl ExprVisitor for Reader<'_> {
                 let carried = modifier.card.labels().into_iter().flat_map(|labels| &labels.labels);
                 self.grouped.extend(matched.chain(carried).cloned());
             }
-            _ => {}
+            Expr::Aggregate(_) | Expr::Unary(_) | Expr::Binary(_) | Expr::Paren(_) | Expr::Subquery(_) => {}
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
         }
         Ok(true)
     }
