@@ -1,5 +1,11 @@
 //! The integration tests, one binary: a module per promise, and what they share in `support`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation
+)]
 
 mod config_broken;
 mod config_commands;
