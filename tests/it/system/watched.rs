@@ -81,10 +81,13 @@ fn calls(installation: &Installation) -> Vec<Call> {
 async fn every_question_of_the_dashboard_is_answered_by_a_gateway_under_traffic() {
     let redis = RedisServer::start().await;
     let firemoon = Firemoon::start();
-    // With a limit, Firemoon says how much of it is left.
-    firemoon.change_key(&json!({ "requests_per_minute": 1_000_000 })).await;
+    // With a limit, Firemoon says how much of it is left. The money lasts as long as the traffic.
+    firemoon.change_key(&json!({ "requests_per_minute": 1_000_000, "balance": 100_000_000 })).await;
     firemoon.faults(&json!([{ "prompt_contains": "failing", "fault": "generation_failed" }])).await;
     let mut limits = wide_limits();
+    for budget in ["credits_per_day", "credits_per_month", "credits_total"] {
+        limits[budget] = json!(100_000_000);
+    }
     limits["requests_per_second"] = json!({ "limit": 1, "shadow": true });
     let installation = Installation::on(&redis, &firemoon)
         .set("/ledger/reservation_ttl", json!("3s"))
