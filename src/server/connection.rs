@@ -131,6 +131,8 @@ fn http1_builder(settings: &Settings) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
+        // hyper's own bound is 100, answered with a bare 431; ours is lower and has an answer.
+        .max_headers(128)
         // Room for a head that is too large by up to as much again, so that it gets our answer and not a bare 431.
         .max_buf_size((settings.header_bytes_max * 2).max(16 * 1024));
     builder
