@@ -1,8 +1,10 @@
 //! What must go on beside the calls of a worker: deadlines put off, orphans ended, settlements written when the store returns.
 
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -133,29 +135,69 @@ impl Keeper {
     }
 
     /// Does the duties until told to stop; what is still waiting then is written, as far as the store takes it.
-    pub async fn work(self: Arc<Self>, mut duties: Duties, stop: CancellationToken) {
+    pub async fn work(self: Arc<Self>, duties: Duties, stop: CancellationToken) {
+        let Duties { orphans, waiting } = duties;
+        // Side by side: a store that is away for one team must not keep another team's deadlines from being put off.
+        tokio::join!(self.keep_alive(&stop), self.end_orphans(orphans, &stop), self.write_waiting(waiting, &stop));
+    }
+
+    async fn keep_alive(&self, stop: &CancellationToken) {
         let mut beat = tokio::time::interval(self.settings.reservation_ttl / 3);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                _ = beat.tick() => self.put_off_deadlines().await,
-                Some(orphan) = duties.orphans.recv() => self.end_orphan(orphan).await,
-                Some(waiting) = duties.waiting.recv() => self.write(waiting, &stop).await,
-            }
-        }
-        while let Ok(orphan) = duties.orphans.try_recv() {
-            self.end_orphan(orphan).await;
-        }
-        while let Ok(waiting) = duties.waiting.try_recv() {
-            self.write(waiting, &stop).await;
+        while stop.run_until_cancelled(beat.tick()).await.is_some() {
+            let teams = self.open.by_team();
+            join_all(teams.iter().map(|(team, ids)| async move {
+                if let Err(outage) = self.ledger.renew(team, ids).await {
+                    tracing::warn!(%outage, %team, "deadlines could not be put off");
+                }
+            }))
+            .await;
         }
     }
 
-    async fn put_off_deadlines(&self) {
-        for (team, ids) in self.open.by_team() {
-            if let Err(outage) = self.ledger.renew(&team, &ids).await {
-                tracing::warn!(%outage, %team, "deadlines could not be put off");
+    async fn end_orphans(&self, mut orphans: mpsc::Receiver<Orphan>, stop: &CancellationToken) {
+        while let Some(Some(orphan)) = stop.run_until_cancelled(orphans.recv()).await {
+            self.end_orphan(orphan).await;
+        }
+        while let Ok(orphan) = orphans.try_recv() {
+            self.end_orphan(orphan).await;
+        }
+    }
+
+    /// Writes the settlements that the store did not take before, in rounds, for as long as it takes.
+    async fn write_waiting(&self, mut duties: mpsc::Receiver<Waiting>, stop: &CancellationToken) {
+        let mut waiting = VecDeque::new();
+        let mut round = tokio::time::interval(TRY_AGAIN);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(one) = duties.recv(), if waiting.len() < WAITING_MAX => waiting.push_back(one),
+                _ = round.tick(), if !waiting.is_empty() => self.write_round(&mut waiting).await,
+            }
+        }
+        waiting.extend(std::iter::from_fn(|| duties.try_recv().ok()));
+        self.write_round(&mut waiting).await;
+        for Waiting { end, .. } in waiting {
+            tracing::error!(reservation = %end.settlement.id, "a settlement is left to the sweep");
+        }
+    }
+
+    /// Tries each once. The first that fails speaks for its team: with thousands waiting, the store is not asked for each.
+    async fn write_round(&self, waiting: &mut VecDeque<Waiting>) {
+        let mut away = HashSet::new();
+        for _ in 0..waiting.len() {
+            let Some(one) = waiting.pop_front() else { return };
+            if away.contains(&one.team) {
+                waiting.push_back(one);
+                continue;
+            }
+            match self.ledger.settle(&one.team, one.end.settlement.clone()).await {
+                Ok(settled) => self.tell(&one.team, &one.model_label, &one.end, settled),
+                Err(_) => {
+                    away.insert(one.team.clone());
+                    waiting.push_back(one);
+                }
             }
         }
     }
@@ -173,25 +215,6 @@ impl Keeper {
             Ok(settled) => self.tell(&orphan.team, "other", &end, settled),
             // Its deadline is no longer put off: the sweep ends it.
             Err(outage) => tracing::warn!(%outage, reservation = %orphan.id, "an orphan is left to the sweep"),
-        }
-    }
-
-    /// Writes a settlement that the store did not take before, for as long as it takes.
-    async fn write(&self, waiting: Waiting, stop: &CancellationToken) {
-        loop {
-            match self.ledger.settle(&waiting.team, waiting.end.settlement.clone()).await {
-                Ok(settled) => {
-                    self.tell(&waiting.team, &waiting.model_label, &waiting.end, settled);
-                    return;
-                }
-                Err(outage) if stop.is_cancelled() => {
-                    tracing::error!(%outage, reservation = %waiting.end.settlement.id, "a settlement is left to the sweep");
-                    return;
-                }
-                Err(_) => {
-                    let _ = tokio::time::timeout(TRY_AGAIN, stop.cancelled()).await;
-                }
-            }
         }
     }
 }

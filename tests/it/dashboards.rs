@@ -93,7 +93,8 @@ impl ExprVisitor for Reader<'_> {
                 let carried = modifier.card.labels().into_iter().flat_map(|labels| &labels.labels);
                 self.grouped.extend(matched.chain(carried).cloned());
             }
-            _ => {}
+            Expr::Aggregate(_) | Expr::Unary(_) | Expr::Binary(_) | Expr::Paren(_) | Expr::Subquery(_) => {}
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
         }
         Ok(true)
     }
@@ -108,8 +109,10 @@ fn problems(shown: &Shown, expression: &str, named: &[String]) -> Vec<String> {
     let mut reader = Reader { shown, known: BTreeSet::new(), grouped: BTreeSet::new(), wrong: Vec::new() };
     walk_expr(&mut reader, &parsed).unwrap();
     let used = reader.grouped.iter().chain(named);
-    let unknown: Vec<String> =
-        used.filter(|label| !reader.known.contains(*label)).map(|label| format!("nothing has a label {label}")).collect();
+    let unknown: Vec<String> = used
+        .filter(|label| !reader.known.contains(*label))
+        .map(|label| format!("nothing has a label {label}"))
+        .collect();
     reader.wrong.extend(unknown);
     reader.wrong.into_iter().map(|problem| format!("{problem}: {expression}")).collect()
 }

@@ -110,6 +110,12 @@ impl Firemoon {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
+    /// Changes what the shared key may do: its limits, its balance, whether it is known at all.
+    pub async fn change_key(&self, change: &Value) {
+        let answer = Call::put("/_simulator/keys/shared").json(change).send_uninspected(&self.address).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
     /// Every call waits until [`Self::release`].
     pub async fn hold(&self) {
         self.faults(&serde_json::json!([{ "fault": "hold" }])).await;

@@ -65,6 +65,11 @@ impl Gateway {
         &self.team
     }
 
+    /// Host and port of the operator's listener.
+    pub fn operator(&self) -> &str {
+        &self.operator
+    }
+
     /// Sends a call to the team listener.
     pub async fn send(&self, call: &Call) -> Reply {
         call.send(&self.team).await

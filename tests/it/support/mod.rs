@@ -8,5 +8,6 @@ pub mod firemoon;
 pub mod gateway;
 pub mod installation;
 pub mod issuer;
+pub mod proxy;
 pub mod redis;
 pub mod tokens;

@@ -12,6 +12,8 @@ mod reload;
 mod secrets;
 mod shared_key;
 mod stopping;
+mod tls;
 mod tokens;
 mod upstream_faults;
+mod watched;
 mod wire;
