@@ -15,16 +15,14 @@ use tower::{Layer, Service};
 
 use super::detach::{Caller, Detach};
 use super::keeper::Keeper;
-use super::{denial, settle};
-use crate::credits::Credits;
-use crate::http::{Answer, AnswerBody, SERVER_TIMING, X_CREDITS_COST, X_CREDITS_REMAINING};
+use super::{denial, settle, told};
+use crate::http::Answer;
 use crate::ledger::{self, Asked, Level, Phase, Reservation, ReservationId, Scope, Standing, Verdict};
 use crate::pricing::{Order, asked};
 use crate::refusal::Refusal;
 use crate::replay::{Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
-use crate::team::limit::{Shape, Unit};
-use crate::upstream::{Fate, Forwarded, Passed};
+use crate::upstream::{Fate, Forwarded};
 
 /// A call that was paid for: only admission makes it, so nothing else can reach the upstream.
 #[derive(Debug)]
@@ -191,60 +189,25 @@ where
         Err(never) => match never {},
     };
     let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown());
-    let cost = end.settlement.charged;
-    keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
+    let cost = keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
     let Forwarded { fate, answer, took: upstream } = forwarded;
-    let others = {
+    let headers = {
         let mut facts = record.facts();
         facts.charged = Some(cost);
-        facts.receiving + upstream
+        let own = arrived.elapsed().saturating_sub(facts.receiving + upstream);
+        told::headers(&standings, at, reserved, cost, own, upstream)
     };
-    let told = answer.map(|passed| {
-        let mut answer = passed_on(passed);
-        let headers = answer.headers_mut();
-        headers.extend(ledger::headers::rate_limit_headers(&standings, at));
-        headers.insert(X_CREDITS_COST, decimal(cost));
-        if let Some(remaining) = credits_remaining(&standings, reserved, cost) {
-            headers.insert(X_CREDITS_REMAINING, decimal(remaining));
+    let told = match answer {
+        Ok(passed) => Ok(told::passed_on(passed, headers)),
+        Err(refusal) => {
+            record.facts().owed = headers;
+            Err(refusal)
         }
-        headers.insert(SERVER_TIMING, timing(arrived.elapsed().saturating_sub(others), upstream));
-        answer
-    });
+    };
     let executed = match fate {
         Fate::Delivered | Fate::Unknown => true,
         Fate::NotSent | Fate::Refused => false,
     };
     replays.ended(Ended { team: team.id.clone(), id, claim, executed, cost, at }, caller.has_left(), &told).await;
     told
-}
-
-/// Only content type, content encoding and the body of an upstream answer pass.
-fn passed_on(passed: Passed) -> Answer {
-    let mut answer = http::Response::new(AnswerBody::new(passed.body).holding(Some(passed.held)));
-    *answer.status_mut() = passed.status;
-    let headers = answer.headers_mut();
-    if let Some(content_type) = passed.content_type {
-        headers.insert(http::header::CONTENT_TYPE, content_type);
-    }
-    if let Some(content_encoding) = passed.content_encoding {
-        headers.insert(http::header::CONTENT_ENCODING, content_encoding);
-    }
-    answer
-}
-
-/// What is left of the tightest credit budget, now that the reservation has become a charge.
-fn credits_remaining(standings: &[Standing], reserved: Credits, charged: Credits) -> Option<Credits> {
-    let budgets = standings.iter().filter(|standing| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits)));
-    let given_back = reserved.less(charged).micros();
-    budgets.map(|standing| Credits::from_micros(standing.remaining() + given_back)).min()
-}
-
-fn decimal(credits: Credits) -> http::HeaderValue {
-    http::HeaderValue::try_from(credits.to_string()).unwrap_or_else(|_| http::HeaderValue::from_static("0"))
-}
-
-fn timing(gateway: std::time::Duration, upstream: std::time::Duration) -> http::HeaderValue {
-    let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
-    let text = format!("gateway;dur={:.3}, queue;dur=0, upstream;dur={:.3}", millis(gateway), millis(upstream));
-    http::HeaderValue::try_from(text).unwrap_or_else(|_| http::HeaderValue::from_static("gateway"))
 }

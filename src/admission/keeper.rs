@@ -1,6 +1,6 @@
 //! What must go on beside the calls of a worker: deadlines put off, orphans ended, settlements written when the store returns.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,13 +108,20 @@ impl Keeper {
         Reservation::new(id, team, price, Phase::Dispatched, self.orphans.clone())
     }
 
-    /// Settles a reservation; when the store does not take it, the settlement waits until it does.
-    pub async fn settle(&self, reservation: Reservation, listed: Listed, end: End, model_label: &str) {
-        let team = reservation.team().clone();
+    /// Settles a reservation and says what was charged; when the store does not take the settlement, it waits until the
+    /// store does.
+    pub async fn settle(&self, reservation: Reservation, listed: Listed, end: End, model_label: &str) -> Credits {
+        let (team, reserved, meant) = (reservation.team().clone(), reservation.price(), end.settlement.charged);
         match self.ledger.settle(&team, end.settlement.clone()).await {
             Ok(settled) => {
                 reservation.settled();
                 self.tell(&team, model_label, &end, settled);
+                match (settled, self.settings.on_unknown) {
+                    (Settled::Now(charged), _) => charged,
+                    // A sweep came first, and did not know what became of the call.
+                    (Settled::Before, OnUnknown::Charge) => reserved,
+                    (Settled::Before, OnUnknown::Release) => Credits::ZERO,
+                }
             }
             Err(outage) => {
                 tracing::warn!(%outage, reservation = %end.settlement.id, "a settlement waits for the ledger");
@@ -122,6 +129,7 @@ impl Keeper {
                 if self.waiting.try_send(waiting).is_ok() {
                     reservation.settled();
                 }
+                meant
             }
         }
     }
@@ -146,12 +154,12 @@ impl Keeper {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(beat.tick()).await.is_some() {
             let teams = self.open.by_team();
-            join_all(teams.iter().map(|(team, ids)| async move {
-                if let Err(outage) = self.ledger.renew(team, ids).await {
-                    tracing::warn!(%outage, %team, "deadlines could not be put off");
-                }
-            }))
-            .await;
+            let renewed = join_all(teams.iter().map(|(team, ids)| self.ledger.renew(team, ids))).await;
+            if let Some(Err(outage)) = renewed.into_iter().find(Result::is_err) {
+                tracing::warn!(%outage, "deadlines could not be put off");
+                // When the store returns, this must come before a sweep does.
+                beat.reset_after(TRY_AGAIN);
+            }
         }
     }
 
@@ -183,21 +191,30 @@ impl Keeper {
         }
     }
 
-    /// Tries each once. The first that fails speaks for its team: with thousands waiting, the store is not asked for each.
+    /// Tries each once, many at a time so that they become one batch. A batch that fails speaks for all that wait: with
+    /// thousands of them, a store that is away is not asked for each.
     async fn write_round(&self, waiting: &mut VecDeque<Waiting>) {
-        let mut away = HashSet::new();
-        for _ in 0..waiting.len() {
-            let Some(one) = waiting.pop_front() else { return };
-            if away.contains(&one.team) {
-                waiting.push_back(one);
-                continue;
-            }
-            match self.ledger.settle(&one.team, one.end.settlement.clone()).await {
-                Ok(settled) => self.tell(&one.team, &one.model_label, &one.end, settled),
-                Err(_) => {
-                    away.insert(one.team.clone());
-                    waiting.push_back(one);
+        let mut left = waiting.len();
+        while left > 0 {
+            let batch: Vec<Waiting> = waiting.drain(..left.min(ROUND_BATCH)).collect();
+            left -= batch.len();
+            let settle = |one: &Waiting| {
+                let (team, settlement) = (one.team.clone(), one.end.settlement.clone());
+                async move { self.ledger.settle(&team, settlement).await }
+            };
+            let settled = join_all(batch.iter().map(settle)).await;
+            let mut all_failed = true;
+            for (one, settled) in batch.into_iter().zip(settled) {
+                match settled {
+                    Ok(settled) => {
+                        all_failed = false;
+                        self.tell(&one.team, &one.model_label, &one.end, settled);
+                    }
+                    Err(_) => waiting.push_back(one),
                 }
+            }
+            if all_failed {
+                return;
             }
         }
     }
@@ -218,6 +235,9 @@ impl Keeper {
         }
     }
 }
+
+/// How many waiting settlements are tried at a time.
+const ROUND_BATCH: usize = 128;
 
 /// How long the store is left alone before a waiting settlement is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(200);

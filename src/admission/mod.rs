@@ -11,6 +11,7 @@ pub mod observe;
 pub mod open;
 pub mod patrol;
 pub mod settle;
+pub mod told;
 
 pub use admit::{AdmitLayer, Admitted};
 pub use keeper::Keeper;

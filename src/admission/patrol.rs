@@ -25,14 +25,25 @@ pub async fn patrol(
             () = stop.cancelled() => return,
             _ = round.tick() => {}
         }
+        let mut failed_in_a_row = 0;
         for team in teams() {
-            if let Err(outage) = visit(&*ledger, &*observer, &team).await {
-                tracing::warn!(%outage, "the round over the teams was cut short");
+            match visit(&*ledger, &*observer, &team).await {
+                Ok(()) => failed_in_a_row = 0,
+                Err(outage) => {
+                    tracing::warn!(%outage, team = %team.id, "a team's reservations could not be looked after");
+                    failed_in_a_row += 1;
+                }
+            }
+            if failed_in_a_row >= FAILURES_MAX {
                 break;
             }
         }
     }
 }
+
+/// How many teams in a row may fail before the rest waits for the next round: one team's broken key must not keep the
+/// others waiting, and a store that is away must not be asked for each of a thousand teams.
+const FAILURES_MAX: usize = 5;
 
 async fn visit(ledger: &dyn Ledger, observer: &dyn Observer, team: &Team) -> Result<(), Outage> {
     let swept = ledger.sweep(&team.id).await?;

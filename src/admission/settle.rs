@@ -19,7 +19,7 @@ pub struct End {
 #[must_use]
 pub fn end(id: ReservationId, price: &Price, reserved: Credits, forwarded: &Forwarded, on_unknown: OnUnknown) -> End {
     let found = match (&forwarded.answer, forwarded.fate) {
-        (Ok(passed), Fate::Delivered) => delivered(&passed.body),
+        (Ok(passed), Fate::Delivered) => delivered(&passed.body, price),
         (Ok(_) | Err(_), _) => None,
     };
     let (outcome, charged) = match forwarded.fate {

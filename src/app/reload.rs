@@ -111,7 +111,7 @@ impl Live {
 fn know(metrics: &Metrics, version: &Version) {
     metrics.know(version.teams.values().map(Arc::as_ref));
     for key in version.upstream.keys.iter() {
-        upstream::Observer::key_healthy(metrics, &key.name, version.upstream.keys.is_healthy(version.now));
+        upstream::Observer::key_healthy(metrics, &key.name, key.is_accepted(version.now));
     }
 }
 

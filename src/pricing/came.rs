@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::pricing::Price;
+
 /// What an answer delivers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
@@ -12,12 +14,14 @@ pub struct Delivered {
     pub video_ms: u64,
 }
 
-/// Reads what a successful answer delivers; `None` when it is not of the documented shape, so that the caller charges what
-/// was reserved.
+/// Reads what a successful answer delivers; `None` when it is not of the documented shape, or does not say what the price
+/// counts, so that the caller charges what was reserved.
 #[must_use]
-pub fn delivered(body: &[u8]) -> Option<Delivered> {
+pub fn delivered(body: &[u8], price: &Price) -> Option<Delivered> {
     let media: Media = serde_json::from_slice(body).ok()?;
-    if media.images.is_none() && media.videos.is_none() {
+    let (no_images, no_videos) = (media.images.is_none(), media.videos.is_none());
+    let says_nothing = no_images && no_videos;
+    if says_nothing || (price.counts_images() && no_images) || (price.counts_seconds() && no_videos) {
         return None;
     }
     let images = media.images.map_or(0, |images| images.len() as u64);
@@ -48,14 +52,25 @@ impl Video {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credits::Credits;
+
+    const CENT: Credits = Credits::from_micros(10_000);
+
+    #[test]
+    fn an_answer_that_does_not_say_what_the_price_counts_says_nothing() {
+        let images = br#"{"images":[{"url":"a thumbnail"}],"video":{"url":"b"}}"#;
+        assert_eq!(delivered(images, &Price { per_second: CENT, ..Price::free() }), None);
+        let videos = br#"{"videos":[{"url":"a","duration":5}]}"#;
+        assert_eq!(delivered(videos, &Price { per_image: CENT, ..Price::free() }), None);
+    }
 
     #[test]
     fn images_are_counted_and_video_is_measured() {
         let answer = br#"{"images":[{"url":"a"},{"url":"b"}],"seed":1,"timings":{"inference":2.5}}"#;
-        assert_eq!(delivered(answer), Some(Delivered { images: 2, video_ms: 0 }));
+        assert_eq!(delivered(answer, &Price::free()), Some(Delivered { images: 2, video_ms: 0 }));
         let answer = br#"{"videos":[{"url":"a","duration":5},{"url":"b","duration":5.04}]}"#;
-        assert_eq!(delivered(answer), Some(Delivered { images: 0, video_ms: 10_040 }));
-        assert_eq!(delivered(br#"{"images":[]}"#), Some(Delivered::default()));
+        assert_eq!(delivered(answer, &Price::free()), Some(Delivered { images: 0, video_ms: 10_040 }));
+        assert_eq!(delivered(br#"{"images":[]}"#, &Price::free()), Some(Delivered::default()));
     }
 
     #[test]
@@ -69,7 +84,7 @@ mod tests {
             r#"{"videos":[{"url":"a"}]}"#,
             r#"{"videos":[{"duration":-1}]}"#,
         ] {
-            assert_eq!(delivered(answer.as_bytes()), None, "{answer}");
+            assert_eq!(delivered(answer.as_bytes(), &Price::free()), None, "{answer}");
         }
     }
 }

@@ -97,8 +97,11 @@ impl<F: Future<Output = Result<Answer, Refusal>>> Future for AnswerFuture<F> {
             Ok(match result {
                 Ok(answer) => with_source(answer),
                 Err(refusal) => {
-                    this.record.facts().refusal = Some(refusal.kind());
-                    body::answer(&refusal, this.id, *this.version, this.clock.now())
+                    let mut facts = this.record.facts();
+                    facts.refusal = Some(refusal.kind());
+                    let mut answer = body::answer(&refusal, this.id, *this.version, this.clock.now());
+                    answer.headers_mut().extend(std::mem::take(&mut facts.owed));
+                    answer
                 }
             })
         })

@@ -116,20 +116,18 @@ impl CollectLayer {
         check_headers(&head.headers)?;
         let idempotency_key = idempotency_key(&head.headers)?;
         let declared = declared_length(&head.headers);
-        let mut held = self.buffer.hold(self.admissible(declared)?)?;
+        let most = self.admissible(declared)?;
         let began = Instant::now();
-        let body = tokio::time::timeout(self.settings.body_timeout, self.read(body)).await;
+        let body = tokio::time::timeout(self.settings.body_timeout, self.read(body, most)).await;
         arrival.record.facts().receiving = began.elapsed();
-        let body = body.map_err(|_| Refusal::BodyTimeout)??;
-        // A chunked body was given room for the largest there may be; now its size is known.
-        Buffer::shrink(&mut held, body.len());
+        let (body, held) = body.map_err(|_| Refusal::BodyTimeout)??;
         arrival.record.facts().bytes_in = body.len() as u64;
         let (id, at, record) = (arrival.id, arrival.at, arrival.record);
         let claimed = None;
         Ok(PaidCall { id, at, record, principal, team, model, price, body, held, idempotency_key, claimed })
     }
 
-    /// How many bytes to make room for: those declared, or the most there may be.
+    /// How many bytes may come: those declared, or the most there may be.
     fn admissible(&self, declared: Option<u64>) -> Result<u64, Refusal> {
         let bytes_max = self.settings.body_bytes_max;
         match declared {
@@ -139,22 +137,35 @@ impl CollectLayer {
         }
     }
 
-    async fn read<B: Body<Data = Bytes>>(&self, body: B) -> Result<Bytes, Refusal> {
+    /// Memory is taken as bytes arrive: what is only promised takes none from others.
+    async fn read<B: Body<Data = Bytes>>(&self, body: B, most: u64) -> Result<(Bytes, Held), Refusal> {
         let mut body = std::pin::pin!(body);
         let mut gathered = Gathered::default();
+        let mut room = most.min(STEP_BYTES);
+        let mut held = self.buffer.hold(room)?;
         while let Some(frame) = body.frame().await {
             let broken = || Refusal::InvalidBody(vec!["the body was cut short or its framing is broken".to_owned()]);
             // Trailers end here: they may not reach the upstream.
             let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
             let bytes_max = self.settings.body_bytes_max;
-            if (gathered.len() + data.len()) as u64 > bytes_max {
+            let bytes = (gathered.len() + data.len()) as u64;
+            if bytes > bytes_max {
                 return Err(Refusal::BodyTooLarge { bytes_max });
+            }
+            if bytes > room {
+                let more = (bytes - room).max(STEP_BYTES);
+                held.absorb(self.buffer.hold(more)?);
+                room += more;
             }
             gathered.push(data);
         }
-        Ok(gathered.finish())
+        Buffer::shrink(&mut held, gathered.len());
+        Ok((gathered.finish(), held))
     }
 }
+
+/// How much memory is taken at a time for a body that is arriving.
+const STEP_BYTES: u64 = 64 * 1024;
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use crate::credits::Credits;
 use crate::refusal::Kind;
 use crate::team::{ModelId, TeamId, UserId};
@@ -44,6 +46,8 @@ pub struct Facts {
     pub trace_id: Option<String>,
     /// The `traceparent` to send with what is done for this request: the same trace, with a span of the gateway's own.
     pub traceparent: Option<String>,
+    /// Headers that an answer to an admitted call carries, for the case that it is a refusal.
+    pub owed: HeaderMap,
     /// Bytes of the request's body.
     pub bytes_in: u64,
 }

@@ -178,6 +178,7 @@ mod tests {
             refusal: None,
             charged: Some(Credits::from_micros(25_000)),
             receiving: Duration::ZERO,
+            owed: http::HeaderMap::new(),
             queue: Duration::ZERO,
             upstream: Duration::from_micros(800_100),
             upstream_status: Some(200),

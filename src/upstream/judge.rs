@@ -7,6 +7,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::keys::{REST, Rest, Why};
 use super::wire::Received;
@@ -67,7 +68,7 @@ pub fn judge(received: Received, now: Timestamp) -> Judgement {
         429 => {
             let retry_at = reset_of(&received, now);
             let retry_after = now.duration_until(retry_at).try_into().unwrap_or(Duration::ZERO);
-            let rest = Rest { why: Why::RateLimited, until: retry_at };
+            let rest = Rest { why: Why::RateLimited, since: now, until: retry_at };
             refused(Refusal::SharedRateLimited { retry_at, retry_after }, Some(rest))
         }
         400..=499 => Judgement { fate: Fate::Refused, answer: error_of_its_own(received), rest: None },
@@ -78,7 +79,7 @@ pub fn judge(received: Received, now: Timestamp) -> Judgement {
 }
 
 fn rest(why: Why, now: Timestamp) -> Option<Rest> {
-    now.checked_add(REST).ok().map(|until| Rest { why, until })
+    now.checked_add(REST).ok().map(|until| Rest { why, since: now, until })
 }
 
 fn pass(received: Received) -> Passed {
@@ -94,7 +95,7 @@ fn pass(received: Received) -> Passed {
 
 /// Its error passes when it is JSON, so that its clients print the right words; HTML and plain text are replaced.
 fn error_of_its_own(received: Received) -> Result<Passed, Refusal> {
-    let is_json = serde_json::from_slice::<Problem>(&received.body).is_ok();
+    let is_json = serde_json::from_slice::<IgnoredAny>(&received.body).is_ok();
     match received.head.status {
         _ if is_json => Ok(pass(received)),
         StatusCode::BAD_GATEWAY => Err(Refusal::UpstreamBroken),
@@ -103,27 +104,33 @@ fn error_of_its_own(received: Received) -> Result<Passed, Refusal> {
     }
 }
 
-/// The documented shape of an error, as far as it is looked at.
+/// What an error says of the account itself.
 #[derive(Deserialize)]
-struct Problem {
+struct Said {
     #[serde(default)]
-    error: Option<String>,
+    error: String,
     #[serde(default)]
-    message: Option<String>,
-    #[serde(default, rename = "resetAt")]
-    reset_at: Option<Timestamp>,
+    message: String,
 }
 
+/// The sentence about a provider quotes a word of the caller's choosing, and is never about the account.
 fn speaks_of_suspension(body: &[u8]) -> bool {
-    let Ok(problem) = serde_json::from_slice::<Problem>(body) else { return false };
-    let speaks = |text: Option<String>| text.is_some_and(|text| text.to_ascii_lowercase().contains("suspend"));
-    speaks(problem.error) || speaks(problem.message)
+    let Ok(Said { error, message }) = serde_json::from_slice(body) else { return false };
+    let said = format!("{error} {message}").to_ascii_lowercase();
+    said.contains("suspend") && !said.contains("provider")
+}
+
+/// When an error says that the window begins anew.
+#[derive(Deserialize)]
+struct Reset {
+    #[serde(rename = "resetAt")]
+    reset_at: Timestamp,
 }
 
 /// When the upstream takes calls again: what it says, in any of its ways, between a second and a day from now; else a minute.
 fn reset_of(received: &Received, now: Timestamp) -> Timestamp {
     let number = |headers: &HeaderMap, name: &str| headers.get(name)?.to_str().ok()?.parse::<i64>().ok();
-    let said = serde_json::from_slice::<Problem>(&received.body).ok().and_then(|problem| problem.reset_at);
+    let said = serde_json::from_slice::<Reset>(&received.body).ok().map(|reset| reset.reset_at);
     let headers = &received.head.headers;
     let counted = || Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok();
     let waited = || now.checked_add(Duration::from_secs(number(headers, RETRY_AFTER.as_str())?.try_into().ok()?)).ok();

@@ -36,6 +36,8 @@ pub struct Key {
 pub struct Rest {
     /// Why.
     pub why: Why,
+    /// Since when: an answer to a call that began before says nothing about the key as it is now.
+    pub since: Timestamp,
     /// Until when.
     pub until: Timestamp,
 }
@@ -86,9 +88,9 @@ impl KeyPool {
         self.keys.iter().filter_map(|key| key.resting(now)).min_by_key(|rest| (rest.why, rest.until))
     }
 
-    /// Whether at least one key can be used.
+    /// Whether at least one key is accepted. A full window passes by itself, and is told to callers with its time.
     pub fn is_healthy(&self, now: Timestamp) -> bool {
-        self.keys.iter().any(|key| key.is_usable(now))
+        self.keys.iter().any(|key| key.is_accepted(now))
     }
 }
 
@@ -108,14 +110,24 @@ impl Key {
         })
     }
 
-    /// Leaves the key alone until a time.
-    pub fn rest_until(&self, why: Why, until: Timestamp) {
-        *self.rest() = Some(Rest { why, until });
+    /// Leaves the key alone, unless it already rests for a graver reason or for longer.
+    pub fn leave_alone(&self, rest: Rest) {
+        let mut current = self.rest();
+        let outlasts = |old: &Rest| rest.since < old.until && (old.why, old.until) >= (rest.why, rest.until);
+        if !current.as_ref().is_some_and(outlasts) {
+            *current = Some(rest);
+        }
     }
 
-    /// The key works: it rests no longer. `true` when it did.
-    pub fn works(&self) -> bool {
-        self.rest().take().is_some()
+    /// A call that began at this time was executed with the key: it rests no longer, if it rested when the call began.
+    /// `true` when it did.
+    pub fn works(&self, began: Timestamp) -> bool {
+        self.rest().take_if(|rest| rest.since < began).is_some()
+    }
+
+    /// Whether the upstream takes calls with it, now or when its window begins anew.
+    pub fn is_accepted(&self, now: Timestamp) -> bool {
+        self.resting(now).is_none_or(|rest| rest.why == Why::RateLimited)
     }
 
     fn is_usable(&self, now: Timestamp) -> bool {
@@ -143,6 +155,34 @@ mod tests {
         (0..calls).filter_map(|_| pool.next(now, &[])).map(|key| key.name.clone()).collect()
     }
 
+    fn rest(why: Why, since: Timestamp) -> Rest {
+        Rest { why, since, until: since + REST }
+    }
+
+    #[test]
+    fn only_a_call_that_began_later_ends_a_rest() {
+        let (now, second) = (Timestamp::UNIX_EPOCH, Duration::from_secs(1));
+        let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
+        let key = pool.next(now, &[]).expect("a");
+        key.leave_alone(rest(Why::RateLimited, now + second));
+        assert!(!key.works(now), "it was under way before");
+        assert!(pool.next(now + second, &[]).is_none());
+        assert!(key.works(now + second * 2));
+        assert!(pool.next(now + second * 2, &[]).is_some());
+    }
+
+    #[test]
+    fn a_graver_rest_is_not_cut_short_and_a_full_window_is_no_illness() {
+        let now = Timestamp::UNIX_EPOCH;
+        let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
+        let key = pool.next(now, &[]).expect("a");
+        key.leave_alone(rest(Why::RateLimited, now));
+        assert!(pool.is_healthy(now));
+        key.leave_alone(rest(Why::Rejected, now));
+        key.leave_alone(rest(Why::RateLimited, now));
+        assert!(!pool.is_healthy(now));
+    }
+
     #[test]
     fn calls_are_shared_out_by_weight() {
         let pool = KeyPool::new(&[key("a", 3), key("b", 1)], None).expect("a pool");
@@ -154,7 +194,7 @@ mod tests {
     fn a_resting_key_is_left_alone_until_its_time_also_across_a_reload() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1), key("b", 1)], None).expect("a pool");
-        pool.next(now, &["b"]).expect("a").rest_until(Why::Rejected, now + REST);
+        pool.next(now, &["b"]).expect("a").leave_alone(rest(Why::Rejected, now));
         let reloaded = KeyPool::new(&[key("a", 1), key("b", 1)], Some(&pool)).expect("a pool");
         assert_eq!(names(&reloaded, now, 2), ["b", "b"]);
         assert!(names(&reloaded, now + REST, 2).contains(&"a".to_owned()));

@@ -106,9 +106,12 @@ impl SwapCredentialLayer {
         let mut tried: Vec<&str> = Vec::new();
         let mut last = None;
         while let Some(key) = upstream.keys.next(self.clock.now(), &tried) {
+            let began = self.clock.now();
             let judgement = self.send_with(inner, admitted, &upstream, key).await;
             let Some(rest) = judgement.rest else {
-                self.note_working(key);
+                if judgement.fate == Fate::Delivered {
+                    self.note_working(key, began);
+                }
                 return (judgement.fate, judgement.answer);
             };
             self.note_rest(key, rest);
@@ -170,15 +173,15 @@ impl SwapCredentialLayer {
         judge(received, self.clock.now())
     }
 
-    fn note_working(&self, key: &Key) {
-        if key.works() {
+    fn note_working(&self, key: &Key, began: Timestamp) {
+        if key.works(began) {
             tracing::info!(key = key.name, "the shared key works again");
             self.observer.key_healthy(&key.name, true);
         }
     }
 
     fn note_rest(&self, key: &Key, rest: Rest) {
-        key.rest_until(rest.why, rest.until);
+        key.leave_alone(rest);
         if rest.why != Why::RateLimited {
             tracing::error!(key = key.name, why = ?rest.why, until = %rest.until, "the upstream refuses a shared key");
             self.observer.key_healthy(&key.name, false);

@@ -216,3 +216,16 @@ async fn a_process_killed_at_work_has_kept_everything_it_answered() {
     }
     assert_eq!(desk.counted_at(&call(), user("user 0"), LimitKind::CreditsTotal).await.0 % PRICE, 0);
 }
+
+#[tokio::test]
+async fn an_admission_whose_asker_leaves_before_the_answer_holds_nothing() {
+    let (folder, clock) = (TempDir::new().unwrap(), Clock::moved(moment(MORNING)));
+    let ledger = open_in(&folder, &clock).unwrap();
+    let desk = desk_at(ledger, folder, &clock);
+    for _ in 0..20 {
+        let mut admit = desk.ledger.admit(call().admission(ReservationId::new()));
+        assert!(futures_util::poll!(&mut admit).is_pending());
+        drop(admit);
+    }
+    assert_eq!(desk.books(&call()).await.open, 0);
+}

@@ -18,10 +18,11 @@ use futures_util::future::BoxFuture;
 
 use super::observe::observed;
 use super::{
-    Admission, Books, Inquiry, Ledger, Observer, OnUnknown, Outage, ReservationId, Row, Settled, Settlement, Swept,
-    Verdict,
+    Admission, Books, Came, Inquiry, Ledger, Observer, OnUnknown, Outage, Outcome, ReservationId, Row, Settled,
+    Settlement, Swept, Verdict,
 };
 use crate::clock::Clock;
+use crate::credits::Credits;
 use crate::team::TeamId;
 use state::Rules;
 use writer::Writer;
@@ -95,9 +96,36 @@ impl EmbeddedLedger {
     }
 }
 
+/// An admission whose asker may leave before the answer: nobody would hold what it reserved, so it is released.
+struct Unheard<'a> {
+    writer: &'a Writer,
+    of: Option<(TeamId, ReservationId)>,
+}
+
+impl Unheard<'_> {
+    /// The asker has the answer, and answers for what it reserved.
+    fn heard(&mut self) {
+        self.of = None;
+    }
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        let Some((team, id)) = self.of.take() else { return };
+        let released = Settlement { id, outcome: Outcome::Released, charged: Credits::ZERO, came: Came::default() };
+        // Behind the admission in the same queue. When the queue is full, the deadline ends the reservation.
+        self.writer.tell(move |state| state.settle(&team, &released).map(drop));
+    }
+}
+
 impl Ledger for EmbeddedLedger {
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
-        observed(&*self.observer, "admit", self.writer.ask(move |state| state.admit(&admission)))
+        let mut unheard = Unheard { writer: &self.writer, of: Some((admission.team.clone(), admission.id)) };
+        observed(&*self.observer, "admit", async move {
+            let verdict = self.writer.ask(move |state| state.admit(&admission)).await;
+            unheard.heard();
+            verdict
+        })
     }
 
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {

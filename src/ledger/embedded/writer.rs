@@ -88,6 +88,17 @@ impl Writer {
         inbox.send(Box::new(Asking { work: Some(work), answer: None, asker })).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
+
+    /// Does some work in a later batch, without an answer; not at all when too much is waiting.
+    pub(super) fn tell<W>(&self, work: W)
+    where
+        W: FnOnce(&mut State<'_>) -> Result<(), Fault> + Send + 'static,
+    {
+        let (asker, _) = oneshot::channel();
+        if let Some(inbox) = &self.inbox {
+            let _ = inbox.try_send(Box::new(Asking { work: Some(work), answer: None, asker }));
+        }
+    }
 }
 
 impl Drop for Writer {

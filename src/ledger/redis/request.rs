@@ -120,7 +120,9 @@ impl<'a> Places<'a> {
                 Operation::Settle { settlement, .. } => places.add_id(settlement.id),
                 Operation::Dispatch { id, .. } | Operation::GiveUp { id, .. } => places.add_id(*id),
                 Operation::Books { inquiry, .. } => places.add_levels(&inquiry.levels),
-                Operation::Renew { .. } | Operation::Sweep { .. } => {}
+                // Named as well: the sweep beside this request must not end what is just being put off.
+                Operation::Renew { ids, .. } => ids.iter().for_each(|id| places.add_id(*id)),
+                Operation::Sweep { .. } => {}
             }
         }
         places

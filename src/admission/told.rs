@@ -1,0 +1,66 @@
+//! What a caller is told of a call that was admitted: what it cost, what is left, and where the time went.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
+
+use crate::credits::Credits;
+use crate::http::{Answer, AnswerBody, SERVER_TIMING, X_CREDITS_COST, X_CREDITS_REMAINING};
+use crate::ledger::Standing;
+use crate::ledger::headers::rate_limit_headers;
+use crate::team::limit::{Shape, Unit};
+use crate::upstream::Passed;
+
+/// The headers of every answer to an admitted call, whether it was executed or not.
+#[must_use]
+pub fn headers(
+    standings: &[Standing],
+    at: Timestamp,
+    reserved: Credits,
+    cost: Credits,
+    own: Duration,
+    upstream: Duration,
+) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.extend(rate_limit_headers(standings, at));
+    headers.insert(X_CREDITS_COST, decimal(cost));
+    if let Some(remaining) = credits_remaining(standings, reserved, cost) {
+        headers.insert(X_CREDITS_REMAINING, decimal(remaining));
+    }
+    headers.insert(SERVER_TIMING, timing(own, upstream));
+    headers
+}
+
+/// An upstream answer as it is passed on: of its own, only content type, content encoding and the body.
+#[must_use]
+pub fn passed_on(passed: Passed, ours: HeaderMap) -> Answer {
+    let mut answer = http::Response::new(AnswerBody::new(passed.body).holding(Some(passed.held)));
+    *answer.status_mut() = passed.status;
+    *answer.headers_mut() = ours;
+    let headers = answer.headers_mut();
+    if let Some(content_type) = passed.content_type {
+        headers.insert(http::header::CONTENT_TYPE, content_type);
+    }
+    if let Some(content_encoding) = passed.content_encoding {
+        headers.insert(http::header::CONTENT_ENCODING, content_encoding);
+    }
+    answer
+}
+
+/// What is left of the tightest credit budget, now that the reservation has become a charge.
+fn credits_remaining(standings: &[Standing], reserved: Credits, charged: Credits) -> Option<Credits> {
+    let budgets = standings.iter().filter(|standing| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits)));
+    let given_back = reserved.less(charged).micros();
+    budgets.map(|standing| Credits::from_micros(standing.remaining() + given_back)).min()
+}
+
+fn decimal(credits: Credits) -> HeaderValue {
+    HeaderValue::try_from(credits.to_string()).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+fn timing(gateway: Duration, upstream: Duration) -> HeaderValue {
+    let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    let text = format!("gateway;dur={:.3}, queue;dur=0, upstream;dur={:.3}", millis(gateway), millis(upstream));
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("gateway"))
+}
