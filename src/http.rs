@@ -155,3 +155,5 @@ pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// `Idempotency-Replayed`.
+pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -15,6 +15,7 @@
 //! | [`identity`] | who is calling |
 //! | [`account`] | what a team may see of itself |
 //! | [`team`] | what a team is, and which models it may use |
+//! | [`replay`] | has this call been made before, and what was its answer |
 //! | [`pricing`] | what a call may cost at most, and what it did cost |
 //! | [`admission`] | may it be spent now; what was spent in the end |
 //! | [`ledger`] | what may be spent and what was: reservations, settlements, windows, rows |
@@ -49,6 +50,7 @@ pub mod ledger;
 pub mod live;
 pub mod pricing;
 pub mod refusal;
+pub mod replay;
 pub mod request;
 pub mod secret;
 pub mod server;

@@ -5,7 +5,7 @@
 //!  (Refusal → answer)                                                                         │
 //!  known caller                                          authenticate ▸ measure_team ─────────┼▸ account
 //!  (Authenticated<B>)                                                                         │
-//!  paid call           authorize ▸ collect_body ▸ admit ▸ swap_credential ▸ forward ──────────┘
+//!  paid call           authorize ▸ collect_body ▸ replay ▸ admit ▸ swap_credential ▸ forward ─┘
 //! ```
 //!
 //! Each layer takes the type that only the one before it can make (`Inbound → Arrival → Routed → Authenticated → Wanted →
@@ -29,6 +29,7 @@ use crate::http::Answer;
 use crate::identity::{AuthenticateLayer, Authenticated, Directory};
 use crate::live::Live;
 use crate::refusal::{AnswerRefusalsLayer, CatchPanicLayer, Refusal};
+use crate::replay::{ReplayLayer, Replays};
 use crate::request::check_request::{CheckRequestLayer, Draining};
 use crate::request::collect::CollectLayer;
 use crate::request::fork::Fork;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub directory: Live<Directory>,
     /// This worker's ledger, and what looks after its reservations.
     pub keeper: Arc<Keeper>,
+    /// This worker's handle to what is remembered of calls.
+    pub replays: Replays,
     /// Where calls go.
     pub upstream: Live<Upstream>,
     /// Who watches them.
@@ -92,7 +95,8 @@ where
         parts.catalogue_settings,
         clock.clone(),
     );
-    let account = account::Views::new(Arc::clone(parts.keeper.ledger()));
+    let account = account::Views::new(Arc::clone(parts.keeper.ledger()), parts.replays.clone());
+    let replay = ReplayLayer::new(parts.replays.clone(), upstream.clone(), parts.buffer.clone());
     let swap = SwapCredentialLayer::new(upstream, clock.clone(), parts.upstream_observer);
 
     let paid = ServiceBuilder::new()
@@ -100,8 +104,10 @@ where
         .layer(AuthorizeLayer)
         // The whole body, before anything is reserved: a broken one must cost nothing.
         .layer(CollectLayer::new(parts.request, parts.buffer))
+        // A call that was made before is not made again, and reserves nothing.
+        .layer(replay)
         // Reserves the price; from here on the call runs to its end and is settled, whether its caller stays or not.
-        .layer(AdmitLayer::new(parts.keeper))
+        .layer(AdmitLayer::new(parts.keeper, parts.replays))
         // Only what was admitted goes out with the shared key.
         .layer(swap)
         .service(Forward::new(parts.wire));

@@ -1,4 +1,4 @@
-//! The team's own views, answered from the ledger: what it may still spend, and who it is here.
+//! The team's own views: what it may still spend, who it is here, and what became of its calls.
 
 pub mod views;
 
@@ -14,6 +14,7 @@ use crate::http::{Answer, AnswerBody};
 use crate::identity::{Credential, Principal};
 use crate::ledger::{Inquiry, Ledger, Level, Scope, headers};
 use crate::refusal::Refusal;
+use crate::replay::Replays;
 use crate::request::route::Account;
 use crate::team::Team;
 
@@ -30,18 +31,19 @@ pub struct Question {
 
 /// Answers the team's own views.
 ///
-/// Reads: the ledger. Writes: nothing. Refuses: `ledger_unavailable`.
+/// Reads: the ledger, what is remembered of calls. Writes: nothing. Refuses: `ledger_unavailable`, `request_not_found`.
 /// Position: a branch below authentication: whoever asks sees its own team and no other.
 #[derive(Clone)]
 pub struct Views {
     ledger: Arc<dyn Ledger>,
+    replays: Replays,
 }
 
 impl Views {
-    /// Views of this ledger.
+    /// Views of this ledger, and of what is remembered here.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>) -> Self {
-        Self { ledger }
+    pub fn new(ledger: Arc<dyn Ledger>, replays: Replays) -> Self {
+        Self { ledger, replays }
     }
 }
 
@@ -55,15 +57,16 @@ impl Service<Question> for Views {
     }
 
     fn call(&mut self, question: Question) -> Self::Future {
-        let ledger = Arc::clone(&self.ledger);
+        let views = self.clone();
         Box::pin(async move {
-            let books = ledger.books(inquiry(&question)).await.map_err(|outage| {
+            let books = views.ledger.books(inquiry(&question)).await.map_err(|outage| {
                 tracing::warn!(%outage, "the ledger could not be read");
                 Refusal::LedgerUnavailable
             })?;
-            let view = match question.view {
+            let view = match &question.view {
                 Account::Balance => serde_json::to_vec(&views::balance(&question.team, &books)),
                 Account::Me => serde_json::to_vec(&views::me(&question.principal, &question.team, &books)),
+                Account::Request(id) => Ok(views.replays.fetch(&question.team.id, id).await?.outcome()),
             };
             let mut answer = Response::new(AnswerBody::new(view.map_err(|_| Refusal::Internal)?));
             let answer_headers = answer.headers_mut();

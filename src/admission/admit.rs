@@ -1,7 +1,7 @@
 //! Prices a call, reserves the most it can cost, lets it go, and settles what it did cost.
 //!
 //! Reads: the body's members that decide the price, the limits of the team, the user and the key. Writes: the ledger, the
-//! record's charge, the cost headers. Refuses: `invalid_body`, `budget_exhausted`, `rate_limited`, `quota_exhausted`,
+//! record's charge, the cost headers, what is remembered of the call. Refuses: `invalid_body`, `budget_exhausted`, `rate_limited`, `quota_exhausted`,
 //! `too_many_concurrent`, `ledger_unavailable`.
 //! Position: below everything that may still refuse the request for what it is, above everything that costs money. From
 //! here on the call runs to its end, whether its caller stays or not.
@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
-use super::detach::Detach;
+use super::detach::{Caller, Detach};
 use super::keeper::Keeper;
 use super::{denial, settle};
 use crate::credits::Credits;
@@ -21,9 +21,10 @@ use crate::http::{Answer, AnswerBody, SERVER_TIMING, X_CREDITS_COST, X_CREDITS_R
 use crate::ledger::{self, Asked, Level, Phase, Reservation, ReservationId, Scope, Standing, Verdict};
 use crate::pricing::{Order, asked};
 use crate::refusal::Refusal;
+use crate::replay::{Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
 use crate::team::limit::{Shape, Unit};
-use crate::upstream::{Forwarded, Passed};
+use crate::upstream::{Fate, Forwarded, Passed};
 
 /// A call that was paid for: only admission makes it, so nothing else can reach the upstream.
 #[derive(Debug)]
@@ -49,13 +50,14 @@ impl Admitted {
 #[derive(Clone)]
 pub struct AdmitLayer {
     keeper: Arc<Keeper>,
+    replays: Replays,
 }
 
 impl AdmitLayer {
-    /// A layer that admits through this worker's ledger.
+    /// A layer that admits through this worker's ledger, and remembers here what was answered.
     #[must_use]
-    pub const fn new(keeper: Arc<Keeper>) -> Self {
-        Self { keeper }
+    pub const fn new(keeper: Arc<Keeper>, replays: Replays) -> Self {
+        Self { keeper, replays }
     }
 }
 
@@ -63,7 +65,7 @@ impl<S> Layer<S> for AdmitLayer {
     type Service = Admit<S>;
 
     fn layer(&self, inner: S) -> Admit<S> {
-        Admit { inner, keeper: Arc::clone(&self.keeper) }
+        Admit { inner, with: self.clone() }
     }
 }
 
@@ -71,7 +73,7 @@ impl<S> Layer<S> for AdmitLayer {
 #[derive(Clone)]
 pub struct Admit<S> {
     inner: S,
-    keeper: Arc<Keeper>,
+    with: AdmitLayer,
 }
 
 impl<S> Service<PaidCall> for Admit<S>
@@ -90,11 +92,11 @@ where
     fn call(&mut self, call: PaidCall) -> Self::Future {
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
-        let keeper = Arc::clone(&self.keeper);
+        let with = self.with.clone();
         Box::pin(async move {
-            let granted = reserve(&keeper, &call).await?;
-            let tracker = keeper.tracker().clone();
-            Detach::new(run(keeper, inner, call, granted), tracker).await
+            let granted = reserve(&with.keeper, &call).await?;
+            let (tracker, caller) = (with.keeper.tracker().clone(), Caller::default());
+            Detach::new(run(with, inner, call, granted, caller.clone()), tracker, caller).await
         })
     }
 }
@@ -168,36 +170,52 @@ fn asked_of(call: &PaidCall, order: Order) -> Asked {
 }
 
 /// The call itself, from its reservation to its settlement. Runs to the end, also without its caller.
-async fn run<S>(keeper: Arc<Keeper>, mut inner: S, call: PaidCall, granted: Granted) -> Result<Answer, Refusal>
+async fn run<S>(
+    with: AdmitLayer,
+    mut inner: S,
+    mut call: PaidCall,
+    granted: Granted,
+    caller: Caller,
+) -> Result<Answer, Refusal>
 where
     S: Service<Admitted, Response = Forwarded, Error = Infallible>,
 {
+    let AdmitLayer { keeper, replays } = with;
     let Granted { reservation, standings, at } = granted;
     let listed = keeper.open().list(reservation.id(), reservation.team().clone());
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());
-    let (record, arrived, model) = (call.record.clone(), call.at, call.model.clone());
+    let (id, record, arrived, model) = (call.id.clone(), call.record.clone(), call.at, call.model.clone());
+    let claim = call.claimed.take().and_then(Claimed::sent);
     let forwarded = match inner.call(Admitted { call }).await {
         Ok(forwarded) => forwarded,
         Err(never) => match never {},
     };
     let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown());
-    let charged = end.settlement.charged;
+    let cost = end.settlement.charged;
     keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
-    let upstream = forwarded.took;
+    let Forwarded { fate, answer, took: upstream } = forwarded;
     let others = {
         let mut facts = record.facts();
-        facts.charged = Some(charged);
+        facts.charged = Some(cost);
         facts.receiving + upstream
     };
-    let mut answer = passed_on(forwarded.answer?);
-    let headers = answer.headers_mut();
-    headers.extend(ledger::headers::rate_limit_headers(&standings, at));
-    headers.insert(X_CREDITS_COST, decimal(charged));
-    if let Some(remaining) = credits_remaining(&standings, reserved, charged) {
-        headers.insert(X_CREDITS_REMAINING, decimal(remaining));
-    }
-    headers.insert(SERVER_TIMING, timing(arrived.elapsed().saturating_sub(others), upstream));
-    Ok(answer)
+    let told = answer.map(|passed| {
+        let mut answer = passed_on(passed);
+        let headers = answer.headers_mut();
+        headers.extend(ledger::headers::rate_limit_headers(&standings, at));
+        headers.insert(X_CREDITS_COST, decimal(cost));
+        if let Some(remaining) = credits_remaining(&standings, reserved, cost) {
+            headers.insert(X_CREDITS_REMAINING, decimal(remaining));
+        }
+        headers.insert(SERVER_TIMING, timing(arrived.elapsed().saturating_sub(others), upstream));
+        answer
+    });
+    let executed = match fate {
+        Fate::Delivered | Fate::Unknown => true,
+        Fate::NotSent | Fate::Refused => false,
+    };
+    replays.ended(Ended { team: team.id.clone(), id, claim, executed, cost, at }, caller.has_left(), &told).await;
+    told
 }
 
 /// Only content type, content encoding and the body of an upstream answer pass.

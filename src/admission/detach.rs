@@ -2,23 +2,38 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
+/// Whether a call's caller still waits for it. Clones tell of the same caller.
+#[derive(Clone, Debug, Default)]
+pub struct Caller(Arc<AtomicBool>);
+
+impl Caller {
+    /// Whether it has hung up.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Runs a call within its caller's own task, and moves it to a task of its own when the caller hangs up. Costs nothing
 /// while the caller stays; the drain waits for what was moved.
 pub struct Detach<T: Send + 'static> {
     call: Option<BoxFuture<'static, T>>,
     tracker: TaskTracker,
+    caller: Caller,
 }
 
 impl<T: Send + 'static> Detach<T> {
-    /// A call that will be finished, whoever waits for it.
-    pub fn new(call: impl Future<Output = T> + Send + 'static, tracker: TaskTracker) -> Self {
-        Self { call: Some(Box::pin(call)), tracker }
+    /// A call that will be finished, whoever waits for it; `caller` is told when nobody does.
+    pub fn new(call: impl Future<Output = T> + Send + 'static, tracker: TaskTracker, caller: Caller) -> Self {
+        Self { call: Some(Box::pin(call)), tracker, caller }
     }
 }
 
@@ -38,6 +53,7 @@ impl<T: Send + 'static> Future for Detach<T> {
 impl<T: Send + 'static> Drop for Detach<T> {
     fn drop(&mut self) {
         let Some(call) = self.call.take() else { return };
+        self.caller.0.store(true, Ordering::Relaxed);
         // Outside a runtime the process is ending: the reservation inside hands itself over as it is dropped.
         if let Ok(runtime) = Handle::try_current() {
             self.tracker.spawn_on(async move { drop(call.await) }, &runtime);
@@ -48,21 +64,20 @@ impl<T: Send + 'static> Drop for Detach<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use tokio::sync::Notify;
 
     #[tokio::test]
     async fn a_call_whose_caller_hangs_up_is_finished_all_the_same() {
         let (tracker, go_on, done) = (TaskTracker::new(), Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (wait, tell) = (Arc::clone(&go_on), Arc::clone(&done));
-        let call = Detach::new(
-            async move {
-                wait.notified().await;
-                tell.notify_one();
-            },
-            tracker.clone(),
-        );
-        let mut call = Box::pin(call);
+        let (wait, tell, caller) = (Arc::clone(&go_on), Arc::clone(&done), Caller::default());
+        let seen = caller.clone();
+        let call = async move {
+            let stayed = !seen.has_left();
+            wait.notified().await;
+            assert!(stayed && seen.has_left());
+            tell.notify_one();
+        };
+        let mut call = Box::pin(Detach::new(call, tracker.clone(), caller));
         assert!(futures_util::poll!(&mut call).is_pending());
         drop(call);
         go_on.notify_one();

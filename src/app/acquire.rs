@@ -5,15 +5,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use super::reload::Live;
+use super::stores::Stores;
 use crate::admin::{self, Readiness};
 use crate::admission::keeper;
 use crate::catalogue;
 use crate::clock::Clock;
-use crate::config::settings::{LedgerSettings, RedisStore, ShutdownSettings, Store, Topology};
+use crate::config::settings::ShutdownSettings;
 use crate::config::{FixedSettings, Settings};
-use crate::ledger::embedded::{self, EmbeddedLedger, OpenError};
-use crate::ledger::redis::{self, RedisLedger, StoreClock, UnusableSettings};
-use crate::ledger::{Ledger, OnUnknown};
+use crate::ledger::Ledger;
+use crate::ledger::embedded::OpenError;
+use crate::ledger::redis::UnusableSettings;
+use crate::replay::{self, Replays};
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
 use crate::telemetry::{AccessLog, Metrics};
@@ -67,6 +69,8 @@ pub struct Acquired {
     pub metrics: Arc<Metrics>,
     /// The access log.
     pub access_log: AccessLog,
+    /// What is remembered of calls, and how long.
+    pub replay: replay::Settings,
     /// How admission behaves.
     pub admission: keeper::Settings,
     /// What a well-formed request may be.
@@ -77,7 +81,7 @@ pub struct Acquired {
     pub catalogue: catalogue::Cache,
     /// The time.
     pub clock: Clock,
-    ledgers: Ledgers,
+    stores: Stores,
 }
 
 /// Acquires what the settings ask for.
@@ -90,9 +94,9 @@ pub fn acquire(
     access_log: &AccessLog,
     clock: Clock,
 ) -> Result<Acquired, Unusable> {
-    let FixedSettings { server, admin_address, request, ledger, on_unknown, shutdown, .. } = &settings.fixed;
+    let FixedSettings { server, admin_address, request, ledger, on_unknown, replay, shutdown, .. } = &settings.fixed;
     let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
-    let ledgers = Ledgers::new(ledger, *on_unknown, &clock, metrics)?;
+    let stores = Stores::new(ledger, *on_unknown, *replay, &clock, metrics)?;
     let drain = Drain::default();
     let listeners = listeners(server)?;
     let operator_listener = operator_listener(*admin_address)?;
@@ -110,12 +114,13 @@ pub fn acquire(
         readiness,
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
+        replay: *replay,
         admission: keeper::Settings { on_unknown: *on_unknown, reservation_ttl: ledger.reservation_ttl },
         request: request.clone(),
         buffer: Buffer::new(request.buffered_bytes_max),
         catalogue: catalogue::Cache::default(),
         clock,
-        ledgers,
+        stores,
     })
 }
 
@@ -123,7 +128,13 @@ impl Acquired {
     /// A handle to the ledger. Each worker takes one of its own.
     #[must_use]
     pub fn ledger(&self) -> Arc<dyn Ledger> {
-        self.ledgers.handle()
+        self.stores.ledger()
+    }
+
+    /// A handle to what is remembered of calls. Each worker takes one of its own.
+    #[must_use]
+    pub fn replays(&self) -> Replays {
+        Replays::new(self.stores.replays(), self.metrics.clone(), self.replay, self.drain.open.clone())
     }
 
     /// Where the team listener listens, now that a port was found.
@@ -161,64 +172,4 @@ fn listeners(settings: &server::Settings) -> Result<Vec<TcpListener>, Unusable> 
 fn operator_listener(address: SocketAddr) -> Result<TcpListener, Unusable> {
     let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     bound.map_err(|error| Unusable::Address { what: "the operator's listener", address, error })
-}
-
-/// Where handles to the ledger come from.
-enum Ledgers {
-    /// Every handle has a connection of its own.
-    Redis(Box<dyn Fn() -> Result<RedisLedger, UnusableSettings> + Send + Sync>, Arc<dyn Ledger>),
-    /// Every handle is the same.
-    Embedded(Arc<dyn Ledger>),
-}
-
-impl Ledgers {
-    fn new(
-        settings: &LedgerSettings,
-        on_unknown: OnUnknown,
-        clock: &Clock,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, Unusable> {
-        let LedgerSettings { store, reservation_ttl, retention } = settings.clone();
-        match store {
-            Store::Embedded { path } => {
-                let clock = clock.clone();
-                let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
-                Ok(Self::Embedded(Arc::new(EmbeddedLedger::open(settings, metrics.clone())?)))
-            }
-            Store::Redis(redis) => {
-                let settings = redis::Settings {
-                    reservation_ttl,
-                    retention,
-                    on_unknown,
-                    clock: StoreClock::Server,
-                    ..of_redis(redis)
-                };
-                let (clock, observer) = (clock.clone(), Arc::clone(metrics));
-                let make = move || RedisLedger::new(settings.clone(), clock.clone(), observer.clone());
-                // Made once here, so that settings that cannot be meant end the start and not a worker.
-                let first: Arc<dyn Ledger> = Arc::new(make()?);
-                Ok(Self::Redis(Box::new(make), first))
-            }
-        }
-    }
-
-    fn handle(&self) -> Arc<dyn Ledger> {
-        match self {
-            Self::Embedded(ledger) => Arc::clone(ledger),
-            Self::Redis(make, first) => match make() {
-                Ok(ledger) => Arc::new(ledger),
-                Err(_) => Arc::clone(first),
-            },
-        }
-    }
-}
-
-fn of_redis(store: RedisStore) -> redis::Settings {
-    let RedisStore { topology, username, password, ca, deadline, wait_replicas } = store;
-    let topology = match topology {
-        Topology::Single { url } => redis::Topology::Single { url },
-        Topology::Sentinel { urls, master } => redis::Topology::Sentinel { urls, master },
-        Topology::Cluster { urls } => redis::Topology::Cluster { urls },
-    };
-    redis::Settings { username, password, ca, deadline, wait_replicas, ..redis::Settings::new(topology) }
 }

@@ -2,6 +2,7 @@
 
 pub mod acquire;
 pub mod reload;
+mod stores;
 pub mod worker;
 
 use std::io;

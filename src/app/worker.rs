@@ -67,6 +67,7 @@ pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
         buffer: acquired.buffer.clone(),
         directory,
         keeper,
+        replays: acquired.replays(),
         upstream,
         upstream_observer: acquired.metrics.clone(),
         wire: Wire::new(acquired.buffer.clone()),

@@ -72,6 +72,7 @@ impl<'a> Check<'a> {
         let admin_address = self.admin_address(&file.listen, &file.admin, root);
         let request = self.request(&file.limits, &root.key("limits"));
         let ledger = self.ledger(&file.ledger, &root.key("ledger"));
+        let replay = self.replay(&file.replay, &root.key("replay"));
         let shutdown = self.shutdown(&file.shutdown, &root.key("shutdown"));
         let poll = 10 * MILLISECOND..=HOUR;
         let reload_poll = self.duration(&file.reload.poll, &root.key("reload").key("poll"), poll);
@@ -84,6 +85,7 @@ impl<'a> Check<'a> {
                 shapes::OnUnknown::Charge => OnUnknown::Charge,
                 shapes::OnUnknown::Release => OnUnknown::Release,
             },
+            replay: replay?,
             telemetry: listeners::telemetry(&file.telemetry),
             shutdown: shutdown?,
             reload_poll: reload_poll?,

@@ -44,6 +44,8 @@ pub struct File {
     pub pricing: Pricing,
     /// The public endpoints: models, model configurations, sample images.
     pub catalogue: Catalogue,
+    /// What is remembered of calls: for idempotency keys, and for callers who left. A change needs a restart.
+    pub replay: Replay,
     /// Bounds on connections, requests and memory. A change needs a restart.
     pub limits: Bounds,
     /// Where days and months begin, unless a team says otherwise: a name of the IANA time zone database, such as `Europe/Berlin`.
@@ -67,6 +69,7 @@ impl Default for File {
             teams: BTreeMap::new(),
             pricing: Pricing::default(),
             catalogue: Catalogue::default(),
+            replay: Replay::default(),
             limits: Bounds::default(),
             time_zone: "UTC".to_owned(),
             shutdown: Shutdown::default(),
@@ -150,6 +153,33 @@ pub struct Catalogue {
 impl Default for Catalogue {
     fn default() -> Self {
         Self { public: true, fresh_for: "60s".into(), bytes_max: "4MiB".into() }
+    }
+}
+
+/// What is remembered of calls with an `Idempotency-Key`, and of those whose callers left. With an embedded ledger it is
+/// kept in memory, and forgotten at a restart.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Replay {
+    /// How long an outcome is remembered.
+    pub retention: DurationText,
+    /// How long a parallel duplicate waits for the call that runs already; after it 409.
+    pub join_max: DurationText,
+    /// The largest answer that is kept whole; of a larger one the outcome is kept, without its body.
+    pub answer_bytes_max: SizeText,
+    /// The most bytes of answers kept at once: of one team in Redis, of all teams with an embedded ledger. The oldest give
+    /// way; their outcomes stay.
+    pub memory_bytes_max: SizeText,
+}
+
+impl Default for Replay {
+    fn default() -> Self {
+        Self {
+            retention: "24h".into(),
+            join_max: "330s".into(),
+            answer_bytes_max: "8MiB".into(),
+            memory_bytes_max: "64MiB".into(),
+        }
     }
 }
 

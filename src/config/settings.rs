@@ -14,7 +14,7 @@ use crate::ledger::OnUnknown;
 use crate::pricing::PriceTable;
 use crate::secret::Secret;
 use crate::team::{Team, TeamId};
-use crate::{admin, catalogue, identity, request, server, telemetry, upstream};
+use crate::{admin, catalogue, identity, replay, request, server, telemetry, upstream};
 
 /// Checked settings. They can only be made by [`super::load`] and [`super::parse`].
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct FixedSettings {
     pub ledger: LedgerSettings,
     /// What a call of unknown outcome costs; the ledger's sweep and the settlement must agree on it.
     pub on_unknown: OnUnknown,
+    /// What is remembered of calls.
+    pub replay: replay::Settings,
     /// What the gateway says about itself.
     pub telemetry: telemetry::Settings,
     /// How the gateway stops.
@@ -137,8 +139,17 @@ pub struct ShutdownSettings {
 }
 
 /// The keys of the file whose change needs a restart, as far as they are whole sections.
-const FIXED: [&str; 8] =
-    ["/listen", "/admin/address", "/ledger", "/limits", "/pricing/on_unknown", "/shutdown", "/telemetry", "/reload"];
+const FIXED: [&str; 9] = [
+    "/listen",
+    "/admin/address",
+    "/ledger",
+    "/replay",
+    "/limits",
+    "/pricing/on_unknown",
+    "/shutdown",
+    "/telemetry",
+    "/reload",
+];
 
 impl Settings {
     /// The same settings, of a file that was itself read from somewhere.

@@ -11,7 +11,8 @@ use crate::team::TeamId;
 
 /// Is told what happens in a store. Called on the path of every call: must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// An operation of the `Ledger` trait ended. `op` is the method's name; `result` is `ok` or [`Outage::name`]'s text.
+    /// An operation of the `Ledger` trait ended. `op` is the method's name, or that of a step of
+    /// `replay::Store` after `replay_`; `result` is `ok` or [`Outage::name`]'s text.
     ///
     /// [`Outage::name`]: super::Outage::name
     fn operation(&self, op: &'static str, result: &'static str, took: Duration);

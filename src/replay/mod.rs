@@ -1,1 +1,29 @@
-//! Idempotency and results kept for callers who left: the room's place; nothing is in it yet.
+//! Has this call been made before, and what was its answer: idempotency keys, and answers kept for callers who left.
+//!
+//! Reading order: [`key`] (what makes two calls the same one), [`claim`] (the right to make it), [`kept`] (an answer that is
+//! remembered), [`store`] (where both are), [`memory`] (the store beside an embedded ledger; the one in Redis is at home with
+//! the ledger's), [`replays`] (what the rooms do with it), [`replay`] (the layer).
+//!
+//! Of calls with the same key and body, of one team, one is made: whoever claims the key first makes it, the others wait
+//! for its answer, on whatever replica. A call of which nothing was spent gives its key back.
+
+pub mod claim;
+pub mod kept;
+pub mod key;
+pub mod memory;
+pub mod observe;
+#[allow(clippy::module_inception)] // the layer is called what the room is called
+pub mod replay;
+pub mod replays;
+pub mod settings;
+pub mod store;
+
+pub use claim::{Claim, ClaimId, Claimed};
+pub use kept::Kept;
+pub use key::{Fingerprint, KeyHash};
+pub use memory::Memory;
+pub use observe::{Kind, Observer};
+pub use replay::ReplayLayer;
+pub use replays::{Ended, Replays};
+pub use settings::Settings;
+pub use store::{Begun, Store};

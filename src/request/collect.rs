@@ -1,6 +1,6 @@
 //! Takes the body of a paid call in: whole, bounded in size, time and memory.
 //!
-//! Reads: content type, coding and length, the body. Writes: the record's `bytes_in`.
+//! Reads: content type, coding and length, the idempotency key, the body. Writes: the record's `bytes_in`.
 //! Refuses: `media_type_unsupported`, `body_too_large`, `body_timeout`, `invalid_body`, `invalid_request`, `overloaded`.
 //! Position: below authorization, so that nobody's bytes are held for nothing; above everything that costs money, so
 //! that a caller's broken body can never become a broken call (and never a charge).
@@ -22,6 +22,7 @@ use crate::http::{Answer, Gathered, Held, IDEMPOTENCY_KEY};
 use crate::identity::Principal;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
+use crate::replay::{Claimed, KeyHash};
 use crate::team::authorize::Authorized;
 use crate::team::{ModelId, Team};
 
@@ -46,6 +47,10 @@ pub struct PaidCall {
     pub body: Bytes,
     /// The memory it takes.
     pub held: Held,
+    /// The idempotency key it carries.
+    pub idempotency_key: Option<KeyHash>,
+    /// The claim on that key, once it is this call's to make.
+    pub claimed: Option<Claimed>,
 }
 
 /// Makes [`Collect`].
@@ -109,6 +114,7 @@ impl CollectLayer {
         let (arrival, principal, team, model, price) = authorized.into_parts();
         let (head, body) = arrival.request.into_parts();
         check_headers(&head.headers)?;
+        let idempotency_key = idempotency_key(&head.headers)?;
         let declared = declared_length(&head.headers);
         let mut held = self.buffer.hold(self.admissible(declared)?)?;
         let began = Instant::now();
@@ -119,7 +125,8 @@ impl CollectLayer {
         Buffer::shrink(&mut held, body.len());
         arrival.record.facts().bytes_in = body.len() as u64;
         let (id, at, record) = (arrival.id, arrival.at, arrival.record);
-        Ok(PaidCall { id, at, record, principal, team, model, price, body, held })
+        let claimed = None;
+        Ok(PaidCall { id, at, record, principal, team, model, price, body, held, idempotency_key, claimed })
     }
 
     /// How many bytes to make room for: those declared, or the most there may be.
@@ -162,11 +169,16 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     if !is_json || !is_plain {
         return Err(Refusal::MediaTypeUnsupported);
     }
+    Ok(())
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<KeyHash>, Refusal> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let first = keys.next();
     let well_formed =
-        keys.next().is_none_or(|key| (1..=255).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic));
+        first.is_none_or(|key| (1..=255).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic));
     if well_formed && keys.next().is_none() {
-        Ok(())
+        Ok(first.map(KeyHash::of))
     } else {
         Err(Refusal::InvalidRequest(vec!["Idempotency-Key must be 1 to 255 visible ASCII characters, once".to_owned()]))
     }

@@ -25,9 +25,15 @@ impl RequestId {
     #[must_use]
     pub fn accept(sent: Option<&HeaderValue>) -> Self {
         match sent.and_then(|value| value.to_str().ok()) {
-            Some(text) if Self::is_plain(text) => Self(text.into()),
-            Some(_) | None => Self::new(),
+            Some(text) => Self::parse(text).unwrap_or_default(),
+            None => Self::new(),
         }
+    }
+
+    /// An id that was made or accepted before; `None` for a text that can be none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::is_plain(text).then(|| Self(text.into()))
     }
 
     fn is_plain(text: &str) -> bool {

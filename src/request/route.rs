@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::RequestId;
 use crate::refusal::Refusal;
 use crate::team::ModelId;
 
@@ -36,20 +37,22 @@ pub enum Known {
     Catalogue(Catalogue),
 }
 
-/// The team's own views, answered from the ledger.
+/// The team's own views, answered from the ledger and from what is remembered of its calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Account {
     /// `GET /api/credits/balance`.
     Balance,
     /// `GET /gateway/v1/me`.
     Me,
+    /// `GET /gateway/v1/requests/{request_id}`.
+    Request(RequestId),
 }
 
 impl Route {
     /// Finds the route of a path whose form has been checked.
     ///
     /// # Errors
-    /// `route_not_found`, also for a model id that no model can have; `method_not_allowed`.
+    /// `route_not_found`, also for an id that no model or request can have; `method_not_allowed`.
     pub fn find(method: &Method, path: &str) -> Result<Self, Refusal> {
         if let Some(model) = path.strip_prefix("/api/v1/") {
             let model = ModelId::parse(model).ok_or(Refusal::RouteNotFound)?;
@@ -58,6 +61,10 @@ impl Route {
         if let Some(model) = path.strip_prefix("/api/models-config/") {
             let model = ModelId::parse(model).ok_or(Refusal::RouteNotFound)?;
             return allow(method, READ, Self::Catalogue(Catalogue::ModelConfig(model)));
+        }
+        if let Some(id) = path.strip_prefix("/gateway/v1/requests/") {
+            let id = RequestId::parse(id).ok_or(Refusal::RouteNotFound)?;
+            return allow(method, READ, Self::Known(Known::Account(Account::Request(id))));
         }
         let route = match path {
             "/api/models" => Self::Catalogue(Catalogue::Models),
@@ -83,17 +90,19 @@ impl Route {
             Self::Known(Known::Generate(_)) => "/api/v1/{model}",
             Self::Known(Known::Account(Account::Balance)) => "/api/credits/balance",
             Self::Known(Known::Account(Account::Me)) => "/gateway/v1/me",
+            Self::Known(Known::Account(Account::Request(_))) => "/gateway/v1/requests/{request_id}",
         }
     }
 
     /// Every name there is, so that metrics can show zeros from the start.
-    pub const NAMES: [&'static str; 6] = [
+    pub const NAMES: [&'static str; 7] = [
         "/api/v1/{model}",
         "/api/models",
         "/api/models-config/{model}",
         "/api/sample-images",
         "/api/credits/balance",
         "/gateway/v1/me",
+        "/gateway/v1/requests/{request_id}",
     ];
 }
 
@@ -120,10 +129,15 @@ mod tests {
         assert_eq!(found(Method::POST, "/api/v1/flux/dev"), Ok("/api/v1/{model}"));
         assert_eq!(found(Method::GET, "/api/models-config/flux/dev"), Ok("/api/models-config/{model}"));
         assert_eq!(found(Method::HEAD, "/api/models"), Ok("/api/models"));
+        assert_eq!(found(Method::GET, "/gateway/v1/requests/a.b-1"), Ok("/gateway/v1/requests/{request_id}"));
         for path in
             ["/", "/api", "/api/v1", "/api/v1/", "/api/v1/-x", "/api/v1/a/b/c/d/e", "/api/generate", "/api/keys"]
         {
             assert_eq!(found(Method::POST, path), Err("route_not_found"), "{path}");
+        }
+        for id in ["", "a/b", "a%20b", &"x".repeat(129)] {
+            let path = format!("/gateway/v1/requests/{id}");
+            assert_eq!(found(Method::GET, &path), Err("route_not_found"), "{path}");
         }
     }
 

@@ -109,7 +109,8 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CountedFuture<F>
         };
         let (mut head, body) = answer.into_parts();
         let ending = this.ending.take().map(|mut ending| {
-            head.headers.insert(X_REQUEST_ID, ending.id().to_header());
+            // An answer that is given again keeps the name of the call that it answers.
+            head.headers.entry(X_REQUEST_ID).or_insert_with(|| ending.id().to_header());
             ending.answered(head.status, body.is_end_stream());
             ending
         });

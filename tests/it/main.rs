@@ -22,6 +22,7 @@ mod ledger_model;
 mod ledger_redis;
 mod operator_listener;
 mod placement;
+mod replay;
 mod simulator;
 mod support;
 mod system;

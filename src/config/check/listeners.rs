@@ -1,4 +1,4 @@
-//! The two listeners, the bounds of requests, the catalogue, and how the gateway starts, speaks and stops.
+//! The two listeners, the bounds of requests, the catalogue, what is remembered, and how the gateway starts, speaks and stops.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::{Check, DAY, HOUR, MILLISECOND, MINUTE};
 use crate::config::file::Logs;
-use crate::config::file::{Admin, Bounds, Catalogue, Listen, Shutdown, Telemetry, Tls};
+use crate::config::file::{Admin, Bounds, Catalogue, Listen, Replay, Shutdown, Telemetry, Tls};
 use crate::config::report::KeyPath;
 use crate::config::settings::ShutdownSettings;
 use crate::telemetry::{self, logs::Form};
-use crate::{admin, catalogue, request, server};
+use crate::{admin, catalogue, replay, request, server};
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -85,6 +85,18 @@ impl Check<'_> {
         let fresh_for = self.duration(&shape.fresh_for, &path.key("fresh_for"), Duration::ZERO..=30 * DAY);
         let bytes_max = self.size(&shape.bytes_max, &path.key("bytes_max"), KIB..=GIB);
         Some(catalogue::Settings { public: shape.public, fresh_for: fresh_for?, bytes_max: bytes_max? })
+    }
+
+    pub(super) fn replay(&mut self, shape: &Replay, path: &KeyPath) -> Option<replay::Settings> {
+        let retention = self.duration(&shape.retention, &path.key("retention"), MINUTE..=30 * DAY);
+        let join_max = self.duration(&shape.join_max, &path.key("join_max"), Duration::ZERO..=HOUR);
+        let answer = self.size(&shape.answer_bytes_max, &path.key("answer_bytes_max"), 0..=64 * KIB * KIB);
+        let memory = self.size(&shape.memory_bytes_max, &path.key("memory_bytes_max"), 0..=KIB * GIB);
+        let (answer_bytes_max, memory_bytes_max) = (answer?, memory?);
+        if memory_bytes_max < answer_bytes_max {
+            self.report.add(&path.key("memory_bytes_max"), "must hold at least one answer of replay.answer_bytes_max");
+        }
+        Some(replay::Settings { retention: retention?, join_max: join_max?, answer_bytes_max, memory_bytes_max })
     }
 
     pub(super) fn shutdown(&mut self, shape: &Shutdown, path: &KeyPath) -> Option<ShutdownSettings> {

@@ -1,18 +1,19 @@
 //! Carries operations to Redis and answers back: one batch of a team at a time, many teams at once.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisError, Value};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
-use super::connection::{Connection, outage_of, wants_another_connection};
+use super::connection::{Connection, Link, outage_of, wants_another_connection};
 use super::dial::Dialer;
 use super::given_up::GivenUp;
 use super::line::{BATCH_MOST, Batch, Line, Turn};
@@ -121,14 +122,23 @@ impl Courier {
 
     /// Runs one command that is no batch, within the deadline.
     pub(super) async fn run(&self, team: Option<&TeamId>, command: &Cmd) -> Result<Value, Outage> {
+        self.on_link(team, |mut link| async move { link.run(command).await }).await
+    }
+
+    /// Does something that is no batch with the connection, within the deadline.
+    pub(super) async fn on_link<F: Future<Output = Result<Value, RedisError>>>(
+        &self,
+        team: Option<&TeamId>,
+        doing: impl FnOnce(Link) -> F,
+    ) -> Result<Value, Outage> {
         let line = team.map(|team| self.line(team));
         let breaker = line.as_ref().map_or(&self.breaker, |line| &line.breaker);
         breaker.enter()?;
         let mut sent_on = None;
         let attempt = async {
-            let (number, mut link) = self.connection.link().await?;
+            let (number, link) = self.connection.link().await?;
             sent_on = Some(number);
-            link.run(command).await.map_err(|error| {
+            doing(link).await.map_err(|error| {
                 if wants_another_connection(&error) {
                     self.connection.drop_link(number);
                 }

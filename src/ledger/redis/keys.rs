@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::ledger::Scope;
+use crate::replay::KeyHash;
+use crate::request::RequestId;
 use crate::team::TeamId;
 
 /// The layout's version: a release that stores things differently takes another, and old keys are never misread.
@@ -21,8 +23,36 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn of(team: &TeamId) -> Self {
-        let key = |what: &str| format!("{LAYOUT}:{{{team}}}:{what}");
+        let key = |what: &str| key(team, what);
         Self { open: key("open"), held: key("held"), rows: key("rows") }
+    }
+}
+
+fn key(team: &TeamId, what: &str) -> String {
+    format!("{LAYOUT}:{{{team}}}:{what}")
+}
+
+/// The keys of what is remembered of one team's calls.
+pub(super) struct ReplayKeys {
+    /// Sorted set: the bodies that are kept, by their end.
+    pub(super) bodies: String,
+    /// How many bytes they are together.
+    pub(super) bytes: String,
+}
+
+impl ReplayKeys {
+    pub(super) fn of(team: &TeamId) -> Self {
+        Self { bodies: key(team, "replay:bodies"), bytes: key(team, "replay:bytes") }
+    }
+
+    /// Hash: what is known of an idempotency key.
+    pub(super) fn key(team: &TeamId, hash: &KeyHash) -> String {
+        key(team, &format!("replay:key:{hash}"))
+    }
+
+    /// Hash: the outcome of a request, or where it is. An id has no character that would need escaping.
+    pub(super) fn request(team: &TeamId, id: &RequestId) -> String {
+        key(team, &format!("replay:request:{id}"))
     }
 }
 

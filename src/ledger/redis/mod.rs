@@ -4,7 +4,7 @@
 //! operations wait together), `courier` (sends them and hands out the answers), `request` and `reply` (to the script and
 //! back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where things are),
 //! `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `row` (what it says
-//! of the past).
+//! of the past), `replay` and `replay.lua` (idempotency keys and kept answers).
 //!
 //! What is safe because of what: an operation may be sent twice because each carries its reservation's id; a batch is all
 //! or nothing because the script reads before it writes; an admission whose answer is lost is not forwarded, and is
@@ -19,6 +19,7 @@ mod keys;
 mod line;
 mod operation;
 mod packed;
+mod replay;
 mod reply;
 mod request;
 mod row;
@@ -32,6 +33,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+pub use replay::RedisReplays;
 pub use settings::{Settings, StoreClock, Topology, UnusableSettings};
 
 use self::courier::Courier;

@@ -133,6 +133,8 @@ catalogue! {
     ledger_batch_size: Single<Histogram> = [], in BATCH;
     /// Whether the ledger's store answers.
     ledger_up: Single<Gauge> = [];
+    /// Calls that were not made again: answered as before (replayed, joined), looked up by id (fetched), refused (mismatch).
+    replays_total: Family<Counter, 1> = ["kind"];
     /// Whether the last attempt to read the configuration succeeded.
     config_last_reload_success: Single<Gauge> = [];
     /// When the configuration was last read with success, in Unix seconds.

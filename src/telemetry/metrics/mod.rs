@@ -8,6 +8,7 @@ pub mod family;
 mod observe_admission;
 mod observe_identity;
 mod observe_ledger;
+mod observe_replay;
 mod observe_upstream;
 pub mod series;
 pub mod teams;
@@ -31,6 +32,7 @@ use self::teams::TeamSeries;
 use crate::clock::Clock;
 use crate::ledger::Outcome as Settled;
 use crate::refusal::Kind;
+use crate::replay;
 use crate::request::Route;
 use crate::team::{Team, TeamId};
 
@@ -91,6 +93,9 @@ impl Metrics {
             catalogue.settlements_total.touch([result.name()]);
         }
         catalogue.settlements_total.touch([observe_admission::REPEATED]);
+        for kind in replay::Kind::ALL {
+            catalogue.replays_total.touch([kind.name()]);
+        }
         let route = |name| RouteSeries {
             name,
             answered_ok: catalogue.http_requests_total.with([name, "200"]),

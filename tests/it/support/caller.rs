@@ -17,7 +17,7 @@ use super::firemoon::SHARED_KEY;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The only headers that may leave a gateway.
-const HEADERS: [&str; 20] = [
+const HEADERS: [&str; 21] = [
     "allow",
     "cache-control",
     "connection",
@@ -25,6 +25,7 @@ const HEADERS: [&str; 20] = [
     "content-length",
     "content-type",
     "date",
+    "idempotency-replayed",
     "ratelimit",
     "ratelimit-policy",
     "retry-after",

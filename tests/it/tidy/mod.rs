@@ -35,7 +35,7 @@ const ROOMS: [&str; 20] = [
 
 /// The modules that hold a layer of the stack, and what they make for others: the types that a request becomes on its way, and
 /// the switch that the server throws. The layers themselves are put together in `stack.rs` and nowhere else.
-const LAYERS: [(&str, &str, &[&str]); 10] = [
+const LAYERS: [(&str, &str, &[&str]); 11] = [
     ("telemetry", "trace_and_count", &[]),
     ("telemetry", "measure_team", &[]),
     ("refusal", "answer", &[]),
@@ -44,6 +44,7 @@ const LAYERS: [(&str, &str, &[&str]); 10] = [
     ("request", "collect", &["PaidCall"]),
     ("identity", "authenticate", &[]),
     ("team", "authorize", &["Authorized", "Wanted"]),
+    ("replay", "replay", &[]),
     ("admission", "admit", &["Admitted"]),
     ("upstream", "swap_credential", &["Forwarded"]),
 ];

@@ -1,0 +1,106 @@
+//! Where handles to the ledger, and to what is remembered of calls, come from.
+
+use std::sync::Arc;
+
+use super::Unusable;
+use crate::clock::Clock;
+use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
+use crate::ledger::embedded::{self, EmbeddedLedger};
+use crate::ledger::redis::{self, RedisLedger, RedisReplays, StoreClock, UnusableSettings};
+use crate::ledger::{Ledger, OnUnknown};
+use crate::replay::{self, Memory};
+use crate::telemetry::Metrics;
+
+/// The two stores of one installation.
+pub(super) enum Stores {
+    /// Every handle has a connection of its own.
+    Redis {
+        make: Box<Redis>,
+        /// Made at once, so that settings that cannot be meant end the start and not a worker.
+        first: (Arc<dyn Ledger>, Arc<dyn replay::Store>),
+    },
+    /// Every handle is the same.
+    Embedded(Arc<dyn Ledger>, Arc<dyn replay::Store>),
+}
+
+impl Stores {
+    pub(super) fn new(
+        settings: &LedgerSettings,
+        on_unknown: OnUnknown,
+        replay: replay::Settings,
+        clock: &Clock,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Unusable> {
+        let LedgerSettings { store, reservation_ttl, retention } = settings.clone();
+        let clock = clock.clone();
+        match store {
+            Store::Embedded { path } => {
+                let memory = Memory::new(replay, clock.clone());
+                let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
+                let ledger = EmbeddedLedger::open(settings, metrics.clone())?;
+                Ok(Self::Embedded(Arc::new(ledger), Arc::new(memory)))
+            }
+            Store::Redis(store) => {
+                let settings = redis::Settings {
+                    reservation_ttl,
+                    retention,
+                    on_unknown,
+                    clock: StoreClock::Server,
+                    ..of_redis(store)
+                };
+                let make = Box::new(Redis { settings, replay, clock, metrics: Arc::clone(metrics) });
+                let first: (Arc<dyn Ledger>, Arc<dyn replay::Store>) =
+                    (Arc::new(make.ledger()?), Arc::new(make.replays()?));
+                Ok(Self::Redis { make, first })
+            }
+        }
+    }
+
+    pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
+        match self {
+            Self::Embedded(ledger, _) => Arc::clone(ledger),
+            Self::Redis { make, first } => match make.ledger() {
+                Ok(ledger) => Arc::new(ledger),
+                Err(_) => Arc::clone(&first.0),
+            },
+        }
+    }
+
+    pub(super) fn replays(&self) -> Arc<dyn replay::Store> {
+        match self {
+            Self::Embedded(_, replays) => Arc::clone(replays),
+            Self::Redis { make, first } => match make.replays() {
+                Ok(replays) => Arc::new(replays),
+                Err(_) => Arc::clone(&first.1),
+            },
+        }
+    }
+}
+
+/// What a handle to Redis is made of.
+pub(super) struct Redis {
+    settings: redis::Settings,
+    replay: replay::Settings,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+impl Redis {
+    fn ledger(&self) -> Result<RedisLedger, UnusableSettings> {
+        RedisLedger::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
+    }
+
+    fn replays(&self) -> Result<RedisReplays, UnusableSettings> {
+        RedisReplays::new(self.settings.clone(), self.replay, self.clock.clone(), self.metrics.clone())
+    }
+}
+
+fn of_redis(store: RedisStore) -> redis::Settings {
+    let RedisStore { topology, username, password, ca, deadline, wait_replicas } = store;
+    let topology = match topology {
+        Topology::Single { url } => redis::Topology::Single { url },
+        Topology::Sentinel { urls, master } => redis::Topology::Sentinel { urls, master },
+        Topology::Cluster { urls } => redis::Topology::Cluster { urls },
+    };
+    redis::Settings { username, password, ca, deadline, wait_replicas, ..redis::Settings::new(topology) }
+}

@@ -1,0 +1,189 @@
+//! Idempotency keys and kept answers in Redis, beside the ledger of their team and in the same slot.
+//!
+//! One script call per step, on the server's clock; every key it makes expires. The steps go over a connection of their
+//! own: an answer may be large, and must not hold up an admission behind it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use redis::{Cmd, ErrorKind, Script, ServerErrorKind, Value};
+
+use super::courier::Courier;
+use super::keys::ReplayKeys;
+use super::settings::{Settings, UnusableSettings};
+use crate::clock::Clock;
+use crate::ledger::{Observer, Outage, Unobserved};
+use crate::replay::{self, Begun, Claim, Kept, Store};
+use crate::request::RequestId;
+use crate::team::TeamId;
+
+/// How long a step may take at least, whatever the ledger's deadline: a large answer takes its time on the way.
+const PATIENCE: Duration = Duration::from_secs(2);
+const TEXT: &str = include_str!("replay.lua");
+
+/// One of the script's steps, and what the metrics call it.
+#[derive(Clone, Copy)]
+struct Step {
+    name: &'static str,
+    op: &'static str,
+}
+
+const BEGIN: Step = Step { name: "begin", op: "replay_begin" };
+const FINISH: Step = Step { name: "finish", op: "replay_finish" };
+const RELEASE: Step = Step { name: "release", op: "replay_release" };
+const KEEP: Step = Step { name: "keep", op: "replay_keep" };
+const FETCH: Step = Step { name: "fetch", op: "replay_fetch" };
+
+/// Claims and answers in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own, and nothing
+/// is sent before the first step.
+pub struct RedisReplays {
+    courier: Courier,
+    observer: Arc<dyn Observer>,
+    script: Script,
+    keeping: replay::Settings,
+}
+
+impl RedisReplays {
+    /// A handle. `settings` are the ledger's.
+    ///
+    /// # Errors
+    /// When the settings cannot be meant.
+    pub fn new(
+        settings: Settings,
+        keeping: replay::Settings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, UnusableSettings> {
+        let settings = Settings { deadline: settings.deadline.max(PATIENCE), ..settings };
+        // Whether the store is up is told by those who admit through it: an answer that took too long says little.
+        let courier = Courier::new(settings, clock, Arc::new(Unobserved))?;
+        Ok(Self { courier, observer, script: Script::new(TEXT), keeping })
+    }
+
+    async fn step(&self, team: &TeamId, step: Step, keys: &[&str], arguments: &[&[u8]]) -> Result<Told, Outage> {
+        let started = Instant::now();
+        let call = |command, script| call(command, script, &ReplayKeys::of(team), keys, step.name, arguments);
+        let known = call("EVALSHA", self.script.get_hash());
+        let told = self.courier.on_link(Some(team), |mut link| async move {
+            match link.run(&known).await {
+                // The server was restarted, or its scripts were flushed.
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    link.run(&call("EVAL", TEXT)).await
+                }
+                told => told,
+            }
+        });
+        let told = told.await.and_then(Told::read);
+        self.observer.operation(step.op, told.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+        told
+    }
+
+    fn bounds(&self) -> [Vec<u8>; 2] {
+        let retention = millis(self.keeping.retention);
+        [retention, self.keeping.memory_bytes_max.to_string().into_bytes()]
+    }
+}
+
+fn millis(duration: Duration) -> Vec<u8> {
+    duration.as_millis().max(1).to_string().into_bytes()
+}
+
+fn call(command: &str, script: &str, own: &ReplayKeys, keys: &[&str], step: &str, arguments: &[&[u8]]) -> Cmd {
+    let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
+    let mut call = Cmd::with_capacity(8 + keys.len() + arguments.len(), script.len() + bytes + 512);
+    call.arg(command).arg(script).arg(2 + keys.len()).arg(&own.bodies).arg(&own.bytes).arg(keys).arg(step);
+    for argument in arguments {
+        call.arg(*argument);
+    }
+    call
+}
+
+/// What the script says: a word, and where it tells of an outcome, its head and body.
+struct Told {
+    word: Vec<u8>,
+    head: Option<Vec<u8>>,
+    body: Option<Vec<u8>>,
+}
+
+impl Told {
+    fn read(value: Value) -> Result<Self, Outage> {
+        let Value::Array(parts) = value else { return Err(unreadable()) };
+        let mut parts =
+            parts.into_iter().map(|part| if let Value::BulkString(bytes) = part { Some(bytes) } else { None });
+        let word = parts.next().flatten().ok_or_else(unreadable)?;
+        Ok(Self { word, head: parts.next().flatten(), body: parts.next().flatten() })
+    }
+
+    fn kept(self) -> Result<Kept, Outage> {
+        let head = self.head.ok_or_else(unreadable)?;
+        Kept::read(&head, self.body.map(Bytes::from)).ok_or_else(unreadable)
+    }
+}
+
+fn unreadable() -> Outage {
+    Outage::Refused("what is remembered of a call cannot be read".to_owned())
+}
+
+impl Store for RedisReplays {
+    fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
+        async move {
+            let place = ReplayKeys::key(&claim.team, &claim.key);
+            let (id, print) = (claim.id.to_string(), claim.fingerprint.to_string());
+            let arguments = [id.as_bytes(), print.as_bytes(), &millis(ttl)];
+            let told = self.step(&claim.team, BEGIN, &[&place], &arguments).await?;
+            match told.word.as_slice() {
+                b"first" => Ok(Begun::First),
+                b"running" => Ok(Begun::Running),
+                b"mismatch" => Ok(Begun::Mismatch),
+                b"finished" => told.kept().map(Begun::Finished),
+                _ => Err(unreadable()),
+            }
+        }
+        .boxed()
+    }
+
+    fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
+        async move {
+            let place = ReplayKeys::key(&claim.team, &claim.key);
+            let request = ReplayKeys::request(&claim.team, &claim.request_id);
+            let (id, print, head) = (claim.id.to_string(), claim.fingerprint.to_string(), kept.head());
+            let (body, [keep, most]) = (kept.body.as_deref().unwrap_or_default(), self.bounds());
+            let arguments = [id.as_bytes(), print.as_bytes(), &head, body, &keep, &most];
+            self.step(&claim.team, FINISH, &[&place, &request], &arguments).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
+        async move {
+            let (place, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
+            self.step(&claim.team, RELEASE, &[&place], &[id.as_bytes()]).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
+        async move {
+            let place = ReplayKeys::request(team, &kept.request_id);
+            let (head, body, [keep, most]) = (kept.head(), kept.body.as_deref().unwrap_or_default(), self.bounds());
+            self.step(team, KEEP, &[&place], &[&head, body, &keep, &most]).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn fetch<'a>(&'a self, team: &'a TeamId, id: &'a RequestId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
+        async move {
+            let place = ReplayKeys::request(team, id);
+            let told = self.step(team, FETCH, &[&place], &[]).await?;
+            match told.word.as_slice() {
+                b"none" => Ok(None),
+                b"kept" => told.kept().map(Some),
+                _ => Err(unreadable()),
+            }
+        }
+        .boxed()
+    }
+}

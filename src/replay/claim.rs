@@ -1,0 +1,95 @@
+//! A claim: the right, and the duty, to make the call that an idempotency key stands for.
+
+use std::fmt;
+
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use super::{Fingerprint, KeyHash, Replays};
+use crate::request::RequestId;
+use crate::team::TeamId;
+
+/// Names a claim. Made by the gateway, never by a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimId(Uuid);
+
+impl ClaimId {
+    /// A new id.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl Default for ClaimId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for ClaimId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+/// What is claimed, and for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its name: claiming again under the same name is the same claim.
+    pub id: ClaimId,
+    /// The team whose key it is. Other teams' keys are other keys.
+    pub team: TeamId,
+    /// The key.
+    pub key: KeyHash,
+    /// What the call asks for.
+    pub fingerprint: Fingerprint,
+    /// The call's own name, under which its outcome can be fetched.
+    pub request_id: RequestId,
+}
+
+/// A claim in the hands of the call that makes it. Dropped before the call was sent, it is released: nothing was spent,
+/// and the key may be used again.
+pub struct Claimed {
+    claim: Option<Claim>,
+    replays: Replays,
+}
+
+impl Claimed {
+    pub(super) const fn new(claim: Claim, replays: Replays) -> Self {
+        Self { claim: Some(claim), replays }
+    }
+
+    /// The call goes out. From now on the claim ends with the call's outcome, or, should the call never end (a panic, a
+    /// process that is killed), with its own time: nobody may make the call again before that.
+    #[must_use]
+    pub fn sent(mut self) -> Option<Claim> {
+        self.claim.take()
+    }
+
+    /// The claim.
+    pub(super) const fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+
+    /// The key turned out to be somebody else's: there is nothing to release.
+    pub(super) fn not_ours(mut self) {
+        self.claim = None;
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let Some(claim) = self.claim.take() else { return };
+        // Outside a runtime the process is ending, and the claim ends with its own time.
+        if let Ok(runtime) = Handle::try_current() {
+            self.replays.release(claim, &runtime);
+        }
+    }
+}
+
+impl fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Claimed").field(&self.claim).finish()
+    }
+}

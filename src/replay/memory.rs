@@ -1,0 +1,272 @@
+//! Claims and answers in the memory of this process: bounded in bytes and in number, and forgotten when it restarts.
+//!
+//! It goes with an embedded ledger, which belongs to one process: whoever restarts it loses the idempotency keys of the
+//! last day, not the money.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+
+use super::store::{Begun, Store};
+use super::{Claim, Fingerprint, Kept, KeyHash, Settings};
+use crate::clock::Clock;
+use crate::ledger::Outage;
+use crate::replay::ClaimId;
+use crate::request::RequestId;
+use crate::team::TeamId;
+
+/// How many things are remembered at once; of more, the finished ones that would be forgotten first are forgotten now.
+const ENTRIES_MAX: usize = 100_000;
+
+/// A store in memory, shared by all workers of a process.
+pub struct Memory {
+    state: Mutex<State>,
+    clock: Clock,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Key(TeamId, KeyHash),
+    Request(TeamId, RequestId),
+}
+
+enum Content {
+    /// The call of this claim is being made.
+    Running(ClaimId, Fingerprint),
+    /// It has been made.
+    Finished(ClaimId, Fingerprint, Kept),
+    /// An outcome that belongs to no key.
+    Outcome(Kept),
+    /// The outcome is under this key, as long as it is the claim's.
+    At(KeyHash, ClaimId),
+}
+
+struct Entry {
+    content: Content,
+    /// When it is forgotten, and its place among those that are forgotten in the same moment.
+    until: (Duration, u64),
+}
+
+struct State {
+    entries: HashMap<Place, Entry>,
+    /// What is forgotten when.
+    expiries: BTreeMap<(Duration, u64), Place>,
+    /// The bodies, oldest first, by when their entries are forgotten.
+    bodies: BTreeMap<(Duration, u64), Place>,
+    bytes: u64,
+    count: u64,
+    settings: Settings,
+    entries_max: usize,
+}
+
+impl Memory {
+    /// An empty store.
+    #[must_use]
+    pub fn new(settings: Settings, clock: Clock) -> Self {
+        Self::with_room_for(ENTRIES_MAX, settings, clock)
+    }
+
+    fn with_room_for(entries_max: usize, settings: Settings, clock: Clock) -> Self {
+        let state = State {
+            entries: HashMap::new(),
+            expiries: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+            bytes: 0,
+            count: 0,
+            settings,
+            entries_max,
+        };
+        Self { state: Mutex::new(state), clock }
+    }
+
+    /// The state, without what is to be forgotten by now.
+    fn state(&self) -> (MutexGuard<'_, State>, Duration) {
+        let now = self.clock.elapsed();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.forget_until(now);
+        (state, now)
+    }
+}
+
+impl State {
+    fn forget_until(&mut self, now: Duration) {
+        while let Some((until, place)) = self.expiries.first_key_value().map(|(until, place)| (*until, place.clone())) {
+            if until.0 > now {
+                return;
+            }
+            self.forget(&place);
+        }
+    }
+
+    fn forget(&mut self, place: &Place) {
+        let Some(entry) = self.entries.remove(place) else { return };
+        self.expiries.remove(&entry.until);
+        if self.bodies.remove(&entry.until).is_some() {
+            self.bytes -= entry.content.bytes();
+        }
+    }
+
+    fn put(&mut self, place: Place, content: Content, until: Duration) {
+        self.forget(&place);
+        if self.entries.len() >= self.entries_max {
+            self.forget_one();
+        }
+        self.count += 1;
+        let until = (until, self.count);
+        if content.bytes() > 0 {
+            self.bytes += content.bytes();
+            self.bodies.insert(until, place.clone());
+        }
+        self.expiries.insert(until, place.clone());
+        self.entries.insert(place, Entry { content, until });
+        while self.bytes > self.settings.memory_bytes_max {
+            self.drop_oldest_body();
+        }
+    }
+
+    /// A running call is forgotten last: forgetting it would let it be made twice.
+    fn forget_one(&mut self) {
+        let runs = |place: &Place| matches!(self.entries.get(place), Some(Entry { content: Content::Running(..), .. }));
+        let oldest = self.expiries.values().find(|place| !runs(place)).or_else(|| self.expiries.values().next());
+        if let Some(place) = oldest.cloned() {
+            self.forget(&place);
+        }
+    }
+
+    fn drop_oldest_body(&mut self) {
+        let Some((_, place)) = self.bodies.pop_first() else {
+            self.bytes = 0;
+            return;
+        };
+        if let Some(entry) = self.entries.get_mut(&place) {
+            self.bytes -= entry.content.bytes();
+            if let Some(kept) = entry.content.kept_mut() {
+                kept.body = None;
+            }
+        }
+    }
+
+    fn begin(&mut self, claim: &Claim, ttl: Duration, now: Duration) -> Begun {
+        let place = claim.place();
+        let Some(entry) = self.entries.get(&place) else {
+            self.put(place, Content::Running(claim.id, claim.fingerprint), now + ttl);
+            return Begun::First;
+        };
+        match &entry.content {
+            Content::Running(_, other) | Content::Finished(_, other, _) if *other != claim.fingerprint => {
+                Begun::Mismatch
+            }
+            Content::Running(id, _) if *id == claim.id => Begun::First,
+            Content::Running(..) | Content::Outcome(_) | Content::At(..) => Begun::Running,
+            Content::Finished(_, _, kept) => Begun::Finished(kept.clone()),
+        }
+    }
+
+    fn finish(&mut self, claim: &Claim, kept: &Kept, now: Duration) {
+        let (place, until) = (claim.place(), now + self.settings.retention);
+        let holder = self.entries.get(&place).and_then(|entry| entry.content.claim());
+        if holder.is_some_and(|(id, _)| id != claim.id) {
+            return self.keep(&claim.team, kept, now);
+        }
+        if !holder.is_some_and(|(_, finished)| finished) {
+            self.put(place, Content::Finished(claim.id, claim.fingerprint, own(kept)), until);
+        }
+        self.put(Place::Request(claim.team.clone(), claim.request_id.clone()), Content::At(claim.key, claim.id), until);
+    }
+
+    fn release(&mut self, claim: &Claim) {
+        let place = claim.place();
+        let holder = self.entries.get(&place).and_then(|entry| entry.content.claim());
+        if holder == Some((claim.id, false)) {
+            self.forget(&place);
+        }
+    }
+
+    fn keep(&mut self, team: &TeamId, kept: &Kept, now: Duration) {
+        let place = Place::Request(team.clone(), kept.request_id.clone());
+        self.put(place, Content::Outcome(own(kept)), now + self.settings.retention);
+    }
+
+    fn fetch(&self, team: &TeamId, id: &RequestId) -> Option<Kept> {
+        match &self.entries.get(&Place::Request(team.clone(), id.clone()))?.content {
+            Content::Outcome(kept) => Some(kept.clone()),
+            Content::At(key, claim) => match &self.entries.get(&Place::Key(team.clone(), *key))?.content {
+                Content::Finished(id, _, kept) if id == claim => Some(kept.clone()),
+                Content::Finished(..) | Content::Running(..) | Content::Outcome(_) | Content::At(..) => None,
+            },
+            Content::Running(..) | Content::Finished(..) => None,
+        }
+    }
+}
+
+/// The body in memory of its own: what came from the wire may be a small part of a large buffer.
+fn own(kept: &Kept) -> Kept {
+    Kept { body: kept.body.as_deref().map(Bytes::copy_from_slice), ..kept.clone() }
+}
+
+impl Content {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Finished(_, _, kept) | Self::Outcome(kept) => kept.body.as_ref().map_or(0, |body| body.len() as u64),
+            Self::Running(..) | Self::At(..) => 0,
+        }
+    }
+
+    const fn kept_mut(&mut self) -> Option<&mut Kept> {
+        match self {
+            Self::Finished(_, _, kept) | Self::Outcome(kept) => Some(kept),
+            Self::Running(..) | Self::At(..) => None,
+        }
+    }
+
+    /// Whose claim it is, and whether it has ended.
+    const fn claim(&self) -> Option<(ClaimId, bool)> {
+        match self {
+            Self::Running(id, _) => Some((*id, false)),
+            Self::Finished(id, _, _) => Some((*id, true)),
+            Self::Outcome(_) | Self::At(..) => None,
+        }
+    }
+}
+
+impl Claim {
+    fn place(&self) -> Place {
+        Place::Key(self.team.clone(), self.key)
+    }
+}
+
+impl Store for Memory {
+    fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
+        let (mut state, now) = self.state();
+        ready(Ok(state.begin(claim, ttl, now))).boxed()
+    }
+
+    fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
+        let (mut state, now) = self.state();
+        state.finish(claim, kept, now);
+        ready(Ok(())).boxed()
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
+        self.state().0.release(claim);
+        ready(Ok(())).boxed()
+    }
+
+    fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
+        let (mut state, now) = self.state();
+        state.keep(team, kept, now);
+        ready(Ok(())).boxed()
+    }
+
+    fn fetch<'a>(&'a self, team: &'a TeamId, id: &'a RequestId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
+        ready(Ok(self.state().0.fetch(team, id))).boxed()
+    }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

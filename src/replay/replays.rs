@@ -1,0 +1,175 @@
+//! What a worker does with claims and kept answers: claims keys, writes outcomes down, finds them again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Version;
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::observe::{Kind, Observer};
+use super::store::{Begun, Store};
+use super::{Claim, Claimed, Kept, Settings};
+use crate::credits::Credits;
+use crate::http::Answer;
+use crate::ledger::Outage;
+use crate::refusal::{Refusal, body};
+use crate::request::RequestId;
+use crate::team::TeamId;
+
+/// How many outcomes may wait for a store that does not take them. The claims of more end with their own time.
+const WAITING_MAX: usize = 64;
+/// How long an outcome is offered to such a store, and how often.
+const OFFERED_FOR: Duration = Duration::from_secs(60);
+const OFFERED_EVERY: Duration = Duration::from_millis(500);
+
+/// A worker's handle to what is remembered. Clones share it.
+#[derive(Clone)]
+pub struct Replays(Arc<Shared>);
+
+struct Shared {
+    store: Arc<dyn Store>,
+    observer: Arc<dyn Observer>,
+    settings: Settings,
+    tracker: TaskTracker,
+    waiting: Arc<Semaphore>,
+}
+
+/// A call that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The team that made it.
+    pub team: TeamId,
+    /// Its name.
+    pub id: RequestId,
+    /// The claim it was made under, when it had an idempotency key.
+    pub claim: Option<Claim>,
+    /// Whether it was, or may have been, executed: then it may not be made again under the same key.
+    pub executed: bool,
+    /// What it was charged.
+    pub cost: Credits,
+    /// When it was admitted.
+    pub at: Timestamp,
+}
+
+/// An outcome on its way to the store.
+struct Outcome {
+    team: TeamId,
+    claim: Option<Claim>,
+    kept: Kept,
+}
+
+impl Replays {
+    /// A handle. What it does beside the calls goes on in the tracker, for which the drain waits.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, observer: Arc<dyn Observer>, settings: Settings, tracker: TaskTracker) -> Self {
+        let waiting = Arc::new(Semaphore::new(WAITING_MAX));
+        Self(Arc::new(Shared { store, observer, settings, tracker, waiting }))
+    }
+
+    /// Prepares a claim. It is released when dropped, so it exists before the store is asked: a caller may leave meanwhile.
+    pub(super) fn prepare(&self, claim: Claim) -> Claimed {
+        Claimed::new(claim, self.clone())
+    }
+
+    pub(super) async fn begin(&self, claim: &Claim, ttl: Duration) -> Result<Begun, Outage> {
+        self.0.store.begin(claim, ttl).await
+    }
+
+    pub(super) fn join_max(&self) -> Duration {
+        self.0.settings.join_max
+    }
+
+    pub(super) fn count(&self, kind: Kind) {
+        self.0.observer.replay(kind);
+    }
+
+    /// Writes down how a call ended, if anyone may ask: it had an idempotency key, or its caller has left. `told` is what
+    /// the caller is told, or would have been.
+    ///
+    /// When the store does not take it, it is offered again for a while; the caller does not wait for that.
+    pub async fn ended(&self, call: Ended, caller_left: bool, told: &Result<Answer, Refusal>) {
+        let Ended { team, id, claim, executed, cost, at } = call;
+        let claim = match claim {
+            Some(claim) if !executed => {
+                self.release(claim, &Handle::current());
+                None
+            }
+            other => other,
+        };
+        if claim.is_none() && !caller_left {
+            return;
+        }
+        let kept = |answer: &Answer| Kept::of(answer, id.clone(), cost, self.0.settings.answer_bytes_max);
+        let kept = match told {
+            Ok(answer) => kept(answer),
+            // HTTP/2, since what is kept says nothing of a connection.
+            Err(refusal) => kept(&body::answer(refusal, &id, Version::HTTP_2, at)),
+        };
+        let outcome = Outcome { team, claim, kept };
+        if let Err(outage) = self.write(&outcome).await {
+            tracing::warn!(%outage, request_id = %id, "an outcome waits to be remembered");
+            self.offer_again(outcome);
+        }
+    }
+
+    /// The outcome of one of the team's requests.
+    ///
+    /// # Errors
+    /// `request_not_found`, also while it runs; `ledger_unavailable`.
+    pub async fn fetch(&self, team: &TeamId, id: &RequestId) -> Result<Kept, Refusal> {
+        let found = self.0.store.fetch(team, id).await.map_err(|outage| {
+            tracing::warn!(%outage, "an outcome could not be looked up");
+            Refusal::LedgerUnavailable
+        })?;
+        let kept = found.ok_or(Refusal::RequestNotFound)?;
+        self.count(Kind::Fetched);
+        Ok(kept)
+    }
+
+    /// Gives a key back, beside whatever goes on. When that fails, it is free when the claim's time is over.
+    pub(super) fn release(&self, claim: Claim, runtime: &Handle) {
+        let replays = self.clone();
+        let released = async move {
+            if let Err(outage) = replays.0.store.release(&claim).await {
+                tracing::warn!(%outage, request_id = %claim.request_id, "an idempotency key could not be given back");
+            }
+        };
+        self.0.tracker.spawn_on(released, runtime);
+    }
+
+    async fn write(&self, outcome: &Outcome) -> Result<(), Outage> {
+        match &outcome.claim {
+            Some(claim) => self.0.store.finish(claim, &outcome.kept).await,
+            None => self.0.store.keep(&outcome.team, &outcome.kept).await,
+        }
+    }
+
+    fn offer_again(&self, outcome: Outcome) {
+        let Ok(place) = Arc::clone(&self.0.waiting).try_acquire_owned() else {
+            return forgotten(&outcome);
+        };
+        let replays = self.clone();
+        self.0.tracker.spawn(async move {
+            let until = tokio::time::Instant::now() + OFFERED_FOR;
+            while tokio::time::Instant::now() < until {
+                tokio::time::sleep(OFFERED_EVERY).await;
+                if replays.write(&outcome).await.is_ok() {
+                    return;
+                }
+            }
+            forgotten(&outcome);
+            drop(place);
+        });
+    }
+}
+
+fn forgotten(outcome: &Outcome) {
+    tracing::error!(team = %outcome.team, request_id = %outcome.kept.request_id, "an outcome could not be remembered");
+}
+
+#[cfg(test)]
+#[path = "replays_tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! What happens to outcomes when the store is away, and to claims whose calls never went out.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use http::HeaderValue;
+
+use super::*;
+use crate::clock::Clock;
+use crate::replay::{ClaimId, Fingerprint, KeyHash, Memory};
+use crate::team::ModelId;
+
+/// A store in memory that is away when it is first asked to write, so many times.
+struct Away {
+    memory: Memory,
+    times: AtomicUsize,
+}
+
+impl Away {
+    fn is_back(&self) -> Result<(), Outage> {
+        let away = self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |times| times.checked_sub(1));
+        away.map_or(Ok(()), |_| Err(Outage::TimedOut))
+    }
+}
+
+impl Store for Away {
+    fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
+        self.memory.begin(claim, ttl)
+    }
+
+    fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
+        self.is_back().map_or_else(|outage| ready(Err(outage)).boxed(), |()| self.memory.finish(claim, kept))
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
+        self.memory.release(claim)
+    }
+
+    fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
+        self.is_back().map_or_else(|outage| ready(Err(outage)).boxed(), |()| self.memory.keep(team, kept))
+    }
+
+    fn fetch<'a>(&'a self, team: &'a TeamId, id: &'a RequestId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
+        self.memory.fetch(team, id)
+    }
+}
+
+#[derive(Default)]
+struct Counted(Mutex<Vec<Kind>>);
+
+impl Observer for Counted {
+    fn replay(&self, kind: Kind) {
+        self.0.lock().unwrap().push(kind);
+    }
+}
+
+fn replays(times_away: usize) -> (Replays, TaskTracker) {
+    let settings = Settings {
+        retention: Duration::from_secs(3600),
+        join_max: Duration::ZERO,
+        answer_bytes_max: 1024,
+        memory_bytes_max: 4096,
+    };
+    let store = Away { memory: Memory::new(settings, Clock::system()), times: AtomicUsize::new(times_away) };
+    let tracker = TaskTracker::new();
+    (Replays::new(Arc::new(store), Arc::new(Counted::default()), settings, tracker.clone()), tracker)
+}
+
+fn claim() -> Claim {
+    Claim {
+        id: ClaimId::new(),
+        team: TeamId::parse("design").unwrap(),
+        key: KeyHash::of(&HeaderValue::from_static("k")),
+        fingerprint: Fingerprint::of(&ModelId::parse("flux/dev").unwrap(), b"{}"),
+        request_id: RequestId::parse("r-1").unwrap(),
+    }
+}
+
+fn ended(claim: Option<Claim>, executed: bool) -> Ended {
+    let (team, id) = (TeamId::parse("design").unwrap(), RequestId::parse("r-1").unwrap());
+    Ended { team, id, claim, executed, cost: Credits::ZERO, at: Timestamp::UNIX_EPOCH }
+}
+
+async fn all_done(tracker: &TaskTracker) {
+    tracker.close();
+    tracker.wait().await;
+}
+
+const TTL: Duration = Duration::from_secs(300);
+
+#[tokio::test]
+async fn an_outcome_that_the_store_does_not_take_is_offered_again_without_the_caller_waiting() {
+    let (replays, tracker) = replays(2);
+    let claim = claim();
+    assert_eq!(replays.begin(&claim, TTL).await.unwrap(), Begun::First);
+    replays.ended(ended(Some(claim.clone()), true), false, &Err(Refusal::UpstreamTimeout)).await;
+    assert_eq!(replays.begin(&Claim { id: ClaimId::new(), ..claim.clone() }, TTL).await.unwrap(), Begun::Running);
+    all_done(&tracker).await;
+    let Begun::Finished(kept) = replays.begin(&claim, TTL).await.unwrap() else { unreachable!() };
+    assert_eq!(kept.status, http::StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(replays.fetch(&claim.team, &claim.request_id).await, Ok(kept));
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_call_without_a_key_whose_caller_stayed() {
+    let (replays, _) = replays(0);
+    replays.ended(ended(None, true), false, &Ok(Answer::default())).await;
+    let (team, id) = (TeamId::parse("design").unwrap(), RequestId::parse("r-1").unwrap());
+    assert_eq!(replays.fetch(&team, &id).await, Err(Refusal::RequestNotFound));
+    replays.ended(ended(None, true), true, &Ok(Answer::default())).await;
+    assert!(replays.fetch(&team, &id).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_executed_gives_its_key_back_and_its_outcome_is_told_to_who_left() {
+    let (replays, tracker) = replays(0);
+    let claim = claim();
+    assert_eq!(replays.begin(&claim, TTL).await.unwrap(), Begun::First);
+    replays.ended(ended(Some(claim.clone()), false), true, &Err(Refusal::UpstreamUnreachable)).await;
+    all_done(&tracker).await;
+    let again = Claim { id: ClaimId::new(), ..claim };
+    assert_eq!(replays.begin(&again, TTL).await.unwrap(), Begun::First);
+    let told = replays.fetch(&again.team, &again.request_id).await.unwrap();
+    assert_eq!(told.status, http::StatusCode::BAD_GATEWAY);
+}
+
+#[tokio::test]
+async fn a_claim_dropped_before_its_call_goes_out_is_released_and_one_after_it_is_not() {
+    let (replays, tracker) = replays(0);
+    let first = replays.prepare(claim());
+    assert_eq!(replays.begin(first.claim().unwrap(), TTL).await.unwrap(), Begun::First);
+    drop(first);
+    all_done(&tracker).await;
+    let second = replays.prepare(claim());
+    assert_eq!(replays.begin(second.claim().unwrap(), TTL).await.unwrap(), Begun::First);
+    drop(second.sent());
+    all_done(&tracker).await;
+    assert_eq!(replays.begin(&claim(), TTL).await.unwrap(), Begun::Running);
+}

@@ -1,0 +1,132 @@
+//! Callers who left: what became of their calls can be fetched by the request's id, by their own team only.
+
+use serde_json::json;
+
+use super::gateway::{once, prepaid, replays, spent};
+use crate::support::caller::{Call, Connection};
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::redis::{RedisServer, wait_until};
+
+fn outcome_of(id: &str, credential: &str) -> Call {
+    Call::get(&format!("/gateway/v1/requests/{id}")).with(credential)
+}
+
+/// Sends a call and leaves while the upstream works on it.
+async fn send_and_leave(call: Call, gateway: &Gateway, firemoon: &Firemoon) {
+    let abandoned = || gateway.lines("request").iter().filter(|line| line["outcome"] == "abandoned").count();
+    let before = abandoned();
+    firemoon.hold().await;
+    let mut connection = Connection::open(gateway.team()).await;
+    let call = tokio::spawn(async move { connection.exchange(&call).await.is_ok() });
+    firemoon.until_held(1).await;
+    call.abort();
+    wait_until("the gateway sees that it has left", || async { abandoned() > before }).await;
+}
+
+#[tokio::test]
+async fn the_answer_of_a_caller_who_left_can_be_fetched_by_its_team_through_any_gateway() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = prepaid(Installation::on(&redis, &firemoon));
+    let gateways = [Gateway::serve(&installation).await, Gateway::serve(&installation).await];
+    let (design, growth) = (installation.key("design"), installation.key("growth"));
+    send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateways[0], &firemoon).await;
+    let running = gateways[1].send(&outcome_of("left-1", design)).await;
+    assert_eq!(running.refusal(), (404, "request_not_found".to_owned()), "it has not ended");
+    firemoon.release().await;
+    wait_until("its outcome is there", || async {
+        gateways[1].send(&outcome_of("left-1", design)).await.status == 200
+    })
+    .await;
+    for gateway in &gateways {
+        let reply = gateway.send(&outcome_of("left-1", design)).await;
+        assert_eq!(
+            (reply.header("content-type"), reply.header("cache-control")),
+            (Some("application/json"), Some("no-store"))
+        );
+        let outcome = reply.json();
+        assert_eq!((&outcome["requestId"], &outcome["status"]), (&json!("left-1"), &json!(200)));
+        assert_eq!(outcome["creditsCost"].to_string(), "0.025");
+        assert_eq!(outcome["answer"]["images"].as_array().unwrap().len(), 1);
+        assert_eq!(outcome.as_object().unwrap().len(), 4);
+        let foreign = gateway.send(&outcome_of("left-1", growth)).await;
+        assert_eq!(foreign.refusal(), (404, "request_not_found".to_owned()));
+        assert_eq!(gateway.send(&Call::get("/gateway/v1/requests/left-1")).await.status, 401);
+    }
+    assert_eq!(replays(&gateways[0], "fetched").await, Some(1.0));
+    assert_eq!(spent(&gateways[0], design).await, ("0.025".to_owned(), "0".to_owned()));
+    assert_eq!(firemoon.requests().await, 1, "fetching asks nobody");
+}
+
+#[tokio::test]
+async fn an_answer_that_reached_its_caller_is_kept_only_when_it_had_a_key() {
+    let firemoon = Firemoon::start();
+    let installation = prepaid(Installation::before(&firemoon));
+    let gateway = Gateway::serve(&installation).await;
+    let design = installation.key("design");
+    assert_eq!(gateway.send(&picture().with(design).header("x-request-id", "stayed")).await.status, 200);
+    let made = gateway.send(&once("order-1", design).header("x-request-id", "keyed")).await;
+    let unknown = gateway.send(&outcome_of("stayed", design)).await;
+    assert_eq!(unknown.refusal(), (404, "request_not_found".to_owned()));
+    let found = gateway.send(&outcome_of("keyed", design)).await;
+    assert_eq!(found.json()["answer"], made.json());
+}
+
+#[tokio::test]
+async fn a_caller_who_left_and_comes_back_with_its_key_joins_its_own_call() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = prepaid(Installation::on(&redis, &firemoon));
+    let gateway = Gateway::serve(&installation).await;
+    let design = installation.key("design").to_owned();
+    send_and_leave(once("order-1", &design).header("x-request-id", "left-1"), &gateway, &firemoon).await;
+    let (again, mut connection) = (once("order-1", &design), Connection::open(gateway.team()).await);
+    let again = tokio::spawn(async move { connection.send(&again).await });
+    let in_flight = r#"moongate_http_in_flight{route="/api/v1/{model}"}"#;
+    wait_until("it has joined", || async { gateway.metric(in_flight).await == Some(1.0) }).await;
+    firemoon.release().await;
+    let again = again.await.unwrap();
+    assert_eq!((again.status, again.header("x-request-id")), (200, Some("left-1")));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!((firemoon.requests().await, spent(&gateway, &design).await.0), (1, "0.025".to_owned()));
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_while_it_waits_disturbs_nobody() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = prepaid(Installation::on(&redis, &firemoon));
+    let gateway = Gateway::serve(&installation).await;
+    let design = installation.key("design").to_owned();
+    firemoon.hold().await;
+    let (call, mut connection) = (once("order-1", &design), Connection::open(gateway.team()).await);
+    let owner = tokio::spawn(async move { connection.send(&call).await.status });
+    firemoon.until_held(1).await;
+    let (call, mut connection) = (once("order-1", &design), Connection::open(gateway.team()).await);
+    let joined = tokio::spawn(async move { connection.exchange(&call).await.is_ok() });
+    let in_flight = r#"moongate_http_in_flight{route="/api/v1/{model}"}"#;
+    wait_until("it has joined", || async { gateway.metric(in_flight).await == Some(2.0) }).await;
+    joined.abort();
+    wait_until("it has left", || async { gateway.metric(in_flight).await == Some(1.0) }).await;
+    firemoon.release().await;
+    assert_eq!(owner.await.unwrap(), 200);
+    let again = gateway.send(&once("order-1", &design)).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")));
+    assert_eq!(firemoon.requests().await, 1);
+}
+
+#[tokio::test]
+async fn a_caller_who_left_is_told_of_a_call_that_failed_as_well() {
+    let firemoon = Firemoon::start();
+    let installation = prepaid(Installation::before(&firemoon)).set("/upstream/answer_timeout", json!("1s"));
+    let gateway = Gateway::serve(&installation).await;
+    let design = installation.key("design");
+    // Held until the time-out: nobody knows what became of it, and that is what the caller would have been told.
+    send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateway, &firemoon).await;
+    wait_until("its outcome is there", || async { gateway.send(&outcome_of("left-1", design)).await.status == 200 })
+        .await;
+    let outcome = gateway.send(&outcome_of("left-1", design)).await.json();
+    assert_eq!((&outcome["status"], &outcome["answer"]["code"]), (&json!(504), &json!("upstream_timeout")));
+    assert_eq!(outcome["answer"]["requestId"], "left-1");
+    assert_eq!(outcome["creditsCost"].to_string(), "0.025");
+    firemoon.release().await;
+}

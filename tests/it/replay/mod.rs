@@ -1,0 +1,6 @@
+//! Idempotency keys, and answers kept for callers who left: the two stores, and the whole gateway.
+
+mod gateway;
+mod left;
+mod redis;
+mod store;

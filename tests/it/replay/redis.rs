@@ -1,0 +1,123 @@
+//! What only the store in Redis can get wrong: keys that stay for ever, counts that drift, a server that forgets or is silent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moongate::clock::Clock;
+use moongate::ledger::redis::{RedisReplays, Settings, Topology};
+use moongate::ledger::{Outage, Unobserved};
+use moongate::replay::{self, Begun, Store};
+
+use super::store::{Handles, TTL, claim, kept, request, settings, team};
+use crate::support::redis::{RedisCluster, RedisServer, wait_until};
+
+/// A server of its own for each case.
+pub(super) struct RedisBench {
+    server: RedisServer,
+}
+
+fn handle(topology: Topology, keeping: replay::Settings) -> RedisReplays {
+    // Cases run many at once; how fast the store is, is not what they test.
+    let settings = Settings { deadline: Duration::from_secs(10), ..Settings::new(topology) };
+    RedisReplays::new(settings, keeping, Clock::system(), Arc::new(Unobserved)).unwrap()
+}
+
+impl RedisBench {
+    pub(super) async fn start() -> Self {
+        Self { server: RedisServer::start().await }
+    }
+
+    pub(super) fn handles(&self) -> Handles {
+        [Arc::new(self.handle(settings())), Arc::new(self.handle(settings()))]
+    }
+
+    fn handle(&self, keeping: replay::Settings) -> RedisReplays {
+        handle(Topology::Single { url: self.server.url() }, keeping)
+    }
+
+    /// Every key has an end; every one is the team's; what is counted is what is there.
+    pub(super) async fn assert_that_everything_expires(&self) {
+        let keys: Vec<String> = self.server.ask(&["KEYS", "*"]).await.unwrap();
+        assert!(!keys.is_empty());
+        for key in &keys {
+            assert!(key.starts_with("mg1:{design}:replay:") || key.starts_with("mg1:{growth}:replay:"), "{key}");
+            let left: i64 = self.server.ask(&["PTTL", key]).await.unwrap();
+            assert!(left > 0, "{key} lives for ever");
+        }
+        for team in ["design", "growth"] {
+            let own = |what: &str| format!("mg1:{{{team}}}:replay:{what}");
+            let mut bytes = 0_u64;
+            for key in keys.iter().filter(|key| key.starts_with(&own("key:")) || key.starts_with(&own("request:"))) {
+                bytes += self.server.ask::<u64>(&["HSTRLEN", key, "body"]).await.unwrap();
+            }
+            let counted: Option<u64> = self.server.ask(&["GET", &own("bytes")]).await.unwrap();
+            assert_eq!(counted.unwrap_or(0), bytes, "{team}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_have_expired_are_not_counted_any_more() {
+    let bench = RedisBench::start().await;
+    let short = bench.handle(replay::Settings { retention: Duration::from_millis(40), ..settings() });
+    short.keep(&team("design"), &kept("r-1", "0123456789")).await.unwrap();
+    let long = bench.handle(settings());
+    // This one keeps the count itself alive beyond the first one's end.
+    long.keep(&team("design"), &kept("r-2", "01234")).await.unwrap();
+    wait_until("the first is forgotten", || async {
+        long.fetch(&team("design"), &request("r-1")).await.unwrap().is_none()
+    })
+    .await;
+    short.keep(&team("design"), &kept("r-3", "x")).await.unwrap();
+    let counted: u64 = bench.server.ask(&["GET", "mg1:{design}:replay:bytes"]).await.unwrap();
+    let bodies: u64 = bench.server.ask(&["ZCARD", "mg1:{design}:replay:bodies"]).await.unwrap();
+    assert_eq!((counted, bodies), (6, 2));
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_script_is_told_again() {
+    let bench = RedisBench::start().await;
+    let store = bench.handle(settings());
+    let first = claim("k", "{}", "r-1");
+    assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::First);
+    bench.server.run(&["SCRIPT", "FLUSH"]).await;
+    store.finish(&first, &kept("r-1", "{}")).await.unwrap();
+    assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-1", "{}")));
+}
+
+#[tokio::test]
+async fn a_server_that_went_away_is_an_outage_and_is_found_again() {
+    let mut bench = RedisBench::start().await;
+    let store = bench.handle(settings());
+    let first = claim("k", "{}", "r-1");
+    assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::First);
+    bench.server.run(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    wait_until("it connects again", || async { store.begin(&first, TTL).await.is_ok() }).await;
+    bench.server.kill();
+    assert!(matches!(store.begin(&first, TTL).await, Err(Outage::Unreachable(_) | Outage::TimedOut)));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_an_outage_and_never_a_second_call() {
+    let bench = RedisBench::start().await;
+    let store = bench.handle(settings());
+    let first = claim("k", "{}", "r-1");
+    store.begin(&first, TTL).await.unwrap();
+    store.finish(&first, &kept("r-1", "{}")).await.unwrap();
+    let key = format!("mg1:{{design}}:replay:key:{}", first.key);
+    bench.server.run(&["HSET", &key, "head", "{}"]).await;
+    assert!(matches!(store.begin(&first, TTL).await, Err(Outage::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_cluster_serves_it_as_one_server_does() {
+    let cluster = RedisCluster::start().await;
+    let store = handle(Topology::Cluster { urls: cluster.urls() }, settings());
+    for name in ["design", "growth", "closed"] {
+        let first = replay::Claim { team: team(name), ..claim("k", "{}", "r-1") };
+        assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::First);
+        store.finish(&first, &kept("r-1", "{}")).await.unwrap();
+        assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-1", "{}")));
+        assert_eq!(store.fetch(&team(name), &request("r-1")).await.unwrap(), Some(kept("r-1", "{}")));
+    }
+}

@@ -1,0 +1,223 @@
+//! What every store of claims and answers must do, against the one in memory and the one in Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use moongate::clock::Clock;
+use moongate::credits::Credits;
+use moongate::replay::{Begun, Claim, ClaimId, Fingerprint, Kept, KeyHash, Memory, Settings, Store};
+use moongate::request::RequestId;
+use moongate::team::{ModelId, TeamId};
+
+use super::redis::RedisBench;
+use crate::support::redis::wait_until;
+
+pub(super) const TTL: Duration = Duration::from_secs(300);
+
+pub(super) fn settings() -> Settings {
+    Settings {
+        retention: Duration::from_secs(3600),
+        join_max: Duration::ZERO,
+        answer_bytes_max: 100,
+        memory_bytes_max: 250,
+    }
+}
+
+/// Two handles on one store, as two workers have them.
+pub(super) type Handles = [Arc<dyn Store>; 2];
+
+fn in_memory() -> Handles {
+    let memory = Arc::new(Memory::new(settings(), Clock::system()));
+    [memory.clone(), memory]
+}
+
+pub(super) fn team(name: &str) -> TeamId {
+    TeamId::parse(name).unwrap()
+}
+
+pub(super) fn request(id: &str) -> RequestId {
+    RequestId::parse(id).unwrap()
+}
+
+pub(super) fn claim(key: &'static str, body: &str, id: &str) -> Claim {
+    Claim {
+        id: ClaimId::new(),
+        team: team("design"),
+        key: KeyHash::of(&HeaderValue::from_static(key)),
+        fingerprint: Fingerprint::of(&ModelId::parse("flux/dev").unwrap(), body.as_bytes()),
+        request_id: request(id),
+    }
+}
+
+pub(super) fn kept(id: &str, body: &str) -> Kept {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("x-credits-cost", HeaderValue::from_static("0.025"));
+    Kept {
+        request_id: request(id),
+        status: StatusCode::OK,
+        headers,
+        cost: Credits::from_micros(25_000),
+        body: Some(Bytes::from(body.to_owned())),
+    }
+}
+
+async fn the_first_makes_the_call_and_the_others_get_its_answer([one, other]: Handles) {
+    let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
+    assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
+    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running);
+    one.finish(&first, &kept("r-1", r#"{"images":[]}"#)).await.unwrap();
+    for again in [second, claim("k", "{}", "r-1")] {
+        assert_eq!(other.begin(&again, TTL).await.unwrap(), Begun::Finished(kept("r-1", r#"{"images":[]}"#)));
+    }
+    let found = other.fetch(&team("design"), &request("r-1")).await.unwrap();
+    assert_eq!(found, Some(kept("r-1", r#"{"images":[]}"#)));
+    assert_eq!(other.fetch(&team("design"), &request("r-2")).await.unwrap(), None, "it was never made");
+}
+
+async fn of_many_at_once_exactly_one_makes_the_call([one, other]: Handles) {
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..40 {
+        let store = if number % 2 == 0 { one.clone() } else { other.clone() };
+        calls.spawn(async move { store.begin(&claim("k", "{}", &format!("r-{number}")), TTL).await.unwrap() });
+    }
+    let begun = calls.join_all().await;
+    assert_eq!(begun.iter().filter(|begun| **begun == Begun::First).count(), 1);
+    assert_eq!(begun.iter().filter(|begun| **begun == Begun::Running).count(), 39);
+}
+
+async fn a_key_given_back_is_free_and_only_its_holder_can_give_it_back([one, other]: Handles) {
+    let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
+    assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
+    other.release(&second).await.unwrap();
+    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running);
+    one.release(&first).await.unwrap();
+    let different = claim("k", r#"{"prompt":"x"}"#, "r-3");
+    assert_eq!(other.begin(&different, TTL).await.unwrap(), Begun::First, "as if it had never been used");
+    other.finish(&different, &kept("r-3", "{}")).await.unwrap();
+    other.release(&different).await.unwrap();
+    assert_eq!(one.begin(&different, TTL).await.unwrap(), Begun::Finished(kept("r-3", "{}")), "what has ended stays");
+}
+
+async fn another_body_under_the_same_key_is_told_apart([one, other]: Handles) {
+    let (first, different) = (claim("k", "{}", "r-1"), claim("k", "{ }", "r-2"));
+    assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
+    assert_eq!(other.begin(&different, TTL).await.unwrap(), Begun::Mismatch);
+    one.finish(&first, &kept("r-1", "{}")).await.unwrap();
+    assert_eq!(other.begin(&different, TTL).await.unwrap(), Begun::Mismatch);
+}
+
+async fn teams_share_neither_keys_nor_outcomes([one, other]: Handles) {
+    let design = claim("k", "{}", "r-1");
+    let growth = Claim { team: team("growth"), ..claim("k", "another", "r-1") };
+    assert_eq!(one.begin(&design, TTL).await.unwrap(), Begun::First);
+    assert_eq!(other.begin(&growth, TTL).await.unwrap(), Begun::First);
+    one.finish(&design, &kept("r-1", "1")).await.unwrap();
+    one.keep(&team("design"), &kept("r-2", "2")).await.unwrap();
+    for id in ["r-1", "r-2"] {
+        assert_eq!(other.fetch(&team("growth"), &request(id)).await.unwrap(), None);
+        assert!(other.fetch(&team("design"), &request(id)).await.unwrap().is_some());
+    }
+}
+
+async fn every_step_can_be_repeated([one, other]: Handles) {
+    let first = claim("k", "{}", "r-1");
+    for store in [&one, &other] {
+        assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::First);
+    }
+    for store in [&one, &other] {
+        store.finish(&first, &kept("r-1", "{}")).await.unwrap();
+        store.release(&first).await.unwrap();
+        store.keep(&team("design"), &kept("r-2", "2")).await.unwrap();
+        assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-1", "{}")));
+        assert_eq!(store.fetch(&team("design"), &request("r-2")).await.unwrap(), Some(kept("r-2", "2")));
+    }
+}
+
+async fn a_claim_that_took_too_long_does_not_touch_the_one_after_it([one, other]: Handles) {
+    let (late, next) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
+    assert_eq!(one.begin(&late, Duration::from_millis(30)).await.unwrap(), Begun::First);
+    wait_until("the claim is over", || async { other.begin(&next, TTL).await.unwrap() == Begun::First }).await;
+    one.release(&late).await.unwrap();
+    one.finish(&late, &kept("r-1", "1")).await.unwrap();
+    let third = claim("k", "{}", "r-3");
+    assert_eq!(one.begin(&third, TTL).await.unwrap(), Begun::Running);
+    assert_eq!(one.fetch(&team("design"), &request("r-1")).await.unwrap(), Some(kept("r-1", "1")), "it was made");
+    other.finish(&next, &kept("r-2", "2")).await.unwrap();
+    assert_eq!(one.begin(&third, TTL).await.unwrap(), Begun::Finished(kept("r-2", "2")));
+}
+
+async fn a_claim_that_is_over_and_free_can_still_be_finished([one, other]: Handles) {
+    let late = claim("k", "{}", "r-1");
+    assert_eq!(one.begin(&late, Duration::from_millis(30)).await.unwrap(), Begun::First);
+    let watch = claim("k", "{}", "r-2");
+    wait_until("the claim is over", || async {
+        other.begin(&watch, Duration::from_millis(1)).await.unwrap() == Begun::First
+    })
+    .await;
+    other.release(&watch).await.unwrap();
+    one.finish(&late, &kept("r-1", "1")).await.unwrap();
+    assert_eq!(other.begin(&watch, TTL).await.unwrap(), Begun::Finished(kept("r-1", "1")));
+}
+
+async fn of_two_requests_with_one_id_the_last_is_found_and_each_key_keeps_its_own_answer([one, other]: Handles) {
+    let (first, second) = (claim("k", "{}", "r-1"), claim("l", "{}", "r-1"));
+    for (claim, body) in [(&first, "1"), (&second, "2")] {
+        assert_eq!(one.begin(claim, TTL).await.unwrap(), Begun::First);
+        one.finish(claim, &kept("r-1", body)).await.unwrap();
+        let found = other.fetch(&team("design"), &request("r-1")).await.unwrap();
+        assert_eq!(found, Some(kept("r-1", body)));
+    }
+    one.keep(&team("design"), &kept("r-1", "3")).await.unwrap();
+    assert_eq!(other.fetch(&team("design"), &request("r-1")).await.unwrap(), Some(kept("r-1", "3")));
+    assert_eq!(other.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-1", "1")));
+    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Finished(kept("r-1", "2")));
+}
+
+async fn bodies_are_bounded_and_outcomes_outlive_them([one, other]: Handles) {
+    let body = "x".repeat(100);
+    for number in 0..5 {
+        // One place is written twice: its first body counts no more.
+        let id = format!("r-{}", number.max(1));
+        one.keep(&team("design"), &kept(&id, &body)).await.unwrap();
+    }
+    for (id, whole) in [("r-1", false), ("r-2", false), ("r-3", true), ("r-4", true)] {
+        let found = other.fetch(&team("design"), &request(id)).await.unwrap().unwrap();
+        assert_eq!(found, Kept { body: whole.then(|| Bytes::from(body.clone())), ..kept(id, "") }, "{id}");
+    }
+    let without = Kept { body: None, ..kept("r-9", "") };
+    one.keep(&team("design"), &without).await.unwrap();
+    assert_eq!(other.fetch(&team("design"), &request("r-9")).await.unwrap(), Some(without));
+    one.keep(&team("design"), &kept("r-10", "")).await.unwrap();
+    assert_eq!(other.fetch(&team("design"), &request("r-10")).await.unwrap(), Some(kept("r-10", "")));
+}
+
+macro_rules! on_both_stores {
+    ($($case:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test] async fn $case() { super::$case(super::in_memory()).await; })*
+        }
+        mod redis {
+            $(#[tokio::test] async fn $case() {
+                let bench = super::RedisBench::start().await;
+                super::$case(bench.handles()).await;
+                bench.assert_that_everything_expires().await;
+            })*
+        }
+    };
+}
+
+on_both_stores! {
+    the_first_makes_the_call_and_the_others_get_its_answer,
+    of_many_at_once_exactly_one_makes_the_call,
+    a_key_given_back_is_free_and_only_its_holder_can_give_it_back,
+    another_body_under_the_same_key_is_told_apart,
+    teams_share_neither_keys_nor_outcomes,
+    every_step_can_be_repeated,
+    a_claim_that_took_too_long_does_not_touch_the_one_after_it,
+    a_claim_that_is_over_and_free_can_still_be_finished,
+    of_two_requests_with_one_id_the_last_is_found_and_each_key_keeps_its_own_answer,
+    bodies_are_bounded_and_outcomes_outlive_them,
+}
