@@ -26,11 +26,8 @@ mod row;
 mod script;
 mod settings;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Instant;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 pub use replay::RedisReplays;
@@ -40,6 +37,7 @@ use self::courier::Courier;
 use self::keys::Keys;
 use self::line::BATCH_MOST;
 use self::operation::Operation;
+use super::observe::observed;
 use super::{
     Admission, Books, Inquiry, Ledger, Observer, Outage, ReservationId, Row, Settled, Settlement, Swept, Verdict,
 };
@@ -66,25 +64,11 @@ impl RedisLedger {
         let courier = Arc::new(Courier::new(settings, clock, Arc::clone(&observer))?);
         Ok(Self { courier, observer })
     }
-
-    fn observed<'a, T: Send + 'a>(
-        &'a self,
-        op: &'static str,
-        operation: impl Future<Output = Result<T, Outage>> + Send + 'a,
-    ) -> BoxFuture<'a, Result<T, Outage>> {
-        async move {
-            let started = Instant::now();
-            let result = operation.await;
-            self.observer.operation(op, result.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
-            result
-        }
-        .boxed()
-    }
 }
 
 impl Ledger for RedisLedger {
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
-        self.observed("admit", async move {
+        observed(&*self.observer, "admit", async move {
             let team = admission.team.clone();
             let admission = Box::new(admission);
             let claim = self.courier.ask(&team, |reply| Operation::Admit { admission, reply }).await?;
@@ -93,16 +77,20 @@ impl Ledger for RedisLedger {
     }
 
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
-        self.observed("dispatch", self.courier.ask(team, move |reply| Operation::Dispatch { id, reply }))
+        observed(&*self.observer, "dispatch", self.courier.ask(team, move |reply| Operation::Dispatch { id, reply }))
     }
 
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
         let settlement = Box::new(settlement);
-        self.observed("settle", self.courier.ask(team, move |reply| Operation::Settle { settlement, reply }))
+        observed(
+            &*self.observer,
+            "settle",
+            self.courier.ask(team, move |reply| Operation::Settle { settlement, reply }),
+        )
     }
 
     fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
-        self.observed("renew", async move {
+        observed(&*self.observer, "renew", async move {
             for some in ids.chunks(BATCH_MOST) {
                 let ids = some.to_vec();
                 self.courier.ask(team, |reply| Operation::Renew { ids, reply }).await?;
@@ -112,11 +100,11 @@ impl Ledger for RedisLedger {
     }
 
     fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>> {
-        self.observed("sweep", self.courier.ask(team, |reply| Operation::Sweep { reply }))
+        observed(&*self.observer, "sweep", self.courier.ask(team, |reply| Operation::Sweep { reply }))
     }
 
     fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
-        self.observed("books", async move {
+        observed(&*self.observer, "books", async move {
             let team = inquiry.team.clone();
             let inquiry = Box::new(inquiry);
             self.courier.ask(&team, |reply| Operation::Books { inquiry, reply }).await
@@ -124,7 +112,7 @@ impl Ledger for RedisLedger {
     }
 
     fn rows<'a>(&'a self, team: &'a TeamId, limit: usize) -> BoxFuture<'a, Result<Vec<Row>, Outage>> {
-        self.observed("rows", async move {
+        observed(&*self.observer, "rows", async move {
             if limit == 0 {
                 return Ok(Vec::new());
             }
@@ -135,6 +123,6 @@ impl Ledger for RedisLedger {
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
-        self.observed("probe", async move { self.courier.run(None, &redis::cmd("PING")).await.map(drop) })
+        observed(&*self.observer, "probe", async move { self.courier.run(None, &redis::cmd("PING")).await.map(drop) })
     }
 }

@@ -26,9 +26,9 @@ impl Installation {
         Self::before_url(&firemoon.base_url())
     }
 
-    /// The same with the ledger in Redis.
+    /// The same with the ledger in Redis, which may take its time: how long must not decide a test on a busy machine.
     pub fn on(redis: &RedisServer, firemoon: &Firemoon) -> Self {
-        Self::before(firemoon).set("/ledger", json!({ "redis": { "url": redis.url() } }))
+        Self::before(firemoon).set("/ledger", json!({ "redis": { "url": redis.url(), "deadline": "20s" } }))
     }
 
     /// The same before any upstream.

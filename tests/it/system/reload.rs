@@ -20,7 +20,7 @@ async fn limits_prices_keys_and_suspensions_change_while_it_runs_and_nothing_spe
     let status = async || gateway.send(&call).await.status;
     assert_eq!((status().await, status().await), (200, 402));
 
-    installation.change("/teams/design/limits", json!({ "credits_total": 1 }));
+    installation.change("/teams/design/limits", json!({ "credits_total": 1_000 }));
     wait_until("the wider budget is known", || async { status().await == 200 }).await;
     assert_eq!(spent(&gateway, &key, "team:credits_total").await.0, "0.05", "what was spent stays spent");
 

@@ -13,7 +13,7 @@ use crate::support::installation::Installation;
 async fn neither_the_shared_key_nor_a_teams_credential_is_written_down_anywhere() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon)
-        .set("/teams/design/limits", json!({ "requests_per_minute": 12 }))
+        .set("/teams/design/limits", json!({ "requests_per_hour": 12 }))
         .set("/upstream/answer_timeout", json!("1s"));
     let gateway = Gateway::serve(&installation).await;
     let (key, token) = (installation.key("design").to_owned(), installation.token("ann"));
