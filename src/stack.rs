@@ -30,7 +30,7 @@ use crate::identity::{AuthenticateLayer, Authenticated, Directory};
 use crate::live::Live;
 use crate::refusal::{AnswerRefusalsLayer, CatchPanicLayer, Refusal};
 use crate::replay::{ReplayLayer, Replays};
-use crate::request::check_request::{CheckRequestLayer, Draining};
+use crate::request::check_request::CheckRequestLayer;
 use crate::request::collect::CollectLayer;
 use crate::request::fork::Fork;
 use crate::request::route::{Catalogue, Known};
@@ -47,8 +47,6 @@ pub struct Parts {
     pub trace_and_count: TraceAndCountLayer,
     /// Counts per team.
     pub measure_team: MeasureTeamLayer,
-    /// Told when new requests are to be refused.
-    pub draining: Draining,
     /// What a well-formed request may be.
     pub request: request::Settings,
     /// The most bytes of headers.
@@ -127,7 +125,7 @@ where
         // Above every layer that refuses; the one place where a refusal becomes an answer.
         .layer(AnswerRefusalsLayer::new(clock))
         // Before anything trusts a header or a path.
-        .layer(CheckRequestLayer::new(parts.header_bytes_max, parts.draining))
+        .layer(CheckRequestLayer::new(parts.header_bytes_max))
         .service(Fork { catalogue, known, catalogue_is_public: parts.catalogue_is_public })
 }
 

@@ -61,7 +61,6 @@ pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
             acquired.clock.clone(),
         ),
         measure_team: MeasureTeamLayer::new(Arc::clone(&acquired.metrics), acquired.clock.clone()),
-        draining: acquired.drain.refusing.clone(),
         request: acquired.request.clone(),
         header_bytes_max: acquired.server.settings.header_bytes_max,
         buffer: acquired.buffer.clone(),

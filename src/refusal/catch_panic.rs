@@ -122,6 +122,7 @@ mod tests {
         Arrival {
             request: Request::new(()),
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            too_late: false,
             at: std::time::Instant::now(),
             id: RequestId::accept(Some(&HeaderValue::from_static("r1"))),
             record: Record::default(),

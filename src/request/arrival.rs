@@ -15,6 +15,8 @@ pub struct Inbound<B> {
     pub request: Request<B>,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
+    /// Whether its connection was accepted only after the gateway had begun to refuse.
+    pub too_late: bool,
 }
 
 /// A request whose form has been checked, and the route it is for.
@@ -33,6 +35,8 @@ pub struct Arrival<B> {
     pub request: Request<B>,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
+    /// Whether its connection was accepted only after the gateway had begun to refuse.
+    pub too_late: bool,
     /// When it arrived.
     pub at: Instant,
     /// Its name.

@@ -5,8 +5,6 @@
 //! Position: directly below the layer that answers refusals, above everything that trusts a header or a path.
 
 use std::future::{Ready, ready};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
@@ -17,35 +15,17 @@ use crate::http::Answer;
 use crate::refusal::Refusal;
 use crate::request::arrival::Routed;
 
-/// Set once, when the gateway begins to drain: from then on no new request is let in.
-#[derive(Clone, Debug, Default)]
-pub struct Draining(Arc<AtomicBool>);
-
-impl Draining {
-    /// From now on, every new request is refused.
-    pub fn begin(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// Whether new requests are refused.
-    #[must_use]
-    pub fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 /// Makes [`CheckRequest`].
 #[derive(Clone, Debug)]
 pub struct CheckRequestLayer {
     header_bytes_max: usize,
-    draining: Draining,
 }
 
 impl CheckRequestLayer {
-    /// A layer that lets at most this many bytes of headers pass, until draining begins.
+    /// A layer that lets at most this many bytes of headers pass.
     #[must_use]
-    pub const fn new(header_bytes_max: usize, draining: Draining) -> Self {
-        Self { header_bytes_max, draining }
+    pub const fn new(header_bytes_max: usize) -> Self {
+        Self { header_bytes_max }
     }
 }
 
@@ -86,7 +66,7 @@ where
 
 impl CheckRequestLayer {
     fn route<B>(&self, arrival: Arrival<B>) -> Result<Routed<B, Route>, Refusal> {
-        if self.draining.has_begun() {
+        if arrival.too_late {
             return Err(Refusal::Draining);
         }
         let (head, body) = arrival.request.into_parts();

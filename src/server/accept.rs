@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-use super::connection;
+use super::connection::{self, Peer};
 use super::{Drain, Settings, tls};
 use crate::request::Inbound;
 
@@ -47,7 +46,7 @@ impl Server {
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// How long a peer may leave what was sent to it unacknowledged, or its window closed, before the connection is given up.
-const UNREAD_MAX: Duration = Duration::from_secs(60);
+pub(super) const UNREAD_MAX: Duration = Duration::from_secs(60);
 
 /// Accepts connections and serves them, until the drain has ended.
 pub async fn serve<S, R>(listener: TcpListener, service: S, server: Server)
@@ -63,12 +62,13 @@ where
                 Ok((stream, peer)) => {
                     let (service, server) = (service.clone(), server.clone());
                     let drain = server.drain.clone();
+                    let too_late = drain.is_refusing();
                     let task = async move {
-                        serve_one(stream, peer, service, &server).await;
+                        serve_one(stream, Peer { address: peer.ip(), too_late }, service, &server).await;
                         drop(room);
                     };
-                    // A connection made while draining is answered with a refusal; nobody waits for it.
-                    if drain.refusing.has_begun() {
+                    // A connection made too late is answered with a refusal; nobody waits for it.
+                    if too_late {
                         tokio::spawn(task);
                     } else {
                         drain.open.spawn(task);
@@ -87,7 +87,7 @@ where
     }
 }
 
-async fn serve_one<S, R>(stream: TcpStream, peer: SocketAddr, service: S, server: &Server)
+async fn serve_one<S, R>(stream: TcpStream, peer: Peer, service: S, server: &Server)
 where
     S: Service<Inbound<Incoming>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
@@ -98,5 +98,5 @@ where
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
-    connection::serve(stream, peer.ip(), service, server).await;
+    connection::serve(stream, peer, service, server).await;
 }

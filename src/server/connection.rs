@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -19,51 +20,89 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
+use super::accept::UNREAD_MAX;
+use super::calls::{Calls, Unmoved};
 use super::{Drain, Server, Settings};
 use crate::request::Inbound;
 
 /// What an HTTP/2 client says first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long to wait for the rest of a preface that came in parts.
+/// How long to wait for the rest of a preface that came in parts, before the first look; before each further look, twice
+/// as long.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// How long the rest of a preface may take.
+const PREFACE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a TLS handshake that was under way when the gateway began to refuse may still take.
+const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The address.
+    pub address: IpAddr,
+    /// Whether the connection was accepted only after the gateway had begun to refuse.
+    pub too_late: bool,
+}
+
 /// Serves a connection until it ends, or until the drain closes it.
-pub async fn serve<S, R>(stream: TcpStream, peer: IpAddr, service: S, server: &Server)
+pub async fn serve<S, R>(stream: TcpStream, peer: Peer, service: S, server: &Server)
 where
     S: Service<Inbound<Incoming>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    // A peer that says nothing is not waited for longer than for a request's head.
-    let greeting = tokio::time::timeout(server.settings.header_timeout, greet(stream, server));
-    let closing_at_start = server.drain.closing.is_cancelled();
-    let greeted = tokio::select! {
-        biased;
-        greeted = greeting => greeted,
-        // Nor is it waited for when the gateway stops.
-        () = server.drain.closing.cancelled(), if !closing_at_start => return,
-    };
-    let Ok(Ok((stream, speaks_http2))) = greeted else { return };
-    let handle = move |request: Request<Incoming>, drain: Drain| {
-        let service = service.clone();
+    let Some((stream, speaks_http2)) = greet_in_time(stream, peer, server).await else { return };
+    let (calls, drain) = (Calls::new(), server.drain.clone());
+    let watched = Arc::clone(&calls);
+    let handle = move |request: Request<Incoming>| {
+        let (service, drain, call) = (service.clone(), drain.clone(), watched.begin());
         async move {
             let answers_http1 = request.version() < Version::HTTP_2;
-            let mut answer = service.oneshot(Inbound { request, peer }).await?;
+            // Over HTTP/1 hyper itself leaves out the body of an answer to HEAD.
+            let only_head = !answers_http1 && request.method() == Method::HEAD;
+            let Peer { address: peer, too_late } = peer;
+            let (mut head, body) = service.oneshot(Inbound { request, peer, too_late }).await?.into_parts();
             if answers_http1 && drain.is_leaving() {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(answer)
+            let body = if only_head { leave_out(body, &mut head.headers) } else { Some(body) };
+            Ok::<_, Infallible>(Response::from_parts(head, call.answered(body)))
         }
     };
     match stream {
-        Greeted::Plain(stream) => speak(stream, speaks_http2, handle, server).await,
-        Greeted::Tls(stream) => speak(*stream, speaks_http2, handle, server).await,
+        Greeted::Plain(stream) => speak(stream, speaks_http2, handle, &calls, server).await,
+        Greeted::Tls(stream) => speak(*stream, speaks_http2, handle, &calls, server).await,
     }
+}
+
+/// The answer to HEAD says how long the body would be, and has none (RFC 9110, 9.3.2).
+fn leave_out<R: Body>(body: R, headers: &mut HeaderMap) -> Option<R> {
+    if let Some(length) = body.size_hint().exact() {
+        headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    None
 }
 
 enum Greeted {
     Plain(TcpStream),
     Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+}
+
+/// A peer that says nothing is not waited for longer than for a request's head, nor when the gateway stops.
+async fn greet_in_time(stream: TcpStream, peer: Peer, server: &Server) -> Option<(Greeted, bool)> {
+    let mut greeting = pin!(tokio::time::timeout(server.settings.header_timeout, greet(stream, server)));
+    let greeted = tokio::select! {
+        biased;
+        greeted = greeting.as_mut() => greeted,
+        () = server.drain.closing.cancelled(), if !peer.too_late => {
+            // Without TLS it has not said anything yet, so it loses nothing.
+            server.tls.as_ref()?;
+            tokio::time::timeout(LAST_HANDSHAKES, greeting).await.ok()?
+        }
+    };
+    greeted.ok()?.ok()
 }
 
 /// Finds out which HTTP is spoken: by ALPN, or without TLS by looking at the first bytes (prior knowledge).
@@ -84,6 +123,7 @@ async fn greet(stream: TcpStream, server: &Server) -> io::Result<(Greeted, bool)
 /// Looks without taking: HTTP/1 is told after a byte or two, and no wrapper stays around the stream.
 async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
     let mut seen = [0; PREFACE.len()];
+    let (mut pause, mut paused) = (LOOK_AGAIN, Duration::ZERO);
     loop {
         let count = stream.peek(&mut seen).await?;
         if count == 0 || seen[..count] != PREFACE[..count] {
@@ -92,37 +132,82 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
         if count == PREFACE.len() {
             return Ok(true);
         }
+        if paused >= PREFACE_MAX {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         // Part of the preface. The socket stays readable, so its next byte cannot be waited for: look again soon.
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(pause).await;
+        paused += pause;
+        pause = (pause * 2).min(PREFACE_MAX.saturating_sub(paused)).max(LOOK_AGAIN);
     }
 }
 
-async fn speak<T, H, F, R>(stream: T, speaks_http2: bool, handle: H, server: &Server)
+async fn speak<T, H, F, R>(stream: T, speaks_http2: bool, handle: H, calls: &Calls, server: &Server)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Request<Incoming>, Drain) -> F,
+    H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Result<Response<R>, Infallible>> + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let io = TokioIo::new(stream);
-    let drain = server.drain.clone();
-    let service = service_fn(move |request| handle(request, drain.clone()));
-    let closing = server.drain.closing.cancelled();
-    let closing_at_start = server.drain.closing.is_cancelled();
+    let (io, service, drain) = (TokioIo::new(stream), service_fn(handle), &server.drain);
     if speaks_http2 {
-        let mut connection = pin!(http2_builder(&server.settings).serve_connection(io, service));
-        tokio::select! {
-            result = connection.as_mut() => return note(result),
-            () = closing, if !closing_at_start => connection.as_mut().graceful_shutdown(),
-        }
-        note(connection.await);
+        let connection = http2_builder(&server.settings).serve_connection(io, service);
+        let idle = Some((server.settings.header_timeout, Unmoved::Idle));
+        drive(connection, |connection| connection.graceful_shutdown(), send_away(calls, drain), calls, idle).await;
     } else {
-        let mut connection = pin!(http1_builder(&server.settings).serve_connection(io, service));
+        let connection = http1_builder(&server.settings).serve_connection(io, service);
+        // A connection that came too late, or was greeted as the gateway began to refuse, is closed by its first answer.
+        let closing_at_start = drain.closing.is_cancelled();
+        let close = async {
+            drain.closing.cancelled().await;
+            if closing_at_start {
+                std::future::pending().await
+            }
+        };
+        // Idle connections are hyper's to close: the next head has its time from the moment the last answer was written.
+        drive(connection, |connection| connection.graceful_shutdown(), close, calls, None).await;
+    }
+}
+
+/// When an HTTP/2 caller is to be told to go: at once when the gateway leaves, but on a connection made after that not
+/// before its first call, which would otherwise find the connection closed.
+async fn send_away(calls: &Calls, drain: &Drain) {
+    if !drain.is_leaving() {
+        return drain.leaving.cancelled().await;
+    }
+    let closing_at_start = drain.closing.is_cancelled();
+    tokio::select! {
+        () = calls.first() => {}
+        () = drain.closing.cancelled(), if !closing_at_start => {}
+    }
+}
+
+/// Runs a connection to its end; closes it gracefully when told to or when it is idle, and drops it when nobody reads.
+async fn drive<C>(
+    connection: C,
+    close: impl Fn(Pin<&mut C>),
+    told: impl Future<Output = ()>,
+    calls: &Calls,
+    mut idle: Option<(Duration, Unmoved)>,
+) where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let (mut connection, mut told) = (pin!(connection), pin!(told));
+    let mut is_told = false;
+    loop {
         tokio::select! {
             result = connection.as_mut() => return note(result),
-            () = closing, if !closing_at_start => connection.as_mut().graceful_shutdown(),
+            () = told.as_mut(), if !is_told => is_told = true,
+            unmoved = calls.unmoved(idle, UNREAD_MAX) => match unmoved {
+                Unmoved::Idle => {
+                    // What is left now is only what the caller has not taken yet.
+                    calls.moved();
+                    idle = Some((UNREAD_MAX, Unmoved::Unread));
+                }
+                Unmoved::Unread => return tracing::debug!("a connection was dropped: its caller does not read"),
+            },
         }
-        note(connection.await);
+        close(connection.as_mut());
     }
 }
 

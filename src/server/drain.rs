@@ -1,20 +1,14 @@
 //! How the server stops: first it says so, then it takes no new work, then it waits for what is open.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-use crate::request::check_request::Draining;
 
 /// The stages of stopping, shared by all workers. Clones are the same.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
-    leaving: Arc<AtomicBool>,
-    /// Set when new requests are to be refused.
-    pub refusing: Draining,
-    /// Cancelled when open connections are to be closed as soon as they are idle.
+    /// Cancelled when callers are to be sent away.
+    pub leaving: CancellationToken,
+    /// Cancelled when open connections are to be closed as soon as they are idle, and what comes on new ones is refused.
     pub closing: CancellationToken,
     /// Cancelled when nobody is to be accepted any more.
     pub ended: CancellationToken,
@@ -23,14 +17,16 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Stage one: answers carry `Connection: close`, so that callers find another replica. Everything is still served.
+    /// Stage one: answers carry `Connection: close`, and HTTP/2 connections are told GOAWAY in two steps (RFC 9113, 6.8), so
+    /// that callers find another replica without losing a call. Everything is still served.
     pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Release);
+        self.leaving.cancel();
     }
 
-    /// Stage two: new requests are refused, open ones are finished, idle connections are closed.
+    /// Stage two: connections accepted from now on are refused; those that are open are served to their end, and closed
+    /// when they are idle.
     pub fn refuse(&self) {
-        self.refusing.begin();
+        self.leaving.cancel();
         self.closing.cancel();
         self.open.close();
     }
@@ -43,6 +39,12 @@ impl Drain {
     /// Whether callers are being sent away.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Acquire)
+        self.leaving.is_cancelled()
+    }
+
+    /// Whether a connection accepted now is refused.
+    #[must_use]
+    pub fn is_refusing(&self) -> bool {
+        self.closing.is_cancelled()
     }
 }

@@ -3,6 +3,7 @@
 //! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), [`connection`] (one connection).
 
 pub mod accept;
+mod calls;
 pub mod connection;
 pub mod drain;
 pub mod listen;

@@ -91,7 +91,7 @@ impl Watched {
 
 fn inbound(method: &str) -> Inbound<()> {
     let request = Request::builder().method(method).header(X_REQUEST_ID, "r1").body(()).expect("a request");
-    Inbound { request, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    Inbound { request, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), too_late: false }
 }
 
 const ROUTE: &str = "/api/v1/{model}";

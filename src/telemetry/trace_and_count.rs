@@ -67,13 +67,13 @@ where
     }
 
     fn call(&mut self, inbound: Inbound<B>) -> CountedFuture<S::Future> {
-        let Inbound { request, peer } = inbound;
+        let Inbound { request, peer, too_late } = inbound;
         let id = RequestId::accept(request.headers().get(X_REQUEST_ID));
         let trace = self.ids.next(Traceparent::accept(request.headers()));
         let record = Record::default();
         note_trace(&record, trace);
         let ending = Ending::new(&self.watch, id.clone(), record.clone(), request.method().clone());
-        let inner = self.inner.call(Arrival { request, peer, at: Instant::now(), id, record });
+        let inner = self.inner.call(Arrival { request, peer, too_late, at: Instant::now(), id, record });
         CountedFuture { inner, ending: Some(ending) }
     }
 }

@@ -169,7 +169,8 @@ pricing: {{ models: {{ flux/dev: {{ per_image: 0.025 }}, flux/pro: {{ per_image:
             request = request.header("authorization", format!("Bearer {key}"));
         }
         let request = request.body(body).unwrap();
-        let inbound = Inbound { request, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let too_late = self.acquired.drain.is_refusing();
+        let inbound = Inbound { request, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), too_late };
         let answer = self.stack().oneshot(inbound).await.unwrap_or_else(|never| match never {});
         assert_eq!(answer.headers()["x-request-id"], "r-1", "every answer carries the request's name");
         let status = answer.status().as_u16();

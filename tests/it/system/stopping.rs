@@ -70,6 +70,58 @@ async fn while_load_balancers_still_send_it_calls_a_stopping_gateway_serves_them
 }
 
 #[tokio::test]
+async fn http2_callers_are_sent_away_from_a_stopping_gateway_without_losing_a_call() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon)
+        .set("/shutdown/delay", json!("60s"))
+        .set("/teams/design/limits", super::books::wide_limits());
+    let mut gateway = Gateway::serve(&installation).await;
+    let address = gateway.team().to_owned();
+    let call = picture().with(installation.key("design"));
+    firemoon.hold().await;
+    let mut first = Connection::open_http2(&address).await;
+    let mut beside = first.beside();
+    let open = tokio::spawn({
+        let call = call.clone();
+        async move { beside.send(&call).await.status }
+    });
+    firemoon.until_held(1).await;
+    gateway.signal("-TERM");
+    // What was never sent may be sent again on another connection; everything else must have been answered.
+    wait_until("the open connection takes no more calls", || async {
+        let mut connection = first.beside();
+        match connection.exchange(&Call::get("/api/models")).await {
+            Ok(reply) => {
+                assert_eq!(reply.status, 200);
+                false
+            }
+            Err(error) => {
+                assert!(error.is_canceled() || error.is_closed(), "{error:?}");
+                true
+            }
+        }
+    })
+    .await;
+    firemoon.release().await;
+    assert_eq!(open.await.unwrap(), 200, "what was open is answered");
+    let (mut connections, mut calls) = (0, 0);
+    while calls < 20 {
+        if first.exchange(&call).await.map(|reply| assert_eq!(reply.status, 200)).is_err_and(|error| {
+            assert!(error.is_canceled() || error.is_closed(), "{error:?}");
+            true
+        }) {
+            first = Connection::open_http2(&address).await;
+            connections += 1;
+        } else {
+            calls += 1;
+        }
+    }
+    assert!(connections > 1, "connections made meanwhile are served, and sent away after their first call");
+    gateway.signal("-TERM");
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_gateway_that_stops_while_idle_ends_at_once() {
     let firemoon = Firemoon::start();
     let gateway = Gateway::serve(&Installation::before(&firemoon)).await;

@@ -85,6 +85,40 @@ async fn head_answers_like_get_without_a_body() {
 }
 
 #[tokio::test]
+async fn head_over_http2_says_how_long_the_body_would_be_and_sends_none() {
+    let firemoon = Firemoon::start();
+    let gateway = Gateway::serve(&Installation::before(&firemoon)).await;
+    let mut connection = Connection::open_http2(gateway.team()).await;
+    for (path, status) in [("/api/models", 200), ("/nowhere", 404)] {
+        let get = connection.send(&Call::get(path).header("x-request-id", "r-1")).await;
+        let head = connection.send(&Call::new(Method::HEAD, path).header("x-request-id", "r-1")).await;
+        assert_eq!((get.status, head.status), (status, status), "{path}");
+        assert!(head.body.is_empty() && !get.body.is_empty(), "{path}");
+        assert_eq!(head.number("content-length"), i64::try_from(get.body.len()).unwrap(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon).set("/limits/header_timeout", json!("200ms"));
+    let gateway = Gateway::serve(&installation).await;
+    firemoon.hold().await;
+    let (mut busy, call) = (Connection::open_http2(gateway.team()).await, picture().with(installation.key("design")));
+    let call = tokio::spawn(async move { busy.send(&call).await.status });
+    firemoon.until_held(1).await;
+    let stream = tokio::net::TcpStream::connect(gateway.team()).await.unwrap();
+    let (idle, connection) = hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+        .handshake::<_, http_body_util::Empty<bytes::Bytes>>(hyper_util::rt::TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(30), connection).await.expect("it ends").unwrap();
+    assert!(idle.is_closed());
+    firemoon.release().await;
+    assert_eq!(call.await.unwrap(), 200);
+}
+
+#[tokio::test]
 async fn repeated_slashes_are_one() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon);

@@ -33,14 +33,14 @@ const ROOMS: [&str; 20] = [
     "http",
 ];
 
-/// The modules that hold a layer of the stack, and what they make for others: the types that a request becomes on its way, and
-/// the switch that the server throws. The layers themselves are put together in `stack.rs` and nowhere else.
+/// The modules that hold a layer of the stack, and what they make for others: the types that a request becomes on its
+/// way. The layers themselves are put together in `stack.rs` and nowhere else.
 const LAYERS: [(&str, &str, &[&str]); 11] = [
     ("telemetry", "trace_and_count", &[]),
     ("telemetry", "measure_team", &[]),
     ("refusal", "answer", &[]),
     ("refusal", "catch_panic", &[]),
-    ("request", "check_request", &["Draining"]),
+    ("request", "check_request", &[]),
     ("request", "collect", &["PaidCall"]),
     ("identity", "authenticate", &[]),
     ("team", "authorize", &["Authorized", "Wanted"]),
