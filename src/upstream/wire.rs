@@ -134,26 +134,33 @@ impl Wire {
         Ok(Received { head, body, held })
     }
 
-    async fn gather(&self, body: Incoming, length: Option<u64>, bytes_max: u64) -> Result<(Bytes, Held), Failed> {
+    /// Reads the body. What is read is in memory already paid for by a [`Held`] except for the frame at hand, and nobody
+    /// waits for memory that another waiter holds: see [`Buffer`].
+    async fn gather(&self, mut body: Incoming, length: Option<u64>, bytes_max: u64) -> Result<(Bytes, Held), Failed> {
         let no_memory = |_| Failed::Broken("larger than limits.buffered_bytes_max".to_owned());
         // Of an answer that does not say its length, room for a usual one is taken first, and more as it comes.
-        let mut held = self.buffer.hold_when_free(length.unwrap_or(USUAL_BYTES)).await.map_err(no_memory)?;
         let mut room = length.unwrap_or(USUAL_BYTES);
-        let mut gathered = Gathered::default();
-        let mut body = body;
+        let mut held = match self.buffer.hold_when_free(room).await {
+            Ok(held) => held,
+            Err(_) => self.buffer.overdraw(None).await.map_err(no_memory)?,
+        };
+        let mut gathered = Gathered::expecting(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|error| Failed::Broken(describe(&error)))?.into_data() else { continue };
             let bytes = (gathered.len() + data.len()) as u64;
             if bytes > bytes_max {
                 return Err(Failed::Broken("larger than upstream.answer_bytes_max".to_owned()));
             }
-            if bytes > room {
-                let more = bytes.saturating_sub(room).max(room);
-                held.absorb(self.buffer.hold_when_free(more).await.map_err(no_memory)?);
-                room += more;
+            if bytes > room && !held.is_lent() {
+                let more = (bytes - room).max(room);
+                match self.buffer.grow(&mut held, more) {
+                    Ok(()) => room += more,
+                    Err(_) => held = self.buffer.overdraw(Some(held)).await.map_err(no_memory)?,
+                }
             }
             gathered.push(data);
         }
+        self.buffer.settle(&mut held, gathered.len());
         Ok((gathered.finish(), held))
     }
 }
