@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 
 use std::convert::Infallible;
 
@@ -23,23 +24,54 @@ pub struct AnswerBody {
 /// A share of the bounded memory for buffered bodies, given back when the body has been written or dropped.
 #[derive(Debug)]
 pub struct Held {
-    permit: tokio::sync::OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+    /// What it has from elsewhere, because its own memory was not enough.
+    lent: Option<OwnedSemaphorePermit>,
 }
 
 impl Held {
     /// Holds a share until dropped.
     #[must_use]
-    pub const fn new(permit: tokio::sync::OwnedSemaphorePermit) -> Self {
-        Self { permit }
+    pub const fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self { permit, lent: None }
     }
 
     /// Adds another share of the same memory to this one.
     pub fn absorb(&mut self, other: Self) {
         self.permit.merge(other.permit);
+        self.lent = self.lent.take().or(other.lent);
     }
 
-    /// Gives back what is more than this many permits.
+    /// Holds a share of other memory too.
+    #[must_use]
+    pub fn with_lent(mut self, lent: OwnedSemaphorePermit) -> Self {
+        self.lent = Some(lent);
+        self
+    }
+
+    /// Whether it holds a share of other memory.
+    #[must_use]
+    pub const fn is_lent(&self) -> bool {
+        self.lent.is_some()
+    }
+
+    /// Gives back the share of other memory.
+    pub fn give_back_lent(&mut self) {
+        self.lent = None;
+    }
+
+    /// How many permits of its own memory it holds.
+    #[must_use]
+    pub fn permits(&self) -> usize {
+        self.permit.num_permits()
+    }
+
+    /// Gives back what is more than this many permits; what is lent goes first.
     pub fn shrink_to(&mut self, permits: usize) {
+        if let Some(lent) = &mut self.lent {
+            let kept = permits.saturating_sub(self.permit.num_permits());
+            drop(lent.split(lent.num_permits().saturating_sub(kept)));
+        }
         let surplus = self.permit.num_permits().saturating_sub(permits);
         drop(self.permit.split(surplus));
     }
@@ -87,27 +119,40 @@ impl Body for AnswerBody {
     }
 }
 
-/// A body as it comes in, frame by frame. One that comes in one frame is never copied.
+/// A body as it comes in, frame by frame. One that comes in one frame is never copied, any other once.
 #[derive(Debug, Default)]
 pub struct Gathered {
     first: Bytes,
-    rest: BytesMut,
+    /// All of the body, from the second frame on.
+    whole: BytesMut,
+    expected: usize,
 }
 
 impl Gathered {
+    /// For a body that says how long it is: room is made once, and only when it comes in more than one frame.
+    #[must_use]
+    pub fn expecting(bytes: usize) -> Self {
+        Self { expected: bytes, ..Self::default() }
+    }
+
     /// Adds a frame's data.
     pub fn push(&mut self, data: Bytes) {
-        if self.first.is_empty() {
+        if self.is_empty() {
             self.first = data;
-        } else {
-            self.rest.extend_from_slice(&data);
+            return;
         }
+        if self.whole.is_empty() {
+            let both = self.first.len() + data.len();
+            self.whole.reserve(if self.expected >= both { self.expected } else { both * 2 });
+            self.whole.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.whole.extend_from_slice(&data);
     }
 
     /// How many bytes there are so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.first.len() + self.rest.len()
+        self.first.len() + self.whole.len()
     }
 
     /// Whether nothing has come yet.
@@ -119,13 +164,7 @@ impl Gathered {
     /// The whole body.
     #[must_use]
     pub fn finish(self) -> Bytes {
-        if self.rest.is_empty() {
-            return self.first;
-        }
-        let mut whole = BytesMut::with_capacity(self.len());
-        whole.extend_from_slice(&self.first);
-        whole.extend_from_slice(&self.rest);
-        whole.freeze()
+        if self.whole.is_empty() { self.first } else { self.whole.freeze() }
     }
 }
 
@@ -157,3 +196,23 @@ pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// `Idempotency-Replayed`.
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_in_frames_is_whole_again_and_in_one_frame_is_not_copied() {
+        for expected in [0, 5, 9, 100] {
+            let mut gathered = Gathered::expecting(expected);
+            for frame in ["", "abc", "", "def", "ghi"] {
+                gathered.push(Bytes::from_static(frame.as_bytes()));
+            }
+            assert_eq!((gathered.len(), &gathered.finish()[..]), (9, &b"abcdefghi"[..]));
+        }
+        let alone = Bytes::from(vec![1; 10]);
+        let mut gathered = Gathered::expecting(10);
+        gathered.push(alone.clone());
+        assert_eq!(gathered.finish().as_ptr(), alone.as_ptr());
+    }
+}

@@ -1,21 +1,23 @@
 //! The public endpoints, cached: models, model configurations and sample images, fetched without a key.
 //!
-//! Reads: the cache, the upstream. Writes: the cache. Refuses: `upstream_*`, `model_unknown`.
+//! Reads: the cache, the upstream. Writes: the cache. Refuses: `upstream_*`, `model_unknown`, `overloaded`.
 //! Position: a branch above authentication: it costs nothing and shows nothing of any team.
 
 pub mod cache;
 pub mod settings;
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
+use serde::de::IgnoredAny;
 use tower::Service;
 
-pub use cache::{Cache, Kept};
+pub use cache::{Cache, Flight, Kept, Page};
 pub use settings::Settings;
 
 use crate::clock::Clock;
@@ -65,29 +67,43 @@ impl Service<Catalogue> for Answers {
     }
 }
 
+/// The longest that a question to the upstream takes, however long paid calls may.
+const FETCH_MAX: Duration = Duration::from_secs(5);
+
 impl Answers {
+    /// What is kept is served at once; when it is stale, it is asked for again meanwhile.
     async fn answer(&self, question: Catalogue) -> Result<Answer, Refusal> {
-        let settings = self.settings.read();
-        let now = self.clock.elapsed();
-        let kept = self.cache.get(&question);
-        if let Some(kept) = kept.as_ref().filter(|kept| now.saturating_sub(kept.at) < settings.fresh_for) {
-            return Ok(answer(kept));
-        }
-        match self.fetch(&question).await {
-            Ok(fresh) => {
-                let fresh = Kept { at: now, ..fresh };
-                if fresh.body.len() as u64 <= settings.bytes_max {
-                    self.cache.put(question, fresh.clone());
+        let page = match self.cache.get(&question) {
+            Some(kept) => {
+                if self.clock.elapsed().saturating_sub(kept.at) >= self.settings.read().fresh_for {
+                    // Its end is nobody's to wait for; too many at once only means that this one is asked for later.
+                    drop(self.refresh(&question));
                 }
-                Ok(answer(&fresh))
+                kept.page
             }
-            // A model the upstream no longer knows is gone; anything else is the upstream's trouble, not the caller's.
-            Err(refusal @ Refusal::ModelUnknown(_)) => Err(refusal),
-            Err(refusal) => kept.as_ref().map(answer).ok_or(refusal),
+            None => self.refresh(&question)?.await?,
+        };
+        match (page, question) {
+            (Page::Found(body, content_type), _) => Ok(answer(body, content_type)),
+            (Page::Unknown, Catalogue::ModelConfig(model)) => Err(Refusal::ModelUnknown(model)),
+            (Page::Unknown, Catalogue::Models | Catalogue::SampleImages) => Err(Refusal::UpstreamBroken),
         }
     }
 
-    async fn fetch(&self, question: &Catalogue) -> Result<Kept, Refusal> {
+    fn refresh(&self, question: &Catalogue) -> Result<Flight, Refusal> {
+        let (answers, asked) = (self.clone(), question.clone());
+        self.cache.fly(question.clone(), async move {
+            let fetched = tokio::time::timeout(FETCH_MAX, answers.fetch(&asked)).await;
+            let page = fetched.unwrap_or(Err(Refusal::UpstreamTimeout))?;
+            let bytes = if let Page::Found(body, _) = &page { body.len() as u64 } else { 0 };
+            if bytes <= answers.settings.read().bytes_max {
+                answers.cache.put(asked, Kept { page: page.clone(), at: answers.clock.elapsed() });
+            }
+            Ok(page)
+        })
+    }
+
+    async fn fetch(&self, question: &Catalogue) -> Result<Page, Refusal> {
         let upstream = self.upstream.read();
         let request = request(&upstream.origin.prefix, question)?;
         let received = self.wire.exchange(&upstream.origin, request, upstream.bounds).await.map_err(|failed| {
@@ -99,16 +115,25 @@ impl Answers {
             }
         })?;
         match (received.head.status, question) {
-            (StatusCode::OK, _) => {
-                let content_type = received.head.headers.get(CONTENT_TYPE).cloned();
-                Ok(Kept { body: received.body, content_type, at: std::time::Duration::ZERO })
-            }
-            (StatusCode::NOT_FOUND, Catalogue::ModelConfig(model)) => Err(Refusal::ModelUnknown(model.clone())),
+            (StatusCode::OK, _) => page(&received.head.headers, &received.body),
+            (StatusCode::NOT_FOUND, Catalogue::ModelConfig(_)) => Ok(Page::Unknown),
             (_, Catalogue::Models | Catalogue::ModelConfig(_) | Catalogue::SampleImages) => {
                 Err(Refusal::UpstreamBroken)
             }
         }
     }
+}
+
+/// Only JSON, in plain, is kept and served: a proxy's page in between must not stand for the catalogue.
+fn page(headers: &HeaderMap, body: &[u8]) -> Result<Page, Refusal> {
+    let is_plain =
+        headers.get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if !is_plain || serde_json::from_slice::<IgnoredAny>(body).is_err() {
+        tracing::warn!("the upstream's catalogue is not plain JSON");
+        return Err(Refusal::UpstreamBroken);
+    }
+    // A copy, so that what is kept does not keep the wire's larger buffer.
+    Ok(Page::Found(Bytes::copy_from_slice(body), headers.get(CONTENT_TYPE).cloned()))
 }
 
 fn request(prefix: &str, question: &Catalogue) -> Result<Request<Full<Bytes>>, Refusal> {
@@ -125,9 +150,24 @@ fn request(prefix: &str, question: &Catalogue) -> Result<Request<Full<Bytes>>, R
         .map_err(|_| Refusal::Internal)
 }
 
-fn answer(kept: &Kept) -> Answer {
-    let mut answer = Response::new(AnswerBody::new(kept.body.clone()));
+fn answer(body: Bytes, content_type: Option<HeaderValue>) -> Answer {
+    let mut answer = Response::new(AnswerBody::new(body));
     let json = HeaderValue::from_static("application/json");
-    answer.headers_mut().insert(CONTENT_TYPE, kept.content_type.clone().unwrap_or(json));
+    answer.headers_mut().insert(CONTENT_TYPE, content_type.unwrap_or(json));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_json_is_a_page() {
+        let gzip = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
+        assert!(page(&HeaderMap::new(), b"{\"models\":[]}").is_ok());
+        assert_eq!(page(&gzip, b"{}"), Err(Refusal::UpstreamBroken));
+        for body in ["<html>", "", "{", "{} {}"] {
+            assert_eq!(page(&HeaderMap::new(), body.as_bytes()), Err(Refusal::UpstreamBroken), "{body}");
+        }
+    }
 }

@@ -1,31 +1,46 @@
 //! One connection to the upstream: opening it, and sending one request over it.
 
+use std::error::Error;
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::client::conn::{TrySendError, http1};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
+use super::dial;
 use super::origin::Origin;
+use super::outbound::Outbound;
 use super::settings::Protocol;
+use super::streams::{Place, Streams};
 
-/// An open connection, spoken to in the HTTP that was agreed on.
+/// A connection that a request may be sent on.
 pub(super) enum Connection {
     /// Serves one request at a time.
-    Http1(http1::SendRequest<Full<Bytes>>),
-    /// Serves many; clones are the same connection.
-    Http2(http2::SendRequest<Full<Bytes>>),
+    Http1(http1::SendRequest<Outbound>),
+    /// A place among the many requests that an HTTP/2 connection serves.
+    Http2(Arc<Place>),
+}
+
+/// A connection as it was opened.
+pub(super) enum Opened {
+    /// For one request at a time.
+    Http1(http1::SendRequest<Outbound>),
+    /// For many.
+    Http2(Arc<Streams>),
 }
 
 /// Why a request got no answer.
 pub(super) enum Lost {
     /// Not a byte of it was accepted: here it is back, it may be sent again.
     Unsent(Box<Request<Full<Bytes>>>),
+    /// It was sent, and the upstream says that it did nothing with it (RFC 9113, section 8.7): it may be sent again.
+    Unprocessed(Box<Request<Full<Bytes>>>),
     /// It was sent, at least in part. Nobody knows what became of it.
     Sent(hyper::Error),
 }
@@ -33,10 +48,15 @@ pub(super) enum Lost {
 /// The largest head an answer may have.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-impl Connection {
+/// How long a kept HTTP/1 connection may take to be ready. One that is still busy with the last request (its answer came
+/// before its body was taken) may stay so for ever.
+const READY_WITHIN: Duration = Duration::from_millis(10);
+
+impl Opened {
     /// Opens a connection: name look-up, TCP, TLS, HTTP.
-    pub(super) async fn open(origin: &Origin) -> io::Result<Self> {
-        let stream = TcpStream::connect(origin.address()).await?;
+    pub(super) async fn to(origin: &Origin) -> io::Result<Self> {
+        let (host, port) = origin.address();
+        let stream = dial::reach(host, port).await?;
         stream.set_nodelay(true)?;
         match &origin.tls {
             None => Self::over(stream, origin.protocol == Protocol::Http2).await,
@@ -52,60 +72,54 @@ impl Connection {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(stream);
         if speaks_http2 {
-            let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder.timer(TokioTimer::new()).max_header_list_size(64 * 1024).keep_alive_interval(KEEP_ALIVE);
-            let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
-            tokio::spawn(connection);
-            return Ok(Self::Http2(sender));
+            return Ok(Self::Http2(Arc::new(Streams::over(stream, HEAD_BYTES_MAX).await?)));
         }
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX * 8).max_header_size(HEAD_BYTES_MAX);
-        let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         tokio::spawn(connection);
         Ok(Self::Http1(sender))
     }
+}
 
-    /// Whether it is known to be closed.
-    pub(super) fn is_closed(&self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.is_closed(),
-            Self::Http2(sender) => sender.is_closed(),
-        }
-    }
+/// Whether a kept connection takes a request now.
+pub(super) async fn is_ready(sender: &mut http1::SendRequest<Outbound>) -> bool {
+    matches!(tokio::time::timeout(READY_WITHIN, sender.ready()).await, Ok(Ok(())))
+}
 
-    /// Waits until the connection takes a request; `false` when it is closed.
-    pub(super) async fn is_usable(&mut self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.ready().await.is_ok(),
-            Self::Http2(sender) => sender.ready().await.is_ok(),
-        }
-    }
-
+impl Connection {
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Lost> {
         match self {
-            Self::Http1(sender) => sender.try_send_request(request).await.map_err(lost),
-            Self::Http2(sender) => sender.try_send_request(request).await.map_err(lost),
-        }
-    }
-
-    /// The connection for the next caller: HTTP/2 shares it, HTTP/1 cannot while an answer is being read.
-    pub(super) fn share(&self) -> Option<Self> {
-        match self {
-            Self::Http1(_) => None,
-            Self::Http2(sender) => Some(Self::Http2(sender.clone())),
+            Self::Http1(sender) => sender.try_send_request(request.map(Outbound::new)).await.map_err(|mut error| {
+                match error.take_message() {
+                    Some(back) => Lost::Unsent(Box::new(back.map(Outbound::into_body))),
+                    None => Lost::Sent(error.into_error()),
+                }
+            }),
+            Self::Http2(place) => {
+                let copy = request.clone();
+                let outgoing = request.map(|body| Outbound::holding(body, Arc::clone(place)));
+                place.sender().try_send_request(outgoing).await.map_err(|error| lost(error, copy))
+            }
         }
     }
 }
 
-/// How often an HTTP/2 connection is asked whether it is still there.
-const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(20);
-
-fn lost(mut error: TrySendError<Request<Full<Bytes>>>) -> Lost {
-    match error.take_message() {
-        Some(request) => Lost::Unsent(Box::new(request)),
-        None => Lost::Sent(error.into_error()),
+fn lost(mut error: TrySendError<Request<Outbound>>, copy: Request<Full<Bytes>>) -> Lost {
+    if error.take_message().is_some() {
+        return Lost::Unsent(Box::new(copy));
     }
+    let error = error.into_error();
+    if is_unprocessed(&error) { Lost::Unprocessed(Box::new(copy)) } else { Lost::Sent(error) }
+}
+
+/// Whether the upstream itself says that it did not process the request: its stream is above the last one of a GOAWAY,
+/// or was reset with REFUSED_STREAM (RFC 9113, section 8.7).
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_remote() && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
 }

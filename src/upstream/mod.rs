@@ -1,15 +1,19 @@
 //! Where a paid call goes, and with whose key.
 //!
 //! Reading order: [`settings`], [`swap_credential`] (which key), [`forward`] (the call itself), [`judge`] (what its answer
-//! means), then the wire: [`origin`], [`connection`], [`wire`].
+//! means), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`wire`].
 
 mod connection;
+mod dial;
 pub mod forward;
 pub mod judge;
 pub mod keys;
 pub mod observe;
 pub mod origin;
+mod outbound;
+mod pool;
 pub mod settings;
+mod streams;
 pub mod swap_credential;
 pub mod tripwire;
 pub mod wire;

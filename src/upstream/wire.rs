@@ -1,8 +1,8 @@
-//! The wire: one worker's connections to the upstream, the last used first.
+//! The wire: one call over one of the worker's connections to the upstream, its answer received whole.
 //!
 //! hyper's own connections, without the pooled client: that costs 40 % more of the gateway's time per call.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,27 +13,21 @@ use hyper::body::Incoming;
 
 use super::connection::{Connection, Lost};
 use super::origin::Origin;
+use super::pool::Pool;
 use crate::http::{Gathered, Held};
 use crate::request::Buffer;
 
 /// The connections of one worker. Clones share them.
 #[derive(Clone)]
 pub struct Wire {
-    idle: Arc<Mutex<Idle>>,
+    pool: Arc<Pool>,
     buffer: Buffer,
-}
-
-struct Idle {
-    /// Where these connections go: a reload that changes the origin empties the list.
-    origin: Option<Arc<Origin>>,
-    /// Least recently used first.
-    connections: Vec<(Connection, Instant)>,
 }
 
 /// How long the parts of a call may take, and how large its answer may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// To connect, TLS included.
+    /// To find a connection, or a place on one, or to open one, TLS included.
     pub connect: Duration,
     /// From the first byte sent to the last received.
     pub answer: Duration,
@@ -72,12 +66,13 @@ impl Wire {
     /// No connections yet.
     #[must_use]
     pub fn new(buffer: Buffer) -> Self {
-        Self { idle: Arc::new(Mutex::new(Idle { origin: None, connections: Vec::new() })), buffer }
+        Self { pool: Arc::new(Pool::default()), buffer }
     }
 
     /// Sends a request (path only; the origin is added here) and receives its answer whole.
     ///
-    /// The request is sent on another connection only when a reused one was closed before it accepted a byte.
+    /// The request is sent again only when it is certain that the upstream did nothing with it: a reused connection was
+    /// closed before it accepted a byte, or the upstream itself says so (RFC 9113, section 8.7).
     ///
     /// # Errors
     /// [`Failed`] says whether the upstream can have seen the request.
@@ -88,6 +83,7 @@ impl Wire {
         bounds: Bounds,
     ) -> Result<Received, Failed> {
         let mut request = Box::new(request);
+        let mut resends = RESENDS_MAX;
         loop {
             let (mut connection, reused) = self.connection(origin, bounds).await?;
             prepare(&mut request, &connection, origin)?;
@@ -97,26 +93,22 @@ impl Wire {
                 Ok(response) => return self.receive(origin, connection, response, deadline, bounds).await,
                 Err(Lost::Unsent(back)) if reused => request = back,
                 Err(Lost::Unsent(_)) => return Err(Failed::Unreachable("closed as it was opened".to_owned())),
+                Err(Lost::Unprocessed(back)) if resends > 0 => {
+                    resends -= 1;
+                    request = back;
+                }
+                Err(Lost::Unprocessed(_)) => {
+                    return Err(Failed::Unreachable("the upstream refused to process it, again and again".to_owned()));
+                }
                 Err(Lost::Sent(error)) => return Err(Failed::Broken(describe(&error))),
             }
         }
     }
 
-    /// A connection that takes a request, and whether it was used before.
+    /// A connection that takes a request now, and whether it was used before.
     async fn connection(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<(Connection, bool), Failed> {
-        while let Some(mut connection) = self.take(origin, bounds.idle) {
-            if connection.is_usable().await {
-                return Ok((connection, true));
-            }
-        }
-        match tokio::time::timeout(bounds.connect, Connection::open(origin)).await {
-            Ok(Ok(connection)) => {
-                if let Some(shared) = connection.share() {
-                    self.keep(origin, shared);
-                }
-                Ok((connection, false))
-            }
-            Ok(Err(error)) => Err(Failed::Unreachable(error.to_string())),
+        match tokio::time::timeout(bounds.connect, self.pool.find(origin, bounds.idle)).await {
+            Ok(found) => found.map_err(|error| Failed::Unreachable(error.to_string())),
             Err(_) => Err(Failed::Unreachable("no connection in time".to_owned())),
         }
     }
@@ -136,82 +128,47 @@ impl Wire {
         }
         let gather = self.gather(body, length, bounds.answer_bytes_max);
         let (body, held) = tokio::time::timeout_at(deadline.into(), gather).await.map_err(|_| Failed::TimedOut)??;
-        if matches!(connection, Connection::Http1(_)) {
-            self.keep(origin, connection);
+        if let Connection::Http1(sender) = connection {
+            self.pool.keep(origin, sender);
         }
         Ok(Received { head, body, held })
     }
 
-    async fn gather(&self, body: Incoming, length: Option<u64>, bytes_max: u64) -> Result<(Bytes, Held), Failed> {
+    /// Reads the body. What is read is in memory already paid for by a [`Held`] except for the frame at hand, and nobody
+    /// waits for memory that another waiter holds: see [`Buffer`].
+    async fn gather(&self, mut body: Incoming, length: Option<u64>, bytes_max: u64) -> Result<(Bytes, Held), Failed> {
         let no_memory = |_| Failed::Broken("larger than limits.buffered_bytes_max".to_owned());
         // Of an answer that does not say its length, room for a usual one is taken first, and more as it comes.
-        let mut held = self.buffer.hold_when_free(length.unwrap_or(USUAL_BYTES)).await.map_err(no_memory)?;
         let mut room = length.unwrap_or(USUAL_BYTES);
-        let mut gathered = Gathered::default();
-        let mut body = body;
+        let mut held = match self.buffer.hold_when_free(room).await {
+            Ok(held) => held,
+            Err(_) => self.buffer.overdraw(None).await.map_err(no_memory)?,
+        };
+        let mut gathered = Gathered::expecting(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|error| Failed::Broken(describe(&error)))?.into_data() else { continue };
             let bytes = (gathered.len() + data.len()) as u64;
             if bytes > bytes_max {
                 return Err(Failed::Broken("larger than upstream.answer_bytes_max".to_owned()));
             }
-            if bytes > room {
-                let more = bytes.saturating_sub(room).max(room);
-                held.absorb(self.buffer.hold_when_free(more).await.map_err(no_memory)?);
-                room += more;
+            if bytes > room && !held.is_lent() {
+                let more = (bytes - room).max(room);
+                match self.buffer.grow(&mut held, more) {
+                    Ok(()) => room += more,
+                    Err(_) => held = self.buffer.overdraw(Some(held)).await.map_err(no_memory)?,
+                }
             }
             gathered.push(data);
         }
+        self.buffer.settle(&mut held, gathered.len());
         Ok((gathered.finish(), held))
-    }
-
-    fn take(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Connection> {
-        let mut idle = self.idle();
-        if !idle.goes_to(origin) {
-            return None;
-        }
-        while idle.connections.last().is_some_and(|(connection, _)| connection.is_closed()) {
-            idle.connections.pop();
-        }
-        let (connection, since) = idle.connections.pop()?;
-        if let Some(shared) = connection.share() {
-            idle.connections.push((shared, Instant::now()));
-            return Some(connection);
-        }
-        if since.elapsed() >= idle_max {
-            // The last used is too old, so all are. They close as they are dropped.
-            idle.connections.clear();
-            return None;
-        }
-        Some(connection)
-    }
-
-    fn keep(&self, origin: &Arc<Origin>, connection: Connection) {
-        let mut idle = self.idle();
-        if !idle.goes_to(origin) {
-            idle.connections.clear();
-            idle.origin = Some(Arc::clone(origin));
-        }
-        if matches!(connection, Connection::Http2(_)) {
-            // One connection carries all calls; a new one takes the place of one that closed.
-            idle.connections.clear();
-        }
-        idle.connections.push((connection, Instant::now()));
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Memory taken at first for an answer of unknown length, in bytes.
 const USUAL_BYTES: u64 = 16 * 1024;
-
-impl Idle {
-    fn goes_to(&self, origin: &Arc<Origin>) -> bool {
-        self.origin.as_ref().is_some_and(|known| Arc::ptr_eq(known, origin))
-    }
-}
+/// How often one request is sent again that the upstream did not process.
+const RESENDS_MAX: u32 = 2;
 
 /// HTTP/1 wants a path and a `Host`, HTTP/2 the whole URI.
 fn prepare(request: &mut Request<Full<Bytes>>, connection: &Connection, origin: &Origin) -> Result<(), Failed> {

@@ -17,3 +17,4 @@ mod tokens;
 mod upstream_faults;
 mod watched;
 mod wire;
+mod wire_faults;

@@ -1,0 +1,153 @@
+//! One worker's open connections to the upstream, and how a call comes to one: HTTP/1 the last used first, HTTP/2 by place.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1;
+use tokio::sync::Notify;
+
+use super::connection::{Connection, Opened, is_ready};
+use super::origin::Origin;
+use super::outbound::Outbound;
+use super::settings::Protocol;
+use super::streams::{Place, Streams};
+
+/// The most HTTP/2 connections of one worker; calls beyond all their places wait for one.
+const SHARED_MAX: usize = 8;
+
+/// The connections of one worker.
+#[derive(Default)]
+pub(super) struct Pool {
+    open: Mutex<Open>,
+    /// Held while an HTTP/2 connection is opened, so that a crowd opens one and not one each.
+    dialling: tokio::sync::Mutex<()>,
+    /// Told when a place on an HTTP/2 connection is given back.
+    freed: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Open {
+    /// Where these connections go: a reload that changes the origin empties the lists.
+    origin: Option<Arc<Origin>>,
+    /// HTTP/1 connections without a call, least recently used first.
+    idle: Vec<(http1::SendRequest<Outbound>, Instant)>,
+    /// HTTP/2 connections, with calls or without. The first with a place is used, so that those that a crowd needed grow
+    /// idle after it.
+    shared: Vec<Arc<Streams>>,
+    /// Whether the last connection agreed on HTTP/1, which nobody waits for: each call opens its own.
+    speaks_http1: bool,
+}
+
+impl Pool {
+    /// A connection that takes a request now, and whether it was used before. The caller bounds the wait.
+    ///
+    /// # Errors
+    /// None is open and none can be opened.
+    pub(super) async fn find(&self, origin: &Arc<Origin>, idle_max: Duration) -> io::Result<(Connection, bool)> {
+        while let Some(mut sender) = self.take(origin, idle_max) {
+            if is_ready(&mut sender).await {
+                return Ok((Connection::Http1(sender), true));
+            }
+        }
+        loop {
+            let mut freed = std::pin::pin!(self.freed.notified());
+            freed.as_mut().enable();
+            if let Some(place) = self.place(origin, idle_max) {
+                return Ok((Connection::Http2(place), true));
+            }
+            if self.opens_freely(origin) {
+                return Ok((self.open(origin).await?, false));
+            }
+            let dialling = tokio::select! {
+                biased;
+                () = freed => continue,
+                dialling = self.dialling.lock(), if self.may_open() => dialling,
+            };
+            // Whoever held the lock may have opened one with room for this call, or learnt that it is HTTP/1.
+            if let Some(place) = self.place(origin, idle_max) {
+                return Ok((Connection::Http2(place), true));
+            }
+            if self.opens_freely(origin) {
+                drop(dialling);
+            } else if !self.may_open() {
+                continue;
+            }
+            return Ok((self.open(origin).await?, false));
+        }
+    }
+
+    /// Keeps an HTTP/1 connection for the next call.
+    pub(super) fn keep(&self, origin: &Arc<Origin>, sender: http1::SendRequest<Outbound>) {
+        let mut open = self.lock();
+        open.turn_to(origin);
+        open.idle.push((sender, Instant::now()));
+    }
+
+    async fn open(&self, origin: &Arc<Origin>) -> io::Result<Connection> {
+        match Opened::to(origin).await? {
+            Opened::Http1(sender) => {
+                self.lock().speaks_http1 = true;
+                Ok(Connection::Http1(sender))
+            }
+            Opened::Http2(streams) => {
+                // Its first place is the caller's, before anybody else can see it.
+                let place = streams.place(&self.freed);
+                let mut open = self.lock();
+                open.turn_to(origin);
+                open.speaks_http1 = false;
+                open.shared.push(streams);
+                drop(open);
+                self.freed.notify_waiters();
+                place.map(Connection::Http2).ok_or_else(|| io::Error::other("the upstream takes no requests"))
+            }
+        }
+    }
+
+    fn opens_freely(&self, origin: &Origin) -> bool {
+        match (origin.protocol, &origin.tls) {
+            (Protocol::Http1, _) | (Protocol::Auto, None) => true,
+            (Protocol::Http2, _) => false,
+            (Protocol::Auto, Some(_)) => self.lock().speaks_http1,
+        }
+    }
+
+    fn may_open(&self) -> bool {
+        self.lock().shared.len() < SHARED_MAX
+    }
+
+    fn take(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<http1::SendRequest<Outbound>> {
+        let mut open = self.lock();
+        open.turn_to(origin);
+        while open.idle.last().is_some_and(|(sender, _)| sender.is_closed()) {
+            open.idle.pop();
+        }
+        let (sender, since) = open.idle.pop()?;
+        if since.elapsed() >= idle_max {
+            // The last used is too old, so all are. They close as they are dropped.
+            open.idle.clear();
+            return None;
+        }
+        Some(sender)
+    }
+
+    fn place(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Arc<Place>> {
+        let mut open = self.lock();
+        open.turn_to(origin);
+        open.shared.retain(|streams| !streams.is_closed() && !streams.is_idle_for(idle_max));
+        open.shared.iter().find_map(|streams| streams.place(&self.freed))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Puts away what goes elsewhere; calls under way keep their connections until they end.
+    fn turn_to(&mut self, origin: &Arc<Origin>) {
+        if !self.origin.as_ref().is_some_and(|known| Arc::ptr_eq(known, origin)) {
+            *self = Self { origin: Some(Arc::clone(origin)), ..Self::default() };
+        }
+    }
+}

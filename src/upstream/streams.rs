@@ -1,0 +1,124 @@
+//! One HTTP/2 connection to the upstream, and the places for requests that it has.
+//!
+//! hyper takes any number of requests and lets those beyond the upstream's limit wait inside: such a request would be
+//! charged when its time is up, though nothing of it was sent. So places are counted here, before hyper has the request.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+
+use super::outbound::Outbound;
+
+/// The most requests at once on one connection, however many the upstream allows.
+const PLACES_MAX: usize = 100;
+/// How often a connection is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// What the limit reads before the upstream has said its own: the first SETTINGS frame always changes it.
+const UNKNOWN: usize = usize::MAX - 1;
+/// How often a new connection is looked at for the upstream's first SETTINGS frame; hyper does not tell.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// An open HTTP/2 connection.
+pub(super) struct Streams {
+    sender: http2::SendRequest<Outbound>,
+    /// The upstream's own limit, as it is now.
+    limit: Box<dyn Fn() -> usize + Send + Sync>,
+    used: Mutex<Used>,
+}
+
+struct Used {
+    places: usize,
+    /// When the last place was given back.
+    last: Instant,
+}
+
+/// The right to have one request on a connection. Given back when the last clone of the `Arc` around it is dropped.
+pub(super) struct Place {
+    streams: Arc<Streams>,
+    freed: Arc<Notify>,
+}
+
+impl Streams {
+    /// Speaks HTTP/2 over a stream, and waits for the upstream's settings.
+    pub(super) async fn over<T>(stream: T, head_bytes_max: usize) -> io::Result<Self>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_header_list_size(u32::try_from(head_bytes_max).unwrap_or(u32::MAX))
+            .initial_max_send_streams(UNKNOWN)
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_while_idle(true);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let connection = Arc::new(Mutex::new(Some(connection)));
+        let watched = Arc::clone(&connection);
+        let limit = Box::new(move || {
+            let connection = watched.lock().unwrap_or_else(PoisonError::into_inner);
+            connection.as_ref().map_or(0, http2::Connection::current_max_send_streams)
+        });
+        tokio::spawn(std::future::poll_fn(move |cx| {
+            let mut place = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(open) = place.as_mut() else { return Poll::Ready(()) };
+            if Pin::new(open).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            // Only when it is dropped do its senders see that it is closed.
+            *place = None;
+            Poll::Ready(())
+        }));
+        let streams = Self { sender, limit, used: Mutex::new(Used { places: 0, last: Instant::now() }) };
+        while (streams.limit)() == UNKNOWN {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        if streams.is_closed() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(streams) }
+    }
+
+    /// A place, if there is one; `freed` is told when it is given back.
+    pub(super) fn place(self: &Arc<Self>, freed: &Arc<Notify>) -> Option<Arc<Place>> {
+        let limit = (self.limit)().min(PLACES_MAX);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_closed() || used.places >= limit {
+            return None;
+        }
+        used.places += 1;
+        Some(Arc::new(Place { streams: Arc::clone(self), freed: Arc::clone(freed) }))
+    }
+
+    /// Whether it is known to be closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Whether it has been without a request for this long.
+    pub(super) fn is_idle_for(&self, idle_max: Duration) -> bool {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.places == 0 && used.last.elapsed() >= idle_max
+    }
+}
+
+impl Place {
+    /// What sends the request of this place.
+    pub(super) fn sender(&self) -> http2::SendRequest<Outbound> {
+        self.streams.sender.clone()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut used = self.streams.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.places -= 1;
+        used.last = Instant::now();
+        drop(used);
+        self.freed.notify_one();
+    }
+}
