@@ -17,11 +17,26 @@ pub type Answer = Response<AnswerBody>;
 #[derive(Debug, Default)]
 pub struct AnswerBody {
     data: Bytes,
-    sent: bool,
     held: Option<Held>,
 }
 
-/// A share of the bounded memory for buffered bodies, given back when the body has been written or dropped.
+/// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows whether
+/// the caller reads.
+const SLICE: usize = 64 * 1024;
+
+/// A large body's bytes and their share of the bounded memory: both last until the last slice of them is written.
+struct Shared {
+    data: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+/// A share of the bounded memory for buffered bodies, given back when it is dropped.
 #[derive(Debug)]
 pub struct Held {
     permit: OwnedSemaphorePermit,
@@ -81,13 +96,20 @@ impl AnswerBody {
     /// A body of these bytes.
     #[must_use]
     pub fn new(data: impl Into<Bytes>) -> Self {
-        Self { data: data.into(), sent: false, held: None }
+        Self { data: data.into(), held: None }
     }
 
-    /// The same body, holding its share of the bounded memory until it is written.
+    /// The same body, holding its share of the bounded memory: a large one until the last of its bytes is written, a small one
+    /// until it is handed over to be written.
     #[must_use]
     pub fn holding(mut self, held: Option<Held>) -> Self {
-        self.held = held;
+        match held {
+            Some(held) if self.data.len() > SLICE => {
+                self.data = Bytes::from_owner(Shared { data: self.data, _held: held });
+                self.held = None;
+            }
+            held => self.held = held,
+        }
         self
     }
 
@@ -103,15 +125,16 @@ impl Body for AnswerBody {
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.sent || self.data.is_empty() {
+        if self.data.is_empty() {
             return Poll::Ready(None);
         }
-        self.sent = true;
-        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))))
+        let length = self.data.len().min(SLICE);
+        let slice = self.data.split_to(length);
+        Poll::Ready(Some(Ok(Frame::data(slice))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.sent || self.data.is_empty()
+        self.data.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -198,8 +221,38 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use http_body_util::BodyExt;
+    use std::sync::Arc;
+    use tokio::sync::Semaphore;
+
+    #[tokio::test]
+    async fn a_large_body_comes_in_slices_and_gives_its_memory_back_with_the_last_of_them() {
+        let memory = Arc::new(Semaphore::new(200));
+        let held = Held::new(Arc::clone(&memory).try_acquire_many_owned(150).unwrap());
+        let mut body = AnswerBody::new(vec![7; 150 * 1024]).holding(Some(held));
+        let mut slices = Vec::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            slices.push(frame.into_data().unwrap());
+        }
+        assert!(body.is_end_stream());
+        drop(body);
+        assert_eq!(slices.iter().map(Bytes::len).collect::<Vec<_>>(), [SLICE, SLICE, 150 * 1024 - 2 * SLICE]);
+        let last = slices.pop();
+        drop(slices);
+        assert_eq!(memory.available_permits(), 50, "a slice is not written yet");
+        drop(last);
+        assert_eq!(memory.available_permits(), 200);
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_one_frame() {
+        let mut body = AnswerBody::new(vec![7; SLICE]);
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), SLICE);
+        assert!(body.is_end_stream());
+    }
 
     #[test]
     fn a_body_in_frames_is_whole_again_and_in_one_frame_is_not_copied() {

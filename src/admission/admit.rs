@@ -93,8 +93,9 @@ where
         let with = self.with.clone();
         Box::pin(async move {
             let granted = reserve(&with.keeper, &call).await?;
-            let (tracker, caller) = (with.keeper.tracker().clone(), Caller::default());
-            Detach::new(run(with, inner, call, granted, caller.clone()), tracker, caller).await
+            let (tracker, cut) = (with.keeper.tracker().clone(), with.keeper.cut().clone());
+            let caller = Caller::default();
+            Detach::new(run(with, inner, call, granted, caller.clone()), tracker, cut, caller).await
         })
     }
 }

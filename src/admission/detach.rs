@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Whether a call's caller still waits for it. Clones tell of the same caller.
@@ -27,13 +28,19 @@ impl Caller {
 pub struct Detach<T: Send + 'static> {
     call: Option<BoxFuture<'static, T>>,
     tracker: TaskTracker,
+    cut: CancellationToken,
     caller: Caller,
 }
 
 impl<T: Send + 'static> Detach<T> {
-    /// A call that will be finished, whoever waits for it; `caller` is told when nobody does.
-    pub fn new(call: impl Future<Output = T> + Send + 'static, tracker: TaskTracker, caller: Caller) -> Self {
-        Self { call: Some(Box::pin(call)), tracker, caller }
+    /// A call that will be finished, whoever waits for it, unless it is cut off; `caller` is told when nobody waits.
+    pub fn new(
+        call: impl Future<Output = T> + Send + 'static,
+        tracker: TaskTracker,
+        cut: CancellationToken,
+        caller: Caller,
+    ) -> Self {
+        Self { call: Some(Box::pin(call)), tracker, cut, caller }
     }
 }
 
@@ -56,7 +63,8 @@ impl<T: Send + 'static> Drop for Detach<T> {
         self.caller.0.store(true, Ordering::Relaxed);
         // Outside a runtime the process is ending: the reservation inside hands itself over as it is dropped.
         if let Ok(runtime) = Handle::try_current() {
-            self.tracker.spawn_on(async move { drop(call.await) }, &runtime);
+            let cut = self.cut.clone();
+            self.tracker.spawn_on(async move { drop(cut.run_until_cancelled_owned(call).await) }, &runtime);
         }
     }
 }
@@ -77,12 +85,28 @@ mod tests {
             assert!(stayed && seen.has_left());
             tell.notify_one();
         };
-        let mut call = Box::pin(Detach::new(call, tracker.clone(), caller));
+        let mut call = Box::pin(Detach::new(call, tracker.clone(), CancellationToken::new(), caller));
         assert!(futures_util::poll!(&mut call).is_pending());
         drop(call);
         go_on.notify_one();
         done.notified().await;
         tracker.close();
         tracker.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_cut_off_is_dropped_and_waited_for() {
+        let (tracker, cut, held) = (TaskTracker::new(), CancellationToken::new(), Arc::new(()));
+        let inside = Arc::clone(&held);
+        let call = async move {
+            std::future::pending::<()>().await;
+            drop(inside);
+        };
+        drop(Detach::new(call, tracker.clone(), cut.clone(), Caller::default()));
+        assert_eq!(Arc::strong_count(&held), 2, "it runs on without its caller");
+        tracker.close();
+        cut.cancel();
+        tracker.wait().await;
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

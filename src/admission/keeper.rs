@@ -38,6 +38,7 @@ pub struct Keeper {
     settings: Settings,
     open: Open,
     tracker: TaskTracker,
+    cut: CancellationToken,
     orphans: mpsc::Sender<Orphan>,
     waiting: mpsc::Sender<Waiting>,
 }
@@ -68,7 +69,16 @@ impl Keeper {
     ) -> (Arc<Self>, Duties) {
         let (orphans, orphaned) = mpsc::channel(WAITING_MAX);
         let (waiting, to_write) = mpsc::channel(WAITING_MAX);
-        let keeper = Self { ledger, observer, settings, open: Open::default(), tracker, orphans, waiting };
+        let keeper = Self {
+            ledger,
+            observer,
+            settings,
+            open: Open::default(),
+            tracker,
+            cut: CancellationToken::new(),
+            orphans,
+            waiting,
+        };
         (Arc::new(keeper), Duties { orphans: orphaned, waiting: to_write })
     }
 
@@ -94,6 +104,12 @@ impl Keeper {
     #[must_use]
     pub const fn tracker(&self) -> &TaskTracker {
         &self.tracker
+    }
+
+    /// Cancelled when calls whose callers have left are to be given up: the gateway cannot wait for them any longer.
+    #[must_use]
+    pub const fn cut(&self) -> &CancellationToken {
+        &self.cut
     }
 
     /// What a call is charged of which nobody knows what became.

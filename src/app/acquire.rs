@@ -49,7 +49,7 @@ pub enum Unusable {
 
 /// A gateway, ready to be run.
 pub struct Acquired {
-    /// One listening socket per worker.
+    /// One listening socket per worker. Each moves into its worker, so that it closes when the worker ends.
     pub listeners: Vec<TcpListener>,
     /// The operator's listening socket.
     pub operator_listener: TcpListener,
@@ -100,7 +100,9 @@ pub fn acquire(
     let drain = Drain::default();
     let listeners = listeners(server)?;
     let operator_listener = operator_listener(*admin_address)?;
-    let server = Server::new(server.clone(), drain.clone()).map_err(Unusable::Certificate)?;
+    let connections_max = super::descriptors::bound_connections(server.connections_max);
+    let server = server::Settings { connections_max, ..server.clone() };
+    let server = Server::new(server, drain.clone()).map_err(Unusable::Certificate)?;
     let readiness = Readiness::new(live.upstream_health(clock.clone()));
     let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), live.admin.clone());
     Ok(Acquired {

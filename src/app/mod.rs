@@ -1,6 +1,7 @@
 //! The gateway as a process: acquire what may fail, put it together, run until told to stop, then drain.
 
 pub mod acquire;
+mod descriptors;
 pub mod reload;
 mod stores;
 pub mod worker;
@@ -20,26 +21,37 @@ use crate::admin::{self, Readiness};
 use crate::admission::patrol::patrol;
 use crate::config::settings::ShutdownSettings;
 
-/// Runs what was acquired until SIGTERM or SIGINT, then drains. Returns when every open call has been answered and settled,
-/// or when the grace is over.
+/// Runs what was acquired until SIGTERM or SIGINT, or until a worker ends by itself, then drains. Returns when every open call
+/// has been answered and settled, or when the grace is over.
 ///
 /// # Errors
-/// A thread or a signal handler cannot be had.
-pub async fn run(acquired: Acquired, followed: Option<Followed>) -> io::Result<()> {
+/// A thread or a signal handler cannot be had; a worker ended by itself; calls were still open after the grace.
+pub async fn run(mut acquired: Acquired, followed: Option<Followed>) -> io::Result<()> {
     let mut signals = Signals::new()?;
     let stop = CancellationToken::new();
     let operator = serve_operator(&acquired, stop.clone())?;
-    let workers = worker::start(&acquired)?;
-    let beside = look_after(&acquired, followed, &stop);
     acquired.announce();
-    signals.received().await;
-    drain(&acquired.drain, &acquired.readiness, acquired.shutdown, &mut signals).await;
+    let gone = CancellationToken::new();
+    let workers = worker::start(&mut acquired, &gone)?;
+    let beside = look_after(&acquired, followed, &stop);
+    let told = tokio::select! {
+        () = signals.received() => true,
+        () = gone.cancelled() => false,
+    };
+    if !told {
+        tracing::error!("a worker has ended by itself: the gateway stops");
+    }
+    let cut_off = drain(&acquired.drain, &acquired.readiness, acquired.shutdown, &mut signals).await;
     stop.cancel();
     beside.close();
     beside.wait().await;
-    join(workers).await;
-    join(vec![operator]).await;
-    Ok(())
+    join_workers(workers, &mut signals).await;
+    join(operator).await;
+    match (told, cut_off) {
+        (true, 0) => Ok(()),
+        (true, _) => Err(io::Error::other(format!("{cut_off} connections or calls were cut off after shutdown.grace"))),
+        (false, _) => Err(io::Error::other("a worker ended by itself")),
+    }
 }
 
 /// The signals that stop the process; a second one does not wait any longer.
@@ -61,18 +73,30 @@ impl Signals {
     }
 }
 
-async fn drain(drain: &crate::server::Drain, readiness: &Readiness, shutdown: ShutdownSettings, signals: &mut Signals) {
+/// Returns how many connections and calls were still open after the grace.
+async fn drain(
+    drain: &crate::server::Drain,
+    readiness: &Readiness,
+    shutdown: ShutdownSettings,
+    signals: &mut Signals,
+) -> usize {
     tracing::info!(delay = ?shutdown.delay, grace = ?shutdown.grace, "stopping: not ready any more");
     readiness.drain();
     drain.leave();
     wait(shutdown.delay, signals).await;
     drain.refuse();
     tracing::info!("stopping: new requests are refused, open calls are finished");
-    tokio::select! {
-        () = drain.open.wait() => tracing::info!("stopped: every open call was finished"),
-        () = wait(shutdown.grace, signals) => tracing::error!(open = drain.open.len(), "stopped: open calls were cut off"),
+    let open = tokio::select! {
+        () = drain.open.wait() => 0,
+        () = wait(shutdown.grace, signals) => drain.open.len(),
+    };
+    if open == 0 {
+        tracing::info!("stopped: every open call was finished");
+    } else {
+        tracing::error!(open, "stopped: open calls were cut off");
     }
     drain.end();
+    open
 }
 
 async fn wait(time: Duration, signals: &mut Signals) {
@@ -123,12 +147,32 @@ async fn probe_ledger(ledger: Arc<dyn crate::ledger::Ledger>, readiness: Readine
 
 const PROBE_AGAIN: Duration = Duration::from_millis(250);
 
-async fn join(threads: Vec<JoinHandle<()>>) {
-    let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
-    if tokio::time::timeout(JOIN_MAX, joined).await.is_err() {
+/// Waits until the workers have written what waits for the ledger. Each write is bounded by the ledger's deadline, and each is
+/// tried once; one more signal ends the wait.
+async fn join_workers(workers: Vec<JoinHandle<()>>, signals: &mut Signals) {
+    tokio::select! {
+        () = ended(workers) => {}
+        () = signals.received() => tracing::error!("stopped before everything was settled"),
+    }
+}
+
+async fn join(thread: JoinHandle<()>) {
+    if tokio::time::timeout(JOIN_MAX, ended(vec![thread])).await.is_err() {
         tracing::error!("a thread did not end");
     }
 }
 
-/// How long threads may take to end once everything they served is over.
+/// Waits for threads in a thread of its own: the end of the process waits for none that is stuck, as it would for a task.
+async fn ended(threads: Vec<JoinHandle<()>>) {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let joining = std::thread::Builder::new().name("join".to_owned()).spawn(move || {
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tell.send(());
+    });
+    if joining.is_ok() {
+        let _ = told.await;
+    }
+}
+
+/// How long the operator's thread may take to end once everything it served is over.
 const JOIN_MAX: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,23 +17,32 @@ use crate::stack::{Parts, stack};
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
 use crate::upstream::Wire;
 
-/// Starts a worker for every listening socket.
+/// Starts a worker for every listening socket, which it takes; `gone` is cancelled as soon as one of them ends, however it
+/// ends.
 ///
 /// # Errors
 /// A thread, or its runtime, cannot be had.
-pub fn start(acquired: &Acquired) -> io::Result<Vec<JoinHandle<()>>> {
-    acquired.listeners.iter().enumerate().map(|(number, listener)| start_one(acquired, number, listener)).collect()
+pub fn start(acquired: &mut Acquired, gone: &CancellationToken) -> io::Result<Vec<JoinHandle<()>>> {
+    let listeners = std::mem::take(&mut acquired.listeners).into_iter().enumerate();
+    listeners.map(|(number, listener)| start_one(acquired, number, listener, gone)).collect()
 }
 
-fn start_one(acquired: &Acquired, number: usize, listener: &TcpListener) -> io::Result<JoinHandle<()>> {
+fn start_one(
+    acquired: &Acquired,
+    number: usize,
+    listener: TcpListener,
+    gone: &CancellationToken,
+) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = listener.try_clone()?;
     let ledger = acquired.ledger();
     let observer = Arc::clone(&acquired.metrics);
     let (keeper, duties) = Keeper::new(ledger, observer, acquired.admission, acquired.drain.open.clone());
     let parts = parts(acquired, Arc::clone(&keeper));
     let server = acquired.server.clone();
+    let gone = gone.clone().drop_guard();
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        // Dropped last, also by a panic.
+        let _gone = gone;
         runtime.block_on(work(listener, parts, server, keeper, duties));
     })
 }
@@ -42,13 +52,25 @@ async fn work(listener: TcpListener, parts: Parts, server: Server, keeper: Arc<K
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a worker cannot listen"),
     };
-    let done = CancellationToken::new();
-    let keeping = tokio::spawn(keeper.work(duties, done.clone()));
-    server::serve(listener, stack(parts), server).await;
+    let (done, cut, open) = (CancellationToken::new(), keeper.cut().clone(), server.drain.open.clone());
+    let mut keeping = tokio::spawn(keeper.work(duties, done.clone()));
+    tokio::select! {
+        () = server::serve(listener, stack(parts), server) => {}
+        _ = &mut keeping => return tracing::error!("a worker cannot keep its reservations any more"),
+    }
+    // What is still open hands its reservation over as it is dropped, so that the keeper ends it.
+    cut.cancel();
+    if tokio::time::timeout(CUT_MAX, open.wait()).await.is_err() {
+        tracing::error!(open = open.len(), "not everything that was cut off has ended");
+    }
     done.cancel();
     // What is still to be settled is written before the thread ends.
     let _ = keeping.await;
 }
+
+/// How long what was cut off may take to end, over all workers. It is only dropped; what is remembered of calls may still be
+/// written.
+const CUT_MAX: Duration = Duration::from_secs(2);
 
 /// Puts together what one worker's stack is made of.
 #[must_use]

@@ -10,7 +10,7 @@ pub struct Drain {
     pub leaving: CancellationToken,
     /// Cancelled when open connections are to be closed as soon as they are idle, and what comes on new ones is refused.
     pub closing: CancellationToken,
-    /// Cancelled when nobody is to be accepted any more.
+    /// Cancelled when nobody is to be accepted any more, and connections that are still open are cut off.
     pub ended: CancellationToken,
     /// The connections that were open when the drain began, and the calls whose callers have left.
     pub open: TaskTracker,
@@ -31,7 +31,7 @@ impl Drain {
         self.open.close();
     }
 
-    /// Stage three: the sockets are closed.
+    /// Stage three: the sockets are closed, and what is still open is cut off.
     pub fn end(&self) {
         self.ended.cancel();
     }

@@ -122,6 +122,33 @@ async fn http2_callers_are_sent_away_from_a_stopping_gateway_without_losing_a_ca
 }
 
 #[tokio::test]
+async fn what_is_still_open_after_the_grace_is_cut_off_and_charged_and_the_exit_code_says_so() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon)
+        .set("/shutdown/grace", json!("100ms"))
+        .set("/teams/design/limits", json!({ "credits_total": 100 }));
+    let mut gateway = Gateway::serve(&installation).await;
+    let key = installation.key("design").to_owned();
+    firemoon.hold().await;
+    let (mut stays, mut leaves) = (Connection::open(gateway.team()).await, Connection::open(gateway.team()).await);
+    let (one, other) = (picture().with(&key), picture().with(&key));
+    let stays = tokio::spawn(async move { stays.exchange(&one).await.is_err() });
+    let leaves = tokio::spawn(async move { leaves.exchange(&other).await.is_err() });
+    firemoon.until_held(2).await;
+    leaves.abort();
+    wait_until("the gateway sees that it has left", || async {
+        gateway.lines("request").iter().any(|line| line["outcome"] == "abandoned")
+    })
+    .await;
+    gateway.signal("-TERM");
+    assert_eq!(gateway.ended().await.code(), Some(1));
+    assert!(stays.await.unwrap(), "nobody got an answer");
+    firemoon.release().await;
+    let next = Gateway::serve(&installation).await;
+    assert_eq!(spent(&next, &key, "team:credits_total").await, ("0.05".to_owned(), "0".to_owned()), "nothing waits");
+}
+
+#[tokio::test]
 async fn a_gateway_that_stops_while_idle_ends_at_once() {
     let firemoon = Firemoon::start();
     let gateway = Gateway::serve(&Installation::before(&firemoon)).await;
