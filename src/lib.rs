@@ -1,10 +1,47 @@
-//! map
+//! Moongate: the gateway a company puts in front of the Firemoon Studio API.
+//!
+//! Start here, then read [`stack`]: the path of a request, top to bottom.
+//!
+//! # The rooms, in the order in which a request passes them
+//!
+//! | room | the question it answers |
+//! |---|---|
+//! | [`server`] | how connections come in, and how the process stops |
+//! | [`stack`] | in which order everything happens |
+//! | [`telemetry`] | what happened: metrics, logs, the two measuring layers |
+//! | [`refusal`] | how the gateway says no |
+//! | [`request`] | is this a well-formed request, and which of our routes is it |
+//! | [`catalogue`] | what anyone may ask |
+//! | [`identity`] | who is calling |
+//! | [`account`] | what a team may see of itself |
+//! | [`team`] | what a team is, and which models it may use |
+//! | [`pricing`] | what a call may cost at most, and what it did cost |
+//! | [`admission`] | may it be spent now; what was spent in the end |
+//! | [`ledger`] | what may be spent and what was: reservations, settlements, windows, rows |
+//! | [`upstream`] | where a call goes, and with whose key |
+//!
+//! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
+//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`http`], [`live`] and
+//! [`secret`] are small words everybody speaks.
+//!
+//! # What holds everywhere
+//!
+//! - Money is [`credits::Credits`]: whole millionths. What a call may cost is reserved before it is sent, and settled once.
+//! - Nothing reaches the upstream without an [`admission::Admitted`], which only admission makes.
+//! - A credential ends at [`identity::authenticate`]; a shared key begins at [`upstream::swap_credential`]. Neither is ever
+//!   printed: see [`secret::Secret`].
+//! - Below [`refusal::answer`] every error is a [`refusal::Refusal`]; above it there are none.
+//! - Time comes from [`clock::Clock`]; the ledger's windows go by the store's own.
+//! - A room knows the vocabulary of others, never their layers, and never [`config`], [`app`] or [`stack`].
+
 pub mod account;
 pub mod admin;
 pub mod admission;
+pub mod app;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod credits;
 pub mod http;
 pub mod identity;
@@ -16,5 +53,7 @@ pub mod request;
 pub mod secret;
 pub mod server;
 pub mod simulator;
+pub mod stack;
 pub mod team;
+pub mod telemetry;
 pub mod upstream;

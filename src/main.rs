@@ -1,20 +1,13 @@
-//! Parses the command line and runs it.
+//! Parses the command line, runs it, turns the result into an exit code.
+
+use std::io::{stderr, stdout};
+use std::process::ExitCode;
 
 use clap::Parser;
+use moongate::cli::Cli;
 
-#[derive(Parser)]
-enum Command {
-    Simulate(moongate::cli::simulate::Simulate),
-}
-
-#[tokio::main]
-async fn main() -> std::process::ExitCode {
-    let Command::Simulate(simulate) = Command::parse();
-    match simulate.run().await {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    // One TLS library, chosen here and nowhere else; it fails only when another one was chosen before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Cli::parse().run(&mut stdout(), &mut stderr())
 }

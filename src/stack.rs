@@ -35,7 +35,8 @@ use crate::request::fork::Fork;
 use crate::request::route::{Catalogue, Known};
 use crate::request::{self, Buffer, Inbound};
 use crate::team::authorize::{AuthorizeLayer, Wanted};
-use crate::telemetry::{Counted, MeasureTeamLayer, TraceAndCountLayer};
+use crate::telemetry::trace_and_count::CountedBody;
+use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
 use crate::upstream::{self, Forward, SwapCredentialLayer, Upstream, Wire};
 
 /// What the stack of one worker is made of. Everything in it was acquired before; putting it together cannot fail.
@@ -76,13 +77,21 @@ pub struct Parts {
 /// Puts the stack together.
 pub fn stack<B>(
     parts: Parts,
-) -> impl Service<Inbound<B>, Response = http::Response<Counted>, Error = Infallible, Future: Send> + Clone + Send + 'static
+) -> impl Service<Inbound<B>, Response = http::Response<CountedBody>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static
 where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let Parts { upstream, clock, .. } = parts.clone();
-    let catalogue =
-        catalogue::Answers::new(parts.catalogue, parts.wire.clone(), upstream.clone(), parts.catalogue_settings, clock.clone());
+    let catalogue = catalogue::Answers::new(
+        parts.catalogue,
+        parts.wire.clone(),
+        upstream.clone(),
+        parts.catalogue_settings,
+        clock.clone(),
+    );
     let account = account::Views::new(Arc::clone(parts.keeper.ledger()));
     let swap = SwapCredentialLayer::new(upstream, clock.clone(), parts.upstream_observer);
 

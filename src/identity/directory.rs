@@ -1,8 +1,6 @@
 //! Everyone who may call, as one configuration describes them; a reload replaces it whole.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,53 +8,20 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Remembered, TOKENS_MAX, Verified, VerifiedTokens};
-use super::fetch::{FETCH_TIME, Fetcher};
+use super::fetch::Fetcher;
 use super::key::{PREFIX, SecretHash, ShownKey};
 use super::keyring::Keyring;
-pub use super::keyring::RenewalError;
+use super::known::{DirectoryError, Issuer, KnownKey, fetcher, known_issuers, known_keys};
 use super::observer::{KEY, OK, Observer, TOKEN};
 use super::principal::{Credential, KeyId, Principal};
 use super::rejection::Rejection;
-use super::settings::{ClaimPath, IssuerSettings, KeySettings, KeySource, Settings};
-use super::token::{Proof, Unproved, Unverified, Verifier};
+use super::settings::Settings;
+use super::token::{Proof, Unproved, Unverified};
 use crate::clock::Clock;
-use crate::team::{State, Team, TeamId, UserId};
+use crate::team::{State, Team, TeamId};
 
 /// Who a credential speaks for, with the team as this configuration describes it.
 pub type Identified = (Principal, Arc<Team>);
-
-/// Settings that no directory can be made of.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
-    /// A key or an issuer's map names a team that there is not.
-    #[error("{by} names the team {team}, which does not exist")]
-    TeamUnknown {
-        /// What names it.
-        by: String,
-        /// The name.
-        team: TeamId,
-    },
-    /// Two keys have one id.
-    #[error("the key id {0} is used twice")]
-    KeyTwice(KeyId),
-    /// A key names no user and none can be made of its id. An id is always a good name, so this is not seen.
-    #[error("the key {0} stands for no user")]
-    KeyWithoutUser(KeyId),
-    /// Two entries for one issuer.
-    #[error("the issuer {0} is listed twice")]
-    IssuerTwice(Arc<str>),
-    /// An issuer's key file cannot be used, and no earlier keys of it are held.
-    #[error("the key file of the issuer {issuer}: {problem}")]
-    KeyFile {
-        /// Whose file.
-        issuer: Arc<str>,
-        /// What is wrong with it.
-        problem: RenewalError,
-    },
-    /// The certificate authorities of the machine cannot be read, and an issuer is to be reached by https.
-    #[error("no certificate authority is trusted on this machine: {0}")]
-    Trust(io::Error),
-}
 
 /// Who may call.
 pub struct Directory {
@@ -66,22 +31,6 @@ pub struct Directory {
     fetcher: Option<Arc<Fetcher>>,
     observer: Arc<dyn Observer>,
     clock: Clock,
-}
-
-struct KnownKey {
-    hash: SecretHash,
-    principal: Principal,
-    team: Arc<Team>,
-    expires_at: Option<jiff::Timestamp>,
-}
-
-struct Issuer {
-    verifier: Verifier,
-    team_claim: ClaimPath,
-    user_claim: ClaimPath,
-    teams: HashMap<String, Arc<Team>>,
-    refresh: Duration,
-    keyring: Arc<Keyring>,
 }
 
 /// How far a credential was judged without waiting for anything.
@@ -102,17 +51,9 @@ impl Directory {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, DirectoryError> {
         let keys = known_keys(settings.keys, teams)?;
-        let fetcher = fetcher(&settings.issuers, previous)?;
-        let mut issuers = HashMap::new();
-        for issuer in settings.issuers {
-            match issuers.entry(Arc::clone(&issuer.issuer)) {
-                Entry::Occupied(_) => return Err(DirectoryError::IssuerTwice(issuer.issuer)),
-                Entry::Vacant(place) => {
-                    let keyring = keyring(&issuer, previous, &clock, &*observer)?;
-                    place.insert(Issuer::new(issuer, teams, keyring)?);
-                }
-            }
-        }
+        let fetcher = fetcher(&settings.issuers, previous.and_then(|previous| previous.fetcher.as_ref()))?;
+        let kept = |issuer: &str| previous?.issuers.get(issuer).map(|known| Arc::clone(&known.keyring));
+        let issuers = known_issuers(settings.issuers, teams, kept, &clock, &*observer)?;
         Ok(Self { keys, issuers, tokens: VerifiedTokens::new(TOKENS_MAX), fetcher, observer, clock })
     }
 
@@ -242,109 +183,11 @@ impl std::fmt::Debug for Directory {
     }
 }
 
-impl Issuer {
-    fn new(
-        settings: IssuerSettings,
-        teams: &HashMap<TeamId, Arc<Team>>,
-        keyring: Arc<Keyring>,
-    ) -> Result<Self, DirectoryError> {
-        let verifier = Verifier::new(&settings);
-        let mut named = HashMap::with_capacity(settings.teams.len());
-        for (value, id) in settings.teams {
-            let by = || format!("the issuer {}", settings.issuer);
-            named.insert(value, team_of(teams, id, by)?);
-        }
-        let IssuerSettings { team_claim, user_claim, refresh, .. } = settings;
-        Ok(Self { verifier, team_claim, user_claim, teams: named, refresh, keyring })
-    }
-
-    /// The one team that the token's team claim names; several names of the same team are one.
-    fn team(&self, said: &Unverified) -> Result<Arc<Team>, Rejection> {
-        let mut named = said.claims.strings(&self.team_claim).filter_map(|value| self.teams.get(value));
-        let first = named.next().ok_or(Rejection::TeamUnknown)?;
-        if named.all(|team| team.id == first.id) { Ok(Arc::clone(first)) } else { Err(Rejection::TeamUnknown) }
-    }
-}
-
 /// The last question, asked every time: may the team and the user call at present?
 fn let_in(principal: Principal, team: Arc<Team>) -> Result<Identified, Rejection> {
     match team.state {
         State::Suspended => Err(Rejection::TeamSuspended),
         State::Active if team.suspended_users.contains(&principal.user) => Err(Rejection::TeamSuspended),
         State::Active => Ok((principal, team)),
-    }
-}
-
-fn team_of(
-    teams: &HashMap<TeamId, Arc<Team>>,
-    id: TeamId,
-    by: impl FnOnce() -> String,
-) -> Result<Arc<Team>, DirectoryError> {
-    teams.get(&id).cloned().ok_or_else(|| DirectoryError::TeamUnknown { by: by(), team: id })
-}
-
-fn known_keys(
-    settings: Vec<KeySettings>,
-    teams: &HashMap<TeamId, Arc<Team>>,
-) -> Result<HashMap<KeyId, KnownKey>, DirectoryError> {
-    let mut keys = HashMap::with_capacity(settings.len());
-    for key in settings {
-        let team = team_of(teams, key.team, || format!("the key {}", key.id))?;
-        let user = key
-            .user
-            .or_else(|| UserId::parse(&format!("key:{}", key.id)))
-            .ok_or_else(|| DirectoryError::KeyWithoutUser(key.id.clone()))?;
-        let principal = Principal {
-            team: team.id.clone(),
-            user,
-            credential: Credential::Key(key.id.clone()),
-            key_models: key.models,
-            key_limits: key.limits,
-        };
-        match keys.entry(key.id) {
-            Entry::Occupied(taken) => return Err(DirectoryError::KeyTwice(taken.key().clone())),
-            Entry::Vacant(place) => {
-                place.insert(KnownKey { hash: key.sha256, principal, team, expires_at: key.expires_at })
-            }
-        };
-    }
-    Ok(keys)
-}
-
-/// The previous fetcher if it can do what is needed, or a new one; none when nothing is fetched.
-fn fetcher(issuers: &[IssuerSettings], previous: Option<&Directory>) -> Result<Option<Arc<Fetcher>>, DirectoryError> {
-    let urls = issuers.iter().filter_map(|issuer| match &issuer.keys {
-        KeySource::Url(url) => Some(url.as_str()),
-        KeySource::Discovery => Some(&*issuer.issuer),
-        KeySource::File(_) => None,
-    });
-    let urls: Vec<&str> = urls.collect();
-    if urls.is_empty() {
-        return Ok(None);
-    }
-    let secure = urls.iter().any(|url| url.starts_with("https:"));
-    match previous.and_then(|previous| previous.fetcher.clone()).filter(|fetcher| fetcher.is_secure() || !secure) {
-        Some(kept) => Ok(Some(kept)),
-        None => Fetcher::new(secure, FETCH_TIME).map(Arc::new).map(Some).map_err(DirectoryError::Trust),
-    }
-}
-
-/// The keyring of an issuer: kept from the previous directory when its source is the same, else new. Files are read at once.
-fn keyring(
-    settings: &IssuerSettings,
-    previous: Option<&Directory>,
-    clock: &Clock,
-    observer: &dyn Observer,
-) -> Result<Arc<Keyring>, DirectoryError> {
-    let kept = previous
-        .and_then(|previous| previous.issuers.get(&settings.issuer))
-        .map(|issuer| Arc::clone(&issuer.keyring))
-        .filter(|keyring| keyring.source == settings.keys);
-    let keyring = kept.unwrap_or_else(|| Arc::new(Keyring::new(Arc::clone(&settings.issuer), settings.keys.clone())));
-    match keyring.read_file_now(clock, observer) {
-        Err(problem) if keyring.read().is_none() => {
-            Err(DirectoryError::KeyFile { issuer: Arc::clone(&settings.issuer), problem })
-        }
-        Ok(()) | Err(_) => Ok(keyring),
     }
 }

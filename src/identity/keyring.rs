@@ -170,10 +170,11 @@ impl Keyring {
             history.failures = if parsed.is_ok() { 0 } else { history.failures.saturating_add(1) };
             history.succeeded = if parsed.is_ok() { history.tried } else { history.succeeded };
         }
-        observer.refreshed(&self.issuer, if parsed.is_ok() { OK } else { FAILED });
-        parsed.map(|keys| self.replace(keys)).inspect_err(|error| {
+        let taken = parsed.map(|keys| self.replace(keys)).inspect_err(|error| {
             tracing::warn!(issuer = &*self.issuer, %error, "the key set could not be read; the last good one stands");
-        })
+        });
+        observer.refreshed(&self.issuer, if taken.is_ok() { OK } else { FAILED });
+        taken
     }
 
     fn replace(&self, keys: KeySet) {

@@ -2,8 +2,8 @@
 //!
 //! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key;
 //! [`claims`], [`token`] and [`keyset`] verify a JWT; [`keyring`] and [`fetch`] keep an issuer's keys fresh; [`cache`] remembers
-//! tokens that were verified; [`directory`] puts it together and answers; [`authenticate`] is the layer, and [`authenticated`] the
-//! proof it gives.
+//! tokens that were verified; [`known`] puts it together from settings; [`directory`] answers; [`authenticate`] is the layer,
+//! and [`authenticated`] the proof it gives.
 
 pub mod authenticate;
 pub mod authenticated;
@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod key;
 mod keyring;
 pub mod keyset;
+mod known;
 pub mod observer;
 pub mod principal;
 pub mod rejection;
@@ -24,8 +25,10 @@ mod token;
 
 pub use authenticate::AuthenticateLayer;
 pub use authenticated::Authenticated;
-pub use directory::{Directory, DirectoryError};
+pub use directory::{Directory, Identified};
 pub use key::{GatewayKey, SecretHash};
+pub use keyring::RenewalError;
+pub use known::DirectoryError;
 pub use observer::{NotObserved, Observer};
 pub use principal::{Credential, KeyId, Principal};
 pub use rejection::Rejection;

@@ -7,7 +7,10 @@
 //! Reading order: this vocabulary, [`calendar`], [`row`], [`reservation`], then a store: [`embedded`] or [`redis`].
 
 pub mod calendar;
+pub mod embedded;
 pub mod headers;
+pub mod observe;
+pub mod redis;
 pub mod reservation;
 pub mod row;
 
@@ -17,6 +20,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use observe::{Observer, Unobserved};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, Outcome, Row};
 
@@ -200,6 +204,18 @@ pub enum Outage {
     /// It answered, but not with what was asked for (out of memory, read-only, wrong type).
     #[error("the ledger refused: {0}")]
     Refused(String),
+}
+
+impl Outage {
+    /// The kind, as the metrics name it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed_out",
+            Self::Unreachable(_) => "unreachable",
+            Self::Refused(_) => "refused",
+        }
+    }
 }
 
 /// What a reservation that nobody settled in time is charged, once it was dispatched (`pricing.on_unknown`).

@@ -99,7 +99,7 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CatchPanicFuture
         let this = self.project();
         this.inner.poll(cx).map(|caught| {
             caught.unwrap_or_else(|panic| {
-                tracing::error!(request_id = %this.id, panic = message(&panic), "a request panicked");
+                tracing::error!(request_id = %this.id, panic = message(&*panic), "a request panicked");
                 this.record.facts().refusal = Some(Refusal::Internal.kind());
                 Ok(body::answer(&Refusal::Internal, this.id, *this.version, this.clock.now()))
             })
@@ -109,7 +109,7 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CatchPanicFuture
 
 /// The text a panic was raised with; whatever else it carries is not looked at.
 #[must_use]
-pub fn message(panic: &Panic) -> &str {
+pub fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
 }

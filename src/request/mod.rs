@@ -1,6 +1,6 @@
 //! Is this a well-formed request, and which of our routes is it.
 //!
-//! The vocabulary ([`arrival`], [`id`], [`record`], [`route`]) is spoken by every room.
+//! The vocabulary ([`arrival`], [`id`], [`record`], [`route`], [`trace`]) is spoken by every room.
 
 pub mod arrival;
 pub mod buffer;
@@ -13,6 +13,7 @@ pub mod path;
 pub mod record;
 pub mod route;
 pub mod settings;
+pub mod trace;
 
 pub use arrival::{Arrival, Inbound, Routed};
 pub use buffer::Buffer;
@@ -20,3 +21,4 @@ pub use id::RequestId;
 pub use record::{Facts, Record};
 pub use route::Route;
 pub use settings::Settings;
+pub use trace::{TraceIds, Traceparent};

@@ -40,7 +40,7 @@ pub struct Facts {
     pub upstream_status: Option<u16>,
     /// The trace this request belongs to: 32 hexadecimal digits.
     pub trace_id: Option<String>,
-    /// What the upstream is told of the trace: a `traceparent` with a span of our own.
+    /// The `traceparent` to send with what is done for this request: the same trace, with a span of the gateway's own.
     pub traceparent: Option<String>,
     /// Bytes of the request's body.
     pub bytes_in: u64,

@@ -1,1 +1,22 @@
-//! telemetry
+//! What is seen from outside: metrics, the access log, other logs, and the two layers that measure.
+
+pub mod access_log;
+pub mod ending;
+pub mod json_line;
+pub mod logs;
+pub mod measure_team;
+pub mod metrics;
+pub mod outcome;
+pub mod sink;
+pub mod start;
+#[cfg(test)]
+mod tests;
+pub mod trace_and_count;
+
+pub use access_log::AccessLog;
+pub use measure_team::{MeasureTeam, MeasureTeamLayer};
+pub use metrics::Metrics;
+pub use outcome::Outcome;
+pub use sink::{Flush, Sink};
+pub use start::{Settings, Telemetry, start};
+pub use trace_and_count::{TraceAndCount, TraceAndCountLayer};

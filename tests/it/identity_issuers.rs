@@ -210,7 +210,7 @@ async fn tokens_of_an_issuer_that_was_never_reached_are_neither_good_nor_bad() {
     eventually("the first attempt", || watched.counts.readings() == 1).await;
     assert_eq!(verdict(&watched.directory, &key.token(&good_claims())), Err(Rejection::KeysUnavailable));
     assert_eq!(verdict(&watched.directory, "not.a.token"), Err(Rejection::Invalid));
-    assert_eq!(watched.directory.issuers_without_keys(), [ISSUER.into()]);
+    assert_eq!(watched.directory.issuers_without_keys(), [Arc::<str>::from(ISSUER)]);
     assert!(watched.directory.key_set_ages().is_empty());
     server.publish(&key_set(&[&key]));
     pass(&watched.clock, 1);
@@ -283,12 +283,14 @@ async fn an_issuer_may_say_itself_where_its_keys_are() {
 }
 
 #[tokio::test]
-async fn a_fetch_ends_in_time_whatever_the_issuer_does() {
+async fn a_fetch_is_bounded_in_time_and_size_whatever_the_issuer_does() {
     let server = IssuerServer::start().await;
-    let fetcher = Fetcher::new(false, Duration::from_millis(100)).expect("fetcher");
+    let fetcher = Fetcher::new(false, Duration::from_secs(1)).expect("fetcher");
     server.answer("/silent", Answer::Silence);
     assert!(matches!(fetcher.get(&server.url("/silent")).await, Err(FetchError::Late)));
     assert!(matches!(fetcher.get(&server.url("/nothing")).await, Err(FetchError::Status(status)) if status == 404));
+    server.answer("/large", Answer::Ok(vec![b' '; (1 << 20) + 1].into()));
+    assert!(matches!(fetcher.get(&server.url("/large")).await, Err(FetchError::Body)));
     let url = server.url("/jwks");
     drop(server);
     eventually("the port to be closed", || std::net::TcpStream::connect(&url[7..url.len() - 5]).is_err()).await;

@@ -12,6 +12,9 @@ use moongate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySett
 use moongate::identity::{Directory, DirectoryError, Observer, Rejection, Settings};
 use moongate::team::{State, Team, TeamId, UserId};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::tokens::{SigningKey, key_set};
 
 /// Who issues the tokens of most tests.
 pub const ISSUER: &str = "https://sso.example.com";
@@ -38,9 +41,10 @@ pub fn good_claims() -> Value {
 pub fn claims_with(changes: Value) -> Value {
     let mut claims = good_claims();
     for (name, value) in changes.as_object().expect("object") {
-        match value {
-            Value::Null => drop(claims.as_object_mut().expect("object").remove(name)),
-            value => claims[name] = value.clone(),
+        if value.is_null() {
+            claims.as_object_mut().expect("object").remove(name);
+        } else {
+            claims[name] = value.clone();
         }
     }
     claims
@@ -120,6 +124,34 @@ pub fn verdict(directory: &Directory, credential: &str) -> Result<String, Reject
         assert_eq!(principal.team, team.id);
         format!("{}/{}", principal.team, principal.user)
     })
+}
+
+/// The issuer with an RSA, an EC and an Ed25519 key, and a directory that knows it by a file.
+pub struct World {
+    pub rsa: &'static SigningKey,
+    pub ec: SigningKey,
+    pub ed: SigningKey,
+    pub clock: Clock,
+    pub directory: Directory,
+    pub folder: TempDir,
+}
+
+/// A world with [`issuer_settings`].
+pub fn world() -> World {
+    world_with(|_| {})
+}
+
+/// A world with other settings.
+pub fn world_with(change: impl FnOnce(&mut IssuerSettings)) -> World {
+    let (rsa, ec, ed) = (SigningKey::rsa(0), SigningKey::ec("ec-0"), SigningKey::ed("ed-0"));
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("keys.json");
+    std::fs::write(&file, key_set(&[rsa, &ec, &ed])).expect("file");
+    let mut settings = issuer_with_file(&file);
+    change(&mut settings);
+    let clock = clock();
+    let directory = directory(vec![settings], vec![], &clock);
+    World { rsa, ec, ed, clock, directory, folder }
 }
 
 /// Counts what a directory tells its observer.

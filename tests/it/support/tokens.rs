@@ -14,6 +14,7 @@ pub struct SigningKey {
     pub kid: String,
     pub algorithm: Algorithm,
     private: EncodingKey,
+    public: Vec<u8>,
     /// The public part as PEM, for attacks that take it for a secret.
     pub public_pem: String,
 }
@@ -49,13 +50,25 @@ impl SigningKey {
     ) -> Self {
         let pair = KeyPair::generate_for(kind).expect("key");
         let private = private(pair.serialize_pem().as_bytes()).expect("private key");
-        Self { kid: kid.to_owned(), algorithm, private, public_pem: pair.public_key_pem() }
+        let public = pair.public_key_raw().to_vec();
+        Self { kid: kid.to_owned(), algorithm, private, public, public_pem: pair.public_key_pem() }
     }
 
     /// The public part, as a key set lists it.
     pub fn jwk(&self) -> Value {
-        let mut jwk =
-            serde_json::to_value(Jwk::from_encoding_key(&self.private, self.algorithm).expect("jwk")).expect("json");
+        let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        // A point is written as 4, x, y (SEC 1, section 2.3.3).
+        let (x, y) = self.public[1..].split_at(self.public.len() / 2);
+        #[allow(clippy::wildcard_enum_match_arm)] // all the others are RSA's
+        let mut jwk = match self.algorithm {
+            Algorithm::ES256 => json!({ "kty": "EC", "crv": "P-256", "x": encoded(x), "y": encoded(y) }),
+            Algorithm::ES384 => json!({ "kty": "EC", "crv": "P-384", "x": encoded(x), "y": encoded(y) }),
+            Algorithm::EdDSA => json!({ "kty": "OKP", "crv": "Ed25519", "x": encoded(&self.public) }),
+            _ => {
+                let jwk = Jwk::from_encoding_key(&self.private, self.algorithm).expect("jwk");
+                serde_json::to_value(jwk).expect("json")
+            }
+        };
         jwk["kid"] = json!(self.kid);
         jwk["use"] = json!("sig");
         jwk

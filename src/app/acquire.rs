@@ -1,0 +1,220 @@
+//! Everything that may fail at start: sockets, certificates, stores, secrets. What comes out can be run.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use super::reload::Live;
+use crate::admin::{self, Readiness};
+use crate::admission::keeper;
+use crate::catalogue;
+use crate::clock::Clock;
+use crate::config::settings::{LedgerSettings, RedisStore, ShutdownSettings, Store, Topology};
+use crate::config::{FixedSettings, Settings};
+use crate::ledger::embedded::{self, EmbeddedLedger, OpenError};
+use crate::ledger::redis::{self, RedisLedger, StoreClock, UnusableSettings};
+use crate::ledger::{Ledger, OnUnknown};
+use crate::request::{self, Buffer};
+use crate::server::{self, Drain, Server};
+use crate::telemetry::{AccessLog, Metrics, Telemetry};
+
+/// Why a gateway cannot start. Each sentence is for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// An address is taken, or not ours.
+    #[error("{what} cannot listen on {address}: {error}")]
+    Address {
+        /// Which listener.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// A certificate cannot be used.
+    #[error("listen.tls cannot be used: {0}")]
+    Certificate(io::Error),
+    /// The embedded ledger's file cannot be opened.
+    #[error(transparent)]
+    File(#[from] OpenError),
+    /// Redis cannot be reached in the way that was configured, whether it is there or not.
+    #[error("ledger.redis cannot be used: {0}")]
+    Redis(#[from] UnusableSettings),
+    /// What changes while running cannot be used as it is.
+    #[error("{0}")]
+    Live(String),
+}
+
+/// A gateway, ready to be run.
+pub struct Acquired {
+    /// One listening socket per worker.
+    pub listeners: Vec<TcpListener>,
+    /// The operator's listening socket.
+    pub operator_listener: TcpListener,
+    /// What the operator's listener serves.
+    pub operator: admin::Operator,
+    /// What the workers' accept loops share.
+    pub server: Server,
+    /// How it stops.
+    pub drain: Drain,
+    /// How long stopping may take.
+    pub shutdown: ShutdownSettings,
+    /// What a reload replaces.
+    pub live: Live,
+    /// Whether it is ready.
+    pub readiness: Readiness,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// The access log.
+    pub access_log: AccessLog,
+    /// How admission behaves.
+    pub admission: keeper::Settings,
+    /// What a well-formed request may be.
+    pub request: request::Settings,
+    /// Memory for bodies.
+    pub buffer: Buffer,
+    /// The catalogue's answers.
+    pub catalogue: catalogue::Cache,
+    /// The time.
+    pub clock: Clock,
+    ledgers: Ledgers,
+}
+
+/// Acquires what the settings ask for.
+///
+/// # Errors
+/// The first thing that cannot be had.
+pub fn acquire(settings: &Settings, telemetry: &Telemetry, clock: Clock) -> Result<Acquired, Unusable> {
+    let Telemetry { metrics, access_log, .. } = telemetry;
+    let FixedSettings { server, admin_address, request, ledger, on_unknown, shutdown, .. } = &settings.fixed;
+    let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
+    let ledgers = Ledgers::new(ledger, *on_unknown, &clock, metrics)?;
+    let drain = Drain::default();
+    let listeners = listeners(server)?;
+    let operator_listener = operator_listener(*admin_address)?;
+    let server = Server::new(server.clone(), drain.clone()).map_err(Unusable::Certificate)?;
+    let readiness = Readiness::new(live.upstream_health(clock.clone()));
+    let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), live.admin.clone());
+    Ok(Acquired {
+        listeners,
+        operator_listener,
+        operator,
+        server,
+        drain,
+        shutdown: *shutdown,
+        live,
+        readiness,
+        metrics: Arc::clone(metrics),
+        access_log: access_log.clone(),
+        admission: keeper::Settings { on_unknown: *on_unknown, reservation_ttl: ledger.reservation_ttl },
+        request: request.clone(),
+        buffer: Buffer::new(request.buffered_bytes_max),
+        catalogue: catalogue::Cache::default(),
+        clock,
+        ledgers,
+    })
+}
+
+impl Acquired {
+    /// A handle to the ledger. Each worker takes one of its own.
+    #[must_use]
+    pub fn ledger(&self) -> Arc<dyn Ledger> {
+        self.ledgers.handle()
+    }
+
+    /// Where the team listener listens, now that a port was found.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub fn team_address(&self) -> io::Result<SocketAddr> {
+        self.listeners.first().map_or_else(|| Err(io::ErrorKind::NotFound.into()), TcpListener::local_addr)
+    }
+
+    /// Where the operator's listener listens.
+    ///
+    /// # Errors
+    /// The socket is gone.
+    pub fn operator_address(&self) -> io::Result<SocketAddr> {
+        self.operator_listener.local_addr()
+    }
+
+    /// Says in the log where it listens.
+    pub fn announce(&self) {
+        if let (Ok(team), Ok(operator)) = (self.team_address(), self.operator_address()) {
+            let (team, operator) = (team.to_string(), operator.to_string());
+            tracing::info!(team, operator, version = env!("CARGO_PKG_VERSION"), "listening");
+        }
+    }
+}
+
+fn listeners(settings: &server::Settings) -> Result<Vec<TcpListener>, Unusable> {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = if settings.workers == 0 { cores() } else { settings.workers };
+    let refused = |error| Unusable::Address { what: "the team listener", address: settings.address, error };
+    server::listen::bind(settings.address, workers).map_err(refused)
+}
+
+fn operator_listener(address: SocketAddr) -> Result<TcpListener, Unusable> {
+    let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.map_err(|error| Unusable::Address { what: "the operator's listener", address, error })
+}
+
+/// Where handles to the ledger come from.
+enum Ledgers {
+    /// Every handle has a connection of its own.
+    Redis(Box<dyn Fn() -> Result<RedisLedger, UnusableSettings> + Send + Sync>, Arc<dyn Ledger>),
+    /// Every handle is the same.
+    Embedded(Arc<dyn Ledger>),
+}
+
+impl Ledgers {
+    fn new(
+        settings: &LedgerSettings,
+        on_unknown: OnUnknown,
+        clock: &Clock,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, Unusable> {
+        let LedgerSettings { store, reservation_ttl, retention } = settings.clone();
+        match store {
+            Store::Embedded { path } => {
+                let clock = clock.clone();
+                let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
+                Ok(Self::Embedded(Arc::new(EmbeddedLedger::open(settings)?)))
+            }
+            Store::Redis(redis) => {
+                let settings = redis::Settings {
+                    reservation_ttl,
+                    retention,
+                    on_unknown,
+                    clock: StoreClock::Server,
+                    ..of_redis(redis)
+                };
+                let (clock, observer) = (clock.clone(), Arc::clone(metrics));
+                let make = move || RedisLedger::new(settings.clone(), clock.clone(), observer.clone());
+                // Made once here, so that settings that cannot be meant end the start and not a worker.
+                let first: Arc<dyn Ledger> = Arc::new(make()?);
+                Ok(Self::Redis(Box::new(make), first))
+            }
+        }
+    }
+
+    fn handle(&self) -> Arc<dyn Ledger> {
+        match self {
+            Self::Embedded(ledger) => Arc::clone(ledger),
+            Self::Redis(make, first) => match make() {
+                Ok(ledger) => Arc::new(ledger),
+                Err(_) => Arc::clone(first),
+            },
+        }
+    }
+}
+
+fn of_redis(store: RedisStore) -> redis::Settings {
+    let RedisStore { topology, username, password, ca, deadline, wait_replicas } = store;
+    let topology = match topology {
+        Topology::Single { url } => redis::Topology::Single { url },
+        Topology::Sentinel { urls, master } => redis::Topology::Sentinel { urls, master },
+        Topology::Cluster { urls } => redis::Topology::Cluster { urls },
+    };
+    redis::Settings { username, password, ca, deadline, wait_replicas, ..redis::Settings::new(topology) }
+}

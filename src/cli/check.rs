@@ -1,0 +1,38 @@
+//! `moongate check`: validates a configuration, and shows what it means with every default filled in.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use crate::config;
+
+/// Exit code: the configuration is good.
+const GOOD: u8 = 0;
+/// Exit code: it is not.
+const WRONG: u8 = 2;
+
+/// Validates a configuration file and prints the effective settings; secrets are never shown.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+impl Check {
+    /// Prints the effective settings to `out`, or every problem to `err`; gives the exit code.
+    ///
+    /// # Errors
+    /// What was to be printed could not be written.
+    pub fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
+        match config::load(&self.config) {
+            Ok(settings) => {
+                out.write_all(settings.effective_text().map_err(io::Error::other)?.as_bytes())?;
+                Ok(GOOD)
+            }
+            Err(problems) => {
+                writeln!(err, "{problems}")?;
+                Ok(WRONG)
+            }
+        }
+    }
+}

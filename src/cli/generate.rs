@@ -1,0 +1,75 @@
+//! `moongate keys generate`: makes a gateway key for the configuration file, which keeps its hash only.
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use super::Ended;
+use crate::identity::GatewayKey;
+use crate::team::{TeamId, UserId};
+
+/// Gateway keys.
+#[derive(Debug, clap::Args)]
+pub struct Keys {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Generate(Generate),
+}
+
+/// Makes a gateway key: prints it once, and the lines for identity.keys in the configuration file.
+#[derive(Debug, clap::Args)]
+struct Generate {
+    /// The team that pays for its calls
+    #[arg(long, value_name = "TEAM", value_parser = team)]
+    team: TeamId,
+    /// What it is for
+    #[arg(long, value_name = "NAME", value_parser = user)]
+    name: UserId,
+    /// The user it stands for [default: the key itself]
+    #[arg(long, value_name = "USER", value_parser = user)]
+    user: Option<UserId>,
+    /// Prints JSON for programs
+    #[arg(long)]
+    json: bool,
+}
+
+fn team(text: &str) -> Result<TeamId, String> {
+    TeamId::parse(text).ok_or_else(|| "a team's name is 1 to 64 of [A-Za-z0-9._-]".to_owned())
+}
+
+fn user(text: &str) -> Result<UserId, String> {
+    UserId::parse(text).ok_or_else(|| "a name is 1 to 256 bytes without control characters".to_owned())
+}
+
+impl Keys {
+    /// Makes the key and prints it.
+    ///
+    /// # Errors
+    /// The system gives no random numbers, or the key could not be written.
+    pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        let Command::Generate(generate) = &self.command;
+        let key = GatewayKey::generate()?;
+        let entry = serde_json::json!({
+            "id": key.id.as_str(),
+            "team": generate.team,
+            "name": generate.name.as_str(),
+            "sha256": key.hash.to_hex(),
+        });
+        let mut entry = entry;
+        if let (Some(user), Some(members)) = (&generate.user, entry.as_object_mut()) {
+            members.insert("user".to_owned(), user.as_str().into());
+        }
+        if generate.json {
+            let shown = serde_json::json!({ "key": key.text.expose(), "entry": entry });
+            return writeln!(out, "{shown}").map_err(Ended::from);
+        }
+        writeln!(out, "The key, shown this once: {}", key.text.expose())?;
+        writeln!(out, "The line for identity.keys in the configuration file:")?;
+        // JSON is YAML: quoting is never in doubt.
+        writeln!(out, "    - {entry}").map_err(Ended::from)
+    }
+}

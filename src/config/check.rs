@@ -1,0 +1,203 @@
+//! From the shapes of the file to settings that cannot be wrong. Every part notes its problems and goes on, so that all
+//! are told in one run; `None` means that the reason was noted.
+
+mod identity;
+mod ledger;
+mod listeners;
+mod pricing;
+mod team;
+mod upstream;
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use jiff::tz::TimeZone;
+
+use super::explain;
+use super::file::{CreditsText, DurationText, File, SizeText, team as shapes};
+use super::report::{KeyPath, Report};
+use super::secrets::{Digests, Sources};
+use super::settings::{FixedSettings, LiveSettings, Settings};
+use super::units;
+use crate::credits::Credits;
+use crate::ledger::OnUnknown;
+
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What the checks share: where problems are noted and references followed, and what may be referred to.
+pub(super) struct Check<'a> {
+    pub(super) report: Report,
+    pub(super) sources: Sources<'a>,
+    team_names: BTreeSet<String>,
+}
+
+impl<'a> Check<'a> {
+    pub(super) fn new(file: &File, report: Report, sources: Sources<'a>) -> Self {
+        Self { report, sources, team_names: file.teams.keys().cloned().collect() }
+    }
+
+    /// The whole file. The settings' own list of files is filled by whoever called.
+    pub(super) fn settings(&mut self, file: File) -> Option<Settings> {
+        let root = KeyPath::root();
+        let fixed = self.fixed(&file, &root);
+        let zone = self.time_zone(&file.time_zone, &root.key("time_zone"));
+        let prices = self.prices(&file.pricing, &root.key("pricing")).map(Arc::new);
+        let mut teams = HashMap::new();
+        for (name, shape) in &file.teams {
+            let path = root.key("teams").key(name);
+            let team = self.team(name, shape, &path, zone.as_ref(), prices.as_ref());
+            teams.extend(team.map(|team| (team.id.clone(), Arc::new(team))));
+        }
+        let identity = self.identity(&file.identity, &root.key("identity"));
+        let upstream = self.upstream(&file.upstream, &root.key("upstream"));
+        let catalogue = self.catalogue(&file.catalogue, &root.key("catalogue"));
+        let admin = self.admin(&file.admin, &root.key("admin"));
+        let (prices, identity, upstream, catalogue, admin) = (prices?, identity?, upstream?, catalogue?, admin?);
+        Some(Settings {
+            fixed: fixed?,
+            live: LiveSettings { teams, prices, identity, upstream, catalogue, admin },
+            effective: effective(file),
+            files: Digests::new(),
+        })
+    }
+
+    fn fixed(&mut self, file: &File, root: &KeyPath) -> Option<FixedSettings> {
+        let server = self.server(&file.listen, &file.limits, root);
+        let admin_address = self.admin_address(&file.listen, &file.admin, root);
+        let request = self.request(&file.limits, &root.key("limits"));
+        let ledger = self.ledger(&file.ledger, &root.key("ledger"));
+        let shutdown = self.shutdown(&file.shutdown, &root.key("shutdown"));
+        let poll = 10 * MILLISECOND..=HOUR;
+        let reload_poll = self.duration(&file.reload.poll, &root.key("reload").key("poll"), poll);
+        Some(FixedSettings {
+            server: server?,
+            admin_address: admin_address?,
+            request: request?,
+            ledger: ledger?,
+            on_unknown: match file.pricing.on_unknown {
+                shapes::OnUnknown::Charge => OnUnknown::Charge,
+                shapes::OnUnknown::Release => OnUnknown::Release,
+            },
+            telemetry: listeners::telemetry(&file.telemetry),
+            shutdown: shutdown?,
+            reload_poll: reload_poll?,
+        })
+    }
+
+    fn duration(&mut self, text: &DurationText, path: &KeyPath, range: RangeInclusive<Duration>) -> Option<Duration> {
+        let read = units::duration(&text.0).and_then(|read| {
+            let (least, most) = (units::written_duration(*range.start()), units::written_duration(*range.end()));
+            if range.contains(&read) {
+                Ok(read)
+            } else {
+                Err(format!("must be from {least} to {most}, not {}", text.0))
+            }
+        });
+        self.noting(read, path)
+    }
+
+    fn size(&mut self, text: &SizeText, path: &KeyPath, range: RangeInclusive<u64>) -> Option<u64> {
+        let read = units::size(&text.0).and_then(|read| {
+            let (least, most) = (units::written_size(*range.start()), units::written_size(*range.end()));
+            if range.contains(&read) {
+                Ok(read)
+            } else {
+                Err(format!("must be from {least} to {most}, not {}", text.0))
+            }
+        });
+        self.noting(read, path)
+    }
+
+    fn credits(&mut self, text: &CreditsText, path: &KeyPath) -> Option<Credits> {
+        let read = text.0.parse::<Credits>().map_err(|wrong| format!("{wrong}, not {:?}", text.0));
+        self.noting(read, path)
+    }
+
+    fn time_zone(&mut self, name: &str, path: &KeyPath) -> Option<TimeZone> {
+        if name == "UTC" {
+            return Some(TimeZone::UTC);
+        }
+        let wrong = |_| format!("must be a time zone such as UTC or Europe/Berlin, not {name:?}");
+        self.noting(TimeZone::get(name).map_err(wrong), path)
+    }
+
+    /// A name for logs, labels and audit lines.
+    fn name(&mut self, name: &str, path: &KeyPath) -> Option<String> {
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let read = if plain && (1..=64).contains(&name.len()) {
+            Ok(name.to_owned())
+        } else {
+            Err(format!("must be 1 to 64 letters, digits, '.', '_' and '-', not {name:?}"))
+        };
+        self.noting(read, path)
+    }
+
+    /// An address that is spoken to over TLS, or without it on this machine only.
+    fn web_address(&mut self, text: &str, path: &KeyPath) -> Option<Uri> {
+        let read = web_address(text).map_err(str::to_owned);
+        self.noting(read, path)
+    }
+
+    /// The name of a team that is in the file.
+    fn known_team(&mut self, name: &str, path: &KeyPath) -> Option<crate::team::TeamId> {
+        if !self.team_names.contains(name) {
+            if !self.report.is_left_out(&KeyPath::root().key("teams")) || !self.team_names.is_empty() {
+                let message = explain::no_such("team", name, self.team_names.iter().map(String::as_str));
+                self.report.add(path, message);
+            }
+            return None;
+        }
+        crate::team::TeamId::parse(name)
+    }
+
+    /// Notes a name that was seen before.
+    fn distinct<'n>(&mut self, seen: &mut BTreeSet<&'n str>, name: &'n str, what: &str, path: &KeyPath) {
+        if !seen.insert(name) {
+            self.report.add(path, format!("{name:?} is taken by another {what} already"));
+        }
+    }
+
+    fn noting<T>(&mut self, read: Result<T, String>, path: &KeyPath) -> Option<T> {
+        read.map_err(|message| self.report.add(path, message)).ok()
+    }
+}
+
+fn web_address(text: &str) -> Result<Uri, &'static str> {
+    const WRONG: &str = "must be an address such as https://host/path";
+    let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| WRONG)?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(WRONG) };
+    if authority.as_str().contains('@') {
+        return Err("must not hold a user or a password");
+    }
+    if text.contains(['?', '#']) {
+        return Err("must not have a query or a fragment");
+    }
+    match scheme {
+        "https" => Ok(uri),
+        "http" if is_this_machine(authority.host()) => Ok(uri),
+        "http" => Err("must begin with https://; http:// is only for this machine (localhost, 127.0.0.1, [::1])"),
+        _ => Err(WRONG),
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// The file as it would be written with every default filled in and nothing secret in it.
+fn effective(mut file: File) -> File {
+    for team in file.teams.values_mut() {
+        team.time_zone.get_or_insert_with(|| file.time_zone.clone());
+    }
+    for key in &mut file.identity.keys {
+        "[hash]".clone_into(&mut key.sha256);
+    }
+    file
+}

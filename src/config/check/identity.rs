@@ -1,0 +1,151 @@
+//! Who may call: issuers, and gateway keys kept in the file.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Check, DAY};
+use crate::config::file::identity::{Algorithm as AlgorithmShape, Identity, Issuer, Jwks, Key};
+use crate::config::report::KeyPath;
+use crate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySettings, KeySource, Settings};
+use crate::identity::{KeyId, SecretHash};
+use crate::team::TeamId;
+
+impl Check<'_> {
+    pub(super) fn identity(&mut self, shape: &Identity, path: &KeyPath) -> Option<Settings> {
+        let mut seen = BTreeSet::new();
+        let mut issuers = Vec::new();
+        for (index, shape) in shape.issuers.iter().enumerate() {
+            let path = path.key("issuers").item(index);
+            self.distinct(&mut seen, &shape.issuer, "issuer", &path.key("issuer"));
+            issuers.extend(self.issuer(shape, &path));
+        }
+        let mut seen = BTreeSet::new();
+        let mut keys = Vec::new();
+        for (index, shape) in shape.keys.iter().enumerate() {
+            let path = path.key("keys").item(index);
+            self.distinct(&mut seen, &shape.id, "key", &path.key("id"));
+            keys.extend(self.gateway_key(shape, &path));
+        }
+        Some(Settings { issuers, keys })
+    }
+
+    fn issuer(&mut self, shape: &Issuer, path: &KeyPath) -> Option<IssuerSettings> {
+        if shape.issuer.is_empty() || shape.issuer.chars().any(char::is_control) {
+            self.report.add(&path.key("issuer"), "must be what the tokens say in iss");
+        }
+        for (index, audience) in shape.audiences.iter().enumerate().filter(|(_, audience)| audience.is_empty()) {
+            self.report.add(&path.key("audiences").item(index), format!("must not be empty, as {audience:?} is"));
+        }
+        let keys = self.key_source(&shape.issuer, &shape.jwks, path);
+        let refresh = Duration::from_secs(30)..=DAY;
+        let refresh = self.duration(&shape.refresh, &path.key("refresh"), refresh);
+        let leeway = self.duration(&shape.leeway, &path.key("leeway"), Duration::ZERO..=IssuerSettings::LEEWAY_MAX);
+        let age = Duration::from_secs(1)..=365 * DAY;
+        let max_token_age =
+            shape.max_token_age.as_ref().map(|text| self.duration(text, &path.key("max_token_age"), age));
+        let team_claim = self.claim(&shape.team_claim, &path.key("team_claim"));
+        let user_claim = self.claim(&shape.user_claim, &path.key("user_claim"));
+        let teams = self.claimed_teams(shape, &path.key("teams"));
+        Some(IssuerSettings {
+            issuer: Arc::from(shape.issuer.as_str()),
+            audiences: shape.audiences.clone(),
+            algorithms: shape.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
+            keys: keys?,
+            refresh: refresh?,
+            leeway: leeway?,
+            max_token_age: max_token_age.map_or(Some(None), |read| read.map(Some))?,
+            team_claim: team_claim?,
+            user_claim: user_claim?,
+            teams,
+        })
+    }
+
+    fn key_source(&mut self, issuer: &str, jwks: &Jwks, path: &KeyPath) -> Option<KeySource> {
+        let below = path.key("jwks");
+        match (jwks.discovery, &jwks.url, &jwks.file) {
+            (Some(true), None, None) => {
+                // The issuer is asked where its keys are, so it must be an address.
+                self.web_address(issuer, &path.key("issuer")).map(|_| KeySource::Discovery)
+            }
+            (Some(false), None, None) => {
+                self.report.add(&below.key("discovery"), "must be true, or left out when url or file is given");
+                None
+            }
+            (None, Some(url), None) => self.web_address(url, &below.key("url")).map(|_| KeySource::Url(url.clone())),
+            (None, None, Some(file)) => self.key_set_file(file, &below.key("file")).map(KeySource::File),
+            (_, _, _) => {
+                self.report.add(&below, "must have exactly one of discovery, url and file");
+                None
+            }
+        }
+    }
+
+    /// Key sets are read again by those who use them; here it only matters that there is one.
+    fn key_set_file(&mut self, written: &str, path: &KeyPath) -> Option<PathBuf> {
+        let content = self.sources.content(written).map(|(path, _)| path);
+        self.noting(content, path)
+    }
+
+    fn claim(&mut self, text: &str, path: &KeyPath) -> Option<ClaimPath> {
+        let wrong = || format!("must be a JSON pointer such as /sub or /realm/groups, not {text:?}");
+        self.noting(ClaimPath::parse(text).ok_or_else(wrong), path)
+    }
+
+    fn claimed_teams(&mut self, shape: &Issuer, path: &KeyPath) -> HashMap<String, TeamId> {
+        if shape.teams.is_empty() {
+            self.report.add(path, "must name at least one value of the team claim and its team");
+        }
+        let mut teams = HashMap::new();
+        for (value, team) in &shape.teams {
+            teams.extend(self.known_team(team, &path.key(value)).map(|team| (value.clone(), team)));
+        }
+        teams
+    }
+
+    fn gateway_key(&mut self, shape: &Key, path: &KeyPath) -> Option<KeySettings> {
+        let wrong = || format!("must be {} letters and digits, not {:?}", KeyId::BYTES, shape.id);
+        let id = self.noting(KeyId::parse(&shape.id).ok_or_else(wrong), &path.key("id"));
+        // What stands there may be the key itself, put in the wrong place: it is not repeated.
+        let wrong = || "must be 64 hexadecimal digits: the SHA-256 of the key's secret, never the key".to_owned();
+        let sha256 = self.noting(SecretHash::parse_hex(&shape.sha256).ok_or_else(wrong), &path.key("sha256"));
+        let team = self.known_team(&shape.team, &path.key("team"));
+        if shape.name.is_empty() || shape.name.len() > 128 || shape.name.chars().any(char::is_control) {
+            self.report.add(&path.key("name"), "must be 1 to 128 bytes without control characters");
+        }
+        let user = shape.user.as_ref().map(|user| self.user(user, &path.key("user")));
+        let expires_at = shape.expires_at.as_ref().map(|text| {
+            let wrong = |_| format!("must be a moment such as 2027-01-31T00:00:00Z, not {text:?}");
+            self.noting(text.parse::<Timestamp>().map_err(wrong), &path.key("expires_at"))
+        });
+        let models = shape.models.as_ref().map(|rules| self.model_rules(rules, &path.key("models")));
+        let limits = self.limits(&shape.limits, &path.key("limits"));
+        Some(KeySettings {
+            id: id?,
+            sha256: sha256?,
+            team: team?,
+            name: shape.name.clone(),
+            user: user.map_or(Some(None), |read| read.map(Some))?,
+            expires_at: expires_at.map_or(Some(None), |read| read.map(Some))?,
+            models: models.map_or(Some(None), |read| read.map(|rules| Some(Arc::new(rules))))?,
+            limits: limits.map(|limits| (!limits.is_empty()).then(|| Arc::new(limits)))?,
+        })
+    }
+}
+
+const fn algorithm_of(shape: AlgorithmShape) -> Algorithm {
+    match shape {
+        AlgorithmShape::RS256 => Algorithm::RS256,
+        AlgorithmShape::RS384 => Algorithm::RS384,
+        AlgorithmShape::RS512 => Algorithm::RS512,
+        AlgorithmShape::PS256 => Algorithm::PS256,
+        AlgorithmShape::PS384 => Algorithm::PS384,
+        AlgorithmShape::PS512 => Algorithm::PS512,
+        AlgorithmShape::ES256 => Algorithm::ES256,
+        AlgorithmShape::ES384 => Algorithm::ES384,
+        AlgorithmShape::EdDSA => Algorithm::EdDSA,
+    }
+}

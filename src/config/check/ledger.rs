@@ -1,0 +1,117 @@
+//! The ledger's store: exactly one, and no password outside a secret.
+
+use std::sync::Arc;
+
+use http::Uri;
+
+use super::{Check, DAY, HOUR, MILLISECOND};
+use crate::config::file::ledger::{Ledger, OnOutage, Redis};
+use crate::config::report::KeyPath;
+use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
+
+impl Check<'_> {
+    pub(super) fn ledger(&mut self, shape: &Ledger, path: &KeyPath) -> Option<LedgerSettings> {
+        let ttl = 100 * MILLISECOND..=HOUR;
+        let reservation_ttl = self.duration(&shape.reservation_ttl, &path.key("reservation_ttl"), ttl);
+        let retention = self.duration(&shape.retention, &path.key("retention"), HOUR..=3650 * DAY);
+        match shape.on_outage {
+            OnOutage::Refuse => {}
+        }
+        let store = match (&shape.redis, &shape.embedded) {
+            (Some(redis), None) => self.redis(redis, &path.key("redis")).map(Store::Redis),
+            (None, Some(embedded)) if embedded.path.is_empty() => {
+                self.report.add(&path.key("embedded").key("path"), "must name a file");
+                None
+            }
+            (None, Some(embedded)) => Some(Store::Embedded { path: self.sources.path(&embedded.path) }),
+            (None, None) | (Some(_), Some(_)) => {
+                self.report.add(path, "must have exactly one of redis and embedded");
+                None
+            }
+        };
+        Some(LedgerSettings { store: store?, reservation_ttl: reservation_ttl?, retention: retention? })
+    }
+
+    fn redis(&mut self, shape: &Redis, path: &KeyPath) -> Option<RedisStore> {
+        let topology = self.topology(shape, path);
+        let deadline = self.duration(&shape.deadline, &path.key("deadline"), MILLISECOND..=30_000 * MILLISECOND);
+        let password = shape.password.as_ref().map(|reference| {
+            let secret = self.sources.secret(reference);
+            self.noting(secret, &path.key("password"))
+        });
+        let ca = shape.ca_file.as_ref().map(|file| {
+            let content = self.sources.content(file);
+            self.noting(content, &path.key("ca_file"))
+        });
+        if shape.username.is_some() && shape.password.is_none() {
+            self.report.add(&path.key("username"), "needs a password beside it");
+        }
+        if shape.username.as_ref().is_some_and(String::is_empty) {
+            self.report.add(&path.key("username"), "must not be empty");
+        }
+        Some(RedisStore {
+            topology: topology?,
+            username: shape.username.clone(),
+            password: password.map_or(Some(None), |found| found.map(Some))?,
+            ca: ca.map_or(Some(None), |found| found.map(|(_, pem)| Some(Arc::from(pem.as_slice()))))?,
+            deadline: deadline?,
+            wait_replicas: shape.wait_replicas,
+        })
+    }
+
+    fn topology(&mut self, shape: &Redis, path: &KeyPath) -> Option<Topology> {
+        match (&shape.url, &shape.sentinel, &shape.cluster) {
+            (Some(url), None, None) => {
+                let read = server(url, true).map(|()| Topology::Single { url: url.clone() });
+                self.noting(read, &path.key("url"))
+            }
+            (None, Some(sentinel), None) => {
+                let path = path.key("sentinel");
+                let urls = self.servers(&sentinel.urls, &path.key("urls"));
+                if sentinel.master.is_empty() {
+                    self.report.add(&path.key("master"), "must not be empty");
+                }
+                Some(Topology::Sentinel { urls: urls?, master: sentinel.master.clone() })
+            }
+            (None, None, Some(cluster)) => {
+                let urls = self.servers(&cluster.urls, &path.key("cluster").key("urls"))?;
+                Some(Topology::Cluster { urls })
+            }
+            (_, _, _) => {
+                self.report.add(path, "must have exactly one of url, sentinel and cluster");
+                None
+            }
+        }
+    }
+
+    fn servers(&mut self, urls: &[String], path: &KeyPath) -> Option<Vec<String>> {
+        let mut good = true;
+        for (index, url) in urls.iter().enumerate() {
+            good &= self.noting(server(url, false), &path.item(index)).is_some();
+        }
+        let tls = |url: &&String| url.starts_with("rediss://");
+        if good && urls.iter().any(|url| tls(&url)) && !urls.iter().all(|url| tls(&url)) {
+            self.report.add(path, "must all begin with rediss://, or none of them");
+        }
+        good.then(|| urls.to_vec())
+    }
+}
+
+/// A server's address is right. It is never repeated in the problem: it may hold a password.
+fn server(url: &str, may_select: bool) -> Result<(), String> {
+    let form = if may_select {
+        "redis://host:port, rediss://host:port or redis://host:port/0"
+    } else {
+        "redis://host:port or rediss://host:port"
+    };
+    let wrong = || format!("must be an address such as {form}");
+    if url.contains('@') {
+        return Err("must not hold a user or a password: they have the keys username and password".to_owned());
+    }
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let known = matches!(uri.scheme_str(), Some("redis" | "rediss"));
+    let database = uri.path().trim_start_matches('/');
+    let selects = database.is_empty() || (may_select && database.parse::<u16>().is_ok());
+    let plain = uri.query().is_none() && !url.contains('#') && uri.host().is_some_and(|host| !host.is_empty());
+    if known && selects && plain { Ok(()) } else { Err(wrong()) }
+}

@@ -1,0 +1,110 @@
+//! The two listeners, the bounds of requests, the catalogue, and how the gateway starts, speaks and stops.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Check, DAY, HOUR, MILLISECOND, MINUTE};
+use crate::config::file::Logs;
+use crate::config::file::{Admin, Bounds, Catalogue, Listen, Shutdown, Telemetry, Tls};
+use crate::config::report::KeyPath;
+use crate::config::settings::ShutdownSettings;
+use crate::telemetry::{self, logs::Form};
+use crate::{admin, catalogue, request, server};
+
+const KIB: u64 = 1 << 10;
+const GIB: u64 = 1 << 30;
+
+impl Check<'_> {
+    pub(super) fn server(&mut self, listen: &Listen, bounds: &Bounds, root: &KeyPath) -> Option<server::Settings> {
+        let (path, limits) = (root.key("listen"), root.key("limits"));
+        let address = self.address(&listen.address, &path.key("address"));
+        let tls = self.tls(listen.tls.as_ref(), &path.key("tls"));
+        let header_timeout = self.duration(&bounds.header_timeout, &limits.key("header_timeout"), MILLISECOND..=HOUR);
+        let header_bytes_max =
+            self.size(&bounds.header_bytes_max, &limits.key("header_bytes_max"), 8 * KIB..=KIB * KIB);
+        Some(server::Settings {
+            address: address?,
+            tls: tls?,
+            workers: usize::try_from(listen.workers).ok()?,
+            connections_max: usize::try_from(bounds.connections_max).ok()?,
+            header_timeout: header_timeout?,
+            header_bytes_max: usize::try_from(header_bytes_max?).ok()?,
+            streams_per_connection_max: bounds.streams_per_connection_max,
+        })
+    }
+
+    /// Outer `None`: it is wrong. Inner `None`: no TLS.
+    #[allow(clippy::option_option)]
+    fn tls(&mut self, tls: Option<&Tls>, path: &KeyPath) -> Option<Option<server::TlsFiles>> {
+        let Some(tls) = tls else { return Some(None) };
+        let mut file = |written: &str, key: &str| {
+            let content = self.sources.content(written).map(|(path, _)| path);
+            self.noting(content, &path.key(key).key("file"))
+        };
+        let (cert, key) = (file(&tls.cert.file, "cert"), file(&tls.key.file, "key"));
+        Some(Some(server::TlsFiles { cert: cert?, key: key? }))
+    }
+
+    pub(super) fn admin_address(&mut self, listen: &Listen, admin: &Admin, root: &KeyPath) -> Option<SocketAddr> {
+        let path = root.key("admin").key("address");
+        let address = self.address(&admin.address, &path)?;
+        if address.port() != 0 && listen.address.parse() == Ok(address) {
+            self.report.add(&path, "must not be the address of the team listener");
+        }
+        Some(address)
+    }
+
+    pub(super) fn admin(&mut self, admin: &Admin, path: &KeyPath) -> Option<admin::Settings> {
+        let mut names = BTreeSet::new();
+        let mut tokens = Vec::new();
+        for (index, token) in admin.tokens.iter().enumerate() {
+            let path = path.key("tokens").item(index);
+            let name = self.name(&token.name, &path.key("name"));
+            self.distinct(&mut names, &token.name, "token", &path.key("name"));
+            let sha256 = self.sources.sha256(&token.sha256);
+            let sha256 = self.noting(sha256, &path.key("sha256"));
+            tokens.extend(name.zip(sha256).map(|(name, sha256)| admin::Token { name, sha256 }));
+        }
+        // A wrong address was noted with the settings that are read once.
+        Some(admin::Settings { address: admin.address.parse().ok()?, tokens })
+    }
+
+    pub(super) fn request(&mut self, bounds: &Bounds, path: &KeyPath) -> Option<request::Settings> {
+        let body = self.size(&bounds.body_bytes_max, &path.key("body_bytes_max"), 1..=GIB);
+        let buffered = self.size(&bounds.buffered_bytes_max, &path.key("buffered_bytes_max"), 1..=KIB * GIB);
+        let body_timeout = self.duration(&bounds.body_timeout, &path.key("body_timeout"), MILLISECOND..=HOUR);
+        let (body_bytes_max, buffered_bytes_max) = (body?, buffered?);
+        if buffered_bytes_max < body_bytes_max {
+            self.report.add(&path.key("buffered_bytes_max"), "must hold at least one body of limits.body_bytes_max");
+        }
+        Some(request::Settings { body_bytes_max, buffered_bytes_max, body_timeout: body_timeout? })
+    }
+
+    pub(super) fn catalogue(&mut self, shape: &Catalogue, path: &KeyPath) -> Option<catalogue::Settings> {
+        let fresh_for = self.duration(&shape.fresh_for, &path.key("fresh_for"), Duration::ZERO..=30 * DAY);
+        let bytes_max = self.size(&shape.bytes_max, &path.key("bytes_max"), KIB..=GIB);
+        Some(catalogue::Settings { public: shape.public, fresh_for: fresh_for?, bytes_max: bytes_max? })
+    }
+
+    pub(super) fn shutdown(&mut self, shape: &Shutdown, path: &KeyPath) -> Option<ShutdownSettings> {
+        let delay = self.duration(&shape.delay, &path.key("delay"), Duration::ZERO..=10 * MINUTE);
+        let grace = self.duration(&shape.grace, &path.key("grace"), Duration::ZERO..=DAY);
+        Some(ShutdownSettings { delay: delay?, grace: grace? })
+    }
+
+    fn address(&mut self, text: &str, path: &KeyPath) -> Option<SocketAddr> {
+        let wrong = |_| format!("must be an address and a port such as 0.0.0.0:8080, not {text:?}");
+        self.noting(text.parse().map_err(wrong), path)
+    }
+}
+
+/// Nothing of it can be wrong.
+pub(super) const fn telemetry(shape: &Telemetry) -> telemetry::Settings {
+    let logs = match shape.logs {
+        Logs::Json => Some(Form::Json),
+        Logs::Text => Some(Form::Text),
+        Logs::Auto => None,
+    };
+    telemetry::Settings { logs, access_log: shape.access_log }
+}

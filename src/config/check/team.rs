@@ -1,0 +1,134 @@
+//! Teams: their names, models, limits and state.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::Check;
+use crate::config::file::team::{Bucket, Budget, Count, Limits as Shape, Team as TeamShape};
+use crate::config::report::KeyPath;
+use crate::pricing::PriceTable;
+use crate::team::{Limit, LimitKind, Limits, ModelRules, State, Team, TeamId, UserId};
+
+impl Check<'_> {
+    pub(super) fn team(
+        &mut self,
+        name: &str,
+        shape: &TeamShape,
+        path: &KeyPath,
+        zone: Option<&TimeZone>,
+        prices: Option<&Arc<PriceTable>>,
+    ) -> Option<Team> {
+        let id = TeamId::parse(name);
+        if id.is_none() {
+            self.report.add(
+                path,
+                "is no name of a team: 1 to 64 letters, digits, '.', '_' and '-', the first a letter or digit",
+            );
+        }
+        let models = self.model_rules(&shape.models, &path.key("models"));
+        let limits = self.limits(&shape.limits, &path.key("limits"));
+        let user_limits = self.limits(&shape.user_limits, &path.key("user_limits"));
+        let time_zone = match &shape.time_zone {
+            Some(name) => self.time_zone(name, &path.key("time_zone")),
+            None => zone.cloned(),
+        };
+        let suspended_users = self.users(&shape.suspended_users, &path.key("suspended_users"));
+        Some(Team {
+            id: id?,
+            state: if shape.suspended { State::Suspended } else { State::Active },
+            suspended_users,
+            models: models?,
+            limits: Arc::new(limits?),
+            user_limits: Arc::new(user_limits?),
+            weight: shape.weight,
+            time_zone: time_zone?,
+            prices: Arc::clone(prices?),
+        })
+    }
+
+    pub(super) fn model_rules(&mut self, rules: &[String], path: &KeyPath) -> Option<ModelRules> {
+        for (index, rule) in rules.iter().enumerate() {
+            if ModelRules::parse([rule.as_str()]).is_err() {
+                let message = format!("must be a model id, prefix/* or *, with ! in front to deny; not {rule:?}");
+                self.report.add(&path.item(index), message);
+            }
+        }
+        ModelRules::parse(rules.iter().map(String::as_str)).ok()
+    }
+
+    pub(super) fn limits(&mut self, shape: &Shape, path: &KeyPath) -> Option<Limits> {
+        use LimitKind as Kind;
+        let buckets = [
+            (Kind::RequestsPerSecond, &shape.requests_per_second),
+            (Kind::RequestsPerMinute, &shape.requests_per_minute),
+            (Kind::RequestsPerHour, &shape.requests_per_hour),
+        ];
+        let counts = [
+            (Kind::RequestsPerDay, &shape.requests_per_day),
+            (Kind::RequestsPerMonth, &shape.requests_per_month),
+            (Kind::Concurrent, &shape.concurrent),
+        ];
+        let budgets = [
+            (Kind::CreditsPerDay, &shape.credits_per_day),
+            (Kind::CreditsPerMonth, &shape.credits_per_month),
+            (Kind::CreditsTotal, &shape.credits_total),
+        ];
+        let mut limits: Vec<Option<Limit>> = Vec::new();
+        for (kind, bucket) in buckets {
+            limits.extend(bucket.as_ref().map(|bucket| self.bucket(kind, bucket, &path.key(kind.name()))));
+        }
+        limits.extend(counts.into_iter().filter_map(|(kind, count)| Some(Some(counted(kind, count.as_ref()?)))));
+        for (kind, budget) in budgets {
+            limits.extend(budget.as_ref().map(|budget| self.budget(kind, budget, &path.key(kind.name()))));
+        }
+        Some(Limits::new(limits.into_iter().collect::<Option<Vec<_>>>()?))
+    }
+
+    fn bucket(&mut self, kind: LimitKind, shape: &Bucket, path: &KeyPath) -> Option<Limit> {
+        match shape {
+            Bucket::Plain(max) => Some(Limit::new(kind, *max)),
+            Bucket::Full(full) if full.limit == 0 && full.burst.is_some() => {
+                self.report.add(&path.key("burst"), "has no effect beside a limit of 0, which lets nothing through");
+                None
+            }
+            Bucket::Full(full) => Some(Limit {
+                burst: full.burst.unwrap_or(full.limit),
+                shadow: full.shadow,
+                ..Limit::new(kind, full.limit)
+            }),
+        }
+    }
+
+    fn budget(&mut self, kind: LimitKind, shape: &Budget, path: &KeyPath) -> Option<Limit> {
+        let (credits, shadow) = match shape {
+            Budget::Plain(text) => (self.credits(text, path)?, false),
+            Budget::Full(full) => (self.credits(&full.limit, &path.key("limit"))?, full.shadow),
+        };
+        Some(Limit { shadow, ..Limit::new(kind, credits.micros()) })
+    }
+
+    fn users(&mut self, names: &[String], path: &KeyPath) -> HashSet<UserId> {
+        let mut seen = BTreeSet::new();
+        let mut users = HashSet::new();
+        for (index, name) in names.iter().enumerate() {
+            let path = path.item(index);
+            self.distinct(&mut seen, name, "entry", &path);
+            users.extend(self.user(name, &path));
+        }
+        users
+    }
+
+    pub(super) fn user(&mut self, name: &str, path: &KeyPath) -> Option<UserId> {
+        let wrong = || format!("must be 1 to {} bytes without control characters", UserId::BYTES_MAX);
+        self.noting(UserId::parse(name).ok_or_else(wrong), path)
+    }
+}
+
+const fn counted(kind: LimitKind, shape: &Count) -> Limit {
+    match shape {
+        Count::Plain(max) => Limit::new(kind, *max),
+        Count::Full(full) => Limit { shadow: full.shadow, ..Limit::new(kind, full.limit) },
+    }
+}

@@ -1,0 +1,56 @@
+//! The upstream: its address, the shared keys, its time-outs.
+
+use std::collections::BTreeSet;
+
+use super::{Check, HOUR, MILLISECOND};
+use crate::config::file::upstream::{Key, Protocol, Upstream};
+use crate::config::report::KeyPath;
+use crate::upstream::settings::{self, KeySettings, Settings};
+
+impl Check<'_> {
+    pub(super) fn upstream(&mut self, shape: &Upstream, path: &KeyPath) -> Option<Settings> {
+        let base_url = self.web_address(&shape.base_url, &path.key("base_url"));
+        let keys = self.shared_keys(&shape.keys, &path.key("keys"));
+        let ca_file = shape.ca_file.as_ref().map(|file| {
+            let content = self.sources.content(file).map(|(path, _)| path);
+            self.noting(content, &path.key("ca_file"))
+        });
+        let timeouts = MILLISECOND..=HOUR;
+        let connect_timeout = self.duration(&shape.connect_timeout, &path.key("connect_timeout"), timeouts.clone());
+        let answer_timeout = self.duration(&shape.answer_timeout, &path.key("answer_timeout"), timeouts.clone());
+        let idle_timeout = self.duration(&shape.idle_timeout, &path.key("idle_timeout"), timeouts);
+        let answer_bytes_max = self.size(&shape.answer_bytes_max, &path.key("answer_bytes_max"), 1024..=1 << 30);
+        Some(Settings {
+            base_url: base_url?,
+            keys,
+            protocol: match shape.protocol {
+                Protocol::Auto => settings::Protocol::Auto,
+                Protocol::Http1 => settings::Protocol::Http1,
+                Protocol::Http2 => settings::Protocol::Http2,
+            },
+            ca_file: ca_file.map_or(Some(None), |found| found.map(Some))?,
+            connect_timeout: connect_timeout?,
+            answer_timeout: answer_timeout?,
+            idle_timeout: idle_timeout?,
+            answer_bytes_max: answer_bytes_max?,
+        })
+    }
+
+    fn shared_keys(&mut self, shapes: &[Key], path: &KeyPath) -> Vec<KeySettings> {
+        let mut names = BTreeSet::new();
+        let mut keys = Vec::new();
+        for (index, shape) in shapes.iter().enumerate() {
+            let path = path.item(index);
+            let name = self.name(&shape.name, &path.key("name"));
+            self.distinct(&mut names, &shape.name, "key", &path.key("name"));
+            // It goes out in a header: what cannot stand there cannot be a key.
+            let secret = self.sources.secret(&shape.secret).and_then(|secret| {
+                let sendable = secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
+                if sendable { Ok(secret) } else { Err("must lead to one word of visible ASCII".to_owned()) }
+            });
+            let secret = self.noting(secret, &path.key("secret"));
+            keys.extend(name.zip(secret).map(|(name, secret)| KeySettings { name, secret, weight: shape.weight }));
+        }
+        keys
+    }
+}

@@ -1,0 +1,246 @@
+//! The file as it is written: its keys, their meaning and their defaults. What is said here is also the JSON Schema's text.
+//!
+//! Nothing is checked here but the form; every shape can be read from an empty mapping, so that a file with mistakes in
+//! one part can still be checked in all others. Keys without which nothing works are marked as required.
+
+pub mod identity;
+pub mod ledger;
+pub mod scalar;
+pub mod team;
+pub mod upstream;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use identity::Identity;
+pub use ledger::Ledger;
+pub use scalar::{CreditsText, DurationText, FileReference, Reference, SizeText};
+pub use team::{Pricing, Team};
+pub use upstream::Upstream;
+
+/// The configuration of Moongate. Paths of files are relative to the folder of this file.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Moongate configuration")]
+pub struct File {
+    /// The listener that teams call. A change needs a restart.
+    pub listen: Listen,
+    /// The operator's listener: health, metrics, administration.
+    pub admin: Admin,
+    /// Where paid calls go, and with whose key.
+    #[schemars(extend("x-required" = true))]
+    pub upstream: Upstream,
+    /// Where spending is counted: exactly one of `redis` and `embedded`. A change needs a restart.
+    #[schemars(extend("x-required" = true))]
+    pub ledger: Ledger,
+    /// Who may call: issuers of tokens, and gateway keys.
+    pub identity: Identity,
+    /// The teams, by name: 1 to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit.
+    #[schemars(extend("x-required" = true))]
+    pub teams: BTreeMap<String, Team>,
+    /// What models cost.
+    pub pricing: Pricing,
+    /// The public endpoints: models, model configurations, sample images.
+    pub catalogue: Catalogue,
+    /// Bounds on connections, requests and memory. A change needs a restart.
+    pub limits: Bounds,
+    /// Where days and months begin, unless a team says otherwise: a name of the IANA time zone database, such as `Europe/Berlin`.
+    pub time_zone: String,
+    /// How the gateway stops. A change needs a restart.
+    pub shutdown: Shutdown,
+    /// What the gateway says about itself. A change needs a restart.
+    pub telemetry: Telemetry,
+    /// How changes of this file are noticed. A change needs a restart.
+    pub reload: Reload,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            listen: Listen::default(),
+            admin: Admin::default(),
+            upstream: Upstream::default(),
+            ledger: Ledger::default(),
+            identity: Identity::default(),
+            teams: BTreeMap::new(),
+            pricing: Pricing::default(),
+            catalogue: Catalogue::default(),
+            limits: Bounds::default(),
+            time_zone: "UTC".to_owned(),
+            shutdown: Shutdown::default(),
+            telemetry: Telemetry::default(),
+            reload: Reload::default(),
+        }
+    }
+}
+
+/// The listener that teams call.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Address and port; port 0 takes a free one.
+    pub address: String,
+    /// Certificate and key, when the listener speaks TLS. Without them it speaks plain HTTP, for use behind an ingress.
+    pub tls: Option<Tls>,
+    /// Worker threads; 0 means one per core.
+    #[schemars(range(max = 1024))]
+    pub workers: u32,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { address: "0.0.0.0:8080".to_owned(), tls: None, workers: 0 }
+    }
+}
+
+/// A listener's certificate.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain, PEM, leaf first.
+    #[schemars(extend("x-required" = true))]
+    pub cert: FileReference,
+    /// Its private key, PEM.
+    #[schemars(extend("x-required" = true))]
+    pub key: FileReference,
+}
+
+/// The operator's listener.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Address and port; port 0 takes a free one. Never on the team listener. A change needs a restart.
+    pub address: String,
+    /// Who may use `/admin/v1`; nobody when the list is empty.
+    pub tokens: Vec<Token>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { address: "127.0.0.1:9091".to_owned(), tokens: Vec::new() }
+    }
+}
+
+/// One operator's token.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Token {
+    /// Its name in the audit lines.
+    #[schemars(extend("x-required" = true))]
+    pub name: String,
+    /// Where the SHA-256 of the token is: 64 hexadecimal digits.
+    #[schemars(extend("x-required" = true))]
+    pub sha256: Reference,
+}
+
+/// The public endpoints, answered from a cache in front of the upstream.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Catalogue {
+    /// Whether they need no credential.
+    pub public: bool,
+    /// How long an answer is served before the upstream is asked again; 0s asks every time.
+    pub fresh_for: DurationText,
+    /// The largest answer that is kept.
+    pub bytes_max: SizeText,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self { public: true, fresh_for: "60s".into(), bytes_max: "4MiB".into() }
+    }
+}
+
+/// Bounds on connections, requests and memory.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bounds {
+    /// The largest body of a paid call.
+    pub body_bytes_max: SizeText,
+    /// The most bytes of bodies held in memory at once, requests and answers together; beyond it calls are refused with 503.
+    pub buffered_bytes_max: SizeText,
+    /// How long a body may take to arrive in all.
+    pub body_timeout: DurationText,
+    /// How long a request's head may take to arrive, and how long a connection may be idle between requests.
+    pub header_timeout: DurationText,
+    /// The most bytes all headers of a request together may have.
+    pub header_bytes_max: SizeText,
+    /// The most connections open at once, over all workers.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_max: u64,
+    /// The most calls at once on one HTTP/2 connection.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub streams_per_connection_max: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: "4.5MB".into(),
+            buffered_bytes_max: "512MiB".into(),
+            body_timeout: "30s".into(),
+            header_timeout: "10s".into(),
+            header_bytes_max: "64KiB".into(),
+            connections_max: 10_000,
+            streams_per_connection_max: 128,
+        }
+    }
+}
+
+/// How the gateway stops after SIGTERM.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long calls are still taken while `/readyz` already says no, so that load balancers notice.
+    pub delay: DurationText,
+    /// How long open calls may take to finish after that; longer than the longest call.
+    pub grace: DurationText,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { delay: "5s".into(), grace: "330s".into() }
+    }
+}
+
+/// What the gateway says about itself.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// The form of the logs.
+    pub logs: Logs,
+    /// Whether every request of the team listener gets a line in the log.
+    pub access_log: bool,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { logs: Logs::Auto, access_log: true }
+    }
+}
+
+/// The form of the logs: `json`, one JSON object a line; `text`, for people; `auto`, text on a terminal and JSON elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // said above, for the schema to say it in one place
+pub enum Logs {
+    Json,
+    Text,
+    Auto,
+}
+
+/// How changes of this file are noticed. SIGHUP reads it again at once.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reload {
+    /// How often this file and the files it names are looked at.
+    pub poll: DurationText,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self { poll: "2s".into() }
+    }
+}

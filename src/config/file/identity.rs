@@ -1,0 +1,124 @@
+//! Issuers of tokens and gateway keys, as the file writes them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::DurationText;
+use super::team::Limits;
+
+/// Who may call.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Identity {
+    /// Issuers whose tokens (JWT) are accepted.
+    pub issuers: Vec<Issuer>,
+    /// Gateway keys kept in this file: the hash only.
+    pub keys: Vec<Key>,
+}
+
+/// An issuer of tokens.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Issuer {
+    /// What its tokens say in `iss`, letter by letter.
+    #[schemars(extend("x-required" = true))]
+    pub issuer: String,
+    /// A token must name at least one of these in `aud`.
+    #[schemars(extend("x-required" = true), length(min = 1))]
+    pub audiences: Vec<String>,
+    /// How its tokens may be signed; asymmetric only.
+    #[schemars(extend("x-required" = true), length(min = 1))]
+    pub algorithms: Vec<Algorithm>,
+    /// Where its keys are: exactly one of `discovery`, `url` and `file`.
+    #[schemars(extend("x-required" = true))]
+    pub jwks: Jwks,
+    /// How often its keys are read again although nobody asked.
+    pub refresh: DurationText,
+    /// How far the clocks may be apart; at most 5m.
+    pub leeway: DurationText,
+    /// How long after `iat` a token is accepted, whatever its `exp` says; `null` leaves it to `exp`.
+    pub max_token_age: Option<DurationText>,
+    /// Where a token says which team it is for: a JSON pointer (RFC 6901) to a text, or to a list that is searched.
+    #[schemars(extend("x-required" = true))]
+    pub team_claim: String,
+    /// Where a token says which user it is for: a JSON pointer to a text.
+    pub user_claim: String,
+    /// What the team claim says, and the team it means.
+    #[schemars(extend("x-required" = true))]
+    pub teams: BTreeMap<String, String>,
+}
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            audiences: Vec::new(),
+            algorithms: Vec::new(),
+            jwks: Jwks::default(),
+            refresh: "5m".into(),
+            leeway: "30s".into(),
+            max_token_age: None,
+            team_claim: String::new(),
+            user_claim: "/sub".to_owned(),
+            teams: BTreeMap::new(),
+        }
+    }
+}
+
+/// How a token may be signed (RFC 7518 section 3.1, RFC 8037).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)] // the names are the registered ones
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+/// Where an issuer's keys are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jwks {
+    /// `true`: the issuer says where, at `/.well-known/openid-configuration`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<bool>,
+    /// A key set at this address: https, or http on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// A key set in this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// A gateway key, kept here as a hash.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Key {
+    /// The public part: the 12 letters and digits after `mgk_`.
+    #[schemars(extend("x-required" = true))]
+    pub id: String,
+    /// The SHA-256 of the 32 characters of its secret: 64 hexadecimal digits.
+    #[schemars(extend("x-required" = true))]
+    pub sha256: String,
+    /// The team that pays.
+    #[schemars(extend("x-required" = true))]
+    pub team: String,
+    /// What people call it.
+    #[schemars(extend("x-required" = true))]
+    pub name: String,
+    /// The user it speaks for; `null` makes the key a user of its own.
+    pub user: Option<String>,
+    /// From this moment on it is refused, as RFC 3339 writes it: `2027-01-31T00:00:00Z`; `null` never.
+    pub expires_at: Option<String>,
+    /// Models it is narrowed to, as in a team; `null` is all that the team may use.
+    pub models: Option<Vec<String>>,
+    /// Limits of its own, as in a team.
+    pub limits: Limits,
+}

@@ -1,0 +1,109 @@
+//! Values that are written in a form of their own: durations, sizes, credits, and references to secrets.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// A duration as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DurationText(pub String);
+
+/// A number of bytes as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SizeText(pub String);
+
+/// An amount of credits as it is written, digit by digit: a float would not hold it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CreditsText(pub String);
+
+impl From<&str> for DurationText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<&str> for SizeText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<&str> for CreditsText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl JsonSchema for DurationText {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A whole number with its unit: 250ms, 20s, 5m, 24h, 30d.",
+            "type": "string",
+            "pattern": "^[0-9]+(ms|s|m|h|d)$",
+            "x-called": "a duration such as 250ms, 20s, 5m or 24h",
+        })
+    }
+}
+
+impl JsonSchema for SizeText {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number of bytes, or a number with its unit: 4.5MB (millions), 512MiB (of 1024 × 1024).",
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "pattern": "^[0-9]+(\\.[0-9]+)?(B|kB|KB|MB|GB|KiB|MiB|GiB)?$",
+            "x-called": "a size such as 4.5MB, 512MiB or a number of bytes",
+        })
+    }
+}
+
+impl JsonSchema for CreditsText {
+    fn schema_name() -> Cow<'static, str> {
+        "Credits".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "An amount of credits with at most six decimal places, as a number or in quotes.",
+            "type": ["number", "string"],
+            "minimum": 0,
+            "pattern": "^[0-9]+(\\.[0-9]+)?$",
+            "x-called": "an amount of credits such as 0.025",
+        })
+    }
+}
+
+/// Where a secret is: exactly one of `file` and `env`. The secret itself never stands in the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("x-called" = "{ file: … } or { env: … }"))]
+pub struct Reference {
+    /// A file that holds the secret and nothing else; read again when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// An environment variable that holds the secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+}
+
+/// Where something is that must be a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("x-called" = "{ file: … }"))]
+pub struct FileReference {
+    /// The file's path.
+    #[schemars(extend("x-required" = true))]
+    pub file: String,
+}

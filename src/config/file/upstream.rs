@@ -1,0 +1,76 @@
+//! The upstream, as the file writes it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DurationText, Reference, SizeText};
+
+/// Where paid calls go, and with whose key.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// The address up to where `/v1/{model}` begins: https, or http on this machine.
+    #[schemars(extend("x-required" = true))]
+    pub base_url: String,
+    /// The shared keys, at least one.
+    #[schemars(extend("x-required" = true), length(min = 1))]
+    pub keys: Vec<Key>,
+    /// Which HTTP is spoken.
+    pub protocol: Protocol,
+    /// Certificates to trust beside the system's, PEM.
+    pub ca_file: Option<String>,
+    /// How long connecting may take, TLS included.
+    pub connect_timeout: DurationText,
+    /// How long the answer may take, from the last byte sent to the last byte received.
+    pub answer_timeout: DurationText,
+    /// How long an idle connection is kept; shorter than the upstream keeps it.
+    pub idle_timeout: DurationText,
+    /// The largest answer that is accepted.
+    pub answer_bytes_max: SizeText,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            base_url: String::new(),
+            keys: Vec::new(),
+            protocol: Protocol::Auto,
+            ca_file: None,
+            connect_timeout: "3s".into(),
+            answer_timeout: "300s".into(),
+            idle_timeout: "30s".into(),
+            answer_bytes_max: "64MiB".into(),
+        }
+    }
+}
+
+/// One shared key.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Key {
+    /// Its name in logs, metrics and the console: 1 to 64 letters, digits, `.`, `_` and `-`.
+    #[schemars(extend("x-required" = true))]
+    pub name: String,
+    /// Where the key itself is.
+    #[schemars(extend("x-required" = true))]
+    pub secret: Reference,
+    /// Its share of the calls, against the other keys' weights.
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: u32,
+}
+
+impl Default for Key {
+    fn default() -> Self {
+        Self { name: String::new(), secret: Reference::default(), weight: 1 }
+    }
+}
+
+/// Which HTTP is spoken: `auto`, what TLS negotiates and HTTP/1.1 without TLS; `http1`; `http2`, without TLS by prior knowledge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // said above, for the schema to say it in one place
+pub enum Protocol {
+    Auto,
+    Http1,
+    Http2,
+}

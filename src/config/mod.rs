@@ -1,0 +1,80 @@
+//! Text → shapes ([`mod@file`]) → settings that cannot be wrong ([`settings`], made by `check`) → kept fresh ([`watch`]).
+//!
+//! Reading order: [`mod@file`] is what may be written; `tree` gives every value its place; `structure` holds the tree against
+//! [`schema`]; `check` makes [`Settings`]; [`report`] is how problems are told, and `explain` finds the words. No step stops
+//! at its first problem: one run tells them all. Secrets come in through `secrets`, and only there.
+
+mod check;
+mod explain;
+pub mod file;
+pub mod report;
+pub mod schema;
+mod secrets;
+pub mod settings;
+mod structure;
+mod tree;
+mod units;
+pub mod watch;
+
+use std::path::Path;
+
+use check::Check;
+use file::File;
+use report::{KeyPath, Place, Problem, Report};
+use secrets::{Digests, Sources};
+use tree::Node;
+
+pub use report::Problems;
+pub use settings::{FixedSettings, LiveSettings, Settings};
+
+/// Reads the file at `path`. References to the environment are followed in that of the process.
+///
+/// # Errors
+/// Every problem with the file, none of them naming a secret.
+pub fn load(path: &Path) -> Result<Settings, Problems> {
+    let source = path.display().to_string();
+    let environment = |variable: &str| std::env::var(variable).ok();
+    let mut itself = Sources::beside(path, &environment);
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let text = itself.content(name).and_then(|(_, content)| {
+        String::from_utf8(content.to_vec()).map_err(|_| format!("{source} is not text in UTF-8"))
+    });
+    let read = match text {
+        Ok(text) => parse(&text, &source, &environment),
+        Err(message) => Err(whole_file(&source, Place::START, message)),
+    };
+    let itself = itself.into_digests();
+    match read {
+        Ok(settings) => Ok(settings.reading(itself)),
+        Err(problems) => Err(problems.reading(itself)),
+    }
+}
+
+/// Reads a text as if it were the file named `source`: paths in it are relative to that file's folder. References to the
+/// environment are answered by `environment`.
+///
+/// # Errors
+/// Every problem with the text, none of them naming a secret.
+pub fn parse(text: &str, source: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Problems> {
+    let tree = Node::read(text).map_err(|wrong| whole_file(source, wrong.place, wrong.message))?;
+    let mut report = Report::default();
+    let fitting = structure::fitting(&tree, &schema::whole(), &mut report);
+    let file: File = match serde_json::from_value(fitting) {
+        Ok(file) => file,
+        Err(error) => {
+            report.add(&KeyPath::root(), format!("cannot be read: {error}"));
+            return Err(Problems::new(source, report.into_problems(), Digests::new()));
+        }
+    };
+    let mut check = Check::new(&file, report, Sources::beside(Path::new(source), environment));
+    let settings = check.settings(file);
+    let (problems, files) = (check.report.into_problems(), check.sources.into_digests());
+    match settings {
+        Some(settings) if problems.is_empty() => Ok(settings.reading(files)),
+        Some(_) | None => Err(Problems::new(source, problems, files)),
+    }
+}
+
+fn whole_file(source: &str, place: Place, message: String) -> Problems {
+    Problems::new(source, vec![Problem { place, path: KeyPath::root(), message }], Digests::new())
+}

@@ -1,0 +1,188 @@
+//! What is wrong with a file: every problem with its place, its key path, and what would be right.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::secrets::Digests;
+
+/// A place in a text, both numbers from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: u64,
+    /// The column.
+    pub column: u64,
+}
+
+impl Place {
+    /// Where every text begins.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+/// The way to a key: `teams.design.limits`, `identity.keys[0].team`, `pricing.models."v1.5".per_image`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct KeyPath(String);
+
+impl KeyPath {
+    /// The file as a whole.
+    #[must_use]
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// The way to a key below this one.
+    #[must_use]
+    pub fn key(&self, key: &str) -> Self {
+        let dot = if self.0.is_empty() { "" } else { "." };
+        let plain = |character: char| character.is_ascii_alphanumeric() || "_-/".contains(character);
+        if !key.is_empty() && key.chars().all(plain) {
+            Self(format!("{}{dot}{key}", self.0))
+        } else {
+            Self(format!("{}{dot}{key:?}", self.0))
+        }
+    }
+
+    /// The way to an item of the list that is here, counted from 0.
+    #[must_use]
+    pub fn item(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+
+    /// The way as text; empty for the file as a whole.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a key is this one or below it.
+    fn covers(&self, other: &Self) -> bool {
+        let below = other.0.strip_prefix(&self.0);
+        self.0.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
+    fn parent(&self) -> Option<Self> {
+        let cut = self.0.rfind(['.', '['])?;
+        Some(Self(self.0.get(..cut)?.to_owned()))
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where in the file.
+    pub place: Place,
+    /// Which key; empty when it is the file as a whole.
+    pub path: KeyPath,
+    /// What is wrong and what would be right. Holds no secret.
+    pub message: String,
+}
+
+/// Everything that is wrong with a file, in the order of its lines. Shown as one line per problem.
+#[derive(Clone, Debug)]
+pub struct Problems {
+    source: String,
+    list: Vec<Problem>,
+    files: Digests,
+}
+
+impl Problems {
+    pub(super) fn new(source: &str, mut list: Vec<Problem>, files: Digests) -> Self {
+        if list.is_empty() {
+            let message = "does not fit this machine: a number in it is too large".to_owned();
+            list.push(Problem { place: Place::START, path: KeyPath::root(), message });
+        }
+        list.sort_by(|one, other| (one.place, one.path.as_str()).cmp(&(other.place, other.path.as_str())));
+        list.dedup();
+        Self { source: source.to_owned(), list, files }
+    }
+
+    /// The problems; there is at least one.
+    #[must_use]
+    pub fn list(&self) -> &[Problem] {
+        &self.list
+    }
+
+    /// What was read, as far as it came: a change of any of it may mend the whole.
+    pub(super) const fn files(&self) -> &Digests {
+        &self.files
+    }
+
+    /// The same problems, of a file that was itself read from somewhere.
+    pub(super) fn reading(mut self, files: Digests) -> Self {
+        self.files.extend(files);
+        self
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Problem { place, path, message }) in self.list.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}:{}:{}: ", self.source, place.line, place.column)?;
+            if !path.as_str().is_empty() {
+                write!(f, "{}: ", path.as_str())?;
+            }
+            f.write_str(message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Collects problems while a file is read. Whoever notes one goes on, so that one run tells them all.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    places: HashMap<KeyPath, Place>,
+    problems: Vec<Problem>,
+    left_out: Vec<KeyPath>,
+}
+
+impl Report {
+    /// Notes where a key is, so that problems found later can say so.
+    pub(super) fn learn(&mut self, path: &KeyPath, place: Place) {
+        self.places.insert(path.clone(), place);
+    }
+
+    /// Notes that the value of a key was reported and left out: what follows from its absence is no problem of its own.
+    pub(super) fn leave_out(&mut self, path: &KeyPath) {
+        self.left_out.push(path.clone());
+    }
+
+    /// Whether the value of a key, or a part of it, or what it is part of, was left out.
+    pub(super) fn is_left_out(&self, path: &KeyPath) -> bool {
+        self.left_out.iter().any(|left_out| left_out.covers(path) || path.covers(left_out))
+    }
+
+    /// Notes a problem with a key; one that is not in the file is placed where its parent is.
+    pub(super) fn add(&mut self, path: &KeyPath, message: impl Into<String>) {
+        if self.is_left_out(path) {
+            return;
+        }
+        let place = self.place_of(path);
+        self.add_at(place, path, message);
+    }
+
+    /// Notes a problem at a place of its own.
+    pub(super) fn add_at(&mut self, place: Place, path: &KeyPath, message: impl Into<String>) {
+        self.problems.push(Problem { place, path: path.clone(), message: message.into() });
+    }
+
+    /// Everything noted.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    fn place_of(&self, path: &KeyPath) -> Place {
+        let mut here = Some(path.clone());
+        while let Some(path) = here {
+            if let Some(place) = self.places.get(&path) {
+                return *place;
+            }
+            here = path.parent();
+        }
+        Place::START
+    }
+}

@@ -1,0 +1,86 @@
+//! The JSON Schema of the file, made from its shapes: for editors, and for the check of a file's form.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Map, Value};
+
+use super::file::File;
+
+/// Marks a key that must be given. The shapes themselves can be read without it, see [`super::file`].
+const REQUIRED: &str = "x-required";
+/// What a value of a form of its own is called in problems.
+pub(super) const CALLED: &str = "x-called";
+
+/// The schema for editors.
+#[must_use]
+pub fn published() -> Value {
+    let mut schema = generator(false).into_root_schema_for::<File>();
+    Published.transform(&mut schema);
+    schema.to_value()
+}
+
+/// The schema in one piece, without references, for the check of a file's form.
+pub(super) fn whole() -> Value {
+    generator(true).into_root_schema_for::<File>().to_value()
+}
+
+fn generator(inline: bool) -> SchemaGenerator {
+    SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = inline)
+        .with_transform(Requiring)
+        .into_generator()
+}
+
+/// Moves the marks of required keys to where JSON Schema wants them: a list beside the keys.
+#[derive(Clone)]
+struct Requiring;
+
+impl Transform for Requiring {
+    fn transform(&mut self, schema: &mut Schema) {
+        let mut required = Vec::new();
+        for (key, property) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+            let Some(property) = property.as_object_mut() else { continue };
+            if property.remove(REQUIRED).is_some() {
+                property.remove("default");
+                required.push(Value::from(key.as_str()));
+            }
+        }
+        if !required.is_empty() {
+            schema.insert("required".to_owned(), Value::Array(required));
+        }
+        transform_subschemas(self, schema);
+    }
+}
+
+/// Leaves out what only our own check reads.
+struct Published;
+
+impl Transform for Published {
+    fn transform(&mut self, schema: &mut Schema) {
+        schema.remove(CALLED);
+        transform_subschemas(self, schema);
+    }
+}
+
+/// The keys a schema knows, with their schemas.
+pub(super) fn properties(schema: &Value) -> Option<&Map<String, Value>> {
+    schema.get("properties")?.as_object()
+}
+
+/// The texts of a list in a schema: `required`, `enum`, `type` when there are several.
+pub(super) fn texts<'a>(schema: &'a Value, name: &str) -> Vec<&'a str> {
+    match schema.get(name) {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => Vec::new(),
+    }
+}
+
+/// The schemas of which one must fit: those of `anyOf`, at any depth, or the schema itself.
+pub(super) fn alternatives(schema: &Value) -> Vec<&Value> {
+    match schema.get("anyOf").and_then(Value::as_array) {
+        Some(several) => several.iter().flat_map(alternatives).collect(),
+        None => vec![schema],
+    }
+}

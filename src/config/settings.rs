@@ -1,0 +1,206 @@
+//! What the gateway runs on: settings that have been checked, made of what each room asks for.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::file::File;
+use super::secrets::Digests;
+use crate::ledger::OnUnknown;
+use crate::pricing::PriceTable;
+use crate::secret::Secret;
+use crate::team::{Team, TeamId};
+use crate::{admin, catalogue, identity, request, server, telemetry, upstream};
+
+/// Checked settings. They can only be made by [`super::load`] and [`super::parse`].
+#[derive(Debug)]
+pub struct Settings {
+    /// What is read once, at start.
+    pub fixed: FixedSettings,
+    /// What a reload replaces, all of it at once.
+    pub live: LiveSettings,
+    pub(super) effective: File,
+    pub(super) files: Digests,
+}
+
+/// Settings that are read once: a change of them needs a restart.
+#[derive(Debug)]
+pub struct FixedSettings {
+    /// The team listener.
+    pub server: server::Settings,
+    /// Where the operator's listener listens.
+    pub admin_address: SocketAddr,
+    /// The bounds of a request.
+    pub request: request::Settings,
+    /// Where spending is counted.
+    pub ledger: LedgerSettings,
+    /// What a call of unknown outcome costs; the ledger's sweep and the settlement must agree on it.
+    pub on_unknown: OnUnknown,
+    /// What the gateway says about itself.
+    pub telemetry: telemetry::Settings,
+    /// How the gateway stops.
+    pub shutdown: ShutdownSettings,
+    /// How often the file and the files it names are looked at.
+    pub reload_poll: Duration,
+}
+
+/// Settings that change while the gateway runs.
+#[derive(Debug)]
+pub struct LiveSettings {
+    /// The teams, by name.
+    pub teams: HashMap<TeamId, Arc<Team>>,
+    /// What models cost; every team holds the same table.
+    pub prices: Arc<PriceTable>,
+    /// Who may call.
+    pub identity: identity::Settings,
+    /// Where calls go, and with whose key.
+    pub upstream: upstream::Settings,
+    /// The public endpoints.
+    pub catalogue: catalogue::Settings,
+    /// The operator's listener; only the tokens are live.
+    pub admin: admin::Settings,
+}
+
+/// The ledger, whichever store it has.
+#[derive(Clone, Debug)]
+pub struct LedgerSettings {
+    /// Which store.
+    pub store: Store,
+    /// How long a reservation lives unless it is renewed.
+    pub reservation_ttl: Duration,
+    /// How long rows are kept.
+    pub retention: Duration,
+}
+
+/// A store of the ledger.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// Redis, shared by all replicas.
+    Redis(RedisStore),
+    /// A file of this process.
+    Embedded {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A Redis store.
+#[derive(Clone, Debug)]
+pub struct RedisStore {
+    /// Where the servers are.
+    pub topology: Topology,
+    /// The ACL user; `None` is the default user.
+    pub username: Option<String>,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// Certificates to trust, PEM.
+    pub ca: Option<Arc<[u8]>>,
+    /// How long an operation may take.
+    pub deadline: Duration,
+    /// How many replicas must have a reservation before it counts; 0 asks none.
+    pub wait_replicas: u32,
+}
+
+/// Where Redis servers are; no URL holds a user or a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// One server.
+    Single {
+        /// Its URL; a path is the number of the database.
+        url: String,
+    },
+    /// A primary that Sentinels watch and replace.
+    Sentinel {
+        /// The Sentinels.
+        urls: Vec<String>,
+        /// The name under which they know the primary.
+        master: String,
+    },
+    /// A Redis Cluster.
+    Cluster {
+        /// Some of its nodes.
+        urls: Vec<String>,
+    },
+}
+
+/// How the gateway stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownSettings {
+    /// How long calls are still taken after SIGTERM.
+    pub delay: Duration,
+    /// How long open calls may take to finish after that.
+    pub grace: Duration,
+}
+
+/// The keys of the file whose change needs a restart, as far as they are whole sections.
+const FIXED: [&str; 8] =
+    ["/listen", "/admin/address", "/ledger", "/limits", "/pricing/on_unknown", "/shutdown", "/telemetry", "/reload"];
+
+impl Settings {
+    /// The same settings, of a file that was itself read from somewhere.
+    pub(super) fn reading(mut self, files: Digests) -> Self {
+        self.files.extend(files);
+        self
+    }
+
+    /// The settings as the file would write them, every default filled in. Secrets stay references; hashes of keys are
+    /// blanked.
+    #[must_use]
+    pub const fn effective(&self) -> &File {
+        &self.effective
+    }
+
+    /// The same as text, for people: YAML that could be read back.
+    ///
+    /// # Errors
+    /// What the writer says; a shape that cannot be written is a mistake in this program.
+    pub fn effective_text(&self) -> Result<String, String> {
+        serde_saphyr::to_string(&self.effective).map_err(|error| error.to_string())
+    }
+
+    /// The keys that differ in `newer` and need a restart to take effect; empty when it can replace these settings whole.
+    #[must_use]
+    pub fn needs_restart(&self, newer: &Self) -> Vec<String> {
+        let (old, new) = (written(&self.effective), written(&newer.effective));
+        let mut keys = BTreeSet::new();
+        for section in FIXED {
+            let path = section.trim_start_matches('/').replace('/', ".");
+            differing(&path, old.pointer(section), new.pointer(section), &mut keys);
+        }
+        if self.fixed.ledger.password() != newer.fixed.ledger.password() {
+            keys.insert("ledger.redis.password".to_owned());
+        }
+        keys.into_iter().collect()
+    }
+}
+
+impl LedgerSettings {
+    fn password(&self) -> Option<&Secret> {
+        match &self.store {
+            Store::Redis(redis) => redis.password.as_ref(),
+            Store::Embedded { .. } => None,
+        }
+    }
+}
+
+fn written(file: &File) -> Value {
+    serde_json::to_value(file).unwrap_or_default()
+}
+
+fn differing(path: &str, old: Option<&Value>, new: Option<&Value>, keys: &mut BTreeSet<String>) {
+    match (old, new) {
+        (Some(Value::Object(old)), Some(Value::Object(new))) => {
+            for key in old.keys().chain(new.keys()) {
+                differing(&format!("{path}.{key}"), old.get(key), new.get(key), keys);
+            }
+        }
+        (old, new) if old != new => {
+            keys.insert(path.to_owned());
+        }
+        (_, _) => {}
+    }
+}

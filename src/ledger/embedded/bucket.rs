@@ -1,0 +1,127 @@
+//! A token bucket in whole numbers: how full it is, and when a call fits again, exact to the microsecond.
+
+use serde::{Deserialize, Serialize};
+
+/// What is kept of a bucket. The default is one that nothing was ever taken from.
+///
+/// The level is tokens taken and not yet back, times the period in microseconds: with that unit `max` leaks per microsecond,
+/// and nothing is ever rounded. It does not depend on the limit, so a changed limit keeps what was used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Bucket {
+    level: u64,
+    /// When the level was that, in microseconds of Unix time.
+    since: i64,
+}
+
+/// A bucket as it stands at one moment under one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Drained {
+    bucket: Bucket,
+    rate: u64,
+    now: i64,
+    /// The clock was found to have been wrong when the bucket was last written: its time should be kept as it is now.
+    pub(super) corrected: bool,
+}
+
+impl Bucket {
+    /// The bucket by now, leaking `rate` tokens a period.
+    ///
+    /// While the time is before that of the last token nothing leaks. Only if the clock was set back by more than the whole
+    /// bucket takes to leak, the earlier time was wrong, and leaking goes on from now.
+    pub(super) fn drained(self, rate: u64, now: i64) -> Drained {
+        let leaked_in = |micros: u64| u128::from(micros) * u128::from(rate);
+        let behind = self.since.saturating_sub(now);
+        let corrected = behind > 0 && rate > 0 && leaked_in(behind.unsigned_abs()) > u128::from(self.level);
+        let bucket = if corrected {
+            Self { since: now, ..self }
+        } else if behind >= 0 {
+            self
+        } else {
+            let left = u128::from(self.level).saturating_sub(leaked_in(behind.unsigned_abs()));
+            Self { level: u64::try_from(left).unwrap_or(u64::MAX), since: now }
+        };
+        Drained { bucket, rate, now, corrected: corrected && self.level > 0 }
+    }
+}
+
+impl Drained {
+    /// Tokens taken and not yet back, rounded up.
+    pub(super) const fn used(&self, period: u64) -> u64 {
+        self.bucket.level.div_ceil(period)
+    }
+
+    /// When it is full again, in microseconds of Unix time; `None`: never, at a rate of nothing.
+    pub(super) fn full_at(&self) -> Option<i64> {
+        if self.bucket.level == 0 { Some(self.now) } else { self.leaked_at(self.bucket.level) }
+    }
+
+    /// When a token may be taken: `Ok` now, or else when at the earliest, `None` for never.
+    pub(super) fn fits(&self, period: u64, burst: u64) -> Result<(), Option<i64>> {
+        if self.rate == 0 || burst == 0 {
+            return Err(None);
+        }
+        let over = self.bucket.level.saturating_add(period).saturating_sub(burst.saturating_mul(period));
+        if over == 0 { Ok(()) } else { Err(self.leaked_at(over)) }
+    }
+
+    /// The bucket with one token more taken from it.
+    pub(super) const fn with_one_taken(self, period: u64) -> Bucket {
+        Bucket { level: self.bucket.level.saturating_add(period), since: self.bucket.since }
+    }
+
+    /// The bucket as it should be kept when nothing was taken.
+    pub(super) const fn bucket(self) -> Bucket {
+        self.bucket
+    }
+
+    fn leaked_at(&self, amount: u64) -> Option<i64> {
+        let micros = amount.checked_next_multiple_of(self.rate)?.checked_div(self.rate)?;
+        Some(self.bucket.since.saturating_add(i64::try_from(micros).unwrap_or(i64::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+    const MINUTE: u64 = 60_000_000;
+
+    fn taken(tokens: u64, at: i64) -> Bucket {
+        (0..tokens).fold(Bucket { level: 0, since: at }, |bucket, _| bucket.drained(6, at).with_one_taken(MINUTE))
+    }
+
+    #[test]
+    fn a_token_is_back_exactly_when_its_time_has_come() {
+        let full = taken(6, 0);
+        assert_eq!(full.drained(6, 0).fits(MINUTE, 6), Err(Some(10 * SECOND)));
+        assert_eq!(full.drained(6, 10 * SECOND - 1).fits(MINUTE, 6), Err(Some(10 * SECOND)));
+        assert_eq!(full.drained(6, 10 * SECOND).fits(MINUTE, 6), Ok(()));
+        assert_eq!(full.drained(7, 0).fits(MINUTE, 6), Err(Some(8_571_429)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_a_little_stops_the_leak_until_it_has_caught_up() {
+        let full = taken(6, 0);
+        let earlier = full.drained(6, -10 * SECOND);
+        assert_eq!((earlier.used(MINUTE), earlier.corrected), (6, false));
+        assert_eq!(earlier.fits(MINUTE, 6), Err(Some(10 * SECOND)));
+    }
+
+    #[test]
+    fn a_clock_that_had_been_far_ahead_locks_nobody_out() {
+        let full = taken(6, 86_400 * SECOND);
+        let set_right = full.drained(6, 0);
+        assert_eq!((set_right.used(MINUTE), set_right.corrected), (6, true));
+        assert_eq!(set_right.bucket().drained(6, 10 * SECOND).fits(MINUTE, 6), Ok(()));
+    }
+
+    #[test]
+    fn the_largest_numbers_do_not_overflow() {
+        let bucket = Bucket { level: u64::MAX, since: i64::MIN };
+        assert_eq!(bucket.drained(u64::MAX, i64::MAX).used(1), 0);
+        let ahead = Bucket { level: u64::MAX, since: i64::MAX }.drained(1, i64::MAX);
+        assert_eq!(ahead.with_one_taken(MINUTE).level, u64::MAX);
+        assert_eq!(ahead.full_at(), Some(i64::MAX));
+    }
+}

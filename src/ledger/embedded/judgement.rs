@@ -1,0 +1,163 @@
+//! One limit against what one scope has used: how it stands, and whether a call passes it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::record::{ScopeRecord, Windows};
+use crate::credits::Credits;
+use crate::ledger::calendar::Calendar;
+use crate::ledger::{Scope, Standing};
+use crate::team::Limit;
+use crate::team::limit::{Period, Shape, Unit};
+
+/// How soon a call that found no free slot should come again: nobody knows when a slot is given back.
+const SLOT_WAIT_MICROS: i64 = 1_000_000;
+
+/// Whether a limit lets a call pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passes {
+    /// It does.
+    Now,
+    /// Not before this.
+    At(Timestamp),
+    /// No time will help.
+    Never,
+}
+
+/// How a limit stands before a call, and what it says to the call.
+#[derive(Clone, Debug)]
+pub(super) struct Judgement {
+    pub(super) standing: Standing,
+    pub(super) passes: Passes,
+    /// It refuses nobody.
+    pub(super) shadow: bool,
+}
+
+impl Judgement {
+    /// When the call could pass a limit that refuses it; `None` when it need not wait.
+    fn refusal(&self) -> Option<Option<Timestamp>> {
+        match (self.shadow, self.passes) {
+            (true, _) | (false, Passes::Now) => None,
+            (false, Passes::At(moment)) => Some(Some(moment)),
+            (false, Passes::Never) => Some(None),
+        }
+    }
+
+    /// The standing, marked if this call would have passed a shadow limit.
+    pub(super) fn marked(&self, standing: Standing) -> Standing {
+        Standing { shadow_refused: self.shadow && self.passes != Passes::Now, ..standing }
+    }
+}
+
+/// The limit that refuses with the longest wait, the first of equals, and when the call could pass it.
+pub(super) fn binding(judgements: &[Judgement]) -> Option<(usize, Option<Timestamp>)> {
+    let mut binding: Option<(usize, Option<Timestamp>)> = None;
+    for (index, retry_at) in judgements.iter().enumerate().filter_map(|(index, j)| Some((index, j.refusal()?))) {
+        let longer = match (binding, retry_at) {
+            (None, _) => true,
+            (Some((_, None)), _) => false,
+            (Some((_, Some(_))), None) => true,
+            (Some((_, Some(longest))), Some(this)) => this > longest,
+        };
+        if longer {
+            binding = Some((index, retry_at));
+        }
+    }
+    binding
+}
+
+/// A moment from which limits are judged.
+pub(super) struct Moment {
+    pub(super) now: Timestamp,
+    pub(super) calendar: Calendar,
+    pub(super) windows: Windows,
+}
+
+impl Moment {
+    pub(super) fn new(now: Timestamp, calendar: Calendar) -> Self {
+        let windows = Windows { day: calendar.day.name.clone(), month: calendar.month.name.clone() };
+        Self { now, calendar, windows }
+    }
+
+    /// Judges a call of this price by one limit of one scope.
+    pub(super) fn judge(&self, scope: &Scope, limit: &Limit, used: &ScopeRecord, price: Credits) -> Judgement {
+        let standing = Standing {
+            scope: scope.clone(),
+            kind: limit.kind,
+            max: limit.max,
+            used: 0,
+            reserved: 0,
+            reset_at: None,
+            shadow_refused: false,
+        };
+        let (standing, passes) = match limit.kind.shape() {
+            Shape::Bucket(period) => self.bucket(limit, micros(period), used, standing),
+            Shape::Window(period, unit) => self.window(limit, (period, unit), used, price, standing),
+            Shape::Slots => self.slots(limit, used, standing),
+        };
+        Judgement { standing, passes, shadow: limit.shadow }
+    }
+
+    fn bucket(&self, limit: &Limit, period: u64, used: &ScopeRecord, standing: Standing) -> (Standing, Passes) {
+        let drained = used.bucket(period).drained(limit.max, self.now.as_microsecond());
+        let passes = match drained.fits(period, limit.burst) {
+            Ok(()) => Passes::Now,
+            Err(Some(micros)) => Passes::At(at(micros)),
+            Err(None) => Passes::Never,
+        };
+        let reset_at = drained.full_at().map(at);
+        (Standing { max: limit.burst, used: drained.used(period), reset_at, ..standing }, passes)
+    }
+
+    fn window(
+        &self,
+        limit: &Limit,
+        (period, unit): (Period, Unit),
+        used: &ScopeRecord,
+        price: Credits,
+        standing: Standing,
+    ) -> (Standing, Passes) {
+        let end = match period {
+            Period::Day => Some(self.calendar.day.end),
+            Period::Month => Some(self.calendar.month.end),
+            Period::Total => None,
+        };
+        let amount = match unit {
+            Unit::Requests => 1,
+            Unit::Credits => price.micros(),
+        };
+        let held = used.counts(period, &self.windows).of(unit);
+        let after = held.spent.saturating_add(held.reserved).saturating_add(amount);
+        let passes = if limit.max > 0 && after <= limit.max {
+            Passes::Now
+        } else if limit.max == 0 || amount > limit.max {
+            Passes::Never
+        } else {
+            end.map_or(Passes::Never, Passes::At)
+        };
+        (Standing { used: held.spent, reserved: held.reserved, reset_at: end, ..standing }, passes)
+    }
+
+    fn slots(&self, limit: &Limit, used: &ScopeRecord, standing: Standing) -> (Standing, Passes) {
+        let open = used.slots();
+        let passes = if open < limit.max {
+            Passes::Now
+        } else if limit.max == 0 {
+            Passes::Never
+        } else {
+            Passes::At(at(self.now.as_microsecond().saturating_add(SLOT_WAIT_MICROS)))
+        };
+        (Standing { reserved: open, ..standing }, passes)
+    }
+}
+
+/// A bucket's period in microseconds.
+pub(super) fn micros(period: Duration) -> u64 {
+    u64::try_from(period.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A moment from microseconds of Unix time; what is out of range becomes the last moment.
+pub(super) fn at(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+}

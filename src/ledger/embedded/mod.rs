@@ -1,0 +1,128 @@
+//! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
+//!
+//! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `state` (every word's effect), `store`
+//! (the file), `writer` (batches), and here the trait.
+
+mod bucket;
+mod judgement;
+mod record;
+mod state;
+mod store;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{
+    Admission, Books, Inquiry, Ledger, OnUnknown, Outage, ReservationId, Row, Settled, Settlement, Swept, Verdict,
+};
+use crate::clock::Clock;
+use crate::team::TeamId;
+use state::Rules;
+use writer::Writer;
+
+/// How an embedded ledger is kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The file; made when it is not there, in a folder that is.
+    pub path: PathBuf,
+    /// How long a reservation lives unless it is renewed.
+    pub reservation_ttl: Duration,
+    /// How long rows are kept. Windows keep counting what their rows said.
+    pub retention: Duration,
+    /// What a reservation is charged that was dispatched and left behind.
+    pub on_unknown: OnUnknown,
+    /// Tells the store's time.
+    pub clock: Clock,
+}
+
+/// Why the file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Somebody has it open already.
+    #[error(
+        "the ledger file {path} is in use by another process (or opened twice in this one): an embedded ledger belongs to \
+         one process; stop the other, give this one a file of its own, or share a ledger in Redis"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It was written by another version.
+    #[error("the ledger file {path} has format {found}, this version knows format {known}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What it says it is.
+        found: u64,
+        /// What it should be.
+        known: u64,
+    },
+    /// It cannot be made, read or written, or it is no ledger.
+    #[error("the ledger file {path} cannot be used: {reason}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why, in the system's words.
+        reason: String,
+    },
+}
+
+/// A ledger in one file. Clones are the same ledger; when the last is dropped, the file is closed.
+#[derive(Clone)]
+pub struct EmbeddedLedger(Arc<Writer>);
+
+impl EmbeddedLedger {
+    /// Opens the file for this process alone, or makes it. After a crash it is repaired here, which reads all of it.
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        let Settings { path, reservation_ttl, retention, on_unknown, clock } = settings;
+        let database = store::open(&path)?;
+        let rules = Rules { reservation_ttl, retention, on_unknown };
+        let writer = Writer::start(database, rules, clock);
+        let writer = writer.map_err(|error| OpenError::Unusable { path, reason: error.to_string() })?;
+        Ok(Self(Arc::new(writer)))
+    }
+}
+
+impl Ledger for EmbeddedLedger {
+    fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
+        self.0.ask(move |state| state.admit(&admission)).boxed()
+    }
+
+    fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+        let team = team.clone();
+        self.0.ask(move |state| state.dispatch(&team, id)).boxed()
+    }
+
+    fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
+        let team = team.clone();
+        self.0.ask(move |state| state.settle(&team, &settlement)).boxed()
+    }
+
+    fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
+        let (team, ids) = (team.clone(), ids.to_vec());
+        self.0.ask(move |state| state.renew(&team, &ids)).boxed()
+    }
+
+    fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>> {
+        let team = team.clone();
+        self.0.ask(move |state| state.sweep(&team)).boxed()
+    }
+
+    fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
+        self.0.ask(move |state| state.books(&inquiry)).boxed()
+    }
+
+    fn rows<'a>(&'a self, team: &'a TeamId, limit: usize) -> BoxFuture<'a, Result<Vec<Row>, Outage>> {
+        let team = team.clone();
+        self.0.ask(move |state| state.rows(&team, limit)).boxed()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
+        self.0.ask(|_| Ok(())).boxed()
+    }
+}

@@ -1,0 +1,183 @@
+//! What the embedded ledger keeps: of every scope what it spent and holds, of every open reservation what it will become.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::bucket::Bucket;
+use crate::ledger::{Asked, Scope};
+use crate::team::limit::{Period, Unit};
+
+/// How many windows of one period a scope keeps: the newest, and two for calls that began earlier and are yet to be settled.
+const WINDOWS_KEPT: usize = 3;
+
+/// What a window counts, whether or not a limit looks at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[u64; 4]", into = "[u64; 4]")]
+pub(super) struct Counts {
+    requests: Held,
+    /// In millionths.
+    credits: Held,
+}
+
+/// What is spent for good, and what open reservations hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) spent: u64,
+    pub(super) reserved: u64,
+}
+
+impl From<[u64; 4]> for Counts {
+    fn from([requests_spent, requests_reserved, credits_spent, credits_reserved]: [u64; 4]) -> Self {
+        Self {
+            requests: Held { spent: requests_spent, reserved: requests_reserved },
+            credits: Held { spent: credits_spent, reserved: credits_reserved },
+        }
+    }
+}
+
+impl From<Counts> for [u64; 4] {
+    fn from(Counts { requests, credits }: Counts) -> Self {
+        [requests.spent, requests.reserved, credits.spent, credits.reserved]
+    }
+}
+
+impl Counts {
+    /// What is counted in this unit.
+    pub(super) const fn of(&self, unit: Unit) -> Held {
+        match unit {
+            Unit::Requests => self.requests,
+            Unit::Credits => self.credits,
+        }
+    }
+
+    fn reserve(&mut self, price: u64) {
+        self.requests.reserved += 1;
+        self.credits.reserved += price;
+    }
+
+    fn settle(&mut self, end: &End) {
+        self.requests.reserved = self.requests.reserved.saturating_sub(1);
+        self.requests.spent += u64::from(end.counted);
+        self.credits.reserved = self.credits.reserved.saturating_sub(end.price);
+        self.credits.spent += end.charged;
+    }
+}
+
+/// What the end of a reservation does to the windows that admitted it.
+pub(super) struct End {
+    /// What was reserved, in millionths.
+    pub(super) price: u64,
+    /// What is spent of it, in millionths.
+    pub(super) charged: u64,
+    /// Whether it counts as a call.
+    pub(super) counted: bool,
+}
+
+/// The names of the day and the month that admit a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Windows {
+    pub(super) day: String,
+    pub(super) month: String,
+}
+
+/// All that is kept of one team, user or key. It is never forgotten: a prepaid budget set later must know what was used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ScopeRecord {
+    total: Counts,
+    days: BTreeMap<String, Counts>,
+    months: BTreeMap<String, Counts>,
+    /// By the bucket's period in microseconds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    buckets: BTreeMap<u64, Bucket>,
+}
+
+impl ScopeRecord {
+    /// What the window of this period counts; nothing yet if no call was admitted in it.
+    pub(super) fn counts(&self, period: Period, windows: &Windows) -> Counts {
+        let found = match period {
+            Period::Day => self.days.get(&windows.day).copied(),
+            Period::Month => self.months.get(&windows.month).copied(),
+            Period::Total => Some(self.total),
+        };
+        found.unwrap_or_default()
+    }
+
+    /// Calls in flight.
+    pub(super) const fn slots(&self) -> u64 {
+        self.total.requests.reserved
+    }
+
+    /// The bucket of this period, in microseconds; an untouched one if there was none.
+    pub(super) fn bucket(&self, period: u64) -> Bucket {
+        self.buckets.get(&period).copied().unwrap_or_default()
+    }
+
+    /// Keeps a bucket as it is now.
+    pub(super) fn set_bucket(&mut self, period: u64, bucket: Bucket) {
+        self.buckets.insert(period, bucket);
+    }
+
+    /// Holds a call and its price in every window.
+    pub(super) fn reserve(&mut self, windows: &Windows, price: u64) {
+        window(&mut self.days, &windows.day).reserve(price);
+        window(&mut self.months, &windows.month).reserve(price);
+        self.total.reserve(price);
+    }
+
+    /// Ends a call in the windows that admitted it. A window no longer kept stays gone.
+    pub(super) fn settle(&mut self, windows: &Windows, end: &End) {
+        let day = self.days.get_mut(&windows.day);
+        let month = self.months.get_mut(&windows.month);
+        for counts in day.into_iter().chain(month).chain([&mut self.total]) {
+            counts.settle(end);
+        }
+    }
+}
+
+/// The window of this name, opened if need be; the oldest others go. Names sort as their times do.
+fn window<'a>(windows: &'a mut BTreeMap<String, Counts>, name: &str) -> &'a mut Counts {
+    if !windows.contains_key(name) {
+        while windows.len() >= WINDOWS_KEPT {
+            windows.pop_first();
+        }
+    }
+    windows.entry(name.to_owned()).or_default()
+}
+
+/// A scope's name on disk: its level, and whose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ScopeName {
+    pub(super) level: String,
+    pub(super) whose: String,
+}
+
+impl From<&Scope> for ScopeName {
+    fn from(scope: &Scope) -> Self {
+        let whose = match scope {
+            Scope::Team => "",
+            Scope::User(user) => user.as_str(),
+            Scope::Key(key) => key.as_str(),
+        };
+        Self { level: scope.level().to_owned(), whose: whose.to_owned() }
+    }
+}
+
+/// An open reservation: all that its settlement, by whichever process, must know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ReservationRecord {
+    /// Whether the upstream may have seen the call.
+    pub(super) dispatched: bool,
+    /// What is reserved, in millionths.
+    pub(super) price: u64,
+    /// The windows that admitted it.
+    pub(super) windows: Windows,
+    /// When it was admitted, in microseconds of Unix time.
+    pub(super) admitted_at: i64,
+    /// When it may be swept, in microseconds of Unix time.
+    pub(super) deadline: i64,
+    /// Every scope that holds it.
+    pub(super) scopes: Vec<ScopeName>,
+    /// What the row will say of the call.
+    pub(super) asked: Asked,
+}

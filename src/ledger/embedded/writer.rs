@@ -1,0 +1,127 @@
+//! The one thread that writes: as many words as are waiting become one durable transaction, and only then are answered.
+
+use std::thread::JoinHandle;
+
+use redb::Database;
+use tokio::sync::{mpsc, oneshot};
+
+use super::state::{Machine, Rules};
+use super::store::{Fault, Tables};
+use crate::clock::Clock;
+use crate::ledger::Outage;
+
+/// The most words in one transaction: bounds what a caller waits for beside the disk.
+const BATCH_MOST: usize = 512;
+/// The most words that may wait; callers beyond it wait for their place.
+const WAITING_MOST: usize = 4096;
+
+/// The state as a word finds it: within the transaction of its batch.
+pub(super) type State<'a> = Machine<'a, Tables<'a>>;
+
+/// One word on its way: applied within a batch, answered when the batch is durable.
+trait Word: Send {
+    fn apply(&mut self, state: &mut State<'_>) -> Result<(), Fault>;
+    fn answer(self: Box<Self>, outage: Option<Outage>);
+}
+
+struct Asking<W, A> {
+    work: Option<W>,
+    answer: Option<A>,
+    asker: oneshot::Sender<Result<A, Outage>>,
+}
+
+impl<W, A> Word for Asking<W, A>
+where
+    W: FnOnce(&mut State<'_>) -> Result<A, Fault> + Send,
+    A: Send,
+{
+    fn apply(&mut self, state: &mut State<'_>) -> Result<(), Fault> {
+        if let Some(work) = self.work.take() {
+            self.answer = Some(work(state)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outage: Option<Outage>) {
+        let answer = match (outage, self.answer) {
+            (None, Some(answer)) => Ok(answer),
+            (Some(outage), _) => Err(outage),
+            (None, None) => Err(stopped()),
+        };
+        // An asker that has gone does not want to know.
+        let _ = self.asker.send(answer);
+    }
+}
+
+/// The writing thread, and the way to it. Dropped, it waits until the last batch is on disk and the file is closed.
+pub(super) struct Writer {
+    inbox: Option<mpsc::Sender<Box<dyn Word>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread; fails when the system gives none.
+    pub(super) fn start(database: Database, rules: Rules, clock: Clock) -> std::io::Result<Self> {
+        let (inbox, words) = mpsc::channel(WAITING_MOST);
+        let thread =
+            std::thread::Builder::new().name("ledger".into()).spawn(move || write(&database, &rules, &clock, words))?;
+        Ok(Self { inbox: Some(inbox), thread: Some(thread) })
+    }
+
+    /// Does some work in the next batch and hands back its answer once that is durable.
+    pub(super) async fn ask<A, W>(&self, work: W) -> Result<A, Outage>
+    where
+        A: Send + 'static,
+        W: FnOnce(&mut State<'_>) -> Result<A, Fault> + Send + 'static,
+    {
+        let (asker, answer) = oneshot::channel();
+        let inbox = self.inbox.as_ref().ok_or_else(stopped)?;
+        inbox.send(Box::new(Asking { work: Some(work), answer: None, asker })).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.inbox.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has told its askers by not answering.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn stopped() -> Outage {
+    Outage::Unreachable("the writer of the ledger file has stopped".into())
+}
+
+fn write(database: &Database, rules: &Rules, clock: &Clock, mut words: mpsc::Receiver<Box<dyn Word>>) {
+    let mut batch = Vec::with_capacity(BATCH_MOST);
+    while words.blocking_recv_many(&mut batch, BATCH_MOST) > 0 {
+        let outage = apply(database, rules, clock, &mut batch).err().map(|fault| Outage::Refused(fault.0));
+        for word in batch.drain(..) {
+            word.answer(outage.clone());
+        }
+    }
+}
+
+/// All words of a batch at one time of the clock, or none of them. A word that faults takes the batch with it: that is a
+/// disk or a file that cannot be trusted, not something a caller can do.
+fn apply(database: &Database, rules: &Rules, clock: &Clock, batch: &mut [Box<dyn Word>]) -> Result<(), Fault> {
+    let transaction = database.begin_write()?;
+    let changed = {
+        // The records keep microseconds: what is answered now is what is read back later.
+        let now = super::judgement::at(clock.now().as_microsecond());
+        let mut state = Machine::new(Tables::open(&transaction)?, rules, now);
+        for word in batch {
+            word.apply(&mut state)?;
+        }
+        state.changed()
+    };
+    if changed {
+        transaction.commit()?
+    } else {
+        transaction.abort()?
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! What a store tells of itself while it works, for whoever counts it: the store knows no metrics.
+
+use std::time::Duration;
+
+use super::Swept;
+use crate::team::TeamId;
+
+/// Is told what happens in a store. Called on the path of every call: must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// An operation of the `Ledger` trait ended. `op` is the method's name; `result` is `ok` or [`Outage::name`]'s text.
+    ///
+    /// [`Outage::name`]: super::Outage::name
+    fn operation(&self, op: &'static str, result: &'static str, took: Duration);
+
+    /// So many operations of one team were sent together.
+    fn batch(&self, size: usize);
+
+    /// The store began (`true`) or ceased to answer.
+    fn up(&self, up: bool);
+
+    /// Reservations that their holders had left behind were ended, by a sweep or beside an admission.
+    fn swept(&self, team: &TeamId, swept: Swept);
+}
+
+/// Counts nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn operation(&self, _op: &'static str, _result: &'static str, _took: Duration) {}
+
+    fn batch(&self, _size: usize) {}
+
+    fn up(&self, _up: bool) {}
+
+    fn swept(&self, _team: &TeamId, _swept: Swept) {}
+}

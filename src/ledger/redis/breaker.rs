@@ -1,0 +1,94 @@
+//! While the store is known to be down, operations fail at once instead of each waiting for its deadline.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::ledger::{Observer, Outage};
+
+/// How often one operation is let through to see whether the store is back.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
+
+/// Knows whether the store answers.
+pub(super) struct Breaker {
+    state: Mutex<State>,
+    observer: Arc<dyn Observer>,
+}
+
+struct State {
+    /// What was last told to the observer.
+    up: Option<bool>,
+    /// Why it is down, and when it was last tried.
+    down: Option<(Outage, Instant)>,
+}
+
+impl Breaker {
+    pub(super) fn new(observer: Arc<dyn Observer>) -> Self {
+        Self { state: Mutex::new(State { up: None, down: None }), observer }
+    }
+
+    /// Whether an operation may try. Refused while the store is down, except one in [`PROBE_EVERY`].
+    pub(super) fn enter(&self) -> Result<(), Outage> {
+        self.enter_at(Instant::now())
+    }
+
+    fn enter_at(&self, now: Instant) -> Result<(), Outage> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((why, tried)) = &mut state.down {
+            if now.saturating_duration_since(*tried) < PROBE_EVERY {
+                return Err(why.clone());
+            }
+            *tried = now;
+        }
+        Ok(())
+    }
+
+    /// The store did as asked.
+    pub(super) fn succeeded(&self) {
+        self.note(true, None);
+    }
+
+    /// The store did not do as asked. One that refuses still answers quickly: only silence keeps others from trying.
+    pub(super) fn failed(&self, why: &Outage) {
+        match why {
+            Outage::TimedOut | Outage::Unreachable(_) => self.note(false, Some((why.clone(), Instant::now()))),
+            Outage::Refused(_) => self.note(false, None),
+        }
+    }
+
+    fn note(&self, up: bool, down: Option<(Outage, Instant)>) {
+        let changed = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.down = down;
+            state.up.replace(up) != Some(up)
+        };
+        if changed {
+            self.observer.up(up);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Unobserved;
+
+    #[test]
+    fn while_the_store_is_down_one_operation_in_a_tenth_of_a_second_tries() {
+        let breaker = Breaker::new(Arc::new(Unobserved));
+        assert!(breaker.enter().is_ok());
+        breaker.failed(&Outage::TimedOut);
+        assert!(matches!(breaker.enter(), Err(Outage::TimedOut)));
+        let later = Instant::now() + PROBE_EVERY;
+        assert!(breaker.enter_at(later).is_ok());
+        assert!(breaker.enter_at(later).is_err());
+        breaker.succeeded();
+        assert!(breaker.enter().is_ok() && breaker.enter().is_ok());
+    }
+
+    #[test]
+    fn a_store_that_refuses_is_asked_again_at_once() {
+        let breaker = Breaker::new(Arc::new(Unobserved));
+        breaker.failed(&Outage::Refused("OOM".to_owned()));
+        assert!(breaker.enter().is_ok());
+    }
+}

@@ -1,0 +1,305 @@
+//! Carries operations to Redis and answers back: one batch of a team at a time, many teams at once.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use redis::{Cmd, Value};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::breaker::Breaker;
+use super::connection::{Connection, outage_of, wants_another_connection};
+use super::dial::Dialer;
+use super::given_up::GivenUp;
+use super::line::{BATCH_MOST, Batch, Line, Turn};
+use super::operation::Operation;
+use super::reply::{Answer, Context};
+use super::request;
+use super::script::{Replicas, TeamScript};
+use super::settings::{Settings, StoreClock, Topology, UnusableSettings};
+use crate::clock::Clock;
+use crate::ledger::calendar::Calendar;
+use crate::ledger::{Observer, Outage, Swept};
+use crate::team::TeamId;
+
+/// How long to wait before another try at releasing what was given up.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+/// How often a batch is sent at most: the day may be guessed wrong, and a connection may prove broken, once each.
+const ATTEMPTS: usize = 4;
+
+/// Everything the operations of one handle share.
+pub(super) struct Courier {
+    settings: Settings,
+    clock: Clock,
+    observer: Arc<dyn Observer>,
+    connection: Connection,
+    script: TeamScript,
+    breaker: Arc<Breaker>,
+    lines: Mutex<HashMap<TeamId, Arc<Line>>>,
+    given_up: Arc<GivenUp>,
+    releasing: AtomicBool,
+    /// How far the store's clock is ahead of ours, in microseconds. Only a guess at the day hangs on it.
+    ahead: AtomicI64,
+}
+
+/// How far a batch has come, seen from outside when its time runs out.
+#[derive(Default)]
+struct Progress {
+    /// The connection it was last sent on.
+    sent_on: Option<u64>,
+    /// Whether it may have been carried out although no answer says so.
+    in_doubt: bool,
+}
+
+/// A batch's answer and what is needed to read it.
+struct Answered {
+    answer: Answer,
+    calendar: Option<Arc<Calendar>>,
+    /// Why its admissions do not stand after all.
+    unacknowledged: Option<Outage>,
+}
+
+impl Courier {
+    pub(super) fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+        Ok(Self {
+            connection: Connection::new(Dialer::new(&settings)?),
+            settings,
+            clock,
+            script: TeamScript::new(),
+            breaker: Arc::new(Breaker::new(Arc::clone(&observer))),
+            observer,
+            lines: Mutex::default(),
+            given_up: Arc::default(),
+            releasing: AtomicBool::new(false),
+            ahead: AtomicI64::new(0),
+        })
+    }
+
+    /// Sends an operation, together with what else waits for the team, and waits for its answer.
+    pub(super) async fn ask<T>(
+        self: &Arc<Self>,
+        team: &TeamId,
+        operation: impl FnOnce(oneshot::Sender<Result<T, Outage>>) -> Operation,
+    ) -> Result<T, Outage> {
+        let (reply, answer) = oneshot::channel();
+        self.submit(team, operation(reply));
+        answer.await.unwrap_or_else(|_| Err(Outage::Unreachable("no answer was given".to_owned())))
+    }
+
+    fn submit(self: &Arc<Self>, team: &TeamId, operation: Operation) {
+        let line = self.line(team);
+        if let Err(outage) = line.breaker.enter() {
+            operation.fail(outage);
+            return;
+        }
+        if let Some(turn) = line.join(operation) {
+            tokio::spawn(send_all(Arc::clone(self), turn));
+        }
+        if !self.releasing.swap(true, Ordering::Relaxed) {
+            tokio::spawn(release_given_up(Arc::downgrade(self), Arc::clone(&self.given_up)));
+        }
+    }
+
+    fn line(&self, team: &TeamId) -> Arc<Line> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(team) {
+            return Arc::clone(line);
+        }
+        let breaker = match self.settings.topology {
+            Topology::Single { .. } | Topology::Sentinel { .. } => Arc::clone(&self.breaker),
+            Topology::Cluster { .. } => Arc::new(Breaker::new(Arc::clone(&self.observer))),
+        };
+        let line = Arc::new(Line::new(team.clone(), breaker));
+        lines.insert(team.clone(), Arc::clone(&line));
+        line
+    }
+
+    /// Runs one command that is no batch, within the deadline.
+    pub(super) async fn run(&self, team: Option<&TeamId>, command: &Cmd) -> Result<Value, Outage> {
+        let line = team.map(|team| self.line(team));
+        let breaker = line.as_ref().map_or(&self.breaker, |line| &line.breaker);
+        breaker.enter()?;
+        let mut sent_on = None;
+        let attempt = async {
+            let (number, mut link) = self.connection.link().await?;
+            sent_on = Some(number);
+            link.run(command).await.map_err(|error| {
+                if wants_another_connection(&error) {
+                    self.connection.drop_link(number);
+                }
+                outage_of(&error)
+            })
+        };
+        let result = timeout_at(Instant::now() + self.settings.deadline, attempt).await;
+        let result = result.unwrap_or_else(|_| self.timed_out(sent_on));
+        match &result {
+            Ok(_) => breaker.succeeded(),
+            Err(outage) => breaker.failed(outage),
+        }
+        result
+    }
+
+    /// A connection that stays silent may be dead without anyone having said so.
+    fn timed_out<T>(&self, sent_on: Option<u64>) -> Result<T, Outage> {
+        if let Some(number) = sent_on {
+            self.connection.drop_link(number);
+        }
+        Err(Outage::TimedOut)
+    }
+
+    async fn send(&self, line: &Line, batch: Batch) {
+        self.observer.batch(batch.operations.len());
+        let deadline = Instant::from_std(batch.since) + self.settings.deadline;
+        let mut progress = Progress::default();
+        let answered = timeout_at(deadline, self.attempt(line, &batch, &mut progress)).await;
+        match answered.unwrap_or_else(|_| self.timed_out(progress.sent_on)) {
+            Ok(answered) => {
+                line.breaker.succeeded();
+                self.hand_out(line, batch.operations, answered);
+            }
+            Err(outage) => {
+                line.breaker.failed(&outage);
+                self.fail(line, batch.operations, &outage, progress.in_doubt);
+            }
+        }
+    }
+
+    async fn attempt(&self, line: &Line, batch: &Batch, progress: &mut Progress) -> Result<Answered, Outage> {
+        let replicas = self.replicas(&batch.operations);
+        let mut why = Outage::Refused("the day changes with every answer".to_owned());
+        let mut resent = false;
+        for _ in 0..ATTEMPTS {
+            let now = self.store_now();
+            let calendar = batch.time_zone.as_ref().map(|zone| line.calendar(now, zone));
+            let request = request::written(&batch.operations, calendar.as_deref(), self.fixed_now(), &self.settings);
+            let (number, mut link) = self.connection.link().await?;
+            let in_doubt = progress.in_doubt;
+            *progress = Progress { sent_on: Some(number), in_doubt: true };
+            match self.script.apply(&mut link, &line.keys, &request, replicas).await {
+                Ok((value, have)) => {
+                    let answer = Answer::read(value)?;
+                    self.learn(answer.at);
+                    if !answer.stale {
+                        let unacknowledged = too_few(replicas, have);
+                        return Ok(Answered { answer, calendar, unacknowledged });
+                    }
+                    progress.in_doubt = in_doubt;
+                }
+                Err(error) => {
+                    why = outage_of(&error);
+                    // A server that says no has done nothing.
+                    progress.in_doubt = in_doubt || !matches!(why, Outage::Refused(_));
+                    let another = wants_another_connection(&error);
+                    if another {
+                        self.connection.drop_link(number);
+                    }
+                    if !another || resent {
+                        return Err(why);
+                    }
+                    // Every operation is safe to repeat, so a connection that broke while idle is no outage.
+                    resent = true;
+                }
+            }
+        }
+        Err(why)
+    }
+
+    fn hand_out(&self, line: &Line, operations: Vec<Operation>, answered: Answered) {
+        let Answered { answer, calendar, unacknowledged } = answered;
+        let context =
+            Context { team: &line.team, calendar: calendar.as_deref(), given_up: &self.given_up, unacknowledged };
+        // When the answer cannot be read nobody is answered, and everyone who waits hears that.
+        if let Ok(swept) = answer.hand_out(operations, &context) {
+            if swept != Swept::default() {
+                self.observer.swept(&line.team, swept);
+            }
+        }
+    }
+
+    fn fail(&self, line: &Line, operations: Vec<Operation>, outage: &Outage, in_doubt: bool) {
+        for operation in operations {
+            if let Operation::Admit { admission, .. } = &operation {
+                if in_doubt {
+                    self.given_up.add(&line.team, admission.id);
+                }
+            }
+            operation.fail(outage.clone());
+        }
+        if !matches!(outage, Outage::Refused(_)) {
+            line.fail_all(outage);
+        }
+    }
+
+    fn replicas(&self, operations: &[Operation]) -> Option<Replicas> {
+        let wanted = self.settings.wait_replicas;
+        let admits = operations.iter().any(|operation| matches!(operation, Operation::Admit { .. }));
+        (wanted > 0 && admits).then(|| Replicas { wanted, patience: self.settings.deadline / 2 })
+    }
+
+    fn fixed_now(&self) -> Option<u64> {
+        match &self.settings.clock {
+            StoreClock::Server => None,
+            StoreClock::Fixed(clock) => u64::try_from(clock.now().as_microsecond()).ok(),
+        }
+    }
+
+    /// The store's time, as far as we know.
+    fn store_now(&self) -> Timestamp {
+        match &self.settings.clock {
+            StoreClock::Server => {
+                let ours = self.clock.now().as_microsecond();
+                let theirs = ours.saturating_add(self.ahead.load(Ordering::Relaxed));
+                Timestamp::from_microsecond(theirs).unwrap_or(Timestamp::MAX)
+            }
+            StoreClock::Fixed(clock) => clock.now(),
+        }
+    }
+
+    fn learn(&self, store_now: Timestamp) {
+        let ahead = store_now.as_microsecond().saturating_sub(self.clock.now().as_microsecond());
+        self.ahead.store(ahead, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Courier {
+    fn drop(&mut self) {
+        self.given_up.wake();
+    }
+}
+
+fn too_few(replicas: Option<Replicas>, have: u32) -> Option<Outage> {
+    let wanted = replicas?.wanted;
+    (have < wanted).then(|| Outage::Refused(format!("{have} of {wanted} replicas have the reservation")))
+}
+
+async fn send_all(courier: Arc<Courier>, mut turn: Turn) {
+    while let Some(batch) = turn.next() {
+        let line = Arc::clone(turn.line());
+        courier.send(&line, batch).await;
+    }
+}
+
+/// Releases what was given up, for as long as the handle lives.
+async fn release_given_up(courier: Weak<Courier>, given_up: Arc<GivenUp>) {
+    loop {
+        let some = given_up.take(BATCH_MOST);
+        let Some(courier) = courier.upgrade() else { return };
+        let releases = some.iter().map(|(team, id)| courier.ask(team, |reply| Operation::GiveUp { id: *id, reply }));
+        let released = join_all(releases).await;
+        drop(courier);
+        let mut all = true;
+        for ((team, id), _) in some.iter().zip(released).filter(|(_, released)| released.is_err()) {
+            given_up.add(team, *id);
+            all = false;
+        }
+        if !all {
+            tokio::time::sleep(TRY_AGAIN).await;
+        } else if some.is_empty() {
+            given_up.added().await;
+        }
+    }
+}

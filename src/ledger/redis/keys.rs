@@ -1,0 +1,86 @@
+//! The names of a team's keys in Redis: all in one hash slot, and never the same for two things.
+
+use std::fmt::Write as _;
+
+use crate::ledger::Scope;
+use crate::team::TeamId;
+
+/// The layout's version: a release that stores things differently takes another, and old keys are never misread.
+const LAYOUT: &str = "mg1";
+
+/// The keys of one team. A team's name has no braces, so it is the whole hash tag.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    /// Sorted set: open reservation → deadline.
+    pub(super) open: String,
+    /// Hash: open reservation → what it holds.
+    pub(super) held: String,
+    /// Stream: one entry per settlement.
+    pub(super) rows: String,
+}
+
+impl Keys {
+    pub(super) fn of(team: &TeamId) -> Self {
+        let key = |what: &str| format!("{LAYOUT}:{{{team}}}:{what}");
+        Self { open: key("open"), held: key("held"), rows: key("rows") }
+    }
+}
+
+/// A scope's name within its team; the script puts the team's prefix before it. Unlike names stay unlike: what is not
+/// plain is written as `%` and two hexadecimal digits per byte, and `%` is not plain. No name has a space or a brace,
+/// which are the record's separators.
+pub(super) fn scope_name(scope: &Scope) -> String {
+    match scope {
+        Scope::Team => "team".to_owned(),
+        Scope::User(user) => escaped("user:", user.as_str()),
+        Scope::Key(key) => escaped("key:", key.as_str()),
+    }
+}
+
+fn escaped(kind: &str, name: &str) -> String {
+    let mut text = String::with_capacity(kind.len() + name.len());
+    text.push_str(kind);
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-@".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::identity::KeyId;
+    use crate::team::UserId;
+
+    fn user(name: &str) -> String {
+        scope_name(&Scope::User(UserId::parse(name).unwrap()))
+    }
+
+    #[test]
+    fn odd_names_stay_apart_and_hold_no_separator() {
+        let odd = ["a", "A", "a b", "a%20b", "{a}", "a:b", "*", "ä", "key:abc", "%", "%25", "user:a", "🦀", " "];
+        let mut names: Vec<_> = odd.iter().map(|name| user(name)).collect();
+        assert!(names.iter().all(|name| !name.contains([' ', '{', '}'])));
+        names.push(scope_name(&Scope::Team));
+        names.push(scope_name(&Scope::Key(KeyId::parse("abcdefghijkl").unwrap())));
+        names.push(user("team"));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn every_key_of_a_team_has_the_team_as_its_hash_tag() {
+        let keys = Keys::of(&TeamId::parse("design").unwrap());
+        for key in [keys.open, keys.held, keys.rows] {
+            assert!(key.starts_with("mg1:{design}:"), "{key}");
+        }
+    }
+}

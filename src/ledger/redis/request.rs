@@ -1,0 +1,239 @@
+//! Writes a batch as the script reads it.
+//!
+//! The array is: the time to take for the store's (0: the server's own), how long reservations live (µs), whether unknown
+//! ends are charged, how long rows are kept (ms), how many overdue reservations to end, the day's first moment, the first
+//! after it, the first after the month (µs), the day's and the month's names, how many ids, levels and operations follow;
+//! then the ids; the levels, each a scope's name, a count, and of each limit its kind, maximum, burst and whether it is a
+//! shadow; then the operations, each a number from [`op`] and what belongs to it. Operations name ids and levels by
+//! their places, counted from 1, so that what many of them share is read once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::keys::scope_name;
+use super::operation::Operation;
+use super::packed::Packed;
+use super::settings::Settings;
+use crate::ledger::calendar::Calendar;
+use crate::ledger::{Admission, Level, OnUnknown, Outcome, Phase, ReservationId, Scope, Settlement};
+use crate::team::{LimitKind, Limits};
+
+/// The operations' numbers, as in the script.
+mod op {
+    pub(super) const ADMIT: u64 = 1;
+    pub(super) const DISPATCH: u64 = 2;
+    pub(super) const SETTLE: u64 = 3;
+    pub(super) const RENEW: u64 = 4;
+    pub(super) const SWEEP: u64 = 5;
+    pub(super) const BOOKS: u64 = 6;
+    pub(super) const GIVE_UP: u64 = 7;
+}
+
+/// How many overdue reservations a sweep ends at most.
+const SWEEP_MOST: u64 = 128;
+/// How many an admission ends on its way, so that left-behind slots are free without waiting for a sweep.
+const SWEEP_BESIDE: u64 = 8;
+
+/// Writes a batch. `calendar` is needed when it admits or reads; `now` is given by tests, in microseconds.
+pub(super) fn written(
+    operations: &[Operation],
+    calendar: Option<&Calendar>,
+    now: Option<u64>,
+    settings: &Settings,
+) -> Vec<u8> {
+    let places = Places::of(operations);
+    let mut packed = Packed::new();
+    packed.number(now.unwrap_or(0));
+    packed.number(micros(settings.reservation_ttl));
+    packed.number(u64::from(settings.on_unknown == OnUnknown::Charge));
+    packed.number(u64::try_from(settings.retention.as_millis()).unwrap_or(u64::MAX));
+    packed.number(sweeps(operations));
+    let moment = |timestamp: jiff::Timestamp| u64::try_from(timestamp.as_microsecond()).unwrap_or(0);
+    packed.number(calendar.map_or(0, |calendar| moment(calendar.day.start)));
+    packed.number(calendar.map_or(0, |calendar| moment(calendar.day.end)));
+    packed.number(calendar.map_or(0, |calendar| moment(calendar.month.end)));
+    packed.text(calendar.map_or("", |calendar| &calendar.day.name));
+    packed.text(calendar.map_or("", |calendar| &calendar.month.name));
+    packed.count(places.ids.len());
+    packed.count(places.levels.len());
+    packed.count(operations.len());
+    for id in &places.ids {
+        packed.text(&id.to_string());
+    }
+    for level in &places.levels {
+        write_level(&mut packed, level);
+    }
+    for operation in operations {
+        write_operation(&mut packed, operation, &places, calendar);
+    }
+    packed.finish()
+}
+
+fn sweeps(operations: &[Operation]) -> u64 {
+    let beside = |operation: &Operation| match operation {
+        Operation::Sweep { .. } => SWEEP_MOST,
+        Operation::Admit { .. } => SWEEP_BESIDE,
+        Operation::Dispatch { .. }
+        | Operation::Settle { .. }
+        | Operation::Renew { .. }
+        | Operation::Books { .. }
+        | Operation::GiveUp { .. } => 0,
+    };
+    operations.iter().map(beside).max().unwrap_or(0)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What the operations share: each id and each level once, and where it is.
+#[derive(Default)]
+struct Places<'a> {
+    ids: Vec<ReservationId>,
+    id_places: HashMap<ReservationId, usize>,
+    levels: Vec<&'a Level>,
+    level_places: HashMap<(&'a Scope, *const Limits), usize>,
+}
+
+impl<'a> Places<'a> {
+    fn of(operations: &'a [Operation]) -> Self {
+        let mut places = Self::default();
+        for operation in operations {
+            match operation {
+                Operation::Admit { admission, .. } => {
+                    places.add_id(admission.id);
+                    places.add_levels(&admission.levels);
+                }
+                Operation::Settle { settlement, .. } => places.add_id(settlement.id),
+                Operation::Dispatch { id, .. } | Operation::GiveUp { id, .. } => places.add_id(*id),
+                Operation::Books { inquiry, .. } => places.add_levels(&inquiry.levels),
+                Operation::Renew { .. } | Operation::Sweep { .. } => {}
+            }
+        }
+        places
+    }
+
+    fn add_id(&mut self, id: ReservationId) {
+        self.id_places.entry(id).or_insert_with(|| {
+            self.ids.push(id);
+            self.ids.len()
+        });
+    }
+
+    /// A scope under other limits (a reload came in between) is another level of the same scope.
+    fn add_levels(&mut self, levels: &'a [Level]) {
+        for level in levels {
+            self.level_places.entry(place_of(level)).or_insert_with(|| {
+                self.levels.push(level);
+                self.levels.len()
+            });
+        }
+    }
+
+    fn id(&self, id: ReservationId) -> usize {
+        self.id_places.get(&id).copied().unwrap_or(0)
+    }
+
+    fn write_levels(&self, packed: &mut Packed, levels: &[Level]) {
+        for level in levels {
+            packed.count(self.level_places.get(&place_of(level)).copied().unwrap_or(0));
+        }
+    }
+}
+
+fn place_of(level: &Level) -> (&Scope, *const Limits) {
+    (&level.scope, std::sync::Arc::as_ptr(&level.limits))
+}
+
+fn write_level(packed: &mut Packed, level: &Level) {
+    packed.text(&scope_name(&level.scope));
+    packed.count(level.limits.iter().len());
+    for limit in level.limits.iter() {
+        packed.number(kind_number(limit.kind));
+        packed.number(limit.max);
+        packed.number(limit.burst);
+        packed.number(u64::from(limit.shadow));
+    }
+}
+
+/// The kinds as the script knows them: 1 to 3 are buckets, 4 to 8 windows, 9 slots.
+const fn kind_number(kind: LimitKind) -> u64 {
+    match kind {
+        LimitKind::RequestsPerSecond => 1,
+        LimitKind::RequestsPerMinute => 2,
+        LimitKind::RequestsPerHour => 3,
+        LimitKind::RequestsPerDay => 4,
+        LimitKind::RequestsPerMonth => 5,
+        LimitKind::CreditsPerDay => 6,
+        LimitKind::CreditsPerMonth => 7,
+        LimitKind::CreditsTotal => 8,
+        LimitKind::Concurrent => 9,
+    }
+}
+
+fn write_operation(packed: &mut Packed, operation: &Operation, places: &Places<'_>, calendar: Option<&Calendar>) {
+    match operation {
+        Operation::Admit { admission, .. } => {
+            packed.number(op::ADMIT);
+            packed.count(places.id(admission.id));
+            packed.text(match admission.phase {
+                Phase::Waiting => "W",
+                Phase::Dispatched => "D",
+            });
+            packed.number(admission.price.micros());
+            packed.count(admission.levels.len());
+            packed.text(&record(admission, calendar));
+            places.write_levels(packed, &admission.levels);
+        }
+        Operation::Dispatch { id, .. } => {
+            packed.number(op::DISPATCH);
+            packed.count(places.id(*id));
+        }
+        Operation::Settle { settlement, .. } => write_settlement(packed, settlement, places),
+        Operation::Renew { ids, .. } => {
+            packed.number(op::RENEW);
+            packed.count(ids.len());
+            for id in ids {
+                packed.text(&id.to_string());
+            }
+        }
+        Operation::Sweep { .. } => packed.number(op::SWEEP),
+        Operation::Books { inquiry, .. } => {
+            packed.number(op::BOOKS);
+            packed.count(inquiry.levels.len());
+            places.write_levels(packed, &inquiry.levels);
+        }
+        Operation::GiveUp { id, .. } => {
+            packed.number(op::GIVE_UP);
+            packed.count(places.id(*id));
+        }
+    }
+}
+
+fn write_settlement(packed: &mut Packed, settlement: &Settlement, places: &Places<'_>) {
+    packed.number(op::SETTLE);
+    packed.count(places.id(settlement.id));
+    packed.number(match settlement.outcome {
+        Outcome::Charged => 1,
+        Outcome::Released => 2,
+        Outcome::Unknown => 3,
+    });
+    packed.number(settlement.charged.micros());
+    packed.text(&serde_json::to_string(&settlement.came).unwrap_or_default());
+}
+
+/// What the store keeps of a reservation, beside its phase and when it was admitted, which the script puts before it.
+fn record(admission: &Admission, calendar: Option<&Calendar>) -> String {
+    use std::fmt::Write as _;
+
+    let (day, month) = calendar.map_or(("", ""), |calendar| (&calendar.day.name, &calendar.month.name));
+    let mut record = String::with_capacity(256);
+    // Writing to a String cannot fail.
+    let _ = write!(record, "{} {day} {month} ", admission.price.micros());
+    for level in &admission.levels {
+        record.push_str(&scope_name(&level.scope));
+        record.push(' ');
+    }
+    record.push_str(&serde_json::to_string(&admission.asked).unwrap_or_else(|_| "{}".to_owned()));
+    record
+}

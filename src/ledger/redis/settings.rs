@@ -1,0 +1,100 @@
+//! What the Redis store must be told: where the servers are, how long to wait, how long things live.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::ledger::OnUnknown;
+use crate::secret::Secret;
+
+/// The settings of a Redis store.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the servers are.
+    pub topology: Topology,
+    /// The ACL user; `None` is the default user.
+    pub username: Option<String>,
+    /// The user's password. It is never taken from a URL.
+    pub password: Option<Secret>,
+    /// For `rediss://`: certificates of the authorities to trust, in PEM, in place of the system's.
+    pub ca: Option<Arc<[u8]>>,
+    /// How long an operation may take, waiting its turn included.
+    pub deadline: Duration,
+    /// How long a reservation lives unless it is renewed.
+    pub reservation_ttl: Duration,
+    /// How long rows are kept. Rows are dropped about a hundred at a time, so some live a little longer.
+    pub retention: Duration,
+    /// What a dispatched reservation is charged that nobody settled in time.
+    pub on_unknown: OnUnknown,
+    /// How many replicas must have a reservation before it counts; 0 asks none.
+    pub wait_replicas: u32,
+    /// Whose time decides.
+    pub clock: StoreClock,
+}
+
+/// Where the servers are. URLs are `redis://host:port` or, with TLS, `rediss://host:port`.
+#[derive(Clone, Debug)]
+pub enum Topology {
+    /// One server.
+    Single {
+        /// Its URL; a path is the number of the database.
+        url: String,
+    },
+    /// A primary that Sentinels watch and replace.
+    Sentinel {
+        /// The Sentinels.
+        urls: Vec<String>,
+        /// The name under which they know the primary.
+        master: String,
+    },
+    /// A Redis Cluster.
+    Cluster {
+        /// Some of its nodes.
+        urls: Vec<String>,
+    },
+}
+
+/// Whose time decides.
+#[derive(Clone, Debug)]
+pub enum StoreClock {
+    /// The server's. Replicas whose own clocks are wrong agree all the same.
+    Server,
+    /// For tests: this clock's time is sent with every operation and takes the place of the server's.
+    Fixed(Clock),
+}
+
+impl Settings {
+    /// The defaults, for servers at `topology`.
+    #[must_use]
+    pub fn new(topology: Topology) -> Self {
+        Self {
+            topology,
+            username: None,
+            password: None,
+            ca: None,
+            deadline: Duration::from_millis(250),
+            reservation_ttl: Duration::from_secs(30),
+            retention: Duration::from_secs(400 * 24 * 3600),
+            on_unknown: OnUnknown::Charge,
+            wait_replicas: 0,
+            clock: StoreClock::Server,
+        }
+    }
+}
+
+/// Why settings cannot be used. Found without talking to any server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableSettings {
+    /// No URL was given.
+    #[error("no server is named")]
+    NoServer,
+    /// Not a `redis://` or `rediss://` URL.
+    #[error("not a redis:// or rediss:// URL")]
+    NotAUrl,
+    /// A password belongs into a secret, not into a URL.
+    #[error("the URL holds a user or a password; they have settings of their own")]
+    CredentialInUrl,
+    /// The certificates cannot be read, or the servers cannot be used together.
+    #[error("{0}")]
+    Refused(String),
+}

@@ -1,0 +1,160 @@
+//! The trace a request belongs to: W3C Trace Context, read strictly, continued or begun.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::HeaderMap;
+
+use crate::http::TRACEPARENT;
+
+/// The value of a `traceparent` header (W3C Trace Context, section 3.2): which trace, and which span called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traceparent {
+    trace: u128,
+    span: u64,
+    flags: u8,
+}
+
+impl Traceparent {
+    const BYTES: usize = 55;
+    /// The flags this gateway knows and may pass on: sampled, and random trace id.
+    const FLAGS_KNOWN: u8 = 0b11;
+
+    /// The trace a caller continues: exactly one well-formed header. Anything else begins a new trace.
+    #[must_use]
+    pub fn accept(headers: &HeaderMap) -> Option<Self> {
+        let mut sent = headers.get_all(TRACEPARENT).iter();
+        let only = sent.next().filter(|_| sent.next().is_none())?;
+        Self::parse(only.as_bytes())
+    }
+
+    /// Reads a header value: lower-case hexadecimal digits, no id of zeros, no version `ff`; a later version may go on
+    /// after the part known here.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let (known, later) = value.split_at_checked(Self::BYTES)?;
+        let dashes = [2, 35, 52].iter().all(|at| known[*at] == b'-');
+        let version = hexadecimal(&known[..2])?;
+        let ends_well = if version == 0 { later.is_empty() } else { later.is_empty() || later[0] == b'-' };
+        if !dashes || version == 0xff || !ends_well {
+            return None;
+        }
+        let (trace, span) = (hexadecimal(&known[3..35])?, hexadecimal(&known[36..52])?);
+        let flags = u8::try_from(hexadecimal(&known[53..])?).ok()? & Self::FLAGS_KNOWN;
+        let span = u64::try_from(span).ok()?;
+        (trace != 0 && span != 0).then_some(Self { trace, span, flags })
+    }
+
+    /// The trace's id, 32 hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(self) -> String {
+        format!("{:032x}", self.trace)
+    }
+}
+
+/// As the header is written.
+impl fmt::Display for Traceparent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
+    }
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u128::from(value))
+    })
+}
+
+/// Makes the ids of new traces and spans: a keyed hash of a counter, so that no two replicas make the same ones and none
+/// costs a system call. They name things and are no secret.
+#[derive(Debug, Default)]
+pub struct TraceIds {
+    key: RandomState,
+    made: AtomicU64,
+}
+
+impl TraceIds {
+    /// The span this gateway adds to a caller's trace, or the first span of a new trace. A new trace is not marked as
+    /// sampled: nothing here records it.
+    #[must_use]
+    pub fn next(&self, continued: Option<Traceparent>) -> Traceparent {
+        match continued {
+            Some(caller) => Traceparent { span: self.id(), ..caller },
+            None => {
+                let trace = u128::from(self.id()) << 64 | u128::from(self.id());
+                Traceparent { trace, span: self.id(), flags: 0 }
+            }
+        }
+    }
+
+    /// Never zero, which the standard reserves.
+    fn id(&self) -> u64 {
+        self.key.hash_one(self.made.fetch_add(1, Ordering::Relaxed)).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const SENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_well_formed_trace_is_continued_with_a_span_of_our_own() {
+        let sent = Traceparent::parse(SENT.as_bytes()).expect("well-formed");
+        assert_eq!(sent.to_string(), SENT);
+        let ours = TraceIds::default().next(Some(sent));
+        assert_eq!(ours.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_ne!(ours.span, sent.span);
+        assert!(ours.to_string().ends_with("-01"));
+    }
+
+    #[test]
+    fn what_is_not_exactly_of_the_standard_s_form_begins_a_new_trace() {
+        for bad in [
+            "",
+            "00",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0g",
+            "00_4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7_01",
+            "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x",
+            " 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(Traceparent::parse(bad.as_bytes()), None, "{bad}");
+        }
+        let later = "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-comes-next";
+        assert_eq!(Traceparent::parse(later.as_bytes()), Traceparent::parse(SENT.as_bytes()));
+    }
+
+    #[test]
+    fn two_headers_are_no_trace() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Traceparent::accept(&headers), None);
+        headers.append(TRACEPARENT, HeaderValue::from_static(SENT));
+        assert!(Traceparent::accept(&headers).is_some());
+        headers.append(TRACEPARENT, HeaderValue::from_static(SENT));
+        assert_eq!(Traceparent::accept(&headers), None);
+    }
+
+    #[test]
+    fn every_new_trace_is_another_and_is_read_back() {
+        let (ids, others) = (TraceIds::default(), TraceIds::default());
+        let made: std::collections::HashSet<String> =
+            (0..1000).flat_map(|_| [ids.next(None).to_string(), others.next(None).to_string()]).collect();
+        assert_eq!(made.len(), 2000);
+        assert!(made.iter().all(|text| Traceparent::parse(text.as_bytes()).is_some()));
+    }
+}

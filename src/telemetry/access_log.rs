@@ -1,0 +1,253 @@
+//! One line per request, when it has ended: who asked for what, what became of it, what it cost and where the time went.
+//!
+//! Never in it: a path beyond the route's name, a query, a header's value, a prompt, a credential.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+
+use super::Outcome;
+use super::json_line::JsonLine;
+use super::logs::Form;
+use super::metrics::NO_ROUTE;
+use super::sink::Sink;
+use crate::request::{Facts, RequestId};
+
+/// Writes the access lines, or none.
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    sink: Option<Sink>,
+    form: Form,
+}
+
+/// What a line says beside what the layers noted.
+#[derive(Debug)]
+pub struct Ended<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// The request's name.
+    pub id: &'a RequestId,
+    /// Its method.
+    pub method: &'a Method,
+    /// The status it was answered with; 499 when the caller left before.
+    pub status: StatusCode,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Bytes of the answer's body that were taken.
+    pub bytes_out: u64,
+    /// From its head to the end of the answer.
+    pub duration: Duration,
+    /// The gateway's own part of the time until the answer was ready.
+    pub own: Duration,
+}
+
+impl AccessLog {
+    /// Lines in this form into this sink.
+    #[must_use]
+    pub const fn new(sink: Sink, form: Form) -> Self {
+        Self { sink: Some(sink), form }
+    }
+
+    /// No lines at all (`telemetry.access_log: false`).
+    #[must_use]
+    pub const fn off() -> Self {
+        Self { sink: None, form: Form::Json }
+    }
+
+    /// Writes the line of a request.
+    pub fn write(&self, ended: &Ended<'_>, facts: &Facts) {
+        let Some(sink) = &self.sink else { return };
+        match self.form {
+            Form::Json => sink.append(&json(ended, facts)),
+            Form::Text => sink.append(text(ended, facts).as_bytes()),
+        }
+    }
+}
+
+fn json(ended: &Ended<'_>, facts: &Facts) -> Vec<u8> {
+    let mut line = JsonLine::new(ended.at, level(ended.status), "request");
+    line.text("request_id", ended.id.as_str());
+    line.some_text("trace_id", facts.trace_id.as_deref());
+    line.some_text("team", facts.team.as_ref().map(|team| team.as_str()));
+    line.some_text("user", facts.user.as_ref().map(|user| user.as_str()));
+    line.some_text("credential", facts.credential_kind);
+    line.some_text("key_id", key_id(facts));
+    line.text("route", facts.route.unwrap_or(NO_ROUTE));
+    line.text("method", method(ended.method));
+    line.plain("status", ended.status.as_u16());
+    line.some_text("code", facts.refusal.map(|kind| kind.code));
+    line.text("outcome", ended.outcome.name());
+    line.some_text("model", facts.model.as_ref().map(|model| model.as_str()));
+    if let Some(charged) = facts.charged {
+        line.plain("credits", charged);
+    }
+    line.plain("bytes_in", facts.bytes_in);
+    line.plain("bytes_out", ended.bytes_out);
+    line.millis("duration_ms", ended.duration);
+    line.millis("queue_ms", facts.queue);
+    line.millis("upstream_ms", facts.upstream);
+    line.millis("own_ms", ended.own);
+    if let Some(status) = facts.upstream_status {
+        line.plain("upstream_status", status);
+    }
+    line.end()
+}
+
+/// For people at a terminal: what one looks for first stands first.
+fn text(ended: &Ended<'_>, facts: &Facts) -> String {
+    let (method, route) = (method(ended.method), facts.route.unwrap_or(NO_ROUTE));
+    let mut line = format!("{:.3} {method} {route} {} {}", ended.at, ended.status.as_u16(), ended.outcome.name());
+    // Writing to memory does not fail.
+    if let Some(kind) = facts.refusal {
+        let _ = write!(line, " {}", kind.code);
+    }
+    if let Some(team) = &facts.team {
+        // A user's name comes from outside: no control character may reach the terminal.
+        let user = facts.user.as_ref().map_or("-", |user| user.as_str());
+        let _ = write!(line, " {team}/{}", user.escape_debug());
+    }
+    if let Some(model) = &facts.model {
+        let _ = write!(line, " {model}");
+    }
+    if let Some(charged) = facts.charged {
+        let _ = write!(line, " {charged} credits");
+    }
+    let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+    let (whole, queue, upstream, own) = (ended.duration, facts.queue, facts.upstream, ended.own);
+    let _ = writeln!(
+        line,
+        " {:.1} ms (queue {:.1}, upstream {:.1}, own {:.1}) {}",
+        millis(whole),
+        millis(queue),
+        millis(upstream),
+        millis(own),
+        ended.id
+    );
+    line
+}
+
+/// A gateway key's public id. A token has none that could be shown.
+fn key_id(facts: &Facts) -> Option<&str> {
+    facts.credential.as_deref().filter(|_| facts.credential_kind == Some("key"))
+}
+
+/// The methods there are; a caller can invent one of any length.
+fn method(method: &Method) -> &str {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+        Method::CONNECT,
+        Method::TRACE,
+    ];
+    if known.contains(method) { method.as_str() } else { "other" }
+}
+
+/// A bug is an error, what an operator should look at is a warning.
+fn level(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        500 => "error",
+        501.. => "warn",
+        _ => "info",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credits::Credits;
+    use crate::refusal::Refusal;
+    use crate::team::{ModelId, TeamId, UserId};
+
+    fn facts() -> Facts {
+        Facts {
+            route: Some("/api/v1/{model}"),
+            team: TeamId::parse("design"),
+            user: UserId::parse("alice \"al\" \u{202e}"),
+            credential_kind: Some("key"),
+            credential: Some("k7Qp2mZr9aBc".to_owned()),
+            model: ModelId::parse("flux/dev"),
+            model_is_priced: true,
+            refusal: None,
+            charged: Some(Credits::from_micros(25_000)),
+            queue: Duration::ZERO,
+            upstream: Duration::from_micros(800_100),
+            upstream_status: Some(200),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            traceparent: None,
+            bytes_in: 42,
+        }
+    }
+
+    fn ended<'a>(id: &'a RequestId, method: &'a Method, status: StatusCode) -> Ended<'a> {
+        Ended {
+            at: "2026-11-22T14:26:08.123Z".parse().expect("a time"),
+            id,
+            method,
+            status,
+            outcome: Outcome::Ok,
+            bytes_out: 500,
+            duration: Duration::from_micros(812_345),
+            own: Duration::from_micros(245),
+        }
+    }
+
+    fn id() -> RequestId {
+        RequestId::accept(Some(&http::HeaderValue::from_static("r1")))
+    }
+
+    #[test]
+    fn a_line_says_who_what_how_much_and_where_the_time_went() {
+        let line = json(&ended(&id(), &Method::POST, StatusCode::OK), &facts());
+        let expected = "{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\"msg\":\"request\",\"request_id\":\"r1\",\
+            \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"team\":\"design\",\
+            \"user\":\"alice \\\"al\\\" \u{202e}\",\"credential\":\"key\",\"key_id\":\"k7Qp2mZr9aBc\",\
+            \"route\":\"/api/v1/{model}\",\"method\":\"POST\",\"status\":200,\"outcome\":\"ok\",\"model\":\"flux/dev\",\
+            \"credits\":0.025,\"bytes_in\":42,\"bytes_out\":500,\"duration_ms\":812.345,\"queue_ms\":0.000,\
+            \"upstream_ms\":800.100,\"own_ms\":0.245,\"upstream_status\":200}\n";
+        assert_eq!(String::from_utf8(line).expect("text"), expected);
+    }
+
+    #[test]
+    fn a_refused_stranger_has_a_short_line() {
+        let facts = Facts { refusal: Some(Refusal::CredentialMissing.kind()), ..Facts::default() };
+        let invented = Method::from_bytes(&[b'A'; 4000]).expect("a method");
+        let id = id();
+        let ended = Ended { outcome: Outcome::Refused, ..ended(&id, &invented, StatusCode::UNAUTHORIZED) };
+        let line = String::from_utf8(json(&ended, &facts)).expect("text");
+        assert!(
+            line.contains("\"route\":\"none\",\"method\":\"other\",\"status\":401,\"code\":\"credential_missing\"")
+        );
+        assert!(!line.contains("team") && line.len() < 400, "{line}");
+    }
+
+    #[test]
+    fn a_token_s_line_has_no_key_id() {
+        let facts = Facts { credential_kind: Some("jwt"), credential: Some("https://sso".to_owned()), ..facts() };
+        let line = String::from_utf8(json(&ended(&id(), &Method::POST, StatusCode::OK), &facts)).expect("text");
+        assert!(line.contains("\"credential\":\"jwt\"") && !line.contains("key_id"));
+    }
+
+    #[test]
+    fn the_text_for_people_is_one_line_without_control_characters() {
+        let line = text(&ended(&id(), &Method::POST, StatusCode::OK), &facts());
+        assert_eq!(
+            line,
+            "2026-11-22T14:26:08.123Z POST /api/v1/{model} 200 ok design/alice \\\"al\\\" \\u{202e} flux/dev 0.025 credits \
+             812.3 ms (queue 0.0, upstream 800.1, own 0.2) r1\n"
+        );
+    }
+
+    #[test]
+    fn what_failed_here_stands_out() {
+        for (status, expected) in [(200, "info"), (499, "info"), (500, "error"), (503, "warn")] {
+            assert_eq!(level(StatusCode::from_u16(status).expect("a status")), expected);
+        }
+    }
+}

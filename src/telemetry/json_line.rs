@@ -1,0 +1,91 @@
+//! One JSON object on one line, written member by member into a buffer.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A line being written. Members stand in the order in which they are added.
+#[derive(Debug)]
+pub struct JsonLine(Vec<u8>);
+
+impl JsonLine {
+    /// Begins a line: the time (RFC 3339, UTC, milliseconds), the level, the message.
+    #[must_use]
+    pub fn new(at: Timestamp, level: &str, message: &str) -> Self {
+        let mut line = Self(Vec::with_capacity(512));
+        line.0.extend_from_slice(b"{\"ts\":\"");
+        let _ = write!(line.0, "{at:.3}");
+        line.0.push(b'"');
+        line.text("level", level);
+        line.text("msg", message);
+        line
+    }
+
+    /// Adds a text.
+    pub fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.string(value);
+    }
+
+    /// Adds a text that may be missing.
+    pub fn some_text(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    /// Adds a number, `true` or `false`: whatever stands in JSON as it is displayed.
+    pub fn plain(&mut self, name: &str, value: impl Display) {
+        self.name(name);
+        // Writing to memory does not fail.
+        let _ = write!(self.0, "{value}");
+    }
+
+    /// Adds a time in milliseconds, to the microsecond.
+    pub fn millis(&mut self, name: &str, time: Duration) {
+        self.name(name);
+        let micros = time.as_micros();
+        let _ = write!(self.0, "{}.{:03}", micros / 1000, micros % 1000);
+    }
+
+    /// The whole line, its newline included.
+    #[must_use]
+    pub fn end(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(b"}\n");
+        self.0
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.push(b',');
+        self.string(name);
+        self.0.push(b':');
+    }
+
+    fn string(&mut self, value: &str) {
+        let _ = serde_json::to_writer(&mut self.0, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_written_stays_one_object_on_one_line() {
+        let at = "2026-11-22T14:26:08.12345Z".parse().expect("a time");
+        let mut line = JsonLine::new(at, "info", "a \"quoted\"\nmessage");
+        line.text("user", "a\u{0}b\\\u{1f600}");
+        line.some_text("team", None);
+        line.plain("status", 200);
+        line.millis("duration_ms", Duration::from_micros(1_234_005));
+        let text = String::from_utf8(line.end()).expect("text");
+        assert_eq!(text.matches('\n').count(), 1);
+        assert!(text.starts_with("{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\"msg\":"));
+        let object: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(object["user"], "a\u{0}b\\\u{1f600}");
+        assert_eq!(object["duration_ms"], 1234.005);
+        assert!(object.get("team").is_none());
+    }
+}

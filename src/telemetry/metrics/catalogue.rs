@@ -1,0 +1,146 @@
+//! The table of metrics: a field's name is the metric's name, its comment is the help text, its labels stand beside it.
+
+use prometheus::Registry;
+
+use super::family::{Family, Single};
+use super::series::{Counter, Gauge, Histogram, Level};
+
+/// Credits are counted in millionths and shown as credits.
+pub type CreditCounter = Counter<1_000_000>;
+/// Video is counted in milliseconds and shown in seconds.
+pub type VideoCounter = Counter<1_000>;
+
+/// A whole request, from a cached catalogue page to the longest video.
+const REQUEST: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+/// The same for each team: fewer, since every team has them.
+const TEAM: &[f64] = &[0.005, 0.05, 0.25, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+/// The gateway's own work.
+const OWN: &[f64] = &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+/// The upstream: half a second for a quick image, minutes for a video.
+const UPSTREAM: &[f64] = &[0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0];
+/// One round trip to the store, up to its deadline and a little beyond.
+const LEDGER: &[f64] = &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+/// How many admissions went to the store together.
+const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// What the table says of one metric, for those who check dashboards and write the reference.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Its full name.
+    pub name: &'static str,
+    /// Its help text.
+    pub help: &'static str,
+    /// Its labels, without a histogram's `le`.
+    pub labels: &'static [&'static str],
+}
+
+macro_rules! catalogue {
+    ($(#[doc = $help:literal] $name:ident: $kind:ty = $labels:expr $(, in $buckets:expr)?;)*) => {
+        /// Every metric of the gateway.
+        #[derive(Clone, Debug)]
+        pub struct Catalogue {
+            $(#[doc = $help] pub $name: $kind,)*
+        }
+
+        impl Catalogue {
+            /// What is in the table, in its order.
+            pub const TABLE: &'static [Entry] = &[
+                $(Entry { name: concat!("moongate_", stringify!($name)), help: $help.trim_ascii_start(), labels: &$labels },)*
+            ];
+
+            /// Makes every metric; `dropped` counts series that did not fit.
+            pub(super) fn new(dropped: &Counter) -> prometheus::Result<Self> {
+                Ok(Self {
+                    $($name: <$kind>::new(
+                        concat!("moongate_", stringify!($name)),
+                        $help,
+                        $labels,
+                        catalogue!(@buckets $($buckets)?),
+                        dropped,
+                    )?,)*
+                })
+            }
+
+            /// Has every metric shown by this registry.
+            pub(super) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+                $(registry.register(Box::new(self.$name.clone()))?;)*
+                Ok(())
+            }
+        }
+    };
+    (@buckets) => { &[] };
+    (@buckets $buckets:expr) => { $buckets };
+}
+
+catalogue! {
+    /// Requests that ended, by route and status; 499 is a caller who left before the answer.
+    http_requests_total: Family<Counter, 2> = ["route", "code"];
+    /// Time from a request's head to the end of its answer's body.
+    http_request_duration_seconds: Family<Histogram, 1> = ["route"], in REQUEST;
+    /// Requests whose answer has not been written to its end.
+    http_in_flight: Family<Level, 1> = ["route"];
+    /// The gateway's own time until the answer was ready: without the queue and without the upstream.
+    overhead_seconds: Single<Histogram> = [], in OWN;
+    /// Requests of known teams, by what became of them: ok, upstream_error, refused, abandoned.
+    team_requests_total: Family<Counter, 3> = ["team", "model", "outcome"];
+    /// Time from the known caller to the answer, by team.
+    team_request_duration_seconds: Family<Histogram, 1> = ["team"], in TEAM;
+    /// Requests of a team that are being worked on.
+    team_in_flight: Family<Level, 1> = ["team"];
+    /// Credits charged.
+    team_credits_total: Family<CreditCounter, 2> = ["team", "model"];
+    /// Images delivered.
+    team_images_total: Family<Counter, 2> = ["team", "model"];
+    /// Seconds of video delivered.
+    team_video_seconds_total: Family<VideoCounter, 2> = ["team", "model"];
+    /// What a limit of a team allows, in calls, slots or credits; +Inf once the limit is gone from the configuration.
+    limit: Family<Gauge, 2> = ["team", "limit"];
+    /// What of it is spent or reserved, as the ledger last told this replica.
+    limit_used: Family<Gauge, 2> = ["team", "limit"];
+    /// When its window ends or its bucket is full again, in Unix seconds.
+    limit_reset_timestamp_seconds: Family<Gauge, 2> = ["team", "limit"];
+    /// Requests refused, by code and by whose fault it was; the team is empty when it is not known.
+    refusals_total: Family<Counter, 3> = ["team", "reason", "source"];
+    /// Calls that a shadow limit would have refused.
+    shadow_refusals_total: Family<Counter, 2> = ["team", "limit"];
+    /// Settlements, by how they went: charged, released, unknown, repeated.
+    settlements_total: Family<Counter, 1> = ["result"];
+    /// Reservations that this replica holds open.
+    reservations_open: Family<Gauge, 1> = ["team"];
+    /// Reservations that a sweep ended because nobody else did.
+    reservations_swept_total: Family<Counter, 1> = ["team"];
+    /// Credentials judged, by kind (jwt, key) and result.
+    authentications_total: Family<Counter, 2> = ["kind", "result"];
+    /// Attempts to read an issuer's key set.
+    jwks_refreshes_total: Family<Counter, 2> = ["issuer", "result"];
+    /// Time since an issuer's key set was last read.
+    jwks_age_seconds: Family<Gauge, 1> = ["issuer"];
+    /// Calls to the upstream, by its status, or by the refusal's code when it gave none.
+    upstream_requests_total: Family<Counter, 2> = ["model", "code"];
+    /// Time a call spent at the upstream.
+    upstream_duration_seconds: Family<Histogram, 1> = ["model"], in UPSTREAM;
+    /// Whether a shared key is in use.
+    upstream_key_healthy: Family<Gauge, 1> = ["key"];
+    /// What the upstream says is left of a shared key's own window.
+    upstream_limit_remaining: Family<Gauge, 1> = ["key"];
+    /// Answers that held the shared key, blanked before they left.
+    upstream_tripwire_total: Single<Counter> = [];
+    /// Operations on the ledger's store.
+    ledger_operations_total: Family<Counter, 2> = ["op", "result"];
+    /// Time an operation on the ledger's store took.
+    ledger_operation_seconds: Family<Histogram, 1> = ["op"], in LEDGER;
+    /// Admissions that went to the store in one call.
+    ledger_batch_size: Single<Histogram> = [], in BATCH;
+    /// Whether the ledger's store answers.
+    ledger_up: Single<Gauge> = [];
+    /// Whether the last attempt to read the configuration succeeded.
+    config_last_reload_success: Single<Gauge> = [];
+    /// When the configuration was last read with success, in Unix seconds.
+    config_last_reload_timestamp_seconds: Single<Gauge> = [];
+    /// Always 1; the version is a label.
+    build_info: Family<Gauge, 1> = ["version"];
+    /// Log lines dropped because standard output did not take them in time.
+    log_lines_dropped_total: Single<Counter> = [];
+    /// Lookups of series beyond the most a metric may have; what they count goes under the label _overflow.
+    metric_series_dropped_total: Single<Counter> = [];
+}

@@ -1,0 +1,316 @@
+//! A metric's series by their full label values. The `*Vec` types of the library keep children under a 64-bit hash of the
+//! values written one after another, so that two label sets can become one series; here the values themselves are the key.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{LabelPair, Metric, MetricFamily};
+
+use super::series::{Counter, Series};
+
+/// The label value of the one series that stands for all that did not fit.
+pub const OVERFLOW: &str = "_overflow";
+
+/// What is said once of a metric.
+#[derive(Clone, Debug)]
+struct Head {
+    name: &'static str,
+    help: &'static str,
+    desc: Desc,
+}
+
+impl Head {
+    fn new(name: &'static str, help: &'static str, labels: &[&str]) -> prometheus::Result<Self> {
+        let help = help.trim_start();
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        let desc = Desc::new(name.to_owned(), help.to_owned(), labels, std::collections::HashMap::new())?;
+        Ok(Self { name, help, desc })
+    }
+
+    fn family<S: Series>(&self, series: Vec<Metric>) -> MetricFamily {
+        let mut family = MetricFamily::default();
+        family.set_name(self.name.to_owned());
+        family.set_help(self.help.to_owned());
+        family.set_field_type(S::TYPE);
+        family.set_metric(series);
+        family
+    }
+}
+
+/// The series of one metric with labels. Clones are the same family.
+#[derive(Clone, Debug)]
+pub struct Family<S, const N: usize>(Arc<Shared<S, N>>);
+
+#[derive(Debug)]
+struct Shared<S, const N: usize> {
+    head: Head,
+    labels: [&'static str; N],
+    buckets: &'static [f64],
+    /// Sorted by label values. Series are only ever added.
+    children: RwLock<Vec<Child<S, N>>>,
+    children_max: usize,
+    spare: S,
+    overflowed: OnceLock<()>,
+    dropped: Counter,
+}
+
+#[derive(Debug)]
+struct Child<S, const N: usize> {
+    values: [Box<str>; N],
+    series: S,
+}
+
+impl<S: Series, const N: usize> Family<S, N> {
+    /// A family without series. `dropped` counts what was asked for beyond the most it may have.
+    ///
+    /// # Errors
+    /// A name that Prometheus does not know, or buckets out of order.
+    pub fn new(
+        name: &'static str,
+        help: &'static str,
+        labels: [&'static str; N],
+        buckets: &'static [f64],
+        dropped: &Counter,
+    ) -> prometheus::Result<Self> {
+        Ok(Self(Arc::new(Shared {
+            head: Head::new(name, help, &labels)?,
+            labels,
+            buckets,
+            children: RwLock::default(),
+            children_max: S::CHILDREN_MAX,
+            spare: S::new(buckets)?,
+            overflowed: OnceLock::new(),
+            dropped: dropped.clone(),
+        })))
+    }
+
+    /// The series with these label values, made when it is not there yet. When the family is full it is the one series
+    /// labelled [`OVERFLOW`], and the loss is counted. Hold on to what is used for every request.
+    #[must_use]
+    pub fn with(&self, values: [&str; N]) -> S {
+        let found = {
+            let children = self.0.children.read().unwrap_or_else(PoisonError::into_inner);
+            find(&children, values).map(|at| children[at].series.clone()).ok()
+        };
+        found.unwrap_or_else(|| self.make(values))
+    }
+
+    /// Makes the series exist, so that it is shown before anything happened.
+    pub fn touch(&self, values: [&str; N]) {
+        let _ = self.with(values);
+    }
+
+    fn make(&self, values: [&str; N]) -> S {
+        let mut children = self.0.children.write().unwrap_or_else(PoisonError::into_inner);
+        let at = match find(&children, values) {
+            Ok(at) => return children[at].series.clone(),
+            Err(at) => at,
+        };
+        // Buckets that were good once stay good: the first series was made of them.
+        match S::new(self.0.buckets) {
+            Ok(series) if children.len() < self.0.children_max => {
+                children.insert(at, Child { values: values.map(Box::from), series: series.clone() });
+                series
+            }
+            Ok(_) | Err(_) => {
+                self.0.dropped.inc();
+                let () = self.0.overflowed.get_or_init(|| ());
+                self.0.spare.clone()
+            }
+        }
+    }
+}
+
+/// Where the child with these values is, or where it belongs.
+fn find<S, const N: usize>(children: &[Child<S, N>], values: [&str; N]) -> Result<usize, usize> {
+    children.binary_search_by(|child| child.values.iter().map(Box::as_ref).cmp(values.iter().copied()))
+}
+
+impl<S: Series, const N: usize> Collector for Family<S, N> {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.0.head.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let labelled = |series: &S, values: [&str; N]| {
+            let mut metric = series.read();
+            metric.set_label(self.0.labels.iter().zip(values).map(|(name, value)| pair(name, value)).collect());
+            metric
+        };
+        let children = self.0.children.read().unwrap_or_else(PoisonError::into_inner);
+        let shown = children.iter().map(|child| labelled(&child.series, child.values.each_ref().map(Box::as_ref)));
+        let overflow = self.0.overflowed.get().map(|()| labelled(&self.0.spare, [OVERFLOW; N]));
+        vec![self.0.head.family::<S>(shown.chain(overflow).collect())]
+    }
+}
+
+fn pair(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+/// A metric without labels: one series, always there.
+#[derive(Clone, Debug)]
+pub struct Single<S> {
+    head: Head,
+    series: S,
+}
+
+impl<S: Series> Single<S> {
+    /// The series, at nothing.
+    ///
+    /// # Errors
+    /// A name that Prometheus does not know, or buckets out of order.
+    pub fn new(
+        name: &'static str,
+        help: &'static str,
+        labels: [&'static str; 0],
+        buckets: &'static [f64],
+        _: &Counter,
+    ) -> prometheus::Result<Self> {
+        Ok(Self { head: Head::new(name, help, &labels)?, series: S::new(buckets)? })
+    }
+
+    /// The series itself, to hold on to.
+    #[must_use]
+    pub fn series(&self) -> S {
+        self.series.clone()
+    }
+
+    /// The same metric, showing a series that is already counted elsewhere.
+    #[must_use]
+    pub fn showing(mut self, series: S) -> Self {
+        self.series = series;
+        self
+    }
+}
+
+impl<S> Deref for Single<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.series
+    }
+}
+
+impl<S: Series> Collector for Single<S> {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.head.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        vec![self.head.family::<S>(vec![self.series.read()])]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn family(children_max: usize) -> (Family<Counter, 2>, Counter) {
+        let dropped = Counter::default();
+        let family = Family::<Counter, 2>::new("m_total", " Help.", ["a", "b"], &[], &dropped).expect("a family");
+        let mut shared = Arc::try_unwrap(family.0).expect("the only one");
+        shared.children_max = children_max;
+        (Family(Arc::new(shared)), dropped)
+    }
+
+    /// What a scrape would show, by label values.
+    fn shown(family: &Family<Counter, 2>) -> BTreeMap<(String, String), u64> {
+        let collected = family.collect().remove(0);
+        let series = collected.get_metric().iter().map(|metric| {
+            let values: Vec<&str> = metric.get_label().iter().map(LabelPair::value).collect();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            ((values[0].to_owned(), values[1].to_owned()), metric.get_counter().get_value() as u64)
+        });
+        let all: Vec<_> = series.collect();
+        let unique: BTreeMap<_, _> = all.iter().cloned().collect();
+        assert_eq!(unique.len(), all.len(), "a series is shown twice");
+        unique
+    }
+
+    #[test]
+    fn label_values_that_read_the_same_in_one_go_stay_two_series() {
+        let (family, _) = family(10);
+        family.with(["a", "bc"]).inc();
+        family.with(["ab", "c"]).add(2);
+        family.with(["", "abc"]).add(3);
+        assert_eq!(shown(&family).into_values().sum::<u64>(), 6);
+        assert_eq!(shown(&family)[&("ab".to_owned(), "c".to_owned())], 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_into_one_series_and_is_counted() {
+        let (family, dropped) = family(2);
+        let held = family.with(["t1", "x"]);
+        for team in ["t1", "t2", "t3", "t4"] {
+            family.with([team, "x"]).inc();
+        }
+        held.inc();
+        assert_eq!(dropped.get(), 2);
+        let shown = shown(&family);
+        assert_eq!(shown.len(), 3);
+        assert_eq!(shown[&(OVERFLOW.to_owned(), OVERFLOW.to_owned())], 2);
+        assert_eq!(shown[&("t1".to_owned(), "x".to_owned())], 2);
+    }
+
+    #[test]
+    fn a_touched_series_is_shown_at_zero() {
+        let (family, _) = family(2);
+        family.touch(["t1", "x"]);
+        family.touch(["t1", "x"]);
+        assert_eq!(shown(&family).into_values().collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn fractions_add_up_exactly_and_are_shown_in_whole_units() {
+        let credits = Counter::<1_000_000>::default();
+        (0..3).for_each(|_| credits.add(100_000));
+        assert_eq!(credits.read().get_counter().get_value().to_string(), "0.3");
+    }
+
+    #[test]
+    fn a_level_is_left_when_its_guard_is_dropped() {
+        let level = Level::default();
+        let (one, two) = (level.enter(), level.enter());
+        assert_eq!(level.get(), 2);
+        drop(one);
+        assert_eq!(level.get(), 1);
+        drop(two);
+        assert_eq!(level.get(), 0);
+    }
+
+    use super::super::series::Level;
+
+    proptest! {
+        /// Whatever is counted, in whatever order and under whatever labels, a scrape shows exactly that.
+        #[test]
+        fn a_scrape_shows_what_was_counted(steps in prop::collection::vec(("[ab\u{ff}]{0,3}", "[ab\u{ff}]{0,3}", 1_u64..5), 0..60)) {
+            let (family, dropped) = family(usize::MAX);
+            let mut model: BTreeMap<(String, String), u64> = BTreeMap::new();
+            for (one, two, count) in steps {
+                family.with([&one, &two]).add(count);
+                *model.entry((one, two)).or_default() += count;
+            }
+            prop_assert_eq!(shown(&family), model);
+            prop_assert_eq!(dropped.get(), 0);
+        }
+
+        /// However many series are asked for, no more than the bound are shown, and nothing that was counted is lost.
+        #[test]
+        fn the_bound_holds_and_no_count_is_lost(names in prop::collection::vec("[a-c]{1,2}", 0..60), bound in 0_usize..6) {
+            let (family, _) = family(bound);
+            names.iter().for_each(|name| family.with([name, ""]).inc());
+            let shown = shown(&family);
+            prop_assert!(shown.len() <= bound + 1);
+            prop_assert_eq!(shown.into_values().sum::<u64>(), names.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Counts what admission tells: money settled, limits as they stand, reservations.
+
+use super::Metrics;
+use super::teams::limit_label;
+use crate::admission::Observer;
+use crate::admission::observe::Result as SettlementResult;
+use crate::credits::Credits;
+use crate::ledger::{Scope, Standing};
+use crate::pricing::Delivered;
+use crate::team::TeamId;
+
+/// The result of a settlement that had been done before.
+pub(super) const REPEATED: &str = "repeated";
+
+impl Observer for Metrics {
+    fn settled(
+        &self,
+        team: &TeamId,
+        model_label: &str,
+        result: SettlementResult,
+        charged: Credits,
+        delivered: Delivered,
+    ) {
+        let outcome = match result {
+            SettlementResult::Ended(outcome) => outcome.name(),
+            SettlementResult::Repeated => {
+                self.catalogue.settlements_total.with([REPEATED]).inc();
+                return;
+            }
+        };
+        self.catalogue.settlements_total.with([outcome]).inc();
+        self.team(team).with_model(&self.catalogue, model_label, |series| {
+            series.credits.add(charged.micros());
+            series.images.add(delivered.images);
+            series.video.add(delivered.video_ms);
+        });
+    }
+
+    fn standings(&self, team: &TeamId, standings: &[Standing]) {
+        let series = self.team(team);
+        let of_the_team = standings.iter().filter(|standing| standing.scope == Scope::Team);
+        of_the_team.for_each(|standing| series.standing(&self.catalogue, standing));
+    }
+
+    fn shadow_refused(&self, team: &TeamId, standing: &Standing) {
+        let known = if self.teams.load().contains_key(team) { team.as_str() } else { "" };
+        let limit = match standing.scope {
+            Scope::Team => limit_label(standing.kind),
+            Scope::User(_) | Scope::Key(_) => format!("{}:{}", standing.scope.level(), standing.kind),
+        };
+        self.catalogue.shadow_refusals_total.with([known, &limit]).inc();
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn reservations_open(&self, team: &TeamId, open: u64) {
+        self.team(team).open.set(open as f64);
+    }
+
+    fn swept(&self, team: &TeamId, ended: u64) {
+        self.team(team).swept.add(ended);
+    }
+}

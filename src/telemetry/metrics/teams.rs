@@ -1,0 +1,185 @@
+//! The series of one team, resolved once: a request looks its team up once and then only counts.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::catalogue::{Catalogue, CreditCounter, VideoCounter};
+use super::series::{Counter, Gauge, Histogram, Level};
+use crate::credits::Credits;
+use crate::ledger::Standing;
+use crate::team::limit::{Shape, Unit};
+use crate::team::{LimitKind, Team};
+use crate::telemetry::Outcome;
+
+/// The label of models without a price.
+const OTHER: &str = "other";
+
+/// What is counted for a team.
+#[derive(Debug)]
+pub struct TeamSeries {
+    /// The label.
+    name: Box<str>,
+    /// Its requests that are being worked on.
+    pub in_flight: Level,
+    /// How long its requests take.
+    pub duration: Histogram,
+    /// Open reservations.
+    pub open: Gauge,
+    /// Reservations ended by a sweep.
+    pub swept: Counter,
+    models: HashMap<Box<str>, ModelSeries>,
+    /// In the order of [`LimitKind::ALL`].
+    limits: [Option<LimitSeries>; LimitKind::ALL.len()],
+}
+
+/// What is counted for a team and a model.
+#[derive(Debug)]
+pub struct ModelSeries {
+    outcomes: [Counter; Outcome::ALL.len()],
+    /// Credits charged.
+    pub credits: CreditCounter,
+    /// Images delivered.
+    pub images: Counter,
+    /// Video delivered.
+    pub video: VideoCounter,
+}
+
+impl ModelSeries {
+    fn new(catalogue: &Catalogue, team: &str, model: &str) -> Self {
+        Self {
+            outcomes: Outcome::ALL.map(|outcome| catalogue.team_requests_total.with([team, model, outcome.name()])),
+            credits: catalogue.team_credits_total.with([team, model]),
+            images: catalogue.team_images_total.with([team, model]),
+            video: catalogue.team_video_seconds_total.with([team, model]),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LimitSeries {
+    max: Gauge,
+    /// Shown once the ledger has told: until then nobody knows, and a zero would be a guess.
+    used: OnceLock<Gauge>,
+    reset_at: OnceLock<Gauge>,
+}
+
+impl TeamSeries {
+    /// The series of a team as it is configured now, and as it was `before`: nothing that was shown disappears.
+    #[must_use]
+    pub fn configured(catalogue: &Catalogue, team: &Team, before: Option<&Self>) -> Self {
+        let name = team.id.as_str();
+        let mut series = Self::named(catalogue, name, before);
+        for model in team.prices.models.keys().filter(|model| team.models.allow(model)) {
+            series.add_model(catalogue, model.as_str());
+        }
+        for limit in team.limits.iter() {
+            series.limit(catalogue, limit.kind).set(amount(limit.kind, limit.burst));
+            if limit.shadow {
+                catalogue.shadow_refusals_total.touch([name, &limit_label(limit.kind)]);
+            }
+        }
+        series
+    }
+
+    /// The series of a team of which nothing is configured any more, or nothing yet.
+    #[must_use]
+    pub fn named(catalogue: &Catalogue, name: &str, before: Option<&Self>) -> Self {
+        let mut series = Self {
+            name: name.into(),
+            in_flight: catalogue.team_in_flight.with([name]),
+            duration: catalogue.team_request_duration_seconds.with([name]),
+            open: catalogue.reservations_open.with([name]),
+            swept: catalogue.reservations_swept_total.with([name]),
+            models: HashMap::new(),
+            limits: [const { None }; LimitKind::ALL.len()],
+        };
+        series.add_model(catalogue, OTHER);
+        if let Some(before) = before {
+            before.models.keys().for_each(|model| series.add_model(catalogue, model));
+            for kind in LimitKind::ALL.into_iter().filter(|kind| before.limits[index(*kind)].is_some()) {
+                series.limit(catalogue, kind).set(f64::INFINITY);
+            }
+        }
+        series
+    }
+
+    fn add_model(&mut self, catalogue: &Catalogue, model: &str) {
+        if !self.models.contains_key(model) {
+            self.models.insert(model.into(), ModelSeries::new(catalogue, &self.name, model));
+        }
+    }
+
+    fn limit(&mut self, catalogue: &Catalogue, kind: LimitKind) -> &Gauge {
+        let make = || LimitSeries {
+            max: catalogue.limit.with([&self.name, &limit_label(kind)]),
+            used: OnceLock::new(),
+            reset_at: OnceLock::new(),
+        };
+        &self.limits[index(kind)].get_or_insert_with(make).max
+    }
+
+    /// Runs with the series of a model, by its label: a priced model or `other`.
+    pub fn with_model(&self, catalogue: &Catalogue, model_label: &str, count: impl FnOnce(&ModelSeries)) {
+        match self.models.get(model_label) {
+            Some(series) => count(series),
+            // Priced, but not for this team: rare, since such a call is refused.
+            None => count(&ModelSeries::new(catalogue, &self.name, model_label)),
+        }
+    }
+
+    /// One more request that ended so.
+    pub fn ended(&self, catalogue: &Catalogue, model_label: &str, outcome: Outcome) {
+        self.with_model(catalogue, model_label, |series| series.outcomes[outcome as usize].inc());
+    }
+
+    /// How one of the team's own limits stands.
+    pub fn standing(&self, catalogue: &Catalogue, standing: &Standing) {
+        let kind = standing.kind;
+        let Some(series) = &self.limits[index(kind)] else { return };
+        series.max.set(amount(kind, standing.max));
+        let used = series.used.get_or_init(|| catalogue.limit_used.with([&self.name, &limit_label(kind)]));
+        used.set(amount(kind, standing.used.saturating_add(standing.reserved)));
+        if let Some(at) = standing.reset_at {
+            let label = || catalogue.limit_reset_timestamp_seconds.with([&self.name, &limit_label(kind)]);
+            series.reset_at.get_or_init(label).set(at.as_duration().as_secs_f64());
+        }
+    }
+}
+
+/// The label of a team's own limit, `team:credits_per_month`. Limits of users and keys have none: their number has no bound.
+#[must_use]
+pub fn limit_label(kind: LimitKind) -> String {
+    format!("team:{kind}")
+}
+
+const fn index(kind: LimitKind) -> usize {
+    kind as usize
+}
+
+/// An amount as it is shown: credits as credits, all else as a count.
+#[allow(clippy::cast_precision_loss)]
+fn amount(kind: LimitKind, number: u64) -> f64 {
+    match kind.shape() {
+        Shape::Window(_, Unit::Credits) => Credits::from_micros(number).for_display(),
+        Shape::Window(_, Unit::Requests) | Shape::Bucket(_) | Shape::Slots => number as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_limit_is_found_where_the_list_has_it() {
+        for (at, kind) in LimitKind::ALL.into_iter().enumerate() {
+            assert_eq!(index(kind), at);
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_found_where_the_list_has_it() {
+        for (at, outcome) in Outcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, at);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Gives every request a name, a trace and a record, and when its answer has ended counts it and writes its access line.
+//!
+//! Reads: `X-Request-Id`, `traceparent`; at the end, what the layers below noted in the record.
+//! Writes: `X-Request-Id` on every answer, the trace in the record. Refuses: nothing.
+//! Position: outermost, so that whatever happens to a request below is counted once, under its name.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::ending::{Ending, Watch};
+use super::{AccessLog, Metrics};
+use crate::clock::Clock;
+use crate::http::{Answer, AnswerBody, X_REQUEST_ID};
+use crate::request::{Arrival, Inbound, Record, RequestId, TraceIds, Traceparent};
+
+/// Makes [`TraceAndCount`].
+#[derive(Clone, Debug)]
+pub struct TraceAndCountLayer {
+    watch: Arc<Watch>,
+    ids: Arc<TraceIds>,
+}
+
+impl TraceAndCountLayer {
+    /// Counts in these metrics, writes to this log, measures by this clock.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, log: AccessLog, clock: Clock) -> Self {
+        Self { watch: Arc::new(Watch { metrics, log, clock }), ids: Arc::default() }
+    }
+}
+
+impl<S> Layer<S> for TraceAndCountLayer {
+    type Service = TraceAndCount<S>;
+
+    fn layer(&self, inner: S) -> TraceAndCount<S> {
+        TraceAndCount { inner, watch: Arc::clone(&self.watch), ids: Arc::clone(&self.ids) }
+    }
+}
+
+/// Names, traces, counts and logs requests.
+#[derive(Clone, Debug)]
+pub struct TraceAndCount<S> {
+    inner: S,
+    watch: Arc<Watch>,
+    ids: Arc<TraceIds>,
+}
+
+impl<S, B> Service<Inbound<B>> for TraceAndCount<S>
+where
+    S: Service<Arrival<B>, Response = Answer, Error = Infallible>,
+{
+    type Response = Response<CountedBody>;
+    type Error = Infallible;
+    type Future = CountedFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, inbound: Inbound<B>) -> CountedFuture<S::Future> {
+        let Inbound { request, peer } = inbound;
+        let id = RequestId::accept(request.headers().get(X_REQUEST_ID));
+        let trace = self.ids.next(Traceparent::accept(request.headers()));
+        let record = Record::default();
+        note_trace(&record, trace);
+        let ending = Ending::new(&self.watch, id.clone(), record.clone(), request.method().clone());
+        let inner = self.inner.call(Arrival { request, peer, at: Instant::now(), id, record });
+        CountedFuture { inner, ending: Some(ending) }
+    }
+}
+
+fn note_trace(record: &Record, trace: Traceparent) {
+    let mut facts = record.facts();
+    facts.trace_id = Some(trace.trace_id());
+    facts.traceparent = Some(trace.to_string());
+}
+
+pin_project! {
+    /// Waits for the answer. Dropped before it, the caller has left.
+    #[derive(Debug)]
+    pub struct CountedFuture<F> {
+        #[pin]
+        inner: F,
+        ending: Option<Ending>,
+    }
+}
+
+impl<F: Future<Output = Result<Answer, Infallible>>> Future for CountedFuture<F> {
+    type Output = Result<Response<CountedBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = this.inner.poll(cx);
+        if let Some(ending) = this.ending {
+            ending.look_for_route();
+        }
+        let answer = match ready!(polled) {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        };
+        let (mut head, body) = answer.into_parts();
+        let ending = this.ending.take().map(|mut ending| {
+            head.headers.insert(X_REQUEST_ID, ending.id().to_header());
+            ending.answered(head.status, body.is_end_stream());
+            ending
+        });
+        Poll::Ready(Ok(Response::from_parts(head, CountedBody { inner: body, ending })))
+    }
+}
+
+pin_project! {
+    /// An answer's body; the request ends when it is written to its end or dropped.
+    #[derive(Debug)]
+    pub struct CountedBody {
+        #[pin]
+        inner: AnswerBody,
+        ending: Option<Ending>,
+    }
+}
+
+impl Body for CountedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let mut this = self.project();
+        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        if let Some(ending) = this.ending {
+            let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+            ending.wrote(bytes, frame.is_none() || this.inner.is_end_stream());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,135 @@
+//! Cases: days and months of the team's zone; a call belongs to the windows that admitted it.
+
+use std::time::Duration;
+
+use moongate::ledger::{Outcome, Scope, Settled, Swept};
+use moongate::team::LimitKind;
+
+use super::desk::{Call, Desk, PRICE, call, credits, limit, moment, user};
+use super::{Bench, TTL};
+
+pub(crate) async fn a_call_is_settled_into_the_day_that_admitted_it<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-11-22T23:59:59.9Z").await;
+    let call = call().limits([limit(LimitKind::CreditsPerDay, PRICE), limit(LimitKind::RequestsPerDay, 1)]);
+    let yesterday = desk.admit(&call).await;
+    desk.refuse(&call).await;
+    desk.set("2026-11-23T00:00:01Z");
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerDay).await, (0, 0));
+    let today = desk.admit(&call).await;
+    assert_eq!(desk.settle(&call, yesterday, Outcome::Charged, PRICE).await, Settled::Now(credits(PRICE)));
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerDay).await, (0, PRICE));
+    assert_eq!(desk.counted(&call, LimitKind::RequestsPerDay).await, (0, 1));
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerMonth).await, (PRICE, PRICE));
+    desk.settle(&call, today, Outcome::Charged, PRICE / 2).await;
+    let days: Vec<_> = desk.rows(&call).await.into_iter().map(|row| (row.day, row.charged)).collect();
+    assert_eq!(days, [("2026-11-23".into(), credits(PRICE / 2)), ("2026-11-22".into(), credits(PRICE))]);
+}
+
+pub(crate) async fn a_call_is_settled_into_the_month_that_admitted_it<B: Bench>() {
+    let desk = Desk::<B>::open_at("2028-02-29T23:59:59.999999Z").await;
+    let call = call().limits([limit(LimitKind::CreditsPerMonth, PRICE), limit(LimitKind::RequestsPerMonth, 1)]);
+    let february = desk.admit(&call).await;
+    assert_eq!(desk.refuse(&call).await.retry_at, Some(moment("2028-03-01T00:00:00Z")));
+    desk.pass(Duration::from_micros(1));
+    let march = desk.admit(&call).await;
+    desk.settle(&call, february, Outcome::Charged, PRICE / 4).await;
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerMonth).await, (0, PRICE));
+    assert_eq!(desk.counted(&call, LimitKind::CreditsTotal).await, (PRICE / 4, PRICE));
+    desk.settle(&call, march, Outcome::Released, 0).await;
+    assert_eq!(desk.counted(&call, LimitKind::RequestsPerMonth).await, (0, 0));
+    let months: Vec<_> = desk.rows(&call).await.into_iter().map(|row| (row.month, row.day)).collect();
+    assert_eq!(months, [("2028-03".into(), "2028-03-01".into()), ("2028-02".into(), "2028-02-29".into())]);
+}
+
+pub(crate) async fn a_call_left_behind_is_charged_to_the_day_that_admitted_it<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-12-31T23:59:50Z").await;
+    let call = call();
+    desk.admit(&call).await;
+    desk.pass(TTL + Duration::from_secs(1));
+    assert_eq!(desk.sweep(&call).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerDay).await, (0, 0));
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerMonth).await, (0, 0));
+    assert_eq!(desk.counted(&call, LimitKind::CreditsTotal).await, (PRICE, 0));
+    let row = desk.rows(&call).await.remove(0);
+    assert_eq!((row.day.as_str(), row.month.as_str()), ("2026-12-31", "2026-12"));
+}
+
+/// A day with a limit of two, filled just after its first moment: nothing passes until just before its end.
+async fn holds_from_to<B: Bench>(call: Call, first: &str, end: &str) {
+    let micro = Duration::from_micros(1);
+    let desk = Desk::<B>::open_at(first).await;
+    let call = call.limits([limit(LimitKind::RequestsPerDay, 2)]);
+    desk.clock.set(moment(first) - micro);
+    desk.pay(&call).await;
+    desk.clock.set(moment(first));
+    desk.pay(&call).await;
+    desk.pay(&call).await;
+    assert_eq!(desk.refuse(&call).await.retry_at, Some(moment(end)));
+    desk.clock.set(moment(end) - micro);
+    assert_eq!(desk.refuse(&call).await.binding.reset_at, Some(moment(end)));
+    desk.clock.set(moment(end));
+    desk.pay(&call).await;
+}
+
+pub(crate) async fn a_day_of_25_hours_is_one_window<B: Bench>() {
+    holds_from_to::<B>(call().zone("Europe/Berlin"), "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z").await;
+}
+
+pub(crate) async fn a_day_of_23_hours_is_one_window<B: Bench>() {
+    holds_from_to::<B>(call().zone("Europe/Berlin"), "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z").await;
+}
+
+pub(crate) async fn the_month_begins_at_midnight_of_the_team_s_zone<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-10-31T22:59:59.999999Z").await;
+    let call = call().zone("Europe/Berlin").user("ana", [limit(LimitKind::CreditsPerMonth, PRICE)]);
+    desk.pay(&call).await;
+    assert_eq!(desk.refuse(&call).await.retry_at, Some(moment("2026-10-31T23:00:00Z")));
+    desk.set("2026-10-31T23:00:00Z");
+    desk.pay(&call).await;
+    assert_eq!(desk.refuse(&call).await.retry_at, Some(moment("2026-11-30T23:00:00Z")));
+    assert_eq!(desk.rows(&call).await[0].day, "2026-11-01");
+}
+
+pub(crate) async fn prepaid_credits_never_come_back<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call().limits([limit(LimitKind::CreditsTotal, PRICE)]);
+    desk.pay(&call).await;
+    for time in ["2026-11-23T10:00:00Z", "2026-12-22T10:00:00Z", "2031-01-01T00:00:00Z"] {
+        desk.set(time);
+        let refused = desk.refuse(&call).await;
+        assert_eq!((refused.retry_at, refused.binding.reset_at, refused.binding.used), (None, None, PRICE));
+    }
+}
+
+pub(crate) async fn a_settlement_days_later_does_not_touch_today<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call();
+    let old = desk.admit(&call).await;
+    for time in ["2026-11-24T10:00:00Z", "2027-01-10T10:00:00Z", "2027-02-10T10:00:00Z"] {
+        desk.set(time);
+        desk.ledger.renew(&call.team, &[old]).await.unwrap();
+        desk.pay(&call).await;
+    }
+    assert_eq!(desk.settle(&call, old, Outcome::Charged, PRICE).await, Settled::Now(credits(PRICE)));
+    for scope in [Scope::Team, user("ana")] {
+        assert_eq!(desk.counted_at(&call, scope.clone(), LimitKind::CreditsPerDay).await, (PRICE, 0));
+        assert_eq!(desk.counted_at(&call, scope.clone(), LimitKind::CreditsPerMonth).await, (PRICE, 0));
+        assert_eq!(desk.counted_at(&call, scope.clone(), LimitKind::CreditsTotal).await, (4 * PRICE, 0));
+        assert_eq!(desk.counted_at(&call, scope, LimitKind::Concurrent).await, (0, 0));
+    }
+    assert_eq!(desk.rows(&call).await[0].day, "2026-11-22");
+}
+
+pub(crate) async fn a_changed_time_zone_keeps_counting_in_the_window_of_the_same_name<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-11-22T23:30:00Z").await;
+    let utc = call().limits([limit(LimitKind::RequestsPerDay, 2)]);
+    let (berlin, new_york) = (utc.clone().zone("Europe/Berlin"), utc.clone().zone("America/New_York"));
+    desk.pay(&utc).await;
+    desk.pay(&berlin).await;
+    assert_eq!(desk.counted(&berlin, LimitKind::RequestsPerDay).await, (1, 0), "in Berlin it is the 23rd");
+    desk.pay(&new_york).await;
+    assert_eq!(desk.counted(&new_york, LimitKind::RequestsPerDay).await, (2, 0), "in New York it is the 22nd");
+    assert_eq!(desk.refuse(&utc).await.retry_at, Some(moment("2026-11-23T00:00:00Z")));
+    assert_eq!(desk.refuse(&new_york).await.retry_at, Some(moment("2026-11-23T05:00:00Z")));
+    desk.pay(&berlin).await;
+}

@@ -1,0 +1,158 @@
+//! The ledger's contract as tests: every store runs exactly these cases, with `on_every_case!`.
+//!
+//! What the stores agree on, beyond the words of `Ledger`:
+//! - A bucket is brought up to now when a call takes a token from it, and only then: a refusal leaves it as it was. A
+//!   shadow bucket gives no token to a call that a real one would have refused. A bucket of 0 calls never leaks.
+//! - A deadline has passed at its very microsecond. What is overdue ends in the order of deadlines, then of ids. A word
+//!   about an overdue reservation that nothing has ended yet still counts. Admitting ends up to 8 of the team's other
+//!   overdue reservations before it decides, even if it then refuses; other words may do so too.
+
+pub(crate) mod buckets;
+pub(crate) mod calendar;
+pub(crate) mod changes;
+pub(crate) mod crowd;
+pub(crate) mod desk;
+pub(crate) mod limits;
+pub(crate) mod names;
+pub(crate) mod recovery;
+pub(crate) mod rows;
+pub(crate) mod settling;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moongate::clock::Clock;
+use moongate::ledger::{Ledger, OnUnknown};
+
+/// How long a reservation lives unless renewed, in every bench.
+pub(crate) const TTL: Duration = Duration::from_secs(30);
+/// How long rows are kept, in every bench.
+pub(crate) const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// A store under test: a fresh, empty ledger, and handles to it.
+pub(crate) trait Bench: Send + Sync + 'static {
+    /// An empty ledger that tells the time by `clock`, with [`TTL`] and [`RETENTION`].
+    fn start(clock: Clock, on_unknown: OnUnknown) -> impl Future<Output = Self> + Send;
+    /// Another handle on the same state, as another replica holds one where the store can have several.
+    fn handle(&self) -> impl Future<Output = Arc<dyn Ledger>> + Send;
+}
+
+/// Makes every case a test of the bench named.
+macro_rules! on_every_case {
+    ($bench:ty) => {
+        $crate::ledger_conformance::on_cases! { $bench:
+            limits::{
+                every_kind_of_limit_refuses_on_every_level,
+                a_refused_request_consumes_nothing_in_any_limit,
+                standings_tell_every_limit_in_the_order_asked,
+                a_shadow_limit_reports_and_refuses_nobody,
+                a_refusal_reports_the_shadow_limits_it_would_have_passed,
+                a_limit_of_zero_lets_nothing_through_and_no_time_helps,
+                a_price_above_the_whole_budget_never_passes,
+                the_limit_that_makes_the_caller_wait_longest_binds,
+                of_two_equal_waits_the_first_limit_binds,
+                a_budget_holds_to_the_last_millionth,
+                the_largest_amounts_are_counted_exactly,
+                a_free_call_passes_a_budget_that_is_used_up,
+                a_call_without_limits_is_admitted_and_counted,
+                a_slot_is_free_again_when_its_call_has_ended,
+                two_teams_do_not_touch_each_other,
+                asking_for_the_books_changes_nothing,
+                the_store_answers_a_probe,
+            }
+            buckets::{
+                a_bucket_gives_its_burst_and_then_one_token_at_a_time,
+                a_wait_that_is_no_whole_microsecond_is_rounded_up_exactly,
+                a_burst_smaller_than_the_limit_bounds_what_comes_at_once,
+                a_refusal_does_not_touch_the_bucket,
+                tokens_used_are_rounded_up_and_the_reset_is_exact,
+                a_long_rest_fills_a_bucket_once,
+                time_going_backwards_never_refills,
+                a_shadow_bucket_refuses_as_many_as_a_real_one_would,
+                the_largest_bucket_stays_exact,
+            }
+            settling::{
+                a_settlement_charges_what_it_cost_and_gives_back_the_rest,
+                a_settlement_never_charges_more_than_was_reserved,
+                a_release_gives_back_windows_and_slots_but_no_tokens,
+                an_unknown_end_counts_the_call_and_what_it_is_charged,
+                a_call_that_cost_nothing_still_counts_as_a_call,
+                settling_again_changes_nothing,
+                settling_what_never_was_changes_nothing,
+                of_many_settlements_at_once_exactly_one_counts,
+                the_same_id_admitted_twice_is_counted_once,
+                a_repeated_admission_is_answered_as_admitted_even_when_the_limit_is_full,
+            }
+            calendar::{
+                a_call_is_settled_into_the_day_that_admitted_it,
+                a_call_is_settled_into_the_month_that_admitted_it,
+                a_call_left_behind_is_charged_to_the_day_that_admitted_it,
+                a_day_of_25_hours_is_one_window,
+                a_day_of_23_hours_is_one_window,
+                the_month_begins_at_midnight_of_the_team_s_zone,
+                prepaid_credits_never_come_back,
+                a_settlement_days_later_does_not_touch_today,
+                a_changed_time_zone_keeps_counting_in_the_window_of_the_same_name,
+            }
+            changes::{
+                a_changed_limit_keeps_what_was_used,
+                a_limit_below_what_is_used_refuses_until_the_window_ends,
+                a_limit_set_later_knows_what_was_used_before,
+                a_limit_taken_away_and_set_again_knows_what_was_used,
+                a_changed_bucket_keeps_the_tokens_taken,
+                a_bucket_set_later_starts_full,
+                fewer_slots_than_calls_in_flight_refuse_until_enough_have_ended,
+                a_shadow_limit_that_becomes_real_counts_what_passed_it,
+            }
+            recovery::{
+                what_was_waiting_is_released_and_what_was_dispatched_is_charged_as_unknown,
+                when_unknown_is_released_the_call_counts_but_costs_nothing,
+                nothing_ends_before_its_deadline,
+                a_deadline_has_passed_at_its_very_microsecond,
+                a_renewed_reservation_lives_on,
+                renewing_what_has_ended_revives_nothing,
+                a_late_word_about_a_call_counts_while_nothing_has_ended_it,
+                a_dispatched_call_left_behind_is_never_free,
+                what_was_swept_cannot_be_dispatched,
+                dispatching_twice_is_dispatching_once,
+                a_sweep_ends_a_bounded_number_and_the_next_goes_on,
+                a_sweep_ends_only_the_team_s_own,
+                an_admission_frees_the_slots_that_were_left_behind,
+            }
+            rows::{
+                a_row_tells_the_whole_call,
+                rows_come_newest_first_and_as_many_as_asked,
+                a_swept_row_has_nothing_that_came,
+                the_rows_of_a_window_sum_to_what_it_counts,
+            }
+            names::{
+                odd_user_names_never_share_a_count,
+                a_user_a_key_and_a_team_of_one_name_are_three_levels,
+                teams_of_similar_names_are_apart,
+            }
+            crowd::{
+                of_200_parallel_calls_exactly_10_pass_a_limit_of_10,
+                parallel_calls_never_overspend_a_budget,
+                parallel_duplicates_of_one_call_are_admitted_once,
+            }
+        }
+    };
+}
+
+macro_rules! on_cases {
+    ($bench:ty: $($part:ident::{ $($case:ident),* $(,)? })*) => {
+        $(mod $part {
+            #[allow(unused_imports)]
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    $crate::ledger_conformance::$part::$case::<$bench>().await;
+                }
+            )*
+        })*
+    };
+}
+
+pub(crate) use {on_cases, on_every_case};

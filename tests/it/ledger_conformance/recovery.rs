@@ -1,0 +1,191 @@
+//! Cases: what a replica that died has left behind is ended by any other, in the right way, once.
+
+use std::time::Duration;
+
+use moongate::ledger::{OnUnknown, Outcome, Phase, Settled, Swept, Verdict};
+use moongate::team::LimitKind;
+
+use super::desk::{Desk, MORNING, PRICE, call, credits, limit};
+use super::{Bench, TTL};
+
+const MICRO: Duration = Duration::from_micros(1);
+
+pub(crate) async fn what_was_waiting_is_released_and_what_was_dispatched_is_charged_as_unknown<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let other = desk.bench.handle().await;
+    let call = call();
+    let waiting = desk.admit(&call.clone().waiting()).await;
+    let dispatched = desk.admit(&call).await;
+    desk.pass(TTL);
+    assert_eq!(other.sweep(&call.team).await.unwrap(), Swept { released: 1, unknown: 1 });
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerDay).await, (PRICE, 0));
+    assert_eq!(desk.counted(&call, LimitKind::RequestsPerDay).await, (1, 0));
+    assert_eq!(desk.counted(&call, LimitKind::Concurrent).await, (0, 0));
+    assert_eq!(desk.sweep(&call).await, Swept::default());
+    for id in [waiting, dispatched] {
+        assert_eq!(desk.settle(&call, id, Outcome::Charged, PRICE).await, Settled::Before);
+    }
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerDay).await, (PRICE, 0));
+    assert_eq!(desk.books(&call).await.open, 0);
+}
+
+pub(crate) async fn when_unknown_is_released_the_call_counts_but_costs_nothing<B: Bench>() {
+    let desk = Desk::<B>::open_with(MORNING, OnUnknown::Release).await;
+    desk.admit(&call()).await;
+    desk.pass(TTL);
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.counted(&call(), LimitKind::CreditsPerDay).await, (0, 0));
+    assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (1, 0));
+    let row = desk.rows(&call()).await.remove(0);
+    assert_eq!((row.outcome, row.charged.micros(), row.reserved.micros()), (Outcome::Unknown, 0, PRICE));
+}
+
+pub(crate) async fn nothing_ends_before_its_deadline<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call().limits([limit(LimitKind::Concurrent, 2)]);
+    let ids = [desk.admit(&call).await, desk.admit(&call.clone().waiting()).await];
+    desk.pass(TTL - MICRO);
+    assert_eq!(desk.sweep(&call).await, Swept::default());
+    desk.refuse(&call).await;
+    for id in ids {
+        assert!(matches!(desk.settle(&call, id, Outcome::Charged, PRICE).await, Settled::Now(_)));
+    }
+}
+
+pub(crate) async fn a_deadline_has_passed_at_its_very_microsecond<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    desk.admit(&call()).await;
+    desk.pass(TTL);
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, unknown: 1 });
+}
+
+pub(crate) async fn a_renewed_reservation_lives_on<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let other = desk.bench.handle().await;
+    let (kept, left) = (desk.admit(&call()).await, desk.admit(&call()).await);
+    for ledger in [&desk.ledger, &other, &desk.ledger] {
+        desk.pass(TTL - MICRO);
+        ledger.renew(&call().team, &[kept]).await.unwrap();
+    }
+    desk.sweep(&call()).await;
+    assert_eq!(desk.books(&call()).await.open, 1);
+    assert_eq!(desk.settle(&call(), left, Outcome::Charged, 0).await, Settled::Before);
+    desk.pass(TTL - MICRO);
+    assert_eq!(desk.sweep(&call()).await, Swept::default());
+    desk.pass(MICRO);
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.settle(&call(), kept, Outcome::Charged, 0).await, Settled::Before);
+}
+
+pub(crate) async fn renewing_what_has_ended_revives_nothing<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call();
+    let (settled, swept) = (desk.admit(&call).await, desk.admit(&call).await);
+    desk.settle(&call, settled, Outcome::Charged, PRICE).await;
+    desk.pass(TTL);
+    desk.sweep(&call).await;
+    desk.ledger.renew(&call.team, &[settled, swept, moongate::ledger::ReservationId::new()]).await.unwrap();
+    desk.ledger.renew(&call.team, &[]).await.unwrap();
+    assert_eq!(desk.books(&call).await.open, 0);
+    desk.pass(TTL);
+    assert_eq!(desk.sweep(&call).await, Swept::default());
+    assert_eq!(desk.rows(&call).await.len(), 2);
+}
+
+pub(crate) async fn a_late_word_about_a_call_counts_while_nothing_has_ended_it<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call().waiting();
+    let id = desk.admit(&call).await;
+    desk.pass(TTL * 2);
+    desk.ledger.renew(&call.team, &[id]).await.unwrap();
+    assert_eq!(desk.sweep(&call).await, Swept::default());
+    desk.pass(TTL);
+    assert!(desk.ledger.dispatch(&call.team, id).await.unwrap());
+    assert!(matches!(desk.ledger.admit(call.admission(id)).await.unwrap(), Verdict::Admitted { .. }));
+    assert_eq!(desk.settle(&call, id, Outcome::Charged, PRICE).await, Settled::Now(credits(PRICE)));
+    assert_eq!(desk.counted(&call, LimitKind::RequestsPerDay).await, (1, 0));
+}
+
+pub(crate) async fn a_dispatched_call_left_behind_is_never_free<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call().waiting();
+    let id = desk.admit(&call).await;
+    assert!(desk.ledger.dispatch(&call.team, id).await.unwrap());
+    desk.pass(TTL);
+    assert_eq!(desk.sweep(&call).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.counted(&call, LimitKind::CreditsTotal).await, (PRICE, 0));
+}
+
+pub(crate) async fn what_was_swept_cannot_be_dispatched<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call().waiting();
+    let (swept, settled) = (desk.admit(&call).await, desk.admit(&call).await);
+    desk.settle(&call, settled, Outcome::Released, 0).await;
+    desk.pass(TTL);
+    assert_eq!(desk.sweep(&call).await, Swept { released: 1, unknown: 0 });
+    for id in [swept, settled, moongate::ledger::ReservationId::new()] {
+        assert!(!desk.ledger.dispatch(&call.team, id).await.unwrap());
+    }
+    let other = desk.admit(&call).await;
+    let foreign = call.clone().team("growth");
+    assert!(!desk.ledger.dispatch(&foreign.team, other).await.unwrap(), "another team's id");
+    assert_eq!(desk.books(&call).await.open, 1);
+}
+
+pub(crate) async fn dispatching_twice_is_dispatching_once<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    for phase in [Phase::Waiting, Phase::Dispatched] {
+        let call = if phase == Phase::Waiting { call().waiting() } else { call() };
+        let id = desk.admit(&call).await;
+        for _ in 0..2 {
+            assert!(desk.ledger.dispatch(&call.team, id).await.unwrap());
+        }
+        assert!(matches!(desk.settle(&call, id, Outcome::Charged, PRICE).await, Settled::Now(_)));
+    }
+    assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (2, 0));
+}
+
+pub(crate) async fn a_sweep_ends_a_bounded_number_and_the_next_goes_on<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    for number in 0..300 {
+        let call = if number % 3 == 0 { call().waiting() } else { call() };
+        desk.admit(&call).await;
+    }
+    desk.pass(TTL);
+    let (mut total, mut sweeps) = (Swept::default(), 0);
+    loop {
+        let swept = desk.sweep(&call()).await;
+        assert!(swept.released + swept.unknown <= 128, "{swept:?}");
+        if swept == Swept::default() {
+            break;
+        }
+        total = Swept { released: total.released + swept.released, unknown: total.unknown + swept.unknown };
+        sweeps += 1;
+    }
+    assert_eq!((total, sweeps), (Swept { released: 100, unknown: 200 }, 3));
+    assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (200, 0));
+    assert_eq!(desk.rows(&call()).await.len(), 300);
+}
+
+pub(crate) async fn a_sweep_ends_only_the_team_s_own<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let (own, other) = (call(), call().team("growth"));
+    desk.admit(&own).await;
+    let kept = desk.admit(&other).await;
+    desk.pass(TTL);
+    assert_eq!(desk.sweep(&own).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.settle(&other, kept, Outcome::Released, 0).await, Settled::Now(moongate::credits::Credits::ZERO));
+}
+
+pub(crate) async fn an_admission_frees_the_slots_that_were_left_behind<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call().limits([limit(LimitKind::Concurrent, 2)]);
+    desk.admit(&call).await;
+    desk.admit(&call.clone().waiting()).await;
+    desk.refuse(&call).await;
+    desk.pass(TTL);
+    desk.admit(&call).await;
+    desk.admit(&call).await;
+    assert_eq!(desk.counted(&call, LimitKind::CreditsTotal).await, (PRICE, 2 * PRICE));
+    assert_eq!(desk.rows(&call).await.len(), 2);
+}

@@ -1,0 +1,120 @@
+//! Cases: one row per call that ended, newest first, summing to what the windows count.
+
+use std::time::Duration;
+
+use moongate::credits::Credits;
+use moongate::ledger::{Came, Outcome, Row, Scope};
+use moongate::team::LimitKind;
+
+use super::desk::{Desk, PRICE, call, credits, moment, settlement, user};
+use super::{Bench, TTL};
+
+pub(crate) async fn a_row_tells_the_whole_call<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-11-30T23:30:00.123456Z").await;
+    let call = call().zone("Europe/Berlin").price(4 * PRICE).waiting();
+    let id = moongate::ledger::ReservationId::new();
+    let mut admission = call.admission(id);
+    admission.asked.key = Some("k7Qp2mZr9aBc".into());
+    admission.asked.images = 4;
+    admission.asked.seconds = 5;
+    admission.asked.price_version = "2026-11".into();
+    admission.asked.request_id = "{r}:*\"\\ ü".into();
+    let asked = admission.asked.clone();
+    desk.ledger.admit(admission).await.unwrap();
+    desk.pass(Duration::from_micros(1_500_001));
+    let mut end = settlement(id, Outcome::Charged, PRICE);
+    end.came = Came {
+        status: 502,
+        code: Some("upstream_broken".into()),
+        images: 3,
+        video_ms: 5_040,
+        queue_ms: 17,
+        upstream_ms: 1_483,
+    };
+    desk.ledger.settle(&call.team, end.clone()).await.unwrap();
+    let expected = Row {
+        id,
+        outcome: Outcome::Charged,
+        reserved: credits(4 * PRICE),
+        charged: credits(PRICE),
+        day: "2026-12-01".into(),
+        month: "2026-12".into(),
+        admitted_at: moment("2026-11-30T23:30:00.123456Z"),
+        settled_at: moment("2026-11-30T23:30:01.623457Z"),
+        asked,
+        came: end.came,
+    };
+    assert_eq!(desk.rows(&call).await, [expected]);
+}
+
+pub(crate) async fn rows_come_newest_first_and_as_many_as_asked<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(desk.admit(&call()).await);
+    }
+    ids.rotate_left(5);
+    for id in &ids {
+        desk.settle(&call(), *id, Outcome::Charged, PRICE).await;
+    }
+    ids.reverse();
+    for limit in [0, 1, 5, 12, 100] {
+        let rows = desk.ledger.rows(&call().team, limit).await.unwrap();
+        let got: Vec<_> = rows.iter().map(|row| row.id).collect();
+        assert_eq!(got, ids[..limit.min(12)]);
+    }
+    assert_eq!(desk.rows(&call().team("growth")).await, []);
+}
+
+pub(crate) async fn a_swept_row_has_nothing_that_came<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let waiting = desk.admit(&call().waiting()).await;
+    desk.pass(Duration::from_secs(1));
+    let dispatched = desk.admit(&call()).await;
+    desk.pass(TTL);
+    desk.sweep(&call()).await;
+    let rows = desk.rows(&call()).await;
+    let told: Vec<_> = rows.iter().map(|row| (row.id, row.outcome, row.charged)).collect();
+    assert_eq!(told, [(dispatched, Outcome::Unknown, credits(PRICE)), (waiting, Outcome::Released, Credits::ZERO)]);
+    for row in rows {
+        assert_eq!((row.settled_at, row.came), (desk.clock.now(), Came::default()));
+        assert_eq!((row.reserved, row.asked), (credits(PRICE), call().asked()));
+    }
+}
+
+pub(crate) async fn the_rows_of_a_window_sum_to_what_it_counts<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-11-30T23:59:00Z").await;
+    let ends = [Outcome::Charged, Outcome::Released, Outcome::Unknown];
+    for number in 0..30_u64 {
+        let call = call().price(number * 1_000).user(["ana", "bo"][usize::from(number % 2 == 0)], []);
+        let id = desk.admit(&call).await;
+        desk.pass(Duration::from_secs(4));
+        if number % 7 != 0 {
+            desk.settle(&call, id, ends[usize::try_from(number % 3).unwrap()], number * 700).await;
+        }
+    }
+    desk.pass(TTL);
+    desk.sweep(&call()).await;
+    let rows = desk.rows(&call()).await;
+    assert_eq!(rows.len(), 30);
+    for (scope, name) in [(Scope::Team, None), (user("ana"), Some("ana")), (user("bo"), Some("bo"))] {
+        let of = |in_window: &dyn Fn(&Row) -> bool| {
+            let counted = rows.iter().filter(|row| name.is_none_or(|name| row.asked.user == name) && in_window(row));
+            let calls = counted.clone().filter(|row| row.outcome != Outcome::Released).count();
+            (counted.map(|row| row.charged).sum::<Credits>().micros(), u64::try_from(calls).unwrap())
+        };
+        let (all, (day, day_calls), (month, month_calls)) =
+            (of(&|_| true).0, of(&|row| row.day == "2026-12-01"), of(&|row| row.month == "2026-12"));
+        let expected = [
+            (LimitKind::CreditsTotal, all),
+            (LimitKind::CreditsPerDay, day),
+            (LimitKind::RequestsPerDay, day_calls),
+            (LimitKind::CreditsPerMonth, month),
+            (LimitKind::RequestsPerMonth, month_calls),
+        ];
+        assert!(day > 0 && day < all && day_calls > 0);
+        for (kind, sum) in expected {
+            assert_eq!(desk.counted_at(&call(), scope.clone(), kind).await, (sum, 0), "{scope:?} {kind}");
+        }
+    }
+}

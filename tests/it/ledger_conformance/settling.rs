@@ -1,0 +1,164 @@
+//! Cases: a reservation is ended once, by what it cost.
+
+use std::sync::Arc;
+
+use moongate::ledger::{Outcome, ReservationId, Scope, Settled, Verdict};
+use moongate::team::{Limit, LimitKind};
+
+use super::Bench;
+use super::desk::{Desk, PRICE, call, credits, limit, settlement, user};
+
+const CREDIT_LIMITS: [LimitKind; 3] = [LimitKind::CreditsPerDay, LimitKind::CreditsPerMonth, LimitKind::CreditsTotal];
+const REQUEST_WINDOWS: [LimitKind; 2] = [LimitKind::RequestsPerDay, LimitKind::RequestsPerMonth];
+
+pub(crate) async fn a_settlement_charges_what_it_cost_and_gives_back_the_rest<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call().price(4 * PRICE);
+    let id = desk.admit(&call).await;
+    assert_eq!(desk.settle(&call, id, Outcome::Charged, PRICE).await, Settled::Now(credits(PRICE)));
+    for scope in [Scope::Team, user("ana")] {
+        for kind in CREDIT_LIMITS {
+            assert_eq!(desk.counted_at(&call, scope.clone(), kind).await, (PRICE, 0));
+        }
+        for kind in REQUEST_WINDOWS {
+            assert_eq!(desk.counted_at(&call, scope.clone(), kind).await, (1, 0));
+        }
+        assert_eq!(desk.counted_at(&call, scope, LimitKind::Concurrent).await, (0, 0));
+    }
+}
+
+pub(crate) async fn a_settlement_never_charges_more_than_was_reserved<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    for outcome in [Outcome::Charged, Outcome::Unknown] {
+        let call = call().team(outcome.name());
+        let id = desk.admit(&call).await;
+        assert_eq!(desk.settle(&call, id, outcome, PRICE * 1_000).await, Settled::Now(credits(PRICE)));
+        assert_eq!(desk.counted(&call, LimitKind::CreditsTotal).await, (PRICE, 0));
+        assert_eq!(desk.rows(&call).await[0].charged, credits(PRICE));
+    }
+}
+
+pub(crate) async fn a_release_gives_back_windows_and_slots_but_no_tokens<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let bucket = limit(LimitKind::RequestsPerMinute, 10);
+    let call = call().limits([bucket]).user("ana", [bucket]);
+    let id = desk.admit(&call).await;
+    assert_eq!(desk.settle(&call, id, Outcome::Released, PRICE).await, Settled::Now(credits(0)));
+    for scope in [Scope::Team, user("ana")] {
+        for kind in CREDIT_LIMITS.into_iter().chain(REQUEST_WINDOWS).chain([LimitKind::Concurrent]) {
+            assert_eq!(desk.counted_at(&call, scope.clone(), kind).await, (0, 0), "{kind}");
+        }
+        assert_eq!(desk.counted_at(&call, scope, LimitKind::RequestsPerMinute).await.0, 1);
+    }
+    let row = desk.rows(&call).await.remove(0);
+    assert_eq!((row.outcome, row.reserved, row.charged), (Outcome::Released, credits(PRICE), credits(0)));
+}
+
+pub(crate) async fn an_unknown_end_counts_the_call_and_what_it_is_charged<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    for charged in [PRICE, 0] {
+        let call = call().team(&format!("charged-{charged}"));
+        let id = desk.admit(&call).await;
+        assert_eq!(desk.settle(&call, id, Outcome::Unknown, charged).await, Settled::Now(credits(charged)));
+        assert_eq!(desk.counted(&call, LimitKind::CreditsPerMonth).await, (charged, 0));
+        assert_eq!(desk.counted(&call, LimitKind::RequestsPerMonth).await, (1, 0));
+        assert_eq!(desk.rows(&call).await[0].outcome, Outcome::Unknown);
+    }
+}
+
+pub(crate) async fn a_call_that_cost_nothing_still_counts_as_a_call<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call();
+    let id = desk.admit(&call).await;
+    assert_eq!(desk.settle(&call, id, Outcome::Charged, 0).await, Settled::Now(credits(0)));
+    assert_eq!(desk.counted(&call, LimitKind::RequestsPerDay).await, (1, 0));
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerDay).await, (0, 0));
+}
+
+pub(crate) async fn settling_again_changes_nothing<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let other = desk.bench.handle().await;
+    let call = call().limits(LimitKind::ALL.map(|kind| limit(kind, Limit::REQUESTS_MAX)));
+    let ends = [Outcome::Charged, Outcome::Released, Outcome::Unknown];
+    for first in ends {
+        let id = desk.admit(&call).await;
+        let _open = desk.admit(&call).await;
+        assert!(matches!(desk.settle(&call, id, first, PRICE / 2).await, Settled::Now(_)));
+        let before = (desk.books(&call).await.standings, desk.rows(&call).await);
+        for again in ends {
+            assert_eq!(desk.settle(&call, id, again, PRICE).await, Settled::Before);
+            assert_eq!(other.settle(&call.team, settlement(id, again, 0)).await.unwrap(), Settled::Before);
+        }
+        assert_eq!((desk.books(&call).await.standings, desk.rows(&call).await), before);
+    }
+}
+
+pub(crate) async fn settling_what_never_was_changes_nothing<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let id = desk.admit(&call()).await;
+    for end in [Outcome::Charged, Outcome::Released, Outcome::Unknown] {
+        assert_eq!(desk.settle(&call(), ReservationId::new(), end, PRICE).await, Settled::Before);
+        assert_eq!(desk.settle(&call().team("growth"), id, end, PRICE).await, Settled::Before, "another team's id");
+    }
+    assert_eq!(desk.counted(&call(), LimitKind::CreditsTotal).await, (0, PRICE));
+    assert_eq!(desk.rows(&call()).await, []);
+}
+
+pub(crate) async fn of_many_settlements_at_once_exactly_one_counts<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call();
+    let id = desk.admit(&call).await;
+    let handles = [Arc::clone(&desk.ledger), desk.bench.handle().await];
+    let mut settling = tokio::task::JoinSet::new();
+    for number in 0..32_u64 {
+        let (ledger, team) = (Arc::clone(&handles[usize::from(number % 2 == 0)]), call.team.clone());
+        let end = [Outcome::Charged, Outcome::Unknown][usize::from(number % 3 == 0)];
+        settling.spawn(async move { ledger.settle(&team, settlement(id, end, PRICE - number)).await.unwrap() });
+    }
+    let settled = settling.join_all().await;
+    let charged: Vec<_> = settled
+        .iter()
+        .filter_map(|settled| match settled {
+            Settled::Now(charged) => Some(charged.micros()),
+            Settled::Before => None,
+        })
+        .collect();
+    assert_eq!(charged.len(), 1);
+    assert_eq!(desk.counted(&call, LimitKind::CreditsTotal).await, (charged[0], 0));
+    assert_eq!(desk.rows(&call).await.len(), 1);
+}
+
+pub(crate) async fn the_same_id_admitted_twice_is_counted_once<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let other = desk.bench.handle().await;
+    let call = call().limits(LimitKind::ALL.map(|kind| limit(kind, Limit::REQUESTS_MAX)));
+    let id = ReservationId::new();
+    let first = desk.ledger.admit(call.admission(id)).await.unwrap();
+    for ledger in [&desk.ledger, &other] {
+        let again = ledger.admit(call.admission(id)).await.unwrap();
+        match (&first, again) {
+            (Verdict::Admitted { standings: once, .. }, Verdict::Admitted { standings: twice, .. }) => {
+                assert_eq!(*once, twice);
+            }
+            answers => panic!("{answers:?}"),
+        }
+    }
+    assert_eq!(desk.books(&call).await.open, 1);
+    assert_eq!(desk.settle(&call, id, Outcome::Charged, PRICE).await, Settled::Now(credits(PRICE)));
+    assert_eq!(desk.settle(&call, id, Outcome::Charged, PRICE).await, Settled::Before);
+    assert_eq!(desk.counted(&call, LimitKind::CreditsPerDay).await, (PRICE, 0));
+}
+
+pub(crate) async fn a_repeated_admission_is_answered_as_admitted_even_when_the_limit_is_full<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let call = call().limits([
+        limit(LimitKind::RequestsPerSecond, 1),
+        limit(LimitKind::CreditsTotal, PRICE),
+        limit(LimitKind::Concurrent, 1),
+    ]);
+    let id = desk.admit(&call).await;
+    desk.refuse(&call).await;
+    assert!(matches!(desk.ledger.admit(call.admission(id)).await.unwrap(), Verdict::Admitted { .. }));
+    desk.refuse(&call).await;
+    assert_eq!(desk.books(&call).await.open, 1);
+}

@@ -1,0 +1,257 @@
+//! The ledger as a plain list of calls: slow, without counters, and short enough to be seen right.
+
+mod lives;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use moongate::credits::Credits;
+use moongate::ledger::{
+    Admission, Came, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement,
+    Standing, Swept,
+};
+use moongate::team::limit::{Period, Shape, Unit};
+use moongate::team::{Limit, LimitKind, TeamId};
+
+pub(crate) use lives::random_lives_match_the_plain_model;
+
+/// Standings, and of a refusal which of them binds and when to come again.
+pub(crate) type Answer = (Vec<Standing>, Option<(usize, Option<Timestamp>)>);
+/// Whether a limit lets a call through; if not, when it would.
+type Passes = Result<(), Option<Timestamp>>;
+
+pub(crate) struct Call {
+    asked: Admission,
+    at: Timestamp,
+    deadline: Timestamp,
+    row: Option<Row>,
+}
+
+pub(crate) struct Model {
+    ttl: Duration,
+    on_unknown: OnUnknown,
+    calls: Vec<Call>,
+    /// In the order in which they ended.
+    ended: Vec<Row>,
+    /// How full, in tokens times the period's microseconds, and when that was.
+    buckets: HashMap<(TeamId, Scope, LimitKind), (u128, Timestamp)>,
+}
+
+impl Model {
+    pub(crate) fn new(ttl: Duration, on_unknown: OnUnknown) -> Self {
+        Self { ttl, on_unknown, calls: Vec::new(), ended: Vec::new(), buckets: HashMap::new() }
+    }
+
+    pub(crate) fn admit(&mut self, asked: &Admission, now: Timestamp) -> Answer {
+        let as_it_stands =
+            Inquiry { team: asked.team.clone(), levels: asked.levels.clone(), time_zone: asked.time_zone.clone() };
+        if self.open(&asked.team, asked.id).is_some() {
+            return (self.books(&as_it_stands, now), None);
+        }
+        let judged = self.judge(&as_it_stands, asked.price, now);
+        let would_refuse: Vec<bool> = judged.iter().map(|(_, _, passes)| passes.is_err()).collect();
+        let flagged = |standings: Vec<Standing>| -> Vec<Standing> {
+            let shadows = judged.iter().zip(&would_refuse).map(|((limit, _, _), refuse)| limit.shadow && *refuse);
+            standings.into_iter().zip(shadows).map(|(s, shadow_refused)| Standing { shadow_refused, ..s }).collect()
+        };
+        let mut binding: Option<(usize, Option<Timestamp>)> = None;
+        for (index, (limit, _, passes)) in judged.iter().enumerate() {
+            if let (false, Err(retry_at)) = (limit.shadow, passes) {
+                let longer = |than: Option<Timestamp>| than.is_some_and(|than| retry_at.is_none_or(|at| at > than));
+                if binding.is_none_or(|(_, so_far)| longer(so_far)) {
+                    binding = Some((index, *retry_at));
+                }
+            }
+        }
+        if binding.is_some() {
+            return (flagged(self.books(&as_it_stands, now)), binding);
+        }
+        let mut refusals = would_refuse.iter();
+        for level in &asked.levels {
+            for limit in level.limits.iter() {
+                let over = *refusals.next().unwrap();
+                if let (Shape::Bucket(period), false) = (limit.kind.shape(), over) {
+                    let filled = self.filled(&asked.team, &level.scope, limit, now) + period.as_micros();
+                    self.buckets.insert((asked.team.clone(), level.scope.clone(), limit.kind), (filled, now));
+                }
+            }
+        }
+        self.calls.push(Call { asked: asked.clone(), at: now, deadline: now + self.ttl, row: None });
+        (flagged(self.books(&as_it_stands, now)), None)
+    }
+
+    pub(crate) fn dispatch(&mut self, team: &TeamId, id: ReservationId) -> bool {
+        self.open(team, id).map(|call| call.asked.phase = Phase::Dispatched).is_some()
+    }
+
+    pub(crate) fn renew(&mut self, team: &TeamId, ids: &[ReservationId], now: Timestamp) {
+        for id in ids {
+            let deadline = now + self.ttl;
+            if let Some(call) = self.open(team, *id) {
+                call.deadline = deadline;
+            }
+        }
+    }
+
+    pub(crate) fn settle(&mut self, team: &TeamId, end: &Settlement, now: Timestamp) -> Settled {
+        let Some(call) = self.open(team, end.id) else { return Settled::Before };
+        let (day, month) = names(call.at, &call.asked.time_zone);
+        let charged = if end.outcome == Outcome::Released { Credits::ZERO } else { end.charged.min(call.asked.price) };
+        let row = Row {
+            id: end.id,
+            outcome: end.outcome,
+            reserved: call.asked.price,
+            charged,
+            day,
+            month,
+            admitted_at: call.at,
+            settled_at: now,
+            asked: call.asked.asked.clone(),
+            came: end.came.clone(),
+        };
+        call.row = Some(row.clone());
+        self.ended.push(row);
+        Settled::Now(charged)
+    }
+
+    pub(crate) fn sweep(&mut self, team: &TeamId, now: Timestamp) -> Swept {
+        let mut overdue: Vec<_> = self.open_of(team).filter(|call| call.deadline <= now).collect();
+        overdue.sort_by_key(|call| (call.deadline, call.asked.id));
+        let ends: Vec<_> = overdue.iter().map(|call| (call.asked.id, call.asked.phase, call.asked.price)).collect();
+        let mut swept = Swept::default();
+        for (id, phase, price) in ends {
+            let (outcome, charged) = match (phase, self.on_unknown) {
+                (Phase::Waiting, _) => (Outcome::Released, Credits::ZERO),
+                (Phase::Dispatched, OnUnknown::Charge) => (Outcome::Unknown, price),
+                (Phase::Dispatched, OnUnknown::Release) => (Outcome::Unknown, Credits::ZERO),
+            };
+            *(if phase == Phase::Waiting { &mut swept.released } else { &mut swept.unknown }) += 1;
+            self.settle(team, &Settlement { id, outcome, charged, came: Came::default() }, now);
+        }
+        swept
+    }
+
+    pub(crate) fn books(&self, asked: &Inquiry, now: Timestamp) -> Vec<Standing> {
+        self.judge(asked, Credits::ZERO, now).into_iter().map(|(_, standing, _)| standing).collect()
+    }
+
+    pub(crate) fn rows(&self, ids: &[ReservationId]) -> Vec<Row> {
+        self.ended.iter().rev().filter(|row| ids.contains(&row.id)).cloned().collect()
+    }
+
+    pub(crate) fn open_of(&self, team: &TeamId) -> impl Iterator<Item = &Call> {
+        self.calls.iter().filter(move |call| call.asked.team == *team && call.row.is_none())
+    }
+
+    fn open(&mut self, team: &TeamId, id: ReservationId) -> Option<&mut Call> {
+        self.calls.iter_mut().find(|call| call.asked.team == *team && call.asked.id == id && call.row.is_none())
+    }
+
+    fn judge(&self, asked: &Inquiry, price: Credits, now: Timestamp) -> Vec<(Limit, Standing, Passes)> {
+        let of_level = |level: &Level| -> Vec<_> {
+            let judge = |limit: &Limit| match limit.kind.shape() {
+                Shape::Bucket(period) => self.bucket(asked, &level.scope, limit, period, now),
+                Shape::Window(period, unit) => self.window(asked, &level.scope, limit, period, unit, price, now),
+                Shape::Slots => self.slots(asked, &level.scope, limit, now),
+            };
+            level.limits.iter().map(|limit| (*limit, judge(limit))).map(|(limit, (s, p))| (limit, s, p)).collect()
+        };
+        asked.levels.iter().flat_map(of_level).collect()
+    }
+
+    fn bucket(
+        &self,
+        asked: &Inquiry,
+        scope: &Scope,
+        limit: &Limit,
+        period: Duration,
+        now: Timestamp,
+    ) -> (Standing, Passes) {
+        let filled = self.filled(&asked.team, scope, limit, now);
+        let after = |excess: u128| match (excess, u128::from(limit.max)) {
+            (0, _) => Some(now),
+            (_, 0) => None,
+            (excess, rate) => Some(now + Duration::from_micros(u64::try_from(excess.div_ceil(rate)).unwrap())),
+        };
+        let used = u64::try_from(filled.div_ceil(period.as_micros())).unwrap();
+        let excess = (filled + period.as_micros()).saturating_sub(u128::from(limit.burst) * period.as_micros());
+        let passes = if excess == 0 && limit.max > 0 { Ok(()) } else { Err(after(excess.max(1))) };
+        (Standing { max: limit.burst, ..standing(scope, limit, used, 0, after(filled)) }, passes)
+    }
+
+    fn filled(&self, team: &TeamId, scope: &Scope, limit: &Limit, now: Timestamp) -> u128 {
+        let (filled, since) = self.buckets.get(&(team.clone(), scope.clone(), limit.kind)).copied().unwrap_or((0, now));
+        let elapsed = u128::try_from(since.duration_until(now).as_micros()).unwrap_or(0);
+        filled.saturating_sub(elapsed * u128::from(limit.max))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn window(
+        &self,
+        asked: &Inquiry,
+        scope: &Scope,
+        limit: &Limit,
+        period: Period,
+        unit: Unit,
+        price: Credits,
+        now: Timestamp,
+    ) -> (Standing, Passes) {
+        let zone = &asked.time_zone;
+        let same_window = |call: &&Call| match period {
+            Period::Day => names(call.at, &call.asked.time_zone).0 == names(now, zone).0,
+            Period::Month => names(call.at, &call.asked.time_zone).1 == names(now, zone).1,
+            Period::Total => true,
+        };
+        let (mut used, mut reserved) = (0, 0);
+        for call in self.of(&asked.team, scope).filter(same_window) {
+            match (&call.row, unit) {
+                (None, Unit::Requests) => reserved += 1,
+                (None, Unit::Credits) => reserved += call.asked.price.micros(),
+                (Some(row), Unit::Requests) => used += u64::from(row.outcome != Outcome::Released),
+                (Some(row), Unit::Credits) => used += row.charged.micros(),
+            }
+        }
+        let today = now.to_zoned(zone.clone()).date();
+        let end = match period {
+            Period::Day => Some(today.tomorrow().unwrap()),
+            Period::Month => Some(today.first_of_month().saturating_add(1.month())),
+            Period::Total => None,
+        };
+        let end = end.map(|date| date.to_zoned(zone.clone()).unwrap().timestamp());
+        let amount = if unit == Unit::Credits { price.micros() } else { 1 };
+        let passes = match limit.max {
+            0 => Err(None),
+            max if used + reserved + amount <= max => Ok(()),
+            max if amount > max => Err(None),
+            _ => Err(end),
+        };
+        (standing(scope, limit, used, reserved, end), passes)
+    }
+
+    fn slots(&self, asked: &Inquiry, scope: &Scope, limit: &Limit, now: Timestamp) -> (Standing, Passes) {
+        let open = u64::try_from(self.of(&asked.team, scope).filter(|call| call.row.is_none()).count()).unwrap();
+        let passes = match limit.max {
+            0 => Err(None),
+            max if open < max => Ok(()),
+            _ => Err(Some(now + Duration::from_secs(1))),
+        };
+        (standing(scope, limit, 0, open, None), passes)
+    }
+
+    fn of(&self, team: &TeamId, scope: &Scope) -> impl Iterator<Item = &Call> {
+        self.calls
+            .iter()
+            .filter(move |call| call.asked.team == *team && call.asked.levels.iter().any(|l| l.scope == *scope))
+    }
+}
+
+fn names(moment: Timestamp, zone: &TimeZone) -> (String, String) {
+    let date = moment.to_zoned(zone.clone()).date();
+    (date.to_string(), date.strftime("%Y-%m").to_string())
+}
+
+fn standing(scope: &Scope, limit: &Limit, used: u64, reserved: u64, reset_at: Option<Timestamp>) -> Standing {
+    Standing { scope: scope.clone(), kind: limit.kind, max: limit.max, used, reserved, reset_at, shadow_refused: false }
+}

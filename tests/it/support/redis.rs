@@ -1,0 +1,262 @@
+//! Real redis-servers for tests: one, a cluster of three, or a primary with a replica and Sentinels. Gone when dropped.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use redis::{FromRedisValue, RedisResult};
+use tempfile::TempDir;
+
+/// How long a server may take to do what a test waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A redis-server of its own, empty, keeping nothing on disk.
+pub(crate) struct RedisServer {
+    child: Child,
+    port: u16,
+    // Kept, since the server works in it.
+    _dir: TempDir,
+}
+
+impl RedisServer {
+    /// Starts one and waits until it answers.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with more options (`["--maxmemory", "2mb"]`) and waits until it answers.
+    pub(crate) async fn start_with(options: &[&str]) -> Self {
+        let server = Self::spawn(options);
+        wait_until("redis-server answers", || server.answers()).await;
+        server
+    }
+
+    fn spawn(options: &[&str]) -> Self {
+        Self::spawn_as(options, None)
+    }
+
+    /// `file` is a configuration to start with, as a Sentinel needs one.
+    fn spawn_as(options: &[&str], file: Option<&str>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let port = free_port();
+            let mut command = Command::new("redis-server");
+            if let Some(text) = file {
+                let path = dir.path().join("redis.conf");
+                std::fs::write(&path, text).unwrap();
+                command.arg(path);
+            }
+            let port_text = port.to_string();
+            let own = ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+            command.args(own).args(options).current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = command.spawn().expect("redis-server is installed");
+            // Another test may have taken the port in between: then it ends at once, and another is tried.
+            let deadline = Instant::now() + PATIENCE;
+            while Instant::now() < deadline {
+                if child.try_wait().unwrap().is_some() {
+                    break;
+                }
+                if std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && is_of(&child, port) {
+                    return Self { child, port, _dir: dir };
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        panic!("no redis-server could be started");
+    }
+
+    /// Its port on 127.0.0.1.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Runs one command on a connection of its own.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut asked = redis::cmd(command[0]);
+        for argument in &command[1..] {
+            asked.arg(argument);
+        }
+        asked.query_async(&mut connection).await
+    }
+
+    /// Runs one command that must succeed.
+    pub(crate) async fn run(&self, command: &[&str]) {
+        let _: redis::Value = self.ask(command).await.unwrap();
+    }
+
+    async fn answers(&self) -> bool {
+        self.ask::<String>(&["PING"]).await.is_ok_and(|answer| answer == "PONG")
+    }
+
+    /// Stops the process where it stands: connections stay open, nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a frozen process go on.
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Ends the process at once.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// User and system time the process has used so far, from `/proc`.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 10)
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A cluster of three primaries that share all slots.
+pub(crate) struct RedisCluster {
+    nodes: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// Starts one and waits until every node knows that it is whole.
+    pub(crate) async fn start() -> Self {
+        let mut nodes = Vec::new();
+        for _ in 0..3 {
+            let bus = free_port().to_string();
+            let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-port", &bus];
+            nodes.push(RedisServer::start_with(&options).await);
+        }
+        let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port()));
+        let made = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(addresses)
+            .args(["--cluster-replicas", "0", "--cluster-yes"])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        for node in &nodes {
+            wait_until("the cluster is whole", || async {
+                let info: String = node.ask(&["CLUSTER", "INFO"]).await.unwrap_or_default();
+                info.contains("cluster_state:ok")
+            })
+            .await;
+        }
+        Self { nodes }
+    }
+
+    /// The nodes.
+    pub(crate) fn nodes(&self) -> &[RedisServer] {
+        &self.nodes
+    }
+
+    /// The URLs of all nodes.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(RedisServer::url).collect()
+    }
+}
+
+/// A primary and a replica, watched by three Sentinels.
+pub(crate) struct RedisSentinel {
+    /// The primary at the beginning, then the replica.
+    pub(crate) servers: [RedisServer; 2],
+    sentinels: Vec<RedisServer>,
+}
+
+impl RedisSentinel {
+    /// The name under which the Sentinels know the primary.
+    pub(crate) const MASTER: &'static str = "ledger";
+
+    /// Starts them and waits until every Sentinel knows the replica and the other Sentinels.
+    pub(crate) async fn start() -> Self {
+        let primary = RedisServer::start().await;
+        let of = primary.port().to_string();
+        let replica = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {of}")]).await;
+        wait_until("the replica is in step", || async {
+            let info: String = replica.ask(&["INFO", "replication"]).await.unwrap_or_default();
+            info.contains("master_link_status:up")
+        })
+        .await;
+        let watch = format!(
+            "sentinel monitor {name} 127.0.0.1 {of} 2\nsentinel down-after-milliseconds {name} 500\n\
+             sentinel failover-timeout {name} 3000\n",
+            name = Self::MASTER
+        );
+        let mut sentinels = Vec::new();
+        for _ in 0..3 {
+            let sentinel = RedisServer::spawn_as(&["--sentinel"], Some(&watch));
+            wait_until("a Sentinel answers", || sentinel.answers()).await;
+            sentinels.push(sentinel);
+        }
+        for sentinel in &sentinels {
+            wait_until("the Sentinels know each other", || async {
+                let info: String = sentinel.ask(&["INFO", "sentinel"]).await.unwrap_or_default();
+                info.contains("status=ok") && info.contains("slaves=1,sentinels=3")
+            })
+            .await;
+        }
+        Self { servers: [primary, replica], sentinels }
+    }
+
+    /// The Sentinels' URLs.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(RedisServer::url).collect()
+    }
+}
+
+/// Waits for a condition; fails the test when it does not come about.
+pub(crate) async fn wait_until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A port that is free now, below the range from which the system gives out ports for outgoing connections.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 2_048;
+    const COUNT: u16 = 8_000;
+    // Test processes that run side by side begin in different places.
+    let start = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap();
+    for _ in 0..COUNT {
+        let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
+}
+
+/// Whether it is this process that listens there, and not one that was faster.
+fn is_of(child: &Child, port: u16) -> bool {
+    let mut answer = String::new();
+    let Ok(mut stream) = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+    use std::io::{Read, Write};
+    let asked = stream.write_all(b"INFO server\r\nQUIT\r\n").and_then(|()| stream.read_to_string(&mut answer));
+    asked.is_ok() && answer.contains(&format!("process_id:{}\r", child.id()))
+}
