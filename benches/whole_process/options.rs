@@ -15,7 +15,7 @@ pub struct Options {
     /// A look in 20 seconds: fewer and shorter windows, no calls in flight.
     #[arg(long)]
     pub quick: bool,
-    /// Measures only what begins with this, such as `gateway` or `haproxy-rs256`. Repeatable; the direct run always stays.
+    /// Measures only what begins with this, such as `gateway` or `haproxy-rs256`. Repeatable.
     #[arg(long, value_name = "PEER")]
     pub only: Vec<String>,
     /// The gateway's binary; the one that was built with the benchmark when left out.

@@ -48,7 +48,7 @@ pub struct Neighbourhood {
     pub upstream: Process,
     /// The ledger's store, when the gateway is measured.
     pub redis: Option<Process>,
-    /// Who is measured; the first is the direct run.
+    /// Who is measured.
     pub peers: Vec<Peer>,
 }
 
@@ -85,7 +85,10 @@ pub async fn start(options: &Options, plan: &Plan, folder: &Path) -> Outcome<Nei
     let (upstream_process, port) = Process::start_role(&["upstream"], LOAD_CORE, folder)?;
     let upstream: SocketAddr = ([127, 0, 0, 1], port).into();
     let mut starter = Starter { options, plan, folder, ports: Ports::new(), upstream, credentials, peers: Vec::new() };
-    starter.add("direct", upstream, None, |_| job::SHARED_KEY);
+    // What a proxy adds at a fixed rate is told by comparison with the direct run.
+    if options.wants("direct") || plan.paced_rounds > 0 {
+        starter.add("direct", upstream, None, |_| job::SHARED_KEY);
+    }
     starter.rivals().await?;
     let redis = starter.gateways().await?;
     for peer in &starter.peers {

@@ -149,7 +149,7 @@ async fn in_flight(plan: &Plan, peer: &Peer, measured: &mut Measured, failures: 
     let memory = || cpu::memory(proxy.process.id());
     measured.before_held = memory()?;
     let held = hold(&peer.slow, plan.in_flight, memory).await?;
-    note(failures, peer, held.failed, "calls in flight", None);
+    note(failures, peer, held.failed, "calls in flight", held.first_failure.as_deref());
     measured.held = Some(held);
     Ok(())
 }

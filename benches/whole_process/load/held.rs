@@ -20,6 +20,8 @@ pub struct Held {
     pub p99: Duration,
     /// Calls that were not answered with 200.
     pub failed: usize,
+    /// What the first of them got.
+    pub first_failure: Option<String>,
 }
 
 /// Connections that are being made at the same time: more would overflow the queues of those that accept.
@@ -41,27 +43,36 @@ pub async fn hold(target: &Target, calls: usize, memory: impl Fn() -> io::Result
     }
     let mut peak = memory()?;
     let mut times = Vec::with_capacity(calls);
+    let mut first_failure = None;
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
             _ = look.tick() => peak = peak.max(memory()?),
             landed = flying.join_next() => match landed {
-                Some(landed) => times.extend(landed.map_err(io::Error::other)?),
+                Some(landed) => match landed.map_err(io::Error::other)? {
+                    Ok(time) => times.push(time),
+                    Err(what) => _ = first_failure.get_or_insert(what),
+                },
                 None => break,
             },
         }
     }
     times.sort_by(f64::total_cmp);
-    Ok(Held { calls, peak, p99: Duration::from_secs_f64(quantile(&times, 0.99)), failed: calls - times.len() })
+    let p99 = Duration::from_secs_f64(quantile(&times, 0.99));
+    Ok(Held { calls, peak, p99, failed: calls - times.len(), first_failure })
 }
 
-/// Seconds from the call to its good answer; `None` when there was none.
-async fn call_once(target: Target, index: usize, connecting: Rc<Semaphore>) -> Option<f64> {
+/// Seconds from the call to its good answer, or what came instead of it.
+async fn call_once(target: Target, index: usize, connecting: Rc<Semaphore>) -> Result<f64, String> {
     let call = target.call(index);
-    let place = connecting.acquire().await.ok()?;
-    let mut connection = Connection::open(target.address).await.ok()?;
+    let place = connecting.acquire().await.map_err(|error| error.to_string())?;
+    let mut connection = Connection::open(target.address).await.map_err(|error| error.to_string())?;
     drop(place);
     let begun = Instant::now();
-    let status = tokio::time::timeout(PATIENCE, connection.call(&call)).await.ok()?.ok()?;
-    (status == 200).then(|| begun.elapsed().as_secs_f64())
+    match tokio::time::timeout(PATIENCE, connection.call(&call)).await {
+        Ok(Ok(None)) => Ok(begun.elapsed().as_secs_f64()),
+        Ok(Ok(Some(what))) => Err(what),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+    }
 }

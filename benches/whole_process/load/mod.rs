@@ -48,17 +48,19 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::new() })
     }
 
-    /// Makes one call; the answer's status.
-    async fn call(&mut self, call: &[u8]) -> io::Result<u16> {
+    /// Makes one call; what came instead of a good answer.
+    async fn call(&mut self, call: &[u8]) -> io::Result<Option<String>> {
         self.stream.write_all(call).await?;
         self.answer().await
     }
 
-    /// Waits for the next answer; its status.
-    async fn answer(&mut self) -> io::Result<u16> {
+    /// Waits for the next answer; what came when it was not a good one.
+    async fn answer(&mut self) -> io::Result<Option<String>> {
         let (status, message) = self.read().await?;
+        let bad = (status != 200)
+            .then(|| format!("status {status} {}", String::from_utf8_lossy(&self.buffer[message.head..message.whole])));
         self.buffer.drain(..message.whole);
-        Ok(status)
+        Ok(bad)
     }
 
     async fn read(&mut self) -> io::Result<(u16, Message)> {

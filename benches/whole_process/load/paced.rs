@@ -125,9 +125,9 @@ async fn read_all(
     let deadline = schedule.due(schedule.sent.len()) + PATIENCE;
     for (number, sent) in schedule.sent.iter().enumerate().skip(index).step_by(connections) {
         let patience = deadline.saturating_sub(schedule.begun.elapsed());
-        let Ok(Ok(status)) = tokio::time::timeout(patience, connection.answer()).await else { break };
+        let Ok(Ok(bad)) = tokio::time::timeout(patience, connection.answer()).await else { break };
         let nanoseconds = schedule.now().saturating_sub(sent.load(Ordering::Acquire));
-        if status == 200 && number >= warm_up_calls {
+        if bad.is_none() && number >= warm_up_calls {
             times.push(nanoseconds as f64 / 1e3);
         }
     }

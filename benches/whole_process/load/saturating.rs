@@ -74,8 +74,8 @@ async fn call_on(mut connection: Connection, target: Target, index: usize, tally
     let call = target.call(index);
     while !tally.over.get() {
         match connection.call(&call).await {
-            Ok(200) => tally.calls.set(tally.calls.get() + 1),
-            Ok(status) => tally.fail(format!("status {status}")),
+            Ok(None) => tally.calls.set(tally.calls.get() + 1),
+            Ok(Some(what)) => tally.fail(what),
             Err(error) => {
                 tally.fail(error.to_string());
                 match Connection::open(target.address).await {
