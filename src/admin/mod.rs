@@ -1,6 +1,19 @@
 //! The operator's listener: health, metrics, and what an operator may see and do.
+//!
+//! [`serve`] runs it, on a thread and runtime of its own, so that a probe is answered however busy the team listener is;
+//! [`pages`] says what is where; [`readiness`] is what `/readyz` asks; [`token`] keeps `/admin` for operators.
+
+pub mod pages;
+pub mod readiness;
+pub mod serve;
+pub mod token;
 
 use std::net::SocketAddr;
+
+pub use pages::{Operator, Shown};
+pub use readiness::Readiness;
+pub use serve::serve;
+pub use token::Token;
 
 /// The operator's listener, as the configuration describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,46 +22,4 @@ pub struct Settings {
     pub address: SocketAddr,
     /// Who may use `/admin/v1` (`admin.tokens`).
     pub tokens: Vec<Token>,
-}
-
-/// One operator's token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    /// Its name in the audit lines.
-    pub name: String,
-    /// The SHA-256 of the token.
-    pub sha256: [u8; 32],
-}
-/// stub
-#[derive(Clone)]
-pub struct Operator;
-impl Operator {
-    /// x
-    pub fn new<A, B, C>(_a: A, _b: B, _c: C) -> Self {
-        Operator
-    }
-}
-/// stub
-#[derive(Clone)]
-pub struct Readiness;
-impl Readiness {
-    /// x
-    pub fn new<F>(_f: F) -> Self {
-        Readiness
-    }
-    /// x
-    pub fn drain(&self) {}
-    /// x
-    pub fn ledger_answered(&self) {}
-}
-/// stub
-pub struct Shown {
-    /// x
-    pub tokens: Vec<Token>,
-    /// x
-    pub configuration: String,
-}
-/// stub
-pub async fn serve(_l: tokio::net::TcpListener, _o: Operator, _s: tokio_util::sync::CancellationToken) {
-    _s.cancelled().await
 }

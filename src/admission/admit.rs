@@ -183,8 +183,12 @@ where
     let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown());
     let charged = end.settlement.charged;
     keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
-    record.facts().charged = Some(charged);
     let upstream = forwarded.took;
+    let others = {
+        let mut facts = record.facts();
+        facts.charged = Some(charged);
+        facts.receiving + upstream
+    };
     let mut answer = passed_on(forwarded.answer?);
     let headers = answer.headers_mut();
     headers.extend(ledger::headers::rate_limit_headers(&standings, at));
@@ -192,7 +196,7 @@ where
     if let Some(remaining) = credits_remaining(&standings, reserved, charged) {
         headers.insert(X_CREDITS_REMAINING, decimal(remaining));
     }
-    headers.insert(SERVER_TIMING, timing(arrived.elapsed().saturating_sub(upstream), upstream));
+    headers.insert(SERVER_TIMING, timing(arrived.elapsed().saturating_sub(others), upstream));
     Ok(answer)
 }
 

@@ -27,7 +27,4 @@ pub trait Observer: Send + Sync + 'static {
 
     /// How many reservations of the team are open, over all replicas.
     fn reservations_open(&self, team: &TeamId, open: u64);
-
-    /// A sweep ended reservations that were left behind.
-    fn swept(&self, team: &TeamId, ended: u64);
 }

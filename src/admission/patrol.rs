@@ -39,7 +39,6 @@ async fn visit(ledger: &dyn Ledger, observer: &dyn Observer, team: &Team) -> Res
     let ended = swept.released + swept.unknown;
     if ended > 0 {
         tracing::warn!(team = %team.id, released = swept.released, unknown = swept.unknown, "reservations were left behind");
-        observer.swept(&team.id, ended);
     }
     let levels = vec![Level { scope: Scope::Team, limits: Arc::clone(&team.limits) }];
     let inquiry = Inquiry { team: team.id.clone(), levels, time_zone: team.time_zone.clone() };

@@ -16,7 +16,7 @@ use crate::ledger::redis::{self, RedisLedger, StoreClock, UnusableSettings};
 use crate::ledger::{Ledger, OnUnknown};
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
-use crate::telemetry::{AccessLog, Metrics, Telemetry};
+use crate::telemetry::{AccessLog, Metrics};
 
 /// Why a gateway cannot start. Each sentence is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -84,8 +84,12 @@ pub struct Acquired {
 ///
 /// # Errors
 /// The first thing that cannot be had.
-pub fn acquire(settings: &Settings, telemetry: &Telemetry, clock: Clock) -> Result<Acquired, Unusable> {
-    let Telemetry { metrics, access_log, .. } = telemetry;
+pub fn acquire(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    access_log: &AccessLog,
+    clock: Clock,
+) -> Result<Acquired, Unusable> {
     let FixedSettings { server, admin_address, request, ledger, on_unknown, shutdown, .. } = &settings.fixed;
     let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
     let ledgers = Ledgers::new(ledger, *on_unknown, &clock, metrics)?;
@@ -179,7 +183,7 @@ impl Ledgers {
             Store::Embedded { path } => {
                 let clock = clock.clone();
                 let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
-                Ok(Self::Embedded(Arc::new(EmbeddedLedger::open(settings)?)))
+                Ok(Self::Embedded(Arc::new(EmbeddedLedger::open(settings, metrics.clone())?)))
             }
             Store::Redis(redis) => {
                 let settings = redis::Settings {

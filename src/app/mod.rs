@@ -25,14 +25,14 @@ use crate::config::settings::ShutdownSettings;
 /// # Errors
 /// A thread or a signal handler cannot be had.
 pub async fn run(acquired: Acquired, followed: Option<Followed>) -> io::Result<()> {
-    let mut told = Told::new()?;
+    let mut signals = Signals::new()?;
     let stop = CancellationToken::new();
     let operator = serve_operator(&acquired, stop.clone())?;
     let workers = worker::start(&acquired)?;
     let beside = look_after(&acquired, followed, &stop);
     acquired.announce();
-    told.to_stop().await;
-    drain(&acquired.drain, &acquired.readiness, acquired.shutdown, &mut told).await;
+    signals.received().await;
+    drain(&acquired.drain, &acquired.readiness, acquired.shutdown, &mut signals).await;
     stop.cancel();
     beside.close();
     beside.wait().await;
@@ -42,17 +42,17 @@ pub async fn run(acquired: Acquired, followed: Option<Followed>) -> io::Result<(
 }
 
 /// The signals that stop the process; a second one does not wait any longer.
-struct Told {
+struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
-impl Told {
+impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn to_stop(&mut self) {
+    async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -60,22 +60,22 @@ impl Told {
     }
 }
 
-async fn drain(drain: &crate::server::Drain, readiness: &Readiness, shutdown: ShutdownSettings, told: &mut Told) {
+async fn drain(drain: &crate::server::Drain, readiness: &Readiness, shutdown: ShutdownSettings, signals: &mut Signals) {
     tracing::info!(delay = ?shutdown.delay, grace = ?shutdown.grace, "stopping: not ready any more");
     readiness.drain();
     drain.leave();
-    wait(shutdown.delay, told).await;
+    wait(shutdown.delay, signals).await;
     drain.refuse();
     tracing::info!("stopping: new requests are refused, open calls are finished");
     tokio::select! {
         () = drain.open.wait() => tracing::info!("stopped: every open call was finished"),
-        () = wait(shutdown.grace, told) => tracing::error!(open = drain.open.len(), "stopped: open calls were cut off"),
+        () = wait(shutdown.grace, signals) => tracing::error!(open = drain.open.len(), "stopped: open calls were cut off"),
     }
     drain.end();
 }
 
-async fn wait(time: Duration, told: &mut Told) {
-    let _ = tokio::time::timeout(time, told.to_stop()).await;
+async fn wait(time: Duration, signals: &mut Signals) {
+    let _ = tokio::time::timeout(time, signals.received()).await;
 }
 
 /// The operator's listener has a thread of its own: a busy worker never starves a probe.

@@ -51,7 +51,8 @@ async fn work(listener: TcpListener, parts: Parts, server: Server, keeper: Arc<K
 }
 
 /// Puts together what one worker's stack is made of.
-fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
+#[must_use]
+pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
     let Live { directory, upstream, catalogue, catalogue_is_public, .. } = acquired.live.clone();
     Parts {
         trace_and_count: TraceAndCountLayer::new(

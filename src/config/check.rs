@@ -147,7 +147,7 @@ impl<'a> Check<'a> {
     /// The name of a team that is in the file.
     fn known_team(&mut self, name: &str, path: &KeyPath) -> Option<crate::team::TeamId> {
         if !self.team_names.contains(name) {
-            if !self.report.is_left_out(&KeyPath::root().key("teams")) || !self.team_names.is_empty() {
+            if self.was_read(&KeyPath::root().key("teams")) || !self.team_names.is_empty() {
                 let message = explain::no_such("team", name, self.team_names.iter().map(String::as_str));
                 self.report.add(path, message);
             }
@@ -161,6 +161,11 @@ impl<'a> Check<'a> {
         if !seen.insert(name) {
             self.report.add(path, format!("{name:?} is taken by another {what} already"));
         }
+    }
+
+    /// Whether what a key says is known; when not, the reason was noted, and what would follow from it is not.
+    fn was_read(&self, path: &KeyPath) -> bool {
+        !self.report.is_left_out(path)
     }
 
     fn noting<T>(&mut self, read: Result<T, String>, path: &KeyPath) -> Option<T> {

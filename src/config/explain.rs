@@ -52,11 +52,15 @@ pub(super) fn unknown(path: &KeyPath, key: &str, known: Option<&Map<String, Valu
     if let Some(message) = not_yet(path, key).or_else(|| out_of_place(key)) {
         return message;
     }
-    let known = known.map(keys).unwrap_or_default();
-    match nearest(key, known.iter().copied()) {
-        Some(nearest) => format!("unknown key; did you mean {nearest}?"),
-        None => format!("unknown key; known here: {}", known.join(", ")),
+    match meant(key, known) {
+        Some(meant) => format!("unknown key; did you mean {meant}?"),
+        None => format!("unknown key; known here: {}", known.map(keys).unwrap_or_default().join(", ")),
     }
+}
+
+/// The known key that an unknown one was meant to be, if it looks like a slip.
+pub(super) fn meant<'a>(key: &str, known: Option<&'a Map<String, Value>>) -> Option<&'a str> {
+    nearest(key, known.map(keys).unwrap_or_default().into_iter())
 }
 
 /// Keys and values that are promised for later: taking them now without heeding them would be worse than refusing them.

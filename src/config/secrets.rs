@@ -1,11 +1,12 @@
 //! Secrets by reference: from a file or the environment into memory, and nowhere else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::file::Reference;
@@ -14,8 +15,29 @@ use crate::secret::Secret;
 /// No secret and no certificate file is larger; a larger file is a mistake.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// Files, each with the SHA-256 of what was read from it; `None` when it could not be read.
-pub(super) type Digests = BTreeMap<PathBuf, Option<[u8; 32]>>;
+/// The SHA-256 of what was read from a file. Never shown: a short secret could be guessed from it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Digest([u8; 32]);
+
+impl Digest {
+    fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).into())
+    }
+
+    /// Of what is in a file now, for comparison with what was read from it before; `None` when it cannot be read.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        read(path).ok().map(|content| Self::of(&content))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hash]")
+    }
+}
+
+/// Files, each with what was read from it; `None` when it could not be read.
+pub(super) type Digests = BTreeMap<PathBuf, Option<Digest>>;
 
 /// Where references are followed from, and which files they led to.
 pub(super) struct Sources<'a> {
@@ -72,8 +94,7 @@ impl<'a> Sources<'a> {
     pub(super) fn content(&mut self, written: &str) -> Result<(PathBuf, Zeroizing<Vec<u8>>), String> {
         let path = self.path(written);
         let content = read(&path);
-        self.digests
-            .insert(path.clone(), content.as_ref().ok().map(|content| Sha256::digest(content.as_slice()).into()));
+        self.digests.insert(path.clone(), content.as_ref().ok().map(|content| Digest::of(content)));
         match content {
             Ok(content) => Ok((path, content)),
             Err(error) => Err(format!("{} cannot be read: {}", path.display(), cause(&error))),
@@ -86,11 +107,6 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// What is in a file now, for comparison with what was read from it before.
-pub(super) fn digest(path: &Path) -> Option<[u8; 32]> {
-    read(path).ok().map(|content| Sha256::digest(content.as_slice()).into())
-}
-
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut content = Zeroizing::new(Vec::new());
     let length = fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut content)?;
@@ -99,12 +115,13 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 
 /// What an operator needs to know, without the number of the system's error.
 fn cause(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        _ => error.to_string(),
-    }
+    let kind = error.kind();
+    let words = [
+        (io::ErrorKind::NotFound, "no such file"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::IsADirectory, "it is a folder"),
+    ];
+    words.into_iter().find(|(known, _)| *known == kind).map_or_else(|| error.to_string(), |(_, said)| said.to_owned())
 }
 
 /// Reads 64 hexadecimal digits, in either case.

@@ -10,12 +10,12 @@ use super::tree::{Entry, Kind, Node};
 
 /// What of a file has the right form, as a value that the shapes of [`super::file`] can be read from.
 pub(super) fn fitting(node: &Node, schema: &Value, report: &mut Report) -> Value {
-    let empty = || Value::Object(Map::new());
     if matches!(node.kind, Kind::Nothing | Kind::Null) {
         report.add(&KeyPath::root(), "the file is empty; upstream, ledger and teams are needed");
-        return empty();
+        report.leave_out(&KeyPath::root());
+        return Value::Object(Map::new());
     }
-    Form { report }.value(node, schema, &KeyPath::root()).unwrap_or_else(empty)
+    Form { report }.value(node, schema, &KeyPath::root()).unwrap_or_else(|| Value::Object(Map::new()))
 }
 
 struct Form<'a> {
@@ -104,9 +104,13 @@ impl Form<'_> {
             let known = properties.and_then(|known| known.get(&entry.key));
             let any = schema.get("additionalProperties").filter(|any| any.is_object());
             let Some(of) = known.or(any) else {
-                let message = explain::unknown(path, &entry.key, properties);
-                self.report.add_at(entry.place, &below, message);
+                self.report.add_at(entry.place, &below, explain::unknown(path, &entry.key, properties));
                 self.report.leave_out(&below);
+                // The key that was meant is not missing on top of that.
+                let meant = explain::meant(&entry.key, properties);
+                if let Some(meant) = meant.filter(|meant| entries.iter().all(|entry| entry.key != *meant)) {
+                    self.report.leave_out(&path.key(meant));
+                }
                 continue;
             };
             let has_parts = matches!(entry.value.kind, Kind::Map(_) | Kind::List(_));

@@ -28,9 +28,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn written_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [("d", 24 * 3_600_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    let unit = units.into_iter().find(|(_, size)| millis > 0 && millis % size == 0);
+    let unit = units.into_iter().find(|(_, size)| millis > 0 && millis.is_multiple_of(*size));
     match unit {
         Some((unit, size)) => format!("{}{unit}", millis / size),
+        None if millis == 0 => "0s".to_owned(),
         None => format!("{millis}ms"),
     }
 }
@@ -65,7 +66,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 /// A size as it would be written in the file.
 pub(super) fn written_size(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
-    let unit = units.into_iter().find(|(_, size)| bytes > 0 && bytes % size == 0);
+    let unit = units.into_iter().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size));
     match unit {
         Some((unit, size)) => format!("{}{unit}", bytes / size),
         None => format!("{bytes}"),
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_written_back_reads_the_same() {
-        for text in ["250ms", "90s", "5m", "24h", "400d", "0ms"] {
+        for text in ["250ms", "90s", "5m", "24h", "400d", "0s"] {
             let read = duration(text).expect(text);
             assert_eq!(duration(&written_duration(read)), Ok(read));
         }

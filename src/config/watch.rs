@@ -1,4 +1,4 @@
-//! Keeps the settings fresh: notices that the file, or a file it names, has another content, or that SIGHUP asks.
+//! Keeps the settings fresh: notices that the file, or a file it names, has another content, or that a signal asks.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::report::Problems;
-use super::secrets::{Digests, digest};
+use super::secrets::{Digest, Digests};
 use super::settings::Settings;
 
 /// A file that is being written is not read: its content must have stood still for this long.
@@ -22,26 +22,38 @@ const STILL: Duration = Duration::from_millis(50);
 pub struct Watcher {
     path: PathBuf,
     looks: Interval,
-    hangups: Signal,
+    asked: Signal,
     /// What was read the last time: compared with it, a change between that reading and the first look is not missed.
     read: Digests,
 }
 
 impl Watcher {
-    /// Watches the file at `path`, from which `settings` were loaded. From here on SIGHUP no longer ends the process.
+    /// Watches the file at `path`, from which `settings` were loaded, and reads it again when SIGHUP comes. From here on that
+    /// signal no longer ends the process.
     ///
     /// # Errors
-    /// The system does not let the process handle SIGHUP.
+    /// The system does not let the process handle the signal.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn new(path: &Path, settings: &Settings) -> io::Result<Self> {
-        let mut looks = interval(settings.fixed.reload_poll);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { path: path.to_owned(), looks, hangups: signal(SignalKind::hangup())?, read: settings.files.clone() })
+        Self::asked_by(SignalKind::hangup(), path, settings)
     }
 
-    /// Waits until something changed or SIGHUP came, then reads everything again: all of it or nothing.
+    /// The same, with another signal in the place of SIGHUP.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn asked_by(asking: SignalKind, path: &Path, settings: &Settings) -> io::Result<Self> {
+        let mut looks = interval(settings.fixed.reload_poll);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self { path: path.to_owned(), looks, asked: signal(asking)?, read: settings.files.clone() })
+    }
+
+    /// Waits until something changed or the signal came, then reads everything again: all of it or nothing.
     ///
     /// A file that is wrong is told once, not at every look. The settings in use are the caller's to keep.
     ///
@@ -50,7 +62,7 @@ impl Watcher {
     pub async fn next(&mut self) -> Result<Settings, Problems> {
         loop {
             let asked = tokio::select! {
-                Some(()) = self.hangups.recv() => true,
+                Some(()) = self.asked.recv() => true,
                 _ = self.looks.tick() => false,
             };
             if !asked && !self.has_changed().await {
@@ -89,7 +101,7 @@ impl Watcher {
             paths
                 .into_iter()
                 .map(|path| {
-                    let now = digest(&path);
+                    let now = Digest::at(&path);
                     (path, now)
                 })
                 .collect()

@@ -74,6 +74,7 @@ fn seconds_between(now: Timestamp, at: Timestamp) -> i64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::ledger::Scope;

@@ -1,8 +1,12 @@
 //! What a store tells of itself while it works, for whoever counts it: the store knows no metrics.
 
-use std::time::Duration;
+use std::future::Future;
+use std::time::{Duration, Instant};
 
-use super::Swept;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{Outage, Swept};
 use crate::team::TeamId;
 
 /// Is told what happens in a store. Called on the path of every call: must not block.
@@ -20,6 +24,21 @@ pub trait Observer: Send + Sync + 'static {
 
     /// Reservations that their holders had left behind were ended, by a sweep or beside an admission.
     fn swept(&self, team: &TeamId, swept: Swept);
+}
+
+/// Tells how an operation of a store ended and how long it took.
+pub(super) fn observed<'a, T: Send + 'a>(
+    observer: &'a dyn Observer,
+    op: &'static str,
+    operation: impl Future<Output = Result<T, Outage>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, Outage>> {
+    async move {
+        let started = Instant::now();
+        let result = operation.await;
+        observer.operation(op, result.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+        result
+    }
+    .boxed()
 }
 
 /// Counts nothing.

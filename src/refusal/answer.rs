@@ -114,6 +114,7 @@ fn with_source(mut answer: Answer) -> Answer {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 

@@ -17,6 +17,7 @@ use http::Version;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use super::panicked::message;
 use super::{Refusal, body};
 use crate::clock::Clock;
 use crate::http::Answer;
@@ -107,14 +108,8 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CatchPanicFuture
     }
 }
 
-/// The text a panic was raised with; whatever else it carries is not looked at.
-#[must_use]
-pub fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
-}
-
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 

@@ -6,7 +6,9 @@ pub mod body;
 pub mod bound;
 pub mod catch_panic;
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod golden;
+pub mod panicked;
 
 use std::time::Duration;
 

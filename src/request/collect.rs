@@ -111,9 +111,10 @@ impl CollectLayer {
         check_headers(&head.headers)?;
         let declared = declared_length(&head.headers);
         let mut held = self.buffer.hold(self.admissible(declared)?)?;
-        let body = tokio::time::timeout(self.settings.body_timeout, self.read(body))
-            .await
-            .map_err(|_| Refusal::BodyTimeout)??;
+        let began = Instant::now();
+        let body = tokio::time::timeout(self.settings.body_timeout, self.read(body)).await;
+        arrival.record.facts().receiving = began.elapsed();
+        let body = body.map_err(|_| Refusal::BodyTimeout)??;
         // A chunked body was given room for the largest there may be; now its size is known.
         Buffer::shrink(&mut held, body.len());
         arrival.record.facts().bytes_in = body.len() as u64;

@@ -32,6 +32,8 @@ pub struct Facts {
     pub refusal: Option<Kind>,
     /// What the call cost, once it is settled.
     pub charged: Option<Credits>,
+    /// Taking in the body: the caller's time, not the gateway's.
+    pub receiving: Duration,
     /// Waiting for the shared account.
     pub queue: Duration,
     /// At the upstream, from the first byte sent to the last received.

@@ -100,6 +100,7 @@ impl TraceIds {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use http::HeaderValue;
 

@@ -36,7 +36,14 @@ where
 {
     // A peer that says nothing is not waited for longer than for a request's head.
     let greeting = tokio::time::timeout(server.settings.header_timeout, greet(stream, server));
-    let Ok(Ok((stream, speaks_http2))) = greeting.await else { return };
+    let closing_at_start = server.drain.closing.is_cancelled();
+    let greeted = tokio::select! {
+        biased;
+        greeted = greeting => greeted,
+        // Nor is it waited for when the gateway stops.
+        () = server.drain.closing.cancelled(), if !closing_at_start => return,
+    };
+    let Ok(Ok((stream, speaks_http2))) = greeted else { return };
     let handle = move |request: Request<Incoming>, drain: Drain| {
         let service = service.clone();
         async move {
@@ -124,6 +131,8 @@ fn http1_builder(settings: &Settings) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
+        // hyper's own bound is 100, answered with a bare 431; ours is lower and has an answer.
+        .max_headers(128)
         // Room for a head that is too large by up to as much again, so that it gets our answer and not a bare 431.
         .max_buf_size((settings.header_bytes_max * 2).max(16 * 1024));
     builder

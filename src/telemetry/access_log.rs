@@ -159,6 +159,7 @@ fn level(status: StatusCode) -> &'static str {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
     use crate::credits::Credits;
@@ -176,6 +177,7 @@ mod tests {
             model_is_priced: true,
             refusal: None,
             charged: Some(Credits::from_micros(25_000)),
+            receiving: Duration::ZERO,
             queue: Duration::ZERO,
             upstream: Duration::from_micros(800_100),
             upstream_status: Some(200),

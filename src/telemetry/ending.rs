@@ -112,7 +112,8 @@ impl Drop for Ending {
         let status = self.answered.as_ref().map_or_else(left, |answered| answered.status);
         // Writing the answer takes as long as the caller likes: it is not the gateway's own time.
         let until_answer = self.answered.as_ref().map_or(duration, |answered| answered.after);
-        let own = until_answer.saturating_sub(facts.queue).saturating_sub(facts.upstream);
+        let others = facts.receiving + facts.queue + facts.upstream;
+        let own = until_answer.saturating_sub(others);
         if let Some(route) = metrics.route(facts.route.unwrap_or(NO_ROUTE)) {
             route.duration.took(duration);
             metrics.answered(route, status);

@@ -69,6 +69,7 @@ impl JsonLine {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -16,7 +16,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 use super::json_line::JsonLine;
 use super::sink::Sink;
 use crate::clock::Clock;
-use crate::refusal::catch_panic::message;
+use crate::refusal::panicked::message;
 
 /// The environment variable that sets what is said.
 pub const FILTER_VARIABLE: &str = "MOONGATE_LOG";
@@ -171,6 +171,7 @@ impl Visit for Members<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};

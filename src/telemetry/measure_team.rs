@@ -131,6 +131,7 @@ impl Drop for Measured {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use std::future::{pending, ready};
 

@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod sink;
 pub mod start;
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::panic)]
 mod tests;
 pub mod trace_and_count;
 

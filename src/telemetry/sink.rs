@@ -9,6 +9,8 @@ use super::metrics::series::Counter;
 
 /// The most bytes that wait to be written; what comes beyond is dropped and counted.
 const BYTES_MAX: usize = 4 << 20;
+/// What a buffer keeps after a burst.
+const BYTES_KEPT: usize = 64 << 10;
 /// How long lines are gathered before they are written together.
 const GATHER: Duration = Duration::from_millis(10);
 /// How long the end of the process waits for an output that does not take its lines.
@@ -117,6 +119,7 @@ fn write_out(shared: &Shared, mut out: impl Write) {
             shared.dropped.add(memchr::memchr_iter(b'\n', &writing).count() as u64);
         }
         writing.clear();
+        writing.shrink_to(BYTES_KEPT);
     }
     shared.waiting().finished = true;
     shared.changed.notify_all();
@@ -140,6 +143,7 @@ fn gather(shared: &Shared, writing: &mut Vec<u8>) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use std::sync::mpsc;
 

@@ -137,12 +137,18 @@ impl SwapCredentialLayer {
         };
         let started = Instant::now();
         let received = inner.call(outgoing).await;
-        let judgement = match received {
-            Ok(received) => self.judge(received, admitted, upstream, key),
-            Err(failed) => not_answered(&failed, admitted),
-        };
-        self.observer.called(admitted.model_label(), &code_of(&judgement), started.elapsed());
-        judgement
+        let took = started.elapsed();
+        match received {
+            Ok(received) => {
+                self.observer.called(admitted.model_label(), received.head.status.as_str(), took);
+                self.judge(received, admitted, upstream, key)
+            }
+            Err(failed) => {
+                let (fate, refusal) = not_answered(&failed, admitted);
+                self.observer.called(admitted.model_label(), refusal.kind().code, took);
+                Judgement { fate, answer: Err(refusal), rest: None }
+            }
+        }
     }
 
     fn judge(&self, mut received: Received, admitted: &Admitted, upstream: &Upstream, key: &Key) -> Judgement {
@@ -155,6 +161,10 @@ impl SwapCredentialLayer {
             tracing::error!(key = key.name, "an answer of the upstream held a shared key; it was blanked");
             self.observer.tripwire();
             received.body = blanked;
+        }
+        if tripwire::drop_headers(&mut received.head.headers, &upstream.keys) {
+            tracing::error!(key = key.name, "a header of an answer of the upstream held a shared key; it was dropped");
+            self.observer.tripwire();
         }
         admitted.call().record.facts().upstream_status = Some(received.head.status.as_u16());
         judge(received, self.clock.now())
@@ -176,21 +186,12 @@ impl SwapCredentialLayer {
     }
 }
 
-fn not_answered(failed: &Failed, admitted: &Admitted) -> Judgement {
+fn not_answered(failed: &Failed, admitted: &Admitted) -> (Fate, Refusal) {
     tracing::warn!(request_id = %admitted.call().id, error = %failed, "the upstream did not answer");
-    let (fate, refusal) = match failed {
+    match failed {
         Failed::Unreachable(_) => (Fate::NotSent, Refusal::UpstreamUnreachable),
         Failed::TimedOut => (Fate::Unknown, Refusal::UpstreamTimeout),
         Failed::Broken(_) => (Fate::Unknown, Refusal::UpstreamBroken),
-    };
-    Judgement { fate, answer: Err(refusal), rest: None }
-}
-
-/// The label of the upstream's answers: the status it gave, or the code of the refusal when it gave none.
-fn code_of(judgement: &Judgement) -> String {
-    match &judgement.answer {
-        Ok(passed) => passed.status.as_u16().to_string(),
-        Err(refusal) => refusal.kind().code.to_owned(),
     }
 }
 

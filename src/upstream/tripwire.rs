@@ -1,6 +1,7 @@
 //! The tripwire: if an answer holds a shared key, the key is blanked before anything leaves.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use memchr::memmem;
 
 use super::keys::KeyPool;
@@ -22,19 +23,49 @@ pub fn blank(body: &Bytes, keys: &KeyPool) -> Option<Bytes> {
     blanked.map(Bytes::from)
 }
 
+/// Takes every header that holds a shared key out of an answer; says whether there was one, which is not the rule.
+pub fn drop_headers(headers: &mut HeaderMap, keys: &KeyPool) -> bool {
+    let holds = |value: &[u8]| {
+        let secrets = keys.iter().map(|key| key.secret.expose().as_bytes());
+        secrets.filter(|secret| !secret.is_empty()).any(|secret| memmem::find(value, secret).is_some())
+    };
+    let found: Vec<_> =
+        headers.iter().filter(|(_, value)| holds(value.as_bytes())).map(|(name, _)| name.clone()).collect();
+    for name in &found {
+        headers.remove(name);
+    }
+    !found.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
     use crate::secret::Secret;
     use crate::upstream::settings::KeySettings;
 
     #[test]
     fn a_key_in_an_answer_is_blanked_wherever_it_stands() {
-        let key = KeySettings { name: "primary".to_owned(), secret: Secret::new("fm-secret"), weight: 1 };
-        let pool = KeyPool::new(&[key], None).expect("a pool");
+        let pool = pool();
         let body = Bytes::from_static(b"{\"error\":\"key fm-secret is bad: fm-secret\"}");
         let blanked = blank(&body, &pool).expect("blanked");
         assert_eq!(blanked, "{\"error\":\"key ********* is bad: *********\"}");
         assert_eq!(blank(&Bytes::from_static(b"{}"), &pool), None);
+    }
+
+    fn pool() -> KeyPool {
+        let key = KeySettings { name: "primary".to_owned(), secret: Secret::new("fm-secret"), weight: 1 };
+        KeyPool::new(&[key], None).expect("a pool")
+    }
+
+    #[test]
+    fn a_header_with_a_key_in_it_is_dropped_and_the_others_stay() {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/json; caller=fm-secret"));
+        headers.insert("content-encoding", HeaderValue::from_static("identity"));
+        assert!(drop_headers(&mut headers, &pool()));
+        assert_eq!(headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["content-encoding"]);
+        assert!(!drop_headers(&mut headers, &pool()));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::embedded::{EmbeddedLedger, OpenError, Settings};
-use moongate::ledger::{Ledger, OnUnknown, Outcome, ReservationId, Scope, Settled, Verdict};
+use moongate::ledger::{Ledger, OnUnknown, Outcome, ReservationId, Scope, Settled, Unobserved, Verdict};
 use moongate::team::{LimitKind, TeamId};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -27,7 +27,7 @@ impl Bench for OneFile {
     async fn start(clock: Clock, on_unknown: OnUnknown) -> Self {
         let folder = TempDir::new().unwrap();
         let settings = Settings { on_unknown, ..settings(&folder.path().join("ledger.db"), clock) };
-        Self { ledger: EmbeddedLedger::open(settings).unwrap(), _folder: folder }
+        Self { ledger: EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap(), _folder: folder }
     }
 
     async fn handle(&self) -> Arc<dyn Ledger> {
@@ -49,7 +49,7 @@ fn settings(path: &Path, clock: Clock) -> Settings {
 
 /// A ledger in a folder that outlives it.
 fn open_in(folder: &TempDir, clock: &Clock) -> Result<EmbeddedLedger, OpenError> {
-    EmbeddedLedger::open(settings(&folder.path().join("ledger.db"), clock.clone()))
+    EmbeddedLedger::open(settings(&folder.path().join("ledger.db"), clock.clone()), Arc::new(Unobserved))
 }
 
 /// A desk at a ledger whose file is already there.
@@ -98,7 +98,8 @@ fn a_file_that_is_no_ledger_is_refused_and_left_as_it_is() {
     let error = open_in(&folder, &Clock::system()).err().expect("a text opened as a ledger");
     assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-    let nowhere = EmbeddedLedger::open(settings(&folder.path().join("no/such/ledger.db"), Clock::system()));
+    let nowhere =
+        EmbeddedLedger::open(settings(&folder.path().join("no/such/ledger.db"), Clock::system()), Arc::new(Unobserved));
     assert!(matches!(nowhere.err(), Some(OpenError::Unusable { .. })));
 }
 
@@ -108,7 +109,7 @@ async fn rows_go_after_their_retention_and_windows_keep_counting() {
     let path = folder.path().join("ledger.db");
     let day = Duration::from_secs(24 * 3600);
     let short = Settings { retention: day, ..settings(&path, clock.clone()) };
-    let desk = desk_at(EmbeddedLedger::open(short).unwrap(), folder, &clock);
+    let desk = desk_at(EmbeddedLedger::open(short, Arc::new(Unobserved)).unwrap(), folder, &clock);
     for _ in 0..300 {
         desk.pay(&call()).await;
     }
@@ -140,7 +141,7 @@ const CHILD_FILE: &str = "MOONGATE_TEST_LEDGER_FILE";
 
 /// Admits and settles for as long as it lives, and says so line by line, but nothing before it was answered.
 async fn work_until_killed(path: &Path) {
-    let ledger = EmbeddedLedger::open(settings(path, Clock::system())).unwrap();
+    let ledger = EmbeddedLedger::open(settings(path, Clock::system()), Arc::new(Unobserved)).unwrap();
     let mut callers = JoinSet::new();
     for number in 0..8 {
         let ledger = ledger.clone();
@@ -200,7 +201,8 @@ async fn a_process_killed_at_work_has_kept_everything_it_answered() {
     let answers = answers_of_a_killed_child(test, &path);
 
     let clock = Clock::system();
-    let desk = desk_at(EmbeddedLedger::open(settings(&path, clock.clone())).unwrap(), folder, &clock);
+    let desk =
+        desk_at(EmbeddedLedger::open(settings(&path, clock.clone()), Arc::new(Unobserved)).unwrap(), folder, &clock);
     let rows = desk.rows(&call()).await;
     let open = desk.books(&call()).await.open;
     let (used, reserved) = desk.counted_at(&call(), Scope::Team, LimitKind::CreditsTotal).await;

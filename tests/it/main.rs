@@ -1,6 +1,17 @@
 //! The integration tests, one binary: a module per promise, and what they share in `support`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation
+)]
 
+mod config_broken;
+mod config_commands;
+mod config_reference;
+mod config_reload;
+mod dashboards;
 mod identity_attacks;
 mod identity_issuers;
 mod identity_keys;
@@ -9,5 +20,9 @@ mod ledger_conformance;
 mod ledger_embedded;
 mod ledger_model;
 mod ledger_redis;
+mod operator_listener;
+mod placement;
 mod simulator;
 mod support;
+mod system;
+mod tidy;

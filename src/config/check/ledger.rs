@@ -43,7 +43,7 @@ impl Check<'_> {
             let content = self.sources.content(file);
             self.noting(content, &path.key("ca_file"))
         });
-        if shape.username.is_some() && shape.password.is_none() {
+        if shape.username.is_some() && shape.password.is_none() && self.was_read(&path.key("password")) {
             self.report.add(&path.key("username"), "needs a password beside it");
         }
         if shape.username.as_ref().is_some_and(String::is_empty) {

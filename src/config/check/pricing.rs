@@ -68,13 +68,13 @@ impl Check<'_> {
 
     fn images(&mut self, shape: &Shape, price: &mut Price, path: &KeyPath) {
         for (key, given) in [("images_max", shape.images_max), ("images_default", shape.images_default)] {
-            if given.is_some() && shape.per_image.is_none() {
+            if given.is_some() && shape.per_image.is_none() && self.was_read(&path.key("per_image")) {
                 self.report.add(&path.key(key), "has no effect without per_image");
             }
         }
         price.images_max = shape.images_max.unwrap_or(price.images_max);
         price.images_default = shape.images_default.unwrap_or(price.images_default);
-        if price.images_default > price.images_max {
+        if price.images_default > price.images_max && self.was_read(&path.key("images_max")) {
             let message = format!("must be at most images_max, which is {}", price.images_max);
             self.report.add(&path.key("images_default"), message);
         }
@@ -82,8 +82,8 @@ impl Check<'_> {
 
     fn durations(&mut self, shape: &Shape, price: &mut Price, path: &KeyPath) {
         let Some(durations) = &shape.durations else { return };
-        let path = path.key("durations");
-        if shape.per_second.is_none() {
+        let (path, per_second) = (path.key("durations"), path.key("per_second"));
+        if shape.per_second.is_none() && self.was_read(&per_second) {
             self.report.add(&path, "has no effect without per_second");
         }
         let mut sorted = durations.clone();

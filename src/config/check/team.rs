@@ -89,7 +89,7 @@ impl Check<'_> {
     fn bucket(&mut self, kind: LimitKind, shape: &Bucket, path: &KeyPath) -> Option<Limit> {
         match shape {
             Bucket::Plain(max) => Some(Limit::new(kind, *max)),
-            Bucket::Full(full) if full.limit == 0 && full.burst.is_some() => {
+            Bucket::Full(full) if full.limit == 0 && full.burst.is_some() && self.was_read(&path.key("limit")) => {
                 self.report.add(&path.key("burst"), "has no effect beside a limit of 0, which lets nothing through");
                 None
             }

@@ -171,7 +171,7 @@ pub enum OnUnknown {
 }
 
 /// A model's price: at least one of `per_call`, `per_image` and `per_second`.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Price {
     /// Credits for each call; 0 makes the model free.
@@ -195,17 +195,4 @@ pub struct Price {
     #[schemars(length(min = 1), inner(range(min = 1, max = 3600)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durations: Option<Vec<u64>>,
-}
-
-impl Default for Price {
-    fn default() -> Self {
-        Self {
-            per_call: None,
-            per_image: None,
-            per_second: None,
-            images_max: None,
-            images_default: None,
-            durations: None,
-        }
-    }
 }

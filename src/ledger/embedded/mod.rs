@@ -14,11 +14,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::observe::observed;
 use super::{
-    Admission, Books, Inquiry, Ledger, OnUnknown, Outage, ReservationId, Row, Settled, Settlement, Swept, Verdict,
+    Admission, Books, Inquiry, Ledger, Observer, OnUnknown, Outage, ReservationId, Row, Settled, Settlement, Swept,
+    Verdict,
 };
 use crate::clock::Clock;
 use crate::team::TeamId;
@@ -74,55 +75,61 @@ pub enum OpenError {
 
 /// A ledger in one file. Clones are the same ledger; when the last is dropped, the file is closed.
 #[derive(Clone)]
-pub struct EmbeddedLedger(Arc<Writer>);
+pub struct EmbeddedLedger {
+    writer: Arc<Writer>,
+    observer: Arc<dyn Observer>,
+}
 
 impl EmbeddedLedger {
     /// Opens the file for this process alone, or makes it. After a crash it is repaired here, which reads all of it.
-    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+    ///
+    /// # Errors
+    /// [`OpenError`] says whether the file is in use, of another version, or not usable at all.
+    pub fn open(settings: Settings, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
         let Settings { path, reservation_ttl, retention, on_unknown, clock } = settings;
         let database = store::open(&path)?;
         let rules = Rules { reservation_ttl, retention, on_unknown };
-        let writer = Writer::start(database, rules, clock);
+        let writer = Writer::start(database, rules, clock, Arc::clone(&observer));
         let writer = writer.map_err(|error| OpenError::Unusable { path, reason: error.to_string() })?;
-        Ok(Self(Arc::new(writer)))
+        Ok(Self { writer: Arc::new(writer), observer })
     }
 }
 
 impl Ledger for EmbeddedLedger {
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
-        self.0.ask(move |state| state.admit(&admission)).boxed()
+        observed(&*self.observer, "admit", self.writer.ask(move |state| state.admit(&admission)))
     }
 
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
-        self.0.ask(move |state| state.dispatch(&team, id)).boxed()
+        observed(&*self.observer, "dispatch", self.writer.ask(move |state| state.dispatch(&team, id)))
     }
 
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
         let team = team.clone();
-        self.0.ask(move |state| state.settle(&team, &settlement)).boxed()
+        observed(&*self.observer, "settle", self.writer.ask(move |state| state.settle(&team, &settlement)))
     }
 
     fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
         let (team, ids) = (team.clone(), ids.to_vec());
-        self.0.ask(move |state| state.renew(&team, &ids)).boxed()
+        observed(&*self.observer, "renew", self.writer.ask(move |state| state.renew(&team, &ids)))
     }
 
     fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>> {
         let team = team.clone();
-        self.0.ask(move |state| state.sweep(&team)).boxed()
+        observed(&*self.observer, "sweep", self.writer.ask(move |state| state.sweep(&team)))
     }
 
     fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
-        self.0.ask(move |state| state.books(&inquiry)).boxed()
+        observed(&*self.observer, "books", self.writer.ask(move |state| state.books(&inquiry)))
     }
 
     fn rows<'a>(&'a self, team: &'a TeamId, limit: usize) -> BoxFuture<'a, Result<Vec<Row>, Outage>> {
         let team = team.clone();
-        self.0.ask(move |state| state.rows(&team, limit)).boxed()
+        observed(&*self.observer, "rows", self.writer.ask(move |state| state.rows(&team, limit)))
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
-        self.0.ask(|_| Ok(())).boxed()
+        observed(&*self.observer, "probe", self.writer.ask(|_| Ok(())))
     }
 }

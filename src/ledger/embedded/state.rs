@@ -63,11 +63,17 @@ pub(super) struct Machine<'a, R> {
     rules: &'a Rules,
     now: Timestamp,
     changed: bool,
+    swept: Vec<(TeamId, Swept)>,
 }
 
 impl<'a, R: Records> Machine<'a, R> {
     pub(super) const fn new(records: R, rules: &'a Rules, now: Timestamp) -> Self {
-        Self { records, rules, now, changed: false }
+        Self { records, rules, now, changed: false, swept: Vec::new() }
+    }
+
+    /// What was ended that had been left behind, team by team: known once this is durable.
+    pub(super) fn take_swept(&mut self) -> Vec<(TeamId, Swept)> {
+        std::mem::take(&mut self.swept)
     }
 
     /// Whether anything was written: if not, there is nothing to make durable.
@@ -249,6 +255,9 @@ impl<'a, R: Records> Machine<'a, R> {
                 OnUnknown::Release => Credits::ZERO,
             };
             self.end(team, &Settlement { id, outcome, charged, came: Came::default() })?;
+        }
+        if swept != Swept::default() {
+            self.swept.push((team.clone(), swept));
         }
         Ok(swept)
     }

@@ -2,13 +2,16 @@
 
 use std::thread::JoinHandle;
 
+use std::sync::Arc;
+
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
 use super::state::{Machine, Rules};
 use super::store::{Fault, Tables};
 use crate::clock::Clock;
-use crate::ledger::Outage;
+use crate::ledger::{Observer, Outage, Swept};
+use crate::team::TeamId;
 
 /// The most words in one transaction: bounds what a caller waits for beside the disk.
 const BATCH_MOST: usize = 512;
@@ -61,10 +64,16 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread; fails when the system gives none.
-    pub(super) fn start(database: Database, rules: Rules, clock: Clock) -> std::io::Result<Self> {
+    pub(super) fn start(
+        database: Database,
+        rules: Rules,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> std::io::Result<Self> {
         let (inbox, words) = mpsc::channel(WAITING_MOST);
-        let thread =
-            std::thread::Builder::new().name("ledger".into()).spawn(move || write(&database, &rules, &clock, words))?;
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || write(&database, &rules, &clock, &*observer, words))?;
         Ok(Self { inbox: Some(inbox), thread: Some(thread) })
     }
 
@@ -95,10 +104,25 @@ fn stopped() -> Outage {
     Outage::Unreachable("the writer of the ledger file has stopped".into())
 }
 
-fn write(database: &Database, rules: &Rules, clock: &Clock, mut words: mpsc::Receiver<Box<dyn Word>>) {
+fn write(
+    database: &Database,
+    rules: &Rules,
+    clock: &Clock,
+    observer: &dyn Observer,
+    mut words: mpsc::Receiver<Box<dyn Word>>,
+) {
     let mut batch = Vec::with_capacity(BATCH_MOST);
     while words.blocking_recv_many(&mut batch, BATCH_MOST) > 0 {
-        let outage = apply(database, rules, clock, &mut batch).err().map(|fault| Outage::Refused(fault.0));
+        let applied = apply(database, rules, clock, &mut batch);
+        observer.batch(batch.len());
+        observer.up(applied.is_ok());
+        let outage = match applied {
+            Ok(swept) => {
+                swept.into_iter().for_each(|(team, swept)| observer.swept(&team, swept));
+                None
+            }
+            Err(fault) => Some(Outage::Refused(fault.0)),
+        };
         for word in batch.drain(..) {
             word.answer(outage.clone());
         }
@@ -107,21 +131,26 @@ fn write(database: &Database, rules: &Rules, clock: &Clock, mut words: mpsc::Rec
 
 /// All words of a batch at one time of the clock, or none of them. A word that faults takes the batch with it: that is a
 /// disk or a file that cannot be trusted, not something a caller can do.
-fn apply(database: &Database, rules: &Rules, clock: &Clock, batch: &mut [Box<dyn Word>]) -> Result<(), Fault> {
+fn apply(
+    database: &Database,
+    rules: &Rules,
+    clock: &Clock,
+    batch: &mut [Box<dyn Word>],
+) -> Result<Vec<(TeamId, Swept)>, Fault> {
     let transaction = database.begin_write()?;
-    let changed = {
+    let (changed, swept) = {
         // The records keep microseconds: what is answered now is what is read back later.
         let now = super::judgement::at(clock.now().as_microsecond());
         let mut state = Machine::new(Tables::open(&transaction)?, rules, now);
         for word in batch {
             word.apply(&mut state)?;
         }
-        state.changed()
+        (state.changed(), state.take_swept())
     };
     if changed {
         transaction.commit()?
     } else {
         transaction.abort()?
     }
-    Ok(())
+    Ok(swept)
 }

@@ -134,13 +134,13 @@ pub(super) fn outage_of(error: &RedisError) -> Outage {
     if error.is_timeout() {
         return Outage::TimedOut;
     }
-    match error.kind() {
-        ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType => {
-            let code = error.code().unwrap_or_default();
-            Outage::Refused(format!("{code} {}", error.detail().unwrap_or_default()).trim().to_owned())
-        }
-        _ => Outage::Unreachable(error.to_string()),
+    let answered =
+        matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType);
+    if !answered {
+        return Outage::Unreachable(error.to_string());
     }
+    let code = error.code().unwrap_or_default();
+    Outage::Refused(format!("{code} {}", error.detail().unwrap_or_default()).trim().to_owned())
 }
 
 /// Whether another connection may serve where this one did not: it broke, or it leads to a server that is no primary.

@@ -59,6 +59,7 @@ struct Progress {
 struct Answered {
     answer: Answer,
     calendar: Option<Arc<Calendar>>,
+    level_places: Vec<usize>,
     /// Why its admissions do not stand after all.
     unacknowledged: Option<Outage>,
 }
@@ -179,13 +180,13 @@ impl Courier {
             let (number, mut link) = self.connection.link().await?;
             let in_doubt = progress.in_doubt;
             *progress = Progress { sent_on: Some(number), in_doubt: true };
-            match self.script.apply(&mut link, &line.keys, &request, replicas).await {
+            match self.script.apply(&mut link, &line.keys, &request.bytes, replicas).await {
                 Ok((value, have)) => {
                     let answer = Answer::read(value)?;
                     self.learn(answer.at);
                     if !answer.stale {
                         let unacknowledged = too_few(replicas, have);
-                        return Ok(Answered { answer, calendar, unacknowledged });
+                        return Ok(Answered { answer, calendar, level_places: request.level_places, unacknowledged });
                     }
                     progress.in_doubt = in_doubt;
                 }
@@ -209,23 +210,28 @@ impl Courier {
     }
 
     fn hand_out(&self, line: &Line, operations: Vec<Operation>, answered: Answered) {
-        let Answered { answer, calendar, unacknowledged } = answered;
-        let context =
-            Context { team: &line.team, calendar: calendar.as_deref(), given_up: &self.given_up, unacknowledged };
+        let Answered { answer, calendar, level_places, unacknowledged } = answered;
+        let context = Context {
+            team: &line.team,
+            calendar: calendar.as_deref(),
+            level_places: &level_places,
+            given_up: &self.given_up,
+            unacknowledged,
+        };
         // When the answer cannot be read nobody is answered, and everyone who waits hears that.
-        if let Ok(swept) = answer.hand_out(operations, &context) {
-            if swept != Swept::default() {
-                self.observer.swept(&line.team, swept);
-            }
+        if let Ok(swept) = answer.hand_out(operations, &context)
+            && swept != Swept::default()
+        {
+            self.observer.swept(&line.team, swept);
         }
     }
 
     fn fail(&self, line: &Line, operations: Vec<Operation>, outage: &Outage, in_doubt: bool) {
         for operation in operations {
-            if let Operation::Admit { admission, .. } = &operation {
-                if in_doubt {
-                    self.given_up.add(&line.team, admission.id);
-                }
+            if let Operation::Admit { admission, .. } = &operation
+                && in_doubt
+            {
+                self.given_up.add(&line.team, admission.id);
             }
             operation.fail(outage.clone());
         }
@@ -237,7 +243,8 @@ impl Courier {
     fn replicas(&self, operations: &[Operation]) -> Option<Replicas> {
         let wanted = self.settings.wait_replicas;
         let admits = operations.iter().any(|operation| matches!(operation, Operation::Admit { .. }));
-        (wanted > 0 && admits).then(|| Replicas { wanted, patience: self.settings.deadline / 2 })
+        // Twice that, when the script has to be sent in full, is still within the deadline.
+        (wanted > 0 && admits).then(|| Replicas { wanted, patience: self.settings.deadline / 3 })
     }
 
     fn fixed_now(&self) -> Option<u64> {

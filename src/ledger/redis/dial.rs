@@ -20,20 +20,20 @@ const PIPELINE: usize = 1024;
 
 /// Makes connections.
 pub(super) enum Dialer {
-    Single(Client),
+    Single(Box<Client>),
     Sentinel(Arc<Mutex<SentinelClient>>),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 impl Dialer {
     /// Reads the settings; talks to nobody.
     pub(super) fn new(settings: &Settings) -> Result<Self, UnusableSettings> {
         match &settings.topology {
-            Topology::Single { url } => single(settings, url).map(Self::Single),
+            Topology::Single { url } => single(settings, url).map(|client| Self::Single(Box::new(client))),
             Topology::Sentinel { urls, master } => {
                 sentinel(settings, urls, master).map(|client| Self::Sentinel(Arc::new(Mutex::new(client))))
             }
-            Topology::Cluster { urls } => cluster(settings, urls).map(Self::Cluster),
+            Topology::Cluster { urls } => cluster(settings, urls).map(|client| Self::Cluster(Box::new(client))),
         }
     }
 

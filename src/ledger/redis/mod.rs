@@ -2,7 +2,7 @@
 //!
 //! Reading order: `settings` (what it must be told), `operation` (what is asked, and who waits), `line` (a team's
 //! operations wait together), `courier` (sends them and hands out the answers), `request` and `reply` (to the script and
-//! back, in `packed` form), `script` and `team.lua` (what happens on the server), `keys` (where things are),
+//! back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where things are),
 //! `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `row` (what it says
 //! of the past).
 //!

@@ -2,12 +2,15 @@
 //!
 //! The array is: the time to take for the store's (0: the server's own), how long reservations live (µs), whether unknown
 //! ends are charged, how long rows are kept (ms), how many overdue reservations to end, the day's first moment, the first
-//! after it, the first after the month (µs), the day's and the month's names, how many ids, levels and operations follow;
+//! after it, the first after the month (µs), the day's name, how many ids, levels and operations follow;
 //! then the ids; the levels, each a scope's name, a count, and of each limit its kind, maximum, burst and whether it is a
 //! shadow; then the operations, each a number from [`op`] and what belongs to it. Operations name ids and levels by
 //! their places, counted from 1, so that what many of them share is read once.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::slice;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys::scope_name;
@@ -34,13 +37,22 @@ const SWEEP_MOST: u64 = 128;
 /// How many an admission ends on its way, so that left-behind slots are free without waiting for a sweep.
 const SWEEP_BESIDE: u64 = 8;
 
+/// A batch as the script reads it.
+pub(super) struct Request {
+    /// What is sent.
+    pub(super) bytes: Vec<u8>,
+    /// Of each operation's levels in turn, which of the request's levels it is, from 0. They are numbered in the order in
+    /// which they first come up.
+    pub(super) level_places: Vec<usize>,
+}
+
 /// Writes a batch. `calendar` is needed when it admits or reads; `now` is given by tests, in microseconds.
 pub(super) fn written(
     operations: &[Operation],
     calendar: Option<&Calendar>,
     now: Option<u64>,
     settings: &Settings,
-) -> Vec<u8> {
+) -> Request {
     let places = Places::of(operations);
     let mut packed = Packed::new();
     packed.number(now.unwrap_or(0));
@@ -53,7 +65,6 @@ pub(super) fn written(
     packed.number(calendar.map_or(0, |calendar| moment(calendar.day.end)));
     packed.number(calendar.map_or(0, |calendar| moment(calendar.month.end)));
     packed.text(calendar.map_or("", |calendar| &calendar.day.name));
-    packed.text(calendar.map_or("", |calendar| &calendar.month.name));
     packed.count(places.ids.len());
     packed.count(places.levels.len());
     packed.count(operations.len());
@@ -63,10 +74,11 @@ pub(super) fn written(
     for level in &places.levels {
         write_level(&mut packed, level);
     }
+    let mut level_places = places.of_operations.iter();
     for operation in operations {
-        write_operation(&mut packed, operation, &places, calendar);
+        write_operation(&mut packed, operation, &places, &mut level_places, calendar);
     }
-    packed.finish()
+    Request { bytes: packed.finish(), level_places: places.of_operations }
 }
 
 fn sweeps(operations: &[Operation]) -> u64 {
@@ -93,6 +105,7 @@ struct Places<'a> {
     id_places: HashMap<ReservationId, usize>,
     levels: Vec<&'a Level>,
     level_places: HashMap<(&'a Scope, *const Limits), usize>,
+    of_operations: Vec<usize>,
 }
 
 impl<'a> Places<'a> {
@@ -123,26 +136,17 @@ impl<'a> Places<'a> {
     /// A scope under other limits (a reload came in between) is another level of the same scope.
     fn add_levels(&mut self, levels: &'a [Level]) {
         for level in levels {
-            self.level_places.entry(place_of(level)).or_insert_with(|| {
+            let place = *self.level_places.entry((&level.scope, Arc::as_ptr(&level.limits))).or_insert_with(|| {
                 self.levels.push(level);
-                self.levels.len()
+                self.levels.len() - 1
             });
+            self.of_operations.push(place);
         }
     }
 
     fn id(&self, id: ReservationId) -> usize {
         self.id_places.get(&id).copied().unwrap_or(0)
     }
-
-    fn write_levels(&self, packed: &mut Packed, levels: &[Level]) {
-        for level in levels {
-            packed.count(self.level_places.get(&place_of(level)).copied().unwrap_or(0));
-        }
-    }
-}
-
-fn place_of(level: &Level) -> (&Scope, *const Limits) {
-    (&level.scope, std::sync::Arc::as_ptr(&level.limits))
 }
 
 fn write_level(packed: &mut Packed, level: &Level) {
@@ -171,7 +175,13 @@ const fn kind_number(kind: LimitKind) -> u64 {
     }
 }
 
-fn write_operation(packed: &mut Packed, operation: &Operation, places: &Places<'_>, calendar: Option<&Calendar>) {
+fn write_operation(
+    packed: &mut Packed,
+    operation: &Operation,
+    places: &Places<'_>,
+    level_places: &mut slice::Iter<'_, usize>,
+    calendar: Option<&Calendar>,
+) {
     match operation {
         Operation::Admit { admission, .. } => {
             packed.number(op::ADMIT);
@@ -183,7 +193,9 @@ fn write_operation(packed: &mut Packed, operation: &Operation, places: &Places<'
             packed.number(admission.price.micros());
             packed.count(admission.levels.len());
             packed.text(&record(admission, calendar));
-            places.write_levels(packed, &admission.levels);
+            for place in level_places.by_ref().take(admission.levels.len()) {
+                packed.count(place + 1);
+            }
         }
         Operation::Dispatch { id, .. } => {
             packed.number(op::DISPATCH);
@@ -199,9 +211,9 @@ fn write_operation(packed: &mut Packed, operation: &Operation, places: &Places<'
         }
         Operation::Sweep { .. } => packed.number(op::SWEEP),
         Operation::Books { inquiry, .. } => {
+            // The answer tells of every level of the request; which of them are meant is known here.
             packed.number(op::BOOKS);
-            packed.count(inquiry.levels.len());
-            places.write_levels(packed, &inquiry.levels);
+            level_places.by_ref().take(inquiry.levels.len()).for_each(drop);
         }
         Operation::GiveUp { id, .. } => {
             packed.number(op::GIVE_UP);
@@ -224,12 +236,10 @@ fn write_settlement(packed: &mut Packed, settlement: &Settlement, places: &Place
 
 /// What the store keeps of a reservation, beside its phase and when it was admitted, which the script puts before it.
 fn record(admission: &Admission, calendar: Option<&Calendar>) -> String {
-    use std::fmt::Write as _;
-
-    let (day, month) = calendar.map_or(("", ""), |calendar| (&calendar.day.name, &calendar.month.name));
+    let day = calendar.map_or("", |calendar| &calendar.day.name);
     let mut record = String::with_capacity(256);
     // Writing to a String cannot fail.
-    let _ = write!(record, "{} {day} {month} ", admission.price.micros());
+    let _ = write!(record, "{day} {} ", admission.price.micros());
     for level in &admission.levels {
         record.push_str(&scope_name(&level.scope));
         record.push(' ');

@@ -21,28 +21,40 @@ fn read_entry(entry: &Value) -> Result<Row, Outage> {
     read_fields(&fields)
 }
 
+/// `call` is the reservation's record as the script kept it: phase, when admitted, day, price, scopes, what was asked.
 fn read_fields(fields: &HashMap<String, String>) -> Result<Row, Outage> {
     let text = |name: &'static str| fields.get(name).map(String::as_str).ok_or_else(|| unreadable(name));
-    let number = |name| text(name)?.parse::<u64>().map_err(|_| unreadable(name));
-    let moment = |name| {
-        let micros = i64::try_from(number(name)?).map_err(|_| unreadable(name))?;
-        Timestamp::from_microsecond(micros).map_err(|_| unreadable(name))
-    };
+    let call = text("call")?;
+    let asked_at = call.find('{').ok_or_else(|| unreadable("call"))?;
+    let (head, asked) = call.split_at(asked_at);
+    let mut head = head.split(' ').skip(1);
+    let mut next = || head.next().ok_or_else(|| unreadable("call"));
+    let (admitted_at, day, price) = (next()?, next()?, next()?);
     Ok(Row {
         id: text("id")?.parse().map_err(|_| unreadable("id"))?,
         outcome: outcome(text("outcome")?)?,
-        reserved: Credits::from_micros(number("reserved")?),
-        charged: Credits::from_micros(number("charged")?),
-        day: text("day")?.to_owned(),
-        month: text("month")?.to_owned(),
-        admitted_at: moment("admitted_at")?,
-        settled_at: moment("settled_at")?,
-        asked: serde_json::from_str(text("asked")?).map_err(|_| unreadable("asked"))?,
+        reserved: credits(price)?,
+        charged: credits(text("charged")?)?,
+        day: day.to_owned(),
+        // Days are written year first, so a day's name begins with its month's.
+        month: day.get(..7).ok_or_else(|| unreadable("day"))?.to_owned(),
+        admitted_at: moment(admitted_at)?,
+        settled_at: moment(text("settled_at")?)?,
+        asked: serde_json::from_str(asked).map_err(|_| unreadable("call"))?,
         came: match text("came")? {
             "" => Came::default(),
             came => serde_json::from_str(came).map_err(|_| unreadable("came"))?,
         },
     })
+}
+
+fn credits(micros: &str) -> Result<Credits, Outage> {
+    micros.parse().map(Credits::from_micros).map_err(|_| unreadable("amount"))
+}
+
+fn moment(micros: &str) -> Result<Timestamp, Outage> {
+    let micros = micros.parse().map_err(|_| unreadable("time"))?;
+    Timestamp::from_microsecond(micros).map_err(|_| unreadable("time"))
 }
 
 fn outcome(name: &str) -> Result<Outcome, Outage> {

@@ -7,6 +7,14 @@ use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
 use super::connection::Link;
 use super::keys::Keys;
 
+/// The script: the parts are one text, so that each can be read on its own.
+const TEXT: &str = concat!(
+    include_str!("team/request.lua"),
+    include_str!("team/limits.lua"),
+    include_str!("team/operations.lua"),
+    include_str!("team/write.lua"),
+);
+
 /// The one script, with its fingerprint.
 pub(super) struct TeamScript(Script);
 
@@ -19,7 +27,7 @@ pub(super) struct Replicas {
 
 impl TeamScript {
     pub(super) fn new() -> Self {
-        Self(Script::new(include_str!("team.lua")))
+        Self(Script::new(TEXT))
     }
 
     /// Applies a request to a team. Also says how many replicas have it, where that was asked.
@@ -35,7 +43,7 @@ impl TeamScript {
         let known = call("EVALSHA", self.0.get_hash(), keys, request);
         match send(link, &known, keys, replicas).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let in_full = call("EVAL", include_str!("team.lua"), keys, request);
+                let in_full = call("EVAL", TEXT, keys, request);
                 send(link, &in_full, keys, replicas).await
             }
             answered => answered,

@@ -2,7 +2,8 @@
 //! values written one after another, so that two label sets can become one series; here the values themselves are the key.
 
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{LabelPair, Metric, MetricFamily};
@@ -51,7 +52,7 @@ struct Shared<S, const N: usize> {
     children: RwLock<Vec<Child<S, N>>>,
     children_max: usize,
     spare: S,
-    overflowed: OnceLock<()>,
+    overflowed: AtomicBool,
     dropped: Counter,
 }
 
@@ -80,7 +81,7 @@ impl<S: Series, const N: usize> Family<S, N> {
             children: RwLock::default(),
             children_max: S::CHILDREN_MAX,
             spare: S::new(buckets)?,
-            overflowed: OnceLock::new(),
+            overflowed: AtomicBool::new(false),
             dropped: dropped.clone(),
         })))
     }
@@ -115,7 +116,7 @@ impl<S: Series, const N: usize> Family<S, N> {
             }
             Ok(_) | Err(_) => {
                 self.0.dropped.inc();
-                let () = self.0.overflowed.get_or_init(|| ());
+                self.0.overflowed.store(true, Ordering::Relaxed);
                 self.0.spare.clone()
             }
         }
@@ -140,7 +141,8 @@ impl<S: Series, const N: usize> Collector for Family<S, N> {
         };
         let children = self.0.children.read().unwrap_or_else(PoisonError::into_inner);
         let shown = children.iter().map(|child| labelled(&child.series, child.values.each_ref().map(Box::as_ref)));
-        let overflow = self.0.overflowed.get().map(|()| labelled(&self.0.spare, [OVERFLOW; N]));
+        let overflowed = self.0.overflowed.load(Ordering::Relaxed);
+        let overflow = overflowed.then(|| labelled(&self.0.spare, [OVERFLOW; N]));
         vec![self.0.head.family::<S>(shown.chain(overflow).collect())]
     }
 }
@@ -207,12 +209,14 @@ impl<S: Series> Collector for Single<S> {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
     use super::*;
+    use crate::telemetry::metrics::series::Level;
 
     fn family(children_max: usize) -> (Family<Counter, 2>, Counter) {
         let dropped = Counter::default();
@@ -286,8 +290,6 @@ mod tests {
         drop(two);
         assert_eq!(level.get(), 0);
     }
-
-    use super::super::series::Level;
 
     proptest! {
         /// Whatever is counted, in whatever order and under whatever labels, a scrape shows exactly that.

@@ -12,6 +12,7 @@ mod observe_upstream;
 pub mod series;
 pub mod teams;
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests;
 
 use std::collections::HashMap;
@@ -97,8 +98,18 @@ impl Metrics {
             duration: catalogue.http_request_duration_seconds.with([name]),
         };
         let routes = Route::NAMES.into_iter().chain([NO_ROUTE]).map(route).collect();
-        let (teams, nobody, key_sets_read) = (ArcSwap::default(), OnceLock::new(), Mutex::default());
-        Ok(Self { catalogue, registry, clock, routes, teams, nobody, key_sets_read })
+        let metrics = Self {
+            catalogue,
+            registry,
+            clock,
+            routes,
+            teams: ArcSwap::default(),
+            nobody: OnceLock::new(),
+            key_sets_read: Mutex::default(),
+        };
+        // A process that counts has read its configuration.
+        metrics.reloaded(Ok(metrics.clock.now()));
+        Ok(metrics)
     }
 
     /// Makes the configured teams known, with their limits and the models they may use, all at zero. To be called at

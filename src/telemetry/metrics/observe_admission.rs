@@ -55,8 +55,4 @@ impl Observer for Metrics {
     fn reservations_open(&self, team: &TeamId, open: u64) {
         self.team(team).open.set(open as f64);
     }
-
-    fn swept(&self, team: &TeamId, ended: u64) {
-        self.team(team).swept.add(ended);
-    }
 }

@@ -166,6 +166,7 @@ fn amount(kind: LimitKind, number: u64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

@@ -1,38 +1,100 @@
 //! The ledger in Redis: the whole suite, and what only a store across a network can get wrong.
 
-use std::sync::Arc;
+mod faults;
+mod replicas;
+mod topologies;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::redis::{RedisLedger, Settings, StoreClock, Topology};
-use moongate::ledger::{Ledger, OnUnknown, Unobserved};
+use moongate::ledger::{Ledger, Observer, OnUnknown, Swept, Unobserved};
+use moongate::team::TeamId;
 
 use crate::ledger_conformance::{Bench, RETENTION, TTL};
 use crate::support::redis::RedisServer;
 
+/// The defaults, for one server.
+fn single(server: &RedisServer) -> Settings {
+    Settings::new(Topology::Single { url: server.url() })
+}
+
+/// The same for tests in which it does not matter how fast the store is: many run at once.
+fn patient(server: &RedisServer) -> Settings {
+    Settings { deadline: Duration::from_secs(10), ..single(server) }
+}
+
+fn handle(settings: Settings) -> Arc<dyn Ledger> {
+    handle_with_clock(settings, Clock::system())
+}
+
+fn handle_with_clock(settings: Settings, clock: Clock) -> Arc<dyn Ledger> {
+    Arc::new(RedisLedger::new(settings, clock, Arc::new(Unobserved)).unwrap())
+}
+
+fn observed(settings: Settings, observer: Arc<dyn Observer>) -> Arc<dyn Ledger> {
+    Arc::new(RedisLedger::new(settings, Clock::system(), observer).unwrap())
+}
+
+/// Remembers what an observer was told.
+#[derive(Default)]
+struct Seen {
+    operations: Mutex<Vec<(&'static str, &'static str)>>,
+    batches: Mutex<Vec<usize>>,
+    ups: Mutex<Vec<bool>>,
+}
+
+impl Seen {
+    fn operations(&self) -> Vec<(&'static str, &'static str)> {
+        self.operations.lock().unwrap().clone()
+    }
+
+    fn batches(&self) -> Vec<usize> {
+        self.batches.lock().unwrap().clone()
+    }
+
+    fn ups(&self) -> Vec<bool> {
+        self.ups.lock().unwrap().clone()
+    }
+}
+
+impl Observer for Seen {
+    fn operation(&self, op: &'static str, result: &'static str, _took: Duration) {
+        self.operations.lock().unwrap().push((op, result));
+    }
+
+    fn batch(&self, size: usize) {
+        self.batches.lock().unwrap().push(size);
+    }
+
+    fn up(&self, up: bool) {
+        self.ups.lock().unwrap().push(up);
+    }
+
+    fn swept(&self, _team: &TeamId, _swept: Swept) {}
+}
+
 /// A server of its own for each case.
 struct RedisBench {
     server: RedisServer,
-    settings: Settings,
+    clock: Clock,
+    on_unknown: OnUnknown,
 }
 
 impl Bench for RedisBench {
     async fn start(clock: Clock, on_unknown: OnUnknown) -> Self {
-        let server = RedisServer::start().await;
-        let settings = Settings {
-            reservation_ttl: TTL,
-            retention: RETENTION,
-            on_unknown,
-            clock: StoreClock::Fixed(clock),
-            // Cases run many at once; how fast the store is, is not what they test.
-            deadline: std::time::Duration::from_secs(10),
-            ..Settings::new(Topology::Single { url: server.url() })
-        };
-        Self { server, settings }
+        Self { server: RedisServer::start().await, clock, on_unknown }
     }
 
     async fn handle(&self) -> Arc<dyn Ledger> {
-        assert!(self.server.port() > 0);
-        Arc::new(RedisLedger::new(self.settings.clone(), Clock::system(), Arc::new(Unobserved)).unwrap())
+        handle(Settings {
+            reservation_ttl: TTL,
+            retention: RETENTION,
+            on_unknown: self.on_unknown,
+            clock: StoreClock::Fixed(self.clock.clone()),
+            ..patient(&self.server)
+        })
     }
 }
 

@@ -27,45 +27,46 @@ impl RedisServer {
 
     /// Starts one with more options (`["--maxmemory", "2mb"]`) and waits until it answers.
     pub(crate) async fn start_with(options: &[&str]) -> Self {
-        let server = Self::spawn(options);
-        wait_until("redis-server answers", || server.answers()).await;
-        server
+        // Starting takes a few milliseconds; tests that run beside this one have threads of their own.
+        Self::spawn(options)
     }
 
     fn spawn(options: &[&str]) -> Self {
-        Self::spawn_as(options, None)
+        let keeps_nothing = [&["--save", "", "--appendonly", "no"][..], options].concat();
+        Self::spawn_as(&keeps_nothing, "", "Ready to accept connections")
     }
 
-    /// `file` is a configuration to start with, as a Sentinel needs one.
-    fn spawn_as(options: &[&str], file: Option<&str>) -> Self {
+    /// Starts one on a port from [`free_port`], where nobody has answered so far.
+    pub(crate) async fn start_on(port: u16) -> Self {
+        let options = ["--save", "", "--appendonly", "no"];
+        Self::spawn_on(port, &options, "", "Ready to accept connections").expect("the port is still free")
+    }
+
+    /// Starts a process with a configuration file and waits until its log says that it is ready.
+    fn spawn_as(options: &[&str], file: &str, ready: &str) -> Self {
+        // Another test may take a port in between: then the process ends at once, and another port is tried.
+        let started = (0..20).find_map(|_| Self::spawn_on(free_port(), options, file, ready));
+        started.expect("a redis-server can be started")
+    }
+
+    fn spawn_on(port: u16, options: &[&str], file: &str, ready: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        for _ in 0..20 {
-            let port = free_port();
-            let mut command = Command::new("redis-server");
-            if let Some(text) = file {
-                let path = dir.path().join("redis.conf");
-                std::fs::write(&path, text).unwrap();
-                command.arg(path);
+        let (log, conf) = (dir.path().join("log"), dir.path().join("redis.conf"));
+        std::fs::write(&conf, file).unwrap();
+        let mut command = Command::new("redis-server");
+        command.arg(conf).args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--logfile"]).arg(&log);
+        command.args(options).current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("redis-server is installed");
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+            if std::fs::read_to_string(&log).is_ok_and(|log| log.contains(ready)) {
+                return Some(Self { child, port, _dir: dir });
             }
-            let port_text = port.to_string();
-            let own = ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-            command.args(own).args(options).current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut child = command.spawn().expect("redis-server is installed");
-            // Another test may have taken the port in between: then it ends at once, and another is tried.
-            let deadline = Instant::now() + PATIENCE;
-            while Instant::now() < deadline {
-                if child.try_wait().unwrap().is_some() {
-                    break;
-                }
-                if std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && is_of(&child, port) {
-                    return Self { child, port, _dir: dir };
-                }
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            let _ = child.kill();
-            let _ = child.wait();
+            std::thread::sleep(Duration::from_millis(2));
         }
-        panic!("no redis-server could be started");
+        let _ = child.kill();
+        let _ = child.wait();
+        None
     }
 
     /// Its port on 127.0.0.1.
@@ -95,10 +96,6 @@ impl RedisServer {
         let _: redis::Value = self.ask(command).await.unwrap();
     }
 
-    async fn answers(&self) -> bool {
-        self.ask::<String>(&["PING"]).await.is_ok_and(|answer| answer == "PONG")
-    }
-
     /// Stops the process where it stands: connections stay open, nothing is answered.
     pub(crate) fn freeze(&self) {
         self.signal("-STOP");
@@ -113,14 +110,6 @@ impl RedisServer {
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-
-    /// User and system time the process has used so far, from `/proc`.
-    pub(crate) fn cpu_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        Duration::from_millis(ticks * 10)
     }
 
     fn signal(&self, signal: &str) {
@@ -206,9 +195,7 @@ impl RedisSentinel {
         );
         let mut sentinels = Vec::new();
         for _ in 0..3 {
-            let sentinel = RedisServer::spawn_as(&["--sentinel"], Some(&watch));
-            wait_until("a Sentinel answers", || sentinel.answers()).await;
-            sentinels.push(sentinel);
+            sentinels.push(RedisServer::spawn_as(&["--sentinel"], &watch, "+monitor master"));
         }
         for sentinel in &sentinels {
             wait_until("the Sentinels know each other", || async {
@@ -236,7 +223,7 @@ pub(crate) async fn wait_until<F: Future<Output = bool>>(what: &str, condition: 
 }
 
 /// A port that is free now, below the range from which the system gives out ports for outgoing connections.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 2_048;
     const COUNT: u16 = 8_000;
@@ -249,14 +236,4 @@ fn free_port() -> u16 {
         }
     }
     panic!("no port is free");
-}
-
-/// Whether it is this process that listens there, and not one that was faster.
-fn is_of(child: &Child, port: u16) -> bool {
-    let mut answer = String::new();
-    let Ok(mut stream) = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-    use std::io::{Read, Write};
-    let asked = stream.write_all(b"INFO server\r\nQUIT\r\n").and_then(|()| stream.read_to_string(&mut answer));
-    asked.is_ok() && answer.contains(&format!("process_id:{}\r", child.id()))
 }

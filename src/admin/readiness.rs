@@ -1,0 +1,86 @@
+//! Whether this replica should be given requests, and if not, why not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+/// What is known of the parts of the gateway. Clones know the same. That there is one says that the configuration is loaded.
+#[derive(Clone)]
+pub struct Readiness(Arc<Parts>);
+
+struct Parts {
+    upstream_key_is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
+    ledger_answered: AtomicBool,
+    draining: AtomicBool,
+}
+
+/// What `/readyz` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether every check is good.
+    pub ready: bool,
+    /// Each check: `ok`, or why it is not.
+    pub checks: BTreeMap<&'static str, &'static str>,
+}
+
+impl Readiness {
+    /// A gateway with a configuration, whose ledger has not answered yet. The question is asked for every probe: whether
+    /// at least one shared key can be used.
+    #[must_use]
+    pub fn new(upstream_key_is_healthy: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let (ledger_answered, draining) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Parts { upstream_key_is_healthy: Box::new(upstream_key_is_healthy), ledger_answered, draining }))
+    }
+
+    /// The ledger has answered once, or is not needed for what comes first. Later outages are refused call by call.
+    pub fn ledger_answered(&self) {
+        self.0.ledger_answered.store(true, Ordering::Release);
+    }
+
+    /// The gateway is stopping. There is no way back.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    /// How it stands now.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let parts = &self.0;
+        let checks = [
+            ("configuration", true, "it is not loaded yet"),
+            ("ledger", parts.ledger_answered.load(Ordering::Acquire), "it has not answered yet"),
+            ("upstream_key", (parts.upstream_key_is_healthy)(), "no shared key can be used"),
+            ("running", !parts.draining.load(Ordering::Acquire), "the gateway is stopping"),
+        ];
+        let ready = checks.iter().all(|(_, good, _)| *good);
+        let checks = checks.into_iter().map(|(name, good, why)| (name, if good { "ok" } else { why })).collect();
+        Report { ready, checks }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_is_ready_when_every_part_is_and_until_it_stops() {
+        let key = Arc::new(AtomicBool::new(true));
+        let asked = Arc::clone(&key);
+        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed));
+        let report = readiness.report();
+        assert!(!report.ready);
+        assert_eq!(report.checks["ledger"], "it has not answered yet");
+        assert_eq!(report.checks["configuration"], "ok");
+
+        readiness.ledger_answered();
+        assert!(readiness.report().ready);
+        key.store(false, Ordering::Relaxed);
+        assert_eq!(readiness.report().checks["upstream_key"], "no shared key can be used");
+        key.store(true, Ordering::Relaxed);
+        readiness.clone().drain();
+        assert_eq!(readiness.report().checks["running"], "the gateway is stopping");
+    }
+}

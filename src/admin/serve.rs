@@ -1,0 +1,112 @@
+//! Runs the operator's listener: a handful of HTTP/1.1 connections from probes, Prometheus and people.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::Operator;
+use crate::clock::Clock;
+use crate::http::Answer;
+use crate::refusal::panicked::message;
+use crate::refusal::{Refusal, body};
+use crate::request::RequestId;
+
+/// More than probes, a pair of Prometheus servers and every operator need.
+const CONNECTIONS_MAX: usize = 256;
+/// How long a request's head may take, and an idle connection may last: longer than the longest usual scrape interval.
+const HEAD_WITHIN: Duration = Duration::from_secs(90);
+/// How long the end waits for answers that are being written.
+const FINISH_WITHIN: Duration = Duration::from_secs(2);
+/// How long to wait when the system gives no more connections.
+const RETRY_ACCEPT: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown`, then finishes the answers that are being written. To be run on a runtime of its own.
+pub async fn serve(listener: TcpListener, operator: Operator, shutdown: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = TaskTracker::new();
+    while let Some((stream, place)) = or_shutdown(&shutdown, accept(&listener, &places)).await {
+        let connection = connection(stream, operator.clone(), shutdown.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    }
+    connections.close();
+    if tokio::time::timeout(FINISH_WITHIN, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "connections to the operator's listener were cut off");
+    }
+}
+
+async fn or_shutdown<T>(shutdown: &CancellationToken, work: impl Future<Output = Option<T>>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        done = work => done,
+    }
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, impl Drop + Send + use<>)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return Some((stream, place)),
+            Err(error) => {
+                tracing::warn!(%error, "the operator's listener cannot accept");
+                tokio::time::sleep(RETRY_ACCEPT).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, operator: Operator, shutdown: CancellationToken) {
+    let stack = stack(operator);
+    let service = hyper::service::service_fn(move |request| stack.clone().oneshot(request));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(64 * 1024);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the operator's listener broke");
+    }
+}
+
+type PageBody = tower_http::body::UnsyncBoxBody<Bytes, tower::BoxError>;
+
+/// The path of an operator's request: a panic in a page is that page's 500.
+fn stack(
+    operator: Operator,
+) -> impl Service<Request<Incoming>, Response = Response<PageBody>, Error = Infallible, Future: Send> + Clone {
+    let panicked = |panic: Box<dyn Any + Send>| panicked(&*panic);
+    let answer = move |request: Request<Incoming>| {
+        let operator = operator.clone();
+        async move { Ok(operator.answer(request.into_parts().0).await) }
+    };
+    ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(service_fn(answer))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Answer {
+    let id = RequestId::new();
+    tracing::error!(request_id = %id, panic = message(panic), "a page of the operator's listener panicked");
+    body::answer(&Refusal::Internal, &id, Version::HTTP_11, Clock::system().now())
+}

@@ -1,0 +1,87 @@
+//! Operators' tokens: only their hashes are known here, and compared in constant time.
+
+use std::fmt;
+
+use http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::refusal::Refusal;
+
+/// One operator's token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Its name in the audit lines.
+    pub name: String,
+    /// The SHA-256 of the token.
+    pub sha256: [u8; 32],
+}
+
+/// The hash of a weak token could be guessed from.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "token {}", self.name)
+    }
+}
+
+/// Whose token a request carries. Which of them is right takes as long as that none is.
+///
+/// # Errors
+/// `credential_missing` without an `Authorization` header; `credential_invalid` for anything but one bearer token of the list.
+pub fn operator<'a>(headers: &HeaderMap, tokens: &'a [Token]) -> Result<&'a Token, Refusal> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let value = sent.next().ok_or(Refusal::CredentialMissing)?;
+    let only = if sent.next().is_none() { bearer(value.as_bytes()) } else { None };
+    let hash = Sha256::digest(only.ok_or(Refusal::CredentialInvalid)?);
+    let matching = |found, token: &'a Token| if bool::from(hash.ct_eq(&token.sha256)) { Some(token) } else { found };
+    tokens.iter().fold(None, matching).ok_or(Refusal::CredentialInvalid)
+}
+
+/// What stands after the scheme (RFC 6750, section 2.1; the scheme's case does not matter, RFC 9110, section 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn tokens() -> Vec<Token> {
+        [("ops", "first"), ("ci", "second")]
+            .map(|(name, secret)| Token { name: name.to_owned(), sha256: Sha256::digest(secret).into() })
+            .to_vec()
+    }
+
+    fn asked(values: &[&str]) -> Result<String, Refusal> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).expect("a value"));
+        }
+        operator(&headers, &tokens()).map(|token| token.name.clone())
+    }
+
+    #[test]
+    fn a_token_of_the_list_names_its_operator() {
+        assert_eq!(asked(&["Bearer first"]), Ok("ops".to_owned()));
+        assert_eq!(asked(&["bearer second "]), Ok("ci".to_owned()));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        assert_eq!(asked(&[]), Err(Refusal::CredentialMissing));
+        let hash = "Bearer a7937b64b8caa58f03721bb6bacf5c78cb235febe0e70b1b84cd99541461a08e";
+        for bad in ["", "Bearer", "Bearer ", "Bearer third", "Basic first", "first", "Bearer first second", hash] {
+            assert_eq!(asked(&[bad]), Err(Refusal::CredentialInvalid), "{bad}");
+        }
+        assert_eq!(asked(&["Bearer first", "Bearer first"]), Err(Refusal::CredentialInvalid));
+    }
+
+    #[test]
+    fn a_hash_is_not_shown() {
+        assert_eq!(format!("{:?}", tokens()), "[token ops, token ci]");
+    }
+}

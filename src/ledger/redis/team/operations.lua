@@ -1,0 +1,203 @@
+-- Part 3: what each operation does to what was read. Nothing is written yet.
+
+local deadlines = {}
+for i = 1, #ids do
+  deadlines[i] = false
+end
+local opening = { W = 'W ' .. now_text .. ' ', D = 'D ' .. now_text .. ' ' }
+
+local function reserve(level, price)
+  local scope = level.scope
+  local plus = scope.plus
+  plus[2], plus[4], scope.changed = plus[2] + 1, plus[4] + price, true
+  local buckets = level.buckets
+  if buckets then
+    for b = 1, #buckets do
+      local limit = buckets[b]
+      if not limit.over then
+        local bucket = limit.bucket
+        bucket[1] = level_of(limit) + limit.period
+        bucket[2], bucket[3] = now > bucket[2] and now or bucket[2], true
+      end
+    end
+  end
+end
+
+-- Looks at every limit of the levels. Returns which binds and for how long, or nothing.
+local function judge(first, last, price)
+  local binding, longest, position = false, -1, 0
+  for n = first, last do
+    local level = levels[request[n]]
+    for l = level.first, level.last do
+      local limit = limits[l]
+      local wait = wait_for(level.scope, limit, price)
+      limit.over = wait and true
+      if wait and wait > longest and not limit.shadow then
+        binding, longest = position, wait
+      end
+      position = position + 1
+    end
+  end
+  return binding, longest
+end
+
+-- Says which shadow limits a call passed, and clears the notes of `judge`.
+local function say_shadows(first, last)
+  for n = first, last do
+    local level = levels[request[n]]
+    for l = level.first, level.last do
+      local limit = limits[l]
+      if limit.shadow then
+        said = said + 1
+        reply[said] = limit.over and 1 or 0
+      end
+      limit.over = false
+    end
+  end
+end
+
+-- 0: refused, by which limit and until when, then the shadows. 1: admitted. 2: admitted, then the shadows. 3: given up.
+local function admit(i, phase, price, first, last, tail)
+  said = said + 1
+  local again = records[i]
+  if again then
+    reply[said] = again == 'X' and 3 or 1
+    return
+  end
+  local at_a_glance = true
+  for n = first, last do
+    at_a_glance = at_a_glance and passes(levels[request[n]], price)
+  end
+  if at_a_glance then
+    reply[said] = 1
+  else
+    local binding, longest = judge(first, last, price)
+    if binding then
+      reply[said], reply[said + 1] = 0, binding
+      said = said + 2
+      reply[said] = longest == NEVER and -1 or now + longest
+      say_shadows(first, last)
+      return
+    end
+    reply[said] = 2
+  end
+  records[i] = opening[phase] .. tail
+  deadlines[i] = deadline
+  for n = first, last do
+    reserve(levels[request[n]], price)
+  end
+  if not at_a_glance then
+    say_shadows(first, last)
+  end
+end
+
+local rows = {}
+
+-- The middle of a record, `price scope scope..`: the same for most calls of a user, so it is taken apart once.
+local heads = {}
+
+local function head_of(text)
+  local price, names = match(text, '^(%d+) (.*)$')
+  local head = { price = price + 0, scopes = {} }
+  for name in string.gmatch(names, '%S+') do
+    head.scopes[#head.scopes + 1] = scope_named(name)
+  end
+  heads[text] = head
+  return head
+end
+
+local function settle_in(window, counted, charged, price)
+  window[1], window[2], window[5] = window[1] + counted, window[2] - 1, true
+  window[3], window[4] = window[3] + charged, window[4] - price
+end
+
+-- Ends a reservation in the windows that admitted it and writes its row. Returns what was charged, or false when there is
+-- nothing to end.
+local function finish(i, outcome, charged, came)
+  local record = records[i]
+  if not record or record == 'X' then
+    return false
+  end
+  local asked = find(record, '{', 31, true)
+  records[i] = false
+  if not asked then
+    return false
+  end
+  local its_day, text = sub(record, 20, 29), sub(record, 31, asked - 1)
+  local head = heads[text] or head_of(text)
+  local price, touched = head.price, head.scopes
+  local counted = 1
+  if outcome == RELEASED then
+    counted, charged = 0, 0
+  elseif charged > price then
+    charged = price
+  end
+  for n = 1, #touched do
+    local scope = touched[n]
+    if its_day == day then
+      local plus = scope.plus
+      plus[1], plus[2], scope.changed = plus[1] + counted, plus[2] - 1, true
+      plus[3], plus[4] = plus[3] + charged, plus[4] - price
+    else
+      local its_month = sub(its_day, 1, 7)
+      settle_in(other_window(scope, 'd:' .. its_day), counted, charged, price)
+      settle_in(its_month == month and scope.this_month or other_window(scope, 'm:' .. its_month), counted, charged, price)
+      settle_in(scope.total, counted, charged, price)
+      scope.changed = true
+    end
+  end
+  rows[#rows + 1] = { ids[i], OUTCOMES[outcome], format('%d', charged), record, came }
+  return charged
+end
+
+for i = id_count + 1, #ids do
+  if sub(records[i] or '', 1, 1) == 'W' then
+    finish(i, RELEASED, 0, '')
+    reply[3] = reply[3] + 1
+  elseif finish(i, UNKNOWN, charge_unknown == 1 and NEVER or 0, '') then
+    reply[4] = reply[4] + 1
+  end
+end
+
+local renewed = {}
+for _ = 1, op_count do
+  local op = request[place + 1]
+  if op == ADMIT then
+    local last = place + 6 + request[place + 5]
+    admit(request[place + 2], request[place + 3], request[place + 4], place + 7, last, request[place + 6])
+    place = last
+  elseif op == SETTLE then
+    said = said + 1
+    reply[said] = finish(request[place + 2], request[place + 3], request[place + 4], request[place + 5]) or -1
+    place = place + 5
+  elseif op == DISPATCH then
+    local i = request[place + 2]
+    local record = records[i]
+    local alive = record and record ~= 'X'
+    if alive then
+      records[i] = 'D' .. sub(record, 2)
+    end
+    said = said + 1
+    reply[said] = alive and 1 or 0
+    place = place + 2
+  elseif op == RENEW then
+    local last = place + 2 + request[place + 2]
+    for n = place + 3, last do
+      renewed[#renewed + 1] = deadline
+      renewed[#renewed + 1] = request[n]
+    end
+    place = last
+  elseif op == BOOKS then
+    said = said + 1
+    reply[said] = call('ZCOUNT', OPEN, 0, '+inf')
+    place = place + 1
+  elseif op == GIVE_UP then
+    local i = request[place + 2]
+    finish(i, RELEASED, 0, '')
+    -- Marks stand below zero, apart from what is open and from what is overdue.
+    records[i], deadlines[i] = 'X', '-' .. deadline
+    place = place + 2
+  else
+    place = place + 1
+  end
+end

@@ -1,0 +1,144 @@
+-- Part 4: the answer, and everything that changed.
+
+-- How every level stands after all this, for all who asked: what others did in the same step is known to each of them.
+-- What was lost with a part of the data may leave less than nothing; it is said, and written, as nothing.
+for i = 1, level_count do
+  local level = levels[i]
+  local scope = level.scope
+  local plus = scope.plus
+  for l = level.first, level.last do
+    local limit = limits[l]
+    local window = limit.window
+    if window then
+      local unit = limit.unit
+      local reserved = window[unit + 1] + plus[unit + 1]
+      reply[said + 1] = window[unit] + plus[unit]
+      said = said + 2
+      reply[said] = reserved > 0 and reserved or 0
+    else
+      local amount = limit.bucket and level_of(limit) or scope.total[2] + plus[2]
+      said = said + 1
+      reply[said] = amount > 0 and amount or 0
+    end
+  end
+end
+
+-- Write.
+
+if #rows > 0 then
+  -- First of all: fails when the rows cannot be written, and lets what follows pass when memory is short, so that ending
+  -- a reservation, which frees about as much as it takes, is possible even then.
+  call('XTRIM', ROWS, 'MINID', '~', format('%d', math.max(0, time[1] * 1000 + time[2] / 1000 - rows_kept_ms)))
+  for n = 1, #rows do
+    local row = rows[n]
+    call('XADD', ROWS, '*', 'id', row[1], 'outcome', row[2], 'charged', row[3], 'settled_at', now_text, 'call', row[4],
+      'came', row[5])
+  end
+  call('PEXPIRE', ROWS, format('%d', rows_kept_ms))
+end
+
+local gone, kept, waits = {}, {}, {}
+for i = 1, #ids do
+  local record = records[i]
+  if record ~= found[i] then
+    if record then
+      kept[#kept + 1] = ids[i]
+      kept[#kept + 1] = record
+      if deadlines[i] then
+        waits[#waits + 1] = deadlines[i]
+        waits[#waits + 1] = ids[i]
+      end
+    else
+      gone[#gone + 1] = ids[i]
+    end
+  elseif not record and i > id_count then
+    -- A deadline without a record: whatever it was, it holds nothing.
+    gone[#gone + 1] = ids[i]
+  end
+end
+if #gone > 0 then
+  call('HDEL', HELD, unpack(gone))
+  call('ZREM', OPEN, unpack(gone))
+end
+if #waits > 0 then
+  -- A member too long for Redis's compact form, which takes time in proportion to what is open. It is never overdue.
+  call('ZADD', OPEN, '-inf', string.rep('-', 65), unpack(waits))
+end
+if #renewed > 0 then
+  call('ZADD', OPEN, 'XX', unpack(renewed))
+end
+if #kept > 0 then
+  call('HSET', HELD, unpack(kept))
+end
+
+-- A new window opens: of its kind only the two newest others are kept, for calls that are still to be settled into them.
+local function drop_old_windows(scope, opened)
+  local kind, others = sub(opened, 1, 2), {}
+  for _, field in ipairs(call('HKEYS', scope.key)) do
+    if sub(field, 1, 2) == kind and field ~= opened then
+      others[#others + 1] = field
+    end
+  end
+  table.sort(others)
+  for n = 1, #others - 2 do
+    call('HDEL', scope.key, others[n])
+  end
+end
+
+local function window_text(window, plus)
+  local a, b, c, d = window[1] + plus[1], window[2] + plus[2], window[3] + plus[3], window[4] + plus[4]
+  return format('%d %d %d %d', a, b > 0 and b or 0, c, d > 0 and d or 0)
+end
+
+local NOTHING = { 0, 0, 0, 0 }
+
+local function write_windows(scope)
+  local plus, total = scope.plus, scope.total
+  call('HSET', scope.key, today, window_text(scope.today, plus), this_month, window_text(scope.this_month, plus), 't',
+    window_text(total, plus))
+  local opened = scope.today[6]
+  if opened then
+    drop_old_windows(scope, today)
+    drop_old_windows(scope, this_month)
+  end
+  for field, window in pairs(scope.others or {}) do
+    call('HSET', scope.key, field, window_text(window, NOTHING))
+    if window[6] then
+      drop_old_windows(scope, field)
+    end
+  end
+  -- Users and keys come and go; a scope that never cost a credit is forgotten in time. One that did is not: a prepaid
+  -- budget set later must know what was used. The team itself is never forgotten.
+  if scope.name ~= 'team' then
+    local cost_before = total[3] + total[4] > 0
+    local costs = total[3] + plus[3] + total[4] + plus[4] > 0
+    if costs and not cost_before then
+      call('PERSIST', scope.key)
+    elseif not costs and (cost_before or opened) then
+      call('EXPIRE', scope.key, IDLE_SCOPE_TTL)
+    end
+  end
+end
+
+for n = 1, #scope_list do
+  local scope = scope_list[n]
+  if scope.changed then
+    write_windows(scope)
+  end
+  for field, bucket in pairs(scope.buckets or {}) do
+    if bucket and bucket[3] then
+      call('HSET', scope.key, field, format('%d %d', bucket[1], bucket[2]))
+    end
+  end
+end
+
+-- Marks whose time is over, only when the sweep was asked for: they are rare.
+if sweep_most > 8 then
+  local marks = call('ZRANGEBYSCORE', OPEN, '-' .. now_text, '(0', 'LIMIT', 0, sweep_most)
+  if #marks > 0 then
+    call('HDEL', HELD, unpack(marks))
+    call('ZREM', OPEN, unpack(marks))
+  end
+end
+
+return reply

@@ -1,0 +1,77 @@
+//! `moongate check` and `moongate schema`: what they print, and how they end.
+
+use std::fs;
+
+use moongate::cli::check::Check;
+use moongate::cli::schema::Schema;
+use serde_json::Value;
+
+const SECRET: &str = "sk-live-do-not-show-me";
+const HASH: &str = "41ba696bc2822924f7cba0ce211bfddfe653ceb3c981255a1775bebf110bf42d";
+
+/// Runs `check` on a text: exit code, what was printed, what was complained of.
+fn check(text: &str) -> (u8, String, String) {
+    let folder = tempfile::tempdir().expect("folder");
+    fs::write(folder.path().join("key"), SECRET).expect("secret");
+    let config = folder.path().join("moongate.yaml");
+    fs::write(&config, text).expect("file");
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = Check { config }.run(&mut out, &mut err).expect("printed");
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).expect("text").replace(&folder.path().display().to_string(), "FOLDER")
+    };
+    (code, text(out), text(err))
+}
+
+fn good() -> String {
+    format!(
+        "upstream: {{ base_url: https://firemoon.studio/api, keys: [{{ name: primary, secret: {{ file: key }} }}] }}\n\
+         ledger: {{ embedded: {{ path: moongate.db }} }}\ntime_zone: Europe/Berlin\n\
+         teams: {{ design: {{ models: [\"*\"], limits: {{ credits_per_month: 0.10 }} }} }}\n\
+         identity: {{ keys: [{{ id: k7Qp2mZr9aBc, sha256: {HASH}, team: design, name: ci }}] }}\n"
+    )
+}
+
+#[test]
+fn check_prints_the_effective_settings_with_every_default_and_no_secret() {
+    let (code, out, err) = check(&good());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(!out.contains(SECRET) && !out.contains(HASH), "{out}");
+    let effective: Value = serde_saphyr::from_str(&out).expect("YAML");
+    let at = |pointer: &str| effective.pointer(pointer).cloned().unwrap_or_default();
+    assert_eq!(at("/listen/address"), "0.0.0.0:8080");
+    assert_eq!(at("/upstream/connect_timeout"), "3s");
+    assert_eq!(at("/upstream/keys/0/secret/file"), "key");
+    assert_eq!(at("/teams/design/time_zone"), "Europe/Berlin");
+    assert_eq!(at("/teams/design/limits/credits_per_month"), "0.10");
+    assert_eq!(at("/identity/keys/0/sha256"), "[hash]");
+}
+
+#[test]
+fn check_ends_with_2_and_names_every_problem() {
+    let (code, out, err) = check(&good().replace("time_zone", "timezone").replace("[\"*\"]", "[\"**\"]"));
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert_eq!(
+        err,
+        "FOLDER/moongate.yaml:3:1: timezone: unknown key; did you mean time_zone?\n\
+         FOLDER/moongate.yaml:4:29: teams.design.models[0]: must be a model id, prefix/* or *, with ! in front to deny; not \"**\"\n"
+    );
+}
+
+#[test]
+fn the_schema_describes_every_key_and_allows_no_other() {
+    let mut out = Vec::new();
+    Schema {}.run(&mut out).expect("printed");
+    let schema: Value = serde_json::from_slice(&out).expect("JSON");
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["required"], serde_json::json!(["ledger", "teams", "upstream"]));
+    let definitions = schema["$defs"].as_object().expect("definitions");
+    let objects = definitions.values().chain([&schema]).filter(|definition| definition["type"] == "object");
+    for object in objects {
+        assert_eq!(object["additionalProperties"], false, "{object}");
+        for (key, property) in object["properties"].as_object().expect("keys") {
+            assert!(property["description"].as_str().is_some_and(|text| !text.is_empty()), "{key}");
+        }
+    }
+    assert!(!String::from_utf8(out).expect("text").contains("x-"), "what only the gateway reads is left out");
+}

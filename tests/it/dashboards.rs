@@ -1,0 +1,210 @@
+//! The dashboard and the rules ask only for what the gateway shows: every expression is PromQL and names only metrics and
+//! labels of the table of metrics, so that a renamed metric cannot leave a panel or an alert empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use moongate::clock::Clock;
+use moongate::telemetry::Metrics;
+use moongate::telemetry::metrics::Catalogue;
+use promql_parser::parser::{self, AggregateExpr, BinaryExpr, Call, Expr, VectorSelector};
+use promql_parser::util::{ExprVisitor, walk_expr};
+use serde_json::Value;
+
+/// What Prometheus itself adds to every series, in a test, on a plain machine and in Kubernetes.
+const OF_THE_TARGET: [&str; 4] = ["namespace", "job", "instance", "pod"];
+
+/// Metrics by name, each with its labels.
+type Shown = BTreeMap<String, BTreeSet<String>>;
+
+fn labels<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    names.into_iter().chain(OF_THE_TARGET).map(str::to_owned).collect()
+}
+
+/// What the gateway shows: its own table, and what the process says of itself.
+fn exported() -> Shown {
+    let mut shown = Shown::new();
+    for entry in Catalogue::TABLE {
+        let own = labels(entry.labels.iter().copied());
+        let bucket = own.iter().cloned().chain(["le".to_owned()]).collect();
+        shown.insert(format!("{}_bucket", entry.name), bucket);
+        shown.insert(format!("{}_sum", entry.name), own.clone());
+        shown.insert(format!("{}_count", entry.name), own.clone());
+        shown.insert(entry.name.to_owned(), own);
+    }
+    let text = String::from_utf8(Metrics::new(Clock::system()).unwrap().render()).unwrap();
+    let process = text.lines().filter(|line| line.starts_with("process_")).filter_map(|line| line.split(' ').next());
+    shown.extend(process.map(|name| (name.to_owned(), labels([]))));
+    shown.insert("up".to_owned(), labels([]));
+    shown
+}
+
+/// Walks one expression and notes what is wrong with it.
+struct Reader<'a> {
+    shown: &'a Shown,
+    /// Labels that something in the expression has.
+    known: BTreeSet<String>,
+    /// Labels that the expression groups or matches by.
+    grouped: BTreeSet<String>,
+    wrong: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn selector(&mut self, selector: &VectorSelector) {
+        let name = selector.name.as_deref().unwrap_or_default();
+        let Some(labels) = self.shown.get(name) else {
+            self.wrong.push(format!("there is no metric {name}"));
+            return;
+        };
+        self.known.extend(labels.iter().cloned());
+        for matcher in selector.matchers.matchers.iter().chain(selector.matchers.or_matchers.iter().flatten()) {
+            if !labels.contains(&matcher.name) {
+                self.wrong.push(format!("{name} has no label {}", matcher.name));
+            }
+        }
+    }
+
+    /// Rates are of counters.
+    fn call(&mut self, call: &Call) {
+        if !["rate", "increase", "irate"].contains(&call.func.name) {
+            return;
+        }
+        let Some(Expr::MatrixSelector(range)) = call.args.args.first().map(Box::as_ref) else { return };
+        let name = range.vs.name.as_deref().unwrap_or_default();
+        if !["_total", "_bucket", "_sum", "_count"].iter().any(|end| name.ends_with(end)) {
+            self.wrong.push(format!("{} of {name}, which is no counter", call.func.name));
+        }
+    }
+}
+
+impl ExprVisitor for Reader<'_> {
+    type Error = ();
+
+    fn pre_visit(&mut self, expr: &Expr) -> Result<bool, ()> {
+        match expr {
+            Expr::VectorSelector(selector) => self.selector(selector),
+            Expr::MatrixSelector(range) => self.selector(&range.vs),
+            Expr::Call(call) => self.call(call),
+            Expr::Aggregate(AggregateExpr { modifier: Some(by), .. }) => {
+                self.grouped.extend(by.labels().labels.iter().cloned());
+            }
+            Expr::Binary(BinaryExpr { modifier: Some(modifier), .. }) => {
+                let matched = modifier.matching.iter().flat_map(|on| &on.labels().labels);
+                let carried = modifier.card.labels().into_iter().flat_map(|labels| &labels.labels);
+                self.grouped.extend(matched.chain(carried).cloned());
+            }
+            Expr::Aggregate(_) | Expr::Unary(_) | Expr::Binary(_) | Expr::Paren(_) | Expr::Subquery(_) => {}
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
+        }
+        Ok(true)
+    }
+}
+
+/// What is wrong with an expression. `named` are labels that words beside it use: a legend, an annotation.
+fn problems(shown: &Shown, expression: &str, named: &[String]) -> Vec<String> {
+    let parsed = match parser::parse(expression) {
+        Ok(parsed) => parsed,
+        Err(error) => return vec![format!("{error}: {expression}")],
+    };
+    let mut reader = Reader { shown, known: BTreeSet::new(), grouped: BTreeSet::new(), wrong: Vec::new() };
+    walk_expr(&mut reader, &parsed).unwrap();
+    let used = reader.grouped.iter().chain(named);
+    let unknown: Vec<String> = used
+        .filter(|label| !reader.known.contains(*label))
+        .map(|label| format!("nothing has a label {label}"))
+        .collect();
+    reader.wrong.extend(unknown);
+    reader.wrong.into_iter().map(|problem| format!("{problem}: {expression}")).collect()
+}
+
+/// The names between `open` and `close` in a text: `{{team}}` in a legend, `$labels.key ` in an annotation.
+fn names_between(text: &str, open: &str, close: char) -> Vec<String> {
+    let parts = text.split(open).skip(1);
+    parts.filter_map(|part| part.split(close).next()).map(|name| name.trim().to_owned()).collect()
+}
+
+/// An expression as Grafana would send it with every variable on `All`.
+fn filled(expression: &str) -> String {
+    let times = [("$__rate_interval", "1m"), ("$__interval", "1m"), ("$__range", "1h")];
+    let all = [("$namespace", ".*"), ("$team", ".*"), ("$model", ".*")];
+    times.into_iter().chain(all).fold(expression.to_owned(), |text, (name, value)| text.replace(name, value))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)).unwrap()
+}
+
+fn list<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    of[key].as_array().into_iter().flatten()
+}
+
+#[test]
+fn every_question_of_the_dashboard_is_about_something_the_gateway_shows() {
+    let shown = exported();
+    let board: Value = serde_json::from_str(&read("grafana/moongate.json")).unwrap();
+    let mut wrong = Vec::new();
+    let mut asked = 0;
+    for panel in list(&board, "panels") {
+        for target in list(panel, "targets") {
+            let legend = names_between(target["legendFormat"].as_str().unwrap(), "{{", '}');
+            let found = problems(&shown, &filled(target["expr"].as_str().unwrap()), &legend);
+            wrong.extend(found.into_iter().map(|problem| format!("{}: {problem}", panel["title"])));
+            asked += 1;
+        }
+    }
+    for annotation in list(&board["annotations"], "list") {
+        wrong.extend(problems(&shown, &filled(annotation["expr"].as_str().unwrap()), &[]));
+    }
+    assert!(asked > 50, "only {asked} questions were found: has the dashboard another form?");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_variables_of_the_dashboard_offer_labels_the_gateway_shows() {
+    let shown = exported();
+    let board: Value = serde_json::from_str(&read("grafana/moongate.json")).unwrap();
+    let queries = list(&board["templating"], "list").filter_map(|variable| variable["query"]["query"].as_str());
+    for query in queries {
+        let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')')).unwrap();
+        let (selector, label) = inner.rsplit_once(", ").unwrap();
+        assert_eq!(problems(&shown, &filled(selector), &[label.to_owned()]), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn every_rule_is_about_something_the_gateway_shows_or_an_earlier_rule_records() {
+    let mut shown = exported();
+    let rules: Value = serde_saphyr::from_str(&read("prometheus/rules.yaml")).unwrap();
+    let mut wrong = Vec::new();
+    for rule in list(&rules, "groups").flat_map(|group| list(group, "rules")) {
+        let words: String = list_of_texts(&rule["annotations"]).concat();
+        let named = names_between(&words, "$labels.", ' ');
+        wrong.extend(problems(&shown, rule["expr"].as_str().unwrap(), &named));
+        if let Some(record) = rule["record"].as_str() {
+            // `level:metric:operations`: the level is the labels that are left.
+            let (level, _) = record.split_once(':').unwrap();
+            shown.insert(record.to_owned(), level.split('_').map(str::to_owned).collect());
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn list_of_texts(of: &Value) -> Vec<&str> {
+    of.as_object().into_iter().flatten().filter_map(|(_, text)| text.as_str()).collect()
+}
+
+#[test]
+fn a_renamed_metric_or_label_is_noticed() {
+    let shown = exported();
+    let good = "sum by (team) (rate(moongate_team_credits_total{team=~\"a\"}[1m]))";
+    assert_eq!(problems(&shown, good, &["team".to_owned()]), Vec::<String>::new());
+    for bad in [
+        "sum(rate(moongate_team_coins_total[1m]))",
+        "sum(rate(moongate_team_credits_total{user=\"a\"}[1m]))",
+        "sum by (user) (rate(moongate_team_credits_total[1m]))",
+        "rate(moongate_limit_used[1m])",
+        "sum(rate(moongate_team_credits_total[1m])",
+    ] {
+        assert_eq!(problems(&shown, bad, &[]).len(), 1, "{bad}");
+    }
+}

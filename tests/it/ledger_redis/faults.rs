@@ -1,0 +1,316 @@
+//! What goes wrong between the gateway and Redis, and in Redis: nothing is forwarded, nothing is lost, nothing panics.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::{Ledger, Outage, Outcome, ReservationId, Scope, Settled, Verdict};
+use moongate::secret::Secret;
+use moongate::team::LimitKind;
+
+use super::{Seen, handle, observed, patient, single};
+use crate::ledger_conformance::desk::{Call, PRICE, call, credits, limit, settlement};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::redis::{RedisServer, wait_until};
+
+async fn admit(ledger: &Arc<dyn Ledger>, call: &Call) -> Result<ReservationId, Outage> {
+    let id = ReservationId::new();
+    match ledger.admit(call.admission(id)).await? {
+        Verdict::Admitted { .. } => Ok(id),
+        Verdict::Refused { standings, .. } => panic!("refused: {standings:?}"),
+    }
+}
+
+async fn open(ledger: &Arc<dyn Ledger>, call: &Call) -> u64 {
+    let inquiry = moongate::ledger::Inquiry {
+        team: call.team.clone(),
+        levels: call.levels.clone(),
+        time_zone: call.zone.clone(),
+    };
+    ledger.books(inquiry).await.map_or(u64::MAX, |books| books.open)
+}
+
+fn refused(outage: &Outage, word: &str) -> bool {
+    matches!(outage, Outage::Refused(why) if why.contains(word))
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_script_is_sent_it_again() {
+    let server = RedisServer::start().await;
+    let ledger = handle(patient(&server));
+    let id = admit(&ledger, &call()).await.unwrap();
+    server.run(&["SCRIPT", "FLUSH"]).await;
+    assert_eq!(
+        ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap(),
+        Settled::Now(credits(PRICE))
+    );
+}
+
+#[tokio::test]
+async fn a_flushed_server_knows_nothing_of_what_was_reserved_and_serves_on() {
+    let server = RedisServer::start().await;
+    let ledger = handle(patient(&server));
+    let call = call().limits([limit(LimitKind::Concurrent, 2), limit(LimitKind::RequestsPerMinute, 5)]);
+    let id = admit(&ledger, &call).await.unwrap();
+    server.run(&["FLUSHALL"]).await;
+    assert!(!ledger.dispatch(&call.team, id).await.unwrap());
+    ledger.renew(&call.team, &[id]).await.unwrap();
+    assert_eq!(ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap(), Settled::Before);
+    assert_eq!(ledger.sweep(&call.team).await.unwrap(), moongate::ledger::Swept::default());
+    assert_eq!((open(&ledger, &call).await, ledger.rows(&call.team, 10).await.unwrap().len()), (0, 0));
+    admit(&ledger, &call).await.unwrap();
+}
+
+#[tokio::test]
+async fn counters_lost_while_a_call_runs_never_go_below_nothing() {
+    let server = RedisServer::start().await;
+    let ledger = handle(patient(&server));
+    let call = call().limits([limit(LimitKind::CreditsPerDay, 10 * PRICE), limit(LimitKind::Concurrent, 2)]);
+    let id = admit(&ledger, &call).await.unwrap();
+    server.run(&["DEL", "mg1:{design}:s:team", "mg1:{design}:s:user:ana"]).await;
+    let settled = ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
+    assert_eq!(settled, Settled::Now(credits(PRICE)));
+    let verdict = ledger.admit(call.admission(ReservationId::new())).await.unwrap();
+    let Verdict::Admitted { standings, .. } = verdict else { panic!("refused") };
+    assert_eq!((standings[0].used, standings[0].reserved, standings[1].reserved), (PRICE, PRICE, 1));
+}
+
+#[tokio::test]
+async fn a_server_out_of_memory_admits_nothing_and_still_settles() {
+    let server = RedisServer::start().await;
+    let ledger = handle(patient(&server));
+    let id = admit(&ledger, &call()).await.unwrap();
+    server.run(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let outage = admit(&ledger, &call()).await.unwrap_err();
+    assert!(refused(&outage, "OOM"), "{outage:?}");
+    assert_eq!(
+        ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap(),
+        Settled::Now(credits(PRICE))
+    );
+    server.run(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert_eq!(open(&ledger, &call()).await, 0);
+    admit(&ledger, &call()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_is_an_outage_and_nothing_is_half_done() {
+    for key in ["open", "held", "rows", "s:team", "s:user:ana"] {
+        let server = RedisServer::start().await;
+        let ledger = handle(patient(&server));
+        let call = call().limits([limit(LimitKind::Concurrent, 2), limit(LimitKind::RequestsPerMinute, 2)]);
+        let id = admit(&ledger, &call).await.unwrap();
+        let (key, aside) = (format!("mg1:{{design}}:{key}"), "mg1:{design}:aside");
+        // The rows come to be with the first settlement.
+        let there: i64 = server.ask(&["EXISTS", &key]).await.unwrap();
+        if there == 1 {
+            server.run(&["RENAME", &key, aside]).await;
+        }
+        server.run(&["SET", &key, "not what it should be"]).await;
+        let outage = ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap_err();
+        assert!(refused(&outage, "WRONGTYPE"), "{key}: {outage:?}");
+        if !key.ends_with("rows") {
+            let outage = admit(&ledger, &call).await.unwrap_err();
+            assert!(refused(&outage, "WRONGTYPE"), "{key}: {outage:?}");
+        }
+        server.run(&["DEL", &key]).await;
+        if there == 1 {
+            server.run(&["RENAME", aside, &key]).await;
+        }
+        let settled = ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
+        assert_eq!(settled, Settled::Now(credits(PRICE)), "{key}");
+        assert_eq!(ledger.rows(&call.team, 10).await.unwrap().len(), 1, "{key}");
+        assert_eq!(open(&ledger, &call).await, 0, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_an_outage_within_the_deadline_and_then_at_once() {
+    let server = RedisServer::start().await;
+    let seen = Arc::new(Seen::default());
+    let ledger = observed(single(&server), Arc::clone(&seen) as _);
+    admit(&ledger, &call()).await.unwrap();
+    server.freeze();
+    let started = Instant::now();
+    assert!(matches!(admit(&ledger, &call()).await, Err(Outage::TimedOut)));
+    let first = started.elapsed();
+    assert!((200..1_000).contains(&first.as_millis()), "{first:?}");
+    let started = Instant::now();
+    for _ in 0..1_000 {
+        let _outage = ledger.dispatch(&call().team, ReservationId::new()).await.unwrap_err();
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "a thousand at once took {:?}", started.elapsed());
+    server.thaw();
+    wait_until("the store is back", || async { ledger.probe().await.is_ok() }).await;
+    assert_eq!(seen.ups(), [true, false, true]);
+    // What the frozen server had received, it carries out; the caller was told otherwise, so it is undone.
+    wait_until("what was given up is released", || async { open(&ledger, &call()).await == 1 }).await;
+}
+
+#[tokio::test]
+async fn an_admission_whose_answer_is_lost_is_released_and_may_be_repeated() {
+    for fault in [Fault::SwallowAnswers, Fault::CutBeforeAnswer] {
+        let server = RedisServer::start().await;
+        let proxy = Proxy::start(server.port()).await;
+        let direct = handle(patient(&server));
+        let ledger = handle(Settings::new(Topology::Single { url: format!("redis://127.0.0.1:{}", proxy.port()) }));
+        let call = call().limits([limit(LimitKind::CreditsTotal, 10 * PRICE)]);
+        let kept = admit(&ledger, &call).await.unwrap();
+        proxy.set(fault);
+        let id = ReservationId::new();
+        let outage = ledger.admit(call.admission(id)).await.unwrap_err();
+        assert!(matches!(outage, Outage::TimedOut | Outage::Unreachable(_)), "{outage:?}");
+        wait_until("it was reserved all the same", || async { open(&direct, &call).await == 2 }).await;
+        proxy.set(Fault::None);
+        wait_until("it is released", || async { open(&direct, &call).await == 1 }).await;
+        let rows = direct.rows(&call.team, 10).await.unwrap();
+        assert_eq!(rows.iter().map(|row| (row.id, row.outcome)).collect::<Vec<_>>(), [(id, Outcome::Released)]);
+        // Should the admission come once more, out of some buffer, it is turned away.
+        let again = direct.admit(call.admission(id)).await.unwrap_err();
+        assert!(refused(&again, "given up"), "{again:?}");
+        assert_eq!(
+            ledger.settle(&call.team, settlement(kept, Outcome::Charged, 0)).await.unwrap(),
+            Settled::Now(credits(0))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_settlement_whose_answer_is_lost_is_repeated_without_counting_twice() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let ledger = handle(Settings::new(Topology::Single { url: format!("redis://127.0.0.1:{}", proxy.port()) }));
+    let id = admit(&ledger, &call()).await.unwrap();
+    proxy.set(Fault::SwallowAnswers);
+    ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap_err();
+    proxy.set(Fault::None);
+    wait_until("it is settled", || async {
+        ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.is_ok_and(|s| s == Settled::Before)
+    })
+    .await;
+    let rows = ledger.rows(&call().team, 10).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.charged).collect::<Vec<_>>(), [credits(PRICE)]);
+}
+
+#[tokio::test]
+async fn a_connection_that_broke_while_idle_is_no_outage() {
+    let server = RedisServer::start().await;
+    let ledger = handle(patient(&server));
+    for _ in 0..3 {
+        admit(&ledger, &call()).await.unwrap();
+        server.run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+    }
+    assert_eq!(open(&ledger, &call()).await, 3);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_before_the_verdict_leaves_nothing_reserved() {
+    let server = RedisServer::start().await;
+    let ledger = handle(patient(&server));
+    admit(&ledger, &call()).await.unwrap();
+    for _ in 0..20 {
+        let call = call();
+        let mut admission = ledger.admit(call.admission(ReservationId::new()));
+        // Polled once, it is on its way.
+        assert!(futures_util::poll!(&mut admission).is_pending());
+        tokio::task::yield_now().await;
+        drop(admission);
+    }
+    wait_until("all are released", || async { open(&ledger, &call()).await == 1 }).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_outage_that_does_not_tell_the_password() {
+    let server = RedisServer::start_with(&["--requirepass", "hunter2"]).await;
+    let with = |password: &str| Settings { password: Some(Secret::new(password)), ..single(&server) };
+    let outage = handle(with("swordfish")).probe().await.unwrap_err();
+    assert!(!outage.to_string().contains("swordfish"), "{outage}");
+    assert!(!format!("{:?}", with("swordfish")).contains("swordfish"));
+    handle(with("hunter2")).probe().await.unwrap();
+    let named = Settings { username: Some("default".to_owned()), ..with("hunter2") };
+    admit(&handle(named), &call()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_who_may_touch_only_the_ledger_s_keys_can_do_everything() {
+    let server = RedisServer::start().await;
+    let may = ["~mg1:*", "+@read", "+@write", "+@scripting", "+@connection", "+time", "+wait"];
+    server.run(&[&["ACL", "SETUSER", "moongate", "on", ">pass"][..], &may].concat()).await;
+    let settings =
+        Settings { username: Some("moongate".to_owned()), password: Some(Secret::new("pass")), ..patient(&server) };
+    let ledger = handle(settings);
+    let id = admit(&ledger, &call()).await.unwrap();
+    ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
+    assert_eq!(ledger.rows(&call().team, 1).await.unwrap().len(), 1);
+    server.run(&["ACL", "SETUSER", "moongate", "-xadd"]).await;
+    let id = admit(&ledger, &call()).await.unwrap();
+    let outage = ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap_err();
+    assert!(matches!(outage, Outage::Refused(_)), "{outage:?}");
+    server.run(&["ACL", "SETUSER", "moongate", "+xadd"]).await;
+    ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
+}
+
+#[tokio::test]
+async fn too_few_replicas_are_an_outage_and_nothing_stays_reserved() {
+    let server = RedisServer::start().await;
+    let ledger = handle(Settings { wait_replicas: 1, ..single(&server) });
+    let outage = admit(&ledger, &call()).await.unwrap_err();
+    assert!(refused(&outage, "0 of 1 replicas"), "{outage:?}");
+    wait_until("it is released", || async { open(&ledger, &call()).await == 0 }).await;
+    let _replica = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {}", server.port())]).await;
+    wait_until("the replica has it", || async { admit(&ledger, &call()).await.is_ok() }).await;
+}
+
+#[tokio::test]
+async fn old_rows_are_dropped_and_old_windows_too() {
+    let server = RedisServer::start().await;
+    let ledger = handle(Settings { retention: Duration::from_millis(500), ..patient(&server) });
+    let pay = async || {
+        let id = admit(&ledger, &call()).await.unwrap();
+        ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
+    };
+    for _ in 0..200 {
+        pay().await;
+    }
+    wait_until("old rows are dropped", || async {
+        pay().await;
+        ledger.rows(&call().team, 1_000).await.unwrap().len() < 100
+    })
+    .await;
+    wait_until("a stream nobody adds to is gone", || async {
+        server.ask::<i64>(&["EXISTS", "mg1:{design}:rows"]).await.unwrap() == 0
+    })
+    .await;
+    let clock = moongate::clock::Clock::moved("2026-01-01T10:00:00Z".parse().unwrap());
+    let ledger =
+        handle(Settings { clock: moongate::ledger::redis::StoreClock::Fixed(clock.clone()), ..patient(&server) });
+    let call = call().team("old");
+    for day in 0..100 {
+        clock.set("2026-01-01T10:00:00Z".parse::<jiff::Timestamp>().unwrap() + Duration::from_secs(day * 24 * 3600));
+        let id = admit(&ledger, &call).await.unwrap();
+        ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
+    }
+    let mut fields: Vec<String> = server.ask(&["HKEYS", "mg1:{old}:s:team"]).await.unwrap();
+    fields.sort();
+    assert_eq!(fields, ["d:2026-04-08", "d:2026-04-09", "d:2026-04-10", "m:2026-02", "m:2026-03", "m:2026-04", "t"]);
+}
+
+#[tokio::test]
+async fn only_what_was_never_charged_is_ever_forgotten() {
+    let server = RedisServer::start().await;
+    let ledger = handle(patient(&server));
+    let ttl = async |key: &str| server.ask::<i64>(&["TTL", &format!("mg1:{{design}}:s:{key}")]).await.unwrap();
+    let released = admit(&ledger, &call()).await.unwrap();
+    assert_eq!((ttl("user:ana").await, ttl("team").await), (-1, -1));
+    ledger.settle(&call().team, settlement(released, Outcome::Released, 0)).await.unwrap();
+    assert!(ttl("user:ana").await > 399 * 86_400);
+    assert_eq!(ttl("team").await, -1);
+    let charged = admit(&ledger, &call()).await.unwrap();
+    ledger.settle(&call().team, settlement(charged, Outcome::Charged, PRICE)).await.unwrap();
+    assert_eq!(ttl("user:ana").await, -1);
+    let refused = call().user("bo", [limit(LimitKind::CreditsTotal, 0)]);
+    let Verdict::Refused { .. } = ledger.admit(refused.admission(ReservationId::new())).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(ttl("user:bo").await, -2, "a refusal leaves no key");
+    assert_eq!(refused.levels[0].scope, Scope::Team);
+}

@@ -1,0 +1,268 @@
+//! The operator's listener on a real socket: probes, metrics that Prometheus' own tool approves, and who may see the rest.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use clap::Parser;
+use moongate::admin::{self, Readiness, Shown, Token};
+use moongate::admission::observe::Result as Settlement;
+use moongate::cli::Cli;
+use moongate::clock::Clock;
+use moongate::credits::Credits;
+use moongate::ledger::{Outcome as Settled, Scope, Standing, Swept};
+use moongate::live::Live;
+use moongate::pricing::{Delivered, Price, PriceTable};
+use moongate::refusal::Refusal;
+use moongate::team::{Limit, LimitKind, Limits, ModelId, ModelRules, Team, TeamId};
+use moongate::telemetry::metrics::Catalogue;
+use moongate::telemetry::{Metrics, Outcome};
+use tokio_util::sync::CancellationToken;
+
+/// A listener on a thread and runtime of its own, as in the gateway.
+struct Operator {
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    key_is_healthy: Arc<AtomicBool>,
+    shown: Live<Shown>,
+    shutdown: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Operator {
+    fn start() -> Self {
+        let metrics = Arc::new(Metrics::new(Clock::system()).expect("a good table"));
+        let key_is_healthy = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&key_is_healthy);
+        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed));
+        let shown = Live::new(Shown { tokens: Vec::new(), configuration: "listen: {}\n".to_owned() });
+        let pages = admin::Operator::new(Arc::clone(&metrics), readiness.clone(), shown.clone());
+        let shutdown = CancellationToken::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let serving = admin::serve(listener, pages, shutdown.clone());
+        let thread = Some(std::thread::spawn(move || runtime.block_on(serving)));
+        Self { address, metrics, readiness, key_is_healthy, shown, shutdown, thread }
+    }
+
+    fn send(&self, request: &str) -> Page {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+        write!(stream, "{request}\r\nHost: operator\r\nConnection: close\r\n\r\n").expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        Page { head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    fn get(&self, path: &str) -> Page {
+        self.send(&format!("GET {path} HTTP/1.1"))
+    }
+
+    fn make_ready(&self) {
+        self.readiness.ledger_answered();
+        self.key_is_healthy.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(matches!(ended, Some(Ok(()))) || std::thread::panicking());
+    }
+}
+
+struct Page {
+    head: String,
+    body: String,
+}
+
+impl Page {
+    fn status(&self) -> u16 {
+        self.head.split(' ').nth(1).expect("a status").parse().expect("a number")
+    }
+
+    fn code(&self) -> String {
+        let body: serde_json::Value = serde_json::from_str(&self.body).expect("JSON");
+        body["code"].as_str().expect("a code").to_owned()
+    }
+}
+
+#[test]
+fn probes_are_answered_and_say_what_is_missing() {
+    let operator = Operator::start();
+    assert_eq!(operator.get("/livez").status(), 200);
+    let page = operator.get("/readyz");
+    assert_eq!(page.status(), 503);
+    assert!(page.body.contains("\"ready\":false") && page.body.contains("\"ledger\":\"it has not answered yet\""));
+    operator.make_ready();
+    let page = operator.get("/readyz");
+    assert_eq!((page.status(), page.body.contains("\"ready\":true")), (200, true));
+    operator.readiness.drain();
+    assert_eq!(operator.get("/readyz").status(), 503);
+    assert_eq!(operator.get("/livez").status(), 200);
+}
+
+#[test]
+fn what_is_not_there_is_refused_in_the_one_documented_form() {
+    let operator = Operator::start();
+    let page = operator.get("/");
+    assert_eq!((page.status(), page.code()), (404, "route_not_found".to_owned()));
+    assert!(page.head.contains("x-request-id: "));
+    let page = operator.send("POST /metrics HTTP/1.1");
+    assert_eq!((page.status(), page.code()), (405, "method_not_allowed".to_owned()));
+    assert!(page.head.contains("allow: get, head"));
+    assert_eq!(operator.send("HEAD /metrics HTTP/1.1").body, "");
+}
+
+#[test]
+fn the_configuration_is_for_operators_and_hidden_while_there_are_none() {
+    let operator = Operator::start();
+    let asked = |token: &str| operator.send(&format!("GET /admin/v1/config HTTP/1.1\r\nAuthorization: Bearer {token}"));
+    assert_eq!(asked("secret").code(), "route_not_found");
+
+    // SHA-256 of "secret".
+    let sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+    let sha256: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&sha256[2 * at..2 * at + 2], 16).expect("hex")).collect();
+    let token = Token { name: "ops".to_owned(), sha256: sha256.try_into().expect("32 bytes") };
+    operator.shown.replace(Shown { tokens: vec![token.clone()], configuration: "listen: {}\n".to_owned() });
+    let page = asked("secret");
+    assert_eq!((page.status(), page.body.as_str()), (200, "listen: {}\n"));
+    let page = asked("guess");
+    assert_eq!((page.status(), page.code()), (401, "credential_invalid".to_owned()));
+    assert!(page.head.contains("www-authenticate: bearer error=\"invalid_token\""));
+    for path in ["/admin/v1/config", "/admin/v1/nothing", "/admin"] {
+        assert_eq!(operator.get(path).code(), "credential_missing", "{path}");
+    }
+    operator.shown.replace(Shown { tokens: vec![token], configuration: "listen: {address: x}\n".to_owned() });
+    assert_eq!(asked("secret").body, "listen: {address: x}\n");
+}
+
+fn healthcheck(arguments: &[&str]) -> (ExitCode, String) {
+    let arguments = ["moongate", "healthcheck"].iter().chain(arguments);
+    let mut said = Vec::new();
+    let code = Cli::try_parse_from(arguments).expect("good arguments").run(&mut Vec::new(), &mut said);
+    (code, String::from_utf8(said).expect("text"))
+}
+
+#[test]
+fn the_healthcheck_command_succeeds_only_on_a_ready_gateway() {
+    let operator = Operator::start();
+    let address = operator.address.to_string();
+    let (code, said) = healthcheck(&["--address", &address]);
+    assert_eq!(code, ExitCode::FAILURE);
+    assert!(said.contains("\"ledger\":\"it has not answered yet\""), "{said}");
+    assert_eq!(healthcheck(&["--address", &address, "--live"]), (ExitCode::SUCCESS, String::new()));
+    operator.make_ready();
+    assert_eq!(healthcheck(&["--address", &address]), (ExitCode::SUCCESS, String::new()));
+    drop(operator);
+    assert_eq!(healthcheck(&["--address", &address, "--live"]).0, ExitCode::FAILURE);
+}
+
+fn team() -> Team {
+    let models = ["flux/dev", "kling/kling-2-1-master"].map(|id| ModelId::parse(id).expect(id));
+    let mut shadow = Limit::new(LimitKind::RequestsPerDay, 1000);
+    shadow.shadow = true;
+    let limits = [Limit::new(LimitKind::RequestsPerMinute, 30), Limit::new(LimitKind::CreditsPerMonth, 400), shadow];
+    Team {
+        id: TeamId::parse("design").expect("a team"),
+        state: moongate::team::State::Active,
+        suspended_users: HashSet::new(),
+        models: ModelRules::parse(["*"]).expect("rules"),
+        limits: Arc::new(Limits::new(limits)),
+        user_limits: Arc::default(),
+        weight: 1,
+        time_zone: jiff::tz::TimeZone::UTC,
+        prices: Arc::new(PriceTable {
+            version: "1".to_owned(),
+            models: models.map(|model| (model, Price::free())).into_iter().collect::<HashMap<_, _>>(),
+            unknown_model: None,
+        }),
+    }
+}
+
+/// Something of everything that can be counted.
+fn work(metrics: &Metrics) {
+    let team = team();
+    metrics.know([&team]);
+    let soon = Some("2026-12-01T00:00:00Z".parse().expect("a time"));
+    let kind = LimitKind::CreditsPerMonth;
+    let standing =
+        Standing { scope: Scope::Team, kind, max: 400, used: 1, reserved: 2, reset_at: soon, shadow_refused: false };
+    let took = Duration::from_millis(3);
+    {
+        use moongate::admission::Observer;
+        let delivered = Delivered { images: 2, video_ms: 5_000 };
+        let charged = Credits::from_micros(25_000);
+        metrics.settled(&team.id, "flux/dev", Settlement::Ended(Settled::Charged), charged, delivered);
+        metrics.standings(&team.id, std::slice::from_ref(&standing));
+        metrics.shadow_refused(&team.id, &standing);
+        metrics.reservations_open(&team.id, 1);
+    }
+    {
+        use moongate::upstream::Observer;
+        metrics.called("flux/dev", "200", Duration::from_secs(2));
+        metrics.key_healthy("primary", true);
+        metrics.limit_remaining("primary", 59);
+        metrics.tripwire();
+    }
+    {
+        use moongate::identity::Observer;
+        metrics.authenticated("jwt", "ok");
+        metrics.refreshed("https://sso.example.com", "ok");
+    }
+    {
+        use moongate::ledger::Observer;
+        metrics.operation("admit", "ok", took);
+        metrics.batch(3);
+        metrics.up(true);
+        metrics.swept(&team.id, Swept { released: 1, unknown: 0 });
+    }
+    metrics.refused(Some(&team.id), &Refusal::TeamSuspended.kind());
+    metrics.reloaded(Ok(jiff::Timestamp::now()));
+    metrics.team(&team.id).ended(metrics.catalogue(), "flux/dev", Outcome::Ok);
+    metrics.know([]);
+}
+
+#[test]
+fn prometheus_own_tool_finds_nothing_to_say_about_the_metrics() {
+    let operator = Operator::start();
+    work(&operator.metrics);
+    let page = operator.get("/metrics");
+    assert!(page.head.contains("content-type: text/plain; version=0.0.4"));
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool, of Debian's package prometheus");
+    promtool.stdin.take().expect("a pipe").write_all(page.body.as_bytes()).expect("written");
+    let verdict = promtool.wait_with_output().expect("a verdict");
+    let said = [verdict.stdout, verdict.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(verdict.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn every_metric_of_the_table_is_shown_with_its_labels_and_its_help() {
+    let operator = Operator::start();
+    work(&operator.metrics);
+    let text = operator.get("/metrics").body;
+    for entry in Catalogue::TABLE {
+        assert!(text.contains(&format!("# HELP {} {}\n", entry.name, entry.help)), "{}", entry.name);
+        let of_it = |line: &&str| line.strip_prefix(entry.name).is_some_and(|rest| rest.starts_with(['{', ' ', '_']));
+        let sample = text.lines().find(of_it).expect(entry.name);
+        assert!(entry.labels.iter().all(|label| sample.contains(&format!("{label}=\""))), "{sample}");
+    }
+    for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name}");
+    }
+}

@@ -1,0 +1,223 @@
+//! Bodies that cannot be priced or do not arrive, and models that may not be used: refused, unpaid, unsent.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+
+use serde_json::{Value, json};
+
+use super::books::{assert_untouched, wide_limits};
+use crate::support::blocking;
+use crate::support::caller::{Call, generate};
+use crate::support::firemoon::{Firemoon, PROMPT};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::redis::wait_until;
+
+fn invalid(problem: &str) -> String {
+    let problem = Value::from(problem);
+    format!(
+        r#"{{"error":"Invalid input","message":"Input validation failed","errors":[{problem}],"code":"invalid_body","requestId":"r1"}}"#
+    )
+}
+
+async fn gateway(firemoon: &Firemoon) -> (Installation, Gateway) {
+    let installation = Installation::before(firemoon)
+        .set("/teams/design/limits", wide_limits())
+        .set("/limits/body_bytes_max", json!(10_000))
+        .set("/limits/body_timeout", json!("300ms"));
+    let gateway = Gateway::serve(&installation).await;
+    (installation, gateway)
+}
+
+async fn assert_nothing_happened(installation: &Installation, gateway: &Gateway, firemoon: &Firemoon) {
+    assert_eq!(firemoon.requests().await, 0, "something reached Firemoon");
+    assert_untouched(gateway, installation.key("design")).await;
+}
+
+#[tokio::test]
+async fn a_number_of_pictures_that_is_none_from_one_to_four_is_refused() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    let values = ["0", "5", "\"4\"", "1e9", "-1", "null", "1.5", "1.0", "[1]", "{}", "true", "99999999999999999999"];
+    for value in values {
+        let body = format!(r#"{{"prompt":"x","num_images":{value}}}"#);
+        let call =
+            Call::post("/api/v1/flux/dev").with(installation.key("design")).header("x-request-id", "r1").text(&body);
+        let reply = gateway.send(&call).await;
+        assert_eq!(
+            (reply.status, reply.text()),
+            (400, invalid("num_images must be a whole number from 1 to 4").as_str()),
+            "{value}"
+        );
+        assert_eq!(reply.header("x-error-source"), Some("caller"));
+    }
+    for value in ["\"7\"", "7", "null", "-5", "5.0", "\"\"", "[]"] {
+        let body = format!(r#"{{"prompt":"x","duration":{value}}}"#);
+        let call =
+            Call::post("/api/v1/kling/kling-2-1-master").with(installation.key("design")).header("x-request-id", "r1");
+        let reply = gateway.send(&call.text(&body)).await;
+        assert_eq!(
+            (reply.status, reply.text()),
+            (400, invalid("duration must be one of \"5\", \"10\"").as_str()),
+            "{value}"
+        );
+    }
+    assert_nothing_happened(&installation, &gateway, &firemoon).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_one_json_object_is_refused() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    let not_json = "the body is not valid JSON";
+    let rows = [
+        ("", not_json),
+        ("{", not_json),
+        (r#"{"prompt":"x""#, not_json),
+        (r#"{"prompt":x}"#, not_json),
+        (r#"{"prompt":"x"} {}"#, not_json),
+        (r#"{"prompt":"x",}"#, not_json),
+        ("prompt=x", not_json),
+        ("\u{feff}{}", not_json),
+        ("[]", "invalid type: sequence, expected one JSON object"),
+        ("[{\"prompt\":\"x\"}]", "invalid type: sequence, expected one JSON object"),
+        ("null", "invalid type: null, expected one JSON object"),
+        ("1", "invalid type: integer `1`, expected one JSON object"),
+        (r#"{"num_images":1,"num_images":4}"#, "num_images is given twice"),
+        (r#"{"num_images":1,"num\u005fimages":4}"#, "num_images is given twice"),
+    ];
+    for (body, problem) in rows {
+        let call = Call::post("/api/v1/flux/dev").with(installation.key("design")).header("x-request-id", "r1");
+        let reply = gateway.send(&call.text(body)).await;
+        assert_eq!((reply.status, reply.text()), (400, invalid(problem).as_str()), "{body}");
+    }
+    assert_nothing_happened(&installation, &gateway, &firemoon).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_said_to_be_json_is_refused() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    let golden = r#"{"error":"Invalid input","message":"The body must be application/json, not compressed","code":"media_type_unsupported","requestId":"r1"}"#;
+    let call = || {
+        Call::post("/api/v1/flux/dev")
+            .with(installation.key("design"))
+            .header("x-request-id", "r1")
+            .bytes(r#"{"prompt":"x"}"#)
+    };
+    for call in [
+        call(),
+        call().header("content-type", "text/plain"),
+        call().header("content-type", "application/x-www-form-urlencoded"),
+        call().header("content-type", "multipart/form-data; boundary=x"),
+        call().header("content-type", "application/jsonp"),
+        call().header("content-type", "application/json").header("content-encoding", "gzip"),
+    ] {
+        let reply = gateway.send(&call).await;
+        assert_eq!((reply.status, reply.text()), (415, golden));
+    }
+    let call = call().header("content-type", "application/json");
+    for key in ["", "a b", &"x".repeat(256)] {
+        let reply = gateway.send(&call.clone().header("idempotency-key", key)).await;
+        assert_eq!(reply.refusal(), (400, "invalid_request".to_owned()), "{key}");
+    }
+    assert_nothing_happened(&installation, &gateway, &firemoon).await;
+}
+
+#[tokio::test]
+async fn a_body_too_large_too_slow_or_cut_short_is_refused_before_anything_is_reserved() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    let head = |length: &str| {
+        format!(
+            "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: r1\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\n{length}\r\n\r\n",
+            installation.key("design")
+        )
+    };
+    let large = format!("{{\"prompt\":\"{}\"}}", "x".repeat(10_000));
+    let chunk = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
+    let rows = [
+        (format!("{}{large}", head(&format!("content-length: {}", large.len()))), 413, "body_too_large"),
+        (format!("{}{chunk}", head("transfer-encoding: chunked")), 413, "body_too_large"),
+        (head("content-length: 99999999999"), 413, "body_too_large"),
+        (format!("{}{{\"prompt\"", head("content-length: 100")), 408, "body_timeout"),
+        (format!("{}5\r\n{{\"pro\r\n", head("transfer-encoding: chunked")), 408, "body_timeout"),
+        (format!("{}zz\r\n{{}}\r\n0\r\n\r\n", head("transfer-encoding: chunked")), 400, "invalid_body"),
+    ];
+    for (request, status, code) in rows {
+        let answer = blocking::exchange(gateway.team(), request.as_bytes());
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{code}: {answer}");
+        let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        assert_eq!((&body["code"], &body["requestId"]), (&json!(code), &json!("r1")));
+        if status != 400 {
+            assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+        }
+    }
+    // Cut short: whoever sent it is gone, so nobody is answered.
+    let mut stream = TcpStream::connect(gateway.team()).unwrap();
+    stream.write_all(format!("{}{{\"prompt\"", head("content-length: 100")).as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Both).unwrap();
+    wait_until("every request has ended", || async { gateway.lines("request").len() >= 7 }).await;
+    assert_nothing_happened(&installation, &gateway, &firemoon).await;
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_allowed_or_has_no_price_is_refused() {
+    let firemoon = Firemoon::start();
+    let mut installation = Installation::before(&firemoon)
+        .set("/teams/design/limits", wide_limits())
+        .set("/teams/empty", json!({ "models": [] }));
+    installation.add_key("narrow", json!({ "team": "design", "name": "narrow", "models": ["flux/schnell"] }));
+    installation.add_key("empty", json!({ "team": "empty", "name": "ci" }));
+    let gateway = Gateway::serve(&installation).await;
+    let rows = [
+        ("design", "flux/pro", 403, "Access denied", "Your team may not use the model flux/pro", "model_not_allowed"),
+        (
+            "growth",
+            "kling/kling-2-1-master",
+            403,
+            "Access denied",
+            "Your team may not use the model kling/kling-2-1-master",
+            "model_not_allowed",
+        ),
+        ("narrow", "flux/dev", 403, "Access denied", "Your team may not use the model flux/dev", "model_not_allowed"),
+        ("empty", "flux/dev", 403, "Access denied", "Your team may not use the model flux/dev", "model_not_allowed"),
+        (
+            "design",
+            "nano-banana",
+            404,
+            "Model not found",
+            "Model configuration not found for nano-banana",
+            "model_unknown",
+        ),
+        ("design", "flux/none", 404, "Model not found", "Model configuration not found for flux/none", "model_unknown"),
+        ("design", "FLUX/DEV", 404, "Model not found", "Model configuration not found for FLUX/DEV", "model_unknown"),
+    ];
+    for (key, model, status, error, message, code) in rows {
+        let call =
+            generate(model, &json!({ "prompt": PROMPT })).with(installation.key(key)).header("x-request-id", "r1");
+        let reply = gateway.send(&call).await;
+        let golden = format!(r#"{{"error":"{error}","message":"{message}","code":"{code}","requestId":"r1"}}"#);
+        assert_eq!((reply.status, reply.text()), (status, golden.as_str()));
+        let source = if status == 403 { "policy" } else { "caller" };
+        assert_eq!(reply.header("x-error-source"), Some(source));
+    }
+    assert_nothing_happened(&installation, &gateway, &firemoon).await;
+    let series = gateway.ask("/metrics").await;
+    assert!(!series.text().contains("flux/none") && !series.text().contains("FLUX/DEV"), "caller input is no label");
+}
+
+#[tokio::test]
+async fn a_model_without_a_price_costs_what_the_operator_set_for_such_models() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon)
+        .set("/teams/design/limits", wide_limits())
+        .set("/pricing/unknown_model_credits", json!("0.5"));
+    let gateway = Gateway::serve(&installation).await;
+    let reply =
+        gateway.send(&generate("nano-banana", &json!({ "prompt": PROMPT })).with(installation.key("design"))).await;
+    assert_eq!((reply.status, reply.header("x-credits-cost")), (200, Some("0.5")));
+    let other = r#"moongate_team_credits_total{team="design",model="other"}"#;
+    assert_eq!(gateway.metric(other).await, Some(0.5));
+}

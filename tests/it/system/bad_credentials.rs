@@ -1,0 +1,179 @@
+//! Credentials that are missing, two, broken, expired, forged or of nobody: refused with little said, unpaid, unsent.
+
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+
+use super::books::{assert_untouched, wide_limits};
+use crate::support::caller::Call;
+use crate::support::firemoon::{Firemoon, PROMPT, SHARED_KEY};
+use crate::support::gateway::Gateway;
+use crate::support::installation::{Installation, claims};
+use crate::support::tokens::{SigningKey, hmac, join};
+
+const INVALID: &str = r#"{"error":"Invalid API key","message":"The credential is not valid","code":"credential_invalid","requestId":"r1"}"#;
+const EXPIRED: &str = r#"{"error":"Invalid API key","message":"The credential has expired","code":"credential_expired","requestId":"r1"}"#;
+const UNKNOWN: &str = r#"{"error":"Access denied","message":"The credential belongs to no team of this gateway, or to more than one","code":"team_unknown","requestId":"r1"}"#;
+const SUSPENDED: &str = r#"{"error":"Access denied","message":"Access is suspended; ask the operators of the gateway","code":"team_suspended","requestId":"r1"}"#;
+const MISSING: &str = r#"{"error":"Invalid API key","message":"Send your team's credential in the Authorization header: Bearer <credential>","code":"credential_missing","requestId":"r1"}"#;
+const TWO: &str = r#"{"error":"Invalid input","message":"The request is malformed","errors":["exactly one credential may be sent"],"code":"invalid_request","requestId":"r1"}"#;
+
+fn call() -> Call {
+    Call::post("/api/v1/flux/dev").json(&json!({ "prompt": PROMPT })).header("x-request-id", "r1")
+}
+
+async fn gateway(firemoon: &Firemoon) -> (Installation, Gateway) {
+    let mut installation = Installation::before(firemoon)
+        .set("/teams/design/limits", wide_limits())
+        .set("/teams/design/suspended_users", json!(["mallory"]));
+    installation.add_key("old", json!({ "team": "design", "name": "old", "expires_at": "2026-01-01T00:00:00Z" }));
+    installation.add_key("mallory", json!({ "team": "design", "name": "hers", "user": "mallory" }));
+    let gateway = Gateway::serve(&installation).await;
+    (installation, gateway)
+}
+
+async fn assert_nothing_happened(installation: &Installation, gateway: &Gateway, firemoon: &Firemoon) {
+    assert_eq!(firemoon.requests().await, 0, "something reached Firemoon");
+    assert_untouched(gateway, installation.key("design")).await;
+}
+
+#[tokio::test]
+async fn a_request_shows_exactly_one_credential() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    let key = installation.key("design");
+    let rows = [
+        (call(), 401, MISSING, Some("Bearer")),
+        (call().header("cookie", &format!("token={key}")), 401, MISSING, Some("Bearer")),
+        (call().with(key).header("x-api-key", key), 400, TWO, None),
+        (call().with(key).with(key), 400, TWO, None),
+        (call().header("x-api-key", key).header("x-api-key", key), 400, TWO, None),
+        (
+            call().header("authorization", &format!("Basic {key}")),
+            401,
+            INVALID,
+            Some(r#"Bearer error="invalid_token""#),
+        ),
+        (call().header("authorization", key), 401, INVALID, Some(r#"Bearer error="invalid_token""#)),
+        (call().header("authorization", "Bearer "), 401, INVALID, Some(r#"Bearer error="invalid_token""#)),
+    ];
+    for (call, status, golden, challenge) in rows {
+        let reply = gateway.send(&call).await;
+        assert_eq!((reply.status, reply.text()), (status, golden));
+        assert_eq!((reply.header("www-authenticate"), reply.header("x-error-source")), (challenge, Some("caller")));
+        assert_eq!(reply.header("x-ratelimit-limit"), None, "who is not known is told no limit");
+    }
+    let reply = gateway.send(&Call::post(&format!("/api/v1/flux/dev?token={key}")).header("x-request-id", "r1")).await;
+    assert_eq!((reply.status, reply.text()), (401, MISSING), "a credential in the query is none");
+    assert_nothing_happened(&installation, &gateway, &firemoon).await;
+}
+
+#[tokio::test]
+async fn a_gateway_key_must_be_whole_known_and_in_time() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    let key = installation.key("design").to_owned();
+    let unknown = moongate::identity::GatewayKey::generate().unwrap().text.expose().to_owned();
+    // The right id with another key's secret.
+    let mixed = format!("{}{}", &key[..17], &unknown[17..]);
+    let rows = [
+        (unknown, 401, INVALID),
+        (mixed, 401, INVALID),
+        (key[..key.len() - 1].to_owned(), 401, INVALID),
+        (format!("{key}x"), 401, INVALID),
+        (key.to_uppercase(), 401, INVALID),
+        (key[..16].to_owned(), 401, INVALID),
+        ("test_key_12345".to_owned(), 401, INVALID),
+        (SHARED_KEY.to_owned(), 401, INVALID),
+        (installation.key("old").to_owned(), 401, EXPIRED),
+        (installation.key("mallory").to_owned(), 403, SUSPENDED),
+        (installation.key("closed").to_owned(), 403, SUSPENDED),
+    ];
+    for (credential, status, golden) in rows {
+        let reply = gateway.send(&call().with(&credential)).await;
+        assert_eq!((reply.status, reply.text()), (status, golden));
+    }
+    assert_nothing_happened(&installation, &gateway, &firemoon).await;
+}
+
+fn with(changes: Value) -> Value {
+    let mut claims = claims("ann");
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+#[tokio::test]
+async fn a_token_must_be_signed_by_its_issuer_for_us_and_now() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    let (ours, theirs) = (SigningKey::rsa(0), SigningKey::rsa(1));
+    let now = jiff::Timestamp::now().as_second();
+    let good = claims("ann");
+    let header = |changes: Value| {
+        let mut header = ours.header();
+        for (name, value) in changes.as_object().unwrap() {
+            header[name] = value.clone();
+        }
+        header
+    };
+    let none = join(&json!({ "alg": "none", "typ": "JWT" }).to_string(), &good.to_string(), b"");
+    let ours_again = ours.token(&good);
+    let (start, signature) = ours_again.rsplit_once('.').unwrap();
+    let rows = [
+        ("alg none", none, 401, INVALID),
+        (
+            "alg none with our kid",
+            join(&header(json!({ "alg": "none" })).to_string(), &good.to_string(), b""),
+            401,
+            INVALID,
+        ),
+        ("no signature", format!("{start}."), 401, INVALID),
+        (
+            "another payload",
+            ours.token(&with(json!({ "sub": "bob" }))).rsplit_once('.').unwrap().0.to_owned() + "." + signature,
+            401,
+            INVALID,
+        ),
+        (
+            "our public key as an HMAC secret",
+            hmac(ours.public_pem.as_bytes(), &header(json!({ "alg": "HS256" })), &good),
+            401,
+            INVALID,
+        ),
+        (
+            "an algorithm that is not allowed",
+            ours.sign_as(Algorithm::PS256, &header(json!({ "alg": "PS256" })), &good),
+            401,
+            INVALID,
+        ),
+        ("another kind of key under our kid", SigningKey::ec("rsa-0").token(&good), 401, INVALID),
+        ("an unknown kid", theirs.token(&good), 401, INVALID),
+        ("a foreign key under our kid", theirs.sign(&header(json!({})), &good), 401, INVALID),
+        (
+            "its own key in the header",
+            theirs.sign(&json!({ "alg": "RS256", "kid": "rsa-0", "jwk": theirs.jwk() }), &good),
+            401,
+            INVALID,
+        ),
+        ("crit", ours.sign(&header(json!({ "crit": ["exp"] })), &good), 401, INVALID),
+        ("another issuer", ours.token(&with(json!({ "iss": "https://evil.example" }))), 401, INVALID),
+        ("another audience", ours.token(&with(json!({ "aud": "somebody-else" }))), 401, INVALID),
+        ("no audience", ours.token(&with(json!({ "aud": null }))), 401, INVALID),
+        ("no expiry", ours.token(&with(json!({ "exp": null }))), 401, INVALID),
+        ("not yet", ours.token(&with(json!({ "nbf": now + 600 }))), 401, INVALID),
+        ("expired", ours.token(&with(json!({ "iat": now - 700, "exp": now - 100 }))), 401, EXPIRED),
+        ("not a token", "a.b.c".to_owned(), 401, INVALID),
+        ("no team of ours", ours.token(&with(json!({ "groups": ["staff"] }))), 403, UNKNOWN),
+        ("two teams", ours.token(&with(json!({ "groups": ["grp-design", "grp-growth"] }))), 403, UNKNOWN),
+        ("no groups", ours.token(&with(json!({ "groups": null }))), 403, UNKNOWN),
+        ("a suspended team", ours.token(&with(json!({ "groups": ["grp-closed"] }))), 403, SUSPENDED),
+        ("a suspended user", ours.token(&with(json!({ "sub": "mallory" }))), 403, SUSPENDED),
+    ];
+    for (what, token, status, golden) in rows {
+        let reply = gateway.send(&call().with(&token)).await;
+        assert_eq!((reply.status, reply.text()), (status, golden), "{what}");
+    }
+    assert_nothing_happened(&installation, &gateway, &firemoon).await;
+    assert_eq!(gateway.send(&call().with(&ours_again)).await.status, 200, "and the good one is good");
+}

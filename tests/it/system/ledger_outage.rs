@@ -1,0 +1,77 @@
+//! Redis absent, silent or back again: nothing is spent that is not counted, and nothing needs a restart.
+
+use serde_json::json;
+
+use super::books::{assert_untouched, spent};
+use crate::support::caller::Call;
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::redis::{RedisServer, free_port, wait_until};
+
+#[tokio::test]
+async fn without_redis_a_gateway_starts_refuses_and_becomes_ready_when_redis_arrives() {
+    let (port, firemoon) = (free_port(), Firemoon::start());
+    let installation = Installation::before(&firemoon)
+        .set("/ledger", json!({ "redis": { "url": format!("redis://127.0.0.1:{port}") } }))
+        .set("/teams/design/limits", json!({ "credits_total": 100 }));
+    let gateway = Gateway::start(&installation).await;
+    let call = picture().with(installation.key("design"));
+    for _ in 0..3 {
+        let refused = gateway.send(&call).await;
+        assert_eq!(refused.refusal(), (503, "ledger_unavailable".to_owned()));
+        assert_eq!((refused.header("x-error-source"), refused.number("retry-after")), (Some("gateway"), 1));
+    }
+    let refused = gateway.send(&Call::get("/api/credits/balance").with(installation.key("design"))).await;
+    assert_eq!(refused.refusal(), (503, "ledger_unavailable".to_owned()));
+    let (status, body) = gateway.readiness().await;
+    assert_eq!(status, 503);
+    assert!(body.to_string().contains("ledger"), "it says what is missing: {body}");
+    assert_eq!(gateway.ask("/livez").await.status, 200, "but it is alive");
+    assert_eq!(firemoon.requests().await, 0);
+    assert_eq!(gateway.metric("moongate_ledger_up").await, Some(0.0));
+
+    let _redis = RedisServer::start_on(port).await;
+    wait_until("it is ready", || async { gateway.readiness().await.0 == 200 }).await;
+    assert_untouched(&gateway, installation.key("design")).await;
+    assert_eq!(gateway.send(&call).await.status, 200);
+    let spent = spent(&gateway, installation.key("design"), "team:credits_total").await;
+    assert_eq!(spent, ("0.025".to_owned(), "0".to_owned()));
+}
+
+#[tokio::test]
+async fn a_call_that_ends_while_redis_is_silent_is_answered_and_settled_when_redis_speaks_again() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = Installation::on(&redis, &firemoon).set("/teams/design/limits", json!({ "credits_total": 100 }));
+    let gateway = Gateway::serve(&installation).await;
+    let key = installation.key("design").to_owned();
+    firemoon.hold().await;
+    let (call, team) = (picture().with(&key), gateway.team().to_owned());
+    let call = tokio::spawn(async move { call.send(&team).await.status });
+    firemoon.until_held(1).await;
+    redis.freeze();
+    firemoon.release().await;
+    assert_eq!(call.await.unwrap(), 200, "it was paid for and made: its caller gets it");
+    assert_eq!(gateway.send(&picture().with(&key)).await.refusal(), (503, "ledger_unavailable".to_owned()));
+    redis.thaw();
+    wait_until("the call is settled", || async {
+        let reply = gateway.send(&Call::get("/gateway/v1/me").with(&key)).await;
+        reply.status == 200 && spent(&gateway, &key, "team:credits_total").await == ("0.025".to_owned(), "0".to_owned())
+    })
+    .await;
+    assert_eq!(firemoon.executed().await, 1);
+}
+
+#[tokio::test]
+async fn redis_may_die_and_return_while_the_gateway_runs() {
+    let (port, firemoon) = (free_port(), Firemoon::start());
+    let mut redis = RedisServer::start_on(port).await;
+    let installation = Installation::on(&redis, &firemoon);
+    let gateway = Gateway::serve(&installation).await;
+    let call = picture().with(installation.key("design"));
+    assert_eq!(gateway.send(&call).await.status, 200);
+    redis.kill();
+    assert_eq!(gateway.send(&call).await.refusal(), (503, "ledger_unavailable".to_owned()));
+    let _redis = RedisServer::start_on(port).await;
+    wait_until("calls are taken again", || async { gateway.send(&call).await.status == 200 }).await;
+}

@@ -1,0 +1,19 @@
+//! The whole gateway as a process, between real callers, a simulated Firemoon and a real Redis: what it promises, line by line.
+
+mod bad_bodies;
+mod bad_credentials;
+mod bad_requests;
+mod books;
+mod crowd;
+mod hanging_up;
+mod ledger_outage;
+mod limits;
+mod reload;
+mod secrets;
+mod shared_key;
+mod stopping;
+mod tls;
+mod tokens;
+mod upstream_faults;
+mod watched;
+mod wire;

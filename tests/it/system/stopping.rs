@@ -1,0 +1,109 @@
+//! How a gateway stops: told to, it finishes what it began; killed, another ends its calls in its place.
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::books::spent;
+use crate::support::caller::{Call, Connection};
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::redis::{RedisServer, wait_until};
+
+const CALLS: u64 = 40;
+
+#[tokio::test]
+async fn told_to_stop_with_forty_calls_in_flight_it_finishes_all_of_them_and_takes_no_more() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = Installation::on(&redis, &firemoon).set("/teams/design/limits", json!({ "credits_total": 100 }));
+    let mut gateway = Gateway::serve(&installation).await;
+    let key = installation.key("design").to_owned();
+    firemoon.hold().await;
+    let mut calls = JoinSet::new();
+    let beside = Connection::open_http2(gateway.team()).await;
+    for number in 0..CALLS {
+        // Half of them on connections of their own, half on one.
+        let mut connection = if number % 2 == 0 { Connection::open(gateway.team()).await } else { beside.beside() };
+        let call = picture().with(&key);
+        calls.spawn(async move { connection.send(&call).await.status });
+    }
+    firemoon.until_held(CALLS).await;
+    let (mut idle, mut silent) = (Connection::open(gateway.team()).await, Connection::open(gateway.team()).await);
+    assert_eq!(idle.send(&Call::get("/api/models")).await.status, 200);
+
+    gateway.signal("-TERM");
+    wait_until("it is not ready any more", || async { gateway.readiness().await.0 == 503 }).await;
+    wait_until("it refuses", || async {
+        gateway.line("stopping: new requests are refused, open calls are finished").is_some()
+    })
+    .await;
+    let refused = gateway.send(&picture().with(&key)).await;
+    assert_eq!(refused.refusal(), (503, "draining".to_owned()));
+    assert_eq!((refused.header("connection"), refused.number("retry-after")), (Some("close"), 1));
+    for idle in [&mut idle, &mut silent] {
+        assert!(idle.exchange(&picture().with(&key)).await.is_err(), "idle connections were closed");
+    }
+    assert!(gateway.runs());
+    assert_eq!(firemoon.sums().await["held"], CALLS, "and the calls still run");
+
+    firemoon.release().await;
+    assert_eq!(calls.join_all().await, vec![200; CALLS as usize]);
+    assert_eq!(gateway.ended().await.code(), Some(0));
+
+    let next = Gateway::serve(&installation).await;
+    assert_eq!(spent(&next, &key, "team:credits_total").await, ("1".to_owned(), "0".to_owned()), "all is settled");
+    assert_eq!(firemoon.executed().await, CALLS);
+}
+
+#[tokio::test]
+async fn while_load_balancers_still_send_it_calls_a_stopping_gateway_serves_them_and_asks_to_be_left() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon).set("/shutdown/delay", json!("60s"));
+    let mut gateway = Gateway::serve(&installation).await;
+    gateway.signal("-TERM");
+    wait_until("it is not ready any more", || async { gateway.readiness().await.0 == 503 }).await;
+    let reply = gateway.send(&picture().with(installation.key("design"))).await;
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+    // Told a second time, it does not wait any longer.
+    gateway.signal("-TERM");
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_while_idle_ends_at_once() {
+    let firemoon = Firemoon::start();
+    let gateway = Gateway::serve(&Installation::before(&firemoon)).await;
+    gateway.send(&Call::get("/api/models")).await;
+    assert_eq!(gateway.stop().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_calls_of_a_killed_gateway_are_ended_and_charged_by_another() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = Installation::on(&redis, &firemoon)
+        .set("/teams/design/limits", json!({ "credits_total": 100, "concurrent": 3 }))
+        .set("/ledger/reservation_ttl", json!("1s"));
+    let mut killed = Gateway::serve(&installation).await;
+    let other = Gateway::serve(&installation).await;
+    let key = installation.key("design").to_owned();
+    firemoon.hold().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..3 {
+        let (call, mut connection) = (picture().with(&key), Connection::open(killed.team()).await);
+        calls.spawn(async move { connection.exchange(&call).await.is_err() });
+    }
+    firemoon.until_held(3).await;
+    assert_eq!(other.send(&picture().with(&key)).await.refusal(), (429, "too_many_concurrent".to_owned()));
+
+    killed.kill();
+    assert_eq!(calls.join_all().await, [true; 3], "nobody got an answer");
+    // Nobody knows what became of them: they were sent, so they are charged, and their slots are free again.
+    wait_until("the other gateway ends them", || async {
+        spent(&other, &key, "team:credits_total").await == ("0.075".to_owned(), "0".to_owned())
+    })
+    .await;
+    firemoon.release().await;
+    assert_eq!(other.send(&picture().with(&key)).await.status, 200);
+    let swept = other.metric(r#"moongate_reservations_swept_total{team="design"}"#).await;
+    assert_eq!(swept, Some(3.0));
+}
