@@ -39,9 +39,9 @@ pub struct Options {
     /// Calls held in flight at once, to see what one costs in memory; 0 leaves it out. 5000, or 0 with --quick.
     #[arg(long)]
     pub in_flight: Option<usize>,
-    /// What cargo says to every benchmark.
+    /// What `cargo bench` says to every benchmark, and `cargo test --all-targets` does not.
     #[arg(long, hide = true)]
-    bench: bool,
+    pub bench: bool,
 }
 
 /// The other processes that are this binary.

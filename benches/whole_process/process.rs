@@ -16,7 +16,7 @@ pub const LOAD_CORE: usize = 1;
 
 /// A program that is missing, and the Debian package that has it.
 const PACKAGES: [(&str, &str); 6] = [
-    ("nginx", "nginx-light"),
+    ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("redis-server", "redis-server"),
     ("taskset", "util-linux"),

@@ -132,11 +132,11 @@ impl Sheet<'_> {
         Spread::of(added).map(|added| added.median)
     }
 
+    /// Means nothing when many of the calls were refused: then it is left out.
     fn per_flight(&self, index: usize) -> Option<f64> {
         let measured = &self.measured[index];
-        let held = measured.held.as_ref()?;
-        let answered = (held.calls - held.failed).max(1);
-        Some(held.peak.saturating_sub(measured.before_held) as f64 / answered as f64)
+        let held = measured.held.as_ref().filter(|held| held.failed * 100 <= held.calls)?;
+        Some(held.peak.saturating_sub(measured.before_held) as f64 / (held.calls - held.failed) as f64)
     }
 
     fn targets(&self) -> Vec<Target> {
