@@ -1,0 +1,65 @@
+//! The whole-process benchmark: what a call costs the gateway, beside nginx, HAProxy and plain hyper on the same job, in one run.
+//!
+//! Read `README.md` beside this folder for what the figures mean. In this order: [`options`] and [`run`] say what happens;
+//! [`peers`] starts everybody ([`gateway`], [`rivals`], [`credentials`], [`process`]); [`load`] calls them with the [`job`] that
+//! [`upstream`] answers; [`cpu`] reads what they used; [`report`] prints it.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+#![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
+
+mod cpu;
+mod credentials;
+mod gateway;
+mod job;
+mod load;
+mod options;
+mod peers;
+mod plain_hyper;
+mod process;
+mod report;
+mod rivals;
+mod run;
+mod spread;
+mod upstream;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::task::LocalSet;
+
+use options::{Options, Role};
+
+/// What may fail here fails with a text for the person who started it.
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match act(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(options: &Options) -> Outcome<bool> {
+    if options.role.is_none() {
+        job::check()?;
+        if !options.bench {
+            println!("nothing is measured without --bench, which `cargo bench` adds");
+            return Ok(true);
+        }
+        process::require(&peers::programs(options))?;
+        process::settle_down()?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match options.role {
+        Some(Role::Upstream) => runtime.block_on(upstream::serve())?,
+        Some(Role::PlainHyper { upstream }) => runtime.block_on(plain_hyper::serve(upstream))?,
+        None => return LocalSet::new().block_on(&runtime, run::run(options)),
+    }
+    Ok(true)
+}

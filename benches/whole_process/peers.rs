@@ -1,0 +1,250 @@
+//! Who is measured: every peer started, timed, and asked whether it does its job before it is measured.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::credentials::{Credentials, Team};
+use crate::load::{Target, once};
+use crate::options::{Options, Plan};
+use crate::process::{LOAD_CORE, PROXY_CORE, Ports, Process};
+use crate::{Outcome, cpu, gateway, job, rivals};
+
+/// How long anything may take to start.
+const START_MAX: Duration = Duration::from_secs(10);
+
+/// A proxy that is up.
+pub struct Proxy {
+    /// Its processes.
+    pub process: Process,
+    /// From its start to its first good answer, each time.
+    pub starts: Vec<Duration>,
+    /// Its memory after that answer, in KiB.
+    pub idle: u64,
+}
+
+/// One line of the table: a proxy, and how it is called.
+pub struct Peer {
+    /// Its name for `--only` and the table.
+    pub name: &'static str,
+    /// What it does with a call.
+    pub work: &'static str,
+    /// The proxy; none when the upstream is called directly.
+    pub proxy: Option<Rc<Proxy>>,
+    /// Where calls go that are answered at once.
+    pub fast: Target,
+    /// Where calls go that take long.
+    pub slow: Target,
+    /// Whether unknown callers are refused.
+    refuses: bool,
+}
+
+/// Everything that runs, apart from the load.
+pub struct Neighbourhood {
+    /// The upstream.
+    pub upstream: Process,
+    /// The ledger's store, when the gateway is measured.
+    pub redis: Option<Process>,
+    /// Who is measured.
+    pub peers: Vec<Peer>,
+}
+
+/// What a team shows to a peer.
+type Shown = fn(&Team) -> &str;
+
+/// What every peer does with a call, and the programs it needs.
+const PEERS: [(&str, &str, &[&str]); 7] = [
+    ("direct", "no proxy at all", &[]),
+    ("nginx", "key map, limit_req, header set", &["nginx"]),
+    ("haproxy", "key map, stick-table limit, header set", &["haproxy"]),
+    ("haproxy-rs256", "RS256 verified, stick-table limit, header set", &["haproxy"]),
+    ("plain-hyper", "header set, no checks", &[]),
+    ("gateway-key", "whole job, gateway key", &["redis-server"]),
+    ("gateway-rs256", "whole job, RS256 token", &["redis-server"]),
+];
+
+/// The programs that the peers asked for need.
+pub fn programs(options: &Options) -> Vec<&'static str> {
+    let mut programs = vec!["taskset", "setpriv", "prlimit"];
+    programs
+        .extend(PEERS.iter().filter(|(name, ..)| options.wants(name)).flat_map(|(.., needs)| needs.iter().copied()));
+    programs.sort_unstable();
+    programs.dedup();
+    programs
+}
+
+/// Starts everything that is asked for.
+///
+/// # Errors
+/// Something does not start, or does not do its job.
+pub async fn start(options: &Options, plan: &Plan, folder: &Path) -> Outcome<Neighbourhood> {
+    let credentials = Credentials::new(options.teams)?;
+    let (upstream_process, port) = Process::start_role(&["upstream"], LOAD_CORE, folder)?;
+    let upstream: SocketAddr = ([127, 0, 0, 1], port).into();
+    let mut starter = Starter { options, plan, folder, ports: Ports::new(), upstream, credentials, peers: Vec::new() };
+    // What a proxy adds at a fixed rate is told by comparison with the direct run.
+    if options.wants("direct") || plan.paced_rounds > 0 {
+        starter.add("direct", upstream, None, |_| job::SHARED_KEY);
+    }
+    starter.rivals().await?;
+    let redis = starter.gateways().await?;
+    for peer in &starter.peers {
+        peer.prove().await.map_err(|error| format!("{}: {error}", peer.name))?;
+    }
+    Ok(Neighbourhood { upstream: upstream_process, redis, peers: starter.peers })
+}
+
+struct Starter<'a> {
+    options: &'a Options,
+    plan: &'a Plan,
+    folder: &'a Path,
+    ports: Ports,
+    upstream: SocketAddr,
+    credentials: Credentials,
+    peers: Vec<Peer>,
+}
+
+impl Starter<'_> {
+    async fn rivals(&mut self) -> Outcome<()> {
+        let (folder, upstream) = (self.folder, self.upstream);
+        if self.options.wants("nginx") {
+            let listen = self.ports.next()?;
+            let file = rivals::nginx(folder, listen, upstream, &self.credentials)?.display().to_string();
+            let prefix = folder.display().to_string();
+            let proxy = self.up(key, || {
+                let arguments = ["-p", &prefix, "-e", "stderr", "-c", &file];
+                Ok((Process::start("nginx", &arguments, PROXY_CORE, folder)?, listen))
+            });
+            let (proxy, listen) = proxy.await?;
+            self.add("nginx", listen, Some(proxy), key);
+        }
+        for (name, configure, credential) in [
+            ("haproxy", rivals::haproxy as fn(&Path, _, _, &_) -> _, key as Shown),
+            ("haproxy-rs256", rivals::haproxy_rs256, token),
+        ] {
+            if self.options.wants(name) {
+                let listen = self.ports.next()?;
+                let file: std::path::PathBuf = configure(folder, listen, upstream, &self.credentials)?;
+                let file = file.display().to_string();
+                let proxy = self.up(credential, || {
+                    Ok((Process::start("haproxy", &["-db", "-f", &file], PROXY_CORE, folder)?, listen))
+                });
+                let (proxy, listen) = proxy.await?;
+                self.add(name, listen, Some(proxy), credential);
+            }
+        }
+        if self.options.wants("plain-hyper") {
+            let port = upstream.port().to_string();
+            let proxy = self.up(key, || {
+                let (process, port) = Process::start_role(&["plain-hyper", &port], PROXY_CORE, folder)?;
+                Ok((process, ([127, 0, 0, 1], port).into()))
+            });
+            let (proxy, listen) = proxy.await?;
+            self.add("plain-hyper", listen, Some(proxy), key);
+        }
+        Ok(())
+    }
+
+    /// One gateway process serves both of its lines.
+    async fn gateways(&mut self) -> Outcome<Option<Process>> {
+        let mut wanted = [("gateway-key", key as Shown), ("gateway-rs256", token)].to_vec();
+        wanted.retain(|(name, _)| self.options.wants(name));
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let (binary, folder) = (&self.options.gateway_bin, self.folder);
+        if !binary.is_file() {
+            return Err(format!("there is no gateway at {}; see --gateway-bin", binary.display()).into());
+        }
+        let redis = self.ports.next()?;
+        let port = redis.port().to_string();
+        let arguments =
+            ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning"];
+        let mut store = Process::start("redis-server", &arguments, LOAD_CORE, folder)?;
+        while tokio::net::TcpStream::connect(redis).await.is_err() {
+            store.is_alive()?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let (listen, admin) = (self.ports.next()?, self.ports.next()?);
+        let neighbours = gateway::Neighbours { listen, admin, upstream: self.upstream, redis };
+        let file = gateway::configure(folder, &neighbours, &self.credentials)?.display().to_string();
+        let proxy = self.up(key, || {
+            let arguments = ["serve", "--config", &file];
+            Ok((Process::start_file(binary, &arguments, PROXY_CORE, folder, Stdio::null())?, listen))
+        });
+        let (proxy, listen) = proxy.await?;
+        for (name, credential) in wanted {
+            self.add(name, listen, Some(Rc::clone(&proxy)), credential);
+        }
+        Ok(Some(store))
+    }
+
+    /// Starts a proxy as often as planned, waits each time for its first good answer, and keeps the last.
+    async fn up(
+        &self,
+        credential: Shown,
+        start: impl Fn() -> Outcome<(Process, SocketAddr)>,
+    ) -> Outcome<(Rc<Proxy>, SocketAddr)> {
+        let call = job::call(job::FAST, self.credentials.teams.first().map(credential).unwrap_or_default());
+        let mut starts = Vec::new();
+        loop {
+            let begun = Instant::now();
+            let (mut process, address) = start()?;
+            while !matches!(once(address, &call).await, Ok((200, _))) {
+                process.is_alive()?;
+                if begun.elapsed() > START_MAX {
+                    let last = once(address, &call).await;
+                    let last = last.map(|(status, body)| (status, String::from_utf8_lossy(&body).into_owned()));
+                    return Err(
+                        format!("no good answer after {START_MAX:?} but {last:?}. {}", process.complaint()).into()
+                    );
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            starts.push(begun.elapsed());
+            if starts.len() >= self.plan.starts {
+                let idle = cpu::memory(process.id())?;
+                return Ok((Rc::new(Proxy { process, starts, idle }), address));
+            }
+        }
+    }
+
+    fn add(&mut self, name: &'static str, address: SocketAddr, proxy: Option<Rc<Proxy>>, credential: Shown) {
+        let target = |model| Target {
+            address,
+            calls: self.credentials.teams.iter().map(|team| job::call(model, credential(team))).collect::<Arc<[_]>>(),
+        };
+        let work = PEERS.iter().find(|(known, ..)| *known == name).map_or("", |(_, work, _)| work);
+        let (fast, slow) = (target(job::FAST), target(job::SLOW));
+        self.peers.push(Peer { name, work, proxy, fast, slow, refuses: name != "plain-hyper" });
+    }
+}
+
+impl Peer {
+    /// A good call gets the upstream's answer byte for byte, and a stranger gets 401: it really does what it is measured at.
+    async fn prove(&self) -> Outcome<()> {
+        for call in self.fast.calls.iter() {
+            let (status, body) = once(self.fast.address, call).await?;
+            let body = String::from_utf8_lossy(&body);
+            if status != 200 || body != job::answer_body() {
+                return Err(format!("a good call got {status} {body}").into());
+            }
+        }
+        let (status, _) = once(self.fast.address, &job::call(job::FAST, "stranger")).await?;
+        if self.refuses && status != 401 {
+            return Err(format!("a stranger got {status}").into());
+        }
+        Ok(())
+    }
+}
+
+fn key(team: &Team) -> &str {
+    team.key.text.expose()
+}
+
+fn token(team: &Team) -> &str {
+    &team.token
+}

@@ -1,0 +1,51 @@
+//! The upstream as its own process: raw TCP, keep-alive, one write per answer, only for who shows the shared key.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use memchr::memmem;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::job::{self, Message};
+
+/// How long the slow model takes.
+pub const SLOW_ANSWER: Duration = Duration::from_secs(2);
+
+/// Serves until it is killed; says its port in the first line of standard output.
+pub async fn serve() -> io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let listener = socket.listen(4096)?;
+    println!("{}", listener.local_addr()?.port());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        // A connection that ends badly is the proxy's affair, and shows in what the caller gets.
+        tokio::spawn(async move { answer_all(stream).await.ok() });
+    }
+}
+
+async fn answer_all(mut stream: TcpStream) -> io::Result<()> {
+    let good = job::good_answer();
+    let slow_start = format!("POST /api/v1/{} ", job::SLOW);
+    let shared = memmem::Finder::new(job::SHARED_CREDENTIAL);
+    let mut buffer = Vec::with_capacity(4096);
+    loop {
+        let Some(message) = Message::find(&buffer).map_err(io::Error::other)? else {
+            if stream.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+            continue;
+        };
+        let head = &buffer[..message.head];
+        let is_slow = head.starts_with(slow_start.as_bytes());
+        let answer = if shared.find(head).is_some() { good.as_slice() } else { job::UNKNOWN_CALLER };
+        buffer.drain(..message.whole);
+        if is_slow {
+            tokio::time::sleep(SLOW_ANSWER).await;
+        }
+        stream.write_all(answer).await?;
+    }
+}
