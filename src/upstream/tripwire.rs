@@ -11,10 +11,10 @@ pub fn blank(body: &Bytes, keys: &KeyPool) -> Option<Bytes> {
     let mut blanked: Option<Vec<u8>> = None;
     for key in keys.iter() {
         let secret = key.secret.expose().as_bytes();
-        let places: Vec<usize> = memmem::find_iter(body, secret).collect();
-        if secret.is_empty() || places.is_empty() {
+        if secret.is_empty() || memmem::find(body, secret).is_none() {
             continue;
         }
+        let places: Vec<usize> = memmem::find_iter(body, secret).collect();
         let body = blanked.get_or_insert_with(|| body.to_vec());
         for place in places {
             body[place..place + secret.len()].fill(b'*');

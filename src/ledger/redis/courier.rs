@@ -164,7 +164,7 @@ impl Courier {
 
     async fn send(&self, line: &Line, batch: Batch) {
         self.observer.batch(batch.operations.len());
-        let deadline = Instant::from_std(batch.since) + self.settings.deadline;
+        let deadline = Instant::now() + self.settings.deadline;
         let mut progress = Progress::default();
         let answered = timeout_at(deadline, self.attempt(line, &batch, &mut progress)).await;
         match answered.unwrap_or_else(|_| self.timed_out(progress.sent_on)) {

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -16,6 +15,9 @@ use crate::team::TeamId;
 
 /// How many operations go together at most: keeps one script call well below a millisecond, so that teams take turns.
 pub(super) const BATCH_MOST: usize = 128;
+/// The most operations of one team that wait for their turn: what Redis does in a fraction of a second. Their waiting is
+/// ours, and no sign of the store's health; only the answer to a batch has a deadline.
+const LINE_MOST: usize = 16_384;
 
 /// One team as this handle sees it.
 pub(super) struct Line {
@@ -29,14 +31,9 @@ pub(super) struct Line {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Operation>,
     /// Somebody is sending; who joins the line need not.
     busy: bool,
-}
-
-struct Waiting {
-    operation: Operation,
-    since: Instant,
 }
 
 /// Operations that go together.
@@ -44,8 +41,6 @@ pub(super) struct Batch {
     pub(super) operations: Vec<Operation>,
     /// Where the days of its admissions begin; `None` when there are none.
     pub(super) time_zone: Option<TimeZone>,
-    /// When the first of them joined the line.
-    pub(super) since: Instant,
 }
 
 /// The right to send a team's batches, and the duty: whoever holds it sends until the line is empty.
@@ -60,10 +55,16 @@ impl Line {
         Self { team, keys, breaker, queue: Mutex::default(), calendar: Mutex::default() }
     }
 
-    /// Joins the line. If nobody is sending, the caller is to see to it.
+    /// Joins the line. If nobody is sending, the caller is to see to it. A line that is too long takes nobody: that is not
+    /// the store's fault, and the breaker hears nothing of it.
     pub(super) fn join(self: &Arc<Self>, operation: Operation) -> Option<Turn> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.waiting.push_back(Waiting { operation, since: Instant::now() });
+        if queue.waiting.len() >= LINE_MOST {
+            drop(queue);
+            operation.fail(Outage::TimedOut);
+            return None;
+        }
+        queue.waiting.push_back(operation);
         if queue.busy {
             return None;
         }
@@ -75,7 +76,7 @@ impl Line {
     pub(super) fn fail_all(&self, outage: &Outage) {
         let waiting = std::mem::take(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting);
         for waiting in waiting {
-            waiting.operation.fail(outage.clone());
+            waiting.fail(outage.clone());
         }
     }
 
@@ -99,22 +100,22 @@ impl Line {
         let mut batch: Option<Batch> = None;
         let mut weight = 0;
         while let Some(first) = queue.waiting.front() {
-            if first.operation.is_abandoned() {
+            if first.is_abandoned() {
                 queue.waiting.pop_front();
                 continue;
             }
-            let zone = first.operation.time_zone();
+            let zone = first.time_zone();
             let fits = batch.as_ref().is_none_or(|batch| {
                 // One batch has one day: after a reload that moves a team's time zone, the others wait for the next.
                 let agrees = batch.time_zone.as_ref().zip(zone).is_none_or(|(one, other)| same_zone(one, other));
-                agrees && weight + first.operation.weight() <= BATCH_MOST
+                agrees && weight + first.weight() <= BATCH_MOST
             });
             if !fits {
                 break;
             }
-            weight += first.operation.weight();
-            let Some(Waiting { operation, since }) = queue.waiting.pop_front() else { break };
-            let batch = batch.get_or_insert_with(|| Batch { operations: Vec::new(), time_zone: None, since });
+            weight += first.weight();
+            let Some(operation) = queue.waiting.pop_front() else { break };
+            let batch = batch.get_or_insert_with(|| Batch { operations: Vec::new(), time_zone: None });
             if batch.time_zone.is_none() {
                 batch.time_zone = operation.time_zone().cloned();
             }
@@ -158,7 +159,7 @@ impl Drop for Turn {
                 std::mem::take(&mut queue.waiting)
             };
             for waiting in left {
-                waiting.operation.fail(Outage::Unreachable("stopped".to_owned()));
+                waiting.fail(Outage::Unreachable("stopped".to_owned()));
             }
         }
     }

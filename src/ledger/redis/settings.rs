@@ -18,7 +18,7 @@ pub struct Settings {
     pub password: Option<Secret>,
     /// For `rediss://`: certificates of the authorities to trust, in PEM, in place of the system's.
     pub ca: Option<Arc<[u8]>>,
-    /// How long an operation may take, waiting its turn included.
+    /// How long the store may take to answer a batch. When it does not, everyone who waits for a turn is told as well.
     pub deadline: Duration,
     /// How long a reservation lives unless it is renewed.
     pub reservation_ttl: Duration,

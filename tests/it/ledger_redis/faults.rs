@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use moongate::ledger::redis::{Settings, Topology};
 use moongate::ledger::{Ledger, Outage, Outcome, ReservationId, Scope, Settled, Verdict};
 use moongate::secret::Secret;
@@ -10,7 +11,7 @@ use moongate::team::LimitKind;
 
 use super::{Seen, handle, observed, patient, single};
 use crate::ledger_conformance::desk::{Call, PRICE, call, credits, limit, settlement};
-use crate::support::proxy::{Fault, Proxy};
+use crate::support::proxy::{Fault, LATE, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
 
 async fn admit(ledger: &Arc<dyn Ledger>, call: &Call) -> Result<ReservationId, Outage> {
@@ -313,4 +314,18 @@ async fn only_what_was_never_charged_is_ever_forgotten() {
     };
     assert_eq!(ttl("user:bo").await, -2, "a refusal leaves no key");
     assert_eq!(refused.levels[0].scope, Scope::Team);
+}
+
+#[tokio::test]
+async fn a_burst_that_waits_its_turn_longer_than_the_store_may_take_is_no_outage() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    proxy.set(Fault::Late);
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    // Each batch is answered within the deadline; all of them together take several times as long.
+    let deadline = LATE * 8;
+    let ledger = handle(Settings { deadline, ..Settings::new(Topology::Single { url }) });
+    let admissions = (0..4_000).map(|_| ledger.admit(call().admission(ReservationId::new())));
+    let verdicts = join_all(admissions).await;
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Ok(Verdict::Admitted { .. }))));
 }

@@ -1,8 +1,9 @@
-//! A TCP proxy in front of a server, which can lose what the server answers.
+//! A TCP proxy in front of a server, which can lose or delay what the server answers.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +18,12 @@ pub(crate) enum Fault {
     SwallowAnswers,
     /// What is sent reaches the server; at its answer the connection is cut.
     CutBeforeAnswer,
+    /// Every answer comes [`LATE`].
+    Late,
 }
+
+/// How late an answer is.
+pub(crate) const LATE: Duration = Duration::from_millis(50);
 
 /// The proxy; it ends when dropped.
 pub(crate) struct Proxy {
@@ -71,7 +77,10 @@ async fn relay(caller: TcpStream, to: u16, fault: Arc<AtomicU8>) {
             if read == 0 || fault == Fault::CutBeforeAnswer as u8 {
                 return Ok(());
             }
-            if fault == Fault::None as u8 {
+            if fault == Fault::Late as u8 {
+                tokio::time::sleep(LATE).await;
+            }
+            if fault != Fault::SwallowAnswers as u8 {
                 to_caller.write_all(&buffer[..read]).await?;
             }
         }
