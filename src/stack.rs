@@ -8,9 +8,9 @@
 //!  paid call           authorize ▸ collect_body ▸ replay ▸ admit ▸ swap_credential ▸ forward ─┘
 //! ```
 //!
-//! Each layer takes the type that only the one before it can make (`Inbound → Arrival → Routed → Authenticated → Wanted →
-//! Authorized → PaidCall → Admitted → Outgoing`), so a wrong order does not compile. Below `answer_refusals` every error is a
-//! `Refusal`; above it there are none.
+//! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed → Authenticated → Wanted → Authorized →
+//! PaidCall → Admitted → Outgoing`), so a wrong order does not compile. Three of them are proofs that one layer alone can make:
+//! `Authenticated`, `Authorized`, `Admitted`. Below `answer_refusals` every error is a `Refusal`; above it there are none.
 
 use std::convert::Infallible;
 use std::sync::Arc;
