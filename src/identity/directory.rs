@@ -86,7 +86,7 @@ impl Directory {
         let each = self
             .issuers
             .values()
-            .map(|issuer| issuer.keyring.keep_fresh(issuer.refresh, fetcher, &self.clock, &*self.observer, &cancel));
+            .map(|issuer| issuer.keyring.keep_fresh(issuer.freshness, fetcher, &self.clock, &*self.observer, &cancel));
         join_all(each).await;
         cancel.cancelled().await;
     }
@@ -98,7 +98,7 @@ impl Directory {
         self.issuers.values().filter_map(age).collect()
     }
 
-    /// Issuers of whom no key was ever read: none of their tokens can be judged.
+    /// Issuers of whom no key was read yet, or not for too long: none of their tokens can be judged.
     #[must_use]
     pub fn issuers_without_keys(&self) -> Vec<Arc<str>> {
         let without = self.issuers.values().filter(|issuer| issuer.keyring.read().is_none());
@@ -148,14 +148,20 @@ impl Directory {
         let Some(keys) = keys.as_ref() else {
             return Judged::Finally(Err(Rejection::KeysUnavailable));
         };
-        match issuer.verifier.prove(token, &said, keys, now) {
+        match issuer.verifier.prove(&said, keys, now) {
             Ok(proof) => Judged::Finally(self.admit(token, &said, issuer, proof)),
             Err(Unproved::Rejected(rejection)) => Judged::Finally(Err(rejection)),
             Err(Unproved::KeyUnknown) => Judged::KeyUnknown(&issuer.keyring),
         }
     }
 
-    fn admit(&self, token: &str, said: &Unverified, issuer: &Issuer, proof: Proof) -> Result<Identified, Rejection> {
+    fn admit(
+        &self,
+        token: &str,
+        said: &Unverified<'_>,
+        issuer: &Issuer,
+        proof: Proof,
+    ) -> Result<Identified, Rejection> {
         let team = issuer.team(said)?;
         let user = said.claims.user(&issuer.user_claim).ok_or(Rejection::Invalid)?;
         let principal = Principal {

@@ -1,5 +1,5 @@
 //! The keys of one issuer as they are now: read in the background, once more when a token says a key nobody knows, and kept
-//! whatever happens to the issuer.
+//! while the issuer is away, for as long as they may be stale.
 //!
 //! One task per issuer does all the reading, so requests never fetch, never wait for each other's locks, and cannot make it read
 //! twice: they ask, and wait for its next result.
@@ -50,6 +50,15 @@ pub(super) struct Keyring {
     readings: watch::Sender<u64>,
 }
 
+/// How fresh an issuer's keys are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Freshness {
+    /// How often they are read again although nobody asked.
+    pub(super) refresh: Duration,
+    /// How long they are used after they were last read well.
+    pub(super) max_stale: Duration,
+}
+
 /// When keys were read; times are those of [`Clock::elapsed`].
 #[derive(Clone, Copy, Debug, Default)]
 struct History {
@@ -71,7 +80,7 @@ impl Keyring {
         }
     }
 
-    /// The keys as they are now; none before the first were read.
+    /// The keys as they are now; none before the first were read, and none when they are too old to be used.
     pub(super) fn read(&self) -> Arc<Option<KeySet>> {
         self.keys.read()
     }
@@ -101,10 +110,11 @@ impl Keyring {
         }
     }
 
-    /// Reads again every `period`, and when asked, until cancelled.
+    /// Reads again whenever it is due, and when asked, until cancelled; drops the keys when they become too old. Tokens that
+    /// were verified with them go with them: see [`Keyring::holds`].
     pub(super) async fn keep_fresh(
         &self,
-        period: Duration,
+        freshness: Freshness,
         fetcher: Option<&Fetcher>,
         clock: &Clock,
         observer: &dyn Observer,
@@ -115,7 +125,7 @@ impl Keyring {
                 biased;
                 () = cancel.cancelled() => return,
                 () = self.wanted.notified() => self.may_be_asked(clock),
-                () = tokio::time::sleep(self.pause(period, clock)) => true,
+                () = tokio::time::sleep(self.pause(freshness.refresh, clock)) => true,
             };
             if due {
                 tokio::select! {
@@ -128,6 +138,7 @@ impl Keyring {
                     read = self.obtain(fetcher) => {
                         // Logged and counted already; the loop goes on either way.
                         let _ = self.take(read, clock, observer);
+                        self.drop_stale(freshness.max_stale, clock);
                     }
                 }
             }
@@ -175,6 +186,15 @@ impl Keyring {
         });
         observer.refreshed(&self.issuer, if taken.is_ok() { OK } else { FAILED });
         taken
+    }
+
+    /// Called after every reading: those that fail come again within [`COOL_DOWN`], so keys are used no longer than that
+    /// beyond what is allowed.
+    fn drop_stale(&self, max_stale: Duration, clock: &Clock) {
+        if self.read().is_some() && self.age(clock).is_some_and(|age| age >= max_stale) {
+            self.keys.replace(None);
+            tracing::error!(issuer = &*self.issuer, "the keys are older than max_stale: no token can be judged");
+        }
     }
 
     fn replace(&self, keys: KeySet) {

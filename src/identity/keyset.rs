@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::settings::Algorithm;
-use super::strict;
+use super::{roca, strict};
 
 /// The largest key set that is read, in bytes.
 pub const BYTES_MAX: usize = 1024 * 1024;
@@ -203,7 +203,7 @@ fn rsa(jwk: &Map<String, Value>) -> Option<Material> {
     let (modulus, exponent) = (number(jwk, "n")?, number(jwk, "e")?);
     let bits = modulus.len() * 8 - modulus.first()?.leading_zeros() as usize;
     let exponent_is_sane = exponent.len() <= 4 && exponent.last()? % 2 == 1 && exponent != [1];
-    if !RSA_BITS.contains(&bits) || modulus.last()? % 2 == 0 || !exponent_is_sane {
+    if !RSA_BITS.contains(&bits) || modulus.last()? % 2 == 0 || !exponent_is_sane || roca::is_likely(&modulus) {
         return None;
     }
     let verifier = DecodingKey::from_rsa_raw_components(&modulus, &exponent);

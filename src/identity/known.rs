@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::fetch::{FETCH_TIME, Fetcher};
 use super::key::SecretHash;
-use super::keyring::{Keyring, RenewalError};
+use super::keyring::{Freshness, Keyring, RenewalError};
 use super::observer::Observer;
 use super::principal::{Credential, KeyId, Principal};
 use super::rejection::Rejection;
@@ -64,7 +63,7 @@ pub(super) struct Issuer {
     team_claim: ClaimPath,
     pub(super) user_claim: ClaimPath,
     teams: HashMap<String, Arc<Team>>,
-    pub(super) refresh: Duration,
+    pub(super) freshness: Freshness,
     pub(super) keyring: Arc<Keyring>,
 }
 
@@ -80,12 +79,13 @@ impl Issuer {
             let by = || format!("the issuer {}", settings.issuer);
             named.insert(value, team_of(teams, id, by)?);
         }
-        let IssuerSettings { team_claim, user_claim, refresh, .. } = settings;
-        Ok(Self { verifier, team_claim, user_claim, teams: named, refresh, keyring })
+        let IssuerSettings { team_claim, user_claim, refresh, max_stale, .. } = settings;
+        let freshness = Freshness { refresh, max_stale };
+        Ok(Self { verifier, team_claim, user_claim, teams: named, freshness, keyring })
     }
 
     /// The one team that the token's team claim names; several names of the same team are one.
-    pub(super) fn team(&self, said: &Unverified) -> Result<Arc<Team>, Rejection> {
+    pub(super) fn team(&self, said: &Unverified<'_>) -> Result<Arc<Team>, Rejection> {
         let mut named = said.claims.strings(&self.team_claim).filter_map(|value| self.teams.get(value));
         let first = named.next().ok_or(Rejection::TeamUnknown)?;
         if named.all(|team| team.id == first.id) { Ok(Arc::clone(first)) } else { Err(Rejection::TeamUnknown) }

@@ -1,7 +1,8 @@
 //! Who is calling: a credential goes in, a principal comes out.
 //!
 //! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key;
-//! [`claims`], [`token`] and [`keyset`] verify a JWT; [`keyring`] and [`fetch`] keep an issuer's keys fresh; [`cache`] remembers
+//! [`claims`], [`jws`], [`token`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is
+//! not to be trusted); [`keyring`] and [`fetch`] keep an issuer's keys fresh; [`cache`] remembers
 //! tokens that were verified; [`known`] puts it together from settings; [`directory`] answers; [`authenticate`] is the layer,
 //! and [`authenticated`] the proof it gives.
 
@@ -12,6 +13,7 @@ mod cache;
 mod claims;
 pub mod directory;
 pub mod fetch;
+mod jws;
 pub mod key;
 mod keyring;
 pub mod keyset;
@@ -19,6 +21,7 @@ mod known;
 pub mod observer;
 pub mod principal;
 pub mod rejection;
+mod roca;
 pub mod settings;
 mod strict;
 mod token;

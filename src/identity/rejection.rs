@@ -15,7 +15,7 @@ pub enum Rejection {
     TeamUnknown,
     /// The team, or the user in it, may not call at present: 403 `team_suspended`.
     TeamSuspended,
-    /// No key set of the token's issuer was ever read, so nothing can be said of it: 503, and it passes.
+    /// No key of the token's issuer could be read yet, or for too long, so nothing can be said of it: 503, and it passes.
     KeysUnavailable,
 }
 

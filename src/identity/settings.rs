@@ -35,6 +35,9 @@ pub struct IssuerSettings {
     pub keys: KeySource,
     /// How often they are read again although nobody asked.
     pub refresh: Duration,
+    /// How long keys are used after they were last read, when they cannot be read again; then no token of the issuer can be
+    /// judged until they are.
+    pub max_stale: Duration,
     /// How far the clocks may be apart; at most [`IssuerSettings::LEEWAY_MAX`].
     pub leeway: Duration,
     /// How long after `iat` a token is accepted, whatever its `exp` says. When set, `iat` is required.
@@ -52,6 +55,8 @@ impl IssuerSettings {
     pub const LEEWAY: Duration = Duration::from_secs(30);
     /// The most that may be allowed for clocks.
     pub const LEEWAY_MAX: Duration = Duration::from_secs(300);
+    /// How long keys that cannot be read again are used unless the operator says otherwise.
+    pub const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
     /// How often keys are read again unless the operator says otherwise.
     pub const REFRESH: Duration = Duration::from_secs(300);
 }

@@ -100,7 +100,7 @@ pub enum Refusal {
     SharedCreditsExhausted,
     /// The ledger does not answer, and nothing is spent without it.
     LedgerUnavailable,
-    /// No key of the token's issuer could be read yet, so nothing can be said of the token.
+    /// No key of the token's issuer could be read yet, or for too long, so nothing can be said of the token.
     IdentityUnavailable,
     /// The gateway is stopping.
     Draining,
@@ -251,7 +251,7 @@ impl Refusal {
             Self::QueueFull => "Too many calls are waiting for the shared account",
             Self::SharedCreditsExhausted => "The shared account has no credits left; the operators have been told",
             Self::LedgerUnavailable => "The ledger does not answer, so nothing can be spent now",
-            Self::IdentityUnavailable => "The issuer of the token cannot be asked for its keys yet; try again",
+            Self::IdentityUnavailable => "The issuer of the token cannot be asked for its keys; try again",
             Self::Draining => "The gateway is stopping; try again",
             Self::Overloaded => "The gateway is overloaded; try again",
             Self::UpstreamUnavailable => "The generation service has failed too often and is left alone for a moment",

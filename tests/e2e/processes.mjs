@@ -50,8 +50,8 @@ export class Program {
 }
 
 /** Waits for a condition; fails when it does not come about. */
-export async function until(what, condition) {
-  const deadline = Date.now() + PATIENCE_MS;
+export async function until(what, condition, patience = PATIENCE_MS) {
+  const deadline = Date.now() + patience;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));

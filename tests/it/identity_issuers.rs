@@ -198,6 +198,32 @@ async fn the_last_good_keys_stand_while_the_issuer_is_down_or_talks_nonsense() {
     assert!(watched.directory.key_set_ages()[0].1 >= Duration::from_secs(6 * 3600), "and its age is seen");
 }
 
+#[tokio::test]
+async fn keys_that_are_too_stale_judge_nothing_until_the_issuer_is_back() {
+    let (key, stranger) = (SigningKey::ec("a"), SigningKey::ec("unknown").token(&token_for_later()));
+    let (server, watched) = published(&[&key]).await;
+    let token = key.token(&token_for_later());
+    assert_eq!(verdict(&watched.directory, &token), Ok("design/ann".to_owned()));
+    server.answer("/jwks", Answer::Other(503, &[], "".into()));
+    pass(&watched.clock, 24 * 3600 - 1);
+    assert_eq!(identified(&watched, &stranger).await, Err(Rejection::Invalid), "the last good keys still judge");
+    assert_eq!(verdict(&watched.directory, &token), Ok("design/ann".to_owned()), "and let in whom they let in");
+    pass(&watched.clock, 30);
+    assert_eq!(identified(&watched, &stranger).await, Err(Rejection::KeysUnavailable), "not a verdict of old keys");
+    assert_eq!(verdict(&watched.directory, &token), Err(Rejection::KeysUnavailable), "although it was remembered");
+    assert_eq!(watched.directory.issuers_without_keys(), [Arc::<str>::from(ISSUER)]);
+    assert!(watched.directory.key_set_ages()[0].1 > Duration::from_secs(24 * 3600), "its age is seen still");
+    server.publish(&key_set(&[&key]));
+    pass(&watched.clock, 30);
+    // A new task reads what is due at once; the old one would in half a minute.
+    let Watched { directory, counts, clock, .. } = &watched;
+    let same = issuer_settings(KeySource::Url(server.url("/jwks")));
+    let again = reloaded(vec![same], vec![], clock, Some(directory), counts).expect("directory");
+    let again = keep_fresh(again, Arc::clone(counts), clock.clone());
+    eventually("the keys", || again.directory.issuers_without_keys().is_empty()).await;
+    assert_eq!(verdict(&again.directory, &token), Ok("design/ann".to_owned()));
+}
+
 fn token_for_later() -> serde_json::Value {
     claims_with(json!({ "exp": 1_900_900_000 }))
 }

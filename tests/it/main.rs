@@ -15,6 +15,7 @@ mod dashboards;
 mod identity_attacks;
 mod identity_issuers;
 mod identity_keys;
+mod identity_kubernetes;
 mod identity_tokens;
 mod ledger_conformance;
 mod ledger_embedded;

@@ -43,6 +43,11 @@ impl Check<'_> {
         let keys = self.key_source(&shape.issuer, &shape.jwks, path);
         let refresh = Duration::from_secs(30)..=DAY;
         let refresh = self.duration(&shape.refresh, &path.key("refresh"), refresh);
+        let max_stale = Duration::from_secs(30)..=30 * DAY;
+        let max_stale = self.duration(&shape.max_stale, &path.key("max_stale"), max_stale);
+        if refresh.zip(max_stale).is_some_and(|(refresh, max_stale)| max_stale < refresh) {
+            self.report.add(&path.key("max_stale"), "must not be shorter than refresh");
+        }
         let leeway = self.duration(&shape.leeway, &path.key("leeway"), Duration::ZERO..=IssuerSettings::LEEWAY_MAX);
         let age = Duration::from_secs(1)..=365 * DAY;
         let max_token_age =
@@ -56,6 +61,7 @@ impl Check<'_> {
             algorithms: shape.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
             keys: keys?,
             refresh: refresh?,
+            max_stale: max_stale?,
             leeway: leeway?,
             max_token_age: max_token_age.map_or(Some(None), |read| read.map(Some))?,
             team_claim: team_claim?,

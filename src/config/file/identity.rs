@@ -36,6 +36,9 @@ pub struct Issuer {
     pub jwks: Jwks,
     /// How often its keys are read again although nobody asked.
     pub refresh: DurationText,
+    /// How long its keys are used when they cannot be read again; after that its tokens are answered with 503
+    /// `identity_unavailable`. At least `refresh`.
+    pub max_stale: DurationText,
     /// How far the clocks may be apart; at most 5m.
     pub leeway: DurationText,
     /// How long after `iat` a token is accepted, whatever its `exp` says; `null` leaves it to `exp`.
@@ -58,6 +61,7 @@ impl Default for Issuer {
             algorithms: Vec::new(),
             jwks: Jwks::default(),
             refresh: "5m".into(),
+            max_stale: "24h".into(),
             leeway: "30s".into(),
             max_token_age: None,
             team_claim: String::new(),

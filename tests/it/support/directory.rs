@@ -59,6 +59,7 @@ pub fn issuer_settings(keys: KeySource) -> IssuerSettings {
         algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
         keys,
         refresh: IssuerSettings::REFRESH,
+        max_stale: IssuerSettings::MAX_STALE,
         leeway: IssuerSettings::LEEWAY,
         max_token_age: None,
         team_claim: ClaimPath::parse("/groups").expect("path"),
