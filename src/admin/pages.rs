@@ -2,90 +2,71 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, StatusCode, header, request};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, header, request};
+use http_body::Body;
 
-use super::token::operator;
-use super::{Readiness, Token};
+use super::call::{json, page};
+use super::{Api, Readiness};
 use crate::clock::Clock;
-use crate::http::{Answer, AnswerBody, X_REQUEST_ID};
-use crate::live::Live;
+use crate::http::{Answer, X_REQUEST_ID};
 use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::CONTENT_TYPE;
-
-const JSON: &str = "application/json";
-/// RFC 9512.
-const YAML: &str = "application/yaml";
 
 /// What the operator's listener serves. Clones serve the same.
 #[derive(Clone)]
 pub struct Operator {
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    shown: Live<Shown>,
+    api: Api,
     clock: Clock,
-}
-
-/// What a reload replaces of it.
-#[derive(Clone, Debug, Default)]
-pub struct Shown {
-    /// Who may see what is under `/admin`. Nobody, while there are none: then there is no such path.
-    pub tokens: Vec<Token>,
-    /// The effective configuration as YAML, secrets blanked.
-    pub configuration: String,
 }
 
 impl Operator {
     /// Serves these.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, readiness: Readiness, shown: Live<Shown>) -> Self {
-        Self { metrics, readiness, shown, clock: Clock::system() }
+    pub fn new(metrics: Arc<Metrics>, readiness: Readiness, api: Api) -> Self {
+        Self { metrics, readiness, api, clock: Clock::system() }
     }
 
     /// Answers one request, whatever it is.
-    pub async fn answer(&self, request: request::Parts) -> Answer {
-        let id = RequestId::accept(request.headers.get(X_REQUEST_ID));
-        let found = self.find(&request).await;
-        let mut answer = found.unwrap_or_else(|refusal| body::answer(&refusal, &id, request.version, self.clock.now()));
+    pub async fn answer<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes, Error: Into<tower::BoxError>>,
+    {
+        let (id, version) = (RequestId::accept(request.headers().get(X_REQUEST_ID)), request.version());
+        let found = self.find(request, &id).await;
+        let mut answer = found.unwrap_or_else(|refusal| body::answer(&refusal, &id, version, self.clock.now()));
         answer.headers_mut().insert(X_REQUEST_ID, id.to_header());
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }
 
-    async fn find(&self, request: &request::Parts) -> Result<Answer, Refusal> {
-        let path = request.uri.path();
+    async fn find<B>(&self, request: Request<B>, id: &RequestId) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes, Error: Into<tower::BoxError>>,
+    {
+        let path = request.uri().path();
         if path == "/admin" || path.starts_with("/admin/") {
-            self.admit(request)?;
+            return self.api.answer(request, id).await;
         }
-        match path {
-            "/livez" => read(request).map(|()| page(StatusCode::OK, JSON, "{\"alive\":true}")),
-            "/readyz" => read(request).and_then(|()| self.readyz()),
+        let (head, _) = request.into_parts();
+        match head.uri.path() {
+            "/livez" => read(&head).map(|()| page(StatusCode::OK, "application/json", "{\"alive\":true}")),
+            "/readyz" => read(&head).and_then(|()| self.readyz()),
             "/metrics" => {
-                read(request)?;
+                read(&head)?;
                 self.metrics().await
-            }
-            "/admin/v1/config" => {
-                read(request).map(|()| page(StatusCode::OK, YAML, self.shown.read().configuration.clone()))
             }
             _ => Err(Refusal::RouteNotFound),
         }
     }
 
-    /// Before anything is told about a path under `/admin`, even whether there is one.
-    fn admit(&self, request: &request::Parts) -> Result<(), Refusal> {
-        let shown = self.shown.read();
-        if shown.tokens.is_empty() {
-            return Err(Refusal::RouteNotFound);
-        }
-        operator(&request.headers, &shown.tokens).map(|_| ())
-    }
-
     fn readyz(&self) -> Result<Answer, Refusal> {
         let report = self.readiness.report();
-        let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let body = serde_json::to_vec(&report).map_err(|_| Refusal::Internal)?;
-        Ok(page(status, JSON, body))
+        json(if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &report)
     }
 
     /// Off this thread: thousands of series take milliseconds, and a probe must not wait for them.
@@ -96,14 +77,7 @@ impl Operator {
     }
 }
 
-fn read(request: &request::Parts) -> Result<(), Refusal> {
-    let reads = [Method::GET, Method::HEAD].contains(&request.method);
+fn read(head: &request::Parts) -> Result<(), Refusal> {
+    let reads = [Method::GET, Method::HEAD].contains(&head.method);
     if reads { Ok(()) } else { Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }) }
-}
-
-fn page(status: StatusCode, content_type: &'static str, body: impl Into<bytes::Bytes>) -> Answer {
-    let mut answer = Answer::new(AnswerBody::new(body));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
 }

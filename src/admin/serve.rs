@@ -100,7 +100,7 @@ fn stack(
     let panicked = |panic: Box<dyn Any + Send>| panicked(&*panic);
     let answer = move |request: Request<Incoming>| {
         let operator = operator.clone();
-        async move { Ok(operator.answer(request.into_parts().0).await) }
+        async move { Ok(operator.answer(request).await) }
     };
     ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(service_fn(answer))
 }

@@ -15,6 +15,27 @@ pub struct Token {
     pub name: String,
     /// The SHA-256 of the token.
     pub sha256: [u8; 32],
+    /// What it may be used for.
+    pub role: Role,
+}
+
+/// What a token may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Looking.
+    Read,
+    /// Looking and changing.
+    Write,
+}
+
+impl Token {
+    /// Whether the token is good for what needs this role.
+    ///
+    /// # Errors
+    /// `role_not_allowed`.
+    pub fn may(&self, role: Role) -> Result<(), Refusal> {
+        if self.role >= role { Ok(()) } else { Err(Refusal::RoleNotAllowed) }
+    }
 }
 
 /// The hash of a weak token could be guessed from.
@@ -24,7 +45,8 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Whose token a request carries. Which of them is right takes as long as that none is.
+/// Whose token a request carries. What was sent is hashed before it is compared, and compared with every hash there is, each in
+/// constant time: which of them is right takes as long as that none is.
 ///
 /// # Errors
 /// `credential_missing` without an `Authorization` header; `credential_invalid` for anything but one bearer token of the list.
@@ -51,8 +73,8 @@ mod tests {
     use super::*;
 
     fn tokens() -> Vec<Token> {
-        [("ops", "first"), ("ci", "second")]
-            .map(|(name, secret)| Token { name: name.to_owned(), sha256: Sha256::digest(secret).into() })
+        [("ops", "first", Role::Write), ("ci", "second", Role::Read)]
+            .map(|(name, secret, role)| Token { name: name.to_owned(), sha256: Sha256::digest(secret).into(), role })
             .to_vec()
     }
 
@@ -78,6 +100,13 @@ mod tests {
             assert_eq!(asked(&[bad]), Err(Refusal::CredentialInvalid), "{bad}");
         }
         assert_eq!(asked(&["Bearer first", "Bearer first"]), Err(Refusal::CredentialInvalid));
+    }
+
+    #[test]
+    fn only_a_token_that_may_write_may_change() {
+        let [write, read] = [0, 1].map(|index| tokens().swap_remove(index));
+        assert_eq!((write.may(Role::Read), write.may(Role::Write)), (Ok(()), Ok(())));
+        assert_eq!((read.may(Role::Read), read.may(Role::Write)), (Ok(()), Err(Refusal::RoleNotAllowed)));
     }
 
     #[test]

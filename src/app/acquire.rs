@@ -18,7 +18,7 @@ use crate::ledger::redis::UnusableSettings;
 use crate::replay::{self, Replays};
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::{AccessLog, AuditLog, Metrics};
 
 /// Why a gateway cannot start. Each sentence is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +92,7 @@ pub fn acquire(
     settings: &Settings,
     metrics: &Arc<Metrics>,
     access_log: &AccessLog,
+    audit_log: &AuditLog,
     clock: Clock,
 ) -> Result<Acquired, Unusable> {
     let FixedSettings { server, admin_address, request, ledger, on_unknown, replay, shutdown, .. } = &settings.fixed;
@@ -104,7 +105,8 @@ pub fn acquire(
     let server = server::Settings { connections_max, ..server.clone() };
     let server = Server::new(server, drain.clone()).map_err(Unusable::Certificate)?;
     let readiness = Readiness::new(live.upstream_health(clock.clone()));
-    let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), live.admin.clone());
+    let api = admin::Api::new(live.admin.clone(), audit_log.clone(), clock.clone());
+    let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api);
     Ok(Acquired {
         listeners,
         operator_listener,

@@ -50,8 +50,9 @@ impl Demo {
             let settings = config::parse(&text, "demo", &environment);
             let settings = settings.map_err(|problems| Ended::Failed(problems.to_string()))?;
             let (telemetry, clock) = start_telemetry(&settings)?;
-            let acquired = app::acquire(&settings, &telemetry.metrics, &telemetry.access_log, clock)
-                .map_err(|unusable| Ended::Failed(unusable.to_string()))?;
+            let acquired =
+                app::acquire(&settings, &telemetry.metrics, &telemetry.access_log, &telemetry.audit_log, clock)
+                    .map_err(|unusable| Ended::Failed(unusable.to_string()))?;
             welcome(out, &teams, &acquired, &simulated)?;
             app::run(acquired, None).await?;
             simulated.stop().await;

@@ -3,11 +3,13 @@
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod gateway;
 pub mod generate;
 pub mod healthcheck;
 pub mod schema;
 pub mod serve;
 pub mod simulate;
+pub mod table;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -24,8 +24,9 @@ impl Serve {
         let settings = config::load(&self.config).map_err(|problems| Ended::Misused(problems.to_string()))?;
         let (telemetry, clock) = start_telemetry(&settings)?;
         block_on(async {
-            let acquired = app::acquire(&settings, &telemetry.metrics, &telemetry.access_log, clock)
-                .map_err(|unusable| Ended::Failed(unusable.to_string()))?;
+            let acquired =
+                app::acquire(&settings, &telemetry.metrics, &telemetry.access_log, &telemetry.audit_log, clock)
+                    .map_err(|unusable| Ended::Failed(unusable.to_string()))?;
             let watcher = Watcher::new(&self.config, &settings)?;
             app::run(acquired, Some(Followed { watcher, settings })).await.map_err(Ended::from)
         })?

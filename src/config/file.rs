@@ -136,6 +136,18 @@ pub struct Token {
     /// Where the SHA-256 of the token is: 64 hexadecimal digits.
     #[schemars(extend("x-required" = true))]
     pub sha256: Reference,
+    /// What it may be used for.
+    pub role: Role,
+}
+
+/// What an operator's token may be used for: `write`, to look and to change; `read`, to look only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // said above, for the schema to say it in one place
+pub enum Role {
+    Read,
+    #[default]
+    Write,
 }
 
 /// The public endpoints, answered from a cache in front of the upstream.

@@ -47,12 +47,18 @@ pub enum Refusal {
     TeamSuspended,
     /// The credential is good, but maps to no team, or to more than one.
     TeamUnknown,
+    /// The operator's token may look, but not change.
+    RoleNotAllowed,
     /// Not in the table of routes.
     RouteNotFound,
     /// Not in the price table.
     ModelUnknown(ModelId),
     /// No such request of this team.
     RequestNotFound,
+    /// An operator asked about a team that is not configured.
+    TeamNotFound,
+    /// An operator asked about a gateway key that there is not.
+    KeyNotFound,
     /// A known path with another method.
     MethodNotAllowed {
         /// The methods it has.
@@ -177,9 +183,12 @@ impl Refusal {
             Self::ModelNotAllowed(_) => kind(StatusCode::FORBIDDEN, "model_not_allowed", DENIED, Policy),
             Self::TeamSuspended => kind(StatusCode::FORBIDDEN, "team_suspended", DENIED, Policy),
             Self::TeamUnknown => kind(StatusCode::FORBIDDEN, "team_unknown", DENIED, Policy),
-            Self::RouteNotFound => kind(StatusCode::NOT_FOUND, "route_not_found", "Not found", Caller),
+            Self::RoleNotAllowed => kind(StatusCode::FORBIDDEN, "role_not_allowed", DENIED, Policy),
+            Self::RouteNotFound => kind(StatusCode::NOT_FOUND, "route_not_found", NOT_FOUND, Caller),
             Self::ModelUnknown(_) => kind(StatusCode::NOT_FOUND, "model_unknown", "Model not found", Caller),
-            Self::RequestNotFound => kind(StatusCode::NOT_FOUND, "request_not_found", "Not found", Caller),
+            Self::RequestNotFound => kind(StatusCode::NOT_FOUND, "request_not_found", NOT_FOUND, Caller),
+            Self::TeamNotFound => kind(StatusCode::NOT_FOUND, "team_not_found", NOT_FOUND, Caller),
+            Self::KeyNotFound => kind(StatusCode::NOT_FOUND, "key_not_found", NOT_FOUND, Caller),
             Self::MethodNotAllowed { .. } => {
                 kind(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", Caller)
             }
@@ -236,8 +245,11 @@ impl Refusal {
             Self::CredentialRevoked => "The credential has been revoked",
             Self::TeamSuspended => "Access is suspended; ask the operators of the gateway",
             Self::TeamUnknown => "The credential belongs to no team of this gateway, or to more than one",
+            Self::RoleNotAllowed => "The token may only look; a change needs a token of the role write",
             Self::RouteNotFound => "There is no such route",
             Self::RequestNotFound => "There is no such request of your team",
+            Self::TeamNotFound => "There is no such team in the configuration",
+            Self::KeyNotFound => "There is no such gateway key",
             Self::MethodNotAllowed { .. } => "The route has no such method",
             Self::BodyTimeout => "The body did not arrive in time",
             Self::MediaTypeUnsupported => "The body must be application/json, not compressed",
@@ -339,6 +351,7 @@ const INVALID: &str = "Invalid input";
 const BAD_KEY: &str = "Invalid API key";
 const NO_CREDITS: &str = "Insufficient credits";
 const DENIED: &str = "Access denied";
+const NOT_FOUND: &str = "Not found";
 const CONFLICT: &str = "Idempotency conflict";
 const TOO_FAST: &str = "Rate limit exceeded";
 const FAILED: &str = "Upstream failed";

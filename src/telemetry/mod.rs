@@ -1,6 +1,7 @@
 //! What is seen from outside: metrics, the access log, other logs, and the two layers that measure.
 
 pub mod access_log;
+pub mod audit_log;
 pub mod ending;
 pub mod json_line;
 pub mod logs;
@@ -15,6 +16,7 @@ mod tests;
 pub mod trace_and_count;
 
 pub use access_log::AccessLog;
+pub use audit_log::AuditLog;
 pub use measure_team::{MeasureTeam, MeasureTeamLayer};
 pub use metrics::Metrics;
 pub use outcome::Outcome;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::logs::{self, Form, Unloggable};
 use super::metrics::Unregistrable;
-use super::{AccessLog, Flush, Metrics, Sink};
+use super::{AccessLog, AuditLog, Flush, Metrics, Sink};
 use crate::clock::Clock;
 
 /// What the gateway says about itself, as the configuration describes it. Read once, at start.
@@ -23,6 +23,8 @@ pub struct Telemetry {
     pub metrics: Arc<Metrics>,
     /// The access log, for the outermost layer.
     pub access_log: AccessLog,
+    /// The log of what operators change.
+    pub audit_log: AuditLog,
     /// To be dropped last: writes out what was logged.
     pub flush: Flush,
 }
@@ -52,6 +54,7 @@ pub fn start(settings: &Settings, filter: Option<&str>, clock: &Clock) -> Result
     let (sink, flush) = Sink::start(std::io::stdout(), dropped)?;
     let form = settings.logs.unwrap_or_else(Form::for_standard_output);
     logs::install(sink.clone(), form, clock.clone(), filter)?;
+    let audit_log = AuditLog::new(sink.clone(), form);
     let access_log = if settings.access_log { AccessLog::new(sink, form) } else { AccessLog::off() };
-    Ok(Telemetry { metrics, access_log, flush })
+    Ok(Telemetry { metrics, access_log, audit_log, flush })
 }

@@ -1,6 +1,6 @@
 //! The operator's listener on a real socket: probes, metrics that Prometheus' own tool approves, and who may see the rest.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, ExitCode, Stdio};
@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::Parser;
-use moongate::admin::{self, Readiness, Shown, Token};
+use moongate::admin::routes;
+use moongate::admin::{self, Api, Readiness, Role, Shown, Token};
 use moongate::admission::observe::Result as Settlement;
 use moongate::cli::Cli;
 use moongate::clock::Clock;
@@ -21,7 +22,7 @@ use moongate::pricing::{Delivered, Price, PriceTable};
 use moongate::refusal::Refusal;
 use moongate::team::{Limit, LimitKind, Limits, ModelId, ModelRules, Team, TeamId};
 use moongate::telemetry::metrics::Catalogue;
-use moongate::telemetry::{Metrics, Outcome};
+use moongate::telemetry::{AuditLog, Metrics, Outcome};
 use tokio_util::sync::CancellationToken;
 
 /// A listener on a thread and runtime of its own, as in the gateway.
@@ -42,7 +43,8 @@ impl Operator {
         let asked = Arc::clone(&key_is_healthy);
         let readiness = Readiness::new(move || asked.load(Ordering::Relaxed));
         let shown = Live::new(Shown { tokens: Vec::new(), configuration: "listen: {}\n".to_owned() });
-        let pages = admin::Operator::new(Arc::clone(&metrics), readiness.clone(), shown.clone());
+        let api = Api::new(shown.clone(), AuditLog::off(), Clock::system());
+        let pages = admin::Operator::new(Arc::clone(&metrics), readiness.clone(), api);
         let shutdown = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
@@ -132,7 +134,8 @@ fn the_configuration_is_for_operators_and_hidden_while_there_are_none() {
     // SHA-256 of "secret".
     let sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
     let sha256: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&sha256[2 * at..2 * at + 2], 16).expect("hex")).collect();
-    let token = Token { name: "ops".to_owned(), sha256: sha256.try_into().expect("32 bytes") };
+    let sha256 = sha256.try_into().expect("32 bytes");
+    let token = Token { name: "ops".to_owned(), sha256, role: Role::Read };
     operator.shown.replace(Shown { tokens: vec![token.clone()], configuration: "listen: {}\n".to_owned() });
     let page = asked("secret");
     assert_eq!((page.status(), page.body.as_str()), (200, "listen: {}\n"));
@@ -144,6 +147,34 @@ fn the_configuration_is_for_operators_and_hidden_while_there_are_none() {
     }
     operator.shown.replace(Shown { tokens: vec![token], configuration: "listen: {address: x}\n".to_owned() });
     assert_eq!(asked("secret").body, "listen: {address: x}\n");
+}
+
+#[test]
+fn every_page_of_the_api_is_described_and_nothing_else_is() {
+    let text = include_str!("../../src/admin/openapi.json");
+    let description: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let mut described = BTreeSet::new();
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in
+            operations.as_object().expect("operations").iter().filter(|(name, _)| *name != "parameters")
+        {
+            let all = [&operations["parameters"], &operation["parameters"]];
+            let all = all.iter().filter_map(|list| list.as_array()).flatten();
+            let of = |place: &str| {
+                let named = all.clone().filter(|one| one["in"] == place).filter_map(|one| one["name"].as_str());
+                named.map(str::to_owned).collect::<BTreeSet<_>>()
+            };
+            let in_path = path.split(['{', '}']).skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+            assert_eq!(of("path"), in_path, "{path}");
+            described.insert((method.clone(), path.clone(), of("query")));
+        }
+    }
+    let offered = routes::TABLE.iter().map(|route| {
+        let method = if matches!(route.page, routes::Page::Read(_)) { "get" } else { "post" };
+        let query: BTreeSet<String> = route.query.iter().map(|name| (*name).to_owned()).collect();
+        (method.to_owned(), route.path.to_owned(), query)
+    });
+    assert_eq!(described, offered.collect());
 }
 
 fn healthcheck(arguments: &[&str]) -> (ExitCode, String) {

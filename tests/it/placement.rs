@@ -24,7 +24,7 @@ use moongate::ledger::{
 use moongate::request::Inbound;
 use moongate::stack::stack;
 use moongate::team::TeamId;
-use moongate::telemetry::{AccessLog, Metrics};
+use moongate::telemetry::{AccessLog, AuditLog, Metrics};
 use tower::{Service, ServiceExt};
 
 /// What the ledger of these tests does when it is asked to admit.
@@ -138,7 +138,7 @@ pricing: {{ models: {{ flux/dev: {{ per_image: 0.025 }}, flux/pro: {{ per_image:
         let settings = config::parse(&text, "test", &environment).unwrap_or_else(|problems| panic!("{problems}"));
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::new(clock.clone()).unwrap());
-        let acquired = acquire(&settings, &metrics, &AccessLog::off(), clock).unwrap();
+        let acquired = acquire(&settings, &metrics, &AccessLog::off(), &AuditLog::off(), clock).unwrap();
         let ledger = Arc::new(Counting { admissions: AtomicUsize::new(0), on_admit });
         Self { acquired, ledger, key, _folder: folder }
     }

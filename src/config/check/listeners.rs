@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Check, DAY, HOUR, MILLISECOND, MINUTE};
-use crate::config::file::Logs;
 use crate::config::file::{Admin, Bounds, Catalogue, Listen, Replay, Shutdown, Telemetry, Tls};
+use crate::config::file::{Logs, Role};
 use crate::config::report::KeyPath;
 use crate::config::settings::ShutdownSettings;
 use crate::telemetry::{self, logs::Form};
@@ -64,7 +64,11 @@ impl Check<'_> {
             self.distinct(&mut names, &token.name, "token", &path.key("name"));
             let sha256 = self.sources.sha256(&token.sha256);
             let sha256 = self.noting(sha256, &path.key("sha256"));
-            tokens.extend(name.zip(sha256).map(|(name, sha256)| admin::Token { name, sha256 }));
+            let role = match token.role {
+                Role::Read => admin::Role::Read,
+                Role::Write => admin::Role::Write,
+            };
+            tokens.extend(name.zip(sha256).map(|(name, sha256)| admin::Token { name, sha256, role }));
         }
         // A wrong address was noted with the settings that are read once.
         Some(admin::Settings { address: admin.address.parse().ok()?, tokens })

@@ -54,7 +54,7 @@ const ONLY_IN: [(&str, &[&str]); 6] = [
     ("redis", &["src/ledger/redis/"]),
     ("redb", &["src/ledger/embedded/"]),
     ("hyper_util::client", &["src/upstream/", "src/catalogue/", "src/identity/fetch.rs"]),
-    ("hyper::client", &["src/upstream/", "src/cli/healthcheck.rs"]),
+    ("hyper::client", &["src/upstream/", "src/cli/gateway.rs"]),
     ("jsonwebtoken", &["src/identity/"]),
     ("prometheus", &["src/telemetry/"]),
 ];

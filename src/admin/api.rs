@@ -1,0 +1,106 @@
+//! The operator's API: whoever has a token may look, whoever has one of role `write` may change, and every change is written
+//! down.
+
+use bytes::Bytes;
+use http::{Request, StatusCode, request};
+use http_body::Body;
+
+use super::call::{Call, Changed, page};
+use super::routes::{self, Change, Page, Read};
+use super::token::{Role, Token, operator};
+use crate::clock::Clock;
+use crate::http::Answer;
+use crate::live::Live;
+use crate::refusal::Refusal;
+use crate::request::{RequestId, framing, path};
+use crate::telemetry::AuditLog;
+use crate::telemetry::audit_log::Entry;
+
+/// RFC 9512.
+const YAML: &str = "application/yaml";
+/// All headers of a request together.
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// What is under `/admin`. Clones are the same.
+#[derive(Clone)]
+pub struct Api {
+    shown: Live<Shown>,
+    audit_log: AuditLog,
+    clock: Clock,
+}
+
+/// What a reload replaces of it.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// Who may see what is under `/admin`. Nobody, while there are none: then there is no such path.
+    pub tokens: Vec<Token>,
+    /// The effective configuration as YAML, secrets blanked.
+    pub configuration: String,
+}
+
+impl Api {
+    /// An API for these tokens, which writes its changes into this log.
+    #[must_use]
+    pub const fn new(shown: Live<Shown>, audit_log: AuditLog, clock: Clock) -> Self {
+        Self { shown, audit_log, clock }
+    }
+
+    /// Answers a request for a path under `/admin`.
+    ///
+    /// # Errors
+    /// Before anything is told about a path, even whether there is one: `credential_*`, or `route_not_found` while there are
+    /// no tokens. Then what is wrong with the request, then what the page itself refuses.
+    pub async fn answer<B>(&self, request: Request<B>, id: &RequestId) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes, Error: Into<tower::BoxError>>,
+    {
+        let (head, body) = request.into_parts();
+        let token = self.token(&head)?;
+        framing::check(&head, HEADER_BYTES_MAX)?;
+        let (route, parameters) = routes::find(routes::TABLE, &head.method, &path::plain(head.uri.path())?)?;
+        let call = Call::new(route, parameters, head.uri.query())?;
+        match route.page {
+            Page::Read(asked) => self.read(asked, &call).await,
+            Page::Change(wanted) => {
+                token.may(Role::Write)?;
+                let call = call.with_body(&head.headers, body).await?;
+                let changed = self.change(wanted, &call).await?;
+                self.write_down(wanted, &token, id, &changed);
+                changed.answer
+            }
+        }
+    }
+
+    fn token(&self, head: &request::Parts) -> Result<Token, Refusal> {
+        let shown = self.shown.read();
+        if shown.tokens.is_empty() {
+            return Err(Refusal::RouteNotFound);
+        }
+        operator(&head.headers, &shown.tokens).cloned()
+    }
+
+    async fn read(&self, asked: Read, _call: &Call) -> Result<Answer, Refusal> {
+        match asked {
+            Read::Configuration => Ok(page(StatusCode::OK, YAML, self.shown.read().configuration.clone())),
+            Read::OpenApi => Ok(page(StatusCode::OK, "application/json", OPENAPI)),
+        }
+    }
+
+    async fn change(&self, wanted: Change, _call: &Call) -> Result<Changed, Refusal> {
+        match wanted {}
+    }
+
+    fn write_down(&self, wanted: Change, token: &Token, id: &RequestId, changed: &Changed) {
+        self.audit_log.write(&Entry {
+            at: self.clock.now(),
+            id,
+            operator: &token.name,
+            action: wanted.name(),
+            subject: &changed.subject,
+            before: &changed.before,
+            after: &changed.after,
+            is_certain: changed.answer.is_ok(),
+        });
+    }
+}

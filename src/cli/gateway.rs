@@ -1,0 +1,191 @@
+//! How a command talks to a running gateway: through the operator's API, over HTTP or HTTPS.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::uri::Scheme;
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_rustls::ConfigBuilderExt;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::{Ended, block_on};
+use crate::secret::Secret;
+
+/// The token itself, for where there is no file.
+const TOKEN_VARIABLE: &str = "MOONGATE_TOKEN";
+/// How long a gateway may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The largest answer that is read.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+
+/// Which gateway a command is for, and how it answers.
+#[derive(Clone, Debug, Args)]
+pub struct Gateway {
+    /// The operator's listener of the gateway
+    #[arg(long, value_name = "URL", env = "MOONGATE_ADMIN", default_value = "http://127.0.0.1:9091")]
+    admin: String,
+    /// The file with an operator's token [default: the token is in the environment variable MOONGATE_TOKEN]
+    #[arg(long, value_name = "FILE", env = "MOONGATE_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// Prints JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a gateway refuses with.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Refused {
+    message: String,
+    #[serde(default)]
+    errors: Vec<String>,
+    code: String,
+    request_id: String,
+}
+
+impl Gateway {
+    /// What a page shows, as JSON.
+    ///
+    /// # Errors
+    /// [`Ended::Misused`] when the way it was called is wrong, the gateway's 400 included; else [`Ended::Failed`], in the
+    /// gateway's words where it has some.
+    pub fn get(&self, path_and_query: &str) -> Result<Value, Ended> {
+        self.read(&self.ask(&Method::GET, path_and_query, None)?)
+    }
+
+    /// What a page shows, as it is.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn get_as_it_is(&self, path_and_query: &str) -> Result<Bytes, Ended> {
+        self.ask(&Method::GET, path_and_query, None)
+    }
+
+    /// Asks for a change, and gives what the gateway answers.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Ended> {
+        self.read(&self.ask(&Method::POST, path, Some(body))?)
+    }
+
+    fn read(&self, body: &[u8]) -> Result<Value, Ended> {
+        let unreadable = |_| Ended::Failed(format!("what answers at {} is no gateway", self.admin));
+        serde_json::from_slice(body).map_err(unreadable)
+    }
+
+    fn ask(&self, method: &Method, path_and_query: &str, body: Option<&Value>) -> Result<Bytes, Ended> {
+        let token = self.token()?;
+        let uri = self.base()?;
+        let request = request(method, &uri, path_and_query, &token, body).ok_or_else(|| {
+            Ended::Misused("the token, or a name that was given, cannot be sent in a request".to_owned())
+        })?;
+        let failed = |why: String| Ended::Failed(format!("{}: {why}", self.admin));
+        let (status, body) = block_on(async {
+            let answered = tokio::time::timeout(ANSWER_WITHIN, exchange(&uri, request)).await;
+            answered
+                .map_err(|_| failed("no answer within 30 seconds".to_owned()))?
+                .map_err(|why| failed(why.to_string()))
+        })??;
+        if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+    }
+
+    fn base(&self) -> Result<Uri, Ended> {
+        let wrong =
+            || Ended::Misused(format!("--admin must be http://HOST:PORT or https://HOST:PORT, not {:?}", self.admin));
+        let uri: Uri = self.admin.trim_end_matches('/').parse().map_err(|_| wrong())?;
+        let spoken = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
+        let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        let named = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        if spoken && plain && named { Ok(uri) } else { Err(wrong()) }
+    }
+
+    fn token(&self) -> Result<Secret, Ended> {
+        let text = match &self.token_file {
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                Ended::Misused(format!("the token file {} cannot be read: {error}", path.display()))
+            })?,
+            None => std::env::var(TOKEN_VARIABLE).map_err(|_| {
+                Ended::Misused(format!(
+                    "an operator's token is needed: --token-file FILE, or the environment variable {TOKEN_VARIABLE}"
+                ))
+            })?,
+        };
+        let token = Secret::new(&text);
+        if token.expose().is_empty() {
+            Err(Ended::Misused("the operator's token is empty".to_owned()))
+        } else {
+            Ok(token)
+        }
+    }
+}
+
+fn request(
+    method: &Method,
+    uri: &Uri,
+    path: &str,
+    token: &Secret,
+    body: Option<&Value>,
+) -> Option<Request<Full<Bytes>>> {
+    let mut authorization = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok()?;
+    authorization.set_sensitive(true);
+    let content = body.map(Value::to_string).unwrap_or_default();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, uri.authority()?.as_str())
+        .header(AUTHORIZATION, authorization)
+        .header(CONTENT_TYPE, "application/json")
+        .header(ACCEPT, "*/*")
+        .header(USER_AGENT, concat!("moongate/", env!("CARGO_PKG_VERSION")));
+    request.body(Full::new(Bytes::from(content))).ok()
+}
+
+async fn exchange(uri: &Uri, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), tower::BoxError> {
+    let secure = uri.scheme() == Some(&Scheme::HTTPS);
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let stream = TcpStream::connect((host.as_str(), port)).await?;
+    if secure {
+        let trust = ClientConfig::builder().with_native_roots()?.with_no_client_auth();
+        let stream = TlsConnector::from(Arc::new(trust)).connect(ServerName::try_from(host)?, stream).await?;
+        return exchange_on(stream, request).await;
+    }
+    exchange_on(stream, request).await
+}
+
+async fn exchange_on<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), tower::BoxError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let answer = sender.send_request(request).await?;
+    let (status, body) = (answer.status(), Limited::new(answer.into_body(), ANSWER_BYTES_MAX));
+    let body = body.collect().await?.to_bytes();
+    connection.abort();
+    Ok((status, body))
+}
+
+/// The gateway's own words. A 400 is a mistake of whoever called.
+fn refused(status: StatusCode, body: &[u8]) -> Ended {
+    let Ok(refused) = serde_json::from_slice::<Refused>(body) else {
+        return Ended::Failed(format!("the answer was {status}, and not a gateway's"));
+    };
+    let Refused { message, errors, code, request_id } = refused;
+    let details: String = errors.iter().map(|problem| format!("\n  {problem}")).collect();
+    let said = format!("{message} ({code}, request {request_id}){details}");
+    if status == StatusCode::BAD_REQUEST { Ended::Misused(said) } else { Ended::Failed(said) }
+}
