@@ -5,7 +5,8 @@
 //!  (Refusal → answer)                                                                         │
 //!  known caller                                          authenticate ▸ measure_team ─────────┼▸ account
 //!  (Authenticated<B>)                                                                         │
-//!  paid call           authorize ▸ collect_body ▸ replay ▸ admit ▸ swap_credential ▸ forward ─┘
+//!  paid call           authorize ▸ collect_body ▸ replay ▸ admit ▸ swap_credential ▸ forward ─┤
+//!  its quote           authorize ▸ collect_body ▸ quote ──────────────────────────────────────┘
 //! ```
 //!
 //! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed → Authenticated → Wanted → Authorized →
@@ -71,6 +72,8 @@ pub struct Parts {
     pub catalogue_settings: Live<catalogue::Settings>,
     /// Whether it is served to everyone.
     pub catalogue_is_public: Live<bool>,
+    /// How the team's own views are served.
+    pub account: Live<account::Settings>,
     /// The time.
     pub clock: Clock,
 }
@@ -93,9 +96,16 @@ where
         parts.catalogue_settings,
         clock.clone(),
     );
-    let account = account::Views::new(Arc::clone(parts.keeper.ledger()), parts.replays.clone());
+    let reading = account::Reading::new(Arc::clone(parts.keeper.ledger()), parts.account);
+    let account = account::Views::new(reading.clone(), parts.replays.clone());
     let replay = ReplayLayer::new(parts.replays.clone(), upstream.clone(), parts.buffer.clone());
     let swap = SwapCredentialLayer::new(upstream, clock.clone(), parts.upstream_observer);
+
+    let quote = ServiceBuilder::new()
+        // Below the same two layers as the call itself: what they refuse a call, they refuse its quote.
+        .layer(AuthorizeLayer)
+        .layer(CollectLayer::new(parts.request.clone(), parts.buffer.clone()))
+        .service(account::Quotes::new(reading));
 
     let paid = ServiceBuilder::new()
         // Refused for the model before a byte of the body is held.
@@ -115,7 +125,7 @@ where
         .layer(AuthenticateLayer::new(parts.directory))
         // Directly below: every request of a known team is counted for it, also those refused further down.
         .layer(parts.measure_team)
-        .service(KnownFork { catalogue: catalogue.clone(), account, paid });
+        .service(KnownFork { catalogue: catalogue.clone(), account, quote, paid });
 
     ServiceBuilder::new()
         // Outermost: names the request, and sees every answer there is, a panic's too.
@@ -131,25 +141,28 @@ where
 
 /// Where the path of a known caller divides.
 #[derive(Clone)]
-struct KnownFork<C, A, P> {
+struct KnownFork<C, A, Q, P> {
     catalogue: C,
     account: A,
+    quote: Q,
     paid: P,
 }
 
-impl<C, A, P, B> Service<Authenticated<B>> for KnownFork<C, A, P>
+impl<C, A, Q, P, B> Service<Authenticated<B>> for KnownFork<C, A, Q, P>
 where
     C: Service<Catalogue, Response = Answer, Error = Refusal>,
     A: Service<Question, Response = Answer, Error = Refusal>,
+    Q: Service<Wanted<B>, Response = Answer, Error = Refusal>,
     P: Service<Wanted<B>, Response = Answer, Error = Refusal>,
 {
     type Response = Answer;
     type Error = Refusal;
-    type Future = Either<P::Future, Either<A::Future, C::Future>>;
+    type Future = Either<P::Future, Either<Either<A::Future, Q::Future>, C::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
         ready!(self.catalogue.poll_ready(cx))?;
         ready!(self.account.poll_ready(cx))?;
+        ready!(self.quote.poll_ready(cx))?;
         self.paid.poll_ready(cx)
     }
 
@@ -157,9 +170,14 @@ where
         match caller.route().clone() {
             Known::Generate(model) => Either::Left(self.paid.call(Wanted { caller, model })),
             Known::Catalogue(question) => Either::Right(Either::Right(self.catalogue.call(question))),
+            Known::Quote(model) => {
+                Either::Right(Either::Left(Either::Right(self.quote.call(Wanted { caller, model }))))
+            }
             Known::Account(view) => {
-                let (_, _, principal, team) = caller.into_parts();
-                Either::Right(Either::Left(self.account.call(Question { view, principal, team })))
+                let (arrival, _, principal, team) = caller.into_parts();
+                let query = arrival.request.uri().query().map(str::to_owned);
+                let question = Question { view, query, principal, team };
+                Either::Right(Either::Left(Either::Left(self.account.call(question))))
             }
         }
     }

@@ -1,5 +1,13 @@
-//! The team's own views: what it may still spend, who it is here, and what became of its calls.
+//! The team's own views: what it may still spend, who it is here, what became of its calls, and what a call would cost.
+//!
+//! Reading order: [`reading`] (how the ledger is asked, and how often), [`query`] (what a view is asked for), [`views`]
+//! (balance and `me`), [`generations`], [`usage`], [`quote`].
 
+pub mod generations;
+pub mod query;
+pub mod quote;
+pub mod reading;
+pub mod usage;
 pub mod views;
 
 use std::sync::Arc;
@@ -8,11 +16,17 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
+use jiff::Timestamp;
+use serde::Serialize;
 use tower::Service;
 
+pub use quote::Quotes;
+pub use reading::{Reading, Settings};
+
+use self::query::{Page, Period, Query};
 use crate::http::{Answer, AnswerBody};
-use crate::identity::{Credential, Principal};
-use crate::ledger::{Inquiry, Ledger, Level, Scope, headers};
+use crate::identity::Principal;
+use crate::ledger::{Standing, headers};
 use crate::refusal::Refusal;
 use crate::replay::Replays;
 use crate::request::route::Account;
@@ -23,6 +37,8 @@ use crate::team::Team;
 pub struct Question {
     /// Which view.
     pub view: Account,
+    /// What stands behind the `?`.
+    pub query: Option<String>,
     /// Who asks.
     pub principal: Arc<Principal>,
     /// Of which team.
@@ -31,19 +47,20 @@ pub struct Question {
 
 /// Answers the team's own views.
 ///
-/// Reads: the ledger, what is remembered of calls. Writes: nothing. Refuses: `ledger_unavailable`, `request_not_found`.
+/// Reads: the ledger, what is remembered of calls. Writes: one reading of its user, in the ledger. Refuses:
+/// `invalid_request`, `rate_limited`, `ledger_unavailable`, `request_not_found`.
 /// Position: a branch below authentication: whoever asks sees its own team and no other.
 #[derive(Clone)]
 pub struct Views {
-    ledger: Arc<dyn Ledger>,
+    reading: Reading,
     replays: Replays,
 }
 
 impl Views {
-    /// Views of this ledger, and of what is remembered here.
+    /// Views of what is read here, and of what is remembered there.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, replays: Replays) -> Self {
-        Self { ledger, replays }
+    pub const fn new(reading: Reading, replays: Replays) -> Self {
+        Self { reading, replays }
     }
 }
 
@@ -58,34 +75,54 @@ impl Service<Question> for Views {
 
     fn call(&mut self, question: Question) -> Self::Future {
         let views = self.clone();
-        Box::pin(async move {
-            let books = views.ledger.books(inquiry(&question)).await.map_err(|outage| {
-                tracing::warn!(%outage, "the ledger could not be read");
-                Refusal::LedgerUnavailable
-            })?;
-            let view = match &question.view {
-                Account::Balance => serde_json::to_vec(&views::balance(&question.team, &books)),
-                Account::Me => serde_json::to_vec(&views::me(&question.principal, &question.team, &books)),
-                Account::Request(id) => Ok(views.replays.fetch(&question.team.id, id).await?.outcome()),
-            };
-            let mut answer = Response::new(AnswerBody::new(view.map_err(|_| Refusal::Internal)?));
-            let answer_headers = answer.headers_mut();
-            answer_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            answer_headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            answer_headers.extend(headers::rate_limit_headers(&books.standings, books.at));
-            Ok(answer)
-        })
+        Box::pin(async move { views.answer(question).await })
     }
 }
 
-fn inquiry(question: &Question) -> Inquiry {
-    let Question { principal, team, .. } = question;
-    let mut levels = vec![
-        Level { scope: Scope::Team, limits: Arc::clone(&team.limits) },
-        Level { scope: Scope::User(principal.user.clone()), limits: Arc::clone(&team.user_limits) },
-    ];
-    if let (Credential::Key(key), Some(limits)) = (&principal.credential, &principal.key_limits) {
-        levels.push(Level { scope: Scope::Key(key.clone()), limits: Arc::clone(limits) });
+impl Views {
+    async fn answer(&self, question: Question) -> Result<Answer, Refusal> {
+        let Question { view, query, principal, team } = question;
+        let query = Query::read(query.as_deref().unwrap_or_default());
+        let reading = &self.reading;
+        match view {
+            Account::Balance => {
+                let books = reading.books(&principal, &team).await?;
+                shown(&views::balance(&team, &books), &books.standings, books.at)
+            }
+            Account::Me => {
+                let books = reading.books(&principal, &team).await?;
+                shown(&views::me(&principal, &team, &books), &books.standings, books.at)
+            }
+            Account::Generations => {
+                let page = Page::of(&query)?;
+                let books = reading.books(&principal, &team).await?;
+                let list = generations::list(reading.ledger(), &team, &page, books.at).await?;
+                shown(&list, &books.standings, books.at)
+            }
+            Account::Usage => {
+                let period = Period::of(&query)?;
+                let books = reading.books(&principal, &team).await?;
+                shown(&usage::of(reading.ledger(), &team, period, books.at).await?, &books.standings, books.at)
+            }
+            Account::Request(id) => {
+                let books = reading.books(&principal, &team).await?;
+                let outcome = self.replays.fetch(&team.id, &id).await?.outcome();
+                Ok(answer(outcome, &books.standings, books.at))
+            }
+        }
     }
-    Inquiry { team: team.id.clone(), levels, time_zone: team.time_zone.clone() }
+}
+
+/// A view as its answer.
+fn shown(view: &impl Serialize, standings: &[Standing], at: Timestamp) -> Result<Answer, Refusal> {
+    Ok(answer(serde_json::to_vec(view).map_err(|_| Refusal::Internal)?, standings, at))
+}
+
+fn answer(json: Vec<u8>, standings: &[Standing], at: Timestamp) -> Answer {
+    let mut answer = Response::new(AnswerBody::new(json));
+    let answer_headers = answer.headers_mut();
+    answer_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer_headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer_headers.extend(headers::rate_limit_headers(standings, at));
+    answer
 }

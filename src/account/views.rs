@@ -34,8 +34,9 @@ struct CredentialView<'a> {
     id: &'a str,
 }
 
+/// How one limit stands.
 #[derive(Debug, Serialize)]
-struct LimitView {
+pub struct LimitView {
     /// `team:credits_per_month`.
     limit: String,
     max: Amount,
@@ -83,7 +84,8 @@ const fn counts_credits(kind: LimitKind) -> bool {
     matches!(kind.shape(), Shape::Window(_, Unit::Credits))
 }
 
-fn limit(standing: &Standing) -> LimitView {
+/// A limit as a view shows it.
+pub(super) fn limit(standing: &Standing) -> LimitView {
     let amount = |number| {
         if counts_credits(standing.kind) {
             Amount::Credits(Credits::from_micros(number))

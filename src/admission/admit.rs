@@ -9,16 +9,16 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
 use super::detach::{Caller, Detach};
 use super::keeper::Keeper;
-use super::{denial, settle, told};
+use super::{ask, denial, settle, told};
 use crate::http::Answer;
-use crate::ledger::{self, Asked, Level, Phase, Reservation, ReservationId, Scope, Standing, Verdict};
-use crate::pricing::{Order, asked};
+use crate::ledger::{Phase, Reservation, Standing, Verdict};
 use crate::refusal::Refusal;
 use crate::replay::{Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
@@ -105,27 +105,24 @@ struct Granted {
     reservation: Reservation,
     standings: Vec<Standing>,
     at: jiff::Timestamp,
+    /// When that was here, to tell how long after it something happened.
+    since: Instant,
 }
 
 async fn reserve(keeper: &Keeper, call: &PaidCall) -> Result<Granted, Refusal> {
-    let order = asked::order(&call.body, &call.price).map_err(Refusal::InvalidBody)?;
-    let price = call.price.most(&order);
-    let id = ReservationId::new();
-    let admission = ledger::Admission {
-        id,
-        team: call.team.id.clone(),
-        levels: levels(call),
-        time_zone: call.team.time_zone.clone(),
-        price,
-        phase: Phase::Dispatched,
-        asked: asked_of(call, order),
-    };
+    let admission = ask::admission(call, Phase::Dispatched)?;
+    let (id, price) = (admission.id, admission.price);
     match keeper.ledger().admit(admission).await {
         Ok(Verdict::Admitted { standings, at }) => {
             for standing in standings.iter().filter(|standing| standing.shadow_refused) {
                 keeper.observer().shadow_refused(&call.team.id, standing);
             }
-            Ok(Granted { reservation: keeper.take_charge(id, call.team.id.clone(), price), standings, at })
+            Ok(Granted {
+                reservation: keeper.take_charge(id, call.team.id.clone(), price),
+                standings,
+                at,
+                since: Instant::now(),
+            })
         }
         Ok(Verdict::Refused { standings, binding, retry_at, at }) => {
             Err(denial::refusal(standings, binding, retry_at, at, price))
@@ -134,37 +131,6 @@ async fn reserve(keeper: &Keeper, call: &PaidCall) -> Result<Granted, Refusal> {
             tracing::warn!(request_id = %call.id, %outage, "nothing could be reserved");
             Err(Refusal::LedgerUnavailable)
         }
-    }
-}
-
-/// The levels whose limits hold for a call: the team, the user, and the gateway key when one was used.
-fn levels(call: &PaidCall) -> Vec<Level> {
-    let principal = &call.principal;
-    let mut levels = Vec::with_capacity(3);
-    levels.push(Level { scope: Scope::Team, limits: Arc::clone(&call.team.limits) });
-    levels.push(Level { scope: Scope::User(principal.user.clone()), limits: Arc::clone(&call.team.user_limits) });
-    if let crate::identity::Credential::Key(key) = &principal.credential {
-        let limits = principal.key_limits.clone().unwrap_or_default();
-        levels.push(Level { scope: Scope::Key(key.clone()), limits });
-    }
-    levels
-}
-
-fn asked_of(call: &PaidCall, order: Order) -> Asked {
-    let principal = &call.principal;
-    let key = match &principal.credential {
-        crate::identity::Credential::Key(id) => Some(id.to_string()),
-        crate::identity::Credential::Token { .. } => None,
-    };
-    Asked {
-        request_id: call.id.to_string(),
-        user: principal.user.to_string(),
-        credential: principal.credential.id().to_owned(),
-        key,
-        model: call.model.to_string(),
-        images: order.images,
-        seconds: order.seconds,
-        price_version: call.team.prices.version.clone(),
     }
 }
 
@@ -180,7 +146,7 @@ where
     S: Service<Admitted, Response = Forwarded, Error = Infallible>,
 {
     let AdmitLayer { keeper, replays } = with;
-    let Granted { reservation, standings, at } = granted;
+    let Granted { reservation, standings, at, since } = granted;
     let listed = keeper.open().list(reservation.id(), reservation.team().clone());
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());
     let (id, record, arrived, model) = (call.id.clone(), call.record.clone(), call.at, call.model.clone());
@@ -189,7 +155,7 @@ where
         Ok(forwarded) => forwarded,
         Err(never) => match never {},
     };
-    let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown());
+    let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), since.elapsed());
     let cost = keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
     let Forwarded { fate, answer, took: upstream } = forwarded;
     let headers = {

@@ -1,10 +1,11 @@
 //! The layer that prices a call, reserves what it may cost, and settles what it did cost.
 //!
-//! Reading order: [`admit`] (the layer), [`denial`] (the ledger's no), [`settle`] (what an end costs), [`told`] (what the caller
+//! Reading order: [`admit`] (the layer), [`ask`] (what a call asks of the ledger), [`denial`] (the ledger's no), [`settle`] (what an end costs), [`told`] (what the caller
 //! is told of it), [`keeper`] (what must go on beside a worker's calls: heart-beats, settlements that wait for the store),
 //! [`patrol`] (sweeps and gauges, once a process), [`detach`] (a call outlives its caller).
 
 pub mod admit;
+pub mod ask;
 pub mod denial;
 pub mod detach;
 pub mod keeper;

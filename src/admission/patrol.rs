@@ -52,7 +52,7 @@ async fn visit(ledger: &dyn Ledger, observer: &dyn Observer, team: &Team) -> Res
         tracing::warn!(team = %team.id, released = swept.released, unknown = swept.unknown, "reservations were left behind");
     }
     let levels = vec![Level { scope: Scope::Team, limits: Arc::clone(&team.limits) }];
-    let inquiry = Inquiry { team: team.id.clone(), levels, time_zone: team.time_zone.clone() };
+    let inquiry = Inquiry { team: team.id.clone(), levels, time_zone: team.time_zone.clone(), reader: None };
     let books = ledger.books(inquiry).await?;
     observer.standings(&team.id, &books.standings);
     observer.reservations_open(&team.id, books.open);

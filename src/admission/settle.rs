@@ -1,5 +1,7 @@
 //! What the end of a call costs.
 
+use std::time::Duration;
+
 use crate::credits::Credits;
 use crate::ledger::{Came, OnUnknown, Outcome, ReservationId, Settlement};
 use crate::pricing::came::delivered;
@@ -15,9 +17,17 @@ pub struct End {
     pub delivered: Delivered,
 }
 
-/// Decides what a call is charged: by what came back, never more than was reserved.
+/// Decides what a call is charged: by what came back, never more than was reserved. `since_admitted` is how long ago the
+/// call was admitted, now that it has just come back.
 #[must_use]
-pub fn end(id: ReservationId, price: &Price, reserved: Credits, forwarded: &Forwarded, on_unknown: OnUnknown) -> End {
+pub fn end(
+    id: ReservationId,
+    price: &Price,
+    reserved: Credits,
+    forwarded: &Forwarded,
+    on_unknown: OnUnknown,
+    since_admitted: Duration,
+) -> End {
     let found = match (&forwarded.answer, forwarded.fate) {
         (Ok(passed), Fate::Delivered) => delivered(&passed.body, price),
         (Ok(_) | Err(_), _) => None,
@@ -36,6 +46,13 @@ pub fn end(id: ReservationId, price: &Price, reserved: Credits, forwarded: &Forw
         Ok(passed) => (passed.status, None),
         Err(refusal) => (refusal.kind().status, Some(refusal.kind().code.to_owned())),
     };
+    let sent = Some(micros(since_admitted.saturating_sub(forwarded.took)));
+    let answered = Some(micros(since_admitted));
+    let (sent_us, answered_us) = match forwarded.fate {
+        Fate::NotSent => (None, None),
+        Fate::Delivered | Fate::Refused => (sent, answered),
+        Fate::Unknown => (sent, None),
+    };
     let came = Came {
         status: status.as_u16(),
         code,
@@ -43,6 +60,12 @@ pub fn end(id: ReservationId, price: &Price, reserved: Credits, forwarded: &Forw
         video_ms: delivered.video_ms,
         queue_ms: 0,
         upstream_ms: u64::try_from(forwarded.took.as_millis()).unwrap_or(u64::MAX),
+        sent_us,
+        answered_us,
     };
     End { settlement: Settlement { id, outcome, charged, came }, delivered }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

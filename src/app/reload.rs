@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::account;
 use crate::admin;
 use crate::catalogue;
 use crate::clock::Clock;
@@ -30,6 +31,8 @@ pub struct Live {
     pub catalogue: live::Live<catalogue::Settings>,
     /// Whether it is served to everyone.
     pub catalogue_is_public: live::Live<bool>,
+    /// How the teams' own views are served.
+    pub account: live::Live<account::Settings>,
     /// Who may use the operator's API, and what it shows of the configuration.
     pub admin: live::Live<admin::Shown>,
     clock: Clock,
@@ -41,6 +44,7 @@ struct Version {
     directory: Directory,
     upstream: Upstream,
     catalogue: catalogue::Settings,
+    account: account::Settings,
     admin: admin::Shown,
     now: Timestamp,
 }
@@ -52,7 +56,7 @@ impl Version {
         metrics: &Arc<Metrics>,
         clock: &Clock,
     ) -> Result<Self, String> {
-        let LiveSettings { teams, identity, upstream, catalogue, admin, .. } = &settings.live;
+        let LiveSettings { teams, identity, upstream, catalogue, account, admin, .. } = &settings.live;
         let observer = Arc::clone(metrics);
         let directory = before.map(|(directory, _)| directory);
         let directory = Directory::new(identity.clone(), teams, directory, clock.clone(), observer);
@@ -61,6 +65,7 @@ impl Version {
             upstream: Upstream::new(upstream.clone(), before.map(|(_, upstream)| upstream))?,
             teams: teams.clone(),
             catalogue: catalogue.clone(),
+            account: account.clone(),
             admin: admin::Shown { tokens: admin.tokens.clone(), configuration: settings.effective_text()? },
             now: clock.now(),
         })
@@ -81,6 +86,7 @@ impl Live {
             upstream: live::Live::new(version.upstream),
             catalogue_is_public: live::Live::new(version.catalogue.public),
             catalogue: live::Live::new(version.catalogue),
+            account: live::Live::new(version.account),
             admin: live::Live::new(version.admin),
             clock: clock.clone(),
         })
@@ -95,6 +101,7 @@ impl Live {
         self.upstream.replace(version.upstream);
         self.catalogue_is_public.replace(version.catalogue.public);
         self.catalogue.replace(version.catalogue);
+        self.account.replace(version.account);
         self.admin.replace(version.admin);
         self.directory.replace(version.directory);
         Ok(())

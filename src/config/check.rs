@@ -22,6 +22,7 @@ use super::report::{KeyPath, Report};
 use super::secrets::{Digests, Sources};
 use super::settings::{FixedSettings, LiveSettings, Settings};
 use super::units;
+use crate::account;
 use crate::credits::Credits;
 use crate::ledger::OnUnknown;
 
@@ -57,11 +58,12 @@ impl<'a> Check<'a> {
         let identity = self.identity(&file.identity, &root.key("identity"));
         let upstream = self.upstream(&file.upstream, &root.key("upstream"));
         let catalogue = self.catalogue(&file.catalogue, &root.key("catalogue"));
+        let account = account::Settings::new(file.account.requests_per_minute);
         let admin = self.admin(&file.admin, &root.key("admin"));
         let (prices, identity, upstream, catalogue, admin) = (prices?, identity?, upstream?, catalogue?, admin?);
         Some(Settings {
             fixed: fixed?,
-            live: LiveSettings { teams, prices, identity, upstream, catalogue, admin },
+            live: LiveSettings { teams, prices, identity, upstream, catalogue, account, admin },
             effective: effective(file),
             files: Digests::new(),
         })

@@ -20,6 +20,8 @@ pub use scalar::{CreditsText, DurationText, FileReference, Reference, SizeText};
 pub use team::{Pricing, Team};
 pub use upstream::Upstream;
 
+use crate::team::Limit;
+
 /// The configuration of Moongate. Paths of files are relative to the folder of this file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -44,6 +46,8 @@ pub struct File {
     pub pricing: Pricing,
     /// The public endpoints: models, model configurations, sample images.
     pub catalogue: Catalogue,
+    /// The teams' own views: balance, generations, usage, quotes.
+    pub account: Account,
     /// What is remembered of calls: for idempotency keys, and for callers who left. A change needs a restart.
     pub replay: Replay,
     /// Bounds on connections, requests and memory. A change needs a restart.
@@ -69,6 +73,7 @@ impl Default for File {
             teams: BTreeMap::new(),
             pricing: Pricing::default(),
             catalogue: Catalogue::default(),
+            account: Account::default(),
             replay: Replay::default(),
             limits: Bounds::default(),
             time_zone: "UTC".to_owned(),
@@ -165,6 +170,21 @@ pub struct Catalogue {
 impl Default for Catalogue {
     fn default() -> Self {
         Self { public: true, fresh_for: "60s".into(), bytes_max: "4MiB".into() }
+    }
+}
+
+/// The teams' own views, which cost nothing and have a limit of their own.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Account {
+    /// How often each user may ask for them, over all replicas; refilled evenly.
+    #[schemars(range(min = 1, max = Limit::REQUESTS_MAX))]
+    pub requests_per_minute: u64,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self { requests_per_minute: 120 }
     }
 }
 

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::file::File;
 use super::secrets::Digests;
-use crate::ledger::OnUnknown;
+use crate::ledger::{OnUnknown, Retention};
 use crate::pricing::PriceTable;
 use crate::secret::Secret;
 use crate::team::{Team, TeamId};
-use crate::{admin, catalogue, identity, replay, request, server, telemetry, upstream};
+use crate::{account, admin, catalogue, identity, replay, request, server, telemetry, upstream};
 
 /// Checked settings. They can only be made by [`super::load`] and [`super::parse`].
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub struct LiveSettings {
     pub upstream: upstream::Settings,
     /// The public endpoints.
     pub catalogue: catalogue::Settings,
+    /// The teams' own views.
+    pub account: account::Settings,
     /// The operator's listener; only the tokens are live.
     pub admin: admin::Settings,
 }
@@ -74,8 +76,8 @@ pub struct LedgerSettings {
     pub store: Store,
     /// How long a reservation lives unless it is renewed.
     pub reservation_ttl: Duration,
-    /// How long rows are kept.
-    pub retention: Duration,
+    /// How long the past is kept, and how much of it.
+    pub retention: Retention,
 }
 
 /// A store of the ledger.

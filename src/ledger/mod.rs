@@ -4,7 +4,7 @@
 //! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: this vocabulary, [`calendar`], [`row`], [`reservation`], then a store: [`embedded`] or [`redis`].
+//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`reservation`], then a store: [`embedded`] or [`redis`].
 
 pub mod calendar;
 pub mod embedded;
@@ -13,6 +13,7 @@ pub mod observe;
 pub mod redis;
 pub mod reservation;
 pub mod row;
+pub mod usage;
 
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ use jiff::tz::TimeZone;
 
 pub use observe::{Observer, Unobserved};
 pub use reservation::{Reservation, ReservationId};
-pub use row::{Asked, Came, Outcome, Row};
+pub use row::{Asked, Came, Outcome, Row, Rows};
+pub use usage::{Days, Retention, Sums, Usage};
 
 use crate::credits::Credits;
 use crate::identity::KeyId;
@@ -37,6 +39,8 @@ pub enum Scope {
     User(UserId),
     /// One gateway key of the team.
     Key(KeyId),
+    /// What one user of the team reads of it. No call is paid here: see [`Inquiry::reader`].
+    Account(UserId),
 }
 
 impl Scope {
@@ -47,6 +51,7 @@ impl Scope {
             Self::Team => "team",
             Self::User(_) => "user",
             Self::Key(_) => "key",
+            Self::Account(_) => "account",
         }
     }
 }
@@ -177,8 +182,19 @@ pub struct Books {
     pub standings: Vec<Standing>,
     /// Open reservations of the team.
     pub open: u64,
+    /// The reader has read too often: nothing of this is to be shown.
+    pub refused: Option<TooOften>,
     /// The store's time.
     pub at: Timestamp,
+}
+
+/// The limit on reading that did not let a reading pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooOften {
+    /// How it stands.
+    pub standing: Standing,
+    /// When the next reading passes; `None` when no time will help.
+    pub retry_at: Option<Timestamp>,
 }
 
 /// Which windows of which levels to read.
@@ -190,6 +206,9 @@ pub struct Inquiry {
     pub levels: Vec<Level>,
     /// Where the team's days and months begin.
     pub time_zone: TimeZone,
+    /// The level ([`Scope::Account`]) whose one bucket gives a token for this reading; `None` reads without one. Counted
+    /// here, in the same step, so that a reader has one limit over all replicas.
+    pub reader: Option<Level>,
 }
 
 /// The store did not do as asked. What it was asked may have happened all the same.
@@ -234,10 +253,13 @@ pub trait Ledger: Send + Sync + 'static {
     /// Checks every limit of every level and, if all allow it, reserves in all of them: one atomic step.
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>>;
 
+    /// Judges a call as `admit` would in its place, and reserves nothing: the verdict tells the limits as they stand.
+    fn quote(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>>;
+
     /// Marks a waiting reservation as dispatched, before its first byte is sent. `false`: it no longer exists, do not send.
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
 
-    /// Ends a reservation and writes its row, in the windows that admitted it: one atomic step.
+    /// Ends a reservation in the windows that admitted it, writes its row and adds to the day's usage: one atomic step.
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>>;
 
     /// Puts off the deadline of reservations whose calls are still running.
@@ -246,11 +268,14 @@ pub trait Ledger: Send + Sync + 'static {
     /// Ends the team's reservations whose deadline has passed; a bounded number at a time.
     fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>>;
 
-    /// Reads how a team stands.
+    /// Reads how a team stands; at most counts the reading itself.
     fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>>;
 
-    /// The team's rows, newest first.
-    fn rows<'a>(&'a self, team: &'a TeamId, limit: usize) -> BoxFuture<'a, Result<Vec<Row>, Outage>>;
+    /// The team's rows, newest first: at most `limit` of them, after passing over `skip`.
+    fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>>;
+
+    /// The team's usage of these days, as far as it is kept; days in order, within a day by user and model.
+    fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>>;
 
     /// Whether the store answers at all.
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>>;

@@ -1,5 +1,7 @@
 //! One row per paid call: what was asked, what came back, what it cost, and in which windows.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,12 @@ pub struct Came {
     /// Milliseconds the upstream took.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub upstream_ms: u64,
+    /// When it was sent, in microseconds after it was admitted; `None` when it was not, or nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_us: Option<u64>,
+    /// When the upstream had answered, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_us: Option<u64>,
 }
 
 // serde hands the field by reference.
@@ -107,4 +115,31 @@ pub struct Row {
     pub asked: Asked,
     /// What came back; empty when a sweep settled it.
     pub came: Came,
+}
+
+impl Row {
+    /// When it was sent, by the store's clock.
+    #[must_use]
+    pub fn sent_at(&self) -> Option<Timestamp> {
+        self.came.sent_us.and_then(|micros| after(self.admitted_at, micros))
+    }
+
+    /// When the upstream had answered, by the store's clock.
+    #[must_use]
+    pub fn answered_at(&self) -> Option<Timestamp> {
+        self.came.answered_us.and_then(|micros| after(self.admitted_at, micros))
+    }
+}
+
+fn after(moment: Timestamp, micros: u64) -> Option<Timestamp> {
+    moment.checked_add(Duration::from_micros(micros)).ok()
+}
+
+/// A stretch of a team's rows, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// The rows asked for.
+    pub rows: Vec<Row>,
+    /// How many the team has in all.
+    pub total: u64,
 }

@@ -5,9 +5,10 @@
 
 use std::task::{Context, Poll, ready};
 
-use futures_util::future::Either;
+use futures_util::future::{self, Either, Ready};
 use tower::Service;
 
+use super::description::description;
 use super::route::{Catalogue, Known};
 use super::{Arrival, Route};
 use crate::http::Answer;
@@ -33,7 +34,7 @@ where
 {
     type Response = Answer;
     type Error = Refusal;
-    type Future = Either<C::Future, K::Future>;
+    type Future = Either<Either<C::Future, Ready<Result<Answer, Refusal>>>, K::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
         ready!(self.catalogue.poll_ready(cx))?;
@@ -43,8 +44,9 @@ where
     fn call(&mut self, Routed { arrival, route }: Routed<B, Route>) -> Self::Future {
         let known = |arrival: Arrival<B>, route| Routed { arrival, route };
         match route {
+            Route::Description => Either::Left(Either::Right(future::ready(Ok(description())))),
             Route::Catalogue(question) if *self.catalogue_is_public.read() => {
-                Either::Left(self.catalogue.call(question))
+                Either::Left(Either::Left(self.catalogue.call(question)))
             }
             Route::Catalogue(question) => Either::Right(self.known.call(known(arrival, Known::Catalogue(question)))),
             Route::Known(route) => Either::Right(self.known.call(known(arrival, route))),

@@ -6,6 +6,7 @@ pub mod arrival;
 pub mod buffer;
 pub mod check_request;
 pub mod collect;
+pub mod description;
 pub mod fork;
 pub mod framing;
 pub mod id;
@@ -17,6 +18,7 @@ pub mod trace;
 
 pub use arrival::{Arrival, Inbound, Routed};
 pub use buffer::Buffer;
+pub use description::OPENAPI;
 pub use id::RequestId;
 pub use record::{Facts, Record};
 pub use route::Route;

@@ -9,6 +9,8 @@ use crate::team::ModelId;
 /// One of our routes, with what its path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
+    /// `GET /gateway/openapi.json`: what this listener serves.
+    Description,
     /// A public question, answered from the catalogue's cache.
     Catalogue(Catalogue),
     /// Asked by a known caller.
@@ -31,6 +33,8 @@ pub enum Catalogue {
 pub enum Known {
     /// A paid call: `POST /api/v1/{model}`.
     Generate(ModelId),
+    /// What such a call would cost, and whether it may be made now: `POST /gateway/v1/quote/{model}`.
+    Quote(ModelId),
     /// One of the team's own views.
     Account(Account),
     /// The catalogue, where it is not public (`catalogue.public: false`).
@@ -42,6 +46,10 @@ pub enum Known {
 pub enum Account {
     /// `GET /api/credits/balance`.
     Balance,
+    /// `GET /api/generations`.
+    Generations,
+    /// `GET /api/usage`.
+    Usage,
     /// `GET /gateway/v1/me`.
     Me,
     /// `GET /gateway/v1/requests/{request_id}`.
@@ -58,6 +66,10 @@ impl Route {
             let model = ModelId::parse(model).ok_or(Refusal::RouteNotFound)?;
             return allow(method, "POST", Self::Known(Known::Generate(model)));
         }
+        if let Some(model) = path.strip_prefix("/gateway/v1/quote/") {
+            let model = ModelId::parse(model).ok_or(Refusal::RouteNotFound)?;
+            return allow(method, "POST", Self::Known(Known::Quote(model)));
+        }
         if let Some(model) = path.strip_prefix("/api/models-config/") {
             let model = ModelId::parse(model).ok_or(Refusal::RouteNotFound)?;
             return allow(method, READ, Self::Catalogue(Catalogue::ModelConfig(model)));
@@ -70,7 +82,10 @@ impl Route {
             "/api/models" => Self::Catalogue(Catalogue::Models),
             "/api/sample-images" => Self::Catalogue(Catalogue::SampleImages),
             "/api/credits/balance" => Self::Known(Known::Account(Account::Balance)),
+            "/api/generations" => Self::Known(Known::Account(Account::Generations)),
+            "/api/usage" => Self::Known(Known::Account(Account::Usage)),
             "/gateway/v1/me" => Self::Known(Known::Account(Account::Me)),
+            "/gateway/openapi.json" => Self::Description,
             _ => return Err(Refusal::RouteNotFound),
         };
         allow(method, READ, route)
@@ -89,20 +104,28 @@ impl Route {
             }
             Self::Known(Known::Generate(_)) => "/api/v1/{model}",
             Self::Known(Known::Account(Account::Balance)) => "/api/credits/balance",
+            Self::Known(Known::Account(Account::Generations)) => "/api/generations",
+            Self::Known(Known::Account(Account::Usage)) => "/api/usage",
             Self::Known(Known::Account(Account::Me)) => "/gateway/v1/me",
+            Self::Known(Known::Quote(_)) => "/gateway/v1/quote/{model}",
+            Self::Description => "/gateway/openapi.json",
             Self::Known(Known::Account(Account::Request(_))) => "/gateway/v1/requests/{request_id}",
         }
     }
 
     /// Every name there is, so that metrics can show zeros from the start.
-    pub const NAMES: [&'static str; 7] = [
+    pub const NAMES: [&'static str; 11] = [
         "/api/v1/{model}",
         "/api/models",
         "/api/models-config/{model}",
         "/api/sample-images",
         "/api/credits/balance",
+        "/api/generations",
+        "/api/usage",
         "/gateway/v1/me",
+        "/gateway/v1/quote/{model}",
         "/gateway/v1/requests/{request_id}",
+        "/gateway/openapi.json",
     ];
 }
 
@@ -129,6 +152,7 @@ mod tests {
         assert_eq!(found(Method::POST, "/api/v1/flux/dev"), Ok("/api/v1/{model}"));
         assert_eq!(found(Method::GET, "/api/models-config/flux/dev"), Ok("/api/models-config/{model}"));
         assert_eq!(found(Method::HEAD, "/api/models"), Ok("/api/models"));
+        assert_eq!(found(Method::POST, "/gateway/v1/quote/flux/dev"), Ok("/gateway/v1/quote/{model}"));
         assert_eq!(found(Method::GET, "/gateway/v1/requests/a.b-1"), Ok("/gateway/v1/requests/{request_id}"));
         for path in
             ["/", "/api", "/api/v1", "/api/v1/", "/api/v1/-x", "/api/v1/a/b/c/d/e", "/api/generate", "/api/keys"]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::embedded::{EmbeddedLedger, OpenError, Settings};
-use moongate::ledger::{Ledger, OnUnknown, Outcome, ReservationId, Scope, Settled, Unobserved, Verdict};
+use moongate::ledger::{Ledger, OnUnknown, Outcome, ReservationId, Retention, Scope, Settled, Unobserved, Verdict};
 use moongate::team::{LimitKind, TeamId};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -108,7 +108,7 @@ async fn rows_go_after_their_retention_and_windows_keep_counting() {
     let (folder, clock) = (TempDir::new().unwrap(), Clock::moved(moment(MORNING)));
     let path = folder.path().join("ledger.db");
     let day = Duration::from_secs(24 * 3600);
-    let short = Settings { retention: day, ..settings(&path, clock.clone()) };
+    let short = Settings { retention: Retention { rows: day, ..RETENTION }, ..settings(&path, clock.clone()) };
     let desk = desk_at(EmbeddedLedger::open(short, Arc::new(Unobserved)).unwrap(), folder, &clock);
     for _ in 0..300 {
         desk.pay(&call()).await;

@@ -19,7 +19,7 @@ use moongate::clock::Clock;
 use moongate::config;
 use moongate::identity::GatewayKey;
 use moongate::ledger::{
-    Admission, Books, Inquiry, Ledger, Outage, ReservationId, Row, Settled, Settlement, Swept, Verdict,
+    Admission, Books, Days, Inquiry, Ledger, Outage, ReservationId, Rows, Settled, Settlement, Swept, Usage, Verdict,
 };
 use moongate::request::Inbound;
 use moongate::stack::stack;
@@ -55,6 +55,10 @@ impl Ledger for Counting {
         }
     }
 
+    fn quote(&self, _: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
+        std::future::ready(Self::gone()).boxed()
+    }
+
     fn dispatch<'a>(&'a self, _: &'a TeamId, _: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         std::future::ready(Self::gone()).boxed()
     }
@@ -75,7 +79,11 @@ impl Ledger for Counting {
         std::future::ready(Self::gone()).boxed()
     }
 
-    fn rows<'a>(&'a self, _: &'a TeamId, _: usize) -> BoxFuture<'a, Result<Vec<Row>, Outage>> {
+    fn rows<'a>(&'a self, _: &'a TeamId, _: usize, _: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
+        std::future::ready(Self::gone()).boxed()
+    }
+
+    fn usage<'a>(&'a self, _: &'a TeamId, _: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
         std::future::ready(Self::gone()).boxed()
     }
 

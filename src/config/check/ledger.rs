@@ -8,12 +8,14 @@ use super::{Check, DAY, HOUR, MILLISECOND};
 use crate::config::file::ledger::{Ledger, OnOutage, Redis};
 use crate::config::report::KeyPath;
 use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
+use crate::ledger::Retention;
 
 impl Check<'_> {
     pub(super) fn ledger(&mut self, shape: &Ledger, path: &KeyPath) -> Option<LedgerSettings> {
         let ttl = 100 * MILLISECOND..=HOUR;
         let reservation_ttl = self.duration(&shape.reservation_ttl, &path.key("reservation_ttl"), ttl);
-        let retention = self.duration(&shape.retention, &path.key("retention"), HOUR..=3650 * DAY);
+        let rows = self.duration(&shape.retention, &path.key("retention"), HOUR..=3650 * DAY);
+        let usage = self.duration(&shape.usage_retention, &path.key("usage_retention"), DAY..=3650 * DAY);
         match shape.on_outage {
             OnOutage::Refuse => {}
         }
@@ -29,7 +31,8 @@ impl Check<'_> {
                 None
             }
         };
-        Some(LedgerSettings { store: store?, reservation_ttl: reservation_ttl?, retention: retention? })
+        let retention = Retention { rows: rows?, rows_max: shape.rows_max, usage: usage? };
+        Some(LedgerSettings { store: store?, reservation_ttl: reservation_ttl?, retention })
     }
 
     fn redis(&mut self, shape: &Redis, path: &KeyPath) -> Option<RedisStore> {

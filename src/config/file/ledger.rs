@@ -17,6 +17,11 @@ pub struct Ledger {
     pub reservation_ttl: DurationText,
     /// How long the row of a call is kept.
     pub retention: DurationText,
+    /// The most rows of one team that are kept: the oldest give way.
+    #[schemars(range(min = 1_000, max = 10_000_000))]
+    pub rows_max: u64,
+    /// How long the daily sums of calls by user and model are kept.
+    pub usage_retention: DurationText,
     /// What happens to paid calls while the store does not answer.
     pub on_outage: OnOutage,
 }
@@ -28,6 +33,8 @@ impl Default for Ledger {
             embedded: None,
             reservation_ttl: "30s".into(),
             retention: "400d".into(),
+            rows_max: 100_000,
+            usage_retention: "1830d".into(),
             on_outage: OnOutage::Refuse,
         }
     }

@@ -1,11 +1,13 @@
 //! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
 //!
-//! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `state` (every word's effect), `store`
-//! (the file), `writer` (batches), and here the trait.
+//! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `past` (rows and usage), `state` (every
+//! word's effect), `records` and `store` (the file), `writer` (batches), and here the trait.
 
 mod bucket;
 mod judgement;
+mod past;
 mod record;
+mod records;
 mod state;
 mod store;
 mod writer;
@@ -18,8 +20,8 @@ use futures_util::future::BoxFuture;
 
 use super::observe::observed;
 use super::{
-    Admission, Books, Came, Inquiry, Ledger, Observer, OnUnknown, Outage, Outcome, ReservationId, Row, Settled,
-    Settlement, Swept, Verdict,
+    Admission, Books, Came, Days, Inquiry, Ledger, Observer, OnUnknown, Outage, Outcome, ReservationId, Retention,
+    Rows, Settled, Settlement, Swept, Usage, Verdict,
 };
 use crate::clock::Clock;
 use crate::credits::Credits;
@@ -34,8 +36,8 @@ pub struct Settings {
     pub path: PathBuf,
     /// How long a reservation lives unless it is renewed.
     pub reservation_ttl: Duration,
-    /// How long rows are kept. Windows keep counting what their rows said.
-    pub retention: Duration,
+    /// How long the past is kept, and how much of it. Windows keep counting what their rows said.
+    pub retention: Retention,
     /// What a reservation is charged that was dispatched and left behind.
     pub on_unknown: OnUnknown,
     /// Tells the store's time.
@@ -128,6 +130,10 @@ impl Ledger for EmbeddedLedger {
         })
     }
 
+    fn quote(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
+        observed(&*self.observer, "quote", self.writer.ask(move |state| state.quote(&admission)))
+    }
+
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
         observed(&*self.observer, "dispatch", self.writer.ask(move |state| state.dispatch(&team, id)))
@@ -152,9 +158,14 @@ impl Ledger for EmbeddedLedger {
         observed(&*self.observer, "books", self.writer.ask(move |state| state.books(&inquiry)))
     }
 
-    fn rows<'a>(&'a self, team: &'a TeamId, limit: usize) -> BoxFuture<'a, Result<Vec<Row>, Outage>> {
+    fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "rows", self.writer.ask(move |state| state.rows(&team, limit)))
+        observed(&*self.observer, "rows", self.writer.ask(move |state| state.rows(&team, skip, limit)))
+    }
+
+    fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
+        let team = team.clone();
+        observed(&*self.observer, "usage", self.writer.ask(move |state| state.usage(&team, &days)))
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {

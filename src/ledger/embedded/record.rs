@@ -156,7 +156,7 @@ impl From<&Scope> for ScopeName {
     fn from(scope: &Scope) -> Self {
         let whose = match scope {
             Scope::Team => "",
-            Scope::User(user) => user.as_str(),
+            Scope::User(user) | Scope::Account(user) => user.as_str(),
             Scope::Key(key) => key.as_str(),
         };
         Self { level: scope.level().to_owned(), whose: whose.to_owned() }

@@ -5,12 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::judgement::{self, Judgement, Moment, Passes};
+use super::past;
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord};
+use super::records::Records;
 use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::{
-    Admission, Books, Came, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Row, Settled, Settlement,
-    Standing, Swept, Verdict,
+    Admission, Books, Came, Days, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Row, Rows,
+    Settled, Settlement, Standing, Swept, TooOften, Usage, Verdict,
 };
 use crate::team::limit::Shape;
 use crate::team::{Limits, TeamId};
@@ -19,41 +21,12 @@ use crate::team::{Limits, TeamId};
 const SWEEP_MOST: usize = 128;
 /// The most that any other word about a team ends by the way.
 const SWEEP_BY_THE_WAY: usize = 8;
-/// The most old rows that go when a new one comes: more than one, so that rows get fewer after a burst.
-const TRIM_BY_THE_WAY: usize = 2;
-
-/// Where the records are.
-pub(super) trait Records {
-    /// Why they could not be read or written.
-    type Fault;
-
-    /// One scope; an empty record if nothing was ever counted there.
-    fn scope(&self, team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Self::Fault>;
-    /// Keeps a scope.
-    fn put_scope(&mut self, team: &TeamId, scope: &ScopeName, record: &ScopeRecord) -> Result<(), Self::Fault>;
-    /// An open reservation of the team.
-    fn reservation(&self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Self::Fault>;
-    /// Keeps a reservation, new or changed.
-    fn put_reservation(&mut self, team: &TeamId, id: ReservationId, to: &ReservationRecord) -> Result<(), Self::Fault>;
-    /// Takes a reservation out: it is no longer open.
-    fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Self::Fault>;
-    /// How many reservations of the team are open.
-    fn open(&self, team: &TeamId) -> Result<u64, Self::Fault>;
-    /// The team's reservations whose deadline (microseconds of Unix time) has passed, earliest first.
-    fn overdue(&self, team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Self::Fault>;
-    /// Adds a row after all others of the team.
-    fn append_row(&mut self, team: &TeamId, row: &Row) -> Result<(), Self::Fault>;
-    /// Drops the team's oldest rows, as far as they were settled before a moment; a bounded number. How many went.
-    fn trim_rows(&mut self, team: &TeamId, before: Timestamp, most: usize) -> Result<usize, Self::Fault>;
-    /// The team's rows, newest first.
-    fn rows(&self, team: &TeamId, limit: usize) -> Result<Vec<Row>, Self::Fault>;
-}
 
 /// What a ledger is told once.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) reservation_ttl: Duration,
-    pub(super) retention: Duration,
+    pub(super) retention: Retention,
     pub(super) on_unknown: OnUnknown,
 }
 
@@ -84,24 +57,15 @@ impl<'a, R: Records> Machine<'a, R> {
     pub(super) fn admit(&mut self, asked: &Admission) -> Result<Verdict, R::Fault> {
         self.sweep_by_the_way(&asked.team, &[asked.id])?;
         let moment = Moment::new(self.now, Calendar::around(self.now, &asked.time_zone));
-        let mut scopes = Vec::with_capacity(asked.levels.len());
-        for level in &asked.levels {
-            let name = ScopeName::from(&level.scope);
-            let record = self.records.scope(&asked.team, &name)?;
-            scopes.push((name, record));
-        }
-        let judged = |scopes: &[(ScopeName, ScopeRecord)], price| -> Vec<Judgement> {
-            let levels = asked.levels.iter().zip(scopes);
-            levels.flat_map(|(level, (_, used))| judge(&moment, level, used, price)).collect()
-        };
+        let mut scopes = self.scopes(asked)?;
         if self.records.reservation(&asked.team, asked.id)?.is_some() {
-            return Ok(Verdict::Admitted { standings: standings(judged(&scopes, Credits::ZERO)), at: self.now });
+            let standings = standings(judged(&moment, asked, &scopes, Credits::ZERO));
+            return Ok(Verdict::Admitted { standings, at: self.now });
         }
-        let before = judged(&scopes, asked.price);
-        if let Some((binding, retry_at)) = judgement::binding(&before) {
+        let before = judged(&moment, asked, &scopes, asked.price);
+        if let Some(refused) = self.refusal(&before) {
             self.keep_corrected_buckets(asked, &mut scopes)?;
-            let standings = before.iter().map(|judgement| judgement.marked(judgement.standing.clone())).collect();
-            return Ok(Verdict::Refused { standings, binding, retry_at, at: self.now });
+            return Ok(refused);
         }
         let mut passes = before.iter().map(|judgement| judgement.passes);
         for (level, (name, record)) in asked.levels.iter().zip(&mut scopes) {
@@ -109,10 +73,34 @@ impl<'a, R: Records> Machine<'a, R> {
             self.take_tokens(record, &level.limits, &mut passes);
             self.records.put_scope(&asked.team, name, record)?;
         }
-        let after = standings(judged(&scopes, Credits::ZERO));
+        let after = standings(judged(&moment, asked, &scopes, Credits::ZERO));
         self.open(asked, &moment, scopes.into_iter().map(|(name, _)| name).collect())?;
         let standings = before.iter().zip(after).map(|(judgement, standing)| judgement.marked(standing)).collect();
         Ok(Verdict::Admitted { standings, at: self.now })
+    }
+
+    /// The same judgement as [`Self::admit`]'s, and nothing reserved.
+    pub(super) fn quote(&mut self, asked: &Admission) -> Result<Verdict, R::Fault> {
+        self.sweep_by_the_way(&asked.team, &[])?;
+        let moment = Moment::new(self.now, Calendar::around(self.now, &asked.time_zone));
+        let before = judged(&moment, asked, &self.scopes(asked)?, asked.price);
+        let admitted = || Verdict::Admitted { standings: marked(&before), at: self.now };
+        Ok(self.refusal(&before).unwrap_or_else(admitted))
+    }
+
+    fn scopes(&self, asked: &Admission) -> Result<Vec<(ScopeName, ScopeRecord)>, R::Fault> {
+        let mut scopes = Vec::with_capacity(asked.levels.len());
+        for level in &asked.levels {
+            let name = ScopeName::from(&level.scope);
+            let record = self.records.scope(&asked.team, &name)?;
+            scopes.push((name, record));
+        }
+        Ok(scopes)
+    }
+
+    fn refusal(&self, before: &[Judgement]) -> Option<Verdict> {
+        let (binding, retry_at) = judgement::binding(before)?;
+        Some(Verdict::Refused { standings: marked(before), binding, retry_at, at: self.now })
     }
 
     /// Takes one token from every bucket that has one; a shadow bucket that has none gives none.
@@ -222,13 +210,12 @@ impl<'a, R: Records> Machine<'a, R> {
             asked: record.asked,
             came: end.came.clone(),
         };
-        self.records.append_row(team, &row)?;
-        self.trim(team, TRIM_BY_THE_WAY)?;
+        past::note(&mut self.records, team, &row, &self.rules.retention, self.now)?;
         Ok(Settled::Now(charged))
     }
 
     pub(super) fn sweep(&mut self, team: &TeamId) -> Result<Swept, R::Fault> {
-        self.trim(team, SWEEP_MOST)?;
+        self.changed |= past::trim(&mut self.records, team, &self.rules.retention, self.now, SWEEP_MOST)?;
         self.end_overdue(team, SWEEP_MOST, &[])
     }
 
@@ -262,30 +249,55 @@ impl<'a, R: Records> Machine<'a, R> {
         Ok(swept)
     }
 
-    fn trim(&mut self, team: &TeamId, most: usize) -> Result<(), R::Fault> {
-        let oldest = self.now.checked_sub(self.rules.retention).unwrap_or(Timestamp::MIN);
-        let trimmed = self.records.trim_rows(team, oldest, most)?;
-        self.changed |= trimmed > 0;
-        Ok(())
-    }
-
-    pub(super) fn books(&self, asked: &Inquiry) -> Result<Books, R::Fault> {
+    pub(super) fn books(&mut self, asked: &Inquiry) -> Result<Books, R::Fault> {
         let moment = Moment::new(self.now, Calendar::around(self.now, &asked.time_zone));
         let mut judgements = Vec::new();
         for level in &asked.levels {
             let used = self.records.scope(&asked.team, &ScopeName::from(&level.scope))?;
             judgements.extend(judge(&moment, level, &used, Credits::ZERO));
         }
-        Ok(Books { standings: standings(judgements), open: self.records.open(&asked.team)?, at: self.now })
+        let refused = match &asked.reader {
+            Some(reader) => self.count_reading(&asked.team, reader, &moment)?,
+            None => None,
+        };
+        let (standings, open) = (standings(judgements), self.records.open(&asked.team)?);
+        Ok(Books { standings, open, refused, at: self.now })
     }
 
-    pub(super) fn rows(&self, team: &TeamId, limit: usize) -> Result<Vec<Row>, R::Fault> {
-        self.records.rows(team, limit)
+    /// Takes a token for a reading, or says that there is none.
+    fn count_reading(&mut self, team: &TeamId, reader: &Level, moment: &Moment) -> Result<Option<TooOften>, R::Fault> {
+        let name = ScopeName::from(&reader.scope);
+        let mut record = self.records.scope(team, &name)?;
+        let judged = judge(moment, reader, &record, Credits::ZERO);
+        if let Some((binding, retry_at)) = judgement::binding(&judged) {
+            return Ok(judged.into_iter().nth(binding).map(|judged| TooOften { standing: judged.standing, retry_at }));
+        }
+        self.take_tokens(&mut record, &reader.limits, &mut judged.iter().map(|judgement| judgement.passes));
+        self.changed = true;
+        self.records.put_scope(team, &name, &record)?;
+        Ok(None)
     }
+
+    pub(super) fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, R::Fault> {
+        self.records.rows(team, skip, limit)
+    }
+
+    pub(super) fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, R::Fault> {
+        self.records.usage(team, days)
+    }
+}
+
+fn judged(moment: &Moment, asked: &Admission, scopes: &[(ScopeName, ScopeRecord)], price: Credits) -> Vec<Judgement> {
+    let levels = asked.levels.iter().zip(scopes);
+    levels.flat_map(|(level, (_, used))| judge(moment, level, used, price)).collect()
 }
 
 fn judge(moment: &Moment, level: &Level, used: &ScopeRecord, price: Credits) -> Vec<Judgement> {
     level.limits.iter().map(|limit| moment.judge(&level.scope, limit, used, price)).collect()
+}
+
+fn marked(judgements: &[Judgement]) -> Vec<Standing> {
+    judgements.iter().map(|judgement| judgement.marked(judgement.standing.clone())).collect()
 }
 
 fn standings(judgements: Vec<Judgement>) -> Vec<Standing> {

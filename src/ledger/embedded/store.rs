@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use redb::{Database, DatabaseError, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::OpenError;
+use super::past::Cell;
 use super::record::{ReservationRecord, ScopeName, ScopeRecord};
-use super::state::Records;
-use crate::ledger::{ReservationId, Row};
+use super::records::Records;
+use crate::ledger::{Days, ReservationId, Row, Rows, Sums, Usage};
 use crate::team::TeamId;
 
 /// The format that this code reads and writes. Another one is not opened: better no ledger than a misread one.
@@ -28,6 +29,11 @@ const OPEN: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("open");
 const DEADLINES: TableDefinition<(&str, i64, &str), ()> = TableDefinition::new("deadlines");
 /// Team, number → when it was settled (microseconds of Unix time), and the [`Row`] as JSON.
 const ROWS: TableDefinition<(&str, u64), (i64, &[u8])> = TableDefinition::new("rows");
+
+/// Team, day, user, model → what those calls came to. Days are written so that they sort as their times do.
+const USAGE: TableDefinition<(&str, &str, &str, &str), [u64; 8]> = TableDefinition::new("usage");
+/// Team, day → how many cells it has in [`USAGE`]: counting them for each new one would take ever longer.
+const CELLS: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage_cells");
 
 /// Why records could not be read or written; says it in words for the operator.
 #[derive(Clone, Debug)]
@@ -87,6 +93,8 @@ pub(super) struct Tables<'t> {
     open: Table<'t, (&'static str, &'static str), &'static [u8]>,
     deadlines: Table<'t, (&'static str, i64, &'static str), ()>,
     rows: Table<'t, (&'static str, u64), (i64, &'static [u8])>,
+    usage: Table<'t, (&'static str, &'static str, &'static str, &'static str), [u64; 8]>,
+    cells: Table<'t, (&'static str, &'static str), u64>,
 }
 
 impl<'t> Tables<'t> {
@@ -96,7 +104,21 @@ impl<'t> Tables<'t> {
             open: transaction.open_table(OPEN)?,
             deadlines: transaction.open_table(DEADLINES)?,
             rows: transaction.open_table(ROWS)?,
+            usage: transaction.open_table(USAGE)?,
+            cells: transaction.open_table(CELLS)?,
         })
+    }
+
+    /// The numbers of the team's oldest and newest row. Between them none is missing: only the oldest ever go.
+    fn row_numbers(&self, team: &TeamId) -> Result<Option<(u64, u64)>, Fault> {
+        let mut all = self.rows.range((team.as_str(), 0)..=(team.as_str(), u64::MAX))?;
+        let Some(oldest) = all.next().transpose()?.map(|(key, _)| key.value().1) else { return Ok(None) };
+        let newest = all.next_back().transpose()?.map_or(oldest, |(key, _)| key.value().1);
+        Ok(Some((oldest, newest)))
+    }
+
+    fn rows_total(&self, team: &TeamId) -> Result<u64, Fault> {
+        Ok(self.row_numbers(team)?.map_or(0, |(oldest, newest)| newest - oldest + 1))
     }
 }
 
@@ -163,20 +185,21 @@ impl Records for Tables<'_> {
     }
 
     fn append_row(&mut self, team: &TeamId, row: &Row) -> Result<(), Fault> {
-        let newest = self.rows.range((team.as_str(), 0)..=(team.as_str(), u64::MAX))?.next_back().transpose()?;
-        let number = newest.map_or(0, |(key, _)| key.value().1.saturating_add(1));
+        let number = self.row_numbers(team)?.map_or(0, |(_, newest)| newest.saturating_add(1));
         let bytes = serde_json::to_vec(row)?;
         self.rows.insert((team.as_str(), number), (row.settled_at.as_microsecond(), bytes.as_slice()))?;
         Ok(())
     }
 
-    fn trim_rows(&mut self, team: &TeamId, before: Timestamp, most: usize) -> Result<usize, Fault> {
+    fn trim_rows(&mut self, team: &TeamId, before: Timestamp, rows_max: u64, most: usize) -> Result<usize, Fault> {
+        let mut too_many = self.rows_total(team)?.saturating_sub(rows_max);
         let mut old = Vec::new();
         for entry in self.rows.range((team.as_str(), 0)..=(team.as_str(), u64::MAX))?.take(most) {
             let (key, row) = entry?;
-            if row.value().0 >= before.as_microsecond() {
+            if too_many == 0 && row.value().0 >= before.as_microsecond() {
                 break;
             }
+            too_many = too_many.saturating_sub(1);
             old.push(key.value().1);
         }
         for number in &old {
@@ -185,13 +208,62 @@ impl Records for Tables<'_> {
         Ok(old.len())
     }
 
-    fn rows(&self, team: &TeamId, limit: usize) -> Result<Vec<Row>, Fault> {
-        let newest_first = self.rows.range((team.as_str(), 0)..=(team.as_str(), u64::MAX))?.rev();
+    fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, Fault> {
+        let Some((oldest, newest)) = self.row_numbers(team)? else { return Ok(Rows::default()) };
+        let total = newest - oldest + 1;
         let mut rows = Vec::new();
-        for entry in newest_first.take(limit) {
-            rows.push(serde_json::from_slice(entry?.1.value().1)?);
+        if let Some(last) = newest.checked_sub(skip as u64).filter(|last| *last >= oldest) {
+            for entry in self.rows.range((team.as_str(), oldest)..=(team.as_str(), last))?.rev().take(limit) {
+                rows.push(serde_json::from_slice(entry?.1.value().1)?);
+            }
         }
-        Ok(rows)
+        Ok(Rows { rows, total })
+    }
+
+    fn sums(&self, team: &TeamId, cell: Cell<'_>) -> Result<Option<Sums>, Fault> {
+        let found = self.usage.get((team.as_str(), cell.day, cell.user, cell.model))?;
+        Ok(found.map(|numbers| Sums::from_numbers(numbers.value())))
+    }
+
+    fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums) -> Result<(), Fault> {
+        let key = (team.as_str(), cell.day, cell.user, cell.model);
+        let is_new = self.usage.insert(key, sums.to_numbers())?.is_none();
+        if is_new {
+            let cells = self.cells(team, cell.day)?;
+            self.cells.insert((team.as_str(), cell.day), cells + 1)?;
+        }
+        Ok(())
+    }
+
+    fn cells(&self, team: &TeamId, day: &str) -> Result<u64, Fault> {
+        Ok(self.cells.get((team.as_str(), day))?.map_or(0, |cells| cells.value()))
+    }
+
+    fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, Fault> {
+        let (first, after) = (days.start().to_string(), days.end().saturating_add(1.day()).to_string());
+        let mut usage = Vec::new();
+        for cell in
+            self.usage.range((team.as_str(), first.as_str(), "", "")..(team.as_str(), after.as_str(), "", ""))?
+        {
+            let (key, numbers) = cell?;
+            let (_, day, user, model) = key.value();
+            let (user, model) = (user.to_owned(), model.to_owned());
+            usage.push(Usage { day: day.parse()?, user, model, sums: Sums::from_numbers(numbers.value()) });
+        }
+        Ok(usage)
+    }
+
+    fn trim_usage(&mut self, team: &TeamId, before: &str, most: usize) -> Result<usize, Fault> {
+        let old = (team.as_str(), "", "", "")..(team.as_str(), before, "", "");
+        let mut gone = 0;
+        for cell in self.usage.extract_from_if(old, |_, _| true)?.take(most) {
+            cell?;
+            gone += 1;
+        }
+        for day in self.cells.extract_from_if((team.as_str(), "")..(team.as_str(), before), |_, _| true)?.take(most) {
+            day?;
+        }
+        Ok(gone)
     }
 }
 

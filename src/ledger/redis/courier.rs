@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use redis::{Cmd, RedisError, Value};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -24,7 +26,7 @@ use super::script::{Replicas, TeamScript};
 use super::settings::{Settings, StoreClock, Topology, UnusableSettings};
 use crate::clock::Clock;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Observer, Outage, Swept};
+use crate::ledger::{Days, Observer, Outage, Swept};
 use crate::team::TeamId;
 
 /// How long to wait before another try at releasing what was given up.
@@ -274,6 +276,13 @@ impl Courier {
             }
             StoreClock::Fixed(clock) => clock.now(),
         }
+    }
+
+    /// The days of which usage can be there: not before it is dropped, nor after tomorrow, which it is somewhere already.
+    pub(super) fn days_kept(&self) -> Days {
+        let today = self.store_now().to_zoned(TimeZone::UTC).date();
+        let oldest = today.checked_sub(self.settings.retention.usage).unwrap_or(Date::MIN).saturating_sub(1.day());
+        oldest..=today.saturating_add(1.day())
     }
 
     fn learn(&self, store_now: Timestamp) {

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::ledger::Scope;
+use jiff::civil::Date;
+
+use crate::ledger::{Asked, Scope};
 use crate::replay::KeyHash;
 use crate::request::RequestId;
 use crate::team::TeamId;
@@ -17,7 +19,7 @@ pub(super) struct Keys {
     pub(super) open: String,
     /// Hash: open reservation → what it holds.
     pub(super) held: String,
-    /// Stream: one entry per settlement.
+    /// List: one entry per settlement, newest first.
     pub(super) rows: String,
 }
 
@@ -26,6 +28,11 @@ impl Keys {
         let key = |what: &str| key(team, what);
         Self { open: key("open"), held: key("held"), rows: key("rows") }
     }
+}
+
+/// Hash: what one day's calls came to, by model and user.
+pub(super) fn usage_key(team: &TeamId, day: Date) -> String {
+    key(team, &format!("usage:{day}"))
 }
 
 fn key(team: &TeamId, what: &str) -> String {
@@ -64,7 +71,27 @@ pub(super) fn scope_name(scope: &Scope) -> String {
         Scope::Team => "team".to_owned(),
         Scope::User(user) => escaped("user:", user.as_str()),
         Scope::Key(key) => escaped("key:", key.as_str()),
+        Scope::Account(user) => escaped("account:", user.as_str()),
     }
+}
+
+/// Where a call is counted in a day's usage: its model and its user, neither of which has a space then.
+pub(super) fn cell_name(asked: &Asked) -> String {
+    escaped(&format!("{} ", asked.model), &asked.user)
+}
+
+/// The name that was escaped; `None` for what no name becomes.
+pub(super) fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        bytes.push(match byte {
+            b'%' => u8::try_from(digit(rest.next())? * 16 + digit(rest.next())?).ok()?,
+            plain => plain,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn escaped(kind: &str, name: &str) -> String {
@@ -96,6 +123,8 @@ mod tests {
     fn odd_names_stay_apart_and_hold_no_separator() {
         let odd = ["a", "A", "a b", "a%20b", "{a}", "a:b", "*", "ä", "key:abc", "%", "%25", "user:a", "🦀", " "];
         let mut names: Vec<_> = odd.iter().map(|name| user(name)).collect();
+        let back = names.iter().map(|name| unescaped(name.strip_prefix("user:").unwrap()).unwrap());
+        assert_eq!(back.collect::<Vec<_>>(), odd);
         assert!(names.iter().all(|name| !name.contains([' ', '{', '}'])));
         names.push(scope_name(&Scope::Team));
         names.push(scope_name(&Scope::Key(KeyId::parse("abcdefghijkl").unwrap())));

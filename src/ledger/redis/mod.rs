@@ -3,8 +3,8 @@
 //! Reading order: `settings` (what it must be told), `operation` (what is asked, and who waits), `line` (a team's
 //! operations wait together), `courier` (sends them and hands out the answers), `request` and `reply` (to the script and
 //! back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where things are),
-//! `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `row` (what it says
-//! of the past), `replay` and `replay.lua` (idempotency keys and kept answers).
+//! `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `row` and `usage` (what
+//! it says of the past), `replay` and `replay.lua` (idempotency keys and kept answers).
 //!
 //! What is safe because of what: an operation may be sent twice because each carries its reservation's id; a batch is all
 //! or nothing because the script reads before it writes; an admission whose answer is lost is not forwarded, and is
@@ -25,10 +25,13 @@ mod request;
 mod row;
 mod script;
 mod settings;
+mod usage;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
+use jiff::ToSpan;
+use jiff::civil::Date;
 
 pub use replay::RedisReplays;
 pub use settings::{Settings, StoreClock, Topology, UnusableSettings};
@@ -39,10 +42,14 @@ use self::line::BATCH_MOST;
 use self::operation::Operation;
 use super::observe::observed;
 use super::{
-    Admission, Books, Inquiry, Ledger, Observer, Outage, ReservationId, Row, Settled, Settlement, Swept, Verdict,
+    Admission, Books, Days, Inquiry, Ledger, Observer, Outage, ReservationId, Rows, Settled, Settlement, Swept, Usage,
+    Verdict,
 };
 use crate::clock::Clock;
 use crate::team::TeamId;
+
+/// How many days of usage are asked for at once.
+const DAYS_AT_ONCE: usize = 64;
 
 /// A handle on the ledger in Redis, with one connection of its own. Cheap to make; each worker thread makes one, and all
 /// handles on one Redis, in whatever process, are one ledger.
@@ -73,6 +80,14 @@ impl Ledger for RedisLedger {
             let admission = Box::new(admission);
             let claim = self.courier.ask(&team, |reply| Operation::Admit { admission, reply }).await?;
             claim.take().ok_or_else(|| Outage::Refused("no verdict was given".to_owned()))
+        })
+    }
+
+    fn quote(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
+        observed(&*self.observer, "quote", async move {
+            let team = admission.team.clone();
+            let admission = Box::new(admission);
+            self.courier.ask(&team, |reply| Operation::Quote { admission, reply }).await
         })
     }
 
@@ -111,14 +126,41 @@ impl Ledger for RedisLedger {
         })
     }
 
-    fn rows<'a>(&'a self, team: &'a TeamId, limit: usize) -> BoxFuture<'a, Result<Vec<Row>, Outage>> {
+    fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
         observed(&*self.observer, "rows", async move {
-            if limit == 0 {
-                return Ok(Vec::new());
+            let key = Keys::of(team).rows;
+            let mut newest_first = redis::cmd("LRANGE");
+            // An end before the start is nothing; a last place of -1 would be the end of the list.
+            let place = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+            let (first, last) = if limit == 0 { (1, 0) } else { (place(skip), place(skip.saturating_add(limit - 1))) };
+            newest_first.arg(&key).arg(first).arg(last);
+            let mut length = redis::cmd("LLEN");
+            length.arg(&key);
+            let (rows, total) =
+                tokio::join!(self.courier.run(Some(team), &newest_first), self.courier.run(Some(team), &length));
+            Ok(Rows { rows: row::read(&rows?)?, total: row::read_total(&total?)? })
+        })
+    }
+
+    fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
+        observed(&*self.observer, "usage", async move {
+            let (first, last) = (*days.start(), *days.end());
+            let kept = self.courier.days_kept();
+            let (first, last) = (first.max(*kept.start()), last.min(*kept.end()));
+            let all: Vec<Date> = first.series(1.day()).take_while(|day| *day <= last).collect();
+            let mut usage = Vec::new();
+            // So many go out together, and others may come between.
+            for some in all.chunks(DAYS_AT_ONCE) {
+                let reads = some.iter().map(|day| async move {
+                    let mut cells = redis::cmd("HGETALL");
+                    cells.arg(keys::usage_key(team, *day));
+                    usage::read(*day, &self.courier.run(Some(team), &cells).await?)
+                });
+                for day in join_all(reads).await {
+                    usage.extend(day?);
+                }
             }
-            let mut newest_first = redis::cmd("XREVRANGE");
-            newest_first.arg(Keys::of(team).rows).arg("+").arg("-").arg("COUNT").arg(limit);
-            row::read(&self.courier.run(Some(team), &newest_first).await?)
+            Ok(usage)
         })
     }
 

@@ -18,6 +18,10 @@ pub(super) enum Operation {
         admission: Box<Admission>,
         reply: Reply<Claim>,
     },
+    Quote {
+        admission: Box<Admission>,
+        reply: Reply<Verdict>,
+    },
     Dispatch {
         id: ReservationId,
         reply: Reply<bool>,
@@ -49,6 +53,7 @@ impl Operation {
     pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::Admit { reply, .. } => reply.is_closed(),
+            Self::Quote { reply, .. } => reply.is_closed(),
             Self::Dispatch { reply, .. } => reply.is_closed(),
             // The call has ended and will not be back: what is queued is carried out.
             Self::Settle { .. } | Self::GiveUp { .. } => false,
@@ -61,7 +66,7 @@ impl Operation {
     /// Where the days begin that it counts in.
     pub(super) const fn time_zone(&self) -> Option<&TimeZone> {
         match self {
-            Self::Admit { admission, .. } => Some(&admission.time_zone),
+            Self::Admit { admission, .. } | Self::Quote { admission, .. } => Some(&admission.time_zone),
             Self::Books { inquiry, .. } => Some(&inquiry.time_zone),
             Self::Dispatch { .. }
             | Self::Settle { .. }
@@ -76,6 +81,7 @@ impl Operation {
         match self {
             Self::Renew { ids, .. } => ids.len().max(1),
             Self::Admit { .. }
+            | Self::Quote { .. }
             | Self::Dispatch { .. }
             | Self::Settle { .. }
             | Self::Sweep { .. }
@@ -89,6 +95,7 @@ impl Operation {
         // Who no longer listens needs no answer.
         let _ = match self {
             Self::Admit { reply, .. } => reply.send(Err(outage)).is_ok(),
+            Self::Quote { reply, .. } => reply.send(Err(outage)).is_ok(),
             Self::Dispatch { reply, .. } => reply.send(Err(outage)).is_ok(),
             Self::Settle { reply, .. } => reply.send(Err(outage)).is_ok(),
             Self::Renew { reply, .. } | Self::GiveUp { reply, .. } => reply.send(Err(outage)).is_ok(),

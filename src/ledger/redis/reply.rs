@@ -15,7 +15,7 @@ use super::given_up::GivenUp;
 use super::operation::{Claim, Operation};
 use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Books, Level, Outage, Settled, Standing, Swept, Verdict};
+use crate::ledger::{Books, Inquiry, Level, Outage, Settled, Standing, Swept, TooOften, Verdict};
 use crate::team::limit::{Period, Shape};
 use crate::team::{Limit, TeamId};
 
@@ -104,12 +104,13 @@ impl Reading<'_> {
                     (Some(_) | None, claim) => reply.send(claim).is_ok(),
                 }
             }
+            Operation::Quote { admission, reply } => reply.send(self.verdict(&admission.levels)).is_ok(),
             Operation::Dispatch { reply, .. } => reply.send(self.parts.signed().map(|alive| alive == 1)).is_ok(),
             Operation::Settle { reply, .. } => reply.send(self.parts.settled()).is_ok(),
             Operation::Renew { reply, .. } | Operation::GiveUp { reply, .. } => reply.send(Ok(())).is_ok(),
             // Of several sweeps in one batch the first tells what they did.
             Operation::Sweep { reply } => reply.send(Ok(std::mem::take(&mut self.swept))).is_ok(),
-            Operation::Books { inquiry, reply } => reply.send(self.books(&inquiry.levels)).is_ok(),
+            Operation::Books { inquiry, reply } => reply.send(self.books(&inquiry)).is_ok(),
         };
     }
 
@@ -118,10 +119,7 @@ impl Reading<'_> {
         match self.parts.signed()? {
             0 => {
                 let binding = usize::try_from(self.parts.number()?).map_err(|_| misread())?;
-                let retry_at = match self.parts.signed()? {
-                    -1 => None,
-                    micros => Some(Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)),
-                };
+                let retry_at = self.parts.may_come_again()?;
                 let standings = self.levels.standings(levels, Some(&mut self.parts))?;
                 if binding >= standings.len() {
                     return Err(misread());
@@ -137,9 +135,14 @@ impl Reading<'_> {
         }
     }
 
-    fn books(&mut self, levels: &[Level]) -> Result<Books, Outage> {
+    fn books(&mut self, inquiry: &Inquiry) -> Result<Books, Outage> {
         let open = self.parts.number()?;
-        Ok(Books { standings: self.levels.standings(levels, None)?, open, at: self.at })
+        let passes = inquiry.reader.is_none() || self.parts.passes()?;
+        let retry_at = if passes { None } else { self.parts.may_come_again()? };
+        let standings = self.levels.standings(&inquiry.levels, None)?;
+        let reader = self.levels.standings(inquiry.reader.as_slice(), None)?.into_iter().next();
+        let refused = reader.filter(|_| !passes).map(|standing| TooOften { standing, retry_at });
+        Ok(Books { standings, open, refused, at: self.at })
     }
 }
 
@@ -241,6 +244,23 @@ impl Reader<'_> {
         Timestamp::from_microsecond(self.signed()?).map_err(|_| misread())
     }
 
+    /// When a call, or a reading, would pass; `None` when no time helps.
+    fn may_come_again(&mut self) -> Result<Option<Timestamp>, Outage> {
+        Ok(match self.signed()? {
+            -1 => None,
+            micros => Some(Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)),
+        })
+    }
+
+    /// Whether the next number is 0, which is then passed over.
+    fn passes(&mut self) -> Result<bool, Outage> {
+        let passes = matches!(self.0.as_slice().first(), Some(Value::Int(0)));
+        if passes {
+            self.signed()?;
+        }
+        Ok(passes)
+    }
+
     fn settled(&mut self) -> Result<Settled, Outage> {
         Ok(u64::try_from(self.signed()?).map_or(Settled::Before, |charged| Settled::Now(Credits::from_micros(charged))))
     }
@@ -252,7 +272,7 @@ impl Reader<'_> {
     /// Passes over one operation's part.
     fn skip_part(&mut self, operation: &Operation) -> Result<(), Outage> {
         match operation {
-            Operation::Admit { admission, .. } => {
+            Operation::Admit { admission, .. } | Operation::Quote { admission, .. } => {
                 let limits = admission.levels.iter().flat_map(|level| level.limits.iter());
                 match self.signed()? {
                     0 => self.skip(2 + limits.filter(|limit| limit.shadow).count()),
@@ -260,7 +280,8 @@ impl Reader<'_> {
                     _ => {}
                 }
             }
-            Operation::Dispatch { .. } | Operation::Settle { .. } | Operation::Books { .. } => self.skip(1),
+            Operation::Dispatch { .. } | Operation::Settle { .. } => self.skip(1),
+            Operation::Books { inquiry, .. } => self.skip(1 + inquiry.reader.as_slice().len()),
             Operation::Renew { .. } | Operation::Sweep { .. } | Operation::GiveUp { .. } => {}
         }
         Ok(())

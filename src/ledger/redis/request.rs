@@ -1,8 +1,9 @@
 //! Writes a batch as the script reads it.
 //!
 //! The array is: the time to take for the store's (0: the server's own), how long reservations live (µs), whether unknown
-//! ends are charged, how long rows are kept (ms), how many overdue reservations to end, the day's first moment, the first
-//! after it, the first after the month (µs), the day's name, how many ids, levels and operations follow;
+//! ends are charged, how long rows are kept (µs), how many at most, how long usage is kept (µs), how many cells a day of
+//! it may have, how many overdue reservations to end, the day's first moment, the first after it, the first after the
+//! month (µs), the day's name, how many ids, levels and operations follow;
 //! then the ids; the levels, each a scope's name, a count, and of each limit its kind, maximum, burst and whether it is a
 //! shadow; then the operations, each a number from [`op`] and what belongs to it. Operations name ids and levels by
 //! their places, counted from 1, so that what many of them share is read once.
@@ -13,12 +14,13 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keys::scope_name;
+use super::keys::{cell_name, scope_name};
 use super::operation::Operation;
 use super::packed::Packed;
 use super::settings::Settings;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Admission, Level, OnUnknown, Outcome, Phase, ReservationId, Scope, Settlement};
+use crate::ledger::usage::CELLS_MAX;
+use crate::ledger::{Admission, Came, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Scope, Settlement};
 use crate::team::{LimitKind, Limits};
 
 /// The operations' numbers, as in the script.
@@ -30,6 +32,7 @@ mod op {
     pub(super) const SWEEP: u64 = 5;
     pub(super) const BOOKS: u64 = 6;
     pub(super) const GIVE_UP: u64 = 7;
+    pub(super) const QUOTE: u64 = 8;
 }
 
 /// How many overdue reservations a sweep ends at most.
@@ -58,7 +61,10 @@ pub(super) fn written(
     packed.number(now.unwrap_or(0));
     packed.number(micros(settings.reservation_ttl));
     packed.number(u64::from(settings.on_unknown == OnUnknown::Charge));
-    packed.number(u64::try_from(settings.retention.as_millis()).unwrap_or(u64::MAX));
+    packed.number(micros(settings.retention.rows));
+    packed.number(settings.retention.rows_max.max(Retention::ROWS_LEAST));
+    packed.number(micros(settings.retention.usage));
+    packed.number(CELLS_MAX);
     packed.number(sweeps(operations));
     let moment = |timestamp: jiff::Timestamp| u64::try_from(timestamp.as_microsecond()).unwrap_or(0);
     packed.number(calendar.map_or(0, |calendar| moment(calendar.day.start)));
@@ -84,7 +90,8 @@ pub(super) fn written(
 fn sweeps(operations: &[Operation]) -> u64 {
     let beside = |operation: &Operation| match operation {
         Operation::Sweep { .. } => SWEEP_MOST,
-        Operation::Admit { .. } => SWEEP_BESIDE,
+        // A quote must find what an admission would find.
+        Operation::Admit { .. } | Operation::Quote { .. } => SWEEP_BESIDE,
         Operation::Dispatch { .. }
         | Operation::Settle { .. }
         | Operation::Renew { .. }
@@ -119,7 +126,11 @@ impl<'a> Places<'a> {
                 }
                 Operation::Settle { settlement, .. } => places.add_id(settlement.id),
                 Operation::Dispatch { id, .. } | Operation::GiveUp { id, .. } => places.add_id(*id),
-                Operation::Books { inquiry, .. } => places.add_levels(&inquiry.levels),
+                Operation::Quote { admission, .. } => places.add_levels(&admission.levels),
+                Operation::Books { inquiry, .. } => {
+                    places.add_levels(&inquiry.levels);
+                    places.add_levels(inquiry.reader.as_slice());
+                }
                 // Named as well: the sweep beside this request must not end what is just being put off.
                 Operation::Renew { ids, .. } => ids.iter().for_each(|id| places.add_id(*id)),
                 Operation::Sweep { .. } => {}
@@ -195,9 +206,13 @@ fn write_operation(
             packed.number(admission.price.micros());
             packed.count(admission.levels.len());
             packed.text(&record(admission, calendar));
-            for place in level_places.by_ref().take(admission.levels.len()) {
-                packed.count(place + 1);
-            }
+            write_places(packed, level_places, admission.levels.len());
+        }
+        Operation::Quote { admission, .. } => {
+            packed.number(op::QUOTE);
+            packed.number(admission.price.micros());
+            packed.count(admission.levels.len());
+            write_places(packed, level_places, admission.levels.len());
         }
         Operation::Dispatch { id, .. } => {
             packed.number(op::DISPATCH);
@@ -216,11 +231,21 @@ fn write_operation(
             // The answer tells of every level of the request; which of them are meant is known here.
             packed.number(op::BOOKS);
             level_places.by_ref().take(inquiry.levels.len()).for_each(drop);
+            match inquiry.reader {
+                Some(_) => write_places(packed, level_places, 1),
+                None => packed.number(0),
+            }
         }
         Operation::GiveUp { id, .. } => {
             packed.number(op::GIVE_UP);
             packed.count(places.id(*id));
         }
+    }
+}
+
+fn write_places(packed: &mut Packed, level_places: &mut slice::Iter<'_, usize>, count: usize) {
+    for place in level_places.by_ref().take(count) {
+        packed.count(place + 1);
     }
 }
 
@@ -234,6 +259,10 @@ fn write_settlement(packed: &mut Packed, settlement: &Settlement, places: &Place
     });
     packed.number(settlement.charged.micros());
     packed.text(&serde_json::to_string(&settlement.came).unwrap_or_default());
+    let Came { images, video_ms, queue_ms, upstream_ms, .. } = settlement.came;
+    for number in [images, video_ms, queue_ms, upstream_ms] {
+        packed.number(number);
+    }
 }
 
 /// What the store keeps of a reservation, beside its phase and when it was admitted, which the script puts before it.
@@ -241,7 +270,7 @@ fn record(admission: &Admission, calendar: Option<&Calendar>) -> String {
     let day = calendar.map_or("", |calendar| &calendar.day.name);
     let mut record = String::with_capacity(256);
     // Writing to a String cannot fail.
-    let _ = write!(record, "{day} {} ", admission.price.micros());
+    let _ = write!(record, "{day} {} {} ", admission.price.micros(), cell_name(&admission.asked));
     for level in &admission.levels {
         record.push_str(&scope_name(&level.scope));
         record.push(' ');

@@ -1,50 +1,52 @@
-//! Reads rows from the team's stream.
-
-use std::collections::HashMap;
+//! Reads rows from the team's list.
 
 use jiff::Timestamp;
 use redis::{FromRedisValue, Value};
+use serde::Deserialize;
 
 use crate::credits::Credits;
-use crate::ledger::{Came, Outage, Outcome, Row};
+use crate::ledger::{Asked, Came, Outage, Outcome, Row};
 
-/// Reads what `XREVRANGE` answers. Money is never passed over: a row that cannot be read is an error.
+/// Reads what `LRANGE` answers. Money is never passed over: a row that cannot be read is an error.
 pub(super) fn read(entries: &Value) -> Result<Vec<Row>, Outage> {
-    let Value::Array(entries) = entries else { return Err(unreadable("entries")) };
-    entries.iter().map(read_entry).collect()
+    let entries: Vec<String> = Vec::from_redis_value_ref(entries).map_err(|_| unreadable("entries"))?;
+    entries.iter().map(|entry| read_entry(entry)).collect()
 }
 
-fn read_entry(entry: &Value) -> Result<Row, Outage> {
-    let Value::Array(parts) = entry else { return Err(unreadable("entry")) };
-    let fields = parts.get(1).ok_or_else(|| unreadable("entry"))?;
-    let fields: HashMap<String, String> = HashMap::from_redis_value_ref(fields).map_err(|_| unreadable("entry"))?;
-    read_fields(&fields)
+/// Reads what `LLEN` answers.
+pub(super) fn read_total(total: &Value) -> Result<u64, Outage> {
+    u64::from_redis_value_ref(total).map_err(|_| unreadable("number"))
 }
 
-/// `call` is the reservation's record as the script kept it: phase, when admitted, day, price, scopes, what was asked.
-fn read_fields(fields: &HashMap<String, String>) -> Result<Row, Outage> {
-    let text = |name: &'static str| fields.get(name).map(String::as_str).ok_or_else(|| unreadable(name));
-    let call = text("call")?;
-    let asked_at = call.find('{').ok_or_else(|| unreadable("call"))?;
-    let (head, asked) = call.split_at(asked_at);
-    let mut head = head.split(' ').skip(1);
-    let mut next = || head.next().ok_or_else(|| unreadable("call"));
-    let (admitted_at, day, price) = (next()?, next()?, next()?);
+/// What the script wrote: id, outcome, charged, when settled; then the reservation's record, which is phase, when admitted,
+/// day, price, model, user, scopes, what was asked; then what came, unless a sweep ended it.
+fn read_entry(entry: &str) -> Result<Row, Outage> {
+    let asked_at = entry.find('{').ok_or_else(|| unreadable("call"))?;
+    let (head, asked) = entry.split_at(asked_at);
+    let mut head = head.split(' ');
+    let mut next = |name| head.next().ok_or_else(|| unreadable(name));
+    let (id, outcome_name, charged, settled_at) =
+        (next("id")?, next("outcome")?, next("charged")?, next("settled_at")?);
+    let (_phase, admitted_at, day, price) = (next("phase")?, next("admitted_at")?, next("day")?, next("price")?);
+    let mut texts = serde_json::Deserializer::from_str(asked);
+    let asked = Asked::deserialize(&mut texts).map_err(|_| unreadable("call"))?;
+    let came = if texts.end().is_ok() {
+        Came::default()
+    } else {
+        Came::deserialize(&mut texts).map_err(|_| unreadable("came"))?
+    };
     Ok(Row {
-        id: text("id")?.parse().map_err(|_| unreadable("id"))?,
-        outcome: outcome(text("outcome")?)?,
+        id: id.parse().map_err(|_| unreadable("id"))?,
+        outcome: outcome(outcome_name)?,
         reserved: credits(price)?,
-        charged: credits(text("charged")?)?,
+        charged: credits(charged)?,
         day: day.to_owned(),
         // Days are written year first, so a day's name begins with its month's.
         month: day.get(..7).ok_or_else(|| unreadable("day"))?.to_owned(),
         admitted_at: moment(admitted_at)?,
-        settled_at: moment(text("settled_at")?)?,
-        asked: serde_json::from_str(asked).map_err(|_| unreadable("call"))?,
-        came: match text("came")? {
-            "" => Came::default(),
-            came => serde_json::from_str(came).map_err(|_| unreadable("came"))?,
-        },
+        settled_at: moment(settled_at)?,
+        asked,
+        came,
     })
 }
 

@@ -11,6 +11,7 @@ use super::keys::Keys;
 const TEXT: &str = concat!(
     include_str!("team/request.lua"),
     include_str!("team/limits.lua"),
+    include_str!("team/usage.lua"),
     include_str!("team/operations.lua"),
     include_str!("team/write.lua"),
 );

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::ledger::OnUnknown;
+use crate::ledger::{OnUnknown, Retention};
 use crate::secret::Secret;
 
 /// The settings of a Redis store.
@@ -22,8 +22,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// How long a reservation lives unless it is renewed.
     pub reservation_ttl: Duration,
-    /// How long rows are kept. Rows are dropped about a hundred at a time, so some live a little longer.
-    pub retention: Duration,
+    /// How long the past is kept, and how much of it.
+    pub retention: Retention,
     /// What a dispatched reservation is charged that nobody settled in time.
     pub on_unknown: OnUnknown,
     /// How many replicas must have a reservation before it counts; 0 asks none.
@@ -74,7 +74,7 @@ impl Settings {
             ca: None,
             deadline: Duration::from_millis(250),
             reservation_ttl: Duration::from_secs(30),
-            retention: Duration::from_secs(400 * 24 * 3600),
+            retention: Retention::default(),
             on_unknown: OnUnknown::Charge,
             wait_replicas: 0,
             clock: StoreClock::Server,

@@ -46,7 +46,9 @@ impl Observer for Metrics {
         let known = if self.teams.load().contains_key(team) { team.as_str() } else { "" };
         let limit = match standing.scope {
             Scope::Team => limit_label(standing.kind),
-            Scope::User(_) | Scope::Key(_) => format!("{}:{}", standing.scope.level(), standing.kind),
+            Scope::User(_) | Scope::Key(_) | Scope::Account(_) => {
+                format!("{}:{}", standing.scope.level(), standing.kind)
+            }
         };
         self.catalogue.shadow_refusals_total.with([known, &limit]).inc();
     }

@@ -10,7 +10,7 @@ use moongate::credits::Credits;
 use moongate::identity::KeyId;
 use moongate::ledger::{
     Admission, Asked, Books, Came, Inquiry, Ledger, Level, OnUnknown, Outcome, Phase, ReservationId, Row, Scope,
-    Settled, Settlement, Standing, Swept, Verdict,
+    Settled, Settlement, Standing, Swept, Usage, Verdict,
 };
 use moongate::team::{Limit, LimitKind, Limits, TeamId, UserId};
 
@@ -49,6 +49,7 @@ pub(crate) struct Call {
     pub(crate) zone: TimeZone,
     pub(crate) price: Credits,
     pub(crate) phase: Phase,
+    pub(crate) model: &'static str,
 }
 
 /// A dispatched call of user `ana` of team `design`, without limits.
@@ -57,7 +58,7 @@ pub(crate) fn call() -> Call {
     let levels =
         vec![Level { scope: Scope::Team, limits: Arc::clone(&none) }, Level { scope: user("ana"), limits: none }];
     let team = TeamId::parse("design").unwrap();
-    Call { team, levels, zone: TimeZone::UTC, price: credits(PRICE), phase: Phase::Dispatched }
+    Call { team, levels, zone: TimeZone::UTC, price: credits(PRICE), phase: Phase::Dispatched, model: "flux/dev" }
 }
 
 /// A user's level.
@@ -111,6 +112,12 @@ impl Call {
         self
     }
 
+    /// The same call of another model.
+    pub(crate) fn model(mut self, model: &'static str) -> Self {
+        self.model = model;
+        self
+    }
+
     /// The same call by a team in another time zone.
     pub(crate) fn zone(mut self, name: &str) -> Self {
         self.zone = TimeZone::get(name).unwrap();
@@ -135,13 +142,13 @@ impl Call {
         let scoped = |level: &str| self.levels.iter().find(|l| l.scope.level() == level);
         let user = scoped("user").map_or_else(String::new, |level| match &level.scope {
             Scope::User(user) => user.to_string(),
-            Scope::Team | Scope::Key(_) => String::new(),
+            Scope::Team | Scope::Key(_) | Scope::Account(_) => String::new(),
         });
         Asked {
             request_id: "r-1".into(),
             user,
             credential: "k7Qp2mZr9aBc".into(),
-            model: "flux/dev".into(),
+            model: self.model.into(),
             ..Asked::default()
         }
     }
@@ -218,9 +225,20 @@ impl<B: Bench> Desk<B> {
         assert_eq!(self.settle(call, id, Outcome::Charged, call.price.micros()).await, Settled::Now(call.price));
     }
 
+    /// Makes a call so often, many at a time, and settles each at its full price.
+    pub(crate) async fn pay_often(&self, times: u64) {
+        let pays = (0..times).map(|_| async { self.pay(&call()).await });
+        futures_util::future::join_all(pays).await;
+    }
+
     /// How the call's levels stand.
     pub(crate) async fn books(&self, call: &Call) -> Books {
-        let inquiry = Inquiry { team: call.team.clone(), levels: call.levels.clone(), time_zone: call.zone.clone() };
+        let inquiry = Inquiry {
+            team: call.team.clone(),
+            levels: call.levels.clone(),
+            time_zone: call.zone.clone(),
+            reader: None,
+        };
         self.ledger.books(inquiry).await.unwrap()
     }
 
@@ -242,9 +260,14 @@ impl<B: Bench> Desk<B> {
         self.ledger.sweep(&call.team).await.unwrap()
     }
 
+    /// What the team's calls of these days came to.
+    pub(crate) async fn usage(&self, call: &Call, first: &str, last: &str) -> Vec<Usage> {
+        self.ledger.usage(&call.team, first.parse().unwrap()..=last.parse().unwrap()).await.unwrap()
+    }
+
     /// The team's rows.
     pub(crate) async fn rows(&self, call: &Call) -> Vec<Row> {
-        self.ledger.rows(&call.team, 10_000).await.unwrap()
+        self.ledger.rows(&call.team, 0, 10_000).await.unwrap().rows
     }
 }
 

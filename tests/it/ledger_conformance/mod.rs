@@ -14,21 +14,28 @@ pub(crate) mod crowd;
 pub(crate) mod desk;
 pub(crate) mod limits;
 pub(crate) mod names;
+pub(crate) mod quotes;
+pub(crate) mod readings;
 pub(crate) mod recovery;
 pub(crate) mod rows;
 pub(crate) mod settling;
+pub(crate) mod usage;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::{Ledger, OnUnknown};
+use moongate::ledger::{Ledger, OnUnknown, Retention};
 
 /// How long a reservation lives unless renewed, in every bench.
 pub(crate) const TTL: Duration = Duration::from_secs(30);
-/// How long rows are kept, in every bench.
-pub(crate) const RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
+/// How long the past is kept, in every bench, and how much of it.
+pub(crate) const RETENTION: Retention = Retention {
+    rows: Duration::from_secs(400 * 24 * 3600),
+    rows_max: Retention::ROWS_LEAST,
+    usage: Duration::from_secs(1830 * 24 * 3600),
+};
 
 /// A store under test: a fresh, empty ledger, and handles to it.
 pub(crate) trait Bench: Send + Sync + 'static {
@@ -125,6 +132,26 @@ macro_rules! on_every_case {
                 rows_come_newest_first_and_as_many_as_asked,
                 a_swept_row_has_nothing_that_came,
                 the_rows_of_a_window_sum_to_what_it_counts,
+                paging_through_all_rows_meets_each_once,
+                the_newest_rows_stay_when_there_are_too_many,
+                rows_go_after_their_retention_and_their_usage_stays,
+            }
+            usage::{
+                the_usage_of_a_day_is_what_its_rows_sum_to,
+                a_call_is_counted_in_the_year_that_admitted_it,
+                a_day_is_the_team_s_own_where_clocks_change,
+                usage_of_other_days_and_teams_is_not_told,
+                odd_user_names_come_back_as_they_were,
+                a_day_has_so_many_cells_and_no_sum_is_lost,
+            }
+            quotes::{
+                a_quote_says_what_an_admission_would_and_reserves_nothing,
+                a_quote_tells_the_shadow_limits_it_would_have_passed,
+                a_quote_finds_the_slots_that_were_left_behind,
+            }
+            readings::{
+                readings_have_a_limit_of_their_own,
+                a_reader_has_one_limit_over_all_replicas,
             }
             names::{
                 odd_user_names_never_share_a_count,

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use moongate::credits::Credits;
-use moongate::ledger::{Came, Outcome, Row, Scope};
+use moongate::ledger::{Came, Outcome, Retention, Row, Scope};
 use moongate::team::LimitKind;
 
 use super::desk::{Desk, PRICE, call, credits, moment, settlement, user};
-use super::{Bench, TTL};
+use super::{Bench, RETENTION, TTL};
 
 pub(crate) async fn a_row_tells_the_whole_call<B: Bench>() {
     let desk = Desk::<B>::open_at("2026-11-30T23:30:00.123456Z").await;
@@ -30,6 +30,8 @@ pub(crate) async fn a_row_tells_the_whole_call<B: Bench>() {
         video_ms: 5_040,
         queue_ms: 17,
         upstream_ms: 1_483,
+        sent_us: Some(17_300),
+        answered_us: Some(1_500_400),
     };
     desk.ledger.settle(&call.team, end.clone()).await.unwrap();
     let expected = Row {
@@ -59,7 +61,7 @@ pub(crate) async fn rows_come_newest_first_and_as_many_as_asked<B: Bench>() {
     }
     ids.reverse();
     for limit in [0, 1, 5, 12, 100] {
-        let rows = desk.ledger.rows(&call().team, limit).await.unwrap();
+        let rows = desk.ledger.rows(&call().team, 0, limit).await.unwrap().rows;
         let got: Vec<_> = rows.iter().map(|row| row.id).collect();
         assert_eq!(got, ids[..limit.min(12)]);
     }
@@ -117,4 +119,50 @@ pub(crate) async fn the_rows_of_a_window_sum_to_what_it_counts<B: Bench>() {
             assert_eq!(desk.counted_at(&call(), scope.clone(), kind).await, (sum, 0), "{scope:?} {kind}");
         }
     }
+}
+
+pub(crate) async fn paging_through_all_rows_meets_each_once<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    desk.pay_often(500).await;
+    let all: Vec<_> = desk.rows(&call()).await.into_iter().map(|row| row.id).collect();
+    assert_eq!(all.len(), 500);
+    for limit in [1, 37, 100, 500] {
+        let mut paged = Vec::new();
+        while paged.len() < 500 {
+            let page = desk.ledger.rows(&call().team, paged.len(), limit).await.unwrap();
+            assert_eq!((page.rows.len(), page.total), (limit.min(500 - paged.len()), 500));
+            paged.extend(page.rows.into_iter().map(|row| row.id));
+        }
+        assert_eq!(paged, all, "{limit} at a time");
+    }
+    for skip in [500, 501, usize::MAX] {
+        let beyond = desk.ledger.rows(&call().team, skip, 10).await.unwrap();
+        assert_eq!((beyond.rows, beyond.total), (Vec::new(), 500));
+    }
+}
+
+pub(crate) async fn the_newest_rows_stay_when_there_are_too_many<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    desk.pay_often(Retention::ROWS_LEAST).await;
+    desk.pass(Duration::from_secs(1));
+    desk.pay_often(30).await;
+    let page = desk.ledger.rows(&call().team, 0, 10_000).await.unwrap();
+    assert_eq!((page.total, page.rows.len() as u64), (Retention::ROWS_LEAST, Retention::ROWS_LEAST));
+    let newest = page.rows.iter().filter(|row| row.settled_at == desk.clock.now()).count();
+    assert_eq!(newest, 30);
+    assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (Retention::ROWS_LEAST + 30, 0));
+}
+
+pub(crate) async fn rows_go_after_their_retention_and_their_usage_stays<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    desk.pay_often(100).await;
+    desk.pass(RETENTION.rows);
+    desk.sweep(&call()).await;
+    assert_eq!(desk.rows(&call()).await.len(), 100, "not before their time");
+    desk.pass(Duration::from_micros(1));
+    desk.pay(&call()).await;
+    desk.sweep(&call()).await;
+    assert_eq!(desk.rows(&call()).await.len(), 1, "what is new stays");
+    assert_eq!(desk.usage(&call(), "2026-11-22", "2026-11-22").await[0].sums.charged, 100);
+    assert_eq!(desk.counted(&call(), LimitKind::CreditsTotal).await, (101 * PRICE, 0));
 }

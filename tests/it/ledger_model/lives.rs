@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use moongate::clock::Clock;
 use moongate::ledger::calendar::Calendar;
@@ -200,13 +201,21 @@ impl<B: Bench> Life<B> {
             let team = TeamId::parse(name).unwrap();
             let mut levels = self.levels();
             levels.extend(self.levels().into_iter().map(|level| Level { limits: Arc::clone(&every), ..level }));
-            let inquiry = Inquiry { team: team.clone(), levels, time_zone: self.zone.clone() };
+            let inquiry = Inquiry { team: team.clone(), levels, time_zone: self.zone.clone(), reader: None };
             let books = ledger.books(inquiry.clone()).await.unwrap();
             assert_eq!(books.standings, self.model.books(&inquiry, now), "after {after:?}");
             assert_eq!((books.open, books.at), (self.model.open_of(&team).count() as u64, now), "after {after:?}");
-            let rows = ledger.rows(&team, 10_000).await.unwrap();
+            let rows = ledger.rows(&team, 0, 10_000).await.unwrap().rows;
             let own: Vec<_> = self.made.iter().filter(|call| call.team == team).map(|call| call.id).collect();
             assert_eq!(rows, self.model.rows(&own), "after {after:?}");
+            let days = rows.iter().filter_map(|row| row.day.parse().ok());
+            let days: Option<(Date, Date)> = days.fold(None, |so_far, day| {
+                Some(so_far.map_or((day, day), |(first, last): (Date, Date)| (first.min(day), last.max(day))))
+            });
+            if let Some((first, last)) = days {
+                let usage = ledger.usage(&team, first..=last).await.unwrap();
+                assert_eq!(usage, self.model.usage(&own), "after {after:?}");
+            }
         }
     }
 
@@ -221,7 +230,7 @@ impl<B: Bench> Life<B> {
         let all = self.levels();
         let mut levels = vec![all[0].clone(), all[1 + user].clone()];
         levels.extend(key.map(|key| all[1 + USERS.len() + key].clone()));
-        let admission = call().team(TEAMS[team]).admission(ReservationId::new());
+        let admission = call().team(TEAMS[team]).user(USERS[user], []).admission(ReservationId::new());
         Admission { levels, time_zone: self.zone.clone(), price: credits(price), phase, ..admission }
     }
 

@@ -2,7 +2,7 @@
 
 mod lives;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan};
 use moongate::credits::Credits;
 use moongate::ledger::{
     Admission, Came, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement,
-    Standing, Swept,
+    Standing, Sums, Swept, Usage,
 };
 use moongate::team::limit::{Period, Shape, Unit};
 use moongate::team::{Limit, LimitKind, TeamId};
@@ -45,8 +45,8 @@ impl Model {
     }
 
     pub(crate) fn admit(&mut self, asked: &Admission, now: Timestamp) -> Answer {
-        let as_it_stands =
-            Inquiry { team: asked.team.clone(), levels: asked.levels.clone(), time_zone: asked.time_zone.clone() };
+        let (levels, time_zone) = (asked.levels.clone(), asked.time_zone.clone());
+        let as_it_stands = Inquiry { team: asked.team.clone(), levels, time_zone, reader: None };
         if self.open(&asked.team, asked.id).is_some() {
             return (self.books(&as_it_stands, now), None);
         }
@@ -139,6 +139,21 @@ impl Model {
 
     pub(crate) fn rows(&self, ids: &[ReservationId]) -> Vec<Row> {
         self.ended.iter().rev().filter(|row| ids.contains(&row.id)).cloned().collect()
+    }
+
+    pub(crate) fn usage(&self, ids: &[ReservationId]) -> Vec<Usage> {
+        let mut sums: BTreeMap<(String, String, String), Sums> = BTreeMap::new();
+        for row in self.ended.iter().filter(|row| ids.contains(&row.id)) {
+            let cell = (row.day.clone(), row.asked.user.clone(), row.asked.model.clone());
+            *sums.entry(cell).or_default() += Sums::from(row);
+        }
+        let told = |((day, user, model), sums): ((String, String, String), _)| Usage {
+            day: day.parse().unwrap(),
+            user,
+            model,
+            sums,
+        };
+        sums.into_iter().map(told).collect()
     }
 
     pub(crate) fn open_of(&self, team: &TeamId) -> impl Iterator<Item = &Call> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use moongate::ledger::redis::{Settings, Topology};
-use moongate::ledger::{Ledger, Outage, Outcome, ReservationId, Scope, Settled, Verdict};
+use moongate::ledger::{Ledger, Outage, Outcome, ReservationId, Retention, Scope, Settled, Verdict};
 use moongate::secret::Secret;
 use moongate::team::LimitKind;
 
@@ -27,6 +27,7 @@ async fn open(ledger: &Arc<dyn Ledger>, call: &Call) -> u64 {
         team: call.team.clone(),
         levels: call.levels.clone(),
         time_zone: call.zone.clone(),
+        reader: None,
     };
     ledger.books(inquiry).await.map_or(u64::MAX, |books| books.open)
 }
@@ -58,7 +59,7 @@ async fn a_flushed_server_knows_nothing_of_what_was_reserved_and_serves_on() {
     ledger.renew(&call.team, &[id]).await.unwrap();
     assert_eq!(ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap(), Settled::Before);
     assert_eq!(ledger.sweep(&call.team).await.unwrap(), moongate::ledger::Swept::default());
-    assert_eq!((open(&ledger, &call).await, ledger.rows(&call.team, 10).await.unwrap().len()), (0, 0));
+    assert_eq!((open(&ledger, &call).await, ledger.rows(&call.team, 0, 10).await.unwrap().rows.len()), (0, 0));
     admit(&ledger, &call).await.unwrap();
 }
 
@@ -95,13 +96,14 @@ async fn a_server_out_of_memory_admits_nothing_and_still_settles() {
 
 #[tokio::test]
 async fn a_key_of_another_type_is_an_outage_and_nothing_is_half_done() {
-    for key in ["open", "held", "rows", "s:team", "s:user:ana"] {
+    let usage = format!("usage:{}", jiff::Timestamp::now().strftime("%Y-%m-%d"));
+    for key in ["open", "held", "rows", &usage, "s:team", "s:user:ana"] {
         let server = RedisServer::start().await;
         let ledger = handle(patient(&server));
         let call = call().limits([limit(LimitKind::Concurrent, 2), limit(LimitKind::RequestsPerMinute, 2)]);
         let id = admit(&ledger, &call).await.unwrap();
         let (key, aside) = (format!("mg1:{{design}}:{key}"), "mg1:{design}:aside");
-        // The rows come to be with the first settlement.
+        // The rows and the usage come to be with the first settlement.
         let there: i64 = server.ask(&["EXISTS", &key]).await.unwrap();
         if there == 1 {
             server.run(&["RENAME", &key, aside]).await;
@@ -109,7 +111,7 @@ async fn a_key_of_another_type_is_an_outage_and_nothing_is_half_done() {
         server.run(&["SET", &key, "not what it should be"]).await;
         let outage = ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap_err();
         assert!(refused(&outage, "WRONGTYPE"), "{key}: {outage:?}");
-        if !key.ends_with("rows") {
+        if !key.ends_with("rows") && !key.ends_with(&usage) {
             let outage = admit(&ledger, &call).await.unwrap_err();
             assert!(refused(&outage, "WRONGTYPE"), "{key}: {outage:?}");
         }
@@ -119,7 +121,7 @@ async fn a_key_of_another_type_is_an_outage_and_nothing_is_half_done() {
         }
         let settled = ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
         assert_eq!(settled, Settled::Now(credits(PRICE)), "{key}");
-        assert_eq!(ledger.rows(&call.team, 10).await.unwrap().len(), 1, "{key}");
+        assert_eq!(ledger.rows(&call.team, 0, 10).await.unwrap().rows.len(), 1, "{key}");
         assert_eq!(open(&ledger, &call).await, 0, "{key}");
     }
 }
@@ -163,7 +165,7 @@ async fn an_admission_whose_answer_is_lost_is_released_and_may_be_repeated() {
         wait_until("it was reserved all the same", || async { open(&direct, &call).await == 2 }).await;
         proxy.set(Fault::None);
         wait_until("it is released", || async { open(&direct, &call).await == 1 }).await;
-        let rows = direct.rows(&call.team, 10).await.unwrap();
+        let rows = direct.rows(&call.team, 0, 10).await.unwrap().rows;
         assert_eq!(rows.iter().map(|row| (row.id, row.outcome)).collect::<Vec<_>>(), [(id, Outcome::Released)]);
         // Should the admission come once more, out of some buffer, it is turned away.
         let again = direct.admit(call.admission(id)).await.unwrap_err();
@@ -188,7 +190,7 @@ async fn a_settlement_whose_answer_is_lost_is_repeated_without_counting_twice() 
         ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.is_ok_and(|s| s == Settled::Before)
     })
     .await;
-    let rows = ledger.rows(&call().team, 10).await.unwrap();
+    let rows = ledger.rows(&call().team, 0, 10).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.charged).collect::<Vec<_>>(), [credits(PRICE)]);
 }
 
@@ -241,12 +243,12 @@ async fn a_user_who_may_touch_only_the_ledger_s_keys_can_do_everything() {
     let ledger = handle(settings);
     let id = admit(&ledger, &call()).await.unwrap();
     ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
-    assert_eq!(ledger.rows(&call().team, 1).await.unwrap().len(), 1);
-    server.run(&["ACL", "SETUSER", "moongate", "-xadd"]).await;
+    assert_eq!(ledger.rows(&call().team, 0, 1).await.unwrap().rows.len(), 1);
+    server.run(&["ACL", "SETUSER", "moongate", "-lpush"]).await;
     let id = admit(&ledger, &call()).await.unwrap();
     let outage = ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap_err();
     assert!(matches!(outage, Outage::Refused(_)), "{outage:?}");
-    server.run(&["ACL", "SETUSER", "moongate", "+xadd"]).await;
+    server.run(&["ACL", "SETUSER", "moongate", "+lpush"]).await;
     ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
 }
 
@@ -264,7 +266,10 @@ async fn too_few_replicas_are_an_outage_and_nothing_stays_reserved() {
 #[tokio::test]
 async fn old_rows_are_dropped_and_old_windows_too() {
     let server = RedisServer::start().await;
-    let ledger = handle(Settings { retention: Duration::from_millis(500), ..patient(&server) });
+    let ledger = handle(Settings {
+        retention: Retention { rows: Duration::from_millis(500), ..Retention::default() },
+        ..patient(&server)
+    });
     let pay = async || {
         let id = admit(&ledger, &call()).await.unwrap();
         ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
@@ -274,10 +279,11 @@ async fn old_rows_are_dropped_and_old_windows_too() {
     }
     wait_until("old rows are dropped", || async {
         pay().await;
-        ledger.rows(&call().team, 1_000).await.unwrap().len() < 100
+        ledger.sweep(&call().team).await.unwrap();
+        ledger.rows(&call().team, 0, 1_000).await.unwrap().rows.len() < 100
     })
     .await;
-    wait_until("a stream nobody adds to is gone", || async {
+    wait_until("a list nobody adds to is gone", || async {
         server.ask::<i64>(&["EXISTS", "mg1:{design}:rows"]).await.unwrap() == 0
     })
     .await;

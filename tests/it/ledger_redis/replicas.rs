@@ -36,7 +36,7 @@ async fn of_2000_parallel_admissions_on_two_replicas_a_budget_for_500_admits_exa
         settlements.spawn(async move { ledger.settle(&team, settlement(id, Outcome::Charged, PRICE)).await.unwrap() });
     }
     assert!(settlements.join_all().await.iter().all(|settled| *settled == Settled::Now(credits(PRICE))));
-    let rows = handles[0].rows(&call.team, 1_000).await.unwrap();
+    let rows = handles[0].rows(&call.team, 0, 1_000).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.charged.micros()).sum::<u64>(), 500 * PRICE);
     assert_eq!(rows.len(), 500);
 }
@@ -106,7 +106,7 @@ async fn a_crowd_across_midnight_is_counted_in_the_days_its_rows_say() {
     clock.set(moment("2026-12-01T00:00:00Z"));
     let (after, _) = tokio::join!(join_all((150..300).map(&admit)), join_all(before.into_iter().map(&settle)));
     join_all(after.into_iter().map(&settle)).await;
-    let rows = handles[0].rows(&calls[0].team, 1_000).await.unwrap();
+    let rows = handles[0].rows(&calls[0].team, 0, 1_000).await.unwrap().rows;
     assert_eq!(rows.len(), 300);
     for (scope, user) in [("team", ""), ("user:ana", "ana"), ("user:bo", "bo"), ("user:cy", "cy")] {
         for window in ["d:2026-11-30", "d:2026-12-01", "m:2026-11", "m:2026-12", "t"] {

@@ -47,7 +47,7 @@ async fn on_a_cluster_every_team_s_limits_hold_wherever_it_lives() {
     assert!(nodes_used > 1);
     for number in 0..10 {
         let team = call().team(&format!("team-{number}")).team;
-        assert_eq!(handles[1].rows(&team, 100).await.unwrap().len(), 20);
+        assert_eq!(handles[1].rows(&team, 0, 100).await.unwrap().rows.len(), 20);
         assert_eq!(handles[1].sweep(&team).await.unwrap(), Swept::default());
     }
 }

@@ -1,4 +1,4 @@
--- Part 3: what each operation does to what was read. Nothing is written yet.
+-- Part 4: what each operation does to what was read. Nothing is written yet.
 
 local deadlines = {}
 for i = 1, #ids do
@@ -6,10 +6,7 @@ for i = 1, #ids do
 end
 local opening = { W = 'W ' .. now_text .. ' ', D = 'D ' .. now_text .. ' ' }
 
-local function reserve(level, price)
-  local scope = level.scope
-  local plus = scope.plus
-  plus[2], plus[4], scope.changed = plus[2] + 1, plus[4] + price, true
+local function take_tokens(level)
   local buckets = level.buckets
   if buckets then
     for b = 1, #buckets do
@@ -21,6 +18,13 @@ local function reserve(level, price)
       end
     end
   end
+end
+
+local function reserve(level, price)
+  local scope = level.scope
+  local plus = scope.plus
+  plus[2], plus[4], scope.changed = plus[2] + 1, plus[4] + price, true
+  take_tokens(level)
 end
 
 -- Looks at every limit of the levels. Returns which binds and for how long, or nothing.
@@ -56,49 +60,76 @@ local function say_shadows(first, last)
   end
 end
 
--- 0: refused, by which limit and until when, then the shadows. 1: admitted. 2: admitted, then the shadows. 3: given up.
-local function admit(i, phase, price, first, last, tail)
+-- Whether a call passes all limits, and whether that was seen at a glance; if not, the shadows are to be said. The reply
+-- is 0: refused, by which limit and until when, then the shadows. 1: it passes. 2: it passes, then the shadows.
+local function judged(price, first, last)
   said = said + 1
-  local again = records[i]
-  if again then
-    reply[said] = again == 'X' and 3 or 1
-    return
-  end
   local at_a_glance = true
   for n = first, last do
     at_a_glance = at_a_glance and passes(levels[request[n]], price)
   end
   if at_a_glance then
     reply[said] = 1
-  else
-    local binding, longest = judge(first, last, price)
-    if binding then
-      reply[said], reply[said + 1] = 0, binding
-      said = said + 2
-      reply[said] = longest == NEVER and -1 or now + longest
-      say_shadows(first, last)
-      return
-    end
-    reply[said] = 2
+    return true, true
   end
-  records[i] = opening[phase] .. tail
-  deadlines[i] = deadline
-  for n = first, last do
-    reserve(levels[request[n]], price)
+  local binding, longest = judge(first, last, price)
+  if not binding then
+    reply[said] = 2
+    return true, false
+  end
+  reply[said], reply[said + 1] = 0, binding
+  said = said + 2
+  reply[said] = longest == NEVER and -1 or now + longest
+  return false, false
+end
+
+-- As above, or 3: given up.
+local function admit(i, phase, price, first, last, tail)
+  local again = records[i]
+  if again then
+    said = said + 1
+    reply[said] = again == 'X' and 3 or 1
+    return
+  end
+  local passed, at_a_glance = judged(price, first, last)
+  if passed then
+    records[i] = opening[phase] .. tail
+    deadlines[i] = deadline
+    for n = first, last do
+      reserve(levels[request[n]], price)
+    end
   end
   if not at_a_glance then
     say_shadows(first, last)
   end
 end
 
+-- The same judgement, and nothing reserved.
+local function quote(price, first, last)
+  local _, at_a_glance = judged(price, first, last)
+  if not at_a_glance then
+    say_shadows(first, last)
+  end
+end
+
+-- Takes a token for a reading. 0: it passes. Else when the next one does; -1: never.
+local function read_by(place_of_level)
+  local binding, longest = judge(place_of_level, place_of_level, 0)
+  said = said + 1
+  reply[said] = not binding and 0 or longest == NEVER and -1 or now + longest
+  if not binding then
+    take_tokens(levels[request[place_of_level]])
+  end
+end
+
 local rows = {}
 
--- The middle of a record, `price scope scope..`: the same for most calls of a user, so it is taken apart once.
+-- The middle of a record, `price model user scope scope..`: the same for most calls of a user, so it is taken apart once.
 local heads = {}
 
 local function head_of(text)
-  local price, names = match(text, '^(%d+) (.*)$')
-  local head = { price = price + 0, scopes = {} }
+  local price, cell, names = match(text, '^(%d+) (%S+ %S+) (.*)$')
+  local head = { price = price + 0, cell = cell, scopes = {} }
   for name in string.gmatch(names, '%S+') do
     head.scopes[#head.scopes + 1] = scope_named(name)
   end
@@ -111,9 +142,9 @@ local function settle_in(window, counted, charged, price)
   window[3], window[4] = window[3] + charged, window[4] - price
 end
 
--- Ends a reservation in the windows that admitted it and writes its row. Returns what was charged, or false when there is
--- nothing to end.
-local function finish(i, outcome, charged, came)
+-- Ends a reservation in the windows that admitted it, counts its usage and writes its row. `first` is where the request
+-- says what came, 0 when nothing did. Returns what was charged, or false when there is nothing to end.
+local function finish(i, outcome, charged, came, first)
   local record = records[i]
   if not record or record == 'X' then
     return false
@@ -146,15 +177,16 @@ local function finish(i, outcome, charged, came)
       scope.changed = true
     end
   end
-  rows[#rows + 1] = { ids[i], OUTCOMES[outcome], format('%d', charged), record, came }
+  count_usage(its_day, head.cell, outcome, charged, first)
+  rows[#rows + 1] = ids[i] .. ' ' .. OUTCOMES[outcome] .. format(' %d ', charged) .. now_text .. ' ' .. record .. came
   return charged
 end
 
 for i = id_count + 1, #ids do
   if sub(records[i] or '', 1, 1) == 'W' then
-    finish(i, RELEASED, 0, '')
+    finish(i, RELEASED, 0, '', 0)
     reply[3] = reply[3] + 1
-  elseif finish(i, UNKNOWN, charge_unknown == 1 and NEVER or 0, '') then
+  elseif finish(i, UNKNOWN, charge_unknown == 1 and NEVER or 0, '', 0) then
     reply[4] = reply[4] + 1
   end
 end
@@ -167,9 +199,11 @@ for _ = 1, op_count do
     admit(request[place + 2], request[place + 3], request[place + 4], place + 7, last, request[place + 6])
     place = last
   elseif op == SETTLE then
+    local outcome = request[place + 3]
+    local first = outcome == CHARGED and place + 6 or 0
     said = said + 1
-    reply[said] = finish(request[place + 2], request[place + 3], request[place + 4], request[place + 5]) or -1
-    place = place + 5
+    reply[said] = finish(request[place + 2], outcome, request[place + 4], request[place + 5], first) or -1
+    place = place + 9
   elseif op == DISPATCH then
     local i = request[place + 2]
     local record = records[i]
@@ -190,10 +224,17 @@ for _ = 1, op_count do
   elseif op == BOOKS then
     said = said + 1
     reply[said] = call('ZCOUNT', OPEN, 0, '+inf')
-    place = place + 1
+    if request[place + 2] > 0 then
+      read_by(place + 2)
+    end
+    place = place + 2
+  elseif op == QUOTE then
+    local last = place + 3 + request[place + 3]
+    quote(request[place + 2], place + 4, last)
+    place = last
   elseif op == GIVE_UP then
     local i = request[place + 2]
-    finish(i, RELEASED, 0, '')
+    finish(i, RELEASED, 0, '', 0)
     -- Marks stand below zero, apart from what is open and from what is overdue.
     records[i], deadlines[i] = 'X', '-' .. deadline
     place = place + 2

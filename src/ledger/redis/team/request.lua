@@ -1,10 +1,10 @@
 -- Applies a list of operations to one team's state, in order, as one atomic step. Part 1: the request, and what it names.
 --
--- The parts are one script: limits.lua, operations.lua and write.lua follow.
+-- The parts are one script: limits.lua, usage.lua, operations.lua and write.lua follow.
 --
 -- KEYS: the team's open reservations (a sorted set: id -> deadline), what they hold (a hash: id -> record) and the rows
--- of those that ended (a stream). Scopes are hashes below the same prefix, in the same slot; which ones an ending touches
--- stands in its record, so they cannot be named as keys by the caller.
+-- of those that ended (a list, newest first). Scopes and days of usage are hashes below the same prefix, in the same slot;
+-- which ones an ending touches stands in its record, so they cannot be named as keys by the caller.
 -- ARGV[1]: the request, one flat MessagePack array; request.rs writes it and says what is where.
 -- The reply is one flat array of integers; reply.rs reads it.
 --
@@ -14,15 +14,15 @@
 -- A scope's windows are texts of four integers: requests spent, requests reserved, credits spent, credits reserved. There
 -- is one for each day (d:2026-11-22) and month (m:2026-11), and one for all time (t); its reserved requests are the slots
 -- in use. A bucket (rs, rm, rh) is a text of two: its level, in tokens taken times the period in microseconds, and when it
--- was written. A record is `phase admitted_at day price scope scope.. {asked}`, its first three of fixed width; phase is
--- W(aiting) or D(ispatched). X alone is the mark of an admission that was given up before it came: should it still come,
--- it is turned away.
+-- was written. A record is `phase admitted_at day price model user scope scope.. {asked}`, its first three of fixed width;
+-- phase is W(aiting) or D(ispatched). X alone is the mark of an admission that was given up before it came: should it
+-- still come, it is turned away. A row is `id outcome charged settled_at` and the record, `{came}` behind it.
 --
 -- This is the hot path of redis-server: tables are made with all their fields (adding one later rehashes), `false` stands
 -- for nothing (assigning nil to a missing field rehashes as well), and what many operations share is worked out once.
 
-local ADMIT, DISPATCH, SETTLE, RENEW, BOOKS, GIVE_UP = 1, 2, 3, 4, 6, 7
-local RELEASED, UNKNOWN = 2, 3
+local ADMIT, DISPATCH, SETTLE, RENEW, BOOKS, GIVE_UP, QUOTE = 1, 2, 3, 4, 6, 7, 8
+local CHARGED, RELEASED, UNKNOWN = 1, 2, 3
 local OUTCOMES = { 'charged', 'released', 'unknown' }
 local NEVER = math.huge
 local SLOT_WAIT = 1000000
@@ -33,9 +33,9 @@ local call, match, find, sub, format, ceil =
   redis.call, string.match, string.find, string.sub, string.format, math.ceil
 
 local request = cmsgpack.unpack(ARGV[1])
-local fixed_now, ttl, charge_unknown, rows_kept_ms, sweep_most, day_start, day_end, month_end, day, id_count, level_count,
-  op_count = unpack(request, 1, 12)
-local place = 12
+local fixed_now, ttl, charge_unknown, rows_kept, rows_most, usage_kept, cells_most, sweep_most, day_start, day_end,
+  month_end, day, id_count, level_count, op_count = unpack(request, 1, 15)
+local place = 15
 
 local time = call('TIME')
 local now = fixed_now > 0 and fixed_now or time[1] * 1000000 + time[2]
@@ -89,3 +89,6 @@ for i = 1, #ids do
 end
 local month = sub(day, 1, 7)
 local today, this_month = 'd:' .. day, 'm:' .. month
+
+-- The oldest rows, when the sweep was asked for: they may have been kept long enough.
+local oldest = sweep_most > 8 and call('LINDEX', ROWS, -1)

@@ -1,4 +1,4 @@
--- Part 4: the answer, and everything that changed.
+-- Part 5: the answer, and everything that changed.
 
 -- How every level stands after all this, for all who asked: what others did in the same step is known to each of them.
 -- What was lost with a part of the data may leave less than nothing; it is said, and written, as nothing.
@@ -23,18 +23,39 @@ for i = 1, level_count do
   end
 end
 
+local usage_changes = {}
+for its_day, cells in pairs(usage) do
+  local changes, opened = usage_of(USAGE .. its_day, cells)
+  usage_changes[its_day] = { changes, opened }
+end
+
+-- How many of the oldest rows have been kept long enough; a hundred or so at a time.
+local outdated = 0
+if oldest and match(oldest, '^%S+ %S+ %d+ (%d+)') + rows_kept < now then
+  for _, row in ipairs(call('LRANGE', ROWS, -sweep_most, -1)) do
+    if match(row, '^%S+ %S+ %d+ (%d+)') + rows_kept < now then
+      outdated = outdated + 1
+    end
+  end
+end
+
 -- Write.
 
+if outdated > 0 then
+  call('LTRIM', ROWS, 0, -outdated - 1)
+end
 if #rows > 0 then
   -- First of all: fails when the rows cannot be written, and lets what follows pass when memory is short, so that ending
   -- a reservation, which frees about as much as it takes, is possible even then.
-  call('XTRIM', ROWS, 'MINID', '~', format('%d', math.max(0, time[1] * 1000 + time[2] / 1000 - rows_kept_ms)))
-  for n = 1, #rows do
-    local row = rows[n]
-    call('XADD', ROWS, '*', 'id', row[1], 'outcome', row[2], 'charged', row[3], 'settled_at', now_text, 'call', row[4],
-      'came', row[5])
+  call('LTRIM', ROWS, 0, rows_most - #rows - 1)
+  call('LPUSH', ROWS, unpack(rows))
+  call('PEXPIRE', ROWS, format('%d', rows_kept / 1000))
+end
+for its_day, change in pairs(usage_changes) do
+  call('HSET', USAGE .. its_day, unpack(change[1]))
+  if change[2] then
+    call('PEXPIRE', USAGE .. its_day, format('%d', usage_kept / 1000))
   end
-  call('PEXPIRE', ROWS, format('%d', rows_kept_ms))
 end
 
 local gone, kept, waits = {}, {}, {}
@@ -128,6 +149,10 @@ for n = 1, #scope_list do
   for field, bucket in pairs(scope.buckets or {}) do
     if bucket and bucket[3] then
       call('HSET', scope.key, field, format('%d %d', bucket[1], bucket[2]))
+      -- A reader's bucket of requests a minute has no more to say once it is empty again.
+      if sub(scope.name, 1, 8) == 'account:' then
+        call('EXPIRE', scope.key, 120)
+      end
     end
   end
 end

@@ -1,0 +1,154 @@
+//! `GET /api/generations`: the team's calls, newest first, page by page.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::query::{Page, Period};
+use super::reading::away;
+use super::usage::{Stats, seconds};
+use crate::credits::Credits;
+use crate::ledger::{Ledger, Outcome, Row, Sums};
+use crate::refusal::Refusal;
+use crate::team::{ModelId, Team};
+
+/// How many generations are looked through at most for those of one model.
+const SEARCHED_MAX: usize = 10_000;
+/// How many of them are read at once.
+const SEARCHED_AT_ONCE: usize = 500;
+
+/// A page of generations.
+#[derive(Debug, Serialize)]
+pub struct List {
+    generations: Vec<Generation>,
+    /// Of the month so far.
+    stats: Stats,
+    pagination: Pagination,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pagination {
+    limit: usize,
+    offset: usize,
+    /// How many are kept in all; `null` when only one model was asked for.
+    total: Option<u64>,
+    has_more: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Generation {
+    id: String,
+    request_id: String,
+    endpoint: String,
+    /// `completed`, `failed` (not executed, costs nothing) or `unknown`.
+    status: &'static str,
+    http_status: Option<u16>,
+    code: Option<String>,
+    cost: Credits,
+    /// What was held for it while it ran.
+    reserved: Credits,
+    /// Seconds in the queue and at the upstream.
+    latency: Option<f64>,
+    images: u64,
+    video_seconds: f64,
+    user: String,
+    credential: String,
+    price_version: String,
+    created_at: Timestamp,
+    sent_at: Option<Timestamp>,
+    answered_at: Option<Timestamp>,
+    settled_at: Timestamp,
+}
+
+impl From<Row> for Generation {
+    fn from(row: Row) -> Self {
+        let (sent_at, answered_at) = (row.sent_at(), row.answered_at());
+        let Row { id, outcome, reserved, charged, admitted_at, settled_at, asked, came, .. } = row;
+        let took = Duration::from_millis(came.queue_ms.saturating_add(came.upstream_ms));
+        Self {
+            id: id.to_string(),
+            request_id: asked.request_id,
+            endpoint: asked.model,
+            status: status(outcome),
+            http_status: Some(came.status).filter(|status| *status > 0),
+            code: came.code,
+            cost: charged,
+            reserved,
+            latency: Some(took.as_secs_f64()).filter(|_| came.status > 0),
+            images: came.images,
+            video_seconds: seconds(came.video_ms),
+            user: asked.user,
+            credential: asked.credential,
+            price_version: asked.price_version,
+            created_at: admitted_at,
+            sent_at,
+            answered_at,
+            settled_at,
+        }
+    }
+}
+
+/// In Firemoon's word where it has one.
+const fn status(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Charged => "completed",
+        Outcome::Released => "failed",
+        Outcome::Unknown => "unknown",
+    }
+}
+
+/// A page of a team's generations, and the month's statistics.
+///
+/// # Errors
+/// `ledger_unavailable`.
+pub async fn list(ledger: &dyn Ledger, team: &Team, page: &Page, at: Timestamp) -> Result<List, Refusal> {
+    let today = at.to_zoned(team.time_zone.clone()).date();
+    let of_model = |model: &str| page.endpoint.as_ref().is_none_or(|endpoint| endpoint.as_str() == model);
+    let usage = ledger.usage(&team.id, Period::Month.days(today)).await.map_err(|outage| away(&outage))?;
+    let mut sums = Sums::default();
+    usage.iter().filter(|cell| of_model(&cell.model)).for_each(|cell| sums += cell.sums);
+    let (rows, total, has_more) = match &page.endpoint {
+        None => {
+            let read = ledger.rows(&team.id, page.offset, page.limit).await.map_err(|outage| away(&outage))?;
+            let has_more = (page.offset.saturating_add(read.rows.len()) as u64) < read.total;
+            (read.rows, Some(read.total), has_more)
+        }
+        Some(endpoint) => {
+            let (rows, has_more) = search(ledger, team, endpoint, page).await?;
+            (rows, None, has_more)
+        }
+    };
+    let pagination = Pagination { limit: page.limit, offset: page.offset, total, has_more };
+    Ok(List { generations: rows.into_iter().map(Generation::from).collect(), stats: Stats::from(sums), pagination })
+}
+
+/// The page's rows of one model, and whether there is another behind them, among the newest [`SEARCHED_MAX`].
+async fn search(
+    ledger: &dyn Ledger,
+    team: &Team,
+    endpoint: &ModelId,
+    page: &Page,
+) -> Result<(Vec<Row>, bool), Refusal> {
+    let mut found = Vec::new();
+    let mut passed = 0;
+    for skip in (0..SEARCHED_MAX).step_by(SEARCHED_AT_ONCE) {
+        let read = ledger.rows(&team.id, skip, SEARCHED_AT_ONCE).await.map_err(|outage| away(&outage))?;
+        let is_last = read.rows.len() < SEARCHED_AT_ONCE;
+        for row in read.rows.into_iter().filter(|row| row.asked.model == endpoint.as_str()) {
+            if passed < page.offset {
+                passed += 1;
+            } else if found.len() < page.limit {
+                found.push(row);
+            } else {
+                return Ok((found, true));
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    Ok((found, false))
+}

@@ -1,0 +1,188 @@
+//! What a view is asked for: the parameters of its query, each of them right, or all that is wrong with them.
+
+use std::borrow::Cow;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use crate::ledger::Days;
+use crate::refusal::Refusal;
+use crate::team::ModelId;
+
+/// How many generations a page has when nobody says.
+const LIMIT_DEFAULT: usize = 50;
+/// How many it has at most.
+const LIMIT_MAX: usize = 100;
+/// How far into the past a page may begin. What is further back is for an operator's export.
+const OFFSET_MAX: usize = 1_000_000;
+
+/// The parameters of a query, decoded. Those that nobody asks for are passed over, as Firemoon does.
+#[derive(Debug)]
+pub struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Query<'a> {
+    /// Reads what stands behind the `?`.
+    #[must_use]
+    pub fn read(query: &'a str) -> Self {
+        Self(form_urlencoded::parse(query.as_bytes()).collect())
+    }
+
+    /// The parameter of this name, read; `None` when it is not there. What is wrong is noted.
+    fn get<T>(
+        &self,
+        name: &str,
+        problems: &mut Vec<String>,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value);
+        let value = values.next()?;
+        if values.next().is_some() {
+            problems.push(format!("{name} is given twice"));
+            return None;
+        }
+        read(value).map_err(|must| problems.push(format!("{name} must be {must}"))).ok()
+    }
+}
+
+fn none_wrong<T>(asked: T, problems: Vec<String>) -> Result<T, Refusal> {
+    if problems.is_empty() { Ok(asked) } else { Err(Refusal::InvalidRequest(problems)) }
+}
+
+/// Which generations are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// How many.
+    pub limit: usize,
+    /// How many newer ones are passed over.
+    pub offset: usize,
+    /// Of which model; `None` is of all.
+    pub endpoint: Option<ModelId>,
+}
+
+impl Page {
+    /// What the query asks for.
+    ///
+    /// # Errors
+    /// `invalid_request` with every parameter that is not right.
+    pub fn of(query: &Query<'_>) -> Result<Self, Refusal> {
+        let mut problems = Vec::new();
+        let number = |least: usize, most: usize| {
+            move |text: &str| match text.parse() {
+                Ok(number) if (least..=most).contains(&number) && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    Ok(number)
+                }
+                _ => Err(format!("a whole number from {least} to {most}")),
+            }
+        };
+        let limit = query.get("limit", &mut problems, number(1, LIMIT_MAX)).unwrap_or(LIMIT_DEFAULT);
+        let offset = query.get("offset", &mut problems, number(0, OFFSET_MAX)).unwrap_or(0);
+        let model = |text: &str| ModelId::parse(text).ok_or_else(|| "a model such as flux/dev".to_owned());
+        let endpoint = query.get("endpoint", &mut problems, model);
+        none_wrong(Self { limit, offset, endpoint }, problems)
+    }
+}
+
+/// The stretch of time whose usage is asked for, in the team's own time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// Since midnight.
+    Today,
+    /// Since Monday.
+    Week,
+    /// Since the first of the month.
+    Month,
+    /// Since the first of January.
+    Year,
+    /// As far back as usage is kept.
+    All,
+}
+
+impl Period {
+    /// Every period.
+    pub const ALL: [Self; 5] = [Self::Today, Self::Week, Self::Month, Self::Year, Self::All];
+
+    /// What the query asks for: all, when it does not say.
+    ///
+    /// # Errors
+    /// `invalid_request` for any other word.
+    pub fn of(query: &Query<'_>) -> Result<Self, Refusal> {
+        let mut problems = Vec::new();
+        let word = |text: &str| {
+            let found = Self::ALL.into_iter().find(|period| period.name() == text);
+            found.ok_or_else(|| "one of today, week, month, year, all".to_owned())
+        };
+        let period = query.get("period", &mut problems, word).unwrap_or(Self::All);
+        none_wrong(period, problems)
+    }
+
+    /// The name in the query.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Today => "today",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Year => "year",
+            Self::All => "all",
+        }
+    }
+
+    /// Its days, up to today.
+    #[must_use]
+    pub fn days(self, today: Date) -> Days {
+        let first = match self {
+            Self::Today => today,
+            Self::Week => today.saturating_sub(i32::from(today.weekday().to_monday_zero_offset()).days()),
+            Self::Month => today.first_of_month(),
+            Self::Year => today.first_of_year(),
+            Self::All => Date::MIN,
+        };
+        first..=today
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn problems<T>(read: Result<T, Refusal>) -> Vec<String> {
+        read.err().map(|refusal| refusal.problems()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_page_is_50_from_the_newest_unless_it_says_otherwise() {
+        let page = |query: &str| Page::of(&Query::read(query));
+        assert_eq!(page("").expect("good"), Page { limit: 50, offset: 0, endpoint: None });
+        assert_eq!(page("what=ever&x").expect("good").limit, 50);
+        let asked = page("limit=100&offset=200&endpoint=flux%2Fdev").expect("good");
+        assert_eq!((asked.limit, asked.offset, asked.endpoint), (100, 200, ModelId::parse("flux/dev")));
+    }
+
+    #[test]
+    fn every_wrong_parameter_is_named() {
+        let page = |query: &str| problems(Page::of(&Query::read(query)));
+        let limit = "limit must be a whole number from 1 to 100";
+        for query in
+            ["limit=0", "limit=101", "limit=", "limit=+5", "limit=1e1", "limit=-1", "limit=99999999999999999999"]
+        {
+            assert_eq!(page(query), [limit], "{query}");
+        }
+        assert_eq!(
+            page("limit=x&offset=-1&endpoint=%00"),
+            [limit, "offset must be a whole number from 0 to 1000000", "endpoint must be a model such as flux/dev"]
+        );
+        assert_eq!(page("limit=5&limit=6"), ["limit is given twice"]);
+        let period = problems(Period::of(&Query::read("period=Month")));
+        assert_eq!(period, ["period must be one of today, week, month, year, all"]);
+    }
+
+    #[test]
+    fn periods_begin_where_the_calendar_says() {
+        let first = |period: Period, today: &str| period.days(today.parse().expect("a day")).start().to_string();
+        let begins = |today: &str| [Period::Today, Period::Week, Period::Month, Period::Year].map(|p| first(p, today));
+        assert_eq!(begins("2026-11-22"), ["2026-11-22", "2026-11-16", "2026-11-01", "2026-01-01"]);
+        assert_eq!(begins("2027-01-01"), ["2027-01-01", "2026-12-28", "2027-01-01", "2027-01-01"]);
+        assert_eq!(begins("2028-02-29"), ["2028-02-29", "2028-02-28", "2028-02-01", "2028-01-01"]);
+    }
+}

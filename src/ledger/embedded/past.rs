@@ -1,0 +1,56 @@
+//! What is kept of calls that have ended, a row and its share in the day's usage, and how that is bounded.
+
+use jiff::Timestamp;
+
+use super::records::Records;
+use crate::ledger::usage::{BEYOND, CELLS_MAX};
+use crate::ledger::{Retention, Row, Sums};
+use crate::team::TeamId;
+
+/// The most of what is old that goes when a new row comes: more than one, so that rows get fewer after a burst.
+const TRIM_BY_THE_WAY: usize = 2;
+
+/// A place in a day's usage.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cell<'a> {
+    /// In the team's zone.
+    pub(super) day: &'a str,
+    pub(super) user: &'a str,
+    pub(super) model: &'a str,
+}
+
+/// Keeps the row of a call that has ended, and counts it.
+pub(super) fn note<R: Records>(
+    records: &mut R,
+    team: &TeamId,
+    row: &Row,
+    retention: &Retention,
+    now: Timestamp,
+) -> Result<(), R::Fault> {
+    records.append_row(team, row)?;
+    let named = Cell { day: &row.day, user: &row.asked.user, model: &row.asked.model };
+    let beyond = Cell { user: BEYOND, model: BEYOND, ..named };
+    let cell = match records.sums(team, named)? {
+        Some(_) => named,
+        None if records.cells(team, named.day)? < CELLS_MAX => named,
+        None => beyond,
+    };
+    let mut sums = records.sums(team, cell)?.unwrap_or_default();
+    sums += Sums::from(row);
+    records.put_sums(team, cell, sums)?;
+    trim(records, team, retention, now, TRIM_BY_THE_WAY).map(drop)
+}
+
+/// Drops a bounded number of what is too old, or too much. Whether anything went.
+pub(super) fn trim<R: Records>(
+    records: &mut R,
+    team: &TeamId,
+    retention: &Retention,
+    now: Timestamp,
+    most: usize,
+) -> Result<bool, R::Fault> {
+    let before = |age| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+    let rows = records.trim_rows(team, before(retention.rows), retention.rows_max, most)?;
+    let cells = records.trim_usage(team, &before(retention.usage).strftime("%Y-%m-%d").to_string(), most)?;
+    Ok(rows + cells > 0)
+}

@@ -1,0 +1,47 @@
+//! What the state machine asks of a store: records by name, and nothing of how they are kept.
+
+use jiff::Timestamp;
+
+use super::past::Cell;
+use super::record::{ReservationRecord, ScopeName, ScopeRecord};
+use crate::ledger::{Days, ReservationId, Row, Rows, Sums, Usage};
+use crate::team::TeamId;
+
+/// Where the records are.
+pub(super) trait Records {
+    /// Why they could not be read or written.
+    type Fault;
+
+    /// One scope; an empty record if nothing was ever counted there.
+    fn scope(&self, team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Self::Fault>;
+    /// Keeps a scope.
+    fn put_scope(&mut self, team: &TeamId, scope: &ScopeName, record: &ScopeRecord) -> Result<(), Self::Fault>;
+    /// An open reservation of the team.
+    fn reservation(&self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Self::Fault>;
+    /// Keeps a reservation, new or changed.
+    fn put_reservation(&mut self, team: &TeamId, id: ReservationId, to: &ReservationRecord) -> Result<(), Self::Fault>;
+    /// Takes a reservation out: it is no longer open.
+    fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Self::Fault>;
+    /// How many reservations of the team are open.
+    fn open(&self, team: &TeamId) -> Result<u64, Self::Fault>;
+    /// The team's reservations whose deadline (microseconds of Unix time) has passed, earliest first.
+    fn overdue(&self, team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Self::Fault>;
+    /// Adds a row after all others of the team.
+    fn append_row(&mut self, team: &TeamId, row: &Row) -> Result<(), Self::Fault>;
+    /// Drops the team's oldest rows, as far as they were settled before a moment or are more than `rows_max`; a bounded
+    /// number. How many went.
+    fn trim_rows(&mut self, team: &TeamId, before: Timestamp, rows_max: u64, most: usize)
+    -> Result<usize, Self::Fault>;
+    /// The team's rows, newest first, after passing over some.
+    fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, Self::Fault>;
+    /// What a cell of usage holds.
+    fn sums(&self, team: &TeamId, cell: Cell<'_>) -> Result<Option<Sums>, Self::Fault>;
+    /// Keeps what a cell holds.
+    fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums) -> Result<(), Self::Fault>;
+    /// How many cells a day has.
+    fn cells(&self, team: &TeamId, day: &str) -> Result<u64, Self::Fault>;
+    /// The team's usage of these days, by day, user and model.
+    fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, Self::Fault>;
+    /// Drops the team's usage of days before one; a bounded number of cells. How many went.
+    fn trim_usage(&mut self, team: &TeamId, before: &str, most: usize) -> Result<usize, Self::Fault>;
+}

@@ -1,0 +1,129 @@
+//! Cases: what a team's calls came to, by day, user and model; the same sum as its rows' and its windows'.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use moongate::ledger::usage::{BEYOND, CELLS_MAX};
+use moongate::ledger::{Outcome, Scope, Sums};
+use moongate::team::LimitKind;
+
+use super::desk::{Call, Desk, PRICE, call, credits, settlement};
+use super::{Bench, TTL};
+
+pub(crate) async fn the_usage_of_a_day_is_what_its_rows_sum_to<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-11-30T23:59:00Z").await;
+    let ends = [Outcome::Charged, Outcome::Charged, Outcome::Released, Outcome::Unknown];
+    for number in 0..40_u64 {
+        let user = ["ana", "bo", "ümit k."][usize::try_from(number % 3).unwrap()];
+        let model = ["flux/dev", "kling/kling-2-1-master"][usize::from(number % 5 == 0)];
+        let call = call().price(number * 1_000).user(user, []).model(model);
+        let id = desk.admit(&call).await;
+        desk.pass(Duration::from_secs(3));
+        if number % 7 != 0 {
+            let mut end = settlement(id, ends[usize::try_from(number % 4).unwrap()], number * 700);
+            (end.came.images, end.came.video_ms, end.came.queue_ms) = (number, number * 40, number % 2);
+            desk.ledger.settle(&call.team, end).await.unwrap();
+        }
+    }
+    desk.pass(TTL);
+    desk.sweep(&call()).await;
+    let mut summed: BTreeMap<(String, String, String), Sums> = BTreeMap::new();
+    let rows = desk.rows(&call()).await;
+    assert_eq!(rows.len(), 40);
+    for row in &rows {
+        let cell = (row.day.clone(), row.asked.user.clone(), row.asked.model.clone());
+        *summed.entry(cell).or_default() += Sums::from(row);
+    }
+    let usage = desk.usage(&call(), "2026-11-30", "2026-12-01").await;
+    let told = usage.iter().map(|cell| ((cell.day.to_string(), cell.user.clone(), cell.model.clone()), cell.sums));
+    assert_eq!(told.collect::<Vec<_>>(), summed.into_iter().collect::<Vec<_>>());
+    for (kind, day) in [(LimitKind::CreditsPerDay, "2026-12-01"), (LimitKind::CreditsTotal, "")] {
+        let spent = usage.iter().filter(|cell| day.is_empty() || cell.day.to_string() == day);
+        let spent: u64 = spent.map(|cell| cell.sums.credits.micros()).sum();
+        assert!(spent > 0);
+        assert_eq!(desk.counted_at(&call(), Scope::Team, kind).await, (spent, 0), "{kind}");
+    }
+    let calls = |cell: &Sums| cell.charged + cell.unknown;
+    let in_december = usage.iter().filter(|cell| cell.day.month() == 12).map(|cell| calls(&cell.sums)).sum();
+    assert_eq!(desk.counted(&call(), LimitKind::RequestsPerMonth).await, (in_december, 0));
+}
+
+/// The days on which a call was counted, and how often.
+async fn days<B: Bench>(desk: &Desk<B>, call: &Call) -> Vec<(String, u64)> {
+    let usage = desk.usage(call, "2020-01-01", "2030-12-31").await;
+    usage.iter().map(|cell| (cell.day.to_string(), cell.sums.calls())).collect()
+}
+
+pub(crate) async fn a_call_is_counted_in_the_year_that_admitted_it<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-12-31T22:59:59.999999Z").await;
+    let call = call().zone("Europe/Berlin");
+    let (settled, left) = (desk.admit(&call).await, desk.admit(&call).await);
+    desk.pass(Duration::from_secs(10));
+    desk.settle(&call, settled, Outcome::Charged, PRICE).await;
+    desk.pay(&call).await;
+    desk.pass(TTL);
+    assert_eq!(desk.sweep(&call).await.unknown, 1);
+    assert_eq!(days(&desk, &call).await, [("2026-12-31".to_owned(), 2), ("2027-01-01".to_owned(), 1)]);
+    assert_eq!(desk.rows(&call).await.iter().filter(|row| row.id == left).count(), 1);
+}
+
+pub(crate) async fn a_day_is_the_team_s_own_where_clocks_change<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-10-24T21:59:59Z").await;
+    let call = call().zone("Europe/Berlin");
+    // The day of 25 hours from its first to its last second, and one call on either side.
+    for time in ["2026-10-24T21:59:59Z", "2026-10-24T22:00:00Z", "2026-10-25T22:59:59Z", "2026-10-25T23:00:00Z"] {
+        desk.set(time);
+        desk.pay(&call).await;
+    }
+    let expected = [("2026-10-24", 1), ("2026-10-25", 2), ("2026-10-26", 1)];
+    assert_eq!(days(&desk, &call).await, expected.map(|(day, calls)| (day.to_owned(), calls)));
+}
+
+pub(crate) async fn usage_of_other_days_and_teams_is_not_told<B: Bench>() {
+    let desk = Desk::<B>::open_at("2026-11-01T10:00:00Z").await;
+    let others = ["design.2", "desig", "designs", "d"].map(|team| call().team(team));
+    for day in 1..=4 {
+        desk.set(&format!("2026-11-0{day}T10:00:00Z"));
+        desk.pay(&call()).await;
+        for other in &others {
+            desk.pay(&other.clone().price(1)).await;
+        }
+    }
+    let told: Vec<_> = desk.usage(&call(), "2026-11-02", "2026-11-03").await.into_iter().map(|c| c.day).collect();
+    assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2026-11-02", "2026-11-03"]);
+    for cell in desk.usage(&call(), "2026-01-01", "2026-12-31").await {
+        assert_eq!(cell.sums.credits, credits(PRICE));
+    }
+    assert_eq!(desk.usage(&call(), "2026-11-03", "2026-11-02").await, [], "no days at all");
+}
+
+pub(crate) async fn odd_user_names_come_back_as_they_were<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let mut names = vec!["a b", "=1+1", "a,\"b\"", "{x}", "%41", "*", "user:a", "ümit", "🦀", "A", " ", "-"];
+    for name in &names {
+        desk.pay(&call().user(name, [])).await;
+    }
+    names.sort_unstable();
+    let usage = desk.usage(&call(), "2026-11-22", "2026-11-22").await;
+    assert_eq!(usage.iter().map(|cell| cell.user.as_str()).collect::<Vec<_>>(), names);
+    let mut rows: Vec<_> = desk.rows(&call()).await.into_iter().map(|row| row.asked.user).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, names);
+}
+
+pub(crate) async fn a_day_has_so_many_cells_and_no_sum_is_lost<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let pay = |user: u64| {
+        let (desk, call) = (&desk, call().user(&format!("user {user}"), []));
+        async move { desk.pay(&call).await }
+    };
+    join_all((0..CELLS_MAX).map(pay)).await;
+    join_all((0..CELLS_MAX + 3).rev().take(40).map(pay)).await;
+    let usage = desk.usage(&call(), "2026-11-22", "2026-11-22").await;
+    assert_eq!(usage.len() as u64, CELLS_MAX + 1);
+    let beyond: Vec<_> = usage.iter().filter(|cell| cell.model == BEYOND).collect();
+    assert_eq!(beyond.iter().map(|cell| (cell.user.as_str(), cell.sums.charged)).collect::<Vec<_>>(), [(BEYOND, 3)]);
+    let spent: u64 = usage.iter().map(|cell| cell.sums.credits.micros()).sum();
+    assert_eq!(desk.counted(&call(), LimitKind::CreditsPerDay).await, (spent, 0));
+}
