@@ -21,6 +21,7 @@ mod ledger_conformance;
 mod ledger_embedded;
 mod ledger_model;
 mod ledger_redis;
+mod openapi;
 mod operator_listener;
 mod placement;
 mod readme;

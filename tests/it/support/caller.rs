@@ -17,7 +17,7 @@ use super::firemoon::SHARED_KEY;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The only headers that may leave a gateway.
-const HEADERS: [&str; 21] = [
+pub const HEADERS: [&str; 21] = [
     "allow",
     "cache-control",
     "connection",

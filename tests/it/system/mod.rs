@@ -15,6 +15,7 @@ mod stopping;
 mod tls;
 mod tokens;
 mod upstream_faults;
+mod views;
 mod watched;
 mod wire;
 mod wire_faults;
