@@ -9,6 +9,7 @@ pub mod catch_panic;
 #[allow(clippy::expect_used)]
 mod golden;
 pub mod panicked;
+pub mod source;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 pub use answer::{AnswerRefusals, AnswerRefusalsLayer};
 pub use bound::Bound;
 pub use catch_panic::{CatchPanic, CatchPanicLayer};
+pub use source::Source;
 
 use crate::team::ModelId;
 
@@ -121,32 +123,6 @@ pub enum Refusal {
         /// Its status.
         status: StatusCode,
     },
-}
-
-/// Whose fault a refusal is: the `X-Error-Source` header and the `source` label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Source {
-    /// The request itself.
-    Caller,
-    /// What the team may do.
-    Policy,
-    /// The gateway, its store or its operator.
-    Gateway,
-    /// The upstream, or the account everyone shares.
-    Upstream,
-}
-
-impl Source {
-    /// The name in the header and the metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Caller => "caller",
-            Self::Policy => "policy",
-            Self::Gateway => "gateway",
-            Self::Upstream => "upstream",
-        }
-    }
 }
 
 /// What never changes about a refusal: status, code, Firemoon's error title, and whose fault it is.

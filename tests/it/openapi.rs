@@ -58,7 +58,9 @@ fn every_refusal_stands_in_it_under_its_status() {
     }
     let golden = include_str!("../../src/refusal/golden.txt");
     let codes = golden.split("\"code\":\"").skip(1).filter_map(|rest| rest.split('"').next());
-    assert_eq!(described, codes.collect());
+    // What only the operator's API says stands in that one's own description.
+    let of_operators = ["role_not_allowed", "team_not_found", "key_not_found"];
+    assert_eq!(described, codes.filter(|code| !of_operators.contains(code)).collect());
 }
 
 #[test]

@@ -1,0 +1,27 @@
+//! Whose affair an error is.
+
+/// Whose fault a refusal is: the `X-Error-Source` header and the `source` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The request itself.
+    Caller,
+    /// What the team may do.
+    Policy,
+    /// The gateway, its store or its operator.
+    Gateway,
+    /// The upstream, or the account everyone shares.
+    Upstream,
+}
+
+impl Source {
+    /// The name in the header and the metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Policy => "policy",
+            Self::Gateway => "gateway",
+            Self::Upstream => "upstream",
+        }
+    }
+}
