@@ -27,7 +27,7 @@ use crate::admission::{AdmitLayer, Keeper};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
-use crate::identity::{AuthenticateLayer, Authenticated, Directory};
+use crate::identity::{AuthenticateLayer, Authenticated, Directory, Gate};
 use crate::live::Live;
 use crate::refusal::{AnswerRefusalsLayer, CatchPanicLayer, Refusal};
 use crate::replay::{ReplayLayer, Replays};
@@ -56,6 +56,8 @@ pub struct Parts {
     pub buffer: Buffer,
     /// Who may call.
     pub directory: Live<Directory>,
+    /// Where those are judged whom the directory does not know at once.
+    pub gate: Gate,
     /// This worker's ledger, and what looks after its reservations.
     pub keeper: Arc<Keeper>,
     /// This worker's handle to what is remembered of calls.
@@ -122,7 +124,7 @@ where
 
     let known = ServiceBuilder::new()
         // Nothing below sees a credential, nothing above knows a team.
-        .layer(AuthenticateLayer::new(parts.directory))
+        .layer(AuthenticateLayer::new(parts.directory, parts.gate))
         // Directly below: every request of a known team is counted for it, also those refused further down.
         .layer(parts.measure_team)
         .service(KnownFork { catalogue: catalogue.clone(), account, quote, paid });

@@ -13,6 +13,7 @@ pub struct Readiness(Arc<Parts>);
 struct Parts {
     upstream_key_is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
     ledger_answered: AtomicBool,
+    someone_can_be_let_in: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -30,13 +31,23 @@ impl Readiness {
     /// at least one shared key can be used.
     #[must_use]
     pub fn new(upstream_key_is_healthy: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        let (ledger_answered, draining) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self(Arc::new(Parts { upstream_key_is_healthy: Box::new(upstream_key_is_healthy), ledger_answered, draining }))
+        Self(Arc::new(Parts {
+            upstream_key_is_healthy: Box::new(upstream_key_is_healthy),
+            ledger_answered: AtomicBool::new(false),
+            someone_can_be_let_in: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        }))
     }
 
     /// The ledger has answered once, or is not needed for what comes first. Later outages are refused call by call.
     pub fn ledger_answered(&self) {
         self.0.ledger_answered.store(true, Ordering::Release);
+    }
+
+    /// There is a credential that can be judged: a replica that starts while every issuer is away does not take the place of
+    /// one that has their keys. Later outages are refused token by token.
+    pub fn someone_can_be_let_in(&self) {
+        self.0.someone_can_be_let_in.store(true, Ordering::Release);
     }
 
     /// The gateway is stopping. There is no way back.
@@ -51,6 +62,7 @@ impl Readiness {
         let checks = [
             ("configuration", true, "it is not loaded yet"),
             ("ledger", parts.ledger_answered.load(Ordering::Acquire), "it has not answered yet"),
+            ("identity", parts.someone_can_be_let_in.load(Ordering::Acquire), "no issuer's keys could be read yet"),
             ("upstream_key", (parts.upstream_key_is_healthy)(), "no shared key can be used"),
             ("running", !parts.draining.load(Ordering::Acquire), "the gateway is stopping"),
         ];
@@ -76,6 +88,9 @@ mod tests {
         assert_eq!(report.checks["configuration"], "ok");
 
         readiness.ledger_answered();
+        assert!(!readiness.report().ready);
+        assert_eq!(readiness.report().checks["identity"], "no issuer's keys could be read yet");
+        readiness.someone_can_be_let_in();
         assert!(readiness.report().ready);
         key.store(false, Ordering::Relaxed);
         assert_eq!(readiness.report().checks["upstream_key"], "no shared key can be used");

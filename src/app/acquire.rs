@@ -12,6 +12,7 @@ use crate::catalogue;
 use crate::clock::Clock;
 use crate::config::settings::ShutdownSettings;
 use crate::config::{FixedSettings, Settings};
+use crate::identity::Gate;
 use crate::ledger::Ledger;
 use crate::ledger::embedded::OpenError;
 use crate::ledger::redis::UnusableSettings;
@@ -73,6 +74,8 @@ pub struct Acquired {
     pub replay: replay::Settings,
     /// How admission behaves.
     pub admission: keeper::Settings,
+    /// Where unknown callers are judged.
+    pub gate: Gate,
     /// What a well-formed request may be.
     pub request: request::Settings,
     /// Memory for bodies.
@@ -95,7 +98,8 @@ pub fn acquire(
     audit_log: &AuditLog,
     clock: Clock,
 ) -> Result<Acquired, Unusable> {
-    let FixedSettings { server, admin_address, request, ledger, on_unknown, replay, shutdown, .. } = &settings.fixed;
+    let FixedSettings { server, trusted_proxies, admin_address, request, ledger, on_unknown, replay, shutdown, .. } =
+        &settings.fixed;
     let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
     let stores = Stores::new(ledger, *on_unknown, *replay, &clock, metrics)?;
     let drain = Drain::default();
@@ -120,6 +124,7 @@ pub fn acquire(
         access_log: access_log.clone(),
         replay: *replay,
         admission: keeper::Settings { on_unknown: *on_unknown, reservation_ttl: ledger.reservation_ttl },
+        gate: Gate::new(trusted_proxies.clone(), clock.clone()),
         request: request.clone(),
         buffer: Buffer::new(request.buffered_bytes_max),
         catalogue: catalogue::Cache::default(),

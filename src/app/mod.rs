@@ -130,6 +130,7 @@ fn look_after(
     let observer = Arc::clone(&acquired.metrics);
     beside.spawn(patrol(acquired.ledger(), observer, teams, acquired.admission.reservation_ttl / 6, stop.clone()));
     beside.spawn(probe_ledger(acquired.ledger(), acquired.readiness.clone(), stop.clone()));
+    beside.spawn(probe_issuers(acquired.live.clone(), acquired.readiness.clone(), stop.clone()));
     beside.spawn(reload::keep(acquired.live.clone(), followed, Arc::clone(&acquired.metrics), stop.clone()));
     beside
 }
@@ -140,6 +141,16 @@ async fn probe_ledger(ledger: Arc<dyn crate::ledger::Ledger>, readiness: Readine
         match ledger.probe().await {
             Ok(()) => return readiness.ledger_answered(),
             Err(outage) => tracing::warn!(%outage, "the ledger has not answered yet"),
+        }
+        let _ = tokio::time::timeout(PROBE_AGAIN, stop.cancelled()).await;
+    }
+}
+
+/// Looks until a credential could be judged: only then is the gateway ready.
+async fn probe_issuers(live: reload::Live, readiness: Readiness, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if live.directory.read().can_let_in() {
+            return readiness.someone_can_be_let_in();
         }
         let _ = tokio::time::timeout(PROBE_AGAIN, stop.cancelled()).await;
     }

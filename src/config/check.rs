@@ -27,6 +27,7 @@ use crate::credits::Credits;
 use crate::ledger::OnUnknown;
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -71,6 +72,7 @@ impl<'a> Check<'a> {
 
     fn fixed(&mut self, file: &File, root: &KeyPath) -> Option<FixedSettings> {
         let server = self.server(&file.listen, &file.limits, root);
+        let trusted_proxies = self.trusted_proxies(&file.listen, &root.key("listen"));
         let admin_address = self.admin_address(&file.listen, &file.admin, root);
         let request = self.request(&file.limits, &root.key("limits"));
         let ledger = self.ledger(&file.ledger, &root.key("ledger"));
@@ -80,6 +82,7 @@ impl<'a> Check<'a> {
         let reload_poll = self.duration(&file.reload.poll, &root.key("reload").key("poll"), poll);
         Some(FixedSettings {
             server: server?,
+            trusted_proxies: trusted_proxies?,
             admin_address: admin_address?,
             request: request?,
             ledger: ledger?,

@@ -92,6 +92,11 @@ pub struct Listen {
     pub address: String,
     /// Certificate and key, when the listener speaks TLS. Without them it speaks plain HTTP, for use behind an ingress.
     pub tls: Option<Tls>,
+    /// Networks of proxies in front of the gateway, such as `10.0.0.0/8`: only they are believed when they say from where a
+    /// request comes.
+    pub trusted_proxies: Vec<String>,
+    /// The header in which they say it; the other is never read.
+    pub forwarded_header: ForwardedHeader,
     /// Worker threads; 0 means one per core.
     #[schemars(range(max = 1024))]
     pub workers: u32,
@@ -99,8 +104,23 @@ pub struct Listen {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { address: "0.0.0.0:8080".to_owned(), tls: None, workers: 0 }
+        Self {
+            address: "0.0.0.0:8080".to_owned(),
+            tls: None,
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
+            workers: 0,
+        }
     }
+}
+
+/// The header in which proxies say from where a request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)] // the names are those of the headers
+pub enum ForwardedHeader {
+    XForwardedFor,
+    Forwarded,
 }
 
 /// A listener's certificate.

@@ -32,6 +32,8 @@ pub struct Settings {
 pub struct FixedSettings {
     /// The team listener.
     pub server: server::Settings,
+    /// Whose word counts for where a request comes from.
+    pub trusted_proxies: request::TrustedProxies,
     /// Where the operator's listener listens.
     pub admin_address: SocketAddr,
     /// The bounds of a request.

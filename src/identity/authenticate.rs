@@ -1,7 +1,8 @@
 //! Who is calling: takes the credential off the request and puts a principal in its place.
 //!
-//! Reads: `Authorization` or `X-API-Key`. Writes: the record's team, user and credential; removes the credential's headers.
-//! Refuses: `credential_*`, `team_unknown`, `team_suspended`, `invalid_request` (two credentials), `identity_unavailable`.
+//! Reads: `Authorization` or `X-API-Key`; for those who fail, where they come from. Writes: the record's team, user and credential; removes the credential's headers.
+//! Refuses: `credential_*`, `team_unknown`, `team_suspended`, `invalid_request` (two credentials), `identity_unavailable`,
+//! `overloaded` (too many tokens to verify), `rate_limited` (too many failures from one address).
 //! Position: above everything that knows of teams. Nothing below ever sees the credential.
 
 use std::future::{Ready, ready};
@@ -14,6 +15,7 @@ use tower::{Layer, Service};
 
 use super::bearer::{self, BearerFault};
 use super::directory::{Directory, Identified};
+use super::gate::{Gate, Turned};
 use super::{Authenticated, Rejection};
 use crate::http::{Answer, X_API_KEY};
 use crate::live::Live;
@@ -25,13 +27,14 @@ use crate::request::{Arrival, Routed};
 #[derive(Clone)]
 pub struct AuthenticateLayer {
     directory: Live<Directory>,
+    gate: Gate,
 }
 
 impl AuthenticateLayer {
-    /// A layer that asks this directory, as it is when a request comes.
+    /// A layer that asks this directory, as it is when a request comes, and at this gate when the directory does not know.
     #[must_use]
-    pub const fn new(directory: Live<Directory>) -> Self {
-        Self { directory }
+    pub const fn new(directory: Live<Directory>, gate: Gate) -> Self {
+        Self { directory, gate }
     }
 }
 
@@ -39,7 +42,7 @@ impl<S> Layer<S> for AuthenticateLayer {
     type Service = Authenticate<S>;
 
     fn layer(&self, inner: S) -> Authenticate<S> {
-        Authenticate { inner, directory: self.directory.clone() }
+        Authenticate { inner, layer: self.clone() }
     }
 }
 
@@ -47,7 +50,7 @@ impl<S> Layer<S> for AuthenticateLayer {
 #[derive(Clone)]
 pub struct Authenticate<S> {
     inner: S,
-    directory: Live<Directory>,
+    layer: AuthenticateLayer,
 }
 
 impl<S, B> Service<Routed<B, Known>> for Authenticate<S>
@@ -58,7 +61,7 @@ where
 {
     type Response = Answer;
     type Error = Refusal;
-    /// Nothing is waited for, and nothing is boxed, unless an issuer must be asked for newer keys.
+    /// Nothing is waited for, and nothing is boxed, for whoever shows a good key or a token that was verified before.
     type Future =
         Either<Ready<Result<Answer, Refusal>>, Either<S::Future, BoxFuture<'static, Result<Answer, Refusal>>>>;
 
@@ -67,24 +70,32 @@ where
     }
 
     fn call(&mut self, routed: Routed<B, Known>) -> Self::Future {
-        let directory = self.directory.read();
-        let credential = match bearer::credential(routed.arrival.request.headers()) {
-            Ok(credential) => credential,
-            Err(fault) => return Either::Left(ready(Err(refuse_fault(fault)))),
+        let directory = self.layer.directory.read();
+        let shown = match bearer::credential(routed.arrival.request.headers()) {
+            Ok(credential) => directory.recall(credential).ok_or(credential),
+            Err(BearerFault::Unreadable) => Ok(Err(Rejection::Invalid)),
+            Err(BearerFault::Missing) => return Either::Left(ready(Err(Refusal::CredentialMissing))),
+            Err(BearerFault::Several) => return Either::Left(ready(Err(several()))),
         };
-        match directory.identify_now(credential) {
-            Some(Ok(identified)) => Either::Right(Either::Left(self.inner.call(authenticated(routed, identified)))),
-            Some(Err(rejection)) => Either::Left(ready(Err(refuse(rejection)))),
-            None => {
-                let credential = credential.to_owned();
-                let clone = self.inner.clone();
-                let mut inner = std::mem::replace(&mut self.inner, clone);
-                Either::Right(Either::Right(Box::pin(async move {
-                    let identified = directory.identify(&credential).await.map_err(refuse)?;
-                    inner.call(authenticated(routed, identified)).await
-                })))
+        let known = match shown {
+            Ok(Ok(identified)) => {
+                return Either::Right(Either::Left(self.inner.call(authenticated(routed, identified))));
             }
-        }
+            Ok(Err(rejection)) => Ok(rejection),
+            Err(credential) => Err(credential.to_owned()),
+        };
+        let gate = self.layer.gate.clone();
+        let from = gate.origin(routed.arrival.peer, routed.arrival.request.headers());
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        Either::Right(Either::Right(Box::pin(async move {
+            let judged = match known {
+                Ok(rejection) => Err(gate.turn_away(&directory, rejection, from).await),
+                Err(credential) => gate.judge(&directory, &credential, from).await,
+            };
+            let identified = judged.map_err(refuse)?;
+            inner.call(authenticated(routed, identified)).await
+        })))
     }
 }
 
@@ -111,21 +122,19 @@ fn strip<B>(arrival: &mut Arrival<B>) {
     headers.remove(X_API_KEY);
 }
 
-fn refuse_fault(fault: BearerFault) -> Refusal {
-    match fault {
-        BearerFault::Missing => Refusal::CredentialMissing,
-        BearerFault::Unreadable => Refusal::CredentialInvalid,
-        BearerFault::Several => Refusal::InvalidRequest(vec!["exactly one credential may be sent".to_owned()]),
-    }
+fn several() -> Refusal {
+    Refusal::InvalidRequest(vec!["exactly one credential may be sent".to_owned()])
 }
 
-fn refuse(rejection: Rejection) -> Refusal {
-    match rejection {
-        Rejection::Invalid => Refusal::CredentialInvalid,
-        Rejection::Expired => Refusal::CredentialExpired,
-        Rejection::Revoked => Refusal::CredentialRevoked,
-        Rejection::TeamUnknown => Refusal::TeamUnknown,
-        Rejection::TeamSuspended => Refusal::TeamSuspended,
-        Rejection::KeysUnavailable => Refusal::IdentityUnavailable,
+fn refuse(turned: Turned) -> Refusal {
+    match turned {
+        Turned::AwayUntil { retry_at, retry_after } => Refusal::TooManyFailures { retry_at, retry_after },
+        Turned::Away(Rejection::Invalid) => Refusal::CredentialInvalid,
+        Turned::Away(Rejection::Expired) => Refusal::CredentialExpired,
+        Turned::Away(Rejection::Revoked) => Refusal::CredentialRevoked,
+        Turned::Away(Rejection::TeamUnknown) => Refusal::TeamUnknown,
+        Turned::Away(Rejection::TeamSuspended) => Refusal::TeamSuspended,
+        Turned::Away(Rejection::KeysUnavailable) => Refusal::IdentityUnavailable,
+        Turned::Away(Rejection::Overloaded) => Refusal::Overloaded,
     }
 }

@@ -12,10 +12,12 @@ use super::fetch::Fetcher;
 use super::key::{PREFIX, SecretHash, ShownKey};
 use super::keyring::Keyring;
 use super::known::{DirectoryError, Issuer, KnownKey, fetcher, known_issuers, known_keys};
-use super::observer::{KEY, OK, Observer, TOKEN};
+use super::lane::Lane;
+use super::observer::{KEY, OK, Observer, THROTTLED, TOKEN};
 use super::principal::{Credential, KeyId, Principal};
 use super::rejection::Rejection;
 use super::settings::Settings;
+use super::throttle;
 use super::token::{Proof, Unproved, Unverified};
 use crate::clock::Clock;
 use crate::team::{State, Team, TeamId};
@@ -28,16 +30,17 @@ pub struct Directory {
     keys: HashMap<KeyId, KnownKey>,
     issuers: HashMap<Arc<str>, Issuer>,
     tokens: VerifiedTokens,
+    throttle: throttle::Settings,
     fetcher: Option<Arc<Fetcher>>,
     observer: Arc<dyn Observer>,
     clock: Clock,
 }
 
 /// How far a credential was judged without waiting for anything.
-enum Judged<'a> {
+enum Judged {
     Finally(Result<Identified, Rejection>),
     /// A token says a key that is not known; this keyring may be asked to read again.
-    KeyUnknown(&'a Keyring),
+    KeyUnknown(Arc<Keyring>),
 }
 
 impl Directory {
@@ -54,11 +57,23 @@ impl Directory {
         let fetcher = fetcher(&settings.issuers, previous.and_then(|previous| previous.fetcher.as_ref()))?;
         let kept = |issuer: &str| previous?.issuers.get(issuer).map(|known| Arc::clone(&known.keyring));
         let issuers = known_issuers(settings.issuers, teams, kept, &clock, &*observer)?;
-        Ok(Self { keys, issuers, tokens: VerifiedTokens::new(TOKENS_MAX), fetcher, observer, clock })
+        let (tokens, throttle) = (VerifiedTokens::new(TOKENS_MAX), settings.throttle);
+        Ok(Self { keys, issuers, tokens, throttle, fetcher, observer, clock })
     }
 
-    /// Judges a credential now, unless it is a token of a key that is not known and the issuer may be asked again: then `None`, and
-    /// [`Directory::identify`] asks.
+    /// Judges a credential as far as that costs next to nothing: gateway keys, and tokens that were verified before. `None` for
+    /// all others.
+    pub fn recall(&self, credential: &str) -> Option<Result<Identified, Rejection>> {
+        let answer = if credential.starts_with(PREFIX) {
+            self.judge_key(credential)
+        } else {
+            self.recall_token(credential, self.clock.now().as_second())?
+        };
+        Some(self.counted(credential, answer))
+    }
+
+    /// Judges a credential now and on this thread, unless it is a token of a key that is not known and the issuer may be asked
+    /// again: then `None`, and [`Directory::identify`] asks.
     pub fn identify_now(&self, credential: &str) -> Option<Result<Identified, Rejection>> {
         match self.judge(credential) {
             Judged::Finally(answer) => Some(self.counted(credential, answer)),
@@ -67,17 +82,33 @@ impl Directory {
         }
     }
 
-    /// Judges a credential; waits for the issuer, bounded, when only newer keys can tell.
-    pub async fn identify(&self, credential: &str) -> Result<Identified, Rejection> {
-        let mut judged = self.judge(credential);
-        if let Judged::KeyUnknown(keyring) = judged {
-            keyring.ask(&self.clock).await;
-            judged = self.judge(credential);
+    /// Judges a credential in the lane; waits for the issuer, bounded, when only newer keys can tell.
+    pub(super) async fn identify(self: &Arc<Self>, credential: &str, lane: &Lane) -> Result<Identified, Rejection> {
+        let shared: Arc<str> = credential.into();
+        let judge = || {
+            let (directory, shared) = (Arc::clone(self), Arc::clone(&shared));
+            lane.run(move || directory.judge(&shared))
+        };
+        let mut judged = judge().await;
+        if let Some(Judged::KeyUnknown(keyring)) = &judged {
+            judged = if keyring.ask(&self.clock).await { judge().await } else { None };
         }
-        match judged {
-            Judged::Finally(answer) => self.counted(credential, answer),
-            Judged::KeyUnknown(_) => self.counted(credential, Err(Rejection::Invalid)),
-        }
+        let answer = match judged {
+            Some(Judged::Finally(answer)) => answer,
+            Some(Judged::KeyUnknown(_)) => Err(Rejection::Invalid),
+            None => Err(Rejection::Overloaded),
+        };
+        self.counted(credential, answer)
+    }
+
+    /// Counts a token that nobody looked at, because too many had failed before it.
+    pub(super) fn not_looked_at(&self) {
+        self.observer.authenticated(TOKEN, THROTTLED);
+    }
+
+    /// How credentials that fail are answered.
+    pub(super) const fn throttle(&self) -> &throttle::Settings {
+        &self.throttle
     }
 
     /// Reads every issuer's keys now, then again and again, until cancelled. One such task must run per directory in use.
@@ -105,13 +136,21 @@ impl Directory {
         without.map(|issuer| Arc::clone(&issuer.keyring.issuer)).collect()
     }
 
+    /// Whether anyone could be let in, as far as this configuration goes: it has a key, or some issuer's keys are here, or it
+    /// expects no tokens.
+    #[must_use]
+    pub fn can_let_in(&self) -> bool {
+        let mut issuers = self.issuers.values();
+        !self.keys.is_empty() || self.issuers.is_empty() || issuers.any(|issuer| issuer.keyring.read().is_some())
+    }
+
     /// How many verified tokens are remembered.
     #[must_use]
     pub fn remembered_tokens(&self) -> usize {
         self.tokens.len()
     }
 
-    fn judge(&self, credential: &str) -> Judged<'_> {
+    fn judge(&self, credential: &str) -> Judged {
         if credential.starts_with(PREFIX) {
             Judged::Finally(self.judge_key(credential))
         } else {
@@ -130,14 +169,17 @@ impl Directory {
         let_in(known.principal.clone(), Arc::clone(&known.team))
     }
 
-    fn judge_token(&self, token: &str) -> Judged<'_> {
+    fn recall_token(&self, token: &str, now: i64) -> Option<Result<Identified, Rejection>> {
+        Some(match self.tokens.get(token, now)? {
+            Remembered::Good(verified) => let_in(verified.principal.clone(), Arc::clone(&verified.team)),
+            Remembered::Expired => Err(Rejection::Expired),
+        })
+    }
+
+    fn judge_token(&self, token: &str) -> Judged {
         let now = self.clock.now().as_second();
-        match self.tokens.get(token, now) {
-            Some(Remembered::Good(verified)) => {
-                return Judged::Finally(let_in(verified.principal.clone(), Arc::clone(&verified.team)));
-            }
-            Some(Remembered::Expired) => return Judged::Finally(Err(Rejection::Expired)),
-            None => {}
+        if let Some(recalled) = self.recall_token(token, now) {
+            return Judged::Finally(recalled);
         }
         let said = Unverified::read(token);
         let issuer = said.as_ref().and_then(|said| self.issuers.get(said.claims.issuer()?));
@@ -151,7 +193,7 @@ impl Directory {
         match issuer.verifier.prove(&said, keys, now) {
             Ok(proof) => Judged::Finally(self.admit(token, &said, issuer, proof)),
             Err(Unproved::Rejected(rejection)) => Judged::Finally(Err(rejection)),
-            Err(Unproved::KeyUnknown) => Judged::KeyUnknown(&issuer.keyring),
+            Err(Unproved::KeyUnknown) => Judged::KeyUnknown(Arc::clone(&issuer.keyring)),
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::{FETCH_TIME, FetchError, Fetcher};
@@ -25,6 +25,9 @@ use crate::live::Live;
 pub(super) const COOL_DOWN: Duration = Duration::from_secs(30);
 /// The first pause after a failure while there are no keys at all; doubled each time, up to [`COOL_DOWN`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many requests may wait for one issuer.
+const WAITING_MAX: usize = 512;
 
 /// Why keys could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,7 @@ pub(super) struct Keyring {
     keys: Live<Option<KeySet>>,
     history: Mutex<History>,
     wanted: Notify,
+    waiting: Semaphore,
     readings: watch::Sender<u64>,
 }
 
@@ -76,6 +80,7 @@ impl Keyring {
             keys: Live::new(None),
             history: Mutex::default(),
             wanted: Notify::new(),
+            waiting: Semaphore::new(WAITING_MAX),
             readings: watch::Sender::new(0),
         }
     }
@@ -100,14 +105,18 @@ impl Keyring {
         self.history().tried.is_none_or(|at| clock.elapsed() >= at + COOL_DOWN)
     }
 
-    /// Asks for the keys to be read and waits until they have been, if it may be asked at all; bounded in time.
-    pub(super) async fn ask(&self, clock: &Clock) {
+    /// Asks for the keys to be read and waits until they have been, if it may be asked at all; bounded in time. Says no when
+    /// too many are waiting already.
+    #[must_use]
+    pub(super) async fn ask(&self, clock: &Clock) -> bool {
+        let Ok(_waiting) = self.waiting.try_acquire() else { return false };
         let mut readings = self.readings.subscribe();
         if self.may_be_asked(clock) {
             self.wanted.notify_one();
             // Twice, because a discovery is two fetches; it matters only when nobody keeps the ring fresh.
             let _ = tokio::time::timeout(2 * FETCH_TIME, readings.changed()).await;
         }
+        true
     }
 
     /// Reads again whenever it is due, and when asked, until cancelled; drops the keys when they become too old. Tokens that

@@ -3,7 +3,8 @@
 //! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key;
 //! [`claims`], [`jws`], [`token`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is
 //! not to be trusted); [`keyring`] and [`fetch`] keep an issuer's keys fresh; [`cache`] remembers
-//! tokens that were verified; [`known`] puts it together from settings; [`directory`] answers; [`authenticate`] is the layer,
+//! tokens that were verified; [`lane`] is where the others are verified; [`throttle`] remembers where credentials fail, and
+//! [`gate`] stands before both; [`known`] puts it together from settings; [`directory`] answers; [`authenticate`] is the layer,
 //! and [`authenticated`] the proof it gives.
 
 pub mod authenticate;
@@ -13,22 +14,26 @@ mod cache;
 mod claims;
 pub mod directory;
 pub mod fetch;
+pub mod gate;
 mod jws;
 pub mod key;
 mod keyring;
 pub mod keyset;
 mod known;
+mod lane;
 pub mod observer;
 pub mod principal;
 pub mod rejection;
 mod roca;
 pub mod settings;
 mod strict;
+pub mod throttle;
 mod token;
 
 pub use authenticate::AuthenticateLayer;
 pub use authenticated::Authenticated;
 pub use directory::{Directory, Identified};
+pub use gate::Gate;
 pub use key::{GatewayKey, SecretHash};
 pub use keyring::RenewalError;
 pub use known::DirectoryError;

@@ -17,12 +17,31 @@ pub enum Rejection {
     TeamSuspended,
     /// No key of the token's issuer could be read yet, or for too long, so nothing can be said of it: 503, and it passes.
     KeysUnavailable,
+    /// More tokens are waiting to be verified than can be: 503, and it passes.
+    Overloaded,
 }
 
 impl Rejection {
     /// Every rejection, for those who prepare something for each.
-    pub const ALL: [Self; 6] =
-        [Self::Invalid, Self::Expired, Self::Revoked, Self::TeamUnknown, Self::TeamSuspended, Self::KeysUnavailable];
+    pub const ALL: [Self; 7] = [
+        Self::Invalid,
+        Self::Expired,
+        Self::Revoked,
+        Self::TeamUnknown,
+        Self::TeamSuspended,
+        Self::KeysUnavailable,
+        Self::Overloaded,
+    ];
+
+    /// Whether it counts among the failures that are throttled: what was shown is no good, and looking at it was work for
+    /// nothing. Who is suspended is known, and who could not be judged has not failed.
+    #[must_use]
+    pub const fn is_held_against_its_bearer(self) -> bool {
+        match self {
+            Self::Invalid | Self::Expired | Self::Revoked | Self::TeamUnknown => true,
+            Self::TeamSuspended | Self::KeysUnavailable | Self::Overloaded => false,
+        }
+    }
 
     /// The `result` label of `authentications_total`.
     #[must_use]
@@ -34,6 +53,7 @@ impl Rejection {
             Self::TeamUnknown => "team_unknown",
             Self::TeamSuspended => "team_suspended",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::Overloaded => "overloaded",
         }
     }
 }

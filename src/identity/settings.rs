@@ -11,6 +11,7 @@ use jsonwebtoken::Algorithm as Jws;
 
 use super::key::SecretHash;
 use super::principal::KeyId;
+use super::throttle;
 use crate::team::{Limits, ModelRules, TeamId, UserId};
 
 /// Everything that may let a caller in.
@@ -20,6 +21,8 @@ pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
     /// Gateway keys kept in the configuration; no id twice.
     pub keys: Vec<KeySettings>,
+    /// How credentials that fail are answered.
+    pub throttle: throttle::Settings,
 }
 
 /// One issuer of tokens.

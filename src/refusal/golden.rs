@@ -54,6 +54,10 @@ one_of_each! {
     Refusal::HeadersTooLarge => Refusal::HeadersTooLarge,
     Refusal::IdempotencyInProgress => Refusal::IdempotencyInProgress,
     Refusal::IdempotencyMismatch => Refusal::IdempotencyMismatch,
+    Refusal::TooManyFailures { .. } => Refusal::TooManyFailures {
+        retry_at: at("2026-11-22T14:26:45.5Z"),
+        retry_after: Duration::from_millis(44_100),
+    },
     Refusal::RateLimited(_) => Refusal::RateLimited(bound(minute())),
     Refusal::QuotaExhausted(_) => Refusal::QuotaExhausted(bound(day())),
     Refusal::TooManyConcurrent(_) => Refusal::TooManyConcurrent(bound(slots())),

@@ -23,6 +23,8 @@ describe("moongate serve and attack tokens", () => {
     place = await install({
       files: { "first.json": set(keys.rsa, keys.ec, keys.ed), "second.json": set(keys.second) },
       identity: {
+        // Every row is judged for itself.
+        throttle: { failures: 1_000_000 },
         issuers: [
           {
             issuer: ISSUER, audiences: ["moongate"], algorithms: ["RS256", "ES256", "EdDSA"], jwks: { file: "first.json" },

@@ -1,12 +1,16 @@
 //! What becomes of tokens while their issuer rotates its keys, publishes nonsense, or is down.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::identity::fetch::{FetchError, Fetcher};
+use moongate::identity::gate::{Gate, Turned};
 use moongate::identity::settings::{IssuerSettings, KeySource};
 use moongate::identity::{Directory, DirectoryError, Rejection};
+use moongate::request::TrustedProxies;
 use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -22,6 +26,9 @@ struct Watched {
     directory: Arc<Directory>,
     counts: Arc<Counts>,
     clock: Clock,
+    gate: Gate,
+    /// How many have asked: each comes from an address of its own.
+    callers: AtomicU32,
     _task: DropGuard,
 }
 
@@ -35,7 +42,8 @@ fn keep_fresh(directory: Directory, counts: Arc<Counts>, clock: Clock) -> Watche
     let (directory, cancel) = (Arc::new(directory), CancellationToken::new());
     let (task, until) = (Arc::clone(&directory), cancel.clone());
     tokio::spawn(async move { task.keep_key_sets_fresh(until).await });
-    Watched { directory, counts, clock, _task: cancel.drop_guard() }
+    let gate = Gate::new(TrustedProxies::default(), clock.clone());
+    Watched { directory, counts, clock, gate, callers: AtomicU32::new(0), _task: cancel.drop_guard() }
 }
 
 /// An issuer that publishes these keys, and a directory that has read them.
@@ -47,8 +55,17 @@ async fn published(keys: &[&SigningKey]) -> (IssuerServer, Watched) {
     (server, watched)
 }
 
-async fn identified(watched: &Watched, token: &str) -> Result<String, Rejection> {
-    watched.directory.identify(token).await.map(|(principal, _)| format!("{}/{}", principal.team, principal.user))
+/// Judges a token as a worker does; waits for the issuer when only newer keys can tell.
+fn identified(watched: &Watched, token: &str) -> impl Future<Output = Result<String, Rejection>> + Send + 'static {
+    let (directory, gate, token) = (Arc::clone(&watched.directory), watched.gate.clone(), token.to_owned());
+    let from = IpAddr::from(watched.callers.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+    async move {
+        match gate.judge(&directory, &token, from).await {
+            Ok((principal, _)) => Ok(format!("{}/{}", principal.team, principal.user)),
+            Err(Turned::Away(rejection)) => Err(rejection),
+            Err(turned @ Turned::AwayUntil { .. }) => panic!("{turned:?}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -122,8 +139,7 @@ async fn a_flood_of_unknown_keys_asks_the_issuer_once_in_thirty_seconds() {
         pass(&watched.clock, 30);
         let flood = (0..200).map(|number| {
             let token = SigningKey::ec(&format!("unknown-{number}")).token(&good_claims());
-            let directory = Arc::clone(&watched.directory);
-            tokio::spawn(async move { directory.identify(&token).await.map(drop) })
+            tokio::spawn(identified(&watched, &token))
         });
         for answer in flood.collect::<Vec<_>>() {
             assert_eq!(answer.await.expect("task"), Err(Rejection::Invalid));
@@ -140,14 +156,12 @@ async fn callers_who_hang_up_do_not_make_the_issuer_be_asked_again() {
     pass(&watched.clock, 30);
     server.answer("/jwks", Answer::Silence);
     let token = SigningKey::ec("unknown").token(&good_claims());
-    for _ in 0..50 {
-        let directory = Arc::clone(&watched.directory);
-        let token = token.clone();
-        let caller = tokio::spawn(async move { directory.identify(&token).await.map(drop) });
-        tokio::task::yield_now().await;
-        caller.abort();
-    }
+    let callers: Vec<_> = (0..50).map(|_| tokio::spawn(identified(&watched, &token))).collect();
     eventually("the question", || server.asked() == 2).await;
+    for caller in callers {
+        caller.abort();
+        assert!(caller.await.is_err_and(|error| error.is_cancelled()), "they were waiting");
+    }
     assert!(verdict(&watched.directory, &key.token(&good_claims())).is_ok(), "nobody else waits");
     assert_eq!(server.asked(), 2);
 }
@@ -188,7 +202,7 @@ async fn the_last_good_keys_stand_while_the_issuer_is_down_or_talks_nonsense() {
         pass(&watched.clock, 30);
         let unknown = SigningKey::ec("thief").token(&good_claims());
         assert_eq!(identified(&watched, &unknown).await, Err(Rejection::Invalid));
-        assert_eq!(watched.counts.failed.load(std::sync::atomic::Ordering::SeqCst), number + 1);
+        assert_eq!(watched.counts.failed.load(Ordering::SeqCst), number + 1);
         assert_eq!(verdict(&watched.directory, &token), Ok("design/ann".to_owned()), "nonsense {number}");
     }
     drop(server);

@@ -154,6 +154,40 @@ fn tokens_without_number_leave_the_memory_bounded() {
 }
 
 #[test]
+fn tokens_that_are_used_again_stay_in_memory_through_a_flood_of_tokens_that_are_not() {
+    let World { ed, directory, .. } = &world();
+    let token = |user: String| ed.token(&claims_with(json!({ "sub": user })));
+    let used: Vec<String> = (0..500).map(|user| token(format!("user-{user}"))).collect();
+    for _ in 0..3 {
+        used.iter().for_each(|token| assert!(verdict(directory, token).is_ok()));
+    }
+    for number in 0..25_000 {
+        assert!(verdict(directory, &token(format!("once-{number}"))).is_ok());
+    }
+    let kept = used.iter().filter(|token| directory.recall(token).is_some()).count();
+    assert!(kept >= 475, "{kept} of 500");
+}
+
+#[test]
+fn what_costs_nothing_is_recalled_and_nothing_else() {
+    let World { ec, directory, clock, .. } = &world();
+    let token = ec.token(&claims_with(json!({ "exp": NOW + 10 })));
+    assert!(directory.recall(&token).is_none(), "not seen before");
+    assert!(directory.identify_now(&token).is_some_and(|judged| judged.is_ok()));
+    assert!(directory.recall(&token).is_some_and(|judged| judged.is_ok()));
+    let forged = SigningKey::ec("ec-0").token(&good_claims());
+    assert!(directory.identify_now(&forged).is_some_and(|judged| judged.is_err()));
+    assert!(directory.recall(&forged).is_none(), "bad ones are not remembered");
+    assert!(
+        directory.recall("mgk_k7Qp2mZr9aBc_nothing").is_some_and(|judged| judged.is_err()),
+        "a key is judged at once"
+    );
+    pass(clock, 40);
+    assert!(matches!(directory.recall(&token), Some(Err(Rejection::Expired))), "once");
+    assert!(directory.recall(&token).is_none(), "and forgotten");
+}
+
+#[test]
 fn a_reload_that_takes_an_issuer_or_an_audience_away_takes_its_remembered_tokens_away() {
     let World { ec, directory, clock, folder, .. } = &world();
     let token = ec.token(&good_claims());

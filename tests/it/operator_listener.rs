@@ -70,6 +70,7 @@ impl Operator {
 
     fn make_ready(&self) {
         self.readiness.ledger_answered();
+        self.readiness.someone_can_be_let_in();
         self.key_is_healthy.store(true, Ordering::Relaxed);
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Check, DAY};
-use crate::config::file::identity::{Algorithm as AlgorithmShape, Identity, Issuer, Jwks, Key};
+use super::{Check, DAY, SECOND};
+use crate::config::file::identity::{Algorithm as AlgorithmShape, Identity, Issuer, Jwks, Key, Throttle};
 use crate::config::report::KeyPath;
 use crate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySettings, KeySource, Settings};
-use crate::identity::{KeyId, SecretHash};
+use crate::identity::{KeyId, SecretHash, throttle};
 use crate::team::TeamId;
 
 impl Check<'_> {
@@ -30,7 +30,16 @@ impl Check<'_> {
             self.distinct(&mut seen, &shape.id, "key", &path.key("id"));
             keys.extend(self.gateway_key(shape, &path));
         }
-        Some(Settings { issuers, keys })
+        let throttle = self.throttle(&shape.throttle, &path.key("throttle"));
+        Some(Settings { issuers, keys, throttle: throttle? })
+    }
+
+    fn throttle(&mut self, shape: &Throttle, path: &KeyPath) -> Option<throttle::Settings> {
+        let within = self.duration(&shape.within, &path.key("within"), SECOND..=DAY);
+        let slow_by = self.duration(&shape.slow_by, &path.key("slow_by"), Duration::ZERO..=10 * SECOND);
+        let refuse_for = self.duration(&shape.refuse_for, &path.key("refuse_for"), SECOND..=DAY);
+        let failures = shape.failures;
+        Some(throttle::Settings { failures, within: within?, slow_by: slow_by?, refuse_for: refuse_for? })
     }
 
     fn issuer(&mut self, shape: &Issuer, path: &KeyPath) -> Option<IssuerSettings> {

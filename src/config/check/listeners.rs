@@ -1,14 +1,18 @@
 //! The two listeners, the bounds of requests, the catalogue, what is remembered, and how the gateway starts, speaks and stops.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::{Check, DAY, HOUR, MILLISECOND, MINUTE};
 use crate::config::file::{Admin, Bounds, Catalogue, Listen, Replay, Shutdown, Telemetry, Tls};
-use crate::config::file::{Logs, Role};
+use crate::config::file::{ForwardedHeader as Header, Logs, Role};
 use crate::config::report::KeyPath;
 use crate::config::settings::ShutdownSettings;
+use crate::request::TrustedProxies;
+use crate::request::origin::ForwardedHeader;
 use crate::telemetry::{self, logs::Form};
 use crate::{admin, catalogue, replay, request, server};
 
@@ -32,6 +36,26 @@ impl Check<'_> {
             header_bytes_max: usize::try_from(header_bytes_max?).ok()?,
             streams_per_connection_max: bounds.streams_per_connection_max,
         })
+    }
+
+    pub(super) fn trusted_proxies(&mut self, listen: &Listen, path: &KeyPath) -> Option<TrustedProxies> {
+        let mut networks = Vec::new();
+        for (index, text) in listen.trusted_proxies.iter().enumerate() {
+            networks.extend(self.network(text, &path.key("trusted_proxies").item(index)));
+        }
+        let header = match listen.forwarded_header {
+            Header::XForwardedFor => ForwardedHeader::XForwardedFor,
+            Header::Forwarded => ForwardedHeader::Forwarded,
+        };
+        Some(TrustedProxies { networks, header })
+    }
+
+    /// A network, or one address; never one with bits beyond its prefix, which may mean either.
+    fn network(&mut self, text: &str, path: &KeyPath) -> Option<IpNet> {
+        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        let network = text.parse::<IpNet>().ok().or_else(address).filter(|network| network.trunc() == *network);
+        let wrong = || format!("must be a network such as 10.0.0.0/8 or 2001:db8::/32, not {text:?}");
+        self.noting(network.ok_or_else(wrong), path)
     }
 
     /// Outer `None`: it is wrong. Inner `None`: no TLS.

@@ -16,6 +16,29 @@ pub struct Identity {
     pub issuers: Vec<Issuer>,
     /// Gateway keys kept in this file: the hash only.
     pub keys: Vec<Key>,
+    /// What becomes of credentials that fail again and again at one address.
+    pub throttle: Throttle,
+}
+
+/// Failed credentials, counted for each IPv4 address and each /64 of IPv6. Good ones pass meanwhile.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Throttle {
+    /// How many failures are answered as what they are; from half of them on, slowly.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub failures: u32,
+    /// The time in which they are forgotten, one after the other.
+    pub within: DurationText,
+    /// How long a slow answer is held back.
+    pub slow_by: DurationText,
+    /// How long further failures are answered with 429 once there were too many.
+    pub refuse_for: DurationText,
+}
+
+impl Default for Throttle {
+    fn default() -> Self {
+        Self { failures: 30, within: "1m".into(), slow_by: "250ms".into(), refuse_for: "1m".into() }
+    }
 }
 
 /// An issuer of tokens.

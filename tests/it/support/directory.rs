@@ -116,7 +116,7 @@ pub fn reloaded(
     counts: &Arc<Counts>,
 ) -> Result<Directory, DirectoryError> {
     let counts: Arc<dyn Observer> = Arc::clone(counts) as Arc<dyn Observer>;
-    Directory::new(Settings { issuers, keys }, &teams(), previous, clock.clone(), counts)
+    Directory::new(Settings { issuers, keys, ..Settings::default() }, &teams(), previous, clock.clone(), counts)
 }
 
 /// What a directory says of a credential without waiting, as `team/user`.

@@ -156,7 +156,8 @@ impl Drop for Gateway {
             eprintln!("the gateway said:\n{}", self.said());
             return;
         }
-        let never = [SHARED_KEY, PROMPT, "panicked", "_simulator"].into_iter();
+        // Every token begins with the first letters of its header.
+        let never = [SHARED_KEY, PROMPT, "eyJ", "panicked", "_simulator"].into_iter();
         for secret in never.chain(self.forbidden.iter().map(String::as_str)) {
             assert!(!metrics.contains(secret), "{secret} is in the metrics:\n{metrics}");
             let said = self.said();

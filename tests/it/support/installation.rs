@@ -96,6 +96,11 @@ impl Installation {
         self.write();
     }
 
+    /// The value at a JSON pointer.
+    pub fn value(&self, pointer: &str) -> &Value {
+        self.file.pointer(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"))
+    }
+
     /// Makes one more gateway key, under a name of the test's own: `{"team": "design", "name": "laptop"}` and what else a
     /// key can have.
     pub fn add_key(&mut self, known_as: &str, mut key: Value) {

@@ -1,0 +1,171 @@
+//! What judging one token costs: verified here, verified in the lane beside the workers, and recalled.
+//!
+//! `README.md` beside this folder says what the figures decided.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm as Jws, EncodingKey, Header};
+use moongate::clock::Clock;
+use moongate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySource};
+use moongate::identity::{Directory, Gate, NotObserved, Settings};
+use moongate::request::TrustedProxies;
+use moongate::team::{State, Team, TeamId};
+use rcgen::{KeyPair, RsaKeySize};
+use serde_json::json;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const ISSUER: &str = "https://sso.bench.example";
+/// Tokens of each kind; each is verified once and recalled once.
+const TOKENS: usize = 1000;
+
+fn main() -> ExitCode {
+    match act() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("token_verification: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A key of the issuer: its name in the table, how it signs, and with what.
+struct Signer {
+    name: &'static str,
+    algorithm: Jws,
+    private: EncodingKey,
+}
+
+impl Signer {
+    fn rsa(name: &'static str, size: RsaKeySize) -> Outcome<Self> {
+        let pair = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size)?;
+        Ok(Self { name, algorithm: Jws::RS256, private: EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())? })
+    }
+
+    fn ec(name: &'static str, algorithm: Jws, kind: &'static rcgen::SignatureAlgorithm) -> Outcome<Self> {
+        let pair = KeyPair::generate_for(kind)?;
+        Ok(Self { name, algorithm, private: EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes())? })
+    }
+
+    fn ed(name: &'static str) -> Outcome<Self> {
+        let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
+        Ok(Self { name, algorithm: Jws::EdDSA, private: EncodingKey::from_ed_pem(pair.serialize_pem().as_bytes())? })
+    }
+
+    fn jwk(&self) -> Outcome<Jwk> {
+        let mut key = Jwk::from_encoding_key(&self.private, self.algorithm)?;
+        key.common.key_id = Some(self.name.to_owned());
+        Ok(key)
+    }
+
+    /// A token as long as those of real issuers are: about 700 bytes.
+    fn token(&self, number: usize) -> Outcome<String> {
+        let header = Header { kid: Some(self.name.to_owned()), ..Header::new(self.algorithm) };
+        let now = jiff::Timestamp::now().as_second();
+        let claims = json!({
+            "iss": ISSUER, "aud": "moongate", "iat": now, "exp": now + 3600, "sub": format!("user-{number}"), "team": "design",
+            "azp": "image-studio", "scope": "openid profile email", "email": format!("user-{number}@bench.example"),
+            "jti": format!("0b6f2d1c-5e7a-4c39-9d58-{number:012}"), "preferred_username": format!("user-{number}"),
+        });
+        Ok(jsonwebtoken::encode(&header, &claims, &self.private)?)
+    }
+}
+
+fn act() -> Outcome<()> {
+    let signers = [
+        Signer::rsa("RS256, 2048 bits", RsaKeySize::_2048)?,
+        Signer::rsa("RS256, 4096 bits", RsaKeySize::_4096)?,
+        Signer::ec("ES256", Jws::ES256, &rcgen::PKCS_ECDSA_P256_SHA256)?,
+        Signer::ec("ES384", Jws::ES384, &rcgen::PKCS_ECDSA_P384_SHA384)?,
+        Signer::ed("EdDSA")?,
+    ];
+    let keys = signers.iter().map(Signer::jwk).collect::<Outcome<Vec<_>>>()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    println!("microseconds for each token: median (99 of 100)\n");
+    println!("{:>18} {:>16} {:>16} {:>16} {:>16}", "", "good, here", "forged, here", "good, in the lane", "recalled");
+    for signer in &signers {
+        let tokens = (0..TOKENS).map(|number| signer.token(number)).collect::<Outcome<Vec<_>>>()?;
+        let directory = directory(&json!({ "keys": keys }).to_string())?;
+        let here = spread(&tokens, |token| assert_good(directory.identify_now(token).map(|judged| judged.is_ok())));
+        let recalled = spread(&tokens, |token| assert_good(directory.recall(token).map(|judged| judged.is_ok())));
+        let forged: Vec<String> = tokens.iter().map(|token| forged(token)).collect();
+        let refused = spread(&forged, |token| drop(black_box(directory.identify_now(token))));
+        let directory = Arc::new(self::directory(&json!({ "keys": keys }).to_string())?);
+        let gate = Gate::new(TrustedProxies::default(), Clock::system());
+        let from = IpAddr::from([192, 0, 2, 1]);
+        let lane = spread(&tokens, |token| {
+            assert_good(Some(runtime.block_on(gate.judge(&directory, token, from)).is_ok()));
+        });
+        println!("{:>18} {here:>16} {refused:>16} {lane:>16} {recalled:>16}", signer.name);
+    }
+    Ok(())
+}
+
+#[allow(clippy::panic, reason = "a figure of refusals would mean nothing")]
+fn assert_good(judged: Option<bool>) {
+    assert_eq!(judged, Some(true), "a good token was refused");
+}
+
+/// The same token with another's signature on it: it fails at the very end.
+fn forged(token: &str) -> String {
+    let (message, signature) = token.rsplit_once('.').unwrap_or_default();
+    let turned: String = signature.chars().rev().collect();
+    format!("{message}.{turned}")
+}
+
+/// How long something takes, over many different tokens.
+fn spread(tokens: &[String], mut judge: impl FnMut(&str)) -> String {
+    let mut times: Vec<Duration> = tokens
+        .iter()
+        .map(|token| {
+            let begun = Instant::now();
+            judge(token);
+            begun.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let at = |part: usize| times.get(times.len() * part / 100).map_or(0.0, |time| time.as_secs_f64() * 1e6);
+    format!("{:.1} ({:.1})", at(50), at(99))
+}
+
+fn directory(key_set: &str) -> Outcome<Directory> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), key_set)?;
+    let pointer = |text: &str| ClaimPath::parse(text).ok_or("no pointer");
+    let id = TeamId::parse("design").ok_or("no team")?;
+    let issuer = IssuerSettings {
+        issuer: ISSUER.into(),
+        audiences: vec!["moongate".to_owned()],
+        algorithms: Algorithm::ALL.to_vec(),
+        keys: KeySource::File(file.path().to_owned()),
+        refresh: IssuerSettings::REFRESH,
+        max_stale: IssuerSettings::MAX_STALE,
+        leeway: IssuerSettings::LEEWAY,
+        max_token_age: None,
+        team_claim: pointer("/team")?,
+        user_claim: pointer("/sub")?,
+        teams: HashMap::from([("design".to_owned(), id.clone())]),
+    };
+    let team = Team {
+        id: id.clone(),
+        state: State::Active,
+        suspended_users: Vec::new().into_iter().collect(),
+        models: Default::default(),
+        limits: Arc::default(),
+        user_limits: Arc::default(),
+        weight: 1,
+        time_zone: jiff::tz::TimeZone::UTC,
+        prices: Arc::default(),
+    };
+    let settings = Settings { issuers: vec![issuer], ..Settings::default() };
+    let teams = HashMap::from([(id, Arc::new(team))]);
+    Ok(Directory::new(settings, &teams, None, Clock::system(), Arc::new(NotObserved))?)
+}

@@ -1,0 +1,113 @@
+//! What stands between unknown callers and the work of judging them: from where they come, whether what they show is looked at
+//! now, and how it is answered when it is not good.
+//!
+//! Who shows a good gateway key, or a token that was verified before, is never asked anything here. A token that is new is looked
+//! at also while its address is refused, as long as few are at once: what is slowed and refused is what fails.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::directory::{Directory, Identified};
+use super::lane::Lane;
+use super::rejection::Rejection;
+use super::throttle::{Answered, Entry, Network, Throttle};
+use crate::clock::Clock;
+use crate::request::origin::TrustedProxies;
+
+/// How many answers may be held back at once; what comes beyond it is answered at once.
+const SLOW_MAX: usize = 1024;
+
+/// When a credential that could not be looked at may come again.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The gate of one process: over all workers, and across reloads. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    proxies: Arc<TrustedProxies>,
+    throttle: Throttle,
+    lane: Lane,
+    slow: Arc<Semaphore>,
+    clock: Clock,
+}
+
+/// A credential was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// For this reason.
+    Away(Rejection),
+    /// Too many failed from there, and this one failed too; or it could not be looked at, because others were.
+    AwayUntil {
+        /// When the next one is looked at.
+        retry_at: Timestamp,
+        /// How long that is from now.
+        retry_after: Duration,
+    },
+}
+
+impl Gate {
+    /// A gate that believes these proxies.
+    #[must_use]
+    pub fn new(proxies: TrustedProxies, clock: Clock) -> Self {
+        let slow = Arc::new(Semaphore::new(SLOW_MAX));
+        Self { proxies: Arc::new(proxies), throttle: Throttle::new(), lane: Lane::new(), slow, clock }
+    }
+
+    /// From where a request comes.
+    #[must_use]
+    pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.proxies.origin(peer, headers)
+    }
+
+    /// Judges a credential that [`Directory::recall`] knows nothing of.
+    ///
+    /// # Errors
+    /// It is not accepted.
+    pub async fn judge(
+        &self,
+        directory: &Arc<Directory>,
+        credential: &str,
+        from: IpAddr,
+    ) -> Result<Identified, Turned> {
+        let _ticket = match self.throttle.enter(Network::from(from), self.clock.elapsed()) {
+            Entry::Free => None,
+            Entry::Held(ticket) => Some(ticket),
+            Entry::Busy => {
+                directory.not_looked_at();
+                // It may be a good one: it need not wait for the others' time to be over.
+                return Err(self.for_so_long(SOON));
+            }
+        };
+        match directory.identify(credential, &self.lane).await {
+            Ok(identified) => Ok(identified),
+            Err(rejection) => Err(self.turn_away(directory, rejection, from).await),
+        }
+    }
+
+    /// How a credential that is not accepted is answered; waits when that is to be slow.
+    pub async fn turn_away(&self, directory: &Directory, rejection: Rejection, from: IpAddr) -> Turned {
+        if !rejection.is_held_against_its_bearer() {
+            return Turned::Away(rejection);
+        }
+        let settings = directory.throttle();
+        match self.throttle.failed(Network::from(from), settings, self.clock.elapsed()) {
+            Answered::AtOnce => Turned::Away(rejection),
+            Answered::Refused(wait) => self.for_so_long(wait),
+            Answered::Slowly => {
+                if let Ok(_held) = self.slow.try_acquire() {
+                    tokio::time::sleep(settings.slow_by).await;
+                }
+                Turned::Away(rejection)
+            }
+        }
+    }
+
+    fn for_so_long(&self, retry_after: Duration) -> Turned {
+        let retry_at = self.clock.now().checked_add(retry_after).unwrap_or(Timestamp::MAX);
+        Turned::AwayUntil { retry_at, retry_after }
+    }
+}

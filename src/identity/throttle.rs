@@ -1,0 +1,205 @@
+//! Remembers from where credentials fail, so that guessing gets slow and then refused: for those who fail, and nobody else.
+//!
+//! What is counted is a network: an IPv4 address, or the /64 that one IPv6 subscriber holds. The table is small, hashed with a
+//! secret seed, and forgets nobody who is still held for something: when a shelf is full of such, a newcomer is not remembered,
+//! and so not throttled. Attackers with many addresses can thus neither push each other out nor lock anyone in.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Shelves of the table; each is locked by itself and holds up to [`PLACES`] networks: 16,384 in all, about 1 MiB.
+const SHELVES: usize = 2048;
+const PLACES: usize = 8;
+
+/// How many unknown credentials of a network are looked at together while its failures are refused: enough that a good one
+/// among them gets through, few enough that they do not fill the lane.
+const LOOKED_AT_MAX: u32 = 8;
+
+/// How failures are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many failures of one network are answered as what they are; from half of them on, slowly.
+    pub failures: u32,
+    /// The time in which they are forgotten, one after the other.
+    pub within: Duration,
+    /// How long a slow answer is held back.
+    pub slow_by: Duration,
+    /// How long failures are refused with 429 once there were too many.
+    pub refuse_for: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        Self { failures: 30, within: minute, slow_by: Duration::from_millis(250), refuse_for: minute }
+    }
+}
+
+/// From where a request comes, as far as that tells one caller from another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Network(IpAddr);
+
+/// How a failure is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// As what it is.
+    AtOnce,
+    /// As what it is, but not at once.
+    Slowly,
+    /// Not at all for this time.
+    Refused(Duration),
+}
+
+/// Whether a credential that is not known may be judged now.
+pub(super) enum Entry {
+    /// Nothing is held against the network.
+    Free,
+    /// Its failures are refused at present, but this credential may be a good one.
+    Held(Ticket),
+    /// The same, and as many as may be are being looked at already.
+    Busy,
+}
+
+/// A credential of a refused network that is looked at.
+pub(super) struct Ticket {
+    throttle: Throttle,
+    network: Network,
+}
+
+/// Networks and their failures, over all workers and across reloads. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Throttle(Arc<Table>);
+
+struct Table {
+    shelves: Vec<Mutex<Vec<Held>>>,
+    seed: RandomState,
+}
+
+/// What is held against a network; times are those of [`crate::clock::Clock::elapsed`].
+struct Held {
+    network: Network,
+    /// When its failures will all be forgotten.
+    forgotten: Duration,
+    /// Until when further failures are refused.
+    refused_until: Duration,
+    /// How many of its credentials are being looked at although it is refused.
+    looked_at: u32,
+}
+
+impl Held {
+    fn is_over(&self, now: Duration) -> bool {
+        self.forgotten <= now && self.refused_until <= now && self.looked_at == 0
+    }
+}
+
+impl Throttle {
+    pub(super) fn new() -> Self {
+        let shelves = (0..SHELVES).map(|_| Mutex::default()).collect();
+        Self(Arc::new(Table { shelves, seed: RandomState::new() }))
+    }
+
+    /// Asks before a credential is judged that is not known to be good.
+    pub(super) fn enter(&self, network: Network, now: Duration) -> Entry {
+        let mut shelf = self.shelf(network);
+        match shelf.iter_mut().find(|held| held.network == network && held.refused_until > now) {
+            None => Entry::Free,
+            Some(held) if held.looked_at >= LOOKED_AT_MAX => Entry::Busy,
+            Some(held) => {
+                held.looked_at += 1;
+                Entry::Held(Ticket { throttle: self.clone(), network })
+            }
+        }
+    }
+
+    /// A credential has failed. Says how that is to be answered.
+    pub(super) fn failed(&self, network: Network, settings: &Settings, now: Duration) -> Answered {
+        let mut shelf = self.shelf(network);
+        let Some(held) = place(&mut shelf, network, now) else { return Answered::AtOnce };
+        if held.refused_until > now {
+            return Answered::Refused(held.refused_until - now);
+        }
+        let each = settings.within / settings.failures.max(1);
+        held.forgotten = held.forgotten.max(now) + each;
+        let failures = (held.forgotten - now).as_nanos().div_ceil(each.as_nanos().max(1));
+        if failures > u128::from(settings.failures) {
+            held.forgotten = now;
+            held.refused_until = now + settings.refuse_for;
+            tracing::warn!(from = %network, "too many credentials failed: its failures are refused for a while");
+            Answered::Refused(settings.refuse_for)
+        } else if failures * 2 > u128::from(settings.failures) {
+            Answered::Slowly
+        } else {
+            Answered::AtOnce
+        }
+    }
+
+    fn shelf(&self, network: Network) -> MutexGuard<'_, Vec<Held>> {
+        let Table { shelves, seed } = &*self.0;
+        // There are shelves, and the remainder is one of them: the cast loses only what the remainder drops.
+        #[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)]
+        let shelf = &shelves[seed.hash_one(network) as usize % SHELVES];
+        shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut shelf = self.throttle.shelf(self.network);
+        if let Some(held) = shelf.iter_mut().find(|held| held.network == self.network) {
+            held.looked_at = held.looked_at.saturating_sub(1);
+        }
+    }
+}
+
+/// Where a network is held, or a place for it: a new one, or that of a network against which nothing is held any more.
+fn place(shelf: &mut Vec<Held>, network: Network, now: Duration) -> Option<&mut Held> {
+    let known = shelf.iter().position(|held| held.network == network);
+    let free = || shelf.iter().position(|held| held.is_over(now));
+    let new = || Held { network, forgotten: now, refused_until: now, looked_at: 0 };
+    match known.map(|at| (at, true)).or_else(|| free().map(|at| (at, false))) {
+        Some((at, is_known)) => {
+            let held = shelf.get_mut(at)?;
+            if !is_known {
+                *held = new();
+            }
+            Some(held)
+        }
+        None if shelf.len() < PLACES => {
+            shelf.push(new());
+            shelf.last_mut()
+        }
+        None => None,
+    }
+}
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => write!(f, "{address}"),
+            IpAddr::V6(address) => write!(f, "{address}/64"),
+        }
+    }
+}
+
+impl fmt::Debug for Throttle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "throttle of up to {} networks", SHELVES * PLACES)
+    }
+}
+
+#[cfg(test)]
+#[path = "throttle_tests.rs"]
+mod tests;

@@ -1,0 +1,85 @@
+//! What a refusal says: fixed texts, or texts built of the caller's own input and the team's own limits.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{Refusal, whole_seconds};
+
+impl Refusal {
+    /// What the caller is told, in a sentence.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let fixed = match self {
+            Self::InvalidRequest(_) => "The request is malformed",
+            Self::InvalidPath => {
+                "The path must be plain: no encoded or backward slashes, dot segments or control characters"
+            }
+            Self::InvalidBody(_) => "Input validation failed",
+            Self::CredentialMissing => "Send your team's credential in the Authorization header: Bearer <credential>",
+            Self::CredentialInvalid => "The credential is not valid",
+            Self::CredentialExpired => "The credential has expired",
+            Self::CredentialRevoked => "The credential has been revoked",
+            Self::TeamSuspended => "Access is suspended; ask the operators of the gateway",
+            Self::TeamUnknown => "The credential belongs to no team of this gateway, or to more than one",
+            Self::RoleNotAllowed => "The token may only look; a change needs a token of the role write",
+            Self::RouteNotFound => "There is no such route",
+            Self::RequestNotFound => "There is no such request of your team",
+            Self::TeamNotFound => "There is no such team in the configuration",
+            Self::KeyNotFound => "There is no such gateway key",
+            Self::MethodNotAllowed { .. } => "The route has no such method",
+            Self::BodyTimeout => "The body did not arrive in time",
+            Self::MediaTypeUnsupported => "The body must be application/json, not compressed",
+            Self::HeadersTooLarge => "The headers are too large",
+            Self::IdempotencyInProgress => "A call with this Idempotency-Key is still running",
+            Self::IdempotencyMismatch => "This Idempotency-Key was used with another body",
+            Self::Internal => "The gateway failed; the operators have been told",
+            Self::UpstreamUnreachable => "The generation service cannot be reached; nothing was charged",
+            Self::UpstreamBroken => "The generation service's answer was broken",
+            Self::UpstreamKeyRejected => "The generation service refused the shared key; the operators have been told",
+            Self::QueueFull => "Too many calls are waiting for the shared account",
+            Self::SharedCreditsExhausted => "The shared account has no credits left; the operators have been told",
+            Self::LedgerUnavailable => "The ledger does not answer, so nothing can be spent now",
+            Self::IdentityUnavailable => "The issuer of the token cannot be asked for its keys; try again",
+            Self::Draining => "The gateway is stopping; try again",
+            Self::Overloaded => "The gateway is overloaded; try again",
+            Self::UpstreamUnavailable => "The generation service has failed too often and is left alone for a moment",
+            Self::UpstreamTimeout => "The generation service did not answer in time",
+            Self::UpstreamError { .. } => "The generation service failed without saying why",
+            Self::BudgetExhausted(bound) => return bound.budget_message(),
+            Self::RateLimited(bound) | Self::QuotaExhausted(bound) | Self::TooManyConcurrent(bound) => {
+                return try_again_in(bound.retry_after);
+            }
+            Self::SharedRateLimited { retry_after, .. } | Self::TooManyFailures { retry_after, .. } => {
+                return try_again_in(Some(*retry_after));
+            }
+            Self::ModelNotAllowed(model) => return format!("Your team may not use the model {model}"),
+            Self::ModelUnknown(model) => return format!("Model configuration not found for {model}"),
+            Self::BodyTooLarge { bytes_max } => return format!("The body is larger than {bytes_max} bytes"),
+        };
+        fixed.to_owned()
+    }
+
+    /// The list of single problems, for refusals that have one; for a limit, how it stands.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        if let Self::InvalidRequest(problems) | Self::InvalidBody(problems) = self {
+            return problems.clone();
+        }
+        if let Self::TooManyFailures { .. } = self {
+            return vec!["too many credentials from your address were refused".to_owned()];
+        }
+        match self.bound() {
+            Some(bound) if self.kind().status == StatusCode::TOO_MANY_REQUESTS => vec![bound.explanation()],
+            Some(_) | None => Vec::new(),
+        }
+    }
+}
+
+/// Firemoon's own sentence: its clients print it.
+fn try_again_in(wait: Option<Duration>) -> String {
+    match wait {
+        Some(wait) => format!("Rate limit exceeded. Try again in {} seconds.", whole_seconds(wait)),
+        None => "Rate limit exceeded. Trying again will not help: the limit is 0.".to_owned(),
+    }
+}

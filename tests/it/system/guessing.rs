@@ -1,0 +1,198 @@
+//! Credentials that fail again and again at one address get slow answers and then none, and nobody else notices.
+
+use serde_json::{Value, json};
+
+use super::books::{assert_untouched, wide_limits};
+use crate::support::caller::{Call, Connection};
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::{Installation, claims};
+use crate::support::tokens::SigningKey;
+
+/// Six failures, and an hour in which further ones are refused: no test lasts that long.
+fn throttle() -> Value {
+    json!({ "failures": 6, "within": "1h", "slow_by": "1ms", "refuse_for": "1h" })
+}
+
+fn installation(firemoon: &Firemoon) -> Installation {
+    Installation::before(firemoon).set("/teams/design/limits", wide_limits()).set("/identity/throttle", throttle())
+}
+
+/// The same behind a proxy on this machine.
+fn behind_a_proxy(firemoon: &Firemoon, header: &str) -> Installation {
+    installation(firemoon)
+        .set("/listen/trusted_proxies", json!(["127.0.0.0/8", "10.0.0.0/8"]))
+        .set("/listen/forwarded_header", json!(header))
+}
+
+fn guess() -> Call {
+    let key = moongate::identity::GatewayKey::generate().unwrap();
+    picture().with(key.text.expose())
+}
+
+fn forged(user: &str) -> Call {
+    let header = SigningKey::rsa(0).header();
+    picture().with(&SigningKey::rsa(1).sign(&header, &claims(user)))
+}
+
+const INVALID: (u16, &str) = (401, "credential_invalid");
+const REFUSED: (u16, &str) = (429, "rate_limited");
+
+async fn expect(gateway: &Gateway, call: &Call, (status, code): (u16, &str)) {
+    assert_eq!(gateway.send(call).await.refusal(), (status, code.to_owned()));
+}
+
+#[tokio::test]
+async fn after_too_many_failures_further_ones_are_refused_and_good_credentials_are_not() {
+    let firemoon = Firemoon::start();
+    let installation = installation(&firemoon);
+    let gateway = Gateway::serve(&installation).await;
+    for _ in 0..20 {
+        expect(&gateway, &picture(), (401, "credential_missing")).await;
+    }
+    for number in 0..6 {
+        expect(&gateway, &if number % 2 == 0 { guess() } else { forged("ann") }, INVALID).await;
+    }
+    let refused = [guess(), forged("bob"), picture().with("a.b.c"), picture().header("authorization", "Basic eDp5")];
+    for call in &refused {
+        let reply = gateway.send(call).await;
+        assert_eq!(reply.refusal(), (429, "rate_limited".to_owned()));
+        assert_eq!(reply.header("x-error-source"), Some("caller"));
+        assert!((3500..=3600).contains(&reply.number("retry-after")), "{:?}", reply.headers);
+        assert!(reply.header("x-ratelimit-limit").is_none() && reply.header("www-authenticate").is_none());
+        assert_eq!(reply.json()["errors"], json!(["too many credentials from your address were refused"]));
+    }
+    assert_eq!(firemoon.requests().await, 0);
+    assert_untouched(&gateway, installation.key("design")).await;
+
+    // From the same address, while it is refused: a key, a token that was never seen before, and the same once more.
+    for credential in [installation.key("design"), &installation.token("ann"), &installation.token("ann")] {
+        assert_eq!(gateway.send(&picture().with(credential)).await.status, 200);
+        expect(&gateway, &forged("ann"), REFUSED).await;
+    }
+    let suspended = picture().with(installation.key("closed"));
+    expect(&gateway, &suspended, (403, "team_suspended")).await;
+    expect(&gateway, &picture(), (401, "credential_missing")).await;
+    let said = gateway.lines("too many credentials failed: its failures are refused for a while");
+    assert_eq!(said.len(), 1, "said once");
+    assert_eq!(said[0]["from"], "127.0.0.1");
+    let counted = r#"moongate_refusals_total{team="",reason="rate_limited",source="caller"}"#;
+    assert_eq!(gateway.metric(counted).await, Some(7.0));
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_caller_answers_for_itself() {
+    let firemoon = Firemoon::start();
+    let cases = [
+        ("x-forwarded-for", ["192.0.2.1", "203.0.113.9, 192.0.2.1", "192.0.2.1:4711, 10.1.2.3"], "192.0.2.2"),
+        (
+            "forwarded",
+            ["for=192.0.2.1", "for=203.0.113.9, for=192.0.2.1;proto=https", "For=\"192.0.2.1:80\""],
+            "for=192.0.2.2",
+        ),
+    ];
+    for (header, same, other) in cases {
+        let gateway = Gateway::serve(&behind_a_proxy(&firemoon, header)).await;
+        for _ in 0..6 {
+            expect(&gateway, &guess().header(header, same[0]), INVALID).await;
+        }
+        for said in same {
+            expect(&gateway, &guess().header(header, said), REFUSED).await;
+        }
+        expect(&gateway, &guess().header(header, other), INVALID).await;
+        expect(&gateway, &guess(), INVALID).await;
+    }
+}
+
+#[tokio::test]
+async fn a_caller_cannot_say_that_it_is_somewhere_else() {
+    let firemoon = Firemoon::start();
+    let spoofs = |number: u8| {
+        let address = format!("198.51.100.{number}");
+        [("x-forwarded-for", address.clone()), ("forwarded", format!("for={address}")), ("x-real-ip", address)]
+    };
+    // Without a proxy, and behind one that writes another header.
+    let written = behind_a_proxy(&firemoon, "x-forwarded-for");
+    for (installation, real) in [(installation(&firemoon), None), (written, Some("192.0.2.7"))] {
+        let gateway = Gateway::serve(&installation).await;
+        let guess_from = |number: u8| {
+            let mut call = guess();
+            for (name, value) in spoofs(number) {
+                call = match (name, real) {
+                    ("x-forwarded-for", Some(real)) => call.header(name, &value).header(name, real),
+                    (_, _) => call.header(name, &value),
+                };
+            }
+            call
+        };
+        for number in 0..6 {
+            expect(&gateway, &guess_from(number), INVALID).await;
+        }
+        for number in 6..20 {
+            expect(&gateway, &guess_from(number), REFUSED).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_from_many_addresses_neither_locks_anyone_out_nor_lets_anyone_go() {
+    let firemoon = Firemoon::start();
+    let installation = behind_a_proxy(&firemoon, "x-forwarded-for");
+    let gateway = Gateway::serve(&installation).await;
+    let held = "192.0.2.1";
+    for _ in 0..6 {
+        expect(&gateway, &guess().header("x-forwarded-for", held), INVALID).await;
+    }
+    let mut connection = Connection::open(gateway.team()).await;
+    for number in 0..2000_u32 {
+        let from = format!("2001:db8:{:x}:{:x}::1", number >> 8, number & 0xff);
+        let reply = connection.send(&guess().header("x-forwarded-for", &from)).await;
+        assert_eq!(reply.refusal(), (401, "credential_invalid".to_owned()));
+    }
+    expect(&gateway, &guess().header("x-forwarded-for", held), REFUSED).await;
+    expect(&gateway, &guess().header("x-forwarded-for", "198.51.100.1"), INVALID).await;
+    let good = picture().with(installation.key("design")).header("x-forwarded-for", held);
+    assert_eq!(gateway.send(&good).await.status, 200);
+}
+
+#[tokio::test]
+async fn callers_with_good_credentials_are_served_through_a_flood_of_forged_tokens() {
+    let firemoon = Firemoon::start();
+    // Nobody is throttled here: every forged token is there to be verified.
+    let installation = behind_a_proxy(&firemoon, "x-forwarded-for")
+        .set("/identity/throttle/failures", json!(1_000_000))
+        .set("/teams/design/limits", json!({}));
+    let gateway = Gateway::serve(&installation).await;
+    let (key, token) = (installation.key("design"), installation.token("ann"));
+    assert_eq!(gateway.send(&picture().with(&token)).await.status, 200, "verified once");
+    let flood = |caller: usize| {
+        let address = gateway.team().to_owned();
+        let calls: Vec<Call> = (0..8).map(|user| forged(&format!("{caller}-{user}"))).collect();
+        tokio::spawn(async move {
+            let (mut connection, mut refused) = (Connection::open(&address).await, 0);
+            for call in calls.iter().cycle().take(60) {
+                match connection.send(call).await.refusal() {
+                    (401, code) if code == "credential_invalid" => refused += 1,
+                    (503, code) if code == "overloaded" => refused += 1,
+                    other => panic!("{other:?}"),
+                }
+            }
+            refused
+        })
+    };
+    let floods: Vec<_> = (0..20).map(flood).collect();
+    let mut connection = Connection::open(gateway.team()).await;
+    let mut served = 0;
+    while floods.iter().any(|flood| !flood.is_finished()) {
+        for credential in [key, &token] {
+            let reply = connection.send(&picture().with(credential)).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            served += 1;
+        }
+    }
+    for flood in floods {
+        assert_eq!(flood.await.unwrap(), 60);
+    }
+    assert!(served > 0);
+    assert_eq!(firemoon.executed().await, served + 1);
+}

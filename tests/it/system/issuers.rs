@@ -1,0 +1,60 @@
+//! A gateway whose issuers are away when it starts: not ready, never open, and good as soon as their keys are here.
+
+use serde_json::json;
+
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::{ISSUER, Installation};
+use crate::support::issuer::{Answer, IssuerServer};
+use crate::support::redis::wait_until;
+use crate::support::tokens::{SigningKey, key_set};
+
+#[tokio::test]
+async fn a_replica_is_not_ready_before_it_could_let_anyone_in_and_refuses_what_it_cannot_judge() {
+    let (firemoon, issuer) = (Firemoon::start(), IssuerServer::start().await);
+    issuer.answer("/jwks", Answer::Other(503, &[], "".into()));
+    let installation = Installation::before(&firemoon)
+        .set("/identity/keys", json!([]))
+        .set("/identity/issuers/0/jwks", json!({ "url": issuer.url("/jwks") }));
+    let gateway = Gateway::start(&installation).await;
+    wait_until("the issuer was asked", || async { issuer.asked() > 0 }).await;
+    let (status, report) = gateway.readiness().await;
+    assert_eq!(
+        (status, &report["checks"]["identity"]),
+        (503, &json!("no issuer's keys could be read yet")),
+        "{report}"
+    );
+    let token = installation.token("ann");
+    let reply = gateway.send(&picture().with(&token)).await;
+    assert_eq!(reply.refusal(), (503, "identity_unavailable".to_owned()));
+    assert_eq!((reply.header("retry-after"), reply.header("x-error-source")), (Some("1"), Some("gateway")));
+    assert_eq!(gateway.send(&picture().with("a.b.c")).await.refusal(), (401, "credential_invalid".to_owned()));
+    assert_eq!(firemoon.requests().await, 0);
+
+    issuer.publish(&key_set(&[SigningKey::rsa(0)]));
+    wait_until("the gateway is ready", || async { gateway.readiness().await.0 == 200 }).await;
+    assert_eq!(gateway.send(&picture().with(&token)).await.status, 200);
+}
+
+#[tokio::test]
+async fn one_issuer_that_is_away_keeps_nobody_else_out() {
+    let (firemoon, issuer) = (Firemoon::start(), IssuerServer::start().await);
+    let away = json!({
+        "issuer": "https://away.example.com",
+        "audiences": ["moongate"],
+        "algorithms": ["RS256"],
+        "jwks": { "url": issuer.url("/nothing") },
+        "team_claim": "/groups",
+        "teams": { "grp-design": "design" },
+    });
+    let mut installation = Installation::before(&firemoon).set("/identity/keys", json!([]));
+    let here = installation.value("/identity/issuers/0").clone();
+    installation.change("/identity/issuers", json!([away, here]));
+    let gateway = Gateway::serve(&installation).await;
+    assert_eq!(gateway.send(&picture().with(&installation.token("ann"))).await.status, 200);
+    let mut claims = crate::support::installation::claims("ann");
+    claims["iss"] = json!("https://away.example.com");
+    assert_ne!(claims["iss"], ISSUER);
+    let reply = gateway.send(&picture().with(&SigningKey::rsa(0).token(&claims))).await;
+    assert_eq!(reply.refusal(), (503, "identity_unavailable".to_owned()));
+}
