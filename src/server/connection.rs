@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::Either;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
@@ -182,29 +185,41 @@ async fn send_away(calls: &Calls, drain: &Drain) {
     }
 }
 
+/// What happens to a connection beside its calls.
+enum Event {
+    Told,
+    Unmoved(Unmoved),
+}
+
 /// Runs a connection to its end; closes it gracefully when told to or when it is idle, and drops it when nobody reads.
 async fn drive<C>(
     connection: C,
     close: impl Fn(Pin<&mut C>),
     told: impl Future<Output = ()>,
     calls: &Calls,
-    mut idle: Option<(Duration, Unmoved)>,
+    idle: Option<(Duration, Unmoved)>,
 ) where
     C: Future<Output = hyper::Result<()>>,
 {
-    let (mut connection, mut told) = (pin!(connection), pin!(told));
-    let mut is_told = false;
+    let mut connection = pin!(connection);
+    let unmoved = |idle| Either::Right(calls.unmoved(idle, UNREAD_MAX).map(Event::Unmoved));
+    // In a set, which looks only at what has woken: the connection is polled several times a call, and a timer and a
+    // cancellation that are asked each time cost more than they are worth.
+    let mut beside = FuturesUnordered::from_iter([Either::Left(told.map(|()| Event::Told)), unmoved(idle)]);
     loop {
         tokio::select! {
+            biased;
             result = connection.as_mut() => return note(result),
-            () = told.as_mut(), if !is_told => is_told = true,
-            unmoved = calls.unmoved(idle, UNREAD_MAX) => match unmoved {
-                Unmoved::Idle => {
+            Some(event) = beside.next() => match event {
+                Event::Told => {}
+                Event::Unmoved(Unmoved::Idle) => {
                     // What is left now is only what the caller has not taken yet.
                     calls.moved();
-                    idle = Some((UNREAD_MAX, Unmoved::Unread));
+                    beside.push(unmoved(Some((UNREAD_MAX, Unmoved::Unread))));
                 }
-                Unmoved::Unread => return tracing::debug!("a connection was dropped: its caller does not read"),
+                Event::Unmoved(Unmoved::Unread) => {
+                    return tracing::debug!("a connection was dropped: its caller does not read");
+                }
             },
         }
         close(connection.as_mut());

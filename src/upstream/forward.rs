@@ -72,7 +72,7 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION")));
 
 fn request(outgoing: Outgoing) -> Result<Request<Full<Bytes>>, Failed> {
-    let path = format!("{}/v1/{}", outgoing.upstream.origin.prefix, outgoing.model);
+    let path = [&outgoing.upstream.origin.prefix, "/v1/", outgoing.model.as_str()].concat();
     let request = Request::post(path).body(Full::new(outgoing.body));
     let mut request = request.map_err(|error| Failed::Unreachable(error.to_string()))?;
     let headers = request.headers_mut();

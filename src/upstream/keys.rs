@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use jiff::Timestamp;
+use memchr::memmem::Finder;
 
 use super::settings::KeySettings;
 use crate::secret::Secret;
@@ -25,8 +26,9 @@ pub struct Key {
     pub name: String,
     /// `Bearer …`, marked as sensitive.
     pub authorization: HeaderValue,
-    /// The secret, for the tripwire.
-    pub secret: Secret,
+    /// Finds the secret in an answer; made once, since making it costs more than looking.
+    pub tripwire: Finder<'static>,
+    secret: Secret,
     weight: u32,
     rest: Mutex<Option<Rest>>,
 }
@@ -57,7 +59,7 @@ impl KeyPool {
     /// A pool of these keys. A key that also was in the pool before, with the same secret, rests on.
     ///
     /// # Errors
-    /// The name of a key whose secret cannot be a header.
+    /// The name of a key whose secret cannot be a header, or is empty.
     pub fn new(settings: &[KeySettings], before: Option<&Self>) -> Result<Self, String> {
         let keys = settings.iter().map(|key| Key::new(key, before)).collect::<Result<_, _>>()?;
         Ok(Self { keys, turn: AtomicU64::new(0) })
@@ -96,6 +98,9 @@ impl KeyPool {
 
 impl Key {
     fn new(settings: &KeySettings, before: Option<&KeyPool>) -> Result<Self, String> {
+        if settings.secret.expose().is_empty() {
+            return Err(settings.name.clone());
+        }
         let bearer = format!("Bearer {}", settings.secret.expose());
         let mut authorization = HeaderValue::try_from(bearer).map_err(|_| settings.name.clone())?;
         authorization.set_sensitive(true);
@@ -104,6 +109,7 @@ impl Key {
         Ok(Self {
             name: settings.name.clone(),
             authorization,
+            tripwire: Finder::new(settings.secret.expose().as_bytes()).into_owned(),
             secret: settings.secret.clone(),
             weight: settings.weight,
             rest: Mutex::new(rest),

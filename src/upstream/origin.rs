@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use http::Uri;
 use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Uri};
 use hyper_rustls::ConfigBuilderExt;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -15,8 +15,10 @@ use super::settings::{Protocol, Settings};
 
 /// Where connections go. Made once per configuration; every worker's connections to it are kept apart from those to another.
 pub struct Origin {
-    /// Host and port, as in the `Host` header.
+    /// Host and port.
     pub authority: Authority,
+    /// The same as the `Host` header.
+    pub host: HeaderValue,
     /// The path before `/v1/{model}`.
     pub prefix: String,
     /// Which HTTP is spoken.
@@ -48,7 +50,9 @@ impl Origin {
             Some(_) | None => return Err(invalid("is neither http nor https")),
         };
         let prefix = settings.base_url.path().trim_end_matches('/').to_owned();
-        Ok(Self { authority, prefix, protocol: settings.protocol, tls })
+        let host =
+            HeaderValue::from_str(authority.as_str()).map_err(|_| invalid("has a host that no header can name"))?;
+        Ok(Self { authority, host, prefix, protocol: settings.protocol, tls })
     }
 
     /// Host and port to connect to.

@@ -40,6 +40,18 @@ struct Open {
 }
 
 impl Pool {
+    /// The HTTP/1 connection that was used last, when it takes a request at once: the way of nearly every call, which waits
+    /// for nothing.
+    pub(super) fn take_ready(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Connection> {
+        let sender = self.take(origin, idle_max)?;
+        if sender.is_ready() {
+            return Some(Connection::Http1(sender));
+        }
+        // Its last call is not quite over. [`Pool::find`] waits for it.
+        self.keep(origin, sender);
+        None
+    }
+
     /// A connection that takes a request now, and whether it was used before. The caller bounds the wait.
     ///
     /// # Errors
@@ -85,7 +97,8 @@ impl Pool {
     }
 
     async fn open(&self, origin: &Arc<Origin>) -> io::Result<Connection> {
-        match Opened::to(origin).await? {
+        // Apart from the call: the state of a TLS handshake is far larger than all else that a call keeps while it runs.
+        match Box::pin(Opened::to(origin)).await? {
             Opened::Http1(sender) => {
                 self.lock().speaks_http1 = true;
                 Ok(Connection::Http1(sender))

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use memchr::memmem;
 
 use super::keys::KeyPool;
 
@@ -10,14 +9,13 @@ use super::keys::KeyPool;
 pub fn blank(body: &Bytes, keys: &KeyPool) -> Option<Bytes> {
     let mut blanked: Option<Vec<u8>> = None;
     for key in keys.iter() {
-        let secret = key.secret.expose().as_bytes();
-        if secret.is_empty() || memmem::find(body, secret).is_none() {
+        let places: Vec<usize> = key.tripwire.find_iter(body).collect();
+        if places.is_empty() {
             continue;
         }
-        let places: Vec<usize> = memmem::find_iter(body, secret).collect();
         let body = blanked.get_or_insert_with(|| body.to_vec());
         for place in places {
-            body[place..place + secret.len()].fill(b'*');
+            body[place..place + key.tripwire.needle().len()].fill(b'*');
         }
     }
     blanked.map(Bytes::from)
@@ -25,10 +23,7 @@ pub fn blank(body: &Bytes, keys: &KeyPool) -> Option<Bytes> {
 
 /// Takes every header that holds a shared key out of an answer; says whether there was one, which is not the rule.
 pub fn drop_headers(headers: &mut HeaderMap, keys: &KeyPool) -> bool {
-    let holds = |value: &[u8]| {
-        let secrets = keys.iter().map(|key| key.secret.expose().as_bytes());
-        secrets.filter(|secret| !secret.is_empty()).any(|secret| memmem::find(value, secret).is_some())
-    };
+    let holds = |value: &[u8]| keys.iter().any(|key| key.tripwire.find(value).is_some());
     let found: Vec<_> =
         headers.iter().filter(|(_, value)| holds(value.as_bytes())).map(|(name, _)| name.clone()).collect();
     for name in &found {

@@ -3,11 +3,11 @@
 //! hyper's own connections, without the pooled client: that costs 40 % more of the gateway's time per call.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Request, Response, Version};
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
@@ -82,20 +82,20 @@ impl Wire {
         request: Request<Full<Bytes>>,
         bounds: Bounds,
     ) -> Result<Received, Failed> {
-        let mut request = Box::new(request);
+        let mut request = request;
         let mut resends = RESENDS_MAX;
         loop {
-            let (mut connection, reused) = self.connection(origin, bounds).await?;
+            let (connection, reused) = self.connection(origin, bounds).await?;
             prepare(&mut request, &connection, origin)?;
-            let deadline = Instant::now() + bounds.answer;
-            let sent = tokio::time::timeout(bounds.answer, connection.send(*request)).await;
-            match sent.map_err(|_| Failed::TimedOut)? {
-                Ok(response) => return self.receive(origin, connection, response, deadline, bounds).await,
-                Err(Lost::Unsent(back)) if reused => request = back,
+            // One timer for all of it: each more is put into the runtime's wheel and taken out again.
+            let attempt = self.attempt(origin, connection, request, bounds.answer_bytes_max);
+            match tokio::time::timeout(bounds.answer, attempt).await.map_err(|_| Failed::TimedOut)? {
+                Ok(received) => return received,
+                Err(Lost::Unsent(back)) if reused => request = *back,
                 Err(Lost::Unsent(_)) => return Err(Failed::Unreachable("closed as it was opened".to_owned())),
                 Err(Lost::Unprocessed(back)) if resends > 0 => {
                     resends -= 1;
-                    request = back;
+                    request = *back;
                 }
                 Err(Lost::Unprocessed(_)) => {
                     return Err(Failed::Unreachable("the upstream refused to process it, again and again".to_owned()));
@@ -107,10 +107,25 @@ impl Wire {
 
     /// A connection that takes a request now, and whether it was used before.
     async fn connection(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<(Connection, bool), Failed> {
-        match tokio::time::timeout(bounds.connect, self.pool.find(origin, bounds.idle)).await {
+        if let Some(connection) = self.pool.take_ready(origin, bounds.idle) {
+            return Ok((connection, true));
+        }
+        match tokio::time::timeout(bounds.connect, Box::pin(self.pool.find(origin, bounds.idle))).await {
             Ok(found) => found.map_err(|error| Failed::Unreachable(error.to_string())),
             Err(_) => Err(Failed::Unreachable("no connection in time".to_owned())),
         }
+    }
+
+    /// Sends a request once. What was [`Lost`] may be sent again; what was received badly may not.
+    async fn attempt(
+        &self,
+        origin: &Arc<Origin>,
+        mut connection: Connection,
+        request: Request<Full<Bytes>>,
+        answer_bytes_max: u64,
+    ) -> Result<Result<Received, Failed>, Lost> {
+        let response = connection.send(request).await?;
+        Ok(self.receive(origin, connection, response, answer_bytes_max).await)
     }
 
     async fn receive(
@@ -118,16 +133,14 @@ impl Wire {
         origin: &Arc<Origin>,
         connection: Connection,
         response: Response<Incoming>,
-        deadline: Instant,
-        bounds: Bounds,
+        answer_bytes_max: u64,
     ) -> Result<Received, Failed> {
         let (head, body) = response.into_parts();
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if length.is_some_and(|length: u64| length > bounds.answer_bytes_max) {
+        if length.is_some_and(|length: u64| length > answer_bytes_max) {
             return Err(Failed::Broken("larger than upstream.answer_bytes_max".to_owned()));
         }
-        let gather = self.gather(body, length, bounds.answer_bytes_max);
-        let (body, held) = tokio::time::timeout_at(deadline.into(), gather).await.map_err(|_| Failed::TimedOut)??;
+        let (body, held) = self.gather(body, length, answer_bytes_max).await?;
         if let Connection::Http1(sender) = connection {
             self.pool.keep(origin, sender);
         }
@@ -175,11 +188,10 @@ fn prepare(request: &mut Request<Full<Bytes>>, connection: &Connection, origin: 
     let unusable = |error: &dyn std::fmt::Display| Failed::Unreachable(error.to_string());
     match connection {
         Connection::Http1(_) => {
-            let host = HeaderValue::from_str(origin.authority.as_str()).map_err(|error| unusable(&error))?;
-            request.headers_mut().insert(http::header::HOST, host);
+            request.headers_mut().insert(HOST, origin.host.clone());
         }
         Connection::Http2(_) => {
-            request.headers_mut().remove(http::header::HOST);
+            request.headers_mut().remove(HOST);
             *request.uri_mut() = origin.absolute(request.uri()).map_err(|error| unusable(&error))?;
             *request.version_mut() = Version::HTTP_2;
         }
