@@ -72,8 +72,11 @@ impl fmt::Display for Credits {
         if fraction == 0 {
             return write!(f, "{whole}");
         }
-        let digits = format!("{fraction:06}");
-        write!(f, "{whole}.{}", digits.trim_end_matches('0'))
+        let (mut digits, mut places) = (fraction, 6);
+        while digits % 10 == 0 {
+            (digits, places) = (digits / 10, places - 1);
+        }
+        write!(f, "{whole}.{digits:0places$}")
     }
 }
 

@@ -4,7 +4,11 @@ use std::io::{stderr, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use moongate::cli::Cli;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // One TLS library, chosen here and nowhere else; it fails only when another one was chosen before.

@@ -17,15 +17,20 @@ pub fn rate_limit_headers(
     standings: &[Standing],
     now: Timestamp,
 ) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
-    tightest(standings).map(|(standing, window)| headers(standing, window, now)).into_iter().flatten().flatten()
+    let tightest = tightest(standings).and_then(|standing| Some((standing, window_seconds(standing)?)));
+    tightest.map(|(standing, window)| headers(standing, window, now)).into_iter().flatten().flatten()
 }
 
 /// The request limit with the least remaining share; of equals, the one that resets last. A shadow limit that would have
 /// refused is not shown: it keeps nobody from calling.
-fn tightest(standings: &[Standing]) -> Option<(&Standing, u64)> {
-    let counts_requests = |standing| window_seconds(standing).map(|window| (standing, window));
-    let candidates = standings.iter().filter(|standing| !standing.shadow_refused).filter_map(counts_requests);
-    candidates.min_by(|(one, _), (other, _)| {
+fn tightest(standings: &[Standing]) -> Option<&Standing> {
+    let counts_requests = |standing: &&Standing| match standing.kind.shape() {
+        Shape::Bucket(_) => true,
+        Shape::Window(Period::Day | Period::Month, Unit::Requests) => standing.reset_at.is_some(),
+        Shape::Window(Period::Total, Unit::Requests) | Shape::Window(_, Unit::Credits) | Shape::Slots => false,
+    };
+    let candidates = standings.iter().filter(|standing| !standing.shadow_refused).filter(counts_requests);
+    candidates.min_by(|one, other| {
         let share = |this: &Standing, that: &Standing| u128::from(this.remaining()) * u128::from(that.max.max(1));
         share(one, other).cmp(&share(other, one)).then(other.reset_at.cmp(&one.reset_at))
     })

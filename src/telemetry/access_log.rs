@@ -76,21 +76,21 @@ fn json(ended: &Ended<'_>, facts: &Facts) -> Vec<u8> {
     line.some_text("key_id", key_id(facts));
     line.text("route", facts.route.unwrap_or(NO_ROUTE));
     line.text("method", method(ended.method));
-    line.plain("status", ended.status.as_u16());
+    line.number("status", ended.status.as_u16().into());
     line.some_text("code", facts.refusal.map(|kind| kind.code));
     line.text("outcome", ended.outcome.name());
     line.some_text("model", facts.model.as_ref().map(|model| model.as_str()));
     if let Some(charged) = facts.charged {
         line.plain("credits", charged);
     }
-    line.plain("bytes_in", facts.bytes_in);
-    line.plain("bytes_out", ended.bytes_out);
+    line.number("bytes_in", facts.bytes_in);
+    line.number("bytes_out", ended.bytes_out);
     line.millis("duration_ms", ended.duration);
     line.millis("queue_ms", facts.queue);
     line.millis("upstream_ms", facts.upstream);
     line.millis("own_ms", ended.own);
     if let Some(status) = facts.upstream_status {
-        line.plain("upstream_status", status);
+        line.number("upstream_status", status.into());
     }
     line.end()
 }
