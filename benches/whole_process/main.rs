@@ -1,7 +1,7 @@
 //! The whole-process benchmark: what a call costs the gateway, beside nginx, HAProxy and plain hyper on the same job, in one run.
 //!
 //! Read `README.md` beside this folder for what the figures mean. In this order: [`options`] and [`run`] say what happens;
-//! [`peers`] starts everybody ([`gateway`], [`rivals`], [`credentials`], [`process`]); [`load`] calls them with the [`job`] that
+//! [`peers`] starts everybody ([`gateway`], [`forward_core`], [`rivals`], [`credentials`], [`process`]); [`load`] calls them with the [`job`] that
 //! [`upstream`] answers; [`cpu`] reads what they used; [`report`] prints it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
@@ -9,6 +9,7 @@
 
 mod cpu;
 mod credentials;
+mod forward_core;
 mod gateway;
 mod job;
 mod load;
@@ -26,9 +27,14 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use tokio::task::LocalSet;
 
 use options::{Options, Role};
+
+/// As in the gateway itself: [`forward_core`] is to cost what it costs there. [`plain_hyper`] gains by it as well.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What may fail here fails with a text for the person who started it.
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -59,6 +65,7 @@ fn act(options: &Options) -> Outcome<bool> {
     match options.role {
         Some(Role::Upstream) => runtime.block_on(upstream::serve())?,
         Some(Role::PlainHyper { upstream }) => runtime.block_on(plain_hyper::serve(upstream))?,
+        Some(Role::ForwardCore { upstream }) => runtime.block_on(forward_core::serve(upstream))?,
         None => return LocalSet::new().block_on(&runtime, run::run(options)),
     }
     Ok(true)

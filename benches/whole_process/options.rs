@@ -56,6 +56,12 @@ pub enum Role {
         /// The upstream's port.
         upstream: u16,
     },
+    /// Forwards with the gateway's own listener and connections, and does nothing else of its job.
+    #[command(hide = true)]
+    ForwardCore {
+        /// The upstream's port.
+        upstream: u16,
+    },
 }
 
 /// How long everything takes.

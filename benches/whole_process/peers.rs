@@ -56,12 +56,13 @@ pub struct Neighbourhood {
 type Shown = fn(&Team) -> &str;
 
 /// What every peer does with a call, and the programs it needs.
-const PEERS: [(&str, &str, &[&str]); 7] = [
+const PEERS: [(&str, &str, &[&str]); 8] = [
     ("direct", "no proxy at all", &[]),
     ("nginx", "key map, limit_req, header set", &["nginx"]),
     ("haproxy", "key map, stick-table limit, header set", &["haproxy"]),
     ("haproxy-rs256", "RS256 verified, stick-table limit, header set", &["haproxy"]),
     ("plain-hyper", "header set, no checks", &[]),
+    ("core", "the gateway's listener and wire alone", &[]),
     ("gateway-key", "whole job, gateway key", &["redis-server"]),
     ("gateway-rs256", "whole job, RS256 token", &["redis-server"]),
 ];
@@ -136,14 +137,16 @@ impl Starter<'_> {
                 self.add(name, listen, Some(proxy), credential);
             }
         }
-        if self.options.wants("plain-hyper") {
-            let port = upstream.port().to_string();
-            let proxy = self.up(key, || {
-                let (process, port) = Process::start_role(&["plain-hyper", &port], PROXY_CORE, folder)?;
-                Ok((process, ([127, 0, 0, 1], port).into()))
-            });
-            let (proxy, listen) = proxy.await?;
-            self.add("plain-hyper", listen, Some(proxy), key);
+        for (name, role) in [("plain-hyper", "plain-hyper"), ("core", "forward-core")] {
+            if self.options.wants(name) {
+                let port = upstream.port().to_string();
+                let proxy = self.up(key, || {
+                    let (process, port) = Process::start_role(&[role, &port], PROXY_CORE, folder)?;
+                    Ok((process, ([127, 0, 0, 1], port).into()))
+                });
+                let (proxy, listen) = proxy.await?;
+                self.add(name, listen, Some(proxy), key);
+            }
         }
         Ok(())
     }
@@ -219,7 +222,7 @@ impl Starter<'_> {
         };
         let work = PEERS.iter().find(|(known, ..)| *known == name).map_or("", |(_, work, _)| work);
         let (fast, slow) = (target(job::FAST), target(job::SLOW));
-        self.peers.push(Peer { name, work, proxy, fast, slow, refuses: name != "plain-hyper" });
+        self.peers.push(Peer { name, work, proxy, fast, slow, refuses: !["plain-hyper", "core"].contains(&name) });
     }
 }
 

@@ -142,6 +142,10 @@ impl Sheet<'_> {
     fn targets(&self) -> Vec<Target> {
         let mut targets = Vec::new();
         let mut add = |what, most, found| targets.push(Target { what, most, found });
+        if let Some(core) = self.index("core") {
+            add("core: CPU per call, x plain hyper", 1.0, self.ratio(core, "plain-hyper"));
+            add("core: CPU per call, x nginx", 1.05, self.ratio(core, "nginx"));
+        }
         for (name, of_nginx, of_hyper, of_rs256) in [
             (
                 "gateway-key",

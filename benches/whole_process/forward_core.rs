@@ -1,0 +1,90 @@
+//! The gateway's own accept and forward core, and nothing else of it: its listener, its body buffer, its connections to the
+//! upstream. No checks, no ledger, no metrics: what is left is what the runtime, hyper and the shape around them cost.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use moongate::http::AnswerBody;
+use moongate::request::{Buffer, Inbound, RequestId};
+use moongate::secret::Secret;
+use moongate::server::{self, Drain, Server};
+use moongate::team::ModelId;
+use moongate::upstream::forward::Outgoing;
+use moongate::upstream::settings::{KeySettings, Protocol};
+use moongate::upstream::{self, Forward, Upstream, Wire};
+use tower::{Service, service_fn};
+
+use crate::job::SHARED_KEY;
+
+/// The memory for bodies, as large as the gateway's own default.
+const BUFFERED_BYTES_MAX: u64 = 512 << 20;
+
+/// Serves until it is killed; says its port in the first line of standard output.
+pub async fn serve(port: u16) -> io::Result<()> {
+    let upstream = Arc::new(Upstream::new(settings(port)?, None).map_err(io::Error::other)?);
+    let forward = Forward::new(Wire::new(Buffer::new(BUFFERED_BYTES_MAX)));
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    println!("{}", listener.local_addr()?.port());
+    let service =
+        service_fn(move |inbound: Inbound<Incoming>| pass_on(inbound, Arc::clone(&upstream), forward.clone()));
+    let server = Server::new(listening(listener.local_addr()?), Drain::default())?;
+    server::serve(listener, service, server).await;
+    Ok(())
+}
+
+async fn pass_on(
+    inbound: Inbound<Incoming>,
+    upstream: Arc<Upstream>,
+    mut forward: Forward,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let (head, body) = inbound.request.into_parts();
+    let model = head.uri.path().strip_prefix("/api/v1/").and_then(ModelId::parse);
+    let (Some(model), Ok(body)) = (model, body.collect().await) else { return Ok(failed(StatusCode::BAD_REQUEST)) };
+    let Some(key) = upstream.keys.iter().next() else { return Ok(failed(StatusCode::INTERNAL_SERVER_ERROR)) };
+    let (authorization, body, id) = (key.authorization.clone(), body.to_bytes(), RequestId::new());
+    let outgoing = Outgoing { upstream: Arc::clone(&upstream), authorization, model, body, id, traceparent: None };
+    let Ok(received) = forward.call(outgoing).await else { return Ok(failed(StatusCode::BAD_GATEWAY)) };
+    let mut answer = Response::new(AnswerBody::new(received.body).holding(Some(received.held)));
+    *answer.status_mut() = received.head.status;
+    if let Some(content_type) = received.head.headers.get(http::header::CONTENT_TYPE) {
+        answer.headers_mut().insert(http::header::CONTENT_TYPE, content_type.clone());
+    }
+    Ok(answer)
+}
+
+fn failed(status: StatusCode) -> Response<AnswerBody> {
+    let mut answer = Response::new(AnswerBody::default());
+    *answer.status_mut() = status;
+    answer
+}
+
+fn settings(port: u16) -> io::Result<upstream::Settings> {
+    Ok(upstream::Settings {
+        base_url: format!("http://127.0.0.1:{port}/api").parse().map_err(io::Error::other)?,
+        keys: vec![KeySettings { name: "primary".to_owned(), secret: Secret::new(SHARED_KEY), weight: 1 }],
+        protocol: Protocol::Auto,
+        ca_file: None,
+        connect_timeout: Duration::from_secs(3),
+        answer_timeout: Duration::from_secs(300),
+        idle_timeout: Duration::from_secs(30),
+        answer_bytes_max: 64 << 20,
+    })
+}
+
+fn listening(address: std::net::SocketAddr) -> server::Settings {
+    server::Settings {
+        address,
+        tls: None,
+        workers: 1,
+        connections_max: 10_000,
+        header_timeout: Duration::from_secs(10),
+        header_bytes_max: 64 << 10,
+        streams_per_connection_max: 128,
+    }
+}
