@@ -37,9 +37,10 @@ struct Pagination {
     has_more: bool,
 }
 
+/// One call, as every report shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Generation {
+pub struct Generation {
     id: String,
     request_id: String,
     endpoint: String,

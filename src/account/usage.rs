@@ -35,10 +35,10 @@ struct OfModel {
     totals: Totals,
 }
 
-/// What calls came to.
+/// What calls came to, as every report shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Totals {
+pub struct Totals {
     requests: u64,
     completed: u64,
     failed: u64,

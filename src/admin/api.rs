@@ -5,9 +5,11 @@ use bytes::Bytes;
 use http::{Request, StatusCode, request};
 use http_body::Body;
 
+use super::accounts::Accounts;
 use super::call::{Call, Changed, page};
 use super::routes::{self, Change, Page, Read};
 use super::token::{Role, Token, operator};
+use super::{export, usage};
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::live::Live;
@@ -26,6 +28,7 @@ const OPENAPI: &str = include_str!("openapi.json");
 #[derive(Clone)]
 pub struct Api {
     shown: Live<Shown>,
+    accounts: Accounts,
     audit_log: AuditLog,
     clock: Clock,
 }
@@ -40,10 +43,10 @@ pub struct Shown {
 }
 
 impl Api {
-    /// An API for these tokens, which writes its changes into this log.
+    /// An API for these tokens, which shows these accounts and writes its changes into this log.
     #[must_use]
-    pub const fn new(shown: Live<Shown>, audit_log: AuditLog, clock: Clock) -> Self {
-        Self { shown, audit_log, clock }
+    pub const fn new(shown: Live<Shown>, accounts: Accounts, audit_log: AuditLog, clock: Clock) -> Self {
+        Self { shown, accounts, audit_log, clock }
     }
 
     /// Answers a request for a path under `/admin`.
@@ -80,10 +83,12 @@ impl Api {
         operator(&head.headers, &shown.tokens).cloned()
     }
 
-    async fn read(&self, asked: Read, _call: &Call) -> Result<Answer, Refusal> {
+    async fn read(&self, asked: Read, call: &Call) -> Result<Answer, Refusal> {
         match asked {
             Read::Configuration => Ok(page(StatusCode::OK, YAML, self.shown.read().configuration.clone())),
             Read::OpenApi => Ok(page(StatusCode::OK, "application/json", OPENAPI)),
+            Read::Usage => usage::answer(&self.accounts, call).await,
+            Read::Ledger => export::answer(&self.accounts, call).await,
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! [`serve`] runs it, on a thread and runtime of its own, so that a probe is answered however busy the team listener is;
 //! [`pages`] says what is where; [`readiness`] is what `/readyz` asks. Under `/admin/v1` is the API: [`token`] keeps it for
-//! operators, [`routes`] is its table, [`call`] what a page is handed, [`api`] the way from one to the other.
+//! operators, [`routes`] is its table, [`call`] what a page is handed, [`api`] the way from one to the other. Its pages are [`usage`] and [`export`], both over
+//! [`accounts`].
 //!
 //! **To add a page**: give it a name in [`routes::Read`] (any token may ask, nothing changes) or [`routes::Change`] (needs
 //! `role: write`), a line in [`routes::TABLE`], an arm in `Api::read` or `Api::change`, a file of its own below `admin/` that holds
@@ -10,16 +11,21 @@
 //! page that changes something answers with a [`call::Changed`], which says what was and what is: the audit line is made of
 //! it, so that there is no change without one. The command line asks through `cli/gateway.rs`.
 
+pub mod accounts;
 pub mod api;
 pub mod call;
+pub mod csv;
+pub mod export;
 pub mod pages;
 pub mod readiness;
 pub mod routes;
 pub mod serve;
 pub mod token;
+pub mod usage;
 
 use std::net::SocketAddr;
 
+pub use accounts::Accounts;
 pub use api::{Api, Shown};
 pub use pages::Operator;
 pub use readiness::Readiness;

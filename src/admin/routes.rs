@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::{export, usage};
 use crate::refusal::Refusal;
 
 /// What can be asked under `/admin/v1`.
@@ -20,6 +21,10 @@ pub enum Read {
     Configuration,
     /// The description of this API.
     OpenApi,
+    /// What the teams' calls of a period came to.
+    Usage,
+    /// A team's rows.
+    Ledger,
 }
 
 /// What can be changed.
@@ -50,8 +55,12 @@ const fn read(path: &'static str, read: Read) -> Route {
 }
 
 /// Every route.
-pub const TABLE: &[Route] =
-    &[read("/admin/v1/config", Read::Configuration), read("/admin/v1/openapi.json", Read::OpenApi)];
+pub const TABLE: &[Route] = &[
+    read("/admin/v1/config", Read::Configuration),
+    read("/admin/v1/openapi.json", Read::OpenApi),
+    Route { path: "/admin/v1/usage", page: Page::Read(Read::Usage), query: usage::QUERY },
+    Route { path: "/admin/v1/ledger", page: Page::Read(Read::Ledger), query: export::QUERY },
+];
 
 /// What a path names, parameter by parameter.
 pub type Parameters = Vec<(&'static str, String)>;

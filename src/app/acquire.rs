@@ -109,7 +109,8 @@ pub fn acquire(
     let server = server::Settings { connections_max, ..server.clone() };
     let server = Server::new(server, drain.clone()).map_err(Unusable::Certificate)?;
     let readiness = Readiness::new(live.upstream_health(clock.clone()));
-    let api = admin::Api::new(live.admin.clone(), audit_log.clone(), clock.clone());
+    let accounts = admin::Accounts::new(stores.ledger(), live.teams.clone());
+    let api = admin::Api::new(live.admin.clone(), accounts, audit_log.clone(), clock.clone());
     let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api);
     Ok(Acquired {
         listeners,

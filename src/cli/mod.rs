@@ -10,6 +10,7 @@ pub mod schema;
 pub mod serve;
 pub mod simulate;
 pub mod table;
+pub mod usage;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ enum Command {
     Simulate(Box<simulate::Simulate>),
     Check(check::Check),
     Keys(generate::Keys),
+    Usage(Box<usage::Usage>),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Healthcheck(healthcheck::Healthcheck),
@@ -73,6 +75,7 @@ impl Cli {
             Command::Simulate(simulate) => block_on(simulate.run()).and_then(|ended| ended.map_err(Ended::Failed)),
             Command::Check(check) => return check.run(out, err).map_or_else(|error| exit(error, err), ExitCode::from),
             Command::Keys(keys) => keys.run(out),
+            Command::Usage(usage) => usage.run(out),
             Command::Schema(schema) => schema.run(out).map_err(Ended::from),
             Command::Completions(completions) => completions.run(out),
             Command::Healthcheck(healthcheck) => healthcheck.run(),

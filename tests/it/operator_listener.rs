@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use clap::Parser;
 use moongate::admin::routes;
-use moongate::admin::{self, Api, Readiness, Role, Shown, Token};
+use moongate::admin::{self, Accounts, Api, Readiness, Role, Shown, Token};
 use moongate::admission::observe::Result as Settlement;
 use moongate::cli::Cli;
 use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::ledger::{Outcome as Settled, Scope, Standing, Swept};
+use moongate::ledger::embedded::{self, EmbeddedLedger};
+use moongate::ledger::{OnUnknown, Outcome as Settled, Retention, Scope, Standing, Swept, Unobserved};
 use moongate::live::Live;
 use moongate::pricing::{Delivered, Price, PriceTable};
 use moongate::refusal::Refusal;
@@ -34,6 +35,7 @@ struct Operator {
     shown: Live<Shown>,
     shutdown: CancellationToken,
     thread: Option<JoinHandle<()>>,
+    _folder: tempfile::TempDir,
 }
 
 impl Operator {
@@ -43,7 +45,17 @@ impl Operator {
         let asked = Arc::clone(&key_is_healthy);
         let readiness = Readiness::new(move || asked.load(Ordering::Relaxed));
         let shown = Live::new(Shown { tokens: Vec::new(), configuration: "listen: {}\n".to_owned() });
-        let api = Api::new(shown.clone(), AuditLog::off(), Clock::system());
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = embedded::Settings {
+            path: folder.path().join("ledger.db"),
+            reservation_ttl: Duration::from_secs(30),
+            retention: Retention::default(),
+            on_unknown: OnUnknown::Charge,
+            clock: Clock::system(),
+        };
+        let ledger = EmbeddedLedger::open(settings, Arc::new(Unobserved)).expect("a ledger");
+        let accounts = Accounts::new(Arc::new(ledger), Live::new(HashMap::new()));
+        let api = Api::new(shown.clone(), accounts, AuditLog::off(), Clock::system());
         let pages = admin::Operator::new(Arc::clone(&metrics), readiness.clone(), api);
         let shutdown = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -51,7 +63,7 @@ impl Operator {
         let address = listener.local_addr().expect("an address");
         let serving = admin::serve(listener, pages, shutdown.clone());
         let thread = Some(std::thread::spawn(move || runtime.block_on(serving)));
-        Self { address, metrics, readiness, key_is_healthy, shown, shutdown, thread }
+        Self { address, metrics, readiness, key_is_healthy, shown, shutdown, thread, _folder: folder }
     }
 
     fn send(&self, request: &str) -> Page {

@@ -11,6 +11,7 @@ mod issuers;
 mod ledger_outage;
 mod limits;
 mod reload;
+mod reports;
 mod secrets;
 mod shared_key;
 mod stopping;

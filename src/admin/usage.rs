@@ -1,0 +1,222 @@
+//! `GET /admin/v1/usage`: what the teams' calls of a period came to, by team, user, model and day.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use jiff::civil::Date;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::accounts::{Account, Accounts, away};
+use super::call::{Call, json, page};
+use super::csv::{CSV, written};
+use crate::account::query::Period;
+use crate::account::usage::Totals;
+use crate::http::Answer;
+use crate::ledger::{Days, Sums, Usage};
+use crate::refusal::Refusal;
+
+/// The parameters of the page.
+pub const QUERY: &[&str] = &["period", "team", "by", "format"];
+/// What one line can be about, and the numbers it then has.
+const NUMBERS: [&str; 9] =
+    ["requests", "completed", "failed", "unknown", "images", "videoSeconds", "cost", "successRate", "averageLatency"];
+
+/// What lines are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Team,
+    User,
+    Model,
+    Day,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Team, Self::User, Self::Model, Self::Day];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Team => "team",
+            Self::User => "user",
+            Self::Model => "model",
+            Self::Day => "day",
+        }
+    }
+
+    fn of(self, account: &Account, cell: &Usage) -> String {
+        match self {
+            Self::Team => account.team.to_string(),
+            Self::User => cell.user.clone(),
+            Self::Model => cell.model.clone(),
+            Self::Day => cell.day.to_string(),
+        }
+    }
+}
+
+/// The days asked for: a period up to today, a month, or from one day to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Span {
+    UpToToday(Period),
+    Days(Days),
+}
+
+impl Span {
+    fn read(text: &str) -> Option<Self> {
+        if let Some(period) = Period::ALL.into_iter().find(|period| period.name() == text) {
+            return Some(Self::UpToToday(period));
+        }
+        if let Some((first, last)) = text.split_once("..") {
+            return Some(Self::Days(first.parse().ok()?..=last.parse().ok()?));
+        }
+        // A month is its first day's name without the day.
+        let first: Date = format!("{text}-01").parse().ok().filter(|_| text.len() == 7)?;
+        Some(Self::Days(first..=first.last_of_month()))
+    }
+}
+
+struct Asked {
+    span: Span,
+    by: Vec<Part>,
+    as_csv: bool,
+}
+
+impl Asked {
+    fn read(call: &Call) -> Result<Self, Refusal> {
+        let mut problems = Vec::new();
+        let span = Span::read(call.asked("period").unwrap_or("month"));
+        if span.is_none() {
+            problems.push(
+                "period must be today, week, month, year, all, a month such as 2026-11, or days such as \
+                 2026-11-01..2026-11-22"
+                    .to_owned(),
+            );
+        }
+        let part = |name: &str| Part::ALL.into_iter().find(|part| part.name() == name);
+        let by: Option<Vec<Part>> = call.asked("by").unwrap_or("team").split(',').map(part).collect();
+        let by = by.filter(|parts| parts.iter().enumerate().all(|(place, part)| !parts[..place].contains(part)));
+        if by.is_none() {
+            problems.push("by must be some of team, user, model, day, separated by commas".to_owned());
+        }
+        let as_csv = as_csv(call, &mut problems);
+        match (span, by) {
+            (Some(span), Some(by)) if problems.is_empty() => Ok(Self { span, by, as_csv }),
+            (_, _) => Err(Refusal::InvalidRequest(problems)),
+        }
+    }
+}
+
+/// Whether the answer shall be CSV.
+pub(super) fn as_csv(call: &Call, problems: &mut Vec<String>) -> bool {
+    match call.asked("format") {
+        None | Some("json") => false,
+        Some("csv") => true,
+        Some(_) => {
+            problems.push("format must be json or csv".to_owned());
+            false
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    period: String,
+    teams: Vec<Covered>,
+    rows: Vec<Map<String, Value>>,
+    totals: Totals,
+}
+
+/// Which days of a team are in the report.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Covered {
+    team: String,
+    time_zone: String,
+    from: Option<Date>,
+    to: Date,
+}
+
+/// Answers the page.
+///
+/// # Errors
+/// `invalid_request`, `team_not_found`, `ledger_unavailable`.
+pub(super) async fn answer(accounts: &Accounts, call: &Call) -> Result<Answer, Refusal> {
+    let asked = Asked::read(call)?;
+    let mut teams = Vec::new();
+    let (mut lines, mut totals) = (BTreeMap::<Vec<String>, Sums>::new(), Sums::default());
+    for account in accounts.of(call.asked("team"))? {
+        let days = match &asked.span {
+            Span::UpToToday(period) => period.days(accounts.today(&account).await?),
+            Span::Days(days) => days.clone(),
+        };
+        let usage = accounts.ledger().usage(&account.team, days.clone()).await.map_err(|outage| away(&outage))?;
+        if !account.is_configured && usage.is_empty() {
+            return Err(Refusal::TeamNotFound);
+        }
+        for cell in &usage {
+            let key = asked.by.iter().map(|part| part.of(&account, cell)).collect();
+            *lines.entry(key).or_default() += cell.sums;
+            totals += cell.sums;
+        }
+        let (first, to) = days.into_inner();
+        let from = if first == Date::MIN { usage.first().map(|cell| cell.day) } else { Some(first) };
+        let time_zone = account.time_zone.iana_name().unwrap_or("UTC").to_owned();
+        teams.push(Covered { team: account.team.to_string(), time_zone, from, to });
+    }
+    let named = |key: Vec<String>| asked.by.iter().map(|part| part.name()).zip(key);
+    if asked.as_csv {
+        let titles: Vec<&str> = asked.by.iter().map(|part| part.name()).chain(NUMBERS).collect();
+        let rows = lines.into_iter().map(|(key, sums)| key.into_iter().chain(numbers(sums)).collect());
+        return Ok(page(StatusCode::OK, CSV, written(&titles, rows)?));
+    }
+    let row = |(key, sums)| {
+        let mut row: Map<String, Value> = named(key).map(|(name, value)| (name.to_owned(), value.into())).collect();
+        if let Ok(Value::Object(numbers)) = serde_json::to_value(Totals::from(sums)) {
+            row.extend(numbers);
+        }
+        row
+    };
+    let rows = lines.into_iter().map(row).collect();
+    let period = call.asked("period").unwrap_or("month").to_owned();
+    json(StatusCode::OK, &Report { period, teams, rows, totals: Totals::from(totals) })
+}
+
+/// The numbers of a line, as CSV has them; nothing where there is none.
+fn numbers(sums: Sums) -> Vec<String> {
+    let totals = serde_json::to_value(Totals::from(sums)).unwrap_or_default();
+    let text = |name: &&str| match &totals[name] {
+        Value::Null => String::new(),
+        number => number.to_string(),
+    };
+    NUMBERS.iter().map(text).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_a_word_a_month_or_days() {
+        let days = |text: &str| match Span::read(text) {
+            Some(Span::Days(days)) => format!("{} {}", days.start(), days.end()),
+            span => format!("{span:?}"),
+        };
+        assert_eq!(days("2028-02"), "2028-02-01 2028-02-29");
+        assert_eq!(days("2026-12-31..2027-01-01"), "2026-12-31 2027-01-01");
+        assert_eq!(Span::read("week"), Some(Span::UpToToday(Period::Week)));
+        for wrong in ["", "2026", "2026-13", "2026-1", "2026-11-01", "..", "2026-11-31..2026-12-01", "november"] {
+            assert_eq!(Span::read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_line_s_numbers_are_those_of_a_view() {
+        let shown = serde_json::to_value(Totals::from(Sums::default())).expect("JSON");
+        let mut names: Vec<&str> = shown.as_object().expect("an object").keys().map(String::as_str).collect();
+        let mut numbers = NUMBERS.to_vec();
+        names.sort_unstable();
+        numbers.sort_unstable();
+        assert_eq!(names, numbers);
+    }
+}

@@ -1,0 +1,195 @@
+//! `moongate usage`: who spent what, asked of a running gateway.
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::gateway::Gateway;
+use super::{Ended, table};
+
+/// How many rows are asked for at a time.
+const ROWS_AT_ONCE: usize = 5_000;
+
+/// Shows who spent what: by team, user, model and day, as a statement of a month, or call by call.
+#[derive(Clone, Debug, Args)]
+pub struct Usage {
+    #[command(flatten)]
+    gateway: Gateway,
+    /// today, week, month, year, all, a month such as 2026-11, or days such as 2026-11-01..2026-11-22; in each team's time zone
+    #[arg(long, value_name = "PERIOD", default_value = "month")]
+    period: String,
+    /// Only this team [default: every team of the configuration]
+    #[arg(long, value_name = "TEAM")]
+    team: Option<String>,
+    /// What a line is about
+    #[arg(long, value_name = "PART", value_enum, value_delimiter = ',', default_value = "team")]
+    by: Vec<Part>,
+    /// The statement of a month: what each user of the team spent on each model, and the sum
+    #[arg(long, value_name = "MONTH", requires = "team", conflicts_with_all = ["period", "by", "calls"])]
+    statement: Option<String>,
+    /// Every single paid call of the team on these days, newest first
+    #[arg(long, requires = "team", conflicts_with_all = ["by", "period"])]
+    calls: bool,
+    /// With --calls: the first day
+    #[arg(long, value_name = "DAY", requires = "calls")]
+    from: Option<String>,
+    /// With --calls: the last day
+    #[arg(long, value_name = "DAY", requires = "calls")]
+    to: Option<String>,
+    /// Prints CSV for spreadsheets
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Team,
+    User,
+    Model,
+    Day,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Team => "team",
+            Self::User => "user",
+            Self::Model => "model",
+            Self::Day => "day",
+        }
+    }
+}
+
+impl Usage {
+    /// Asks, and prints.
+    ///
+    /// # Errors
+    /// The gateway refuses or does not answer, or nobody reads what is printed.
+    pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        if self.calls {
+            return self.calls(out);
+        }
+        let (period, by) = match &self.statement {
+            Some(month) => (month.as_str(), vec![Part::User, Part::Model]),
+            None => (self.period.as_str(), self.by.clone()),
+        };
+        let by: Vec<&str> = by.into_iter().map(Part::name).collect();
+        let path = self.path("/admin/v1/usage", &[("period", Some(period)), ("by", Some(&by.join(",")))]);
+        if self.csv {
+            return out.write_all(&self.gateway.get_as_it_is(&path)?).map_err(Ended::from);
+        }
+        let report = self.gateway.get(&path)?;
+        if self.gateway.json {
+            return writeln!(out, "{report}").map_err(Ended::from);
+        }
+        if let Some(month) = &self.statement {
+            head(out, month, &report)?;
+        }
+        print(out, &by, &report)
+    }
+
+    fn path(&self, page: &str, parameters: &[(&str, Option<&str>)]) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let team = ("team", self.team.as_deref());
+        let format = ("format", self.csv.then_some("csv"));
+        for (name, value) in parameters.iter().copied().chain([team, format]) {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        format!("{page}?{}", query.finish())
+    }
+
+    /// Page after page, each behind the last row of the one before.
+    fn calls(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        let (limit, mut after) = (ROWS_AT_ONCE.to_string(), None::<String>);
+        let (mut lines, mut is_first) = (Vec::new(), true);
+        loop {
+            let parameters = [
+                ("from", self.from.as_deref()),
+                ("to", self.to.as_deref()),
+                ("after", after.as_deref()),
+                ("limit", Some(limit.as_str())),
+            ];
+            let path = self.path("/admin/v1/ledger", &parameters);
+            after = if self.csv { self.csv_page(out, &path, is_first)? } else { self.page(out, &path, &mut lines)? };
+            is_first = false;
+            if after.is_none() {
+                break;
+            }
+        }
+        if self.csv || self.gateway.json {
+            return Ok(());
+        }
+        let titles = ["CREATED", "REQUEST", "USER", "MODEL", "OUTCOME", "STATUS", "CREDITS", "SECONDS"];
+        table::write(out, &titles, &lines).map_err(Ended::from)
+    }
+
+    /// A page as CSV; its titles stand once. No cell has a line of its own, so a line is a row, and its id comes first.
+    fn csv_page(&self, out: &mut dyn Write, path: &str, is_first: bool) -> Result<Option<String>, Ended> {
+        let page = self.gateway.get_as_it_is(path)?;
+        let text = String::from_utf8_lossy(&page);
+        let lines: Vec<&str> = text.lines().collect();
+        for line in lines.iter().skip(usize::from(!is_first)) {
+            write!(out, "{line}\r\n")?;
+        }
+        let last = lines.last().filter(|_| lines.len() == ROWS_AT_ONCE + 1);
+        Ok(last.and_then(|line| line.split(',').next()).map(str::to_owned))
+    }
+
+    /// A page for programs, a line a row; for people its lines are kept until the widths of all are known.
+    fn page(&self, out: &mut dyn Write, path: &str, lines: &mut Vec<Vec<String>>) -> Result<Option<String>, Ended> {
+        const COLUMNS: [&str; 8] =
+            ["createdAt", "requestId", "user", "endpoint", "status", "httpStatus", "cost", "latency"];
+        let page = self.gateway.get(path)?;
+        for row in page["rows"].as_array().map(Vec::as_slice).unwrap_or_default() {
+            if self.gateway.json {
+                writeln!(out, "{row}")?;
+            } else {
+                lines.push(COLUMNS.iter().map(|name| text(&row[*name])).collect());
+            }
+        }
+        Ok(page["next"].as_str().map(str::to_owned))
+    }
+}
+
+fn head(out: &mut dyn Write, month: &str, report: &Value) -> Result<(), Ended> {
+    let covered = &report["teams"][0];
+    let (team, zone) = (text(&covered["team"]), text(&covered["timeZone"]));
+    let (from, to) = (text(&covered["from"]), text(&covered["to"]));
+    writeln!(out, "Statement of team {team} for {month}: {from} to {to}, {zone}\n").map_err(Ended::from)
+}
+
+/// A line for each row, and the sum.
+fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> {
+    const NUMBERS: [(&str, &str); 8] = [
+        ("requests", "CALLS"),
+        ("completed", "COMPLETED"),
+        ("failed", "FAILED"),
+        ("unknown", "UNKNOWN"),
+        ("images", "IMAGES"),
+        ("videoSeconds", "VIDEO SECONDS"),
+        ("averageLatency", "LATENCY"),
+        ("cost", "CREDITS"),
+    ];
+    let capitals: Vec<String> = by.iter().map(|name| name.to_uppercase()).collect();
+    let titles: Vec<&str> =
+        capitals.iter().map(String::as_str).chain(NUMBERS.iter().map(|(_, title)| *title)).collect();
+    let numbers = |row: &Value| NUMBERS.iter().map(|(name, _)| text(&row[*name])).collect::<Vec<_>>();
+    let line = |row: &Value| by.iter().map(|name| text(&row[*name])).chain(numbers(row)).collect();
+    let mut lines: Vec<Vec<String>> =
+        report["rows"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(line).collect();
+    let about = std::iter::once("TOTAL".to_owned()).chain(by.iter().skip(1).map(|_| String::new()));
+    lines.push(about.chain(numbers(&report["totals"])).collect());
+    table::write(out, &titles, &lines).map_err(Ended::from)
+}
+
+/// A value without its quotes; nothing for nothing.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}

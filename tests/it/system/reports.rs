@@ -1,0 +1,185 @@
+//! Who spent what, as operators ask it with `moongate usage`: it adds up to what Firemoon charged, whatever was killed.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
+
+use crate::support::caller::generate;
+use crate::support::firemoon::{Firemoon, PROMPT, picture, pictures};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::redis::{RedisServer, wait_until};
+
+const TOKEN: &str = "a token of the operators, 26 letters";
+
+/// The installation with an operator's token that may look.
+fn with_operator(installation: Installation) -> Installation {
+    let hash: String = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(installation.folder().join("ops.sha256"), hash).unwrap();
+    installation.set("/admin/tokens", json!([{ "name": "ops", "sha256": { "file": "ops.sha256" } }]))
+}
+
+/// `moongate usage` of a gateway, however it ends.
+fn asked(gateway: &Gateway, token: Option<&str>, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moongate"));
+    command.args(["usage", "--admin", &format!("http://{}", gateway.operator())]).args(arguments);
+    command.env_remove("MOONGATE_TOKEN").env_remove("MOONGATE_TOKEN_FILE");
+    token.map(|token| command.env("MOONGATE_TOKEN", token));
+    command.output().unwrap()
+}
+
+/// What `moongate usage` prints when all is well.
+fn usage(gateway: &Gateway, arguments: &[&str]) -> String {
+    let output = asked(gateway, Some(TOKEN), arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn usage_json(gateway: &Gateway, arguments: &[&str]) -> Value {
+    serde_json::from_str(&usage(gateway, &[arguments, &["--json"]].concat())).unwrap()
+}
+
+/// Calls through two gateways, of which one is killed with calls under way. What the report says, in credits, and how many
+/// calls are unknown in it; and what Firemoon charged.
+async fn report_after_a_kill(on_unknown: &str) -> (String, u64, String) {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = with_operator(Installation::on(&redis, &firemoon))
+        .set("/pricing/on_unknown", json!(on_unknown))
+        .set("/ledger/reservation_ttl", json!("2s"));
+    let (mut killed, lives) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
+    for (number, team) in ["design", "growth", "design"].into_iter().enumerate() {
+        for gateway in [&killed, &lives] {
+            let count = number as u64 + 1;
+            assert_eq!(gateway.send(&pictures(count).with(installation.key(team))).await.status, 200);
+        }
+    }
+    firemoon.hold().await;
+    let mut calls = JoinSet::new();
+    for team in ["design", "growth", "growth"] {
+        let (address, call) = (killed.team().to_owned(), picture().with(installation.key(team)));
+        calls.spawn(
+            async move { crate::support::caller::Connection::open(&address).await.exchange(&call).await.is_ok() },
+        );
+    }
+    firemoon.until_held(3).await;
+    killed.kill();
+    firemoon.release().await;
+    assert_eq!(calls.join_all().await, [false; 3]);
+    wait_until("the other gateway has ended what the killed one left", || async {
+        usage_json(&lives, &[])["totals"]["unknown"] == 3
+    })
+    .await;
+    let report = usage_json(&lives, &["--period", "month"]);
+    assert_eq!(report["teams"].as_array().unwrap().len(), 3, "every team of the configuration is asked");
+    let mut rows = 0;
+    let mut spent = 0.0;
+    for team in ["design", "growth"] {
+        let calls = usage(&lives, &["--calls", "--team", team, "--json"]);
+        let calls = calls.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        for call in calls {
+            rows += 1;
+            spent += call["cost"].as_f64().unwrap();
+        }
+    }
+    assert_eq!((rows, report["totals"]["requests"].as_u64().unwrap()), (9, 9));
+    assert!((spent - report["totals"]["cost"].as_f64().unwrap()).abs() < 1e-9, "{spent} {report}");
+    (report["totals"]["cost"].to_string(), report["totals"]["unknown"].as_u64().unwrap(), firemoon.charged().await)
+}
+
+#[tokio::test]
+async fn usage_adds_up_to_what_firemoon_charged_although_a_gateway_was_killed() {
+    let (reported, unknown, charged) = report_after_a_kill("charge").await;
+    assert_eq!((&reported, unknown), (&charged, 3));
+}
+
+#[tokio::test]
+async fn with_unknown_calls_released_the_report_says_how_many_they_were_and_charges_none() {
+    let (reported, unknown, charged) = report_after_a_kill("release").await;
+    // Firemoon made the three pictures all the same.
+    assert_eq!((reported.as_str(), unknown, charged.as_str()), ("0.3", 3, "0.375"));
+}
+
+#[tokio::test]
+async fn a_statement_is_the_ledger_to_the_credit_and_safe_in_a_spreadsheet() {
+    let firemoon = Firemoon::start();
+    let installation = with_operator(Installation::before(&firemoon));
+    let gateway = Gateway::serve(&installation).await;
+    let odd = "=HYPERLINK(\"http://x\",\"y\"),z";
+    for user in ["ann", odd, "ann"] {
+        assert_eq!(gateway.send(&picture().with(&installation.token(user))).await.status, 200);
+    }
+    let video = generate("kling/kling-2-1-master", &json!({ "prompt": PROMPT, "duration": "5" }));
+    assert_eq!(gateway.send(&video.with(&installation.token("ann"))).await.status, 200);
+    assert_eq!(gateway.send(&picture().with(installation.key("growth"))).await.status, 200);
+    let month = jiff::Timestamp::now().strftime("%Y-%m").to_string();
+
+    let statement = usage(&gateway, &["--statement", &month, "--team", "design"]);
+    assert!(statement.starts_with(&format!("Statement of team design for {month}: {month}-01 to ")), "{statement}");
+    let lines: Vec<Vec<&str>> = statement.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[2][..2], ["USER", "MODEL"]);
+    assert_eq!(lines.last().map(|line| (line[0], line[1], *line.last().unwrap())), Some(("TOTAL", "4", "1.475")));
+    assert!(!statement.contains("growth"), "{statement}");
+    let json = usage_json(&gateway, &["--statement", &month, "--team", "design"]);
+    assert_eq!((json["totals"]["cost"].to_string(), json["rows"].as_array().unwrap().len()), ("1.475".to_owned(), 3));
+
+    let csv = usage(&gateway, &["--period", "today", "--by", "user,team", "--csv"]);
+    let lines: Vec<&str> = csv.split("\r\n").collect();
+    assert!(lines[0].starts_with("user,team,requests,completed,"), "{csv}");
+    assert!(csv.contains("\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\"),z\",design,1,"), "{csv}");
+    let calls = usage(&gateway, &["--calls", "--team", "design", "--csv"]);
+    assert_eq!(calls.trim_end().split("\r\n").count(), 5, "{calls}");
+    assert!(calls.starts_with("id,requestId,day,user,") && calls.contains(",\"'=HYPERLINK("), "{calls}");
+    assert_eq!(usage(&gateway, &["--calls", "--team", "design", "--to", "2020-01-01", "--csv"]).lines().count(), 1);
+    let by_day = usage_json(&gateway, &["--by", "day,model"]);
+    let models: Vec<&Value> = by_day["rows"].as_array().unwrap().iter().map(|row| &row["model"]).collect();
+    assert_eq!(models, ["flux/dev", "kling/kling-2-1-master"]);
+}
+
+#[tokio::test]
+async fn an_export_goes_page_by_page_and_meets_each_call_once() {
+    let firemoon = Firemoon::start();
+    let installation = with_operator(Installation::before(&firemoon));
+    let gateway = Gateway::serve(&installation).await;
+    for _ in 0..7 {
+        gateway.send(&picture().with(installation.key("design"))).await;
+    }
+    let (mut ids, mut after) = (Vec::new(), String::new());
+    loop {
+        let call = crate::support::caller::Call::get(&format!("/admin/v1/ledger?team=design&limit=3{after}"));
+        let page = call.with(TOKEN).send_uninspected(gateway.operator()).await.json();
+        ids.extend(page["rows"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        // What comes meanwhile moves nothing.
+        gateway.send(&picture().with(installation.key("design"))).await;
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(ids.len(), 7);
+    let told = usage(&gateway, &["--calls", "--team", "design", "--json"]);
+    let all: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(all.len(), 10);
+    assert_eq!(ids, all[3..].iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_is_asked_wrongly_is_told_with_the_right_exit_code() {
+    let firemoon = Firemoon::start();
+    let installation = with_operator(Installation::before(&firemoon));
+    let gateway = Gateway::serve(&installation).await;
+    for (token, arguments, code, said) in [
+        (None, &[][..], 2, "an operator's token is needed"),
+        (Some("wrong"), &[], 1, "credential_invalid"),
+        (Some(TOKEN), &["--period", "2026-13"], 2, "period must be today, week, month"),
+        (Some(TOKEN), &["--team", "nobody"], 1, "team_not_found"),
+        (Some(TOKEN), &["--team", "{x}"], 1, "team_not_found"),
+        (Some(TOKEN), &["--by", "colour"], 2, "invalid value 'colour'"),
+        (Some(TOKEN), &["--statement", "2026-11"], 2, "--team"),
+        (Some(TOKEN), &["--calls", "--team", "design", "--from", "yesterday"], 2, "from must be a day"),
+    ] {
+        let output = asked(&gateway, token, arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(code) && error.contains(said), "{arguments:?}: {error}");
+        assert!(output.stdout.is_empty());
+    }
+}
