@@ -184,11 +184,8 @@ pub(super) async fn answer(accounts: &Accounts, call: &Call) -> Result<Answer, R
 /// The numbers of a line, as CSV has them; nothing where there is none.
 fn numbers(sums: Sums) -> Vec<String> {
     let totals = serde_json::to_value(Totals::from(sums)).unwrap_or_default();
-    let text = |name: &&str| match &totals[name] {
-        Value::Null => String::new(),
-        number => number.to_string(),
-    };
-    NUMBERS.iter().map(text).collect()
+    let text = |name: &&str| Some(&totals[name]).filter(|number| !number.is_null()).map(Value::to_string);
+    NUMBERS.iter().map(|name| text(name).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]
