@@ -85,9 +85,11 @@ def conform(schemathesis, folder):
                     "--warnings",
                     "off",
                     "--no-color",
-                ]
+                ],
+                # It keeps things beside where it runs.
+                cwd=folder,
             )
 
 
 with tempfile.TemporaryDirectory() as folder:
-    sys.exit(conform(sys.argv[1], folder))
+    sys.exit(conform(os.path.abspath(sys.argv[1]), folder))
