@@ -12,23 +12,27 @@ use crate::ledger::headers::rate_limit_headers;
 use crate::team::limit::{Shape, Unit};
 use crate::upstream::Passed;
 
+/// Where the time of a call went.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// In the gateway itself.
+    pub own: Duration,
+    /// Waiting for the shared account.
+    pub queued: Duration,
+    /// At the upstream.
+    pub upstream: Duration,
+}
+
 /// The headers of every answer to an admitted call, whether it was executed or not.
 #[must_use]
-pub fn headers(
-    standings: &[Standing],
-    at: Timestamp,
-    reserved: Credits,
-    cost: Credits,
-    own: Duration,
-    upstream: Duration,
-) -> HeaderMap {
+pub fn headers(standings: &[Standing], at: Timestamp, (reserved, cost): (Credits, Credits), times: Times) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     headers.extend(rate_limit_headers(standings, at));
     headers.insert(X_CREDITS_COST, decimal(cost));
     if let Some(remaining) = credits_remaining(standings, reserved, cost) {
         headers.insert(X_CREDITS_REMAINING, decimal(remaining));
     }
-    headers.insert(SERVER_TIMING, timing(own, upstream));
+    headers.insert(SERVER_TIMING, timing(times));
     headers
 }
 
@@ -59,8 +63,9 @@ fn decimal(credits: Credits) -> HeaderValue {
     HeaderValue::try_from(credits.to_string()).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
-fn timing(gateway: Duration, upstream: Duration) -> HeaderValue {
+fn timing(Times { own, queued, upstream }: Times) -> HeaderValue {
     let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
-    let text = format!("gateway;dur={:.3}, queue;dur=0, upstream;dur={:.3}", millis(gateway), millis(upstream));
+    let (own, queued, upstream) = (millis(own), millis(queued), millis(upstream));
+    let text = format!("gateway;dur={own:.3}, queue;dur={queued:.3}, upstream;dur={upstream:.3}");
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("gateway"))
 }
