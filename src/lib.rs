@@ -19,7 +19,7 @@
 //! | [`pricing`] | what a call may cost at most, and what it did cost |
 //! | [`admission`] | may it be spent now; what was spent in the end |
 //! | [`ledger`] | what may be spent and what was: reservations, settlements, windows, rows |
-//! | [`upstream`] | where a call goes, and with whose key |
+//! | [`upstream`] | when a call goes out, where to, and with whose key |
 //!
 //! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
 //! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`http`], [`live`] and
@@ -28,7 +28,8 @@
 //! # What holds everywhere
 //!
 //! - Money is [`credits::Credits`]: whole millionths. What a call may cost is reserved before it is sent, and settled once.
-//! - Nothing reaches the upstream without an [`admission::Admitted`], which only admission makes.
+//! - Nothing reaches the upstream without an [`admission::Admitted`], which only admission makes, and an
+//!   [`upstream::queue::Permitted`], which only the queue makes of it.
 //! - A credential ends at [`identity::authenticate`]; a shared key begins at [`upstream::swap_credential`]. Neither is ever
 //!   printed: see [`secret::Secret`].
 //! - Below [`refusal::answer`] every error is a [`refusal::Refusal`]; above it there are none.

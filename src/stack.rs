@@ -5,13 +5,14 @@
 //!  (Refusal → answer)                                                                         │
 //!  known caller                                          authenticate ▸ measure_team ─────────┼▸ account
 //!  (Authenticated<B>)                                                                         │
-//!  paid call           authorize ▸ collect_body ▸ replay ▸ admit ▸ swap_credential ▸ forward ─┤
+//!  paid call   authorize ▸ collect_body ▸ replay ▸ admit ▸ queue ▸ swap_credential ▸ forward ─┤
 //!  its quote           authorize ▸ collect_body ▸ quote ──────────────────────────────────────┘
 //! ```
 //!
 //! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed → Authenticated → Wanted → Authorized →
-//! PaidCall → Admitted → Outgoing`), so a wrong order does not compile. Three of them are proofs that one layer alone can make:
-//! `Authenticated`, `Authorized`, `Admitted`. Below `answer_refusals` every error is a `Refusal`; above it there are none.
+//! PaidCall → Admitted → Permitted → Outgoing`), so a wrong order does not compile. Four of them are proofs that one layer
+//! alone can make: `Authenticated`, `Authorized`, `Admitted`, `Permitted`. Below `answer_refusals` every error is a `Refusal`;
+//! above it there are none.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::identity::{AuthenticateLayer, Authenticated, Directory, Gate};
+use crate::ledger::Permits;
 use crate::live::Live;
 use crate::refusal::{AnswerRefusalsLayer, CatchPanicLayer, Refusal};
 use crate::replay::{ReplayLayer, Replays};
@@ -39,7 +41,7 @@ use crate::request::{self, Buffer, Inbound};
 use crate::team::authorize::{AuthorizeLayer, Wanted};
 use crate::telemetry::trace_and_count::CountedBody;
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
-use crate::upstream::{self, Forward, SwapCredentialLayer, Upstream, Wire};
+use crate::upstream::{self, Desk, Forward, QueueLayer, SwapCredentialLayer, Upstream, Wire};
 
 /// What the stack of one worker is made of. Everything in it was acquired before; putting it together cannot fail.
 #[derive(Clone)]
@@ -60,6 +62,8 @@ pub struct Parts {
     pub gate: Gate,
     /// This worker's ledger, and what looks after its reservations.
     pub keeper: Arc<Keeper>,
+    /// This worker's handle to the shared account's permits.
+    pub permits: Arc<dyn Permits>,
     /// This worker's handle to what is remembered of calls.
     pub replays: Replays,
     /// Where calls go.
@@ -101,7 +105,10 @@ where
     let reading = account::Reading::new(Arc::clone(parts.keeper.ledger()), parts.account);
     let account = account::Views::new(reading.clone(), parts.replays.clone());
     let replay = ReplayLayer::new(parts.replays.clone(), upstream.clone(), parts.buffer.clone());
-    let swap = SwapCredentialLayer::new(upstream, clock.clone(), parts.upstream_observer);
+    let observer = parts.upstream_observer;
+    let desk = Desk::new(parts.permits, upstream.clone(), Arc::clone(&observer), clock.clone());
+    let queue = QueueLayer::new(desk, upstream.clone(), clock.clone(), Arc::clone(&observer));
+    let swap = SwapCredentialLayer::new(clock.clone(), observer);
 
     let quote = ServiceBuilder::new()
         // Below the same two layers as the call itself: what they refuse a call, they refuse its quote.
@@ -116,9 +123,11 @@ where
         .layer(CollectLayer::new(parts.request, parts.buffer))
         // A call that was made before is not made again, and reserves nothing.
         .layer(replay)
-        // Reserves the price; from here on the call runs to its end and is settled, whether its caller stays or not.
-        .layer(AdmitLayer::new(parts.keeper, parts.replays))
-        // Only what was admitted goes out with the shared key.
+        // Reserves the price; once it was sent, the call runs to its end and is settled, whether its caller stays or not.
+        .layer(AdmitLayer::new(parts.keeper, parts.replays, upstream))
+        // Who waits for the shared account has paid: nobody holds a place for a call that is then refused.
+        .layer(queue)
+        // Only what was permitted goes out, with the key of its permit.
         .layer(swap)
         .service(Forward::new(parts.wire));
 

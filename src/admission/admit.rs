@@ -3,8 +3,8 @@
 //! Reads: the body's members that decide the price, the limits of the team, the user and the key. Writes: the ledger, the
 //! record's charge, the cost headers, what is remembered of the call. Refuses: `invalid_body`, `budget_exhausted`, `rate_limited`, `quota_exhausted`,
 //! `too_many_concurrent`, `ledger_unavailable`.
-//! Position: below everything that may still refuse the request for what it is, above everything that costs money. From
-//! here on the call runs to its end, whether its caller stays or not.
+//! Position: below everything that may still refuse the request for what it is, above everything that costs money. Once
+//! it was sent, the call runs to its end, whether its caller stays or not.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,18 +16,20 @@ use tower::{Layer, Service};
 
 use super::detach::{Caller, Detach};
 use super::keeper::Keeper;
+use super::passage::Passage;
 use super::{ask, denial, settle, told};
 use crate::http::Answer;
 use crate::ledger::{Phase, Reservation, Standing, Verdict};
+use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::replay::{Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
-use crate::upstream::{Fate, Forwarded};
+use crate::upstream::{Fate, Forwarded, Upstream};
 
 /// A call that was paid for: only admission makes it, so nothing else can reach the upstream.
-#[derive(Debug)]
 pub struct Admitted {
     call: PaidCall,
+    passage: Passage,
 }
 
 impl Admitted {
@@ -35,6 +37,12 @@ impl Admitted {
     #[must_use]
     pub const fn call(&self) -> &PaidCall {
         &self.call
+    }
+
+    /// How far it is, and whom to tell.
+    #[must_use]
+    pub const fn passage(&self) -> &Passage {
+        &self.passage
     }
 
     /// The model as a metric label.
@@ -49,13 +57,20 @@ impl Admitted {
 pub struct AdmitLayer {
     keeper: Arc<Keeper>,
     replays: Replays,
+    upstream: Live<Upstream>,
 }
 
 impl AdmitLayer {
-    /// A layer that admits through this worker's ledger, and remembers here what was answered.
+    /// A layer that admits through this worker's ledger, and remembers here what was answered. The upstream's limits say
+    /// whether a call may have to wait.
     #[must_use]
-    pub const fn new(keeper: Arc<Keeper>, replays: Replays) -> Self {
-        Self { keeper, replays }
+    pub const fn new(keeper: Arc<Keeper>, replays: Replays, upstream: Live<Upstream>) -> Self {
+        Self { keeper, replays, upstream }
+    }
+
+    /// How far a call is when it is admitted: where the shared account has limits, it must get its permit first.
+    fn phase(&self) -> Phase {
+        if self.upstream.read().limits.is_some() { Phase::Waiting } else { Phase::Dispatched }
     }
 }
 
@@ -92,10 +107,10 @@ where
         let inner = std::mem::replace(&mut self.inner, clone);
         let with = self.with.clone();
         Box::pin(async move {
-            let granted = reserve(&with.keeper, &call).await?;
+            let granted = reserve(&with.keeper, &call, with.phase()).await?;
             let (tracker, cut) = (with.keeper.tracker().clone(), with.keeper.cut().clone());
-            let caller = Caller::default();
-            Detach::new(run(with, inner, call, granted, caller.clone()), tracker, cut, caller).await
+            let (caller, progress) = (Caller::default(), granted.reservation.progress().clone());
+            Detach::new(run(with, inner, call, granted, caller.clone()), tracker, cut, caller, progress).await
         })
     }
 }
@@ -109,8 +124,8 @@ struct Granted {
     since: Instant,
 }
 
-async fn reserve(keeper: &Keeper, call: &PaidCall) -> Result<Granted, Refusal> {
-    let admission = ask::admission(call, Phase::Dispatched)?;
+async fn reserve(keeper: &Keeper, call: &PaidCall, phase: Phase) -> Result<Granted, Refusal> {
+    let admission = ask::admission(call, phase)?;
     let (id, price) = (admission.id, admission.price);
     match keeper.ledger().admit(admission).await {
         Ok(Verdict::Admitted { standings, at }) => {
@@ -118,7 +133,7 @@ async fn reserve(keeper: &Keeper, call: &PaidCall) -> Result<Granted, Refusal> {
                 keeper.observer().shadow_refused(&call.team.id, standing);
             }
             Ok(Granted {
-                reservation: keeper.take_charge(id, call.team.id.clone(), price),
+                reservation: keeper.take_charge(id, call.team.id.clone(), price, phase),
                 standings,
                 at,
                 since: Instant::now(),
@@ -145,24 +160,29 @@ async fn run<S>(
 where
     S: Service<Admitted, Response = Forwarded, Error = Infallible>,
 {
-    let AdmitLayer { keeper, replays } = with;
+    let AdmitLayer { keeper, replays, .. } = with;
     let Granted { reservation, standings, at, since } = granted;
     let listed = keeper.open().list(reservation.id(), reservation.team().clone());
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());
     let (id, record, arrived, model) = (call.id.clone(), call.record.clone(), call.at, call.model.clone());
-    let claim = call.claimed.take().and_then(Claimed::sent);
-    let forwarded = match inner.call(Admitted { call }).await {
+    let progress = reservation.progress().clone();
+    let mut claimed = call.claimed.take();
+    claimed.iter_mut().for_each(|claimed| claimed.goes_with(progress.clone()));
+    let ledger = Arc::clone(keeper.ledger());
+    let passage = Passage::new(ledger, team.id.clone(), reservation.id(), progress, caller.clone());
+    let forwarded = match inner.call(Admitted { call, passage }).await {
         Ok(forwarded) => forwarded,
         Err(never) => match never {},
     };
     let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), since.elapsed());
     let cost = keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
-    let Forwarded { fate, answer, took: upstream } = forwarded;
+    let claim = claimed.and_then(Claimed::ended);
+    let Forwarded { fate, answer, took: upstream, queued } = forwarded;
     let headers = {
         let mut facts = record.facts();
         facts.charged = Some(cost);
-        let own = arrived.elapsed().saturating_sub(facts.receiving + upstream);
-        told::headers(&standings, at, reserved, cost, own, upstream)
+        let own = arrived.elapsed().saturating_sub(facts.receiving + queued + upstream);
+        told::headers(&standings, at, (reserved, cost), told::Times { own, queued, upstream })
     };
     let told = match answer {
         Ok(passed) => Ok(told::passed_on(passed, headers)),

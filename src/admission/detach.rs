@@ -1,4 +1,4 @@
-//! A call that outlives its caller: dropped before its end, it runs on by itself.
+//! A call that outlives its caller: dropped before its end, it runs on by itself, if it was sent. One that still waits ends.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,6 +10,9 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::ledger::Phase;
+use crate::ledger::reservation::Progress;
 
 /// Whether a call's caller still waits for it. Clones tell of the same caller.
 #[derive(Clone, Debug, Default)]
@@ -23,24 +26,28 @@ impl Caller {
     }
 }
 
-/// Runs a call within its caller's own task, and moves it to a task of its own when the caller hangs up. Costs nothing
-/// while the caller stays; the drain waits for what was moved.
+/// Runs a call within its caller's own task, and moves it to a task of its own when the caller hangs up after it was sent.
+/// One that still waits is dropped, which gives back what it holds. Costs nothing while the caller stays; the drain waits
+/// for what was moved.
 pub struct Detach<T: Send + 'static> {
     call: Option<BoxFuture<'static, T>>,
     tracker: TaskTracker,
     cut: CancellationToken,
     caller: Caller,
+    progress: Progress,
 }
 
 impl<T: Send + 'static> Detach<T> {
-    /// A call that will be finished, whoever waits for it, unless it is cut off; `caller` is told when nobody waits.
+    /// A call that will be finished once it was sent, whoever waits for it, unless it is cut off; `caller` is told when
+    /// nobody waits.
     pub fn new(
         call: impl Future<Output = T> + Send + 'static,
         tracker: TaskTracker,
         cut: CancellationToken,
         caller: Caller,
+        progress: Progress,
     ) -> Self {
-        Self { call: Some(Box::pin(call)), tracker, cut, caller }
+        Self { call: Some(Box::pin(call)), tracker, cut, caller, progress }
     }
 }
 
@@ -61,6 +68,9 @@ impl<T: Send + 'static> Drop for Detach<T> {
     fn drop(&mut self) {
         let Some(call) = self.call.take() else { return };
         self.caller.0.store(true, Ordering::Relaxed);
+        if self.progress.phase() == Phase::Waiting {
+            return;
+        }
         // Outside a runtime the process is ending: the reservation inside hands itself over as it is dropped.
         if let Ok(runtime) = Handle::try_current() {
             let cut = self.cut.clone();
@@ -74,6 +84,22 @@ mod tests {
     use super::*;
     use tokio::sync::Notify;
 
+    fn sent() -> Progress {
+        Progress::new(Phase::Dispatched)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_still_waits_ends_with_its_caller() {
+        let (tracker, held, progress) = (TaskTracker::new(), Arc::new(()), Progress::new(Phase::Waiting));
+        let inside = Arc::clone(&held);
+        let call = async move {
+            std::future::pending::<()>().await;
+            drop(inside);
+        };
+        drop(Detach::new(call, tracker.clone(), CancellationToken::new(), Caller::default(), progress));
+        assert_eq!((Arc::strong_count(&held), tracker.len()), (1, 0));
+    }
+
     #[tokio::test]
     async fn a_call_whose_caller_hangs_up_is_finished_all_the_same() {
         let (tracker, go_on, done) = (TaskTracker::new(), Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -85,7 +111,7 @@ mod tests {
             assert!(stayed && seen.has_left());
             tell.notify_one();
         };
-        let mut call = Box::pin(Detach::new(call, tracker.clone(), CancellationToken::new(), caller));
+        let mut call = Box::pin(Detach::new(call, tracker.clone(), CancellationToken::new(), caller, sent()));
         assert!(futures_util::poll!(&mut call).is_pending());
         drop(call);
         go_on.notify_one();
@@ -102,7 +128,7 @@ mod tests {
             std::future::pending::<()>().await;
             drop(inside);
         };
-        drop(Detach::new(call, tracker.clone(), cut.clone(), Caller::default()));
+        drop(Detach::new(call, tracker.clone(), cut.clone(), Caller::default(), sent()));
         assert_eq!(Arc::strong_count(&held), 2, "it runs on without its caller");
         tracker.close();
         cut.cancel();

@@ -120,8 +120,8 @@ impl Keeper {
 
     /// Takes charge of what the ledger has just reserved.
     #[must_use]
-    pub fn take_charge(&self, id: ReservationId, team: TeamId, price: Credits) -> Reservation {
-        Reservation::new(id, team, price, Phase::Dispatched, self.orphans.clone())
+    pub fn take_charge(&self, id: ReservationId, team: TeamId, price: Credits, phase: Phase) -> Reservation {
+        Reservation::new(id, team, price, phase, self.orphans.clone())
     }
 
     /// Settles a reservation and says what was charged; when the store does not take the settlement, it waits until the

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`admit`] (the layer), [`ask`] (what a call asks of the ledger), [`denial`] (the ledger's no), [`settle`] (what an end costs), [`told`] (what the caller
 //! is told of it), [`keeper`] (what must go on beside a worker's calls: heart-beats, settlements that wait for the store),
-//! [`patrol`] (sweeps and gauges, once a process), [`detach`] (a call outlives its caller).
+//! [`patrol`] (sweeps and gauges, once a process), [`passage`] (how far a call is), [`detach`] (a call that was
+//! sent outlives its caller).
 
 pub mod admit;
 pub mod ask;
@@ -11,6 +12,7 @@ pub mod detach;
 pub mod keeper;
 pub mod observe;
 pub mod open;
+pub mod passage;
 pub mod patrol;
 pub mod settle;
 pub mod told;
@@ -18,3 +20,4 @@ pub mod told;
 pub use admit::{AdmitLayer, Admitted};
 pub use keeper::Keeper;
 pub use observe::Observer;
+pub use passage::Passage;

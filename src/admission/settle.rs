@@ -58,8 +58,8 @@ pub fn end(
         code,
         images: delivered.images,
         video_ms: delivered.video_ms,
-        queue_ms: 0,
-        upstream_ms: u64::try_from(forwarded.took.as_millis()).unwrap_or(u64::MAX),
+        queue_ms: millis(forwarded.queued),
+        upstream_ms: millis(forwarded.took),
         sent_us,
         answered_us,
     };
@@ -68,4 +68,8 @@ pub fn end(
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

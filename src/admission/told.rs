@@ -12,23 +12,27 @@ use crate::ledger::headers::rate_limit_headers;
 use crate::team::limit::{Shape, Unit};
 use crate::upstream::Passed;
 
+/// Where the time of a call went.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// In the gateway itself.
+    pub own: Duration,
+    /// Waiting for the shared account.
+    pub queued: Duration,
+    /// At the upstream.
+    pub upstream: Duration,
+}
+
 /// The headers of every answer to an admitted call, whether it was executed or not.
 #[must_use]
-pub fn headers(
-    standings: &[Standing],
-    at: Timestamp,
-    reserved: Credits,
-    cost: Credits,
-    own: Duration,
-    upstream: Duration,
-) -> HeaderMap {
+pub fn headers(standings: &[Standing], at: Timestamp, (reserved, cost): (Credits, Credits), times: Times) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     headers.extend(rate_limit_headers(standings, at));
     headers.insert(X_CREDITS_COST, decimal(cost));
     if let Some(remaining) = credits_remaining(standings, reserved, cost) {
         headers.insert(X_CREDITS_REMAINING, decimal(remaining));
     }
-    headers.insert(SERVER_TIMING, timing(own, upstream));
+    headers.insert(SERVER_TIMING, timing(times));
     headers
 }
 
@@ -59,10 +63,10 @@ fn decimal(credits: Credits) -> HeaderValue {
     HeaderValue::try_from(credits.to_string()).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
-fn timing(gateway: Duration, upstream: Duration) -> HeaderValue {
+fn timing(Times { own, queued, upstream }: Times) -> HeaderValue {
     // In whole microseconds: writing a float takes ten times as long.
     let millis = |duration: Duration| (duration.as_micros() / 1000, duration.as_micros() % 1000);
-    let ((gateway, part), (upstream, its_part)) = (millis(gateway), millis(upstream));
-    let text = format!("gateway;dur={gateway}.{part:03}, queue;dur=0, upstream;dur={upstream}.{its_part:03}");
+    let [(own, a), (queued, b), (upstream, c)] = [own, queued, upstream].map(millis);
+    let text = format!("gateway;dur={own}.{a:03}, queue;dur={queued}.{b:03}, upstream;dur={upstream}.{c:03}");
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("gateway"))
 }

@@ -13,9 +13,9 @@ use crate::clock::Clock;
 use crate::config::settings::ShutdownSettings;
 use crate::config::{FixedSettings, Settings};
 use crate::identity::Gate;
-use crate::ledger::Ledger;
 use crate::ledger::embedded::OpenError;
 use crate::ledger::redis::UnusableSettings;
+use crate::ledger::{Ledger, Permits};
 use crate::replay::{self, Replays};
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
@@ -139,6 +139,12 @@ impl Acquired {
     #[must_use]
     pub fn ledger(&self) -> Arc<dyn Ledger> {
         self.stores.ledger()
+    }
+
+    /// A handle to the shared account's permits. Each worker takes one of its own.
+    #[must_use]
+    pub fn permits(&self) -> Arc<dyn Permits> {
+        self.stores.permits()
     }
 
     /// A handle to what is remembered of calls. Each worker takes one of its own.

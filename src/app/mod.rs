@@ -20,6 +20,7 @@ pub use reload::Followed;
 use crate::admin::{self, Readiness};
 use crate::admission::patrol::patrol;
 use crate::config::settings::ShutdownSettings;
+use crate::upstream::queue::watch::watch;
 
 /// Runs what was acquired until SIGTERM or SIGINT, or until a worker ends by itself, then drains. Returns when every open call
 /// has been answered and settled, or when the grace is over.
@@ -118,7 +119,8 @@ fn serve_operator(acquired: &Acquired, stop: CancellationToken) -> io::Result<Jo
     })
 }
 
-/// What goes on beside the requests: the round over the teams, the issuers' keys, reloads, the readiness of the ledger.
+/// What goes on beside the requests: the round over the teams, the shared account's windows, the issuers' keys, reloads,
+/// the readiness of the ledger.
 fn look_after(
     acquired: &Acquired,
     followed: Option<Followed>,
@@ -129,6 +131,8 @@ fn look_after(
     let teams = move || live.teams.read().values().cloned().collect();
     let observer = Arc::clone(&acquired.metrics);
     beside.spawn(patrol(acquired.ledger(), observer, teams, acquired.admission.reservation_ttl / 6, stop.clone()));
+    let (upstream, observer) = (acquired.live.upstream.clone(), Arc::clone(&acquired.metrics));
+    beside.spawn(watch(acquired.permits(), upstream, observer, WATCH_EVERY, stop.clone()));
     beside.spawn(probe_ledger(acquired.ledger(), acquired.readiness.clone(), stop.clone()));
     beside.spawn(probe_issuers(acquired.live.clone(), acquired.readiness.clone(), stop.clone()));
     beside.spawn(reload::keep(acquired.live.clone(), followed, Arc::clone(&acquired.metrics), stop.clone()));
@@ -156,6 +160,8 @@ async fn probe_issuers(live: reload::Live, readiness: Readiness, stop: Cancellat
     }
 }
 
+/// How often what is left of the shared account is looked at while nobody calls.
+const WATCH_EVERY: Duration = Duration::from_secs(5);
 const PROBE_AGAIN: Duration = Duration::from_millis(250);
 
 /// Waits until the workers have written what waits for the ledger. Each write is bounded by the ledger's deadline, and each is

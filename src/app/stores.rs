@@ -1,4 +1,4 @@
-//! Where handles to the ledger, and to what is remembered of calls, come from.
+//! Where handles to the ledger, to the shared account's permits, and to what is remembered of calls, come from.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::Unusable;
 use crate::clock::Clock;
 use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
 use crate::ledger::embedded::{self, EmbeddedLedger};
-use crate::ledger::redis::{self, RedisLedger, RedisReplays, StoreClock, UnusableSettings};
-use crate::ledger::{Ledger, OnUnknown};
+use crate::ledger::redis::{self, RedisLedger, RedisPermits, RedisReplays, StoreClock, UnusableSettings};
+use crate::ledger::{Ledger, OnUnknown, Permits};
 use crate::replay::{self, Memory};
 use crate::telemetry::Metrics;
 
@@ -17,10 +17,10 @@ pub(super) enum Stores {
     Redis {
         make: Box<Redis>,
         /// Made at once, so that settings that cannot be meant end the start and not a worker.
-        first: (Arc<dyn Ledger>, Arc<dyn replay::Store>),
+        first: (Arc<dyn Ledger>, Arc<dyn Permits>, Arc<dyn replay::Store>),
     },
     /// Every handle is the same.
-    Embedded(Arc<dyn Ledger>, Arc<dyn replay::Store>),
+    Embedded(Arc<EmbeddedLedger>, Arc<dyn replay::Store>),
 }
 
 impl Stores {
@@ -49,8 +49,8 @@ impl Stores {
                     ..of_redis(store)
                 };
                 let make = Box::new(Redis { settings, replay, clock, metrics: Arc::clone(metrics) });
-                let first: (Arc<dyn Ledger>, Arc<dyn replay::Store>) =
-                    (Arc::new(make.ledger()?), Arc::new(make.replays()?));
+                let first: (Arc<dyn Ledger>, Arc<dyn Permits>, Arc<dyn replay::Store>) =
+                    (Arc::new(make.ledger()?), Arc::new(make.permits()?), Arc::new(make.replays()?));
                 Ok(Self::Redis { make, first })
             }
         }
@@ -58,10 +58,20 @@ impl Stores {
 
     pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
         match self {
-            Self::Embedded(ledger, _) => Arc::clone(ledger),
+            Self::Embedded(ledger, _) => ledger.clone(),
             Self::Redis { make, first } => match make.ledger() {
                 Ok(ledger) => Arc::new(ledger),
                 Err(_) => Arc::clone(&first.0),
+            },
+        }
+    }
+
+    pub(super) fn permits(&self) -> Arc<dyn Permits> {
+        match self {
+            Self::Embedded(ledger, _) => ledger.clone(),
+            Self::Redis { make, first } => match make.permits() {
+                Ok(permits) => Arc::new(permits),
+                Err(_) => Arc::clone(&first.1),
             },
         }
     }
@@ -71,7 +81,7 @@ impl Stores {
             Self::Embedded(_, replays) => Arc::clone(replays),
             Self::Redis { make, first } => match make.replays() {
                 Ok(replays) => Arc::new(replays),
-                Err(_) => Arc::clone(&first.1),
+                Err(_) => Arc::clone(&first.2),
             },
         }
     }
@@ -88,6 +98,10 @@ pub(super) struct Redis {
 impl Redis {
     fn ledger(&self) -> Result<RedisLedger, UnusableSettings> {
         RedisLedger::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
+    }
+
+    fn permits(&self) -> Result<RedisPermits, UnusableSettings> {
+        RedisPermits::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
     }
 
     fn replays(&self) -> Result<RedisReplays, UnusableSettings> {

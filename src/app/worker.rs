@@ -89,6 +89,7 @@ pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
         directory,
         gate: acquired.gate.clone(),
         keeper,
+        permits: acquired.permits(),
         replays: acquired.replays(),
         upstream,
         upstream_observer: acquired.metrics.clone(),

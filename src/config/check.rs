@@ -57,7 +57,7 @@ impl<'a> Check<'a> {
             teams.extend(team.map(|team| (team.id.clone(), Arc::new(team))));
         }
         let identity = self.identity(&file.identity, &root.key("identity"));
-        let upstream = self.upstream(&file.upstream, &root.key("upstream"));
+        let upstream = self.upstream(&file.upstream, &file.queue, &root);
         let catalogue = self.catalogue(&file.catalogue, &root.key("catalogue"));
         let account = account::Settings::new(file.account.requests_per_minute);
         let admin = self.admin(&file.admin, &root.key("admin"));

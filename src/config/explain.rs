@@ -66,11 +66,7 @@ pub(super) fn meant<'a>(key: &str, known: Option<&'a Map<String, Value>>) -> Opt
 /// Keys and values that are promised for later: taking them now without heeding them would be worse than refusing them.
 pub(super) fn not_yet(path: &KeyPath, word: &str) -> Option<String> {
     let later = match (path.as_str(), word) {
-        ("", "queue")
-        | ("upstream", "limits" | "queue" | "breaker")
-        | ("telemetry", "otlp")
-        | ("ledger.on_outage", "slice") => true,
-        (path, "limits") => path.starts_with("upstream.keys["),
+        ("upstream", "breaker") | ("telemetry", "otlp") | ("ledger.on_outage", "slice") => true,
         (_, "soft") => true,
         (_, _) => false,
     };

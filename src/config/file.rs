@@ -18,7 +18,7 @@ pub use identity::Identity;
 pub use ledger::Ledger;
 pub use scalar::{CreditsText, DurationText, FileReference, Reference, SizeText};
 pub use team::{Pricing, Team};
-pub use upstream::Upstream;
+pub use upstream::{Queue, Upstream};
 
 use crate::team::Limit;
 
@@ -34,6 +34,8 @@ pub struct File {
     /// Where paid calls go, and with whose key.
     #[schemars(extend("x-required" = true))]
     pub upstream: Upstream,
+    /// How calls wait for the shared account when it is scarce.
+    pub queue: Queue,
     /// Where spending is counted: exactly one of `redis` and `embedded`. A change needs a restart.
     #[schemars(extend("x-required" = true))]
     pub ledger: Ledger,
@@ -68,6 +70,7 @@ impl Default for File {
             listen: Listen::default(),
             admin: Admin::default(),
             upstream: Upstream::default(),
+            queue: Queue::default(),
             ledger: Ledger::default(),
             identity: Identity::default(),
             teams: BTreeMap::new(),

@@ -4,12 +4,14 @@
 //! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`reservation`], then a store: [`embedded`] or [`redis`].
+//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`reservation`], [`permits`] (the shared account, over all
+//! teams), then a store: [`embedded`] or [`redis`].
 
 pub mod calendar;
 pub mod embedded;
 pub mod headers;
 pub mod observe;
+pub mod permits;
 pub mod redis;
 pub mod reservation;
 pub mod row;
@@ -22,6 +24,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub use observe::{Observer, Unobserved};
+pub use permits::{AccountLimits, Permits};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, Outcome, Row, Rows};
 pub use usage::{Days, Retention, Sums, Usage};
@@ -258,6 +261,10 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Marks a waiting reservation as dispatched, before its first byte is sent. `false`: it no longer exists, do not send.
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
+
+    /// Marks a dispatched reservation as waiting again: the upstream turned it back, and did nothing with it. `false`: it no
+    /// longer exists, do not send.
+    fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
 
     /// Ends a reservation in the windows that admitted it, writes its row and adds to the day's usage: one atomic step.
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>>;

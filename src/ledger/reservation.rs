@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tokio::sync::mpsc;
@@ -56,6 +58,30 @@ impl<'de> Deserialize<'de> for ReservationId {
     }
 }
 
+/// How far a reserved call has come, as this process knows it. Clones tell of the same call.
+#[derive(Clone, Debug)]
+pub struct Progress(Arc<AtomicBool>);
+
+impl Progress {
+    /// The progress of a call that was reserved in this phase.
+    #[must_use]
+    pub fn new(phase: Phase) -> Self {
+        Self(Arc::new(AtomicBool::new(phase == Phase::Dispatched)))
+    }
+
+    /// Whether the upstream may have seen the call.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        if self.0.load(Ordering::Relaxed) { Phase::Dispatched } else { Phase::Waiting }
+    }
+
+    /// Notes how far the call is. That the first byte is about to be sent is noted after the store was told; that the call
+    /// waits again, before.
+    pub fn reached(&self, phase: Phase) {
+        self.0.store(phase == Phase::Dispatched, Ordering::Relaxed);
+    }
+}
+
 /// A reservation that was dropped before it was settled: the call panicked, or its task was ended.
 #[derive(Debug)]
 pub struct Orphan {
@@ -75,7 +101,7 @@ pub struct Reservation {
     id: ReservationId,
     team: TeamId,
     price: Credits,
-    phase: Phase,
+    progress: Progress,
     orphans: Option<mpsc::Sender<Orphan>>,
 }
 
@@ -84,7 +110,7 @@ impl Reservation {
     /// ends it after its deadline.
     #[must_use]
     pub fn new(id: ReservationId, team: TeamId, price: Credits, phase: Phase, orphans: mpsc::Sender<Orphan>) -> Self {
-        Self { id, team, price, phase, orphans: Some(orphans) }
+        Self { id, team, price, progress: Progress::new(phase), orphans: Some(orphans) }
     }
 
     /// Its id.
@@ -105,15 +131,10 @@ impl Reservation {
         self.price
     }
 
-    /// Whether the upstream may have seen the call.
+    /// How far its call has come.
     #[must_use]
-    pub const fn phase(&self) -> Phase {
-        self.phase
-    }
-
-    /// Notes that the first byte is about to be sent (the store was told before).
-    pub fn dispatched(&mut self) {
-        self.phase = Phase::Dispatched;
+    pub const fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Notes that the store has settled it, or that a settlement is on its way in the bounded queue.
@@ -126,7 +147,8 @@ impl Drop for Reservation {
     /// Does no I/O: hands the reservation to the task that settles what was left behind.
     fn drop(&mut self) {
         if let Some(orphans) = self.orphans.take() {
-            let orphan = Orphan { team: self.team.clone(), id: self.id, price: self.price, phase: self.phase };
+            let phase = self.progress.phase();
+            let orphan = Orphan { team: self.team.clone(), id: self.id, price: self.price, phase };
             // A full channel is no loss: the reservation's deadline passes and the sweep ends it.
             let _ = orphans.try_send(orphan);
         }

@@ -6,6 +6,8 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{Fingerprint, KeyHash, Replays};
+use crate::ledger::Phase;
+use crate::ledger::reservation::Progress;
 use crate::request::RequestId;
 use crate::team::TeamId;
 
@@ -49,21 +51,27 @@ pub struct Claim {
 }
 
 /// A claim in the hands of the call that makes it. Dropped before the call was sent, it is released: nothing was spent,
-/// and the key may be used again.
+/// and the key may be used again. Once the call may have been sent, the claim ends with the call's outcome or, should the
+/// call never end (a panic, a process that is killed), with its own time: nobody may make the call again before that.
 pub struct Claimed {
     claim: Option<Claim>,
     replays: Replays,
+    progress: Option<Progress>,
 }
 
 impl Claimed {
     pub(super) const fn new(claim: Claim, replays: Replays) -> Self {
-        Self { claim: Some(claim), replays }
+        Self { claim: Some(claim), replays, progress: None }
     }
 
-    /// The call goes out. From now on the claim ends with the call's outcome, or, should the call never end (a panic, a
-    /// process that is killed), with its own time: nobody may make the call again before that.
+    /// The call is reserved, and this is how far it is.
+    pub fn goes_with(&mut self, progress: Progress) {
+        self.progress = Some(progress);
+    }
+
+    /// The call has ended, and its claim ends with its outcome.
     #[must_use]
-    pub fn sent(mut self) -> Option<Claim> {
+    pub fn ended(mut self) -> Option<Claim> {
         self.claim.take()
     }
 
@@ -81,6 +89,9 @@ impl Claimed {
 impl Drop for Claimed {
     fn drop(&mut self) {
         let Some(claim) = self.claim.take() else { return };
+        if self.progress.as_ref().is_some_and(|progress| progress.phase() == Phase::Dispatched) {
+            return;
+        }
         // Outside a runtime the process is ending, and the claim ends with its own time.
         if let Ok(runtime) = Handle::try_current() {
             self.replays.release(claim, &runtime);

@@ -139,8 +139,7 @@ impl ReplayLayer {
 
     async fn begin(&self, claimed: &Claimed) -> Result<Begun, Refusal> {
         let claim = claimed.claim().ok_or(Refusal::Internal)?;
-        let bounds = self.upstream.read().bounds;
-        let begun = self.replays.begin(claim, bounds.connect + bounds.answer + MARGIN).await;
+        let begun = self.replays.begin(claim, self.upstream.read().longest_call() + MARGIN).await;
         begun.map_err(|outage| {
             tracing::warn!(request_id = %claim.request_id, %outage, "an idempotency key could not be claimed");
             Refusal::LedgerUnavailable

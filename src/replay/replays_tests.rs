@@ -10,6 +10,8 @@ use http::HeaderValue;
 
 use super::*;
 use crate::clock::Clock;
+use crate::ledger::Phase;
+use crate::ledger::reservation::Progress;
 use crate::replay::{ClaimId, Fingerprint, KeyHash, Memory};
 use crate::team::ModelId;
 
@@ -134,9 +136,15 @@ async fn a_claim_dropped_before_its_call_goes_out_is_released_and_one_after_it_i
     assert_eq!(replays.begin(first.claim().unwrap(), TTL).await.unwrap(), Begun::First);
     drop(first);
     all_done(&tracker).await;
-    let second = replays.prepare(claim());
+    let mut second = replays.prepare(claim());
     assert_eq!(replays.begin(second.claim().unwrap(), TTL).await.unwrap(), Begun::First);
-    drop(second.sent());
+    second.goes_with(Progress::new(Phase::Waiting));
+    drop(second);
+    all_done(&tracker).await;
+    let mut third = replays.prepare(claim());
+    assert_eq!(replays.begin(third.claim().unwrap(), TTL).await.unwrap(), Begun::First);
+    third.goes_with(Progress::new(Phase::Dispatched));
+    drop(third);
     all_done(&tracker).await;
     assert_eq!(replays.begin(&claim(), TTL).await.unwrap(), Begun::Running);
 }

@@ -1,7 +1,7 @@
 //! The shared keys: which one a call goes out with, and which of them rest.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use memchr::memmem::Finder;
 
 use super::settings::KeySettings;
+use crate::ledger::permits::KeyName;
 use crate::secret::Secret;
 
 /// How long a key that was refused (401), or whose account is empty (402), is left alone before it is tried again.
@@ -16,14 +17,14 @@ pub const REST: Duration = Duration::from_secs(60);
 
 /// The pool of shared keys. One for all workers.
 pub struct KeyPool {
-    keys: Vec<Key>,
+    keys: Vec<Arc<Key>>,
     turn: AtomicU64,
 }
 
 /// One shared key, ready to be sent.
 pub struct Key {
     /// Its name.
-    pub name: String,
+    pub name: KeyName,
     /// `Bearer …`, marked as sensitive.
     pub authorization: HeaderValue,
     /// Finds the secret in an answer; made once, since making it costs more than looking.
@@ -61,18 +62,39 @@ impl KeyPool {
     /// # Errors
     /// The name of a key whose secret cannot be a header, or is empty.
     pub fn new(settings: &[KeySettings], before: Option<&Self>) -> Result<Self, String> {
-        let keys = settings.iter().map(|key| Key::new(key, before)).collect::<Result<_, _>>()?;
+        let keys = settings.iter().map(|key| Key::new(key, before).map(Arc::new)).collect::<Result<_, _>>()?;
         Ok(Self { keys, turn: AtomicU64::new(0) })
     }
 
     /// The keys.
-    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Key>> {
         self.keys.iter()
     }
 
+    /// The key of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Arc<Key>> {
+        self.keys.iter().find(|key| &*key.name == name)
+    }
+
+    /// The keys that do not rest, in the order of the configuration.
+    #[must_use]
+    pub fn usable(&self, now: Timestamp) -> Arc<[KeyName]> {
+        self.keys.iter().filter(|key| key.is_usable(now)).map(|key| Arc::clone(&key.name)).collect()
+    }
+
+    /// The same with the next in turn, by weight, before the others.
+    #[must_use]
+    pub fn in_turn(&self, now: Timestamp) -> Arc<[KeyName]> {
+        let first = self.next(now, &[]).map(|key| Arc::clone(&key.name));
+        let others = self.keys.iter().filter(|key| key.is_usable(now)).map(|key| Arc::clone(&key.name));
+        let others = others.filter(|name| first.as_ref() != Some(name));
+        first.iter().cloned().chain(others).collect()
+    }
+
     /// The next key in turn, by weight, that does not rest and is not among those tried.
-    pub fn next(&self, now: Timestamp, tried: &[&str]) -> Option<&Key> {
-        let usable = || self.keys.iter().filter(|key| key.is_usable(now) && !tried.contains(&key.name.as_str()));
+    pub fn next(&self, now: Timestamp, tried: &[&str]) -> Option<&Arc<Key>> {
+        let usable = || self.keys.iter().filter(|key| key.is_usable(now) && !tried.contains(&&*key.name));
         let weights: u64 = usable().map(|key| u64::from(key.weight)).sum();
         if weights == 0 {
             return usable().next();
@@ -104,10 +126,10 @@ impl Key {
         let bearer = format!("Bearer {}", settings.secret.expose());
         let mut authorization = HeaderValue::try_from(bearer).map_err(|_| settings.name.clone())?;
         authorization.set_sensitive(true);
-        let same = |key: &&Self| key.name == settings.name && key.secret == settings.secret;
+        let same = |key: &&Arc<Self>| *key.name == *settings.name && key.secret == settings.secret;
         let rest = before.and_then(|pool| pool.keys.iter().find(same)).and_then(|key| *key.rest());
         Ok(Self {
-            name: settings.name.clone(),
+            name: settings.name.as_str().into(),
             authorization,
             tripwire: Finder::new(settings.secret.expose().as_bytes()).into_owned(),
             secret: settings.secret.clone(),
@@ -152,13 +174,19 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::permits::Allowance;
 
     fn key(name: &str, weight: u32) -> KeySettings {
-        KeySettings { name: name.to_owned(), secret: Secret::new(&format!("secret-of-{name}")), weight }
+        KeySettings {
+            name: name.to_owned(),
+            secret: Secret::new(&format!("secret-of-{name}")),
+            weight,
+            limits: Allowance::default(),
+        }
     }
 
     fn names(pool: &KeyPool, now: Timestamp, calls: usize) -> Vec<String> {
-        (0..calls).filter_map(|_| pool.next(now, &[])).map(|key| key.name.clone()).collect()
+        (0..calls).filter_map(|_| pool.next(now, &[])).map(|key| key.name.to_string()).collect()
     }
 
     fn rest(why: Why, since: Timestamp) -> Rest {
@@ -204,6 +232,17 @@ mod tests {
         let reloaded = KeyPool::new(&[key("a", 1), key("b", 1)], Some(&pool)).expect("a pool");
         assert_eq!(names(&reloaded, now, 2), ["b", "b"]);
         assert!(names(&reloaded, now + REST, 2).contains(&"a".to_owned()));
+    }
+
+    #[test]
+    fn the_keys_offered_begin_with_the_next_in_turn_and_leave_out_those_that_rest() {
+        let now = Timestamp::UNIX_EPOCH;
+        let pool = KeyPool::new(&[key("a", 1), key("b", 1), key("c", 1)], None).expect("a pool");
+        let offered = |pool: &KeyPool| pool.in_turn(now).iter().map(ToString::to_string).collect::<Vec<_>>().concat();
+        assert_eq!([offered(&pool), offered(&pool), offered(&pool)], ["abc", "bac", "cab"]);
+        pool.named("b").expect("b").leave_alone(rest(Why::NoCredits, now));
+        assert_eq!([offered(&pool), offered(&pool)], ["ca", "ac"]);
+        assert_eq!(pool.usable(now).len(), 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where a paid call goes, and with whose key.
 //!
-//! Reading order: [`settings`], [`swap_credential`] (which key), [`forward`] (the call itself), [`judge`] (what its answer
-//! means), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`wire`].
+//! Reading order: [`settings`], [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
+//! itself), [`judge`] (what its answer means), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`wire`].
 
 mod connection;
 mod dial;
@@ -12,6 +12,7 @@ pub mod observe;
 pub mod origin;
 mod outbound;
 mod pool;
+pub mod queue;
 pub mod settings;
 mod streams;
 pub mod swap_credential;
@@ -19,15 +20,19 @@ pub mod tripwire;
 pub mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use forward::Forward;
 pub use judge::{Fate, Passed};
 pub use keys::KeyPool;
 pub use observe::Observer;
 pub use origin::Origin;
+pub use queue::{Desk, Forwarded, QueueLayer};
 pub use settings::Settings;
-pub use swap_credential::{Forwarded, SwapCredentialLayer};
+pub use swap_credential::SwapCredentialLayer;
 pub use wire::{Bounds, Wire};
+
+use crate::ledger::AccountLimits;
 
 /// The upstream of one configuration: replaced whole by a reload.
 pub struct Upstream {
@@ -37,6 +42,10 @@ pub struct Upstream {
     pub keys: Arc<KeyPool>,
     /// How long a call may take and how large its answer may be.
     pub bounds: Bounds,
+    /// What the account and its keys allow; `None` when nothing is limited, and no call waits.
+    pub limits: Option<Arc<AccountLimits>>,
+    /// How calls wait for it.
+    pub queue: queue::Settings,
     settings: Settings,
 }
 
@@ -62,6 +71,25 @@ impl Upstream {
             idle: settings.idle_timeout,
             answer_bytes_max: settings.answer_bytes_max,
         };
-        Ok(Self { origin, keys: Arc::new(keys), bounds, settings })
+        let (limits, queue) = (account_limits(&settings).map(Arc::new), settings.queue);
+        Ok(Self { origin, keys: Arc::new(keys), bounds, limits, queue, settings })
     }
+
+    /// How long a call may take from its admission to its end.
+    #[must_use]
+    pub fn longest_call(&self) -> Duration {
+        let wait = self.limits.as_ref().map_or(Duration::ZERO, |_| self.queue.max_wait);
+        wait + self.bounds.connect + self.bounds.answer
+    }
+}
+
+fn account_limits(settings: &Settings) -> Option<AccountLimits> {
+    let is_free = settings.limits.is_empty() && settings.keys.iter().all(|key| key.limits.is_empty());
+    let keys = settings.keys.iter().map(|key| (key.name.as_str().into(), key.limits)).collect();
+    (!is_free).then_some(AccountLimits {
+        account: settings.limits,
+        keys,
+        length_max: settings.queue.length_max,
+        team_length_max: settings.queue.team_length_max,
+    })
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::team::TeamId;
+
 /// Watches calls to the upstream. Called on the hot path: implementations neither block nor allocate much.
 pub trait Observer: Send + Sync + 'static {
     /// A call ended: the status the upstream gave, or the refusal's code when it gave none, and how long it took.
@@ -10,8 +12,18 @@ pub trait Observer: Send + Sync + 'static {
     /// Whether a shared key, by its name, is in use.
     fn key_healthy(&self, key: &str, healthy: bool);
 
-    /// The upstream's own count of what is left in its window (`X-RateLimit-Remaining`).
-    fn limit_remaining(&self, key: &str, remaining: u64);
+    /// How many calls are left in a window (`minute`, `day`, `month`) of a key, or of all together when the key is empty; in
+    /// the window that the upstream itself speaks of (`told`).
+    fn limit_remaining(&self, key: &str, window: &str, remaining: u64);
+
+    /// A call of this team began to wait for the shared account.
+    fn queue_joined(&self, team: &TeamId);
+
+    /// It does not wait any more, however that came.
+    fn queue_left(&self, team: &TeamId);
+
+    /// A call of this team has got, or not got, its permit after this time.
+    fn queue_waited(&self, team: &TeamId, waited: Duration);
 
     /// An answer held the shared key; it was blanked before it left.
     fn tripwire(&self);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::Uri;
 
+use super::queue;
+use crate::ledger::permits::Allowance;
 use crate::secret::Secret;
 
 /// The upstream, as the configuration describes it. Replaced whole by a reload.
@@ -14,6 +16,10 @@ pub struct Settings {
     pub base_url: Uri,
     /// The shared keys, at least one.
     pub keys: Vec<KeySettings>,
+    /// What the account allows, all keys together.
+    pub limits: Allowance,
+    /// How calls wait for it.
+    pub queue: queue::Settings,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
     /// Certificates to trust beside the system's, as PEM.
@@ -37,6 +43,8 @@ pub struct KeySettings {
     pub secret: Secret,
     /// Its share of the calls.
     pub weight: u32,
+    /// What it allows by itself.
+    pub limits: Allowance,
 }
 
 /// Which version of HTTP the upstream is spoken to in.

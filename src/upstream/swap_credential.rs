@@ -1,17 +1,16 @@
-//! Puts a shared key where the caller's credential was, and another one when that is refused.
+//! Puts a shared key where the caller's credential was, and tells what came of it.
 //!
-//! Reads: the admitted call, the pool of keys. Writes: the record's upstream time and status; which keys rest.
-//! Refuses: `upstream_key_rejected`, `shared_credits_exhausted`, `shared_rate_limited`, and what the answer means.
-//! Position: below admission: a call that goes out with the shared key was paid for. A call is sent again, with another
-//! key, only after an answer that proves that it was not executed.
+//! Reads: the permitted call and its key. Writes: the record's upstream status. Refuses: what the answer means.
+//! Position: below the queue, which says with which key a call may go out now, and whether it is sent again.
 
 use std::convert::Infallible;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use tower::{Layer, Service};
 
@@ -19,38 +18,41 @@ use super::forward::Outgoing;
 use super::judge::{Fate, Judgement, Passed, judge};
 use super::keys::{Key, Rest, Why};
 use super::observe::Observer;
+use super::queue::Permitted;
 use super::tripwire;
 use super::wire::{Failed, Received};
 use super::{KeyPool, Upstream};
 use crate::admission::Admitted;
 use crate::clock::Clock;
-use crate::live::Live;
+use crate::http::{X_RATELIMIT_REMAINING, X_RATELIMIT_RESET};
+use crate::ledger::permits::KeyTold;
 use crate::refusal::Refusal;
 
-/// What became of an admitted call.
+/// What became of one attempt to make a call.
 #[derive(Debug)]
-pub struct Forwarded {
+pub struct Sent {
     /// For the money.
     pub fate: Fate,
     /// For the caller.
     pub answer: Result<Passed, Refusal>,
-    /// At the upstream.
-    pub took: Duration,
+    /// For the key: it may not be used for a while. The same call may be sent with another: it was not executed.
+    pub rest: Option<Rest>,
+    /// How the upstream says that the key stands.
+    pub told: Option<KeyTold>,
 }
 
 /// Makes [`SwapCredential`].
 #[derive(Clone)]
 pub struct SwapCredentialLayer {
-    upstream: Live<Upstream>,
     clock: Clock,
     observer: Arc<dyn Observer>,
 }
 
 impl SwapCredentialLayer {
-    /// A layer that sends calls to the upstream as it is configured when they come.
+    /// A layer that tells what it sees to this observer.
     #[must_use]
-    pub fn new(upstream: Live<Upstream>, clock: Clock, observer: Arc<dyn Observer>) -> Self {
-        Self { upstream, clock, observer }
+    pub fn new(clock: Clock, observer: Arc<dyn Observer>) -> Self {
+        Self { clock, observer }
     }
 }
 
@@ -69,65 +71,34 @@ pub struct SwapCredential<S> {
     with: SwapCredentialLayer,
 }
 
-impl<S> Service<Admitted> for SwapCredential<S>
+impl<S> Service<Permitted> for SwapCredential<S>
 where
     S: Service<Outgoing, Response = Received, Error = Failed> + Clone + Send + 'static,
     S::Future: Send,
 {
-    type Response = Forwarded;
+    type Response = Sent;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Forwarded, Infallible>>;
+    type Future = BoxFuture<'static, Result<Sent, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // The wire is always ready; a connection is found when the call is made.
         self.inner.poll_ready(cx).map(|_| Ok(()))
     }
 
-    fn call(&mut self, admitted: Admitted) -> Self::Future {
+    fn call(&mut self, permitted: Permitted) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let with = self.with.clone();
-        Box::pin(async move {
-            let started = Instant::now();
-            let (fate, answer) = with.send(&mut inner, &admitted).await;
-            let took = started.elapsed();
-            admitted.call().record.facts().upstream = took;
-            Ok(Forwarded { fate, answer, took })
-        })
+        Box::pin(async move { Ok(with.send(&mut inner, &permitted).await) })
     }
 }
 
 impl SwapCredentialLayer {
-    async fn send<S>(&self, inner: &mut S, admitted: &Admitted) -> (Fate, Result<Passed, Refusal>)
+    async fn send<S>(&self, inner: &mut S, permitted: &Permitted) -> Sent
     where
         S: Service<Outgoing, Response = Received, Error = Failed>,
     {
-        let upstream = self.upstream.read();
-        let mut tried: Vec<&str> = Vec::new();
-        let mut last = None;
-        while let Some(key) = upstream.keys.next(self.clock.now(), &tried) {
-            let began = self.clock.now();
-            let judgement = self.send_with(inner, admitted, &upstream, key).await;
-            let Some(rest) = judgement.rest else {
-                if judgement.fate == Fate::Delivered {
-                    self.note_working(key, began);
-                }
-                return (judgement.fate, judgement.answer);
-            };
-            self.note_rest(key, rest);
-            tried.push(&key.name);
-            last = Some(judgement);
-        }
-        match last {
-            Some(judgement) => (judgement.fate, judgement.answer),
-            None => (Fate::NotSent, Err(all_rest(&upstream.keys, self.clock.now()))),
-        }
-    }
-
-    async fn send_with<S>(&self, inner: &mut S, admitted: &Admitted, upstream: &Arc<Upstream>, key: &Key) -> Judgement
-    where
-        S: Service<Outgoing, Response = Received, Error = Failed>,
-    {
+        let (admitted, upstream, key) = (permitted.admitted(), permitted.upstream(), permitted.key());
         let call = admitted.call();
         let traceparent = call.record.facts().traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
         let outgoing = Outgoing {
@@ -149,44 +120,40 @@ impl SwapCredentialLayer {
             Err(failed) => {
                 let (fate, refusal) = not_answered(&failed, admitted);
                 self.observer.called(admitted.model_label(), refusal.kind().code, took);
-                Judgement { fate, answer: Err(refusal), rest: None }
+                Sent { fate, answer: Err(refusal), rest: None, told: None }
             }
         }
     }
 
-    fn judge(&self, mut received: Received, admitted: &Admitted, upstream: &Upstream, key: &Key) -> Judgement {
-        let headers = &received.head.headers;
-        let remaining = headers.get("x-ratelimit-remaining").and_then(|value| value.to_str().ok()?.parse().ok());
+    fn judge(&self, mut received: Received, admitted: &Admitted, upstream: &Upstream, key: &Key) -> Sent {
+        let remaining = number(&received.head.headers, &X_RATELIMIT_REMAINING);
         if let Some(remaining) = remaining {
-            self.observer.limit_remaining(&key.name, remaining);
+            self.observer.limit_remaining(&key.name, AS_TOLD, remaining);
         }
+        let reset_at =
+            number(&received.head.headers, &X_RATELIMIT_RESET).and_then(|at| Timestamp::from_second(at).ok());
+        let told = remaining.zip(reset_at);
+        let told = told.map(|(remaining, reset_at)| KeyTold { key: Arc::clone(&key.name), remaining, reset_at });
         if let Some(blanked) = tripwire::blank(&received.body, &upstream.keys) {
-            tracing::error!(key = key.name, "an answer of the upstream held a shared key; it was blanked");
+            tracing::error!(key = &*key.name, "an answer of the upstream held a shared key; it was blanked");
             self.observer.tripwire();
             received.body = blanked;
         }
         if tripwire::drop_headers(&mut received.head.headers, &upstream.keys) {
-            tracing::error!(key = key.name, "a header of an answer of the upstream held a shared key; it was dropped");
+            tracing::error!(key = &*key.name, "a header of an answer held a shared key; it was dropped");
             self.observer.tripwire();
         }
         admitted.call().record.facts().upstream_status = Some(received.head.status.as_u16());
-        judge(received, self.clock.now())
+        let Judgement { fate, answer, rest } = judge(received, self.clock.now());
+        Sent { fate, answer, rest, told }
     }
+}
 
-    fn note_working(&self, key: &Key, began: Timestamp) {
-        if key.works(began) {
-            tracing::info!(key = key.name, "the shared key works again");
-            self.observer.key_healthy(&key.name, true);
-        }
-    }
+/// The window that the upstream speaks of in its headers, as the metrics name it: it does not say which it is.
+const AS_TOLD: &str = "told";
 
-    fn note_rest(&self, key: &Key, rest: Rest) {
-        key.leave_alone(rest);
-        if rest.why != Why::RateLimited {
-            tracing::error!(key = key.name, why = ?rest.why, until = %rest.until, "the upstream refuses a shared key");
-            self.observer.key_healthy(&key.name, false);
-        }
-    }
+fn number<T: FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
 fn not_answered(failed: &Failed, admitted: &Admitted) -> (Fate, Refusal) {
@@ -198,8 +165,8 @@ fn not_answered(failed: &Failed, admitted: &Admitted) -> (Fate, Refusal) {
     }
 }
 
-/// No key could even be tried.
-fn all_rest(keys: &KeyPool, now: Timestamp) -> Refusal {
+/// No key can be used: why, and for how long.
+pub(super) fn all_rest(keys: &KeyPool, now: Timestamp) -> Refusal {
     let Some(rest) = keys.resting(now) else { return Refusal::UpstreamKeyRejected };
     match rest.why {
         Why::Rejected => Refusal::UpstreamKeyRejected,

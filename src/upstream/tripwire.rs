@@ -37,6 +37,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::ledger::permits::Allowance;
     use crate::secret::Secret;
     use crate::upstream::settings::KeySettings;
 
@@ -50,7 +51,12 @@ mod tests {
     }
 
     fn pool() -> KeyPool {
-        let key = KeySettings { name: "primary".to_owned(), secret: Secret::new("fm-secret"), weight: 1 };
+        let key = KeySettings {
+            name: "primary".to_owned(),
+            secret: Secret::new("fm-secret"),
+            weight: 1,
+            limits: Allowance::default(),
+        };
         KeyPool::new(&[key], None).expect("a pool")
     }
 

@@ -192,6 +192,52 @@ fn a_file_with_only_what_must_be_said_means_the_same_as_the_defaults() {
     assert_eq!(minimal.fixed.request.body_bytes_max, 4_500_000);
 }
 
+/// The example of the design, with what it leaves open filled in: a hash where it has none, and the team that only its
+/// issuer names.
+const DESIGN: &str = r#"
+listen: { address: 0.0.0.0:8080 }                     # tls: { cert: {file: …}, key: {file: …} }
+admin:  { address: 127.0.0.1:9091, tokens: [{ name: ops, sha256: { file: ops-token.sha256 } }] }
+upstream:
+  base_url: https://firemoon.studio/api
+  keys: [{ name: primary, secret: { env: FIREMOON_API_KEY } }]
+  limits: { requests_per_minute: 60, requests_per_day: 1000, requests_per_month: 10000 }
+ledger:
+  redis: { url: redis://127.0.0.1:6379 }              # or sentinel: …, cluster: …, or embedded: { path: moongate.db }
+identity:
+  issuers:
+    - issuer: https://sso.example.com
+      audiences: [moongate]
+      algorithms: [RS256]
+      jwks: { discovery: true }                       # or { url: https://… }, or { file: keys.json }
+      team_claim: /groups                             # JSON pointer; a list is searched
+      user_claim: /sub
+      teams: { grp-design: design, grp-growth: growth }
+  keys:                                               # gateway keys kept in this file: hash only
+    - { id: k7Qp2mZr9aBc, team: design, name: ci, sha256: "HASH", user: render-farm }
+teams:
+  growth: { models: [] }
+  design:
+    models: ["flux/*", "nano-banana", "!flux/pro"]    # exact ids, prefix/* or *; ! denies and wins; an empty list allows nothing
+    limits: { requests_per_minute: 30, concurrent: 8, credits_per_day: 20, credits_per_month: 400 }
+    user_limits: { requests_per_minute: 10 }
+    weight: 2                                         # share of the shared account when it is scarce
+pricing:
+  models:
+    flux/dev: { per_image: 0.025 }
+    kling/kling-2-1-master: { per_second: 0.28 }
+"#;
+
+#[test]
+fn the_example_of_the_design_loads_and_means_what_it_says() {
+    let folder = folder();
+    let settings = load(&DESIGN.replace("HASH", &"0a".repeat(32)), folder.path());
+    let limits = settings.live.upstream.limits;
+    assert_eq!([limits.per_minute, limits.per_day, limits.per_month], [Some(60), Some(1000), Some(10_000)]);
+    assert_eq!(settings.live.upstream.queue.max_wait.as_secs(), 20);
+    let design = settings.live.teams.values().find(|team| team.id.as_str() == "design").expect("a team");
+    assert_eq!(design.weight, 2);
+}
+
 #[test]
 fn every_example_loads() {
     let folder = folder();

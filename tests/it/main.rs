@@ -23,6 +23,7 @@ mod ledger_model;
 mod ledger_redis;
 mod openapi;
 mod operator_listener;
+mod permits;
 mod placement;
 mod readme;
 mod replay;

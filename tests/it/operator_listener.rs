@@ -255,7 +255,9 @@ fn work(metrics: &Metrics) {
         use moongate::upstream::Observer;
         metrics.called("flux/dev", "200", Duration::from_secs(2));
         metrics.key_healthy("primary", true);
-        metrics.limit_remaining("primary", 59);
+        metrics.limit_remaining("primary", "minute", 59);
+        metrics.queue_joined(&team.id);
+        metrics.queue_waited(&team.id, Duration::from_secs(2));
         metrics.tripwire();
     }
     {

@@ -63,6 +63,10 @@ impl Ledger for Counting {
         std::future::ready(Self::gone()).boxed()
     }
 
+    fn recall<'a>(&'a self, _: &'a TeamId, _: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+        std::future::ready(Self::gone()).boxed()
+    }
+
     fn settle<'a>(&'a self, _: &'a TeamId, _: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
         std::future::ready(Self::gone()).boxed()
     }

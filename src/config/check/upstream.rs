@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::{Check, HOUR, MILLISECOND};
-use crate::config::file::upstream::{Key, Protocol, Upstream};
+use crate::config::file::upstream::{AccountLimits, Key, Protocol, Queue, Upstream};
 use crate::config::report::KeyPath;
+use crate::ledger::permits::Allowance;
+use crate::upstream::queue;
 use crate::upstream::settings::{self, KeySettings, Settings};
 
 impl Check<'_> {
-    pub(super) fn upstream(&mut self, shape: &Upstream, path: &KeyPath) -> Option<Settings> {
+    pub(super) fn upstream(&mut self, shape: &Upstream, queue: &Queue, root: &KeyPath) -> Option<Settings> {
+        let path = &root.key("upstream");
+        let queue = self.queue(queue, &root.key("queue"));
         let base_url = self.web_address(&shape.base_url, &path.key("base_url"));
         let keys = self.shared_keys(&shape.keys, &path.key("keys"));
         let ca_file = shape.ca_file.as_ref().map(|file| {
@@ -23,6 +27,8 @@ impl Check<'_> {
         Some(Settings {
             base_url: base_url?,
             keys,
+            limits: allowance(&shape.limits),
+            queue: queue?,
             protocol: match shape.protocol {
                 Protocol::Auto => settings::Protocol::Auto,
                 Protocol::Http1 => settings::Protocol::Http1,
@@ -34,6 +40,15 @@ impl Check<'_> {
             idle_timeout: idle_timeout?,
             answer_bytes_max: answer_bytes_max?,
         })
+    }
+
+    fn queue(&mut self, shape: &Queue, path: &KeyPath) -> Option<queue::Settings> {
+        let max_wait = self.duration(&shape.max_wait, &path.key("max_wait"), MILLISECOND..=HOUR);
+        if shape.team_length_max > shape.length_max {
+            self.report.add(&path.key("team_length_max"), "must be at most queue.length_max");
+        }
+        let (length_max, team_length_max) = (shape.length_max, shape.team_length_max);
+        Some(queue::Settings { max_wait: max_wait?, length_max, team_length_max })
     }
 
     fn shared_keys(&mut self, shapes: &[Key], path: &KeyPath) -> Vec<KeySettings> {
@@ -49,8 +64,21 @@ impl Check<'_> {
                 if sendable { Ok(secret) } else { Err("must lead to one word of visible ASCII".to_owned()) }
             });
             let secret = self.noting(secret, &path.key("secret"));
-            keys.extend(name.zip(secret).map(|(name, secret)| KeySettings { name, secret, weight: shape.weight }));
+            keys.extend(name.zip(secret).map(|(name, secret)| KeySettings {
+                name,
+                secret,
+                weight: shape.weight,
+                limits: allowance(&shape.limits),
+            }));
         }
         keys
+    }
+}
+
+const fn allowance(shape: &AccountLimits) -> Allowance {
+    Allowance {
+        per_minute: shape.requests_per_minute,
+        per_day: shape.requests_per_day,
+        per_month: shape.requests_per_month,
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DurationText, Reference, SizeText};
+use crate::team::Limit;
 
 /// Where paid calls go, and with whose key.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +16,8 @@ pub struct Upstream {
     /// The shared keys, at least one.
     #[schemars(extend("x-required" = true), length(min = 1))]
     pub keys: Vec<Key>,
+    /// What the account allows, all keys together. Calls beyond it wait in the queue.
+    pub limits: AccountLimits,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
     /// Certificates to trust beside the system's, PEM.
@@ -34,6 +37,7 @@ impl Default for Upstream {
         Self {
             base_url: String::new(),
             keys: Vec::new(),
+            limits: AccountLimits::default(),
             protocol: Protocol::Auto,
             ca_file: None,
             connect_timeout: "3s".into(),
@@ -57,11 +61,51 @@ pub struct Key {
     /// Its share of the calls, against the other keys' weights.
     #[schemars(range(min = 1, max = 1000))]
     pub weight: u32,
+    /// What this key allows by itself.
+    pub limits: AccountLimits,
 }
 
 impl Default for Key {
     fn default() -> Self {
-        Self { name: String::new(), secret: Reference::default(), weight: 1 }
+        Self { name: String::new(), secret: Reference::default(), weight: 1, limits: AccountLimits::default() }
+    }
+}
+
+/// What the shared account allows, in windows of UTC; what is not named is not limited.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountLimits {
+    /// Calls a minute of the wall clock.
+    #[schemars(range(min = 1, max = Limit::REQUESTS_MAX))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u64>,
+    /// Calls a calendar day.
+    #[schemars(range(min = 1, max = Limit::REQUESTS_MAX))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_day: Option<u64>,
+    /// Calls a calendar month.
+    #[schemars(range(min = 1, max = Limit::REQUESTS_MAX))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_month: Option<u64>,
+}
+
+/// How calls wait for the shared account when it is scarce: in turn between the teams, by their weights.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queue {
+    /// How long a call waits; after it 429.
+    pub max_wait: DurationText,
+    /// The most calls that wait, of all teams, on all replicas; beyond it 503.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub length_max: u64,
+    /// The most calls of one team that wait, on all replicas; beyond it 503.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub team_length_max: u64,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { max_wait: "20s".into(), length_max: 1000, team_length_max: 250 }
     }
 }
 

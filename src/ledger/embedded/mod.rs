@@ -1,11 +1,14 @@
 //! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
 //!
 //! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `past` (rows and usage), `state` (every
-//! word's effect), `records` and `store` (the file), `writer` (batches), and here the trait.
+//! word's effect), `account` and `permits` (the shared account), `records` and `store` (the file), `writer` (batches), and
+//! here the traits.
 
+mod account;
 mod bucket;
 mod judgement;
 mod past;
+mod permits;
 mod record;
 mod records;
 mod state;
@@ -19,9 +22,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::observe::observed;
+use super::permits::{AccountLimits, Permits, Round, Word};
 use super::{
-    Admission, Books, Came, Days, Inquiry, Ledger, Observer, OnUnknown, Outage, Outcome, ReservationId, Retention,
-    Rows, Settled, Settlement, Swept, Usage, Verdict,
+    Admission, Books, Came, Days, Inquiry, Ledger, Observer, OnUnknown, Outage, Outcome, Phase, ReservationId,
+    Retention, Rows, Settled, Settlement, Swept, Usage, Verdict,
 };
 use crate::clock::Clock;
 use crate::credits::Credits;
@@ -136,7 +140,12 @@ impl Ledger for EmbeddedLedger {
 
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "dispatch", self.writer.ask(move |state| state.dispatch(&team, id)))
+        observed(&*self.observer, "dispatch", self.writer.ask(move |state| state.mark(&team, id, Phase::Dispatched)))
+    }
+
+    fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+        let team = team.clone();
+        observed(&*self.observer, "recall", self.writer.ask(move |state| state.mark(&team, id, Phase::Waiting)))
     }
 
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
@@ -170,5 +179,12 @@ impl Ledger for EmbeddedLedger {
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
         observed(&*self.observer, "probe", self.writer.ask(|_| Ok(())))
+    }
+}
+
+impl Permits for EmbeddedLedger {
+    fn round<'a>(&'a self, limits: &'a AccountLimits, words: &'a [Word]) -> BoxFuture<'a, Result<Round, Outage>> {
+        let (limits, words) = (limits.clone(), words.to_vec());
+        observed(&*self.observer, "permits", self.writer.ask(move |state| state.round(&limits, &words)))
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::account::Account;
 use super::past::Cell;
 use super::record::{ReservationRecord, ScopeName, ScopeRecord};
 use crate::ledger::{Days, ReservationId, Row, Rows, Sums, Usage};
@@ -32,6 +33,10 @@ pub(super) trait Records {
     /// number. How many went.
     fn trim_rows(&mut self, team: &TeamId, before: Timestamp, rows_max: u64, most: usize)
     -> Result<usize, Self::Fault>;
+    /// The shared account's windows.
+    fn account(&self) -> Result<Account, Self::Fault>;
+    /// Keeps the shared account's windows.
+    fn put_account(&mut self, account: &Account) -> Result<(), Self::Fault>;
     /// The team's rows, newest first, after passing over some.
     fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, Self::Fault>;
     /// What a cell of usage holds.

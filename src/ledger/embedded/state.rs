@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::account::Account;
 use super::judgement::{self, Judgement, Moment, Passes};
 use super::past;
+use super::permits::Line;
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord};
 use super::records::Records;
 use crate::credits::Credits;
@@ -34,14 +36,33 @@ pub(super) struct Rules {
 pub(super) struct Machine<'a, R> {
     records: R,
     rules: &'a Rules,
+    line: &'a mut Line,
     now: Timestamp,
     changed: bool,
     swept: Vec<(TeamId, Swept)>,
 }
 
 impl<'a, R: Records> Machine<'a, R> {
-    pub(super) const fn new(records: R, rules: &'a Rules, now: Timestamp) -> Self {
-        Self { records, rules, now, changed: false, swept: Vec::new() }
+    pub(super) const fn new(records: R, rules: &'a Rules, line: &'a mut Line, now: Timestamp) -> Self {
+        Self { records, rules, line, now, changed: false, swept: Vec::new() }
+    }
+
+    pub(super) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(super) const fn records(&self) -> &R {
+        &self.records
+    }
+
+    /// The line before the shared account.
+    pub(super) const fn line(&mut self) -> &mut Line {
+        self.line
+    }
+
+    pub(super) fn put_account(&mut self, account: &Account) -> Result<(), R::Fault> {
+        self.changed = true;
+        self.records.put_account(account)
     }
 
     /// What was ended that had been left behind, team by team: known once this is durable.
@@ -158,12 +179,14 @@ impl<'a, R: Records> Machine<'a, R> {
         self.now.as_microsecond().saturating_add(ttl)
     }
 
-    pub(super) fn dispatch(&mut self, team: &TeamId, id: ReservationId) -> Result<bool, R::Fault> {
+    /// Notes how far a call has come.
+    pub(super) fn mark(&mut self, team: &TeamId, id: ReservationId, phase: Phase) -> Result<bool, R::Fault> {
         self.sweep_by_the_way(team, &[id])?;
         let Some(record) = self.records.reservation(team, id)? else { return Ok(false) };
-        if !record.dispatched {
+        let dispatched = phase == Phase::Dispatched;
+        if record.dispatched != dispatched {
             self.changed = true;
-            self.records.put_reservation(team, id, &ReservationRecord { dispatched: true, ..record })?;
+            self.records.put_reservation(team, id, &ReservationRecord { dispatched, ..record })?;
         }
         Ok(true)
     }

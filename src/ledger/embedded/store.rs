@@ -7,6 +7,7 @@ use jiff::{Timestamp, ToSpan};
 use redb::{Database, DatabaseError, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::OpenError;
+use super::account::Account;
 use super::past::Cell;
 use super::record::{ReservationRecord, ScopeName, ScopeRecord};
 use super::records::Records;
@@ -34,6 +35,8 @@ const ROWS: TableDefinition<(&str, u64), (i64, &[u8])> = TableDefinition::new("r
 const USAGE: TableDefinition<(&str, &str, &str, &str), [u64; 8]> = TableDefinition::new("usage");
 /// Team, day → how many cells it has in [`USAGE`]: counting them for each new one would take ever longer.
 const CELLS: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage_cells");
+/// The one entry `windows`: the shared account's [`Account`] as JSON.
+const ACCOUNT: TableDefinition<&str, &[u8]> = TableDefinition::new("account");
 
 /// Why records could not be read or written; says it in words for the operator.
 #[derive(Clone, Debug)]
@@ -95,6 +98,7 @@ pub(super) struct Tables<'t> {
     rows: Table<'t, (&'static str, u64), (i64, &'static [u8])>,
     usage: Table<'t, (&'static str, &'static str, &'static str, &'static str), [u64; 8]>,
     cells: Table<'t, (&'static str, &'static str), u64>,
+    account: Table<'t, &'static str, &'static [u8]>,
 }
 
 impl<'t> Tables<'t> {
@@ -106,6 +110,7 @@ impl<'t> Tables<'t> {
             rows: transaction.open_table(ROWS)?,
             usage: transaction.open_table(USAGE)?,
             cells: transaction.open_table(CELLS)?,
+            account: transaction.open_table(ACCOUNT)?,
         })
     }
 
@@ -206,6 +211,16 @@ impl Records for Tables<'_> {
             self.rows.remove((team.as_str(), *number))?;
         }
         Ok(old.len())
+    }
+
+    fn account(&self) -> Result<Account, Fault> {
+        let found = self.account.get("windows")?;
+        Ok(found.map(|bytes| serde_json::from_slice(bytes.value())).transpose()?.unwrap_or_default())
+    }
+
+    fn put_account(&mut self, account: &Account) -> Result<(), Fault> {
+        self.account.insert("windows", serde_json::to_vec(account)?.as_slice())?;
+        Ok(())
     }
 
     fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, Fault> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
+use super::permits::Line;
 use super::state::{Machine, Rules};
 use super::store::{Fault, Tables};
 use crate::clock::Clock;
@@ -123,8 +124,9 @@ fn write(
     mut words: mpsc::Receiver<Box<dyn Word>>,
 ) {
     let mut batch = Vec::with_capacity(BATCH_MOST);
+    let mut line = Line::default();
     while words.blocking_recv_many(&mut batch, BATCH_MOST) > 0 {
-        let applied = apply(database, rules, clock, &mut batch);
+        let applied = apply(database, rules, clock, &mut line, &mut batch);
         observer.batch(batch.len());
         observer.up(applied.is_ok());
         let outage = match applied {
@@ -132,7 +134,11 @@ fn write(
                 swept.into_iter().for_each(|(team, swept)| observer.swept(&team, swept));
                 None
             }
-            Err(fault) => Some(Outage::Refused(fault.0)),
+            Err(fault) => {
+                // It may tell of permits that the file knows nothing of.
+                line = Line::default();
+                Some(Outage::Refused(fault.0))
+            }
         };
         for word in batch.drain(..) {
             word.answer(outage.clone());
@@ -146,13 +152,14 @@ fn apply(
     database: &Database,
     rules: &Rules,
     clock: &Clock,
+    line: &mut Line,
     batch: &mut [Box<dyn Word>],
 ) -> Result<Vec<(TeamId, Swept)>, Fault> {
     let transaction = database.begin_write()?;
     let (changed, swept) = {
         // The records keep microseconds: what is answered now is what is read back later.
         let now = super::judgement::at(clock.now().as_microsecond());
-        let mut state = Machine::new(Tables::open(&transaction)?, rules, now);
+        let mut state = Machine::new(Tables::open(&transaction)?, rules, line, now);
         for word in batch {
             word.apply(&mut state)?;
         }

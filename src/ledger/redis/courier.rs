@@ -259,7 +259,7 @@ impl Courier {
         (wanted > 0 && admits).then(|| Replicas { wanted, patience: self.settings.deadline / 3 })
     }
 
-    fn fixed_now(&self) -> Option<u64> {
+    pub(super) fn fixed_now(&self) -> Option<u64> {
         match &self.settings.clock {
             StoreClock::Server => None,
             StoreClock::Fixed(clock) => u64::try_from(clock.now().as_microsecond()).ok(),
@@ -267,7 +267,7 @@ impl Courier {
     }
 
     /// The store's time, as far as we know.
-    fn store_now(&self) -> Timestamp {
+    pub(super) fn store_now(&self) -> Timestamp {
         match &self.settings.clock {
             StoreClock::Server => {
                 let ours = self.clock.now().as_microsecond();
@@ -285,7 +285,7 @@ impl Courier {
         oldest..=today.saturating_add(1.day())
     }
 
-    fn learn(&self, store_now: Timestamp) {
+    pub(super) fn learn(&self, store_now: Timestamp) {
         let ahead = store_now.as_microsecond().saturating_sub(self.clock.now().as_microsecond());
         self.ahead.store(ahead, Ordering::Relaxed);
     }

@@ -63,6 +63,33 @@ impl ReplayKeys {
     }
 }
 
+/// The keys of the shared account's windows and of the line before them. No team's name has the `!`.
+pub(super) struct PermitKeys {
+    /// Hash: the windows.
+    pub(super) windows: String,
+    /// Sorted set: the line, by virtual finish.
+    pub(super) line: String,
+    /// Hash: what is known of a place, or of the permit it became.
+    pub(super) places: String,
+    /// Sorted set: both, by deadline.
+    pub(super) deadlines: String,
+    /// Hash: the teams in the line.
+    pub(super) teams: String,
+}
+
+impl PermitKeys {
+    pub(super) fn new() -> Self {
+        let key = |what: &str| format!("{LAYOUT}:{{!shared}}:{what}");
+        Self {
+            windows: key("windows"),
+            line: key("line"),
+            places: key("places"),
+            deadlines: key("deadlines"),
+            teams: key("teams"),
+        }
+    }
+}
+
 /// A scope's name within its team; the script puts the team's prefix before it. Unlike names stay unlike: what is not
 /// plain is written as `%` and two hexadecimal digits per byte, and `%` is not plain. No name has a space or a brace,
 /// which are the record's separators.

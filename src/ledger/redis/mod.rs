@@ -4,7 +4,8 @@
 //! operations wait together), `courier` (sends them and hands out the answers), `request` and `reply` (to the script and
 //! back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where things are),
 //! `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `row` and `usage` (what
-//! it says of the past), `replay` and `replay.lua` (idempotency keys and kept answers).
+//! it says of the past), `replay` and `replay.lua` (idempotency keys and kept answers), `permits` and its scripts (the shared
+//! account).
 //!
 //! What is safe because of what: an operation may be sent twice because each carries its reservation's id; a batch is all
 //! or nothing because the script reads before it writes; an admission whose answer is lost is not forwarded, and is
@@ -19,6 +20,7 @@ mod keys;
 mod line;
 mod operation;
 mod packed;
+mod permits;
 mod replay;
 mod reply;
 mod request;
@@ -33,6 +35,7 @@ use futures_util::future::{BoxFuture, join_all};
 use jiff::ToSpan;
 use jiff::civil::Date;
 
+pub use permits::RedisPermits;
 pub use replay::RedisReplays;
 pub use settings::{Settings, StoreClock, Topology, UnusableSettings};
 
@@ -93,6 +96,10 @@ impl Ledger for RedisLedger {
 
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         observed(&*self.observer, "dispatch", self.courier.ask(team, move |reply| Operation::Dispatch { id, reply }))
+    }
+
+    fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+        observed(&*self.observer, "recall", self.courier.ask(team, move |reply| Operation::Recall { id, reply }))
     }
 
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {

@@ -26,6 +26,10 @@ pub(super) enum Operation {
         id: ReservationId,
         reply: Reply<bool>,
     },
+    Recall {
+        id: ReservationId,
+        reply: Reply<bool>,
+    },
     Settle {
         settlement: Box<Settlement>,
         reply: Reply<Settled>,
@@ -54,7 +58,7 @@ impl Operation {
         match self {
             Self::Admit { reply, .. } => reply.is_closed(),
             Self::Quote { reply, .. } => reply.is_closed(),
-            Self::Dispatch { reply, .. } => reply.is_closed(),
+            Self::Dispatch { reply, .. } | Self::Recall { reply, .. } => reply.is_closed(),
             // The call has ended and will not be back: what is queued is carried out.
             Self::Settle { .. } | Self::GiveUp { .. } => false,
             Self::Renew { reply, .. } => reply.is_closed(),
@@ -69,6 +73,7 @@ impl Operation {
             Self::Admit { admission, .. } | Self::Quote { admission, .. } => Some(&admission.time_zone),
             Self::Books { inquiry, .. } => Some(&inquiry.time_zone),
             Self::Dispatch { .. }
+            | Self::Recall { .. }
             | Self::Settle { .. }
             | Self::Renew { .. }
             | Self::Sweep { .. }
@@ -83,6 +88,7 @@ impl Operation {
             Self::Admit { .. }
             | Self::Quote { .. }
             | Self::Dispatch { .. }
+            | Self::Recall { .. }
             | Self::Settle { .. }
             | Self::Sweep { .. }
             | Self::Books { .. }
@@ -96,7 +102,7 @@ impl Operation {
         let _ = match self {
             Self::Admit { reply, .. } => reply.send(Err(outage)).is_ok(),
             Self::Quote { reply, .. } => reply.send(Err(outage)).is_ok(),
-            Self::Dispatch { reply, .. } => reply.send(Err(outage)).is_ok(),
+            Self::Dispatch { reply, .. } | Self::Recall { reply, .. } => reply.send(Err(outage)).is_ok(),
             Self::Settle { reply, .. } => reply.send(Err(outage)).is_ok(),
             Self::Renew { reply, .. } | Self::GiveUp { reply, .. } => reply.send(Err(outage)).is_ok(),
             Self::Sweep { reply } => reply.send(Err(outage)).is_ok(),

@@ -105,7 +105,9 @@ impl Reading<'_> {
                 }
             }
             Operation::Quote { admission, reply } => reply.send(self.verdict(&admission.levels)).is_ok(),
-            Operation::Dispatch { reply, .. } => reply.send(self.parts.signed().map(|alive| alive == 1)).is_ok(),
+            Operation::Dispatch { reply, .. } | Operation::Recall { reply, .. } => {
+                reply.send(self.parts.signed().map(|alive| alive == 1)).is_ok()
+            }
             Operation::Settle { reply, .. } => reply.send(self.parts.settled()).is_ok(),
             Operation::Renew { reply, .. } | Operation::GiveUp { reply, .. } => reply.send(Ok(())).is_ok(),
             // Of several sweeps in one batch the first tells what they did.
@@ -280,7 +282,7 @@ impl Reader<'_> {
                     _ => {}
                 }
             }
-            Operation::Dispatch { .. } | Operation::Settle { .. } => self.skip(1),
+            Operation::Dispatch { .. } | Operation::Recall { .. } | Operation::Settle { .. } => self.skip(1),
             Operation::Books { inquiry, .. } => self.skip(1 + inquiry.reader.as_slice().len()),
             Operation::Renew { .. } | Operation::Sweep { .. } | Operation::GiveUp { .. } => {}
         }

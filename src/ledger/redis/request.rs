@@ -33,6 +33,7 @@ mod op {
     pub(super) const BOOKS: u64 = 6;
     pub(super) const GIVE_UP: u64 = 7;
     pub(super) const QUOTE: u64 = 8;
+    pub(super) const RECALL: u64 = 9;
 }
 
 /// How many overdue reservations a sweep ends at most.
@@ -93,6 +94,7 @@ fn sweeps(operations: &[Operation]) -> u64 {
         // A quote must find what an admission would find.
         Operation::Admit { .. } | Operation::Quote { .. } => SWEEP_BESIDE,
         Operation::Dispatch { .. }
+        | Operation::Recall { .. }
         | Operation::Settle { .. }
         | Operation::Renew { .. }
         | Operation::Books { .. }
@@ -125,7 +127,9 @@ impl<'a> Places<'a> {
                     places.add_levels(&admission.levels);
                 }
                 Operation::Settle { settlement, .. } => places.add_id(settlement.id),
-                Operation::Dispatch { id, .. } | Operation::GiveUp { id, .. } => places.add_id(*id),
+                Operation::Dispatch { id, .. } | Operation::Recall { id, .. } | Operation::GiveUp { id, .. } => {
+                    places.add_id(*id);
+                }
                 Operation::Quote { admission, .. } => places.add_levels(&admission.levels),
                 Operation::Books { inquiry, .. } => {
                     places.add_levels(&inquiry.levels);
@@ -216,6 +220,10 @@ fn write_operation(
         }
         Operation::Dispatch { id, .. } => {
             packed.number(op::DISPATCH);
+            packed.count(places.id(*id));
+        }
+        Operation::Recall { id, .. } => {
+            packed.number(op::RECALL);
             packed.count(places.id(*id));
         }
         Operation::Settle { settlement, .. } => write_settlement(packed, settlement, places),

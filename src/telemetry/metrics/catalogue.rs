@@ -16,6 +16,8 @@ const REQUEST: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.
 const TEAM: &[f64] = &[0.005, 0.05, 0.25, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 /// The gateway's own work.
 const OWN: &[f64] = &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+/// The queue: nothing, or up to its longest wait.
+const QUEUE: &[f64] = &[0.005, 0.05, 0.25, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 /// The upstream: half a second for a quick image, minutes for a video.
 const UPSTREAM: &[f64] = &[0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0];
 /// One round trip to the store, up to its deadline and a little beyond.
@@ -87,6 +89,10 @@ catalogue! {
     team_request_duration_seconds: Family<Histogram, 1> = ["team"], in TEAM;
     /// Requests of a team that are being worked on.
     team_in_flight: Family<Level, 1> = ["team"];
+    /// Calls of a team that wait for the shared account, on this replica.
+    team_queue_depth: Family<Level, 1> = ["team"];
+    /// Time that calls waited for the shared account, where it has limits.
+    queue_wait_seconds: Family<Histogram, 1> = ["team"], in QUEUE;
     /// Credits charged.
     team_credits_total: Family<CreditCounter, 2> = ["team", "model"];
     /// Images delivered.
@@ -121,8 +127,8 @@ catalogue! {
     upstream_duration_seconds: Family<Histogram, 1> = ["model"], in UPSTREAM;
     /// Whether a shared key is in use.
     upstream_key_healthy: Family<Gauge, 1> = ["key"];
-    /// What the upstream says is left of a shared key's own window.
-    upstream_limit_remaining: Family<Gauge, 1> = ["key"];
+    /// Calls left in the shared account's windows: minute, day and month as the gateway counts them, told as the upstream says.
+    upstream_limit_remaining: Family<Gauge, 2> = ["key", "window"];
     /// Answers that held the shared key, blanked before they left.
     upstream_tripwire_total: Single<Counter> = [];
     /// Operations on the ledger's store.

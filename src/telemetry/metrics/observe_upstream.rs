@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Metrics;
+use crate::team::TeamId;
 use crate::upstream::Observer;
 
 impl Observer for Metrics {
@@ -16,8 +17,20 @@ impl Observer for Metrics {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn limit_remaining(&self, key: &str, remaining: u64) {
-        self.catalogue.upstream_limit_remaining.with([key]).set(remaining as f64);
+    fn limit_remaining(&self, key: &str, window: &str, remaining: u64) {
+        self.catalogue.upstream_limit_remaining.with([key, window]).set(remaining as f64);
+    }
+
+    fn queue_joined(&self, team: &TeamId) {
+        self.team(team).queue_depth.up();
+    }
+
+    fn queue_left(&self, team: &TeamId) {
+        self.team(team).queue_depth.down();
+    }
+
+    fn queue_waited(&self, team: &TeamId, waited: Duration) {
+        self.team(team).queue_wait.took(waited);
     }
 
     fn tripwire(&self) {

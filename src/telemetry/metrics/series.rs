@@ -113,6 +113,16 @@ impl Level {
         Inside(self.clone())
     }
 
+    /// One more, whose end is told with [`Level::down`].
+    pub fn up(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub fn down(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// How many are inside.
     #[must_use]
     pub fn get(&self) -> i64 {

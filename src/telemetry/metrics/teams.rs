@@ -23,6 +23,10 @@ pub struct TeamSeries {
     pub in_flight: Level,
     /// How long its requests take.
     pub duration: Histogram,
+    /// Its calls that wait for the shared account.
+    pub queue_depth: Level,
+    /// How long they waited.
+    pub queue_wait: Histogram,
     /// Open reservations.
     pub open: Gauge,
     /// Reservations ended by a sweep.
@@ -88,6 +92,8 @@ impl TeamSeries {
             name: name.into(),
             in_flight: catalogue.team_in_flight.with([name]),
             duration: catalogue.team_request_duration_seconds.with([name]),
+            queue_depth: catalogue.team_queue_depth.with([name]),
+            queue_wait: catalogue.queue_wait_seconds.with([name]),
             open: catalogue.reservations_open.with([name]),
             swept: catalogue.reservations_swept_total.with([name]),
             models: HashMap::new(),

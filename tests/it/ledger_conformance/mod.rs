@@ -123,6 +123,7 @@ macro_rules! on_every_case {
                 a_dispatched_call_left_behind_is_never_free,
                 what_was_swept_cannot_be_dispatched,
                 dispatching_twice_is_dispatching_once,
+                a_call_that_waits_again_costs_nothing_when_it_is_left_behind,
                 a_sweep_ends_a_bounded_number_and_the_next_goes_on,
                 a_sweep_ends_only_the_team_s_own,
                 an_admission_frees_the_slots_that_were_left_behind,

@@ -145,6 +145,24 @@ pub(crate) async fn dispatching_twice_is_dispatching_once<B: Bench>() {
     assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (2, 0));
 }
 
+pub(crate) async fn a_call_that_waits_again_costs_nothing_when_it_is_left_behind<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let other = desk.bench.handle().await;
+    let id = desk.admit(&call()).await;
+    assert!(other.recall(&call().team, id).await.unwrap());
+    assert!(desk.ledger.recall(&call().team, id).await.unwrap(), "twice is once");
+    desk.pass(TTL);
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 1, unknown: 0 });
+    assert_eq!(desk.counted(&call(), LimitKind::CreditsPerDay).await, (0, 0));
+    assert!(!desk.ledger.recall(&call().team, id).await.unwrap(), "what was swept waits no more");
+    let id = desk.admit(&call()).await;
+    assert!(
+        desk.ledger.recall(&call().team, id).await.unwrap() && desk.ledger.dispatch(&call().team, id).await.unwrap()
+    );
+    desk.pass(TTL);
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, unknown: 1 });
+}
+
 pub(crate) async fn a_sweep_ends_a_bounded_number_and_the_next_goes_on<B: Bench>() {
     let desk = Desk::<B>::open().await;
     for number in 0..300 {

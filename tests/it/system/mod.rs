@@ -10,6 +10,7 @@ mod hanging_up;
 mod issuers;
 mod ledger_outage;
 mod limits;
+mod queue;
 mod reload;
 mod reports;
 mod secrets;

@@ -90,6 +90,7 @@ async fn every_question_of_the_dashboard_is_answered_by_a_gateway_under_traffic(
     }
     limits["requests_per_second"] = json!({ "limit": 1, "shadow": true });
     let installation = Installation::on(&redis, &firemoon)
+        .set("/upstream/limits", json!({ "requests_per_month": 1_000_000 }))
         .set("/ledger/reservation_ttl", json!("3s"))
         .set("/teams/design/limits", limits)
         .set("/teams/growth/limits", json!({ "requests_per_minute": 1, "credits_per_day": 1 }));

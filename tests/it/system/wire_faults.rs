@@ -11,10 +11,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use moongate::ledger::permits::Allowance;
 use moongate::request::Buffer;
 use moongate::upstream::settings::Protocol;
 use moongate::upstream::wire::{Failed, Received};
-use moongate::upstream::{Bounds, Origin, Settings, Wire};
+use moongate::upstream::{Bounds, Origin, Settings, Wire, queue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -28,6 +29,8 @@ fn origin(address: SocketAddr, protocol: Protocol) -> Arc<Origin> {
     let settings = Settings {
         base_url: format!("http://{address}/api").parse().unwrap(),
         keys: Vec::new(),
+        limits: Allowance::default(),
+        queue: queue::Settings { max_wait: PATIENCE, length_max: 1, team_length_max: 1 },
         protocol,
         ca_file: None,
         connect_timeout: BOUNDS.connect,

@@ -35,7 +35,7 @@ const ROOMS: [&str; 20] = [
 
 /// The modules that hold a layer of the stack, and what they make for others: the types that a request becomes on its
 /// way. The layers themselves are put together in `stack.rs` and nowhere else.
-const LAYERS: [(&str, &str, &[&str]); 11] = [
+const LAYERS: [(&str, &str, &[&str]); 12] = [
     ("telemetry", "trace_and_count", &[]),
     ("telemetry", "measure_team", &[]),
     ("refusal", "answer", &[]),
@@ -46,7 +46,8 @@ const LAYERS: [(&str, &str, &[&str]); 11] = [
     ("team", "authorize", &["Authorized", "Wanted"]),
     ("replay", "replay", &[]),
     ("admission", "admit", &["Admitted"]),
-    ("upstream", "swap_credential", &["Forwarded"]),
+    ("upstream", "queue", &["Desk", "Forwarded", "Permitted"]),
+    ("upstream", "swap_credential", &["Sent"]),
 ];
 
 /// A crate, or a part of one, and the only places that may name it.

@@ -204,12 +204,12 @@ for _ = 1, op_count do
     said = said + 1
     reply[said] = finish(request[place + 2], outcome, request[place + 4], request[place + 5], first) or -1
     place = place + 9
-  elseif op == DISPATCH then
+  elseif op == DISPATCH or op == RECALL then
     local i = request[place + 2]
     local record = records[i]
     local alive = record and record ~= 'X'
     if alive then
-      records[i] = 'D' .. sub(record, 2)
+      records[i] = (op == DISPATCH and 'D' or 'W') .. sub(record, 2)
     end
     said = said + 1
     reply[said] = alive and 1 or 0

@@ -21,7 +21,7 @@
 -- This is the hot path of redis-server: tables are made with all their fields (adding one later rehashes), `false` stands
 -- for nothing (assigning nil to a missing field rehashes as well), and what many operations share is worked out once.
 
-local ADMIT, DISPATCH, SETTLE, RENEW, BOOKS, GIVE_UP, QUOTE = 1, 2, 3, 4, 6, 7, 8
+local ADMIT, DISPATCH, SETTLE, RENEW, BOOKS, GIVE_UP, QUOTE, RECALL = 1, 2, 3, 4, 6, 7, 8, 9
 local CHARGED, RELEASED, UNKNOWN = 1, 2, 3
 local OUTCOMES = { 'charged', 'released', 'unknown' }
 local NEVER = math.huge

@@ -1,0 +1,73 @@
+//! How far an admitted call has come: told to the ledger first, and then known to whoever must decide what its end means.
+
+use std::sync::Arc;
+
+use super::detach::Caller;
+use crate::ledger::reservation::Progress;
+use crate::ledger::{Ledger, Outage, Phase, ReservationId};
+use crate::refusal::Refusal;
+use crate::team::TeamId;
+
+/// The way of one reserved call to the upstream and, when it is turned back, to it again.
+pub struct Passage {
+    ledger: Arc<dyn Ledger>,
+    team: TeamId,
+    id: ReservationId,
+    progress: Progress,
+    caller: Caller,
+}
+
+impl Passage {
+    pub(super) fn new(
+        ledger: Arc<dyn Ledger>,
+        team: TeamId,
+        id: ReservationId,
+        progress: Progress,
+        caller: Caller,
+    ) -> Self {
+        Self { ledger, team, id, progress, caller }
+    }
+
+    /// How far the call is.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.progress.phase()
+    }
+
+    /// Whether nobody waits for the call any more: then it is not worth waiting for.
+    #[must_use]
+    pub fn caller_has_left(&self) -> bool {
+        self.caller.has_left()
+    }
+
+    /// Tells the ledger that the first byte is about to be sent. From here on the call runs to its end.
+    ///
+    /// # Errors
+    /// `ledger_unavailable`: the ledger did not answer, or the reservation was ended meanwhile. The call must not be sent.
+    pub async fn dispatch(&self) -> Result<(), Refusal> {
+        self.told(Phase::Dispatched, self.ledger.dispatch(&self.team, self.id).await)?;
+        self.progress.reached(Phase::Dispatched);
+        Ok(())
+    }
+
+    /// Tells the ledger that the upstream turned the call back and did nothing with it: should this replica die now, the
+    /// call costs nothing.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn wait_again(&self) -> Result<(), Refusal> {
+        self.progress.reached(Phase::Waiting);
+        self.told(Phase::Waiting, self.ledger.recall(&self.team, self.id).await)
+    }
+
+    fn told(&self, phase: Phase, told: Result<bool, Outage>) -> Result<(), Refusal> {
+        match told {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                tracing::warn!(reservation = %self.id, ?phase, "a reservation was ended while its call waited")
+            }
+            Err(outage) => tracing::warn!(reservation = %self.id, ?phase, %outage, "a call's phase could not be told"),
+        }
+        Err(Refusal::LedgerUnavailable)
+    }
+}

@@ -1,0 +1,139 @@
+//! What the file keeps of the shared account: its windows and each key's, and what the upstream told of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::calendar::Calendar;
+use crate::ledger::permits::{Allowance, KeyName, KeyTold, Span};
+
+/// How much two accounts of one reset may differ, in microseconds.
+const SECOND: i64 = 1_000_000;
+const MINUTE: i64 = 60 * SECOND;
+const DAY: i64 = 24 * 60 * MINUTE;
+
+/// What is kept of the shared account.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Account {
+    /// Of all keys together.
+    pub(super) whole: Windows,
+    /// Of each key, by its name.
+    pub(super) keys: BTreeMap<String, KeyWindows>,
+}
+
+/// The windows of one key.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct KeyWindows {
+    pub(super) own: Windows,
+    /// What the upstream told: of a window of up to a minute, of up to a day, of a longer one.
+    told: [Told; 3],
+}
+
+/// A minute, a day and a month.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Windows([Window; 3]);
+
+/// A window: from when until when, in microseconds of Unix time, and the calls in it.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Window {
+    starts: i64,
+    ends: i64,
+    taken: u64,
+}
+
+/// What the upstream told of a window, and what was taken from it since.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Told {
+    pub(super) since: i64,
+    pub(super) ends: i64,
+    pub(super) left: u64,
+}
+
+impl Account {
+    /// Opens the windows of now.
+    pub(super) fn roll(&mut self, now: Timestamp) {
+        self.whole.roll(now);
+        self.keys.values_mut().for_each(|key| key.own.roll(now));
+    }
+
+    /// One key's windows; fresh ones if nothing was ever counted there.
+    pub(super) fn key(&mut self, name: &KeyName, now: Timestamp) -> &mut KeyWindows {
+        self.keys.entry(name.to_string()).or_insert_with(|| {
+            let mut fresh = KeyWindows::default();
+            fresh.own.roll(now);
+            fresh
+        })
+    }
+}
+
+impl Windows {
+    /// Opens the windows of now. One that was opened under a clock that was ahead stays open, unless the clock had been far
+    /// off.
+    pub(super) fn roll(&mut self, now: Timestamp) {
+        let (micros, month) = (now.as_microsecond(), Calendar::around(now, &TimeZone::UTC).month);
+        let aligned = |length: i64| (micros - micros.rem_euclid(length), micros - micros.rem_euclid(length) + length);
+        let current = [aligned(MINUTE), aligned(DAY), (month.start.as_microsecond(), month.end.as_microsecond())];
+        for (window, (starts, ends)) in self.0.iter_mut().zip(current) {
+            let is_open = micros < window.ends && window.starts - micros <= window.ends - window.starts;
+            if !is_open {
+                *window = Window { starts, ends, taken: 0 };
+            }
+        }
+    }
+
+    /// When the last of the full windows ends; `None` when none is full.
+    pub(super) fn opens(&self, allowance: &Allowance) -> Option<i64> {
+        let full = self.each(allowance).filter(|(window, max)| window.taken >= *max);
+        full.map(|(window, _)| window.ends).max()
+    }
+
+    /// How many calls are left in each window that has a limit.
+    pub(super) fn left<'a>(&'a self, allowance: &'a Allowance) -> impl Iterator<Item = (Span, u64)> {
+        let windows = self.0.iter().zip(Span::ALL);
+        windows.filter_map(|(window, span)| Some((span, allowance.of(span)?.saturating_sub(window.taken))))
+    }
+
+    /// The windows that have a limit.
+    fn each<'a>(&'a self, allowance: &'a Allowance) -> impl Iterator<Item = (&'a Window, u64)> {
+        self.0.iter().zip(Span::ALL).filter_map(|(window, span)| Some((window, allowance.of(span)?)))
+    }
+
+    /// One more call in each of them.
+    pub(super) fn take(&mut self) {
+        self.0.iter_mut().for_each(|window| window.taken += 1);
+    }
+
+    /// One call less in those in which it was granted.
+    pub(super) fn give_back(&mut self, granted_at: i64) {
+        for window in self.0.iter_mut().filter(|window| window.starts <= granted_at && granted_at < window.ends) {
+            window.taken = window.taken.saturating_sub(1);
+        }
+    }
+}
+
+impl KeyWindows {
+    /// Takes note of what the upstream told: it may tighten what is left of an open window, never loosen it.
+    pub(super) fn told(&mut self, told: &KeyTold, now: i64) {
+        let ends = told.reset_at.as_microsecond();
+        let class = match ends - now {
+            ..=0 => return,
+            ahead if ahead <= MINUTE + SECOND => 0,
+            ahead if ahead <= DAY + SECOND => 1,
+            _ => 2,
+        };
+        let known = &mut self.told[class];
+        let is_open = now < known.ends;
+        let same = is_open && (known.ends - ends).abs() <= SECOND;
+        if !is_open || told.remaining < known.left {
+            let ends = if same { known.ends } else { ends };
+            *known = Told { since: now, ends, left: told.remaining };
+        }
+    }
+
+    /// What was told of windows that are still open.
+    pub(super) fn open_told(&mut self, now: i64) -> impl Iterator<Item = &mut Told> {
+        self.told.iter_mut().filter(move |told| now < told.ends)
+    }
+}

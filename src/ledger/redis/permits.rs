@@ -1,0 +1,249 @@
+//! Permits of the shared account in Redis: one script call a round, in a hash slot of its own, on the server's clock.
+//!
+//! The array that the script reads is: the time to take for the store's (0: the server's own), how long a place lives and
+//! how long a permit can be given back (µs), the month's first moment and the first after it, the most places of the line
+//! and of one team in it, what the account's minute, day and month allow (0: no limit); the number of keys, and of each its
+//! name and what its windows allow; the number of words, and of each its number and what belongs to it. Words name keys by
+//! their places, counted from 1.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use redis::{Cmd, ErrorKind, Script, ServerErrorKind, Value};
+
+use super::courier::Courier;
+use super::keys::PermitKeys;
+use super::packed::Packed;
+use super::settings::{Settings, UnusableSettings};
+use crate::clock::Clock;
+use crate::ledger::calendar::Calendar;
+use crate::ledger::observe::observed;
+use crate::ledger::permits::{
+    AccountLimits, Allowance, GIVE_BACK_WITHIN, KeyName, PLACE_TTL, Permits, Place, Remaining, Round, Span, Word,
+};
+use crate::ledger::{Observer, Outage};
+
+/// The script: the parts are one text, so that each can be read on its own.
+const TEXT: &str = concat!(include_str!("permits/windows.lua"), include_str!("permits/line.lua"));
+/// How often a round is sent at most: the month may be guessed wrong, and a connection may prove broken, once each.
+const ATTEMPTS: usize = 3;
+
+/// The words' numbers, as in the script.
+mod op {
+    pub(super) const ASK: u64 = 1;
+    pub(super) const WAIT: u64 = 2;
+    pub(super) const LEAVE: u64 = 3;
+    pub(super) const TOLD: u64 = 4;
+}
+
+/// The shared account's windows in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own,
+/// and nothing is sent before the first round.
+pub struct RedisPermits {
+    courier: Courier,
+    observer: Arc<dyn Observer>,
+    script: Script,
+    keys: PermitKeys,
+}
+
+impl RedisPermits {
+    /// A handle. `settings` are the ledger's.
+    ///
+    /// # Errors
+    /// When the settings cannot be meant.
+    pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+        let courier = Courier::new(settings, clock, Arc::clone(&observer))?;
+        Ok(Self { courier, observer, script: Script::new(TEXT), keys: PermitKeys::new() })
+    }
+
+    async fn send(&self, limits: &AccountLimits, words: &[Word]) -> Result<Round, Outage> {
+        let mut why = Outage::Refused("the month changes with every answer".to_owned());
+        for _ in 0..ATTEMPTS {
+            let month = Calendar::around(self.courier.store_now(), &TimeZone::UTC).month;
+            let request = written(limits, words, self.courier.fixed_now(), (month.start, month.end));
+            match self.call(&request).await {
+                Ok(answer) => {
+                    let mut answer = Reader::of(answer)?;
+                    let stands = answer.signed()? == 1;
+                    let at = answer.moment()?;
+                    self.courier.learn(at);
+                    if stands {
+                        return answer.round(limits, words, at);
+                    }
+                }
+                // Every word is safe to repeat, so a connection that broke while idle is no outage.
+                Err(outage @ Outage::Unreachable(_)) => why = outage,
+                Err(outage @ (Outage::TimedOut | Outage::Refused(_))) => return Err(outage),
+            }
+        }
+        Err(why)
+    }
+
+    async fn call(&self, request: &[u8]) -> Result<Value, Outage> {
+        let known = self.command("EVALSHA", self.script.get_hash(), request);
+        self.courier
+            .on_link(None, |mut link| async move {
+                match link.run(&known).await {
+                    // The server was restarted, or its scripts were flushed.
+                    Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                        link.run(&self.command("EVAL", TEXT, request)).await
+                    }
+                    answered => answered,
+                }
+            })
+            .await
+    }
+
+    fn command(&self, command: &str, script: &str, request: &[u8]) -> Cmd {
+        let PermitKeys { windows, line, places, deadlines, teams } = &self.keys;
+        let mut call = Cmd::with_capacity(9, script.len() + request.len() + 256);
+        call.arg(command).arg(script).arg(5).arg(windows).arg(line).arg(places).arg(deadlines).arg(teams).arg(request);
+        call
+    }
+}
+
+impl Permits for RedisPermits {
+    fn round<'a>(&'a self, limits: &'a AccountLimits, words: &'a [Word]) -> BoxFuture<'a, Result<Round, Outage>> {
+        observed(&*self.observer, "permits", self.send(limits, words))
+    }
+}
+
+fn written(limits: &AccountLimits, words: &[Word], now: Option<u64>, month: (Timestamp, Timestamp)) -> Vec<u8> {
+    let mut packed = Packed::new();
+    packed.number(now.unwrap_or(0));
+    packed.number(micros(PLACE_TTL));
+    packed.number(micros(GIVE_BACK_WITHIN));
+    packed.number(moment(month.0));
+    packed.number(moment(month.1));
+    packed.number(limits.length_max);
+    packed.number(limits.team_length_max);
+    write_allowance(&mut packed, &limits.account);
+    packed.count(limits.keys.len());
+    for (name, allowance) in &limits.keys {
+        packed.text(name);
+        write_allowance(&mut packed, allowance);
+    }
+    packed.count(words.len());
+    for word in words {
+        write_word(&mut packed, limits, word);
+    }
+    packed.finish()
+}
+
+fn write_allowance(packed: &mut Packed, allowance: &Allowance) {
+    for span in Span::ALL {
+        packed.number(allowance.of(span).unwrap_or(0));
+    }
+}
+
+fn write_word(packed: &mut Packed, limits: &AccountLimits, word: &Word) {
+    let place = |name: &KeyName| limits.keys.iter().position(|(known, _)| known == name).map(|place| place + 1);
+    match word {
+        Word::Ask(ask) => {
+            packed.number(op::ASK);
+            packed.text(&ask.id.to_string());
+            packed.text(ask.team.as_str());
+            packed.number(u64::from(ask.weight.max(1)));
+            packed.number(u64::from(ask.turned_back));
+            let places: Vec<usize> = ask.keys.iter().filter_map(place).collect();
+            packed.count(places.len());
+            places.into_iter().for_each(|place| packed.count(place));
+        }
+        Word::Wait(id) => {
+            packed.number(op::WAIT);
+            packed.text(&id.to_string());
+        }
+        Word::Leave(id) => {
+            packed.number(op::LEAVE);
+            packed.text(&id.to_string());
+        }
+        Word::Told(told) => {
+            // A key that a reload took away is nobody's concern; its word says nothing of another.
+            let Some(place) = place(&told.key) else {
+                packed.number(op::LEAVE);
+                return packed.text("");
+            };
+            packed.number(op::TOLD);
+            packed.count(place);
+            packed.number(told.remaining.min(COUNT_MAX));
+            packed.number(moment(told.reset_at));
+        }
+    }
+}
+
+/// What the upstream tells is counted up to here: beyond it, doubles are not exact.
+const COUNT_MAX: u64 = 1 << 50;
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn moment(timestamp: Timestamp) -> u64 {
+    u64::try_from(timestamp.as_microsecond()).unwrap_or(0)
+}
+
+/// The script's answer, read from its beginning to its end.
+struct Reader(std::vec::IntoIter<Value>);
+
+impl Reader {
+    fn of(value: Value) -> Result<Self, Outage> {
+        if let Value::Array(values) = value { Ok(Self(values.into_iter())) } else { Err(misread()) }
+    }
+
+    fn round(mut self, limits: &AccountLimits, words: &[Word], at: Timestamp) -> Result<Round, Outage> {
+        let mut remaining = Vec::new();
+        let keys = limits.keys.iter().map(|(name, _)| Some(name));
+        for key in std::iter::once(None).chain(keys) {
+            for span in Span::ALL {
+                if let Ok(calls) = u64::try_from(self.signed()?) {
+                    remaining.push(Remaining { key: key.cloned(), span, calls });
+                }
+            }
+        }
+        let mut places = Vec::new();
+        for word in words {
+            match word {
+                Word::Ask(_) | Word::Wait(_) => places.push(self.place()?),
+                Word::Leave(_) | Word::Told(_) => {}
+            }
+        }
+        Ok(Round { places, remaining, at })
+    }
+
+    fn place(&mut self) -> Result<Place, Outage> {
+        match self.signed()? {
+            1 => Ok(Place::Granted { key: self.text()?, left: u64::try_from(self.signed()?).ok() }),
+            2 => Ok(Place::Waiting {
+                ahead: u64::try_from(self.signed()?).map_err(|_| misread())?,
+                opens_at: self.moment()?,
+            }),
+            3 => Ok(Place::Full),
+            4 => Ok(Place::Gone),
+            _ => Err(misread()),
+        }
+    }
+
+    fn signed(&mut self) -> Result<i64, Outage> {
+        match self.0.next() {
+            Some(Value::Int(number)) => Ok(number),
+            _ => Err(misread()),
+        }
+    }
+
+    fn text(&mut self) -> Result<KeyName, Outage> {
+        match self.0.next() {
+            Some(Value::BulkString(bytes)) => std::str::from_utf8(&bytes).map(Into::into).map_err(|_| misread()),
+            _ => Err(misread()),
+        }
+    }
+
+    fn moment(&mut self) -> Result<Timestamp, Outage> {
+        Timestamp::from_microsecond(self.signed()?).map_err(|_| misread())
+    }
+}
+
+fn misread() -> Outage {
+    Outage::Refused("an answer about permits that cannot be read".to_owned())
+}

@@ -1,0 +1,32 @@
+//! What is left of the shared account's windows, shown also while nobody calls. Once a process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::ledger::Permits;
+use crate::live::Live;
+use crate::upstream::{Observer, Upstream};
+
+/// Looks at the windows again and again until told to stop. Each look also ends what dead replicas left in the line.
+pub async fn watch(
+    permits: Arc<dyn Permits>,
+    upstream: Live<Upstream>,
+    observer: Arc<dyn Observer>,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    let mut look = tokio::time::interval(every);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(look.tick()).await.is_some() {
+        let Some(limits) = upstream.read().limits.clone() else { continue };
+        match permits.round(&limits, &[]).await {
+            Ok(round) => round.remaining.iter().for_each(|left| {
+                observer.limit_remaining(left.key.as_deref().unwrap_or(""), left.span.name(), left.calls);
+            }),
+            Err(outage) => tracing::warn!(%outage, "the shared account's windows could not be looked at"),
+        }
+    }
+}

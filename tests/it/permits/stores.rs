@@ -1,0 +1,105 @@
+//! The two stores under test: a server of its own for each case, and a file of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moongate::clock::Clock;
+use moongate::ledger::embedded::{self, EmbeddedLedger};
+use moongate::ledger::redis::{self, RedisPermits, StoreClock, Topology};
+use moongate::ledger::{OnUnknown, Permits, Unobserved};
+use tempfile::TempDir;
+
+use super::desk::Bench;
+use crate::ledger_conformance::{RETENTION, TTL};
+use crate::support::redis::RedisServer;
+
+struct InRedis {
+    server: RedisServer,
+    clock: Clock,
+}
+
+impl Bench for InRedis {
+    async fn start(clock: Clock) -> Self {
+        Self { server: RedisServer::start().await, clock }
+    }
+
+    fn handle(&self) -> Arc<dyn Permits> {
+        let settings = redis::Settings {
+            clock: StoreClock::Fixed(self.clock.clone()),
+            // Many run at once: how fast the store is does not matter here.
+            deadline: Duration::from_secs(10),
+            ..redis::Settings::new(Topology::Single { url: self.server.url() })
+        };
+        Arc::new(RedisPermits::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap())
+    }
+}
+
+struct InAFile {
+    ledger: EmbeddedLedger,
+    _folder: TempDir,
+}
+
+impl Bench for InAFile {
+    async fn start(clock: Clock) -> Self {
+        let folder = TempDir::new().unwrap();
+        Self { ledger: open(&folder, clock), _folder: folder }
+    }
+
+    fn handle(&self) -> Arc<dyn Permits> {
+        Arc::new(self.ledger.clone())
+    }
+}
+
+fn open(folder: &TempDir, clock: Clock) -> EmbeddedLedger {
+    let path = folder.path().join("ledger.db");
+    let settings =
+        embedded::Settings { path, reservation_ttl: TTL, retention: RETENTION, on_unknown: OnUnknown::Charge, clock };
+    EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap()
+}
+
+mod in_redis {
+    use super::super::on_every_case;
+    use super::InRedis;
+
+    on_every_case!(InRedis);
+}
+
+mod in_a_file {
+    use super::super::on_every_case;
+    use super::InAFile;
+
+    on_every_case!(InAFile);
+}
+
+mod survival {
+    use moongate::ledger::permits::Place;
+
+    use super::super::desk::{Desk, NOON, call, moment, per_day};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_opened_again_has_not_forgotten_what_was_taken() {
+        let (folder, clock) = (TempDir::new().unwrap(), Clock::moved(moment(NOON)));
+        for allowed in [true, false] {
+            let ledger = open(&folder, clock.clone());
+            let desk = Desk::over(Arc::new(ledger), clock.clone()).limit(per_day(1));
+            let place = desk.ask(&call("design")).await;
+            assert_eq!(matches!(place, Place::Granted { .. }), allowed, "{place:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_key_in_redis_expires_and_none_shares_a_slot_with_a_team() {
+        let clock = Clock::moved(moment(NOON));
+        let bench = InRedis::start(clock.clone()).await;
+        let desk = Desk::over(bench.handle(), clock).limit(per_day(1));
+        desk.ask(&call("design")).await;
+        desk.ask(&call("design")).await;
+        let keys: Vec<String> = bench.server.ask(&["KEYS", "*"]).await.unwrap();
+        assert_eq!(keys.len(), 5, "{keys:?}");
+        for key in keys {
+            assert!(key.starts_with("mg1:{!shared}:"), "{key}");
+            assert!(bench.server.ask::<i64>(&["TTL", &key]).await.unwrap() > 0, "{key}");
+        }
+    }
+}
