@@ -11,13 +11,14 @@ use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use moongate::http::AnswerBody;
+use moongate::ledger::permits::Allowance;
 use moongate::request::{Buffer, Inbound, RequestId};
 use moongate::secret::Secret;
 use moongate::server::{self, Drain, Server};
 use moongate::team::ModelId;
 use moongate::upstream::forward::Outgoing;
 use moongate::upstream::settings::{KeySettings, Protocol};
-use moongate::upstream::{self, Forward, Upstream, Wire};
+use moongate::upstream::{self, Forward, Upstream, Wire, queue};
 use tower::{Service, service_fn};
 
 use crate::job::SHARED_KEY;
@@ -67,7 +68,14 @@ fn failed(status: StatusCode) -> Response<AnswerBody> {
 fn settings(port: u16) -> io::Result<upstream::Settings> {
     Ok(upstream::Settings {
         base_url: format!("http://127.0.0.1:{port}/api").parse().map_err(io::Error::other)?,
-        keys: vec![KeySettings { name: "primary".to_owned(), secret: Secret::new(SHARED_KEY), weight: 1 }],
+        keys: vec![KeySettings {
+            name: "primary".to_owned(),
+            secret: Secret::new(SHARED_KEY),
+            weight: 1,
+            limits: Allowance::default(),
+        }],
+        limits: Allowance::default(),
+        queue: queue::Settings { max_wait: Duration::from_secs(20), length_max: 1000, team_length_max: 1000 },
         protocol: Protocol::Auto,
         ca_file: None,
         connect_timeout: Duration::from_secs(3),

@@ -127,6 +127,7 @@ async fn a_call_that_the_upstream_turns_back_waits_for_its_reset_and_is_made_the
     let timing = reply.header("server-timing").unwrap();
     let queued = timing.split("queue;dur=").nth(1).unwrap().split(',').next().unwrap().parse::<f64>().unwrap();
     assert!(queued > 100.0, "{timing}");
+    wait_until("the call's line is written", || async { gateway.line("request").is_some() }).await;
     let line = gateway.line("request").unwrap();
     assert!((line["queue_ms"].as_f64().unwrap() - queued).abs() < 1.0, "{line}");
     assert!(line["own_ms"].as_f64().unwrap() < queued, "the wait is not the gateway's own time: {line}");

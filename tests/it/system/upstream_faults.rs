@@ -65,7 +65,7 @@ async fn however_firemoon_fails_the_caller_is_told_and_the_books_say_what_is_kno
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon)
         .set("/teams/design/limits", wide_limits())
-        .set("/upstream/answer_timeout", json!("500ms"));
+        .set("/upstream/answer_timeout", json!("2s"));
     let gateway = Gateway::serve(&installation).await;
     let key = installation.key("design");
     let mut charged = Credits::ZERO;
