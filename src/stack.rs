@@ -58,8 +58,8 @@ pub struct Parts {
     pub buffer: Buffer,
     /// Who may call.
     pub directory: Live<Directory>,
-    /// Where those are judged whom the directory does not know at once.
-    pub gate: Gate,
+    /// This worker's handle to where those are judged whom the directory does not know at once.
+    pub gate: Arc<Gate>,
     /// This worker's ledger, and what looks after its reservations.
     pub keeper: Arc<Keeper>,
     /// This worker's handle to the shared account's permits.

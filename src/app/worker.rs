@@ -87,7 +87,7 @@ pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
         header_bytes_max: acquired.server.settings.header_bytes_max,
         buffer: acquired.buffer.clone(),
         directory,
-        gate: acquired.gate.clone(),
+        gate: Arc::new(acquired.gate.clone()),
         keeper,
         permits: acquired.permits(),
         replays: acquired.replays(),

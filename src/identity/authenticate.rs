@@ -27,13 +27,13 @@ use crate::request::{Arrival, Routed};
 #[derive(Clone)]
 pub struct AuthenticateLayer {
     directory: Live<Directory>,
-    gate: Gate,
+    gate: Arc<Gate>,
 }
 
 impl AuthenticateLayer {
     /// A layer that asks this directory, as it is when a request comes, and at this gate when the directory does not know.
     #[must_use]
-    pub const fn new(directory: Live<Directory>, gate: Gate) -> Self {
+    pub const fn new(directory: Live<Directory>, gate: Arc<Gate>) -> Self {
         Self { directory, gate }
     }
 }
@@ -84,7 +84,7 @@ where
             Ok(Err(rejection)) => Ok(rejection),
             Err(credential) => Err(credential.to_owned()),
         };
-        let gate = self.layer.gate.clone();
+        let gate = Arc::clone(&self.layer.gate);
         let from = gate.origin(routed.arrival.peer, routed.arrival.request.headers());
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);

@@ -5,6 +5,7 @@
 //! at also while its address is refused, as long as few are at once: what is slowed and refused is what fails.
 
 use std::net::IpAddr;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ impl Gate {
         self.proxies.origin(peer, headers)
     }
 
-    /// Judges a credential that [`Directory::recall`] knows nothing of.
+    /// Judges a credential that [`Directory::recall`] knows nothing of. Whoever hangs up meanwhile has failed all the same.
     ///
     /// # Errors
     /// It is not accepted.
@@ -73,7 +74,7 @@ impl Gate {
         credential: &str,
         from: IpAddr,
     ) -> Result<Identified, Turned> {
-        let _ticket = match self.throttle.enter(Network::from(from), self.clock.elapsed()) {
+        let ticket = match self.throttle.enter(Network::from(from), self.clock.elapsed()) {
             Entry::Free => None,
             Entry::Held(ticket) => Some(ticket),
             Entry::Busy => {
@@ -82,28 +83,46 @@ impl Gate {
                 return Err(self.for_so_long(SOON));
             }
         };
-        match directory.identify(credential, &self.lane).await {
-            Ok(identified) => Ok(identified),
-            Err(rejection) => Err(self.turn_away(directory, rejection, from).await),
+        let (gate, judge, credential) = (self.clone(), Arc::clone(directory), credential.to_owned());
+        let judging = tokio::spawn(async move {
+            let _held = ticket;
+            let judged = judge.identify(&credential, &gate.lane).await;
+            judged.map_err(|rejection| (rejection, gate.note(&judge, rejection, from)))
+        });
+        match judging.await {
+            Ok(Ok(identified)) => Ok(identified),
+            Ok(Err((rejection, answered))) => Err(self.answer(directory, rejection, answered).await),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            // The worker is ending.
+            Err(_) => Err(Turned::Away(Rejection::Overloaded)),
         }
     }
 
     /// How a credential that is not accepted is answered; waits when that is to be slow.
     pub async fn turn_away(&self, directory: &Directory, rejection: Rejection, from: IpAddr) -> Turned {
-        if !rejection.is_held_against_its_bearer() {
-            return Turned::Away(rejection);
+        let answered = self.note(directory, rejection, from);
+        self.answer(directory, rejection, answered).await
+    }
+
+    fn note(&self, directory: &Directory, rejection: Rejection, from: IpAddr) -> Answered {
+        if rejection.is_held_against_its_bearer() {
+            self.throttle.failed(Network::from(from), directory.throttle(), self.clock.elapsed())
+        } else {
+            Answered::AtOnce
         }
-        let settings = directory.throttle();
-        match self.throttle.failed(Network::from(from), settings, self.clock.elapsed()) {
-            Answered::AtOnce => Turned::Away(rejection),
-            Answered::Refused(wait) => self.for_so_long(wait),
+    }
+
+    async fn answer(&self, directory: &Directory, rejection: Rejection, answered: Answered) -> Turned {
+        match answered {
+            Answered::AtOnce => {}
+            Answered::Refused(wait) => return self.for_so_long(wait),
             Answered::Slowly => {
                 if let Ok(_held) = self.slow.try_acquire() {
-                    tokio::time::sleep(settings.slow_by).await;
+                    tokio::time::sleep(directory.throttle().slow_by).await;
                 }
-                Turned::Away(rejection)
             }
         }
+        Turned::Away(rejection)
     }
 
     fn for_so_long(&self, retry_after: Duration) -> Turned {

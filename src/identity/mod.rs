@@ -1,11 +1,10 @@
 //! Who is calling: a credential goes in, a principal comes out.
 //!
-//! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key;
-//! [`claims`], [`jws`], [`token`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is
-//! not to be trusted); [`keyring`] and [`fetch`] keep an issuer's keys fresh; [`cache`] remembers
-//! tokens that were verified; [`lane`] is where the others are verified; [`throttle`] remembers where credentials fail, and
-//! [`gate`] stands before both; [`known`] puts it together from settings; [`directory`] answers; [`authenticate`] is the layer,
-//! and [`authenticated`] the proof it gives.
+//! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key; [`claims`],
+//! [`jws`], [`token`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is not to be trusted); [`keyring`] and
+//! [`fetch`] keep an issuer's keys fresh; [`cache`] remembers tokens that were verified; [`lane`] is where the others are verified;
+//! [`throttle`] remembers where credentials fail, and [`gate`] stands before both; [`known`] puts it together from settings;
+//! [`directory`] answers; [`authenticate`] is the layer, and [`authenticated`] the proof it gives.
 
 pub mod authenticate;
 pub mod authenticated;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use moongate::clock::Clock;
 use moongate::identity::fetch::{FetchError, Fetcher};
 use moongate::identity::gate::{Gate, Turned};
@@ -167,6 +168,20 @@ async fn callers_who_hang_up_do_not_make_the_issuer_be_asked_again() {
 }
 
 #[tokio::test]
+async fn callers_who_hang_up_before_they_are_judged_have_failed_all_the_same() {
+    let (_server, watched) = published(&[&SigningKey::ec("a")]).await;
+    let (directory, gate) = (&watched.directory, &watched.gate);
+    let (from, forged) = (IpAddr::from([192, 0, 2, 1]), SigningKey::ec("a").token(&good_claims()));
+    let invalid = || watched.counts.authenticated.lock().expect("lock").get(&("jwt", "invalid")).copied().unwrap_or(0);
+    for number in 1..=30 {
+        assert!(gate.judge(directory, &forged, from).now_or_never().is_none(), "judged beside the caller");
+        eventually("the verdict", || invalid() == number).await;
+    }
+    let turned = gate.turn_away(directory, Rejection::Invalid, from).await;
+    assert!(matches!(turned, Turned::AwayUntil { .. }), "{turned:?}");
+}
+
+#[tokio::test]
 async fn a_token_that_would_be_refused_anyway_asks_nobody() {
     let (server, watched) = published(&[&SigningKey::ec("a")]).await;
     pass(&watched.clock, 30);
@@ -320,19 +335,4 @@ async fn an_issuer_may_say_itself_where_its_keys_are() {
         verdict(&watched.directory, &key.token(&claims_with(json!({ "iss": issuer })))),
         Ok("design/ann".to_owned())
     );
-}
-
-#[tokio::test]
-async fn a_fetch_is_bounded_in_time_and_size_whatever_the_issuer_does() {
-    let server = IssuerServer::start().await;
-    let fetcher = Fetcher::new(false, Duration::from_secs(1)).expect("fetcher");
-    server.answer("/silent", Answer::Silence);
-    assert!(matches!(fetcher.get(&server.url("/silent")).await, Err(FetchError::Late)));
-    assert!(matches!(fetcher.get(&server.url("/nothing")).await, Err(FetchError::Status(status)) if status == 404));
-    server.answer("/large", Answer::Ok(vec![b' '; (1 << 20) + 1].into()));
-    assert!(matches!(fetcher.get(&server.url("/large")).await, Err(FetchError::Body)));
-    let url = server.url("/jwks");
-    drop(server);
-    eventually("the port to be closed", || std::net::TcpStream::connect(&url[7..url.len() - 5]).is_err()).await;
-    assert!(matches!(fetcher.get(&url).await, Err(FetchError::Unreachable(_))));
 }

@@ -13,6 +13,7 @@ mod config_reference;
 mod config_reload;
 mod dashboards;
 mod identity_attacks;
+mod identity_fetch;
 mod identity_issuers;
 mod identity_keys;
 mod identity_kubernetes;
