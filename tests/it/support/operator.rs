@@ -11,11 +11,12 @@ use moongate::clock::Clock;
 use moongate::config::read_limits;
 use moongate::identity::{Register, Registrar, SecretHash};
 use moongate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
+use moongate::ledger::permits::Allowance;
 use moongate::ledger::{OnUnknown, Unobserved};
 use moongate::live::Live;
 use moongate::telemetry::AuditLog;
 use moongate::upstream::settings::Protocol;
-use moongate::upstream::{self, Upstream};
+use moongate::upstream::{self, Upstream, queue};
 use serde_json::{Value, json};
 
 use super::caller::{Call, Reply};
@@ -66,6 +67,8 @@ pub fn api(shown: Live<Shown>, folder: &Path) -> Api {
         answer_timeout: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(1),
         answer_bytes_max: 1,
+        limits: Allowance::default(),
+        queue: queue::Settings { max_wait: Duration::ZERO, length_max: 0, team_length_max: 0 },
     };
     let directory = Live::new(directory(Vec::new(), Vec::new(), &clock));
     Api::new(Parts {
