@@ -20,10 +20,18 @@ pub(super) enum Stores {
     Redis {
         make: Box<Redis>,
         /// Made at once, so that settings that cannot be meant end the start and not a worker.
-        first: (Arc<dyn Ledger>, Arc<dyn Permits>, Arc<dyn replay::Store>, Arc<dyn identity::Store>),
+        first: First,
     },
     /// Every handle is the same.
     Embedded(Arc<EmbeddedLedger>, Arc<dyn replay::Store>, Arc<dyn identity::Store>),
+}
+
+/// The first handle of each kind.
+pub(super) struct First {
+    ledger: Arc<dyn Ledger>,
+    permits: Arc<dyn Permits>,
+    replays: Arc<dyn replay::Store>,
+    register: Arc<dyn identity::Store>,
 }
 
 impl Stores {
@@ -53,11 +61,13 @@ impl Stores {
                     ..of_redis(store)
                 };
                 let make = Box::new(Redis { settings, replay, clock, metrics: Arc::clone(metrics) });
-                let ledger: Arc<dyn Ledger> = Arc::new(make.ledger()?);
-                let permits: Arc<dyn Permits> = Arc::new(make.permits()?);
-                let replays: Arc<dyn replay::Store> = Arc::new(make.replays()?);
-                let register: Arc<dyn identity::Store> = Arc::new(make.register()?);
-                Ok(Self::Redis { make, first: (ledger, permits, replays, register) })
+                let first = First {
+                    ledger: Arc::new(make.ledger()?),
+                    permits: Arc::new(make.permits()?),
+                    replays: Arc::new(make.replays()?),
+                    register: Arc::new(make.register()?),
+                };
+                Ok(Self::Redis { make, first })
             }
         }
     }
@@ -67,7 +77,7 @@ impl Stores {
             Self::Embedded(ledger, _, _) => ledger.clone(),
             Self::Redis { make, first } => match make.ledger() {
                 Ok(ledger) => Arc::new(ledger),
-                Err(_) => Arc::clone(&first.0),
+                Err(_) => Arc::clone(&first.ledger),
             },
         }
     }
@@ -77,7 +87,7 @@ impl Stores {
             Self::Embedded(ledger, _, _) => ledger.clone(),
             Self::Redis { make, first } => match make.permits() {
                 Ok(permits) => Arc::new(permits),
-                Err(_) => Arc::clone(&first.1),
+                Err(_) => Arc::clone(&first.permits),
             },
         }
     }
@@ -87,7 +97,7 @@ impl Stores {
             Self::Embedded(_, replays, _) => Arc::clone(replays),
             Self::Redis { make, first } => match make.replays() {
                 Ok(replays) => Arc::new(replays),
-                Err(_) => Arc::clone(&first.2),
+                Err(_) => Arc::clone(&first.replays),
             },
         }
     }
@@ -97,7 +107,7 @@ impl Stores {
             Self::Embedded(_, _, register) => Arc::clone(register),
             Self::Redis { make, first } => match make.register() {
                 Ok(register) => Arc::new(register),
-                Err(_) => Arc::clone(&first.3),
+                Err(_) => Arc::clone(&first.register),
             },
         }
     }
