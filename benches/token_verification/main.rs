@@ -167,5 +167,5 @@ fn directory(key_set: &str) -> Outcome<Directory> {
     };
     let settings = Settings { issuers: vec![issuer], ..Settings::default() };
     let teams = HashMap::from([(id, Arc::new(team))]);
-    Ok(Directory::new(settings, &teams, None, Clock::system(), Arc::new(NotObserved))?)
+    Ok(Directory::new(settings, &teams, &Arc::default(), None, Clock::system(), Arc::new(NotObserved))?)
 }

@@ -1,22 +1,31 @@
 //! The operator's API: whoever has a token may look, whoever has one of role `write` may change, and every change is written
 //! down.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Request, StatusCode, request};
 use http_body::Body;
 
 use super::accounts::Accounts;
 use super::call::{Call, Changed, page};
+use super::keys::Keys;
 use super::routes::{self, Change, Page, Read};
+use super::teams::Teams;
 use super::token::{Role, Token, operator};
-use super::{export, usage};
+use super::{export, upstream_keys, usage};
 use crate::clock::Clock;
 use crate::http::Answer;
+use crate::identity::{Registrar, Store};
+use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::request::{RequestId, framing, path};
+use crate::team::{Team, TeamId};
 use crate::telemetry::AuditLog;
 use crate::telemetry::audit_log::Entry;
+use crate::upstream::Upstream;
 
 /// RFC 9512.
 const YAML: &str = "application/yaml";
@@ -30,7 +39,30 @@ pub struct Api {
     shown: Live<Shown>,
     accounts: Accounts,
     audit_log: AuditLog,
+    keys: Keys,
+    teams: Teams,
+    upstream: Live<Upstream>,
     clock: Clock,
+}
+
+/// What the API is put together from. The handles are those of the operator's own runtime.
+pub struct Parts {
+    /// Who may use it, and what it shows of the configuration.
+    pub shown: Live<Shown>,
+    /// Where changes are written down.
+    pub audit_log: AuditLog,
+    /// What operators decided while running.
+    pub registrar: Arc<Registrar>,
+    /// Where that is kept.
+    pub store: Arc<dyn Store>,
+    /// What was spent.
+    pub ledger: Arc<dyn Ledger>,
+    /// The teams.
+    pub teams: Live<HashMap<TeamId, Arc<Team>>>,
+    /// The shared keys.
+    pub upstream: Live<Upstream>,
+    /// The time.
+    pub clock: Clock,
 }
 
 /// What a reload replaces of it.
@@ -43,10 +75,19 @@ pub struct Shown {
 }
 
 impl Api {
-    /// An API for these tokens, which shows these accounts and writes its changes into this log.
+    /// Puts the pages together.
     #[must_use]
-    pub const fn new(shown: Live<Shown>, accounts: Accounts, audit_log: AuditLog, clock: Clock) -> Self {
-        Self { shown, accounts, audit_log, clock }
+    pub fn new(parts: Parts) -> Self {
+        let Parts { shown, audit_log, registrar, store, ledger, teams, upstream, clock } = parts;
+        let accounts = Accounts::new(Arc::clone(&ledger), teams.clone());
+        let keys = Keys {
+            registrar: Arc::clone(&registrar),
+            store: Arc::clone(&store),
+            teams: teams.clone(),
+            clock: clock.clone(),
+        };
+        let teams = Teams { registrar, store, ledger, teams };
+        Self { shown, accounts, audit_log, keys, teams, upstream, clock }
     }
 
     /// Answers a request for a path under `/admin`.
@@ -68,7 +109,7 @@ impl Api {
             Page::Change(wanted) => {
                 token.may(Role::Write)?;
                 let call = call.with_body(&head.headers, body).await?;
-                let changed = self.change(wanted, &call).await?;
+                let changed = self.change(wanted, &call, &token).await?;
                 self.write_down(wanted, &token, id, &changed);
                 changed.answer
             }
@@ -89,11 +130,22 @@ impl Api {
             Read::OpenApi => Ok(page(StatusCode::OK, "application/json", OPENAPI)),
             Read::Usage => usage::answer(&self.accounts, call).await,
             Read::Ledger => export::answer(&self.accounts, call).await,
+            Read::Teams => self.teams.list().await,
+            Read::Team => self.teams.show(call).await,
+            Read::Keys => self.keys.list(call).await,
+            Read::Key => self.keys.show(call).await,
+            Read::UpstreamKeys => upstream_keys::list(&self.upstream.read().keys, self.clock.now()),
         }
     }
 
-    async fn change(&self, wanted: Change, _call: &Call) -> Result<Changed, Refusal> {
-        match wanted {}
+    async fn change(&self, wanted: Change, call: &Call, token: &Token) -> Result<Changed, Refusal> {
+        match wanted {
+            Change::SuspendTeam => self.teams.suspend(call).await,
+            Change::ResumeTeam => self.teams.resume(call).await,
+            Change::CreateKey => self.keys.create(call, token).await,
+            Change::RotateKey => self.keys.rotate(call).await,
+            Change::RevokeKey => self.keys.revoke(call).await,
+        }
     }
 
     fn write_down(&self, wanted: Change, token: &Token, id: &RequestId, changed: &Changed) {

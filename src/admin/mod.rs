@@ -16,11 +16,15 @@ pub mod api;
 pub mod call;
 pub mod csv;
 pub mod export;
+mod keys;
 pub mod pages;
 pub mod readiness;
 pub mod routes;
 pub mod serve;
+mod standings;
+mod teams;
 pub mod token;
+mod upstream_keys;
 pub mod usage;
 
 use std::net::SocketAddr;

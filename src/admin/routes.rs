@@ -25,17 +25,44 @@ pub enum Read {
     Usage,
     /// A team's rows.
     Ledger,
+    /// Every team, and how its limits stand.
+    Teams,
+    /// One team.
+    Team,
+    /// Every gateway key.
+    Keys,
+    /// One gateway key.
+    Key,
+    /// The shared keys.
+    UpstreamKeys,
 }
 
 /// What can be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {}
+pub enum Change {
+    /// A team, or a user of it, may not call.
+    SuspendTeam,
+    /// It may again.
+    ResumeTeam,
+    /// A gateway key is made.
+    CreateKey,
+    /// A gateway key gets another secret.
+    RotateKey,
+    /// A gateway key is taken back.
+    RevokeKey,
+}
 
 impl Change {
     /// The `action` of the audit line.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {}
+        match self {
+            Self::SuspendTeam => "suspend_team",
+            Self::ResumeTeam => "resume_team",
+            Self::CreateKey => "create_key",
+            Self::RotateKey => "rotate_key",
+            Self::RevokeKey => "revoke_key",
+        }
     }
 }
 
@@ -54,12 +81,32 @@ const fn read(path: &'static str, read: Read) -> Route {
     Route { path, page: Page::Read(read), query: &[] }
 }
 
+const fn change(path: &'static str, change: Change) -> Route {
+    Route { path, page: Page::Change(change), query: &[] }
+}
+
+impl Route {
+    const fn asking(self, query: &'static [&'static str]) -> Self {
+        Self { query, ..self }
+    }
+}
+
 /// Every route.
 pub const TABLE: &[Route] = &[
     read("/admin/v1/config", Read::Configuration),
     read("/admin/v1/openapi.json", Read::OpenApi),
     Route { path: "/admin/v1/usage", page: Page::Read(Read::Usage), query: usage::QUERY },
     Route { path: "/admin/v1/ledger", page: Page::Read(Read::Ledger), query: export::QUERY },
+    read("/admin/v1/teams", Read::Teams),
+    read("/admin/v1/teams/{team}", Read::Team),
+    change("/admin/v1/teams/{team}/suspend", Change::SuspendTeam),
+    change("/admin/v1/teams/{team}/resume", Change::ResumeTeam),
+    read("/admin/v1/keys", Read::Keys).asking(&["team"]),
+    change("/admin/v1/keys", Change::CreateKey),
+    read("/admin/v1/keys/{key}", Read::Key),
+    change("/admin/v1/keys/{key}/rotate", Change::RotateKey),
+    change("/admin/v1/keys/{key}/revoke", Change::RevokeKey),
+    read("/admin/v1/upstream-keys", Read::UpstreamKeys),
 ];
 
 /// What a path names, parameter by parameter.

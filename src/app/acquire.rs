@@ -11,8 +11,8 @@ use crate::admission::keeper;
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::config::settings::ShutdownSettings;
-use crate::config::{FixedSettings, Settings};
-use crate::identity::Gate;
+use crate::config::{self, FixedSettings, Settings};
+use crate::identity::{self, Gate, Registrar};
 use crate::ledger::embedded::OpenError;
 use crate::ledger::redis::UnusableSettings;
 use crate::ledger::{Ledger, Permits};
@@ -64,6 +64,8 @@ pub struct Acquired {
     pub shutdown: ShutdownSettings,
     /// What a reload replaces.
     pub live: Live,
+    /// Keeps what operators decide while running.
+    pub registrar: Arc<Registrar>,
     /// Whether it is ready.
     pub readiness: Readiness,
     /// The metrics.
@@ -109,8 +111,18 @@ pub fn acquire(
     let server = server::Settings { connections_max, ..server.clone() };
     let server = Server::new(server, drain.clone()).map_err(Unusable::Certificate)?;
     let readiness = Readiness::new(live.upstream_health(clock.clone()));
-    let accounts = admin::Accounts::new(stores.ledger(), live.teams.clone());
-    let api = admin::Api::new(live.admin.clone(), accounts, audit_log.clone(), clock.clone());
+    let registrar = Registrar::new(live.register.clone(), live.directory.clone(), config::read_limits);
+    let registrar = Arc::new(registrar);
+    let api = admin::Api::new(admin::api::Parts {
+        shown: live.admin.clone(),
+        audit_log: audit_log.clone(),
+        registrar: Arc::clone(&registrar),
+        store: stores.register(),
+        ledger: stores.ledger(),
+        teams: live.teams.clone(),
+        upstream: live.upstream.clone(),
+        clock: clock.clone(),
+    });
     let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api);
     Ok(Acquired {
         listeners,
@@ -120,6 +132,7 @@ pub fn acquire(
         drain,
         shutdown: *shutdown,
         live,
+        registrar,
         readiness,
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
@@ -151,6 +164,12 @@ impl Acquired {
     #[must_use]
     pub fn replays(&self) -> Replays {
         Replays::new(self.stores.replays(), self.metrics.clone(), self.replay, self.drain.open.clone())
+    }
+
+    /// A handle to the register. Each runtime takes one of its own.
+    #[must_use]
+    pub fn register(&self) -> Arc<dyn identity::Store> {
+        self.stores.register()
     }
 
     /// Where the team listener listens, now that a port was found.

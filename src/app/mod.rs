@@ -20,6 +20,7 @@ pub use reload::Followed;
 use crate::admin::{self, Readiness};
 use crate::admission::patrol::patrol;
 use crate::config::settings::ShutdownSettings;
+use crate::identity::Registrar;
 use crate::upstream::queue::watch::watch;
 
 /// Runs what was acquired until SIGTERM or SIGINT, or until a worker ends by itself, then drains. Returns when every open call
@@ -119,8 +120,8 @@ fn serve_operator(acquired: &Acquired, stop: CancellationToken) -> io::Result<Jo
     })
 }
 
-/// What goes on beside the requests: the round over the teams, the shared account's windows, the issuers' keys, reloads,
-/// the readiness of the ledger.
+/// What goes on beside the requests: the round over the teams, the shared account's windows, the register, the issuers' keys,
+/// reloads, the readiness of the ledger.
 fn look_after(
     acquired: &Acquired,
     followed: Option<Followed>,
@@ -133,17 +134,33 @@ fn look_after(
     beside.spawn(patrol(acquired.ledger(), observer, teams, acquired.admission.reservation_ttl / 6, stop.clone()));
     let (upstream, observer) = (acquired.live.upstream.clone(), Arc::clone(&acquired.metrics));
     beside.spawn(watch(acquired.permits(), upstream, observer, WATCH_EVERY, stop.clone()));
-    beside.spawn(probe_ledger(acquired.ledger(), acquired.readiness.clone(), stop.clone()));
+    let (registrar, register) = (Arc::clone(&acquired.registrar), acquired.register());
+    let told = stop.clone();
+    beside.spawn(async move { registrar.keep(&*register, told).await });
+    let registrar = Arc::clone(&acquired.registrar);
+    beside.spawn(probe_ledger(acquired.ledger(), registrar, acquired.readiness.clone(), stop.clone()));
     beside.spawn(probe_issuers(acquired.live.clone(), acquired.readiness.clone(), stop.clone()));
     beside.spawn(reload::keep(acquired.live.clone(), followed, Arc::clone(&acquired.metrics), stop.clone()));
     beside
 }
 
-/// Asks the ledger until it has answered once: only then is the gateway ready.
-async fn probe_ledger(ledger: Arc<dyn crate::ledger::Ledger>, readiness: Readiness, stop: CancellationToken) {
+/// Asks the ledger until it has answered once: only then is the gateway ready, and only with the register, so that no replica
+/// is given requests before it knows who is suspended.
+async fn probe_ledger(
+    ledger: Arc<dyn crate::ledger::Ledger>,
+    registrar: Arc<Registrar>,
+    readiness: Readiness,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         match ledger.probe().await {
-            Ok(()) => return readiness.ledger_answered(),
+            Ok(()) => {
+                tokio::select! {
+                    () = registrar.until_read() => readiness.ledger_answered(),
+                    () = stop.cancelled() => {}
+                }
+                return;
+            }
             Err(outage) => tracing::warn!(%outage, "the ledger has not answered yet"),
         }
         let _ = tokio::time::timeout(PROBE_AGAIN, stop.cancelled()).await;

@@ -12,7 +12,7 @@ use crate::catalogue;
 use crate::clock::Clock;
 use crate::config::watch::Watcher;
 use crate::config::{LiveSettings, Settings};
-use crate::identity::Directory;
+use crate::identity::{Directory, Register};
 use crate::live;
 use crate::team::{Team, TeamId};
 use crate::telemetry::Metrics;
@@ -25,6 +25,8 @@ pub struct Live {
     pub teams: live::Live<HashMap<TeamId, Arc<Team>>>,
     /// Who may call.
     pub directory: live::Live<Directory>,
+    /// What operators decided while running. The store has it, not the file: a reload only joins it to the new directory.
+    pub register: live::Live<Register>,
     /// Where calls go, with whose key.
     pub upstream: live::Live<Upstream>,
     /// How the catalogue is served.
@@ -52,6 +54,7 @@ struct Version {
 impl Version {
     fn new(
         settings: &Settings,
+        register: &Arc<Register>,
         before: Option<(&Directory, &Upstream)>,
         metrics: &Arc<Metrics>,
         clock: &Clock,
@@ -59,7 +62,7 @@ impl Version {
         let LiveSettings { teams, identity, upstream, catalogue, account, admin, .. } = &settings.live;
         let observer = Arc::clone(metrics);
         let directory = before.map(|(directory, _)| directory);
-        let directory = Directory::new(identity.clone(), teams, directory, clock.clone(), observer);
+        let directory = Directory::new(identity.clone(), teams, register, directory, clock.clone(), observer);
         Ok(Self {
             directory: directory.map_err(|error| error.to_string())?,
             upstream: Upstream::new(upstream.clone(), before.map(|(_, upstream)| upstream))?,
@@ -78,11 +81,13 @@ impl Live {
     /// # Errors
     /// A sentence for the operator: what cannot be used.
     pub fn new(settings: &Settings, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Self, String> {
-        let version = Version::new(settings, None, metrics, clock)?;
+        let register = live::Live::new(Register::default());
+        let version = Version::new(settings, &register.read(), None, metrics, clock)?;
         know(metrics, &version);
         Ok(Self {
             teams: live::Live::new(version.teams),
             directory: live::Live::new(version.directory),
+            register,
             upstream: live::Live::new(version.upstream),
             catalogue_is_public: live::Live::new(version.catalogue.public),
             catalogue: live::Live::new(version.catalogue),
@@ -95,7 +100,8 @@ impl Live {
     /// Puts another version in place. What cannot be made leaves everything as it is.
     fn replace(&self, settings: &Settings, metrics: &Arc<Metrics>) -> Result<(), String> {
         let (directory, upstream) = (self.directory.read(), self.upstream.read());
-        let version = Version::new(settings, Some((&directory, &upstream)), metrics, &self.clock)?;
+        let version =
+            Version::new(settings, &self.register.read(), Some((&directory, &upstream)), metrics, &self.clock)?;
         know(metrics, &version);
         self.teams.replace(version.teams);
         self.upstream.replace(version.upstream);
@@ -104,6 +110,8 @@ impl Live {
         self.account.replace(version.account);
         self.admin.replace(version.admin);
         self.directory.replace(version.directory);
+        // The register may have been read anew while the directory was made.
+        self.directory.read().take_up(&self.register);
         Ok(())
     }
 

@@ -1,12 +1,15 @@
-//! Where handles to the ledger, to the shared account's permits, and to what is remembered of calls, come from.
+//! Where handles to the ledger, to the shared account's permits, to what is remembered of calls, and to the register come from.
 
 use std::sync::Arc;
 
 use super::Unusable;
 use crate::clock::Clock;
 use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
-use crate::ledger::embedded::{self, EmbeddedLedger};
-use crate::ledger::redis::{self, RedisLedger, RedisPermits, RedisReplays, StoreClock, UnusableSettings};
+use crate::identity;
+use crate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
+use crate::ledger::redis::{
+    self, RedisLedger, RedisPermits, RedisRegister, RedisReplays, StoreClock, UnusableSettings,
+};
 use crate::ledger::{Ledger, OnUnknown, Permits};
 use crate::replay::{self, Memory};
 use crate::telemetry::Metrics;
@@ -17,10 +20,18 @@ pub(super) enum Stores {
     Redis {
         make: Box<Redis>,
         /// Made at once, so that settings that cannot be meant end the start and not a worker.
-        first: (Arc<dyn Ledger>, Arc<dyn Permits>, Arc<dyn replay::Store>),
+        first: First,
     },
     /// Every handle is the same.
-    Embedded(Arc<EmbeddedLedger>, Arc<dyn replay::Store>),
+    Embedded(Arc<EmbeddedLedger>, Arc<dyn replay::Store>, Arc<dyn identity::Store>),
+}
+
+/// The first handle of each kind.
+pub(super) struct First {
+    ledger: Arc<dyn Ledger>,
+    permits: Arc<dyn Permits>,
+    replays: Arc<dyn replay::Store>,
+    register: Arc<dyn identity::Store>,
 }
 
 impl Stores {
@@ -38,7 +49,8 @@ impl Stores {
                 let memory = Memory::new(replay, clock.clone());
                 let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
                 let ledger = EmbeddedLedger::open(settings, metrics.clone())?;
-                Ok(Self::Embedded(Arc::new(ledger), Arc::new(memory)))
+                let register = EmbeddedRegister::new(ledger.clone());
+                Ok(Self::Embedded(Arc::new(ledger), Arc::new(memory), Arc::new(register)))
             }
             Store::Redis(store) => {
                 let settings = redis::Settings {
@@ -49,8 +61,12 @@ impl Stores {
                     ..of_redis(store)
                 };
                 let make = Box::new(Redis { settings, replay, clock, metrics: Arc::clone(metrics) });
-                let first: (Arc<dyn Ledger>, Arc<dyn Permits>, Arc<dyn replay::Store>) =
-                    (Arc::new(make.ledger()?), Arc::new(make.permits()?), Arc::new(make.replays()?));
+                let first = First {
+                    ledger: Arc::new(make.ledger()?),
+                    permits: Arc::new(make.permits()?),
+                    replays: Arc::new(make.replays()?),
+                    register: Arc::new(make.register()?),
+                };
                 Ok(Self::Redis { make, first })
             }
         }
@@ -58,30 +74,40 @@ impl Stores {
 
     pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
         match self {
-            Self::Embedded(ledger, _) => ledger.clone(),
+            Self::Embedded(ledger, _, _) => ledger.clone(),
             Self::Redis { make, first } => match make.ledger() {
                 Ok(ledger) => Arc::new(ledger),
-                Err(_) => Arc::clone(&first.0),
+                Err(_) => Arc::clone(&first.ledger),
             },
         }
     }
 
     pub(super) fn permits(&self) -> Arc<dyn Permits> {
         match self {
-            Self::Embedded(ledger, _) => ledger.clone(),
+            Self::Embedded(ledger, _, _) => ledger.clone(),
             Self::Redis { make, first } => match make.permits() {
                 Ok(permits) => Arc::new(permits),
-                Err(_) => Arc::clone(&first.1),
+                Err(_) => Arc::clone(&first.permits),
             },
         }
     }
 
     pub(super) fn replays(&self) -> Arc<dyn replay::Store> {
         match self {
-            Self::Embedded(_, replays) => Arc::clone(replays),
+            Self::Embedded(_, replays, _) => Arc::clone(replays),
             Self::Redis { make, first } => match make.replays() {
                 Ok(replays) => Arc::new(replays),
-                Err(_) => Arc::clone(&first.2),
+                Err(_) => Arc::clone(&first.replays),
+            },
+        }
+    }
+
+    pub(super) fn register(&self) -> Arc<dyn identity::Store> {
+        match self {
+            Self::Embedded(_, _, register) => Arc::clone(register),
+            Self::Redis { make, first } => match make.register() {
+                Ok(register) => Arc::new(register),
+                Err(_) => Arc::clone(&first.register),
             },
         }
     }
@@ -102,6 +128,10 @@ impl Redis {
 
     fn permits(&self) -> Result<RedisPermits, UnusableSettings> {
         RedisPermits::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
+    }
+
+    fn register(&self) -> Result<RedisRegister, UnusableSettings> {
+        RedisRegister::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
     }
 
     fn replays(&self) -> Result<RedisReplays, UnusableSettings> {

@@ -2,27 +2,13 @@
 
 use std::io::Write;
 
-use clap::Subcommand;
-
 use super::Ended;
 use crate::identity::GatewayKey;
 use crate::team::{TeamId, UserId};
 
-/// Gateway keys.
+/// Makes a gateway key for the configuration file: prints it once, and the lines for identity.keys in the configuration file.
 #[derive(Debug, clap::Args)]
-pub struct Keys {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Generate(Generate),
-}
-
-/// Makes a gateway key: prints it once, and the lines for identity.keys in the configuration file.
-#[derive(Debug, clap::Args)]
-struct Generate {
+pub struct Generate {
     /// The team that pays for its calls
     #[arg(long, value_name = "TEAM", value_parser = team)]
     team: TeamId,
@@ -45,25 +31,24 @@ fn user(text: &str) -> Result<UserId, String> {
     UserId::parse(text).ok_or_else(|| "a name is 1 to 256 bytes without control characters".to_owned())
 }
 
-impl Keys {
+impl Generate {
     /// Makes the key and prints it.
     ///
     /// # Errors
     /// The system gives no random numbers, or the key could not be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
-        let Command::Generate(generate) = &self.command;
         let key = GatewayKey::generate()?;
         let entry = serde_json::json!({
             "id": key.id.as_str(),
-            "team": generate.team,
-            "name": generate.name.as_str(),
+            "team": self.team,
+            "name": self.name.as_str(),
             "sha256": key.hash.to_hex(),
         });
         let mut entry = entry;
-        if let (Some(user), Some(members)) = (&generate.user, entry.as_object_mut()) {
+        if let (Some(user), Some(members)) = (&self.user, entry.as_object_mut()) {
             members.insert("user".to_owned(), user.as_str().into());
         }
-        if generate.json {
+        if self.json {
             let shown = serde_json::json!({ "key": key.text.expose(), "entry": entry });
             return writeln!(out, "{shown}").map_err(Ended::from);
         }

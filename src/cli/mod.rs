@@ -6,10 +6,12 @@ pub mod demo;
 pub mod gateway;
 pub mod generate;
 pub mod healthcheck;
+pub mod keys;
 pub mod schema;
 pub mod serve;
 pub mod simulate;
 pub mod table;
+pub mod teams;
 pub mod usage;
 
 use std::io::{self, Write};
@@ -36,7 +38,8 @@ enum Command {
     Demo(demo::Demo),
     Simulate(Box<simulate::Simulate>),
     Check(check::Check),
-    Keys(generate::Keys),
+    Keys(keys::Keys),
+    Teams(teams::Teams),
     Usage(Box<usage::Usage>),
     Schema(schema::Schema),
     Completions(completions::Completions),
@@ -75,6 +78,7 @@ impl Cli {
             Command::Simulate(simulate) => block_on(simulate.run()).and_then(|ended| ended.map_err(Ended::Failed)),
             Command::Check(check) => return check.run(out, err).map_or_else(|error| exit(error, err), ExitCode::from),
             Command::Keys(keys) => keys.run(out),
+            Command::Teams(teams) => teams.run(out),
             Command::Usage(usage) => usage.run(out),
             Command::Schema(schema) => schema.run(out).map_err(Ended::from),
             Command::Completions(completions) => completions.run(out),

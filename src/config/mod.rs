@@ -7,6 +7,7 @@
 mod check;
 mod explain;
 pub mod file;
+mod limits;
 pub mod report;
 pub mod schema;
 mod secrets;
@@ -24,8 +25,10 @@ use report::{KeyPath, Place, Problem, Report};
 use secrets::{Digests, Sources};
 use tree::Node;
 
+pub use limits::read_limits;
 pub use report::Problems;
 pub use settings::{FixedSettings, LiveSettings, Settings};
+pub use units::duration;
 
 /// Reads the file at `path`. References to the environment are followed in that of the process.
 ///

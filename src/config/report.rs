@@ -77,6 +77,14 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// The key and the message, where the place says nothing.
+    pub(super) fn said(&self) -> String {
+        let path = self.path.as_str();
+        if path.is_empty() { self.message.clone() } else { format!("{path}: {}", self.message) }
+    }
+}
+
 /// Everything that is wrong with a file, in the order of its lines. Shown as one line per problem.
 #[derive(Clone, Debug)]
 pub struct Problems {

@@ -6,6 +6,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use super::file::File;
+use super::file::team::Limits;
 
 /// Marks a key that must be given. The shapes themselves can be read without it, see [`super::file`].
 const REQUIRED: &str = "x-required";
@@ -23,6 +24,11 @@ pub fn published() -> Value {
 /// The schema in one piece, without references, for the check of a file's form.
 pub(super) fn whole() -> Value {
     generator(true).into_root_schema_for::<File>().to_value()
+}
+
+/// The schema of a team's limits, in one piece.
+pub(super) fn of_limits() -> Value {
+    generator(true).into_root_schema_for::<Limits>().to_value()
 }
 
 fn generator(inline: bool) -> SchemaGenerator {

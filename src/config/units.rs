@@ -8,7 +8,7 @@ const DAY: u64 = 24 * 3600;
 ///
 /// # Errors
 /// Says what would be right.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("must be a duration such as 250ms, 20s, 5m or 24h, not {text:?}");
     let (digits, unit) = split(text);
     let count: u64 = digits.parse().map_err(|_| wrong())?;

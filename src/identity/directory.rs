@@ -4,22 +4,26 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Remembered, TOKENS_MAX, Verified, VerifiedTokens};
 use super::fetch::Fetcher;
-use super::key::{PREFIX, SecretHash, ShownKey};
+use super::in_force::{InForce, KnownKey};
+use super::key::PREFIX;
 use super::keyring::Keyring;
-use super::known::{DirectoryError, Issuer, KnownKey, fetcher, known_issuers, known_keys};
+use super::known::{DirectoryError, Issuer, fetcher, known_issuers, known_keys};
 use super::lane::Lane;
 use super::observer::{KEY, OK, Observer, THROTTLED, TOKEN};
 use super::principal::{Credential, KeyId, Principal};
+use super::register::Register;
 use super::rejection::Rejection;
-use super::settings::Settings;
+use super::settings::{KeySettings, Settings};
 use super::throttle;
 use super::token::{Proof, Unproved, Unverified};
 use crate::clock::Clock;
+use crate::live::Live;
 use crate::team::{State, Team, TeamId};
 
 /// Who a credential speaks for, with the team as this configuration describes it.
@@ -27,7 +31,10 @@ pub type Identified = (Principal, Arc<Team>);
 
 /// Who may call.
 pub struct Directory {
-    keys: HashMap<KeyId, KnownKey>,
+    configured: HashMap<KeyId, Arc<KnownKey>>,
+    configured_keys: Vec<KeySettings>,
+    in_force: ArcSwap<InForce>,
+    teams: HashMap<TeamId, Arc<Team>>,
     issuers: HashMap<Arc<str>, Issuer>,
     tokens: VerifiedTokens,
     throttle: throttle::Settings,
@@ -49,16 +56,58 @@ impl Directory {
     pub fn new(
         settings: Settings,
         teams: &HashMap<TeamId, Arc<Team>>,
+        register: &Arc<Register>,
         previous: Option<&Self>,
         clock: Clock,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, DirectoryError> {
-        let keys = known_keys(settings.keys, teams)?;
+        let configured_keys = settings.keys.clone();
+        let before = previous.map(|previous| previous.in_force.load_full());
+        let configured = known_keys(settings.keys, teams, before.as_deref())?;
+        let in_force = InForce::new(&configured, register, teams, before.as_deref());
         let fetcher = fetcher(&settings.issuers, previous.and_then(|previous| previous.fetcher.as_ref()))?;
         let kept = |issuer: &str| previous?.issuers.get(issuer).map(|known| Arc::clone(&known.keyring));
         let issuers = known_issuers(settings.issuers, teams, kept, &clock, &*observer)?;
-        let (tokens, throttle) = (VerifiedTokens::new(TOKENS_MAX), settings.throttle);
-        Ok(Self { keys, issuers, tokens, throttle, fetcher, observer, clock })
+        let (in_force, teams) = (ArcSwap::from_pointee(in_force), teams.clone());
+        Ok(Self {
+            configured,
+            configured_keys,
+            in_force,
+            teams,
+            issuers,
+            tokens: VerifiedTokens::new(TOKENS_MAX),
+            throttle: settings.throttle,
+            fetcher,
+            observer,
+            clock,
+        })
+    }
+
+    /// Puts the register in force as it is now. Whoever does this last sees the newest state: a reload and a change of the
+    /// register may do it at the same time.
+    pub fn take_up(&self, register: &Live<Register>) {
+        let mut now = register.read();
+        loop {
+            let before = self.in_force.load_full();
+            self.in_force.store(Arc::new(InForce::new(&self.configured, &now, &self.teams, Some(&before))));
+            let newest = register.read();
+            if Arc::ptr_eq(&now, &newest) {
+                return;
+            }
+            now = newest;
+        }
+    }
+
+    /// The gateway keys of the configuration.
+    #[must_use]
+    pub fn configured_keys(&self) -> &[KeySettings] {
+        &self.configured_keys
+    }
+
+    /// When each gateway key was used last, in seconds since 1970, as far as this process knows.
+    #[must_use]
+    pub fn uses(&self) -> Vec<(KeyId, i64)> {
+        self.in_force.load().uses()
     }
 
     /// Judges a credential as far as that costs next to nothing: gateway keys, and tokens that were verified before. `None` for
@@ -136,12 +185,14 @@ impl Directory {
         without.map(|issuer| Arc::clone(&issuer.keyring.issuer)).collect()
     }
 
-    /// Whether anyone could be let in, as far as this configuration goes: it has a key, or some issuer's keys are here, or it
+    /// Whether anyone could be let in, as far as is known: there is a key, or some issuer's keys are here, or it
     /// expects no tokens.
     #[must_use]
     pub fn can_let_in(&self) -> bool {
         let mut issuers = self.issuers.values();
-        !self.keys.is_empty() || self.issuers.is_empty() || issuers.any(|issuer| issuer.keyring.read().is_some())
+        self.in_force.load().keys() > 0
+            || self.issuers.is_empty()
+            || issuers.any(|issuer| issuer.keyring.read().is_some())
     }
 
     /// How many verified tokens are remembered.
@@ -159,19 +210,13 @@ impl Directory {
     }
 
     fn judge_key(&self, text: &str) -> Result<Identified, Rejection> {
-        let shown = ShownKey::parse(text).ok_or(Rejection::Invalid)?;
-        // Hashed before the id is looked up: whether an id exists does not show in the time.
-        let hash = SecretHash::of(shown.secret);
-        let known = self.keys.get(shown.id).filter(|known| known.hash == hash).ok_or(Rejection::Invalid)?;
-        if known.expires_at.is_some_and(|expires_at| self.clock.now() >= expires_at) {
-            return Err(Rejection::Expired);
-        }
-        let_in(known.principal.clone(), Arc::clone(&known.team))
+        let (principal, team) = self.in_force.load().judge_key(text, self.clock.now())?;
+        self.let_in(principal, team)
     }
 
     fn recall_token(&self, token: &str, now: i64) -> Option<Result<Identified, Rejection>> {
         Some(match self.tokens.get(token, now)? {
-            Remembered::Good(verified) => let_in(verified.principal.clone(), Arc::clone(&verified.team)),
+            Remembered::Good(verified) => self.let_in(verified.principal.clone(), Arc::clone(&verified.team)),
             Remembered::Expired => Err(Rejection::Expired),
         })
     }
@@ -215,7 +260,17 @@ impl Directory {
         };
         let verified = Verified::new(principal.clone(), Arc::clone(&team), proof, Arc::clone(&issuer.keyring));
         self.tokens.remember(token, verified);
-        let_in(principal, team)
+        self.let_in(principal, team)
+    }
+
+    /// The last question, asked every time: may the team and the user call at present?
+    fn let_in(&self, principal: Principal, team: Arc<Team>) -> Result<Identified, Rejection> {
+        match team.state {
+            State::Suspended => Err(Rejection::TeamSuspended),
+            State::Active if team.suspended_users.contains(&principal.user) => Err(Rejection::TeamSuspended),
+            State::Active if self.in_force.load().suspends(&principal) => Err(Rejection::TeamSuspended),
+            State::Active => Ok((principal, team)),
+        }
     }
 
     fn counted(&self, credential: &str, answer: Result<Identified, Rejection>) -> Result<Identified, Rejection> {
@@ -227,15 +282,6 @@ impl Directory {
 
 impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "directory of {} keys and {} issuers", self.keys.len(), self.issuers.len())
-    }
-}
-
-/// The last question, asked every time: may the team and the user call at present?
-fn let_in(principal: Principal, team: Arc<Team>) -> Result<Identified, Rejection> {
-    match team.state {
-        State::Suspended => Err(Rejection::TeamSuspended),
-        State::Active if team.suspended_users.contains(&principal.user) => Err(Rejection::TeamSuspended),
-        State::Active => Ok((principal, team)),
+        write!(f, "directory of {} keys and {} issuers", self.in_force.load().keys(), self.issuers.len())
     }
 }

@@ -95,6 +95,14 @@ impl GatewayKey {
         Self::assemble(id, secret).ok_or_else(|| io::Error::other("a key could not be made of random characters"))
     }
 
+    /// Makes another secret for the id of a key that there is; fails only when the system's generator does.
+    pub fn for_id(id: KeyId) -> io::Result<Self> {
+        let mut secret = Zeroizing::new([0; SECRET_CHARS]);
+        fill_evenly(secret.as_mut_slice())?;
+        let made = Self::assemble(id.as_str().as_bytes(), secret.as_slice());
+        made.ok_or_else(|| io::Error::other("a key could not be made of random characters"))
+    }
+
     fn assemble(id: &[u8], secret: &[u8]) -> Option<Self> {
         let (id, secret) = (str::from_utf8(id).ok()?, str::from_utf8(secret).ok()?);
         let mut text = Zeroizing::new(format!("{PREFIX}{id}_{secret}"));

@@ -6,10 +6,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::fetch::{FETCH_TIME, Fetcher};
-use super::key::SecretHash;
+use super::in_force::{InForce, KnownKey};
 use super::keyring::{Freshness, Keyring, RenewalError};
 use super::observer::Observer;
-use super::principal::{Credential, KeyId, Principal};
+use super::principal::KeyId;
 use super::rejection::Rejection;
 use super::settings::{ClaimPath, IssuerSettings, KeySettings, KeySource};
 use super::token::{Unverified, Verifier};
@@ -47,14 +47,6 @@ pub enum DirectoryError {
     /// The certificate authorities of the machine cannot be read, and an issuer is to be reached by https.
     #[error("no certificate authority is trusted on this machine: {0}")]
     Trust(io::Error),
-}
-
-/// A gateway key, and who it speaks for.
-pub(super) struct KnownKey {
-    pub(super) hash: SecretHash,
-    pub(super) principal: Principal,
-    pub(super) team: Arc<Team>,
-    pub(super) expires_at: Option<jiff::Timestamp>,
 }
 
 /// An issuer, and the teams its tokens may name.
@@ -100,31 +92,25 @@ fn team_of(
     teams.get(&id).cloned().ok_or_else(|| DirectoryError::TeamUnknown { by: by(), team: id })
 }
 
-/// The keys of a configuration.
+/// The user a key speaks for: the one it names, or the key itself.
+pub(super) fn user_of(id: &KeyId, named: Option<UserId>) -> Result<UserId, DirectoryError> {
+    let itself = || UserId::parse(&format!("key:{id}"));
+    named.or_else(itself).ok_or_else(|| DirectoryError::KeyWithoutUser(id.clone()))
+}
+
+/// The keys of a configuration; their uses are counted on from `before`.
 pub(super) fn known_keys(
     settings: Vec<KeySettings>,
     teams: &HashMap<TeamId, Arc<Team>>,
-) -> Result<HashMap<KeyId, KnownKey>, DirectoryError> {
+    before: Option<&InForce>,
+) -> Result<HashMap<KeyId, Arc<KnownKey>>, DirectoryError> {
     let mut keys = HashMap::with_capacity(settings.len());
     for key in settings {
-        let team = team_of(teams, key.team, || format!("the key {}", key.id))?;
-        let user = key
-            .user
-            .or_else(|| UserId::parse(&format!("key:{}", key.id)))
-            .ok_or_else(|| DirectoryError::KeyWithoutUser(key.id.clone()))?;
-        let principal = Principal {
-            team: team.id.clone(),
-            user,
-            credential: Credential::Key(key.id.clone()),
-            key_models: key.models,
-            key_limits: key.limits,
-        };
-        match keys.entry(key.id) {
-            Entry::Occupied(taken) => return Err(DirectoryError::KeyTwice(taken.key().clone())),
-            Entry::Vacant(place) => {
-                place.insert(KnownKey { hash: key.sha256, principal, team, expires_at: key.expires_at })
-            }
-        };
+        let (id, team) = (key.id.clone(), team_of(teams, key.team.clone(), || format!("the key {}", key.id))?);
+        let known = KnownKey::of_configuration(key, team)?.counting_on(before);
+        if keys.insert(id.clone(), Arc::new(known)).is_some() {
+            return Err(DirectoryError::KeyTwice(id));
+        }
     }
     Ok(keys)
 }

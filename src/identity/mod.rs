@@ -3,8 +3,10 @@
 //! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key; [`claims`],
 //! [`jws`], [`token`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is not to be trusted); [`keyring`] and
 //! [`fetch`] keep an issuer's keys fresh; [`cache`] remembers tokens that were verified; [`lane`] is where the others are verified;
-//! [`throttle`] remembers where credentials fail, and [`gate`] stands before both; [`known`] puts it together from settings;
-//! [`directory`] answers; [`authenticate`] is the layer, and [`authenticated`] the proof it gives.
+//! [`throttle`] remembers where credentials fail, and [`gate`] stands before both; [`record`], [`store`], [`register`] and
+//! [`registrar`] keep what operators decide while the gateway runs, and [`in_force`] joins it to the configuration's keys;
+//! [`known`] puts it together from settings; [`directory`] answers; [`authenticate`] is the layer, and [`authenticated`] the
+//! proof it gives.
 
 pub mod authenticate;
 pub mod authenticated;
@@ -14,6 +16,7 @@ mod claims;
 pub mod directory;
 pub mod fetch;
 pub mod gate;
+mod in_force;
 mod jws;
 pub mod key;
 mod keyring;
@@ -22,9 +25,13 @@ mod known;
 mod lane;
 pub mod observer;
 pub mod principal;
+pub mod record;
+pub mod register;
+pub mod registrar;
 pub mod rejection;
 mod roca;
 pub mod settings;
+pub mod store;
 mod strict;
 pub mod throttle;
 mod token;
@@ -38,5 +45,9 @@ pub use keyring::RenewalError;
 pub use known::DirectoryError;
 pub use observer::{NotObserved, Observer};
 pub use principal::{Credential, KeyId, Principal};
+pub use record::KeyRecord;
+pub use register::{ReadLimits, Register, Suspension};
+pub use registrar::Registrar;
 pub use rejection::Rejection;
 pub use settings::Settings;
+pub use store::Store;

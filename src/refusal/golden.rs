@@ -47,6 +47,7 @@ one_of_each! {
     Refusal::RequestNotFound => Refusal::RequestNotFound,
     Refusal::TeamNotFound => Refusal::TeamNotFound,
     Refusal::KeyNotFound => Refusal::KeyNotFound,
+    Refusal::KeyConflict(_) => Refusal::KeyConflict("The key is revoked"),
     Refusal::MethodNotAllowed { .. } => Refusal::MethodNotAllowed { allow: "GET, HEAD" },
     Refusal::BodyTimeout => Refusal::BodyTimeout,
     Refusal::BodyTooLarge { .. } => Refusal::BodyTooLarge { bytes_max: 4_500_000 },

@@ -62,6 +62,8 @@ pub enum Refusal {
     TeamNotFound,
     /// An operator asked about a gateway key that there is not.
     KeyNotFound,
+    /// The gateway key is not in a state in which this can be done; says why not.
+    KeyConflict(&'static str),
     /// A known path with another method.
     MethodNotAllowed {
         /// The methods it has.
@@ -173,6 +175,7 @@ impl Refusal {
             Self::RequestNotFound => kind(StatusCode::NOT_FOUND, "request_not_found", NOT_FOUND, Caller),
             Self::TeamNotFound => kind(StatusCode::NOT_FOUND, "team_not_found", NOT_FOUND, Caller),
             Self::KeyNotFound => kind(StatusCode::NOT_FOUND, "key_not_found", NOT_FOUND, Caller),
+            Self::KeyConflict(_) => kind(StatusCode::CONFLICT, "key_conflict", "Conflict", Caller),
             Self::MethodNotAllowed { .. } => {
                 kind(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", Caller)
             }

@@ -162,7 +162,13 @@ impl Key {
         self.resting(now).is_none()
     }
 
-    fn resting(&self, now: Timestamp) -> Option<Rest> {
+    /// Its share of the calls, against the other keys' weights.
+    pub const fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// Why it is left alone now, if it is.
+    pub fn resting(&self, now: Timestamp) -> Option<Rest> {
         self.rest().filter(|rest| now < rest.until)
     }
 

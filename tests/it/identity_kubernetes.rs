@@ -30,7 +30,7 @@ fn directory() -> Directory {
     let text = EXAMPLE.replace("/etc/moongate", &folder.path().display().to_string());
     let settings = config::parse(&text, "kubernetes.yaml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
     let live = settings.live;
-    Directory::new(live.identity, &live.teams, None, Clock::system(), Arc::new(NotObserved)).unwrap()
+    Directory::new(live.identity, &live.teams, &Arc::default(), None, Clock::system(), Arc::new(NotObserved)).unwrap()
 }
 
 /// A key as the API server lists it: with `use` and `alg`.

@@ -27,6 +27,7 @@ mod operator_listener;
 mod permits;
 mod placement;
 mod readme;
+mod register;
 mod replay;
 mod simulator;
 mod support;

@@ -11,20 +11,22 @@ use std::time::Duration;
 
 use clap::Parser;
 use moongate::admin::routes;
-use moongate::admin::{self, Accounts, Api, Readiness, Role, Shown, Token};
+use moongate::admin::{self, Readiness, Role, Shown, Token};
 use moongate::admission::observe::Result as Settlement;
 use moongate::cli::Cli;
 use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::ledger::embedded::{self, EmbeddedLedger};
-use moongate::ledger::{OnUnknown, Outcome as Settled, Retention, Scope, Standing, Swept, Unobserved};
+use moongate::ledger::{Outcome as Settled, Scope, Standing, Swept};
 use moongate::live::Live;
 use moongate::pricing::{Delivered, Price, PriceTable};
 use moongate::refusal::Refusal;
 use moongate::team::{Limit, LimitKind, Limits, ModelId, ModelRules, Team, TeamId};
 use moongate::telemetry::metrics::Catalogue;
-use moongate::telemetry::{AuditLog, Metrics, Outcome};
+use moongate::telemetry::{Metrics, Outcome};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::operator::api;
 
 /// A listener on a thread and runtime of its own, as in the gateway.
 struct Operator {
@@ -35,7 +37,7 @@ struct Operator {
     shown: Live<Shown>,
     shutdown: CancellationToken,
     thread: Option<JoinHandle<()>>,
-    _folder: tempfile::TempDir,
+    _folder: TempDir,
 }
 
 impl Operator {
@@ -46,16 +48,7 @@ impl Operator {
         let readiness = Readiness::new(move || asked.load(Ordering::Relaxed));
         let shown = Live::new(Shown { tokens: Vec::new(), configuration: "listen: {}\n".to_owned() });
         let folder = tempfile::tempdir().expect("a folder");
-        let settings = embedded::Settings {
-            path: folder.path().join("ledger.db"),
-            reservation_ttl: Duration::from_secs(30),
-            retention: Retention::default(),
-            on_unknown: OnUnknown::Charge,
-            clock: Clock::system(),
-        };
-        let ledger = EmbeddedLedger::open(settings, Arc::new(Unobserved)).expect("a ledger");
-        let accounts = Accounts::new(Arc::new(ledger), Live::new(HashMap::new()));
-        let api = Api::new(shown.clone(), accounts, AuditLog::off(), Clock::system());
+        let api = api(shown.clone(), folder.path());
         let pages = admin::Operator::new(Arc::clone(&metrics), readiness.clone(), api);
         let shutdown = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -58,7 +58,7 @@ impl Check<'_> {
         ModelRules::parse(rules.iter().map(String::as_str)).ok()
     }
 
-    pub(super) fn limits(&mut self, shape: &Shape, path: &KeyPath) -> Option<Limits> {
+    pub(in crate::config) fn limits(&mut self, shape: &Shape, path: &KeyPath) -> Option<Limits> {
         use LimitKind as Kind;
         let buckets = [
             (Kind::RequestsPerSecond, &shape.requests_per_second),

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `past` (rows and usage), `state` (every
 //! word's effect), `account` and `permits` (the shared account), `records` and `store` (the file), `writer` (batches), and
-//! here the traits.
+//! here the traits; `register` is what is kept beside the ledger.
 
 mod account;
 mod bucket;
@@ -11,6 +11,7 @@ mod past;
 mod permits;
 mod record;
 mod records;
+mod register;
 mod state;
 mod store;
 mod writer;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub use self::register::EmbeddedRegister;
 use super::observe::observed;
 use super::permits::{AccountLimits, Permits, Round, Word};
 use super::{

@@ -70,6 +70,12 @@ impl<'a, R: Records> Machine<'a, R> {
         std::mem::take(&mut self.swept)
     }
 
+    /// The records themselves, to write what is not the ledger's.
+    pub(super) const fn records_to_write(&mut self) -> &mut R {
+        self.changed = true;
+        &mut self.records
+    }
+
     /// Whether anything was written: if not, there is nothing to make durable.
     pub(super) const fn changed(&self) -> bool {
         self.changed

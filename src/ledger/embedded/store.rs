@@ -37,6 +37,10 @@ const USAGE: TableDefinition<(&str, &str, &str, &str), [u64; 8]> = TableDefiniti
 const CELLS: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage_cells");
 /// The one entry `windows`: the shared account's [`Account`] as JSON.
 const ACCOUNT: TableDefinition<&str, &[u8]> = TableDefinition::new("account");
+/// Name → what operators decided while running, as the register writes it.
+const ENTRIES: TableDefinition<&str, &[u8]> = TableDefinition::new("register");
+/// Id of a gateway key → when it was used last, in seconds since 1970.
+const USED: TableDefinition<&str, i64> = TableDefinition::new("key_uses");
 
 /// Why records could not be read or written; says it in words for the operator.
 #[derive(Clone, Debug)]
@@ -99,6 +103,8 @@ pub(super) struct Tables<'t> {
     usage: Table<'t, (&'static str, &'static str, &'static str, &'static str), [u64; 8]>,
     cells: Table<'t, (&'static str, &'static str), u64>,
     account: Table<'t, &'static str, &'static [u8]>,
+    pub(super) entries: Table<'t, &'static str, &'static [u8]>,
+    pub(super) used: Table<'t, &'static str, i64>,
 }
 
 impl<'t> Tables<'t> {
@@ -111,6 +117,8 @@ impl<'t> Tables<'t> {
             usage: transaction.open_table(USAGE)?,
             cells: transaction.open_table(CELLS)?,
             account: transaction.open_table(ACCOUNT)?,
+            entries: transaction.open_table(ENTRIES)?,
+            used: transaction.open_table(USED)?,
         })
     }
 

@@ -90,6 +90,18 @@ impl PermitKeys {
     }
 }
 
+/// The keys of the register, in one slot: a team's name cannot begin as its hash tag does.
+pub(super) struct RegisterKeys;
+
+impl RegisterKeys {
+    /// Hash: name → entry.
+    pub(super) const ENTRIES: &'static str = "mg1:{:register}:entries";
+    /// String: which state of the entries it is.
+    pub(super) const VERSION: &'static str = "mg1:{:register}:version";
+    /// Hash: id of a gateway key → when it was used last, in seconds since 1970.
+    pub(super) const USED: &'static str = "mg1:{:register}:used";
+}
+
 /// A scope's name within its team; the script puts the team's prefix before it. Unlike names stay unlike: what is not
 /// plain is written as `%` and two hexadecimal digits per byte, and `%` is not plain. No name has a space or a brace,
 /// which are the record's separators.

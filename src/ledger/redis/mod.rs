@@ -5,7 +5,7 @@
 //! back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where things are),
 //! `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `row` and `usage` (what
 //! it says of the past), `replay` and `replay.lua` (idempotency keys and kept answers), `permits` and its scripts (the shared
-//! account).
+//! account), `register` and `register.lua` (gateway keys and suspensions).
 //!
 //! What is safe because of what: an operation may be sent twice because each carries its reservation's id; a batch is all
 //! or nothing because the script reads before it writes; an admission whose answer is lost is not forwarded, and is
@@ -21,6 +21,7 @@ mod line;
 mod operation;
 mod packed;
 mod permits;
+mod register;
 mod replay;
 mod reply;
 mod request;
@@ -36,6 +37,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 pub use permits::RedisPermits;
+pub use register::RedisRegister;
 pub use replay::RedisReplays;
 pub use settings::{Settings, StoreClock, Topology, UnusableSettings};
 

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan};
 use moongate::clock::Clock;
+use moongate::config::read_limits;
 use moongate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySettings, KeySource};
-use moongate::identity::{Directory, DirectoryError, Observer, Rejection, Settings};
+use moongate::identity::{Directory, DirectoryError, Observer, Register, Rejection, Settings};
 use moongate::team::{State, Team, TeamId, UserId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -116,7 +117,9 @@ pub fn reloaded(
     counts: &Arc<Counts>,
 ) -> Result<Directory, DirectoryError> {
     let counts: Arc<dyn Observer> = Arc::clone(counts) as Arc<dyn Observer>;
-    Directory::new(Settings { issuers, keys, ..Settings::default() }, &teams(), previous, clock.clone(), counts)
+    let register = Arc::new(Register::read(Vec::new(), &Register::default(), read_limits));
+    let settings = Settings { issuers, keys, ..Settings::default() };
+    Directory::new(settings, &teams(), &register, previous, clock.clone(), counts)
 }
 
 /// What a directory says of a credential without waiting, as `team/user`.

@@ -80,6 +80,11 @@ impl Gateway {
         Call::get(path).send_uninspected(&self.operator).await
     }
 
+    /// From now on this may not be in the log and the metrics either.
+    pub fn forbid(&mut self, secret: &str) {
+        self.forbidden.push(secret.to_owned());
+    }
+
     /// Status and body of `/readyz`.
     pub async fn readiness(&self) -> (u16, Value) {
         let reply = self.ask("/readyz").await;

@@ -8,6 +8,7 @@ pub mod firemoon;
 pub mod gateway;
 pub mod installation;
 pub mod issuer;
+pub mod operator;
 pub mod proxy;
 pub mod redis;
 pub mod tokens;

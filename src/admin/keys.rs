@@ -1,0 +1,325 @@
+//! The gateway keys: those of the store, which are made, rotated and revoked here, and those of the configuration, which are shown
+//! beside them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::call::{self, Call, Changed};
+use super::token::Token;
+use crate::clock::Clock;
+use crate::http::Answer;
+use crate::identity::record::{KeptSecret, KeyRecord, Unrotatable};
+use crate::identity::register::key_entry;
+use crate::identity::settings::KeySettings;
+use crate::identity::{GatewayKey, KeyId, Registrar, Store};
+use crate::live::Live;
+use crate::refusal::Refusal;
+use crate::team::{ModelRules, Team, TeamId, UserId};
+
+/// How long the old secret stays good after a rotation, unless it is said, in seconds.
+const OVERLAP: u64 = 24 * 3600;
+/// The longest overlap, in seconds.
+const OVERLAP_MAX: u64 = 90 * 24 * 3600;
+/// How often a change is tried when others change the same key.
+const TRIES: usize = 8;
+/// How many keys the store may have: every replica holds them all in memory.
+const KEYS_MAX: usize = 20_000;
+
+/// What the pages are made of.
+#[derive(Clone)]
+pub(super) struct Keys {
+    pub(super) registrar: Arc<Registrar>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) teams: Live<HashMap<TeamId, Arc<Team>>>,
+    pub(super) clock: Clock,
+}
+
+/// What a key is made of.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    team: String,
+    name: String,
+    user: Option<String>,
+    models: Option<Vec<String>>,
+    limits: Option<Value>,
+    expires_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotation {
+    overlap_seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// A key as it is shown. It holds no hash: a secret could not be guessed from one, but nobody needs it.
+#[derive(Clone, Debug, Serialize)]
+struct KeyView {
+    id: String,
+    team: String,
+    name: String,
+    user: Option<String>,
+    /// `store`, or `configuration`: then it is changed there.
+    source: &'static str,
+    /// `active`, `expired`, `revoked`, or `team_unknown` while its team is not configured.
+    state: &'static str,
+    models: Option<Vec<String>>,
+    limits: Value,
+    created_at: Option<Timestamp>,
+    created_by: Option<String>,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+    secrets: Vec<SecretView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct SecretView {
+    made_at: Timestamp,
+    ends_at: Option<Timestamp>,
+}
+
+impl Keys {
+    pub(super) async fn list(&self, call: &Call) -> Result<Answer, Refusal> {
+        let wanted = call.asked("team");
+        let used = self.last_used().await?;
+        let now = self.clock.now();
+        let (register, directory) = (self.registrar.register(), self.registrar.directory());
+        let stored = register.keys().map(|key| self.view(&key.record, now));
+        let hidden = |view: &KeyView| directory.configured_keys().iter().any(|key| key.id.as_str() == view.id);
+        let stored = stored.filter(|view| !hidden(view));
+        let configured = directory.configured_keys().iter().map(|key| of_configuration(key, now));
+        let mut keys: Vec<KeyView> = stored.chain(configured).collect();
+        keys.retain(|key| wanted.is_none_or(|team| team == key.team));
+        keys.sort_by(|one, other| (&one.team, &one.name, &one.id).cmp(&(&other.team, &other.name, &other.id)));
+        for key in &mut keys {
+            key.last_used_at = used.get(key.id.as_str()).copied();
+        }
+        call::json(StatusCode::OK, &json!({ "keys": keys }))
+    }
+
+    pub(super) async fn show(&self, call: &Call) -> Result<Answer, Refusal> {
+        let (id, now) = (call.key()?, self.clock.now());
+        let directory = self.registrar.directory();
+        let configured = directory.configured_keys().iter().find(|key| key.id == id);
+        let mut view = match configured {
+            Some(key) => of_configuration(key, now),
+            None => self.view(&self.record(&id).await?.1, now),
+        };
+        view.last_used_at = self.last_used().await?.get(id.as_str()).copied();
+        call::json(StatusCode::OK, &view)
+    }
+
+    /// Makes a key. Its text is in this answer and nowhere else, ever.
+    pub(super) async fn create(&self, call: &Call, token: &Token) -> Result<Changed, Refusal> {
+        let wanted: Wanted = call.body()?;
+        let made = GatewayKey::generate().map_err(|_| Refusal::Internal)?;
+        let record = self.checked(wanted, &made, token)?;
+        if self.registrar.register().keys().len() >= KEYS_MAX {
+            return Err(Refusal::KeyConflict("There are as many keys as every replica can hold"));
+        }
+        let stored = self.store.replace(&key_entry(&made.id), None, &record.written()).await;
+        let view = self.view(&record, self.clock.now());
+        let answer = match stored {
+            Ok(true) => {
+                self.know().await;
+                call::json(StatusCode::CREATED, &json!({ "secret": made.text.expose(), "key": view }))
+            }
+            // An id of 71 random bits is not drawn twice.
+            Ok(false) => return Err(Refusal::Internal),
+            Err(_) => Err(Refusal::LedgerUnavailable),
+        };
+        Ok(Changed { subject: format!("key {}", made.id), before: Value::Null, after: shown(&view), answer })
+    }
+
+    /// Gives a key another secret; what was good until now stays so for a while.
+    pub(super) async fn rotate(&self, call: &Call) -> Result<Changed, Refusal> {
+        let overlap = call.body::<Rotation>()?.overlap_seconds.unwrap_or(OVERLAP);
+        if overlap > OVERLAP_MAX {
+            let problem = format!("overlap_seconds must be from 0 to {OVERLAP_MAX}");
+            return Err(Refusal::InvalidBody(vec![problem]));
+        }
+        let overlap = SignedDuration::from_secs(i64::try_from(overlap).unwrap_or(i64::MAX));
+        let id = call.key()?;
+        let made = GatewayKey::for_id(id.clone()).map_err(|_| Refusal::Internal)?;
+        let now = self.clock.now();
+        let rotated = |record: &KeyRecord| record.rotated(made.hash, now, overlap).map_err(refuse);
+        self.change(&id, rotated, |view| json!({ "secret": made.text.expose(), "key": view })).await
+    }
+
+    /// Takes a key back, for good. Doing it twice changes nothing.
+    pub(super) async fn revoke(&self, call: &Call) -> Result<Changed, Refusal> {
+        call.body::<Nothing>()?;
+        let now = self.clock.now();
+        self.change(&call.key()?, |record| Ok(record.revoked(now)), |view| json!(view)).await
+    }
+
+    /// Changes a key, whoever else changes it at the same time: nothing that another operator did is undone.
+    async fn change(
+        &self,
+        id: &KeyId,
+        by: impl Fn(&KeyRecord) -> Result<KeyRecord, Refusal>,
+        told: impl Fn(&KeyView) -> Value,
+    ) -> Result<Changed, Refusal> {
+        if self.registrar.directory().configured_keys().iter().any(|key| key.id == *id) {
+            return Err(Refusal::KeyConflict("The key is kept in the configuration file: it is changed there"));
+        }
+        for _ in 0..TRIES {
+            let (bytes, before) = self.record(id).await?;
+            let after = by(&before)?;
+            let answer = match self.store.replace(&key_entry(id), Some(&bytes), &after.written()).await {
+                Ok(true) => {
+                    self.know().await;
+                    call::json(StatusCode::OK, &told(&self.view(&after, self.clock.now())))
+                }
+                Ok(false) => continue,
+                Err(_) => Err(Refusal::LedgerUnavailable),
+            };
+            let [before, after] = [before, after].map(|record| shown(&self.view(&record, self.clock.now())));
+            return Ok(Changed { subject: format!("key {id}"), before, after, answer });
+        }
+        Err(Refusal::KeyConflict("The key is being changed by others; try again"))
+    }
+
+    /// What the store says of a key at this moment.
+    async fn record(&self, id: &KeyId) -> Result<(Vec<u8>, KeyRecord), Refusal> {
+        let entry = self.store.entry(&key_entry(id)).await.map_err(|_| Refusal::LedgerUnavailable)?;
+        let bytes = entry.ok_or(Refusal::KeyNotFound)?;
+        let record = KeyRecord::read(id.clone(), &bytes).ok_or(Refusal::Internal)?;
+        Ok((bytes, record))
+    }
+
+    /// So that whoever asks here next finds what was changed here. Other replicas notice by themselves, and so does this one
+    /// should the store fall silent now.
+    async fn know(&self) {
+        if let Err(outage) = self.registrar.refresh(&*self.store).await {
+            tracing::debug!(%outage, "what was changed is not in force here yet");
+        }
+    }
+
+    async fn last_used(&self) -> Result<HashMap<String, Timestamp>, Refusal> {
+        let noted = self.store.last_used().await.map_err(|_| Refusal::LedgerUnavailable)?;
+        let here = self.registrar.directory().uses();
+        let mut used = HashMap::new();
+        for (id, at) in noted.into_iter().chain(here) {
+            let Ok(at) = Timestamp::from_second(at) else { continue };
+            let latest = used.entry(id.as_str().to_owned()).or_insert(at);
+            *latest = at.max(*latest);
+        }
+        Ok(used)
+    }
+
+    /// What was asked for as a record, or everything that is wrong with it.
+    fn checked(&self, wanted: Wanted, made: &GatewayKey, token: &Token) -> Result<KeyRecord, Refusal> {
+        let mut problems = Vec::new();
+        let now = self.clock.now();
+        let team = TeamId::parse(&wanted.team).filter(|team| self.teams.read().contains_key(team));
+        if team.is_none() {
+            problems.push(format!("team: there is no team {:?} in the configuration", wanted.team));
+        }
+        if wanted.name.is_empty() || wanted.name.len() > 128 || wanted.name.chars().any(char::is_control) {
+            problems.push("name: must be 1 to 128 bytes without control characters".to_owned());
+        }
+        let user = wanted.user.as_deref().map(UserId::parse);
+        if user == Some(None) {
+            problems.push(format!("user: must be 1 to {} bytes without control characters", UserId::BYTES_MAX));
+        }
+        let models = wanted.models.iter().flatten().map(String::as_str);
+        if let Err(rule) = ModelRules::parse(models) {
+            problems.push(format!("models: {rule:?} is no model id, prefix/* or *, with ! in front to deny"));
+        }
+        let limits = wanted.limits.unwrap_or_else(|| Value::Object(Map::new()));
+        if let Err(wrong) = self.registrar.read_limits()(&limits.to_string()) {
+            problems.extend(wrong.into_iter().map(|problem| format!("limits.{problem}")));
+        }
+        let expires_at = wanted.expires_at.as_deref().map(str::parse::<Timestamp>);
+        if !expires_at.as_ref().is_none_or(|at| at.as_ref().is_ok_and(|at| *at > now)) {
+            problems.push("expires_at: must be a moment to come such as 2027-01-31T00:00:00Z".to_owned());
+        }
+        match team {
+            Some(team) if problems.is_empty() => Ok(KeyRecord {
+                id: made.id.clone(),
+                team,
+                name: wanted.name,
+                user: user.flatten(),
+                models: wanted.models,
+                limits,
+                secrets: vec![KeptSecret { sha256: made.hash, made_at: now, ends_at: None }],
+                created_at: now,
+                created_by: token.name.clone(),
+                expires_at: expires_at.and_then(Result::ok),
+                revoked_at: None,
+            }),
+            Some(_) | None => Err(Refusal::InvalidBody(problems)),
+        }
+    }
+
+    fn view(&self, record: &KeyRecord, now: Timestamp) -> KeyView {
+        let is_over = record.expires_at.is_some_and(|expires_at| expires_at <= now);
+        let state = match (record.revoked_at, is_over) {
+            (Some(_), _) => "revoked",
+            (None, true) => "expired",
+            (None, false) if !self.teams.read().contains_key(&record.team) => "team_unknown",
+            (None, false) => "active",
+        };
+        let secret = |secret: &KeptSecret| SecretView { made_at: secret.made_at, ends_at: secret.ends_at };
+        KeyView {
+            id: record.id.as_str().to_owned(),
+            team: record.team.as_str().to_owned(),
+            name: record.name.clone(),
+            user: record.user.as_ref().map(|user| user.as_str().to_owned()),
+            source: "store",
+            state,
+            models: record.models.clone(),
+            limits: record.limits.clone(),
+            created_at: Some(record.created_at),
+            created_by: Some(record.created_by.clone()),
+            expires_at: record.expires_at,
+            revoked_at: record.revoked_at,
+            last_used_at: None,
+            secrets: record.secrets.iter().map(secret).collect(),
+        }
+    }
+}
+
+fn of_configuration(key: &KeySettings, now: Timestamp) -> KeyView {
+    let is_over = key.expires_at.is_some_and(|expires_at| expires_at <= now);
+    KeyView {
+        id: key.id.as_str().to_owned(),
+        team: key.team.as_str().to_owned(),
+        name: key.name.clone(),
+        user: key.user.as_ref().map(|user| user.as_str().to_owned()),
+        source: "configuration",
+        state: if is_over { "expired" } else { "active" },
+        models: None,
+        limits: Value::Null,
+        created_at: None,
+        created_by: None,
+        expires_at: key.expires_at,
+        revoked_at: None,
+        last_used_at: None,
+        secrets: Vec::new(),
+    }
+}
+
+/// As the audit line shows it.
+fn shown(view: &KeyView) -> Value {
+    serde_json::to_value(view).unwrap_or_default()
+}
+
+const fn refuse(why: Unrotatable) -> Refusal {
+    Refusal::KeyConflict(match why {
+        Unrotatable::Revoked => "The key is revoked",
+        Unrotatable::Expired => "The key has expired",
+        Unrotatable::TooMany => "Four secrets of the key are good already; rotate when one of them has ended",
+    })
+}

@@ -1,0 +1,181 @@
+//! The teams: how they stand, and who of them may call at all.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::call::{self, Call, Changed};
+use super::standings::{LimitView, StandingView, configured, standings};
+use crate::http::Answer;
+use crate::identity::register::{Suspension, team_entry};
+use crate::identity::{Registrar, Store};
+use crate::ledger::{Inquiry, Ledger, Level, Scope};
+use crate::live::Live;
+use crate::refusal::Refusal;
+use crate::team::{State, Team, TeamId, UserId};
+
+/// How often a change is tried when others change the same team.
+const TRIES: usize = 8;
+/// How many users of one team may be suspended while running; the configuration has room for more.
+const USERS_MAX: usize = 10_000;
+
+/// What the pages are made of.
+#[derive(Clone)]
+pub(super) struct Teams {
+    pub(super) registrar: Arc<Registrar>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) teams: Live<HashMap<TeamId, Arc<Team>>>,
+}
+
+/// Whose access: the whole team's, or one user's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whose {
+    user: Option<String>,
+}
+
+/// Who may not call, and by whose word.
+#[derive(Debug, Serialize)]
+struct SuspensionView {
+    /// Whether nobody of the team may call, whoever said so.
+    suspended: bool,
+    by_configuration: bool,
+    by_operator: bool,
+    users_by_configuration: BTreeSet<String>,
+    users_by_operator: BTreeSet<String>,
+}
+
+/// A team in the list.
+#[derive(Debug, Serialize)]
+struct TeamView {
+    team: TeamId,
+    #[serde(flatten)]
+    suspension: SuspensionView,
+    weight: u32,
+    time_zone: String,
+    limits: Vec<StandingView>,
+    user_limits: Vec<LimitView>,
+    /// Calls that are reserved and not settled yet.
+    open: u64,
+}
+
+impl Teams {
+    pub(super) async fn list(&self) -> Result<Answer, Refusal> {
+        let teams = self.teams.read();
+        let mut views = try_join_all(teams.values().map(|team| self.view(team))).await?;
+        views.sort_by(|one, other| one.team.cmp(&other.team));
+        call::json(StatusCode::OK, &json!({ "teams": views }))
+    }
+
+    pub(super) async fn show(&self, call: &Call) -> Result<Answer, Refusal> {
+        call::json(StatusCode::OK, &self.view(&*self.team(call)?).await?)
+    }
+
+    /// Takes the access of a team, or of one user of it.
+    pub(super) async fn suspend(&self, call: &Call) -> Result<Changed, Refusal> {
+        self.change(call, |suspension, user| match user {
+            None => suspension.team = true,
+            Some(user) => {
+                suspension.users.insert(user);
+            }
+        })
+        .await
+    }
+
+    /// Gives it back, as far as it was taken by [`Self::suspend`]: what the configuration says stays.
+    pub(super) async fn resume(&self, call: &Call) -> Result<Changed, Refusal> {
+        self.change(call, |suspension, user| match user {
+            None => suspension.team = false,
+            Some(user) => {
+                suspension.users.remove(&user);
+            }
+        })
+        .await
+    }
+
+    async fn change(&self, call: &Call, by: impl Fn(&mut Suspension, Option<String>)) -> Result<Changed, Refusal> {
+        let (team, user) = (self.team(call)?, call.body::<Whose>()?.user);
+        if user.as_deref().is_some_and(|user| UserId::parse(user).is_none()) {
+            let problem = format!("user: must be 1 to {} bytes without control characters", UserId::BYTES_MAX);
+            return Err(Refusal::InvalidBody(vec![problem]));
+        }
+        let name = team_entry(&team.id);
+        for _ in 0..TRIES {
+            let bytes = self.store.entry(&name).await.map_err(|_| Refusal::LedgerUnavailable)?;
+            let before = match &bytes {
+                Some(bytes) => Suspension::read(bytes).ok_or(Refusal::Internal)?,
+                None => Suspension::default(),
+            };
+            let mut after = before.clone();
+            by(&mut after, user.clone());
+            if after.users.len() > USERS_MAX {
+                let problem = format!("user: at most {USERS_MAX} users of a team can be suspended here");
+                return Err(Refusal::InvalidBody(vec![problem]));
+            }
+            let answer = match self.store.replace(&name, bytes.as_deref(), &after.written()).await {
+                Ok(true) => {
+                    self.know().await;
+                    call::json(StatusCode::OK, &json!({ "team": team.id, "suspension": suspension(&team, &after) }))
+                }
+                Ok(false) => continue,
+                Err(_) => Err(Refusal::LedgerUnavailable),
+            };
+            let [before, after] = [&before, &after].map(|now| said(now, user.as_deref()));
+            let subject = match &user {
+                Some(user) => format!("user {user} of team {}", team.id),
+                None => format!("team {}", team.id),
+            };
+            return Ok(Changed { subject, before, after, answer });
+        }
+        Err(Refusal::Overloaded)
+    }
+
+    async fn know(&self) {
+        if let Err(outage) = self.registrar.refresh(&*self.store).await {
+            tracing::debug!(%outage, "what was changed is not in force here yet");
+        }
+    }
+
+    fn team(&self, call: &Call) -> Result<Arc<Team>, Refusal> {
+        self.teams.read().get(&call.team()?).cloned().ok_or(Refusal::TeamNotFound)
+    }
+
+    async fn view(&self, team: &Team) -> Result<TeamView, Refusal> {
+        let level = Level { scope: Scope::Team, limits: Arc::clone(&team.limits) };
+        let (levels, time_zone) = (vec![level], team.time_zone.clone());
+        let inquiry = Inquiry { team: team.id.clone(), levels, time_zone, reader: None };
+        let books = self.ledger.books(inquiry).await.map_err(|_| Refusal::LedgerUnavailable)?;
+        let register = self.registrar.register();
+        let by_operator = register.suspension(&team.id).cloned().unwrap_or_default();
+        Ok(TeamView {
+            team: team.id.clone(),
+            suspension: suspension(team, &by_operator),
+            weight: team.weight,
+            time_zone: team.time_zone.iana_name().unwrap_or("UTC").to_owned(),
+            limits: standings(&books.standings),
+            user_limits: configured(&team.user_limits),
+            open: books.open,
+        })
+    }
+}
+
+fn suspension(team: &Team, by_operator: &Suspension) -> SuspensionView {
+    let by_configuration = team.state == State::Suspended;
+    SuspensionView {
+        suspended: by_configuration || by_operator.team,
+        by_configuration,
+        by_operator: by_operator.team,
+        users_by_configuration: team.suspended_users.iter().map(|user| user.as_str().to_owned()).collect(),
+        users_by_operator: by_operator.users.clone(),
+    }
+}
+
+/// As the audit line shows it.
+fn said(suspension: &Suspension, user: Option<&str>) -> Value {
+    json!({ "suspended": user.map_or(suspension.team, |user| suspension.users.contains(user)) })
+}

@@ -1,0 +1,193 @@
+//! `moongate keys`: makes, lists, rotates and revokes gateway keys of a running gateway, and makes those of the configuration file.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::gateway::Gateway;
+use super::{Ended, generate, table};
+use crate::config;
+use crate::identity::KeyId;
+
+/// Gateway keys.
+#[derive(Debug, Args)]
+pub struct Keys {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(Box<Create>),
+    List(List),
+    Rotate(Rotate),
+    Revoke(Revoke),
+    Generate(generate::Generate),
+}
+
+/// Makes a key in a running gateway and prints it, this once.
+#[derive(Debug, Args)]
+struct Create {
+    /// The team that pays for its calls
+    #[arg(long, value_name = "TEAM")]
+    team: String,
+    /// What it is for
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// The user it stands for [default: the key itself]
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// From when on it is refused, such as 2027-01-31T00:00:00Z [default: never]
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<String>,
+    /// A model it is narrowed to, as in a team: an id, prefix/* or !id; may be given several times [default: all of the team]
+    #[arg(long = "model", value_name = "RULE")]
+    models: Vec<String>,
+    /// A limit of its own, such as requests_per_day=100 or credits_per_month=2.50; may be given several times
+    #[arg(long = "limit", value_name = "KIND=AMOUNT", value_parser = limit)]
+    limits: Vec<(String, String)>,
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
+/// Lists the keys of a running gateway.
+#[derive(Debug, Args)]
+struct List {
+    /// Only those of this team
+    #[arg(long, value_name = "TEAM")]
+    team: Option<String>,
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
+/// Gives a key another secret and prints it, this once. The old one stays good for a while.
+#[derive(Debug, Args)]
+struct Rotate {
+    /// The key's public id: the 12 letters and digits after mgk_
+    #[arg(value_name = "ID", value_parser = id)]
+    id: String,
+    /// How long the old secret stays good, such as 0s or 24h
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = seconds)]
+    overlap: u64,
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
+/// Takes a key back: every replica refuses it within two seconds.
+#[derive(Debug, Args)]
+struct Revoke {
+    /// The key's public id: the 12 letters and digits after mgk_
+    #[arg(value_name = "ID", value_parser = id)]
+    id: String,
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
+fn limit(text: &str) -> Result<(String, String), String> {
+    let (kind, amount) = text.split_once('=').ok_or("a limit is KIND=AMOUNT, such as requests_per_day=100")?;
+    Ok((kind.to_owned(), amount.to_owned()))
+}
+
+/// An id stands in a path: what cannot be one is not sent. The whole key must not be given, and is not repeated.
+fn id(text: &str) -> Result<String, String> {
+    let wrong = || "a key's id is the 12 letters and digits after mgk_, without the secret".to_owned();
+    KeyId::parse(text).map(|id| id.as_str().to_owned()).ok_or_else(wrong)
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    config::duration(text).map(|duration| duration.as_secs())
+}
+
+impl Keys {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// The gateway refused or was not reached, or what was to be printed could not be.
+    pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        match &self.command {
+            Command::Create(create) => create.run(out),
+            Command::List(list) => list.run(out),
+            Command::Rotate(rotate) => rotate.run(out),
+            Command::Revoke(revoke) => revoke.run(out),
+            Command::Generate(generate) => generate.run(out),
+        }
+    }
+}
+
+impl Create {
+    fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        let mut limits = Map::new();
+        for (kind, amount) in &self.limits {
+            // A number stays one; credits may also be a text.
+            let amount = amount.parse::<u64>().map_or_else(|_| Value::from(amount.as_str()), Value::from);
+            limits.insert(kind.clone(), amount);
+        }
+        let mut wanted = json!({ "team": self.team, "name": self.name, "limits": limits });
+        if let Some(members) = wanted.as_object_mut() {
+            let named = [("user", &self.user), ("expires_at", &self.expires_at)];
+            members
+                .extend(named.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_deref()?.into()))));
+            if !self.models.is_empty() {
+                members.insert("models".to_owned(), json!(self.models));
+            }
+        }
+        let made = self.gateway.post("/admin/v1/keys", &wanted)?;
+        if self.gateway.json {
+            return writeln!(out, "{made}").map_err(Ended::from);
+        }
+        told(out, &made)
+    }
+}
+
+impl Rotate {
+    fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        let path = format!("/admin/v1/keys/{}/rotate", self.id);
+        let made = self.gateway.post(&path, &json!({ "overlap_seconds": self.overlap }))?;
+        if self.gateway.json {
+            return writeln!(out, "{made}").map_err(Ended::from);
+        }
+        told(out, &made)?;
+        let ends_at = made.pointer("/key/secrets/1/ends_at").and_then(Value::as_str).unwrap_or_default();
+        writeln!(out, "The old one is good until {ends_at}").map_err(Ended::from)
+    }
+}
+
+impl Revoke {
+    fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        let key = self.gateway.post(&format!("/admin/v1/keys/{}/revoke", self.id), &json!({}))?;
+        if self.gateway.json {
+            return writeln!(out, "{key}").map_err(Ended::from);
+        }
+        writeln!(out, "The key {} of the team {} is revoked", self.id, text(&key, "team")).map_err(Ended::from)
+    }
+}
+
+impl List {
+    fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        let query: String = match &self.team {
+            Some(team) => form_urlencoded::Serializer::new("?".to_owned()).append_pair("team", team).finish(),
+            None => String::new(),
+        };
+        let keys = self.gateway.get(&format!("/admin/v1/keys{query}"))?;
+        if self.gateway.json {
+            return writeln!(out, "{keys}").map_err(Ended::from);
+        }
+        let columns = ["id", "team", "name", "user", "state", "source", "expires_at", "last_used_at"];
+        let row = |key: &Value| columns.iter().map(|name| text(key, name)).collect();
+        let rows: Vec<Vec<String>> =
+            keys.get("keys").and_then(Value::as_array).into_iter().flatten().map(row).collect();
+        let titles = ["ID", "TEAM", "NAME", "USER", "STATE", "SOURCE", "EXPIRES", "LAST USED"];
+        table::write(out, &titles, &rows).map_err(Ended::from)
+    }
+}
+
+fn told(out: &mut dyn Write, made: &Value) -> Result<(), Ended> {
+    writeln!(out, "The key, shown this once: {}", text(made, "secret"))?;
+    let key = made.get("key").unwrap_or(&Value::Null);
+    writeln!(out, "Its id is {}; it is the team {}'s", text(key, "id"), text(key, "team")).map_err(Ended::from)
+}
+
+fn text(object: &Value, name: &str) -> String {
+    object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

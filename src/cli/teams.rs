@@ -1,0 +1,190 @@
+//! `moongate teams`: how the teams of a running gateway stand, and who of them may call.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::gateway::Gateway;
+use super::{Ended, table};
+use crate::team::TeamId;
+
+/// Teams: how they stand, and whether they may call.
+#[derive(Debug, Args)]
+pub struct Teams {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Show(Show),
+    Suspend(Suspend),
+    Resume(Resume),
+}
+
+/// Lists the teams of a running gateway.
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
+/// Shows one team and how each of its limits stands.
+#[derive(Debug, Args)]
+struct Show {
+    /// The team
+    #[arg(value_name = "TEAM", value_parser = name)]
+    team: String,
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
+/// Takes a team's access, or one user's: every replica refuses them within two seconds.
+#[derive(Debug, Args)]
+struct Suspend {
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// Gives back the access that was taken by suspend.
+#[derive(Debug, Args)]
+struct Resume {
+    #[command(flatten)]
+    whose: Whose,
+}
+
+#[derive(Debug, Args)]
+struct Whose {
+    /// The team
+    #[arg(value_name = "TEAM", value_parser = name)]
+    team: String,
+    /// Only this user of the team
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
+/// A name stands in a path: what cannot be one is not sent.
+fn name(text: &str) -> Result<String, String> {
+    let wrong = || "a team's name is 1 to 64 of [A-Za-z0-9._-]".to_owned();
+    TeamId::parse(text).map(|team| team.as_str().to_owned()).ok_or_else(wrong)
+}
+
+impl Teams {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// The gateway refused or was not reached, or what was to be printed could not be.
+    pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        match &self.command {
+            Command::List(List { gateway }) => list(gateway, out),
+            Command::Show(Show { team, gateway }) => show(team, gateway, out),
+            Command::Suspend(Suspend { whose }) => whose.change("suspend", out),
+            Command::Resume(Resume { whose }) => whose.change("resume", out),
+        }
+    }
+}
+
+fn list(gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended> {
+    let teams = gateway.get("/admin/v1/teams")?;
+    if gateway.json {
+        return writeln!(out, "{teams}").map_err(Ended::from);
+    }
+    let row = |team: &Value| {
+        let users = users(team).len();
+        let tightest = team.get("limits").and_then(Value::as_array).into_iter().flatten().min_by(|one, other| {
+            // Of limits of different kinds, the one of which the smaller share is left.
+            share_left(one).total_cmp(&share_left(other))
+        });
+        let tightest = tightest.map(|limit| format!("{} {}", text(limit, "limit"), standing(limit)));
+        vec![
+            text(team, "team"),
+            access(team).to_owned(),
+            if users == 0 { String::new() } else { users.to_string() },
+            text(team, "open"),
+            tightest.unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = teams.get("teams").and_then(Value::as_array).into_iter().flatten().map(row).collect();
+    let titles = ["TEAM", "ACCESS", "SUSPENDED USERS", "OPEN CALLS", "TIGHTEST LIMIT"];
+    table::write(out, &titles, &rows).map_err(Ended::from)
+}
+
+fn show(team: &str, gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended> {
+    let team = gateway.get(&format!("/admin/v1/teams/{team}"))?;
+    if gateway.json {
+        return writeln!(out, "{team}").map_err(Ended::from);
+    }
+    writeln!(out, "Team {}: {}", text(&team, "team"), access(&team))?;
+    let users = users(&team);
+    if !users.is_empty() {
+        writeln!(out, "Suspended users: {}", users.join(", ").escape_debug())?;
+    }
+    writeln!(out)?;
+    let columns = ["limit", "max", "used", "reserved", "remaining", "reset"];
+    let row = |limit: &Value| columns.iter().map(|name| text(limit, name)).collect();
+    let limits: Vec<Vec<String>> =
+        team.get("limits").and_then(Value::as_array).into_iter().flatten().map(row).collect();
+    table::write(out, &["LIMIT", "MAX", "USED", "RESERVED", "REMAINING", "RESET"], &limits).map_err(Ended::from)
+}
+
+impl Whose {
+    fn change(&self, verb: &str, out: &mut dyn Write) -> Result<(), Ended> {
+        let mut body = Map::new();
+        body.extend(self.user.as_deref().map(|user| ("user".to_owned(), user.into())));
+        let path = format!("/admin/v1/teams/{}/{verb}", self.team);
+        let answer = self.gateway.post(&path, &Value::Object(body))?;
+        if self.gateway.json {
+            return writeln!(out, "{answer}").map_err(Ended::from);
+        }
+        let suspension = answer.get("suspension").unwrap_or(&json!({})).clone();
+        let who = match &self.user {
+            Some(user) => {
+                let state = if users(&suspension).contains(user) { "suspended" } else { "not suspended" };
+                format!("The user {} of the team {} is {state}", user.escape_debug(), self.team)
+            }
+            None => format!("The team {}: {}", self.team, access(&suspension)),
+        };
+        writeln!(out, "{who}").map_err(Ended::from)
+    }
+}
+
+fn access(team: &Value) -> &'static str {
+    let is = |name| team.get(name).and_then(Value::as_bool).unwrap_or_default();
+    match (is("by_configuration"), is("by_operator")) {
+        (true, true) => "suspended, by the configuration and by an operator",
+        (true, false) => "suspended by the configuration",
+        (false, true) => "suspended by an operator",
+        (false, false) => "may call",
+    }
+}
+
+fn users(team: &Value) -> Vec<String> {
+    let named = |name| team.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let mut users: Vec<String> =
+        named("users_by_configuration").chain(named("users_by_operator")).map(str::to_owned).collect();
+    users.sort();
+    users.dedup();
+    users
+}
+
+fn standing(limit: &Value) -> String {
+    format!("{} of {} left", text(limit, "remaining"), text(limit, "max"))
+}
+
+fn share_left(limit: &Value) -> f64 {
+    let number = |name| text(limit, name).parse::<f64>().unwrap_or_default();
+    if number("max") > 0.0 { number("remaining") / number("max") } else { 0.0 }
+}
+
+/// A member for people: texts without quotes, nothing for `null`.
+fn text(object: &Value, name: &str) -> String {
+    match object.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(other) => other.to_string(),
+    }
+}

@@ -1,0 +1,229 @@
+//! A gateway key as the store keeps it, and what can be done with it: only hashes of its secrets, never a secret.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{KeyId, SecretHash};
+use crate::team::{TeamId, UserId};
+
+/// How many secrets of one key are remembered, the newest and those before it: an old one is told that it has expired.
+const SECRETS_MAX: usize = 4;
+
+/// A gateway key of the store. Its id never changes, so its limits and its history outlive its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// The public id.
+    pub id: KeyId,
+    /// The team that pays. It need not be configured any more.
+    pub team: TeamId,
+    /// What people call it.
+    pub name: String,
+    /// The user it speaks for; `None` makes the key a user of its own.
+    pub user: Option<UserId>,
+    /// Models it is narrowed to, as they were written.
+    pub models: Option<Vec<String>>,
+    /// Limits of its own, as they were written: in the words of the configuration file.
+    pub limits: Value,
+    /// Its secrets, newest first; at least one.
+    pub secrets: Vec<KeptSecret>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The name of the operator's token that made it.
+    pub created_by: String,
+    /// From this moment on it is refused.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it is refused for good.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What is kept of one secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSecret {
+    /// SHA-256 of its 32 characters.
+    pub sha256: SecretHash,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// From this moment on it is refused, because another has taken its place.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// Why a key cannot be rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrotatable {
+    /// It is revoked.
+    Revoked,
+    /// Its time is over.
+    Expired,
+    /// So many of its secrets are good already that one more would push a good one out.
+    TooMany,
+}
+
+impl KeyRecord {
+    /// The same key with a new secret; what was good until now stays so until the overlap is over.
+    ///
+    /// # Errors
+    /// [`Unrotatable`] says why not.
+    pub fn rotated(&self, sha256: SecretHash, now: Timestamp, overlap: SignedDuration) -> Result<Self, Unrotatable> {
+        if self.revoked_at.is_some() {
+            return Err(Unrotatable::Revoked);
+        }
+        if self.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Err(Unrotatable::Expired);
+        }
+        let end = now.checked_add(overlap).unwrap_or(Timestamp::MAX);
+        let ending = |secret: &KeptSecret| KeptSecret {
+            ends_at: Some(secret.ends_at.map_or(end, |ends_at| ends_at.min(end))),
+            ..secret.clone()
+        };
+        let newest = KeptSecret { sha256, made_at: now, ends_at: None };
+        let mut secrets: Vec<KeptSecret> = std::iter::once(newest).chain(self.secrets.iter().map(ending)).collect();
+        let surplus = secrets.split_off(secrets.len().min(SECRETS_MAX));
+        if surplus.iter().any(|secret| secret.ends_at.is_none_or(|ends_at| ends_at > now)) {
+            return Err(Unrotatable::TooMany);
+        }
+        Ok(Self { secrets, ..self.clone() })
+    }
+
+    /// The same key, refused for good; one that is revoked already stays as it is.
+    #[must_use]
+    pub fn revoked(&self, now: Timestamp) -> Self {
+        Self { revoked_at: self.revoked_at.or(Some(now)), ..self.clone() }
+    }
+
+    /// Reads what [`Self::written`] wrote.
+    #[must_use]
+    pub fn read(id: KeyId, bytes: &[u8]) -> Option<Self> {
+        let Written { team, name, user, models, limits, secrets, created_at, created_by, expires_at, revoked_at } =
+            serde_json::from_slice(bytes).ok()?;
+        let kept = |WrittenSecret { sha256, made_at, ends_at }| {
+            Some(KeptSecret { sha256: SecretHash::parse_hex(&sha256)?, made_at, ends_at })
+        };
+        let secrets = secrets.into_iter().map(kept).collect::<Option<Vec<_>>>()?;
+        let user = match user {
+            Some(user) => Some(UserId::parse(&user)?),
+            None => None,
+        };
+        let team = TeamId::parse(&team)?;
+        Some(Self { id, team, name, user, models, limits, secrets, created_at, created_by, expires_at, revoked_at })
+    }
+
+    /// The record as the store keeps it.
+    #[must_use]
+    pub fn written(&self) -> Vec<u8> {
+        let written = |secret: &KeptSecret| WrittenSecret {
+            sha256: secret.sha256.to_hex(),
+            made_at: secret.made_at,
+            ends_at: secret.ends_at,
+        };
+        let record = Written {
+            team: self.team.as_str().to_owned(),
+            name: self.name.clone(),
+            user: self.user.as_ref().map(|user| user.as_str().to_owned()),
+            models: self.models.clone(),
+            limits: self.limits.clone(),
+            secrets: self.secrets.iter().map(written).collect(),
+            created_at: self.created_at,
+            created_by: self.created_by.clone(),
+            expires_at: self.expires_at,
+            revoked_at: self.revoked_at,
+        };
+        // Texts, times and JSON always have a JSON form.
+        serde_json::to_vec(&record).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    team: String,
+    name: String,
+    user: Option<String>,
+    models: Option<Vec<String>>,
+    limits: Value,
+    secrets: Vec<WrittenSecret>,
+    created_at: Timestamp,
+    created_by: String,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenSecret {
+    sha256: String,
+    made_at: Timestamp,
+    ends_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("a time")
+    }
+
+    fn hash(secret: &str) -> SecretHash {
+        SecretHash::of(secret)
+    }
+
+    fn record() -> KeyRecord {
+        KeyRecord {
+            id: KeyId::parse("k7Qp2mZr9aBc").expect("an id"),
+            team: TeamId::parse("design").expect("a team"),
+            name: "ci".to_owned(),
+            user: UserId::parse("render farm"),
+            models: Some(vec!["flux/*".to_owned()]),
+            limits: serde_json::json!({ "requests_per_day": 100 }),
+            secrets: vec![KeptSecret { sha256: hash("first"), made_at: at(0), ends_at: None }],
+            created_at: at(0),
+            created_by: "ops".to_owned(),
+            expires_at: Some(at(1_000_000)),
+            revoked_at: None,
+        }
+    }
+
+    fn hour() -> SignedDuration {
+        SignedDuration::from_hours(1)
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_shows_no_hash() {
+        let record = record().revoked(at(5)).clone();
+        assert_eq!(KeyRecord::read(record.id.clone(), &record.written()), Some(record.clone()));
+        assert!(!format!("{record:?}").contains(&hash("first").to_hex()));
+        for broken in [&b""[..], b"{}", b"{\"team\":\"design\"}"] {
+            assert_eq!(KeyRecord::read(record.id.clone(), broken), None);
+        }
+    }
+
+    #[test]
+    fn a_rotation_adds_a_secret_and_ends_the_others_after_the_overlap() {
+        let once = record().rotated(hash("second"), at(10), hour()).expect("rotated");
+        let ends: Vec<_> = once.secrets.iter().map(|secret| secret.ends_at).collect();
+        assert_eq!(ends, [None, Some(at(3610))]);
+        let again = once.rotated(hash("third"), at(20), SignedDuration::ZERO).expect("rotated");
+        let ends: Vec<_> = again.secrets.iter().map(|secret| secret.ends_at).collect();
+        assert_eq!(ends, [None, Some(at(20)), Some(at(20))], "an end comes nearer, never later");
+        assert_eq!((again.id, again.limits, again.created_at), (record().id, record().limits, at(0)));
+    }
+
+    #[test]
+    fn a_secret_that_is_good_is_never_pushed_out() {
+        let mut record = record();
+        for (second, secret) in [(1, "b"), (2, "c"), (3, "d")] {
+            record = record.rotated(hash(secret), at(second), hour()).expect("rotated");
+        }
+        assert_eq!(record.rotated(hash("e"), at(4), hour()), Err(Unrotatable::TooMany));
+        let later = record.rotated(hash("e"), at(3601), hour()).expect("the first has ended");
+        assert_eq!(later.secrets.len(), SECRETS_MAX);
+        assert!(later.secrets.iter().all(|secret| secret.sha256 != hash("first")));
+    }
+
+    #[test]
+    fn what_is_over_is_not_rotated() {
+        assert_eq!(record().revoked(at(1)).rotated(hash("b"), at(2), hour()), Err(Unrotatable::Revoked));
+        assert_eq!(record().rotated(hash("b"), at(1_000_000), hour()), Err(Unrotatable::Expired));
+        assert_eq!(record().revoked(at(1)).revoked(at(2)).revoked_at, Some(at(1)));
+    }
+}

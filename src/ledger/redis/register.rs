@@ -1,0 +1,202 @@
+//! The register in Redis, beside the ledger: gateway keys and suspensions, in one hash slot of their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use redis::{Cmd, ErrorKind, Script, ServerErrorKind, Value};
+use uuid::Uuid;
+
+use super::courier::Courier;
+use super::keys::RegisterKeys;
+use super::settings::{Settings, UnusableSettings};
+use crate::clock::Clock;
+use crate::identity::KeyId;
+use crate::identity::store::{Entry, Store, Version};
+use crate::ledger::{Observer, Outage, Unobserved};
+
+/// How long a step may take, whatever the ledger's deadline: all keys take longer to read than one admission, and two seconds
+/// after Redis returned from silence every replica must know what changed.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How many uses of keys one step notes.
+const USES_MOST: usize = 500;
+const TEXT: &str = include_str!("register.lua");
+
+/// The register in the ledger's Redis. As with the ledger, each runtime has a handle of its own, and nothing is sent before the
+/// first step.
+pub struct RedisRegister {
+    courier: Courier,
+    observer: Arc<dyn Observer>,
+    script: Script,
+    wait_replicas: u32,
+}
+
+impl RedisRegister {
+    /// A handle. `settings` are the ledger's.
+    ///
+    /// # Errors
+    /// When the settings cannot be meant.
+    pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+        let wait_replicas = settings.wait_replicas;
+        let settings = Settings { deadline: PATIENCE, ..settings };
+        // Whether the store is up is told by those who admit through it.
+        let courier = Courier::new(settings, clock, Arc::new(Unobserved))?;
+        Ok(Self { courier, observer, script: Script::new(TEXT), wait_replicas })
+    }
+
+    /// One step of the script; a change counts once as many replicas have it as a reservation needs.
+    async fn step(&self, op: &'static str, replicas: u32, arguments: &[&[u8]]) -> Result<Value, Outage> {
+        let call = |command, script| call(command, script, arguments);
+        let known = call("EVALSHA", self.script.get_hash());
+        let started = Instant::now();
+        let told = self.courier.on_link(None, |mut link| async move {
+            let mut send = async |command: Cmd| match replicas {
+                0 => link.run(&command).await.map(|value| (value, 0)),
+                wanted => link.run_and_wait(&command, RegisterKeys::ENTRIES, wanted, PATIENCE / 3).await,
+            };
+            let (value, have) = match send(known).await {
+                // The server was restarted, or its scripts were flushed.
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    send(call("EVAL", TEXT)).await?
+                }
+                told => told?,
+            };
+            Ok(Value::Array(vec![value, Value::Int(i64::from(have))]))
+        });
+        let told = told.await.and_then(|told| acknowledged(told, replicas));
+        self.observer.operation(op, told.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+        told
+    }
+
+    /// One plain command.
+    async fn ask(&self, op: &'static str, command: Cmd) -> Result<Value, Outage> {
+        let started = Instant::now();
+        let told = self.courier.run(None, &command).await;
+        self.observer.operation(op, told.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+        told
+    }
+}
+
+fn call(command: &str, script: &str, arguments: &[&[u8]]) -> Cmd {
+    let mut call = Cmd::new();
+    call.arg(command).arg(script).arg(3);
+    call.arg(RegisterKeys::ENTRIES).arg(RegisterKeys::VERSION).arg(RegisterKeys::USED);
+    for argument in arguments {
+        call.arg(*argument);
+    }
+    call
+}
+
+fn acknowledged(told: Value, wanted: u32) -> Result<Value, Outage> {
+    let Value::Array(mut both) = told else { return Err(unreadable()) };
+    let (Some(Value::Int(have)), Some(value)) = (both.pop(), both.pop()) else { return Err(unreadable()) };
+    if have < i64::from(wanted) {
+        return Err(Outage::Refused(format!("{have} of {wanted} replicas have the change")));
+    }
+    Ok(value)
+}
+
+fn unreadable() -> Outage {
+    Outage::Refused("the register cannot be read".to_owned())
+}
+
+/// Bytes that may be missing.
+fn bytes(value: Value) -> Result<Option<Vec<u8>>, Outage> {
+    if matches!(value, Value::Nil) {
+        return Ok(None);
+    }
+    if let Value::BulkString(bytes) = value { Ok(Some(bytes)) } else { Err(unreadable()) }
+}
+
+fn text(value: Value) -> Result<String, Outage> {
+    bytes(value)?.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unreadable)
+}
+
+/// A hash's fields and their values, in whichever form the protocol gives them.
+fn pairs(value: Value) -> Result<Vec<(Value, Value)>, Outage> {
+    if let Value::Map(pairs) = value {
+        return Ok(pairs);
+    }
+    let Value::Array(flat) = value else { return Err(unreadable()) };
+    let (mut flat, mut pairs) = (flat.into_iter(), Vec::new());
+    while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
+        pairs.push((name, value));
+    }
+    Ok(pairs)
+}
+
+impl Store for RedisRegister {
+    fn version(&self) -> BoxFuture<'_, Result<Version, Outage>> {
+        async move {
+            let mut get = Cmd::new();
+            get.arg("GET").arg(RegisterKeys::VERSION);
+            Ok(Version(bytes(self.ask("register_version", get).await?)?.unwrap_or_default()))
+        }
+        .boxed()
+    }
+
+    fn read(&self) -> BoxFuture<'_, Result<(Version, Vec<Entry>), Outage>> {
+        async move {
+            let Value::Array(mut both) = self.step("register_read", 0, &[b"read"]).await? else {
+                return Err(unreadable());
+            };
+            let (Some(entries), Some(version)) = (both.pop(), both.pop()) else { return Err(unreadable()) };
+            let entry = |(name, entry)| Ok((text(name)?, bytes(entry)?.ok_or_else(unreadable)?));
+            let entries = pairs(entries)?.into_iter().map(entry).collect::<Result<_, Outage>>()?;
+            Ok((Version(bytes(version)?.unwrap_or_default()), entries))
+        }
+        .boxed()
+    }
+
+    fn entry<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Outage>> {
+        async move {
+            let mut get = Cmd::new();
+            get.arg("HGET").arg(RegisterKeys::ENTRIES).arg(name);
+            bytes(self.ask("register_entry", get).await?)
+        }
+        .boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        name: &'a str,
+        expected: Option<&'a [u8]>,
+        entry: &'a [u8],
+    ) -> BoxFuture<'a, Result<bool, Outage>> {
+        async move {
+            let version = Uuid::now_v7().to_string();
+            let arguments = [b"replace", name.as_bytes(), expected.unwrap_or_default(), entry, version.as_bytes()];
+            Ok(self.step("register_replace", self.wait_replicas, &arguments).await? == Value::Int(1))
+        }
+        .boxed()
+    }
+
+    fn note_used<'a>(&'a self, used: &'a [(KeyId, i64)]) -> BoxFuture<'a, Result<(), Outage>> {
+        async move {
+            for some in used.chunks(USES_MOST) {
+                let times: Vec<String> = some.iter().map(|(_, at)| at.to_string()).collect();
+                let pairs = some.iter().zip(&times).flat_map(|((id, _), at)| [id.as_str().as_bytes(), at.as_bytes()]);
+                let arguments: Vec<&[u8]> = std::iter::once(&b"note_used"[..]).chain(pairs).collect();
+                self.step("register_note_used", 0, &arguments).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn last_used(&self) -> BoxFuture<'_, Result<HashMap<KeyId, i64>, Outage>> {
+        async move {
+            let mut get = Cmd::new();
+            get.arg("HGETALL").arg(RegisterKeys::USED);
+            let noted = pairs(self.ask("register_last_used", get).await?)?;
+            let noted = noted.into_iter().map(|(id, at)| {
+                let id = KeyId::parse(&text(id)?).ok_or_else(unreadable)?;
+                Ok((id, text(at)?.parse().map_err(|_| unreadable())?))
+            });
+            noted.collect()
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,133 @@
+//! An operator of a gateway: tokens of both roles, calls to the API, and what must be seen soon.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moongate::admin::api::Parts;
+use moongate::admin::{Api, Shown};
+use moongate::clock::Clock;
+use moongate::config::read_limits;
+use moongate::identity::{Register, Registrar, SecretHash};
+use moongate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
+use moongate::ledger::permits::Allowance;
+use moongate::ledger::{OnUnknown, Unobserved};
+use moongate::live::Live;
+use moongate::telemetry::AuditLog;
+use moongate::upstream::settings::Protocol;
+use moongate::upstream::{self, Upstream, queue};
+use serde_json::{Value, json};
+
+use super::caller::{Call, Reply};
+use super::directory::directory;
+use super::gateway::Gateway;
+use super::installation::Installation;
+use crate::ledger_conformance::RETENTION;
+
+/// May change.
+pub const OPS: &str = "ops-token-5b1f0c7de2a94386";
+/// May only look.
+pub const WATCH: &str = "watch-token-90d4e8c3b7a15f62";
+
+/// How long the gateway promises that a change takes to reach every replica.
+pub const PROMISED: Duration = Duration::from_secs(2);
+
+/// The installation with operators `ops` and `watch`. Their hashes are in files, as in Kubernetes.
+pub fn with_operators(installation: Installation) -> Installation {
+    for (name, token) in [("ops", OPS), ("watch", WATCH)] {
+        let hash = SecretHash::of(token).to_hex();
+        std::fs::write(installation.folder().join(format!("{name}.sha256")), format!("{hash}\n")).unwrap();
+    }
+    let tokens = json!([
+        { "name": "ops", "sha256": { "file": "ops.sha256" } },
+        { "name": "watch", "sha256": { "file": "watch.sha256" }, "role": "read" },
+    ]);
+    let address = json!({ "address": "127.0.0.1:0", "tokens": tokens });
+    installation.set("/admin", address)
+}
+
+/// An API of a gateway without teams, which keeps what it must in this folder.
+pub fn api(shown: Live<Shown>, folder: &Path) -> Api {
+    let clock = Clock::system();
+    let ledger = embedded::Settings {
+        path: folder.join("ledger.db"),
+        reservation_ttl: Duration::from_secs(30),
+        retention: RETENTION,
+        on_unknown: OnUnknown::Charge,
+        clock: clock.clone(),
+    };
+    let ledger = EmbeddedLedger::open(ledger, Arc::new(Unobserved)).unwrap();
+    let upstream = upstream::Settings {
+        base_url: "http://127.0.0.1:1/api".parse().unwrap(),
+        keys: Vec::new(),
+        protocol: Protocol::Auto,
+        ca_file: None,
+        connect_timeout: Duration::from_secs(1),
+        answer_timeout: Duration::from_secs(1),
+        idle_timeout: Duration::from_secs(1),
+        answer_bytes_max: 1,
+        limits: Allowance::default(),
+        queue: queue::Settings { max_wait: Duration::ZERO, length_max: 0, team_length_max: 0 },
+    };
+    let directory = Live::new(directory(Vec::new(), Vec::new(), &clock));
+    Api::new(Parts {
+        shown,
+        audit_log: AuditLog::off(),
+        registrar: Arc::new(Registrar::new(Live::new(Register::default()), directory, read_limits)),
+        store: Arc::new(EmbeddedRegister::new(ledger.clone())),
+        ledger: Arc::new(ledger),
+        teams: Live::new(HashMap::new()),
+        upstream: Live::new(Upstream::new(upstream, None).unwrap()),
+        clock,
+    })
+}
+
+/// A change by the operator `ops`, which must succeed.
+pub async fn change(gateway: &Gateway, path: &str, body: Value) -> Value {
+    let reply = Call::post(path).with(OPS).json(&body).send_uninspected(gateway.operator()).await;
+    assert!([200, 201].contains(&reply.status), "{path}: {}", reply.text());
+    reply.json()
+}
+
+/// What the operator `watch` sees.
+pub async fn see(gateway: &Gateway, path: &str) -> Value {
+    let reply = Call::get(path).with(WATCH).send_uninspected(gateway.operator()).await;
+    assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+    reply.json()
+}
+
+/// Makes a key; gives its text and its id.
+pub async fn make_key(gateway: &Gateway, wanted: Value) -> (String, String) {
+    let made = change(gateway, "/admin/v1/keys", wanted).await;
+    (made["secret"].as_str().unwrap().to_owned(), made["key"]["id"].as_str().unwrap().to_owned())
+}
+
+/// What the team listener says of a credential.
+pub async fn me(gateway: &Gateway, credential: &str) -> Reply {
+    gateway.send(&Call::get("/gateway/v1/me").with(credential)).await
+}
+
+/// What becomes of a credential: `200`, or the code of the refusal.
+pub async fn judged(gateway: &Gateway, credential: &str) -> String {
+    let reply = me(gateway, credential).await;
+    if reply.status == 200 { "200".to_owned() } else { reply.refusal().1 }
+}
+
+/// Waits until a gateway says this of a credential, which it must within [`PROMISED`]. The time during which this machine let the
+/// test wait for its own clock or for an answer is not the gateway's.
+pub async fn soon(gateway: &Gateway, credential: &str, expected: &str) {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let (began, mut of_the_machine) = (Instant::now(), Duration::ZERO);
+    loop {
+        let asked = Instant::now();
+        let judged = judged(gateway, credential).await;
+        let elapsed = began.elapsed();
+        if judged == expected {
+            return;
+        }
+        assert!(elapsed < PROMISED + 3 * of_the_machine, "{judged}, and not {expected}, after {elapsed:?}");
+        tokio::time::sleep(PAUSE).await;
+        of_the_machine += asked.elapsed().saturating_sub(PAUSE);
+    }
+}
