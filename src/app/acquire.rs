@@ -108,7 +108,8 @@ pub fn acquire(
     let connections_max = super::descriptors::bound_connections(server.connections_max);
     let server = server::Settings { connections_max, ..server.clone() };
     let server = Server::new(server, drain.clone()).map_err(Unusable::Certificate)?;
-    let readiness = Readiness::new(live.upstream_health(clock.clone()));
+    let looked_at = stores.ledger();
+    let readiness = Readiness::new(live.upstream_health(clock.clone()), move || looked_at.closed());
     let accounts = admin::Accounts::new(stores.ledger(), live.teams.clone());
     let api = admin::Api::new(live.admin.clone(), accounts, audit_log.clone(), clock.clone());
     let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api);

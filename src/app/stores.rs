@@ -17,7 +17,7 @@ pub(super) enum Stores {
     Redis {
         make: Box<Redis>,
         /// Made at once, so that settings that cannot be meant end the start and not a worker.
-        first: (Arc<dyn Ledger>, Arc<dyn Permits>, Arc<dyn replay::Store>),
+        first: (Arc<RedisLedger>, Arc<dyn Permits>, Arc<dyn replay::Store>),
     },
     /// Every handle is the same.
     Embedded(Arc<EmbeddedLedger>, Arc<dyn replay::Store>),
@@ -31,7 +31,7 @@ impl Stores {
         clock: &Clock,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, Unusable> {
-        let LedgerSettings { store, reservation_ttl, retention } = settings.clone();
+        let LedgerSettings { store, reservation_ttl, retention, on_loss } = settings.clone();
         let clock = clock.clone();
         match store {
             Store::Embedded { path } => {
@@ -45,13 +45,14 @@ impl Stores {
                     reservation_ttl,
                     retention,
                     on_unknown,
+                    on_loss,
                     clock: StoreClock::Server,
                     ..of_redis(store)
                 };
                 let make = Box::new(Redis { settings, replay, clock, metrics: Arc::clone(metrics) });
-                let first: (Arc<dyn Ledger>, Arc<dyn Permits>, Arc<dyn replay::Store>) =
-                    (Arc::new(make.ledger()?), Arc::new(make.permits()?), Arc::new(make.replays()?));
-                Ok(Self::Redis { make, first })
+                let ledger = RedisLedger::new(make.settings.clone(), make.clock.clone(), make.metrics.clone())?;
+                let (permits, replays) = (make.permits()?, make.replays()?);
+                Ok(Self::Redis { make, first: (Arc::new(ledger), Arc::new(permits), Arc::new(replays)) })
             }
         }
     }
@@ -59,9 +60,9 @@ impl Stores {
     pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
         match self {
             Self::Embedded(ledger, _) => ledger.clone(),
-            Self::Redis { make, first } => match make.ledger() {
+            Self::Redis { first, .. } => match first.0.another() {
                 Ok(ledger) => Arc::new(ledger),
-                Err(_) => Arc::clone(&first.0),
+                Err(_) => first.0.clone(),
             },
         }
     }
@@ -87,7 +88,7 @@ impl Stores {
     }
 }
 
-/// What a handle to Redis is made of.
+/// What a handle to what is remembered in Redis is made of.
 pub(super) struct Redis {
     settings: redis::Settings,
     replay: replay::Settings,
@@ -96,10 +97,6 @@ pub(super) struct Redis {
 }
 
 impl Redis {
-    fn ledger(&self) -> Result<RedisLedger, UnusableSettings> {
-        RedisLedger::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
-    }
-
     fn permits(&self) -> Result<RedisPermits, UnusableSettings> {
         RedisPermits::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
     }

@@ -8,6 +8,7 @@ mod crowd;
 mod guessing;
 mod hanging_up;
 mod issuers;
+mod killed;
 mod ledger_outage;
 mod limits;
 mod queue;
