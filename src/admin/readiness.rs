@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
+use crate::team::TeamId;
+
 /// What is known of the parts of the gateway. Clones know the same. That there is one says that the configuration is loaded.
 #[derive(Clone)]
 pub struct Readiness(Arc<Parts>);
 
 struct Parts {
     upstream_key_is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
+    closed_teams: Box<dyn Fn() -> Vec<TeamId> + Send + Sync>,
     ledger_answered: AtomicBool,
     someone_can_be_let_in: AtomicBool,
     draining: AtomicBool,
@@ -24,15 +27,23 @@ pub struct Report {
     pub ready: bool,
     /// Each check: `ok`, or why it is not.
     pub checks: BTreeMap<&'static str, &'static str>,
+    /// The teams whose budgets are closed because the ledger's store has lost writes. Only their paid calls are refused, by
+    /// every replica alike, so that this one stays ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub closed_teams: Vec<String>,
 }
 
 impl Readiness {
-    /// A gateway with a configuration, whose ledger has not answered yet. The question is asked for every probe: whether
-    /// at least one shared key can be used.
+    /// A gateway with a configuration, whose ledger has not answered yet. The questions are asked for every probe: whether
+    /// at least one shared key can be used, and which teams' budgets are closed.
     #[must_use]
-    pub fn new(upstream_key_is_healthy: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    pub fn new(
+        upstream_key_is_healthy: impl Fn() -> bool + Send + Sync + 'static,
+        closed_teams: impl Fn() -> Vec<TeamId> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(Parts {
             upstream_key_is_healthy: Box::new(upstream_key_is_healthy),
+            closed_teams: Box::new(closed_teams),
             ledger_answered: AtomicBool::new(false),
             someone_can_be_let_in: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -68,7 +79,8 @@ impl Readiness {
         ];
         let ready = checks.iter().all(|(_, good, _)| *good);
         let checks = checks.into_iter().map(|(name, good, why)| (name, if good { "ok" } else { why })).collect();
-        Report { ready, checks }
+        let closed_teams = (parts.closed_teams)().iter().map(TeamId::to_string).collect();
+        Report { ready, checks, closed_teams }
     }
 }
 
@@ -81,7 +93,7 @@ mod tests {
     fn a_replica_is_ready_when_every_part_is_and_until_it_stops() {
         let key = Arc::new(AtomicBool::new(true));
         let asked = Arc::clone(&key);
-        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed));
+        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed), Vec::new);
         let report = readiness.report();
         assert!(!report.ready);
         assert_eq!(report.checks["ledger"], "it has not answered yet");

@@ -110,7 +110,8 @@ pub fn acquire(
     let connections_max = super::descriptors::bound_connections(server.connections_max);
     let server = server::Settings { connections_max, ..server.clone() };
     let server = Server::new(server, drain.clone()).map_err(Unusable::Certificate)?;
-    let readiness = Readiness::new(live.upstream_health(clock.clone()));
+    let looked_at = stores.ledger();
+    let readiness = Readiness::new(live.upstream_health(clock.clone()), move || looked_at.closed());
     let registrar = Registrar::new(live.register.clone(), live.directory.clone(), config::read_limits);
     let registrar = Arc::new(registrar);
     let api = admin::Api::new(admin::api::Parts {

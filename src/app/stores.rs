@@ -1,4 +1,4 @@
-//! Where handles to the ledger, to the shared account's permits, to what is remembered of calls, and to the register come from.
+//! Where handles to the stores come from: the ledger, the shared account's permits, what is remembered of calls, the register.
 
 use std::sync::Arc;
 
@@ -14,24 +14,24 @@ use crate::ledger::{Ledger, OnUnknown, Permits};
 use crate::replay::{self, Memory};
 use crate::telemetry::Metrics;
 
-/// The two stores of one installation.
+/// The stores of one installation.
 pub(super) enum Stores {
     /// Every handle has a connection of its own.
     Redis {
         make: Box<Redis>,
         /// Made at once, so that settings that cannot be meant end the start and not a worker.
-        first: First,
+        first: Handles,
     },
     /// Every handle is the same.
     Embedded(Arc<EmbeddedLedger>, Arc<dyn replay::Store>, Arc<dyn identity::Store>),
 }
 
-/// The first handle of each kind.
-pub(super) struct First {
-    ledger: Arc<dyn Ledger>,
-    permits: Arc<dyn Permits>,
-    replays: Arc<dyn replay::Store>,
-    register: Arc<dyn identity::Store>,
+/// One handle to each store in Redis.
+pub(super) struct Handles {
+    ledger: Arc<RedisLedger>,
+    permits: Arc<RedisPermits>,
+    replays: Arc<RedisReplays>,
+    register: Arc<RedisRegister>,
 }
 
 impl Stores {
@@ -42,7 +42,7 @@ impl Stores {
         clock: &Clock,
         metrics: &Arc<Metrics>,
     ) -> Result<Self, Unusable> {
-        let LedgerSettings { store, reservation_ttl, retention } = settings.clone();
+        let LedgerSettings { store, reservation_ttl, retention, on_loss } = settings.clone();
         let clock = clock.clone();
         match store {
             Store::Embedded { path } => {
@@ -57,12 +57,14 @@ impl Stores {
                     reservation_ttl,
                     retention,
                     on_unknown,
+                    on_loss,
                     clock: StoreClock::Server,
                     ..of_redis(store)
                 };
                 let make = Box::new(Redis { settings, replay, clock, metrics: Arc::clone(metrics) });
-                let first = First {
-                    ledger: Arc::new(make.ledger()?),
+                let ledger = RedisLedger::new(make.settings.clone(), make.clock.clone(), make.metrics.clone())?;
+                let first = Handles {
+                    ledger: Arc::new(ledger),
                     permits: Arc::new(make.permits()?),
                     replays: Arc::new(make.replays()?),
                     register: Arc::new(make.register()?),
@@ -75,9 +77,9 @@ impl Stores {
     pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
         match self {
             Self::Embedded(ledger, _, _) => ledger.clone(),
-            Self::Redis { make, first } => match make.ledger() {
+            Self::Redis { first, .. } => match first.ledger.another() {
                 Ok(ledger) => Arc::new(ledger),
-                Err(_) => Arc::clone(&first.ledger),
+                Err(_) => first.ledger.clone(),
             },
         }
     }
@@ -87,7 +89,7 @@ impl Stores {
             Self::Embedded(ledger, _, _) => ledger.clone(),
             Self::Redis { make, first } => match make.permits() {
                 Ok(permits) => Arc::new(permits),
-                Err(_) => Arc::clone(&first.permits),
+                Err(_) => first.permits.clone(),
             },
         }
     }
@@ -97,7 +99,7 @@ impl Stores {
             Self::Embedded(_, replays, _) => Arc::clone(replays),
             Self::Redis { make, first } => match make.replays() {
                 Ok(replays) => Arc::new(replays),
-                Err(_) => Arc::clone(&first.replays),
+                Err(_) => first.replays.clone(),
             },
         }
     }
@@ -107,13 +109,13 @@ impl Stores {
             Self::Embedded(_, _, register) => Arc::clone(register),
             Self::Redis { make, first } => match make.register() {
                 Ok(register) => Arc::new(register),
-                Err(_) => Arc::clone(&first.register),
+                Err(_) => first.register.clone(),
             },
         }
     }
 }
 
-/// What a handle to Redis is made of.
+/// What a handle to what is remembered in Redis is made of.
 pub(super) struct Redis {
     settings: redis::Settings,
     replay: replay::Settings,
@@ -122,10 +124,6 @@ pub(super) struct Redis {
 }
 
 impl Redis {
-    fn ledger(&self) -> Result<RedisLedger, UnusableSettings> {
-        RedisLedger::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
-    }
-
     fn permits(&self) -> Result<RedisPermits, UnusableSettings> {
         RedisPermits::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
     }

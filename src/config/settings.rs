@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::file::File;
 use super::secrets::Digests;
-use crate::ledger::{OnUnknown, Retention};
+use crate::ledger::{OnLoss, OnUnknown, Retention};
 use crate::pricing::PriceTable;
 use crate::secret::Secret;
 use crate::team::{Team, TeamId};
@@ -80,6 +80,8 @@ pub struct LedgerSettings {
     pub reservation_ttl: Duration,
     /// How long the past is kept, and how much of it.
     pub retention: Retention,
+    /// What becomes of budgets of which the store has lost something.
+    pub on_loss: OnLoss,
 }
 
 /// A store of the ledger.

@@ -226,6 +226,9 @@ pub enum Outage {
     /// It answered, but not with what was asked for (out of memory, read-only, wrong type).
     #[error("the ledger refused: {0}")]
     Refused(String),
+    /// It answered, and has lost some of what was written to it: the team's budgets are closed until they are known again.
+    #[error("the ledger has lost writes of the team, whose budgets are closed")]
+    Lost,
 }
 
 impl Outage {
@@ -236,6 +239,16 @@ impl Outage {
             Self::TimedOut => "timed_out",
             Self::Unreachable(_) => "unreachable",
             Self::Refused(_) => "refused",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Whether the store answered, so that what it was asked did not happen.
+    #[must_use]
+    pub const fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Lost => true,
+            Self::TimedOut | Self::Unreachable(_) => false,
         }
     }
 }
@@ -247,6 +260,16 @@ pub enum OnUnknown {
     Charge,
     /// Nothing.
     Release,
+}
+
+/// What becomes of a team's budgets when the store has lost some of what was written to it (`ledger.on_loss`). Either way
+/// nothing is admitted at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLoss {
+    /// They open again when the replicas have had the time to bring what they know.
+    Rebuild,
+    /// They stay closed until an operator accepts what the replicas have brought. An empty store is taken for a lost one.
+    Hold,
 }
 
 /// A store of reservations, windows and rows. All times are the store's own.
@@ -283,6 +306,13 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The team's usage of these days, as far as it is kept; days in order, within a day by user and model.
     fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>>;
+
+    /// An operator accepts what is left of a team after the store has lost writes: its budgets open. Changes nothing when
+    /// they are open.
+    fn accept_loss<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>>;
+
+    /// The teams whose budgets are closed because the store has lost writes, as far as this process has been told.
+    fn closed(&self) -> Vec<TeamId>;
 
     /// Whether the store answers at all.
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>>;

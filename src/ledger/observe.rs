@@ -25,6 +25,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// Reservations that their holders had left behind were ended, by a sweep or beside an admission.
     fn swept(&self, team: &TeamId, swept: Swept);
+
+    /// The store has lost writes of a team, and goes on under another epoch. Told once a loss by each process.
+    fn epoch_changed(&self, team: &TeamId);
 }
 
 /// Tells how an operation of a store ended and how long it took.
@@ -54,4 +57,6 @@ impl Observer for Unobserved {
     fn up(&self, _up: bool) {}
 
     fn swept(&self, _team: &TeamId, _swept: Swept) {}
+
+    fn epoch_changed(&self, _team: &TeamId) {}
 }

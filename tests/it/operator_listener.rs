@@ -45,7 +45,7 @@ impl Operator {
         let metrics = Arc::new(Metrics::new(Clock::system()).expect("a good table"));
         let key_is_healthy = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&key_is_healthy);
-        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed));
+        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed), Vec::new);
         let shown = Live::new(Shown { tokens: Vec::new(), configuration: "listen: {}\n".to_owned() });
         let folder = tempfile::tempdir().expect("a folder");
         let api = api(shown.clone(), folder.path());

@@ -91,6 +91,14 @@ impl Ledger for Counting {
         std::future::ready(Self::gone()).boxed()
     }
 
+    fn accept_loss<'a>(&'a self, _: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>> {
+        std::future::ready(Self::gone()).boxed()
+    }
+
+    fn closed(&self) -> Vec<TeamId> {
+        Vec::new()
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
         std::future::ready(Self::gone()).boxed()
     }

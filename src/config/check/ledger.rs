@@ -5,9 +5,10 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::{Check, DAY, HOUR, MILLISECOND};
-use crate::config::file::ledger::{Ledger, OnOutage, Redis};
+use crate::config::file::ledger::{Ledger, OnLoss, OnOutage, Redis};
 use crate::config::report::KeyPath;
 use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
+use crate::ledger;
 use crate::ledger::Retention;
 
 impl Check<'_> {
@@ -32,7 +33,11 @@ impl Check<'_> {
             }
         };
         let retention = Retention { rows: rows?, rows_max: shape.rows_max, usage: usage? };
-        Some(LedgerSettings { store: store?, reservation_ttl: reservation_ttl?, retention })
+        let on_loss = match shape.on_loss {
+            OnLoss::Rebuild => ledger::OnLoss::Rebuild,
+            OnLoss::Hold => ledger::OnLoss::Hold,
+        };
+        Some(LedgerSettings { store: store?, reservation_ttl: reservation_ttl?, retention, on_loss })
     }
 
     fn redis(&mut self, shape: &Redis, path: &KeyPath) -> Option<RedisStore> {

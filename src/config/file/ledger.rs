@@ -24,6 +24,8 @@ pub struct Ledger {
     pub usage_retention: DurationText,
     /// What happens to paid calls while the store does not answer.
     pub on_outage: OnOutage,
+    /// What happens to budgets of which the store has lost something.
+    pub on_loss: OnLoss,
 }
 
 impl Default for Ledger {
@@ -36,6 +38,7 @@ impl Default for Ledger {
             rows_max: 100_000,
             usage_retention: "1830d".into(),
             on_outage: OnOutage::Refuse,
+            on_loss: OnLoss::Rebuild,
         }
     }
 }
@@ -46,6 +49,17 @@ impl Default for Ledger {
 #[allow(missing_docs)] // said above, for the schema to say it in one place
 pub enum OnOutage {
     Refuse,
+}
+
+/// Budgets of which the store has lost something (it was flushed, an older copy was loaded, a replica took over that lacked
+/// the last writes). They are closed at once; `rebuild` opens them when the replicas have brought what they know, `hold`
+/// keeps them closed until an operator accepts what is left, and takes an empty store for a lost one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // said above, for the schema to say it in one place
+pub enum OnLoss {
+    Rebuild,
+    Hold,
 }
 
 /// A Redis 7 or later, or a Valkey: exactly one of `url`, `sentinel` and `cluster`.

@@ -19,11 +19,13 @@ struct State {
     up: Option<bool>,
     /// Why it is down, and when it was last tried.
     down: Option<(Outage, Instant)>,
+    /// When it was last found to be back.
+    back: Option<Instant>,
 }
 
 impl Breaker {
     pub(super) fn new(observer: Arc<dyn Observer>) -> Self {
-        Self { state: Mutex::new(State { up: None, down: None }), observer }
+        Self { state: Mutex::new(State { up: None, down: None, back: None }), observer }
     }
 
     /// Whether an operation may try. Refused while the store is down, except one in [`PROBE_EVERY`].
@@ -42,6 +44,12 @@ impl Breaker {
         Ok(())
     }
 
+    /// Whether the store has not been away for the last while: then whoever is alive has put off what it still holds.
+    pub(super) fn is_settled(&self, a_while: Duration) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.down.is_none() && state.back.is_none_or(|back| back.elapsed() >= a_while)
+    }
+
     /// The store did as asked.
     pub(super) fn succeeded(&self) {
         self.note(true, None);
@@ -52,13 +60,18 @@ impl Breaker {
         match why {
             Outage::TimedOut | Outage::Unreachable(_) => self.note(false, Some((why.clone(), Instant::now()))),
             Outage::Refused(_) => self.note(false, None),
+            // It answers, and knows that it must not serve this team.
+            Outage::Lost => self.note(true, None),
         }
     }
 
     fn note(&self, up: bool, down: Option<(Outage, Instant)>) {
         let changed = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.down = down;
+            let was_down = std::mem::replace(&mut state.down, down).is_some();
+            if was_down && state.down.is_none() {
+                state.back = Some(Instant::now());
+            }
             state.up.replace(up) != Some(up)
         };
         if changed {
@@ -83,6 +96,17 @@ mod tests {
         assert!(breaker.enter_at(later).is_err());
         breaker.succeeded();
         assert!(breaker.enter().is_ok() && breaker.enter().is_ok());
+    }
+
+    #[test]
+    fn a_store_that_is_back_is_settled_after_a_while() {
+        let breaker = Breaker::new(Arc::new(Unobserved));
+        let a_while = Duration::from_secs(3600);
+        assert!(breaker.is_settled(a_while));
+        breaker.failed(&Outage::TimedOut);
+        assert!(!breaker.is_settled(Duration::ZERO));
+        breaker.succeeded();
+        assert!(breaker.is_settled(Duration::ZERO) && !breaker.is_settled(a_while));
     }
 
     #[test]

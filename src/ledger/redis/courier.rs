@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::join_all;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -17,32 +15,35 @@ use tokio::time::{Instant, timeout_at};
 use super::breaker::Breaker;
 use super::connection::{Connection, Link, outage_of, wants_another_connection};
 use super::dial::Dialer;
-use super::given_up::GivenUp;
-use super::line::{BATCH_MOST, Batch, Line, Turn};
+use super::given_up::{self, GivenUp};
+use super::head::{Head, Mode};
+use super::line::{Batch, Line, Turn};
 use super::operation::Operation;
-use super::reply::{Answer, Context};
+use super::reply::Context;
 use super::request;
 use super::script::{Replicas, TeamScript};
 use super::settings::{Settings, StoreClock, Topology, UnusableSettings};
+use super::told::{Answer, Told};
+use super::witness::Witness;
 use crate::clock::Clock;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::{Days, Observer, Outage, Swept};
 use crate::team::TeamId;
 
-/// How long to wait before another try at releasing what was given up.
-const TRY_AGAIN: Duration = Duration::from_millis(100);
-/// How often a batch is sent at most: the day may be guessed wrong, and a connection may prove broken, once each.
-const ATTEMPTS: usize = 4;
+/// How often a batch is sent at most: the day may be guessed wrong, a connection may prove broken, a team may be new, and
+/// the store may lack what we know, once each.
+const ATTEMPTS: usize = 6;
 
 /// Everything the operations of one handle share.
 pub(super) struct Courier {
-    settings: Settings,
+    pub(super) settings: Settings,
     clock: Clock,
-    observer: Arc<dyn Observer>,
+    pub(super) observer: Arc<dyn Observer>,
     connection: Connection,
-    script: TeamScript,
+    pub(super) script: TeamScript,
     breaker: Arc<Breaker>,
     lines: Mutex<HashMap<TeamId, Arc<Line>>>,
+    witness: Arc<Witness>,
     given_up: Arc<GivenUp>,
     releasing: AtomicBool,
     /// How far the store's clock is ahead of ours, in microseconds. Only a guess at the day hangs on it.
@@ -68,7 +69,12 @@ struct Answered {
 }
 
 impl Courier {
-    pub(super) fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+    pub(super) fn new(
+        settings: Settings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+        witness: Arc<Witness>,
+    ) -> Result<Self, UnusableSettings> {
         Ok(Self {
             connection: Connection::new(Dialer::new(&settings)?),
             settings,
@@ -77,6 +83,7 @@ impl Courier {
             breaker: Arc::new(Breaker::new(Arc::clone(&observer))),
             observer,
             lines: Mutex::default(),
+            witness,
             given_up: Arc::default(),
             releasing: AtomicBool::new(false),
             ahead: AtomicI64::new(0),
@@ -104,7 +111,7 @@ impl Courier {
             tokio::spawn(send_all(Arc::clone(self), turn));
         }
         if !self.releasing.swap(true, Ordering::Relaxed) {
-            tokio::spawn(release_given_up(Arc::downgrade(self), Arc::clone(&self.given_up)));
+            tokio::spawn(given_up::release(Arc::downgrade(self), Arc::clone(&self.given_up)));
         }
     }
 
@@ -117,7 +124,7 @@ impl Courier {
             Topology::Single { .. } | Topology::Sentinel { .. } => Arc::clone(&self.breaker),
             Topology::Cluster { .. } => Arc::new(Breaker::new(Arc::clone(&self.observer))),
         };
-        let line = Arc::new(Line::new(team.clone(), breaker));
+        let line = Arc::new(Line::new(team.clone(), breaker, self.witness.of(team)));
         lines.insert(team.clone(), Arc::clone(&line));
         line
     }
@@ -185,27 +192,44 @@ impl Courier {
         let replicas = self.replicas(&batch.operations);
         let mut why = Outage::Refused("the day changes with every answer".to_owned());
         let mut resent = false;
+        let mut mode = Mode::of(&batch.operations);
         for _ in 0..ATTEMPTS {
+            // Of a team that is new nothing is waited for until it is there.
+            let greets = replicas.is_some() && line.seen().known.epoch == 0;
+            let (operations, replicas) = if greets { (&[][..], None) } else { (&batch.operations[..], replicas) };
             let now = self.store_now();
             let calendar = batch.time_zone.as_ref().map(|zone| line.calendar(now, zone));
-            let request = request::written(&batch.operations, calendar.as_deref(), self.fixed_now(), &self.settings);
+            let head =
+                Head { known: line.seen().known, mode, now: self.fixed_now(), sweep_until: self.sweep_until(line) };
+            let request = request::written(operations, calendar.as_deref(), head, &self.settings);
             let (number, mut link) = self.connection.link().await?;
             let in_doubt = progress.in_doubt;
             *progress = Progress { sent_on: Some(number), in_doubt: true };
             match self.script.apply(&mut link, &line.keys, &request.bytes, replicas).await {
-                Ok((value, have)) => {
-                    let answer = Answer::read(value)?;
-                    self.learn(answer.at);
-                    if !answer.stale {
+                Ok((value, have)) => match Told::read(value)? {
+                    Told::Done(answer) => {
+                        self.learn(answer.at);
+                        if mode.makes() {
+                            self.note_team(line, &link);
+                        }
+                        if greets {
+                            line.seen().learns(answer.point);
+                            progress.in_doubt = in_doubt;
+                            continue;
+                        }
                         let unacknowledged = too_few(replicas, have);
                         return Ok(Answered { answer, calendar, level_places: request.level_places, unacknowledged });
                     }
-                    progress.in_doubt = in_doubt;
-                }
+                    // In each of these cases nothing was done.
+                    told @ (Told::OtherDay(_) | Told::NothingHere | Told::Lacking(_)) => {
+                        progress.in_doubt = in_doubt;
+                        mode = self.heed(line, &mut link, told, mode).await?;
+                    }
+                },
                 Err(error) => {
                     why = outage_of(&error);
                     // A server that says no has done nothing.
-                    progress.in_doubt = in_doubt || !matches!(why, Outage::Refused(_));
+                    progress.in_doubt = in_doubt || !why.is_an_answer();
                     let another = wants_another_connection(&error);
                     if another {
                         self.connection.drop_link(number);
@@ -225,13 +249,17 @@ impl Courier {
         let Answered { answer, calendar, level_places, unacknowledged } = answered;
         let context = Context {
             team: &line.team,
-            calendar: calendar.as_deref(),
+            calendar: calendar.as_ref(),
             level_places: &level_places,
             given_up: &self.given_up,
             unacknowledged,
         };
+        let mut seen = line.seen();
+        if seen.opens(answer.point) {
+            tracing::info!(team = %line.team, "the budgets of a team are open again after its store was lost");
+        }
         // When the answer cannot be read nobody is answered, and everyone who waits hears that.
-        if let Ok(swept) = answer.hand_out(operations, &context)
+        if let Ok(swept) = answer.hand_out(operations, &context, &mut seen)
             && swept != Swept::default()
         {
             self.observer.swept(&line.team, swept);
@@ -247,7 +275,7 @@ impl Courier {
             }
             operation.fail(outage.clone());
         }
-        if !matches!(outage, Outage::Refused(_)) {
+        if !outage.is_an_answer() {
             line.fail_all(outage);
         }
     }
@@ -306,26 +334,5 @@ async fn send_all(courier: Arc<Courier>, mut turn: Turn) {
     while let Some(batch) = turn.next() {
         let line = Arc::clone(turn.line());
         courier.send(&line, batch).await;
-    }
-}
-
-/// Releases what was given up, for as long as the handle lives.
-async fn release_given_up(courier: Weak<Courier>, given_up: Arc<GivenUp>) {
-    loop {
-        let some = given_up.take(BATCH_MOST);
-        let Some(courier) = courier.upgrade() else { return };
-        let releases = some.iter().map(|(team, id)| courier.ask(team, |reply| Operation::GiveUp { id: *id, reply }));
-        let released = join_all(releases).await;
-        drop(courier);
-        let mut all = true;
-        for ((team, id), _) in some.iter().zip(released).filter(|(_, released)| released.is_err()) {
-            given_up.add(team, *id);
-            all = false;
-        }
-        if !all {
-            tokio::time::sleep(TRY_AGAIN).await;
-        } else if some.is_empty() {
-            given_up.added().await;
-        }
     }
 }

@@ -12,6 +12,9 @@ use crate::team::TeamId;
 /// The layout's version: a release that stores things differently takes another, and old keys are never misread.
 const LAYOUT: &str = "mg1";
 
+/// Set: the teams of which the store has something. Of all teams, so it is in nobody's hash slot.
+pub(super) const TEAMS: &str = "mg1:teams";
+
 /// The keys of one team. A team's name has no braces, so it is the whole hash tag.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {

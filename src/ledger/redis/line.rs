@@ -1,7 +1,7 @@
 //! One team's operations in line: what comes while a batch is under way goes together in the next.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use super::breaker::Breaker;
 use super::keys::Keys;
 use super::operation::Operation;
+use super::witness::{Seen, locked};
 use crate::ledger::Outage;
 use crate::ledger::calendar::Calendar;
 use crate::team::TeamId;
@@ -25,6 +26,7 @@ pub(super) struct Line {
     pub(super) keys: Keys,
     /// Shared by all teams, except in a cluster, where teams live on different servers.
     pub(super) breaker: Arc<Breaker>,
+    seen: Arc<Mutex<Seen>>,
     queue: Mutex<Queue>,
     calendar: Mutex<Option<(TimeZone, Arc<Calendar>)>>,
 }
@@ -50,9 +52,14 @@ pub(super) struct Turn {
 }
 
 impl Line {
-    pub(super) fn new(team: TeamId, breaker: Arc<Breaker>) -> Self {
+    pub(super) fn new(team: TeamId, breaker: Arc<Breaker>, seen: Arc<Mutex<Seen>>) -> Self {
         let keys = Keys::of(&team);
-        Self { team, keys, breaker, queue: Mutex::default(), calendar: Mutex::default() }
+        Self { team, keys, breaker, seen, queue: Mutex::default(), calendar: Mutex::default() }
+    }
+
+    /// What this process has seen of the team.
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+        locked(&self.seen)
     }
 
     /// Joins the line. If nobody is sending, the caller is to see to it. A line that is too long takes nobody: that is not

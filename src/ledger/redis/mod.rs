@@ -1,26 +1,32 @@
 //! The ledger in Redis: one script applies a batch of operations to one team, atomically, on the server's clock.
 //!
 //! Reading order: `settings` (what it must be told), `operation` (what is asked, and who waits), `line` (a team's
-//! operations wait together), `courier` (sends them and hands out the answers), `request` and `reply` (to the script and
-//! back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where things are),
-//! `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `row` and `usage` (what
-//! it says of the past), `replay` and `replay.lua` (idempotency keys and kept answers), `permits` and its scripts (the shared
-//! account), `register` and `register.lua` (gateway keys and suspensions).
+//! operations wait together), `courier` (sends them and hands out the answers), `request`, `head`, `told` and `reply` (to
+//! the script and back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where
+//! things are), `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `loss`,
+//! `witness`, `recover` and `redo` (what to do when it has lost something), `row` and `usage` (what it says of the past),
+//! `replay` and `replay.lua` (idempotency keys and kept answers), `permits` and its scripts (the shared account), `register`
+//! and `register.lua` (gateway keys and suspensions).
 //!
 //! What is safe because of what: an operation may be sent twice because each carries its reservation's id; a batch is all
 //! or nothing because the script reads before it writes; an admission whose answer is lost is not forwarded, and is
-//! released as soon as the store answers again, even when the release overtakes it.
+//! released as soon as the store answers again, even when the release overtakes it; a store that lost what was written to
+//! it is found out by the next batch, because each says the last change that was seen, and the script compares.
 
 mod breaker;
 mod connection;
 mod courier;
 mod dial;
 mod given_up;
+mod head;
 mod keys;
 mod line;
+mod loss;
 mod operation;
 mod packed;
 mod permits;
+mod recover;
+mod redo;
 mod register;
 mod replay;
 mod reply;
@@ -28,7 +34,9 @@ mod request;
 mod row;
 mod script;
 mod settings;
+mod told;
 mod usage;
+mod witness;
 
 use std::sync::Arc;
 
@@ -45,6 +53,7 @@ use self::courier::Courier;
 use self::keys::Keys;
 use self::line::BATCH_MOST;
 use self::operation::Operation;
+use self::witness::Witness;
 use super::observe::observed;
 use super::{
     Admission, Books, Days, Inquiry, Ledger, Observer, Outage, ReservationId, Rows, Settled, Settlement, Swept, Usage,
@@ -63,6 +72,9 @@ const DAYS_AT_ONCE: usize = 64;
 pub struct RedisLedger {
     courier: Arc<Courier>,
     observer: Arc<dyn Observer>,
+    witness: Arc<Witness>,
+    settings: Settings,
+    clock: Clock,
 }
 
 impl RedisLedger {
@@ -73,8 +85,27 @@ impl RedisLedger {
     /// # Errors
     /// When the settings cannot be meant.
     pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
-        let courier = Arc::new(Courier::new(settings, clock, Arc::clone(&observer))?);
-        Ok(Self { courier, observer })
+        Self::with(settings, clock, observer, Arc::default())
+    }
+
+    /// Another handle of the same process, with a connection of its own: what one of them has seen in the store, the
+    /// others know.
+    ///
+    /// # Errors
+    /// As for the first.
+    pub fn another(&self) -> Result<Self, UnusableSettings> {
+        let observer = Arc::clone(&self.observer);
+        Self::with(self.settings.clone(), self.clock.clone(), observer, Arc::clone(&self.witness))
+    }
+
+    fn with(
+        settings: Settings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+        witness: Arc<Witness>,
+    ) -> Result<Self, UnusableSettings> {
+        let courier = Courier::new(settings.clone(), clock.clone(), Arc::clone(&observer), Arc::clone(&witness))?;
+        Ok(Self { courier: Arc::new(courier), observer, witness, settings, clock })
     }
 }
 
@@ -171,6 +202,14 @@ impl Ledger for RedisLedger {
             }
             Ok(usage)
         })
+    }
+
+    fn accept_loss<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>> {
+        observed(&*self.observer, "accept_loss", self.courier.ask(team, |reply| Operation::Accept { reply }))
+    }
+
+    fn closed(&self) -> Vec<TeamId> {
+        self.witness.closed()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {

@@ -45,6 +45,10 @@ pub(super) enum Operation {
         inquiry: Box<Inquiry>,
         reply: Reply<Books>,
     },
+    /// An operator accepts what is left after a loss.
+    Accept {
+        reply: Reply<()>,
+    },
     /// Releases an admission that nobody took, or keeps it from ever being made should it still be under way.
     GiveUp {
         id: ReservationId,
@@ -60,7 +64,7 @@ impl Operation {
             Self::Quote { reply, .. } => reply.is_closed(),
             Self::Dispatch { reply, .. } | Self::Recall { reply, .. } => reply.is_closed(),
             // The call has ended and will not be back: what is queued is carried out.
-            Self::Settle { .. } | Self::GiveUp { .. } => false,
+            Self::Settle { .. } | Self::GiveUp { .. } | Self::Accept { .. } => false,
             Self::Renew { reply, .. } => reply.is_closed(),
             Self::Sweep { reply } => reply.is_closed(),
             Self::Books { reply, .. } => reply.is_closed(),
@@ -77,6 +81,7 @@ impl Operation {
             | Self::Settle { .. }
             | Self::Renew { .. }
             | Self::Sweep { .. }
+            | Self::Accept { .. }
             | Self::GiveUp { .. } => None,
         }
     }
@@ -92,6 +97,7 @@ impl Operation {
             | Self::Settle { .. }
             | Self::Sweep { .. }
             | Self::Books { .. }
+            | Self::Accept { .. }
             | Self::GiveUp { .. } => 1,
         }
     }
@@ -104,7 +110,9 @@ impl Operation {
             Self::Quote { reply, .. } => reply.send(Err(outage)).is_ok(),
             Self::Dispatch { reply, .. } | Self::Recall { reply, .. } => reply.send(Err(outage)).is_ok(),
             Self::Settle { reply, .. } => reply.send(Err(outage)).is_ok(),
-            Self::Renew { reply, .. } | Self::GiveUp { reply, .. } => reply.send(Err(outage)).is_ok(),
+            Self::Renew { reply, .. } | Self::GiveUp { reply, .. } | Self::Accept { reply } => {
+                reply.send(Err(outage)).is_ok()
+            }
             Self::Sweep { reply } => reply.send(Err(outage)).is_ok(),
             Self::Books { reply, .. } => reply.send(Err(outage)).is_ok(),
         };

@@ -54,7 +54,7 @@ impl RedisPermits {
     /// # Errors
     /// When the settings cannot be meant.
     pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
-        let courier = Courier::new(settings, clock, Arc::clone(&observer))?;
+        let courier = Courier::new(settings, clock, Arc::clone(&observer), Arc::default())?;
         Ok(Self { courier, observer, script: Script::new(TEXT), keys: PermitKeys::new() })
     }
 
@@ -75,7 +75,7 @@ impl RedisPermits {
                 }
                 // Every word is safe to repeat, so a connection that broke while idle is no outage.
                 Err(outage @ Outage::Unreachable(_)) => why = outage,
-                Err(outage @ (Outage::TimedOut | Outage::Refused(_))) => return Err(outage),
+                Err(outage @ (Outage::TimedOut | Outage::Refused(_) | Outage::Lost)) => return Err(outage),
             }
         }
         Err(why)

@@ -42,7 +42,7 @@ impl RedisRegister {
         let wait_replicas = settings.wait_replicas;
         let settings = Settings { deadline: PATIENCE, ..settings };
         // Whether the store is up is told by those who admit through it.
-        let courier = Courier::new(settings, clock, Arc::new(Unobserved))?;
+        let courier = Courier::new(settings, clock, Arc::new(Unobserved), Arc::default())?;
         Ok(Self { courier, observer, script: Script::new(TEXT), wait_replicas })
     }
 

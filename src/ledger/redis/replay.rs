@@ -59,7 +59,7 @@ impl RedisReplays {
     ) -> Result<Self, UnusableSettings> {
         let settings = Settings { deadline: settings.deadline.max(PATIENCE), ..settings };
         // Whether the store is up is told by those who admit through it: an answer that took too long says little.
-        let courier = Courier::new(settings, clock, Arc::new(Unobserved))?;
+        let courier = Courier::new(settings, clock, Arc::new(Unobserved), Arc::default())?;
         Ok(Self { courier, observer, script: Script::new(TEXT), keeping })
     }
 

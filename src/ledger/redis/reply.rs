@@ -1,40 +1,31 @@
 //! Reads the script's answer and hands each operation its part.
 //!
-//! The answer is 1 (0: the day was guessed wrong, nothing was done), the store's time, what was released and what became
-//! unknown by the way; then each operation's part; then, of each limit of each level, how it stands after the whole
-//! batch. So an admission's standings also tell what others did in the same step.
+//! Behind its head (see `told`) the answer has each operation's part; then, of each limit of each level, how it stands after
+//! the whole batch. So an admission's standings also tell what others did in the same step.
 
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use redis::Value;
 
 use super::given_up::GivenUp;
+use super::loss::Point;
 use super::operation::{Claim, Operation};
-use crate::credits::Credits;
+use super::told::{Answer, Reader, misread};
+use super::witness::Seen;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Books, Inquiry, Level, Outage, Settled, Standing, Swept, TooOften, Verdict};
+use crate::ledger::{Books, Inquiry, Level, Outage, Phase, Settled, Standing, Swept, TooOften, Verdict};
 use crate::team::limit::{Period, Shape};
 use crate::team::{Limit, TeamId};
 
 /// How many numbers come before the operations' parts.
-const HEAD: usize = 4;
-
-/// The script's answer to a batch.
-pub(super) struct Answer {
-    numbers: Vec<Value>,
-    /// The day was another than the request said: nothing was done.
-    pub(super) stale: bool,
-    /// The store's time.
-    pub(super) at: Timestamp,
-}
+const HEAD: usize = 6;
 
 /// What is needed to read an answer.
 pub(super) struct Context<'a> {
     pub(super) team: &'a TeamId,
-    pub(super) calendar: Option<&'a Calendar>,
+    pub(super) calendar: Option<&'a Arc<Calendar>>,
     /// As in the request.
     pub(super) level_places: &'a [usize],
     pub(super) given_up: &'a Arc<GivenUp>,
@@ -43,27 +34,27 @@ pub(super) struct Context<'a> {
 }
 
 impl Answer {
-    pub(super) fn read(value: Value) -> Result<Self, Outage> {
-        let Value::Array(numbers) = value else { return Err(misread()) };
-        let mut reader = Reader(numbers.iter());
-        let stale = reader.signed()? == 0;
-        let at = reader.moment()?;
-        Ok(Self { numbers, stale, at })
-    }
-
     /// Gives every operation its answer. Returns what was ended by the way.
-    pub(super) fn hand_out(&self, operations: Vec<Operation>, context: &Context<'_>) -> Result<Swept, Outage> {
-        let mut parts = Reader(self.numbers.iter());
+    pub(super) fn hand_out(
+        &self,
+        operations: Vec<Operation>,
+        context: &Context<'_>,
+        seen: &mut Seen,
+    ) -> Result<Swept, Outage> {
+        let mut parts = Reader::new(&self.numbers);
         parts.skip(2);
         let swept = Swept { released: parts.number()?, unknown: parts.number()? };
-        let mut levels = Reader(self.numbers.iter());
+        parts.skip(2);
+        let mut levels = Reader::new(&self.numbers);
         levels.skip(HEAD);
         for operation in &operations {
             levels.skip_part(operation)?;
         }
         let mut reading = Reading {
             at: self.at,
+            point: self.point,
             context,
+            seen,
             parts,
             levels: Levels {
                 at: self.at,
@@ -84,7 +75,9 @@ impl Answer {
 
 struct Reading<'a> {
     at: Timestamp,
+    point: Point,
     context: &'a Context<'a>,
+    seen: &'a mut Seen,
     parts: Reader<'a>,
     levels: Levels<'a>,
     swept: Swept,
@@ -99,17 +92,36 @@ impl Reading<'_> {
                 let claim = self
                     .verdict(&admission.levels)
                     .map(|verdict| Claim::new(verdict, context.team.clone(), admission.id, context.given_up));
+                if let (Ok(claim), Some(calendar)) = (&claim, context.calendar)
+                    && claim.is_admitted()
+                {
+                    self.seen.admitted(admission, calendar, self.at, self.point);
+                }
                 match (&context.unacknowledged, claim) {
                     (Some(outage), Ok(claim)) if claim.is_admitted() => reply.send(Err(outage.clone())).is_ok(),
                     (Some(_) | None, claim) => reply.send(claim).is_ok(),
                 }
             }
             Operation::Quote { admission, reply } => reply.send(self.verdict(&admission.levels)).is_ok(),
-            Operation::Dispatch { reply, .. } | Operation::Recall { reply, .. } => {
+            Operation::Dispatch { id, reply } => {
+                self.seen.comes_to(id, Phase::Dispatched, self.point);
                 reply.send(self.parts.signed().map(|alive| alive == 1)).is_ok()
             }
-            Operation::Settle { reply, .. } => reply.send(self.parts.settled()).is_ok(),
-            Operation::Renew { reply, .. } | Operation::GiveUp { reply, .. } => reply.send(Ok(())).is_ok(),
+            Operation::Recall { id, reply } => {
+                self.seen.comes_to(id, Phase::Waiting, self.point);
+                reply.send(self.parts.signed().map(|alive| alive == 1)).is_ok()
+            }
+            Operation::Settle { settlement, reply } => {
+                let settled = self.parts.settled();
+                let (id, now) = (settlement.id, matches!(settled, Ok(Settled::Now(_))));
+                self.seen.ended(id, now.then_some(settlement), self.at, self.point);
+                reply.send(settled).is_ok()
+            }
+            Operation::GiveUp { id, reply } => {
+                self.seen.ended(id, None, self.at, self.point);
+                reply.send(Ok(())).is_ok()
+            }
+            Operation::Renew { reply, .. } | Operation::Accept { reply } => reply.send(Ok(())).is_ok(),
             // Of several sweeps in one batch the first tells what they did.
             Operation::Sweep { reply } => reply.send(Ok(std::mem::take(&mut self.swept))).is_ok(),
             Operation::Books { inquiry, reply } => reply.send(self.books(&inquiry)).is_ok(),
@@ -122,16 +134,19 @@ impl Reading<'_> {
             0 => {
                 let binding = usize::try_from(self.parts.number()?).map_err(|_| misread())?;
                 let retry_at = self.parts.may_come_again()?;
-                let standings = self.levels.standings(levels, Some(&mut self.parts))?;
+                let standings = self.levels.standings(levels, Some(&mut self.parts), self.seen)?;
                 if binding >= standings.len() {
                     return Err(misread());
                 }
                 Ok(Verdict::Refused { standings, binding, retry_at, at })
             }
-            1 => Ok(Verdict::Admitted { standings: self.levels.standings(levels, None)?, at }),
-            2 => Ok(Verdict::Admitted { standings: self.levels.standings(levels, Some(&mut self.parts))?, at }),
+            1 => Ok(Verdict::Admitted { standings: self.levels.standings(levels, None, self.seen)?, at }),
+            2 => Ok(Verdict::Admitted {
+                standings: self.levels.standings(levels, Some(&mut self.parts), self.seen)?,
+                at,
+            }),
             _ => {
-                self.levels.standings(levels, None)?;
+                self.levels.standings(levels, None, self.seen)?;
                 Err(Outage::Refused("this admission was given up before".to_owned()))
             }
         }
@@ -141,8 +156,8 @@ impl Reading<'_> {
         let open = self.parts.number()?;
         let passes = inquiry.reader.is_none() || self.parts.passes()?;
         let retry_at = if passes { None } else { self.parts.may_come_again()? };
-        let standings = self.levels.standings(&inquiry.levels, None)?;
-        let reader = self.levels.standings(inquiry.reader.as_slice(), None)?.into_iter().next();
+        let standings = self.levels.standings(&inquiry.levels, None, self.seen)?;
+        let reader = self.levels.standings(inquiry.reader.as_slice(), None, self.seen)?.into_iter().next();
         let refused = reader.filter(|_| !passes).map(|standing| TooOften { standing, retry_at });
         Ok(Books { standings, open, refused, at: self.at })
     }
@@ -151,7 +166,7 @@ impl Reading<'_> {
 /// How the request's levels stand; each is read when it first comes up, which is the order they are answered in.
 struct Levels<'a> {
     at: Timestamp,
-    calendar: Option<&'a Calendar>,
+    calendar: Option<&'a Arc<Calendar>>,
     places: slice::Iter<'a, usize>,
     numbers: Reader<'a>,
     /// Two numbers of each limit of each level known so far: spent and reserved; or a bucket's level; or slots in use.
@@ -161,12 +176,17 @@ struct Levels<'a> {
 
 impl Levels<'_> {
     /// The standings of these levels, whose places come next. `shadows` says which shadow limits were passed.
-    fn standings(&mut self, levels: &[Level], mut shadows: Option<&mut Reader<'_>>) -> Result<Vec<Standing>, Outage> {
+    fn standings(
+        &mut self,
+        levels: &[Level],
+        mut shadows: Option<&mut Reader<'_>>,
+        seen: &mut Seen,
+    ) -> Result<Vec<Standing>, Outage> {
         let mut standings = Vec::with_capacity(levels.iter().map(|level| level.limits.iter().len()).sum());
         for level in levels {
             let place = *self.places.next().ok_or_else(misread)?;
             if place == self.starts.len() {
-                self.read(level)?;
+                self.read(level, seen)?;
             }
             let start = *self.starts.get(place).ok_or_else(misread)?;
             for (limit, numbers) in level.limits.iter().zip(self.known.get(start..).unwrap_or_default()) {
@@ -180,8 +200,9 @@ impl Levels<'_> {
         Ok(standings)
     }
 
-    fn read(&mut self, level: &Level) -> Result<(), Outage> {
-        self.starts.push(self.known.len());
+    fn read(&mut self, level: &Level, seen: &mut Seen) -> Result<(), Outage> {
+        let start = self.known.len();
+        self.starts.push(start);
         for limit in level.limits.iter() {
             let first = self.numbers.number()?;
             let second = match limit.kind.shape() {
@@ -189,6 +210,9 @@ impl Levels<'_> {
                 Shape::Bucket(_) | Shape::Slots => 0,
             };
             self.known.push((first, second));
+        }
+        if let Some(calendar) = self.calendar {
+            seen.counted(level, calendar, self.known.get(start..).unwrap_or_default(), self.at);
         }
         Ok(())
     }
@@ -228,49 +252,7 @@ fn bucket(filled: u64, period: Duration, max: u64, at: Timestamp) -> (u64, Optio
     (filled.div_ceil(period), full_at)
 }
 
-struct Reader<'a>(slice::Iter<'a, Value>);
-
 impl Reader<'_> {
-    fn signed(&mut self) -> Result<i64, Outage> {
-        match self.0.next() {
-            Some(Value::Int(number)) => Ok(*number),
-            _ => Err(misread()),
-        }
-    }
-
-    fn number(&mut self) -> Result<u64, Outage> {
-        u64::try_from(self.signed()?).map_err(|_| misread())
-    }
-
-    fn moment(&mut self) -> Result<Timestamp, Outage> {
-        Timestamp::from_microsecond(self.signed()?).map_err(|_| misread())
-    }
-
-    /// When a call, or a reading, would pass; `None` when no time helps.
-    fn may_come_again(&mut self) -> Result<Option<Timestamp>, Outage> {
-        Ok(match self.signed()? {
-            -1 => None,
-            micros => Some(Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)),
-        })
-    }
-
-    /// Whether the next number is 0, which is then passed over.
-    fn passes(&mut self) -> Result<bool, Outage> {
-        let passes = matches!(self.0.as_slice().first(), Some(Value::Int(0)));
-        if passes {
-            self.signed()?;
-        }
-        Ok(passes)
-    }
-
-    fn settled(&mut self) -> Result<Settled, Outage> {
-        Ok(u64::try_from(self.signed()?).map_or(Settled::Before, |charged| Settled::Now(Credits::from_micros(charged))))
-    }
-
-    fn skip(&mut self, count: usize) {
-        self.0.by_ref().take(count).for_each(drop);
-    }
-
     /// Passes over one operation's part.
     fn skip_part(&mut self, operation: &Operation) -> Result<(), Outage> {
         match operation {
@@ -284,12 +266,9 @@ impl Reader<'_> {
             }
             Operation::Dispatch { .. } | Operation::Recall { .. } | Operation::Settle { .. } => self.skip(1),
             Operation::Books { inquiry, .. } => self.skip(1 + inquiry.reader.as_slice().len()),
-            Operation::Renew { .. } | Operation::Sweep { .. } | Operation::GiveUp { .. } => {}
+            Operation::Renew { .. } | Operation::Sweep { .. } | Operation::Accept { .. } | Operation::GiveUp { .. } => {
+            }
         }
         Ok(())
     }
-}
-
-fn misread() -> Outage {
-    Outage::Refused("an answer that cannot be read".to_owned())
 }

@@ -3,7 +3,9 @@
 //! The array is: the time to take for the store's (0: the server's own), how long reservations live (µs), whether unknown
 //! ends are charged, how long rows are kept (µs), how many at most, how long usage is kept (µs), how many cells a day of
 //! it may have, how many overdue reservations to end, the day's first moment, the first after it, the first after the
-//! month (µs), the day's name, how many ids, levels and operations follow;
+//! month (µs), the day's name, how many ids, levels and operations follow, the latest epoch and change that were seen, the
+//! mode, whether an operator must accept a loss, how long the others have to bring what they know (µs), and until when it
+//! may end what is overdue (µs);
 //! then the ids; the levels, each a scope's name, a count, and of each limit its kind, maximum, burst and whether it is a
 //! shadow; then the operations, each a number from [`op`] and what belongs to it. Operations name ids and levels by
 //! their places, counted from 1, so that what many of them share is read once.
@@ -12,28 +14,30 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::head::{Head, write_head};
 use super::keys::{cell_name, scope_name};
 use super::operation::Operation;
 use super::packed::Packed;
 use super::settings::Settings;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::usage::CELLS_MAX;
-use crate::ledger::{Admission, Came, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Scope, Settlement};
+use crate::ledger::{Admission, Came, Level, Outcome, Phase, ReservationId, Scope, Settlement};
 use crate::team::{LimitKind, Limits};
 
 /// The operations' numbers, as in the script.
-mod op {
-    pub(super) const ADMIT: u64 = 1;
-    pub(super) const DISPATCH: u64 = 2;
-    pub(super) const SETTLE: u64 = 3;
-    pub(super) const RENEW: u64 = 4;
-    pub(super) const SWEEP: u64 = 5;
-    pub(super) const BOOKS: u64 = 6;
-    pub(super) const GIVE_UP: u64 = 7;
-    pub(super) const QUOTE: u64 = 8;
-    pub(super) const RECALL: u64 = 9;
+pub(super) mod op {
+    pub(in super::super) const ADMIT: u64 = 1;
+    pub(in super::super) const DISPATCH: u64 = 2;
+    pub(in super::super) const SETTLE: u64 = 3;
+    pub(in super::super) const RENEW: u64 = 4;
+    pub(in super::super) const SWEEP: u64 = 5;
+    pub(in super::super) const BOOKS: u64 = 6;
+    pub(in super::super) const GIVE_UP: u64 = 7;
+    pub(in super::super) const QUOTE: u64 = 8;
+    pub(in super::super) const RECALL: u64 = 9;
+    pub(in super::super) const REDO: u64 = 10;
+    pub(in super::super) const FLOOR: u64 = 11;
+    pub(in super::super) const ACCEPT: u64 = 12;
 }
 
 /// How many overdue reservations a sweep ends at most.
@@ -50,31 +54,18 @@ pub(super) struct Request {
     pub(super) level_places: Vec<usize>,
 }
 
-/// Writes a batch. `calendar` is needed when it admits or reads; `now` is given by tests, in microseconds.
+/// Writes a batch. `calendar` is needed when it admits or reads.
 pub(super) fn written(
     operations: &[Operation],
     calendar: Option<&Calendar>,
-    now: Option<u64>,
+    head: Head,
     settings: &Settings,
 ) -> Request {
     let places = Places::of(operations);
     let mut packed = Packed::new();
-    packed.number(now.unwrap_or(0));
-    packed.number(micros(settings.reservation_ttl));
-    packed.number(u64::from(settings.on_unknown == OnUnknown::Charge));
-    packed.number(micros(settings.retention.rows));
-    packed.number(settings.retention.rows_max.max(Retention::ROWS_LEAST));
-    packed.number(micros(settings.retention.usage));
-    packed.number(CELLS_MAX);
-    packed.number(sweeps(operations));
-    let moment = |timestamp: jiff::Timestamp| u64::try_from(timestamp.as_microsecond()).unwrap_or(0);
-    packed.number(calendar.map_or(0, |calendar| moment(calendar.day.start)));
-    packed.number(calendar.map_or(0, |calendar| moment(calendar.day.end)));
-    packed.number(calendar.map_or(0, |calendar| moment(calendar.month.end)));
-    packed.text(calendar.map_or("", |calendar| &calendar.day.name));
-    packed.count(places.ids.len());
-    packed.count(places.levels.len());
-    packed.count(operations.len());
+    let day = calendar.map_or("", |calendar| &calendar.day.name);
+    let counts = [places.ids.len(), places.levels.len(), operations.len()];
+    write_head(&mut packed, head, settings, sweeps(operations), (calendar, day), counts);
     for id in &places.ids {
         packed.text(&id.to_string());
     }
@@ -98,13 +89,10 @@ fn sweeps(operations: &[Operation]) -> u64 {
         | Operation::Settle { .. }
         | Operation::Renew { .. }
         | Operation::Books { .. }
+        | Operation::Accept { .. }
         | Operation::GiveUp { .. } => 0,
     };
     operations.iter().map(beside).max().unwrap_or(0)
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What the operations share: each id and each level once, and where it is.
@@ -137,7 +125,7 @@ impl<'a> Places<'a> {
                 }
                 // Named as well: the sweep beside this request must not end what is just being put off.
                 Operation::Renew { ids, .. } => ids.iter().for_each(|id| places.add_id(*id)),
-                Operation::Sweep { .. } => {}
+                Operation::Sweep { .. } | Operation::Accept { .. } => {}
             }
         }
         places
@@ -234,6 +222,8 @@ fn write_operation(
                 packed.text(&id.to_string());
             }
         }
+        // The mode of the whole batch says it.
+        Operation::Accept { .. } => packed.number(op::ACCEPT),
         Operation::Sweep { .. } => packed.number(op::SWEEP),
         Operation::Books { inquiry, .. } => {
             // The answer tells of every level of the request; which of them are meant is known here.
@@ -260,21 +250,30 @@ fn write_places(packed: &mut Packed, level_places: &mut slice::Iter<'_, usize>, 
 fn write_settlement(packed: &mut Packed, settlement: &Settlement, places: &Places<'_>) {
     packed.number(op::SETTLE);
     packed.count(places.id(settlement.id));
-    packed.number(match settlement.outcome {
-        Outcome::Charged => 1,
-        Outcome::Released => 2,
-        Outcome::Unknown => 3,
-    });
+    packed.number(outcome_number(settlement.outcome));
     packed.number(settlement.charged.micros());
-    packed.text(&serde_json::to_string(&settlement.came).unwrap_or_default());
-    let Came { images, video_ms, queue_ms, upstream_ms, .. } = settlement.came;
-    for number in [images, video_ms, queue_ms, upstream_ms] {
+    write_came(packed, &settlement.came);
+}
+
+/// Writes what came, for the row and for the day's usage.
+pub(super) fn write_came(packed: &mut Packed, came: &Came) {
+    packed.text(&serde_json::to_string(came).unwrap_or_default());
+    for number in [came.images, came.video_ms, came.queue_ms, came.upstream_ms] {
         packed.number(number);
     }
 }
 
+/// The outcomes as the script knows them.
+pub(super) const fn outcome_number(outcome: Outcome) -> u64 {
+    match outcome {
+        Outcome::Charged => 1,
+        Outcome::Released => 2,
+        Outcome::Unknown => 3,
+    }
+}
+
 /// What the store keeps of a reservation, beside its phase and when it was admitted, which the script puts before it.
-fn record(admission: &Admission, calendar: Option<&Calendar>) -> String {
+pub(super) fn record(admission: &Admission, calendar: Option<&Calendar>) -> String {
     let day = calendar.map_or("", |calendar| &calendar.day.name);
     let mut record = String::with_capacity(256);
     // Writing to a String cannot fail.

@@ -10,9 +10,13 @@ use super::keys::Keys;
 /// The script: the parts are one text, so that each can be read on its own.
 const TEXT: &str = concat!(
     include_str!("team/request.lua"),
+    include_str!("team/scopes.lua"),
+    include_str!("team/epoch.lua"),
     include_str!("team/limits.lua"),
     include_str!("team/usage.lua"),
     include_str!("team/operations.lua"),
+    include_str!("team/redo.lua"),
+    include_str!("team/steps.lua"),
     include_str!("team/write.lua"),
 );
 

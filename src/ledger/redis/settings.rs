@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::ledger::{OnUnknown, Retention};
+use crate::ledger::{OnLoss, OnUnknown, Retention};
 use crate::secret::Secret;
 
 /// The settings of a Redis store.
@@ -26,6 +26,8 @@ pub struct Settings {
     pub retention: Retention,
     /// What a dispatched reservation is charged that nobody settled in time.
     pub on_unknown: OnUnknown,
+    /// What becomes of a team's budgets of which the store has lost something.
+    pub on_loss: OnLoss,
     /// How many replicas must have a reservation before it counts; 0 asks none.
     pub wait_replicas: u32,
     /// Whose time decides.
@@ -76,9 +78,15 @@ impl Settings {
             reservation_ttl: Duration::from_secs(30),
             retention: Retention::default(),
             on_unknown: OnUnknown::Charge,
+            on_loss: OnLoss::Rebuild,
             wait_replicas: 0,
             clock: StoreClock::Server,
         }
+    }
+
+    /// How long the replicas have to bring what they know after a loss: each looks after every team in half of that.
+    pub(super) fn gather(&self) -> Duration {
+        self.reservation_ttl / 3
     }
 }
 

@@ -139,6 +139,8 @@ catalogue! {
     ledger_batch_size: Single<Histogram> = [], in BATCH;
     /// Whether the ledger's store answers.
     ledger_up: Single<Gauge> = [];
+    /// Losses of writes by the ledger's store (flushed, an older copy, a failed-over primary), one for each team that is touched.
+    ledger_epoch_changes_total: Single<Counter> = [];
     /// Calls that were not made again: answered as before (replayed, joined), looked up by id (fetched), refused (mismatch).
     replays_total: Family<Counter, 1> = ["kind"];
     /// Whether the last attempt to read the configuration succeeded.

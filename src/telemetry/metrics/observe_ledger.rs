@@ -1,4 +1,4 @@
-//! Counts what the ledger's store tells: operations, batches, whether it answers, what it swept.
+//! Counts what the ledger's store tells: operations, batches, whether it answers, what it swept, what it lost.
 
 use std::time::Duration;
 
@@ -24,5 +24,9 @@ impl Observer for Metrics {
         self.team(team).swept.add(swept.released.saturating_add(swept.unknown));
         self.catalogue.settlements_total.with([Outcome::Released.name()]).add(swept.released);
         self.catalogue.settlements_total.with([Outcome::Unknown.name()]).add(swept.unknown);
+    }
+
+    fn epoch_changed(&self, _team: &TeamId) {
+        self.catalogue.ledger_epoch_changes_total.inc();
     }
 }

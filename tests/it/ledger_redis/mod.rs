@@ -1,6 +1,7 @@
 //! The ledger in Redis: the whole suite, and what only a store across a network can get wrong.
 
 mod faults;
+mod lost;
 mod replicas;
 mod topologies;
 
@@ -43,6 +44,7 @@ struct Seen {
     operations: Mutex<Vec<(&'static str, &'static str)>>,
     batches: Mutex<Vec<usize>>,
     ups: Mutex<Vec<bool>>,
+    losses: Mutex<Vec<String>>,
 }
 
 impl Seen {
@@ -52,6 +54,10 @@ impl Seen {
 
     fn batches(&self) -> Vec<usize> {
         self.batches.lock().unwrap().clone()
+    }
+
+    fn losses(&self) -> Vec<String> {
+        self.losses.lock().unwrap().clone()
     }
 
     fn ups(&self) -> Vec<bool> {
@@ -73,6 +79,10 @@ impl Observer for Seen {
     }
 
     fn swept(&self, _team: &TeamId, _swept: Swept) {}
+
+    fn epoch_changed(&self, team: &TeamId) {
+        self.losses.lock().unwrap().push(team.to_string());
+    }
 }
 
 /// A server of its own for each case.

@@ -1,8 +1,8 @@
 //! A TCP proxy in front of a server, which can lose or delay what the server answers.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,6 +20,10 @@ pub(crate) enum Fault {
     CutBeforeAnswer,
     /// Every answer comes [`LATE`].
     Late,
+    /// What is sent is kept, until there is no such fault any more or whoever sent it has gone.
+    HoldRequests,
+    /// What the server answers is kept, likewise.
+    HoldAnswers,
 }
 
 /// How late an answer is.
@@ -28,7 +32,10 @@ pub(crate) const LATE: Duration = Duration::from_millis(50);
 /// The proxy; it ends when dropped.
 pub(crate) struct Proxy {
     port: u16,
+    to: Arc<AtomicU16>,
     fault: Arc<AtomicU8>,
+    held: Arc<Mutex<Vec<u8>>>,
+    cuts: Arc<AtomicU8>,
     task: JoinHandle<()>,
 }
 
@@ -38,13 +45,16 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let fault = Arc::new(AtomicU8::new(Fault::None as u8));
-        let shared = Arc::clone(&fault);
+        let to = Arc::new(AtomicU16::new(to));
+        let (held, cuts) = (Arc::default(), Arc::<AtomicU8>::default());
+        let (shared, target, keep, cut) = (Arc::clone(&fault), Arc::clone(&to), Arc::clone(&held), Arc::clone(&cuts));
         let task = tokio::spawn(async move {
             while let Ok((caller, _)) = listener.accept().await {
-                tokio::spawn(relay(caller, to, Arc::clone(&shared)));
+                let to = target.load(Ordering::SeqCst);
+                tokio::spawn(relay(caller, to, Arc::clone(&shared), Arc::clone(&keep), Arc::clone(&cut)));
             }
         });
-        Self { port, fault, task }
+        Self { port, to, fault, held, cuts, task }
     }
 
     /// Its port on 127.0.0.1.
@@ -52,8 +62,25 @@ impl Proxy {
         self.port
     }
 
+    /// Leads new connections to another port of this machine.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.to.store(port, Ordering::SeqCst);
+    }
+
+    /// How often a text is in the requests that are kept.
+    pub(crate) fn holds(&self, text: &str) -> usize {
+        let held = self.held.lock().unwrap();
+        held.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
+    }
+
+    /// Throws away what is kept, and ends the connections it came on.
+    pub(crate) fn cut(&self) {
+        self.cuts.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Changes what it does from now on.
     pub(crate) fn set(&self, fault: Fault) {
+        self.held.lock().unwrap().clear();
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
 }
@@ -64,27 +91,59 @@ impl Drop for Proxy {
     }
 }
 
-async fn relay(caller: TcpStream, to: u16, fault: Arc<AtomicU8>) {
+async fn relay(caller: TcpStream, to: u16, fault: Arc<AtomicU8>, held: Arc<Mutex<Vec<u8>>>, cuts: Arc<AtomicU8>) {
+    let cuts_before = cuts.load(Ordering::SeqCst);
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await else { return };
     let (mut from_caller, mut to_caller) = caller.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let onward = async { tokio::io::copy(&mut from_caller, &mut to_server).await.map(drop) };
+    let now = || fault.load(Ordering::SeqCst);
+    let onward = async {
+        let (mut buffer, mut kept) = (vec![0; 64 * 1024], Vec::new());
+        loop {
+            let read = tokio::select! {
+                read = from_caller.read(&mut buffer) => read?,
+                () = until_not(&fault, Fault::HoldRequests), if !kept.is_empty() => {
+                    if cuts.load(Ordering::SeqCst) != cuts_before {
+                        return Ok(());
+                    }
+                    to_server.write_all(&std::mem::take(&mut kept)).await?;
+                    continue;
+                }
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            kept.extend_from_slice(&buffer[..read]);
+            if now() == Fault::HoldRequests as u8 {
+                held.lock().unwrap().extend_from_slice(&buffer[..read]);
+            } else {
+                to_server.write_all(&std::mem::take(&mut kept)).await?;
+            }
+        }
+    };
     let back = async {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let read = from_server.read(&mut buffer).await?;
-            let fault = fault.load(Ordering::SeqCst);
-            if read == 0 || fault == Fault::CutBeforeAnswer as u8 {
+            if read == 0 || now() == Fault::CutBeforeAnswer as u8 {
                 return Ok(());
             }
-            if fault == Fault::Late as u8 {
+            if now() == Fault::Late as u8 {
                 tokio::time::sleep(LATE).await;
             }
-            if fault != Fault::SwallowAnswers as u8 {
+            until_not(&fault, Fault::HoldAnswers).await;
+            if now() != Fault::SwallowAnswers as u8 {
                 to_caller.write_all(&buffer[..read]).await?;
             }
         }
     };
     // Either side's end ends both.
     let _: std::io::Result<()> = tokio::select! { ended = onward => ended, ended = back => ended };
+}
+
+/// Waits until there is no such fault.
+async fn until_not(fault: &AtomicU8, one: Fault) {
+    while fault.load(Ordering::SeqCst) == one as u8 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }

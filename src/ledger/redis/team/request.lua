@@ -1,6 +1,7 @@
 -- Applies a list of operations to one team's state, in order, as one atomic step. Part 1: the request, and what it names.
 --
--- The parts are one script: limits.lua, usage.lua, operations.lua and write.lua follow.
+-- The parts are one script: scopes.lua, epoch.lua, limits.lua, usage.lua, operations.lua, redo.lua, steps.lua and write.lua
+-- follow.
 --
 -- KEYS: the team's open reservations (a sorted set: id -> deadline), what they hold (a hash: id -> record) and the rows
 -- of those that ended (a list, newest first). Scopes and days of usage are hashes below the same prefix, in the same slot;
@@ -21,7 +22,7 @@
 -- This is the hot path of redis-server: tables are made with all their fields (adding one later rehashes), `false` stands
 -- for nothing (assigning nil to a missing field rehashes as well), and what many operations share is worked out once.
 
-local ADMIT, DISPATCH, SETTLE, RENEW, BOOKS, GIVE_UP, QUOTE, RECALL = 1, 2, 3, 4, 6, 7, 8, 9
+local ADMIT, DISPATCH, SETTLE, RENEW, BOOKS, GIVE_UP, QUOTE, RECALL, REDO, FLOOR = 1, 2, 3, 4, 6, 7, 8, 9, 10, 11
 local CHARGED, RELEASED, UNKNOWN = 1, 2, 3
 local OUTCOMES = { 'charged', 'released', 'unknown' }
 local NEVER = math.huge
@@ -34,8 +35,9 @@ local call, match, find, sub, format, ceil =
 
 local request = cmsgpack.unpack(ARGV[1])
 local fixed_now, ttl, charge_unknown, rows_kept, rows_most, usage_kept, cells_most, sweep_most, day_start, day_end,
-  month_end, day, id_count, level_count, op_count = unpack(request, 1, 15)
-local place = 15
+  month_end, day, id_count, level_count, op_count, known_epoch, known_seq, mode, hold, gather, sweep_until =
+  unpack(request, 1, 21)
+local place = 21
 
 local time = call('TIME')
 local now = fixed_now > 0 and fixed_now or time[1] * 1000000 + time[2]
@@ -55,7 +57,7 @@ local ids = { unpack(request, place + 1, place + id_count) }
 place = place + id_count
 local records = id_count > 0 and call('HMGET', HELD, unpack(ids)) or {}
 
-if sweep_most == 0 then
+if sweep_most == 0 or now > sweep_until then
   -- Only to fail now, and not half-way, should the key hold something else.
   call('ZCARD', OPEN)
 else

@@ -1,4 +1,4 @@
--- Part 5: the answer, and everything that changed.
+-- Part 9: the answer, and everything that changed.
 
 -- How every level stands after all this, for all who asked: what others did in the same step is known to each of them.
 -- What was lost with a part of the data may leave less than nothing; it is said, and written, as nothing.
@@ -85,11 +85,28 @@ if #waits > 0 then
   -- A member too long for Redis's compact form, which takes time in proportion to what is open. It is never overdue.
   call('ZADD', OPEN, '-inf', string.rep('-', 65), unpack(waits))
 end
+if loss_is_over then
+  for _, id in ipairs(call('ZRANGEBYSCORE', OPEN, 0, now_text, 'LIMIT', 0, 3000)) do
+    renewed[#renewed + 1] = deadline
+    renewed[#renewed + 1] = id
+  end
+end
 if #renewed > 0 then
   call('ZADD', OPEN, 'XX', unpack(renewed))
 end
 if #kept > 0 then
   call('HSET', HELD, unpack(kept))
+end
+
+-- Every change has the next number, so that its loss can be told.
+local stamp = false
+for n = 1, #scope_list do
+  stamp = stamp or scope_list[n].changed
+end
+if stamp or epoch_is_new or loss_is_over or #kept + #gone > 0 then
+  seq = seq + 1
+  reply[6] = seq
+  stamp = format('%d %d', epoch, seq)
 end
 
 -- A new window opens: of its kind only the two newest others are kept, for calls that are still to be settled into them.
@@ -115,9 +132,17 @@ local NOTHING = { 0, 0, 0, 0 }
 
 local function write_windows(scope)
   local plus, total = scope.plus, scope.total
-  call('HSET', scope.key, today, window_text(scope.today, plus), this_month, window_text(scope.this_month, plus), 't',
-    window_text(total, plus))
-  local opened = scope.today[6]
+  local opened = scope.today[6] and day ~= ''
+  if day == '' then
+    -- Only other days than this request's were touched: it has none.
+    call('HSET', scope.key, 't', window_text(total, plus))
+  elseif scope == team then
+    call('HSET', scope.key, today, window_text(scope.today, plus), this_month, window_text(scope.this_month, plus), 't',
+      window_text(total, plus), 'e', stamp)
+  else
+    call('HSET', scope.key, today, window_text(scope.today, plus), this_month, window_text(scope.this_month, plus), 't',
+      window_text(total, plus))
+  end
   if opened then
     drop_old_windows(scope, today)
     drop_old_windows(scope, this_month)
@@ -155,6 +180,14 @@ for n = 1, #scope_list do
       end
     end
   end
+end
+
+if stamp and (not team.changed or day == '') then
+  call('HSET', team.key, 'e', stamp)
+end
+if loss_is_over then
+  call('HSET', team.key, 'l', format('O %d %d %d %d', lost_at, origin, kept_epoch, kept_seq))
+  call('DEL', FLOORS)
 end
 
 -- Marks whose time is over, only when the sweep was asked for: they are rare.

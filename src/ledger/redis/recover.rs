@@ -1,0 +1,153 @@
+//! What is done when the store was away, or lacks something: it is brought what this process knows, or taken for new.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use redis::Value;
+
+use super::connection::{Link, outage_of};
+use super::courier::Courier;
+use super::head::{Head, Mode};
+use super::keys::TEAMS;
+use super::line::Line;
+use super::loss::{Loss, Point};
+use super::redo;
+use super::told::Told;
+use super::witness::{Floor, LostCall};
+use crate::ledger::{OnLoss, Outage};
+
+/// How many calls, or counts, are brought at a time.
+const BRING_MOST: usize = 64;
+/// How long, beside a heart-beat, those who are alive may take to speak again after the store was away.
+const SETTLE_DOWN: Duration = Duration::from_secs(1);
+/// Stands among the teams for there being any. No team has this name.
+const ANY_TEAM: &str = "*";
+
+impl Courier {
+    /// A batch may end what was left behind only while it is fresh, and not when the store has only just returned: others
+    /// who are alive come first, to put off their deadlines and to say how their calls ended.
+    pub(super) fn sweep_until(&self, line: &Line) -> u64 {
+        if !line.breaker.is_settled(self.settings.reservation_ttl / 3 + SETTLE_DOWN) {
+            return 0;
+        }
+        let latest =
+            self.store_now().saturating_add(SignedDuration::try_from(self.settings.deadline).unwrap_or_default());
+        latest.map_or(u64::MAX, |latest| u64::try_from(latest.as_microsecond()).unwrap_or(0))
+    }
+
+    /// Does what an answer asks for that says that nothing was done, and says how the batch is sent again.
+    pub(super) async fn heed(&self, line: &Line, link: &mut Link, told: Told, mode: Mode) -> Result<Mode, Outage> {
+        match told {
+            Told::Done(_) => Ok(mode),
+            Told::OtherDay(at) => {
+                self.learn(at);
+                Ok(mode)
+            }
+            Told::NothingHere => self.judge_nothing(line, link, mode).await,
+            Told::Lacking(loss) => {
+                self.bring(line, link, &loss).await?;
+                if loss.closed && mode != Mode::Accepting { Err(Outage::Lost) } else { Ok(mode) }
+            }
+        }
+    }
+
+    /// Brings the store what it lacks and this process knows, and learns under which epoch it goes on.
+    async fn bring(&self, line: &Line, link: &mut Link, loss: &Loss) -> Result<(), Outage> {
+        let (first, lost, floors) = {
+            let mut seen = line.seen();
+            (
+                seen.loses(loss),
+                seen.lost_calls(loss),
+                if seen.known.epoch < loss.now.epoch { seen.floors() } else { Vec::new() },
+            )
+        };
+        if first {
+            self.observer.epoch_changed(&line.team);
+            let what_next = match (loss.closed, self.settings.on_loss) {
+                (false, _) => "it was rebuilt without what this replica knows, which is brought now",
+                (true, OnLoss::Rebuild) => "its budgets are closed until every replica has brought what it knows",
+                (true, OnLoss::Hold) => "its budgets are closed until an operator accepts what is left",
+            };
+            let calls = lost.len();
+            tracing::error!(team = %line.team, calls, what_next, "the store of the ledger has lost writes of a team");
+        }
+        let mut known = Point { epoch: loss.now.epoch, ..Point::default() };
+        for calls in lost.chunks(BRING_MOST) {
+            known = self.bring_some(line, link, known, calls, &[]).await?;
+            line.seen().brought(calls, known);
+        }
+        for floors in floors.chunks(BRING_MOST) {
+            known = self.bring_some(line, link, known, &[], floors).await?;
+        }
+        line.seen().learns(known);
+        self.note_team(line, link);
+        Ok(())
+    }
+
+    async fn bring_some(
+        &self,
+        line: &Line,
+        link: &mut Link,
+        known: Point,
+        calls: &[LostCall],
+        floors: &[Floor],
+    ) -> Result<Point, Outage> {
+        let head = Head { known, mode: Mode::Redoing, now: self.fixed_now(), sweep_until: 0 };
+        let request = redo::written(calls, floors, head, &self.settings);
+        let (value, _) =
+            self.script.apply(link, &line.keys, &request, None).await.map_err(|error| outage_of(&error))?;
+        match Told::read(value)? {
+            Told::Done(answer) => Ok(answer.point),
+            // Lost again in this very moment: it is noticed again.
+            Told::OtherDay(_) | Told::NothingHere | Told::Lacking(_) => Err(Outage::Lost),
+        }
+    }
+
+    /// The store knows nothing of the team, and neither do we. It may be new; or the store knew it once; or the store is
+    /// empty, which a new store is as well as one that lost everything while no gateway was running.
+    async fn judge_nothing(&self, line: &Line, link: &mut Link, mode: Mode) -> Result<Mode, Outage> {
+        if mode == Mode::MustHave || mode.makes() {
+            return Err(Outage::Refused("a team's epoch could not be made".to_owned()));
+        }
+        let mut asked = redis::cmd("SMISMEMBER");
+        asked.arg(TEAMS).arg(line.team.as_str()).arg(ANY_TEAM);
+        let Value::Array(known) = link.run(&asked).await.map_err(|error| outage_of(&error))? else {
+            return Err(Outage::Refused("what teams there are cannot be read".to_owned()));
+        };
+        let knows = |place: usize| known.get(place) == Some(&Value::Int(1));
+        if knows(0) {
+            return Ok(Mode::MustHave);
+        }
+        if knows(1) {
+            return Ok(Mode::MayMake);
+        }
+        match self.settings.on_loss {
+            OnLoss::Rebuild => {
+                tracing::warn!(team = %line.team, "the store of the ledger is empty: it is taken for a new one");
+                Ok(Mode::MayMake)
+            }
+            OnLoss::Hold => {
+                if line.seen().is_held() {
+                    tracing::error!(
+                        team = %line.team,
+                        "the store of the ledger is empty: the budgets are closed until an operator accepts that"
+                    );
+                }
+                Err(Outage::Lost)
+            }
+        }
+    }
+
+    /// Notes in the store that it has this team, beside what goes on. If that fails nothing is wrong: only, should the
+    /// team's own keys be lost, a replica that has just started could not tell that from its being new.
+    pub(super) fn note_team(&self, line: &Line, link: &Link) {
+        let (mut link, team) = (link.clone(), line.team.clone());
+        tokio::spawn(async move {
+            let mut note = redis::cmd("SADD");
+            note.arg(TEAMS).arg(team.as_str()).arg(ANY_TEAM);
+            if let Err(error) = link.run(&note).await {
+                tracing::debug!(%error, %team, "the store does not note that it has this team");
+            }
+        });
+    }
+}

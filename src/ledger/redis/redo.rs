@@ -1,0 +1,36 @@
+//! Writes what the store lacks as the script reads it: a batch of its own kind, without limits.
+
+use super::head::{Head, write_head};
+use super::packed::Packed;
+use super::request::{op, outcome_number, write_came};
+use super::settings::Settings;
+use super::witness::{Floor, LostCall};
+
+/// Writes calls and counts that the store lacks. They are counted in the windows that stand in them, whatever day it is.
+pub(super) fn written(calls: &[LostCall], floors: &[Floor], head: Head, settings: &Settings) -> Vec<u8> {
+    let mut packed = Packed::new();
+    // A record's day is its third word; the calls' own days decide, this is only where most of them are.
+    let day = calls.first().and_then(|call| call.record.split(' ').nth(2)).unwrap_or_default();
+    write_head(&mut packed, head, settings, 0, (None, day), [calls.len(), 0, calls.len() + floors.len()]);
+    for call in calls {
+        packed.text(&call.id.to_string());
+    }
+    for (place, call) in calls.iter().enumerate() {
+        packed.number(op::REDO);
+        packed.count(place + 1);
+        packed.number(u64::from(call.admission_is_lost));
+        packed.text(&call.record);
+        packed.number(call.end.as_ref().map_or(0, |end| outcome_number(end.outcome)));
+        packed.number(call.end.as_ref().map_or(0, |end| end.charged.micros()));
+        let came = call.end.as_ref().map(|end| end.came.clone()).unwrap_or_default();
+        write_came(&mut packed, &came);
+    }
+    for floor in floors {
+        packed.number(op::FLOOR);
+        packed.text(&floor.scope);
+        packed.text(&floor.field);
+        packed.number(floor.calls);
+        packed.number(floor.credits);
+    }
+    packed.finish()
+}

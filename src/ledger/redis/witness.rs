@@ -1,0 +1,278 @@
+//! What this process has seen of each team's history in the store, and its own part in it: enough to notice when the store
+//! has lost some of it, and to bring it back.
+//!
+//! All handles of a process share it. What is kept of calls is bounded; how much was counted, which is little, is kept for
+//! as long as the process lives, so that a budget is never fresh again even where the single calls are forgotten.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::keys::scope_name;
+use super::loss::{Loss, Point};
+use super::request::record;
+use crate::ledger::calendar::Calendar;
+use crate::ledger::{Admission, Level, Phase, ReservationId, Scope, Settlement};
+use crate::team::limit::{Period, Shape, Unit};
+use crate::team::{LimitKind, TeamId};
+
+/// How many calls that have ended are kept, over all teams: what a failed-over primary may lack, and a good deal more.
+const ENDED_MOST: usize = 8_192;
+/// How long one that has ended is kept, as long as others come.
+const ENDED_FOR: SignedDuration = SignedDuration::from_mins(10);
+/// The most levels whose counts are kept, of one team: its users may be many.
+const LEVELS_MOST: usize = 4_096;
+
+/// What this process has seen, team by team.
+#[derive(Default)]
+pub(super) struct Witness {
+    teams: Mutex<HashMap<TeamId, Arc<Mutex<Seen>>>>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Witness {
+    /// What was seen of one team.
+    pub(super) fn of(&self, team: &TeamId) -> Arc<Mutex<Seen>> {
+        let mut teams = self.teams.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = teams.entry(team.clone()).or_insert_with(|| {
+            let ended_everywhere = Arc::clone(&self.ended);
+            Arc::new(Mutex::new(Seen { ended_everywhere, ..Seen::default() }))
+        });
+        Arc::clone(seen)
+    }
+
+    /// The teams whose budgets are closed, by name.
+    pub(super) fn closed(&self) -> Vec<TeamId> {
+        let teams = self.teams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closed: Vec<_> =
+            teams.iter().filter(|(_, seen)| locked(seen).is_closed).map(|(team, _)| team.clone()).collect();
+        closed.sort_unstable();
+        closed
+    }
+}
+
+/// What was seen, for a moment in which nobody else looks.
+pub(super) fn locked(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What this process has seen of one team.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// The latest point it has seen the store at.
+    pub(super) known: Point,
+    is_closed: bool,
+    /// The epoch of the last loss that was told of.
+    told: u64,
+    open: HashMap<ReservationId, Entry>,
+    ended: VecDeque<(ReservationId, Entry)>,
+    ended_everywhere: Arc<AtomicUsize>,
+    counts: HashMap<Scope, Counts>,
+}
+
+/// A call that this process had admitted.
+struct Entry {
+    admission: Box<Admission>,
+    calendar: Arc<Calendar>,
+    admitted_at: Timestamp,
+    admitted: Point,
+    /// The last change of it: dispatched, or ended.
+    last: Point,
+    end: Option<Box<Settlement>>,
+}
+
+/// The highest counts seen of one level, each in its own window.
+struct Counts {
+    calendar: Arc<Calendar>,
+    /// By kind. Windows: what was spent; buckets: the level, and when it was that, in microseconds of Unix time.
+    of_kind: [Option<(u64, u64)>; LimitKind::ALL.len()],
+}
+
+/// A call that the store lacks, or lacks the end of.
+pub(super) struct LostCall {
+    pub(super) id: ReservationId,
+    pub(super) admission_is_lost: bool,
+    /// As the script keeps it.
+    pub(super) record: String,
+    pub(super) end: Option<Box<Settlement>>,
+}
+
+/// A count below which the store's must not be: a scope's name, a field of its, and the two numbers that stand there.
+pub(super) struct Floor {
+    pub(super) scope: String,
+    pub(super) field: String,
+    pub(super) calls: u64,
+    pub(super) credits: u64,
+}
+
+impl Seen {
+    /// Notes where the store stands.
+    pub(super) fn learns(&mut self, now: Point) {
+        self.known = self.known.max(now);
+    }
+
+    /// The same, after an answer. Says whether it has just opened again after a loss.
+    pub(super) fn opens(&mut self, now: Point) -> bool {
+        self.learns(now);
+        std::mem::take(&mut self.is_closed)
+    }
+
+    /// Notes a loss, or that it still keeps the team closed. Says whether it is the first that is heard of it.
+    pub(super) fn loses(&mut self, loss: &Loss) -> bool {
+        self.is_closed = loss.closed;
+        std::mem::replace(&mut self.told, loss.now.epoch) != loss.now.epoch
+    }
+
+    /// Notes that nothing is known of the team where something should be, and an operator must say what that means. Says
+    /// whether that is new.
+    pub(super) fn is_held(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_closed, true)
+    }
+
+    /// Notes that this process holds a reservation.
+    pub(super) fn admitted(&mut self, admission: Box<Admission>, calendar: &Arc<Calendar>, at: Timestamp, now: Point) {
+        let calendar = Arc::clone(calendar);
+        let entry = Entry { admission, calendar, admitted_at: at, admitted: now, last: now, end: None };
+        self.open.entry(entry.admission.id).or_insert(entry);
+    }
+
+    /// Notes that a reservation was marked as dispatched, or as waiting again.
+    pub(super) fn comes_to(&mut self, id: ReservationId, phase: Phase, now: Point) {
+        if let Some(entry) = self.open.get_mut(&id) {
+            entry.admission.phase = phase;
+            entry.last = now;
+        }
+    }
+
+    /// Notes how a reservation ended; `None`: not by this process, or it never was.
+    pub(super) fn ended(&mut self, id: ReservationId, end: Option<Box<Settlement>>, at: Timestamp, now: Point) {
+        let Some(mut entry) = self.open.remove(&id) else { return };
+        let Some(end) = end else { return };
+        entry.end = Some(end);
+        entry.last = now;
+        let is_old = |(_, entry): &(_, Entry)| at.duration_since(entry.admitted_at) > ENDED_FOR;
+        while self.ended.front().is_some_and(is_old) || self.ended_everywhere.load(Ordering::Relaxed) >= ENDED_MOST {
+            if self.ended.pop_front().is_none() {
+                // Other teams have taken all the room.
+                return;
+            }
+            self.ended_everywhere.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.ended.push_back((id, entry));
+        self.ended_everywhere.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes how much a level counts: of each of its limits two numbers, as the script tells them.
+    pub(super) fn counted(&mut self, level: &Level, calendar: &Arc<Calendar>, numbers: &[(u64, u64)], at: Timestamp) {
+        // How often somebody looks is no money.
+        if matches!(level.scope, Scope::Account(_)) {
+            return;
+        }
+        if !self.counts.contains_key(&level.scope) {
+            if self.counts.len() >= LEVELS_MOST {
+                return;
+            }
+            let counts = Counts { calendar: Arc::clone(calendar), of_kind: [None; LimitKind::ALL.len()] };
+            self.counts.insert(level.scope.clone(), counts);
+        }
+        let Some(counts) = self.counts.get_mut(&level.scope) else { return };
+        counts.move_to(calendar);
+        for (limit, (first, _)) in level.limits.iter().zip(numbers) {
+            let count = &mut counts.of_kind[limit.kind as usize];
+            match limit.kind.shape() {
+                Shape::Bucket(_) => *count = Some((*first, u64::try_from(at.as_microsecond()).unwrap_or(0))),
+                Shape::Window(..) => *count = Some((count.map_or(0, |(before, _)| before).max(*first), 0)),
+                Shape::Slots => {}
+            }
+        }
+    }
+
+    /// This process's calls that the store lacks after a loss.
+    pub(super) fn lost_calls(&self, loss: &Loss) -> Vec<LostCall> {
+        let all = self.ended.iter().map(|(id, entry)| (id, entry)).chain(&self.open);
+        let lost = all.filter(|(_, entry)| loss.lacks(entry.last));
+        lost.map(|(id, entry)| entry.lost(*id, loss.lacks(entry.admitted))).collect()
+    }
+
+    /// Notes that the store has these calls again.
+    pub(super) fn brought(&mut self, calls: &[LostCall], now: Point) {
+        let back = |entry: &mut Entry| (entry.admitted, entry.last) = (now, now);
+        for call in calls {
+            if let Some(entry) = self.open.get_mut(&call.id) {
+                back(entry);
+            } else if let Some((_, entry)) = self.ended.iter_mut().find(|(id, _)| *id == call.id) {
+                back(entry);
+            }
+        }
+    }
+
+    /// How much was seen counted, where the store may count less after a loss.
+    pub(super) fn floors(&self) -> Vec<Floor> {
+        self.counts.iter().flat_map(|(scope, counts)| counts.floors(scope)).collect()
+    }
+}
+
+impl Entry {
+    fn lost(&self, id: ReservationId, admission_is_lost: bool) -> LostCall {
+        let phase = if self.admission.phase == Phase::Waiting { 'W' } else { 'D' };
+        let (at, what) = (self.admitted_at.as_microsecond(), record(&self.admission, Some(&self.calendar)));
+        LostCall { id, admission_is_lost, record: format!("{phase} {at:016} {what}"), end: self.end.clone() }
+    }
+}
+
+impl Counts {
+    /// A new day or month counts from nothing.
+    fn move_to(&mut self, calendar: &Arc<Calendar>) {
+        if Arc::ptr_eq(&self.calendar, calendar) || self.calendar.day.name >= calendar.day.name {
+            return;
+        }
+        let same_month = self.calendar.month.name == calendar.month.name;
+        for kind in LimitKind::ALL {
+            match kind.shape() {
+                Shape::Window(Period::Day, _) => self.of_kind[kind as usize] = None,
+                Shape::Window(Period::Month, _) if !same_month => self.of_kind[kind as usize] = None,
+                Shape::Window(Period::Month | Period::Total, _) | Shape::Bucket(_) | Shape::Slots => {}
+            }
+        }
+        self.calendar = Arc::clone(calendar);
+    }
+
+    fn floors(&self, scope: &Scope) -> impl Iterator<Item = Floor> {
+        let seen = LimitKind::ALL.into_iter().filter_map(|kind| Some((kind, self.of_kind[kind as usize]?)));
+        seen.filter_map(|(kind, (first, second))| {
+            let (field, calls, credits) = match kind.shape() {
+                Shape::Bucket(_) => (bucket_field(kind)?.to_owned(), first, second),
+                Shape::Window(period, Unit::Requests) => (self.field(period), first, 0),
+                Shape::Window(period, Unit::Credits) => (self.field(period), 0, first),
+                Shape::Slots => return None,
+            };
+            Some(Floor { scope: scope_name(scope), field, calls, credits })
+        })
+    }
+
+    /// The name of a window, as in the script.
+    fn field(&self, period: Period) -> String {
+        match period {
+            Period::Day => format!("d:{}", self.calendar.day.name),
+            Period::Month => format!("m:{}", self.calendar.month.name),
+            Period::Total => "t".to_owned(),
+        }
+    }
+}
+
+/// The name of a bucket, as in the script.
+const fn bucket_field(kind: LimitKind) -> Option<&'static str> {
+    match kind {
+        LimitKind::RequestsPerSecond => Some("rs"),
+        LimitKind::RequestsPerMinute => Some("rm"),
+        LimitKind::RequestsPerHour => Some("rh"),
+        LimitKind::RequestsPerDay
+        | LimitKind::RequestsPerMonth
+        | LimitKind::CreditsPerDay
+        | LimitKind::CreditsPerMonth
+        | LimitKind::CreditsTotal
+        | LimitKind::Concurrent => None,
+    }
+}

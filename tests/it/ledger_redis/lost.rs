@@ -1,0 +1,294 @@
+//! Redis flushed, replaced by an older copy, or failed over without the last writes: it is noticed, and no budget is fresh.
+//!
+//! Each handle stands for a process of its own, with its own memory of what it has seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use moongate::clock::Clock;
+use moongate::ledger::redis::{Settings, StoreClock, Topology};
+use moongate::ledger::{Books, Inquiry, Ledger, OnLoss, Outage, Outcome, ReservationId, Settled, Verdict};
+use moongate::team::LimitKind;
+
+use super::{Seen, handle, observed, patient};
+use crate::ledger_conformance::TTL;
+use crate::ledger_conformance::desk::{Call, MORNING, PRICE, call, credits, limit, moment, settlement};
+use crate::support::proxy::Proxy;
+use crate::support::redis::{RedisServer, wait_until};
+
+/// How long the replicas have to bring what they know, and a little more.
+const GATHERED: Duration = Duration::from_secs(11);
+
+/// A store whose time a test moves.
+struct World {
+    server: RedisServer,
+    clock: Clock,
+}
+
+impl World {
+    async fn start() -> Self {
+        Self { server: RedisServer::start().await, clock: Clock::moved(moment(MORNING)) }
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { reservation_ttl: TTL, clock: StoreClock::Fixed(self.clock.clone()), ..patient(&self.server) }
+    }
+
+    fn replica(&self) -> Arc<dyn Ledger> {
+        handle(self.settings())
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.set(self.clock.now() + time);
+    }
+
+    async fn flush(&self) {
+        self.server.run(&["FLUSHALL"]).await;
+    }
+}
+
+/// A call under a budget for ten.
+fn budgeted() -> Call {
+    call().limits([limit(LimitKind::CreditsPerMonth, 10 * PRICE), limit(LimitKind::RequestsPerDay, 10)])
+}
+
+async fn admit(ledger: &Arc<dyn Ledger>, call: &Call) -> Result<Option<ReservationId>, Outage> {
+    let id = ReservationId::new();
+    match ledger.admit(call.admission(id)).await? {
+        Verdict::Admitted { .. } => Ok(Some(id)),
+        Verdict::Refused { .. } => Ok(None),
+    }
+}
+
+async fn pay(ledger: &Arc<dyn Ledger>, call: &Call) -> ReservationId {
+    let id = admit(ledger, call).await.unwrap().expect("there is room");
+    assert_eq!(settle(ledger, call, id).await, Ok(Settled::Now(credits(PRICE))));
+    id
+}
+
+async fn settle(ledger: &Arc<dyn Ledger>, call: &Call, id: ReservationId) -> Result<Settled, &'static str> {
+    let settled = ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await;
+    settled.map_err(|outage| outage.name())
+}
+
+async fn books(ledger: &Arc<dyn Ledger>, call: &Call) -> Result<Books, Outage> {
+    let (levels, time_zone) = (call.levels.clone(), call.zone.clone());
+    let inquiry = Inquiry { team: call.team.clone(), levels, time_zone, reader: None };
+    ledger.books(inquiry).await
+}
+
+/// Used and reserved of every limit of the call.
+async fn counted(ledger: &Arc<dyn Ledger>, call: &Call) -> Vec<(u64, u64)> {
+    let books = books(ledger, call).await.unwrap();
+    books.standings.iter().map(|standing| (standing.used, standing.reserved)).collect()
+}
+
+async fn rows(ledger: &Arc<dyn Ledger>, call: &Call) -> Vec<ReservationId> {
+    let mut rows: Vec<_> = ledger.rows(&call.team, 0, 1_000).await.unwrap().rows.iter().map(|row| row.id).collect();
+    rows.sort_unstable();
+    rows
+}
+
+async fn is_closed(ledger: &Arc<dyn Ledger>, call: &Call) -> bool {
+    matches!(books(ledger, call).await, Err(Outage::Lost))
+}
+
+#[tokio::test]
+async fn a_flushed_store_is_closed_and_then_counts_again_what_every_replica_did() {
+    let (world, call) = (World::start().await, budgeted());
+    let seen = Arc::new(Seen::default());
+    let (one, other) = (observed(world.settings(), seen.clone()), world.replica());
+    let mut paid = vec![pay(&one, &call).await, pay(&other, &call).await, pay(&other, &call).await];
+    let running = [admit(&one, &call).await.unwrap().unwrap(), admit(&other, &call).await.unwrap().unwrap()];
+    let before = counted(&one, &call).await;
+    assert_eq!(before, [(3, 2), (3 * PRICE, 2 * PRICE)]);
+    world.flush().await;
+    assert!(matches!(admit(&one, &call).await, Err(Outage::Lost)));
+    assert_eq!(settle(&other, &call, running[1]).await, Err("lost"), "it waits, and is not forgotten");
+    assert_eq!((seen.losses(), one.closed()), (vec!["design".to_owned()], vec![call.team.clone()]));
+    world.pass(GATHERED);
+    assert_eq!(counted(&one, &call).await, before);
+    assert!(one.closed().is_empty());
+    for (ledger, id) in [(&other, running[0]), (&one, running[1])] {
+        assert_eq!(settle(ledger, &call, id).await, Ok(Settled::Now(credits(PRICE))));
+        assert_eq!(settle(ledger, &call, id).await, Ok(Settled::Before));
+    }
+    paid.extend(running);
+    paid.sort_unstable();
+    assert_eq!(rows(&one, &call).await, paid, "every call has its row, once");
+    assert_eq!(counted(&other, &call).await, [(5, 0), (5 * PRICE, 0)]);
+    assert_eq!(seen.losses().len(), 1, "one loss is told once");
+}
+
+#[tokio::test]
+async fn a_promoted_replica_that_lacked_the_last_writes_gets_them_back() {
+    let (world, call) = (World::start().await, budgeted());
+    let of = world.server.port().to_string();
+    let copy = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {of}")]).await;
+    let proxy = Proxy::start(world.server.port()).await;
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    let ledger = handle(Settings { topology: Topology::Single { url }, ..world.settings() });
+    let mut paid = vec![pay(&ledger, &call).await];
+    let (ends, stays) = (admit(&ledger, &call).await.unwrap().unwrap(), admit(&ledger, &call).await.unwrap().unwrap());
+    wait_until("the replica has them", || async {
+        let held: u64 = copy.ask(&["HLEN", "mg1:{design}:held"]).await.unwrap();
+        held == 2
+    })
+    .await;
+    copy.run(&["REPLICAOF", "NO", "ONE"]).await;
+    // Of what follows the replica knows nothing.
+    assert_eq!(settle(&ledger, &call, ends).await, Ok(Settled::Now(credits(PRICE))));
+    paid.extend([ends, pay(&ledger, &call).await]);
+    let begun = admit(&ledger, &call).await.unwrap().unwrap();
+    let before = counted(&ledger, &call).await;
+    assert_eq!(before, [(3, 2), (3 * PRICE, 2 * PRICE)]);
+    let World { mut server, clock } = world;
+    proxy.lead_to(copy.port());
+    server.kill();
+    wait_until("the loss is noticed", || is_closed(&ledger, &call)).await;
+    clock.set(clock.now() + GATHERED);
+    assert_eq!(counted(&ledger, &call).await, before);
+    for id in [stays, begun] {
+        assert_eq!(settle(&ledger, &call, id).await, Ok(Settled::Now(credits(PRICE))));
+        paid.push(id);
+    }
+    paid.sort_unstable();
+    assert_eq!(rows(&ledger, &call).await, paid);
+}
+
+#[tokio::test]
+async fn calls_that_are_forgotten_one_by_one_are_still_counted_in_their_windows() {
+    let (world, call) = (World::start().await, budgeted().user("ana", [limit(LimitKind::CreditsTotal, 9 * PRICE)]));
+    let (busy, idle) = (world.replica(), world.replica());
+    for _ in 0..4 {
+        pay(&busy, &call).await;
+    }
+    assert_eq!(counted(&idle, &call).await, [(4, 0), (4 * PRICE, 0), (4 * PRICE, 0)]);
+    drop(busy);
+    world.flush().await;
+    assert!(is_closed(&idle, &call).await);
+    world.pass(GATHERED);
+    assert_eq!(counted(&idle, &call).await, [(4, 0), (4 * PRICE, 0), (4 * PRICE, 0)], "whoever has seen it, knows it");
+}
+
+#[tokio::test]
+async fn a_team_stays_closed_until_an_operator_accepts_where_that_is_asked_for() {
+    let (world, call) = (World::start().await, budgeted());
+    let ledger = handle(Settings { on_loss: OnLoss::Hold, ..world.settings() });
+    assert!(is_closed(&ledger, &call).await, "an empty store may be a lost one");
+    ledger.accept_loss(&call.team).await.unwrap();
+    let paid = pay(&ledger, &call).await;
+    world.flush().await;
+    assert!(is_closed(&ledger, &call).await);
+    world.pass(10 * GATHERED);
+    assert!(is_closed(&ledger, &call).await && ledger.closed() == [call.team.clone()]);
+    ledger.accept_loss(&call.team).await.unwrap();
+    assert_eq!(counted(&ledger, &call).await, [(1, 0), (PRICE, 0)]);
+    assert_eq!(rows(&ledger, &call).await, [paid]);
+    ledger.accept_loss(&call.team).await.unwrap();
+    let other = call.clone().team("growth");
+    pay(&ledger, &other).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_comes_late_brings_its_calls_all_the_same() {
+    let (world, call) = (World::start().await, budgeted());
+    let (one, late) = (world.replica(), world.replica());
+    let (first, second) = (pay(&one, &call).await, pay(&late, &call).await);
+    let running = admit(&late, &call).await.unwrap().unwrap();
+    world.flush().await;
+    assert!(is_closed(&one, &call).await);
+    world.pass(GATHERED);
+    assert_eq!(counted(&one, &call).await[0].0, 1);
+    assert_eq!(settle(&late, &call, running).await, Ok(Settled::Now(credits(PRICE))));
+    let mut all = [first, second, running];
+    all.sort_unstable();
+    assert_eq!((rows(&one, &call).await, counted(&one, &call).await), (all.to_vec(), vec![(3, 0), (3 * PRICE, 0)]));
+}
+
+#[tokio::test]
+async fn a_store_that_began_anew_under_a_replica_that_knew_nothing_is_found_out_by_one_that_does() {
+    let (world, call) = (World::start().await, budgeted());
+    let old = world.replica();
+    let before = pay(&old, &call).await;
+    world.flush().await;
+    world.pass(Duration::from_secs(1));
+    let new = world.replica();
+    let since = pay(&new, &call).await;
+    assert!(is_closed(&old, &call).await && is_closed(&new, &call).await);
+    world.pass(GATHERED);
+    let mut all = [before, since];
+    all.sort_unstable();
+    assert_eq!((counted(&new, &call).await, rows(&new, &call).await), (vec![(2, 0), (2 * PRICE, 0)], all.to_vec()));
+}
+
+#[tokio::test]
+async fn a_team_that_the_store_knew_and_knows_no_longer_is_no_new_team_even_to_a_fresh_replica() {
+    let (world, call) = (World::start().await, budgeted());
+    pay(&world.replica(), &call).await;
+    world.server.run(&["DEL", "mg1:{design}:s:team"]).await;
+    assert!(is_closed(&world.replica(), &call).await);
+    assert!(!is_closed(&world.replica(), &call.team("growth")).await, "another team is new, and open");
+}
+
+#[tokio::test]
+async fn deadlines_that_nobody_could_put_off_while_a_team_was_closed_are_put_off_when_it_opens() {
+    let (world, call) = (World::start().await, budgeted());
+    let ledger = world.replica();
+    let running = admit(&ledger, &call).await.unwrap().unwrap();
+    let newer = admit(&ledger, &call).await.unwrap().unwrap();
+    // As an older copy: the first is in it, the second is not.
+    world.server.run(&["HSET", "mg1:{design}:s:team", "e", "1 1"]).await;
+    assert!(is_closed(&ledger, &call).await);
+    world.pass(2 * TTL);
+    ledger.sweep(&call.team).await.unwrap();
+    for id in [running, newer] {
+        assert_eq!(settle(&ledger, &call, id).await, Ok(Settled::Now(credits(PRICE))));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_flushed_under_load_passes_no_budget_and_loses_no_settlement() {
+    let server = RedisServer::start().await;
+    let settings = Settings { reservation_ttl: Duration::from_secs(6), ..patient(&server) };
+    let replicas = [handle(settings.clone()), handle(settings)];
+    let call = call().limits([limit(LimitKind::CreditsTotal, 300 * PRICE)]).user("ana", []);
+    let calls = (0..600_usize).map(|number| {
+        let (ledger, call, server) = (Arc::clone(&replicas[number % 2]), call.clone(), &server);
+        async move {
+            if number == 200 || number == 400 {
+                server.run(&["FLUSHALL"]).await;
+            }
+            let id = loop {
+                match admit(&ledger, &call).await {
+                    Ok(admitted) => break admitted?,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            };
+            loop {
+                match settle(&ledger, &call, id).await {
+                    Ok(settled) => break Some((id, settled)),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        }
+    });
+    // As the round over all teams does in a gateway: who has nothing to do at the moment is heard as well.
+    let rounds = join_all(replicas.iter().map(|ledger| async {
+        loop {
+            let _ = books(ledger, &call).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }));
+    let paid = tokio::select! {
+        paid = join_all(calls) => paid,
+        _ = rounds => unreachable!(),
+    };
+    let paid: Vec<_> = paid.into_iter().flatten().collect();
+    assert!(paid.iter().all(|(_, settled)| *settled == Settled::Now(credits(PRICE))));
+    let mut ids: Vec<_> = paid.iter().map(|(id, _)| *id).collect();
+    ids.sort_unstable();
+    assert!(rows(&replicas[0], &call).await == ids, "every settlement has its row, once");
+    assert_eq!(counted(&replicas[1], &call).await, [(300 * PRICE, 0)]);
+}

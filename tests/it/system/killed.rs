@@ -1,0 +1,194 @@
+//! One of two gateways killed at every step of a call, again and again: no slot stays taken, nothing is free, nothing is charged
+//! twice, and what the ledger says agrees with Firemoon's own books.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use moongate::clock::Clock;
+use moongate::credits::Credits;
+use moongate::ledger::redis::{RedisLedger, Settings, Topology};
+use moongate::ledger::{Books, Inquiry, Ledger, Level, Outcome, Row, Scope, Unobserved};
+use moongate::team::{Limit, LimitKind, Limits, TeamId};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::support::caller::Connection;
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::redis::{RedisServer, wait_until};
+
+/// How often a gateway is killed at each step.
+const ROUNDS: usize = 4;
+/// How many calls it then has, as many as may run at the same time.
+const CALLS: usize = 3;
+const ALL_OF_THEM: u64 = 3;
+
+/// Two gateways on one Redis; between it and the one that is killed stands a proxy.
+struct World {
+    redis: RedisServer,
+    firemoon: Firemoon,
+    proxy: Proxy,
+    doomed: Installation,
+    survivor: Gateway,
+    survivor_key: String,
+    ledger: Arc<dyn Ledger>,
+    team: TeamId,
+}
+
+impl World {
+    async fn start() -> Self {
+        let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+        let proxy = Proxy::start(redis.port()).await;
+        let of = |url: String| {
+            Installation::before(&firemoon)
+                .set("/listen/workers", json!(1))
+                .set("/ledger", json!({ "redis": { "url": url, "deadline": "20s" }, "reservation_ttl": "2s" }))
+                .set("/teams/design/limits", json!({ "concurrent": CALLS, "credits_total": 100 }))
+        };
+        let doomed = of(format!("redis://127.0.0.1:{}", proxy.port()));
+        let other = of(redis.url());
+        let (survivor, survivor_key) = (Gateway::serve(&other).await, other.key("design").to_owned());
+        let settings = Settings::new(Topology::Single { url: redis.url() });
+        let ledger = Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
+        let team = TeamId::parse("design").unwrap();
+        Self { redis, firemoon, proxy, doomed, survivor, survivor_key, ledger, team }
+    }
+
+    async fn rows(&self) -> Vec<Row> {
+        self.ledger.rows(&self.team, 0, 10_000).await.unwrap().rows
+    }
+
+    async fn books(&self) -> Books {
+        let limits = [Limit::new(LimitKind::CreditsTotal, 100_000_000), Limit::new(LimitKind::Concurrent, 3)];
+        let levels = vec![Level { scope: Scope::Team, limits: Arc::new(Limits::new(limits)) }];
+        let inquiry = Inquiry { team: self.team.clone(), levels, time_zone: jiff::tz::TimeZone::UTC, reader: None };
+        self.ledger.books(inquiry).await.unwrap()
+    }
+
+    /// How many reservations there are, as Redis says it.
+    async fn held(&self) -> usize {
+        self.redis.ask(&["HLEN", "mg1:{design}:held"]).await.unwrap()
+    }
+
+    /// Kills a gateway, round after round, when its calls are where `until` waits for them to be; `before` is done before
+    /// they are sent. Says what was left of them.
+    async fn kill(&self, step: &str, before: impl AsyncFn(), until: impl AsyncFn(&str)) -> Left {
+        let mut left = Left::default();
+        for round in 0..ROUNDS {
+            let mut gateway = Gateway::serve(&self.doomed).await;
+            let key = self.doomed.key("design");
+            assert_eq!(gateway.send(&picture().with(key)).await.status, 200, "{step}: it has a connection to Redis");
+            let (rows_before, executed_before) = (self.rows().await.len(), self.firemoon.executed().await);
+            before().await;
+            let prefix = format!("{step}-{round}-");
+            let ids: Vec<String> = (0..CALLS).map(|number| format!("{prefix}{number}")).collect();
+            let mut calls = JoinSet::new();
+            for id in &ids {
+                let (call, address) = (picture().with(key).header("x-request-id", id), gateway.team().to_owned());
+                // It gets no answer: its gateway dies.
+                calls.spawn(async move { Connection::open(&address).await.exchange(&call).await.is_ok() });
+            }
+            until(&prefix).await;
+            gateway.kill();
+            self.proxy.cut();
+            drop(gateway);
+            self.proxy.set(Fault::None);
+            self.firemoon.release().await;
+            assert!(!calls.join_all().await.contains(&true), "{step}: nobody was answered");
+            wait_until("nothing of the dead gateway is held", || async { self.held().await == 0 }).await;
+            let reply = self.survivor.send(&picture().with(&self.survivor_key)).await;
+            assert_eq!(reply.status, 200, "{step}: its slots are free: {}", reply.text());
+            let rows = self.rows().await;
+            let its: Vec<&Row> = rows.iter().filter(|row| ids.contains(&row.asked.request_id)).collect();
+            left.rows += its.len();
+            for row in &its {
+                *left.outcomes.entry(row.outcome.name()).or_default() += 1;
+            }
+            left.executed += self.firemoon.executed().await - executed_before - 1;
+            assert_eq!(rows.len() - rows_before, its.len() + 1, "{step}: no call has two rows");
+        }
+        let (books, rows) = (self.books().await, self.rows().await);
+        let spent: u64 = rows.iter().map(|row| row.charged.micros()).sum();
+        assert_eq!((books.standings[0].used, books.standings[0].reserved, books.open), (spent, 0, 0), "{step}");
+        assert!(books.standings[0].used <= books.standings[0].max);
+        let billed: Credits = self.firemoon.charged().await.parse().unwrap();
+        assert!(billed.micros() <= spent, "{step}: nothing was free: {billed} of {spent}");
+        left
+    }
+}
+
+/// What was left of the killed gateways' calls.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Left {
+    rows: usize,
+    outcomes: BTreeMap<&'static str, usize>,
+    executed: u64,
+}
+
+impl Left {
+    /// Of every call a row with this outcome, and every call was made.
+    fn all(outcome: Outcome) -> Self {
+        let all = ROUNDS * CALLS;
+        let outcomes = BTreeMap::from([(outcome.name(), all)]);
+        Self { rows: all, outcomes, executed: u64::try_from(all).unwrap() }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_before_the_store_hears_of_a_call_it_leaves_nothing() {
+    let world = World::start().await;
+    let hold = async || world.proxy.set(Fault::HoldRequests);
+    let until = async |prefix: &str| {
+        wait_until("they wait before Redis", || async { world.proxy.holds(prefix) > 0 }).await;
+    };
+    assert_eq!(world.kill("unheard", hold, until).await, Left::default());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_when_a_call_is_reserved_it_leaves_a_charge_since_nobody_can_know_that_it_was_not_sent() {
+    let world = World::start().await;
+    let hold = async || world.proxy.set(Fault::HoldAnswers);
+    let until = async |_: &str| wait_until("one is reserved", || async { world.held().await > 0 }).await;
+    let left = world.kill("reserved", hold, until).await;
+    assert!(left.rows >= ROUNDS && left.executed == 0, "{left:?}");
+    assert_eq!(left.outcomes, BTreeMap::from([("unknown", left.rows)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_the_upstream_works_it_leaves_unknown_calls_that_are_charged() {
+    let world = World::start().await;
+    let until = async |_: &str| world.firemoon.until_held(ALL_OF_THEM).await;
+    let left = world.kill("sent", async || world.firemoon.hold().await, until).await;
+    assert_eq!((left.rows, left.outcomes), (ROUNDS * CALLS, BTreeMap::from([("unknown", ROUNDS * CALLS)])));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_between_the_answer_and_its_settlement_it_leaves_unknown_calls_that_are_charged() {
+    let world = World::start().await;
+    let until = async |_: &str| {
+        world.firemoon.until_held(ALL_OF_THEM).await;
+        world.proxy.set(Fault::HoldRequests);
+        world.firemoon.release().await;
+        wait_until("one is about to be settled", || async { world.proxy.holds("\"status\":200") > 0 }).await;
+        wait_until("all were made", || async { world.firemoon.sums().await["held"] == 0 }).await;
+    };
+    let left = world.kill("answered", async || world.firemoon.hold().await, until).await;
+    assert_eq!(left, Left::all(Outcome::Unknown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_when_its_calls_are_settled_it_leaves_their_settlements() {
+    let world = World::start().await;
+    let until = async |prefix: &str| {
+        world.firemoon.until_held(ALL_OF_THEM).await;
+        world.proxy.set(Fault::HoldAnswers);
+        world.firemoon.release().await;
+        let settled = || async { world.rows().await.iter().any(|row| row.asked.request_id.starts_with(prefix)) };
+        wait_until("one is settled", settled).await;
+    };
+    let left = world.kill("settled", async || world.firemoon.hold().await, until).await;
+    assert!(left.outcomes["charged"] >= ROUNDS, "{left:?}");
+    assert_eq!((left.rows, left.executed), (ROUNDS * CALLS, u64::try_from(ROUNDS * CALLS).unwrap()));
+}
