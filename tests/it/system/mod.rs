@@ -11,6 +11,7 @@ mod issuers;
 mod ledger_outage;
 mod limits;
 mod queue;
+mod reconcile;
 mod reload;
 mod reports;
 mod secrets;
