@@ -21,7 +21,9 @@ use crate::admin::{self, Readiness};
 use crate::admission::patrol::patrol;
 use crate::config::settings::ShutdownSettings;
 use crate::identity::Registrar;
+use crate::upstream::Wire;
 use crate::upstream::queue::watch::watch;
+use crate::upstream::reconcile::Reconcile;
 
 /// Runs what was acquired until SIGTERM or SIGINT, or until a worker ends by itself, then drains. Returns when every open call
 /// has been answered and settled, or when the grace is over.
@@ -139,6 +141,19 @@ fn look_after(
     beside.spawn(async move { registrar.keep(&*register, told).await });
     let registrar = Arc::clone(&acquired.registrar);
     beside.spawn(probe_ledger(acquired.ledger(), registrar, acquired.readiness.clone(), stop.clone()));
+    let teams = {
+        let live = acquired.live.clone();
+        move || live.teams.read().values().cloned().collect()
+    };
+    let reconcile = Reconcile {
+        upstream: acquired.live.upstream.clone(),
+        ledger: acquired.ledger(),
+        teams,
+        wire: Wire::new(acquired.buffer.clone()),
+        observer: acquired.metrics.clone(),
+        clock: acquired.clock.clone(),
+    };
+    beside.spawn(reconcile.run(stop.clone()));
     beside.spawn(probe_issuers(acquired.live.clone(), acquired.readiness.clone(), stop.clone()));
     beside.spawn(reload::keep(acquired.live.clone(), followed, Arc::clone(&acquired.metrics), stop.clone()));
     beside

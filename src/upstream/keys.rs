@@ -158,6 +158,21 @@ impl Key {
         self.resting(now).is_none_or(|rest| rest.why == Why::RateLimited)
     }
 
+    /// Whether the upstream may be asked for the balance with it: it is not known to refuse it.
+    pub fn may_be_asked_for_its_balance(&self, now: Timestamp) -> bool {
+        self.resting(now).is_none_or(|rest| rest.why != Why::Rejected)
+    }
+
+    /// Whether it rests because its account is empty.
+    pub fn is_empty(&self, now: Timestamp) -> bool {
+        self.resting(now).is_some_and(|rest| rest.why == Why::NoCredits)
+    }
+
+    /// Its account has credits: it rests no longer for having none. `true` when it did.
+    pub fn has_credits_again(&self) -> bool {
+        self.rest().take_if(|rest| rest.why == Why::NoCredits).is_some()
+    }
+
     fn is_usable(&self, now: Timestamp) -> bool {
         self.resting(now).is_none()
     }
@@ -221,6 +236,19 @@ mod tests {
         key.leave_alone(rest(Why::Rejected, now));
         key.leave_alone(rest(Why::RateLimited, now));
         assert!(!pool.is_healthy(now));
+    }
+
+    #[test]
+    fn a_balance_that_returns_ends_only_the_rest_of_an_empty_account() {
+        let now = Timestamp::UNIX_EPOCH;
+        let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
+        let key = pool.named("a").expect("a");
+        key.leave_alone(rest(Why::NoCredits, now));
+        assert!(key.is_empty(now) && key.may_be_asked_for_its_balance(now));
+        assert!(key.has_credits_again() && !key.has_credits_again());
+        assert!(pool.next(now, &[]).is_some());
+        key.leave_alone(rest(Why::Rejected, now));
+        assert!(!key.has_credits_again() && !key.may_be_asked_for_its_balance(now));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where a paid call goes, and with whose key.
 //!
 //! Reading order: [`settings`], [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
-//! itself), [`judge`] (what its answer means), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`wire`].
+//! itself), [`judge`] (what its answer means), [`reconcile`] (the balance against the ledger), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`wire`].
 
 mod connection;
 mod dial;
@@ -13,6 +13,7 @@ pub mod origin;
 mod outbound;
 mod pool;
 pub mod queue;
+pub mod reconcile;
 pub mod settings;
 mod streams;
 pub mod swap_credential;
@@ -46,6 +47,8 @@ pub struct Upstream {
     pub limits: Option<Arc<AccountLimits>>,
     /// How calls wait for it.
     pub queue: queue::Settings,
+    /// How the account's balance is held against the ledger; `None`: not at all.
+    pub reconcile: Option<reconcile::Settings>,
     settings: Settings,
 }
 
@@ -72,7 +75,8 @@ impl Upstream {
             answer_bytes_max: settings.answer_bytes_max,
         };
         let (limits, queue) = (account_limits(&settings).map(Arc::new), settings.queue);
-        Ok(Self { origin, keys: Arc::new(keys), bounds, limits, queue, settings })
+        let reconcile = settings.reconcile.clone();
+        Ok(Self { origin, keys: Arc::new(keys), bounds, limits, queue, reconcile, settings })
     }
 
     /// How long a call may take from its admission to its end.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::credits::Credits;
 use crate::team::TeamId;
 
 /// Watches calls to the upstream. Called on the hot path: implementations neither block nor allocate much.
@@ -24,6 +25,12 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A call of this team has got, or not got, its permit after this time.
     fn queue_waited(&self, team: &TeamId, waited: Duration);
+
+    /// The balance of a key's account, as it was read.
+    fn balance(&self, key: &str, balance: Credits);
+
+    /// How much more than was spent the account has lost, in millionths; less than nothing when it lost less.
+    fn drift(&self, key: &str, micros: i64);
 
     /// An answer held the shared key; it was blanked before it left.
     fn tripwire(&self);

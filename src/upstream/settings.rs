@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use super::queue;
+use super::{queue, reconcile};
 use crate::ledger::permits::Allowance;
 use crate::secret::Secret;
 
@@ -20,6 +20,8 @@ pub struct Settings {
     pub limits: Allowance,
     /// How calls wait for it.
     pub queue: queue::Settings,
+    /// How its balance is held against the ledger; `None`: not at all.
+    pub reconcile: Option<reconcile::Settings>,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
     /// Certificates to trust beside the system's, as PEM.

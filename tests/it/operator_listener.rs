@@ -251,6 +251,8 @@ fn work(metrics: &Metrics) {
         metrics.limit_remaining("primary", "minute", 59);
         metrics.queue_joined(&team.id);
         metrics.queue_waited(&team.id, Duration::from_secs(2));
+        metrics.balance("primary", Credits::from_micros(1_500_000));
+        metrics.drift("primary", -2_500_000);
         metrics.tripwire();
     }
     {

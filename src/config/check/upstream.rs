@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, HOUR, MILLISECOND};
-use crate::config::file::upstream::{AccountLimits, Key, Protocol, Queue, Upstream};
+use super::{Check, DAY, HOUR, MILLISECOND};
+use crate::config::file::upstream::{AccountLimits, Key, Protocol, Queue, Reconcile, Upstream};
 use crate::config::report::KeyPath;
 use crate::ledger::permits::Allowance;
-use crate::upstream::queue;
 use crate::upstream::settings::{self, KeySettings, Settings};
+use crate::upstream::{queue, reconcile};
 
 impl Check<'_> {
     pub(super) fn upstream(&mut self, shape: &Upstream, queue: &Queue, root: &KeyPath) -> Option<Settings> {
@@ -19,6 +19,7 @@ impl Check<'_> {
             let content = self.sources.content(file).map(|(path, _)| path);
             self.noting(content, &path.key("ca_file"))
         });
+        let reconcile = shape.reconcile.as_ref().map(|shape| self.reconcile(shape, &path.key("reconcile")));
         let timeouts = MILLISECOND..=HOUR;
         let connect_timeout = self.duration(&shape.connect_timeout, &path.key("connect_timeout"), timeouts.clone());
         let answer_timeout = self.duration(&shape.answer_timeout, &path.key("answer_timeout"), timeouts.clone());
@@ -29,6 +30,7 @@ impl Check<'_> {
             keys,
             limits: allowance(&shape.limits),
             queue: queue?,
+            reconcile: reconcile.map_or(Some(None), |checked| checked.map(Some))?,
             protocol: match shape.protocol {
                 Protocol::Auto => settings::Protocol::Auto,
                 Protocol::Http1 => settings::Protocol::Http1,
@@ -40,6 +42,16 @@ impl Check<'_> {
             idle_timeout: idle_timeout?,
             answer_bytes_max: answer_bytes_max?,
         })
+    }
+
+    fn reconcile(&mut self, shape: &Reconcile, path: &KeyPath) -> Option<reconcile::Settings> {
+        let every = self.duration(&shape.every, &path.key("every"), 100 * MILLISECOND..=DAY);
+        let drift_max = self.credits(&shape.drift_max, &path.key("drift_max"));
+        let balance_pointer = shape.balance_pointer.clone();
+        if !balance_pointer.is_empty() && !balance_pointer.starts_with('/') {
+            self.report.add(&path.key("balance_pointer"), "must be a JSON pointer such as /balance");
+        }
+        Some(reconcile::Settings { every: every?, balance_pointer, drift_max: drift_max? })
     }
 
     fn queue(&mut self, shape: &Queue, path: &KeyPath) -> Option<queue::Settings> {

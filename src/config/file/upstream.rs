@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DurationText, Reference, SizeText};
+use super::{CreditsText, DurationText, Reference, SizeText};
 use crate::team::Limit;
 
 /// Where paid calls go, and with whose key.
@@ -18,6 +18,8 @@ pub struct Upstream {
     pub keys: Vec<Key>,
     /// What the account allows, all keys together. Calls beyond it wait in the queue.
     pub limits: AccountLimits,
+    /// How the account's balance is held against the ledger; `null` is not at all.
+    pub reconcile: Option<Reconcile>,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
     /// Certificates to trust beside the system's, PEM.
@@ -38,6 +40,7 @@ impl Default for Upstream {
             base_url: String::new(),
             keys: Vec::new(),
             limits: AccountLimits::default(),
+            reconcile: None,
             protocol: Protocol::Auto,
             ca_file: None,
             connect_timeout: "3s".into(),
@@ -87,6 +90,24 @@ pub struct AccountLimits {
     #[schemars(range(min = 1, max = Limit::REQUESTS_MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_month: Option<u64>,
+}
+
+/// How the account's balance is held against the ledger. All keys must be keys of one account.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reconcile {
+    /// How often the balance is read.
+    pub every: DurationText,
+    /// Where the balance stands in the upstream's answer: a JSON pointer.
+    pub balance_pointer: String,
+    /// How much more or less than was spent the upstream may have taken before it is said in the log.
+    pub drift_max: CreditsText,
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        Self { every: "5m".into(), balance_pointer: "/balance".to_owned(), drift_max: "1".into() }
+    }
 }
 
 /// How calls wait for the shared account when it is scarce: in turn between the teams, by their weights.

@@ -129,6 +129,10 @@ catalogue! {
     upstream_key_healthy: Family<Gauge, 1> = ["key"];
     /// Calls left in the shared account's windows: minute, day and month as the gateway counts them, told as the upstream says.
     upstream_limit_remaining: Family<Gauge, 2> = ["key", "window"];
+    /// The balance of the shared account, as it was last read with this key.
+    upstream_balance_credits: Family<Gauge, 1> = ["key"];
+    /// What the account lost beyond what the ledger says was spent, since the process began or the balance rose.
+    upstream_drift_credits: Family<Gauge, 1> = ["key"];
     /// Answers that held the shared key, blanked before they left.
     upstream_tripwire_total: Single<Counter> = [];
     /// Operations on the ledger's store.

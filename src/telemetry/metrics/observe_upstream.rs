@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Metrics;
+use crate::credits::Credits;
 use crate::team::TeamId;
 use crate::upstream::Observer;
 
@@ -31,6 +32,15 @@ impl Observer for Metrics {
 
     fn queue_waited(&self, team: &TeamId, waited: Duration) {
         self.team(team).queue_wait.took(waited);
+    }
+
+    fn balance(&self, key: &str, balance: Credits) {
+        self.catalogue.upstream_balance_credits.with([key]).set(balance.for_display());
+    }
+
+    fn drift(&self, key: &str, micros: i64) {
+        let size = Credits::from_micros(micros.unsigned_abs()).for_display();
+        self.catalogue.upstream_drift_credits.with([key]).set(if micros < 0 { -size } else { size });
     }
 
     fn tripwire(&self) {

@@ -57,6 +57,7 @@ fn upstream() -> Upstream {
         keys: vec![key],
         limits: Allowance { per_minute: Some(60), ..Allowance::default() },
         queue: QueueSettings { max_wait: 20 * second, length_max: 1000, team_length_max: 1000 },
+        reconcile: None,
         protocol: Protocol::Http1,
         ca_file: None,
         connect_timeout: second,

@@ -31,6 +31,7 @@ fn origin(address: SocketAddr, protocol: Protocol) -> Arc<Origin> {
         keys: Vec::new(),
         limits: Allowance::default(),
         queue: queue::Settings { max_wait: PATIENCE, length_max: 1, team_length_max: 1 },
+        reconcile: None,
         protocol,
         ca_file: None,
         connect_timeout: BOUNDS.connect,
