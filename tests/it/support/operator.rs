@@ -69,6 +69,7 @@ pub fn api(shown: Live<Shown>, folder: &Path) -> Api {
         answer_bytes_max: 1,
         limits: Allowance::default(),
         queue: queue::Settings { max_wait: Duration::ZERO, length_max: 0, team_length_max: 0 },
+        reconcile: None,
     };
     let directory = Live::new(directory(Vec::new(), Vec::new(), &clock));
     Api::new(Parts {
