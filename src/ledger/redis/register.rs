@@ -17,8 +17,8 @@ use crate::identity::KeyId;
 use crate::identity::store::{Entry, Store, Version};
 use crate::ledger::{Observer, Outage, Unobserved};
 
-/// How long a step may take, whatever the ledger's deadline: all keys take longer to read than one admission, and two seconds
-/// after Redis returned from silence every replica must know what changed.
+/// How long a step may take at least, whatever the ledger's deadline: all keys take longer to read than one admission. Two seconds
+/// after Redis returned from silence every replica knows what changed, as long as that deadline is no longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How many uses of keys one step notes.
 const USES_MOST: usize = 500;
@@ -40,7 +40,7 @@ impl RedisRegister {
     /// When the settings cannot be meant.
     pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
         let wait_replicas = settings.wait_replicas;
-        let settings = Settings { deadline: PATIENCE, ..settings };
+        let settings = Settings { deadline: settings.deadline.max(PATIENCE), ..settings };
         // Whether the store is up is told by those who admit through it.
         let courier = Courier::new(settings, clock, Arc::new(Unobserved), Arc::default())?;
         Ok(Self { courier, observer, script: Script::new(TEXT), wait_replicas })

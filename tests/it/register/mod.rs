@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::identity::{KeyId, Store};
@@ -33,7 +34,7 @@ async fn on_every_store<F: Future<Output = ()>>(test: impl Fn([Arc<dyn Store>; 2
 }
 
 fn handle(topology: Topology) -> Arc<dyn Store> {
-    let settings = redis::Settings::new(topology);
+    let settings = redis::Settings { deadline: Duration::from_secs(20), ..redis::Settings::new(topology) };
     Arc::new(RedisRegister::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap())
 }
 
@@ -53,7 +54,7 @@ fn of_file() -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let settings = embedded::Settings {
         path: folder.path().join("ledger.db"),
-        reservation_ttl: std::time::Duration::from_secs(30),
+        reservation_ttl: Duration::from_secs(30),
         retention: RETENTION,
         on_unknown: OnUnknown::Charge,
         clock: Clock::system(),
@@ -158,7 +159,7 @@ async fn what_is_kept_in_a_file_is_there_after_a_restart() {
     let open = || {
         let settings = embedded::Settings {
             path: folder.path().join("ledger.db"),
-            reservation_ttl: std::time::Duration::from_secs(30),
+            reservation_ttl: Duration::from_secs(30),
             retention: RETENTION,
             on_unknown: OnUnknown::Charge,
             clock: Clock::system(),

@@ -2,6 +2,7 @@
 //! taken and given back while everything runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use moongate::clock::Clock;
@@ -240,7 +241,8 @@ async fn a_key_outlives_its_teams_place_in_the_configuration() {
 #[tokio::test]
 async fn a_thousand_keys_are_known_to_a_replica_that_starts() {
     let world = world().await;
-    let settings = redis::Settings::new(redis::Topology::Single { url: world.redis.url() });
+    let topology = redis::Topology::Single { url: world.redis.url() };
+    let settings = redis::Settings { deadline: Duration::from_secs(20), ..redis::Settings::new(topology) };
     let store = redis::RedisRegister::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
     let mut made = Vec::new();
     for number in 0..1000 {
