@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm as Jws, EncodingKey, Header};
 use moongate::clock::Clock;
@@ -19,7 +21,7 @@ use moongate::identity::{Directory, Gate, NotObserved, Settings};
 use moongate::request::TrustedProxies;
 use moongate::team::{State, Team, TeamId};
 use rcgen::{KeyPair, RsaKeySize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -42,27 +44,37 @@ struct Signer {
     name: &'static str,
     algorithm: Jws,
     private: EncodingKey,
+    /// The public part, where the library cannot tell it from the private one.
+    public: Option<Value>,
 }
 
 impl Signer {
     fn rsa(name: &'static str, size: RsaKeySize) -> Outcome<Self> {
         let pair = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, size)?;
-        Ok(Self { name, algorithm: Jws::RS256, private: EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())? })
+        let private = EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())?;
+        Ok(Self { name, algorithm: Jws::RS256, private, public: None })
     }
 
     fn ec(name: &'static str, algorithm: Jws, kind: &'static rcgen::SignatureAlgorithm) -> Outcome<Self> {
         let pair = KeyPair::generate_for(kind)?;
-        Ok(Self { name, algorithm, private: EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes())? })
+        let private = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes())?;
+        Ok(Self { name, algorithm, private, public: None })
     }
 
     fn ed(name: &'static str) -> Outcome<Self> {
         let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
-        Ok(Self { name, algorithm: Jws::EdDSA, private: EncodingKey::from_ed_pem(pair.serialize_pem().as_bytes())? })
+        let private = EncodingKey::from_ed_pem(pair.serialize_pem().as_bytes())?;
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key_raw());
+        let public = Some(json!({ "kty": "OKP", "crv": "Ed25519", "x": x }));
+        Ok(Self { name, algorithm: Jws::EdDSA, private, public })
     }
 
-    fn jwk(&self) -> Outcome<Jwk> {
-        let mut key = Jwk::from_encoding_key(&self.private, self.algorithm)?;
-        key.common.key_id = Some(self.name.to_owned());
+    fn jwk(&self) -> Outcome<Value> {
+        let mut key = match &self.public {
+            Some(public) => public.clone(),
+            None => serde_json::to_value(Jwk::from_encoding_key(&self.private, self.algorithm)?)?,
+        };
+        key["kid"] = json!(self.name);
         Ok(key)
     }
 
