@@ -10,7 +10,7 @@ use moongate::config::watch::Watcher;
 use moongate::config::{self, Problems, Settings};
 use tokio::signal::unix::SignalKind;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn text(limit: &str) -> String {
     format!(

@@ -61,7 +61,7 @@ impl Operator {
 
     fn send(&self, request: &str) -> Page {
         let mut stream = TcpStream::connect(self.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
         write!(stream, "{request}\r\nHost: operator\r\nConnection: close\r\n\r\n").expect("written");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");

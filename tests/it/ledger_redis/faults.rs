@@ -9,7 +9,7 @@ use moongate::ledger::{Ledger, Outage, Outcome, ReservationId, Retention, Scope,
 use moongate::secret::Secret;
 use moongate::team::LimitKind;
 
-use super::{Seen, handle, observed, patient, single};
+use super::{BRIEF, Seen, handle, observed, patient};
 use crate::ledger_conformance::desk::{Call, PRICE, call, credits, limit, settlement};
 use crate::support::proxy::{Fault, LATE, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
@@ -30,6 +30,12 @@ async fn open(ledger: &Arc<dyn Ledger>, call: &Call) -> u64 {
         reader: None,
     };
     ledger.books(inquiry).await.map_or(u64::MAX, |books| books.open)
+}
+
+/// A store that can be reached through the proxy only.
+fn behind(proxy: &Proxy) -> Settings {
+    let url = format!("redis://127.0.0.1:{}", proxy.port());
+    Settings { deadline: BRIEF, ..Settings::new(Topology::Single { url }) }
 }
 
 fn refused(outage: &Outage, word: &str) -> bool {
@@ -101,18 +107,18 @@ async fn a_key_of_another_type_is_an_outage_and_nothing_is_half_done() {
 async fn a_frozen_server_is_an_outage_within_the_deadline_and_then_at_once() {
     let server = RedisServer::start().await;
     let seen = Arc::new(Seen::default());
-    let ledger = observed(single(&server), Arc::clone(&seen) as _);
+    let ledger = observed(Settings { deadline: BRIEF, ..patient(&server) }, Arc::clone(&seen) as _);
     admit(&ledger, &call()).await.unwrap();
     server.freeze();
     let started = Instant::now();
     assert!(matches!(admit(&ledger, &call()).await, Err(Outage::TimedOut)));
-    let first = started.elapsed();
-    assert!((200..1_000).contains(&first.as_millis()), "{first:?}");
+    assert!(started.elapsed() >= BRIEF);
     let started = Instant::now();
-    for _ in 0..1_000 {
+    let tries = 100;
+    for _ in 0..tries {
         let _outage = ledger.dispatch(&call().team, ReservationId::new()).await.unwrap_err();
     }
-    assert!(started.elapsed() < Duration::from_secs(2), "a thousand at once took {:?}", started.elapsed());
+    assert!(started.elapsed() < tries * BRIEF / 4, "a hundred at once took {:?}", started.elapsed());
     server.thaw();
     wait_until("the store is back", || async { ledger.probe().await.is_ok() }).await;
     assert_eq!(seen.ups(), [true, false, true]);
@@ -126,14 +132,17 @@ async fn an_admission_whose_answer_is_lost_is_released_and_may_be_repeated() {
         let server = RedisServer::start().await;
         let proxy = Proxy::start(server.port()).await;
         let direct = handle(patient(&server));
-        let ledger = handle(Settings::new(Topology::Single { url: format!("redis://127.0.0.1:{}", proxy.port()) }));
+        let ledger = handle(behind(&proxy));
         let call = call().limits([limit(LimitKind::CreditsTotal, 10 * PRICE)]);
         let kept = admit(&ledger, &call).await.unwrap();
         proxy.set(fault);
         let id = ReservationId::new();
-        let outage = ledger.admit(call.admission(id)).await.unwrap_err();
+        let (outage, ()) = futures_util::join!(
+            ledger.admit(call.admission(id)),
+            wait_until("it was reserved all the same", || async { open(&direct, &call).await == 2 }),
+        );
+        let outage = outage.unwrap_err();
         assert!(matches!(outage, Outage::TimedOut | Outage::Unreachable(_)), "{outage:?}");
-        wait_until("it was reserved all the same", || async { open(&direct, &call).await == 2 }).await;
         proxy.set(Fault::None);
         wait_until("it is released", || async { open(&direct, &call).await == 1 }).await;
         let rows = direct.rows(&call.team, 0, 10).await.unwrap().rows;
@@ -152,7 +161,7 @@ async fn an_admission_whose_answer_is_lost_is_released_and_may_be_repeated() {
 async fn a_settlement_whose_answer_is_lost_is_repeated_without_counting_twice() {
     let server = RedisServer::start().await;
     let proxy = Proxy::start(server.port()).await;
-    let ledger = handle(Settings::new(Topology::Single { url: format!("redis://127.0.0.1:{}", proxy.port()) }));
+    let ledger = handle(behind(&proxy));
     let id = admit(&ledger, &call()).await.unwrap();
     proxy.set(Fault::SwallowAnswers);
     ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap_err();
@@ -195,7 +204,7 @@ async fn a_caller_who_leaves_before_the_verdict_leaves_nothing_reserved() {
 #[tokio::test]
 async fn a_wrong_password_is_an_outage_that_does_not_tell_the_password() {
     let server = RedisServer::start_with(&["--requirepass", "hunter2"]).await;
-    let with = |password: &str| Settings { password: Some(Secret::new(password)), ..single(&server) };
+    let with = |password: &str| Settings { password: Some(Secret::new(password)), ..patient(&server) };
     let outage = handle(with("swordfish")).probe().await.unwrap_err();
     assert!(!outage.to_string().contains("swordfish"), "{outage}");
     assert!(!format!("{:?}", with("swordfish")).contains("swordfish"));
@@ -226,7 +235,7 @@ async fn a_user_who_may_touch_only_the_ledger_s_keys_can_do_everything() {
 #[tokio::test]
 async fn too_few_replicas_are_an_outage_and_nothing_stays_reserved() {
     let server = RedisServer::start().await;
-    let ledger = handle(Settings { wait_replicas: 1, ..single(&server) });
+    let ledger = handle(Settings { wait_replicas: 1, deadline: 3 * BRIEF, ..patient(&server) });
     let outage = admit(&ledger, &call()).await.unwrap_err();
     assert!(refused(&outage, "0 of 1 replicas"), "{outage:?}");
     wait_until("it is released", || async { open(&ledger, &call()).await == 0 }).await;
@@ -300,13 +309,13 @@ async fn only_what_was_never_charged_is_ever_forgotten() {
 async fn a_burst_that_waits_its_turn_longer_than_the_store_may_take_is_no_outage() {
     let server = RedisServer::start().await;
     let proxy = Proxy::start(server.port()).await;
-    let url = format!("redis://127.0.0.1:{}", proxy.port());
-    // Each batch is answered within the deadline; all of them together take several times as long.
-    let deadline = LATE * 20;
-    let ledger = handle(Settings { deadline, ..Settings::new(Topology::Single { url }) });
+    // Each batch is answered within the deadline; all of them together take longer.
+    let ledger = handle(Settings { deadline: LATE * 20, ..behind(&proxy) });
     admit(&ledger, &call()).await.unwrap();
     proxy.set(Fault::Late);
     let admissions = (0..4_000).map(|_| ledger.admit(call().admission(ReservationId::new())));
+    let started = Instant::now();
     let verdicts = join_all(admissions).await;
+    assert!(started.elapsed() > LATE * 20);
     assert!(verdicts.iter().all(|verdict| matches!(verdict, Ok(Verdict::Admitted { .. }))));
 }

@@ -7,7 +7,7 @@ use moongate::ledger::redis::{Settings, Topology};
 use moongate::ledger::{Ledger, Outcome, ReservationId, Settled, Swept, Verdict};
 use moongate::team::LimitKind;
 
-use super::handle;
+use super::{BRIEF, handle};
 use crate::ledger_conformance::desk::{PRICE, call, credits, limit, settlement};
 use crate::support::redis::{RedisCluster, RedisSentinel, wait_until};
 
@@ -56,8 +56,7 @@ async fn on_a_cluster_every_team_s_limits_hold_wherever_it_lives() {
 async fn when_the_primary_is_gone_the_one_that_sentinels_name_is_used() {
     let mut sentinel = RedisSentinel::start().await;
     let topology = Topology::Sentinel { urls: sentinel.urls(), master: RedisSentinel::MASTER.to_owned() };
-    let ledger =
-        handle(Settings { wait_replicas: 1, deadline: Duration::from_secs(1), ..Settings::new(topology.clone()) });
+    let ledger = handle(Settings { wait_replicas: 1, deadline: BRIEF, ..Settings::new(topology.clone()) });
     let call = call().limits([limit(LimitKind::CreditsTotal, 2 * PRICE)]);
     let admit = async |ledger: &Arc<dyn Ledger>| ledger.admit(call.admission(ReservationId::new())).await;
     wait_until("an admission is acknowledged", || async {
@@ -65,7 +64,7 @@ async fn when_the_primary_is_gone_the_one_that_sentinels_name_is_used() {
     })
     .await;
     sentinel.servers[0].kill();
-    let after = handle(Settings { deadline: Duration::from_secs(1), ..Settings::new(topology) });
+    let after = handle(Settings { deadline: BRIEF, ..Settings::new(topology) });
     wait_until("the other serves", || async { ledger.probe().await.is_ok() && after.probe().await.is_ok() }).await;
     // What was acknowledged by a replica is there: one of two is left.
     wait_until("it takes admissions", || async { admit(&after).await.is_ok() }).await;

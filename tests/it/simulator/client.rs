@@ -166,13 +166,13 @@ impl Running {
 
     /// Waits until the books show what is wanted.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {
             let books = self.get("/_simulator/books?calls=0").await.json();
             if wanted(&books) {
                 return books;
             }
-            assert!(tokio::time::Instant::now() < deadline, "not within ten seconds: {what}: {books}");
+            assert!(tokio::time::Instant::now() < deadline, "not within a minute: {what}: {books}");
             tokio::task::yield_now().await;
         }
     }

@@ -12,7 +12,7 @@ pub fn get(address: &str, path: &str) -> String {
 /// The whole answer to any bytes, as far as it came.
 pub fn exchange(address: &str, bytes: &[u8]) -> String {
     let Ok(mut stream) = TcpStream::connect(address) else { return String::new() };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
     // The other side may close while we still write; what it said counts.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();

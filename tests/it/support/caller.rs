@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::firemoon::SHARED_KEY;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The only headers that may leave a gateway.
 pub const HEADERS: [&str; 21] = [
@@ -178,7 +178,7 @@ impl Connection {
             };
             Reply::read(response).await
         };
-        tokio::time::timeout(PATIENCE, answer).await.expect("an answer within a minute")
+        tokio::time::timeout(PATIENCE, answer).await.expect("an answer within three minutes")
     }
 }
 

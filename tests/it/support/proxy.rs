@@ -27,7 +27,7 @@ pub(crate) enum Fault {
 }
 
 /// How late an answer is.
-pub(crate) const LATE: Duration = Duration::from_millis(50);
+pub(crate) const LATE: Duration = Duration::from_millis(150);
 
 /// The proxy; it ends when dropped.
 pub(crate) struct Proxy {

@@ -9,7 +9,7 @@ use redis::{FromRedisValue, RedisResult};
 use tempfile::TempDir;
 
 /// How long a server may take to do what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A redis-server of its own, empty, keeping nothing on disk.
 pub(crate) struct RedisServer {

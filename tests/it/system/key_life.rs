@@ -169,7 +169,7 @@ async fn a_revoked_key_is_refused_by_every_replica_within_two_seconds_and_for_go
 #[tokio::test]
 async fn a_key_expires_by_itself_and_its_uses_are_seen() {
     let mut world = world().await;
-    let soon_over = Timestamp::now() + SignedDuration::from_secs(4);
+    let soon_over = Timestamp::now() + SignedDuration::from_secs(10);
     let wanted = json!({ "team": "design", "name": "short", "expires_at": soon_over.to_string() });
     let (key, id) = world.key(wanted).await;
     assert_eq!(judged(&world.one, &key).await, "200");

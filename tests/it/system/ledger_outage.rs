@@ -8,6 +8,9 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::redis::{RedisServer, free_port, wait_until};
 
+/// The ledger's deadline in tests that wait for its end: not so short that a busy machine passes it when nothing is wrong.
+const BRIEF: &str = "2s";
+
 /// Used and reserved of the team's prepaid credits, when the ledger answers: each worker finds out by itself that Redis is
 /// back, so that a refusal may still come between two answers.
 async fn budget(gateway: &Gateway, credential: &str) -> Option<(String, String)> {
@@ -54,7 +57,7 @@ async fn without_redis_a_gateway_starts_refuses_and_becomes_ready_when_redis_arr
 async fn a_call_that_ends_while_redis_is_silent_is_answered_and_settled_when_redis_speaks_again() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = Installation::on(&redis, &firemoon)
-        .set("/ledger/redis/deadline", json!("250ms"))
+        .set("/ledger/redis/deadline", json!(BRIEF))
         .set("/teams/design/limits", json!({ "credits_total": 100 }));
     let gateway = Gateway::serve(&installation).await;
     let key = installation.key("design").to_owned();
@@ -75,7 +78,7 @@ async fn a_call_that_ends_while_redis_is_silent_is_answered_and_settled_when_red
 async fn a_call_refused_because_redis_was_silent_costs_nothing_when_redis_does_it_late() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = Installation::on(&redis, &firemoon)
-        .set("/ledger/redis/deadline", json!("250ms"))
+        .set("/ledger/redis/deadline", json!(BRIEF))
         .set("/ledger/reservation_ttl", json!("2s"))
         .set("/teams/design/limits", json!({ "credits_total": 0.05 }));
     let gateway = Gateway::serve(&installation).await;
@@ -97,7 +100,7 @@ async fn a_call_refused_because_redis_was_silent_costs_nothing_when_redis_does_i
 async fn redis_may_die_and_return_while_the_gateway_runs() {
     let (port, firemoon) = (free_port(), Firemoon::start());
     let mut redis = RedisServer::start_on(port).await;
-    let installation = Installation::on(&redis, &firemoon).set("/ledger/redis/deadline", json!("250ms"));
+    let installation = Installation::on(&redis, &firemoon).set("/ledger/redis/deadline", json!(BRIEF));
     let gateway = Gateway::serve(&installation).await;
     let call = picture().with(installation.key("design"));
     assert_eq!(gateway.send(&call).await.status, 200);

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const BOUNDS: Bounds = Bounds { connect: PATIENCE, answer: PATIENCE, idle: PATIENCE, answer_bytes_max: 1 << 20 };
 
