@@ -14,8 +14,8 @@ use super::{Directory, KeyId};
 use crate::ledger::Outage;
 use crate::live::Live;
 
-/// How often the version is asked for. With the deadline of a step of the store (a second at most), what is changed on one
-/// replica is known to every other within two seconds, also of the store's return.
+/// How often the version is asked for. With the time that looking and connecting may take in a store that stays silent (a second, and
+/// a second and a quarter), what is changed on one replica is known to every other within two seconds, also of the store's return.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often the uses of keys are gathered.
 const GATHER_EVERY: Duration = Duration::from_secs(5);

@@ -17,6 +17,7 @@ mod identity_fetch;
 mod identity_issuers;
 mod identity_keys;
 mod identity_kubernetes;
+mod identity_register;
 mod identity_tokens;
 mod ledger_conformance;
 mod ledger_embedded;

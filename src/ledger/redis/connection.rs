@@ -13,8 +13,10 @@ use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use super::dial::Dialer;
 use crate::ledger::Outage;
 
-/// How long one attempt to connect may take, the handshakes included. It goes on beyond the operation that began it.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one attempt to connect may take, the handshakes included. It goes on beyond the operation that began it. The first of
+/// the Sentinels may cost a second of it when it is gone; and the register counts on an attempt that was begun while nothing
+/// answered being over in time to make another within its two seconds.
+const DIAL_TIMEOUT: Duration = Duration::from_millis(1250);
 
 /// Something to send commands on. Clones share one connection.
 #[derive(Clone)]

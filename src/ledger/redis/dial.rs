@@ -18,6 +18,10 @@ use super::settings::{Settings, Topology, UnusableSettings};
 /// How many batches may wait to be written; the client's default of 50 would hold up a gateway of many teams.
 const PIPELINE: usize = 1024;
 
+/// After how long a connection is over of which the other end acknowledges nothing that was sent (`TCP_USER_TIMEOUT`, RFC 5482).
+#[cfg(target_os = "linux")]
+const UNHEARD: Duration = Duration::from_secs(1);
+
 /// Makes connections.
 pub(super) enum Dialer {
     Single(Box<Client>),
@@ -142,9 +146,13 @@ fn server(url: &str) -> Result<ConnectionInfo, UnusableSettings> {
     Ok(info.set_tcp_settings(tcp()))
 }
 
-/// Without `TCP_NODELAY` a small batch waits for the answer to the one before.
+/// Without `TCP_NODELAY` a small batch waits for the answer to the one before. Where a network swallows what is sent, the system
+/// ends the connection: a cluster's client makes another only for one that ended.
 fn tcp() -> TcpSettings {
-    TcpSettings::default().set_nodelay(true)
+    let settings = TcpSettings::default().set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(UNHEARD);
+    settings
 }
 
 fn is_tls(info: &ConnectionInfo) -> bool {

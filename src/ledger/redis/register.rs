@@ -17,9 +17,11 @@ use crate::identity::KeyId;
 use crate::identity::store::{Entry, Store, Version};
 use crate::ledger::{Observer, Outage, Unobserved};
 
-/// How long a step may take at least, whatever the ledger's deadline: all keys take longer to read than one admission. Two seconds
-/// after Redis returned from silence every replica knows what changed, as long as that deadline is no longer than this.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long looking may take, whatever the ledger's deadline: two seconds after Redis returned from silence every replica knows what
+/// changed, so none may still wait then for what was asked before. All keys are read well within it.
+const LOOK_DEADLINE: Duration = Duration::from_secs(1);
+/// How long a change may take at least: it waits for replicas.
+const CHANGE_DEADLINE_LEAST: Duration = Duration::from_secs(1);
 /// How many uses of keys one step notes.
 const USES_MOST: usize = 500;
 const TEXT: &str = include_str!("register.lua");
@@ -27,7 +29,10 @@ const TEXT: &str = include_str!("register.lua");
 /// The register in the ledger's Redis. As with the ledger, each runtime has a handle of its own, and nothing is sent before the
 /// first step.
 pub struct RedisRegister {
-    courier: Courier,
+    /// Looks whether anything changed, reads it, and notes uses: what the one who looks does between two looks.
+    looks: Courier,
+    /// Everything else; on a connection of its own, which is not given up as soon.
+    changes: Courier,
     observer: Arc<dyn Observer>,
     script: Script,
     wait_replicas: u32,
@@ -40,21 +45,30 @@ impl RedisRegister {
     /// When the settings cannot be meant.
     pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
         let wait_replicas = settings.wait_replicas;
-        let settings = Settings { deadline: settings.deadline.max(PATIENCE), ..settings };
-        // Whether the store is up is told by those who admit through it.
-        let courier = Courier::new(settings, clock, Arc::new(Unobserved), Arc::default())?;
-        Ok(Self { courier, observer, script: Script::new(TEXT), wait_replicas })
+        let courier = |deadline| {
+            // Whether the store is up is told by those who admit through it.
+            let settings = Settings { deadline, ..settings.clone() };
+            Courier::new(settings, clock.clone(), Arc::new(Unobserved), Arc::default())
+        };
+        let (looks, changes) = (courier(LOOK_DEADLINE)?, courier(settings.deadline.max(CHANGE_DEADLINE_LEAST))?);
+        Ok(Self { looks, changes, observer, script: Script::new(TEXT), wait_replicas })
     }
 
     /// One step of the script; a change counts once as many replicas have it as a reservation needs.
-    async fn step(&self, op: &'static str, replicas: u32, arguments: &[&[u8]]) -> Result<Value, Outage> {
+    async fn step(
+        &self,
+        courier: &Courier,
+        op: &'static str,
+        replicas: u32,
+        arguments: &[&[u8]],
+    ) -> Result<Value, Outage> {
         let call = |command, script| call(command, script, arguments);
         let known = call("EVALSHA", self.script.get_hash());
         let started = Instant::now();
-        let told = self.courier.on_link(None, |mut link| async move {
+        let told = courier.on_link(None, |mut link| async move {
             let mut send = async |command: Cmd| match replicas {
                 0 => link.run(&command).await.map(|value| (value, 0)),
-                wanted => link.run_and_wait(&command, RegisterKeys::ENTRIES, wanted, PATIENCE / 3).await,
+                wanted => link.run_and_wait(&command, RegisterKeys::ENTRIES, wanted, CHANGE_DEADLINE_LEAST / 3).await,
             };
             let (value, have) = match send(known).await {
                 // The server was restarted, or its scripts were flushed.
@@ -71,9 +85,9 @@ impl RedisRegister {
     }
 
     /// One plain command.
-    async fn ask(&self, op: &'static str, command: Cmd) -> Result<Value, Outage> {
+    async fn ask(&self, courier: &Courier, op: &'static str, command: Cmd) -> Result<Value, Outage> {
         let started = Instant::now();
-        let told = self.courier.run(None, &command).await;
+        let told = courier.run(None, &command).await;
         self.observer.operation(op, told.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
         told
     }
@@ -132,14 +146,14 @@ impl Store for RedisRegister {
         async move {
             let mut get = Cmd::new();
             get.arg("GET").arg(RegisterKeys::VERSION);
-            Ok(Version(bytes(self.ask("register_version", get).await?)?.unwrap_or_default()))
+            Ok(Version(bytes(self.ask(&self.looks, "register_version", get).await?)?.unwrap_or_default()))
         }
         .boxed()
     }
 
     fn read(&self) -> BoxFuture<'_, Result<(Version, Vec<Entry>), Outage>> {
         async move {
-            let Value::Array(mut both) = self.step("register_read", 0, &[b"read"]).await? else {
+            let Value::Array(mut both) = self.step(&self.looks, "register_read", 0, &[b"read"]).await? else {
                 return Err(unreadable());
             };
             let (Some(entries), Some(version)) = (both.pop(), both.pop()) else { return Err(unreadable()) };
@@ -154,7 +168,7 @@ impl Store for RedisRegister {
         async move {
             let mut get = Cmd::new();
             get.arg("HGET").arg(RegisterKeys::ENTRIES).arg(name);
-            bytes(self.ask("register_entry", get).await?)
+            bytes(self.ask(&self.changes, "register_entry", get).await?)
         }
         .boxed()
     }
@@ -168,7 +182,7 @@ impl Store for RedisRegister {
         async move {
             let version = Uuid::now_v7().to_string();
             let arguments = [b"replace", name.as_bytes(), expected.unwrap_or_default(), entry, version.as_bytes()];
-            Ok(self.step("register_replace", self.wait_replicas, &arguments).await? == Value::Int(1))
+            Ok(self.step(&self.changes, "register_replace", self.wait_replicas, &arguments).await? == Value::Int(1))
         }
         .boxed()
     }
@@ -179,7 +193,7 @@ impl Store for RedisRegister {
                 let times: Vec<String> = some.iter().map(|(_, at)| at.to_string()).collect();
                 let pairs = some.iter().zip(&times).flat_map(|((id, _), at)| [id.as_str().as_bytes(), at.as_bytes()]);
                 let arguments: Vec<&[u8]> = std::iter::once(&b"note_used"[..]).chain(pairs).collect();
-                self.step("register_note_used", 0, &arguments).await?;
+                self.step(&self.looks, "register_note_used", 0, &arguments).await?;
             }
             Ok(())
         }
@@ -190,7 +204,7 @@ impl Store for RedisRegister {
         async move {
             let mut get = Cmd::new();
             get.arg("HGETALL").arg(RegisterKeys::USED);
-            let noted = pairs(self.ask("register_last_used", get).await?)?;
+            let noted = pairs(self.ask(&self.changes, "register_last_used", get).await?)?;
             let noted = noted.into_iter().map(|(id, at)| {
                 let id = KeyId::parse(&text(id)?).ok_or_else(unreadable)?;
                 Ok((id, text(at)?.parse().map_err(|_| unreadable())?))

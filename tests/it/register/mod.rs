@@ -2,17 +2,21 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moongate::clock::Clock;
 use moongate::identity::{KeyId, Store};
 use moongate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
 use moongate::ledger::redis::{self, RedisRegister, Topology};
-use moongate::ledger::{OnUnknown, Unobserved};
+use moongate::ledger::{OnUnknown, Outage, Unobserved};
 use tempfile::TempDir;
 
 use crate::ledger_conformance::RETENTION;
-use crate::support::redis::{RedisCluster, RedisServer};
+use crate::support::proxy::{Fault, Proxy};
+use crate::support::redis::{RedisCluster, RedisServer, wait_until};
+
+/// How long the ledger may wait.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A store, and what it lives in.
 struct Bench {
@@ -34,7 +38,7 @@ async fn on_every_store<F: Future<Output = ()>>(test: impl Fn([Arc<dyn Store>; 2
 }
 
 fn handle(topology: Topology) -> Arc<dyn Store> {
-    let settings = redis::Settings { deadline: Duration::from_secs(20), ..redis::Settings::new(topology) };
+    let settings = redis::Settings { deadline: DEADLINE, ..redis::Settings::new(topology) };
     Arc::new(RedisRegister::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap())
 }
 
@@ -187,4 +191,25 @@ async fn a_store_that_lost_everything_has_another_version() {
     assert!(store.replace("key:b", None, b"1").await.unwrap());
     assert_ne!(store.version().await.unwrap(), before);
     assert_eq!(store.read().await.unwrap().1.len(), 1);
+}
+
+#[tokio::test]
+async fn who_looks_at_a_silent_store_does_not_wait_as_long_as_the_ledger_may() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let store = handle(Topology::Single { url: format!("redis://127.0.0.1:{}", proxy.port()) });
+    let uses = [(id(1), 5)];
+    for step in ["version", "read", "note_used"] {
+        proxy.set(Fault::None);
+        wait_until("the store answers", || async { store.version().await.is_ok() }).await;
+        proxy.set(Fault::SwallowAnswers);
+        let asked = Instant::now();
+        let told = match step {
+            "version" => store.version().await.map(drop),
+            "read" => store.read().await.map(drop),
+            _ => store.note_used(&uses).await,
+        };
+        assert!(matches!(told, Err(Outage::TimedOut)), "{step}: {told:?}");
+        assert!(asked.elapsed() < DEADLINE / 2, "{step}: {:?}", asked.elapsed());
+    }
 }
