@@ -40,6 +40,9 @@ pub struct LimitView {
     /// `team:credits_per_month`.
     limit: String,
     max: Amount,
+    /// Prepaid credits: how much of `max` was topped up.
+    #[serde(rename = "toppedUp", skip_serializing_if = "Option::is_none")]
+    topped_up: Option<Credits>,
     used: Amount,
     reserved: Amount,
     remaining: Amount,
@@ -96,6 +99,7 @@ pub(super) fn limit(standing: &Standing) -> LimitView {
     LimitView {
         limit: format!("{}:{}", standing.scope.level(), standing.kind),
         max: amount(standing.max),
+        topped_up: standing.topped_up_credits(),
         used: amount(standing.used),
         reserved: amount(standing.reserved),
         remaining: amount(standing.remaining()),

@@ -142,6 +142,7 @@ impl Api {
         match wanted {
             Change::SuspendTeam => self.teams.suspend(call).await,
             Change::ResumeTeam => self.teams.resume(call).await,
+            Change::TopUpTeam => self.teams.top_up(call).await,
             Change::CreateKey => self.keys.create(call, token).await,
             Change::RotateKey => self.keys.rotate(call).await,
             Change::RevokeKey => self.keys.revoke(call).await,

@@ -24,6 +24,7 @@ pub mod serve;
 mod standings;
 mod teams;
 pub mod token;
+mod topup;
 mod upstream_keys;
 pub mod usage;
 

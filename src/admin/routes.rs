@@ -44,6 +44,8 @@ pub enum Change {
     SuspendTeam,
     /// It may again.
     ResumeTeam,
+    /// A prepaid budget is added to.
+    TopUpTeam,
     /// A gateway key is made.
     CreateKey,
     /// A gateway key gets another secret.
@@ -59,6 +61,7 @@ impl Change {
         match self {
             Self::SuspendTeam => "suspend_team",
             Self::ResumeTeam => "resume_team",
+            Self::TopUpTeam => "top_up_team",
             Self::CreateKey => "create_key",
             Self::RotateKey => "rotate_key",
             Self::RevokeKey => "revoke_key",
@@ -101,6 +104,7 @@ pub const TABLE: &[Route] = &[
     read("/admin/v1/teams/{team}", Read::Team),
     change("/admin/v1/teams/{team}/suspend", Change::SuspendTeam),
     change("/admin/v1/teams/{team}/resume", Change::ResumeTeam),
+    change("/admin/v1/teams/{team}/topup", Change::TopUpTeam),
     read("/admin/v1/keys", Read::Keys).asking(&["team"]),
     change("/admin/v1/keys", Change::CreateKey),
     read("/admin/v1/keys/{key}", Read::Key),

@@ -14,6 +14,9 @@ pub(super) struct StandingView {
     /// `team:credits_per_month`.
     limit: String,
     max: Amount,
+    /// Prepaid credits: how much of `max` was topped up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topped_up: Option<Credits>,
     used: Amount,
     reserved: Amount,
     remaining: Amount,
@@ -49,6 +52,7 @@ pub(super) fn standings(standings: &[Standing]) -> Vec<StandingView> {
     let view = |standing: &Standing| StandingView {
         limit: format!("{}:{}", standing.scope.level(), standing.kind),
         max: amount(standing.kind, standing.max),
+        topped_up: standing.topped_up_credits(),
         used: amount(standing.kind, standing.used),
         reserved: amount(standing.kind, standing.reserved),
         remaining: amount(standing.kind, standing.remaining()),

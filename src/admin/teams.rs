@@ -141,7 +141,7 @@ impl Teams {
         }
     }
 
-    fn team(&self, call: &Call) -> Result<Arc<Team>, Refusal> {
+    pub(super) fn team(&self, call: &Call) -> Result<Arc<Team>, Refusal> {
         self.teams.read().get(&call.team()?).cloned().ok_or(Refusal::TeamNotFound)
     }
 

@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::gateway::Gateway;
 use super::{Ended, table};
+use crate::credits::Credits;
+use crate::ledger::TopUpId;
 use crate::team::TeamId;
 
 /// Teams: how they stand, and whether they may call.
@@ -22,6 +24,7 @@ enum Command {
     Show(Show),
     Suspend(Suspend),
     Resume(Resume),
+    Topup(Topup),
 }
 
 /// Lists the teams of a running gateway.
@@ -55,6 +58,28 @@ struct Resume {
     whose: Whose,
 }
 
+/// Adds credits to a prepaid budget (credits_total) of a team, beside what is configured.
+#[derive(Debug, Args)]
+struct Topup {
+    /// The team
+    #[arg(value_name = "TEAM", value_parser = name)]
+    team: String,
+    /// How many credits, such as 500 or 12.50
+    #[arg(value_name = "CREDITS")]
+    credits: Credits,
+    /// A name for this top-up: given again, it is not added again [default: a new one]
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// The budget of this user of the team
+    #[arg(long, value_name = "USER", conflicts_with = "key")]
+    user: Option<String>,
+    /// The budget of this gateway key of the team, by its id
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
 #[derive(Debug, Args)]
 struct Whose {
     /// The team
@@ -84,6 +109,7 @@ impl Teams {
             Command::Show(Show { team, gateway }) => show(team, gateway, out),
             Command::Suspend(Suspend { whose }) => whose.change("suspend", out),
             Command::Resume(Resume { whose }) => whose.change("resume", out),
+            Command::Topup(topup) => topup.run(out),
         }
     }
 }
@@ -129,6 +155,32 @@ fn show(team: &str, gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended>
     let limits: Vec<Vec<String>> =
         team.get("limits").and_then(Value::as_array).into_iter().flatten().map(row).collect();
     table::write(out, &["LIMIT", "MAX", "USED", "RESERVED", "REMAINING", "RESET"], &limits).map_err(Ended::from)
+}
+
+impl Topup {
+    fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        let id = self.id.clone().unwrap_or_else(|| TopUpId::new().to_string());
+        let mut wanted = json!({ "id": id, "credits": self.credits.to_string() });
+        if let Some(members) = wanted.as_object_mut() {
+            let whose = [("user", &self.user), ("key", &self.key)];
+            members
+                .extend(whose.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_deref()?.into()))));
+        }
+        let answer = self.gateway.post(&format!("/admin/v1/teams/{}/topup", self.team), &wanted);
+        let answer = answer.map_err(|ended| match &ended {
+            // Whoever tries again must not add twice.
+            Ended::Failed(why) if self.id.is_none() => Ended::Failed(format!("{why}\nto try again: --id {id}")),
+            Ended::Failed(_) | Ended::Misused(_) => ended,
+        })?;
+        if self.gateway.json {
+            return writeln!(out, "{answer}").map_err(Ended::from);
+        }
+        let done = if answer.get("added") == Some(&Value::Bool(true)) { "is added" } else { "was added before" };
+        let [limit, max, configured, topped_up] =
+            ["limit", "max", "configured", "topped_up"].map(|name| text(&answer, name));
+        writeln!(out, "Team {}: the top-up {id} of {} {done}", self.team, self.credits)?;
+        writeln!(out, "{limit} allows {max}: {configured} configured, {topped_up} topped up").map_err(Ended::from)
+    }
 }
 
 impl Whose {

@@ -89,7 +89,7 @@ mod tests {
 
     fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Standing {
         let reset_at = reset_at.map(|at| at.parse().expect(at));
-        Standing { scope: Scope::Team, kind, max, used, reserved: 0, reset_at, shadow_refused: false }
+        Standing { scope: Scope::Team, kind, max, topped_up: 0, used, reserved: 0, reset_at, shadow_refused: false }
     }
 
     fn shown(standings: &[Standing]) -> Vec<String> {

@@ -4,8 +4,8 @@
 //! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`reservation`], [`permits`] (the shared account, over all
-//! teams), then a store: [`embedded`] or [`redis`].
+//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`reservation`], [`permits`] (the shared account,
+//! over all teams), then a store: [`embedded`] or [`redis`].
 
 pub mod calendar;
 pub mod embedded;
@@ -15,6 +15,7 @@ pub mod permits;
 pub mod redis;
 pub mod reservation;
 pub mod row;
+pub mod topup;
 pub mod usage;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use observe::{Observer, Unobserved};
 pub use permits::{AccountLimits, Permits};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, Outcome, Row, Rows};
+pub use topup::{TopUp, TopUpId, ToppedUp};
 pub use usage::{Days, Retention, Sums, Usage};
 
 use crate::credits::Credits;
@@ -127,8 +129,10 @@ pub struct Standing {
     pub scope: Scope,
     /// Which limit.
     pub kind: LimitKind,
-    /// How much it allows (a bucket: its burst), in its unit.
+    /// How much it allows (a bucket: its burst; prepaid credits: with all top-ups), in its unit.
     pub max: u64,
+    /// Prepaid credits: how much of `max` was topped up. Others: 0.
+    pub topped_up: u64,
     /// Spent for good, in its unit. A bucket: tokens taken and not yet back, rounded up.
     pub used: u64,
     /// Held by open reservations. Slots: the calls in flight (`used` is 0).
@@ -144,6 +148,12 @@ impl Standing {
     #[must_use]
     pub const fn remaining(&self) -> u64 {
         self.max.saturating_sub(self.used).saturating_sub(self.reserved)
+    }
+
+    /// How much of a prepaid budget was topped up; `None` for every other limit.
+    #[must_use]
+    pub fn topped_up_credits(&self) -> Option<Credits> {
+        (self.kind == LimitKind::CreditsTotal).then(|| Credits::from_micros(self.topped_up))
     }
 }
 
@@ -306,6 +316,10 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The team's usage of these days, as far as it is kept; days in order, within a day by user and model.
     fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>>;
+
+    /// Adds to what a scope may spend in all, once for each id, whatever the scope's limits are; each id is remembered for as
+    /// long as usage is. One atomic step.
+    fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>>;
 
     /// An operator accepts what is left of a team after the store has lost writes: its budgets open. Changes nothing when
     /// they are open.

@@ -48,6 +48,7 @@ one_of_each! {
     Refusal::TeamNotFound => Refusal::TeamNotFound,
     Refusal::KeyNotFound => Refusal::KeyNotFound,
     Refusal::KeyConflict(_) => Refusal::KeyConflict("The key is revoked"),
+    Refusal::TopUpConflict(_) => Refusal::TopUpConflict("Another top-up of the team has this id"),
     Refusal::MethodNotAllowed { .. } => Refusal::MethodNotAllowed { allow: "GET, HEAD" },
     Refusal::BodyTimeout => Refusal::BodyTimeout,
     Refusal::BodyTooLarge { .. } => Refusal::BodyTooLarge { bytes_max: 4_500_000 },
@@ -91,7 +92,7 @@ fn model() -> ModelId {
 
 fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Standing {
     let reset_at = reset_at.map(at);
-    Standing { scope: Scope::Team, kind, max, used, reserved: 0, reset_at, shadow_refused: false }
+    Standing { scope: Scope::Team, kind, max, topped_up: 0, used, reserved: 0, reset_at, shadow_refused: false }
 }
 
 fn minute() -> Standing {

@@ -64,6 +64,8 @@ pub enum Refusal {
     KeyNotFound,
     /// The gateway key is not in a state in which this can be done; says why not.
     KeyConflict(&'static str),
+    /// The prepaid budget cannot be topped up like this; says why not.
+    TopUpConflict(&'static str),
     /// A known path with another method.
     MethodNotAllowed {
         /// The methods it has.
@@ -176,6 +178,7 @@ impl Refusal {
             Self::TeamNotFound => kind(StatusCode::NOT_FOUND, "team_not_found", NOT_FOUND, Caller),
             Self::KeyNotFound => kind(StatusCode::NOT_FOUND, "key_not_found", NOT_FOUND, Caller),
             Self::KeyConflict(_) => kind(StatusCode::CONFLICT, "key_conflict", "Conflict", Caller),
+            Self::TopUpConflict(_) => kind(StatusCode::CONFLICT, "topup_conflict", "Conflict", Caller),
             Self::MethodNotAllowed { .. } => {
                 kind(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", Caller)
             }

@@ -27,7 +27,7 @@ impl Refusal {
             Self::RequestNotFound => "There is no such request of your team",
             Self::TeamNotFound => "There is no such team in the configuration",
             Self::KeyNotFound => "There is no such gateway key",
-            Self::KeyConflict(why) => why,
+            Self::KeyConflict(why) | Self::TopUpConflict(why) => why,
             Self::MethodNotAllowed { .. } => "The route has no such method",
             Self::BodyTimeout => "The body did not arrive in time",
             Self::MediaTypeUnsupported => "The body must be application/json, not compressed",

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::embedded::{EmbeddedLedger, OpenError, Settings};
-use moongate::ledger::{Ledger, OnUnknown, Outcome, ReservationId, Retention, Scope, Settled, Unobserved, Verdict};
+use moongate::ledger::{
+    Ledger, OnUnknown, Outcome, ReservationId, Retention, Scope, Settled, TopUp, TopUpId, ToppedUp, Unobserved, Verdict,
+};
 use moongate::team::{LimitKind, TeamId};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -65,11 +67,14 @@ async fn a_ledger_closed_and_opened_again_has_forgotten_nothing() {
     let first = desk_at(open_in(&folder, &clock).unwrap(), TempDir::new().unwrap(), &clock);
     first.pay(&call).await;
     let (open, waiting) = (first.admit(&call).await, first.admit(&call.clone().waiting()).await);
+    let top_up = TopUp { id: TopUpId::new(), scope: Scope::Team, credits: credits(PRICE) };
+    assert_eq!(first.ledger.top_up(&call.team, top_up.clone()).await.unwrap(), ToppedUp::Now(credits(PRICE)));
     let before = (first.books(&call).await.standings, first.rows(&call).await);
     drop(first);
 
     let again = desk_at(open_in(&folder, &clock).unwrap(), folder, &clock);
     assert_eq!((again.books(&call).await.standings, again.rows(&call).await), before);
+    assert_eq!(again.ledger.top_up(&call.team, top_up).await.unwrap(), ToppedUp::Before(credits(PRICE)));
     assert!(again.ledger.dispatch(&call.team, waiting).await.unwrap());
     assert_eq!(again.settle(&call, open, Outcome::Charged, PRICE).await, Settled::Now(credits(PRICE)));
     again.pass(TTL);

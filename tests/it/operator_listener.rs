@@ -232,8 +232,16 @@ fn work(metrics: &Metrics) {
     metrics.know([&team]);
     let soon = Some("2026-12-01T00:00:00Z".parse().expect("a time"));
     let kind = LimitKind::CreditsPerMonth;
-    let standing =
-        Standing { scope: Scope::Team, kind, max: 400, used: 1, reserved: 2, reset_at: soon, shadow_refused: false };
+    let standing = Standing {
+        scope: Scope::Team,
+        kind,
+        max: 400,
+        topped_up: 0,
+        used: 1,
+        reserved: 2,
+        reset_at: soon,
+        shadow_refused: false,
+    };
     let took = Duration::from_millis(3);
     {
         use moongate::admission::Observer;

@@ -19,7 +19,8 @@ use moongate::clock::Clock;
 use moongate::config;
 use moongate::identity::GatewayKey;
 use moongate::ledger::{
-    Admission, Books, Days, Inquiry, Ledger, Outage, ReservationId, Rows, Settled, Settlement, Swept, Usage, Verdict,
+    Admission, Books, Days, Inquiry, Ledger, Outage, ReservationId, Rows, Settled, Settlement, Swept, TopUp, ToppedUp,
+    Usage, Verdict,
 };
 use moongate::request::Inbound;
 use moongate::stack::stack;
@@ -88,6 +89,10 @@ impl Ledger for Counting {
     }
 
     fn usage<'a>(&'a self, _: &'a TeamId, _: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
+        std::future::ready(Self::gone()).boxed()
+    }
+
+    fn top_up<'a>(&'a self, _: &'a TeamId, _: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
         std::future::ready(Self::gone()).boxed()
     }
 

@@ -69,7 +69,7 @@ pub struct Limits {
     /// Credits a calendar month.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credits_per_month: Option<Budget>,
-    /// Prepaid credits: no day or month gives them back.
+    /// Prepaid credits: no day or month gives them back; top-ups are added to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credits_total: Option<Budget>,
     /// Calls at the same time.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::record::{ScopeRecord, Windows};
 use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
+use crate::ledger::topup::raised;
 use crate::ledger::{Scope, Standing};
 use crate::team::Limit;
 use crate::team::limit::{Period, Shape, Unit};
@@ -86,6 +87,7 @@ impl Moment {
             scope: scope.clone(),
             kind: limit.kind,
             max: limit.max,
+            topped_up: 0,
             used: 0,
             reserved: 0,
             reset_at: None,
@@ -129,14 +131,19 @@ impl Moment {
         };
         let held = used.counts(period, &self.windows).of(unit);
         let after = held.spent.saturating_add(held.reserved).saturating_add(amount);
-        let passes = if limit.max > 0 && after <= limit.max {
+        let topped_up = match period {
+            Period::Day | Period::Month => 0,
+            Period::Total => used.topped_up(),
+        };
+        let max = raised(limit.max, topped_up);
+        let passes = if max > 0 && after <= max {
             Passes::Now
-        } else if limit.max == 0 || amount > limit.max {
+        } else if max == 0 || amount > max {
             Passes::Never
         } else {
             end.map_or(Passes::Never, Passes::At)
         };
-        (Standing { used: held.spent, reserved: held.reserved, reset_at: end, ..standing }, passes)
+        (Standing { max, topped_up, used: held.spent, reserved: held.reserved, reset_at: end, ..standing }, passes)
     }
 
     fn slots(&self, limit: &Limit, used: &ScopeRecord, standing: Standing) -> (Standing, Passes) {

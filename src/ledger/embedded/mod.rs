@@ -1,7 +1,7 @@
 //! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
 //!
 //! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `past` (rows and usage), `state` (every
-//! word's effect), `account` and `permits` (the shared account), `records` and `store` (the file), `writer` (batches), and
+//! word's effect), `topup`, `account` and `permits` (the shared account), `records` and `store` (the file), `writer` (batches), and
 //! here the traits; `register` is what is kept beside the ledger.
 
 mod account;
@@ -14,6 +14,7 @@ mod records;
 mod register;
 mod state;
 mod store;
+mod topup;
 mod writer;
 
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ use super::observe::observed;
 use super::permits::{AccountLimits, Permits, Round, Word};
 use super::{
     Admission, Books, Came, Days, Inquiry, Ledger, Observer, OnUnknown, Outage, Outcome, Phase, ReservationId,
-    Retention, Rows, Settled, Settlement, Swept, Usage, Verdict,
+    Retention, Rows, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
 use crate::credits::Credits;
@@ -177,6 +178,11 @@ impl Ledger for EmbeddedLedger {
     fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
         let team = team.clone();
         observed(&*self.observer, "usage", self.writer.ask(move |state| state.usage(&team, &days)))
+    }
+
+    fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
+        let team = team.clone();
+        observed(&*self.observer, "top_up", self.writer.ask(move |state| state.top_up(&team, &top_up)))
     }
 
     /// One file, one process: nothing can be lost between two of its words.

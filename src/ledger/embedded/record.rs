@@ -90,6 +90,15 @@ pub(super) struct ScopeRecord {
     /// By the bucket's period in microseconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     buckets: BTreeMap<u64, Bucket>,
+    /// What was added to the prepaid budget while running, in millionths.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    topped_up: u64,
+}
+
+// serde hands the field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl ScopeRecord {
@@ -106,6 +115,16 @@ impl ScopeRecord {
     /// Calls in flight.
     pub(super) const fn slots(&self) -> u64 {
         self.total.requests.reserved
+    }
+
+    /// All top-ups together, in millionths.
+    pub(super) const fn topped_up(&self) -> u64 {
+        self.topped_up
+    }
+
+    /// Keeps another sum of all top-ups.
+    pub(super) const fn set_topped_up(&mut self, micros: u64) {
+        self.topped_up = micros;
     }
 
     /// The bucket of this period, in microseconds; an untouched one if there was none.
@@ -161,6 +180,14 @@ impl From<&Scope> for ScopeName {
         };
         Self { level: scope.level().to_owned(), whose: whose.to_owned() }
     }
+}
+
+/// A top-up that was added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TopUpRecord {
+    pub(super) scope: ScopeName,
+    /// In millionths.
+    pub(super) credits: u64,
 }
 
 /// An open reservation: all that its settlement, by whichever process, must know.

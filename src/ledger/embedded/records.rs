@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::account::Account;
 use super::past::Cell;
-use super::record::{ReservationRecord, ScopeName, ScopeRecord};
-use crate::ledger::{Days, ReservationId, Row, Rows, Sums, Usage};
+use super::record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{Days, ReservationId, Row, Rows, Sums, TopUpId, Usage};
 use crate::team::TeamId;
 
 /// Where the records are.
@@ -33,6 +33,16 @@ pub(super) trait Records {
     /// number. How many went.
     fn trim_rows(&mut self, team: &TeamId, before: Timestamp, rows_max: u64, most: usize)
     -> Result<usize, Self::Fault>;
+    /// A top-up of the team that was added.
+    fn top_up(&self, team: &TeamId, id: &TopUpId) -> Result<Option<TopUpRecord>, Self::Fault>;
+    /// Remembers a top-up that was added at a moment, and forgets those of the team that were added before another.
+    fn put_top_up(
+        &mut self,
+        team: &TeamId,
+        id: &TopUpId,
+        record: &TopUpRecord,
+        at_and_before: (Timestamp, Timestamp),
+    ) -> Result<(), Self::Fault>;
     /// The shared account's windows.
     fn account(&self) -> Result<Account, Self::Fault>;
     /// Keeps the shared account's windows.

@@ -55,6 +55,10 @@ impl<'a, R: Records> Machine<'a, R> {
         &self.records
     }
 
+    pub(super) const fn rules(&self) -> &Rules {
+        self.rules
+    }
+
     /// The line before the shared account.
     pub(super) const fn line(&mut self) -> &mut Line {
         self.line

@@ -9,16 +9,16 @@ use redb::{Database, DatabaseError, ReadableTable, Table, TableDefinition, Write
 use super::OpenError;
 use super::account::Account;
 use super::past::Cell;
-use super::record::{ReservationRecord, ScopeName, ScopeRecord};
+use super::record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
 use super::records::Records;
-use crate::ledger::{Days, ReservationId, Row, Rows, Sums, Usage};
+use crate::ledger::{Days, ReservationId, Row, Rows, Sums, TopUpId, Usage};
 use crate::team::TeamId;
 
 /// The format that this code reads and writes. Another one is not opened: better no ledger than a misread one.
 const FORMAT: u64 = 1;
 /// Pages of the file held in memory: enough for the scopes that are in use.
 const CACHE_BYTES: usize = 16 << 20;
-/// Sorts after every id of a reservation, which are hexadecimal digits.
+/// Sorts after every id: of reservations, which are hexadecimal digits, and of top-ups, which have no such character.
 const AFTER_IDS: &str = "~";
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
@@ -35,6 +35,8 @@ const ROWS: TableDefinition<(&str, u64), (i64, &[u8])> = TableDefinition::new("r
 const USAGE: TableDefinition<(&str, &str, &str, &str), [u64; 8]> = TableDefinition::new("usage");
 /// Team, day → how many cells it has in [`USAGE`]: counting them for each new one would take ever longer.
 const CELLS: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage_cells");
+/// Team, id → when it was added (microseconds of Unix time), and the [`TopUpRecord`] as JSON.
+const TOP_UPS: TableDefinition<(&str, &str), (i64, &[u8])> = TableDefinition::new("top_ups");
 /// The one entry `windows`: the shared account's [`Account`] as JSON.
 const ACCOUNT: TableDefinition<&str, &[u8]> = TableDefinition::new("account");
 /// Name → what operators decided while running, as the register writes it.
@@ -102,6 +104,7 @@ pub(super) struct Tables<'t> {
     rows: Table<'t, (&'static str, u64), (i64, &'static [u8])>,
     usage: Table<'t, (&'static str, &'static str, &'static str, &'static str), [u64; 8]>,
     cells: Table<'t, (&'static str, &'static str), u64>,
+    top_ups: Table<'t, (&'static str, &'static str), (i64, &'static [u8])>,
     account: Table<'t, &'static str, &'static [u8]>,
     pub(super) entries: Table<'t, &'static str, &'static [u8]>,
     pub(super) used: Table<'t, &'static str, i64>,
@@ -116,6 +119,7 @@ impl<'t> Tables<'t> {
             rows: transaction.open_table(ROWS)?,
             usage: transaction.open_table(USAGE)?,
             cells: transaction.open_table(CELLS)?,
+            top_ups: transaction.open_table(TOP_UPS)?,
             account: transaction.open_table(ACCOUNT)?,
             entries: transaction.open_table(ENTRIES)?,
             used: transaction.open_table(USED)?,
@@ -219,6 +223,25 @@ impl Records for Tables<'_> {
             self.rows.remove((team.as_str(), *number))?;
         }
         Ok(old.len())
+    }
+
+    fn top_up(&self, team: &TeamId, id: &TopUpId) -> Result<Option<TopUpRecord>, Fault> {
+        let found = self.top_ups.get((team.as_str(), id.as_str()))?;
+        Ok(found.map(|entry| serde_json::from_slice(entry.value().1)).transpose()?)
+    }
+
+    fn put_top_up(
+        &mut self,
+        team: &TeamId,
+        id: &TopUpId,
+        record: &TopUpRecord,
+        (at, before): (Timestamp, Timestamp),
+    ) -> Result<(), Fault> {
+        let of_the_team = (team.as_str(), "")..(team.as_str(), AFTER_IDS);
+        self.top_ups.retain_in(of_the_team, |_, (added_at, _)| added_at >= before.as_microsecond())?;
+        let bytes = serde_json::to_vec(record)?;
+        self.top_ups.insert((team.as_str(), id.as_str()), (at.as_microsecond(), bytes.as_slice()))?;
+        Ok(())
     }
 
     fn account(&self) -> Result<Account, Fault> {

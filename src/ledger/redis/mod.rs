@@ -56,8 +56,8 @@ use self::operation::Operation;
 use self::witness::Witness;
 use super::observe::observed;
 use super::{
-    Admission, Books, Days, Inquiry, Ledger, Observer, Outage, ReservationId, Rows, Settled, Settlement, Swept, Usage,
-    Verdict,
+    Admission, Books, Days, Inquiry, Ledger, Observer, Outage, ReservationId, Rows, Settled, Settlement, Swept, TopUp,
+    ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
 use crate::team::TeamId;
@@ -202,6 +202,11 @@ impl Ledger for RedisLedger {
             }
             Ok(usage)
         })
+    }
+
+    fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
+        let top_up = Box::new(top_up);
+        observed(&*self.observer, "top_up", self.courier.ask(team, |reply| Operation::TopUp { top_up, reply }))
     }
 
     fn accept_loss<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>> {

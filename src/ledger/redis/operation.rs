@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
 use super::given_up::GivenUp;
-use crate::ledger::{Admission, Books, Inquiry, Outage, ReservationId, Settled, Settlement, Swept, Verdict};
+use crate::ledger::{
+    Admission, Books, Inquiry, Outage, ReservationId, Settled, Settlement, Swept, TopUp, ToppedUp, Verdict,
+};
 use crate::team::TeamId;
 
 /// Where an answer goes.
@@ -45,6 +47,10 @@ pub(super) enum Operation {
         inquiry: Box<Inquiry>,
         reply: Reply<Books>,
     },
+    TopUp {
+        top_up: Box<TopUp>,
+        reply: Reply<ToppedUp>,
+    },
     /// An operator accepts what is left after a loss.
     Accept {
         reply: Reply<()>,
@@ -65,6 +71,7 @@ impl Operation {
             Self::Dispatch { reply, .. } | Self::Recall { reply, .. } => reply.is_closed(),
             // The call has ended and will not be back: what is queued is carried out.
             Self::Settle { .. } | Self::GiveUp { .. } | Self::Accept { .. } => false,
+            Self::TopUp { reply, .. } => reply.is_closed(),
             Self::Renew { reply, .. } => reply.is_closed(),
             Self::Sweep { reply } => reply.is_closed(),
             Self::Books { reply, .. } => reply.is_closed(),
@@ -81,6 +88,7 @@ impl Operation {
             | Self::Settle { .. }
             | Self::Renew { .. }
             | Self::Sweep { .. }
+            | Self::TopUp { .. }
             | Self::Accept { .. }
             | Self::GiveUp { .. } => None,
         }
@@ -97,6 +105,7 @@ impl Operation {
             | Self::Settle { .. }
             | Self::Sweep { .. }
             | Self::Books { .. }
+            | Self::TopUp { .. }
             | Self::Accept { .. }
             | Self::GiveUp { .. } => 1,
         }
@@ -115,6 +124,7 @@ impl Operation {
             }
             Self::Sweep { reply } => reply.send(Err(outage)).is_ok(),
             Self::Books { reply, .. } => reply.send(Err(outage)).is_ok(),
+            Self::TopUp { reply, .. } => reply.send(Err(outage)).is_ok(),
         };
     }
 }

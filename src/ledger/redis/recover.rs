@@ -11,12 +11,11 @@ use super::head::{Head, Mode};
 use super::keys::TEAMS;
 use super::line::Line;
 use super::loss::{Loss, Point};
-use super::redo;
+use super::redo::{self, Lost};
 use super::told::Told;
-use super::witness::{Floor, LostCall};
 use crate::ledger::{OnLoss, Outage};
 
-/// How many calls, or counts, are brought at a time.
+/// How many calls, top-ups, or counts, are brought at a time.
 const BRING_MOST: usize = 64;
 /// How long, beside a heart-beat, those who are alive may take to speak again after the store was away.
 const SETTLE_DOWN: Duration = Duration::from_secs(1);
@@ -53,11 +52,12 @@ impl Courier {
 
     /// Brings the store what it lacks and this process knows, and learns under which epoch it goes on.
     async fn bring(&self, line: &Line, link: &mut Link, loss: &Loss) -> Result<(), Outage> {
-        let (first, lost, floors) = {
+        let (first, lost, top_ups, floors) = {
             let mut seen = line.seen();
             (
                 seen.loses(loss),
                 seen.lost_calls(loss),
+                seen.lost_top_ups(loss),
                 if seen.known.epoch < loss.now.epoch { seen.floors() } else { Vec::new() },
             )
         };
@@ -73,27 +73,24 @@ impl Courier {
         }
         let mut known = Point { epoch: loss.now.epoch, ..Point::default() };
         for calls in lost.chunks(BRING_MOST) {
-            known = self.bring_some(line, link, known, calls, &[]).await?;
+            known = self.bring_some(line, link, known, Lost { calls, ..Lost::default() }).await?;
             line.seen().brought(calls, known);
         }
+        for top_ups in top_ups.chunks(BRING_MOST) {
+            known = self.bring_some(line, link, known, Lost { top_ups, ..Lost::default() }).await?;
+            line.seen().brought_top_ups(top_ups, known);
+        }
         for floors in floors.chunks(BRING_MOST) {
-            known = self.bring_some(line, link, known, &[], floors).await?;
+            known = self.bring_some(line, link, known, Lost { floors, ..Lost::default() }).await?;
         }
         line.seen().learns(known);
         self.note_team(line, link);
         Ok(())
     }
 
-    async fn bring_some(
-        &self,
-        line: &Line,
-        link: &mut Link,
-        known: Point,
-        calls: &[LostCall],
-        floors: &[Floor],
-    ) -> Result<Point, Outage> {
+    async fn bring_some(&self, line: &Line, link: &mut Link, known: Point, lost: Lost<'_>) -> Result<Point, Outage> {
         let head = Head { known, mode: Mode::Redoing, now: self.fixed_now(), sweep_until: 0 };
-        let request = redo::written(calls, floors, head, &self.settings);
+        let request = redo::written(lost, head, &self.settings);
         let (value, _) =
             self.script.apply(link, &line.keys, &request, None).await.map_err(|error| outage_of(&error))?;
         match Told::read(value)? {

@@ -12,10 +12,11 @@ use jiff::Timestamp;
 use super::given_up::GivenUp;
 use super::loss::Point;
 use super::operation::{Claim, Operation};
-use super::told::{Answer, Reader, misread};
+use super::told::{Answer, Count, Reader, misread};
 use super::witness::Seen;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Books, Inquiry, Level, Outage, Phase, Settled, Standing, Swept, TooOften, Verdict};
+use crate::ledger::topup::raised;
+use crate::ledger::{Books, Inquiry, Level, Outage, Phase, Settled, Standing, Swept, TooOften, ToppedUp, Verdict};
 use crate::team::limit::{Period, Shape};
 use crate::team::{Limit, TeamId};
 
@@ -125,6 +126,13 @@ impl Reading<'_> {
             // Of several sweeps in one batch the first tells what they did.
             Operation::Sweep { reply } => reply.send(Ok(std::mem::take(&mut self.swept))).is_ok(),
             Operation::Books { inquiry, reply } => reply.send(self.books(&inquiry)).is_ok(),
+            Operation::TopUp { top_up, reply } => {
+                let topped_up = self.parts.topped_up();
+                if let Ok(ToppedUp::Now(sum) | ToppedUp::Before(sum)) = topped_up {
+                    self.seen.topped_up(*top_up, sum, self.point);
+                }
+                reply.send(topped_up).is_ok()
+            }
         };
     }
 
@@ -169,8 +177,8 @@ struct Levels<'a> {
     calendar: Option<&'a Arc<Calendar>>,
     places: slice::Iter<'a, usize>,
     numbers: Reader<'a>,
-    /// Two numbers of each limit of each level known so far: spent and reserved; or a bucket's level; or slots in use.
-    known: Vec<(u64, u64)>,
+    /// Each limit of each level known so far.
+    known: Vec<Count>,
     starts: Vec<usize>,
 }
 
@@ -189,12 +197,12 @@ impl Levels<'_> {
                 self.read(level, seen)?;
             }
             let start = *self.starts.get(place).ok_or_else(misread)?;
-            for (limit, numbers) in level.limits.iter().zip(self.known.get(start..).unwrap_or_default()) {
+            for (limit, count) in level.limits.iter().zip(self.known.get(start..).unwrap_or_default()) {
                 let shadow_refused = match &mut shadows {
                     Some(shadows) if limit.shadow => shadows.signed()? == 1,
                     Some(_) | None => false,
                 };
-                standings.push(Standing { shadow_refused, ..self.standing(level, limit, *numbers) });
+                standings.push(Standing { shadow_refused, ..self.standing(level, limit, *count) });
             }
         }
         Ok(standings)
@@ -204,12 +212,10 @@ impl Levels<'_> {
         let start = self.known.len();
         self.starts.push(start);
         for limit in level.limits.iter() {
-            let first = self.numbers.number()?;
-            let second = match limit.kind.shape() {
-                Shape::Window(..) => self.numbers.number()?,
-                Shape::Bucket(_) | Shape::Slots => 0,
-            };
-            self.known.push((first, second));
+            self.known.push(match limit.kind.shape() {
+                Shape::Window(..) => self.numbers.window()?,
+                Shape::Bucket(_) | Shape::Slots => Count { first: self.numbers.number()?, ..Count::default() },
+            });
         }
         if let Some(calendar) = self.calendar {
             seen.counted(level, calendar, self.known.get(start..).unwrap_or_default(), self.at);
@@ -217,10 +223,10 @@ impl Levels<'_> {
         Ok(())
     }
 
-    fn standing(&self, level: &Level, limit: &Limit, numbers: (u64, u64)) -> Standing {
+    fn standing(&self, level: &Level, limit: &Limit, count: Count) -> Standing {
         let (max, used, reserved, reset_at) = match limit.kind.shape() {
             Shape::Bucket(period) => {
-                let (used, full_at) = bucket(numbers.0, period, limit.max, self.at);
+                let (used, full_at) = bucket(count.first, period, limit.max, self.at);
                 (limit.burst, used, 0, full_at)
             }
             Shape::Window(period, _) => {
@@ -229,11 +235,12 @@ impl Levels<'_> {
                     Period::Month => self.calendar.map(|calendar| calendar.month.end),
                     Period::Total => None,
                 };
-                (limit.max, numbers.0, numbers.1, ends)
+                (raised(limit.max, count.topped_up), count.first, count.reserved, ends)
             }
-            Shape::Slots => (limit.max, 0, numbers.0, None),
+            Shape::Slots => (limit.max, 0, count.first, None),
         };
-        Standing { scope: level.scope.clone(), kind: limit.kind, max, used, reserved, reset_at, shadow_refused: false }
+        let (scope, kind, topped_up) = (level.scope.clone(), limit.kind, count.topped_up);
+        Standing { scope, kind, max, topped_up, used, reserved, reset_at, shadow_refused: false }
     }
 }
 
@@ -266,6 +273,7 @@ impl Reader<'_> {
             }
             Operation::Dispatch { .. } | Operation::Recall { .. } | Operation::Settle { .. } => self.skip(1),
             Operation::Books { inquiry, .. } => self.skip(1 + inquiry.reader.as_slice().len()),
+            Operation::TopUp { .. } => self.skip(2),
             Operation::Renew { .. } | Operation::Sweep { .. } | Operation::Accept { .. } | Operation::GiveUp { .. } => {
             }
         }

@@ -21,7 +21,7 @@ use super::operation::Operation;
 use super::packed::Packed;
 use super::settings::Settings;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Admission, Came, Level, Outcome, Phase, ReservationId, Scope, Settlement};
+use crate::ledger::{Admission, Came, Level, Outcome, Phase, ReservationId, Scope, Settlement, TopUp};
 use crate::team::{LimitKind, Limits};
 
 /// The operations' numbers, as in the script.
@@ -38,6 +38,8 @@ pub(super) mod op {
     pub(in super::super) const REDO: u64 = 10;
     pub(in super::super) const FLOOR: u64 = 11;
     pub(in super::super) const ACCEPT: u64 = 12;
+    pub(in super::super) const TOP_UP: u64 = 13;
+    pub(in super::super) const TOP_UP_AGAIN: u64 = 14;
 }
 
 /// How many overdue reservations a sweep ends at most.
@@ -89,6 +91,7 @@ fn sweeps(operations: &[Operation]) -> u64 {
         | Operation::Settle { .. }
         | Operation::Renew { .. }
         | Operation::Books { .. }
+        | Operation::TopUp { .. }
         | Operation::Accept { .. }
         | Operation::GiveUp { .. } => 0,
     };
@@ -125,7 +128,7 @@ impl<'a> Places<'a> {
                 }
                 // Named as well: the sweep beside this request must not end what is just being put off.
                 Operation::Renew { ids, .. } => ids.iter().for_each(|id| places.add_id(*id)),
-                Operation::Sweep { .. } | Operation::Accept { .. } => {}
+                Operation::Sweep { .. } | Operation::TopUp { .. } | Operation::Accept { .. } => {}
             }
         }
         places
@@ -234,6 +237,7 @@ fn write_operation(
                 None => packed.number(0),
             }
         }
+        Operation::TopUp { top_up, .. } => write_top_up(packed, op::TOP_UP, top_up),
         Operation::GiveUp { id, .. } => {
             packed.number(op::GIVE_UP);
             packed.count(places.id(*id));
@@ -253,6 +257,14 @@ fn write_settlement(packed: &mut Packed, settlement: &Settlement, places: &Place
     packed.number(outcome_number(settlement.outcome));
     packed.number(settlement.charged.micros());
     write_came(packed, &settlement.came);
+}
+
+/// Writes a top-up, for the first time or again.
+pub(super) fn write_top_up(packed: &mut Packed, op: u64, top_up: &TopUp) {
+    packed.number(op);
+    packed.text(top_up.id.as_str());
+    packed.text(&scope_name(&top_up.scope));
+    packed.number(top_up.credits.micros());
 }
 
 /// Writes what came, for the row and for the day's usage.

@@ -15,6 +15,7 @@ const TEXT: &str = concat!(
     include_str!("team/limits.lua"),
     include_str!("team/usage.lua"),
     include_str!("team/operations.lua"),
+    include_str!("team/topup.lua"),
     include_str!("team/redo.lua"),
     include_str!("team/steps.lua"),
     include_str!("team/write.lua"),

@@ -11,7 +11,7 @@ use redis::Value;
 
 use super::loss::{Loss, Point};
 use crate::credits::Credits;
-use crate::ledger::{Outage, Settled};
+use crate::ledger::{Outage, Settled, ToppedUp};
 
 /// What the script says to a batch.
 pub(super) enum Told {
@@ -56,6 +56,17 @@ impl Told {
     }
 }
 
+/// What the script tells of one limit.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Count {
+    /// A window: what was spent. A bucket: its level. Slots: how many are in use.
+    pub(super) first: u64,
+    /// A window: what is reserved.
+    pub(super) reserved: u64,
+    /// The window of all time: what was topped up.
+    pub(super) topped_up: u64,
+}
+
 /// Reads the answer's numbers one after another.
 pub(super) struct Reader<'a>(slice::Iter<'a, Value>);
 
@@ -73,6 +84,26 @@ impl<'a> Reader<'a> {
 
     pub(super) fn number(&mut self) -> Result<u64, Outage> {
         u64::try_from(self.signed()?).map_err(|_| misread())
+    }
+
+    /// What is told of a window: two numbers, or three, of which the first is then less than nothing.
+    pub(super) fn window(&mut self) -> Result<Count, Outage> {
+        let (first, reserved) = (self.signed()?, self.number()?);
+        match u64::try_from(first) {
+            Ok(first) => Ok(Count { first, reserved, topped_up: 0 }),
+            Err(_) => Ok(Count { first: first.unsigned_abs() - 1, reserved, topped_up: self.number()? }),
+        }
+    }
+
+    pub(super) fn topped_up(&mut self) -> Result<ToppedUp, Outage> {
+        let (result, sum) = (self.signed()?, Credits::from_micros(self.number()?));
+        match result {
+            0 => Ok(ToppedUp::Taken),
+            1 => Ok(ToppedUp::Now(sum)),
+            2 => Ok(ToppedUp::Before(sum)),
+            3 => Ok(ToppedUp::TooMuch),
+            _ => Err(misread()),
+        }
     }
 
     pub(super) fn point(&mut self) -> Result<Point, Outage> {

@@ -13,8 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::keys::scope_name;
 use super::loss::{Loss, Point};
 use super::request::record;
+use super::told::Count;
+use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Admission, Level, Phase, ReservationId, Scope, Settlement};
+use crate::ledger::{Admission, Level, Phase, ReservationId, Scope, Settlement, TopUp};
 use crate::team::limit::{Period, Shape, Unit};
 use crate::team::{LimitKind, TeamId};
 
@@ -24,6 +26,9 @@ const ENDED_MOST: usize = 8_192;
 const ENDED_FOR: SignedDuration = SignedDuration::from_mins(10);
 /// The most levels whose counts are kept, of one team: its users may be many.
 const LEVELS_MOST: usize = 4_096;
+
+/// How many top-ups by this process are kept, of one team.
+const TOP_UPS_MOST: usize = 256;
 
 /// What this process has seen, team by team.
 #[derive(Default)]
@@ -70,6 +75,10 @@ pub(super) struct Seen {
     ended: VecDeque<(ReservationId, Entry)>,
     ended_everywhere: Arc<AtomicUsize>,
     counts: HashMap<Scope, Counts>,
+    /// The most that was seen topped up of a scope, in millionths.
+    topped_up: HashMap<Scope, u64>,
+    /// This process's own top-ups, and when the store had them.
+    top_ups: VecDeque<(TopUp, Point)>,
 }
 
 /// A call that this process had admitted.
@@ -164,8 +173,8 @@ impl Seen {
         self.ended_everywhere.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes how much a level counts: of each of its limits two numbers, as the script tells them.
-    pub(super) fn counted(&mut self, level: &Level, calendar: &Arc<Calendar>, numbers: &[(u64, u64)], at: Timestamp) {
+    /// Notes how much a level counts: of each of its limits, as the script tells it.
+    pub(super) fn counted(&mut self, level: &Level, calendar: &Arc<Calendar>, told: &[Count], at: Timestamp) {
         // How often somebody looks is no money.
         if matches!(level.scope, Scope::Account(_)) {
             return;
@@ -179,13 +188,18 @@ impl Seen {
         }
         let Some(counts) = self.counts.get_mut(&level.scope) else { return };
         counts.move_to(calendar);
-        for (limit, (first, _)) in level.limits.iter().zip(numbers) {
+        let mut added = 0;
+        for (limit, Count { first, topped_up, .. }) in level.limits.iter().zip(told) {
+            added = (*topped_up).max(added);
             let count = &mut counts.of_kind[limit.kind as usize];
             match limit.kind.shape() {
                 Shape::Bucket(_) => *count = Some((*first, u64::try_from(at.as_microsecond()).unwrap_or(0))),
                 Shape::Window(..) => *count = Some((count.map_or(0, |(before, _)| before).max(*first), 0)),
                 Shape::Slots => {}
             }
+        }
+        if added > 0 {
+            self.sees_topped_up(&level.scope, added);
         }
     }
 
@@ -194,6 +208,30 @@ impl Seen {
         let all = self.ended.iter().map(|(id, entry)| (id, entry)).chain(&self.open);
         let lost = all.filter(|(_, entry)| loss.lacks(entry.last));
         lost.map(|(id, entry)| entry.lost(*id, loss.lacks(entry.admitted))).collect()
+    }
+
+    /// Notes a top-up by this process that the store has, and the sum of all of its scope.
+    pub(super) fn topped_up(&mut self, top_up: TopUp, sum: Credits, now: Point) {
+        self.sees_topped_up(&top_up.scope, sum.micros());
+        self.top_ups.retain(|(known, _)| known.id != top_up.id);
+        if self.top_ups.len() == TOP_UPS_MOST {
+            self.top_ups.pop_front();
+        }
+        self.top_ups.push_back((top_up, now));
+    }
+
+    fn sees_topped_up(&mut self, scope: &Scope, micros: u64) {
+        if let Some(most) = self.topped_up.get_mut(scope) {
+            *most = micros.max(*most);
+        } else if self.topped_up.len() < LEVELS_MOST {
+            self.topped_up.insert(scope.clone(), micros);
+        }
+    }
+
+    /// This process's top-ups that the store lacks after a loss.
+    pub(super) fn lost_top_ups(&self, loss: &Loss) -> Vec<TopUp> {
+        let lost = self.top_ups.iter().filter(|(_, point)| loss.lacks(*point));
+        lost.map(|(top_up, _)| top_up.clone()).collect()
     }
 
     /// Notes that the store has these calls again.
@@ -208,9 +246,21 @@ impl Seen {
         }
     }
 
-    /// How much was seen counted, where the store may count less after a loss.
+    /// Notes that the store has these top-ups again.
+    pub(super) fn brought_top_ups(&mut self, brought: &[TopUp], now: Point) {
+        let back = self.top_ups.iter_mut().filter(|(known, _)| brought.contains(known));
+        back.for_each(|(_, point)| *point = now);
+    }
+
+    /// How much was seen counted and topped up, where the store may have less after a loss.
     pub(super) fn floors(&self) -> Vec<Floor> {
-        self.counts.iter().flat_map(|(scope, counts)| counts.floors(scope)).collect()
+        let topped_up = self.topped_up.iter().map(|(scope, micros)| Floor {
+            scope: scope_name(scope),
+            field: "p".to_owned(),
+            calls: 0,
+            credits: *micros,
+        });
+        self.counts.iter().flat_map(|(scope, counts)| counts.floors(scope)).chain(topped_up).collect()
     }
 }
 

@@ -91,6 +91,7 @@ fn expected_after_one_paid_and_one_open(at: Timestamp) -> Vec<Standing> {
         scope: Scope::Team,
         kind,
         max,
+        topped_up: 0,
         used,
         reserved,
         reset_at,

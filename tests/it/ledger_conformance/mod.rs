@@ -19,6 +19,7 @@ pub(crate) mod readings;
 pub(crate) mod recovery;
 pub(crate) mod rows;
 pub(crate) mod settling;
+pub(crate) mod topups;
 pub(crate) mod usage;
 
 use std::future::Future;
@@ -153,6 +154,18 @@ macro_rules! on_every_case {
             readings::{
                 readings_have_a_limit_of_their_own,
                 a_reader_has_one_limit_over_all_replicas,
+            }
+            topups::{
+                a_top_up_raises_what_a_level_may_spend_in_all,
+                a_top_up_is_added_once_for_each_id,
+                a_top_up_opens_a_prepaid_budget_of_nothing,
+                a_changed_limit_keeps_the_top_ups,
+                a_top_up_of_a_user_who_never_called_is_there_when_they_do,
+                a_refusal_tells_the_limit_with_its_top_ups,
+                top_ups_raise_no_other_budget,
+                the_largest_top_ups_are_counted_exactly,
+                parallel_top_ups_and_calls_never_overspend,
+                a_top_up_of_one_team_is_not_another_s,
             }
             names::{
                 odd_user_names_never_share_a_count,

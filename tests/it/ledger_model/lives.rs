@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use moongate::clock::Clock;
+use moongate::credits::Credits;
 use moongate::ledger::calendar::Calendar;
 use moongate::ledger::{
-    Admission, Inquiry, Ledger, Level, OnUnknown, Outcome, Phase, ReservationId, Scope, Settlement, Verdict,
+    Admission, Inquiry, Ledger, Level, OnUnknown, Outcome, Phase, ReservationId, Scope, Settlement, TopUp, TopUpId,
+    Verdict,
 };
 use moongate::team::limit::{Shape, Unit};
 use moongate::team::{Limit, LimitKind, Limits, TeamId};
@@ -62,6 +64,13 @@ enum Step {
         level: usize,
         kind: LimitKind,
     },
+    /// Of one of the teams' scopes, under one of a few ids.
+    TopUp {
+        team: usize,
+        scope: Index,
+        id: u8,
+        micros: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -82,6 +91,8 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..3_usize, kind(), 0..7_u64, 1..5_u64, prop::bool::weighted(0.25))
             .prop_map(|(level, kind, max, burst, shadow)| Step::SetLimit { level, kind, max, burst, shadow }),
         2 => (0..3_usize, kind()).prop_map(|(level, kind)| Step::DropLimit { level, kind }),
+        2 => (0..2_usize, any::<Index>(), 0..6_u8, select(vec![1, 100_000, 100_000, Credits::MAX.micros()]))
+            .prop_map(|(team, scope, id, micros)| Step::TopUp { team, scope, id, micros }),
     ]
 }
 
@@ -179,6 +190,13 @@ impl<B: Bench> Life<B> {
             Step::DropLimit { level, kind } => {
                 let others = self.limits[*level].iter().copied().filter(|limit| limit.kind != *kind);
                 self.limits[*level] = Arc::new(Limits::new(others));
+            }
+            Step::TopUp { team, scope, id, micros } => {
+                let (team, scope) = (TeamId::parse(TEAMS[*team]).unwrap(), scope.get(&self.levels()).scope.clone());
+                let id = TopUpId::parse(&id.to_string()).unwrap();
+                let top_up = TopUp { id, scope, credits: credits(*micros) };
+                let expected = self.model.top_up(&team, &top_up);
+                assert_eq!(ledger.top_up(&team, top_up).await.unwrap(), expected);
             }
         }
     }

@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan};
 use moongate::credits::Credits;
 use moongate::ledger::{
     Admission, Came, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement,
-    Standing, Sums, Swept, Usage,
+    Standing, Sums, Swept, TopUp, ToppedUp, Usage,
 };
 use moongate::team::limit::{Period, Shape, Unit};
 use moongate::team::{Limit, LimitKind, TeamId};
@@ -37,11 +37,12 @@ pub(crate) struct Model {
     ended: Vec<Row>,
     /// How full, in tokens times the period's microseconds, and when that was.
     buckets: HashMap<(TeamId, Scope, LimitKind), (u128, Timestamp)>,
+    top_ups: Vec<(TeamId, TopUp)>,
 }
 
 impl Model {
     pub(crate) fn new(ttl: Duration, on_unknown: OnUnknown) -> Self {
-        Self { ttl, on_unknown, calls: Vec::new(), ended: Vec::new(), buckets: HashMap::new() }
+        Self { ttl, on_unknown, calls: Vec::new(), ended: Vec::new(), buckets: HashMap::new(), top_ups: Vec::new() }
     }
 
     pub(crate) fn admit(&mut self, asked: &Admission, now: Timestamp) -> Answer {
@@ -114,6 +115,25 @@ impl Model {
         call.row = Some(row.clone());
         self.ended.push(row);
         Settled::Now(charged)
+    }
+
+    pub(crate) fn top_up(&mut self, team: &TeamId, wanted: &TopUp) -> ToppedUp {
+        let known = self.top_ups.iter().find(|(whose, known)| whose == team && known.id == wanted.id);
+        let (known, sum) = (known.map(|(_, known)| known == wanted), self.topped_up(team, &wanted.scope));
+        match known {
+            Some(true) => ToppedUp::Before(sum),
+            Some(false) => ToppedUp::Taken,
+            None if sum.micros() + wanted.credits.micros() > Credits::MAX.micros() => ToppedUp::TooMuch,
+            None => {
+                self.top_ups.push((team.clone(), wanted.clone()));
+                ToppedUp::Now(self.topped_up(team, &wanted.scope))
+            }
+        }
+    }
+
+    fn topped_up(&self, team: &TeamId, scope: &Scope) -> Credits {
+        let of_the_scope = self.top_ups.iter().filter(|(whose, top_up)| whose == team && top_up.scope == *scope);
+        of_the_scope.map(|(_, top_up)| top_up.credits).sum()
     }
 
     pub(crate) fn sweep(&mut self, team: &TeamId, now: Timestamp) -> Swept {
@@ -236,13 +256,15 @@ impl Model {
         };
         let end = end.map(|date| date.to_zoned(zone.clone()).unwrap().timestamp());
         let amount = if unit == Unit::Credits { price.micros() } else { 1 };
-        let passes = match limit.max {
+        let topped_up = if period == Period::Total { self.topped_up(&asked.team, scope).micros() } else { 0 };
+        let max = (limit.max + topped_up).min(Credits::MAX.micros());
+        let passes = match max {
             0 => Err(None),
             max if used + reserved + amount <= max => Ok(()),
             max if amount > max => Err(None),
             _ => Err(end),
         };
-        (standing(scope, limit, used, reserved, end), passes)
+        (Standing { max, topped_up, ..standing(scope, limit, used, reserved, end) }, passes)
     }
 
     fn slots(&self, asked: &Inquiry, scope: &Scope, limit: &Limit, now: Timestamp) -> (Standing, Passes) {
@@ -268,5 +290,6 @@ fn names(moment: Timestamp, zone: &TimeZone) -> (String, String) {
 }
 
 fn standing(scope: &Scope, limit: &Limit, used: u64, reserved: u64, reset_at: Option<Timestamp>) -> Standing {
-    Standing { scope: scope.clone(), kind: limit.kind, max: limit.max, used, reserved, reset_at, shadow_refused: false }
+    let (scope, kind, max) = (scope.clone(), limit.kind, limit.max);
+    Standing { scope, kind, max, topped_up: 0, used, reserved, reset_at, shadow_refused: false }
 }

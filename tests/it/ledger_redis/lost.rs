@@ -2,6 +2,8 @@
 //!
 //! Each handle stands for a process of its own, with its own memory of what it has seen.
 
+mod top_ups;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,19 @@ pub fn api(shown: Live<Shown>, folder: &Path) -> Api {
         upstream: Live::new(Upstream::new(upstream, None).unwrap()),
         clock,
     })
+}
+
+/// What an operator types, with the token in the file `ops-token` of the installation's folder: the exit code, and what was said.
+pub fn moongate(gateway: &Gateway, installation: &Installation, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_moongate"))
+        .args(arguments)
+        .env("MOONGATE_ADMIN", format!("http://{}", gateway.operator()))
+        .env("MOONGATE_TOKEN_FILE", installation.folder().join("ops-token"))
+        .env_remove("MOONGATE_TOKEN")
+        .output()
+        .unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.code().unwrap(), out, err)
 }
 
 /// A change by the operator `ops`, which must succeed.

@@ -14,6 +14,7 @@ mod killed;
 mod ledger_outage;
 mod limits;
 mod operators;
+mod prepaid;
 mod queue;
 mod reconcile;
 mod reload;

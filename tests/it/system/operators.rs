@@ -1,7 +1,5 @@
 //! The operator's API from outside: who may do what, what is refused and how, what is written down, and what an operator types.
 
-use std::process::Command;
-
 use http::Method;
 use moongate::identity::SecretHash;
 use serde_json::{Value, json};
@@ -10,7 +8,7 @@ use crate::support::caller::{Call, Reply};
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
-use crate::support::operator::{OPS, WATCH, change, judged, make_key, see, soon, with_operators};
+use crate::support::operator::{OPS, WATCH, change, judged, make_key, moongate, see, soon, with_operators};
 use crate::support::redis::wait_until;
 
 async fn world() -> (Firemoon, Installation, Gateway) {
@@ -195,19 +193,6 @@ async fn the_shared_keys_and_the_limits_are_seen_as_they_stand() {
     assert!(credits["reset"].is_string());
     let keys = see(&gateway, "/admin/v1/upstream-keys").await;
     assert_eq!(keys["keys"], json!([{ "name": "primary", "weight": 1, "healthy": true, "resting": null }]));
-}
-
-/// What an operator types, in the folder of the installation.
-fn moongate(gateway: &Gateway, installation: &Installation, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_moongate"))
-        .args(arguments)
-        .env("MOONGATE_ADMIN", format!("http://{}", gateway.operator()))
-        .env("MOONGATE_TOKEN_FILE", installation.folder().join("ops-token"))
-        .env_remove("MOONGATE_TOKEN")
-        .output()
-        .unwrap();
-    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    (output.status.code().unwrap(), out, err)
 }
 
 #[tokio::test]

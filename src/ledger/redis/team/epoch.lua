@@ -59,13 +59,21 @@ end
 
 local FIELDS_OF_BUCKETS = { rs = true, rm = true, rh = true }
 
--- A window never counts less than somebody saw it count; a bucket is never emptier than somebody saw it.
+-- A window never counts less than somebody saw it count; a bucket is never emptier than somebody saw it; and no less was
+-- topped up (p) than somebody saw.
 local function raise(name, field, calls, credits)
   local scope = scope_named(name)
   if FIELDS_OF_BUCKETS[field] then
     local bucket = bucket_of(scope, field)
     if calls > bucket[1] then
       bucket[1], bucket[2], bucket[3] = calls, credits, true
+    end
+    return
+  end
+  if field == 'p' then
+    local total, more = scope.total, credits - (scope.total[7] or 0)
+    if more > 0 then
+      total[7], total[8], scope.changed = credits, (total[8] or 0) + more, true
     end
     return
   end

@@ -35,6 +35,9 @@ local function limit_on(scope, kind, most, burst, shadow)
     end
   elseif kind == 8 then
     window, unit = scope.total, 3
+    if window[7] then
+      most = math.min(most + window[7], CREDITS_MOST)
+    end
   end
   return {
     max = most,

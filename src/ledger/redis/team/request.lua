@@ -1,7 +1,7 @@
 -- Applies a list of operations to one team's state, in order, as one atomic step. Part 1: the request, and what it names.
 --
--- The parts are one script: scopes.lua, epoch.lua, limits.lua, usage.lua, operations.lua, redo.lua, steps.lua and write.lua
--- follow.
+-- The parts are one script: scopes.lua, epoch.lua, limits.lua, usage.lua, operations.lua, topup.lua, redo.lua, steps.lua and
+-- write.lua follow.
 --
 -- KEYS: the team's open reservations (a sorted set: id -> deadline), what they hold (a hash: id -> record) and the rows
 -- of those that ended (a list, newest first). Scopes and days of usage are hashes below the same prefix, in the same slot;
@@ -14,7 +14,7 @@
 --
 -- A scope's windows are texts of four integers: requests spent, requests reserved, credits spent, credits reserved. There
 -- is one for each day (d:2026-11-22) and month (m:2026-11), and one for all time (t); its reserved requests are the slots
--- in use. A bucket (rs, rm, rh) is a text of two: its level, in tokens taken times the period in microseconds, and when it
+-- in use. Behind those of a scope that was topped up stand two more (topup.lua). A bucket (rs, rm, rh) is a text of two: its level, in tokens taken times the period in microseconds, and when it
 -- was written. A record is `phase admitted_at day price model user scope scope.. {asked}`, its first three of fixed width;
 -- phase is W(aiting) or D(ispatched). X alone is the mark of an admission that was given up before it came: should it
 -- still come, it is turned away. A row is `id outcome charged settled_at` and the record, `{came}` behind it.
@@ -23,11 +23,13 @@
 -- for nothing (assigning nil to a missing field rehashes as well), and what many operations share is worked out once.
 
 local ADMIT, DISPATCH, SETTLE, RENEW, BOOKS, GIVE_UP, QUOTE, RECALL, REDO, FLOOR = 1, 2, 3, 4, 6, 7, 8, 9, 10, 11
+local TOP_UP, TOP_UP_AGAIN = 13, 14
 local CHARGED, RELEASED, UNKNOWN = 1, 2, 3
 local OUTCOMES = { 'charged', 'released', 'unknown' }
 local NEVER = math.huge
 local SLOT_WAIT = 1000000
 local IDLE_SCOPE_TTL = 400 * 86400
+local CREDITS_MOST = 1000000000 * 1000000
 
 local OPEN, HELD, ROWS = KEYS[1], KEYS[2], KEYS[3]
 local call, match, find, sub, format, ceil =

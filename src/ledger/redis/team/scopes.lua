@@ -3,12 +3,18 @@
 local SCOPES = sub(OPEN, 1, -5) .. 's:'
 local scopes, scope_list = {}, {}
 
--- {requests spent, requests reserved, credits spent, credits reserved, changed, new}
+-- {requests spent, requests reserved, credits spent, credits reserved, changed, new}, and of a scope that was topped up
+-- {.., topped up in all, known only as a sum}
 local function window_of(text)
   if not text then
     return { 0, 0, 0, 0, false, true }
   end
   local a, b, c, d = match(text, '^(%d+) (%d+) (%d+) (%d+)$')
+  if not a then
+    local e, f
+    a, b, c, d, e, f = match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+    return { a + 0, b + 0, c + 0, d + 0, false, false, e + 0, f + 0 }
+  end
   return { a + 0, b + 0, c + 0, d + 0, false, false }
 end
 

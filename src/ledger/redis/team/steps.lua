@@ -1,4 +1,4 @@
--- Part 8: what was left behind is ended, then every operation has its turn. Still nothing is written.
+-- Part 9: what was left behind is ended, then every operation has its turn. Still nothing is written.
 
 for i = id_count + 1, #ids do
   if sub(records[i] or '', 1, 1) == 'W' then
@@ -62,6 +62,12 @@ for _ = 1, op_count do
   elseif op == FLOOR then
     raise_or_keep(unpack(request, place + 2, place + 5))
     place = place + 5
+  elseif op == TOP_UP then
+    top_up(unpack(request, place + 2, place + 4))
+    place = place + 4
+  elseif op == TOP_UP_AGAIN then
+    top_up_again(unpack(request, place + 2, place + 4))
+    place = place + 4
   else
     place = place + 1
   end

@@ -1,4 +1,4 @@
--- Part 9: the answer, and everything that changed.
+-- Part 10: the answer, and everything that changed.
 
 -- How every level stands after all this, for all who asked: what others did in the same step is known to each of them.
 -- What was lost with a part of the data may leave less than nothing; it is said, and written, as nothing.
@@ -15,6 +15,12 @@ for i = 1, level_count do
       reply[said + 1] = window[unit] + plus[unit]
       said = said + 2
       reply[said] = reserved > 0 and reserved or 0
+      if window[7] then
+        -- Told by what is spent being less than nothing, so that nobody else has a number more.
+        reply[said - 1] = -1 - reply[said - 1]
+        said = said + 1
+        reply[said] = window[7]
+      end
     else
       local amount = limit.bucket and level_of(limit) or scope.total[2] + plus[2]
       said = said + 1
@@ -132,16 +138,19 @@ local NOTHING = { 0, 0, 0, 0 }
 
 local function write_windows(scope)
   local plus, total = scope.plus, scope.total
-  local opened = scope.today[6] and day ~= ''
+  local opened, all_time = scope.today[6] and day ~= '', window_text(total, plus)
+  if total[7] then
+    all_time = all_time .. format(' %d %d', total[7], total[8])
+  end
   if day == '' then
     -- Only other days than this request's were touched: it has none.
-    call('HSET', scope.key, 't', window_text(total, plus))
+    call('HSET', scope.key, 't', all_time)
   elseif scope == team then
     call('HSET', scope.key, today, window_text(scope.today, plus), this_month, window_text(scope.this_month, plus), 't',
-      window_text(total, plus), 'e', stamp)
+      all_time, 'e', stamp)
   else
     call('HSET', scope.key, today, window_text(scope.today, plus), this_month, window_text(scope.this_month, plus), 't',
-      window_text(total, plus))
+      all_time)
   end
   if opened then
     drop_old_windows(scope, today)
@@ -154,8 +163,8 @@ local function write_windows(scope)
     end
   end
   -- Users and keys come and go; a scope that never cost a credit is forgotten in time. One that did is not: a prepaid
-  -- budget set later must know what was used. The team itself is never forgotten.
-  if scope.name ~= 'team' then
+  -- budget set later must know what was used. Nor is one that was topped up, and the team itself never.
+  if scope.name ~= 'team' and not total[7] then
     local cost_before = total[3] + total[4] > 0
     local costs = total[3] + plus[3] + total[4] + plus[4] > 0
     if costs and not cost_before then
@@ -180,6 +189,11 @@ for n = 1, #scope_list do
       end
     end
   end
+end
+
+for id, added in pairs(top_ups) do
+  call('SET', TOP_UPS .. id, added[1], 'PX', format('%d', usage_kept / 1000))
+  call('PERSIST', added[2].key)
 end
 
 if stamp and (not team.changed or day == '') then
