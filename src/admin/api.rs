@@ -143,6 +143,8 @@ impl Api {
             Change::SuspendTeam => self.teams.suspend(call).await,
             Change::ResumeTeam => self.teams.resume(call).await,
             Change::TopUpTeam => self.teams.top_up(call).await,
+            Change::AcceptLoss => self.teams.accept_loss(call).await,
+            Change::AcceptEveryLoss => self.teams.accept_every_loss(call).await,
             Change::CreateKey => self.keys.create(call, token).await,
             Change::RotateKey => self.keys.rotate(call).await,
             Change::RevokeKey => self.keys.revoke(call).await,

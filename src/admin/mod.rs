@@ -17,6 +17,7 @@ pub mod call;
 pub mod csv;
 pub mod export;
 mod keys;
+mod loss;
 pub mod pages;
 pub mod readiness;
 pub mod routes;

@@ -46,6 +46,10 @@ pub enum Change {
     ResumeTeam,
     /// A prepaid budget is added to.
     TopUpTeam,
+    /// What the store has lost of a team is accepted.
+    AcceptLoss,
+    /// The same of every team.
+    AcceptEveryLoss,
     /// A gateway key is made.
     CreateKey,
     /// A gateway key gets another secret.
@@ -62,6 +66,8 @@ impl Change {
             Self::SuspendTeam => "suspend_team",
             Self::ResumeTeam => "resume_team",
             Self::TopUpTeam => "top_up_team",
+            Self::AcceptLoss => "accept_loss",
+            Self::AcceptEveryLoss => "accept_every_loss",
             Self::CreateKey => "create_key",
             Self::RotateKey => "rotate_key",
             Self::RevokeKey => "revoke_key",
@@ -105,6 +111,8 @@ pub const TABLE: &[Route] = &[
     change("/admin/v1/teams/{team}/suspend", Change::SuspendTeam),
     change("/admin/v1/teams/{team}/resume", Change::ResumeTeam),
     change("/admin/v1/teams/{team}/topup", Change::TopUpTeam),
+    change("/admin/v1/teams/{team}/accept-loss", Change::AcceptLoss),
+    change("/admin/v1/accept-loss", Change::AcceptEveryLoss),
     read("/admin/v1/keys", Read::Keys).asking(&["team"]),
     change("/admin/v1/keys", Change::CreateKey),
     read("/admin/v1/keys/{key}", Read::Key),

@@ -13,7 +13,7 @@ use super::standings::{LimitView, StandingView, configured, standings};
 use crate::http::Answer;
 use crate::identity::register::{Suspension, team_entry};
 use crate::identity::{Registrar, Store};
-use crate::ledger::{Inquiry, Ledger, Level, Scope};
+use crate::ledger::{Books, Inquiry, Ledger, Level, Outage, Scope};
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::team::{State, Team, TeamId, UserId};
@@ -58,10 +58,12 @@ struct TeamView {
     suspension: SuspensionView,
     weight: u32,
     time_zone: String,
+    /// The store has lost writes of the team, and nothing is admitted: how its limits stand is not known.
+    closed: bool,
     limits: Vec<StandingView>,
     user_limits: Vec<LimitView>,
     /// Calls that are reserved and not settled yet.
-    open: u64,
+    open: Option<u64>,
 }
 
 impl Teams {
@@ -145,11 +147,21 @@ impl Teams {
         self.teams.read().get(&call.team()?).cloned().ok_or(Refusal::TeamNotFound)
     }
 
-    async fn view(&self, team: &Team) -> Result<TeamView, Refusal> {
+    /// How the whole team stands.
+    pub(super) async fn books(&self, team: &Team) -> Result<Books, Outage> {
         let level = Level { scope: Scope::Team, limits: Arc::clone(&team.limits) };
         let (levels, time_zone) = (vec![level], team.time_zone.clone());
-        let inquiry = Inquiry { team: team.id.clone(), levels, time_zone, reader: None };
-        let books = self.ledger.books(inquiry).await.map_err(|_| Refusal::LedgerUnavailable)?;
+        self.ledger.books(Inquiry { team: team.id.clone(), levels, time_zone, reader: None }).await
+    }
+
+    async fn view(&self, team: &Team) -> Result<TeamView, Refusal> {
+        let books = match self.books(team).await {
+            Ok(books) => Some(books),
+            Err(Outage::Lost) => None,
+            Err(Outage::TimedOut | Outage::Unreachable(_) | Outage::Refused(_)) => {
+                return Err(Refusal::LedgerUnavailable);
+            }
+        };
         let register = self.registrar.register();
         let by_operator = register.suspension(&team.id).cloned().unwrap_or_default();
         Ok(TeamView {
@@ -157,9 +169,10 @@ impl Teams {
             suspension: suspension(team, &by_operator),
             weight: team.weight,
             time_zone: team.time_zone.iana_name().unwrap_or("UTC").to_owned(),
-            limits: standings(&books.standings),
+            closed: books.is_none(),
+            limits: books.as_ref().map(|books| standings(&books.standings)).unwrap_or_default(),
             user_limits: configured(&team.user_limits),
-            open: books.open,
+            open: books.map(|books| books.open),
         })
     }
 }

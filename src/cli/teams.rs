@@ -25,6 +25,7 @@ enum Command {
     Suspend(Suspend),
     Resume(Resume),
     Topup(Topup),
+    AcceptLoss(AcceptLoss),
 }
 
 /// Lists the teams of a running gateway.
@@ -80,6 +81,19 @@ struct Topup {
     gateway: Gateway,
 }
 
+/// Opens the budgets of a team that were closed because the ledger's store has lost something: what is left counts.
+#[derive(Debug, Args)]
+struct AcceptLoss {
+    /// The team
+    #[arg(value_name = "TEAM", value_parser = name, required_unless_present = "all", conflicts_with = "all")]
+    team: Option<String>,
+    /// Every team whose budgets are closed
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    gateway: Gateway,
+}
+
 #[derive(Debug, Args)]
 struct Whose {
     /// The team
@@ -110,6 +124,7 @@ impl Teams {
             Command::Suspend(Suspend { whose }) => whose.change("suspend", out),
             Command::Resume(Resume { whose }) => whose.change("resume", out),
             Command::Topup(topup) => topup.run(out),
+            Command::AcceptLoss(accept) => accept.run(out),
         }
     }
 }
@@ -131,7 +146,7 @@ fn list(gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended> {
             access(team).to_owned(),
             if users == 0 { String::new() } else { users.to_string() },
             text(team, "open"),
-            tightest.unwrap_or_default(),
+            if is_closed(team) { CLOSED.to_owned() } else { tightest.unwrap_or_default() },
         ]
     };
     let rows: Vec<Vec<String>> = teams.get("teams").and_then(Value::as_array).into_iter().flatten().map(row).collect();
@@ -148,6 +163,9 @@ fn show(team: &str, gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended>
     let users = users(&team);
     if !users.is_empty() {
         writeln!(out, "Suspended users: {}", users.join(", ").escape_debug())?;
+    }
+    if is_closed(&team) {
+        return writeln!(out, "Its budgets are {CLOSED}").map_err(Ended::from);
     }
     writeln!(out)?;
     let columns = ["limit", "max", "used", "reserved", "remaining", "reset"];
@@ -183,6 +201,29 @@ impl Topup {
     }
 }
 
+impl AcceptLoss {
+    fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+        let path = match &self.team {
+            Some(team) => format!("/admin/v1/teams/{team}/accept-loss"),
+            None => "/admin/v1/accept-loss".to_owned(),
+        };
+        let answer = self.gateway.post(&path, &json!({}))?;
+        if self.gateway.json {
+            return writeln!(out, "{answer}").map_err(Ended::from);
+        }
+        let opened: Vec<&str> = match (&self.team, answer.get("accepted")) {
+            (Some(team), Some(Value::Bool(true))) => vec![team],
+            (_, Some(Value::Array(teams))) => teams.iter().filter_map(Value::as_str).collect(),
+            (_, _) => Vec::new(),
+        };
+        let said = match opened.is_empty() {
+            true => "No budgets were closed: nothing changed".to_owned(),
+            false => format!("What is left of them is accepted, their budgets are open: {}", opened.join(", ")),
+        };
+        writeln!(out, "{said}").map_err(Ended::from)
+    }
+}
+
 impl Whose {
     fn change(&self, verb: &str, out: &mut dyn Write) -> Result<(), Ended> {
         let mut body = Map::new();
@@ -202,6 +243,13 @@ impl Whose {
         };
         writeln!(out, "{who}").map_err(Ended::from)
     }
+}
+
+/// What is said of budgets of which the store has lost something.
+const CLOSED: &str = "closed: the ledger's store has lost writes (moongate teams accept-loss)";
+
+fn is_closed(team: &Value) -> bool {
+    team.get("closed").and_then(Value::as_bool).unwrap_or_default()
 }
 
 fn access(team: &Value) -> &'static str {
