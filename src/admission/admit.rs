@@ -68,9 +68,11 @@ impl AdmitLayer {
         Self { keeper, replays, upstream }
     }
 
-    /// How far a call is when it is admitted: where the shared account has limits, it must get its permit first.
-    fn phase(&self) -> Phase {
-        if self.upstream.read().limits.is_some() { Phase::Waiting } else { Phase::Dispatched }
+    /// How far a call is when it is admitted: where the shared account has limits, it must get its permit first; where it has
+    /// an idempotency key, others must be told first that it is sent.
+    fn phase(&self, call: &PaidCall) -> Phase {
+        let waits = self.upstream.read().limits.is_some() || call.claimed.is_some();
+        if waits { Phase::Waiting } else { Phase::Dispatched }
     }
 }
 
@@ -107,7 +109,7 @@ where
         let inner = std::mem::replace(&mut self.inner, clone);
         let with = self.with.clone();
         Box::pin(async move {
-            let granted = reserve(&with.keeper, &call, with.phase()).await?;
+            let granted = reserve(&with.keeper, &call, with.phase(&call)).await?;
             let (tracker, cut) = (with.keeper.tracker().clone(), with.keeper.cut().clone());
             let (caller, progress) = (Caller::default(), granted.reservation.progress().clone());
             Detach::new(run(with, inner, call, granted, caller.clone()), tracker, cut, caller, progress).await
@@ -167,9 +169,9 @@ where
     let (id, record, arrived, model) = (call.id.clone(), call.record.clone(), call.at, call.model.clone());
     let progress = reservation.progress().clone();
     let mut claimed = call.claimed.take();
-    claimed.iter_mut().for_each(|claimed| claimed.goes_with(progress.clone()));
+    let claim = claimed.as_mut().and_then(|claimed| claimed.goes_with(progress.clone()));
     let ledger = Arc::clone(keeper.ledger());
-    let passage = Passage::new(ledger, team.id.clone(), reservation.id(), progress, caller.clone());
+    let passage = Passage::new(ledger, team.id.clone(), reservation.id(), progress, caller.clone(), claim);
     let forwarded = match inner.call(Admitted { call, passage }).await {
         Ok(forwarded) => forwarded,
         Err(never) => match never {},

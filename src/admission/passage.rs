@@ -6,6 +6,7 @@ use super::detach::Caller;
 use crate::ledger::reservation::Progress;
 use crate::ledger::{Ledger, Outage, Phase, ReservationId};
 use crate::refusal::Refusal;
+use crate::replay::Departure;
 use crate::team::TeamId;
 
 /// The way of one reserved call to the upstream and, when it is turned back, to it again.
@@ -15,6 +16,8 @@ pub struct Passage {
     id: ReservationId,
     progress: Progress,
     caller: Caller,
+    /// The claim on the call's idempotency key.
+    claim: Option<Departure>,
 }
 
 impl Passage {
@@ -24,8 +27,9 @@ impl Passage {
         id: ReservationId,
         progress: Progress,
         caller: Caller,
+        claim: Option<Departure>,
     ) -> Self {
-        Self { ledger, team, id, progress, caller }
+        Self { ledger, team, id, progress, caller, claim }
     }
 
     /// How far the call is.
@@ -40,12 +44,15 @@ impl Passage {
         self.caller.has_left()
     }
 
-    /// Tells the ledger that the first byte is about to be sent. From here on the call runs to its end.
+    /// Tells the ledger that the first byte is about to be sent, and whoever may ask for the call under its idempotency key.
+    /// From here on the call runs to its end.
     ///
     /// # Errors
     /// `ledger_unavailable`: the ledger did not answer, or the reservation was ended meanwhile. The call must not be sent.
     pub async fn dispatch(&self) -> Result<(), Refusal> {
-        self.told(Phase::Dispatched, self.ledger.dispatch(&self.team, self.id).await)?;
+        let (dispatched, sent) = tokio::join!(self.ledger.dispatch(&self.team, self.id), self.claim_sent());
+        self.told(Phase::Dispatched, dispatched)?;
+        self.told(Phase::Dispatched, sent)?;
         self.progress.reached(Phase::Dispatched);
         Ok(())
     }
@@ -60,11 +67,18 @@ impl Passage {
         self.told(Phase::Waiting, self.ledger.recall(&self.team, self.id).await)
     }
 
+    async fn claim_sent(&self) -> Result<bool, Outage> {
+        match &self.claim {
+            Some(claim) => claim.sent(self.id).await,
+            None => Ok(true),
+        }
+    }
+
     fn told(&self, phase: Phase, told: Result<bool, Outage>) -> Result<(), Refusal> {
         match told {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                tracing::warn!(reservation = %self.id, ?phase, "a reservation was ended while its call waited")
+                tracing::warn!(reservation = %self.id, ?phase, "a reservation or its claim was ended while its call waited")
             }
             Err(outage) => tracing::warn!(reservation = %self.id, ?phase, %outage, "a call's phase could not be told"),
         }

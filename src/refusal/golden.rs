@@ -55,6 +55,7 @@ one_of_each! {
     Refusal::MediaTypeUnsupported => Refusal::MediaTypeUnsupported,
     Refusal::HeadersTooLarge => Refusal::HeadersTooLarge,
     Refusal::IdempotencyInProgress => Refusal::IdempotencyInProgress,
+    Refusal::IdempotencyLost => Refusal::IdempotencyLost,
     Refusal::IdempotencyMismatch => Refusal::IdempotencyMismatch,
     Refusal::TooManyFailures { .. } => Refusal::TooManyFailures {
         retry_at: at("2026-11-22T14:26:45.5Z"),

@@ -84,6 +84,8 @@ pub enum Refusal {
     HeadersTooLarge,
     /// The call with this idempotency key did not end in the time a caller waits for it.
     IdempotencyInProgress,
+    /// The call with this idempotency key was sent by a replica that died before it told what became of it.
+    IdempotencyLost,
     /// The idempotency key was used with another body.
     IdempotencyMismatch,
     /// Too many credentials failed at the caller's address, and this one is no good either, or was not looked at.
@@ -191,6 +193,7 @@ impl Refusal {
                 kind(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", INVALID, Caller)
             }
             Self::IdempotencyInProgress => kind(StatusCode::CONFLICT, "idempotency_in_progress", CONFLICT, Caller),
+            Self::IdempotencyLost => kind(StatusCode::CONFLICT, "idempotency_lost", CONFLICT, Gateway),
             Self::IdempotencyMismatch => {
                 kind(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", CONFLICT, Caller)
             }

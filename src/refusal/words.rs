@@ -33,6 +33,9 @@ impl Refusal {
             Self::MediaTypeUnsupported => "The body must be application/json, not compressed",
             Self::HeadersTooLarge => "The headers are too large",
             Self::IdempotencyInProgress => "A call with this Idempotency-Key is still running",
+            Self::IdempotencyLost => {
+                "The call with this Idempotency-Key was cut off and its answer is lost; it may have been executed, so it is not made again"
+            }
             Self::IdempotencyMismatch => "This Idempotency-Key was used with another body",
             Self::Internal => "The gateway failed; the operators have been told",
             Self::UpstreamUnreachable => "The generation service cannot be reached; nothing was charged",

@@ -1,13 +1,14 @@
 //! A claim: the right, and the duty, to make the call that an idempotency key stands for.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{Fingerprint, KeyHash, Replays};
-use crate::ledger::Phase;
 use crate::ledger::reservation::Progress;
+use crate::ledger::{Outage, Phase, ReservationId};
 use crate::request::RequestId;
 use crate::team::TeamId;
 
@@ -51,22 +52,42 @@ pub struct Claim {
 }
 
 /// A claim in the hands of the call that makes it. Dropped before the call was sent, it is released: nothing was spent,
-/// and the key may be used again. Once the call may have been sent, the claim ends with the call's outcome or, should the
-/// call never end (a panic, a process that is killed), with its own time: nobody may make the call again before that.
+/// and the key may be used again. Once the call may have been sent, the claim ends with the call's outcome or, should there
+/// never be one (a panic, a process that is killed), as lost: nobody makes the call again under its key.
 pub struct Claimed {
     claim: Option<Claim>,
+    longest: Duration,
     replays: Replays,
     progress: Option<Progress>,
 }
 
+/// A claim that goes out with its call.
+pub struct Departure {
+    claim: Claim,
+    longest: Duration,
+    replays: Replays,
+}
+
+impl Departure {
+    /// Tells the store that the call is about to be sent, paid for by this reservation. `false`: it must not be sent.
+    ///
+    /// # Errors
+    /// The store did not answer: the call must not be sent either.
+    pub async fn sent(&self, paid_by: ReservationId) -> Result<bool, Outage> {
+        self.replays.sent(&self.claim, paid_by, self.longest).await
+    }
+}
+
 impl Claimed {
-    pub(super) const fn new(claim: Claim, replays: Replays) -> Self {
-        Self { claim: Some(claim), replays, progress: None }
+    pub(super) const fn new(claim: Claim, longest: Duration, replays: Replays) -> Self {
+        Self { claim: Some(claim), longest, replays, progress: None }
     }
 
-    /// The call is reserved, and this is how far it is.
-    pub fn goes_with(&mut self, progress: Progress) {
+    /// The call is reserved, and this is how far it is. The store is to be told before it is sent.
+    pub fn goes_with(&mut self, progress: Progress) -> Option<Departure> {
         self.progress = Some(progress);
+        let claim = self.claim.clone()?;
+        Some(Departure { claim, longest: self.longest, replays: self.replays.clone() })
     }
 
     /// The call has ended, and its claim ends with its outcome.
@@ -89,11 +110,11 @@ impl Claimed {
 impl Drop for Claimed {
     fn drop(&mut self) {
         let Some(claim) = self.claim.take() else { return };
+        // Outside a runtime the process is ending: unsent, the claim ends with its own time; sent, with its reservation.
+        let Ok(runtime) = Handle::try_current() else { return };
         if self.progress.as_ref().is_some_and(|progress| progress.phase() == Phase::Dispatched) {
-            return;
-        }
-        // Outside a runtime the process is ending, and the claim ends with its own time.
-        if let Ok(runtime) = Handle::try_current() {
+            self.replays.lose(claim, &runtime);
+        } else {
             self.replays.release(claim, &runtime);
         }
     }

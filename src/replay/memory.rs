@@ -14,7 +14,7 @@ use futures_util::future::{BoxFuture, ready};
 use super::store::{Begun, Store};
 use super::{Claim, Fingerprint, Kept, KeyHash, Settings};
 use crate::clock::Clock;
-use crate::ledger::Outage;
+use crate::ledger::{Outage, ReservationId};
 use crate::replay::ClaimId;
 use crate::request::RequestId;
 use crate::team::TeamId;
@@ -37,6 +37,8 @@ enum Place {
 enum Content {
     /// The call of this claim is being made.
     Running(ClaimId, Fingerprint),
+    /// It was sent, and nobody can tell what became of it.
+    Lost(ClaimId, Fingerprint),
     /// It has been made.
     Finished(ClaimId, Fingerprint, Kept),
     /// An outcome that belongs to no key.
@@ -128,9 +130,12 @@ impl State {
         }
     }
 
-    /// A running call is forgotten last: forgetting it would let it be made twice.
+    /// A call that runs, or was lost, is forgotten last: forgetting it would let it be made twice.
     fn forget_one(&mut self) {
-        let runs = |place: &Place| matches!(self.entries.get(place), Some(Entry { content: Content::Running(..), .. }));
+        let runs = |place: &Place| {
+            let content = self.entries.get(place).map(|entry| &entry.content);
+            matches!(content, Some(Content::Running(..) | Content::Lost(..)))
+        };
         let oldest = self.expiries.values().find(|place| !runs(place)).or_else(|| self.expiries.values().next());
         if let Some(place) = oldest.cloned() {
             self.forget(&place);
@@ -157,12 +162,32 @@ impl State {
             return Begun::First;
         };
         match &entry.content {
-            Content::Running(_, other) | Content::Finished(_, other, _) if *other != claim.fingerprint => {
+            Content::Running(_, other) | Content::Lost(_, other) | Content::Finished(_, other, _)
+                if *other != claim.fingerprint =>
+            {
                 Begun::Mismatch
             }
+            Content::Lost(..) => Begun::Lost,
             Content::Running(id, _) if *id == claim.id => Begun::First,
             Content::Running(..) | Content::Outcome(_) | Content::At(..) => Begun::Running,
             Content::Finished(_, _, kept) => Begun::Finished(kept.clone()),
+        }
+    }
+
+    fn sent(&mut self, claim: &Claim, until: Duration) -> bool {
+        let place = claim.place();
+        let holder = self.entries.get(&place).and_then(|entry| entry.content.claim());
+        if holder.is_some_and(|(id, _)| id != claim.id) {
+            return false;
+        }
+        self.put(place, Content::Running(claim.id, claim.fingerprint), until);
+        true
+    }
+
+    fn lose(&mut self, claim: &Claim) {
+        let Some(entry) = self.entries.get_mut(&claim.place()) else { return };
+        if entry.content.claim() == Some((claim.id, false)) {
+            entry.content = Content::Lost(claim.id, claim.fingerprint);
         }
     }
 
@@ -196,9 +221,13 @@ impl State {
             Content::Outcome(kept) => Some(kept.clone()),
             Content::At(key, claim) => match &self.entries.get(&Place::Key(team.clone(), *key))?.content {
                 Content::Finished(id, _, kept) if id == claim => Some(kept.clone()),
-                Content::Finished(..) | Content::Running(..) | Content::Outcome(_) | Content::At(..) => None,
+                Content::Finished(..)
+                | Content::Running(..)
+                | Content::Lost(..)
+                | Content::Outcome(_)
+                | Content::At(..) => None,
             },
-            Content::Running(..) | Content::Finished(..) => None,
+            Content::Running(..) | Content::Lost(..) | Content::Finished(..) => None,
         }
     }
 }
@@ -212,21 +241,21 @@ impl Content {
     fn bytes(&self) -> u64 {
         match self {
             Self::Finished(_, _, kept) | Self::Outcome(kept) => kept.body.as_ref().map_or(0, |body| body.len() as u64),
-            Self::Running(..) | Self::At(..) => 0,
+            Self::Running(..) | Self::Lost(..) | Self::At(..) => 0,
         }
     }
 
     const fn kept_mut(&mut self) -> Option<&mut Kept> {
         match self {
             Self::Finished(_, _, kept) | Self::Outcome(kept) => Some(kept),
-            Self::Running(..) | Self::At(..) => None,
+            Self::Running(..) | Self::Lost(..) | Self::At(..) => None,
         }
     }
 
     /// Whose claim it is, and whether it has ended.
     const fn claim(&self) -> Option<(ClaimId, bool)> {
         match self {
-            Self::Running(id, _) => Some((*id, false)),
+            Self::Running(id, _) | Self::Lost(id, _) => Some((*id, false)),
             Self::Finished(id, _, _) => Some((*id, true)),
             Self::Outcome(_) | Self::At(..) => None,
         }
@@ -243,6 +272,17 @@ impl Store for Memory {
     fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
         let (mut state, now) = self.state();
         ready(Ok(state.begin(claim, ttl, now))).boxed()
+    }
+
+    fn sent<'a>(&'a self, claim: &'a Claim, _: ReservationId, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>> {
+        let (mut state, now) = self.state();
+        let until = now + ttl.max(state.settings.retention);
+        ready(Ok(state.sent(claim, until))).boxed()
+    }
+
+    fn lose<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
+        self.state().0.lose(claim);
+        ready(Ok(())).boxed()
     }
 
     fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {

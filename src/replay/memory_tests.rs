@@ -102,7 +102,7 @@ async fn what_is_kept_is_forgotten_after_its_retention_and_a_claim_after_its_own
     assert_eq!(store.begin(&running, TTL).await.unwrap(), Begun::First);
 
     clock.set(start + TTL);
-    assert_eq!(store.begin(&claim(3), TTL).await.unwrap(), Begun::First, "the first was never finished");
+    assert_eq!(store.begin(&claim(3), TTL).await.unwrap(), Begun::First, "the first was never sent");
     assert!(matches!(store.begin(&claim(1), TTL).await.unwrap(), Begun::Finished(_)));
 
     clock.set(start + settings().retention);

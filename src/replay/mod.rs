@@ -18,7 +18,7 @@ pub mod replays;
 pub mod settings;
 pub mod store;
 
-pub use claim::{Claim, ClaimId, Claimed};
+pub use claim::{Claim, ClaimId, Claimed, Departure};
 pub use kept::Kept;
 pub use key::{Fingerprint, KeyHash};
 pub use memory::Memory;

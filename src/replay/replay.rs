@@ -1,7 +1,7 @@
 //! Makes each call with an idempotency key once: others with the same key get its answer.
 //!
 //! Reads: the idempotency key, the model and the body; what is remembered of the key. Writes: the claim of the call.
-//! Refuses: `idempotency_mismatch`, `idempotency_in_progress`, `ledger_unavailable`, `overloaded`.
+//! Refuses: `idempotency_mismatch`, `idempotency_in_progress`, `idempotency_lost`, `ledger_unavailable`, `overloaded`.
 //! Position: below the layer that takes in the body, since the whole body is compared; above admission, since an answer
 //! that is given again reserves nothing and costs nothing.
 
@@ -22,7 +22,7 @@ use crate::request::Buffer;
 use crate::request::collect::PaidCall;
 use crate::upstream::Upstream;
 
-/// How long a claim lives beyond the longest time that its call may take at the upstream.
+/// How long a claim lives beyond the longest time that its call may wait and, once sent, may take at the upstream.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long to wait before looking again whether a running call has ended: at first, and at most.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -109,7 +109,7 @@ impl ReplayLayer {
             fingerprint: Fingerprint::of(&call.model, &call.body),
             request_id: call.id.clone(),
         };
-        let claimed = self.replays.prepare(claim);
+        let claimed = self.replays.prepare(claim, self.upstream.read().longest_call() + MARGIN);
         let until = Instant::now() + self.replays.join_max();
         let (mut kind, mut pause) = (Kind::Replayed, LOOK_AGAIN);
         loop {
@@ -125,6 +125,10 @@ impl ReplayLayer {
                     self.replays.count(kind);
                     return Ok(Whose::Answered(Box::new(kept)));
                 }
+                Begun::Lost => {
+                    claimed.not_ours();
+                    return Err(Refusal::IdempotencyLost);
+                }
                 Begun::Mismatch => {
                     claimed.not_ours();
                     self.replays.count(Kind::Mismatch);
@@ -139,7 +143,7 @@ impl ReplayLayer {
 
     async fn begin(&self, claimed: &Claimed) -> Result<Begun, Refusal> {
         let claim = claimed.claim().ok_or(Refusal::Internal)?;
-        let begun = self.replays.begin(claim, self.upstream.read().longest_call() + MARGIN).await;
+        let begun = self.replays.begin(claim, self.upstream.read().queue.max_wait + MARGIN).await;
         begun.map_err(|outage| {
             tracing::warn!(request_id = %claim.request_id, %outage, "an idempotency key could not be claimed");
             Refusal::LedgerUnavailable

@@ -14,7 +14,7 @@ use super::store::{Begun, Store};
 use super::{Claim, Claimed, Kept, Settings};
 use crate::credits::Credits;
 use crate::http::Answer;
-use crate::ledger::Outage;
+use crate::ledger::{Outage, ReservationId};
 use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
 use crate::team::TeamId;
@@ -69,13 +69,18 @@ impl Replays {
         Self(Arc::new(Shared { store, observer, settings, tracker, waiting }))
     }
 
-    /// Prepares a claim. It is released when dropped, so it exists before the store is asked: a caller may leave meanwhile.
-    pub(super) fn prepare(&self, claim: Claim) -> Claimed {
-        Claimed::new(claim, self.clone())
+    /// Prepares a claim for a call that takes at most so long once it was sent. It is released when dropped, so it exists
+    /// before the store is asked: a caller may leave meanwhile.
+    pub(super) fn prepare(&self, claim: Claim, longest: Duration) -> Claimed {
+        Claimed::new(claim, longest, self.clone())
     }
 
     pub(super) async fn begin(&self, claim: &Claim, ttl: Duration) -> Result<Begun, Outage> {
         self.0.store.begin(claim, ttl).await
+    }
+
+    pub(super) async fn sent(&self, claim: &Claim, paid_by: ReservationId, ttl: Duration) -> Result<bool, Outage> {
+        self.0.store.sent(claim, paid_by, ttl).await
     }
 
     pub(super) fn join_max(&self) -> Duration {
@@ -138,6 +143,17 @@ impl Replays {
             }
         };
         self.0.tracker.spawn_on(released, runtime);
+    }
+
+    /// Gives a call up whose outcome is gone, beside whatever goes on.
+    pub(super) fn lose(&self, claim: Claim, runtime: &Handle) {
+        let replays = self.clone();
+        let lost = async move {
+            if let Err(outage) = replays.0.store.lose(&claim).await {
+                tracing::warn!(%outage, request_id = %claim.request_id, "a lost call could not be given up");
+            }
+        };
+        self.0.tracker.spawn_on(lost, runtime);
     }
 
     async fn write(&self, outcome: &Outcome) -> Result<(), Outage> {

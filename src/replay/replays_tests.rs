@@ -33,6 +33,19 @@ impl Store for Away {
         self.memory.begin(claim, ttl)
     }
 
+    fn sent<'a>(
+        &'a self,
+        claim: &'a Claim,
+        paid_by: ReservationId,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool, Outage>> {
+        self.memory.sent(claim, paid_by, ttl)
+    }
+
+    fn lose<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
+        self.memory.lose(claim)
+    }
+
     fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
         self.is_back().map_or_else(|outage| ready(Err(outage)).boxed(), |()| self.memory.finish(claim, kept))
     }
@@ -130,21 +143,22 @@ async fn a_call_that_was_not_executed_gives_its_key_back_and_its_outcome_is_told
 }
 
 #[tokio::test]
-async fn a_claim_dropped_before_its_call_goes_out_is_released_and_one_after_it_is_not() {
+async fn a_claim_dropped_before_its_call_goes_out_is_released_and_one_after_it_is_lost() {
     let (replays, tracker) = replays(0);
-    let first = replays.prepare(claim());
+    let first = replays.prepare(claim(), TTL);
     assert_eq!(replays.begin(first.claim().unwrap(), TTL).await.unwrap(), Begun::First);
     drop(first);
     all_done(&tracker).await;
-    let mut second = replays.prepare(claim());
+    let mut second = replays.prepare(claim(), TTL);
     assert_eq!(replays.begin(second.claim().unwrap(), TTL).await.unwrap(), Begun::First);
-    second.goes_with(Progress::new(Phase::Waiting));
+    assert!(second.goes_with(Progress::new(Phase::Waiting)).is_some());
     drop(second);
     all_done(&tracker).await;
-    let mut third = replays.prepare(claim());
+    let mut third = replays.prepare(claim(), TTL);
     assert_eq!(replays.begin(third.claim().unwrap(), TTL).await.unwrap(), Begun::First);
-    third.goes_with(Progress::new(Phase::Dispatched));
+    let departure = third.goes_with(Progress::new(Phase::Dispatched)).unwrap();
+    assert!(departure.sent(ReservationId::new()).await.unwrap());
     drop(third);
     all_done(&tracker).await;
-    assert_eq!(replays.begin(&claim(), TTL).await.unwrap(), Begun::Running);
+    assert_eq!(replays.begin(&claim(), TTL).await.unwrap(), Begun::Lost);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{Claim, Kept};
-use crate::ledger::Outage;
+use crate::ledger::{Outage, ReservationId};
 use crate::request::RequestId;
 use crate::team::TeamId;
 
@@ -18,16 +18,32 @@ pub enum Begun {
     Running,
     /// It has been made.
     Finished(Kept),
+    /// It was sent, and its outcome was lost with whoever made it. It may have been executed.
+    Lost,
     /// The key was used for a call that asks for something else.
     Mismatch,
 }
 
 /// Keeps claims and answers. Each step is atomic and safe to repeat. What is not a team's own does not exist for it.
 ///
-/// What is kept is forgotten after the store's retention; a claim whose call never ends, after the time it was made for.
+/// What is kept is forgotten after the store's retention. So is a claim once its call was sent: should nobody ever tell its
+/// outcome, it is lost, and the call is not made again. Before that a claim ends after the time it was made for.
 pub trait Store: Send + Sync + 'static {
-    /// Claims a key, for at most `ttl`.
+    /// Claims a key, for at most `ttl` unless the call is sent by then.
     fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>>;
+
+    /// Notes that the call is about to be sent, paid for by this reservation: from now on the key is held for at least `ttl`
+    /// and as long as outcomes are kept. Once the reservation has ended and no outcome has come for a while, none will.
+    /// `false`: the key is somebody else's by now, do not send.
+    fn sent<'a>(
+        &'a self,
+        claim: &'a Claim,
+        paid_by: ReservationId,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool, Outage>>;
+
+    /// Ends the claim of a call that was sent and of which nobody can tell any more what became.
+    fn lose<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>>;
 
     /// Ends a claim with the call's outcome, which is found under the key and under the request's id from now on. A claim
     /// that was too late, because the key is somebody else's by now, keeps the outcome under the request's id only.

@@ -48,11 +48,13 @@ pub(super) struct ReplayKeys {
     pub(super) bodies: String,
     /// How many bytes they are together.
     pub(super) bytes: String,
+    /// The ledger's open reservations: see [`Keys::held`].
+    pub(super) held: String,
 }
 
 impl ReplayKeys {
     pub(super) fn of(team: &TeamId) -> Self {
-        Self { bodies: key(team, "replay:bodies"), bytes: key(team, "replay:bytes") }
+        Self { bodies: key(team, "replay:bodies"), bytes: key(team, "replay:bytes"), held: Keys::of(team).held }
     }
 
     /// Hash: what is known of an idempotency key.

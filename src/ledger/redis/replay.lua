@@ -1,13 +1,17 @@
 -- Idempotency keys and kept answers of one team: one step of one call, all of it or nothing.
 --
--- KEYS  1 a sorted set: the bodies that are kept, by their end   2 their bytes together   3 the place of the key or the request
---       4 the place of the request, where 3 is that of a key
+-- KEYS  1 a sorted set: the bodies that are kept, by their end   2 their bytes together   3 the ledger's open reservations
+--       4 the place of the key or the request   5 the place of the request, where 4 is that of a key
 -- ARGV  1 the step, then what it needs
 --
--- A place is a hash. Of a key: claim, print (of what is asked for) and, when the call has ended, head and body. Of a
--- request: head and body, or claim and at, the place of the key under which they are.
+-- A place is a hash. Of a key: claim, print (of what is asked for); once the call may have been sent, paid_by, its
+-- reservation; over, since when that is known to have ended, or 0 when nobody will tell the outcome; and, when the call has
+-- ended, head and body. Of a request: head and body, or claim and at, the place of the key under which they are.
 
-local BODIES, BYTES, PLACE, REQUEST = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local BODIES, BYTES, HELD, PLACE, REQUEST = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+-- Whoever makes a call ends its reservation and tells the outcome at once. Who has not told it so many milliseconds later does
+-- not live any more, and a sweep has ended the reservation. Should it live all the same, what it tells still counts.
+local TOLD_WITHIN = 10000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -61,6 +65,22 @@ local function put(place, head, body, keep, most)
   live_on(BYTES, keep)
 end
 
+-- Whether the call of the key was sent and nobody will tell what became of it.
+local function is_lost()
+  local paid_by, over = unpack(redis.call('HMGET', PLACE, 'paid_by', 'over'))
+  if over == '0' then
+    return true
+  end
+  local held = paid_by and redis.call('HGET', HELD, paid_by)
+  -- A mark in the place of a reservation says that it has ended.
+  if not paid_by or (held and held ~= 'X') then
+    redis.call('HDEL', PLACE, 'over')
+    return false
+  end
+  redis.call('HSETNX', PLACE, 'over', now)
+  return over and now - over >= TOLD_WITHIN
+end
+
 local steps = {}
 
 function steps.begin(claim, print, ttl)
@@ -73,8 +93,27 @@ function steps.begin(claim, print, ttl)
     return { 'mismatch' }
   elseif known[3] then
     return { 'finished', known[3], known[4] }
+  elseif known[1] == claim then
+    return { 'first' }
   end
-  return { known[1] == claim and 'first' or 'running' }
+  return { is_lost() and 'lost' or 'running' }
+end
+
+function steps.sent(claim, print, paid_by, keep)
+  local known = redis.call('HGET', PLACE, 'claim')
+  if known and known ~= claim then
+    return { 'late' }
+  end
+  redis.call('HSET', PLACE, 'claim', claim, 'print', print, 'paid_by', paid_by)
+  live_on(PLACE, tonumber(keep))
+  return { 'sent' }
+end
+
+function steps.lose(claim)
+  if redis.call('HGET', PLACE, 'claim') == claim then
+    redis.call('HSET', PLACE, 'over', 0)
+  end
+  return { 'lost' }
 end
 
 function steps.finish(claim, print, head, body, keep, most)

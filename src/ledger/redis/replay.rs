@@ -15,7 +15,7 @@ use super::courier::Courier;
 use super::keys::ReplayKeys;
 use super::settings::{Settings, UnusableSettings};
 use crate::clock::Clock;
-use crate::ledger::{Observer, Outage, Unobserved};
+use crate::ledger::{Observer, Outage, ReservationId, Unobserved};
 use crate::replay::{self, Begun, Claim, Kept, Store};
 use crate::request::RequestId;
 use crate::team::TeamId;
@@ -33,6 +33,8 @@ struct Step {
 
 const BEGIN: Step = Step { name: "begin", op: "replay_begin" };
 const FINISH: Step = Step { name: "finish", op: "replay_finish" };
+const SENT: Step = Step { name: "sent", op: "replay_sent" };
+const LOSE: Step = Step { name: "lose", op: "replay_lose" };
 const RELEASE: Step = Step { name: "release", op: "replay_release" };
 const KEEP: Step = Step { name: "keep", op: "replay_keep" };
 const FETCH: Step = Step { name: "fetch", op: "replay_fetch" };
@@ -94,7 +96,8 @@ fn millis(duration: Duration) -> Vec<u8> {
 fn call(command: &str, script: &str, own: &ReplayKeys, keys: &[&str], step: &str, arguments: &[&[u8]]) -> Cmd {
     let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
     let mut call = Cmd::with_capacity(8 + keys.len() + arguments.len(), script.len() + bytes + 512);
-    call.arg(command).arg(script).arg(2 + keys.len()).arg(&own.bodies).arg(&own.bytes).arg(keys).arg(step);
+    let own = [&own.bodies, &own.bytes, &own.held];
+    call.arg(command).arg(script).arg(own.len() + keys.len()).arg(&own).arg(keys).arg(step);
     for argument in arguments {
         call.arg(*argument);
     }
@@ -138,9 +141,35 @@ impl Store for RedisReplays {
                 b"first" => Ok(Begun::First),
                 b"running" => Ok(Begun::Running),
                 b"mismatch" => Ok(Begun::Mismatch),
+                b"lost" => Ok(Begun::Lost),
                 b"finished" => told.kept().map(Begun::Finished),
                 _ => Err(unreadable()),
             }
+        }
+        .boxed()
+    }
+
+    fn sent<'a>(
+        &'a self,
+        claim: &'a Claim,
+        paid_by: ReservationId,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<bool, Outage>> {
+        async move {
+            let place = ReplayKeys::key(&claim.team, &claim.key);
+            let (id, print, paid_by) = (claim.id.to_string(), claim.fingerprint.to_string(), paid_by.to_string());
+            let keep = millis(self.keeping.retention.max(ttl));
+            let arguments = [id.as_bytes(), print.as_bytes(), paid_by.as_bytes(), &keep];
+            let told = self.step(&claim.team, SENT, &[&place], &arguments).await?;
+            Ok(told.word == b"sent")
+        }
+        .boxed()
+    }
+
+    fn lose<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
+        async move {
+            let (place, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
+            self.step(&claim.team, LOSE, &[&place], &[id.as_bytes()]).await.map(drop)
         }
         .boxed()
     }

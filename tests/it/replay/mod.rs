@@ -2,5 +2,6 @@
 
 mod gateway;
 mod left;
+mod owner;
 mod redis;
 mod store;

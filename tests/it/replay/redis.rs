@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::redis::{RedisReplays, Settings, Topology};
-use moongate::ledger::{Outage, Unobserved};
+use moongate::ledger::{Outage, ReservationId, Unobserved};
 use moongate::replay::{self, Begun, Store};
 
 use super::store::{Handles, TTL, claim, kept, request, settings, team};
@@ -72,6 +72,40 @@ async fn bodies_that_have_expired_are_not_counted_any_more() {
     let counted: u64 = bench.server.ask(&["GET", "mg1:{design}:replay:bytes"]).await.unwrap();
     let bodies: u64 = bench.server.ask(&["ZCARD", "mg1:{design}:replay:bodies"]).await.unwrap();
     assert_eq!((counted, bodies), (6, 2));
+}
+
+#[tokio::test]
+async fn a_call_is_lost_when_its_reservation_has_ended_and_nobody_has_told_its_outcome_for_a_while() {
+    let bench = RedisBench::start().await;
+    let store = bench.handle(settings());
+    let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
+    let (key, id) = (format!("mg1:{{design}}:replay:key:{}", first.key), ReservationId::new());
+    let holds = async |record: &str| bench.server.run(&["HSET", "mg1:{design}:held", &id.to_string(), record]).await;
+    let joined = async || store.begin(&second, TTL).await.unwrap();
+    let since = async |millis_ago: i64| {
+        let (seconds, _): (i64, i64) = bench.server.ask(&["TIME"]).await.unwrap();
+        bench.server.run(&["HSET", &key, "over", &(seconds * 1000 - millis_ago).to_string()]).await;
+    };
+    assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::First);
+    since(3_600_000).await;
+    assert_eq!(joined().await, Begun::Running, "it was not sent");
+    assert!(store.sent(&first, id, TTL).await.unwrap());
+    holds("D 0001795357620000 2026-11-22").await;
+    assert_eq!(joined().await, Begun::Running);
+    for record in ["X", ""] {
+        holds("D 0001795357620000 2026-11-22").await;
+        since(3_600_000).await;
+        assert_eq!(joined().await, Begun::Running, "what had ended before has been brought back");
+        match record {
+            "" => bench.server.run(&["HDEL", "mg1:{design}:held", &id.to_string()]).await,
+            mark => holds(mark).await,
+        }
+        assert_eq!(joined().await, Begun::Running, "it has just ended: its maker is about to tell");
+        since(10_001).await;
+        assert_eq!((joined().await, joined().await), (Begun::Lost, Begun::Lost));
+    }
+    store.finish(&first, &kept("r-1", "{}")).await.unwrap();
+    assert_eq!(joined().await, Begun::Finished(kept("r-1", "{}")), "its maker was only slow");
 }
 
 #[tokio::test]

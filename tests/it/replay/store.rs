@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use moongate::clock::Clock;
 use moongate::credits::Credits;
+use moongate::ledger::ReservationId;
 use moongate::replay::{Begun, Claim, ClaimId, Fingerprint, Kept, KeyHash, Memory, Settings, Store};
 use moongate::request::RequestId;
 use moongate::team::{ModelId, TeamId};
@@ -176,6 +177,37 @@ async fn of_two_requests_with_one_id_the_last_is_found_and_each_key_keeps_its_ow
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Finished(kept("r-1", "2")));
 }
 
+async fn a_call_that_was_sent_keeps_its_key_and_still_has_its_end([one, other]: Handles) {
+    let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
+    assert_eq!(one.begin(&first, Duration::from_millis(30)).await.unwrap(), Begun::First);
+    // Nobody else has come meanwhile: its own time does not matter.
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    for store in [&one, &other] {
+        assert!(store.sent(&first, ReservationId::new(), Duration::from_millis(30)).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running);
+    assert!(!other.sent(&second, ReservationId::new(), TTL).await.unwrap(), "the key is another's");
+    one.release(&first).await.unwrap();
+    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::First, "it was turned back, and nothing was spent");
+    assert!(!one.sent(&first, ReservationId::new(), TTL).await.unwrap());
+    assert!(other.sent(&second, ReservationId::new(), TTL).await.unwrap());
+    other.finish(&second, &kept("r-2", "{}")).await.unwrap();
+    assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-2", "{}")));
+}
+
+async fn a_call_whose_outcome_is_lost_is_not_made_again([one, other]: Handles) {
+    let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
+    assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
+    assert!(one.sent(&first, ReservationId::new(), TTL).await.unwrap());
+    other.lose(&second).await.unwrap();
+    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running, "only its holder can lose it");
+    one.lose(&first).await.unwrap();
+    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Lost);
+    assert_eq!(other.begin(&claim("k", "[]", "r-3"), TTL).await.unwrap(), Begun::Mismatch);
+    assert_eq!(other.fetch(&team("design"), &request("r-1")).await.unwrap(), None);
+}
+
 async fn bodies_are_bounded_and_outcomes_outlive_them([one, other]: Handles) {
     let body = "x".repeat(100);
     for number in 0..5 {
@@ -219,5 +251,7 @@ on_both_stores! {
     a_claim_that_took_too_long_does_not_touch_the_one_after_it,
     a_claim_that_is_over_and_free_can_still_be_finished,
     of_two_requests_with_one_id_the_last_is_found_and_each_key_keeps_its_own_answer,
+    a_call_that_was_sent_keeps_its_key_and_still_has_its_end,
+    a_call_whose_outcome_is_lost_is_not_made_again,
     bodies_are_bounded_and_outcomes_outlive_them,
 }
