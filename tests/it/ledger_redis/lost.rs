@@ -256,6 +256,10 @@ async fn a_store_flushed_under_load_passes_no_budget_and_loses_no_settlement() {
     let settings = Settings { reservation_ttl: Duration::from_secs(6), ..patient(&server) };
     let replicas = [handle(settings.clone()), handle(settings)];
     let call = call().limits([limit(LimitKind::CreditsTotal, 300 * PRICE)]).user("ana", []);
+    // To a replica that has never looked, an empty store is a new one.
+    for ledger in &replicas {
+        assert_eq!(counted(ledger, &call).await, [(0, 0)]);
+    }
     let calls = (0..600_usize).map(|number| {
         let (ledger, call, server) = (Arc::clone(&replicas[number % 2]), call.clone(), &server);
         async move {
