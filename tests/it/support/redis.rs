@@ -1,6 +1,7 @@
 //! Real redis-servers for tests: one, a cluster of three, or a primary with a replica and Sentinels. Gone when dropped.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -15,8 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct RedisServer {
     child: Child,
     port: u16,
-    // Kept, since the server works in it.
-    _dir: TempDir,
+    options: Vec<String>,
+    // The server works in it.
+    dir: TempDir,
 }
 
 impl RedisServer {
@@ -29,6 +31,17 @@ impl RedisServer {
     pub(crate) async fn start_with(options: &[&str]) -> Self {
         // Starting takes a few milliseconds; tests that run beside this one have threads of their own.
         Self::spawn(options)
+    }
+
+    /// Starts a replica and waits until it is in step.
+    pub(crate) async fn replica_of(primary: &Self) -> Self {
+        let replica = Self::start_with(&["--replicaof", &format!("127.0.0.1 {}", primary.port)]).await;
+        wait_until("the replica is in step", || async {
+            let info: String = replica.ask(&["INFO", "replication"]).await.unwrap_or_default();
+            info.contains("master_link_status:up")
+        })
+        .await;
+        replica
     }
 
     fn spawn(options: &[&str]) -> Self {
@@ -51,22 +64,17 @@ impl RedisServer {
 
     fn spawn_on(port: u16, options: &[&str], file: &str, ready: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let (log, conf) = (dir.path().join("log"), dir.path().join("redis.conf"));
-        std::fs::write(&conf, file).unwrap();
-        let mut command = Command::new("redis-server");
-        command.arg(conf).args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--logfile"]).arg(&log);
-        command.args(options).current_dir(dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("redis-server is installed");
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
-            if std::fs::read_to_string(&log).is_ok_and(|log| log.contains(ready)) {
-                return Some(Self { child, port, _dir: dir });
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let _ = child.kill();
-        let _ = child.wait();
-        None
+        std::fs::write(dir.path().join("redis.conf"), file).unwrap();
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let child = launch(port, &options, dir.path(), ready)?;
+        Some(Self { child, port, options, dir })
+    }
+
+    /// Ends the process at once and starts it again on its port, with what it had saved when it was last told to.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        let ready = "Ready to accept connections";
+        self.child = launch(self.port, &self.options, self.dir.path(), ready).expect("the port is still free");
     }
 
     /// Its port on 127.0.0.1.
@@ -116,6 +124,29 @@ impl RedisServer {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
+}
+
+/// Starts a process in a folder and waits until its log says that it is ready; `None` when it has ended before.
+fn launch(port: u16, options: &[String], dir: &Path, ready: &str) -> Option<Child> {
+    let log = dir.join("log");
+    let _ = std::fs::remove_file(&log);
+    let mut command = Command::new("redis-server");
+    command
+        .arg(dir.join("redis.conf"))
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--logfile"])
+        .arg(&log);
+    command.args(options).current_dir(dir).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("redis-server is installed");
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
+        if std::fs::read_to_string(&log).is_ok_and(|log| log.contains(ready)) {
+            return Some(child);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
 }
 
 impl Drop for RedisServer {
@@ -182,12 +213,7 @@ impl RedisSentinel {
     pub(crate) async fn start() -> Self {
         let primary = RedisServer::start().await;
         let of = primary.port().to_string();
-        let replica = RedisServer::start_with(&["--replicaof", &format!("127.0.0.1 {of}")]).await;
-        wait_until("the replica is in step", || async {
-            let info: String = replica.ask(&["INFO", "replication"]).await.unwrap_or_default();
-            info.contains("master_link_status:up")
-        })
-        .await;
+        let replica = RedisServer::replica_of(&primary).await;
         let watch = format!(
             "sentinel monitor {name} 127.0.0.1 {of} 2\nsentinel down-after-milliseconds {name} 500\n\
              sentinel failover-timeout {name} 3000\n",

@@ -1,0 +1,61 @@
+//! Redis loses what was written to it while two gateways serve a crowd: the budget is spent to the last credit and no further, and
+//! every settlement is in the ledger once.
+
+use super::load::World;
+use crate::support::proxy::Proxy;
+use crate::support::redis::RedisServer;
+
+/// Short, since a lost store stays closed for a part of it.
+const TTL: &str = "6s";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flushed_under_load_again_and_again() {
+    let redis = RedisServer::start().await;
+    let world = World::start(&redis.url(), TTL).await;
+    let load = world.load();
+    for made in [100, 200] {
+        world.when_made(made, redis.run(&["FLUSHALL"])).await;
+        world.until_loss_is_noticed().await;
+        // Once more, while some have brought what they know and others have not.
+        redis.run(&["FLUSHALL"]).await;
+    }
+    world.reckon(load, &redis.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarted_under_load_with_nothing_saved() {
+    let mut redis = RedisServer::start().await;
+    let world = World::start(&redis.url(), TTL).await;
+    let load = world.load();
+    world.when_made(100, async { redis.restart() }).await;
+    world.until_loss_is_noticed().await;
+    world.reckon(load, &redis.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarted_under_load_from_an_older_dump() {
+    let mut redis = RedisServer::start().await;
+    let world = World::start(&redis.url(), TTL).await;
+    let load = world.load();
+    world.when_made(100, redis.run(&["SAVE"])).await;
+    world.when_made(200, async { redis.restart() }).await;
+    world.until_loss_is_noticed().await;
+    world.reckon(load, &redis.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_over_under_load_to_a_replica_that_lacks_the_last_writes() {
+    let mut primary = RedisServer::start().await;
+    let replica = RedisServer::replica_of(&primary).await;
+    let proxy = Proxy::start(primary.port()).await;
+    let world = World::start(&format!("redis://127.0.0.1:{}", proxy.port()), TTL).await;
+    let load = world.load();
+    world.when_made(100, replica.run(&["REPLICAOF", "NO", "ONE"])).await;
+    let fail_over = async {
+        proxy.lead_to(replica.port());
+        primary.kill();
+    };
+    world.when_made(200, fail_over).await;
+    world.until_loss_is_noticed().await;
+    world.reckon(load, &replica.url()).await;
+}
