@@ -13,7 +13,7 @@ use crate::team::{LimitKind, Team};
 #[derive(Debug, Serialize)]
 pub struct Balance<'a> {
     team: &'a str,
-    /// What the tightest credit budget leaves; `null` when the team has none.
+    /// What the tightest credit budget leaves; `null` when the team has none that refuses.
     balance: Option<Credits>,
     budgets: Vec<LimitView>,
 }
@@ -48,6 +48,8 @@ pub struct LimitView {
     remaining: Amount,
     /// When the window ends or the bucket is full; `null` for prepaid credits and slots.
     reset: Option<Timestamp>,
+    /// It is only counted, and refuses nobody.
+    shadow: bool,
 }
 
 /// Calls are whole numbers, credits decimals.
@@ -62,7 +64,8 @@ enum Amount {
 #[must_use]
 pub fn balance<'a>(team: &'a Team, books: &Books) -> Balance<'a> {
     let budgets: Vec<&Standing> = books.standings.iter().filter(|standing| counts_credits(standing.kind)).collect();
-    let balance = budgets.iter().map(|standing| Credits::from_micros(standing.remaining())).min();
+    let refusing = budgets.iter().filter(|standing| !standing.shadow);
+    let balance = refusing.map(|standing| Credits::from_micros(standing.remaining())).min();
     Balance { team: team.id.as_str(), balance, budgets: budgets.into_iter().map(limit).collect() }
 }
 
@@ -104,5 +107,6 @@ pub(super) fn limit(standing: &Standing) -> LimitView {
         reserved: amount(standing.reserved),
         remaining: amount(standing.remaining()),
         reset: standing.reset_at,
+        shadow: standing.shadow,
     }
 }

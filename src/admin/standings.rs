@@ -22,6 +22,8 @@ pub(super) struct StandingView {
     remaining: Amount,
     /// When the window ends or the bucket is full; `null` for prepaid credits and slots.
     reset: Option<Timestamp>,
+    /// It is only counted, and refuses nobody.
+    shadow: bool,
 }
 
 /// One limit as it is configured.
@@ -57,6 +59,7 @@ pub(super) fn standings(standings: &[Standing]) -> Vec<StandingView> {
         reserved: amount(standing.kind, standing.reserved),
         remaining: amount(standing.kind, standing.remaining()),
         reset: standing.reset_at,
+        shadow: standing.shadow,
     };
     standings.iter().map(view).collect()
 }

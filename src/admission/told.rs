@@ -52,9 +52,10 @@ pub fn passed_on(passed: Passed, ours: HeaderMap) -> Answer {
     answer
 }
 
-/// What is left of the tightest credit budget, now that the reservation has become a charge.
+/// What is left of the tightest credit budget that refuses, now that the reservation has become a charge.
 fn credits_remaining(standings: &[Standing], reserved: Credits, charged: Credits) -> Option<Credits> {
-    let budgets = standings.iter().filter(|standing| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits)));
+    let counts = |standing: &&Standing| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits));
+    let budgets = standings.iter().filter(|standing| !standing.shadow).filter(counts);
     let given_back = reserved.less(charged).micros();
     budgets.map(|standing| Credits::from_micros(standing.remaining() + given_back)).min()
 }

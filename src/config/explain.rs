@@ -67,15 +67,18 @@ pub(super) fn meant<'a>(key: &str, known: Option<&'a Map<String, Value>>) -> Opt
 pub(super) fn not_yet(path: &KeyPath, word: &str) -> Option<String> {
     let later = match (path.as_str(), word) {
         ("upstream", "breaker") | ("telemetry", "otlp") | ("ledger.on_outage", "slice") => true,
-        (_, "soft") => true,
         (_, _) => false,
     };
     later.then(|| format!("{word} is not supported by this version"))
 }
 
 fn out_of_place(key: &str) -> Option<String> {
-    (key == "burst")
-        .then(|| "only requests_per_second, requests_per_minute and requests_per_hour have a burst".to_owned())
+    let only = match key {
+        "burst" => "only requests_per_second, requests_per_minute and requests_per_hour have a burst",
+        "soft" => "only credits_per_day, credits_per_month and credits_total have a soft threshold",
+        _ => return None,
+    };
+    Some(only.to_owned())
 }
 
 fn keys(known: &Map<String, Value>) -> Vec<&str> {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use identity::Identity;
 pub use ledger::Ledger;
-pub use scalar::{CreditsText, DurationText, FileReference, Reference, SizeText};
+pub use scalar::{CreditsText, DurationText, FileReference, Reference, ShareText, SizeText};
 pub use team::{Pricing, Team};
 pub use upstream::{Queue, Upstream};
 

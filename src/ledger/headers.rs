@@ -21,15 +21,15 @@ pub fn rate_limit_headers(
     tightest.map(|(standing, window)| headers(standing, window, now)).into_iter().flatten().flatten()
 }
 
-/// The request limit with the least remaining share; of equals, the one that resets last. A shadow limit that would have
-/// refused is not shown: it keeps nobody from calling.
+/// The request limit with the least remaining share; of equals, the one that resets last. A shadow limit is
+/// not shown: it keeps nobody from calling.
 fn tightest(standings: &[Standing]) -> Option<&Standing> {
     let counts_requests = |standing: &&Standing| match standing.kind.shape() {
         Shape::Bucket(_) => true,
         Shape::Window(Period::Day | Period::Month, Unit::Requests) => standing.reset_at.is_some(),
         Shape::Window(Period::Total, Unit::Requests) | Shape::Window(_, Unit::Credits) | Shape::Slots => false,
     };
-    let candidates = standings.iter().filter(|standing| !standing.shadow_refused).filter(counts_requests);
+    let candidates = standings.iter().filter(|standing| !standing.shadow).filter(counts_requests);
     candidates.min_by(|one, other| {
         let share = |this: &Standing, that: &Standing| u128::from(this.remaining()) * u128::from(that.max.max(1));
         share(one, other).cmp(&share(other, one)).then(other.reset_at.cmp(&one.reset_at))
@@ -89,7 +89,17 @@ mod tests {
 
     fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Standing {
         let reset_at = reset_at.map(|at| at.parse().expect(at));
-        Standing { scope: Scope::Team, kind, max, topped_up: 0, used, reserved: 0, reset_at, shadow_refused: false }
+        Standing {
+            scope: Scope::Team,
+            kind,
+            max,
+            topped_up: 0,
+            used,
+            reserved: 0,
+            reset_at,
+            shadow: false,
+            shadow_refused: false,
+        }
     }
 
     fn shown(standings: &[Standing]) -> Vec<String> {
@@ -147,10 +157,8 @@ mod tests {
     #[test]
     fn nothing_is_said_where_no_limit_counts_requests() {
         let credits = standing(LimitKind::CreditsTotal, 20, 1, None);
-        let shadow = Standing {
-            shadow_refused: true,
-            ..standing(LimitKind::RequestsPerSecond, 1, 1, Some("2026-11-22T14:26:01Z"))
-        };
+        let shadow =
+            Standing { shadow: true, ..standing(LimitKind::RequestsPerSecond, 1, 1, Some("2026-11-22T14:26:01Z")) };
         assert_eq!(shown(&[credits, shadow]), Vec::<String>::new());
         assert_eq!(shown(&[]), Vec::<String>::new());
     }

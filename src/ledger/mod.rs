@@ -4,8 +4,8 @@
 //! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`reservation`], [`permits`] (the shared account,
-//! over all teams), then a store: [`embedded`] or [`redis`].
+//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`reservation`], [`permits`] (the shared
+//! account, over all teams), then a store: [`embedded`] or [`redis`].
 
 pub mod calendar;
 pub mod embedded;
@@ -15,6 +15,7 @@ pub mod permits;
 pub mod redis;
 pub mod reservation;
 pub mod row;
+pub mod soft;
 pub mod topup;
 pub mod usage;
 
@@ -28,6 +29,7 @@ pub use observe::{Observer, Unobserved};
 pub use permits::{AccountLimits, Permits};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, Outcome, Row, Rows};
+pub use soft::Crossing;
 pub use topup::{TopUp, TopUpId, ToppedUp};
 pub use usage::{Days, Retention, Sums, Usage};
 
@@ -139,6 +141,8 @@ pub struct Standing {
     pub reserved: u64,
     /// When the window ends, or the bucket is full again; `None` for prepaid credits and slots.
     pub reset_at: Option<Timestamp>,
+    /// It refuses nobody.
+    pub shadow: bool,
     /// A shadow limit that this call would have passed: to be counted, not refused.
     pub shadow_refused: bool,
 }

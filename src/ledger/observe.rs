@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Outage, Swept};
+use super::{Crossing, Outage, Swept};
 use crate::team::TeamId;
 
 /// Is told what happens in a store. Called on the path of every call: must not block.
@@ -25,6 +25,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// Reservations that their holders had left behind were ended, by a sweep or beside an admission.
     fn swept(&self, team: &TeamId, swept: Swept);
+
+    /// A team's budget has come to its soft threshold. Told once a window over all processes, by the one whose call it was.
+    fn crossed(&self, team: &TeamId, crossing: &Crossing);
 
     /// The store has lost writes of a team, and goes on under another epoch. Told once a loss by each process.
     fn epoch_changed(&self, team: &TeamId);
@@ -57,6 +60,8 @@ impl Observer for Unobserved {
     fn up(&self, _up: bool) {}
 
     fn swept(&self, _team: &TeamId, _swept: Swept) {}
+
+    fn crossed(&self, _team: &TeamId, _crossing: &Crossing) {}
 
     fn epoch_changed(&self, _team: &TeamId) {}
 }

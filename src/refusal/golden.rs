@@ -93,7 +93,17 @@ fn model() -> ModelId {
 
 fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Standing {
     let reset_at = reset_at.map(at);
-    Standing { scope: Scope::Team, kind, max, topped_up: 0, used, reserved: 0, reset_at, shadow_refused: false }
+    Standing {
+        scope: Scope::Team,
+        kind,
+        max,
+        topped_up: 0,
+        used,
+        reserved: 0,
+        reset_at,
+        shadow: false,
+        shadow_refused: false,
+    }
 }
 
 fn minute() -> Standing {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::share::Share;
+
 /// The kinds of limit there are. Closed: every match over it says what it means for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LimitKind {
@@ -129,6 +131,8 @@ pub struct Limit {
     pub burst: u64,
     /// Counts and reports, but refuses nobody.
     pub shadow: bool,
+    /// Budgets only: from which share on it is told of that it is nearly used up.
+    pub soft: Option<Share>,
 }
 
 impl Limit {
@@ -138,7 +142,7 @@ impl Limit {
     /// A limit that refuses, with a burst as large as the limit.
     #[must_use]
     pub const fn new(kind: LimitKind, max: u64) -> Self {
-        Self { kind, max, burst: max, shadow: false }
+        Self { kind, max, burst: max, shadow: false, soft: None }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod authorize;
 pub mod limit;
 pub mod model;
+pub mod share;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,6 +14,7 @@ use serde::{Serialize, Serializer};
 
 pub use limit::{Limit, LimitKind, Limits};
 pub use model::{ModelId, ModelRules};
+pub use share::Share;
 
 use crate::pricing::PriceTable;
 

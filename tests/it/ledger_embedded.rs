@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::ledger_conformance::desk::{Desk, MORNING, PRICE, call, credits, limit, moment, settlement, user};
-use crate::ledger_conformance::{Bench, RETENTION, TTL, on_every_case};
+use crate::ledger_conformance::{Bench, RETENTION, TTL, Watch, on_every_case};
 use crate::ledger_model::random_lives_match_the_plain_model;
 
 /// One file in a folder of its own; handles are clones, since a file has one process.
@@ -26,10 +26,10 @@ struct OneFile {
 }
 
 impl Bench for OneFile {
-    async fn start(clock: Clock, on_unknown: OnUnknown) -> Self {
+    async fn start(clock: Clock, on_unknown: OnUnknown, watch: Arc<Watch>) -> Self {
         let folder = TempDir::new().unwrap();
         let settings = Settings { on_unknown, ..settings(&folder.path().join("ledger.db"), clock) };
-        Self { ledger: EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap(), _folder: folder }
+        Self { ledger: EmbeddedLedger::open(settings, watch).unwrap(), _folder: folder }
     }
 
     async fn handle(&self) -> Arc<dyn Ledger> {
@@ -57,7 +57,7 @@ fn open_in(folder: &TempDir, clock: &Clock) -> Result<EmbeddedLedger, OpenError>
 /// A desk at a ledger whose file is already there.
 fn desk_at(ledger: EmbeddedLedger, folder: TempDir, clock: &Clock) -> Desk<OneFile> {
     let shared: Arc<dyn Ledger> = Arc::new(ledger.clone());
-    Desk { bench: OneFile { ledger, _folder: folder }, clock: clock.clone(), ledger: shared }
+    Desk { bench: OneFile { ledger, _folder: folder }, clock: clock.clone(), ledger: shared, watch: Arc::default() }
 }
 
 #[tokio::test]

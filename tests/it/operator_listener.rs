@@ -16,11 +16,11 @@ use moongate::admission::observe::Result as Settlement;
 use moongate::cli::Cli;
 use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::ledger::{Outcome as Settled, Scope, Standing, Swept};
+use moongate::ledger::{Crossing, Outcome as Settled, Scope, Standing, Swept};
 use moongate::live::Live;
 use moongate::pricing::{Delivered, Price, PriceTable};
 use moongate::refusal::Refusal;
-use moongate::team::{Limit, LimitKind, Limits, ModelId, ModelRules, Team, TeamId};
+use moongate::team::{Limit, LimitKind, Limits, ModelId, ModelRules, Share, Team, TeamId};
 use moongate::telemetry::metrics::Catalogue;
 use moongate::telemetry::{Metrics, Outcome};
 use tempfile::TempDir;
@@ -240,6 +240,7 @@ fn work(metrics: &Metrics) {
         used: 1,
         reserved: 2,
         reset_at: soon,
+        shadow: false,
         shadow_refused: false,
     };
     let took = Duration::from_millis(3);
@@ -274,6 +275,17 @@ fn work(metrics: &Metrics) {
         metrics.batch(3);
         metrics.up(true);
         metrics.swept(&team.id, Swept { released: 1, unknown: 0 });
+        let crossing = Crossing {
+            scope: Scope::Team,
+            kind,
+            soft: Share::WHOLE,
+            max: Credits::MAX,
+            used: Credits::ZERO,
+            reserved: Credits::MAX,
+            reset_at: soon,
+            at: jiff::Timestamp::now(),
+        };
+        metrics.crossed(&team.id, &crossing);
     }
     metrics.refused(Some(&team.id), &Refusal::TeamSuspended.kind());
     metrics.reloaded(Ok(jiff::Timestamp::now()));

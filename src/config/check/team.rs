@@ -9,7 +9,7 @@ use super::Check;
 use crate::config::file::team::{Bucket, Budget, Count, Limits as Shape, Team as TeamShape};
 use crate::config::report::KeyPath;
 use crate::pricing::PriceTable;
-use crate::team::{Limit, LimitKind, Limits, ModelRules, State, Team, TeamId, UserId};
+use crate::team::{Limit, LimitKind, Limits, ModelRules, Share, State, Team, TeamId, UserId};
 
 impl Check<'_> {
     pub(super) fn team(
@@ -102,11 +102,17 @@ impl Check<'_> {
     }
 
     fn budget(&mut self, kind: LimitKind, shape: &Budget, path: &KeyPath) -> Option<Limit> {
-        let (credits, shadow) = match shape {
-            Budget::Plain(text) => (self.credits(text, path)?, false),
-            Budget::Full(full) => (self.credits(&full.limit, &path.key("limit"))?, full.shadow),
+        let full = match shape {
+            Budget::Plain(text) => return Some(Limit::new(kind, self.credits(text, path)?.micros())),
+            Budget::Full(full) => full,
         };
-        Some(Limit { shadow, ..Limit::new(kind, credits.micros()) })
+        let credits = self.credits(&full.limit, &path.key("limit"));
+        let soft = full.soft.as_ref().map(|text| {
+            let read = text.0.parse::<Share>().map_err(|wrong| format!("{wrong}, not {:?}", text.0));
+            self.noting(read, &path.key("soft"))
+        });
+        let soft = soft.map_or(Some(None), |share| share.map(Some))?;
+        Some(Limit { shadow: full.shadow, soft, ..Limit::new(kind, credits?.micros()) })
     }
 
     fn users(&mut self, names: &[String], path: &KeyPath) -> HashSet<UserId> {

@@ -20,6 +20,11 @@ pub struct SizeText(pub String);
 #[serde(transparent)]
 pub struct CreditsText(pub String);
 
+/// A share as it is written, digit by digit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShareText(pub String);
+
 impl From<&str> for DurationText {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
@@ -81,6 +86,23 @@ impl JsonSchema for CreditsText {
             "minimum": 0,
             "pattern": "^[0-9]+(\\.[0-9]+)?$",
             "x-called": "an amount of credits such as 0.025",
+        })
+    }
+}
+
+impl JsonSchema for ShareText {
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A share of the whole: more than 0 and at most 1, with at most six decimal places.",
+            "type": ["number", "string"],
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "pattern": "^(0\\.[0-9]+|1(\\.0+)?)$",
+            "x-called": "a share such as 0.8",
         })
     }
 }

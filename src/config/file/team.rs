@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::CreditsText;
+use super::{CreditsText, ShareText};
 use crate::team::Limit;
 
 /// A team.
@@ -122,7 +122,7 @@ pub struct FullCount {
     pub shadow: bool,
 }
 
-/// A limit of credits, or `{ limit, shadow }`.
+/// A limit of credits, or `{ limit, soft, shadow }`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Budget {
@@ -139,6 +139,8 @@ pub struct FullBudget {
     /// Credits; 0 lets nothing through.
     #[schemars(extend("x-required" = true))]
     pub limit: CreditsText,
+    /// The share of it from which on it is told of as nearly used up, once a window; `null` tells of nothing.
+    pub soft: Option<ShareText>,
     /// Whether the limit is only counted and reported, and refuses nobody.
     pub shadow: bool,
 }

@@ -91,6 +91,7 @@ impl Moment {
             used: 0,
             reserved: 0,
             reset_at: None,
+            shadow: limit.shadow,
             shadow_refused: false,
         };
         let (standing, passes) = match limit.kind.shape() {

@@ -1,7 +1,7 @@
 //! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
 //!
 //! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `past` (rows and usage), `state` (every
-//! word's effect), `topup`, `account` and `permits` (the shared account), `records` and `store` (the file), `writer` (batches), and
+//! word's effect), `soft`, `topup`, `account` and `permits` (the shared account), `records` and `store` (the file), `writer` (batches), and
 //! here the traits; `register` is what is kept beside the ledger.
 
 mod account;
@@ -12,6 +12,7 @@ mod permits;
 mod record;
 mod records;
 mod register;
+mod soft;
 mod state;
 mod store;
 mod topup;

@@ -93,6 +93,9 @@ pub(super) struct ScopeRecord {
     /// What was added to the prepaid budget while running, in millionths.
     #[serde(default, skip_serializing_if = "is_zero")]
     topped_up: u64,
+    /// By period: what the budget was marked with when it was last told of as nearly used up.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    crossed: BTreeMap<String, String>,
 }
 
 // serde hands the field by reference.
@@ -125,6 +128,16 @@ impl ScopeRecord {
     /// Keeps another sum of all top-ups.
     pub(super) const fn set_topped_up(&mut self, micros: u64) {
         self.topped_up = micros;
+    }
+
+    /// Marks a budget as told of. `false`: it had this mark.
+    pub(super) fn mark_crossed(&mut self, period: Period, mark: String) -> bool {
+        let name = match period {
+            Period::Day => "day",
+            Period::Month => "month",
+            Period::Total => "total",
+        };
+        self.crossed.insert(name.to_owned(), mark.clone()) != Some(mark)
     }
 
     /// The bucket of this period, in microseconds; an untouched one if there was none.

@@ -13,8 +13,8 @@ use super::records::Records;
 use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::{
-    Admission, Books, Came, Days, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Row, Rows,
-    Settled, Settlement, Standing, Swept, TooOften, Usage, Verdict,
+    Admission, Books, Came, Crossing, Days, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Row,
+    Rows, Settled, Settlement, Standing, Swept, TooOften, Usage, Verdict,
 };
 use crate::team::limit::Shape;
 use crate::team::{Limits, TeamId};
@@ -40,11 +40,12 @@ pub(super) struct Machine<'a, R> {
     now: Timestamp,
     changed: bool,
     swept: Vec<(TeamId, Swept)>,
+    crossed: Vec<(TeamId, Crossing)>,
 }
 
 impl<'a, R: Records> Machine<'a, R> {
     pub(super) const fn new(records: R, rules: &'a Rules, line: &'a mut Line, now: Timestamp) -> Self {
-        Self { records, rules, line, now, changed: false, swept: Vec::new() }
+        Self { records, rules, line, now, changed: false, swept: Vec::new(), crossed: Vec::new() }
     }
 
     pub(super) const fn now(&self) -> Timestamp {
@@ -72,6 +73,11 @@ impl<'a, R: Records> Machine<'a, R> {
     /// What was ended that had been left behind, team by team: known once this is durable.
     pub(super) fn take_swept(&mut self) -> Vec<(TeamId, Swept)> {
         std::mem::take(&mut self.swept)
+    }
+
+    /// Budgets that came to their soft thresholds: to be told of once this is durable.
+    pub(super) const fn crossed(&mut self) -> &mut Vec<(TeamId, Crossing)> {
+        &mut self.crossed
     }
 
     /// The records themselves, to write what is not the ledger's.
@@ -102,6 +108,7 @@ impl<'a, R: Records> Machine<'a, R> {
         for (level, (name, record)) in asked.levels.iter().zip(&mut scopes) {
             record.reserve(&moment.windows, asked.price.micros());
             self.take_tokens(record, &level.limits, &mut passes);
+            self.note_crossings(&asked.team, level, record, &moment);
             self.records.put_scope(&asked.team, name, record)?;
         }
         let after = standings(judged(&moment, asked, &scopes, Credits::ZERO));

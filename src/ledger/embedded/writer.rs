@@ -11,7 +11,7 @@ use super::permits::Line;
 use super::state::{Machine, Rules};
 use super::store::{Fault, Tables};
 use crate::clock::Clock;
-use crate::ledger::{Observer, Outage, Swept};
+use crate::ledger::{Crossing, Observer, Outage, Swept, soft};
 use crate::team::TeamId;
 
 /// The most words in one transaction: bounds what a caller waits for beside the disk.
@@ -130,8 +130,9 @@ fn write(
         observer.batch(batch.len());
         observer.up(applied.is_ok());
         let outage = match applied {
-            Ok(swept) => {
-                swept.into_iter().for_each(|(team, swept)| observer.swept(&team, swept));
+            Ok(told) => {
+                told.swept.into_iter().for_each(|(team, swept)| observer.swept(&team, swept));
+                told.crossed.into_iter().for_each(|(team, crossing)| soft::tell(observer, &team, &[crossing]));
                 None
             }
             Err(fault) => {
@@ -146,6 +147,12 @@ fn write(
     }
 }
 
+/// What is told of a batch once it is durable, beside the answers.
+struct Told {
+    swept: Vec<(TeamId, Swept)>,
+    crossed: Vec<(TeamId, Crossing)>,
+}
+
 /// All words of a batch at one time of the clock, or none of them. A word that faults takes the batch with it: that is a
 /// disk or a file that cannot be trusted, not something a caller can do.
 fn apply(
@@ -154,21 +161,22 @@ fn apply(
     clock: &Clock,
     line: &mut Line,
     batch: &mut [Box<dyn Word>],
-) -> Result<Vec<(TeamId, Swept)>, Fault> {
+) -> Result<Told, Fault> {
     let transaction = database.begin_write()?;
-    let (changed, swept) = {
+    let (changed, told) = {
         // The records keep microseconds: what is answered now is what is read back later.
         let now = super::judgement::at(clock.now().as_microsecond());
         let mut state = Machine::new(Tables::open(&transaction)?, rules, line, now);
         for word in batch {
             word.apply(&mut state)?;
         }
-        (state.changed(), state.take_swept())
+        let told = Told { swept: state.take_swept(), crossed: std::mem::take(state.crossed()) };
+        (state.changed(), told)
     };
     if changed {
         transaction.commit()?
     } else {
         transaction.abort()?
     }
-    Ok(swept)
+    Ok(told)
 }

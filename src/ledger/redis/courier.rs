@@ -27,7 +27,7 @@ use super::told::{Answer, Told};
 use super::witness::Witness;
 use crate::clock::Clock;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Days, Observer, Outage, Swept};
+use crate::ledger::{Days, Observer, Outage, Swept, soft};
 use crate::team::TeamId;
 
 /// How often a batch is sent at most: the day may be guessed wrong, a connection may prove broken, a team may be new, and
@@ -254,6 +254,9 @@ impl Courier {
             given_up: &self.given_up,
             unacknowledged,
         };
+        if let Ok(crossings) = answer.crossings(calendar.as_ref()) {
+            soft::tell(&*self.observer, &line.team, &crossings);
+        }
         let mut seen = line.seen();
         if seen.opens(answer.point) {
             tracing::info!(team = %line.team, "the budgets of a team are open again after its store was lost");

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use jiff::civil::Date;
 
+use crate::identity::KeyId;
 use crate::ledger::{Asked, Scope};
 use crate::replay::KeyHash;
 use crate::request::RequestId;
-use crate::team::TeamId;
+use crate::team::{TeamId, UserId};
 
 /// The layout's version: a release that stores things differently takes another, and old keys are never misread.
 const LAYOUT: &str = "mg1";
@@ -119,6 +120,17 @@ pub(super) fn scope_name(scope: &Scope) -> String {
     }
 }
 
+/// The scope of this name; `None` for what no scope is named.
+pub(super) fn scope_named(name: &str) -> Option<Scope> {
+    match name.split_once(':') {
+        None => (name == "team").then_some(Scope::Team),
+        Some(("user", user)) => UserId::parse(&unescaped(user)?).map(Scope::User),
+        Some(("key", key)) => KeyId::parse(&unescaped(key)?).map(Scope::Key),
+        Some(("account", user)) => UserId::parse(&unescaped(user)?).map(Scope::Account),
+        Some(_) => None,
+    }
+}
+
 /// Where a call is counted in a day's usage: its model and its user, neither of which has a space then.
 pub(super) fn cell_name(asked: &Asked) -> String {
     escaped(&format!("{} ", asked.model), &asked.user)
@@ -156,8 +168,6 @@ fn escaped(kind: &str, name: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::identity::KeyId;
-    use crate::team::UserId;
 
     fn user(name: &str) -> String {
         scope_name(&Scope::User(UserId::parse(name).unwrap()))
@@ -177,6 +187,8 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count);
+        assert!(names.iter().all(|name| scope_name(&scope_named(name).unwrap()) == *name));
+        assert_eq!(scope_named("teams"), None);
     }
 
     #[test]

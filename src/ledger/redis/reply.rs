@@ -1,13 +1,15 @@
 //! Reads the script's answer and hands each operation its part.
 //!
 //! Behind its head (see `told`) the answer has each operation's part; then, of each limit of each level, how it stands after
-//! the whole batch. So an admission's standings also tell what others did in the same step.
+//! the whole batch. So an admission's standings also tell what others did in the same step. Last, and rarely, come the budgets
+//! that are nearly used up.
 
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use redis::Value;
 
 use super::given_up::GivenUp;
 use super::loss::Point;
@@ -16,12 +18,16 @@ use super::told::{Answer, Count, Reader, misread};
 use super::witness::Seen;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::topup::raised;
-use crate::ledger::{Books, Inquiry, Level, Outage, Phase, Settled, Standing, Swept, TooOften, ToppedUp, Verdict};
+use crate::ledger::{
+    Books, Crossing, Inquiry, Level, Outage, Phase, Settled, Standing, Swept, TooOften, ToppedUp, Verdict,
+};
 use crate::team::limit::{Period, Shape};
-use crate::team::{Limit, TeamId};
+use crate::team::{Limit, LimitKind, TeamId};
 
 /// How many numbers come before the operations' parts.
 const HEAD: usize = 6;
+/// How many items tell of a budget that came to its soft threshold.
+const CROSSING: usize = 6;
 
 /// What is needed to read an answer.
 pub(super) struct Context<'a> {
@@ -35,6 +41,20 @@ pub(super) struct Context<'a> {
 }
 
 impl Answer {
+    /// The budgets that came to their soft thresholds: what the answer has at its end, each beginning with a text.
+    pub(super) fn crossings(&self, calendar: Option<&Arc<Calendar>>) -> Result<Vec<Crossing>, Outage> {
+        let last = self.numbers.rchunks_exact(CROSSING);
+        let told = last.take_while(|items| matches!(items.first(), Some(Value::BulkString(_))));
+        let mut crossings = told
+            .map(|items| {
+                let crossing = Reader::new(items).crossing(self.at)?;
+                Ok(Crossing { reset_at: end_of(crossing.kind, calendar), ..crossing })
+            })
+            .collect::<Result<Vec<_>, Outage>>()?;
+        crossings.reverse();
+        Ok(crossings)
+    }
+
     /// Gives every operation its answer. Returns what was ended by the way.
     pub(super) fn hand_out(
         &self,
@@ -229,18 +249,23 @@ impl Levels<'_> {
                 let (used, full_at) = bucket(count.first, period, limit.max, self.at);
                 (limit.burst, used, 0, full_at)
             }
-            Shape::Window(period, _) => {
-                let ends = match period {
-                    Period::Day => self.calendar.map(|calendar| calendar.day.end),
-                    Period::Month => self.calendar.map(|calendar| calendar.month.end),
-                    Period::Total => None,
-                };
+            Shape::Window(..) => {
+                let ends = end_of(limit.kind, self.calendar);
                 (raised(limit.max, count.topped_up), count.first, count.reserved, ends)
             }
             Shape::Slots => (limit.max, 0, count.first, None),
         };
         let (scope, kind, topped_up) = (level.scope.clone(), limit.kind, count.topped_up);
-        Standing { scope, kind, max, topped_up, used, reserved, reset_at, shadow_refused: false }
+        Standing { scope, kind, max, topped_up, used, reserved, reset_at, shadow: limit.shadow, shadow_refused: false }
+    }
+}
+
+/// When the window of a kind of limit ends.
+fn end_of(kind: LimitKind, calendar: Option<&Arc<Calendar>>) -> Option<Timestamp> {
+    match kind.shape() {
+        Shape::Window(Period::Day, _) => calendar.map(|calendar| calendar.day.end),
+        Shape::Window(Period::Month, _) => calendar.map(|calendar| calendar.month.end),
+        Shape::Window(Period::Total, _) | Shape::Bucket(_) | Shape::Slots => None,
     }
 }
 

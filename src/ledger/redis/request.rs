@@ -6,8 +6,8 @@
 //! month (µs), the day's name, how many ids, levels and operations follow, the latest epoch and change that were seen, the
 //! mode, whether an operator must accept a loss, how long the others have to bring what they know (µs), and until when it
 //! may end what is overdue (µs);
-//! then the ids; the levels, each a scope's name, a count, and of each limit its kind, maximum, burst and whether it is a
-//! shadow; then the operations, each a number from [`op`] and what belongs to it. Operations name ids and levels by
+//! then the ids; the levels, each a scope's name, a count, and of each limit its kind, maximum, burst and flags (1 for a
+//! shadow, and twice the millionths of a soft threshold); then the operations, each a number from [`op`] and what belongs to it. Operations name ids and levels by
 //! their places, counted from 1, so that what many of them share is read once.
 
 use std::collections::HashMap;
@@ -164,7 +164,8 @@ fn write_level(packed: &mut Packed, level: &Level) {
         packed.number(kind_number(limit.kind));
         packed.number(limit.max);
         packed.number(limit.burst);
-        packed.number(u64::from(limit.shadow));
+        let soft = limit.soft.map_or(0, |soft| 2 * u64::from(soft.millionths()));
+        packed.number(soft + u64::from(limit.shadow));
     }
 }
 
@@ -181,6 +182,11 @@ const fn kind_number(kind: LimitKind) -> u64 {
         LimitKind::CreditsTotal => 8,
         LimitKind::Concurrent => 9,
     }
+}
+
+/// The kind of this number.
+pub(super) fn kind_numbered(number: u64) -> Option<LimitKind> {
+    LimitKind::ALL.into_iter().find(|kind| kind_number(*kind) == number)
 }
 
 fn write_operation(

@@ -13,6 +13,7 @@ const TEXT: &str = concat!(
     include_str!("team/scopes.lua"),
     include_str!("team/epoch.lua"),
     include_str!("team/limits.lua"),
+    include_str!("team/soft.lua"),
     include_str!("team/usage.lua"),
     include_str!("team/operations.lua"),
     include_str!("team/topup.lua"),

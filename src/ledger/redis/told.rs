@@ -9,9 +9,12 @@ use std::slice;
 use jiff::Timestamp;
 use redis::Value;
 
+use super::keys::scope_named;
 use super::loss::{Loss, Point};
+use super::request::kind_numbered;
 use crate::credits::Credits;
-use crate::ledger::{Outage, Settled, ToppedUp};
+use crate::ledger::{Crossing, Outage, Settled, ToppedUp};
+use crate::team::Share;
 
 /// What the script says to a batch.
 pub(super) enum Told {
@@ -104,6 +107,16 @@ impl<'a> Reader<'a> {
             3 => Ok(ToppedUp::TooMuch),
             _ => Err(misread()),
         }
+    }
+
+    /// A budget that came to its soft threshold; when its window ends is not told.
+    pub(super) fn crossing(&mut self, at: Timestamp) -> Result<Crossing, Outage> {
+        let Some(Value::BulkString(name)) = self.0.next() else { return Err(misread()) };
+        let scope = str::from_utf8(name).ok().and_then(scope_named).ok_or_else(misread)?;
+        let (kind, soft) = (kind_numbered(self.number()?).ok_or_else(misread)?, self.number()?);
+        let soft = Share::from_millionths(soft).ok_or_else(misread)?;
+        let [max, used, reserved] = [self.number()?, self.number()?, self.number()?].map(Credits::from_micros);
+        Ok(Crossing { scope, kind, soft, max, used, reserved, reset_at: None, at })
     }
 
     pub(super) fn point(&mut self) -> Result<Point, Outage> {

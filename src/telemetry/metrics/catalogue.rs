@@ -109,6 +109,8 @@ catalogue! {
     refusals_total: Family<Counter, 3> = ["team", "reason", "source"];
     /// Calls that a shadow limit would have refused.
     shadow_refusals_total: Family<Counter, 2> = ["team", "limit"];
+    /// Budgets that came to their soft threshold.
+    soft_limit_crossings_total: Family<Counter, 2> = ["team", "limit"];
     /// Settlements, by how they went: charged, released, unknown, repeated.
     settlements_total: Family<Counter, 1> = ["result"];
     /// Reservations that this replica holds open.

@@ -1,9 +1,10 @@
-//! Counts what the ledger's store tells: operations, batches, whether it answers, what it swept, what it lost.
+//! Counts what the ledger's store tells: operations, batches, whether it answers, what it swept, what it lost, and
+//! which budgets are nearly used up.
 
 use std::time::Duration;
 
 use super::Metrics;
-use crate::ledger::{Observer, Outcome, Swept};
+use crate::ledger::{Crossing, Observer, Outcome, Swept};
 use crate::team::TeamId;
 
 impl Observer for Metrics {
@@ -24,6 +25,11 @@ impl Observer for Metrics {
         self.team(team).swept.add(swept.released.saturating_add(swept.unknown));
         self.catalogue.settlements_total.with([Outcome::Released.name()]).add(swept.released);
         self.catalogue.settlements_total.with([Outcome::Unknown.name()]).add(swept.unknown);
+    }
+
+    fn crossed(&self, team: &TeamId, crossing: &Crossing) {
+        let known = if self.teams.load().contains_key(team) { team.as_str() } else { "" };
+        self.catalogue.soft_limit_crossings_total.with([known, &crossing.limit()]).inc();
     }
 
     fn epoch_changed(&self, _team: &TeamId) {

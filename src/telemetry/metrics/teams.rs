@@ -81,6 +81,9 @@ impl TeamSeries {
             if limit.shadow {
                 catalogue.shadow_refusals_total.touch([name, &limit_label(limit.kind)]);
             }
+            if limit.soft.is_some() {
+                catalogue.soft_limit_crossings_total.touch([name, &limit_label(limit.kind)]);
+            }
         }
         series
     }

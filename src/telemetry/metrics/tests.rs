@@ -46,7 +46,17 @@ fn lines(metrics: &Metrics, start: &str) -> Vec<String> {
 
 fn standing(kind: LimitKind, max: u64, used: u64, reserved: u64) -> Standing {
     let reset_at = Some("2026-12-01T00:00:00Z".parse().expect("a time"));
-    Standing { scope: Scope::Team, kind, max, topped_up: 0, used, reserved, reset_at, shadow_refused: false }
+    Standing {
+        scope: Scope::Team,
+        kind,
+        max,
+        topped_up: 0,
+        used,
+        reserved,
+        reset_at,
+        shadow: false,
+        shadow_refused: false,
+    }
 }
 
 #[test]

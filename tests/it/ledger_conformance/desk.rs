@@ -14,7 +14,7 @@ use moongate::ledger::{
 };
 use moongate::team::{Limit, LimitKind, Limits, TeamId, UserId};
 
-use super::Bench;
+use super::{Bench, Watch};
 
 /// Where cases begin, unless they say otherwise.
 pub(crate) const MORNING: &str = "2026-11-22T10:00:00Z";
@@ -159,6 +159,7 @@ pub(crate) struct Desk<B> {
     pub(crate) bench: B,
     pub(crate) clock: Clock,
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl<B: Bench> Desk<B> {
@@ -175,9 +176,10 @@ impl<B: Bench> Desk<B> {
     /// An empty ledger at a time, with what a call of unknown end is charged.
     pub(crate) async fn open_with(time: &str, on_unknown: OnUnknown) -> Self {
         let clock = Clock::moved(moment(time));
-        let bench = B::start(clock.clone(), on_unknown).await;
+        let watch = Arc::<Watch>::default();
+        let bench = B::start(clock.clone(), on_unknown, Arc::clone(&watch)).await;
         let ledger = bench.handle().await;
-        Self { bench, clock, ledger }
+        Self { bench, clock, ledger, watch }
     }
 
     /// Lets time pass.

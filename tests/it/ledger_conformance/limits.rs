@@ -95,6 +95,7 @@ fn expected_after_one_paid_and_one_open(at: Timestamp) -> Vec<Standing> {
         used,
         reserved,
         reset_at,
+        shadow: false,
         shadow_refused: false,
     };
     vec![
@@ -116,10 +117,27 @@ pub(crate) async fn a_shadow_limit_reports_and_refuses_nobody<B: Bench>() {
     for first in [true, false, false] {
         let Verdict::Admitted { standings, .. } = desk.ask(&call).await else { panic!("refused") };
         assert_eq!(standings.len(), 9);
-        assert!(standings.iter().all(|standing| standing.shadow_refused != first), "{standings:?}");
+        assert!(standings.iter().all(|standing| standing.shadow && standing.shadow_refused != first), "{standings:?}");
     }
     assert_eq!(desk.counted(&call, LimitKind::RequestsPerDay).await, (0, 3));
     assert!(desk.books(&call).await.standings.iter().all(|standing| !standing.shadow_refused));
+}
+
+pub(crate) async fn a_shadow_of_every_kind_refuses_nobody_on_any_level<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    for scope in [Scope::Team, user("ana"), key("k7Qp2mZr9aBc")] {
+        for kind in LimitKind::ALL {
+            for max in [0, 1] {
+                let limits = [Limit { shadow: true, ..for_calls(kind, max) }];
+                let call = call().team(&format!("{}-{kind}-{max}", scope.level())).level(scope.clone(), limits);
+                for number in 0..3 {
+                    let Verdict::Admitted { standings, .. } = desk.ask(&call).await else { panic!("{scope:?} {kind}") };
+                    let over = number >= max;
+                    assert_eq!((standings[0].shadow, standings[0].shadow_refused), (true, over), "{kind} {number}");
+                }
+            }
+        }
+    }
 }
 
 pub(crate) async fn a_refusal_reports_the_shadow_limits_it_would_have_passed<B: Bench>() {

@@ -19,15 +19,17 @@ pub(crate) mod readings;
 pub(crate) mod recovery;
 pub(crate) mod rows;
 pub(crate) mod settling;
+pub(crate) mod softs;
 pub(crate) mod topups;
 pub(crate) mod usage;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::{Ledger, OnUnknown, Retention};
+use moongate::ledger::{Crossing, Ledger, Observer, OnUnknown, Retention, Swept};
+use moongate::team::TeamId;
 
 /// How long a reservation lives unless renewed, in every bench.
 pub(crate) const TTL: Duration = Duration::from_secs(30);
@@ -38,10 +40,37 @@ pub(crate) const RETENTION: Retention = Retention {
     usage: Duration::from_secs(1830 * 24 * 3600),
 };
 
+/// Remembers which budgets were told of as nearly used up.
+#[derive(Default)]
+pub(crate) struct Watch(Mutex<Vec<(TeamId, Crossing)>>);
+
+impl Watch {
+    /// What was told since this was asked last.
+    pub(crate) fn told(&self) -> Vec<(TeamId, Crossing)> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Observer for Watch {
+    fn operation(&self, _op: &'static str, _result: &'static str, _took: Duration) {}
+
+    fn batch(&self, _size: usize) {}
+
+    fn up(&self, _up: bool) {}
+
+    fn swept(&self, _team: &TeamId, _swept: Swept) {}
+
+    fn crossed(&self, team: &TeamId, crossing: &Crossing) {
+        self.0.lock().unwrap().push((team.clone(), crossing.clone()));
+    }
+
+    fn epoch_changed(&self, _team: &TeamId) {}
+}
+
 /// A store under test: a fresh, empty ledger, and handles to it.
 pub(crate) trait Bench: Send + Sync + 'static {
-    /// An empty ledger that tells the time by `clock`, with [`TTL`] and [`RETENTION`].
-    fn start(clock: Clock, on_unknown: OnUnknown) -> impl Future<Output = Self> + Send;
+    /// An empty ledger that tells the time by `clock`, with [`TTL`] and [`RETENTION`]; `watch` is told by all its handles.
+    fn start(clock: Clock, on_unknown: OnUnknown, watch: Arc<Watch>) -> impl Future<Output = Self> + Send;
     /// Another handle on the same state, as another replica holds one where the store can have several.
     fn handle(&self) -> impl Future<Output = Arc<dyn Ledger>> + Send;
 }
@@ -55,6 +84,7 @@ macro_rules! on_every_case {
                 a_refused_request_consumes_nothing_in_any_limit,
                 standings_tell_every_limit_in_the_order_asked,
                 a_shadow_limit_reports_and_refuses_nobody,
+                a_shadow_of_every_kind_refuses_nobody_on_any_level,
                 a_refusal_reports_the_shadow_limits_it_would_have_passed,
                 a_limit_of_zero_lets_nothing_through_and_no_time_helps,
                 a_price_above_the_whole_budget_never_passes,
@@ -154,6 +184,18 @@ macro_rules! on_every_case {
             readings::{
                 readings_have_a_limit_of_their_own,
                 a_reader_has_one_limit_over_all_replicas,
+            }
+            softs::{
+                a_budget_is_told_of_once_when_it_comes_to_its_threshold,
+                every_level_and_kind_of_budget_has_a_threshold_of_its_own,
+                a_reservation_that_is_given_back_and_taken_again_crosses_once,
+                a_new_window_crosses_again,
+                a_threshold_set_later_tells_at_the_next_call,
+                of_many_parallel_calls_on_two_handles_one_crosses,
+                a_prepaid_budget_crosses_again_once_it_was_topped_up,
+                a_shadow_budget_is_told_of_as_well,
+                a_refusal_and_a_quote_cross_nothing,
+                the_threshold_of_the_largest_budget_is_exact,
             }
             topups::{
                 a_top_up_raises_what_a_level_may_spend_in_all,

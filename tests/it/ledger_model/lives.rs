@@ -15,7 +15,7 @@ use moongate::ledger::{
     Verdict,
 };
 use moongate::team::limit::{Shape, Unit};
-use moongate::team::{Limit, LimitKind, Limits, TeamId};
+use moongate::team::{Limit, LimitKind, Limits, Share, TeamId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -129,7 +129,7 @@ struct Life<B> {
 impl<B: Bench> Life<B> {
     async fn begin(on_unknown: OnUnknown) -> Self {
         let clock = Clock::moved(moment(START));
-        let bench = B::start(clock.clone(), on_unknown).await;
+        let bench = B::start(clock.clone(), on_unknown, Arc::default()).await;
         let handles = [bench.handle().await, bench.handle().await];
         let limits = [(); 3].map(|()| Arc::new(Limits::default()));
         let (model, zone) = (Model::new(TTL, on_unknown), TimeZone::get(ZONE).unwrap());
@@ -254,8 +254,11 @@ impl<B: Bench> Life<B> {
 
     fn scaled(&self, kind: LimitKind, max: u64, burst: u64, shadow: bool) -> Limit {
         match kind.shape() {
-            Shape::Bucket(_) => Limit { kind, max, burst, shadow },
-            Shape::Window(_, Unit::Credits) => Limit { shadow, ..Limit::new(kind, max * 99_999) },
+            Shape::Bucket(_) => Limit { burst, shadow, ..Limit::new(kind, max) },
+            // Whether it is told of changes nothing else.
+            Shape::Window(_, Unit::Credits) => {
+                Limit { shadow, soft: Share::from_millionths(burst * 200_000), ..Limit::new(kind, max * 99_999) }
+            }
             Shape::Window(_, Unit::Requests) | Shape::Slots => Limit { shadow, ..Limit::new(kind, max) },
         }
     }

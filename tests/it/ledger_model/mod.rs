@@ -291,5 +291,5 @@ fn names(moment: Timestamp, zone: &TimeZone) -> (String, String) {
 
 fn standing(scope: &Scope, limit: &Limit, used: u64, reserved: u64, reset_at: Option<Timestamp>) -> Standing {
     let (scope, kind, max) = (scope.clone(), limit.kind, limit.max);
-    Standing { scope, kind, max, topped_up: 0, used, reserved, reset_at, shadow_refused: false }
+    Standing { scope, kind, max, topped_up: 0, used, reserved, reset_at, shadow: limit.shadow, shadow_refused: false }
 }

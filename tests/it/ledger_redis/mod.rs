@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::redis::{RedisLedger, Settings, StoreClock, Topology};
-use moongate::ledger::{Ledger, Observer, OnUnknown, Swept, Unobserved};
+use moongate::ledger::{Crossing, Ledger, Observer, OnUnknown, Swept, Unobserved};
 use moongate::team::TeamId;
 
-use crate::ledger_conformance::{Bench, RETENTION, TTL};
+use crate::ledger_conformance::{Bench, RETENTION, TTL, Watch};
 use crate::support::redis::RedisServer;
 
 /// How long the store may take in tests that wait for the end of that time: not so short that a busy machine passes it when nothing
@@ -79,6 +79,8 @@ impl Observer for Seen {
 
     fn swept(&self, _team: &TeamId, _swept: Swept) {}
 
+    fn crossed(&self, _team: &TeamId, _crossing: &Crossing) {}
+
     fn epoch_changed(&self, team: &TeamId) {
         self.losses.lock().unwrap().push(team.to_string());
     }
@@ -89,21 +91,23 @@ struct RedisBench {
     server: RedisServer,
     clock: Clock,
     on_unknown: OnUnknown,
+    watch: Arc<Watch>,
 }
 
 impl Bench for RedisBench {
-    async fn start(clock: Clock, on_unknown: OnUnknown) -> Self {
-        Self { server: RedisServer::start().await, clock, on_unknown }
+    async fn start(clock: Clock, on_unknown: OnUnknown, watch: Arc<Watch>) -> Self {
+        Self { server: RedisServer::start().await, clock, on_unknown, watch }
     }
 
     async fn handle(&self) -> Arc<dyn Ledger> {
-        handle(Settings {
+        let settings = Settings {
             reservation_ttl: TTL,
             retention: RETENTION,
             on_unknown: self.on_unknown,
             clock: StoreClock::Fixed(self.clock.clone()),
             ..patient(&self.server)
-        })
+        };
+        observed(settings, self.watch.clone())
     }
 }
 

@@ -20,7 +20,8 @@ local function drained(bucket, most)
   return level, -elapsed
 end
 
-local function limit_on(scope, kind, most, burst, shadow)
+-- `flags`: 1 for a shadow, and twice the millionths of a soft threshold (soft.lua).
+local function limit_on(scope, kind, most, burst, flags)
   local bucket, window, unit, ends, period, level, ahead = false, false, 0, NEVER, 0, 0, 0
   if kind < 4 then
     bucket = bucket_of(scope, kind == 1 and 'rs' or kind == 2 and 'rm' or 'rh')
@@ -43,7 +44,7 @@ local function limit_on(scope, kind, most, burst, shadow)
     max = most,
     -- The highest level at which a bucket gives a token.
     brim = most > 0 and (burst - 1) * period or -1,
-    shadow = shadow == 1,
+    shadow = flags % 2 == 1,
     bucket = bucket,
     window = window,
     unit = unit,
@@ -59,12 +60,17 @@ for i = 1, level_count do
   local scope = scope_named(request[place + 1])
   local count = request[place + 2]
   place = place + 2
-  local calls, credits, slots, buckets = NEVER, NEVER, NEVER, false
+  local calls, credits, slots, buckets, soft = NEVER, NEVER, NEVER, false, false
   for n = limit_count + 1, limit_count + count do
     local limit = limit_on(scope, unpack(request, place + 1, place + 4))
     local window, most, unit = limit.window, limit.max, limit.unit
     limits[n] = limit
     place = place + 4
+    local flags = request[place]
+    if flags > 1 then
+      soft = soft or {}
+      soft[#soft + 1] = { request[place - 3], (flags - flags % 2) / 2, limit }
+    end
     if limit.bucket then
       buckets = buckets or {}
       buckets[#buckets + 1] = limit
@@ -88,6 +94,7 @@ for i = 1, level_count do
     credits = credits,
     slots = slots,
     buckets = buckets,
+    soft = soft,
   }
   limit_count = limit_count + count
 end

@@ -1,4 +1,4 @@
--- Part 6: what each operation does to what was read. Nothing is written yet.
+-- Part 7: what each operation does to what was read. Nothing is written yet.
 
 local deadlines = {}
 for i = 1, #ids do
@@ -25,6 +25,9 @@ local function reserve(level, price)
   local plus = scope.plus
   plus[2], plus[4], scope.changed = plus[2] + 1, plus[4] + price, true
   take_tokens(level)
+  if level.soft then
+    look_for_crossings(level)
+  end
 end
 
 -- Looks at every limit of the levels. Returns which binds and for how long, or nothing.

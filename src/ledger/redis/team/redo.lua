@@ -1,4 +1,4 @@
--- Part 8: what a caller brings that the store has lost: its calls, and how much it saw counted in windows and buckets.
+-- Part 9: what a caller brings that the store has lost: its calls, and how much it saw counted in windows and buckets.
 
 -- Holds what a record says in the windows of its day, whatever their limits: it was admitted before.
 local function hold_again(record)

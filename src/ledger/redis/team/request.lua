@@ -1,7 +1,7 @@
 -- Applies a list of operations to one team's state, in order, as one atomic step. Part 1: the request, and what it names.
 --
--- The parts are one script: scopes.lua, epoch.lua, limits.lua, usage.lua, operations.lua, topup.lua, redo.lua, steps.lua and
--- write.lua follow.
+-- The parts are one script: scopes.lua, epoch.lua, limits.lua, soft.lua, usage.lua, operations.lua, topup.lua, redo.lua,
+-- steps.lua and write.lua follow.
 --
 -- KEYS: the team's open reservations (a sorted set: id -> deadline), what they hold (a hash: id -> record) and the rows
 -- of those that ended (a list, newest first). Scopes and days of usage are hashes below the same prefix, in the same slot;

@@ -1,4 +1,4 @@
--- Part 9: what was left behind is ended, then every operation has its turn. Still nothing is written.
+-- Part 10: what was left behind is ended, then every operation has its turn. Still nothing is written.
 
 for i = id_count + 1, #ids do
   if sub(records[i] or '', 1, 1) == 'W' then

@@ -1,4 +1,4 @@
--- Part 7: top-ups. The window of all time of a scope that was topped up has two numbers more: how much was added in all, and
+-- Part 8: top-ups. The window of all time of a scope that was topped up has two numbers more: how much was added in all, and
 -- how much of that is known only as a sum, from somebody who saw it before it was lost.
 --
 -- A top-up is remembered under its id, as `scope amount`, so that it is added once.

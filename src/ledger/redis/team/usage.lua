@@ -1,4 +1,4 @@
--- Part 5: usage. What the calls that end in this request came to, day by day, user by user, model by model.
+-- Part 6: usage. What the calls that end in this request came to, day by day, user by user, model by model.
 --
 -- A day is a hash, a cell in it a text of eight integers: calls charged, released and unknown, credits, images,
 -- milliseconds of video, milliseconds in the queue and at the upstream. Ends of one cell are summed here first, so that

@@ -1,4 +1,4 @@
--- Part 10: the answer, and everything that changed.
+-- Part 11: the answer, and everything that changed.
 
 -- How every level stands after all this, for all who asked: what others did in the same step is known to each of them.
 -- What was lost with a part of the data may leave less than nothing; it is said, and written, as nothing.
@@ -26,6 +26,14 @@ for i = 1, level_count do
       said = said + 1
       reply[said] = amount > 0 and amount or 0
     end
+  end
+end
+
+-- Last, and only if there are any: the budgets that came to their thresholds.
+for n = 1, #crossings do
+  for item = 1, 6 do
+    said = said + 1
+    reply[said] = crossings[n].told[item]
   end
 end
 
@@ -189,6 +197,10 @@ for n = 1, #scope_list do
       end
     end
   end
+end
+
+for n = 1, #crossings do
+  call('HSET', crossings[n].key, crossings[n].field, crossings[n].mark)
 end
 
 for id, added in pairs(top_ups) do
