@@ -7,10 +7,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use moongate::http::AnswerBody;
+use moongate::http::{AnswerBody, Gathered};
 use moongate::ledger::permits::Allowance;
 use moongate::request::{Buffer, Inbound, RequestId};
 use moongate::secret::Secret;
@@ -46,9 +47,9 @@ async fn pass_on(
 ) -> Result<Response<AnswerBody>, Infallible> {
     let (head, body) = inbound.request.into_parts();
     let model = head.uri.path().strip_prefix("/api/v1/").and_then(ModelId::parse);
-    let (Some(model), Ok(body)) = (model, body.collect().await) else { return Ok(failed(StatusCode::BAD_REQUEST)) };
+    let (Some(model), Some(body)) = (model, gather(body).await) else { return Ok(failed(StatusCode::BAD_REQUEST)) };
     let Some(key) = upstream.keys.iter().next() else { return Ok(failed(StatusCode::INTERNAL_SERVER_ERROR)) };
-    let (authorization, body, id) = (key.authorization.clone(), body.to_bytes(), RequestId::new());
+    let (authorization, id) = (key.authorization.clone(), RequestId::new());
     let outgoing = Outgoing { upstream: Arc::clone(&upstream), authorization, model, body, id, traceparent: None };
     let Ok(received) = forward.call(outgoing).await else { return Ok(failed(StatusCode::BAD_GATEWAY)) };
     let mut answer = Response::new(AnswerBody::new(received.body).holding(Some(received.held)));
@@ -57,6 +58,16 @@ async fn pass_on(
         answer.headers_mut().insert(http::header::CONTENT_TYPE, content_type.clone());
     }
     Ok(answer)
+}
+
+async fn gather(mut body: Incoming) -> Option<Bytes> {
+    let mut gathered = Gathered::default();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            gathered.push(data);
+        }
+    }
+    Some(gathered.finish())
 }
 
 fn failed(status: StatusCode) -> Response<AnswerBody> {

@@ -64,9 +64,7 @@ where
                     let drain = server.drain.clone();
                     let too_late = drain.is_refusing();
                     let task = async move {
-                        let serving = serve_one(stream, Peer { address: peer.ip(), too_late }, service, &server);
-                        // Ended here and not with its runtime: what it reserved is then still handed over to be settled.
-                        let _ = server.drain.ended.run_until_cancelled(serving).await;
+                        serve_one(stream, Peer { address: peer.ip(), too_late }, service, &server).await;
                         drop(room);
                     };
                     // A connection made too late is answered with a refusal; nobody waits for it.

@@ -47,7 +47,6 @@ impl Calls {
     /// A call begins; it is open until the value is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Call {
         self.open.fetch_add(1, Ordering::Relaxed);
-        self.moved();
         if !self.has_begun.swap(true, Ordering::Relaxed) {
             self.begun.notify_one();
         }

@@ -50,24 +50,26 @@ pub struct Peer {
     pub too_late: bool,
 }
 
-/// Serves a connection until it ends, or until the drain closes it.
+/// Serves a connection until it ends, or until the drain closes it or cuts it off. Cut off here and not with its runtime: what its calls
+/// reserved is then still handed over to be settled.
 pub async fn serve<S, R>(stream: TcpStream, peer: Peer, service: S, server: &Server)
 where
     S: Service<Inbound<Incoming>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let Some((stream, speaks_http2)) = greet_in_time(stream, peer, server).await else { return };
-    let (calls, drain) = (Calls::new(), server.drain.clone());
+    let greeted = server.drain.ended.run_until_cancelled(greet_in_time(stream, peer, server)).await;
+    let Some((stream, speaks_http2)) = greeted.flatten() else { return };
+    let (calls, leaving) = (Calls::new(), server.drain.leaving.clone());
     let watched = Arc::clone(&calls);
     let handle = move |request: Request<Incoming>| {
-        let (service, drain, call) = (service.clone(), drain.clone(), watched.begin());
+        let (service, leaving, call) = (service.clone(), leaving.clone(), watched.begin());
         async move {
             let answers_http1 = request.version() < Version::HTTP_2;
             // Over HTTP/1 hyper itself leaves out the body of an answer to HEAD.
             let only_head = !answers_http1 && request.method() == Method::HEAD;
             let Peer { address: peer, too_late } = peer;
             let (mut head, body) = service.oneshot(Inbound { request, peer, too_late }).await?.into_parts();
-            if answers_http1 && drain.is_leaving() {
+            if answers_http1 && leaving.is_cancelled() {
                 head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let body = if only_head { leave_out(body, &mut head.headers) } else { Some(body) };
@@ -156,7 +158,8 @@ where
     if speaks_http2 {
         let connection = http2_builder(&server.settings).serve_connection(io, service);
         let idle = Some((server.settings.header_timeout, Unmoved::Idle));
-        drive(connection, |connection| connection.graceful_shutdown(), send_away(calls, drain), calls, idle).await;
+        let told = send_away(calls, drain);
+        drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls, idle).await;
     } else {
         let connection = http1_builder(&server.settings).serve_connection(io, service);
         // A connection that came too late, or was greeted as the gateway began to refuse, is closed by its first answer.
@@ -168,7 +171,7 @@ where
             }
         };
         // Idle connections are hyper's to close: the next head has its time from the moment the last answer was written.
-        drive(connection, |connection| connection.graceful_shutdown(), close, calls, None).await;
+        drive(connection, |connection| connection.graceful_shutdown(), close, drain, calls, None).await;
     }
 }
 
@@ -188,6 +191,7 @@ async fn send_away(calls: &Calls, drain: &Drain) {
 /// What happens to a connection beside its calls.
 enum Event {
     Told,
+    CutOff,
     Unmoved(Unmoved),
 }
 
@@ -196,6 +200,7 @@ async fn drive<C>(
     connection: C,
     close: impl Fn(Pin<&mut C>),
     told: impl Future<Output = ()>,
+    drain: &Drain,
     calls: &Calls,
     idle: Option<(Duration, Unmoved)>,
 ) where
@@ -203,15 +208,18 @@ async fn drive<C>(
 {
     let mut connection = pin!(connection);
     let unmoved = |idle| Either::Right(calls.unmoved(idle, UNREAD_MAX).map(Event::Unmoved));
-    // In a set, which looks only at what has woken: the connection is polled several times a call, and a timer and a
-    // cancellation that are asked each time cost more than they are worth.
-    let mut beside = FuturesUnordered::from_iter([Either::Left(told.map(|()| Event::Told)), unmoved(idle)]);
+    let told = Either::Left(told.map(|()| Event::Told));
+    let cut_off = Either::Right(drain.ended.cancelled().map(|()| Event::CutOff));
+    // In a set, which looks only at what has woken: the connection is polled several times a call, and a timer and
+    // cancellations that are asked each time cost more than they are worth.
+    let mut beside = FuturesUnordered::from_iter([Either::Left(told), Either::Left(cut_off), unmoved(idle)]);
     loop {
         tokio::select! {
             biased;
             result = connection.as_mut() => return note(result),
             Some(event) = beside.next() => match event {
                 Event::Told => {}
+                Event::CutOff => return,
                 Event::Unmoved(Unmoved::Idle) => {
                     // What is left now is only what the caller has not taken yet.
                     calls.moved();
@@ -231,8 +239,6 @@ fn http1_builder(settings: &Settings) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
-        // hyper's own bound is 100, answered with a bare 431; ours is lower and has an answer.
-        .max_headers(128)
         // Room for a head that is too large by up to as much again, so that it gets our answer and not a bare 431.
         .max_buf_size((settings.header_bytes_max * 2).max(16 * 1024));
     builder

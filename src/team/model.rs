@@ -16,9 +16,13 @@ impl ModelId {
     /// Reads an id; `None` when it is not of the form above.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let segments = || text.split('/');
+        let mut segments = 0;
+        let mut is_one_more = |segment| {
+            segments += 1;
+            segments <= Self::SEGMENTS_MAX && is_segment(segment)
+        };
         let well_formed =
-            text.len() <= Self::BYTES_MAX && segments().count() <= Self::SEGMENTS_MAX && segments().all(is_segment);
+            text.len() <= Self::BYTES_MAX && text.as_bytes().split(|byte| *byte == b'/').all(&mut is_one_more);
         well_formed.then(|| Self(text.into()))
     }
 
@@ -29,10 +33,10 @@ impl ModelId {
     }
 }
 
-fn is_segment(segment: &str) -> bool {
-    let mut bytes = segment.bytes();
+fn is_segment(segment: &[u8]) -> bool {
+    let mut bytes = segment.iter();
     bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
 }
 
 impl fmt::Display for ModelId {

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Request};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
 use tower::Service;
 
@@ -73,8 +74,10 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("moongate/", env!("C
 
 fn request(outgoing: Outgoing) -> Result<Request<Full<Bytes>>, Failed> {
     let path = [&outgoing.upstream.origin.prefix, "/v1/", outgoing.model.as_str()].concat();
-    let request = Request::post(path).body(Full::new(outgoing.body));
-    let mut request = request.map_err(|error| Failed::Unreachable(error.to_string()))?;
+    let path = PathAndQuery::from_maybe_shared(path).map_err(|error| Failed::Unreachable(error.to_string()))?;
+    let mut request = Request::new(Full::new(outgoing.body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = path.into();
     let headers = request.headers_mut();
     headers.reserve(8);
     headers.insert(AUTHORIZATION, outgoing.authorization);

@@ -1,11 +1,13 @@
 //! One worker's open connections to the upstream, and how a call comes to one: HTTP/1 the last used first, HTTP/2 by place.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1;
 use tokio::sync::Notify;
+use tokio::time::Sleep;
 
 use super::connection::{Connection, Opened, is_ready};
 use super::origin::Origin;
@@ -31,7 +33,7 @@ struct Open {
     /// Where these connections go: a reload that changes the origin empties the lists.
     origin: Option<Arc<Origin>>,
     /// HTTP/1 connections without a call, least recently used first.
-    idle: Vec<(http1::SendRequest<Outbound>, Instant)>,
+    idle: Vec<Idle>,
     /// HTTP/2 connections, with calls or without. The first with a place is used, so that those that a crowd needed grow
     /// idle after it.
     shared: Vec<Arc<Streams>>,
@@ -39,37 +41,72 @@ struct Open {
     speaks_http1: bool,
 }
 
+/// An HTTP/1 connection that waits for its next call.
+struct Idle {
+    sender: http1::SendRequest<Outbound>,
+    timer: Timer,
+    since: Instant,
+}
+
+/// The timer of a call. It stays with an HTTP/1 connection: to put off a timer that is there costs next to nothing, while a new one for
+/// each call is put into the runtime's wheel and taken out again.
+pub(super) type Timer = Pin<Box<Sleep>>;
+
+/// A connection for a call.
+pub(super) struct Found {
+    /// The connection.
+    pub connection: Connection,
+    /// For the time that its answer may take; what it is set to now means nothing.
+    pub timer: Timer,
+    /// Whether the connection was used before.
+    pub reused: bool,
+}
+
+impl Found {
+    fn used_before(sender: http1::SendRequest<Outbound>, timer: Timer) -> Self {
+        Self { connection: Connection::Http1(sender), timer, reused: true }
+    }
+
+    fn place(place: Arc<Place>) -> Self {
+        Self { reused: true, ..Self::opened(Connection::Http2(place)) }
+    }
+
+    fn opened(connection: Connection) -> Self {
+        Self { connection, timer: Box::pin(tokio::time::sleep(Duration::ZERO)), reused: false }
+    }
+}
+
 impl Pool {
     /// The HTTP/1 connection that was used last, when it takes a request at once: the way of nearly every call, which waits
     /// for nothing.
-    pub(super) fn take_ready(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Connection> {
-        let sender = self.take(origin, idle_max)?;
+    pub(super) fn take_ready(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Found> {
+        let Idle { sender, timer, .. } = self.take(origin, idle_max)?;
         if sender.is_ready() {
-            return Some(Connection::Http1(sender));
+            return Some(Found::used_before(sender, timer));
         }
         // Its last call is not quite over. [`Pool::find`] waits for it.
-        self.keep(origin, sender);
+        self.keep(origin, sender, timer);
         None
     }
 
-    /// A connection that takes a request now, and whether it was used before. The caller bounds the wait.
+    /// A connection that takes a request now. The caller bounds the wait.
     ///
     /// # Errors
     /// None is open and none can be opened.
-    pub(super) async fn find(&self, origin: &Arc<Origin>, idle_max: Duration) -> io::Result<(Connection, bool)> {
-        while let Some(mut sender) = self.take(origin, idle_max) {
+    pub(super) async fn find(&self, origin: &Arc<Origin>, idle_max: Duration) -> io::Result<Found> {
+        while let Some(Idle { mut sender, timer, .. }) = self.take(origin, idle_max) {
             if is_ready(&mut sender).await {
-                return Ok((Connection::Http1(sender), true));
+                return Ok(Found::used_before(sender, timer));
             }
         }
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
             freed.as_mut().enable();
             if let Some(place) = self.place(origin, idle_max) {
-                return Ok((Connection::Http2(place), true));
+                return Ok(Found::place(place));
             }
             if self.opens_freely(origin) {
-                return Ok((self.open(origin).await?, false));
+                return Ok(Found::opened(self.open(origin).await?));
             }
             let dialling = tokio::select! {
                 biased;
@@ -78,22 +115,22 @@ impl Pool {
             };
             // Whoever held the lock may have opened one with room for this call, or learnt that it is HTTP/1.
             if let Some(place) = self.place(origin, idle_max) {
-                return Ok((Connection::Http2(place), true));
+                return Ok(Found::place(place));
             }
             if self.opens_freely(origin) {
                 drop(dialling);
             } else if !self.may_open() {
                 continue;
             }
-            return Ok((self.open(origin).await?, false));
+            return Ok(Found::opened(self.open(origin).await?));
         }
     }
 
-    /// Keeps an HTTP/1 connection for the next call.
-    pub(super) fn keep(&self, origin: &Arc<Origin>, sender: http1::SendRequest<Outbound>) {
+    /// Keeps an HTTP/1 connection and its timer for the next call.
+    pub(super) fn keep(&self, origin: &Arc<Origin>, sender: http1::SendRequest<Outbound>, timer: Timer) {
         let mut open = self.lock();
         open.turn_to(origin);
-        open.idle.push((sender, Instant::now()));
+        open.idle.push(Idle { sender, timer, since: Instant::now() });
     }
 
     async fn open(&self, origin: &Arc<Origin>) -> io::Result<Connection> {
@@ -129,19 +166,19 @@ impl Pool {
         self.lock().shared.len() < SHARED_MAX
     }
 
-    fn take(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<http1::SendRequest<Outbound>> {
+    fn take(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Idle> {
         let mut open = self.lock();
         open.turn_to(origin);
-        while open.idle.last().is_some_and(|(sender, _)| sender.is_closed()) {
+        while open.idle.last().is_some_and(|idle| idle.sender.is_closed()) {
             open.idle.pop();
         }
-        let (sender, since) = open.idle.pop()?;
-        if since.elapsed() >= idle_max {
+        let last = open.idle.pop()?;
+        if last.since.elapsed() >= idle_max {
             // The last used is too old, so all are. They close as they are dropped.
             open.idle.clear();
             return None;
         }
-        Some(sender)
+        Some(last)
     }
 
     fn place(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Arc<Place>> {

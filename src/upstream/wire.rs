@@ -10,10 +10,11 @@ use http::header::{CONTENT_LENGTH, HOST};
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::connection::{Connection, Lost};
 use super::origin::Origin;
-use super::pool::Pool;
+use super::pool::{Found, Pool};
 use crate::http::{Gathered, Held};
 use crate::request::Buffer;
 
@@ -85,12 +86,22 @@ impl Wire {
         let mut request = request;
         let mut resends = RESENDS_MAX;
         loop {
-            let (connection, reused) = self.connection(origin, bounds).await?;
+            let Found { mut connection, mut timer, reused } = self.connection(origin, bounds).await?;
             prepare(&mut request, &connection, origin)?;
-            // One timer for all of it: each more is put into the runtime's wheel and taken out again.
-            let attempt = self.attempt(origin, connection, request, bounds.answer_bytes_max);
-            match tokio::time::timeout(bounds.answer, attempt).await.map_err(|_| Failed::TimedOut)? {
-                Ok(received) => return received,
+            // One timer for all of it.
+            timer.as_mut().reset(Instant::now() + bounds.answer);
+            let ended = tokio::select! {
+                biased;
+                ended = self.attempt(&mut connection, request, bounds.answer_bytes_max) => ended,
+                () = timer.as_mut() => return Err(Failed::TimedOut),
+            };
+            match ended {
+                Ok(received) => {
+                    if let (Ok(_), Connection::Http1(sender)) = (&received, connection) {
+                        self.pool.keep(origin, sender, timer);
+                    }
+                    return received;
+                }
                 Err(Lost::Unsent(back)) if reused => request = *back,
                 Err(Lost::Unsent(_)) => return Err(Failed::Unreachable("closed as it was opened".to_owned())),
                 Err(Lost::Unprocessed(back)) if resends > 0 => {
@@ -105,10 +116,10 @@ impl Wire {
         }
     }
 
-    /// A connection that takes a request now, and whether it was used before.
-    async fn connection(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<(Connection, bool), Failed> {
-        if let Some(connection) = self.pool.take_ready(origin, bounds.idle) {
-            return Ok((connection, true));
+    /// A connection that takes a request now.
+    async fn connection(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<Found, Failed> {
+        if let Some(found) = self.pool.take_ready(origin, bounds.idle) {
+            return Ok(found);
         }
         match tokio::time::timeout(bounds.connect, Box::pin(self.pool.find(origin, bounds.idle))).await {
             Ok(found) => found.map_err(|error| Failed::Unreachable(error.to_string())),
@@ -119,31 +130,21 @@ impl Wire {
     /// Sends a request once. What was [`Lost`] may be sent again; what was received badly may not.
     async fn attempt(
         &self,
-        origin: &Arc<Origin>,
-        mut connection: Connection,
+        connection: &mut Connection,
         request: Request<Full<Bytes>>,
         answer_bytes_max: u64,
     ) -> Result<Result<Received, Failed>, Lost> {
         let response = connection.send(request).await?;
-        Ok(self.receive(origin, connection, response, answer_bytes_max).await)
+        Ok(self.receive(response, answer_bytes_max).await)
     }
 
-    async fn receive(
-        &self,
-        origin: &Arc<Origin>,
-        connection: Connection,
-        response: Response<Incoming>,
-        answer_bytes_max: u64,
-    ) -> Result<Received, Failed> {
+    async fn receive(&self, response: Response<Incoming>, answer_bytes_max: u64) -> Result<Received, Failed> {
         let (head, body) = response.into_parts();
         let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if length.is_some_and(|length: u64| length > answer_bytes_max) {
             return Err(Failed::Broken("larger than upstream.answer_bytes_max".to_owned()));
         }
         let (body, held) = self.gather(body, length, answer_bytes_max).await?;
-        if let Connection::Http1(sender) = connection {
-            self.pool.keep(origin, sender);
-        }
         Ok(Received { head, body, held })
     }
 
