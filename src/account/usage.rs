@@ -68,18 +68,17 @@ pub struct Stats {
 struct Rates {
     /// The share of calls that were completed; `null` without any.
     success_rate: Option<f64>,
-    /// Seconds in the queue and at the upstream, of completed calls; `null` without any.
+    /// Seconds in the queue and at the upstream, of completed calls, to the millisecond; `null` without any.
     average_latency: Option<f64>,
 }
 
 impl From<Sums> for Rates {
     #[allow(clippy::cast_precision_loss)] // no team makes so many calls
     fn from(sums: Sums) -> Self {
-        let share = |part: f64, of: u64| (of > 0).then(|| part / of as f64);
-        let took = Duration::from_millis(sums.queue_ms.saturating_add(sums.upstream_ms));
+        let took = sums.queue_ms.saturating_add(sums.upstream_ms);
         Self {
-            success_rate: share(sums.charged as f64, sums.calls()),
-            average_latency: share(took.as_secs_f64(), sums.charged),
+            success_rate: (sums.calls() > 0).then(|| sums.charged as f64 / sums.calls() as f64),
+            average_latency: took.checked_div(sums.charged).map(seconds),
         }
     }
 }
