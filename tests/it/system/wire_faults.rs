@@ -5,11 +5,12 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use moongate::ledger::permits::Allowance;
 use moongate::request::Buffer;
@@ -59,9 +60,13 @@ struct Narrow {
 
 impl Narrow {
     async fn start(streams_max: u32) -> Self {
+        Self::speaking(Protocol::Http2, streams_max).await
+    }
+
+    async fn speaking(protocol: Protocol, streams_max: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let narrow = Self {
-            origin: origin(listener.local_addr().unwrap(), Protocol::Http2),
+            origin: origin(listener.local_addr().unwrap(), protocol),
             answers: Arc::new(Semaphore::new(0)),
             working: Arc::default(),
             connections: Arc::default(),
@@ -81,7 +86,11 @@ impl Narrow {
                         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"{}"))))
                     }
                 });
-                let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                if protocol == Protocol::Http1 {
+                    tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                    continue;
+                }
+                let mut server = http2::Builder::new(TokioExecutor::new());
                 server.max_concurrent_streams(streams_max);
                 tokio::spawn(server.serve_connection(TokioIo::new(stream), service));
             }
@@ -208,7 +217,7 @@ async fn after(endings: &'static [&'static [u8]]) -> (Result<Received, Failed>, 
         let service = hyper::service::service_fn(async |_| {
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"{}"))))
         });
-        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let server = http2::Builder::new(TokioExecutor::new());
         server.serve_connection(TokioIo::new(stream), service).await.ok();
     });
     let outcome = Wire::new(Buffer::new(1 << 24)).exchange(&origin, call("{}"), BOUNDS).await;
@@ -257,4 +266,26 @@ async fn a_connection_whose_last_body_was_never_read_is_not_waited_for() {
         let outcome = tokio::time::timeout(PATIENCE, wire.exchange(&origin, call(large.clone()), BOUNDS)).await;
         assert!(matches!(outcome, Ok(Ok(_))), "{outcome:?}");
     }
+}
+
+#[tokio::test]
+async fn on_a_kept_connection_each_call_has_its_own_time_no_more_and_no_less() {
+    let upstream = Narrow::speaking(Protocol::Http1, 1).await;
+    let wire = Wire::new(Buffer::new(1 << 24));
+    let within = async |answer| wire.exchange(&upstream.origin, call("{}"), Bounds { answer, ..BOUNDS }).await;
+    let brief = Duration::from_secs(2);
+    let began = Instant::now();
+    upstream.answers.add_permits(1);
+    assert!(within(brief).await.is_ok());
+    let later = async {
+        tokio::time::sleep_until((began + 2 * brief).into()).await;
+        upstream.answers.add_permits(1);
+    };
+    let (patient, ()) = tokio::join!(within(PATIENCE), later);
+    assert!(patient.is_ok(), "it had more time than the one before it: {patient:?}");
+    assert_eq!(upstream.connections.lock().unwrap().len(), 1, "over the same connection");
+    let began = Instant::now();
+    let hasty = within(brief).await;
+    assert!(matches!(hasty, Err(Failed::TimedOut)), "{hasty:?}");
+    assert!((brief..PATIENCE).contains(&began.elapsed()), "it had less: {:?}", began.elapsed());
 }
