@@ -19,6 +19,7 @@
 //! | [`pricing`] | what a call may cost at most, and what it did cost |
 //! | [`admission`] | may it be spent now; what was spent in the end |
 //! | [`ledger`] | what may be spent and what was: reservations, settlements, windows, rows |
+//! | [`notice`] | who is told outside that a budget is nearly used up |
 //! | [`upstream`] | when a call goes out, where to, and with whose key |
 //!
 //! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
@@ -49,6 +50,7 @@ pub mod http;
 pub mod identity;
 pub mod ledger;
 pub mod live;
+pub mod notice;
 pub mod pricing;
 pub mod refusal;
 pub mod replay;

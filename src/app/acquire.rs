@@ -15,7 +15,8 @@ use crate::config::{self, FixedSettings, Settings};
 use crate::identity::{self, Gate, Registrar};
 use crate::ledger::embedded::OpenError;
 use crate::ledger::redis::UnusableSettings;
-use crate::ledger::{Ledger, Permits};
+use crate::ledger::{self, Ledger, Permits};
+use crate::notice;
 use crate::replay::{self, Replays};
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
@@ -43,6 +44,9 @@ pub enum Unusable {
     /// Redis cannot be reached in the way that was configured, whether it is there or not.
     #[error("ledger.redis cannot be used: {0}")]
     Redis(#[from] UnusableSettings),
+    /// The webhook cannot be told in the way that was configured, whether it is there or not.
+    #[error("webhook cannot be used: {0}")]
+    Webhook(io::Error),
     /// What changes while running cannot be used as it is.
     #[error("{0}")]
     Live(String),
@@ -74,6 +78,8 @@ pub struct Acquired {
     pub access_log: AccessLog,
     /// What is remembered of calls, and how long.
     pub replay: replay::Settings,
+    /// Tells the webhook, where there is one.
+    pub notices: Option<Arc<notice::Desk>>,
     /// How admission behaves.
     pub admission: keeper::Settings,
     /// Where unknown callers are judged.
@@ -100,10 +106,22 @@ pub fn acquire(
     audit_log: &AuditLog,
     clock: Clock,
 ) -> Result<Acquired, Unusable> {
-    let FixedSettings { server, trusted_proxies, admin_address, request, ledger, on_unknown, replay, shutdown, .. } =
-        &settings.fixed;
+    let FixedSettings {
+        server,
+        trusted_proxies,
+        admin_address,
+        request,
+        ledger,
+        on_unknown,
+        replay,
+        webhook,
+        shutdown,
+        ..
+    } = &settings.fixed;
     let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
-    let stores = Stores::new(ledger, *on_unknown, *replay, &clock, metrics)?;
+    let desk = webhook.as_ref().map(|webhook| notice::Desk::new(webhook, metrics.clone()));
+    let notices = desk.transpose().map_err(Unusable::Webhook)?.map(Arc::new);
+    let stores = Stores::new(ledger, *on_unknown, *replay, &clock, &watching(metrics, notices.as_ref()))?;
     let drain = Drain::default();
     let listeners = listeners(server)?;
     let operator_listener = operator_listener(*admin_address)?;
@@ -138,6 +156,7 @@ pub fn acquire(
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
         replay: *replay,
+        notices,
         admission: keeper::Settings { on_unknown: *on_unknown, reservation_ttl: ledger.reservation_ttl },
         gate: Gate::new(trusted_proxies.clone(), clock.clone()),
         request: request.clone(),
@@ -146,6 +165,14 @@ pub fn acquire(
         clock,
         stores,
     })
+}
+
+/// Who watches the stores: the metrics, and before them the webhook's desk, where there is one.
+fn watching(metrics: &Arc<Metrics>, notices: Option<&Arc<notice::Desk>>) -> Arc<dyn ledger::Observer> {
+    match notices {
+        Some(desk) => Arc::new(notice::Watch::new(metrics.clone(), Arc::clone(desk))),
+        None => metrics.clone(),
+    }
 }
 
 impl Acquired {

@@ -122,8 +122,8 @@ fn serve_operator(acquired: &Acquired, stop: CancellationToken) -> io::Result<Jo
     })
 }
 
-/// What goes on beside the requests: the round over the teams, the shared account's windows, the register, the issuers' keys,
-/// reloads, the readiness of the ledger.
+/// What goes on beside the requests: the round over the teams, the shared account's windows, the register, the webhook, the
+/// issuers' keys, reloads, the readiness of the ledger.
 fn look_after(
     acquired: &Acquired,
     followed: Option<Followed>,
@@ -154,6 +154,9 @@ fn look_after(
         clock: acquired.clock.clone(),
     };
     beside.spawn(reconcile.run(stop.clone()));
+    if let Some(desk) = acquired.notices.clone() {
+        beside.spawn(desk.work(stop.clone()));
+    }
     beside.spawn(probe_issuers(acquired.live.clone(), acquired.readiness.clone(), stop.clone()));
     beside.spawn(reload::keep(acquired.live.clone(), followed, Arc::clone(&acquired.metrics), stop.clone()));
     beside

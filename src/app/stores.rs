@@ -10,9 +10,8 @@ use crate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
 use crate::ledger::redis::{
     self, RedisLedger, RedisPermits, RedisRegister, RedisReplays, StoreClock, UnusableSettings,
 };
-use crate::ledger::{Ledger, OnUnknown, Permits};
+use crate::ledger::{Ledger, Observer, OnUnknown, Permits};
 use crate::replay::{self, Memory};
-use crate::telemetry::Metrics;
 
 /// The stores of one installation.
 pub(super) enum Stores {
@@ -40,7 +39,7 @@ impl Stores {
         on_unknown: OnUnknown,
         replay: replay::Settings,
         clock: &Clock,
-        metrics: &Arc<Metrics>,
+        observer: &Arc<dyn Observer>,
     ) -> Result<Self, Unusable> {
         let LedgerSettings { store, reservation_ttl, retention, on_loss } = settings.clone();
         let clock = clock.clone();
@@ -48,7 +47,7 @@ impl Stores {
             Store::Embedded { path } => {
                 let memory = Memory::new(replay, clock.clone());
                 let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
-                let ledger = EmbeddedLedger::open(settings, metrics.clone())?;
+                let ledger = EmbeddedLedger::open(settings, Arc::clone(observer))?;
                 let register = EmbeddedRegister::new(ledger.clone());
                 Ok(Self::Embedded(Arc::new(ledger), Arc::new(memory), Arc::new(register)))
             }
@@ -61,8 +60,8 @@ impl Stores {
                     clock: StoreClock::Server,
                     ..of_redis(store)
                 };
-                let make = Box::new(Redis { settings, replay, clock, metrics: Arc::clone(metrics) });
-                let ledger = RedisLedger::new(make.settings.clone(), make.clock.clone(), make.metrics.clone())?;
+                let make = Box::new(Redis { settings, replay, clock, observer: Arc::clone(observer) });
+                let ledger = RedisLedger::new(make.settings.clone(), make.clock.clone(), Arc::clone(&make.observer))?;
                 let first = Handles {
                     ledger: Arc::new(ledger),
                     permits: Arc::new(make.permits()?),
@@ -120,20 +119,20 @@ pub(super) struct Redis {
     settings: redis::Settings,
     replay: replay::Settings,
     clock: Clock,
-    metrics: Arc<Metrics>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Redis {
     fn permits(&self) -> Result<RedisPermits, UnusableSettings> {
-        RedisPermits::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
+        RedisPermits::new(self.settings.clone(), self.clock.clone(), Arc::clone(&self.observer))
     }
 
     fn register(&self) -> Result<RedisRegister, UnusableSettings> {
-        RedisRegister::new(self.settings.clone(), self.clock.clone(), self.metrics.clone())
+        RedisRegister::new(self.settings.clone(), self.clock.clone(), Arc::clone(&self.observer))
     }
 
     fn replays(&self) -> Result<RedisReplays, UnusableSettings> {
-        RedisReplays::new(self.settings.clone(), self.replay, self.clock.clone(), self.metrics.clone())
+        RedisReplays::new(self.settings.clone(), self.replay, self.clock.clone(), Arc::clone(&self.observer))
     }
 }
 

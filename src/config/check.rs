@@ -7,6 +7,7 @@ mod listeners;
 mod pricing;
 mod team;
 mod upstream;
+mod webhook;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
@@ -77,6 +78,7 @@ impl<'a> Check<'a> {
         let request = self.request(&file.limits, &root.key("limits"));
         let ledger = self.ledger(&file.ledger, &root.key("ledger"));
         let replay = self.replay(&file.replay, &root.key("replay"));
+        let webhook = file.webhook.as_ref().map(|shape| self.webhook(shape, &root.key("webhook")));
         let shutdown = self.shutdown(&file.shutdown, &root.key("shutdown"));
         let poll = 10 * MILLISECOND..=HOUR;
         let reload_poll = self.duration(&file.reload.poll, &root.key("reload").key("poll"), poll);
@@ -91,6 +93,7 @@ impl<'a> Check<'a> {
                 shapes::OnUnknown::Release => OnUnknown::Release,
             },
             replay: replay?,
+            webhook: webhook.map_or(Some(None), |checked| checked.map(Some))?,
             telemetry: listeners::telemetry(&file.telemetry),
             shutdown: shutdown?,
             reload_poll: reload_poll?,

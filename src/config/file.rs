@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod scalar;
 pub mod team;
 pub mod upstream;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub use ledger::Ledger;
 pub use scalar::{CreditsText, DurationText, FileReference, Reference, ShareText, SizeText};
 pub use team::{Pricing, Team};
 pub use upstream::{Queue, Upstream};
+pub use webhook::Webhook;
 
 use crate::team::Limit;
 
@@ -46,6 +48,8 @@ pub struct File {
     pub teams: BTreeMap<String, Team>,
     /// What models cost.
     pub pricing: Pricing,
+    /// Who is told that a budget is nearly used up; `null` is nobody. A change needs a restart.
+    pub webhook: Option<Webhook>,
     /// The public endpoints: models, model configurations, sample images.
     pub catalogue: Catalogue,
     /// The teams' own views: balance, generations, usage, quotes.
@@ -75,6 +79,7 @@ impl Default for File {
             identity: Identity::default(),
             teams: BTreeMap::new(),
             pricing: Pricing::default(),
+            webhook: None,
             catalogue: Catalogue::default(),
             account: Account::default(),
             replay: Replay::default(),

@@ -14,7 +14,7 @@ use crate::ledger::{OnLoss, OnUnknown, Retention};
 use crate::pricing::PriceTable;
 use crate::secret::Secret;
 use crate::team::{Team, TeamId};
-use crate::{account, admin, catalogue, identity, replay, request, server, telemetry, upstream};
+use crate::{account, admin, catalogue, identity, notice, replay, request, server, telemetry, upstream};
 
 /// Checked settings. They can only be made by [`super::load`] and [`super::parse`].
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct FixedSettings {
     pub on_unknown: OnUnknown,
     /// What is remembered of calls.
     pub replay: replay::Settings,
+    /// Who is told that a budget is nearly used up.
+    pub webhook: Option<notice::Settings>,
     /// What the gateway says about itself.
     pub telemetry: telemetry::Settings,
     /// How the gateway stops.
@@ -145,13 +147,14 @@ pub struct ShutdownSettings {
 }
 
 /// The keys of the file whose change needs a restart, as far as they are whole sections.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 10] = [
     "/listen",
     "/admin/address",
     "/ledger",
     "/replay",
     "/limits",
     "/pricing/on_unknown",
+    "/webhook",
     "/shutdown",
     "/telemetry",
     "/reload",
@@ -190,6 +193,10 @@ impl Settings {
         }
         if self.fixed.ledger.password() != newer.fixed.ledger.password() {
             keys.insert("ledger.redis.password".to_owned());
+        }
+        let authorization = |settings: &Self| settings.fixed.webhook.as_ref()?.authorization.clone();
+        if authorization(self) != authorization(newer) {
+            keys.insert("webhook.authorization".to_owned());
         }
         keys.into_iter().collect()
     }

@@ -21,9 +21,15 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("folder");
     fs::create_dir_all(folder.path().join("secrets")).expect("folder");
     fs::create_dir_all(folder.path().join("cluster")).expect("folder");
-    for file in
-        ["tls.crt", "tls.key", "firemoon-api-key", "redis-password", "build-system.jwks.json", "cluster/jwks.json"]
-    {
+    for file in [
+        "tls.crt",
+        "tls.key",
+        "firemoon-api-key",
+        "redis-password",
+        "webhook-authorization",
+        "build-system.jwks.json",
+        "cluster/jwks.json",
+    ] {
         fs::write(folder.path().join(file), "content").expect("file");
     }
     for file in ["firemoon-api-key", "firemoon-api-key-2", "redis-password", "redis-ca.pem"] {

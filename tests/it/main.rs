@@ -23,6 +23,7 @@ mod ledger_conformance;
 mod ledger_embedded;
 mod ledger_model;
 mod ledger_redis;
+mod notices;
 mod openapi;
 mod operator_listener;
 mod permits;

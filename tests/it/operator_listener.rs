@@ -287,6 +287,7 @@ fn work(metrics: &Metrics) {
         };
         metrics.crossed(&team.id, &crossing);
     }
+    moongate::notice::Observer::notice(metrics, moongate::notice::Delivery::Delivered);
     metrics.refused(Some(&team.id), &Refusal::TeamSuspended.kind());
     metrics.reloaded(Ok(jiff::Timestamp::now()));
     metrics.team(&team.id).ended(metrics.catalogue(), "flux/dev", Outcome::Ok);

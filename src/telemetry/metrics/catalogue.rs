@@ -111,6 +111,8 @@ catalogue! {
     shadow_refusals_total: Family<Counter, 2> = ["team", "limit"];
     /// Budgets that came to their soft threshold.
     soft_limit_crossings_total: Family<Counter, 2> = ["team", "limit"];
+    /// Notices to the webhook, by what became of them: delivered, failed, dropped.
+    webhook_notices_total: Family<Counter, 1> = ["result"];
     /// Settlements, by how they went: charged, released, unknown, repeated.
     settlements_total: Family<Counter, 1> = ["result"];
     /// Reservations that this replica holds open.

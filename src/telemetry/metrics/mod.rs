@@ -8,6 +8,7 @@ pub mod family;
 mod observe_admission;
 mod observe_identity;
 mod observe_ledger;
+mod observe_notice;
 mod observe_replay;
 mod observe_upstream;
 pub mod series;

@@ -10,5 +10,6 @@ pub mod installation;
 pub mod issuer;
 pub mod operator;
 pub mod proxy;
+pub mod receiver;
 pub mod redis;
 pub mod tokens;

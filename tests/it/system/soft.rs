@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
+use crate::support::receiver::{Answer, Receiver};
 use crate::support::redis::{RedisServer, wait_until};
 
 const CROSSED: &str = r#"moongate_soft_limit_crossings_total{team="design",limit="team:credits_per_month"}"#;
@@ -45,4 +46,33 @@ async fn of_two_replicas_under_load_one_tells_that_a_budget_is_nearly_used_up() 
     let refused = next.send(&picture().with(&users[0])).await;
     assert_eq!(refused.refusal().1, "budget_exhausted");
     assert_eq!((next.metric(CROSSED).await, next.lines(LINE).len()), (Some(0.0), 0), "nor does one that starts later");
+}
+
+#[tokio::test]
+async fn the_webhook_is_told_of_it_once_and_its_secret_stays_one() {
+    let (receiver, firemoon) = (Receiver::start(&[Answer::Status(503)]).await, Firemoon::start());
+    let webhook = json!({ "url": receiver.url(), "authorization": { "file": "hook" } });
+    let installation = Installation::before(&firemoon)
+        .set("/teams/design/limits", json!({ "credits_per_month": { "limit": "0.1", "soft": 0.5 } }))
+        .set("/webhook", webhook);
+    std::fs::write(installation.folder().join("hook"), "Bearer hook-secret-77ab\n").unwrap();
+    let mut gateway = Gateway::serve(&installation).await;
+    gateway.forbid("hook-secret-77ab");
+    let token = installation.token("ann");
+    for _ in 0..4 {
+        assert_eq!(gateway.send(&picture().with(&token)).await.status, 200);
+    }
+    let delivered = r#"moongate_webhook_notices_total{result="delivered"}"#;
+    wait_until("it is told, at the second try", || async { gateway.metric(delivered).await == Some(1.0) }).await;
+    let received = receiver.received();
+    assert_eq!(received.len(), 2);
+    for (headers, body) in &received {
+        assert_eq!(headers["authorization"], "Bearer hook-secret-77ab");
+        assert_eq!(
+            [&body["team"], &body["limit"], &body["user"]],
+            [&json!("design"), &json!("team:credits_per_month"), &json!(null)]
+        );
+        assert_eq!([&body["soft"], &body["max"], &body["used"], &body["reserved"]], [0.5, 0.1, 0.025, 0.025]);
+        assert!(body["reset"].is_string() && body["id"] == received[0].1["id"], "{body}");
+    }
 }

@@ -1,0 +1,103 @@
+//! One try at telling the webhook: a POST, bounded in time; the answer's body is not read, and no redirect is followed.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::uri::Scheme;
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::Settings;
+
+/// Why the webhook was not told.
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    /// No connection, no TLS, or no HTTP.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// Its answer did not come in time.
+    #[error("it did not answer in time")]
+    Late,
+    /// It answered something else than 2xx.
+    #[error("it answered {0}")]
+    Status(StatusCode),
+}
+
+impl PostError {
+    /// Whether trying again may help. A refusal is a refusal: only those that pass by themselves are worth it.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Late => true,
+            Self::Status(status) => {
+                let waits = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+                status.is_server_error() || waits.contains(status)
+            }
+        }
+    }
+}
+
+/// The way to one webhook.
+pub struct Post {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    url: Uri,
+    authorization: Option<HeaderValue>,
+    timeout: Duration,
+}
+
+impl Post {
+    /// Prepares to tell, trusting the certificate authorities of the machine (`SSL_CERT_FILE` replaces them).
+    ///
+    /// # Errors
+    /// There are none, and they will be needed; or the authorization cannot stand in a header.
+    pub fn new(settings: &Settings) -> io::Result<Self> {
+        let tls = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?;
+        let secure = settings.url.scheme() == Some(&Scheme::HTTPS);
+        let tls = if secure { tls.with_native_roots()? } else { tls.with_root_certificates(RootCertStore::empty()) };
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.with_no_client_auth())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        // Notices are rare: a kept connection would only go stale.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let header = |secret: &crate::secret::Secret| {
+            let mut value = HeaderValue::from_str(secret.expose()).map_err(io::Error::other)?;
+            value.set_sensitive(true);
+            Ok::<_, io::Error>(value)
+        };
+        let authorization = settings.authorization.as_ref().map(header).transpose()?;
+        Ok(Self { client, url: settings.url.clone(), authorization, timeout: settings.timeout })
+    }
+
+    /// Tells once.
+    ///
+    /// # Errors
+    /// Says whether another try may help.
+    pub async fn tell(&self, body: Bytes) -> Result<(), PostError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION"))));
+        headers.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
+        let answered = tokio::time::timeout(self.timeout, self.client.request(request)).await;
+        let answer = answered.map_err(|_| PostError::Late)?;
+        // The error's own words name the address at most.
+        let status = answer.map_err(|error| PostError::Unreachable(error.to_string()))?.status();
+        if status.is_success() { Ok(()) } else { Err(PostError::Status(status)) }
+    }
+}

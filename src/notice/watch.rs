@@ -1,0 +1,50 @@
+//! Stands before whoever watches the ledger, passes on all that is told, and takes a copy of what concerns the webhook.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::body::Notice;
+use super::desk::Desk;
+use crate::ledger::{Crossing, Observer, Swept};
+use crate::team::TeamId;
+
+/// A watcher of the ledger before another one.
+pub struct Watch {
+    inner: Arc<dyn Observer>,
+    desk: Arc<Desk>,
+}
+
+impl Watch {
+    /// A watcher that gives the desk its notices.
+    #[must_use]
+    pub const fn new(inner: Arc<dyn Observer>, desk: Arc<Desk>) -> Self {
+        Self { inner, desk }
+    }
+}
+
+impl Observer for Watch {
+    fn operation(&self, op: &'static str, result: &'static str, took: Duration) {
+        self.inner.operation(op, result, took);
+    }
+
+    fn batch(&self, size: usize) {
+        self.inner.batch(size);
+    }
+
+    fn up(&self, up: bool) {
+        self.inner.up(up);
+    }
+
+    fn swept(&self, team: &TeamId, swept: Swept) {
+        self.inner.swept(team, swept);
+    }
+
+    fn crossed(&self, team: &TeamId, crossing: &Crossing) {
+        self.inner.crossed(team, crossing);
+        self.desk.take(Notice::of(team, crossing));
+    }
+
+    fn epoch_changed(&self, team: &TeamId) {
+        self.inner.epoch_changed(team);
+    }
+}

@@ -1,0 +1,10 @@
+//! Counts what became of notices to the webhook.
+
+use super::Metrics;
+use crate::notice::{Delivery, Observer};
+
+impl Observer for Metrics {
+    fn notice(&self, delivery: Delivery) {
+        self.catalogue.webhook_notices_total.with([delivery.name()]).inc();
+    }
+}
