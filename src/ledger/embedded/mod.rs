@@ -92,7 +92,7 @@ pub struct EmbeddedLedger {
 }
 
 impl EmbeddedLedger {
-    /// Opens the file for this process alone, or makes it. After a crash it is repaired here, which reads all of it.
+    /// Opens the file for this process alone, or makes it. All of it is read and checked, and repaired after a crash.
     ///
     /// # Errors
     /// [`OpenError`] says whether the file is in use, of another version, or not usable at all.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use jiff::{Timestamp, ToSpan};
-use redb::{Database, DatabaseError, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{Database, DatabaseError, ReadableTable, StorageError, Table, TableDefinition, WriteTransaction};
 
 use super::OpenError;
 use super::account::Account;
@@ -54,11 +54,13 @@ impl<E: std::error::Error> From<E> for Fault {
     }
 }
 
-/// Opens the file, or makes it; for this process alone.
+/// Opens the file, or makes it; for this process alone. Of a file that was damaged nothing is believed: its numbers would be
+/// somebody's money.
 pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     let unusable = |fault: Fault| OpenError::Unusable { path: path.to_owned(), reason: fault.0 };
     let made = !path.exists();
-    let opened = redb::Builder::new().set_cache_size(CACHE_BYTES).create(path);
+    // Where the file is not as it was written, the library may panic: no bug of ours, and no reason to go down without a word.
+    let opened = std::panic::catch_unwind(|| open_whole(path)).unwrap_or_else(|_| Err(damaged()));
     if matches!(opened, Err(DatabaseError::DatabaseAlreadyOpen)) {
         return Err(OpenError::InUse { path: path.to_owned() });
     }
@@ -70,6 +72,17 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
         FORMAT => Ok(database),
         found => Err(OpenError::Format { path: path.to_owned(), found, known: FORMAT }),
     }
+}
+
+/// Opens the file and looks at all of it: pages are checked against their sums only when somebody asks for it. A process that
+/// was killed leaves nothing wrong.
+fn open_whole(path: &Path) -> Result<Database, DatabaseError> {
+    let mut database = redb::Builder::new().set_cache_size(CACHE_BYTES).create(path)?;
+    if database.check_integrity()? { Ok(database) } else { Err(damaged()) }
+}
+
+fn damaged() -> DatabaseError {
+    StorageError::Corrupted("the file is damaged".to_owned()).into()
 }
 
 /// Makes the new file's name durable too: a file that nobody finds after a power cut would be a fresh budget.

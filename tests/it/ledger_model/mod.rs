@@ -25,6 +25,8 @@ type Passes = Result<(), Option<Timestamp>>;
 pub(crate) struct Call {
     asked: Admission,
     at: Timestamp,
+    day: String,
+    month: String,
     deadline: Timestamp,
     row: Option<Row>,
 }
@@ -79,7 +81,8 @@ impl Model {
                 }
             }
         }
-        self.calls.push(Call { asked: asked.clone(), at: now, deadline: now + self.ttl, row: None });
+        let (day, month) = names(now, &asked.time_zone);
+        self.calls.push(Call { asked: asked.clone(), at: now, day, month, deadline: now + self.ttl, row: None });
         (flagged(self.books(&as_it_stands, now)), None)
     }
 
@@ -98,7 +101,7 @@ impl Model {
 
     pub(crate) fn settle(&mut self, team: &TeamId, end: &Settlement, now: Timestamp) -> Settled {
         let Some(call) = self.open(team, end.id) else { return Settled::Before };
-        let (day, month) = names(call.at, &call.asked.time_zone);
+        let (day, month) = (call.day.clone(), call.month.clone());
         let charged = if end.outcome == Outcome::Released { Credits::ZERO } else { end.charged.min(call.asked.price) };
         let row = Row {
             id: end.id,
@@ -234,9 +237,10 @@ impl Model {
         now: Timestamp,
     ) -> (Standing, Passes) {
         let zone = &asked.time_zone;
+        let (day, month) = names(now, zone);
         let same_window = |call: &&Call| match period {
-            Period::Day => names(call.at, &call.asked.time_zone).0 == names(now, zone).0,
-            Period::Month => names(call.at, &call.asked.time_zone).1 == names(now, zone).1,
+            Period::Day => call.day == day,
+            Period::Month => call.month == month,
             Period::Total => true,
         };
         let (mut used, mut reserved) = (0, 0);

@@ -17,6 +17,7 @@ mod ledger_outage;
 mod limits;
 mod load;
 mod lost_store;
+mod one_file;
 mod operators;
 mod prepaid;
 mod queue;

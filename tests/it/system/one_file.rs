@@ -1,0 +1,98 @@
+//! A gateway whose ledger is a file: alone on it, and killed again and again under a crowd, with nothing lost.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use moongate::clock::Clock;
+use moongate::credits::Credits;
+use moongate::ledger::embedded::{EmbeddedLedger, Settings};
+use moongate::ledger::{Ledger, OnUnknown, Outcome, Retention, Row, Unobserved};
+use moongate::team::TeamId;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::books::spent;
+use crate::ledger_conformance::TTL;
+use crate::support::caller::Connection;
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::redis::wait_until;
+
+const LIVES: u64 = 4;
+/// How many calls are made in each of them.
+const CALLS: u64 = 60;
+const CALLERS: usize = 8;
+const BUDGET: &str = "team:credits_total";
+
+#[tokio::test]
+async fn a_second_gateway_on_the_file_is_told_so_and_the_first_goes_on() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon);
+    let gateway = Gateway::serve(&installation).await;
+    let second = Command::new(env!("CARGO_BIN_EXE_moongate"))
+        .args(["serve", "--config"])
+        .arg(installation.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("ledger.db") && said.contains("in use by another process"), "{said}");
+    assert_eq!(gateway.send(&picture().with(installation.key("design"))).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_under_load_again_and_again_it_has_every_call_once_and_nothing_was_free() {
+    let firemoon = Firemoon::start_with(&["--latency", "20ms"]);
+    let installation = Installation::before(&firemoon)
+        .set("/ledger/reservation_ttl", json!("2s"))
+        .set("/teams/design/limits", json!({ "credits_total": 100, "concurrent": CALLERS }))
+        .set("/teams/design/user_limits", json!({ "credits_per_month": 100 }));
+    let (key, mut answered) = (installation.key("design"), Vec::new());
+    for life in 1..=LIVES {
+        let mut gateway = Gateway::serve(&installation).await;
+        let mut callers = JoinSet::new();
+        for caller in 0..CALLERS {
+            let (address, call) = (gateway.team().to_owned(), picture().with(key));
+            callers.spawn(async move {
+                let (mut connection, mut answered) = (Connection::open(&address).await, Vec::new());
+                for count in 0.. {
+                    let id = format!("life-{life}-caller-{caller}-{count}");
+                    let Ok(reply) = connection.exchange(&call.clone().header("x-request-id", &id)).await else { break };
+                    // The slots of those before it are free when their time is over.
+                    assert!(reply.status == 200 || reply.refusal().1 == "too_many_concurrent", "{}", reply.text());
+                    answered.extend((reply.status == 200).then_some(id));
+                }
+                answered
+            });
+        }
+        wait_until("calls are made", || async { firemoon.executed().await >= life * CALLS }).await;
+        gateway.kill();
+        answered.extend(callers.join_all().await.into_iter().flatten());
+    }
+    let gateway = Gateway::serve(&installation).await;
+    wait_until("nothing is held any more", || async { spent(&gateway, key, BUDGET).await.1 == "0" }).await;
+    let used: Credits = spent(&gateway, key, BUDGET).await.0.parse().unwrap();
+    assert_eq!(gateway.stop().await.code(), Some(0));
+
+    let settings = Settings {
+        path: installation.folder().join("ledger.db"),
+        reservation_ttl: TTL,
+        retention: Retention::default(),
+        on_unknown: OnUnknown::Charge,
+        clock: Clock::system(),
+    };
+    let ledger = EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap();
+    let rows = ledger.rows(&TeamId::parse("design").unwrap(), 0, 10_000).await.unwrap().rows;
+    assert_eq!(used, rows.iter().map(|row| row.charged).sum());
+    let of = |id: &str| -> Vec<&Row> { rows.iter().filter(|row| row.asked.request_id == id).collect() };
+    for (id, seen) in firemoon.sums().await["request_ids"].as_object().unwrap() {
+        let its = of(id);
+        assert!(seen["executed"] == 1 && its.len() == 1 && its[0].charged == its[0].reserved, "{id}: {its:?}");
+    }
+    for id in answered {
+        let its = of(&id);
+        assert!(its.len() == 1 && its[0].outcome == Outcome::Charged, "{id} was answered: {its:?}");
+    }
+}
