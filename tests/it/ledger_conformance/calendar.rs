@@ -5,7 +5,7 @@ use std::time::Duration;
 use moongate::ledger::{Outcome, Scope, Settled, Swept};
 use moongate::team::LimitKind;
 
-use super::desk::{Call, Desk, PRICE, call, credits, limit, moment, user};
+use super::desk::{Call, Desk, PRICE, call, credits, key, limit, moment, user};
 use super::{Bench, TTL};
 
 pub(crate) async fn a_call_is_settled_into_the_day_that_admitted_it<B: Bench>() {
@@ -132,4 +132,79 @@ pub(crate) async fn a_changed_time_zone_keeps_counting_in_the_window_of_the_same
     assert_eq!(desk.refuse(&utc).await.retry_at, Some(moment("2026-11-23T00:00:00Z")));
     assert_eq!(desk.refuse(&new_york).await.retry_at, Some(moment("2026-11-23T05:00:00Z")));
     desk.pay(&berlin).await;
+}
+
+/// Where a month, a year, or a day of another length ends in Berlin, and where its clocks are changed in the middle of one; the day
+/// before the edge and the day after it.
+const EDGES: [(&str, &str, &str); 6] = [
+    ("2026-04-30T22:00:00Z", "2026-04-30", "2026-05-01"),
+    ("2026-12-31T23:00:00Z", "2026-12-31", "2027-01-01"),
+    ("2027-03-28T01:00:00Z", "2027-03-28", "2027-03-28"),
+    ("2027-03-28T22:00:00Z", "2027-03-28", "2027-03-29"),
+    ("2027-10-31T01:00:00Z", "2027-10-31", "2027-10-31"),
+    ("2027-10-31T23:00:00Z", "2027-10-31", "2027-11-01"),
+];
+
+pub(crate) async fn calls_in_flight_across_every_edge_are_settled_where_they_began_on_all_levels<B: Bench>() {
+    let (second, levels) = (Duration::from_secs(1), [Scope::Team, user("ana"), key("k7Qp2mZr9aBc")]);
+    for (edge, before, after) in EDGES {
+        let desk = Desk::<B>::open_at(edge).await;
+        // Room for exactly what begins before the edge: what begins after it finds the room of its own window.
+        let budget = |kind| limit(kind, 4 * PRICE);
+        let call = call()
+            .zone("Europe/Berlin")
+            .limits([budget(LimitKind::CreditsPerDay), limit(LimitKind::RequestsPerDay, 4)])
+            .user("ana", [budget(LimitKind::CreditsPerMonth)])
+            .level(levels[2].clone(), [limit(LimitKind::RequestsPerMonth, 4)]);
+        desk.clock.set(moment(edge) - Duration::from_micros(1));
+        let [charged, released, left, dispatched] = [
+            desk.admit(&call).await,
+            desk.admit(&call).await,
+            desk.admit(&call).await,
+            desk.admit(&call.clone().waiting()).await,
+        ];
+        desk.refuse(&call).await;
+        desk.clock.set(moment(edge));
+        let (same_day, same_month) = (before == after, before[..7] == after[..7]);
+        let next = if same_day || same_month { None } else { Some(desk.admit(&call).await) };
+        desk.pass(second);
+        assert!(desk.ledger.dispatch(&call.team, dispatched).await.unwrap());
+        desk.settle(&call, dispatched, Outcome::Unknown, PRICE).await;
+        desk.settle(&call, charged, Outcome::Charged, PRICE / 4).await;
+        desk.settle(&call, released, Outcome::Released, 0).await;
+        desk.pass(TTL - 2 * second);
+        desk.ledger.renew(&call.team, &next.map_or_else(Vec::new, |id| vec![id])).await.unwrap();
+        desk.pass(second);
+        assert_eq!(desk.sweep(&call).await, Swept { released: 0, unknown: 1 }, "{edge}");
+        let (spent, held) = (2 * PRICE + PRICE / 4, if next.is_some() { PRICE } else { 0 });
+        for level in &levels {
+            let counted = async |kind| desk.counted_at(&call, level.clone(), kind).await;
+            let (day, month) = (if same_day { spent } else { 0 }, if same_month { spent } else { 0 });
+            assert_eq!(counted(LimitKind::CreditsPerDay).await, (day, held), "{edge} {level:?}");
+            assert_eq!(counted(LimitKind::CreditsPerMonth).await, (month, held), "{edge} {level:?}");
+            assert_eq!(counted(LimitKind::CreditsTotal).await, (spent, held), "{edge} {level:?}");
+            let calls = |counts| if counts { 3 } else { 0 };
+            assert_eq!(counted(LimitKind::RequestsPerDay).await, (calls(same_day), held / PRICE), "{edge} {level:?}");
+            assert_eq!(
+                counted(LimitKind::RequestsPerMonth).await,
+                (calls(same_month), held / PRICE),
+                "{edge} {level:?}"
+            );
+        }
+        if let Some(next) = next {
+            desk.settle(&call, next, Outcome::Charged, PRICE).await;
+        }
+        let rows = desk.rows(&call).await;
+        for row in &rows {
+            let day = if Some(row.id) == next { after } else { before };
+            assert_eq!((row.day.as_str(), row.month.as_str()), (day, &day[..7]), "{edge}");
+        }
+        let ended: u64 = rows.iter().map(|row| row.charged.micros()).sum();
+        assert!(rows.iter().any(|row| row.id == left) && ended == spent + held, "{edge}");
+        let usage = desk.usage(&call, before, after).await;
+        let told: Vec<_> = usage.iter().map(|cell| (cell.day.to_string(), cell.sums.credits.micros())).collect();
+        let mut wanted = vec![(before.to_owned(), spent)];
+        wanted.extend(next.map(|_| (after.to_owned(), PRICE)));
+        assert_eq!(told, wanted, "{edge}");
+    }
 }

@@ -132,6 +132,7 @@ macro_rules! on_every_case {
                 prepaid_credits_never_come_back,
                 a_settlement_days_later_does_not_touch_today,
                 a_changed_time_zone_keeps_counting_in_the_window_of_the_same_name,
+                calls_in_flight_across_every_edge_are_settled_where_they_began_on_all_levels,
             }
             changes::{
                 a_changed_limit_keeps_what_was_used,
@@ -175,6 +176,7 @@ macro_rules! on_every_case {
                 usage_of_other_days_and_teams_is_not_told,
                 odd_user_names_come_back_as_they_were,
                 a_day_has_so_many_cells_and_no_sum_is_lost,
+                usage_is_told_as_long_as_it_is_kept_and_no_longer,
             }
             quotes::{
                 a_quote_says_what_an_admission_would_and_reserves_nothing,

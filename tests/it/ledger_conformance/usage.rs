@@ -9,7 +9,7 @@ use moongate::ledger::{Outcome, Scope, Sums};
 use moongate::team::LimitKind;
 
 use super::desk::{Call, Desk, PRICE, call, credits, settlement};
-use super::{Bench, TTL};
+use super::{Bench, RETENTION, TTL};
 
 pub(crate) async fn the_usage_of_a_day_is_what_its_rows_sum_to<B: Bench>() {
     let desk = Desk::<B>::open_at("2026-11-30T23:59:00Z").await;
@@ -51,7 +51,7 @@ pub(crate) async fn the_usage_of_a_day_is_what_its_rows_sum_to<B: Bench>() {
 
 /// The days on which a call was counted, and how often.
 async fn days<B: Bench>(desk: &Desk<B>, call: &Call) -> Vec<(String, u64)> {
-    let usage = desk.usage(call, "2020-01-01", "2030-12-31").await;
+    let usage = desk.usage(call, "2020-01-01", "2035-12-31").await;
     usage.iter().map(|cell| (cell.day.to_string(), cell.sums.calls())).collect()
 }
 
@@ -126,4 +126,26 @@ pub(crate) async fn a_day_has_so_many_cells_and_no_sum_is_lost<B: Bench>() {
     assert_eq!(beyond.iter().map(|cell| (cell.user.as_str(), cell.sums.charged)).collect::<Vec<_>>(), [(BEYOND, 3)]);
     let spent: u64 = usage.iter().map(|cell| cell.sums.credits.micros()).sum();
     assert_eq!(desk.counted(&call(), LimitKind::CreditsPerDay).await, (spent, 0));
+}
+
+pub(crate) async fn usage_is_told_as_long_as_it_is_kept_and_no_longer<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let first = call().user("old hand", []);
+    desk.pay(&first).await;
+    desk.pass(RETENTION.usage);
+    desk.pay(&call()).await;
+    desk.sweep(&call()).await;
+    assert_eq!(
+        days(&desk, &call()).await,
+        [("2026-11-22".to_owned(), 1), ("2031-11-26".to_owned(), 1)],
+        "not before its time"
+    );
+    desk.pass(Duration::from_secs(2 * 24 * 3600));
+    desk.sweep(&call()).await;
+    assert_eq!(days(&desk, &call()).await, [("2031-11-26".to_owned(), 1)]);
+    assert_eq!(
+        desk.counted(&call(), LimitKind::CreditsTotal).await,
+        (2 * PRICE, 0),
+        "prepaid money is never forgotten"
+    );
 }

@@ -1,6 +1,7 @@
 //! The ledger in Redis: the whole suite, and what only a store across a network can get wrong.
 
 mod faults;
+mod kept;
 mod lost;
 mod replicas;
 mod topologies;

@@ -132,3 +132,25 @@ async fn a_caller_who_left_is_told_of_a_call_that_failed_as_well() {
     assert_eq!(outcome["creditsCost"].to_string(), "0.025");
     firemoon.release().await;
 }
+
+#[tokio::test]
+async fn what_is_kept_for_a_caller_who_left_is_bounded_in_bytes_and_in_time() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    for installation in [Installation::before(&firemoon), Installation::on(&redis, &firemoon)] {
+        let installation = prepaid(installation).set("/replay", json!({ "retention": "1m", "answer_bytes_max": 10 }));
+        let gateway = Gateway::serve(&installation).await;
+        let design = installation.key("design");
+        send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateway, &firemoon).await;
+        firemoon.release().await;
+        wait_until("its outcome is there", || async {
+            let reply = gateway.send(&outcome_of("left-1", design)).await;
+            // What came of the call is too large; what it was charged is told.
+            assert!(reply.status == 404 || reply.text().ends_with(r#""creditsCost":0.025,"answer":null}"#));
+            reply.status == 200
+        })
+        .await;
+    }
+    let place = "mg1:{design}:replay:request:left-1";
+    let left: i64 = redis.ask(&["PTTL", place]).await.unwrap();
+    assert!((1..=60_000).contains(&left), "it is forgotten by itself: {left} ms");
+}
