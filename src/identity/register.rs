@@ -46,6 +46,17 @@ pub struct Suspension {
     pub users: BTreeSet<String>,
 }
 
+impl StoredKey {
+    const fn is_revoked(&self) -> bool {
+        self.record.revoked_at.is_some()
+    }
+}
+
+/// Whether an entry says that its key is revoked; one that cannot be understood lets nobody in either.
+fn is_revoked(id: &KeyId, entry: &[u8]) -> bool {
+    KeyRecord::read(id.clone(), entry).is_none_or(|record| record.revoked_at.is_some())
+}
+
 impl Suspension {
     /// Reads what [`Self::written`] wrote.
     #[must_use]
@@ -65,6 +76,17 @@ impl Suspension {
     pub fn holds_for(&self, user: &UserId) -> bool {
         self.team || self.users.contains(user.as_str())
     }
+}
+
+/// An entry as it is known, which the store does not have any more.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Its name.
+    pub name: String,
+    /// What the store has in its place.
+    pub found: Option<Vec<u8>>,
+    /// What it said.
+    pub known: Vec<u8>,
 }
 
 /// The name of a key's entry.
@@ -124,6 +146,26 @@ impl Register {
             self.suspensions.insert(team, suspension);
         }
         is_understood.then_some(())
+    }
+
+    /// What a store that has these entries must have lost. Entries are kept for ever and a revocation is final, so one that is missing,
+    /// and a key that is not revoked any more, are from before something that is known. A suspension that came back or went is not
+    /// told from one that an operator changed.
+    #[must_use]
+    pub fn lost_from(&self, entries: &[Entry]) -> Vec<Lost> {
+        let found: HashMap<&str, &Vec<u8>> = entries.iter().map(|(name, entry)| (name.as_str(), entry)).collect();
+        let keys = self.keys.values().map(|key| (key_entry(&key.record.id), key.entry.clone(), Some(key)));
+        let teams = self.suspensions.iter().map(|(team, suspension)| (team_entry(team), suspension.written(), None));
+        let lost = keys.chain(teams).filter_map(|(name, known, key)| {
+            let found = found.get(name.as_str()).map(|entry| (*entry).clone());
+            let is_older = match (&found, key) {
+                (None, _) => true,
+                (Some(found), Some(key)) => *found != known && key.is_revoked() && !is_revoked(&key.record.id, found),
+                (Some(_), None) => false,
+            };
+            is_older.then_some(Lost { name, found, known })
+        });
+        lost.collect()
     }
 
     /// Whether it was read at all: until then nothing is known of any key that it does not have.
@@ -194,6 +236,34 @@ mod tests {
         let never = |_: &str| Err(vec!["asked".to_owned()]);
         assert_eq!(Register::read(entry("ci"), &first, never).keys().len(), 1);
         assert_eq!(Register::read(entry("laptop"), &first, never).keys().len(), 0);
+    }
+
+    #[test]
+    fn what_a_store_must_have_lost_is_what_is_missing_and_what_is_not_revoked_any_more() {
+        let entry = |revoked_at: &str| {
+            let secret = r#"{"sha256":"41ba696bc2822924f7cba0ce211bfddfe653ceb3c981255a1775bebf110bf42d","made_at":"2026-11-22T14:26:08Z","ends_at":null}"#;
+            format!(
+                r#"{{"team":"design","name":"ci","user":null,"models":null,"limits":{{}},"secrets":[{secret}],"created_at":"2026-11-22T14:26:08Z","created_by":"ops","expires_at":null,"revoked_at":{revoked_at}}}"#
+            )
+        };
+        let (good, revoked) = (entry("null"), entry(r#""2026-11-23T10:00:00Z""#));
+        let suspended = Suspension { team: true, users: BTreeSet::new() }.written();
+        let known = read(&[("key:k7Qp2mZr9aBc", revoked.as_bytes()), ("team:design", &suspended)]);
+        let lost = |entries: &[(&str, &[u8])]| {
+            let entries: Vec<_> = entries.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+            let mut lost = known.lost_from(&entries);
+            lost.sort_by(|one, other| one.name.cmp(&other.name));
+            lost.into_iter().map(|Lost { name, found, known }| (name, found, known)).collect::<Vec<_>>()
+        };
+        let key = |found| ("key:k7Qp2mZr9aBc".to_owned(), found, revoked.clone().into_bytes());
+        let team = ("team:design".to_owned(), None, suspended.clone());
+        assert_eq!(lost(&[]), [key(None), team]);
+        assert_eq!(
+            lost(&[("key:k7Qp2mZr9aBc", good.as_bytes()), ("team:design", b"{}")]),
+            [key(Some(good.clone().into_bytes()))],
+            "a team may have been resumed, a revoked key never comes back"
+        );
+        assert_eq!(lost(&[("key:k7Qp2mZr9aBc", revoked.as_bytes()), ("team:design", &suspended)]), []);
     }
 
     #[test]

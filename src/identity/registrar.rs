@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::register::{ReadLimits, Register};
+use super::register::{Lost, ReadLimits, Register};
 use super::store::{Store, Version};
 use super::{Directory, KeyId};
 use crate::ledger::Outage;
 use crate::live::Live;
 
-/// How often the version is asked for. With the time that looking and connecting may take in a store that stays silent (a second, and
-/// a second and a quarter), what is changed on one replica is known to every other within two seconds, also of the store's return.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the version is asked for. With the time that looking and connecting may take in a store that stays silent (a second; with
+/// Sentinels a quarter more), what is changed on one replica is known to every other within two seconds, also of the store's return.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the uses of keys are gathered.
 const GATHER_EVERY: Duration = Duration::from_secs(5);
 /// How often the use of one key is written at most, in seconds.
@@ -63,8 +63,17 @@ impl Registrar {
     /// The store did not answer; what was known stays in force.
     pub async fn refresh(&self, store: &dyn Store) -> Result<(), Outage> {
         let mut known = self.known.lock().await;
-        let (version, entries) = store.read().await?;
+        let (mut version, mut entries) = store.read().await?;
         let before = self.register.read();
+        let lost = before.lost_from(&entries);
+        if !lost.is_empty() {
+            tracing::error!(
+                entries = lost.len(),
+                "the register's store has lost writes: what is known is brought back"
+            );
+            bring_back(store, lost).await?;
+            (version, entries) = store.read().await?;
+        }
         self.register.replace(Register::read(entries, &before, self.read_limits));
         self.directory.read().take_up(&self.register);
         *known = Some(version);
@@ -121,4 +130,13 @@ impl Registrar {
             Err(outage) => tracing::debug!(%outage, "the uses of keys were not noted"),
         }
     }
+}
+
+/// Every replica does this, and an entry is only put where there is still what was found: whoever comes second changes nothing.
+async fn bring_back(store: &dyn Store, lost: Vec<Lost>) -> Result<(), Outage> {
+    for Lost { name, found, known } in lost {
+        // In vain where another replica, or an operator, was there before.
+        let _: bool = store.replace(&name, found.as_deref(), &known).await?;
+    }
+    Ok(())
 }

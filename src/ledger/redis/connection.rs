@@ -13,10 +13,8 @@ use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use super::dial::Dialer;
 use crate::ledger::Outage;
 
-/// How long one attempt to connect may take, the handshakes included. It goes on beyond the operation that began it. The first of
-/// the Sentinels may cost a second of it when it is gone; and the register counts on an attempt that was begun while nothing
-/// answered being over in time to make another within its two seconds.
-const DIAL_TIMEOUT: Duration = Duration::from_millis(1250);
+/// How long one attempt to connect may take, the handshakes included, unless less is wanted. It goes on beyond the operation that began it.
+pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Something to send commands on. Clones share one connection.
 #[derive(Clone)]
@@ -76,13 +74,14 @@ enum State {
 /// The one connection of a handle.
 pub(super) struct Connection {
     dialer: Arc<Dialer>,
+    timeout: Duration,
     /// The number of the attempt, so that a failure seen late does not tear down a newer connection; and where it stands.
     state: Mutex<(u64, State)>,
 }
 
 impl Connection {
-    pub(super) fn new(dialer: Dialer) -> Self {
-        Self { dialer: Arc::new(dialer), state: Mutex::new((0, State::Idle)) }
+    pub(super) fn new(dialer: Dialer, timeout: Duration) -> Self {
+        Self { dialer: Arc::new(dialer), timeout, state: Mutex::new((0, State::Idle)) }
     }
 
     /// The connection and its number; made if there is none. Everyone who waits for it waits for the same attempt, which
@@ -109,9 +108,9 @@ impl Connection {
     }
 
     fn dial(&self) -> Dialing {
-        let dialer = Arc::clone(&self.dialer);
+        let (dialer, timeout) = (Arc::clone(&self.dialer), self.timeout);
         let attempt = tokio::spawn(async move {
-            match tokio::time::timeout(DIAL_TIMEOUT, dialer.dial()).await {
+            match tokio::time::timeout(timeout, dialer.dial()).await {
                 Ok(Ok(link)) => Ok(link),
                 Ok(Err(error)) => Err(outage_of(&error)),
                 Err(_) => Err(Outage::TimedOut),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
-use super::connection::{Connection, Link, outage_of, wants_another_connection};
+use super::connection::{Connection, DIAL_TIMEOUT, Link, outage_of, wants_another_connection};
 use super::dial::Dialer;
 use super::given_up::{self, GivenUp};
 use super::head::{Head, Mode};
@@ -76,7 +77,7 @@ impl Courier {
         witness: Arc<Witness>,
     ) -> Result<Self, UnusableSettings> {
         Ok(Self {
-            connection: Connection::new(Dialer::new(&settings)?),
+            connection: Connection::new(Dialer::new(&settings)?, DIAL_TIMEOUT),
             settings,
             clock,
             script: TeamScript::new(),
@@ -88,6 +89,12 @@ impl Courier {
             releasing: AtomicBool::new(false),
             ahead: AtomicI64::new(0),
         })
+    }
+
+    /// The same, but that it gives up an attempt to connect after this long.
+    pub(super) fn dialling_within(mut self, timeout: Duration) -> Result<Self, UnusableSettings> {
+        self.connection = Connection::new(Dialer::new(&self.settings)?, timeout);
+        Ok(self)
     }
 
     /// Sends an operation, together with what else waits for the team, and waits for its answer.

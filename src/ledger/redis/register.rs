@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::courier::Courier;
 use super::keys::RegisterKeys;
-use super::settings::{Settings, UnusableSettings};
+use super::settings::{Settings, Topology, UnusableSettings};
 use crate::clock::Clock;
 use crate::identity::KeyId;
 use crate::identity::store::{Entry, Store, Version};
 use crate::ledger::{Observer, Outage, Unobserved};
 
-/// How long looking may take, whatever the ledger's deadline: two seconds after Redis returned from silence every replica knows what
-/// changed, so none may still wait then for what was asked before. All keys are read well within it.
+/// How long looking may take, and connecting before it, whatever the ledger's deadline: two seconds after Redis returned from silence
+/// every replica knows what changed, so none may still wait then for what was begun before. All keys are read well within it.
 const LOOK_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a change may take at least: it waits for replicas.
 const CHANGE_DEADLINE_LEAST: Duration = Duration::from_secs(1);
@@ -50,7 +50,12 @@ impl RedisRegister {
             let settings = Settings { deadline, ..settings.clone() };
             Courier::new(settings, clock.clone(), Arc::new(Unobserved), Arc::default())
         };
-        let (looks, changes) = (courier(LOOK_DEADLINE)?, courier(settings.deadline.max(CHANGE_DEADLINE_LEAST))?);
+        let looks = courier(LOOK_DEADLINE)?.dialling_within(match settings.topology {
+            Topology::Single { .. } | Topology::Cluster { .. } => LOOK_DEADLINE,
+            // The first of the Sentinels costs a second when it is gone.
+            Topology::Sentinel { .. } => LOOK_DEADLINE + LOOK_DEADLINE / 4,
+        })?;
+        let changes = courier(settings.deadline.max(CHANGE_DEADLINE_LEAST))?;
         Ok(Self { looks, changes, observer, script: Script::new(TEXT), wait_replicas })
     }
 

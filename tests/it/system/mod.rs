@@ -11,6 +11,7 @@ mod guessing;
 mod hanging_up;
 mod issuers;
 mod key_life;
+mod key_lost;
 mod key_outage;
 mod killed;
 mod ledger_outage;

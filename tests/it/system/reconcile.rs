@@ -91,7 +91,7 @@ async fn calls_that_nobody_knows_the_end_of_explain_what_the_upstream_took_for_t
 
 #[tokio::test]
 async fn a_key_whose_account_was_empty_is_used_again_when_its_balance_has_returned() {
-    let firemoon = Firemoon::start_with(&["--balance", "0.01", "--balance-shape", "nested"]);
+    let firemoon = Firemoon::start_with(&["--balance", "0", "--balance-shape", "nested"]);
     let installation = watching(&firemoon).set("/upstream/reconcile/balance_pointer", json!("/credits/balance"));
     let gateway = Gateway::serve(&installation).await;
     let call = picture().with(installation.key("design"));
