@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -12,9 +13,13 @@ use super::call::{Call, json, page};
 use super::csv::{CSV, written};
 use crate::account::query::Period;
 use crate::account::usage::Totals;
+use crate::credits::Credits;
 use crate::http::Answer;
 use crate::ledger::{Days, Sums, Usage};
 use crate::refusal::Refusal;
+use crate::upstream::KeyPool;
+use crate::upstream::balance::{Balance, Drift};
+use crate::upstream::keys::Key;
 
 /// The parameters of the page.
 pub const QUERY: &[&str] = &["period", "team", "by", "format"];
@@ -124,6 +129,25 @@ struct Report {
     teams: Vec<Covered>,
     rows: Vec<Map<String, Value>>,
     totals: Totals,
+    /// The balances of the shared keys' accounts that were read, as this replica knows them.
+    balances: Vec<Held>,
+}
+
+/// What a shared key's account had, held against the ledger of all teams.
+#[derive(Debug, Serialize)]
+struct Held {
+    key: String,
+    balance: Credits,
+    drift: Drift,
+    since: Timestamp,
+    at: Timestamp,
+}
+
+impl Held {
+    fn of(key: &Key) -> Option<Self> {
+        let Balance { credits, drift, since, at } = key.balance()?;
+        Some(Self { key: key.name.to_string(), balance: credits, drift, since, at })
+    }
 }
 
 /// Which days of a team are in the report.
@@ -140,7 +164,7 @@ struct Covered {
 ///
 /// # Errors
 /// `invalid_request`, `team_not_found`, `ledger_unavailable`.
-pub(super) async fn answer(accounts: &Accounts, call: &Call) -> Result<Answer, Refusal> {
+pub(super) async fn answer(accounts: &Accounts, shared: &KeyPool, call: &Call) -> Result<Answer, Refusal> {
     let asked = Asked::read(call)?;
     let mut teams = Vec::new();
     let (mut lines, mut totals) = (BTreeMap::<Vec<String>, Sums>::new(), Sums::default());
@@ -178,7 +202,8 @@ pub(super) async fn answer(accounts: &Accounts, call: &Call) -> Result<Answer, R
     };
     let rows = lines.into_iter().map(row).collect();
     let period = call.asked("period").unwrap_or("month").to_owned();
-    json(StatusCode::OK, &Report { period, teams, rows, totals: Totals::from(totals) })
+    let balances = shared.iter().filter_map(|key| Held::of(key)).collect();
+    json(StatusCode::OK, &Report { period, teams, rows, totals: Totals::from(totals), balances })
 }
 
 /// The numbers of a line, as CSV has them; nothing where there is none.

@@ -86,7 +86,9 @@ impl Usage {
         if let Some(month) = &self.statement {
             head(out, month, &report)?;
         }
-        print(out, &by, &report)
+        print(out, &by, &report)?;
+        // The account is every team's: beside one team's usage it would say nothing.
+        if self.team.is_none() { balances(out, &report) } else { Ok(()) }
     }
 
     fn path(&self, page: &str, parameters: &[(&str, Option<&str>)]) -> String {
@@ -183,6 +185,15 @@ fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> 
     let about = std::iter::once("TOTAL".to_owned()).chain(by.iter().skip(1).map(|_| String::new()));
     lines.push(about.chain(numbers(&report["totals"])).collect());
     table::write(out, &titles, &lines).map_err(Ended::from)
+}
+
+/// A line for each shared key whose account's balance was read.
+fn balances(out: &mut dyn Write, report: &Value) -> Result<(), Ended> {
+    for held in report["balances"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let [key, balance, drift, since, at] = ["key", "balance", "drift", "since", "at"].map(|name| text(&held[name]));
+        writeln!(out, "Shared key {key}: balance {balance} at {at}; drift {drift} since {since}")?;
+    }
+    Ok(())
 }
 
 /// A value without its quotes; nothing for nothing.

@@ -8,7 +8,9 @@ use http::HeaderValue;
 use jiff::Timestamp;
 use memchr::memmem::Finder;
 
+use super::balance::{Balance, Drift};
 use super::settings::KeySettings;
+use crate::credits::Credits;
 use crate::ledger::permits::KeyName;
 use crate::secret::Secret;
 
@@ -32,6 +34,7 @@ pub struct Key {
     secret: Secret,
     weight: u32,
     rest: Mutex<Option<Rest>>,
+    balance: Mutex<Option<Balance>>,
 }
 
 /// Why a key rests, and until when.
@@ -57,7 +60,7 @@ pub enum Why {
 }
 
 impl KeyPool {
-    /// A pool of these keys. A key that also was in the pool before, with the same secret, rests on.
+    /// A pool of these keys. A key that also was in the pool before, with the same secret, rests on and keeps its balance.
     ///
     /// # Errors
     /// The name of a key whose secret cannot be a header, or is empty.
@@ -127,14 +130,15 @@ impl Key {
         let mut authorization = HeaderValue::try_from(bearer).map_err(|_| settings.name.clone())?;
         authorization.set_sensitive(true);
         let same = |key: &&Arc<Self>| *key.name == *settings.name && key.secret == settings.secret;
-        let rest = before.and_then(|pool| pool.keys.iter().find(same)).and_then(|key| *key.rest());
+        let before = before.and_then(|pool| pool.keys.iter().find(same));
         Ok(Self {
             name: settings.name.as_str().into(),
             authorization,
             tripwire: Finder::new(settings.secret.expose().as_bytes()).into_owned(),
             secret: settings.secret.clone(),
             weight: settings.weight,
-            rest: Mutex::new(rest),
+            rest: Mutex::new(before.and_then(|key| *key.rest())),
+            balance: Mutex::new(before.and_then(|key| key.balance())),
         })
     }
 
@@ -171,6 +175,18 @@ impl Key {
     /// Its account has credits: it rests no longer for having none. `true` when it did.
     pub fn has_credits_again(&self) -> bool {
         self.rest().take_if(|rest| rest.why == Why::NoCredits).is_some()
+    }
+
+    /// Its account's balance when it was last read; `None` when it never was.
+    pub fn balance(&self) -> Option<Balance> {
+        *self.balance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its account's balance was read. `drift` is `None` when counting begins anew with it.
+    pub fn note_balance(&self, credits: Credits, drift: Option<Drift>, at: Timestamp) {
+        let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = drift.and(*balance).map_or(at, |before| before.since);
+        *balance = Some(Balance { credits, drift: drift.unwrap_or_default(), since, at });
     }
 
     fn is_usable(&self, now: Timestamp) -> bool {

@@ -3,6 +3,7 @@
 //! Reading order: [`settings`], [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
 //! itself), [`judge`] (what its answer means), [`reconcile`] (the balance against the ledger), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`wire`].
 
+pub mod balance;
 mod connection;
 mod dial;
 pub mod forward;

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use self::tally::{Meaning, Reading, Spending, Tally};
+use super::balance::Drift;
 use super::keys::Key;
 use super::{Observer, Upstream, Wire};
 use crate::clock::Clock;
@@ -96,6 +97,11 @@ impl<T: Fn() -> Vec<Arc<Team>> + Send> Reconcile<T> {
                 Ok(reading) => {
                     self.note_balance(key, reading.balance);
                     let meaning = tallies.entry(key.name.to_string()).or_default().take(reading);
+                    let drift = match meaning {
+                        Meaning::Begins | Meaning::Rose { .. } => None,
+                        Meaning::Drift { credits, .. } => Some(Drift(credits)),
+                    };
+                    key.note_balance(Credits::from_micros(reading.balance), drift, now);
                     self.tell(key, meaning, settings.drift_max);
                 }
                 Err(why) => {
@@ -132,10 +138,6 @@ impl<T: Fn() -> Vec<Arc<Team>> + Send> Reconcile<T> {
     }
 
     fn tell(&self, key: &Key, meaning: Meaning, drift_max: Credits) {
-        let decimal = |micros: i64| {
-            let sign = if micros < 0 { "-" } else { "" };
-            format!("{sign}{}", Credits::from_micros(micros.unsigned_abs()))
-        };
         match meaning {
             Meaning::Begins => self.observer.drift(&key.name, 0),
             Meaning::Rose { by } => {
@@ -146,11 +148,11 @@ impl<T: Fn() -> Vec<Arc<Team>> + Send> Reconcile<T> {
             Meaning::Drift { credits, unexplained } => {
                 self.observer.drift(&key.name, credits);
                 if unexplained.unsigned_abs() > drift_max.micros() {
-                    let (drift, unexplained) = (decimal(credits), decimal(unexplained));
+                    let (drift, unexplained) = (Drift(credits), Drift(unexplained));
                     tracing::warn!(
                         key = &*key.name,
-                        drift,
-                        unexplained,
+                        %drift,
+                        %unexplained,
                         "the account's balance drifts from the ledger"
                     );
                 }

@@ -20,7 +20,7 @@ use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
 
 /// How often a gateway is killed at each step.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 6;
 /// How many calls it then has, as many as may run at the same time.
 const CALLS: usize = 3;
 const ALL_OF_THEM: u64 = 3;

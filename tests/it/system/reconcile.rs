@@ -6,6 +6,7 @@ use super::books::spent;
 use crate::support::firemoon::{Firemoon, picture, pictures};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
+use crate::support::operator::{OPS, moongate, see, with_operators};
 use crate::support::redis::wait_until;
 
 const BALANCE: &str = r#"moongate_upstream_balance_credits{key="primary"}"#;
@@ -34,7 +35,7 @@ fn warnings(gateway: &Gateway) -> Vec<Value> {
 #[tokio::test]
 async fn what_the_upstream_takes_beyond_the_ledger_is_shown_and_said_until_the_balance_rises() {
     let firemoon = Firemoon::start();
-    let installation = watching(&firemoon);
+    let installation = with_operators(watching(&firemoon));
     let gateway = Gateway::serve(&installation).await;
     let key = installation.key("design");
     until_balance_is(&gateway, 1000.0).await;
@@ -50,6 +51,15 @@ async fn what_the_upstream_takes_beyond_the_ledger_is_shown_and_said_until_the_b
     wait_until("it is said", || async { !warnings(&gateway).is_empty() }).await;
     let warning = warnings(&gateway).remove(0);
     assert_eq!((&warning["drift"], &warning["unexplained"]), (&json!("5"), &json!("5")), "{warning}");
+    std::fs::write(installation.folder().join("ops-token"), OPS).unwrap();
+    let (code, report, _) = moongate(&gateway, &installation, &["usage", "--period", "today"]);
+    let last = report.lines().last().unwrap_or_default();
+    assert!(code == 0 && last.starts_with("Shared key primary: balance 994.9 at "), "{report}");
+    assert!(last.contains("; drift 5 since "), "{report}");
+    let (_, report, _) = moongate(&gateway, &installation, &["usage", "--period", "today", "--team", "design"]);
+    assert!(!report.contains("balance"), "the account is every team's: {report}");
+    let balances = see(&gateway, "/admin/v1/usage").await["balances"].take();
+    assert_eq!((&balances[0]["balance"], &balances[0]["drift"]), (&json!(994.9), &json!(5)), "{balances}");
 
     firemoon.change_key(&json!({ "balance": 2000 })).await;
     until_balance_is(&gateway, 2000.0).await;
