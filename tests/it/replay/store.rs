@@ -16,6 +16,8 @@ use super::redis::RedisBench;
 use crate::support::redis::wait_until;
 
 pub(super) const TTL: Duration = Duration::from_secs(300);
+/// How long a claim lives whose end is waited for.
+const BRIEF: Duration = Duration::from_millis(30);
 
 pub(super) fn settings() -> Settings {
     Settings {
@@ -139,7 +141,7 @@ async fn every_step_can_be_repeated([one, other]: Handles) {
 
 async fn a_claim_that_took_too_long_does_not_touch_the_one_after_it([one, other]: Handles) {
     let (late, next) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
-    assert_eq!(one.begin(&late, Duration::from_millis(30)).await.unwrap(), Begun::First);
+    assert_eq!(one.begin(&late, BRIEF).await.unwrap(), Begun::First);
     wait_until("the claim is over", || async { other.begin(&next, TTL).await.unwrap() == Begun::First }).await;
     one.release(&late).await.unwrap();
     one.finish(&late, &kept("r-1", "1")).await.unwrap();
@@ -152,7 +154,7 @@ async fn a_claim_that_took_too_long_does_not_touch_the_one_after_it([one, other]
 
 async fn a_claim_that_is_over_and_free_can_still_be_finished([one, other]: Handles) {
     let late = claim("k", "{}", "r-1");
-    assert_eq!(one.begin(&late, Duration::from_millis(30)).await.unwrap(), Begun::First);
+    assert_eq!(one.begin(&late, BRIEF).await.unwrap(), Begun::First);
     let watch = claim("k", "{}", "r-2");
     wait_until("the claim is over", || async {
         other.begin(&watch, Duration::from_millis(1)).await.unwrap() == Begun::First
@@ -177,15 +179,22 @@ async fn of_two_requests_with_one_id_the_last_is_found_and_each_key_keeps_its_ow
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Finished(kept("r-1", "2")));
 }
 
+/// Whatever was claimed for as long before this, its time is over as well.
+async fn until_a_brief_claim_is_over(store: &Arc<dyn Store>, key: &'static str) {
+    let (first, next) = (claim(key, "{}", "w-1"), claim(key, "{}", "w-2"));
+    assert_eq!(store.begin(&first, BRIEF).await.unwrap(), Begun::First);
+    wait_until("the claim is over", || async { store.begin(&next, TTL).await.unwrap() == Begun::First }).await;
+}
+
 async fn a_call_that_was_sent_keeps_its_key_and_still_has_its_end([one, other]: Handles) {
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
-    assert_eq!(one.begin(&first, Duration::from_millis(30)).await.unwrap(), Begun::First);
+    assert_eq!(one.begin(&first, BRIEF).await.unwrap(), Begun::First);
     // Nobody else has come meanwhile: its own time does not matter.
-    tokio::time::sleep(Duration::from_millis(40)).await;
+    until_a_brief_claim_is_over(&one, "watch").await;
     for store in [&one, &other] {
-        assert!(store.sent(&first, ReservationId::new(), Duration::from_millis(30)).await.unwrap());
+        assert!(store.sent(&first, ReservationId::new(), BRIEF).await.unwrap());
     }
-    tokio::time::sleep(Duration::from_millis(40)).await;
+    until_a_brief_claim_is_over(&one, "another watch").await;
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running);
     assert!(!other.sent(&second, ReservationId::new(), TTL).await.unwrap(), "the key is another's");
     one.release(&first).await.unwrap();
