@@ -16,6 +16,7 @@ struct Parts {
     upstream_key_is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
     closed_teams: Box<dyn Fn() -> Vec<TeamId> + Send + Sync>,
     ledger_answered: AtomicBool,
+    ledger_is_new: AtomicBool,
     someone_can_be_let_in: AtomicBool,
     draining: AtomicBool,
 }
@@ -45,6 +46,7 @@ impl Readiness {
             upstream_key_is_healthy: Box::new(upstream_key_is_healthy),
             closed_teams: Box::new(closed_teams),
             ledger_answered: AtomicBool::new(false),
+            ledger_is_new: AtomicBool::new(false),
             someone_can_be_let_in: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }))
@@ -53,6 +55,11 @@ impl Readiness {
     /// The ledger has answered once, or is not needed for what comes first. Later outages are refused call by call.
     pub fn ledger_answered(&self) {
         self.0.ledger_answered.store(true, Ordering::Release);
+    }
+
+    /// The ledger answers, but its store is new to everyone: replicas that were there before come first.
+    pub fn ledger_is_new(&self) {
+        self.0.ledger_is_new.store(true, Ordering::Release);
     }
 
     /// There is a credential that can be judged: a replica that starts while every issuer is away does not take the place of
@@ -70,9 +77,13 @@ impl Readiness {
     #[must_use]
     pub fn report(&self) -> Report {
         let parts = &self.0;
+        let why_no_ledger = match parts.ledger_is_new.load(Ordering::Acquire) {
+            true => "it is new, or was restarted: other replicas may still bring what it lacks",
+            false => "it has not answered yet",
+        };
         let checks = [
             ("configuration", true, "it is not loaded yet"),
-            ("ledger", parts.ledger_answered.load(Ordering::Acquire), "it has not answered yet"),
+            ("ledger", parts.ledger_answered.load(Ordering::Acquire), why_no_ledger),
             ("identity", parts.someone_can_be_let_in.load(Ordering::Acquire), "no issuer's keys could be read yet"),
             ("upstream_key", (parts.upstream_key_is_healthy)(), "no shared key can be used"),
             ("running", !parts.draining.load(Ordering::Acquire), "the gateway is stopping"),
@@ -98,6 +109,8 @@ mod tests {
         assert!(!report.ready);
         assert_eq!(report.checks["ledger"], "it has not answered yet");
         assert_eq!(report.checks["configuration"], "ok");
+        readiness.ledger_is_new();
+        assert!(readiness.report().checks["ledger"].starts_with("it is new"));
 
         readiness.ledger_answered();
         assert!(!readiness.report().ready);

@@ -21,6 +21,7 @@ use crate::admin::{self, Readiness};
 use crate::admission::patrol::patrol;
 use crate::config::settings::ShutdownSettings;
 use crate::identity::Registrar;
+use crate::ledger::{Ledger, Outage};
 use crate::upstream::Wire;
 use crate::upstream::queue::watch::watch;
 use crate::upstream::reconcile::Reconcile;
@@ -162,10 +163,10 @@ fn look_after(
     beside
 }
 
-/// Asks the ledger until it has answered once: only then is the gateway ready, and only with the register, so that no replica
-/// is given requests before it knows who is suspended.
+/// Asks the ledger until it has answered once, and has what other replicas know: only then is the gateway ready, and only
+/// with the register, so that no replica is given requests before it knows who is suspended.
 async fn probe_ledger(
-    ledger: Arc<dyn crate::ledger::Ledger>,
+    ledger: Arc<dyn Ledger>,
     registrar: Arc<Registrar>,
     readiness: Readiness,
     stop: CancellationToken,
@@ -179,6 +180,7 @@ async fn probe_ledger(
                 }
                 return;
             }
+            Err(Outage::Lost) => readiness.ledger_is_new(),
             Err(outage) => tracing::warn!(%outage, "the ledger has not answered yet"),
         }
         let _ = tokio::time::timeout(PROBE_AGAIN, stop.cancelled()).await;

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr};
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::dial::Dialer;
@@ -35,6 +35,15 @@ impl Link {
         .extract_error()
     }
 
+    /// Sends a command that names no key to the server, or in a cluster to the primary, that has this one.
+    pub(super) async fn run_at(&mut self, command: Cmd, key: &str) -> Result<Value, RedisError> {
+        match self {
+            Self::Server(server) => server.req_packed_command(&command).await,
+            Self::Cluster(cluster) => cluster.route_command(command, RoutingInfo::SingleNode(node_of(key))).await,
+        }?
+        .extract_error()
+    }
+
     /// Sends a command, and after it on the same connection asks how many replicas have what it wrote, waiting at most
     /// `patience` for `replicas` of them. `key` says which node of a cluster it is for.
     pub(super) async fn run_and_wait(
@@ -48,10 +57,7 @@ impl Link {
         both.add_command(command.clone()).cmd("WAIT").arg(replicas).arg(patience.as_millis().max(1).to_string());
         let answers = match self {
             Self::Server(server) => server.req_packed_commands(&both, 0, 2).await,
-            Self::Cluster(cluster) => {
-                let node = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
-                cluster.route_pipeline(both, 0, 2, node).await
-            }
+            Self::Cluster(cluster) => cluster.route_pipeline(both, 0, 2, node_of(key)).await,
         }?;
         let mut answers = answers.into_iter();
         let answer = answers.next().unwrap_or(Value::Nil).extract_error()?;
@@ -61,6 +67,11 @@ impl Link {
         };
         Ok((answer, have))
     }
+}
+
+/// The primary that has a key.
+fn node_of(key: &str) -> SingleNodeRoutingInfo {
+    SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master))
 }
 
 type Dialing = Shared<BoxFuture<'static, Result<Link, Outage>>>;

@@ -2,13 +2,10 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use redis::{Cmd, RedisError, Value};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -23,12 +20,13 @@ use super::operation::Operation;
 use super::reply::Context;
 use super::request;
 use super::script::{Replicas, TeamScript};
-use super::settings::{Settings, StoreClock, Topology, UnusableSettings};
+use super::settings::{Settings, Topology, UnusableSettings};
 use super::told::{Answer, Told};
+use super::vouch::Belief;
 use super::witness::Witness;
 use crate::clock::Clock;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Days, Observer, Outage, Swept, soft};
+use crate::ledger::{Observer, Outage, Swept, soft};
 use crate::team::TeamId;
 
 /// How often a batch is sent at most: the day may be guessed wrong, a connection may prove broken, a team may be new, and
@@ -38,7 +36,7 @@ const ATTEMPTS: usize = 6;
 /// Everything the operations of one handle share.
 pub(super) struct Courier {
     pub(super) settings: Settings,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) observer: Arc<dyn Observer>,
     connection: Connection,
     pub(super) script: TeamScript,
@@ -48,7 +46,11 @@ pub(super) struct Courier {
     given_up: Arc<GivenUp>,
     releasing: AtomicBool,
     /// How far the store's clock is ahead of ours, in microseconds. Only a guess at the day hangs on it.
-    ahead: AtomicI64,
+    pub(super) ahead: AtomicI64,
+    /// The number of the connection whose server is believed of teams that are new to us; 0 is none.
+    pub(super) believed: AtomicU64,
+    /// The number of the connection whose server was last told that it is in use.
+    pub(super) introduced: AtomicU64,
 }
 
 /// How far a batch has come, seen from outside when its time runs out.
@@ -88,6 +90,8 @@ impl Courier {
             given_up: Arc::default(),
             releasing: AtomicBool::new(false),
             ahead: AtomicI64::new(0),
+            believed: AtomicU64::new(0),
+            introduced: AtomicU64::new(0),
         })
     }
 
@@ -211,11 +215,20 @@ impl Courier {
             let request = request::written(operations, calendar.as_deref(), head, &self.settings);
             let (number, mut link) = self.connection.link().await?;
             let in_doubt = progress.in_doubt;
-            *progress = Progress { sent_on: Some(number), in_doubt: true };
-            match self.script.apply(&mut link, &line.keys, &request.bytes, replicas).await {
+            progress.sent_on = Some(number);
+            let applied = match self.vouched(line, number, &mut link, mode).await {
+                Ok(Belief::Believed) => {
+                    progress.in_doubt = true;
+                    self.script.apply(&mut link, &line.keys, &request.bytes, replicas).await
+                }
+                Ok(Belief::TooNew | Belief::Held) => return Err(Outage::Lost),
+                Err(error) => Err(error),
+            };
+            match applied {
                 Ok((value, have)) => match Told::read(value)? {
                     Told::Done(answer) => {
                         self.learn(answer.at);
+                        self.introduce(number, &link);
                         if mode.makes() {
                             self.note_team(line, &link);
                         }
@@ -295,37 +308,6 @@ impl Courier {
         let admits = operations.iter().any(|operation| matches!(operation, Operation::Admit { .. }));
         // Twice that, when the script has to be sent in full, is still within the deadline.
         (wanted > 0 && admits).then(|| Replicas { wanted, patience: self.settings.deadline / 3 })
-    }
-
-    pub(super) fn fixed_now(&self) -> Option<u64> {
-        match &self.settings.clock {
-            StoreClock::Server => None,
-            StoreClock::Fixed(clock) => u64::try_from(clock.now().as_microsecond()).ok(),
-        }
-    }
-
-    /// The store's time, as far as we know.
-    pub(super) fn store_now(&self) -> Timestamp {
-        match &self.settings.clock {
-            StoreClock::Server => {
-                let ours = self.clock.now().as_microsecond();
-                let theirs = ours.saturating_add(self.ahead.load(Ordering::Relaxed));
-                Timestamp::from_microsecond(theirs).unwrap_or(Timestamp::MAX)
-            }
-            StoreClock::Fixed(clock) => clock.now(),
-        }
-    }
-
-    /// The days of which usage can be there: not before it is dropped, nor after tomorrow, which it is somewhere already.
-    pub(super) fn days_kept(&self) -> Days {
-        let today = self.store_now().to_zoned(TimeZone::UTC).date();
-        let oldest = today.checked_sub(self.settings.retention.usage).unwrap_or(Date::MIN).saturating_sub(1.day());
-        oldest..=today.saturating_add(1.day())
-    }
-
-    pub(super) fn learn(&self, store_now: Timestamp) {
-        let ahead = store_now.as_microsecond().saturating_sub(self.clock.now().as_microsecond());
-        self.ahead.store(ahead, Ordering::Relaxed);
     }
 }
 

@@ -13,8 +13,13 @@ use crate::team::{TeamId, UserId};
 /// The layout's version: a release that stores things differently takes another, and old keys are never misread.
 const LAYOUT: &str = "mg1";
 
-/// Set: the teams of which the store has something. Of all teams, so it is in nobody's hash slot.
+/// Set: the teams of which the store has something, and `*` once it may have new ones. Of all teams, so it is in nobody's
+/// hash slot.
 pub(super) const TEAMS: &str = "mg1:teams";
+
+/// Hash: a primary's reign → since when it is known, in microseconds; and what an operator accepted in it. In one slot with
+/// the teams.
+pub(super) const REIGNS: &str = "mg1:{mg1:teams}:reigns";
 
 /// The keys of one team. A team's name has no braces, so it is the whole hash tag.
 #[derive(Clone, Debug)]

@@ -3,10 +3,11 @@
 //! Reading order: `settings` (what it must be told), `operation` (what is asked, and who waits), `line` (a team's
 //! operations wait together), `courier` (sends them and hands out the answers), `request`, `head`, `told` and `reply` (to
 //! the script and back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where
-//! things are), `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `loss`,
-//! `witness`, `recover` and `redo` (what to do when it has lost something), `row` and `usage` (what it says of the past),
-//! `replay` and `replay.lua` (idempotency keys and kept answers), `permits` and its scripts (the shared account), `register`
-//! and `register.lua` (gateway keys and suspensions).
+//! things are), `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `time`
+//! (what time it is there), `loss`, `witness`, `recover`, `redo`, `vouch` and `vouch.lua` (what to do when it has lost
+//! something, or may have), `row` and `usage` (what it says of the past), `replay` and `replay.lua` (idempotency keys and
+//! kept answers), `permits` and its scripts (the shared account), `register` and `register.lua` (gateway keys and
+//! suspensions).
 //!
 //! What is safe because of what: an operation may be sent twice because each carries its reservation's id; a batch is all
 //! or nothing because the script reads before it writes; an admission whose answer is lost is not forwarded, and is
@@ -34,8 +35,10 @@ mod request;
 mod row;
 mod script;
 mod settings;
+mod time;
 mod told;
 mod usage;
+mod vouch;
 mod witness;
 
 use std::sync::Arc;
@@ -218,6 +221,6 @@ impl Ledger for RedisLedger {
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
-        observed(&*self.observer, "probe", async move { self.courier.run(None, &redis::cmd("PING")).await.map(drop) })
+        observed(&*self.observer, "probe", self.courier.probe())
     }
 }

@@ -13,14 +13,13 @@ use super::line::Line;
 use super::loss::{Loss, Point};
 use super::redo::{self, Lost};
 use super::told::Told;
+use super::vouch::Belief;
 use crate::ledger::{OnLoss, Outage};
 
 /// How many calls, top-ups, or counts, are brought at a time.
 const BRING_MOST: usize = 64;
 /// How long, beside a heart-beat, those who are alive may take to speak again after the store was away.
 const SETTLE_DOWN: Duration = Duration::from_secs(1);
-/// Stands among the teams for there being any. No team has this name.
-const ANY_TEAM: &str = "*";
 
 impl Courier {
     /// A batch may end what was left behind only while it is fresh, and not when the store has only just returned: others
@@ -70,6 +69,10 @@ impl Courier {
             };
             let calls = lost.len();
             tracing::error!(team = %line.team, calls, what_next, "the store of the ledger has lost writes of a team");
+            // From this moment the others have time; what this one has to say of the team it knows itself.
+            if let Err(error) = self.ask_anew(line, link).await {
+                tracing::debug!(%error, "the store does not note whose reign it is");
+            }
         }
         let mut known = Point { epoch: loss.now.epoch, ..Point::default() };
         for calls in lost.chunks(BRING_MOST) {
@@ -100,38 +103,20 @@ impl Courier {
         }
     }
 
-    /// The store knows nothing of the team, and neither do we. It may be new; or the store knew it once; or the store is
-    /// empty, which a new store is as well as one that lost everything while no gateway was running.
+    /// The store knows nothing of the team, and neither do we. The store may have known it once, or have been emptied since it
+    /// was last believed; else the team is new.
     async fn judge_nothing(&self, line: &Line, link: &mut Link, mode: Mode) -> Result<Mode, Outage> {
         if mode == Mode::MustHave || mode.makes() {
             return Err(Outage::Refused("a team's epoch could not be made".to_owned()));
         }
-        let mut asked = redis::cmd("SMISMEMBER");
-        asked.arg(TEAMS).arg(line.team.as_str()).arg(ANY_TEAM);
-        let Value::Array(known) = link.run(&asked).await.map_err(|error| outage_of(&error))? else {
-            return Err(Outage::Refused("what teams there are cannot be read".to_owned()));
-        };
-        let knows = |place: usize| known.get(place) == Some(&Value::Int(1));
-        if knows(0) {
+        let mut asked = redis::cmd("SISMEMBER");
+        asked.arg(TEAMS).arg(line.team.as_str());
+        if link.run(&asked).await.map_err(|error| outage_of(&error))? == Value::Int(1) {
             return Ok(Mode::MustHave);
         }
-        if knows(1) {
-            return Ok(Mode::MayMake);
-        }
-        match self.settings.on_loss {
-            OnLoss::Rebuild => {
-                tracing::warn!(team = %line.team, "the store of the ledger is empty: it is taken for a new one");
-                Ok(Mode::MayMake)
-            }
-            OnLoss::Hold => {
-                if line.seen().is_held() {
-                    tracing::error!(
-                        team = %line.team,
-                        "the store of the ledger is empty: the budgets are closed until an operator accepts that"
-                    );
-                }
-                Err(Outage::Lost)
-            }
+        match self.ask_anew(line, link).await.map_err(|error| outage_of(&error))? {
+            Belief::Believed => Ok(Mode::MayMake),
+            Belief::TooNew | Belief::Held => Err(Outage::Lost),
         }
     }
 
@@ -141,7 +126,7 @@ impl Courier {
         let (mut link, team) = (link.clone(), line.team.clone());
         tokio::spawn(async move {
             let mut note = redis::cmd("SADD");
-            note.arg(TEAMS).arg(team.as_str()).arg(ANY_TEAM);
+            note.arg(TEAMS).arg(team.as_str());
             if let Err(error) = link.run(&note).await {
                 tracing::debug!(%error, %team, "the store does not note that it has this team");
             }

@@ -209,7 +209,8 @@ async fn a_caller_who_leaves_before_the_verdict_leaves_nothing_reserved() {
 
 #[tokio::test]
 async fn a_wrong_password_is_an_outage_that_does_not_tell_the_password() {
-    let server = RedisServer::start_with(&["--requirepass", "hunter2"]).await;
+    let server = RedisServer::start().await;
+    server.run(&["CONFIG", "SET", "requirepass", "hunter2"]).await;
     let with = |password: &str| Settings { password: Some(Secret::new(password)), ..patient(&server) };
     let outage = handle(with("swordfish")).probe().await.unwrap_err();
     assert!(!outage.to_string().contains("swordfish"), "{outage}");
@@ -222,7 +223,7 @@ async fn a_wrong_password_is_an_outage_that_does_not_tell_the_password() {
 #[tokio::test]
 async fn a_user_who_may_touch_only_the_ledger_s_keys_can_do_everything() {
     let server = RedisServer::start().await;
-    let may = ["~mg1:*", "+@read", "+@write", "+@scripting", "+@connection", "+time", "+wait"];
+    let may = ["~mg1:*", "+@read", "+@write", "+@scripting", "+@connection", "+time", "+wait", "+info"];
     server.run(&[&["ACL", "SETUSER", "moongate", "on", ">pass"][..], &may].concat()).await;
     let settings =
         Settings { username: Some("moongate".to_owned()), password: Some(Secret::new("pass")), ..patient(&server) };

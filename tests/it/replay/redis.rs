@@ -24,7 +24,7 @@ fn handle(topology: Topology, keeping: replay::Settings) -> RedisReplays {
 
 impl RedisBench {
     pub(super) async fn start() -> Self {
-        Self { server: RedisServer::start().await }
+        Self { server: RedisServer::brand_new() }
     }
 
     pub(super) fn handles(&self) -> Handles {

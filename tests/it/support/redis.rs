@@ -22,7 +22,7 @@ pub(crate) struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one and waits until it answers.
+    /// Starts one that gateways have known for long, and waits until it answers.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
@@ -30,7 +30,33 @@ impl RedisServer {
     /// Starts one with more options (`["--maxmemory", "2mb"]`) and waits until it answers.
     pub(crate) async fn start_with(options: &[&str]) -> Self {
         // Starting takes a few milliseconds; tests that run beside this one have threads of their own.
-        Self::spawn(options)
+        let server = Self::spawn(options);
+        server.has_been_known_for_long().await;
+        server
+    }
+
+    /// Starts one in which nobody has ever written anything.
+    pub(crate) fn brand_new() -> Self {
+        Self::spawn(&[])
+    }
+
+    /// From now on a gateway that has never seen a team in this server believes it that the team is new, and need not wait
+    /// for others that might know better. A restart, a promotion and a flush undo it.
+    pub(crate) async fn has_been_known_for_long(&self) {
+        // One that wants a password says nothing. A replica takes no writes, nor does a node of a cluster that is not whole.
+        let Ok(reign) = self.its_reign().await else { return };
+        let _: RedisResult<redis::Value> = self.ask(&["HSET", "mg1:{mg1:teams}:reigns", &reign, "1"]).await;
+        let _: RedisResult<redis::Value> = self.ask(&["SADD", "mg1:teams", "*"]).await;
+    }
+
+    /// Its replication id.
+    pub(crate) async fn reign(&self) -> String {
+        self.its_reign().await.unwrap()
+    }
+
+    async fn its_reign(&self) -> RedisResult<String> {
+        let info: String = self.ask(&["INFO", "replication"]).await?;
+        Ok(info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap().to_owned())
     }
 
     /// Starts a replica and waits until it is in step.
@@ -41,6 +67,8 @@ impl RedisServer {
             info.contains("master_link_status:up")
         })
         .await;
+        // With its first replica a primary takes another replication id.
+        primary.has_been_known_for_long().await;
         replica
     }
 
@@ -184,7 +212,20 @@ impl RedisCluster {
             })
             .await;
         }
-        Self { nodes }
+        let cluster = Self { nodes };
+        cluster.has_been_known_for_long().await;
+        cluster
+    }
+
+    /// As for one server: the node that keeps the reigns is told of all.
+    async fn has_been_known_for_long(&self) {
+        for node in &self.nodes {
+            let reign = node.reign().await;
+            for keeps in &self.nodes {
+                let _: RedisResult<redis::Value> = keeps.ask(&["HSET", "mg1:{mg1:teams}:reigns", &reign, "1"]).await;
+                let _: RedisResult<redis::Value> = keeps.ask(&["SADD", "mg1:teams", "*"]).await;
+            }
+        }
     }
 
     /// The nodes.

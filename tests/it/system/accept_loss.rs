@@ -26,7 +26,7 @@ async fn outcome(gateway: &Gateway, key: &str) -> String {
 
 #[tokio::test]
 async fn budgets_that_are_held_after_a_loss_open_on_every_replica_when_an_operator_accepts_it() {
-    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let (redis, firemoon) = (RedisServer::brand_new(), Firemoon::start());
     let installation = held(&redis, &firemoon);
     let (one, other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
     let (design, growth) = (installation.key("design"), installation.key("growth"));

@@ -1,9 +1,14 @@
 //! Redis loses what was written to it while two gateways serve a crowd: the budget is spent to the last credit and no further, and
 //! every settlement is in the ledger once.
 
+use serde_json::json;
+
 use super::load::World;
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
 use crate::support::proxy::Proxy;
-use crate::support::redis::RedisServer;
+use crate::support::redis::{RedisServer, wait_until};
 
 /// Short, since a lost store stays closed for a part of it.
 const TTL: &str = "6s";
@@ -58,4 +63,28 @@ async fn failed_over_under_load_to_a_replica_that_lacks_the_last_writes() {
     world.when_made(200, fail_over).await;
     world.until_loss_is_noticed().await;
     world.reckon(load, &replica.url()).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_starts_when_the_store_was_just_flushed_hands_out_no_fresh_budget() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = Installation::before(&firemoon)
+        .set("/ledger", json!({ "redis": { "url": redis.url(), "deadline": "20s" }, "reservation_ttl": "24s" }))
+        .set("/teams/design/limits", json!({ "credits_total": 0.05 }));
+    let call = picture().with(installation.key("design"));
+    let idle = Gateway::serve(&installation).await;
+    for status in [200, 200, 402] {
+        assert_eq!(idle.send(&call).await.status, status);
+    }
+    redis.run(&["FLUSHALL"]).await;
+    let started = Gateway::start(&installation).await;
+    // Nobody calls through the one that knows better: it goes round by itself.
+    wait_until("the new one knows", || async {
+        let reply = started.send(&call).await;
+        assert_ne!(reply.status, 200);
+        reply.status == 402
+    })
+    .await;
+    wait_until("it is ready", || async { started.readiness().await.0 == 200 }).await;
+    assert_eq!(firemoon.executed().await, 2);
 }

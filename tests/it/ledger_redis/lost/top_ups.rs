@@ -98,6 +98,7 @@ async fn what_was_added_to_a_store_that_began_anew_unnoticed_is_added_to_what_wa
     world.flush().await;
     world.pass(Duration::from_secs(1));
     let new = world.replica();
+    new.accept_loss(&prepaid().team).await.unwrap();
     assert_eq!(top_up(&new, Scope::Team, "b", 5).await, now(5));
     assert!(is_closed(&old, &prepaid()).await);
     world.pass(GATHERED);

@@ -1,0 +1,42 @@
+-- Whether what this store says of a team is to be believed by a process that has never seen the team in it.
+--
+-- KEYS: the set of teams, the hash of reigns. ARGV: the reign (of the primary that has the team's keys, which in a cluster
+-- may be another server than the one that runs this), the team or nothing, the time in microseconds or 0, how long a reign
+-- must have been known, 1 where an empty store is held until an operator accepts it, 1 when one accepts it now.
+--
+-- The answer: 0, the reign is too new; 1, it is believed; 2, it is held. Then whether it was heard of for the first time.
+--
+-- A store that is flushed loses its reigns as well, and one that loads an older copy, or is promoted, has a reign that is
+-- in no copy. What was lost with it is brought by those who saw it, in the time that a new reign is not believed.
+
+local TEAMS, REIGNS = KEYS[1], KEYS[2]
+local reign, team, fixed_now, must_be, hold, accepts = unpack(ARGV)
+local ANY_TEAM = '*'
+
+local time = redis.call('TIME')
+local now = tonumber(fixed_now) > 0 and tonumber(fixed_now) or time[1] * 1000000 + time[2]
+
+local since = redis.call('HGET', REIGNS, reign)
+local is_new = since and 0 or 1
+if not since then
+  since = now
+  redis.call('HSET', REIGNS, reign, string.format('%d', now))
+end
+
+local accepted = reign .. ' ' .. team
+if accepts == '1' then
+  redis.call('SADD', TEAMS, ANY_TEAM)
+  redis.call('HSET', REIGNS, accepted, 1)
+  return { 1, is_new }
+end
+if team ~= '' and redis.call('HEXISTS', REIGNS, accepted) == 1 then
+  return { 1, is_new }
+end
+if hold == '1' and redis.call('SISMEMBER', TEAMS, ANY_TEAM) == 0 then
+  return { 2, is_new }
+end
+if now < since + must_be then
+  return { 0, is_new }
+end
+redis.call('SADD', TEAMS, ANY_TEAM)
+return { 1, is_new }
