@@ -124,7 +124,7 @@ where
         // A call that was made before is not made again, and reserves nothing.
         .layer(replay)
         // Reserves the price; once it was sent, the call runs to its end and is settled, whether its caller stays or not.
-        .layer(AdmitLayer::new(parts.keeper, parts.replays, upstream))
+        .layer(AdmitLayer::new(parts.keeper, parts.replays))
         // Who waits for the shared account has paid: nobody holds a place for a call that is then refused.
         .layer(queue)
         // Only what was permitted goes out, with the key of its permit.

@@ -171,6 +171,7 @@ impl Starter<'_> {
             store.is_alive()?;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        is_in_use(redis).await?;
         let (listen, admin) = (self.ports.next()?, self.ports.next()?);
         let neighbours = gateway::Neighbours { listen, admin, upstream: self.upstream, redis };
         let file = gateway::configure(folder, &neighbours, &self.credentials)?.display().to_string();
@@ -224,6 +225,17 @@ impl Starter<'_> {
         let (fast, slow) = (target(job::FAST), target(job::SLOW));
         self.peers.push(Peer { name, work, proxy, fast, slow, refuses: !["plain-hyper", "core"].contains(&name) });
     }
+}
+
+/// Makes a new Redis one that gateways have known for long: to the first gateway on a new one nothing is sure for ten seconds,
+/// which is no part of its start.
+async fn is_in_use(redis: SocketAddr) -> Outcome<()> {
+    let mut store = redis::Client::open(format!("redis://{redis}"))?.get_multiplexed_async_connection().await?;
+    let info: String = redis::cmd("INFO").arg("replication").query_async(&mut store).await?;
+    let reign = info.lines().find_map(|line| line.strip_prefix("master_replid:")).ok_or("a Redis without a reign")?;
+    redis::cmd("HSET").arg("mg1:{mg1:teams}:reigns").arg(reign).arg(1).exec_async(&mut store).await?;
+    redis::cmd("SADD").arg("mg1:teams").arg("*").exec_async(&mut store).await?;
+    Ok(())
 }
 
 impl Peer {

@@ -19,12 +19,11 @@ use super::keeper::Keeper;
 use super::passage::Passage;
 use super::{ask, denial, settle, told};
 use crate::http::Answer;
-use crate::ledger::{Phase, Reservation, Standing, Verdict};
-use crate::live::Live;
+use crate::ledger::{Reservation, Standing, Verdict};
 use crate::refusal::Refusal;
 use crate::replay::{Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
-use crate::upstream::{Fate, Forwarded, Upstream};
+use crate::upstream::{Fate, Forwarded};
 
 /// A call that was paid for: only admission makes it, so nothing else can reach the upstream.
 pub struct Admitted {
@@ -57,22 +56,13 @@ impl Admitted {
 pub struct AdmitLayer {
     keeper: Arc<Keeper>,
     replays: Replays,
-    upstream: Live<Upstream>,
 }
 
 impl AdmitLayer {
-    /// A layer that admits through this worker's ledger, and remembers here what was answered. The upstream's limits say
-    /// whether a call may have to wait.
+    /// A layer that admits through this worker's ledger, and remembers here what was answered.
     #[must_use]
-    pub const fn new(keeper: Arc<Keeper>, replays: Replays, upstream: Live<Upstream>) -> Self {
-        Self { keeper, replays, upstream }
-    }
-
-    /// How far a call is when it is admitted: where the shared account has limits, it must get its permit first; where it has
-    /// an idempotency key, others must be told first that it is sent.
-    fn phase(&self, call: &PaidCall) -> Phase {
-        let waits = self.upstream.read().limits.is_some() || call.claimed.is_some();
-        if waits { Phase::Waiting } else { Phase::Dispatched }
+    pub const fn new(keeper: Arc<Keeper>, replays: Replays) -> Self {
+        Self { keeper, replays }
     }
 }
 
@@ -109,7 +99,7 @@ where
         let inner = std::mem::replace(&mut self.inner, clone);
         let with = self.with.clone();
         Box::pin(async move {
-            let granted = reserve(&with.keeper, &call, with.phase(&call)).await?;
+            let granted = reserve(&with.keeper, &call).await?;
             let (tracker, cut) = (with.keeper.tracker().clone(), with.keeper.cut().clone());
             let (caller, progress) = (Caller::default(), granted.reservation.progress().clone());
             Detach::new(run(with, inner, call, granted, caller.clone()), tracker, cut, caller, progress).await
@@ -126,8 +116,8 @@ struct Granted {
     since: Instant,
 }
 
-async fn reserve(keeper: &Keeper, call: &PaidCall, phase: Phase) -> Result<Granted, Refusal> {
-    let admission = ask::admission(call, phase)?;
+async fn reserve(keeper: &Keeper, call: &PaidCall) -> Result<Granted, Refusal> {
+    let admission = ask::admission(call)?;
     let (id, price) = (admission.id, admission.price);
     match keeper.ledger().admit(admission).await {
         Ok(Verdict::Admitted { standings, at }) => {
@@ -135,7 +125,7 @@ async fn reserve(keeper: &Keeper, call: &PaidCall, phase: Phase) -> Result<Grant
                 keeper.observer().shadow_refused(&call.team.id, standing);
             }
             Ok(Granted {
-                reservation: keeper.take_charge(id, call.team.id.clone(), price, phase),
+                reservation: keeper.take_charge(id, call.team.id.clone(), price),
                 standings,
                 at,
                 since: Instant::now(),
@@ -162,7 +152,7 @@ async fn run<S>(
 where
     S: Service<Admitted, Response = Forwarded, Error = Infallible>,
 {
-    let AdmitLayer { keeper, replays, .. } = with;
+    let AdmitLayer { keeper, replays } = with;
     let Granted { reservation, standings, at, since } = granted;
     let listed = keeper.open().list(reservation.id(), reservation.team().clone());
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());

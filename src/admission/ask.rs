@@ -10,11 +10,11 @@ use crate::request::collect::PaidCall;
 use crate::team::Team;
 
 /// What admits a call, and what judges it when only its price is asked: the same for both, so that a quote is what a call
-/// would meet.
+/// would meet. Nothing was sent yet: it is marked as sent just before it is.
 ///
 /// # Errors
 /// `invalid_body`: a member that decides the price is not one, or out of range.
-pub fn admission(call: &PaidCall, phase: Phase) -> Result<Admission, Refusal> {
+pub fn admission(call: &PaidCall) -> Result<Admission, Refusal> {
     let order = asked::order(&call.body, &call.price).map_err(Refusal::InvalidBody)?;
     Ok(Admission {
         id: ReservationId::new(),
@@ -22,7 +22,7 @@ pub fn admission(call: &PaidCall, phase: Phase) -> Result<Admission, Refusal> {
         levels: levels(&call.principal, &call.team),
         time_zone: call.team.time_zone.clone(),
         price: call.price.most(&order),
-        phase,
+        phase: Phase::Waiting,
         asked: asked_of(call, order),
     })
 }

@@ -118,10 +118,10 @@ impl Keeper {
         self.settings.on_unknown
     }
 
-    /// Takes charge of what the ledger has just reserved.
+    /// Takes charge of what the ledger has just reserved, of which nothing was sent yet.
     #[must_use]
-    pub fn take_charge(&self, id: ReservationId, team: TeamId, price: Credits, phase: Phase) -> Reservation {
-        Reservation::new(id, team, price, phase, self.orphans.clone())
+    pub fn take_charge(&self, id: ReservationId, team: TeamId, price: Credits) -> Reservation {
+        Reservation::new(id, team, price, Phase::Waiting, self.orphans.clone())
     }
 
     /// Settles a reservation and says what was charged; when the store does not take the settlement, it waits until the

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     HoldRequests,
     /// What the server answers is kept, likewise.
     HoldAnswers,
+    /// The same, but for the first answer on each connection.
+    HoldFurtherAnswers,
 }
 
 /// How late an answer is.
@@ -122,7 +124,7 @@ async fn relay(caller: TcpStream, to: u16, fault: Arc<AtomicU8>, held: Arc<Mutex
         }
     };
     let back = async {
-        let mut buffer = vec![0; 64 * 1024];
+        let (mut buffer, mut has_answered) = (vec![0; 64 * 1024], false);
         loop {
             let read = from_server.read(&mut buffer).await?;
             if read == 0 || now() == Fault::CutBeforeAnswer as u8 {
@@ -132,6 +134,11 @@ async fn relay(caller: TcpStream, to: u16, fault: Arc<AtomicU8>, held: Arc<Mutex
                 tokio::time::sleep(LATE).await;
             }
             until_not(&fault, Fault::HoldAnswers).await;
+            let first_is_let_through = now() == Fault::HoldFurtherAnswers as u8;
+            if first_is_let_through && has_answered {
+                until_not(&fault, Fault::HoldFurtherAnswers).await;
+            }
+            has_answered = first_is_let_through;
             if now() != Fault::SwallowAnswers as u8 {
                 to_caller.write_all(&buffer[..read]).await?;
             }

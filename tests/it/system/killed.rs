@@ -35,6 +35,8 @@ struct World {
     survivor_key: String,
     ledger: Arc<dyn Ledger>,
     team: TeamId,
+    /// How many calls the doomed gateway has.
+    calls: usize,
 }
 
 impl World {
@@ -53,7 +55,7 @@ impl World {
         let settings = Settings::new(Topology::Single { url: redis.url() });
         let ledger = Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
         let team = TeamId::parse("design").unwrap();
-        Self { redis, firemoon, proxy, doomed, survivor, survivor_key, ledger, team }
+        Self { redis, firemoon, proxy, doomed, survivor, survivor_key, ledger, team, calls: CALLS }
     }
 
     async fn rows(&self) -> Vec<Row> {
@@ -72,6 +74,12 @@ impl World {
         self.redis.ask(&["HLEN", "mg1:{design}:held"]).await.unwrap()
     }
 
+    /// How many of them are marked as sent.
+    async fn marked(&self) -> usize {
+        let records: Vec<String> = self.redis.ask(&["HVALS", "mg1:{design}:held"]).await.unwrap();
+        records.iter().filter(|record| record.starts_with("D ")).count()
+    }
+
     /// Kills a gateway, round after round, when its calls are where `until` waits for them to be; `before` is done before
     /// they are sent. Says what was left of them.
     async fn kill(&self, step: &str, before: impl AsyncFn(), until: impl AsyncFn(&str)) -> Left {
@@ -83,7 +91,7 @@ impl World {
             let (rows_before, executed_before) = (self.rows().await.len(), self.firemoon.executed().await);
             before().await;
             let prefix = format!("{step}-{round}-");
-            let ids: Vec<String> = (0..CALLS).map(|number| format!("{prefix}{number}")).collect();
+            let ids: Vec<String> = (0..self.calls).map(|number| format!("{prefix}{number}")).collect();
             let mut calls = JoinSet::new();
             for id in &ids {
                 let (call, address) = (picture().with(key).header("x-request-id", id), gateway.team().to_owned());
@@ -147,13 +155,23 @@ async fn killed_before_the_store_hears_of_a_call_it_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_when_a_call_is_reserved_it_leaves_a_charge_since_nobody_can_know_that_it_was_not_sent() {
+async fn killed_when_a_call_is_reserved_and_not_yet_sent_it_leaves_no_charge() {
     let world = World::start().await;
     let hold = async || world.proxy.set(Fault::HoldAnswers);
     let until = async |_: &str| wait_until("one is reserved", || async { world.held().await > 0 }).await;
     let left = world.kill("reserved", hold, until).await;
     assert!(left.rows >= ROUNDS && left.executed == 0, "{left:?}");
-    assert_eq!(left.outcomes, BTreeMap::from([("unknown", left.rows)]));
+    assert_eq!(left.outcomes, BTreeMap::from([("released", left.rows)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_when_a_call_is_marked_as_sent_it_leaves_a_charge_since_nobody_can_know_that_it_was_not() {
+    // More than one would be reserved after the other, and the answers to that held.
+    let world = World { calls: 1, ..World::start().await };
+    let hold = async || world.proxy.set(Fault::HoldFurtherAnswers);
+    let until = async |_: &str| wait_until("one is marked", || async { world.marked().await > 0 }).await;
+    let left = world.kill("marked", hold, until).await;
+    assert_eq!(left, Left { rows: ROUNDS, outcomes: BTreeMap::from([("unknown", ROUNDS)]), executed: 0 });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
