@@ -40,24 +40,26 @@ pub async fn serve(port: u16) -> io::Result<()> {
     Ok(())
 }
 
-async fn pass_on(
+fn pass_on(
     inbound: Inbound<Incoming>,
     upstream: Arc<Upstream>,
     mut forward: Forward,
-) -> Result<Response<AnswerBody>, Infallible> {
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send {
     let (head, body) = inbound.request.into_parts();
     let model = head.uri.path().strip_prefix("/api/v1/").and_then(ModelId::parse);
-    let (Some(model), Some(body)) = (model, gather(body).await) else { return Ok(failed(StatusCode::BAD_REQUEST)) };
-    let Some(key) = upstream.keys.iter().next() else { return Ok(failed(StatusCode::INTERNAL_SERVER_ERROR)) };
-    let (authorization, id) = (key.authorization.clone(), RequestId::new());
-    let outgoing = Outgoing { upstream: Arc::clone(&upstream), authorization, model, body, id, traceparent: None };
-    let Ok(received) = forward.call(outgoing).await else { return Ok(failed(StatusCode::BAD_GATEWAY)) };
-    let mut answer = Response::new(AnswerBody::new(received.body).holding(Some(received.held)));
-    *answer.status_mut() = received.head.status;
-    if let Some(content_type) = received.head.headers.get(http::header::CONTENT_TYPE) {
-        answer.headers_mut().insert(http::header::CONTENT_TYPE, content_type.clone());
+    async move {
+        let (Some(model), Some(body)) = (model, gather(body).await) else { return Ok(failed(StatusCode::BAD_REQUEST)) };
+        let Some(key) = upstream.keys.iter().next() else { return Ok(failed(StatusCode::INTERNAL_SERVER_ERROR)) };
+        let (authorization, id) = (key.authorization.clone(), RequestId::new());
+        let outgoing = Outgoing { upstream: Arc::clone(&upstream), authorization, model, body, id, traceparent: None };
+        let Ok(received) = forward.call(outgoing).await else { return Ok(failed(StatusCode::BAD_GATEWAY)) };
+        let mut answer = Response::new(AnswerBody::new(received.body).holding(Some(received.held)));
+        *answer.status_mut() = received.head.status;
+        if let Some(content_type) = received.head.headers.get(http::header::CONTENT_TYPE) {
+            answer.headers_mut().insert(http::header::CONTENT_TYPE, content_type.clone());
+        }
+        Ok(answer)
     }
-    Ok(answer)
 }
 
 async fn gather(mut body: Incoming) -> Option<Bytes> {

@@ -57,9 +57,13 @@ impl Buffer {
         if wanted > self.answers_max {
             return Err(Refusal::Overloaded);
         }
+        if let Ok(permit) = take(&self.answers, wanted) {
+            return Ok(Held::new(permit));
+        }
         let wanted = u32::try_from(wanted).map_err(|_| Refusal::Overloaded)?;
-        let permit = Arc::clone(&self.answers).acquire_many_owned(wanted).await.map_err(|_| Refusal::Overloaded)?;
-        Ok(Held::new(permit))
+        // Apart, so that what waits takes no room in each call that need not.
+        let permit = Box::pin(Arc::clone(&self.answers).acquire_many_owned(wanted)).await;
+        Ok(Held::new(permit.map_err(|_| Refusal::Overloaded)?))
     }
 
     /// Takes more memory for an answer that turned out larger, at once or not at all.

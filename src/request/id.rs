@@ -1,14 +1,16 @@
 //! The request id: accepted from the caller when it is plain, made here when it is not.
 
 use std::fmt;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 /// Names one request in answers, logs, rows and at the upstream: 1 to 128 of `[A-Za-z0-9._-]`.
+///
+/// Kept as the header that it becomes twice in each call: there it costs no copy.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(Arc<str>);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     const BYTES_MAX: usize = 128;
@@ -17,8 +19,14 @@ impl RequestId {
     #[must_use]
     pub fn new() -> Self {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let text: &str = Uuid::now_v7().hyphenated().encode_lower(&mut text);
-        Self(text.into())
+        // Not in order within a millisecond: that would take a lock which all workers share.
+        Uuid::new_v7(Timestamp::now(NoContext)).hyphenated().encode_lower(&mut text);
+        Self::of(text).unwrap_or_else(|| Self(HeaderValue::from_static("-")))
+    }
+
+    /// One allocation for the text and for all clones of it.
+    fn of(text: impl AsRef<[u8]> + Send + 'static) -> Option<Self> {
+        HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok().map(Self)
     }
 
     /// The id a caller sent, when it is of the form above; else a new one.
@@ -33,7 +41,7 @@ impl RequestId {
     /// An id that was made or accepted before; `None` for a text that can be none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::is_plain(text).then(|| Self(text.into()))
+        if Self::is_plain(text) { Self::of(text.to_owned()) } else { None }
     }
 
     fn is_plain(text: &str) -> bool {
@@ -44,13 +52,13 @@ impl RequestId {
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.to_str().unwrap_or("-")
     }
 
     /// The id as a header value.
     #[must_use]
     pub fn to_header(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static("-"))
+        self.0.clone()
     }
 }
 
@@ -62,12 +70,12 @@ impl Default for RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "request {}", self.0)
+        write!(f, "request {self}")
     }
 }

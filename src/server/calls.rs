@@ -11,9 +11,14 @@ use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Drain;
+
 /// What is known of the calls of one connection.
 #[derive(Debug)]
 pub(super) struct Calls {
+    drain: Drain,
+    /// Whether it matters when the last call ended. Over HTTP/1 hyper itself closes what is idle.
+    may_be_idle: bool,
     opened: Instant,
     /// Milliseconds after `opened`.
     moved: AtomicU64,
@@ -33,8 +38,10 @@ pub(super) enum Unmoved {
 }
 
 impl Calls {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(drain: Drain, may_be_idle: bool) -> Arc<Self> {
         Arc::new(Self {
+            drain,
+            may_be_idle,
             opened: Instant::now(),
             moved: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -94,6 +101,11 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// Whether the caller is to be sent away with the answer.
+    pub(super) fn is_last(&self) -> bool {
+        self.calls.drain.is_leaving()
+    }
+
     /// The answer is here and this is its body; none when only its head is to be written.
     pub(super) fn answered<R: Body>(mut self, body: Option<R>) -> Watched<R> {
         self.calls.moved();
@@ -107,7 +119,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.calls.moved();
+        if self.calls.may_be_idle {
+            self.calls.moved();
+        }
         if self.writes {
             self.calls.writing.fetch_sub(1, Ordering::Relaxed);
         }
@@ -131,9 +145,12 @@ impl<R: Body> Body for Watched<R> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let this = self.project();
-        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
-        let frame = ready!(inner.poll_frame(cx));
-        this.call.calls.moved();
+        let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
+        let frame = ready!(inner.as_mut().poll_frame(cx));
+        // With the last part of it the call ends.
+        if !inner.is_end_stream() {
+            this.call.calls.moved();
+        }
         Poll::Ready(frame)
     }
 
@@ -156,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_without_calls_is_idle_after_its_time_and_a_waiting_call_never_is() {
-        let calls = Calls::new();
+        let calls = Calls::new(Drain::default(), true);
         let watch = || calls.unmoved(Some((IDLE, Unmoved::Idle)), UNREAD);
         assert_eq!(watch().await, Unmoved::Idle);
         assert!(calls.opened.elapsed() >= IDLE);
@@ -171,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_nobody_takes_is_noticed_with_and_without_a_time_to_be_idle() {
         for idle in [None, Some((IDLE, Unmoved::Idle))] {
-            let calls = Calls::new();
+            let calls = Calls::new(Drain::default(), false);
             let body = calls.begin().answered(Some(AnswerBody::new("an answer")));
             assert_eq!(calls.unmoved(idle, UNREAD).await, Unmoved::Unread);
             assert!(calls.opened.elapsed() >= UNREAD);
@@ -181,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_without_a_body_is_not_being_written() {
-        let calls = Calls::new();
+        let calls = Calls::new(Drain::default(), false);
         let body = calls.begin().answered(None::<AnswerBody>);
         assert!(body.is_end_stream());
         assert_eq!(calls.writing.load(Ordering::Relaxed), 0);

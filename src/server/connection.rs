@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, TryFutureExt};
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
@@ -59,22 +59,23 @@ where
 {
     let greeted = server.drain.ended.run_until_cancelled(greet_in_time(stream, peer, server)).await;
     let Some((stream, speaks_http2)) = greeted.flatten() else { return };
-    let (calls, leaving) = (Calls::new(), server.drain.leaving.clone());
+    let calls = Calls::new(server.drain.clone(), speaks_http2);
     let watched = Arc::clone(&calls);
     let handle = move |request: Request<Incoming>| {
-        let (service, leaving, call) = (service.clone(), leaving.clone(), watched.begin());
-        async move {
-            let answers_http1 = request.version() < Version::HTTP_2;
-            // Over HTTP/1 hyper itself leaves out the body of an answer to HEAD.
-            let only_head = !answers_http1 && request.method() == Method::HEAD;
-            let Peer { address: peer, too_late } = peer;
-            let (mut head, body) = service.oneshot(Inbound { request, peer, too_late }).await?.into_parts();
-            if answers_http1 && leaving.is_cancelled() {
+        let (service, call) = (service.clone(), watched.begin());
+        let answers_http1 = request.version() < Version::HTTP_2;
+        // Over HTTP/1 hyper itself leaves out the body of an answer to HEAD.
+        let only_head = !answers_http1 && request.method() == Method::HEAD;
+        let Peer { address: peer, too_late } = peer;
+        // hyper moves this to its place for each call, and an `async` block would keep the request beside what is made of it.
+        service.oneshot(Inbound { request, peer, too_late }).map_ok(move |answer| {
+            let (mut head, body) = answer.into_parts();
+            if answers_http1 && call.is_last() {
                 head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             let body = if only_head { leave_out(body, &mut head.headers) } else { Some(body) };
-            Ok::<_, Infallible>(Response::from_parts(head, call.answered(body)))
-        }
+            Response::from_parts(head, call.answered(body))
+        })
     };
     match stream {
         Greeted::Plain(stream) => speak(stream, speaks_http2, handle, &calls, server).await,

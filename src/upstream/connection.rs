@@ -5,9 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use futures_util::TryFutureExt;
+use futures_util::future::Either;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
@@ -38,9 +38,9 @@ pub(super) enum Opened {
 /// Why a request got no answer.
 pub(super) enum Lost {
     /// Not a byte of it was accepted: here it is back, it may be sent again.
-    Unsent(Box<Request<Full<Bytes>>>),
+    Unsent(Box<Request<Outbound>>),
     /// It was sent, and the upstream says that it did nothing with it (RFC 9113, section 8.7): it may be sent again.
-    Unprocessed(Box<Request<Full<Bytes>>>),
+    Unprocessed(Box<Request<Outbound>>),
     /// It was sent, at least in part. Nobody knows what became of it.
     Sent(hyper::Error),
 }
@@ -90,29 +90,36 @@ pub(super) async fn is_ready(sender: &mut http1::SendRequest<Outbound>) -> bool 
 
 impl Connection {
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Lost> {
+    ///
+    /// No `async fn`, which would keep room for the request for as long as it is under way.
+    pub(super) fn send(
+        &mut self,
+        mut request: Box<Request<Outbound>>,
+    ) -> impl Future<Output = Result<Response<Incoming>, Lost>> + Send {
         match self {
-            Self::Http1(sender) => sender.try_send_request(request.map(Outbound::new)).await.map_err(|mut error| {
-                match error.take_message() {
-                    Some(back) => Lost::Unsent(Box::new(back.map(Outbound::into_body))),
+            Self::Http1(sender) => {
+                Either::Left(sender.try_send_request(*request).map_err(|mut error| match error.take_message() {
+                    Some(back) => Lost::Unsent(Box::new(back)),
                     None => Lost::Sent(error.into_error()),
-                }
-            }),
+                }))
+            }
             Self::Http2(place) => {
-                let copy = request.clone();
-                let outgoing = request.map(|body| Outbound::holding(body, Arc::clone(place)));
-                place.sender().try_send_request(outgoing).await.map_err(|error| lost(error, copy))
+                let (copy, mut sender) = (Box::clone(&request), place.sender());
+                request.body_mut().hold(Arc::clone(place));
+                Either::Right(Box::pin(async move {
+                    sender.try_send_request(*request).await.map_err(|error| lost(error, copy))
+                }))
             }
         }
     }
 }
 
-fn lost(mut error: TrySendError<Request<Outbound>>, copy: Request<Full<Bytes>>) -> Lost {
+fn lost(mut error: TrySendError<Request<Outbound>>, copy: Box<Request<Outbound>>) -> Lost {
     if error.take_message().is_some() {
-        return Lost::Unsent(Box::new(copy));
+        return Lost::Unsent(copy);
     }
     let error = error.into_error();
-    if is_unprocessed(&error) { Lost::Unprocessed(Box::new(copy)) } else { Lost::Sent(error) }
+    if is_unprocessed(&error) { Lost::Unprocessed(copy) } else { Lost::Sent(error) }
 }
 
 /// Whether the upstream itself says that it did not process the request: its stream is above the last one of a GOAWAY,

@@ -4,13 +4,14 @@ use std::io;
 use std::sync::Arc;
 
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use hyper_rustls::ConfigBuilderExt;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
+use super::forward;
 use super::settings::{Protocol, Settings};
 
 /// Where connections go. Made once per configuration; every worker's connections to it are kept apart from those to another.
@@ -19,6 +20,8 @@ pub struct Origin {
     pub authority: Authority,
     /// The same as the `Host` header.
     pub host: HeaderValue,
+    /// What every call says in its headers; its own are put in their places (see [`super::forward`]).
+    pub head: HeaderMap,
     /// The path before `/v1/{model}`.
     pub prefix: String,
     /// Which HTTP is spoken.
@@ -52,7 +55,8 @@ impl Origin {
         let prefix = settings.base_url.path().trim_end_matches('/').to_owned();
         let host =
             HeaderValue::from_str(authority.as_str()).map_err(|_| invalid("has a host that no header can name"))?;
-        Ok(Self { authority, host, prefix, protocol: settings.protocol, tls })
+        let head = forward::head(&host);
+        Ok(Self { authority, host, head, prefix, protocol: settings.protocol, tls })
     }
 
     /// Host and port to connect to.

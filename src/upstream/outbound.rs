@@ -13,25 +13,21 @@ use super::streams::Place;
 
 /// A body that keeps its place for as long as the connection has not let go of it: an answer that comes early does not
 /// free the stream while the body is still being sent.
+#[derive(Clone)]
 pub(super) struct Outbound {
     body: Full<Bytes>,
-    _place: Option<Arc<Place>>,
+    place: Option<Arc<Place>>,
 }
 
 impl Outbound {
     /// A body that takes no place: HTTP/1 serves one at a time.
     pub(super) const fn new(body: Full<Bytes>) -> Self {
-        Self { body, _place: None }
+        Self { body, place: None }
     }
 
-    /// A body that takes this place.
-    pub(super) const fn holding(body: Full<Bytes>, place: Arc<Place>) -> Self {
-        Self { body, _place: Some(place) }
-    }
-
-    /// The body alone.
-    pub(super) fn into_body(self) -> Full<Bytes> {
-        self.body
+    /// From here on it takes this place.
+    pub(super) fn hold(&mut self, place: Arc<Place>) {
+        self.place = Some(place);
     }
 }
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::client::conn::http1;
 use tokio::sync::Notify;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, Opened, is_ready};
 use super::origin::Origin;
@@ -79,8 +79,8 @@ impl Found {
 impl Pool {
     /// The HTTP/1 connection that was used last, when it takes a request at once: the way of nearly every call, which waits
     /// for nothing.
-    pub(super) fn take_ready(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Found> {
-        let Idle { sender, timer, .. } = self.take(origin, idle_max)?;
+    pub(super) fn take_ready(&self, origin: &Arc<Origin>, idle_max: Duration, now: Instant) -> Option<Found> {
+        let Idle { sender, timer, .. } = self.take(origin, idle_max, now)?;
         if sender.is_ready() {
             return Some(Found::used_before(sender, timer));
         }
@@ -94,7 +94,7 @@ impl Pool {
     /// # Errors
     /// None is open and none can be opened.
     pub(super) async fn find(&self, origin: &Arc<Origin>, idle_max: Duration) -> io::Result<Found> {
-        while let Some(Idle { mut sender, timer, .. }) = self.take(origin, idle_max) {
+        while let Some(Idle { mut sender, timer, .. }) = self.take(origin, idle_max, Instant::now()) {
             if is_ready(&mut sender).await {
                 return Ok(Found::used_before(sender, timer));
             }
@@ -166,14 +166,14 @@ impl Pool {
         self.lock().shared.len() < SHARED_MAX
     }
 
-    fn take(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Idle> {
+    fn take(&self, origin: &Arc<Origin>, idle_max: Duration, now: Instant) -> Option<Idle> {
         let mut open = self.lock();
         open.turn_to(origin);
         while open.idle.last().is_some_and(|idle| idle.sender.is_closed()) {
             open.idle.pop();
         }
         let last = open.idle.pop()?;
-        if last.since.elapsed() >= idle_max {
+        if now.saturating_duration_since(last.since) >= idle_max {
             // The last used is too old, so all are. They close as they are dropped.
             open.idle.clear();
             return None;

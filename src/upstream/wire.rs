@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{FutureExt, TryFutureExt};
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Full};
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Lost};
 use super::origin::Origin;
+use super::outbound::Outbound;
 use super::pool::{Found, Pool};
 use crate::http::{Gathered, Held};
 use crate::request::Buffer;
@@ -75,77 +77,92 @@ impl Wire {
     /// The request is sent again only when it is certain that the upstream did nothing with it: a reused connection was
     /// closed before it accepted a byte, or the upstream itself says so (RFC 9113, section 8.7).
     ///
+    /// What an `async fn` is given it keeps to its end, beside what it makes of it. This is kept in every call under way, and
+    /// above a kibibyte it is also slower to allocate: hence the boxed request, and the blocks that take what they are given.
+    ///
     /// # Errors
     /// [`Failed`] says whether the upstream can have seen the request.
-    pub async fn exchange(
+    pub fn exchange(
         &self,
         origin: &Arc<Origin>,
         request: Request<Full<Bytes>>,
         bounds: Bounds,
-    ) -> Result<Received, Failed> {
-        let mut request = request;
-        let mut resends = RESENDS_MAX;
-        loop {
-            let Found { mut connection, mut timer, reused } = self.connection(origin, bounds).await?;
-            prepare(&mut request, &connection, origin)?;
-            // One timer for all of it.
-            timer.as_mut().reset(Instant::now() + bounds.answer);
-            let ended = tokio::select! {
-                biased;
-                ended = self.attempt(&mut connection, request, bounds.answer_bytes_max) => ended,
-                () = timer.as_mut() => return Err(Failed::TimedOut),
-            };
-            match ended {
-                Ok(received) => {
-                    if let (Ok(_), Connection::Http1(sender)) = (&received, connection) {
-                        self.pool.keep(origin, sender, timer);
+    ) -> impl Future<Output = Result<Received, Failed>> + Send + use<> {
+        let (wire, origin) = (self.clone(), Arc::clone(origin));
+        let (mut request, mut resends) = (Box::new(request.map(Outbound::new)), RESENDS_MAX);
+        async move {
+            loop {
+                let (found, now) = wire.connection(&origin, bounds).await?;
+                let Found { mut connection, mut timer, reused } = found;
+                prepare(&mut request, &connection, &origin)?;
+                // One timer for all of it.
+                timer.as_mut().reset(now + bounds.answer);
+                let ended = tokio::select! {
+                    biased;
+                    ended = wire.attempt(&mut connection, request, bounds.answer_bytes_max) => ended,
+                    () = timer.as_mut() => return Err(Failed::TimedOut),
+                };
+                match ended {
+                    Ok(received) => {
+                        if let (Ok(_), Connection::Http1(sender)) = (&received, connection) {
+                            wire.pool.keep(&origin, sender, timer);
+                        }
+                        return received;
                     }
-                    return received;
+                    Err(Lost::Unsent(back)) if reused => request = back,
+                    Err(Lost::Unsent(_)) => return Err(Failed::Unreachable("closed as it was opened".to_owned())),
+                    Err(Lost::Unprocessed(back)) if resends > 0 => {
+                        resends -= 1;
+                        request = back;
+                    }
+                    Err(Lost::Unprocessed(_)) => {
+                        return Err(Failed::Unreachable(
+                            "the upstream refused to process it, again and again".to_owned(),
+                        ));
+                    }
+                    Err(Lost::Sent(error)) => return Err(Failed::Broken(describe(&error))),
                 }
-                Err(Lost::Unsent(back)) if reused => request = *back,
-                Err(Lost::Unsent(_)) => return Err(Failed::Unreachable("closed as it was opened".to_owned())),
-                Err(Lost::Unprocessed(back)) if resends > 0 => {
-                    resends -= 1;
-                    request = *back;
-                }
-                Err(Lost::Unprocessed(_)) => {
-                    return Err(Failed::Unreachable("the upstream refused to process it, again and again".to_owned()));
-                }
-                Err(Lost::Sent(error)) => return Err(Failed::Broken(describe(&error))),
             }
         }
     }
 
-    /// A connection that takes a request now.
-    async fn connection(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<Found, Failed> {
-        if let Some(found) = self.pool.take_ready(origin, bounds.idle) {
-            return Ok(found);
+    /// A connection that takes a request now, and when that is.
+    async fn connection(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<(Found, Instant), Failed> {
+        let now = Instant::now();
+        if let Some(found) = self.pool.take_ready(origin, bounds.idle, now) {
+            return Ok((found, now));
         }
         match tokio::time::timeout(bounds.connect, Box::pin(self.pool.find(origin, bounds.idle))).await {
-            Ok(found) => found.map_err(|error| Failed::Unreachable(error.to_string())),
+            Ok(Ok(found)) => Ok((found, Instant::now())),
+            Ok(Err(error)) => Err(Failed::Unreachable(error.to_string())),
             Err(_) => Err(Failed::Unreachable("no connection in time".to_owned())),
         }
     }
 
     /// Sends a request once. What was [`Lost`] may be sent again; what was received badly may not.
-    async fn attempt(
+    fn attempt(
         &self,
         connection: &mut Connection,
-        request: Request<Full<Bytes>>,
+        request: Box<Request<Outbound>>,
         answer_bytes_max: u64,
-    ) -> Result<Result<Received, Failed>, Lost> {
-        let response = connection.send(request).await?;
-        Ok(self.receive(response, answer_bytes_max).await)
+    ) -> impl Future<Output = Result<Result<Received, Failed>, Lost>> + Send {
+        connection.send(request).and_then(move |response| self.receive(response, answer_bytes_max).map(Ok))
     }
 
-    async fn receive(&self, response: Response<Incoming>, answer_bytes_max: u64) -> Result<Received, Failed> {
+    fn receive(
+        &self,
+        response: Response<Incoming>,
+        answer_bytes_max: u64,
+    ) -> impl Future<Output = Result<Received, Failed>> + Send {
         let (head, body) = response.into_parts();
-        let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        if length.is_some_and(|length: u64| length > answer_bytes_max) {
-            return Err(Failed::Broken("larger than upstream.answer_bytes_max".to_owned()));
+        async move {
+            let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+            if length.is_some_and(|length: u64| length > answer_bytes_max) {
+                return Err(Failed::Broken("larger than upstream.answer_bytes_max".to_owned()));
+            }
+            let (body, held) = self.gather(body, length, answer_bytes_max).await?;
+            Ok(Received { head, body, held })
         }
-        let (body, held) = self.gather(body, length, answer_bytes_max).await?;
-        Ok(Received { head, body, held })
     }
 
     /// Reads the body. What is read is in memory already paid for by a [`Held`] except for the frame at hand, and nobody
@@ -156,7 +173,7 @@ impl Wire {
         let mut room = length.unwrap_or(USUAL_BYTES);
         let mut held = match self.buffer.hold_when_free(room).await {
             Ok(held) => held,
-            Err(_) => self.buffer.overdraw(None).await.map_err(no_memory)?,
+            Err(_) => Box::pin(self.buffer.overdraw(None)).await.map_err(no_memory)?,
         };
         let mut gathered = Gathered::expecting(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
         while let Some(frame) = body.frame().await {
@@ -169,7 +186,7 @@ impl Wire {
                 let more = (bytes - room).max(room);
                 match self.buffer.grow(&mut held, more) {
                     Ok(()) => room += more,
-                    Err(_) => held = self.buffer.overdraw(Some(held)).await.map_err(no_memory)?,
+                    Err(_) => held = Box::pin(self.buffer.overdraw(Some(held))).await.map_err(no_memory)?,
                 }
             }
             gathered.push(data);
@@ -185,11 +202,11 @@ const USUAL_BYTES: u64 = 16 * 1024;
 const RESENDS_MAX: u32 = 2;
 
 /// HTTP/1 wants a path and a `Host`, HTTP/2 the whole URI.
-fn prepare(request: &mut Request<Full<Bytes>>, connection: &Connection, origin: &Origin) -> Result<(), Failed> {
+fn prepare(request: &mut Request<Outbound>, connection: &Connection, origin: &Origin) -> Result<(), Failed> {
     let unusable = |error: &dyn std::fmt::Display| Failed::Unreachable(error.to_string());
     match connection {
         Connection::Http1(_) => {
-            request.headers_mut().insert(HOST, origin.host.clone());
+            request.headers_mut().entry(HOST).or_insert_with(|| origin.host.clone());
         }
         Connection::Http2(_) => {
             request.headers_mut().remove(HOST);
