@@ -12,6 +12,8 @@
 local TEAMS, REIGNS = KEYS[1], KEYS[2]
 local reign, team, fixed_now, must_be, hold, accepts = unpack(ARGV)
 local ANY_TEAM = '*'
+-- Reigns do not come back: of so many, all but the last are history.
+local REIGNS_MOST = 4096
 
 local time = redis.call('TIME')
 local now = tonumber(fixed_now) > 0 and tonumber(fixed_now) or time[1] * 1000000 + time[2]
@@ -20,6 +22,9 @@ local since = redis.call('HGET', REIGNS, reign)
 local is_new = since and 0 or 1
 if not since then
   since = now
+  if redis.call('HLEN', REIGNS) >= REIGNS_MOST then
+    redis.call('DEL', REIGNS)
+  end
   redis.call('HSET', REIGNS, reign, string.format('%d', now))
 end
 

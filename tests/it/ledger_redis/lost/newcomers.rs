@@ -146,6 +146,18 @@ async fn the_time_of_a_new_reign_begins_when_somebody_first_works_in_it() {
 }
 
 #[tokio::test]
+async fn of_reigns_that_are_over_only_so_many_are_remembered() {
+    let (world, reigns) = (World::with(RedisServer::brand_new()), "mg1:{mg1:teams}:reigns");
+    let over: Vec<String> = (0..5_000).flat_map(|number| [format!("{number:040x}"), "1".to_owned()]).collect();
+    let fill: Vec<&str> = ["HSET", reigns].into_iter().chain(over.iter().map(String::as_str)).collect();
+    world.server.run(&fill).await;
+    assert!(!may_begin(&world.replica()).await);
+    assert_eq!(world.server.ask::<Vec<String>>(&["HKEYS", reigns]).await.unwrap(), [world.server.reign().await]);
+    world.pass(GATHERED);
+    assert!(may_begin(&world.replica()).await);
+}
+
+#[tokio::test]
 async fn what_an_operator_accepts_of_a_new_store_is_believed_by_every_replica_at_once() {
     for on_loss in [OnLoss::Rebuild, OnLoss::Hold] {
         let world = World::with(RedisServer::brand_new());
