@@ -22,7 +22,7 @@ use super::request;
 use super::script::{Replicas, TeamScript};
 use super::settings::{Settings, Topology, UnusableSettings};
 use super::told::{Answer, Told};
-use super::vouch::Belief;
+use super::vouch::{self, Belief};
 use super::witness::Witness;
 use crate::clock::Clock;
 use crate::ledger::calendar::Calendar;
@@ -49,6 +49,8 @@ pub(super) struct Courier {
     pub(super) ahead: AtomicI64,
     /// The number of the connection whose server is believed of teams that are new to us; 0 is none.
     pub(super) believed: AtomicU64,
+    /// The number that names this handle in the marks that it leaves.
+    pub(super) voucher: u64,
     /// The number of the connection whose server was last told that it is in use.
     pub(super) introduced: AtomicU64,
 }
@@ -91,6 +93,7 @@ impl Courier {
             releasing: AtomicBool::new(false),
             ahead: AtomicI64::new(0),
             believed: AtomicU64::new(0),
+            voucher: vouch::new_voucher(),
             introduced: AtomicU64::new(0),
         })
     }
@@ -210,8 +213,13 @@ impl Courier {
             let (operations, replicas) = if greets { (&[][..], None) } else { (&batch.operations[..], replicas) };
             let now = self.store_now();
             let calendar = batch.time_zone.as_ref().map(|zone| line.calendar(now, zone));
-            let head =
-                Head { known: line.seen().known, mode, now: self.fixed_now(), sweep_until: self.sweep_until(line) };
+            let head = Head {
+                known: line.seen().known,
+                mode,
+                now: self.fixed_now(),
+                sweep_until: self.sweep_until(line),
+                voucher: self.voucher,
+            };
             let request = request::written(operations, calendar.as_deref(), head, &self.settings);
             let (number, mut link) = self.connection.link().await?;
             let in_doubt = progress.in_doubt;

@@ -49,6 +49,9 @@ pub(super) struct Head {
     /// Until when the batch may end what was left behind, in microseconds of the store's time. One that lay in a store
     /// which stood still comes before those who are alive could put off their deadlines.
     pub(super) sweep_until: u64,
+    /// Whose mark says that the store was not emptied since a team of which it has nothing was found to be new; the number of
+    /// a handle.
+    pub(super) voucher: u64,
 }
 
 /// Writes what comes before the ids: `counts` says how many ids, levels and operations follow.
@@ -82,6 +85,7 @@ pub(super) fn write_head(
     packed.number(u64::from(settings.on_loss == OnLoss::Hold));
     packed.number(micros(settings.gather()));
     packed.number(head.sweep_until);
+    packed.number(if head.mode == Mode::MayMake { head.voucher } else { 0 });
 }
 
 fn micros(duration: Duration) -> u64 {

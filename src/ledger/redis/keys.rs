@@ -44,6 +44,11 @@ pub(super) fn usage_key(team: &TeamId, day: Date) -> String {
     key(team, &format!("usage:{day}"))
 }
 
+/// String, for a while: the mark that a handle leaves before it asks whether a team is new (see `vouch`).
+pub(super) fn vouched_key(team: &TeamId, voucher: u64) -> String {
+    key(team, &format!("vouched:{voucher}"))
+}
+
 fn key(team: &TeamId, what: &str) -> String {
     format!("{LAYOUT}:{{{team}}}:{what}")
 }

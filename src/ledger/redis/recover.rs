@@ -92,7 +92,7 @@ impl Courier {
     }
 
     async fn bring_some(&self, line: &Line, link: &mut Link, known: Point, lost: Lost<'_>) -> Result<Point, Outage> {
-        let head = Head { known, mode: Mode::Redoing, now: self.fixed_now(), sweep_until: 0 };
+        let head = Head { known, mode: Mode::Redoing, now: self.fixed_now(), sweep_until: 0, voucher: self.voucher };
         let request = redo::written(lost, head, &self.settings);
         let (value, _) =
             self.script.apply(link, &line.keys, &request, None).await.map_err(|error| outage_of(&error))?;
@@ -106,9 +106,11 @@ impl Courier {
     /// The store knows nothing of the team, and neither do we. The store may have known it once, or have been emptied since it
     /// was last believed; else the team is new.
     async fn judge_nothing(&self, line: &Line, link: &mut Link, mode: Mode) -> Result<Mode, Outage> {
-        if mode == Mode::MustHave || mode.makes() {
+        if matches!(mode, Mode::MustHave | Mode::Accepting) {
             return Err(Outage::Refused("a team's epoch could not be made".to_owned()));
         }
+        // First of all: should the store be emptied from here on, the mark is gone with what is found out now.
+        self.leave_mark(line, link).await.map_err(|error| outage_of(&error))?;
         let mut asked = redis::cmd("SISMEMBER");
         asked.arg(TEAMS).arg(line.team.as_str());
         if link.run(&asked).await.map_err(|error| outage_of(&error))? == Value::Int(1) {

@@ -4,16 +4,18 @@
 //! primary's reign is named by its replication id, which is another after each restart and each promotion; when the reign
 //! was first heard of stands in the store. Until a reign has been known for as long as the others may take to look after
 //! every team and to bring what is missing, only those who have seen a team are served. A flushed store has forgotten its
-//! reigns, and so is new again.
+//! reigns, and so is new again; and lest it be flushed between the question and what is done then, a team is made only where
+//! the mark still is that was left before the question.
 
 use std::sync::atomic::Ordering;
 
 use redis::{Cmd, ErrorKind, RedisError, Value};
+use uuid::Uuid;
 
 use super::connection::Link;
 use super::courier::Courier;
 use super::head::Mode;
-use super::keys::{REIGNS, TEAMS};
+use super::keys::{REIGNS, TEAMS, vouched_key};
 use super::line::Line;
 use crate::ledger::{OnLoss, Outage};
 use crate::team::TeamId;
@@ -23,6 +25,14 @@ const SCRIPT: &str = include_str!("vouch.lua");
 /// What a primary is asked, and how the line of the answer begins that names its reign.
 const ASKED: (&str, &str) = ("INFO", "replication");
 const REIGN: &str = "master_replid:";
+
+/// How long a mark stays; what it is left for takes milliseconds.
+const MARK_SECONDS: u64 = 60;
+
+/// A number that no other handle has, small enough to be exact in the script.
+pub(super) fn new_voucher() -> u64 {
+    u64::try_from(Uuid::now_v7().as_u128() & 0xf_ffff_ffff_ffff).unwrap_or(0)
+}
 
 /// How far what a server says of a new team is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +65,13 @@ impl Courier {
             self.believed.store(number, Ordering::Relaxed);
         }
         Ok(belief)
+    }
+
+    /// Leaves a mark beside the team's own keys, without which the team is not made.
+    pub(super) async fn leave_mark(&self, line: &Line, link: &mut Link) -> Result<(), RedisError> {
+        let mut mark = redis::cmd("SET");
+        mark.arg(vouched_key(&line.team, self.voucher)).arg(1).arg("EX").arg(MARK_SECONDS);
+        link.run(&mark).await.map(drop)
     }
 
     /// Asks again although the server was believed: it may have been emptied since.

@@ -11,6 +11,7 @@
 
 local MAY_MAKE, MUST_HAVE, REDOING, ACCEPTING = 1, 2, 3, 4
 local FLOORS = sub(OPEN, 1, -5) .. 'floors'
+local VOUCHED = sub(OPEN, 1, -5) .. 'vouched:'
 
 local team = scope_named('team')
 local epoch, seq, epoch_is_new, loss_is_over = 0, 0, false, false
@@ -50,8 +51,10 @@ if closed and mode ~= REDOING then
   loss_is_over = true
 end
 if epoch == 0 then
-  -- Nothing was ever counted here, as far as this store knows. Whether that may be so is not known here.
-  if mode ~= MAY_MAKE and mode ~= ACCEPTING and team.total[6] then
+  -- Nothing was ever counted here, as far as this store knows. Whether that may be so is not known here; the caller has
+  -- found out, and left its mark before: without it the store was emptied since, and what was found out is void.
+  local may_make = mode == MAY_MAKE and call('EXISTS', VOUCHED .. format('%d', voucher)) == 1
+  if not may_make and mode ~= ACCEPTING and team.total[6] then
     return { 3, now }
   end
   epoch, origin, epoch_is_new = now, now, true

@@ -37,9 +37,9 @@ local call, match, find, sub, format, ceil =
 
 local request = cmsgpack.unpack(ARGV[1])
 local fixed_now, ttl, charge_unknown, rows_kept, rows_most, usage_kept, cells_most, sweep_most, day_start, day_end,
-  month_end, day, id_count, level_count, op_count, known_epoch, known_seq, mode, hold, gather, sweep_until =
-  unpack(request, 1, 21)
-local place = 21
+  month_end, day, id_count, level_count, op_count, known_epoch, known_seq, mode, hold, gather, sweep_until, voucher =
+  unpack(request, 1, 22)
+local place = 22
 
 local time = call('TIME')
 local now = fixed_now > 0 and fixed_now or time[1] * 1000000 + time[2]

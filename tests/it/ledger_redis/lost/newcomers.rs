@@ -64,6 +64,28 @@ async fn a_flushed_store_gives_no_fresh_budget_to_a_replica_that_never_looked() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_flushed_while_two_replicas_make_a_team_gives_its_budget_to_one_of_them() {
+    for round in 0..40 {
+        let world = World::start().await;
+        let replicas = [world.replica(), world.replica()];
+        let team = |number: usize| format!("team{number}");
+        let budget = limit(LimitKind::CreditsTotal, PRICE);
+        let calls: Vec<Call> = (0..100).map(|number| call().team(&team(number)).limits([budget])).collect();
+        let firsts = async |ledger| {
+            join_all(calls.iter().map(async |call| matches!(admit(ledger, call).await, Ok(Some(_))))).await
+        };
+        // Each round a little later in what they do.
+        let flush = async {
+            while world.server.ask::<u64>(&["DBSIZE"]).await.unwrap() < 3 + 10 * round {}
+            world.flush().await;
+        };
+        let (one, other, ()) = tokio::join!(firsts(&replicas[0]), firsts(&replicas[1]), flush);
+        let both: Vec<String> = (0..100).filter(|number| one[*number] && other[*number]).map(team).collect();
+        assert!(both.is_empty(), "{both:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_older_copy_is_not_believed_by_a_replica_that_never_looked() {
     let (mut world, call) = (World::start().await, budgeted());
