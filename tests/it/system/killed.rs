@@ -9,13 +9,14 @@ use moongate::credits::Credits;
 use moongate::ledger::redis::{RedisLedger, Settings, Topology};
 use moongate::ledger::{Books, Inquiry, Ledger, Level, Outcome, Row, Scope, Unobserved};
 use moongate::team::{Limit, LimitKind, Limits, TeamId};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::caller::Connection;
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
+use crate::support::operator::{OPS, moongate, with_operators};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
 
@@ -24,6 +25,8 @@ const ROUNDS: usize = 6;
 /// How many calls it then has, as many as may run at the same time.
 const CALLS: usize = 3;
 const ALL_OF_THEM: u64 = 3;
+/// What one costs, in millionths.
+const PRICE: u64 = 25_000;
 
 /// Two gateways on one Redis; between it and the one that is killed stands a proxy.
 struct World {
@@ -32,7 +35,7 @@ struct World {
     proxy: Proxy,
     doomed: Installation,
     survivor: Gateway,
-    survivor_key: String,
+    lasting: Installation,
     ledger: Arc<dyn Ledger>,
     team: TeamId,
     /// How many calls the doomed gateway has.
@@ -50,12 +53,13 @@ impl World {
                 .set("/teams/design/limits", json!({ "concurrent": CALLS, "credits_total": 100 }))
         };
         let doomed = of(format!("redis://127.0.0.1:{}", proxy.port()));
-        let other = of(redis.url());
-        let (survivor, survivor_key) = (Gateway::serve(&other).await, other.key("design").to_owned());
+        let lasting = with_operators(of(redis.url()));
+        std::fs::write(lasting.folder().join("ops-token"), OPS).unwrap();
+        let survivor = Gateway::serve(&lasting).await;
         let settings = Settings::new(Topology::Single { url: redis.url() });
         let ledger = Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
         let team = TeamId::parse("design").unwrap();
-        Self { redis, firemoon, proxy, doomed, survivor, survivor_key, ledger, team, calls: CALLS }
+        Self { redis, firemoon, proxy, doomed, survivor, lasting, ledger, team, calls: CALLS }
     }
 
     async fn rows(&self) -> Vec<Row> {
@@ -106,7 +110,7 @@ impl World {
             self.firemoon.release().await;
             assert!(!calls.join_all().await.contains(&true), "{step}: nobody was answered");
             wait_until("nothing of the dead gateway is held", || async { self.held().await == 0 }).await;
-            let reply = self.survivor.send(&picture().with(&self.survivor_key)).await;
+            let reply = self.survivor.send(&picture().with(self.lasting.key("design"))).await;
             assert_eq!(reply.status, 200, "{step}: its slots are free: {}", reply.text());
             let rows = self.rows().await;
             let its: Vec<&Row> = rows.iter().filter(|row| ids.contains(&row.asked.request_id)).collect();
@@ -121,9 +125,20 @@ impl World {
         let spent: u64 = rows.iter().map(|row| row.charged.micros()).sum();
         assert_eq!((books.standings[0].used, books.standings[0].reserved, books.open), (spent, 0, 0), "{step}");
         assert!(books.standings[0].used <= books.standings[0].max);
+        assert_eq!(self.reported().await.micros(), spent, "{step}: `moongate usage` says what the ledger says");
         let billed: Credits = self.firemoon.charged().await.parse().unwrap();
-        assert!(billed.micros() <= spent, "{step}: nothing was free: {billed} of {spent}");
+        let charged = rows.iter().filter(|row| row.outcome != Outcome::Released).count() as u64;
+        let in_vain = charged - self.firemoon.executed().await;
+        assert_eq!(spent - billed.micros(), in_vain * PRICE, "{step}: nothing was free, nor paid twice: {left:?}");
         left
+    }
+
+    /// What `moongate usage --period month` says was spent.
+    async fn reported(&self) -> Credits {
+        let usage = ["usage", "--period", "month", "--json"];
+        let (code, report, complaint) = moongate(&self.survivor, &self.lasting, &usage);
+        assert_eq!((code, complaint.as_str()), (0, ""));
+        serde_json::from_str::<Value>(&report).unwrap()["totals"]["cost"].to_string().parse().unwrap()
     }
 }
 
