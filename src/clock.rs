@@ -29,15 +29,15 @@ impl Clock {
         Self(Source::Moved { micros: Arc::new(AtomicI64::new(start.as_microsecond())) })
     }
 
-    /// Wall-clock time, for windows, expiry and the records. Never used to measure how long something took.
+    /// Wall-clock time in whole microseconds, as the ledger's stores tell it: for windows, expiry and the records. Never
+    /// used to measure how long something took.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        match &self.0 {
-            Source::System { .. } => Timestamp::now(),
-            Source::Moved { micros } => {
-                Timestamp::from_microsecond(micros.load(Ordering::SeqCst)).unwrap_or(Timestamp::MAX)
-            }
-        }
+        let micros = match &self.0 {
+            Source::System { .. } => Timestamp::now().as_microsecond(),
+            Source::Moved { micros } => micros.load(Ordering::SeqCst),
+        };
+        Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
     }
 
     /// Time since the clock was made; never goes back while the system runs.

@@ -5,6 +5,7 @@ use std::iter::Sum;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
 
 const MICROS_PER_CREDIT: u64 = 1_000_000;
 const DECIMAL_PLACES: usize = 6;
@@ -123,12 +124,21 @@ impl FromStr for Credits {
     }
 }
 
-/// Written as a JSON number with the exact decimal digits.
+/// Written as a JSON number with its decimal digits as people write them, `0.000002` and not `2e-6`: as raw JSON, since a
+/// number that passed through a double is written in the shortest way.
 impl Serialize for Credits {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number: serde_json::Number = self.to_string().parse().map_err(serde::ser::Error::custom)?;
-        number.serialize(serializer)
+        decimal(self, serializer)
     }
+}
+
+/// Writes what is shown as a decimal number as that number.
+///
+/// # Errors
+/// The serializer's own.
+pub fn decimal<S: Serializer>(shown: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    let number = RawValue::from_string(shown.to_string()).map_err(serde::ser::Error::custom)?;
+    number.serialize(serializer)
 }
 
 /// Read from a decimal in quotes, or from a number with at most six places.
@@ -198,6 +208,8 @@ mod tests {
             let credits: Credits = serde_json::from_str(json).expect(json);
             assert_eq!(credits.micros(), 25_000);
         }
-        assert_eq!(serde_json::to_string(&Credits::from_micros(25_000)).expect("a number"), "0.025");
+        for (micros, text) in [(25_000, "0.025"), (2, "0.000002"), (9_999_999, "9.999999"), (400_000_000, "400")] {
+            assert_eq!(serde_json::to_string(&Credits::from_micros(micros)).expect("a number"), text);
+        }
     }
 }

@@ -52,7 +52,7 @@ impl fmt::Debug for Token {
 /// `credential_missing` without an `Authorization` header; `credential_invalid` for anything but one bearer token of the list.
 pub fn operator<'a>(headers: &HeaderMap, tokens: &'a [Token]) -> Result<&'a Token, Refusal> {
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
-    let value = sent.next().ok_or(Refusal::CredentialMissing)?;
+    let value = sent.next().ok_or(Refusal::OperatorTokenMissing)?;
     let only = if sent.next().is_none() { bearer(value.as_bytes()) } else { None };
     let hash = Sha256::digest(only.ok_or(Refusal::CredentialInvalid)?);
     let matching = |found, token: &'a Token| if bool::from(hash.ct_eq(&token.sha256)) { Some(token) } else { found };
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        assert_eq!(asked(&[]), Err(Refusal::CredentialMissing));
+        assert_eq!(asked(&[]), Err(Refusal::OperatorTokenMissing));
         let hash = "Bearer a7937b64b8caa58f03721bb6bacf5c78cb235febe0e70b1b84cd99541461a08e";
         for bad in ["", "Bearer", "Bearer ", "Bearer third", "Basic first", "first", "Bearer first second", hash] {
             assert_eq!(asked(&[bad]), Err(Refusal::CredentialInvalid), "{bad}");

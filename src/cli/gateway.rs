@@ -1,5 +1,7 @@
 //! How a command talks to a running gateway: through the operator's API, over HTTP or HTTPS.
 
+use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,13 +57,33 @@ struct Refused {
     request_id: String,
 }
 
+/// A page of JSON. What is displayed is the gateway's own text: read and written again, small amounts would change their look.
+pub struct Page {
+    value: Value,
+    text: String,
+}
+
+impl Deref for Page {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.value
+    }
+}
+
+impl fmt::Display for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl Gateway {
     /// What a page shows, as JSON.
     ///
     /// # Errors
-    /// [`Ended::Misused`] when the way it was called is wrong, the gateway's 400 included; else [`Ended::Failed`], in the
-    /// gateway's words where it has some.
-    pub fn get(&self, path_and_query: &str) -> Result<Value, Ended> {
+    /// [`Ended::Misused`] when the way it was called is wrong, the gateway's 400 included; [`Ended::Unclear`] when there was
+    /// no answer, or a 5xx; else [`Ended::Failed`]. In the gateway's words where it has some.
+    pub fn get(&self, path_and_query: &str) -> Result<Page, Ended> {
         self.read(&self.ask(&Method::GET, path_and_query, None)?)
     }
 
@@ -77,13 +99,14 @@ impl Gateway {
     ///
     /// # Errors
     /// As for [`Self::get`].
-    pub fn post(&self, path: &str, body: &Value) -> Result<Value, Ended> {
+    pub fn post(&self, path: &str, body: &Value) -> Result<Page, Ended> {
         self.read(&self.ask(&Method::POST, path, Some(body))?)
     }
 
-    fn read(&self, body: &[u8]) -> Result<Value, Ended> {
+    fn read(&self, body: &[u8]) -> Result<Page, Ended> {
         let unreadable = |_| Ended::Failed(format!("what answers at {} is no gateway", self.admin));
-        serde_json::from_slice(body).map_err(unreadable)
+        let value = serde_json::from_slice(body).map_err(unreadable)?;
+        Ok(Page { value, text: String::from_utf8_lossy(body).into_owned() })
     }
 
     fn ask(&self, method: &Method, path_and_query: &str, body: Option<&Value>) -> Result<Bytes, Ended> {
@@ -92,7 +115,7 @@ impl Gateway {
         let request = request(method, &uri, path_and_query, &token, body).ok_or_else(|| {
             Ended::Misused("the token, or a name that was given, cannot be sent in a request".to_owned())
         })?;
-        let failed = |why: String| Ended::Failed(format!("{}: {why}", self.admin));
+        let failed = |why: String| Ended::Unclear(format!("{}: {why}", self.admin));
         let (status, body) = block_on(async {
             let answered = tokio::time::timeout(ANSWER_WITHIN, exchange(&uri, request)).await;
             answered
@@ -187,5 +210,9 @@ fn refused(status: StatusCode, body: &[u8]) -> Ended {
     let Refused { message, errors, code, request_id } = refused;
     let details: String = errors.iter().map(|problem| format!("\n  {problem}")).collect();
     let said = format!("{message} ({code}, request {request_id}){details}");
-    if status == StatusCode::BAD_REQUEST { Ended::Misused(said) } else { Ended::Failed(said) }
+    match status {
+        StatusCode::BAD_REQUEST => Ended::Misused(said),
+        status if status.is_server_error() => Ended::Unclear(said),
+        _ => Ended::Failed(said),
+    }
 }

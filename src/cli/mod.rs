@@ -55,6 +55,9 @@ pub enum Ended {
     /// Anything else: exit code 1.
     #[error("{0}")]
     Failed(String),
+    /// A gateway was asked and did not say whether it did it: exit code 1.
+    #[error("{0}")]
+    Unclear(String),
 }
 
 impl From<io::Error> for Ended {
@@ -94,7 +97,7 @@ fn exit(ended: impl Into<Ended>, err: &mut dyn Write) -> ExitCode {
     let _ = writeln!(err, "moongate: {ended}");
     match ended {
         Ended::Misused(_) => ExitCode::from(2),
-        Ended::Failed(_) => ExitCode::FAILURE,
+        Ended::Failed(_) | Ended::Unclear(_) => ExitCode::FAILURE,
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::io::{self, Write};
 
+use jiff::{Timestamp, Unit};
+use serde_json::Value;
+
 /// Writes a table; numbers are not told from texts, and nothing is cut. Control characters are shown, not sent to the terminal.
 ///
 /// # Errors
@@ -22,6 +25,23 @@ pub fn write(out: &mut dyn Write, titles: &[&str], rows: &[Vec<String>]) -> io::
     Ok(())
 }
 
+/// A value for people: a text without its quotes, a number in plain decimals, nothing for `null`.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        // Written by JSON's rules, two millionths would be 2e-6.
+        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+/// A time for people: to the second.
+pub fn time(value: &Value) -> String {
+    let read = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    read.and_then(|at| at.round(Unit::Second).ok()).map_or_else(|| text(value), |at| at.to_string())
+}
+
 fn plain(character: char) -> Vec<char> {
     if character.is_control() { character.escape_default().collect() } else { vec![character] }
 }
@@ -30,6 +50,23 @@ fn plain(character: char) -> Vec<char> {
 #[allow(clippy::expect_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_shown_as_people_write_them() {
+        let shown = |json: &str| text(&serde_json::from_str(json).expect(json));
+        for (json, people) in [
+            ("0.000002", "0.000002"),
+            ("400", "400"),
+            ("0.1", "0.1"),
+            ("null", ""),
+            ("\"a b\"", "a b"),
+            ("true", "true"),
+        ] {
+            assert_eq!(shown(json), people);
+        }
+        assert_eq!(time(&"2026-11-28T18:25:42.123456789Z".into()), "2026-11-28T18:25:42Z");
+        assert_eq!(time(&Value::Null), "");
+    }
 
     #[test]
     fn columns_stand_under_each_other() {

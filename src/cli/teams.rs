@@ -5,8 +5,9 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use super::Ended;
 use super::gateway::Gateway;
-use super::{Ended, table};
+use super::table::{self, text, time};
 use crate::credits::Credits;
 use crate::ledger::TopUpId;
 use crate::team::TeamId;
@@ -136,16 +137,15 @@ fn list(gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended> {
     }
     let row = |team: &Value| {
         let users = users(team).len();
-        let tightest = team.get("limits").and_then(Value::as_array).into_iter().flatten().min_by(|one, other| {
-            // Of limits of different kinds, the one of which the smaller share is left.
-            share_left(one).total_cmp(&share_left(other))
-        });
-        let tightest = tightest.map(|limit| format!("{} {}", text(limit, "limit"), standing(limit)));
+        // Of limits of different kinds, the one of which the smaller share is left. A limit in shadow refuses nobody.
+        let refusing = limits(team).filter(|limit| !is_shadow(limit));
+        let tightest = refusing.min_by(|one, other| share_left(one).total_cmp(&share_left(other)));
+        let tightest = tightest.map(|limit| format!("{} {}", text(&limit["limit"]), standing(limit)));
         vec![
-            text(team, "team"),
+            text(&team["team"]),
             access(team).to_owned(),
             if users == 0 { String::new() } else { users.to_string() },
-            text(team, "open"),
+            text(&team["open"]),
             if is_closed(team) { CLOSED.to_owned() } else { tightest.unwrap_or_default() },
         ]
     };
@@ -159,7 +159,7 @@ fn show(team: &str, gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended>
     if gateway.json {
         return writeln!(out, "{team}").map_err(Ended::from);
     }
-    writeln!(out, "Team {}: {}", text(&team, "team"), access(&team))?;
+    writeln!(out, "Team {}: {}", text(&team["team"]), access(&team))?;
     let users = users(&team);
     if !users.is_empty() {
         writeln!(out, "Suspended users: {}", users.join(", ").escape_debug())?;
@@ -168,11 +168,22 @@ fn show(team: &str, gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended>
         return writeln!(out, "Its budgets are {CLOSED}").map_err(Ended::from);
     }
     writeln!(out)?;
-    let columns = ["limit", "max", "used", "reserved", "remaining", "reset"];
-    let row = |limit: &Value| columns.iter().map(|name| text(limit, name)).collect();
-    let limits: Vec<Vec<String>> =
-        team.get("limits").and_then(Value::as_array).into_iter().flatten().map(row).collect();
-    table::write(out, &["LIMIT", "MAX", "USED", "RESERVED", "REMAINING", "RESET"], &limits).map_err(Ended::from)
+    let row = |limit: &Value| {
+        let shadow = if is_shadow(limit) { " (shadow: refuses nobody)" } else { "" };
+        let amounts = ["max", "used", "reserved", "remaining"].map(|name| text(&limit[name]));
+        let name = format!("{}{shadow}", text(&limit["limit"]));
+        [name].into_iter().chain(amounts).chain([time(&limit["reset"])]).collect()
+    };
+    let rows: Vec<Vec<String>> = limits(&team).map(row).collect();
+    table::write(out, &["LIMIT", "MAX", "USED", "RESERVED", "REMAINING", "RESET"], &rows).map_err(Ended::from)
+}
+
+fn limits(team: &Value) -> impl Iterator<Item = &Value> {
+    team["limits"].as_array().into_iter().flatten()
+}
+
+fn is_shadow(limit: &Value) -> bool {
+    limit["shadow"].as_bool().unwrap_or_default()
 }
 
 impl Topup {
@@ -186,16 +197,18 @@ impl Topup {
         }
         let answer = self.gateway.post(&format!("/admin/v1/teams/{}/topup", self.team), &wanted);
         let answer = answer.map_err(|ended| match &ended {
-            // Whoever tries again must not add twice.
-            Ended::Failed(why) if self.id.is_none() => Ended::Failed(format!("{why}\nto try again: --id {id}")),
-            Ended::Failed(_) | Ended::Misused(_) => ended,
+            // It may have been added, and whoever tries again must not add twice.
+            Ended::Unclear(why) if self.id.is_none() => {
+                Ended::Unclear(format!("{why}\nit is not known whether it was added; to try again: --id {id}"))
+            }
+            Ended::Unclear(_) | Ended::Failed(_) | Ended::Misused(_) => ended,
         })?;
         if self.gateway.json {
             return writeln!(out, "{answer}").map_err(Ended::from);
         }
         let done = if answer.get("added") == Some(&Value::Bool(true)) { "is added" } else { "was added before" };
         let [limit, max, configured, topped_up] =
-            ["limit", "max", "configured", "topped_up"].map(|name| text(&answer, name));
+            ["limit", "max", "configured", "topped_up"].map(|name| text(&answer[name]));
         writeln!(out, "Team {}: the top-up {id} of {} {done}", self.team, self.credits)?;
         writeln!(out, "{limit} allows {max}: {configured} configured, {topped_up} topped up").map_err(Ended::from)
     }
@@ -272,19 +285,10 @@ fn users(team: &Value) -> Vec<String> {
 }
 
 fn standing(limit: &Value) -> String {
-    format!("{} of {} left", text(limit, "remaining"), text(limit, "max"))
+    format!("{} of {} left", text(&limit["remaining"]), text(&limit["max"]))
 }
 
 fn share_left(limit: &Value) -> f64 {
-    let number = |name| text(limit, name).parse::<f64>().unwrap_or_default();
+    let number = |name| text(&limit[name]).parse::<f64>().unwrap_or_default();
     if number("max") > 0.0 { number("remaining") / number("max") } else { 0.0 }
-}
-
-/// A member for people: texts without quotes, nothing for `null`.
-fn text(object: &Value, name: &str) -> String {
-    match object.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        None | Some(Value::Null) => String::new(),
-        Some(other) => other.to_string(),
-    }
 }

@@ -70,7 +70,7 @@ fn write_headers(headers: &mut HeaderMap, refusal: &Refusal, version: Version, n
 
 /// RFC 6750, section 3: a request without a credential learns only the scheme, one with a bad credential learns that it is bad.
 const fn challenge(refusal: &Refusal) -> Option<&'static str> {
-    if matches!(refusal, Refusal::CredentialMissing) {
+    if matches!(refusal, Refusal::CredentialMissing | Refusal::OperatorTokenMissing) {
         return Some("Bearer");
     }
     if matches!(refusal, Refusal::CredentialInvalid | Refusal::CredentialExpired | Refusal::CredentialRevoked) {

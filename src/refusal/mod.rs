@@ -36,6 +36,8 @@ pub enum Refusal {
     InvalidBody(Vec<String>),
     /// No credential was sent.
     CredentialMissing,
+    /// No operator's token was sent to the operator's API.
+    OperatorTokenMissing,
     /// The credential is not one of ours. Says no more: which part was wrong is not the caller's to know.
     CredentialInvalid,
     /// It was one of ours, and its time is over.
@@ -44,8 +46,10 @@ pub enum Refusal {
     CredentialRevoked,
     /// A credit budget would be passed.
     BudgetExhausted(Box<Bound>),
-    /// The team, or the key, may not use this model.
+    /// The team may not use this model.
     ModelNotAllowed(ModelId),
+    /// The gateway key may not use this model, though its team may.
+    ModelNotAllowedToKey(ModelId),
     /// An operator has suspended the team or the user.
     TeamSuspended,
     /// The credential is good, but maps to no team, or to more than one.
@@ -166,11 +170,14 @@ impl Refusal {
             Self::InvalidPath => kind(StatusCode::BAD_REQUEST, "invalid_path", INVALID, Caller),
             Self::InvalidBody(_) => kind(StatusCode::BAD_REQUEST, "invalid_body", INVALID, Caller),
             Self::CredentialMissing => kind(StatusCode::UNAUTHORIZED, "credential_missing", BAD_KEY, Caller),
+            Self::OperatorTokenMissing => kind(StatusCode::UNAUTHORIZED, "credential_missing", BAD_KEY, Caller),
             Self::CredentialInvalid => kind(StatusCode::UNAUTHORIZED, "credential_invalid", BAD_KEY, Caller),
             Self::CredentialExpired => kind(StatusCode::UNAUTHORIZED, "credential_expired", BAD_KEY, Caller),
             Self::CredentialRevoked => kind(StatusCode::UNAUTHORIZED, "credential_revoked", BAD_KEY, Caller),
             Self::BudgetExhausted(_) => kind(StatusCode::PAYMENT_REQUIRED, "budget_exhausted", NO_CREDITS, Policy),
-            Self::ModelNotAllowed(_) => kind(StatusCode::FORBIDDEN, "model_not_allowed", DENIED, Policy),
+            Self::ModelNotAllowed(_) | Self::ModelNotAllowedToKey(_) => {
+                kind(StatusCode::FORBIDDEN, "model_not_allowed", DENIED, Policy)
+            }
             Self::TeamSuspended => kind(StatusCode::FORBIDDEN, "team_suspended", DENIED, Policy),
             Self::TeamUnknown => kind(StatusCode::FORBIDDEN, "team_unknown", DENIED, Policy),
             Self::RoleNotAllowed => kind(StatusCode::FORBIDDEN, "role_not_allowed", DENIED, Policy),

@@ -17,6 +17,7 @@ impl Refusal {
             }
             Self::InvalidBody(_) => "Input validation failed",
             Self::CredentialMissing => "Send your team's credential in the Authorization header: Bearer <credential>",
+            Self::OperatorTokenMissing => "Send an operator's token in the Authorization header: Bearer <token>",
             Self::CredentialInvalid => "The credential is not valid",
             Self::CredentialExpired => "The credential has expired",
             Self::CredentialRevoked => "The credential has been revoked",
@@ -58,6 +59,7 @@ impl Refusal {
                 return try_again_in(Some(*retry_after));
             }
             Self::ModelNotAllowed(model) => return format!("Your team may not use the model {model}"),
+            Self::ModelNotAllowedToKey(model) => return format!("This gateway key may not use the model {model}"),
             Self::ModelUnknown(model) => return format!("Model configuration not found for {model}"),
             Self::BodyTooLarge { bytes_max } => return format!("The body is larger than {bytes_max} bytes"),
         };

@@ -86,9 +86,11 @@ where
 fn authorize<B>(wanted: Wanted<B>) -> Result<Authorized<B>, Refusal> {
     let Wanted { caller, model } = wanted;
     let (arrival, _, principal, team) = caller.into_parts();
-    let key_allows = principal.key_models.as_ref().is_none_or(|rules| rules.allow(&model));
-    if !key_allows || !team.models.allow(&model) {
+    if !team.models.allow(&model) {
         return Err(Refusal::ModelNotAllowed(model));
+    }
+    if principal.key_models.as_ref().is_some_and(|rules| !rules.allow(&model)) {
+        return Err(Refusal::ModelNotAllowedToKey(model));
     }
     let Some(price) = team.prices.get(&model) else {
         return Err(Refusal::ModelUnknown(model));

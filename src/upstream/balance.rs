@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::credits::Credits;
+use crate::credits::{Credits, decimal};
 
 /// A reading of an account's balance, held against the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,7 @@ impl fmt::Display for Drift {
 /// A decimal number, like an amount of credits.
 impl Serialize for Drift {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number: serde_json::Number = self.to_string().parse().map_err(serde::ser::Error::custom)?;
-        number.serialize(serializer)
+        decimal(self, serializer)
     }
 }
 
@@ -47,7 +46,7 @@ mod tests {
     #[test]
     fn a_drift_is_a_signed_decimal() {
         let shown = |micros| (Drift(micros).to_string(), serde_json::to_string(&Drift(micros)).unwrap());
-        for (micros, text) in [(0, "0"), (25_000, "0.025"), (-25_000, "-0.025"), (-5_000_000, "-5")] {
+        for (micros, text) in [(0, "0"), (2, "0.000002"), (25_000, "0.025"), (-25_000, "-0.025"), (-5_000_000, "-5")] {
             assert_eq!(shown(micros), (text.to_owned(), text.to_owned()));
         }
     }

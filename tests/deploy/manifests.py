@@ -113,6 +113,15 @@ def promises(resources: list[dict]) -> list[str]:
     return wrong
 
 
+def behind_a_proxy(resources: list[dict]) -> list[str]:
+    """Where an ingress or a gateway stands in front, callers are told apart only by what it says of them."""
+    kinds = {resource["kind"] for resource in resources}
+    config = yaml.safe_load(only(resources, "ConfigMap")["data"]["moongate.yaml"])
+    if kinds & {"Ingress", "HTTPRoute"} and not config["listen"].get("trusted_proxies"):
+        return ["listen.trusted_proxies is empty beside an ingress: all callers would have its address"]
+    return []
+
+
 def configuration(report: Report, name: str, resources: list[dict], folder: Path) -> None:
     """Has the gateway itself check the configuration, with stand-ins for the secrets it names."""
     program = os.environ.get("MOONGATE")
@@ -143,7 +152,7 @@ def main() -> None:
                 continue
             validate(report, title, rendered, resources)
             try:
-                wrong = promises(resources)
+                wrong = promises(resources) + (behind_a_proxy(resources) if title.startswith("overlay") else [])
             except (KeyError, StopIteration, ValueError) as error:
                 wrong = [f"something the promises look at is not there: {error!r}"]
             report.look(f"{title}: its parts fit each other", wrong)

@@ -118,8 +118,9 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Makes the configured teams known, with their limits and the models they may use, all at zero. To be called at
-    /// start and with every new configuration before it is in force; what was known before keeps its series.
+    /// Makes the configured teams known, with their limits, at zero. To be called at start and with every new configuration
+    /// before it is in force; what was known before keeps its series. A series of a team and a model begins with its
+    /// first call.
     pub fn know<'a>(&self, teams: impl IntoIterator<Item = &'a Team>) {
         let before = self.teams.load();
         let mut known: HashMap<TeamId, Arc<TeamSeries>> = HashMap::new();

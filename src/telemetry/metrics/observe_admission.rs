@@ -29,7 +29,7 @@ impl Observer for Metrics {
             }
         };
         self.catalogue.settlements_total.with([outcome]).inc();
-        self.team(team).with_model(&self.catalogue, model_label, |series| {
+        self.team(team).settled(&self.catalogue, model_label, |series| {
             series.credits.add(charged.micros());
             series.images.add(delivered.images);
             series.video.add(delivered.video_ms);

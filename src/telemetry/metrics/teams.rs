@@ -36,10 +36,19 @@ pub struct TeamSeries {
     limits: [Option<LimitSeries>; LimitKind::ALL.len()],
 }
 
-/// What is counted for a team and a model.
+/// What is counted for a team and a model. Each series is made when there is something to count: teams times models times
+/// outcomes are more series than a scrape should carry, and most pairs never meet.
 #[derive(Debug)]
 pub struct ModelSeries {
-    outcomes: [Counter; Outcome::ALL.len()],
+    /// The label.
+    model: Box<str>,
+    outcomes: [OnceLock<Counter>; Outcome::ALL.len()],
+    settled: OnceLock<SettledSeries>,
+}
+
+/// What calls of a team to a model came to.
+#[derive(Debug)]
+pub struct SettledSeries {
     /// Credits charged.
     pub credits: CreditCounter,
     /// Images delivered.
@@ -49,13 +58,25 @@ pub struct ModelSeries {
 }
 
 impl ModelSeries {
-    fn new(catalogue: &Catalogue, team: &str, model: &str) -> Self {
+    fn new(model: &str) -> Self {
         Self {
-            outcomes: Outcome::ALL.map(|outcome| catalogue.team_requests_total.with([team, model, outcome.name()])),
-            credits: catalogue.team_credits_total.with([team, model]),
-            images: catalogue.team_images_total.with([team, model]),
-            video: catalogue.team_video_seconds_total.with([team, model]),
+            model: model.into(),
+            outcomes: [const { OnceLock::new() }; Outcome::ALL.len()],
+            settled: OnceLock::new(),
         }
+    }
+
+    fn outcome(&self, catalogue: &Catalogue, team: &str, outcome: Outcome) -> &Counter {
+        let make = || catalogue.team_requests_total.with([team, &self.model, outcome.name()]);
+        self.outcomes[outcome as usize].get_or_init(make)
+    }
+
+    fn settled(&self, catalogue: &Catalogue, team: &str) -> &SettledSeries {
+        self.settled.get_or_init(|| SettledSeries {
+            credits: catalogue.team_credits_total.with([team, &self.model]),
+            images: catalogue.team_images_total.with([team, &self.model]),
+            video: catalogue.team_video_seconds_total.with([team, &self.model]),
+        })
     }
 }
 
@@ -74,7 +95,7 @@ impl TeamSeries {
         let name = team.id.as_str();
         let mut series = Self::named(catalogue, name, before);
         for model in team.prices.models.keys().filter(|model| team.models.allow(model)) {
-            series.add_model(catalogue, model.as_str());
+            series.add_model(model.as_str());
         }
         for limit in team.limits.iter() {
             series.limit(catalogue, limit.kind).set(amount(limit.kind, limit.burst));
@@ -102,9 +123,9 @@ impl TeamSeries {
             models: HashMap::new(),
             limits: [const { None }; LimitKind::ALL.len()],
         };
-        series.add_model(catalogue, OTHER);
+        series.add_model(OTHER);
         if let Some(before) = before {
-            before.models.keys().for_each(|model| series.add_model(catalogue, model));
+            before.models.keys().for_each(|model| series.add_model(model));
             for kind in LimitKind::ALL.into_iter().filter(|kind| before.limits[index(*kind)].is_some()) {
                 series.limit(catalogue, kind).set(f64::INFINITY);
             }
@@ -112,9 +133,9 @@ impl TeamSeries {
         series
     }
 
-    fn add_model(&mut self, catalogue: &Catalogue, model: &str) {
+    fn add_model(&mut self, model: &str) {
         if !self.models.contains_key(model) {
-            self.models.insert(model.into(), ModelSeries::new(catalogue, &self.name, model));
+            self.models.insert(model.into(), ModelSeries::new(model));
         }
     }
 
@@ -127,18 +148,22 @@ impl TeamSeries {
         &self.limits[index(kind)].get_or_insert_with(make).max
     }
 
-    /// Runs with the series of a model, by its label: a priced model or `other`.
-    pub fn with_model(&self, catalogue: &Catalogue, model_label: &str, count: impl FnOnce(&ModelSeries)) {
-        match self.models.get(model_label) {
-            Some(series) => count(series),
-            // Priced, but not for this team: rare, since such a call is refused.
-            None => count(&ModelSeries::new(catalogue, &self.name, model_label)),
-        }
+    /// Runs with the series of what calls to a model came to, by its label: a priced model or `other`.
+    pub fn settled(&self, catalogue: &Catalogue, model_label: &str, count: impl FnOnce(&SettledSeries)) {
+        self.with_model(model_label, |series| count(series.settled(catalogue, &self.name)));
     }
 
     /// One more request that ended so.
     pub fn ended(&self, catalogue: &Catalogue, model_label: &str, outcome: Outcome) {
-        self.with_model(catalogue, model_label, |series| series.outcomes[outcome as usize].inc());
+        self.with_model(model_label, |series| series.outcome(catalogue, &self.name, outcome).inc());
+    }
+
+    fn with_model(&self, model_label: &str, count: impl FnOnce(&ModelSeries)) {
+        match self.models.get(model_label) {
+            Some(series) => count(series),
+            // Priced, but not for this team: rare, since such a call is refused.
+            None => count(&ModelSeries::new(model_label)),
+        }
     }
 
     /// How one of the team's own limits stands.
