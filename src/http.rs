@@ -193,6 +193,8 @@ impl Gathered {
 
 /// `X-Request-Id`.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `X-Call-Id`.
+pub const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 /// `X-API-Key`.
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// `X-Error-Source`.

@@ -179,10 +179,10 @@ where
 
     fn call(&mut self, caller: Authenticated<B>) -> Self::Future {
         match caller.route().clone() {
-            Known::Generate(model) => Either::Left(self.paid.call(Wanted { caller, model })),
+            Known::Generate(model) => Either::Left(self.paid.call(Wanted::generation(caller, model))),
             Known::Catalogue(question) => Either::Right(Either::Right(self.catalogue.call(question))),
             Known::Quote(model) => {
-                Either::Right(Either::Left(Either::Right(self.quote.call(Wanted { caller, model }))))
+                Either::Right(Either::Left(Either::Right(self.quote.call(Wanted::quote(caller, model)))))
             }
             Known::Account(view) => {
                 let (arrival, _, principal, team) = caller.into_parts();

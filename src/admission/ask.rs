@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::identity::{Credential, Principal};
-use crate::ledger::{Admission, Asked, Level, Phase, ReservationId, Scope};
+use crate::ledger::{Admission, Asked, Level, Phase, Scope};
 use crate::pricing::{Order, asked};
 use crate::refusal::Refusal;
 use crate::request::collect::PaidCall;
@@ -17,7 +17,7 @@ use crate::team::Team;
 pub fn admission(call: &PaidCall) -> Result<Admission, Refusal> {
     let order = asked::order(&call.body, &call.price).map_err(Refusal::InvalidBody)?;
     Ok(Admission {
-        id: ReservationId::new(),
+        id: call.call_id,
         team: call.team.id.clone(),
         levels: levels(&call.principal, &call.team),
         time_zone: call.team.time_zone.clone(),

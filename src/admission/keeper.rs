@@ -140,7 +140,7 @@ impl Keeper {
                 }
             }
             Err(outage) => {
-                tracing::warn!(%outage, reservation = %end.settlement.id, "a settlement waits for the ledger");
+                tracing::warn!(%outage, call_id = %end.settlement.id, "a settlement waits for the ledger");
                 let waiting = Waiting { team, model_label: model_label.to_owned(), end, _listed: listed };
                 if self.waiting.try_send(waiting).is_ok() {
                     reservation.settled();
@@ -203,7 +203,7 @@ impl Keeper {
         waiting.extend(std::iter::from_fn(|| duties.try_recv().ok()));
         self.write_round(&mut waiting).await;
         for Waiting { end, .. } in waiting {
-            tracing::error!(reservation = %end.settlement.id, "a settlement is left to the sweep");
+            tracing::error!(call_id = %end.settlement.id, "a settlement is left to the sweep");
         }
     }
 
@@ -247,7 +247,7 @@ impl Keeper {
         match self.ledger.settle(&orphan.team, end.settlement.clone()).await {
             Ok(settled) => self.tell(&orphan.team, "other", &end, settled),
             // Its deadline is no longer put off: the sweep ends it.
-            Err(outage) => tracing::warn!(%outage, reservation = %orphan.id, "an orphan is left to the sweep"),
+            Err(outage) => tracing::warn!(%outage, call_id = %orphan.id, "an orphan is left to the sweep"),
         }
     }
 }

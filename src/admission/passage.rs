@@ -78,9 +78,9 @@ impl Passage {
         match told {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                tracing::warn!(reservation = %self.id, ?phase, "a reservation or its claim was ended while its call waited")
+                tracing::warn!(call_id = %self.id, ?phase, "a reservation or its claim was ended while its call waited")
             }
-            Err(outage) => tracing::warn!(reservation = %self.id, ?phase, %outage, "a call's phase could not be told"),
+            Err(outage) => tracing::warn!(call_id = %self.id, ?phase, %outage, "a call's phase could not be told"),
         }
         Err(Refusal::LedgerUnavailable)
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use super::Phase;
 use crate::credits::Credits;
 use crate::team::TeamId;
 
-/// Names a reservation and the row it becomes. Made by the gateway, never by a caller.
+/// Names a call, its reservation and the row it becomes. Made by the gateway, never by a caller, and never twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReservationId(Uuid);
 
@@ -22,6 +23,14 @@ impl ReservationId {
     #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// The id as a header value.
+    #[must_use]
+    pub fn to_header(self) -> HeaderValue {
+        let mut text = [0; uuid::fmt::Simple::LENGTH];
+        self.0.simple().encode_lower(&mut text);
+        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
     }
 }
 

@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 use super::{Buffer, Record, RequestId, Settings};
 use crate::http::{Answer, Gathered, Held, IDEMPOTENCY_KEY};
 use crate::identity::Principal;
+use crate::ledger::ReservationId;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
 use crate::replay::{Claimed, KeyHash};
@@ -29,8 +30,10 @@ use crate::team::{ModelId, Team};
 /// A paid call, whole: who calls, what for, and the bytes to pass on.
 #[derive(Debug)]
 pub struct PaidCall {
-    /// Its name.
+    /// Its name: what its caller calls it, or what the gateway does when the caller does not.
     pub id: RequestId,
+    /// Its own id, which no other call has; its reservation and its row have it too.
+    pub call_id: ReservationId,
     /// When it arrived.
     pub at: Instant,
     /// What the layers have learnt of it.
@@ -111,7 +114,7 @@ where
 
 impl CollectLayer {
     async fn take_in<B: Body<Data = Bytes>>(self, authorized: Authorized<B>) -> Result<PaidCall, Refusal> {
-        let (arrival, principal, team, model, price) = authorized.into_parts();
+        let (arrival, call_id, principal, team, model, price) = authorized.into_parts();
         let (head, body) = arrival.request.into_parts();
         check_headers(&head.headers)?;
         let idempotency_key = idempotency_key(&head.headers)?;
@@ -124,7 +127,7 @@ impl CollectLayer {
         arrival.record.facts().bytes_in = body.len() as u64;
         let (id, at, record) = (arrival.id, arrival.at, arrival.record);
         let claimed = None;
-        Ok(PaidCall { id, at, record, principal, team, model, price, body, held, idempotency_key, claimed })
+        Ok(PaidCall { id, call_id, at, record, principal, team, model, price, body, held, idempotency_key, claimed })
     }
 
     /// How many bytes may come: those declared, or the most there may be.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::credits::Credits;
+use crate::ledger::ReservationId;
 use crate::refusal::Kind;
 use crate::team::{ModelId, TeamId, UserId};
 
@@ -26,6 +27,8 @@ pub struct Facts {
     pub credential_kind: Option<&'static str>,
     /// The gateway key's public id, or the token's issuer.
     pub credential: Option<String>,
+    /// The call's own id, once a known caller has asked for a generation.
+    pub call_id: Option<ReservationId>,
     /// The model asked for: for the log, not for a label.
     pub model: Option<ModelId>,
     /// Whether the model has a price, so that its name may become a label; `other` is the label when not.

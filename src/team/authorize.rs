@@ -1,6 +1,6 @@
 //! May this caller use this model, and has the model a price.
 //!
-//! Reads: the team's and the key's models, the price table. Writes: the record's model.
+//! Reads: the team's and the key's models, the price table. Writes: the call's id in the record.
 //! Refuses: `model_not_allowed`, `model_unknown`.
 //! Position: below authentication, above the body: what is not allowed is refused before a byte of it is held.
 
@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 use super::{ModelId, Team};
 use crate::http::Answer;
 use crate::identity::{Authenticated, Principal};
+use crate::ledger::ReservationId;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
 use crate::request::Arrival;
@@ -24,6 +25,7 @@ pub struct Authorized<B> {
     arrival: Arrival<B>,
     principal: Arc<Principal>,
     team: Arc<Team>,
+    call_id: ReservationId,
     model: ModelId,
     price: Price,
 }
@@ -31,18 +33,33 @@ pub struct Authorized<B> {
 impl<B> Authorized<B> {
     /// What it is made of.
     #[must_use]
-    pub fn into_parts(self) -> (Arrival<B>, Arc<Principal>, Arc<Team>, ModelId, Price) {
-        (self.arrival, self.principal, self.team, self.model, self.price)
+    pub fn into_parts(self) -> (Arrival<B>, ReservationId, Arc<Principal>, Arc<Team>, ModelId, Price) {
+        (self.arrival, self.call_id, self.principal, self.team, self.model, self.price)
     }
 }
 
 /// A paid call of a known caller: what the fork below authentication hands to this layer.
 #[derive(Debug)]
 pub struct Wanted<B> {
-    /// Who calls.
-    pub caller: Authenticated<B>,
-    /// The model asked for.
-    pub model: ModelId,
+    caller: Authenticated<B>,
+    call_id: ReservationId,
+    model: ModelId,
+}
+
+impl<B> Wanted<B> {
+    /// A generation. From here on it is a call: the record has its id, and so has whatever it is answered with.
+    #[must_use]
+    pub fn generation(caller: Authenticated<B>, model: ModelId) -> Self {
+        let call_id = ReservationId::new();
+        caller.arrival().record.facts().call_id = Some(call_id);
+        Self { caller, call_id, model }
+    }
+
+    /// A quote for one. Nothing becomes of it, so nobody is told its id.
+    #[must_use]
+    pub fn quote(caller: Authenticated<B>, model: ModelId) -> Self {
+        Self { caller, call_id: ReservationId::new(), model }
+    }
 }
 
 /// Makes [`Authorize`].
@@ -84,7 +101,7 @@ where
 }
 
 fn authorize<B>(wanted: Wanted<B>) -> Result<Authorized<B>, Refusal> {
-    let Wanted { caller, model } = wanted;
+    let Wanted { caller, call_id, model } = wanted;
     let (arrival, _, principal, team) = caller.into_parts();
     if !team.models.allow(&model) {
         return Err(Refusal::ModelNotAllowed(model));
@@ -95,5 +112,5 @@ fn authorize<B>(wanted: Wanted<B>) -> Result<Authorized<B>, Refusal> {
     let Some(price) = team.prices.get(&model) else {
         return Err(Refusal::ModelUnknown(model));
     };
-    Ok(Authorized { arrival, principal, team, model, price })
+    Ok(Authorized { arrival, call_id, principal, team, model, price })
 }

@@ -69,6 +69,9 @@ impl AccessLog {
 fn json(ended: &Ended<'_>, facts: &Facts) -> Vec<u8> {
     let mut line = JsonLine::new(ended.at, level(ended.status), "request");
     line.text("request_id", ended.id.as_str());
+    if let Some(id) = facts.call_id {
+        line.plain("call_id", format_args!("\"{id}\""));
+    }
     line.some_text("trace_id", facts.trace_id.as_deref());
     line.some_text("team", facts.team.as_ref().map(|team| team.as_str()));
     line.some_text("user", facts.user.as_ref().map(|user| user.as_str()));
@@ -116,7 +119,7 @@ fn text(ended: &Ended<'_>, facts: &Facts) -> String {
     }
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     let (whole, queue, upstream, own) = (ended.duration, facts.queue, facts.upstream, ended.own);
-    let _ = writeln!(
+    let _ = write!(
         line,
         " {:.1} ms (queue {:.1}, upstream {:.1}, own {:.1}) {}",
         millis(whole),
@@ -125,6 +128,10 @@ fn text(ended: &Ended<'_>, facts: &Facts) -> String {
         millis(own),
         ended.id
     );
+    if let Some(id) = facts.call_id {
+        let _ = write!(line, " call {id}");
+    }
+    line.push('\n');
     line
 }
 
@@ -169,6 +176,7 @@ mod tests {
     fn facts() -> Facts {
         Facts {
             route: Some("/api/v1/{model}"),
+            call_id: "0193a1b2c3d47e5f8a9b0c1d2e3f4a5b".parse().ok(),
             team: TeamId::parse("design"),
             user: UserId::parse("alice \"al\" \u{202e}"),
             credential_kind: Some("key"),
@@ -209,6 +217,7 @@ mod tests {
     fn a_line_says_who_what_how_much_and_where_the_time_went() {
         let line = json(&ended(&id(), &Method::POST, StatusCode::OK), &facts());
         let expected = "{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\"msg\":\"request\",\"request_id\":\"r1\",\
+            \"call_id\":\"0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\",\
             \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"team\":\"design\",\
             \"user\":\"alice \\\"al\\\" \u{202e}\",\"credential\":\"key\",\"key_id\":\"k7Qp2mZr9aBc\",\
             \"route\":\"/api/v1/{model}\",\"method\":\"POST\",\"status\":200,\"outcome\":\"ok\",\"model\":\"flux/dev\",\
@@ -243,7 +252,8 @@ mod tests {
         assert_eq!(
             line,
             "2026-11-22T14:26:08.123Z POST /api/v1/{model} 200 ok design/alice \\\"al\\\" \\u{202e} flux/dev 0.025 credits \
-             812.3 ms (queue 0.0, upstream 800.1, own 0.2) r1\n"
+             812.3 ms (queue 0.0, upstream 800.1, own 0.2) r1 \
+             call 0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\n"
         );
     }
 

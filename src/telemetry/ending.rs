@@ -10,6 +10,7 @@ use super::metrics::NO_ROUTE;
 use super::metrics::series::Inside;
 use super::{AccessLog, Metrics, Outcome};
 use crate::clock::Clock;
+use crate::ledger::ReservationId;
 use crate::request::{Facts, Record, RequestId};
 
 /// What watches requests, the same for all of them.
@@ -58,6 +59,12 @@ impl Ending {
     #[must_use]
     pub const fn id(&self) -> &RequestId {
         &self.id
+    }
+
+    /// The call's own id, when the request became a call.
+    #[must_use]
+    pub fn call_id(&self) -> Option<ReservationId> {
+        self.record.facts().call_id
     }
 
     /// Counts the request in flight on its route as soon as the record names one, until then on none.

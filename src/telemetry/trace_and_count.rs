@@ -1,7 +1,7 @@
 //! Gives every request a name, a trace and a record, and when its answer has ended counts it and writes its access line.
 //!
 //! Reads: `X-Request-Id`, `traceparent`; at the end, what the layers below noted in the record.
-//! Writes: `X-Request-Id` on every answer, the trace in the record. Refuses: nothing.
+//! Writes: `X-Request-Id` on every answer, `X-Call-Id` on that to a call, the trace in the record. Refuses: nothing.
 //! Position: outermost, so that whatever happens to a request below is counted once, under its name.
 
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use tower::{Layer, Service};
 use super::ending::{Ending, Watch};
 use super::{AccessLog, Metrics};
 use crate::clock::Clock;
-use crate::http::{Answer, AnswerBody, X_REQUEST_ID};
+use crate::http::{Answer, AnswerBody, X_CALL_ID, X_REQUEST_ID};
 use crate::request::{Arrival, Inbound, Record, RequestId, TraceIds, Traceparent};
 
 /// Makes [`TraceAndCount`].
@@ -111,6 +111,9 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CountedFuture<F>
         let ending = this.ending.take().map(|mut ending| {
             // An answer that is given again keeps the name of the call that it answers.
             head.headers.entry(X_REQUEST_ID).or_insert_with(|| ending.id().to_header());
+            if let Some(id) = ending.call_id() {
+                head.headers.entry(X_CALL_ID).or_insert_with(|| id.to_header());
+            }
             ending.answered(head.status, body.is_end_stream());
             ending
         });

@@ -157,7 +157,7 @@ fn number<T: FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
 }
 
 fn not_answered(failed: &Failed, admitted: &Admitted) -> (Fate, Refusal) {
-    tracing::warn!(request_id = %admitted.call().id, error = %failed, "the upstream did not answer");
+    tracing::warn!(request_id = %admitted.call().id, call_id = %admitted.call().call_id, error = %failed, "the upstream did not answer");
     match failed {
         Failed::Unreachable(_) => (Fate::NotSent, Refusal::UpstreamUnreachable),
         Failed::TimedOut => (Fate::Unknown, Refusal::UpstreamTimeout),

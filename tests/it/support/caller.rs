@@ -17,7 +17,7 @@ use super::firemoon::SHARED_KEY;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The only headers that may leave a gateway.
-pub const HEADERS: [&str; 21] = [
+pub const HEADERS: [&str; 22] = [
     "allow",
     "cache-control",
     "connection",
@@ -32,6 +32,7 @@ pub const HEADERS: [&str; 21] = [
     "server-timing",
     "transfer-encoding",
     "www-authenticate",
+    "x-call-id",
     "x-credits-cost",
     "x-credits-remaining",
     "x-error-source",
