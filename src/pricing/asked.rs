@@ -22,7 +22,7 @@ pub type Wrong = Vec<String>;
 /// Reads what a body asks for at this price.
 ///
 /// # Errors
-/// The body is not one JSON object, names a deciding member twice (the upstream might read the other one), or gives it a
+/// The body is not UTF-8, not one JSON object, names a deciding member twice (the upstream might read the other one), or gives it a
 /// value of the wrong type or out of range.
 pub fn order(body: &[u8], price: &Price) -> Result<Order, Wrong> {
     let deciding = Deciding::read(body)?;
@@ -39,25 +39,41 @@ pub fn order(body: &[u8], price: &Price) -> Result<Order, Wrong> {
 }
 
 fn images(deciding: &Deciding<'_>, price: &Price) -> Result<u64, String> {
-    let Some(raw) = deciding.num_images else { return Ok(price.images_default) };
-    match raw.get().parse::<u64>() {
-        Ok(count) if (1..=price.images_max).contains(&count) => Ok(count),
-        _ => Err(format!("num_images must be a whole number from 1 to {}", price.images_max)),
+    let Some(raw) = deciding.num_images.and_then(given) else { return Ok(price.images_default) };
+    match whole(raw) {
+        Some(count) if (1..=price.images_max).contains(&count) => Ok(count),
+        Some(_) | None => Err(format!("num_images must be a whole number from 1 to {}", price.images_max)),
     }
 }
 
 /// The published API writes the length as a string (`"5"`); a plain number means the same.
 fn seconds(deciding: &Deciding<'_>, price: &Price) -> Result<u64, String> {
-    let Some(raw) = deciding.duration else { return Ok(price.durations.first().copied().unwrap_or_default()) };
-    let digits = raw.get().trim_matches('"');
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    match digits.parse::<u64>() {
-        Ok(length) if plain && price.durations.contains(&length) => Ok(length),
-        _ => {
+    let Some(raw) = deciding.duration.and_then(given) else {
+        return Ok(price.durations.first().copied().unwrap_or_default());
+    };
+    match whole(raw.trim_matches('"')) {
+        Some(length) if price.durations.contains(&length) => Ok(length),
+        Some(_) | None => {
             let lengths: Vec<String> = price.durations.iter().map(|length| format!("\"{length}\"")).collect();
             Err(format!("duration must be one of {}", lengths.join(", ")))
         }
     }
+}
+
+/// The text of a member. One that is `null` counts as not given: clients write so what nobody has set.
+fn given(raw: &RawValue) -> Option<&str> {
+    Some(raw.get()).filter(|text| *text != "null")
+}
+
+/// A whole number in any way in which JSON can write it: `2`, `2.0`, `2e0`.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(text: &str) -> Option<u64> {
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    // Up to here every whole number is a double of its own.
+    let is_whole = |number: &f64| number.fract() == 0.0 && *number <= 9_007_199_254_740_992.0;
+    serde_json::from_str::<f64>(text).ok().filter(is_whole).map(|number| number as u64)
 }
 
 #[derive(Default)]
@@ -68,13 +84,24 @@ struct Deciding<'a> {
 
 impl<'a> Deciding<'a> {
     fn read(body: &'a [u8]) -> Result<Self, Wrong> {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        let mut deserializer = serde_json::Deserializer::from_str(text(body)?);
         let read = deserializer.deserialize_map(Members).and_then(|members| deserializer.end().map(|()| members));
         read.map_err(|error| {
             let problem = if error.is_data() { error.to_string() } else { "the body is not valid JSON".to_owned() };
             vec![strip_position(&problem)]
         })
     }
+}
+
+/// The body as text. All of it is looked at: the parser passes over strings that decide nothing.
+fn text(body: &[u8]) -> Result<&str, Wrong> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        vec![format!("the body is not UTF-8, as JSON must be: its first {} bytes are", error.valid_up_to())]
+    })?;
+    if text.starts_with('\u{feff}') {
+        return Err(vec!["the body begins with a byte order mark (BOM), which JSON does not have".to_owned()]);
+    }
+    Ok(text)
 }
 
 /// serde_json ends its sentences with a position, which means little in a body that a program wrote.
@@ -139,13 +166,43 @@ mod tests {
     fn a_body_that_names_no_number_asks_for_one_image() {
         assert_eq!(order(br#"{"prompt":"x"}"#, &per_image()), Ok(Order { images: 1, seconds: 0 }));
         assert_eq!(order(br#"{"num_images":4}"#, &per_image()), Ok(Order { images: 4, seconds: 0 }));
+        assert_eq!(order(br#"{"num_images":null}"#, &per_image()), Ok(Order { images: 1, seconds: 0 }));
+        let two = Price { images_default: 2, ..per_image() };
+        assert_eq!(order(br#"{"num_images": null }"#, &two), Ok(Order { images: 2, seconds: 0 }));
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        for two in ["2", "2.0", "2e0", "2E+0", "0.2e1", "200e-2", "2.000"] {
+            let body = format!("{{\"num_images\":{two}}}");
+            assert_eq!(order(body.as_bytes(), &per_image()), Ok(Order { images: 2, seconds: 0 }), "{two}");
+        }
     }
 
     #[test]
     fn a_length_is_a_string_or_a_number_of_the_lengths_that_exist() {
         assert_eq!(order(br#"{"duration":"10"}"#, &per_second()), Ok(Order { images: 0, seconds: 10 }));
         assert_eq!(order(br#"{"duration":5}"#, &per_second()), Ok(Order { images: 0, seconds: 5 }));
-        for bad in ["\"7\"", "7", "-5", "5.0", "null", "[5]", "\"\"", "true", "\" 5\"", "\"+5\""] {
+        for also in ["5.0", "5e0", "50e-1", "\"5.0\"", "\"5e0\"", "null"] {
+            let body = format!("{{\"duration\":{also}}}");
+            assert_eq!(order(body.as_bytes(), &per_second()), Ok(Order { images: 0, seconds: 5 }), "{also}");
+        }
+        for bad in [
+            "\"7\"",
+            "7",
+            "-5",
+            "5.5",
+            "[5]",
+            "\"\"",
+            "true",
+            "\" 5\"",
+            "\"5 \"",
+            "\"+5\"",
+            "\"null\"",
+            "\"NaN\"",
+            "\"5\\u0030\"",
+            "1e400",
+        ] {
             let body = format!("{{\"duration\":{bad}}}");
             assert_eq!(
                 order(body.as_bytes(), &per_second()),
@@ -157,9 +214,21 @@ mod tests {
 
     #[test]
     fn a_number_of_images_that_is_not_one_to_four_is_refused() {
-        for bad in
-            ["0", "5", "\"4\"", "1e9", "-1", "null", "1.0", "1.5", "[]", "{}", "true", "+1", "18446744073709551616"]
-        {
+        for bad in [
+            "0",
+            "5",
+            "\"4\"",
+            "1e9",
+            "-1",
+            "-0.0",
+            "1.5",
+            "[]",
+            "{}",
+            "true",
+            "+1",
+            "18446744073709551616",
+            "\"null\"",
+        ] {
             let body = format!("{{\"num_images\":{bad}}}");
             let problems = order(body.as_bytes(), &per_image()).expect_err(bad);
             assert_eq!(problems.len(), 1, "{bad}");
@@ -168,7 +237,11 @@ mod tests {
 
     #[test]
     fn a_deciding_member_cannot_hide_behind_another_of_the_same_name() {
-        for body in [r#"{"num_images":1,"num_images":4}"#, r#"{"num_images":1,"num\u005fimages":4}"#] {
+        for body in [
+            r#"{"num_images":1,"num_images":4}"#,
+            r#"{"num_images":1,"num\u005fimages":4}"#,
+            r#"{"num_images":null,"num_images":4}"#,
+        ] {
             assert_eq!(order(body.as_bytes(), &per_image()), Err(vec!["num_images is given twice".to_owned()]));
         }
     }
@@ -178,5 +251,18 @@ mod tests {
         for bad in ["", "null", "[]", "\"x\"", "1", "{", "{} {}", "{}x", "{\"a\":}", "{\"a\":1,}", "\u{feff}{}"] {
             assert!(order(bad.as_bytes(), &per_image()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_no_json_text_is_named_also_where_nobody_looks() {
+        let said = |body: &[u8]| order(body, &per_image()).expect_err("not JSON").join("; ");
+        let bom = "the body begins with a byte order mark (BOM), which JSON does not have";
+        assert_eq!(said(b"\xef\xbb\xbf{}"), bom);
+        let not_utf8 = "the body is not UTF-8, as JSON must be: its first 11 bytes are";
+        for body in [&b"{\"prompt\":\"\xff\"}"[..], b"{\"prompt\":\"\xc3\"}", b"{\"prompt\":\"\xed\xa0\x80\"}"] {
+            assert_eq!(said(body), not_utf8);
+        }
+        assert!(said(b"\xff\xfe{\0}\0").contains("its first 0 bytes"), "UTF-16");
+        assert!(order("{\"prompt\":\"\u{feff}ä🦀\"}".as_bytes(), &per_image()).is_ok());
     }
 }

@@ -25,7 +25,9 @@ pub fn delivered(body: &[u8], price: &Price) -> Option<Delivered> {
         return None;
     }
     let images = media.images.map_or(0, |images| images.len() as u64);
-    let video_ms = media.videos.unwrap_or_default().iter().map(Video::millis).sum::<Option<u64>>()?;
+    let video_ms = media.videos.unwrap_or_default().iter().map(Video::millis).sum::<Option<u64>>();
+    // A length that is not told matters only where it is paid for.
+    let video_ms = if price.counts_seconds() { video_ms? } else { video_ms.unwrap_or_default() };
     Some(Delivered { images, video_ms })
 }
 
@@ -37,14 +39,14 @@ struct Media {
 
 #[derive(Deserialize)]
 struct Video {
-    duration: f64,
+    duration: Option<f64>,
 }
 
 impl Video {
-    /// `None` for a length that is no length: below zero, or longer than a day.
+    /// `None` for a length that is not told, or is none: below zero, or longer than a day.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn millis(&self) -> Option<u64> {
-        let millis = (self.duration * 1000.0).round();
+        let millis = (self.duration? * 1000.0).round();
         (0.0..=86_400_000.0).contains(&millis).then_some(millis as u64)
     }
 }
@@ -75,16 +77,22 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_shape_says_nothing() {
-        for answer in [
-            "{}",
-            "[]",
-            "",
-            "null",
-            r#"{"images":4}"#,
-            r#"{"videos":[{"url":"a"}]}"#,
-            r#"{"videos":[{"duration":-1}]}"#,
-        ] {
+        for answer in ["{}", "[]", "", "null", r#"{"images":4}"#, r#"{"images":null,"videos":null}"#] {
             assert_eq!(delivered(answer.as_bytes(), &Price::free()), None, "{answer}");
         }
+    }
+
+    #[test]
+    fn a_length_that_is_not_told_is_missed_only_where_it_is_paid_for() {
+        let by_second = Price { per_second: CENT, ..Price::free() };
+        let by_image = Price { per_image: CENT, ..Price::free() };
+        for video in [r#"{"url":"a"}"#, r#"{"duration":null}"#, r#"{"duration":-1}"#] {
+            let answer = format!(r#"{{"images":[{{}},{{}}],"videos":[{video},{{"duration":5}}]}}"#);
+            assert_eq!(delivered(answer.as_bytes(), &by_second), None, "{answer}");
+            let delivered = delivered(answer.as_bytes(), &by_image);
+            assert_eq!(delivered, Some(Delivered { images: 2, video_ms: 0 }), "{answer}");
+        }
+        let whole = br#"{"videos":[{"duration":5.0},{"duration":5e0}],"images":null}"#;
+        assert_eq!(delivered(whole, &by_second), Some(Delivered { images: 0, video_ms: 10_000 }));
     }
 }

@@ -62,17 +62,28 @@ impl Body {
     }
 }
 
+/// A field's value; clients write `null` for what nobody has set.
+fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+/// A whole number: JavaScript cannot tell 2.0 from 2.
+#[allow(clippy::cast_possible_truncation)]
+fn whole(value: &Value) -> Option<i64> {
+    let of_float = || value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 1e15);
+    value.as_i64().or_else(|| of_float().map(|number| number as i64))
+}
+
 /// A field's value if the model looks at that field: one that it ignores must not count.
 fn known<'a>(model: &Model, fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    model.fields.iter().find(|field| field.name == name).and_then(|_| fields.get(name))
+    model.fields.iter().find(|field| field.name == name).and_then(|_| given(fields, name))
 }
 
 fn units(model: &Model, fields: &Map<String, Value>) -> u32 {
     match model.makes {
-        Makes::Image => known(model, fields, "num_images")
-            .and_then(Value::as_u64)
-            .and_then(|count| count.try_into().ok())
-            .unwrap_or(1),
+        Makes::Image => {
+            known(model, fields, "num_images").and_then(whole).and_then(|count| count.try_into().ok()).unwrap_or(1)
+        }
         Makes::Video => {
             known(model, fields, "duration").and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(5)
         }
@@ -106,7 +117,7 @@ fn ratio(text: &str) -> Option<(u32, u32)> {
 impl Field {
     fn problem(&self, fields: &Map<String, Value>) -> Option<String> {
         let name = self.name;
-        let Some(value) = fields.get(name) else {
+        let Some(value) = given(fields, name) else {
             return self.required.then(|| format!("Missing required field: {name}"));
         };
         if self.required && value.as_str() == Some("") {
@@ -134,8 +145,7 @@ impl Field {
                 Some(text) if ratio(text).is_some() => None,
                 Some(_) => Some(format!("Invalid value for field {name}: must be a ratio such as 16:9")),
             },
-            Accepts::Integer { least, most } => match value.as_i64() {
-                // 1e9 and 2.0 are numbers to JSON but no integers to the validator.
+            Accepts::Integer { least, most } => match whole(value) {
                 None => kind("integer"),
                 Some(number) if (least..=most).contains(&number) => None,
                 Some(_) => range(&least, &most),
@@ -178,6 +188,8 @@ mod tests {
             let sized = order("flux/dev", &format!(r#"{{"prompt":"a","image_size":"{name}"}}"#)).unwrap();
             assert_eq!((sized.width, sized.height), (width, height));
         }
+        assert_eq!(order("flux/dev", r#"{"prompt":"a","num_images":2.0,"seed":null}"#).unwrap().units, 2);
+        assert_eq!(order("flux/dev", r#"{"prompt":"a","num_images":null}"#).unwrap().units, 1);
         let video = order("kling/kling-2-1-master", r#"{"prompt":"a","aspect_ratio":"9:16","duration":"10"}"#).unwrap();
         assert_eq!((video.units, video.width, video.height), (10, 1088, 1920));
         let edit = r#"{"prompt":"a","image_url":"data:,","num_images":4,"aspect_ratio":"16:9"}"#;
@@ -201,8 +213,13 @@ mod tests {
                 "Invalid value for field num_images: must be between 1 and 4",
             ),
             ("flux/dev", r#"{"prompt":"a","num_images":"4"}"#, "Invalid type for field num_images: expected integer"),
-            ("flux/dev", r#"{"prompt":"a","num_images":1e9}"#, "Invalid type for field num_images: expected integer"),
-            ("flux/dev", r#"{"prompt":"a","num_images":null}"#, "Invalid type for field num_images: expected integer"),
+            ("flux/dev", r#"{"prompt":"a","num_images":1.5}"#, "Invalid type for field num_images: expected integer"),
+            (
+                "flux/dev",
+                r#"{"prompt":"a","num_images":1e9}"#,
+                "Invalid value for field num_images: must be between 1 and 4",
+            ),
+            ("flux/dev", r#"{"prompt":null}"#, "Missing required field: prompt"),
             (
                 "flux/dev",
                 r#"{"prompt":"a","guidance_scale":0.5}"#,

@@ -38,7 +38,7 @@ async fn assert_nothing_happened(installation: &Installation, gateway: &Gateway,
 async fn a_number_of_pictures_that_is_none_from_one_to_four_is_refused() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
-    let values = ["0", "5", "\"4\"", "1e9", "-1", "null", "1.5", "1.0", "[1]", "{}", "true", "99999999999999999999"];
+    let values = ["0", "5", "\"4\"", "1e9", "-1", "-0.0", "1.5", "[1]", "{}", "true", "99999999999999999999"];
     for value in values {
         let body = format!(r#"{{"prompt":"x","num_images":{value}}}"#);
         let call =
@@ -51,7 +51,7 @@ async fn a_number_of_pictures_that_is_none_from_one_to_four_is_refused() {
         );
         assert_eq!(reply.header("x-error-source"), Some("caller"));
     }
-    for value in ["\"7\"", "7", "null", "-5", "5.0", "\"\"", "[]"] {
+    for value in ["\"7\"", "7", "-5", "5.5", "\"\"", "[]"] {
         let body = format!(r#"{{"prompt":"x","duration":{value}}}"#);
         let call =
             Call::post("/api/v1/kling/kling-2-1-master").with(installation.key("design")).header("x-request-id", "r1");
@@ -78,7 +78,7 @@ async fn a_body_that_is_not_one_json_object_is_refused() {
         (r#"{"prompt":"x"} {}"#, not_json),
         (r#"{"prompt":"x",}"#, not_json),
         ("prompt=x", not_json),
-        ("\u{feff}{}", not_json),
+        ("\u{feff}{}", "the body begins with a byte order mark (BOM), which JSON does not have"),
         ("[]", "invalid type: sequence, expected one JSON object"),
         ("[{\"prompt\":\"x\"}]", "invalid type: sequence, expected one JSON object"),
         ("null", "invalid type: null, expected one JSON object"),
@@ -92,6 +92,40 @@ async fn a_body_that_is_not_one_json_object_is_refused() {
         assert_eq!((reply.status, reply.text()), (400, invalid(problem).as_str()), "{body}");
     }
     assert_nothing_happened(&installation, &gateway, &firemoon).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_utf8_is_refused_also_where_nothing_is_read() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    for route in ["/api/v1/flux/dev", "/gateway/v1/quote/flux/dev"] {
+        let call = Call::post(route).with(installation.key("design")).header("x-request-id", "r1");
+        let call = call.bytes(&b"{\"prompt\":\"caf\xe9\"}"[..]).header("content-type", "application/json");
+        let reply = gateway.send(&call).await;
+        let problem = "the body is not UTF-8, as JSON must be: its first 14 bytes are";
+        assert_eq!((reply.status, reply.text()), (400, invalid(problem).as_str()), "{route}");
+    }
+    assert_nothing_happened(&installation, &gateway, &firemoon).await;
+}
+
+#[tokio::test]
+async fn what_nobody_has_set_is_null_and_a_whole_number_may_be_written_with_a_point() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    let rows = [
+        ("flux/dev", r#"{"prompt":"x","num_images":null,"seed":null}"#, "0.025"),
+        ("flux/dev", r#"{"prompt":"x","num_images":2.0}"#, "0.05"),
+        ("flux/dev", r#"{"prompt":"x","num_images":2e0}"#, "0.05"),
+        ("kling/kling-2-1-master", r#"{"prompt":"x","duration":null}"#, "1.4"),
+    ];
+    for (model, body, cost) in rows {
+        let quote = Call::post(&format!("/gateway/v1/quote/{model}")).with(installation.key("design")).text(body);
+        assert_eq!(gateway.send(&quote).await.json()["price"].to_string(), cost, "{body}");
+        let call = Call::post(&format!("/api/v1/{model}")).with(installation.key("design")).text(body);
+        let reply = gateway.send(&call).await;
+        assert_eq!((reply.status, reply.header("x-credits-cost")), (200, Some(cost)), "{body}: {}", reply.text());
+    }
+    assert_eq!(firemoon.charged().await, "1.525");
 }
 
 #[tokio::test]
