@@ -68,7 +68,10 @@ fn given(raw: &RawValue) -> Option<&str> {
 /// A whole number in any way in which JSON can write it: `2`, `2.0`, `2e0`.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn whole(text: &str) -> Option<u64> {
-    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+    // Neither a sign nor space around it, which the parser would take.
+    let bare =
+        text.starts_with(|first: char| first.is_ascii_digit()) && text.ends_with(|last: char| last.is_ascii_digit());
+    if !bare {
         return None;
     }
     // Up to here every whole number is a double of its own.
