@@ -46,6 +46,8 @@ pub struct Generation {
     endpoint: String,
     /// `completed`, `failed` (not executed, costs nothing) or `unknown`.
     status: &'static str,
+    /// The ledger's word, which tells what failed apart: `released` was never sent, `refused` was, and counts as a request.
+    outcome: &'static str,
     http_status: Option<u16>,
     code: Option<String>,
     cost: Credits,
@@ -74,6 +76,7 @@ impl From<Row> for Generation {
             request_id: asked.request_id,
             endpoint: asked.model,
             status: status(outcome),
+            outcome: outcome.name(),
             http_status: Some(came.status).filter(|status| *status > 0),
             code: came.code,
             cost: charged,
@@ -96,7 +99,7 @@ impl From<Row> for Generation {
 const fn status(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Charged => "completed",
-        Outcome::Released => "failed",
+        Outcome::Released | Outcome::Refused => "failed",
         Outcome::Unknown => "unknown",
     }
 }

@@ -41,7 +41,10 @@ struct OfModel {
 pub struct Totals {
     requests: u64,
     completed: u64,
+    /// Not executed: never sent, or refused by the upstream.
     failed: u64,
+    /// Those of them that the upstream refused: they count as requests.
+    refused: u64,
     unknown: u64,
     images: u64,
     video_seconds: f64,
@@ -57,6 +60,7 @@ pub struct Stats {
     total: u64,
     completed: u64,
     failed: u64,
+    refused: u64,
     unknown: u64,
     total_cost: Credits,
     #[serde(flatten)]
@@ -88,7 +92,8 @@ impl From<Sums> for Totals {
         Self {
             requests: sums.calls(),
             completed: sums.charged,
-            failed: sums.released,
+            failed: sums.released + sums.refused,
+            refused: sums.refused,
             unknown: sums.unknown,
             images: sums.images,
             video_seconds: seconds(sums.video_ms),
@@ -103,7 +108,8 @@ impl From<Sums> for Stats {
         Self {
             total: sums.calls(),
             completed: sums.charged,
-            failed: sums.released,
+            failed: sums.released + sums.refused,
+            refused: sums.refused,
             unknown: sums.unknown,
             total_cost: sums.credits,
             rates: Rates::from(sums),

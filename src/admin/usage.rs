@@ -24,8 +24,18 @@ use crate::upstream::keys::Key;
 /// The parameters of the page.
 pub const QUERY: &[&str] = &["period", "team", "by", "format"];
 /// What one line can be about, and the numbers it then has.
-const NUMBERS: [&str; 9] =
-    ["requests", "completed", "failed", "unknown", "images", "videoSeconds", "cost", "successRate", "averageLatency"];
+const NUMBERS: [&str; 10] = [
+    "requests",
+    "completed",
+    "failed",
+    "refused",
+    "unknown",
+    "images",
+    "videoSeconds",
+    "cost",
+    "successRate",
+    "averageLatency",
+];
 
 /// What lines are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

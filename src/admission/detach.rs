@@ -68,8 +68,9 @@ impl<T: Send + 'static> Drop for Detach<T> {
     fn drop(&mut self) {
         let Some(call) = self.call.take() else { return };
         self.caller.0.store(true, Ordering::Relaxed);
-        if self.progress.phase() == Phase::Waiting {
-            return;
+        match self.progress.phase() {
+            Phase::Waiting | Phase::TurnedBack => return,
+            Phase::Dispatched => {}
         }
         // Outside a runtime the process is ending: the reservation inside hands itself over as it is dropped.
         if let Ok(runtime) = Handle::try_current() {

@@ -239,6 +239,7 @@ impl Keeper {
     async fn end_orphan(&self, orphan: Orphan) {
         let (outcome, charged) = match (orphan.phase, self.settings.on_unknown) {
             (Phase::Waiting, _) => (Outcome::Released, Credits::ZERO),
+            (Phase::TurnedBack, _) => (Outcome::Refused, Credits::ZERO),
             (Phase::Dispatched, OnUnknown::Charge) => (Outcome::Unknown, orphan.price),
             (Phase::Dispatched, OnUnknown::Release) => (Outcome::Unknown, Credits::ZERO),
         };

@@ -57,14 +57,14 @@ impl Passage {
         Ok(())
     }
 
-    /// Tells the ledger that the upstream turned the call back and did nothing with it: should this replica die now, the
-    /// call costs nothing.
+    /// Tells the ledger that the upstream turned the call back and did nothing with it: should this replica die now, or the
+    /// caller leave, the call costs nothing.
     ///
     /// # Errors
     /// As above.
     pub async fn wait_again(&self) -> Result<(), Refusal> {
-        self.progress.reached(Phase::Waiting);
-        self.told(Phase::Waiting, self.ledger.recall(&self.team, self.id).await)
+        self.progress.reached(Phase::TurnedBack);
+        self.told(Phase::TurnedBack, self.ledger.recall(&self.team, self.id).await)
     }
 
     async fn claim_sent(&self) -> Result<bool, Outage> {

@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::observe::Observer;
-use crate::ledger::{Inquiry, Ledger, Level, Outage, Scope};
+use crate::ledger::{Inquiry, Ledger, Level, Outage, Scope, Swept};
 use crate::team::Team;
 
 /// Goes round until told to stop. Teams that a reload adds or takes away are noticed in the next round.
@@ -51,9 +51,9 @@ const FAILURES_MAX: usize = 5;
 
 async fn visit(ledger: &dyn Ledger, observer: &dyn Observer, team: &Team) -> Result<(), Outage> {
     let swept = ledger.sweep(&team.id).await?;
-    let ended = swept.released + swept.unknown;
-    if ended > 0 {
-        tracing::warn!(team = %team.id, released = swept.released, unknown = swept.unknown, "reservations were left behind");
+    if swept != Swept::default() {
+        let Swept { released, refused, unknown } = swept;
+        tracing::warn!(team = %team.id, released, refused, unknown, "reservations were left behind");
     }
     let levels = vec![Level { scope: Scope::Team, limits: Arc::clone(&team.limits) }];
     let inquiry = Inquiry { team: team.id.clone(), levels, time_zone: team.time_zone.clone(), reader: None };

@@ -1,4 +1,23 @@
 //! What the end of a call costs.
+//!
+//! Every end there is. "Requests" are the windows of a day and a month, "tokens" the buckets a second, minute and hour, each
+//! of team, user and key. A slot of `concurrent` is free again after every end.
+//!
+//! | The call ends because | Credits | Requests | Tokens | Row |
+//! |---|---|---|---|---|
+//! | the gateway refuses it before it is admitted: malformed, no credential, a limit | none | none | none | none |
+//! | it is never sent: its caller leaves while it waits, the queue is full or the wait too long, no key can be used, no connection, the store does not take the mark | none | given back | taken | `released` |
+//! | a reused connection is closed before it accepted a byte, or the upstream says that it did not process it (RFC 9113, 8.7), and no other takes it | none | given back | taken | `released` |
+//! | the upstream answers 2xx | by what came back | counted | taken | `charged` |
+//! | the upstream refuses it for good: 307, 308, any 4xx, its own 413 and 415 included | none | counted | taken | `refused` |
+//! | the upstream turns it back with 401, 402, 403 "suspended" or 429, and it is sent again | by its next end, and counted once | | | |
+//! | it was turned back and is not sent again, whatever the reason: no other key, the wait too long, no connection, its caller leaves, its replica dies | none | counted | taken | `refused` |
+//! | 5xx, another 3xx, no HTTP, a broken or too large answer, time-out | `pricing.on_unknown` | counted | taken | `unknown` |
+//! | its caller leaves after it was sent | as if it had stayed | | | |
+//! | its task or its replica dies before it was marked as sent | none | given back | taken | `released` |
+//! | its task or its replica dies after that | `pricing.on_unknown` | counted | taken | `unknown` |
+//!
+//! A call that was sent has used the shared account, so a team whose calls are refused there comes to its own limits first.
 
 use std::time::Duration;
 
@@ -35,7 +54,8 @@ pub fn end(
     let (outcome, charged) = match forwarded.fate {
         // An answer that cannot be read is charged as reserved: it was paid for upstream.
         Fate::Delivered => (Outcome::Charged, found.map_or(reserved, |found| price.of(&found)).min(reserved)),
-        Fate::NotSent | Fate::Refused => (Outcome::Released, Credits::ZERO),
+        Fate::NotSent => (Outcome::Released, Credits::ZERO),
+        Fate::Refused => (Outcome::Refused, Credits::ZERO),
         Fate::Unknown => match on_unknown {
             OnUnknown::Charge => (Outcome::Unknown, reserved),
             OnUnknown::Release => (Outcome::Unknown, Credits::ZERO),

@@ -143,7 +143,7 @@ impl Usage {
     /// A page for programs, a line a row; for people its lines are kept until the widths of all are known.
     fn page(&self, out: &mut dyn Write, path: &str, lines: &mut Vec<Vec<String>>) -> Result<Option<String>, Ended> {
         const COLUMNS: [&str; 8] =
-            ["createdAt", "requestId", "user", "endpoint", "status", "httpStatus", "cost", "latency"];
+            ["createdAt", "requestId", "user", "endpoint", "outcome", "httpStatus", "cost", "latency"];
         let page = self.gateway.get(path)?;
         for row in page["rows"].as_array().map(Vec::as_slice).unwrap_or_default() {
             if self.gateway.json {
@@ -165,10 +165,11 @@ fn head(out: &mut dyn Write, month: &str, report: &Value) -> Result<(), Ended> {
 
 /// A line for each row, and the sum.
 fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> {
-    const NUMBERS: [(&str, &str); 8] = [
+    const NUMBERS: [(&str, &str); 9] = [
         ("requests", "CALLS"),
         ("completed", "COMPLETED"),
         ("failed", "FAILED"),
+        ("refused", "REFUSED"),
         ("unknown", "UNKNOWN"),
         ("images", "IMAGES"),
         ("videoSeconds", "VIDEO SECONDS"),

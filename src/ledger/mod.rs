@@ -80,6 +80,8 @@ pub enum Phase {
     Waiting,
     /// The upstream may have seen it: left behind, it is settled as unknown.
     Dispatched,
+    /// The upstream has refused it, and it waits to be sent again: left behind, it is settled as refused.
+    TurnedBack,
 }
 
 /// A request to spend.
@@ -168,7 +170,7 @@ pub struct Settlement {
     pub id: ReservationId,
     /// How it ended.
     pub outcome: Outcome,
-    /// What it cost; the store charges at most what was reserved, and nothing when released.
+    /// What it cost; the store charges at most what was reserved, and nothing when released or refused.
     pub charged: Credits,
     /// What came back, for the row.
     pub came: Came,
@@ -188,6 +190,8 @@ pub enum Settled {
 pub struct Swept {
     /// Waiting reservations released.
     pub released: u64,
+    /// Reservations whose calls had been turned back, settled as refused.
+    pub refused: u64,
     /// Dispatched reservations settled as unknown.
     pub unknown: u64,
 }
@@ -300,8 +304,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// Marks a waiting reservation as dispatched, before its first byte is sent. `false`: it no longer exists, do not send.
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
 
-    /// Marks a dispatched reservation as waiting again: the upstream turned it back, and did nothing with it. `false`: it no
-    /// longer exists, do not send.
+    /// Marks a dispatched reservation as turned back: the upstream refused it, did nothing with it, and it waits to be sent
+    /// again. `false`: it no longer exists, do not send.
     fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
 
     /// Ends a reservation in the windows that admitted it, writes its row and adds to the day's usage: one atomic step.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -69,25 +69,31 @@ impl<'de> Deserialize<'de> for ReservationId {
 
 /// How far a reserved call has come, as this process knows it. Clones tell of the same call.
 #[derive(Clone, Debug)]
-pub struct Progress(Arc<AtomicBool>);
+pub struct Progress(Arc<AtomicU8>);
 
 impl Progress {
     /// The progress of a call that was reserved in this phase.
     #[must_use]
     pub fn new(phase: Phase) -> Self {
-        Self(Arc::new(AtomicBool::new(phase == Phase::Dispatched)))
+        Self(Arc::new(AtomicU8::new(phase as u8)))
     }
 
     /// Whether the upstream may have seen the call.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        if self.0.load(Ordering::Relaxed) { Phase::Dispatched } else { Phase::Waiting }
+        const WAITING: u8 = Phase::Waiting as u8;
+        const TURNED_BACK: u8 = Phase::TurnedBack as u8;
+        match self.0.load(Ordering::Relaxed) {
+            WAITING => Phase::Waiting,
+            TURNED_BACK => Phase::TurnedBack,
+            _ => Phase::Dispatched,
+        }
     }
 
     /// Notes how far the call is. That the first byte is about to be sent is noted after the store was told; that the call
     /// waits again, before.
     pub fn reached(&self, phase: Phase) {
-        self.0.store(phase == Phase::Dispatched, Ordering::Relaxed);
+        self.0.store(phase as u8, Ordering::Relaxed);
     }
 }
 

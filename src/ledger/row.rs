@@ -14,20 +14,44 @@ use crate::credits::Credits;
 pub enum Outcome {
     /// It was answered, and charged by what came back.
     Charged,
-    /// It was never sent, or the upstream refused it: nothing is counted in any window.
+    /// It was never sent: nothing is counted in any window.
     Released,
+    /// It was sent and the upstream refused it: it costs no credits, and counts as a request.
+    Refused,
     /// It was sent and nobody knows what became of it: charged by `pricing.on_unknown`.
     Unknown,
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [Self::Charged, Self::Released, Self::Refused, Self::Unknown];
+
     /// The name in rows and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Charged => "charged",
             Self::Released => "released",
+            Self::Refused => "refused",
             Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether the call counts as one in the windows that limit requests: all that were sent do.
+    #[must_use]
+    pub const fn counts(self) -> bool {
+        match self {
+            Self::Charged | Self::Refused | Self::Unknown => true,
+            Self::Released => false,
+        }
+    }
+
+    /// Whether the call can cost credits.
+    #[must_use]
+    pub const fn costs(self) -> bool {
+        match self {
+            Self::Charged | Self::Unknown => true,
+            Self::Released | Self::Refused => false,
         }
     }
 }

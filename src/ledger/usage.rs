@@ -38,13 +38,15 @@ impl Default for Retention {
     }
 }
 
-/// What calls came to. The sum of a day's is what the day's window counts: calls charged or unknown, and credits.
+/// What calls came to. The sum of a day's is what the day's window counts: all calls but the released, and credits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Calls that were answered and charged by what came back.
     pub charged: u64,
-    /// Calls that were never sent, or that the upstream refused.
+    /// Calls that were never sent.
     pub released: u64,
+    /// Calls that the upstream refused.
+    pub refused: u64,
     /// Calls of which nobody knows what became.
     pub unknown: u64,
     /// Credits charged, of charged and of unknown calls.
@@ -66,6 +68,7 @@ impl Sums {
         let none = Self {
             charged: 0,
             released: 0,
+            refused: 0,
             unknown: 0,
             credits: charged,
             images: 0,
@@ -83,6 +86,7 @@ impl Sums {
                 ..none
             },
             Outcome::Released => Self { released: 1, ..none },
+            Outcome::Refused => Self { refused: 1, ..none },
             Outcome::Unknown => Self { unknown: 1, ..none },
         }
     }
@@ -90,22 +94,22 @@ impl Sums {
     /// All calls.
     #[must_use]
     pub const fn calls(&self) -> u64 {
-        self.charged + self.released + self.unknown
+        self.charged + self.released + self.refused + self.unknown
     }
 
-    /// The numbers as the stores keep them.
+    /// The numbers as the stores keep them. New ones come last: what was written before them has none.
     #[must_use]
-    pub const fn to_numbers(self) -> [u64; 8] {
-        let Self { charged, released, unknown, credits, images, video_ms, queue_ms, upstream_ms } = self;
-        [charged, released, unknown, credits.micros(), images, video_ms, queue_ms, upstream_ms]
+    pub const fn to_numbers(self) -> [u64; 9] {
+        let Self { charged, released, refused, unknown, credits, images, video_ms, queue_ms, upstream_ms } = self;
+        [charged, released, unknown, credits.micros(), images, video_ms, queue_ms, upstream_ms, refused]
     }
 
     /// The sums from what a store kept.
     #[must_use]
-    pub const fn from_numbers(numbers: [u64; 8]) -> Self {
-        let [charged, released, unknown, micros, images, video_ms, queue_ms, upstream_ms] = numbers;
+    pub const fn from_numbers(numbers: [u64; 9]) -> Self {
+        let [charged, released, unknown, micros, images, video_ms, queue_ms, upstream_ms, refused] = numbers;
         let credits = Credits::from_micros(micros);
-        Self { charged, released, unknown, credits, images, video_ms, queue_ms, upstream_ms }
+        Self { charged, released, refused, unknown, credits, images, video_ms, queue_ms, upstream_ms }
     }
 }
 
@@ -119,6 +123,7 @@ impl AddAssign for Sums {
     fn add_assign(&mut self, other: Self) {
         self.charged += other.charged;
         self.released += other.released;
+        self.refused += other.refused;
         self.unknown += other.unknown;
         self.credits = self.credits.plus(other.credits);
         self.images = self.images.saturating_add(other.images);

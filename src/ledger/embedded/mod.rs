@@ -149,7 +149,7 @@ impl Ledger for EmbeddedLedger {
 
     fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "recall", self.writer.ask(move |state| state.mark(&team, id, Phase::Waiting)))
+        observed(&*self.observer, "recall", self.writer.ask(move |state| state.mark(&team, id, Phase::TurnedBack)))
     }
 
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {

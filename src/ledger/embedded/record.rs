@@ -208,6 +208,9 @@ pub(super) struct TopUpRecord {
 pub(super) struct ReservationRecord {
     /// Whether the upstream may have seen the call.
     pub(super) dispatched: bool,
+    /// Whether the upstream has refused it, and it waits to be sent again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) turned_back: bool,
     /// What is reserved, in millionths.
     pub(super) price: u64,
     /// The windows that admitted it.

@@ -180,6 +180,7 @@ impl<'a, R: Records> Machine<'a, R> {
     fn open(&mut self, asked: &Admission, moment: &Moment, scopes: Vec<ScopeName>) -> Result<(), R::Fault> {
         let record = ReservationRecord {
             dispatched: asked.phase == Phase::Dispatched,
+            turned_back: asked.phase == Phase::TurnedBack,
             price: asked.price.micros(),
             windows: moment.windows.clone(),
             admitted_at: self.now.as_microsecond(),
@@ -200,10 +201,10 @@ impl<'a, R: Records> Machine<'a, R> {
     pub(super) fn mark(&mut self, team: &TeamId, id: ReservationId, phase: Phase) -> Result<bool, R::Fault> {
         self.sweep_by_the_way(team, &[id])?;
         let Some(record) = self.records.reservation(team, id)? else { return Ok(false) };
-        let dispatched = phase == Phase::Dispatched;
-        if record.dispatched != dispatched {
+        let (dispatched, turned_back) = (phase == Phase::Dispatched, phase == Phase::TurnedBack);
+        if (record.dispatched, record.turned_back) != (dispatched, turned_back) {
             self.changed = true;
-            self.records.put_reservation(team, id, &ReservationRecord { dispatched, ..record })?;
+            self.records.put_reservation(team, id, &ReservationRecord { dispatched, turned_back, ..record })?;
         }
         Ok(true)
     }
@@ -229,10 +230,8 @@ impl<'a, R: Records> Machine<'a, R> {
         let Some(record) = self.records.take_reservation(team, end.id)? else { return Ok(Settled::Before) };
         self.changed = true;
         let reserved = Credits::from_micros(record.price);
-        let (charged, counted) = match end.outcome {
-            Outcome::Released => (Credits::ZERO, false),
-            Outcome::Charged | Outcome::Unknown => (end.charged.min(reserved), true),
-        };
+        let charged = if end.outcome.costs() { end.charged.min(reserved) } else { Credits::ZERO };
+        let counted = end.outcome.counts();
         for name in &record.scopes {
             let mut scope = self.records.scope(team, name)?;
             scope.settle(&record.windows, &End { price: record.price, charged: charged.micros(), counted });
@@ -273,6 +272,8 @@ impl<'a, R: Records> Machine<'a, R> {
             let Some(record) = self.records.reservation(team, id)? else { continue };
             let (outcome, count) = if record.dispatched {
                 (Outcome::Unknown, &mut swept.unknown)
+            } else if record.turned_back {
+                (Outcome::Refused, &mut swept.refused)
             } else {
                 (Outcome::Released, &mut swept.released)
             };

@@ -25,7 +25,7 @@ use crate::team::limit::{Period, Shape};
 use crate::team::{Limit, LimitKind, TeamId};
 
 /// How many numbers come before the operations' parts.
-const HEAD: usize = 6;
+const HEAD: usize = 7;
 /// How many items tell of a budget that came to its soft threshold.
 const CROSSING: usize = 6;
 
@@ -64,8 +64,9 @@ impl Answer {
     ) -> Result<Swept, Outage> {
         let mut parts = Reader::new(&self.numbers);
         parts.skip(2);
-        let swept = Swept { released: parts.number()?, unknown: parts.number()? };
+        let (released, unknown) = (parts.number()?, parts.number()?);
         parts.skip(2);
+        let swept = Swept { released, refused: parts.number()?, unknown };
         let mut levels = Reader::new(&self.numbers);
         levels.skip(HEAD);
         for operation in &operations {
@@ -129,7 +130,7 @@ impl Reading<'_> {
                 reply.send(self.parts.signed().map(|alive| alive == 1)).is_ok()
             }
             Operation::Recall { id, reply } => {
-                self.seen.comes_to(id, Phase::Waiting, self.point);
+                self.seen.comes_to(id, Phase::TurnedBack, self.point);
                 reply.send(self.parts.signed().map(|alive| alive == 1)).is_ok()
             }
             Operation::Settle { settlement, reply } => {

@@ -203,6 +203,7 @@ fn write_operation(
             packed.text(match admission.phase {
                 Phase::Waiting => "W",
                 Phase::Dispatched => "D",
+                Phase::TurnedBack => "T",
             });
             packed.number(admission.price.micros());
             packed.count(admission.levels.len());
@@ -287,6 +288,7 @@ pub(super) const fn outcome_number(outcome: Outcome) -> u64 {
         Outcome::Charged => 1,
         Outcome::Released => 2,
         Outcome::Unknown => 3,
+        Outcome::Refused => 4,
     }
 }
 

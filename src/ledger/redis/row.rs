@@ -60,10 +60,7 @@ fn moment(micros: &str) -> Result<Timestamp, Outage> {
 }
 
 fn outcome(name: &str) -> Result<Outcome, Outage> {
-    [Outcome::Charged, Outcome::Released, Outcome::Unknown]
-        .into_iter()
-        .find(|outcome| outcome.name() == name)
-        .ok_or_else(|| unreadable("outcome"))
+    Outcome::ALL.into_iter().find(|outcome| outcome.name() == name).ok_or_else(|| unreadable("outcome"))
 }
 
 fn unreadable(what: &str) -> Outage {

@@ -2,7 +2,8 @@
 //!
 //! The answer begins with 1 (0: the day was guessed wrong; 2: the store lacks what the caller has seen; 3: it has nothing
 //! of the team; in each of these nothing was done) and the store's time. After a 1 come what was released and what became
-//! unknown by the way, the epoch and the number of the last change; the rest is read by `reply`.
+//! unknown by the way, the epoch and the number of the last change, and what was refused by the way; the rest is read by
+//! `reply`.
 
 use std::slice;
 

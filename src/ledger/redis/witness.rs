@@ -266,7 +266,11 @@ impl Seen {
 
 impl Entry {
     fn lost(&self, id: ReservationId, admission_is_lost: bool) -> LostCall {
-        let phase = if self.admission.phase == Phase::Waiting { 'W' } else { 'D' };
+        let phase = match self.admission.phase {
+            Phase::Waiting => 'W',
+            Phase::Dispatched => 'D',
+            Phase::TurnedBack => 'T',
+        };
         let (at, what) = (self.admitted_at.as_microsecond(), record(&self.admission, Some(&self.calendar)));
         LostCall { id, admission_is_lost, record: format!("{phase} {at:016} {what}"), end: self.end.clone() }
     }

@@ -113,7 +113,7 @@ catalogue! {
     soft_limit_crossings_total: Family<Counter, 2> = ["team", "limit"];
     /// Notices to the webhook, by what became of them: delivered, failed, dropped.
     webhook_notices_total: Family<Counter, 1> = ["result"];
-    /// Settlements, by how they went: charged, released, unknown, repeated.
+    /// Settlements, by how they went: charged, released (of calls that were never sent or that the upstream refused: no credits), unknown, repeated.
     settlements_total: Family<Counter, 1> = ["result"];
     /// Reservations that this replica holds open.
     reservations_open: Family<Gauge, 1> = ["team"];

@@ -5,12 +5,20 @@ use super::teams::limit_label;
 use crate::admission::Observer;
 use crate::admission::observe::Result as SettlementResult;
 use crate::credits::Credits;
-use crate::ledger::{Scope, Standing};
+use crate::ledger::{Outcome, Scope, Standing};
 use crate::pricing::Delivered;
 use crate::team::TeamId;
 
 /// The result of a settlement that had been done before.
 pub(super) const REPEATED: &str = "repeated";
+
+/// The result of a settlement with this outcome: of a call that was refused, the credits were released.
+pub(super) const fn settlement(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Charged | Outcome::Released | Outcome::Unknown => outcome.name(),
+        Outcome::Refused => Outcome::Released.name(),
+    }
+}
 
 impl Observer for Metrics {
     fn settled(
@@ -22,7 +30,7 @@ impl Observer for Metrics {
         delivered: Delivered,
     ) {
         let outcome = match result {
-            SettlementResult::Ended(outcome) => outcome.name(),
+            SettlementResult::Ended(outcome) => settlement(outcome),
             SettlementResult::Repeated => {
                 self.catalogue.settlements_total.with([REPEATED]).inc();
                 return;

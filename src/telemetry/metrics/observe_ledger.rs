@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Metrics;
+use super::observe_admission::settlement;
 use crate::ledger::{Crossing, Observer, Outcome, Swept};
 use crate::team::TeamId;
 
@@ -22,9 +23,13 @@ impl Observer for Metrics {
     }
 
     fn swept(&self, team: &TeamId, swept: Swept) {
-        self.team(team).swept.add(swept.released.saturating_add(swept.unknown));
-        self.catalogue.settlements_total.with([Outcome::Released.name()]).add(swept.released);
-        self.catalogue.settlements_total.with([Outcome::Unknown.name()]).add(swept.unknown);
+        let Swept { released, refused, unknown } = swept;
+        self.team(team).swept.add(released.saturating_add(refused).saturating_add(unknown));
+        for (outcome, ended) in
+            [(Outcome::Released, released), (Outcome::Refused, refused), (Outcome::Unknown, unknown)]
+        {
+            self.catalogue.settlements_total.with([settlement(outcome)]).add(ended);
+        }
     }
 
     fn crossed(&self, team: &TeamId, crossing: &Crossing) {

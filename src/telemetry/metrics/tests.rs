@@ -194,7 +194,7 @@ fn the_store_s_word_is_counted_by_operation_and_result() {
     metrics.batch(7);
     metrics.up(true);
     let team = TeamId::parse("design").expect("a team");
-    crate::ledger::Observer::swept(&metrics, &team, Swept { released: 1, unknown: 2 });
+    crate::ledger::Observer::swept(&metrics, &team, Swept { released: 1, refused: 0, unknown: 2 });
     assert_eq!(
         lines(&metrics, "moongate_ledger_operations_total"),
         ["moongate_ledger_operations_total{op=\"admit\",result=\"ok\"} 1"]

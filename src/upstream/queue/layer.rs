@@ -126,13 +126,9 @@ impl Way {
     {
         let (fate, answer) = loop {
             match self.attempt(inner).await {
-                Ok(Attempt::Over(fate, answer)) => break (fate, answer),
+                Ok(Attempt::Over(fate, answer)) => break (self.fate(fate), answer),
                 Ok(Attempt::TurnedBack(fate, answer)) => self.last = Some((fate, answer)),
-                // Why it was turned back says more than that nothing else can be tried.
-                Err(refusal) => match self.last.take().filter(|_| !passes_by_itself(&refusal)) {
-                    Some(last) => break last,
-                    None => break (Fate::NotSent, Err(refusal)),
-                },
+                Err(refusal) => break self.stopped(refusal),
             }
         };
         if self.has_queued {
@@ -144,13 +140,31 @@ impl Way {
         Forwarded { fate, answer, took: self.took, queued: self.queued }
     }
 
+    /// Of all its attempts together: what was sent before and refused is not as if it had never been sent.
+    fn fate(&self, last: Fate) -> Fate {
+        match (&self.last, last) {
+            (Some((before, _)), Fate::NotSent) => *before,
+            (Some(_) | None, fate) => fate,
+        }
+    }
+
+    /// How it ends when no attempt can be made any more.
+    fn stopped(&mut self, refusal: Refusal) -> (Fate, Result<Passed, Refusal>) {
+        match self.last.take() {
+            // Why it was turned back says more than that nothing else can be tried.
+            Some(last) if !passes_by_itself(&refusal) => last,
+            Some((fate, _)) => (fate, Err(refusal)),
+            None => (Fate::NotSent, Err(refusal)),
+        }
+    }
+
     /// Sends it once, as soon as that may be. Each attempt goes by the settings of its own time: it may have waited long.
     async fn attempt<S>(&mut self, inner: &mut S) -> Result<Attempt, Refusal>
     where
         S: Service<Permitted, Response = Sent, Error = Infallible>,
     {
         let (upstream, key, permit) = self.key().await?;
-        if self.admitted.passage().phase() == Phase::Waiting {
+        if self.admitted.passage().phase() != Phase::Dispatched {
             self.admitted.passage().dispatch().await?;
         }
         let left = permit.as_ref().and_then(|permit| permit.left);

@@ -46,7 +46,7 @@ pub(crate) async fn a_call_left_behind_is_charged_to_the_day_that_admitted_it<B:
     let call = call();
     desk.admit(&call).await;
     desk.pass(TTL + Duration::from_secs(1));
-    assert_eq!(desk.sweep(&call).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.sweep(&call).await, Swept { released: 0, refused: 0, unknown: 1 });
     assert_eq!(desk.counted(&call, LimitKind::CreditsPerDay).await, (0, 0));
     assert_eq!(desk.counted(&call, LimitKind::CreditsPerMonth).await, (0, 0));
     assert_eq!(desk.counted(&call, LimitKind::CreditsTotal).await, (PRICE, 0));
@@ -175,7 +175,7 @@ pub(crate) async fn calls_in_flight_across_every_edge_are_settled_where_they_beg
         desk.pass(TTL - 2 * second);
         desk.ledger.renew(&call.team, &next.map_or_else(Vec::new, |id| vec![id])).await.unwrap();
         desk.pass(second);
-        assert_eq!(desk.sweep(&call).await, Swept { released: 0, unknown: 1 }, "{edge}");
+        assert_eq!(desk.sweep(&call).await, Swept { released: 0, refused: 0, unknown: 1 }, "{edge}");
         let (spent, held) = (2 * PRICE + PRICE / 4, if next.is_some() { PRICE } else { 0 });
         for level in &levels {
             let counted = async |kind| desk.counted_at(&call, level.clone(), kind).await;

@@ -17,7 +17,7 @@ pub(crate) async fn what_was_waiting_is_released_and_what_was_dispatched_is_char
     let waiting = desk.admit(&call.clone().waiting()).await;
     let dispatched = desk.admit(&call).await;
     desk.pass(TTL);
-    assert_eq!(other.sweep(&call.team).await.unwrap(), Swept { released: 1, unknown: 1 });
+    assert_eq!(other.sweep(&call.team).await.unwrap(), Swept { released: 1, refused: 0, unknown: 1 });
     assert_eq!(desk.counted(&call, LimitKind::CreditsPerDay).await, (PRICE, 0));
     assert_eq!(desk.counted(&call, LimitKind::RequestsPerDay).await, (1, 0));
     assert_eq!(desk.counted(&call, LimitKind::Concurrent).await, (0, 0));
@@ -33,7 +33,7 @@ pub(crate) async fn when_unknown_is_released_the_call_counts_but_costs_nothing<B
     let desk = Desk::<B>::open_with(MORNING, OnUnknown::Release).await;
     desk.admit(&call()).await;
     desk.pass(TTL);
-    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, refused: 0, unknown: 1 });
     assert_eq!(desk.counted(&call(), LimitKind::CreditsPerDay).await, (0, 0));
     assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (1, 0));
     let row = desk.rows(&call()).await.remove(0);
@@ -56,7 +56,7 @@ pub(crate) async fn a_deadline_has_passed_at_its_very_microsecond<B: Bench>() {
     let desk = Desk::<B>::open().await;
     desk.admit(&call()).await;
     desk.pass(TTL);
-    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, refused: 0, unknown: 1 });
 }
 
 pub(crate) async fn a_renewed_reservation_lives_on<B: Bench>() {
@@ -73,7 +73,7 @@ pub(crate) async fn a_renewed_reservation_lives_on<B: Bench>() {
     desk.pass(TTL - MICRO);
     assert_eq!(desk.sweep(&call()).await, Swept::default());
     desk.pass(MICRO);
-    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, refused: 0, unknown: 1 });
     assert_eq!(desk.settle(&call(), kept, Outcome::Charged, 0).await, Settled::Before);
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn a_dispatched_call_left_behind_is_never_free<B: Bench>() {
     let id = desk.admit(&call).await;
     assert!(desk.ledger.dispatch(&call.team, id).await.unwrap());
     desk.pass(TTL);
-    assert_eq!(desk.sweep(&call).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.sweep(&call).await, Swept { released: 0, refused: 0, unknown: 1 });
     assert_eq!(desk.counted(&call, LimitKind::CreditsTotal).await, (PRICE, 0));
 }
 
@@ -122,7 +122,7 @@ pub(crate) async fn what_was_swept_cannot_be_dispatched<B: Bench>() {
     let (swept, settled) = (desk.admit(&call).await, desk.admit(&call).await);
     desk.settle(&call, settled, Outcome::Released, 0).await;
     desk.pass(TTL);
-    assert_eq!(desk.sweep(&call).await, Swept { released: 1, unknown: 0 });
+    assert_eq!(desk.sweep(&call).await, Swept { released: 1, refused: 0, unknown: 0 });
     for id in [swept, settled, moongate::ledger::ReservationId::new()] {
         assert!(!desk.ledger.dispatch(&call.team, id).await.unwrap());
     }
@@ -145,22 +145,24 @@ pub(crate) async fn dispatching_twice_is_dispatching_once<B: Bench>() {
     assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (2, 0));
 }
 
-pub(crate) async fn a_call_that_waits_again_costs_nothing_when_it_is_left_behind<B: Bench>() {
+pub(crate) async fn a_call_that_was_turned_back_is_a_request_and_costs_nothing_when_it_is_left_behind<B: Bench>() {
     let desk = Desk::<B>::open().await;
     let other = desk.bench.handle().await;
     let id = desk.admit(&call()).await;
     assert!(other.recall(&call().team, id).await.unwrap());
     assert!(desk.ledger.recall(&call().team, id).await.unwrap(), "twice is once");
     desk.pass(TTL);
-    assert_eq!(desk.sweep(&call()).await, Swept { released: 1, unknown: 0 });
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, refused: 1, unknown: 0 });
     assert_eq!(desk.counted(&call(), LimitKind::CreditsPerDay).await, (0, 0));
+    assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (1, 0));
+    assert_eq!(desk.rows(&call()).await[0].outcome, Outcome::Refused);
     assert!(!desk.ledger.recall(&call().team, id).await.unwrap(), "what was swept waits no more");
     let id = desk.admit(&call()).await;
     assert!(
         desk.ledger.recall(&call().team, id).await.unwrap() && desk.ledger.dispatch(&call().team, id).await.unwrap()
     );
     desk.pass(TTL);
-    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.sweep(&call()).await, Swept { released: 0, refused: 0, unknown: 1 });
 }
 
 pub(crate) async fn a_sweep_ends_a_bounded_number_and_the_next_goes_on<B: Bench>() {
@@ -177,10 +179,10 @@ pub(crate) async fn a_sweep_ends_a_bounded_number_and_the_next_goes_on<B: Bench>
         if swept == Swept::default() {
             break;
         }
-        total = Swept { released: total.released + swept.released, unknown: total.unknown + swept.unknown };
+        total = Swept { released: total.released + swept.released, refused: 0, unknown: total.unknown + swept.unknown };
         sweeps += 1;
     }
-    assert_eq!((total, sweeps), (Swept { released: 100, unknown: 200 }, 3));
+    assert_eq!((total, sweeps), (Swept { released: 100, refused: 0, unknown: 200 }, 3));
     assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (200, 0));
     assert_eq!(desk.rows(&call()).await.len(), 300);
 }
@@ -191,7 +193,7 @@ pub(crate) async fn a_sweep_ends_only_the_team_s_own<B: Bench>() {
     desk.admit(&own).await;
     let kept = desk.admit(&other).await;
     desk.pass(TTL);
-    assert_eq!(desk.sweep(&own).await, Swept { released: 0, unknown: 1 });
+    assert_eq!(desk.sweep(&own).await, Swept { released: 0, refused: 0, unknown: 1 });
     assert_eq!(desk.settle(&other, kept, Outcome::Released, 0).await, Settled::Now(moongate::credits::Credits::ZERO));
 }
 

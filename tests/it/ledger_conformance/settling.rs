@@ -6,7 +6,7 @@ use moongate::ledger::{Outcome, ReservationId, Scope, Settled, Verdict};
 use moongate::team::{Limit, LimitKind};
 
 use super::Bench;
-use super::desk::{Desk, PRICE, call, credits, limit, settlement, user};
+use super::desk::{Desk, PRICE, call, credits, key, limit, settlement, user};
 
 const CREDIT_LIMITS: [LimitKind; 3] = [LimitKind::CreditsPerDay, LimitKind::CreditsPerMonth, LimitKind::CreditsTotal];
 const REQUEST_WINDOWS: [LimitKind; 2] = [LimitKind::RequestsPerDay, LimitKind::RequestsPerMonth];
@@ -54,6 +54,27 @@ pub(crate) async fn a_release_gives_back_windows_and_slots_but_no_tokens<B: Benc
     assert_eq!((row.outcome, row.reserved, row.charged), (Outcome::Released, credits(PRICE), credits(0)));
 }
 
+pub(crate) async fn a_call_that_the_upstream_refused_costs_no_credits_and_is_a_request<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let bucket = limit(LimitKind::RequestsPerMinute, 10);
+    let call = call().limits([bucket]).user("ana", [bucket]).level(key("k7Qp2mZr9aBc"), [bucket]);
+    let id = desk.admit(&call).await;
+    assert_eq!(desk.settle(&call, id, Outcome::Refused, PRICE).await, Settled::Now(credits(0)));
+    for scope in [Scope::Team, user("ana"), key("k7Qp2mZr9aBc")] {
+        for kind in CREDIT_LIMITS.into_iter().chain([LimitKind::Concurrent]) {
+            assert_eq!(desk.counted_at(&call, scope.clone(), kind).await, (0, 0), "{kind}");
+        }
+        for kind in REQUEST_WINDOWS {
+            assert_eq!(desk.counted_at(&call, scope.clone(), kind).await, (1, 0), "{kind}");
+        }
+        assert_eq!(desk.counted_at(&call, scope, LimitKind::RequestsPerMinute).await.0, 1);
+    }
+    let row = desk.rows(&call).await.remove(0);
+    assert_eq!((row.outcome, row.reserved, row.charged), (Outcome::Refused, credits(PRICE), credits(0)));
+    let sums = desk.usage(&call, "2026-11-22", "2026-11-22").await[0].sums;
+    assert_eq!((sums.refused, sums.calls(), sums.credits), (1, 1, credits(0)));
+}
+
 pub(crate) async fn an_unknown_end_counts_the_call_and_what_it_is_charged<B: Bench>() {
     let desk = Desk::<B>::open().await;
     for charged in [PRICE, 0] {
@@ -79,7 +100,7 @@ pub(crate) async fn settling_again_changes_nothing<B: Bench>() {
     let desk = Desk::<B>::open().await;
     let other = desk.bench.handle().await;
     let call = call().limits(LimitKind::ALL.map(|kind| limit(kind, Limit::REQUESTS_MAX)));
-    let ends = [Outcome::Charged, Outcome::Released, Outcome::Unknown];
+    let ends = Outcome::ALL;
     for first in ends {
         let id = desk.admit(&call).await;
         let _open = desk.admit(&call).await;
@@ -96,7 +117,7 @@ pub(crate) async fn settling_again_changes_nothing<B: Bench>() {
 pub(crate) async fn settling_what_never_was_changes_nothing<B: Bench>() {
     let desk = Desk::<B>::open().await;
     let id = desk.admit(&call()).await;
-    for end in [Outcome::Charged, Outcome::Released, Outcome::Unknown] {
+    for end in Outcome::ALL {
         assert_eq!(desk.settle(&call(), ReservationId::new(), end, PRICE).await, Settled::Before);
         assert_eq!(desk.settle(&call().team("growth"), id, end, PRICE).await, Settled::Before, "another team's id");
     }

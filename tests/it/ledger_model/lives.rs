@@ -45,6 +45,7 @@ enum Step {
     },
     AdmitAgain(Index),
     Dispatch(Index),
+    Recall(Index),
     Settle(Index, Outcome, u64),
     Renew(Vec<Index>),
     Pass(u64),
@@ -76,7 +77,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let phase = || prop_oneof![Just(Phase::Waiting), Just(Phase::Dispatched)];
     let price = || select(vec![0, 1, 99_999, 100_000, 250_000]);
-    let outcome = || select(vec![Outcome::Charged, Outcome::Charged, Outcome::Released, Outcome::Unknown]);
+    let outcome = || select([&[Outcome::Charged][..], &Outcome::ALL].concat());
     let kind = || select(LimitKind::ALL.to_vec());
     let pass = select(vec![1, 999_999, 1_000_000, 7_777_777, 14_999_999, 15_000_000, 30_000_000, 3_600_000_000]);
     prop_oneof![
@@ -84,6 +85,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(team, user, key, price, phase)| Step::Admit { team, user, key, price, phase }),
         2 => any::<Index>().prop_map(Step::AdmitAgain),
         2 => any::<Index>().prop_map(Step::Dispatch),
+        1 => any::<Index>().prop_map(Step::Recall),
         6 => (any::<Index>(), outcome(), price()).prop_map(|(which, end, micros)| Step::Settle(which, end, micros)),
         2 => vec(any::<Index>(), 0..8).prop_map(Step::Renew),
         4 => pass.prop_map(Step::Pass),
@@ -160,6 +162,10 @@ impl<B: Bench> Life<B> {
             Step::Dispatch(which) => {
                 let Some(Admission { team, id, .. }) = made(which) else { return };
                 assert_eq!(ledger.dispatch(&team, id).await.unwrap(), self.model.dispatch(&team, id));
+            }
+            Step::Recall(which) => {
+                let Some(Admission { team, id, .. }) = made(which) else { return };
+                assert_eq!(ledger.recall(&team, id).await.unwrap(), self.model.recall(&team, id));
             }
             Step::Settle(which, outcome, micros) => {
                 let Some(Admission { team, id, .. }) = made(which) else { return };

@@ -87,7 +87,15 @@ impl Model {
     }
 
     pub(crate) fn dispatch(&mut self, team: &TeamId, id: ReservationId) -> bool {
-        self.open(team, id).map(|call| call.asked.phase = Phase::Dispatched).is_some()
+        self.comes_to(team, id, Phase::Dispatched)
+    }
+
+    pub(crate) fn recall(&mut self, team: &TeamId, id: ReservationId) -> bool {
+        self.comes_to(team, id, Phase::TurnedBack)
+    }
+
+    fn comes_to(&mut self, team: &TeamId, id: ReservationId, phase: Phase) -> bool {
+        self.open(team, id).map(|call| call.asked.phase = phase).is_some()
     }
 
     pub(crate) fn renew(&mut self, team: &TeamId, ids: &[ReservationId], now: Timestamp) {
@@ -102,7 +110,10 @@ impl Model {
     pub(crate) fn settle(&mut self, team: &TeamId, end: &Settlement, now: Timestamp) -> Settled {
         let Some(call) = self.open(team, end.id) else { return Settled::Before };
         let (day, month) = (call.day.clone(), call.month.clone());
-        let charged = if end.outcome == Outcome::Released { Credits::ZERO } else { end.charged.min(call.asked.price) };
+        let charged = match end.outcome {
+            Outcome::Charged | Outcome::Unknown => end.charged.min(call.asked.price),
+            Outcome::Released | Outcome::Refused => Credits::ZERO,
+        };
         let row = Row {
             id: end.id,
             outcome: end.outcome,
@@ -147,10 +158,15 @@ impl Model {
         for (id, phase, price) in ends {
             let (outcome, charged) = match (phase, self.on_unknown) {
                 (Phase::Waiting, _) => (Outcome::Released, Credits::ZERO),
+                (Phase::TurnedBack, _) => (Outcome::Refused, Credits::ZERO),
                 (Phase::Dispatched, OnUnknown::Charge) => (Outcome::Unknown, price),
                 (Phase::Dispatched, OnUnknown::Release) => (Outcome::Unknown, Credits::ZERO),
             };
-            *(if phase == Phase::Waiting { &mut swept.released } else { &mut swept.unknown }) += 1;
+            *match phase {
+                Phase::Waiting => &mut swept.released,
+                Phase::TurnedBack => &mut swept.refused,
+                Phase::Dispatched => &mut swept.unknown,
+            } += 1;
             self.settle(team, &Settlement { id, outcome, charged, came: Came::default() }, now);
         }
         swept

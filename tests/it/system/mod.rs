@@ -7,6 +7,7 @@ mod bad_requests;
 mod books;
 mod call_ids;
 mod crowd;
+mod ends;
 mod frozen_store;
 mod guessing;
 mod hanging_up;

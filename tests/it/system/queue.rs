@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::books::spent;
+use super::books::{spent, standing};
 use crate::support::caller::{Call, Connection, Reply};
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
@@ -212,7 +212,8 @@ async fn a_full_queue_takes_nobody_and_says_so() {
 async fn the_places_of_a_killed_replica_are_freed_and_its_calls_cost_nothing() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "1h")
-        .set("/ledger/reservation_ttl", json!("2s"));
+        .set("/ledger/reservation_ttl", json!("2s"))
+        .set("/teams/design/limits", json!({ "credits_total": 100, "requests_per_day": 100 }));
     let (mut killed, other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
     let key = installation.key("design");
     fill(&firemoon).await;
@@ -229,6 +230,9 @@ async fn the_places_of_a_killed_replica_are_freed_and_its_calls_cost_nothing() {
         spent(&other, key, "team:credits_total").await == ("0".to_owned(), "0.025".to_owned())
     })
     .await;
+    let requests = standing(&other, key, "team:requests_per_day").await;
+    let told = (&requests["used"], &requests["reserved"]);
+    assert_eq!(told, (&json!(1), &json!(1)), "the one that was turned back had been sent");
     kept.abort();
     until_line_has(&redis, 0).await;
     for call in lost {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::books::{assert_given_back, spent, wide_limits};
+use super::books::{spent, standing, wide_limits};
 use crate::support::caller::{Call, generate};
 use crate::support::firemoon::{Firemoon, PROMPT, picture};
 use crate::support::gateway::Gateway;
@@ -100,10 +100,12 @@ async fn when_firemoon_refuses_the_shared_key_nobody_is_charged_and_nobody_else_
         let reply = gateway.send(&call).await;
         assert_eq!(reply.refusal(), (status, code.to_owned()), "{fault}");
         assert_eq!(reply.header("x-error-source"), Some(source), "{fault}");
-        assert_given_back(&gateway, installation.key("design")).await;
+        let key = installation.key("design");
+        assert_eq!(spent(&gateway, key, "team:credits_total").await, ("0".to_owned(), "0".to_owned()), "{fault}");
         // The key rests: the next call is refused the same way, and not sent.
         assert_eq!(gateway.send(&call).await.refusal(), (status, code.to_owned()), "{fault}");
         assert_eq!(firemoon.requests().await, 1, "{fault}");
+        assert_eq!(standing(&gateway, key, "team:requests_per_day").await["used"], 1, "{fault}: only what was sent");
         let healthy = gateway.metric(r#"moongate_upstream_key_healthy{key="primary"}"#).await;
         assert_eq!(healthy, Some(0.0), "{fault}");
         assert_eq!(gateway.readiness().await.0, 503, "no healthy key: not ready");

@@ -146,4 +146,4 @@ local function passes(level, price)
   return true
 end
 
-local reply, said = { 1, now, 0, 0, epoch, seq }, 6
+local reply, said = { 1, now, 0, 0, epoch, seq, 0 }, 7

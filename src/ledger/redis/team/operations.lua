@@ -4,7 +4,7 @@ local deadlines = {}
 for i = 1, #ids do
   deadlines[i] = false
 end
-local opening = { W = 'W ' .. now_text .. ' ', D = 'D ' .. now_text .. ' ' }
+local opening = { W = 'W ' .. now_text .. ' ', D = 'D ' .. now_text .. ' ', T = 'T ' .. now_text .. ' ' }
 
 local function take_tokens(level)
   local buckets = level.buckets
@@ -160,9 +160,10 @@ local function finish(i, outcome, charged, came, first)
   local its_day, text = sub(record, 20, 29), sub(record, 31, asked - 1)
   local head = heads[text] or head_of(text)
   local price, touched = head.price, head.scopes
-  local counted = 1
-  if outcome == RELEASED then
-    counted, charged = 0, 0
+  -- What was never sent gives its request back; what was sent and refused costs nothing, and was a request.
+  local counted = outcome == RELEASED and 0 or 1
+  if outcome == RELEASED or outcome == REFUSED then
+    charged = 0
   elseif charged > price then
     charged = price
   end

@@ -16,7 +16,7 @@
 -- is one for each day (d:2026-11-22) and month (m:2026-11), and one for all time (t); its reserved requests are the slots
 -- in use. Behind those of a scope that was topped up stand two more (topup.lua). A bucket (rs, rm, rh) is a text of two: its level, in tokens taken times the period in microseconds, and when it
 -- was written. A record is `phase admitted_at day price model user scope scope.. {asked}`, its first three of fixed width;
--- phase is W(aiting) or D(ispatched). X alone is the mark of an admission that was given up before it came: should it
+-- phase is W(aiting), D(ispatched) or T(urned back by the upstream, and waiting again). X alone is the mark of an admission that was given up before it came: should it
 -- still come, it is turned away. A row is `id outcome charged settled_at` and the record, `{came}` behind it.
 --
 -- This is the hot path of redis-server: tables are made with all their fields (adding one later rehashes), `false` stands
@@ -24,8 +24,8 @@
 
 local ADMIT, DISPATCH, SETTLE, RENEW, BOOKS, GIVE_UP, QUOTE, RECALL, REDO, FLOOR = 1, 2, 3, 4, 6, 7, 8, 9, 10, 11
 local TOP_UP, TOP_UP_AGAIN = 13, 14
-local CHARGED, RELEASED, UNKNOWN = 1, 2, 3
-local OUTCOMES = { 'charged', 'released', 'unknown' }
+local CHARGED, RELEASED, UNKNOWN, REFUSED = 1, 2, 3, 4
+local OUTCOMES = { 'charged', 'released', 'unknown', 'refused' }
 local NEVER = math.huge
 local SLOT_WAIT = 1000000
 local IDLE_SCOPE_TTL = 400 * 86400

@@ -1,9 +1,13 @@
 -- Part 10: what was left behind is ended, then every operation has its turn. Still nothing is written.
 
 for i = id_count + 1, #ids do
-  if sub(records[i] or '', 1, 1) == 'W' then
+  local phase = sub(records[i] or '', 1, 1)
+  if phase == 'W' then
     finish(i, RELEASED, 0, '', 0)
     reply[3] = reply[3] + 1
+  elseif phase == 'T' then
+    finish(i, REFUSED, 0, '', 0)
+    reply[7] = reply[7] + 1
   elseif finish(i, UNKNOWN, charge_unknown == 1 and NEVER or 0, '', 0) then
     reply[4] = reply[4] + 1
   end
@@ -27,7 +31,7 @@ for _ = 1, op_count do
     local record = records[i]
     local alive = record and record ~= 'X'
     if alive then
-      records[i] = (op == DISPATCH and 'D' or 'W') .. sub(record, 2)
+      records[i] = (op == DISPATCH and 'D' or 'T') .. sub(record, 2)
     end
     said = said + 1
     reply[said] = alive and 1 or 0

@@ -1,16 +1,20 @@
 -- Part 6: usage. What the calls that end in this request came to, day by day, user by user, model by model.
 --
--- A day is a hash, a cell in it a text of eight integers: calls charged, released and unknown, credits, images,
--- milliseconds of video, milliseconds in the queue and at the upstream. Ends of one cell are summed here first, so that
+-- A day is a hash, a cell in it a text of nine integers: calls charged, released and unknown, credits, images,
+-- milliseconds of video, milliseconds in the queue and at the upstream, calls refused (which older cells lack). Ends of one cell are summed here first, so that
 -- a batch costs two commands for each of its days, which is nearly always one.
 
 local USAGE = sub(OPEN, 1, -5) .. 'usage:'
 local usage = {}
+local CELL = '%d %d %d %d %d %d %d %d %d'
+-- Where in a cell an outcome is counted.
+local PLACE_OF = { [CHARGED] = 1, [RELEASED] = 2, [UNKNOWN] = 3, [REFUSED] = 9 }
 
 local function plus_sums(sums, text)
-  local a, b, c, d, e, f, g, h = match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  local a, b, c, d, e, f, g, h, i = match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ?(%d*)$')
   sums[1], sums[2], sums[3], sums[4] = sums[1] + a, sums[2] + b, sums[3] + c, sums[4] + d
   sums[5], sums[6], sums[7], sums[8] = sums[5] + e, sums[6] + f, sums[7] + g, sums[8] + h
+  sums[9] = sums[9] + (i ~= '' and i or 0)
 end
 
 -- `first` is where the request says what came: images, video, queue, upstream. 0: nothing came.
@@ -22,10 +26,11 @@ local function count_usage(its_day, cell, outcome, charged, first)
   end
   local sums = cells[cell]
   if not sums then
-    sums = { 0, 0, 0, 0, 0, 0, 0, 0 }
+    sums = { 0, 0, 0, 0, 0, 0, 0, 0, 0 }
     cells[cell] = sums
   end
-  sums[outcome], sums[4] = sums[outcome] + 1, sums[4] + charged
+  local at = PLACE_OF[outcome]
+  sums[at], sums[4] = sums[at] + 1, sums[4] + charged
   if first > 0 then
     sums[5], sums[6] = sums[5] + request[first], sums[6] + request[first + 1]
     sums[7], sums[8] = sums[7] + request[first + 2], sums[8] + request[first + 3]
@@ -53,11 +58,11 @@ local function usage_of(key, cells)
         name = false
         local beyond = cells['*']
         if not beyond then
-          beyond = { 0, 0, 0, 0, 0, 0, 0, 0 }
+          beyond = { 0, 0, 0, 0, 0, 0, 0, 0, 0 }
           cells['*'] = beyond
-          plus_sums(beyond, call('HGET', key, '*') or '0 0 0 0 0 0 0 0')
+          plus_sums(beyond, call('HGET', key, '*') or '0 0 0 0 0 0 0 0 0')
         end
-        plus_sums(beyond, table.concat(sums, ' '))
+        plus_sums(beyond, format(CELL, unpack(sums)))
       end
     end
     if name then
@@ -70,7 +75,7 @@ local function usage_of(key, cells)
     changes[#changes + 1] = cells['*']
   end
   for n = 2, #changes, 2 do
-    changes[n] = format('%d %d %d %d %d %d %d %d', unpack(changes[n]))
+    changes[n] = format(CELL, unpack(changes[n]))
   end
   return changes, opened
 end
