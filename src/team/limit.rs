@@ -136,8 +136,11 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The most calls a bucket, and the most calls any request limit, may have: keeps the ledger's arithmetic exact.
+    /// The most calls a bucket may have, and the most slots: a bucket's level is calls times the microseconds of its period,
+    /// and an hour of so many stays below 2^53, up to which the ledger's scripts count exactly.
     pub const REQUESTS_MAX: u64 = 1_000_000;
+    /// The most calls a limit of a day or a month may have: only counted, so far below 2^53 as well.
+    pub const QUOTA_MAX: u64 = 1_000_000_000;
 
     /// A limit that refuses, with a burst as large as the limit.
     #[must_use]

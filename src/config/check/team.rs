@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::Check;
-use crate::config::file::team::{Bucket, Budget, Count, Limits as Shape, Team as TeamShape};
+use crate::config::file::team::{Bucket, Budget, Count, Limits as Shape, Quota, Team as TeamShape};
 use crate::config::report::KeyPath;
 use crate::pricing::PriceTable;
 use crate::team::{Limit, LimitKind, Limits, ModelRules, Share, State, Team, TeamId, UserId};
@@ -65,10 +65,9 @@ impl Check<'_> {
             (Kind::RequestsPerMinute, &shape.requests_per_minute),
             (Kind::RequestsPerHour, &shape.requests_per_hour),
         ];
-        let counts = [
+        let quotas = [
             (Kind::RequestsPerDay, &shape.requests_per_day),
             (Kind::RequestsPerMonth, &shape.requests_per_month),
-            (Kind::Concurrent, &shape.concurrent),
         ];
         let budgets = [
             (Kind::CreditsPerDay, &shape.credits_per_day),
@@ -79,7 +78,8 @@ impl Check<'_> {
         for (kind, bucket) in buckets {
             limits.extend(bucket.as_ref().map(|bucket| self.bucket(kind, bucket, &path.key(kind.name()))));
         }
-        limits.extend(counts.into_iter().filter_map(|(kind, count)| Some(Some(counted(kind, count.as_ref()?)))));
+        limits.extend(quotas.into_iter().filter_map(|(kind, shape)| Some(Some(quota(kind, shape.as_ref()?)))));
+        limits.extend(shape.concurrent.as_ref().map(|shape| Some(slots(shape))));
         for (kind, budget) in budgets {
             limits.extend(budget.as_ref().map(|budget| self.budget(kind, budget, &path.key(kind.name()))));
         }
@@ -132,9 +132,16 @@ impl Check<'_> {
     }
 }
 
-const fn counted(kind: LimitKind, shape: &Count) -> Limit {
+const fn quota(kind: LimitKind, shape: &Quota) -> Limit {
     match shape {
-        Count::Plain(max) => Limit::new(kind, *max),
-        Count::Full(full) => Limit { shadow: full.shadow, ..Limit::new(kind, full.limit) },
+        Quota::Plain(max) => Limit::new(kind, *max),
+        Quota::Full(full) => Limit { shadow: full.shadow, ..Limit::new(kind, full.limit) },
+    }
+}
+
+const fn slots(shape: &Count) -> Limit {
+    match shape {
+        Count::Plain(max) => Limit::new(LimitKind::Concurrent, *max),
+        Count::Full(full) => Limit { shadow: full.shadow, ..Limit::new(LimitKind::Concurrent, full.limit) },
     }
 }

@@ -59,10 +59,10 @@ pub struct Limits {
     pub requests_per_hour: Option<Bucket>,
     /// Calls a calendar day.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests_per_day: Option<Count>,
+    pub requests_per_day: Option<Quota>,
     /// Calls a calendar month.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests_per_month: Option<Count>,
+    pub requests_per_month: Option<Quota>,
     /// Credits a calendar day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credits_per_day: Option<Budget>,
@@ -117,6 +117,27 @@ pub enum Count {
 pub struct FullCount {
     /// Calls; 0 lets nothing through.
     #[schemars(extend("x-required" = true), range(max = Limit::REQUESTS_MAX))]
+    pub limit: u64,
+    /// Whether the limit is only counted and reported, and refuses nobody.
+    pub shadow: bool,
+}
+
+/// A limit of the calls of a day or a month, or `{ limit, shadow }`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Quota {
+    /// The limit.
+    Plain(#[schemars(range(max = Limit::QUOTA_MAX))] u64),
+    /// The limit, and more about it.
+    Full(FullQuota),
+}
+
+/// A limit of the calls of a day or a month.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FullQuota {
+    /// Calls; 0 lets nothing through.
+    #[schemars(extend("x-required" = true), range(max = Limit::QUOTA_MAX))]
     pub limit: u64,
     /// Whether the limit is only counted and reported, and refuses nobody.
     pub shadow: bool,

@@ -83,11 +83,11 @@ pub struct AccountLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u64>,
     /// Calls a calendar day.
-    #[schemars(range(min = 1, max = Limit::REQUESTS_MAX))]
+    #[schemars(range(min = 1, max = Limit::QUOTA_MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_day: Option<u64>,
     /// Calls a calendar month.
-    #[schemars(range(min = 1, max = Limit::REQUESTS_MAX))]
+    #[schemars(range(min = 1, max = Limit::QUOTA_MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_month: Option<u64>,
 }

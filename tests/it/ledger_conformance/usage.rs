@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use moongate::credits::Credits;
 use moongate::ledger::usage::{BEYOND, CELLS_MAX};
 use moongate::ledger::{Outcome, Scope, Sums};
 use moongate::team::LimitKind;
@@ -114,16 +115,21 @@ pub(crate) async fn odd_user_names_come_back_as_they_were<B: Bench>() {
 
 pub(crate) async fn a_day_has_so_many_cells_and_no_sum_is_lost<B: Bench>() {
     let desk = Desk::<B>::open().await;
-    let pay = |user: u64| {
-        let (desk, call) = (&desk, call().user(&format!("user {user}"), []));
+    let pay_at = |user: u64, price: u64| {
+        let (desk, call) = (&desk, call().user(&format!("user {user}"), []).price(price));
         async move { desk.pay(&call).await }
     };
+    let pay = |user| pay_at(user, PRICE);
     join_all((0..CELLS_MAX).map(pay)).await;
-    join_all((0..CELLS_MAX + 3).rev().take(40).map(pay)).await;
+    join_all((0..CELLS_MAX + 3).rev().take(37).map(pay)).await;
+    // The largest amounts as well, to the millionth: more than fourteen digits.
+    let dear = Credits::MAX.micros() / 4 - 1;
+    join_all([1, 2, 3].map(|user| pay_at(CELLS_MAX + user, dear))).await;
     let usage = desk.usage(&call(), "2026-11-22", "2026-11-22").await;
     assert_eq!(usage.len() as u64, CELLS_MAX + 1);
     let beyond: Vec<_> = usage.iter().filter(|cell| cell.model == BEYOND).collect();
-    assert_eq!(beyond.iter().map(|cell| (cell.user.as_str(), cell.sums.charged)).collect::<Vec<_>>(), [(BEYOND, 3)]);
+    let told: Vec<_> = beyond.iter().map(|cell| (cell.user.as_str(), cell.sums.charged, cell.sums.credits)).collect();
+    assert_eq!(told, [(BEYOND, 6, credits(3 * dear + 3 * PRICE))]);
     let spent: u64 = usage.iter().map(|cell| cell.sums.credits.micros()).sum();
     assert_eq!(desk.counted(&call(), LimitKind::CreditsPerDay).await, (spent, 0));
 }

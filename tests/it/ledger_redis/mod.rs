@@ -1,5 +1,6 @@
 //! The ledger in Redis: the whole suite, and what only a store across a network can get wrong.
 
+mod edge;
 mod faults;
 mod kept;
 mod lost;

@@ -3,11 +3,25 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::books::spent;
+use super::books::{spent, standing};
 use crate::support::firemoon::{Firemoon, picture, pictures};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::redis::{RedisServer, wait_until};
+
+#[tokio::test]
+async fn a_day_and_a_month_may_have_a_thousand_million_requests() {
+    let firemoon = Firemoon::start();
+    let most = json!({ "requests_per_day": 1_000_000_000, "requests_per_month": { "limit": 1_000_000_000 } });
+    let account = json!({ "requests_per_day": 1_000_000_000, "requests_per_month": 1_000_000_000 });
+    let installation =
+        Installation::before(&firemoon).set("/teams/design/limits", most).set("/upstream/limits", account);
+    let gateway = Gateway::serve(&installation).await;
+    let reply = gateway.send(&picture().with(installation.key("design"))).await;
+    assert_eq!((reply.status, reply.number("x-ratelimit-remaining")), (200, 999_999_999), "{}", reply.text());
+    let standing = standing(&gateway, installation.key("design"), "team:requests_per_month").await;
+    assert_eq!((&standing["max"], &standing["remaining"]), (&json!(1_000_000_000), &json!(999_999_999)));
+}
 
 #[tokio::test]
 async fn the_seventh_request_of_a_team_with_six_a_minute_is_told_when_to_come_back() {

@@ -1,0 +1,28 @@
+//! Counts at the edge of what can be limited, put into Redis as if a thousand million calls had been made.
+
+use moongate::ledger::{ReservationId, Verdict};
+use moongate::team::{Limit, LimitKind};
+
+use super::{handle, patient};
+use crate::ledger_conformance::desk::{call, limit};
+use crate::support::redis::RedisServer;
+
+#[tokio::test]
+async fn the_last_of_a_thousand_million_requests_is_admitted_and_the_next_is_not() {
+    let (server, most) = (RedisServer::start().await, Limit::QUOTA_MAX);
+    let ledger = handle(patient(&server));
+    for (kind, window) in [(LimitKind::RequestsPerDay, "d:%Y-%m-%d"), (LimitKind::RequestsPerMonth, "m:%Y-%m")] {
+        let call = call().team(kind.name()).limits([limit(kind, most)]);
+        let ask = async || ledger.admit(call.admission(ReservationId::new())).await.unwrap();
+        let Verdict::Admitted { at, .. } = ask().await else { panic!("the first of all") };
+        let (key, window) = (format!("mg1:{{{kind}}}:s:team"), at.strftime(window).to_string());
+        // One is open; but one, all others have been made.
+        server.ask::<usize>(&["HSET", &key, &window, &format!("{} 1 0 0", most - 2)]).await.unwrap();
+        let Verdict::Admitted { standings, .. } = ask().await else { panic!("{kind}: there is room for one") };
+        assert_eq!((standings[0].used, standings[0].reserved, standings[0].remaining()), (most - 2, 2, 0));
+        let Verdict::Refused { standings, .. } = ask().await else { panic!("{kind}: there is room for none") };
+        assert_eq!(standings[0].used + standings[0].reserved, most);
+        let kept: String = server.ask(&["HGET", &key, &window]).await.unwrap();
+        assert!(kept.starts_with(&format!("{} 2 ", most - 2)), "{kind}: {kept}");
+    }
+}
