@@ -65,10 +65,8 @@ impl Check<'_> {
             (Kind::RequestsPerMinute, &shape.requests_per_minute),
             (Kind::RequestsPerHour, &shape.requests_per_hour),
         ];
-        let quotas = [
-            (Kind::RequestsPerDay, &shape.requests_per_day),
-            (Kind::RequestsPerMonth, &shape.requests_per_month),
-        ];
+        let quotas =
+            [(Kind::RequestsPerDay, &shape.requests_per_day), (Kind::RequestsPerMonth, &shape.requests_per_month)];
         let budgets = [
             (Kind::CreditsPerDay, &shape.credits_per_day),
             (Kind::CreditsPerMonth, &shape.credits_per_month),

@@ -1,7 +1,7 @@
 //! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
 //!
 //! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `past` (rows and usage), `state` (every
-//! word's effect), `soft`, `topup`, `account` and `permits` (the shared account), `records` and `store` (the file), `writer` (batches), and
+//! word's effect), `soft`, `topup`, `account` and `permits` (the shared account), `records`, `sums` and `store` (the file), `writer` (batches), and
 //! here the traits; `register` is what is kept beside the ledger.
 
 mod account;
@@ -15,6 +15,7 @@ mod register;
 mod soft;
 mod state;
 mod store;
+mod sums;
 mod topup;
 mod writer;
 

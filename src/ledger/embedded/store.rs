@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use redb::{Database, DatabaseError, ReadableTable, StorageError, Table, TableDefinition, WriteTransaction};
 
 use super::OpenError;
@@ -11,6 +11,7 @@ use super::account::Account;
 use super::past::Cell;
 use super::record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
 use super::records::Records;
+use super::sums::SumTables;
 use crate::ledger::{Days, ReservationId, Row, Rows, Sums, TopUpId, Usage};
 use crate::team::TeamId;
 
@@ -31,13 +32,6 @@ const DEADLINES: TableDefinition<(&str, i64, &str), ()> = TableDefinition::new("
 /// Team, number → when it was settled (microseconds of Unix time), and the [`Row`] as JSON.
 const ROWS: TableDefinition<(&str, u64), (i64, &[u8])> = TableDefinition::new("rows");
 
-/// Team, day, user, model → what those calls came to, but for the refused. Days are written so that they sort as their
-/// times do.
-const USAGE: TableDefinition<(&str, &str, &str, &str), [u64; 8]> = TableDefinition::new("usage");
-/// The same → how many were refused, where any were: apart, since a file written before they were counted has none.
-const REFUSED: TableDefinition<(&str, &str, &str, &str), u64> = TableDefinition::new("usage_refused");
-/// Team, day → how many cells it has in [`USAGE`]: counting them for each new one would take ever longer.
-const CELLS: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage_cells");
 /// Team, id → when it was added (microseconds of Unix time), and the [`TopUpRecord`] as JSON.
 const TOP_UPS: TableDefinition<(&str, &str), (i64, &[u8])> = TableDefinition::new("top_ups");
 /// The one entry `windows`: the shared account's [`Account`] as JSON.
@@ -118,9 +112,7 @@ pub(super) struct Tables<'t> {
     open: Table<'t, (&'static str, &'static str), &'static [u8]>,
     deadlines: Table<'t, (&'static str, i64, &'static str), ()>,
     rows: Table<'t, (&'static str, u64), (i64, &'static [u8])>,
-    usage: Table<'t, (&'static str, &'static str, &'static str, &'static str), [u64; 8]>,
-    refused: Table<'t, (&'static str, &'static str, &'static str, &'static str), u64>,
-    cells: Table<'t, (&'static str, &'static str), u64>,
+    sums: SumTables<'t>,
     top_ups: Table<'t, (&'static str, &'static str), (i64, &'static [u8])>,
     account: Table<'t, &'static str, &'static [u8]>,
     pub(super) entries: Table<'t, &'static str, &'static [u8]>,
@@ -134,9 +126,7 @@ impl<'t> Tables<'t> {
             open: transaction.open_table(OPEN)?,
             deadlines: transaction.open_table(DEADLINES)?,
             rows: transaction.open_table(ROWS)?,
-            usage: transaction.open_table(USAGE)?,
-            refused: transaction.open_table(REFUSED)?,
-            cells: transaction.open_table(CELLS)?,
+            sums: SumTables::open(transaction)?,
             top_ups: transaction.open_table(TOP_UPS)?,
             account: transaction.open_table(ACCOUNT)?,
             entries: transaction.open_table(ENTRIES)?,
@@ -150,13 +140,6 @@ impl<'t> Tables<'t> {
         let Some(oldest) = all.next().transpose()?.map(|(key, _)| key.value().1) else { return Ok(None) };
         let newest = all.next_back().transpose()?.map_or(oldest, |(key, _)| key.value().1);
         Ok(Some((oldest, newest)))
-    }
-
-    /// What a cell holds, with what of it stands apart.
-    fn with_refused(&self, cell: (&str, &str, &str, &str), numbers: [u64; 8]) -> Result<Sums, Fault> {
-        let [a, b, c, d, e, f, g, h] = numbers;
-        let refused = self.refused.get(cell)?.map_or(0, |refused| refused.value());
-        Ok(Sums::from_numbers([a, b, c, d, e, f, g, h, refused]))
     }
 
     fn rows_total(&self, team: &TeamId) -> Result<u64, Fault> {
@@ -292,55 +275,23 @@ impl Records for Tables<'_> {
     }
 
     fn sums(&self, team: &TeamId, cell: Cell<'_>) -> Result<Option<Sums>, Fault> {
-        let key = (team.as_str(), cell.day, cell.user, cell.model);
-        let Some(numbers) = self.usage.get(key)?.map(|numbers| numbers.value()) else { return Ok(None) };
-        self.with_refused(key, numbers).map(Some)
+        self.sums.sums(team, cell)
     }
 
     fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums) -> Result<(), Fault> {
-        let key = (team.as_str(), cell.day, cell.user, cell.model);
-        let [numbers @ .., refused] = sums.to_numbers();
-        let is_new = self.usage.insert(key, numbers)?.is_none();
-        if refused > 0 {
-            self.refused.insert(key, refused)?;
-        }
-        if is_new {
-            let cells = self.cells(team, cell.day)?;
-            self.cells.insert((team.as_str(), cell.day), cells + 1)?;
-        }
-        Ok(())
+        self.sums.put(team, cell, sums)
     }
 
     fn cells(&self, team: &TeamId, day: &str) -> Result<u64, Fault> {
-        Ok(self.cells.get((team.as_str(), day))?.map_or(0, |cells| cells.value()))
+        self.sums.cells(team, day)
     }
 
     fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, Fault> {
-        let (first, after) = (days.start().to_string(), days.end().saturating_add(1.day()).to_string());
-        let mut usage = Vec::new();
-        for cell in
-            self.usage.range((team.as_str(), first.as_str(), "", "")..(team.as_str(), after.as_str(), "", ""))?
-        {
-            let (key, numbers) = cell?;
-            let (_, day, user, model) = key.value();
-            let sums = self.with_refused(key.value(), numbers.value())?;
-            let (user, model) = (user.to_owned(), model.to_owned());
-            usage.push(Usage { day: day.parse()?, user, model, sums });
-        }
-        Ok(usage)
+        self.sums.usage(team, days)
     }
 
     fn trim_usage(&mut self, team: &TeamId, before: &str, most: usize) -> Result<usize, Fault> {
-        let old = (team.as_str(), "", "", "")..(team.as_str(), before, "", "");
-        let mut gone = 0;
-        for cell in self.usage.extract_from_if(old, |_, _| true)?.take(most) {
-            self.refused.remove(cell?.0.value())?;
-            gone += 1;
-        }
-        for day in self.cells.extract_from_if((team.as_str(), "")..(team.as_str(), before), |_, _| true)?.take(most) {
-            day?;
-        }
-        Ok(gone)
+        self.sums.trim(team, before, most)
     }
 }
 
