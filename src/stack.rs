@@ -1,12 +1,12 @@
 //! The path of a request: every layer, outermost first, and why it stands where it stands.
 //!
 //! ```text
-//!  any caller          trace_and_count ▸ catch_panic ▸ answer_refusals ▸ check_request ▸ route ┬▸ catalogue
-//!  (Refusal → answer)                                                                         │
-//!  known caller                                          authenticate ▸ measure_team ─────────┼▸ account
-//!  (Authenticated<B>)                                                                         │
-//!  paid call   authorize ▸ collect_body ▸ replay ▸ admit ▸ queue ▸ swap_credential ▸ forward ─┤
-//!  its quote           authorize ▸ collect_body ▸ quote ──────────────────────────────────────┘
+//!  any caller          trace_and_count ▸ catch_panic ▸ answer_refusals ▸ check_request ▸ route ─────────┬▸ catalogue
+//!  (Refusal → answer)                                                                                  │
+//!  known caller                                                   authenticate ▸ measure_team ─────────┼▸ account
+//!  (Authenticated<B>)                                                                                  │
+//!  paid call   authorize ▸ collect_body ▸ replay ▸ breaker ▸ admit ▸ queue ▸ swap_credential ▸ forward ─┤
+//!  its quote           authorize ▸ collect_body ▸ quote ───────────────────────────────────────────────┘
 //! ```
 //!
 //! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed → Authenticated → Wanted → Authorized →
@@ -41,7 +41,7 @@ use crate::request::{self, Buffer, Inbound};
 use crate::team::authorize::{AuthorizeLayer, Wanted};
 use crate::telemetry::trace_and_count::CountedBody;
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
-use crate::upstream::{self, Desk, Forward, QueueLayer, SwapCredentialLayer, Upstream, Wire};
+use crate::upstream::{self, BreakerLayer, Desk, Forward, QueueLayer, SwapCredentialLayer, Upstream, Wire};
 
 /// What the stack of one worker is made of. Everything in it was acquired before; putting it together cannot fail.
 #[derive(Clone)]
@@ -109,6 +109,7 @@ where
     let desk = Desk::new(parts.permits, upstream.clone(), Arc::clone(&observer), clock.clone());
     let queue = QueueLayer::new(desk, upstream.clone(), clock.clone(), Arc::clone(&observer));
     let swap = SwapCredentialLayer::new(clock.clone(), observer);
+    let breaker = BreakerLayer::new(upstream.clone(), clock.clone());
 
     let quote = ServiceBuilder::new()
         // Below the same two layers as the call itself: what they refuse a call, they refuse its quote.
@@ -123,6 +124,8 @@ where
         .layer(CollectLayer::new(parts.request, parts.buffer))
         // A call that was made before is not made again, and reserves nothing.
         .layer(replay)
+        // Refused at once while the upstream fails, before anything is reserved; a kept answer is given out all the same.
+        .layer(breaker)
         // Reserves the price; once it was sent, the call runs to its end and is settled, whether its caller stays or not.
         .layer(AdmitLayer::new(parts.keeper, parts.replays))
         // Who waits for the shared account has paid: nobody holds a place for a call that is then refused.

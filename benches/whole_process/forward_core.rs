@@ -90,6 +90,7 @@ fn settings(port: u16) -> io::Result<upstream::Settings> {
         limits: Allowance::default(),
         queue: queue::Settings { max_wait: Duration::from_secs(20), length_max: 1000, team_length_max: 1000 },
         reconcile: None,
+        breaker: None,
         protocol: Protocol::Auto,
         ca_file: None,
         connect_timeout: Duration::from_secs(3),

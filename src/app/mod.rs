@@ -23,6 +23,7 @@ use crate::config::settings::ShutdownSettings;
 use crate::identity::Registrar;
 use crate::ledger::{Ledger, Outage};
 use crate::upstream::Wire;
+use crate::upstream::breaker::Probe;
 use crate::upstream::queue::watch::watch;
 use crate::upstream::reconcile::Reconcile;
 
@@ -155,6 +156,13 @@ fn look_after(
         clock: acquired.clock.clone(),
     };
     beside.spawn(reconcile.run(stop.clone()));
+    let probe = Probe {
+        upstream: acquired.live.upstream.clone(),
+        wire: Wire::new(acquired.buffer.clone()),
+        observer: acquired.metrics.clone(),
+        clock: acquired.clock.clone(),
+    };
+    beside.spawn(probe.run(stop.clone()));
     if let Some(desk) = acquired.notices.clone() {
         beside.spawn(desk.work(stop.clone()));
     }

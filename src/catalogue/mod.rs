@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::de::IgnoredAny;
 use tower::Service;
 
@@ -26,7 +25,7 @@ use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::request::route::Catalogue;
 use crate::upstream::wire::Failed;
-use crate::upstream::{Upstream, Wire};
+use crate::upstream::{Upstream, Wire, unpaid};
 
 /// Answers the public catalogue.
 #[derive(Clone)]
@@ -105,13 +104,13 @@ impl Answers {
 
     async fn fetch(&self, question: &Catalogue) -> Result<Page, Refusal> {
         let upstream = self.upstream.read();
-        let request = request(&upstream.origin.prefix, question)?;
+        let request = unpaid::get(&upstream.origin, &path(question)).map_err(|_| Refusal::Internal)?;
         let received = self.wire.exchange(&upstream.origin, request, upstream.bounds).await.map_err(|failed| {
             tracing::warn!(error = %failed, "the catalogue could not be fetched");
             match failed {
-                Failed::Unreachable(_) => Refusal::UpstreamUnreachable,
+                Failed::Unreachable(_) | Failed::NoPlace => Refusal::UpstreamUnreachable,
                 Failed::TimedOut => Refusal::UpstreamTimeout,
-                Failed::Broken(_) => Refusal::UpstreamBroken,
+                Failed::Broken(_) | Failed::TooLarge(_) => Refusal::UpstreamBroken,
             }
         })?;
         match (received.head.status, question) {
@@ -136,18 +135,12 @@ fn page(headers: &HeaderMap, body: &[u8]) -> Result<Page, Refusal> {
     Ok(Page::Found(Bytes::copy_from_slice(body), headers.get(CONTENT_TYPE).cloned()))
 }
 
-fn request(prefix: &str, question: &Catalogue) -> Result<Request<Full<Bytes>>, Refusal> {
-    let path = match question {
-        Catalogue::Models => format!("{prefix}/models"),
-        Catalogue::ModelConfig(model) => format!("{prefix}/models-config/{model}"),
-        Catalogue::SampleImages => format!("{prefix}/sample-images"),
-    };
-    Request::get(path)
-        .header(ACCEPT, "application/json")
-        .header(ACCEPT_ENCODING, "identity")
-        .header(USER_AGENT, concat!("moongate/", env!("CARGO_PKG_VERSION")))
-        .body(Full::default())
-        .map_err(|_| Refusal::Internal)
+fn path(question: &Catalogue) -> String {
+    match question {
+        Catalogue::Models => "/models".to_owned(),
+        Catalogue::ModelConfig(model) => format!("/models-config/{model}"),
+        Catalogue::SampleImages => "/sample-images".to_owned(),
+    }
 }
 
 fn answer(body: Bytes, content_type: Option<HeaderValue>) -> Answer {

@@ -66,7 +66,7 @@ pub(super) fn meant<'a>(key: &str, known: Option<&'a Map<String, Value>>) -> Opt
 /// Keys and values that are promised for later: taking them now without heeding them would be worse than refusing them.
 pub(super) fn not_yet(path: &KeyPath, word: &str) -> Option<String> {
     let later = match (path.as_str(), word) {
-        ("upstream", "breaker") | ("telemetry", "otlp") | ("ledger.on_outage", "slice") => true,
+        ("telemetry", "otlp") | ("ledger.on_outage", "slice") => true,
         (_, _) => false,
     };
     later.then(|| format!("{word} is not supported by this version"))

@@ -80,7 +80,7 @@ one_of_each! {
     Refusal::IdentityUnavailable => Refusal::IdentityUnavailable,
     Refusal::Draining => Refusal::Draining,
     Refusal::Overloaded => Refusal::Overloaded,
-    Refusal::UpstreamUnavailable => Refusal::UpstreamUnavailable,
+    Refusal::UpstreamUnavailable { .. } => Refusal::UpstreamUnavailable { retry_after: Duration::from_millis(4_100) },
     Refusal::UpstreamTimeout => Refusal::UpstreamTimeout,
     Refusal::UpstreamError { .. } => Refusal::UpstreamError { status: StatusCode::PAYLOAD_TOO_LARGE },
 }

@@ -133,7 +133,10 @@ pub enum Refusal {
     /// Too much is buffered or in flight.
     Overloaded,
     /// The upstream has failed too often; it is left alone for a while.
-    UpstreamUnavailable,
+    UpstreamUnavailable {
+        /// How long until it is looked at again.
+        retry_after: Duration,
+    },
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// The upstream answered with an error of its own whose body is not JSON: the status is kept, the body is ours.
@@ -223,7 +226,9 @@ impl Refusal {
             Self::IdentityUnavailable => kind(StatusCode::SERVICE_UNAVAILABLE, "identity_unavailable", AWAY, Gateway),
             Self::Draining => kind(StatusCode::SERVICE_UNAVAILABLE, "draining", AWAY, Gateway),
             Self::Overloaded => kind(StatusCode::SERVICE_UNAVAILABLE, "overloaded", AWAY, Gateway),
-            Self::UpstreamUnavailable => kind(StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable", AWAY, Upstream),
+            Self::UpstreamUnavailable { .. } => {
+                kind(StatusCode::SERVICE_UNAVAILABLE, "upstream_unavailable", AWAY, Upstream)
+            }
             Self::UpstreamTimeout => {
                 kind(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "Upstream timed out", Upstream)
             }
@@ -244,6 +249,9 @@ impl Refusal {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if let Self::SharedRateLimited { retry_after, .. } | Self::TooManyFailures { retry_after, .. } = self {
+            return Some(*retry_after);
+        }
+        if let Self::UpstreamUnavailable { retry_after } = self {
             return Some(*retry_after);
         }
         let kind = self.kind();

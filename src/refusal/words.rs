@@ -48,7 +48,9 @@ impl Refusal {
             Self::IdentityUnavailable => "What the credential is checked against cannot be read now; try again",
             Self::Draining => "The gateway is stopping; try again",
             Self::Overloaded => "The gateway is overloaded; try again",
-            Self::UpstreamUnavailable => "The generation service has failed too often and is left alone for a moment",
+            Self::UpstreamUnavailable { .. } => {
+                "The generation service has failed too often and is left alone for a moment; nothing was charged"
+            }
             Self::UpstreamTimeout => "The generation service did not answer in time",
             Self::UpstreamError { .. } => "The generation service failed without saying why",
             Self::BudgetExhausted(bound) => return bound.budget_message(),

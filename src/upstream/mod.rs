@@ -1,9 +1,10 @@
 //! Where a paid call goes, and with whose key.
 //!
 //! Reading order: [`settings`], [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
-//! itself), [`judge`] (what its answer means), [`reconcile`] (the balance against the ledger), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`wire`].
+//! itself), [`judge`] (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at all), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`wire`].
 
 pub mod balance;
+pub mod breaker;
 mod connection;
 mod dial;
 pub mod forward;
@@ -19,11 +20,13 @@ pub mod settings;
 mod streams;
 pub mod swap_credential;
 pub mod tripwire;
+pub mod unpaid;
 pub mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use breaker::{Breaker, BreakerLayer};
 pub use forward::Forward;
 pub use judge::{Fate, Passed};
 pub use keys::KeyPool;
@@ -42,6 +45,8 @@ pub struct Upstream {
     pub origin: Arc<Origin>,
     /// The shared keys.
     pub keys: Arc<KeyPool>,
+    /// Whether calls are sent to it.
+    pub breaker: Breaker,
     /// How long a call may take and how large its answer may be.
     pub bounds: Bounds,
     /// What the account and its keys allow; `None` when nothing is limited, and no call waits.
@@ -63,10 +68,12 @@ impl Upstream {
             let (old, new) = (&before.settings, &settings);
             old.base_url == new.base_url && old.protocol == new.protocol && old.ca_file == new.ca_file
         };
-        let origin = match before.filter(same_origin) {
+        let same = before.filter(same_origin);
+        let origin = match same {
             Some(before) => Arc::clone(&before.origin),
             None => Arc::new(Origin::new(&settings).map_err(|error| error.to_string())?),
         };
+        let breaker = Breaker::new(settings.breaker, same.map(|before| &before.breaker));
         let keys = KeyPool::new(&settings.keys, before.map(|before| before.keys.as_ref()))
             .map_err(|name| format!("the upstream key {name} has characters that no key can have"))?;
         let bounds = Bounds {
@@ -77,7 +84,7 @@ impl Upstream {
         };
         let (limits, queue) = (account_limits(&settings).map(Arc::new), settings.queue);
         let reconcile = settings.reconcile.clone();
-        Ok(Self { origin, keys: Arc::new(keys), bounds, limits, queue, reconcile, settings })
+        Ok(Self { origin, keys: Arc::new(keys), breaker, bounds, limits, queue, reconcile, settings })
     }
 
     /// How long a call may take from its admission to its end.

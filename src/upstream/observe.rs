@@ -32,6 +32,9 @@ pub trait Observer: Send + Sync + 'static {
     /// How much more than was spent the account has lost, in millionths; less than nothing when it lost less.
     fn drift(&self, key: &str, micros: i64);
 
+    /// Whether calls are refused because the upstream fails again and again.
+    fn breaker_open(&self, open: bool);
+
     /// An answer held the shared key; it was blanked before it left.
     fn tripwire(&self);
 }

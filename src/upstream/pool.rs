@@ -133,6 +133,11 @@ impl Pool {
         open.idle.push(Idle { sender, timer, since: Instant::now() });
     }
 
+    /// Whether there are HTTP/2 connections with calls on them: then who found none in time was one too many.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.lock().shared.iter().any(|streams| !streams.is_closed())
+    }
+
     async fn open(&self, origin: &Arc<Origin>) -> io::Result<Connection> {
         // Apart from the call: the state of a TLS handshake is far larger than all else that a call keeps while it runs.
         match Box::pin(Opened::to(origin)).await? {

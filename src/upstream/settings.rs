@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use super::{queue, reconcile};
+use super::{breaker, queue, reconcile};
 use crate::ledger::permits::Allowance;
 use crate::secret::Secret;
 
@@ -22,6 +22,8 @@ pub struct Settings {
     pub queue: queue::Settings,
     /// How its balance is held against the ledger; `None`: not at all.
     pub reconcile: Option<reconcile::Settings>,
+    /// When calls are refused because it fails; `None`: never.
+    pub breaker: Option<breaker::Settings>,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
     /// Certificates to trust beside the system's, as PEM.

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 use tower::{Layer, Service};
 
+use super::breaker::seen::seen;
 use super::forward::Outgoing;
 use super::judge::{Fate, Judgement, Passed, judge};
 use super::keys::{Key, Rest, Why};
@@ -112,6 +113,7 @@ impl SwapCredentialLayer {
         let started = Instant::now();
         let received = inner.call(outgoing).await;
         let took = started.elapsed();
+        self.note(&received, admitted, upstream);
         match received {
             Ok(received) => {
                 self.observer.called(admitted.model_label(), received.head.status.as_str(), took);
@@ -122,6 +124,14 @@ impl SwapCredentialLayer {
                 self.observer.called(admitted.model_label(), refusal.kind().code, took);
                 Sent { fate, answer: Err(refusal), rest: None, told: None }
             }
+        }
+    }
+
+    /// Tells the breaker how the call ended.
+    fn note(&self, ended: &Result<Received, Failed>, admitted: &Admitted, upstream: &Upstream) {
+        let noted = |seen| upstream.breaker.note(&admitted.call().team.id, seen, self.clock.elapsed());
+        if seen(ended).is_some_and(noted) {
+            self.observer.breaker_open(true);
         }
     }
 
@@ -159,9 +169,9 @@ fn number<T: FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
 fn not_answered(failed: &Failed, admitted: &Admitted) -> (Fate, Refusal) {
     tracing::warn!(request_id = %admitted.call().id, call_id = %admitted.call().call_id, error = %failed, "the upstream did not answer");
     match failed {
-        Failed::Unreachable(_) => (Fate::NotSent, Refusal::UpstreamUnreachable),
+        Failed::Unreachable(_) | Failed::NoPlace => (Fate::NotSent, Refusal::UpstreamUnreachable),
         Failed::TimedOut => (Fate::Unknown, Refusal::UpstreamTimeout),
-        Failed::Broken(_) => (Fate::Unknown, Refusal::UpstreamBroken),
+        Failed::Broken(_) | Failed::TooLarge(_) => (Fate::Unknown, Refusal::UpstreamBroken),
     }
 }
 

@@ -60,9 +60,15 @@ pub enum Failed {
     /// Sent, and no answer in time.
     #[error("no answer in time")]
     TimedOut,
-    /// Sent, and the answer is not HTTP, was cut, or is too large.
+    /// Not a byte was sent: other calls took every place on the connections there are.
+    #[error("no place on a connection in time")]
+    NoPlace,
+    /// Sent, and the answer is not HTTP, or was cut.
     #[error("broken answer: {0}")]
     Broken(String),
+    /// Sent, and the answer is larger than this bound of ours.
+    #[error("the answer is larger than {0}")]
+    TooLarge(&'static str),
 }
 
 impl Wire {
@@ -135,6 +141,7 @@ impl Wire {
         match tokio::time::timeout(bounds.connect, Box::pin(self.pool.find(origin, bounds.idle))).await {
             Ok(Ok(found)) => Ok((found, Instant::now())),
             Ok(Err(error)) => Err(Failed::Unreachable(error.to_string())),
+            Err(_) if self.pool.is_crowded() => Err(Failed::NoPlace),
             Err(_) => Err(Failed::Unreachable("no connection in time".to_owned())),
         }
     }
@@ -158,7 +165,7 @@ impl Wire {
         async move {
             let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
             if length.is_some_and(|length: u64| length > answer_bytes_max) {
-                return Err(Failed::Broken("larger than upstream.answer_bytes_max".to_owned()));
+                return Err(Failed::TooLarge(ANSWER_BYTES_MAX));
             }
             let (body, held) = self.gather(body, length, answer_bytes_max).await?;
             Ok(Received { head, body, held })
@@ -168,7 +175,7 @@ impl Wire {
     /// Reads the body. What is read is in memory already paid for by a [`Held`] except for the frame at hand, and nobody
     /// waits for memory that another waiter holds: see [`Buffer`].
     async fn gather(&self, mut body: Incoming, length: Option<u64>, bytes_max: u64) -> Result<(Bytes, Held), Failed> {
-        let no_memory = |_| Failed::Broken("larger than limits.buffered_bytes_max".to_owned());
+        let no_memory = |_| Failed::TooLarge("limits.buffered_bytes_max");
         // Of an answer that does not say its length, room for a usual one is taken first, and more as it comes.
         let mut room = length.unwrap_or(USUAL_BYTES);
         let mut held = match self.buffer.hold_when_free(room).await {
@@ -180,7 +187,7 @@ impl Wire {
             let Ok(data) = frame.map_err(|error| Failed::Broken(describe(&error)))?.into_data() else { continue };
             let bytes = (gathered.len() + data.len()) as u64;
             if bytes > bytes_max {
-                return Err(Failed::Broken("larger than upstream.answer_bytes_max".to_owned()));
+                return Err(Failed::TooLarge(ANSWER_BYTES_MAX));
             }
             if bytes > room && !held.is_lent() {
                 let more = (bytes - room).max(room);
@@ -196,6 +203,8 @@ impl Wire {
     }
 }
 
+/// The key of the configuration that says how large an answer may be.
+const ANSWER_BYTES_MAX: &str = "upstream.answer_bytes_max";
 /// Memory taken at first for an answer of unknown length, in bytes.
 const USUAL_BYTES: u64 = 16 * 1024;
 /// How often one request is sent again that the upstream did not process.

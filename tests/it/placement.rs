@@ -26,6 +26,7 @@ use moongate::request::Inbound;
 use moongate::stack::stack;
 use moongate::team::TeamId;
 use moongate::telemetry::{AccessLog, AuditLog, Metrics};
+use moongate::upstream::breaker::Seen;
 use tower::{Service, ServiceExt};
 
 /// What the ledger of these tests does when it is asked to admit.
@@ -272,6 +273,16 @@ async fn nothing_is_sent_without_the_ledgers_word() {
         world.metric(r#"moongate_upstream_requests_total{model="flux/dev",code="upstream_unreachable"}"#),
         "absent"
     );
+}
+
+#[tokio::test]
+async fn while_the_breaker_is_open_nothing_is_reserved_and_a_model_is_refused_all_the_same() {
+    let world = World::new(OnAdmit::Refuse);
+    let (upstream, team) = (world.acquired.live.upstream.read(), TeamId::parse("design").unwrap());
+    while !upstream.breaker.note(&team, Seen::Failed, world.acquired.clock.elapsed()) {}
+    assert_eq!(world.call("flux/dev", world.key(), body()).await, (503, "upstream_unavailable".to_owned()));
+    assert_eq!(world.call("flux/pro", world.key(), Untouchable).await, (403, "model_not_allowed".to_owned()));
+    assert_eq!(world.admissions(), 0);
 }
 
 #[tokio::test]

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{Check, DAY, HOUR, MILLISECOND};
-use crate::config::file::upstream::{AccountLimits, Key, Protocol, Queue, Reconcile, Upstream};
+use crate::config::file::upstream::{AccountLimits, Breaker, Key, Protocol, Queue, Reconcile, Upstream};
 use crate::config::report::KeyPath;
 use crate::ledger::permits::Allowance;
 use crate::upstream::settings::{self, KeySettings, Settings};
-use crate::upstream::{queue, reconcile};
+use crate::upstream::{breaker, queue, reconcile};
 
 impl Check<'_> {
     pub(super) fn upstream(&mut self, shape: &Upstream, queue: &Queue, root: &KeyPath) -> Option<Settings> {
@@ -20,6 +20,7 @@ impl Check<'_> {
             self.noting(content, &path.key("ca_file"))
         });
         let reconcile = shape.reconcile.as_ref().map(|shape| self.reconcile(shape, &path.key("reconcile")));
+        let breaker = shape.breaker.as_ref().map(|shape| self.breaker(shape, &path.key("breaker")));
         let timeouts = MILLISECOND..=HOUR;
         let connect_timeout = self.duration(&shape.connect_timeout, &path.key("connect_timeout"), timeouts.clone());
         let answer_timeout = self.duration(&shape.answer_timeout, &path.key("answer_timeout"), timeouts.clone());
@@ -31,6 +32,7 @@ impl Check<'_> {
             limits: allowance(&shape.limits),
             queue: queue?,
             reconcile: reconcile.map_or(Some(None), |checked| checked.map(Some))?,
+            breaker: breaker.map_or(Some(None), |checked| checked.map(Some))?,
             protocol: match shape.protocol {
                 Protocol::Auto => settings::Protocol::Auto,
                 Protocol::Http1 => settings::Protocol::Http1,
@@ -52,6 +54,16 @@ impl Check<'_> {
             self.report.add(&path.key("balance_pointer"), "must be a JSON pointer such as /balance");
         }
         Some(reconcile::Settings { every: every?, balance_pointer, drift_max: drift_max? })
+    }
+
+    fn breaker(&mut self, shape: &Breaker, path: &KeyPath) -> Option<breaker::Settings> {
+        let open_for = self.duration(&shape.open_for, &path.key("open_for"), MILLISECOND..=HOUR);
+        let open_for_max = self.duration(&shape.open_for_max, &path.key("open_for_max"), MILLISECOND..=HOUR);
+        let (open_for, open_for_max) = (open_for?, open_for_max?);
+        if open_for_max < open_for {
+            self.report.add(&path.key("open_for_max"), "must be at least upstream.breaker.open_for");
+        }
+        Some(breaker::Settings { consecutive_failures: shape.consecutive_failures, open_for, open_for_max })
     }
 
     fn queue(&mut self, shape: &Queue, path: &KeyPath) -> Option<queue::Settings> {

@@ -20,6 +20,8 @@ pub struct Upstream {
     pub limits: AccountLimits,
     /// How the account's balance is held against the ledger; `null` is not at all.
     pub reconcile: Option<Reconcile>,
+    /// When calls are refused at once because the upstream fails; `null` is never.
+    pub breaker: Option<Breaker>,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
     /// Certificates to trust beside the system's, PEM.
@@ -41,6 +43,7 @@ impl Default for Upstream {
             keys: Vec::new(),
             limits: AccountLimits::default(),
             reconcile: None,
+            breaker: Some(Breaker::default()),
             protocol: Protocol::Auto,
             ca_file: None,
             connect_timeout: "3s".into(),
@@ -107,6 +110,27 @@ pub struct Reconcile {
 impl Default for Reconcile {
     fn default() -> Self {
         Self { every: "5m".into(), balance_pointer: "/balance".to_owned(), drift_max: "1".into() }
+    }
+}
+
+/// When calls are refused at once, with 503, because the upstream fails again and again: it cannot be reached, does not
+/// answer in time, breaks off, or answers 5xx. A 500 in its own words counts once for each team in a row. While calls are refused it is
+/// probed by `GET {base_url}/models`, without a key; once it answers, calls are sent again. Each replica goes by what it sees itself.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Breaker {
+    /// How many calls in a row must fail, of all teams together.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub consecutive_failures: u32,
+    /// How long the upstream is then left alone before the first probe, or up to half of it less.
+    pub open_for: DurationText,
+    /// The most that becomes of it: it doubles with every probe that fails, until a call is answered.
+    pub open_for_max: DurationText,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { consecutive_failures: 5, open_for: "1s".into(), open_for_max: "30s".into() }
     }
 }
 

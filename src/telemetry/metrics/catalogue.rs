@@ -137,6 +137,8 @@ catalogue! {
     upstream_balance_credits: Family<Gauge, 1> = ["key"];
     /// What the account lost beyond what the ledger says was spent, since the process began or the balance rose.
     upstream_drift_credits: Family<Gauge, 1> = ["key"];
+    /// Whether calls are refused because the upstream fails again and again.
+    upstream_breaker_open: Single<Gauge> = [];
     /// Answers that held the shared key, blanked before they left.
     upstream_tripwire_total: Single<Counter> = [];
     /// Operations on the ledger's store.

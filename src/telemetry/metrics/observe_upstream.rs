@@ -43,6 +43,10 @@ impl Observer for Metrics {
         self.catalogue.upstream_drift_credits.with([key]).set(if micros < 0 { -size } else { size });
     }
 
+    fn breaker_open(&self, open: bool) {
+        self.catalogue.upstream_breaker_open.set_whether(open);
+    }
+
     fn tripwire(&self) {
         self.catalogue.upstream_tripwire_total.inc();
     }

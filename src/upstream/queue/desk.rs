@@ -140,6 +140,10 @@ impl Desk {
         if usable.is_empty() {
             self.refuse(&mut state, |_| Some(all_rest(&upstream.keys, self.clock.now())));
         }
+        // Nobody waits for an upstream that is left alone: what was reserved is released, and the caller knows when to come again.
+        if let Err(open) = upstream.breaker.check(self.clock.elapsed()) {
+            self.refuse(&mut state, |_| Some(open.clone()));
+        }
         let now = Instant::now();
         // Its first answer is everyone's, however long the store takes for it.
         self.refuse(&mut state, |waiter| waiter.told.filter(|_| waiter.wanted.until <= now).map(|told| told.refusal()));

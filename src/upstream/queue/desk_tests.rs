@@ -11,6 +11,7 @@ use super::*;
 use crate::ledger::permits::Allowance;
 use crate::secret::Secret;
 use crate::telemetry::Metrics;
+use crate::upstream::breaker::{self, Seen};
 use crate::upstream::keys::{Rest, Why};
 use crate::upstream::queue::Settings as QueueSettings;
 use crate::upstream::settings::{KeySettings, Protocol};
@@ -44,6 +45,12 @@ impl<F: Fn(usize) -> Result<Place, Outage> + Send + Sync + 'static> Permits for 
     }
 }
 
+const BREAKER: breaker::Settings = breaker::Settings {
+    consecutive_failures: 1,
+    open_for: Duration::from_secs(8),
+    open_for_max: Duration::from_secs(60),
+};
+
 fn upstream() -> Upstream {
     let key = KeySettings {
         name: "primary".to_owned(),
@@ -58,6 +65,7 @@ fn upstream() -> Upstream {
         limits: Allowance { per_minute: Some(60), ..Allowance::default() },
         queue: QueueSettings { max_wait: 20 * second, length_max: 1000, team_length_max: 1000 },
         reconcile: None,
+        breaker: Some(BREAKER),
         protocol: Protocol::Http1,
         ca_file: None,
         connect_timeout: second,
@@ -151,6 +159,20 @@ async fn when_no_key_can_be_used_nobody_waits_for_one() {
     let rest = Rest { why: Why::Rejected, since: now, until: now + Duration::from_secs(60) };
     keys.named("primary").unwrap().leave_alone(rest);
     assert_eq!(waits.await.unwrap(), Some(Refusal::UpstreamKeyRejected));
+}
+
+#[tokio::test]
+async fn when_the_breaker_opens_nobody_waits_for_the_upstream_any_more() {
+    let desk = desk(Scripted::new(|_| Ok(waiting())));
+    let waits = tokio::spawn({
+        let desk = Arc::clone(&desk);
+        async move { desk.permit(wanted(WAIT)).await.err() }
+    });
+    until(|| desk.lock().waiting.values().any(|waiter| waiter.told.is_some())).await;
+    let team = crate::team::TeamId::parse("growth").unwrap();
+    assert!(desk.upstream.read().breaker.note(&team, Seen::Failed, desk.clock.elapsed()));
+    let Some(Refusal::UpstreamUnavailable { retry_after }) = waits.await.unwrap() else { panic!("it waited on") };
+    assert!(retry_after >= BREAKER.open_for / 2 && retry_after <= BREAKER.open_for, "{retry_after:?}");
 }
 
 /// Waits for a condition.

@@ -2,7 +2,7 @@
 //!
 //! Reads: the team and its weight, the account's limits, the keys that can be used. Writes: the permits, the reservation's
 //! phase, the record's queue time, how a key stands. Refuses: `shared_rate_limited`, `queue_full`, `ledger_unavailable`,
-//! `upstream_key_rejected`, `shared_credits_exhausted`.
+//! `upstream_key_rejected`, `shared_credits_exhausted`, `upstream_unavailable`.
 //! Position: below admission: who waits has paid, and is released when it leaves; above the layer that puts the shared key
 //! in: the permit says which one. A call is sent again only after an answer that proves that it was not executed.
 
@@ -208,6 +208,8 @@ impl Way {
     async fn key(&mut self) -> Result<(Arc<Upstream>, Arc<Key>, Option<Permit>), Refusal> {
         loop {
             let upstream = self.with.upstream.read();
+            // It may have opened since the call was admitted.
+            upstream.breaker.check(self.with.clock.elapsed())?;
             if upstream.limits.is_none() {
                 let now = self.with.clock.now();
                 let tried: Vec<&str> = self.tried.iter().map(String::as_str).collect();
@@ -232,6 +234,7 @@ impl Way {
             let Some(permit) = permit? else { continue };
             // A key that a reload took away meanwhile is no key; its permit is given back.
             let upstream = self.with.upstream.read();
+            upstream.breaker.check(self.with.clock.elapsed())?;
             if let Some(key) = upstream.keys.named(&permit.key).map(Arc::clone) {
                 return Ok((upstream, key, Some(permit)));
             }
@@ -262,7 +265,7 @@ impl Way {
     }
 }
 
-/// A full window or line passes by itself, and tells its own time.
+/// A full window or line and an open breaker pass by themselves, and tell their own time.
 const fn passes_by_itself(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::SharedRateLimited { .. } | Refusal::QueueFull)
+    matches!(refusal, Refusal::SharedRateLimited { .. } | Refusal::QueueFull | Refusal::UpstreamUnavailable { .. })
 }

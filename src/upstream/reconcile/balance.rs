@@ -1,14 +1,13 @@
 //! Asks the upstream for the account's balance, with one key. The shape of the answer is not documented: where the balance
 //! stands in it is configured.
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, USER_AGENT};
-use http::{Request, StatusCode};
-use http_body_util::Full;
+use http::StatusCode;
+use http::header::AUTHORIZATION;
 use serde_json::Value;
 
 use crate::credits::Credits;
 use crate::upstream::keys::Key;
-use crate::upstream::{Upstream, Wire};
+use crate::upstream::{Upstream, Wire, unpaid};
 
 /// Why a balance was not read. The texts are for the log and hold nothing of the answer.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -23,13 +22,9 @@ pub(super) enum Unread {
 
 /// The balance of a key's account.
 pub(super) async fn balance(wire: &Wire, upstream: &Upstream, key: &Key, pointer: &str) -> Result<Credits, Unread> {
-    let request = Request::get(format!("{}/credits/balance", upstream.origin.prefix))
-        .header(AUTHORIZATION, key.authorization.clone())
-        .header(ACCEPT, "application/json")
-        .header(ACCEPT_ENCODING, "identity")
-        .header(USER_AGENT, concat!("moongate/", env!("CARGO_PKG_VERSION")))
-        .body(Full::default())
-        .map_err(|error| Unread::NoAnswer(error.to_string()))?;
+    let request = unpaid::get(&upstream.origin, "/credits/balance");
+    let mut request = request.map_err(|error| Unread::NoAnswer(error.to_string()))?;
+    request.headers_mut().insert(AUTHORIZATION, key.authorization.clone());
     let received = wire.exchange(&upstream.origin, request, upstream.bounds).await;
     let received = received.map_err(|failed| Unread::NoAnswer(failed.to_string()))?;
     match received.head.status {

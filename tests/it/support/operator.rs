@@ -71,6 +71,7 @@ pub fn api(shown: Live<Shown>, folder: &Path) -> Api {
         limits: Allowance::default(),
         queue: queue::Settings { max_wait: Duration::ZERO, length_max: 0, team_length_max: 0 },
         reconcile: None,
+        breaker: None,
     };
     let directory = Live::new(directory(Vec::new(), Vec::new(), &clock));
     Api::new(Parts {

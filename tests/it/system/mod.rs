@@ -5,6 +5,7 @@ mod bad_bodies;
 mod bad_credentials;
 mod bad_requests;
 mod books;
+mod breaker;
 mod call_ids;
 mod crowd;
 mod ends;

@@ -65,7 +65,9 @@ async fn however_firemoon_fails_the_caller_is_told_and_the_books_say_what_is_kno
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon)
         .set("/teams/design/limits", wide_limits())
-        .set("/upstream/answer_timeout", json!("2s"));
+        .set("/upstream/answer_timeout", json!("2s"))
+        // One failure after the other is what this is about.
+        .set("/upstream/breaker", Value::Null);
     let gateway = Gateway::serve(&installation).await;
     let key = installation.key("design");
     let mut charged = Credits::ZERO;

@@ -33,6 +33,7 @@ fn origin(address: SocketAddr, protocol: Protocol) -> Arc<Origin> {
         limits: Allowance::default(),
         queue: queue::Settings { max_wait: PATIENCE, length_max: 1, team_length_max: 1 },
         reconcile: None,
+        breaker: None,
         protocol,
         ca_file: None,
         connect_timeout: BOUNDS.connect,

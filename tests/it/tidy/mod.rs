@@ -36,7 +36,7 @@ const ROOMS: [&str; 21] = [
 
 /// The modules that hold a layer of the stack, and what they make for others: the types that a request becomes on its
 /// way. The layers themselves are put together in `stack.rs` and nowhere else.
-const LAYERS: [(&str, &str, &[&str]); 12] = [
+const LAYERS: [(&str, &str, &[&str]); 13] = [
     ("telemetry", "trace_and_count", &[]),
     ("telemetry", "measure_team", &[]),
     ("refusal", "answer", &[]),
@@ -47,6 +47,7 @@ const LAYERS: [(&str, &str, &[&str]); 12] = [
     ("team", "authorize", &["Authorized", "Wanted"]),
     ("replay", "replay", &[]),
     ("admission", "admit", &["Admitted"]),
+    ("upstream", "breaker", &["Seen", "Settings"]),
     ("upstream", "queue", &["Desk", "Forwarded", "Permitted"]),
     ("upstream", "swap_credential", &["Sent"]),
 ];

@@ -1,0 +1,69 @@
+//! Refuses calls at once while the upstream fails again and again.
+//!
+//! Reads: the breaker. Writes: nothing. Refuses: `upstream_unavailable`.
+//! Position: directly above admission, so that what it refuses reserves nothing and counts in no limit; below the layer that
+//! replays, so that a kept answer is given out also while the upstream is away. Calls that are admitted and wait for the
+//! shared account are refused, and released, by the queue: the longer they waited, the later they would learn of it.
+
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use tower::{Layer, Service};
+
+use crate::clock::Clock;
+use crate::http::Answer;
+use crate::live::Live;
+use crate::refusal::Refusal;
+use crate::request::collect::PaidCall;
+use crate::upstream::Upstream;
+
+/// Makes [`Break`].
+#[derive(Clone)]
+pub struct BreakerLayer {
+    upstream: Live<Upstream>,
+    clock: Clock,
+}
+
+impl BreakerLayer {
+    /// A layer that heeds the breaker of the upstream as it is now.
+    #[must_use]
+    pub const fn new(upstream: Live<Upstream>, clock: Clock) -> Self {
+        Self { upstream, clock }
+    }
+}
+
+impl<S> Layer<S> for BreakerLayer {
+    type Service = Break<S>;
+
+    fn layer(&self, inner: S) -> Break<S> {
+        Break { inner, with: self.clone() }
+    }
+}
+
+/// The service of [`BreakerLayer`].
+#[derive(Clone)]
+pub struct Break<S> {
+    inner: S,
+    with: BreakerLayer,
+}
+
+impl<S> Service<PaidCall> for Break<S>
+where
+    S: Service<PaidCall, Response = Answer, Error = Refusal>,
+{
+    type Response = Answer;
+    type Error = Refusal;
+    type Future = Either<S::Future, Ready<Result<Answer, Refusal>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: PaidCall) -> Self::Future {
+        match self.with.upstream.read().breaker.check(self.with.clock.elapsed()) {
+            Ok(()) => Either::Left(self.inner.call(call)),
+            Err(refusal) => Either::Right(ready(Err(refusal))),
+        }
+    }
+}

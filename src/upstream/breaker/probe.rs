@@ -1,0 +1,86 @@
+//! Probes an upstream whose breaker is open, by a question that costs nothing and needs no key, and closes it when it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Breaker, Seen, seen};
+use crate::clock::Clock;
+use crate::live::Live;
+use crate::upstream::wire::{Bounds, Failed};
+use crate::upstream::{Observer, Upstream, Wire, unpaid};
+
+/// How long a probe takes at most, however long paid calls may.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How often the clock is looked at while the next probe is not due.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How often the breaker is looked at that is closed: a reload may have brought another.
+const LOOK_WHILE_CLOSED: Duration = Duration::from_secs(1);
+
+/// What probes; one for each process.
+pub struct Probe {
+    /// Where calls go.
+    pub upstream: Live<Upstream>,
+    /// Connections of its own.
+    pub wire: Wire,
+    /// Who is told whether the breaker is open.
+    pub observer: Arc<dyn Observer>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Probe {
+    /// Goes on until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        let _ = stop.run_until_cancelled(self.go_on()).await;
+    }
+
+    async fn go_on(&self) {
+        loop {
+            let upstream = self.upstream.read();
+            let breaker = &upstream.breaker;
+            self.observer.breaker_open(breaker.is_open());
+            match breaker.until_probe(self.clock.elapsed()) {
+                None => drop(tokio::time::timeout(LOOK_WHILE_CLOSED, breaker.opened()).await),
+                Some(Duration::ZERO) => self.probe(&upstream, breaker).await,
+                Some(wait) => tokio::time::sleep(wait.min(LOOK_AGAIN)).await,
+            }
+        }
+    }
+
+    async fn probe(&self, upstream: &Upstream, breaker: &Breaker) {
+        let why = match self.ask(upstream).await {
+            Ok(()) => {
+                breaker.close();
+                return tracing::info!("the upstream answers again: calls are sent to it");
+            }
+            Err(why) => why,
+        };
+        let open_for = breaker.stay_open(self.clock.elapsed());
+        tracing::warn!(why, ?open_for, "the upstream still fails: calls are refused");
+    }
+
+    /// The list of models. Whatever it answers but a failure says that it is there.
+    async fn ask(&self, upstream: &Upstream) -> Result<(), String> {
+        let request = unpaid::get(&upstream.origin, "/models").map_err(|error| error.to_string())?;
+        let bounds = Bounds { answer: upstream.bounds.answer.min(ANSWER_WITHIN), ..upstream.bounds };
+        let answered = self.wire.exchange(&upstream.origin, request, bounds).await;
+        match (seen::seen(&answered), answered) {
+            (Some(Seen::Alive) | None, _) => Ok(()),
+            (Some(Seen::Failed | Seen::ErrorOfItsOwn), Ok(received)) => {
+                Err(format!("it answered {}", received.head.status))
+            }
+            (
+                Some(Seen::Failed | Seen::ErrorOfItsOwn),
+                Err(
+                    failed @ (Failed::Unreachable(_)
+                    | Failed::TimedOut
+                    | Failed::Broken(_)
+                    | Failed::NoPlace
+                    | Failed::TooLarge(_)),
+                ),
+            ) => Err(failed.to_string()),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What the end of a call says about the upstream: whether it is there and works.
+
+use http::StatusCode;
+use serde::de::IgnoredAny;
+
+use crate::upstream::wire::{Failed, Received};
+
+/// What was seen of the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It answered, and be it with a refusal: a 4xx, a full window, a key that it does not know.
+    Alive,
+    /// It could not be reached, did not answer in time, broke off, or what answered is only its platform (502, 503, 504, a page).
+    Failed,
+    /// It answered 500 in its own words. It is there, and may well do everyone else's work: that the input of one team makes a
+    /// model fail must not close it for all. So each team's count as one, however many there are.
+    ErrorOfItsOwn,
+}
+
+/// What the end of a call says; `None` when that is our doing: too many calls for the places there are, an answer above our bounds.
+pub(crate) fn seen(ended: &Result<Received, Failed>) -> Option<Seen> {
+    match ended {
+        Ok(received) => Some(match received.head.status.as_u16() {
+            ..500 => Seen::Alive,
+            status if status == StatusCode::INTERNAL_SERVER_ERROR && is_json(received) => Seen::ErrorOfItsOwn,
+            _ => Seen::Failed,
+        }),
+        Err(Failed::Unreachable(_) | Failed::TimedOut | Failed::Broken(_)) => Some(Seen::Failed),
+        Err(Failed::NoPlace | Failed::TooLarge(_)) => None,
+    }
+}
+
+fn is_json(received: &Received) -> bool {
+    serde_json::from_slice::<IgnoredAny>(&received.body).is_ok()
+}

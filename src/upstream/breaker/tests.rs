@@ -1,0 +1,97 @@
+//! The breaker by itself: what opens it, for how long, and what closes it.
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const NOW: Duration = Duration::from_secs(1_000_000);
+
+const SETTINGS: Settings =
+    Settings { consecutive_failures: 3, open_for: Duration::from_secs(8), open_for_max: Duration::from_secs(20) };
+
+fn team(name: &str) -> TeamId {
+    TeamId::parse(name).expect("a team")
+}
+
+fn breaker() -> Breaker {
+    Breaker::new(Some(SETTINGS), None)
+}
+
+/// Whether it opened by one of these.
+fn see(breaker: &Breaker, seen: &[Seen]) -> bool {
+    seen.iter().map(|seen| breaker.note(&team("design"), *seen, NOW)).fold(false, |opened, opens| opened | opens)
+}
+
+/// How long it is open, as a share of `of`: always from half to all of it.
+fn assert_open_for(breaker: &Breaker, of: Duration) {
+    let left = breaker.until_probe(NOW).expect("open");
+    assert!(left >= of / 2 && left <= of, "{left:?} of {of:?}");
+    assert_eq!(breaker.check(NOW), Err(Refusal::UpstreamUnavailable { retry_after: left }));
+}
+
+#[test]
+fn so_many_failures_in_a_row_open_it_and_a_good_answer_in_between_begins_anew() {
+    let breaker = breaker();
+    assert!(!see(&breaker, &[Seen::Failed, Seen::Failed, Seen::Alive, Seen::Failed, Seen::Failed]));
+    assert_eq!(breaker.check(NOW), Ok(()));
+    assert!(see(&breaker, &[Seen::Failed]));
+    assert_open_for(&breaker, SETTINGS.open_for);
+}
+
+#[test]
+fn one_teams_errors_in_the_upstreams_own_words_never_open_it_and_those_of_several_do() {
+    let breaker = breaker();
+    assert!(!see(&breaker, &[Seen::ErrorOfItsOwn; 1000]));
+    assert!(!breaker.note(&team("growth"), Seen::ErrorOfItsOwn, NOW));
+    assert!(breaker.note(&team("labs"), Seen::ErrorOfItsOwn, NOW));
+    let mixed = self::breaker();
+    assert!(!see(&mixed, &[Seen::ErrorOfItsOwn, Seen::ErrorOfItsOwn, Seen::Failed]));
+    assert!(see(&mixed, &[Seen::Failed]));
+}
+
+#[test]
+fn it_is_left_alone_for_longer_after_each_probe_that_fails_and_never_too_long() {
+    let breaker = breaker();
+    see(&breaker, &[Seen::Failed; 3]);
+    assert_open_for(&breaker, 8 * SECOND);
+    breaker.stay_open(NOW);
+    assert_open_for(&breaker, 16 * SECOND);
+    for _ in 0..100 {
+        breaker.stay_open(NOW);
+        assert_open_for(&breaker, 20 * SECOND);
+    }
+}
+
+#[test]
+fn a_probe_that_is_answered_lets_calls_out_and_only_an_answered_call_shortens_the_next_time() {
+    let breaker = breaker();
+    see(&breaker, &[Seen::Failed; 3]);
+    breaker.close();
+    assert_eq!(breaker.check(NOW), Ok(()));
+    assert!(see(&breaker, &[Seen::Failed; 3]), "it takes as many failures as before");
+    assert_open_for(&breaker, 16 * SECOND);
+    breaker.close();
+    see(&breaker, &[Seen::Alive]);
+    see(&breaker, &[Seen::Failed; 3]);
+    assert_open_for(&breaker, 8 * SECOND);
+}
+
+#[test]
+fn calls_that_were_under_way_when_it_opened_change_nothing() {
+    let breaker = breaker();
+    see(&breaker, &[Seen::Failed; 3]);
+    let due = breaker.until_probe(NOW);
+    assert!(!breaker.note(&team("design"), Seen::Failed, NOW + 5 * SECOND));
+    see(&breaker, &[Seen::Alive]);
+    assert_eq!(breaker.until_probe(NOW), due, "only the probe closes it");
+    assert_eq!(breaker.until_probe(NOW + 60 * SECOND), Some(Duration::ZERO), "the probe is due");
+}
+
+#[test]
+fn a_reload_keeps_what_it_knows_and_may_switch_it_off() {
+    let breaker = breaker();
+    see(&breaker, &[Seen::Failed; 3]);
+    assert!(Breaker::new(Some(SETTINGS), Some(&breaker)).is_open());
+    let off = Breaker::new(None, Some(&breaker));
+    assert!(!off.is_open() && off.check(NOW).is_ok());
+    assert!(!see(&off, &[Seen::Failed; 100]));
+}
