@@ -23,8 +23,8 @@
 //! | [`upstream`] | when a call goes out, where to, and with whose key |
 //!
 //! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
-//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`http`], [`live`] and
-//! [`secret`] are small words everybody speaks.
+//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`http`], [`live`],
+//! [`printable`] and [`secret`] are small words everybody speaks.
 //!
 //! # What holds everywhere
 //!
@@ -52,6 +52,7 @@ pub mod ledger;
 pub mod live;
 pub mod notice;
 pub mod pricing;
+pub mod printable;
 pub mod refusal;
 pub mod replay;
 pub mod request;

@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::keyset::{Candidates, Key, KeySet};
+use super::jwk::Key;
+use super::keyset::{Candidates, KeySet};
 use super::settings::Algorithm;
 use super::strict;
 
@@ -63,7 +64,8 @@ impl<'a> Jws<'a> {
                 let found = candidates.into_iter().find(|key| self.is_of(key));
                 found.map_or(Signed::ByNobody, Signed::By)
             }
-            Candidates::Unknown => Signed::ByAStranger,
+            Candidates::Nameless(key) if self.is_of(key) => Signed::By(key),
+            Candidates::Nameless(_) | Candidates::Unknown => Signed::ByAStranger,
         }
     }
 

@@ -15,7 +15,8 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::{FETCH_TIME, FetchError, Fetcher};
-use super::keyset::{BYTES_MAX, Fingerprint, KeySet, KeySetError};
+use super::jwk::Fingerprint;
+use super::keyset::{BYTES_MAX, KeySet, KeySetError};
 use super::observer::{FAILED, OK, Observer};
 use super::settings::KeySource;
 use crate::clock::Clock;
@@ -207,12 +208,18 @@ impl Keyring {
     }
 
     fn replace(&self, keys: KeySet) {
-        if self.keys.read().as_ref().as_ref().is_some_and(|held| held.has_the_keys_of(&keys)) {
+        let held = self.keys.read();
+        let is_known =
+            |same: fn(&KeySet, &KeySet) -> bool| held.as_ref().as_ref().is_some_and(|held| same(held, &keys));
+        let same_keys = is_known(KeySet::has_the_keys_of);
+        // What is ignored is told when it changes, not whenever it is read.
+        if same_keys && is_known(|held, keys| held.ignored() == keys.ignored()) {
             return;
         }
-        let (usable, ignored) = (keys.usable(), keys.ignored());
+        let (usable, ignored) = (keys.usable(), keys.ignored().to_string());
         self.keys.replace(Some(keys));
-        tracing::info!(issuer = &*self.issuer, usable, ignored, "the key set has changed");
+        let what = if same_keys { "the key set ignores other keys than before" } else { "the key set has changed" };
+        tracing::info!(issuer = &*self.issuer, usable, ignored, "{what}");
     }
 
     /// How long until the next reading is due.

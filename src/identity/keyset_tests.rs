@@ -1,6 +1,8 @@
 //! Tests of key sets: which keys are taken, and which sets.
 #![allow(clippy::expect_used, clippy::panic)]
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::*;
@@ -36,6 +38,7 @@ fn parse(keys: &[Value]) -> Result<KeySet, KeySetError> {
 fn found(set: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> Option<usize> {
     match set.candidates(kid, algorithm) {
         Candidates::Some(keys) => Some(keys.len()),
+        Candidates::Nameless(_) => Some(1),
         Candidates::Unknown => None,
     }
 }
@@ -44,7 +47,7 @@ fn found(set: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> Option<usize>
 fn keys_that_fit_are_taken_for_what_they_say() {
     let set = parse(&[rsa_key(), with(ec_key(), "use", json!("sig")), with(ed_key(), "key_ops", json!(["verify"]))])
         .expect("set");
-    assert_eq!((set.usable(), set.ignored()), (3, 0));
+    assert_eq!((set.usable(), set.ignored().0.len()), (3, 0));
     for algorithm in [Algorithm::RS256, Algorithm::RS512, Algorithm::PS384] {
         assert_eq!(found(&set, Some("r"), algorithm), Some(1));
     }
@@ -111,9 +114,10 @@ fn keys_that_do_not_fit_are_ignored_one_by_one() {
         ("a kid of the wrong type", with(rsa_key(), "kid", json!(1))),
         ("not an object", json!("key")),
     ] {
-        assert_eq!(parse(std::slice::from_ref(&key)).map(drop), Err(KeySetError::NoUsableKey), "{why}");
+        let alone = parse(std::slice::from_ref(&key));
+        assert!(matches!(alone, Err(KeySetError::NoUsableKey(Ignored(ignored))) if ignored.len() == 1), "{why}");
         let set = parse(&[key, with(ed_key(), "kid", json!("good"))]).expect(why);
-        assert_eq!((set.usable(), set.ignored()), (1, 1), "{why}");
+        assert_eq!((set.usable(), set.ignored().0.len()), (1, 1), "{why}");
     }
 }
 
@@ -122,7 +126,7 @@ fn a_document_that_is_no_key_set_is_not_taken() {
     for text in ["", "{}", "[]", "null", "<html>", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"keys":[],"keys":[]}"#] {
         assert_eq!(KeySet::parse(text.as_bytes()).map(drop), Err(KeySetError::NotAKeySet), "{text}");
     }
-    assert_eq!(parse(&[]).map(drop), Err(KeySetError::NoUsableKey));
+    assert_eq!(parse(&[]).map(drop), Err(KeySetError::NoUsableKey(Ignored::default())));
     assert_eq!(parse(&vec![rsa_key(); KEYS_MAX + 1]).map(drop), Err(KeySetError::TooManyKeys));
     assert_eq!(KeySet::parse(&vec![b' '; BYTES_MAX + 1]).map(drop), Err(KeySetError::TooLarge));
     assert_eq!(KeySet::parse(&vec![b' '; BYTES_MAX]).map(drop), Err(KeySetError::NotAKeySet));
@@ -132,7 +136,7 @@ fn a_document_that_is_no_key_set_is_not_taken() {
 fn keys_may_share_a_name_and_only_a_few_of_them_are_tried() {
     let other = |byte: u8| with(ed_key(), "x", json!(URL_SAFE_NO_PAD.encode([byte; 32])));
     let set = parse(&[other(1), other(2), other(1), with(ec_key(), "kid", json!("o"))]).expect("set");
-    assert_eq!((set.usable(), set.ignored()), (3, 1), "the same key twice is one key");
+    assert_eq!((set.usable(), set.ignored().0.len()), (3, 1), "the same key twice is one key");
     assert_eq!(found(&set, Some("o"), Algorithm::EdDSA), Some(2));
     assert_eq!(found(&set, Some("o"), Algorithm::ES256), Some(1));
     let many: Vec<Value> = (0..50).map(other).collect();
@@ -150,7 +154,45 @@ fn a_token_without_a_kid_is_matched_only_when_there_is_no_choice() {
     nameless.as_object_mut().expect("object").remove("kid");
     let set = parse(&[nameless]).expect("set");
     assert_eq!(found(&set, None, Algorithm::ES256), Some(1));
-    assert_eq!(found(&set, Some(""), Algorithm::ES256), None, "a name is not found on a key without one");
+}
+
+#[test]
+fn a_key_without_a_kid_serves_a_token_with_one_when_it_is_the_only_key_of_its_type() {
+    let nameless = |mut key: Value| {
+        key.as_object_mut().expect("object").remove("kid");
+        key
+    };
+    let set = parse(&[nameless(ec_key()), rsa_key(), nameless(ed_key())]).expect("set");
+    assert_eq!(found(&set, Some("any"), Algorithm::ES256), Some(1));
+    assert_eq!(found(&set, Some("any"), Algorithm::EdDSA), Some(1));
+    assert_eq!(found(&set, Some("any"), Algorithm::ES384), None, "another curve");
+    assert_eq!(found(&set, Some("any"), Algorithm::RS256), None, "that key has a name of its own");
+    let other = with(ed_key(), "x", json!(URL_SAFE_NO_PAD.encode([8; 32])));
+    let set = parse(&[nameless(ed_key()), other]).expect("set");
+    assert_eq!(found(&set, Some("any"), Algorithm::EdDSA), None, "there are two of its type");
+    assert_eq!(found(&set, Some("o"), Algorithm::EdDSA), Some(1), "a name that is there counts");
+}
+
+#[test]
+fn a_key_may_call_its_algorithm_by_the_curve_and_what_is_ignored_says_why() {
+    let set = parse(&[with(ed_key(), "alg", json!("Ed25519"))]).expect("set");
+    assert_eq!(found(&set, Some("o"), Algorithm::EdDSA), Some(1));
+    let keys = [
+        ed_key(),
+        with(rsa_key(), "use", json!("enc")),
+        with(with(ed_key(), "kid", json!("w\u{202e}")), "alg", json!("Ed448")),
+        ed_key(),
+        json!({ "kty": "oct", "k": "c2VjcmV0" }),
+    ];
+    let said = parse(&keys).expect("set").ignored().to_string();
+    assert_eq!(
+        said,
+        "\"r\": its use or key_ops says that it does not check signatures; \"w\\u{202e}\": its alg is none that is \
+         accepted, or none for its kty and crv; \"o\": it is listed before; one without a kid: it shows a private part, or \
+         is symmetric"
+    );
+    let many: Vec<Value> = (0..12).map(|_| with(rsa_key(), "use", json!("enc"))).collect();
+    assert!(parse(&many).expect_err("none").to_string().ends_with("; and 4 more"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Who is calling: a credential goes in, a principal comes out.
 //!
 //! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key; [`claims`],
-//! [`jws`], [`token`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is not to be trusted); [`keyring`] and
+//! [`jws`], [`token`], [`jwk`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is not to be trusted); [`keyring`] and
 //! [`fetch`] keep an issuer's keys fresh; [`cache`] remembers tokens that were verified; [`lane`] is where the others are verified;
 //! [`throttle`] remembers where credentials fail, and [`gate`] stands before both; [`record`], [`store`], [`register`] and
 //! [`registrar`] keep what operators decide while the gateway runs, and [`in_force`] joins it to the configuration's keys;
@@ -17,6 +17,7 @@ pub mod directory;
 pub mod fetch;
 pub mod gate;
 mod in_force;
+pub mod jwk;
 mod jws;
 pub mod key;
 mod keyring;

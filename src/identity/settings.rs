@@ -121,9 +121,13 @@ impl Algorithm {
         }
     }
 
-    /// Reads a name, letter by letter: there is no other spelling of any of them.
+    /// Reads a name, letter by letter. One has a second one: `Ed25519` is `EdDSA` with a key of that curve (RFC 9864 section
+    /// 2.2), the only curve whose keys are taken.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
+        if name == "Ed25519" {
+            return Some(Self::EdDSA);
+        }
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
@@ -196,13 +200,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_algorithm_has_one_spelling_and_none_is_symmetric() {
+    fn an_algorithm_is_spelt_as_registered_and_none_is_symmetric() {
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::parse(algorithm.name()), Some(algorithm));
         }
-        for name in
-            ["", "none", "None", "NONE", "nOnE", "HS256", "HS512", "rs256", "RS256 ", "ES512", "ES256K", "Ed25519"]
-        {
+        assert_eq!(Algorithm::parse("Ed25519"), Some(Algorithm::EdDSA), "RFC 9864");
+        for name in [
+            "", "none", "None", "NONE", "nOnE", "HS256", "HS512", "rs256", "RS256 ", "ES512", "ES256K", "ed25519",
+            "Ed448",
+        ] {
             assert_eq!(Algorithm::parse(name), None, "{name}");
         }
     }

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::claims::{Claims, Times};
+use super::jwk::Fingerprint;
 use super::jws::{Jws, Signed};
-use super::keyset::{Fingerprint, KeySet};
+use super::keyset::KeySet;
 use super::rejection::Rejection;
 use super::settings::{Algorithm, IssuerSettings};
 

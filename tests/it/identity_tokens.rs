@@ -7,7 +7,8 @@ use moongate::identity::settings::{Algorithm, ClaimPath, IssuerSettings};
 use serde_json::json;
 
 use crate::support::directory::{
-    Counts, ISSUER, NOW, World, claims_with, good_claims, issuer_with_file, pass, reloaded, verdict, world, world_with,
+    Counts, ISSUER, NOW, World, claims_with, clock, directory, good_claims, issuer_with_file, pass, reloaded, verdict,
+    world, world_with,
 };
 use crate::support::tokens::SigningKey;
 
@@ -19,6 +20,47 @@ fn a_good_token_of_any_algorithm_speaks_for_its_team_and_user() {
     }
     let (principal, _) = world.directory.identify_now(&world.ec.token(&good_claims())).expect("now").expect("good");
     assert_eq!((principal.credential.kind(), principal.credential.id()), ("jwt", ISSUER));
+}
+
+/// RFC 9864: an algorithm named after the curve, in the token, in the key set, in both.
+#[test]
+fn ed25519_is_another_name_of_eddsa_and_ed448_is_not() {
+    let key = SigningKey::ed("ed-0");
+    let named = |alg: &str| {
+        let mut header = key.header();
+        header["alg"] = json!(alg);
+        key.sign(&header, &good_claims())
+    };
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("keys.json");
+    for published in [json!(null), json!("EdDSA"), json!("Ed25519")] {
+        let mut jwk = key.jwk();
+        if !published.is_null() {
+            jwk["alg"] = published.clone();
+        }
+        std::fs::write(&file, json!({ "keys": [jwk] }).to_string()).expect("file");
+        let directory = directory(vec![issuer_with_file(&file)], vec![], &clock());
+        for said in ["EdDSA", "Ed25519"] {
+            assert_eq!(verdict(&directory, &named(said)), Ok("design/ann".to_owned()), "{said}, published {published}");
+        }
+        for said in ["Ed448", "ed25519", "EDDSA"] {
+            assert_eq!(verdict(&directory, &named(said)), Err(Rejection::Invalid), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_key_without_a_kid_serves_tokens_that_name_one() {
+    let (key, other) = (SigningKey::ec("named-in-tokens-only"), SigningKey::ec("named-in-tokens-only"));
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("keys.json");
+    let mut jwk = key.jwk();
+    jwk.as_object_mut().expect("object").remove("kid");
+    std::fs::write(&file, json!({ "keys": [jwk, SigningKey::rsa(0).jwk()] }).to_string()).expect("file");
+    let directory = directory(vec![issuer_with_file(&file)], vec![], &clock());
+    assert_eq!(verdict(&directory, &key.token(&good_claims())), Ok("design/ann".to_owned()));
+    // One that it did not sign may be of a key that is not published yet: the issuer is asked.
+    assert!(directory.identify_now(&other.token(&good_claims())).is_none_or(|judged| judged.is_err()));
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Default for Issuer {
     }
 }
 
-/// How a token may be signed (RFC 7518 section 3.1, RFC 8037).
+/// How a token may be signed (RFC 7518 section 3.1, RFC 8037); `Ed25519` and `EdDSA` are the same (RFC 9864).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)] // the names are the registered ones
 pub enum Algorithm {
@@ -107,6 +107,7 @@ pub enum Algorithm {
     ES256,
     ES384,
     EdDSA,
+    Ed25519,
 }
 
 /// Where an issuer's keys are.
