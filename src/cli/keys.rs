@@ -70,6 +70,9 @@ struct Rotate {
     /// How long the old secret stays good, such as 0s or 24h
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = seconds)]
     overlap: u64,
+    /// End older secrets of the key with it: without this each stays good until the moment it was promised
+    #[arg(long)]
+    end_older: bool,
     #[command(flatten)]
     gateway: Gateway,
 }
@@ -143,13 +146,23 @@ impl Create {
 impl Rotate {
     fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         let path = format!("/admin/v1/keys/{}/rotate", self.id);
-        let made = self.gateway.post(&path, &json!({ "overlap_seconds": self.overlap }))?;
+        let mut wanted = json!({ "overlap_seconds": self.overlap });
+        if self.end_older {
+            // Said only when it is wanted: a gateway of an earlier version does not know it.
+            wanted["end_older"] = json!(true);
+        }
+        let made = self.gateway.post(&path, &wanted)?;
         if self.gateway.json {
             return writeln!(out, "{made}").map_err(Ended::from);
         }
         told(out, &made)?;
         let ends_at = made.pointer("/key/secrets/1/ends_at").and_then(Value::as_str).unwrap_or_default();
-        writeln!(out, "The old one is good until {ends_at}").map_err(Ended::from)
+        writeln!(out, "The old one is good until {ends_at}")?;
+        let older = made.pointer("/key/secrets").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for secret in older.iter().skip(2).filter(|secret| is_in_overlap(secret)) {
+            writeln!(out, "An older one is good until {}, as promised", text(secret, "ends_at"))?;
+        }
+        Ok(())
     }
 }
 
@@ -174,10 +187,11 @@ impl List {
             return writeln!(out, "{keys}").map_err(Ended::from);
         }
         let columns = ["id", "team", "name", "user", "state", "source", "expires_at", "last_used_at"];
-        let row = |key: &Value| columns.iter().map(|name| text(key, name)).collect();
+        let row = |key: &Value| columns.iter().map(|name| text(key, name)).chain([overlap(key)]).collect();
         let rows: Vec<Vec<String>> =
             keys.get("keys").and_then(Value::as_array).into_iter().flatten().map(row).collect();
-        let titles = ["ID", "TEAM", "NAME", "USER", "STATE", "SOURCE", "EXPIRES", "LAST USED"];
+        let titles =
+            ["ID", "TEAM", "NAME", "USER", "STATE", "SOURCE", "EXPIRES", "LAST USED", "OLD SECRETS GOOD UNTIL"];
         table::write(out, &titles, &rows).map_err(Ended::from)
     }
 }
@@ -186,6 +200,18 @@ fn told(out: &mut dyn Write, made: &Value) -> Result<(), Ended> {
     writeln!(out, "The key, shown this once: {}", text(made, "secret"))?;
     let key = made.get("key").unwrap_or(&Value::Null);
     writeln!(out, "Its id is {}; it is the team {}'s", text(key, "id"), text(key, "team")).map_err(Ended::from)
+}
+
+/// Until when each secret is good whose place another took.
+fn overlap(key: &Value) -> String {
+    let secrets = key.get("secrets").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let ends: Vec<String> =
+        secrets.iter().filter(|secret| is_in_overlap(secret)).map(|secret| text(secret, "ends_at")).collect();
+    ends.join(", ")
+}
+
+fn is_in_overlap(secret: &Value) -> bool {
+    secret.get("state").and_then(Value::as_str) == Some("overlap")
 }
 
 fn text(object: &Value, name: &str) -> String {

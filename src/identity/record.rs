@@ -48,6 +48,23 @@ pub struct KeptSecret {
     pub ends_at: Option<Timestamp>,
 }
 
+impl KeptSecret {
+    /// Whether it is refused at this moment because others took its place.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.ends_at.is_some_and(|ends_at| ends_at <= now)
+    }
+}
+
+/// What becomes of secrets that are in overlap already when a key is rotated once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Older {
+    /// Each stays good until the moment that was promised when it was replaced.
+    Kept,
+    /// None is good longer than the one that is replaced now.
+    Ended,
+}
+
 /// Why a key cannot be rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unrotatable {
@@ -60,11 +77,18 @@ pub enum Unrotatable {
 }
 
 impl KeyRecord {
-    /// The same key with a new secret; what was good until now stays so until the overlap is over.
+    /// The same key with a new secret; the newest until now stays good until the overlap is over. What was promised of those
+    /// before it is kept, unless they are to end with it.
     ///
     /// # Errors
     /// [`Unrotatable`] says why not.
-    pub fn rotated(&self, sha256: SecretHash, now: Timestamp, overlap: SignedDuration) -> Result<Self, Unrotatable> {
+    pub fn rotated(
+        &self,
+        sha256: SecretHash,
+        now: Timestamp,
+        overlap: SignedDuration,
+        older: Older,
+    ) -> Result<Self, Unrotatable> {
         if self.revoked_at.is_some() {
             return Err(Unrotatable::Revoked);
         }
@@ -72,15 +96,19 @@ impl KeyRecord {
             return Err(Unrotatable::Expired);
         }
         let end = now.checked_add(overlap).unwrap_or(Timestamp::MAX);
-        let ending = |secret: &KeptSecret| KeptSecret {
-            ends_at: Some(secret.ends_at.map_or(end, |ends_at| ends_at.min(end))),
-            ..secret.clone()
+        let ending = |secret: &KeptSecret| {
+            let ends_at = match (secret.ends_at, older) {
+                (None, _) => end,
+                (Some(promised), Older::Kept) => promised,
+                (Some(promised), Older::Ended) => promised.min(end),
+            };
+            KeptSecret { ends_at: Some(ends_at), ..secret.clone() }
         };
         let newest = KeptSecret { sha256, made_at: now, ends_at: None };
         let mut secrets: Vec<KeptSecret> = std::iter::once(newest).chain(self.secrets.iter().map(ending)).collect();
-        let surplus = secrets.split_off(secrets.len().min(SECRETS_MAX));
-        if surplus.iter().any(|secret| secret.ends_at.is_none_or(|ends_at| ends_at > now)) {
-            return Err(Unrotatable::TooMany);
+        while secrets.len() > SECRETS_MAX {
+            let oldest_over = secrets.iter().rposition(|secret| secret.is_over(now)).ok_or(Unrotatable::TooMany)?;
+            secrets.remove(oldest_over);
         }
         Ok(Self { secrets, ..self.clone() })
     }
@@ -197,33 +225,58 @@ mod tests {
         }
     }
 
+    fn rotated(
+        record: &KeyRecord,
+        secret: &str,
+        second: i64,
+        overlap: SignedDuration,
+    ) -> Result<KeyRecord, Unrotatable> {
+        record.rotated(hash(secret), at(second), overlap, Older::Kept)
+    }
+
+    fn ends(record: &KeyRecord) -> Vec<Option<Timestamp>> {
+        record.secrets.iter().map(|secret| secret.ends_at).collect()
+    }
+
     #[test]
-    fn a_rotation_adds_a_secret_and_ends_the_others_after_the_overlap() {
-        let once = record().rotated(hash("second"), at(10), hour()).expect("rotated");
-        let ends: Vec<_> = once.secrets.iter().map(|secret| secret.ends_at).collect();
-        assert_eq!(ends, [None, Some(at(3610))]);
-        let again = once.rotated(hash("third"), at(20), SignedDuration::ZERO).expect("rotated");
-        let ends: Vec<_> = again.secrets.iter().map(|secret| secret.ends_at).collect();
-        assert_eq!(ends, [None, Some(at(20)), Some(at(20))], "an end comes nearer, never later");
-        assert_eq!((again.id, again.limits, again.created_at), (record().id, record().limits, at(0)));
+    fn a_rotation_adds_a_secret_and_keeps_what_was_promised_of_the_others() {
+        let once = rotated(&record(), "second", 10, hour()).expect("rotated");
+        assert_eq!(ends(&once), [None, Some(at(3610))]);
+        let again = rotated(&once, "third", 20, SignedDuration::from_secs(60)).expect("rotated");
+        assert_eq!(ends(&again), [None, Some(at(80)), Some(at(3610))], "the first was promised until then");
+        assert_eq!((&again.id, &again.limits, again.created_at), (&record().id, &record().limits, at(0)));
+        let now = rotated(&again, "fourth", 30, SignedDuration::ZERO).expect("rotated");
+        assert_eq!(ends(&now), [None, Some(at(30)), Some(at(80)), Some(at(3610))]);
+    }
+
+    #[test]
+    fn older_secrets_end_with_the_newest_when_that_is_wanted_and_never_later_than_promised() {
+        let once = rotated(&record(), "second", 10, SignedDuration::from_secs(5)).expect("rotated");
+        let again = rotated(&once, "third", 11, hour()).expect("rotated");
+        let ended = |overlap| again.rotated(hash("fourth"), at(12), overlap, Older::Ended).expect("rotated");
+        assert_eq!(ends(&ended(SignedDuration::ZERO)), [None, Some(at(12)), Some(at(12)), Some(at(12))]);
+        assert_eq!(ends(&ended(hour())), [None, Some(at(3612)), Some(at(3611)), Some(at(15))]);
     }
 
     #[test]
     fn a_secret_that_is_good_is_never_pushed_out() {
-        let mut record = record();
+        let mut full = record();
         for (second, secret) in [(1, "b"), (2, "c"), (3, "d")] {
-            record = record.rotated(hash(secret), at(second), hour()).expect("rotated");
+            full = rotated(&full, secret, second, hour()).expect("rotated");
         }
-        assert_eq!(record.rotated(hash("e"), at(4), hour()), Err(Unrotatable::TooMany));
-        let later = record.rotated(hash("e"), at(3601), hour()).expect("the first has ended");
+        assert_eq!(rotated(&full, "e", 4, hour()), Err(Unrotatable::TooMany));
+        assert_eq!(rotated(&full, "e", 4, SignedDuration::ZERO).map(|record| record.secrets.len()), Ok(SECRETS_MAX));
+        let later = rotated(&full, "e", 3601, hour()).expect("the first has ended");
         assert_eq!(later.secrets.len(), SECRETS_MAX);
         assert!(later.secrets.iter().all(|secret| secret.sha256 != hash("first")));
+        let forced = full.rotated(hash("e"), at(4), SignedDuration::ZERO, Older::Ended).expect("all others end");
+        assert_eq!(forced.secrets.iter().filter(|secret| !secret.is_over(at(4))).count(), 1);
     }
 
     #[test]
     fn what_is_over_is_not_rotated() {
-        assert_eq!(record().revoked(at(1)).rotated(hash("b"), at(2), hour()), Err(Unrotatable::Revoked));
-        assert_eq!(record().rotated(hash("b"), at(1_000_000), hour()), Err(Unrotatable::Expired));
+        assert_eq!(rotated(&record().revoked(at(1)), "b", 2, hour()), Err(Unrotatable::Revoked));
+        assert_eq!(rotated(&record(), "b", 1_000_000, hour()), Err(Unrotatable::Expired));
         assert_eq!(record().revoked(at(1)).revoked(at(2)).revoked_at, Some(at(1)));
     }
 }

@@ -65,8 +65,11 @@ impl World {
     }
 
     async fn rotate(&mut self, id: &str, overlap: u64) -> String {
-        let path = format!("/admin/v1/keys/{id}/rotate");
-        let made = change(&self.one, &path, json!({ "overlap_seconds": overlap })).await;
+        self.rotate_as(id, json!({ "overlap_seconds": overlap })).await
+    }
+
+    async fn rotate_as(&mut self, id: &str, wanted: Value) -> String {
+        let made = change(&self.one, &format!("/admin/v1/keys/{id}/rotate"), wanted).await;
         let key = made["secret"].as_str().unwrap().to_owned();
         self.forbid(&key);
         assert_eq!(made["key"]["id"], id);
@@ -130,15 +133,28 @@ async fn a_rotation_with_overlap_fails_no_request_and_one_without_ends_the_old_s
     soon(&world.other, &second, "200").await;
     assert_eq!(world.both(&first).await, ["200", "200"]);
 
-    let third = world.rotate(&id, 0).await;
-    for old in [&first, &second] {
+    // Another rotation keeps what was promised of the first, and says until when.
+    let other = world.rotate(&id, 7200).await;
+    soon(&world.other, &other, "200").await;
+    for good in [&first, &second, &other] {
+        assert_eq!(world.both(good).await, ["200", "200"], "promised for an hour or two");
+    }
+    let shown = see(&world.other, &format!("/admin/v1/keys/{id}")).await;
+    let states: Vec<&str> =
+        shown["secrets"].as_array().unwrap().iter().filter_map(|one| one["state"].as_str()).collect();
+    assert_eq!(states, ["current", "overlap", "overlap"]);
+    let end = |place: usize| shown["secrets"][place]["ends_at"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert!(end(2) + SignedDuration::from_secs(3000) < end(1), "the first still ends an hour after the first rotation");
+
+    let third = world.rotate_as(&id, json!({ "overlap_seconds": 0, "end_older": true })).await;
+    for old in [&first, &second, &other] {
         assert_eq!(judged(&world.one, old).await, "credential_expired");
         soon(&world.other, old, "credential_expired").await;
     }
     assert_eq!(world.both(&third).await, ["200", "200"]);
     let shown = see(&world.other, &format!("/admin/v1/keys/{id}")).await;
     let ends: Vec<bool> = shown["secrets"].as_array().unwrap().iter().map(|one| one["ends_at"].is_null()).collect();
-    assert_eq!(ends, [true, false, false]);
+    assert_eq!(ends, [true, false, false, false]);
     assert_eq!((&shown["state"], &shown["created_by"]), (&json!("active"), &json!("ops")));
 }
 
