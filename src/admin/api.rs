@@ -2,6 +2,7 @@
 //! down.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,11 +14,11 @@ use super::call::{Call, Changed, page};
 use super::keys::Keys;
 use super::routes::{self, Change, Page, Read};
 use super::teams::Teams;
-use super::token::{Role, Token, operator};
+use super::token::{Role, Token, Tokens};
 use super::{export, upstream_keys, usage};
 use crate::clock::Clock;
 use crate::http::Answer;
-use crate::identity::{Registrar, Store};
+use crate::identity::{Registrar, Store, throttle};
 use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::refusal::Refusal;
@@ -41,6 +42,7 @@ pub struct Api {
     audit_log: AuditLog,
     keys: Keys,
     teams: Teams,
+    tokens: Tokens,
     upstream: Live<Upstream>,
     clock: Clock,
 }
@@ -72,6 +74,10 @@ pub struct Shown {
     pub tokens: Vec<Token>,
     /// The effective configuration as YAML, secrets blanked.
     pub configuration: String,
+    /// By which names the listener may be called beside this machine's own.
+    pub hosts: Vec<String>,
+    /// How wrong tokens are answered.
+    pub throttle: throttle::Settings,
 }
 
 impl Api {
@@ -87,20 +93,21 @@ impl Api {
             clock: clock.clone(),
         };
         let teams = Teams { registrar, store, ledger, teams };
-        Self { shown, accounts, audit_log, keys, teams, upstream, clock }
+        let tokens = Tokens::new(audit_log.clone(), clock.clone());
+        Self { shown, accounts, audit_log, keys, teams, tokens, upstream, clock }
     }
 
     /// Answers a request for a path under `/admin`.
     ///
     /// # Errors
-    /// Before anything is told about a path, even whether there is one: `credential_*`, or `route_not_found` while there are
-    /// no tokens. Then what is wrong with the request, then what the page itself refuses.
-    pub async fn answer<B>(&self, request: Request<B>, id: &RequestId) -> Result<Answer, Refusal>
+    /// Before anything is told about a path, even whether there is one: `credential_*`, `rate_limited` after too many wrong ones, or
+    /// `route_not_found` while there are no tokens. Then what is wrong with the request, then what the page itself refuses.
+    pub async fn answer<B>(&self, request: Request<B>, id: &RequestId, from: IpAddr) -> Result<Answer, Refusal>
     where
         B: Body<Data = Bytes, Error: Into<tower::BoxError>>,
     {
         let (head, body) = request.into_parts();
-        let token = self.token(&head)?;
+        let token = self.token(&head, id, from).await?;
         framing::check(&head, HEADER_BYTES_MAX)?;
         let (route, parameters) = routes::find(routes::TABLE, &head.method, &path::plain(head.uri.path())?)?;
         let call = Call::new(route, parameters, head.uri.query())?;
@@ -116,12 +123,17 @@ impl Api {
         }
     }
 
-    fn token(&self, head: &request::Parts) -> Result<Token, Refusal> {
+    /// By which names the listener may be called beside this machine's own.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        self.shown.read().hosts.clone()
+    }
+
+    async fn token(&self, head: &request::Parts, id: &RequestId, from: IpAddr) -> Result<Token, Refusal> {
         let shown = self.shown.read();
         if shown.tokens.is_empty() {
             return Err(Refusal::RouteNotFound);
         }
-        operator(&head.headers, &shown.tokens).cloned()
+        self.tokens.operator(&head.headers, &shown, id, from).await
     }
 
     async fn read(&self, asked: Read, call: &Call) -> Result<Answer, Refusal> {

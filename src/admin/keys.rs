@@ -6,18 +6,19 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::call::{self, Call, Changed};
+use super::key_view::KeyView;
 use super::token::Token;
 use crate::clock::Clock;
 use crate::http::Answer;
-use crate::identity::record::{KeptSecret, KeyRecord, Unrotatable};
+use crate::identity::record::{KeptSecret, KeyRecord, Older, Unrotatable};
 use crate::identity::register::key_entry;
-use crate::identity::settings::KeySettings;
 use crate::identity::{GatewayKey, KeyId, Registrar, Store};
 use crate::live::Live;
+use crate::printable;
 use crate::refusal::Refusal;
 use crate::team::{ModelRules, Team, TeamId, UserId};
 
@@ -55,38 +56,13 @@ struct Wanted {
 #[serde(deny_unknown_fields)]
 struct Rotation {
     overlap_seconds: Option<u64>,
+    /// Whether secrets in overlap already end with the newest, whatever was promised of them.
+    end_older: Option<bool>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
-
-/// A key as it is shown. It holds no hash: a secret could not be guessed from one, but nobody needs it.
-#[derive(Clone, Debug, Serialize)]
-struct KeyView {
-    id: String,
-    team: String,
-    name: String,
-    user: Option<String>,
-    /// `store`, or `configuration`: then it is changed there.
-    source: &'static str,
-    /// `active`, `expired`, `revoked`, or `team_unknown` while its team is not configured.
-    state: &'static str,
-    models: Option<Vec<String>>,
-    limits: Value,
-    created_at: Option<Timestamp>,
-    created_by: Option<String>,
-    expires_at: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-    last_used_at: Option<Timestamp>,
-    secrets: Vec<SecretView>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct SecretView {
-    made_at: Timestamp,
-    ends_at: Option<Timestamp>,
-}
 
 impl Keys {
     pub(super) async fn list(&self, call: &Call) -> Result<Answer, Refusal> {
@@ -97,7 +73,7 @@ impl Keys {
         let stored = register.keys().map(|key| self.view(&key.record, now));
         let hidden = |view: &KeyView| directory.configured_keys().iter().any(|key| key.id.as_str() == view.id);
         let stored = stored.filter(|view| !hidden(view));
-        let configured = directory.configured_keys().iter().map(|key| of_configuration(key, now));
+        let configured = directory.configured_keys().iter().map(|key| KeyView::of_configuration(key, now));
         let mut keys: Vec<KeyView> = stored.chain(configured).collect();
         keys.retain(|key| wanted.is_none_or(|team| team == key.team));
         keys.sort_by(|one, other| (&one.team, &one.name, &one.id).cmp(&(&other.team, &other.name, &other.id)));
@@ -112,7 +88,7 @@ impl Keys {
         let directory = self.registrar.directory();
         let configured = directory.configured_keys().iter().find(|key| key.id == id);
         let mut view = match configured {
-            Some(key) => of_configuration(key, now),
+            Some(key) => KeyView::of_configuration(key, now),
             None => self.view(&self.record(&id).await?.1, now),
         };
         view.last_used_at = self.last_used().await?.get(id.as_str()).copied();
@@ -138,12 +114,13 @@ impl Keys {
             Ok(false) => return Err(Refusal::Internal),
             Err(_) => Err(Refusal::LedgerUnavailable),
         };
-        Ok(Changed { subject: format!("key {}", made.id), before: Value::Null, after: shown(&view), answer })
+        Ok(Changed { subject: format!("key {}", made.id), before: Value::Null, after: view.shown(), answer })
     }
 
-    /// Gives a key another secret; what was good until now stays so for a while.
+    /// Gives a key another secret; the one until now stays good for a while, and older ones for as long as they were promised.
     pub(super) async fn rotate(&self, call: &Call) -> Result<Changed, Refusal> {
-        let overlap = call.body::<Rotation>()?.overlap_seconds.unwrap_or(OVERLAP);
+        let Rotation { overlap_seconds, end_older } = call.body()?;
+        let overlap = overlap_seconds.unwrap_or(OVERLAP);
         if overlap > OVERLAP_MAX {
             let problem = format!("overlap_seconds must be from 0 to {OVERLAP_MAX}");
             return Err(Refusal::InvalidBody(vec![problem]));
@@ -152,7 +129,8 @@ impl Keys {
         let id = call.key()?;
         let made = GatewayKey::for_id(id.clone()).map_err(|_| Refusal::Internal)?;
         let now = self.clock.now();
-        let rotated = |record: &KeyRecord| record.rotated(made.hash, now, overlap).map_err(refuse);
+        let older = if end_older.unwrap_or_default() { Older::Ended } else { Older::Kept };
+        let rotated = |record: &KeyRecord| record.rotated(made.hash, now, overlap, older).map_err(refuse);
         self.change(&id, rotated, |view| json!({ "secret": made.text.expose(), "key": view })).await
     }
 
@@ -184,7 +162,7 @@ impl Keys {
                 Ok(false) => continue,
                 Err(_) => Err(Refusal::LedgerUnavailable),
             };
-            let [before, after] = [before, after].map(|record| shown(&self.view(&record, self.clock.now())));
+            let [before, after] = [before, after].map(|record| self.view(&record, self.clock.now()).shown());
             return Ok(Changed { subject: format!("key {id}"), before, after, answer });
         }
         Err(Refusal::KeyConflict("The key is being changed by others; try again"))
@@ -233,6 +211,11 @@ impl Keys {
         if user == Some(None) {
             problems.push(format!("user: must be 1 to {} bytes without control characters", UserId::BYTES_MAX));
         }
+        for (member, name) in [("name", Some(&wanted.name)), ("user", wanted.user.as_ref())] {
+            if name.is_some_and(|name| !printable::is_trimmed(name)) {
+                problems.push(format!("{member}: must not begin or end with white space"));
+            }
+        }
         let models = wanted.models.iter().flatten().map(String::as_str);
         if let Err(rule) = ModelRules::parse(models) {
             problems.push(format!("models: {rule:?} is no model id, prefix/* or *, with ! in front to deny"));
@@ -264,62 +247,16 @@ impl Keys {
     }
 
     fn view(&self, record: &KeyRecord, now: Timestamp) -> KeyView {
-        let is_over = record.expires_at.is_some_and(|expires_at| expires_at <= now);
-        let state = match (record.revoked_at, is_over) {
-            (Some(_), _) => "revoked",
-            (None, true) => "expired",
-            (None, false) if !self.teams.read().contains_key(&record.team) => "team_unknown",
-            (None, false) => "active",
-        };
-        let secret = |secret: &KeptSecret| SecretView { made_at: secret.made_at, ends_at: secret.ends_at };
-        KeyView {
-            id: record.id.as_str().to_owned(),
-            team: record.team.as_str().to_owned(),
-            name: record.name.clone(),
-            user: record.user.as_ref().map(|user| user.as_str().to_owned()),
-            source: "store",
-            state,
-            models: record.models.clone(),
-            limits: record.limits.clone(),
-            created_at: Some(record.created_at),
-            created_by: Some(record.created_by.clone()),
-            expires_at: record.expires_at,
-            revoked_at: record.revoked_at,
-            last_used_at: None,
-            secrets: record.secrets.iter().map(secret).collect(),
-        }
+        KeyView::of_store(record, self.teams.read().contains_key(&record.team), now)
     }
-}
-
-fn of_configuration(key: &KeySettings, now: Timestamp) -> KeyView {
-    let is_over = key.expires_at.is_some_and(|expires_at| expires_at <= now);
-    KeyView {
-        id: key.id.as_str().to_owned(),
-        team: key.team.as_str().to_owned(),
-        name: key.name.clone(),
-        user: key.user.as_ref().map(|user| user.as_str().to_owned()),
-        source: "configuration",
-        state: if is_over { "expired" } else { "active" },
-        models: None,
-        limits: Value::Null,
-        created_at: None,
-        created_by: None,
-        expires_at: key.expires_at,
-        revoked_at: None,
-        last_used_at: None,
-        secrets: Vec::new(),
-    }
-}
-
-/// As the audit line shows it.
-fn shown(view: &KeyView) -> Value {
-    serde_json::to_value(view).unwrap_or_default()
 }
 
 const fn refuse(why: Unrotatable) -> Refusal {
     Refusal::KeyConflict(match why {
         Unrotatable::Revoked => "The key is revoked",
         Unrotatable::Expired => "The key has expired",
-        Unrotatable::TooMany => "Four secrets of the key are good already; rotate when one of them has ended",
+        Unrotatable::TooMany => {
+            "Four secrets of the key are good already, each until it was promised; rotate when one of them has ended, or with overlap_seconds 0, or end them with end_older"
+        }
     })
 }

@@ -1,7 +1,7 @@
 //! The operator's listener: health, metrics, and what an operator may see and do.
 //!
 //! [`serve`] runs it, on a thread and runtime of its own, so that a probe is answered however busy the team listener is;
-//! [`pages`] says what is where; [`readiness`] is what `/readyz` asks. Under `/admin/v1` is the API: [`token`] keeps it for
+//! [`pages`] says what is where, and `host` by which name it may be called; [`readiness`] is what `/readyz` asks. Under `/admin/v1` is the API: [`token`] keeps it for
 //! operators, [`routes`] is its table, [`call`] what a page is handed, [`api`] the way from one to the other. Its pages are [`usage`] and [`export`], both over
 //! [`accounts`].
 //!
@@ -16,6 +16,8 @@ pub mod api;
 pub mod call;
 pub mod csv;
 pub mod export;
+mod host;
+mod key_view;
 mod keys;
 mod loss;
 pub mod pages;
@@ -45,4 +47,6 @@ pub struct Settings {
     pub address: SocketAddr,
     /// Who may use `/admin/v1` (`admin.tokens`).
     pub tokens: Vec<Token>,
+    /// By which names it is called beside this machine's own (`admin.hosts`).
+    pub hosts: Vec<String>,
 }

@@ -3,11 +3,13 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -38,8 +40,8 @@ const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 pub async fn serve(listener: TcpListener, operator: Operator, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = TaskTracker::new();
-    while let Some((stream, place)) = or_shutdown(&shutdown, accept(&listener, &places)).await {
-        let connection = connection(stream, operator.clone(), shutdown.clone());
+    while let Some((stream, from, place)) = or_shutdown(&shutdown, accept(&listener, &places)).await {
+        let connection = connection(stream, from, operator.clone(), shutdown.clone());
         connections.spawn(async move {
             connection.await;
             drop(place);
@@ -60,11 +62,14 @@ async fn or_shutdown<T>(shutdown: &CancellationToken, work: impl Future<Output =
 }
 
 /// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, impl Drop + Send + use<>)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, IpAddr, impl Drop + Send + use<>)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Some((stream, place)),
+            Ok((stream, from)) => return Some((stream, from.ip(), place)),
             Err(error) => {
                 tracing::warn!(%error, "the operator's listener cannot accept");
                 tokio::time::sleep(RETRY_ACCEPT).await;
@@ -73,8 +78,8 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpS
     }
 }
 
-async fn connection(stream: TcpStream, operator: Operator, shutdown: CancellationToken) {
-    let stack = stack(operator);
+async fn connection(stream: TcpStream, from: IpAddr, operator: Operator, shutdown: CancellationToken) {
+    let stack = stack(operator, from);
     let service = hyper::service::service_fn(move |request| stack.clone().oneshot(request));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(64 * 1024);
@@ -96,11 +101,12 @@ type PageBody = tower_http::body::UnsyncBoxBody<Bytes, tower::BoxError>;
 /// The path of an operator's request: a panic in a page is that page's 500.
 fn stack(
     operator: Operator,
+    from: IpAddr,
 ) -> impl Service<Request<Incoming>, Response = Response<PageBody>, Error = Infallible, Future: Send> + Clone {
     let panicked = |panic: Box<dyn Any + Send>| panicked(&*panic);
     let answer = move |request: Request<Incoming>| {
         let operator = operator.clone();
-        async move { Ok(operator.answer(request).await) }
+        async move { Ok(operator.answer(request, from).await) }
     };
     ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(service_fn(answer))
 }
@@ -108,5 +114,7 @@ fn stack(
 fn panicked(panic: &(dyn Any + Send)) -> Answer {
     let id = RequestId::new();
     tracing::error!(request_id = %id, panic = message(panic), "a page of the operator's listener panicked");
-    body::answer(&Refusal::Internal, &id, Version::HTTP_11, Clock::system().now())
+    let mut answer = body::answer(&Refusal::Internal, &id, Version::HTTP_11, Clock::system().now());
+    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
 }

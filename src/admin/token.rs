@@ -1,12 +1,20 @@
-//! Operators' tokens: only their hashes are known here, and compared in constant time.
+//! Operators' tokens: only their hashes are known here, and compared in constant time. A wrong one leaves a line, and many wrong ones
+//! from one address are slowed and then refused.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::Shown;
+use crate::clock::Clock;
+use crate::identity::throttle::{Answered, Throttle};
 use crate::refusal::Refusal;
+use crate::request::RequestId;
+use crate::telemetry::AuditLog;
+use crate::telemetry::audit_log::Stranger;
 
 /// One operator's token.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,12 +53,56 @@ impl fmt::Debug for Token {
     }
 }
 
+/// Tells operators by their tokens. Clones remember the same failures.
+#[derive(Clone)]
+pub(super) struct Tokens {
+    throttle: Throttle,
+    audit_log: AuditLog,
+    clock: Clock,
+}
+
+impl Tokens {
+    pub(super) fn new(audit_log: AuditLog, clock: Clock) -> Self {
+        Self { throttle: Throttle::new("operators"), audit_log, clock }
+    }
+
+    /// Whose token a request carries. A good one is never slowed, whatever others at its address do: looking at one is a hash.
+    ///
+    /// # Errors
+    /// As for [`operator`]; `rate_limited` for a wrong one after too many others from the same address.
+    pub(super) async fn operator(
+        &self,
+        headers: &HeaderMap,
+        shown: &Shown,
+        id: &RequestId,
+        from: IpAddr,
+    ) -> Result<Token, Refusal> {
+        let refusal = match operator(headers, &shown.tokens) {
+            Ok(token) => return Ok(token.clone()),
+            // Whoever sent none has not guessed.
+            Err(Refusal::CredentialMissing) => return Err(Refusal::CredentialMissing),
+            Err(refusal) => refusal,
+        };
+        let answered = self.throttle.failed(from.into(), &shown.throttle, self.clock.elapsed());
+        if let Answered::Refused(retry_after) = answered {
+            // That it is refused now was said once, by the throttle: a flood of guesses is no flood of lines.
+            let retry_at = self.clock.now().checked_add(retry_after).unwrap_or(jiff::Timestamp::MAX);
+            return Err(Refusal::TooManyFailures { retry_at, retry_after });
+        }
+        self.audit_log.refused(&Stranger { at: self.clock.now(), id, from });
+        if answered == Answered::Slowly {
+            tokio::time::sleep(shown.throttle.slow_by).await;
+        }
+        Err(refusal)
+    }
+}
+
 /// Whose token a request carries. What was sent is hashed before it is compared, and compared with every hash there is, each in
 /// constant time: which of them is right takes as long as that none is.
 ///
 /// # Errors
 /// `credential_missing` without an `Authorization` header; `credential_invalid` for anything but one bearer token of the list.
-pub fn operator<'a>(headers: &HeaderMap, tokens: &'a [Token]) -> Result<&'a Token, Refusal> {
+fn operator<'a>(headers: &HeaderMap, tokens: &'a [Token]) -> Result<&'a Token, Refusal> {
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
     let value = sent.next().ok_or(Refusal::OperatorTokenMissing)?;
     let only = if sent.next().is_none() { bearer(value.as_bytes()) } else { None };

@@ -142,7 +142,7 @@ pub fn acquire(
         upstream: live.upstream.clone(),
         clock: clock.clone(),
     });
-    let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api);
+    let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api).listening_on(*admin_address);
     Ok(Acquired {
         listeners,
         operator_listener,

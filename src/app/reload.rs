@@ -69,7 +69,12 @@ impl Version {
             teams: teams.clone(),
             catalogue: catalogue.clone(),
             account: account.clone(),
-            admin: admin::Shown { tokens: admin.tokens.clone(), configuration: settings.effective_text()? },
+            admin: admin::Shown {
+                tokens: admin.tokens.clone(),
+                configuration: settings.effective_text()?,
+                hosts: admin.hosts.clone(),
+                throttle: identity.throttle,
+            },
             now: clock.now(),
         })
     }

@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{Ended, block_on};
+use crate::printable::Printable;
 use crate::secret::Secret;
 
 /// The token itself, for where there is no file.
@@ -208,7 +209,8 @@ fn refused(status: StatusCode, body: &[u8]) -> Ended {
         return Ended::Failed(format!("the answer was {status}, and not a gateway's"));
     };
     let Refused { message, errors, code, request_id } = refused;
-    let details: String = errors.iter().map(|problem| format!("\n  {problem}")).collect();
+    let details: String = errors.iter().map(|problem| format!("\n  {}", Printable::whole(problem))).collect();
+    let [message, code, request_id] = [&message, &code, &request_id].map(|text| Printable::whole(text));
     let said = format!("{message} ({code}, request {request_id}){details}");
     match status {
         StatusCode::BAD_REQUEST => Ended::Misused(said),

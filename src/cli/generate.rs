@@ -4,6 +4,7 @@ use std::io::Write;
 
 use super::Ended;
 use crate::identity::GatewayKey;
+use crate::printable;
 use crate::team::{TeamId, UserId};
 
 /// Makes a gateway key for the configuration file: prints it once, and the lines for identity.keys in the configuration file.
@@ -28,7 +29,8 @@ fn team(text: &str) -> Result<TeamId, String> {
 }
 
 fn user(text: &str) -> Result<UserId, String> {
-    UserId::parse(text).ok_or_else(|| "a name is 1 to 256 bytes without control characters".to_owned())
+    let name = UserId::parse(text).filter(|_| printable::is_trimmed(text));
+    name.ok_or_else(|| "a name is 1 to 256 bytes without control characters or white space at its ends".to_owned())
 }
 
 impl Generate {

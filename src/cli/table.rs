@@ -5,12 +5,15 @@ use std::io::{self, Write};
 use jiff::{Timestamp, Unit};
 use serde_json::Value;
 
-/// Writes a table; numbers are not told from texts, and nothing is cut. Control characters are shown, not sent to the terminal.
+use crate::printable::Printable;
+
+/// Writes a table; numbers are not told from texts, and nothing is cut. What a terminal would obey, or what would turn the order of
+/// reading around, is written out: names are others'.
 ///
 /// # Errors
 /// It cannot be written.
 pub fn write(out: &mut dyn Write, titles: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-    let shown = |cell: &String| cell.chars().flat_map(plain).collect::<String>();
+    let shown = |cell: &String| Printable::whole(cell).to_string();
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -42,10 +45,6 @@ pub fn time(value: &Value) -> String {
     read.and_then(|at| at.round(Unit::Second).ok()).map_or_else(|| text(value), |at| at.to_string())
 }
 
-fn plain(character: char) -> Vec<char> {
-    if character.is_control() { character.escape_default().collect() } else { vec![character] }
-}
-
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod tests {
@@ -74,5 +73,14 @@ mod tests {
         let rows = [["design", "8", ""], ["groß", "100", "a\nb"]].map(|row| row.map(str::to_owned).to_vec());
         write(&mut out, &["TEAM", "USED", "NOTE"], &rows).expect("written");
         assert_eq!(String::from_utf8(out).expect("text"), "TEAM    USED  NOTE\ndesign  8\ngroß    100   a\\nb\n");
+    }
+
+    #[test]
+    fn a_name_moves_no_cursor_and_turns_nothing_around() {
+        let mut out = Vec::new();
+        let rows = [vec!["ci\u{1b}[2J".to_owned(), "ann\u{202e}nimda".to_owned(), "x".to_owned()]];
+        write(&mut out, &["NAME", "USER", "STATE"], &rows).expect("written");
+        let shown = String::from_utf8(out).expect("text");
+        assert_eq!(shown, "NAME         USER              STATE\nci\\u{1b}[2J  ann\\u{202e}nimda  x\n");
     }
 }

@@ -149,13 +149,16 @@ pub struct Tls {
 pub struct Admin {
     /// Address and port; port 0 takes a free one. Never on the team listener. A change needs a restart.
     pub address: String,
+    /// Names by which it is called beside this machine's own, such as one that leads through a tunnel. Only where `address` is on
+    /// loopback are names looked at: a web page must not reach it under its own name.
+    pub hosts: Vec<String>,
     /// Who may use `/admin/v1`; nobody when the list is empty.
     pub tokens: Vec<Token>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: "127.0.0.1:9091".to_owned(), tokens: Vec::new() }
+        Self { address: "127.0.0.1:9091".to_owned(), hosts: Vec::new(), tokens: Vec::new() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::secrets::Digests;
+use crate::printable::Printable;
 
 /// A place in a text, both numbers from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,7 +133,11 @@ impl fmt::Display for Problems {
             if !path.as_str().is_empty() {
                 write!(f, "{}: ", path.as_str())?;
             }
-            f.write_str(message)?;
+            // It repeats what the file says, and a file may be another's. Some are of several lines.
+            for (index, line) in message.split('\n').enumerate() {
+                f.write_str(if index > 0 { "\n" } else { "" })?;
+                write!(f, "{}", Printable::whole(line))?;
+            }
         }
         Ok(())
     }

@@ -55,7 +55,7 @@ impl Gate {
     #[must_use]
     pub fn new(proxies: TrustedProxies, clock: Clock) -> Self {
         let slow = Arc::new(Semaphore::new(SLOW_MAX));
-        Self { proxies: Arc::new(proxies), throttle: Throttle::new(), lane: Lane::new(), slow, clock }
+        Self { proxies: Arc::new(proxies), throttle: Throttle::new("teams"), lane: Lane::new(), slow, clock }
     }
 
     /// From where a request comes.

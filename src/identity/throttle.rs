@@ -41,11 +41,11 @@ impl Default for Settings {
 
 /// From where a request comes, as far as that tells one caller from another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Network(IpAddr);
+pub struct Network(IpAddr);
 
 /// How a failure is to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answered {
+pub enum Answered {
     /// As what it is.
     AtOnce,
     /// As what it is, but not at once.
@@ -72,9 +72,11 @@ pub(super) struct Ticket {
 
 /// Networks and their failures, over all workers and across reloads. Clones are the same.
 #[derive(Clone)]
-pub(super) struct Throttle(Arc<Table>);
+pub struct Throttle(Arc<Table>);
 
 struct Table {
+    /// Whose credentials they are, for the log.
+    whose: &'static str,
     shelves: Vec<Mutex<Vec<Held>>>,
     seed: RandomState,
 }
@@ -97,9 +99,11 @@ impl Held {
 }
 
 impl Throttle {
-    pub(super) fn new() -> Self {
+    /// Nobody is held for anything. The log says whose credentials failed.
+    #[must_use]
+    pub fn new(whose: &'static str) -> Self {
         let shelves = (0..SHELVES).map(|_| Mutex::default()).collect();
-        Self(Arc::new(Table { shelves, seed: RandomState::new() }))
+        Self(Arc::new(Table { whose, shelves, seed: RandomState::new() }))
     }
 
     /// Asks before a credential is judged that is not known to be good.
@@ -116,7 +120,8 @@ impl Throttle {
     }
 
     /// A credential has failed. Says how that is to be answered.
-    pub(super) fn failed(&self, network: Network, settings: &Settings, now: Duration) -> Answered {
+    #[must_use]
+    pub fn failed(&self, network: Network, settings: &Settings, now: Duration) -> Answered {
         let mut shelf = self.shelf(network);
         let Some(held) = place(&mut shelf, network, now) else { return Answered::AtOnce };
         if held.refused_until > now {
@@ -128,7 +133,7 @@ impl Throttle {
         if failures > u128::from(settings.failures) {
             held.forgotten = now;
             held.refused_until = now + settings.refuse_for;
-            tracing::warn!(from = %network, "too many credentials failed: its failures are refused for a while");
+            tracing::warn!(from = %network, whose = self.0.whose, "too many credentials failed: its failures are refused for a while");
             Answered::Refused(settings.refuse_for)
         } else if failures * 2 > u128::from(settings.failures) {
             Answered::Slowly
@@ -138,7 +143,7 @@ impl Throttle {
     }
 
     fn shelf(&self, network: Network) -> MutexGuard<'_, Vec<Held>> {
-        let Table { shelves, seed } = &*self.0;
+        let Table { shelves, seed, .. } = &*self.0;
         // There are shelves, and the remainder is one of them: the cast loses only what the remainder drops.
         #[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)]
         let shelf = &shelves[seed.hash_one(network) as usize % SHELVES];

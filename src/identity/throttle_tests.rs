@@ -40,7 +40,7 @@ fn is_free(throttle: &Throttle, from: &str, now: Duration) -> bool {
 
 #[test]
 fn failures_are_answered_then_slowed_then_refused_for_a_while_and_then_forgotten() {
-    let (throttle, start) = (Throttle::new(), 1000 * SECOND);
+    let (throttle, start) = (Throttle::new("teams"), 1000 * SECOND);
     assert_eq!(exhaust(&throttle, "192.0.2.1", start), (5, 5));
     assert_eq!(
         fail(&throttle, "192.0.2.1", start + 20 * SECOND),
@@ -54,7 +54,7 @@ fn failures_are_answered_then_slowed_then_refused_for_a_while_and_then_forgotten
 
 #[test]
 fn who_fails_now_and_then_is_never_slowed() {
-    let throttle = Throttle::new();
+    let throttle = Throttle::new("teams");
     for second in 0..1000 {
         assert_eq!(fail(&throttle, "192.0.2.1", second * SECOND), Answered::AtOnce, "{second}");
     }
@@ -62,7 +62,7 @@ fn who_fails_now_and_then_is_never_slowed() {
 
 #[test]
 fn an_address_is_held_for_its_own_failures_and_one_subscriber_of_ipv6_for_all_of_its_addresses() {
-    let (throttle, now) = (Throttle::new(), SECOND);
+    let (throttle, now) = (Throttle::new("teams"), SECOND);
     exhaust(&throttle, "192.0.2.1", now);
     exhaust(&throttle, "2001:db8:1:2::1", now);
     for (from, held) in [
@@ -81,7 +81,7 @@ fn an_address_is_held_for_its_own_failures_and_one_subscriber_of_ipv6_for_all_of
 
 #[test]
 fn while_a_network_is_refused_a_few_of_its_credentials_are_looked_at_together() {
-    let (throttle, now) = (Throttle::new(), SECOND);
+    let (throttle, now) = (Throttle::new("teams"), SECOND);
     exhaust(&throttle, "192.0.2.1", now);
     let mut looked_at: Vec<Entry> = (0..LOOKED_AT_MAX).map(|_| throttle.enter(network("192.0.2.1"), now)).collect();
     assert!(looked_at.iter().all(|entry| matches!(entry, Entry::Held(_))));
@@ -93,13 +93,13 @@ fn while_a_network_is_refused_a_few_of_its_credentials_are_looked_at_together() 
 
 #[test]
 fn a_flood_from_many_addresses_pushes_nobody_out_and_locks_nobody_in() {
-    let (throttle, now) = (Throttle::new(), SECOND);
+    let (throttle, now) = (Throttle::new("teams"), SECOND);
     exhaust(&throttle, "192.0.2.1", now);
     let attackers =
         || (0..40_000_u32).map(|number| IpAddr::from(Ipv6Addr::from(u128::from(number) << 64 | 0x20 << 120)));
     for attacker in attackers() {
         for _ in 0..11 {
-            throttle.failed(attacker.into(), &settings(), now);
+            let _ = throttle.failed(attacker.into(), &settings(), now);
         }
     }
     let held = attackers().filter(|attacker| !matches!(throttle.enter((*attacker).into(), now), Entry::Free)).count();

@@ -219,7 +219,7 @@ mod tests {
         let expected = "{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\"msg\":\"request\",\"request_id\":\"r1\",\
             \"call_id\":\"0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\",\
             \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"team\":\"design\",\
-            \"user\":\"alice \\\"al\\\" \u{202e}\",\"credential\":\"key\",\"key_id\":\"k7Qp2mZr9aBc\",\
+            \"user\":\"alice \\\"al\\\" \\u202e\",\"credential\":\"key\",\"key_id\":\"k7Qp2mZr9aBc\",\
             \"route\":\"/api/v1/{model}\",\"method\":\"POST\",\"status\":200,\"outcome\":\"ok\",\"model\":\"flux/dev\",\
             \"credits\":0.025,\"bytes_in\":42,\"bytes_out\":500,\"duration_ms\":812.345,\"queue_ms\":0.000,\
             \"upstream_ms\":800.100,\"own_ms\":0.245,\"upstream_status\":200}\n";

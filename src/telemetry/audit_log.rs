@@ -1,9 +1,11 @@
-//! One line per change that an operator made: who, when, what, what was before and what is after. Never a secret.
+//! One line per change that an operator made: who, when, what, what was before and what is after; and one per wrong token. Never a
+//! secret.
 //!
-//! The line goes beside the other logs, not through their filter: no level switches it off. In JSON it is the one with
-//! `"event":"admin_change"`.
+//! The lines go beside the other logs, not through their filter: no level switches them off. In JSON they are those with
+//! `"event":"admin_change"` and `"event":"admin_refused"`.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,6 +13,7 @@ use serde_json::Value;
 use super::json_line::JsonLine;
 use super::logs::Form;
 use super::sink::Sink;
+use crate::printable::{self, Printable};
 use crate::request::RequestId;
 
 /// Writes the audit lines. Clones write to the same place.
@@ -41,6 +44,17 @@ pub struct Entry<'a> {
     pub is_certain: bool,
 }
 
+/// Somebody who showed a token that is no operator's.
+#[derive(Debug)]
+pub struct Stranger<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// The request that carried it.
+    pub id: &'a RequestId,
+    /// From which address it came.
+    pub from: IpAddr,
+}
+
 impl Entry<'_> {
     const fn result(&self) -> &'static str {
         if self.is_certain { "done" } else { "unknown" }
@@ -68,6 +82,22 @@ impl AuditLog {
             Form::Text => sink.append(text(entry).as_bytes()),
         }
     }
+
+    /// Writes the line of a wrong token.
+    pub fn refused(&self, stranger: &Stranger<'_>) {
+        let Some(sink) = &self.sink else { return };
+        let Stranger { at, id, from } = stranger;
+        match self.form {
+            Form::Json => {
+                let mut line = JsonLine::new(*at, "warn", "an operator's token was refused");
+                line.text("event", "admin_refused");
+                line.text("request_id", id.as_str());
+                line.text("from", &from.to_string());
+                sink.append(&line.end());
+            }
+            Form::Text => sink.append(format!("{at:.3} AUDIT a wrong token from {from} {id}\n").as_bytes()),
+        }
+    }
 }
 
 fn json(entry: &Entry<'_>) -> Vec<u8> {
@@ -78,19 +108,20 @@ fn json(entry: &Entry<'_>) -> Vec<u8> {
     line.text("action", entry.action);
     line.text("subject", entry.subject);
     line.text("result", entry.result());
-    line.plain("before", entry.before);
-    line.plain("after", entry.after);
+    line.value("before", entry.before);
+    line.value("after", entry.after);
     line.end()
 }
 
 fn text(entry: &Entry<'_>) -> String {
     let Entry { at, id, operator, action, subject, before, after, .. } = entry;
     let mut line = String::new();
-    // Writing to memory does not fail. JSON has no control characters that could reach the terminal.
+    let [before, after] = [before, after].map(|value| printable::json(&value.to_string()).into_owned());
+    // Writing to memory does not fail.
     let _ = writeln!(
         line,
         "{at:.3} AUDIT {operator} {action} {} {} {before} -> {after} {id}",
-        subject.escape_debug(),
+        Printable::whole(subject),
         entry.result()
     );
     line
@@ -128,5 +159,11 @@ mod tests {
             "2026-11-22T14:26:08.500Z AUDIT ops suspend_team user a\\nb of team design done {\"suspended\":false} -> \
              {\"suspended\":true} r1\n"
         );
+        let named = serde_json::json!({ "name": "ci\u{202e}\u{9b}" });
+        let entry = Entry { subject: "key \u{202e}", before: &named, after: &named, ..entry };
+        for line in [String::from_utf8(json(&entry)).expect("text"), text(&entry)] {
+            assert!(line.trim_end().chars().all(printable::is_plain), "{line}");
+            assert!(line.contains("\"name\":\"ci\\u202e\\u009b\""), "{line}");
+        }
     }
 }

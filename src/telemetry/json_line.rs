@@ -5,6 +5,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::printable;
 
 /// A line being written. Members stand in the order in which they are added.
 #[derive(Debug)]
@@ -49,6 +52,12 @@ impl JsonLine {
         let _ = write!(self.0, "{value}");
     }
 
+    /// Adds whatever is JSON already.
+    pub fn value(&mut self, name: &str, value: &Value) {
+        self.name(name);
+        self.0.extend_from_slice(printable::json(&value.to_string()).as_bytes());
+    }
+
     /// Adds a time in milliseconds, to the microsecond.
     pub fn millis(&mut self, name: &str, time: Duration) {
         self.name(name);
@@ -77,8 +86,14 @@ impl JsonLine {
         self.0.extend_from_slice(b"\":");
     }
 
+    /// JSON escapes control characters, but not what turns the order of reading around: a log is read by people too.
     fn string(&mut self, value: &str) {
-        let _ = serde_json::to_writer(&mut self.0, value);
+        if value.chars().all(|character| character.is_ascii() || printable::is_plain(character)) {
+            let _ = serde_json::to_writer(&mut self.0, value);
+        } else {
+            let quoted = serde_json::to_string(value).unwrap_or_default();
+            self.0.extend_from_slice(printable::json(&quoted).as_bytes());
+        }
     }
 }
 
@@ -92,15 +107,23 @@ mod tests {
         let at = "2026-11-22T14:26:08.12345Z".parse().expect("a time");
         let mut line = JsonLine::new(at, "info", "a \"quoted\"\nmessage");
         line.text("user", "a\u{0}b\\\u{1f600}");
-        line.some_text("team", None);
+        line.some_text("user_id", None);
+        line.text("team", "ann\u{202e}nimda\u{200b}");
+        line.value("before", &serde_json::json!({ "name": "\u{2066}" }));
         line.plain("status", 200);
         line.millis("duration_ms", Duration::from_micros(1_234_005));
         let text = String::from_utf8(line.end()).expect("text");
         assert_eq!(text.matches('\n').count(), 1);
         assert!(text.starts_with("{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\"msg\":"));
-        let object: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let object: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(object["user"], "a\u{0}b\\\u{1f600}");
+        assert!(text.contains("\"team\":\"ann\\u202enimda\\u200b\""), "{text}");
+        assert_eq!(
+            (&object["team"], &object["before"]["name"]),
+            (&"ann\u{202e}nimda\u{200b}".into(), &"\u{2066}".into())
+        );
+        assert!(text.trim_end().chars().all(printable::is_plain), "{text}");
         assert_eq!(object["duration_ms"], 1234.005);
-        assert!(object.get("team").is_none());
+        assert!(object.get("user_id").is_none());
     }
 }

@@ -4,18 +4,21 @@
 //! and the access lines are those with `"msg":"request"`. `MOONGATE_LOG` sets what is said, in the form
 //! `info,moongate::ledger=debug`; standard error is for the command line.
 
-use std::fmt::Debug;
-use std::io::IsTerminal;
+use std::fmt::{self, Debug};
+use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::json_line::JsonLine;
 use super::sink::Sink;
 use crate::clock::Clock;
+use crate::printable::Printable;
 use crate::refusal::panicked::message;
 
 /// The environment variable that sets what is said.
@@ -37,7 +40,7 @@ impl Form {
     /// Text where standard output is a terminal, JSON elsewhere.
     #[must_use]
     pub fn for_standard_output() -> Self {
-        if std::io::stdout().is_terminal() { Self::Text } else { Self::Json }
+        if io::stdout().is_terminal() { Self::Text } else { Self::Json }
     }
 }
 
@@ -78,16 +81,29 @@ pub fn subscriber(
     let (json, text) = match form {
         Form::Json => (Some(JsonEvents { sink, clock }), None),
         Form::Text => {
-            let text = tracing_subscriber::fmt::layer().with_ansi(is_coloured()).with_writer(move || sink.clone());
+            let fields = debug_fn(plain_field).delimited(" ");
+            let text = tracing_subscriber::fmt::layer().fmt_fields(fields).with_ansi(is_coloured());
+            let text = text.with_writer(move || sink.clone());
             (None, Some(text))
         }
     };
     Ok(tracing_subscriber::registry().with(filter).with(json).with(text))
 }
 
+/// A field of the text for people, or the message: what a terminal would obey, and what turns the order of reading around in a
+/// name, is written out.
+fn plain_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let text = format!("{value:?}");
+    if field.name() == MESSAGE {
+        write!(writer, "{}", Printable::whole(&text))
+    } else {
+        write!(writer, "{field}={}", Printable::whole(&text))
+    }
+}
+
 /// Colours are for terminals, and for those who did not say no (`NO_COLOR`).
 fn is_coloured() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Where a panic happened, for the log: the text of one that a request caused is logged with the request's id as well.
@@ -173,10 +189,11 @@ impl Visit for Members<'_> {
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod tests {
-    use std::io::{self, Write};
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::printable;
     use crate::telemetry::metrics::series::Counter;
 
     #[derive(Clone, Default)]
@@ -215,6 +232,16 @@ mod tests {
             "{\"ts\":\"2026-11-22T14:26:08.500Z\",\"level\":\"warn\",\"msg\":\"the ledger is away\",\
              \"target\":\"moongate::telemetry::logs::tests\",\"tries\":3,\"up\":false,\"why\":\"a\\nb\",\"error\":\"gone\"}\n"
         );
+    }
+
+    #[test]
+    fn a_name_in_a_field_turns_nothing_around_and_moves_no_cursor() {
+        for form in [Form::Json, Form::Text] {
+            let name = "ann\u{202e}nimda\u{1b}[2J\u{9b}";
+            let text = said(form, None, || tracing::warn!(user = name, shown = %name, "looked at {name}"));
+            assert_eq!(text.matches('\n').count(), 1, "{text}");
+            assert!(text.trim_end().chars().all(printable::is_plain), "{text:?}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Operator {
         let key_is_healthy = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&key_is_healthy);
         let readiness = Readiness::new(move || asked.load(Ordering::Relaxed), Vec::new);
-        let shown = Live::new(Shown { tokens: Vec::new(), configuration: "listen: {}\n".to_owned() });
+        let shown = Live::new(Shown { configuration: "listen: {}\n".to_owned(), ..Shown::default() });
         let folder = tempfile::tempdir().expect("a folder");
         let api = api(shown.clone(), folder.path());
         let pages = admin::Operator::new(Arc::clone(&metrics), readiness.clone(), api);
@@ -142,7 +142,11 @@ fn the_configuration_is_for_operators_and_hidden_while_there_are_none() {
     let sha256: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&sha256[2 * at..2 * at + 2], 16).expect("hex")).collect();
     let sha256 = sha256.try_into().expect("32 bytes");
     let token = Token { name: "ops".to_owned(), sha256, role: Role::Read };
-    operator.shown.replace(Shown { tokens: vec![token.clone()], configuration: "listen: {}\n".to_owned() });
+    operator.shown.replace(Shown {
+        tokens: vec![token.clone()],
+        configuration: "listen: {}\n".to_owned(),
+        ..Shown::default()
+    });
     let page = asked("secret");
     assert_eq!((page.status(), page.body.as_str()), (200, "listen: {}\n"));
     let page = asked("guess");
@@ -151,7 +155,11 @@ fn the_configuration_is_for_operators_and_hidden_while_there_are_none() {
     for path in ["/admin/v1/config", "/admin/v1/nothing", "/admin"] {
         assert_eq!(operator.get(path).code(), "credential_missing", "{path}");
     }
-    operator.shown.replace(Shown { tokens: vec![token], configuration: "listen: {address: x}\n".to_owned() });
+    operator.shown.replace(Shown {
+        tokens: vec![token],
+        configuration: "listen: {address: x}\n".to_owned(),
+        ..Shown::default()
+    });
     assert_eq!(asked("secret").body, "listen: {address: x}\n");
 }
 

@@ -12,6 +12,7 @@ use crate::config::file::identity::{Algorithm as AlgorithmShape, Identity, Issue
 use crate::config::report::KeyPath;
 use crate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySettings, KeySource, Settings};
 use crate::identity::{KeyId, SecretHash, throttle};
+use crate::printable;
 use crate::team::TeamId;
 
 impl Check<'_> {
@@ -46,8 +47,12 @@ impl Check<'_> {
         if shape.issuer.is_empty() || shape.issuer.chars().any(char::is_control) {
             self.report.add(&path.key("issuer"), "must be what the tokens say in iss");
         }
+        self.trimmed(&shape.issuer, &path.key("issuer"));
         for (index, audience) in shape.audiences.iter().enumerate().filter(|(_, audience)| audience.is_empty()) {
             self.report.add(&path.key("audiences").item(index), format!("must not be empty, as {audience:?} is"));
+        }
+        for (index, audience) in shape.audiences.iter().enumerate() {
+            self.trimmed(audience, &path.key("audiences").item(index));
         }
         let keys = self.key_source(&shape.issuer, &shape.jwks, path);
         let refresh = Duration::from_secs(30)..=DAY;
@@ -105,6 +110,13 @@ impl Check<'_> {
         self.noting(content, path)
     }
 
+    /// A name whose ends are seen.
+    fn trimmed(&mut self, name: &str, path: &KeyPath) {
+        if !printable::is_trimmed(name) {
+            self.report.add(path, format!("must not begin or end with white space, as {name:?} does"));
+        }
+    }
+
     fn claim(&mut self, text: &str, path: &KeyPath) -> Option<ClaimPath> {
         let wrong = || format!("must be a JSON pointer such as /sub or /realm/groups, not {text:?}");
         self.noting(ClaimPath::parse(text).ok_or_else(wrong), path)
@@ -132,6 +144,9 @@ impl Check<'_> {
             self.report.add(&path.key("name"), "must be 1 to 128 bytes without control characters");
         }
         let user = shape.user.as_ref().map(|user| self.user(user, &path.key("user")));
+        for (key, name) in [("name", Some(&shape.name)), ("user", shape.user.as_ref())] {
+            self.trimmed(name.map(String::as_str).unwrap_or_default(), &path.key(key));
+        }
         let expires_at = shape.expires_at.as_ref().map(|text| {
             let wrong = |_| format!("must be a moment such as 2027-01-31T00:00:00Z, not {text:?}");
             self.noting(text.parse::<Timestamp>().map_err(wrong), &path.key("expires_at"))
@@ -161,6 +176,6 @@ const fn algorithm_of(shape: AlgorithmShape) -> Algorithm {
         AlgorithmShape::PS512 => Algorithm::PS512,
         AlgorithmShape::ES256 => Algorithm::ES256,
         AlgorithmShape::ES384 => Algorithm::ES384,
-        AlgorithmShape::EdDSA => Algorithm::EdDSA,
+        AlgorithmShape::EdDSA | AlgorithmShape::Ed25519 => Algorithm::EdDSA,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use http::uri::Authority;
 use ipnet::IpNet;
 
 use super::{Check, DAY, HOUR, MILLISECOND, MINUTE};
@@ -94,8 +95,15 @@ impl Check<'_> {
             };
             tokens.extend(name.zip(sha256).map(|(name, sha256)| admin::Token { name, sha256, role }));
         }
+        for (index, name) in admin.hosts.iter().enumerate() {
+            let is_name = name.parse::<Authority>().is_ok_and(|authority| authority.host() == name);
+            if !is_name {
+                let wrong = format!("must be a name such as moongate.internal, without scheme and port, not {name:?}");
+                self.report.add(&path.key("hosts").item(index), wrong);
+            }
+        }
         // A wrong address was noted with the settings that are read once.
-        Some(admin::Settings { address: admin.address.parse().ok()?, tokens })
+        Some(admin::Settings { address: admin.address.parse().ok()?, tokens, hosts: admin.hosts.clone() })
     }
 
     pub(super) fn request(&mut self, bounds: &Bounds, path: &KeyPath) -> Option<request::Settings> {

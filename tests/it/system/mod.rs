@@ -33,6 +33,7 @@ mod shadow;
 mod shared_key;
 mod soft;
 mod stopping;
+mod strangers;
 mod tls;
 mod tokens;
 mod upstream_faults;
