@@ -53,6 +53,26 @@ pub struct Totals {
     rates: Rates,
 }
 
+impl Totals {
+    /// Each number by the name it has in JSON, as a report writes it; nothing where there is none.
+    #[must_use]
+    pub fn cells(&self) -> [(&'static str, String); 10] {
+        let rate = |rate: Option<f64>| rate.map(|rate| rate.to_string()).unwrap_or_default();
+        [
+            ("requests", self.requests.to_string()),
+            ("completed", self.completed.to_string()),
+            ("failed", self.failed.to_string()),
+            ("refused", self.refused.to_string()),
+            ("unknown", self.unknown.to_string()),
+            ("images", self.images.to_string()),
+            ("videoSeconds", self.video_seconds.to_string()),
+            ("cost", self.cost.to_string()),
+            ("successRate", rate(self.rates.success_rate)),
+            ("averageLatency", rate(self.rates.average_latency)),
+        ]
+    }
+}
+
 /// How calls ended, in Firemoon's words.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -140,7 +140,7 @@ impl Api {
         match asked {
             Read::Configuration => Ok(page(StatusCode::OK, YAML, self.shown.read().configuration.clone())),
             Read::OpenApi => Ok(page(StatusCode::OK, "application/json", OPENAPI)),
-            Read::Usage => usage::answer(&self.accounts, &self.upstream.read().keys, call).await,
+            Read::Usage => usage::answer(&self.accounts, &self.upstream.read(), &self.keys.registrar, call).await,
             Read::Ledger => export::answer(&self.accounts, call).await,
             Read::Teams => self.teams.list().await,
             Read::Team => self.teams.show(call).await,

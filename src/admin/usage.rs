@@ -6,7 +6,6 @@ use http::StatusCode;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::accounts::{Account, Accounts, away};
 use super::call::{Call, json, page};
@@ -15,27 +14,17 @@ use crate::account::query::Period;
 use crate::account::usage::Totals;
 use crate::credits::Credits;
 use crate::http::Answer;
+use crate::identity::Registrar;
 use crate::ledger::{Days, Sums, Usage};
 use crate::refusal::Refusal;
-use crate::upstream::KeyPool;
+use crate::upstream::Upstream;
 use crate::upstream::balance::{Balance, Drift};
 use crate::upstream::keys::Key;
 
 /// The parameters of the page.
 pub const QUERY: &[&str] = &["period", "team", "by", "format"];
-/// What one line can be about, and the numbers it then has.
-const NUMBERS: [&str; 10] = [
-    "requests",
-    "completed",
-    "failed",
-    "refused",
-    "unknown",
-    "images",
-    "videoSeconds",
-    "cost",
-    "successRate",
-    "averageLatency",
-];
+/// Beside a user that is a gateway key: what people call the key.
+const KEY_NAME: &str = "keyName";
 
 /// What lines are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,10 +126,19 @@ pub(super) fn as_csv(call: &Call, problems: &mut Vec<String>) -> bool {
 struct Report {
     period: String,
     teams: Vec<Covered>,
-    rows: Vec<Map<String, Value>>,
+    rows: Vec<Line>,
     totals: Totals,
     /// The balances of the shared keys' accounts that were read, as this replica knows them.
     balances: Vec<Held>,
+}
+
+/// A line: what it is about, and its numbers.
+#[derive(Debug, Serialize)]
+struct Line {
+    #[serde(flatten)]
+    about: BTreeMap<&'static str, String>,
+    #[serde(flatten)]
+    totals: Totals,
 }
 
 /// What a shared key's account had, held against the ledger of all teams.
@@ -174,7 +172,12 @@ struct Covered {
 ///
 /// # Errors
 /// `invalid_request`, `team_not_found`, `ledger_unavailable`.
-pub(super) async fn answer(accounts: &Accounts, shared: &KeyPool, call: &Call) -> Result<Answer, Refusal> {
+pub(super) async fn answer(
+    accounts: &Accounts,
+    upstream: &Upstream,
+    names: &Registrar,
+    call: &Call,
+) -> Result<Answer, Refusal> {
     let asked = Asked::read(call)?;
     let mut teams = Vec::new();
     let (mut lines, mut totals) = (BTreeMap::<Vec<String>, Sums>::new(), Sums::default());
@@ -197,30 +200,29 @@ pub(super) async fn answer(accounts: &Accounts, shared: &KeyPool, call: &Call) -
         let time_zone = account.time_zone.iana_name().unwrap_or("UTC").to_owned();
         teams.push(Covered { team: account.team.to_string(), time_zone, from, to });
     }
-    let named = |key: Vec<String>| asked.by.iter().map(|part| part.name()).zip(key);
+    let by: Vec<&'static str> = asked.by.iter().map(|part| part.name()).collect();
+    let user = asked.by.iter().position(|part| *part == Part::User);
+    let key_name = |key: &[String]| user.and_then(|user| names.key_name(&key[user]));
     if asked.as_csv {
-        let titles: Vec<&str> = asked.by.iter().map(|part| part.name()).chain(NUMBERS).collect();
-        let rows = lines.into_iter().map(|(key, sums)| key.into_iter().chain(numbers(sums)).collect());
-        return Ok(page(StatusCode::OK, CSV, written(&titles, rows)?));
+        let numbers = Totals::from(Sums::default()).cells().map(|(name, _)| name);
+        let titles: Vec<&str> = by.iter().copied().chain(numbers).chain(user.map(|_| KEY_NAME)).collect();
+        let row = |(key, sums): (Vec<String>, Sums)| {
+            let name = user.map(|_| key_name(&key).unwrap_or_default());
+            let numbers = Totals::from(sums).cells().map(|(_, cell)| cell);
+            key.into_iter().chain(numbers).chain(name).collect()
+        };
+        return Ok(page(StatusCode::OK, CSV, written(&titles, lines.into_iter().map(row))?));
     }
-    let row = |(key, sums)| {
-        let mut row: Map<String, Value> = named(key).map(|(name, value)| (name.to_owned(), value.into())).collect();
-        if let Ok(Value::Object(numbers)) = serde_json::to_value(Totals::from(sums)) {
-            row.extend(numbers);
-        }
-        row
+    let row = |(key, sums): (Vec<String>, Sums)| {
+        let name = key_name(&key).map(|name| (KEY_NAME, name));
+        Line { about: by.iter().copied().zip(key).chain(name).collect(), totals: Totals::from(sums) }
     };
     let rows = lines.into_iter().map(row).collect();
     let period = call.asked("period").unwrap_or("month").to_owned();
-    let balances = shared.iter().filter_map(|key| Held::of(key)).collect();
+    // Without reconciliation nobody reads them any more: what was read before a reload is no longer so.
+    let reconciled = upstream.reconcile.as_ref().map(|_| upstream.keys.iter());
+    let balances = reconciled.into_iter().flatten().filter_map(|key| Held::of(key)).collect();
     json(StatusCode::OK, &Report { period, teams, rows, totals: Totals::from(totals), balances })
-}
-
-/// The numbers of a line, as CSV has them; nothing where there is none.
-fn numbers(sums: Sums) -> Vec<String> {
-    let totals = serde_json::to_value(Totals::from(sums)).unwrap_or_default();
-    let text = |name: &&str| Some(&totals[name]).filter(|number| !number.is_null()).map(Value::to_string);
-    NUMBERS.iter().map(|name| text(name).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]
@@ -244,11 +246,20 @@ mod tests {
 
     #[test]
     fn a_line_s_numbers_are_those_of_a_view() {
-        let shown = serde_json::to_value(Totals::from(Sums::default())).expect("JSON");
+        let totals = Totals::from(Sums::default());
+        let shown = serde_json::to_value(&totals).expect("JSON");
         let mut names: Vec<&str> = shown.as_object().expect("an object").keys().map(String::as_str).collect();
-        let mut numbers = NUMBERS.to_vec();
+        let mut numbers = totals.cells().map(|(name, _)| name);
         names.sort_unstable();
         numbers.sort_unstable();
         assert_eq!(names, numbers);
+    }
+
+    #[test]
+    fn the_smallest_amount_is_written_as_a_decimal_in_json_and_csv() {
+        let totals = Totals::from(Sums { credits: Credits::from_micros(2), ..Sums::default() });
+        assert!(totals.cells().contains(&("cost", "0.000002".to_owned())));
+        let line = serde_json::to_string(&Line { about: BTreeMap::from([("user", "ann".to_owned())]), totals });
+        assert!(line.expect("JSON").contains(r#""cost":0.000002"#));
     }
 }

@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -62,6 +63,19 @@ struct Refused {
 pub struct Page {
     value: Value,
     text: String,
+}
+
+impl Page {
+    /// The page's `rows`, each as the gateway wrote it.
+    #[must_use]
+    pub fn raw_rows(&self) -> Vec<&RawValue> {
+        #[derive(serde::Deserialize)]
+        struct Rows<'a> {
+            #[serde(borrow)]
+            rows: Vec<&'a RawValue>,
+        }
+        serde_json::from_str::<Rows<'_>>(&self.text).map(|page| page.rows).unwrap_or_default()
+    }
 }
 
 impl Deref for Page {
@@ -116,13 +130,14 @@ impl Gateway {
         let request = request(method, &uri, path_and_query, &token, body).ok_or_else(|| {
             Ended::Misused("the token, or a name that was given, cannot be sent in a request".to_owned())
         })?;
-        let failed = |why: String| Ended::Unclear(format!("{}: {why}", self.admin));
         let (status, body) = block_on(async {
             let answered = tokio::time::timeout(ANSWER_WITHIN, exchange(&uri, request)).await;
-            answered
-                .map_err(|_| failed("no answer within 30 seconds".to_owned()))?
-                .map_err(|why| failed(why.to_string()))
-        })??;
+            answered.unwrap_or_else(|_| Err(Unanswered::Asked("no answer within 30 seconds".into())))
+        })?
+        .map_err(|unanswered| match unanswered {
+            Unanswered::NotReached(why) => Ended::Failed(format!("{}: {why}", self.admin)),
+            Unanswered::Asked(why) => Ended::Unclear(format!("{}: {why}", self.admin)),
+        })?;
         if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
     }
 
@@ -177,17 +192,30 @@ fn request(
     request.body(Full::new(Bytes::from(content))).ok()
 }
 
-async fn exchange(uri: &Uri, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), tower::BoxError> {
+/// Why there is no answer.
+enum Unanswered {
+    /// There was no connection: nobody was asked.
+    NotReached(tower::BoxError),
+    /// The request was sent, or may have been.
+    Asked(tower::BoxError),
+}
+
+async fn exchange(uri: &Uri, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Unanswered> {
     let secure = uri.scheme() == Some(&Scheme::HTTPS);
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let stream = TcpStream::connect((host.as_str(), port)).await?;
+    let stream = TcpStream::connect((host.as_str(), port)).await.map_err(not_reached)?;
     if secure {
-        let trust = ClientConfig::builder().with_native_roots()?.with_no_client_auth();
-        let stream = TlsConnector::from(Arc::new(trust)).connect(ServerName::try_from(host)?, stream).await?;
-        return exchange_on(stream, request).await;
+        let trust = ClientConfig::builder().with_native_roots().map_err(not_reached)?.with_no_client_auth();
+        let name = ServerName::try_from(host).map_err(not_reached)?;
+        let stream = TlsConnector::from(Arc::new(trust)).connect(name, stream).await.map_err(not_reached)?;
+        return exchange_on(stream, request).await.map_err(Unanswered::Asked);
     }
-    exchange_on(stream, request).await
+    exchange_on(stream, request).await.map_err(Unanswered::Asked)
+}
+
+fn not_reached(why: impl Into<tower::BoxError>) -> Unanswered {
+    Unanswered::NotReached(why.into())
 }
 
 async fn exchange_on<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), tower::BoxError>

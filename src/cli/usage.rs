@@ -5,8 +5,9 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use super::Ended;
 use super::gateway::Gateway;
-use super::{Ended, table};
+use super::table::{self, text, time};
 
 /// How many rows are asked for at a time.
 const ROWS_AT_ONCE: usize = 5_000;
@@ -140,17 +141,19 @@ impl Usage {
         Ok(last.and_then(|line| line.split(',').next()).map(str::to_owned))
     }
 
-    /// A page for programs, a line a row; for people its lines are kept until the widths of all are known.
+    /// A page for programs, a line a row as the gateway wrote it; for people its lines are kept until the widths of all are
+    /// known.
     fn page(&self, out: &mut dyn Write, path: &str, lines: &mut Vec<Vec<String>>) -> Result<Option<String>, Ended> {
-        const COLUMNS: [&str; 8] =
-            ["createdAt", "requestId", "user", "endpoint", "outcome", "httpStatus", "cost", "latency"];
+        const COLUMNS: [&str; 7] = ["requestId", "user", "endpoint", "outcome", "httpStatus", "cost", "latency"];
         let page = self.gateway.get(path)?;
-        for row in page["rows"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            if self.gateway.json {
+        if self.gateway.json {
+            for row in page.raw_rows() {
                 writeln!(out, "{row}")?;
-            } else {
-                lines.push(COLUMNS.iter().map(|name| text(&row[*name])).collect());
             }
+        }
+        for row in page["rows"].as_array().map(Vec::as_slice).unwrap_or_default() {
+            let created = [time(&row["createdAt"])];
+            lines.push(created.into_iter().chain(COLUMNS.iter().map(|name| text(&row[*name]))).collect());
         }
         Ok(page["next"].as_str().map(str::to_owned))
     }
@@ -180,7 +183,11 @@ fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> 
     let titles: Vec<&str> =
         capitals.iter().map(String::as_str).chain(NUMBERS.iter().map(|(_, title)| *title)).collect();
     let numbers = |row: &Value| NUMBERS.iter().map(|(name, _)| text(&row[*name])).collect::<Vec<_>>();
-    let line = |row: &Value| by.iter().map(|name| text(&row[*name])).chain(numbers(row)).collect();
+    let about = |row: &Value, name: &str| match (name, row["keyName"].as_str()) {
+        ("user", Some(key)) => format!("{key} ({})", text(&row[name])),
+        (_, _) => text(&row[name]),
+    };
+    let line = |row: &Value| by.iter().map(|name| about(row, name)).chain(numbers(row)).collect();
     let mut lines: Vec<Vec<String>> =
         report["rows"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(line).collect();
     let about = std::iter::once("TOTAL".to_owned()).chain(by.iter().skip(1).map(|_| String::new()));
@@ -191,17 +198,9 @@ fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> 
 /// A line for each shared key whose account's balance was read.
 fn balances(out: &mut dyn Write, report: &Value) -> Result<(), Ended> {
     for held in report["balances"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let [key, balance, drift, since, at] = ["key", "balance", "drift", "since", "at"].map(|name| text(&held[name]));
+        let [key, balance, drift] = ["key", "balance", "drift"].map(|name| text(&held[name]));
+        let [since, at] = ["since", "at"].map(|name| time(&held[name]));
         writeln!(out, "Shared key {key}: balance {balance} at {at}; drift {drift} since {since}")?;
     }
     Ok(())
-}
-
-/// A value without its quotes; nothing for nothing.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
 }

@@ -57,6 +57,15 @@ impl Registrar {
         self.directory.read()
     }
 
+    /// What people call the gateway key that a user of this name is, if it is one that is known.
+    #[must_use]
+    pub fn key_name(&self, user: &str) -> Option<String> {
+        let id = KeyId::parse(user.strip_prefix("key:")?)?;
+        let directory = self.directory.read();
+        let configured = directory.configured_keys().iter().find(|key| key.id == id).map(|key| key.name.clone());
+        configured.or_else(|| self.register.read().key(&id).map(|key| key.record.name.clone()))
+    }
+
     /// Reads everything and puts it in force.
     ///
     /// # Errors

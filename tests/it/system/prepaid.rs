@@ -158,7 +158,15 @@ async fn what_is_wrong_with_a_top_up_is_told_and_nothing_is_added() {
     let (code, _, err) = moongate(&gateway, &installation, &["teams", "topup", "design", "-5"]);
     assert_eq!(code, 2, "{err}");
     let (code, _, err) = moongate(&gateway, &installation, &["teams", "topup", "growth", "5"]);
-    assert!(code == 1 && err.contains("no prepaid budget") && err.contains("to try again: --id "), "{err}");
+    assert!(code == 1 && err.contains("no prepaid budget") && !err.contains("--id"), "{err}");
+    let unanswered = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", unanswered.local_addr().unwrap());
+    let closing = std::thread::spawn(move || drop(unanswered.accept()));
+    let (code, _, err) = moongate(&gateway, &installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
+    closing.join().unwrap();
+    assert!(code == 1 && err.contains("it is not known whether it was added; to try again: --id "), "{err}");
+    let (code, _, err) = moongate(&gateway, &installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
+    assert!(code == 1 && !err.contains("--id"), "nobody was asked: {err}");
     let written = || gateway.lines("an operator made a change").len();
     wait_until("what was added is written down", || async { written() > 0 }).await;
     assert_eq!(written(), 1, "and nothing else");

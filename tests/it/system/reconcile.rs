@@ -113,3 +113,15 @@ async fn a_key_whose_account_was_empty_is_used_again_when_its_balance_has_return
     wait_until("it is said", || async { gateway.line(returned).is_some() }).await;
     assert_eq!(gateway.send(&call).await.status, 200);
 }
+
+#[tokio::test]
+async fn reports_name_no_balance_once_reconciliation_is_taken_away() {
+    let firemoon = Firemoon::start();
+    let mut installation = with_operators(watching(&firemoon));
+    let gateway = Gateway::serve(&installation).await;
+    until_balance_is(&gateway, 1000.0).await;
+    let balances = || async { see(&gateway, "/admin/v1/usage").await["balances"].as_array().unwrap().len() };
+    assert_eq!(balances().await, 1);
+    installation.change("/upstream/reconcile", json!(null));
+    wait_until("the balance is gone", || async { balances().await == 0 }).await;
+}

@@ -121,6 +121,12 @@ async fn a_statement_is_the_ledger_to_the_credit_and_safe_in_a_spreadsheet() {
     assert_eq!(lines[2][..2], ["USER", "MODEL"]);
     assert_eq!(lines.last().map(|line| (line[0], line[1], *line.last().unwrap())), Some(("TOTAL", "4", "1.475")));
     assert!(!statement.contains("growth"), "{statement}");
+    assert_eq!(gateway.send(&picture().with(installation.key("growth"))).await.status, 200);
+    let growth = usage(&gateway, &["--statement", &month, "--team", "growth"]);
+    assert!(growth.contains("ci (key:"), "a key is named as people call it: {growth}");
+    let csv = usage(&gateway, &["--statement", &month, "--team", "growth", "--csv"]);
+    assert!(csv.lines().next().unwrap().ends_with(",keyName"), "{csv}");
+    assert!(csv.lines().nth(1).unwrap().ends_with(",ci"), "{csv}");
     let json = usage_json(&gateway, &["--statement", &month, "--team", "design"]);
     assert_eq!((json["totals"]["cost"].to_string(), json["rows"].as_array().unwrap().len()), ("1.475".to_owned(), 3));
 

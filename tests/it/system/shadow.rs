@@ -6,7 +6,7 @@ use crate::support::caller::Call;
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
-use crate::support::operator::{make_key, see, with_operators};
+use crate::support::operator::{OPS, make_key, moongate, see, with_operators};
 use crate::support::redis::RedisServer;
 
 /// Every kind of limit, each for one picture at most, in shadow.
@@ -64,6 +64,12 @@ async fn limits_in_shadow_at_every_level_are_counted_and_shown_and_refuse_nobody
         assert_eq!(balance["balance"], Value::Null, "no budget keeps the team from spending");
         let team = see(&gateway, "/admin/v1/teams/design").await;
         assert!(team["limits"].as_array().unwrap().iter().all(|limit| limit["shadow"] == true));
+        std::fs::write(installation.folder().join("ops-token"), OPS).unwrap();
+        let (_, shown, _) = moongate(&gateway, &installation, &["teams", "show", "design"]);
+        assert_eq!(shown.matches("(shadow: refuses nobody)").count(), 9, "{shown}");
+        let (_, listed, _) = moongate(&gateway, &installation, &["teams", "list"]);
+        let design = listed.lines().find(|line| line.starts_with("design ")).unwrap();
+        assert!(!design.contains("left"), "no limit that refuses nobody is the tightest: {listed}");
         let refusals = r#"moongate_refusals_total{team="design",reason="budget_exhausted",source="policy"}"#;
         assert!(gateway.metric(refusals).await.is_none_or(|refused| refused == 0.0));
     }
