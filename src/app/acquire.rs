@@ -1,5 +1,6 @@
 //! Everything that may fail at start: sockets, certificates, stores, secrets. What comes out can be run.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -26,10 +27,10 @@ use crate::telemetry::{AccessLog, AuditLog, Metrics};
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// An address is taken, or not ours.
-    #[error("{what} cannot listen on {address}: {error}")]
+    #[error("{listener} cannot listen on {address}: {error}; `{}` says where it listens", listener.key())]
     Address {
         /// Which listener.
-        what: &'static str,
+        listener: Listener,
         /// Where.
         address: SocketAddr,
         /// Why.
@@ -50,6 +51,35 @@ pub enum Unusable {
     /// What changes while running cannot be used as it is.
     #[error("{0}")]
     Live(String),
+}
+
+/// One of the two listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// The teams'.
+    Team,
+    /// The operator's.
+    Operator,
+}
+
+impl Listener {
+    /// The key of the configuration that says where it listens.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Team => "listen.address",
+            Self::Operator => "admin.address",
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Team => "the team listener",
+            Self::Operator => "the operator's listener",
+        })
+    }
 }
 
 /// A gateway, ready to be run.
@@ -228,11 +258,13 @@ impl Acquired {
 fn listeners(settings: &server::Settings) -> Result<Vec<TcpListener>, Unusable> {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = if settings.workers == 0 { cores() } else { settings.workers };
-    let refused = |error| Unusable::Address { what: "the team listener", address: settings.address, error };
-    server::listen::bind(settings.address, workers).map_err(refused)
+    server::listen::bind(settings.address, workers).map_err(taken(Listener::Team, settings.address))
 }
 
 fn operator_listener(address: SocketAddr) -> Result<TcpListener, Unusable> {
-    let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    bound.map_err(|error| Unusable::Address { what: "the operator's listener", address, error })
+    server::listen::bind_one(address).map_err(taken(Listener::Operator, address))
+}
+
+fn taken(listener: Listener, address: SocketAddr) -> impl FnOnce(io::Error) -> Unusable {
+    move |error| Unusable::Address { listener, address, error }
 }

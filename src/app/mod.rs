@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub use acquire::{Acquired, Unusable, acquire};
+pub use acquire::{Acquired, Listener, Unusable, acquire};
 pub use reload::Followed;
 
 use crate::admin::{self, Readiness};

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, block_on, start_telemetry};
-use crate::app;
+use crate::app::{self, Listener, Unusable};
 use crate::config;
 use crate::credits::Credits;
 use crate::identity::GatewayKey;
@@ -52,7 +52,7 @@ impl Demo {
             let (telemetry, clock) = start_telemetry(&settings)?;
             let acquired =
                 app::acquire(&settings, &telemetry.metrics, &telemetry.access_log, &telemetry.audit_log, clock)
-                    .map_err(|unusable| Ended::Failed(unusable.to_string()))?;
+                    .map_err(|unusable| Ended::Failed(said(&unusable)))?;
             welcome(out, &teams, &acquired, &simulated)?;
             app::run(acquired, None).await?;
             simulated.stop().await;
@@ -159,6 +159,24 @@ impl Drop for Ledger {
             // Nothing is lost when it stays: the system clears its temporary folder.
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Nobody has written the demo's configuration: where it listens is said by flags.
+fn said(unusable: &Unusable) -> String {
+    match unusable {
+        Unusable::Address { listener, address, error } => {
+            let flag = match listener {
+                Listener::Team => "--address",
+                Listener::Operator => "--admin-address",
+            };
+            format!("{listener} cannot listen on {address}: {error}; {flag} says where it listens")
+        }
+        Unusable::Certificate(_)
+        | Unusable::File(_)
+        | Unusable::Redis(_)
+        | Unusable::Webhook(_)
+        | Unusable::Live(_) => unusable.to_string(),
     }
 }
 

@@ -57,8 +57,10 @@ impl Healthcheck {
     /// The whole answer, read within the time-out; `None` when the address names nothing.
     fn get(&self, path: &str) -> io::Result<Option<String>> {
         let timeout = Duration::from_secs(self.timeout);
-        let Some(address) = self.address.to_socket_addrs()?.next() else { return Ok(None) };
-        let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+        let mut tried = self.address.to_socket_addrs()?.map(|address| TcpStream::connect_timeout(&address, timeout));
+        // A name may have an address of either family, of which the listener has one.
+        let Some(first) = tried.next() else { return Ok(None) };
+        let mut stream = first.or_else(|error| tried.find_map(Result::ok).ok_or(error))?;
         stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(timeout))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;

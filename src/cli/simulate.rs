@@ -90,8 +90,8 @@ impl Simulate {
     /// # Errors
     /// A sentence for people: an address that cannot be had, or a certificate that cannot be read.
     pub async fn run(self) -> Result<(), String> {
-        let api = listen(self.address).await?;
-        let media = listen(self.media_address).await?;
+        let api = listen(self.address, "--address").await?;
+        let media = listen(self.media_address, "--media-address").await?;
         let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         let (api_address, media_address) = (address(&api)?, address(&media)?);
         let media_url = self.media_url.clone();
@@ -143,8 +143,9 @@ impl Simulate {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| format!("cannot listen on {address}: {error}; {flag} says where it listens"))
 }
 
 /// Writes the two lines that people read and tests parse. Whoever closed our output does not want them.

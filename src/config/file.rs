@@ -96,7 +96,7 @@ impl Default for File {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
-    /// Address and port; port 0 takes a free one.
+    /// Address and port; port 0 takes a free one. `[::]` is every address of IPv6 and IPv4, or of IPv4 where there is no IPv6.
     pub address: String,
     /// Certificate and key, when the listener speaks TLS. Without them it speaks plain HTTP, for use behind an ingress.
     pub tls: Option<Tls>,
@@ -113,7 +113,7 @@ pub struct Listen {
 impl Default for Listen {
     fn default() -> Self {
         Self {
-            address: "0.0.0.0:8080".to_owned(),
+            address: "[::]:8080".to_owned(),
             tls: None,
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::XForwardedFor,

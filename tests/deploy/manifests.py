@@ -79,8 +79,8 @@ def promises(resources: list[dict]) -> list[str]:
     must(grace >= needed, f"the grace period is {grace} s, stopping takes up to {needed} s")
     must(seconds(shutdown["grace"]) > 300, "shutdown.grace is not longer than the longest call (300 s)")
 
-    must(config["listen"]["address"].endswith(f":{ports['team']}"), "the port `team` is not where the gateway listens")
-    must(config["admin"]["address"] == f"0.0.0.0:{ports['operator']}", "the port `operator` is not admin.address")
+    must(config["listen"]["address"] == f"[::]:{ports['team']}", "the port `team` is not where the gateway listens")
+    must(config["admin"]["address"] == f"[::]:{ports['operator']}", "the port `operator` is not admin.address")
     probes = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
     for probe, path in probes.items():
         asked = container[probe]["httpGet"]

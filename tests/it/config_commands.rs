@@ -39,7 +39,7 @@ fn check_prints_the_effective_settings_with_every_default_and_no_secret() {
     assert!(!out.contains(SECRET) && !out.contains(HASH), "{out}");
     let effective: Value = serde_saphyr::from_str(&out).expect("YAML");
     let at = |pointer: &str| effective.pointer(pointer).cloned().unwrap_or_default();
-    assert_eq!(at("/listen/address"), "0.0.0.0:8080");
+    assert_eq!(at("/listen/address"), "[::]:8080");
     assert_eq!(at("/upstream/connect_timeout"), "3s");
     assert_eq!(at("/upstream/keys/0/secret/file"), "key");
     assert_eq!(at("/teams/design/time_zone"), "Europe/Berlin");

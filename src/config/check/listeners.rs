@@ -74,7 +74,7 @@ impl Check<'_> {
     pub(super) fn admin_address(&mut self, listen: &Listen, admin: &Admin, root: &KeyPath) -> Option<SocketAddr> {
         let path = root.key("admin").key("address");
         let address = self.address(&admin.address, &path)?;
-        if address.port() != 0 && listen.address.parse() == Ok(address) {
+        if listen.address.parse().is_ok_and(|team| overlap(team, address)) {
             self.report.add(&path, "must not be the address of the team listener");
         }
         Some(address)
@@ -142,9 +142,15 @@ impl Check<'_> {
     }
 
     fn address(&mut self, text: &str, path: &KeyPath) -> Option<SocketAddr> {
-        let wrong = |_| format!("must be an address and a port such as 0.0.0.0:8080, not {text:?}");
+        let wrong = |_| format!("must be an address and a port such as [::]:8080, not {text:?}");
         self.noting(text.parse().map_err(wrong), path)
     }
+}
+
+/// Whether only one of two sockets could listen. Port 0 takes a free one.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_every = |address: SocketAddr| address.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || is_every(one) || is_every(other))
 }
 
 /// Nothing of it can be wrong.

@@ -1,6 +1,7 @@
 //! The whole gateway as a process, between real callers, a simulated Firemoon and a real Redis: what it promises, line by line.
 
 mod accept_loss;
+mod addresses;
 mod bad_bodies;
 mod bad_credentials;
 mod bad_requests;
