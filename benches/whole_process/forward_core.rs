@@ -10,12 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use moongate::http::{AnswerBody, Gathered};
 use moongate::ledger::permits::Allowance;
 use moongate::request::{Buffer, Inbound, RequestId};
 use moongate::secret::Secret;
-use moongate::server::{self, Drain, Server};
+use moongate::server::{self, Discarding, Drain, Server};
 use moongate::team::ModelId;
 use moongate::upstream::forward::Outgoing;
 use moongate::upstream::settings::{KeySettings, Protocol};
@@ -34,14 +33,15 @@ pub async fn serve(port: u16) -> io::Result<()> {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}", listener.local_addr()?.port());
     let service =
-        service_fn(move |inbound: Inbound<Incoming>| pass_on(inbound, Arc::clone(&upstream), forward.clone()));
-    let server = Server::new(listening(listener.local_addr()?), Drain::default())?;
+        service_fn(move |inbound: Inbound<Discarding>| pass_on(inbound, Arc::clone(&upstream), forward.clone()));
+    let server =
+        Server::new(listening(listener.local_addr()?), Drain::default(), Arc::new(server::observe::Unobserved))?;
     server::serve(listener, service, server).await;
     Ok(())
 }
 
 fn pass_on(
-    inbound: Inbound<Incoming>,
+    inbound: Inbound<Discarding>,
     upstream: Arc<Upstream>,
     mut forward: Forward,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send {
@@ -62,7 +62,7 @@ fn pass_on(
     }
 }
 
-async fn gather(mut body: Incoming) -> Option<Bytes> {
+async fn gather(mut body: Discarding) -> Option<Bytes> {
     let mut gathered = Gathered::default();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame.ok()?.into_data() {
@@ -107,6 +107,9 @@ fn listening(address: std::net::SocketAddr) -> server::Settings {
         workers: 1,
         connections_max: 10_000,
         header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(75),
+        body_timeout: Duration::from_secs(30),
+        body_bytes_max: 4_500_000,
         header_bytes_max: 64 << 10,
         streams_per_connection_max: 128,
     }

@@ -157,7 +157,7 @@ pub fn acquire(
     let operator_listener = operator_listener(*admin_address)?;
     let connections_max = super::descriptors::bound_connections(server.connections_max);
     let server = server::Settings { connections_max, ..server.clone() };
-    let server = Server::new(server, drain.clone()).map_err(Unusable::Certificate)?;
+    let server = Server::new(server, drain.clone(), metrics.clone()).map_err(Unusable::Certificate)?;
     let looked_at = stores.ledger();
     let readiness = Readiness::new(live.upstream_health(clock.clone()), move || looked_at.closed());
     let registrar = Registrar::new(live.register.clone(), live.directory.clone(), config::read_limits);

@@ -72,10 +72,10 @@ impl<'a> Check<'a> {
     }
 
     fn fixed(&mut self, file: &File, root: &KeyPath) -> Option<FixedSettings> {
-        let server = self.server(&file.listen, &file.limits, root);
+        let request = self.request(&file.limits, &root.key("limits"));
+        let server = self.server(&file.listen, &file.limits, request.as_ref(), root);
         let trusted_proxies = self.trusted_proxies(&file.listen, &root.key("listen"));
         let admin_address = self.admin_address(&file.listen, &file.admin, root);
-        let request = self.request(&file.limits, &root.key("limits"));
         let ledger = self.ledger(&file.ledger, &root.key("ledger"));
         let replay = self.replay(&file.replay, &root.key("replay"));
         let webhook = file.webhook.as_ref().map(|shape| self.webhook(shape, &root.key("webhook")));

@@ -254,10 +254,13 @@ pub struct Bounds {
     pub body_bytes_max: SizeText,
     /// The most bytes of bodies held in memory at once, requests and answers together; beyond it calls are refused with 503.
     pub buffered_bytes_max: SizeText,
-    /// How long a body may take to arrive in all.
+    /// How long a body may take to arrive in all, also one that is dropped as it comes because the call was refused.
     pub body_timeout: DurationText,
-    /// How long a request's head may take to arrive, and how long a connection may be idle between requests.
+    /// How long a request's head may take to arrive, the first one counted from the connection's start.
     pub header_timeout: DurationText,
+    /// How long a connection may be idle between requests; longer than a balancer in front keeps its own. When
+    /// `connections_max` are open, the longest idle are closed before.
+    pub idle_timeout: DurationText,
     /// The most bytes all headers of a request together may have.
     pub header_bytes_max: SizeText,
     /// The most connections open at once, over all workers.
@@ -275,6 +278,7 @@ impl Default for Bounds {
             buffered_bytes_max: "512MiB".into(),
             body_timeout: "30s".into(),
             header_timeout: "10s".into(),
+            idle_timeout: "75s".into(),
             header_bytes_max: "64KiB".into(),
             connections_max: 10_000,
             streams_per_connection_max: 128,

@@ -81,19 +81,14 @@ fn is_host(text: &str) -> bool {
         })
 }
 
-/// RFC 9112, 6.3: one length, told in one way. hyper refuses most of what is wrong here; the rest is refused now.
+/// RFC 9112, 6.3: one length, told in one way. What is no length at all, or is told in both ways, hyper decides before us: it
+/// refuses the one, and of the other takes the chunks and closes the connection behind them (RFC 9112, 6.1).
 fn length(head: &Parts, problems: &mut Vec<&'static str>) {
     let length = only(&head.headers, &CONTENT_LENGTH);
     let coding = only(&head.headers, &TRANSFER_ENCODING);
     match (length, coding) {
         (Err(Several), _) | (_, Err(Several)) => problems.push("the length of the body is given twice"),
-        (Ok(Some(_)), Ok(Some(_))) => problems.push("Content-Length and Transfer-Encoding exclude each other"),
-        (Ok(Some(digits)), Ok(None)) if !digits.iter().all(u8::is_ascii_digit) || digits.is_empty() => {
-            problems.push("Content-Length is not a number");
-        }
-        (Ok(None), Ok(Some(coding))) if head.version != Version::HTTP_11 || coding != b"chunked" => {
-            problems.push("Transfer-Encoding may only be chunked");
-        }
+        (Ok(_), Ok(Some(coding))) if coding != b"chunked" => problems.push("Transfer-Encoding may only be chunked"),
         (Ok(_), Ok(_)) => {}
     }
 }
@@ -141,13 +136,10 @@ mod tests {
         };
         assert_eq!(with(&[("content-length", "5")]), Ok(()));
         assert_eq!(with(&[("transfer-encoding", "chunked")]), Ok(()));
-        for bad in ["+5", "-1", " 5 6", "0x5", "", "5, 5"] {
-            assert!(with(&[("content-length", bad)]).is_err(), "{bad}");
-        }
-        for bad in ["cow, chunked", ", chunked", "chunked, chunked", "\"chunked\"", "identity", "Chunked "] {
+        for bad in ["cow, chunked", ", chunked", "chunked, chunked", "\"chunked\"", "identity", "Chunked"] {
             assert!(with(&[("transfer-encoding", bad)]).is_err(), "{bad}");
         }
-        assert!(with(&[("content-length", "5"), ("transfer-encoding", "chunked")]).is_err());
+        assert!(with(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]).is_err());
         assert!(with(&[("content-length", "5"), ("content-length", "5")]).is_err());
         assert!(with(&[("expect", "200-ok")]).is_err());
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
+use super::calls::{Calls, UNREAD_MAX};
 use super::connection::{self, Peer};
-use super::{Drain, Settings, tls};
+use super::room::Room;
+use super::{Discarding, Drain, Observer, Settings, tls};
 use crate::request::Inbound;
 
 /// What the accept loops of all workers share.
@@ -27,7 +27,7 @@ pub struct Server {
     pub tls: Option<TlsAcceptor>,
     /// How it stops.
     pub drain: Drain,
-    room: Arc<Semaphore>,
+    room: Room,
 }
 
 impl Server {
@@ -35,9 +35,9 @@ impl Server {
     ///
     /// # Errors
     /// The certificate cannot be loaded.
-    pub fn new(settings: Settings, drain: Drain) -> io::Result<Self> {
+    pub fn new(settings: Settings, drain: Drain, observer: Arc<dyn Observer>) -> io::Result<Self> {
         let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
-        let room = Arc::new(Semaphore::new(settings.connections_max.min(Semaphore::MAX_PERMITS)));
+        let room = Room::new(settings.connections_max, observer);
         Ok(Self { settings: Arc::new(settings), tls, drain, room })
     }
 }
@@ -45,27 +45,28 @@ impl Server {
 /// How long to wait after an error of `accept`: with every descriptor taken, trying at once would only burn the processor.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// How long a peer may leave what was sent to it unacknowledged, or its window closed, before the connection is given up.
-pub(super) const UNREAD_MAX: Duration = Duration::from_secs(60);
+/// What the system says when the process, or when all processes together, may not open another file.
+const EXHAUSTED: [i32; 2] = [24, 23];
 
 /// Accepts connections and serves them, until the drain has ended.
 pub async fn serve<S, R>(listener: TcpListener, service: S, server: Server)
 where
-    S: Service<Inbound<Incoming>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let accepting = async {
         loop {
-            // Room first: what there is no room for waits in the kernel's queue, not in our memory.
-            let Ok(room) = Arc::clone(&server.room).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
+                    let calls = Calls::new(server.drain.clone(), Arc::clone(&server.settings));
+                    // Who comes behind one that waits for its place waits in the kernel's queue, not in our memory.
+                    let place = server.room.enter(Arc::clone(&calls)).await;
                     let (service, server) = (service.clone(), server.clone());
                     let drain = server.drain.clone();
                     let too_late = drain.is_refusing();
                     let task = async move {
-                        serve_one(stream, Peer { address: peer.ip(), too_late }, service, &server).await;
-                        drop(room);
+                        serve_one(stream, Peer { address: peer.ip(), too_late }, service, &calls, &server).await;
+                        drop(place);
                     };
                     // A connection made too late is answered with a refusal; nobody waits for it.
                     if too_late {
@@ -75,7 +76,10 @@ where
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    match error.raw_os_error() {
+                        Some(code) if EXHAUSTED.contains(&code) => server.room.descriptors_are_exhausted(&error),
+                        Some(_) | None => tracing::warn!(%error, "a connection could not be accepted"),
+                    }
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }
@@ -87,9 +91,9 @@ where
     }
 }
 
-async fn serve_one<S, R>(stream: TcpStream, peer: Peer, service: S, server: &Server)
+async fn serve_one<S, R>(stream: TcpStream, peer: Peer, service: S, calls: &Arc<Calls>, server: &Server)
 where
-    S: Service<Inbound<Incoming>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let tuned =
@@ -98,5 +102,5 @@ where
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
-    connection::serve(stream, peer, service, server).await;
+    connection::serve(stream, peer, service, calls, server).await;
 }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,14 +11,13 @@ use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Drain;
+use super::{Drain, Settings};
 
 /// What is known of the calls of one connection.
 #[derive(Debug)]
 pub(super) struct Calls {
     drain: Drain,
-    /// Whether it matters when the last call ended. Over HTTP/1 hyper itself closes what is idle.
-    may_be_idle: bool,
+    pub(super) settings: Arc<Settings>,
     opened: Instant,
     /// Milliseconds after `opened`.
     moved: AtomicU64,
@@ -26,43 +25,71 @@ pub(super) struct Calls {
     writing: AtomicUsize,
     has_begun: AtomicBool,
     begun: Notify,
+    /// Something was read that has not become a call yet.
+    has_read: AtomicBool,
+    /// That is the beginning of a head, and time runs for the rest of it.
+    awaits_head: AtomicBool,
+    /// Somebody else needs the place of this connection.
+    is_to_go: AtomicBool,
+    turn: Notify,
+    /// Bytes of a request were left to whoever closes the connection.
+    leaves_unread: AtomicBool,
 }
 
 /// Why nothing is expected of a connection any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unmoved {
-    /// No call was open for as long as a connection may be idle.
+    /// No call was open for as long as a connection may be idle, or for so long that its place goes to another.
     Idle,
+    /// A request's head was begun, and its rest did not come in time.
+    Slow,
     /// The caller does not read what is written to it.
     Unread,
 }
 
+/// How long a peer may leave what was sent to it unacknowledged, or its window closed, before the connection is given up.
+pub(super) const UNREAD_MAX: Duration = Duration::from_secs(60);
+
 impl Calls {
-    pub(super) fn new(drain: Drain, may_be_idle: bool) -> Arc<Self> {
+    pub(super) fn new(drain: Drain, settings: Arc<Settings>) -> Arc<Self> {
         Arc::new(Self {
             drain,
-            may_be_idle,
+            settings,
             opened: Instant::now(),
             moved: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             writing: AtomicUsize::new(0),
             has_begun: AtomicBool::new(false),
             begun: Notify::new(),
+            has_read: AtomicBool::new(false),
+            awaits_head: AtomicBool::new(false),
+            is_to_go: AtomicBool::new(false),
+            turn: Notify::new(),
+            leaves_unread: AtomicBool::new(false),
         })
     }
 
     /// A call begins; it is open until the value is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Call {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        if !self.has_begun.swap(true, Ordering::Relaxed) {
+        self.has_read.store(false, Relaxed);
+        self.awaits_head.store(false, Relaxed);
+        // It came before the connection could go.
+        self.is_to_go.store(false, Relaxed);
+        if !self.has_begun.swap(true, Relaxed) {
             self.begun.notify_one();
         }
+        self.hold()
+    }
+
+    /// Something is still to be done for a call that may have been answered.
+    pub(super) fn hold(self: &Arc<Self>) -> Call {
+        self.open.fetch_add(1, Relaxed);
         Call { calls: Arc::clone(self), writes: false }
     }
 
     /// Waits for the first call. To be awaited by one task only.
     pub(super) async fn first(&self) {
-        if !self.has_begun.load(Ordering::Relaxed) {
+        if !self.has_begun.load(Relaxed) {
             self.begun.notified().await;
         }
     }
@@ -70,28 +97,91 @@ impl Calls {
     /// Something was read or written, or is given time anew.
     pub(super) fn moved(&self) {
         let after = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved.store(after, Ordering::Relaxed);
+        self.moved.store(after, Relaxed);
     }
 
-    /// Waits until an answer has not been asked for more for `unread_max`, or, where `idle` names a time, until no call was
-    /// open for that long. A call that waits for its answer is given all the time it takes.
-    pub(super) async fn unmoved(&self, idle: Option<(Duration, Unmoved)>, unread_max: Duration) -> Unmoved {
-        let step = idle.map_or(unread_max, |(max, _)| max.min(unread_max)).max(STEP_MIN);
+    /// Bytes came in. Between two calls they are the beginning of a head.
+    pub(super) fn read(&self) {
+        if self.open.load(Relaxed) == 0 {
+            self.has_read.store(true, Relaxed);
+        }
+    }
+
+    /// To be told whenever the connection has taken what there was and waits for more: what has not become a call by then is
+    /// a head that comes in parts. Cheap for those that come whole.
+    pub(super) fn waits(&self) {
+        if self.has_read.load(Relaxed) && self.open.load(Relaxed) == 0 && !self.awaits_head.swap(true, Relaxed) {
+            self.moved();
+            self.turn.notify_one();
+        }
+    }
+
+    /// Asks the connection to go as soon as no call is open.
+    pub(super) fn ask_to_go(&self) {
+        self.is_to_go.store(true, Relaxed);
+        self.turn.notify_one();
+    }
+
+    /// Waits until it is asked to go. To be awaited by the task that awaits [`Calls::unmoved`] later.
+    pub(super) async fn asked_to_go(&self) {
+        while !self.is_to_go.load(Relaxed) {
+            self.turn.notified().await;
+        }
+    }
+
+    /// Since when no call is open; none when there is one, when a head is on its way, or when it was asked to go already.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let is_busy = self.open.load(Relaxed) > 0 || self.awaits_head.load(Relaxed) || self.is_to_go.load(Relaxed);
+        (!is_busy).then(|| self.opened + Duration::from_millis(self.moved.load(Relaxed)))
+    }
+
+    /// Bytes of a request are left to whoever closes the connection.
+    pub(super) fn leave_unread(&self) {
+        self.leaves_unread.store(true, Relaxed);
+    }
+
+    /// Whether bytes of a request may come that nobody will read: only when the caller has stopped sending, or after some time,
+    /// the socket may be closed, or the answer would be lost on its way.
+    pub(super) fn leaves_unread(&self) -> bool {
+        self.leaves_unread.load(Relaxed) || self.open.load(Relaxed) > 0
+    }
+
+    /// Waits until nothing is expected of the connection any more. A call that waits for its answer is given all the time it
+    /// takes. `is_closing`: it was told to go, and what is left is only what the caller has not taken yet.
+    pub(super) async fn unmoved(&self, is_closing: bool) -> Unmoved {
         loop {
-            let still = self.opened.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Ordering::Relaxed)));
-            let (open, writing) = (self.open.load(Ordering::Relaxed), self.writing.load(Ordering::Relaxed));
-            let bound = if writing > 0 { Some((unread_max, Unmoved::Unread)) } else { idle.filter(|_| open == 0) };
-            match bound {
+            let still = self.opened.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Relaxed)));
+            let wait = match self.bound(is_closing) {
                 Some((max, why)) if still >= max => return why,
-                Some((max, _)) => tokio::time::sleep(step.min(max - still)).await,
-                None => tokio::time::sleep(step).await,
-            }
+                Some((max, _)) => (max - still).min(UNREAD_MAX),
+                None => UNREAD_MAX,
+            };
+            // Whether it wakes for the one or the other, it looks again.
+            let _ = tokio::time::timeout(wait, self.turn.notified()).await;
+        }
+    }
+
+    /// How long things may stay as they are.
+    fn bound(&self, is_closing: bool) -> Option<(Duration, Unmoved)> {
+        let Settings { header_timeout, idle_timeout, .. } = *self.settings;
+        if self.writing.load(Relaxed) > 0 {
+            Some((UNREAD_MAX, Unmoved::Unread))
+        } else if self.open.load(Relaxed) > 0 {
+            None
+        } else if self.awaits_head.load(Relaxed) {
+            Some((header_timeout, Unmoved::Slow))
+        } else if is_closing {
+            Some((UNREAD_MAX, Unmoved::Unread))
+        } else if self.is_to_go.load(Relaxed) {
+            Some((Duration::ZERO, Unmoved::Idle))
+        } else if self.has_begun.load(Relaxed) {
+            Some((idle_timeout, Unmoved::Idle))
+        } else {
+            // Who has not called yet has the time of a first head.
+            Some((header_timeout, Unmoved::Idle))
         }
     }
 }
-
-/// How often a connection with nothing to wait for is looked at, at the most.
-const STEP_MIN: Duration = Duration::from_millis(50);
 
 /// One open call of a connection.
 #[derive(Debug)]
@@ -101,9 +191,14 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Whether the caller is to be sent away with the answer.
+    /// Whether the caller is to be sent away with the answer: the gateway leaves, or more of the request may come than is read.
     pub(super) fn is_last(&self) -> bool {
-        self.calls.drain.is_leaving()
+        self.calls.drain.is_leaving() || self.calls.leaves_unread.load(Relaxed)
+    }
+
+    /// The connection's calls.
+    pub(super) const fn all(&self) -> &Arc<Calls> {
+        &self.calls
     }
 
     /// The answer is here and this is its body; none when only its head is to be written.
@@ -111,7 +206,7 @@ impl Call {
         self.calls.moved();
         if body.as_ref().is_some_and(|body| !body.is_end_stream()) {
             self.writes = true;
-            self.calls.writing.fetch_add(1, Ordering::Relaxed);
+            self.calls.writing.fetch_add(1, Relaxed);
         }
         Watched { inner: body, call: self }
     }
@@ -119,13 +214,11 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.calls.may_be_idle {
-            self.calls.moved();
-        }
+        self.calls.moved();
         if self.writes {
-            self.calls.writing.fetch_sub(1, Ordering::Relaxed);
+            self.calls.writing.fetch_sub(1, Relaxed);
         }
-        self.calls.open.fetch_sub(1, Ordering::Relaxed);
+        self.calls.open.fetch_sub(1, Relaxed);
     }
 }
 
@@ -160,47 +253,5 @@ impl<R: Body> Body for Watched<R> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::AnswerBody;
-
-    const IDLE: Duration = Duration::from_millis(100);
-    const UNREAD: Duration = Duration::from_millis(300);
-
-    #[tokio::test]
-    async fn a_connection_without_calls_is_idle_after_its_time_and_a_waiting_call_never_is() {
-        let calls = Calls::new(Drain::default(), true);
-        let watch = || calls.unmoved(Some((IDLE, Unmoved::Idle)), UNREAD);
-        assert_eq!(watch().await, Unmoved::Idle);
-        assert!(calls.opened.elapsed() >= IDLE);
-        let call = calls.begin();
-        assert!(tokio::time::timeout(IDLE * 5, watch()).await.is_err());
-        drop(call);
-        let ended = Instant::now();
-        assert_eq!(watch().await, Unmoved::Idle);
-        assert!(ended.elapsed() >= IDLE - Duration::from_millis(1));
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_nobody_takes_is_noticed_with_and_without_a_time_to_be_idle() {
-        for idle in [None, Some((IDLE, Unmoved::Idle))] {
-            let calls = Calls::new(Drain::default(), false);
-            let body = calls.begin().answered(Some(AnswerBody::new("an answer")));
-            assert_eq!(calls.unmoved(idle, UNREAD).await, Unmoved::Unread);
-            assert!(calls.opened.elapsed() >= UNREAD);
-            drop(body);
-        }
-    }
-
-    #[tokio::test]
-    async fn an_answer_without_a_body_is_not_being_written() {
-        let calls = Calls::new(Drain::default(), false);
-        let body = calls.begin().answered(None::<AnswerBody>);
-        assert!(body.is_end_stream());
-        assert_eq!(calls.writing.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! One connection: TLS or not, HTTP/1.1 or HTTP/2, from its first byte to its last.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, TryFutureExt};
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -23,9 +23,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
-use super::accept::UNREAD_MAX;
 use super::calls::{Calls, Unmoved};
-use super::{Drain, Server, Settings};
+use super::heard::Heard;
+use super::linger::linger;
+use super::{Discarding, Drain, Server, Settings};
 use crate::request::Inbound;
 
 /// What an HTTP/2 client says first (RFC 9113, 3.4).
@@ -43,30 +44,32 @@ const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer {
+pub(super) struct Peer {
     /// The address.
-    pub address: IpAddr,
+    pub(super) address: IpAddr,
     /// Whether the connection was accepted only after the gateway had begun to refuse.
-    pub too_late: bool,
+    pub(super) too_late: bool,
 }
 
 /// Serves a connection until it ends, or until the drain closes it or cuts it off. Cut off here and not with its runtime: what its calls
 /// reserved is then still handed over to be settled.
-pub async fn serve<S, R>(stream: TcpStream, peer: Peer, service: S, server: &Server)
+pub(super) async fn serve<S, R>(stream: TcpStream, peer: Peer, service: S, calls: &Arc<Calls>, server: &Server)
 where
-    S: Service<Inbound<Incoming>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let greeted = server.drain.ended.run_until_cancelled(greet_in_time(stream, peer, server)).await;
+    let greeted = server.drain.ended.run_until_cancelled(greet_in_time(stream, peer, calls, server)).await;
     let Some((stream, speaks_http2)) = greeted.flatten() else { return };
-    let calls = Calls::new(server.drain.clone(), speaks_http2);
-    let watched = Arc::clone(&calls);
+    let watched = Arc::clone(calls);
     let handle = move |request: Request<Incoming>| {
         let (service, call) = (service.clone(), watched.begin());
         let answers_http1 = request.version() < Version::HTTP_2;
         // Over HTTP/1 hyper itself leaves out the body of an answer to HEAD.
         let only_head = !answers_http1 && request.method() == Method::HEAD;
         let Peer { address: peer, too_late } = peer;
+        // Over HTTP/2 nobody asks for a body.
+        let is_withheld = answers_http1 && request.headers().contains_key(EXPECT);
+        let request = request.map(|body| Discarding::new(body, Arc::clone(call.all()), is_withheld));
         // hyper moves this to its place for each call, and an `async` block would keep the request beside what is made of it.
         service.oneshot(Inbound { request, peer, too_late }).map_ok(move |answer| {
             let (mut head, body) = answer.into_parts();
@@ -77,9 +80,14 @@ where
             Response::from_parts(head, call.answered(body))
         })
     };
-    match stream {
-        Greeted::Plain(stream) => speak(stream, speaks_http2, handle, &calls, server).await,
-        Greeted::Tls(stream) => speak(*stream, speaks_http2, handle, &calls, server).await,
+    let unread = match stream {
+        Greeted::Plain(stream) => speak(stream, speaks_http2, handle, calls, server).await,
+        // The caller's last bytes need not be deciphered to be dropped.
+        Greeted::Tls(stream) => speak(*stream, speaks_http2, handle, calls, server).await.map(|tls| tls.into_inner().0),
+    };
+    if let Some(stream) = unread {
+        let lingers = Box::pin(linger(stream, Arc::clone(&server.settings)));
+        server.drain.ended.run_until_cancelled(lingers).await;
     }
 }
 
@@ -97,11 +105,12 @@ enum Greeted {
 }
 
 /// A peer that says nothing is not waited for longer than for a request's head, nor when the gateway stops.
-async fn greet_in_time(stream: TcpStream, peer: Peer, server: &Server) -> Option<(Greeted, bool)> {
+async fn greet_in_time(stream: TcpStream, peer: Peer, calls: &Calls, server: &Server) -> Option<(Greeted, bool)> {
     let mut greeting = pin!(tokio::time::timeout(server.settings.header_timeout, greet(stream, server)));
     let greeted = tokio::select! {
         biased;
         greeted = greeting.as_mut() => greeted,
+        () = calls.asked_to_go() => return None,
         () = server.drain.closing.cancelled(), if !peer.too_late => {
             // Without TLS it has not said anything yet, so it loses nothing.
             server.tls.as_ref()?;
@@ -148,32 +157,44 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-async fn speak<T, H, F, R>(stream: T, speaks_http2: bool, handle: H, calls: &Calls, server: &Server)
+/// Serves a connection. Over HTTP/1, when its caller may still be sending, the stream is left to be ended with care.
+async fn speak<T, H, F, R>(stream: T, speaks_http2: bool, handle: H, calls: &Arc<Calls>, server: &Server) -> Option<T>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Result<Response<R>, Infallible>> + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let (io, service, drain) = (TokioIo::new(stream), service_fn(handle), &server.drain);
+    let (service, drain) = (service_fn(handle), &server.drain);
     if speaks_http2 {
-        let connection = http2_builder(&server.settings).serve_connection(io, service);
-        let idle = Some((server.settings.header_timeout, Unmoved::Idle));
+        let connection = pin!(http2_builder(&server.settings).serve_connection(TokioIo::new(stream), service));
         let told = send_away(calls, drain);
-        drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls, idle).await;
-    } else {
-        let connection = http1_builder(&server.settings).serve_connection(io, service);
-        // A connection that came too late, or was greeted as the gateway began to refuse, is closed by its first answer.
-        let closing_at_start = drain.closing.is_cancelled();
-        let close = async {
-            drain.closing.cancelled().await;
-            if closing_at_start {
-                std::future::pending().await
-            }
-        };
-        // Idle connections are hyper's to close: the next head has its time from the moment the last answer was written.
-        drive(connection, |connection| connection.graceful_shutdown(), close, drain, calls, None).await;
+        let ended = drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls).await;
+        note(ended?);
+        return None;
     }
+    // Its first head is on its way, or has the time of one.
+    calls.read();
+    let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls)));
+    let mut connection = http1_builder(&server.settings).serve_connection(stream, service);
+    // A connection that came too late, or was greeted as the gateway began to refuse, is closed by its first answer.
+    let closing_at_start = drain.closing.is_cancelled();
+    let close = async {
+        drain.closing.cancelled().await;
+        if closing_at_start {
+            std::future::pending().await
+        }
+    };
+    let pinned = Pin::new(&mut connection);
+    let ended = drive(pinned, |connection| connection.graceful_shutdown(), close, drain, calls).await?;
+    let parts = connection.into_parts();
+    let may_send = match &ended {
+        Ok(()) => calls.leaves_unread() || !parts.read_buf.is_empty(),
+        // What is no HTTP was answered, and goes on.
+        Err(error) => error.is_parse(),
+    };
+    note(ended);
+    may_send.then(|| parts.io.into_inner().into_inner())
 }
 
 /// When an HTTP/2 caller is to be told to go: at once when the gateway leaves, but on a connection made after that not
@@ -196,38 +217,44 @@ enum Event {
     Unmoved(Unmoved),
 }
 
-/// Runs a connection to its end; closes it gracefully when told to or when it is idle, and drops it when nobody reads.
+/// Runs a connection to its end; closes it gracefully when told to or when it is idle. None when it is to be dropped: nobody
+/// reads, or a head takes too long, or the time to stop is over.
 async fn drive<C>(
-    connection: C,
+    mut connection: Pin<&mut C>,
     close: impl Fn(Pin<&mut C>),
     told: impl Future<Output = ()>,
     drain: &Drain,
     calls: &Calls,
-    idle: Option<(Duration, Unmoved)>,
-) where
+) -> Option<hyper::Result<()>>
+where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut connection = pin!(connection);
-    let unmoved = |idle| Either::Right(calls.unmoved(idle, UNREAD_MAX).map(Event::Unmoved));
+    let unmoved = |is_closing| Either::Right(calls.unmoved(is_closing).map(Event::Unmoved));
     let told = Either::Left(told.map(|()| Event::Told));
     let cut_off = Either::Right(drain.ended.cancelled().map(|()| Event::CutOff));
     // In a set, which looks only at what has woken: the connection is polled several times a call, and a timer and
     // cancellations that are asked each time cost more than they are worth.
-    let mut beside = FuturesUnordered::from_iter([Either::Left(told), Either::Left(cut_off), unmoved(idle)]);
+    let mut beside = FuturesUnordered::from_iter([Either::Left(told), Either::Left(cut_off), unmoved(false)]);
     loop {
+        let served = poll_fn(|cx| {
+            let ended = connection.as_mut().poll(cx);
+            calls.waits();
+            ended
+        });
         tokio::select! {
             biased;
-            result = connection.as_mut() => return note(result),
+            result = served => return Some(result),
             Some(event) = beside.next() => match event {
                 Event::Told => {}
-                Event::CutOff => return,
+                Event::CutOff => return None,
                 Event::Unmoved(Unmoved::Idle) => {
                     // What is left now is only what the caller has not taken yet.
                     calls.moved();
-                    beside.push(unmoved(Some((UNREAD_MAX, Unmoved::Unread))));
+                    beside.push(unmoved(true));
                 }
-                Event::Unmoved(Unmoved::Unread) => {
-                    return tracing::debug!("a connection was dropped: its caller does not read");
+                Event::Unmoved(why @ (Unmoved::Slow | Unmoved::Unread)) => {
+                    tracing::debug!(?why, "a connection was dropped: its caller does not read, or sends a head too slowly");
+                    return None;
                 }
             },
         }
@@ -238,8 +265,8 @@ async fn drive<C>(
 fn http1_builder(settings: &Settings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.header_timeout)
+        // hyper's own would be the time to be idle as well, and costs each call a timer: `Calls` keeps both.
+        .header_read_timeout(None::<Duration>)
         // Room for a head that is too large by up to as much again, so that it gets our answer and not a bare 431.
         .max_buf_size((settings.header_bytes_max * 2).max(16 * 1024));
     builder

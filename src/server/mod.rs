@@ -1,15 +1,26 @@
 //! Listeners, TLS, connection limits and time-outs, drain.
 //!
-//! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), [`connection`] (one connection).
+//! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `room` (how many connections there may
+//! be), `connection` (one of them), `calls` (what is known of it), [`discard`] and `linger` (how a caller that still sends gets
+//! its answer).
 
 pub mod accept;
 mod calls;
-pub mod connection;
+#[cfg(test)]
+mod calls_tests;
+mod connection;
+pub mod discard;
 pub mod drain;
+mod heard;
+mod linger;
 pub mod listen;
+pub mod observe;
+mod room;
 pub mod settings;
 pub mod tls;
 
 pub use accept::{Server, serve};
+pub use discard::Discarding;
 pub use drain::Drain;
+pub use observe::Observer;
 pub use settings::{Settings, TlsFiles};

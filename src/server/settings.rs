@@ -15,8 +15,14 @@ pub struct Settings {
     pub workers: usize,
     /// The most connections open at once, over all workers (`limits.connections_max`).
     pub connections_max: usize,
-    /// How long a request's head may take to arrive, and how long a connection may be idle between requests (`limits.header_timeout`).
+    /// How long a request's head may take to arrive, the first one counted from the connection's start (`limits.header_timeout`).
     pub header_timeout: Duration,
+    /// How long a connection may be idle between requests (`limits.idle_timeout`).
+    pub idle_timeout: Duration,
+    /// How long a body may take to arrive, also one that is dropped as it comes (`limits.body_timeout`).
+    pub body_timeout: Duration,
+    /// The largest body that is ever read (`limits.body_bytes_max`).
+    pub body_bytes_max: u64,
     /// The most bytes all headers together may have (`limits.header_bytes_max`).
     pub header_bytes_max: usize,
     /// The most calls at once on one HTTP/2 connection (`limits.streams_per_connection_max`).
@@ -30,4 +36,23 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+}
+
+#[cfg(test)]
+impl Settings {
+    /// Those of the reference.
+    pub(super) fn example() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            workers: 1,
+            connections_max: 10_000,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            body_bytes_max: 4_500_000,
+            header_bytes_max: 64 << 10,
+            streams_per_connection_max: 128,
+        }
+    }
 }

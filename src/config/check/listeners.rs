@@ -21,11 +21,18 @@ const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
 
 impl Check<'_> {
-    pub(super) fn server(&mut self, listen: &Listen, bounds: &Bounds, root: &KeyPath) -> Option<server::Settings> {
+    pub(super) fn server(
+        &mut self,
+        listen: &Listen,
+        bounds: &Bounds,
+        request: Option<&request::Settings>,
+        root: &KeyPath,
+    ) -> Option<server::Settings> {
         let (path, limits) = (root.key("listen"), root.key("limits"));
         let address = self.address(&listen.address, &path.key("address"));
         let tls = self.tls(listen.tls.as_ref(), &path.key("tls"));
         let header_timeout = self.duration(&bounds.header_timeout, &limits.key("header_timeout"), MILLISECOND..=HOUR);
+        let idle_timeout = self.duration(&bounds.idle_timeout, &limits.key("idle_timeout"), MILLISECOND..=HOUR);
         let header_bytes_max =
             self.size(&bounds.header_bytes_max, &limits.key("header_bytes_max"), 8 * KIB..=KIB * KIB);
         Some(server::Settings {
@@ -34,6 +41,9 @@ impl Check<'_> {
             workers: usize::try_from(listen.workers).ok()?,
             connections_max: usize::try_from(bounds.connections_max).ok()?,
             header_timeout: header_timeout?,
+            idle_timeout: idle_timeout?,
+            body_timeout: request?.body_timeout,
+            body_bytes_max: request?.body_bytes_max,
             header_bytes_max: usize::try_from(header_bytes_max?).ok()?,
             streams_per_connection_max: bounds.streams_per_connection_max,
         })

@@ -81,6 +81,12 @@ catalogue! {
     http_request_duration_seconds: Family<Histogram, 1> = ["route"], in REQUEST;
     /// Requests whose answer has not been written to its end.
     http_in_flight: Family<Level, 1> = ["route"];
+    /// Connections to the team listener that are open.
+    connections_open: Single<Level> = [];
+    /// How many may be: limits.connections_max, or fewer where the process may open fewer files.
+    connections_max: Single<Gauge> = [];
+    /// Times that callers had to wait to be accepted, by what was used up: connections_max, descriptors.
+    accept_stalls_total: Family<Counter, 1> = ["reason"];
     /// The gateway's own time until the answer was ready: without the queue and without the upstream.
     overhead_seconds: Single<Histogram> = [], in OWN;
     /// Requests of known teams, by what became of them: ok, upstream_error, refused, abandoned.

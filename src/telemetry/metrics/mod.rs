@@ -10,6 +10,7 @@ mod observe_identity;
 mod observe_ledger;
 mod observe_notice;
 mod observe_replay;
+mod observe_server;
 mod observe_upstream;
 pub mod series;
 pub mod teams;
@@ -35,6 +36,7 @@ use crate::ledger::Outcome as Settled;
 use crate::refusal::Kind;
 use crate::replay;
 use crate::request::Route;
+use crate::server::observe::Stall;
 use crate::team::{Team, TeamId};
 
 /// The route of requests that are none of ours.
@@ -96,6 +98,9 @@ impl Metrics {
         catalogue.settlements_total.touch([observe_admission::REPEATED]);
         for kind in replay::Kind::ALL {
             catalogue.replays_total.touch([kind.name()]);
+        }
+        for stall in Stall::ALL {
+            catalogue.accept_stalls_total.touch([stall.name()]);
         }
         let route = |name| RouteSeries {
             name,

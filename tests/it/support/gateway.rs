@@ -118,6 +118,11 @@ impl Gateway {
         lines.filter(|line| line["msg"] == message).collect()
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal: `-TERM`, `-HUP`.
     pub fn signal(&self, signal: &str) {
         assert!(Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap().success());

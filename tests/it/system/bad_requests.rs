@@ -145,6 +145,10 @@ async fn a_head_that_could_be_read_in_two_ways_is_refused_and_the_connection_clo
     for nonsense in [
         "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
         "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: +5\r\n\r\nhello",
+        "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 5, 5\r\n\r\nhello",
+        "GET / HTTP/1.1\r\nhost: a\r\ncontent-length:\r\n\r\n",
+        "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
         "GET / HTTP/1.1\r\nhost : a\r\n\r\n",
         "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
@@ -154,12 +158,29 @@ async fn a_head_that_could_be_read_in_two_ways_is_refused_and_the_connection_clo
         let (status, ..) = raw(&gateway, nonsense);
         assert_eq!(status, 400, "{nonsense:?}");
     }
-    // With both lengths the chunks count, and nothing after them is taken for another request (RFC 9112, 6.1).
-    let both =
-        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
-    let answer = blocking::exchange(gateway.team(), format!("{both}{both}").as_bytes());
-    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.matches("HTTP/1.1").count() == 1, "{answer}");
     assert_nothing_happened(&installation, &gateway, &firemoon).await;
+}
+
+#[tokio::test]
+async fn of_two_ways_to_tell_a_length_the_chunks_count_and_what_follows_them_is_no_request() {
+    let firemoon = Firemoon::start();
+    let (installation, gateway) = gateway(&firemoon).await;
+    let lengths =
+        ["content-length: 4\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 4"];
+    for (number, lengths) in lengths.iter().enumerate() {
+        let request = |credential: &str| {
+            let head = "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+            format!("{head}{credential}{lengths}\r\n\r\ne\r\n{{\"prompt\":\"x\"}}\r\n0\r\n\r\n")
+        };
+        let known = request(&format!("x-api-key: {}\r\n", installation.key("design")));
+        for (first, status) in [(known.clone(), 200), (request(""), 401)] {
+            let answer = blocking::exchange(gateway.team(), format!("{first}{known}").as_bytes());
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
+            assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        }
+        assert_eq!(firemoon.executed().await, number as u64 + 1, "what stood behind was made too");
+    }
 }
 
 #[tokio::test]

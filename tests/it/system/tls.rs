@@ -10,7 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::books::{spent, wide_limits};
@@ -156,4 +157,36 @@ async fn the_team_listener_offers_http2_and_http1_over_tls() {
         assert_eq!(curl(&authority, &arguments), format!("200 {spoken}"));
     }
     assert!(Path::new(&authority.file("answer")).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_too_a_caller_that_still_sends_reads_the_whole_refusal() {
+    let authority = Authority::new();
+    let firemoon = SecureFiremoon::start(&authority).await;
+    let tls = json!({ "cert": { "file": authority.file("tls.crt") }, "key": { "file": authority.file("tls.key") } });
+    let gateway = Gateway::serve(&installation(&firemoon).set("/listen/tls", tls)).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(authority.file("ca.pem")).unwrap()).unwrap();
+    let client = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let body = vec![b' '; 4_000_000];
+    for connection in ["keep-alive", "close"] {
+        let stream = TcpStream::connect(gateway.team()).await.unwrap();
+        let mut stream = connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
+        let head = "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\ncontent-length: 4000000\r\n";
+        stream.write_all(format!("{head}connection: {connection}\r\n\r\n").as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        stream.write_all(b"GET /nowhere HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).await.unwrap();
+        assert!(answers.starts_with("HTTP/1.1 401 ") && answers.contains("credential_missing"), "{answers}");
+        assert_eq!(answers.contains("HTTP/1.1 404 "), connection == "keep-alive", "{answers}");
+    }
+    let (large, url) = (authority.file("large"), format!("https://{}/api/v1/flux/dev", gateway.team()));
+    std::fs::write(&large, body).unwrap();
+    for version in ["--http2", "--http1.1"] {
+        let (data, answer) = (format!("@{large}"), authority.file("answer"));
+        let to = ["-H", "Expect:", "--data-binary", &data, "-o", &answer, "-w", "%{http_code}", &url];
+        assert_eq!(curl(&authority, &[&[version], to.as_slice()].concat()), "401", "{version}");
+    }
 }

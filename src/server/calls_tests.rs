@@ -1,0 +1,95 @@
+//! When nothing is expected of a connection any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body::Body;
+use tokio::time::Instant;
+
+use super::calls::{Calls, UNREAD_MAX, Unmoved};
+use super::{Drain, Settings};
+use crate::http::AnswerBody;
+
+fn calls() -> Arc<Calls> {
+    Calls::new(Drain::default(), Arc::new(Settings::example()))
+}
+
+/// What is noticed, and after how long.
+async fn unmoved(calls: &Calls) -> (Unmoved, Duration) {
+    let began = Instant::now();
+    let why = calls.unmoved(false).await;
+    (why, began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_calls_is_idle_after_its_time_and_a_waiting_call_never_is() {
+    let (calls, settings) = (calls(), Settings::example());
+    assert_eq!(unmoved(&calls).await, (Unmoved::Idle, settings.header_timeout), "it has not called yet");
+    let call = calls.begin();
+    assert!(tokio::time::timeout(settings.idle_timeout * 5, unmoved(&calls)).await.is_err());
+    drop(call);
+    assert_eq!(unmoved(&calls).await, (Unmoved::Idle, settings.idle_timeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn from_the_first_byte_of_a_head_its_short_time_runs_whatever_time_was_left() {
+    let (calls, settings) = (calls(), Settings::example());
+    drop(calls.begin());
+    let byte = async {
+        tokio::time::sleep(settings.idle_timeout / 2).await;
+        calls.read();
+        calls.waits();
+    };
+    let (noticed, ()) = tokio::join!(unmoved(&calls), byte);
+    assert_eq!(noticed, (Unmoved::Slow, settings.idle_timeout / 2 + settings.header_timeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_more_bytes_of_a_head_nor_those_of_a_call_give_it_time_anew() {
+    let (calls, settings) = (calls(), Settings::example());
+    let call = calls.begin();
+    calls.read();
+    calls.waits();
+    drop(call);
+    assert!(calls.idle_since().is_some(), "a body is no head");
+    calls.read();
+    calls.waits();
+    let trickle = async {
+        for _ in 0..9 {
+            tokio::time::sleep(settings.header_timeout / 10).await;
+            calls.read();
+            calls.waits();
+        }
+    };
+    let (noticed, ()) = tokio::join!(unmoved(&calls), trickle);
+    assert_eq!(noticed, (Unmoved::Slow, settings.header_timeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_takes_is_noticed_also_when_the_connection_was_told_to_go() {
+    for is_closing in [false, true] {
+        let calls = calls();
+        let body = calls.begin().answered(Some(AnswerBody::new("an answer")));
+        let began = Instant::now();
+        assert_eq!(calls.unmoved(is_closing).await, Unmoved::Unread);
+        assert!(began.elapsed() >= UNREAD_MAX);
+        drop(body);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_that_is_asked_to_go_is_idle_at_once() {
+    let calls = calls();
+    drop(calls.begin());
+    let asks = async { calls.ask_to_go() };
+    let (noticed, ()) = tokio::join!(unmoved(&calls), asks);
+    assert_eq!(noticed, (Unmoved::Idle, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_without_a_body_is_not_being_written() {
+    let calls = calls();
+    let body = calls.begin().answered(None::<AnswerBody>);
+    assert!(body.is_end_stream());
+    assert!(tokio::time::timeout(UNREAD_MAX * 5, unmoved(&calls)).await.is_err(), "there is nothing to read");
+}

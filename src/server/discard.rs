@@ -1,0 +1,121 @@
+//! The body of a request, as the listener hands it on: what of it nobody wanted is read and dropped when it is given up.
+//!
+//! A caller that still sends when its answer is there must be let finish: a socket that is closed with bytes unread is reset, and
+//! the reset takes the answer with it, out of the caller's own receive buffer. So the rest of the body is taken in and dropped
+//! while the answer goes out, for some time and some bytes; then the connection is closed, and [`super::linger`] does the same
+//! for the socket. Nothing of it is held, and nothing behind it is read as a request.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::Settings;
+use super::calls::{Call, Calls};
+
+/// How long a caller may be silent while what it sends is dropped.
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// How many times the largest body is dropped of one request, before its caller is cut off: so many who send too much still
+/// read that it is too much.
+const LARGEST_BODIES: u64 = 16;
+
+/// How much is dropped of one request.
+pub(super) const fn bytes_max(settings: &Settings) -> u64 {
+    settings.body_bytes_max.saturating_mul(LARGEST_BODIES)
+}
+
+/// A request's body. Dropped before its end, the rest is taken in and dropped.
+#[derive(Debug)]
+pub struct Discarding {
+    /// None at its end.
+    body: Option<Incoming>,
+    calls: Arc<Calls>,
+    /// The caller sends it only when it is asked to, and reading it would ask.
+    is_withheld: bool,
+    has_begun: bool,
+}
+
+impl Discarding {
+    pub(super) const fn new(body: Incoming, calls: Arc<Calls>, is_withheld: bool) -> Self {
+        Self { body: Some(body), calls, is_withheld, has_begun: false }
+    }
+}
+
+impl Body for Discarding {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        (self.is_withheld, self.has_begun) = (false, true);
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        match &frame {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => {
+                // Its framing is broken: where it ends is not known, and what comes is nobody's.
+                self.calls.leave_unread();
+                self.body = None;
+            }
+            None => self.body = None,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for Discarding {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        if self.is_withheld || self.has_begun || body.size_hint().lower() > self.calls.settings.body_bytes_max {
+            // Too large, too slow, or not sent yet. Said with the answer, so that the caller need not send the rest.
+            self.calls.leave_unread();
+        }
+        // Outside of a runtime the connection is gone as well.
+        if let Ok(runtime) = Handle::try_current()
+            && !self.is_withheld
+        {
+            runtime.spawn(discard(body, self.calls.hold()));
+        }
+    }
+}
+
+/// Takes in the rest of a body, as long and as much as is allowed; the connection is not idle meanwhile.
+async fn discard(mut body: Incoming, call: Call) {
+    let settings = Arc::clone(&call.all().settings);
+    let is_whole = timeout(settings.body_timeout, to_its_end(&mut body, bytes_max(&settings))).await;
+    if is_whole != Ok(true) {
+        // Before the body is dropped, which is what makes hyper close the connection.
+        call.all().leave_unread();
+    }
+}
+
+/// Whether it came to its end.
+async fn to_its_end(body: &mut Incoming, bytes_max: u64) -> bool {
+    let mut left = bytes_max;
+    loop {
+        match timeout(SILENCE_MAX, body.frame()).await {
+            Ok(None) => return true,
+            Ok(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                let Some(rest) = left.checked_sub(bytes) else { return false };
+                left = rest;
+            }
+            Ok(Some(Err(_))) | Err(_) => return false,
+        }
+    }
+}
