@@ -9,7 +9,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
@@ -19,7 +18,7 @@ use super::keeper::Keeper;
 use super::passage::Passage;
 use super::{ask, denial, settle, told};
 use crate::http::Answer;
-use crate::ledger::{Reservation, Standing, Verdict};
+use crate::ledger::{Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
 use crate::replay::{Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
@@ -110,10 +109,7 @@ where
 /// What an admission granted: the money, and how the limits stood.
 struct Granted {
     reservation: Reservation,
-    standings: Vec<Standing>,
-    at: jiff::Timestamp,
-    /// When that was here, to tell how long after it something happened.
-    since: Instant,
+    limits: Snapshot,
 }
 
 async fn reserve(keeper: &Keeper, call: &PaidCall) -> Result<Granted, Refusal> {
@@ -126,9 +122,7 @@ async fn reserve(keeper: &Keeper, call: &PaidCall) -> Result<Granted, Refusal> {
             }
             Ok(Granted {
                 reservation: keeper.take_charge(id, call.team.id.clone(), price),
-                standings,
-                at,
-                since: Instant::now(),
+                limits: Snapshot::new(standings, at),
             })
         }
         Ok(Verdict::Refused { standings, binding, retry_at, at }) => {
@@ -153,10 +147,11 @@ where
     S: Service<Admitted, Response = Forwarded, Error = Infallible>,
 {
     let AdmitLayer { keeper, replays } = with;
-    let Granted { reservation, standings, at, since } = granted;
+    let Granted { reservation, mut limits } = granted;
     let listed = keeper.open().list(reservation.id(), reservation.team().clone());
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());
     let (id, record, arrived, model) = (call.id.clone(), call.record.clone(), call.at, call.model.clone());
+    let (principal, at) = (Arc::clone(&call.principal), limits.at());
     let progress = reservation.progress().clone();
     let mut claimed = call.claimed.take();
     let claim = claimed.as_mut().and_then(|claimed| claimed.goes_with(progress.clone()));
@@ -166,15 +161,18 @@ where
         Ok(forwarded) => forwarded,
         Err(never) => match never {},
     };
-    let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), since.elapsed());
+    let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), limits.age());
+    let outcome = end.settlement.outcome;
     let cost = keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
+    limits.settle(outcome, reserved, cost);
+    limits.bring_up_to_now(&ask::levels(&principal, &team), &team.time_zone);
     let claim = claimed.and_then(Claimed::ended);
     let Forwarded { fate, answer, took: upstream, queued } = forwarded;
     let headers = {
         let mut facts = record.facts();
         facts.charged = Some(cost);
         let own = arrived.elapsed().saturating_sub(facts.receiving + queued + upstream);
-        told::headers(&standings, at, (reserved, cost), told::Times { own, queued, upstream })
+        told::headers(&limits, cost, told::Times { own, queued, upstream })
     };
     let told = match answer {
         Ok(passed) => Ok(told::passed_on(passed, headers)),

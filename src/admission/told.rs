@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
-use jiff::Timestamp;
 
 use crate::credits::Credits;
 use crate::http::{Answer, AnswerBody, SERVER_TIMING, X_CREDITS_COST, X_CREDITS_REMAINING};
-use crate::ledger::Standing;
 use crate::ledger::headers::rate_limit_headers;
+use crate::ledger::{Snapshot, Standing};
 use crate::team::limit::{Shape, Unit};
 use crate::upstream::Passed;
 
@@ -23,13 +22,13 @@ pub struct Times {
     pub upstream: Duration,
 }
 
-/// The headers of every answer to an admitted call, whether it was executed or not.
+/// The headers of every answer to an admitted call, whether it was executed or not: what it cost, and how the limits stand now.
 #[must_use]
-pub fn headers(standings: &[Standing], at: Timestamp, (reserved, cost): (Credits, Credits), times: Times) -> HeaderMap {
+pub fn headers(limits: &Snapshot, cost: Credits, times: Times) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
-    headers.extend(rate_limit_headers(standings, at));
+    headers.extend(rate_limit_headers(limits.standings(), limits.at()));
     headers.insert(X_CREDITS_COST, decimal(cost));
-    if let Some(remaining) = credits_remaining(standings, reserved, cost) {
+    if let Some(remaining) = credits_remaining(limits.standings()) {
         headers.insert(X_CREDITS_REMAINING, decimal(remaining));
     }
     headers.insert(SERVER_TIMING, timing(times));
@@ -52,12 +51,11 @@ pub fn passed_on(passed: Passed, ours: HeaderMap) -> Answer {
     answer
 }
 
-/// What is left of the tightest credit budget that refuses, now that the reservation has become a charge.
-fn credits_remaining(standings: &[Standing], reserved: Credits, charged: Credits) -> Option<Credits> {
+/// What the tightest credit budget leaves, on whichever level: a call that costs more is refused. A shadow budget refuses none.
+fn credits_remaining(standings: &[Standing]) -> Option<Credits> {
     let counts = |standing: &&Standing| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits));
     let budgets = standings.iter().filter(|standing| !standing.shadow).filter(counts);
-    let given_back = reserved.less(charged).micros();
-    budgets.map(|standing| Credits::from_micros(standing.remaining() + given_back)).min()
+    budgets.map(|standing| Credits::from_micros(standing.remaining())).min()
 }
 
 fn decimal(credits: Credits) -> HeaderValue {

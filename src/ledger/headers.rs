@@ -1,4 +1,6 @@
-//! The rate-limit headers: the tightest limit that counts requests, said in the two ways clients understand.
+//! The rate-limit headers: the limit that will refuse a caller first, said in the two ways clients understand.
+
+use std::cmp::Reverse;
 
 use http::{HeaderName, HeaderValue};
 use jiff::tz::TimeZone;
@@ -11,8 +13,8 @@ use crate::team::limit::{Period, Shape, Unit};
 const DAY_SECONDS: u64 = 86_400;
 
 /// `X-RateLimit-Limit`, `-Remaining`, `-Reset` (Unix seconds) and the pair `RateLimit-Policy`, `RateLimit`
-/// (draft-ietf-httpapi-ratelimit-headers) of the limit of which the smallest share is left. Nothing when no limit counts
-/// requests. `now` is the store's time, which `t` counts from.
+/// (draft-ietf-httpapi-ratelimit-headers) of the limit, on whichever level, that lets the fewest calls through now: so many
+/// pass at once, and not one more. Nothing when no limit counts requests. `now` is the store's time, which `t` counts from.
 pub fn rate_limit_headers(
     standings: &[Standing],
     now: Timestamp,
@@ -21,19 +23,21 @@ pub fn rate_limit_headers(
     tightest.map(|(standing, window)| headers(standing, window, now)).into_iter().flatten().flatten()
 }
 
-/// The request limit with the least remaining share; of equals, the one that resets last. A shadow limit is
-/// not shown: it keeps nobody from calling.
+/// The request limit with the fewest calls left, however large it is: a share of it would be no answer to whether the next
+/// call passes. Of equals, the one that resets last. A shadow limit is not shown: it keeps nobody from calling.
 fn tightest(standings: &[Standing]) -> Option<&Standing> {
-    let counts_requests = |standing: &&Standing| match standing.kind.shape() {
+    let shown = standings.iter().filter(|standing| !standing.shadow && counts_requests(standing));
+    shown.min_by_key(|standing| (standing.remaining(), Reverse(standing.reset_at)))
+}
+
+/// Whether the headers can speak of the limit: it counts calls, and over time.
+#[must_use]
+pub fn counts_requests(standing: &Standing) -> bool {
+    match standing.kind.shape() {
         Shape::Bucket(_) => true,
         Shape::Window(Period::Day | Period::Month, Unit::Requests) => standing.reset_at.is_some(),
         Shape::Window(Period::Total, Unit::Requests) | Shape::Window(_, Unit::Credits) | Shape::Slots => false,
-    };
-    let candidates = standings.iter().filter(|standing| !standing.shadow).filter(counts_requests);
-    candidates.min_by(|one, other| {
-        let share = |this: &Standing, that: &Standing| u128::from(this.remaining()) * u128::from(that.max.max(1));
-        share(one, other).cmp(&share(other, one)).then(other.reset_at.cmp(&one.reset_at))
-    })
+    }
 }
 
 /// How long the limit's window is; `None` for what does not count requests over time. A month is as long as the one that
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_with_the_smallest_share_left_is_shown_in_both_forms() {
+    fn the_limit_with_the_fewest_calls_left_is_shown_in_both_forms() {
         let standings = [
             standing(LimitKind::RequestsPerDay, 100, 10, Some("2026-11-23T00:00:00Z")),
             standing(LimitKind::RequestsPerMinute, 6, 3, Some("2026-11-22T14:26:19.2Z")),
@@ -128,12 +132,20 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_shares_the_one_that_resets_last_is_shown() {
+    fn of_equals_the_one_that_resets_last_is_shown() {
         let minute = standing(LimitKind::RequestsPerMinute, 6, 6, Some("2026-11-22T14:27:00Z"));
         let day = standing(LimitKind::RequestsPerDay, 60, 60, Some("2026-11-23T00:00:00Z"));
         for standings in [[minute.clone(), day.clone()], [day, minute]] {
             assert_eq!(shown(&standings).last().expect("five"), "ratelimit: \"team:requests_per_day\";r=0;t=34440");
         }
+    }
+
+    #[test]
+    fn a_large_limit_that_is_nearly_used_up_gives_way_to_a_small_one_with_fewer_calls_left() {
+        let key = Scope::Key(crate::identity::KeyId::parse("k7Qp2mZr9aBc").expect("an id"));
+        let team = standing(LimitKind::RequestsPerDay, 1000, 995, Some("2026-11-23T00:00:00Z"));
+        let own = Standing { scope: key, ..standing(LimitKind::RequestsPerDay, 2, 1, Some("2026-11-23T00:00:00Z")) };
+        assert_eq!(shown(&[team, own])[4], "ratelimit: \"key:requests_per_day\";r=1;t=34440");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`reservation`], [`permits`] (the shared
+//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`snapshot`], [`reservation`], [`permits`] (the shared
 //! account, over all teams), then a store: [`embedded`] or [`redis`].
 
 pub mod calendar;
@@ -15,6 +15,7 @@ pub mod permits;
 pub mod redis;
 pub mod reservation;
 pub mod row;
+pub mod snapshot;
 pub mod soft;
 pub mod topup;
 pub mod usage;
@@ -29,6 +30,7 @@ pub use observe::{Observer, Unobserved};
 pub use permits::{AccountLimits, Permits};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, Outcome, Row, Rows};
+pub use snapshot::Snapshot;
 pub use soft::Crossing;
 pub use topup::{TopUp, TopUpId, ToppedUp};
 pub use usage::{Days, Retention, Sums, Usage};

@@ -1,13 +1,15 @@
 //! The one documented form of a refusal: status, headers and the flat JSON body in Firemoon's own shape.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderValue, Version, header};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Refusal, whole_seconds};
+use super::{Bound, Refusal, whole_seconds};
 use crate::http::{Answer, AnswerBody, X_ERROR_SOURCE};
 use crate::ledger::Standing;
-use crate::ledger::headers::rate_limit_headers;
+use crate::ledger::headers::{counts_requests, rate_limit_headers};
 use crate::request::RequestId;
 
 /// Extra members do not disturb Firemoon's clients; a nested or missing one would.
@@ -64,7 +66,7 @@ fn write_headers(headers: &mut HeaderMap, refusal: &Refusal, version: Version, n
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(bound) = refusal.bound() {
-        headers.extend(rate_limit_headers(&as_told(refusal), bound.at().unwrap_or(now)));
+        headers.extend(rate_limit_headers(&told(bound), bound.at().unwrap_or(now)));
     }
 }
 
@@ -91,18 +93,14 @@ const fn ends_connection(refusal: &Refusal) -> bool {
     )
 }
 
-/// The limits as they stood, the binding one with the time at which the call can pass: `Retry-After`, `resetAt` and the
-/// rate-limit headers then name one moment, as the draft asks.
-fn as_told(refusal: &Refusal) -> Vec<Standing> {
-    let Some(bound) = refusal.bound() else { return Vec::new() };
-    let told = |standing: &Standing| {
-        let binds = standing.scope == bound.limit.scope && standing.kind == bound.limit.kind;
-        Standing {
-            reset_at: if binds { bound.reset_at.or(standing.reset_at) } else { standing.reset_at },
-            ..standing.clone()
-        }
-    };
-    bound.standings.iter().map(told).collect()
+/// The limit that refused, with the time at which the call can pass: `Retry-After`, `resetAt` and the rate-limit headers then
+/// name one moment, as the draft asks. Where it does not count requests, those that do, as they stood.
+fn told(bound: &Bound) -> Cow<'_, [Standing]> {
+    if counts_requests(&bound.limit) {
+        let reset_at = bound.reset_at.or(bound.limit.reset_at);
+        return Cow::Owned(vec![Standing { reset_at, ..bound.limit.clone() }]);
+    }
+    Cow::Borrowed(&bound.standings)
 }
 
 /// Firemoon's form of a time, `2025-10-23T10:30:00.000Z`, rounded up: who waits until then is not too early.

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::ledger_conformance::desk::{Desk, MORNING, PRICE, call, credits, limit, moment, settlement, user};
 use crate::ledger_conformance::{Bench, RETENTION, TTL, Watch, on_every_case};
-use crate::ledger_model::random_lives_match_the_plain_model;
+use crate::ledger_model::{headers_say_how_many_calls_still_pass, random_lives_match_the_plain_model};
 
 /// One file in a folder of its own; handles are clones, since a file has one process.
 struct OneFile {
@@ -42,6 +42,11 @@ on_every_case!(OneFile);
 #[test]
 fn random_lives_of_an_embedded_ledger_match_the_plain_model() {
     random_lives_match_the_plain_model::<OneFile>();
+}
+
+#[test]
+fn the_headers_of_an_embedded_ledger_s_answers_say_how_many_calls_still_pass() {
+    headers_say_how_many_calls_still_pass::<OneFile>();
 }
 
 fn settings(path: &Path, clock: Clock) -> Settings {

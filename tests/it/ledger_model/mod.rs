@@ -1,6 +1,7 @@
 //! The ledger as a plain list of calls: slow, without counters, and short enough to be seen right.
 
 mod lives;
+mod said;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -16,12 +17,14 @@ use moongate::team::limit::{Period, Shape, Unit};
 use moongate::team::{Limit, LimitKind, TeamId};
 
 pub(crate) use lives::random_lives_match_the_plain_model;
+pub(crate) use said::headers_say_how_many_calls_still_pass;
 
 /// Standings, and of a refusal which of them binds and when to come again.
 pub(crate) type Answer = (Vec<Standing>, Option<(usize, Option<Timestamp>)>);
 /// Whether a limit lets a call through; if not, when it would.
 type Passes = Result<(), Option<Timestamp>>;
 
+#[derive(Clone)]
 pub(crate) struct Call {
     asked: Admission,
     at: Timestamp,
@@ -31,6 +34,7 @@ pub(crate) struct Call {
     row: Option<Row>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Model {
     ttl: Duration,
     on_unknown: OnUnknown,
