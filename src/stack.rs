@@ -3,7 +3,7 @@
 //! ```text
 //!  any caller          trace_and_count ▸ catch_panic ▸ answer_refusals ▸ check_request ▸ route ─────────┬▸ catalogue
 //!  (Refusal → answer)                                                                                  │
-//!  known caller                                                   authenticate ▸ measure_team ─────────┼▸ account
+//!  known caller                                     authenticate ▸ measure_team ▸ tell_limits ─────────┼▸ account
 //!  (Authenticated<B>)                                                                                  │
 //!  paid call   authorize ▸ collect_body ▸ replay ▸ breaker ▸ admit ▸ queue ▸ swap_credential ▸ forward ─┤
 //!  its quote           authorize ▸ collect_body ▸ quote ───────────────────────────────────────────────┘
@@ -19,12 +19,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_util::future::Either;
+use futures_util::future::{Either, Ready, ready};
 use http_body::Body;
 use tower::{Service, ServiceBuilder};
 
 use crate::account::{self, Question};
-use crate::admission::{AdmitLayer, Keeper};
+use crate::admission::{AdmitLayer, Keeper, Latest, TellLimitsLayer};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
@@ -72,6 +72,8 @@ pub struct Parts {
     pub upstream_observer: Arc<dyn upstream::Observer>,
     /// This worker's connections to the upstream.
     pub wire: Wire,
+    /// What is known of callers' limits, over all workers.
+    pub latest: Latest,
     /// The catalogue's answers.
     pub catalogue: catalogue::Cache,
     /// How the catalogue is served.
@@ -105,6 +107,7 @@ where
     let reading = account::Reading::new(Arc::clone(parts.keeper.ledger()), parts.account);
     let account = account::Views::new(reading.clone(), parts.replays.clone());
     let replay = ReplayLayer::new(parts.replays.clone(), upstream.clone(), parts.buffer.clone());
+    let tell_limits = TellLimitsLayer::new(parts.latest.clone(), Arc::clone(parts.keeper.ledger()));
     let observer = parts.upstream_observer;
     let desk = Desk::new(parts.permits, upstream.clone(), Arc::clone(&observer), clock.clone());
     let queue = QueueLayer::new(desk, upstream.clone(), clock.clone(), Arc::clone(&observer));
@@ -127,7 +130,7 @@ where
         // Refused at once while the upstream fails, before anything is reserved; a kept answer is given out all the same.
         .layer(breaker)
         // Reserves the price; once it was sent, the call runs to its end and is settled, whether its caller stays or not.
-        .layer(AdmitLayer::new(parts.keeper, parts.replays))
+        .layer(AdmitLayer::new(parts.keeper, parts.latest, parts.replays))
         // Who waits for the shared account has paid: nobody holds a place for a call that is then refused.
         .layer(queue)
         // Only what was permitted goes out, with the key of its permit.
@@ -139,6 +142,8 @@ where
         .layer(AuthenticateLayer::new(parts.directory, parts.gate))
         // Directly below: every request of a known team is counted for it, also those refused further down.
         .layer(parts.measure_team)
+        // Above every answer to a known caller, whether it comes from the catalogue, a view, a call, or a refusal.
+        .layer(tell_limits)
         .service(KnownFork { catalogue: catalogue.clone(), account, quote, paid });
 
     ServiceBuilder::new()
@@ -171,7 +176,8 @@ where
 {
     type Response = Answer;
     type Error = Refusal;
-    type Future = Either<P::Future, Either<Either<A::Future, Q::Future>, C::Future>>;
+    type Future =
+        Either<Either<P::Future, Ready<Result<Answer, Refusal>>>, Either<Either<A::Future, Q::Future>, C::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
         ready!(self.catalogue.poll_ready(cx))?;
@@ -182,7 +188,8 @@ where
 
     fn call(&mut self, caller: Authenticated<B>) -> Self::Future {
         match caller.route().clone() {
-            Known::Generate(model) => Either::Left(self.paid.call(Wanted::generation(caller, model))),
+            Known::Generate(model) => Either::Left(Either::Left(self.paid.call(Wanted::generation(caller, model)))),
+            Known::Nothing(refusal) => Either::Left(Either::Right(ready(Err(*refusal)))),
             Known::Catalogue(question) => Either::Right(Either::Right(self.catalogue.call(question))),
             Known::Quote(model) => {
                 Either::Right(Either::Left(Either::Right(self.quote.call(Wanted::quote(caller, model)))))

@@ -15,10 +15,11 @@ use tower::{Layer, Service};
 
 use super::detach::{Caller, Detach};
 use super::keeper::Keeper;
+use super::latest::Latest;
 use super::passage::Passage;
 use super::{ask, denial, settle, told};
 use crate::http::Answer;
-use crate::ledger::{Reservation, Snapshot, Verdict};
+use crate::ledger::{Outcome, Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
 use crate::replay::{Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
@@ -54,14 +55,15 @@ impl Admitted {
 #[derive(Clone)]
 pub struct AdmitLayer {
     keeper: Arc<Keeper>,
+    latest: Latest,
     replays: Replays,
 }
 
 impl AdmitLayer {
-    /// A layer that admits through this worker's ledger, and remembers here what was answered.
+    /// A layer that admits through this worker's ledger, notes what that says of limits, and remembers what was answered.
     #[must_use]
-    pub const fn new(keeper: Arc<Keeper>, replays: Replays) -> Self {
-        Self { keeper, replays }
+    pub const fn new(keeper: Arc<Keeper>, latest: Latest, replays: Replays) -> Self {
+        Self { keeper, latest, replays }
     }
 }
 
@@ -98,7 +100,7 @@ where
         let inner = std::mem::replace(&mut self.inner, clone);
         let with = self.with.clone();
         Box::pin(async move {
-            let granted = reserve(&with.keeper, &call).await?;
+            let granted = reserve(&with, &call).await?;
             let (tracker, cut) = (with.keeper.tracker().clone(), with.keeper.cut().clone());
             let (caller, progress) = (Caller::default(), granted.reservation.progress().clone());
             Detach::new(run(with, inner, call, granted, caller.clone()), tracker, cut, caller, progress).await
@@ -112,11 +114,12 @@ struct Granted {
     limits: Snapshot,
 }
 
-async fn reserve(keeper: &Keeper, call: &PaidCall) -> Result<Granted, Refusal> {
+async fn reserve(AdmitLayer { keeper, latest, .. }: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal> {
     let admission = ask::admission(call)?;
     let (id, price) = (admission.id, admission.price);
     match keeper.ledger().admit(admission).await {
         Ok(Verdict::Admitted { standings, at }) => {
+            latest.note(&call.principal, &call.team, &standings, at);
             for standing in standings.iter().filter(|standing| standing.shadow_refused) {
                 keeper.observer().shadow_refused(&call.team.id, standing);
             }
@@ -126,6 +129,7 @@ async fn reserve(keeper: &Keeper, call: &PaidCall) -> Result<Granted, Refusal> {
             })
         }
         Ok(Verdict::Refused { standings, binding, retry_at, at }) => {
+            latest.note(&call.principal, &call.team, &standings, at);
             Err(denial::refusal(standings, binding, retry_at, at, price))
         }
         Err(outage) => {
@@ -146,7 +150,7 @@ async fn run<S>(
 where
     S: Service<Admitted, Response = Forwarded, Error = Infallible>,
 {
-    let AdmitLayer { keeper, replays } = with;
+    let AdmitLayer { keeper, latest, replays } = with;
     let Granted { reservation, mut limits } = granted;
     let listed = keeper.open().list(reservation.id(), reservation.team().clone());
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());
@@ -165,6 +169,9 @@ where
     let outcome = end.settlement.outcome;
     let cost = keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
     limits.settle(outcome, reserved, cost);
+    if outcome == Outcome::Released {
+        latest.forget(&principal);
+    }
     limits.bring_up_to_now(&ask::levels(&principal, &team), &team.time_zone);
     let claim = claimed.and_then(Claimed::ended);
     let Forwarded { fate, answer, took: upstream, queued } = forwarded;

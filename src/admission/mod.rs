@@ -3,21 +3,26 @@
 //! Reading order: [`admit`] (the layer), [`ask`] (what a call asks of the ledger), [`denial`] (the ledger's no), [`settle`] (what an end costs), [`told`] (what the caller
 //! is told of it), [`keeper`] (what must go on beside a worker's calls: heart-beats, settlements that wait for the store),
 //! [`patrol`] (sweeps and gauges, once a process), [`passage`] (how far a call is), [`detach`] (a call that was
-//! sent outlives its caller).
+//! sent outlives its caller); [`tell_limits`] (the layer that says on every answer how limits stand) with [`latest`] (what is
+//! known of them).
 
 pub mod admit;
 pub mod ask;
 pub mod denial;
 pub mod detach;
 pub mod keeper;
+pub mod latest;
 pub mod observe;
 pub mod open;
 pub mod passage;
 pub mod patrol;
 pub mod settle;
+pub mod tell_limits;
 pub mod told;
 
 pub use admit::{AdmitLayer, Admitted};
 pub use keeper::Keeper;
+pub use latest::Latest;
 pub use observe::Observer;
 pub use passage::Passage;
+pub use tell_limits::TellLimitsLayer;

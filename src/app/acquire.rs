@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::reload::Live;
 use super::stores::Stores;
 use crate::admin::{self, Readiness};
-use crate::admission::keeper;
+use crate::admission::{Latest, keeper};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::config::settings::ShutdownSettings;
@@ -120,6 +120,8 @@ pub struct Acquired {
     pub buffer: Buffer,
     /// The catalogue's answers.
     pub catalogue: catalogue::Cache,
+    /// What is known of callers' limits.
+    pub latest: Latest,
     /// The time.
     pub clock: Clock,
     stores: Stores,
@@ -192,6 +194,7 @@ pub fn acquire(
         request: request.clone(),
         buffer: Buffer::new(request.buffered_bytes_max),
         catalogue: catalogue::Cache::default(),
+        latest: Latest::default(),
         clock,
         stores,
     })

@@ -95,6 +95,7 @@ pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
         upstream_observer: acquired.metrics.clone(),
         wire: Wire::new(acquired.buffer.clone()),
         catalogue: acquired.catalogue.clone(),
+        latest: acquired.latest.clone(),
         catalogue_settings: catalogue,
         catalogue_is_public,
         account,

@@ -74,8 +74,10 @@ where
         let shown = match bearer::credential(routed.arrival.request.headers()) {
             Ok(credential) => directory.recall(credential).ok_or(credential),
             Err(BearerFault::Unreadable) => Ok(Err(Rejection::Invalid)),
-            Err(BearerFault::Missing) => return Either::Left(ready(Err(Refusal::CredentialMissing))),
-            Err(BearerFault::Several) => return Either::Left(ready(Err(several()))),
+            Err(BearerFault::Missing) => {
+                return Either::Left(ready(Err(refused(routed.route, Refusal::CredentialMissing))));
+            }
+            Err(BearerFault::Several) => return Either::Left(ready(Err(refused(routed.route, several())))),
         };
         let known = match shown {
             Ok(Ok(identified)) => {
@@ -93,8 +95,10 @@ where
                 Ok(rejection) => Err(gate.turn_away(&directory, rejection, from).await),
                 Err(credential) => gate.judge(&directory, &credential, from).await,
             };
-            let identified = judged.map_err(refuse)?;
-            inner.call(authenticated(routed, identified)).await
+            match judged {
+                Ok(identified) => inner.call(authenticated(routed, identified)).await,
+                Err(turned) => Err(refused(routed.route, refuse(turned))),
+            }
         })))
     }
 }
@@ -120,6 +124,11 @@ fn strip<B>(arrival: &mut Arrival<B>) {
     let headers = arrival.request.headers_mut();
     headers.remove(AUTHORIZATION);
     headers.remove(X_API_KEY);
+}
+
+/// What is no route is refused as that also when the credential is no good.
+fn refused(route: Known, refusal: Refusal) -> Refusal {
+    if let Known::Nothing(missed) = route { *missed } else { refusal }
 }
 
 fn several() -> Refusal {

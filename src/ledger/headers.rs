@@ -26,18 +26,8 @@ pub fn rate_limit_headers(
 /// The request limit with the fewest calls left, however large it is: a share of it would be no answer to whether the next
 /// call passes. Of equals, the one that resets last. A shadow limit is not shown: it keeps nobody from calling.
 fn tightest(standings: &[Standing]) -> Option<&Standing> {
-    let shown = standings.iter().filter(|standing| !standing.shadow && counts_requests(standing));
+    let shown = standings.iter().filter(|standing| !standing.shadow && standing.kind.counts_requests());
     shown.min_by_key(|standing| (standing.remaining(), Reverse(standing.reset_at)))
-}
-
-/// Whether the headers can speak of the limit: it counts calls, and over time.
-#[must_use]
-pub fn counts_requests(standing: &Standing) -> bool {
-    match standing.kind.shape() {
-        Shape::Bucket(_) => true,
-        Shape::Window(Period::Day | Period::Month, Unit::Requests) => standing.reset_at.is_some(),
-        Shape::Window(Period::Total, Unit::Requests) | Shape::Window(_, Unit::Credits) | Shape::Slots => false,
-    }
 }
 
 /// How long the limit's window is; `None` for what does not count requests over time. A month is as long as the one that

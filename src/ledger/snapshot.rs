@@ -51,7 +51,7 @@ impl Snapshot {
     pub fn settle(&mut self, outcome: Outcome, reserved: Credits, charged: Credits) {
         let counts = match outcome {
             Outcome::Released => 0,
-            Outcome::Charged | Outcome::Unknown => 1,
+            Outcome::Charged | Outcome::Refused | Outcome::Unknown => 1,
         };
         for standing in &mut self.standings {
             let (held, taken) = match standing.kind.shape() {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Bound, Refusal, whole_seconds};
 use crate::http::{Answer, AnswerBody, X_ERROR_SOURCE};
 use crate::ledger::Standing;
-use crate::ledger::headers::{counts_requests, rate_limit_headers};
+use crate::ledger::headers::rate_limit_headers;
 use crate::request::RequestId;
 
 /// Extra members do not disturb Firemoon's clients; a nested or missing one would.
@@ -96,7 +96,7 @@ const fn ends_connection(refusal: &Refusal) -> bool {
 /// The limit that refused, with the time at which the call can pass: `Retry-After`, `resetAt` and the rate-limit headers then
 /// name one moment, as the draft asks. Where it does not count requests, those that do, as they stood.
 fn told(bound: &Bound) -> Cow<'_, [Standing]> {
-    if counts_requests(&bound.limit) {
+    if bound.limit.kind.counts_requests() {
         let reset_at = bound.reset_at.or(bound.limit.reset_at);
         return Cow::Owned(vec![Standing { reset_at, ..bound.limit.clone() }]);
     }

@@ -8,12 +8,15 @@ use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use tower::{Layer, Service};
 
 use super::{Arrival, Route, framing, path};
-use crate::http::Answer;
+use crate::http::{Answer, X_API_KEY};
 use crate::refusal::Refusal;
 use crate::request::arrival::Routed;
+use crate::request::route::Known;
 
 /// Makes [`CheckRequest`].
 #[derive(Clone, Debug)]
@@ -64,6 +67,10 @@ where
     }
 }
 
+fn shows_credential(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || headers.contains_key(X_API_KEY)
+}
+
 impl CheckRequestLayer {
     fn route<B>(&self, arrival: Arrival<B>) -> Result<Routed<B, Route>, Refusal> {
         if arrival.too_late {
@@ -71,8 +78,15 @@ impl CheckRequestLayer {
         }
         let (head, body) = arrival.request.into_parts();
         framing::check(&head, self.header_bytes_max)?;
-        let route = Route::find(&head.method, &path::plain(head.uri.path())?)?;
-        arrival.record.facts().route = Some(route.name());
+        let route = match Route::find(&head.method, &path::plain(head.uri.path())?) {
+            Ok(route) => {
+                arrival.record.facts().route = Some(route.name());
+                route
+            }
+            // Who shows a credential is asked who it is, as on any route: a known caller's answer says how its limits stand.
+            Err(refusal) if shows_credential(&head.headers) => Route::Known(Known::Nothing(Box::new(refusal))),
+            Err(refusal) => return Err(refusal),
+        };
         let request = http::Request::from_parts(head, body);
         Ok(Routed { arrival: Arrival { request, ..arrival }, route })
     }

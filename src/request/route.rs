@@ -7,7 +7,7 @@ use crate::refusal::Refusal;
 use crate::team::ModelId;
 
 /// One of our routes, with what its path names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Route {
     /// `GET /gateway/openapi.json`: what this listener serves.
     Description,
@@ -29,7 +29,7 @@ pub enum Catalogue {
 }
 
 /// What only a known caller may ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Known {
     /// A paid call: `POST /api/v1/{model}`.
     Generate(ModelId),
@@ -39,6 +39,8 @@ pub enum Known {
     Account(Account),
     /// The catalogue, where it is not public (`catalogue.public: false`).
     Catalogue(Catalogue),
+    /// No route at all, asked for with a credential: refused like this whoever asks, but a known caller is told its limits.
+    Nothing(Box<Refusal>),
 }
 
 /// The team's own views, answered from the ledger and from what is remembered of its calls.
@@ -110,6 +112,7 @@ impl Route {
             Self::Known(Known::Quote(_)) => "/gateway/v1/quote/{model}",
             Self::Description => "/gateway/openapi.json",
             Self::Known(Known::Account(Account::Request(_))) => "/gateway/v1/requests/{request_id}",
+            Self::Known(Known::Nothing(_)) => "none",
         }
     }
 

@@ -108,6 +108,17 @@ impl LimitKind {
     }
 }
 
+impl LimitKind {
+    /// Whether it counts calls over time, as the rate-limit headers can say. Slots count those of a moment, budgets credits.
+    #[must_use]
+    pub const fn counts_requests(self) -> bool {
+        match self.shape() {
+            Shape::Bucket(_) | Shape::Window(Period::Day | Period::Month, Unit::Requests) => true,
+            Shape::Window(Period::Total, Unit::Requests) | Shape::Window(_, Unit::Credits) | Shape::Slots => false,
+        }
+    }
+}
+
 impl fmt::Display for LimitKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

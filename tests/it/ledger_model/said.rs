@@ -8,7 +8,7 @@ use http::{HeaderMap, Version};
 use jiff::tz::TimeZone;
 use moongate::admission::{denial, told};
 use moongate::clock::Clock;
-use moongate::ledger::{Admission, Ledger, OnUnknown, Outcome, ReservationId, Scope, Snapshot, Verdict};
+use moongate::ledger::{Admission, Ledger, OnUnknown, Outcome, ReservationId, Scope, Settled, Snapshot, Verdict};
 use moongate::refusal::{Refusal, body};
 use moongate::request::RequestId;
 use moongate::team::limit::{Period, Shape, Unit};
@@ -41,7 +41,8 @@ struct Turn {
 
 fn turn() -> impl Strategy<Value = Turn> {
     let price = || select(vec![0, 1, 99_999, 100_000]);
-    let outcome = select(vec![Outcome::Charged, Outcome::Charged, Outcome::Released, Outcome::Unknown]);
+    let outcome =
+        select(vec![Outcome::Charged, Outcome::Charged, Outcome::Refused, Outcome::Released, Outcome::Unknown]);
     let pass = || select(vec![0, 0, 1, 999_999, 1_000_000, 7_777_777, 14_999_999]);
     (0..2_usize, proptest::option::of(0..2_usize), price(), pass(), outcome, price(), pass()).prop_map(
         |(user, key, price, lasts, outcome, charged, then)| Turn { user, key, price, lasts, outcome, charged, then },
@@ -95,10 +96,10 @@ impl World {
             Verdict::Admitted { standings, at } => {
                 self.pass(turn.lasts);
                 let end = settlement(asked.id, turn.outcome, turn.charged.min(turn.price));
-                self.ledger.settle(&asked.team, end.clone()).await.unwrap();
                 self.model.settle(&asked.team, &end, self.clock.now());
+                let settled = self.ledger.settle(&asked.team, end).await.unwrap();
+                let Settled::Now(charged) = settled else { panic!("{settled:?}") };
                 let mut limits = Snapshot::new(standings, at);
-                let charged = if turn.outcome == Outcome::Released { credits(0) } else { end.charged };
                 limits.settle(turn.outcome, asked.price, charged);
                 self.compare(&asked, &mut limits, turn);
                 self.pass(turn.then);

@@ -21,6 +21,7 @@ mod key_lost;
 mod key_outage;
 mod killed;
 mod ledger_outage;
+mod limit_headers;
 mod limits;
 mod load;
 mod lost_store;

@@ -37,7 +37,7 @@ const ROOMS: [&str; 22] = [
 
 /// The modules that hold a layer of the stack, and what they make for others: the types that a request becomes on its
 /// way. The layers themselves are put together in `stack.rs` and nowhere else.
-const LAYERS: [(&str, &str, &[&str]); 13] = [
+const LAYERS: [(&str, &str, &[&str]); 14] = [
     ("telemetry", "trace_and_count", &[]),
     ("telemetry", "measure_team", &[]),
     ("refusal", "answer", &[]),
@@ -49,6 +49,7 @@ const LAYERS: [(&str, &str, &[&str]); 13] = [
     ("replay", "replay", &[]),
     ("admission", "admit", &["Admitted"]),
     ("upstream", "breaker", &["Seen", "Settings"]),
+    ("admission", "tell_limits", &[]),
     ("upstream", "queue", &["Desk", "Forwarded", "Permitted"]),
     ("upstream", "swap_credential", &["Sent"]),
 ];

@@ -1,0 +1,144 @@
+//! Says on every answer to a known caller how its limits stand that count requests.
+//!
+//! Reads: the ledger, at most once a second for each caller, and only for answers and refusals that do not say it themselves.
+//! Writes: the rate-limit headers, of a refusal into the record. Refuses: nothing.
+//! Position: below authentication, since only a known caller has limits; above everything that answers or refuses one.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::future::BoxFuture;
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::{Latest, ask};
+use crate::http::{Answer, X_RATELIMIT_LIMIT};
+use crate::identity::{Authenticated, Principal};
+use crate::ledger::headers::rate_limit_headers;
+use crate::ledger::{Ledger, Level, Standing};
+use crate::refusal::Refusal;
+use crate::request::Record;
+use crate::team::Team;
+
+/// Makes [`TellLimits`].
+#[derive(Clone)]
+pub struct TellLimitsLayer {
+    latest: Latest,
+    ledger: Arc<dyn Ledger>,
+}
+
+impl TellLimitsLayer {
+    /// A layer that tells what is known here, and asks this worker's ledger for what is not.
+    #[must_use]
+    pub const fn new(latest: Latest, ledger: Arc<dyn Ledger>) -> Self {
+        Self { latest, ledger }
+    }
+}
+
+impl<S> Layer<S> for TellLimitsLayer {
+    type Service = TellLimits<S>;
+
+    fn layer(&self, inner: S) -> TellLimits<S> {
+        TellLimits { inner, with: self.clone() }
+    }
+}
+
+/// The service of [`TellLimitsLayer`].
+#[derive(Clone)]
+pub struct TellLimits<S> {
+    inner: S,
+    with: TellLimitsLayer,
+}
+
+impl<S, B> Service<Authenticated<B>> for TellLimits<S>
+where
+    S: Service<Authenticated<B>, Response = Answer, Error = Refusal>,
+{
+    type Response = Answer;
+    type Error = Refusal;
+    type Future = ToldFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, caller: Authenticated<B>) -> Self::Future {
+        let told = Caller {
+            with: self.with.clone(),
+            principal: Arc::clone(caller.principal()),
+            team: Arc::clone(caller.team()),
+            record: caller.arrival().record.clone(),
+        };
+        ToldFuture { inner: self.inner.call(caller), caller: Some(told), telling: None }
+    }
+}
+
+/// Whom to tell.
+struct Caller {
+    with: TellLimitsLayer,
+    principal: Arc<Principal>,
+    team: Arc<Team>,
+    record: Record,
+}
+
+pin_project! {
+    /// Waits for the answer or the refusal, and sees to it that it says how the limits stand.
+    pub struct ToldFuture<F> {
+        #[pin]
+        inner: F,
+        caller: Option<Caller>,
+        telling: Option<BoxFuture<'static, Result<Answer, Refusal>>>,
+    }
+}
+
+impl<F: Future<Output = Result<Answer, Refusal>>> Future for ToldFuture<F> {
+    type Output = Result<Answer, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let telling = match this.telling {
+            Some(telling) => telling,
+            None => {
+                let result = ready!(this.inner.poll(cx));
+                match this.caller.take().filter(|caller| caller.lacks(&result)) {
+                    Some(caller) => this.telling.insert(Box::pin(caller.tell(result))),
+                    None => return Poll::Ready(result),
+                }
+            }
+        };
+        telling.as_mut().poll(cx)
+    }
+}
+
+fn limits_requests(level: &Level) -> bool {
+    level.limits.iter().any(|limit| limit.kind.counts_requests() && !limit.shadow)
+}
+
+impl Caller {
+    /// Whether the limits are still to be told, and there are any.
+    fn lacks(&self, result: &Result<Answer, Refusal>) -> bool {
+        let is_told = match result {
+            Ok(answer) => answer.headers().contains_key(X_RATELIMIT_LIMIT),
+            Err(refusal) => {
+                let counts = |standing: &Standing| standing.kind.counts_requests() && !standing.shadow;
+                let bound = refusal.bound().is_some_and(|bound| bound.standings.iter().any(counts));
+                bound || self.record.facts().owed.contains_key(X_RATELIMIT_LIMIT)
+            }
+        };
+        !is_told && ask::levels(&self.principal, &self.team).iter().any(limits_requests)
+    }
+
+    async fn tell(self, mut result: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+        let TellLimitsLayer { latest, ledger } = &self.with;
+        if let Some(limits) = latest.of(ledger, &self.principal, &self.team).await {
+            let headers = rate_limit_headers(limits.standings(), limits.at());
+            match &mut result {
+                Ok(answer) => answer.headers_mut().extend(headers),
+                Err(_) => self.record.facts().owed.extend(headers),
+            }
+        }
+        result
+    }
+}

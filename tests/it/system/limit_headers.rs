@@ -1,0 +1,126 @@
+//! The rate-limit headers stand on every answer to a known caller, agree with what its next call meets, and drive no store.
+
+use http::Method;
+use serde_json::json;
+
+use crate::support::caller::{Call, Reply, generate};
+use crate::support::firemoon::{Firemoon, PROMPT, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::redis::RedisServer;
+
+/// The limit that is named, and how many calls it still lets through.
+fn said(reply: &Reply) -> Option<(String, i64)> {
+    let name = reply.header("ratelimit")?.split('"').nth(1).unwrap().to_owned();
+    Some((name, reply.number("x-ratelimit-remaining")))
+}
+
+#[tokio::test]
+async fn every_answer_to_a_known_caller_says_how_its_limits_stand() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = Installation::on(&redis, &firemoon)
+        .set("/teams/design/limits", json!({ "requests_per_day": 100, "credits_per_day": 0.03 }))
+        .set("/catalogue", json!({ "public": false }));
+    let gateway = Gateway::serve(&installation).await;
+    let (key, token) = (installation.key("design"), installation.token("ann"));
+    let paid = picture().with(key).header("idempotency-key", "once");
+    assert_eq!(gateway.send(&paid).await.status, 200);
+    let body = json!({ "prompt": PROMPT });
+    let calls = [
+        (200, paid),
+        (400, generate("flux/dev", &json!([])).with(key)),
+        (400, picture().with(key).header("idempotency-key", "")),
+        (400, Call::get("/api/usage?period=never").with(key)),
+        (402, picture().with(key)),
+        (403, generate("flux/pro", &body).with(key)),
+        (404, generate("flux/none", &body).with(key)),
+        (404, Call::get("/gateway/v1/requests/none").with(key)),
+        (404, Call::get("/nowhere").with(key)),
+        (404, Call::post("/api/v1/-").with(&token)),
+        (405, Call::get("/api/v1/flux/dev").with(key)),
+        (405, Call::new(Method::DELETE, "/gateway/v1/me").with(&token)),
+        (415, Call::post("/api/v1/flux/dev").with(key).bytes("{}")),
+        (200, Call::get("/gateway/v1/me").with(key)),
+        (200, Call::new(Method::HEAD, "/gateway/v1/me").with(key)),
+        (200, Call::get("/api/credits/balance").with(key)),
+        (200, Call::get("/api/generations").with(key)),
+        (200, Call::get("/api/usage").with(key)),
+        (200, Call::post("/gateway/v1/quote/flux/dev").json(&body).with(key)),
+        (200, Call::get("/api/models").with(key)),
+    ];
+    for (number, (status, call)) in calls.iter().enumerate() {
+        let reply = gateway.send(call).await;
+        assert_eq!(reply.status, *status, "call {number}: {}", reply.text());
+        assert_eq!(said(&reply), Some(("team:requests_per_day".to_owned(), 99)), "call {number}: {:?}", reply.headers);
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_known_is_told_of_no_limit_and_learns_no_more_of_a_path_that_is_not_there() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon).set("/teams/design/limits", json!({ "requests_per_day": 100 }));
+    let gateway = Gateway::serve(&installation).await;
+    let call = async |call: Call| gateway.send(&call).await;
+    for wrong in ["mgk_k7Qp2mZr9aBc_no", "eyJ.eyJ.eyJ"] {
+        let reply = call(Call::get("/nowhere").with(wrong)).await;
+        assert_eq!((reply.refusal(), said(&reply)), ((404, "route_not_found".to_owned()), None));
+        let reply = call(Call::get("/api/v1/flux/dev").with(wrong)).await;
+        assert_eq!((reply.status, reply.header("allow"), said(&reply)), (405, Some("POST"), None));
+    }
+    assert_eq!(said(&call(Call::get("/nowhere")).await), None);
+    assert_eq!(said(&call(picture()).await), None);
+    // A team without limits has none to tell.
+    assert_eq!(said(&call(Call::get("/nowhere").with(installation.key("growth"))).await), None);
+}
+
+#[tokio::test]
+async fn refusals_tell_what_calls_have_left_and_do_not_drive_the_store() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation =
+        Installation::on(&redis, &firemoon).set("/teams/design/limits", json!({ "requests_per_day": 9 }));
+    let gateway = Gateway::serve(&installation).await;
+    let key = installation.key("design");
+    let began = std::time::Instant::now();
+    for left in (0..9).rev() {
+        let paid = gateway.send(&picture().with(key)).await;
+        assert_eq!(said(&paid).map(|(_, left)| left), Some(left));
+        for _ in 0..20 {
+            let refused = gateway.send(&Call::get("/nowhere").with(key)).await;
+            assert_eq!((refused.status, said(&refused)), (404, said(&paid)));
+        }
+    }
+    let readings = gateway.metric(r#"moongate_ledger_operations_total{op="books",result="ok"}"#).await.unwrap();
+    // At most one a second on each of the two workers; beside them the gauges of three teams are read.
+    let most = 5.0 * (began.elapsed().as_secs_f64() + 1.0);
+    assert!((1.0..=most).contains(&readings), "{readings} readings for 180 refusals, {most} may be");
+}
+
+#[tokio::test]
+async fn the_headers_name_whichever_limit_lets_the_fewest_calls_through() {
+    let firemoon = Firemoon::start();
+    let mut installation = Installation::before(&firemoon)
+        .set("/teams/design/limits", json!({ "requests_per_day": 1000, "credits_per_day": 100 }))
+        .set("/teams/design/user_limits", json!({ "requests_per_month": 500, "credits_per_day": 0.3 }));
+    let narrow = json!({ "team": "design", "name": "narrow", "user": "ann",
+        "limits": { "requests_per_day": 3, "credits_per_day": 0.1 } });
+    installation.add_key("narrow", narrow);
+    let gateway = Gateway::serve(&installation).await;
+    let narrow = installation.key("narrow");
+    for (left, budget) in [(2, "0.075"), (1, "0.05"), (0, "0.025")] {
+        let reply = gateway.send(&picture().with(narrow)).await;
+        assert_eq!(said(&reply), Some(("key:requests_per_day".to_owned(), left)));
+        assert_eq!(reply.header("x-credits-remaining"), Some(budget));
+        let me = gateway.send(&Call::get("/gateway/v1/me").with(narrow)).await;
+        assert_eq!(said(&me), said(&reply));
+        let me = me.json();
+        let calls = me["limits"].as_array().unwrap().iter();
+        let calls = calls.filter(|limit| limit["limit"].as_str().unwrap().contains("requests"));
+        assert_eq!(calls.map(|limit| limit["remaining"].as_i64().unwrap()).min(), Some(left));
+        let balance = gateway.send(&Call::get("/api/credits/balance").with(narrow)).await;
+        assert_eq!(balance.json()["balance"].to_string(), budget);
+    }
+    assert_eq!(gateway.send(&picture().with(narrow)).await.refusal(), (429, "quota_exhausted".to_owned()));
+    let token = gateway.send(&picture().with(&installation.token("ann"))).await;
+    assert_eq!(said(&token), Some(("user:requests_per_month".to_owned(), 496)));
+    assert_eq!(token.header("x-credits-remaining"), Some("0.2"));
+}
