@@ -129,7 +129,7 @@ impl Courier {
         }
     }
 
-    fn line(&self, team: &TeamId) -> Arc<Line> {
+    pub(super) fn line(&self, team: &TeamId) -> Arc<Line> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = lines.get(team) {
             return Arc::clone(line);

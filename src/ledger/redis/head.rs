@@ -23,6 +23,8 @@ pub(super) enum Mode {
     Redoing = 3,
     /// An operator accepts what is left after a loss.
     Accepting = 4,
+    /// Asks whether keys that are not there should be.
+    Looking = 5,
 }
 
 impl Mode {

@@ -35,13 +35,21 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn of(team: &TeamId) -> Self {
         let key = |what: &str| key(team, what);
-        Self { open: key("open"), held: key("held"), rows: key("rows") }
+        Self { open: key("open"), held: key("held"), rows: key(ROWS) }
     }
 }
 
+/// The name of the rows behind the team's prefix.
+pub(super) const ROWS: &str = "rows";
+
 /// Hash: what one day's calls came to, by model and user.
 pub(super) fn usage_key(team: &TeamId, day: Date) -> String {
-    key(team, &format!("usage:{day}"))
+    key(team, &usage_name(day))
+}
+
+/// The same behind the team's prefix.
+pub(super) fn usage_name(day: Date) -> String {
+    format!("usage:{day}")
 }
 
 /// String, for a while: the mark that a handle leaves before it asks whether a team is new (see `vouch`).

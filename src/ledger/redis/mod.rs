@@ -4,7 +4,7 @@
 //! operations wait together), `courier` (sends them and hands out the answers), `request`, `head`, `told` and `reply` (to
 //! the script and back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where
 //! things are), `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `time`
-//! (what time it is there), `loss`, `witness`, `recover`, `redo`, `vouch` and `vouch.lua` (what to do when it has lost
+//! (what time it is there), `loss`, `witness`, `counts`, `recover`, `redo`, `vouch` and `vouch.lua` (what to do when it has lost
 //! something, or may have), `row` and `usage` (what it says of the past), `replay` and `replay.lua` (idempotency keys and
 //! kept answers), `permits` and its scripts (the shared account), `register` and `register.lua` (gateway keys and
 //! suspensions).
@@ -16,6 +16,7 @@
 
 mod breaker;
 mod connection;
+mod counts;
 mod courier;
 mod dial;
 mod given_up;
@@ -181,7 +182,11 @@ impl Ledger for RedisLedger {
             length.arg(&key);
             let (rows, total) =
                 tokio::join!(self.courier.run(Some(team), &newest_first), self.courier.run(Some(team), &length));
-            Ok(Rows { rows: row::read(&rows?)?, total: row::read_total(&total?)? })
+            let rows = Rows { rows: row::read(&rows?)?, total: row::read_total(&total?)? };
+            if rows.total == 0 {
+                self.courier.look_for(team, &[keys::ROWS.to_owned()]).await?;
+            }
+            Ok(rows)
         })
     }
 
@@ -191,7 +196,7 @@ impl Ledger for RedisLedger {
             let kept = self.courier.days_kept();
             let (first, last) = (first.max(*kept.start()), last.min(*kept.end()));
             let all: Vec<Date> = first.series(1.day()).take_while(|day| *day <= last).collect();
-            let mut usage = Vec::new();
+            let (mut usage, mut empty) = (Vec::new(), Vec::new());
             // So many go out together, and others may come between.
             for some in all.chunks(DAYS_AT_ONCE) {
                 let reads = some.iter().map(|day| async move {
@@ -199,10 +204,15 @@ impl Ledger for RedisLedger {
                     cells.arg(keys::usage_key(team, *day));
                     usage::read(*day, &self.courier.run(Some(team), &cells).await?)
                 });
-                for day in join_all(reads).await {
-                    usage.extend(day?);
+                for (day, read) in some.iter().zip(join_all(reads).await) {
+                    let read = read?;
+                    if read.is_empty() {
+                        empty.push(keys::usage_name(*day));
+                    }
+                    usage.extend(read);
                 }
             }
+            self.courier.look_for(team, &empty).await?;
             Ok(usage)
         })
     }

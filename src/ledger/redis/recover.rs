@@ -1,5 +1,6 @@
 //! What is done when the store was away, or lacks something: it is brought what this process knows, or taken for new.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -8,16 +9,20 @@ use redis::Value;
 use super::connection::{Link, outage_of};
 use super::courier::Courier;
 use super::head::{Head, Mode};
-use super::keys::TEAMS;
+use super::keys::{Keys, TEAMS};
 use super::line::Line;
 use super::loss::{Loss, Point};
+use super::operation::Operation;
 use super::redo::{self, Lost};
 use super::told::Told;
 use super::vouch::Belief;
 use crate::ledger::{OnLoss, Outage};
+use crate::team::TeamId;
 
 /// How many calls, top-ups, or counts, are brought at a time.
 const BRING_MOST: usize = 64;
+/// How many keys are looked for at a time.
+const LOOK_MOST: usize = 1_000;
 /// How long, beside a heart-beat, those who are alive may take to speak again after the store was away.
 const SETTLE_DOWN: Duration = Duration::from_secs(1);
 
@@ -101,6 +106,26 @@ impl Courier {
             // Lost again in this very moment: it is noticed again.
             Told::OtherDay(_) | Told::NothingHere | Told::Lacking(_) => Err(Outage::Lost),
         }
+    }
+
+    /// Asks whether keys of a team that are not there should be, by their names behind its prefix. If so, that is a loss.
+    pub(super) async fn look_for(self: &Arc<Self>, team: &TeamId, names: &[String]) -> Result<(), Outage> {
+        let keys = Keys::of(team);
+        for some in names.chunks(LOOK_MOST) {
+            let known = self.line(team).seen().known;
+            let head =
+                Head { known, mode: Mode::Looking, now: self.fixed_now(), sweep_until: 0, voucher: self.voucher };
+            let request = redo::looking(some, head, &self.settings);
+            let (script, keys, request) = (&self.script, &keys, &request);
+            let told = self.on_link(Some(team), |mut link| async move {
+                script.apply(&mut link, keys, request, None).await.map(|(value, _)| value)
+            });
+            if let Told::Lacking(_) = Told::read(told.await?)? {
+                // As anyone who comes now, this one hears of it, and brings what it knows.
+                self.ask(team, |reply| Operation::Sweep { reply }).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The store knows nothing of the team, and neither do we. The store may have known it once, or have been emptied since it

@@ -1,10 +1,11 @@
-//! Writes what the store lacks as the script reads it: a batch of its own kind, without limits.
+//! Writes what the store lacks, or may lack, as the script reads it: batches of their own kind, without limits.
 
+use super::counts::Floor;
 use super::head::{Head, write_head};
 use super::packed::Packed;
 use super::request::{op, outcome_number, write_came, write_top_up};
 use super::settings::Settings;
-use super::witness::{Floor, LostCall};
+use super::witness::LostCall;
 use crate::ledger::TopUp;
 
 /// Some of what the store lacks.
@@ -52,5 +53,13 @@ pub(super) fn written(lost: Lost<'_>, head: Head, settings: &Settings) -> Vec<u8
         packed.number(floor.calls);
         packed.number(floor.credits);
     }
+    packed.finish()
+}
+
+/// Writes the names of keys to look for: they stand in the place of ids.
+pub(super) fn looking(names: &[String], head: Head, settings: &Settings) -> Vec<u8> {
+    let mut packed = Packed::new();
+    write_head(&mut packed, head, settings, 0, (None, ""), [names.len(), 0, 0]);
+    names.iter().for_each(|name| packed.text(name));
     packed.finish()
 }

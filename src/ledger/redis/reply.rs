@@ -80,6 +80,7 @@ impl Answer {
             parts,
             levels: Levels {
                 at: self.at,
+                point: self.point,
                 calendar: context.calendar,
                 places: context.level_places.iter(),
                 numbers: levels,
@@ -135,8 +136,12 @@ impl Reading<'_> {
             }
             Operation::Settle { settlement, reply } => {
                 let settled = self.parts.settled();
-                let (id, now) = (settlement.id, matches!(settled, Ok(Settled::Now(_))));
-                self.seen.ended(id, now.then_some(settlement), self.at, self.point);
+                let id = settlement.id;
+                let end = match settled {
+                    Ok(Settled::Now(charged)) => Some((settlement, charged)),
+                    Ok(Settled::Before) | Err(_) => None,
+                };
+                self.seen.ended(id, end, self.at, self.point);
                 reply.send(settled).is_ok()
             }
             Operation::GiveUp { id, reply } => {
@@ -195,6 +200,7 @@ impl Reading<'_> {
 /// How the request's levels stand; each is read when it first comes up, which is the order they are answered in.
 struct Levels<'a> {
     at: Timestamp,
+    point: Point,
     calendar: Option<&'a Arc<Calendar>>,
     places: slice::Iter<'a, usize>,
     numbers: Reader<'a>,
@@ -239,7 +245,7 @@ impl Levels<'_> {
             });
         }
         if let Some(calendar) = self.calendar {
-            seen.counted(level, calendar, self.known.get(start..).unwrap_or_default(), self.at);
+            seen.counted(level, calendar, self.known.get(start..).unwrap_or_default(), (self.at, self.point));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::keys::Keys;
 /// The script: the parts are one text, so that each can be read on its own.
 const TEXT: &str = concat!(
     include_str!("team/request.lua"),
+    include_str!("team/there.lua"),
     include_str!("team/scopes.lua"),
     include_str!("team/epoch.lua"),
     include_str!("team/limits.lua"),
@@ -19,6 +20,8 @@ const TEXT: &str = concat!(
     include_str!("team/topup.lua"),
     include_str!("team/redo.lua"),
     include_str!("team/steps.lua"),
+    include_str!("team/answer.lua"),
+    include_str!("team/lives.lua"),
     include_str!("team/write.lua"),
 );
 

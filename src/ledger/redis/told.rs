@@ -1,9 +1,9 @@
 //! What the script says to a batch, number by number.
 //!
 //! The answer begins with 1 (0: the day was guessed wrong; 2: the store lacks what the caller has seen; 3: it has nothing
-//! of the team; in each of these nothing was done) and the store's time. After a 1 come what was released and what became
-//! unknown by the way, the epoch and the number of the last change, and what was refused by the way; the rest is read by
-//! `reply`.
+//! of the team, or nothing that was looked for is lost; in each of these nothing was done) and the store's time. After a 1
+//! come what was released and what became unknown by the way, the epoch and the number of the last change, and what was
+//! refused by the way; the rest is read by `reply`.
 
 use std::slice;
 
@@ -53,7 +53,8 @@ impl Told {
             2 => {
                 reader.skip(1);
                 let (now, closed) = (reader.point()?, reader.signed()? == 1);
-                Ok(Self::Lacking(Loss { now, closed, origin: reader.number()?, kept: reader.point()? }))
+                let (origin, kept, records_from) = (reader.number()?, reader.point()?, reader.number()?);
+                Ok(Self::Lacking(Loss { now, closed, origin, kept, records_from }))
             }
             _ => Ok(Self::NothingHere),
         }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::counts::{Counts, Floor};
 use super::keys::scope_name;
 use super::loss::{Loss, Point};
 use super::request::record;
@@ -17,8 +18,7 @@ use super::told::Count;
 use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::{Admission, Level, Phase, ReservationId, Scope, Settlement, TopUp};
-use crate::team::limit::{Period, Shape, Unit};
-use crate::team::{LimitKind, TeamId};
+use crate::team::TeamId;
 
 /// How many calls that have ended are kept, over all teams: what a failed-over primary may lack, and a good deal more.
 const ENDED_MOST: usize = 8_192;
@@ -92,13 +92,6 @@ struct Entry {
     end: Option<Box<Settlement>>,
 }
 
-/// The highest counts seen of one level, each in its own window.
-struct Counts {
-    calendar: Arc<Calendar>,
-    /// By kind. Windows: what was spent; buckets: the level, and when it was that, in microseconds of Unix time.
-    of_kind: [Option<(u64, u64)>; LimitKind::ALL.len()],
-}
-
 /// A call that the store lacks, or lacks the end of.
 pub(super) struct LostCall {
     pub(super) id: ReservationId,
@@ -106,14 +99,6 @@ pub(super) struct LostCall {
     /// As the script keeps it.
     pub(super) record: String,
     pub(super) end: Option<Box<Settlement>>,
-}
-
-/// A count below which the store's must not be: a scope's name, a field of its, and the two numbers that stand there.
-pub(super) struct Floor {
-    pub(super) scope: String,
-    pub(super) field: String,
-    pub(super) calls: u64,
-    pub(super) credits: u64,
 }
 
 impl Seen {
@@ -155,10 +140,23 @@ impl Seen {
         }
     }
 
-    /// Notes how a reservation ended; `None`: not by this process, or it never was.
-    pub(super) fn ended(&mut self, id: ReservationId, end: Option<Box<Settlement>>, at: Timestamp, now: Point) {
+    /// Notes how a reservation ended, and what it was charged; `None`: not by this process, or it never was.
+    pub(super) fn ended(
+        &mut self,
+        id: ReservationId,
+        end: Option<(Box<Settlement>, Credits)>,
+        at: Timestamp,
+        now: Point,
+    ) {
         let Some(mut entry) = self.open.remove(&id) else { return };
-        let Some(end) = end else { return };
+        let Some((end, charged)) = end else { return };
+        if end.outcome.counts() {
+            for level in &entry.admission.levels {
+                if let Some(counts) = self.counts.get_mut(&level.scope) {
+                    counts.add(&entry.calendar, charged.micros(), now);
+                }
+            }
+        }
         entry.end = Some(end);
         entry.last = now;
         let is_old = |(_, entry): &(_, Entry)| at.duration_since(entry.admitted_at) > ENDED_FOR;
@@ -174,7 +172,7 @@ impl Seen {
     }
 
     /// Notes how much a level counts: of each of its limits, as the script tells it.
-    pub(super) fn counted(&mut self, level: &Level, calendar: &Arc<Calendar>, told: &[Count], at: Timestamp) {
+    pub(super) fn counted(&mut self, level: &Level, calendar: &Arc<Calendar>, told: &[Count], at: (Timestamp, Point)) {
         // How often somebody looks is no money.
         if matches!(level.scope, Scope::Account(_)) {
             return;
@@ -183,21 +181,10 @@ impl Seen {
             if self.counts.len() >= LEVELS_MOST {
                 return;
             }
-            let counts = Counts { calendar: Arc::clone(calendar), of_kind: [None; LimitKind::ALL.len()] };
-            self.counts.insert(level.scope.clone(), counts);
+            self.counts.insert(level.scope.clone(), Counts::new(calendar));
         }
         let Some(counts) = self.counts.get_mut(&level.scope) else { return };
-        counts.move_to(calendar);
-        let mut added = 0;
-        for (limit, Count { first, topped_up, .. }) in level.limits.iter().zip(told) {
-            added = (*topped_up).max(added);
-            let count = &mut counts.of_kind[limit.kind as usize];
-            match limit.kind.shape() {
-                Shape::Bucket(_) => *count = Some((*first, u64::try_from(at.as_microsecond()).unwrap_or(0))),
-                Shape::Window(..) => *count = Some((count.map_or(0, |(before, _)| before).max(*first), 0)),
-                Shape::Slots => {}
-            }
-        }
+        let added = counts.told(level, calendar, told, at);
         if added > 0 {
             self.sees_topped_up(&level.scope, added);
         }
@@ -206,8 +193,12 @@ impl Seen {
     /// This process's calls that the store lacks after a loss.
     pub(super) fn lost_calls(&self, loss: &Loss) -> Vec<LostCall> {
         let all = self.ended.iter().map(|(id, entry)| (id, entry)).chain(&self.open);
-        let lost = all.filter(|(_, entry)| loss.lacks(entry.last));
-        lost.map(|(id, entry)| entry.lost(*id, loss.lacks(entry.admitted))).collect()
+        let lost = all.filter_map(|(id, entry)| {
+            let runs = entry.end.is_none();
+            let admission_is_lost = loss.lacks(entry.admitted) || (runs && loss.lacks_running(entry.admitted));
+            (admission_is_lost || loss.lacks(entry.last)).then(|| entry.lost(*id, admission_is_lost))
+        });
+        lost.collect()
     }
 
     /// Notes a top-up by this process that the store has, and the sum of all of its scope.
@@ -273,60 +264,5 @@ impl Entry {
         };
         let (at, what) = (self.admitted_at.as_microsecond(), record(&self.admission, Some(&self.calendar)));
         LostCall { id, admission_is_lost, record: format!("{phase} {at:016} {what}"), end: self.end.clone() }
-    }
-}
-
-impl Counts {
-    /// A new day or month counts from nothing.
-    fn move_to(&mut self, calendar: &Arc<Calendar>) {
-        if Arc::ptr_eq(&self.calendar, calendar) || self.calendar.day.name >= calendar.day.name {
-            return;
-        }
-        let same_month = self.calendar.month.name == calendar.month.name;
-        for kind in LimitKind::ALL {
-            match kind.shape() {
-                Shape::Window(Period::Day, _) => self.of_kind[kind as usize] = None,
-                Shape::Window(Period::Month, _) if !same_month => self.of_kind[kind as usize] = None,
-                Shape::Window(Period::Month | Period::Total, _) | Shape::Bucket(_) | Shape::Slots => {}
-            }
-        }
-        self.calendar = Arc::clone(calendar);
-    }
-
-    fn floors(&self, scope: &Scope) -> impl Iterator<Item = Floor> {
-        let seen = LimitKind::ALL.into_iter().filter_map(|kind| Some((kind, self.of_kind[kind as usize]?)));
-        seen.filter_map(|(kind, (first, second))| {
-            let (field, calls, credits) = match kind.shape() {
-                Shape::Bucket(_) => (bucket_field(kind)?.to_owned(), first, second),
-                Shape::Window(period, Unit::Requests) => (self.field(period), first, 0),
-                Shape::Window(period, Unit::Credits) => (self.field(period), 0, first),
-                Shape::Slots => return None,
-            };
-            Some(Floor { scope: scope_name(scope), field, calls, credits })
-        })
-    }
-
-    /// The name of a window, as in the script.
-    fn field(&self, period: Period) -> String {
-        match period {
-            Period::Day => format!("d:{}", self.calendar.day.name),
-            Period::Month => format!("m:{}", self.calendar.month.name),
-            Period::Total => "t".to_owned(),
-        }
-    }
-}
-
-/// The name of a bucket, as in the script.
-const fn bucket_field(kind: LimitKind) -> Option<&'static str> {
-    match kind {
-        LimitKind::RequestsPerSecond => Some("rs"),
-        LimitKind::RequestsPerMinute => Some("rm"),
-        LimitKind::RequestsPerHour => Some("rh"),
-        LimitKind::RequestsPerDay
-        | LimitKind::RequestsPerMonth
-        | LimitKind::CreditsPerDay
-        | LimitKind::CreditsPerMonth
-        | LimitKind::CreditsTotal
-        | LimitKind::Concurrent => None,
     }
 }

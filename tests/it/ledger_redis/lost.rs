@@ -3,6 +3,7 @@
 //! Each handle stands for a process of its own, with its own memory of what it has seen.
 
 mod newcomers;
+mod parts;
 mod top_ups;
 
 use std::sync::Arc;
@@ -138,8 +139,8 @@ async fn a_promoted_replica_that_lacked_the_last_writes_gets_them_back() {
     let mut paid = vec![pay(&ledger, &call).await];
     let (ends, stays) = (admit(&ledger, &call).await.unwrap().unwrap(), admit(&ledger, &call).await.unwrap().unwrap());
     wait_until("the replica has them", || async {
-        let held: u64 = copy.ask(&["HLEN", "mg1:{design}:held"]).await.unwrap();
-        held == 2
+        let open: u64 = copy.ask(&["ZCOUNT", "mg1:{design}:open", "1", "+inf"]).await.unwrap();
+        open == 2
     })
     .await;
     copy.run(&["REPLICAOF", "NO", "ONE"]).await;

@@ -75,7 +75,8 @@ impl World {
 
     /// How many reservations there are, as Redis says it.
     async fn held(&self) -> usize {
-        self.redis.ask(&["HLEN", "mg1:{design}:held"]).await.unwrap()
+        let records: Vec<String> = self.redis.ask(&["HVALS", "mg1:{design}:held"]).await.unwrap();
+        records.iter().filter(|record| record.contains('{')).count()
     }
 
     /// How many of them are marked as sent.

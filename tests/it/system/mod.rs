@@ -12,6 +12,7 @@ mod connections;
 mod crowd;
 mod early_refusals;
 mod ends;
+mod expiry;
 mod frozen_store;
 mod guessing;
 mod hanging_up;

@@ -10,7 +10,7 @@ use source::Source;
 const LINES_MAX: usize = 350;
 
 /// The rooms and the small words everybody speaks; what stands above them is `main`, `lib`, `cli`, `app`, `config` and `stack`.
-const ROOMS: [&str; 23] = [
+const ROOMS: [&str; 22] = [
     "refusal",
     "request",
     "identity",
@@ -32,7 +32,6 @@ const ROOMS: [&str; 23] = [
     "live",
     "printable",
     "secret",
-    "trust",
     "http",
 ];
 

@@ -1,4 +1,4 @@
--- Part 4: the limits that hold on scopes, and whether a call passes them.
+-- Part 5: the limits that hold on scopes, and whether a call passes them.
 
 -- A level is a scope and, from `first` to `last` of all limits, those that hold on it. Its rooms say how much
 -- more of each kind passes without looking at the limits one by one.
@@ -35,7 +35,7 @@ local function limit_on(scope, kind, most, burst, flags)
       window, ends = scope.this_month, month_end
     end
   elseif kind == 8 then
-    window, unit = scope.total, 3
+    window, unit, scope.needs_total = scope.total, 3, true
     if window[7] then
       most = math.min(most + window[7], CREDITS_MOST)
     end
@@ -60,6 +60,7 @@ for i = 1, level_count do
   local scope = scope_named(request[place + 1])
   local count = request[place + 2]
   place = place + 2
+  scope.judged = true
   local calls, credits, slots, buckets, soft = NEVER, NEVER, NEVER, false, false
   for n = limit_count + 1, limit_count + count do
     local limit = limit_on(scope, unpack(request, place + 1, place + 4))

@@ -1,4 +1,4 @@
--- Part 7: what each operation does to what was read. Nothing is written yet.
+-- Part 8: what each operation does to what was read. Nothing is written yet.
 
 local deadlines = {}
 for i = 1, #ids do
@@ -15,6 +15,7 @@ local function take_tokens(level)
         local bucket = limit.bucket
         bucket[1] = level_of(limit) + limit.period
         bucket[2], bucket[3] = now > bucket[2] and now or bucket[2], true
+        bucket[4] = limit.max > 0 and bucket[2] + ceil(bucket[1] / limit.max) or 0
       end
     end
   end

@@ -1,4 +1,4 @@
--- Part 9: what a caller brings that the store has lost: its calls, and how much it saw counted in windows and buckets.
+-- Part 10: what a caller brings that the store has lost: its calls, and how much it saw counted in windows and buckets.
 
 -- Holds what a record says in the windows of its day, whatever their limits: it was admitted before.
 local function hold_again(record)
@@ -56,4 +56,6 @@ local function raise_or_keep(name, field, calls, credits)
     calls, credits = math.max(calls, a + 0), math.max(credits, b + 0)
   end
   call('HSET', FLOORS, name .. ' ' .. field, format('%d %d', calls, credits))
+  call('HSET', team.key, 'f', 1)
+  let_live(FLOORS, TEAM_LIVES)
 end

@@ -1,11 +1,12 @@
 -- Applies a list of operations to one team's state, in order, as one atomic step. Part 1: the request, and what it names.
 --
--- The parts are one script: scopes.lua, epoch.lua, limits.lua, soft.lua, usage.lua, operations.lua, topup.lua, redo.lua,
--- steps.lua and write.lua follow.
+-- The parts are one script: there.lua, scopes.lua, epoch.lua, limits.lua, soft.lua, usage.lua, operations.lua, topup.lua,
+-- redo.lua, steps.lua, answer.lua, lives.lua and write.lua follow.
 --
 -- KEYS: the team's open reservations (a sorted set: id -> deadline), what they hold (a hash: id -> record) and the rows
 -- of those that ended (a list, newest first). Scopes and days of usage are hashes below the same prefix, in the same slot;
--- which ones an ending touches stands in its record, so they cannot be named as keys by the caller.
+-- which ones an ending touches stands in its record, so they cannot be named as keys by the caller. Every key lives as long
+-- as what it counts (lives.lua), and one that is gone before is a loss (there.lua).
 -- ARGV[1]: the request, one flat MessagePack array; request.rs writes it and says what is where.
 -- The reply is one flat array of integers; reply.rs reads it.
 --
@@ -28,10 +29,13 @@ local CHARGED, RELEASED, UNKNOWN, REFUSED = 1, 2, 3, 4
 local OUTCOMES = { 'charged', 'released', 'unknown', 'refused' }
 local NEVER = math.huge
 local SLOT_WAIT = 1000000
-local IDLE_SCOPE_TTL = 400 * 86400
+local DAY = 86400000000
 local CREDITS_MOST = 1000000000 * 1000000
 
 local OPEN, HELD, ROWS = KEYS[1], KEYS[2], KEYS[3]
+-- In the first two beside the reservations, so that they are there as long as the team is. In the set it is also a member
+-- too long for Redis's compact form, which takes time in proportion to what is open; its score of 0 is no deadline.
+local KEEPER = string.rep('-', 65)
 local call, match, find, sub, format, ceil =
   redis.call, string.match, string.find, string.sub, string.format, math.ceil
 
@@ -40,6 +44,8 @@ local fixed_now, ttl, charge_unknown, rows_kept, rows_most, usage_kept, cells_mo
   month_end, day, id_count, level_count, op_count, known_epoch, known_seq, mode, hold, gather, sweep_until, voucher =
   unpack(request, 1, 22)
 local place = 22
+-- As long as the longest of what is counted below it, from the day it was last heard of.
+local TEAM_LIVES = math.max(400 * DAY, rows_kept, usage_kept)
 
 local time = call('TIME')
 local now = fixed_now > 0 and fixed_now or time[1] * 1000000 + time[2]
@@ -57,16 +63,22 @@ end
 
 local ids = { unpack(request, place + 1, place + id_count) }
 place = place + id_count
-local records = id_count > 0 and call('HMGET', HELD, unpack(ids)) or {}
+local records, has_open, has_held = {}, true, true
+if id_count > 0 then
+  ids[id_count + 1] = KEEPER
+  records = call('HMGET', HELD, unpack(ids))
+  ids[id_count + 1], has_held = nil, records[id_count + 1]
+end
 
 if sweep_most == 0 or now > sweep_until then
-  -- Only to fail now, and not half-way, should the key hold something else.
-  call('ZCARD', OPEN)
+  -- Also to fail now, and not half-way, should the key hold something else.
+  has_open = call('ZCARD', OPEN) > 0
 else
-  local overdue = call('ZRANGEBYSCORE', OPEN, 0, now_text, 'LIMIT', 0, sweep_most)
-  if #overdue > 0 then
+  local overdue = call('ZRANGEBYSCORE', OPEN, 0, now_text, 'LIMIT', 0, sweep_most + 1)
+  has_open = overdue[1] == KEEPER
+  if #overdue > (has_open and 1 or 0) then
     -- Whoever speaks of a reservation in this request is alive: its word counts, not the deadline.
-    local named, left_behind = {}, {}
+    local named, left_behind = { [KEEPER] = true }, {}
     for i = 1, id_count do
       named[ids[i]] = true
     end
@@ -76,9 +88,12 @@ else
       end
     end
     if #left_behind > 0 then
+      local count = #left_behind
+      left_behind[count + 1] = KEEPER
       local held = call('HMGET', HELD, unpack(left_behind))
-      for i, id in ipairs(left_behind) do
-        ids[id_count + i], records[id_count + i] = id, held[i]
+      has_held = held[count + 1]
+      for i = 1, count do
+        ids[id_count + i], records[id_count + i] = left_behind[i], held[i]
       end
     end
   end

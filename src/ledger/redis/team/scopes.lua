@@ -1,6 +1,6 @@
--- Part 2: scopes, read when first needed. `plus` is what this request adds to all three of today, this month and all time.
+-- Part 3: scopes, read when first needed. `plus` is what this request adds to all three of today, this month and all time.
 
-local SCOPES = sub(OPEN, 1, -5) .. 's:'
+local SCOPES = PREFIX .. 's:'
 local scopes, scope_list = {}, {}
 
 -- {requests spent, requests reserved, credits spent, credits reserved, changed, new}, and of a scope that was topped up
@@ -22,9 +22,12 @@ local function scope_named(name)
   local scope = scopes[name]
   if not scope then
     local key = SCOPES .. name
-    -- The team's own also holds how far the store has come (epoch.lua).
-    local texts = name == 'team' and call('HMGET', key, today, this_month, 't', 'e', 'l')
-      or call('HMGET', key, today, this_month, 't')
+    -- How long it lives (u, lives.lua). The team's own also holds how far the store has come (epoch.lua).
+    local texts = name == 'team' and call('HMGET', key, today, this_month, 't', 'u', 'e', 'l', 'w')
+      or call('HMGET', key, today, this_month, 't', 'u')
+    if not texts[3] and name ~= 'team' then
+      note_if_lost('s:' .. name)
+    end
     scope = {
       key = key,
       name = name,
@@ -35,8 +38,13 @@ local function scope_named(name)
       changed = false,
       buckets = false,
       others = false,
-      epoch = texts[4],
-      loss = texts[5],
+      lives = texts[4],
+      -- Whether its limits are known to this request, and whether its count of all time is needed.
+      judged = false,
+      needs_total = false,
+      epoch = texts[5],
+      loss = texts[6],
+      rows_live = texts[7],
     }
     scopes[name] = scope
     scope_list[#scope_list + 1] = scope
@@ -44,7 +52,7 @@ local function scope_named(name)
   return scope
 end
 
--- {level, last written, changed}
+-- {level, last written, changed, when it is empty again}
 local function bucket_of(scope, field)
   local buckets = scope.buckets
   if not buckets then
@@ -55,9 +63,9 @@ local function bucket_of(scope, field)
     local text = call('HGET', scope.key, field)
     if text then
       local level, since = match(text, '^(%d+) (%d+)$')
-      buckets[field] = { level + 0, since + 0, false }
+      buckets[field] = { level + 0, since + 0, false, 0 }
     else
-      buckets[field] = { 0, 0, false }
+      buckets[field] = { 0, 0, false, 0 }
     end
   end
   return buckets[field]

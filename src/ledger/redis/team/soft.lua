@@ -1,4 +1,4 @@
--- Part 5: soft thresholds. A budget that a call brings to its threshold is told of, once in each window: its scope is marked
+-- Part 6: soft thresholds. A budget that a call brings to its threshold is told of, once in each window: its scope is marked
 -- (xd, xm, xt) with the name of the window it was told of in; a prepaid one with the sum of all top-ups.
 
 local MARKS = { [6] = 'xd', [7] = 'xm', [8] = 'xt' }

@@ -1,4 +1,4 @@
--- Part 10: what was left behind is ended, then every operation has its turn. Still nothing is written.
+-- Part 11: what was left behind is ended, then every operation has its turn. Still nothing is written.
 
 for i = id_count + 1, #ids do
   local phase = sub(records[i] or '', 1, 1)
@@ -45,7 +45,7 @@ for _ = 1, op_count do
     place = last
   elseif op == BOOKS then
     said = said + 1
-    reply[said] = call('ZCOUNT', OPEN, 0, '+inf')
+    reply[said] = call('ZCOUNT', OPEN, '(0', '+inf')
     if request[place + 2] > 0 then
       read_by(place + 2)
     end

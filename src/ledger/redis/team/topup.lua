@@ -1,9 +1,9 @@
--- Part 8: top-ups. The window of all time of a scope that was topped up has two numbers more: how much was added in all, and
+-- Part 9: top-ups. The window of all time of a scope that was topped up has two numbers more: how much was added in all, and
 -- how much of that is known only as a sum, from somebody who saw it before it was lost.
 --
 -- A top-up is remembered under its id, as `scope amount`, so that it is added once.
 
-local TOP_UPS = sub(OPEN, 1, -5) .. 'topup:'
+local TOP_UPS = PREFIX .. 'topup:'
 local top_ups = {}
 
 -- What limits were read for this request already follow.
@@ -34,7 +34,11 @@ local function add_top_up(scope, id, text, amount, known)
 end
 
 local function top_up_known(id)
-  return top_ups[id] and top_ups[id][1] or call('GET', TOP_UPS .. id)
+  local known = top_ups[id] and top_ups[id][1] or call('GET', TOP_UPS .. id)
+  if not known then
+    note_if_lost('topup:' .. id)
+  end
+  return known
 end
 
 -- The reply is 0: another one has this id; 1: added; 2: added before; 3: too much; then the sum of all of the scope.

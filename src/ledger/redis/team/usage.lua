@@ -1,10 +1,10 @@
--- Part 6: usage. What the calls that end in this request came to, day by day, user by user, model by model.
+-- Part 7: usage. What the calls that end in this request came to, day by day, user by user, model by model.
 --
 -- A day is a hash, a cell in it a text of nine integers: calls charged, released and unknown, credits, images,
 -- milliseconds of video, milliseconds in the queue and at the upstream, calls refused (which older cells lack). Ends of one cell are summed here first, so that
 -- a batch costs two commands for each of its days, which is nearly always one.
 
-local USAGE = sub(OPEN, 1, -5) .. 'usage:'
+local USAGE = PREFIX .. 'usage:'
 local usage = {}
 local CELL = '%d %d %d %d %d %d %d %d %d'
 -- Where in a cell an outcome is counted.
@@ -50,7 +50,13 @@ local function usage_of(key, cells)
     if texts[n] then
       plus_sums(sums, texts[n])
     else
-      room = room or cells_most - call('HLEN', key)
+      if not room then
+        local count = call('HLEN', key)
+        if count == 0 then
+          note_if_lost(sub(key, #PREFIX + 1))
+        end
+        room = cells_most - count
+      end
       opened = true
       if room > 0 then
         room = room - 1

@@ -1,41 +1,4 @@
--- Part 11: the answer, and everything that changed.
-
--- How every level stands after all this, for all who asked: what others did in the same step is known to each of them.
--- What was lost with a part of the data may leave less than nothing; it is said, and written, as nothing.
-for i = 1, level_count do
-  local level = levels[i]
-  local scope = level.scope
-  local plus = scope.plus
-  for l = level.first, level.last do
-    local limit = limits[l]
-    local window = limit.window
-    if window then
-      local unit = limit.unit
-      local reserved = window[unit + 1] + plus[unit + 1]
-      reply[said + 1] = window[unit] + plus[unit]
-      said = said + 2
-      reply[said] = reserved > 0 and reserved or 0
-      if window[7] then
-        -- Told by what is spent being less than nothing, so that nobody else has a number more.
-        reply[said - 1] = -1 - reply[said - 1]
-        said = said + 1
-        reply[said] = window[7]
-      end
-    else
-      local amount = limit.bucket and level_of(limit) or scope.total[2] + plus[2]
-      said = said + 1
-      reply[said] = amount > 0 and amount or 0
-    end
-  end
-end
-
--- Last, and only if there are any: the budgets that came to their thresholds.
-for n = 1, #crossings do
-  for item = 1, 6 do
-    said = said + 1
-    reply[said] = crossings[n].told[item]
-  end
-end
+-- Part 14: everything that changed.
 
 local usage_changes = {}
 for its_day, cells in pairs(usage) do
@@ -53,22 +16,38 @@ if oldest and match(oldest, '^%S+ %S+ %d+ (%d+)') + rows_kept < now then
   end
 end
 
+if #lost > 0 then
+  return lose_parts()
+end
+
 -- Write.
 
 if outdated > 0 then
   call('LTRIM', ROWS, 0, -outdated - 1)
+  if call('EXISTS', ROWS) == 0 then
+    call('ZREM', THERE, 'rows')
+    call('HDEL', team.key, 'w')
+  end
 end
 if #rows > 0 then
   -- First of all: fails when the rows cannot be written, and lets what follows pass when memory is short, so that ending
   -- a reservation, which frees about as much as it takes, is possible even then.
   call('LTRIM', ROWS, 0, rows_most - #rows - 1)
-  call('LPUSH', ROWS, unpack(rows))
-  call('PEXPIRE', ROWS, format('%d', rows_kept / 1000))
+  if call('LPUSHX', ROWS, unpack(rows)) == 0 then
+    if outdated == 0 then
+      note_if_lost('rows')
+      if #lost > 0 then
+        return lose_parts()
+      end
+    end
+    call('LPUSH', ROWS, unpack(rows))
+  end
+  keep_rows_alive()
 end
 for its_day, change in pairs(usage_changes) do
   call('HSET', USAGE .. its_day, unpack(change[1]))
   if change[2] then
-    call('PEXPIRE', USAGE .. its_day, format('%d', usage_kept / 1000))
+    is_kept_for('usage:' .. its_day, usage_kept)
   end
 end
 
@@ -96,11 +75,10 @@ if #gone > 0 then
   call('ZREM', OPEN, unpack(gone))
 end
 if #waits > 0 then
-  -- A member too long for Redis's compact form, which takes time in proportion to what is open. It is never overdue.
-  call('ZADD', OPEN, '-inf', string.rep('-', 65), unpack(waits))
+  call('ZADD', OPEN, unpack(waits))
 end
 if loss_is_over then
-  for _, id in ipairs(call('ZRANGEBYSCORE', OPEN, 0, now_text, 'LIMIT', 0, 3000)) do
+  for _, id in ipairs(call('ZRANGEBYSCORE', OPEN, '(0', now_text, 'LIMIT', 0, 3000)) do
     renewed[#renewed + 1] = deadline
     renewed[#renewed + 1] = id
   end
@@ -170,32 +148,22 @@ local function write_windows(scope)
       drop_old_windows(scope, field)
     end
   end
-  -- Users and keys come and go; a scope that never cost a credit is forgotten in time. One that did is not: a prepaid
-  -- budget set later must know what was used. Nor is one that was topped up, and the team itself never.
-  if scope.name ~= 'team' and not total[7] then
-    local cost_before = total[3] + total[4] > 0
-    local costs = total[3] + plus[3] + total[4] + plus[4] > 0
-    if costs and not cost_before then
-      call('PERSIST', scope.key)
-    elseif not costs and (cost_before or opened) then
-      call('EXPIRE', scope.key, IDLE_SCOPE_TTL)
-    end
-  end
 end
 
 for n = 1, #scope_list do
   local scope = scope_list[n]
-  if scope.changed then
+  local written = scope.changed
+  if written then
     write_windows(scope)
   end
   for field, bucket in pairs(scope.buckets or {}) do
     if bucket and bucket[3] then
       call('HSET', scope.key, field, format('%d %d', bucket[1], bucket[2]))
-      -- A reader's bucket of requests a minute has no more to say once it is empty again.
-      if sub(scope.name, 1, 8) == 'account:' then
-        call('EXPIRE', scope.key, 120)
-      end
+      written = true
     end
+  end
+  if written and scope ~= team then
+    let_scope_live(scope)
   end
 end
 
@@ -204,16 +172,21 @@ for n = 1, #crossings do
 end
 
 for id, added in pairs(top_ups) do
-  call('SET', TOP_UPS .. id, added[1], 'PX', format('%d', usage_kept / 1000))
-  call('PERSIST', added[2].key)
+  call('SET', TOP_UPS .. id, added[1])
+  is_kept_for('topup:' .. id, usage_kept)
 end
 
 if stamp and (not team.changed or day == '') then
   call('HSET', team.key, 'e', stamp)
 end
 if loss_is_over then
-  call('HSET', team.key, 'l', format('O %d %d %d %d', lost_at, origin, kept_epoch, kept_seq))
+  call('HSET', team.key, 'l', loss_text())
+  call('HDEL', team.key, 'f')
   call('DEL', FLOORS)
+end
+
+if stamp or sweep_most > 8 then
+  keep_team_alive()
 end
 
 -- Marks whose time is over, only when the sweep was asked for: they are rare.
