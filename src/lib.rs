@@ -24,7 +24,7 @@
 //!
 //! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
 //! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`http`], [`live`],
-//! [`printable`] and [`secret`] are small words everybody speaks.
+//! [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
 //!
 //! # What holds everywhere
 //!
@@ -62,4 +62,5 @@ pub mod simulator;
 pub mod stack;
 pub mod team;
 pub mod telemetry;
+pub mod trust;
 pub mod upstream;

@@ -158,6 +158,7 @@ fn directory(key_set: &str) -> Outcome<Directory> {
         audiences: vec!["moongate".to_owned()],
         algorithms: Algorithm::ALL.to_vec(),
         keys: KeySource::File(file.path().to_owned()),
+        authorities: None,
         refresh: IssuerSettings::REFRESH,
         max_stale: IssuerSettings::MAX_STALE,
         leeway: IssuerSettings::LEEWAY,

@@ -80,7 +80,7 @@ impl Tokens {
         let refusal = match operator(headers, &shown.tokens) {
             Ok(token) => return Ok(token.clone()),
             // Whoever sent none has not guessed.
-            Err(Refusal::CredentialMissing) => return Err(Refusal::CredentialMissing),
+            Err(missing @ Refusal::OperatorTokenMissing) => return Err(missing),
             Err(refusal) => refusal,
         };
         let answered = self.throttle.failed(from.into(), &shown.throttle, self.clock.elapsed());

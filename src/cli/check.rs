@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::config;
+use crate::config::{self, Settings};
+use crate::identity;
+use crate::identity::settings::KeySource;
 
 /// Exit code: the configuration is good.
 const GOOD: u8 = 0;
@@ -27,12 +29,27 @@ impl Check {
         match config::load(&self.config) {
             Ok(settings) => {
                 out.write_all(settings.effective_text().map_err(io::Error::other)?.as_bytes())?;
-                Ok(GOOD)
+                self.key_files(&settings, err)
             }
             Err(problems) => {
                 writeln!(err, "{problems}")?;
                 Ok(WRONG)
             }
         }
+    }
+
+    /// Looks at the issuers' key files. `serve` begins without one that is broken, because it is one issuer's trouble and may be
+    /// mended meanwhile; whoever checks before that wants to know.
+    fn key_files(&self, settings: &Settings, err: &mut dyn Write) -> io::Result<u8> {
+        let mut code = GOOD;
+        for (index, issuer) in settings.live.identity.issuers.iter().enumerate() {
+            let KeySource::File(path) = &issuer.keys else { continue };
+            if let Err(wrong) = identity::check_file(path) {
+                let file = self.config.display();
+                writeln!(err, "{file}: identity.issuers[{index}].jwks.file: {}: {wrong}", path.display())?;
+                code = WRONG;
+            }
+        }
+        Ok(code)
     }
 }

@@ -26,6 +26,7 @@ use super::units;
 use crate::account;
 use crate::credits::Credits;
 use crate::ledger::OnUnknown;
+use crate::trust;
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -152,6 +153,17 @@ impl<'a> Check<'a> {
     fn web_address(&mut self, text: &str, path: &KeyPath) -> Option<Uri> {
         let read = web_address(text).map_err(str::to_owned);
         self.noting(read, path)
+    }
+
+    /// Certificate authorities of a file, checked; outer `None`: it is wrong, inner `None`: there is no file.
+    #[allow(clippy::option_option)]
+    fn authorities(&mut self, file: Option<&str>, path: &KeyPath) -> Option<Option<Arc<[u8]>>> {
+        let Some(file) = file else { return Some(None) };
+        let read = self.sources.content(file).and_then(|(found, pem)| {
+            let wrong = |error| format!("{} holds no certificate authorities: {error}", found.display());
+            trust::read(&pem).map(|_| Arc::from(pem.as_slice())).map_err(wrong)
+        });
+        self.noting(read, path).map(Some)
     }
 
     /// The name of a team that is in the file.

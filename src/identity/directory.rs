@@ -9,11 +9,10 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Remembered, TOKENS_MAX, Verified, VerifiedTokens};
-use super::fetch::Fetcher;
 use super::in_force::{InForce, KnownKey};
 use super::key::PREFIX;
 use super::keyring::Keyring;
-use super::known::{DirectoryError, Issuer, fetcher, known_issuers, known_keys};
+use super::known::{DirectoryError, Issuer, known_issuers, known_keys};
 use super::lane::Lane;
 use super::observer::{KEY, OK, Observer, THROTTLED, TOKEN};
 use super::principal::{Credential, KeyId, Principal};
@@ -38,7 +37,6 @@ pub struct Directory {
     issuers: HashMap<Arc<str>, Issuer>,
     tokens: VerifiedTokens,
     throttle: throttle::Settings,
-    fetcher: Option<Arc<Fetcher>>,
     observer: Arc<dyn Observer>,
     clock: Clock,
 }
@@ -65,9 +63,8 @@ impl Directory {
         let before = previous.map(|previous| previous.in_force.load_full());
         let configured = known_keys(settings.keys, teams, before.as_deref())?;
         let in_force = InForce::new(&configured, register, teams, before.as_deref());
-        let fetcher = fetcher(&settings.issuers, previous.and_then(|previous| previous.fetcher.as_ref()))?;
-        let kept = |issuer: &str| previous?.issuers.get(issuer).map(|known| Arc::clone(&known.keyring));
-        let issuers = known_issuers(settings.issuers, teams, kept, &clock, &*observer)?;
+        let before = previous.map(|previous| &previous.issuers);
+        let issuers = known_issuers(settings.issuers, teams, before, &clock, &*observer)?;
         let (in_force, teams) = (ArcSwap::from_pointee(in_force), teams.clone());
         Ok(Self {
             configured,
@@ -77,7 +74,6 @@ impl Directory {
             issuers,
             tokens: VerifiedTokens::new(TOKENS_MAX),
             throttle: settings.throttle,
-            fetcher,
             observer,
             clock,
         })
@@ -162,11 +158,10 @@ impl Directory {
 
     /// Reads every issuer's keys now, then again and again, until cancelled. One such task must run per directory in use.
     pub async fn keep_key_sets_fresh(&self, cancel: CancellationToken) {
-        let fetcher = self.fetcher.as_deref();
-        let each = self
-            .issuers
-            .values()
-            .map(|issuer| issuer.keyring.keep_fresh(issuer.freshness, fetcher, &self.clock, &*self.observer, &cancel));
+        let each = self.issuers.values().map(|issuer| {
+            let (freshness, fetcher) = (issuer.freshness, issuer.fetcher.as_deref());
+            issuer.keyring.keep_fresh(freshness, fetcher, &self.clock, &*self.observer, &cancel)
+        });
         join_all(each).await;
         cancel.cancelled().await;
     }

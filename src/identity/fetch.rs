@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,16 +10,16 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, USER_AGENT};
 use http::uri::Scheme;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 
 use super::keyset::BYTES_MAX;
 use super::strict;
+use crate::printable::Printable;
+use crate::trust;
 
 /// How long one fetch may take, from the connection to the last byte.
 pub const FETCH_TIME: Duration = Duration::from_secs(5);
@@ -44,9 +45,17 @@ pub enum FetchError {
     /// It took longer than [`FETCH_TIME`].
     #[error("the issuer did not answer in time")]
     Late,
-    /// The discovery document is not one, or is another issuer's (OpenID Connect Discovery 1.0, section 4.3).
-    #[error("the issuer's discovery document is not its own, or names no key set")]
+    /// The discovery document is not one, or names no key set.
+    #[error("the issuer's discovery document is no JSON object with an issuer and a jwks_uri")]
     Discovery,
+    /// The discovery document is another issuer's (OpenID Connect Discovery 1.0, section 4.3).
+    #[error("the discovery document is of another issuer: configured is {configured:?}, it says {found:?}")]
+    AnotherIssuer {
+        /// The issuer of the configuration.
+        configured: String,
+        /// The issuer of the document.
+        found: String,
+    },
 }
 
 /// A URL that is not fetched from.
@@ -72,36 +81,30 @@ fn is_loopback(host: &str) -> bool {
 pub struct Fetcher {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     secure: bool,
+    authorities: Option<Arc<[u8]>>,
     time: Duration,
 }
 
 impl Fetcher {
-    /// Prepares to fetch, trusting the certificate authorities of the machine (`SSL_CERT_FILE` replaces them). Fails when there are
-    /// none and `secure` says that they will be needed.
-    pub fn new(secure: bool, time: Duration) -> io::Result<Self> {
-        let tls = || {
-            ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-                .with_safe_default_protocol_versions()
-                .map_err(io::Error::other)
-        };
-        let tls =
-            if secure { tls()?.with_native_roots()? } else { tls()?.with_root_certificates(RootCertStore::empty()) };
+    /// Prepares to fetch, trusting these certificate authorities and no others, or those of the machine. Fails when there are none
+    /// and `secure` says that they will be needed.
+    pub fn new(secure: bool, authorities: Option<Arc<[u8]>>, time: Duration) -> io::Result<Self> {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls.with_no_client_auth())
+            .with_tls_config(trust::client_config(secure, authorities.as_deref())?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
         // Minutes lie between two fetches: a kept connection would only go stale.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Ok(Self { client, secure, time })
+        Ok(Self { client, secure, authorities, time })
     }
 
-    /// Whether it can fetch by https.
+    /// Whether it can do what another would be made for.
     #[must_use]
-    pub fn is_secure(&self) -> bool {
-        self.secure
+    pub fn serves(&self, secure: bool, authorities: Option<&[u8]>) -> bool {
+        (self.secure || !secure) && self.authorities.as_deref() == authorities
     }
 
     /// Fetches what is at a URL.
@@ -114,11 +117,13 @@ impl Fetcher {
     pub async fn discover(&self, issuer: &str) -> Result<Bytes, FetchError> {
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let document = strict::object(&self.get(&url).await?).ok_or(FetchError::Discovery)?;
-        let text = |member: &str| document.get(member).and_then(Value::as_str);
-        match (text("issuer"), text("jwks_uri")) {
-            (Some(named), Some(keys)) if named == issuer => self.get(keys).await,
-            _ => Err(FetchError::Discovery),
+        let text = |member: &str| document.get(member).and_then(Value::as_str).ok_or(FetchError::Discovery);
+        let (found, keys) = (text("issuer")?, text("jwks_uri")?);
+        if found != issuer {
+            let found = Printable::short(found).to_string();
+            return Err(FetchError::AnotherIssuer { configured: issuer.to_owned(), found });
         }
+        self.get(keys).await
     }
 
     async fn get_unbounded(&self, uri: Uri) -> Result<Bytes, FetchError> {

@@ -192,7 +192,9 @@ impl Keyring {
             history.succeeded = if parsed.is_ok() { history.tried } else { history.succeeded };
         }
         let taken = parsed.map(|keys| self.replace(keys)).inspect_err(|error| {
-            tracing::warn!(issuer = &*self.issuer, %error, "the key set could not be read; the last good one stands");
+            let stands =
+                if self.read().is_some() { "the last good one stands" } else { "none of its tokens can be judged" };
+            tracing::warn!(issuer = &*self.issuer, %error, "the key set could not be read; {stands}");
         });
         observer.refreshed(&self.issuer, if taken.is_ok() { OK } else { FAILED });
         taken
@@ -243,6 +245,14 @@ impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "keyring of {}", self.issuer)
     }
+}
+
+/// Whether a key file could be used, for those who only ask.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check_file(path: &Path) -> Result<(), RenewalError> {
+    KeySet::parse(&read_file(path)?).map(drop).map_err(RenewalError::from)
 }
 
 /// At most one byte more than a key set may have: enough to tell that it is too large.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::fetch::{FETCH_TIME, Fetcher};
 use super::in_force::{InForce, KnownKey};
-use super::keyring::{Freshness, Keyring, RenewalError};
+use super::keyring::{Freshness, Keyring};
 use super::observer::Observer;
 use super::principal::KeyId;
 use super::rejection::Rejection;
@@ -36,17 +36,14 @@ pub enum DirectoryError {
     /// Two entries for one issuer.
     #[error("the issuer {0} is listed twice")]
     IssuerTwice(Arc<str>),
-    /// An issuer's key file cannot be used, and no earlier keys of it are held.
-    #[error("the key file of the issuer {issuer}: {problem}")]
-    KeyFile {
-        /// Whose file.
-        issuer: Arc<str>,
-        /// What is wrong with it.
-        problem: RenewalError,
-    },
     /// The certificate authorities of the machine cannot be read, and an issuer is to be reached by https.
-    #[error("no certificate authority is trusted on this machine: {0}")]
-    Trust(io::Error),
+    #[error("the issuer {issuer}: no certificate authority is trusted on this machine, and it has no ca_file: {error}")]
+    Trust {
+        /// Which.
+        issuer: Arc<str>,
+        /// Why.
+        error: io::Error,
+    },
 }
 
 /// An issuer, and the teams its tokens may name.
@@ -57,6 +54,8 @@ pub(super) struct Issuer {
     teams: HashMap<String, Arc<Team>>,
     pub(super) freshness: Freshness,
     pub(super) keyring: Arc<Keyring>,
+    /// What fetches its keys, when they are fetched.
+    pub(super) fetcher: Option<Arc<Fetcher>>,
 }
 
 impl Issuer {
@@ -64,6 +63,7 @@ impl Issuer {
         settings: IssuerSettings,
         teams: &HashMap<TeamId, Arc<Team>>,
         keyring: Arc<Keyring>,
+        fetcher: Option<Arc<Fetcher>>,
     ) -> Result<Self, DirectoryError> {
         let verifier = Verifier::new(&settings);
         let mut named = HashMap::with_capacity(settings.teams.len());
@@ -73,7 +73,7 @@ impl Issuer {
         }
         let IssuerSettings { team_claim, user_claim, refresh, max_stale, .. } = settings;
         let freshness = Freshness { refresh, max_stale };
-        Ok(Self { verifier, team_claim, user_claim, teams: named, freshness, keyring })
+        Ok(Self { verifier, team_claim, user_claim, teams: named, freshness, keyring, fetcher })
     }
 
     /// The one team that the token's team claim names; several names of the same team are one.
@@ -115,61 +115,60 @@ pub(super) fn known_keys(
     Ok(keys)
 }
 
-/// The previous fetcher if it can do what is needed, or a new one; none when nothing is fetched.
-pub(super) fn fetcher(
-    issuers: &[IssuerSettings],
-    previous: Option<&Arc<Fetcher>>,
-) -> Result<Option<Arc<Fetcher>>, DirectoryError> {
-    let urls = issuers.iter().filter_map(|issuer| match &issuer.keys {
-        KeySource::Url(url) => Some(url.as_str()),
-        KeySource::Discovery => Some(&*issuer.issuer),
-        KeySource::File(_) => None,
-    });
-    let urls: Vec<&str> = urls.collect();
-    if urls.is_empty() {
-        return Ok(None);
+/// What fetches an issuer's keys: one that is there and can, or a new one; none when nothing is fetched.
+fn fetcher(settings: &IssuerSettings, there: &mut Vec<Arc<Fetcher>>) -> Result<Option<Arc<Fetcher>>, DirectoryError> {
+    let url = match &settings.keys {
+        KeySource::Url(url) => url.as_str(),
+        KeySource::Discovery => &*settings.issuer,
+        KeySource::File(_) => return Ok(None),
+    };
+    let (secure, authorities) = (url.starts_with("https:"), settings.authorities.as_ref());
+    if let Some(known) = there.iter().find(|known| known.serves(secure, authorities.map(AsRef::as_ref))) {
+        return Ok(Some(Arc::clone(known)));
     }
-    let secure = urls.iter().any(|url| url.starts_with("https:"));
-    match previous.filter(|fetcher| fetcher.is_secure() || !secure) {
-        Some(kept) => Ok(Some(Arc::clone(kept))),
-        None => Fetcher::new(secure, FETCH_TIME).map(Arc::new).map(Some).map_err(DirectoryError::Trust),
-    }
+    let made = Fetcher::new(secure, authorities.cloned(), FETCH_TIME);
+    let made = made.map_err(|error| DirectoryError::Trust { issuer: Arc::clone(&settings.issuer), error })?;
+    there.push(Arc::new(made));
+    Ok(there.last().cloned())
 }
 
-/// The issuers of a configuration; `kept` says which keyring an issuer had before.
+/// The issuers of a configuration, with the keyrings and fetchers they had before as far as they are the same.
 pub(super) fn known_issuers(
     settings: Vec<IssuerSettings>,
     teams: &HashMap<TeamId, Arc<Team>>,
-    kept: impl Fn(&str) -> Option<Arc<Keyring>>,
+    before: Option<&HashMap<Arc<str>, Issuer>>,
     clock: &Clock,
     observer: &dyn Observer,
 ) -> Result<HashMap<Arc<str>, Issuer>, DirectoryError> {
     let mut issuers = HashMap::with_capacity(settings.len());
+    let before = |issuer: &str| before?.get(issuer);
+    let mut fetchers: Vec<Arc<Fetcher>> =
+        settings.iter().filter_map(|issuer| before(&issuer.issuer)?.fetcher.clone()).collect();
     for issuer in settings {
         match issuers.entry(Arc::clone(&issuer.issuer)) {
             Entry::Occupied(_) => return Err(DirectoryError::IssuerTwice(issuer.issuer)),
             Entry::Vacant(place) => {
-                let keyring = keyring(&issuer, kept(&issuer.issuer), clock, observer)?;
-                place.insert(Issuer::new(issuer, teams, keyring)?);
+                let kept = before(&issuer.issuer).map(|known| Arc::clone(&known.keyring));
+                let keyring = keyring(&issuer, kept, clock, observer);
+                let fetcher = fetcher(&issuer, &mut fetchers)?;
+                place.insert(Issuer::new(issuer, teams, keyring, fetcher)?);
             }
         }
     }
     Ok(issuers)
 }
 
-/// The keyring of an issuer: the one it had when its source is the same, else a new one. Files are read at once.
+/// The keyring of an issuer: the one it had when its source is the same, else a new one. Files are read at once; one that cannot be
+/// read was told and counted then. It is this issuer's trouble: its tokens cannot be judged until it can be read, and everyone
+/// else's go on.
 fn keyring(
     settings: &IssuerSettings,
     kept: Option<Arc<Keyring>>,
     clock: &Clock,
     observer: &dyn Observer,
-) -> Result<Arc<Keyring>, DirectoryError> {
+) -> Arc<Keyring> {
     let kept = kept.filter(|keyring| keyring.source == settings.keys);
     let keyring = kept.unwrap_or_else(|| Arc::new(Keyring::new(Arc::clone(&settings.issuer), settings.keys.clone())));
-    match keyring.read_file_now(clock, observer) {
-        Err(problem) if keyring.read().is_none() => {
-            Err(DirectoryError::KeyFile { issuer: Arc::clone(&settings.issuer), problem })
-        }
-        Ok(()) | Err(_) => Ok(keyring),
-    }
+    let _ = keyring.read_file_now(clock, observer);
+    keyring
 }

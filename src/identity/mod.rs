@@ -42,7 +42,7 @@ pub use authenticated::Authenticated;
 pub use directory::{Directory, Identified};
 pub use gate::Gate;
 pub use key::{GatewayKey, SecretHash};
-pub use keyring::RenewalError;
+pub use keyring::{RenewalError, check_file};
 pub use known::DirectoryError;
 pub use observer::{NotObserved, Observer};
 pub use principal::{Credential, KeyId, Principal};

@@ -36,6 +36,8 @@ pub struct IssuerSettings {
     pub algorithms: Vec<Algorithm>,
     /// Where its keys are.
     pub keys: KeySource,
+    /// The certificate authorities that are trusted instead of the machine's when they are fetched, PEM.
+    pub authorities: Option<Arc<[u8]>>,
     /// How often they are read again although nobody asked.
     pub refresh: Duration,
     /// How long keys are used after they were last read, when they cannot be read again; then no token of the issuer can be

@@ -12,6 +12,7 @@ pub mod observe;
 pub mod post;
 pub mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub url: Uri,
     /// The value of the `Authorization` header, if there is one.
     pub authorization: Option<Secret>,
+    /// The certificate authorities that are trusted instead of the machine's, PEM.
+    pub authorities: Option<Arc<[u8]>>,
     /// How long one try may take, from the connection to the answer.
     pub timeout: Duration,
     /// How long it is left alone after the first try that failed; twice as long after each further one.

@@ -8,14 +8,13 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::Settings;
+use crate::trust;
 
 /// Why the webhook was not told.
 #[derive(Debug, thiserror::Error)]
@@ -54,23 +53,17 @@ pub struct Post {
 }
 
 impl Post {
-    /// Prepares to tell, trusting the certificate authorities of the machine (`SSL_CERT_FILE` replaces them).
+    /// Prepares to tell, trusting the authorities of the settings, or those of the machine.
     ///
     /// # Errors
     /// There are none, and they will be needed; or the authorization cannot stand in a header.
     pub fn new(settings: &Settings) -> io::Result<Self> {
-        let tls = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?;
         let secure = settings.url.scheme() == Some(&Scheme::HTTPS);
-        let tls = if secure { tls.with_native_roots()? } else { tls.with_root_certificates(RootCertStore::empty()) };
+        let tls = trust::client_config(secure, settings.authorities.as_deref())?;
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls.with_no_client_auth())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
         // Notices are rare: a kept connection would only go stale.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         let header = |secret: &crate::secret::Secret| {

@@ -47,6 +47,28 @@ fn check_prints_the_effective_settings_with_every_default_and_no_secret() {
     assert_eq!(at("/identity/keys/0/sha256"), "[hash]");
 }
 
+/// `serve` begins without it: see the tests of issuers.
+#[test]
+fn check_names_an_issuers_key_file_that_cannot_be_used() {
+    let issuer = |file: &str| {
+        format!(
+            "{{ issuer: build, audiences: [moongate], algorithms: [ES256], jwks: {{ file: {file} }}, team_claim: /team, \
+             teams: {{ design: design }} }}"
+        )
+    };
+    let issuers = |list: &str| good().replace("identity: {", &format!("identity: {{ issuers: [{list}],"));
+    let (code, out, err) = check(&issuers(&issuer("nowhere.json")));
+    assert_eq!(code, 2);
+    assert!(out.contains("nowhere.json"), "the settings are good: {out}");
+    let said = "FOLDER/moongate.yaml: identity.issuers[0].jwks.file: FOLDER/nowhere.json: the file cannot be read: ";
+    assert!(err.starts_with(said), "{err}");
+    let (code, _, err) = check(&issuers(&issuer("key")));
+    assert_eq!(
+        (code, err.as_str()),
+        (2, "FOLDER/moongate.yaml: identity.issuers[0].jwks.file: FOLDER/key: this is not a key set\n")
+    );
+}
+
 #[test]
 fn check_ends_with_2_and_names_every_problem() {
     let (code, out, err) = check(&good().replace("time_zone", "timezone").replace("[\"*\"]", "[\"**\"]"));

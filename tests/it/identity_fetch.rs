@@ -10,7 +10,7 @@ use crate::support::issuer::{Answer, IssuerServer};
 #[tokio::test]
 async fn a_fetch_is_bounded_in_time_and_size_whatever_the_issuer_does() {
     let server = IssuerServer::start().await;
-    let fetcher = Fetcher::new(false, Duration::from_secs(1)).expect("fetcher");
+    let fetcher = Fetcher::new(false, None, Duration::from_secs(1)).expect("fetcher");
     server.answer("/silent", Answer::Silence);
     assert!(matches!(fetcher.get(&server.url("/silent")).await, Err(FetchError::Late)));
     assert!(matches!(fetcher.get(&server.url("/nothing")).await, Err(FetchError::Status(status)) if status == 404));

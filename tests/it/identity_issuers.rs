@@ -298,9 +298,17 @@ async fn a_key_file_is_read_at_the_start_and_again_when_it_changes() {
     let (counts, clock) = (Arc::new(Counts::default()), clock());
     let made =
         |previous: Option<&Directory>| reloaded(vec![issuer_with_file(&file)], vec![], &clock, previous, &counts);
-    assert!(matches!(made(None), Err(DirectoryError::KeyFile { .. })), "no file");
-    std::fs::write(&file, "{}").expect("file");
-    assert!(matches!(made(None), Err(DirectoryError::KeyFile { .. })), "no key set");
+    for number in 1..=2 {
+        let without = made(None).expect("it is this issuer's trouble");
+        assert_eq!(verdict(&without, &old.token(&good_claims())), Err(Rejection::KeysUnavailable), "first no file");
+        assert_eq!(counts.failed.load(Ordering::SeqCst), number, "it is counted");
+        std::fs::write(&file, "{}").expect("file");
+    }
+    let mending = keep_fresh(made(None).expect("directory"), Arc::clone(&counts), clock.clone());
+    std::fs::write(&file, key_set(&[&old])).expect("file");
+    pass(&clock, 1);
+    eventually("the mended file", || mending.directory.issuers_without_keys().is_empty()).await;
+    assert_eq!(verdict(&mending.directory, &old.token(&good_claims())), Ok("design/ann".to_owned()));
     std::fs::write(&file, key_set(&[&old])).expect("file");
     let watched = keep_fresh(made(None).expect("directory"), Arc::clone(&counts), clock.clone());
     assert_eq!(verdict(&watched.directory, &old.token(&good_claims())), Ok("design/ann".to_owned()));
@@ -321,10 +329,14 @@ async fn an_issuer_may_say_itself_where_its_keys_are() {
     server.publish(&key_set(&[&key]));
     let document =
         |named: &str, keys: &str| Answer::Ok(json!({ "issuer": named, "jwks_uri": keys }).to_string().into());
-    let fetcher = Fetcher::new(false, Duration::from_secs(5)).expect("fetcher");
+    let fetcher = Fetcher::new(false, None, Duration::from_secs(5)).expect("fetcher");
     server
         .answer("/realm/.well-known/openid-configuration", document("https://other.example.com", &server.url("/jwks")));
-    assert!(matches!(fetcher.discover(&issuer).await, Err(FetchError::Discovery)), "another issuer's document");
+    let refused = fetcher.discover(&issuer).await.expect_err("another issuer's document").to_string();
+    assert!(refused.contains(&format!("{issuer:?}")) && refused.contains("\"https://other.example.com\""), "{refused}");
+    server.answer("/realm/.well-known/openid-configuration", document(&format!("{issuer}/"), &server.url("/jwks")));
+    let refused = fetcher.discover(&issuer).await;
+    assert!(matches!(refused, Err(FetchError::AnotherIssuer { .. })), "a slash makes another issuer: {refused:?}");
     server.answer("/realm/.well-known/openid-configuration", document(&issuer, "http://keys.example.com/jwks"));
     assert!(matches!(fetcher.discover(&issuer).await, Err(FetchError::Url(_))), "keys over plain http");
     server.answer("/realm/.well-known/openid-configuration", document(&issuer, &server.url("/jwks")));

@@ -30,6 +30,7 @@ mod openapi;
 mod operator_listener;
 mod permits;
 mod placement;
+mod private_authority;
 mod readme;
 mod register;
 mod replay;

@@ -47,6 +47,7 @@ fn settings(url: &str) -> Settings {
     Settings {
         url: url.parse().unwrap(),
         authorization: Some(Secret::new("Bearer hook-secret-1f8a")),
+        authorities: None,
         timeout: Duration::from_secs(600),
         first_pause: Duration::from_millis(1),
     }

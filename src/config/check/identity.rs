@@ -55,6 +55,7 @@ impl Check<'_> {
             self.trimmed(audience, &path.key("audiences").item(index));
         }
         let keys = self.key_source(&shape.issuer, &shape.jwks, path);
+        let authorities = self.authorities(shape.ca_file.as_deref(), &path.key("ca_file"));
         let refresh = Duration::from_secs(30)..=DAY;
         let refresh = self.duration(&shape.refresh, &path.key("refresh"), refresh);
         let max_stale = Duration::from_secs(30)..=30 * DAY;
@@ -74,6 +75,7 @@ impl Check<'_> {
             audiences: shape.audiences.clone(),
             algorithms: shape.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
             keys: keys?,
+            authorities: authorities?,
             refresh: refresh?,
             max_stale: max_stale?,
             leeway: leeway?,
@@ -96,7 +98,7 @@ impl Check<'_> {
                 None
             }
             (None, Some(url), None) => self.web_address(url, &below.key("url")).map(|_| KeySource::Url(url.clone())),
-            (None, None, Some(file)) => self.key_set_file(file, &below.key("file")).map(KeySource::File),
+            (None, None, Some(file)) => Some(KeySource::File(self.key_set_file(file))),
             (_, _, _) => {
                 self.report.add(&below, "must have exactly one of discovery, url and file");
                 None
@@ -104,10 +106,11 @@ impl Check<'_> {
         }
     }
 
-    /// Key sets are read again by those who use them; here it only matters that there is one.
-    fn key_set_file(&mut self, written: &str, path: &KeyPath) -> Option<PathBuf> {
-        let content = self.sources.content(written).map(|(path, _)| path);
-        self.noting(content, path)
+    /// Key sets are read by those who use them: one that cannot be read is its issuer's trouble and nobody else's (`moongate check`
+    /// tells it). It is looked at here so that a change of it is noticed.
+    fn key_set_file(&mut self, written: &str) -> PathBuf {
+        let _ = self.sources.content(written);
+        self.sources.path(written)
     }
 
     /// A name whose ends are seen.

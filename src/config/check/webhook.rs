@@ -18,6 +18,7 @@ impl Check<'_> {
             self.noting(secret, &path.key("authorization"))
         });
         let authorization = authorization.map_or(Some(None), |secret| secret.map(Some))?;
-        Some(Settings { url: url?, authorization, timeout: timeout?, first_pause: Settings::FIRST_PAUSE })
+        let authorities = self.authorities(shape.ca_file.as_deref(), &path.key("ca_file"))?;
+        Some(Settings { url: url?, authorization, authorities, timeout: timeout?, first_pause: Settings::FIRST_PAUSE })
     }
 }

@@ -57,6 +57,8 @@ pub struct Issuer {
     /// Where its keys are: exactly one of `discovery`, `url` and `file`.
     #[schemars(extend("x-required" = true))]
     pub jwks: Jwks,
+    /// Certificate authorities to trust instead of the machine's when its keys are fetched, PEM; for an issuer behind a private one.
+    pub ca_file: Option<String>,
     /// How often its keys are read again although nobody asked.
     pub refresh: DurationText,
     /// How long its keys are used when they cannot be read again; after that its tokens are answered with 503
@@ -83,6 +85,7 @@ impl Default for Issuer {
             audiences: Vec::new(),
             algorithms: Vec::new(),
             jwks: Jwks::default(),
+            ca_file: None,
             refresh: "5m".into(),
             max_stale: "24h".into(),
             leeway: "30s".into(),
@@ -120,7 +123,7 @@ pub struct Jwks {
     /// A key set at this address: https, or http on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// A key set in this file.
+    /// A key set in this file. While it cannot be read, the issuer's tokens are answered with 503 `identity_unavailable`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }

@@ -14,12 +14,14 @@ pub struct Webhook {
     pub url: String,
     /// Where the value of its `Authorization` header is; `null` sends none.
     pub authorization: Option<Reference>,
+    /// Certificate authorities to trust instead of the machine's, PEM; for an address behind a private one.
+    pub ca_file: Option<String>,
     /// How long one try may take; there are five at most.
     pub timeout: DurationText,
 }
 
 impl Default for Webhook {
     fn default() -> Self {
-        Self { url: String::new(), authorization: None, timeout: "5s".into() }
+        Self { url: String::new(), authorization: None, ca_file: None, timeout: "5s".into() }
     }
 }

@@ -59,6 +59,7 @@ pub fn issuer_settings(keys: KeySource) -> IssuerSettings {
         audiences: vec!["moongate".to_owned(), "moongate-batch".to_owned()],
         algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
         keys,
+        authorities: None,
         refresh: IssuerSettings::REFRESH,
         max_stale: IssuerSettings::MAX_STALE,
         leeway: IssuerSettings::LEEWAY,

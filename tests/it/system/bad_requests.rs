@@ -184,10 +184,10 @@ async fn of_two_ways_to_tell_a_length_the_chunks_count_and_what_follows_them_is_
 }
 
 #[tokio::test]
-async fn headers_are_bounded_one_by_one_in_number_and_together() {
+async fn headers_are_bounded_in_number_and_together() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
-    let one = format!("x-large: {}\r\n", "x".repeat(17_000));
+    let one = format!("x-large: {}\r\n", "x".repeat(70_000));
     let together: String = (0..9).map(|number| format!("x-{number}: {}\r\n", "x".repeat(8_000))).collect();
     for headers in [&one, &together] {
         let request = format!("GET /api/models HTTP/1.1\r\nhost: a\r\nx-request-id: r1\r\n{headers}\r\n");

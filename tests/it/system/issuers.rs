@@ -58,3 +58,29 @@ async fn one_issuer_that_is_away_keeps_nobody_else_out() {
     let reply = gateway.send(&picture().with(&SigningKey::rsa(0).token(&claims))).await;
     assert_eq!(reply.refusal(), (503, "identity_unavailable".to_owned()));
 }
+
+#[tokio::test]
+async fn one_issuers_broken_key_file_at_the_start_is_that_issuers_trouble_until_it_is_mended() {
+    let firemoon = Firemoon::start();
+    let mut installation = Installation::before(&firemoon);
+    let mut other = installation.value("/identity/issuers/0").clone();
+    other["issuer"] = json!("https://other.example.com");
+    other["jwks"] = json!({ "file": "other.jwks.json" });
+    let first = installation.value("/identity/issuers/0").clone();
+    installation.change("/identity/issuers", json!([first, other]));
+    let gateway = Gateway::serve(&installation).await;
+    let mut claims = crate::support::installation::claims("ann");
+    claims["iss"] = json!("https://other.example.com");
+    let theirs = SigningKey::rsa(1).token(&claims);
+    let reply = gateway.send(&picture().with(&theirs)).await;
+    assert_eq!(reply.refusal(), (503, "identity_unavailable".to_owned()));
+    assert_eq!(gateway.send(&picture().with(&installation.token("ann"))).await.status, 200);
+    assert_eq!(gateway.send(&picture().with(installation.key("design"))).await.status, 200);
+    let failed = "moongate_jwks_refreshes_total{issuer=\"https://other.example.com\",result=\"failed\"}";
+    assert!(gateway.metric(failed).await.is_some_and(|count| count >= 1.0));
+    let line = gateway.line("the key set could not be read; none of its tokens can be judged").expect("a line");
+    assert_eq!(line["issuer"], "https://other.example.com");
+    std::fs::write(installation.folder().join("other.jwks.json"), key_set(&[SigningKey::rsa(1)])).unwrap();
+    wait_until("the mended file is read", || async { gateway.send(&picture().with(&theirs)).await.status == 200 })
+        .await;
+}

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use crate::support::caller::Call;
+use crate::support::caller::{Call, Connection};
 use crate::support::firemoon::{Firemoon, picture, pictures};
 use crate::support::gateway::Gateway;
-use crate::support::installation::Installation;
+use crate::support::installation::{Installation, claims};
 use crate::support::redis::RedisServer;
+use crate::support::tokens::SigningKey;
 
 #[tokio::test]
 async fn with_an_rs256_token_and_redis_a_team_gets_its_pictures() {
@@ -58,4 +59,25 @@ async fn the_same_token_is_good_in_either_header_and_on_every_replica() {
     for gateway in &gateways {
         assert_eq!(gateway.send(&picture().with(&token)).await.refusal(), (429, "quota_exhausted".to_owned()));
     }
+}
+
+/// Directories name groups by distinguished names, and people are in hundreds of them.
+#[tokio::test]
+async fn a_token_with_three_hundred_groups_is_good_over_both_versions_of_http() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon);
+    let gateway = Gateway::serve(&installation).await;
+    let mut claims = claims("ann");
+    let group = |number: u32| format!("CN=grp-{number:04},OU=departments,OU=groups,DC=corp,DC=example,DC=com");
+    claims["groups"] = (0..300).map(group).chain(["grp-design".to_owned()]).collect();
+    let token = SigningKey::rsa(0).token(&claims);
+    assert!(token.len() > 20_000, "{}", token.len());
+    let (mut old, mut new) = (Connection::open(gateway.team()).await, Connection::open_http2(gateway.team()).await);
+    for call in [picture().with(&token), picture().header("x-api-key", &token)] {
+        for connection in [&mut old, &mut new] {
+            let reply = connection.send(&call).await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+        }
+    }
+    assert_eq!(firemoon.executed().await, 4);
 }

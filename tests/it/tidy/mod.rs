@@ -10,7 +10,7 @@ use source::Source;
 const LINES_MAX: usize = 350;
 
 /// The rooms and the small words everybody speaks; what stands above them is `main`, `lib`, `cli`, `app`, `config` and `stack`.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 23] = [
     "refusal",
     "request",
     "identity",
@@ -32,6 +32,7 @@ const ROOMS: [&str; 22] = [
     "live",
     "printable",
     "secret",
+    "trust",
     "http",
 ];
 

@@ -1,0 +1,106 @@
+//! Issuers and webhooks behind a private certificate authority: `ca_file` is trusted, instead of the machine's and for them alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moongate::identity::fetch::{FetchError, Fetcher};
+use moongate::notice::Settings;
+use moongate::notice::post::{Post, PostError};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+const BODY: &str = r#"{"keys":[]}"#;
+
+/// An authority, as PEM, and a server with a certificate of it; the server ends with the value.
+struct Secure {
+    authority: Arc<[u8]>,
+    url: String,
+    task: JoinHandle<()>,
+}
+
+impl Secure {
+    async fn start() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.distinguished_name.push(DnType::CommonName, "an authority of this test");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = authority.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(authority, key);
+        let own = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&own, &issuer).unwrap();
+        let private = PrivateKeyDer::try_from(own.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], private).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/jwks", listener.local_addr().unwrap().port());
+        let task = tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config))));
+        Self { authority: Arc::from(pem.as_bytes()), url, task }
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Answers whatever is asked; one that does not trust it never comes that far.
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let mut asked = Vec::new();
+            while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
+                match stream.read_buf(&mut asked).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                }
+            }
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        });
+    }
+}
+
+#[tokio::test]
+async fn an_issuers_keys_are_fetched_from_behind_a_private_authority_and_from_nobody_elses() {
+    let (ours, theirs) = (Secure::start().await, Secure::start().await);
+    let fetcher = Fetcher::new(true, Some(Arc::clone(&ours.authority)), Duration::from_secs(60)).unwrap();
+    assert_eq!(fetcher.get(&ours.url).await.unwrap(), BODY);
+    let refused = fetcher.get(&theirs.url).await;
+    assert!(
+        matches!(&refused, Err(FetchError::Unreachable(why)) if why.contains("invalid peer certificate")),
+        "{refused:?}"
+    );
+    // The machine's authorities are others, where it has any.
+    if let Ok(machine) = Fetcher::new(true, None, Duration::from_secs(60)) {
+        assert!(matches!(machine.get(&ours.url).await, Err(FetchError::Unreachable(_))));
+    }
+    assert!(Fetcher::new(true, Some(Arc::from(&b"no certificate"[..])), Duration::from_secs(60)).is_err());
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_behind_a_private_authority_and_not_behind_another() {
+    let (ours, theirs) = (Secure::start().await, Secure::start().await);
+    let post = |url: &str| {
+        Post::new(&Settings {
+            url: url.parse().unwrap(),
+            authorization: None,
+            authorities: Some(Arc::clone(&ours.authority)),
+            timeout: Duration::from_secs(60),
+            first_pause: Settings::FIRST_PAUSE,
+        })
+        .unwrap()
+    };
+    post(&ours.url).tell("{}".into()).await.unwrap();
+    assert!(matches!(post(&theirs.url).tell("{}".into()).await, Err(PostError::Unreachable(_))));
+}
