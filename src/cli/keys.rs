@@ -6,7 +6,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::gateway::Gateway;
-use super::{Ended, generate, table};
+use super::table::{self, text, time};
+use super::{Ended, generate};
 use crate::config;
 use crate::identity::KeyId;
 
@@ -160,7 +161,7 @@ impl Rotate {
         writeln!(out, "The old one is good until {ends_at}")?;
         let older = made.pointer("/key/secrets").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for secret in older.iter().skip(2).filter(|secret| is_in_overlap(secret)) {
-            writeln!(out, "An older one is good until {}, as promised", text(secret, "ends_at"))?;
+            writeln!(out, "An older one is good until {}, as promised", text(&secret["ends_at"]))?;
         }
         Ok(())
     }
@@ -172,7 +173,7 @@ impl Revoke {
         if self.gateway.json {
             return writeln!(out, "{key}").map_err(Ended::from);
         }
-        writeln!(out, "The key {} of the team {} is revoked", self.id, text(&key, "team")).map_err(Ended::from)
+        writeln!(out, "The key {} of the team {} is revoked", self.id, text(&key["team"])).map_err(Ended::from)
     }
 }
 
@@ -186,8 +187,11 @@ impl List {
         if self.gateway.json {
             return writeln!(out, "{keys}").map_err(Ended::from);
         }
-        let columns = ["id", "team", "name", "user", "state", "source", "expires_at", "last_used_at"];
-        let row = |key: &Value| columns.iter().map(|name| text(key, name)).chain([overlap(key)]).collect();
+        let row = |key: &Value| {
+            let columns = ["id", "team", "name", "user", "state", "source"].map(|name| text(&key[name]));
+            let times = ["expires_at", "last_used_at"].map(|name| time(&key[name]));
+            columns.into_iter().chain(times).chain([overlap(key)]).collect()
+        };
         let rows: Vec<Vec<String>> =
             keys.get("keys").and_then(Value::as_array).into_iter().flatten().map(row).collect();
         let titles =
@@ -197,23 +201,19 @@ impl List {
 }
 
 fn told(out: &mut dyn Write, made: &Value) -> Result<(), Ended> {
-    writeln!(out, "The key, shown this once: {}", text(made, "secret"))?;
+    writeln!(out, "The key, shown this once: {}", text(&made["secret"]))?;
     let key = made.get("key").unwrap_or(&Value::Null);
-    writeln!(out, "Its id is {}; it is the team {}'s", text(key, "id"), text(key, "team")).map_err(Ended::from)
+    writeln!(out, "Its id is {}; it is the team {}'s", text(&key["id"]), text(&key["team"])).map_err(Ended::from)
 }
 
 /// Until when each secret is good whose place another took.
 fn overlap(key: &Value) -> String {
     let secrets = key.get("secrets").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let ends: Vec<String> =
-        secrets.iter().filter(|secret| is_in_overlap(secret)).map(|secret| text(secret, "ends_at")).collect();
+        secrets.iter().filter(|secret| is_in_overlap(secret)).map(|secret| time(&secret["ends_at"])).collect();
     ends.join(", ")
 }
 
 fn is_in_overlap(secret: &Value) -> bool {
     secret.get("state").and_then(Value::as_str) == Some("overlap")
-}
-
-fn text(object: &Value, name: &str) -> String {
-    object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
