@@ -212,7 +212,7 @@ async fn the_sums_of_a_day_are_gone_after_their_retention_though_nobody_adds_to_
     let usage = Duration::from_secs(3);
     let ledger = handle(Settings { retention: Retention { usage, ..Retention::default() }, ..patient(&server) });
     let call = call().limits([limit(LimitKind::CreditsTotal, 10 * PRICE)]);
-    let id = moongate::ledger::ReservationId::new();
+    let id = ReservationId::new();
     assert!(matches!(ledger.admit(call.admission(id)).await.unwrap(), Verdict::Admitted { .. }));
     ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
     let keys = async || server.ask::<Vec<String>>(&["KEYS", "mg1:{design}:usage:*"]).await.unwrap();
