@@ -128,7 +128,7 @@ async fn a_bad_file_is_told_once_and_a_mended_one_is_taken() {
     write(&watched.path, &text("minus one"));
     let problems = watched.next().await.expect_err("bad").to_string();
     assert!(
-        problems.ends_with("must be a whole number from 0 to 1000000, or { limit: …, shadow: … }, not text"),
+        problems.ends_with("must be a whole number from 0 to 1000000000, or { limit: …, shadow: … }, not text"),
         "{problems}"
     );
     assert_eq!(limit(&watched.settings), 1, "the settings in use stay");

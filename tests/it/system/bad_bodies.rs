@@ -215,7 +215,14 @@ async fn a_model_that_is_not_allowed_or_has_no_price_is_refused() {
             "Your team may not use the model kling/kling-2-1-master",
             "model_not_allowed",
         ),
-        ("narrow", "flux/dev", 403, "Access denied", "Your team may not use the model flux/dev", "model_not_allowed"),
+        (
+            "narrow",
+            "flux/dev",
+            403,
+            "Access denied",
+            "This gateway key may not use the model flux/dev",
+            "model_not_allowed",
+        ),
         ("empty", "flux/dev", 403, "Access denied", "Your team may not use the model flux/dev", "model_not_allowed"),
         (
             "design",

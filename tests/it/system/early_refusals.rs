@@ -77,7 +77,7 @@ fn refused(status: u16, code: &'static str, method: &str, path: &str, headers: &
 
 fn all_refused(key: &str) -> Vec<Refused> {
     let (bearer, json) = (format!("Bearer {key}"), ("content-type", "application/json"));
-    let (known, large) = (("authorization", bearer.as_str()), "x".repeat(17 * 1024));
+    let (known, large) = (("authorization", bearer.as_str()), "x".repeat(65 * 1024));
     vec![
         refused(400, "invalid_path", "POST", "/api/v1/flux/../dev", &[known, json]),
         refused(401, "credential_missing", "POST", "/api/v1/flux/dev", &[json]),

@@ -139,7 +139,7 @@ async fn a_call_that_finds_no_place_in_time_was_not_sent_and_the_others_are_unto
     narrow.until_working_on(8).await;
     let hasty = Bounds { connect: Duration::from_millis(100), ..BOUNDS };
     let outcome = wire.exchange(&narrow.origin, call("{}"), hasty).await;
-    assert!(matches!(outcome, Err(Failed::Unreachable(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(Failed::NoPlace)), "{outcome:?}");
     // One that is patient gets the place of the first that ends.
     send(&mut calls, &wire, &narrow.origin, BOUNDS);
     narrow.answers.add_permits(9);
