@@ -106,7 +106,8 @@ where
     );
     let reading = account::Reading::new(Arc::clone(parts.keeper.ledger()), parts.account);
     let account = account::Views::new(reading.clone(), parts.replays.clone());
-    let replay = ReplayLayer::new(parts.replays.clone(), upstream.clone(), parts.buffer.clone());
+    let ledger = Arc::clone(parts.keeper.ledger());
+    let replay = ReplayLayer::new(parts.replays.clone(), ledger, upstream.clone(), parts.buffer.clone());
     let tell_limits = TellLimitsLayer::new(parts.latest.clone(), Arc::clone(parts.keeper.ledger()));
     let observer = parts.upstream_observer;
     let desk = Desk::new(parts.permits, upstream.clone(), Arc::clone(&observer), clock.clone());

@@ -96,7 +96,7 @@ impl From<Row> for Generation {
 }
 
 /// In Firemoon's word where it has one.
-const fn status(outcome: Outcome) -> &'static str {
+pub(super) const fn status(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Charged => "completed",
         Outcome::Released | Outcome::Refused => "failed",

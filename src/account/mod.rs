@@ -1,12 +1,13 @@
 //! The team's own views: what it may still spend, who it is here, what became of its calls, and what a call would cost.
 //!
 //! Reading order: [`reading`] (how the ledger is asked, and how often), [`query`] (what a view is asked for), [`views`]
-//! (balance and `me`), [`generations`], [`usage`], [`quote`].
+//! (balance and `me`), [`generations`], [`requests`], [`usage`], [`quote`].
 
 pub mod generations;
 pub mod query;
 pub mod quote;
 pub mod reading;
+pub mod requests;
 pub mod usage;
 pub mod views;
 
@@ -24,6 +25,7 @@ pub use quote::Quotes;
 pub use reading::{Reading, Settings};
 
 use self::query::{Page, Period, Query};
+use self::requests::Requests;
 use crate::http::{Answer, AnswerBody};
 use crate::identity::Principal;
 use crate::ledger::{Standing, headers};
@@ -80,6 +82,10 @@ impl Service<Question> for Views {
 }
 
 impl Views {
+    fn requests<'a>(&'a self, team: &'a Team) -> Requests<'a> {
+        Requests { ledger: self.reading.ledger(), replays: &self.replays, team: &team.id }
+    }
+
     async fn answer(&self, question: Question) -> Result<Answer, Refusal> {
         let Question { view, query, principal, team } = question;
         let query = Query::read(query.as_deref().unwrap_or_default());
@@ -104,10 +110,19 @@ impl Views {
                 let books = reading.books(&principal, &team).await?;
                 shown(&usage::of(reading.ledger(), &team, period, books.at).await?, &books.standings, books.at)
             }
+            Account::Requests => {
+                let books = reading.books(&principal, &team).await?;
+                shown(&self.requests(&team).all().await?, &books.standings, books.at)
+            }
             Account::Request(id) => {
                 let books = reading.books(&principal, &team).await?;
-                let outcome = self.replays.fetch(&team.id, &id).await?.outcome();
-                Ok(answer(outcome, &books.standings, books.at))
+                let requests = self.requests(&team);
+                if let Some(call) = id.as_call_id()
+                    && let Some(call) = requests.call(call).await?
+                {
+                    return shown(&call, &books.standings, books.at);
+                }
+                shown(&requests.carried(&id).await?, &books.standings, books.at)
             }
         }
     }
@@ -115,14 +130,11 @@ impl Views {
 
 /// A view as its answer.
 fn shown(view: &impl Serialize, standings: &[Standing], at: Timestamp) -> Result<Answer, Refusal> {
-    Ok(answer(serde_json::to_vec(view).map_err(|_| Refusal::Internal)?, standings, at))
-}
-
-fn answer(json: Vec<u8>, standings: &[Standing], at: Timestamp) -> Answer {
+    let json = serde_json::to_vec(view).map_err(|_| Refusal::Internal)?;
     let mut answer = Response::new(AnswerBody::new(json));
     let answer_headers = answer.headers_mut();
     answer_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer_headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer_headers.extend(headers::rate_limit_headers(standings, at));
-    answer
+    Ok(answer)
 }

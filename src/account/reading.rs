@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::admission::{ask, denial};
+use crate::admission::denial;
 use crate::credits::Credits;
 use crate::identity::Principal;
 use crate::ledger::{Books, Inquiry, Ledger, Level, Outage, Scope, TooOften};
@@ -54,7 +54,7 @@ impl Reading {
         let limits = Arc::clone(&self.settings.read().limits);
         let inquiry = Inquiry {
             team: team.id.clone(),
-            levels: ask::levels(principal, team),
+            levels: Level::of(principal, team),
             time_zone: team.time_zone.clone(),
             reader: Some(Level { scope: Scope::Account(principal.user.clone()), limits }),
         };

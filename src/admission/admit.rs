@@ -19,9 +19,9 @@ use super::latest::Latest;
 use super::passage::Passage;
 use super::{ask, denial, settle, told};
 use crate::http::Answer;
-use crate::ledger::{Outcome, Reservation, Snapshot, Verdict};
+use crate::ledger::{Level, Outcome, Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
-use crate::replay::{Claimed, Ended, Replays};
+use crate::replay::{self, Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
 use crate::upstream::{Fate, Forwarded};
 
@@ -156,6 +156,7 @@ where
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());
     let (id, record, arrived, model) = (call.id.clone(), call.record.clone(), call.at, call.model.clone());
     let (principal, at) = (Arc::clone(&call.principal), limits.at());
+    let call_id = reservation.id();
     let progress = reservation.progress().clone();
     let mut claimed = call.claimed.take();
     let claim = claimed.as_mut().and_then(|claimed| claimed.goes_with(progress.clone()));
@@ -167,19 +168,20 @@ where
     };
     let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), limits.age());
     let outcome = end.settlement.outcome;
+    let ended = replay::Call { id: call_id, model: model.clone(), outcome };
     let cost = keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
     limits.settle(outcome, reserved, cost);
     if outcome == Outcome::Released {
         latest.forget(&principal);
     }
-    limits.bring_up_to_now(&ask::levels(&principal, &team), &team.time_zone);
+    limits.bring_up_to_now(&Level::of(&principal, &team), &team.time_zone);
     let claim = claimed.and_then(Claimed::ended);
     let Forwarded { fate, answer, took: upstream, queued } = forwarded;
     let headers = {
         let mut facts = record.facts();
         facts.charged = Some(cost);
-        let own = arrived.elapsed().saturating_sub(facts.receiving + queued + upstream);
-        told::headers(&limits, cost, told::Times { own, queued, upstream })
+        let own = arrived.elapsed().saturating_sub(facts.elsewhere());
+        told::headers(&limits, cost, [own, queued, upstream])
     };
     let told = match answer {
         Ok(passed) => Ok(told::passed_on(passed, headers)),
@@ -192,6 +194,8 @@ where
         Fate::Delivered | Fate::Unknown => true,
         Fate::NotSent | Fate::Refused => false,
     };
-    replays.ended(Ended { team: team.id.clone(), id, claim, executed, cost, at }, caller.has_left(), &told).await;
+    replays
+        .ended(Ended { team: team.id.clone(), call: ended, id, claim, executed, cost, at }, caller.has_left(), &told)
+        .await;
     told
 }

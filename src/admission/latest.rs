@@ -13,9 +13,8 @@ use futures_util::future::{BoxFuture, Shared, ready};
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
 
-use super::ask;
 use crate::identity::{Credential, KeyId, Principal};
-use crate::ledger::{Inquiry, Ledger, Snapshot, Standing};
+use crate::ledger::{Inquiry, Ledger, Level, Snapshot, Standing};
 use crate::team::{Team, TeamId, UserId};
 
 /// For how long what was read is told to others.
@@ -69,7 +68,7 @@ impl Known {
 impl Latest {
     /// How the caller's limits stand now, by the clock and as far as this process knows. `None`: the ledger does not say.
     pub async fn of(&self, ledger: &Arc<dyn Ledger>, principal: &Principal, team: &Arc<Team>) -> Option<Snapshot> {
-        let levels = ask::levels(principal, team);
+        let levels = Level::of(principal, team);
         let who = Who::of(principal);
         let known = self.0.get(&who);
         let limits = match known.as_ref().filter(|known| known.is_fresh(team)) {

@@ -69,7 +69,7 @@ impl Passage {
 
     async fn claim_sent(&self) -> Result<bool, Outage> {
         match &self.claim {
-            Some(claim) => claim.sent(self.id).await,
+            Some(claim) => claim.sent().await,
             None => Ok(true),
         }
     }

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Latest, ask};
+use super::Latest;
 use crate::http::{Answer, X_RATELIMIT_LIMIT};
 use crate::identity::{Authenticated, Principal};
 use crate::ledger::headers::rate_limit_headers;
@@ -127,7 +127,7 @@ impl Caller {
                 bound || self.record.facts().owed.contains_key(X_RATELIMIT_LIMIT)
             }
         };
-        !is_told && ask::levels(&self.principal, &self.team).iter().any(limits_requests)
+        !is_told && Level::of(&self.principal, &self.team).iter().any(limits_requests)
     }
 
     async fn tell(self, mut result: Result<Answer, Refusal>) -> Result<Answer, Refusal> {

@@ -2,36 +2,22 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 
 use crate::credits::Credits;
-use crate::http::{Answer, AnswerBody, SERVER_TIMING, X_CREDITS_COST, X_CREDITS_REMAINING};
-use crate::ledger::headers::rate_limit_headers;
-use crate::ledger::{Snapshot, Standing};
-use crate::team::limit::{Shape, Unit};
+use crate::http::{Answer, AnswerBody, SERVER_TIMING, server_timing};
+use crate::ledger::Snapshot;
+use crate::ledger::headers::{credit_headers, rate_limit_headers};
 use crate::upstream::Passed;
 
-/// Where the time of a call went.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    /// In the gateway itself.
-    pub own: Duration,
-    /// Waiting for the shared account.
-    pub queued: Duration,
-    /// At the upstream.
-    pub upstream: Duration,
-}
-
-/// The headers of every answer to an admitted call, whether it was executed or not: what it cost, and how the limits stand now.
+/// The headers of every answer to an admitted call, whether it was executed or not: what it cost, and how the limits stand now;
+/// `times` as in [`server_timing`].
 #[must_use]
-pub fn headers(limits: &Snapshot, cost: Credits, times: Times) -> HeaderMap {
+pub fn headers(limits: &Snapshot, cost: Credits, times: [Duration; 3]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
     headers.extend(rate_limit_headers(limits.standings(), limits.at()));
-    headers.insert(X_CREDITS_COST, decimal(cost));
-    if let Some(remaining) = credits_remaining(limits.standings()) {
-        headers.insert(X_CREDITS_REMAINING, decimal(remaining));
-    }
-    headers.insert(SERVER_TIMING, timing(times));
+    headers.extend(credit_headers(limits.standings(), cost));
+    headers.insert(SERVER_TIMING, server_timing(times));
     headers
 }
 
@@ -49,23 +35,4 @@ pub fn passed_on(passed: Passed, ours: HeaderMap) -> Answer {
         headers.insert(http::header::CONTENT_ENCODING, content_encoding);
     }
     answer
-}
-
-/// What the tightest credit budget leaves, on whichever level: a call that costs more is refused. A shadow budget refuses none.
-fn credits_remaining(standings: &[Standing]) -> Option<Credits> {
-    let counts = |standing: &&Standing| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits));
-    let budgets = standings.iter().filter(|standing| !standing.shadow).filter(counts);
-    budgets.map(|standing| Credits::from_micros(standing.remaining())).min()
-}
-
-fn decimal(credits: Credits) -> HeaderValue {
-    HeaderValue::try_from(credits.to_string()).unwrap_or_else(|_| HeaderValue::from_static("0"))
-}
-
-fn timing(Times { own, queued, upstream }: Times) -> HeaderValue {
-    // In whole microseconds: writing a float takes ten times as long.
-    let millis = |duration: Duration| (duration.as_micros() / 1000, duration.as_micros() % 1000);
-    let [(own, a), (queued, b), (upstream, c)] = [own, queued, upstream].map(millis);
-    let text = format!("gateway;dur={own}.{a:03}, queue;dur={queued}.{b:03}, upstream;dur={upstream}.{c:03}");
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("gateway"))
 }

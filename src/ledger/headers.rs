@@ -1,4 +1,5 @@
-//! The rate-limit headers: the limit that will refuse a caller first, said in the two ways clients understand.
+//! What headers say of limits: the one that will refuse a caller first, in the two ways clients understand, and what the
+//! tightest credit budget leaves.
 
 use std::cmp::Reverse;
 
@@ -7,7 +8,11 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::Standing;
-use crate::http::{RATELIMIT, RATELIMIT_POLICY, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET};
+use crate::credits::Credits;
+use crate::http::{
+    RATELIMIT, RATELIMIT_POLICY, X_CREDITS_COST, X_CREDITS_REMAINING, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING,
+    X_RATELIMIT_RESET,
+};
 use crate::team::limit::{Period, Shape, Unit};
 
 const DAY_SECONDS: u64 = 86_400;
@@ -21,6 +26,25 @@ pub fn rate_limit_headers(
 ) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
     let tightest = tightest(standings).and_then(|standing| Some((standing, window_seconds(standing)?)));
     tightest.map(|(standing, window)| headers(standing, window, now)).into_iter().flatten().flatten()
+}
+
+/// `X-Credits-Cost`, and `X-Credits-Remaining` where a credit budget may refuse: what the tightest leaves, on whichever level.
+/// A shadow budget refuses none.
+pub fn credit_headers(
+    standings: &[Standing],
+    cost: Credits,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+    let counts = |standing: &&Standing| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits));
+    let budgets = standings.iter().filter(|standing| !standing.shadow).filter(counts);
+    let remaining = budgets.map(|standing| Credits::from_micros(standing.remaining())).min();
+    let remaining = remaining.map(|remaining| (X_CREDITS_REMAINING, decimal(remaining)));
+    [Some((X_CREDITS_COST, decimal(cost))), remaining].into_iter().flatten()
+}
+
+/// An amount as a header value.
+#[must_use]
+pub fn decimal(credits: Credits) -> HeaderValue {
+    HeaderValue::try_from(credits.to_string()).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
 /// The request limit with the fewest calls left, however large it is: a share of it would be no answer to whether the next

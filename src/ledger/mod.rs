@@ -10,7 +10,9 @@
 pub mod calendar;
 pub mod embedded;
 pub mod headers;
+pub mod level;
 pub mod observe;
+pub mod open;
 pub mod permits;
 pub mod redis;
 pub mod reservation;
@@ -20,13 +22,13 @@ pub mod soft;
 pub mod topup;
 pub mod usage;
 
-use std::sync::Arc;
-
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use level::Level;
 pub use observe::{Observer, Unobserved};
+pub use open::{OPEN_CALLS_MAX, OpenCall};
 pub use permits::{AccountLimits, Permits};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, Outcome, Row, Rows};
@@ -37,7 +39,7 @@ pub use usage::{Days, Retention, Sums, Usage};
 
 use crate::credits::Credits;
 use crate::identity::KeyId;
-use crate::team::{LimitKind, Limits, TeamId, UserId};
+use crate::team::{LimitKind, TeamId, UserId};
 
 /// At whose level a limit holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,16 +65,6 @@ impl Scope {
             Self::Account(_) => "account",
         }
     }
-}
-
-/// One level's limits. The level's windows are counted even when it has no limits, so that a limit set later knows
-/// what was used before (promise 6).
-#[derive(Clone, Debug)]
-pub struct Level {
-    /// Whose.
-    pub scope: Scope,
-    /// Its limits.
-    pub limits: Arc<Limits>,
 }
 
 /// How far a reserved call has come.
@@ -321,6 +313,12 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Reads how a team stands; at most counts the reading itself.
     fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>>;
+
+    /// One of the team's open calls; `None` when it has ended, or never was.
+    fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>>;
+
+    /// The team's open calls, newest first: at most [`OPEN_CALLS_MAX`] of them.
+    fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>>;
 
     /// The team's rows, newest first: at most `limit` of them, after passing over `skip`.
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>>;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::HeaderValue;
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -19,10 +20,22 @@ use crate::team::TeamId;
 pub struct ReservationId(Uuid);
 
 impl ReservationId {
+    /// Sorts before every other.
+    pub const MIN: Self = Self(Uuid::nil());
+    /// Sorts after every other.
+    pub const MAX: Self = Self(Uuid::max());
+
     /// A new id; ids made later sort later.
     #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// When it was made, by the clock of whoever made it; `None` of an id that was not made here.
+    #[must_use]
+    pub fn made_at(self) -> Option<Timestamp> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
     }
 
     /// The id as a header value.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{StatusCode, Version};
 
-use super::{Bound, Refusal, body};
+use super::{Bound, Refusal, SpentCall, body};
 use crate::credits::Credits;
 use crate::ledger::{Scope, Standing};
 use crate::request::RequestId;
@@ -58,6 +58,11 @@ one_of_each! {
     Refusal::HeadersTooLarge => Refusal::HeadersTooLarge,
     Refusal::IdempotencyInProgress => Refusal::IdempotencyInProgress,
     Refusal::IdempotencyLost => Refusal::IdempotencyLost,
+    Refusal::IdempotencyAnswerGone(_) => Refusal::IdempotencyAnswerGone(SpentCall {
+        id: "0193a1b2c3d47e5f8a9b0c1d2e3f4a5b".parse().ok(),
+        status: StatusCode::OK,
+        cost: Credits::from_micros(25_000),
+    }),
     Refusal::IdempotencyMismatch => Refusal::IdempotencyMismatch,
     Refusal::TooManyFailures { .. } => Refusal::TooManyFailures {
         retry_at: at("2026-11-22T14:26:45.5Z"),

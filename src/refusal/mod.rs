@@ -10,6 +10,7 @@ pub mod catch_panic;
 mod golden;
 pub mod panicked;
 pub mod source;
+pub mod spent_call;
 mod words;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use answer::{AnswerRefusals, AnswerRefusalsLayer};
 pub use bound::Bound;
 pub use catch_panic::{CatchPanic, CatchPanicLayer};
 pub use source::Source;
+pub use spent_call::SpentCall;
 
 use crate::team::ModelId;
 
@@ -90,6 +92,8 @@ pub enum Refusal {
     IdempotencyInProgress,
     /// The call with this idempotency key was sent by a replica that died before it told what became of it.
     IdempotencyLost,
+    /// The call with this idempotency key has ended, and its answer was too large to keep, or has given way to newer ones.
+    IdempotencyAnswerGone(SpentCall),
     /// The idempotency key was used with another body.
     IdempotencyMismatch,
     /// Too many credentials failed at the caller's address, and this one is no good either, or was not looked at.
@@ -204,6 +208,7 @@ impl Refusal {
             }
             Self::IdempotencyInProgress => kind(StatusCode::CONFLICT, "idempotency_in_progress", CONFLICT, Caller),
             Self::IdempotencyLost => kind(StatusCode::CONFLICT, "idempotency_lost", CONFLICT, Gateway),
+            Self::IdempotencyAnswerGone(_) => kind(StatusCode::CONFLICT, "idempotency_answer_gone", CONFLICT, Gateway),
             Self::IdempotencyMismatch => {
                 kind(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", CONFLICT, Caller)
             }

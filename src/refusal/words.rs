@@ -60,6 +60,11 @@ impl Refusal {
             Self::SharedRateLimited { retry_after, .. } | Self::TooManyFailures { retry_after, .. } => {
                 return try_again_in(Some(*retry_after));
             }
+            Self::IdempotencyAnswerGone(call) => {
+                return format!(
+                    "The call with this Idempotency-Key was made, but its answer is not kept any more, or was too large to keep: {call}; it is not made again"
+                );
+            }
             Self::ModelNotAllowed(model) => return format!("Your team may not use the model {model}"),
             Self::ModelNotAllowedToKey(model) => return format!("This gateway key may not use the model {model}"),
             Self::ModelUnknown(model) => return format!("Model configuration not found for {model}"),

@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use uuid::Uuid;
 
 use super::{Fingerprint, KeyHash, Replays};
 use crate::ledger::reservation::Progress;
@@ -12,42 +11,18 @@ use crate::ledger::{Outage, Phase, ReservationId};
 use crate::request::RequestId;
 use crate::team::TeamId;
 
-/// Names a claim. Made by the gateway, never by a caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClaimId(Uuid);
-
-impl ClaimId {
-    /// A new id.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
-
-impl Default for ClaimId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Display for ClaimId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.simple().fmt(f)
-    }
-}
-
 /// What is claimed, and for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Its name: claiming again under the same name is the same claim.
-    pub id: ClaimId,
+    /// Its name, which is the call's own id: claiming again under the same name is the same claim.
+    pub id: ReservationId,
     /// The team whose key it is. Other teams' keys are other keys.
     pub team: TeamId,
     /// The key.
     pub key: KeyHash,
     /// What the call asks for.
     pub fingerprint: Fingerprint,
-    /// The call's own name, under which its outcome can be fetched.
+    /// What its caller calls the call.
     pub request_id: RequestId,
 }
 
@@ -69,12 +44,12 @@ pub struct Departure {
 }
 
 impl Departure {
-    /// Tells the store that the call is about to be sent, paid for by this reservation. `false`: it must not be sent.
+    /// Tells the store that the call is about to be sent, paid for by its reservation. `false`: it must not be sent.
     ///
     /// # Errors
     /// The store did not answer: the call must not be sent either.
-    pub async fn sent(&self, paid_by: ReservationId) -> Result<bool, Outage> {
-        self.replays.sent(&self.claim, paid_by, self.longest).await
+    pub async fn sent(&self) -> Result<bool, Outage> {
+        self.replays.sent(&self.claim, self.longest).await
     }
 }
 

@@ -7,16 +7,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::credits::Credits;
-use crate::http::{Answer, AnswerBody, IDEMPOTENCY_REPLAYED, X_CREDITS_COST, X_ERROR_SOURCE, X_REQUEST_ID};
+use crate::http::{Answer, AnswerBody, IDEMPOTENCY_REPLAYED, X_CALL_ID, X_ERROR_SOURCE, X_REQUEST_ID};
+use crate::ledger::{Outcome, ReservationId};
 use crate::request::RequestId;
+use crate::team::ModelId;
 
-/// The headers that are kept. Those that say how limits stood, or how long the call took, were true only once.
-const HEADERS: [HeaderName; 4] = [CONTENT_TYPE, CONTENT_ENCODING, X_CREDITS_COST, X_ERROR_SOURCE];
+/// The headers that are kept. Those that say how limits stood, what the call cost, or how long it took, were true only once.
+const HEADERS: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, X_ERROR_SOURCE];
 
 /// A remembered answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
-    /// The request whose answer it is.
+    /// The call whose answer it is; `None` when it was kept by a version that gave calls no id of their own.
+    pub call: Option<Call>,
+    /// What its caller called it.
     pub request_id: RequestId,
     /// Its status.
     pub status: StatusCode,
@@ -28,9 +32,37 @@ pub struct Kept {
     pub body: Option<Bytes>,
 }
 
+/// Which call it was, and how it ended for the money.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its own id.
+    pub id: ReservationId,
+    /// The model.
+    pub model: ModelId,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// A remembered answer without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The call.
+    pub call: Call,
+    /// What its caller called it.
+    pub request_id: RequestId,
+    /// The status of its answer.
+    pub status: StatusCode,
+    /// What it was charged.
+    pub cost: Credits,
+    /// How many bytes its body has; `None` when that is not kept.
+    pub body_bytes: Option<u64>,
+}
+
 /// Everything but the body, as stores write it.
 #[derive(Serialize, Deserialize)]
 struct Head {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    call: Option<CallHead>,
     request_id: String,
     status: u16,
     headers: Vec<(String, String)>,
@@ -39,26 +71,21 @@ struct Head {
     empty: bool,
 }
 
-/// What `GET /gateway/v1/requests/{request_id}` answers.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Outcome<'a> {
-    request_id: &'a str,
-    /// The status the caller was told, or would have been.
-    status: u16,
-    /// What the call was charged.
-    credits_cost: Credits,
-    /// The body, when it is JSON and was not too large to be kept.
-    answer: Option<&'a RawValue>,
+#[derive(Serialize, Deserialize)]
+struct CallHead {
+    id: ReservationId,
+    model: String,
+    outcome: Outcome,
 }
 
 impl Kept {
     /// Remembers an answer; its body only when it has at most so many bytes.
     #[must_use]
-    pub fn of(answer: &Answer, request_id: RequestId, cost: Credits, bytes_max: u64) -> Self {
+    pub fn of(answer: &Answer, call: Call, (request_id, cost): (RequestId, Credits), bytes_max: u64) -> Self {
         let told = |name: &HeaderName| Some((name.clone(), answer.headers().get(name)?.clone()));
         let body = answer.body().bytes();
         Self {
+            call: Some(call),
             request_id,
             status: answer.status(),
             headers: HEADERS.iter().filter_map(told).collect(),
@@ -67,38 +94,34 @@ impl Kept {
         }
     }
 
-    /// The answer once more, for a call with the same key: status, body and headers of the first, its request id among
-    /// them. Where the body was not kept, the body is the outcome: see [`Kept::outcome`].
+    /// The answer once more, for a call with the same key: status, body and headers of the first, its ids among them.
+    /// `None` when its body is not kept: anything else in its place would not be the answer.
     #[must_use]
-    pub fn replayed(self) -> Answer {
-        let outcome = self.body.is_none().then(|| self.outcome());
-        let mut headers = self.headers;
-        if outcome.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.remove(CONTENT_ENCODING);
-        }
-        headers.insert(X_REQUEST_ID, self.request_id.to_header());
-        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-        let body = self.body.or(outcome.map(Bytes::from)).unwrap_or_default();
-        let mut answer = Answer::new(AnswerBody::new(body));
+    pub fn replayed(self) -> Option<Answer> {
+        let mut answer = Answer::new(AnswerBody::new(self.body?));
         *answer.status_mut() = self.status;
-        *answer.headers_mut() = headers;
-        answer
+        *answer.headers_mut() = self.headers;
+        let headers = answer.headers_mut();
+        headers.insert(X_REQUEST_ID, self.request_id.to_header());
+        if let Some(call) = &self.call {
+            headers.insert(X_CALL_ID, call.id.to_header());
+        }
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+        Some(answer)
     }
 
-    /// The outcome as JSON: `{"requestId": …, "status": 200, "creditsCost": 0.025, "answer": …}`. `answer` is the stored
-    /// body as it is; `null` when it is no JSON, or was too large to be kept.
+    /// The body as it is, where it is kept and is JSON.
     #[must_use]
-    pub fn outcome(&self) -> Vec<u8> {
-        let answer = self.body.as_deref().and_then(|body| serde_json::from_slice::<&RawValue>(body).ok());
-        let outcome = Outcome {
-            request_id: self.request_id.as_str(),
-            status: self.status.as_u16(),
-            credits_cost: self.cost,
-            answer,
-        };
-        // Numbers, texts and what was read as JSON always have a JSON form.
-        serde_json::to_vec(&outcome).unwrap_or_default()
+    pub fn json(&self) -> Option<&RawValue> {
+        serde_json::from_slice(self.body.as_deref()?).ok()
+    }
+
+    /// The answer without its body. `None` when its call has no id.
+    #[must_use]
+    pub fn summary(&self) -> Option<Summary> {
+        let body_bytes = self.body.as_ref().map(|body| body.len() as u64);
+        let (request_id, status, cost) = (self.request_id.clone(), self.status, self.cost);
+        Some(Summary { call: self.call.clone()?, request_id, status, cost, body_bytes })
     }
 
     /// Everything but the body, for a store.
@@ -108,6 +131,11 @@ impl Kept {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         };
         let head = Head {
+            call: self.call.as_ref().map(|call| CallHead {
+                id: call.id,
+                model: call.model.to_string(),
+                outcome: call.outcome,
+            }),
             request_id: self.request_id.to_string(),
             status: self.status.as_u16(),
             headers: self.headers.iter().filter_map(text).collect(),
@@ -125,6 +153,10 @@ impl Kept {
             Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?))
         };
         Some(Self {
+            call: match head.call {
+                Some(CallHead { id, model, outcome }) => Some(Call { id, model: ModelId::parse(&model)?, outcome }),
+                None => None,
+            },
             request_id: RequestId::parse(&head.request_id)?,
             status: StatusCode::from_u16(head.status).ok()?,
             headers: head.headers.iter().map(header).collect::<Option<_>>()?,
@@ -138,7 +170,9 @@ impl Kept {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::http::X_CREDITS_REMAINING;
+    use crate::http::{X_CREDITS_COST, X_CREDITS_REMAINING};
+
+    const CALL: &str = "0193a1b2c3d47e5f8a9b0c1d2e3f4a5b";
 
     fn kept(body: &'static str, bytes_max: u64) -> Kept {
         let mut answer = Answer::new(AnswerBody::new(body));
@@ -147,7 +181,9 @@ mod tests {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         headers.insert(X_CREDITS_COST, HeaderValue::from_static("0.025"));
         headers.insert(X_CREDITS_REMAINING, HeaderValue::from_static("7"));
-        Kept::of(&answer, RequestId::parse("r-1").unwrap(), Credits::from_micros(25_000), bytes_max)
+        let call =
+            Call { id: CALL.parse().unwrap(), model: ModelId::parse("flux/dev").unwrap(), outcome: Outcome::Charged };
+        Kept::of(&answer, call, (RequestId::parse("r-1").unwrap(), Credits::from_micros(25_000)), bytes_max)
     }
 
     #[test]
@@ -162,8 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_kept_before_calls_had_ids_can_still_be_given_again() {
+        let head =
+            br#"{"request_id":"r-1","status":200,"headers":[["x-credits-cost","0.025"]],"cost":0.025,"empty":false}"#;
+        let kept = Kept::read(head, Some(Bytes::from_static(b"{}"))).unwrap();
+        assert_eq!((&kept.call, kept.summary()), (&None, None));
+        assert!(!kept.replayed().unwrap().headers().contains_key(X_CALL_ID));
+    }
+
+    #[test]
     fn a_replayed_answer_is_the_first_one_and_says_that_it_is_replayed() {
-        let answer = kept(r#"{"images":[]}"#, 100).replayed();
+        let answer = kept(r#"{"images":[]}"#, 100).replayed().unwrap();
         assert_eq!(answer.status(), StatusCode::CREATED);
         assert_eq!(answer.body().bytes(), r#"{"images":[]}"#);
         let headers = answer.headers();
@@ -172,26 +217,26 @@ mod tests {
             (&"true".parse().unwrap(), &"r-1".parse().unwrap())
         );
         assert_eq!(
-            (&headers[CONTENT_TYPE], &headers[X_CREDITS_COST]),
-            (&"application/json; charset=utf-8".parse().unwrap(), &"0.025".parse().unwrap())
+            (&headers[CONTENT_TYPE], &headers[X_CALL_ID]),
+            (&"application/json; charset=utf-8".parse().unwrap(), &CALL.parse().unwrap())
         );
-        assert!(!headers.contains_key(X_CREDITS_REMAINING), "that was true only then");
+        for once in [X_CREDITS_COST, X_CREDITS_REMAINING] {
+            assert!(!headers.contains_key(&once), "{once} was true only then");
+        }
     }
 
     #[test]
-    fn of_a_body_that_is_too_large_the_outcome_is_kept() {
+    fn of_a_body_that_is_too_large_only_the_outcome_is_kept_and_nothing_is_given_in_its_place() {
         let kept = kept(r#"{"images":[]}"#, 3);
-        assert_eq!(kept.body, None);
-        let answer = kept.replayed();
-        assert_eq!(answer.status(), StatusCode::CREATED);
-        assert_eq!(answer.body().bytes(), r#"{"requestId":"r-1","status":201,"creditsCost":0.025,"answer":null}"#);
+        assert_eq!((kept.body.as_ref(), kept.status), (None, StatusCode::CREATED));
+        assert_eq!(kept.summary().unwrap().body_bytes, None);
+        assert!(kept.replayed().is_none());
     }
 
     #[test]
-    fn the_outcome_holds_the_answer_as_it_is() {
-        let outcome = |body| String::from_utf8(kept(body, 100).outcome()).unwrap();
-        let start = r#"{"requestId":"r-1","status":201,"creditsCost":0.025,"answer":"#;
-        assert_eq!(outcome(r#"{"seed": 1.50}"#), format!("{start}{}}}", r#"{"seed": 1.50}"#));
-        assert_eq!(outcome("<html>"), format!("{start}null}}"));
+    fn a_body_that_is_json_is_shown_as_it_is() {
+        let shown = |body| kept(body, 100).json().map(|json| json.get().to_owned());
+        assert_eq!(shown(r#"{"seed": 1.50}"#), Some(r#"{"seed": 1.50}"#.to_owned()));
+        assert_eq!(shown("<html>"), None);
     }
 }

@@ -3,19 +3,22 @@
 //! It goes with an embedded ledger, which belongs to one process: whoever restarts it loses the idempotency keys of the
 //! last day, not the money.
 
+mod index;
+mod place;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
+use self::index::Index;
+use self::place::{Content, Entry, Place, own};
 use super::store::{Begun, Store};
-use super::{Claim, Fingerprint, Kept, KeyHash, Settings};
+use super::{Claim, Kept, Settings, Summary};
 use crate::clock::Clock;
 use crate::ledger::{Outage, ReservationId};
-use crate::replay::ClaimId;
 use crate::request::RequestId;
 use crate::team::TeamId;
 
@@ -28,31 +31,6 @@ pub struct Memory {
     clock: Clock,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Place {
-    Key(TeamId, KeyHash),
-    Request(TeamId, RequestId),
-}
-
-enum Content {
-    /// The call of this claim is being made.
-    Running(ClaimId, Fingerprint),
-    /// It was sent, and nobody can tell what became of it.
-    Lost(ClaimId, Fingerprint),
-    /// It has been made.
-    Finished(ClaimId, Fingerprint, Kept),
-    /// An outcome that belongs to no key.
-    Outcome(Kept),
-    /// The outcome is under this key, as long as it is the claim's.
-    At(KeyHash, ClaimId),
-}
-
-struct Entry {
-    content: Content,
-    /// When it is forgotten, and its place among those that are forgotten in the same moment.
-    until: (Duration, u64),
-}
-
 struct State {
     entries: HashMap<Place, Entry>,
     /// What is forgotten when.
@@ -61,6 +39,8 @@ struct State {
     bodies: BTreeMap<(Duration, u64), Place>,
     bytes: u64,
     count: u64,
+    /// The calls of which something is kept.
+    calls: Index,
     settings: Settings,
     entries_max: usize,
 }
@@ -79,6 +59,7 @@ impl Memory {
             bodies: BTreeMap::new(),
             bytes: 0,
             count: 0,
+            calls: Index::default(),
             settings,
             entries_max,
         };
@@ -110,6 +91,9 @@ impl State {
         if self.bodies.remove(&entry.until).is_some() {
             self.bytes -= entry.content.bytes();
         }
+        if let (Place::Call(team, id), Some(carried)) = (place, entry.content.carried()) {
+            self.calls.remove(team, carried, *id);
+        }
     }
 
     fn put(&mut self, place: Place, content: Content, until: Duration) {
@@ -122,6 +106,9 @@ impl State {
         if content.bytes() > 0 {
             self.bytes += content.bytes();
             self.bodies.insert(until, place.clone());
+        }
+        if let (Place::Call(team, id), Some(carried)) = (&place, content.carried()) {
+            self.calls.add(team, carried, *id);
         }
         self.expiries.insert(until, place.clone());
         self.entries.insert(place, Entry { content, until });
@@ -170,7 +157,7 @@ impl State {
             Content::Lost(..) => Begun::Lost,
             Content::Running(id, _) if *id == claim.id => Begun::First,
             Content::Running(..) | Content::Outcome(_) | Content::At(..) => Begun::Running,
-            Content::Finished(_, _, kept) => Begun::Finished(kept.clone()),
+            Content::Finished(_, _, kept) => Begun::Finished(Box::new(kept.clone())),
         }
     }
 
@@ -200,7 +187,8 @@ impl State {
         if !holder.is_some_and(|(_, finished)| finished) {
             self.put(place, Content::Finished(claim.id, claim.fingerprint, own(kept)), until);
         }
-        self.put(Place::Request(claim.team.clone(), claim.request_id.clone()), Content::At(claim.key, claim.id), until);
+        let call = Place::Call(claim.team.clone(), claim.id);
+        self.put(call, Content::At(claim.key, claim.request_id.clone()), until);
     }
 
     fn release(&mut self, claim: &Claim) {
@@ -212,15 +200,21 @@ impl State {
     }
 
     fn keep(&mut self, team: &TeamId, kept: &Kept, now: Duration) {
-        let place = Place::Request(team.clone(), kept.request_id.clone());
+        let Some(call) = &kept.call else { return };
+        let place = Place::Call(team.clone(), call.id);
         self.put(place, Content::Outcome(own(kept)), now + self.settings.retention);
     }
 
-    fn fetch(&self, team: &TeamId, id: &RequestId) -> Option<Kept> {
-        match &self.entries.get(&Place::Request(team.clone(), id.clone()))?.content {
-            Content::Outcome(kept) => Some(kept.clone()),
-            Content::At(key, claim) => match &self.entries.get(&Place::Key(team.clone(), *key))?.content {
-                Content::Finished(id, _, kept) if id == claim => Some(kept.clone()),
+    fn list(&self, team: &TeamId, of: Option<&RequestId>) -> Vec<Summary> {
+        let ids = self.calls.newest(team, of);
+        ids.into_iter().filter_map(|id| self.fetch(team, id)?.summary()).collect()
+    }
+
+    fn fetch(&self, team: &TeamId, id: ReservationId) -> Option<&Kept> {
+        match &self.entries.get(&Place::Call(team.clone(), id))?.content {
+            Content::Outcome(kept) => Some(kept),
+            Content::At(key, _) => match &self.entries.get(&Place::Key(team.clone(), *key))?.content {
+                Content::Finished(call, _, kept) if *call == id => Some(kept),
                 Content::Finished(..)
                 | Content::Running(..)
                 | Content::Lost(..)
@@ -232,49 +226,13 @@ impl State {
     }
 }
 
-/// The body in memory of its own: what came from the wire may be a small part of a large buffer.
-fn own(kept: &Kept) -> Kept {
-    Kept { body: kept.body.as_deref().map(Bytes::copy_from_slice), ..kept.clone() }
-}
-
-impl Content {
-    fn bytes(&self) -> u64 {
-        match self {
-            Self::Finished(_, _, kept) | Self::Outcome(kept) => kept.body.as_ref().map_or(0, |body| body.len() as u64),
-            Self::Running(..) | Self::Lost(..) | Self::At(..) => 0,
-        }
-    }
-
-    const fn kept_mut(&mut self) -> Option<&mut Kept> {
-        match self {
-            Self::Finished(_, _, kept) | Self::Outcome(kept) => Some(kept),
-            Self::Running(..) | Self::Lost(..) | Self::At(..) => None,
-        }
-    }
-
-    /// Whose claim it is, and whether it has ended.
-    const fn claim(&self) -> Option<(ClaimId, bool)> {
-        match self {
-            Self::Running(id, _) | Self::Lost(id, _) => Some((*id, false)),
-            Self::Finished(id, _, _) => Some((*id, true)),
-            Self::Outcome(_) | Self::At(..) => None,
-        }
-    }
-}
-
-impl Claim {
-    fn place(&self) -> Place {
-        Place::Key(self.team.clone(), self.key)
-    }
-}
-
 impl Store for Memory {
     fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
         let (mut state, now) = self.state();
         ready(Ok(state.begin(claim, ttl, now))).boxed()
     }
 
-    fn sent<'a>(&'a self, claim: &'a Claim, _: ReservationId, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>> {
+    fn sent<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>> {
         let (mut state, now) = self.state();
         let until = now + ttl.max(state.settings.retention);
         ready(Ok(state.sent(claim, until))).boxed()
@@ -302,8 +260,12 @@ impl Store for Memory {
         ready(Ok(())).boxed()
     }
 
-    fn fetch<'a>(&'a self, team: &'a TeamId, id: &'a RequestId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
-        ready(Ok(self.state().0.fetch(team, id))).boxed()
+    fn fetch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
+        ready(Ok(self.state().0.fetch(team, id).cloned())).boxed()
+    }
+
+    fn list<'a>(&'a self, team: &'a TeamId, of: Option<&'a RequestId>) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
+        ready(Ok(self.state().0.list(team, of))).boxed()
     }
 }
 

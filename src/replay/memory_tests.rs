@@ -1,10 +1,13 @@
 //! The bounds of the store in memory: bytes, entries, and time that a clock moves.
 #![allow(clippy::unwrap_used)]
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::*;
 use crate::credits::Credits;
+use crate::ledger::Outcome;
+use crate::replay::{Call, Fingerprint, KeyHash};
 use crate::team::ModelId;
 
 const TTL: Duration = Duration::from_secs(330);
@@ -28,7 +31,7 @@ fn team() -> TeamId {
 
 fn claim(number: usize) -> Claim {
     Claim {
-        id: ClaimId::new(),
+        id: ReservationId::new(),
         team: team(),
         key: KeyHash::of(&HeaderValue::from(number)),
         fingerprint: Fingerprint::of(&ModelId::parse("flux/dev").unwrap(), b"{}"),
@@ -36,8 +39,14 @@ fn claim(number: usize) -> Claim {
     }
 }
 
+fn id(number: usize) -> ReservationId {
+    format!("{:032x}", 0x0193_a1b2_c3d4_7000_8000_0000_0000_0000 + number as u128).parse().unwrap()
+}
+
 fn kept(number: usize, body: &'static str) -> Kept {
+    let call = Call { id: id(number), model: ModelId::parse("flux/dev").unwrap(), outcome: Outcome::Charged };
     Kept {
+        call: Some(call),
         request_id: RequestId::parse(&format!("r-{number}")).unwrap(),
         status: StatusCode::OK,
         headers: HeaderMap::new(),
@@ -47,7 +56,7 @@ fn kept(number: usize, body: &'static str) -> Kept {
 }
 
 async fn finished(store: &Memory, number: usize, body: &'static str) -> Claim {
-    let claim = claim(number);
+    let claim = Claim { id: id(number), ..claim(number) };
     assert_eq!(store.begin(&claim, TTL).await.unwrap(), Begun::First);
     store.finish(&claim, &kept(number, body)).await.unwrap();
     claim
@@ -59,6 +68,8 @@ fn assert_sound(store: &Memory) {
     let bytes: u64 = state.entries.values().map(|entry| entry.content.bytes()).sum();
     let bodies = state.entries.values().filter(|entry| entry.content.bytes() > 0).count();
     assert_eq!((state.bytes, state.bodies.len(), state.expiries.len()), (bytes, bodies, state.entries.len()));
+    let calls = state.entries.keys().filter(|place| matches!(place, Place::Call(..))).count();
+    assert_eq!(state.calls.len(), (calls, calls));
     assert!(state.bytes <= state.settings.memory_bytes_max && state.entries.len() <= state.entries_max);
 }
 
@@ -70,10 +81,10 @@ async fn when_the_bytes_are_used_up_the_oldest_bodies_go_and_their_outcomes_stay
         assert_sound(&store);
     }
     for (number, body) in [(0, None), (1, Some("0123456789")), (2, Some("0123456789"))] {
-        let found = store.fetch(&team(), &kept(number, "").request_id).await.unwrap().unwrap();
+        let found = store.fetch(&team(), id(number)).await.unwrap().unwrap();
         assert_eq!((found.body.as_deref(), found.cost), (body.map(str::as_bytes), Credits::from_micros(25_000)));
         let Begun::Finished(again) = store.begin(&claim(number), TTL).await.unwrap() else { unreachable!() };
-        assert_eq!(again, found);
+        assert_eq!(*again, found);
     }
 }
 
@@ -86,9 +97,9 @@ async fn there_is_room_for_so_many_and_a_running_call_is_not_forgotten_for_other
         finished(&store, number, "x").await;
         assert_sound(&store);
     }
-    assert_eq!(store.begin(&Claim { id: ClaimId::new(), ..running }, TTL).await.unwrap(), Begun::Running);
-    assert!(store.fetch(&team(), &kept(0, "").request_id).await.unwrap().is_none());
-    assert!(store.fetch(&team(), &kept(99, "").request_id).await.unwrap().is_some());
+    assert_eq!(store.begin(&Claim { id: ReservationId::new(), ..running }, TTL).await.unwrap(), Begun::Running);
+    assert!(store.fetch(&team(), id(0)).await.unwrap().is_none());
+    assert!(store.fetch(&team(), id(99)).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -107,7 +118,7 @@ async fn what_is_kept_is_forgotten_after_its_retention_and_a_claim_after_its_own
 
     clock.set(start + settings().retention);
     for number in [1, 2] {
-        assert!(store.fetch(&team(), &kept(number, "").request_id).await.unwrap().is_none());
+        assert!(store.fetch(&team(), id(number)).await.unwrap().is_none());
     }
     assert_eq!(store.begin(&claim(1), TTL).await.unwrap(), Begun::First);
     assert_sound(&store);

@@ -18,12 +18,12 @@ pub mod replays;
 pub mod settings;
 pub mod store;
 
-pub use claim::{Claim, ClaimId, Claimed, Departure};
-pub use kept::Kept;
+pub use claim::{Claim, Claimed, Departure};
+pub use kept::{Call, Kept, Summary};
 pub use key::{Fingerprint, KeyHash};
 pub use memory::Memory;
 pub use observe::{Kind, Observer};
 pub use replay::ReplayLayer;
 pub use replays::{Ended, Replays};
 pub use settings::Settings;
-pub use store::{Begun, Store};
+pub use store::{Begun, LISTED_MAX, Store};

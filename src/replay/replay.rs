@@ -1,25 +1,31 @@
 //! Makes each call with an idempotency key once: others with the same key get its answer.
 //!
-//! Reads: the idempotency key, the model and the body; what is remembered of the key. Writes: the claim of the call.
-//! Refuses: `idempotency_mismatch`, `idempotency_in_progress`, `idempotency_lost`, `ledger_unavailable`, `overloaded`.
+//! Reads: the idempotency key, the model and the body; what is remembered of the key; how the limits stand, to tell it with
+//! an answer that is given again. Writes: the claim of the call. Refuses: `idempotency_mismatch`, `idempotency_in_progress`,
+//! `idempotency_lost`, `idempotency_answer_gone`, `ledger_unavailable`, `overloaded`.
 //! Position: below the layer that takes in the body, since the whole body is compared; above admission, since an answer
 //! that is given again reserves nothing and costs nothing.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Either};
+use http::HeaderMap;
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service};
 
 use super::observe::Kind;
 use super::store::Begun;
-use super::{Claim, ClaimId, Claimed, Fingerprint, Kept, KeyHash, Replays};
-use crate::http::Answer;
+use super::{Claim, Claimed, Fingerprint, Kept, KeyHash, Replays};
+use crate::credits::Credits;
+use crate::http::{Answer, SERVER_TIMING, X_CALL_ID, X_CREDITS_COST_ORIGINAL, server_timing};
+use crate::ledger::headers::{credit_headers, decimal, rate_limit_headers};
+use crate::ledger::{Inquiry, Ledger, Level};
 use crate::live::Live;
-use crate::refusal::Refusal;
-use crate::request::Buffer;
+use crate::refusal::{Refusal, SpentCall};
 use crate::request::collect::PaidCall;
+use crate::request::{Buffer, Wait};
 use crate::upstream::Upstream;
 
 /// How long a claim lives beyond the longest time that its call may wait and, once sent, may take at the upstream.
@@ -32,16 +38,17 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct ReplayLayer {
     replays: Replays,
+    ledger: Arc<dyn Ledger>,
     upstream: Live<Upstream>,
     buffer: Buffer,
 }
 
 impl ReplayLayer {
-    /// A layer that remembers here. The upstream's time-outs say how long a call may take; the buffer is the memory for
-    /// answers on their way out.
+    /// A layer that remembers here. The ledger tells how limits stand, the upstream's time-outs how long a call may take; the
+    /// buffer is the memory for answers on their way out.
     #[must_use]
-    pub const fn new(replays: Replays, upstream: Live<Upstream>, buffer: Buffer) -> Self {
-        Self { replays, upstream, buffer }
+    pub const fn new(replays: Replays, ledger: Arc<dyn Ledger>, upstream: Live<Upstream>, buffer: Buffer) -> Self {
+        Self { replays, ledger, upstream, buffer }
     }
 }
 
@@ -84,7 +91,7 @@ where
                     call.claimed = Some(claimed);
                     inner.call(call).await
                 }
-                Whose::Answered(kept) => with.replayed(*kept),
+                Whose::Answered(kept) => with.replayed(&call, *kept).await,
             }
         }))
     }
@@ -103,7 +110,7 @@ impl ReplayLayer {
     /// when the key is free again.
     async fn claim(&self, call: &PaidCall, key: KeyHash) -> Result<Whose, Refusal> {
         let claim = Claim {
-            id: ClaimId::new(),
+            id: call.call_id,
             team: call.team.id.clone(),
             key,
             fingerprint: Fingerprint::of(&call.model, &call.body),
@@ -123,7 +130,7 @@ impl ReplayLayer {
                 Begun::Finished(kept) => {
                     claimed.not_ours();
                     self.replays.count(kind);
-                    return Ok(Whose::Answered(Box::new(kept)));
+                    return Ok(Whose::Answered(kept));
                 }
                 Begun::Lost => {
                     claimed.not_ours();
@@ -136,7 +143,9 @@ impl ReplayLayer {
                 }
             }
             kind = Kind::Joined;
+            call.record.facts().waits_for(Wait::Other);
             sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
+            call.record.facts().waited();
             pause = (pause * 2).min(LOOK_AGAIN_MAX);
         }
     }
@@ -145,14 +154,45 @@ impl ReplayLayer {
         let claim = claimed.claim().ok_or(Refusal::Internal)?;
         let begun = self.replays.begin(claim, self.upstream.read().queue.max_wait + MARGIN).await;
         begun.map_err(|outage| {
-            tracing::warn!(request_id = %claim.request_id, %outage, "an idempotency key could not be claimed");
+            tracing::warn!(request_id = %claim.request_id, call_id = %claim.id, %outage, "an idempotency key could not be claimed");
             Refusal::LedgerUnavailable
         })
     }
 
-    fn replayed(&self, kept: Kept) -> Result<Answer, Refusal> {
-        let answer = kept.replayed();
+    /// The answer once more, with what is true of this request: it costs nothing, and the limits stand as they do now.
+    async fn replayed(&self, call: &PaidCall, kept: Kept) -> Result<Answer, Refusal> {
+        let mut headers = self.standings(call).await;
+        headers.insert(X_CREDITS_COST_ORIGINAL, decimal(kept.cost));
+        let own = call.at.elapsed().saturating_sub(call.record.facts().elsewhere());
+        headers.insert(SERVER_TIMING, server_timing([own, Duration::ZERO, Duration::ZERO]));
+        let spent = SpentCall { id: kept.call.as_ref().map(|call| call.id), status: kept.status, cost: kept.cost };
+        let Some(mut answer) = kept.replayed() else {
+            headers.extend(spent.id.map(|id| (X_CALL_ID, id.to_header())));
+            call.record.facts().owed = headers;
+            return Err(Refusal::IdempotencyAnswerGone(spent));
+        };
+        answer.headers_mut().extend(headers);
         let held = self.buffer.hold(answer.body().bytes().len() as u64)?;
         Ok(answer.map(|body| body.holding(Some(held))))
+    }
+
+    /// A ledger that does not answer keeps nobody from an answer that is here.
+    async fn standings(&self, call: &PaidCall) -> HeaderMap {
+        let inquiry = Inquiry {
+            team: call.team.id.clone(),
+            levels: Level::of(&call.principal, &call.team),
+            time_zone: call.team.time_zone.clone(),
+            reader: None,
+        };
+        match self.ledger.books(inquiry).await {
+            Ok(books) => {
+                let credits = credit_headers(&books.standings, Credits::ZERO);
+                rate_limit_headers(&books.standings, books.at).chain(credits).collect()
+            }
+            Err(outage) => {
+                tracing::warn!(request_id = %call.id, %outage, "an answer is given again without how limits stand");
+                credit_headers(&[], Credits::ZERO).collect()
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::observe::{Kind, Observer};
 use super::store::{Begun, Store};
-use super::{Claim, Claimed, Kept, Settings};
+use super::{Call, Claim, Claimed, Kept, Settings, Summary};
 use crate::credits::Credits;
 use crate::http::Answer;
 use crate::ledger::{Outage, ReservationId};
@@ -42,7 +42,9 @@ struct Shared {
 pub struct Ended {
     /// The team that made it.
     pub team: TeamId,
-    /// Its name.
+    /// Which it was, and how it ended for the money.
+    pub call: Call,
+    /// What its caller called it.
     pub id: RequestId,
     /// The claim it was made under, when it had an idempotency key.
     pub claim: Option<Claim>,
@@ -79,8 +81,14 @@ impl Replays {
         self.0.store.begin(claim, ttl).await
     }
 
-    pub(super) async fn sent(&self, claim: &Claim, paid_by: ReservationId, ttl: Duration) -> Result<bool, Outage> {
-        self.0.store.sent(claim, paid_by, ttl).await
+    pub(super) async fn sent(&self, claim: &Claim, ttl: Duration) -> Result<bool, Outage> {
+        self.0.store.sent(claim, ttl).await
+    }
+
+    /// The largest answer that is kept.
+    #[must_use]
+    pub fn answer_bytes_max(&self) -> u64 {
+        self.0.settings.answer_bytes_max
     }
 
     pub(super) fn join_max(&self) -> Duration {
@@ -95,8 +103,8 @@ impl Replays {
     /// the caller is told, or would have been.
     ///
     /// When the store does not take it, it is offered again for a while; the caller does not wait for that.
-    pub async fn ended(&self, call: Ended, caller_left: bool, told: &Result<Answer, Refusal>) {
-        let Ended { team, id, claim, executed, cost, at } = call;
+    pub async fn ended(&self, ended: Ended, caller_left: bool, told: &Result<Answer, Refusal>) {
+        let Ended { team, call, id, claim, executed, cost, at } = ended;
         let claim = match claim {
             Some(claim) if !executed => {
                 self.release(claim, &Handle::current());
@@ -107,7 +115,8 @@ impl Replays {
         if claim.is_none() && !caller_left {
             return;
         }
-        let kept = |answer: &Answer| Kept::of(answer, id.clone(), cost, self.0.settings.answer_bytes_max);
+        let call_id = call.id;
+        let kept = |answer: &Answer| Kept::of(answer, call, (id.clone(), cost), self.0.settings.answer_bytes_max);
         let kept = match told {
             Ok(answer) => kept(answer),
             // HTTP/2, since what is kept says nothing of a connection.
@@ -115,23 +124,29 @@ impl Replays {
         };
         let outcome = Outcome { team, claim, kept };
         if let Err(outage) = self.write(&outcome).await {
-            tracing::warn!(%outage, request_id = %id, "an outcome waits to be remembered");
+            tracing::warn!(%outage, request_id = %id, %call_id, "an outcome waits to be remembered");
             self.offer_again(outcome);
         }
     }
 
-    /// The outcome of one of the team's requests.
+    /// What is kept of one of the team's calls.
     ///
     /// # Errors
-    /// `request_not_found`, also while it runs; `ledger_unavailable`.
-    pub async fn fetch(&self, team: &TeamId, id: &RequestId) -> Result<Kept, Refusal> {
-        let found = self.0.store.fetch(team, id).await.map_err(|outage| {
-            tracing::warn!(%outage, "an outcome could not be looked up");
-            Refusal::LedgerUnavailable
-        })?;
-        let kept = found.ok_or(Refusal::RequestNotFound)?;
-        self.count(Kind::Fetched);
+    /// `ledger_unavailable`.
+    pub async fn fetch(&self, team: &TeamId, id: ReservationId) -> Result<Option<Kept>, Refusal> {
+        let kept = self.0.store.fetch(team, id).await.map_err(|outage| away(&outage))?;
+        if kept.is_some() {
+            self.count(Kind::Fetched);
+        }
         Ok(kept)
+    }
+
+    /// What is kept of the newest of the team's calls, or of those of them that carried a request id.
+    ///
+    /// # Errors
+    /// `ledger_unavailable`.
+    pub async fn list(&self, team: &TeamId, of: Option<&RequestId>) -> Result<Vec<Summary>, Refusal> {
+        self.0.store.list(team, of).await.map_err(|outage| away(&outage))
     }
 
     /// Gives a key back, beside whatever goes on. When that fails, it is free when the claim's time is over.
@@ -139,7 +154,7 @@ impl Replays {
         let replays = self.clone();
         let released = async move {
             if let Err(outage) = replays.0.store.release(&claim).await {
-                tracing::warn!(%outage, request_id = %claim.request_id, "an idempotency key could not be given back");
+                tracing::warn!(%outage, request_id = %claim.request_id, call_id = %claim.id, "an idempotency key could not be given back");
             }
         };
         self.0.tracker.spawn_on(released, runtime);
@@ -150,7 +165,7 @@ impl Replays {
         let replays = self.clone();
         let lost = async move {
             if let Err(outage) = replays.0.store.lose(&claim).await {
-                tracing::warn!(%outage, request_id = %claim.request_id, "a lost call could not be given up");
+                tracing::warn!(%outage, request_id = %claim.request_id, call_id = %claim.id, "a lost call could not be given up");
             }
         };
         self.0.tracker.spawn_on(lost, runtime);
@@ -182,8 +197,15 @@ impl Replays {
     }
 }
 
+fn away(outage: &Outage) -> Refusal {
+    tracing::warn!(%outage, "an outcome could not be looked up");
+    Refusal::LedgerUnavailable
+}
+
 fn forgotten(outcome: &Outcome) {
-    tracing::error!(team = %outcome.team, request_id = %outcome.kept.request_id, "an outcome could not be remembered");
+    let Kept { call, request_id, .. } = &outcome.kept;
+    let call_id = call.as_ref().map(|call| call.id.to_string());
+    tracing::error!(team = %outcome.team, %request_id, call_id, "an outcome could not be remembered");
 }
 
 #[cfg(test)]

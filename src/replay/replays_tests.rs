@@ -10,9 +10,9 @@ use http::HeaderValue;
 
 use super::*;
 use crate::clock::Clock;
-use crate::ledger::Phase;
 use crate::ledger::reservation::Progress;
-use crate::replay::{ClaimId, Fingerprint, KeyHash, Memory};
+use crate::ledger::{self, Phase};
+use crate::replay::{Fingerprint, KeyHash, Memory};
 use crate::team::ModelId;
 
 /// A store in memory that is away when it is first asked to write, so many times.
@@ -33,13 +33,8 @@ impl Store for Away {
         self.memory.begin(claim, ttl)
     }
 
-    fn sent<'a>(
-        &'a self,
-        claim: &'a Claim,
-        paid_by: ReservationId,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<bool, Outage>> {
-        self.memory.sent(claim, paid_by, ttl)
+    fn sent<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>> {
+        self.memory.sent(claim, ttl)
     }
 
     fn lose<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
@@ -58,7 +53,11 @@ impl Store for Away {
         self.is_back().map_or_else(|outage| ready(Err(outage)).boxed(), |()| self.memory.keep(team, kept))
     }
 
-    fn fetch<'a>(&'a self, team: &'a TeamId, id: &'a RequestId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
+    fn list<'a>(&'a self, team: &'a TeamId, of: Option<&'a RequestId>) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
+        self.memory.list(team, of)
+    }
+
+    fn fetch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
         self.memory.fetch(team, id)
     }
 }
@@ -86,7 +85,7 @@ fn replays(times_away: usize) -> (Replays, TaskTracker) {
 
 fn claim() -> Claim {
     Claim {
-        id: ClaimId::new(),
+        id: ReservationId::new(),
         team: TeamId::parse("design").unwrap(),
         key: KeyHash::of(&HeaderValue::from_static("k")),
         fingerprint: Fingerprint::of(&ModelId::parse("flux/dev").unwrap(), b"{}"),
@@ -94,9 +93,17 @@ fn claim() -> Claim {
     }
 }
 
+/// The id of a call that has no claim.
+fn plain() -> ReservationId {
+    "0193a1b2c3d47e5f8a9b0c1d2e3f4a5b".parse().unwrap()
+}
+
 fn ended(claim: Option<Claim>, executed: bool) -> Ended {
     let (team, id) = (TeamId::parse("design").unwrap(), RequestId::parse("r-1").unwrap());
-    Ended { team, id, claim, executed, cost: Credits::ZERO, at: Timestamp::UNIX_EPOCH }
+    let call_id = claim.as_ref().map_or_else(plain, |claim| claim.id);
+    let outcome = if executed { ledger::Outcome::Charged } else { ledger::Outcome::Released };
+    let call = Call { id: call_id, model: ModelId::parse("flux/dev").unwrap(), outcome };
+    Ended { team, call, id, claim, executed, cost: Credits::ZERO, at: Timestamp::UNIX_EPOCH }
 }
 
 async fn all_done(tracker: &TaskTracker) {
@@ -112,21 +119,21 @@ async fn an_outcome_that_the_store_does_not_take_is_offered_again_without_the_ca
     let claim = claim();
     assert_eq!(replays.begin(&claim, TTL).await.unwrap(), Begun::First);
     replays.ended(ended(Some(claim.clone()), true), false, &Err(Refusal::UpstreamTimeout)).await;
-    assert_eq!(replays.begin(&Claim { id: ClaimId::new(), ..claim.clone() }, TTL).await.unwrap(), Begun::Running);
+    assert_eq!(replays.begin(&Claim { id: ReservationId::new(), ..claim.clone() }, TTL).await.unwrap(), Begun::Running);
     all_done(&tracker).await;
     let Begun::Finished(kept) = replays.begin(&claim, TTL).await.unwrap() else { unreachable!() };
     assert_eq!(kept.status, http::StatusCode::GATEWAY_TIMEOUT);
-    assert_eq!(replays.fetch(&claim.team, &claim.request_id).await, Ok(kept));
+    assert_eq!(replays.fetch(&claim.team, claim.id).await, Ok(Some(*kept)));
 }
 
 #[tokio::test]
 async fn nothing_is_kept_of_a_call_without_a_key_whose_caller_stayed() {
     let (replays, _) = replays(0);
     replays.ended(ended(None, true), false, &Ok(Answer::default())).await;
-    let (team, id) = (TeamId::parse("design").unwrap(), RequestId::parse("r-1").unwrap());
-    assert_eq!(replays.fetch(&team, &id).await, Err(Refusal::RequestNotFound));
+    let team = TeamId::parse("design").unwrap();
+    assert_eq!(replays.fetch(&team, plain()).await, Ok(None));
     replays.ended(ended(None, true), true, &Ok(Answer::default())).await;
-    assert!(replays.fetch(&team, &id).await.is_ok());
+    assert!(replays.fetch(&team, plain()).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -136,9 +143,9 @@ async fn a_call_that_was_not_executed_gives_its_key_back_and_its_outcome_is_told
     assert_eq!(replays.begin(&claim, TTL).await.unwrap(), Begun::First);
     replays.ended(ended(Some(claim.clone()), false), true, &Err(Refusal::UpstreamUnreachable)).await;
     all_done(&tracker).await;
-    let again = Claim { id: ClaimId::new(), ..claim };
+    let again = Claim { id: ReservationId::new(), ..claim.clone() };
     assert_eq!(replays.begin(&again, TTL).await.unwrap(), Begun::First);
-    let told = replays.fetch(&again.team, &again.request_id).await.unwrap();
+    let told = replays.fetch(&again.team, claim.id).await.unwrap().unwrap();
     assert_eq!(told.status, http::StatusCode::BAD_GATEWAY);
 }
 
@@ -157,7 +164,7 @@ async fn a_claim_dropped_before_its_call_goes_out_is_released_and_one_after_it_i
     let mut third = replays.prepare(claim(), TTL);
     assert_eq!(replays.begin(third.claim().unwrap(), TTL).await.unwrap(), Begun::First);
     let departure = third.goes_with(Progress::new(Phase::Dispatched)).unwrap();
-    assert!(departure.sent(ReservationId::new()).await.unwrap());
+    assert!(departure.sent().await.unwrap());
     drop(third);
     all_done(&tracker).await;
     assert_eq!(replays.begin(&claim(), TTL).await.unwrap(), Begun::Lost);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{Claim, Kept};
+use super::{Claim, Kept, Summary};
 use crate::ledger::{Outage, ReservationId};
 use crate::request::RequestId;
 use crate::team::TeamId;
@@ -17,12 +17,15 @@ pub enum Begun {
     /// The same call is being made by somebody else.
     Running,
     /// It has been made.
-    Finished(Kept),
+    Finished(Box<Kept>),
     /// It was sent, and its outcome was lost with whoever made it. It may have been executed.
     Lost,
     /// The key was used for a call that asks for something else.
     Mismatch,
 }
+
+/// How many of a team's calls, or of those that carried one request id, are listed. Older ones are found by their own ids.
+pub const LISTED_MAX: usize = 100;
 
 /// Keeps claims and answers. Each step is atomic and safe to repeat. What is not a team's own does not exist for it.
 ///
@@ -32,29 +35,28 @@ pub trait Store: Send + Sync + 'static {
     /// Claims a key, for at most `ttl` unless the call is sent by then.
     fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>>;
 
-    /// Notes that the call is about to be sent, paid for by this reservation: from now on the key is held for at least `ttl`
+    /// Notes that the call is about to be sent, paid for by its reservation: from now on the key is held for at least `ttl`
     /// and as long as outcomes are kept. Once the reservation has ended and no outcome has come for a while, none will.
     /// `false`: the key is somebody else's by now, do not send.
-    fn sent<'a>(
-        &'a self,
-        claim: &'a Claim,
-        paid_by: ReservationId,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<bool, Outage>>;
+    fn sent<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>>;
 
     /// Ends the claim of a call that was sent and of which nobody can tell any more what became.
     fn lose<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// Ends a claim with the call's outcome, which is found under the key and under the request's id from now on. A claim
-    /// that was too late, because the key is somebody else's by now, keeps the outcome under the request's id only.
+    /// Ends a claim with the call's outcome, which is found under the key and under the call's id from now on. A claim
+    /// that was too late, because the key is somebody else's by now, keeps the outcome under the call's id only.
     fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>>;
 
     /// Gives a claimed key back, as if it had never been used. A finished claim stays.
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// Keeps an outcome under its request's id. Of several requests with one id, the last is found.
+    /// Keeps an outcome under its call's id.
     fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// The outcome of one of the team's requests.
-    fn fetch<'a>(&'a self, team: &'a TeamId, id: &'a RequestId) -> BoxFuture<'a, Result<Option<Kept>, Outage>>;
+    /// The outcome of one of the team's calls.
+    fn fetch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<Kept>, Outage>>;
+
+    /// What is kept of the team's calls, the newest first, at most [`LISTED_MAX`]: of those that carried a request id, or of
+    /// all.
+    fn list<'a>(&'a self, team: &'a TeamId, of: Option<&'a RequestId>) -> BoxFuture<'a, Result<Vec<Summary>, Outage>>;
 }

@@ -17,7 +17,7 @@ use http_body_util::BodyExt;
 use std::sync::Arc;
 use tower::{Layer, Service};
 
-use super::{Buffer, Record, RequestId, Settings};
+use super::{Buffer, Record, RequestId, Settings, Wait};
 use crate::http::{Answer, Gathered, Held, IDEMPOTENCY_KEY};
 use crate::identity::Principal;
 use crate::ledger::ReservationId;
@@ -120,9 +120,9 @@ impl CollectLayer {
         let idempotency_key = idempotency_key(&head.headers)?;
         let declared = declared_length(&head.headers);
         let most = self.admissible(declared)?;
-        let began = Instant::now();
+        arrival.record.facts().waits_for(Wait::Body);
         let body = tokio::time::timeout(self.settings.body_timeout, self.read(body, most)).await;
-        arrival.record.facts().receiving = began.elapsed();
+        arrival.record.facts().waited();
         let (body, held) = body.map_err(|_| Refusal::BodyTimeout)??;
         arrival.record.facts().bytes_in = body.len() as u64;
         let (id, at, record) = (arrival.id, arrival.at, arrival.record);

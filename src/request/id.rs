@@ -6,10 +6,12 @@ use bytes::Bytes;
 use http::HeaderValue;
 use uuid::{NoContext, Timestamp, Uuid};
 
+use crate::ledger::ReservationId;
+
 /// Names one request in answers, logs, rows and at the upstream: 1 to 128 of `[A-Za-z0-9._-]`.
 ///
 /// Kept as the header that it becomes twice in each call: there it costs no copy.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
@@ -42,6 +44,14 @@ impl RequestId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if Self::is_plain(text) { Self::of(text.to_owned()) } else { None }
+    }
+
+    /// The call that this is the own id of, when it has the form of one. A caller may send such a request id all the same.
+    #[must_use]
+    pub fn as_call_id(&self) -> Option<ReservationId> {
+        let id: ReservationId = self.as_str().parse().ok()?;
+        // Only in the form in which it is told.
+        (id.to_string() == self.as_str() && id.made_at().is_some()).then_some(id)
     }
 
     fn is_plain(text: &str) -> bool {

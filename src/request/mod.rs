@@ -22,7 +22,7 @@ pub use buffer::Buffer;
 pub use description::OPENAPI;
 pub use id::RequestId;
 pub use origin::TrustedProxies;
-pub use record::{Facts, Record};
+pub use record::{Facts, Record, Wait};
 pub use route::Route;
 pub use settings::Settings;
 pub use trace::{TraceIds, Traceparent};

@@ -1,7 +1,7 @@
 //! What the layers learn of one request, for its access line and its metrics. Never a credential, a body or a header value.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
@@ -43,6 +43,10 @@ pub struct Facts {
     pub queue: Duration,
     /// At the upstream, from the first byte sent to the last received.
     pub upstream: Duration,
+    /// Waiting for the answer of another call with the same idempotency key.
+    pub joined: Duration,
+    /// What it waits for now, and since when: its caller may leave before that is over.
+    pub waits: Option<(Wait, Instant)>,
     /// The status the upstream gave, when it gave one.
     pub upstream_status: Option<u16>,
     /// The trace this request belongs to: 32 hexadecimal digits.
@@ -55,7 +59,43 @@ pub struct Facts {
     pub bytes_in: u64,
 }
 
+/// What a request waits for that is not the gateway's own work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Its caller, who sends the body.
+    Body,
+    /// The shared account.
+    Queue,
+    /// The upstream.
+    Upstream,
+    /// Another call, with the same idempotency key.
+    Other,
+}
+
 impl Facts {
+    /// From now on it waits.
+    pub fn waits_for(&mut self, wait: Wait) {
+        self.waits = Some((wait, Instant::now()));
+    }
+
+    /// What it waited for has come, or nobody waits any more.
+    pub fn waited(&mut self) {
+        let Some((wait, since)) = self.waits.take() else { return };
+        let waited = match wait {
+            Wait::Body => &mut self.receiving,
+            Wait::Queue => &mut self.queue,
+            Wait::Upstream => &mut self.upstream,
+            Wait::Other => &mut self.joined,
+        };
+        *waited += since.elapsed();
+    }
+
+    /// How long it has waited in all for what is not the gateway's own work.
+    #[must_use]
+    pub fn elsewhere(&self) -> Duration {
+        self.receiving + self.queue + self.upstream + self.joined
+    }
+
     /// The model as a metric label: only priced models have one of their own.
     #[must_use]
     pub fn model_label(&self) -> &str {

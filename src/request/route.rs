@@ -54,7 +54,9 @@ pub enum Account {
     Usage,
     /// `GET /gateway/v1/me`.
     Me,
-    /// `GET /gateway/v1/requests/{request_id}`.
+    /// `GET /gateway/v1/requests`.
+    Requests,
+    /// `GET /gateway/v1/requests/{id}`: of a call by its own id, or of all that carried a request id.
     Request(RequestId),
 }
 
@@ -87,6 +89,7 @@ impl Route {
             "/api/generations" => Self::Known(Known::Account(Account::Generations)),
             "/api/usage" => Self::Known(Known::Account(Account::Usage)),
             "/gateway/v1/me" => Self::Known(Known::Account(Account::Me)),
+            "/gateway/v1/requests" => Self::Known(Known::Account(Account::Requests)),
             "/gateway/openapi.json" => Self::Description,
             _ => return Err(Refusal::RouteNotFound),
         };
@@ -111,13 +114,14 @@ impl Route {
             Self::Known(Known::Account(Account::Me)) => "/gateway/v1/me",
             Self::Known(Known::Quote(_)) => "/gateway/v1/quote/{model}",
             Self::Description => "/gateway/openapi.json",
-            Self::Known(Known::Account(Account::Request(_))) => "/gateway/v1/requests/{request_id}",
+            Self::Known(Known::Account(Account::Requests)) => "/gateway/v1/requests",
+            Self::Known(Known::Account(Account::Request(_))) => "/gateway/v1/requests/{id}",
             Self::Known(Known::Nothing(_)) => "none",
         }
     }
 
     /// Every name there is, so that metrics can show zeros from the start.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "/api/v1/{model}",
         "/api/models",
         "/api/models-config/{model}",
@@ -127,7 +131,8 @@ impl Route {
         "/api/usage",
         "/gateway/v1/me",
         "/gateway/v1/quote/{model}",
-        "/gateway/v1/requests/{request_id}",
+        "/gateway/v1/requests",
+        "/gateway/v1/requests/{id}",
         "/gateway/openapi.json",
     ];
 }
@@ -156,7 +161,8 @@ mod tests {
         assert_eq!(found(Method::GET, "/api/models-config/flux/dev"), Ok("/api/models-config/{model}"));
         assert_eq!(found(Method::HEAD, "/api/models"), Ok("/api/models"));
         assert_eq!(found(Method::POST, "/gateway/v1/quote/flux/dev"), Ok("/gateway/v1/quote/{model}"));
-        assert_eq!(found(Method::GET, "/gateway/v1/requests/a.b-1"), Ok("/gateway/v1/requests/{request_id}"));
+        assert_eq!(found(Method::GET, "/gateway/v1/requests/a.b-1"), Ok("/gateway/v1/requests/{id}"));
+        assert_eq!(found(Method::HEAD, "/gateway/v1/requests"), Ok("/gateway/v1/requests"));
         for path in
             ["/", "/api", "/api/v1", "/api/v1/", "/api/v1/-x", "/api/v1/a/b/c/d/e", "/api/generate", "/api/keys"]
         {

@@ -91,6 +91,9 @@ fn json(ended: &Ended<'_>, facts: &Facts) -> Vec<u8> {
     line.millis("duration_ms", ended.duration);
     line.millis("queue_ms", facts.queue);
     line.millis("upstream_ms", facts.upstream);
+    if !facts.joined.is_zero() {
+        line.millis("joined_ms", facts.joined);
+    }
     line.millis("own_ms", ended.own);
     if let Some(status) = facts.upstream_status {
         line.number("upstream_status", status.into());
@@ -183,16 +186,12 @@ mod tests {
             credential: Some("k7Qp2mZr9aBc".to_owned()),
             model: ModelId::parse("flux/dev"),
             model_is_priced: true,
-            refusal: None,
             charged: Some(Credits::from_micros(25_000)),
-            receiving: Duration::ZERO,
-            owed: http::HeaderMap::new(),
-            queue: Duration::ZERO,
             upstream: Duration::from_micros(800_100),
             upstream_status: Some(200),
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
-            traceparent: None,
             bytes_in: 42,
+            ..Facts::default()
         }
     }
 

@@ -115,12 +115,13 @@ impl Drop for Ending {
     fn drop(&mut self) {
         let duration = self.watch.clock.elapsed().saturating_sub(self.started);
         let metrics = &self.watch.metrics;
-        let facts = self.record.facts();
+        let mut facts = self.record.facts();
+        // A caller who left did not wait for the gateway either.
+        facts.waited();
         let status = self.answered.as_ref().map_or_else(left, |answered| answered.status);
         // Writing the answer takes as long as the caller likes: it is not the gateway's own time.
         let until_answer = self.answered.as_ref().map_or(duration, |answered| answered.after);
-        let others = facts.receiving + facts.queue + facts.upstream;
-        let own = until_answer.saturating_sub(others);
+        let own = until_answer.saturating_sub(facts.elsewhere());
         if let Some(route) = metrics.route(facts.route.unwrap_or(NO_ROUTE)) {
             route.duration.took(duration);
             metrics.answered(route, status);

@@ -32,7 +32,7 @@ fn every_route_stands_in_it_with_its_methods() {
     let described: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
     assert_eq!(described, BTreeSet::from(Route::NAMES));
     for (path, item) in paths {
-        let example = path.replace("{model}", "flux/dev").replace("{request_id}", "r1");
+        let example = path.replace("{model}", "flux/dev").replace("{id}", "r1");
         for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
             let routed = match Route::find(&method, &example) {
                 Ok(route) => route.name() == path,

@@ -19,8 +19,8 @@ use moongate::clock::Clock;
 use moongate::config;
 use moongate::identity::GatewayKey;
 use moongate::ledger::{
-    Admission, Books, Days, Inquiry, Ledger, Outage, ReservationId, Rows, Settled, Settlement, Swept, TopUp, ToppedUp,
-    Usage, Verdict,
+    Admission, Books, Days, Inquiry, Ledger, OpenCall, Outage, ReservationId, Rows, Settled, Settlement, Swept, TopUp,
+    ToppedUp, Usage, Verdict,
 };
 use moongate::request::Inbound;
 use moongate::stack::stack;
@@ -82,6 +82,14 @@ impl Ledger for Counting {
     }
 
     fn books(&self, _: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
+        std::future::ready(Self::gone()).boxed()
+    }
+
+    fn open_call<'a>(&'a self, _: &'a TeamId, _: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
+        std::future::ready(Self::gone()).boxed()
+    }
+
+    fn open_calls<'a>(&'a self, _: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
         std::future::ready(Self::gone()).boxed()
     }
 

@@ -1,12 +1,13 @@
 //! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
 //!
 //! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `past` (rows and usage), `state` (every
-//! word's effect), `soft`, `topup`, `account` and `permits` (the shared account), `records`, `sums` and `store` (the file), `writer` (batches), and
+//! word's effect), `soft`, `topup`, `open`, `account` and `permits` (the shared account), `records`, `sums` and `store` (the file), `writer` (batches), and
 //! here the traits; `register` is what is kept beside the ledger.
 
 mod account;
 mod bucket;
 mod judgement;
+mod open;
 mod past;
 mod permits;
 mod record;
@@ -29,8 +30,8 @@ pub use self::register::EmbeddedRegister;
 use super::observe::observed;
 use super::permits::{AccountLimits, Permits, Round, Word};
 use super::{
-    Admission, Books, Came, Days, Inquiry, Ledger, Observer, OnUnknown, Outage, Outcome, Phase, ReservationId,
-    Retention, Rows, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, Books, Came, Days, Inquiry, Ledger, Observer, OnUnknown, OpenCall, Outage, Outcome, Phase,
+    ReservationId, Retention, Rows, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
 use crate::credits::Credits;
@@ -170,6 +171,16 @@ impl Ledger for EmbeddedLedger {
 
     fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
         observed(&*self.observer, "books", self.writer.ask(move |state| state.books(&inquiry)))
+    }
+
+    fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
+        let team = team.clone();
+        observed(&*self.observer, "open", self.writer.ask(move |state| state.open_call(&team, id)))
+    }
+
+    fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
+        let team = team.clone();
+        observed(&*self.observer, "open", self.writer.ask(move |state| state.open_calls(&team)))
     }
 
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {

@@ -23,6 +23,8 @@ pub(super) trait Records {
     fn put_reservation(&mut self, team: &TeamId, id: ReservationId, to: &ReservationRecord) -> Result<(), Self::Fault>;
     /// Takes a reservation out: it is no longer open.
     fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Self::Fault>;
+    /// The team's open reservations, newest first.
+    fn newest_open(&self, team: &TeamId, most: usize) -> Result<Vec<(ReservationId, ReservationRecord)>, Self::Fault>;
     /// How many reservations of the team are open.
     fn open(&self, team: &TeamId) -> Result<u64, Self::Fault>;
     /// The team's reservations whose deadline (microseconds of Unix time) has passed, earliest first.

@@ -191,6 +191,16 @@ impl Records for Tables<'_> {
         Ok(Some(taken))
     }
 
+    fn newest_open(&self, team: &TeamId, most: usize) -> Result<Vec<(ReservationId, ReservationRecord)>, Fault> {
+        let mut newest = Vec::new();
+        // Ids sort as the times at which they were made.
+        for entry in self.open.range((team.as_str(), "")..(team.as_str(), AFTER_IDS))?.rev().take(most) {
+            let (key, record) = entry?;
+            newest.push((key.value().1.parse()?, serde_json::from_slice(record.value())?));
+        }
+        Ok(newest)
+    }
+
     fn open(&self, team: &TeamId) -> Result<u64, Fault> {
         let mut open = 0;
         for reservation in self.open.range((team.as_str(), "")..(team.as_str(), AFTER_IDS))? {
@@ -296,21 +306,5 @@ impl Records for Tables<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_file_of_another_format_is_not_opened() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let path = folder.path().join("ledger.db");
-        let database = open(&path).unwrap();
-        let transaction = database.begin_write().unwrap();
-        transaction.open_table(META).unwrap().insert("format", FORMAT + 1).unwrap();
-        transaction.commit().unwrap();
-        drop(database);
-        let error = open(&path).err().unwrap();
-        assert!(matches!(error, OpenError::Format { found: 2, known: 1, .. }), "{error}");
-        assert!(error.to_string().ends_with("has format 2, this version knows format 1"), "{error}");
-    }
-}
+#[path = "store_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::civil::Date;
 
 use crate::identity::KeyId;
-use crate::ledger::{Asked, Scope};
+use crate::ledger::{Asked, ReservationId, Scope};
 use crate::replay::KeyHash;
 use crate::request::RequestId;
 use crate::team::{TeamId, UserId};
@@ -67,13 +67,16 @@ pub(super) struct ReplayKeys {
     pub(super) bodies: String,
     /// How many bytes they are together.
     pub(super) bytes: String,
+    /// Sorted set: the newest calls of which something is kept, by its end.
+    pub(super) kept: String,
     /// The ledger's open reservations: see [`Keys::held`].
     pub(super) held: String,
 }
 
 impl ReplayKeys {
     pub(super) fn of(team: &TeamId) -> Self {
-        Self { bodies: key(team, "replay:bodies"), bytes: key(team, "replay:bytes"), held: Keys::of(team).held }
+        let [bodies, bytes, kept] = ["bodies", "bytes", "kept"].map(|what| key(team, &format!("replay:{what}")));
+        Self { bodies, bytes, kept, held: Keys::of(team).held }
     }
 
     /// Hash: what is known of an idempotency key.
@@ -81,9 +84,15 @@ impl ReplayKeys {
         key(team, &format!("replay:key:{hash}"))
     }
 
-    /// Hash: the outcome of a request, or where it is. An id has no character that would need escaping.
-    pub(super) fn request(team: &TeamId, id: &RequestId) -> String {
-        key(team, &format!("replay:request:{id}"))
+    /// Hash: the outcome of a call, or where it is.
+    pub(super) fn call(team: &TeamId, id: ReservationId) -> String {
+        key(team, &format!("replay:call:{id}"))
+    }
+
+    /// Sorted set: the newest calls that carried a request id and of which something is kept, by its end. A request id has
+    /// no character that would need escaping.
+    pub(super) fn calls(team: &TeamId, carried: &RequestId) -> String {
+        key(team, &format!("replay:calls:{carried}"))
     }
 }
 

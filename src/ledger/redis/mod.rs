@@ -5,9 +5,9 @@
 //! the script and back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where
 //! things are), `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `time`
 //! (what time it is there), `loss`, `witness`, `counts`, `recover`, `redo`, `vouch` and `vouch.lua` (what to do when it has lost
-//! something, or may have), `row` and `usage` (what it says of the past), `replay` and `replay.lua` (idempotency keys and
-//! kept answers), `permits` and its scripts (the shared account), `register` and `register.lua` (gateway keys and
-//! suspensions).
+//! something, or may have), `open`, `row` and `usage` (what it says of open calls and of the past), `replay` and `replay.lua`
+//! (idempotency keys and kept answers), `permits` and its scripts (the shared account), `register` and `register.lua` (gateway
+//! keys and suspensions).
 //!
 //! What is safe because of what: an operation may be sent twice because each carries its reservation's id; a batch is all
 //! or nothing because the script reads before it writes; an admission whose answer is lost is not forwarded, and is
@@ -24,6 +24,7 @@ mod head;
 mod keys;
 mod line;
 mod loss;
+mod open;
 mod operation;
 mod packed;
 mod permits;
@@ -60,8 +61,8 @@ use self::operation::Operation;
 use self::witness::Witness;
 use super::observe::observed;
 use super::{
-    Admission, Books, Days, Inquiry, Ledger, Observer, Outage, ReservationId, Rows, Settled, Settlement, Swept, TopUp,
-    ToppedUp, Usage, Verdict,
+    Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, Outage, ReservationId, Rows, Settled,
+    Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
 use crate::team::TeamId;
@@ -110,6 +111,19 @@ impl RedisLedger {
     ) -> Result<Self, UnusableSettings> {
         let courier = Courier::new(settings.clone(), clock.clone(), Arc::clone(&observer), Arc::clone(&witness))?;
         Ok(Self { courier: Arc::new(courier), observer, witness, settings, clock })
+    }
+
+    /// Those of these calls that are open.
+    async fn held(&self, team: &TeamId, ids: &[ReservationId]) -> Result<Vec<OpenCall>, Outage> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut records = redis::cmd("HMGET");
+        records.arg(&Keys::of(team).held);
+        for id in ids {
+            records.arg(id.to_string());
+        }
+        open::read(ids, &self.courier.run(Some(team), &records).await?)
     }
 }
 
@@ -167,6 +181,25 @@ impl Ledger for RedisLedger {
             let team = inquiry.team.clone();
             let inquiry = Box::new(inquiry);
             self.courier.ask(&team, |reply| Operation::Books { inquiry, reply }).await
+        })
+    }
+
+    fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
+        observed(&*self.observer, "open", async move { Ok(self.held(team, &[id]).await?.pop()) })
+    }
+
+    fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
+        observed(&*self.observer, "open", async move {
+            let mut latest = redis::cmd("ZREVRANGEBYSCORE");
+            // Marks of what has ended stand below zero.
+            latest.arg(&Keys::of(team).open).arg("+inf").arg(0).arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
+            let mut ids = open::read_ids(&self.courier.run(Some(team), &latest).await?)?;
+            ids.sort_unstable_by(|one, other| other.cmp(one));
+            let mut calls = Vec::with_capacity(ids.len());
+            for some in ids.chunks(BATCH_MOST) {
+                calls.extend(self.held(team, some).await?);
+            }
+            Ok(calls)
         })
     }
 

@@ -1,14 +1,16 @@
 -- Idempotency keys and kept answers of one team: one step of one call, all of it or nothing.
 --
 -- KEYS  1 a sorted set: the bodies that are kept, by their end   2 their bytes together   3 the ledger's open reservations
---       4 the place of the key or the request   5 the place of the request, where 4 is that of a key
+--       4 a sorted set: the newest calls of which something is kept, by its end
+--       5 the place of the key or the call   6 the place of the call, where 5 is that of a key
+--       last, where calls are kept or listed: a sorted set as 4, of the calls that carried one request id
 -- ARGV  1 the step, then what it needs
 --
--- A place is a hash. Of a key: claim, print (of what is asked for); once the call may have been sent, paid_by, its
--- reservation; over, since when that is known to have ended, or 0 when nobody will tell the outcome; and, when the call has
--- ended, head and body. Of a request: head and body, or claim and at, the place of the key under which they are.
+-- A claim is named as its call. A place is a hash. Of a key: claim, print (of what is asked for); once the call may have been
+-- sent, paid_by, its reservation; over, since when that is known to have ended, or 0 when nobody will tell the outcome; and,
+-- when the call has ended, head and body. Of a call: head and body, or claim and at, the place of the key under which they are.
 
-local BODIES, BYTES, HELD, PLACE, REQUEST = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local BODIES, BYTES, HELD, KEPT, PLACE, CALL = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 -- Whoever makes a call ends its reservation and tells the outcome at once. Who has not told it so many milliseconds later does
 -- not live any more, and a sweep has ended the reservation. Should it live all the same, what it tells still counts.
 local TOLD_WITHIN = 10000
@@ -65,6 +67,25 @@ local function put(place, head, body, keep, most)
   live_on(BYTES, keep)
 end
 
+-- Notes that something is kept of a call, in the set of the team and in that of the request id.
+local function list(call, keep, most)
+  for _, set in ipairs({ KEPT, KEYS[#KEYS] }) do
+    redis.call('ZADD', set, now + keep, call)
+    redis.call('ZREMRANGEBYSCORE', set, '-inf', now)
+    redis.call('ZREMRANGEBYRANK', set, 0, -1 - most)
+    live_on(set, keep)
+  end
+end
+
+-- Where the outcome of a call is; nothing where it is not kept any more.
+local function place_of(call_place)
+  local claim, at = unpack(redis.call('HMGET', call_place, 'claim', 'at'))
+  if not at then
+    return call_place
+  end
+  return redis.call('HGET', at, 'claim') == claim and at or nil
+end
+
 -- Whether the call of the key was sent and nobody will tell what became of it.
 local function is_lost()
   local paid_by, over = unpack(redis.call('HMGET', PLACE, 'paid_by', 'over'))
@@ -99,12 +120,12 @@ function steps.begin(claim, print, ttl)
   return { is_lost() and 'lost' or 'running' }
 end
 
-function steps.sent(claim, print, paid_by, keep)
+function steps.sent(claim, print, keep)
   local known = redis.call('HGET', PLACE, 'claim')
   if known and known ~= claim then
     return { 'late' }
   end
-  redis.call('HSET', PLACE, 'claim', claim, 'print', print, 'paid_by', paid_by)
+  redis.call('HSET', PLACE, 'claim', claim, 'print', print, 'paid_by', claim)
   live_on(PLACE, tonumber(keep))
   return { 'sent' }
 end
@@ -116,20 +137,21 @@ function steps.lose(claim)
   return { 'lost' }
 end
 
-function steps.finish(claim, print, head, body, keep, most)
+function steps.finish(claim, print, head, body, keep, most, listed)
   keep, most = tonumber(keep), tonumber(most)
   local known = redis.call('HMGET', PLACE, 'claim', 'head')
-  forget(REQUEST)
+  forget(CALL)
+  list(claim, keep, listed)
   if known[1] and known[1] ~= claim then
-    put(REQUEST, head, body, keep, most)
+    put(CALL, head, body, keep, most)
     return { 'late' }
   end
   if not known[2] then
     redis.call('HSET', PLACE, 'claim', claim, 'print', print)
     put(PLACE, head, body, keep, most)
   end
-  redis.call('HSET', REQUEST, 'claim', claim, 'at', PLACE)
-  redis.call('PEXPIRE', REQUEST, keep)
+  redis.call('HSET', CALL, 'claim', claim, 'at', PLACE)
+  redis.call('PEXPIRE', CALL, keep)
   return { 'finished' }
 end
 
@@ -141,25 +163,34 @@ function steps.release(claim)
   return { 'released' }
 end
 
-function steps.keep(head, body, keep, most)
+function steps.keep(call, head, body, keep, most, listed)
+  keep = tonumber(keep)
   forget(PLACE)
-  put(PLACE, head, body, tonumber(keep), tonumber(most))
+  list(call, keep, listed)
+  put(PLACE, head, body, keep, tonumber(most))
   return { 'kept' }
 end
 
 function steps.fetch()
-  local known = redis.call('HMGET', PLACE, 'head', 'body', 'claim', 'at')
-  if known[4] then
-    local claim = known[3]
-    known = redis.call('HMGET', known[4], 'head', 'body', 'claim')
-    if known[3] ~= claim then
-      return { 'none' }
-    end
-  end
+  local place = place_of(PLACE)
+  local known = place and redis.call('HMGET', place, 'head', 'body') or {}
   if not known[1] then
     return { 'none' }
   end
   return { 'kept', known[1], known[2] }
+end
+
+-- Heads, each with the bytes of its body, newest first.
+function steps.list(most)
+  local told = { 'listed' }
+  for _, call in ipairs(redis.call('ZREVRANGE', PLACE, 0, most - 1)) do
+    local place = place_of(string.sub(KEPT, 1, -5) .. 'call:' .. call)
+    local head = place and redis.call('HGET', place, 'head')
+    if head then
+      told[#told + 1], told[#told + 2] = head, tostring(redis.call('HSTRLEN', place, 'body'))
+    end
+  end
+  return told
 end
 
 return steps[ARGV[1]](unpack(ARGV, 2))

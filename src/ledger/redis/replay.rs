@@ -16,7 +16,7 @@ use super::keys::ReplayKeys;
 use super::settings::{Settings, UnusableSettings};
 use crate::clock::Clock;
 use crate::ledger::{Observer, Outage, ReservationId, Unobserved};
-use crate::replay::{self, Begun, Claim, Kept, Store};
+use crate::replay::{self, Begun, Claim, Kept, LISTED_MAX, Store, Summary};
 use crate::request::RequestId;
 use crate::team::TeamId;
 
@@ -38,6 +38,7 @@ const LOSE: Step = Step { name: "lose", op: "replay_lose" };
 const RELEASE: Step = Step { name: "release", op: "replay_release" };
 const KEEP: Step = Step { name: "keep", op: "replay_keep" };
 const FETCH: Step = Step { name: "fetch", op: "replay_fetch" };
+const LIST: Step = Step { name: "list", op: "replay_list" };
 
 /// Claims and answers in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own, and nothing
 /// is sent before the first step.
@@ -83,9 +84,10 @@ impl RedisReplays {
         told
     }
 
-    fn bounds(&self) -> [Vec<u8>; 2] {
-        let retention = millis(self.keeping.retention);
-        [retention, self.keeping.memory_bytes_max.to_string().into_bytes()]
+    fn bounds(&self) -> [Vec<u8>; 3] {
+        let [bytes, listed] =
+            [self.keeping.memory_bytes_max, LISTED_MAX as u64].map(|most| most.to_string().into_bytes());
+        [millis(self.keeping.retention), bytes, listed]
     }
 }
 
@@ -96,7 +98,7 @@ fn millis(duration: Duration) -> Vec<u8> {
 fn call(command: &str, script: &str, own: &ReplayKeys, keys: &[&str], step: &str, arguments: &[&[u8]]) -> Cmd {
     let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
     let mut call = Cmd::with_capacity(8 + keys.len() + arguments.len(), script.len() + bytes + 512);
-    let own = [&own.bodies, &own.bytes, &own.held];
+    let own = [&own.bodies, &own.bytes, &own.held, &own.kept];
     call.arg(command).arg(script).arg(own.len() + keys.len()).arg(&own).arg(keys).arg(step);
     for argument in arguments {
         call.arg(*argument);
@@ -104,11 +106,10 @@ fn call(command: &str, script: &str, own: &ReplayKeys, keys: &[&str], step: &str
     call
 }
 
-/// What the script says: a word, and where it tells of an outcome, its head and body.
+/// What the script says: a word, then what it tells of; of an outcome, its head and body.
 struct Told {
     word: Vec<u8>,
-    head: Option<Vec<u8>>,
-    body: Option<Vec<u8>>,
+    parts: Vec<Option<Vec<u8>>>,
 }
 
 impl Told {
@@ -117,12 +118,24 @@ impl Told {
         let mut parts =
             parts.into_iter().map(|part| if let Value::BulkString(bytes) = part { Some(bytes) } else { None });
         let word = parts.next().flatten().ok_or_else(unreadable)?;
-        Ok(Self { word, head: parts.next().flatten(), body: parts.next().flatten() })
+        Ok(Self { word, parts: parts.collect() })
     }
 
     fn kept(self) -> Result<Kept, Outage> {
-        let head = self.head.ok_or_else(unreadable)?;
-        Kept::read(&head, self.body.map(Bytes::from)).ok_or_else(unreadable)
+        let mut parts = self.parts.into_iter();
+        let head = parts.next().flatten().ok_or_else(unreadable)?;
+        Kept::read(&head, parts.next().flatten().map(Bytes::from)).ok_or_else(unreadable)
+    }
+
+    fn listed(self) -> Result<Vec<Summary>, Outage> {
+        let summary = |pair: &[Option<Vec<u8>>]| {
+            let [Some(head), Some(bytes)] = pair else { return None };
+            let bytes = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+            let summary = Kept::read(head, None)?.summary()?;
+            // A body of no bytes is told by its head.
+            Some(Summary { body_bytes: Some(bytes).filter(|bytes| *bytes > 0).or(summary.body_bytes), ..summary })
+        };
+        self.parts.chunks(2).map(|pair| summary(pair).ok_or_else(unreadable)).collect()
     }
 }
 
@@ -142,24 +155,19 @@ impl Store for RedisReplays {
                 b"running" => Ok(Begun::Running),
                 b"mismatch" => Ok(Begun::Mismatch),
                 b"lost" => Ok(Begun::Lost),
-                b"finished" => told.kept().map(Begun::Finished),
+                b"finished" => told.kept().map(|kept| Begun::Finished(Box::new(kept))),
                 _ => Err(unreadable()),
             }
         }
         .boxed()
     }
 
-    fn sent<'a>(
-        &'a self,
-        claim: &'a Claim,
-        paid_by: ReservationId,
-        ttl: Duration,
-    ) -> BoxFuture<'a, Result<bool, Outage>> {
+    fn sent<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>> {
         async move {
             let place = ReplayKeys::key(&claim.team, &claim.key);
-            let (id, print, paid_by) = (claim.id.to_string(), claim.fingerprint.to_string(), paid_by.to_string());
+            let (id, print) = (claim.id.to_string(), claim.fingerprint.to_string());
             let keep = millis(self.keeping.retention.max(ttl));
-            let arguments = [id.as_bytes(), print.as_bytes(), paid_by.as_bytes(), &keep];
+            let arguments = [id.as_bytes(), print.as_bytes(), &keep];
             let told = self.step(&claim.team, SENT, &[&place], &arguments).await?;
             Ok(told.word == b"sent")
         }
@@ -177,11 +185,12 @@ impl Store for RedisReplays {
     fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
             let place = ReplayKeys::key(&claim.team, &claim.key);
-            let request = ReplayKeys::request(&claim.team, &claim.request_id);
+            let call = ReplayKeys::call(&claim.team, claim.id);
+            let carried = ReplayKeys::calls(&claim.team, &claim.request_id);
             let (id, print, head) = (claim.id.to_string(), claim.fingerprint.to_string(), kept.head());
-            let (body, [keep, most]) = (kept.body.as_deref().unwrap_or_default(), self.bounds());
-            let arguments = [id.as_bytes(), print.as_bytes(), &head, body, &keep, &most];
-            self.step(&claim.team, FINISH, &[&place, &request], &arguments).await.map(drop)
+            let (body, [keep, most, listed]) = (kept.body.as_deref().unwrap_or_default(), self.bounds());
+            let arguments = [id.as_bytes(), print.as_bytes(), &head, body, &keep, &most, &listed];
+            self.step(&claim.team, FINISH, &[&place, &call, &carried], &arguments).await.map(drop)
         }
         .boxed()
     }
@@ -196,16 +205,30 @@ impl Store for RedisReplays {
 
     fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a Kept) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
-            let place = ReplayKeys::request(team, &kept.request_id);
-            let (head, body, [keep, most]) = (kept.head(), kept.body.as_deref().unwrap_or_default(), self.bounds());
-            self.step(team, KEEP, &[&place], &[&head, body, &keep, &most]).await.map(drop)
+            let Some(id) = kept.call.as_ref().map(|call| call.id) else { return Ok(()) };
+            let (call, carried) = (ReplayKeys::call(team, id), ReplayKeys::calls(team, &kept.request_id));
+            let (id, head, [keep, most, listed]) = (id.to_string(), kept.head(), self.bounds());
+            let body = kept.body.as_deref().unwrap_or_default();
+            let arguments = [id.as_bytes(), &head, body, &keep, &most, &listed];
+            self.step(team, KEEP, &[&call, &carried], &arguments).await.map(drop)
         }
         .boxed()
     }
 
-    fn fetch<'a>(&'a self, team: &'a TeamId, id: &'a RequestId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
+    fn list<'a>(&'a self, team: &'a TeamId, of: Option<&'a RequestId>) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
         async move {
-            let place = ReplayKeys::request(team, id);
+            let set = of.map_or_else(|| ReplayKeys::of(team).kept, |carried| ReplayKeys::calls(team, carried));
+            let most = LISTED_MAX.to_string();
+            let mut listed = self.step(team, LIST, &[&set], &[most.as_bytes()]).await?.listed()?;
+            listed.sort_by_key(|summary| std::cmp::Reverse(summary.call.id));
+            Ok(listed)
+        }
+        .boxed()
+    }
+
+    fn fetch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<Kept>, Outage>> {
+        async move {
+            let place = ReplayKeys::call(team, id);
             let told = self.step(team, FETCH, &[&place], &[]).await?;
             match told.word.as_slice() {
                 b"none" => Ok(None),

@@ -50,11 +50,11 @@ fn read_entry(entry: &str) -> Result<Row, Outage> {
     })
 }
 
-fn credits(micros: &str) -> Result<Credits, Outage> {
+pub(super) fn credits(micros: &str) -> Result<Credits, Outage> {
     micros.parse().map(Credits::from_micros).map_err(|_| unreadable("amount"))
 }
 
-fn moment(micros: &str) -> Result<Timestamp, Outage> {
+pub(super) fn moment(micros: &str) -> Result<Timestamp, Outage> {
     let micros = micros.parse().map_err(|_| unreadable("time"))?;
     Timestamp::from_microsecond(micros).map_err(|_| unreadable("time"))
 }
@@ -63,6 +63,6 @@ fn outcome(name: &str) -> Result<Outcome, Outage> {
     Outcome::ALL.into_iter().find(|outcome| outcome.name() == name).ok_or_else(|| unreadable("outcome"))
 }
 
-fn unreadable(what: &str) -> Outage {
-    Outage::Refused(format!("a row whose {what} cannot be read"))
+pub(super) fn unreadable(what: &str) -> Outage {
+    Outage::Refused(format!("a call whose {what} cannot be read"))
 }

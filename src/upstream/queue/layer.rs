@@ -23,6 +23,7 @@ use crate::ledger::Phase;
 use crate::ledger::permits::KeyTold;
 use crate::live::Live;
 use crate::refusal::Refusal;
+use crate::request::Wait;
 use crate::upstream::judge::{Fate, Passed};
 use crate::upstream::keys::{Key, Rest, Why};
 use crate::upstream::swap_credential::{Sent, all_rest};
@@ -134,9 +135,6 @@ impl Way {
         if self.has_queued {
             self.with.observer.queue_waited(&self.admitted.call().team.id, self.queued);
         }
-        let mut facts = self.admitted.call().record.facts();
-        (facts.queue, facts.upstream) = (self.queued, self.took);
-        drop(facts);
         Forwarded { fate, answer, took: self.took, queued: self.queued }
     }
 
@@ -171,10 +169,12 @@ impl Way {
         let spent = permit.map(Permit::spend);
         let (admitted, started, began) = (Arc::clone(&self.admitted), Instant::now(), self.with.clock.now());
         let permitted = Permitted { admitted, upstream, key: Arc::clone(&key) };
+        self.waits_for(Wait::Upstream);
         let sent = match inner.call(permitted).await {
             Ok(sent) => sent,
             Err(never) => match never {},
         };
+        self.waited();
         self.took += started.elapsed();
         let Sent { fate, answer, rest, told } = sent;
         let limited = spent.is_some();
@@ -229,7 +229,9 @@ impl Way {
                 turned_back: self.last.is_some(),
             };
             self.has_queued = true;
+            self.waits_for(Wait::Queue);
             let permit = self.with.desk.permit(wanted).await;
+            self.waited();
             self.queued += started.elapsed();
             let Some(permit) = permit? else { continue };
             // A key that a reload took away meanwhile is no key; its permit is given back.
@@ -239,6 +241,15 @@ impl Way {
                 return Ok((upstream, key, Some(permit)));
             }
         }
+    }
+
+    /// Noted as it begins: its caller may leave before it is over, and what is told of it then is no time of the gateway's.
+    fn waits_for(&self, wait: Wait) {
+        self.admitted.call().record.facts().waits_for(wait);
+    }
+
+    fn waited(&self) {
+        self.admitted.call().record.facts().waited();
     }
 
     fn note_working(&self, key: &Key, began: jiff::Timestamp) {

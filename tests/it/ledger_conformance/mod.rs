@@ -14,6 +14,7 @@ pub(crate) mod crowd;
 pub(crate) mod desk;
 pub(crate) mod limits;
 pub(crate) mod names;
+pub(crate) mod open_calls;
 pub(crate) mod quotes;
 pub(crate) mod readings;
 pub(crate) mod recovery;
@@ -169,6 +170,11 @@ macro_rules! on_every_case {
                 paging_through_all_rows_meets_each_once,
                 the_newest_rows_stay_when_there_are_too_many,
                 rows_go_after_their_retention_and_their_usage_stays,
+            }
+            open_calls::{
+                open_calls_are_told_newest_first_with_what_they_asked,
+                what_has_ended_is_not_open_and_a_team_sees_its_own_only,
+                of_very_many_open_calls_the_newest_are_told,
             }
             usage::{
                 the_usage_of_a_day_is_what_its_rows_sum_to,

@@ -46,11 +46,14 @@ async fn a_call_repeated_with_its_key_is_answered_as_before_and_costs_nothing() 
         let again = gateway.send(&once("order-1", design).header("x-request-id", "again")).await;
         assert_eq!((again.status, &again.body), (200, &first.body));
         assert_eq!(again.header("idempotency-replayed"), Some("true"));
-        for same in ["content-type", "x-credits-cost", "x-request-id"] {
-            assert_eq!(again.header(same), first.header(same), "{same}");
+        for same in ["content-type", "x-request-id", "x-call-id", "x-credits-remaining", "x-ratelimit-remaining"] {
+            assert!(again.header(same).is_some() && again.header(same) == first.header(same), "{same}");
         }
-        assert!(again.header("x-credits-remaining").is_none(), "that was true only then");
+        assert_eq!(again.header("x-credits-cost"), Some("0"));
+        assert_eq!(again.header("x-credits-cost-original"), Some("0.025"));
+        assert!(again.header("server-timing").unwrap().ends_with("queue;dur=0.000, upstream;dur=0.000"));
     }
+    assert!(first.header("x-credits-cost-original").is_none());
     assert_eq!(firemoon.requests().await, 1);
     assert_eq!(spent(&gateway, design).await, ("0.025".to_owned(), "0".to_owned()));
     assert_eq!(replays(&gateway, "replayed").await, Some(3.0));
@@ -111,6 +114,32 @@ async fn a_key_used_with_another_body_or_model_is_refused_and_reserves_nothing()
     assert_eq!(firemoon.requests().await, 1);
     assert_eq!(spent(&gateway, design).await, ("0.025".to_owned(), "0".to_owned()));
     assert_eq!(replays(&gateway, "mismatch").await, Some(2.0));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_too_large_to_keep_is_gone_and_nothing_else_is_given_in_its_place() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    for installation in [Installation::before(&firemoon), Installation::on(&redis, &firemoon)] {
+        let installation = prepaid(installation).set("/replay", json!({ "answer_bytes_max": 10 }));
+        let gateway = Gateway::serve(&installation).await;
+        let design = installation.key("design");
+        let (before, first) = (firemoon.requests().await, gateway.send(&once("order-1", design)).await);
+        assert_eq!((first.status, first.header("x-credits-cost")), (200, Some("0.025")));
+        for _ in 0..2 {
+            let again = gateway.send(&once("order-1", design)).await;
+            assert_eq!(again.refusal(), (409, "idempotency_answer_gone".to_owned()));
+            let id = first.header("x-call-id").unwrap();
+            let outcome = format!("call {id} ended with status 200 and cost 0.025 credits");
+            assert!(again.text().contains(&outcome), "{}", again.text());
+            assert_eq!((again.header("x-call-id"), again.header("idempotency-replayed")), (Some(id), None));
+            assert_eq!(again.header("x-error-source"), Some("gateway"));
+            assert_eq!(again.header("x-credits-cost"), Some("0"));
+            assert_eq!(again.header("x-credits-cost-original"), Some("0.025"));
+            assert_eq!(again.header("x-credits-remaining"), first.header("x-credits-remaining"));
+        }
+        assert_eq!(firemoon.requests().await, before + 1);
+        assert_eq!(spent(&gateway, design).await, ("0.025".to_owned(), "0".to_owned()));
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
-//! Callers who left: what became of their calls can be fetched by the request's id, by their own team only.
+//! Callers who left: what became of their calls can be fetched by their ids, by their own team only.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::gateway::{once, prepaid, replays, spent};
 use crate::support::caller::{Call, Connection};
@@ -9,20 +9,35 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::redis::{RedisServer, wait_until};
 
-fn outcome_of(id: &str, credential: &str) -> Call {
+pub(super) fn outcome_of(id: &str, credential: &str) -> Call {
     Call::get(&format!("/gateway/v1/requests/{id}")).with(credential)
 }
 
-/// Sends a call and leaves while the upstream works on it.
-async fn send_and_leave(call: Call, gateway: &Gateway, firemoon: &Firemoon) {
+/// What is told of the calls that carried a request id, newest first.
+pub(super) async fn calls_of(gateway: &Gateway, carried: &str, credential: &str) -> Vec<Value> {
+    let reply = gateway.send(&outcome_of(carried, credential)).await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()["requests"].as_array().unwrap().clone()
+}
+
+/// Waits until the only call that carried a request id is done and what became of it is kept, and tells it.
+pub(super) async fn kept_of(gateway: &Gateway, carried: &str, credential: &str) -> Value {
+    let the_call = async || calls_of(gateway, carried, credential).await.pop().unwrap();
+    wait_until("its outcome is there", || async { !the_call().await["answerBytes"].is_null() }).await;
+    assert_eq!(calls_of(gateway, carried, credential).await.len(), 1);
+    the_call().await
+}
+
+/// Sends a call and leaves while the upstream works on it and on so many before it.
+pub(super) async fn send_and_leave(call: Call, gateway: &Gateway, firemoon: &Firemoon, before: u64) {
     let abandoned = || gateway.lines("request").iter().filter(|line| line["outcome"] == "abandoned").count();
-    let before = abandoned();
+    let left = abandoned();
     firemoon.hold().await;
     let mut connection = Connection::open(gateway.team()).await;
     let call = tokio::spawn(async move { connection.exchange(&call).await.is_ok() });
-    firemoon.until_held(1).await;
+    firemoon.until_held(before + 1).await;
     call.abort();
-    wait_until("the gateway sees that it has left", || async { abandoned() > before }).await;
+    wait_until("the gateway sees that it has left", || async { abandoned() > left }).await;
 }
 
 #[tokio::test]
@@ -31,27 +46,30 @@ async fn the_answer_of_a_caller_who_left_can_be_fetched_by_its_team_through_any_
     let installation = prepaid(Installation::on(&redis, &firemoon));
     let gateways = [Gateway::serve(&installation).await, Gateway::serve(&installation).await];
     let (design, growth) = (installation.key("design"), installation.key("growth"));
-    send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateways[0], &firemoon).await;
-    let running = gateways[1].send(&outcome_of("left-1", design)).await;
-    assert_eq!(running.refusal(), (404, "request_not_found".to_owned()), "it has not ended");
-    firemoon.release().await;
-    wait_until("its outcome is there", || async {
-        gateways[1].send(&outcome_of("left-1", design)).await.status == 200
-    })
-    .await;
+    send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateways[0], &firemoon, 0).await;
     for gateway in &gateways {
-        let reply = gateway.send(&outcome_of("left-1", design)).await;
+        let running = calls_of(gateway, "left-1", design).await;
+        assert_eq!((running.len(), &running[0]["state"], &running[0]["answer"]), (1, &json!("running"), &Value::Null));
+    }
+    firemoon.release().await;
+    let call = kept_of(&gateways[1], "left-1", design).await;
+    let id = call["callId"].as_str().unwrap();
+    for gateway in &gateways {
+        let reply = gateway.send(&outcome_of(id, design)).await;
         assert_eq!(
             (reply.header("content-type"), reply.header("cache-control")),
             (Some("application/json"), Some("no-store"))
         );
-        let outcome = reply.json();
-        assert_eq!((&outcome["requestId"], &outcome["status"]), (&json!("left-1"), &json!(200)));
-        assert_eq!(outcome["creditsCost"].to_string(), "0.025");
-        assert_eq!(outcome["answer"]["images"].as_array().unwrap().len(), 1);
-        assert_eq!(outcome.as_object().unwrap().len(), 4);
-        let foreign = gateway.send(&outcome_of("left-1", growth)).await;
-        assert_eq!(foreign.refusal(), (404, "request_not_found".to_owned()));
+        assert_eq!(reply.json(), call, "by either id it is the same");
+        let [state, outcome] = ["state", "outcome"].map(|name| call[name].as_str());
+        assert_eq!((state, outcome, &call["status"]), (Some("done"), Some("completed"), &json!(200)));
+        assert_eq!((&call["requestId"], &call["endpoint"]), (&json!("left-1"), &json!("flux/dev")));
+        assert_eq!(call["creditsCost"].to_string(), "0.025");
+        assert_eq!(call["answer"]["images"].as_array().unwrap().len(), 1);
+        for id in ["left-1", id] {
+            let foreign = gateway.send(&outcome_of(id, growth)).await;
+            assert_eq!(foreign.refusal(), (404, "request_not_found".to_owned()));
+        }
         assert_eq!(gateway.send(&Call::get("/gateway/v1/requests/left-1")).await.status, 401);
     }
     assert_eq!(replays(&gateways[0], "fetched").await, Some(1.0));
@@ -60,26 +78,12 @@ async fn the_answer_of_a_caller_who_left_can_be_fetched_by_its_team_through_any_
 }
 
 #[tokio::test]
-async fn an_answer_that_reached_its_caller_is_kept_only_when_it_had_a_key() {
-    let firemoon = Firemoon::start();
-    let installation = prepaid(Installation::before(&firemoon));
-    let gateway = Gateway::serve(&installation).await;
-    let design = installation.key("design");
-    assert_eq!(gateway.send(&picture().with(design).header("x-request-id", "stayed")).await.status, 200);
-    let made = gateway.send(&once("order-1", design).header("x-request-id", "keyed")).await;
-    let unknown = gateway.send(&outcome_of("stayed", design)).await;
-    assert_eq!(unknown.refusal(), (404, "request_not_found".to_owned()));
-    let found = gateway.send(&outcome_of("keyed", design)).await;
-    assert_eq!(found.json()["answer"], made.json());
-}
-
-#[tokio::test]
 async fn a_caller_who_left_and_comes_back_with_its_key_joins_its_own_call() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = prepaid(Installation::on(&redis, &firemoon));
     let gateway = Gateway::serve(&installation).await;
     let design = installation.key("design").to_owned();
-    send_and_leave(once("order-1", &design).header("x-request-id", "left-1"), &gateway, &firemoon).await;
+    send_and_leave(once("order-1", &design).header("x-request-id", "left-1"), &gateway, &firemoon, 0).await;
     let (again, mut connection) = (once("order-1", &design), Connection::open(gateway.team()).await);
     let again = tokio::spawn(async move { connection.send(&again).await });
     let in_flight = r#"moongate_http_in_flight{route="/api/v1/{model}"}"#;
@@ -123,13 +127,11 @@ async fn a_caller_who_left_is_told_of_a_call_that_failed_as_well() {
     let gateway = Gateway::serve(&installation).await;
     let design = installation.key("design");
     // Held until the time-out: nobody knows what became of it, and that is what the caller would have been told.
-    send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateway, &firemoon).await;
-    wait_until("its outcome is there", || async { gateway.send(&outcome_of("left-1", design)).await.status == 200 })
-        .await;
-    let outcome = gateway.send(&outcome_of("left-1", design)).await.json();
+    send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateway, &firemoon, 0).await;
+    let outcome = kept_of(&gateway, "left-1", design).await;
     assert_eq!((&outcome["status"], &outcome["answer"]["code"]), (&json!(504), &json!("upstream_timeout")));
     assert_eq!(outcome["answer"]["requestId"], "left-1");
-    assert_eq!(outcome["creditsCost"].to_string(), "0.025");
+    assert_eq!((outcome["creditsCost"].to_string(), &outcome["outcome"]), ("0.025".to_owned(), &json!("unknown")));
     firemoon.release().await;
 }
 
@@ -140,17 +142,17 @@ async fn what_is_kept_for_a_caller_who_left_is_bounded_in_bytes_and_in_time() {
         let installation = prepaid(installation).set("/replay", json!({ "retention": "1m", "answer_bytes_max": 10 }));
         let gateway = Gateway::serve(&installation).await;
         let design = installation.key("design");
-        send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateway, &firemoon).await;
+        send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateway, &firemoon, 0).await;
         firemoon.release().await;
-        wait_until("its outcome is there", || async {
-            let reply = gateway.send(&outcome_of("left-1", design)).await;
-            // What came of the call is too large; what it was charged is told.
-            assert!(reply.status == 404 || reply.text().ends_with(r#""creditsCost":0.025,"answer":null}"#));
-            reply.status == 200
-        })
-        .await;
+        let the_call = async || calls_of(&gateway, "left-1", design).await.pop().unwrap();
+        // What came of the call is too large; what it was charged is told.
+        let too_large = "The answer was too large to keep, or has given way to newer ones";
+        wait_until("its outcome is there", || async { the_call().await["message"] == too_large }).await;
+        let call = the_call().await;
+        assert_eq!((call["creditsCost"].to_string(), &call["answer"]), ("0.025".to_owned(), &Value::Null));
     }
-    let place = "mg1:{design}:replay:request:left-1";
-    let left: i64 = redis.ask(&["PTTL", place]).await.unwrap();
-    assert!((1..=60_000).contains(&left), "it is forgotten by itself: {left} ms");
+    for key in redis.ask::<Vec<String>>(&["KEYS", "mg1:{design}:replay:*"]).await.unwrap() {
+        let left: i64 = redis.ask(&["PTTL", &key]).await.unwrap();
+        assert!((1..=60_000).contains(&left), "{key} is forgotten by itself: {left} ms");
+    }
 }

@@ -2,6 +2,8 @@
 
 mod gateway;
 mod left;
+mod own_time;
 mod owner;
 mod redis;
+mod requests;
 mod store;

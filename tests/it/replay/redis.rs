@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::redis::{RedisReplays, Settings, Topology};
-use moongate::ledger::{Outage, ReservationId, Unobserved};
+use moongate::ledger::{Outage, Unobserved};
 use moongate::replay::{self, Begun, Store};
 
-use super::store::{Handles, TTL, claim, kept, request, settings, team};
+use super::store::{Handles, TTL, claim, finished, id_of, kept, of, request, settings, team};
 use crate::support::redis::{RedisCluster, RedisServer, wait_until};
 
 /// A server of its own for each case.
@@ -47,7 +47,7 @@ impl RedisBench {
         for team in ["design", "growth"] {
             let own = |what: &str| format!("mg1:{{{team}}}:replay:{what}");
             let mut bytes = 0_u64;
-            for key in keys.iter().filter(|key| key.starts_with(&own("key:")) || key.starts_with(&own("request:"))) {
+            for key in keys.iter().filter(|key| key.starts_with(&own("key:")) || key.starts_with(&own("call:"))) {
                 bytes += self.server.ask::<u64>(&["HSTRLEN", key, "body"]).await.unwrap();
             }
             let counted: Option<u64> = self.server.ask(&["GET", &own("bytes")]).await.unwrap();
@@ -65,7 +65,7 @@ async fn bodies_that_have_expired_are_not_counted_any_more() {
     // This one keeps the count itself alive beyond the first one's end.
     long.keep(&team("design"), &kept("r-2", "01234")).await.unwrap();
     wait_until("the first is forgotten", || async {
-        long.fetch(&team("design"), &request("r-1")).await.unwrap().is_none()
+        long.fetch(&team("design"), id_of("r-1")).await.unwrap().is_none()
     })
     .await;
     short.keep(&team("design"), &kept("r-3", "x")).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_call_is_lost_when_its_reservation_has_ended_and_nobody_has_told_its_o
     let bench = RedisBench::start().await;
     let store = bench.handle(settings());
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
-    let (key, id) = (format!("mg1:{{design}}:replay:key:{}", first.key), ReservationId::new());
+    let (key, id) = (format!("mg1:{{design}}:replay:key:{}", first.key), first.id);
     let holds = async |record: &str| bench.server.run(&["HSET", "mg1:{design}:held", &id.to_string(), record]).await;
     let joined = async || store.begin(&second, TTL).await.unwrap();
     let since = async |millis_ago: i64| {
@@ -89,7 +89,7 @@ async fn a_call_is_lost_when_its_reservation_has_ended_and_nobody_has_told_its_o
     assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::First);
     since(3_600_000).await;
     assert_eq!(joined().await, Begun::Running, "it was not sent");
-    assert!(store.sent(&first, id, TTL).await.unwrap());
+    assert!(store.sent(&first, TTL).await.unwrap());
     holds("D 0001795357620000 2026-11-22").await;
     assert_eq!(joined().await, Begun::Running);
     for record in ["X", ""] {
@@ -104,8 +104,8 @@ async fn a_call_is_lost_when_its_reservation_has_ended_and_nobody_has_told_its_o
         since(10_001).await;
         assert_eq!((joined().await, joined().await), (Begun::Lost, Begun::Lost));
     }
-    store.finish(&first, &kept("r-1", "{}")).await.unwrap();
-    assert_eq!(joined().await, Begun::Finished(kept("r-1", "{}")), "its maker was only slow");
+    store.finish(&first, &of(&first, "{}")).await.unwrap();
+    assert_eq!(joined().await, finished(of(&first, "{}")), "its maker was only slow");
 }
 
 #[tokio::test]
@@ -115,8 +115,8 @@ async fn a_server_that_forgot_the_script_is_told_again() {
     let first = claim("k", "{}", "r-1");
     assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::First);
     bench.server.run(&["SCRIPT", "FLUSH"]).await;
-    store.finish(&first, &kept("r-1", "{}")).await.unwrap();
-    assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-1", "{}")));
+    store.finish(&first, &of(&first, "{}")).await.unwrap();
+    assert_eq!(store.begin(&first, TTL).await.unwrap(), finished(of(&first, "{}")));
 }
 
 #[tokio::test]
@@ -137,10 +137,30 @@ async fn what_cannot_be_read_is_an_outage_and_never_a_second_call() {
     let store = bench.handle(settings());
     let first = claim("k", "{}", "r-1");
     store.begin(&first, TTL).await.unwrap();
-    store.finish(&first, &kept("r-1", "{}")).await.unwrap();
+    store.finish(&first, &of(&first, "{}")).await.unwrap();
     let key = format!("mg1:{{design}}:replay:key:{}", first.key);
     bench.server.run(&["HSET", &key, "head", "{}"]).await;
     assert!(matches!(store.begin(&first, TTL).await, Err(Outage::Refused(_))));
+}
+
+/// What the version before wrote: places of its own for requests, which end with their time, and heads without a call.
+#[tokio::test]
+async fn what_was_kept_under_a_key_before_calls_had_ids_is_still_its_answer() {
+    let bench = RedisBench::start().await;
+    let store = bench.handle(settings());
+    let again = claim("k", "{}", "r-2");
+    let place = format!("mg1:{{design}}:replay:key:{}", again.key);
+    let head = r#"{"request_id":"r-1","status":200,"headers":[["content-type","application/json"]],"cost":0.025,"empty":false}"#;
+    let print = again.fingerprint.to_string();
+    let fields = ["HSET", &place, "claim", "0193", "print", &print, "head", head, "body", "{}"];
+    bench.server.run(&fields).await;
+    bench.server.run(&["PEXPIRE", &place, "60000"]).await;
+    let Begun::Finished(found) = store.begin(&again, TTL).await.unwrap() else { panic!("it was made") };
+    assert_eq!(
+        (found.call.as_ref(), found.request_id.as_str(), found.body.as_deref()),
+        (None, "r-1", Some(&b"{}"[..]))
+    );
+    assert_eq!(store.list(&team("design"), Some(&request("r-1"))).await.unwrap(), [], "it has no id to be found by");
 }
 
 #[tokio::test]
@@ -150,8 +170,11 @@ async fn a_cluster_serves_it_as_one_server_does() {
     for name in ["design", "growth", "closed"] {
         let first = replay::Claim { team: team(name), ..claim("k", "{}", "r-1") };
         assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::First);
-        store.finish(&first, &kept("r-1", "{}")).await.unwrap();
-        assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-1", "{}")));
-        assert_eq!(store.fetch(&team(name), &request("r-1")).await.unwrap(), Some(kept("r-1", "{}")));
+        store.finish(&first, &of(&first, "{}")).await.unwrap();
+        assert_eq!(store.begin(&first, TTL).await.unwrap(), finished(of(&first, "{}")));
+        store.keep(&team(name), &kept("r-1", "{}")).await.unwrap();
+        let listed = store.list(&team(name), Some(&request("r-1"))).await.unwrap();
+        assert_eq!((listed.len(), store.list(&team(name), None).await.unwrap()), (2, listed));
+        assert_eq!(store.fetch(&team(name), first.id).await.unwrap(), Some(of(&first, "{}")));
     }
 }

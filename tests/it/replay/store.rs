@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::ledger::ReservationId;
-use moongate::replay::{Begun, Claim, ClaimId, Fingerprint, Kept, KeyHash, Memory, Settings, Store};
+use moongate::ledger::{Outcome, ReservationId};
+use moongate::replay::{Begun, Call, Claim, Fingerprint, Kept, KeyHash, LISTED_MAX, Memory, Settings, Store};
 use moongate::request::RequestId;
 use moongate::team::{ModelId, TeamId};
 
@@ -46,7 +46,7 @@ pub(super) fn request(id: &str) -> RequestId {
 
 pub(super) fn claim(key: &'static str, body: &str, id: &str) -> Claim {
     Claim {
-        id: ClaimId::new(),
+        id: ReservationId::new(),
         team: team("design"),
         key: KeyHash::of(&HeaderValue::from_static(key)),
         fingerprint: Fingerprint::of(&ModelId::parse("flux/dev").unwrap(), body.as_bytes()),
@@ -54,12 +54,35 @@ pub(super) fn claim(key: &'static str, body: &str, id: &str) -> Claim {
     }
 }
 
-pub(super) fn kept(id: &str, body: &str) -> Kept {
+/// The id of a call, told by the number at the end of the request id it carried: `r-1`.
+pub(super) fn id_of(carried: &str) -> ReservationId {
+    let number: u128 = carried.rsplit('-').next().unwrap().parse().unwrap();
+    format!("{:032x}", 0x0193_a1b2_c3d4_7000_8000_0000_0000_0000 + number).parse().unwrap()
+}
+
+/// The answer to a claim's call.
+pub(super) fn of(claim: &Claim, body: &str) -> Kept {
+    answer(claim.id, claim.request_id.as_str(), body)
+}
+
+/// The answer to a call without a claim.
+pub(super) fn kept(carried: &str, body: &str) -> Kept {
+    answer(id_of(carried), carried, body)
+}
+
+/// What whoever comes after it is told.
+pub(super) fn finished(kept: Kept) -> Begun {
+    Begun::Finished(Box::new(kept))
+}
+
+fn answer(id: ReservationId, carried: &str, body: &str) -> Kept {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("x-credits-cost", HeaderValue::from_static("0.025"));
+    let model = ModelId::parse("flux/dev").unwrap();
     Kept {
-        request_id: request(id),
+        call: Some(Call { id, model, outcome: Outcome::Charged }),
+        request_id: request(carried),
         status: StatusCode::OK,
         headers,
         cost: Credits::from_micros(25_000),
@@ -71,13 +94,13 @@ async fn the_first_makes_the_call_and_the_others_get_its_answer([one, other]: Ha
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
     assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running);
-    one.finish(&first, &kept("r-1", r#"{"images":[]}"#)).await.unwrap();
-    for again in [second, claim("k", "{}", "r-1")] {
-        assert_eq!(other.begin(&again, TTL).await.unwrap(), Begun::Finished(kept("r-1", r#"{"images":[]}"#)));
+    one.finish(&first, &of(&first, r#"{"images":[]}"#)).await.unwrap();
+    for again in [&second, &claim("k", "{}", "r-1")] {
+        assert_eq!(other.begin(again, TTL).await.unwrap(), finished(of(&first, r#"{"images":[]}"#)));
     }
-    let found = other.fetch(&team("design"), &request("r-1")).await.unwrap();
-    assert_eq!(found, Some(kept("r-1", r#"{"images":[]}"#)));
-    assert_eq!(other.fetch(&team("design"), &request("r-2")).await.unwrap(), None, "it was never made");
+    let found = other.fetch(&team("design"), first.id).await.unwrap();
+    assert_eq!(found, Some(of(&first, r#"{"images":[]}"#)));
+    assert_eq!(other.fetch(&team("design"), second.id).await.unwrap(), None, "it was never made");
 }
 
 async fn of_many_at_once_exactly_one_makes_the_call([one, other]: Handles) {
@@ -99,16 +122,16 @@ async fn a_key_given_back_is_free_and_only_its_holder_can_give_it_back([one, oth
     one.release(&first).await.unwrap();
     let different = claim("k", r#"{"prompt":"x"}"#, "r-3");
     assert_eq!(other.begin(&different, TTL).await.unwrap(), Begun::First, "as if it had never been used");
-    other.finish(&different, &kept("r-3", "{}")).await.unwrap();
+    other.finish(&different, &of(&different, "{}")).await.unwrap();
     other.release(&different).await.unwrap();
-    assert_eq!(one.begin(&different, TTL).await.unwrap(), Begun::Finished(kept("r-3", "{}")), "what has ended stays");
+    assert_eq!(one.begin(&different, TTL).await.unwrap(), finished(of(&different, "{}")), "what has ended stays");
 }
 
 async fn another_body_under_the_same_key_is_told_apart([one, other]: Handles) {
     let (first, different) = (claim("k", "{}", "r-1"), claim("k", "{ }", "r-2"));
     assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
     assert_eq!(other.begin(&different, TTL).await.unwrap(), Begun::Mismatch);
-    one.finish(&first, &kept("r-1", "{}")).await.unwrap();
+    one.finish(&first, &of(&first, "{}")).await.unwrap();
     assert_eq!(other.begin(&different, TTL).await.unwrap(), Begun::Mismatch);
 }
 
@@ -117,11 +140,15 @@ async fn teams_share_neither_keys_nor_outcomes([one, other]: Handles) {
     let growth = Claim { team: team("growth"), ..claim("k", "another", "r-1") };
     assert_eq!(one.begin(&design, TTL).await.unwrap(), Begun::First);
     assert_eq!(other.begin(&growth, TTL).await.unwrap(), Begun::First);
-    one.finish(&design, &kept("r-1", "1")).await.unwrap();
+    one.finish(&design, &of(&design, "1")).await.unwrap();
     one.keep(&team("design"), &kept("r-2", "2")).await.unwrap();
-    for id in ["r-1", "r-2"] {
-        assert_eq!(other.fetch(&team("growth"), &request(id)).await.unwrap(), None);
-        assert!(other.fetch(&team("design"), &request(id)).await.unwrap().is_some());
+    for id in [design.id, id_of("r-2")] {
+        assert_eq!(other.fetch(&team("growth"), id).await.unwrap(), None);
+        assert!(other.fetch(&team("design"), id).await.unwrap().is_some());
+    }
+    for carried in [None, Some(request("r-1")), Some(request("r-2"))] {
+        assert_eq!(other.list(&team("growth"), carried.as_ref()).await.unwrap(), []);
+        assert!(!other.list(&team("design"), carried.as_ref()).await.unwrap().is_empty());
     }
 }
 
@@ -131,11 +158,12 @@ async fn every_step_can_be_repeated([one, other]: Handles) {
         assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::First);
     }
     for store in [&one, &other] {
-        store.finish(&first, &kept("r-1", "{}")).await.unwrap();
+        store.finish(&first, &of(&first, "{}")).await.unwrap();
         store.release(&first).await.unwrap();
         store.keep(&team("design"), &kept("r-2", "2")).await.unwrap();
-        assert_eq!(store.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-1", "{}")));
-        assert_eq!(store.fetch(&team("design"), &request("r-2")).await.unwrap(), Some(kept("r-2", "2")));
+        assert_eq!(store.begin(&first, TTL).await.unwrap(), finished(of(&first, "{}")));
+        assert_eq!(store.fetch(&team("design"), id_of("r-2")).await.unwrap(), Some(kept("r-2", "2")));
+        assert_eq!(store.list(&team("design"), None).await.unwrap().len(), 2);
     }
 }
 
@@ -144,12 +172,12 @@ async fn a_claim_that_took_too_long_does_not_touch_the_one_after_it([one, other]
     assert_eq!(one.begin(&late, BRIEF).await.unwrap(), Begun::First);
     wait_until("the claim is over", || async { other.begin(&next, TTL).await.unwrap() == Begun::First }).await;
     one.release(&late).await.unwrap();
-    one.finish(&late, &kept("r-1", "1")).await.unwrap();
+    one.finish(&late, &of(&late, "1")).await.unwrap();
     let third = claim("k", "{}", "r-3");
     assert_eq!(one.begin(&third, TTL).await.unwrap(), Begun::Running);
-    assert_eq!(one.fetch(&team("design"), &request("r-1")).await.unwrap(), Some(kept("r-1", "1")), "it was made");
-    other.finish(&next, &kept("r-2", "2")).await.unwrap();
-    assert_eq!(one.begin(&third, TTL).await.unwrap(), Begun::Finished(kept("r-2", "2")));
+    assert_eq!(one.fetch(&team("design"), late.id).await.unwrap(), Some(of(&late, "1")), "it was made");
+    other.finish(&next, &of(&next, "2")).await.unwrap();
+    assert_eq!(one.begin(&third, TTL).await.unwrap(), finished(of(&next, "2")));
 }
 
 async fn a_claim_that_is_over_and_free_can_still_be_finished([one, other]: Handles) {
@@ -161,22 +189,47 @@ async fn a_claim_that_is_over_and_free_can_still_be_finished([one, other]: Handl
     })
     .await;
     other.release(&watch).await.unwrap();
-    one.finish(&late, &kept("r-1", "1")).await.unwrap();
-    assert_eq!(other.begin(&watch, TTL).await.unwrap(), Begun::Finished(kept("r-1", "1")));
+    one.finish(&late, &of(&late, "1")).await.unwrap();
+    assert_eq!(other.begin(&watch, TTL).await.unwrap(), finished(of(&late, "1")));
 }
 
-async fn of_two_requests_with_one_id_the_last_is_found_and_each_key_keeps_its_own_answer([one, other]: Handles) {
+async fn all_calls_that_carried_one_request_id_are_found_and_each_keeps_its_own_answer([one, other]: Handles) {
     let (first, second) = (claim("k", "{}", "r-1"), claim("l", "{}", "r-1"));
-    for (claim, body) in [(&first, "1"), (&second, "2")] {
+    for (claim, body) in [(&first, "1"), (&second, "22")] {
         assert_eq!(one.begin(claim, TTL).await.unwrap(), Begun::First);
-        one.finish(claim, &kept("r-1", body)).await.unwrap();
-        let found = other.fetch(&team("design"), &request("r-1")).await.unwrap();
-        assert_eq!(found, Some(kept("r-1", body)));
+        one.finish(claim, &of(claim, body)).await.unwrap();
     }
-    one.keep(&team("design"), &kept("r-1", "3")).await.unwrap();
-    assert_eq!(other.fetch(&team("design"), &request("r-1")).await.unwrap(), Some(kept("r-1", "3")));
-    assert_eq!(other.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-1", "1")));
-    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Finished(kept("r-1", "2")));
+    let third = answer(ReservationId::new(), "r-1", "");
+    one.keep(&team("design"), &third).await.unwrap();
+    let fourth = Kept { body: None, ..answer(ReservationId::new(), "r-1", "") };
+    one.keep(&team("design"), &fourth).await.unwrap();
+    one.keep(&team("design"), &kept("r-2", "another")).await.unwrap();
+    for (claim, body) in [(&first, "1"), (&second, "22")] {
+        assert_eq!(other.fetch(&team("design"), claim.id).await.unwrap(), Some(of(claim, body)));
+        assert_eq!(other.begin(claim, TTL).await.unwrap(), finished(of(claim, body)));
+    }
+    let listed = other.list(&team("design"), Some(&request("r-1"))).await.unwrap();
+    let newest_first = [fourth, third, of(&second, "22"), of(&first, "1")].map(|kept| kept.summary().unwrap());
+    assert_eq!(listed, newest_first);
+    assert_eq!(listed.iter().map(|kept| kept.body_bytes).collect::<Vec<_>>(), [None, Some(0), Some(2), Some(1)]);
+    let all = other.list(&team("design"), None).await.unwrap();
+    assert_eq!((all.len(), &all[..4], all[4].request_id.as_str()), (5, &newest_first[..], "r-2"));
+    assert_eq!(other.list(&team("design"), Some(&request("r-3"))).await.unwrap(), []);
+}
+
+async fn so_many_are_listed_and_older_ones_are_found_by_their_own_ids([one, other]: Handles) {
+    let calls = LISTED_MAX + 5;
+    for number in 0..calls {
+        let id = id_of(&format!("r-{number}"));
+        one.keep(&team("design"), &answer(id, "r-1", "")).await.unwrap();
+    }
+    for carried in [None, Some(request("r-1"))] {
+        let listed = other.list(&team("design"), carried.as_ref()).await.unwrap();
+        let ids: Vec<_> = listed.iter().map(|kept| kept.call.id).collect();
+        let newest: Vec<_> = (5..calls).rev().map(|number| id_of(&format!("r-{number}"))).collect();
+        assert_eq!(ids, newest);
+    }
+    assert!(other.fetch(&team("design"), id_of("r-0")).await.unwrap().is_some());
 }
 
 /// Whatever was claimed for as long before this, its time is over as well.
@@ -192,29 +245,29 @@ async fn a_call_that_was_sent_keeps_its_key_and_still_has_its_end([one, other]: 
     // Nobody else has come meanwhile: its own time does not matter.
     until_a_brief_claim_is_over(&one, "watch").await;
     for store in [&one, &other] {
-        assert!(store.sent(&first, ReservationId::new(), BRIEF).await.unwrap());
+        assert!(store.sent(&first, BRIEF).await.unwrap());
     }
     until_a_brief_claim_is_over(&one, "another watch").await;
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running);
-    assert!(!other.sent(&second, ReservationId::new(), TTL).await.unwrap(), "the key is another's");
+    assert!(!other.sent(&second, TTL).await.unwrap(), "the key is another's");
     one.release(&first).await.unwrap();
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::First, "it was turned back, and nothing was spent");
-    assert!(!one.sent(&first, ReservationId::new(), TTL).await.unwrap());
-    assert!(other.sent(&second, ReservationId::new(), TTL).await.unwrap());
-    other.finish(&second, &kept("r-2", "{}")).await.unwrap();
-    assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::Finished(kept("r-2", "{}")));
+    assert!(!one.sent(&first, TTL).await.unwrap());
+    assert!(other.sent(&second, TTL).await.unwrap());
+    other.finish(&second, &of(&second, "{}")).await.unwrap();
+    assert_eq!(one.begin(&first, TTL).await.unwrap(), finished(of(&second, "{}")));
 }
 
 async fn a_call_whose_outcome_is_lost_is_not_made_again([one, other]: Handles) {
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
     assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
-    assert!(one.sent(&first, ReservationId::new(), TTL).await.unwrap());
+    assert!(one.sent(&first, TTL).await.unwrap());
     other.lose(&second).await.unwrap();
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running, "only its holder can lose it");
     one.lose(&first).await.unwrap();
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Lost);
     assert_eq!(other.begin(&claim("k", "[]", "r-3"), TTL).await.unwrap(), Begun::Mismatch);
-    assert_eq!(other.fetch(&team("design"), &request("r-1")).await.unwrap(), None);
+    assert_eq!(other.fetch(&team("design"), first.id).await.unwrap(), None);
 }
 
 async fn bodies_are_bounded_and_outcomes_outlive_them([one, other]: Handles) {
@@ -225,14 +278,14 @@ async fn bodies_are_bounded_and_outcomes_outlive_them([one, other]: Handles) {
         one.keep(&team("design"), &kept(&id, &body)).await.unwrap();
     }
     for (id, whole) in [("r-1", false), ("r-2", false), ("r-3", true), ("r-4", true)] {
-        let found = other.fetch(&team("design"), &request(id)).await.unwrap().unwrap();
+        let found = other.fetch(&team("design"), id_of(id)).await.unwrap().unwrap();
         assert_eq!(found, Kept { body: whole.then(|| Bytes::from(body.clone())), ..kept(id, "") }, "{id}");
     }
     let without = Kept { body: None, ..kept("r-9", "") };
     one.keep(&team("design"), &without).await.unwrap();
-    assert_eq!(other.fetch(&team("design"), &request("r-9")).await.unwrap(), Some(without));
+    assert_eq!(other.fetch(&team("design"), id_of("r-9")).await.unwrap(), Some(without));
     one.keep(&team("design"), &kept("r-10", "")).await.unwrap();
-    assert_eq!(other.fetch(&team("design"), &request("r-10")).await.unwrap(), Some(kept("r-10", "")));
+    assert_eq!(other.fetch(&team("design"), id_of("r-10")).await.unwrap(), Some(kept("r-10", "")));
 }
 
 macro_rules! on_both_stores {
@@ -259,7 +312,8 @@ on_both_stores! {
     every_step_can_be_repeated,
     a_claim_that_took_too_long_does_not_touch_the_one_after_it,
     a_claim_that_is_over_and_free_can_still_be_finished,
-    of_two_requests_with_one_id_the_last_is_found_and_each_key_keeps_its_own_answer,
+    all_calls_that_carried_one_request_id_are_found_and_each_keeps_its_own_answer,
+    so_many_are_listed_and_older_ones_are_found_by_their_own_ids,
     a_call_that_was_sent_keeps_its_key_and_still_has_its_end,
     a_call_whose_outcome_is_lost_is_not_made_again,
     bodies_are_bounded_and_outcomes_outlive_them,

@@ -17,7 +17,7 @@ use super::firemoon::SHARED_KEY;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The only headers that may leave a gateway.
-pub const HEADERS: [&str; 22] = [
+pub const HEADERS: [&str; 23] = [
     "allow",
     "cache-control",
     "connection",
@@ -34,6 +34,7 @@ pub const HEADERS: [&str; 22] = [
     "www-authenticate",
     "x-call-id",
     "x-credits-cost",
+    "x-credits-cost-original",
     "x-credits-remaining",
     "x-error-source",
     "x-ratelimit-limit",
