@@ -1,5 +1,7 @@
 //! Words of HTTP that every room speaks: the answer, its body, the header names that are ours.
 
+pub mod delivery;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,6 +13,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use std::convert::Infallible;
 use std::time::Duration;
 
+pub use delivery::{Deliver, Delivery};
+
 /// An answer of the gateway, whole in memory: what came from the upstream was read, checked and settled before.
 pub type Answer = Response<AnswerBody>;
 
@@ -19,6 +23,7 @@ pub type Answer = Response<AnswerBody>;
 pub struct AnswerBody {
     data: Bytes,
     held: Option<Held>,
+    delivery: Option<Delivery>,
 }
 
 /// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows whether
@@ -97,7 +102,7 @@ impl AnswerBody {
     /// A body of these bytes.
     #[must_use]
     pub fn new(data: impl Into<Bytes>) -> Self {
-        Self { data: data.into(), held: None }
+        Self { data: data.into(), held: None, delivery: None }
     }
 
     /// The same body, holding its share of the bounded memory: a large one until the last of its bytes is written, a small one
@@ -114,10 +119,22 @@ impl AnswerBody {
         self
     }
 
+    /// The same body; who wants to know whether it arrives goes with it.
+    #[must_use]
+    pub fn delivered_to(self, delivery: Delivery) -> Self {
+        Self { delivery: Some(delivery), ..self }
+    }
+
     /// The bytes.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {
         &self.data
+    }
+}
+
+impl Deliver for AnswerBody {
+    fn take_delivery(&mut self) -> Option<Delivery> {
+        self.delivery.take()
     }
 }
 

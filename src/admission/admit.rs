@@ -195,7 +195,6 @@ where
         Fate::NotSent | Fate::Refused => false,
     };
     replays
-        .ended(Ended { team: team.id.clone(), call: ended, id, claim, executed, cost, at }, caller.has_left(), &told)
-        .await;
-    told
+        .ended(Ended { team: team.id.clone(), call: ended, id, claim, executed, cost, at }, caller.has_left(), told)
+        .await
 }

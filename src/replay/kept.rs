@@ -71,6 +71,11 @@ struct Head {
     empty: bool,
 }
 
+/// Those of an answer's headers that are kept with it.
+pub(super) fn told(headers: &HeaderMap) -> [Option<(HeaderName, HeaderValue)>; 3] {
+    HEADERS.map(|name| headers.get(&name).cloned().map(|value| (name, value)))
+}
+
 #[derive(Serialize, Deserialize)]
 struct CallHead {
     id: ReservationId,
@@ -82,13 +87,12 @@ impl Kept {
     /// Remembers an answer; its body only when it has at most so many bytes.
     #[must_use]
     pub fn of(answer: &Answer, call: Call, (request_id, cost): (RequestId, Credits), bytes_max: u64) -> Self {
-        let told = |name: &HeaderName| Some((name.clone(), answer.headers().get(name)?.clone()));
         let body = answer.body().bytes();
         Self {
             call: Some(call),
             request_id,
             status: answer.status(),
-            headers: HEADERS.iter().filter_map(told).collect(),
+            headers: told(answer.headers()).into_iter().flatten().collect(),
             cost,
             body: (body.len() as u64 <= bytes_max).then(|| body.clone()),
         }

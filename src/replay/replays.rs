@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Version;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -11,9 +12,9 @@ use tokio_util::task::TaskTracker;
 
 use super::observe::{Kind, Observer};
 use super::store::{Begun, Store};
-use super::{Call, Claim, Claimed, Kept, Settings, Summary};
+use super::{Call, Claim, Claimed, Kept, Settings, Summary, kept};
 use crate::credits::Credits;
-use crate::http::Answer;
+use crate::http::{Answer, Delivery};
 use crate::ledger::{Outage, ReservationId};
 use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
@@ -54,6 +55,14 @@ pub struct Ended {
     pub cost: Credits,
     /// When it was admitted.
     pub at: Timestamp,
+}
+
+/// A call whose answer may not arrive.
+struct Unheard {
+    team: TeamId,
+    call: Call,
+    request_id: RequestId,
+    cost: Credits,
 }
 
 /// An outcome on its way to the store.
@@ -100,10 +109,16 @@ impl Replays {
     }
 
     /// Writes down how a call ended, if anyone may ask: it had an idempotency key, or its caller has left. `told` is what
-    /// the caller is told, or would have been.
+    /// the caller is told, or would have been; it comes back as it is, and if the answer is not written down now, it will be
+    /// should it not arrive.
     ///
     /// When the store does not take it, it is offered again for a while; the caller does not wait for that.
-    pub async fn ended(&self, ended: Ended, caller_left: bool, told: &Result<Answer, Refusal>) {
+    pub async fn ended(
+        &self,
+        ended: Ended,
+        caller_left: bool,
+        told: Result<Answer, Refusal>,
+    ) -> Result<Answer, Refusal> {
         let Ended { team, call, id, claim, executed, cost, at } = ended;
         let claim = match claim {
             Some(claim) if !executed => {
@@ -113,11 +128,11 @@ impl Replays {
             other => other,
         };
         if claim.is_none() && !caller_left {
-            return;
+            return told.map(|answer| self.watched(answer, Unheard { team, call, request_id: id, cost }));
         }
         let call_id = call.id;
         let kept = |answer: &Answer| Kept::of(answer, call, (id.clone(), cost), self.0.settings.answer_bytes_max);
-        let kept = match told {
+        let kept = match &told {
             Ok(answer) => kept(answer),
             // HTTP/2, since what is kept says nothing of a connection.
             Err(refusal) => kept(&body::answer(refusal, &id, Version::HTTP_2, at)),
@@ -127,6 +142,42 @@ impl Replays {
             tracing::warn!(%outage, request_id = %id, %call_id, "an outcome waits to be remembered");
             self.offer_again(outcome);
         }
+        told
+    }
+
+    /// The answer, which is kept should it not arrive.
+    fn watched(&self, answer: Answer, unheard: Unheard) -> Answer {
+        let (replays, status, headers) = (self.clone(), answer.status(), kept::told(answer.headers()));
+        let bytes_max = self.0.settings.answer_bytes_max;
+        // A body that would not be kept is not held on to either.
+        let body = answer.body().bytes();
+        let is_kept = body.len() as u64 <= bytes_max;
+        let delivery = Delivery::new(if is_kept { body.clone() } else { Bytes::new() }, move |body| {
+            let Unheard { team, call, request_id, cost } = unheard;
+            let headers = headers.into_iter().flatten().collect();
+            let body = is_kept.then_some(body);
+            let kept = Kept { call: Some(call), request_id, status, headers, cost, body };
+            replays.keep_beside(Outcome { team, claim: None, kept });
+        });
+        answer.map(|body| body.delivered_to(delivery))
+    }
+
+    /// Keeps an outcome beside whatever goes on.
+    fn keep_beside(&self, outcome: Outcome) {
+        // Outside a runtime the process is ending.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let Ok(place) = Arc::clone(&self.0.waiting).try_acquire_owned() else {
+            return forgotten(&outcome);
+        };
+        let replays = self.clone();
+        let keeping = async move {
+            if let Err(outage) = replays.write(&outcome).await {
+                tracing::warn!(%outage, request_id = %outcome.kept.request_id, "an answer that did not arrive waits to be kept");
+                replays.offer(&outcome).await;
+            }
+            drop(place);
+        };
+        self.0.tracker.spawn_on(keeping, &runtime);
     }
 
     /// What is kept of one of the team's calls.
@@ -184,16 +235,21 @@ impl Replays {
         };
         let replays = self.clone();
         self.0.tracker.spawn(async move {
-            let until = tokio::time::Instant::now() + OFFERED_FOR;
-            while tokio::time::Instant::now() < until {
-                tokio::time::sleep(OFFERED_EVERY).await;
-                if replays.write(&outcome).await.is_ok() {
-                    return;
-                }
-            }
-            forgotten(&outcome);
+            replays.offer(&outcome).await;
             drop(place);
         });
+    }
+
+    /// Offers an outcome to a store that did not take it, for a while.
+    async fn offer(&self, outcome: &Outcome) {
+        let until = tokio::time::Instant::now() + OFFERED_FOR;
+        while tokio::time::Instant::now() < until {
+            tokio::time::sleep(OFFERED_EVERY).await;
+            if self.write(outcome).await.is_ok() {
+                return;
+            }
+        }
+        forgotten(outcome);
     }
 }
 

@@ -10,6 +10,7 @@ use http::HeaderValue;
 
 use super::*;
 use crate::clock::Clock;
+use crate::http::{AnswerBody, Deliver};
 use crate::ledger::reservation::Progress;
 use crate::ledger::{self, Phase};
 use crate::replay::{Fingerprint, KeyHash, Memory};
@@ -118,7 +119,7 @@ async fn an_outcome_that_the_store_does_not_take_is_offered_again_without_the_ca
     let (replays, tracker) = replays(2);
     let claim = claim();
     assert_eq!(replays.begin(&claim, TTL).await.unwrap(), Begun::First);
-    replays.ended(ended(Some(claim.clone()), true), false, &Err(Refusal::UpstreamTimeout)).await;
+    let _ = replays.ended(ended(Some(claim.clone()), true), false, Err(Refusal::UpstreamTimeout)).await;
     assert_eq!(replays.begin(&Claim { id: ReservationId::new(), ..claim.clone() }, TTL).await.unwrap(), Begun::Running);
     all_done(&tracker).await;
     let Begun::Finished(kept) = replays.begin(&claim, TTL).await.unwrap() else { unreachable!() };
@@ -129,11 +130,42 @@ async fn an_outcome_that_the_store_does_not_take_is_offered_again_without_the_ca
 #[tokio::test]
 async fn nothing_is_kept_of_a_call_without_a_key_whose_caller_stayed() {
     let (replays, _) = replays(0);
-    replays.ended(ended(None, true), false, &Ok(Answer::default())).await;
+    let mut answer = replays.ended(ended(None, true), false, Ok(Answer::default())).await.unwrap();
+    answer.body_mut().take_delivery().unwrap().arrived();
     let team = TeamId::parse("design").unwrap();
     assert_eq!(replays.fetch(&team, plain()).await, Ok(None));
-    replays.ended(ended(None, true), true, &Ok(Answer::default())).await;
+    let _ = replays.ended(ended(None, true), true, Ok(Answer::default())).await;
     assert!(replays.fetch(&team, plain()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_answer_that_did_not_arrive_is_kept_as_if_its_caller_had_left_before_and_too_large_a_body_is_not_held() {
+    for (bytes, times_away) in [(0, 0), (1024, 0), (1024, 1), (1025, 0)] {
+        let (replays, tracker) = replays(times_away);
+        let mut answer = Answer::new(AnswerBody::new(vec![b'x'; bytes]));
+        *answer.status_mut() = http::StatusCode::CREATED;
+        answer.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
+        answer.headers_mut().insert("x-credits-cost", HeaderValue::from_static("0.025"));
+        let mut answer = replays.ended(ended(None, true), false, Ok(answer)).await.unwrap();
+        let delivery = answer.body_mut().take_delivery().unwrap();
+        assert_eq!(delivery.bytes(), if bytes > 1024 { 0 } else { bytes });
+        drop(delivery);
+        all_done(&tracker).await;
+        let kept = replays.fetch(&TeamId::parse("design").unwrap(), plain()).await.unwrap().unwrap();
+        assert_eq!((kept.status, kept.headers.len()), (http::StatusCode::CREATED, 1));
+        assert_eq!(kept.body.map(|body| body.len()), (bytes <= 1024).then_some(bytes));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_kept_anyway_needs_no_receipt() {
+    let (replays, _) = replays(0);
+    let claim = claim();
+    assert_eq!(replays.begin(&claim, TTL).await.unwrap(), Begun::First);
+    for (ended, left) in [(ended(Some(claim), true), false), (ended(None, true), true)] {
+        let mut answer = replays.ended(ended, left, Ok(Answer::default())).await.unwrap();
+        assert!(answer.body_mut().take_delivery().is_none());
+    }
 }
 
 #[tokio::test]
@@ -141,7 +173,7 @@ async fn a_call_that_was_not_executed_gives_its_key_back_and_its_outcome_is_told
     let (replays, tracker) = replays(0);
     let claim = claim();
     assert_eq!(replays.begin(&claim, TTL).await.unwrap(), Begun::First);
-    replays.ended(ended(Some(claim.clone()), false), true, &Err(Refusal::UpstreamUnreachable)).await;
+    let _ = replays.ended(ended(Some(claim.clone()), false), true, Err(Refusal::UpstreamUnreachable)).await;
     all_done(&tracker).await;
     let again = Claim { id: ReservationId::new(), ..claim.clone() };
     assert_eq!(replays.begin(&again, TTL).await.unwrap(), Begun::First);

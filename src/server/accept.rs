@@ -15,7 +15,9 @@ use tower::Service;
 use super::calls::{Calls, UNREAD_MAX};
 use super::connection::{self, Peer};
 use super::room::Room;
+use super::unconfirmed::Unconfirmed;
 use super::{Discarding, Drain, Observer, Settings, tls};
+use crate::http::Deliver;
 use crate::request::Inbound;
 
 /// What the accept loops of all workers share.
@@ -52,13 +54,15 @@ const EXHAUSTED: [i32; 2] = [24, 23];
 pub async fn serve<S, R>(listener: TcpListener, service: S, server: Server)
 where
     S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
-    R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
+    let unconfirmed = Unconfirmed::default();
     let accepting = async {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let calls = Calls::new(server.drain.clone(), Arc::clone(&server.settings));
+                    let (drain, settings) = (server.drain.clone(), Arc::clone(&server.settings));
+                    let calls = Calls::new(drain, settings, unconfirmed.clone());
                     // Who comes behind one that waits for its place waits in the kernel's queue, not in our memory.
                     let place = server.room.enter(Arc::clone(&calls)).await;
                     let (service, server) = (service.clone(), server.clone());
@@ -94,7 +98,7 @@ where
 async fn serve_one<S, R>(stream: TcpStream, peer: Peer, service: S, calls: &Arc<Calls>, server: &Server)
 where
     S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
-    R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
     let tuned =
         stream.set_nodelay(true).and_then(|()| socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_MAX)));

@@ -11,7 +11,10 @@ use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::unconfirmed::Unconfirmed;
+use super::written::Written;
 use super::{Drain, Settings};
+use crate::http::{Deliver, Delivery};
 
 /// What is known of the calls of one connection.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(super) struct Calls {
     turn: Notify,
     /// Bytes of a request were left to whoever closes the connection.
     leaves_unread: AtomicBool,
+    /// The answers of which it is not known yet whether they arrived.
+    pub(super) written: Written,
 }
 
 /// Why nothing is expected of a connection any more.
@@ -51,7 +56,7 @@ pub(super) enum Unmoved {
 pub(super) const UNREAD_MAX: Duration = Duration::from_secs(60);
 
 impl Calls {
-    pub(super) fn new(drain: Drain, settings: Arc<Settings>) -> Arc<Self> {
+    pub(super) fn new(drain: Drain, settings: Arc<Settings>, unconfirmed: Unconfirmed) -> Arc<Self> {
         Arc::new(Self {
             drain,
             settings,
@@ -66,6 +71,7 @@ impl Calls {
             is_to_go: AtomicBool::new(false),
             turn: Notify::new(),
             leaves_unread: AtomicBool::new(false),
+            written: Written::new(unconfirmed),
         })
     }
 
@@ -84,7 +90,7 @@ impl Calls {
     /// Something is still to be done for a call that may have been answered.
     pub(super) fn hold(self: &Arc<Self>) -> Call {
         self.open.fetch_add(1, Relaxed);
-        Call { calls: Arc::clone(self), writes: false }
+        Call { calls: Arc::clone(self), writes: false, delivery: None, is_whole: false }
     }
 
     /// Waits for the first call. To be awaited by one task only.
@@ -188,6 +194,9 @@ impl Calls {
 pub(super) struct Call {
     calls: Arc<Calls>,
     writes: bool,
+    delivery: Option<Delivery>,
+    /// Whether the answer's body was handed over to its end.
+    is_whole: bool,
 }
 
 impl Call {
@@ -202,8 +211,10 @@ impl Call {
     }
 
     /// The answer is here and this is its body; none when only its head is to be written.
-    pub(super) fn answered<R: Body>(mut self, body: Option<R>) -> Watched<R> {
+    pub(super) fn answered<R: Body + Deliver>(mut self, mut body: Option<R>) -> Watched<R> {
         self.calls.moved();
+        self.delivery = body.as_mut().and_then(Deliver::take_delivery);
+        self.is_whole = body.as_ref().is_none_or(Body::is_end_stream);
         if body.as_ref().is_some_and(|body| !body.is_end_stream()) {
             self.writes = true;
             self.calls.writing.fetch_add(1, Relaxed);
@@ -215,6 +226,9 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.calls.moved();
+        if let Some(delivery) = self.delivery.take_if(|_| self.is_whole) {
+            self.calls.written.add(delivery);
+        }
         if self.writes {
             self.calls.writing.fetch_sub(1, Relaxed);
         }
@@ -241,7 +255,9 @@ impl<R: Body> Body for Watched<R> {
         let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
         let frame = ready!(inner.as_mut().poll_frame(cx));
         // With the last part of it the call ends.
-        if !inner.is_end_stream() {
+        if frame.is_none() || inner.is_end_stream() {
+            this.call.is_whole = true;
+        } else {
             this.call.calls.moved();
         }
         Poll::Ready(frame)

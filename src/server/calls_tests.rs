@@ -7,11 +7,12 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::calls::{Calls, UNREAD_MAX, Unmoved};
+use super::unconfirmed::Unconfirmed;
 use super::{Drain, Settings};
 use crate::http::AnswerBody;
 
 fn calls() -> Arc<Calls> {
-    Calls::new(Drain::default(), Arc::new(Settings::example()))
+    Calls::new(Drain::default(), Arc::new(Settings::example()), Unconfirmed::default())
 }
 
 /// What is noticed, and after how long.

@@ -27,6 +27,7 @@ use super::calls::{Calls, Unmoved};
 use super::heard::Heard;
 use super::linger::linger;
 use super::{Discarding, Drain, Server, Settings};
+use crate::http::Deliver;
 use crate::request::Inbound;
 
 /// What an HTTP/2 client says first (RFC 9113, 3.4).
@@ -56,14 +57,18 @@ pub(super) struct Peer {
 pub(super) async fn serve<S, R>(stream: TcpStream, peer: Peer, service: S, calls: &Arc<Calls>, server: &Server)
 where
     S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
-    R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
     let greeted = server.drain.ended.run_until_cancelled(greet_in_time(stream, peer, calls, server)).await;
     let Some((stream, speaks_http2)) = greeted.flatten() else { return };
     let watched = Arc::clone(calls);
     let handle = move |request: Request<Incoming>| {
-        let (service, call) = (service.clone(), watched.begin());
         let answers_http1 = request.version() < Version::HTTP_2;
+        if answers_http1 {
+            // Whoever asks again has read the answer before.
+            watched.written.confirm();
+        }
+        let (service, call) = (service.clone(), watched.begin());
         // Over HTTP/1 hyper itself leaves out the body of an answer to HEAD.
         let only_head = !answers_http1 && request.method() == Method::HEAD;
         let Peer { address: peer, too_late } = peer;
@@ -167,15 +172,16 @@ where
 {
     let (service, drain) = (service_fn(handle), &server.drain);
     if speaks_http2 {
-        let connection = pin!(http2_builder(&server.settings).serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls), true));
+        let connection = pin!(http2_builder(&server.settings).serve_connection(stream, service));
         let told = send_away(calls, drain);
         let ended = drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls).await;
-        note(ended?);
+        note(ended?, calls);
         return None;
     }
     // Its first head is on its way, or has the time of one.
     calls.read();
-    let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls)));
+    let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls), false));
     let mut connection = http1_builder(&server.settings).serve_connection(stream, service);
     // A connection that came too late, or was greeted as the gateway began to refuse, is closed by its first answer.
     let closing_at_start = drain.closing.is_cancelled();
@@ -193,7 +199,7 @@ where
         // What is no HTTP was answered, and goes on.
         Err(error) => error.is_parse(),
     };
-    note(ended);
+    note(ended, calls);
     may_send.then(|| parts.io.into_inner().into_inner())
 }
 
@@ -280,6 +286,8 @@ fn http2_builder(settings: &Settings) -> http2::Builder<TokioExecutor> {
         .max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(1024 * 1024)
+        // What is handed over is out of sight: a caller that resets its stream then loses it, so little is handed over ahead.
+        .max_send_buf_size(64 * 1024)
         // Streams that are opened and reset at once: the connection is closed before they become work (rapid reset).
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(100)
@@ -289,8 +297,9 @@ fn http2_builder(settings: &Settings) -> http2::Builder<TokioExecutor> {
 }
 
 /// Connections end badly all the time; that is the peer's affair.
-fn note(result: hyper::Result<()>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended early");
+fn note(result: hyper::Result<()>, calls: &Calls) {
+    match result {
+        Ok(()) => calls.written.confirm(),
+        Err(error) => tracing::debug!(%error, "a connection ended early"),
     }
 }

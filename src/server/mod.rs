@@ -1,8 +1,8 @@
 //! Listeners, TLS, connection limits and time-outs, drain.
 //!
 //! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `room` (how many connections there may
-//! be), `connection` (one of them), `calls` (what is known of it), [`discard`] and `linger` (how a caller that still sends gets
-//! its answer).
+//! be), `connection` (one of them), `calls` (what is known of it), `written` and `unconfirmed` (its answers, until it is known
+//! that they arrived), [`discard`] and `linger` (how a caller that still sends gets its answer).
 
 pub mod accept;
 mod calls;
@@ -18,6 +18,8 @@ pub mod observe;
 mod room;
 pub mod settings;
 pub mod tls;
+mod unconfirmed;
+mod written;
 
 pub use accept::{Server, serve};
 pub use discard::Discarding;

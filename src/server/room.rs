@@ -156,10 +156,11 @@ impl Sparsely {
 mod tests {
     use super::*;
     use crate::server::observe::Unobserved;
+    use crate::server::unconfirmed::Unconfirmed;
     use crate::server::{Drain, Settings};
 
     fn calls() -> Arc<Calls> {
-        Calls::new(Drain::default(), Arc::new(Settings::example()))
+        Calls::new(Drain::default(), Arc::new(Settings::example()), Unconfirmed::default())
     }
 
     #[tokio::test(start_paused = true)]

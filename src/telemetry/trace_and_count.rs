@@ -20,7 +20,7 @@ use tower::{Layer, Service};
 use super::ending::{Ending, Watch};
 use super::{AccessLog, Metrics};
 use crate::clock::Clock;
-use crate::http::{Answer, AnswerBody, X_CALL_ID, X_REQUEST_ID};
+use crate::http::{Answer, AnswerBody, Deliver, Delivery, X_CALL_ID, X_REQUEST_ID};
 use crate::request::{Arrival, Inbound, Record, RequestId, TraceIds, Traceparent};
 
 /// Makes [`TraceAndCount`].
@@ -128,6 +128,12 @@ pin_project! {
         #[pin]
         inner: AnswerBody,
         ending: Option<Ending>,
+    }
+}
+
+impl Deliver for CountedBody {
+    fn take_delivery(&mut self) -> Option<Delivery> {
+        self.inner.take_delivery()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod gateway;
 mod left;
+mod on_the_way;
 mod own_time;
 mod owner;
 mod redis;

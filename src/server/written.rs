@@ -1,0 +1,72 @@
+//! The answers of one connection that were written whole, until it is known whether they arrived.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::unconfirmed::Unconfirmed;
+use crate::http::Delivery;
+
+/// How many of one connection wait for news at once. Over HTTP/2 none comes before the connection ends.
+const WRITTEN_MAX: usize = 128;
+
+/// Dropped with its connection: of what no news came until then, nobody knows that it arrived.
+#[derive(Debug)]
+pub(super) struct Written {
+    unconfirmed: Unconfirmed,
+    /// Their numbers there, oldest first.
+    numbers: Mutex<VecDeque<u64>>,
+    /// The stream has failed, whatever hyper makes of it: it takes a reset between two requests for an end in order.
+    has_failed: AtomicBool,
+}
+
+impl Written {
+    /// None yet; they wait with those of other connections.
+    pub(super) fn new(unconfirmed: Unconfirmed) -> Self {
+        Self { unconfirmed, numbers: Mutex::default(), has_failed: AtomicBool::new(false) }
+    }
+
+    /// An answer was handed over to its end.
+    pub(super) fn add(&self, delivery: Delivery) {
+        let number = self.unconfirmed.add(delivery);
+        let oldest = {
+            let mut numbers = self.numbers();
+            numbers.push_back(number);
+            if numbers.len() > WRITTEN_MAX { numbers.pop_front() } else { None }
+        };
+        if let Some(delivery) = oldest.and_then(|oldest| self.unconfirmed.take(oldest)) {
+            delivery.arrived();
+        }
+    }
+
+    /// The caller goes on, or ends the connection in order: it has the answers before.
+    pub(super) fn confirm(&self) {
+        if !self.has_failed.load(Ordering::Relaxed) {
+            self.take().for_each(Delivery::arrived);
+        }
+    }
+
+    /// The stream has failed.
+    pub(super) fn failed(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> impl Iterator<Item = Delivery> {
+        let numbers = std::mem::take(&mut *self.numbers());
+        numbers.into_iter().filter_map(|number| self.unconfirmed.take(number))
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        self.take().for_each(drop);
+    }
+}
+
+#[cfg(test)]
+#[path = "written_tests.rs"]
+mod tests;

@@ -1,0 +1,163 @@
+//! Callers who vanish while their answer is on its way: they have paid, so it is kept for them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+
+use super::gateway::{prepaid, spent};
+use super::left::{calls_of, kept_of};
+use crate::support::caller::{Connection, generate};
+use crate::support::firemoon::Firemoon;
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::redis::{RedisServer, wait_until};
+
+/// How large the answers are.
+const ANSWER: usize = 3 << 20;
+/// After how many bytes callers vanish.
+const TAKEN: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
+
+struct World {
+    firemoon: Firemoon,
+    installation: Installation,
+    gateway: Gateway,
+    _redis: Option<RedisServer>,
+}
+
+impl World {
+    async fn start(redis: Option<RedisServer>) -> Self {
+        let firemoon = Firemoon::start();
+        let installation = match &redis {
+            Some(redis) => Installation::on(redis, &firemoon),
+            None => Installation::before(&firemoon),
+        };
+        let installation = prepaid(installation);
+        let gateway = Gateway::serve(&installation).await;
+        firemoon.faults(&json!([{ "fault": "data_uri", "amount": ANSWER }])).await;
+        Self { firemoon, installation, gateway, _redis: redis }
+    }
+
+    fn key(&self) -> &str {
+        self.installation.key("design")
+    }
+
+    fn head(&self, name: &str) -> String {
+        let body = json!({ "prompt": "x" }).to_string();
+        format!(
+            "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: {name}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.key(),
+            body.len()
+        )
+    }
+
+    /// Reads so many bytes of the answer and vanishes.
+    fn vanish_http1(&self, name: &str, taken: usize) {
+        let mut stream = TcpStream::connect(self.gateway.team()).unwrap();
+        stream.write_all(self.head(name).as_bytes()).unwrap();
+        stream.read_exact(&mut vec![0; taken]).unwrap();
+    }
+
+    /// The same over HTTP/2; the stream alone is reset, or the whole connection is gone.
+    async fn vanish_http2(&self, name: &str, taken: usize, only_the_stream: bool) {
+        let address = self.gateway.team();
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
+        let (mut sender, connection) = handshake.await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = http::Request::post(format!("http://{address}/api/v1/flux/dev"))
+            .header("x-request-id", name)
+            .header("authorization", format!("Bearer {}", self.key()))
+            .header("content-type", "application/json")
+            .body(Full::new(bytes::Bytes::from(json!({ "prompt": "x" }).to_string())))
+            .unwrap();
+        let mut answer = sender.send_request(request).await.unwrap();
+        let mut read = 0;
+        while read < taken {
+            read += answer.body_mut().frame().await.unwrap().unwrap().into_data().unwrap().len();
+        }
+        if !only_the_stream {
+            connection.abort();
+            let _ = connection.await;
+            return;
+        }
+        drop(answer);
+        // The connection lives on until the gateway has seen the reset.
+        kept_of(&self.gateway, name, self.key()).await;
+        drop(sender);
+        let _ = connection.await;
+    }
+
+    async fn assert_kept(&self, name: &str) {
+        let call = kept_of(&self.gateway, name, self.key()).await;
+        assert_eq!((&call["state"], &call["status"]), (&json!("done"), &json!(200)));
+        assert!(call["answerBytes"].as_u64().unwrap() >= ANSWER as u64, "{}", call["answerBytes"]);
+        assert_eq!(call["answer"]["images"].as_array().unwrap().len(), 1, "it is whole");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_its_caller_did_not_take_to_the_end_is_kept_on_http1_and_http2() {
+    for redis in [None, Some(RedisServer::start().await)] {
+        let world = World::start(redis).await;
+        let mut names = Vec::new();
+        for taken in TAKEN {
+            let [one, two, three] = ["http1", "http2", "stream"].map(|way| format!("{way}-{taken}"));
+            world.vanish_http1(&one, taken);
+            world.vanish_http2(&two, taken, false).await;
+            world.vanish_http2(&three, taken, true).await;
+            names.extend([one, two, three]);
+        }
+        for name in &names {
+            world.assert_kept(name).await;
+        }
+        let calls = names.len() as u64;
+        assert_eq!((world.firemoon.requests().await, world.firemoon.executed().await), (calls, calls));
+        assert_eq!(spent(&world.gateway, world.key()).await.0, "0.225");
+    }
+}
+
+#[tokio::test]
+async fn a_small_answer_that_was_written_to_a_caller_who_is_gone_is_kept() {
+    let world = World::start(None).await;
+    world.firemoon.hold().await;
+    // It is gone before it has read a byte, but not before the gateway has written all of them: the answer waits in the
+    // kernel's memory, unread, when the connection is reset.
+    let mut stream = TcpStream::connect(world.gateway.team()).unwrap();
+    stream.write_all(world.head("small").as_bytes()).unwrap();
+    world.firemoon.until_held(1).await;
+    world.firemoon.release().await;
+    assert_eq!(stream.peek(&mut [0; 16]).unwrap(), 16, "the answer is here");
+    let line = || world.gateway.lines("request").into_iter().find(|line| line["request_id"] == "small");
+    wait_until("it is written", || async { line().is_some() }).await;
+    drop(stream);
+    let call = kept_of(&world.gateway, "small", world.key()).await;
+    assert_eq!(call["answer"]["images"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_arrived_is_not_kept() {
+    let world = World::start(None).await;
+    world.firemoon.faults(&json!([])).await;
+    let call =
+        |name: &str| generate("flux/dev", &json!({ "prompt": "x" })).with(world.key()).header("x-request-id", name);
+    let mut kept_alive = Connection::open(world.gateway.team()).await;
+    assert_eq!(kept_alive.send(&call("kept-alive")).await.status, 200);
+    assert_eq!(kept_alive.send(&call("again")).await.status, 200);
+    assert_eq!(world.gateway.send(&call("closed")).await.status, 200);
+    assert_eq!(Connection::open_http2(world.gateway.team()).await.send(&call("http2")).await.status, 200);
+    drop(kept_alive);
+    let all = async || calls_of(&world.gateway, "sentinel", world.key()).await;
+    // Whatever was kept of the others is there before this one is: it vanishes after them.
+    world.firemoon.faults(&json!([{ "fault": "data_uri", "amount": ANSWER }])).await;
+    world.vanish_http1("sentinel", 4096);
+    wait_until("the last is kept", || async { all().await.iter().any(|call| !call["answerBytes"].is_null()) }).await;
+    for name in ["kept-alive", "again", "closed", "http2"] {
+        let calls = calls_of(&world.gateway, name, world.key()).await;
+        assert_eq!((calls.len(), &calls[0]["answerBytes"]), (1, &Value::Null), "{name}");
+    }
+}
