@@ -126,8 +126,7 @@ impl World {
 
     fn compare(&self, asked: &Admission, limits: &mut Snapshot, turn: &Turn) {
         limits.bring_up_to(self.clock.now(), &asked.levels, &asked.time_zone);
-        let times =
-            told::Times { own: Duration::ZERO, queued: Duration::ZERO, upstream: Duration::from_micros(turn.lasts) };
+        let times = [Duration::ZERO, Duration::ZERO, Duration::from_micros(turn.lasts)];
         let headers = told::headers(limits, asked.price, times);
         self.compare_count(asked, &headers, &format!("{limits:?}"));
         self.compare_credits(asked, &headers, &format!("{limits:?}"));
