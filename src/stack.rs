@@ -31,12 +31,14 @@ use crate::http::Answer;
 use crate::identity::{AuthenticateLayer, Authenticated, Directory, Gate};
 use crate::ledger::Permits;
 use crate::live::Live;
+use crate::pricing::PriceTable;
 use crate::refusal::{AnswerRefusalsLayer, CatchPanicLayer, Refusal};
 use crate::replay::{ReplayLayer, Replays};
 use crate::request::check_request::CheckRequestLayer;
 use crate::request::collect::CollectLayer;
 use crate::request::fork::Fork;
-use crate::request::route::{Catalogue, Known};
+use crate::request::lookup::Lookup;
+use crate::request::route::Known;
 use crate::request::{self, Buffer, Inbound};
 use crate::team::authorize::{AuthorizeLayer, Wanted};
 use crate::telemetry::trace_and_count::CountedBody;
@@ -76,6 +78,10 @@ pub struct Parts {
     pub latest: Latest,
     /// The catalogue's answers.
     pub catalogue: catalogue::Cache,
+    /// How often the upstream was asked for it.
+    pub misses: catalogue::Misses,
+    /// What models cost: those exist.
+    pub prices: Live<PriceTable>,
     /// How the catalogue is served.
     pub catalogue_settings: Live<catalogue::Settings>,
     /// Whether it is served to everyone.
@@ -97,13 +103,16 @@ where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let Parts { upstream, clock, .. } = parts.clone();
-    let catalogue = catalogue::Answers::new(
-        parts.catalogue,
-        parts.wire.clone(),
-        upstream.clone(),
-        parts.catalogue_settings,
-        clock.clone(),
-    );
+    let catalogue = catalogue::Answers::new(catalogue::Parts {
+        cache: parts.catalogue,
+        misses: parts.misses,
+        wire: parts.wire.clone(),
+        upstream: upstream.clone(),
+        settings: parts.catalogue_settings,
+        prices: parts.prices,
+        proxies: Arc::clone(parts.gate.proxies()),
+        clock: clock.clone(),
+    });
     let reading = account::Reading::new(Arc::clone(parts.keeper.ledger()), parts.account);
     let account = account::Views::new(reading.clone(), parts.replays.clone());
     let ledger = Arc::clone(parts.keeper.ledger());
@@ -170,7 +179,7 @@ struct KnownFork<C, A, Q, P> {
 
 impl<C, A, Q, P, B> Service<Authenticated<B>> for KnownFork<C, A, Q, P>
 where
-    C: Service<Catalogue, Response = Answer, Error = Refusal>,
+    C: Service<Lookup, Response = Answer, Error = Refusal>,
     A: Service<Question, Response = Answer, Error = Refusal>,
     Q: Service<Wanted<B>, Response = Answer, Error = Refusal>,
     P: Service<Wanted<B>, Response = Answer, Error = Refusal>,
@@ -191,7 +200,10 @@ where
         match caller.route().clone() {
             Known::Generate(model) => Either::Left(Either::Left(self.paid.call(Wanted::generation(caller, model)))),
             Known::Nothing(refusal) => Either::Left(Either::Right(ready(Err(*refusal)))),
-            Known::Catalogue(question) => Either::Right(Either::Right(self.catalogue.call(question))),
+            Known::Catalogue(question) => {
+                let (arrival, ..) = caller.into_parts();
+                Either::Right(Either::Right(self.catalogue.call(Lookup::of(arrival, question))))
+            }
             Known::Quote(model) => {
                 Either::Right(Either::Left(Either::Right(self.quote.call(Wanted::quote(caller, model)))))
             }

@@ -122,6 +122,8 @@ pub struct Acquired {
     pub catalogue: catalogue::Cache,
     /// What is known of callers' limits.
     pub latest: Latest,
+    /// How often the upstream was asked for it.
+    pub misses: catalogue::Misses,
     /// The time.
     pub clock: Clock,
     stores: Stores,
@@ -195,6 +197,7 @@ pub fn acquire(
         buffer: Buffer::new(request.buffered_bytes_max),
         catalogue: catalogue::Cache::default(),
         latest: Latest::default(),
+        misses: catalogue::Misses::default(),
         clock,
         stores,
     })

@@ -14,6 +14,7 @@ use crate::config::watch::Watcher;
 use crate::config::{LiveSettings, Settings};
 use crate::identity::{Directory, Register};
 use crate::live;
+use crate::pricing::PriceTable;
 use crate::team::{Team, TeamId};
 use crate::telemetry::Metrics;
 use crate::upstream::{self, Upstream};
@@ -29,6 +30,8 @@ pub struct Live {
     pub register: live::Live<Register>,
     /// Where calls go, with whose key.
     pub upstream: live::Live<Upstream>,
+    /// What models cost.
+    pub prices: live::Live<PriceTable>,
     /// How the catalogue is served.
     pub catalogue: live::Live<catalogue::Settings>,
     /// Whether it is served to everyone.
@@ -45,6 +48,7 @@ struct Version {
     teams: HashMap<TeamId, Arc<Team>>,
     directory: Directory,
     upstream: Upstream,
+    prices: PriceTable,
     catalogue: catalogue::Settings,
     account: account::Settings,
     admin: admin::Shown,
@@ -59,7 +63,7 @@ impl Version {
         metrics: &Arc<Metrics>,
         clock: &Clock,
     ) -> Result<Self, String> {
-        let LiveSettings { teams, identity, upstream, catalogue, account, admin, .. } = &settings.live;
+        let LiveSettings { teams, prices, identity, upstream, catalogue, account, admin } = &settings.live;
         let observer = Arc::clone(metrics);
         let directory = before.map(|(directory, _)| directory);
         let directory = Directory::new(identity.clone(), teams, register, directory, clock.clone(), observer);
@@ -67,6 +71,7 @@ impl Version {
             directory: directory.map_err(|error| error.to_string())?,
             upstream: Upstream::new(upstream.clone(), before.map(|(_, upstream)| upstream))?,
             teams: teams.clone(),
+            prices: PriceTable::clone(prices),
             catalogue: catalogue.clone(),
             account: account.clone(),
             admin: admin::Shown {
@@ -94,6 +99,7 @@ impl Live {
             directory: live::Live::new(version.directory),
             register,
             upstream: live::Live::new(version.upstream),
+            prices: live::Live::new(version.prices),
             catalogue_is_public: live::Live::new(version.catalogue.public),
             catalogue: live::Live::new(version.catalogue),
             account: live::Live::new(version.account),
@@ -110,6 +116,7 @@ impl Live {
         know(metrics, &version);
         self.teams.replace(version.teams);
         self.upstream.replace(version.upstream);
+        self.prices.replace(version.prices);
         self.catalogue_is_public.replace(version.catalogue.public);
         self.catalogue.replace(version.catalogue);
         self.account.replace(version.account);

@@ -75,7 +75,7 @@ const CUT_MAX: Duration = Duration::from_secs(2);
 /// Puts together what one worker's stack is made of.
 #[must_use]
 pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
-    let Live { directory, upstream, catalogue, catalogue_is_public, account, .. } = acquired.live.clone();
+    let Live { directory, upstream, prices, catalogue, catalogue_is_public, account, .. } = acquired.live.clone();
     Parts {
         trace_and_count: TraceAndCountLayer::new(
             Arc::clone(&acquired.metrics),
@@ -96,6 +96,8 @@ pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
         wire: Wire::new(acquired.buffer.clone()),
         catalogue: acquired.catalogue.clone(),
         latest: acquired.latest.clone(),
+        misses: acquired.misses.clone(),
+        prices,
         catalogue_settings: catalogue,
         catalogue_is_public,
         account,

@@ -1,30 +1,29 @@
-//! The catalogue's answers, kept in memory: a bounded number, shared by all workers, each asked for once at a time.
+//! The catalogue's answers, kept in memory: a bounded number of a bounded size, shared by all workers, each asked for once at a
+//! time, and not at once again when that failed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use http::HeaderValue;
 
+use super::listing;
+use super::page::Page;
 use crate::refusal::Refusal;
 use crate::request::route::Catalogue;
+use crate::team::ModelId;
 
-/// How many answers are kept. The price of more is memory; model ids are the caller's to choose, so there must be an end.
-const ANSWERS_MAX: usize = 256;
+/// How many questions are remembered. The price of more is memory; model ids are the caller's to choose, so there must be an end.
+const ENTRIES_MAX: usize = 1024;
+/// How many bytes of answers are kept, for the same reason; one answer of the largest size that is kept always fits.
+const BYTES_MAX: u64 = 64 << 20;
 /// How many questions are put to the upstream at once, for the same reason.
 const FLIGHTS_MAX: usize = 64;
-
-/// What the upstream said to a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Page {
-    /// An answer: its body, and its content type.
-    Found(Bytes, Option<HeaderValue>),
-    /// There is no such thing.
-    Unknown,
-}
+/// How long it is remembered that there is no such thing.
+const UNKNOWN_FOR: Duration = Duration::from_secs(60);
+/// How long after it was asked a question is not put to the upstream again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// An answer of the upstream.
 #[derive(Clone, Debug)]
@@ -35,8 +34,19 @@ pub struct Kept {
     pub at: Duration,
 }
 
+/// What is remembered of a question.
+#[derive(Debug)]
+pub enum Recalled {
+    /// Its answer, fresh or stale.
+    Kept(Kept),
+    /// It was asked a moment ago, and that failed.
+    Failed(Refusal),
+    /// Nothing.
+    Nothing,
+}
+
 /// A question on its way to the upstream; clones wait for the same answer.
-pub type Flight = Shared<BoxFuture<'static, Result<Page, Refusal>>>;
+pub type Flight = Shared<BoxFuture<'static, Result<Kept, Refusal>>>;
 
 /// The answers. Clones share them.
 #[derive(Clone, Default)]
@@ -44,35 +54,92 @@ pub struct Cache(Arc<Mutex<Inside>>);
 
 #[derive(Default)]
 struct Inside {
-    answers: HashMap<Catalogue, Kept>,
+    entries: HashMap<Catalogue, Entry>,
     flights: HashMap<Catalogue, Flight>,
+    /// The ids in the list of models, read once when it came.
+    listed: Option<Arc<HashSet<ModelId>>>,
+}
+
+/// What is remembered of one question.
+#[derive(Default)]
+struct Entry {
+    kept: Option<Kept>,
+    /// Why there was no answer the last time.
+    failed: Option<Refusal>,
+    /// When it was asked the last time.
+    tried: Duration,
+}
+
+impl Entry {
+    fn bytes(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |kept| kept.page.bytes())
+    }
+
+    /// The least comes first when there is no room: what holds no page, then what is oldest.
+    fn worth(&self) -> (bool, Duration) {
+        (matches!(&self.kept, Some(Kept { page: Page::Found(_), .. })), self.tried)
+    }
 }
 
 impl Cache {
-    /// The answer to a question, fresh or stale.
+    /// What is remembered of a question.
     #[must_use]
-    pub fn get(&self, question: &Catalogue) -> Option<Kept> {
-        self.lock().answers.get(question).cloned()
+    pub fn recall(&self, question: &Catalogue, now: Duration) -> Recalled {
+        let inside = self.lock();
+        let Some(entry) = inside.entries.get(question) else { return Recalled::Nothing };
+        let lasts = |kept: &&Kept| kept.page != Page::Unknown || now.saturating_sub(kept.at) < UNKNOWN_FOR;
+        if let Some(kept) = entry.kept.as_ref().filter(lasts) {
+            return Recalled::Kept(kept.clone());
+        }
+        let failed = entry.failed.clone().filter(|_| now.saturating_sub(entry.tried) < PAUSE);
+        failed.map_or(Recalled::Nothing, Recalled::Failed)
     }
 
-    /// Keeps an answer; when there are too many, the oldest goes, and first those that only say that there is nothing.
+    /// The ids in the list of models; `None` when there is no list, or none can be found in it.
+    #[must_use]
+    pub fn listed(&self) -> Option<Arc<HashSet<ModelId>>> {
+        self.lock().listed.clone()
+    }
+
+    /// Whether a question may be put to the upstream again.
+    #[must_use]
+    pub fn may_ask_again(&self, question: &Catalogue, now: Duration) -> bool {
+        self.lock().entries.get(question).is_none_or(|entry| now.saturating_sub(entry.tried) >= PAUSE)
+    }
+
+    /// Keeps an answer.
     pub fn put(&self, question: Catalogue, kept: Kept) {
-        let answers = &mut self.lock().answers;
-        if answers.len() >= ANSWERS_MAX && !answers.contains_key(&question) {
-            let oldest = answers.iter().min_by_key(|(_, kept)| (kept.page != Page::Unknown, kept.at));
-            let oldest = oldest.map(|(question, _)| question.clone());
-            oldest.map(|question| answers.remove(&question));
+        let listed = match (&question, &kept.page) {
+            (Catalogue::Models, Page::Found(found)) => Some(listing::ids(&found.body)),
+            (Catalogue::Models | Catalogue::ModelConfig(_) | Catalogue::SampleImages, _) => None,
+        };
+        let mut inside = self.lock();
+        if let Some(listed) = listed {
+            inside.listed = Some(listed).filter(|ids| !ids.is_empty()).map(Arc::new);
         }
-        answers.insert(question, kept);
+        let tried = kept.at;
+        inside.insert(question, Entry { kept: Some(kept), failed: None, tried });
+    }
+
+    /// Notes that a question was not answered; what was kept of it stays.
+    pub fn failed(&self, question: &Catalogue, why: Refusal, now: Duration) {
+        let mut inside = self.lock();
+        let kept = inside.entries.remove(question).and_then(|entry| entry.kept);
+        inside.insert(question.clone(), Entry { kept, failed: Some(why), tried: now });
     }
 
     /// The flight of a question: the one under way, or a new one, which goes on whether somebody waits for it or not.
     ///
     /// # Errors
-    /// `overloaded`: too many questions are under way.
-    pub fn fly<F>(&self, question: Catalogue, fetch: F) -> Result<Flight, Refusal>
+    /// `overloaded`: too many questions are under way; or what `may_begin` says to a new one.
+    pub fn fly<F>(
+        &self,
+        question: Catalogue,
+        may_begin: impl FnOnce() -> Result<(), Refusal>,
+        fetch: F,
+    ) -> Result<Flight, Refusal>
     where
-        F: Future<Output = Result<Page, Refusal>> + Send + 'static,
+        F: Future<Output = Result<Kept, Refusal>> + Send + 'static,
     {
         let mut inside = self.lock();
         if let Some(flight) = inside.flights.get(&question) {
@@ -81,6 +148,7 @@ impl Cache {
         if inside.flights.len() >= FLIGHTS_MAX {
             return Err(Refusal::Overloaded);
         }
+        may_begin()?;
         let landing = Landing { cache: self.clone(), question: question.clone() };
         let task = tokio::spawn(async move {
             let _landing = landing;
@@ -93,6 +161,24 @@ impl Cache {
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn insert(&mut self, question: Catalogue, entry: Entry) {
+        self.entries.remove(&question);
+        while !self.entries.is_empty()
+            && (self.entries.len() >= ENTRIES_MAX || self.bytes() + entry.bytes() > BYTES_MAX)
+        {
+            let least = self.entries.iter().min_by_key(|(_, entry)| entry.worth());
+            let Some(question) = least.map(|(question, _)| question.clone()) else { break };
+            self.entries.remove(&question);
+        }
+        self.entries.insert(question, entry);
+    }
+
+    fn bytes(&self) -> u64 {
+        self.entries.values().map(Entry::bytes).sum()
     }
 }
 
@@ -110,41 +196,5 @@ impl Drop for Landing {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-    use crate::team::ModelId;
-
-    #[test]
-    fn what_does_not_exist_goes_before_what_does() {
-        let cache = Cache::default();
-        let found = Page::Found(Bytes::from_static(b"{}"), None);
-        cache.put(Catalogue::Models, Kept { page: found, at: Duration::ZERO });
-        for number in 0..ANSWERS_MAX * 2 {
-            let model = ModelId::parse(&format!("no/{number}")).expect("a model id");
-            cache.put(Catalogue::ModelConfig(model), Kept { page: Page::Unknown, at: Duration::from_secs(1) });
-        }
-        assert!(cache.get(&Catalogue::Models).is_some());
-        assert_eq!(cache.lock().answers.len(), ANSWERS_MAX);
-    }
-
-    #[tokio::test]
-    async fn a_question_under_way_is_not_asked_again_and_a_later_one_is() {
-        let (cache, asked) = (Cache::default(), Arc::new(AtomicUsize::new(0)));
-        let fetch = || {
-            let asked = Arc::clone(&asked);
-            async move {
-                asked.fetch_add(1, Ordering::SeqCst);
-                Err(Refusal::UpstreamBroken)
-            }
-        };
-        let flights = [(); 3].map(|()| cache.fly(Catalogue::Models, fetch()).expect("a flight"));
-        for flight in flights {
-            assert_eq!(flight.await, Err(Refusal::UpstreamBroken));
-        }
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
-        cache.fly(Catalogue::Models, fetch()).expect("a flight").await.expect_err("broken again");
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
-    }
-}
+#[path = "cache_tests.rs"]
+mod tests;

@@ -1,57 +1,80 @@
 //! The public endpoints, cached: models, model configurations and sample images, fetched without a key.
 //!
-//! Reads: the cache, the upstream. Writes: the cache. Refuses: `upstream_*`, `model_unknown`, `overloaded`.
-//! Position: a branch above authentication: it costs nothing and shows nothing of any team.
+//! Reads: the cache, the upstream, the price table's ids. Writes: the cache. Refuses: `upstream_*`, `model_unknown`, `rate_limited`,
+//! `overloaded`.
+//! Position: a branch above authentication: it costs nothing and shows nothing of any team. Whoever asks may be a stranger, so
+//! what it makes the upstream do is bounded: [`cache`] (each question once at a time, and kept), [`listing`] (only models that there
+//! are), [`misses`] (how often at all). [`page`] is how it is answered.
 
 pub mod cache;
+mod listing;
+pub mod misses;
+pub mod page;
 pub mod settings;
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use serde::de::IgnoredAny;
+use http::StatusCode;
+use jiff::Timestamp;
 use tower::Service;
 
-pub use cache::{Cache, Flight, Kept, Page};
+pub use cache::{Cache, Flight, Kept};
+pub use misses::Misses;
+pub use page::Page;
 pub use settings::Settings;
 
+use self::cache::Recalled;
+use self::misses::Beyond;
 use crate::clock::Clock;
-use crate::http::{Answer, AnswerBody};
+use crate::http::Answer;
 use crate::live::Live;
+use crate::pricing::PriceTable;
 use crate::refusal::Refusal;
+use crate::request::lookup::Lookup;
+use crate::request::origin::TrustedProxies;
 use crate::request::route::Catalogue;
+use crate::team::ModelId;
 use crate::upstream::wire::Failed;
 use crate::upstream::{Upstream, Wire, unpaid};
 
-/// Answers the public catalogue.
+/// What the catalogue is answered from.
 #[derive(Clone)]
-pub struct Answers {
-    cache: Cache,
-    wire: Wire,
-    upstream: Live<Upstream>,
-    settings: Live<Settings>,
-    clock: Clock,
+pub struct Parts {
+    /// What is kept.
+    pub cache: Cache,
+    /// What is asked beyond that.
+    pub misses: Misses,
+    /// Connections to the upstream.
+    pub wire: Wire,
+    /// Where that is.
+    pub upstream: Live<Upstream>,
+    /// How it is served.
+    pub settings: Live<Settings>,
+    /// The models that have a price exist, whatever the list says.
+    pub prices: Live<PriceTable>,
+    /// Whose word counts on where a request comes from.
+    pub proxies: Arc<TrustedProxies>,
+    /// The time.
+    pub clock: Clock,
 }
 
+/// Answers the public catalogue.
+#[derive(Clone)]
+pub struct Answers(Parts);
+
 impl Answers {
-    /// Answers from this cache, and over this worker's wire when it has none.
+    /// Answers from these parts.
     #[must_use]
-    pub const fn new(
-        cache: Cache,
-        wire: Wire,
-        upstream: Live<Upstream>,
-        settings: Live<Settings>,
-        clock: Clock,
-    ) -> Self {
-        Self { cache, wire, upstream, settings, clock }
+    pub const fn new(parts: Parts) -> Self {
+        Self(parts)
     }
 }
 
-impl Service<Catalogue> for Answers {
+impl Service<Lookup> for Answers {
     type Response = Answer;
     type Error = Refusal;
     type Future = BoxFuture<'static, Result<Answer, Refusal>>;
@@ -60,52 +83,128 @@ impl Service<Catalogue> for Answers {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, question: Catalogue) -> Self::Future {
+    fn call(&mut self, lookup: Lookup) -> Self::Future {
         let answers = self.clone();
-        Box::pin(async move { answers.answer(question).await })
+        Box::pin(async move { answers.answer(lookup).await })
     }
 }
 
 /// The longest that a question to the upstream takes, however long paid calls may.
 const FETCH_MAX: Duration = Duration::from_secs(5);
 
+/// What is known of a model without asking for it.
+enum Existence {
+    Known,
+    Unknown,
+    /// The list of models cannot be read.
+    Uncertain,
+}
+
 impl Answers {
-    /// What is kept is served at once; when it is stale, it is asked for again meanwhile.
-    async fn answer(&self, question: Catalogue) -> Result<Answer, Refusal> {
-        let page = match self.cache.get(&question) {
-            Some(kept) => {
-                if self.clock.elapsed().saturating_sub(kept.at) >= self.settings.read().fresh_for {
-                    // Its end is nobody's to wait for; too many at once only means that this one is asked for later.
-                    drop(self.refresh(&question));
-                }
-                kept.page
+    async fn answer(&self, lookup: Lookup) -> Result<Answer, Refusal> {
+        let Lookup { question, peer, headers } = lookup;
+        let from = || self.0.proxies.origin(peer, &headers);
+        let kept = self.kept(&question, from).await?;
+        match (kept.page, question) {
+            (Page::Found(found), _) => {
+                let age = self.0.clock.elapsed().saturating_sub(kept.at);
+                Ok(found.answer(&headers, age, &self.0.settings.read()))
             }
-            None => self.refresh(&question)?.await?,
-        };
-        match (page, question) {
-            (Page::Found(body, content_type), _) => Ok(answer(body, content_type)),
             (Page::Unknown, Catalogue::ModelConfig(model)) => Err(Refusal::ModelUnknown(model)),
             (Page::Unknown, Catalogue::Models | Catalogue::SampleImages) => Err(Refusal::UpstreamBroken),
         }
     }
 
-    fn refresh(&self, question: &Catalogue) -> Result<Flight, Refusal> {
-        let (answers, asked) = (self.clone(), question.clone());
-        self.cache.fly(question.clone(), async move {
-            let fetched = tokio::time::timeout(FETCH_MAX, answers.fetch(&asked)).await;
-            let page = fetched.unwrap_or(Err(Refusal::UpstreamTimeout))?;
-            let bytes = if let Page::Found(body, _) = &page { body.len() as u64 } else { 0 };
-            if bytes <= answers.settings.read().bytes_max {
-                answers.cache.put(asked, Kept { page: page.clone(), at: answers.clock.elapsed() });
+    /// What is kept is served at once; when it is stale, it is asked for again meanwhile.
+    async fn kept(&self, question: &Catalogue, from: impl Fn() -> IpAddr) -> Result<Kept, Refusal> {
+        let now = self.0.clock.elapsed();
+        match self.0.cache.recall(question, now) {
+            Recalled::Kept(kept) => {
+                self.refresh(question, &kept, now);
+                Ok(kept)
             }
-            Ok(page)
+            Recalled::Failed(why) => Err(why),
+            Recalled::Nothing => {
+                let Catalogue::ModelConfig(model) = question else { return self.ask(question, None)?.await };
+                match self.existence(model).await {
+                    Existence::Known => self.ask(question, None)?.await,
+                    Existence::Unknown => Err(Refusal::ModelUnknown(model.clone())),
+                    Existence::Uncertain => self.ask(question, Some(from()))?.await,
+                }
+            }
+        }
+    }
+
+    /// Asks again for what is stale. Its end is nobody's to wait for; too many at once only means that this one is asked later.
+    fn refresh(&self, question: &Catalogue, kept: &Kept, now: Duration) {
+        let is_stale = now.saturating_sub(kept.at) >= self.0.settings.read().fresh_for;
+        if is_stale && self.0.cache.may_ask_again(question, now) {
+            drop(self.fly(question, || Ok(())));
+        }
+    }
+
+    /// Whether there is such a model: it has a price, or stands in the list, which is fetched for that when it must be.
+    async fn existence(&self, model: &ModelId) -> Existence {
+        if self.0.prices.read().models.contains_key(model) {
+            return Existence::Known;
+        }
+        let now = self.0.clock.elapsed();
+        match self.0.cache.recall(&Catalogue::Models, now) {
+            Recalled::Kept(list) => self.refresh(&Catalogue::Models, &list, now),
+            Recalled::Failed(_) => {}
+            // Whether it came is seen below.
+            Recalled::Nothing => match self.ask(&Catalogue::Models, None) {
+                Ok(flight) => drop(flight.await),
+                Err(_) => {}
+            },
+        }
+        match self.0.cache.listed() {
+            Some(listed) if listed.contains(model) => Existence::Known,
+            Some(_) => Existence::Unknown,
+            None => Existence::Uncertain,
+        }
+    }
+
+    /// Puts a question to the upstream that nothing is kept of; `guessed_by` when nobody knows whether what it is about exists.
+    fn ask(&self, question: &Catalogue, guessed_by: Option<IpAddr>) -> Result<Flight, Refusal> {
+        let now = self.0.clock.elapsed();
+        self.fly(question, || match guessed_by {
+            None => self.0.misses.take(now),
+            Some(from) => self.0.misses.guess(from, now).map_err(|beyond| match beyond {
+                Beyond::All => Refusal::Overloaded,
+                Beyond::Network(retry_after) => {
+                    let retry_at = self.0.clock.now().checked_add(retry_after).unwrap_or(Timestamp::MAX);
+                    Refusal::TooManyGuesses { retry_at, retry_after }
+                }
+            }),
+        })
+    }
+
+    fn fly(&self, question: &Catalogue, may_begin: impl FnOnce() -> Result<(), Refusal>) -> Result<Flight, Refusal> {
+        let (answers, asked) = (self.clone(), question.clone());
+        self.0.cache.fly(question.clone(), may_begin, async move {
+            let fetched = tokio::time::timeout(FETCH_MAX, answers.fetch(&asked)).await;
+            let (now, cache) = (answers.0.clock.elapsed(), &answers.0.cache);
+            match fetched.unwrap_or(Err(Refusal::UpstreamTimeout)) {
+                Ok(page) => {
+                    let kept = Kept { page, at: now };
+                    if kept.page.bytes() <= answers.0.settings.read().bytes_max {
+                        cache.put(asked, kept.clone());
+                    }
+                    Ok(kept)
+                }
+                Err(why) => {
+                    cache.failed(&asked, why.clone(), now);
+                    Err(why)
+                }
+            }
         })
     }
 
     async fn fetch(&self, question: &Catalogue) -> Result<Page, Refusal> {
-        let upstream = self.upstream.read();
+        let upstream = self.0.upstream.read();
         let request = unpaid::get(&upstream.origin, &path(question)).map_err(|_| Refusal::Internal)?;
-        let received = self.wire.exchange(&upstream.origin, request, upstream.bounds).await.map_err(|failed| {
+        let received = self.0.wire.exchange(&upstream.origin, request, upstream.bounds).await.map_err(|failed| {
             tracing::warn!(error = %failed, "the catalogue could not be fetched");
             match failed {
                 Failed::Unreachable(_) | Failed::NoPlace => Refusal::UpstreamUnreachable,
@@ -114,7 +213,7 @@ impl Answers {
             }
         })?;
         match (received.head.status, question) {
-            (StatusCode::OK, _) => page(&received.head.headers, &received.body),
+            (StatusCode::OK, _) => Page::read(&received.head.headers, &received.body),
             (StatusCode::NOT_FOUND, Catalogue::ModelConfig(_)) => Ok(Page::Unknown),
             (_, Catalogue::Models | Catalogue::ModelConfig(_) | Catalogue::SampleImages) => {
                 Err(Refusal::UpstreamBroken)
@@ -123,44 +222,10 @@ impl Answers {
     }
 }
 
-/// Only JSON, in plain, is kept and served: a proxy's page in between must not stand for the catalogue.
-fn page(headers: &HeaderMap, body: &[u8]) -> Result<Page, Refusal> {
-    let is_plain =
-        headers.get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if !is_plain || serde_json::from_slice::<IgnoredAny>(body).is_err() {
-        tracing::warn!("the upstream's catalogue is not plain JSON");
-        return Err(Refusal::UpstreamBroken);
-    }
-    // A copy, so that what is kept does not keep the wire's larger buffer.
-    Ok(Page::Found(Bytes::copy_from_slice(body), headers.get(CONTENT_TYPE).cloned()))
-}
-
 fn path(question: &Catalogue) -> String {
     match question {
         Catalogue::Models => "/models".to_owned(),
         Catalogue::ModelConfig(model) => format!("/models-config/{model}"),
         Catalogue::SampleImages => "/sample-images".to_owned(),
-    }
-}
-
-fn answer(body: Bytes, content_type: Option<HeaderValue>) -> Answer {
-    let mut answer = Response::new(AnswerBody::new(body));
-    let json = HeaderValue::from_static("application/json");
-    answer.headers_mut().insert(CONTENT_TYPE, content_type.unwrap_or(json));
-    answer
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_plain_json_is_a_page() {
-        let gzip = HeaderMap::from_iter([(CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
-        assert!(page(&HeaderMap::new(), b"{\"models\":[]}").is_ok());
-        assert_eq!(page(&gzip, b"{}"), Err(Refusal::UpstreamBroken));
-        for body in ["<html>", "", "{", "{} {}"] {
-            assert_eq!(page(&HeaderMap::new(), body.as_bytes()), Err(Refusal::UpstreamBroken), "{body}");
-        }
     }
 }

@@ -192,7 +192,7 @@ pub enum Role {
 pub struct Catalogue {
     /// Whether they need no credential.
     pub public: bool,
-    /// How long an answer is served before the upstream is asked again; 0s asks every time.
+    /// How long an answer is served before the upstream is asked again; 0s asks for each request, but once a second at most.
     pub fresh_for: DurationText,
     /// The largest answer that is kept.
     pub bytes_max: SizeText,

@@ -58,6 +58,12 @@ impl Gate {
         Self { proxies: Arc::new(proxies), throttle: Throttle::new("teams"), lane: Lane::new(), slow, clock }
     }
 
+    /// Whose word counts on where a request comes from.
+    #[must_use]
+    pub const fn proxies(&self) -> &Arc<TrustedProxies> {
+        &self.proxies
+    }
+
     /// From where a request comes.
     #[must_use]
     pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {

@@ -68,6 +68,10 @@ one_of_each! {
         retry_at: at("2026-11-22T14:26:45.5Z"),
         retry_after: Duration::from_millis(44_100),
     },
+    Refusal::TooManyGuesses { .. } => Refusal::TooManyGuesses {
+        retry_at: at("2026-11-22T14:26:06.5Z"),
+        retry_after: Duration::from_millis(5_100),
+    },
     Refusal::RateLimited(_) => Refusal::RateLimited(bound(minute())),
     Refusal::QuotaExhausted(_) => Refusal::QuotaExhausted(bound(day())),
     Refusal::TooManyConcurrent(_) => Refusal::TooManyConcurrent(bound(slots())),

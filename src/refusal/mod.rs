@@ -103,6 +103,13 @@ pub enum Refusal {
         /// How long that is from now.
         retry_after: Duration,
     },
+    /// The caller's address asked for too many models that nobody knows to exist.
+    TooManyGuesses {
+        /// When the next one is looked for.
+        retry_at: Timestamp,
+        /// How long that is from now.
+        retry_after: Duration,
+    },
     /// A token bucket is empty.
     RateLimited(Box<Bound>),
     /// The calls of a day or month are used up.
@@ -212,7 +219,7 @@ impl Refusal {
             Self::IdempotencyMismatch => {
                 kind(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", CONFLICT, Caller)
             }
-            Self::TooManyFailures { .. } => kind(StatusCode::TOO_MANY_REQUESTS, "rate_limited", TOO_FAST, Caller),
+            Self::TooManyFailures { .. } | Self::TooManyGuesses { .. } => kind(StatusCode::TOO_MANY_REQUESTS, "rate_limited", TOO_FAST, Caller),
             Self::RateLimited(_) => kind(StatusCode::TOO_MANY_REQUESTS, "rate_limited", TOO_FAST, Policy),
             Self::QuotaExhausted(_) => kind(StatusCode::TOO_MANY_REQUESTS, "quota_exhausted", TOO_FAST, Policy),
             Self::TooManyConcurrent(_) => kind(StatusCode::TOO_MANY_REQUESTS, "too_many_concurrent", TOO_FAST, Policy),
@@ -244,7 +251,10 @@ impl Refusal {
     /// When the same request could pass, where that is known.
     #[must_use]
     pub fn reset_at(&self) -> Option<Timestamp> {
-        if let Self::SharedRateLimited { retry_at, .. } | Self::TooManyFailures { retry_at, .. } = self {
+        if let Self::SharedRateLimited { retry_at, .. }
+        | Self::TooManyFailures { retry_at, .. }
+        | Self::TooManyGuesses { retry_at, .. } = self
+        {
             return Some(*retry_at);
         }
         self.bound().and_then(|bound| bound.reset_at)
@@ -253,10 +263,11 @@ impl Refusal {
     /// How long to wait before another try: on 429, and on a 503 that passes by itself.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        if let Self::SharedRateLimited { retry_after, .. } | Self::TooManyFailures { retry_after, .. } = self {
-            return Some(*retry_after);
-        }
-        if let Self::UpstreamUnavailable { retry_after } = self {
+        if let Self::SharedRateLimited { retry_after, .. }
+        | Self::TooManyFailures { retry_after, .. }
+        | Self::TooManyGuesses { retry_after, .. }
+        | Self::UpstreamUnavailable { retry_after } = self
+        {
             return Some(*retry_after);
         }
         let kind = self.kind();

@@ -57,7 +57,9 @@ impl Refusal {
             Self::RateLimited(bound) | Self::QuotaExhausted(bound) | Self::TooManyConcurrent(bound) => {
                 return try_again_in(bound.retry_after);
             }
-            Self::SharedRateLimited { retry_after, .. } | Self::TooManyFailures { retry_after, .. } => {
+            Self::SharedRateLimited { retry_after, .. }
+            | Self::TooManyFailures { retry_after, .. }
+            | Self::TooManyGuesses { retry_after, .. } => {
                 return try_again_in(Some(*retry_after));
             }
             Self::IdempotencyAnswerGone(call) => {
@@ -81,6 +83,9 @@ impl Refusal {
         }
         if let Self::TooManyFailures { .. } = self {
             return vec!["too many credentials from your address were refused".to_owned()];
+        }
+        if let Self::TooManyGuesses { .. } = self {
+            return vec!["your address asked for too many models that may not exist".to_owned()];
         }
         match self.bound() {
             Some(bound) if self.kind().status == StatusCode::TOO_MANY_REQUESTS => vec![bound.explanation()],

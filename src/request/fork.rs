@@ -9,7 +9,8 @@ use futures_util::future::{self, Either, Ready};
 use tower::Service;
 
 use super::description::description;
-use super::route::{Catalogue, Known};
+use super::lookup::Lookup;
+use super::route::Known;
 use super::{Arrival, Route};
 use crate::http::Answer;
 use crate::live::Live;
@@ -29,7 +30,7 @@ pub struct Fork<C, K> {
 
 impl<C, K, B> Service<Routed<B, Route>> for Fork<C, K>
 where
-    C: Service<Catalogue, Response = Answer, Error = Refusal>,
+    C: Service<Lookup, Response = Answer, Error = Refusal>,
     K: Service<Routed<B, Known>, Response = Answer, Error = Refusal>,
 {
     type Response = Answer;
@@ -46,7 +47,7 @@ where
         match route {
             Route::Description => Either::Left(Either::Right(future::ready(Ok(description())))),
             Route::Catalogue(question) if *self.catalogue_is_public.read() => {
-                Either::Left(Either::Left(self.catalogue.call(question)))
+                Either::Left(Either::Left(self.catalogue.call(Lookup::of(arrival, question))))
             }
             Route::Catalogue(question) => Either::Right(self.known.call(known(arrival, Known::Catalogue(question)))),
             Route::Known(route) => Either::Right(self.known.call(known(arrival, route))),

@@ -1,6 +1,6 @@
 //! Is this a well-formed request, and which of our routes is it.
 //!
-//! The vocabulary ([`arrival`], [`id`], [`record`], [`route`], [`trace`]) is spoken by every room.
+//! The vocabulary ([`arrival`], [`id`], [`lookup`], [`record`], [`route`], [`trace`]) is spoken by every room.
 
 pub mod arrival;
 pub mod buffer;
@@ -10,6 +10,7 @@ pub mod description;
 pub mod fork;
 pub mod framing;
 pub mod id;
+pub mod lookup;
 pub mod origin;
 pub mod path;
 pub mod record;

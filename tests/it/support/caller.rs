@@ -17,7 +17,8 @@ use super::firemoon::SHARED_KEY;
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The only headers that may leave a gateway.
-pub const HEADERS: [&str; 23] = [
+pub const HEADERS: [&str; 25] = [
+    "age",
     "allow",
     "cache-control",
     "connection",
@@ -25,6 +26,7 @@ pub const HEADERS: [&str; 23] = [
     "content-length",
     "content-type",
     "date",
+    "etag",
     "idempotency-replayed",
     "ratelimit",
     "ratelimit-policy",

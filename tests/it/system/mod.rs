@@ -9,6 +9,7 @@ mod books;
 mod breaker;
 mod call_ids;
 mod connections;
+mod catalogue;
 mod crowd;
 mod early_refusals;
 mod ends;
