@@ -40,9 +40,9 @@ fn what_does_not_exist_goes_before_what_does() {
 #[test]
 fn answers_take_a_bounded_room_and_the_oldest_give_way() {
     let cache = Cache::default();
-    let body = vec![b'1'; 4 << 20];
+    let page = found(&vec![b'1'; 4 << 20]);
     for number in 0..40 {
-        cache.put(config(number), at(found(&body), SECOND * u32::try_from(number).expect("small")));
+        cache.put(config(number), at(page.clone(), SECOND * u32::try_from(number).expect("small")));
         assert!(cache.lock().bytes() <= BYTES_MAX);
     }
     assert!(matches!(cache.recall(&config(39), NOW), Recalled::Kept(_)));

@@ -153,10 +153,11 @@ impl Answers {
             Recalled::Kept(list) => self.refresh(&Catalogue::Models, &list, now),
             Recalled::Failed(_) => {}
             // Whether it came is seen below.
-            Recalled::Nothing => match self.ask(&Catalogue::Models, None) {
-                Ok(flight) => drop(flight.await),
-                Err(_) => {}
-            },
+            Recalled::Nothing => {
+                if let Ok(flight) = self.ask(&Catalogue::Models, None) {
+                    drop(flight.await);
+                }
+            }
         }
         match self.0.cache.listed() {
             Some(listed) if listed.contains(model) => Existence::Known,

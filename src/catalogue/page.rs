@@ -125,7 +125,9 @@ mod tests {
         let status = |lines: &[&str]| {
             let lines = lines.iter().map(|line| (IF_NONE_MATCH, HeaderValue::try_from(*line).expect("a value")));
             let mut asked = HeaderMap::new();
-            lines.for_each(|(name, value)| drop(asked.append(name, value)));
+            for (name, value) in lines {
+                asked.append(name, value);
+            }
             page.answer(&asked, Duration::from_millis(1999), &SETTINGS)
         };
         let weak = format!("W/{tag}");
@@ -134,7 +136,8 @@ mod tests {
             let answer = status(&known);
             assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{known:?}");
             assert!(answer.body().bytes().is_empty() && !answer.headers().contains_key(CONTENT_TYPE));
-            assert_eq!((answer.headers()[ETAG].to_str(), &answer.headers()[AGE]), (Ok(&*tag), "1"));
+            assert_eq!(answer.headers()[ETAG], tag.as_str());
+            assert_eq!(answer.headers()[AGE], "1");
             assert_eq!(answer.headers()[CACHE_CONTROL], "public, max-age=60");
         }
         for unknown in [vec![], vec![""], vec![&*other], vec![tag.trim_matches('"')], vec!["\"*\""], vec!["w/*"]] {

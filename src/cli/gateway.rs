@@ -25,6 +25,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{Ended, block_on};
 use crate::printable::Printable;
+use crate::config::address;
 use crate::secret::Secret;
 
 /// The token itself, for where there is no file.
@@ -148,7 +149,12 @@ impl Gateway {
         let spoken = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
         let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
         let named = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        if spoken && plain && named { Ok(uri) } else { Err(wrong()) }
+        if !(spoken && plain && named) {
+            return Err(wrong());
+        }
+        let reachable = uri.authority().map_or(Ok(()), address::reachable);
+        reachable.map_err(|what| Ended::Misused(format!("--admin {what}, not {:?}", self.admin)))?;
+        Ok(uri)
     }
 
     fn token(&self) -> Result<Secret, Ended> {

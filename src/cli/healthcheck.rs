@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Ended;
+use crate::config::address::host_and_port;
 
 /// Asks a running gateway whether it is ready; exits 0 when it is and 1 when it is not.
 #[derive(Clone, Debug, Args)]
 pub struct Healthcheck {
     /// The operator's listener of the gateway
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9091")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9091", value_parser = host_and_port)]
     address: String,
     /// Ask only whether the process is alive
     #[arg(long)]

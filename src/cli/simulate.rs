@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::address;
 use crate::credits::{Credits, NotCredits};
 use crate::simulator::{self, BalanceShape, Charge, History, KeySettings, Latency, Limits, Settings, Simulator};
 
@@ -25,7 +26,7 @@ pub struct Simulate {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9401")]
     media_address: SocketAddr,
     /// The media host's address as callers see it, where it is not the one above
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = media_url)]
     media_url: Option<String>,
     /// An accepted key: SECRET, NAME=SECRET or NAME@ACCOUNT=SECRET; repeatable. Keys of one account share its balance.
     /// Without any, the two keys of Firemoon's old documentation are accepted
@@ -197,6 +198,16 @@ fn latency(text: &str) -> Result<Latency, String> {
         return Err(format!("`{text}` ends before it starts"));
     }
     Ok(Latency { from, to })
+}
+
+fn media_url(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|_| "must be http://HOST[:PORT]/PATH or https://…".to_owned())?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https"), Some(authority)) => address::reachable(authority).map_err(str::to_owned)?,
+        (_, _) => return Err("must be http://HOST[:PORT]/PATH or https://…".to_owned()),
+    }
+    address::plain_path(uri.path()).map_err(str::to_owned)?;
+    Ok(text.to_owned())
 }
 
 fn price(text: &str) -> Result<(String, Credits), String> {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use http::Uri;
 use jiff::tz::TimeZone;
 
+use super::address;
 use super::explain;
 use super::file::{CreditsText, DurationText, File, SizeText, team as shapes};
 use super::report::{KeyPath, Report};
@@ -197,14 +198,16 @@ impl<'a> Check<'a> {
 
 fn web_address(text: &str) -> Result<Uri, &'static str> {
     const WRONG: &str = "must be an address such as https://host/path";
-    let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| WRONG)?;
+    let uri: Uri = text.strip_suffix('/').unwrap_or(text).parse().map_err(|_| WRONG)?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(WRONG) };
     if authority.as_str().contains('@') {
         return Err("must not hold a user or a password");
     }
+    address::reachable(authority)?;
     if text.contains(['?', '#']) {
         return Err("must not have a query or a fragment");
     }
+    address::plain_path(uri.path())?;
     match scheme {
         "https" => Ok(uri),
         "http" if is_this_machine(authority.host()) => Ok(uri),

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`mod@file`] is what may be written; `tree` gives every value its place; `structure` holds the tree against
 //! [`schema`]; `check` makes [`Settings`]; [`report`] is how problems are told, and `explain` finds the words. No step stops
-//! at its first problem: one run tells them all. Secrets come in through `secrets`, and only there.
+//! at its first problem: one run tells them all. [`address`] judges hosts, ports and paths, for the command line too. Secrets come in through `secrets`, and only there.
 
+pub mod address;
 mod check;
 mod explain;
 pub mod file;

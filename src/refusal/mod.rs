@@ -219,7 +219,9 @@ impl Refusal {
             Self::IdempotencyMismatch => {
                 kind(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", CONFLICT, Caller)
             }
-            Self::TooManyFailures { .. } | Self::TooManyGuesses { .. } => kind(StatusCode::TOO_MANY_REQUESTS, "rate_limited", TOO_FAST, Caller),
+            Self::TooManyFailures { .. } | Self::TooManyGuesses { .. } => {
+                kind(StatusCode::TOO_MANY_REQUESTS, "rate_limited", TOO_FAST, Caller)
+            }
             Self::RateLimited(_) => kind(StatusCode::TOO_MANY_REQUESTS, "rate_limited", TOO_FAST, Policy),
             Self::QuotaExhausted(_) => kind(StatusCode::TOO_MANY_REQUESTS, "quota_exhausted", TOO_FAST, Policy),
             Self::TooManyConcurrent(_) => kind(StatusCode::TOO_MANY_REQUESTS, "too_many_concurrent", TOO_FAST, Policy),

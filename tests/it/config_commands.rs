@@ -1,6 +1,7 @@
 //! `moongate check` and `moongate schema`: what they print, and how they end.
 
 use std::fs;
+use std::process::Command;
 
 use moongate::cli::check::Check;
 use moongate::cli::schema::Schema;
@@ -78,6 +79,29 @@ fn check_ends_with_2_and_names_every_problem() {
         "FOLDER/moongate.yaml:3:1: timezone: unknown key; did you mean time_zone?\n\
          FOLDER/moongate.yaml:4:29: teams.design.models[0]: must be a model id, prefix/* or *, with ! in front to deny; not \"**\"\n"
     );
+}
+
+/// Exit code and complaints of a command.
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moongate"));
+    let ended = command.args(arguments).env("MOONGATE_TOKEN", "token").output().expect("it ran");
+    (ended.status.code(), String::from_utf8(ended.stderr).expect("text"))
+}
+
+#[test]
+fn a_command_that_is_given_an_address_that_nothing_can_have_says_so_and_ends_with_2() {
+    for arguments in [
+        ["healthcheck", "--address", "127.0.0.1:99999"],
+        ["healthcheck", "--address", "127.0.0.1:0"],
+        ["simulate", "--media-url", "http://media.example:70000/"],
+    ] {
+        let (code, said) = run(&arguments);
+        assert!(code == Some(2) && said.contains("a port from 1 to 65535"), "{arguments:?}: {code:?} {said}");
+    }
+    let (code, said) = run(&["teams", "list", "--admin", "http://127.0.0.1:99999"]);
+    assert!(code == Some(2) && said.contains("--admin must have a port from 1 to 65535"), "{code:?} {said}");
+    let (code, said) = run(&["healthcheck", "--address", "127.0.0.1"]);
+    assert!(code == Some(2) && said.contains("must be HOST:PORT"), "{code:?} {said}");
 }
 
 #[test]

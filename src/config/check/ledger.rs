@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::{Check, DAY, HOUR, MILLISECOND};
+use crate::config::address;
 use crate::config::file::ledger::{Ledger, OnLoss, OnOutage, Redis};
 use crate::config::report::KeyPath;
 use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
@@ -121,5 +122,6 @@ fn server(url: &str, may_select: bool) -> Result<(), String> {
     let database = uri.path().trim_start_matches('/');
     let selects = database.is_empty() || (may_select && database.parse::<u16>().is_ok());
     let plain = uri.query().is_none() && !url.contains('#') && uri.host().is_some_and(|host| !host.is_empty());
-    if known && selects && plain { Ok(()) } else { Err(wrong()) }
+    let authority = uri.authority().filter(|_| known && selects && plain).ok_or_else(wrong)?;
+    Ok(address::reachable(authority)?)
 }

@@ -123,7 +123,8 @@ async fn a_copy_that_is_still_good_is_not_sent_again() {
         assert_eq!((head.status, head.body.len(), head.header("etag")), (200, 0, Some(tag.as_str())));
         let length = page.body.len().to_string();
         assert_eq!(head.header("content-length"), Some(length.as_str()));
-        let over_http2 = Connection::open_http2(gateway.team()).await.send(&Call::get(path).header("if-none-match", &tag)).await;
+        let over_http2 =
+            Connection::open_http2(gateway.team()).await.send(&Call::get(path).header("if-none-match", &tag)).await;
         assert_eq!((over_http2.status, over_http2.body.len()), (304, 0));
     }
     let none = gateway.send(&Call::get("/api/models-config/made-up").header("if-none-match", "*")).await;
