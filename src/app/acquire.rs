@@ -152,6 +152,7 @@ pub fn acquire(
         shutdown,
         ..
     } = &settings.fixed;
+    super::reload::warn(settings);
     let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
     let desk = webhook.as_ref().map(|webhook| notice::Desk::new(webhook, metrics.clone()));
     let notices = desk.transpose().map_err(Unusable::Webhook)?.map(Arc::new);

@@ -19,6 +19,7 @@ pub use reload::Followed;
 
 use crate::admin::{self, Readiness};
 use crate::admission::patrol::patrol;
+use crate::catalogue;
 use crate::config::settings::ShutdownSettings;
 use crate::identity::Registrar;
 use crate::ledger::{Ledger, Outage};
@@ -163,12 +164,28 @@ fn look_after(
         clock: acquired.clock.clone(),
     };
     beside.spawn(probe.run(stop.clone()));
+    beside.spawn(watch_prices(acquired).run(stop.clone()));
     if let Some(desk) = acquired.notices.clone() {
         beside.spawn(desk.work(stop.clone()));
     }
     beside.spawn(probe_issuers(acquired.live.clone(), acquired.readiness.clone(), stop.clone()));
     beside.spawn(reload::keep(acquired.live.clone(), followed, Arc::clone(&acquired.metrics), stop.clone()));
     beside
+}
+
+/// What holds the configured prices against the upstream's.
+fn watch_prices(acquired: &Acquired) -> catalogue::watch::Watch {
+    let answers = catalogue::Answers::new(catalogue::Parts {
+        cache: acquired.catalogue.clone(),
+        misses: acquired.misses.clone(),
+        wire: Wire::new(acquired.buffer.clone()),
+        upstream: acquired.live.upstream.clone(),
+        settings: acquired.live.catalogue.clone(),
+        prices: acquired.live.prices.clone(),
+        proxies: Arc::clone(acquired.gate.proxies()),
+        clock: acquired.clock.clone(),
+    });
+    catalogue::watch::Watch { answers, teams: acquired.live.teams.clone(), observer: acquired.metrics.clone() }
 }
 
 /// Asks the ledger until it has answered once, and has what other replicas know: only then is the gateway ready, and only

@@ -134,6 +134,13 @@ impl Live {
     }
 }
 
+/// Says what of a configuration can hardly be meant.
+pub(super) fn warn(settings: &Settings) {
+    for warning in &settings.warnings {
+        tracing::warn!(warning, "the configuration says what can hardly be meant");
+    }
+}
+
 /// Shows the teams and the keys of a version before it is in force: nothing it counts begins without a zero.
 fn know(metrics: &Metrics, version: &Version) {
     metrics.know(version.teams.values().map(Arc::as_ref));
@@ -168,6 +175,7 @@ pub async fn keep(live: Live, followed: Option<Followed>, metrics: Arc<Metrics>,
                 settings = newer;
                 fresh.cancel();
                 fresh = keep_keys_fresh(&live, &stop);
+                warn(&settings);
                 metrics.reloaded(Ok(live.clock.now()));
                 tracing::info!("the configuration was reloaded");
             }

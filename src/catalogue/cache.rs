@@ -10,6 +10,7 @@ use futures_util::future::{BoxFuture, Shared};
 
 use super::listing;
 use super::page::Page;
+use super::settings::Fields;
 use crate::refusal::Refusal;
 use crate::request::route::Catalogue;
 use crate::team::ModelId;
@@ -107,10 +108,10 @@ impl Cache {
         self.lock().entries.get(question).is_none_or(|entry| now.saturating_sub(entry.tried) >= PAUSE)
     }
 
-    /// Keeps an answer.
-    pub fn put(&self, question: Catalogue, kept: Kept) {
+    /// Keeps an answer; `fields` says how the list of models is read.
+    pub fn put(&self, question: Catalogue, kept: Kept, fields: &Fields) {
         let listed = match (&question, &kept.page) {
-            (Catalogue::Models, Page::Found(found)) => Some(listing::ids(&found.body)),
+            (Catalogue::Models, Page::Found(found)) => Some(listing::ids(&found.body, fields)),
             (Catalogue::Models | Catalogue::ModelConfig(_) | Catalogue::SampleImages, _) => None,
         };
         let mut inside = self.lock();

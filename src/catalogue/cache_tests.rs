@@ -8,6 +8,8 @@ use bytes::Bytes;
 use super::*;
 use crate::catalogue::page::Found;
 
+const FIELDS: Fields = Fields { id: None, price: None, unit: None };
+
 const NOW: Duration = Duration::from_secs(1000);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -26,10 +28,10 @@ fn at(page: Page, at: Duration) -> Kept {
 #[test]
 fn what_does_not_exist_goes_before_what_does() {
     let cache = Cache::default();
-    cache.put(Catalogue::Models, at(found(b"{}"), Duration::ZERO));
+    cache.put(Catalogue::Models, at(found(b"{}"), Duration::ZERO), &FIELDS);
     for number in 0..ENTRIES_MAX * 2 {
         match number % 2 {
-            0 => cache.put(config(number), at(Page::Unknown, SECOND)),
+            0 => cache.put(config(number), at(Page::Unknown, SECOND), &FIELDS),
             _ => cache.failed(&config(number), Refusal::UpstreamTimeout, SECOND),
         }
     }
@@ -42,7 +44,7 @@ fn answers_take_a_bounded_room_and_the_oldest_give_way() {
     let cache = Cache::default();
     let page = found(&vec![b'1'; 4 << 20]);
     for number in 0..40 {
-        cache.put(config(number), at(page.clone(), SECOND * u32::try_from(number).expect("small")));
+        cache.put(config(number), at(page.clone(), SECOND * u32::try_from(number).expect("small")), &FIELDS);
         assert!(cache.lock().bytes() <= BYTES_MAX);
     }
     assert!(matches!(cache.recall(&config(39), NOW), Recalled::Kept(_)));
@@ -52,7 +54,7 @@ fn answers_take_a_bounded_room_and_the_oldest_give_way() {
 #[test]
 fn what_does_not_exist_and_what_failed_are_forgotten_after_their_time() {
     let cache = Cache::default();
-    cache.put(config(1), at(Page::Unknown, NOW));
+    cache.put(config(1), at(Page::Unknown, NOW), &FIELDS);
     cache.failed(&config(2), Refusal::UpstreamTimeout, NOW);
     assert!(matches!(cache.recall(&config(1), NOW + UNKNOWN_FOR - SECOND), Recalled::Kept(_)));
     assert!(matches!(cache.recall(&config(1), NOW + UNKNOWN_FOR), Recalled::Nothing));
@@ -64,7 +66,7 @@ fn what_does_not_exist_and_what_failed_are_forgotten_after_their_time() {
 #[test]
 fn a_failure_leaves_what_was_kept() {
     let cache = Cache::default();
-    cache.put(Catalogue::SampleImages, at(found(b"[]"), NOW));
+    cache.put(Catalogue::SampleImages, at(found(b"[]"), NOW), &FIELDS);
     cache.failed(&Catalogue::SampleImages, Refusal::UpstreamTimeout, NOW + SECOND);
     let Recalled::Kept(kept) = cache.recall(&Catalogue::SampleImages, NOW + SECOND) else { panic!("it is gone") };
     assert_eq!((kept.page, kept.at), (found(b"[]"), NOW));
@@ -73,11 +75,11 @@ fn a_failure_leaves_what_was_kept() {
 #[test]
 fn the_list_of_models_says_which_there_are_and_one_without_any_says_nothing() {
     let cache = Cache::default();
-    cache.put(Catalogue::SampleImages, at(found(br#"["flux/dev"]"#), NOW));
+    cache.put(Catalogue::SampleImages, at(found(br#"["flux/dev"]"#), NOW), &FIELDS);
     assert_eq!(cache.listed(), None);
-    cache.put(Catalogue::Models, at(found(br#"[{"id":"flux/dev"}]"#), NOW));
+    cache.put(Catalogue::Models, at(found(br#"[{"id":"flux/dev"}]"#), NOW), &FIELDS);
     assert_eq!(cache.listed().expect("a list").len(), 1);
-    cache.put(Catalogue::Models, at(found(b"{}"), NOW));
+    cache.put(Catalogue::Models, at(found(b"{}"), NOW), &FIELDS);
     assert_eq!(cache.listed(), None);
 }
 

@@ -1,96 +1,160 @@
-//! The list of models, read for the ids in it. The names of its fields are not documented, so every text in a likely place counts
-//! that can be an id: one too many costs a question, one too few would hide a model.
+//! The list of models, read for their ids and prices. The names of its fields are not documented: the configuration may say where
+//! they stand, else likely places are tried. For existence every text in such a place counts that can be an id: one too many costs
+//! a question, one too few would hide a model.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
+use super::settings::Fields;
+use crate::credits::Credits;
+use crate::pricing::{Listed, Per, PriceTable};
 use crate::team::ModelId;
 
 /// Members of an entry that may hold its id.
-const NAMES: [&str; 9] =
-    ["id", "modelId", "model_id", "modelid", "model", "endpoint", "endpointId", "endpoint_id", "slug"];
+const IDS: [&str; 9] =
+    ["/id", "/modelId", "/model_id", "/modelid", "/model", "/endpoint", "/endpointId", "/endpoint_id", "/slug"];
 /// What an id may be written behind, when it is written as an address.
 const BEFORE: [&str; 4] = ["/api/v1/", "api/v1/", "/v1/", "v1/"];
+/// Where an entry may say its price, and for what when the place says that.
+const PRICES: [(&str, Option<Per>); 16] = [
+    ("/pricing/credits", None),
+    ("/pricing/price", None),
+    ("/pricing/cost", None),
+    ("/pricing/amount", None),
+    ("/pricing/per_image", Some(Per::Image)),
+    ("/pricing/perImage", Some(Per::Image)),
+    ("/pricing/per_second", Some(Per::Second)),
+    ("/pricing/perSecond", Some(Per::Second)),
+    ("/pricing/per_call", Some(Per::Call)),
+    ("/pricing/perCall", Some(Per::Call)),
+    ("/pricing", None),
+    ("/price", None),
+    ("/cost", None),
+    ("/credits", None),
+    ("/price_per_image", Some(Per::Image)),
+    ("/price_per_second", Some(Per::Second)),
+];
+/// Where it may say what that is for.
+const UNITS: [&str; 7] = ["/pricing/unit", "/pricing/per", "/unit", "/per", "/pricing/type", "/category", "/type"];
+/// Names of parts that have a price in them and are no ids.
+const PARTS: [&str; 5] = ["pricing", "price", "prices", "cost", "billing"];
 /// How deep in the answer entries are looked for.
 const DEPTH_MAX: usize = 4;
-/// The most ids that are taken from a list.
-const IDS_MAX: usize = 10_000;
+/// The most entries that are read.
+const ENTRIES_MAX: usize = 10_000;
 
 /// The ids in a list of models; none when it is no such list.
-pub(super) fn ids(body: &[u8]) -> HashSet<ModelId> {
-    let mut ids = HashSet::new();
-    if let Ok(list) = serde_json::from_slice(body) {
-        collect(&list, DEPTH_MAX, &mut ids);
-    }
-    ids
+pub(super) fn ids(body: &[u8], fields: &Fields) -> HashSet<ModelId> {
+    let list = serde_json::from_slice(body).unwrap_or_default();
+    let mut entries = Vec::new();
+    collect(None, &list, DEPTH_MAX, &mut entries);
+    entries.iter().flat_map(|entry| entry.ids(fields)).take(ENTRIES_MAX).collect()
 }
 
-fn collect(value: &Value, depth: usize, ids: &mut HashSet<ModelId>) {
-    if depth == 0 || ids.len() >= IDS_MAX {
+/// The prices in a list of models. Of several ids that an entry may have, that is taken which has a price in the table.
+#[must_use]
+pub fn prices(body: &[u8], fields: &Fields, table: &PriceTable) -> BTreeMap<ModelId, Listed> {
+    let list = serde_json::from_slice(body).unwrap_or_default();
+    let mut entries = Vec::new();
+    collect(None, &list, DEPTH_MAX, &mut entries);
+    entries.iter().filter_map(|entry| Some((entry.id(fields, table)?, entry.price(fields)?))).collect()
+}
+
+/// What may be one model of the list.
+enum Entry<'a> {
+    /// With its members, and the name it stands under.
+    Full(Option<&'a str>, &'a Value),
+    /// Only its id.
+    Bare(&'a str),
+}
+
+fn collect<'a>(name: Option<&'a str>, value: &'a Value, depth: usize, entries: &mut Vec<Entry<'a>>) {
+    if depth == 0 || entries.len() >= ENTRIES_MAX {
         return;
     }
     match value {
-        Value::Array(entries) => {
-            for entry in entries.iter().take(IDS_MAX) {
-                // A list may hold nothing but ids.
-                note(entry, ids);
-                collect(entry, depth - 1, ids);
+        Value::Array(items) => {
+            for item in items.iter().take(ENTRIES_MAX) {
+                match item {
+                    Value::String(text) => entries.push(Entry::Bare(text)),
+                    Value::Array(_) | Value::Object(_) => collect(None, item, depth - 1, entries),
+                    Value::Null | Value::Bool(_) | Value::Number(_) => {}
+                }
             }
         }
         Value::Object(members) => {
-            for (name, member) in members.iter().take(IDS_MAX) {
-                if NAMES.contains(&name.as_str()) {
-                    note(member, ids);
-                }
-                // Entries may stand under their ids.
-                if member.is_object() {
-                    ids.extend(ModelId::parse(name));
-                }
-                collect(member, depth - 1, ids);
+            entries.push(Entry::Full(name, value));
+            // The members of what says its own id are its parts, and do not stand under ids of theirs.
+            let says_its_id = IDS.iter().any(|place| value.pointer(place).is_some_and(Value::is_string));
+            for (name, member) in members.iter().take(ENTRIES_MAX) {
+                let may_be_id = !says_its_id && !PARTS.contains(&name.as_str());
+                collect(may_be_id.then_some(name.as_str()), member, depth - 1, entries);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-fn note(value: &Value, ids: &mut HashSet<ModelId>) {
-    let Some(text) = value.as_str().filter(|_| ids.len() < IDS_MAX) else { return };
-    let bare = BEFORE.iter().find_map(|before| text.strip_prefix(before)).unwrap_or(text);
-    ids.extend(ModelId::parse(bare));
-}
-
-#[cfg(test)]
-#[allow(clippy::expect_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_found_in_whatever_shape_the_list_has() {
-        for list in [
-            r#"[{"id":"flux/dev","pricing":{"credits":0.025}},{"id":"nano-banana"}]"#,
-            r#"{"models":[{"_id":17,"modelId":"flux/dev"},{"_id":18,"modelId":"nano-banana"}],"total":2}"#,
-            r#"{"data":{"models":[{"endpoint":"/api/v1/flux/dev"},{"endpoint":"/api/v1/nano-banana"}]}}"#,
-            r#"{"flux/dev":{"price":1},"nano-banana":{"price":2}}"#,
-            r#"["flux/dev","nano-banana"]"#,
-            r#"{"image":[{"slug":"flux/dev"}],"video":[{"slug":"nano-banana"}]}"#,
-        ] {
-            let ids = ids(list.as_bytes());
-            for id in ["flux/dev", "nano-banana"] {
-                assert!(ids.contains(&ModelId::parse(id).expect("an id")), "{id} in {list}");
+impl Entry<'_> {
+    /// Every id that it may have.
+    fn ids(&self, fields: &Fields) -> Vec<ModelId> {
+        match self {
+            Self::Bare(text) => id(text).into_iter().collect(),
+            Self::Full(name, value) => {
+                let told = places(fields.id.as_deref(), &IDS).filter_map(|place| id(value.pointer(place)?.as_str()?));
+                told.chain(name.and_then(ModelId::parse)).collect()
             }
         }
     }
 
-    #[test]
-    fn what_is_no_list_has_no_ids_and_a_huge_one_has_an_end() {
-        for body in ["", "null", "{}", "[]", "7", "<html>", r#"{"error":"x"}"#, r#"[{"id":"no id at all"}]"#] {
-            assert_eq!(ids(body.as_bytes()), HashSet::new(), "{body}");
-        }
-        let many: Vec<String> = (0..IDS_MAX * 2).map(|number| format!("\"a/{number}\"")).collect();
-        let ids = ids(format!("[{}]", many.join(",")).as_bytes());
-        assert_eq!(ids.len(), IDS_MAX);
-        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
-        assert_eq!(super::ids(deep.as_bytes()), HashSet::new());
+    fn id(&self, fields: &Fields, table: &PriceTable) -> Option<ModelId> {
+        let ids = self.ids(fields);
+        let priced = ids.iter().find(|id| table.models.contains_key(*id));
+        let of_a_provider = || ids.iter().find(|id| id.as_str().contains('/'));
+        priced.or_else(of_a_provider).or(ids.first()).cloned()
+    }
+
+    fn price(&self, fields: &Fields) -> Option<Listed> {
+        let Self::Full(_, value) = self else { return None };
+        let (credits, per) = match &fields.price {
+            Some(place) => (credits(value.pointer(place)?)?, None),
+            None => PRICES.iter().find_map(|(place, per)| Some((credits(value.pointer(place)?)?, *per)))?,
+        };
+        let told = || places(fields.unit.as_deref(), &UNITS).find_map(|place| unit(value.pointer(place)?.as_str()?));
+        Some(Listed { credits, per: per.or_else(told)? })
     }
 }
+
+/// The place that the configuration names, or else the likely ones.
+fn places<'a>(configured: Option<&'a str>, likely: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    let likely = if configured.is_some() { &[] } else { likely };
+    configured.into_iter().chain(likely.iter().copied())
+}
+
+fn id(text: &str) -> Option<ModelId> {
+    ModelId::parse(BEFORE.iter().find_map(|before| text.strip_prefix(before)).unwrap_or(text))
+}
+
+fn credits(value: &Value) -> Option<Credits> {
+    match value {
+        Value::Number(number) => number.to_string().parse().ok(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn unit(text: &str) -> Option<Per> {
+    let text = text.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    match () {
+        () if says(&["second", "video"]) => Some(Per::Second),
+        () if says(&["image", "picture"]) => Some(Per::Image),
+        () if says(&["call", "request", "generation", "run"]) => Some(Per::Call),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "listing_tests.rs"]
+mod tests;

@@ -4,13 +4,15 @@
 //! `overloaded`.
 //! Position: a branch above authentication: it costs nothing and shows nothing of any team. Whoever asks may be a stranger, so
 //! what it makes the upstream do is bounded: [`cache`] (each question once at a time, and kept), [`listing`] (only models that there
-//! are), [`misses`] (how often at all). [`page`] is how it is answered.
+//! are), [`misses`] (how often at all). [`page`] is how it is answered, [`watch`] holds the
+//! upstream's prices against ours.
 
 pub mod cache;
-mod listing;
+pub mod listing;
 pub mod misses;
 pub mod page;
 pub mod settings;
+pub mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,10 +27,11 @@ use tower::Service;
 pub use cache::{Cache, Flight, Kept};
 pub use misses::Misses;
 pub use page::Page;
-pub use settings::Settings;
+pub use settings::{Fields, Settings};
 
 use self::cache::Recalled;
 use self::misses::Beyond;
+use self::page::Found;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::live::Live;
@@ -189,8 +192,9 @@ impl Answers {
             match fetched.unwrap_or(Err(Refusal::UpstreamTimeout)) {
                 Ok(page) => {
                     let kept = Kept { page, at: now };
-                    if kept.page.bytes() <= answers.0.settings.read().bytes_max {
-                        cache.put(asked, kept.clone());
+                    let settings = answers.0.settings.read();
+                    if kept.page.bytes() <= settings.bytes_max {
+                        cache.put(asked, kept.clone(), &settings.fields);
                     }
                     Ok(kept)
                 }
@@ -220,6 +224,37 @@ impl Answers {
                 Err(Refusal::UpstreamBroken)
             }
         }
+    }
+}
+
+/// For those who watch the list itself.
+impl Answers {
+    fn list(&self) -> Option<Arc<Found>> {
+        match self.0.cache.recall(&Catalogue::Models, self.now()) {
+            Recalled::Kept(Kept { page: Page::Found(found), .. }) => Some(found),
+            Recalled::Kept(_) | Recalled::Failed(_) | Recalled::Nothing => None,
+        }
+    }
+
+    /// Has the list asked for, when what is kept is stale or nothing is.
+    async fn fetch_list(&self) {
+        drop(self.kept(&Catalogue::Models, || IpAddr::from([0, 0, 0, 0])).await);
+    }
+
+    fn reconciled_every(&self) -> Option<Duration> {
+        self.0.upstream.read().reconcile.as_ref().map(|reconcile| reconcile.every)
+    }
+
+    fn prices(&self) -> Arc<PriceTable> {
+        self.0.prices.read()
+    }
+
+    fn fields(&self) -> Fields {
+        self.0.settings.read().fields.clone()
+    }
+
+    fn now(&self) -> Duration {
+        self.0.clock.elapsed()
     }
 }
 

@@ -99,8 +99,11 @@ impl Found {
 #[allow(clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::catalogue::settings::Fields;
 
-    const SETTINGS: Settings = Settings { public: true, fresh_for: Duration::from_secs(60), bytes_max: 1024 };
+    const FIELDS: Fields = Fields { id: None, price: None, unit: None };
+    const SETTINGS: Settings =
+        Settings { public: true, fresh_for: Duration::from_secs(60), bytes_max: 1024, fields: FIELDS };
 
     fn page(body: &'static [u8]) -> Found {
         Found::new(Bytes::from_static(body), None)

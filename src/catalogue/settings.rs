@@ -2,6 +2,17 @@
 
 use std::time::Duration;
 
+/// Where an entry of the list of models holds what is read of it: JSON pointers. `None`: likely places are tried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fields {
+    /// Its id (`catalogue.fields.id`).
+    pub id: Option<String>,
+    /// Its price in credits (`catalogue.fields.price`).
+    pub price: Option<String>,
+    /// What is paid for: a text that speaks of an image, of a second or video, or of a call (`catalogue.fields.unit`).
+    pub unit: Option<String>,
+}
+
 /// The catalogue, as the configuration describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -11,4 +22,6 @@ pub struct Settings {
     pub fresh_for: Duration,
     /// The largest answer that is kept, in bytes (`catalogue.bytes_max`).
     pub bytes_max: u64,
+    /// How the list of models is read.
+    pub fields: Fields,
 }

@@ -21,13 +21,16 @@ pub struct Check {
 }
 
 impl Check {
-    /// Prints the effective settings to `out`, or every problem to `err`; gives the exit code.
+    /// Prints the effective settings to `out`, or every problem to `err`, and there what can hardly be meant; gives the exit code.
     ///
     /// # Errors
     /// What was to be printed could not be written.
     pub fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
         match config::load(&self.config) {
             Ok(settings) => {
+                for warning in &settings.warnings {
+                    writeln!(err, "warning: {warning}")?;
+                }
                 out.write_all(settings.effective_text().map_err(io::Error::other)?.as_bytes())?;
                 self.key_files(&settings, err)
             }

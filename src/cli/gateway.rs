@@ -24,8 +24,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{Ended, block_on};
-use crate::printable::Printable;
 use crate::config::address;
+use crate::printable::Printable;
 use crate::secret::Secret;
 
 /// The token itself, for where there is no file.

@@ -7,6 +7,7 @@ pub mod gateway;
 pub mod generate;
 pub mod healthcheck;
 pub mod keys;
+pub mod prices;
 pub mod schema;
 pub mod serve;
 pub mod simulate;
@@ -41,6 +42,7 @@ enum Command {
     Keys(keys::Keys),
     Teams(teams::Teams),
     Usage(Box<usage::Usage>),
+    Prices(prices::Prices),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Healthcheck(healthcheck::Healthcheck),
@@ -83,6 +85,7 @@ impl Cli {
             Command::Keys(keys) => keys.run(out),
             Command::Teams(teams) => teams.run(out),
             Command::Usage(usage) => usage.run(out),
+            Command::Prices(prices) => prices.run(out),
             Command::Schema(schema) => schema.run(out).map_err(Ended::from),
             Command::Completions(completions) => completions.run(out),
             Command::Healthcheck(healthcheck) => healthcheck.run(),

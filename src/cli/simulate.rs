@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::address;
 use crate::credits::{Credits, NotCredits};
-use crate::simulator::{self, BalanceShape, Charge, History, KeySettings, Latency, Limits, Settings, Simulator};
+use crate::simulator::{
+    self, BalanceShape, Charge, History, KeySettings, Latency, Limits, ListShape, Settings, Simulator,
+};
 
 /// Runs the Firemoon simulator: the documented API, real pictures and videos, and every fault on demand.
 #[derive(clap::Args)]
@@ -59,6 +61,9 @@ pub struct Simulate {
     /// The shape of /api/credits/balance
     #[arg(long, value_enum, default_value = "flat")]
     balance_shape: BalanceShape,
+    /// The shape of /api/models
+    #[arg(long, value_enum, default_value = "flat")]
+    list_shape: ListShape,
     /// Send Retry-After with 429
     #[arg(long)]
     retry_after: bool,
@@ -131,6 +136,7 @@ impl Simulate {
             charge: self.charge,
             history: self.history,
             balance_shape: self.balance_shape,
+            list_shape: self.list_shape,
             retry_after: self.retry_after,
             reads_count: self.reads_count,
             platform_answers: !self.no_platform,

@@ -27,6 +27,7 @@ use super::units;
 use crate::account;
 use crate::credits::Credits;
 use crate::ledger::OnUnknown;
+use crate::pricing::PriceTable;
 use crate::trust;
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -40,11 +41,13 @@ pub(super) struct Check<'a> {
     pub(super) report: Report,
     pub(super) sources: Sources<'a>,
     team_names: BTreeSet<String>,
+    /// Read before the teams and the keys, whose models should have a price.
+    priced: Option<Arc<PriceTable>>,
 }
 
 impl<'a> Check<'a> {
     pub(super) fn new(file: &File, report: Report, sources: Sources<'a>) -> Self {
-        Self { report, sources, team_names: file.teams.keys().cloned().collect() }
+        Self { report, sources, team_names: file.teams.keys().cloned().collect(), priced: None }
     }
 
     /// The whole file. The settings' own list of files is filled by whoever called.
@@ -53,6 +56,7 @@ impl<'a> Check<'a> {
         let fixed = self.fixed(&file, &root);
         let zone = self.time_zone(&file.time_zone, &root.key("time_zone"));
         let prices = self.prices(&file.pricing, &root.key("pricing")).map(Arc::new);
+        self.priced = prices.clone();
         let mut teams = HashMap::new();
         for (name, shape) in &file.teams {
             let path = root.key("teams").key(name);
@@ -68,6 +72,7 @@ impl<'a> Check<'a> {
         Some(Settings {
             fixed: fixed?,
             live: LiveSettings { teams, prices, identity, upstream, catalogue, account, admin },
+            warnings: Vec::new(),
             effective: effective(file),
             files: Digests::new(),
         })

@@ -3,6 +3,7 @@
 //! Nothing is checked here but the form; every shape can be read from an empty mapping, so that a file with mistakes in
 //! one part can still be checked in all others. Keys without which nothing works are marked as required.
 
+pub mod catalogue;
 pub mod identity;
 pub mod ledger;
 pub mod scalar;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use catalogue::{Catalogue, Fields};
 pub use identity::Identity;
 pub use ledger::Ledger;
 pub use scalar::{CreditsText, DurationText, FileReference, Reference, ShareText, SizeText};
@@ -184,24 +186,6 @@ pub enum Role {
     Read,
     #[default]
     Write,
-}
-
-/// The public endpoints, answered from a cache in front of the upstream.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Catalogue {
-    /// Whether they need no credential.
-    pub public: bool,
-    /// How long an answer is served before the upstream is asked again; 0s asks for each request, but once a second at most.
-    pub fresh_for: DurationText,
-    /// The largest answer that is kept.
-    pub bytes_max: SizeText,
-}
-
-impl Default for Catalogue {
-    fn default() -> Self {
-        Self { public: true, fresh_for: "60s".into(), bytes_max: "4MiB".into() }
-    }
 }
 
 /// The teams' own views, which cost nothing and have a limit of their own.

@@ -72,9 +72,11 @@ pub fn parse(text: &str, source: &str, environment: &dyn Fn(&str) -> Option<Stri
     };
     let mut check = Check::new(&file, report, Sources::beside(Path::new(source), environment));
     let settings = check.settings(file);
-    let (problems, files) = (check.report.into_problems(), check.sources.into_digests());
+    let ((problems, mut warnings), files) = (check.report.into_parts(), check.sources.into_digests());
+    warnings.sort_by_key(|warning| warning.place);
+    let warnings = warnings.iter().map(|warning| warning.placed(source)).collect();
     match settings {
-        Some(settings) if problems.is_empty() => Ok(settings.reading(files)),
+        Some(settings) if problems.is_empty() => Ok(Settings { warnings, ..settings }.reading(files)),
         Some(_) | None => Err(Problems::new(source, problems, files)),
     }
 }

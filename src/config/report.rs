@@ -123,23 +123,21 @@ impl Problems {
     }
 }
 
+impl Problem {
+    /// The problem with its place in this file.
+    pub(super) fn placed(&self, source: &str) -> String {
+        let Self { place, path, message } = self;
+        let path = if path.as_str().is_empty() { String::new() } else { format!("{}: ", path.as_str()) };
+        // It repeats what the file says, and a file may be another's. Some are of several lines.
+        let lines: Vec<String> = message.split('\n').map(|line| Printable::whole(line).to_string()).collect();
+        format!("{source}:{}:{}: {path}{}", place.line, place.column, lines.join("\n"))
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Problem { place, path, message }) in self.list.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{}:{}:{}: ", self.source, place.line, place.column)?;
-            if !path.as_str().is_empty() {
-                write!(f, "{}: ", path.as_str())?;
-            }
-            // It repeats what the file says, and a file may be another's. Some are of several lines.
-            for (index, line) in message.split('\n').enumerate() {
-                f.write_str(if index > 0 { "\n" } else { "" })?;
-                write!(f, "{}", Printable::whole(line))?;
-            }
-        }
-        Ok(())
+        let lines: Vec<String> = self.list.iter().map(|problem| problem.placed(&self.source)).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -150,6 +148,7 @@ impl std::error::Error for Problems {}
 pub(super) struct Report {
     places: HashMap<KeyPath, Place>,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
     left_out: Vec<KeyPath>,
 }
 
@@ -183,7 +182,20 @@ impl Report {
         self.problems.push(Problem { place, path: path.clone(), message: message.into() });
     }
 
-    /// Everything noted.
+    /// Notes what is allowed, but can hardly be meant.
+    pub(super) fn warn(&mut self, path: &KeyPath, message: impl Into<String>) {
+        if !self.is_left_out(path) {
+            let problem = Problem { place: self.place_of(path), path: path.clone(), message: message.into() };
+            self.warnings.push(problem);
+        }
+    }
+
+    /// Everything noted: what is wrong, and what can hardly be meant.
+    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Problem>) {
+        (self.problems, self.warnings)
+    }
+
+    /// Everything that is wrong.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub fixed: FixedSettings,
     /// What a reload replaces, all of it at once.
     pub live: LiveSettings,
+    /// What is allowed, but can hardly be meant: a sentence each, with its place in the file.
+    pub warnings: Vec<String>,
     pub(super) effective: File,
     pub(super) files: Digests,
 }

@@ -64,6 +64,11 @@ impl Price {
     }
 }
 
+/// How many letters may be wrong in a slip.
+const SLIPS_MAX: usize = 2;
+/// The most models that one is compared with.
+const COMPARED_MAX: usize = 500;
+
 /// Prices by model, of one version of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct PriceTable {
@@ -83,9 +88,53 @@ impl PriceTable {
         self.models.get(model).cloned().or_else(|| self.unknown_model.map(flat))
     }
 
+    /// The priced model that this one was meant to be, if it looks like a slip, among those that may be named.
+    #[must_use]
+    pub fn nearest(&self, model: &ModelId, may_be_named: impl Fn(&ModelId) -> bool) -> Option<ModelId> {
+        let wanted = model.as_str();
+        // Whoever asks may ask often: what differs much in length is not compared letter by letter, and there is an end.
+        let alike = self.models.keys().filter(|id| id.as_str().len().abs_diff(wanted.len()) <= SLIPS_MAX);
+        let compared = alike.filter(|id| may_be_named(id)).take(COMPARED_MAX);
+        let slips = compared.map(|id| match id.as_str() {
+            same if same.eq_ignore_ascii_case(wanted) => (0, id),
+            other => (strsim::damerau_levenshtein(wanted, other), id),
+        });
+        let (slips, nearest) = slips.min()?;
+        (slips <= SLIPS_MAX && slips * 3 < wanted.len()).then(|| nearest.clone())
+    }
+
     /// The model's name as a metric label: itself when it is priced, `other` when not. Caller input never becomes a label.
     #[must_use]
     pub fn label<'a>(&self, model: &'a ModelId) -> &'a str {
         if self.models.contains_key(model) { model.as_str() } else { "other" }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_names_the_model_that_was_meant_and_none_that_may_not_be_named() {
+        let model = |text: &str| ModelId::parse(text).expect("a model");
+        let models =
+            ["flux/dev", "flux/devy", "flux/pro", "nano-banana", "a"].map(|id| (model(id), Price::free())).into();
+        let table = PriceTable { models, ..PriceTable::default() };
+        let nearest =
+            |text: &str| table.nearest(&model(text), |id| id.as_str() != "flux/devy").map(|id| id.to_string());
+        for (slip, meant) in [
+            ("flux/devv", "flux/dev"),
+            ("flux/dve", "flux/dev"),
+            ("flux-dev", "flux/dev"),
+            ("FLUX/DEV", "flux/dev"),
+            ("nano-bannana", "nano-banana"),
+        ] {
+            assert_eq!(nearest(slip).as_deref(), Some(meant), "{slip}");
+        }
+        for other in ["flux/schnell", "b", "ab", "kling/kling-2-1-master"] {
+            assert_eq!(nearest(other), None, "{other}");
+        }
+        assert_eq!(nearest("flux/devyyy"), None, "the nearest may not be named, and the next is too far");
     }
 }

@@ -46,6 +46,7 @@ one_of_each! {
     Refusal::RoleNotAllowed => Refusal::RoleNotAllowed,
     Refusal::RouteNotFound => Refusal::RouteNotFound,
     Refusal::ModelUnknown(_) => Refusal::ModelUnknown(model()),
+    Refusal::ModelUnpriced { .. } => Refusal::ModelUnpriced { model: model(), nearest: ModelId::parse("flux/dev") },
     Refusal::RequestNotFound => Refusal::RequestNotFound,
     Refusal::TeamNotFound => Refusal::TeamNotFound,
     Refusal::KeyNotFound => Refusal::KeyNotFound,

@@ -60,8 +60,15 @@ pub enum Refusal {
     RoleNotAllowed,
     /// Not in the table of routes.
     RouteNotFound,
-    /// Not in the price table.
+    /// There is no such model.
     ModelUnknown(ModelId),
+    /// The caller may use the model, but the operator has given it no price.
+    ModelUnpriced {
+        /// The model.
+        model: ModelId,
+        /// The one that may have been meant, among those that the caller may use.
+        nearest: Option<ModelId>,
+    },
     /// No such request of this team.
     RequestNotFound,
     /// An operator asked about a team that is not configured.
@@ -196,7 +203,9 @@ impl Refusal {
             Self::TeamUnknown => kind(StatusCode::FORBIDDEN, "team_unknown", DENIED, Policy),
             Self::RoleNotAllowed => kind(StatusCode::FORBIDDEN, "role_not_allowed", DENIED, Policy),
             Self::RouteNotFound => kind(StatusCode::NOT_FOUND, "route_not_found", NOT_FOUND, Caller),
-            Self::ModelUnknown(_) => kind(StatusCode::NOT_FOUND, "model_unknown", "Model not found", Caller),
+            Self::ModelUnknown(_) | Self::ModelUnpriced { .. } => {
+                kind(StatusCode::NOT_FOUND, "model_unknown", "Model not found", Caller)
+            }
             Self::RequestNotFound => kind(StatusCode::NOT_FOUND, "request_not_found", NOT_FOUND, Caller),
             Self::TeamNotFound => kind(StatusCode::NOT_FOUND, "team_not_found", NOT_FOUND, Caller),
             Self::KeyNotFound => kind(StatusCode::NOT_FOUND, "key_not_found", NOT_FOUND, Caller),

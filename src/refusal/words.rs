@@ -70,6 +70,12 @@ impl Refusal {
             Self::ModelNotAllowed(model) => return format!("Your team may not use the model {model}"),
             Self::ModelNotAllowedToKey(model) => return format!("This gateway key may not use the model {model}"),
             Self::ModelUnknown(model) => return format!("Model configuration not found for {model}"),
+            Self::ModelUnpriced { model, nearest } => {
+                let meant = nearest.as_ref().map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+                return format!(
+                    "Model configuration not found for {model}: the operators of this gateway have set no price for it{meant}"
+                );
+            }
             Self::BodyTooLarge { bytes_max } => return format!("The body is larger than {bytes_max} bytes"),
         };
         fixed.to_owned()

@@ -19,7 +19,7 @@ use super::history;
 use super::media;
 use super::models::{self, MODELS};
 use super::order::{self, Order};
-use super::settings::{BalanceShape, History};
+use super::settings::{BalanceShape, History, ListShape};
 use super::spoil::{self, Reply};
 use super::wire::Line;
 
@@ -238,10 +238,16 @@ impl Visit<'_> {
             ) => answers::invalid_key(),
             (Route::Models, _) => {
                 let price = |model| self.firemoon.price(model);
-                answers::json(
-                    StatusCode::OK,
-                    &MODELS.iter().map(|model| model.listing(price(model))).collect::<Vec<_>>(),
-                )
+                match self.firemoon.settings.list_shape {
+                    ListShape::Flat => answers::json(
+                        StatusCode::OK,
+                        &MODELS.iter().map(|model| model.listing(price(model))).collect::<Vec<_>>(),
+                    ),
+                    ListShape::Nested => {
+                        let models: Vec<_> = MODELS.iter().map(|model| model.nested(price(model))).collect();
+                        answers::json(StatusCode::OK, &json!({ "models": models }))
+                    }
+                }
             }
             (Route::ModelConfiguration(id), _) => match models::find(id) {
                 Some(model) => answers::json(StatusCode::OK, &model.configuration(self.firemoon.price(model))),

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use server::{serve, tls};
-pub use settings::{BalanceShape, Charge, History, KeySettings, Latency, Limits, Settings};
+pub use settings::{BalanceShape, Charge, History, KeySettings, Latency, Limits, ListShape, Settings};
 
 /// One simulated Firemoon: its keys, accounts, books and faults. Clones are the same one.
 #[derive(Clone)]

@@ -222,15 +222,25 @@ struct Parameter {
 impl Model {
     /// Its line in the public list, at the given price.
     pub(super) fn listing(&self, price: Credits) -> Listing {
-        let unit = match self.makes {
-            Makes::Image => "image",
-            Makes::Video => "second",
-        };
+        let unit = self.unit();
         Listing {
             id: self.id,
             provider: self.provider,
             category: self.makes,
             pricing: Pricing { credits: price, unit },
+        }
+    }
+
+    /// The same in another shape that it might have.
+    pub(super) fn nested(&self, price: Credits) -> serde_json::Value {
+        let billing = serde_json::json!({ "amount": price.to_string(), "for": self.unit() });
+        serde_json::json!({ "modelId": self.id, "provider": self.provider, "billing": billing })
+    }
+
+    const fn unit(&self) -> &'static str {
+        match self.makes {
+            Makes::Image => "image",
+            Makes::Video => "second",
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Settings {
     pub history: History,
     /// The shape of `/api/credits/balance`.
     pub balance_shape: BalanceShape,
+    /// The shape of `/api/models`.
+    pub list_shape: ListShape,
     /// Whether a 429 carries `Retry-After`.
     pub retry_after: bool,
     /// Whether reading endpoints use up a key's limits, as generations do.
@@ -57,6 +59,7 @@ impl Default for Settings {
             charge: Charge::OnSuccess,
             history: History::Key,
             balance_shape: BalanceShape::Flat,
+            list_shape: ListShape::Flat,
             retry_after: false,
             reads_count: false,
             platform_answers: true,
@@ -173,5 +176,14 @@ pub enum BalanceShape {
     /// `{"balance": 99.975}`
     Flat,
     /// `{"credits": {"balance": "99.975", "currency": "USD"}}`
+    Nested,
+}
+
+/// The undocumented shape of the list of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ListShape {
+    /// `[{"id": "flux/dev", "pricing": {"credits": 0.025, "unit": "image"}}]`
+    Flat,
+    /// `{"models": [{"modelId": "flux/dev", "billing": {"amount": "0.025", "for": "image"}}]}`
     Nested,
 }

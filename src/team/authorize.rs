@@ -110,7 +110,11 @@ fn authorize<B>(wanted: Wanted<B>) -> Result<Authorized<B>, Refusal> {
         return Err(Refusal::ModelNotAllowedToKey(model));
     }
     let Some(price) = team.prices.get(&model) else {
-        return Err(Refusal::ModelUnknown(model));
+        // What it may not use is not named to it.
+        let may_use =
+            |id: &ModelId| team.models.allow(id) && principal.key_models.as_ref().is_none_or(|rules| rules.allow(id));
+        let nearest = team.prices.nearest(&model, may_use);
+        return Err(Refusal::ModelUnpriced { model, nearest });
     };
     Ok(Authorized { arrival, call_id, principal, team, model, price })
 }

@@ -36,7 +36,12 @@ fn good() -> String {
 #[test]
 fn check_prints_the_effective_settings_with_every_default_and_no_secret() {
     let (code, out, err) = check(&good());
-    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(code, 0);
+    assert_eq!(
+        err,
+        "warning: FOLDER/moongate.yaml:4:29: teams.design.models[0]: no model under pricing.models fits *: it allows nothing\n",
+        "what can hardly be meant is said, and is no mistake"
+    );
     assert!(!out.contains(SECRET) && !out.contains(HASH), "{out}");
     let effective: Value = serde_saphyr::from_str(&out).expect("YAML");
     let at = |pointer: &str| effective.pointer(pointer).cloned().unwrap_or_default();
@@ -57,7 +62,8 @@ fn check_names_an_issuers_key_file_that_cannot_be_used() {
              teams: {{ design: design }} }}"
         )
     };
-    let issuers = |list: &str| good().replace("identity: {", &format!("identity: {{ issuers: [{list}],"));
+    let priced = format!("{}pricing: {{ models: {{ flux/dev: {{ per_image: 0.025 }} }} }}\n", good());
+    let issuers = |list: &str| priced.replace("identity: {", &format!("identity: {{ issuers: [{list}],"));
     let (code, out, err) = check(&issuers(&issuer("nowhere.json")));
     assert_eq!(code, 2);
     assert!(out.contains("nowhere.json"), "the settings are good: {out}");
@@ -68,6 +74,30 @@ fn check_names_an_issuers_key_file_that_cannot_be_used() {
         (code, err.as_str()),
         (2, "FOLDER/moongate.yaml: identity.issuers[0].jwks.file: FOLDER/key: this is not a key set\n")
     );
+}
+
+#[test]
+fn check_warns_of_models_that_a_team_or_a_key_may_use_but_that_have_no_price() {
+    let warned = |models: &str, pricing: &str| {
+        let text = good().replace("[\"*\"]", models).replace("name: ci }", "name: ci, models: [flux/pro] }");
+        let (code, _, err) = check(&format!("{text}pricing: {{ {pricing} }}\n"));
+        assert_eq!(code, 0, "{err}");
+        err.lines().map(|line| line.replace("warning: FOLDER/moongate.yaml:", "")).collect::<Vec<_>>()
+    };
+    let prices = "models: { flux/dev: { per_image: 0.025 }, flux/pro: { per_image: 0.05 } }";
+    let models = "[flux/dev, flux/devv, \"kling/*\", \"flux/*\", nano-banana, sd, \"!sd\"]";
+    assert_eq!(
+        warned(models, prices),
+        [
+            "4:39: teams.design.models[1]: flux/devv has no price under pricing.models: its calls are refused; did you mean flux/dev?",
+            "4:50: teams.design.models[2]: no model under pricing.models fits kling/*: it allows nothing",
+            "4:71: teams.design.models[4]: nano-banana has no price under pricing.models: its calls are refused",
+        ]
+    );
+    let unpriced = "models: { flux/dev: { per_image: 0.025 } }";
+    let of_a_key = warned("[flux/dev]", unpriced);
+    assert!(of_a_key.len() == 1 && of_a_key[0].contains("identity.keys[0].models[0]: flux/pro"), "{of_a_key:?}");
+    assert_eq!(warned(models, "unknown_model_credits: 1"), Vec::<String>::new(), "then every model has a price");
 }
 
 #[test]

@@ -296,6 +296,7 @@ fn work(metrics: &Metrics) {
         metrics.crossed(&team.id, &crossing);
     }
     moongate::notice::Observer::notice(metrics, moongate::notice::Delivery::Delivered);
+    moongate::catalogue::watch::Observer::prices(metrics, moongate::pricing::State::Same, 1);
     metrics.refused(Some(&team.id), &Refusal::TeamSuspended.kind());
     metrics.reloaded(Ok(jiff::Timestamp::now()));
     metrics.team(&team.id).ended(metrics.catalogue(), "flux/dev", Outcome::Ok);

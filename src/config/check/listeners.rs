@@ -8,7 +8,7 @@ use http::uri::Authority;
 use ipnet::IpNet;
 
 use super::{Check, DAY, HOUR, MILLISECOND, MINUTE};
-use crate::config::file::{Admin, Bounds, Catalogue, Listen, Replay, Shutdown, Telemetry, Tls};
+use crate::config::file::{Admin, Bounds, Catalogue, Fields, Listen, Replay, Shutdown, Telemetry, Tls};
 use crate::config::file::{ForwardedHeader as Header, Logs, Role};
 use crate::config::report::KeyPath;
 use crate::config::settings::ShutdownSettings;
@@ -130,7 +130,17 @@ impl Check<'_> {
     pub(super) fn catalogue(&mut self, shape: &Catalogue, path: &KeyPath) -> Option<catalogue::Settings> {
         let fresh_for = self.duration(&shape.fresh_for, &path.key("fresh_for"), Duration::ZERO..=30 * DAY);
         let bytes_max = self.size(&shape.bytes_max, &path.key("bytes_max"), KIB..=GIB);
-        Some(catalogue::Settings { public: shape.public, fresh_for: fresh_for?, bytes_max: bytes_max? })
+        let fields = path.key("fields");
+        let mut pointer = |written: &Option<String>, key: &str| {
+            if written.as_ref().is_some_and(|written| !written.is_empty() && !written.starts_with('/')) {
+                self.report.add(&fields.key(key), "must be a JSON pointer such as /pricing/credits");
+            }
+            written.clone()
+        };
+        let Fields { id, price, unit } = &shape.fields;
+        let fields =
+            catalogue::Fields { id: pointer(id, "id"), price: pointer(price, "price"), unit: pointer(unit, "unit") };
+        Some(catalogue::Settings { public: shape.public, fresh_for: fresh_for?, bytes_max: bytes_max?, fields })
     }
 
     pub(super) fn replay(&mut self, shape: &Replay, path: &KeyPath) -> Option<replay::Settings> {

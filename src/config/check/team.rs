@@ -9,7 +9,7 @@ use super::Check;
 use crate::config::file::team::{Bucket, Budget, Count, Limits as Shape, Quota, Team as TeamShape};
 use crate::config::report::KeyPath;
 use crate::pricing::PriceTable;
-use crate::team::{Limit, LimitKind, Limits, ModelRules, Share, State, Team, TeamId, UserId};
+use crate::team::{Limit, LimitKind, Limits, ModelId, ModelRules, Share, State, Team, TeamId, UserId};
 
 impl Check<'_> {
     pub(super) fn team(
@@ -55,7 +55,34 @@ impl Check<'_> {
                 self.report.add(&path.item(index), message);
             }
         }
-        ModelRules::parse(rules.iter().map(String::as_str)).ok()
+        let parsed = ModelRules::parse(rules.iter().map(String::as_str)).ok()?;
+        self.warn_of_unpriced(rules, &parsed, path);
+        Some(parsed)
+    }
+
+    /// A rule that lets no priced model through lets nothing through: such calls are refused with `model_unknown`.
+    fn warn_of_unpriced(&mut self, rules: &[String], all: &ModelRules, path: &KeyPath) {
+        let Some(prices) = self.priced.clone().filter(|prices| prices.unknown_model.is_none()) else { return };
+        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.starts_with('!')) {
+            let Ok(alone) = ModelRules::parse([rule.as_str()]) else { continue };
+            let model = ModelId::parse(rule);
+            // What another rule denies is not to be used in the first place.
+            let is_denied = model.as_ref().is_some_and(|model| !all.allow(model));
+            if is_denied || prices.models.keys().any(|model| alone.allow(model)) {
+                continue;
+            }
+            let message = match model {
+                Some(model) => {
+                    let meant = prices.nearest(&model, |_| true).map(|near| format!("; did you mean {near}?"));
+                    format!(
+                        "{rule} has no price under pricing.models: its calls are refused{}",
+                        meant.unwrap_or_default()
+                    )
+                }
+                None => format!("no model under pricing.models fits {rule}: it allows nothing"),
+            };
+            self.report.warn(&path.item(index), message);
+        }
     }
 
     pub(in crate::config) fn limits(&mut self, shape: &Shape, path: &KeyPath) -> Option<Limits> {

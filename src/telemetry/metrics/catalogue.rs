@@ -145,6 +145,8 @@ catalogue! {
     upstream_drift_credits: Family<Gauge, 1> = ["key"];
     /// Whether calls are refused because the upstream fails again and again.
     upstream_breaker_open: Single<Gauge> = [];
+    /// Models, by how their configured price stands against the upstream's catalogue as it was last read: same, dearer, cheaper, other_unit, missing, unlisted.
+    upstream_prices: Family<Gauge, 1> = ["state"];
     /// Answers that held the shared key, blanked before they left.
     upstream_tripwire_total: Single<Counter> = [];
     /// Operations on the ledger's store.

@@ -6,6 +6,7 @@
 pub mod catalogue;
 pub mod family;
 mod observe_admission;
+mod observe_catalogue;
 mod observe_identity;
 mod observe_ledger;
 mod observe_notice;

@@ -229,11 +229,34 @@ async fn a_model_that_is_not_allowed_or_has_no_price_is_refused() {
             "nano-banana",
             404,
             "Model not found",
-            "Model configuration not found for nano-banana",
+            "Model configuration not found for nano-banana: the operators of this gateway have set no price for it",
             "model_unknown",
         ),
-        ("design", "flux/none", 404, "Model not found", "Model configuration not found for flux/none", "model_unknown"),
-        ("design", "FLUX/DEV", 404, "Model not found", "Model configuration not found for FLUX/DEV", "model_unknown"),
+        (
+            "design",
+            "flux/devv",
+            404,
+            "Model not found",
+            "Model configuration not found for flux/devv: the operators of this gateway have set no price for it; did you mean flux/dev?",
+            "model_unknown",
+        ),
+        // The nearest one is flux/pro, which the team may not use: it is not named.
+        (
+            "design",
+            "flux/prp",
+            404,
+            "Model not found",
+            "Model configuration not found for flux/prp: the operators of this gateway have set no price for it",
+            "model_unknown",
+        ),
+        (
+            "design",
+            "FLUX/DEV",
+            404,
+            "Model not found",
+            "Model configuration not found for FLUX/DEV: the operators of this gateway have set no price for it; did you mean flux/dev?",
+            "model_unknown",
+        ),
     ];
     for (key, model, status, error, message, code) in rows {
         let call =
@@ -246,7 +269,7 @@ async fn a_model_that_is_not_allowed_or_has_no_price_is_refused() {
     }
     assert_nothing_happened(&installation, &gateway, &firemoon).await;
     let series = gateway.ask("/metrics").await;
-    assert!(!series.text().contains("flux/none") && !series.text().contains("FLUX/DEV"), "caller input is no label");
+    assert!(!series.text().contains("flux/devv") && !series.text().contains("FLUX/DEV"), "caller input is no label");
 }
 
 #[tokio::test]

@@ -1,0 +1,185 @@
+//! The upstream's own prices, as its catalogue lists them, against the configured ones.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Price, PriceTable};
+use crate::credits::Credits;
+use crate::team::ModelId;
+
+/// What is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// A call, whatever comes back.
+    Call,
+    /// An image.
+    Image,
+    /// A second of video.
+    Second,
+}
+
+/// A price of the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// How much.
+    pub credits: Credits,
+    /// For what.
+    pub per: Per,
+}
+
+/// How a configured price stands against the upstream's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// As the upstream's.
+    Same,
+    /// Above the upstream's: teams are charged more than a call costs.
+    Dearer,
+    /// Below it: teams are charged less than a call costs.
+    Cheaper,
+    /// It counts something else than the upstream does.
+    OtherUnit,
+    /// There is none, although a team may use the model.
+    Missing,
+    /// There is one, and the upstream lists none.
+    Unlisted,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Same, Self::Dearer, Self::Cheaper, Self::OtherUnit, Self::Missing, Self::Unlisted];
+
+    /// Its name in metrics and tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Dearer => "dearer",
+            Self::Cheaper => "cheaper",
+            Self::OtherUnit => "other_unit",
+            Self::Missing => "missing",
+            Self::Unlisted => "unlisted",
+        }
+    }
+}
+
+/// A model in both tables, or in one of them.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// The model.
+    pub model: ModelId,
+    /// What the upstream lists.
+    pub listed: Option<Listed>,
+    /// What is configured.
+    pub configured: Option<Price>,
+    /// How the two stand.
+    pub state: State,
+}
+
+impl Per {
+    /// The key of the price table for it.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Call => "per_call",
+            Self::Image => "per_image",
+            Self::Second => "per_second",
+        }
+    }
+}
+
+impl Price {
+    /// What is paid, part by part, for what.
+    pub fn parts(&self) -> impl Iterator<Item = Listed> {
+        let parts = [(self.per_call, Per::Call), (self.per_image, Per::Image), (self.per_second, Per::Second)];
+        parts.into_iter().filter(|(credits, _)| *credits > Credits::ZERO).map(|(credits, per)| Listed { credits, per })
+    }
+}
+
+/// Holds the configured prices against the upstream's, model by model in the order of their ids. A model without a price counts
+/// only when a team may use it.
+#[must_use]
+pub fn compare(
+    table: &PriceTable,
+    listed: &BTreeMap<ModelId, Listed>,
+    may_be_used: impl Fn(&ModelId) -> bool,
+) -> Vec<Compared> {
+    let of_both = listed.iter().filter_map(|(model, listed)| {
+        let configured = table.models.get(model).cloned();
+        let state = match &configured {
+            Some(price) => stands(price, *listed),
+            None if may_be_used(model) => State::Missing,
+            None => return None,
+        };
+        Some(Compared { model: model.clone(), listed: Some(*listed), configured, state })
+    });
+    let unlisted = table.models.iter().filter(|(model, _)| !listed.contains_key(*model)).map(|(model, price)| {
+        Compared { model: model.clone(), listed: None, configured: Some(price.clone()), state: State::Unlisted }
+    });
+    let mut compared: Vec<Compared> = of_both.chain(unlisted).collect();
+    compared.sort_by(|one, other| one.model.cmp(&other.model));
+    compared
+}
+
+fn stands(price: &Price, listed: Listed) -> State {
+    let mut parts = price.parts();
+    match (parts.next(), parts.next()) {
+        (None, _) if listed.credits == Credits::ZERO => State::Same,
+        (None, _) => State::Cheaper,
+        (Some(only), None) if only.per == listed.per => match only.credits.cmp(&listed.credits) {
+            std::cmp::Ordering::Less => State::Cheaper,
+            std::cmp::Ordering::Equal => State::Same,
+            std::cmp::Ordering::Greater => State::Dearer,
+        },
+        (Some(_), _) => State::OtherUnit,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used)]
+mod tests {
+    use super::*;
+
+    fn model(text: &str) -> ModelId {
+        ModelId::parse(text).expect("a model")
+    }
+
+    fn credits(text: &str) -> Credits {
+        text.parse().expect("credits")
+    }
+
+    #[test]
+    fn every_way_in_which_two_prices_can_stand() {
+        let image = |text: &str| Price { per_image: credits(text), ..Price::free() };
+        let both = Price { per_call: credits("1"), ..image("0.02") };
+        let table = [
+            ("a", image("0.02")),
+            ("b", image("0.03")),
+            ("c", image("0.01")),
+            ("d", Price { per_call: credits("0.02"), ..Price::free() }),
+            ("e", both),
+            ("f", Price::free()),
+            ("g", image("1")),
+        ];
+        let models = table.into_iter().map(|(id, price)| (model(id), price)).collect();
+        let table = PriceTable { models, ..PriceTable::default() };
+        let one = Listed { credits: credits("0.02"), per: Per::Image };
+        let listed = ["a", "b", "c", "d", "e", "f", "x", "y"].map(|id| (model(id), one)).into();
+        let compared = compare(&table, &listed, |id| *id == model("x"));
+        let states: Vec<(&str, &str)> = compared.iter().map(|one| (one.model.as_str(), one.state.name())).collect();
+        let expected = [
+            ("a", "same"),
+            ("b", "dearer"),
+            ("c", "cheaper"),
+            ("d", "other_unit"),
+            ("e", "other_unit"),
+            ("f", "cheaper"),
+            ("g", "unlisted"),
+            ("x", "missing"),
+        ];
+        assert_eq!(states, expected, "y has no price, and nobody may use it");
+    }
+}
