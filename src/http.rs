@@ -2,13 +2,14 @@
 
 pub mod delivery;
 
+use std::any::Any;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -22,9 +23,13 @@ pub type Answer = Response<AnswerBody>;
 #[derive(Debug, Default)]
 pub struct AnswerBody {
     data: Bytes,
-    held: Option<Held>,
+    held: Option<Guard>,
     delivery: Option<Delivery>,
+    until_taken: Option<Box<dyn Any + Send + Sync>>,
 }
+
+/// Whatever must last until an answer is written; it is given back when the last who holds it is done.
+pub type Guard = Arc<dyn Any + Send + Sync>;
 
 /// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows whether
 /// the caller reads.
@@ -33,7 +38,7 @@ const SLICE: usize = 64 * 1024;
 /// A large body's bytes and their share of the bounded memory: both last until the last slice of them is written.
 struct Shared {
     data: Bytes,
-    _held: Held,
+    _held: Guard,
 }
 
 impl AsRef<[u8]> for Shared {
@@ -42,80 +47,18 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-/// A share of the bounded memory for buffered bodies, given back when it is dropped.
-#[derive(Debug)]
-pub struct Held {
-    permit: OwnedSemaphorePermit,
-    /// What it has from elsewhere, because its own memory was not enough.
-    lent: Option<OwnedSemaphorePermit>,
-}
-
-impl Held {
-    /// Holds a share until dropped.
-    #[must_use]
-    pub const fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self { permit, lent: None }
-    }
-
-    /// Adds another share of the same memory to this one.
-    pub fn absorb(&mut self, other: Self) {
-        self.permit.merge(other.permit);
-        self.lent = self.lent.take().or(other.lent);
-    }
-
-    /// Holds a share of other memory too.
-    #[must_use]
-    pub fn with_lent(mut self, lent: OwnedSemaphorePermit) -> Self {
-        self.lent = Some(lent);
-        self
-    }
-
-    /// Whether it holds a share of other memory.
-    #[must_use]
-    pub const fn is_lent(&self) -> bool {
-        self.lent.is_some()
-    }
-
-    /// Gives back the share of other memory.
-    pub fn give_back_lent(&mut self) {
-        self.lent = None;
-    }
-
-    /// How many permits of its own memory it holds.
-    #[must_use]
-    pub fn permits(&self) -> usize {
-        self.permit.num_permits()
-    }
-
-    /// Gives back what is more than this many permits; what is lent goes first.
-    pub fn shrink_to(&mut self, permits: usize) {
-        if let Some(lent) = &mut self.lent {
-            let kept = permits.saturating_sub(self.permit.num_permits());
-            drop(lent.split(lent.num_permits().saturating_sub(kept)));
-        }
-        let surplus = self.permit.num_permits().saturating_sub(permits);
-        drop(self.permit.split(surplus));
-    }
-}
-
 impl AnswerBody {
     /// A body of these bytes.
     #[must_use]
     pub fn new(data: impl Into<Bytes>) -> Self {
-        Self { data: data.into(), held: None, delivery: None }
+        Self { data: data.into(), held: None, delivery: None, until_taken: None }
     }
 
     /// The same body, holding its share of the bounded memory: a large one until the last of its bytes is written, a small one
     /// until it is handed over to be written.
     #[must_use]
-    pub fn holding(mut self, held: Option<Held>) -> Self {
-        match held {
-            Some(held) if self.data.len() > SLICE => {
-                self.data = Bytes::from_owner(Shared { data: self.data, _held: held });
-                self.held = None;
-            }
-            held => self.held = held,
-        }
+    pub fn holding(mut self, held: Option<Guard>) -> Self {
+        self.held = held;
         self
     }
 
@@ -123,6 +66,14 @@ impl AnswerBody {
     #[must_use]
     pub fn delivered_to(self, delivery: Delivery) -> Self {
         Self { delivery: Some(delivery), ..self }
+    }
+
+    /// The same body, keeping something until the last of its bytes is handed over to be written, or it is given up. That is
+    /// before the caller can have read it: who has, finds its slot free.
+    #[must_use]
+    pub fn keeping(mut self, kept: Option<impl Any + Send + Sync>) -> Self {
+        self.until_taken = kept.map(|kept| Box::new(kept) as Box<dyn Any + Send + Sync>);
+        self
     }
 
     /// The bytes.
@@ -145,6 +96,13 @@ impl Body for AnswerBody {
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.data.is_empty() {
             return Poll::Ready(None);
+        }
+        if self.data.len() > SLICE
+            && let Some(held) = self.held.take()
+        {
+            // Not before: who keeps a copy of the bytes to tell whether they arrive does not keep the memory taken.
+            let data = std::mem::take(&mut self.data);
+            self.data = Bytes::from_owner(Shared { data, _held: held });
         }
         let length = self.data.len().min(SLICE);
         let slice = self.data.split_to(length);
@@ -257,14 +215,11 @@ pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotenc
 mod tests {
     use super::*;
     use http_body_util::BodyExt;
-    use std::sync::Arc;
-    use tokio::sync::Semaphore;
 
     #[tokio::test]
     async fn a_large_body_comes_in_slices_and_gives_its_memory_back_with_the_last_of_them() {
-        let memory = Arc::new(Semaphore::new(200));
-        let held = Held::new(Arc::clone(&memory).try_acquire_many_owned(150).unwrap());
-        let mut body = AnswerBody::new(vec![7; 150 * 1024]).holding(Some(held));
+        let memory = Arc::new(());
+        let mut body = AnswerBody::new(vec![7; 150 * 1024]).holding(Some(Arc::<()>::clone(&memory)));
         let mut slices = Vec::new();
         while let Some(Ok(frame)) = body.frame().await {
             slices.push(frame.into_data().unwrap());
@@ -274,9 +229,9 @@ mod tests {
         assert_eq!(slices.iter().map(Bytes::len).collect::<Vec<_>>(), [SLICE, SLICE, 150 * 1024 - 2 * SLICE]);
         let last = slices.pop();
         drop(slices);
-        assert_eq!(memory.available_permits(), 50, "a slice is not written yet");
+        assert_eq!(Arc::strong_count(&memory), 2, "a slice is not written yet");
         drop(last);
-        assert_eq!(memory.available_permits(), 200);
+        assert_eq!(Arc::strong_count(&memory), 1);
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ use http_body::Body;
 use tower::{Service, ServiceBuilder};
 
 use crate::account::{self, Question};
-use crate::admission::{AdmitLayer, Keeper, Latest, TellLimitsLayer};
+use crate::admission::{AdmitLayer, Keeper, Latest, TellLimitsLayer, Undelivered};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
@@ -76,6 +76,8 @@ pub struct Parts {
     pub wire: Wire,
     /// What is known of callers' limits, over all workers.
     pub latest: Latest,
+    /// Slots of answers that nobody has read yet, over all workers.
+    pub undelivered: Undelivered,
     /// The catalogue's answers.
     pub catalogue: catalogue::Cache,
     /// How often the upstream was asked for it.
@@ -113,8 +115,8 @@ where
         proxies: Arc::clone(parts.gate.proxies()),
         clock: clock.clone(),
     });
-    let reading = account::Reading::new(Arc::clone(parts.keeper.ledger()), parts.account);
-    let account = account::Views::new(reading.clone(), parts.replays.clone());
+    let reading = account::Reading::new(Arc::clone(parts.keeper.ledger()), parts.undelivered.clone(), parts.account);
+    let account = account::Views::new(reading.clone(), parts.replays.clone(), parts.buffer.clone());
     let ledger = Arc::clone(parts.keeper.ledger());
     let replay = ReplayLayer::new(parts.replays.clone(), ledger, upstream.clone(), parts.buffer.clone());
     let tell_limits = TellLimitsLayer::new(parts.latest.clone(), Arc::clone(parts.keeper.ledger()));
@@ -134,13 +136,13 @@ where
         // Refused for the model before a byte of the body is held.
         .layer(AuthorizeLayer)
         // The whole body, before anything is reserved: a broken one must cost nothing.
-        .layer(CollectLayer::new(parts.request, parts.buffer))
+        .layer(CollectLayer::new(parts.request, parts.buffer.clone()))
         // A call that was made before is not made again, and reserves nothing.
         .layer(replay)
         // Refused at once while the upstream fails, before anything is reserved; a kept answer is given out all the same.
         .layer(breaker)
         // Reserves the price; once it was sent, the call runs to its end and is settled, whether its caller stays or not.
-        .layer(AdmitLayer::new(parts.keeper, parts.latest, parts.replays))
+        .layer(AdmitLayer::new(parts.keeper, parts.latest, parts.undelivered, parts.buffer, parts.replays))
         // Who waits for the shared account has paid: nobody holds a place for a call that is then refused.
         .layer(queue)
         // Only what was permitted goes out, with the key of its permit.

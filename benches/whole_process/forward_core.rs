@@ -12,7 +12,8 @@ use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use moongate::http::{AnswerBody, Gathered};
 use moongate::ledger::permits::Allowance;
-use moongate::request::{Buffer, Inbound, RequestId};
+use moongate::live::Live;
+use moongate::request::{Buffer, Inbound, RequestId, Room, Shares};
 use moongate::secret::Secret;
 use moongate::server::{self, Discarding, Drain, Server};
 use moongate::team::ModelId;
@@ -25,15 +26,19 @@ use crate::job::SHARED_KEY;
 
 /// The memory for bodies, as large as the gateway's own default.
 const BUFFERED_BYTES_MAX: u64 = 512 << 20;
+/// The largest body, as the gateway's own default.
+const BODY_BYTES_MAX: u64 = 4_500_000;
 
 /// Serves until it is killed; says its port in the first line of standard output.
 pub async fn serve(port: u16) -> io::Result<()> {
     let upstream = Arc::new(Upstream::new(settings(port)?, None).map_err(io::Error::other)?);
-    let forward = Forward::new(Wire::new(Buffer::new(BUFFERED_BYTES_MAX)));
+    let buffer = Buffer::new(BUFFERED_BYTES_MAX, BODY_BYTES_MAX, Live::new(Shares::default()));
+    let forward = Forward::new(Wire::new(buffer.clone()));
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}", listener.local_addr()?.port());
-    let service =
-        service_fn(move |inbound: Inbound<Discarding>| pass_on(inbound, Arc::clone(&upstream), forward.clone()));
+    let service = service_fn(move |inbound: Inbound<Discarding>| {
+        pass_on(inbound, Arc::clone(&upstream), forward.clone(), buffer.unpaid())
+    });
     let server =
         Server::new(listening(listener.local_addr()?), Drain::default(), Arc::new(server::observe::Unobserved))?;
     server::serve(listener, service, server).await;
@@ -44,6 +49,7 @@ fn pass_on(
     inbound: Inbound<Discarding>,
     upstream: Arc<Upstream>,
     mut forward: Forward,
+    room: Arc<Room>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send {
     let (head, body) = inbound.request.into_parts();
     let model = head.uri.path().strip_prefix("/api/v1/").and_then(ModelId::parse);
@@ -51,9 +57,10 @@ fn pass_on(
         let (Some(model), Some(body)) = (model, gather(body).await) else { return Ok(failed(StatusCode::BAD_REQUEST)) };
         let Some(key) = upstream.keys.iter().next() else { return Ok(failed(StatusCode::INTERNAL_SERVER_ERROR)) };
         let (authorization, id) = (key.authorization.clone(), RequestId::new());
-        let outgoing = Outgoing { upstream: Arc::clone(&upstream), authorization, model, body, id, traceparent: None };
+        let (upstream, traceparent) = (Arc::clone(&upstream), None);
+        let outgoing = Outgoing { upstream, authorization, model, body, id, traceparent, room };
         let Ok(received) = forward.call(outgoing).await else { return Ok(failed(StatusCode::BAD_GATEWAY)) };
-        let mut answer = Response::new(AnswerBody::new(received.body).holding(Some(received.held)));
+        let mut answer = Response::new(AnswerBody::new(received.body).holding(Some(received.room)));
         *answer.status_mut() = received.head.status;
         if let Some(content_type) = received.head.headers.get(http::header::CONTENT_TYPE) {
             answer.headers_mut().insert(http::header::CONTENT_TYPE, content_type.clone());
@@ -108,8 +115,10 @@ fn listening(address: std::net::SocketAddr) -> server::Settings {
         connections_max: 10_000,
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(75),
+        read_rate_min: 16 << 10,
+        read_window: Duration::from_secs(30),
         body_timeout: Duration::from_secs(30),
-        body_bytes_max: 4_500_000,
+        body_bytes_max: BODY_BYTES_MAX,
         header_bytes_max: 64 << 10,
         streams_per_connection_max: 128,
     }

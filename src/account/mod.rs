@@ -31,6 +31,7 @@ use crate::identity::Principal;
 use crate::ledger::{Standing, headers};
 use crate::refusal::Refusal;
 use crate::replay::Replays;
+use crate::request::Buffer;
 use crate::request::route::Account;
 use crate::team::Team;
 
@@ -50,19 +51,20 @@ pub struct Question {
 /// Answers the team's own views.
 ///
 /// Reads: the ledger, what is remembered of calls. Writes: one reading of its user, in the ledger. Refuses:
-/// `invalid_request`, `rate_limited`, `ledger_unavailable`, `request_not_found`.
+/// `invalid_request`, `rate_limited`, `ledger_unavailable`, `request_not_found`, `overloaded`.
 /// Position: a branch below authentication: whoever asks sees its own team and no other.
 #[derive(Clone)]
 pub struct Views {
     reading: Reading,
     replays: Replays,
+    buffer: Buffer,
 }
 
 impl Views {
-    /// Views of what is read here, and of what is remembered there.
+    /// Views of what is read here, and of what is remembered there; the buffer is the memory for answers on their way out.
     #[must_use]
-    pub const fn new(reading: Reading, replays: Replays) -> Self {
-        Self { reading, replays }
+    pub const fn new(reading: Reading, replays: Replays, buffer: Buffer) -> Self {
+        Self { reading, replays, buffer }
     }
 }
 
@@ -86,7 +88,19 @@ impl Views {
         Requests { ledger: self.reading.ledger(), replays: &self.replays, team: &team.id }
     }
 
+    /// A view; a large one, such as a kept answer, takes of the team's memory until it is read.
     async fn answer(&self, question: Question) -> Result<Answer, Refusal> {
+        let team = question.team.id.clone();
+        let answer = self.view(question).await?;
+        let bytes = answer.body().bytes().len();
+        if bytes <= SMALL_BYTES {
+            return Ok(answer);
+        }
+        let room = self.buffer.take(&team, bytes)?;
+        Ok(answer.map(|body| body.holding(Some(room))))
+    }
+
+    async fn view(&self, question: Question) -> Result<Answer, Refusal> {
         let Question { view, query, principal, team } = question;
         let query = Query::read(query.as_deref().unwrap_or_default());
         let reading = &self.reading;
@@ -127,6 +141,9 @@ impl Views {
         }
     }
 }
+
+/// A view of this size is given also to a team whose memory is taken: it may tell why.
+const SMALL_BYTES: usize = 64 * 1024;
 
 /// A view as its answer.
 fn shown(view: &impl Serialize, standings: &[Standing], at: Timestamp) -> Result<Answer, Refusal> {

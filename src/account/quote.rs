@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tower::Service;
 
-use super::reading::{Reading, away};
+use super::reading::Reading;
 use super::shown;
 use super::views::{LimitView, limit};
 use crate::admission::{ask, denial};
@@ -61,7 +61,7 @@ impl Quotes {
         let admission = ask::admission(call)?;
         let (asked, price) = (admission.asked.clone(), admission.price);
         self.reading.books(&call.principal, &call.team).await?;
-        let verdict = self.reading.ledger().quote(admission).await.map_err(|outage| away(&outage))?;
+        let verdict = self.reading.quote(admission).await?;
         let quote = Quote {
             model: call.model.as_str(),
             price,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::admission::denial;
+use crate::admission::{Undelivered, denial};
 use crate::credits::Credits;
 use crate::identity::Principal;
-use crate::ledger::{Books, Inquiry, Ledger, Level, Outage, Scope, TooOften};
+use crate::ledger::{Admission, Books, Inquiry, Ledger, Level, Outage, Scope, TooOften, Verdict};
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::team::{Limit, LimitKind, Limits, Team};
@@ -30,14 +30,15 @@ impl Settings {
 #[derive(Clone)]
 pub struct Reading {
     ledger: Arc<dyn Ledger>,
+    undelivered: Undelivered,
     settings: Live<Settings>,
 }
 
 impl Reading {
-    /// Reads this ledger.
+    /// Reads this ledger, and what slots are kept beside it.
     #[must_use]
-    pub const fn new(ledger: Arc<dyn Ledger>, settings: Live<Settings>) -> Self {
-        Self { ledger, settings }
+    pub const fn new(ledger: Arc<dyn Ledger>, undelivered: Undelivered, settings: Live<Settings>) -> Self {
+        Self { ledger, undelivered, settings }
     }
 
     /// What is read beside the books, once they were.
@@ -63,8 +64,20 @@ impl Reading {
             Some(TooOften { standing, retry_at }) => {
                 Err(denial::refusal(vec![standing], 0, retry_at, books.at, Credits::ZERO))
             }
-            None => Ok(books),
+            None => {
+                self.undelivered.tell(&team.id, &mut books.standings);
+                Ok(books)
+            }
         }
+    }
+
+    /// Judges a call as admission would, and reserves nothing.
+    ///
+    /// # Errors
+    /// `ledger_unavailable`.
+    pub async fn quote(&self, admission: Admission) -> Result<Verdict, Refusal> {
+        let verdict = self.undelivered.judged(admission, |admission| self.ledger.quote(admission)).await;
+        verdict.map_err(|outage| away(&outage))
     }
 }
 

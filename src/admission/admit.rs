@@ -2,7 +2,7 @@
 //!
 //! Reads: the body's members that decide the price, the limits of the team, the user and the key. Writes: the ledger, the
 //! record's charge, the cost headers, what is remembered of the call. Refuses: `invalid_body`, `budget_exhausted`, `rate_limited`, `quota_exhausted`,
-//! `too_many_concurrent`, `ledger_unavailable`.
+//! `too_many_concurrent`, `ledger_unavailable`, `overloaded` (no room for its answer).
 //! Position: below everything that may still refuse the request for what it is, above everything that costs money. Once
 //! it was sent, the call runs to its end, whether its caller stays or not.
 
@@ -17,18 +17,21 @@ use super::detach::{Caller, Detach};
 use super::keeper::Keeper;
 use super::latest::Latest;
 use super::passage::Passage;
+use super::undelivered::Undelivered;
 use super::{ask, denial, settle, told};
 use crate::http::Answer;
 use crate::ledger::{Level, Outcome, Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
 use crate::replay::{self, Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
+use crate::request::{Buffer, Room};
 use crate::upstream::{Fate, Forwarded};
 
 /// A call that was paid for: only admission makes it, so nothing else can reach the upstream.
 pub struct Admitted {
     call: PaidCall,
     passage: Passage,
+    room: Arc<Room>,
 }
 
 impl Admitted {
@@ -44,6 +47,12 @@ impl Admitted {
         &self.passage
     }
 
+    /// Room for its answer.
+    #[must_use]
+    pub const fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
     /// The model as a metric label.
     #[must_use]
     pub fn model_label(&self) -> &str {
@@ -56,14 +65,23 @@ impl Admitted {
 pub struct AdmitLayer {
     keeper: Arc<Keeper>,
     latest: Latest,
+    undelivered: Undelivered,
+    buffer: Buffer,
     replays: Replays,
 }
 
 impl AdmitLayer {
-    /// A layer that admits through this worker's ledger, notes what that says of limits, and remembers what was answered.
+    /// A layer that admits through this worker's ledger, notes what that says of limits, has room for answers in this memory,
+    /// and remembers what was answered.
     #[must_use]
-    pub const fn new(keeper: Arc<Keeper>, latest: Latest, replays: Replays) -> Self {
-        Self { keeper, latest, replays }
+    pub const fn new(
+        keeper: Arc<Keeper>,
+        latest: Latest,
+        undelivered: Undelivered,
+        buffer: Buffer,
+        replays: Replays,
+    ) -> Self {
+        Self { keeper, latest, undelivered, buffer, replays }
     }
 }
 
@@ -100,10 +118,12 @@ where
         let inner = std::mem::replace(&mut self.inner, clone);
         let with = self.with.clone();
         Box::pin(async move {
+            // Before it is paid for: an answer that is on its way cannot be refused any more.
+            let room = with.buffer.claim(&call.team.id, &call.model)?;
             let granted = reserve(&with, &call).await?;
             let (tracker, cut) = (with.keeper.tracker().clone(), with.keeper.cut().clone());
             let (caller, progress) = (Caller::default(), granted.reservation.progress().clone());
-            Detach::new(run(with, inner, call, granted, caller.clone()), tracker, cut, caller, progress).await
+            Detach::new(run(with, inner, (call, room), granted, caller.clone()), tracker, cut, caller, progress).await
         })
     }
 }
@@ -114,10 +134,11 @@ struct Granted {
     limits: Snapshot,
 }
 
-async fn reserve(AdmitLayer { keeper, latest, .. }: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal> {
+async fn reserve(with: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal> {
+    let AdmitLayer { keeper, latest, undelivered, .. } = with;
     let admission = ask::admission(call)?;
     let (id, price) = (admission.id, admission.price);
-    match keeper.ledger().admit(admission).await {
+    match undelivered.judged(admission, |admission| keeper.ledger().admit(admission)).await {
         Ok(Verdict::Admitted { standings, at }) => {
             latest.note(&call.principal, &call.team, &standings, at);
             for standing in standings.iter().filter(|standing| standing.shadow_refused) {
@@ -143,14 +164,14 @@ async fn reserve(AdmitLayer { keeper, latest, .. }: &AdmitLayer, call: &PaidCall
 async fn run<S>(
     with: AdmitLayer,
     mut inner: S,
-    mut call: PaidCall,
+    (mut call, room): (PaidCall, Arc<Room>),
     granted: Granted,
     caller: Caller,
 ) -> Result<Answer, Refusal>
 where
     S: Service<Admitted, Response = Forwarded, Error = Infallible>,
 {
-    let AdmitLayer { keeper, latest, replays } = with;
+    let AdmitLayer { keeper, latest, undelivered, replays, .. } = with;
     let Granted { reservation, mut limits } = granted;
     let listed = keeper.open().list(reservation.id(), reservation.team().clone());
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());
@@ -162,7 +183,7 @@ where
     let claim = claimed.as_mut().and_then(|claimed| claimed.goes_with(progress.clone()));
     let ledger = Arc::clone(keeper.ledger());
     let passage = Passage::new(ledger, team.id.clone(), reservation.id(), progress, caller.clone(), claim);
-    let forwarded = match inner.call(Admitted { call, passage }).await {
+    let forwarded = match inner.call(Admitted { call, passage, room }).await {
         Ok(forwarded) => forwarded,
         Err(never) => match never {},
     };
@@ -174,7 +195,9 @@ where
     if outcome == Outcome::Released {
         latest.forget(&principal);
     }
-    limits.bring_up_to_now(&Level::of(&principal, &team), &team.time_zone);
+    let levels = Level::of(&principal, &team);
+    limits.bring_up_to_now(&levels, &team.time_zone);
+    let slots = undelivered.keep(&team.id, &levels);
     let claim = claimed.and_then(Claimed::ended);
     let Forwarded { fate, answer, took: upstream, queued } = forwarded;
     let headers = {
@@ -184,7 +207,7 @@ where
         told::headers(&limits, cost, [own, queued, upstream])
     };
     let told = match answer {
-        Ok(passed) => Ok(told::passed_on(passed, headers)),
+        Ok(passed) => Ok(told::passed_on(passed, headers).map(|body| body.keeping(slots))),
         Err(refusal) => {
             record.facts().owed = headers;
             Err(refusal)

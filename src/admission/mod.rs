@@ -1,7 +1,7 @@
 //! The layer that prices a call, reserves what it may cost, and settles what it did cost.
 //!
 //! Reading order: [`admit`] (the layer), [`ask`] (what a call asks of the ledger), [`denial`] (the ledger's no), [`settle`] (what an end costs), [`told`] (what the caller
-//! is told of it), [`keeper`] (what must go on beside a worker's calls: heart-beats, settlements that wait for the store),
+//! is told of it), [`undelivered`] (slots of answers that nobody has read yet), [`keeper`] (what must go on beside a worker's calls: heart-beats, settlements that wait for the store),
 //! [`patrol`] (sweeps and gauges, once a process), [`passage`] (how far a call is), [`detach`] (a call that was
 //! sent outlives its caller); [`tell_limits`] (the layer that says on every answer how limits stand) with [`latest`] (what is
 //! known of them).
@@ -19,6 +19,7 @@ pub mod patrol;
 pub mod settle;
 pub mod tell_limits;
 pub mod told;
+pub mod undelivered;
 
 pub use admit::{AdmitLayer, Admitted};
 pub use keeper::Keeper;
@@ -26,3 +27,4 @@ pub use latest::Latest;
 pub use observe::Observer;
 pub use passage::Passage;
 pub use tell_limits::TellLimitsLayer;
+pub use undelivered::Undelivered;

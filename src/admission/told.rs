@@ -24,7 +24,7 @@ pub fn headers(limits: &Snapshot, cost: Credits, times: [Duration; 3]) -> Header
 /// An upstream answer as it is passed on: of its own, only content type, content encoding and the body.
 #[must_use]
 pub fn passed_on(passed: Passed, ours: HeaderMap) -> Answer {
-    let mut answer = http::Response::new(AnswerBody::new(passed.body).holding(Some(passed.held)));
+    let mut answer = http::Response::new(AnswerBody::new(passed.body).holding(Some(passed.room)));
     *answer.status_mut() = passed.status;
     *answer.headers_mut() = ours;
     let headers = answer.headers_mut();

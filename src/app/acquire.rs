@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::reload::Live;
 use super::stores::Stores;
 use crate::admin::{self, Readiness};
-use crate::admission::{Latest, keeper};
+use crate::admission::{Latest, Undelivered, keeper};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::config::settings::ShutdownSettings;
@@ -124,6 +124,8 @@ pub struct Acquired {
     pub latest: Latest,
     /// How often the upstream was asked for it.
     pub misses: catalogue::Misses,
+    /// Slots of answers that nobody has read yet.
+    pub undelivered: Undelivered,
     /// The time.
     pub clock: Clock,
     stores: Stores,
@@ -178,6 +180,7 @@ pub fn acquire(
         clock: clock.clone(),
     });
     let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api).listening_on(*admin_address);
+    let buffer = Buffer::new(request.buffered_bytes_max, request.body_bytes_max, live.shares.clone());
     Ok(Acquired {
         listeners,
         operator_listener,
@@ -195,10 +198,11 @@ pub fn acquire(
         admission: keeper::Settings { on_unknown: *on_unknown, reservation_ttl: ledger.reservation_ttl },
         gate: Gate::new(trusted_proxies.clone(), clock.clone()),
         request: request.clone(),
-        buffer: Buffer::new(request.buffered_bytes_max),
+        buffer,
         catalogue: catalogue::Cache::default(),
         latest: Latest::default(),
         misses: catalogue::Misses::default(),
+        undelivered: Undelivered::default(),
         clock,
         stores,
     })

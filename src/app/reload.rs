@@ -15,6 +15,7 @@ use crate::config::{LiveSettings, Settings};
 use crate::identity::{Directory, Register};
 use crate::live;
 use crate::pricing::PriceTable;
+use crate::request::Shares;
 use crate::team::{Team, TeamId};
 use crate::telemetry::Metrics;
 use crate::upstream::{self, Upstream};
@@ -38,6 +39,8 @@ pub struct Live {
     pub catalogue_is_public: live::Live<bool>,
     /// How the teams' own views are served.
     pub account: live::Live<account::Settings>,
+    /// What of the memory for bodies is each team's.
+    pub shares: live::Live<Shares>,
     /// Who may use the operator's API, and what it shows of the configuration.
     pub admin: live::Live<admin::Shown>,
     clock: Clock,
@@ -94,6 +97,7 @@ impl Live {
         let register = live::Live::new(Register::default());
         let version = Version::new(settings, &register.read(), None, metrics, clock)?;
         know(metrics, &version);
+        let shares = Shares::of(&version.teams, None);
         Ok(Self {
             teams: live::Live::new(version.teams),
             directory: live::Live::new(version.directory),
@@ -103,6 +107,7 @@ impl Live {
             catalogue_is_public: live::Live::new(version.catalogue.public),
             catalogue: live::Live::new(version.catalogue),
             account: live::Live::new(version.account),
+            shares: live::Live::new(shares),
             admin: live::Live::new(version.admin),
             clock: clock.clone(),
         })
@@ -114,6 +119,7 @@ impl Live {
         let version =
             Version::new(settings, &self.register.read(), Some((&directory, &upstream)), metrics, &self.clock)?;
         know(metrics, &version);
+        self.shares.replace(Shares::of(&version.teams, Some(&self.shares.read())));
         self.teams.replace(version.teams);
         self.upstream.replace(version.upstream);
         self.prices.replace(version.prices);

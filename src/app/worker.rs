@@ -98,6 +98,7 @@ pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
         latest: acquired.latest.clone(),
         misses: acquired.misses.clone(),
         prices,
+        undelivered: acquired.undelivered.clone(),
         catalogue_settings: catalogue,
         catalogue_is_public,
         account,

@@ -209,7 +209,7 @@ impl Answers {
     async fn fetch(&self, question: &Catalogue) -> Result<Page, Refusal> {
         let upstream = self.0.upstream.read();
         let request = unpaid::get(&upstream.origin, &path(question)).map_err(|_| Refusal::Internal)?;
-        let received = self.0.wire.exchange(&upstream.origin, request, upstream.bounds).await.map_err(|failed| {
+        let received = self.0.wire.ask(&upstream.origin, request, upstream.bounds).await.map_err(|failed| {
             tracing::warn!(error = %failed, "the catalogue could not be fetched");
             match failed {
                 Failed::Unreachable(_) | Failed::NoPlace => Refusal::UpstreamUnreachable,

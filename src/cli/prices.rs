@@ -13,8 +13,9 @@ use super::{Ended, block_on, table};
 use crate::catalogue::listing;
 use crate::config::{self, LiveSettings};
 use crate::credits::Credits;
+use crate::live::Live;
 use crate::pricing::{Compared, Listed, Price, State, compare};
-use crate::request::Buffer;
+use crate::request::{Buffer, Shares};
 use crate::team::ModelId;
 use crate::upstream::{Bounds, Upstream, Wire, unpaid};
 
@@ -72,7 +73,8 @@ async fn list(settings: &LiveSettings) -> Result<Bytes, String> {
     let upstream = Upstream::new(settings.upstream.clone(), None)?;
     let request = unpaid::get(&upstream.origin, "/models").map_err(|error| error.to_string())?;
     let bounds = Bounds { answer: ANSWER_WITHIN, answer_bytes_max: LIST_BYTES_MAX, ..upstream.bounds };
-    let received = Wire::new(Buffer::new(LIST_BYTES_MAX * 2)).exchange(&upstream.origin, request, bounds).await;
+    let buffer = Buffer::new(LIST_BYTES_MAX * 2, 0, Live::new(Shares::default()));
+    let received = Wire::new(buffer).ask(&upstream.origin, request, bounds).await;
     let received = received.map_err(|failed| failed.to_string())?;
     match received.head.status {
         StatusCode::OK => Ok(received.body),

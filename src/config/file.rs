@@ -236,7 +236,7 @@ impl Default for Replay {
 pub struct Bounds {
     /// The largest body of a paid call.
     pub body_bytes_max: SizeText,
-    /// The most bytes of bodies held in memory at once, requests and answers together; beyond it calls are refused with 503.
+    /// The most bytes of bodies in memory at once, requests and answers, with a share for each team; beyond it calls get 503.
     pub buffered_bytes_max: SizeText,
     /// How long a body may take to arrive in all, also one that is dropped as it comes because the call was refused.
     pub body_timeout: DurationText,
@@ -245,6 +245,10 @@ pub struct Bounds {
     /// How long a connection may be idle between requests; longer than a balancer in front keeps its own. When
     /// `connections_max` are open, the longest idle are closed before.
     pub idle_timeout: DurationText,
+    /// The least that a caller must read of an answer, in bytes a second; who reads less is cut off, and the answer is kept.
+    pub read_rate_min: SizeText,
+    /// Over what time that is measured.
+    pub read_window: DurationText,
     /// The most bytes all headers of a request together may have.
     pub header_bytes_max: SizeText,
     /// The most connections open at once, over all workers.
@@ -263,6 +267,8 @@ impl Default for Bounds {
             body_timeout: "30s".into(),
             header_timeout: "10s".into(),
             idle_timeout: "75s".into(),
+            read_rate_min: "16KiB".into(),
+            read_window: "30s".into(),
             header_bytes_max: "64KiB".into(),
             connections_max: 10_000,
             streams_per_connection_max: 128,

@@ -172,7 +172,7 @@ impl ReplayLayer {
             return Err(Refusal::IdempotencyAnswerGone(spent));
         };
         answer.headers_mut().extend(headers);
-        let held = self.buffer.hold(answer.body().bytes().len() as u64)?;
+        let held = self.buffer.take(&call.team.id, answer.body().bytes().len())?;
         Ok(answer.map(|body| body.holding(Some(held))))
     }
 

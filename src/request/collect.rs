@@ -17,15 +17,15 @@ use http_body_util::BodyExt;
 use std::sync::Arc;
 use tower::{Layer, Service};
 
-use super::{Buffer, Record, RequestId, Settings, Wait};
-use crate::http::{Answer, Gathered, Held, IDEMPOTENCY_KEY};
+use super::{Buffer, Held, Record, RequestId, Settings, Wait};
+use crate::http::{Answer, Gathered, IDEMPOTENCY_KEY};
 use crate::identity::Principal;
 use crate::ledger::ReservationId;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
 use crate::replay::{Claimed, KeyHash};
 use crate::team::authorize::Authorized;
-use crate::team::{ModelId, Team};
+use crate::team::{ModelId, Team, TeamId};
 
 /// A paid call, whole: who calls, what for, and the bytes to pass on.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl CollectLayer {
         let declared = declared_length(&head.headers);
         let most = self.admissible(declared)?;
         arrival.record.facts().waits_for(Wait::Body);
-        let body = tokio::time::timeout(self.settings.body_timeout, self.read(body, most)).await;
+        let body = tokio::time::timeout(self.settings.body_timeout, self.read(&team.id, body, most)).await;
         arrival.record.facts().waited();
         let (body, held) = body.map_err(|_| Refusal::BodyTimeout)??;
         arrival.record.facts().bytes_in = body.len() as u64;
@@ -141,11 +141,11 @@ impl CollectLayer {
     }
 
     /// Memory is taken as bytes arrive: what is only promised takes none from others.
-    async fn read<B: Body<Data = Bytes>>(&self, body: B, most: u64) -> Result<(Bytes, Held), Refusal> {
+    async fn read<B: Body<Data = Bytes>>(&self, team: &TeamId, body: B, most: u64) -> Result<(Bytes, Held), Refusal> {
         let mut body = std::pin::pin!(body);
         let mut gathered = Gathered::default();
         let mut room = most.min(STEP_BYTES);
-        let mut held = self.buffer.hold(room)?;
+        let mut held = self.buffer.hold(team, room)?;
         while let Some(frame) = body.frame().await {
             let broken = || Refusal::InvalidBody(vec!["the body was cut short or its framing is broken".to_owned()]);
             // Trailers end here: they may not reach the upstream.
@@ -157,12 +157,12 @@ impl CollectLayer {
             }
             if bytes > room {
                 let more = (bytes - room).max(STEP_BYTES);
-                held.absorb(self.buffer.hold(more)?);
+                held.grow(more)?;
                 room += more;
             }
             gathered.push(data);
         }
-        Buffer::shrink(&mut held, gathered.len());
+        held.shrink(gathered.len());
         Ok((gathered.finish(), held))
     }
 }

@@ -1,16 +1,18 @@
 //! The calls of one connection: how many are open, how many answers are being written, and when anything last moved.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::pace::{Least, Pace};
 use super::unconfirmed::Unconfirmed;
 use super::written::Written;
 use super::{Drain, Settings};
@@ -26,6 +28,10 @@ pub(super) struct Calls {
     moved: AtomicU64,
     open: AtomicUsize,
     writing: AtomicUsize,
+    /// How fast the answers that are being written are read.
+    paces: Mutex<Vec<Arc<Pace>>>,
+    /// That of the call that was begun last.
+    begun_last: Mutex<Option<Arc<Pace>>>,
     has_begun: AtomicBool,
     begun: Notify,
     /// Something was read that has not become a call yet.
@@ -64,6 +70,8 @@ impl Calls {
             moved: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             writing: AtomicUsize::new(0),
+            paces: Mutex::default(),
+            begun_last: Mutex::default(),
             has_begun: AtomicBool::new(false),
             begun: Notify::new(),
             has_read: AtomicBool::new(false),
@@ -90,7 +98,12 @@ impl Calls {
     /// Something is still to be done for a call that may have been answered.
     pub(super) fn hold(self: &Arc<Self>) -> Call {
         self.open.fetch_add(1, Relaxed);
-        Call { calls: Arc::clone(self), writes: false, delivery: None, is_whole: false }
+        Call { calls: Arc::clone(self), writes: false, pace: None, delivery: None, is_whole: false }
+    }
+
+    /// That of the call that was begun last on a stream of its own; told once.
+    pub(super) fn begun_last(&self) -> Option<Arc<Pace>> {
+        self.begun_last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Waits for the first call. To be awaited by one task only.
@@ -156,15 +169,32 @@ impl Calls {
     /// takes. `is_closing`: it was told to go, and what is left is only what the caller has not taken yet.
     pub(super) async fn unmoved(&self, is_closing: bool) -> Unmoved {
         loop {
+            if self.cut_off_slow_readers() {
+                return Unmoved::Unread;
+            }
             let still = self.opened.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Relaxed)));
             let wait = match self.bound(is_closing) {
                 Some((max, why)) if still >= max => return why,
                 Some((max, _)) => (max - still).min(UNREAD_MAX),
                 None => UNREAD_MAX,
             };
+            // An answer may begin to be written meanwhile, without a word.
+            let wait = wait.min(self.settings.read_window);
             // Whether it wakes for the one or the other, it looks again.
             let _ = tokio::time::timeout(wait, self.turn.notified()).await;
         }
+    }
+
+    /// Cuts off the streams of answers that are read too slowly. Whether the connection itself is to be: it carries one.
+    fn cut_off_slow_readers(&self) -> bool {
+        let least = Least { rate: self.settings.read_rate_min, window: self.settings.read_window };
+        let paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_to_be_cut = false;
+        for pace in paces.iter().filter(|pace| pace.is_too_slow(least)) {
+            tracing::info!("an answer was cut off: its caller reads too slowly");
+            is_to_be_cut |= !pace.cut();
+        }
+        is_to_be_cut
     }
 
     /// How long things may stay as they are.
@@ -197,6 +227,8 @@ pub(super) struct Call {
     delivery: Option<Delivery>,
     /// Whether the answer's body was handed over to its end.
     is_whole: bool,
+    /// How fast its answer is read, once it has one, or a stream of its own.
+    pace: Option<Arc<Pace>>,
 }
 
 impl Call {
@@ -210,6 +242,13 @@ impl Call {
         &self.calls
     }
 
+    /// It has a stream of its own, which is about to be run: see [`Calls::begun_last`].
+    pub(super) fn has_stream(&mut self) {
+        let pace = Pace::new();
+        *self.calls.begun_last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&pace));
+        self.pace = Some(pace);
+    }
+
     /// The answer is here and this is its body; none when only its head is to be written.
     pub(super) fn answered<R: Body + Deliver>(mut self, mut body: Option<R>) -> Watched<R> {
         self.calls.moved();
@@ -218,6 +257,9 @@ impl Call {
         if body.as_ref().is_some_and(|body| !body.is_end_stream()) {
             self.writes = true;
             self.calls.writing.fetch_add(1, Relaxed);
+            let pace = self.pace.get_or_insert_with(Pace::new);
+            pace.begin();
+            self.calls.paces.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(pace));
         }
         Watched { inner: body, call: self }
     }
@@ -231,6 +273,8 @@ impl Drop for Call {
         }
         if self.writes {
             self.calls.writing.fetch_sub(1, Relaxed);
+            let mut paces = self.calls.paces.lock().unwrap_or_else(PoisonError::into_inner);
+            paces.retain(|pace| !self.pace.as_ref().is_some_and(|own| Arc::ptr_eq(own, pace)));
         }
         self.calls.open.fetch_sub(1, Relaxed);
     }
@@ -254,6 +298,9 @@ impl<R: Body> Body for Watched<R> {
         let this = self.project();
         let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
         let frame = ready!(inner.as_mut().poll_frame(cx));
+        if let (Some(pace), Some(Ok(frame))) = (&this.call.pace, &frame) {
+            pace.took(frame.data_ref().map_or(0, Buf::remaining));
+        }
         // With the last part of it the call ends.
         if frame.is_none() || inner.is_end_stream() {
             this.call.is_whole = true;

@@ -18,7 +18,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
@@ -26,6 +26,7 @@ use tower::{Service, ServiceExt};
 use super::calls::{Calls, Unmoved};
 use super::heard::Heard;
 use super::linger::linger;
+use super::pace::Streams;
 use super::{Discarding, Drain, Server, Settings};
 use crate::http::Deliver;
 use crate::request::Inbound;
@@ -68,9 +69,12 @@ where
             // Whoever asks again has read the answer before.
             watched.written.confirm();
         }
-        let (service, call) = (service.clone(), watched.begin());
+        let (service, mut call) = (service.clone(), watched.begin());
         // Over HTTP/1 hyper itself leaves out the body of an answer to HEAD.
         let only_head = !answers_http1 && request.method() == Method::HEAD;
+        if !answers_http1 {
+            call.has_stream();
+        }
         let Peer { address: peer, too_late } = peer;
         // Over HTTP/2 nobody asks for a body.
         let is_withheld = answers_http1 && request.headers().contains_key(EXPECT);
@@ -173,7 +177,7 @@ where
     let (service, drain) = (service_fn(handle), &server.drain);
     if speaks_http2 {
         let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls), true));
-        let connection = pin!(http2_builder(&server.settings).serve_connection(stream, service));
+        let connection = pin!(http2_builder(&server.settings, calls).serve_connection(stream, service));
         let told = send_away(calls, drain);
         let ended = drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls).await;
         note(ended?, calls);
@@ -278,8 +282,8 @@ fn http1_builder(settings: &Settings) -> http1::Builder {
     builder
 }
 
-fn http2_builder(settings: &Settings) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_builder(settings: &Settings, calls: &Arc<Calls>) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams(Arc::clone(calls)));
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.streams_per_connection_max)

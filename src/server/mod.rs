@@ -1,8 +1,9 @@
 //! Listeners, TLS, connection limits and time-outs, drain.
 //!
 //! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `room` (how many connections there may
-//! be), `connection` (one of them), `calls` (what is known of it), `written` and `unconfirmed` (its answers, until it is known
-//! that they arrived), [`discard`] and `linger` (how a caller that still sends gets its answer).
+//! be), `connection` (one of them), `calls` (what is known of it), `pace` (how fast its answers are read), `written` and
+//! `unconfirmed` (its answers, until it is known that they arrived), [`discard`] and `linger` (how a caller that still sends gets
+//! its answer).
 
 pub mod accept;
 mod calls;
@@ -15,6 +16,7 @@ mod heard;
 mod linger;
 pub mod listen;
 pub mod observe;
+mod pace;
 mod room;
 pub mod settings;
 pub mod tls;

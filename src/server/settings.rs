@@ -19,6 +19,10 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests (`limits.idle_timeout`).
     pub idle_timeout: Duration,
+    /// The least that a caller must read of an answer, in bytes a second (`limits.read_rate_min`).
+    pub read_rate_min: u64,
+    /// Over each stretch of this length (`limits.read_window`).
+    pub read_window: Duration,
     /// How long a body may take to arrive, also one that is dropped as it comes (`limits.body_timeout`).
     pub body_timeout: Duration,
     /// The largest body that is ever read (`limits.body_bytes_max`).
@@ -49,6 +53,8 @@ impl Settings {
             connections_max: 10_000,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            read_rate_min: 16 << 10,
+            read_window: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             body_bytes_max: 4_500_000,
             header_bytes_max: 64 << 10,

@@ -17,7 +17,7 @@ use tower::Service;
 use super::Upstream;
 use super::wire::{Failed, Received, Wire};
 use crate::http::{TRACEPARENT, X_REQUEST_ID};
-use crate::request::RequestId;
+use crate::request::{RequestId, Room};
 use crate::team::ModelId;
 
 /// What goes out.
@@ -34,6 +34,8 @@ pub struct Outgoing {
     pub id: RequestId,
     /// The W3C trace the call belongs to.
     pub traceparent: Option<HeaderValue>,
+    /// Room for its answer.
+    pub room: Arc<Room>,
 }
 
 /// The innermost service of the stack.
@@ -60,9 +62,9 @@ impl Service<Outgoing> for Forward {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
-        let upstream = Arc::clone(&outgoing.upstream);
+        let (upstream, room) = (Arc::clone(&outgoing.upstream), Arc::clone(&outgoing.room));
         match request(outgoing) {
-            Ok(request) => Box::pin(self.wire.exchange(&upstream.origin, request, upstream.bounds)),
+            Ok(request) => Box::pin(self.wire.exchange(&upstream.origin, request, upstream.bounds, room)),
             Err(failed) => Box::pin(std::future::ready(Err(failed))),
         }
     }

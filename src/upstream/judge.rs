@@ -1,5 +1,6 @@
 //! What an answer of the upstream means: for the caller, for the money, and for the key it was asked with.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +12,8 @@ use serde::de::IgnoredAny;
 
 use super::keys::{REST, Rest, Why};
 use super::wire::Received;
-use crate::http::Held;
 use crate::refusal::Refusal;
+use crate::request::Room;
 
 /// What became of a call, for the money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,8 @@ pub struct Passed {
     pub content_encoding: Option<HeaderValue>,
     /// Its body, byte for byte.
     pub body: Bytes,
-    /// The memory the body takes.
-    pub held: Held,
+    /// The room the body takes in memory.
+    pub room: Arc<Room>,
 }
 
 /// The meaning of an answer.
@@ -89,7 +90,7 @@ fn pass(received: Received) -> Passed {
         content_type: header(CONTENT_TYPE),
         content_encoding: header(CONTENT_ENCODING),
         body: received.body,
-        held: received.held,
+        room: received.room,
     }
 }
 

@@ -18,7 +18,11 @@ use tokio::sync::Notify;
 use super::outbound::Outbound;
 
 /// The most requests at once on one connection, however many the upstream allows.
-const PLACES_MAX: usize = 100;
+const PLACES_MAX: u32 = 100;
+/// What the upstream may send of one answer before it is read, in bytes.
+const ANSWER_WINDOW: u32 = 512 * 1024;
+/// What it may send on one connection: enough for every place, so that answers that wait for room here keep no other from coming.
+const CONNECTION_WINDOW: u32 = ANSWER_WINDOW * PLACES_MAX;
 /// How often a connection is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// What the limit reads before the upstream has said its own: the first SETTINGS frame always changes it.
@@ -57,6 +61,8 @@ impl Streams {
             .timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(head_bytes_max).unwrap_or(u32::MAX))
             .initial_max_send_streams(UNKNOWN)
+            .initial_stream_window_size(ANSWER_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_while_idle(true);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -85,7 +91,7 @@ impl Streams {
 
     /// A place, if there is one; `freed` is told when it is given back.
     pub(super) fn place(self: &Arc<Self>, freed: &Arc<Notify>) -> Option<Arc<Place>> {
-        let limit = (self.limit)().min(PLACES_MAX);
+        let limit = (self.limit)().min(PLACES_MAX as usize);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_closed() || used.places >= limit {
             return None;

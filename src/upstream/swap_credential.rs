@@ -109,6 +109,7 @@ impl SwapCredentialLayer {
             body: call.body.clone(),
             id: call.id.clone(),
             traceparent,
+            room: Arc::clone(admitted.room()),
         };
         let started = Instant::now();
         let received = inner.call(outgoing).await;

@@ -17,8 +17,8 @@ use super::connection::{Connection, Lost};
 use super::origin::Origin;
 use super::outbound::Outbound;
 use super::pool::{Found, Pool};
-use crate::http::{Gathered, Held};
-use crate::request::Buffer;
+use crate::http::Gathered;
+use crate::request::{Buffer, Room};
 
 /// The connections of one worker. Clones share them.
 #[derive(Clone)]
@@ -47,8 +47,8 @@ pub struct Received {
     pub head: http::response::Parts,
     /// The body.
     pub body: Bytes,
-    /// The memory it takes.
-    pub held: Held,
+    /// The room it takes in memory.
+    pub room: Arc<Room>,
 }
 
 /// Why there is no answer. The texts are for the log.
@@ -93,6 +93,7 @@ impl Wire {
         origin: &Arc<Origin>,
         request: Request<Full<Bytes>>,
         bounds: Bounds,
+        room: Arc<Room>,
     ) -> impl Future<Output = Result<Received, Failed>> + Send + use<> {
         let (wire, origin) = (self.clone(), Arc::clone(origin));
         let (mut request, mut resends) = (Box::new(request.map(Outbound::new)), RESENDS_MAX);
@@ -103,10 +104,23 @@ impl Wire {
                 prepare(&mut request, &connection, &origin)?;
                 // One timer for all of it.
                 timer.as_mut().reset(now + bounds.answer);
-                let ended = tokio::select! {
-                    biased;
-                    ended = wire.attempt(&mut connection, request, bounds.answer_bytes_max) => ended,
-                    () = timer.as_mut() => return Err(Failed::TimedOut),
+                let ended = {
+                    let attempt = Self::attempt(&mut connection, request, bounds.answer_bytes_max, Arc::clone(&room));
+                    let (mut attempt, mut waited) = (std::pin::pin!(attempt), Duration::ZERO);
+                    loop {
+                        tokio::select! {
+                            biased;
+                            ended = attempt.as_mut() => break ended,
+                            () = timer.as_mut() => {}
+                        }
+                        // While there was no room for it here, the upstream could not send.
+                        let more = room.waited().saturating_sub(waited);
+                        if more.is_zero() {
+                            return Err(Failed::TimedOut);
+                        }
+                        waited += more;
+                        timer.as_mut().reset(Instant::now() + more);
+                    }
                 };
                 match ended {
                     Ok(received) => {
@@ -132,6 +146,19 @@ impl Wire {
         }
     }
 
+    /// The same for a question that nobody pays for.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn ask(
+        &self,
+        origin: &Arc<Origin>,
+        request: Request<Full<Bytes>>,
+        bounds: Bounds,
+    ) -> impl Future<Output = Result<Received, Failed>> + Send + use<> {
+        self.exchange(origin, request, bounds, self.buffer.unpaid())
+    }
+
     /// A connection that takes a request now, and when that is.
     async fn connection(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<(Found, Instant), Failed> {
         let now = Instant::now();
@@ -148,18 +175,18 @@ impl Wire {
 
     /// Sends a request once. What was [`Lost`] may be sent again; what was received badly may not.
     fn attempt(
-        &self,
         connection: &mut Connection,
         request: Box<Request<Outbound>>,
         answer_bytes_max: u64,
+        room: Arc<Room>,
     ) -> impl Future<Output = Result<Result<Received, Failed>, Lost>> + Send {
-        connection.send(request).and_then(move |response| self.receive(response, answer_bytes_max).map(Ok))
+        connection.send(request).and_then(move |response| Self::receive(response, answer_bytes_max, room).map(Ok))
     }
 
     fn receive(
-        &self,
         response: Response<Incoming>,
         answer_bytes_max: u64,
+        room: Arc<Room>,
     ) -> impl Future<Output = Result<Received, Failed>> + Send {
         let (head, body) = response.into_parts();
         async move {
@@ -167,21 +194,17 @@ impl Wire {
             if length.is_some_and(|length: u64| length > answer_bytes_max) {
                 return Err(Failed::TooLarge(ANSWER_BYTES_MAX));
             }
-            let (body, held) = self.gather(body, length, answer_bytes_max).await?;
-            Ok(Received { head, body, held })
+            let body = Self::gather(body, length, answer_bytes_max, &room).await?;
+            Ok(Received { head, body, room })
         }
     }
 
-    /// Reads the body. What is read is in memory already paid for by a [`Held`] except for the frame at hand, and nobody
-    /// waits for memory that another waiter holds: see [`Buffer`].
-    async fn gather(&self, mut body: Incoming, length: Option<u64>, bytes_max: u64) -> Result<(Bytes, Held), Failed> {
-        let no_memory = |_| Failed::TooLarge("limits.buffered_bytes_max");
-        // Of an answer that does not say its length, room for a usual one is taken first, and more as it comes.
-        let mut room = length.unwrap_or(USUAL_BYTES);
-        let mut held = match self.buffer.hold_when_free(room).await {
-            Ok(held) => held,
-            Err(_) => Box::pin(self.buffer.overdraw(None)).await.map_err(no_memory)?,
-        };
+    /// Reads the body. What is read has room already, except for the frame at hand; where there is none it is waited for, see
+    /// [`Room`].
+    async fn gather(mut body: Incoming, length: Option<u64>, bytes_max: u64, room: &Room) -> Result<Bytes, Failed> {
+        if let Some(length) = length {
+            room.hold(length).await;
+        }
         let mut gathered = Gathered::expecting(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|error| Failed::Broken(describe(&error)))?.into_data() else { continue };
@@ -189,24 +212,20 @@ impl Wire {
             if bytes > bytes_max {
                 return Err(Failed::TooLarge(ANSWER_BYTES_MAX));
             }
-            if bytes > room && !held.is_lent() {
-                let more = (bytes - room).max(room);
-                match self.buffer.grow(&mut held, more) {
-                    Ok(()) => room += more,
-                    Err(_) => held = Box::pin(self.buffer.overdraw(Some(held))).await.map_err(no_memory)?,
-                }
+            let there_is = room.bytes();
+            if bytes > there_is {
+                // An answer that does not say its length takes as much again as it has.
+                room.hold(bytes.max(there_is.saturating_mul(2)).min(bytes_max)).await;
             }
             gathered.push(data);
         }
-        self.buffer.settle(&mut held, gathered.len());
-        Ok((gathered.finish(), held))
+        room.settle(gathered.len());
+        Ok(gathered.finish())
     }
 }
 
 /// The key of the configuration that says how large an answer may be.
 const ANSWER_BYTES_MAX: &str = "upstream.answer_bytes_max";
-/// Memory taken at first for an answer of unknown length, in bytes.
-const USUAL_BYTES: u64 = 16 * 1024;
 /// How often one request is sent again that the upstream did not process.
 const RESENDS_MAX: u32 = 2;
 

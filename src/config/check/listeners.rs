@@ -33,6 +33,8 @@ impl Check<'_> {
         let tls = self.tls(listen.tls.as_ref(), &path.key("tls"));
         let header_timeout = self.duration(&bounds.header_timeout, &limits.key("header_timeout"), MILLISECOND..=HOUR);
         let idle_timeout = self.duration(&bounds.idle_timeout, &limits.key("idle_timeout"), MILLISECOND..=HOUR);
+        let read_rate_min = self.size(&bounds.read_rate_min, &limits.key("read_rate_min"), 1..=GIB);
+        let read_window = self.duration(&bounds.read_window, &limits.key("read_window"), 100 * MILLISECOND..=HOUR);
         let header_bytes_max =
             self.size(&bounds.header_bytes_max, &limits.key("header_bytes_max"), 8 * KIB..=KIB * KIB);
         Some(server::Settings {
@@ -42,6 +44,8 @@ impl Check<'_> {
             connections_max: usize::try_from(bounds.connections_max).ok()?,
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
+            read_rate_min: read_rate_min?,
+            read_window: read_window?,
             body_timeout: request?.body_timeout,
             body_bytes_max: request?.body_bytes_max,
             header_bytes_max: usize::try_from(header_bytes_max?).ok()?,

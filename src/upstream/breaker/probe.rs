@@ -65,7 +65,7 @@ impl Probe {
     async fn ask(&self, upstream: &Upstream) -> Result<(), String> {
         let request = unpaid::get(&upstream.origin, "/models").map_err(|error| error.to_string())?;
         let bounds = Bounds { answer: upstream.bounds.answer.min(ANSWER_WITHIN), ..upstream.bounds };
-        let answered = self.wire.exchange(&upstream.origin, request, bounds).await;
+        let answered = self.wire.ask(&upstream.origin, request, bounds).await;
         match (seen::seen(&answered), answered) {
             (Some(Seen::Alive) | None, _) => Ok(()),
             (Some(Seen::Failed | Seen::ErrorOfItsOwn), Ok(received)) => {

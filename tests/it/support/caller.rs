@@ -144,9 +144,19 @@ impl Connection {
     }
 
     pub async fn open_http2(address: &str) -> Self {
+        Self::open_http2_with(address, &http2::Builder::new(TokioExecutor::new())).await
+    }
+
+    /// One on which an answer that is not read comes no further than its first few bytes.
+    pub async fn open_narrow_http2(address: &str) -> Self {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(16 * 1024).initial_connection_window_size(4 * 1024 * 1024);
+        Self::open_http2_with(address, &builder).await
+    }
+
+    async fn open_http2_with(address: &str, builder: &http2::Builder<TokioExecutor>) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
-        let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
-        let (sender, connection) = handshake.await.unwrap();
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self { address: address.to_owned(), sender: Sender::Http2(sender) }
     }
@@ -164,24 +174,26 @@ impl Connection {
         reply
     }
 
+    /// Sends a call and waits for the head of its answer, whose body is left unread.
+    pub async fn begin(&mut self, call: &Call) -> Result<Response<Incoming>, hyper::Error> {
+        let mut request = call.request(&self.address);
+        match &mut self.sender {
+            Sender::Http1(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await
+            }
+            Sender::Http2(sender) => {
+                request.headers_mut().remove("host");
+                *request.uri_mut() = format!("http://{}{}", self.address, call.path).parse().unwrap();
+                sender.ready().await?;
+                sender.send_request(request).await
+            }
+        }
+    }
+
     /// Sends a call; the error is that no whole answer came.
     pub async fn exchange(&mut self, call: &Call) -> Result<Reply, hyper::Error> {
-        let mut request = call.request(&self.address);
-        let answer = async {
-            let response = match &mut self.sender {
-                Sender::Http1(sender) => {
-                    sender.ready().await?;
-                    sender.send_request(request).await?
-                }
-                Sender::Http2(sender) => {
-                    request.headers_mut().remove("host");
-                    *request.uri_mut() = format!("http://{}{}", self.address, call.path).parse().unwrap();
-                    sender.ready().await?;
-                    sender.send_request(request).await?
-                }
-            };
-            Reply::read(response).await
-        };
+        let answer = async { Reply::read(self.begin(call).await?).await };
         tokio::time::timeout(PATIENCE, answer).await.expect("an answer within three minutes")
     }
 }

@@ -43,6 +43,7 @@ mod stopping;
 mod strangers;
 mod tls;
 mod tokens;
+mod unread;
 mod upstream_faults;
 mod views;
 mod watched;

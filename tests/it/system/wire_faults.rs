@@ -13,7 +13,8 @@ use http_body_util::Full;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use moongate::ledger::permits::Allowance;
-use moongate::request::Buffer;
+use moongate::live::Live;
+use moongate::request::{Buffer, Shares};
 use moongate::upstream::settings::Protocol;
 use moongate::upstream::wire::{Failed, Received};
 use moongate::upstream::{Bounds, Origin, Settings, Wire, queue};
@@ -42,6 +43,11 @@ fn origin(address: SocketAddr, protocol: Protocol) -> Arc<Origin> {
         answer_bytes_max: BOUNDS.answer_bytes_max,
     };
     Arc::new(Origin::new(&settings).unwrap())
+}
+
+/// A wire whose answers have memory, and belong to no team.
+fn wire() -> Wire {
+    Wire::new(Buffer::new(1 << 24, 1, Live::new(Shares::default())))
 }
 
 fn call(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
@@ -111,13 +117,13 @@ impl Narrow {
 
 fn send(calls: &mut JoinSet<Result<Received, Failed>>, wire: &Wire, origin: &Arc<Origin>, bounds: Bounds) {
     let (wire, origin) = (wire.clone(), Arc::clone(origin));
-    calls.spawn(async move { wire.exchange(&origin, call("{}"), bounds).await });
+    calls.spawn(async move { wire.ask(&origin, call("{}"), bounds).await });
 }
 
 #[tokio::test]
 async fn calls_beyond_the_streams_of_one_connection_open_another() {
     let narrow = Narrow::start(2).await;
-    let wire = Wire::new(Buffer::new(1 << 24));
+    let wire = wire();
     let mut calls = JoinSet::new();
     for _ in 0..6 {
         send(&mut calls, &wire, &narrow.origin, BOUNDS);
@@ -131,14 +137,14 @@ async fn calls_beyond_the_streams_of_one_connection_open_another() {
 #[tokio::test]
 async fn a_call_that_finds_no_place_in_time_was_not_sent_and_the_others_are_untouched() {
     let narrow = Narrow::start(1).await;
-    let wire = Wire::new(Buffer::new(1 << 24));
+    let wire = wire();
     let mut calls = JoinSet::new();
     for _ in 0..8 {
         send(&mut calls, &wire, &narrow.origin, BOUNDS);
     }
     narrow.until_working_on(8).await;
     let hasty = Bounds { connect: Duration::from_millis(100), ..BOUNDS };
-    let outcome = wire.exchange(&narrow.origin, call("{}"), hasty).await;
+    let outcome = wire.ask(&narrow.origin, call("{}"), hasty).await;
     assert!(matches!(outcome, Err(Failed::NoPlace)), "{outcome:?}");
     // One that is patient gets the place of the first that ends.
     send(&mut calls, &wire, &narrow.origin, BOUNDS);
@@ -151,7 +157,7 @@ async fn a_call_that_finds_no_place_in_time_was_not_sent_and_the_others_are_unto
 #[tokio::test]
 async fn a_crowd_shares_the_connection_that_its_first_call_opens() {
     let narrow = Narrow::start(100).await;
-    let wire = Wire::new(Buffer::new(1 << 24));
+    let wire = wire();
     let mut calls = JoinSet::new();
     for _ in 0..50 {
         send(&mut calls, &wire, &narrow.origin, BOUNDS);
@@ -166,9 +172,9 @@ async fn a_crowd_shares_the_connection_that_its_first_call_opens() {
 async fn a_shared_connection_that_was_idle_too_long_is_not_used_again() {
     let narrow = Narrow::start(100).await;
     narrow.answers.add_permits(3);
-    let wire = Wire::new(Buffer::new(1 << 24));
+    let wire = wire();
     for idle in [PATIENCE, PATIENCE, Duration::ZERO] {
-        wire.exchange(&narrow.origin, call("{}"), Bounds { idle, ..BOUNDS }).await.unwrap();
+        wire.ask(&narrow.origin, call("{}"), Bounds { idle, ..BOUNDS }).await.unwrap();
     }
     assert_eq!(narrow.connections.lock().unwrap().len(), 2);
 }
@@ -221,7 +227,7 @@ async fn after(endings: &'static [&'static [u8]]) -> (Result<Received, Failed>, 
         let server = http2::Builder::new(TokioExecutor::new());
         server.serve_connection(TokioIo::new(stream), service).await.ok();
     });
-    let outcome = Wire::new(Buffer::new(1 << 24)).exchange(&origin, call("{}"), BOUNDS).await;
+    let outcome = wire().ask(&origin, call("{}"), BOUNDS).await;
     (outcome, connections.load(SeqCst))
 }
 
@@ -261,10 +267,10 @@ async fn a_connection_whose_last_body_was_never_read_is_not_waited_for() {
             open.push(stream);
         }
     });
-    let wire = Wire::new(Buffer::new(1 << 24));
+    let wire = wire();
     let large = Bytes::from(vec![b' '; 32 << 20]);
     for _ in 0..2 {
-        let outcome = tokio::time::timeout(PATIENCE, wire.exchange(&origin, call(large.clone()), BOUNDS)).await;
+        let outcome = tokio::time::timeout(PATIENCE, wire.ask(&origin, call(large.clone()), BOUNDS)).await;
         assert!(matches!(outcome, Ok(Ok(_))), "{outcome:?}");
     }
 }
@@ -272,8 +278,8 @@ async fn a_connection_whose_last_body_was_never_read_is_not_waited_for() {
 #[tokio::test]
 async fn on_a_kept_connection_each_call_has_its_own_time_no_more_and_no_less() {
     let upstream = Narrow::speaking(Protocol::Http1, 1).await;
-    let wire = Wire::new(Buffer::new(1 << 24));
-    let within = async |answer| wire.exchange(&upstream.origin, call("{}"), Bounds { answer, ..BOUNDS }).await;
+    let wire = wire();
+    let within = async |answer| wire.ask(&upstream.origin, call("{}"), Bounds { answer, ..BOUNDS }).await;
     let brief = Duration::from_secs(2);
     let began = Instant::now();
     upstream.answers.add_permits(1);

@@ -1,0 +1,157 @@
+//! How fast each answer is read. Whoever reads less than the least rate is cut off: over HTTP/1 the connection, over HTTP/2 the
+//! stream, since others on that connection may read well. What was not delivered is kept for its team.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+
+use super::calls::Calls;
+
+/// The least that a caller must read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Least {
+    /// Bytes a second.
+    pub(super) rate: u64,
+    /// Over each stretch of this length.
+    pub(super) window: Duration,
+}
+
+/// How fast one answer is read.
+#[derive(Debug)]
+pub(super) struct Pace {
+    taken: AtomicU64,
+    /// When it was looked at last, and what was taken by then.
+    looked: Mutex<(Instant, u64)>,
+    /// Whether a stream of its own carries it, which can be cut off.
+    has_stream: AtomicBool,
+    is_cut: AtomicBool,
+    stream: AtomicWaker,
+}
+
+impl Pace {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            taken: AtomicU64::new(0),
+            looked: Mutex::new((Instant::now(), 0)),
+            has_stream: AtomicBool::new(false),
+            is_cut: AtomicBool::new(false),
+            stream: AtomicWaker::new(),
+        })
+    }
+
+    /// The answer is here: from now on its caller has to read.
+    pub(super) fn begin(&self) {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), 0);
+    }
+
+    /// So many bytes were taken to be written.
+    pub(super) fn took(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether less was taken since the last look than had to be. Looks once in each window.
+    pub(super) fn is_too_slow(&self, least: Least) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, before) = *looked;
+        let elapsed = since.elapsed();
+        if elapsed < least.window {
+            return false;
+        }
+        let taken = self.taken.load(Ordering::Relaxed);
+        *looked = (Instant::now(), taken);
+        let needed = u128::from(least.rate) * elapsed.as_millis() / 1000;
+        u128::from(taken.saturating_sub(before)) < needed
+    }
+
+    /// Cuts its stream off. `false`: it has none, and only its connection can be.
+    pub(super) fn cut(&self) -> bool {
+        self.is_cut.store(true, Ordering::Release);
+        self.stream.wake();
+        self.has_stream.load(Ordering::Relaxed)
+    }
+}
+
+/// Runs the streams of one HTTP/2 connection, each so that it can be cut off.
+#[derive(Clone)]
+pub(super) struct Streams(pub(super) Arc<Calls>);
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    /// hyper runs what answers a call as soon as the call was begun, so the last one begun is this one.
+    fn execute(&self, stream: F) {
+        match self.0.begun_last() {
+            Some(pace) => {
+                pace.has_stream.store(true, Ordering::Relaxed);
+                drop(tokio::spawn(Cuttable { stream, pace }));
+            }
+            None => drop(tokio::spawn(stream)),
+        }
+    }
+}
+
+pin_project! {
+    /// A stream until it ends or is cut off. Dropped before its end, it is reset with CANCEL (RFC 9113, 5.4.2).
+    struct Cuttable<F> {
+        #[pin]
+        stream: F,
+        pace: Arc<Pace>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Cuttable<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        this.pace.stream.register(cx.waker());
+        if this.pace.is_cut.load(Ordering::Acquire) { Poll::Ready(()) } else { this.stream.poll(cx) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: Least = Least { rate: 1000, window: Duration::from_secs(10) };
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_less_than_the_least_rate_over_a_window_is_too_slow() {
+        let pace = Pace::new();
+        tokio::time::advance(Duration::from_secs(100)).await;
+        pace.begin();
+        for (taken, too_slow) in [(10_000, false), (9_999, true), (20_000, false), (0, true)] {
+            pace.took(taken);
+            assert!(!pace.is_too_slow(LEAST), "the window is not over");
+            tokio::time::advance(LEAST.window).await;
+            assert_eq!(pace.is_too_slow(LEAST), too_slow, "{taken}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_cut_off_is_dropped_at_once() {
+        let (pace, held) = (Pace::new(), Arc::new(()));
+        let inside = Arc::clone(&held);
+        let stream = async move {
+            std::future::pending::<()>().await;
+            drop(inside);
+        };
+        assert!(!pace.cut(), "it has no stream");
+        let pace = Pace::new();
+        pace.has_stream.store(true, Ordering::Relaxed);
+        let running = tokio::spawn(Cuttable { stream, pace: Arc::clone(&pace) });
+        tokio::task::yield_now().await;
+        assert!(pace.cut());
+        assert!(running.await.is_ok());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}

@@ -1,0 +1,152 @@
+//! Callers who do not read their answers: they keep what is theirs busy, nothing of others, and not for ever.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+
+use super::books::spent;
+use crate::support::caller::{Call, Connection, generate};
+use crate::support::firemoon::{Firemoon, PROMPT, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::redis::wait_until;
+
+/// A picture of the one model whose answers are small.
+fn small() -> Call {
+    generate("flux/schnell", &json!({ "prompt": PROMPT }))
+}
+
+/// A Firemoon whose answers have so many bytes, except those of [`small`].
+async fn firemoon(bytes: u64) -> Firemoon {
+    let firemoon = Firemoon::start();
+    let large = json!([{ "fault": "data_uri", "amount": bytes, "model": "flux/dev" }]);
+    firemoon.faults(&large).await;
+    firemoon
+}
+
+/// How the team's slots stand, as `/gateway/v1/me` shows it.
+async fn slots(gateway: &Gateway, key: &str) -> Value {
+    let me = gateway.send(&Call::get("/gateway/v1/me").with(key)).await.json();
+    me["limits"].as_array().unwrap().iter().find(|limit| limit["limit"] == "team:concurrent").unwrap().clone()
+}
+
+fn cut_off(gateway: &Gateway) -> usize {
+    gateway.lines("an answer was cut off: its caller reads too slowly").len()
+}
+
+#[tokio::test]
+async fn a_team_that_reads_none_of_its_answers_keeps_no_other_from_its_own() {
+    let firemoon = firemoon(1_000_000).await;
+    // As many answers as are half as large again as all the memory there is for them.
+    let limits = json!({ "buffered_bytes_max": "64MiB", "read_window": "1h" });
+    let installation = Installation::before(&firemoon).set("/limits", limits);
+    let gateway = Gateway::serve(&installation).await;
+    let (design, growth) = (installation.key("design"), installation.key("growth"));
+    let (read, told) = watch::channel(false);
+    let mut unread = tokio::task::JoinSet::new();
+    for connection in [(); 3].map(|()| Connection::open_narrow_http2(gateway.team())) {
+        let connection = connection.await;
+        for _ in 0..16 {
+            let (mut connection, call, mut told) = (connection.beside(), picture().with(design), told.clone());
+            unread.spawn(async move {
+                let answer = connection.begin(&call).await.unwrap();
+                told.wait_for(|read| *read).await.unwrap();
+                (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes().len() > 1_000_000)
+            });
+        }
+    }
+    wait_until("all of them are executed", || async { firemoon.executed().await >= 48 }).await;
+
+    // Whoever asks in vain is not waited for; what was admitted before the memory was full waits beside the others.
+    let soon = Duration::from_secs(10);
+    let probe = || async { tokio::time::timeout(soon, gateway.send(&picture().with(design))).await };
+    wait_until("the team has no room for more", || async { probe().await.is_ok_and(|reply| reply.status == 503) })
+        .await;
+    let executed = firemoon.executed().await;
+    let refused = probe().await.expect("an answer at once");
+    assert_eq!(refused.refusal(), (503, "overloaded".to_owned()));
+    assert_eq!((refused.number("retry-after"), firemoon.executed().await), (1, executed));
+    for _ in 0..5 {
+        let reply = tokio::time::timeout(soon, gateway.send(&small().with(growth))).await.expect("an answer at once");
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let large = tokio::time::timeout(soon, gateway.send(&picture().with(growth))).await.expect("an answer at once");
+        assert_eq!((large.status, large.body.len() > 1_000_000), (200, true));
+    }
+
+    read.send(true).unwrap();
+    assert_eq!(unread.join_all().await, vec![(200, true); 48], "none was lost");
+    wait_until("the memory is back", || async { gateway.send(&picture().with(design)).await.status == 200 }).await;
+}
+
+#[tokio::test]
+async fn an_unread_answer_is_paid_for_and_keeps_its_slot_until_it_is_read_or_given_up() {
+    let firemoon = firemoon(1_000_000).await;
+    let installation = Installation::before(&firemoon)
+        .set("/teams/design/limits", json!({ "concurrent": 2, "credits_total": 100 }))
+        .set("/limits", json!({ "read_window": "1h" }));
+    let gateway = Gateway::serve(&installation).await;
+    let key = installation.key("design");
+    let mut connection = Connection::open_narrow_http2(gateway.team()).await;
+    let first = connection.begin(&picture().with(key)).await.unwrap();
+    let second = connection.begin(&picture().with(key)).await.unwrap();
+    assert_eq!(spent(&gateway, key, "team:credits_total").await, ("0.05".to_owned(), "0".to_owned()));
+    let slots_now = slots(&gateway, key).await;
+    assert_eq!([&slots_now["max"], &slots_now["reserved"], &slots_now["remaining"]], [&json!(2), &json!(2), &json!(0)]);
+    let refused = gateway.send(&small().with(key)).await;
+    assert_eq!((refused.refusal(), refused.number("retry-after")), ((429, "too_many_concurrent".to_owned()), 1));
+    assert_eq!(refused.json()["errors"], json!(["team:concurrent allows 2: 0 used, 2 reserved"]));
+    let quote = Call::post("/gateway/v1/quote/flux/schnell").json(&json!({ "prompt": PROMPT })).with(key);
+    assert_eq!(gateway.send(&quote).await.json()["code"], "too_many_concurrent");
+
+    assert!(first.into_body().collect().await.unwrap().to_bytes().len() > 1_000_000);
+    assert_eq!(gateway.send(&small().with(key)).await.status, 200, "who has read has its slot back");
+    drop(second);
+    wait_until("the other is given up", || async { slots(&gateway, key).await["reserved"] == 0 }).await;
+    assert_eq!(firemoon.executed().await, 3);
+}
+
+#[tokio::test]
+async fn who_reads_less_than_the_least_rate_is_cut_off_and_others_on_its_connection_are_not() {
+    let firemoon = firemoon(8_000_000).await;
+    let installation = Installation::before(&firemoon)
+        .set("/teams/design/limits", json!({ "concurrent": 2 }))
+        .set("/limits", json!({ "read_rate_min": "64KiB", "read_window": "300ms" }));
+    let gateway = Gateway::serve(&installation).await;
+    let key = installation.key("design");
+    let mut http2 = Connection::open_narrow_http2(gateway.team()).await;
+    let unread = http2.begin(&picture().with(key).header("x-request-id", "unread-2")).await.unwrap();
+    assert_eq!(http2.send(&small().with(key)).await.status, 200);
+    wait_until("the stream is cut off", || async { cut_off(&gateway) == 1 }).await;
+    assert!(unread.into_body().collect().await.is_err());
+    assert_eq!(http2.send(&small().with(key)).await.status, 200, "the connection goes on");
+    let whole = http2.send(&picture().with(key)).await;
+    assert!(whole.body.len() > 8_000_000, "who reads is not cut off");
+
+    let body = json!({ "prompt": PROMPT }).to_string();
+    let head = format!(
+        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\nx-request-id: unread-1\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut http1 = tokio::net::TcpStream::connect(gateway.team()).await.unwrap();
+    http1.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    wait_until("the connection is cut off", || async { cut_off(&gateway) == 2 }).await;
+    let mut read = Vec::new();
+    // Ended or reset: either way before its end.
+    let _ = http1.read_to_end(&mut read).await;
+    assert!(read.len() < 8_000_000, "{} bytes came", read.len());
+    wait_until("the slots are back", || async { slots(&gateway, key).await["reserved"] == 0 }).await;
+
+    for id in ["unread-2", "unread-1"] {
+        let list = async || gateway.send(&Call::get(&format!("/gateway/v1/requests/{id}")).with(key)).await.json();
+        let is_kept =
+            async || list().await["requests"][0]["answerBytes"].as_u64().is_some_and(|bytes| bytes > 8_000_000);
+        wait_until("its answer is kept", is_kept).await;
+        let call_id = list().await["requests"][0]["callId"].as_str().unwrap().to_owned();
+        let fetched = gateway.send(&Call::get(&format!("/gateway/v1/requests/{call_id}")).with(key)).await;
+        assert!(fetched.status == 200 && fetched.body.len() > 8_000_000, "{id}: {} bytes", fetched.body.len());
+    }
+}
