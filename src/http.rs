@@ -183,6 +183,8 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 /// `X-API-Key`.
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Chooses among the teams of a caller who is in several.
+pub const X_MOONGATE_TEAM: HeaderName = HeaderName::from_static("x-moongate-team");
 /// `X-Error-Source`.
 pub const X_ERROR_SOURCE: HeaderName = HeaderName::from_static("x-error-source");
 /// `X-RateLimit-Limit`.

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 pub mod check;
+pub mod check_token;
 pub mod completions;
 pub mod demo;
 pub mod gateway;
@@ -39,6 +40,7 @@ enum Command {
     Demo(demo::Demo),
     Simulate(Box<simulate::Simulate>),
     Check(check::Check),
+    CheckToken(check_token::CheckToken),
     Keys(keys::Keys),
     Teams(teams::Teams),
     Usage(Box<usage::Usage>),
@@ -82,6 +84,10 @@ impl Cli {
             Command::Demo(demo) => demo.run(out),
             Command::Simulate(simulate) => block_on(simulate.run()).and_then(|ended| ended.map_err(Ended::Failed)),
             Command::Check(check) => return check.run(out, err).map_or_else(|error| exit(error, err), ExitCode::from),
+            Command::CheckToken(check) => {
+                let code = check.run(&mut io::stdin().lock(), out);
+                return code.map_or_else(|ended| exit(ended, err), ExitCode::from);
+            }
             Command::Keys(keys) => keys.run(out),
             Command::Teams(teams) => teams.run(out),
             Command::Usage(usage) => usage.run(out),

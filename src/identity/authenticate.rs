@@ -1,7 +1,7 @@
 //! Who is calling: takes the credential off the request and puts a principal in its place.
 //!
-//! Reads: `Authorization` or `X-API-Key`; for those who fail, where they come from. Writes: the record's team, user and credential; removes the credential's headers.
-//! Refuses: `credential_*`, `team_unknown`, `team_suspended`, `invalid_request` (two credentials), `identity_unavailable`,
+//! Reads: `Authorization` or `X-API-Key`, and `X-Moongate-Team`; for those who fail, where they come from. Writes: the record's team, user and credential; removes those headers.
+//! Refuses: `credential_*`, `team_unknown`, `team_suspended`, `invalid_request` (two credentials, or no team's name), `identity_unavailable`,
 //! `overloaded` (too many tokens to verify), `rate_limited` (too many failures from one address).
 //! Position: above everything that knows of teams. Nothing below ever sees the credential.
 
@@ -16,8 +16,8 @@ use tower::{Layer, Service};
 use super::bearer::{self, BearerFault};
 use super::directory::{Directory, Identified};
 use super::gate::{Gate, Turned};
-use super::{Authenticated, Rejection};
-use crate::http::{Answer, X_API_KEY};
+use super::{Authenticated, Presented, Rejection};
+use crate::http::{Answer, X_API_KEY, X_MOONGATE_TEAM};
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::request::route::Known;
@@ -71,9 +71,16 @@ where
 
     fn call(&mut self, routed: Routed<B, Known>) -> Self::Future {
         let directory = self.layer.directory.read();
-        let shown = match bearer::credential(routed.arrival.request.headers()) {
-            Ok(credential) => directory.recall(credential).ok_or(credential),
-            Err(BearerFault::Unreadable) => Ok(Err(Rejection::Invalid)),
+        let headers = routed.arrival.request.headers();
+        let Ok(team) = bearer::chosen_team(headers) else {
+            return Either::Left(ready(Err(refused(routed.route, no_team()))));
+        };
+        let shown = match bearer::credential(headers) {
+            Ok(credential) => {
+                let recalled = directory.recall(Presented { credential, team: team.as_ref() });
+                recalled.map(|judged| judged.map_err(|why| told(why, &directory, credential))).ok_or(credential)
+            }
+            Err(BearerFault::Unreadable) => Ok(Err((Rejection::Invalid, Refusal::CredentialInvalid))),
             Err(BearerFault::Missing) => {
                 return Either::Left(ready(Err(refused(routed.route, Refusal::CredentialMissing))));
             }
@@ -83,7 +90,7 @@ where
             Ok(Ok(identified)) => {
                 return Either::Right(Either::Left(self.inner.call(authenticated(routed, identified))));
             }
-            Ok(Err(rejection)) => Ok(rejection),
+            Ok(Err(rejected)) => Ok(rejected),
             Err(credential) => Err(credential.to_owned()),
         };
         let gate = Arc::clone(&self.layer.gate);
@@ -92,12 +99,16 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Either::Right(Either::Right(Box::pin(async move {
             let judged = match known {
-                Ok(rejection) => Err(gate.turn_away(&directory, rejection, from).await),
-                Err(credential) => gate.judge(&directory, &credential, from).await,
+                Ok((rejection, refusal)) => Err(refuse(gate.turn_away(&directory, rejection, from).await, |_| refusal)),
+                Err(credential) => {
+                    let presented = Presented { credential: &credential, team: team.as_ref() };
+                    let judged = gate.judge(&directory, presented, from).await;
+                    judged.map_err(|turned| refuse(turned, |why| told(why, &directory, &credential).1))
+                }
             };
             match judged {
                 Ok(identified) => inner.call(authenticated(routed, identified)).await,
-                Err(turned) => Err(refused(routed.route, refuse(turned))),
+                Err(refusal) => Err(refused(routed.route, refusal)),
             }
         })))
     }
@@ -124,6 +135,7 @@ fn strip<B>(arrival: &mut Arrival<B>) {
     let headers = arrival.request.headers_mut();
     headers.remove(AUTHORIZATION);
     headers.remove(X_API_KEY);
+    headers.remove(X_MOONGATE_TEAM);
 }
 
 /// What is no route is refused as that also when the credential is no good.
@@ -135,15 +147,23 @@ fn several() -> Refusal {
     Refusal::InvalidRequest(vec!["exactly one credential may be sent".to_owned()])
 }
 
-fn refuse(turned: Turned) -> Refusal {
+fn no_team() -> Refusal {
+    Refusal::InvalidRequest(vec!["X-Moongate-Team must be the name of one team".to_owned()])
+}
+
+/// A rejection, and how its bearer is told. Whoever must choose among teams is told which.
+fn told(rejection: Rejection, directory: &Directory, credential: &str) -> (Rejection, Refusal) {
+    let refusal = if rejection == Rejection::TeamAmbiguous {
+        Refusal::TeamAmbiguous(directory.teams_of(credential))
+    } else {
+        rejection.refusal()
+    };
+    (rejection, refusal)
+}
+
+fn refuse(turned: Turned, told: impl FnOnce(Rejection) -> Refusal) -> Refusal {
     match turned {
         Turned::AwayUntil { retry_at, retry_after } => Refusal::TooManyFailures { retry_at, retry_after },
-        Turned::Away(Rejection::Invalid) => Refusal::CredentialInvalid,
-        Turned::Away(Rejection::Expired) => Refusal::CredentialExpired,
-        Turned::Away(Rejection::Revoked) => Refusal::CredentialRevoked,
-        Turned::Away(Rejection::TeamUnknown) => Refusal::TeamUnknown,
-        Turned::Away(Rejection::TeamSuspended) => Refusal::TeamSuspended,
-        Turned::Away(Rejection::KeysUnavailable) => Refusal::IdentityUnavailable,
-        Turned::Away(Rejection::Overloaded) => Refusal::Overloaded,
+        Turned::Away(rejection) => told(rejection),
     }
 }

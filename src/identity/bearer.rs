@@ -3,7 +3,8 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-use crate::http::X_API_KEY;
+use crate::http::{X_API_KEY, X_MOONGATE_TEAM};
+use crate::team::TeamId;
 
 /// Why no credential could be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,15 @@ pub fn credential(headers: &HeaderMap) -> Result<&str, BearerFault> {
         (None, Some(value)) => value.as_bytes(),
     };
     readable(credential).ok_or(BearerFault::Unreadable)
+}
+
+/// The team that the caller chose among those it is in (`X-Moongate-Team`), if it chose one.
+///
+/// # Errors
+/// What stands there is not the name of one team: 400 `invalid_request`.
+pub fn chosen_team(headers: &HeaderMap) -> Result<Option<TeamId>, BearerFault> {
+    let Some(value) = only(headers, &X_MOONGATE_TEAM)? else { return Ok(None) };
+    value.to_str().ok().and_then(TeamId::parse).map(Some).ok_or(BearerFault::Unreadable)
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, BearerFault> {
@@ -70,6 +80,23 @@ mod tests {
             [("x-api-key", b"abc.DEF-1_2~+/=")],
         ] {
             assert_eq!(taken(&headers).as_deref(), Ok("abc.DEF-1_2~+/="));
+        }
+    }
+
+    #[test]
+    fn a_team_is_chosen_by_one_header_that_names_one() {
+        let chosen = |values: &[&[u8]]| {
+            let mut map = HeaderMap::new();
+            for value in values {
+                map.append(X_MOONGATE_TEAM, HeaderValue::from_bytes(value).expect("value"));
+            }
+            chosen_team(&map).map(|team| team.map(|team| team.as_str().to_owned()))
+        };
+        assert_eq!(chosen(&[]), Ok(None));
+        assert_eq!(chosen(&[b"design"]), Ok(Some("design".to_owned())));
+        assert_eq!(chosen(&[b"design", b"design"]), Err(BearerFault::Several));
+        for bad in [&b""[..], b"design, growth", b" ", b"-x", b"\xe9", &[b'a'; 65]] {
+            assert_eq!(chosen(&[bad]), Err(BearerFault::Unreadable), "{bad:?}");
         }
     }
 

@@ -9,22 +9,22 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 
 use super::keyring::Keyring;
-use super::principal::Principal;
 use super::token::Proof;
-use crate::team::Team;
+use crate::team::{Team, UserId};
 
 /// How many tokens are remembered.
 pub(super) const TOKENS_MAX: usize = 10_000;
 /// The longest token that is remembered, in bytes. Longer ones are verified each time.
 const TOKEN_BYTES_MAX: usize = 4 * 1024;
 
-/// Who a verified token speaks for, and for how long that holds.
+/// What a verified token proves, and for how long that holds: a user, and the teams it may speak for. Which of them it is decides
+/// each request.
 #[derive(Debug)]
 pub(super) struct Verified {
-    pub(super) principal: Principal,
-    pub(super) team: Arc<Team>,
+    pub(super) user: UserId,
+    pub(super) teams: Box<[Arc<Team>]>,
+    pub(super) keyring: Arc<Keyring>,
     proof: Proof,
-    keyring: Arc<Keyring>,
 }
 
 /// What is known of a token.
@@ -36,8 +36,8 @@ pub(super) enum Remembered {
 }
 
 impl Verified {
-    pub(super) fn new(principal: Principal, team: Arc<Team>, proof: Proof, keyring: Arc<Keyring>) -> Arc<Self> {
-        Arc::new(Self { principal, team, proof, keyring })
+    pub(super) fn new(user: UserId, teams: Box<[Arc<Team>]>, keyring: Arc<Keyring>, proof: Proof) -> Self {
+        Self { user, teams, keyring, proof }
     }
 }
 
@@ -63,9 +63,9 @@ impl VerifiedTokens {
         }
     }
 
-    pub(super) fn remember(&self, token: &str, verified: Arc<Verified>) {
+    pub(super) fn remember(&self, token: &str, verified: &Arc<Verified>) {
         if token.len() <= TOKEN_BYTES_MAX {
-            self.0.insert(token.into(), verified);
+            self.0.insert(token.into(), Arc::clone(verified));
         }
     }
 

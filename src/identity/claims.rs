@@ -52,6 +52,11 @@ impl Claims {
         }
     }
 
+    /// What is at a place, whatever it is; for those who say why it is not what it should be.
+    pub(super) fn at(&self, pointer: &str) -> Option<&Value> {
+        self.0.pointer(pointer)
+    }
+
     /// The times; `None` when `exp` is missing or any of them is not a plausible number.
     pub(super) fn times(&self) -> Option<Times> {
         let optional = |name| match self.get(name) {

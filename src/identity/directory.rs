@@ -9,18 +9,21 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Remembered, TOKENS_MAX, Verified, VerifiedTokens};
+use super::failed_check::FailedCheck;
 use super::in_force::{InForce, KnownKey};
 use super::key::PREFIX;
 use super::keyring::Keyring;
 use super::known::{DirectoryError, Issuer, known_issuers, known_keys};
 use super::lane::Lane;
 use super::observer::{KEY, OK, Observer, THROTTLED, TOKEN};
+use super::presented::Presented;
 use super::principal::{Credential, KeyId, Principal};
+use super::refusal_log::{Reason, RefusalLog};
 use super::register::Register;
 use super::rejection::Rejection;
 use super::settings::{KeySettings, Settings};
 use super::throttle;
-use super::token::{Proof, Unproved, Unverified};
+use super::token::{Unproved, Unverified};
 use crate::clock::Clock;
 use crate::live::Live;
 use crate::team::{State, Team, TeamId};
@@ -34,16 +37,17 @@ pub struct Directory {
     configured_keys: Vec<KeySettings>,
     in_force: ArcSwap<InForce>,
     teams: HashMap<TeamId, Arc<Team>>,
-    issuers: HashMap<Arc<str>, Issuer>,
+    pub(super) issuers: HashMap<Arc<str>, Issuer>,
     tokens: VerifiedTokens,
     throttle: throttle::Settings,
     observer: Arc<dyn Observer>,
-    clock: Clock,
+    refusals: RefusalLog,
+    pub(super) clock: Clock,
 }
 
 /// How far a credential was judged without waiting for anything.
-enum Judged {
-    Finally(Result<Identified, Rejection>),
+pub(super) enum Judged {
+    Finally(Result<Identified, FailedCheck>),
     /// A token says a key that is not known; this keyring may be asked to read again.
     KeyUnknown(Arc<Keyring>),
 }
@@ -75,6 +79,7 @@ impl Directory {
             tokens: VerifiedTokens::new(TOKENS_MAX),
             throttle: settings.throttle,
             observer,
+            refusals: RefusalLog::default(),
             clock,
         })
     }
@@ -108,31 +113,37 @@ impl Directory {
 
     /// Judges a credential as far as that costs next to nothing: gateway keys, and tokens that were verified before. `None` for
     /// all others.
-    pub fn recall(&self, credential: &str) -> Option<Result<Identified, Rejection>> {
-        let answer = if credential.starts_with(PREFIX) {
-            self.judge_key(credential)
+    pub fn recall<'a>(&self, presented: impl Into<Presented<'a>>) -> Option<Result<Identified, Rejection>> {
+        let presented = presented.into();
+        let answer = if presented.credential.starts_with(PREFIX) {
+            self.judge_key(presented)
         } else {
-            self.recall_token(credential, self.clock.now().as_second())?
+            self.recall_token(presented, self.clock.now().as_second())?
         };
-        Some(self.counted(credential, answer))
+        Some(self.counted(presented, answer))
     }
 
     /// Judges a credential now and on this thread, unless it is a token of a key that is not known and the issuer may be asked
     /// again: then `None`, and [`Directory::identify`] asks.
-    pub fn identify_now(&self, credential: &str) -> Option<Result<Identified, Rejection>> {
-        match self.judge(credential) {
-            Judged::Finally(answer) => Some(self.counted(credential, answer)),
+    pub fn identify_now<'a>(&self, presented: impl Into<Presented<'a>>) -> Option<Result<Identified, Rejection>> {
+        let presented = presented.into();
+        match self.judge(presented) {
+            Judged::Finally(answer) => Some(self.counted(presented, answer)),
             Judged::KeyUnknown(keyring) if keyring.may_be_asked(&self.clock) => None,
-            Judged::KeyUnknown(_) => Some(self.counted(credential, Err(Rejection::Invalid))),
+            Judged::KeyUnknown(_) => Some(self.counted(presented, Err(FailedCheck::KeyUnknown))),
         }
     }
 
     /// Judges a credential in the lane; waits for the issuer, bounded, when only newer keys can tell.
-    pub(super) async fn identify(self: &Arc<Self>, credential: &str, lane: &Lane) -> Result<Identified, Rejection> {
-        let shared: Arc<str> = credential.into();
+    pub(super) async fn identify(
+        self: &Arc<Self>,
+        presented: Presented<'_>,
+        lane: &Lane,
+    ) -> Result<Identified, Rejection> {
+        let credential: Arc<str> = presented.credential.into();
         let judge = || {
-            let (directory, shared) = (Arc::clone(self), Arc::clone(&shared));
-            lane.run(move || directory.judge(&shared))
+            let (directory, credential, team) = (Arc::clone(self), Arc::clone(&credential), presented.team.cloned());
+            lane.run(move || directory.judge(Presented { credential: &credential, team: team.as_ref() }))
         };
         let mut judged = judge().await;
         if let Some(Judged::KeyUnknown(keyring)) = &judged {
@@ -140,10 +151,18 @@ impl Directory {
         }
         let answer = match judged {
             Some(Judged::Finally(answer)) => answer,
-            Some(Judged::KeyUnknown(_)) => Err(Rejection::Invalid),
-            None => Err(Rejection::Overloaded),
+            Some(Judged::KeyUnknown(_)) => Err(FailedCheck::KeyUnknown),
+            None => Err(FailedCheck::Overloaded),
         };
-        self.counted(credential, answer)
+        self.counted(presented, answer)
+    }
+
+    /// The teams of a token that was verified before, for its bearer to choose from.
+    pub fn teams_of(&self, token: &str) -> Vec<TeamId> {
+        match self.tokens.get(token, self.clock.now().as_second()) {
+            Some(Remembered::Good(verified)) => verified.teams.iter().map(|team| team.id.clone()).collect(),
+            Some(Remembered::Expired) | None => Vec::new(),
+        }
     }
 
     /// Counts a token that nobody looked at, because too many had failed before it.
@@ -196,82 +215,118 @@ impl Directory {
         self.tokens.len()
     }
 
-    fn judge(&self, credential: &str) -> Judged {
-        if credential.starts_with(PREFIX) {
-            Judged::Finally(self.judge_key(credential))
+    pub(super) fn judge(&self, presented: Presented<'_>) -> Judged {
+        if presented.credential.starts_with(PREFIX) {
+            Judged::Finally(self.judge_key(presented))
         } else {
-            self.judge_token(credential)
+            self.judge_token(presented)
         }
     }
 
-    fn judge_key(&self, text: &str) -> Result<Identified, Rejection> {
-        let (principal, team) = self.in_force.load().judge_key(text, self.clock.now())?;
+    fn judge_key(&self, presented: Presented<'_>) -> Result<Identified, FailedCheck> {
+        let (principal, team) = self.in_force.load().judge_key(presented.credential, self.clock.now())?;
+        chosen(std::slice::from_ref(&team), presented.team)?;
         self.let_in(principal, team)
     }
 
-    fn recall_token(&self, token: &str, now: i64) -> Option<Result<Identified, Rejection>> {
-        Some(match self.tokens.get(token, now)? {
-            Remembered::Good(verified) => self.let_in(verified.principal.clone(), Arc::clone(&verified.team)),
-            Remembered::Expired => Err(Rejection::Expired),
+    fn recall_token(&self, presented: Presented<'_>, now: i64) -> Option<Result<Identified, FailedCheck>> {
+        Some(match self.tokens.get(presented.credential, now)? {
+            Remembered::Good(verified) => self.admit(&verified, presented.team),
+            Remembered::Expired => Err(FailedCheck::Expired),
         })
     }
 
-    fn judge_token(&self, token: &str) -> Judged {
+    fn judge_token(&self, presented: Presented<'_>) -> Judged {
         let now = self.clock.now().as_second();
-        if let Some(recalled) = self.recall_token(token, now) {
+        if let Some(recalled) = self.recall_token(presented, now) {
             return Judged::Finally(recalled);
         }
-        let said = Unverified::read(token);
-        let issuer = said.as_ref().and_then(|said| self.issuers.get(said.claims.issuer()?));
-        let (Some(said), Some(issuer)) = (said, issuer) else {
-            return Judged::Finally(Err(Rejection::Invalid));
+        let said = match Unverified::read(presented.credential) {
+            Ok(said) => said,
+            Err(misread) => return Judged::Finally(Err(misread.check())),
+        };
+        let Some(issuer) = self.issuer_of(&said) else {
+            return Judged::Finally(Err(FailedCheck::Issuer));
         };
         let keys = issuer.keyring.read();
         let Some(keys) = keys.as_ref() else {
-            return Judged::Finally(Err(Rejection::KeysUnavailable));
+            return Judged::Finally(Err(FailedCheck::KeysUnavailable));
         };
         match issuer.verifier.prove(&said, keys, now) {
-            Ok(proof) => Judged::Finally(self.admit(token, &said, issuer, proof)),
-            Err(Unproved::Rejected(rejection)) => Judged::Finally(Err(rejection)),
+            Ok(proof) => {
+                let teams = issuer.teams(&said).into_boxed_slice();
+                let Some(user) = said.claims.user(&issuer.user_claim).filter(|_| !teams.is_empty()) else {
+                    let check = if teams.is_empty() { FailedCheck::TeamUnknown } else { FailedCheck::User };
+                    return Judged::Finally(Err(check));
+                };
+                let verified = Arc::new(Verified::new(user, teams, Arc::clone(&issuer.keyring), proof));
+                self.tokens.remember(presented.credential, &verified);
+                Judged::Finally(self.admit(&verified, presented.team))
+            }
+            Err(Unproved::Failed(check)) => Judged::Finally(Err(check)),
             Err(Unproved::KeyUnknown) => Judged::KeyUnknown(Arc::clone(&issuer.keyring)),
         }
     }
 
-    fn admit(
-        &self,
-        token: &str,
-        said: &Unverified<'_>,
-        issuer: &Issuer,
-        proof: Proof,
-    ) -> Result<Identified, Rejection> {
-        let team = issuer.team(said)?;
-        let user = said.claims.user(&issuer.user_claim).ok_or(Rejection::Invalid)?;
+    /// The issuer that a token says it is of.
+    pub(super) fn issuer_of(&self, said: &Unverified<'_>) -> Option<&Issuer> {
+        self.issuers.get(said.claims.issuer()?)
+    }
+
+    /// Lets the bearer of a verified token speak for one of its teams. The token was verified once; which team it is for, and
+    /// whether that one may call, is asked every time.
+    fn admit(&self, verified: &Verified, choice: Option<&TeamId>) -> Result<Identified, FailedCheck> {
+        let team = chosen(&verified.teams, choice)?;
         let principal = Principal {
             team: team.id.clone(),
-            user,
-            credential: Credential::Token { issuer: Arc::clone(&issuer.keyring.issuer) },
+            user: verified.user.clone(),
+            credential: Credential::Token { issuer: Arc::clone(&verified.keyring.issuer) },
             key_models: None,
             key_limits: None,
         };
-        let verified = Verified::new(principal.clone(), Arc::clone(&team), proof, Arc::clone(&issuer.keyring));
-        self.tokens.remember(token, verified);
-        self.let_in(principal, team)
+        self.let_in(principal, Arc::clone(team))
     }
 
     /// The last question, asked every time: may the team and the user call at present?
-    fn let_in(&self, principal: Principal, team: Arc<Team>) -> Result<Identified, Rejection> {
+    fn let_in(&self, principal: Principal, team: Arc<Team>) -> Result<Identified, FailedCheck> {
         match team.state {
-            State::Suspended => Err(Rejection::TeamSuspended),
-            State::Active if team.suspended_users.contains(&principal.user) => Err(Rejection::TeamSuspended),
-            State::Active if self.in_force.load().suspends(&principal) => Err(Rejection::TeamSuspended),
+            State::Suspended => Err(FailedCheck::TeamSuspended),
+            State::Active if team.suspended_users.contains(&principal.user) => Err(FailedCheck::TeamSuspended),
+            State::Active if self.in_force.load().suspends(&principal) => Err(FailedCheck::TeamSuspended),
             State::Active => Ok((principal, team)),
         }
     }
 
-    fn counted(&self, credential: &str, answer: Result<Identified, Rejection>) -> Result<Identified, Rejection> {
-        let kind = if credential.starts_with(PREFIX) { KEY } else { TOKEN };
-        self.observer.authenticated(kind, answer.as_ref().err().map_or(OK, |rejection| rejection.name()));
-        answer
+    /// Counts how a credential fared and, when it was not accepted, says why in the log: the caller learns less.
+    fn counted(
+        &self,
+        presented: Presented<'_>,
+        answer: Result<Identified, FailedCheck>,
+    ) -> Result<Identified, Rejection> {
+        let kind = if presented.credential.starts_with(PREFIX) { KEY } else { TOKEN };
+        let check = match answer {
+            Ok(identified) => {
+                self.observer.authenticated(kind, OK);
+                return Ok(identified);
+            }
+            Err(check) => check,
+        };
+        self.observer.authenticated(kind, check.name());
+        if let Some(left_out) = self.refusals.admits(check, self.clock.elapsed()) {
+            let Reason { issuer, kid, why } = self.reason(presented, check);
+            tracing::info!(kind, check = check.name(), issuer, kid, why, left_out, "a credential was refused");
+        }
+        Err(check.rejection())
+    }
+}
+
+/// The one team that a caller speaks for: the one it chose, if it is of that one, or the only one it is of.
+pub(super) fn chosen<'t>(teams: &'t [Arc<Team>], choice: Option<&TeamId>) -> Result<&'t Arc<Team>, FailedCheck> {
+    match (choice, teams) {
+        (_, []) => Err(FailedCheck::TeamUnknown),
+        (Some(choice), teams) => teams.iter().find(|team| team.id == *choice).ok_or(FailedCheck::TeamNotTheirs),
+        (None, [team]) => Ok(team),
+        (None, [_, _, ..]) => Err(FailedCheck::TeamAmbiguous),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::directory::{Directory, Identified};
 use super::lane::Lane;
+use super::presented::Presented;
 use super::rejection::Rejection;
 use super::throttle::{Answered, Entry, Network, Throttle};
 use crate::clock::Clock;
@@ -77,7 +78,7 @@ impl Gate {
     pub async fn judge(
         &self,
         directory: &Arc<Directory>,
-        credential: &str,
+        presented: impl Into<Presented<'_>>,
         from: IpAddr,
     ) -> Result<Identified, Turned> {
         let ticket = match self.throttle.enter(Network::from(from), self.clock.elapsed()) {
@@ -89,10 +90,13 @@ impl Gate {
                 return Err(self.for_so_long(SOON));
             }
         };
-        let (gate, judge, credential) = (self.clone(), Arc::clone(directory), credential.to_owned());
+        let Presented { credential, team } = presented.into();
+        let (gate, judge) = (self.clone(), Arc::clone(directory));
+        let (credential, team) = (credential.to_owned(), team.cloned());
         let judging = tokio::spawn(async move {
             let _held = ticket;
-            let judged = judge.identify(&credential, &gate.lane).await;
+            let presented = Presented { credential: &credential, team: team.as_ref() };
+            let judged = judge.identify(presented, &gate.lane).await;
             judged.map_err(|rejection| (rejection, gate.note(&judge, rejection, from)))
         });
         match judging.await {

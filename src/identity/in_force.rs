@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
+use super::failed_check::FailedCheck;
 use super::key::{SecretHash, ShownKey};
 use super::known::{DirectoryError, user_of};
 use super::principal::{Credential, KeyId, Principal};
 use super::register::{Register, StoredKey};
-use super::rejection::Rejection;
 use super::settings::KeySettings;
 use crate::team::{Team, TeamId};
 
@@ -90,18 +90,18 @@ impl KnownKey {
         self
     }
 
-    /// What a good secret of the key lets its bearer be. A secret that is not the key's is [`Rejection::Invalid`], whatever else
+    /// What a good secret of the key lets its bearer be. A secret that is not the key's is [`FailedCheck::Secret`], whatever else
     /// is known of the key: only who has a secret learns more.
-    fn judge(&self, hash: SecretHash, now: Timestamp) -> Result<(&Principal, &Arc<Team>), Rejection> {
+    fn judge(&self, hash: SecretHash, now: Timestamp) -> Result<(&Principal, &Arc<Team>), FailedCheck> {
         let is_over = |end: Option<Timestamp>| end.is_some_and(|end| end <= now);
-        let secret = self.secrets.iter().find(|secret| secret.hash == hash).ok_or(Rejection::Invalid)?;
+        let secret = self.secrets.iter().find(|secret| secret.hash == hash).ok_or(FailedCheck::Secret)?;
         if self.is_revoked {
-            return Err(Rejection::Revoked);
+            return Err(FailedCheck::Revoked);
         }
         if is_over(self.expires_at) || is_over(secret.ends_at) {
-            return Err(Rejection::Expired);
+            return Err(FailedCheck::Expired);
         }
-        let team = self.team.as_ref().ok_or(Rejection::TeamUnknown)?;
+        let team = self.team.as_ref().ok_or(FailedCheck::TeamUnknown)?;
         Ok((&self.principal, team))
     }
 
@@ -138,12 +138,12 @@ impl InForce {
     ///
     /// What was shown is hashed before its id is looked up, so whether an id exists does not show in the time; and hashes are
     /// compared in constant time ([`SecretHash`]'s `==` is `subtle`'s), so neither does how much of a secret is right.
-    pub(super) fn judge_key(&self, text: &str, now: Timestamp) -> Result<(Principal, Arc<Team>), Rejection> {
-        let shown = ShownKey::parse(text).ok_or(Rejection::Invalid)?;
+    pub(super) fn judge_key(&self, text: &str, now: Timestamp) -> Result<(Principal, Arc<Team>), FailedCheck> {
+        let shown = ShownKey::parse(text).ok_or(FailedCheck::Form)?;
         let hash = SecretHash::of(shown.secret);
         let Some(known) = self.keys.get(shown.id) else {
             // It may be in the register, which could not be read yet.
-            return Err(if self.register.is_read() { Rejection::Invalid } else { Rejection::KeysUnavailable });
+            return Err(if self.register.is_read() { FailedCheck::KeyUnknown } else { FailedCheck::KeysUnavailable });
         };
         let (principal, team) = known.judge(hash, now)?;
         known.note_use(now);

@@ -7,10 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use super::failed_check::FailedCheck;
 use super::jwk::Key;
 use super::keyset::{Candidates, KeySet};
 use super::settings::Algorithm;
 use super::strict;
+use crate::printable::Printable;
 
 /// Header members whose mere presence says that the token is not what it seems: extensions that must be understood (RFC 7515
 /// section 4.1.11), an unencoded payload (RFC 7797), encryption and compression (RFC 7516).
@@ -20,10 +22,49 @@ const NOT_UNDERSTOOD: [&str; 4] = ["crit", "b64", "enc", "zip"];
 pub(super) struct Jws<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) payload: Vec<u8>,
-    kid: Option<Box<str>>,
+    pub(super) kid: Option<Box<str>>,
     /// Header and payload as they were sent: what the signature is of.
     message: &'a str,
     signature: &'a str,
+}
+
+/// Why a text is not taken for a token at all.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Misread {
+    #[error("it is not of three parts with dots between them")]
+    Parts,
+    #[error("a part of it is not base64url without padding")]
+    Encoding,
+    #[error("its header is no JSON object, or has a member twice")]
+    Header,
+    #[error("its header has {0}, which is not understood")]
+    NotUnderstood(&'static str),
+    #[error("its typ is neither JWT nor at+jwt")]
+    Type,
+    #[error("its kid is no text")]
+    Kid,
+    #[error("its header names no algorithm")]
+    NoAlgorithm,
+    #[error("its algorithm, \"{}\", is none that any issuer may use", Printable::short(.0))]
+    Algorithm(Box<str>),
+    #[error("its payload is no JSON object, or has a member twice")]
+    Claims,
+}
+
+impl Misread {
+    /// The check that it did not pass.
+    pub(super) const fn check(&self) -> FailedCheck {
+        match self {
+            Self::NoAlgorithm | Self::Algorithm(_) => FailedCheck::Algorithm,
+            Self::Parts
+            | Self::Encoding
+            | Self::Header
+            | Self::NotUnderstood(_)
+            | Self::Type
+            | Self::Kid
+            | Self::Claims => FailedCheck::Form,
+        }
+    }
 }
 
 /// Whose signature it is.
@@ -38,23 +79,27 @@ pub(super) enum Signed<'k> {
 
 impl<'a> Jws<'a> {
     /// Reads three parts of base64url without padding, the first of them a JSON object without a member twice.
-    pub(super) fn read(token: &'a str) -> Option<Self> {
-        let (message, signature) = token.rsplit_once('.')?;
-        let (header, payload) = message.split_once('.')?;
+    pub(super) fn read(token: &'a str) -> Result<Self, Misread> {
+        let (message, signature) = token.rsplit_once('.').ok_or(Misread::Parts)?;
+        let (header, payload) = message.split_once('.').ok_or(Misread::Parts)?;
         if signature.is_empty() || payload.contains('.') {
-            return None;
+            return Err(Misread::Parts);
         }
-        let header = strict::object(&URL_SAFE_NO_PAD.decode(header).ok()?)?;
-        if NOT_UNDERSTOOD.iter().any(|member| header.contains_key(*member)) || !is_a_jwt(&header) {
-            return None;
+        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| Misread::Encoding);
+        let header = strict::object(&decoded(header)?).ok_or(Misread::Header)?;
+        if let Some(member) = NOT_UNDERSTOOD.iter().find(|member| header.contains_key(**member)) {
+            return Err(Misread::NotUnderstood(member));
+        }
+        if !is_a_jwt(&header) {
+            return Err(Misread::Type);
         }
         let kid = match header.get("kid") {
-            Some(kid) => Some(kid.as_str()?.into()),
+            Some(kid) => Some(kid.as_str().ok_or(Misread::Kid)?.into()),
             None => None,
         };
-        let algorithm = Algorithm::parse(header.get("alg")?.as_str()?)?;
-        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
-        Some(Self { algorithm, payload, kid, message, signature })
+        let algorithm = header.get("alg").and_then(Value::as_str).ok_or(Misread::NoAlgorithm)?;
+        let algorithm = Algorithm::parse(algorithm).ok_or_else(|| Misread::Algorithm(algorithm.into()))?;
+        Ok(Self { algorithm, payload: decoded(payload)?, kid, message, signature })
     }
 
     /// Looks for the key that signed it.

@@ -49,7 +49,7 @@ fn vectors() -> Vec<Vector> {
 
 fn accepted(vector: &Vector) -> bool {
     let Ok(keys) = KeySet::parse(vector.keys.to_string().as_bytes()) else { return false };
-    Jws::read(&vector.token).is_some_and(|jws| matches!(jws.signed_by(&keys), Signed::By(_)))
+    Jws::read(&vector.token).is_ok_and(|jws| matches!(jws.signed_by(&keys), Signed::By(_)))
 }
 
 /// The row of [`REFUSED`] that a vector falls under.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::fetch::{FETCH_TIME, FetchError, Fetcher};
 use super::jwk::Fingerprint;
 use super::keyset::{BYTES_MAX, KeySet, KeySetError};
-use super::observer::{FAILED, OK, Observer};
+use super::observer::{FAILED, NotObserved, OK, Observer};
 use super::settings::KeySource;
 use crate::clock::Clock;
 use crate::live::Live;
@@ -154,6 +154,15 @@ impl Keyring {
             }
             self.readings.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Reads once, for those who keep nothing fresh.
+    ///
+    /// # Errors
+    /// Says why the keys could not be read.
+    pub(super) async fn read_once(&self, fetcher: Option<&Fetcher>, clock: &Clock) -> Result<(), RenewalError> {
+        let read = self.obtain(fetcher).await;
+        self.take(read, clock, &NotObserved)
     }
 
     /// Reads a key file on this thread; for the start, when waiting is no harm. Other sources have nothing to read yet.

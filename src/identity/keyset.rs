@@ -150,6 +150,11 @@ impl KeySet {
         let of_its_type = self.keys.iter().filter(|key| key.family == found.family).count();
         (of_its_type == 1).then_some(found)
     }
+
+    /// What the keys are called, as far as they are called anything.
+    pub(super) fn kids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().filter_map(|key| key.kid.as_deref())
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use super::in_force::{InForce, KnownKey};
 use super::keyring::{Freshness, Keyring};
 use super::observer::Observer;
 use super::principal::KeyId;
-use super::rejection::Rejection;
 use super::settings::{ClaimPath, IssuerSettings, KeySettings, KeySource};
 use super::token::{Unverified, Verifier};
 use crate::clock::Clock;
@@ -49,7 +48,7 @@ pub enum DirectoryError {
 /// An issuer, and the teams its tokens may name.
 pub(super) struct Issuer {
     pub(super) verifier: Verifier,
-    team_claim: ClaimPath,
+    pub(super) team_claim: ClaimPath,
     pub(super) user_claim: ClaimPath,
     teams: HashMap<String, Arc<Team>>,
     pub(super) freshness: Freshness,
@@ -76,11 +75,20 @@ impl Issuer {
         Ok(Self { verifier, team_claim, user_claim, teams: named, freshness, keyring, fetcher })
     }
 
-    /// The one team that the token's team claim names; several names of the same team are one.
-    pub(super) fn team(&self, said: &Unverified<'_>) -> Result<Arc<Team>, Rejection> {
-        let mut named = said.claims.strings(&self.team_claim).filter_map(|value| self.teams.get(value));
-        let first = named.next().ok_or(Rejection::TeamUnknown)?;
-        if named.all(|team| team.id == first.id) { Ok(Arc::clone(first)) } else { Err(Rejection::TeamUnknown) }
+    /// The teams that the token's team claim names; several names of the same team are one.
+    pub(super) fn teams(&self, said: &Unverified<'_>) -> Vec<Arc<Team>> {
+        let mut teams: Vec<Arc<Team>> = Vec::new();
+        for team in said.claims.strings(&self.team_claim).filter_map(|value| self.teams.get(value)) {
+            if !teams.iter().any(|known| known.id == team.id) {
+                teams.push(Arc::clone(team));
+            }
+        }
+        teams
+    }
+
+    /// What the team claim may say, in no order.
+    pub(super) fn known_values(&self) -> impl Iterator<Item = &str> {
+        self.teams.keys().map(String::as_str)
     }
 }
 

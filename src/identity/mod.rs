@@ -5,7 +5,8 @@
 //! [`fetch`] keep an issuer's keys fresh; [`cache`] remembers tokens that were verified; [`lane`] is where the others are verified;
 //! [`throttle`] remembers where credentials fail, and [`gate`] stands before both; [`record`], [`store`], [`register`] and
 //! [`registrar`] keep what operators decide while the gateway runs, and [`in_force`] joins it to the configuration's keys;
-//! [`known`] puts it together from settings; [`directory`] answers; [`authenticate`] is the layer, and [`authenticated`] the
+//! [`known`] puts it together from settings; [`directory`] answers [`presented`] credentials, of which [`failed_check`] is
+//! what was wrong, `reason` says it in words, [`examine`] check by check, and `refusal_log` bounds how often; [`authenticate`] is the layer, and [`authenticated`] the
 //! proof it gives.
 
 pub mod authenticate;
@@ -14,6 +15,8 @@ pub mod bearer;
 mod cache;
 mod claims;
 pub mod directory;
+pub mod examine;
+pub mod failed_check;
 pub mod fetch;
 pub mod gate;
 mod in_force;
@@ -25,8 +28,11 @@ pub mod keyset;
 mod known;
 mod lane;
 pub mod observer;
+pub mod presented;
 pub mod principal;
+mod reason;
 pub mod record;
+mod refusal_log;
 pub mod register;
 pub mod registrar;
 pub mod rejection;
@@ -40,11 +46,13 @@ mod token;
 pub use authenticate::AuthenticateLayer;
 pub use authenticated::Authenticated;
 pub use directory::{Directory, Identified};
+pub use failed_check::FailedCheck;
 pub use gate::Gate;
 pub use key::{GatewayKey, SecretHash};
 pub use keyring::{RenewalError, check_file};
 pub use known::DirectoryError;
 pub use observer::{NotObserved, Observer};
+pub use presented::Presented;
 pub use principal::{Credential, KeyId, Principal};
 pub use record::KeyRecord;
 pub use register::{ReadLimits, Register, Suspension};

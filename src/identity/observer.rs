@@ -13,7 +13,7 @@ pub const FAILED: &str = "failed";
 
 /// Is told what happens here. Implementations count; they must not block.
 pub trait Observer: Send + Sync {
-    /// A credential of this kind ([`KEY`], [`TOKEN`]) was judged: [`OK`], or the name of a [`super::Rejection`];
+    /// A credential of this kind ([`KEY`], [`TOKEN`]) was judged: [`OK`], or the name of a [`super::FailedCheck`];
     /// [`THROTTLED`] when it was not.
     fn authenticated(&self, kind: &'static str, result: &'static str);
 

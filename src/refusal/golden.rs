@@ -9,7 +9,7 @@ use super::{Bound, Refusal, SpentCall, body};
 use crate::credits::Credits;
 use crate::ledger::{Scope, Standing};
 use crate::request::RequestId;
-use crate::team::{LimitKind, ModelId, UserId};
+use crate::team::{LimitKind, ModelId, TeamId, UserId};
 
 const GOLDEN: &str = include_str!("golden.txt");
 
@@ -43,6 +43,8 @@ one_of_each! {
     Refusal::ModelNotAllowedToKey(_) => Refusal::ModelNotAllowedToKey(model()),
     Refusal::TeamSuspended => Refusal::TeamSuspended,
     Refusal::TeamUnknown => Refusal::TeamUnknown,
+    Refusal::TeamAmbiguous(_) => Refusal::TeamAmbiguous(["design", "growth"].iter().filter_map(|name| TeamId::parse(name)).collect()),
+    Refusal::TeamNotTheirs => Refusal::TeamNotTheirs,
     Refusal::RoleNotAllowed => Refusal::RoleNotAllowed,
     Refusal::RouteNotFound => Refusal::RouteNotFound,
     Refusal::ModelUnknown(_) => Refusal::ModelUnknown(model()),

@@ -24,7 +24,7 @@ pub use catch_panic::{CatchPanic, CatchPanicLayer};
 pub use source::Source;
 pub use spent_call::SpentCall;
 
-use crate::team::ModelId;
+use crate::team::{ModelId, TeamId};
 
 /// Why a request is refused. Each variant is one documented `code`; texts are fixed or built from the caller's own input
 /// and the team's own limits, never from an internal error.
@@ -54,8 +54,12 @@ pub enum Refusal {
     ModelNotAllowedToKey(ModelId),
     /// An operator has suspended the team or the user.
     TeamSuspended,
-    /// The credential is good, but maps to no team, or to more than one.
+    /// The credential is good, but maps to no team.
     TeamUnknown,
+    /// It maps to several, and the caller chose none of them: these, as far as they are known.
+    TeamAmbiguous(Vec<TeamId>),
+    /// The caller chose a team that the credential does not map to.
+    TeamNotTheirs,
     /// The operator's token may look, but not change.
     RoleNotAllowed,
     /// Not in the table of routes.
@@ -200,7 +204,9 @@ impl Refusal {
                 kind(StatusCode::FORBIDDEN, "model_not_allowed", DENIED, Policy)
             }
             Self::TeamSuspended => kind(StatusCode::FORBIDDEN, "team_suspended", DENIED, Policy),
-            Self::TeamUnknown => kind(StatusCode::FORBIDDEN, "team_unknown", DENIED, Policy),
+            Self::TeamUnknown | Self::TeamAmbiguous(_) | Self::TeamNotTheirs => {
+                kind(StatusCode::FORBIDDEN, "team_unknown", DENIED, Policy)
+            }
             Self::RoleNotAllowed => kind(StatusCode::FORBIDDEN, "role_not_allowed", DENIED, Policy),
             Self::RouteNotFound => kind(StatusCode::NOT_FOUND, "route_not_found", NOT_FOUND, Caller),
             Self::ModelUnknown(_) | Self::ModelUnpriced { .. } => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Refusal, whole_seconds};
+use crate::team::TeamId;
 
 impl Refusal {
     /// What the caller is told, in a sentence.
@@ -22,7 +23,11 @@ impl Refusal {
             Self::CredentialExpired => "The credential has expired",
             Self::CredentialRevoked => "The credential has been revoked",
             Self::TeamSuspended => "Access is suspended; ask the operators of the gateway",
-            Self::TeamUnknown => "The credential belongs to no team of this gateway, or to more than one",
+            Self::TeamUnknown => "The credential belongs to no team of this gateway",
+            Self::TeamNotTheirs => "The credential does not belong to the team that X-Moongate-Team names",
+            Self::TeamAmbiguous(teams) if teams.is_empty() => {
+                "The credential belongs to several teams: choose one of them with X-Moongate-Team"
+            }
             Self::RoleNotAllowed => "The token may only look; a change needs a token of the role write",
             Self::RouteNotFound => "There is no such route",
             Self::RequestNotFound => "There is no such request of your team",
@@ -53,6 +58,12 @@ impl Refusal {
             }
             Self::UpstreamTimeout => "The generation service did not answer in time",
             Self::UpstreamError { .. } => "The generation service failed without saying why",
+            Self::TeamAmbiguous(teams) => {
+                let teams = teams.iter().map(TeamId::as_str).collect::<Vec<_>>().join(", ");
+                return format!(
+                    "The credential belongs to several teams ({teams}): choose one of them with X-Moongate-Team"
+                );
+            }
             Self::BudgetExhausted(bound) => return bound.budget_message(),
             Self::RateLimited(bound) | Self::QuotaExhausted(bound) | Self::TooManyConcurrent(bound) => {
                 return try_again_in(bound.retry_after);

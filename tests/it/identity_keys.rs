@@ -129,7 +129,7 @@ fn every_judgement_is_counted_once_by_kind_and_result() {
     let _ = verdict(&directory, key().text.expose());
     let _ = verdict(&directory, "not.a.token");
     let counted = counts.authenticated.lock().expect("lock").clone();
-    assert_eq!(counted, [(("key", "ok"), 2), (("key", "invalid"), 1), (("jwt", "invalid"), 1)].into());
+    assert_eq!(counted, [(("key", "ok"), 2), (("key", "key_unknown"), 1), (("jwt", "malformed"), 1)].into());
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn a_good_token_must_name_exactly_one_team_that_may_call() {
         (json!({ "groups": ["grp-growth"], "sub": "mallory" }), Err(Rejection::TeamSuspended)),
         (json!({ "groups": ["grp-design"], "sub": "mallory" }), Ok("design/mallory")),
         (json!({ "groups": ["grp-closed"] }), Err(Rejection::TeamSuspended)),
-        (json!({ "groups": ["grp-design", "grp-growth"] }), Err(Rejection::TeamUnknown)),
+        (json!({ "groups": ["grp-design", "grp-growth"] }), Err(Rejection::TeamAmbiguous)),
         (json!({ "groups": ["staff"] }), Err(Rejection::TeamUnknown)),
         (json!({ "groups": [] }), Err(Rejection::TeamUnknown)),
         (json!({ "groups": null }), Err(Rejection::TeamUnknown)),
@@ -206,7 +206,7 @@ fn tokens_that_are_used_again_stay_in_memory_through_a_flood_of_tokens_that_are_
     for number in 0..25_000 {
         assert!(verdict(directory, &token(format!("once-{number}"))).is_ok());
     }
-    let kept = used.iter().filter(|token| directory.recall(token).is_some()).count();
+    let kept = used.iter().filter(|token| directory.recall(*token).is_some()).count();
     assert!(kept >= 475, "{kept} of 500");
 }
 

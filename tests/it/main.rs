@@ -7,6 +7,7 @@
     clippy::cast_possible_truncation
 )]
 
+mod check_token;
 mod config_broken;
 mod config_commands;
 mod config_reference;
@@ -17,6 +18,7 @@ mod identity_fetch;
 mod identity_issuers;
 mod identity_keys;
 mod identity_kubernetes;
+mod identity_reasons;
 mod identity_register;
 mod identity_tokens;
 mod ledger_conformance;

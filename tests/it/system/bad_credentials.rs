@@ -12,7 +12,8 @@ use crate::support::tokens::{SigningKey, hmac, join};
 
 const INVALID: &str = r#"{"error":"Invalid API key","message":"The credential is not valid","code":"credential_invalid","requestId":"r1"}"#;
 const EXPIRED: &str = r#"{"error":"Invalid API key","message":"The credential has expired","code":"credential_expired","requestId":"r1"}"#;
-const UNKNOWN: &str = r#"{"error":"Access denied","message":"The credential belongs to no team of this gateway, or to more than one","code":"team_unknown","requestId":"r1"}"#;
+const UNKNOWN: &str = r#"{"error":"Access denied","message":"The credential belongs to no team of this gateway","code":"team_unknown","requestId":"r1"}"#;
+const SEVERAL: &str = r#"{"error":"Access denied","message":"The credential belongs to several teams (design, growth): choose one of them with X-Moongate-Team","code":"team_unknown","requestId":"r1"}"#;
 const SUSPENDED: &str = r#"{"error":"Access denied","message":"Access is suspended; ask the operators of the gateway","code":"team_suspended","requestId":"r1"}"#;
 const MISSING: &str = r#"{"error":"Invalid API key","message":"Send your team's credential in the Authorization header: Bearer <credential>","code":"credential_missing","requestId":"r1"}"#;
 const TWO: &str = r#"{"error":"Invalid input","message":"The request is malformed","errors":["exactly one credential may be sent"],"code":"invalid_request","requestId":"r1"}"#;
@@ -165,7 +166,7 @@ async fn a_token_must_be_signed_by_its_issuer_for_us_and_now() {
         ("expired", ours.token(&with(json!({ "iat": now - 700, "exp": now - 100 }))), 401, EXPIRED),
         ("not a token", "a.b.c".to_owned(), 401, INVALID),
         ("no team of ours", ours.token(&with(json!({ "groups": ["staff"] }))), 403, UNKNOWN),
-        ("two teams", ours.token(&with(json!({ "groups": ["grp-design", "grp-growth"] }))), 403, UNKNOWN),
+        ("two teams", ours.token(&with(json!({ "groups": ["grp-design", "grp-growth"] }))), 403, SEVERAL),
         ("no groups", ours.token(&with(json!({ "groups": null }))), 403, UNKNOWN),
         ("a suspended team", ours.token(&with(json!({ "groups": ["grp-closed"] }))), 403, SUSPENDED),
         ("a suspended user", ours.token(&with(json!({ "sub": "mallory" }))), 403, SUSPENDED),

@@ -81,3 +81,50 @@ async fn a_token_with_three_hundred_groups_is_good_over_both_versions_of_http() 
     }
     assert_eq!(firemoon.executed().await, 4);
 }
+
+#[tokio::test]
+async fn whoever_is_in_several_teams_chooses_one_and_the_choice_stays_here() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon).set("/teams/growth/limits", json!({ "requests_per_day": 1 }));
+    let gateway = Gateway::serve(&installation).await;
+    let mut both = claims("ann");
+    both["groups"] = json!(["grp-design", "grp-growth", "grp-closed"]);
+    let token = SigningKey::rsa(0).token(&both);
+    let choosing = |team: &str| picture().with(&token).header("x-moongate-team", team);
+    for _ in 0..2 {
+        let refused = gateway.send(&picture().with(&token)).await;
+        assert_eq!(refused.refusal(), (403, "team_unknown".to_owned()));
+        assert!(refused.text().contains("several teams (design, growth, closed)"), "{}", refused.text());
+    }
+    assert_eq!(gateway.send(&choosing("growth")).await.status, 200);
+    assert_eq!(gateway.send(&choosing("growth")).await.refusal(), (429, "quota_exhausted".to_owned()));
+    assert_eq!(gateway.send(&choosing("design")).await.status, 200, "another team's budget");
+    assert_eq!(gateway.send(&choosing("closed")).await.refusal(), (403, "team_suspended".to_owned()));
+    for (team, message) in [("nobody", "does not belong to the team"), ("finance.eu", "does not belong to the team")] {
+        let refused = gateway.send(&choosing(team)).await;
+        assert_eq!(refused.refusal(), (403, "team_unknown".to_owned()));
+        assert!(refused.text().contains(message), "{}", refused.text());
+    }
+    for malformed in [choosing("design,growth"), choosing(""), choosing("design").header("x-moongate-team", "design")] {
+        assert_eq!(gateway.send(&malformed).await.refusal(), (400, "invalid_request".to_owned()));
+    }
+    let key = installation.key("design");
+    let with_key = |team: &str| picture().with(key).header("x-moongate-team", team);
+    assert_eq!(gateway.send(&with_key("design")).await.status, 200);
+    assert_eq!(gateway.send(&with_key("growth")).await.refusal(), (403, "team_unknown".to_owned()));
+    assert_eq!(firemoon.executed().await, 3);
+    let mut nobody = claims("ann");
+    nobody["groups"] = json!(["staff"]);
+    let refused = gateway.send(&picture().with(&SigningKey::rsa(0).token(&nobody))).await;
+    assert!(refused.text().contains("belongs to no team of this gateway"), "{}", refused.text());
+    let results = ["team_ambiguous", "team_not_theirs", "team_unknown", "team_suspended"];
+    for result in results {
+        let series = format!("moongate_authentications_total{{kind=\"jwt\",result=\"{result}\"}}");
+        assert!(gateway.metric(&series).await.is_some_and(|count| count >= 1.0), "{result}");
+    }
+    let lines = gateway.lines("a credential was refused");
+    let line = lines.iter().find(|line| line["check"] == "team_ambiguous").expect("a line");
+    assert_eq!((&line["issuer"], &line["kid"]), (&json!(crate::support::installation::ISSUER), &json!("rsa-0")));
+    assert!(line["why"].as_str().unwrap().contains("design, growth, closed"), "{line}");
+    assert!(!gateway.said().contains(&token), "the token is in no line");
+}

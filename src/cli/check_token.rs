@@ -1,0 +1,141 @@
+//! `moongate check-token`: what the configuration makes of a token, check by check. For whoever wonders why it is refused.
+
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Ended, block_on};
+use crate::clock::Clock;
+use crate::config::{self, Settings};
+use crate::identity::examine::{Examination, Finding};
+use crate::identity::{Directory, NotObserved, Presented, Register};
+use crate::printable::{self, Printable};
+use crate::team::TeamId;
+
+/// What is read of standard input: more than any listener takes.
+const TOKEN_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// Exit code: the token is accepted.
+const ACCEPTED: u8 = 0;
+/// Exit code: it is refused.
+const REFUSED: u8 = 1;
+
+/// Reads a token (JWT) from standard input and says, check by check, what the configuration makes of it. Exit code 0 is accepted, 1
+/// refused, 2 that it could not be checked. Who is suspended by a command, and gateway keys, only a running gateway knows.
+#[derive(Debug, clap::Args)]
+pub struct CheckToken {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "MOONGATE_CONFIG")]
+    pub config: PathBuf,
+    /// The team that the caller chooses with X-Moongate-Team.
+    #[arg(long, value_name = "TEAM", value_parser = team)]
+    pub team: Option<TeamId>,
+    /// Prints JSON for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn team(text: &str) -> Result<TeamId, String> {
+    TeamId::parse(text).ok_or_else(|| "a team's name is 1 to 64 of [A-Za-z0-9._-]".to_owned())
+}
+
+impl CheckToken {
+    /// Checks the token that `input` holds; gives the exit code. The token itself is never printed.
+    ///
+    /// # Errors
+    /// There is no token, the configuration is wrong, or what was to be printed could not be.
+    pub fn run(&self, input: &mut dyn Read, out: &mut dyn Write) -> Result<u8, Ended> {
+        let settings = config::load(&self.config).map_err(|problems| Ended::Misused(problems.to_string()))?;
+        let token = token(input)?;
+        let (trouble, examined) = block_on(self.examined(&settings, &token))??;
+        if self.json {
+            writeln!(out, "{}", printable::json(&as_json(&examined, trouble.as_deref()).to_string()))?;
+        } else {
+            writeln!(out, "{}", as_text(&examined, trouble.as_deref()))?;
+        }
+        Ok(if examined.verdict.is_ok() { ACCEPTED } else { REFUSED })
+    }
+
+    /// As a gateway would that has just started: the keys of the token's issuer are read first.
+    async fn examined(&self, settings: &Settings, token: &str) -> Result<(Option<String>, Examination), Ended> {
+        let (teams, register) = (&settings.live.teams, Arc::new(Register::default()));
+        let identity = settings.live.identity.clone();
+        let made = Directory::new(identity, teams, &register, None, Clock::system(), Arc::new(NotObserved));
+        let directory = made.map_err(|error| Ended::Misused(error.to_string()))?;
+        let trouble = directory.read_keys_for(token).await.err().map(|error| error.to_string());
+        Ok((trouble, directory.examine(Presented { credential: token, team: self.team.as_ref() })))
+    }
+}
+
+/// A token as it is pasted: alone, or as a request's header has it.
+fn token(input: &mut dyn Read) -> Result<String, Ended> {
+    let mut text = String::new();
+    let read = input.take(TOKEN_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(|error: io::Error| Ended::Misused(format!("no token can be read from standard input: {error}")))?;
+    let text = text.trim();
+    let token = text.strip_prefix("Bearer ").unwrap_or(text).trim();
+    if token.is_empty() {
+        return Err(Ended::Misused("there is no token on standard input".to_owned()));
+    }
+    if token.starts_with("mgk_") {
+        let known = "a gateway key is no token: moongate keys list says whether it is good";
+        return Err(Ended::Misused(known.to_owned()));
+    }
+    Ok(token.to_owned())
+}
+
+fn as_text(examined: &Examination, trouble: Option<&str>) -> String {
+    let mut lines: Vec<String> = examined.findings.iter().map(line).collect();
+    lines.extend(trouble.map(|why| format!("{:<11} the issuer's keys: {}", "", Printable::whole(why))));
+    lines.push(match &examined.verdict {
+        Ok((principal, _)) => {
+            format!("accepted: team {}, user {}", principal.team, Printable::whole(principal.user.as_str()))
+        }
+        Err(check) => {
+            let kind = check.rejection().refusal().kind();
+            format!("refused: the caller gets {} {}; log and metric say {check}", kind.status.as_u16(), kind.code)
+        }
+    });
+    lines.join("\n")
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { what, passed, words } = finding;
+    let outcome = match passed {
+        Some(true) => "ok    ",
+        Some(false) => "FAILED",
+        None => "-",
+    };
+    format!("{what:<11} {outcome} {words}").trim_end().to_owned()
+}
+
+fn as_json(examined: &Examination, trouble: Option<&str>) -> Value {
+    let checks: Vec<Value> = examined
+        .findings
+        .iter()
+        .map(|Finding { what, passed, words }| json!({ "check": what, "passed": passed, "detail": words }))
+        .collect();
+    match &examined.verdict {
+        Ok((principal, _)) => json!({
+            "accepted": true,
+            "team": principal.team,
+            "user": principal.user.as_str(),
+            "issuer": principal.credential.id(),
+            "checks": checks,
+            "keys_error": trouble,
+        }),
+        Err(check) => {
+            let kind = check.rejection().refusal().kind();
+            json!({
+                "accepted": false,
+                "failed": check.name(),
+                "status": kind.status.as_u16(),
+                "code": kind.code,
+                "checks": checks,
+                "keys_error": trouble,
+            })
+        }
+    }
+}
