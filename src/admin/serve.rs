@@ -4,10 +4,12 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
@@ -26,6 +28,7 @@ use crate::http::Answer;
 use crate::refusal::panicked::message;
 use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
+use crate::server::linger;
 
 /// More than probes, a pair of Prometheus servers and every operator need.
 const CONNECTIONS_MAX: usize = 256;
@@ -33,6 +36,9 @@ const CONNECTIONS_MAX: usize = 256;
 const HEAD_WITHIN: Duration = Duration::from_secs(90);
 /// How long the end waits for answers that are being written.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
+/// How long, and how much of, a body that nobody reads is taken in and dropped.
+const LINGER_WITHIN: Duration = Duration::from_secs(10);
+const LINGER_BYTES_MAX: u64 = 64 << 20;
 /// How long to wait when the system gives no more connections.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 
@@ -83,14 +89,22 @@ async fn connection(stream: TcpStream, from: IpAddr, operator: Operator, shutdow
     let service = hyper::service::service_fn(move |request| stack.clone().oneshot(request));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_buf_size(64 * 1024);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        ended = &mut connection => Some(ended),
+        () = shutdown.cancelled() => None,
     };
+    let Some(ended) = ended else {
+        Pin::new(&mut connection).graceful_shutdown();
+        return note(connection.await);
+    };
+    note(ended);
+    // Whoever was refused before its body was read still sends it, and reads the refusal then.
+    let stream = connection.into_parts().io.into_inner();
+    let _ = or_shutdown(&shutdown, linger(stream, LINGER_WITHIN, LINGER_BYTES_MAX).map(Some)).await;
+}
+
+fn note(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the operator's listener broke");
     }

@@ -168,6 +168,7 @@ impl Calls {
     /// Waits until nothing is expected of the connection any more. A call that waits for its answer is given all the time it
     /// takes. `is_closing`: it was told to go, and what is left is only what the caller has not taken yet.
     pub(super) async fn unmoved(&self, is_closing: bool) -> Unmoved {
+        let step = self.settings.idle_timeout.clamp(STEP_MIN, UNREAD_MAX);
         loop {
             if self.cut_off_slow_readers() {
                 return Unmoved::Unread;
@@ -175,8 +176,8 @@ impl Calls {
             let still = self.opened.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Relaxed)));
             let wait = match self.bound(is_closing) {
                 Some((max, why)) if still >= max => return why,
-                Some((max, _)) => (max - still).min(UNREAD_MAX),
-                None => UNREAD_MAX,
+                Some((max, _)) => step.min(max - still),
+                None => step,
             };
             // An answer may begin to be written meanwhile, without a word.
             let wait = wait.min(self.settings.read_window);
@@ -218,6 +219,9 @@ impl Calls {
         }
     }
 }
+
+/// How often a connection with nothing to wait for is looked at, at the most.
+const STEP_MIN: Duration = Duration::from_millis(50);
 
 /// One open call of a connection.
 #[derive(Debug)]

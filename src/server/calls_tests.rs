@@ -33,6 +33,20 @@ async fn a_connection_without_calls_is_idle_after_its_time_and_a_waiting_call_ne
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_time_to_be_idle_is_kept_also_when_a_call_was_open_as_it_was_looked_at() {
+    let settings = Settings { idle_timeout: Duration::from_secs(1), ..Settings::example() };
+    let calls = Calls::new(Drain::default(), Arc::new(settings), Unconfirmed::default());
+    let call = calls.begin();
+    let ends = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(call);
+    };
+    let ((why, after), ()) = tokio::join!(unmoved(&calls), ends);
+    assert_eq!(why, Unmoved::Idle);
+    assert!(after <= Duration::from_secs(2), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn from_the_first_byte_of_a_head_its_short_time_runs_whatever_time_was_left() {
     let (calls, settings) = (calls(), Settings::example());
     drop(calls.begin());

@@ -24,7 +24,9 @@ use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
 use super::calls::{Calls, Unmoved};
+use super::discard::bytes_max;
 use super::heard::Heard;
+use super::lent::Lent;
 use super::linger::linger;
 use super::pace::Streams;
 use super::{Discarding, Drain, Server, Settings};
@@ -95,7 +97,8 @@ where
         Greeted::Tls(stream) => speak(*stream, speaks_http2, handle, calls, server).await.map(|tls| tls.into_inner().0),
     };
     if let Some(stream) = unread {
-        let lingers = Box::pin(linger(stream, Arc::clone(&server.settings)));
+        let settings = &server.settings;
+        let lingers = Box::pin(linger(stream, settings.body_timeout, bytes_max(settings)));
         server.drain.ended.run_until_cancelled(lingers).await;
     }
 }
@@ -166,7 +169,7 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Serves a connection. Over HTTP/1, when its caller may still be sending, the stream is left to be ended with care.
+/// Serves a connection. When its caller may still be sending, the stream is left to be ended with care.
 async fn speak<T, H, F, R>(stream: T, speaks_http2: bool, handle: H, calls: &Arc<Calls>, server: &Server) -> Option<T>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -176,12 +179,16 @@ where
 {
     let (service, drain) = (service_fn(handle), &server.drain);
     if speaks_http2 {
+        let (stream, lender) = Lent::new(stream);
         let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls), true));
-        let connection = pin!(http2_builder(&server.settings, calls).serve_connection(stream, service));
         let told = send_away(calls, drain);
-        let ended = drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls).await;
-        note(ended?, calls);
-        return None;
+        let ended = {
+            let connection = pin!(http2_builder(&server.settings, calls).serve_connection(stream, service));
+            drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls).await?
+        };
+        let is_well = ended.is_ok();
+        note(ended, calls);
+        return lender.take().filter(|_| is_well);
     }
     // Its first head is on its way, or has the time of one.
     calls.read();

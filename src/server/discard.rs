@@ -8,7 +8,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -19,9 +18,7 @@ use tokio::time::timeout;
 
 use super::Settings;
 use super::calls::{Call, Calls};
-
-/// How long a caller may be silent while what it sends is dropped.
-pub(super) const SILENCE_MAX: Duration = Duration::from_secs(5);
+use super::linger::SILENCE_MAX;
 
 /// How many times the largest body is dropped of one request, before its caller is cut off: so many who send too much still
 /// read that it is too much.

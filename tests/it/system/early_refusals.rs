@@ -261,3 +261,86 @@ async fn over_http2_a_refusal_is_read_and_the_connection_goes_on() {
         assert!(std::fs::read_to_string(folder.join("answer")).unwrap().contains("credential_missing"), "{version}");
     }
 }
+
+#[tokio::test]
+async fn what_is_no_request_at_all_is_answered_and_its_body_taken_in() {
+    let firemoon = Firemoon::start();
+    let gateway = Gateway::serve(&Installation::before(&firemoon)).await;
+    let many: String = (0..200).map(|number| format!("x-{number}: 1\r\n")).collect();
+    let length = format!("content-length: {BODY}\r\n");
+    for (status, head) in [
+        (431, format!("POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\n{length}{many}\r\n")),
+        (400, format!("POST /api/v1/flux /dev HTTP/1.1\r\nhost: a\r\n{length}\r\n")),
+        (400, format!("POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\n{length}content-length: 1\r\n\r\n")),
+    ] {
+        let mut caller = Raw::open(gateway.team());
+        caller.write(head.as_bytes());
+        caller.write(&vec![b' '; BODY]);
+        assert_eq!(caller.answer().0, status);
+        caller.ends();
+    }
+}
+
+#[tokio::test]
+async fn on_the_operators_listener_too_whoever_still_sends_reads_the_whole_refusal() {
+    let firemoon = Firemoon::start();
+    let gateway = Gateway::serve(&Installation::before(&firemoon)).await;
+    let operator = gateway.operator();
+    for path in ["/admin/v1/keys", "/metrics", "/nowhere"] {
+        let mut caller = Raw::open(operator);
+        let head = format!("POST {path} HTTP/1.1\r\nhost: {operator}\r\ncontent-length: {BODY}\r\n\r\n");
+        caller.write(head.as_bytes());
+        caller.write(&vec![b' '; BODY]);
+        let (status, answer) = caller.answer();
+        assert!((400..500).contains(&status), "{path}: {answer}");
+        caller.ends();
+    }
+}
+
+/// A frame of HTTP/2 (RFC 9113, 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Whether the other side has sent its last, which is not read yet: the state CLOSE_WAIT of proc(5).
+fn has_been_told_the_end(stream: &TcpStream) -> bool {
+    let port = format!(":{:04X}", stream.local_addr().unwrap().port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // A socket that was reset is not there any more.
+    lines.find(|fields| fields[1].ends_with(&port)).is_none_or(|fields| fields[3] == "08")
+}
+
+#[tokio::test]
+async fn an_http2_connection_that_the_gateway_ends_takes_in_what_its_caller_says_while_it_reads() {
+    const SETTINGS: u8 = 4;
+    const WINDOW_UPDATE: u8 = 8;
+    const PING: u8 = 6;
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon).set("/limits/idle_timeout", json!("200ms"));
+    let gateway = Gateway::serve(&installation).await;
+    let mut caller = Raw::open(gateway.team());
+    let window = (1_u32 << 24).to_be_bytes();
+    // GET /gateway/openapi.json with names of HPACK's static table (RFC 7541, A), and room for all of the answer.
+    let path = b"/gateway/openapi.json";
+    let head = [&[0x82, 0x86, 0x04, 21][..], path, &[0x01, 1, b'a']].concat();
+    caller.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    caller.write(&frame(SETTINGS, 0, 0, &[&[0, 4], &window[..]].concat()));
+    caller.write(&frame(WINDOW_UPDATE, 0, 0, &window));
+    caller.write(&frame(1, 5, 1, &head));
+    // Idle, the connection is told to go, and ends with the answer to a ping whose number h2 does not choose.
+    let pong = frame(PING, 1, 0, &[0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54]);
+    let answered = std::cell::RefCell::new(&mut caller.0);
+    wait_until("the gateway ends the connection", || async {
+        let _ = answered.borrow_mut().write_all(&pong);
+        has_been_told_the_end(&answered.borrow())
+    })
+    .await;
+    for _ in 0..100 {
+        caller.write(&frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()));
+    }
+    let mut all = Vec::new();
+    caller.0.read_to_end(&mut all).unwrap();
+    assert!(all.len() > moongate::request::OPENAPI.len(), "{} bytes", all.len());
+}
