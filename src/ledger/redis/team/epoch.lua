@@ -36,76 +36,145 @@ local function not_now()
   return { 2, now, epoch, seq, closed and 1 or 0, origin, kept_epoch, kept_seq, records_from }
 end
 
-local function loss_text()
-  local state = closed and 'C' or 'O'
-  return state .. format(' %d %d %d %d %d', lost_at, origin, kept_epoch, kept_seq, records_from)
-end
-
--- The epoch stands in a second key as well: should the team's own hash be lost, the next one is later all the same.
-local function note_epoch()
+-- Lets what stands as long as the team live until a moment, and sees to it that it is there. The epoch stands in a second
+-- key as well: should the team's own hash be lost, the next one is later all the same. (The first write is one that is done
+-- even when memory is short.)
+local function stand_until(ends)
+  call('PERSIST', OPEN)
+  call('ZADD', OPEN, 0, KEEPER)
   call('HSET', HELD, KEEPER, format('%d', epoch))
+  call('ZADD', THERE, FOR_EVER, KEEPER)
+  call('HSET', team.key, 'u', format('%d %d', ends, epoch))
+  for _, key in ipairs({ OPEN, HELD, THERE, team.key }) do
+    let_live(key, ends < FOR_EVER and ends - now or ends)
+  end
 end
 
-local function close()
+-- Counts scopes again, from the calls that are open and the rows of those that ended. Of one that is still there only what
+-- is reserved may be wrong. (What is rarely needed is made when it is: each function costs every request a little.)
+local function count_again(names)
+  -- As many of the last rows as can be read while everybody waits; what came before them is known to those who saw it.
+  local ROWS_MOST = 20000
+  -- Of records and rows, `day price model user scope scope.. ` up to what was asked.
+  local HELD_CALL = '^%a %d+ (%S+) (%d+) %S+ %S+ ([^{]*){'
+  local ENDED_CALL = '^%S+ (%a+) (%d+) %d+ %a %d+ (%S+) %d+ %S+ %S+ ([^{]*){'
+  local sums = {}
+  for _, name in ipairs(names) do
+    if sub(name, 1, 2) == 's:' then
+      sums[name] = {}
+    end
+  end
+  if not next(sums) then
+    return
+  end
+
+  -- Adds a call to what its scopes count: requests spent and reserved, credits spent and reserved.
+  local function add_call(its_day, its_names, unit, credits)
+    for name in string.gmatch(its_names, '%S+') do
+      local its = sums['s:' .. name]
+      for _, field in ipairs(its and { 'd:' .. its_day, 'm:' .. sub(its_day, 1, 7), 't' } or {}) do
+        local sum = its[field] or { 0, 0, 0, 0 }
+        sum[unit], sum[unit + 2] = sum[unit] + 1, sum[unit + 2] + credits
+        its[field] = sum
+      end
+    end
+  end
+  local held = call('HVALS', HELD)
+  for n = 1, #held do
+    local its_day, price, its_names = match(held[n], HELD_CALL)
+    if its_names then
+      add_call(its_day, its_names, 2, price)
+    end
+  end
+  local first, some = 0, {}
+  repeat
+    some = call('LRANGE', ROWS, first, first + 999)
+    for n = 1, #some do
+      local outcome, charged, its_day, its_names = match(some[n], ENDED_CALL)
+      if its_names and outcome ~= OUTCOMES[RELEASED] then
+        add_call(its_day, its_names, 1, charged)
+      end
+    end
+    first = first + 1000
+  until #some < 1000 or first == ROWS_MOST
+
+  for name, its in pairs(sums) do
+    local counted = call('HGETALL', PREFIX .. name)
+    local changes, is_gone = {}, true
+    for n = 1, #counted, 2 do
+      local field = counted[n]
+      local a, c, rest = match(counted[n + 1], '^(%d+) %d+ (%d+) %d+(.*)$')
+      if a then
+        local sum = its[field] or { 0, 0, 0, 0 }
+        is_gone = false
+        changes[#changes + 1] = field
+        changes[#changes + 1] = format('%s %d %s %d%s', a, sum[2], c, sum[4], rest)
+      end
+    end
+    for field, sum in pairs(is_gone and its or {}) do
+      changes[#changes + 1] = field
+      changes[#changes + 1] = format('%d %d %d %d', sum[1], sum[2], sum[3], sum[4])
+    end
+    if #changes > 0 then
+      call('HSET', PREFIX .. name, unpack(changes))
+      let_live(PREFIX .. name, 40 * DAY)
+    end
+  end
+end
+
+-- The store has lost all that came after the last change it knows, or, with `in_part`, some of the team's keys while others
+-- stand. The team is closed under a later epoch.
+local function lose(in_part)
+  local holds = call('EXISTS', HELD) == 1
+  local knew = epoch
   local before = tonumber(call('HGET', HELD, KEEPER) or 0)
   epoch = math.max(now, known_epoch + 1, epoch + 1, before + 1)
-  closed, lost_at = true, now
-  note_epoch()
-end
-
--- What stands as long as the team, and for how long. The first write is one that fails if nothing can be written.
-local function make_team(lives)
-  call('ZADD', OPEN, 0, KEEPER)
-  note_epoch()
-  call('ZADD', THERE, FOR_EVER, KEEPER)
-  call('HSET', team.key, 'u', format('%d %d', lives, epoch))
-end
-
-local function let_team_live(lives)
-  local micros = lives < FOR_EVER and lives - now or FOR_EVER
-  for _, key in ipairs({ OPEN, HELD, THERE, team.key }) do
-    let_live(key, micros)
-  end
-end
-
--- Some of the team's keys are gone, others stand.
-local function lose_parts()
-  local holds = call('EXISTS', HELD) == 1
-  if epoch == 0 then
-    -- Its own hash is. Of nobody's calls anything is missing, whatever the number of their last change.
-    close()
+  if not in_part then
+    kept_epoch, kept_seq = knew, seq
+    origin = knew > 0 and origin or epoch
+  elseif knew == 0 then
+    -- Its own hash is gone. Of nobody's calls anything is missing, whatever the number of their last change.
     kept_epoch, kept_seq, origin = epoch - 1, FOR_EVER, 0
     lost[#lost + 1] = 's:team'
-  else
-    if not closed or not holds then
-      kept_epoch, kept_seq = epoch, seq
-    end
-    close()
+  elseif not closed or not holds then
+    kept_epoch, kept_seq = knew, seq
   end
-  make_team(now + TEAM_LIVES)
-  if #lost > 0 then
-    call('ZREM', THERE, unpack(lost))
-  end
-  local in_doubt = lost
-  if not holds then
+  closed, lost_at = true, now
+  if in_part and not holds then
     -- What is running is brought; what the sums hold beside it nobody can end any more.
     records_from = epoch
     call('ZREMRANGEBYSCORE', OPEN, '-inf', '(0')
     call('ZREMRANGEBYSCORE', OPEN, '(0', '+inf')
-    in_doubt = call('ZRANGE', THERE, 0, -1)
-    in_doubt[#in_doubt + 1] = 's:team'
-  elseif not has_open then
-    count_open()
+  elseif in_part and not has_open then
+    local held = call('HGETALL', HELD)
+    for n = 1, #held, 2 do
+      if held[n] ~= KEEPER then
+        call('ZADD', OPEN, (held[n + 1] == 'X' and '-' or '') .. deadline, held[n])
+      end
+    end
   end
-  count_again(in_doubt)
-  call('HDEL', team.key, 'w', 'f')
-  call('HSET', team.key, 'e', format('%d %d', epoch, seq), 'l', loss_text())
-  let_team_live(now + TEAM_LIVES)
+  call('HSET', team.key, 'e', format('%d %d', epoch, seq), 'l',
+    format('C %d %d %d %d %d', lost_at, origin, kept_epoch, kept_seq, records_from))
+  call('HSET', HELD, KEEPER, format('%d', epoch))
+  if in_part then
+    call('HDEL', team.key, 'w', 'f')
+    if #lost > 0 then
+      call('ZREM', THERE, unpack(lost))
+    end
+    local in_doubt = lost
+    if not holds then
+      in_doubt = call('ZRANGE', THERE, 0, -1)
+      in_doubt[#in_doubt + 1] = 's:team'
+    end
+    stand_until(now + TEAM_LIVES)
+    count_again(in_doubt)
+    let_live(team.key, TEAM_LIVES)
+  end
   return not_now()
 end
 
 if epoch == 0 and call('EXISTS', OPEN, HELD, ROWS, THERE) > 0 then
-  return lose_parts()
+  return lose(true)
 end
 local lacks = known_epoch > 0 and (known_epoch ~= epoch or known_seq > seq)
 if lacks or (mode == MUST_HAVE and epoch == 0) then
@@ -113,15 +182,12 @@ if lacks or (mode == MUST_HAVE and epoch == 0) then
   -- the store for new.
   local was_away = known_epoch < epoch and team.loss
   if not was_away then
-    kept_epoch, kept_seq = epoch, seq
-    close()
-    origin = kept_epoch > 0 and origin or epoch
-    call('HSET', team.key, 'e', format('%d %d', epoch, seq), 'l', loss_text())
+    return lose(false)
   end
   return not_now()
 end
 if is_watched and not (has_open and has_held) then
-  return lose_parts()
+  return lose(true)
 end
 if mode == LOOKING then
   for i = 1, id_count do
@@ -129,7 +195,7 @@ if mode == LOOKING then
       note_if_lost(ids[i])
     end
   end
-  return #lost > 0 and lose_parts() or { 3, now }
+  return #lost > 0 and lose(true) or { 3, now }
 end
 if closed and mode ~= REDOING then
   if mode ~= ACCEPTING and (hold == 1 or now < lost_at + gather) then
@@ -184,7 +250,7 @@ if loss_is_over then
   local floors = call('HGETALL', FLOORS)
   if #floors == 0 and call('HGET', team.key, 'f') then
     closed = true
-    return lose_parts()
+    return lose(true)
   end
   for n = 1, #floors, 2 do
     local name, field = match(floors[n], '^(%S+) (%S+)$')

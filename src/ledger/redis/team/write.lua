@@ -17,7 +17,7 @@ if oldest and match(oldest, '^%S+ %S+ %d+ (%d+)') + rows_kept < now then
 end
 
 if #lost > 0 then
-  return lose_parts()
+  return lose(true)
 end
 
 -- Write.
@@ -37,17 +37,22 @@ if #rows > 0 then
     if outdated == 0 then
       note_if_lost('rows')
       if #lost > 0 then
-        return lose_parts()
+        return lose(true)
       end
     end
     call('LPUSH', ROWS, unpack(rows))
   end
-  keep_rows_alive()
+  local ends, lives = now + rows_kept, tonumber(team.rows_live) or 0
+  call('PEXPIRE', ROWS, format('%d', rows_kept / 1000))
+  if lives > ends or ends - lives > rows_kept / 64 then
+    must_be_there('rows', ends)
+    call('HSET', team.key, 'w', format('%d', ends))
+  end
 end
 for its_day, change in pairs(usage_changes) do
   call('HSET', USAGE .. its_day, unpack(change[1]))
   if change[2] then
-    is_kept_for('usage:' .. its_day, usage_kept)
+    must_be_there('usage:' .. its_day, now + usage_kept)
   end
 end
 
@@ -173,20 +178,27 @@ end
 
 for id, added in pairs(top_ups) do
   call('SET', TOP_UPS .. id, added[1])
-  is_kept_for('topup:' .. id, usage_kept)
+  must_be_there('topup:' .. id, now + usage_kept)
 end
 
 if stamp and (not team.changed or day == '') then
   call('HSET', team.key, 'e', stamp)
 end
 if loss_is_over then
-  call('HSET', team.key, 'l', loss_text())
+  call('HSET', team.key, 'l',
+    format('O %d %d %d %d %d', lost_at, origin, kept_epoch, kept_seq, records_from))
   call('HDEL', team.key, 'f')
   call('DEL', FLOORS)
 end
 
+-- Once a day, by whichever request changes something, or sweeps: a team that is looked after does not end.
 if stamp or sweep_most > 8 then
-  keep_team_alive()
+  local lives = team.lives and match(team.lives, '^%d+') + 0 or 0
+  local ends = (team.needs_total or team.total[7]) and FOR_EVER or now + TEAM_LIVES
+  local was_prepaid = lives == FOR_EVER and ends < FOR_EVER
+  if was_prepaid and team.judged or not was_prepaid and lives + DAY < ends then
+    stand_until(ends)
+  end
 end
 
 -- Marks whose time is over, only when the sweep was asked for: they are rare.
