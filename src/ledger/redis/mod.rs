@@ -191,8 +191,8 @@ impl Ledger for RedisLedger {
     fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
         observed(&*self.observer, "open", async move {
             let mut latest = redis::cmd("ZREVRANGEBYSCORE");
-            // Marks of what has ended stand below zero.
-            latest.arg(&Keys::of(team).open).arg("+inf").arg(0).arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
+            // Marks of what has ended stand below zero, and what is always there at zero.
+            latest.arg(&Keys::of(team).open).arg("+inf").arg("(0").arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
             let mut ids = open::read_ids(&self.courier.run(Some(team), &latest).await?)?;
             ids.sort_unstable_by(|one, other| other.cmp(one));
             let mut calls = Vec::with_capacity(ids.len());
