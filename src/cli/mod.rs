@@ -3,6 +3,7 @@
 pub mod check;
 pub mod check_token;
 pub mod completions;
+pub mod core_dumps;
 pub mod demo;
 pub mod gateway;
 pub mod generate;
