@@ -83,6 +83,6 @@ impl Reading {
 
 /// The ledger could not be read.
 pub(super) fn away(outage: &Outage) -> Refusal {
-    tracing::warn!(%outage, "the ledger could not be read");
+    tracing::debug!(%outage, "the ledger could not be read");
     Refusal::LedgerUnavailable
 }

@@ -36,7 +36,7 @@ use std::net::SocketAddr;
 pub use accounts::Accounts;
 pub use api::{Api, Shown};
 pub use pages::Operator;
-pub use readiness::Readiness;
+pub use readiness::{Details, Readiness};
 pub use serve::serve;
 pub use token::{Role, Token};
 

@@ -1,4 +1,7 @@
-//! Whether this replica should be given requests, and if not, why not.
+//! Whether this replica should be given requests, and what it knows of the parts it works with.
+//!
+//! Ready is what this replica can do itself. What is out of order elsewhere (a shared key, an issuer, a budget) is the same for
+//! every replica: were they unready for it, nobody would be left to say so, and the teams would lose their own views too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,18 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-use crate::team::TeamId;
-
 /// What is known of the parts of the gateway. Clones know the same. That there is one says that the configuration is loaded.
 #[derive(Clone)]
 pub struct Readiness(Arc<Parts>);
 
 struct Parts {
-    upstream_key_is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
-    closed_teams: Box<dyn Fn() -> Vec<TeamId> + Send + Sync>,
+    details: Box<dyn Fn() -> Details + Send + Sync>,
     ledger_answered: AtomicBool,
     ledger_is_new: AtomicBool,
-    someone_can_be_let_in: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -28,26 +27,37 @@ pub struct Report {
     pub ready: bool,
     /// Each check: `ok`, or why it is not.
     pub checks: BTreeMap<&'static str, &'static str>,
-    /// The teams whose budgets are closed because the ledger's store has lost writes. Only their paid calls are refused, by
-    /// every replica alike, so that this one stays ready.
+    /// What it works with.
+    #[serde(flatten)]
+    pub details: Details,
+}
+
+/// How the parts are that the replica works with. None of them makes it unready.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Details {
+    /// The upstream: `ok`, or that the breaker refuses calls to it.
+    pub upstream: &'static str,
+    /// The shared keys: `ok`, or why one is left alone for now.
+    pub upstream_keys: BTreeMap<String, &'static str>,
+    /// The issuers, where there are any: `ok`, or why none of their tokens can be judged.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub issuers: BTreeMap<String, &'static str>,
+    /// What is wrong with the ledger's store although it answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ledger_store: Vec<String>,
+    /// The teams whose budgets are closed because the ledger's store has lost writes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub closed_teams: Vec<String>,
 }
 
 impl Readiness {
-    /// A gateway with a configuration, whose ledger has not answered yet. The questions are asked for every probe: whether
-    /// at least one shared key can be used, and which teams' budgets are closed.
+    /// A gateway with a configuration, whose ledger has not answered yet. The details are asked for at every probe.
     #[must_use]
-    pub fn new(
-        upstream_key_is_healthy: impl Fn() -> bool + Send + Sync + 'static,
-        closed_teams: impl Fn() -> Vec<TeamId> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new(details: impl Fn() -> Details + Send + Sync + 'static) -> Self {
         Self(Arc::new(Parts {
-            upstream_key_is_healthy: Box::new(upstream_key_is_healthy),
-            closed_teams: Box::new(closed_teams),
+            details: Box::new(details),
             ledger_answered: AtomicBool::new(false),
             ledger_is_new: AtomicBool::new(false),
-            someone_can_be_let_in: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }))
     }
@@ -60,12 +70,6 @@ impl Readiness {
     /// The ledger answers, but its store is new to everyone: replicas that were there before come first.
     pub fn ledger_is_new(&self) {
         self.0.ledger_is_new.store(true, Ordering::Release);
-    }
-
-    /// There is a credential that can be judged: a replica that starts while every issuer is away does not take the place of
-    /// one that has their keys. Later outages are refused token by token.
-    pub fn someone_can_be_let_in(&self) {
-        self.0.someone_can_be_let_in.store(true, Ordering::Release);
     }
 
     /// The gateway is stopping. There is no way back.
@@ -84,43 +88,56 @@ impl Readiness {
         let checks = [
             ("configuration", true, "it is not loaded yet"),
             ("ledger", parts.ledger_answered.load(Ordering::Acquire), why_no_ledger),
-            ("identity", parts.someone_can_be_let_in.load(Ordering::Acquire), "no issuer's keys could be read yet"),
-            ("upstream_key", (parts.upstream_key_is_healthy)(), "no shared key can be used"),
             ("running", !parts.draining.load(Ordering::Acquire), "the gateway is stopping"),
         ];
         let ready = checks.iter().all(|(_, good, _)| *good);
         let checks = checks.into_iter().map(|(name, good, why)| (name, if good { "ok" } else { why })).collect();
-        let closed_teams = (parts.closed_teams)().iter().map(TeamId::to_string).collect();
-        Report { ready, checks, closed_teams }
+        Report { ready, checks, details: (parts.details)() }
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_replica_is_ready_when_every_part_is_and_until_it_stops() {
-        let key = Arc::new(AtomicBool::new(true));
-        let asked = Arc::clone(&key);
-        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed), Vec::new);
+    fn a_replica_is_ready_when_it_can_work_and_until_it_stops() {
+        let readiness = Readiness::new(Details::default);
         let report = readiness.report();
         assert!(!report.ready);
         assert_eq!(report.checks["ledger"], "it has not answered yet");
         assert_eq!(report.checks["configuration"], "ok");
         readiness.ledger_is_new();
         assert!(readiness.report().checks["ledger"].starts_with("it is new"));
-
         readiness.ledger_answered();
-        assert!(!readiness.report().ready);
-        assert_eq!(readiness.report().checks["identity"], "no issuer's keys could be read yet");
-        readiness.someone_can_be_let_in();
         assert!(readiness.report().ready);
-        key.store(false, Ordering::Relaxed);
-        assert_eq!(readiness.report().checks["upstream_key"], "no shared key can be used");
-        key.store(true, Ordering::Relaxed);
         readiness.clone().drain();
         assert_eq!(readiness.report().checks["running"], "the gateway is stopping");
+    }
+
+    #[test]
+    fn what_is_out_of_order_elsewhere_is_told_and_changes_nothing() {
+        let readiness = Readiness::new(|| Details {
+            upstream: "breaker_open",
+            upstream_keys: [("primary".to_owned(), "the upstream rejects it")].into(),
+            issuers: [("https://sso.example.com".to_owned(), "none of its keys could be read")].into(),
+            ledger_store: vec!["it evicts".to_owned()],
+            closed_teams: vec!["design".to_owned()],
+        });
+        readiness.ledger_answered();
+        let told = serde_json::to_value(readiness.report()).unwrap();
+        assert_eq!(
+            told,
+            serde_json::json!({
+                "ready": true,
+                "checks": { "configuration": "ok", "ledger": "ok", "running": "ok" },
+                "upstream": "breaker_open",
+                "upstream_keys": { "primary": "the upstream rejects it" },
+                "issuers": { "https://sso.example.com": "none of its keys could be read" },
+                "ledger_store": ["it evicts"],
+                "closed_teams": ["design"],
+            })
+        );
     }
 }

@@ -9,7 +9,7 @@ use super::call;
 use crate::http::Answer;
 use crate::refusal::Refusal;
 use crate::upstream::KeyPool;
-use crate::upstream::keys::{Key, Rest, Why};
+use crate::upstream::keys::{Key, Rest};
 
 #[derive(Debug, Serialize)]
 struct KeyView<'a> {
@@ -35,19 +35,11 @@ pub(super) fn list(keys: &KeyPool, now: Timestamp) -> Result<Answer, Refusal> {
 }
 
 fn view(key: &Key, now: Timestamp) -> KeyView<'_> {
-    let rest = |rest: Rest| RestView { why: named(rest.why), since: rest.since, until: rest.until };
+    let rest = |rest: Rest| RestView { why: rest.why.name(), since: rest.since, until: rest.until };
     KeyView {
         name: &key.name,
         weight: key.weight(),
         healthy: key.is_accepted(now),
         resting: key.resting(now).map(rest),
-    }
-}
-
-const fn named(why: Why) -> &'static str {
-    match why {
-        Why::RateLimited => "rate_limited",
-        Why::NoCredits => "no_credits",
-        Why::Rejected => "rejected",
     }
 }

@@ -154,7 +154,7 @@ async fn reserve(with: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal>
             Err(denial::refusal(standings, binding, retry_at, at, price))
         }
         Err(outage) => {
-            tracing::warn!(request_id = %call.id, call_id = %call.call_id, %outage, "nothing could be reserved");
+            tracing::debug!(request_id = %call.id, call_id = %call.call_id, %outage, "nothing could be reserved");
             Err(Refusal::LedgerUnavailable)
         }
     }

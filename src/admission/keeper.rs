@@ -140,7 +140,7 @@ impl Keeper {
                 }
             }
             Err(outage) => {
-                tracing::warn!(%outage, call_id = %end.settlement.id, "a settlement waits for the ledger");
+                tracing::debug!(%outage, call_id = %end.settlement.id, "a settlement waits for the ledger");
                 let waiting = Waiting { team, model_label: model_label.to_owned(), end, _listed: listed };
                 if self.waiting.try_send(waiting).is_ok() {
                     reservation.settled();
@@ -172,7 +172,7 @@ impl Keeper {
             let teams = self.open.by_team();
             let renewed = join_all(teams.iter().map(|(team, ids)| self.ledger.renew(team, ids))).await;
             if let Some(Err(outage)) = renewed.into_iter().find(Result::is_err) {
-                tracing::warn!(%outage, "deadlines could not be put off");
+                tracing::debug!(%outage, "deadlines could not be put off");
                 // When the store returns, this must come before a sweep does.
                 beat.reset_after(TRY_AGAIN);
             }
@@ -248,7 +248,7 @@ impl Keeper {
         match self.ledger.settle(&orphan.team, end.settlement.clone()).await {
             Ok(settled) => self.tell(&orphan.team, "other", &end, settled),
             // Its deadline is no longer put off: the sweep ends it.
-            Err(outage) => tracing::warn!(%outage, call_id = %orphan.id, "an orphan is left to the sweep"),
+            Err(outage) => tracing::debug!(%outage, call_id = %orphan.id, "an orphan is left to the sweep"),
         }
     }
 }

@@ -80,7 +80,7 @@ impl Passage {
             Ok(false) => {
                 tracing::warn!(call_id = %self.id, ?phase, "a reservation or its claim was ended while its call waited")
             }
-            Err(outage) => tracing::warn!(call_id = %self.id, ?phase, %outage, "a call's phase could not be told"),
+            Err(outage) => tracing::debug!(call_id = %self.id, ?phase, %outage, "a call's phase could not be told"),
         }
         Err(Refusal::LedgerUnavailable)
     }

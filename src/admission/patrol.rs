@@ -31,10 +31,10 @@ pub async fn patrol(
                 Ok(()) => failed_in_a_row = 0,
                 // The store answers, and every team must be asked for: what this replica knows is brought that way.
                 Err(Outage::Lost) => {
-                    tracing::warn!(team = %team.id, "a team's budgets are closed: its store was lost, or is new")
+                    tracing::debug!(team = %team.id, "a team's budgets are closed: its store was lost, or is new")
                 }
                 Err(outage) => {
-                    tracing::warn!(%outage, team = %team.id, "a team's reservations could not be looked after");
+                    tracing::debug!(%outage, team = %team.id, "a team's reservations could not be looked after");
                     failed_in_a_row += 1;
                 }
             }

@@ -5,18 +5,20 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use super::outages::Outages;
 use super::reload::Live;
 use super::stores::Stores;
-use crate::admin::{self, Readiness};
+use crate::admin::{self, Details, Readiness};
 use crate::admission::{Latest, Undelivered, keeper};
 use crate::catalogue;
 use crate::clock::Clock;
-use crate::config::settings::ShutdownSettings;
+use crate::config::settings::{ShutdownSettings, Store};
 use crate::config::{self, FixedSettings, Settings};
 use crate::identity::{self, Gate, Registrar};
 use crate::ledger::embedded::OpenError;
 use crate::ledger::redis::UnusableSettings;
-use crate::ledger::{self, Ledger, Permits};
+use crate::ledger::{self, Flaw, Ledger, Permits};
+use crate::live;
 use crate::notice;
 use crate::replay::{self, Replays};
 use crate::request::{self, Buffer};
@@ -102,6 +104,8 @@ pub struct Acquired {
     pub registrar: Arc<Registrar>,
     /// Whether it is ready.
     pub readiness: Readiness,
+    /// What is wrong with the ledger's store, as it was found last.
+    pub flaws: live::Live<Vec<Flaw>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The access log.
@@ -131,6 +135,13 @@ pub struct Acquired {
     stores: Stores,
 }
 
+/// What a gateway serves: where teams and operators reach it, and how many teams it knows.
+pub(super) struct Served {
+    pub(super) team: String,
+    pub(super) operator: String,
+    pub(super) teams: usize,
+}
+
 /// Acquires what the settings ask for.
 ///
 /// # Errors
@@ -158,15 +169,16 @@ pub fn acquire(
     let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
     let desk = webhook.as_ref().map(|webhook| notice::Desk::new(webhook, metrics.clone()));
     let notices = desk.transpose().map_err(Unusable::Webhook)?.map(Arc::new);
-    let stores = Stores::new(ledger, *on_unknown, *replay, &clock, &watching(metrics, notices.as_ref()))?;
+    let observer = watching(metrics, notices.as_ref(), &ledger.store);
+    let stores = Stores::new(ledger, *on_unknown, *replay, &clock, &observer)?;
     let drain = Drain::default();
     let listeners = listeners(server)?;
     let operator_listener = operator_listener(*admin_address)?;
     let connections_max = super::descriptors::bound_connections(server.connections_max);
     let server = server::Settings { connections_max, ..server.clone() };
     let server = Server::new(server, drain.clone(), metrics.clone()).map_err(Unusable::Certificate)?;
-    let looked_at = stores.ledger();
-    let readiness = Readiness::new(live.upstream_health(clock.clone()), move || looked_at.closed());
+    let flaws = live::Live::new(Vec::new());
+    let readiness = Readiness::new(details(live.clone(), flaws.clone(), stores.ledger(), clock.clone()));
     let registrar = Registrar::new(live.register.clone(), live.directory.clone(), config::read_limits);
     let registrar = Arc::new(registrar);
     let api = admin::Api::new(admin::api::Parts {
@@ -191,6 +203,7 @@ pub fn acquire(
         live,
         registrar,
         readiness,
+        flaws,
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
         replay: *replay,
@@ -208,12 +221,36 @@ pub fn acquire(
     })
 }
 
-/// Who watches the stores: the metrics, and before them the webhook's desk, where there is one.
-fn watching(metrics: &Arc<Metrics>, notices: Option<&Arc<notice::Desk>>) -> Arc<dyn ledger::Observer> {
-    match notices {
+/// How the parts are that this replica works with, looked at for every probe.
+fn details(
+    live: Live,
+    flaws: live::Live<Vec<Flaw>>,
+    ledger: Arc<dyn Ledger>,
+    clock: Clock,
+) -> impl Fn() -> Details + Send + Sync {
+    move || {
+        let (upstream, directory, now) = (live.upstream.read(), live.directory.read(), clock.now());
+        let keys = upstream.keys.iter();
+        let keys = keys.map(|key| (key.name.to_string(), key.resting(now).map_or("ok", |rest| rest.why.name())));
+        let unknown = directory.issuers_without_keys();
+        let state = |issuer| if unknown.contains(issuer) { "no_keys" } else { "ok" };
+        Details {
+            upstream: if upstream.breaker.is_open() { "breaker_open" } else { "ok" },
+            upstream_keys: keys.collect(),
+            issuers: directory.issuers().map(|issuer| (issuer.to_string(), state(issuer))).collect(),
+            ledger_store: flaws.read().iter().map(ToString::to_string).collect(),
+            closed_teams: ledger.closed().iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// Who watches the stores: the metrics, before them the webhook's desk, where there is one, and before that the log.
+fn watching(metrics: &Arc<Metrics>, notices: Option<&Arc<notice::Desk>>, store: &Store) -> Arc<dyn ledger::Observer> {
+    let counting: Arc<dyn ledger::Observer> = match notices {
         Some(desk) => Arc::new(notice::Watch::new(metrics.clone(), Arc::clone(desk))),
         None => metrics.clone(),
-    }
+    };
+    Arc::new(Outages::new(counting, store))
 }
 
 impl Acquired {
@@ -259,10 +296,15 @@ impl Acquired {
 
     /// Says in the log where it listens.
     pub fn announce(&self) {
-        if let (Ok(team), Ok(operator)) = (self.team_address(), self.operator_address()) {
-            let (team, operator) = (team.to_string(), operator.to_string());
-            tracing::info!(team, operator, version = env!("CARGO_PKG_VERSION"), "listening");
-        }
+        let Served { team, operator, .. } = self.served();
+        tracing::info!(team, operator, version = env!("CARGO_PKG_VERSION"), "listening");
+    }
+
+    /// What it serves, for the log.
+    pub(super) fn served(&self) -> Served {
+        let told = |address: io::Result<SocketAddr>| address.map(|address| address.to_string()).unwrap_or_default();
+        let teams = self.live.teams.read().len();
+        Served { team: told(self.team_address()), operator: told(self.operator_address()), teams }
     }
 }
 

@@ -2,7 +2,9 @@
 
 pub mod acquire;
 mod descriptors;
+mod outages;
 pub mod reload;
+mod store_watch;
 mod stores;
 pub mod worker;
 
@@ -12,52 +14,61 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use acquire::Served;
 pub use acquire::{Acquired, Listener, Unusable, acquire};
 pub use reload::Followed;
+use store_watch::StoreWatch;
 
 use crate::admin::{self, Readiness};
 use crate::admission::patrol::patrol;
 use crate::catalogue;
 use crate::config::settings::ShutdownSettings;
-use crate::identity::Registrar;
-use crate::ledger::{Ledger, Outage};
 use crate::upstream::Wire;
 use crate::upstream::breaker::Probe;
 use crate::upstream::queue::watch::watch;
 use crate::upstream::reconcile::Reconcile;
 
-/// Runs what was acquired until SIGTERM or SIGINT, or until a worker ends by itself, then drains. Returns when every open call
+/// Runs what was acquired until SIGTERM or SIGINT, until a worker ends by itself, or until the store is found unfit, then drains. Returns when every open call
 /// has been answered and settled, or when the grace is over.
 ///
 /// # Errors
-/// A thread or a signal handler cannot be had; a worker ended by itself; calls were still open after the grace.
+/// A thread or a signal handler cannot be had; a worker ended by itself; the ledger's store is not fit to begin with; calls were still open after the grace.
 pub async fn run(mut acquired: Acquired, followed: Option<Followed>) -> io::Result<()> {
     let mut signals = Signals::new()?;
     let stop = CancellationToken::new();
     let operator = serve_operator(&acquired, stop.clone())?;
     acquired.announce();
+    let served = acquired.served();
     let gone = CancellationToken::new();
     let workers = worker::start(&mut acquired, &gone)?;
-    let beside = look_after(&acquired, followed, &stop);
-    let told = tokio::select! {
-        () = signals.received() => true,
-        () = gone.cancelled() => false,
+    let (unfit, found_unfit) = oneshot::channel();
+    let beside = look_after(&acquired, followed, served, unfit, &stop);
+    let mut shutdown = acquired.shutdown;
+    let why = tokio::select! {
+        () = signals.received() => None,
+        () = gone.cancelled() => Some("a worker has ended by itself".to_owned()),
+        Ok(why) = found_unfit => {
+            // It never was ready: nobody was led to it who would have to be led away.
+            shutdown.delay = Duration::ZERO;
+            Some(why)
+        }
     };
-    if !told {
-        tracing::error!("a worker has ended by itself: the gateway stops");
+    if let Some(why) = &why {
+        tracing::error!(why, "the gateway stops");
     }
-    let cut_off = drain(&acquired.drain, &acquired.readiness, acquired.shutdown, &mut signals).await;
+    let cut_off = drain(&acquired.drain, &acquired.readiness, shutdown, &mut signals).await;
     stop.cancel();
     beside.close();
     beside.wait().await;
     join_workers(workers, &mut signals).await;
     join(operator).await;
-    match (told, cut_off) {
-        (true, 0) => Ok(()),
-        (true, _) => Err(io::Error::other(format!("{cut_off} connections or calls were cut off after shutdown.grace"))),
-        (false, _) => Err(io::Error::other("a worker ended by itself")),
+    match (why, cut_off) {
+        (None, 0) => Ok(()),
+        (None, _) => Err(io::Error::other(format!("{cut_off} connections or calls were cut off after shutdown.grace"))),
+        (Some(why), _) => Err(io::Error::other(why)),
     }
 }
 
@@ -126,10 +137,12 @@ fn serve_operator(acquired: &Acquired, stop: CancellationToken) -> io::Result<Jo
 }
 
 /// What goes on beside the requests: the round over the teams, the shared account's windows, the register, the webhook, the
-/// issuers' keys, reloads, the readiness of the ledger.
+/// issuers' keys, reloads, whether the ledger's store is there and fit.
 fn look_after(
     acquired: &Acquired,
     followed: Option<Followed>,
+    served: Served,
+    unfit: oneshot::Sender<String>,
     stop: &CancellationToken,
 ) -> tokio_util::task::TaskTracker {
     let beside = tokio_util::task::TaskTracker::new();
@@ -142,8 +155,15 @@ fn look_after(
     let (registrar, register) = (Arc::clone(&acquired.registrar), acquired.register());
     let told = stop.clone();
     beside.spawn(async move { registrar.keep(&*register, told).await });
-    let registrar = Arc::clone(&acquired.registrar);
-    beside.spawn(probe_ledger(acquired.ledger(), registrar, acquired.readiness.clone(), stop.clone()));
+    let store = StoreWatch {
+        ledger: acquired.ledger(),
+        registrar: Arc::clone(&acquired.registrar),
+        readiness: acquired.readiness.clone(),
+        flaws: acquired.flaws.clone(),
+        served,
+        unfit,
+    };
+    beside.spawn(store.run(stop.clone()));
     let teams = {
         let live = acquired.live.clone();
         move || live.teams.read().values().cloned().collect()
@@ -168,7 +188,6 @@ fn look_after(
     if let Some(desk) = acquired.notices.clone() {
         beside.spawn(desk.work(stop.clone()));
     }
-    beside.spawn(probe_issuers(acquired.live.clone(), acquired.readiness.clone(), stop.clone()));
     beside.spawn(reload::keep(acquired.live.clone(), followed, Arc::clone(&acquired.metrics), stop.clone()));
     beside
 }
@@ -188,43 +207,8 @@ fn watch_prices(acquired: &Acquired) -> catalogue::watch::Watch {
     catalogue::watch::Watch { answers, teams: acquired.live.teams.clone(), observer: acquired.metrics.clone() }
 }
 
-/// Asks the ledger until it has answered once, and has what other replicas know: only then is the gateway ready, and only
-/// with the register, so that no replica is given requests before it knows who is suspended.
-async fn probe_ledger(
-    ledger: Arc<dyn Ledger>,
-    registrar: Arc<Registrar>,
-    readiness: Readiness,
-    stop: CancellationToken,
-) {
-    while !stop.is_cancelled() {
-        match ledger.probe().await {
-            Ok(()) => {
-                tokio::select! {
-                    () = registrar.until_read() => readiness.ledger_answered(),
-                    () = stop.cancelled() => {}
-                }
-                return;
-            }
-            Err(Outage::Lost) => readiness.ledger_is_new(),
-            Err(outage) => tracing::warn!(%outage, "the ledger has not answered yet"),
-        }
-        let _ = tokio::time::timeout(PROBE_AGAIN, stop.cancelled()).await;
-    }
-}
-
-/// Looks until a credential could be judged: only then is the gateway ready.
-async fn probe_issuers(live: reload::Live, readiness: Readiness, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if live.directory.read().can_let_in() {
-            return readiness.someone_can_be_let_in();
-        }
-        let _ = tokio::time::timeout(PROBE_AGAIN, stop.cancelled()).await;
-    }
-}
-
 /// How often what is left of the shared account is looked at while nobody calls.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
-const PROBE_AGAIN: Duration = Duration::from_millis(250);
 
 /// Waits until the workers have written what waits for the ledger. Each write is bounded by the ledger's deadline, and each is
 /// tried once; one more signal ends the wait.
@@ -243,7 +227,7 @@ async fn join(thread: JoinHandle<()>) {
 
 /// Waits for threads in a thread of its own: the end of the process waits for none that is stuck, as it would for a task.
 async fn ended(threads: Vec<JoinHandle<()>>) {
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (tell, told) = oneshot::channel();
     let joining = std::thread::Builder::new().name("join".to_owned()).spawn(move || {
         threads.into_iter().for_each(|thread| drop(thread.join()));
         let _ = tell.send(());

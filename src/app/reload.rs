@@ -132,12 +132,6 @@ impl Live {
         self.directory.read().take_up(&self.register);
         Ok(())
     }
-
-    /// Whether at least one shared key can be used, for the readiness.
-    pub fn upstream_health(&self, clock: Clock) -> impl Fn() -> bool + Send + Sync + 'static {
-        let upstream = self.upstream.clone();
-        move || upstream.read().keys.is_healthy(clock.now())
-    }
 }
 
 /// Says what of a configuration can hardly be meant.

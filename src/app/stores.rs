@@ -137,11 +137,12 @@ impl Redis {
 }
 
 fn of_redis(store: RedisStore) -> redis::Settings {
-    let RedisStore { topology, username, password, ca, deadline, wait_replicas } = store;
+    let RedisStore { topology, username, password, ca, deadline, wait_replicas, allow_eviction } = store;
     let topology = match topology {
         Topology::Single { url } => redis::Topology::Single { url },
         Topology::Sentinel { urls, master } => redis::Topology::Sentinel { urls, master },
         Topology::Cluster { urls } => redis::Topology::Cluster { urls },
     };
-    redis::Settings { username, password, ca, deadline, wait_replicas, ..redis::Settings::new(topology) }
+    let defaults = redis::Settings::new(topology);
+    redis::Settings { username, password, ca, deadline, wait_replicas, allow_eviction, ..defaults }
 }

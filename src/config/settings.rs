@@ -115,6 +115,8 @@ pub struct RedisStore {
     pub deadline: Duration,
     /// How many replicas must have a reservation before it counts; 0 asks none.
     pub wait_replicas: u32,
+    /// Whether servers may evict.
+    pub allow_eviction: bool,
 }
 
 /// Where Redis servers are; no URL holds a user or a password.

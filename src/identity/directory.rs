@@ -192,21 +192,16 @@ impl Directory {
         self.issuers.values().filter_map(age).collect()
     }
 
+    /// The issuers whose tokens are expected.
+    pub fn issuers(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.issuers.values().map(|issuer| &issuer.keyring.issuer)
+    }
+
     /// Issuers of whom no key was read yet, or not for too long: none of their tokens can be judged.
     #[must_use]
     pub fn issuers_without_keys(&self) -> Vec<Arc<str>> {
         let without = self.issuers.values().filter(|issuer| issuer.keyring.read().is_none());
         without.map(|issuer| Arc::clone(&issuer.keyring.issuer)).collect()
-    }
-
-    /// Whether anyone could be let in, as far as is known: there is a key, or some issuer's keys are here, or it
-    /// expects no tokens.
-    #[must_use]
-    pub fn can_let_in(&self) -> bool {
-        let mut issuers = self.issuers.values();
-        self.in_force.load().keys() > 0
-            || self.issuers.is_empty()
-            || issuers.any(|issuer| issuer.keyring.read().is_some())
     }
 
     /// How many verified tokens are remembered.

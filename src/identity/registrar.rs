@@ -76,11 +76,10 @@ impl Registrar {
         let before = self.register.read();
         let lost = before.lost_from(&entries);
         if !lost.is_empty() {
-            tracing::error!(
-                entries = lost.len(),
-                "the register's store has lost writes: what is known is brought back"
-            );
+            let brought = lost.len();
             bring_back(store, lost).await?;
+            // Only now: while the store fails, this is tried again and again.
+            tracing::error!(entries = brought, "the register's store has lost writes: what is known was brought back");
             (version, entries) = store.read().await?;
         }
         self.register.replace(Register::read(entries, &before, self.read_limits));

@@ -4,15 +4,17 @@
 //! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`snapshot`], [`reservation`], [`permits`] (the shared
-//! account, over all teams), then a store: [`embedded`] or [`redis`].
+//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`snapshot`], [`outage`],
+//! [`flaw`], [`reservation`], [`permits`] (the shared account, over all teams), then a store: [`embedded`] or [`redis`].
 
 pub mod calendar;
 pub mod embedded;
+pub mod flaw;
 pub mod headers;
 pub mod level;
 pub mod observe;
 pub mod open;
+pub mod outage;
 pub mod permits;
 pub mod redis;
 pub mod reservation;
@@ -26,9 +28,11 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use flaw::{Flaw, Weight};
 pub use level::Level;
 pub use observe::{Observer, Unobserved};
 pub use open::{OPEN_CALLS_MAX, OpenCall};
+pub use outage::Outage;
 pub use permits::{AccountLimits, Permits};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, Outcome, Row, Rows};
@@ -226,46 +230,6 @@ pub struct Inquiry {
     pub reader: Option<Level>,
 }
 
-/// The store did not do as asked. What it was asked may have happened all the same.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Outage {
-    /// No answer within the deadline.
-    #[error("the ledger did not answer in time")]
-    TimedOut,
-    /// No connection, or it broke.
-    #[error("the ledger cannot be reached: {0}")]
-    Unreachable(String),
-    /// It answered, but not with what was asked for (out of memory, read-only, wrong type).
-    #[error("the ledger refused: {0}")]
-    Refused(String),
-    /// It answered, and has lost some of what was written to it, or may have: the team's budgets are closed until they are
-    /// known again.
-    #[error("the ledger has lost writes, or may lack some that others know of: budgets are closed until that is known")]
-    Lost,
-}
-
-impl Outage {
-    /// The kind, as the metrics name it.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::TimedOut => "timed_out",
-            Self::Unreachable(_) => "unreachable",
-            Self::Refused(_) => "refused",
-            Self::Lost => "lost",
-        }
-    }
-
-    /// Whether the store answered, so that what it was asked did not happen.
-    #[must_use]
-    pub const fn is_an_answer(&self) -> bool {
-        match self {
-            Self::Refused(_) | Self::Lost => true,
-            Self::TimedOut | Self::Unreachable(_) => false,
-        }
-    }
-}
-
 /// What a reservation that nobody settled in time is charged, once it was dispatched (`pricing.on_unknown`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnUnknown {
@@ -336,6 +300,11 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The teams whose budgets are closed because the store has lost writes, as far as this process has been told.
     fn closed(&self) -> Vec<TeamId>;
+
+    /// What is wrong with how the store is set up. Asked at the start, and from time to time: it may be changed meanwhile.
+    fn inspect(&self) -> BoxFuture<'_, Result<Vec<Flaw>, Outage>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 
     /// Whether the store answers at all.
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>>;

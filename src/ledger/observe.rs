@@ -17,6 +17,9 @@ pub trait Observer: Send + Sync + 'static {
     /// [`Outage::name`]: super::Outage::name
     fn operation(&self, op: &'static str, result: &'static str, took: Duration);
 
+    /// Why an operation failed that [`Self::operation`] was told of, for whoever writes it down.
+    fn failed(&self, _op: &'static str, _outage: &Outage) {}
+
     /// So many operations of one team were sent together.
     fn batch(&self, size: usize);
 
@@ -42,10 +45,18 @@ pub(super) fn observed<'a, T: Send + 'a>(
     async move {
         let started = Instant::now();
         let result = operation.await;
-        observer.operation(op, result.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+        tell(observer, op, &result, started);
         result
     }
     .boxed()
+}
+
+/// Tells how an operation ended that began at `started`.
+pub(super) fn tell<T>(observer: &dyn Observer, op: &'static str, result: &Result<T, Outage>, started: Instant) {
+    observer.operation(op, result.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+    if let Err(outage) = result {
+        observer.failed(op, outage);
+    }
 }
 
 /// Counts nothing.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::body::Notice;
 use super::desk::Desk;
-use crate::ledger::{Crossing, Observer, Swept};
+use crate::ledger::{Crossing, Observer, Outage, Swept};
 use crate::team::TeamId;
 
 /// A watcher of the ledger before another one.
@@ -25,6 +25,10 @@ impl Watch {
 impl Observer for Watch {
     fn operation(&self, op: &'static str, result: &'static str, took: Duration) {
         self.inner.operation(op, result, took);
+    }
+
+    fn failed(&self, op: &'static str, outage: &Outage) {
+        self.inner.failed(op, outage);
     }
 
     fn batch(&self, size: usize) {

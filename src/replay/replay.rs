@@ -154,7 +154,7 @@ impl ReplayLayer {
         let claim = claimed.claim().ok_or(Refusal::Internal)?;
         let begun = self.replays.begin(claim, self.upstream.read().queue.max_wait + MARGIN).await;
         begun.map_err(|outage| {
-            tracing::warn!(request_id = %claim.request_id, call_id = %claim.id, %outage, "an idempotency key could not be claimed");
+            tracing::debug!(request_id = %claim.request_id, call_id = %claim.id, %outage, "an idempotency key could not be claimed");
             Refusal::LedgerUnavailable
         })
     }
@@ -190,7 +190,7 @@ impl ReplayLayer {
                 rate_limit_headers(&books.standings, books.at).chain(credits).collect()
             }
             Err(outage) => {
-                tracing::warn!(request_id = %call.id, %outage, "an answer is given again without how limits stand");
+                tracing::debug!(request_id = %call.id, %outage, "an answer is given again without how limits stand");
                 credit_headers(&[], Credits::ZERO).collect()
             }
         }

@@ -139,7 +139,7 @@ impl Replays {
         };
         let outcome = Outcome { team, claim, kept };
         if let Err(outage) = self.write(&outcome).await {
-            tracing::warn!(%outage, request_id = %id, %call_id, "an outcome waits to be remembered");
+            tracing::debug!(%outage, request_id = %id, %call_id, "an outcome waits to be remembered");
             self.offer_again(outcome);
         }
         told
@@ -172,7 +172,7 @@ impl Replays {
         let replays = self.clone();
         let keeping = async move {
             if let Err(outage) = replays.write(&outcome).await {
-                tracing::warn!(%outage, request_id = %outcome.kept.request_id, "an answer that did not arrive waits to be kept");
+                tracing::debug!(%outage, request_id = %outcome.kept.request_id, "an answer that did not arrive waits to be kept");
                 replays.offer(&outcome).await;
             }
             drop(place);
@@ -205,7 +205,7 @@ impl Replays {
         let replays = self.clone();
         let released = async move {
             if let Err(outage) = replays.0.store.release(&claim).await {
-                tracing::warn!(%outage, request_id = %claim.request_id, call_id = %claim.id, "an idempotency key could not be given back");
+                tracing::debug!(%outage, request_id = %claim.request_id, call_id = %claim.id, "an idempotency key could not be given back");
             }
         };
         self.0.tracker.spawn_on(released, runtime);
@@ -216,7 +216,7 @@ impl Replays {
         let replays = self.clone();
         let lost = async move {
             if let Err(outage) = replays.0.store.lose(&claim).await {
-                tracing::warn!(%outage, request_id = %claim.request_id, call_id = %claim.id, "a lost call could not be given up");
+                tracing::debug!(%outage, request_id = %claim.request_id, call_id = %claim.id, "a lost call could not be given up");
             }
         };
         self.0.tracker.spawn_on(lost, runtime);
@@ -254,7 +254,7 @@ impl Replays {
 }
 
 fn away(outage: &Outage) -> Refusal {
-    tracing::warn!(%outage, "an outcome could not be looked up");
+    tracing::debug!(%outage, "an outcome could not be looked up");
     Refusal::LedgerUnavailable
 }
 

@@ -59,6 +59,18 @@ pub enum Why {
     Rejected,
 }
 
+impl Why {
+    /// As operators read it, in `/readyz` and of the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::NoCredits => "no_credits",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
 impl KeyPool {
     /// A pool of these keys. A key that also was in the pool before, with the same secret, rests on and keeps its balance.
     ///
@@ -113,11 +125,6 @@ impl KeyPool {
     /// Why no key can be used: of several reasons the one that passes soonest.
     pub fn resting(&self, now: Timestamp) -> Option<Rest> {
         self.keys.iter().filter_map(|key| key.resting(now)).min_by_key(|rest| (rest.why, rest.until))
-    }
-
-    /// Whether at least one key is accepted. A full window passes by itself, and is told to callers with its time.
-    pub fn is_healthy(&self, now: Timestamp) -> bool {
-        self.keys.iter().any(|key| key.is_accepted(now))
     }
 }
 
@@ -248,10 +255,10 @@ mod tests {
         let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
         let key = pool.next(now, &[]).expect("a");
         key.leave_alone(rest(Why::RateLimited, now));
-        assert!(pool.is_healthy(now));
+        assert!(key.is_accepted(now));
         key.leave_alone(rest(Why::Rejected, now));
         key.leave_alone(rest(Why::RateLimited, now));
-        assert!(!pool.is_healthy(now));
+        assert!(!key.is_accepted(now));
     }
 
     #[test]

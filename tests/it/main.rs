@@ -34,6 +34,7 @@ mod permits;
 mod placement;
 mod private_authority;
 mod readme;
+mod redis_client;
 mod register;
 mod replay;
 mod simulator;

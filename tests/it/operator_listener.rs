@@ -5,13 +5,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::Parser;
 use moongate::admin::routes;
-use moongate::admin::{self, Readiness, Role, Shown, Token};
+use moongate::admin::{self, Details, Readiness, Role, Shown, Token};
 use moongate::admission::observe::Result as Settlement;
 use moongate::cli::Cli;
 use moongate::clock::Clock;
@@ -33,7 +32,6 @@ struct Operator {
     address: SocketAddr,
     metrics: Arc<Metrics>,
     readiness: Readiness,
-    key_is_healthy: Arc<AtomicBool>,
     shown: Live<Shown>,
     shutdown: CancellationToken,
     thread: Option<JoinHandle<()>>,
@@ -43,9 +41,7 @@ struct Operator {
 impl Operator {
     fn start() -> Self {
         let metrics = Arc::new(Metrics::new(Clock::system()).expect("a good table"));
-        let key_is_healthy = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&key_is_healthy);
-        let readiness = Readiness::new(move || asked.load(Ordering::Relaxed), Vec::new);
+        let readiness = Readiness::new(Details::default);
         let shown = Live::new(Shown { configuration: "listen: {}\n".to_owned(), ..Shown::default() });
         let folder = tempfile::tempdir().expect("a folder");
         let api = api(shown.clone(), folder.path());
@@ -56,7 +52,7 @@ impl Operator {
         let address = listener.local_addr().expect("an address");
         let serving = admin::serve(listener, pages, shutdown.clone());
         let thread = Some(std::thread::spawn(move || runtime.block_on(serving)));
-        Self { address, metrics, readiness, key_is_healthy, shown, shutdown, thread, _folder: folder }
+        Self { address, metrics, readiness, shown, shutdown, thread, _folder: folder }
     }
 
     fn send(&self, request: &str) -> Page {
@@ -75,8 +71,6 @@ impl Operator {
 
     fn make_ready(&self) {
         self.readiness.ledger_answered();
-        self.readiness.someone_can_be_let_in();
-        self.key_is_healthy.store(true, Ordering::Relaxed);
     }
 }
 

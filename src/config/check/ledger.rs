@@ -65,6 +65,7 @@ impl Check<'_> {
             ca: ca.map_or(Some(None), |found| found.map(|(_, pem)| Some(Arc::from(pem.as_slice()))))?,
             deadline: deadline?,
             wait_replicas: shape.wait_replicas,
+            allow_eviction: shape.allow_eviction,
         })
     }
 

@@ -83,6 +83,8 @@ pub struct Redis {
     /// How many replicas must have a reservation before the call is sent; 0 waits for none.
     #[schemars(range(max = 16))]
     pub wait_replicas: u32,
+    /// Begins on a Redis that may evict what was spent (a `maxmemory-policy` other than `noeviction`), which is refused otherwise.
+    pub allow_eviction: bool,
 }
 
 impl Default for Redis {
@@ -96,6 +98,7 @@ impl Default for Redis {
             ca_file: None,
             deadline: "250ms".into(),
             wait_replicas: 0,
+            allow_eviction: false,
         }
     }
 }

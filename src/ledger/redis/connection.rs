@@ -1,165 +1,139 @@
-//! The connection to Redis: made when first needed, shared by every operation of the handle, made anew when it fails.
+//! The connection to Redis: made when first needed, shared by every operation of the handle, made anew when it fails or is
+//! found to be dead.
+//!
+//! A connection can be dead without anyone having said so: a balancer, or a network's table of connections, drops idle ones in
+//! silence. Waiting for the deadline would tell, but by then a call was refused that Redis could have served. So a connection
+//! that stays silent for a while is doubted: another is made beside it, and if that one answers first, it takes the place of
+//! the old one, and whoever waits there is told that it broke. A Redis that is merely slow is slow on both, and keeps the one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::dial::Dialer;
+use super::link::Link;
 use crate::ledger::Outage;
 
 /// How long one attempt to connect may take, the handshakes included, unless less is wanted. It goes on beyond the operation that began it.
 pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Something to send commands on. Clones share one connection.
-#[derive(Clone)]
-pub(super) enum Link {
-    /// One server, or the primary that Sentinels named.
-    Server(MultiplexedConnection),
-    /// A cluster; it finds the node itself, and reconnects itself.
-    Cluster(ClusterConnection),
-}
-
-impl Link {
-    /// Sends a command and returns its answer.
-    pub(super) async fn run(&mut self, command: &Cmd) -> Result<Value, RedisError> {
-        match self {
-            Self::Server(server) => server.req_packed_command(command).await,
-            Self::Cluster(cluster) => cluster.req_packed_command(command).await,
-        }?
-        .extract_error()
-    }
-
-    /// Sends a command that names no key to the server, or in a cluster to the primary, that has this one.
-    pub(super) async fn run_at(&mut self, command: Cmd, key: &str) -> Result<Value, RedisError> {
-        match self {
-            Self::Server(server) => server.req_packed_command(&command).await,
-            Self::Cluster(cluster) => cluster.route_command(command, RoutingInfo::SingleNode(node_of(key))).await,
-        }?
-        .extract_error()
-    }
-
-    /// Sends a command, and after it on the same connection asks how many replicas have what it wrote, waiting at most
-    /// `patience` for `replicas` of them. `key` says which node of a cluster it is for.
-    pub(super) async fn run_and_wait(
-        &mut self,
-        command: &Cmd,
-        key: &str,
-        replicas: u32,
-        patience: Duration,
-    ) -> Result<(Value, u32), RedisError> {
-        let mut both = redis::pipe();
-        both.add_command(command.clone()).cmd("WAIT").arg(replicas).arg(patience.as_millis().max(1).to_string());
-        let answers = match self {
-            Self::Server(server) => server.req_packed_commands(&both, 0, 2).await,
-            Self::Cluster(cluster) => cluster.route_pipeline(both, 0, 2, node_of(key)).await,
-        }?;
-        let mut answers = answers.into_iter();
-        let answer = answers.next().unwrap_or(Value::Nil).extract_error()?;
-        let have = match answers.next() {
-            Some(Value::Int(have)) => u32::try_from(have).unwrap_or(0),
-            _ => 0,
-        };
-        Ok((answer, have))
-    }
-}
-
-/// The primary that has a key.
-fn node_of(key: &str) -> SingleNodeRoutingInfo {
-    SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master))
-}
-
 type Dialing = Shared<BoxFuture<'static, Result<Link, Outage>>>;
 
-enum State {
+enum Stage {
     Idle,
     Dialing(Dialing),
     Up(Link),
 }
 
+struct State {
+    /// The number of the attempt, so that a failure seen late does not tear down a newer connection.
+    number: u64,
+    stage: Stage,
+    /// Another connection is being made to see whether this one is dead.
+    is_doubted: bool,
+}
+
 /// The one connection of a handle.
 pub(super) struct Connection {
-    dialer: Arc<Dialer>,
+    dialer: Dialer,
     timeout: Duration,
-    /// The number of the attempt, so that a failure seen late does not tear down a newer connection; and where it stands.
-    state: Mutex<(u64, State)>,
+    state: Mutex<State>,
 }
 
 impl Connection {
-    pub(super) fn new(dialer: Dialer, timeout: Duration) -> Self {
-        Self { dialer: Arc::new(dialer), timeout, state: Mutex::new((0, State::Idle)) }
+    pub(super) fn new(dialer: Dialer, timeout: Duration) -> Arc<Self> {
+        let state = State { number: 0, stage: Stage::Idle, is_doubted: false };
+        Arc::new(Self { dialer, timeout, state: Mutex::new(state) })
     }
 
     /// The connection and its number; made if there is none. Everyone who waits for it waits for the same attempt, which
     /// a caller who leaves does not end.
-    pub(super) async fn link(&self) -> Result<(u64, Link), Outage> {
+    pub(super) async fn link(self: &Arc<Self>) -> Result<(u64, Link), Outage> {
         let (number, dialing) = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            match &state.1 {
-                State::Up(link) => return Ok((state.0, link.clone())),
-                State::Dialing(dialing) => (state.0, dialing.clone()),
-                State::Idle => {
+            let mut state = self.state();
+            match &state.stage {
+                Stage::Up(link) => return Ok((state.number, link.clone())),
+                Stage::Dialing(dialing) => (state.number, dialing.clone()),
+                Stage::Idle => {
                     let dialing = self.dial();
-                    *state = (state.0 + 1, State::Dialing(dialing.clone()));
-                    (state.0, dialing)
+                    *state = State { number: state.number + 1, stage: Stage::Dialing(dialing.clone()), ..*state };
+                    (state.number, dialing)
                 }
             }
         };
         let outcome = dialing.await;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 == number {
-            state.1 = outcome.clone().map_or(State::Idle, State::Up);
+        let mut state = self.state();
+        if state.number == number {
+            state.stage = outcome.clone().map_or(Stage::Idle, Stage::Up);
         }
         outcome.map(|link| (number, link))
     }
 
-    fn dial(&self) -> Dialing {
-        let (dialer, timeout) = (Arc::clone(&self.dialer), self.timeout);
-        let attempt = tokio::spawn(async move {
-            match tokio::time::timeout(timeout, dialer.dial()).await {
-                Ok(Ok(link)) => Ok(link),
-                Ok(Err(error)) => Err(outage_of(&error)),
-                Err(_) => Err(Outage::TimedOut),
-            }
-        });
+    fn dial(self: &Arc<Self>) -> Dialing {
+        let connection = Arc::clone(self);
+        let attempt = tokio::spawn(async move { connection.dial_in_time().await });
         // The task is only ever cut off with its runtime.
         attempt.map(|ended| ended.unwrap_or_else(|_| Err(Outage::Unreachable("stopped".to_owned())))).boxed().shared()
     }
 
+    async fn dial_in_time(&self) -> Result<Link, Outage> {
+        tokio::time::timeout(self.timeout, self.dialer.dial()).await.unwrap_or(Err(Outage::TimedOut))
+    }
+
     /// The connection of this number did not serve: the next operation makes another. With Sentinel that is also what
-    /// finds a new primary, since it is asked for whenever a connection is made.
+    /// finds a new primary, since it is asked for whenever a connection is made. A cluster's client makes those to its nodes
+    /// by itself, and what one node does is not to take the others away.
     pub(super) fn drop_link(&self, number: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 == number && matches!(state.1, State::Up(Link::Server(_))) {
-            state.1 = State::Idle;
+        let mut state = self.state();
+        if state.number == number && matches!(&state.stage, Stage::Up(link) if link.is_to_one_server()) {
+            state.stage = Stage::Idle;
         }
     }
-}
 
-/// What an error of the client means to the ledger. The server's texts name commands and keys, never a secret.
-pub(super) fn outage_of(error: &RedisError) -> Outage {
-    if error.is_timeout() {
-        return Outage::TimedOut;
+    /// The connection of this number has been silent for long: another is made beside it, and replaces it if it answers first.
+    /// `key` is one that the silent server has.
+    pub(super) fn doubt(self: &Arc<Self>, number: u64, key: &str) {
+        let answers = {
+            let mut state = self.state();
+            let Stage::Up(link) = &state.stage else { return };
+            if state.number != number || state.is_doubted {
+                return;
+            }
+            let answers = link.pulse().answers();
+            state.is_doubted = true;
+            answers
+        };
+        let (connection, key) = (Arc::clone(self), key.to_owned());
+        tokio::spawn(async move {
+            let other = connection.another_that_answers(&key).await;
+            connection.judge(number, answers, other);
+        });
     }
-    let answered =
-        matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType);
-    if !answered {
-        return Outage::Unreachable(error.to_string());
-    }
-    let code = error.code().unwrap_or_default();
-    Outage::Refused(format!("{code} {}", error.detail().unwrap_or_default()).trim().to_owned())
-}
 
-/// Whether another connection may serve where this one did not: it broke, or it leads to a server that is no primary.
-pub(super) fn wants_another_connection(error: &RedisError) -> bool {
-    let not_primary = matches!(
-        error.kind(),
-        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading)
-    );
-    not_primary || error.is_io_error() || error.is_unrecoverable_error()
+    async fn another_that_answers(&self, key: &str) -> Option<Link> {
+        let attempt = async {
+            let mut other = self.dialer.dial().await.ok()?;
+            other.run_at(redis::cmd("PING"), key).await.ok()?;
+            Some(other)
+        };
+        tokio::time::timeout(self.timeout, attempt).await.ok().flatten()
+    }
+
+    fn judge(&self, number: u64, answers: u64, other: Option<Link>) {
+        let mut state = self.state();
+        state.is_doubted = false;
+        let Stage::Up(old) = &state.stage else { return };
+        // Of a cluster the other nodes may have answered; the one that was silent here has answered there.
+        let is_dead = !old.is_to_one_server() || old.pulse().answers() == answers;
+        if let Some(other) = other.filter(|_| state.number == number && is_dead) {
+            old.pulse().end();
+            *state = State { number: number + 1, stage: Stage::Up(other), is_doubted: false };
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

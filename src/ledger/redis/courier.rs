@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use redis::{Cmd, RedisError, Value};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
 
 use super::breaker::Breaker;
-use super::connection::{Connection, DIAL_TIMEOUT, Link, outage_of, wants_another_connection};
 use super::dial::Dialer;
+use super::exchange::{DIAL_TIMEOUT, Exchanges, Progress};
+use super::failure::outage_of;
 use super::given_up::{self, GivenUp};
 use super::head::{Head, Mode};
 use super::line::{Batch, Line, Turn};
+use super::link::Link;
 use super::operation::Operation;
 use super::reply::Context;
 use super::request;
@@ -38,11 +39,11 @@ pub(super) struct Courier {
     pub(super) settings: Settings,
     pub(super) clock: Clock,
     pub(super) observer: Arc<dyn Observer>,
-    connection: Connection,
+    exchanges: Exchanges,
     pub(super) script: TeamScript,
     breaker: Arc<Breaker>,
     lines: Mutex<HashMap<TeamId, Arc<Line>>>,
-    witness: Arc<Witness>,
+    pub(super) witness: Arc<Witness>,
     given_up: Arc<GivenUp>,
     releasing: AtomicBool,
     /// How far the store's clock is ahead of ours, in microseconds. Only a guess at the day hangs on it.
@@ -53,15 +54,6 @@ pub(super) struct Courier {
     pub(super) voucher: u64,
     /// The number of the connection whose server was last told that it is in use.
     pub(super) introduced: AtomicU64,
-}
-
-/// How far a batch has come, seen from outside when its time runs out.
-#[derive(Default)]
-struct Progress {
-    /// The connection it was last sent on.
-    sent_on: Option<u64>,
-    /// Whether it may have been carried out although no answer says so.
-    in_doubt: bool,
 }
 
 /// A batch's answer and what is needed to read it.
@@ -81,7 +73,7 @@ impl Courier {
         witness: Arc<Witness>,
     ) -> Result<Self, UnusableSettings> {
         Ok(Self {
-            connection: Connection::new(Dialer::new(&settings)?, DIAL_TIMEOUT),
+            exchanges: Exchanges::new(Dialer::new(&settings)?, DIAL_TIMEOUT, settings.deadline),
             settings,
             clock,
             script: TeamScript::new(),
@@ -100,7 +92,7 @@ impl Courier {
 
     /// The same, but that it gives up an attempt to connect after this long.
     pub(super) fn dialling_within(mut self, timeout: Duration) -> Result<Self, UnusableSettings> {
-        self.connection = Connection::new(Dialer::new(&self.settings)?, timeout);
+        self.exchanges = Exchanges::new(Dialer::new(&self.settings)?, timeout, self.settings.deadline);
         Ok(self)
     }
 
@@ -143,33 +135,23 @@ impl Courier {
         line
     }
 
-    /// Runs one command that is no batch, within the deadline.
-    pub(super) async fn run(&self, team: Option<&TeamId>, command: &Cmd) -> Result<Value, Outage> {
-        self.on_link(team, |mut link| async move { link.run(command).await }).await
+    /// Runs one command that is no batch and that names this key, within the deadline. It must be safe to repeat.
+    pub(super) async fn run(&self, team: Option<&TeamId>, key: &str, command: &Cmd) -> Result<Value, Outage> {
+        self.on_link(team, key, |mut link| async move { link.run(command).await }).await
     }
 
-    /// Does something that is no batch with the connection, within the deadline.
-    pub(super) async fn on_link<F: Future<Output = Result<Value, RedisError>>>(
+    /// Does something that is no batch with the connection, within the deadline. It must be safe to repeat: it is done once
+    /// more where the connection proves broken. `key` is one that it names.
+    pub(super) async fn on_link<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
         team: Option<&TeamId>,
-        doing: impl FnOnce(Link) -> F,
-    ) -> Result<Value, Outage> {
+        key: &str,
+        doing: impl Fn(Link) -> F,
+    ) -> Result<T, Outage> {
         let line = team.map(|team| self.line(team));
         let breaker = line.as_ref().map_or(&self.breaker, |line| &line.breaker);
         breaker.enter()?;
-        let mut sent_on = None;
-        let attempt = async {
-            let (number, link) = self.connection.link().await?;
-            sent_on = Some(number);
-            doing(link).await.map_err(|error| {
-                if wants_another_connection(&error) {
-                    self.connection.drop_link(number);
-                }
-                outage_of(&error)
-            })
-        };
-        let result = timeout_at(Instant::now() + self.settings.deadline, attempt).await;
-        let result = result.unwrap_or_else(|_| self.timed_out(sent_on));
+        let result = self.exchanges.run(key, doing).await;
         match &result {
             Ok(_) => breaker.succeeded(),
             Err(outage) => breaker.failed(outage),
@@ -177,35 +159,24 @@ impl Courier {
         result
     }
 
-    /// A connection that stays silent may be dead without anyone having said so.
-    fn timed_out<T>(&self, sent_on: Option<u64>) -> Result<T, Outage> {
-        if let Some(number) = sent_on {
-            self.connection.drop_link(number);
-        }
-        Err(Outage::TimedOut)
-    }
-
     async fn send(&self, line: &Line, batch: Batch) {
         self.observer.batch(batch.operations.len());
-        let deadline = Instant::now() + self.settings.deadline;
-        let mut progress = Progress::default();
-        let answered = timeout_at(deadline, self.attempt(line, &batch, &mut progress)).await;
-        match answered.unwrap_or_else(|_| self.timed_out(progress.sent_on)) {
+        let progress = Progress::default();
+        match self.exchanges.in_time(&line.keys.open, &progress, self.attempt(line, &batch, &progress)).await {
             Ok(answered) => {
                 line.breaker.succeeded();
                 self.hand_out(line, batch.operations, answered);
             }
             Err(outage) => {
                 line.breaker.failed(&outage);
-                self.fail(line, batch.operations, &outage, progress.in_doubt);
+                self.fail(line, batch.operations, &outage, progress.in_doubt.into_inner());
             }
         }
     }
 
-    async fn attempt(&self, line: &Line, batch: &Batch, progress: &mut Progress) -> Result<Answered, Outage> {
+    async fn attempt(&self, line: &Line, batch: &Batch, progress: &Progress) -> Result<Answered, Outage> {
         let replicas = self.replicas(&batch.operations);
         let mut why = Outage::Refused("the day changes with every answer".to_owned());
-        let mut resent = false;
         let mut mode = Mode::of(&batch.operations);
         for _ in 0..ATTEMPTS {
             // Of a team that is new nothing is waited for until it is there.
@@ -221,12 +192,12 @@ impl Courier {
                 voucher: self.voucher,
             };
             let request = request::written(operations, calendar.as_deref(), head, &self.settings);
-            let (number, mut link) = self.connection.link().await?;
-            let in_doubt = progress.in_doubt;
-            progress.sent_on = Some(number);
+            let (number, mut link) = self.exchanges.link().await?;
+            let in_doubt = progress.in_doubt.load(Ordering::Relaxed);
+            progress.goes_on(number);
             let applied = match self.vouched(line, number, &mut link, mode).await {
                 Ok(Belief::Believed) => {
-                    progress.in_doubt = true;
+                    progress.in_doubt.store(true, Ordering::Relaxed);
                     self.script.apply(&mut link, &line.keys, &request.bytes, replicas).await
                 }
                 Ok(Belief::TooNew | Belief::Held) => return Err(Outage::Lost),
@@ -242,7 +213,7 @@ impl Courier {
                         }
                         if greets {
                             line.seen().learns(answer.point);
-                            progress.in_doubt = in_doubt;
+                            progress.in_doubt.store(in_doubt, Ordering::Relaxed);
                             continue;
                         }
                         let unacknowledged = too_few(replicas, have);
@@ -250,23 +221,17 @@ impl Courier {
                     }
                     // In each of these cases nothing was done.
                     told @ (Told::OtherDay(_) | Told::NothingHere | Told::Lacking(_)) => {
-                        progress.in_doubt = in_doubt;
+                        progress.in_doubt.store(in_doubt, Ordering::Relaxed);
                         mode = self.heed(line, &mut link, told, mode).await?;
                     }
                 },
                 Err(error) => {
                     why = outage_of(&error);
                     // A server that says no has done nothing.
-                    progress.in_doubt = in_doubt || !why.is_an_answer();
-                    let another = wants_another_connection(&error);
-                    if another {
-                        self.connection.drop_link(number);
-                    }
-                    if !another || resent {
+                    progress.in_doubt.store(in_doubt || !why.is_an_answer(), Ordering::Relaxed);
+                    if !self.exchanges.may_be_resent(&error, number, &link, progress).await {
                         return Err(why);
                     }
-                    // Every operation is safe to repeat, so a connection that broke while idle is no outage.
-                    resent = true;
                 }
             }
         }

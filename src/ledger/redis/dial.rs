@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::cluster::ClusterClient;
 use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates,
@@ -12,8 +13,10 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
-use super::connection::Link;
+use super::failure::outage_of;
+use super::link::Link;
 use super::settings::{Settings, Topology, UnusableSettings};
+use crate::ledger::Outage;
 
 /// How many batches may wait to be written; the client's default of 50 would hold up a gateway of many teams.
 const PIPELINE: usize = 1024;
@@ -21,6 +24,10 @@ const PIPELINE: usize = 1024;
 /// After how long a connection is over of which the other end acknowledges nothing that was sent (`TCP_USER_TIMEOUT`, RFC 5482).
 #[cfg(target_os = "linux")]
 const UNHEARD: Duration = Duration::from_secs(1);
+
+/// How long a connection is idle before the other end is asked whether it is still there: sooner than any balancer, or network's
+/// table of connections, forgets it. One that does not acknowledge within [`UNHEARD`] is over before anybody needs it.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Makes connections.
 pub(super) enum Dialer {
@@ -41,25 +48,34 @@ impl Dialer {
         }
     }
 
-    /// Makes one connection.
-    pub(super) async fn dial(&self) -> Result<Link, RedisError> {
+    /// Makes one connection. What fails says where, but for a cluster, whose client does so by itself.
+    pub(super) async fn dial(&self) -> Result<Link, Outage> {
         // Both time-outs are kept outside, where they bound the whole operation.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE);
         match self {
-            Self::Single(client) => {
-                client.get_multiplexed_async_connection_with_config(&config).await.map(Link::Server)
-            }
+            Self::Single(client) => connected(client, &config).await,
             Self::Sentinel(sentinel) => {
                 // Asked anew each time: the primary may be another by now.
-                let client = sentinel.lock().await.async_get_client().await?;
-                client.get_multiplexed_async_connection_with_config(&config).await.map(Link::Server)
+                let client = sentinel.lock().await.async_get_client().await;
+                connected(&client.map_err(|error| outage_of(&error))?, &config).await
             }
-            Self::Cluster(client) => client.get_async_connection().await.map(Link::Cluster),
+            Self::Cluster(client) => {
+                client.get_async_connection().await.map(Link::to_cluster).map_err(|error| outage_of(&error))
+            }
         }
     }
+}
+
+async fn connected(client: &Client, config: &AsyncConnectionConfig) -> Result<Link, Outage> {
+    let at = client.get_connection_info().addr().to_string();
+    let server = client.get_multiplexed_async_connection_with_config(config).await;
+    server.map(|server| Link::to_server(server, &at)).map_err(|error| match outage_of(&error) {
+        Outage::Unreachable(why) => Outage::Unreachable(format!("{at}: {why}")),
+        outage @ (Outage::TimedOut | Outage::Refused(_) | Outage::Lost) => outage,
+    })
 }
 
 fn single(settings: &Settings, url: &str) -> Result<Client, UnusableSettings> {
@@ -149,7 +165,8 @@ fn server(url: &str) -> Result<ConnectionInfo, UnusableSettings> {
 /// Without `TCP_NODELAY` a small batch waits for the answer to the one before. Where a network swallows what is sent, the system
 /// ends the connection: a cluster's client makes another only for one that ended.
 fn tcp() -> TcpSettings {
-    let settings = TcpSettings::default().set_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(Duration::from_secs(1));
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
     #[cfg(target_os = "linux")]
     let settings = settings.set_user_timeout(UNHEARD);
     settings

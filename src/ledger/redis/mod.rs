@@ -3,8 +3,8 @@
 //! Reading order: `settings` (what it must be told), `operation` (what is asked, and who waits), `line` (a team's
 //! operations wait together), `courier` (sends them and hands out the answers), `request`, `head`, `told` and `reply` (to
 //! the script and back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where
-//! things are), `connection` and `dial` (how it is reached), `breaker` and `given_up` (what to do when it is not), `time`
-//! (what time it is there), `loss`, `witness`, `counts`, `recover`, `redo`, `vouch` and `vouch.lua` (what to do when it has lost
+//! things are), `exchange`, `connection`, `link` and `dial` (how it is reached), `failure`, `breaker` and `given_up` (what to do when it is not), `time`
+//! (what time it is there), `inspect` (whether it is safe there), `loss`, `witness`, `counts`, `recover`, `redo`, `vouch` and `vouch.lua` (what to do when it has lost
 //! something, or may have), `open`, `row` and `usage` (what it says of open calls and of the past), `replay` and `replay.lua`
 //! (idempotency keys and kept answers), `permits` and its scripts (the shared account), `register` and `register.lua` (gateway
 //! keys and suspensions).
@@ -19,10 +19,14 @@ mod connection;
 mod counts;
 mod courier;
 mod dial;
+mod exchange;
+mod failure;
 mod given_up;
 mod head;
+mod inspect;
 mod keys;
 mod line;
+mod link;
 mod loss;
 mod open;
 mod operation;
@@ -61,8 +65,8 @@ use self::operation::Operation;
 use self::witness::Witness;
 use super::observe::observed;
 use super::{
-    Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, Outage, ReservationId, Rows, Settled,
-    Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, Books, Days, Flaw, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, Outage, ReservationId, Rows,
+    Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
 use crate::team::TeamId;
@@ -119,11 +123,12 @@ impl RedisLedger {
             return Ok(Vec::new());
         }
         let mut records = redis::cmd("HMGET");
-        records.arg(&Keys::of(team).held);
+        let key = Keys::of(team).held;
+        records.arg(&key);
         for id in ids {
             records.arg(id.to_string());
         }
-        open::read(ids, &self.courier.run(Some(team), &records).await?)
+        open::read(ids, &self.courier.run(Some(team), &key, &records).await?)
     }
 }
 
@@ -192,8 +197,9 @@ impl Ledger for RedisLedger {
         observed(&*self.observer, "open", async move {
             let mut latest = redis::cmd("ZREVRANGEBYSCORE");
             // Marks of what has ended stand below zero, and what is always there at zero.
-            latest.arg(&Keys::of(team).open).arg("+inf").arg("(0").arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
-            let mut ids = open::read_ids(&self.courier.run(Some(team), &latest).await?)?;
+            let key = Keys::of(team).open;
+            latest.arg(&key).arg("+inf").arg("(0").arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
+            let mut ids = open::read_ids(&self.courier.run(Some(team), &key, &latest).await?)?;
             ids.sort_unstable_by(|one, other| other.cmp(one));
             let mut calls = Vec::with_capacity(ids.len());
             for some in ids.chunks(BATCH_MOST) {
@@ -213,8 +219,10 @@ impl Ledger for RedisLedger {
             newest_first.arg(&key).arg(first).arg(last);
             let mut length = redis::cmd("LLEN");
             length.arg(&key);
-            let (rows, total) =
-                tokio::join!(self.courier.run(Some(team), &newest_first), self.courier.run(Some(team), &length));
+            let (rows, total) = tokio::join!(
+                self.courier.run(Some(team), &key, &newest_first),
+                self.courier.run(Some(team), &key, &length)
+            );
             let rows = Rows { rows: row::read(&rows?)?, total: row::read_total(&total?)? };
             if rows.total == 0 {
                 self.courier.look_for(team, &[keys::ROWS.to_owned()]).await?;
@@ -233,9 +241,10 @@ impl Ledger for RedisLedger {
             // So many go out together, and others may come between.
             for some in all.chunks(DAYS_AT_ONCE) {
                 let reads = some.iter().map(|day| async move {
+                    let key = keys::usage_key(team, *day);
                     let mut cells = redis::cmd("HGETALL");
-                    cells.arg(keys::usage_key(team, *day));
-                    usage::read(*day, &self.courier.run(Some(team), &cells).await?)
+                    cells.arg(&key);
+                    usage::read(*day, &self.courier.run(Some(team), &key, &cells).await?)
                 });
                 for (day, read) in some.iter().zip(join_all(reads).await) {
                     let read = read?;
@@ -261,6 +270,10 @@ impl Ledger for RedisLedger {
 
     fn closed(&self) -> Vec<TeamId> {
         self.witness.closed()
+    }
+
+    fn inspect(&self) -> BoxFuture<'_, Result<Vec<Flaw>, Outage>> {
+        observed(&*self.observer, "inspect", self.courier.inspect())
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {

@@ -28,7 +28,7 @@ use crate::ledger::{Observer, Outage};
 
 /// The script: the parts are one text, so that each can be read on its own.
 const TEXT: &str = concat!(include_str!("permits/windows.lua"), include_str!("permits/line.lua"));
-/// How often a round is sent at most: the month may be guessed wrong, and a connection may prove broken, once each.
+/// How often a round is sent at most: the month may be guessed wrong, and end meanwhile.
 const ATTEMPTS: usize = 3;
 
 /// The words' numbers, as in the script.
@@ -59,33 +59,25 @@ impl RedisPermits {
     }
 
     async fn send(&self, limits: &AccountLimits, words: &[Word]) -> Result<Round, Outage> {
-        let mut why = Outage::Refused("the month changes with every answer".to_owned());
         for _ in 0..ATTEMPTS {
             let month = Calendar::around(self.courier.store_now(), &TimeZone::UTC).month;
             let request = written(limits, words, self.courier.fixed_now(), (month.start, month.end));
-            match self.call(&request).await {
-                Ok(answer) => {
-                    let mut answer = Reader::of(answer)?;
-                    let stands = answer.signed()? == 1;
-                    let at = answer.moment()?;
-                    self.courier.learn(at);
-                    if stands {
-                        return answer.round(limits, words, at);
-                    }
-                }
-                // Every word is safe to repeat, so a connection that broke while idle is no outage.
-                Err(outage @ Outage::Unreachable(_)) => why = outage,
-                Err(outage @ (Outage::TimedOut | Outage::Refused(_) | Outage::Lost)) => return Err(outage),
+            let mut answer = Reader::of(self.call(&request).await?)?;
+            let stands = answer.signed()? == 1;
+            let at = answer.moment()?;
+            self.courier.learn(at);
+            if stands {
+                return answer.round(limits, words, at);
             }
         }
-        Err(why)
+        Err(Outage::Refused("the month changes with every answer".to_owned()))
     }
 
     async fn call(&self, request: &[u8]) -> Result<Value, Outage> {
-        let known = self.command("EVALSHA", self.script.get_hash(), request);
+        let known = &self.command("EVALSHA", self.script.get_hash(), request);
         self.courier
-            .on_link(None, |mut link| async move {
-                match link.run(&known).await {
+            .on_link(None, &self.keys.windows, |mut link| async move {
+                match link.run(known).await {
                     // The server was restarted, or its scripts were flushed.
                     Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                         link.run(&self.command("EVAL", TEXT, request)).await

@@ -6,11 +6,12 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use redis::Value;
 
-use super::connection::{Link, outage_of};
 use super::courier::Courier;
+use super::failure::outage_of;
 use super::head::{Head, Mode};
 use super::keys::{Keys, TEAMS};
 use super::line::Line;
+use super::link::Link;
 use super::loss::{Loss, Point};
 use super::operation::Operation;
 use super::redo::{self, Lost};
@@ -117,7 +118,7 @@ impl Courier {
                 Head { known, mode: Mode::Looking, now: self.fixed_now(), sweep_until: 0, voucher: self.voucher };
             let request = redo::looking(some, head, &self.settings);
             let (script, keys, request) = (&self.script, &keys, &request);
-            let told = self.on_link(Some(team), |mut link| async move {
+            let told = self.on_link(Some(team), &keys.open, |mut link| async move {
                 script.apply(&mut link, keys, request, None).await.map(|(value, _)| value)
             });
             if let Told::Lacking(_) = Told::read(told.await?)? {

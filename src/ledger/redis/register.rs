@@ -15,6 +15,7 @@ use super::settings::{Settings, Topology, UnusableSettings};
 use crate::clock::Clock;
 use crate::identity::KeyId;
 use crate::identity::store::{Entry, Store, Version};
+use crate::ledger::observe::tell;
 use crate::ledger::{Observer, Outage, Unobserved};
 
 /// How long looking may take, and connecting before it, whatever the ledger's deadline: two seconds after Redis returned from silence
@@ -68,32 +69,32 @@ impl RedisRegister {
         arguments: &[&[u8]],
     ) -> Result<Value, Outage> {
         let call = |command, script| call(command, script, arguments);
-        let known = call("EVALSHA", self.script.get_hash());
+        let known = &call("EVALSHA", self.script.get_hash());
         let started = Instant::now();
-        let told = courier.on_link(None, |mut link| async move {
-            let mut send = async |command: Cmd| match replicas {
-                0 => link.run(&command).await.map(|value| (value, 0)),
-                wanted => link.run_and_wait(&command, RegisterKeys::ENTRIES, wanted, CHANGE_DEADLINE_LEAST / 3).await,
+        let told = courier.on_link(None, RegisterKeys::ENTRIES, |mut link| async move {
+            let mut send = async |command: &Cmd| match replicas {
+                0 => link.run(command).await.map(|value| (value, 0)),
+                wanted => link.run_and_wait(command, RegisterKeys::ENTRIES, wanted, CHANGE_DEADLINE_LEAST / 3).await,
             };
             let (value, have) = match send(known).await {
                 // The server was restarted, or its scripts were flushed.
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    send(call("EVAL", TEXT)).await?
+                    send(&call("EVAL", TEXT)).await?
                 }
                 told => told?,
             };
             Ok(Value::Array(vec![value, Value::Int(i64::from(have))]))
         });
         let told = told.await.and_then(|told| acknowledged(told, replicas));
-        self.observer.operation(op, told.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+        tell(&*self.observer, op, &told, started);
         told
     }
 
     /// One plain command.
     async fn ask(&self, courier: &Courier, op: &'static str, command: Cmd) -> Result<Value, Outage> {
         let started = Instant::now();
-        let told = courier.run(None, &command).await;
-        self.observer.operation(op, told.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+        let told = courier.run(None, RegisterKeys::ENTRIES, &command).await;
+        tell(&*self.observer, op, &told, started);
         told
     }
 }

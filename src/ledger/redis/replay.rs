@@ -15,6 +15,7 @@ use super::courier::Courier;
 use super::keys::ReplayKeys;
 use super::settings::{Settings, UnusableSettings};
 use crate::clock::Clock;
+use crate::ledger::observe::tell;
 use crate::ledger::{Observer, Outage, ReservationId, Unobserved};
 use crate::replay::{self, Begun, Claim, Kept, LISTED_MAX, Store, Summary};
 use crate::request::RequestId;
@@ -68,10 +69,11 @@ impl RedisReplays {
 
     async fn step(&self, team: &TeamId, step: Step, keys: &[&str], arguments: &[&[u8]]) -> Result<Told, Outage> {
         let started = Instant::now();
-        let call = |command, script| call(command, script, &ReplayKeys::of(team), keys, step.name, arguments);
-        let known = call("EVALSHA", self.script.get_hash());
-        let told = self.courier.on_link(Some(team), |mut link| async move {
-            match link.run(&known).await {
+        let own = ReplayKeys::of(team);
+        let call = |command, script| call(command, script, &own, keys, step.name, arguments);
+        let known = &call("EVALSHA", self.script.get_hash());
+        let told = self.courier.on_link(Some(team), &own.bodies, |mut link| async move {
+            match link.run(known).await {
                 // The server was restarted, or its scripts were flushed.
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                     link.run(&call("EVAL", TEXT)).await
@@ -80,7 +82,7 @@ impl RedisReplays {
             }
         });
         let told = told.await.and_then(Told::read);
-        self.observer.operation(step.op, told.as_ref().map_or_else(Outage::name, |_| "ok"), started.elapsed());
+        tell(&*self.observer, step.op, &told, started);
         told
     }
 

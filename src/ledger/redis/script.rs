@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
 
-use super::connection::Link;
 use super::keys::Keys;
+use super::link::Link;
 
 /// The script: the parts are one text, so that each can be read on its own.
 const TEXT: &str = concat!(

@@ -30,6 +30,8 @@ pub struct Settings {
     pub on_loss: OnLoss,
     /// How many replicas must have a reservation before it counts; 0 asks none.
     pub wait_replicas: u32,
+    /// Whether an operator has allowed servers that may evict what was spent.
+    pub allow_eviction: bool,
     /// Whose time decides.
     pub clock: StoreClock,
 }
@@ -80,6 +82,7 @@ impl Settings {
             on_unknown: OnUnknown::Charge,
             on_loss: OnLoss::Rebuild,
             wait_replicas: 0,
+            allow_eviction: false,
             clock: StoreClock::Server,
         }
     }

@@ -12,11 +12,11 @@ use std::sync::atomic::Ordering;
 use redis::{Cmd, ErrorKind, RedisError, Value};
 use uuid::Uuid;
 
-use super::connection::Link;
 use super::courier::Courier;
 use super::head::Mode;
 use super::keys::{REIGNS, TEAMS, vouched_key};
 use super::line::Line;
+use super::link::Link;
 use crate::ledger::{OnLoss, Outage};
 use crate::team::TeamId;
 
@@ -61,7 +61,7 @@ impl Courier {
         }
         let belief = Box::pin(self.look_into(line, link, mode == Mode::Accepting)).await?;
         // Nodes of a cluster come and go behind one connection.
-        if belief == Belief::Believed && mode != Mode::Accepting && matches!(link, Link::Server(_)) {
+        if belief == Belief::Believed && mode != Mode::Accepting && link.is_to_one_server() {
             self.believed.store(number, Ordering::Relaxed);
         }
         Ok(belief)
@@ -84,7 +84,7 @@ impl Courier {
     /// reign is then known from the first moment somebody writes in it, not when somebody asks.
     pub(super) fn introduce(&self, number: u64, link: &Link) {
         // In a cluster each team has its own server; who asks for a team waits from then.
-        if !matches!(link, Link::Server(_)) || self.introduced.swap(number, Ordering::Relaxed) == number {
+        if !link.is_to_one_server() || self.introduced.swap(number, Ordering::Relaxed) == number {
             return;
         }
         let (mut link, question) = (link.clone(), self.question(None, false));
@@ -97,8 +97,8 @@ impl Courier {
 
     /// Whether this process may begin: the store answers, and is believed of the teams that it has never seen.
     pub(super) async fn probe(&self) -> Result<(), Outage> {
-        let question = self.question(None, false);
-        let answer = self.on_link(None, |mut link| async move { ask(&mut link, TEAMS, question).await }).await?;
+        let question = &self.question(None, false);
+        let answer = self.on_link(None, TEAMS, |mut link| async move { ask(&mut link, TEAMS, question).await }).await?;
         match read(&answer)? {
             (Belief::TooNew, is_new) => {
                 self.tell(is_new);
@@ -115,10 +115,11 @@ impl Courier {
         let (belief, is_new) =
             read(&answer).map_err(|_| RedisError::from((ErrorKind::UnexpectedReturnType, "of whose reign it is")))?;
         self.tell(is_new && belief != Belief::Held);
-        if belief == Belief::Held && line.seen().is_held() {
+        // Every team of an empty store is held: that is one word about the store, and `/readyz` names the teams.
+        if belief == Belief::Held && line.seen().is_held() && !self.witness.told_held.swap(true, Ordering::Relaxed) {
             tracing::error!(
-                team = %line.team,
-                "the store of the ledger is empty: the budgets are closed until an operator accepts that"
+                "the store of the ledger is empty: all budgets are closed until an operator accepts that (moongate teams \
+                 accept-loss --all)"
             );
         }
         Ok(belief)
@@ -126,7 +127,7 @@ impl Courier {
 
     fn tell(&self, is_new: bool) {
         if is_new {
-            tracing::warn!(
+            tracing::info!(
                 believed_in = ?self.settings.gather(),
                 "the store of the ledger is new, or was restarted, replaced or emptied: until other replicas had time to \
                  bring what it lacks, it is not believed of teams that this replica has not seen"
@@ -135,7 +136,7 @@ impl Courier {
     }
 
     /// The question, but for the reign.
-    fn question(&self, team: Option<&TeamId>, accepts: bool) -> impl FnOnce(&str) -> Cmd + Send + use<> {
+    fn question(&self, team: Option<&TeamId>, accepts: bool) -> impl Fn(&str) -> Cmd + Send + Sync + use<> {
         let team = team.map_or_else(String::new, ToString::to_string);
         let now = self.fixed_now().unwrap_or(0);
         let must_be = u64::try_from(self.settings.gather().as_micros()).unwrap_or(u64::MAX);
@@ -143,14 +144,14 @@ impl Courier {
         move |reign| {
             let mut question = redis::cmd("EVAL");
             question.arg(SCRIPT).arg(2).arg(TEAMS).arg(REIGNS);
-            question.arg(reign).arg(team).arg(now).arg(must_be).arg(hold).arg(u8::from(accepts));
+            question.arg(reign).arg(&team).arg(now).arg(must_be).arg(hold).arg(u8::from(accepts));
             question
         }
     }
 }
 
 /// Asks the primary that has `key` whose reign it is, and the store since when that is known.
-async fn ask(link: &mut Link, key: &str, question: impl FnOnce(&str) -> Cmd) -> Result<Value, RedisError> {
+async fn ask(link: &mut Link, key: &str, question: impl Fn(&str) -> Cmd) -> Result<Value, RedisError> {
     let mut info = redis::cmd(ASKED.0);
     info.arg(ASKED.1);
     let info: String = redis::from_redis_value(link.run_at(info, key).await?)?;

@@ -5,7 +5,7 @@
 //! as long as the process lives, so that a budget is never fresh again even where the single calls are forgotten.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -35,6 +35,8 @@ const TOP_UPS_MOST: usize = 256;
 pub(super) struct Witness {
     teams: Mutex<HashMap<TeamId, Arc<Mutex<Seen>>>>,
     ended: Arc<AtomicUsize>,
+    /// Whether it was told that the store is empty and held.
+    pub(super) told_held: AtomicBool,
 }
 
 impl Witness {

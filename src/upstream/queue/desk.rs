@@ -227,7 +227,7 @@ impl Desk {
 
     /// The store did not answer: who had no place is refused; the others' places are kept as long as the store keeps them.
     fn failed(&self, outage: &Outage) {
-        tracing::warn!(%outage, "the shared account's permits could not be asked for");
+        tracing::debug!(%outage, "the shared account's permits could not be asked for");
         let mut state = self.lock();
         let now = Instant::now();
         let places_are_kept = state.answered.is_some_and(|answered| now < answered + PLACE_TTL / 2);

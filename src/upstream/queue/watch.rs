@@ -26,7 +26,7 @@ pub async fn watch(
             Ok(round) => round.remaining.iter().for_each(|left| {
                 observer.limit_remaining(left.key.as_deref().unwrap_or(""), left.span.name(), left.calls);
             }),
-            Err(outage) => tracing::warn!(%outage, "the shared account's windows could not be looked at"),
+            Err(outage) => tracing::debug!(%outage, "the shared account's windows could not be looked at"),
         }
     }
 }

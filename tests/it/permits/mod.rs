@@ -1,6 +1,6 @@
 //! The shared account's permits as tests: both stores run exactly these cases.
 
-mod desk;
+pub(crate) mod desk;
 mod line;
 mod stores;
 mod windows;

@@ -7,4 +7,4 @@ mod own_time;
 mod owner;
 mod redis;
 mod requests;
-mod store;
+pub(crate) mod store;

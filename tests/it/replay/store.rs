@@ -15,11 +15,11 @@ use moongate::team::{ModelId, TeamId};
 use super::redis::RedisBench;
 use crate::support::redis::wait_until;
 
-pub(super) const TTL: Duration = Duration::from_secs(300);
+pub(crate) const TTL: Duration = Duration::from_secs(300);
 /// How long a claim lives whose end is waited for.
 const BRIEF: Duration = Duration::from_millis(30);
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         retention: Duration::from_secs(3600),
         join_max: Duration::ZERO,
@@ -36,15 +36,15 @@ fn in_memory() -> Handles {
     [memory.clone(), memory]
 }
 
-pub(super) fn team(name: &str) -> TeamId {
+pub(crate) fn team(name: &str) -> TeamId {
     TeamId::parse(name).unwrap()
 }
 
-pub(super) fn request(id: &str) -> RequestId {
+pub(crate) fn request(id: &str) -> RequestId {
     RequestId::parse(id).unwrap()
 }
 
-pub(super) fn claim(key: &'static str, body: &str, id: &str) -> Claim {
+pub(crate) fn claim(key: &'static str, body: &str, id: &str) -> Claim {
     Claim {
         id: ReservationId::new(),
         team: team("design"),
@@ -61,7 +61,7 @@ pub(super) fn id_of(carried: &str) -> ReservationId {
 }
 
 /// The answer to a claim's call.
-pub(super) fn of(claim: &Claim, body: &str) -> Kept {
+pub(crate) fn of(claim: &Claim, body: &str) -> Kept {
     answer(claim.id, claim.request_id.as_str(), body)
 }
 

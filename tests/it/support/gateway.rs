@@ -37,7 +37,12 @@ impl Gateway {
 
     /// Starts one and waits until it listens.
     pub async fn start(installation: &Installation) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_moongate"))
+        Self::start_with(Command::new(env!("CARGO_BIN_EXE_moongate")), installation).await
+    }
+
+    /// The same with a command that names the program in another way, or runs it as someone else.
+    pub async fn start_with(mut command: Command, installation: &Installation) -> Self {
+        let mut child = command
             .args(["serve", "--config"])
             .arg(installation.path())
             .env_remove("MOONGATE_LOG")

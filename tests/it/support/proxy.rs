@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What the proxy does to connections, old and new.
@@ -38,7 +39,15 @@ pub(crate) struct Proxy {
     fault: Arc<AtomicU8>,
     held: Arc<Mutex<Vec<u8>>>,
     cuts: Arc<AtomicU8>,
+    fates: watch::Sender<Fates>,
     task: JoinHandle<()>,
+}
+
+/// How often the connections that were open were stranded, and severed.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Fates {
+    stranded: u64,
+    severed: u64,
 }
 
 impl Proxy {
@@ -50,13 +59,16 @@ impl Proxy {
         let to = Arc::new(AtomicU16::new(to));
         let (held, cuts) = (Arc::default(), Arc::<AtomicU8>::default());
         let (shared, target, keep, cut) = (Arc::clone(&fault), Arc::clone(&to), Arc::clone(&held), Arc::clone(&cuts));
+        let fates = watch::Sender::default();
+        let told = fates.subscribe();
         let task = tokio::spawn(async move {
             while let Ok((caller, _)) = listener.accept().await {
                 let to = target.load(Ordering::SeqCst);
-                tokio::spawn(relay(caller, to, Arc::clone(&shared), Arc::clone(&keep), Arc::clone(&cut)));
+                let relayed = relay(caller, to, Arc::clone(&shared), Arc::clone(&keep), Arc::clone(&cut));
+                tokio::spawn(fated(relayed, told.clone()));
             }
         });
-        Self { port, to, fault, held, cuts, task }
+        Self { port, to, fault, held, cuts, fates, task }
     }
 
     /// Its port on 127.0.0.1.
@@ -80,6 +92,17 @@ impl Proxy {
         self.cuts.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Ends the connections that are open: their callers are told, as when a server goes away.
+    pub(crate) fn sever(&self) {
+        self.fates.send_modify(|fates| fates.severed += 1);
+    }
+
+    /// Forgets the connections that are open, as a balancer does with idle ones: what is sent on them is taken and goes nowhere,
+    /// and nobody is told. New ones are served.
+    pub(crate) fn strand(&self) {
+        self.fates.send_modify(|fates| fates.stranded += 1);
+    }
+
     /// Changes what it does from now on.
     pub(crate) fn set(&self, fault: Fault) {
         self.held.lock().unwrap().clear();
@@ -90,6 +113,20 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Relays until the connection is severed, or stranded and then severed.
+async fn fated(relayed: impl Future<Output = ()>, mut told: watch::Receiver<Fates>) {
+    let at_first = *told.borrow_and_update();
+    let mut relayed = std::pin::pin!(relayed);
+    let is_stranded = tokio::select! {
+        () = &mut relayed => false,
+        // Not polled any more, it stays as it is.
+        changed = told.wait_for(|fates| *fates != at_first) => changed.is_ok_and(|fates| fates.severed == at_first.severed),
+    };
+    if is_stranded {
+        let _ = told.wait_for(|fates| fates.severed != at_first.severed).await;
     }
 }
 

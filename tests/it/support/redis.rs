@@ -205,14 +205,8 @@ impl RedisCluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-        for node in &nodes {
-            wait_until("the cluster is whole", || async {
-                let info: String = node.ask(&["CLUSTER", "INFO"]).await.unwrap_or_default();
-                info.contains("cluster_state:ok")
-            })
-            .await;
-        }
         let cluster = Self { nodes };
+        cluster.is_whole().await;
         cluster.has_been_known_for_long().await;
         cluster
     }
@@ -225,6 +219,39 @@ impl RedisCluster {
                 let _: RedisResult<redis::Value> = keeps.ask(&["HSET", "mg1:{mg1:teams}:reigns", &reign, "1"]).await;
                 let _: RedisResult<redis::Value> = keeps.ask(&["SADD", "mg1:teams", "*"]).await;
             }
+        }
+    }
+
+    /// Ends all nodes at once and starts them again, with what they had saved.
+    pub(crate) async fn restart(&mut self) {
+        for node in &mut self.nodes {
+            node.restart();
+        }
+        self.is_whole().await;
+        self.has_been_known_for_long().await;
+    }
+
+    async fn is_whole(&self) {
+        for node in &self.nodes {
+            wait_until("the cluster is whole", || async {
+                let info: String = node.ask(&["CLUSTER", "INFO"]).await.unwrap_or_default();
+                info.contains("cluster_state:ok")
+            })
+            .await;
+        }
+    }
+
+    /// Has every node say that it is to be reached at another port, each at its own, and waits until all know.
+    pub(crate) async fn announce(&self, ports: &[u16]) {
+        for (node, port) in self.nodes.iter().zip(ports) {
+            node.run(&["CONFIG", "SET", "cluster-announce-port", &port.to_string()]).await;
+        }
+        for node in &self.nodes {
+            wait_until("every node knows where the others are", || async {
+                let known: String = node.ask(&["CLUSTER", "NODES"]).await.unwrap_or_default();
+                ports.iter().all(|port| known.contains(&format!(":{port}@")))
+            })
+            .await;
         }
     }
 
@@ -272,6 +299,11 @@ impl RedisSentinel {
             .await;
         }
         Self { servers: [primary, replica], sentinels }
+    }
+
+    /// The Sentinels.
+    pub(crate) fn sentinels(&self) -> &[RedisServer] {
+        &self.sentinels
     }
 
     /// The Sentinels' URLs.

@@ -63,7 +63,8 @@ async fn while_it_is_open_calls_are_refused_at_once_reserve_nothing_and_are_not_
 
     assert_eq!(gateway.metric(OPEN).await, Some(1.0));
     assert_eq!(gateway.line(OPENED).expect("a line")["failures"], 3);
-    assert_eq!(gateway.readiness().await.0, 200);
+    let (status, told) = gateway.readiness().await;
+    assert_eq!((status, &told["upstream"]), (200, &json!("breaker_open")));
     let replayed = gateway.send(&once).await;
     assert_eq!((replayed.status, replayed.header("idempotency-replayed")), (200, Some("true")));
     let quote = Call::post("/gateway/v1/quote/flux/dev").with(key).json(&json!({ "prompt": "x" }));

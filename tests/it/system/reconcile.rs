@@ -106,9 +106,10 @@ async fn a_key_whose_account_was_empty_is_used_again_when_its_balance_has_return
     let gateway = Gateway::serve(&installation).await;
     let call = picture().with(installation.key("design"));
     assert_eq!(gateway.send(&call).await.refusal(), (503, "shared_credits_exhausted".to_owned()));
-    assert_eq!(gateway.readiness().await.0, 503);
+    let state = async || gateway.readiness().await.1["upstream_keys"]["primary"].clone();
+    assert_eq!(state().await, json!("no_credits"));
     firemoon.change_key(&json!({ "balance": 10 })).await;
-    wait_until("the key is used again", || async { gateway.readiness().await.0 == 200 }).await;
+    wait_until("the key is used again", || async { state().await == json!("ok") }).await;
     let returned = "the balance has returned: the shared key is used again";
     wait_until("it is said", || async { gateway.line(returned).is_some() }).await;
     assert_eq!(gateway.send(&call).await.status, 200);

@@ -7,7 +7,7 @@ use super::books::{spent, standing, wide_limits};
 use crate::support::caller::{Call, generate};
 use crate::support::firemoon::{Firemoon, PROMPT, picture};
 use crate::support::gateway::Gateway;
-use crate::support::installation::Installation;
+use crate::support::installation::{ISSUER, Installation};
 
 #[tokio::test]
 async fn nothing_of_the_callers_goes_out_but_the_body_byte_for_byte() {
@@ -108,8 +108,30 @@ async fn when_firemoon_refuses_the_shared_key_nobody_is_charged_and_nobody_else_
         assert_eq!(standing(&gateway, key, "team:requests_per_day").await["used"], 1, "{fault}: only what was sent");
         let healthy = gateway.metric(r#"moongate_upstream_key_healthy{key="primary"}"#).await;
         assert_eq!(healthy, Some(0.0), "{fault}");
-        assert_eq!(gateway.readiness().await.0, 503, "no healthy key: not ready");
+        let (status, report) = gateway.readiness().await;
+        let why = if fault == "insufficient_credits" { "no_credits" } else { "rejected" };
+        assert_eq!((status, &report["upstream_keys"]["primary"]), (200, &json!(why)), "{fault}: {report}");
+        assert_eq!(report.get("issuers"), Some(&json!({ ISSUER: "ok" })), "{report}");
     }
+}
+
+#[tokio::test]
+async fn without_a_usable_key_the_teams_keep_their_views_their_refusals_and_their_kept_answers() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon).set("/identity/issuers", json!([]));
+    let gateway = Gateway::serve(&installation).await;
+    let key = installation.key("design");
+    let once = || picture().with(key).header("idempotency-key", "once");
+    assert_eq!(gateway.send(&once()).await.status, 200);
+    firemoon.faults(&json!([{ "fault": "invalid_key" }])).await;
+    assert_eq!(gateway.send(&picture().with(key)).await.refusal(), (502, "upstream_key_rejected".to_owned()));
+    let (status, report) = gateway.readiness().await;
+    assert_eq!((status, &report["ready"]), (200, &json!(true)), "balancers go on sending callers: {report}");
+    assert_eq!(report.get("issuers"), None, "of issuers nothing is said where none is configured: {report}");
+    assert!(!report.to_string().contains("issuer"), "{report}");
+    assert_eq!(gateway.send(&once()).await.status, 200, "a replay");
+    assert_eq!(gateway.send(&Call::get("/gateway/v1/me").with(key)).await.status, 200);
+    assert_eq!(gateway.send(&Call::get("/api/usage?period=today").with(key)).await.status, 200);
 }
 
 #[tokio::test]

@@ -1,0 +1,41 @@
+//! Why a store did not do as asked.
+
+/// The store did not do as asked. What it was asked may have happened all the same.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Outage {
+    /// No answer within the deadline.
+    #[error("the ledger did not answer in time")]
+    TimedOut,
+    /// No connection, or it broke.
+    #[error("the ledger cannot be reached: {0}")]
+    Unreachable(String),
+    /// It answered, but not with what was asked for (out of memory, read-only, wrong type).
+    #[error("the ledger refused: {0}")]
+    Refused(String),
+    /// It answered, and has lost some of what was written to it, or may have: the team's budgets are closed until they are
+    /// known again.
+    #[error("the ledger has lost writes, or may lack some that others know of: budgets are closed until that is known")]
+    Lost,
+}
+
+impl Outage {
+    /// The kind, as the metrics name it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed_out",
+            Self::Unreachable(_) => "unreachable",
+            Self::Refused(_) => "refused",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Whether the store answered, so that what it was asked did not happen.
+    #[must_use]
+    pub const fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Lost => true,
+            Self::TimedOut | Self::Unreachable(_) => false,
+        }
+    }
+}
