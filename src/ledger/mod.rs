@@ -35,7 +35,7 @@ pub use open::{OPEN_CALLS_MAX, OpenCall};
 pub use outage::Outage;
 pub use permits::{AccountLimits, Permits};
 pub use reservation::{Reservation, ReservationId};
-pub use row::{Asked, Came, Outcome, Row, Rows};
+pub use row::{Asked, Came, LostRows, Outcome, Row, Rows};
 pub use snapshot::Snapshot;
 pub use soft::Crossing;
 pub use topup::{TopUp, TopUpId, ToppedUp};

@@ -166,4 +166,30 @@ pub struct Rows {
     pub rows: Vec<Row>,
     /// How many the team has in all.
     pub total: u64,
+    /// Those that are gone although they were not too old.
+    pub lost: LostRows,
+}
+
+/// The rows of a team that gave way because there were more than [`Retention::rows_max`].
+///
+/// [`Retention::rows_max`]: super::Retention::rows_max
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LostRows {
+    /// How many of calls that cost something.
+    pub paid: u64,
+    /// How many of calls that cost nothing: these go first.
+    pub free: u64,
+    /// When the last of the one was settled: those that are left are younger.
+    pub paid_until: Option<Timestamp>,
+    /// When the last of the other was settled.
+    pub free_until: Option<Timestamp>,
+}
+
+impl LostRows {
+    /// How many, of whichever.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        self.paid + self.free
+    }
 }

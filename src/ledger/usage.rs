@@ -19,7 +19,7 @@ pub const BEYOND: &str = "*";
 pub struct Retention {
     /// Rows that were settled longer ago are dropped, about a hundred with each sweep.
     pub rows: Duration,
-    /// The most rows of one team: the oldest give way. At least [`Retention::ROWS_LEAST`].
+    /// The most rows of one team: of more, the oldest of calls that cost nothing give way, then the oldest of all. At least [`Retention::ROWS_LEAST`].
     pub rows_max: u64,
     /// How long the sums of a day are kept after its last new user or model.
     pub usage: Duration,

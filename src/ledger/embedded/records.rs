@@ -31,8 +31,8 @@ pub(super) trait Records {
     fn overdue(&self, team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Self::Fault>;
     /// Adds a row after all others of the team.
     fn append_row(&mut self, team: &TeamId, row: &Row) -> Result<(), Self::Fault>;
-    /// Drops the team's oldest rows, as far as they were settled before a moment or are more than `rows_max`; a bounded
-    /// number. How many went.
+    /// Drops the team's oldest rows, as far as they were settled before a moment or are more than `rows_max`: of these, those
+    /// of calls that cost nothing first. A bounded number. How many went.
     fn trim_rows(&mut self, team: &TeamId, before: Timestamp, rows_max: u64, most: usize)
     -> Result<usize, Self::Fault>;
     /// A top-up of the team that was added.

@@ -11,6 +11,7 @@ use super::account::Account;
 use super::past::Cell;
 use super::record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
 use super::records::Records;
+use super::rows::RowTables;
 use super::sums::SumTables;
 use crate::ledger::{Days, ReservationId, Row, Rows, Sums, TopUpId, Usage};
 use crate::team::TeamId;
@@ -29,9 +30,6 @@ const SCOPES: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new(
 const OPEN: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("open");
 /// Team, deadline, id: the open reservations in the order in which they are due.
 const DEADLINES: TableDefinition<(&str, i64, &str), ()> = TableDefinition::new("deadlines");
-/// Team, number → when it was settled (microseconds of Unix time), and the [`Row`] as JSON.
-const ROWS: TableDefinition<(&str, u64), (i64, &[u8])> = TableDefinition::new("rows");
-
 /// Team, id → when it was added (microseconds of Unix time), and the [`TopUpRecord`] as JSON.
 const TOP_UPS: TableDefinition<(&str, &str), (i64, &[u8])> = TableDefinition::new("top_ups");
 /// The one entry `windows`: the shared account's [`Account`] as JSON.
@@ -111,7 +109,7 @@ pub(super) struct Tables<'t> {
     scopes: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
     open: Table<'t, (&'static str, &'static str), &'static [u8]>,
     deadlines: Table<'t, (&'static str, i64, &'static str), ()>,
-    rows: Table<'t, (&'static str, u64), (i64, &'static [u8])>,
+    rows: RowTables<'t>,
     sums: SumTables<'t>,
     top_ups: Table<'t, (&'static str, &'static str), (i64, &'static [u8])>,
     account: Table<'t, &'static str, &'static [u8]>,
@@ -125,25 +123,13 @@ impl<'t> Tables<'t> {
             scopes: transaction.open_table(SCOPES)?,
             open: transaction.open_table(OPEN)?,
             deadlines: transaction.open_table(DEADLINES)?,
-            rows: transaction.open_table(ROWS)?,
+            rows: RowTables::open(transaction)?,
             sums: SumTables::open(transaction)?,
             top_ups: transaction.open_table(TOP_UPS)?,
             account: transaction.open_table(ACCOUNT)?,
             entries: transaction.open_table(ENTRIES)?,
             used: transaction.open_table(USED)?,
         })
-    }
-
-    /// The numbers of the team's oldest and newest row. Between them none is missing: only the oldest ever go.
-    fn row_numbers(&self, team: &TeamId) -> Result<Option<(u64, u64)>, Fault> {
-        let mut all = self.rows.range((team.as_str(), 0)..=(team.as_str(), u64::MAX))?;
-        let Some(oldest) = all.next().transpose()?.map(|(key, _)| key.value().1) else { return Ok(None) };
-        let newest = all.next_back().transpose()?.map_or(oldest, |(key, _)| key.value().1);
-        Ok(Some((oldest, newest)))
-    }
-
-    fn rows_total(&self, team: &TeamId) -> Result<u64, Fault> {
-        Ok(self.row_numbers(team)?.map_or(0, |(oldest, newest)| newest - oldest + 1))
     }
 }
 
@@ -220,27 +206,11 @@ impl Records for Tables<'_> {
     }
 
     fn append_row(&mut self, team: &TeamId, row: &Row) -> Result<(), Fault> {
-        let number = self.row_numbers(team)?.map_or(0, |(_, newest)| newest.saturating_add(1));
-        let bytes = serde_json::to_vec(row)?;
-        self.rows.insert((team.as_str(), number), (row.settled_at.as_microsecond(), bytes.as_slice()))?;
-        Ok(())
+        self.rows.append(team, row)
     }
 
     fn trim_rows(&mut self, team: &TeamId, before: Timestamp, rows_max: u64, most: usize) -> Result<usize, Fault> {
-        let mut too_many = self.rows_total(team)?.saturating_sub(rows_max);
-        let mut old = Vec::new();
-        for entry in self.rows.range((team.as_str(), 0)..=(team.as_str(), u64::MAX))?.take(most) {
-            let (key, row) = entry?;
-            if too_many == 0 && row.value().0 >= before.as_microsecond() {
-                break;
-            }
-            too_many = too_many.saturating_sub(1);
-            old.push(key.value().1);
-        }
-        for number in &old {
-            self.rows.remove((team.as_str(), *number))?;
-        }
-        Ok(old.len())
+        self.rows.trim(team, before, rows_max, most)
     }
 
     fn top_up(&self, team: &TeamId, id: &TopUpId) -> Result<Option<TopUpRecord>, Fault> {
@@ -273,15 +243,7 @@ impl Records for Tables<'_> {
     }
 
     fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, Fault> {
-        let Some((oldest, newest)) = self.row_numbers(team)? else { return Ok(Rows::default()) };
-        let total = newest - oldest + 1;
-        let mut rows = Vec::new();
-        if let Some(last) = newest.checked_sub(skip as u64).filter(|last| *last >= oldest) {
-            for entry in self.rows.range((team.as_str(), oldest)..=(team.as_str(), last))?.rev().take(limit) {
-                rows.push(serde_json::from_slice(entry?.1.value().1)?);
-            }
-        }
-        Ok(Rows { rows, total })
+        self.rows.stretch(team, skip as u64, limit)
     }
 
     fn sums(&self, team: &TeamId, cell: Cell<'_>) -> Result<Option<Sums>, Fault> {

@@ -28,7 +28,7 @@ pub(super) struct Keys {
     pub(super) open: String,
     /// Hash: open reservation → what it holds.
     pub(super) held: String,
-    /// List: one entry per settlement, newest first.
+    /// List: one entry per settlement that cost something, newest first.
     pub(super) rows: String,
 }
 
@@ -41,6 +41,18 @@ impl Keys {
 
 /// The name of the rows behind the team's prefix.
 pub(super) const ROWS: &str = "rows";
+/// The name of the rows of calls that cost nothing.
+pub(super) const FREE_ROWS: &str = "rows:free";
+
+/// List: one entry per settlement that cost nothing, newest first.
+pub(super) fn free_rows_key(team: &TeamId) -> String {
+    key(team, FREE_ROWS)
+}
+
+/// Hash: the windows of the team itself, and what is known of the team as a whole.
+pub(super) fn team_scope_key(team: &TeamId) -> String {
+    key(team, "s:team")
+}
 
 /// Hash: what one day's calls came to, by model and user.
 pub(super) fn usage_key(team: &TeamId, day: Date) -> String {

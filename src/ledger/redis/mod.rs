@@ -5,7 +5,7 @@
 //! the script and back, in `packed` form), `script` and the parts of `team/` (what happens on the server), `keys` (where
 //! things are), `exchange`, `connection`, `link` and `dial` (how it is reached), `failure`, `breaker` and `given_up` (what to do when it is not), `time`
 //! (what time it is there), `inspect` (whether it is safe there), `loss`, `witness`, `counts`, `recover`, `redo`, `vouch` and `vouch.lua` (what to do when it has lost
-//! something, or may have), `open`, `row` and `usage` (what it says of open calls and of the past), `replay` and `replay.lua`
+//! something, or may have), `open`, `row` with `rows.lua` and `usage` (what it says of open calls and of the past), `replay` and `replay.lua`
 //! (idempotency keys and kept answers), `permits` and its scripts (the shared account), `register` and `register.lua` (gateway
 //! keys and suspensions).
 //!
@@ -59,7 +59,6 @@ pub use replay::RedisReplays;
 pub use settings::{Settings, StoreClock, Topology, UnusableSettings};
 
 use self::courier::Courier;
-use self::keys::Keys;
 use self::line::BATCH_MOST;
 use self::operation::Operation;
 use self::witness::Witness;
@@ -211,21 +210,10 @@ impl Ledger for RedisLedger {
 
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
         observed(&*self.observer, "rows", async move {
-            let key = Keys::of(team).rows;
-            let mut newest_first = redis::cmd("LRANGE");
-            // An end before the start is nothing; a last place of -1 would be the end of the list.
-            let place = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-            let (first, last) = if limit == 0 { (1, 0) } else { (place(skip), place(skip.saturating_add(limit - 1))) };
-            newest_first.arg(&key).arg(first).arg(last);
-            let mut length = redis::cmd("LLEN");
-            length.arg(&key);
-            let (rows, total) = tokio::join!(
-                self.courier.run(Some(team), &key, &newest_first),
-                self.courier.run(Some(team), &key, &length)
-            );
-            let rows = Rows { rows: row::read(&rows?)?, total: row::read_total(&total?)? };
+            let asked = row::asked(team, skip, limit);
+            let rows = row::read(&self.courier.run(Some(team), &Keys::of(team).rows, &asked).await?)?;
             if rows.total == 0 {
-                self.courier.look_for(team, &[keys::ROWS.to_owned()]).await?;
+                self.courier.look_for(team, &[keys::ROWS, keys::FREE_ROWS].map(str::to_owned)).await?;
             }
             Ok(rows)
         })

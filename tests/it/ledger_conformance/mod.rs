@@ -169,6 +169,7 @@ macro_rules! on_every_case {
                 the_rows_of_a_window_sum_to_what_it_counts,
                 paging_through_all_rows_meets_each_once,
                 the_newest_rows_stay_when_there_are_too_many,
+                rows_of_calls_that_cost_nothing_give_way_first,
                 rows_go_after_their_retention_and_their_usage_stays,
             }
             open_calls::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use moongate::credits::Credits;
-use moongate::ledger::{Came, Outcome, Retention, Row, Scope};
+use moongate::ledger::{Came, LostRows, Outcome, ReservationId, Retention, Row, Scope};
 use moongate::team::LimitKind;
 
 use super::desk::{Desk, PRICE, call, credits, moment, settlement, user};
@@ -149,8 +149,62 @@ pub(crate) async fn the_newest_rows_stay_when_there_are_too_many<B: Bench>() {
     let page = desk.ledger.rows(&call().team, 0, 10_000).await.unwrap();
     assert_eq!((page.total, page.rows.len() as u64), (Retention::ROWS_LEAST, Retention::ROWS_LEAST));
     let newest = page.rows.iter().filter(|row| row.settled_at == desk.clock.now()).count();
-    assert_eq!(newest, 30);
+    assert_eq!((newest, page.lost.paid, page.lost.all()), (30, 30, 30));
     assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (Retention::ROWS_LEAST + 30, 0));
+}
+
+/// So many calls that the upstream refused.
+async fn refuse_often<B: Bench>(desk: &Desk<B>, times: u64) {
+    for _ in 0..times {
+        let id = desk.admit(&call()).await;
+        desk.settle(&call(), id, Outcome::Refused, 0).await;
+    }
+}
+
+/// All rows, newest first, as read in pages of a size that no number here is a multiple of.
+async fn paged<B: Bench>(desk: &Desk<B>) -> (Vec<Row>, LostRows) {
+    let (mut rows, mut lost) = (Vec::new(), LostRows::default());
+    loop {
+        let page = desk.ledger.rows(&call().team, rows.len(), 37).await.unwrap();
+        lost = if page.rows.is_empty() { return (rows, lost) } else { page.lost };
+        rows.extend(page.rows);
+    }
+}
+
+pub(crate) async fn rows_of_calls_that_cost_nothing_give_way_first<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let (mut paid, morning) = (Vec::new(), desk.clock.now());
+    let pay = async |times: u64, paid: &mut Vec<ReservationId>| {
+        for _ in 0..times {
+            let id = desk.admit(&call()).await;
+            desk.settle(&call(), id, Outcome::Charged, PRICE).await;
+            paid.insert(0, id);
+        }
+    };
+    let all_paid = |rows: &[Row]| {
+        let paid = rows.iter().filter(|row| row.charged > Credits::ZERO);
+        paid.map(|row| row.id).collect::<Vec<_>>()
+    };
+    pay(10, &mut paid).await;
+    refuse_often(&desk, Retention::ROWS_LEAST).await;
+    desk.pass(Duration::from_secs(1));
+    pay(20, &mut paid).await;
+    let (rows, lost) = paged(&desk).await;
+    assert_eq!((rows.len() as u64, all_paid(&rows)), (Retention::ROWS_LEAST, paid.clone()));
+    assert_eq!(lost, LostRows { free: 30, free_until: Some(morning), ..LostRows::default() });
+    assert_eq!(rows, desk.rows(&call()).await, "in one order, however it is read");
+    assert!(rows.is_sorted_by(|newer, older| newer.settled_at >= older.settled_at));
+    assert_eq!(all_paid(&rows[..20]), paid[..20], "the newest are the newest");
+    assert_eq!(all_paid(&rows[rows.len() - 10..]), paid[20..], "and the oldest the oldest");
+
+    pay(Retention::ROWS_LEAST, &mut paid).await;
+    refuse_often(&desk, 1).await;
+    let (rows, lost) = paged(&desk).await;
+    assert_eq!(all_paid(&rows), paid[..rows.len()], "where nothing costs nothing, the oldest of all give way");
+    let now = desk.clock.now();
+    let free = Retention::ROWS_LEAST + 1;
+    assert_eq!(lost, LostRows { paid: 30, free, paid_until: Some(now), free_until: Some(now) });
+    assert_eq!(desk.usage(&call(), "2026-11-22", "2026-11-22").await[0].sums.refused, free, "sums are kept");
 }
 
 pub(crate) async fn rows_go_after_their_retention_and_their_usage_stays<B: Bench>() {

@@ -57,7 +57,7 @@ local function count_again(names)
   local ROWS_MOST = 20000
   -- Of records and rows, `day price model user scope scope.. ` up to what was asked.
   local HELD_CALL = '^%a %d+ (%S+) (%d+) %S+ %S+ ([^{]*){'
-  local ENDED_CALL = '^%S+ (%a+) (%d+) %d+ %a %d+ (%S+) %d+ %S+ %S+ ([^{]*){'
+  local ENDED_CALL = '^%S+ (%a+) (%d+) %d+ ?%d* %a %d+ (%S+) %d+ %S+ %S+ ([^{]*){'
   local sums = {}
   for _, name in ipairs(names) do
     if sub(name, 1, 2) == 's:' then
@@ -86,17 +86,19 @@ local function count_again(names)
       add_call(its_day, its_names, 2, price)
     end
   end
-  local first, some = 0, {}
-  repeat
-    some = call('LRANGE', ROWS, first, first + 999)
-    for n = 1, #some do
-      local outcome, charged, its_day, its_names = match(some[n], ENDED_CALL)
-      if its_names and outcome ~= OUTCOMES[RELEASED] then
-        add_call(its_day, its_names, 1, charged)
+  for _, list in ipairs({ ROWS, FREE_ROWS }) do
+    local first, some = 0, {}
+    repeat
+      some = call('LRANGE', list, first, first + 999)
+      for n = 1, #some do
+        local outcome, charged, its_day, its_names = match(some[n], ENDED_CALL)
+        if its_names and outcome ~= OUTCOMES[RELEASED] then
+          add_call(its_day, its_names, 1, charged)
+        end
       end
-    end
-    first = first + 1000
-  until #some < 1000 or first == ROWS_MOST
+      first = first + 1000
+    until #some < 1000 or first == ROWS_MOST
+  end
 
   for name, its in pairs(sums) do
     local counted = call('HGETALL', PREFIX .. name)
@@ -157,7 +159,7 @@ local function lose(in_part)
     format('C %d %d %d %d %d', lost_at, origin, kept_epoch, kept_seq, records_from))
   call('HSET', HELD, KEEPER, format('%d', epoch))
   if in_part then
-    call('HDEL', team.key, 'w', 'f')
+    call('HDEL', team.key, 'w', 'wf', 'f')
     if #lost > 0 then
       call('ZREM', THERE, unpack(lost))
     end
@@ -173,7 +175,7 @@ local function lose(in_part)
   return not_now()
 end
 
-if epoch == 0 and call('EXISTS', OPEN, HELD, ROWS, THERE) > 0 then
+if epoch == 0 and call('EXISTS', OPEN, HELD, ROWS, FREE_ROWS, THERE) > 0 then
   return lose(true)
 end
 local lacks = known_epoch > 0 and (known_epoch ~= epoch or known_seq > seq)

@@ -126,7 +126,7 @@ local function read_by(place_of_level)
   end
 end
 
-local rows = {}
+local rows, free_rows = {}, {}
 
 -- The middle of a record, `price model user scope scope..`: the same for most calls of a user, so it is taken apart once.
 local heads = {}
@@ -183,6 +183,8 @@ local function finish(i, outcome, charged, came, first)
     end
   end
   count_usage(its_day, head.cell, outcome, charged, first)
-  rows[#rows + 1] = ids[i] .. ' ' .. OUTCOMES[outcome] .. format(' %d ', charged) .. now_text .. ' ' .. record .. came
+  local order = format(' %016d%010d%04d ', epoch, seq + 1, #rows + #free_rows)
+  local list = charged > 0 and rows or free_rows
+  list[#list + 1] = ids[i] .. ' ' .. OUTCOMES[outcome] .. format(' %d ', charged) .. now_text .. order .. record .. came
   return charged
 end

@@ -18,7 +18,8 @@
 -- in use. Behind those of a scope that was topped up stand two more (topup.lua). A bucket (rs, rm, rh) is a text of two: its level, in tokens taken times the period in microseconds, and when it
 -- was written. A record is `phase admitted_at day price model user scope scope.. {asked}`, its first three of fixed width;
 -- phase is W(aiting), D(ispatched) or T(urned back by the upstream, and waiting again). X alone is the mark of an admission that was given up before it came: should it
--- still come, it is turned away. A row is `id outcome charged settled_at` and the record, `{came}` behind it.
+-- still come, it is turned away. A row is `id outcome charged settled_at order` and the record, `{came}` behind it; rows of
+-- calls that cost nothing have a list of their own, beside the other, and the order says where a row stands among all.
 --
 -- This is the hot path of redis-server: tables are made with all their fields (adding one later rehashes), `false` stands
 -- for nothing (assigning nil to a missing field rehashes as well), and what many operations share is worked out once.
@@ -33,6 +34,7 @@ local DAY = 86400000000
 local CREDITS_MOST = 1000000000 * 1000000
 
 local OPEN, HELD, ROWS = KEYS[1], KEYS[2], KEYS[3]
+local FREE_ROWS = ROWS .. ':free'
 -- In the first two beside the reservations, so that they are there as long as the team is. In the set it is also a member
 -- too long for Redis's compact form, which takes time in proportion to what is open; its score of 0 is no deadline.
 local KEEPER = string.rep('-', 65)
@@ -111,3 +113,4 @@ local today, this_month = 'd:' .. day, 'm:' .. month
 
 -- The oldest rows, when the sweep was asked for: they may have been kept long enough.
 local oldest = sweep_most > 8 and call('LINDEX', ROWS, -1)
+local oldest_free = sweep_most > 8 and call('LINDEX', FREE_ROWS, -1)

@@ -23,7 +23,7 @@ local function scope_named(name)
   if not scope then
     local key = SCOPES .. name
     -- How long it lives (u, lives.lua). The team's own also holds how far the store has come (epoch.lua).
-    local texts = name == 'team' and call('HMGET', key, today, this_month, 't', 'u', 'e', 'l', 'w')
+    local texts = name == 'team' and call('HMGET', key, today, this_month, 't', 'u', 'e', 'l', 'w', 'wf')
       or call('HMGET', key, today, this_month, 't', 'u')
     if not texts[3] and name ~= 'team' then
       note_if_lost('s:' .. name)
@@ -45,6 +45,7 @@ local function scope_named(name)
       epoch = texts[5],
       loss = texts[6],
       rows_live = texts[7],
+      free_rows_live = texts[8],
     }
     scopes[name] = scope
     scope_list[#scope_list + 1] = scope

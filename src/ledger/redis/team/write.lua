@@ -7,12 +7,46 @@ for its_day, cells in pairs(usage) do
 end
 
 -- How many of the oldest rows have been kept long enough; a hundred or so at a time.
-local outdated = 0
-if oldest and match(oldest, '^%S+ %S+ %d+ (%d+)') + rows_kept < now then
-  for _, row in ipairs(call('LRANGE', ROWS, -sweep_most, -1)) do
-    if match(row, '^%S+ %S+ %d+ (%d+)') + rows_kept < now then
-      outdated = outdated + 1
+local SETTLED_AT = '^%S+ %S+ %d+ (%d+)'
+local outdated, outdated_free = 0, 0
+if oldest or oldest_free then
+  local function outdated_in(list, last)
+    local count = 0
+    if last and match(last, SETTLED_AT) + rows_kept < now then
+      for _, row in ipairs(call('LRANGE', list, -sweep_most, -1)) do
+        if match(row, SETTLED_AT) + rows_kept < now then
+          count = count + 1
+        end
+      end
     end
+    return count
+  end
+  outdated, outdated_free = outdated_in(ROWS, oldest), outdated_in(FREE_ROWS, oldest_free)
+end
+
+-- How many give way because there are too many: the oldest of those that cost nothing first, be they new ones. It is noted
+-- how many were lost so, and when the last of them had been settled: `paid free paid_until free_until`.
+local lost_paid, lost_free, gave_way = 0, 0, false
+if #rows + #free_rows > 0 then
+  local paid, free = call('LLEN', ROWS), call('LLEN', FREE_ROWS)
+  if paid == 0 and #rows > 0 then
+    note_if_lost('rows')
+  end
+  if free == 0 and #free_rows > 0 then
+    note_if_lost('rows:free')
+  end
+  paid, free = paid - outdated + #rows, free - outdated_free + #free_rows
+  local over = paid + free - rows_most
+  if over > 0 then
+    lost_free = math.min(over, free)
+    lost_paid = over - lost_free
+    local a, b, paid_until, free_until = match(call('HGET', team.key, 'lost') or '0 0 0 0', '^(%d+) (%d+) (%d+) (%d+)$')
+    local last_paid = lost_paid > 0 and call('LINDEX', ROWS, -outdated - lost_paid)
+    local last_free = lost_free > 0 and call('LINDEX', FREE_ROWS, -outdated_free - lost_free)
+    paid_until = last_paid and match(last_paid, SETTLED_AT) or paid_until
+    -- None of those that were there is the last: it is one of the new ones.
+    free_until = lost_free > 0 and (last_free and match(last_free, SETTLED_AT) or now_text) or free_until
+    gave_way = format('%d %d ', a + lost_paid, b + lost_free) .. paid_until .. ' ' .. free_until
   end
 end
 
@@ -27,27 +61,42 @@ if outdated > 0 then
   if call('EXISTS', ROWS) == 0 then
     call('ZREM', THERE, 'rows')
     call('HDEL', team.key, 'w')
+    team.rows_live = false
   end
 end
-if #rows > 0 then
+if #rows + #free_rows > 0 then
   -- First of all: fails when the rows cannot be written, and lets what follows pass when memory is short, so that ending
   -- a reservation, which frees about as much as it takes, is possible even then.
-  call('LTRIM', ROWS, 0, rows_most - #rows - 1)
-  if call('LPUSHX', ROWS, unpack(rows)) == 0 then
-    if outdated == 0 then
-      note_if_lost('rows')
-      if #lost > 0 then
-        return lose(true)
-      end
-    end
+  call('LTRIM', ROWS, 0, -lost_paid - 1)
+  local ends = now + rows_kept
+  if #rows > 0 then
+    local lives = tonumber(team.rows_live or 0)
     call('LPUSH', ROWS, unpack(rows))
+    call('PEXPIRE', ROWS, format('%d', rows_kept / 1000))
+    if lives > ends or ends - lives > rows_kept / 64 then
+      must_be_there('rows', ends)
+      call('HSET', team.key, 'w', format('%d', ends))
+    end
   end
-  local ends, lives = now + rows_kept, tonumber(team.rows_live) or 0
-  call('PEXPIRE', ROWS, format('%d', rows_kept / 1000))
-  if lives > ends or ends - lives > rows_kept / 64 then
-    must_be_there('rows', ends)
-    call('HSET', team.key, 'w', format('%d', ends))
+  if #free_rows > 0 then
+    local lives = tonumber(team.free_rows_live or 0)
+    call('LPUSH', FREE_ROWS, unpack(free_rows))
+    call('PEXPIRE', FREE_ROWS, format('%d', rows_kept / 1000))
+    if lives > ends or ends - lives > rows_kept / 64 then
+      must_be_there('rows:free', ends)
+      call('HSET', team.key, 'wf', format('%d', ends))
+    end
   end
+end
+if outdated_free + lost_free > 0 then
+  call('LTRIM', FREE_ROWS, 0, -outdated_free - lost_free - 1)
+  if call('EXISTS', FREE_ROWS) == 0 then
+    call('ZREM', THERE, 'rows:free')
+    call('HDEL', team.key, 'wf')
+  end
+end
+if gave_way then
+  call('HSET', team.key, 'lost', gave_way)
 end
 for its_day, change in pairs(usage_changes) do
   call('HSET', USAGE .. its_day, unpack(change[1]))
