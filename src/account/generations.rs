@@ -9,7 +9,7 @@ use super::query::{Page, Period};
 use super::reading::away;
 use super::usage::{Stats, seconds};
 use crate::credits::Credits;
-use crate::ledger::{Ledger, Outcome, Row, Sums};
+use crate::ledger::{Ledger, LostRows, Outcome, Row, Sums};
 use crate::refusal::Refusal;
 use crate::team::{ModelId, Team};
 
@@ -35,6 +35,8 @@ struct Pagination {
     /// How many are kept in all; `null` when only one model was asked for.
     total: Option<u64>,
     has_more: bool,
+    /// How many are gone because there were too many: of those that cost nothing first.
+    lost: u64,
 }
 
 /// One call, as every report shows it.
@@ -114,45 +116,46 @@ pub async fn list(ledger: &dyn Ledger, team: &Team, page: &Page, at: Timestamp) 
     let usage = ledger.usage(&team.id, Period::Month.days(today)).await.map_err(|outage| away(&outage))?;
     let mut sums = Sums::default();
     usage.iter().filter(|cell| of_model(&cell.model)).for_each(|cell| sums += cell.sums);
-    let (rows, total, has_more) = match &page.endpoint {
+    let (rows, total, has_more, lost) = match &page.endpoint {
         None => {
             let read = ledger.rows(&team.id, page.offset, page.limit).await.map_err(|outage| away(&outage))?;
             let has_more = (page.offset.saturating_add(read.rows.len()) as u64) < read.total;
-            (read.rows, Some(read.total), has_more)
+            (read.rows, Some(read.total), has_more, read.lost)
         }
         Some(endpoint) => {
-            let (rows, has_more) = search(ledger, team, endpoint, page).await?;
-            (rows, None, has_more)
+            let (rows, has_more, lost) = search(ledger, team, endpoint, page).await?;
+            (rows, None, has_more, lost)
         }
     };
-    let pagination = Pagination { limit: page.limit, offset: page.offset, total, has_more };
+    let pagination = Pagination { limit: page.limit, offset: page.offset, total, has_more, lost: lost.all() };
     Ok(List { generations: rows.into_iter().map(Generation::from).collect(), stats: Stats::from(sums), pagination })
 }
 
-/// The page's rows of one model, and whether there is another behind them, among the newest [`SEARCHED_MAX`].
+/// The page's rows of one model, whether there is another behind them among the newest [`SEARCHED_MAX`], and what was lost.
 async fn search(
     ledger: &dyn Ledger,
     team: &Team,
     endpoint: &ModelId,
     page: &Page,
-) -> Result<(Vec<Row>, bool), Refusal> {
+) -> Result<(Vec<Row>, bool, LostRows), Refusal> {
     let mut found = Vec::new();
-    let mut passed = 0;
+    let (mut passed, mut lost) = (0, LostRows::default());
     for skip in (0..SEARCHED_MAX).step_by(SEARCHED_AT_ONCE) {
         let read = ledger.rows(&team.id, skip, SEARCHED_AT_ONCE).await.map_err(|outage| away(&outage))?;
         let is_last = read.rows.len() < SEARCHED_AT_ONCE;
+        lost = read.lost;
         for row in read.rows.into_iter().filter(|row| row.asked.model == endpoint.as_str()) {
             if passed < page.offset {
                 passed += 1;
             } else if found.len() < page.limit {
                 found.push(row);
             } else {
-                return Ok((found, true));
+                return Ok((found, true, lost));
             }
         }
         if is_last {
             break;
         }
     }
-    Ok((found, false))
+    Ok((found, false, lost))
 }

@@ -1,6 +1,6 @@
-//! The teams' accounts as an operator sees them: every team of the configuration, and by name also one that has left it.
+//! The teams' accounts as an operator sees them: every team of the configuration, and those that have left it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -39,25 +39,24 @@ impl Accounts {
         &*self.ledger
     }
 
-    /// The account of one team, or of every team of the configuration in the order of their names.
+    /// The account of one team, or of every team of the configuration and of the ledger, in the order of their names.
     ///
     /// # Errors
-    /// `team_not_found`: no team can have this name.
-    pub(super) fn of(&self, name: Option<&str>) -> Result<Vec<Account>, Refusal> {
-        let configured = |team: &Arc<Team>| Account {
-            team: team.id.clone(),
-            time_zone: team.time_zone.clone(),
-            is_configured: true,
-        };
-        let teams = self.teams.read();
-        let Some(name) = name else {
-            let mut accounts: Vec<Account> = teams.values().map(configured).collect();
-            accounts.sort_by(|one, other| one.team.cmp(&other.team));
-            return Ok(accounts);
-        };
-        let team = TeamId::parse(name).ok_or(Refusal::TeamNotFound)?;
-        let left = || Account { team: team.clone(), time_zone: TimeZone::UTC, is_configured: false };
-        Ok(vec![teams.get(&team).map_or_else(left, configured)])
+    /// `team_not_found`: no team can have this name. `ledger_unavailable`.
+    pub(super) async fn of(&self, name: Option<&str>) -> Result<Vec<Account>, Refusal> {
+        if let Some(name) = name {
+            return Ok(vec![self.account(TeamId::parse(name).ok_or(Refusal::TeamNotFound)?)]);
+        }
+        let mut teams: BTreeSet<TeamId> = self.teams.read().keys().cloned().collect();
+        teams.extend(self.ledger.teams().await.map_err(|outage| away(&outage))?);
+        Ok(teams.into_iter().map(|team| self.account(team)).collect())
+    }
+
+    fn account(&self, team: TeamId) -> Account {
+        match self.teams.read().get(&team) {
+            Some(known) => Account { team, time_zone: known.time_zone.clone(), is_configured: true },
+            None => Account { team, time_zone: TimeZone::UTC, is_configured: false },
+        }
     }
 
     /// Which day it is for a team, by the ledger's clock.
@@ -65,7 +64,10 @@ impl Accounts {
     /// # Errors
     /// `ledger_unavailable`.
     pub(super) async fn today(&self, account: &Account) -> Result<Date, Refusal> {
-        let (team, time_zone) = (account.team.clone(), account.time_zone.clone());
+        // To ask for the books of a team makes it known to the ledger; one that has left is not to be made again.
+        let any = || self.teams.read().keys().next().cloned();
+        let team = Some(&account.team).filter(|_| account.is_configured).cloned().or_else(any);
+        let (team, time_zone) = (team.unwrap_or_else(|| account.team.clone()), account.time_zone.clone());
         let inquiry = Inquiry { team, levels: Vec::new(), time_zone: time_zone.clone(), reader: None };
         let books = self.ledger.books(inquiry).await.map_err(|outage| away(&outage))?;
         Ok(books.at.to_zoned(time_zone).date())

@@ -1,6 +1,7 @@
-//! `GET /admin/v1/ledger`: a team's rows, newest first, one for each paid call that ended; page by page.
+//! `GET /admin/v1/ledger`: the rows of a team, or of every team, newest first, one for each paid call that ended; page by page.
 
-use http::StatusCode;
+use http::header::HeaderName;
+use http::{HeaderValue, StatusCode};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -10,8 +11,9 @@ use super::csv::{CSV, written};
 use super::usage::as_csv;
 use crate::account::generations::Generation;
 use crate::http::Answer;
-use crate::ledger::{ReservationId, Row};
+use crate::ledger::{LostRows, ReservationId, Row};
 use crate::refusal::Refusal;
+use crate::team::TeamId;
 
 /// The parameters of the page.
 pub const QUERY: &[&str] = &["team", "from", "to", "after", "limit", "format"];
@@ -20,18 +22,39 @@ const LIMIT_DEFAULT: usize = 1_000;
 const LIMIT_MAX: usize = 10_000;
 /// How many are read of the ledger at once.
 const AT_ONCE: usize = 1_000;
+/// Of a page in CSV: how many rows of its teams are gone because there were too many.
+const X_ROWS_LOST: HeaderName = HeaderName::from_static("x-rows-lost");
 
 struct Asked {
-    account: Account,
+    accounts: Vec<Account>,
+    /// Whether one team was asked for, by its name.
+    is_named: bool,
     from: Option<Date>,
     to: Option<Date>,
-    after: Option<ReservationId>,
+    after: Option<Place>,
     limit: usize,
     as_csv: bool,
 }
 
+/// Where a page ended: `team/id`, or the id alone where one team is asked for.
+struct Place {
+    team: TeamId,
+    id: ReservationId,
+}
+
+impl Place {
+    fn read(text: &str, named: Option<&str>) -> Option<Self> {
+        let (team, id) = named.map(|team| (team, text)).or_else(|| text.split_once('/'))?;
+        Some(Self { team: TeamId::parse(team)?, id: id.parse().ok()? })
+    }
+
+    fn text(&self, is_named: bool) -> String {
+        if is_named { self.id.to_string() } else { format!("{}/{}", self.team, self.id) }
+    }
+}
+
 impl Asked {
-    fn read(accounts: &Accounts, call: &Call) -> Result<Self, Refusal> {
+    async fn read(accounts: &Accounts, call: &Call) -> Result<Self, Refusal> {
         let mut problems = Vec::new();
         let mut day = |name: &str| {
             let read = call.asked(name).map(str::parse::<Date>).transpose();
@@ -41,24 +64,22 @@ impl Asked {
             })
         };
         let (from, to) = (day("from"), day("to"));
-        let after = call.asked("after").map(str::parse::<ReservationId>).transpose().unwrap_or_else(|_| {
-            problems.push("after must be the id of a row".to_owned());
-            None
-        });
+        let named = call.asked("team");
+        let after = call.asked("after").map(|text| Place::read(text, named));
+        if matches!(after, Some(None)) {
+            problems.push("after must be what the page before it gave as next".to_owned());
+        }
         let limit = call.asked("limit").map_or(Some(LIMIT_DEFAULT), |text| text.parse().ok());
         let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
         if limit.is_none() {
             problems.push(format!("limit must be a whole number from 1 to {LIMIT_MAX}"));
         }
         let as_csv = as_csv(call, &mut problems);
-        if call.asked("team").is_none() {
-            problems.push("team is missing".to_owned());
-        }
         let Some(limit) = limit.filter(|_| problems.is_empty()) else {
             return Err(Refusal::InvalidRequest(problems));
         };
-        let account = accounts.of(call.asked("team"))?.into_iter().next().ok_or(Refusal::TeamNotFound)?;
-        Ok(Self { account, from, to, after, limit, as_csv })
+        let accounts = accounts.of(named).await?;
+        Ok(Self { accounts, is_named: named.is_some(), from, to, after: after.flatten(), limit, as_csv })
     }
 
     /// Whether a row's day, whose window admitted it, is one of those asked for.
@@ -68,18 +89,44 @@ impl Asked {
     }
 
     /// Whether every older row was admitted before the days asked for: it was settled before them.
-    fn is_past(&self, row: &Row) -> bool {
-        let settled = row.settled_at.to_zoned(self.account.time_zone.clone()).date();
+    fn is_past(&self, row: &Row, account: &Account) -> bool {
+        let settled = row.settled_at.to_zoned(account.time_zone.clone()).date();
         self.from.is_some_and(|from| settled < from)
     }
 }
 
 #[derive(Debug, Serialize)]
 struct Page<'a> {
-    team: &'a str,
-    rows: Vec<Generation>,
+    /// The team that was asked for; `null` when it was every team.
+    team: Option<&'a str>,
+    rows: Vec<Line>,
+    /// Of the teams on this page: what is gone of them because there were too many rows.
+    lost: Vec<Lost>,
     /// What to give as `after` for the next page; `null` on the last.
     next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    team: String,
+    #[serde(flatten)]
+    generation: Generation,
+}
+
+#[derive(Debug, Serialize)]
+struct Lost {
+    team: String,
+    #[serde(flatten)]
+    rows: LostRows,
+}
+
+/// What a page is made of.
+#[derive(Default)]
+struct Found {
+    rows: Vec<(TeamId, Row)>,
+    lost: Vec<Lost>,
+    /// There is more behind it.
+    more: bool,
 }
 
 /// Answers the page.
@@ -87,26 +134,47 @@ struct Page<'a> {
 /// # Errors
 /// `invalid_request`, `team_not_found`, `ledger_unavailable`.
 pub(super) async fn answer(accounts: &Accounts, call: &Call) -> Result<Answer, Refusal> {
-    let asked = Asked::read(accounts, call)?;
-    let (rows, more) = rows(accounts, &asked).await?;
-    let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
+    let asked = Asked::read(accounts, call).await?;
+    let Found { rows, lost, more } = found(accounts, &asked).await?;
     if asked.as_csv {
-        let csv = written(&TITLES, rows.into_iter().map(cells))?;
-        return Ok(page(StatusCode::OK, CSV, csv));
+        let gone: u64 = lost.iter().map(|lost| lost.rows.all()).sum();
+        let mut answer = page(StatusCode::OK, CSV, written(&TITLES, rows.into_iter().map(cells))?);
+        answer.headers_mut().insert(X_ROWS_LOST, HeaderValue::from(gone));
+        return Ok(answer);
     }
-    let rows = rows.into_iter().map(Generation::from).collect();
-    json(StatusCode::OK, &Page { team: asked.account.team.as_str(), rows, next })
+    let last = rows.last().filter(|_| more).map(|(team, row)| Place { team: team.clone(), id: row.id });
+    let next = last.map(|place| place.text(asked.is_named));
+    let rows = rows.into_iter().map(|(team, row)| Line { team: team.to_string(), generation: row.into() }).collect();
+    let team = asked.accounts.first().filter(|_| asked.is_named).map(|account| account.team.as_str());
+    json(StatusCode::OK, &Page { team, rows, lost, next })
 }
 
-/// A page of rows, and whether there are more behind it. Rows that come meanwhile move the others on, so a page begins
-/// behind a row and not at a number.
-async fn rows(accounts: &Accounts, asked: &Asked) -> Result<(Vec<Row>, bool), Refusal> {
-    let (team, mut page) = (&asked.account.team, Vec::new());
-    let (mut skip, mut last, mut awaited) = (0, None, asked.after);
+/// The rows of a page, team by team in the order of their names.
+async fn found(accounts: &Accounts, asked: &Asked) -> Result<Found, Refusal> {
+    let mut found = Found::default();
+    let comes = |account: &&Account| asked.after.as_ref().is_none_or(|place| place.team <= account.team);
+    for account in asked.accounts.iter().filter(comes) {
+        add_rows(accounts, asked, account, &mut found).await?;
+        if found.more {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Adds a team's rows until the page is full. Rows that come meanwhile move the others on, so a page begins behind a row and
+/// not at a number.
+async fn add_rows(accounts: &Accounts, asked: &Asked, account: &Account, found: &mut Found) -> Result<(), Refusal> {
+    let team = &account.team;
+    let mut awaited = asked.after.as_ref().filter(|place| place.team == *team).map(|place| place.id);
+    let (mut skip, mut last) = (0, None);
     loop {
         let read = accounts.ledger().rows(team, skip, AT_ONCE).await.map_err(|outage| away(&outage))?;
-        if read.total == 0 && !asked.account.is_configured {
+        if read.total == 0 && !account.is_configured && asked.is_named {
             return Err(Refusal::TeamNotFound);
+        }
+        if skip == 0 && read.lost.all() > 0 {
+            found.lost.push(Lost { team: team.to_string(), rows: read.lost });
         }
         let is_end = read.rows.len() < AT_ONCE;
         skip += read.rows.len();
@@ -116,21 +184,22 @@ async fn rows(accounts: &Accounts, asked: &Asked) -> Result<(Vec<Row>, bool), Re
             last = Some(row.id);
             if let Some(after) = awaited {
                 awaited = Some(after).filter(|after| *after != row.id);
-            } else if asked.is_past(&row) {
-                return Ok((page, false));
-            } else if asked.wants(&row) && page.len() < asked.limit {
-                page.push(row);
+            } else if asked.is_past(&row, account) {
+                return Ok(());
+            } else if asked.wants(&row) && found.rows.len() < asked.limit {
+                found.rows.push((team.clone(), row));
             } else if asked.wants(&row) {
-                return Ok((page, true));
+                found.more = true;
+                return Ok(());
             }
         }
         if is_end {
-            return Ok((page, false));
+            return Ok(());
         }
     }
 }
 
-const TITLES: [&str; 23] = [
+const TITLES: [&str; 24] = [
     "id",
     "requestId",
     "day",
@@ -154,9 +223,10 @@ const TITLES: [&str; 23] = [
     "queueMilliseconds",
     "upstreamMilliseconds",
     "key",
+    "team",
 ];
 
-fn cells(row: Row) -> Vec<String> {
+fn cells((team, row): (TeamId, Row)) -> Vec<String> {
     let (sent_at, answered_at) = (row.sent_at(), row.answered_at());
     let moment = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let Row { id, outcome, reserved, charged, day, admitted_at, settled_at, asked, came, .. } = row;
@@ -184,5 +254,6 @@ fn cells(row: Row) -> Vec<String> {
         came.queue_ms.to_string(),
         came.upstream_ms.to_string(),
         asked.key.unwrap_or_default(),
+        team.to_string(),
     ]
 }

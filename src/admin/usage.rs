@@ -15,7 +15,7 @@ use crate::account::usage::Totals;
 use crate::credits::Credits;
 use crate::http::Answer;
 use crate::identity::Registrar;
-use crate::ledger::{Days, Sums, Usage};
+use crate::ledger::{Days, LostRows, Sums, Usage};
 use crate::refusal::Refusal;
 use crate::upstream::Upstream;
 use crate::upstream::balance::{Balance, Drift};
@@ -166,6 +166,8 @@ struct Covered {
     time_zone: String,
     from: Option<Date>,
     to: Date,
+    /// The rows of single calls that are gone because there were too many; the sums have them.
+    lost_rows: Option<LostRows>,
 }
 
 /// Answers the page.
@@ -181,14 +183,19 @@ pub(super) async fn answer(
     let asked = Asked::read(call)?;
     let mut teams = Vec::new();
     let (mut lines, mut totals) = (BTreeMap::<Vec<String>, Sums>::new(), Sums::default());
-    for account in accounts.of(call.asked("team"))? {
+    let named = call.asked("team");
+    for account in accounts.of(named).await? {
         let days = match &asked.span {
             Span::UpToToday(period) => period.days(accounts.today(&account).await?),
             Span::Days(days) => days.clone(),
         };
         let usage = accounts.ledger().usage(&account.team, days.clone()).await.map_err(|outage| away(&outage))?;
         if !account.is_configured && usage.is_empty() {
-            return Err(Refusal::TeamNotFound);
+            match named {
+                Some(_) => return Err(Refusal::TeamNotFound),
+                // It has left, and spent nothing in the period.
+                None => continue,
+            }
         }
         for cell in &usage {
             let key = asked.by.iter().map(|part| part.of(&account, cell)).collect();
@@ -198,7 +205,9 @@ pub(super) async fn answer(
         let (first, to) = days.into_inner();
         let from = if first == Date::MIN { usage.first().map(|cell| cell.day) } else { Some(first) };
         let time_zone = account.time_zone.iana_name().unwrap_or("UTC").to_owned();
-        teams.push(Covered { team: account.team.to_string(), time_zone, from, to });
+        let lost = accounts.ledger().rows(&account.team, 0, 0).await.map_err(|outage| away(&outage))?.lost;
+        let lost_rows = Some(lost).filter(|lost| lost.all() > 0);
+        teams.push(Covered { team: account.team.to_string(), time_zone, from, to, lost_rows });
     }
     let by: Vec<&'static str> = asked.by.iter().map(|part| part.name()).collect();
     let user = asked.by.iter().position(|part| *part == Part::User);

@@ -20,17 +20,17 @@ pub struct Usage {
     /// today, week, month, year, all, a month such as 2026-11, or days such as 2026-11-01..2026-11-22; in each team's time zone
     #[arg(long, value_name = "PERIOD", default_value = "month")]
     period: String,
-    /// Only this team [default: every team of the configuration]
+    /// Only this team [default: every team, also one that has left the configuration]
     #[arg(long, value_name = "TEAM")]
     team: Option<String>,
     /// What a line is about
     #[arg(long, value_name = "PART", value_enum, value_delimiter = ',', default_value = "team")]
     by: Vec<Part>,
     /// The statement of a month: what each user of the team spent on each model, and the sum
-    #[arg(long, value_name = "MONTH", requires = "team", conflicts_with_all = ["period", "by", "calls"])]
+    #[arg(long, value_name = "MONTH", conflicts_with_all = ["period", "by", "calls"])]
     statement: Option<String>,
-    /// Every single paid call of the team on these days, newest first
-    #[arg(long, requires = "team", conflicts_with_all = ["by", "period"])]
+    /// Every single paid call on these days, team by team, newest first
+    #[arg(long, conflicts_with_all = ["by", "period"])]
     calls: bool,
     /// With --calls: the first day
     #[arg(long, value_name = "DAY", requires = "calls")]
@@ -72,6 +72,7 @@ impl Usage {
             return self.calls(out);
         }
         let (period, by) = match &self.statement {
+            Some(month) if self.team.is_none() => (month.as_str(), vec![Part::Team, Part::User, Part::Model]),
             Some(month) => (month.as_str(), vec![Part::User, Part::Model]),
             None => (self.period.as_str(), self.by.clone()),
         };
@@ -88,6 +89,7 @@ impl Usage {
             head(out, month, &report)?;
         }
         print(out, &by, &report)?;
+        lost(&report)?;
         // The account is every team's: beside one team's usage it would say nothing.
         if self.team.is_none() { balances(out, &report) } else { Ok(()) }
     }
@@ -122,14 +124,18 @@ impl Usage {
                 break;
             }
         }
-        if self.csv || self.gateway.json {
-            return Ok(());
+        if !self.csv && !self.gateway.json {
+            let titles = ["CREATED", "REQUEST", "USER", "MODEL", "OUTCOME", "STATUS", "CREDITS", "SECONDS"];
+            let titles = [&["TEAM"][usize::from(self.team.is_some())..], &titles].concat();
+            table::write(out, &titles, &lines)?;
         }
-        let titles = ["CREATED", "REQUEST", "USER", "MODEL", "OUTCOME", "STATUS", "CREDITS", "SECONDS"];
-        table::write(out, &titles, &lines).map_err(Ended::from)
+        // Also of a team of which this is all that is left.
+        let path = Self { csv: false, ..self.clone() }.path("/admin/v1/usage", &[("period", Some("all"))]);
+        lost(&self.gateway.get(&path)?)
     }
 
-    /// A page as CSV; its titles stand once. No cell has a line of its own, so a line is a row, and its id comes first.
+    /// A page as CSV; its titles stand once. No cell has a line of its own, so a line is a row: its id comes first, its team
+    /// last, and neither needs quotes.
     fn csv_page(&self, out: &mut dyn Write, path: &str, is_first: bool) -> Result<Option<String>, Ended> {
         let page = self.gateway.get_as_it_is(path)?;
         let text = String::from_utf8_lossy(&page);
@@ -138,7 +144,8 @@ impl Usage {
             write!(out, "{line}\r\n")?;
         }
         let last = lines.last().filter(|_| lines.len() == ROWS_AT_ONCE + 1);
-        Ok(last.and_then(|line| line.split(',').next()).map(str::to_owned))
+        let (id, team) = (last.and_then(|line| line.split(',').next()), last.and_then(|line| line.rsplit(',').next()));
+        Ok(id.zip(team).map(|(id, team)| if self.team.is_some() { id.to_owned() } else { format!("{team}/{id}") }))
     }
 
     /// A page for programs, a line a row as the gateway wrote it; for people its lines are kept until the widths of all are
@@ -152,18 +159,40 @@ impl Usage {
             }
         }
         for row in page["rows"].as_array().map(Vec::as_slice).unwrap_or_default() {
-            let created = [time(&row["createdAt"])];
-            lines.push(created.into_iter().chain(COLUMNS.iter().map(|name| text(&row[*name]))).collect());
+            let team = self.team.is_none().then(|| text(&row["team"]));
+            let first = team.into_iter().chain([time(&row["createdAt"])]);
+            lines.push(first.chain(COLUMNS.iter().map(|name| text(&row[*name]))).collect());
         }
         Ok(page["next"].as_str().map(str::to_owned))
     }
 }
 
 fn head(out: &mut dyn Write, month: &str, report: &Value) -> Result<(), Ended> {
-    let covered = &report["teams"][0];
-    let (team, zone) = (text(&covered["team"]), text(&covered["timeZone"]));
-    let (from, to) = (text(&covered["from"]), text(&covered["to"]));
-    writeln!(out, "Statement of team {team} for {month}: {from} to {to}, {zone}\n").map_err(Ended::from)
+    for covered in report["teams"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let [team, zone, from, to] = ["team", "timeZone", "from", "to"].map(|name| text(&covered[name]));
+        writeln!(out, "Statement of team {team} for {month}: {from} to {to}, {zone}")?;
+    }
+    writeln!(out).map_err(Ended::from)
+}
+
+/// Says beside what is printed, which may be for a program, whose calls cannot all be shown one by one.
+fn lost(report: &Value) -> Result<(), Ended> {
+    for covered in report["teams"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let (team, rows) = (text(&covered["team"]), &covered["lostRows"]);
+        for (kind, count, until) in
+            [("cost nothing", &rows["free"], &rows["freeUntil"]), ("cost something", &rows["paid"], &rows["paidUntil"])]
+        {
+            if count.as_u64().is_some_and(|count| count > 0) {
+                writeln!(
+                    std::io::stderr(),
+                    "Team {team}: {count} rows of calls that {kind}, settled until {}, gave way to newer ones \
+                     (ledger.rows_max); the sums have them",
+                    text(until)
+                )?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A line for each row, and the sum.

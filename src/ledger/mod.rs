@@ -284,6 +284,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// The team's open calls, newest first: at most [`OPEN_CALLS_MAX`] of them.
     fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>>;
 
+    /// The teams of which the store has anything, in the order of their names, whether or not they are in a configuration.
+    fn teams(&self) -> BoxFuture<'_, Result<Vec<TeamId>, Outage>>;
+
+    /// How many reservations of a team are open, read without a word about its limits.
+    fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>>;
+
     /// The team's rows, newest first: at most `limit` of them, after passing over `skip`.
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>>;
 

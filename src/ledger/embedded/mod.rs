@@ -184,6 +184,15 @@ impl Ledger for EmbeddedLedger {
         observed(&*self.observer, "open", self.writer.ask(move |state| state.open_calls(&team)))
     }
 
+    fn teams(&self) -> BoxFuture<'_, Result<Vec<TeamId>, Outage>> {
+        observed(&*self.observer, "teams", self.writer.ask(|state| state.teams()))
+    }
+
+    fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
+        let team = team.clone();
+        observed(&*self.observer, "open", self.writer.ask(move |state| state.open_of(&team)))
+    }
+
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
         let team = team.clone();
         observed(&*self.observer, "rows", self.writer.ask(move |state| state.rows(&team, skip, limit)))

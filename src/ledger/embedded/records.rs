@@ -13,6 +13,8 @@ pub(super) trait Records {
     /// Why they could not be read or written.
     type Fault;
 
+    /// The teams of which anything was counted, in the order of their names.
+    fn teams(&self) -> Result<Vec<TeamId>, Self::Fault>;
     /// One scope; an empty record if nothing was ever counted there.
     fn scope(&self, team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Self::Fault>;
     /// Keeps a scope.

@@ -319,6 +319,14 @@ impl<'a, R: Records> Machine<'a, R> {
         Ok(None)
     }
 
+    pub(super) fn teams(&self) -> Result<Vec<TeamId>, R::Fault> {
+        self.records.teams()
+    }
+
+    pub(super) fn open_of(&self, team: &TeamId) -> Result<u64, R::Fault> {
+        self.records.open(team)
+    }
+
     pub(super) fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, R::Fault> {
         self.records.rows(team, skip, limit)
     }

@@ -136,6 +136,17 @@ impl<'t> Tables<'t> {
 impl Records for Tables<'_> {
     type Fault = Fault;
 
+    fn teams(&self) -> Result<Vec<TeamId>, Fault> {
+        let (mut teams, mut after) = (Vec::new(), String::new());
+        // From each team straight to the next: what stands between them is passed over.
+        while let Some(found) = self.scopes.range((after.as_str(), "", "")..)?.next() {
+            let name = found?.0.value().0.to_owned();
+            teams.extend(TeamId::parse(&name));
+            after = name + "\0";
+        }
+        Ok(teams)
+    }
+
     fn scope(&self, team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Fault> {
         match self.scopes.get((team.as_str(), scope.level.as_str(), scope.whose.as_str()))? {
             Some(bytes) => Ok(serde_json::from_slice(bytes.value())?),

@@ -208,7 +208,8 @@ impl Courier {
                     Told::Done(answer) => {
                         self.learn(answer.at);
                         self.introduce(number, &link);
-                        if mode.makes() {
+                        // Once by each handle: a list that lacks a team would keep it from reports and sweeps.
+                        if mode.makes() || !line.is_noted.swap(true, Ordering::Relaxed) {
                             self.note_team(line, &link);
                         }
                         if greets {

@@ -1,6 +1,7 @@
 //! One team's operations in line: what comes while a batch is under way goes together in the next.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -26,6 +27,8 @@ pub(super) struct Line {
     pub(super) keys: Keys,
     /// Shared by all teams, except in a cluster, where teams live on different servers.
     pub(super) breaker: Arc<Breaker>,
+    /// Whether this handle has seen to it that the store's list of teams has this one.
+    pub(super) is_noted: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
     queue: Mutex<Queue>,
     calendar: Mutex<Option<(TimeZone, Arc<Calendar>)>>,
@@ -54,7 +57,8 @@ pub(super) struct Turn {
 impl Line {
     pub(super) fn new(team: TeamId, breaker: Arc<Breaker>, seen: Arc<Mutex<Seen>>) -> Self {
         let keys = Keys::of(&team);
-        Self { team, keys, breaker, seen, queue: Mutex::default(), calendar: Mutex::default() }
+        let (is_noted, queue, calendar) = (Arc::default(), Mutex::default(), Mutex::default());
+        Self { team, keys, breaker, is_noted, seen, queue, calendar }
     }
 
     /// What this process has seen of the team.

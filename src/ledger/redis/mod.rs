@@ -59,6 +59,7 @@ pub use replay::RedisReplays;
 pub use settings::{Settings, StoreClock, Topology, UnusableSettings};
 
 use self::courier::Courier;
+use self::keys::Keys;
 use self::line::BATCH_MOST;
 use self::operation::Operation;
 use self::witness::Witness;
@@ -205,6 +206,28 @@ impl Ledger for RedisLedger {
                 calls.extend(self.held(team, some).await?);
             }
             Ok(calls)
+        })
+    }
+
+    fn teams(&self) -> BoxFuture<'_, Result<Vec<TeamId>, Outage>> {
+        observed(&*self.observer, "teams", async move {
+            let mut members = redis::cmd("SMEMBERS");
+            members.arg(keys::TEAMS);
+            let names: Vec<String> = redis::from_redis_value(self.courier.run(None, &members).await?)
+                .map_err(|_| Outage::Refused("teams that cannot be read".to_owned()))?;
+            // What is no team's name says something about all of them.
+            let mut teams: Vec<TeamId> = names.iter().filter_map(|name| TeamId::parse(name)).collect();
+            teams.sort_unstable();
+            Ok(teams)
+        })
+    }
+
+    fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
+        observed(&*self.observer, "open", async move {
+            let mut count = redis::cmd("ZCOUNT");
+            count.arg(Keys::of(team).open).arg("(0").arg("+inf");
+            let open = self.courier.run(Some(team), &count).await?;
+            redis::from_redis_value(open).map_err(|_| Outage::Refused("a number that cannot be read".to_owned()))
         })
     }
 

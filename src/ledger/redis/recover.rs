@@ -1,6 +1,7 @@
 //! What is done when the store was away, or lacks something: it is brought what this process knows, or taken for new.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -148,14 +149,16 @@ impl Courier {
         }
     }
 
-    /// Notes in the store that it has this team, beside what goes on. If that fails nothing is wrong: only, should the
-    /// team's own keys be lost, a replica that has just started could not tell that from its being new.
+    /// Notes in the store that it has this team, beside what goes on. If that fails it is done again with the next batch:
+    /// should the team's own keys be lost, a replica that has just started could not tell that from its being new; and
+    /// should the team leave the configuration, reports and sweeps would not find it.
     pub(super) fn note_team(&self, line: &Line, link: &Link) {
-        let (mut link, team) = (link.clone(), line.team.clone());
+        let (mut link, team, is_noted) = (link.clone(), line.team.clone(), Arc::clone(&line.is_noted));
         tokio::spawn(async move {
             let mut note = redis::cmd("SADD");
             note.arg(TEAMS).arg(team.as_str());
             if let Err(error) = link.run(&note).await {
+                is_noted.store(false, Ordering::Relaxed);
                 tracing::debug!(%error, %team, "the store does not note that it has this team");
             }
         });

@@ -161,6 +161,7 @@ macro_rules! on_every_case {
                 a_sweep_ends_a_bounded_number_and_the_next_goes_on,
                 a_sweep_ends_only_the_team_s_own,
                 an_admission_frees_the_slots_that_were_left_behind,
+                the_store_knows_its_teams_and_what_each_has_open,
             }
             rows::{
                 a_row_tells_the_whole_call,

@@ -7,6 +7,7 @@ use moongate::team::LimitKind;
 
 use super::desk::{Desk, MORNING, PRICE, call, credits, limit};
 use super::{Bench, TTL};
+use crate::support::redis::wait_until;
 
 const MICRO: Duration = Duration::from_micros(1);
 
@@ -195,6 +196,28 @@ pub(crate) async fn a_sweep_ends_only_the_team_s_own<B: Bench>() {
     desk.pass(TTL);
     assert_eq!(desk.sweep(&own).await, Swept { released: 0, refused: 0, unknown: 1 });
     assert_eq!(desk.settle(&other, kept, Outcome::Released, 0).await, Settled::Now(moongate::credits::Credits::ZERO));
+}
+
+pub(crate) async fn the_store_knows_its_teams_and_what_each_has_open<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let (design, growth) = (call(), call().team("growth"));
+    let id = desk.admit(&design).await;
+    desk.admit(&growth).await;
+    desk.admit(&growth.clone().user("bo", [])).await;
+    let other = desk.bench.handle().await;
+    let both = [design.team.clone(), growth.team.clone()];
+    // A store may note a team beside what it was asked for.
+    wait_until("both are known", || async { other.teams().await.unwrap() == both }).await;
+    assert_eq!((other.open(&design.team).await.unwrap(), other.open(&growth.team).await.unwrap()), (1, 2));
+    desk.settle(&design, id, Outcome::Charged, PRICE).await;
+    desk.pass(TTL);
+    desk.sweep(&growth).await;
+    for team in &both {
+        assert_eq!(other.open(team).await.unwrap(), 0, "{team}");
+    }
+    let stranger = call().team("nobody");
+    assert_eq!(other.open(&stranger.team).await.unwrap(), 0);
+    assert_eq!(other.teams().await.unwrap(), both, "to ask for a team does not make it");
 }
 
 pub(crate) async fn an_admission_frees_the_slots_that_were_left_behind<B: Bench>() {

@@ -169,6 +169,126 @@ async fn an_export_goes_page_by_page_and_meets_each_call_once() {
 }
 
 #[tokio::test]
+async fn a_team_that_has_left_the_configuration_is_settled_and_stays_in_every_report() {
+    for on_redis in [false, true] {
+        let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+        let installation =
+            if on_redis { Installation::on(&redis, &firemoon) } else { Installation::before(&firemoon) };
+        let mut installation = with_operator(installation).set("/ledger/reservation_ttl", json!("2s"));
+        let mut gateway = Gateway::serve(&installation).await;
+        for (team, count) in [("design", 4), ("growth", 2)] {
+            assert_eq!(gateway.send(&pictures(count).with(installation.key(team))).await.status, 200);
+        }
+        firemoon.hold().await;
+        let (address, call) = (gateway.team().to_owned(), picture().with(installation.key("growth")));
+        let call = tokio::spawn(async move {
+            crate::support::caller::Connection::open(&address).await.exchange(&call).await.is_ok()
+        });
+        firemoon.until_held(1).await;
+        gateway.kill();
+        firemoon.release().await;
+        assert!(!call.await.unwrap());
+        drop(gateway);
+
+        installation.change("/identity/issuers/0/teams", json!({ "grp-design": "design" }));
+        installation.change("/identity/keys", json!([]));
+        installation.change("/teams", json!({ "design": { "models": ["*"] } }));
+        let gateway = Gateway::serve(&installation).await;
+        wait_until("what it left open is settled", || async { usage_json(&gateway, &[])["totals"]["unknown"] == 1 }).await;
+        let month = jiff::Timestamp::now().strftime("%Y-%m").to_string();
+        for arguments in [&["--period", "month"][..], &["--statement", &month]] {
+            let report = usage_json(&gateway, arguments);
+            let teams: Vec<&Value> = report["teams"].as_array().unwrap().iter().map(|covered| &covered["team"]).collect();
+            assert_eq!(teams, ["design", "growth"], "one without a call in the period is not named: {report}");
+            assert_eq!(report["totals"]["cost"].to_string(), firemoon.charged().await);
+            let rows: Vec<(&Value, String)> =
+                report["rows"].as_array().unwrap().iter().map(|row| (&row["team"], row["cost"].to_string())).collect();
+            assert!(rows.contains(&(&json!("design"), "0.1".to_owned())), "{report}");
+        }
+        let statement = usage(&gateway, &["--statement", &month]);
+        for team in ["design", "growth"] {
+            assert!(statement.contains(&format!("Statement of team {team} for {month}: ")), "{statement}");
+        }
+        let calls = usage(&gateway, &["--calls"]);
+        let lines: Vec<&str> = calls.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+        assert_eq!(lines, ["TEAM", "design", "growth", "growth"], "{calls}");
+        let csv = usage(&gateway, &["--calls", "--csv"]);
+        let teams: Vec<&str> = csv.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+        assert_eq!(teams, ["team", "design", "growth", "growth"], "{csv}");
+        let json = usage(&gateway, &["--calls", "--team", "growth", "--json"]);
+        assert_eq!(json.lines().count(), 2, "{json}");
+        assert!(usage_json(&gateway, &["--team", "growth"])["rows"][0]["cost"].to_string() == "0.075");
+    }
+}
+
+#[tokio::test]
+async fn an_export_of_every_team_goes_page_by_page_and_meets_each_call_once() {
+    let firemoon = Firemoon::start();
+    let installation = with_operator(Installation::before(&firemoon));
+    let gateway = Gateway::serve(&installation).await;
+    for team in ["growth", "design", "growth", "design", "design"] {
+        assert_eq!(gateway.send(&picture().with(installation.key(team))).await.status, 200);
+    }
+    for limit in 1..=6 {
+        let (mut met, mut after) = (Vec::new(), String::new());
+        loop {
+            let call = crate::support::caller::Call::get(&format!("/admin/v1/ledger?limit={limit}{after}"));
+            let page = call.with(TOKEN).send_uninspected(gateway.operator()).await.json();
+            met.extend(page["rows"].as_array().unwrap().iter().map(|row| (row["team"].clone(), row["id"].clone())));
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+        let teams: Vec<&Value> = met.iter().map(|(team, _)| team).collect();
+        assert_eq!(teams, ["design", "design", "design", "growth", "growth"], "{limit} at a time");
+        met.sort_by_key(|(_, id)| id.to_string());
+        met.dedup();
+        assert_eq!(met.len(), 5);
+    }
+}
+
+#[tokio::test]
+async fn a_report_says_how_many_rows_gave_way_and_which_they_were() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    for on_redis in [false, true] {
+        let installation =
+            if on_redis { Installation::on(&redis, &firemoon) } else { Installation::before(&firemoon) };
+        let installation = with_operator(installation).set("/ledger/rows_max", json!(1000));
+        let gateway = Gateway::serve(&installation).await;
+        let key = installation.key("design");
+        assert_eq!(gateway.send(&picture().with(key)).await.status, 200);
+        let refused = crate::support::caller::Call::post("/api/v1/flux/dev").with(key);
+        let refused = refused.json(&json!({ "prompt": "x", "guidance_scale": 99 }));
+        let mut calls = JoinSet::new();
+        for _ in 0..20 {
+            let (call, address) = (refused.clone(), gateway.team().to_owned());
+            calls.spawn(async move {
+                let mut connection = crate::support::caller::Connection::open(&address).await;
+                for _ in 0..50 {
+                    assert_eq!(connection.send(&call).await.status, 400);
+                }
+            });
+        }
+        calls.join_all().await;
+        let output = asked(&gateway, Some(TOKEN), &["--calls", "--csv"]);
+        let (csv, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!((csv.lines().count(), csv.matches(",charged,").count()), (1001, 1), "the paid one stays");
+        assert!(said.starts_with("Team design: 1 rows of calls that cost nothing, settled until 2"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        let page = crate::support::caller::Call::get("/admin/v1/ledger?team=design&limit=1").with(TOKEN);
+        let lost = page.send_uninspected(gateway.operator()).await.json()["lost"][0].clone();
+        assert_eq!((&lost["team"], &lost["free"], &lost["paid"]), (&json!("design"), &json!(1), &json!(0)));
+        assert_eq!(lost["paidUntil"], Value::Null);
+        let page = crate::support::caller::Call::get("/admin/v1/ledger?team=design&format=csv").with(TOKEN);
+        let page = page.send_uninspected(gateway.operator()).await;
+        assert_eq!(page.header("x-rows-lost"), Some("1"));
+        let covered = usage_json(&gateway, &["--team", "design"])["teams"][0].clone();
+        assert_eq!(covered["lostRows"]["free"], 1, "{covered}");
+        let view = gateway.send(&crate::support::caller::Call::get("/api/generations").with(key)).await.json();
+        assert_eq!((&view["pagination"]["lost"], &view["stats"]["refused"]), (&json!(1), &json!(1000)));
+    }
+}
+
+#[tokio::test]
 async fn what_is_asked_wrongly_is_told_with_the_right_exit_code() {
     let firemoon = Firemoon::start();
     let installation = with_operator(Installation::before(&firemoon));
@@ -180,7 +300,8 @@ async fn what_is_asked_wrongly_is_told_with_the_right_exit_code() {
         (Some(TOKEN), &["--team", "nobody"], 1, "team_not_found"),
         (Some(TOKEN), &["--team", "{x}"], 1, "team_not_found"),
         (Some(TOKEN), &["--by", "colour"], 2, "invalid value 'colour'"),
-        (Some(TOKEN), &["--statement", "2026-11"], 2, "--team"),
+        (Some(TOKEN), &["--statement", "november"], 2, "period must be"),
+        (Some(TOKEN), &["--calls", "--by", "team"], 2, "cannot be used with"),
         (Some(TOKEN), &["--calls", "--team", "design", "--from", "yesterday"], 2, "from must be a day"),
     ] {
         let output = asked(&gateway, token, arguments);
