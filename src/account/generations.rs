@@ -25,6 +25,8 @@ pub struct List {
     /// Of the month so far.
     stats: Stats,
     pagination: Pagination,
+    /// How many are gone because there were too many: of those that cost nothing first.
+    lost: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,8 +37,6 @@ struct Pagination {
     /// How many are kept in all; `null` when only one model was asked for.
     total: Option<u64>,
     has_more: bool,
-    /// How many are gone because there were too many: of those that cost nothing first.
-    lost: u64,
 }
 
 /// One call, as every report shows it.
@@ -127,8 +127,13 @@ pub async fn list(ledger: &dyn Ledger, team: &Team, page: &Page, at: Timestamp) 
             (rows, None, has_more, lost)
         }
     };
-    let pagination = Pagination { limit: page.limit, offset: page.offset, total, has_more, lost: lost.all() };
-    Ok(List { generations: rows.into_iter().map(Generation::from).collect(), stats: Stats::from(sums), pagination })
+    let pagination = Pagination { limit: page.limit, offset: page.offset, total, has_more };
+    Ok(List {
+        generations: rows.into_iter().map(Generation::from).collect(),
+        stats: Stats::from(sums),
+        pagination,
+        lost: lost.all(),
+    })
 }
 
 /// The page's rows of one model, whether there is another behind them among the newest [`SEARCHED_MAX`], and what was lost.

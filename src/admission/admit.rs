@@ -145,7 +145,7 @@ async fn reserve(with: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal>
                 keeper.observer().shadow_refused(&call.team.id, standing);
             }
             Ok(Granted {
-                reservation: keeper.take_charge(id, call.team.id.clone(), price),
+                reservation: keeper.take_charge(id, &call.team, &call.model, price),
                 limits: Snapshot::new(standings, at),
             })
         }
@@ -189,8 +189,8 @@ where
     };
     let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), limits.age());
     let outcome = end.settlement.outcome;
-    let ended = replay::Call { id: call_id, model: model.clone(), outcome };
-    let cost = keeper.settle(reservation, listed, end, team.prices.label(&model)).await;
+    let ended = replay::Call { id: call_id, model, outcome };
+    let cost = keeper.settle(reservation, listed, end).await;
     limits.settle(outcome, reserved, cost);
     if outcome == Outcome::Released {
         latest.forget(&principal);

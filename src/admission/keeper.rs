@@ -15,9 +15,9 @@ use super::open::{Listed, Open};
 use super::settle::End;
 use crate::credits::Credits;
 use crate::ledger::reservation::Orphan;
-use crate::ledger::{Came, Ledger, OnUnknown, Outcome, Phase, Reservation, ReservationId, Settled, Settlement};
+use crate::ledger::{Came, Ledger, OnUnknown, Outcome, Phase, Reservation, ReservationId, Row, Settled, Settlement};
 use crate::pricing::Delivered;
-use crate::team::TeamId;
+use crate::team::{ModelId, Team, TeamId};
 
 /// How many settlements may wait for the store. More are left to the sweep, which charges what was reserved.
 const WAITING_MAX: usize = 10_000;
@@ -46,7 +46,7 @@ pub struct Keeper {
 /// A settlement the store did not take, yet.
 struct Waiting {
     team: TeamId,
-    model_label: String,
+    model_label: Box<str>,
     end: End,
     /// Its deadline is put off while it waits, so that no sweep settles it as unknown.
     _listed: Listed,
@@ -120,28 +120,29 @@ impl Keeper {
 
     /// Takes charge of what the ledger has just reserved, of which nothing was sent yet.
     #[must_use]
-    pub fn take_charge(&self, id: ReservationId, team: TeamId, price: Credits) -> Reservation {
-        Reservation::new(id, team, price, Phase::Waiting, self.orphans.clone())
+    pub fn take_charge(&self, id: ReservationId, team: &Team, model: &ModelId, price: Credits) -> Reservation {
+        let label = team.prices.label(model);
+        Reservation::new(id, team.id.clone(), label, price, Phase::Waiting, self.orphans.clone())
     }
 
     /// Settles a reservation and says what was charged; when the store does not take the settlement, it waits until the
     /// store does.
-    pub async fn settle(&self, reservation: Reservation, listed: Listed, end: End, model_label: &str) -> Credits {
+    pub async fn settle(&self, reservation: Reservation, listed: Listed, end: End) -> Credits {
         let (team, reserved, meant) = (reservation.team().clone(), reservation.price(), end.settlement.charged);
         match self.ledger.settle(&team, end.settlement.clone()).await {
             Ok(settled) => {
+                let charged = self.tell(&team, reservation.model_label(), &end, settled).await;
                 reservation.settled();
-                self.tell(&team, model_label, &end, settled);
-                match (settled, self.settings.on_unknown) {
-                    (Settled::Now(charged), _) => charged,
+                charged.unwrap_or(match self.settings.on_unknown {
                     // A sweep came first, and did not know what became of the call.
-                    (Settled::Before, OnUnknown::Charge) => reserved,
-                    (Settled::Before, OnUnknown::Release) => Credits::ZERO,
-                }
+                    OnUnknown::Charge => reserved,
+                    OnUnknown::Release => Credits::ZERO,
+                })
             }
             Err(outage) => {
                 tracing::debug!(%outage, call_id = %end.settlement.id, "a settlement waits for the ledger");
-                let waiting = Waiting { team, model_label: model_label.to_owned(), end, _listed: listed };
+                let model_label = reservation.model_label().into();
+                let waiting = Waiting { team, model_label, end, _listed: listed };
                 if self.waiting.try_send(waiting).is_ok() {
                     reservation.settled();
                 }
@@ -150,12 +151,37 @@ impl Keeper {
         }
     }
 
-    fn tell(&self, team: &TeamId, model_label: &str, end: &End, settled: Settled) {
-        let (result, charged, delivered) = match settled {
-            Settled::Now(charged) => (observe::Result::Ended(end.settlement.outcome), charged, end.delivered),
-            Settled::Before => (observe::Result::Repeated, Credits::ZERO, Delivered::default()),
+    /// Tells what a settlement did, once for each: whoever ended the reservation counts it. Says what was charged, unless
+    /// that is not known here.
+    async fn tell(&self, team: &TeamId, model_label: &str, end: &End, settled: Settled) -> Option<Credits> {
+        let (charged, is_ours) = match settled {
+            Settled::Now(charged) => (Some(charged), true),
+            // Rare, and no part of what every call keeps in memory.
+            Settled::Before => Box::pin(self.look_up(team, &end.settlement)).await,
         };
-        self.observer.settled(team, model_label, result, charged, delivered);
+        match charged.filter(|_| is_ours) {
+            Some(charged) => {
+                let ended = observe::Result::Ended(end.settlement.outcome);
+                self.observer.settled(team, model_label, ended, charged, end.delivered);
+            }
+            None => {
+                let (nothing, none) = (Credits::ZERO, Delivered::default());
+                self.observer.settled(team, model_label, observe::Result::Repeated, nothing, none);
+            }
+        }
+        charged
+    }
+
+    /// Who ended a reservation before: this settlement itself, whose answer was lost, or a sweep, which does not know what
+    /// came. Its row says so, if it is still among the newest.
+    async fn look_up(&self, team: &TeamId, settlement: &Settlement) -> (Option<Credits>, bool) {
+        let rows = match self.ledger.rows(team, 0, LOOKED_THROUGH).await {
+            Ok(read) => read.rows,
+            Err(_) => return (None, false),
+        };
+        let row = rows.into_iter().find(|row| row.id == settlement.id);
+        let is_ours = |row: &Row| row.came == settlement.came && settlement.came != Came::default();
+        (row.as_ref().map(|row| row.charged), row.as_ref().is_some_and(is_ours))
     }
 
     /// Does the duties until told to stop; what is still waiting then is written, as far as the store takes it.
@@ -224,7 +250,7 @@ impl Keeper {
                 match settled {
                     Ok(settled) => {
                         all_failed = false;
-                        self.tell(&one.team, &one.model_label, &one.end, settled);
+                        self.tell(&one.team, &one.model_label, &one.end, settled).await;
                     }
                     Err(_) => waiting.push_back(one),
                 }
@@ -246,12 +272,15 @@ impl Keeper {
         let settlement = Settlement { id: orphan.id, outcome, charged, came: Came::default() };
         let end = End { settlement, delivered: Delivered::default() };
         match self.ledger.settle(&orphan.team, end.settlement.clone()).await {
-            Ok(settled) => self.tell(&orphan.team, "other", &end, settled),
+            Ok(settled) => drop(self.tell(&orphan.team, &orphan.model_label, &end, settled).await),
             // Its deadline is no longer put off: the sweep ends it.
             Err(outage) => tracing::debug!(%outage, call_id = %orphan.id, "an orphan is left to the sweep"),
         }
     }
 }
+
+/// How many of a team's newest rows are looked through for one that was settled a moment ago.
+const LOOKED_THROUGH: usize = 512;
 
 /// How many waiting settlements are tried at a time.
 const ROUND_BATCH: usize = 128;

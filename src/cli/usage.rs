@@ -131,7 +131,7 @@ impl Usage {
         }
         // Also of a team of which this is all that is left.
         let path = Self { csv: false, ..self.clone() }.path("/admin/v1/usage", &[("period", Some("all"))]);
-        lost(&self.gateway.get(&path)?)
+        lost(&*self.gateway.get(&path)?)
     }
 
     /// A page as CSV; its titles stand once. No cell has a line of its own, so a line is a row: its id comes first, its team

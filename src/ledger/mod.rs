@@ -4,7 +4,7 @@
 //! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`snapshot`], [`outage`],
+//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`snapshot`], [`swept`], [`outage`],
 //! [`flaw`], [`reservation`], [`permits`] (the shared account, over all teams), then a store: [`embedded`] or [`redis`].
 
 pub mod calendar;
@@ -21,6 +21,7 @@ pub mod reservation;
 pub mod row;
 pub mod snapshot;
 pub mod soft;
+pub mod swept;
 pub mod topup;
 pub mod usage;
 
@@ -38,6 +39,7 @@ pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, LostRows, Outcome, Row, Rows};
 pub use snapshot::Snapshot;
 pub use soft::Crossing;
+pub use swept::{Swept, SweptCharge};
 pub use topup::{TopUp, TopUpId, ToppedUp};
 pub use usage::{Days, Retention, Sums, Usage};
 
@@ -181,17 +183,6 @@ pub enum Settled {
     Now(Credits),
     /// The reservation had been ended before, or never was: nothing changed.
     Before,
-}
-
-/// What a sweep ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Waiting reservations released.
-    pub released: u64,
-    /// Reservations whose calls had been turned back, settled as refused.
-    pub refused: u64,
-    /// Dispatched reservations settled as unknown.
-    pub unknown: u64,
 }
 
 /// How a team stands, read without changing anything.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Crossing, Outage, Swept};
+use super::{Crossing, Outage, Swept, SweptCharge};
 use crate::team::TeamId;
 
 /// Is told what happens in a store. Called on the path of every call: must not block.
@@ -26,8 +26,8 @@ pub trait Observer: Send + Sync + 'static {
     /// The store began (`true`) or ceased to answer.
     fn up(&self, up: bool);
 
-    /// Reservations that their holders had left behind were ended, by a sweep or beside an admission.
-    fn swept(&self, team: &TeamId, swept: Swept);
+    /// Reservations that their holders had left behind were ended, by a sweep or beside an admission, and this was charged.
+    fn swept(&self, team: &TeamId, swept: Swept, charges: &[SweptCharge]);
 
     /// A team's budget has come to its soft threshold. Told once a window over all processes, by the one whose call it was.
     fn crossed(&self, team: &TeamId, crossing: &Crossing);
@@ -70,7 +70,7 @@ impl Observer for Unobserved {
 
     fn up(&self, _up: bool) {}
 
-    fn swept(&self, _team: &TeamId, _swept: Swept) {}
+    fn swept(&self, _team: &TeamId, _swept: Swept, _charges: &[SweptCharge]) {}
 
     fn crossed(&self, _team: &TeamId, _crossing: &Crossing) {}
 

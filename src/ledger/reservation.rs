@@ -117,6 +117,8 @@ pub struct Orphan {
     pub team: TeamId,
     /// Which.
     pub id: ReservationId,
+    /// The model of its call, as a metric label.
+    pub model_label: Box<str>,
     /// What it reserved.
     pub price: Credits,
     /// Whether the upstream may have seen it.
@@ -128,6 +130,7 @@ pub struct Orphan {
 pub struct Reservation {
     id: ReservationId,
     team: TeamId,
+    model_label: Box<str>,
     price: Credits,
     progress: Progress,
     orphans: Option<mpsc::Sender<Orphan>>,
@@ -137,8 +140,16 @@ impl Reservation {
     /// What an admission reserved. Dropped unsettled, it goes to `orphans`; when that channel is full or gone, the sweep
     /// ends it after its deadline.
     #[must_use]
-    pub fn new(id: ReservationId, team: TeamId, price: Credits, phase: Phase, orphans: mpsc::Sender<Orphan>) -> Self {
-        Self { id, team, price, progress: Progress::new(phase), orphans: Some(orphans) }
+    pub fn new(
+        id: ReservationId,
+        team: TeamId,
+        model_label: &str,
+        price: Credits,
+        phase: Phase,
+        orphans: mpsc::Sender<Orphan>,
+    ) -> Self {
+        let model_label = model_label.into();
+        Self { id, team, model_label, price, progress: Progress::new(phase), orphans: Some(orphans) }
     }
 
     /// Its id.
@@ -151,6 +162,12 @@ impl Reservation {
     #[must_use]
     pub const fn team(&self) -> &TeamId {
         &self.team
+    }
+
+    /// The model of its call, as a metric label.
+    #[must_use]
+    pub fn model_label(&self) -> &str {
+        &self.model_label
     }
 
     /// The most it can cost.
@@ -176,7 +193,8 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(orphans) = self.orphans.take() {
             let phase = self.progress.phase();
-            let orphan = Orphan { team: self.team.clone(), id: self.id, price: self.price, phase };
+            let (team, model_label) = (self.team.clone(), std::mem::take(&mut self.model_label));
+            let orphan = Orphan { team, id: self.id, model_label, price: self.price, phase };
             // A full channel is no loss: the reservation's deadline passes and the sweep ends it.
             let _ = orphans.try_send(orphan);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::body::Notice;
 use super::desk::Desk;
-use crate::ledger::{Crossing, Observer, Outage, Swept};
+use crate::ledger::{Crossing, Observer, Outage, Swept, SweptCharge};
 use crate::team::TeamId;
 
 /// A watcher of the ledger before another one.
@@ -39,8 +39,8 @@ impl Observer for Watch {
         self.inner.up(up);
     }
 
-    fn swept(&self, team: &TeamId, swept: Swept) {
-        self.inner.swept(team, swept);
+    fn swept(&self, team: &TeamId, swept: Swept, charges: &[SweptCharge]) {
+        self.inner.swept(team, swept, charges);
     }
 
     fn crossed(&self, team: &TeamId, crossing: &Crossing) {

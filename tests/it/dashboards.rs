@@ -42,6 +42,8 @@ fn exported() -> Shown {
 /// Walks one expression and notes what is wrong with it.
 struct Reader<'a> {
     shown: &'a Shown,
+    /// Gauges that must not be added up over replicas.
+    shared: BTreeSet<&'static str>,
     /// Labels that something in the expression has.
     known: BTreeSet<String>,
     /// Labels that the expression groups or matches by.
@@ -81,6 +83,13 @@ impl ExprVisitor for Reader<'_> {
     type Error = ();
 
     fn pre_visit(&mut self, expr: &Expr) -> Result<bool, ()> {
+        if let Expr::Aggregate(aggregate) = expr
+            && !["max", "min", "topk", "bottomk", "group"].contains(&aggregate.op.to_string().as_str())
+        {
+            for name in added_up(&aggregate.expr).into_iter().filter(|name| self.shared.contains(*name)) {
+                self.wrong.push(format!("{} of {name}, which is the same on every replica", aggregate.op));
+            }
+        }
         match expr {
             Expr::VectorSelector(selector) => self.selector(selector),
             Expr::MatrixSelector(range) => self.selector(&range.vs),
@@ -100,13 +109,35 @@ impl ExprVisitor for Reader<'_> {
     }
 }
 
+/// The metrics whose series come one by one into an expression, so that each replica's is in it.
+fn added_up(expr: &Expr) -> Vec<&str> {
+    match expr {
+        Expr::VectorSelector(selector) => selector.name.as_deref().into_iter().collect(),
+        Expr::MatrixSelector(range) => range.vs.name.as_deref().into_iter().collect(),
+        Expr::Call(call) => call.args.args.iter().flat_map(|arg| added_up(arg)).collect(),
+        Expr::Binary(binary) => [added_up(&binary.lhs), added_up(&binary.rhs)].concat(),
+        Expr::Paren(paren) => added_up(&paren.expr),
+        Expr::Unary(unary) => added_up(&unary.expr),
+        Expr::Subquery(subquery) => added_up(&subquery.expr),
+        // What was one of all replicas' already.
+        Expr::Aggregate(_) | Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => Vec::new(),
+    }
+}
+
+/// The gauges of which each replica shows the whole, by their own words.
+fn shared() -> BTreeSet<&'static str> {
+    let shared = Catalogue::TABLE.iter().filter(|entry| entry.help.contains("the same on every replica"));
+    shared.map(|entry| entry.name).collect()
+}
+
 /// What is wrong with an expression. `named` are labels that words beside it use: a legend, an annotation.
 fn problems(shown: &Shown, expression: &str, named: &[String]) -> Vec<String> {
     let parsed = match parser::parse(expression) {
         Ok(parsed) => parsed,
         Err(error) => return vec![format!("{error}: {expression}")],
     };
-    let mut reader = Reader { shown, known: BTreeSet::new(), grouped: BTreeSet::new(), wrong: Vec::new() };
+    let (known, grouped) = (BTreeSet::new(), BTreeSet::new());
+    let mut reader = Reader { shown, shared: shared(), known, grouped, wrong: Vec::new() };
     walk_expr(&mut reader, &parsed).unwrap();
     let used = reader.grouped.iter().chain(named);
     let unknown: Vec<String> = used
@@ -191,6 +222,22 @@ fn every_rule_is_about_something_the_gateway_shows_or_an_earlier_rule_records() 
 
 fn list_of_texts(of: &Value) -> Vec<&str> {
     of.as_object().into_iter().flatten().filter_map(|(_, text)| text.as_str()).collect()
+}
+
+#[test]
+fn a_gauge_of_the_whole_team_is_added_up_over_replicas_nowhere() {
+    let shown = exported();
+    assert!(shared().contains("moongate_reservations_open") && shared().contains("moongate_limit_used"));
+    for bad in [
+        "sum by (team) (moongate_reservations_open{team=~\"a\"})",
+        "avg(moongate_limit_used)",
+        "sum(max_over_time(moongate_reservations_open[1h]) > 0)",
+    ] {
+        assert_eq!(problems(&shown, bad, &[]).len(), 1, "{bad}");
+    }
+    for good in ["max by (team) (moongate_reservations_open)", "sum(max by (team) (moongate_reservations_open))"] {
+        assert_eq!(problems(&shown, good, &[]), Vec::<String>::new());
+    }
 }
 
 #[test]

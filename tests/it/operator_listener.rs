@@ -276,7 +276,7 @@ fn work(metrics: &Metrics) {
         metrics.operation("admit", "ok", took);
         metrics.batch(3);
         metrics.up(true);
-        metrics.swept(&team.id, Swept { released: 1, refused: 0, unknown: 0 });
+        metrics.swept(&team.id, Swept { released: 1, refused: 0, unknown: 0 }, &[]);
         let crossing = Crossing {
             scope: Scope::Team,
             kind,

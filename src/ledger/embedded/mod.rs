@@ -1,8 +1,8 @@
 //! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
 //!
 //! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `past` (rows and usage), `state` (every
-//! word's effect), `soft`, `topup`, `open`, `account` and `permits` (the shared account), `records`, `rows`, `sums` and `store`
-//! (the file), `writer` (batches), and here the traits; `register` is what is kept beside the ledger.
+//! word's effect), `reading`, `soft`, `topup`, `open`, `account` and `permits` (the shared account), `records`, `rows`, `sums`
+//! and `store` (the file), `writer` (batches), and here the traits; `register` is what is kept beside the ledger.
 
 mod account;
 mod bucket;
@@ -10,6 +10,7 @@ mod judgement;
 mod open;
 mod past;
 mod permits;
+mod reading;
 mod record;
 mod records;
 mod register;

@@ -3,12 +3,33 @@
 use jiff::Timestamp;
 
 use super::records::Records;
+use crate::credits::Credits;
 use crate::ledger::usage::{BEYOND, CELLS_MAX};
-use crate::ledger::{Retention, Row, Sums};
+use crate::ledger::{Retention, Row, Sums, Swept, SweptCharge};
 use crate::team::TeamId;
 
 /// The most of what is old that goes when a new row comes: more than one, so that rows get fewer after a burst.
 const TRIM_BY_THE_WAY: usize = 2;
+
+/// What was ended of a team that had been left behind, and what that was charged.
+pub(super) struct Ended {
+    pub(super) team: TeamId,
+    pub(super) swept: Swept,
+    pub(super) charges: Vec<SweptCharge>,
+}
+
+impl Ended {
+    pub(super) fn of(team: &TeamId) -> Self {
+        Self { team: team.clone(), swept: Swept::default(), charges: Vec::new() }
+    }
+
+    pub(super) fn charge(&mut self, model: String, credits: Credits) {
+        match self.charges.iter_mut().find(|charge| charge.model == model) {
+            Some(charge) => charge.credits = charge.credits.plus(credits),
+            None => self.charges.push(SweptCharge { model, credits }),
+        }
+    }
+}
 
 /// A place in a day's usage.
 #[derive(Clone, Copy, Debug)]

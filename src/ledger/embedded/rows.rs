@@ -87,8 +87,7 @@ impl<'t> RowTables<'t> {
         let newest = order_at(&self.paid, team, paid.behind(0))?.max(order_at(&self.free, team, free.behind(0))?);
         let mut bytes = (newest + 1).to_be_bytes().to_vec();
         serde_json::to_writer(&mut bytes, row)?;
-        let (table, span) =
-            if row.charged.micros() > 0 { (&mut self.paid, paid) } else { (&mut self.free, free) };
+        let (table, span) = if row.charged.micros() > 0 { (&mut self.paid, paid) } else { (&mut self.free, free) };
         table.insert((team.as_str(), span.next()), (row.settled_at.as_microsecond(), bytes.as_slice()))?;
         Ok(())
     }
@@ -170,9 +169,7 @@ impl<'t> RowTables<'t> {
         while rows.len() < limit && one + other < total {
             let (in_paid, in_free) = (paid.behind(one), free.behind(other));
             let is_paid = match (in_paid, in_free) {
-                (Some(_), Some(_)) => {
-                    order_at(&self.paid, team, in_paid)? > order_at(&self.free, team, in_free)?
-                }
+                (Some(_), Some(_)) => order_at(&self.paid, team, in_paid)? > order_at(&self.free, team, in_free)?,
                 (in_paid, _) => in_paid.is_some(),
             };
             let (table, number) = if is_paid { (&self.paid, in_paid) } else { (&self.free, in_free) };

@@ -6,15 +6,15 @@ use jiff::Timestamp;
 
 use super::account::Account;
 use super::judgement::{self, Judgement, Moment, Passes};
-use super::past;
+use super::past::{self, Ended};
 use super::permits::Line;
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord};
 use super::records::Records;
 use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::{
-    Admission, Books, Came, Crossing, Days, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Row,
-    Rows, Settled, Settlement, Standing, Swept, TooOften, Usage, Verdict,
+    Admission, Came, Crossing, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Row, Settled, Settlement,
+    Standing, Swept, Verdict,
 };
 use crate::team::limit::Shape;
 use crate::team::{Limits, TeamId};
@@ -39,7 +39,7 @@ pub(super) struct Machine<'a, R> {
     line: &'a mut Line,
     now: Timestamp,
     changed: bool,
-    swept: Vec<(TeamId, Swept)>,
+    swept: Vec<Ended>,
     crossed: Vec<(TeamId, Crossing)>,
 }
 
@@ -71,7 +71,7 @@ impl<'a, R: Records> Machine<'a, R> {
     }
 
     /// What was ended that had been left behind, team by team: known once this is durable.
-    pub(super) fn take_swept(&mut self) -> Vec<(TeamId, Swept)> {
+    pub(super) fn take_swept(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.swept)
     }
 
@@ -142,7 +142,12 @@ impl<'a, R: Records> Machine<'a, R> {
     }
 
     /// Takes one token from every bucket that has one; a shadow bucket that has none gives none.
-    fn take_tokens(&self, record: &mut ScopeRecord, limits: &Limits, passes: &mut impl Iterator<Item = Passes>) {
+    pub(super) fn take_tokens(
+        &self,
+        record: &mut ScopeRecord,
+        limits: &Limits,
+        passes: &mut impl Iterator<Item = Passes>,
+    ) {
         for (limit, passes) in limits.iter().zip(passes) {
             if let (Shape::Bucket(period), Passes::Now) = (limit.kind.shape(), passes) {
                 let period = judgement::micros(period);
@@ -264,75 +269,34 @@ impl<'a, R: Records> Machine<'a, R> {
     }
 
     fn end_overdue(&mut self, team: &TeamId, most: usize, named: &[ReservationId]) -> Result<Swept, R::Fault> {
-        let mut swept = Swept::default();
+        let mut ended = Ended::of(team);
         for id in self.records.overdue(team, self.now.as_microsecond(), most)? {
             if named.contains(&id) {
                 continue;
             }
             let Some(record) = self.records.reservation(team, id)? else { continue };
             let (outcome, count) = if record.dispatched {
-                (Outcome::Unknown, &mut swept.unknown)
+                (Outcome::Unknown, &mut ended.swept.unknown)
             } else if record.turned_back {
-                (Outcome::Refused, &mut swept.refused)
+                (Outcome::Refused, &mut ended.swept.refused)
             } else {
-                (Outcome::Released, &mut swept.released)
+                (Outcome::Released, &mut ended.swept.released)
             };
             *count += 1;
             let charged = match self.rules.on_unknown {
                 OnUnknown::Charge => Credits::from_micros(record.price),
                 OnUnknown::Release => Credits::ZERO,
             };
-            self.end(team, &Settlement { id, outcome, charged, came: Came::default() })?;
+            let settled = self.end(team, &Settlement { id, outcome, charged, came: Came::default() })?;
+            if let (Outcome::Unknown, Settled::Now(charged)) = (outcome, settled) {
+                ended.charge(record.asked.model, charged);
+            }
         }
+        let swept = ended.swept;
         if swept != Swept::default() {
-            self.swept.push((team.clone(), swept));
+            self.swept.push(ended);
         }
         Ok(swept)
-    }
-
-    pub(super) fn books(&mut self, asked: &Inquiry) -> Result<Books, R::Fault> {
-        let moment = Moment::new(self.now, Calendar::around(self.now, &asked.time_zone));
-        let mut judgements = Vec::new();
-        for level in &asked.levels {
-            let used = self.records.scope(&asked.team, &ScopeName::from(&level.scope))?;
-            judgements.extend(judge(&moment, level, &used, Credits::ZERO));
-        }
-        let refused = match &asked.reader {
-            Some(reader) => self.count_reading(&asked.team, reader, &moment)?,
-            None => None,
-        };
-        let (standings, open) = (standings(judgements), self.records.open(&asked.team)?);
-        Ok(Books { standings, open, refused, at: self.now })
-    }
-
-    /// Takes a token for a reading, or says that there is none.
-    fn count_reading(&mut self, team: &TeamId, reader: &Level, moment: &Moment) -> Result<Option<TooOften>, R::Fault> {
-        let name = ScopeName::from(&reader.scope);
-        let mut record = self.records.scope(team, &name)?;
-        let judged = judge(moment, reader, &record, Credits::ZERO);
-        if let Some((binding, retry_at)) = judgement::binding(&judged) {
-            return Ok(judged.into_iter().nth(binding).map(|judged| TooOften { standing: judged.standing, retry_at }));
-        }
-        self.take_tokens(&mut record, &reader.limits, &mut judged.iter().map(|judgement| judgement.passes));
-        self.changed = true;
-        self.records.put_scope(team, &name, &record)?;
-        Ok(None)
-    }
-
-    pub(super) fn teams(&self) -> Result<Vec<TeamId>, R::Fault> {
-        self.records.teams()
-    }
-
-    pub(super) fn open_of(&self, team: &TeamId) -> Result<u64, R::Fault> {
-        self.records.open(team)
-    }
-
-    pub(super) fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, R::Fault> {
-        self.records.rows(team, skip, limit)
-    }
-
-    pub(super) fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, R::Fault> {
-        self.records.usage(team, days)
     }
 }
 
@@ -341,7 +305,7 @@ fn judged(moment: &Moment, asked: &Admission, scopes: &[(ScopeName, ScopeRecord)
     levels.flat_map(|(level, (_, used))| judge(moment, level, used, price)).collect()
 }
 
-fn judge(moment: &Moment, level: &Level, used: &ScopeRecord, price: Credits) -> Vec<Judgement> {
+pub(super) fn judge(moment: &Moment, level: &Level, used: &ScopeRecord, price: Credits) -> Vec<Judgement> {
     level.limits.iter().map(|limit| moment.judge(&level.scope, limit, used, price)).collect()
 }
 
@@ -349,6 +313,6 @@ fn marked(judgements: &[Judgement]) -> Vec<Standing> {
     judgements.iter().map(|judgement| judgement.marked(judgement.standing.clone())).collect()
 }
 
-fn standings(judgements: Vec<Judgement>) -> Vec<Standing> {
+pub(super) fn standings(judgements: Vec<Judgement>) -> Vec<Standing> {
     judgements.into_iter().map(|judgement| judgement.standing).collect()
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
+use super::past::Ended;
 use super::permits::Line;
 use super::state::{Machine, Rules};
 use super::store::{Fault, Tables};
 use crate::clock::Clock;
-use crate::ledger::{Crossing, Observer, Outage, Swept, soft};
+use crate::ledger::{Crossing, Observer, Outage, soft};
 use crate::team::TeamId;
 
 /// The most words in one transaction: bounds what a caller waits for beside the disk.
@@ -131,7 +132,9 @@ fn write(
         observer.up(applied.is_ok());
         let outage = match applied {
             Ok(told) => {
-                told.swept.into_iter().for_each(|(team, swept)| observer.swept(&team, swept));
+                for Ended { team, swept, charges } in told.swept {
+                    observer.swept(&team, swept, &charges);
+                }
                 told.crossed.into_iter().for_each(|(team, crossing)| soft::tell(observer, &team, &[crossing]));
                 None
             }
@@ -149,7 +152,7 @@ fn write(
 
 /// What is told of a batch once it is durable, beside the answers.
 struct Told {
-    swept: Vec<(TeamId, Swept)>,
+    swept: Vec<Ended>,
     crossed: Vec<(TeamId, Crossing)>,
 }
 

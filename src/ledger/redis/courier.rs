@@ -251,6 +251,7 @@ impl Courier {
         if let Ok(crossings) = answer.crossings(calendar.as_ref()) {
             soft::tell(&*self.observer, &line.team, &crossings);
         }
+        let charges = answer.charges().unwrap_or_default();
         let mut seen = line.seen();
         if seen.opens(answer.point) {
             tracing::info!(team = %line.team, "the budgets of a team are open again after its store was lost");
@@ -259,7 +260,7 @@ impl Courier {
         if let Ok(swept) = answer.hand_out(operations, &context, &mut seen)
             && swept != Swept::default()
         {
-            self.observer.swept(&line.team, swept);
+            self.observer.swept(&line.team, swept, &charges);
         }
     }
 

@@ -213,7 +213,7 @@ impl Ledger for RedisLedger {
         observed(&*self.observer, "teams", async move {
             let mut members = redis::cmd("SMEMBERS");
             members.arg(keys::TEAMS);
-            let names: Vec<String> = redis::from_redis_value(self.courier.run(None, &members).await?)
+            let names: Vec<String> = redis::from_redis_value(self.courier.run(None, keys::TEAMS, &members).await?)
                 .map_err(|_| Outage::Refused("teams that cannot be read".to_owned()))?;
             // What is no team's name says something about all of them.
             let mut teams: Vec<TeamId> = names.iter().filter_map(|name| TeamId::parse(name)).collect();
@@ -225,8 +225,9 @@ impl Ledger for RedisLedger {
     fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
         observed(&*self.observer, "open", async move {
             let mut count = redis::cmd("ZCOUNT");
-            count.arg(Keys::of(team).open).arg("(0").arg("+inf");
-            let open = self.courier.run(Some(team), &count).await?;
+            let key = Keys::of(team).open;
+            count.arg(&key).arg("(0").arg("+inf");
+            let open = self.courier.run(Some(team), &key, &count).await?;
             redis::from_redis_value(open).map_err(|_| Outage::Refused("a number that cannot be read".to_owned()))
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! Behind its head (see `told`) the answer has each operation's part; then, of each limit of each level, how it stands after
 //! the whole batch. So an admission's standings also tell what others did in the same step. Last, and rarely, come the budgets
-//! that are nearly used up.
+//! that are nearly used up, and what was charged of calls that had been left behind.
 
 use std::slice;
 use std::sync::Arc;
@@ -19,15 +19,17 @@ use super::witness::Seen;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::topup::raised;
 use crate::ledger::{
-    Books, Crossing, Inquiry, Level, Outage, Phase, Settled, Standing, Swept, TooOften, ToppedUp, Verdict,
+    Books, Crossing, Inquiry, Level, Outage, Phase, Settled, Standing, Swept, SweptCharge, TooOften, ToppedUp, Verdict,
 };
 use crate::team::limit::{Period, Shape};
 use crate::team::{Limit, LimitKind, TeamId};
 
 /// How many numbers come before the operations' parts.
-const HEAD: usize = 7;
+const HEAD: usize = 8;
 /// How many items tell of a budget that came to its soft threshold.
 const CROSSING: usize = 6;
+/// How many items tell what was charged of a model by the way.
+const CHARGE: usize = 2;
 
 /// What is needed to read an answer.
 pub(super) struct Context<'a> {
@@ -41,9 +43,10 @@ pub(super) struct Context<'a> {
 }
 
 impl Answer {
-    /// The budgets that came to their soft thresholds: what the answer has at its end, each beginning with a text.
+    /// The budgets that came to their soft thresholds: what the answer has before the charges, each beginning with a text.
     pub(super) fn crossings(&self, calendar: Option<&Arc<Calendar>>) -> Result<Vec<Crossing>, Outage> {
-        let last = self.numbers.rchunks_exact(CROSSING);
+        let before_charges = self.numbers.len().saturating_sub(CHARGE * self.charges_told()?);
+        let last = self.numbers.get(..before_charges).unwrap_or_default().rchunks_exact(CROSSING);
         let told = last.take_while(|items| matches!(items.first(), Some(Value::BulkString(_))));
         let mut crossings = told
             .map(|items| {
@@ -53,6 +56,19 @@ impl Answer {
             .collect::<Result<Vec<_>, Outage>>()?;
         crossings.reverse();
         Ok(crossings)
+    }
+
+    fn charges_told(&self) -> Result<usize, Outage> {
+        let mut head = Reader::new(&self.numbers);
+        head.skip(HEAD - 1);
+        usize::try_from(head.number()?).map_err(|_| misread())
+    }
+
+    /// What was charged of what was ended by the way, which comes last.
+    pub(super) fn charges(&self) -> Result<Vec<SweptCharge>, Outage> {
+        let told = CHARGE * self.charges_told()?;
+        let mut reader = Reader::new(self.numbers.get(self.numbers.len().saturating_sub(told)..).unwrap_or_default());
+        (0..told / CHARGE).map(|_| reader.charge()).collect()
     }
 
     /// Gives every operation its answer. Returns what was ended by the way.
@@ -67,6 +83,7 @@ impl Answer {
         let (released, unknown) = (parts.number()?, parts.number()?);
         parts.skip(2);
         let swept = Swept { released, refused: parts.number()?, unknown };
+        parts.skip(1);
         let mut levels = Reader::new(&self.numbers);
         levels.skip(HEAD);
         for operation in &operations {

@@ -37,7 +37,8 @@ fn read_lost(text: &str) -> Result<LostRows, Outage> {
     if text.is_empty() {
         return Ok(LostRows::default());
     }
-    let numbers: Vec<i64> = text.split(' ').map(str::parse).collect::<Result<_, _>>().map_err(|_| unreadable("losses"))?;
+    let numbers: Vec<i64> =
+        text.split(' ').map(str::parse).collect::<Result<_, _>>().map_err(|_| unreadable("losses"))?;
     let [paid, free, paid_until, free_until] = numbers[..] else { return Err(unreadable("losses")) };
     let until = |micros: i64| Some(micros).filter(|micros| *micros > 0);
     let at = |micros| Timestamp::from_microsecond(micros).map_err(|_| unreadable("losses"));

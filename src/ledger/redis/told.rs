@@ -2,8 +2,8 @@
 //!
 //! The answer begins with 1 (0: the day was guessed wrong; 2: the store lacks what the caller has seen; 3: it has nothing
 //! of the team, or nothing that was looked for is lost; in each of these nothing was done) and the store's time. After a 1
-//! come what was released and what became unknown by the way, the epoch and the number of the last change, and what was
-//! refused by the way; the rest is read by `reply`.
+//! come what was released and what became unknown by the way, the epoch and the number of the last change, what was refused
+//! by the way, and of how many models something was charged by the way; the rest is read by `reply`.
 
 use std::slice;
 
@@ -14,7 +14,7 @@ use super::keys::scope_named;
 use super::loss::{Loss, Point};
 use super::request::kind_numbered;
 use crate::credits::Credits;
-use crate::ledger::{Crossing, Outage, Settled, ToppedUp};
+use crate::ledger::{Crossing, Outage, Settled, SweptCharge, ToppedUp};
 use crate::team::Share;
 
 /// What the script says to a batch.
@@ -119,6 +119,13 @@ impl<'a> Reader<'a> {
         let soft = Share::from_millionths(soft).ok_or_else(misread)?;
         let [max, used, reserved] = [self.number()?, self.number()?, self.number()?].map(Credits::from_micros);
         Ok(Crossing { scope, kind, soft, max, used, reserved, reset_at: None, at })
+    }
+
+    /// What calls of a model were charged that had been left behind.
+    pub(super) fn charge(&mut self) -> Result<SweptCharge, Outage> {
+        let Some(Value::BulkString(model)) = self.0.next() else { return Err(misread()) };
+        let model = String::from_utf8(model.clone()).map_err(|_| misread())?;
+        Ok(SweptCharge { model, credits: Credits::from_micros(self.number()?) })
     }
 
     pub(super) fn point(&mut self) -> Result<Point, Outage> {

@@ -99,17 +99,17 @@ catalogue! {
     team_queue_depth: Family<Level, 1> = ["team"];
     /// Time that calls waited for the shared account, where it has limits.
     queue_wait_seconds: Family<Histogram, 1> = ["team"], in QUEUE;
-    /// Credits charged.
+    /// Credits charged by settlements of this replica, those of calls that others left behind included: the sum over all replicas is what the ledger charged.
     team_credits_total: Family<CreditCounter, 2> = ["team", "model"];
     /// Images delivered.
     team_images_total: Family<Counter, 2> = ["team", "model"];
     /// Seconds of video delivered.
     team_video_seconds_total: Family<VideoCounter, 2> = ["team", "model"];
-    /// What a limit of a team allows, in calls, slots or credits; +Inf once the limit is gone from the configuration.
+    /// What a limit of a team allows, in calls, slots or credits, the same on every replica; +Inf once the limit is gone from the configuration.
     limit: Family<Gauge, 2> = ["team", "limit"];
-    /// What of it is spent or reserved, as the ledger last told this replica.
+    /// What of it is spent or reserved by the team, as the ledger last told this replica: the same on every replica, so never summed over them.
     limit_used: Family<Gauge, 2> = ["team", "limit"];
-    /// When its window ends or its bucket is full again, in Unix seconds.
+    /// When its window ends or its bucket is full again, in Unix seconds, the same on every replica.
     limit_reset_timestamp_seconds: Family<Gauge, 2> = ["team", "limit"];
     /// Requests refused, by code and by whose fault it was; the team is empty when it is not known.
     refusals_total: Family<Counter, 3> = ["team", "reason", "source"];
@@ -121,7 +121,7 @@ catalogue! {
     webhook_notices_total: Family<Counter, 1> = ["result"];
     /// Settlements, by how they went: charged, released (of calls that were never sent or that the upstream refused: no credits), unknown, repeated.
     settlements_total: Family<Counter, 1> = ["result"];
-    /// Reservations that this replica holds open.
+    /// Open reservations of the team, whichever replica holds them, as the ledger says it: the same on every replica, so never summed over them.
     reservations_open: Family<Gauge, 1> = ["team"];
     /// Reservations that a sweep ended because nobody else did.
     reservations_swept_total: Family<Counter, 1> = ["team"];

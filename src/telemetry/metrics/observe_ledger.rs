@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Metrics;
 use super::observe_admission::settlement;
-use crate::ledger::{Crossing, Observer, Outcome, Swept};
+use crate::ledger::{Crossing, Observer, Outcome, Swept, SweptCharge};
 use crate::team::TeamId;
 
 impl Observer for Metrics {
@@ -22,9 +22,13 @@ impl Observer for Metrics {
         self.catalogue.ledger_up.set_whether(up);
     }
 
-    fn swept(&self, team: &TeamId, swept: Swept) {
+    fn swept(&self, team: &TeamId, swept: Swept, charges: &[SweptCharge]) {
         let Swept { released, refused, unknown } = swept;
-        self.team(team).swept.add(released.saturating_add(refused).saturating_add(unknown));
+        let series = self.team(team);
+        for SweptCharge { model, credits } in charges {
+            series.settled(&self.catalogue, series.label(model), |series| series.credits.add(credits.micros()));
+        }
+        series.swept.add(released.saturating_add(refused).saturating_add(unknown));
         for (outcome, ended) in
             [(Outcome::Released, released), (Outcome::Refused, refused), (Outcome::Unknown, unknown)]
         {

@@ -158,6 +158,12 @@ impl TeamSeries {
         self.with_model(model_label, |series| series.outcome(catalogue, &self.name, outcome).inc());
     }
 
+    /// The label of a model of which only the name is known: whoever priced it may be another replica.
+    #[must_use]
+    pub fn label<'a>(&self, model: &'a str) -> &'a str {
+        if self.models.contains_key(model) { model } else { OTHER }
+    }
+
     fn with_model(&self, model_label: &str, count: impl FnOnce(&ModelSeries)) {
         match self.models.get(model_label) {
             Some(series) => count(series),

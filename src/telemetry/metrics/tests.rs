@@ -11,7 +11,7 @@ use crate::admission::Observer as _;
 use crate::admission::observe::Result as SettlementResult;
 use crate::credits::Credits;
 use crate::identity::Observer as _;
-use crate::ledger::{Observer as _, Scope, Standing, Swept};
+use crate::ledger::{Observer as _, Scope, Standing, Swept, SweptCharge};
 use crate::pricing::{Delivered, Price, PriceTable};
 use crate::refusal::Refusal;
 use crate::team::model::ModelRules;
@@ -194,13 +194,22 @@ fn the_store_s_word_is_counted_by_operation_and_result() {
     metrics.batch(7);
     metrics.up(true);
     let team = TeamId::parse("design").expect("a team");
-    crate::ledger::Observer::swept(&metrics, &team, Swept { released: 1, refused: 0, unknown: 2 });
+    let charge = |model: &str, micros| SweptCharge { model: model.to_owned(), credits: Credits::from_micros(micros) };
+    let charges = [charge("flux/dev", 25_000), charge("made/up", 5_000)];
+    crate::ledger::Observer::swept(&metrics, &team, Swept { released: 1, refused: 0, unknown: 2 }, &charges);
     assert_eq!(
         lines(&metrics, "moongate_ledger_operations_total"),
         ["moongate_ledger_operations_total{op=\"admit\",result=\"ok\"} 1"]
     );
     assert_eq!(lines(&metrics, "moongate_ledger_up"), ["moongate_ledger_up 1"]);
     assert_eq!(lines(&metrics, "moongate_ledger_batch_size_bucket{le=\"8\"}").len(), 1);
+    assert_eq!(
+        lines(&metrics, "moongate_team_credits_total"),
+        [
+            "moongate_team_credits_total{model=\"flux/dev\",team=\"design\"} 0.025",
+            "moongate_team_credits_total{model=\"other\",team=\"design\"} 0.005",
+        ]
+    );
     assert_eq!(
         lines(&metrics, "moongate_reservations_swept_total"),
         ["moongate_reservations_swept_total{team=\"design\"} 3"]

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::{Crossing, Ledger, Observer, OnUnknown, Retention, Swept};
+use moongate::ledger::{Crossing, Ledger, Observer, OnUnknown, Retention, Swept, SweptCharge};
 use moongate::team::TeamId;
 
 /// How long a reservation lives unless renewed, in every bench.
@@ -41,14 +41,24 @@ pub(crate) const RETENTION: Retention = Retention {
     usage: Duration::from_secs(1830 * 24 * 3600),
 };
 
-/// Remembers which budgets were told of as nearly used up.
+/// Remembers which budgets were told of as nearly used up, and what was charged of calls that had been left behind.
 #[derive(Default)]
-pub(crate) struct Watch(Mutex<Vec<(TeamId, Crossing)>>);
+pub(crate) struct Watch {
+    crossed: Mutex<Vec<(TeamId, Crossing)>>,
+    charged: Mutex<Vec<(TeamId, SweptCharge)>>,
+}
 
 impl Watch {
     /// What was told since this was asked last.
     pub(crate) fn told(&self) -> Vec<(TeamId, Crossing)> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.crossed.lock().unwrap())
+    }
+
+    /// What was charged since this was asked last, in the order of teams and models.
+    pub(crate) fn charged(&self) -> Vec<(TeamId, SweptCharge)> {
+        let mut charged = std::mem::take(&mut *self.charged.lock().unwrap());
+        charged.sort_by(|(one, of_one), (other, of_other)| (one, &of_one.model).cmp(&(other, &of_other.model)));
+        charged
     }
 }
 
@@ -59,10 +69,12 @@ impl Observer for Watch {
 
     fn up(&self, _up: bool) {}
 
-    fn swept(&self, _team: &TeamId, _swept: Swept) {}
+    fn swept(&self, team: &TeamId, _swept: Swept, charges: &[SweptCharge]) {
+        self.charged.lock().unwrap().extend(charges.iter().map(|charge| (team.clone(), charge.clone())));
+    }
 
     fn crossed(&self, team: &TeamId, crossing: &Crossing) {
-        self.0.lock().unwrap().push((team.clone(), crossing.clone()));
+        self.crossed.lock().unwrap().push((team.clone(), crossing.clone()));
     }
 
     fn epoch_changed(&self, _team: &TeamId) {}
@@ -149,6 +161,7 @@ macro_rules! on_every_case {
             recovery::{
                 what_was_waiting_is_released_and_what_was_dispatched_is_charged_as_unknown,
                 when_unknown_is_released_the_call_counts_but_costs_nothing,
+                what_a_sweep_charges_is_told_model_by_model_once,
                 nothing_ends_before_its_deadline,
                 a_deadline_has_passed_at_its_very_microsecond,
                 a_renewed_reservation_lives_on,

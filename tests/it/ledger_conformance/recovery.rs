@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use moongate::ledger::{OnUnknown, Outcome, Phase, Settled, Swept, Verdict};
+use moongate::ledger::{OnUnknown, Outcome, Phase, Settled, Swept, SweptCharge, Verdict};
 use moongate::team::LimitKind;
 
-use super::desk::{Desk, MORNING, PRICE, call, credits, limit};
+use super::desk::{Call, Desk, MORNING, PRICE, call, credits, limit};
 use super::{Bench, TTL};
 use crate::support::redis::wait_until;
 
@@ -39,6 +39,26 @@ pub(crate) async fn when_unknown_is_released_the_call_counts_but_costs_nothing<B
     assert_eq!(desk.counted(&call(), LimitKind::RequestsPerDay).await, (1, 0));
     let row = desk.rows(&call()).await.remove(0);
     assert_eq!((row.outcome, row.charged.micros(), row.reserved.micros()), (Outcome::Unknown, 0, PRICE));
+}
+
+pub(crate) async fn what_a_sweep_charges_is_told_model_by_model_once<B: Bench>() {
+    let desk = Desk::<B>::open().await;
+    let (flux, kling) = (call(), call().model("kling/kling-2-1-master").price(7 * PRICE).user("bo", []));
+    let growth = call().team("growth");
+    for call in [&flux, &flux, &kling, &flux.clone().waiting(), &growth] {
+        desk.admit(call).await;
+    }
+    desk.pass(TTL);
+    // By an admission on its way, and by sweeps.
+    desk.admit(&flux.clone().user("cy", [])).await;
+    for call in [&flux, &growth, &flux] {
+        desk.sweep(call).await;
+    }
+    let charge = |call: &Call, micros| {
+        (call.team.clone(), SweptCharge { model: call.model.to_owned(), credits: credits(micros) })
+    };
+    let expected = [charge(&flux, 2 * PRICE), charge(&kling, 7 * PRICE), charge(&growth, PRICE)];
+    assert_eq!(desk.watch.charged(), expected);
 }
 
 pub(crate) async fn nothing_ends_before_its_deadline<B: Bench>() {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::redis::{RedisLedger, Settings, StoreClock, Topology};
-use moongate::ledger::{Crossing, Ledger, Observer, OnUnknown, Swept, Unobserved};
+use moongate::ledger::{Crossing, Ledger, Observer, OnUnknown, Swept, SweptCharge, Unobserved};
 use moongate::team::TeamId;
 
 use crate::ledger_conformance::{Bench, RETENTION, TTL, Watch};
@@ -79,7 +79,7 @@ impl Observer for Seen {
         self.ups.lock().unwrap().push(up);
     }
 
-    fn swept(&self, _team: &TeamId, _swept: Swept) {}
+    fn swept(&self, _team: &TeamId, _swept: Swept, _charges: &[SweptCharge]) {}
 
     fn crossed(&self, _team: &TeamId, _crossing: &Crossing) {}
 

@@ -88,7 +88,7 @@ impl World {
     /// Kills a gateway, round after round, when its calls are where `until` waits for them to be; `before` is done before
     /// they are sent. Says what was left of them.
     async fn kill(&self, step: &str, before: impl AsyncFn(), until: impl AsyncFn(&str)) -> Left {
-        let mut left = Left::default();
+        let (mut left, mut counted, mut unheard) = (Left::default(), 0, 0);
         for round in 0..ROUNDS {
             let mut gateway = Gateway::serve(&self.doomed).await;
             let key = self.doomed.key("design");
@@ -104,6 +104,7 @@ impl World {
                 calls.spawn(async move { Connection::open(&address).await.exchange(&call).await.is_ok() });
             }
             until(&prefix).await;
+            counted += self.counted_by(&gateway).await;
             gateway.kill();
             self.proxy.cut();
             drop(gateway);
@@ -119,6 +120,9 @@ impl World {
             for row in &its {
                 *left.outcomes.entry(row.outcome.name()).or_default() += 1;
             }
+            // It was settled by the one that died, which had not heard of it.
+            let settled = its.iter().filter(|row| row.outcome == Outcome::Charged);
+            unheard += settled.map(|row| row.charged.micros()).sum::<u64>();
             left.executed += self.firemoon.executed().await - executed_before - 1;
             assert_eq!(rows.len() - rows_before, its.len() + 1, "{step}: no call has two rows");
         }
@@ -127,11 +131,20 @@ impl World {
         assert_eq!((books.standings[0].used, books.standings[0].reserved, books.open), (spent, 0, 0), "{step}");
         assert!(books.standings[0].used <= books.standings[0].max);
         assert_eq!(self.reported().await.micros(), spent, "{step}: `moongate usage` says what the ledger says");
+        let counted = counted + self.counted_by(&self.survivor).await;
+        assert_eq!(counted + unheard, spent, "{step}: the metrics of all replicas add up to what was charged");
         let billed: Credits = self.firemoon.charged().await.parse().unwrap();
         let charged = rows.iter().filter(|row| row.outcome != Outcome::Released).count() as u64;
         let in_vain = charged - self.firemoon.executed().await;
         assert_eq!(spent - billed.micros(), in_vain * PRICE, "{step}: nothing was free, nor paid twice: {left:?}");
         left
+    }
+
+    /// What a gateway's own metrics say that it charged, in millionths.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    async fn counted_by(&self, gateway: &Gateway) -> u64 {
+        let charged = gateway.metric(r#"moongate_team_credits_total{team="design",model="flux/dev"}"#).await;
+        (charged.unwrap_or_default() * 1e6).round() as u64
     }
 
     /// What `moongate usage --period month` says was spent.

@@ -11,6 +11,7 @@ mod call_ids;
 mod catalogue;
 mod connections;
 mod core_dumps;
+mod counted;
 mod crowd;
 mod early_refusals;
 mod ends;

@@ -29,10 +29,17 @@ for i = 1, level_count do
   end
 end
 
--- Last, and only if there are any: the budgets that came to their thresholds.
+-- Then, and only if there are any: the budgets that came to their thresholds.
 for n = 1, #crossings do
   for item = 1, 6 do
     said = said + 1
     reply[said] = crossings[n].told[item]
   end
+end
+
+-- Last, what was charged by the way; the head says of how many models.
+for model, charged in pairs(left_charges) do
+  reply[said + 1], reply[said + 2] = model, charged
+  said = said + 2
+  reply[8] = reply[8] + 1
 end

@@ -147,4 +147,4 @@ local function passes(level, price)
   return true
 end
 
-local reply, said = { 1, now, 0, 0, epoch, seq, 0 }, 7
+local reply, said = { 1, now, 0, 0, epoch, seq, 0, 0 }, 8

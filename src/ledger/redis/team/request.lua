@@ -24,8 +24,6 @@
 -- This is the hot path of redis-server: tables are made with all their fields (adding one later rehashes), `false` stands
 -- for nothing (assigning nil to a missing field rehashes as well), and what many operations share is worked out once.
 
-local ADMIT, DISPATCH, SETTLE, RENEW, BOOKS, GIVE_UP, QUOTE, RECALL, REDO, FLOOR = 1, 2, 3, 4, 6, 7, 8, 9, 10, 11
-local TOP_UP, TOP_UP_AGAIN = 13, 14
 local CHARGED, RELEASED, UNKNOWN, REFUSED = 1, 2, 3, 4
 local OUTCOMES = { 'charged', 'released', 'unknown', 'refused' }
 local NEVER = math.huge
