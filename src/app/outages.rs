@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::settings::{Store, Topology};
-use crate::ledger::{Crossing, Observer, Outage, Swept};
+use crate::ledger::{Crossing, Observer, Outage, Swept, SweptCharge};
 use crate::team::TeamId;
 
 /// How long after a line the next one comes at the earliest.
@@ -135,8 +135,8 @@ impl Observer for Outages {
         self.inner.up(up);
     }
 
-    fn swept(&self, team: &TeamId, swept: Swept) {
-        self.inner.swept(team, swept);
+    fn swept(&self, team: &TeamId, swept: Swept, charges: &[SweptCharge]) {
+        self.inner.swept(team, swept, charges);
     }
 
     fn crossed(&self, team: &TeamId, crossing: &Crossing) {
