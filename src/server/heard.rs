@@ -38,7 +38,11 @@ impl<T> Heard<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let result = match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            // Most callers close TLS without a word. HTTP says itself where a message ends, so this is an end like any other.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            result => result,
+        };
         if buffer.filled().len() > before && !self.speaks_http2 {
             self.calls.read();
         }
@@ -73,5 +77,47 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Heard<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.noting(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::http::Delivery;
+    use crate::server::unconfirmed::Unconfirmed;
+    use crate::server::{Drain, Settings};
+
+    /// A stream that only fails, in one way.
+    struct Fails(io::ErrorKind);
+
+    impl AsyncRead for Fails {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(self.0.into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn tls_that_ends_without_a_word_has_ended_and_a_reset_is_a_failure() {
+        for (how, read, expected) in
+            [(io::ErrorKind::UnexpectedEof, Ok(0), 0), (io::ErrorKind::ConnectionReset, Err(()), 1)]
+        {
+            let calls = Calls::new(Drain::default(), Arc::new(Settings::example()), Unconfirmed::default());
+            let missed = Arc::new(AtomicUsize::new(0));
+            let heard = Arc::clone(&missed);
+            let delivery = move |_| {
+                heard.fetch_add(1, Ordering::SeqCst);
+            };
+            calls.written.add(Delivery::new(Bytes::from_static(b"{}"), delivery));
+            let mut stream = Heard::new(Fails(how), Arc::clone(&calls), false);
+            assert_eq!(stream.read(&mut [0; 8]).await.map_err(drop), read, "{how}");
+            calls.written.confirm();
+            drop((stream, calls));
+            assert_eq!(missed.load(Ordering::SeqCst), expected, "{how}");
+        }
     }
 }
