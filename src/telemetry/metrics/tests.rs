@@ -206,8 +206,8 @@ fn the_store_s_word_is_counted_by_operation_and_result() {
     assert_eq!(
         lines(&metrics, "moongate_team_credits_total"),
         [
-            "moongate_team_credits_total{model=\"flux/dev\",team=\"design\"} 0.025",
-            "moongate_team_credits_total{model=\"other\",team=\"design\"} 0.005",
+            "moongate_team_credits_total{team=\"design\",model=\"flux/dev\"} 0.025",
+            "moongate_team_credits_total{team=\"design\",model=\"other\"} 0.005",
         ]
     );
     assert_eq!(
