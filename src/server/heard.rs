@@ -41,7 +41,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
         let result = match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             // Most callers close TLS without a word. HTTP says itself where a message ends, so this is an end like any other.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
-            result => result,
+            result @ (Poll::Ready(_) | Poll::Pending) => result,
         };
         if buffer.filled().len() > before && !self.speaks_http2 {
             self.calls.read();

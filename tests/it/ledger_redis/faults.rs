@@ -135,9 +135,10 @@ async fn an_admission_whose_answer_is_lost_is_released_and_may_be_repeated() {
         let ledger = handle(behind(&proxy));
         let call = call().limits([limit(LimitKind::CreditsTotal, 10 * PRICE)]);
         let kept = admit(&ledger, &call).await.unwrap();
-        // Beside the first admission the team is noted: the fault must not meet the answer to that.
-        wait_until("the team is noted", || async {
-            server.ask::<bool>(&["SISMEMBER", "mg1:teams", "design"]).await.unwrap()
+        // Beside the first admission the team is noted, and that this server is in use: the fault must not meet the answers.
+        wait_until("the team and the server are noted", || async {
+            let team = server.ask::<bool>(&["SISMEMBER", "mg1:teams", "design"]).await.unwrap();
+            team && server.ask::<u64>(&["HLEN", "mg1:{mg1:teams}:reigns"]).await.unwrap() > 0
         })
         .await;
         assert_eq!(open(&ledger, &call).await, 1);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::books::spent;
-use crate::support::caller::Connection;
+use crate::support::caller::{Call, Connection};
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
@@ -34,6 +34,8 @@ async fn a_settlement_whose_answer_was_lost_is_counted_once() {
     let reply = call.await.unwrap();
     assert_eq!((reply.status, reply.header("x-credits-cost")), (200, Some("0.025")));
     assert_eq!(rows().await, 2);
+    let me = Call::get("/gateway/v1/me").with(key);
+    wait_until("the ledger answers again", || async { gateway.send(&me).await.status == 200 }).await;
     assert_eq!(spent(&gateway, key, "team:credits_total").await, ("0.05".to_owned(), "0".to_owned()));
     let credits = r#"moongate_team_credits_total{team="design",model="flux/dev"}"#;
     wait_until("it is counted", || async { gateway.metric(credits).await == Some(0.05) }).await;
