@@ -39,9 +39,13 @@ pub(crate) struct Proxy {
     fault: Arc<AtomicU8>,
     held: Arc<Mutex<Vec<u8>>>,
     cuts: Arc<AtomicU8>,
+    awaited: Awaited,
     fates: watch::Sender<Fates>,
     task: JoinHandle<()>,
 }
+
+/// The text that brings a fault about.
+type Awaited = Arc<Mutex<Option<(Vec<u8>, Fault)>>>;
 
 /// How often the connections that were open were stranded, and severed.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -57,18 +61,20 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let fault = Arc::new(AtomicU8::new(Fault::None as u8));
         let to = Arc::new(AtomicU16::new(to));
-        let (held, cuts) = (Arc::default(), Arc::<AtomicU8>::default());
+        let (held, cuts, awaited) = (Arc::default(), Arc::<AtomicU8>::default(), Awaited::default());
         let (shared, target, keep, cut) = (Arc::clone(&fault), Arc::clone(&to), Arc::clone(&held), Arc::clone(&cuts));
+        let await_it = Arc::clone(&awaited);
         let fates = watch::Sender::default();
         let told = fates.subscribe();
         let task = tokio::spawn(async move {
             while let Ok((caller, _)) = listener.accept().await {
                 let to = target.load(Ordering::SeqCst);
-                let relayed = relay(caller, to, Arc::clone(&shared), Arc::clone(&keep), Arc::clone(&cut));
+                let faults = Faults { now: Arc::clone(&shared), awaited: Arc::clone(&await_it) };
+                let relayed = relay(caller, to, faults, Arc::clone(&keep), Arc::clone(&cut));
                 tokio::spawn(fated(relayed, told.clone()));
             }
         });
-        Self { port, to, fault, held, cuts, fates, task }
+        Self { port, to, fault, held, cuts, awaited, fates, task }
     }
 
     /// Its port on 127.0.0.1.
@@ -108,6 +114,40 @@ impl Proxy {
         self.held.lock().unwrap().clear();
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
+
+    /// Changes it as soon as something with this text has gone to the server. So the fault meets the answer to that, whatever
+    /// else goes on, and never keeps it from being sent.
+    pub(crate) fn set_once_sent(&self, text: &str, fault: Fault) {
+        *self.awaited.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
+    }
+}
+
+/// What a connection is told to do.
+struct Faults {
+    now: Arc<AtomicU8>,
+    awaited: Awaited,
+}
+
+impl Faults {
+    fn now(&self) -> u8 {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    /// These bytes have gone to the server.
+    fn sent(&self, bytes: &[u8]) {
+        let mut awaited = self.awaited.lock().unwrap();
+        let is_it = |(text, _): &mut (Vec<u8>, Fault)| bytes.windows(text.len()).any(|part| part == &text[..]);
+        if let Some((_, fault)) = awaited.take_if(is_it) {
+            self.now.store(fault as u8, Ordering::SeqCst);
+        }
+    }
+
+    /// Waits until there is no such fault.
+    async fn until_not(&self, one: Fault) {
+        while self.now() == one as u8 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
 }
 
 impl Drop for Proxy {
@@ -130,18 +170,18 @@ async fn fated(relayed: impl Future<Output = ()>, mut told: watch::Receiver<Fate
     }
 }
 
-async fn relay(caller: TcpStream, to: u16, fault: Arc<AtomicU8>, held: Arc<Mutex<Vec<u8>>>, cuts: Arc<AtomicU8>) {
+async fn relay(caller: TcpStream, to: u16, faults: Faults, held: Arc<Mutex<Vec<u8>>>, cuts: Arc<AtomicU8>) {
     let cuts_before = cuts.load(Ordering::SeqCst);
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await else { return };
     let (mut from_caller, mut to_caller) = caller.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let now = || fault.load(Ordering::SeqCst);
+    let now = || faults.now();
     let onward = async {
         let (mut buffer, mut kept) = (vec![0; 64 * 1024], Vec::new());
         loop {
             let read = tokio::select! {
                 read = from_caller.read(&mut buffer) => read?,
-                () = until_not(&fault, Fault::HoldRequests), if !kept.is_empty() => {
+                () = faults.until_not(Fault::HoldRequests), if !kept.is_empty() => {
                     if cuts.load(Ordering::SeqCst) != cuts_before {
                         return Ok(());
                     }
@@ -156,7 +196,9 @@ async fn relay(caller: TcpStream, to: u16, fault: Arc<AtomicU8>, held: Arc<Mutex
             if now() == Fault::HoldRequests as u8 {
                 held.lock().unwrap().extend_from_slice(&buffer[..read]);
             } else {
-                to_server.write_all(&std::mem::take(&mut kept)).await?;
+                let sent = std::mem::take(&mut kept);
+                to_server.write_all(&sent).await?;
+                faults.sent(&sent);
             }
         }
     };
@@ -170,10 +212,10 @@ async fn relay(caller: TcpStream, to: u16, fault: Arc<AtomicU8>, held: Arc<Mutex
             if now() == Fault::Late as u8 {
                 tokio::time::sleep(LATE).await;
             }
-            until_not(&fault, Fault::HoldAnswers).await;
+            faults.until_not(Fault::HoldAnswers).await;
             let first_is_let_through = now() == Fault::HoldFurtherAnswers as u8;
             if first_is_let_through && has_answered {
-                until_not(&fault, Fault::HoldFurtherAnswers).await;
+                faults.until_not(Fault::HoldFurtherAnswers).await;
             }
             has_answered = first_is_let_through;
             if now() != Fault::SwallowAnswers as u8 {
@@ -183,11 +225,4 @@ async fn relay(caller: TcpStream, to: u16, fault: Arc<AtomicU8>, held: Arc<Mutex
     };
     // Either side's end ends both.
     let _: std::io::Result<()> = tokio::select! { ended = onward => ended, ended = back => ended };
-}
-
-/// Waits until there is no such fault.
-async fn until_not(fault: &AtomicU8, one: Fault) {
-    while fault.load(Ordering::SeqCst) == one as u8 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }

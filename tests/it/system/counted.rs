@@ -26,7 +26,8 @@ async fn a_settlement_whose_answer_was_lost_is_counted_once() {
     let (call, mut connection) = (picture().with(key), Connection::open(gateway.team()).await);
     let call = tokio::spawn(async move { connection.send(&call).await });
     firemoon.until_held(1).await;
-    proxy.set(Fault::CutBeforeAnswer);
+    // When it is sent, and not before: an answer to something else would cut off its connection first.
+    proxy.set_once_sent("\"status\":200", Fault::CutBeforeAnswer);
     firemoon.release().await;
     let rows = async || redis.ask::<usize>(&["LLEN", "mg1:{design}:rows"]).await.unwrap();
     wait_until("it is settled, and the gateway has not heard of it", || async { rows().await == 2 }).await;
