@@ -99,7 +99,7 @@ catalogue! {
     team_queue_depth: Family<Level, 1> = ["team"];
     /// Time that calls waited for the shared account, where it has limits.
     queue_wait_seconds: Family<Histogram, 1> = ["team"], in QUEUE;
-    /// Credits charged by settlements of this replica, those of calls that others left behind included: the sum over all replicas is what the ledger charged.
+    /// Credits charged by settlements of this replica, those of calls that others left behind included: the sum over all replicas is what the ledger charged, but for what it charged without its answer being heard: of a sweep, a call that was cut off, a replica that died.
     team_credits_total: Family<CreditCounter, 2> = ["team", "model"];
     /// Images delivered.
     team_images_total: Family<Counter, 2> = ["team", "model"];
@@ -119,11 +119,11 @@ catalogue! {
     soft_limit_crossings_total: Family<Counter, 2> = ["team", "limit"];
     /// Notices to the webhook, by what became of them: delivered, failed, dropped.
     webhook_notices_total: Family<Counter, 1> = ["result"];
-    /// Settlements, by how they went: charged, released (of calls that were never sent or that the upstream refused: no credits), unknown, repeated.
+    /// Settlements, by how they went: charged, released (of calls that were never sent or that the upstream refused: no credits), unknown, repeated. Not in it: admissions released because nobody heard of them, and sweeps whose answer was lost.
     settlements_total: Family<Counter, 1> = ["result"];
     /// Open reservations of the team, whichever replica holds them, as the ledger says it: the same on every replica, so never summed over them.
     reservations_open: Family<Gauge, 1> = ["team"];
-    /// Reservations that a sweep ended because nobody else did.
+    /// Reservations that were ended because nobody else did, by a sweep or beside an admission; not those of which the answer was lost.
     reservations_swept_total: Family<Counter, 1> = ["team"];
     /// Credentials judged, by kind (jwt, key) and result.
     authentications_total: Family<Counter, 2> = ["kind", "result"];
