@@ -269,7 +269,8 @@ impl Acquired {
     /// A handle to what is remembered of calls. Each worker takes one of its own.
     #[must_use]
     pub fn replays(&self) -> Replays {
-        Replays::new(self.stores.replays(), self.metrics.clone(), self.replay, self.drain.open.clone())
+        let (store, tracker) = (self.stores.replays(), self.drain.open.clone());
+        Replays::new(store, self.metrics.clone(), self.replay, tracker, self.buffer.clone())
     }
 
     /// A handle to the register. Each runtime takes one of its own.

@@ -7,8 +7,9 @@ use bytes::Bytes;
 /// Goes with an answer until it is known whether that has reached its caller. Dropped before, it has not, as far as anybody can
 /// tell, and whoever made the answer hears it.
 pub struct Delivery {
-    body: Bytes,
-    missed: Option<Box<dyn FnOnce(Bytes) + Send>>,
+    /// None once it has given way to others.
+    body: Option<Bytes>,
+    missed: Option<Box<dyn FnOnce(Option<Bytes>) + Send>>,
 }
 
 /// A body that may have a delivery with it.
@@ -18,9 +19,10 @@ pub trait Deliver {
 }
 
 impl Delivery {
-    /// The delivery of this body; what is to be done when it did not arrive must neither wait nor block.
+    /// The delivery of this body; none is one that would not be kept. What is to be done when it did not arrive must neither wait
+    /// nor block.
     #[must_use]
-    pub fn new(body: Bytes, missed: impl FnOnce(Bytes) + Send + 'static) -> Self {
+    pub fn new(body: Option<Bytes>, missed: impl FnOnce(Option<Bytes>) + Send + 'static) -> Self {
         Self { body, missed: Some(Box::new(missed)) }
     }
 
@@ -32,14 +34,19 @@ impl Delivery {
     /// How many bytes it keeps in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.body.len()
+        self.body.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Forgets the body, to make room: should the answer not arrive, no more than that is known of it.
+    pub fn forget_body(&mut self) {
+        self.body = None;
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(missed) = self.missed.take() {
-            missed(std::mem::take(&mut self.body));
+            missed(self.body.take());
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`key`] (what makes two calls the same one), [`claim`] (the right to make it), [`kept`] (an answer that is
 //! remembered), [`store`] (where both are), [`memory`] (the store beside an embedded ledger; the one in Redis is at home with
-//! the ledger's), [`replays`] (what the rooms do with it), [`replay`] (the layer).
+//! the ledger's), [`replays`] (what the rooms do with it), `waiting` (outcomes that the store does not have yet), [`replay`]
+//! (the layer).
 //!
 //! Of calls with the same key and body, of one team, one is made: whoever claims the key first makes it, the others wait
 //! for its answer, on whatever replica. A call of which nothing was spent gives its key back.
@@ -17,6 +18,7 @@ pub mod replay;
 pub mod replays;
 pub mod settings;
 pub mod store;
+mod waiting;
 
 pub use claim::{Claim, Claimed, Departure};
 pub use kept::{Call, Kept, Summary};

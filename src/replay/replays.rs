@@ -3,26 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Version;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::observe::{Kind, Observer};
 use super::store::{Begun, Store};
+use super::waiting::{Outcome, Waiting};
 use super::{Call, Claim, Claimed, Kept, Settings, Summary, kept};
 use crate::credits::Credits;
 use crate::http::{Answer, Delivery};
 use crate::ledger::{Outage, ReservationId};
 use crate::refusal::{Refusal, body};
-use crate::request::RequestId;
+use crate::request::{Buffer, RequestId};
 use crate::team::TeamId;
 
-/// How many outcomes may wait for a store that does not take them. The claims of more end with their own time.
-const WAITING_MAX: usize = 64;
-/// How long an outcome is offered to such a store, and how often.
+/// How many outcomes that nobody waits for are written at once: a crowd of callers who were cut off does not fill the way to
+/// the store.
+const WRITTEN_AT_ONCE: usize = 4;
+/// How long an outcome is offered to a store that does not take it, and how often.
 const OFFERED_FOR: Duration = Duration::from_secs(60);
 const OFFERED_EVERY: Duration = Duration::from_millis(500);
 
@@ -35,7 +37,9 @@ struct Shared {
     observer: Arc<dyn Observer>,
     settings: Settings,
     tracker: TaskTracker,
-    waiting: Arc<Semaphore>,
+    /// The memory for answers.
+    buffer: Buffer,
+    turns: Semaphore,
 }
 
 /// A call that has ended.
@@ -65,19 +69,19 @@ struct Unheard {
     cost: Credits,
 }
 
-/// An outcome on its way to the store.
-struct Outcome {
-    team: TeamId,
-    claim: Option<Claim>,
-    kept: Kept,
-}
-
 impl Replays {
-    /// A handle. What it does beside the calls goes on in the tracker, for which the drain waits.
+    /// A handle. What it does beside the calls goes on in the tracker, for which the drain waits; answers that wait for the store
+    /// take from this memory.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, observer: Arc<dyn Observer>, settings: Settings, tracker: TaskTracker) -> Self {
-        let waiting = Arc::new(Semaphore::new(WAITING_MAX));
-        Self(Arc::new(Shared { store, observer, settings, tracker, waiting }))
+    pub fn new(
+        store: Arc<dyn Store>,
+        observer: Arc<dyn Observer>,
+        settings: Settings,
+        tracker: TaskTracker,
+        buffer: Buffer,
+    ) -> Self {
+        let turns = Semaphore::new(WRITTEN_AT_ONCE);
+        Self(Arc::new(Shared { store, observer, settings, tracker, buffer, turns }))
     }
 
     /// Prepares a claim for a call that takes at most so long once it was sent. It is released when dropped, so it exists
@@ -112,7 +116,8 @@ impl Replays {
     /// the caller is told, or would have been; it comes back as it is, and if the answer is not written down now, it will be
     /// should it not arrive.
     ///
-    /// When the store does not take it, it is offered again for a while; the caller does not wait for that.
+    /// When the store does not take it, it is offered again for a while; the caller does not wait for that. Any number may wait so;
+    /// where the team's share of the memory for answers is full, an outcome waits without its answer.
     pub async fn ended(
         &self,
         ended: Ended,
@@ -140,7 +145,8 @@ impl Replays {
         let outcome = Outcome { team, claim, kept };
         if let Err(outage) = self.write(&outcome).await {
             tracing::debug!(%outage, request_id = %id, %call_id, "an outcome waits to be remembered");
-            self.offer_again(outcome);
+            let waiting = Waiting::new(outcome, &self.0.buffer);
+            self.keep_beside(waiting, OFFERED_EVERY, &Handle::current());
         }
         told
     }
@@ -151,33 +157,23 @@ impl Replays {
         let bytes_max = self.0.settings.answer_bytes_max;
         // A body that would not be kept is not held on to either.
         let body = answer.body().bytes();
-        let is_kept = body.len() as u64 <= bytes_max;
-        let delivery = Delivery::new(if is_kept { body.clone() } else { Bytes::new() }, move |body| {
+        let body = (body.len() as u64 <= bytes_max).then(|| body.clone());
+        let delivery = Delivery::new(body, move |body| {
             let Unheard { team, call, request_id, cost } = unheard;
             let headers = headers.into_iter().flatten().collect();
-            let body = is_kept.then_some(body);
             let kept = Kept { call: Some(call), request_id, status, headers, cost, body };
-            replays.keep_beside(Outcome { team, claim: None, kept });
+            let waiting = Waiting::new(Outcome { team, claim: None, kept }, &replays.0.buffer);
+            // Outside a runtime the process is ending.
+            let Ok(runtime) = Handle::try_current() else { return };
+            replays.keep_beside(waiting, Duration::ZERO, &runtime);
         });
         answer.map(|body| body.delivered_to(delivery))
     }
 
-    /// Keeps an outcome beside whatever goes on.
-    fn keep_beside(&self, outcome: Outcome) {
-        // Outside a runtime the process is ending.
-        let Ok(runtime) = Handle::try_current() else { return };
-        let Ok(place) = Arc::clone(&self.0.waiting).try_acquire_owned() else {
-            return forgotten(&outcome);
-        };
+    /// Keeps an outcome beside whatever goes on, after this pause.
+    fn keep_beside(&self, waiting: Waiting, pause: Duration, runtime: &Handle) {
         let replays = self.clone();
-        let keeping = async move {
-            if let Err(outage) = replays.write(&outcome).await {
-                tracing::debug!(%outage, request_id = %outcome.kept.request_id, "an answer that did not arrive waits to be kept");
-                replays.offer(&outcome).await;
-            }
-            drop(place);
-        };
-        self.0.tracker.spawn_on(keeping, &runtime);
+        self.0.tracker.spawn_on(async move { replays.offer(waiting, pause).await }, runtime);
     }
 
     /// What is kept of one of the team's calls.
@@ -229,39 +225,23 @@ impl Replays {
         }
     }
 
-    fn offer_again(&self, outcome: Outcome) {
-        let Ok(place) = Arc::clone(&self.0.waiting).try_acquire_owned() else {
-            return forgotten(&outcome);
-        };
-        let replays = self.clone();
-        self.0.tracker.spawn(async move {
-            replays.offer(&outcome).await;
-            drop(place);
-        });
-    }
-
-    /// Offers an outcome to a store that did not take it, for a while.
-    async fn offer(&self, outcome: &Outcome) {
-        let until = tokio::time::Instant::now() + OFFERED_FOR;
-        while tokio::time::Instant::now() < until {
-            tokio::time::sleep(OFFERED_EVERY).await;
-            if self.write(outcome).await.is_ok() {
-                return;
-            }
+    /// Offers an outcome to the store after a pause, for a while if need be.
+    async fn offer(&self, waiting: Waiting, mut pause: Duration) {
+        let until = Instant::now() + pause + OFFERED_FOR;
+        while Instant::now() < until {
+            tokio::time::sleep(pause).await;
+            // Never closed.
+            let _turn = self.0.turns.acquire().await;
+            let Err(outage) = self.write(waiting.outcome()).await else { return waiting.kept() };
+            tracing::debug!(%outage, request_id = %waiting.outcome().kept.request_id, "an outcome waits to be kept");
+            pause = OFFERED_EVERY;
         }
-        forgotten(outcome);
     }
 }
 
 fn away(outage: &Outage) -> Refusal {
     tracing::debug!(%outage, "an outcome could not be looked up");
     Refusal::LedgerUnavailable
-}
-
-fn forgotten(outcome: &Outcome) {
-    let Kept { call, request_id, .. } = &outcome.kept;
-    let call_id = call.as_ref().map(|call| call.id.to_string());
-    tracing::error!(team = %outcome.team, %request_id, call_id, "an outcome could not be remembered");
 }
 
 #[cfg(test)]

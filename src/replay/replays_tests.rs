@@ -13,7 +13,9 @@ use crate::clock::Clock;
 use crate::http::{AnswerBody, Deliver};
 use crate::ledger::reservation::Progress;
 use crate::ledger::{self, Phase};
+use crate::live::Live;
 use crate::replay::{Fingerprint, KeyHash, Memory};
+use crate::request::Shares;
 use crate::team::ModelId;
 
 /// A store in memory that is away when it is first asked to write, so many times.
@@ -73,15 +75,24 @@ impl Observer for Counted {
 }
 
 fn replays(times_away: usize) -> (Replays, TaskTracker) {
+    replays_within(times_away, memory(1024))
+}
+
+/// Memory for so many KiB of answers.
+fn memory(kib: u64) -> Buffer {
+    Buffer::new(2 * kib * 1024, 0, Live::new(Shares::default()))
+}
+
+fn replays_within(times_away: usize, buffer: Buffer) -> (Replays, TaskTracker) {
     let settings = Settings {
         retention: Duration::from_secs(3600),
         join_max: Duration::ZERO,
         answer_bytes_max: 1024,
-        memory_bytes_max: 4096,
+        memory_bytes_max: 1 << 20,
     };
     let store = Away { memory: Memory::new(settings, Clock::system()), times: AtomicUsize::new(times_away) };
     let tracker = TaskTracker::new();
-    (Replays::new(Arc::new(store), Arc::new(Counted::default()), settings, tracker.clone()), tracker)
+    (Replays::new(Arc::new(store), Arc::new(Counted::default()), settings, tracker.clone(), buffer), tracker)
 }
 
 fn claim() -> Claim {
@@ -154,6 +165,34 @@ async fn an_answer_that_did_not_arrive_is_kept_as_if_its_caller_had_left_before_
         let kept = replays.fetch(&TeamId::parse("design").unwrap(), plain()).await.unwrap().unwrap();
         assert_eq!((kept.status, kept.headers.len()), (http::StatusCode::CREATED, 1));
         assert_eq!(kept.body.map(|body| body.len()), (bytes <= 1024).then_some(bytes));
+    }
+}
+
+/// A store that is away takes none of them at first; of a store that is there, all are written in their turn.
+#[tokio::test]
+async fn any_number_of_answers_wait_to_be_kept_and_those_that_find_no_room_wait_as_outcomes_without_them() {
+    for (times_away, kib, whole) in [(0, 1024, 200), (200, 1024, 200), (200, 64, 64)] {
+        let buffer = memory(kib);
+        let (replays, tracker) = replays_within(times_away, buffer.clone());
+        let team = TeamId::parse("design").unwrap();
+        let (mut deliveries, mut ids) = (Vec::new(), Vec::new());
+        for _ in 0..200 {
+            let mut ended = ended(None, true);
+            ended.call.id = ReservationId::new();
+            ids.push(ended.call.id);
+            let answer = Answer::new(AnswerBody::new(vec![b'x'; 1024]));
+            let mut answer = replays.ended(ended, false, Ok(answer)).await.unwrap();
+            deliveries.extend(answer.body_mut().take_delivery());
+        }
+        drop(deliveries);
+        all_done(&tracker).await;
+        let mut answers = 0;
+        for id in ids {
+            let kept = replays.fetch(&team, id).await.unwrap().expect("none is lost");
+            answers += usize::from(kept.body.is_some());
+        }
+        assert_eq!(answers, whole);
+        assert!(buffer.take(&team, usize::try_from(kib * 1024).unwrap()).is_ok(), "their memory is given back");
     }
 }
 

@@ -112,7 +112,7 @@ mod tests {
             let delivery = move |_| {
                 heard.fetch_add(1, Ordering::SeqCst);
             };
-            calls.written.add(Delivery::new(Bytes::from_static(b"{}"), delivery));
+            calls.written.add(Delivery::new(Some(Bytes::from_static(b"{}")), delivery));
             let mut stream = Heard::new(Fails(how), Arc::clone(&calls), false);
             assert_eq!(stream.read(&mut [0; 8]).await.map_err(drop), read, "{how}");
             calls.written.confirm();

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::http::Delivery;
 
-/// How many answers of one worker wait for news at once, and how many bytes they keep. Of more, the oldest count as arrived: a
+/// How many answers of one worker wait for news at once, and how many bytes they keep. Of more bytes, those of the oldest are
+/// forgotten, and should one of these not arrive, only its outcome is kept. Of more answers, the oldest count as arrived: a
 /// caller that is still there after so many others has most likely read its answer.
 const ANSWERS_MAX: usize = 10_000;
 const BYTES_MAX: usize = 32 << 20;
@@ -23,6 +24,8 @@ struct State {
     added: u64,
     bytes: usize,
     answers: BTreeMap<u64, Delivery>,
+    /// The number up to which bodies were forgotten.
+    forgotten: u64,
 }
 
 impl Unconfirmed {
@@ -34,9 +37,10 @@ impl Unconfirmed {
             let number = state.added;
             state.bytes += delivery.bytes();
             state.answers.insert(number, delivery);
-            (number, state.too_many())
+            state.forget_bodies();
+            (number, state.one_too_many())
         };
-        // Without the lock: others are told, and memory is given back.
+        // Without the lock: others are told.
         oldest.into_iter().for_each(Delivery::arrived);
         number
     }
@@ -55,43 +59,68 @@ impl Unconfirmed {
 }
 
 impl State {
-    fn too_many(&mut self) -> Vec<Delivery> {
-        let mut oldest = Vec::new();
-        while self.answers.len() > ANSWERS_MAX || self.bytes > BYTES_MAX {
-            let Some((_, delivery)) = self.answers.pop_first() else { break };
+    fn forget_bodies(&mut self) {
+        let mut oldest = self.answers.range_mut(self.forgotten + 1..);
+        while self.bytes > BYTES_MAX {
+            let Some((number, delivery)) = oldest.next() else { break };
             self.bytes -= delivery.bytes();
-            oldest.push(delivery);
+            self.forgotten = *number;
+            delivery.forget_body();
         }
-        oldest
+    }
+
+    fn one_too_many(&mut self) -> Option<Delivery> {
+        if self.answers.len() <= ANSWERS_MAX {
+            return None;
+        }
+        let (_, delivery) = self.answers.pop_first()?;
+        self.bytes -= delivery.bytes();
+        Some(delivery)
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
 
     use bytes::Bytes;
 
     use super::*;
 
+    /// Adds an answer of so many bytes; the others are told of what did not arrive.
+    fn add(unconfirmed: &Unconfirmed, missed: &mpsc::Sender<Option<usize>>, bytes: usize) -> u64 {
+        let missed = missed.clone();
+        let delivery = Delivery::new(Some(Bytes::from(vec![0; bytes])), move |body| {
+            // At the end of the test nobody listens any more.
+            let _ = missed.send(body.map(|body| body.len()));
+        });
+        unconfirmed.add(delivery)
+    }
+
     #[test]
-    fn the_oldest_of_too_many_count_as_arrived_and_what_is_taken_out_is_not_counted() {
-        let (unconfirmed, missed) = (Unconfirmed::default(), Arc::new(AtomicUsize::new(0)));
-        let delivery = || {
-            let missed = Arc::clone(&missed);
-            Delivery::new(Bytes::from(vec![0; BYTES_MAX / 4]), move |_| {
-                missed.fetch_add(1, Ordering::SeqCst);
-            })
-        };
-        let numbers: Vec<u64> = (0..5).map(|_| unconfirmed.add(delivery())).collect();
-        assert!(unconfirmed.take(numbers[0]).is_none(), "it gave way");
-        assert_eq!(missed.load(Ordering::SeqCst), 0);
-        unconfirmed.take(numbers[1]).expect("it is there").arrived();
-        drop(unconfirmed.take(numbers[2]));
-        assert_eq!(missed.load(Ordering::SeqCst), 1);
+    fn the_oldest_of_too_many_bytes_are_forgotten_and_what_did_not_arrive_of_them_is_told_without() {
+        const QUARTER: usize = BYTES_MAX / 4;
+        let (unconfirmed, (tell, missed)) = (Unconfirmed::default(), mpsc::channel());
+        let numbers: Vec<u64> = (0..6).map(|_| add(&unconfirmed, &tell, QUARTER)).collect();
+        assert_eq!(unconfirmed.lock().bytes, BYTES_MAX);
+        unconfirmed.take(numbers[0]).expect("it is there").arrived();
+        drop(unconfirmed.take(numbers[1]));
+        unconfirmed.take(numbers[2]).expect("it is there").arrived();
+        drop(unconfirmed.take(numbers[3]));
+        assert_eq!(missed.try_iter().collect::<Vec<_>>(), [None, Some(QUARTER)]);
         assert_eq!(unconfirmed.lock().bytes, BYTES_MAX / 2);
         drop(unconfirmed);
-        assert_eq!(missed.load(Ordering::SeqCst), 3, "the process ends");
+        assert_eq!(missed.try_iter().collect::<Vec<_>>(), [Some(QUARTER); 2], "the process ends");
+    }
+
+    #[test]
+    fn the_oldest_of_too_many_answers_count_as_arrived() {
+        let (unconfirmed, (tell, missed)) = (Unconfirmed::default(), mpsc::channel());
+        let numbers: Vec<u64> = (0..=ANSWERS_MAX).map(|_| add(&unconfirmed, &tell, 1)).collect();
+        assert!(unconfirmed.take(numbers[0]).is_none() && missed.try_iter().next().is_none());
+        drop(unconfirmed.take(numbers[1]));
+        assert_eq!(missed.try_iter().collect::<Vec<_>>(), [Some(1)]);
+        assert_eq!(unconfirmed.lock().bytes, ANSWERS_MAX - 1);
     }
 }

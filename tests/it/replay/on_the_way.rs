@@ -35,7 +35,8 @@ impl World {
             Some(redis) => Installation::on(redis, &firemoon),
             None => Installation::before(&firemoon),
         };
-        let installation = prepaid(installation);
+        // With one worker, all that is kept goes the same way.
+        let installation = prepaid(installation).set("/listen/workers", json!(1));
         let gateway = Gateway::serve(&installation).await;
         firemoon.faults(&json!([{ "fault": "data_uri", "amount": ANSWER }])).await;
         Self { firemoon, installation, gateway, _redis: redis }
@@ -55,11 +56,16 @@ impl World {
         )
     }
 
-    /// Reads so many bytes of the answer and vanishes.
-    fn vanish_http1(&self, name: &str, taken: usize) {
+    /// Sends a call.
+    fn send_http1(&self, name: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.gateway.team()).unwrap();
         stream.write_all(self.head(name).as_bytes()).unwrap();
-        stream.read_exact(&mut vec![0; taken]).unwrap();
+        stream
+    }
+
+    /// Reads so many bytes of the answer and vanishes.
+    fn vanish_http1(&self, name: &str, taken: usize) {
+        self.send_http1(name).read_exact(&mut vec![0; taken]).unwrap();
     }
 
     /// The same over HTTP/2; the stream alone is reset, or the whole connection is gone.
@@ -118,6 +124,27 @@ async fn an_answer_that_its_caller_did_not_take_to_the_end_is_kept_on_http1_and_
         let calls = names.len() as u64;
         assert_eq!((world.firemoon.requests().await, world.firemoon.executed().await), (calls, calls));
         assert_eq!(spent(&world.gateway, world.key()).await.0, "0.225");
+    }
+}
+
+#[tokio::test]
+async fn of_two_hundred_callers_who_are_cut_off_at_once_in_the_middle_of_their_answers_every_answer_is_kept() {
+    for redis in [None, Some(RedisServer::start().await)] {
+        let world = World::start(redis).await;
+        world.firemoon.faults(&json!([{ "fault": "data_uri", "amount": 32 << 10 }])).await;
+        let names: Vec<String> = (0..200).map(|number| format!("cut-{number}")).collect();
+        let mut callers: Vec<TcpStream> = names.iter().map(|name| world.send_http1(name)).collect();
+        for caller in &mut callers {
+            caller.read_exact(&mut vec![0; 4 << 10]).unwrap();
+        }
+        drop(callers);
+        for name in &names {
+            let call = kept_of(&world.gateway, name, world.key()).await;
+            assert_eq!((&call["state"], &call["status"]), (&json!("done"), &json!(200)), "{name}");
+            assert_eq!(call["answer"]["images"].as_array().unwrap().len(), 1, "{name}: it is whole");
+        }
+        assert_eq!(world.firemoon.executed().await, 200);
+        assert_eq!(world.gateway.line("an outcome could not be remembered"), None);
     }
 }
 
