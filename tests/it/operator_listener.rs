@@ -40,8 +40,13 @@ struct Operator {
 
 impl Operator {
     fn start() -> Self {
+        Self::telling(Details::default)
+    }
+
+    /// One whose `/readyz` has these details.
+    fn telling(details: impl Fn() -> Details + Send + Sync + 'static) -> Self {
         let metrics = Arc::new(Metrics::new(Clock::system()).expect("a good table"));
-        let readiness = Readiness::new(Details::default);
+        let readiness = Readiness::new(details);
         let shown = Live::new(Shown { configuration: "listen: {}\n".to_owned(), ..Shown::default() });
         let folder = tempfile::tempdir().expect("a folder");
         let api = api(shown.clone(), folder.path());
@@ -123,6 +128,16 @@ fn what_is_not_there_is_refused_in_the_one_documented_form() {
     assert_eq!((page.status(), page.code()), (405, "method_not_allowed".to_owned()));
     assert!(page.head.contains("allow: get, head"));
     assert_eq!(operator.send("HEAD /metrics HTTP/1.1").body, "");
+}
+
+#[test]
+fn a_page_that_panics_is_a_refusal_like_any_other_and_the_listener_goes_on() {
+    let operator = Operator::telling(|| panic!("of this test"));
+    let page = operator.get("/readyz");
+    assert_eq!((page.status(), page.code()), (500, "internal".to_owned()));
+    let headers = ["x-content-type-options: nosniff", "content-type: application/json", "x-request-id: "];
+    assert!(headers.iter().all(|header| page.head.contains(header)), "{}", page.head);
+    assert_eq!(operator.get("/livez").status(), 200);
 }
 
 #[test]

@@ -9,10 +9,17 @@ use moongate::notice::post::{Post, PostError};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::{Installation, claims};
+use crate::support::redis::wait_until;
+use crate::support::tokens::{SigningKey, key_set};
 
 const BODY: &str = r#"{"keys":[]}"#;
 
@@ -25,6 +32,10 @@ struct Secure {
 
 impl Secure {
     async fn start() -> Self {
+        Self::answering(BODY).await
+    }
+
+    async fn answering(body: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.distinguished_name.push(DnType::CommonName, "an authority of this test");
@@ -39,7 +50,7 @@ impl Secure {
         let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], private).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}/jwks", listener.local_addr().unwrap().port());
-        let task = tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config))));
+        let task = tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), body.into()));
         Self { authority: Arc::from(pem.as_bytes()), url, task }
     }
 }
@@ -51,10 +62,10 @@ impl Drop for Secure {
 }
 
 /// Answers whatever is asked; one that does not trust it never comes that far.
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, body: Arc<str>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let acceptor = acceptor.clone();
+        let (acceptor, body) = (acceptor.clone(), Arc::clone(&body));
         tokio::spawn(async move {
             let Ok(mut stream) = acceptor.accept(stream).await else { return };
             let mut asked = Vec::new();
@@ -64,7 +75,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
                     Ok(_) => {}
                 }
             }
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len());
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             let _ = stream.write_all(answer.as_bytes()).await;
             let _ = stream.shutdown().await;
         });
@@ -103,4 +114,35 @@ async fn a_webhook_is_told_behind_a_private_authority_and_not_behind_another() {
     };
     post(&ours.url).tell("{}".into()).await.unwrap();
     assert!(matches!(post(&theirs.url).tell("{}".into()).await, Err(PostError::Unreachable(_))));
+}
+
+#[tokio::test]
+async fn a_gateway_fetches_the_keys_of_an_issuer_whose_authority_its_configuration_names() {
+    let keys = key_set(&[SigningKey::rsa(0)]);
+    let (ours, theirs, firemoon) = (Secure::answering(&keys).await, Secure::answering(&keys).await, Firemoon::start());
+    let mut installation = Installation::before(&firemoon);
+    std::fs::write(installation.folder().join("issuer-ca.pem"), &ours.authority).unwrap();
+    let issuer = |name: &str, server: &Secure| {
+        let mut issuer = installation.value("/identity/issuers/0").clone();
+        issuer["issuer"] = json!(name);
+        issuer["jwks"] = json!({ "url": server.url });
+        issuer["ca_file"] = json!("issuer-ca.pem");
+        issuer
+    };
+    let names = ["https://ours.example.com", "https://theirs.example.com"];
+    let issuers = json!([issuer(names[0], &ours), issuer(names[1], &theirs)]);
+    installation.change("/identity/issuers", issuers);
+    let gateway = Gateway::serve(&installation).await;
+    let [ours, theirs] = names.map(|name| {
+        let mut claims = claims("ann");
+        claims["iss"] = json!(name);
+        picture().with(&SigningKey::rsa(0).token(&claims))
+    });
+    wait_until("the keys are here", || async { gateway.send(&ours).await.status == 200 }).await;
+    wait_until("the other issuer was asked", || async {
+        let failed = format!("moongate_jwks_refreshes_total{{issuer=\"{}\",result=\"failed\"}}", names[1]);
+        gateway.metric(&failed).await >= Some(1.0)
+    })
+    .await;
+    assert_eq!(gateway.send(&theirs).await.refusal(), (503, "identity_unavailable".to_owned()));
 }

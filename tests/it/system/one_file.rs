@@ -1,8 +1,10 @@
-//! A gateway whose ledger is a file: alone on it, and killed again and again under a crowd, with nothing lost.
+//! A gateway whose ledger is a file: alone on it, killed again and again under a crowd, with nothing lost, and with the gateway
+//! keys that are made while it runs.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use moongate::clock::Clock;
 use moongate::credits::Credits;
 use moongate::ledger::embedded::{EmbeddedLedger, Settings};
@@ -17,6 +19,7 @@ use crate::support::caller::Connection;
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
+use crate::support::operator::{change, judged, make_key, see, with_operators};
 use crate::support::redis::wait_until;
 
 const LIVES: u64 = 4;
@@ -40,6 +43,41 @@ async fn a_second_gateway_on_the_file_is_told_so_and_the_first_goes_on() {
     assert_eq!(second.status.code(), Some(1), "{said}");
     assert!(said.contains("ledger.db") && said.contains("in use by another process"), "{said}");
     assert_eq!(gateway.send(&picture().with(installation.key("design"))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_key_in_the_file_that_is_rotated_again_keeps_each_promise_and_over_a_restart_too() {
+    let firemoon = Firemoon::start();
+    let installation = with_operators(Installation::before(&firemoon));
+    let mut gateway = Gateway::serve(&installation).await;
+    let (first, id) = make_key(&gateway, json!({ "team": "design", "name": "ci" })).await;
+    let rotate = async |gateway: &Gateway, overlap: u64| {
+        let rotated =
+            change(gateway, &format!("/admin/v1/keys/{id}/rotate"), json!({ "overlap_seconds": overlap })).await;
+        rotated["secret"].as_str().unwrap().to_owned()
+    };
+    let (second, third) = (rotate(&gateway, 3600).await, rotate(&gateway, 7200).await);
+    for life in 1..=2 {
+        for good in [&first, &second, &third] {
+            gateway.forbid(good.rsplit('_').next().unwrap());
+            assert_eq!(judged(&gateway, good).await, "200", "in life {life}");
+        }
+        let secrets = see(&gateway, &format!("/admin/v1/keys/{id}")).await["secrets"].clone();
+        assert_eq!([0, 1, 2].map(|place: usize| &secrets[place]["state"]), ["current", "overlap", "overlap"]);
+        let ends = |place: usize| secrets[place]["ends_at"].as_str().unwrap().parse::<Timestamp>().unwrap();
+        assert!(ends(2) + SignedDuration::from_secs(3000) < ends(1), "an hour and two hours: {secrets}");
+        if life == 1 {
+            assert_eq!(gateway.stop().await.code(), Some(0));
+            gateway = Gateway::serve(&installation).await;
+        }
+    }
+    let last = rotate(&gateway, 2).await;
+    gateway.forbid(last.rsplit('_').next().unwrap());
+    wait_until("the shortest overlap is over", || async { judged(&gateway, &third).await == "credential_expired" })
+        .await;
+    for good in [&first, &second, &last] {
+        assert_eq!(judged(&gateway, good).await, "200", "the longer ones are not");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

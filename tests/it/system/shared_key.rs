@@ -21,6 +21,7 @@ async fn nothing_of_the_callers_goes_out_but_the_body_byte_for_byte() {
             &Call::post("/api/v1/flux/dev?api_key=1")
                 .text(body)
                 .header("x-api-key", installation.key("design"))
+                .header("x-moongate-team", "design")
                 .header("x-request-id", "whole-1")
                 .header("traceparent", traceparent)
                 .header("tracestate", "a=b")

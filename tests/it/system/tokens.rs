@@ -7,7 +7,7 @@ use crate::support::firemoon::{Firemoon, picture, pictures};
 use crate::support::gateway::Gateway;
 use crate::support::installation::{Installation, claims};
 use crate::support::redis::RedisServer;
-use crate::support::tokens::SigningKey;
+use crate::support::tokens::{SigningKey, key_set};
 
 #[tokio::test]
 async fn with_an_rs256_token_and_redis_a_team_gets_its_pictures() {
@@ -61,6 +61,23 @@ async fn the_same_token_is_good_in_either_header_and_on_every_replica() {
     }
 }
 
+/// RFC 9864, from the configuration file on.
+#[tokio::test]
+async fn an_issuer_whose_algorithm_is_configured_as_ed25519_lets_its_tokens_in_under_both_names() {
+    let (firemoon, key) = (Firemoon::start(), SigningKey::ed("ed-0"));
+    let installation = Installation::before(&firemoon).set("/identity/issuers/0/algorithms", json!(["Ed25519"]));
+    std::fs::write(installation.folder().join("jwks.json"), key_set(&[&key, SigningKey::rsa(0)])).unwrap();
+    let gateway = Gateway::serve(&installation).await;
+    for said in ["Ed25519", "EdDSA"] {
+        let mut header = key.header();
+        header["alg"] = json!(said);
+        let reply = gateway.send(&picture().with(&key.sign(&header, &claims("ann")))).await;
+        assert_eq!(reply.status, 200, "{said}: {}", reply.text());
+    }
+    let other = gateway.send(&picture().with(&installation.token("ann"))).await;
+    assert_eq!(other.refusal(), (401, "credential_invalid".to_owned()), "RS256 is not configured");
+}
+
 /// Directories name groups by distinguished names, and people are in hundreds of them.
 #[tokio::test]
 async fn a_token_with_three_hundred_groups_is_good_over_both_versions_of_http() {
@@ -96,7 +113,9 @@ async fn whoever_is_in_several_teams_chooses_one_and_the_choice_stays_here() {
         assert_eq!(refused.refusal(), (403, "team_unknown".to_owned()));
         assert!(refused.text().contains("several teams (design, growth, closed)"), "{}", refused.text());
     }
-    assert_eq!(gateway.send(&choosing("growth")).await.status, 200);
+    assert_eq!(gateway.send(&choosing("growth").header("x-request-id", "chosen")).await.status, 200);
+    let sent = firemoon.calls_of("chosen").await;
+    assert!(sent.len() == 1 && !sent[0].to_string().contains("moongate-team"), "{sent:?}");
     assert_eq!(gateway.send(&choosing("growth")).await.refusal(), (429, "quota_exhausted".to_owned()));
     assert_eq!(gateway.send(&choosing("design")).await.status, 200, "another team's budget");
     assert_eq!(gateway.send(&choosing("closed")).await.refusal(), (403, "team_suspended".to_owned()));
