@@ -275,31 +275,3 @@ fn every_example_loads() {
     assert_eq!(names.map(store), ["single", "single", "sentinel", "cluster", "embedded"]);
     assert_eq!(loaded.len(), names.len());
 }
-
-/// The files that show a price, and whoever copies one of them.
-fn priced() -> Vec<(String, Value)> {
-    let mut files = vec![PathBuf::from("config/moongate.yaml")];
-    for folder in ["config/examples", "deploy/kubernetes/base", "deploy/kubernetes/overlays/production"] {
-        files.extend(fs::read_dir(folder).expect(folder).map(|entry| entry.expect(folder).path()));
-    }
-    let readme = fs::read_to_string("README.md").expect("README.md");
-    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned);
-    let blocks = blocks.map(|text| ("README.md".to_owned(), text));
-    let files = files.into_iter().map(|file| (file.display().to_string(), fs::read_to_string(&file).expect("a file")));
-    let read = |(name, text): (String, String)| Some((name, serde_saphyr::from_str::<Value>(&text).ok()?));
-    files.chain(blocks).filter_map(read).filter(|(_, yaml)| yaml["pricing"]["models"].is_object()).collect()
-}
-
-#[test]
-fn one_model_has_one_price_wherever_it_is_shown() {
-    let mut prices: BTreeMap<String, (String, Value)> = BTreeMap::new();
-    let priced = priced();
-    assert!(priced.len() >= 8, "only {} files show prices", priced.len());
-    for (file, yaml) in &priced {
-        for (model, entry) in yaml["pricing"]["models"].as_object().expect("models") {
-            let price: Value = ["per_call", "per_image", "per_second"].map(|unit| entry[unit].clone()).into();
-            let (first, known) = prices.entry(model.clone()).or_insert_with(|| (file.clone(), price.clone()));
-            assert_eq!(*known, price, "{model}: {first} and {file}");
-        }
-    }
-}

@@ -37,6 +37,7 @@ mod readme;
 mod redis_client;
 mod register;
 mod replay;
+mod shipped_files;
 mod simulator;
 mod support;
 mod system;

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::caller::Call;
 use crate::support::firemoon::{Firemoon, picture};
@@ -39,6 +39,14 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The address that `moongate check` shows for a file that has none.
+fn listens_by_default(installation: &Installation) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moongate"));
+    let output = command.args(["check", "--config"]).arg(installation.path()).output().unwrap();
+    let effective: Value = serde_saphyr::from_str(std::str::from_utf8(&output.stdout).unwrap()).unwrap();
+    effective["listen"]["address"].as_str().unwrap().to_owned()
 }
 
 const IN_USE: &str = "Address already in use (os error 98)";
@@ -79,8 +87,12 @@ async fn the_demo_and_the_simulator_name_the_flag_that_changes_an_address_in_use
 #[tokio::test]
 async fn callers_and_probes_of_both_families_are_answered() {
     let firemoon = Firemoon::start();
-    let installation =
-        Installation::before(&firemoon).set("/listen/address", json!("[::]:0")).set("/admin/address", json!("[::]:0"));
+    let installation = Installation::before(&firemoon).set("/admin/address", json!("[::]:0"));
+    // Where it listens when nobody says where, but on a free port.
+    let installation = installation.set("/listen", json!({ "workers": 2 }));
+    let default = listens_by_default(&installation);
+    let (address, _) = default.rsplit_once(':').unwrap();
+    let installation = installation.set("/listen/address", json!(format!("{address}:0")));
     let gateway = Gateway::serve(&installation).await;
     let ports = [gateway.team(), gateway.operator()].map(|address| address.rsplit_once(':').unwrap().1.to_owned());
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();

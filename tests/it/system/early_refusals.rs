@@ -168,7 +168,11 @@ async fn whoever_comes_when_the_gateway_stops_reads_so_and_is_let_finish() {
     gateway.signal("-TERM");
     let refuses = "stopping: new requests are refused, open calls are finished";
     wait_until("it refuses", || async { gateway.line(refuses).is_some() }).await;
-    exchange(&gateway, &refused(503, "draining", "POST", "/api/v1/flux/dev", &[]), false, false, false);
+    let draining = refused(503, "draining", "POST", "/api/v1/flux/dev", &[]);
+    for (chunked, close) in [(false, false), (false, true), (true, false), (true, true)] {
+        exchange(&gateway, &draining, chunked, close, false);
+        exchange(&gateway, &draining, chunked, close, true);
+    }
     firemoon.release().await;
     assert_eq!(open.await.unwrap(), 200);
 }

@@ -1,0 +1,51 @@
+//! The configurations that people copy: the reference, the examples, the manifests and the README's blocks.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+/// Each of them, by the name of its file. Files that are no configuration are among them: they have no key of one.
+fn shipped() -> Vec<(String, Value)> {
+    let mut files = vec![PathBuf::from("config/moongate.yaml")];
+    for folder in ["config/examples", "deploy/kubernetes/base", "deploy/kubernetes/overlays/production"] {
+        files.extend(fs::read_dir(folder).expect(folder).map(|entry| entry.expect(folder).path()));
+    }
+    let readme = fs::read_to_string("README.md").expect("README.md");
+    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned);
+    let blocks = blocks.map(|text| ("README.md".to_owned(), text));
+    let files = files.into_iter().map(|file| (file.display().to_string(), fs::read_to_string(&file).expect("a file")));
+    let read = |(name, text): (String, String)| Some((name, serde_saphyr::from_str::<Value>(&text).ok()?));
+    files.chain(blocks).filter_map(read).collect()
+}
+
+#[test]
+fn one_model_has_one_price_wherever_it_is_shown() {
+    let mut prices: BTreeMap<String, (String, Value)> = BTreeMap::new();
+    let mut priced = shipped();
+    priced.retain(|(_, yaml)| yaml["pricing"]["models"].is_object());
+    assert!(priced.len() >= 8, "only {} files show prices", priced.len());
+    for (file, yaml) in &priced {
+        for (model, entry) in yaml["pricing"]["models"].as_object().expect("models") {
+            let price: Value = ["per_call", "per_image", "per_second"].map(|unit| entry[unit].clone()).into();
+            let (first, known) = prices.entry(model.clone()).or_insert_with(|| (file.clone(), price.clone()));
+            assert_eq!(*known, price, "{model}: {first} and {file}");
+        }
+    }
+}
+
+#[test]
+fn whoever_listens_on_a_network_listens_there_on_both_families() {
+    let mut everywhere = 0;
+    for (file, yaml) in shipped() {
+        for listener in ["listen", "admin"] {
+            let Some(text) = yaml[listener]["address"].as_str() else { continue };
+            let address: SocketAddr = text.parse().expect(text);
+            assert_ne!(address.ip(), Ipv4Addr::UNSPECIFIED, "{file}: {listener}.address is no address of IPv6");
+            everywhere += usize::from(address.ip().is_unspecified());
+        }
+    }
+    assert!(everywhere >= 6, "only {everywhere} addresses are every address");
+}
