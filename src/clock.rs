@@ -58,3 +58,9 @@ impl Clock {
         }
     }
 }
+
+/// A time as people read it in a log: to the millisecond.
+#[must_use]
+pub fn readable(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::config::settings::{Store, Topology};
 use crate::ledger::{Crossing, Observer, Outage, Swept, SweptCharge};
 use crate::team::TeamId;
@@ -87,6 +88,7 @@ impl Outages {
             self.fails.store(false, Ordering::Relaxed);
         }
         if let Back::ToBeSaid { away, failed } = back {
+            let away = clock::readable(away);
             tracing::info!(store = self.store, ?away, failed, "the ledger answers again");
         }
     }
@@ -98,7 +100,7 @@ pub(super) fn place(store: &Store) -> String {
         Store::Embedded { path } => path.display().to_string(),
         Store::Redis(redis) => match &redis.topology {
             Topology::Single { url } => url.clone(),
-            Topology::Sentinel { urls, master } => format!("{master} of {}", urls.join(" ")),
+            Topology::Sentinel { urls, master, .. } => format!("{master} of {}", urls.join(" ")),
             Topology::Cluster { urls } => urls.join(" "),
         },
     }

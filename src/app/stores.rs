@@ -138,11 +138,25 @@ impl Redis {
 
 fn of_redis(store: RedisStore) -> redis::Settings {
     let RedisStore { topology, username, password, ca, deadline, wait_replicas, allow_eviction } = store;
+    let (mut sentinel_username, mut sentinel_password) = (None, None);
     let topology = match topology {
         Topology::Single { url } => redis::Topology::Single { url },
-        Topology::Sentinel { urls, master } => redis::Topology::Sentinel { urls, master },
+        Topology::Sentinel { urls, master, username, password } => {
+            (sentinel_username, sentinel_password) = (username, password);
+            redis::Topology::Sentinel { urls, master }
+        }
         Topology::Cluster { urls } => redis::Topology::Cluster { urls },
     };
     let defaults = redis::Settings::new(topology);
-    redis::Settings { username, password, ca, deadline, wait_replicas, allow_eviction, ..defaults }
+    redis::Settings {
+        username,
+        password,
+        sentinel_username,
+        sentinel_password,
+        ca,
+        deadline,
+        wait_replicas,
+        allow_eviction,
+        ..defaults
+    }
 }

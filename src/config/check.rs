@@ -161,6 +161,12 @@ impl<'a> Check<'a> {
         self.noting(read, path)
     }
 
+    /// The address of one page, which may have a query.
+    fn page_address(&mut self, text: &str, path: &KeyPath) -> Option<Uri> {
+        let read = page_address(text).map_err(str::to_owned);
+        self.noting(read, path)
+    }
+
     /// Certificate authorities of a file, checked; outer `None`: it is wrong, inner `None`: there is no file.
     #[allow(clippy::option_option)]
     fn authorities(&mut self, file: Option<&str>, path: &KeyPath) -> Option<Option<Arc<[u8]>>> {
@@ -201,10 +207,19 @@ impl<'a> Check<'a> {
     }
 }
 
+const NO_ADDRESS: &str = "must be an address such as https://host/path";
+
+fn page_address(text: &str) -> Result<Uri, &'static str> {
+    if text.contains('#') {
+        return Err("must not have a fragment");
+    }
+    web_address(text.split_once('?').map_or(text, |(page, _)| page))?;
+    text.parse().map_err(|_| NO_ADDRESS)
+}
+
 fn web_address(text: &str) -> Result<Uri, &'static str> {
-    const WRONG: &str = "must be an address such as https://host/path";
-    let uri: Uri = text.strip_suffix('/').unwrap_or(text).parse().map_err(|_| WRONG)?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(WRONG) };
+    let uri: Uri = text.strip_suffix('/').unwrap_or(text).parse().map_err(|_| NO_ADDRESS)?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(NO_ADDRESS) };
     if authority.as_str().contains('@') {
         return Err("must not hold a user or a password");
     }
@@ -217,7 +232,7 @@ fn web_address(text: &str) -> Result<Uri, &'static str> {
         "https" => Ok(uri),
         "http" if is_this_machine(authority.host()) => Ok(uri),
         "http" => Err("must begin with https://; http:// is only for this machine (localhost, 127.0.0.1, [::1])"),
-        _ => Err(WRONG),
+        _ => Err(NO_ADDRESS),
     }
 }
 
@@ -234,5 +249,16 @@ fn effective(mut file: File) -> File {
     for key in &mut file.identity.keys {
         "[hash]".clone_into(&mut key.sha256);
     }
+    let issuers = file.identity.issuers.iter_mut().filter_map(|issuer| issuer.jwks.url.as_mut());
+    for url in issuers.chain(file.webhook.as_mut().map(|webhook| &mut webhook.url)) {
+        blank_query(url);
+    }
     file
+}
+
+/// A query may be a secret: some services take their token there.
+fn blank_query(url: &mut String) {
+    if let Some(start) = url.find('?') {
+        url.replace_range(start + 1.., "[query]");
+    }
 }

@@ -120,7 +120,7 @@ pub struct RedisStore {
 }
 
 /// Where Redis servers are; no URL holds a user or a password.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Topology {
     /// One server.
     Single {
@@ -133,6 +133,10 @@ pub enum Topology {
         urls: Vec<String>,
         /// The name under which they know the primary.
         master: String,
+        /// Their ACL user; `None` is their default user.
+        username: Option<String>,
+        /// What they themselves ask for; `None` is nothing.
+        password: Option<Secret>,
     },
     /// A Redis Cluster.
     Cluster {
@@ -198,6 +202,14 @@ impl Settings {
         if self.fixed.ledger.password() != newer.fixed.ledger.password() {
             keys.insert("ledger.redis.password".to_owned());
         }
+        if self.fixed.ledger.sentinel_password() != newer.fixed.ledger.sentinel_password() {
+            keys.insert("ledger.redis.sentinel.password".to_owned());
+        }
+        // Its query is blanked in what is shown.
+        let webhook_url = |settings: &Self| settings.fixed.webhook.as_ref().map(|webhook| webhook.url.clone());
+        if webhook_url(self) != webhook_url(newer) {
+            keys.insert("webhook.url".to_owned());
+        }
         let authorization = |settings: &Self| settings.fixed.webhook.as_ref()?.authorization.clone();
         if authorization(self) != authorization(newer) {
             keys.insert("webhook.authorization".to_owned());
@@ -211,6 +223,13 @@ impl LedgerSettings {
         match &self.store {
             Store::Redis(redis) => redis.password.as_ref(),
             Store::Embedded { .. } => None,
+        }
+    }
+
+    fn sentinel_password(&self) -> Option<&Secret> {
+        match &self.store {
+            Store::Redis(RedisStore { topology: Topology::Sentinel { password, .. }, .. }) => password.as_ref(),
+            Store::Redis(_) | Store::Embedded { .. } => None,
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct Settings {
     pub breaker: Option<breaker::Settings>,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
-    /// Certificates to trust beside the system's, as PEM.
+    /// Certificates to trust instead of the system's, as PEM.
     pub ca_file: Option<PathBuf>,
     /// Time to connect, TLS included.
     pub connect_timeout: Duration,

@@ -53,6 +53,22 @@ fn check_prints_the_effective_settings_with_every_default_and_no_secret() {
     assert_eq!(at("/identity/keys/0/sha256"), "[hash]");
 }
 
+/// Some services take their token in the query of an address.
+#[test]
+fn the_query_of_an_address_is_taken_and_not_shown() {
+    let hook = "webhook: { url: \"https://hooks.example.com/notify/?key=hook-query-4f0e\" }\n";
+    let (code, out, err) = check(&(good() + hook));
+    assert_eq!(code, 0, "{err}");
+    let effective: Value = serde_saphyr::from_str(&out).expect("YAML");
+    assert_eq!(effective["webhook"]["url"], "https://hooks.example.com/notify/?[query]");
+    assert!(!out.contains("hook-query") && !err.contains("hook-query"), "{out}{err}");
+    let issuer = "identity: { issuers: [{ issuer: ci, audiences: [moongate], algorithms: [RS256], team_claim: /team, \
+                  jwks: { url: \"https://ci.example.com/keys?key=jwks-query-4f0e\" }, teams: { design: design } }] }\n";
+    let (code, out, err) = check(&good().replace(good().lines().last().expect("identity"), issuer));
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("https://ci.example.com/keys?[query]") && !out.contains("jwks-query"), "{out}");
+}
+
 /// `serve` begins without it: see the tests of issuers.
 #[test]
 fn check_names_an_issuers_key_file_that_cannot_be_used() {

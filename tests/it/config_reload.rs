@@ -172,4 +172,7 @@ fn what_needs_a_restart_is_named_and_what_does_not_is_not() {
         ["admin.address", "ledger.embedded.path", "limits.body_timeout", "listen.address", "pricing.on_unknown"];
     assert_eq!(old.needs_restart(&new), expected);
     assert_eq!(old.needs_restart(&parse(&text("2"))), Vec::<String>::new());
+    let hook =
+        |key: &str| parse(&(text("1") + &format!("webhook: {{ url: \"https://hooks.example.com/x?key={key}\" }}\n")));
+    assert_eq!(hook("1").needs_restart(&hook("2")), ["webhook.url"]);
 }

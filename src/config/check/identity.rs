@@ -97,7 +97,7 @@ impl Check<'_> {
                 self.report.add(&below.key("discovery"), "must be true, or left out when url or file is given");
                 None
             }
-            (None, Some(url), None) => self.web_address(url, &below.key("url")).map(|_| KeySource::Url(url.clone())),
+            (None, Some(url), None) => self.page_address(url, &below.key("url")).map(|_| KeySource::Url(url.clone())),
             (None, None, Some(file)) => Some(KeySource::File(self.key_set_file(file))),
             (_, _, _) => {
                 self.report.add(&below, "must have exactly one of discovery, url and file");

@@ -6,11 +6,13 @@ use http::Uri;
 
 use super::{Check, DAY, HOUR, MILLISECOND};
 use crate::config::address;
+use crate::config::file::Reference;
 use crate::config::file::ledger::{Ledger, OnLoss, OnOutage, Redis};
 use crate::config::report::KeyPath;
 use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
 use crate::ledger;
 use crate::ledger::Retention;
+use crate::secret::Secret;
 
 impl Check<'_> {
     pub(super) fn ledger(&mut self, shape: &Ledger, path: &KeyPath) -> Option<LedgerSettings> {
@@ -44,29 +46,34 @@ impl Check<'_> {
     fn redis(&mut self, shape: &Redis, path: &KeyPath) -> Option<RedisStore> {
         let topology = self.topology(shape, path);
         let deadline = self.duration(&shape.deadline, &path.key("deadline"), MILLISECOND..=30_000 * MILLISECOND);
-        let password = shape.password.as_ref().map(|reference| {
-            let secret = self.sources.secret(reference);
-            self.noting(secret, &path.key("password"))
-        });
+        let password = self.login(shape.username.as_deref(), shape.password.as_ref(), path);
         let ca = shape.ca_file.as_ref().map(|file| {
             let content = self.sources.content(file);
             self.noting(content, &path.key("ca_file"))
         });
-        if shape.username.is_some() && shape.password.is_none() && self.was_read(&path.key("password")) {
-            self.report.add(&path.key("username"), "needs a password beside it");
-        }
-        if shape.username.as_ref().is_some_and(String::is_empty) {
-            self.report.add(&path.key("username"), "must not be empty");
-        }
         Some(RedisStore {
             topology: topology?,
             username: shape.username.clone(),
-            password: password.map_or(Some(None), |found| found.map(Some))?,
+            password: password?,
             ca: ca.map_or(Some(None), |found| found.map(|(_, pem)| Some(Arc::from(pem.as_slice()))))?,
             deadline: deadline?,
             wait_replicas: shape.wait_replicas,
             allow_eviction: shape.allow_eviction,
         })
+    }
+
+    /// The password of a user, checked together with its name; outer `None`: something is wrong, inner `None`: there is none.
+    #[allow(clippy::option_option)]
+    fn login(&mut self, user: Option<&str>, password: Option<&Reference>, path: &KeyPath) -> Option<Option<Secret>> {
+        if user.is_some() && password.is_none() && self.was_read(&path.key("password")) {
+            self.report.add(&path.key("username"), "needs a password beside it");
+        }
+        if user.is_some_and(str::is_empty) {
+            self.report.add(&path.key("username"), "must not be empty");
+        }
+        let Some(reference) = password else { return Some(None) };
+        let secret = self.sources.secret(reference);
+        self.noting(secret, &path.key("password")).map(Some)
     }
 
     fn topology(&mut self, shape: &Redis, path: &KeyPath) -> Option<Topology> {
@@ -81,7 +88,10 @@ impl Check<'_> {
                 if sentinel.master.is_empty() {
                     self.report.add(&path.key("master"), "must not be empty");
                 }
-                Some(Topology::Sentinel { urls: urls?, master: sentinel.master.clone() })
+                let username = sentinel.username.clone();
+                let password = self.login(username.as_deref(), sentinel.password.as_ref(), &path);
+                let (urls, password, master) = (urls?, password?, sentinel.master.clone());
+                Some(Topology::Sentinel { urls, master, username, password })
             }
             (None, None, Some(cluster)) => {
                 let urls = self.servers(&cluster.urls, &path.key("cluster").key("urls"))?;

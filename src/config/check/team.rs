@@ -9,6 +9,7 @@ use super::Check;
 use crate::config::file::team::{Bucket, Budget, Count, Limits as Shape, Quota, Team as TeamShape};
 use crate::config::report::KeyPath;
 use crate::pricing::PriceTable;
+use crate::printable;
 use crate::team::{Limit, LimitKind, Limits, ModelId, ModelRules, Share, State, Team, TeamId, UserId};
 
 impl Check<'_> {
@@ -146,6 +147,10 @@ impl Check<'_> {
         for (index, name) in names.iter().enumerate() {
             let path = path.item(index);
             self.distinct(&mut seen, name, "entry", &path);
+            if !printable::is_trimmed(name) {
+                let way = "suspend a user whose tokens have such a name with moongate teams suspend";
+                self.report.add(&path, format!("must not begin or end with white space, as {name:?} does; {way}"));
+            }
             users.extend(self.user(name, &path));
         }
         users

@@ -7,7 +7,7 @@ use crate::notice::Settings;
 
 impl Check<'_> {
     pub(super) fn webhook(&mut self, shape: &Webhook, path: &KeyPath) -> Option<Settings> {
-        let url = self.web_address(&shape.url, &path.key("url"));
+        let url = self.page_address(&shape.url, &path.key("url"));
         let timeout = self.duration(&shape.timeout, &path.key("timeout"), 100 * MILLISECOND..=MINUTE);
         let authorization = shape.authorization.as_ref().map(|reference| {
             // It goes out in a header: what cannot stand there cannot be sent.

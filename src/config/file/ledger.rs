@@ -76,7 +76,7 @@ pub struct Redis {
     pub username: Option<String>,
     /// Where the user's password is.
     pub password: Option<Reference>,
-    /// Certificates to trust beside the system's, PEM, for `rediss://`.
+    /// Certificates to trust instead of the system's, PEM, for `rediss://`.
     pub ca_file: Option<String>,
     /// How long the store may take to answer; after that the call is refused.
     pub deadline: DurationText,
@@ -113,6 +113,10 @@ pub struct Sentinel {
     /// The name they know the master by.
     #[schemars(extend("x-required" = true))]
     pub master: String,
+    /// The Sentinels' own ACL user; `null` is their default user.
+    pub username: Option<String>,
+    /// Where the Sentinels' own password is; `null` asks them without one. The servers' is beside `sentinel`.
+    pub password: Option<Reference>,
 }
 
 /// A Redis Cluster.

@@ -24,7 +24,7 @@ pub struct Upstream {
     pub breaker: Option<Breaker>,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
-    /// Certificates to trust beside the system's, PEM.
+    /// Certificates to trust instead of the system's, PEM.
     pub ca_file: Option<String>,
     /// How long connecting may take, TLS included.
     pub connect_timeout: DurationText,

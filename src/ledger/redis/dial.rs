@@ -60,7 +60,7 @@ impl Dialer {
             Self::Sentinel(sentinel) => {
                 // Asked anew each time: the primary may be another by now.
                 let client = sentinel.lock().await.async_get_client().await;
-                connected(&client.map_err(|error| outage_of(&error))?, &config).await
+                connected(&client.map_err(|error| by_way_of_sentinels(&error))?, &config).await
             }
             Self::Cluster(client) => {
                 client.get_async_connection().await.map(Link::to_cluster).map_err(|error| outage_of(&error))
@@ -76,6 +76,16 @@ async fn connected(client: &Client, config: &AsyncConnectionConfig) -> Result<Li
         Outage::Unreachable(why) => Outage::Unreachable(format!("{at}: {why}")),
         outage @ (Outage::TimedOut | Outage::Refused(_) | Outage::Lost) => outage,
     })
+}
+
+/// What went wrong at a Sentinel, or at the server that it names, which the client looks at as well.
+fn by_way_of_sentinels(error: &RedisError) -> Outage {
+    let named = |why: String| format!("by way of ledger.redis.sentinel: {why}");
+    match outage_of(error) {
+        Outage::Unreachable(why) => Outage::Unreachable(named(why)),
+        Outage::Refused(why) => Outage::Refused(named(why)),
+        outage @ (Outage::TimedOut | Outage::Lost) => outage,
+    }
 }
 
 fn single(settings: &Settings, url: &str) -> Result<Client, UnusableSettings> {
@@ -108,6 +118,12 @@ fn sentinel(settings: &Settings, urls: &[String], master: &str) -> Result<Sentin
     }
     if let Some(password) = &settings.password {
         builder = builder.set_client_to_redis_password(password.expose());
+    }
+    if let Some(username) = &settings.sentinel_username {
+        builder = builder.set_client_to_sentinel_username(username);
+    }
+    if let Some(password) = &settings.sentinel_password {
+        builder = builder.set_client_to_sentinel_password(password.expose());
     }
     if tls {
         builder =

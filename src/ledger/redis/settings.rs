@@ -16,6 +16,10 @@ pub struct Settings {
     pub username: Option<String>,
     /// The user's password. It is never taken from a URL.
     pub password: Option<Secret>,
+    /// The Sentinels' ACL user; `None` is their default user.
+    pub sentinel_username: Option<String>,
+    /// What the Sentinels themselves ask for; `None` is nothing.
+    pub sentinel_password: Option<Secret>,
     /// For `rediss://`: certificates of the authorities to trust, in PEM, in place of the system's.
     pub ca: Option<Arc<[u8]>>,
     /// How long the store may take to answer a batch. When it does not, everyone who waits for a turn is told as well.
@@ -75,6 +79,8 @@ impl Settings {
             topology,
             username: None,
             password: None,
+            sentinel_username: None,
+            sentinel_password: None,
             ca: None,
             deadline: Duration::from_millis(250),
             reservation_ttl: Duration::from_secs(30),

@@ -3,4 +3,5 @@
 mod acl;
 mod inspecting;
 mod reconnecting;
+mod sentinels;
 mod users;

@@ -72,6 +72,12 @@ impl RedisServer {
         replica
     }
 
+    /// Starts a Sentinel that watches it alone, and that asks whoever comes for a password.
+    pub(crate) fn watched_with_password(&self, password: &str) -> Self {
+        let watch = format!("sentinel monitor {} 127.0.0.1 {} 1\n", RedisSentinel::MASTER, self.port);
+        Self::spawn_as(&["--sentinel", "--requirepass", password], &watch, "+monitor master")
+    }
+
     fn spawn(options: &[&str]) -> Self {
         let keeps_nothing = [&["--save", "", "--appendonly", "no"][..], options].concat();
         Self::spawn_as(&keeps_nothing, "", "Ready to accept connections")

@@ -51,13 +51,15 @@ async fn of_two_replicas_under_load_one_tells_that_a_budget_is_nearly_used_up() 
 #[tokio::test]
 async fn the_webhook_is_told_of_it_once_and_its_secret_stays_one() {
     let (receiver, firemoon) = (Receiver::start(&[Answer::Status(503)]).await, Firemoon::start());
-    let webhook = json!({ "url": receiver.url(), "authorization": { "file": "hook" } });
+    let webhook =
+        json!({ "url": format!("{}?token=hook-query-4f0e", receiver.url()), "authorization": { "file": "hook" } });
     let installation = Installation::before(&firemoon)
         .set("/teams/design/limits", json!({ "credits_per_month": { "limit": "0.1", "soft": 0.5 } }))
         .set("/webhook", webhook);
     std::fs::write(installation.folder().join("hook"), "Bearer hook-secret-77ab\n").unwrap();
     let mut gateway = Gateway::serve(&installation).await;
     gateway.forbid("hook-secret-77ab");
+    gateway.forbid("hook-query-4f0e");
     let token = installation.token("ann");
     for _ in 0..4 {
         assert_eq!(gateway.send(&picture().with(&token)).await.status, 200);
