@@ -6,6 +6,10 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
 /// How much of a text that nobody vouches for is shown, in characters.
 const SHORT: usize = 128;
@@ -93,6 +97,32 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(written)
 }
 
+/// A value as JSON that people read as well: such characters written as JSON escapes them, and numbers as decimals, `0.000002`
+/// and not `2e-6`.
+///
+/// # Errors
+/// The value has no JSON form.
+pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
+    let mut written = Vec::with_capacity(256);
+    value.serialize(&mut Serializer::with_formatter(&mut written, Readable))?;
+    // JSON is text, and what is added to it is ASCII.
+    Ok(String::from_utf8_lossy(&written).into_owned())
+}
+
+struct Readable;
+
+impl Formatter for Readable {
+    fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
+        // With its point, as JSON numbers of this kind usually have it: some readers tell 1.0 from 1.
+        let point = if number.fract() == 0.0 { ".0" } else { "" };
+        write!(writer, "{number}{point}")
+    }
+
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        writer.write_all(json(fragment).as_bytes())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod tests {
@@ -127,5 +157,15 @@ mod tests {
         assert!(written.contains("ann\\u202e\\n\\u007f\\udb40\\udc61"), "{written}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&written).expect("JSON"), value);
         assert!(matches!(json("{\"a\":\"é\"}"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_value_is_written_in_decimals_and_plain_characters() {
+        let value =
+            serde_json::json!({ "name": "ann\u{202e}\n\u{9b}", "max": [0.000_002, 400.0, 0.025, 7, -1.5, 1e21] });
+        let written = to_json(&value).expect("JSON");
+        let numbers = "[0.000002,400.0,0.025,7,-1.5,1000000000000000000000.0]";
+        assert_eq!(written, format!("{{\"max\":{numbers},\"name\":\"ann\\u202e\\n\\u009b\"}}"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&written).expect("JSON"), value);
     }
 }

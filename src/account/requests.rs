@@ -56,9 +56,9 @@ pub struct Call {
 
 const NOT_JSON: &str = "The answer is not JSON, so it cannot be shown here";
 const TOO_LARGE: &str = "The answer was too large to keep, or has given way to newer ones";
-const NOT_HERE: &str = "The answer is left out beside the others: ask for this call by its callId";
-const NOT_KEPT: &str = "The answer is not kept: it is only when its caller left before it had all of it, or had sent an \
-    Idempotency-Key, and for a limited time";
+const NOT_HERE: &str = "The answers together are too large to be shown at once: fetch this one by its callId";
+const NOT_KEPT: &str = "The answer is not kept: one is kept only if its caller left before it had all of it, or had sent an \
+    Idempotency-Key, and then for a limited time";
 const NOBODY_KNOWS: &str = "The gateway that made the call ended before it could tell what became of it";
 
 impl From<OpenCall> for Call {

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::routes::{Parameters, Route};
 use crate::http::{Answer, AnswerBody};
 use crate::identity::KeyId;
+use crate::printable;
 use crate::refusal::Refusal;
 use crate::team::TeamId;
 
@@ -139,7 +140,7 @@ pub struct Changed {
 /// # Errors
 /// `internal`: the value has no JSON form, which is a mistake in this program.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Answer, Refusal> {
-    serde_json::to_vec(value).map(|body| page(status, "application/json", body)).map_err(|_| Refusal::Internal)
+    printable::to_json(value).map(|body| page(status, "application/json", body)).map_err(|_| Refusal::Internal)
 }
 
 /// An answer of any media type.

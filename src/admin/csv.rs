@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::printable::Printable;
 use crate::refusal::Refusal;
 
 /// The media type, with its header line announced.
@@ -24,12 +25,14 @@ pub fn written(titles: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
 }
 
 /// A cell that no spreadsheet takes for a formula: an apostrophe before what it would begin with. A user names itself.
-/// <https://owasp.org/www-community/attacks/CSV_Injection>
+/// <https://owasp.org/www-community/attacks/CSV_Injection>. What is not seen, or turns the order of reading around, is written
+/// out as in tables.
 fn harmless(cell: String) -> Cow<'static, str> {
+    let shown = Printable::whole(&cell).to_string();
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']) {
-        Cow::Owned(format!("'{cell}"))
+        Cow::Owned(format!("'{shown}"))
     } else {
-        Cow::Owned(cell)
+        Cow::Owned(shown)
     }
 }
 
@@ -59,5 +62,11 @@ mod tests {
             assert!(cell.starts_with('\''), "{csv}");
         }
         assert_eq!(text(&[&["a=b", "2"]]), "user,credits\r\na=b,2\r\n");
+    }
+
+    #[test]
+    fn no_name_turns_the_order_of_reading_around() {
+        let csv = text(&[&["ann\u{202e}nimda\u{200b}", "1"], &["groß 図", "2"]]);
+        assert_eq!(csv, "user,credits\r\nann\\u{202e}nimda\\u{200b},1\r\ngroß 図,2\r\n");
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::call::{self, Call, Changed};
 use super::key_view::KeyView;
 use super::token::Token;
+use super::users::unfit;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::identity::record::{KeptSecret, KeyRecord, Older, Unrotatable};
@@ -209,7 +210,7 @@ impl Keys {
         }
         let user = wanted.user.as_deref().map(UserId::parse);
         if user == Some(None) {
-            problems.push(format!("user: must be 1 to {} bytes without control characters", UserId::BYTES_MAX));
+            problems.push(unfit());
         }
         for (member, name) in [("name", Some(&wanted.name)), ("user", wanted.user.as_ref())] {
             if name.is_some_and(|name| !printable::is_trimmed(name)) {

@@ -3,7 +3,7 @@
 //! [`serve`] runs it, on a thread and runtime of its own, so that a probe is answered however busy the team listener is;
 //! [`pages`] says what is where, and `host` by which name it may be called; [`readiness`] is what `/readyz` asks. Under `/admin/v1` is the API: [`token`] keeps it for
 //! operators, [`routes`] is its table, [`call`] what a page is handed, [`api`] the way from one to the other. Its pages are [`usage`] and [`export`], both over
-//! [`accounts`].
+//! [`accounts`]; `users` says which name can be a user's.
 //!
 //! **To add a page**: give it a name in [`routes::Read`] (any token may ask, nothing changes) or [`routes::Change`] (needs
 //! `role: write`), a line in [`routes::TABLE`], an arm in `Api::read` or `Api::change`, a file of its own below `admin/` that holds
@@ -30,6 +30,7 @@ pub mod token;
 mod topup;
 mod upstream_keys;
 pub mod usage;
+mod users;
 
 use std::net::SocketAddr;
 

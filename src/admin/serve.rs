@@ -28,7 +28,7 @@ use crate::http::{Answer, X_REQUEST_ID};
 use crate::refusal::panicked::message;
 use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
-use crate::server::linger;
+use crate::server::{Sparsely, linger};
 
 /// More than probes, a pair of Prometheus servers and every operator need.
 const CONNECTIONS_MAX: usize = 256;
@@ -45,8 +45,9 @@ const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 /// Serves until `shutdown`, then finishes the answers that are being written. To be run on a runtime of its own.
 pub async fn serve(listener: TcpListener, operator: Operator, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let failed = Sparsely::default();
     let connections = TaskTracker::new();
-    while let Some((stream, from, place)) = or_shutdown(&shutdown, accept(&listener, &places)).await {
+    while let Some((stream, from, place)) = or_shutdown(&shutdown, accept(&listener, &places, &failed)).await {
         let connection = connection(stream, from, operator.clone(), shutdown.clone());
         connections.spawn(async move {
             connection.await;
@@ -55,7 +56,7 @@ pub async fn serve(listener: TcpListener, operator: Operator, shutdown: Cancella
     }
     connections.close();
     if tokio::time::timeout(FINISH_WITHIN, connections.wait()).await.is_err() {
-        tracing::warn!(open = connections.len(), "connections to the operator's listener were cut off");
+        tracing::warn!(open = connections.len(), "stopped: connections to the operator's listener were cut off");
     }
 }
 
@@ -71,13 +72,16 @@ async fn or_shutdown<T>(shutdown: &CancellationToken, work: impl Future<Output =
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
+    failed: &Sparsely,
 ) -> Option<(TcpStream, IpAddr, impl Drop + Send + use<>)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
             Ok((stream, from)) => return Some((stream, from.ip(), place)),
             Err(error) => {
-                tracing::warn!(%error, "the operator's listener cannot accept");
+                if let Some(times) = failed.say() {
+                    tracing::warn!(times, %error, "the operator's listener cannot accept connections: operators wait");
+                }
                 tokio::time::sleep(RETRY_ACCEPT).await;
             }
         }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::call::{self, Call, Changed};
 use super::standings::{LimitView, StandingView, configured, standings};
+use super::users::unfit;
 use crate::http::Answer;
 use crate::identity::register::{Suspension, team_entry};
 use crate::identity::{Registrar, Store};
@@ -102,9 +103,9 @@ impl Teams {
 
     async fn change(&self, call: &Call, by: impl Fn(&mut Suspension, Option<String>)) -> Result<Changed, Refusal> {
         let (team, user) = (self.team(call)?, call.body::<Whose>()?.user);
-        if user.as_deref().is_some_and(|user| UserId::parse(user).is_none()) {
-            let problem = format!("user: must be 1 to {} bytes without control characters", UserId::BYTES_MAX);
-            return Err(Refusal::InvalidBody(vec![problem]));
+        if let Some(name) = &user {
+            let user = UserId::parse(name).ok_or_else(|| Refusal::InvalidBody(vec![unfit()]))?;
+            self.may_mean(&team, &user).await?;
         }
         let name = team_entry(&team.id);
         for _ in 0..TRIES {

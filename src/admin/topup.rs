@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::call::{self, Call, Changed};
 use super::teams::Teams;
+use super::users::unfit;
 use crate::credits::Credits;
 use crate::identity::KeyId;
 use crate::ledger::{Outage, Scope, TopUp, TopUpId, ToppedUp};
@@ -45,6 +46,9 @@ impl Teams {
     pub(super) async fn top_up(&self, call: &Call) -> Result<Changed, Refusal> {
         let (team, wanted) = (self.team(call)?, call.body::<Wanted>()?);
         let top_up = checked(&wanted)?;
+        if let Scope::User(user) = &top_up.scope {
+            self.may_mean(&team, user).await?;
+        }
         let configured = self.prepaid(&team, &top_up.scope)?;
         let subject = match &top_up.scope {
             Scope::User(user) | Scope::Account(user) => format!("user {user} of team {}", team.id),
@@ -64,7 +68,7 @@ impl Teams {
                 return Err(Refusal::LedgerUnavailable);
             }
             Err(outage @ (Outage::TimedOut | Outage::Unreachable(_))) => {
-                tracing::warn!(%outage, team = %team.id, id = %top_up.id, "it is not known whether a team was topped up");
+                tracing::warn!(%outage, team = %team.id, id = %top_up.id, "it is not known whether a team was topped up: top it up again with the same id");
                 let after = json!({ "top_up": top_up.id.as_str(), "credits": top_up.credits });
                 return Ok(Changed { subject, before: Value::Null, after, answer: Err(Refusal::LedgerUnavailable) });
             }
@@ -130,7 +134,7 @@ fn checked(wanted: &Wanted) -> Result<TopUp, Refusal> {
     let credits = credits(&wanted.credits).map_err(|problem| problems.push(format!("credits: {problem}"))).ok();
     let user = wanted.user.as_deref().map(UserId::parse);
     if user == Some(None) {
-        problems.push(format!("user: must be 1 to {} bytes without control characters", UserId::BYTES_MAX));
+        problems.push(unfit());
     }
     let key = wanted.key.as_deref().map(KeyId::parse);
     if key == Some(None) {

@@ -229,7 +229,7 @@ impl Keeper {
         waiting.extend(std::iter::from_fn(|| duties.try_recv().ok()));
         self.write_round(&mut waiting).await;
         for Waiting { end, .. } in waiting {
-            tracing::error!(call_id = %end.settlement.id, "a settlement is left to the sweep");
+            tracing::error!(call_id = %end.settlement.id, "a call could not be settled before the end: whoever runs then settles it as unknown");
         }
     }
 

@@ -78,7 +78,7 @@ impl Passage {
         match told {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                tracing::warn!(call_id = %self.id, ?phase, "a reservation or its claim was ended while its call waited")
+                tracing::warn!(call_id = %self.id, ?phase, "a call was not sent: its reservation, or the claim of its Idempotency-Key, was ended while it waited")
             }
             Err(outage) => tracing::debug!(call_id = %self.id, ?phase, %outage, "a call's phase could not be told"),
         }

@@ -96,7 +96,7 @@ async fn sweep(ledger: &dyn Ledger, team: &TeamId) -> Result<(), Outage> {
     let swept = ledger.sweep(team).await?;
     if swept != Swept::default() {
         let Swept { released, refused, unknown } = swept;
-        tracing::warn!(%team, released, refused, unknown, "reservations were left behind");
+        tracing::warn!(%team, released, refused, unknown, "calls that nobody settled in time were settled: the replica that made them has probably died");
     }
     Ok(())
 }

@@ -7,21 +7,29 @@ const RESERVE: usize = 128;
 const PER_CONNECTION: usize = 2;
 
 /// The most connections that may be open: as many as are wanted, or as the soft limit of this process is enough for. Says so
-/// in the log when those are fewer.
+/// in the log when those are fewer: as a warning when they are so few that somebody may meet the bound.
 pub(super) fn bound_connections(wanted: usize) -> usize {
     let Some(limit) = std::fs::read_to_string("/proc/self/limits").ok().as_deref().and_then(soft_limit) else {
         return wanted;
     };
     let bound = enough_for(limit).min(wanted);
-    if bound < wanted {
-        tracing::warn!(
-            connections_max = wanted,
-            lowered_to = bound,
-            descriptors = limit,
-            "limits.connections_max is lowered: the process may not open enough files (ulimit -n)"
-        );
+    if bound >= wanted {
+        return bound;
+    }
+    if is_far_below(bound, wanted) {
+        tracing::warn!(connections_max = wanted, lowered_to = bound, descriptors = limit, "{LOWERED}");
+    } else {
+        tracing::info!(connections_max = wanted, lowered_to = bound, descriptors = limit, "{LOWERED}");
     }
     bound
+}
+
+const LOWERED: &str = "limits.connections_max is lowered: it needs two file descriptors for each connection; raise their limit \
+                       (ulimit -n) or set limits.connections_max lower";
+
+/// Nobody who set a bound of ten thousand meets one that is a little lower.
+const fn is_far_below(bound: usize, wanted: usize) -> bool {
+    bound < wanted / 10 * 9
 }
 
 fn enough_for(limit: usize) -> usize {
@@ -46,6 +54,12 @@ mod tests {
     fn two_descriptors_for_each_connection_and_a_reserve_fit_the_soft_limit() {
         assert_eq!(soft_limit(LIMITS).map(enough_for), Some(448));
         assert_eq!(enough_for(10), 1, "a gateway that serves one at a time is better than none");
+    }
+
+    #[test]
+    fn a_bound_that_is_lowered_a_little_is_worth_no_warning() {
+        assert!(!is_far_below(9_936, 10_000));
+        assert!(is_far_below(448, 10_000));
     }
 
     #[test]

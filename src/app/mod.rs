@@ -215,13 +215,13 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 async fn join_workers(workers: Vec<JoinHandle<()>>, signals: &mut Signals) {
     tokio::select! {
         () = ended(workers) => {}
-        () = signals.received() => tracing::error!("stopped before everything was settled"),
+        () = signals.received() => tracing::error!("stopped by a second signal before every call was settled: whoever runs then settles the rest as unknown"),
     }
 }
 
 async fn join(thread: JoinHandle<()>) {
     if tokio::time::timeout(JOIN_MAX, ended(vec![thread])).await.is_err() {
-        tracing::error!("a thread did not end");
+        tracing::error!("a thread of the gateway did not end in time");
     }
 }
 

@@ -137,7 +137,7 @@ impl Live {
 /// Says what of a configuration can hardly be meant.
 pub(super) fn warn(settings: &Settings) {
     for warning in &settings.warnings {
-        tracing::warn!(warning, "the configuration says what can hardly be meant");
+        tracing::warn!(warning, "something in the configuration is probably a mistake");
     }
 }
 

@@ -121,8 +121,10 @@ impl Told {
         }
         for flaw in found {
             match flaw.weight {
-                Weight::Warning => tracing::warn!(%flaw, "the ledger's store may become unfit"),
-                Weight::Error | Weight::Refusal => tracing::error!(%flaw, "the ledger's store is not fit for a ledger"),
+                Weight::Warning => tracing::warn!(%flaw, "the ledger's store may lose what was spent"),
+                Weight::Error | Weight::Refusal => {
+                    tracing::error!(%flaw, "the ledger's store is not fit to keep what was spent")
+                }
             }
         }
         if found.is_empty() {

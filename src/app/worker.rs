@@ -50,18 +50,18 @@ fn start_one(
 async fn work(listener: TcpListener, parts: Parts, server: Server, keeper: Arc<Keeper>, duties: keeper::Duties) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "a worker cannot listen"),
+        Err(error) => return tracing::error!(%error, "a worker cannot listen: the gateway stops"),
     };
     let (done, cut, open) = (CancellationToken::new(), keeper.cut().clone(), server.drain.open.clone());
     let mut keeping = tokio::spawn(keeper.work(duties, done.clone()));
     tokio::select! {
         () = server::serve(listener, stack(parts), server) => {}
-        _ = &mut keeping => return tracing::error!("a worker cannot keep its reservations any more"),
+        _ = &mut keeping => return tracing::error!("a worker failed while it looked after its calls: the gateway stops"),
     }
     // What is still open hands its reservation over as it is dropped, so that the keeper ends it.
     cut.cancel();
     if tokio::time::timeout(CUT_MAX, open.wait()).await.is_err() {
-        tracing::error!(open = open.len(), "not everything that was cut off has ended");
+        tracing::error!(open = open.len(), "calls that were cut off have not ended in time");
     }
     done.cancel();
     // What is still to be settled is written before the thread ends.

@@ -16,7 +16,7 @@ const WRONG: u8 = 2;
 #[derive(Debug, clap::Args)]
 pub struct Check {
     /// The configuration file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "MOONGATE_CONFIG")]
     pub config: PathBuf,
 }
 

@@ -22,8 +22,10 @@ const ACCEPTED: u8 = 0;
 /// Exit code: it is refused.
 const REFUSED: u8 = 1;
 
-/// Reads a token (JWT) from standard input and says, check by check, what the configuration makes of it. Exit code 0 is accepted, 1
-/// refused, 2 that it could not be checked. Who is suspended by a command, and gateway keys, only a running gateway knows.
+/// Reads a token (JWT) from standard input and says, check by check, what the configuration makes of it.
+///
+/// Ends with 0 when it is accepted, 1 when it is refused, and 2 when it could not be checked. Which users are suspended by a command, and
+/// which gateway keys there are, only a running gateway knows.
 #[derive(Debug, clap::Args)]
 pub struct CheckToken {
     /// The configuration file.

@@ -72,6 +72,7 @@ upstream:
   base_url: "http://{upstream}/api"
   keys: [{{ name: demo, secret: {{ env: {UPSTREAM_KEY} }} }}]
 ledger: {{ embedded: {{ path: {ledger} }} }}
+limits: {{ connections_max: 256 }}
 shutdown: {{ delay: 0s }}
 telemetry: {{ access_log: true }}
 identity: {{ keys: [{design}, {growth}] }}
@@ -198,10 +199,10 @@ fn welcome(
         out,
         "  curl -s http://{team}/api/v1/flux/dev -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"prompt\":\"a lighthouse at dusk\"}}'"
     )?;
-    writeln!(out, "\n  teams call      http://{team}/api")?;
-    writeln!(out, "  metrics         http://{operator}/metrics")?;
-    writeln!(out, "  readiness       http://{operator}/readyz")?;
-    writeln!(out, "  what Firemoon saw: http://{}/_simulator/books", simulated.api)?;
+    writeln!(out, "\n  teams call         http://{team}/api")?;
+    writeln!(out, "  metrics            http://{operator}/metrics")?;
+    writeln!(out, "  readiness          http://{operator}/readyz")?;
+    writeln!(out, "  what Firemoon saw  http://{}/_simulator/books", simulated.api)?;
     writeln!(out, "\nCtrl-C ends it.\n")?;
     out.flush().map_err(Ended::from)
 }

@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{Ended, block_on};
 use crate::config::address;
-use crate::printable::Printable;
+use crate::printable::{self, Printable};
 use crate::secret::Secret;
 
 /// The token itself, for where there is no file.
@@ -61,6 +61,7 @@ struct Refused {
 }
 
 /// A page of JSON. What is displayed is the gateway's own text: read and written again, small amounts would change their look.
+/// Only what a terminal would obey, or what would turn the order of reading around, is written as JSON escapes it.
 pub struct Page {
     value: Value,
     text: String,
@@ -120,9 +121,14 @@ impl Gateway {
     }
 
     fn read(&self, body: &[u8]) -> Result<Page, Ended> {
-        let unreadable = |_| Ended::Failed(format!("what answers at {} is no gateway", self.admin));
+        let unreadable = |_| {
+            Ended::Failed(format!(
+                "what answers at {} is no gateway: it gave no JSON; --admin says where the operator's listener is",
+                self.admin
+            ))
+        };
         let value = serde_json::from_slice(body).map_err(unreadable)?;
-        Ok(Page { value, text: String::from_utf8_lossy(body).into_owned() })
+        Ok(Page { value, text: printable::json(&String::from_utf8_lossy(body)).into_owned() })
     }
 
     fn ask(&self, method: &Method, path_and_query: &str, body: Option<&Value>) -> Result<Bytes, Ended> {
@@ -136,8 +142,13 @@ impl Gateway {
             answered.unwrap_or_else(|_| Err(Unanswered::Asked("no answer within 30 seconds".into())))
         })?
         .map_err(|unanswered| match unanswered {
-            Unanswered::NotReached(why) => Ended::Failed(format!("{}: {why}", self.admin)),
-            Unanswered::Asked(why) => Ended::Unclear(format!("{}: {why}", self.admin)),
+            Unanswered::NotReached(why) => Ended::Failed(format!(
+                "no gateway can be reached at {}: {why}; --admin says where its operator's listener is",
+                self.admin
+            )),
+            Unanswered::Asked(why) => {
+                Ended::Unclear(format!("the gateway at {} was asked and did not answer: {why}", self.admin))
+            }
         })?;
         if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
     }
@@ -240,12 +251,19 @@ where
 /// The gateway's own words. A 400 is a mistake of whoever called.
 fn refused(status: StatusCode, body: &[u8]) -> Ended {
     let Ok(refused) = serde_json::from_slice::<Refused>(body) else {
-        return Ended::Failed(format!("the answer was {status}, and not a gateway's"));
+        return Ended::Failed(format!("what answers is no gateway: it said {status}"));
     };
-    let Refused { message, errors, code, request_id } = refused;
-    let details: String = errors.iter().map(|problem| format!("\n  {}", Printable::whole(problem))).collect();
-    let [message, code, request_id] = [&message, &code, &request_id].map(|text| Printable::whole(text));
-    let said = format!("{message} ({code}, request {request_id}){details}");
+    let details: String = refused.errors.iter().map(|problem| format!("\n  {}", Printable::whole(problem))).collect();
+    let [message, code, request_id] =
+        [&refused.message, &refused.code, &refused.request_id].map(|text| Printable::whole(text));
+    // A gateway that knows no operator has no such pages.
+    let hint = match &*refused.code {
+        "route_not_found" => {
+            "\n  its configuration names no operators (admin.tokens), or it is another version of the gateway"
+        }
+        _ => "",
+    };
+    let said = format!("{message} ({code}, request {request_id}){details}{hint}");
     match status {
         StatusCode::BAD_REQUEST => Ended::Misused(said),
         status if status.is_server_error() => Ended::Unclear(said),

@@ -7,7 +7,7 @@ use crate::identity::GatewayKey;
 use crate::printable;
 use crate::team::{TeamId, UserId};
 
-/// Makes a gateway key for the configuration file: prints it once, and the lines for identity.keys in the configuration file.
+/// Makes a gateway key for the configuration file: prints it, this once, and the line for identity.keys in the file.
 #[derive(Debug, clap::Args)]
 pub struct Generate {
     /// The team that pays for its calls
@@ -52,11 +52,11 @@ impl Generate {
         }
         if self.json {
             let shown = serde_json::json!({ "key": key.text.expose(), "entry": entry });
-            return writeln!(out, "{shown}").map_err(Ended::from);
+            return writeln!(out, "{}", printable::json(&shown.to_string())).map_err(Ended::from);
         }
         writeln!(out, "The key, shown this once: {}", key.text.expose())?;
         writeln!(out, "The line for identity.keys in the configuration file:")?;
         // JSON is YAML: quoting is never in doubt.
-        writeln!(out, "    - {entry}").map_err(Ended::from)
+        writeln!(out, "    - {}", printable::json(&entry.to_string())).map_err(Ended::from)
     }
 }

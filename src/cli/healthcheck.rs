@@ -26,9 +26,9 @@ pub struct Healthcheck {
 /// Why the gateway is not well.
 #[derive(Debug, thiserror::Error)]
 enum Unwell {
-    #[error("{0} is not the address of anything")]
+    #[error("{0} is no known address")]
     NoAddress(String),
-    #[error("{0}: {1}")]
+    #[error("no gateway answers at {0}: {1}")]
     Silent(String, io::Error),
     #[error("{0}")]
     Says(String),

@@ -11,7 +11,7 @@ use super::{Ended, generate};
 use crate::config;
 use crate::identity::KeyId;
 
-/// Gateway keys.
+/// Gateway keys: makes, lists, rotates and revokes them.
 #[derive(Debug, Args)]
 pub struct Keys {
     #[command(subcommand)]
@@ -157,11 +157,11 @@ impl Rotate {
             return writeln!(out, "{made}").map_err(Ended::from);
         }
         told(out, &made)?;
-        let ends_at = made.pointer("/key/secrets/1/ends_at").and_then(Value::as_str).unwrap_or_default();
+        let ends_at = made.pointer("/key/secrets/1/ends_at").map(time).unwrap_or_default();
         writeln!(out, "The old one is good until {ends_at}")?;
         let older = made.pointer("/key/secrets").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for secret in older.iter().skip(2).filter(|secret| is_in_overlap(secret)) {
-            writeln!(out, "An older one is good until {}, as promised", text(&secret["ends_at"]))?;
+            writeln!(out, "An older one is good until {}, as promised", time(&secret["ends_at"]))?;
         }
         Ok(())
     }

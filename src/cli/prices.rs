@@ -1,7 +1,7 @@
 //! `moongate prices`: the upstream's own prices as a price table, and the configured ones held against them.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::config::{self, LiveSettings};
 use crate::credits::Credits;
 use crate::live::Live;
 use crate::pricing::{Compared, Listed, Price, State, compare};
+use crate::printable;
 use crate::request::{Buffer, Shares};
 use crate::team::ModelId;
 use crate::upstream::{Bounds, Upstream, Wire, unpaid};
@@ -135,7 +136,8 @@ fn json(out: &mut dyn Write, source: &str, compared: &[Compared], only_differing
             })
         })
         .collect();
-    writeln!(out, "{}", json!({ "source": source, "models": models })).map_err(Ended::from)
+    let shown = printable::to_json(&json!({ "source": source, "models": models })).map_err(io::Error::from)?;
+    writeln!(out, "{shown}").map_err(Ended::from)
 }
 
 /// The configured price as the file writes it.

@@ -10,6 +10,7 @@ use super::gateway::Gateway;
 use super::table::{self, text, time};
 use crate::credits::Credits;
 use crate::ledger::TopUpId;
+use crate::printable::Printable;
 use crate::team::TeamId;
 
 /// Teams: how they stand, and whether they may call.
@@ -162,7 +163,7 @@ fn show(team: &str, gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended>
     writeln!(out, "Team {}: {}", text(&team["team"]), access(&team))?;
     let users = users(&team);
     if !users.is_empty() {
-        writeln!(out, "Suspended users: {}", users.join(", ").escape_debug())?;
+        writeln!(out, "Suspended users: {}", Printable::whole(&users.join(", ")))?;
     }
     if is_closed(&team) {
         return writeln!(out, "Its budgets are {CLOSED}").map_err(Ended::from);
@@ -250,7 +251,7 @@ impl Whose {
         let who = match &self.user {
             Some(user) => {
                 let state = if users(&suspension).contains(user) { "suspended" } else { "not suspended" };
-                format!("The user {} of the team {} is {state}", user.escape_debug(), self.team)
+                format!("The user {} of the team {} is {state}", Printable::whole(user), self.team)
             }
             None => format!("The team {}: {}", self.team, access(&suspension)),
         };

@@ -23,19 +23,19 @@ pub struct Usage {
     /// Only this team [default: every team, also one that has left the configuration]
     #[arg(long, value_name = "TEAM")]
     team: Option<String>,
-    /// What a line is about
+    /// What a line is about; several with commas between them
     #[arg(long, value_name = "PART", value_enum, value_delimiter = ',', default_value = "team")]
     by: Vec<Part>,
-    /// The statement of a month: what each user of the team spent on each model, and the sum
+    /// The statement of a month such as 2026-11: what each user of the team spent on each model, and the sum
     #[arg(long, value_name = "MONTH", conflicts_with_all = ["period", "by", "calls"])]
     statement: Option<String>,
     /// Every single paid call on these days, team by team, newest first
     #[arg(long, conflicts_with_all = ["by", "period"])]
     calls: bool,
-    /// With --calls: the first day
+    /// With --calls: the first day, such as 2026-11-22 [default: as far back as there are calls]
     #[arg(long, value_name = "DAY", requires = "calls")]
     from: Option<String>,
-    /// With --calls: the last day
+    /// With --calls: the last day [default: today]
     #[arg(long, value_name = "DAY", requires = "calls")]
     to: Option<String>,
     /// Prints CSV for spreadsheets
@@ -125,7 +125,7 @@ impl Usage {
             }
         }
         if !self.csv && !self.gateway.json {
-            let titles = ["CREATED", "REQUEST", "USER", "MODEL", "OUTCOME", "STATUS", "CREDITS", "SECONDS"];
+            let titles = ["CREATED", "CALL", "REQUEST", "USER", "MODEL", "OUTCOME", "STATUS", "CREDITS", "SECONDS"];
             let titles = [&["TEAM"][usize::from(self.team.is_some())..], &titles].concat();
             table::write(out, &titles, &lines)?;
         }
@@ -151,7 +151,7 @@ impl Usage {
     /// A page for programs, a line a row as the gateway wrote it; for people its lines are kept until the widths of all are
     /// known.
     fn page(&self, out: &mut dyn Write, path: &str, lines: &mut Vec<Vec<String>>) -> Result<Option<String>, Ended> {
-        const COLUMNS: [&str; 7] = ["requestId", "user", "endpoint", "outcome", "httpStatus", "cost", "latency"];
+        const COLUMNS: [&str; 8] = ["id", "requestId", "user", "endpoint", "outcome", "httpStatus", "cost", "latency"];
         let page = self.gateway.get(path)?;
         if self.gateway.json {
             for row in page.raw_rows() {

@@ -144,7 +144,7 @@ fn refused(route: Known, refusal: Refusal) -> Refusal {
 }
 
 fn several() -> Refusal {
-    Refusal::InvalidRequest(vec!["exactly one credential may be sent".to_owned()])
+    Refusal::InvalidRequest(vec!["send one credential, once: in Authorization or in X-API-Key".to_owned()])
 }
 
 fn no_team() -> Refusal {

@@ -201,8 +201,11 @@ impl Keyring {
             history.succeeded = if parsed.is_ok() { history.tried } else { history.succeeded };
         }
         let taken = parsed.map(|keys| self.replace(keys)).inspect_err(|error| {
-            let stands =
-                if self.read().is_some() { "the last good one stands" } else { "none of its tokens can be judged" };
+            let stands = if self.read().is_some() {
+                "the last good one stands"
+            } else {
+                "its tokens are answered 503 until it can be read"
+            };
             tracing::warn!(issuer = &*self.issuer, %error, "the key set could not be read; {stands}");
         });
         observer.refreshed(&self.issuer, if taken.is_ok() { OK } else { FAILED });
@@ -214,7 +217,10 @@ impl Keyring {
     fn drop_stale(&self, max_stale: Duration, clock: &Clock) {
         if self.read().is_some() && self.age(clock).is_some_and(|age| age >= max_stale) {
             self.keys.replace(None);
-            tracing::error!(issuer = &*self.issuer, "the keys are older than max_stale: no token can be judged");
+            tracing::error!(
+                issuer = &*self.issuer,
+                "the issuer's keys are older than max_stale: its tokens are answered 503 until they can be read again"
+            );
         }
     }
 

@@ -115,7 +115,10 @@ impl Register {
                 Some(_) | None => None,
             };
             if understood.is_none() {
-                tracing::error!(name, "an entry of the register cannot be understood");
+                tracing::error!(
+                    name,
+                    "an entry of the register of keys and suspensions cannot be read, and is left out"
+                );
             }
         }
         register

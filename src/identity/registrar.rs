@@ -79,7 +79,10 @@ impl Registrar {
             let brought = lost.len();
             bring_back(store, lost).await?;
             // Only now: while the store fails, this is tried again and again.
-            tracing::error!(entries = brought, "the register's store has lost writes: what is known was brought back");
+            tracing::error!(
+                entries = brought,
+                "the store has lost keys or suspensions: what this replica knew of them was written back"
+            );
             (version, entries) = store.read().await?;
         }
         self.register.replace(Register::read(entries, &before, self.read_limits));
@@ -103,9 +106,9 @@ impl Registrar {
             let looked = self.look(store).await;
             match &looked {
                 Err(outage) if answered => {
-                    tracing::warn!(%outage, "the register cannot be read: keys and suspensions stay as they are known");
+                    tracing::warn!(%outage, "keys and suspensions cannot be read from the store: those that are known stay in force");
                 }
-                Ok(()) if !answered => tracing::info!("the register can be read again"),
+                Ok(()) if !answered => tracing::info!("keys and suspensions can be read from the store again"),
                 Ok(()) | Err(_) => {}
             }
             answered = looked.is_ok();

@@ -35,7 +35,7 @@ impl Bound {
     pub fn budget_message(&self) -> String {
         let reset = match self.limit.reset_at {
             Some(at) => format!("it resets at {at}"),
-            None => "it does not reset".to_owned(),
+            None => "it does not reset: the operators of this gateway can top it up".to_owned(),
         };
         format!(
             "Insufficient credits to generate content: {}, this call costs up to {}; {reset}",
@@ -44,7 +44,8 @@ impl Bound {
         )
     }
 
-    /// The limit and its state in words: `team:requests_per_minute allows 6: 6 used, 0 reserved`.
+    /// The limit and its state in words: `team:requests_per_minute allows 6: 6 used, 0 reserved`. A call that is open has a slot,
+    /// whether it runs or its answer has not been read yet.
     #[must_use]
     pub fn explanation(&self) -> String {
         let Standing { scope, kind, max, used, reserved, .. } = &self.limit;
@@ -53,6 +54,9 @@ impl Bound {
             Shape::Window(_, Unit::Requests) | Shape::Bucket(_) | Shape::Slots => number.to_string(),
         };
         let level = scope.level();
+        if kind.shape() == Shape::Slots {
+            return format!("{level}:{kind} allows {max} calls at a time: {} are open", used.saturating_add(*reserved));
+        }
         format!("{level}:{kind} allows {}: {} used, {} reserved", amount(*max), amount(*used), amount(*reserved))
     }
 }

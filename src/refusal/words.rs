@@ -17,44 +17,59 @@ impl Refusal {
                 "The path must be plain: no encoded or backward slashes, dot segments or control characters"
             }
             Self::InvalidBody(_) => "Input validation failed",
-            Self::CredentialMissing => "Send your team's credential in the Authorization header: Bearer <credential>",
-            Self::OperatorTokenMissing => "Send an operator's token in the Authorization header: Bearer <token>",
-            Self::CredentialInvalid => "The credential is not valid",
-            Self::CredentialExpired => "The credential has expired",
-            Self::CredentialRevoked => "The credential has been revoked",
-            Self::TeamSuspended => "Access is suspended; ask the operators of the gateway",
-            Self::TeamUnknown => "The credential belongs to no team of this gateway",
+            Self::CredentialMissing => {
+                "Send your credential in the header Authorization (Bearer <credential>) or in X-API-Key"
+            }
+            Self::OperatorTokenMissing => "Send an operator's token in the header Authorization (Bearer <token>)",
+            Self::CredentialInvalid => "The credential is not valid for this gateway",
+            Self::CredentialExpired => "The credential has expired: get a new one",
+            Self::CredentialRevoked => {
+                "The credential has been revoked: ask the operators of this gateway for a new one"
+            }
+            Self::TeamSuspended => "Access is suspended: ask the operators of this gateway",
+            Self::TeamUnknown => "The credential belongs to no team of this gateway: ask its operators",
             Self::TeamNotTheirs => "The credential does not belong to the team that X-Moongate-Team names",
             Self::TeamAmbiguous(teams) if teams.is_empty() => {
                 "The credential belongs to several teams: choose one of them with X-Moongate-Team"
             }
-            Self::RoleNotAllowed => "The token may only look; a change needs a token of the role write",
-            Self::RouteNotFound => "There is no such route",
-            Self::RequestNotFound => "There is no such request of your team",
+            Self::RoleNotAllowed => "This token may only read: a change needs a token with the role write",
+            Self::RouteNotFound => "This gateway has no such route",
+            Self::RequestNotFound => "Your team has no call with this id",
             Self::TeamNotFound => "There is no such team in the configuration",
             Self::KeyNotFound => "There is no such gateway key",
             Self::KeyConflict(why) | Self::TopUpConflict(why) => why,
-            Self::MethodNotAllowed { .. } => "The route has no such method",
             Self::BodyTimeout => "The body did not arrive in time",
-            Self::MediaTypeUnsupported => "The body must be application/json, not compressed",
-            Self::HeadersTooLarge => "The headers are too large",
-            Self::IdempotencyInProgress => "A call with this Idempotency-Key is still running",
-            Self::IdempotencyLost => {
-                "The call with this Idempotency-Key was cut off and its answer is lost; it may have been executed, so it is not made again"
+            Self::MediaTypeUnsupported => {
+                "The body must be JSON and not compressed: send Content-Type: application/json and no Content-Encoding"
             }
-            Self::IdempotencyMismatch => "This Idempotency-Key was used with another body",
-            Self::Internal => "The gateway failed; the operators have been told",
+            Self::HeadersTooLarge => "The headers are too large",
+            Self::IdempotencyInProgress => {
+                "A call with this Idempotency-Key is still running: send it again later for its answer"
+            }
+            Self::IdempotencyLost => {
+                "The call with this Idempotency-Key was cut off and its answer is lost. It may have been executed, so it is not made again; to have it made anyway, use another key"
+            }
+            Self::IdempotencyMismatch => {
+                "This Idempotency-Key was used for another call: use a new key, or send what was sent before"
+            }
+            Self::Internal => "The gateway failed, which is a fault of its own: tell its operators the request id",
             Self::UpstreamUnreachable => "The generation service cannot be reached; nothing was charged",
-            Self::UpstreamBroken => "The generation service's answer was broken",
-            Self::UpstreamKeyRejected => "The generation service refused the shared key; the operators have been told",
-            Self::QueueFull => "Too many calls are waiting for the shared account",
-            Self::SharedCreditsExhausted => "The shared account has no credits left; the operators have been told",
-            Self::LedgerUnavailable => "The ledger does not answer, so nothing can be spent now",
-            Self::IdentityUnavailable => "What the credential is checked against cannot be read now; try again",
+            Self::UpstreamBroken => "The generation service's answer was cut short or cannot be used",
+            Self::UpstreamKeyRejected => {
+                "The generation service refused the shared key: the operators of this gateway must renew it"
+            }
+            Self::QueueFull => "Too many calls are waiting for the shared account; try again",
+            Self::SharedCreditsExhausted => {
+                "The shared account has no credits left: the operators of this gateway must add some"
+            }
+            Self::LedgerUnavailable => "The gateway's ledger does not answer now; try again",
+            Self::IdentityUnavailable => {
+                "The credential cannot be checked now, because the keys for that cannot be read; try again"
+            }
             Self::Draining => "The gateway is stopping; try again",
             Self::Overloaded => "The gateway is overloaded; try again",
             Self::UpstreamUnavailable { .. } => {
-                "The generation service has failed too often and is left alone for a moment; nothing was charged"
+                "The generation service fails again and again and is not called for a moment; nothing was charged"
             }
             Self::UpstreamTimeout => "The generation service did not answer in time",
             Self::UpstreamError { .. } => "The generation service failed without saying why",
@@ -75,7 +90,7 @@ impl Refusal {
             }
             Self::IdempotencyAnswerGone(call) => {
                 return format!(
-                    "The call with this Idempotency-Key was made, but its answer is not kept any more, or was too large to keep: {call}; it is not made again"
+                    "The call with this Idempotency-Key was made, but its answer is not kept any more, or was too large to keep: {call}. It is not made again; to have it made anew, use another key"
                 );
             }
             Self::ModelNotAllowed(model) => return format!("Your team may not use the model {model}"),
@@ -87,6 +102,7 @@ impl Refusal {
                     "Model configuration not found for {model}: the operators of this gateway have set no price for it{meant}"
                 );
             }
+            Self::MethodNotAllowed { allow } => return format!("This route takes only the methods {allow}"),
             Self::BodyTooLarge { bytes_max } => return format!("The body is larger than {bytes_max} bytes"),
         };
         fixed.to_owned()

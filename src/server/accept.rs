@@ -47,9 +47,6 @@ impl Server {
 /// How long to wait after an error of `accept`: with every descriptor taken, trying at once would only burn the processor.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// What the system says when the process, or when all processes together, may not open another file.
-const EXHAUSTED: [i32; 2] = [24, 23];
-
 /// Accepts connections and serves them, until the drain has ended.
 pub async fn serve<S, R>(listener: TcpListener, service: S, server: Server)
 where
@@ -80,10 +77,7 @@ where
                     }
                 }
                 Err(error) => {
-                    match error.raw_os_error() {
-                        Some(code) if EXHAUSTED.contains(&code) => server.room.descriptors_are_exhausted(&error),
-                        Some(_) | None => tracing::warn!(%error, "a connection could not be accepted"),
-                    }
+                    server.room.could_not_accept(&error);
                     tokio::time::sleep(BACK_OFF).await;
                 }
             }

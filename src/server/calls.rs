@@ -192,7 +192,7 @@ impl Calls {
         let paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
         let mut is_to_be_cut = false;
         for pace in paces.iter().filter(|pace| pace.is_too_slow(least)) {
-            tracing::info!("an answer was cut off: its caller reads too slowly");
+            tracing::info!("an answer was cut off: its caller reads it too slowly");
             is_to_be_cut |= !pace.cut();
         }
         is_to_be_cut

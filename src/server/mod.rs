@@ -1,7 +1,7 @@
 //! Listeners, TLS, connection limits and time-outs, drain.
 //!
 //! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `room` (how many connections there may
-//! be), `connection` (one of them), `calls` (what is known of it), `pace` (how fast its answers are read), `written` and
+//! be), `sparsely` (how often the log says so), `connection` (one of them), `calls` (what is known of it), `pace` (how fast its answers are read), `written` and
 //! `unconfirmed` (its answers, until it is known that they arrived), [`discard`] and `linger` (how a caller that still sends gets
 //! its answer).
 
@@ -20,6 +20,7 @@ pub mod observe;
 mod pace;
 mod room;
 pub mod settings;
+mod sparsely;
 pub mod tls;
 mod unconfirmed;
 mod written;
@@ -30,3 +31,4 @@ pub use drain::Drain;
 pub use linger::linger;
 pub use observe::Observer;
 pub use settings::{Settings, TlsFiles};
+pub use sparsely::Sparsely;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::calls::Calls;
 use super::observe::{Observer, Stall};
+use super::sparsely::Sparsely;
 
 /// How long a connection has been idle at least when its place is given to another.
 const IDLE_MIN: Duration = Duration::from_secs(1);
@@ -21,11 +22,11 @@ const IDLE_MIN: Duration = Duration::from_secs(1);
 /// How many make room at a time, at the most: looking for them takes a look at every connection.
 const AT_A_TIME: usize = 32;
 
+/// What the system says when the process, or when all processes together, may not open another file.
+const EXHAUSTED: [i32; 2] = [24, 23];
+
 /// How long to wait for room before looking again who could make some.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// How often the log says the same.
-const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// The places of all connections. Clones are the same.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ struct Places {
     observer: Arc<dyn Observer>,
     full: Sparsely,
     exhausted: Sparsely,
+    failed: Sparsely,
 }
 
 /// The place of one connection, until it is dropped.
@@ -57,6 +59,7 @@ impl Room {
             observer,
             full: Sparsely::default(),
             exhausted: Sparsely::default(),
+            failed: Sparsely::default(),
         }))
     }
 
@@ -90,11 +93,21 @@ impl Room {
         }
     }
 
-    /// The process may not open another file; those of idle connections come back.
-    pub(super) fn descriptors_are_exhausted(&self, error: &std::io::Error) {
+    /// A connection could not be accepted. Where the process may not open another file, those of idle connections come back.
+    pub(super) fn could_not_accept(&self, error: &std::io::Error) {
+        if !error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code)) {
+            if let Some(times) = self.0.failed.say() {
+                tracing::warn!(times, %error, "connections cannot be accepted: callers wait");
+            }
+            return;
+        }
         self.0.observer.stalled(Stall::Descriptors);
         if let Some(times) = self.0.exhausted.say() {
-            tracing::error!(times, %error, "no file descriptor is left (ulimit -n): callers wait to be accepted");
+            tracing::error!(
+                times,
+                %error,
+                "no file descriptor is left: callers wait to be accepted; raise the limit of open files (ulimit -n)"
+            );
         }
         self.send_idle_away();
     }
@@ -131,24 +144,6 @@ impl Drop for Place {
 impl fmt::Debug for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "room for {} more connections", self.0.free.available_permits())
-    }
-}
-
-/// Says something once in a while, and then how many times it happened.
-#[derive(Debug, Default)]
-struct Sparsely(Mutex<(Option<Instant>, u64)>);
-
-impl Sparsely {
-    /// It happened. How many times since it was last said, when it is to be said now.
-    fn say(&self) -> Option<u64> {
-        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, times) = &mut *guard;
-        *times += 1;
-        if last.is_some_and(|last| last.elapsed() < SAID_EVERY) {
-            return None;
-        }
-        *last = Some(Instant::now());
-        Some(std::mem::take(times))
     }
 }
 
@@ -195,13 +190,5 @@ mod tests {
         };
         let (_place, ()) = tokio::join!(room.enter(calls()), goes);
         assert!(began.elapsed() >= IDLE_MIN);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_log_says_the_same_once_in_a_while_and_how_often_it_happened() {
-        let sparsely = Sparsely::default();
-        assert_eq!([sparsely.say(), sparsely.say(), sparsely.say()], [Some(1), None, None]);
-        tokio::time::advance(SAID_EVERY).await;
-        assert_eq!(sparsely.say(), Some(3));
     }
 }

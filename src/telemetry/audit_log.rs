@@ -116,7 +116,7 @@ fn json(entry: &Entry<'_>) -> Vec<u8> {
 fn text(entry: &Entry<'_>) -> String {
     let Entry { at, id, operator, action, subject, before, after, .. } = entry;
     let mut line = String::new();
-    let [before, after] = [before, after].map(|value| printable::json(&value.to_string()).into_owned());
+    let [before, after] = [before, after].map(|value| printable::to_json(value).unwrap_or_default());
     // Writing to memory does not fail.
     let _ = writeln!(
         line,
@@ -131,6 +131,7 @@ fn text(entry: &Entry<'_>) -> String {
 #[allow(clippy::expect_used)]
 mod tests {
     use super::*;
+    use crate::credits::Credits;
 
     #[test]
     fn a_line_says_who_did_what_and_what_changed() {
@@ -159,11 +160,11 @@ mod tests {
             "2026-11-22T14:26:08.500Z AUDIT ops suspend_team user a\\nb of team design done {\"suspended\":false} -> \
              {\"suspended\":true} r1\n"
         );
-        let named = serde_json::json!({ "name": "ci\u{202e}\u{9b}" });
+        let named = serde_json::json!({ "name": "ci\u{202e}\u{9b}", "topped_up": Credits::from_micros(2) });
         let entry = Entry { subject: "key \u{202e}", before: &named, after: &named, ..entry };
         for line in [String::from_utf8(json(&entry)).expect("text"), text(&entry)] {
             assert!(line.trim_end().chars().all(printable::is_plain), "{line}");
-            assert!(line.contains("\"name\":\"ci\\u202e\\u009b\""), "{line}");
+            assert!(line.contains("\"name\":\"ci\\u202e\\u009b\",\"topped_up\":0.000002"), "{line}");
         }
     }
 }

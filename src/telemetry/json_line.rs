@@ -55,7 +55,7 @@ impl JsonLine {
     /// Adds whatever is JSON already.
     pub fn value(&mut self, name: &str, value: &Value) {
         self.name(name);
-        self.0.extend_from_slice(printable::json(&value.to_string()).as_bytes());
+        self.0.extend_from_slice(printable::to_json(value).unwrap_or_default().as_bytes());
     }
 
     /// Adds a time in milliseconds, to the microsecond.

@@ -27,6 +27,10 @@ pub const FILTER_VARIABLE: &str = "MOONGATE_LOG";
 /// What is said when nothing else is asked for: libraries speak up only when something is wrong.
 const FILTER: &str = "info,h2=warn,hyper=warn,hyper_util=warn,rustls=warn,redis=warn,tower=warn,tower_http=warn";
 
+/// What is said only when it is asked for by name: the library of HTTP/2 warns of every answer to a ping that nobody sent, so
+/// that any caller could fill the log. It is harmless, and such a connection is bounded like every other.
+const QUIET: &str = "h2::proto::ping_pong=error";
+
 /// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -76,8 +80,10 @@ pub fn subscriber(
     clock: Clock,
     filter: Option<&str>,
 ) -> Result<impl Subscriber + Send + Sync, Unloggable> {
-    let filter =
-        EnvFilter::builder().parse(filter.unwrap_or(FILTER)).map_err(|error| Unloggable::Filter(error.to_string()))?;
+    // What comes later counts, where both name the same.
+    let asked = filter.filter(|filter| !filter.trim().is_empty());
+    let filter = format!("{QUIET},{}", asked.unwrap_or(FILTER));
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| Unloggable::Filter(error.to_string()))?;
     let (json, text) = match form {
         Form::Json => (Some(JsonEvents { sink, clock }), None),
         Form::Text => {
@@ -249,6 +255,17 @@ mod tests {
         let text = said(Form::Text, Some("moongate=debug"), || tracing::debug!(tries = 3, "looked"));
         assert_eq!(text.matches('\n').count(), 1);
         assert!(text.contains("looked") && text.contains("tries"), "{text}");
+    }
+
+    #[test]
+    fn answers_to_pings_that_nobody_sent_fill_no_log_unless_they_are_asked_for() {
+        let warn = || tracing::warn!(target: "h2::proto::ping_pong", "recv PING ack that we never sent");
+        for filter in [None, Some(""), Some("debug"), Some("info,h2=debug")] {
+            assert_eq!(said(Form::Json, filter, warn), "", "{filter:?}");
+            let other = said(Form::Json, filter, || tracing::warn!(target: "h2::proto::streams", "something else"));
+            assert_eq!(other.matches('\n').count(), 1, "{filter:?}");
+        }
+        assert_ne!(said(Form::Json, Some("h2::proto::ping_pong=warn"), warn), "");
     }
 
     #[test]

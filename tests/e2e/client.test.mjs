@@ -76,7 +76,7 @@ describe("moongate demo and the published client", () => {
       [keys.growth, "flux/pro", 403, "Your team may not use the model flux/pro"],
       [keys.growth, "kling/kling-2-1-master", 403, "Your team may not use the model kling/kling-2-1-master"],
       [keys.design, "flux/none", 404, "Model configuration not found for flux/none: the operators of this gateway have set no price for it"],
-      [`${keys.design}x`, "flux/dev", 401, "The credential is not valid"],
+      [`${keys.design}x`, "flux/dev", 401, "The credential is not valid for this gateway"],
     ];
     for (const [key, model, status, message] of rows) {
       const call = generateImage({ model: image(key, model), prompt: "a lighthouse", maxRetries: 0 });

@@ -83,7 +83,7 @@ catalogue! {
     http_in_flight: Family<Level, 1> = ["route"];
     /// Connections to the team listener that are open.
     connections_open: Single<Level> = [];
-    /// How many may be: limits.connections_max, or fewer where the process may open fewer files.
+    /// How many connections may be open: limits.connections_max, or fewer where the process may open fewer files.
     connections_max: Single<Gauge> = [];
     /// Times that callers had to wait to be accepted, by what was used up: connections_max, descriptors.
     accept_stalls_total: Family<Counter, 1> = ["reason"];
@@ -91,7 +91,7 @@ catalogue! {
     overhead_seconds: Single<Histogram> = [], in OWN;
     /// Requests of known teams, by what became of them: ok, upstream_error, refused, abandoned.
     team_requests_total: Family<Counter, 3> = ["team", "model", "outcome"];
-    /// Time from the known caller to the answer, by team.
+    /// Time from when the caller was known to when the answer was ready, by team.
     team_request_duration_seconds: Family<Histogram, 1> = ["team"], in TEAM;
     /// Requests of a team that are being worked on.
     team_in_flight: Family<Level, 1> = ["team"];
@@ -107,9 +107,9 @@ catalogue! {
     team_video_seconds_total: Family<VideoCounter, 2> = ["team", "model"];
     /// What a limit of a team allows, in calls, slots or credits, the same on every replica; +Inf once the limit is gone from the configuration.
     limit: Family<Gauge, 2> = ["team", "limit"];
-    /// What of it is spent or reserved by the team, as the ledger last told this replica: the same on every replica, so never summed over them.
+    /// What of a limit is spent or reserved by the team, as the ledger last told this replica: the same on every replica, so never summed over them.
     limit_used: Family<Gauge, 2> = ["team", "limit"];
-    /// When its window ends or its bucket is full again, in Unix seconds, the same on every replica.
+    /// When a limit's window ends or its bucket is full again, in Unix seconds, the same on every replica.
     limit_reset_timestamp_seconds: Family<Gauge, 2> = ["team", "limit"];
     /// Requests refused, by code and by whose fault it was; the team is empty when it is not known.
     refusals_total: Family<Counter, 3> = ["team", "reason", "source"];
@@ -135,9 +135,9 @@ catalogue! {
     upstream_requests_total: Family<Counter, 2> = ["model", "code"];
     /// Time a call spent at the upstream.
     upstream_duration_seconds: Family<Histogram, 1> = ["model"], in UPSTREAM;
-    /// Whether a shared key is in use.
+    /// Whether a shared key is in use (1), or rests because the upstream refuses it (0).
     upstream_key_healthy: Family<Gauge, 1> = ["key"];
-    /// Calls left in the shared account's windows: minute, day and month as the gateway counts them, told as the upstream says.
+    /// Calls left in the shared account's windows: minute, day and month as the gateway counts them; told is what the upstream said last.
     upstream_limit_remaining: Family<Gauge, 2> = ["key", "window"];
     /// The balance of the shared account, as it was last read with this key.
     upstream_balance_credits: Family<Gauge, 1> = ["key"];

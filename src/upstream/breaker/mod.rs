@@ -22,6 +22,7 @@ pub use layer::BreakerLayer;
 pub use probe::Probe;
 pub use seen::Seen;
 
+use crate::clock;
 use crate::refusal::Refusal;
 use crate::team::TeamId;
 
@@ -148,6 +149,7 @@ impl Breaker {
         }
         let (failures, open_for) = (streak.failures, self.leave_alone(settings, &mut streak, now));
         drop(streak);
+        let open_for = clock::readable(open_for);
         tracing::warn!(failures, ?open_for, "the upstream fails again and again: calls are refused until it answers");
         self.state.opened.notify_one();
         true

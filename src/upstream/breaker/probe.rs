@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Breaker, Seen, seen};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::live::Live;
 use crate::upstream::wire::{Bounds, Failed};
 use crate::upstream::{Observer, Upstream, Wire, unpaid};
@@ -57,7 +57,7 @@ impl Probe {
             }
             Err(why) => why,
         };
-        let open_for = breaker.stay_open(self.clock.elapsed());
+        let open_for = clock::readable(breaker.stay_open(self.clock.elapsed()));
         tracing::warn!(why, ?open_for, "the upstream still fails: calls are refused");
     }
 

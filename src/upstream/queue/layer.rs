@@ -269,7 +269,8 @@ impl Way {
             Why::RateLimited => key.leave_alone(rest),
             Why::Rejected | Why::NoCredits => {
                 key.leave_alone(rest);
-                tracing::error!(key = &*key.name, why = ?rest.why, until = %rest.until, "the upstream refuses a shared key");
+                let (why, until) = (rest.why.name(), format!("{:.0}", rest.until));
+                tracing::error!(key = &*key.name, why, until, "the upstream refuses a shared key: it rests until then");
                 self.with.observer.key_healthy(&key.name, false);
             }
         }

@@ -132,7 +132,7 @@ async fn what_nobody_has_set_is_null_and_a_whole_number_may_be_written_with_a_po
 async fn a_body_that_is_not_said_to_be_json_is_refused() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
-    let golden = r#"{"error":"Invalid input","message":"The body must be application/json, not compressed","code":"media_type_unsupported","requestId":"r1"}"#;
+    let golden = r#"{"error":"Invalid input","message":"The body must be JSON and not compressed: send Content-Type: application/json and no Content-Encoding","code":"media_type_unsupported","requestId":"r1"}"#;
     let call = || {
         Call::post("/api/v1/flux/dev")
             .with(installation.key("design"))

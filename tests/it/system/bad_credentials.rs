@@ -10,13 +10,13 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::{Installation, claims};
 use crate::support::tokens::{SigningKey, hmac, join};
 
-const INVALID: &str = r#"{"error":"Invalid API key","message":"The credential is not valid","code":"credential_invalid","requestId":"r1"}"#;
-const EXPIRED: &str = r#"{"error":"Invalid API key","message":"The credential has expired","code":"credential_expired","requestId":"r1"}"#;
-const UNKNOWN: &str = r#"{"error":"Access denied","message":"The credential belongs to no team of this gateway","code":"team_unknown","requestId":"r1"}"#;
+const INVALID: &str = r#"{"error":"Invalid API key","message":"The credential is not valid for this gateway","code":"credential_invalid","requestId":"r1"}"#;
+const EXPIRED: &str = r#"{"error":"Invalid API key","message":"The credential has expired: get a new one","code":"credential_expired","requestId":"r1"}"#;
+const UNKNOWN: &str = r#"{"error":"Access denied","message":"The credential belongs to no team of this gateway: ask its operators","code":"team_unknown","requestId":"r1"}"#;
 const SEVERAL: &str = r#"{"error":"Access denied","message":"The credential belongs to several teams (design, growth): choose one of them with X-Moongate-Team","code":"team_unknown","requestId":"r1"}"#;
-const SUSPENDED: &str = r#"{"error":"Access denied","message":"Access is suspended; ask the operators of the gateway","code":"team_suspended","requestId":"r1"}"#;
-const MISSING: &str = r#"{"error":"Invalid API key","message":"Send your team's credential in the Authorization header: Bearer <credential>","code":"credential_missing","requestId":"r1"}"#;
-const TWO: &str = r#"{"error":"Invalid input","message":"The request is malformed","errors":["exactly one credential may be sent"],"code":"invalid_request","requestId":"r1"}"#;
+const SUSPENDED: &str = r#"{"error":"Access denied","message":"Access is suspended: ask the operators of this gateway","code":"team_suspended","requestId":"r1"}"#;
+const MISSING: &str = r#"{"error":"Invalid API key","message":"Send your credential in the header Authorization (Bearer <credential>) or in X-API-Key","code":"credential_missing","requestId":"r1"}"#;
+const TWO: &str = r#"{"error":"Invalid input","message":"The request is malformed","errors":["send one credential, once: in Authorization or in X-API-Key"],"code":"invalid_request","requestId":"r1"}"#;
 
 fn call() -> Call {
     Call::post("/api/v1/flux/dev").json(&json!({ "prompt": PROMPT })).header("x-request-id", "r1")

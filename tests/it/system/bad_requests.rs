@@ -11,8 +11,8 @@ use crate::support::installation::Installation;
 
 const PATH: &str = r#"{"error":"Invalid input","message":"The path must be plain: no encoded or backward slashes, dot segments or control characters","code":"invalid_path","requestId":"r1"}"#;
 const ROUTE: &str =
-    r#"{"error":"Not found","message":"There is no such route","code":"route_not_found","requestId":"r1"}"#;
-const METHOD: &str = r#"{"error":"Method not allowed","message":"The route has no such method","code":"method_not_allowed","requestId":"r1"}"#;
+    r#"{"error":"Not found","message":"This gateway has no such route","code":"route_not_found","requestId":"r1"}"#;
+const METHOD: &str = r#"{"error":"Method not allowed","message":"This route takes only the methods POST","code":"method_not_allowed","requestId":"r1"}"#;
 const HEADERS: &str =
     r#"{"error":"Invalid input","message":"The headers are too large","code":"headers_too_large","requestId":"r1"}"#;
 
@@ -119,7 +119,8 @@ async fn a_known_path_with_another_method_is_told_which_it_has() {
             "{method} {path} HTTP/1.1\r\nhost: gateway\r\nx-request-id: r1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         );
         let (status, head, body) = raw(&gateway, &request);
-        assert_eq!((status, body.as_str()), (405, if method == "HEAD" { "" } else { METHOD }), "{method} {path}");
+        let told = METHOD.replace("POST", &allow.to_uppercase());
+        assert_eq!((status, body.as_str()), (405, if method == "HEAD" { "" } else { &*told }), "{method} {path}");
         assert!(head.contains(&format!("\r\nallow: {allow}")), "{method} {path}: {head}");
     }
     assert_nothing_happened(&installation, &gateway, &firemoon).await;

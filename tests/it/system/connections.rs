@@ -120,7 +120,7 @@ async fn at_the_limit_of_file_descriptors_the_log_and_a_metric_say_that_callers_
     limit(next);
     let address = gateway.team().to_owned();
     let waiting = tokio::spawn(async move { Connection::open(&address).await.send(&unknown()).await.status });
-    let said = "no file descriptor is left (ulimit -n): callers wait to be accepted";
+    let said = "no file descriptor is left: callers wait to be accepted; raise the limit of open files (ulimit -n)";
     wait_until("the log says so", || async { gateway.line(said).is_some() }).await;
     let metrics = operator.exchange(&Call::get("/metrics")).await.unwrap();
     let stalls =

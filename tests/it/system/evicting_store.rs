@@ -14,7 +14,7 @@ async fn flaws(gateway: &Gateway) -> String {
 }
 
 fn said(gateway: &Gateway, level: &str) -> Vec<Value> {
-    let lines = ["the ledger's store is not fit for a ledger", "the ledger's store may become unfit"];
+    let lines = ["the ledger's store is not fit to keep what was spent", "the ledger's store may lose what was spent"];
     let mut said = lines.iter().flat_map(|line| gateway.lines(line)).collect::<Vec<_>>();
     said.retain(|line| line["level"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(level)));
     said

@@ -74,7 +74,9 @@ async fn one_issuers_broken_key_file_at_the_start_is_that_issuers_trouble_until_
     assert_eq!(gateway.send(&picture().with(installation.key("design"))).await.status, 200);
     let failed = "moongate_jwks_refreshes_total{issuer=\"https://other.example.com\",result=\"failed\"}";
     assert!(gateway.metric(failed).await.is_some_and(|count| count >= 1.0));
-    let line = gateway.line("the key set could not be read; none of its tokens can be judged").expect("a line");
+    let line = gateway
+        .line("the key set could not be read; its tokens are answered 503 until it can be read")
+        .expect("a line");
     assert_eq!(line["issuer"], "https://other.example.com");
     std::fs::write(installation.folder().join("other.jwks.json"), key_set(&[SigningKey::rsa(1)])).unwrap();
     wait_until("the mended file is read", || async { gateway.send(&picture().with(&theirs)).await.status == 200 })

@@ -90,7 +90,7 @@ async fn with_five_hundredths_left_four_pictures_are_refused_and_one_is_made() {
     let refused = gateway.send(&pictures(4).with(key)).await;
     assert_eq!(refused.refusal(), (402, "budget_exhausted".to_owned()));
     let message = "Insufficient credits to generate content: team:credits_total allows 0.15: 0.1 used, 0 reserved, \
-                   this call costs up to 0.1; it does not reset";
+                   this call costs up to 0.1; it does not reset: the operators of this gateway can top it up";
     assert_eq!(refused.json()["message"], message);
     assert_eq!(refused.json()["error"], "Insufficient credits");
     assert_eq!(spent(&gateway, key, "team:credits_total").await, ("0.1".to_owned(), "0".to_owned()));
@@ -119,7 +119,7 @@ async fn a_third_call_beside_two_is_refused_until_one_of_them_has_ended() {
     firemoon.until_held(2).await;
     let refused = gateway.send(&call).await;
     assert_eq!(refused.refusal(), (429, "too_many_concurrent".to_owned()));
-    assert_eq!(refused.json()["errors"], json!(["team:concurrent allows 2: 0 used, 2 reserved"]));
+    assert_eq!(refused.json()["errors"], json!(["team:concurrent allows 2 calls at a time: 2 are open"]));
     firemoon.release().await;
     for call in running {
         assert_eq!(call.await.unwrap(), 200);

@@ -30,6 +30,7 @@ mod limit_headers;
 mod limits;
 mod load;
 mod lost_store;
+mod names;
 mod one_file;
 mod operators;
 mod prepaid;

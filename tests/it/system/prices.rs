@@ -110,7 +110,7 @@ async fn the_gauge_says_how_prices_stand_after_each_change() {
     let said = "prices are not as the upstream's catalogue has them: moongate prices shows them";
     let line = gateway.line(said).expect("a line");
     assert_eq!((&line["cheaper"], &line["missing"]), (&json!("flux/schnell"), &json!("nano-banana")));
-    assert_eq!(gateway.lines("the configuration says what can hardly be meant").len(), 1, "nano-banana");
+    assert_eq!(gateway.lines("something in the configuration is probably a mistake").len(), 1, "nano-banana");
     installation.change("/pricing/models/nano-banana", json!({ "per_image": 0.039 }));
     wait_until("it is compared anew", || async { gateway.metric(&state("missing")).await == Some(0.0) }).await;
     assert_eq!(gateway.metric(&state("same")).await, Some(2.0));

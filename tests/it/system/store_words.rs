@@ -65,7 +65,7 @@ async fn a_cluster_behind_the_url_of_one_server_is_called_one() {
     let installation = Installation::on(&cluster.nodes()[0], &firemoon);
     let gateway = Gateway::start(&installation).await;
     wait_until("it says so", || async {
-        let lines = gateway.lines("the ledger's store is not fit for a ledger");
+        let lines = gateway.lines("the ledger's store is not fit to keep what was spent");
         lines.iter().any(|line| line["flaw"].to_string().contains("ledger.redis.cluster"))
     })
     .await;

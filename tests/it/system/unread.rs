@@ -34,7 +34,7 @@ async fn slots(gateway: &Gateway, key: &str) -> Value {
 }
 
 fn cut_off(gateway: &Gateway) -> usize {
-    gateway.lines("an answer was cut off: its caller reads too slowly").len()
+    gateway.lines("an answer was cut off: its caller reads it too slowly").len()
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn an_unread_answer_is_paid_for_and_keeps_its_slot_until_it_is_read_or_giv
     assert_eq!([&slots_now["max"], &slots_now["reserved"], &slots_now["remaining"]], [&json!(2), &json!(2), &json!(0)]);
     let refused = gateway.send(&small().with(key)).await;
     assert_eq!((refused.refusal(), refused.number("retry-after")), ((429, "too_many_concurrent".to_owned()), 1));
-    assert_eq!(refused.json()["errors"], json!(["team:concurrent allows 2: 0 used, 2 reserved"]));
+    assert_eq!(refused.json()["errors"], json!(["team:concurrent allows 2 calls at a time: 2 are open"]));
     let quote = Call::post("/gateway/v1/quote/flux/schnell").json(&json!({ "prompt": PROMPT })).with(key);
     assert_eq!(gateway.send(&quote).await.json()["code"], "too_many_concurrent");
 

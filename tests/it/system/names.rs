@@ -1,0 +1,74 @@
+//! Names that look like others: those that nobody has are refused where operators give them, and none can turn a report around.
+
+use serde_json::{Value, json};
+
+use crate::support::caller::Call;
+use crate::support::firemoon::{Firemoon, picture};
+use crate::support::gateway::Gateway;
+use crate::support::installation::Installation;
+use crate::support::operator::{OPS, WATCH, change, moongate, soon, with_operators};
+
+async fn world() -> (Firemoon, Installation, Gateway) {
+    let firemoon = Firemoon::start();
+    let installation = with_operators(Installation::before(&firemoon))
+        .set("/teams/design/user_limits", json!({ "credits_total": "1" }));
+    std::fs::write(installation.folder().join("ops-token"), OPS).unwrap();
+    let gateway = Gateway::serve(&installation).await;
+    (firemoon, installation, gateway)
+}
+
+#[tokio::test]
+async fn a_name_with_white_space_at_its_ends_is_refused_unless_a_user_has_it() {
+    let (_firemoon, installation, gateway) = world().await;
+    let top_up = json!({ "user": "ann ", "id": "invoice-7", "credits": "2" });
+    for (verb, body) in
+        [("suspend", json!({ "user": "ann " })), ("resume", json!({ "user": "ann " })), ("topup", top_up)]
+    {
+        let path = format!("/admin/v1/teams/design/{verb}");
+        let refused = Call::post(&path).with(OPS).json(&body).send_uninspected(gateway.operator()).await;
+        assert_eq!(refused.refusal(), (400, "invalid_body".to_owned()), "{verb}");
+        let why = "user: must not begin or end with white space; the team has no user \"ann \"";
+        assert_eq!(refused.json()["errors"], json!([why]), "{verb}");
+    }
+    // An issuer names whom it likes, and whoever is named so can be kept out, let in again, and topped up.
+    let token = installation.token("ann ");
+    assert_eq!(gateway.send(&picture().with(&token)).await.status, 200);
+    change(&gateway, "/admin/v1/teams/design/suspend", json!({ "user": "ann " })).await;
+    soon(&gateway, &token, "team_suspended").await;
+    change(&gateway, "/admin/v1/teams/design/resume", json!({ "user": "ann " })).await;
+    soon(&gateway, &token, "200").await;
+    let wanted = json!({ "user": "ann ", "id": "invoice-7", "credits": "0.000002" });
+    let topped_up = change(&gateway, "/admin/v1/teams/design/topup", wanted).await;
+    assert_eq!(topped_up["max"], 1.000_002);
+}
+
+#[tokio::test]
+async fn a_name_is_the_same_name_in_every_report_and_turns_none_around() {
+    let (_firemoon, installation, gateway) = world().await;
+    let name = "ann\u{202e}nimda\u{200b}";
+    let reply = gateway.send(&picture().with(&installation.token(name))).await;
+    let call = reply.header("x-call-id").unwrap();
+    for arguments in [
+        &["usage", "--by", "user"][..],
+        &["usage", "--by", "user", "--csv"],
+        &["usage", "--by", "user", "--json"],
+        &["usage", "--calls"],
+        &["usage", "--calls", "--csv"],
+        &["usage", "--calls", "--json"],
+    ] {
+        let (code, out, err) = moongate(&gateway, &installation, arguments);
+        assert_eq!((code, err.as_str()), (0, ""), "{arguments:?}");
+        assert!(!out.contains(['\u{202e}', '\u{200b}']), "{arguments:?}: {out}");
+        if arguments.contains(&"--json") {
+            let page: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+            let row = page.pointer("/rows/0").unwrap_or(&page);
+            assert_eq!(row["user"], name, "{arguments:?}: {out}");
+        } else {
+            assert!(out.contains("ann\\u{202e}nimda\\u{200b}"), "{arguments:?}: {out}");
+        }
+        // The id by which the team fetches what became of the call.
+        assert!(!arguments.contains(&"--calls") || out.contains(call), "{arguments:?}: {out}");
+    }
+    let page = Call::get("/admin/v1/usage?by=user").with(WATCH).send_uninspected(gateway.operator()).await;
+    assert!(page.text().contains("ann\\u202enimda\\u200b"), "{}", page.text());
+}
