@@ -132,16 +132,21 @@ async fn of_two_hundred_callers_who_are_cut_off_at_once_in_the_middle_of_their_a
     for redis in [None, Some(RedisServer::start().await)] {
         let world = World::start(redis).await;
         world.firemoon.faults(&json!([{ "fault": "data_uri", "amount": 32 << 10 }])).await;
-        let names: Vec<String> = (0..200).map(|number| format!("cut-{number}")).collect();
-        let mut callers: Vec<TcpStream> = names.iter().map(|name| world.send_http1(name)).collect();
+        // No more than a hundred calls of one name are listed.
+        let names = ["cut-1", "cut-2", "cut-3", "cut-4"];
+        let mut callers: Vec<TcpStream> = (0..200).map(|number| world.send_http1(names[number % 4])).collect();
         for caller in &mut callers {
             caller.read_exact(&mut vec![0; 4 << 10]).unwrap();
         }
         drop(callers);
-        for name in &names {
-            let call = kept_of(&world.gateway, name, world.key()).await;
-            assert_eq!((&call["state"], &call["status"]), (&json!("done"), &json!(200)), "{name}");
-            assert_eq!(call["answer"]["images"].as_array().unwrap().len(), 1, "{name}: it is whole");
+        let is_whole = |call: &Value| call["status"] == 200 && call["answerBytes"].as_u64() >= Some(32 << 10);
+        for name in names {
+            wait_until("every answer is kept whole", || async {
+                let calls = calls_of(&world.gateway, name, world.key()).await;
+                assert_eq!(calls.len(), 50);
+                calls.iter().all(is_whole)
+            })
+            .await;
         }
         assert_eq!(world.firemoon.executed().await, 200);
         assert_eq!(world.gateway.line("an outcome could not be remembered"), None);
