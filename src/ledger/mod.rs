@@ -5,13 +5,16 @@
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
 //! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`snapshot`], [`swept`], [`outage`],
-//! [`flaw`], [`reservation`], [`permits`] (the shared account, over all teams), then a store: [`embedded`] or [`redis`].
+//! [`flaw`], [`reservation`], [`permits`] (the shared account, over all teams), `machine` (what each operation does), then a store:
+//! [`embedded`] or [`redis`].
 
 pub mod calendar;
 pub mod embedded;
 pub mod flaw;
 pub mod headers;
+mod keeper;
 pub mod level;
+mod machine;
 pub mod observe;
 pub mod open;
 pub mod outage;

@@ -9,7 +9,7 @@ use super::Scope;
 use crate::credits::Credits;
 
 /// Names a top-up: however often it is asked for, it is added once. 1 to 128 of `[A-Za-z0-9._-]`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopUpId(Arc<str>);
 
 impl TopUpId {

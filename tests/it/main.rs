@@ -24,6 +24,7 @@ mod identity_tokens;
 mod ledger_conformance;
 mod ledger_embedded;
 mod ledger_file;
+mod ledger_keeper;
 mod ledger_model;
 mod ledger_redis;
 mod ledger_trial;

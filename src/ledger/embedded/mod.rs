@@ -1,25 +1,14 @@
-//! The embedded ledger: the same state machine as in Redis, in this process, durable in one file.
+//! The embedded ledger: what the machine decides, in this process, durable in one file.
 //!
-//! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `past` (rows and usage), `state` (every
-//! word's effect), `reading`, `soft`, `topup`, `open`, `account` and `permits` (the shared account), `records`, `rows`, `sums`
-//! and `store` (the file), `writer` (batches), and here the traits; `register` is what is kept beside the ledger.
+//! Reading order: `rows`, `sums` and `store` (the file), `account` and `permits` (the shared account), `writer` (batches), and
+//! here the traits; `register` is what is kept beside the ledger.
 
 mod account;
-mod bucket;
-mod judgement;
-mod open;
-mod past;
 mod permits;
-mod reading;
-mod record;
-mod records;
 mod register;
 mod rows;
-mod soft;
-mod state;
 mod store;
 mod sums;
-mod topup;
 mod writer;
 
 use std::path::PathBuf;
@@ -29,16 +18,17 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use self::register::EmbeddedRegister;
+use super::machine::open::open_call;
+use super::machine::{Records, Rules};
 use super::observe::observed;
 use super::permits::{AccountLimits, Permits, Round, Word};
 use super::{
-    Admission, Books, Came, Days, Inquiry, Ledger, Observer, OnUnknown, OpenCall, Outage, Outcome, Phase,
-    ReservationId, Retention, Rows, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, Books, Came, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OnUnknown, OpenCall, Outage, Outcome,
+    Phase, ReservationId, Retention, Rows, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
 use crate::credits::Credits;
 use crate::team::TeamId;
-use state::Rules;
 use writer::Writer;
 
 /// How an embedded ledger is kept.
@@ -128,7 +118,7 @@ impl Drop for Unheard<'_> {
         let Some((team, id)) = self.of.take() else { return };
         let released = Settlement { id, outcome: Outcome::Released, charged: Credits::ZERO, came: Came::default() };
         // Behind the admission in the same queue. When the queue is full, the deadline ends the reservation.
-        self.writer.tell(move |state| state.settle(&team, &released).map(drop));
+        self.writer.tell(move |state| state.machine.settle(&team, &released).map(drop));
     }
 }
 
@@ -136,77 +126,102 @@ impl Ledger for EmbeddedLedger {
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
         let mut unheard = Unheard { writer: &self.writer, of: Some((admission.team.clone(), admission.id)) };
         observed(&*self.observer, "admit", async move {
-            let verdict = self.writer.ask(move |state| state.admit(&admission)).await;
+            let verdict = self.writer.ask(move |state| state.machine.admit(&admission)).await;
             unheard.heard();
             verdict
         })
     }
 
     fn quote(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
-        observed(&*self.observer, "quote", self.writer.ask(move |state| state.quote(&admission)))
+        observed(&*self.observer, "quote", self.writer.ask(move |state| state.machine.quote(&admission)))
     }
 
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "dispatch", self.writer.ask(move |state| state.mark(&team, id, Phase::Dispatched)))
+        observed(
+            &*self.observer,
+            "dispatch",
+            self.writer.ask(move |state| state.machine.mark(&team, id, Phase::Dispatched)),
+        )
     }
 
     fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "recall", self.writer.ask(move |state| state.mark(&team, id, Phase::TurnedBack)))
+        observed(
+            &*self.observer,
+            "recall",
+            self.writer.ask(move |state| state.machine.mark(&team, id, Phase::TurnedBack)),
+        )
     }
 
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "settle", self.writer.ask(move |state| state.settle(&team, &settlement)))
+        observed(&*self.observer, "settle", self.writer.ask(move |state| state.machine.settle(&team, &settlement)))
     }
 
     fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
         let (team, ids) = (team.clone(), ids.to_vec());
-        observed(&*self.observer, "renew", self.writer.ask(move |state| state.renew(&team, &ids)))
+        observed(&*self.observer, "renew", self.writer.ask(move |state| state.machine.renew(&team, &ids)))
     }
 
     fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "sweep", self.writer.ask(move |state| state.sweep(&team)))
+        observed(&*self.observer, "sweep", self.writer.ask(move |state| state.machine.sweep(&team)))
     }
 
     fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
-        observed(&*self.observer, "books", self.writer.ask(move |state| state.books(&inquiry)))
+        observed(&*self.observer, "books", self.writer.ask(move |state| state.machine.books(&inquiry)))
     }
 
     fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "open", self.writer.ask(move |state| state.open_call(&team, id)))
+        observed(
+            &*self.observer,
+            "open",
+            self.writer.ask(move |state| {
+                Ok(state.machine.records().reservation(&team, id)?.map(|record| open_call(id, record)))
+            }),
+        )
     }
 
     fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "open", self.writer.ask(move |state| state.open_calls(&team)))
+        observed(
+            &*self.observer,
+            "open",
+            self.writer.ask(move |state| {
+                let newest = state.machine.records().newest_open(&team, OPEN_CALLS_MAX)?;
+                Ok(newest.into_iter().map(|(id, record)| open_call(id, record)).collect())
+            }),
+        )
     }
 
     fn teams(&self) -> BoxFuture<'_, Result<Vec<TeamId>, Outage>> {
-        observed(&*self.observer, "teams", self.writer.ask(|state| state.teams()))
+        observed(&*self.observer, "teams", self.writer.ask(|state| state.machine.records().teams()))
     }
 
     fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "open", self.writer.ask(move |state| state.open_of(&team)))
+        observed(&*self.observer, "open", self.writer.ask(move |state| state.machine.records().open(&team)))
     }
 
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "rows", self.writer.ask(move |state| state.rows(&team, skip, limit)))
+        observed(
+            &*self.observer,
+            "rows",
+            self.writer.ask(move |state| state.machine.records().rows(&team, skip, limit)),
+        )
     }
 
     fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "usage", self.writer.ask(move |state| state.usage(&team, &days)))
+        observed(&*self.observer, "usage", self.writer.ask(move |state| state.machine.records().usage(&team, &days)))
     }
 
     fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "top_up", self.writer.ask(move |state| state.top_up(&team, &top_up)))
+        observed(&*self.observer, "top_up", self.writer.ask(move |state| state.machine.top_up(&team, &top_up)))
     }
 
     /// One file, one process: nothing can be lost between two of its words.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::account::{Account, KeyWindows};
-use super::judgement;
-use super::records::Records;
-use super::state::Machine;
+use super::store::Fault;
+use super::writer::State as Batch;
+use crate::ledger::machine::judgement;
 use crate::ledger::permits::{
     AccountLimits, Allowance, Ask, GIVE_BACK_WITHIN, KeyName, PLACE_TTL, PermitId, Place, Remaining, Round, Word,
 };
@@ -109,15 +109,15 @@ struct Counter<'a> {
     micros: i64,
 }
 
-impl<R: Records> Machine<'_, R> {
+impl Batch<'_> {
     /// Takes note of all words, ends what was left behind, and lets those pass for whom there is room.
-    pub(super) fn round(&mut self, limits: &AccountLimits, words: &[Word]) -> Result<Round, R::Fault> {
-        let now = self.now();
-        let mut account = self.records().account()?;
+    pub(super) fn round(&mut self, limits: &AccountLimits, words: &[Word]) -> Result<Round, Fault> {
+        let now = self.machine.now();
+        let mut account = self.machine.records().account()?;
         let micros = now.as_microsecond();
-        let mut counter = Counter { account: &mut account, line: self.line(), limits, now, micros };
+        let mut counter = Counter { account: &mut account, line: self.line, limits, now, micros };
         let round = counter.round(words);
-        self.put_account(&account)?;
+        self.machine.records_to_write().put_account(&account)?;
         Ok(round)
     }
 }

@@ -91,7 +91,7 @@ impl Store for EmbeddedRegister {
         // Taken before the entries are: at worst the same entries are read once more.
         let version = self.version_now();
         let read = async move {
-            let entries = self.writer().ask(|state| state.records().entries()).await?;
+            let entries = self.writer().ask(|state| state.machine.records().entries()).await?;
             Ok((version, entries))
         };
         observed(&*self.ledger.observer, "register_read", read)
@@ -99,7 +99,7 @@ impl Store for EmbeddedRegister {
 
     fn entry<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Outage>> {
         let name = name.to_owned();
-        let entry = self.writer().ask(move |state| state.records().entry(&name));
+        let entry = self.writer().ask(move |state| state.machine.records().entry(&name));
         observed(&*self.ledger.observer, "register_entry", entry)
     }
 
@@ -112,14 +112,14 @@ impl Store for EmbeddedRegister {
         let (name, expected, entry) = (name.to_owned(), expected.map(<[u8]>::to_vec), entry.to_vec());
         let replace = async move {
             let replaced = self.writer().ask(move |state| {
-                let there = state.records().entry(&name)?;
+                let there = state.machine.records().entry(&name)?;
                 if there.as_ref() == Some(&entry) {
                     return Ok(true);
                 }
                 if there != expected {
                     return Ok(false);
                 }
-                state.records_to_write().put_entry(&name, &entry).map(|()| true)
+                state.machine.records_to_write().put_entry(&name, &entry).map(|()| true)
             });
             let replaced = replaced.await;
             // Also when nobody knows what happened: reading once more does no harm.
@@ -132,7 +132,7 @@ impl Store for EmbeddedRegister {
     fn note_used<'a>(&'a self, used: &'a [(KeyId, i64)]) -> BoxFuture<'a, Result<(), Outage>> {
         let used = used.to_vec();
         let note = self.writer().ask(move |state| {
-            let records = state.records_to_write();
+            let records = state.machine.records_to_write();
             used.iter().try_for_each(|(id, at)| records.note_used(id.as_str(), *at))
         });
         observed(&*self.ledger.observer, "register_note_used", note)
@@ -140,7 +140,7 @@ impl Store for EmbeddedRegister {
 
     fn last_used(&self) -> BoxFuture<'_, Result<HashMap<KeyId, i64>, Outage>> {
         let read = async move {
-            let noted = self.writer().ask(|state| state.records().last_used()).await?;
+            let noted = self.writer().ask(|state| state.machine.records().last_used()).await?;
             Ok(noted.into_iter().filter_map(|(id, at)| Some((KeyId::parse(&id)?, at))).collect())
         };
         observed(&*self.ledger.observer, "register_last_used", read)

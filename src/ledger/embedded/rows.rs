@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::store::Fault;
+use crate::ledger::machine::judgement;
 use crate::ledger::{LostRows, Row, Rows};
 use crate::team::TeamId;
 
@@ -184,7 +185,7 @@ impl<'t> RowTables<'t> {
     fn lost(&self, team: &TeamId) -> Result<LostRows, Fault> {
         let Some(lost) = self.lost.get(team.as_str())? else { return Ok(LostRows::default()) };
         let (paid, free, paid_until, free_until) = lost.value();
-        let until = |micros: i64| (micros > 0).then(|| super::judgement::at(micros));
+        let until = |micros: i64| (micros > 0).then(|| judgement::at(micros));
         Ok(LostRows { paid, free, paid_until: until(paid_until), free_until: until(free_until) })
     }
 }

@@ -8,11 +8,9 @@ use redb::{Database, DatabaseError, ReadableTable, StorageError, Table, TableDef
 
 use super::OpenError;
 use super::account::Account;
-use super::past::Cell;
-use super::record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
-use super::records::Records;
 use super::rows::RowTables;
 use super::sums::SumTables;
+use crate::ledger::machine::{Cell, Records, ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{Days, ReservationId, Row, Rows, Sums, TopUpId, Usage};
 use crate::team::TeamId;
 
@@ -26,6 +24,8 @@ const AFTER_IDS: &str = "~";
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Team, level, whose → [`ScopeRecord`] as JSON. The parts of a key are apart: no name can run into the next.
 const SCOPES: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("scopes");
+/// Team, from when on it may be forgotten (microseconds of Unix time), level, whose: the scopes that will not matter for ever.
+const ENDS: TableDefinition<(&str, i64, &str, &str), ()> = TableDefinition::new("scope_ends");
 /// Team, id → [`ReservationRecord`] as JSON.
 const OPEN: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("open");
 /// Team, deadline, id: the open reservations in the order in which they are due.
@@ -107,6 +107,7 @@ fn check_format(database: &Database) -> Result<u64, Fault> {
 /// All tables within one transaction.
 pub(super) struct Tables<'t> {
     scopes: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
+    ends: Table<'t, (&'static str, i64, &'static str, &'static str), ()>,
     open: Table<'t, (&'static str, &'static str), &'static [u8]>,
     deadlines: Table<'t, (&'static str, i64, &'static str), ()>,
     rows: RowTables<'t>,
@@ -121,6 +122,7 @@ impl<'t> Tables<'t> {
     pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Fault> {
         Ok(Self {
             scopes: transaction.open_table(SCOPES)?,
+            ends: transaction.open_table(ENDS)?,
             open: transaction.open_table(OPEN)?,
             deadlines: transaction.open_table(DEADLINES)?,
             rows: RowTables::open(transaction)?,
@@ -133,10 +135,9 @@ impl<'t> Tables<'t> {
     }
 }
 
-impl Records for Tables<'_> {
-    type Fault = Fault;
-
-    fn teams(&self) -> Result<Vec<TeamId>, Fault> {
+impl Tables<'_> {
+    /// The teams of which anything was counted, in the order of their names.
+    pub(super) fn teams(&self) -> Result<Vec<TeamId>, Fault> {
         let (mut teams, mut after) = (Vec::new(), String::new());
         // From each team straight to the next: what stands between them is passed over.
         while let Some(found) = self.scopes.range((after.as_str(), "", "")..)?.next() {
@@ -147,6 +148,47 @@ impl Records for Tables<'_> {
         Ok(teams)
     }
 
+    /// The team's open reservations, newest first.
+    pub(super) fn newest_open(
+        &self,
+        team: &TeamId,
+        most: usize,
+    ) -> Result<Vec<(ReservationId, ReservationRecord)>, Fault> {
+        let mut newest = Vec::new();
+        // Ids sort as the times at which they were made.
+        for entry in self.open.range((team.as_str(), "")..(team.as_str(), AFTER_IDS))?.rev().take(most) {
+            let (key, record) = entry?;
+            newest.push((key.value().1.parse()?, serde_json::from_slice(record.value())?));
+        }
+        Ok(newest)
+    }
+
+    /// The shared account's windows.
+    pub(super) fn account(&self) -> Result<Account, Fault> {
+        let found = self.account.get("windows")?;
+        Ok(found.map(|bytes| serde_json::from_slice(bytes.value())).transpose()?.unwrap_or_default())
+    }
+
+    /// Keeps the shared account's windows.
+    pub(super) fn put_account(&mut self, account: &Account) -> Result<(), Fault> {
+        self.account.insert("windows", serde_json::to_vec(account)?.as_slice())?;
+        Ok(())
+    }
+
+    /// The team's rows, newest first, after passing over some.
+    pub(super) fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, Fault> {
+        self.rows.stretch(team, skip as u64, limit)
+    }
+
+    /// The team's usage of these days, by day, user and model.
+    pub(super) fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, Fault> {
+        self.sums.usage(team, days)
+    }
+}
+
+impl Records for Tables<'_> {
+    type Fault = Fault;
+
     fn scope(&self, team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Fault> {
         match self.scopes.get((team.as_str(), scope.level.as_str(), scope.whose.as_str()))? {
             Some(bytes) => Ok(serde_json::from_slice(bytes.value())?),
@@ -155,8 +197,37 @@ impl Records for Tables<'_> {
     }
 
     fn put_scope(&mut self, team: &TeamId, scope: &ScopeName, record: &ScopeRecord) -> Result<(), Fault> {
-        let bytes = serde_json::to_vec(record)?;
-        self.scopes.insert((team.as_str(), scope.level.as_str(), scope.whose.as_str()), bytes.as_slice())?;
+        let before = self.scope(team, scope)?.until();
+        let (level, whose) = (scope.level.as_str(), scope.whose.as_str());
+        if before != record.until() {
+            if let Some(before) = before {
+                self.ends.remove((team.as_str(), before, level, whose))?;
+            }
+            if let Some(until) = record.until() {
+                self.ends.insert((team.as_str(), until, level, whose), ())?;
+            }
+        }
+        self.scopes.insert((team.as_str(), level, whose), serde_json::to_vec(record)?.as_slice())?;
+        Ok(())
+    }
+
+    fn past_scopes(&self, team: &TeamId, now: i64, most: usize) -> Result<Vec<ScopeName>, Fault> {
+        let past = (team.as_str(), i64::MIN, "", "")..(team.as_str(), now.saturating_add(1), "", "");
+        let mut names = Vec::new();
+        for entry in self.ends.range(past)?.take(most) {
+            let entry = entry?;
+            let (_, _, level, whose) = entry.0.value();
+            names.push(ScopeName { level: level.to_owned(), whose: whose.to_owned() });
+        }
+        Ok(names)
+    }
+
+    fn drop_scope(&mut self, team: &TeamId, scope: &ScopeName) -> Result<(), Fault> {
+        let (level, whose) = (scope.level.as_str(), scope.whose.as_str());
+        if let Some(until) = self.scope(team, scope)?.until() {
+            self.ends.remove((team.as_str(), until, level, whose))?;
+        }
+        self.scopes.remove((team.as_str(), level, whose))?;
         Ok(())
     }
 
@@ -186,16 +257,6 @@ impl Records for Tables<'_> {
         };
         self.deadlines.remove((team.as_str(), taken.deadline, name.as_str()))?;
         Ok(Some(taken))
-    }
-
-    fn newest_open(&self, team: &TeamId, most: usize) -> Result<Vec<(ReservationId, ReservationRecord)>, Fault> {
-        let mut newest = Vec::new();
-        // Ids sort as the times at which they were made.
-        for entry in self.open.range((team.as_str(), "")..(team.as_str(), AFTER_IDS))?.rev().take(most) {
-            let (key, record) = entry?;
-            newest.push((key.value().1.parse()?, serde_json::from_slice(record.value())?));
-        }
-        Ok(newest)
     }
 
     fn open(&self, team: &TeamId) -> Result<u64, Fault> {
@@ -243,20 +304,6 @@ impl Records for Tables<'_> {
         Ok(())
     }
 
-    fn account(&self) -> Result<Account, Fault> {
-        let found = self.account.get("windows")?;
-        Ok(found.map(|bytes| serde_json::from_slice(bytes.value())).transpose()?.unwrap_or_default())
-    }
-
-    fn put_account(&mut self, account: &Account) -> Result<(), Fault> {
-        self.account.insert("windows", serde_json::to_vec(account)?.as_slice())?;
-        Ok(())
-    }
-
-    fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, Fault> {
-        self.rows.stretch(team, skip as u64, limit)
-    }
-
     fn sums(&self, team: &TeamId, cell: Cell<'_>) -> Result<Option<Sums>, Fault> {
         self.sums.sums(team, cell)
     }
@@ -267,10 +314,6 @@ impl Records for Tables<'_> {
 
     fn cells(&self, team: &TeamId, day: &str) -> Result<u64, Fault> {
         self.sums.cells(team, day)
-    }
-
-    fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, Fault> {
-        self.sums.usage(team, days)
     }
 
     fn trim_usage(&mut self, team: &TeamId, before: &str, most: usize) -> Result<usize, Fault> {

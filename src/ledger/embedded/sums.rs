@@ -3,8 +3,8 @@
 use jiff::ToSpan;
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::past::Cell;
 use super::store::Fault;
+use crate::ledger::machine::Cell;
 use crate::ledger::{Days, Sums, Usage};
 use crate::team::TeamId;
 

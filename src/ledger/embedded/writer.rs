@@ -7,11 +7,10 @@ use std::sync::Arc;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::past::Ended;
 use super::permits::Line;
-use super::state::{Machine, Rules};
 use super::store::{Fault, Tables};
 use crate::clock::Clock;
+use crate::ledger::machine::{Ended, Machine, Rules, judgement};
 use crate::ledger::{Crossing, Observer, Outage, soft};
 use crate::team::TeamId;
 
@@ -21,7 +20,12 @@ const BATCH_MOST: usize = 512;
 const WAITING_MOST: usize = 4096;
 
 /// The state as a word finds it: within the transaction of its batch.
-pub(super) type State<'a> = Machine<'a, Tables<'a>>;
+pub(super) struct State<'a> {
+    /// The ledger.
+    pub(super) machine: Machine<'a, Tables<'a>>,
+    /// The line before the shared account.
+    pub(super) line: &'a mut Line,
+}
 
 /// One word on its way: applied within a batch, answered when the batch is durable.
 trait Word: Send {
@@ -168,13 +172,14 @@ fn apply(
     let transaction = database.begin_write()?;
     let (changed, told) = {
         // The records keep microseconds: what is answered now is what is read back later.
-        let now = super::judgement::at(clock.now().as_microsecond());
-        let mut state = Machine::new(Tables::open(&transaction)?, rules, line, now);
+        let now = judgement::at(clock.now().as_microsecond());
+        let machine = Machine::new(Tables::open(&transaction)?, rules, now);
+        let mut state = State { machine, line };
         for word in batch {
             word.apply(&mut state)?;
         }
-        let told = Told { swept: state.take_swept(), crossed: std::mem::take(state.crossed()) };
-        (state.changed(), told)
+        let told = Told { swept: state.machine.take_swept(), crossed: std::mem::take(state.machine.crossed()) };
+        (state.machine.changed(), told)
     };
     if changed {
         transaction.commit()?

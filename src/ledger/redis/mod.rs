@@ -24,6 +24,7 @@ mod failure;
 mod given_up;
 mod head;
 mod inspect;
+mod kept;
 mod keys;
 mod line;
 mod link;
@@ -53,6 +54,7 @@ use futures_util::future::{BoxFuture, join_all};
 use jiff::ToSpan;
 use jiff::civil::Date;
 
+pub use kept::KeptLedger;
 pub use permits::RedisPermits;
 pub use register::RedisRegister;
 pub use replay::RedisReplays;

@@ -134,7 +134,7 @@ impl<B: Bench> Life<B> {
         let bench = B::start(clock.clone(), on_unknown, Arc::default()).await;
         let handles = [bench.handle().await, bench.handle().await];
         let limits = [(); 3].map(|()| Arc::new(Limits::default()));
-        let (model, zone) = (Model::new(TTL, on_unknown), TimeZone::get(ZONE).unwrap());
+        let (model, zone) = (Model::new(TTL, on_unknown).forgetting(B::FORGETS), TimeZone::get(ZONE).unwrap());
         Self { clock, handles, model, zone, limits, made: Vec::new(), turns: 0, _bench: bench }
     }
 

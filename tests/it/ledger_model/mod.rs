@@ -1,5 +1,6 @@
 //! The ledger as a plain list of calls: slow, without counters, and short enough to be seen right.
 
+mod forgotten;
 mod lives;
 mod said;
 
@@ -44,11 +45,26 @@ pub(crate) struct Model {
     /// How full, in tokens times the period's microseconds, and when that was.
     buckets: HashMap<(TeamId, Scope, LimitKind), (u128, Timestamp)>,
     top_ups: Vec<(TeamId, TopUp)>,
+    forgets: bool,
+    /// From when on nothing that a user or a key counted matters any more.
+    until: HashMap<(TeamId, Scope), Timestamp>,
+    /// How many of the first calls are forgotten of a user or a key.
+    forgotten: HashMap<(TeamId, Scope), usize>,
 }
 
 impl Model {
     pub(crate) fn new(ttl: Duration, on_unknown: OnUnknown) -> Self {
-        Self { ttl, on_unknown, calls: Vec::new(), ended: Vec::new(), buckets: HashMap::new(), top_ups: Vec::new() }
+        Self {
+            ttl,
+            on_unknown,
+            calls: Vec::new(),
+            ended: Vec::new(),
+            buckets: HashMap::new(),
+            top_ups: Vec::new(),
+            forgets: true,
+            until: HashMap::new(),
+            forgotten: HashMap::new(),
+        }
     }
 
     pub(crate) fn admit(&mut self, asked: &Admission, now: Timestamp) -> Answer {
@@ -85,6 +101,7 @@ impl Model {
                 }
             }
         }
+        asked.levels.iter().for_each(|level| self.matters_until(asked, level, now));
         let (day, month) = names(now, &asked.time_zone);
         self.calls.push(Call { asked: asked.clone(), at: now, day, month, deadline: now + self.ttl, row: None });
         (flagged(self.books(&as_it_stands, now)), None)
@@ -144,6 +161,7 @@ impl Model {
             None if sum.micros() + wanted.credits.micros() > Credits::MAX.micros() => ToppedUp::TooMuch,
             None => {
                 self.top_ups.push((team.clone(), wanted.clone()));
+                self.until.remove(&(team.clone(), wanted.scope.clone()));
                 ToppedUp::Now(self.topped_up(team, &wanted.scope))
             }
         }
@@ -155,6 +173,9 @@ impl Model {
     }
 
     pub(crate) fn sweep(&mut self, team: &TeamId, now: Timestamp) -> Swept {
+        if self.forgets {
+            self.forget(team, now);
+        }
         let mut overdue: Vec<_> = self.open_of(team).filter(|call| call.deadline <= now).collect();
         overdue.sort_by_key(|call| (call.deadline, call.asked.id));
         let ends: Vec<_> = overdue.iter().map(|call| (call.asked.id, call.asked.phase, call.asked.price)).collect();
@@ -302,9 +323,9 @@ impl Model {
     }
 
     fn of(&self, team: &TeamId, scope: &Scope) -> impl Iterator<Item = &Call> {
-        self.calls
-            .iter()
-            .filter(move |call| call.asked.team == *team && call.asked.levels.iter().any(|l| l.scope == *scope))
+        let forgotten = self.forgotten.get(&(team.clone(), scope.clone())).copied().unwrap_or(0);
+        let is_of = move |call: &&Call| call.asked.team == *team && call.asked.levels.iter().any(|l| l.scope == *scope);
+        self.calls.iter().skip(forgotten).filter(is_of)
     }
 }
 

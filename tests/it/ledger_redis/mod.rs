@@ -97,6 +97,8 @@ struct RedisBench {
 }
 
 impl Bench for RedisBench {
+    const FORGETS: bool = false;
+
     async fn start(clock: Clock, on_unknown: OnUnknown, watch: Arc<Watch>) -> Self {
         Self { server: RedisServer::start().await, clock, on_unknown, watch }
     }

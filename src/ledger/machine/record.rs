@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
-use crate::ledger::{Asked, Scope};
+use crate::ledger::{Asked, Phase, Scope};
 use crate::team::limit::{Period, Unit};
 
 /// How many windows of one period a scope keeps: the newest, and two for calls that began earlier and are yet to be settled.
@@ -14,7 +14,7 @@ const WINDOWS_KEPT: usize = 3;
 /// What a window counts, whether or not a limit looks at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 4]", into = "[u64; 4]")]
-pub(super) struct Counts {
+pub(in crate::ledger) struct Counts {
     requests: Held,
     /// In millionths.
     credits: Held,
@@ -22,9 +22,9 @@ pub(super) struct Counts {
 
 /// What is spent for good, and what open reservations hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) spent: u64,
-    pub(super) reserved: u64,
+pub(in crate::ledger) struct Held {
+    pub(in crate::ledger) spent: u64,
+    pub(in crate::ledger) reserved: u64,
 }
 
 impl From<[u64; 4]> for Counts {
@@ -44,7 +44,7 @@ impl From<Counts> for [u64; 4] {
 
 impl Counts {
     /// What is counted in this unit.
-    pub(super) const fn of(&self, unit: Unit) -> Held {
+    pub(in crate::ledger) const fn of(&self, unit: Unit) -> Held {
         match unit {
             Unit::Requests => self.requests,
             Unit::Credits => self.credits,
@@ -65,25 +65,25 @@ impl Counts {
 }
 
 /// What the end of a reservation does to the windows that admitted it.
-pub(super) struct End {
+pub(in crate::ledger) struct End {
     /// What was reserved, in millionths.
-    pub(super) price: u64,
+    pub(in crate::ledger) price: u64,
     /// What is spent of it, in millionths.
-    pub(super) charged: u64,
+    pub(in crate::ledger) charged: u64,
     /// Whether it counts as a call.
-    pub(super) counted: bool,
+    pub(in crate::ledger) counted: bool,
 }
 
 /// The names of the day and the month that admit a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Windows {
-    pub(super) day: String,
-    pub(super) month: String,
+pub(in crate::ledger) struct Windows {
+    pub(in crate::ledger) day: String,
+    pub(in crate::ledger) month: String,
 }
 
-/// All that is kept of one team, user or key. It is never forgotten: a prepaid budget set later must know what was used.
+/// All that is kept of one team, user or key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ScopeRecord {
+pub(in crate::ledger) struct ScopeRecord {
     total: Counts,
     days: BTreeMap<String, Counts>,
     months: BTreeMap<String, Counts>,
@@ -96,6 +96,10 @@ pub(super) struct ScopeRecord {
     /// By period: what the budget was marked with when it was last told of as nearly used up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     crossed: BTreeMap<String, String>,
+    /// From when on it counts nothing that matters, in microseconds of Unix time: days and months are over, buckets are full.
+    /// `None`: for ever, since a prepaid budget needs the sum of all time; or nobody has said yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
 }
 
 // serde hands the field by reference.
@@ -106,7 +110,7 @@ const fn is_zero(number: &u64) -> bool {
 
 impl ScopeRecord {
     /// What the window of this period counts; nothing yet if no call was admitted in it.
-    pub(super) fn counts(&self, period: Period, windows: &Windows) -> Counts {
+    pub(in crate::ledger) fn counts(&self, period: Period, windows: &Windows) -> Counts {
         let found = match period {
             Period::Day => self.days.get(&windows.day).copied(),
             Period::Month => self.months.get(&windows.month).copied(),
@@ -116,22 +120,32 @@ impl ScopeRecord {
     }
 
     /// Calls in flight.
-    pub(super) const fn slots(&self) -> u64 {
+    pub(in crate::ledger) const fn slots(&self) -> u64 {
         self.total.requests.reserved
     }
 
     /// All top-ups together, in millionths.
-    pub(super) const fn topped_up(&self) -> u64 {
+    pub(in crate::ledger) const fn topped_up(&self) -> u64 {
         self.topped_up
     }
 
     /// Keeps another sum of all top-ups.
-    pub(super) const fn set_topped_up(&mut self, micros: u64) {
+    pub(in crate::ledger) const fn set_topped_up(&mut self, micros: u64) {
         self.topped_up = micros;
     }
 
+    /// From when on it may be forgotten; `None`: never.
+    pub(in crate::ledger) const fn until(&self) -> Option<i64> {
+        self.until
+    }
+
+    /// Says from when on it may be forgotten.
+    pub(in crate::ledger) const fn set_until(&mut self, until: Option<i64>) {
+        self.until = until;
+    }
+
     /// Marks a budget as told of. `false`: it had this mark.
-    pub(super) fn mark_crossed(&mut self, period: Period, mark: String) -> bool {
+    pub(in crate::ledger) fn mark_crossed(&mut self, period: Period, mark: String) -> bool {
         let name = match period {
             Period::Day => "day",
             Period::Month => "month",
@@ -141,24 +155,24 @@ impl ScopeRecord {
     }
 
     /// The bucket of this period, in microseconds; an untouched one if there was none.
-    pub(super) fn bucket(&self, period: u64) -> Bucket {
+    pub(in crate::ledger) fn bucket(&self, period: u64) -> Bucket {
         self.buckets.get(&period).copied().unwrap_or_default()
     }
 
     /// Keeps a bucket as it is now.
-    pub(super) fn set_bucket(&mut self, period: u64, bucket: Bucket) {
+    pub(in crate::ledger) fn set_bucket(&mut self, period: u64, bucket: Bucket) {
         self.buckets.insert(period, bucket);
     }
 
     /// Holds a call and its price in every window.
-    pub(super) fn reserve(&mut self, windows: &Windows, price: u64) {
+    pub(in crate::ledger) fn reserve(&mut self, windows: &Windows, price: u64) {
         window(&mut self.days, &windows.day).reserve(price);
         window(&mut self.months, &windows.month).reserve(price);
         self.total.reserve(price);
     }
 
     /// Ends a call in the windows that admitted it. A window no longer kept stays gone.
-    pub(super) fn settle(&mut self, windows: &Windows, end: &End) {
+    pub(in crate::ledger) fn settle(&mut self, windows: &Windows, end: &End) {
         let day = self.days.get_mut(&windows.day);
         let month = self.months.get_mut(&windows.month);
         for counts in day.into_iter().chain(month).chain([&mut self.total]) {
@@ -178,10 +192,10 @@ fn window<'a>(windows: &'a mut BTreeMap<String, Counts>, name: &str) -> &'a mut 
 }
 
 /// A scope's name on disk: its level, and whose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ScopeName {
-    pub(super) level: String,
-    pub(super) whose: String,
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(in crate::ledger) struct ScopeName {
+    pub(in crate::ledger) level: String,
+    pub(in crate::ledger) whose: String,
 }
 
 impl From<&Scope> for ScopeName {
@@ -195,32 +209,58 @@ impl From<&Scope> for ScopeName {
     }
 }
 
+// serde hands the field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_none_yet(marks: &u32) -> bool {
+    *marks == 0
+}
+
+impl ReservationRecord {
+    /// How far the call has come.
+    pub(in crate::ledger) const fn phase(&self) -> Phase {
+        match (self.dispatched, self.turned_back) {
+            (true, _) => Phase::Dispatched,
+            (false, true) => Phase::TurnedBack,
+            (false, false) => Phase::Waiting,
+        }
+    }
+
+    /// The same call, come to another phase.
+    pub(in crate::ledger) fn marked(self, phase: Phase) -> Self {
+        let (dispatched, turned_back) = (phase == Phase::Dispatched, phase == Phase::TurnedBack);
+        Self { dispatched, turned_back, marks: self.marks.wrapping_add(1), ..self }
+    }
+}
+
 /// A top-up that was added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct TopUpRecord {
-    pub(super) scope: ScopeName,
+pub(in crate::ledger) struct TopUpRecord {
+    pub(in crate::ledger) scope: ScopeName,
     /// In millionths.
-    pub(super) credits: u64,
+    pub(in crate::ledger) credits: u64,
 }
 
 /// An open reservation: all that its settlement, by whichever process, must know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ReservationRecord {
+pub(in crate::ledger) struct ReservationRecord {
     /// Whether the upstream may have seen the call.
-    pub(super) dispatched: bool,
+    pub(in crate::ledger) dispatched: bool,
     /// Whether the upstream has refused it, and it waits to be sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) turned_back: bool,
+    pub(in crate::ledger) turned_back: bool,
+    /// How often it was marked: a mark that comes late, after another one, is told from that one.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub(in crate::ledger) marks: u32,
     /// What is reserved, in millionths.
-    pub(super) price: u64,
+    pub(in crate::ledger) price: u64,
     /// The windows that admitted it.
-    pub(super) windows: Windows,
+    pub(in crate::ledger) windows: Windows,
     /// When it was admitted, in microseconds of Unix time.
-    pub(super) admitted_at: i64,
+    pub(in crate::ledger) admitted_at: i64,
     /// When it may be swept, in microseconds of Unix time.
-    pub(super) deadline: i64,
+    pub(in crate::ledger) deadline: i64,
     /// Every scope that holds it.
-    pub(super) scopes: Vec<ScopeName>,
+    pub(in crate::ledger) scopes: Vec<ScopeName>,
     /// What the row will say of the call.
-    pub(super) asked: Asked,
+    pub(in crate::ledger) asked: Asked,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The level is tokens taken and not yet back, times the period in microseconds: with that unit `max` leaks per microsecond,
 /// and nothing is ever rounded. It does not depend on the limit, so a changed limit keeps what was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Bucket {
+pub(in crate::ledger) struct Bucket {
     level: u64,
     /// When the level was that, in microseconds of Unix time.
     since: i64,
@@ -15,12 +15,12 @@ pub(super) struct Bucket {
 
 /// A bucket as it stands at one moment under one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Drained {
+pub(in crate::ledger) struct Drained {
     bucket: Bucket,
     rate: u64,
     now: i64,
     /// The clock was found to have been wrong when the bucket was last written: its time should be kept as it is now.
-    pub(super) corrected: bool,
+    pub(in crate::ledger) corrected: bool,
 }
 
 impl Bucket {
@@ -28,7 +28,7 @@ impl Bucket {
     ///
     /// While the time is before that of the last token nothing leaks. Only if the clock was set back by more than the whole
     /// bucket takes to leak, the earlier time was wrong, and leaking goes on from now.
-    pub(super) fn drained(self, rate: u64, now: i64) -> Drained {
+    pub(in crate::ledger) fn drained(self, rate: u64, now: i64) -> Drained {
         let leaked_in = |micros: u64| u128::from(micros) * u128::from(rate);
         let behind = self.since.saturating_sub(now);
         let corrected = behind > 0 && rate > 0 && leaked_in(behind.unsigned_abs()) > u128::from(self.level);
@@ -46,17 +46,17 @@ impl Bucket {
 
 impl Drained {
     /// Tokens taken and not yet back, rounded up.
-    pub(super) const fn used(&self, period: u64) -> u64 {
+    pub(in crate::ledger) const fn used(&self, period: u64) -> u64 {
         self.bucket.level.div_ceil(period)
     }
 
     /// When it is full again, in microseconds of Unix time; `None`: never, at a rate of nothing.
-    pub(super) fn full_at(&self) -> Option<i64> {
+    pub(in crate::ledger) fn full_at(&self) -> Option<i64> {
         if self.bucket.level == 0 { Some(self.now) } else { self.leaked_at(self.bucket.level) }
     }
 
     /// When a token may be taken: `Ok` now, or else when at the earliest, `None` for never.
-    pub(super) fn fits(&self, period: u64, burst: u64) -> Result<(), Option<i64>> {
+    pub(in crate::ledger) fn fits(&self, period: u64, burst: u64) -> Result<(), Option<i64>> {
         if self.rate == 0 || burst == 0 {
             return Err(None);
         }
@@ -65,12 +65,12 @@ impl Drained {
     }
 
     /// The bucket with one token more taken from it.
-    pub(super) const fn with_one_taken(self, period: u64) -> Bucket {
+    pub(in crate::ledger) const fn with_one_taken(self, period: u64) -> Bucket {
         Bucket { level: self.bucket.level.saturating_add(period), since: self.bucket.since }
     }
 
     /// The bucket as it should be kept when nothing was taken.
-    pub(super) const fn bucket(self) -> Bucket {
+    pub(in crate::ledger) const fn bucket(self) -> Bucket {
         self.bucket
     }
 

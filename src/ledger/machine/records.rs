@@ -2,31 +2,30 @@
 
 use jiff::Timestamp;
 
-use super::account::Account;
 use super::past::Cell;
 use super::record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
-use crate::ledger::{Days, ReservationId, Row, Rows, Sums, TopUpId, Usage};
+use crate::ledger::{ReservationId, Row, Sums, TopUpId};
 use crate::team::TeamId;
 
 /// Where the records are.
-pub(super) trait Records {
+pub(in crate::ledger) trait Records {
     /// Why they could not be read or written.
     type Fault;
 
-    /// The teams of which anything was counted, in the order of their names.
-    fn teams(&self) -> Result<Vec<TeamId>, Self::Fault>;
     /// One scope; an empty record if nothing was ever counted there.
     fn scope(&self, team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Self::Fault>;
     /// Keeps a scope.
     fn put_scope(&mut self, team: &TeamId, scope: &ScopeName, record: &ScopeRecord) -> Result<(), Self::Fault>;
+    /// Users and keys of the team of whom nothing matters any more at a moment (microseconds of Unix time); a bounded number.
+    fn past_scopes(&self, team: &TeamId, now: i64, most: usize) -> Result<Vec<ScopeName>, Self::Fault>;
+    /// Forgets a scope.
+    fn drop_scope(&mut self, team: &TeamId, scope: &ScopeName) -> Result<(), Self::Fault>;
     /// An open reservation of the team.
     fn reservation(&self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Self::Fault>;
     /// Keeps a reservation, new or changed.
     fn put_reservation(&mut self, team: &TeamId, id: ReservationId, to: &ReservationRecord) -> Result<(), Self::Fault>;
     /// Takes a reservation out: it is no longer open.
     fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Self::Fault>;
-    /// The team's open reservations, newest first.
-    fn newest_open(&self, team: &TeamId, most: usize) -> Result<Vec<(ReservationId, ReservationRecord)>, Self::Fault>;
     /// How many reservations of the team are open.
     fn open(&self, team: &TeamId) -> Result<u64, Self::Fault>;
     /// The team's reservations whose deadline (microseconds of Unix time) has passed, earliest first.
@@ -47,20 +46,12 @@ pub(super) trait Records {
         record: &TopUpRecord,
         at_and_before: (Timestamp, Timestamp),
     ) -> Result<(), Self::Fault>;
-    /// The shared account's windows.
-    fn account(&self) -> Result<Account, Self::Fault>;
-    /// Keeps the shared account's windows.
-    fn put_account(&mut self, account: &Account) -> Result<(), Self::Fault>;
-    /// The team's rows, newest first, after passing over some.
-    fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, Self::Fault>;
     /// What a cell of usage holds.
     fn sums(&self, team: &TeamId, cell: Cell<'_>) -> Result<Option<Sums>, Self::Fault>;
     /// Keeps what a cell holds.
     fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums) -> Result<(), Self::Fault>;
     /// How many cells a day has.
     fn cells(&self, team: &TeamId, day: &str) -> Result<u64, Self::Fault>;
-    /// The team's usage of these days, by day, user and model.
-    fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, Self::Fault>;
     /// Drops the team's usage of days before one; a bounded number of cells. How many went.
     fn trim_usage(&mut self, team: &TeamId, before: &str, most: usize) -> Result<usize, Self::Fault>;
 }

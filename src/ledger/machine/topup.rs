@@ -10,7 +10,7 @@ use crate::ledger::{TopUp, ToppedUp};
 use crate::team::TeamId;
 
 impl<R: Records> Machine<'_, R> {
-    pub(super) fn top_up(&mut self, team: &TeamId, wanted: &TopUp) -> Result<ToppedUp, R::Fault> {
+    pub(in crate::ledger) fn top_up(&mut self, team: &TeamId, wanted: &TopUp) -> Result<ToppedUp, R::Fault> {
         let record = TopUpRecord { scope: ScopeName::from(&wanted.scope), credits: wanted.credits.micros() };
         let mut scope = self.records().scope(team, &record.scope)?;
         let before = Credits::from_micros(scope.topped_up());
@@ -24,6 +24,7 @@ impl<R: Records> Machine<'_, R> {
             return Ok(ToppedUp::TooMuch);
         }
         scope.set_topped_up(sum);
+        scope.set_until(None);
         let now = self.now();
         let forgotten = now.checked_sub(self.rules().retention.usage).unwrap_or(Timestamp::MIN);
         let records = self.records_to_write();

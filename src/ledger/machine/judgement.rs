@@ -17,7 +17,7 @@ const SLOT_WAIT_MICROS: i64 = 1_000_000;
 
 /// Whether a limit lets a call pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Passes {
+pub(in crate::ledger) enum Passes {
     /// It does.
     Now,
     /// Not before this.
@@ -28,11 +28,11 @@ pub(super) enum Passes {
 
 /// How a limit stands before a call, and what it says to the call.
 #[derive(Clone, Debug)]
-pub(super) struct Judgement {
-    pub(super) standing: Standing,
-    pub(super) passes: Passes,
+pub(in crate::ledger) struct Judgement {
+    pub(in crate::ledger) standing: Standing,
+    pub(in crate::ledger) passes: Passes,
     /// It refuses nobody.
-    pub(super) shadow: bool,
+    pub(in crate::ledger) shadow: bool,
 }
 
 impl Judgement {
@@ -46,13 +46,13 @@ impl Judgement {
     }
 
     /// The standing, marked if this call would have passed a shadow limit.
-    pub(super) fn marked(&self, standing: Standing) -> Standing {
+    pub(in crate::ledger) fn marked(&self, standing: Standing) -> Standing {
         Standing { shadow_refused: self.shadow && self.passes != Passes::Now, ..standing }
     }
 }
 
 /// The limit that refuses with the longest wait, the first of equals, and when the call could pass it.
-pub(super) fn binding(judgements: &[Judgement]) -> Option<(usize, Option<Timestamp>)> {
+pub(in crate::ledger) fn binding(judgements: &[Judgement]) -> Option<(usize, Option<Timestamp>)> {
     let mut binding: Option<(usize, Option<Timestamp>)> = None;
     for (index, retry_at) in judgements.iter().enumerate().filter_map(|(index, j)| Some((index, j.refusal()?))) {
         let longer = match (binding, retry_at) {
@@ -69,20 +69,26 @@ pub(super) fn binding(judgements: &[Judgement]) -> Option<(usize, Option<Timesta
 }
 
 /// A moment from which limits are judged.
-pub(super) struct Moment {
-    pub(super) now: Timestamp,
-    pub(super) calendar: Calendar,
-    pub(super) windows: Windows,
+pub(in crate::ledger) struct Moment {
+    pub(in crate::ledger) now: Timestamp,
+    pub(in crate::ledger) calendar: Calendar,
+    pub(in crate::ledger) windows: Windows,
 }
 
 impl Moment {
-    pub(super) fn new(now: Timestamp, calendar: Calendar) -> Self {
+    pub(in crate::ledger) fn new(now: Timestamp, calendar: Calendar) -> Self {
         let windows = Windows { day: calendar.day.name.clone(), month: calendar.month.name.clone() };
         Self { now, calendar, windows }
     }
 
     /// Judges a call of this price by one limit of one scope.
-    pub(super) fn judge(&self, scope: &Scope, limit: &Limit, used: &ScopeRecord, price: Credits) -> Judgement {
+    pub(in crate::ledger) fn judge(
+        &self,
+        scope: &Scope,
+        limit: &Limit,
+        used: &ScopeRecord,
+        price: Credits,
+    ) -> Judgement {
         let standing = Standing {
             scope: scope.clone(),
             kind: limit.kind,
@@ -161,12 +167,12 @@ impl Moment {
 }
 
 /// A bucket's period in microseconds.
-pub(super) fn micros(period: Duration) -> u64 {
+pub(in crate::ledger) fn micros(period: Duration) -> u64 {
     u64::try_from(period.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A moment from microseconds of Unix time; what is out of range becomes the last moment.
-pub(super) fn at(micros: i64) -> Timestamp {
+pub(in crate::ledger) fn at(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
 }
 

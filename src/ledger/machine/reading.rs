@@ -1,16 +1,17 @@
-//! What is read of the records: how a team stands, and what was. At most a reading itself is counted.
+//! How a team stands. At most the reading itself is counted.
 
+use super::ends;
 use super::judgement::{self, Moment};
 use super::record::ScopeName;
 use super::records::Records;
 use super::state::{Machine, judge, standings};
 use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
-use crate::ledger::{Books, Days, Inquiry, Level, Rows, TooOften, Usage};
+use crate::ledger::{Books, Inquiry, Level, TooOften};
 use crate::team::TeamId;
 
 impl<R: Records> Machine<'_, R> {
-    pub(super) fn books(&mut self, asked: &Inquiry) -> Result<Books, R::Fault> {
+    pub(in crate::ledger) fn books(&mut self, asked: &Inquiry) -> Result<Books, R::Fault> {
         let moment = Moment::new(self.now(), Calendar::around(self.now(), &asked.time_zone));
         let mut judgements = Vec::new();
         for level in &asked.levels {
@@ -34,23 +35,8 @@ impl<R: Records> Machine<'_, R> {
             return Ok(judged.into_iter().nth(binding).map(|judged| TooOften { standing: judged.standing, retry_at }));
         }
         self.take_tokens(&mut record, &reader.limits, &mut judged.iter().map(|judgement| judgement.passes));
+        record.set_until(ends::of_scope(reader, &record, moment));
         self.records_to_write().put_scope(team, &name, &record)?;
         Ok(None)
-    }
-
-    pub(super) fn teams(&self) -> Result<Vec<TeamId>, R::Fault> {
-        self.records().teams()
-    }
-
-    pub(super) fn open_of(&self, team: &TeamId) -> Result<u64, R::Fault> {
-        self.records().open(team)
-    }
-
-    pub(super) fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, R::Fault> {
-        self.records().rows(team, skip, limit)
-    }
-
-    pub(super) fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, R::Fault> {
-        self.records().usage(team, days)
     }
 }

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::account::Account;
+use super::ends;
 use super::judgement::{self, Judgement, Moment, Passes};
 use super::past::{self, Ended};
-use super::permits::Line;
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord};
 use super::records::Records;
 use crate::credits::Credits;
@@ -26,17 +25,16 @@ const SWEEP_BY_THE_WAY: usize = 8;
 
 /// What a ledger is told once.
 #[derive(Clone, Debug)]
-pub(super) struct Rules {
-    pub(super) reservation_ttl: Duration,
-    pub(super) retention: Retention,
-    pub(super) on_unknown: OnUnknown,
+pub(in crate::ledger) struct Rules {
+    pub(in crate::ledger) reservation_ttl: Duration,
+    pub(in crate::ledger) retention: Retention,
+    pub(in crate::ledger) on_unknown: OnUnknown,
 }
 
 /// The machine at one moment, over the records of one transaction.
-pub(super) struct Machine<'a, R> {
+pub(in crate::ledger) struct Machine<'a, R> {
     records: R,
     rules: &'a Rules,
-    line: &'a mut Line,
     now: Timestamp,
     changed: bool,
     swept: Vec<Ended>,
@@ -44,54 +42,49 @@ pub(super) struct Machine<'a, R> {
 }
 
 impl<'a, R: Records> Machine<'a, R> {
-    pub(super) const fn new(records: R, rules: &'a Rules, line: &'a mut Line, now: Timestamp) -> Self {
-        Self { records, rules, line, now, changed: false, swept: Vec::new(), crossed: Vec::new() }
+    pub(in crate::ledger) const fn new(records: R, rules: &'a Rules, now: Timestamp) -> Self {
+        Self { records, rules, now, changed: false, swept: Vec::new(), crossed: Vec::new() }
     }
 
-    pub(super) const fn now(&self) -> Timestamp {
+    pub(in crate::ledger) const fn now(&self) -> Timestamp {
         self.now
     }
 
-    pub(super) const fn records(&self) -> &R {
+    pub(in crate::ledger) const fn records(&self) -> &R {
         &self.records
     }
 
-    pub(super) const fn rules(&self) -> &Rules {
+    /// The records, when all is worked out.
+    pub(in crate::ledger) fn into_records(self) -> R {
+        self.records
+    }
+
+    pub(in crate::ledger) const fn rules(&self) -> &Rules {
         self.rules
     }
 
-    /// The line before the shared account.
-    pub(super) const fn line(&mut self) -> &mut Line {
-        self.line
-    }
-
-    pub(super) fn put_account(&mut self, account: &Account) -> Result<(), R::Fault> {
-        self.changed = true;
-        self.records.put_account(account)
-    }
-
     /// What was ended that had been left behind, team by team: known once this is durable.
-    pub(super) fn take_swept(&mut self) -> Vec<Ended> {
+    pub(in crate::ledger) fn take_swept(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.swept)
     }
 
     /// Budgets that came to their soft thresholds: to be told of once this is durable.
-    pub(super) const fn crossed(&mut self) -> &mut Vec<(TeamId, Crossing)> {
+    pub(in crate::ledger) const fn crossed(&mut self) -> &mut Vec<(TeamId, Crossing)> {
         &mut self.crossed
     }
 
     /// The records themselves, to write what is not the ledger's.
-    pub(super) const fn records_to_write(&mut self) -> &mut R {
+    pub(in crate::ledger) const fn records_to_write(&mut self) -> &mut R {
         self.changed = true;
         &mut self.records
     }
 
     /// Whether anything was written: if not, there is nothing to make durable.
-    pub(super) const fn changed(&self) -> bool {
+    pub(in crate::ledger) const fn changed(&self) -> bool {
         self.changed
     }
 
-    pub(super) fn admit(&mut self, asked: &Admission) -> Result<Verdict, R::Fault> {
+    pub(in crate::ledger) fn admit(&mut self, asked: &Admission) -> Result<Verdict, R::Fault> {
         self.sweep_by_the_way(&asked.team, &[asked.id])?;
         let moment = Moment::new(self.now, Calendar::around(self.now, &asked.time_zone));
         let mut scopes = self.scopes(asked)?;
@@ -109,6 +102,7 @@ impl<'a, R: Records> Machine<'a, R> {
             record.reserve(&moment.windows, asked.price.micros());
             self.take_tokens(record, &level.limits, &mut passes);
             self.note_crossings(&asked.team, level, record, &moment);
+            record.set_until(ends::of_scope(level, record, &moment));
             self.records.put_scope(&asked.team, name, record)?;
         }
         let after = standings(judged(&moment, asked, &scopes, Credits::ZERO));
@@ -118,7 +112,7 @@ impl<'a, R: Records> Machine<'a, R> {
     }
 
     /// The same judgement as [`Self::admit`]'s, and nothing reserved.
-    pub(super) fn quote(&mut self, asked: &Admission) -> Result<Verdict, R::Fault> {
+    pub(in crate::ledger) fn quote(&mut self, asked: &Admission) -> Result<Verdict, R::Fault> {
         self.sweep_by_the_way(&asked.team, &[])?;
         let moment = Moment::new(self.now, Calendar::around(self.now, &asked.time_zone));
         let before = judged(&moment, asked, &self.scopes(asked)?, asked.price);
@@ -142,7 +136,7 @@ impl<'a, R: Records> Machine<'a, R> {
     }
 
     /// Takes one token from every bucket that has one; a shadow bucket that has none gives none.
-    pub(super) fn take_tokens(
+    pub(in crate::ledger) fn take_tokens(
         &self,
         record: &mut ScopeRecord,
         limits: &Limits,
@@ -186,6 +180,7 @@ impl<'a, R: Records> Machine<'a, R> {
         let record = ReservationRecord {
             dispatched: asked.phase == Phase::Dispatched,
             turned_back: asked.phase == Phase::TurnedBack,
+            marks: 0,
             price: asked.price.micros(),
             windows: moment.windows.clone(),
             admitted_at: self.now.as_microsecond(),
@@ -203,18 +198,17 @@ impl<'a, R: Records> Machine<'a, R> {
     }
 
     /// Notes how far a call has come.
-    pub(super) fn mark(&mut self, team: &TeamId, id: ReservationId, phase: Phase) -> Result<bool, R::Fault> {
+    pub(in crate::ledger) fn mark(&mut self, team: &TeamId, id: ReservationId, phase: Phase) -> Result<bool, R::Fault> {
         self.sweep_by_the_way(team, &[id])?;
         let Some(record) = self.records.reservation(team, id)? else { return Ok(false) };
-        let (dispatched, turned_back) = (phase == Phase::Dispatched, phase == Phase::TurnedBack);
-        if (record.dispatched, record.turned_back) != (dispatched, turned_back) {
+        if record.phase() != phase {
             self.changed = true;
-            self.records.put_reservation(team, id, &ReservationRecord { dispatched, turned_back, ..record })?;
+            self.records.put_reservation(team, id, &record.marked(phase))?;
         }
         Ok(true)
     }
 
-    pub(super) fn renew(&mut self, team: &TeamId, ids: &[ReservationId]) -> Result<(), R::Fault> {
+    pub(in crate::ledger) fn renew(&mut self, team: &TeamId, ids: &[ReservationId]) -> Result<(), R::Fault> {
         self.sweep_by_the_way(team, ids)?;
         for id in ids {
             if let Some(record) = self.records.reservation(team, *id)? {
@@ -226,7 +220,7 @@ impl<'a, R: Records> Machine<'a, R> {
         Ok(())
     }
 
-    pub(super) fn settle(&mut self, team: &TeamId, end: &Settlement) -> Result<Settled, R::Fault> {
+    pub(in crate::ledger) fn settle(&mut self, team: &TeamId, end: &Settlement) -> Result<Settled, R::Fault> {
         self.sweep_by_the_way(team, &[end.id])?;
         self.end(team, end)
     }
@@ -239,8 +233,11 @@ impl<'a, R: Records> Machine<'a, R> {
         let counted = end.outcome.counts();
         for name in &record.scopes {
             let mut scope = self.records.scope(team, name)?;
-            scope.settle(&record.windows, &End { price: record.price, charged: charged.micros(), counted });
-            self.records.put_scope(team, name, &scope)?;
+            // What was forgotten meanwhile is not begun anew: nobody would say until when it matters.
+            if scope != ScopeRecord::default() {
+                scope.settle(&record.windows, &End { price: record.price, charged: charged.micros(), counted });
+                self.records.put_scope(team, name, &scope)?;
+            }
         }
         let row = Row {
             id: end.id,
@@ -258,9 +255,23 @@ impl<'a, R: Records> Machine<'a, R> {
         Ok(Settled::Now(charged))
     }
 
-    pub(super) fn sweep(&mut self, team: &TeamId) -> Result<Swept, R::Fault> {
+    pub(in crate::ledger) fn sweep(&mut self, team: &TeamId) -> Result<Swept, R::Fault> {
         self.changed |= past::trim(&mut self.records, team, &self.rules.retention, self.now, SWEEP_MOST)?;
+        self.forget_scopes(team)?;
         self.end_overdue(team, SWEEP_MOST, &[])
+    }
+
+    /// Forgets users and keys that have not come for so long that nothing they counted matters any more.
+    fn forget_scopes(&mut self, team: &TeamId) -> Result<(), R::Fault> {
+        let now = self.now.as_microsecond();
+        for name in self.records.past_scopes(team, now, SWEEP_MOST)? {
+            let record = self.records.scope(team, &name)?;
+            if record.slots() == 0 && record.until().is_some_and(|until| until <= now) {
+                self.changed = true;
+                self.records.drop_scope(team, &name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends a few that were left behind, but none that this word is about: whoever speaks of a call is alive.
@@ -275,12 +286,10 @@ impl<'a, R: Records> Machine<'a, R> {
                 continue;
             }
             let Some(record) = self.records.reservation(team, id)? else { continue };
-            let (outcome, count) = if record.dispatched {
-                (Outcome::Unknown, &mut ended.swept.unknown)
-            } else if record.turned_back {
-                (Outcome::Refused, &mut ended.swept.refused)
-            } else {
-                (Outcome::Released, &mut ended.swept.released)
+            let (outcome, count) = match record.phase() {
+                Phase::Dispatched => (Outcome::Unknown, &mut ended.swept.unknown),
+                Phase::TurnedBack => (Outcome::Refused, &mut ended.swept.refused),
+                Phase::Waiting => (Outcome::Released, &mut ended.swept.released),
             };
             *count += 1;
             let charged = match self.rules.on_unknown {
@@ -305,7 +314,7 @@ fn judged(moment: &Moment, asked: &Admission, scopes: &[(ScopeName, ScopeRecord)
     levels.flat_map(|(level, (_, used))| judge(moment, level, used, price)).collect()
 }
 
-pub(super) fn judge(moment: &Moment, level: &Level, used: &ScopeRecord, price: Credits) -> Vec<Judgement> {
+pub(in crate::ledger) fn judge(moment: &Moment, level: &Level, used: &ScopeRecord, price: Credits) -> Vec<Judgement> {
     level.limits.iter().map(|limit| moment.judge(&level.scope, limit, used, price)).collect()
 }
 
@@ -313,6 +322,6 @@ fn marked(judgements: &[Judgement]) -> Vec<Standing> {
     judgements.iter().map(|judgement| judgement.marked(judgement.standing.clone())).collect()
 }
 
-pub(super) fn standings(judgements: Vec<Judgement>) -> Vec<Standing> {
+pub(in crate::ledger) fn standings(judgements: Vec<Judgement>) -> Vec<Standing> {
     judgements.into_iter().map(|judgement| judgement.standing).collect()
 }

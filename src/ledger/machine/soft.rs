@@ -12,7 +12,13 @@ use crate::team::limit::Shape;
 
 impl<R: Records> Machine<'_, R> {
     /// Looks at the budgets of a level that have a threshold, after a call was reserved in them.
-    pub(super) fn note_crossings(&mut self, team: &TeamId, level: &Level, record: &mut ScopeRecord, moment: &Moment) {
+    pub(in crate::ledger) fn note_crossings(
+        &mut self,
+        team: &TeamId,
+        level: &Level,
+        record: &mut ScopeRecord,
+        moment: &Moment,
+    ) {
         for limit in level.limits.iter() {
             let (Some(soft), Shape::Window(period, _)) = (limit.soft, limit.kind.shape()) else { continue };
             let standing = moment.judge(&level.scope, limit, record, Credits::ZERO).standing;

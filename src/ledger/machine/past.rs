@@ -12,18 +12,18 @@ use crate::team::TeamId;
 const TRIM_BY_THE_WAY: usize = 2;
 
 /// What was ended of a team that had been left behind, and what that was charged.
-pub(super) struct Ended {
-    pub(super) team: TeamId,
-    pub(super) swept: Swept,
-    pub(super) charges: Vec<SweptCharge>,
+pub(in crate::ledger) struct Ended {
+    pub(in crate::ledger) team: TeamId,
+    pub(in crate::ledger) swept: Swept,
+    pub(in crate::ledger) charges: Vec<SweptCharge>,
 }
 
 impl Ended {
-    pub(super) fn of(team: &TeamId) -> Self {
+    pub(in crate::ledger) fn of(team: &TeamId) -> Self {
         Self { team: team.clone(), swept: Swept::default(), charges: Vec::new() }
     }
 
-    pub(super) fn charge(&mut self, model: String, credits: Credits) {
+    pub(in crate::ledger) fn charge(&mut self, model: String, credits: Credits) {
         match self.charges.iter_mut().find(|charge| charge.model == model) {
             Some(charge) => charge.credits = charge.credits.plus(credits),
             None => self.charges.push(SweptCharge { model, credits }),
@@ -33,15 +33,15 @@ impl Ended {
 
 /// A place in a day's usage.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cell<'a> {
+pub(in crate::ledger) struct Cell<'a> {
     /// In the team's zone.
-    pub(super) day: &'a str,
-    pub(super) user: &'a str,
-    pub(super) model: &'a str,
+    pub(in crate::ledger) day: &'a str,
+    pub(in crate::ledger) user: &'a str,
+    pub(in crate::ledger) model: &'a str,
 }
 
 /// Keeps the row of a call that has ended, and counts it.
-pub(super) fn note<R: Records>(
+pub(in crate::ledger) fn note<R: Records>(
     records: &mut R,
     team: &TeamId,
     row: &Row,
@@ -63,7 +63,7 @@ pub(super) fn note<R: Records>(
 }
 
 /// Drops a bounded number of what is too old, or too much. Whether anything went.
-pub(super) fn trim<R: Records>(
+pub(in crate::ledger) fn trim<R: Records>(
     records: &mut R,
     team: &TeamId,
     retention: &Retention,

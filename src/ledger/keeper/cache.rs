@@ -1,0 +1,219 @@
+//! A team's records as this process knows them: each as it was at some revision, and usable as long as nobody else has changed
+//! anything since.
+//!
+//! It is never believed without the comparison. What others have changed is not thrown away: it is what this process can bring
+//! should the keeper lose what came later.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::revision::Revision;
+use super::step::{Changes, Found, TeamRecord};
+use super::wanted::CellName;
+use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{ReservationId, Sums, TopUpId};
+
+/// How many records of one kind are kept of a team before those give way that others have changed since.
+const KEPT_MOST: usize = 8_192;
+
+/// Records of one kind, each with the revision at which it was that.
+#[derive(Debug)]
+struct Table<K, V>(HashMap<K, (Revision, V)>);
+
+impl<K: Eq + Hash, V> Table<K, V> {
+    fn fresh(&self, key: &K, since: Revision) -> Option<&V> {
+        self.0.get(key).filter(|(at, _)| *at >= since).map(|(_, value)| value)
+    }
+
+    fn put(&mut self, key: K, value: V, at: Revision) {
+        self.0.insert(key, (at, value));
+    }
+
+    fn bound(&mut self, since: Revision) {
+        if self.0.len() > KEPT_MOST {
+            self.0.retain(|_, (at, _)| *at >= since);
+        }
+        if self.0.len() > KEPT_MOST {
+            self.0.clear();
+        }
+    }
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+/// A team's records as this process knows them.
+#[derive(Debug, Default)]
+pub(in crate::ledger) struct TeamCache {
+    /// The latest revision that this process knows of; epoch 0: it has never seen the team.
+    revision: Revision,
+    /// Since this revision nobody else has changed anything, as far as is known.
+    since: Revision,
+    /// The number of the last change of any kind that it has seen.
+    changes: u64,
+    team: TeamRecord,
+    scopes: Table<ScopeName, ScopeRecord>,
+    calls: Table<ReservationId, Option<ReservationRecord>>,
+    cells: Table<CellName, Option<Sums>>,
+    days: Table<String, u64>,
+    top_ups: Table<TopUpId, Option<TopUpRecord>>,
+    /// Calls that were overdue, with their deadlines.
+    overdue: Option<(Revision, Vec<(ReservationId, i64)>)>,
+    /// Before this nothing more is due, in microseconds of Unix time, whatever others do meanwhile: what they open and renew
+    /// is due later.
+    due_from: i64,
+    past: Option<(Revision, Vec<ScopeName>)>,
+    oldest: Option<(Revision, [Vec<i64>; 2])>,
+}
+
+impl TeamCache {
+    /// The latest revision known; `None`: this process has never seen the team.
+    pub(in crate::ledger) const fn revision(&self) -> Option<Revision> {
+        if self.revision.epoch > 0 { Some(self.revision) } else { None }
+    }
+
+    /// What is known of the team as a whole.
+    pub(super) const fn team(&self) -> &TeamRecord {
+        &self.team
+    }
+
+    /// A scope; `None`: what is known of it is old, or nothing.
+    pub(super) fn scope(&self, name: &ScopeName) -> Option<&ScopeRecord> {
+        self.scopes.fresh(name, self.since)
+    }
+
+    /// Whether a call is open, and what is kept of it; `None`: that is not known.
+    pub(super) fn call(&self, id: ReservationId) -> Option<Option<&ReservationRecord>> {
+        self.calls.fresh(&id, self.since).map(Option::as_ref)
+    }
+
+    /// What was last known of a call that may still be open: nobody but the process that makes it marks it.
+    pub(super) fn last_known(&self, id: ReservationId) -> Option<&ReservationRecord> {
+        self.calls.0.get(&id).and_then(|(_, record)| record.as_ref())
+    }
+
+    /// What a cell of usage holds; `None`: that is not known.
+    pub(super) fn cell(&self, name: &CellName) -> Option<Option<Sums>> {
+        self.cells.fresh(name, self.since).copied()
+    }
+
+    /// How many cells a day has; `None`: that is not known.
+    pub(super) fn cells(&self, day: &String) -> Option<u64> {
+        self.days.fresh(day, self.since).copied()
+    }
+
+    /// A top-up of this id; `None`: whether there is one is not known.
+    pub(super) fn top_up(&self, id: &TopUpId) -> Option<Option<&TopUpRecord>> {
+        self.top_ups.fresh(id, self.since).map(Option::as_ref)
+    }
+
+    /// Calls that are overdue at a moment, with their deadlines; `None`: that is not known.
+    pub(super) fn overdue(&self, now: i64) -> Option<&[(ReservationId, i64)]> {
+        if let Some((at, overdue)) = &self.overdue
+            && *at >= self.since
+            && (now < self.due_from || !overdue.is_empty())
+        {
+            return Some(overdue);
+        }
+        (self.overdue.as_ref().is_none_or(|(_, overdue)| overdue.is_empty()) && now < self.due_from).then_some(&[])
+    }
+
+    /// Users and keys that may be forgotten; `None`: that is not known.
+    pub(super) fn past(&self) -> Option<&[ScopeName]> {
+        self.past.as_ref().filter(|(at, _)| *at >= self.since).map(|(_, names)| names.as_slice())
+    }
+
+    /// When the oldest rows were settled, oldest first: of calls that cost something, and of those that did not.
+    pub(super) fn oldest(&self) -> Option<&[Vec<i64>; 2]> {
+        self.oldest.as_ref().filter(|(at, _)| *at >= self.since).map(|(_, oldest)| oldest)
+    }
+
+    /// Takes note of what the keeper told. `from` is the moment up to which it told what is due, and `latest` the first moment
+    /// at which anything opened or renewed since could be.
+    pub(in crate::ledger) fn learn(&mut self, found: Found, changes: u64, (from, latest): (i64, i64)) {
+        let Some(revision) = found.revision else { return };
+        if revision != self.revision {
+            self.since = revision;
+            self.revision = revision;
+        }
+        self.changes = changes;
+        self.team = found.team;
+        found.scopes.into_iter().for_each(|(name, record)| self.scopes.put(name, record, revision));
+        found.calls.into_iter().for_each(|(id, record)| self.calls.put(id, record, revision));
+        found.cells.into_iter().for_each(|(name, sums)| self.cells.put(name, sums, revision));
+        found.days.into_iter().for_each(|(day, cells)| self.days.put(day, cells, revision));
+        found.top_ups.into_iter().for_each(|(id, record)| self.top_ups.put(id, record, revision));
+        if let Some(due) = found.due {
+            let is_all = due.overdue.len() < OVERDUE_MOST;
+            self.due_from = if is_all { due.next.unwrap_or(i64::MAX).min(latest) } else { from };
+            self.overdue = Some((revision, due.overdue));
+        }
+        if let Some(past) = found.past {
+            self.past = Some((revision, past));
+        }
+        if let Some(oldest) = found.oldest {
+            self.oldest = Some((revision, oldest));
+        }
+        self.bound();
+    }
+
+    /// Takes note that changes were made that this process worked out.
+    pub(in crate::ledger) fn change(&mut self, changes: Changes, makes: Revision, number: u64) {
+        if self.revision.epoch != makes.epoch {
+            self.since = makes;
+        }
+        self.revision = makes;
+        self.changes = number;
+        if let Some(team) = changes.team {
+            self.team = team;
+        }
+        for (name, record) in changes.scopes {
+            self.scopes.put(name, record.unwrap_or_default(), makes);
+        }
+        for (id, record) in changes.opened {
+            self.calls.put(id, Some(record), makes);
+        }
+        for id in &changes.ended {
+            self.calls.0.remove(id);
+        }
+        if let Some((_, overdue)) = &mut self.overdue {
+            overdue.retain(|(id, _)| !changes.ended.contains(id));
+        }
+        changes.cells.into_iter().for_each(|(name, sums)| self.cells.put(name, Some(sums), makes));
+        changes.days.into_iter().for_each(|(day, cells)| self.days.put(day, cells, makes));
+        changes.top_ups.into_iter().for_each(|(id, record)| self.top_ups.put(id, Some(record), makes));
+        if let Some((_, oldest)) = &mut self.oldest {
+            for (list, gone) in oldest.iter_mut().zip(changes.trimmed) {
+                list.drain(..list.len().min(usize::try_from(gone).unwrap_or(usize::MAX)));
+            }
+        }
+        self.past = None;
+        self.bound();
+    }
+
+    /// Takes note that a call has come to another phase.
+    pub(super) fn mark(&mut self, id: ReservationId, record: ReservationRecord, is_open: bool) {
+        if !is_open {
+            self.calls.0.remove(&id);
+        } else if let Some((_, known)) = self.calls.0.get_mut(&id) {
+            *known = Some(record);
+        }
+    }
+
+    fn bound(&mut self) {
+        self.scopes.bound(self.since);
+        self.cells.bound(self.since);
+        self.days.bound(self.since);
+        self.top_ups.bound(self.since);
+        // Calls that this process runs are fewer than connections may be; those that are over are told of and forgotten.
+        if self.calls.0.len() > KEPT_MOST {
+            self.calls.0.retain(|_, (_, record)| record.is_some());
+        }
+    }
+}
+
+/// How many overdue calls are told of at most.
+pub(in crate::ledger) const OVERDUE_MOST: usize = 128;

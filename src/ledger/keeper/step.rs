@@ -1,0 +1,197 @@
+//! One step at the keeper: what is to be written if nothing has changed since it was worked out, and what is read if something
+//! has.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::revision::Revision;
+use super::wanted::{CellName, Wanted};
+use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{Outage, ReservationId, Row, Sums, TopUpId};
+
+/// What is known of a team as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::ledger) struct TeamRecord {
+    /// How many rows there are: of calls that cost something, and of those that did not.
+    pub(in crate::ledger) rows: [u64; 2],
+    /// How many of each gave way because there were too many.
+    #[serde(default)]
+    pub(in crate::ledger) lost: [u64; 2],
+    /// When the last of those had been settled, in microseconds of Unix time; 0: none has gone.
+    #[serde(default)]
+    pub(in crate::ledger) lost_until: [i64; 2],
+    /// Until when each list lives unless it is added to, in microseconds of Unix time.
+    #[serde(default)]
+    pub(in crate::ledger) rows_until: [i64; 2],
+    /// Until when the team's records live unless they are used, likewise.
+    #[serde(default)]
+    pub(in crate::ledger) until: i64,
+}
+
+/// A call that has come to another phase. It needs no judgement, so it does not move the revision and is not refused for it.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) struct Mark {
+    pub(in crate::ledger) id: ReservationId,
+    /// What is kept of the call, as far as this process knows.
+    pub(in crate::ledger) from: ReservationRecord,
+    pub(in crate::ledger) to: ReservationRecord,
+}
+
+/// What a batch changes.
+#[derive(Clone, Debug, Default)]
+pub(in crate::ledger) struct Changes {
+    pub(in crate::ledger) team: Option<TeamRecord>,
+    /// `None`: it is forgotten.
+    pub(in crate::ledger) scopes: BTreeMap<ScopeName, Option<ScopeRecord>>,
+    /// Scopes that may be forgotten at another moment than was said before, in microseconds of Unix time; `None`: never.
+    pub(in crate::ledger) ends: BTreeMap<ScopeName, Option<i64>>,
+    pub(in crate::ledger) opened: BTreeMap<ReservationId, ReservationRecord>,
+    pub(in crate::ledger) ended: Vec<ReservationId>,
+    /// Oldest first.
+    pub(in crate::ledger) rows: Vec<Row>,
+    pub(in crate::ledger) cells: BTreeMap<CellName, Sums>,
+    /// How many cells a day has now.
+    pub(in crate::ledger) days: BTreeMap<String, u64>,
+    pub(in crate::ledger) top_ups: BTreeMap<TopUpId, TopUpRecord>,
+    /// How many of the oldest rows go, after the new ones have come: of those that cost something, and of those that did not.
+    pub(in crate::ledger) trimmed: [u64; 2],
+    /// The end of the team's records is put off, to what is known of the team as a whole.
+    pub(in crate::ledger) lives_on: bool,
+    /// The revision moves although nothing else changes: what was worked out before can then not be written any more.
+    pub(in crate::ledger) touched: bool,
+}
+
+impl Changes {
+    /// Whether nothing changes.
+    pub(in crate::ledger) fn is_nothing(&self) -> bool {
+        let Self { team, scopes, ends, opened, ended, rows, cells, days, top_ups, trimmed, lives_on, touched } = self;
+        let nothing_named =
+            scopes.is_empty() && ends.is_empty() && opened.is_empty() && ended.is_empty() && rows.is_empty();
+        let nothing_summed = cells.is_empty() && days.is_empty() && top_ups.is_empty() && *trimmed == [0, 0];
+        team.is_none() && nothing_named && nothing_summed && !lives_on && !touched
+    }
+}
+
+/// What a step expects to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum Expected {
+    /// Whatever is there: nothing is written, and what is wanted is read.
+    Anything,
+    /// Nothing of the team, and the mark that says that it may be made (see the trust in a store).
+    Nothing,
+    /// This revision.
+    Revision(Revision),
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) struct Step {
+    pub(in crate::ledger) expected: Expected,
+    /// The revision that its changes make.
+    pub(in crate::ledger) makes: Revision,
+    /// The moment it was worked out for, in microseconds of Unix time: the keeper's time must be that or a little later.
+    pub(in crate::ledger) from: i64,
+    /// The first moment for which it would be wrong, likewise.
+    pub(in crate::ledger) until: i64,
+    /// Done in any case.
+    pub(in crate::ledger) marks: Vec<Mark>,
+    /// Calls whose deadlines are put off, if they are open, in any case.
+    pub(in crate::ledger) renewed: Vec<ReservationId>,
+    /// The deadline of what is renewed or opened, in microseconds of Unix time.
+    pub(in crate::ledger) deadline: i64,
+    /// Calls that must not be open.
+    pub(in crate::ledger) unopened: Vec<ReservationId>,
+    /// Calls that must be overdue as this process knows them: deadline and record.
+    pub(in crate::ledger) overdue: Vec<(ReservationId, i64, ReservationRecord)>,
+    pub(in crate::ledger) changes: Changes,
+    /// What is told of, unless the changes were made.
+    pub(in crate::ledger) wanted: Wanted,
+}
+
+impl Step {
+    /// Whether it makes a revision, where what it expects is there.
+    pub(in crate::ledger) fn is_made(&self) -> bool {
+        self.expected == Expected::Nothing || !self.changes.is_nothing()
+    }
+
+    /// A step that only reads, and puts off deadlines.
+    pub(super) fn reading(now: i64, wanted: Wanted, renewed: Vec<ReservationId>, deadline: i64) -> Self {
+        Self {
+            expected: Expected::Anything,
+            makes: Revision::default(),
+            from: now,
+            until: i64::MAX,
+            marks: Vec::new(),
+            renewed,
+            deadline,
+            unopened: Vec::new(),
+            overdue: Vec::new(),
+            changes: Changes::default(),
+            wanted,
+        }
+    }
+}
+
+/// What became of a mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum Marked {
+    /// The call is open and has come to that phase.
+    Done,
+    /// It is not open any more.
+    Gone,
+    /// Something else is kept of it than was thought; nothing but marks and renewals was done.
+    Changed,
+}
+
+/// What the keeper did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum Verdict {
+    /// The changes are made.
+    Done,
+    /// Nothing but the marks and renewals: the records are not as expected, or nothing was.
+    Told,
+    /// Likewise: its time is another.
+    OtherTime,
+}
+
+/// The keeper's answer.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) struct Reply {
+    pub(in crate::ledger) verdict: Verdict,
+    /// Its time, in microseconds of Unix time.
+    pub(in crate::ledger) at: i64,
+    /// The number of the last change of any kind.
+    pub(in crate::ledger) changes: u64,
+    /// What became of each mark.
+    pub(in crate::ledger) marked: Vec<Marked>,
+    /// Why admissions do not stand although they were written: too few replicas have them.
+    pub(in crate::ledger) void: Option<Outage>,
+    /// What is there, unless the changes were made.
+    pub(in crate::ledger) found: Option<Found>,
+}
+
+/// What is there of what was wanted.
+#[derive(Clone, Debug, Default)]
+pub(in crate::ledger) struct Found {
+    /// `None`: nothing of the team.
+    pub(in crate::ledger) revision: Option<Revision>,
+    pub(in crate::ledger) team: TeamRecord,
+    pub(in crate::ledger) scopes: Vec<(ScopeName, ScopeRecord)>,
+    pub(in crate::ledger) calls: Vec<(ReservationId, Option<ReservationRecord>)>,
+    pub(in crate::ledger) cells: Vec<(CellName, Option<Sums>)>,
+    pub(in crate::ledger) days: Vec<(String, u64)>,
+    pub(in crate::ledger) top_ups: Vec<(TopUpId, Option<TopUpRecord>)>,
+    pub(in crate::ledger) due: Option<Due>,
+    pub(in crate::ledger) past: Option<Vec<ScopeName>>,
+    pub(in crate::ledger) oldest: Option<[Vec<i64>; 2]>,
+}
+
+/// Which calls are due.
+#[derive(Clone, Debug, Default)]
+pub(in crate::ledger) struct Due {
+    /// Those whose deadlines have passed, earliest first; a bounded number.
+    pub(in crate::ledger) overdue: Vec<(ReservationId, i64)>,
+    /// When the next one is due, in microseconds of Unix time, if there is one.
+    pub(in crate::ledger) next: Option<i64>,
+}

@@ -1,0 +1,258 @@
+//! The machine's records over what this process knows of a team: it reads from the cache and gathers what is to be written.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::cache::TeamCache;
+use super::step::{Changes, TeamRecord};
+use super::wanted::{CellName, Wanted};
+use crate::ledger::machine::{Cell, Records, ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{ReservationId, Row, Scope, Sums, TopUpId};
+use crate::team::TeamId;
+
+/// What must be known first.
+#[derive(Debug)]
+pub(super) struct Missing(pub(super) Box<Wanted>);
+
+impl Missing {
+    pub(super) fn of(wanted: Wanted) -> Self {
+        Self(Box::new(wanted))
+    }
+}
+
+/// A team's records, and what a batch changes of them.
+pub(super) struct View<'a> {
+    cache: &'a TeamCache,
+    /// Calls that this process has made and that nobody can have admitted, unless the keeper says so.
+    new: &'a BTreeSet<ReservationId>,
+    pub(super) now: i64,
+    pub(super) changes: Changes,
+    /// Overdue calls that were ended: they must still be overdue.
+    pub(super) overdue: Vec<(ReservationId, i64, ReservationRecord)>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(cache: &'a TeamCache, new: &'a BTreeSet<ReservationId>, now: i64) -> Self {
+        Self { cache, new, now, changes: Changes::default(), overdue: Vec::new() }
+    }
+
+    /// What is known of the team as a whole, to be changed.
+    pub(super) fn team(&mut self) -> &mut TeamRecord {
+        self.changes.team.get_or_insert_with(|| self.cache.team().clone())
+    }
+
+    /// What is known of the team as a whole, with what has changed.
+    pub(super) fn team_now(&self) -> &TeamRecord {
+        self.changes.team.as_ref().unwrap_or_else(|| self.cache.team())
+    }
+
+    /// Whether a scope's prepaid budget was topped up, as far as that is known.
+    pub(super) fn topped_up(&self, scope: &ScopeName) -> bool {
+        let changed = self.changes.scopes.get(scope).and_then(Option::as_ref);
+        changed.or_else(|| self.cache.scope(scope)).is_some_and(|record| record.topped_up() > 0)
+    }
+
+    /// When the last of so many of the oldest rows was settled; `list` is 0 for those that cost something.
+    fn settled_at(&self, list: usize, gone: u64) -> Result<i64, Missing> {
+        if gone == 0 {
+            return Ok(0);
+        }
+        let stored = self.cache.team().rows.get(list).copied().unwrap_or_default();
+        let trimmed = self.changes.trimmed.get(list).copied().unwrap_or_default();
+        let place = trimmed + gone;
+        if place > stored {
+            // It is one of those that come with this batch.
+            return Ok(self.now);
+        }
+        let oldest = self.cache.oldest().and_then(|oldest| oldest.get(list));
+        let at = oldest.and_then(|oldest| oldest.get(usize::try_from(place - 1).unwrap_or(usize::MAX)));
+        at.copied().ok_or_else(|| Missing::of(Wanted { oldest: true, ..Wanted::default() }))
+    }
+
+    /// How many of the oldest rows were settled before a moment, as far as that is known.
+    fn outdated(&self, list: usize, before: i64, most: u64) -> u64 {
+        let trimmed = self.changes.trimmed.get(list).copied().unwrap_or_default();
+        let oldest = self.cache.oldest().and_then(|oldest| oldest.get(list)).map_or(&[][..], Vec::as_slice);
+        let left = oldest.iter().skip(usize::try_from(trimmed).unwrap_or(usize::MAX));
+        (left.take_while(|at| **at < before).count() as u64).min(most)
+    }
+
+    fn trim(&mut self, list: usize, gone: u64) {
+        if let (Some(trimmed), true) = (self.changes.trimmed.get_mut(list), gone > 0) {
+            *trimmed += gone;
+            if let Some(rows) = self.team().rows.get_mut(list) {
+                *rows = rows.saturating_sub(gone);
+            }
+        }
+    }
+}
+
+fn cell_name(cell: Cell<'_>) -> CellName {
+    CellName { day: cell.day.to_owned(), user: cell.user.to_owned(), model: cell.model.to_owned() }
+}
+
+impl Records for View<'_> {
+    type Fault = Missing;
+
+    fn scope(&self, _team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Missing> {
+        if let Some(changed) = self.changes.scopes.get(scope) {
+            return Ok(changed.clone().unwrap_or_default());
+        }
+        self.cache
+            .scope(scope)
+            .cloned()
+            .ok_or_else(|| Missing::of(Wanted { scopes: [scope.clone()].into(), ..Wanted::default() }))
+    }
+
+    fn put_scope(&mut self, _team: &TeamId, scope: &ScopeName, record: &ScopeRecord) -> Result<(), Missing> {
+        let before = self.cache.scope(scope).and_then(ScopeRecord::until);
+        if before == record.until() {
+            self.changes.ends.remove(scope);
+        } else {
+            self.changes.ends.insert(scope.clone(), record.until());
+        }
+        self.changes.scopes.insert(scope.clone(), Some(record.clone()));
+        Ok(())
+    }
+
+    fn past_scopes(&self, _team: &TeamId, _now: i64, most: usize) -> Result<Vec<ScopeName>, Missing> {
+        let past = self.cache.past().ok_or_else(|| Missing::of(Wanted { past: true, ..Wanted::default() }))?;
+        Ok(past.iter().take(most).cloned().collect())
+    }
+
+    fn drop_scope(&mut self, _team: &TeamId, scope: &ScopeName) -> Result<(), Missing> {
+        self.changes.ends.insert(scope.clone(), None);
+        self.changes.scopes.insert(scope.clone(), None);
+        Ok(())
+    }
+
+    fn reservation(&self, _team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Missing> {
+        if self.changes.ended.contains(&id) {
+            return Ok(None);
+        }
+        if let Some(opened) = self.changes.opened.get(&id) {
+            return Ok(Some(opened.clone()));
+        }
+        match self.cache.call(id) {
+            Some(record) => Ok(record.cloned()),
+            None if self.new.contains(&id) => Ok(None),
+            None => Err(Missing::of(Wanted { calls: [id].into(), ..Wanted::default() })),
+        }
+    }
+
+    fn put_reservation(&mut self, _team: &TeamId, id: ReservationId, to: &ReservationRecord) -> Result<(), Missing> {
+        self.changes.opened.insert(id, to.clone());
+        Ok(())
+    }
+
+    fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Missing> {
+        let Some(record) = self.reservation(team, id)? else { return Ok(None) };
+        // One that was opened by the same batch was never there.
+        if self.changes.opened.remove(&id).is_none() {
+            if let Some(overdue) = self.cache.overdue(self.now)
+                && let Some((_, deadline)) = overdue.iter().find(|(known, _)| *known == id)
+            {
+                self.overdue.push((id, *deadline, record.clone()));
+            }
+            self.changes.ended.push(id);
+        }
+        Ok(Some(record))
+    }
+
+    fn open(&self, team: &TeamId) -> Result<u64, Missing> {
+        Ok(self.scope(team, &ScopeName::from(&Scope::Team))?.slots())
+    }
+
+    fn overdue(&self, _team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Missing> {
+        let known = self.cache.overdue(now).ok_or_else(|| Missing::of(Wanted { due: true, ..Wanted::default() }))?;
+        let overdue = known.iter().filter(|(id, _)| !self.changes.ended.contains(id));
+        let overdue: Vec<ReservationId> = overdue.take(most).map(|(id, _)| *id).collect();
+        let unknown: BTreeSet<_> = overdue.iter().copied().filter(|id| self.cache.call(*id).is_none()).collect();
+        if unknown.is_empty() { Ok(overdue) } else { Err(Missing::of(Wanted { calls: unknown, ..Wanted::default() })) }
+    }
+
+    fn append_row(&mut self, _team: &TeamId, row: &Row) -> Result<(), Missing> {
+        let list = usize::from(row.charged.micros() == 0);
+        if let Some(rows) = self.team().rows.get_mut(list) {
+            *rows += 1;
+        }
+        self.changes.rows.push(row.clone());
+        Ok(())
+    }
+
+    fn trim_rows(&mut self, _team: &TeamId, before: Timestamp, rows_max: u64, most: usize) -> Result<usize, Missing> {
+        let mut left = most as u64;
+        for list in [1, 0] {
+            let outdated = self.outdated(list, before.as_microsecond(), left);
+            self.trim(list, outdated);
+            left -= outdated;
+        }
+        let [paid, free] = self.team_now().rows;
+        let over = (paid + free).saturating_sub(rows_max).min(left);
+        let free_gone = over.min(free);
+        for (list, gone) in [(1, free_gone), (0, over - free_gone)] {
+            let until = self.settled_at(list, gone)?;
+            if gone > 0 {
+                let team = self.team();
+                if let (Some(lost), Some(at)) = (team.lost.get_mut(list), team.lost_until.get_mut(list)) {
+                    (*lost, *at) = (*lost + gone, until);
+                }
+                self.trim(list, gone);
+            }
+        }
+        Ok(usize::try_from(most as u64 - left + over).unwrap_or(usize::MAX))
+    }
+
+    fn top_up(&self, _team: &TeamId, id: &TopUpId) -> Result<Option<TopUpRecord>, Missing> {
+        if let Some(changed) = self.changes.top_ups.get(id) {
+            return Ok(Some(changed.clone()));
+        }
+        let known = self.cache.top_up(id);
+        let missing = || Missing::of(Wanted { top_ups: [id.clone()].into(), ..Wanted::default() });
+        Ok(known.ok_or_else(missing)?.cloned())
+    }
+
+    fn put_top_up(
+        &mut self,
+        _team: &TeamId,
+        id: &TopUpId,
+        record: &TopUpRecord,
+        _at_and_before: (Timestamp, Timestamp),
+    ) -> Result<(), Missing> {
+        self.changes.top_ups.insert(id.clone(), record.clone());
+        Ok(())
+    }
+
+    fn sums(&self, _team: &TeamId, cell: Cell<'_>) -> Result<Option<Sums>, Missing> {
+        let name = cell_name(cell);
+        if let Some(changed) = self.changes.cells.get(&name) {
+            return Ok(Some(*changed));
+        }
+        let known = self.cache.cell(&name);
+        known.ok_or_else(|| Missing::of(Wanted { cells: [name].into(), ..Wanted::default() }))
+    }
+
+    fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums) -> Result<(), Missing> {
+        if self.sums(team, cell)?.is_none() {
+            let cells = self.cells(team, cell.day)?;
+            self.changes.days.insert(cell.day.to_owned(), cells + 1);
+        }
+        self.changes.cells.insert(cell_name(cell), sums);
+        Ok(())
+    }
+
+    fn cells(&self, _team: &TeamId, day: &str) -> Result<u64, Missing> {
+        if let Some(changed) = self.changes.days.get(day) {
+            return Ok(*changed);
+        }
+        let day = day.to_owned();
+        let known = self.cache.cells(&day);
+        known.ok_or_else(|| Missing::of(Wanted { days: [day].into(), ..Wanted::default() }))
+    }
+
+    /// Usage ends by its time to live.
+    fn trim_usage(&mut self, _team: &TeamId, _before: &str, _most: usize) -> Result<usize, Missing> {
+        Ok(0)
+    }
+}

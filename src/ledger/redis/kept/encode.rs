@@ -1,0 +1,326 @@
+//! A step as the script reads it: which commands mark, check, write and read a team's records.
+
+use serde::Serialize;
+
+use super::keys::{Keys, cell, field};
+use super::pack::{Array, Pack};
+use crate::ledger::keeper::{Changes, Expected, FOR_EVER, OVERDUE_MOST, Step, Wanted};
+use crate::ledger::{Retention, Row};
+
+/// How many of the oldest rows are asked for.
+const OLDEST_MOST: &str = "256";
+/// How many of the scopes that may be forgotten are told of at most.
+const PAST_MOST: &str = "128";
+
+/// Which revision is expected, as the script compares it.
+pub(super) fn expected(step: &Step) -> String {
+    match step.expected {
+        Expected::Anything => "?".to_owned(),
+        Expected::Nothing => String::new(),
+        Expected::Revision(revision) => revision.to_string(),
+    }
+}
+
+/// The step, packed. `voucher` names the mark without which a team is not made.
+pub(super) fn packed(step: &Step, keys: &Keys, retention: &Retention, voucher: u64) -> Vec<u8> {
+    let mut pack = Pack::default();
+    let mut all = pack.begin();
+    let mut commands = Commands { pack: &mut pack, all: &mut all };
+    commands.some(|list| marks(list, step));
+    commands.some(|list| always(list, step, keys));
+    commands.some(|list| checks(list, step, keys, voucher));
+    commands.some(|list| {
+        if step.is_made() {
+            writes(list, step, keys, retention);
+        }
+    });
+    commands.some(|list| reads(list, &step.wanted, step.from, keys));
+    pack.end(&all);
+    pack.bytes().to_vec()
+}
+
+struct Commands<'a> {
+    pack: &'a mut Pack,
+    all: &'a mut Array,
+}
+
+impl Commands<'_> {
+    fn some(&mut self, write: impl FnOnce(&mut List<'_>)) {
+        self.all.item();
+        let array = self.pack.begin();
+        let mut list = List { pack: self.pack, array };
+        write(&mut list);
+        let List { array, .. } = list;
+        self.pack.end(&array);
+    }
+}
+
+/// A list of commands.
+struct List<'a> {
+    pack: &'a mut Pack,
+    array: Array,
+}
+
+impl List<'_> {
+    fn command(&mut self, write: impl FnOnce(&mut Command<'_>)) {
+        self.array.item();
+        let array = self.pack.begin();
+        let mut command = Command { pack: self.pack, array };
+        write(&mut command);
+        let Command { array, .. } = command;
+        self.pack.end(&array);
+    }
+
+    /// A command of these words.
+    fn words(&mut self, words: &[&str]) {
+        self.command(|command| words.iter().for_each(|word| command.word(word)));
+    }
+
+    /// What a command must answer, and the command.
+    fn check(&mut self, answer: Option<&[u8]>, words: &[&str]) {
+        self.array.item();
+        let mut both = self.pack.begin();
+        both.item();
+        match answer {
+            Some(answer) => self.pack.text(answer),
+            None => self.pack.nothing(),
+        }
+        both.item();
+        let mut command = self.pack.begin();
+        for word in words {
+            command.item();
+            self.pack.text(word.as_bytes());
+        }
+        self.pack.end(&command);
+        self.pack.end(&both);
+    }
+}
+
+/// One command.
+struct Command<'a> {
+    pack: &'a mut Pack,
+    array: Array,
+}
+
+impl Command<'_> {
+    fn word(&mut self, word: &str) {
+        self.bytes(word.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.array.item();
+        self.pack.text(bytes);
+    }
+
+    fn number(&mut self, number: i64) {
+        self.word(&number.to_string());
+    }
+}
+
+/// As records are kept: the same text in every store.
+pub(super) fn text(record: &impl Serialize) -> Vec<u8> {
+    // Nothing that is kept has a key that is no text, or fails to be written.
+    serde_json::to_vec(record).unwrap_or_default()
+}
+
+fn marks(list: &mut List<'_>, step: &Step) {
+    for mark in &step.marks {
+        list.command(|command| {
+            command.word(&field::call(mark.id));
+            command.bytes(&text(&mark.from));
+            command.bytes(&text(&mark.to));
+        });
+    }
+}
+
+fn always(list: &mut List<'_>, step: &Step, keys: &Keys) {
+    if !step.renewed.is_empty() {
+        let deadline = step.deadline.to_string();
+        list.command(|command| {
+            ["ZADD", keys.due.as_str(), "XX"].iter().for_each(|word| command.word(word));
+            for id in &step.renewed {
+                command.word(&deadline);
+                command.word(&id.to_string());
+            }
+        });
+    }
+}
+
+fn checks(list: &mut List<'_>, step: &Step, keys: &Keys, voucher: u64) {
+    if step.expected == Expected::Nothing {
+        // Without the mark the store was emptied since the team was found to be new.
+        list.check(Some(b"1"), &["GET", &keys.may_be_made(voucher)]);
+    }
+    if !step.unopened.is_empty() {
+        let fields: Vec<String> = step.unopened.iter().map(|id| field::call(*id)).collect();
+        let mut words = vec!["HMGET", &keys.state];
+        words.extend(fields.iter().map(String::as_str));
+        list.check(None, &words);
+    }
+    for (id, deadline, record) in &step.overdue {
+        list.check(Some(&text(record)), &["HGET", &keys.state, &field::call(*id)]);
+        list.check(Some(deadline.to_string().as_bytes()), &["ZSCORE", &keys.due, &id.to_string()]);
+    }
+}
+
+/// What comes first is allowed even when memory is short, and lets what follows pass: ending a call, which frees about as
+/// much as it takes, is possible even then.
+fn writes(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
+    let changes = &step.changes;
+    forgotten(list, changes, keys);
+    rows(list, step, keys, retention);
+    for day in changes.cells.keys().map(|name| &name.day).collect::<std::collections::BTreeSet<_>>() {
+        let key = keys.usage(day);
+        list.command(|command| {
+            ["HSET", key.as_str()].iter().for_each(|word| command.word(word));
+            for (name, sums) in changes.cells.iter().filter(|(name, _)| name.day == *day) {
+                command.word(&cell(name));
+                command.word(&sums.to_numbers().map(|number| number.to_string()).join(" "));
+            }
+        });
+        if changes.days.contains_key(day) {
+            list.words(&["PEXPIRE", &key, &retention.usage.as_millis().to_string()]);
+        }
+    }
+    list.command(|command| state(command, step, keys));
+    if !changes.opened.is_empty() {
+        list.command(|command| {
+            ["ZADD", keys.due.as_str()].iter().for_each(|word| command.word(word));
+            for id in changes.opened.keys() {
+                command.number(step.deadline);
+                command.word(&id.to_string());
+            }
+        });
+    }
+    if let (Some(team), true) = (&changes.team, changes.lives_on) {
+        for key in [&keys.state, &keys.due, &keys.ends] {
+            if team.until < FOR_EVER {
+                list.words(&["PEXPIRE", key, &((team.until - step.from) / 1000).to_string()]);
+            } else {
+                list.words(&["PERSIST", key]);
+            }
+        }
+    }
+}
+
+fn forgotten(list: &mut List<'_>, changes: &Changes, keys: &Keys) {
+    let scopes = changes.scopes.iter().filter(|(_, record)| record.is_none()).map(|(name, _)| field::scope(name));
+    let fields: Vec<String> = changes.ended.iter().map(|id| field::call(*id)).chain(scopes).collect();
+    if !fields.is_empty() {
+        list.command(|command| {
+            ["HDEL", keys.state.as_str()].iter().for_each(|word| command.word(word));
+            fields.iter().for_each(|field| command.word(field));
+        });
+    }
+    if !changes.ended.is_empty() {
+        list.command(|command| {
+            ["ZREM", keys.due.as_str()].iter().for_each(|word| command.word(word));
+            changes.ended.iter().for_each(|id| command.word(&id.to_string()));
+        });
+    }
+    let (later, never): (Vec<_>, Vec<_>) = changes.ends.iter().partition(|(_, end)| end.is_some());
+    if !never.is_empty() {
+        list.command(|command| {
+            ["ZREM", keys.ends.as_str()].iter().for_each(|word| command.word(word));
+            never.iter().for_each(|(name, _)| command.word(&field::scope(name)));
+        });
+    }
+    if !later.is_empty() {
+        list.command(|command| {
+            ["ZADD", keys.ends.as_str()].iter().for_each(|word| command.word(word));
+            for (name, end) in later {
+                command.number(end.unwrap_or(FOR_EVER));
+                command.word(&field::scope(name));
+            }
+        });
+    }
+}
+
+/// A row's place among all, when it was settled, and the row.
+fn row_text(step: &Step, place: usize, row: &Row) -> Vec<u8> {
+    let revision = step.makes;
+    let at = row.settled_at.as_microsecond();
+    let mut bytes = format!("{:016}{:010}{place:04} {at} ", revision.epoch, revision.number).into_bytes();
+    bytes.extend(text(row));
+    bytes
+}
+
+fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
+    let changes = &step.changes;
+    for (which, (key, gone)) in keys.rows.iter().zip(changes.trimmed).enumerate() {
+        let new = changes.rows.iter().enumerate().filter(|(_, row)| usize::from(row.charged.micros() == 0) == which);
+        let new: Vec<Vec<u8>> = new.map(|(place, row)| row_text(step, place, row)).collect();
+        if !new.is_empty() {
+            list.command(|command| {
+                ["LPUSH", key.as_str()].iter().for_each(|word| command.word(word));
+                new.iter().for_each(|row| command.bytes(row));
+            });
+            list.words(&["PEXPIRE", key, &retention.rows.as_millis().to_string()]);
+        }
+        if gone > 0 {
+            list.words(&["LTRIM", key, "0", &format!("-{}", gone + 1)]);
+        }
+    }
+}
+
+fn state(command: &mut Command<'_>, step: &Step, keys: &Keys) {
+    let changes = &step.changes;
+    ["HSET", keys.state.as_str(), field::REVISION, &step.makes.to_string()].iter().for_each(|word| command.word(word));
+    if let Some(team) = &changes.team {
+        command.word(field::TEAM);
+        command.bytes(&text(team));
+    }
+    for (name, record) in changes.scopes.iter().filter_map(|(name, record)| Some((name, record.as_ref()?))) {
+        command.word(&field::scope(name));
+        command.bytes(&text(record));
+    }
+    for (id, record) in &changes.opened {
+        command.word(&field::call(*id));
+        command.bytes(&text(record));
+    }
+    for (day, cells) in &changes.days {
+        command.word(&field::day(day));
+        command.word(&cells.to_string());
+    }
+    for (id, record) in &changes.top_ups {
+        command.word(&field::top_up(id));
+        command.bytes(&text(record));
+    }
+}
+
+/// The days of the cells that are wanted, in the order in which they are read.
+pub(super) fn days_of(wanted: &Wanted) -> Vec<&String> {
+    let mut days: Vec<&String> = wanted.cells.iter().map(|name| &name.day).collect();
+    days.dedup();
+    days
+}
+
+fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
+    list.command(|command| {
+        ["HMGET", keys.state.as_str(), field::TEAM].iter().for_each(|word| command.word(word));
+        wanted.scopes.iter().for_each(|name| command.word(&field::scope(name)));
+        wanted.calls.iter().for_each(|id| command.word(&field::call(*id)));
+        wanted.days.iter().for_each(|day| command.word(&field::day(day)));
+        wanted.top_ups.iter().for_each(|id| command.word(&field::top_up(id)));
+    });
+    for day in days_of(wanted) {
+        list.command(|command| {
+            ["HMGET", &keys.usage(day)].iter().for_each(|word| command.word(word));
+            wanted.cells.iter().filter(|name| name.day == *day).for_each(|name| command.word(&cell(name)));
+        });
+    }
+    let now = from.to_string();
+    if wanted.due {
+        let most = OVERDUE_MOST.to_string();
+        list.words(&["ZRANGEBYSCORE", &keys.due, "-inf", &now, "WITHSCORES", "LIMIT", "0", &most]);
+        list.words(&["ZRANGEBYSCORE", &keys.due, &format!("({now}"), "+inf", "WITHSCORES", "LIMIT", "0", "1"]);
+    }
+    if wanted.past {
+        list.words(&["ZRANGEBYSCORE", &keys.ends, "-inf", &now, "LIMIT", "0", PAST_MOST]);
+    }
+    if wanted.oldest {
+        for key in &keys.rows {
+            list.words(&["LRANGE", key, &format!("-{OLDEST_MOST}"), "-1"]);
+        }
+    }
+}

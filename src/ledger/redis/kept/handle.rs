@@ -1,0 +1,146 @@
+//! One handle: sends what waits for a team, and hands out the answers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use redis::FromRedisValue;
+use tokio::sync::oneshot;
+
+use super::decode::unreadable;
+use super::keeper::RedisKeeper;
+use super::keys::{Keys, field};
+use crate::ledger::keeper::{
+    Abandoned, BATCH_MOST, Context, KeeperTime, Lease, Operation, Response, Teams, carry_through,
+};
+use crate::ledger::machine::open::open_call;
+use crate::ledger::machine::{ReservationRecord, Rules};
+use crate::ledger::{Days, Observer, OpenCall, Outage, ReservationId};
+use crate::team::TeamId;
+
+/// How long to wait before another try at releasing what was abandoned.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// What all handles of a process share.
+pub(super) struct Shared {
+    pub(super) teams: Teams,
+    pub(super) abandoned: Arc<Abandoned>,
+    pub(super) rules: Rules,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) releasing: AtomicBool,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.abandoned.wake();
+    }
+}
+
+/// A handle, with one connection of its own.
+pub(super) struct Handle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) keeper: RedisKeeper,
+}
+
+impl Handle {
+    /// Puts an operation into its team's queue, and waits for its answer.
+    pub(super) async fn ask<T>(
+        self: &Arc<Self>,
+        team: &TeamId,
+        operation: impl FnOnce(Response<T>) -> Operation,
+    ) -> Result<T, Outage> {
+        let (response, answer) = oneshot::channel();
+        self.submit(team, operation(response));
+        answer.await.unwrap_or_else(|_| Err(Outage::Unreachable("no answer was given".to_owned())))
+    }
+
+    fn submit(self: &Arc<Self>, team: &TeamId, operation: Operation) {
+        if let Err(outage) = self.keeper.breaker().enter() {
+            operation.fail(outage);
+            return;
+        }
+        if let Some(lease) = self.shared.teams.of(team).submit(operation) {
+            tokio::spawn(send_all(Arc::clone(self), lease));
+        }
+        if !self.shared.releasing.swap(true, Ordering::Relaxed) {
+            tokio::spawn(release(Arc::downgrade(self), Arc::clone(&self.shared.abandoned)));
+        }
+    }
+
+    /// Those of these calls that are open.
+    pub(super) async fn open_of(&self, team: &TeamId, ids: &[ReservationId]) -> Result<Vec<OpenCall>, Outage> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = Keys::of(team);
+        let mut records = redis::cmd("HMGET");
+        records.arg(&keys.state);
+        ids.iter().for_each(|id| {
+            records.arg(field::call(*id));
+        });
+        let answer = self.keeper.run(&keys.state, &records).await?;
+        let texts: Vec<Option<Vec<u8>>> = Vec::from_redis_value(answer).map_err(|_| unreadable("a call"))?;
+        let mut open = Vec::with_capacity(ids.len());
+        for (id, text) in ids.iter().zip(texts) {
+            if let Some(text) = text {
+                let record: ReservationRecord = serde_json::from_slice(&text).map_err(|_| unreadable("a call"))?;
+                open.push(open_call(*id, record));
+            }
+        }
+        Ok(open)
+    }
+
+    /// The days of which usage can be there: not before it is dropped, nor after tomorrow, which it is somewhere already.
+    pub(super) fn days_kept(&self) -> Days {
+        let now = Timestamp::from_microsecond(self.keeper.now()).unwrap_or_default();
+        let today = now.to_zoned(TimeZone::UTC).date();
+        let kept = self.keeper.settings.retention.usage;
+        let oldest = today.checked_sub(kept).unwrap_or(Date::MIN).saturating_sub(1.day());
+        oldest..=today.saturating_add(1.day())
+    }
+}
+
+async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
+    while let Some(batch) = lease.next() {
+        let shared = &handle.shared;
+        let context = Context {
+            keeper: &handle.keeper,
+            time: &handle.keeper,
+            rules: &shared.rules,
+            observer: &*shared.observer,
+            abandoned: &shared.abandoned,
+        };
+        let team = Arc::clone(lease.team());
+        if let Err(outage) = carry_through(&context, &team, batch).await
+            && !outage.is_an_answer()
+        {
+            team.fail_all(&outage);
+        }
+    }
+}
+
+/// Releases what was abandoned, for as long as a handle lives.
+async fn release(handle: Weak<Handle>, abandoned: Arc<Abandoned>) {
+    loop {
+        let some = abandoned.take(BATCH_MOST);
+        let Some(handle) = handle.upgrade() else { return };
+        let releases =
+            some.iter().map(|(team, id)| handle.ask(team, |response| Operation::Abandon { id: *id, response }));
+        let released = join_all(releases).await;
+        drop(handle);
+        let mut all = true;
+        for ((team, id), _) in some.iter().zip(released).filter(|(_, released)| released.is_err()) {
+            abandoned.add(team, *id);
+            all = false;
+        }
+        if !all {
+            tokio::time::sleep(TRY_AGAIN).await;
+        } else if some.is_empty() {
+            abandoned.added().await;
+        }
+    }
+}

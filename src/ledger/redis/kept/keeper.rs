@@ -1,0 +1,169 @@
+//! Redis as keeper: one script compares and writes, on the connection of one handle.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
+
+use super::super::breaker::Breaker;
+use super::super::dial::Dialer;
+use super::super::exchange::{DIAL_TIMEOUT, Exchanges};
+use super::super::link::Link;
+use super::super::settings::{Settings, StoreClock, UnusableSettings};
+use super::decode;
+use super::encode;
+use super::keys::Keys;
+use super::trust;
+use crate::clock::Clock;
+use crate::ledger::keeper::{Keeper, KeeperTime, Reply, Step};
+use crate::ledger::{Observer, Outage};
+use crate::team::TeamId;
+
+/// The script that compares and writes.
+const TEXT: &str = include_str!("keeper.lua");
+
+/// Redis, as one handle reaches it.
+pub(super) struct RedisKeeper {
+    pub(super) settings: Settings,
+    exchanges: Exchanges,
+    breaker: Breaker,
+    script: Script,
+    clock: Clock,
+    /// How far the server's clock is ahead of ours, in microseconds, as of the last answer: the way back took some time, so
+    /// what is made of it is never ahead of the server.
+    ahead: AtomicI64,
+    pub(super) trust: trust::Trust,
+}
+
+/// How many replicas must have what is written, and how long they may take.
+struct Replicas {
+    wanted: u32,
+    patience: Duration,
+}
+
+impl RedisKeeper {
+    pub(super) fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+        Ok(Self {
+            exchanges: Exchanges::new(Dialer::new(&settings)?, DIAL_TIMEOUT, settings.deadline),
+            settings,
+            breaker: Breaker::new(observer),
+            script: Script::new(TEXT),
+            clock,
+            ahead: AtomicI64::new(0),
+            trust: trust::Trust::new(),
+        })
+    }
+
+    /// The breaker of this handle.
+    pub(super) const fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// The time that is sent in place of the server's, in microseconds; only tests give one.
+    pub(super) fn fixed_now(&self) -> i64 {
+        match &self.settings.clock {
+            StoreClock::Server => 0,
+            StoreClock::Fixed(clock) => clock.now().as_microsecond(),
+        }
+    }
+
+    /// Does something with the connection, within the deadline. It must be safe to repeat: it is done once more where the
+    /// connection proves broken. `key` is one that it names.
+    pub(super) async fn on_link<V, F: Future<Output = Result<V, RedisError>>>(
+        &self,
+        key: &str,
+        doing: impl Fn(Link) -> F,
+    ) -> Result<V, Outage> {
+        self.breaker.enter()?;
+        let result = self.exchanges.run(key, doing).await;
+        match &result {
+            Ok(_) => self.breaker.succeeded(),
+            Err(outage) => self.breaker.failed(outage),
+        }
+        result
+    }
+
+    /// Runs one command that names this key, within the deadline. It must be safe to repeat.
+    pub(super) async fn run(&self, key: &str, command: &Cmd) -> Result<Value, Outage> {
+        self.on_link(key, |mut link| async move { link.run(command).await }).await
+    }
+
+    fn call(&self, command: &str, script: &str, keys: &Keys, step: &Step, packed: &[u8]) -> Cmd {
+        let mut call = Cmd::with_capacity(9, script.len() + packed.len() + 128);
+        call.arg(command).arg(script).arg(1).arg(&keys.state).arg(encode::expected(step));
+        call.arg(step.from).arg(step.until).arg(self.fixed_now()).arg(packed);
+        call
+    }
+
+    fn replicas(&self, step: &Step) -> Option<Replicas> {
+        let wanted = self.settings.wait_replicas;
+        let admits = !step.changes.opened.is_empty();
+        // Twice that, when the script has to be sent in full, is still within the deadline.
+        (wanted > 0 && admits).then(|| Replicas { wanted, patience: self.settings.deadline / 3 })
+    }
+
+    /// Runs the script. A server that does not know it (it was restarted, or its scripts were flushed) is sent the text.
+    async fn apply(&self, link: &mut Link, keys: &Keys, step: &Step) -> Result<(Value, u32), RedisError> {
+        let packed = encode::packed(step, keys, &self.settings.retention, self.trust.voucher);
+        let replicas = self.replicas(step);
+        let known = self.call("EVALSHA", self.script.get_hash(), keys, step, &packed);
+        match send(link, &known, keys, replicas.as_ref()).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                send(link, &self.call("EVAL", TEXT, keys, step, &packed), keys, replicas.as_ref()).await
+            }
+            answered => answered,
+        }
+    }
+}
+
+async fn send(
+    link: &mut Link,
+    call: &Cmd,
+    keys: &Keys,
+    replicas: Option<&Replicas>,
+) -> Result<(Value, u32), RedisError> {
+    match replicas {
+        None => link.run(call).await.map(|value| (value, 0)),
+        Some(Replicas { wanted, patience }) => link.run_and_wait(call, &keys.state, *wanted, *patience).await,
+    }
+}
+
+impl Keeper for RedisKeeper {
+    async fn step(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {
+        let keys = &Keys::of(team);
+        let (value, have) =
+            self.on_link(&keys.state, |mut link| async move { self.apply(&mut link, keys, step).await }).await?;
+        let reply = decode::reply(step, value)?;
+        let too_few = self.replicas(step).filter(|replicas| have < replicas.wanted);
+        let void = too_few
+            .map(|replicas| Outage::Refused(format!("{have} of {} replicas have the reservation", replicas.wanted)));
+        Ok(Reply { void, ..reply })
+    }
+
+    async fn trust(&self, team: &TeamId) -> Result<(), Outage> {
+        trust::trust(self, team).await
+    }
+
+    async fn may_be_made(&self, team: &TeamId) -> Result<bool, Outage> {
+        trust::may_be_made(self, team).await
+    }
+
+    async fn made(&self, team: &TeamId) {
+        trust::made(self, team).await;
+    }
+}
+
+impl KeeperTime for RedisKeeper {
+    fn now(&self) -> i64 {
+        match &self.settings.clock {
+            StoreClock::Server => self.clock.now().as_microsecond().saturating_add(self.ahead.load(Ordering::Relaxed)),
+            StoreClock::Fixed(clock) => clock.now().as_microsecond(),
+        }
+    }
+
+    fn learn(&self, at: i64) {
+        self.ahead.store(at.saturating_sub(self.clock.now().as_microsecond()), Ordering::Relaxed);
+    }
+}

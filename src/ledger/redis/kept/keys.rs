@@ -1,0 +1,88 @@
+//! The names of a team's keys in Redis, and of the fields in its state: all in one hash slot, and never the same for two things.
+
+use crate::ledger::keeper::CellName;
+use crate::ledger::machine::ScopeName;
+use crate::ledger::{ReservationId, TopUpId};
+use crate::team::TeamId;
+
+/// The layout's version: a release that keeps things differently takes another, and old keys are never misread.
+const LAYOUT: &str = "mg2";
+
+/// The keys of one team. A team's name has no braces, so it is the whole hash tag.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    /// Hash: all that judges, and how far it has come: see [`field`].
+    pub(super) state: String,
+    /// Sorted set: open reservation → deadline.
+    pub(super) due: String,
+    /// Sorted set: scope → from when on it may be forgotten.
+    pub(super) ends: String,
+    /// Lists: a row for each settlement, newest first: of those that cost something, and of those that did not.
+    pub(super) rows: [String; 2],
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn of(team: &TeamId) -> Self {
+        let prefix = format!("{LAYOUT}:{{{team}}}:");
+        let key = |what: &str| format!("{prefix}{what}");
+        let (state, due, ends, rows) = (key("state"), key("due"), key("ends"), [key("rows"), key("rows:free")]);
+        Self { state, due, ends, rows, prefix }
+    }
+
+    /// Hash: what one day's calls came to, by model and user.
+    pub(super) fn usage(&self, day: &str) -> String {
+        format!("{}usage:{day}", self.prefix)
+    }
+
+    /// String, for a while: the mark that a handle leaves before it asks whether a team is new.
+    pub(super) fn may_be_made(&self, voucher: u64) -> String {
+        format!("{}made-by:{voucher}", self.prefix)
+    }
+}
+
+/// The fields of a team's state.
+pub(super) mod field {
+    use super::{ReservationId, ScopeName, TopUpId};
+
+    /// The revision: `epoch number`.
+    pub(in super::super) const REVISION: &str = "r";
+    /// What is known of the team as a whole.
+    pub(in super::super) const TEAM: &str = "m";
+
+    /// A scope. Its name ends the field, so that unlike names stay unlike.
+    pub(in super::super) fn scope(name: &ScopeName) -> String {
+        format!("s:{}:{}", name.level, name.whose)
+    }
+
+    /// An open reservation.
+    pub(in super::super) fn call(id: ReservationId) -> String {
+        format!("c:{id}")
+    }
+
+    /// How many cells of usage a day has.
+    pub(in super::super) fn day(day: &str) -> String {
+        format!("d:{day}")
+    }
+
+    /// A top-up.
+    pub(in super::super) fn top_up(id: &TopUpId) -> String {
+        format!("p:{id}")
+    }
+}
+
+/// The scope of a field's name, or of a member's among the ends.
+pub(super) fn scope_of(field: &str) -> Option<ScopeName> {
+    let (level, whose) = field.strip_prefix("s:")?.split_once(':')?;
+    Some(ScopeName { level: level.to_owned(), whose: whose.to_owned() })
+}
+
+/// A cell's name in a day's usage: no model has a line feed.
+pub(super) fn cell(name: &CellName) -> String {
+    format!("{}\n{}", name.model, name.user)
+}
+
+/// The model and the user of a cell.
+pub(super) fn cell_of(name: &str) -> Option<(&str, &str)> {
+    name.split_once('\n')
+}

@@ -1,0 +1,233 @@
+//! The ledger of which Redis is the keeper: this process judges, a script of Redis compares and writes.
+//!
+//! Reading order: `keys` (where things are), `keeper.lua` (what happens on the server), `pack`, `encode` and `decode` (to the
+//! script and back), `keeper` (how it is called), `handle` (what
+//! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `past` and `rows.lua`
+//! (rows and usage), and here the trait.
+
+mod decode;
+mod encode;
+mod handle;
+mod keeper;
+mod keys;
+mod pack;
+mod past;
+mod trust;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use futures_util::future::{BoxFuture, join_all};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use redis::FromRedisValue;
+
+use self::handle::{Handle, Shared};
+use self::keeper::RedisKeeper;
+use self::keys::Keys;
+use super::keys::TEAMS;
+use super::settings::{Settings, UnusableSettings};
+use crate::clock::Clock;
+use crate::ledger::keeper::{BATCH_MOST, Operation, Teams};
+use crate::ledger::machine::Rules;
+use crate::ledger::observe::observed;
+use crate::ledger::{
+    Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, Outage, ReservationId, Rows, Settled,
+    Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+};
+use crate::team::TeamId;
+
+/// How many days of usage are asked for at once.
+const DAYS_AT_ONCE: usize = 64;
+/// A handle on the ledger in Redis, with one connection of its own. Each worker thread makes one; all handles of a process
+/// share what is known of the teams and what waits for them.
+///
+/// It must be used within a tokio runtime: what it does in the background lives on the runtime that first uses it.
+pub struct KeptLedger(Arc<Handle>);
+
+impl KeptLedger {
+    /// A handle; nothing is sent before the first operation, and Redis need not be there.
+    ///
+    /// # Errors
+    /// When the settings cannot be meant.
+    pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+        let (reservation_ttl, retention, on_unknown) =
+            (settings.reservation_ttl, settings.retention, settings.on_unknown);
+        let keeper = RedisKeeper::new(settings, clock, Arc::clone(&observer))?;
+        let shared = Arc::new(Shared {
+            teams: Teams::default(),
+            abandoned: Arc::default(),
+            rules: Rules { reservation_ttl, retention, on_unknown },
+            observer,
+            releasing: AtomicBool::new(false),
+        });
+        Ok(Self(Arc::new(Handle { shared, keeper })))
+    }
+
+    /// Another handle of the same process, with a connection of its own.
+    ///
+    /// # Errors
+    /// As for the first.
+    pub fn another(&self, clock: Clock) -> Result<Self, UnusableSettings> {
+        let shared = Arc::clone(&self.0.shared);
+        let keeper = RedisKeeper::new(self.0.keeper.settings.clone(), clock, Arc::clone(&shared.observer))?;
+        Ok(Self(Arc::new(Handle { shared, keeper })))
+    }
+
+    fn observed<'a, T: Send + 'a>(
+        &'a self,
+        op: &'static str,
+        operation: impl Future<Output = Result<T, Outage>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Outage>> {
+        observed(&*self.0.shared.observer, op, operation)
+    }
+}
+
+impl Ledger for KeptLedger {
+    fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
+        self.observed("admit", async move {
+            let team = admission.team.clone();
+            let admission = Box::new(admission);
+            let claim = self.0.ask(&team, |response| Operation::Admit { admission, response }).await?;
+            claim.take().ok_or_else(|| Outage::Refused("no verdict was given".to_owned()))
+        })
+    }
+
+    fn quote(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
+        self.observed("quote", async move {
+            let team = admission.team.clone();
+            let admission = Box::new(admission);
+            self.0.ask(&team, |response| Operation::Quote { admission, response }).await
+        })
+    }
+
+    fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+        self.observed("dispatch", self.0.ask(team, move |response| Operation::Dispatch { id, response }))
+    }
+
+    fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+        self.observed("recall", self.0.ask(team, move |response| Operation::Recall { id, response }))
+    }
+
+    fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
+        let settlement = Box::new(settlement);
+        self.observed("settle", self.0.ask(team, move |response| Operation::Settle { settlement, response }))
+    }
+
+    fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
+        self.observed("renew", async move {
+            for some in ids.chunks(BATCH_MOST) {
+                let ids = some.to_vec();
+                self.0.ask(team, |response| Operation::Renew { ids, response }).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>> {
+        self.observed("sweep", self.0.ask(team, |response| Operation::Sweep { response }))
+    }
+
+    fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
+        self.observed("books", async move {
+            let team = inquiry.team.clone();
+            let inquiry = Box::new(inquiry);
+            self.0.ask(&team, |response| Operation::Books { inquiry, response }).await
+        })
+    }
+
+    fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
+        self.observed("open", async move { Ok(self.0.open_of(team, &[id]).await?.pop()) })
+    }
+
+    fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
+        self.observed("open", async move {
+            let keys = Keys::of(team);
+            let mut latest = redis::cmd("ZREVRANGEBYSCORE");
+            latest.arg(&keys.due).arg("+inf").arg("-inf").arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
+            let ids: Vec<String> = Vec::from_redis_value(self.0.keeper.run(&keys.due, &latest).await?)
+                .map_err(|_| decode::unreadable("ids"))?;
+            let mut ids: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+            ids.sort_unstable_by(|one, other| other.cmp(one));
+            let mut calls = Vec::with_capacity(ids.len());
+            for some in ids.chunks(BATCH_MOST) {
+                calls.extend(self.0.open_of(team, some).await?);
+            }
+            Ok(calls)
+        })
+    }
+
+    fn teams(&self) -> BoxFuture<'_, Result<Vec<TeamId>, Outage>> {
+        self.observed("teams", async move {
+            let mut members = redis::cmd("SMEMBERS");
+            members.arg(TEAMS);
+            let names: Vec<String> = Vec::from_redis_value(self.0.keeper.run(TEAMS, &members).await?)
+                .map_err(|_| decode::unreadable("teams"))?;
+            // What is no team's name says something about all of them.
+            let mut teams: Vec<TeamId> = names.iter().filter_map(|name| TeamId::parse(name)).collect();
+            teams.sort_unstable();
+            Ok(teams)
+        })
+    }
+
+    fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
+        self.observed("open", async move {
+            let key = Keys::of(team).due;
+            let mut count = redis::cmd("ZCARD");
+            count.arg(&key);
+            let open = self.0.keeper.run(&key, &count).await?;
+            u64::from_redis_value(open).map_err(|_| decode::unreadable("a number"))
+        })
+    }
+
+    fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
+        self.observed("rows", async move {
+            let keys = Keys::of(team);
+            past::read_rows(&self.0.keeper.run(&keys.state, &past::rows(&keys, skip, limit)).await?)
+        })
+    }
+
+    fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
+        self.observed("usage", async move {
+            let (keys, kept) = (&Keys::of(team), self.0.days_kept());
+            let (first, last) = ((*days.start()).max(*kept.start()), (*days.end()).min(*kept.end()));
+            let all: Vec<Date> = first.series(1.day()).take_while(|day| *day <= last).collect();
+            let mut usage = Vec::new();
+            // So many go out together, and others may come between.
+            for some in all.chunks(DAYS_AT_ONCE) {
+                let reads = some.iter().map(|day| async move {
+                    let key = keys.usage(&day.to_string());
+                    let mut cells = redis::cmd("HGETALL");
+                    cells.arg(&key);
+                    past::read_usage(*day, &self.0.keeper.run(&key, &cells).await?)
+                });
+                for read in join_all(reads).await {
+                    usage.extend(read?);
+                }
+            }
+            Ok(usage)
+        })
+    }
+
+    fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
+        let top_up = Box::new(top_up);
+        self.observed("top_up", self.0.ask(team, |response| Operation::TopUp { top_up, response }))
+    }
+
+    fn accept_loss<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>> {
+        self.observed("accept_loss", self.0.ask(team, |response| Operation::Accept { response }))
+    }
+
+    fn closed(&self) -> Vec<TeamId> {
+        Vec::new()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
+        self.observed("probe", async move {
+            let mut ping = redis::cmd("PING");
+            ping.arg("moongate");
+            self.0.keeper.run(TEAMS, &ping).await.map(drop)
+        })
+    }
+}

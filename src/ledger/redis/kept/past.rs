@@ -1,0 +1,60 @@
+//! What is read of the past: rows, and the days of usage.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use redis::{Cmd, FromRedisValue, Value};
+
+use super::decode::{sums, unreadable};
+use super::keys::{Keys, cell_of};
+use crate::ledger::keeper::TeamRecord;
+use crate::ledger::{LostRows, Outage, Rows, Usage};
+
+/// The script that finds rows.
+const SCRIPT: &str = include_str!("rows.lua");
+
+/// Asks for a stretch of a team's rows.
+pub(super) fn rows(keys: &Keys, skip: usize, limit: usize) -> Cmd {
+    let mut asked = redis::cmd("EVAL");
+    asked.arg(SCRIPT).arg(3).arg(&keys.rows[0]).arg(&keys.rows[1]).arg(&keys.state);
+    // So many rows there are never; beyond them a number of Lua is no place in a list.
+    let most = |number: usize| number.min(u32::MAX as usize);
+    asked.arg(most(skip)).arg(most(limit));
+    asked
+}
+
+/// Reads what is answered. Money is never passed over: a row that cannot be read is an error.
+pub(super) fn read_rows(answer: &Value) -> Result<Rows, Outage> {
+    let Value::Array(items) = answer else { return Err(unreadable("rows")) };
+    let [total, team, entries @ ..] = &items[..] else { return Err(unreadable("rows")) };
+    let total = u64::from_redis_value_ref(total).map_err(|_| unreadable("a number"))?;
+    let team = Vec::<u8>::from_redis_value_ref(team).map_err(|_| unreadable("a team's record"))?;
+    let row = |value: &Value| {
+        let text = String::from_redis_value_ref(value).ok()?;
+        serde_json::from_str(text.splitn(3, ' ').nth(2)?).ok()
+    };
+    let rows = entries.iter().map(row).collect::<Option<_>>().ok_or_else(|| unreadable("a row"))?;
+    Ok(Rows { rows, total, lost: lost(&team)? })
+}
+
+fn lost(team: &[u8]) -> Result<LostRows, Outage> {
+    if team.is_empty() {
+        return Ok(LostRows::default());
+    }
+    let team: TeamRecord = serde_json::from_slice(team).map_err(|_| unreadable("a team's record"))?;
+    let until =
+        |micros: i64| Some(micros).filter(|at| *at > 0).map(|at| Timestamp::from_microsecond(at).unwrap_or_default());
+    let ([paid, free], [paid_until, free_until]) = (team.lost, team.lost_until.map(until));
+    Ok(LostRows { paid, free, paid_until, free_until })
+}
+
+/// Reads what one day's usage holds, by user and model. A cell that cannot be read is an error: sums are money.
+pub(super) fn read_usage(day: Date, cells: &Value) -> Result<Vec<Usage>, Outage> {
+    let cells: Vec<(String, String)> = Vec::from_redis_value_ref(cells).map_err(|_| unreadable("usage"))?;
+    let read = |(name, text): &(String, String)| {
+        let (model, user) = cell_of(name).ok_or_else(|| unreadable("usage"))?;
+        Ok(Usage { day, user: user.to_owned(), model: model.to_owned(), sums: sums(text)? })
+    };
+    let mut usage: Vec<Usage> = cells.iter().map(read).collect::<Result<_, Outage>>()?;
+    usage.sort_by(|one, other| (&one.user, &one.model).cmp(&(&other.user, &other.model)));
+    Ok(usage)
+}
