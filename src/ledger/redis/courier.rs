@@ -256,12 +256,14 @@ impl Courier {
         if seen.opens(answer.point) {
             tracing::info!(team = %line.team, "the budgets of a team are open again after its store was lost");
         }
-        // When the answer cannot be read nobody is answered, and everyone who waits hears that.
-        if let Ok(swept) = answer.hand_out(operations, &context, &mut seen)
+        // Before anybody is answered: who asked for a sweep finds it counted.
+        if let Ok(swept) = answer.swept()
             && swept != Swept::default()
         {
             self.observer.swept(&line.team, swept, &charges);
         }
+        // When the answer cannot be read nobody is answered, and everyone who waits hears that.
+        let _ = answer.hand_out(operations, &context, &mut seen);
     }
 
     fn fail(&self, line: &Line, operations: Vec<Operation>, outage: &Outage, in_doubt: bool) {

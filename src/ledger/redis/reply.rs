@@ -71,19 +71,24 @@ impl Answer {
         (0..told / CHARGE).map(|_| reader.charge()).collect()
     }
 
-    /// Gives every operation its answer. Returns what was ended by the way.
+    /// What was ended by the way.
+    pub(super) fn swept(&self) -> Result<Swept, Outage> {
+        let mut parts = Reader::new(&self.numbers);
+        parts.skip(2);
+        let (released, unknown) = (parts.number()?, parts.number()?);
+        parts.skip(2);
+        Ok(Swept { released, refused: parts.number()?, unknown })
+    }
+
+    /// Gives every operation its answer.
     pub(super) fn hand_out(
         &self,
         operations: Vec<Operation>,
         context: &Context<'_>,
         seen: &mut Seen,
-    ) -> Result<Swept, Outage> {
-        let mut parts = Reader::new(&self.numbers);
-        parts.skip(2);
-        let (released, unknown) = (parts.number()?, parts.number()?);
-        parts.skip(2);
-        let swept = Swept { released, refused: parts.number()?, unknown };
-        parts.skip(1);
+    ) -> Result<(), Outage> {
+        let (swept, mut parts) = (self.swept()?, Reader::new(&self.numbers));
+        parts.skip(HEAD);
         let mut levels = Reader::new(&self.numbers);
         levels.skip(HEAD);
         for operation in &operations {
@@ -109,7 +114,7 @@ impl Answer {
         for operation in operations {
             reading.answer(operation);
         }
-        Ok(swept)
+        Ok(())
     }
 }
 
