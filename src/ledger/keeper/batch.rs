@@ -140,6 +140,8 @@ impl Attempt {
                 return (Some(reading(&self.wanted)), None);
             }
         };
+        // Should one of these not be overdue any more, its deadline was put off, which moves no revision.
+        self.wanted.due |= !work.overdue.is_empty();
         let (marks, renewed) = (work::marks(batch, cache), work::renewed(batch));
         if self.fresh && work.changes.is_nothing() && marks.is_empty() && renewed.is_empty() {
             return (None, Some(work));
@@ -211,7 +213,8 @@ impl Attempt {
         self.wanted.ends_of(ends);
         // Of a call that was to be ended something else may be kept than was thought: who makes it may have marked it.
         self.wanted.calls.extend(step.overdue.iter().map(|(id, _, _)| *id));
-        let due = (step.from, latest_due(step.from, context.rules));
+        // A clock that is ahead says what is due by then, and nothing of what is opened from now on.
+        let due = (step.from, latest_due(step.from.min(reply.at), context.rules));
         if found.revision.is_some() {
             self.new = None;
             team.cache().learn(found, reply.changes, due);

@@ -166,7 +166,8 @@ impl Records for View<'_> {
 
     fn overdue(&self, _team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Missing> {
         let known = self.cache.overdue(now).ok_or_else(|| Missing::of(Wanted { due: true, ..Wanted::default() }))?;
-        let overdue = known.iter().filter(|(id, _)| !self.changes.ended.contains(id));
+        // They were told up to a moment that may have been ahead of the keeper's time.
+        let overdue = known.iter().filter(|(id, due)| *due <= now && !self.changes.ended.contains(id));
         let overdue: Vec<ReservationId> = overdue.take(most).map(|(id, _)| *id).collect();
         let unknown: BTreeSet<_> = overdue.iter().copied().filter(|id| self.cache.call(*id).is_none()).collect();
         if unknown.is_empty() { Ok(overdue) } else { Err(Missing::of(Wanted { calls: unknown, ..Wanted::default() })) }
