@@ -184,7 +184,7 @@ impl Attempt {
                 }
                 answer_marks(&mut work.answers, batch, &step, &reply, &mut cache);
                 if step.is_made() {
-                    cache.change(step.changes, step.makes, reply.changes);
+                    cache.change(step.changes, step.makes, reply.marks);
                 }
                 Ok(Some(Carried { work, void: reply.void }))
             }
@@ -217,7 +217,7 @@ impl Attempt {
         let due = (step.from, latest_due(step.from.min(reply.at), context.rules));
         if found.revision.is_some() {
             self.new = None;
-            team.cache().learn(found, reply.changes, due);
+            team.cache().learn(found, reply.marks, due);
             return Ok(());
         }
         let revision = match self.new.as_ref().and_then(TeamCache::revision) {

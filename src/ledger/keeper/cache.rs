@@ -52,8 +52,8 @@ pub(in crate::ledger) struct TeamCache {
     revision: Revision,
     /// Since this revision nobody else has changed anything, as far as is known.
     since: Revision,
-    /// The number of the last change of any kind that it has seen.
-    changes: u64,
+    /// How often calls had been marked when it last heard of it.
+    marks: u64,
     team: TeamRecord,
     scopes: Table<ScopeName, ScopeRecord>,
     calls: Table<ReservationId, Option<ReservationRecord>>,
@@ -133,13 +133,13 @@ impl TeamCache {
 
     /// Takes note of what the keeper told. `from` is the moment up to which it told what is due, and `latest` the first moment
     /// at which anything opened or renewed since could be.
-    pub(in crate::ledger) fn learn(&mut self, found: Found, changes: u64, (from, latest): (i64, i64)) {
+    pub(in crate::ledger) fn learn(&mut self, found: Found, marks: u64, (from, latest): (i64, i64)) {
         let Some(revision) = found.revision else { return };
         if revision != self.revision {
             self.since = revision;
             self.revision = revision;
         }
-        self.changes = changes;
+        self.marks = marks;
         self.team = found.team;
         found.scopes.into_iter().for_each(|(name, record)| self.scopes.put(name, record, revision));
         found.calls.into_iter().for_each(|(id, record)| self.calls.put(id, record, revision));
@@ -161,12 +161,12 @@ impl TeamCache {
     }
 
     /// Takes note that changes were made that this process worked out.
-    pub(in crate::ledger) fn change(&mut self, changes: Changes, makes: Revision, number: u64) {
+    pub(in crate::ledger) fn change(&mut self, changes: Changes, makes: Revision, marks: u64) {
         if self.revision.epoch != makes.epoch {
             self.since = makes;
         }
         self.revision = makes;
-        self.changes = number;
+        self.marks = marks;
         if let Some(team) = changes.team {
             self.team = team;
         }

@@ -56,6 +56,8 @@ pub(in crate::ledger) struct Changes {
     pub(in crate::ledger) top_ups: BTreeMap<TopUpId, TopUpRecord>,
     /// How many of the oldest rows go, after the new ones have come: of those that cost something, and of those that did not.
     pub(in crate::ledger) trimmed: [u64; 2],
+    /// The ends of the lists of rows are put off, each.
+    pub(in crate::ledger) rows_live_on: [bool; 2],
     /// The end of the team's records is put off, to what is known of the team as a whole.
     pub(in crate::ledger) lives_on: bool,
     /// The revision moves although nothing else changes: what was worked out before can then not be written any more.
@@ -65,7 +67,8 @@ pub(in crate::ledger) struct Changes {
 impl Changes {
     /// Whether nothing changes.
     pub(in crate::ledger) fn is_nothing(&self) -> bool {
-        let Self { team, scopes, ends, opened, ended, rows, cells, days, top_ups, trimmed, lives_on, touched } = self;
+        let Self { team, scopes, ends, opened, ended, rows, cells, days, top_ups, trimmed, lives_on, touched, .. } =
+            self;
         let nothing_named =
             scopes.is_empty() && ends.is_empty() && opened.is_empty() && ended.is_empty() && rows.is_empty();
         let nothing_summed = cells.is_empty() && days.is_empty() && top_ups.is_empty() && *trimmed == [0, 0];
@@ -161,8 +164,8 @@ pub(in crate::ledger) struct Reply {
     pub(in crate::ledger) verdict: Verdict,
     /// Its time, in microseconds of Unix time.
     pub(in crate::ledger) at: i64,
-    /// The number of the last change of any kind.
-    pub(in crate::ledger) changes: u64,
+    /// How often calls were marked: what moves when nothing that judges does.
+    pub(in crate::ledger) marks: u64,
     /// What became of each mark.
     pub(in crate::ledger) marked: Vec<Marked>,
     /// Why admissions do not stand although they were written: too few replicas have them.

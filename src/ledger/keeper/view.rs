@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::cache::TeamCache;
 use super::step::{Changes, TeamRecord};
 use super::wanted::{CellName, Wanted};
-use crate::ledger::machine::{Cell, Records, ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::machine::{Cell, Records, ReservationRecord, Rules, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{ReservationId, Row, Scope, Sums, TopUpId};
 use crate::team::TeamId;
 
@@ -27,14 +27,17 @@ pub(super) struct View<'a> {
     /// Calls that this process has made and that nobody can have admitted, unless the keeper says so.
     new: &'a BTreeSet<ReservationId>,
     pub(super) now: i64,
+    /// How long rows are kept, in microseconds.
+    rows_kept: i64,
     pub(super) changes: Changes,
     /// Overdue calls that were ended: they must still be overdue.
     pub(super) overdue: Vec<(ReservationId, i64, ReservationRecord)>,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(cache: &'a TeamCache, new: &'a BTreeSet<ReservationId>, now: i64) -> Self {
-        Self { cache, new, now, changes: Changes::default(), overdue: Vec::new() }
+    pub(super) fn new(cache: &'a TeamCache, new: &'a BTreeSet<ReservationId>, rules: &Rules, now: i64) -> Self {
+        let rows_kept = i64::try_from(rules.retention.rows.as_micros()).unwrap_or(i64::MAX / 2);
+        Self { cache, new, now, rows_kept, changes: Changes::default(), overdue: Vec::new() }
     }
 
     /// What is known of the team as a whole, to be changed.
@@ -175,8 +178,15 @@ impl Records for View<'_> {
 
     fn append_row(&mut self, _team: &TeamId, row: &Row) -> Result<(), Missing> {
         let list = usize::from(row.charged.micros() == 0);
-        if let Some(rows) = self.team().rows.get_mut(list) {
+        let ends = self.now.saturating_add(self.rows_kept);
+        let is_late = self.team_now().rows_until.get(list).is_some_and(|until| ends - until > self.rows_kept / 64);
+        let team = self.team();
+        if let (Some(rows), Some(until)) = (team.rows.get_mut(list), team.rows_until.get_mut(list)) {
             *rows += 1;
+            *until = if is_late { ends } else { *until };
+        }
+        if let (true, Some(live_on)) = (is_late, self.changes.rows_live_on.get_mut(list)) {
+            *live_on = true;
         }
         self.changes.rows.push(row.clone());
         Ok(())

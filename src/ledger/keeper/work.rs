@@ -55,7 +55,7 @@ pub(super) fn work_out(
     let admissions = operations.iter().filter_map(Operation::admission).filter(|(_, reserves)| *reserves);
     let new: BTreeSet<ReservationId> = admissions.map(|(admission, _)| admission.id).collect();
     let now = judgement::at(now);
-    let mut machine = Machine::new(View::new(cache, &new, now.as_microsecond()), rules, now);
+    let mut machine = Machine::new(View::new(cache, &new, rules, now.as_microsecond()), rules, now);
     let mut until = now.as_microsecond().saturating_add(UNDER_WAY);
     let mut answers = Vec::with_capacity(operations.len());
     for operation in operations {

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::encode::days_of;
 use super::keys::scope_of;
+use super::text;
 use crate::ledger::keeper::{Due, Found, Marked, Reply, Step, Verdict, Wanted};
 use crate::ledger::{Outage, ReservationId, Sums};
 
@@ -16,7 +17,7 @@ pub(super) fn unreadable(what: &str) -> Outage {
 /// Reads the answer to a step.
 pub(super) fn reply(step: &Step, value: Value) -> Result<Reply, Outage> {
     let Value::Array(items) = value else { return Err(unreadable("an answer")) };
-    let Ok([verdict, at, revision, changes, marked, answers]) = <[Value; 6]>::try_from(items) else {
+    let Ok([verdict, seconds, micros, revision, marks, marked, answers]) = <[Value; 7]>::try_from(items) else {
         return Err(unreadable("an answer"));
     };
     let verdict = match one::<u8>(verdict, "a verdict")? {
@@ -32,8 +33,8 @@ pub(super) fn reply(step: &Step, value: Value) -> Result<Reply, Outage> {
     };
     Ok(Reply {
         verdict,
-        at: one::<String>(at, "a time")?.parse().map_err(|_| unreadable("a time"))?,
-        changes: one(changes, "a number")?,
+        at: one::<i64>(seconds, "a time")? * 1_000_000 + one::<i64>(micros, "a time")?,
+        marks: one(marks, "a number")?,
         marked: one::<Vec<u64>>(marked, "marks")?.into_iter().map(mark).collect(),
         void: None,
         found,
@@ -54,7 +55,7 @@ fn one<T: FromRedisValue>(value: Value, what: &str) -> Result<T, Outage> {
 
 /// Reads a record as it is kept; of what is not there, nothing.
 fn record<T: DeserializeOwned>(value: Option<Vec<u8>>, what: &str) -> Result<Option<T>, Outage> {
-    value.map(|bytes| serde_json::from_slice(&bytes).map_err(|_| unreadable(what))).transpose()
+    value.map(|bytes| text::from_json(&bytes, what)).transpose()
 }
 
 fn found(wanted: &Wanted, revision: &str, answers: Value) -> Result<Found, Outage> {
@@ -71,7 +72,9 @@ fn found(wanted: &Wanted, revision: &str, answers: Value) -> Result<Found, Outag
         found.scopes.push((name.clone(), record(field(), "a scope")?.unwrap_or_default()));
     }
     for id in &wanted.calls {
-        found.calls.push((*id, record(field(), "a reservation")?));
+        let (call, phase) = (field(), field());
+        let call = call.zip(phase).map(|(call, phase)| text::read_call(&call, &phase)).transpose()?;
+        found.calls.push((*id, call));
     }
     for day in &wanted.days {
         found.days.push((day.clone(), record(field(), "a number")?.unwrap_or_default()));

@@ -1,9 +1,8 @@
 //! A step as the script reads it: which commands mark, check, write and read a team's records.
 
-use serde::Serialize;
-
 use super::keys::{Keys, cell, field};
 use super::pack::{Array, Pack};
+use super::text;
 use crate::ledger::keeper::{Changes, Expected, FOR_EVER, OVERDUE_MOST, Step, Wanted};
 use crate::ledger::{Retention, Row};
 
@@ -21,7 +20,7 @@ pub(super) fn expected(step: &Step) -> String {
     }
 }
 
-/// The step, packed. `voucher` names the mark without which a team is not made.
+/// What the step does, packed. `voucher` names the mark without which a team is not made.
 pub(super) fn packed(step: &Step, keys: &Keys, retention: &Retention, voucher: u64) -> Vec<u8> {
     let mut pack = Pack::default();
     let mut all = pack.begin();
@@ -34,9 +33,19 @@ pub(super) fn packed(step: &Step, keys: &Keys, retention: &Retention, voucher: u
             writes(list, step, keys, retention);
         }
     });
-    commands.some(|list| reads(list, &step.wanted, step.from, keys));
     pack.end(&all);
-    pack.bytes().to_vec()
+    pack.into_bytes()
+}
+
+/// What the step reads, packed.
+pub(super) fn packed_reads(step: &Step, keys: &Keys) -> Vec<u8> {
+    let mut pack = Pack::default();
+    let array = pack.begin();
+    let mut list = List { pack: &mut pack, array };
+    reads(&mut list, &step.wanted, step.from, keys);
+    let List { array, .. } = list;
+    pack.end(&array);
+    pack.into_bytes()
 }
 
 struct Commands<'a> {
@@ -117,18 +126,12 @@ impl Command<'_> {
     }
 }
 
-/// As records are kept: the same text in every store.
-pub(super) fn text(record: &impl Serialize) -> Vec<u8> {
-    // Nothing that is kept has a key that is no text, or fails to be written.
-    serde_json::to_vec(record).unwrap_or_default()
-}
-
 fn marks(list: &mut List<'_>, step: &Step) {
     for mark in &step.marks {
         list.command(|command| {
-            command.word(&field::call(mark.id));
-            command.bytes(&text(&mark.from));
-            command.bytes(&text(&mark.to));
+            command.word(&field::phase(mark.id));
+            command.word(&text::phase(&mark.from));
+            command.word(&text::phase(&mark.to));
         });
     }
 }
@@ -152,13 +155,13 @@ fn checks(list: &mut List<'_>, step: &Step, keys: &Keys, voucher: u64) {
         list.check(Some(b"1"), &["GET", &keys.may_be_made(voucher)]);
     }
     if !step.unopened.is_empty() {
-        let fields: Vec<String> = step.unopened.iter().map(|id| field::call(*id)).collect();
+        let fields: Vec<String> = step.unopened.iter().map(|id| field::phase(*id)).collect();
         let mut words = vec!["HMGET", &keys.state];
         words.extend(fields.iter().map(String::as_str));
         list.check(None, &words);
     }
     for (id, deadline, record) in &step.overdue {
-        list.check(Some(&text(record)), &["HGET", &keys.state, &field::call(*id)]);
+        list.check(Some(text::phase(record).as_bytes()), &["HGET", &keys.state, &field::phase(*id)]);
         list.check(Some(deadline.to_string().as_bytes()), &["ZSCORE", &keys.due, &id.to_string()]);
     }
 }
@@ -205,7 +208,8 @@ fn writes(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) 
 
 fn forgotten(list: &mut List<'_>, changes: &Changes, keys: &Keys) {
     let scopes = changes.scopes.iter().filter(|(_, record)| record.is_none()).map(|(name, _)| field::scope(name));
-    let fields: Vec<String> = changes.ended.iter().map(|id| field::call(*id)).chain(scopes).collect();
+    let calls = changes.ended.iter().flat_map(|id| [field::call(*id), field::phase(*id)]);
+    let fields: Vec<String> = calls.chain(scopes).collect();
     if !fields.is_empty() {
         list.command(|command| {
             ["HDEL", keys.state.as_str()].iter().for_each(|word| command.word(word));
@@ -241,7 +245,7 @@ fn row_text(step: &Step, place: usize, row: &Row) -> Vec<u8> {
     let revision = step.makes;
     let at = row.settled_at.as_microsecond();
     let mut bytes = format!("{:016}{:010}{place:04} {at} ", revision.epoch, revision.number).into_bytes();
-    bytes.extend(text(row));
+    bytes.extend(text::row(row));
     bytes
 }
 
@@ -255,7 +259,9 @@ fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
                 ["LPUSH", key.as_str()].iter().for_each(|word| command.word(word));
                 new.iter().for_each(|row| command.bytes(row));
             });
-            list.words(&["PEXPIRE", key, &retention.rows.as_millis().to_string()]);
+            if changes.rows_live_on.get(which) == Some(&true) {
+                list.words(&["PEXPIRE", key, &retention.rows.as_millis().to_string()]);
+            }
         }
         if gone > 0 {
             list.words(&["LTRIM", key, "0", &format!("-{}", gone + 1)]);
@@ -268,15 +274,17 @@ fn state(command: &mut Command<'_>, step: &Step, keys: &Keys) {
     ["HSET", keys.state.as_str(), field::REVISION, &step.makes.to_string()].iter().for_each(|word| command.word(word));
     if let Some(team) = &changes.team {
         command.word(field::TEAM);
-        command.bytes(&text(team));
+        command.bytes(&text::json(team));
     }
     for (name, record) in changes.scopes.iter().filter_map(|(name, record)| Some((name, record.as_ref()?))) {
         command.word(&field::scope(name));
-        command.bytes(&text(record));
+        command.bytes(&text::json(record));
     }
     for (id, record) in &changes.opened {
         command.word(&field::call(*id));
-        command.bytes(&text(record));
+        command.bytes(&text::call(record));
+        command.word(&field::phase(*id));
+        command.word(&text::phase(record));
     }
     for (day, cells) in &changes.days {
         command.word(&field::day(day));
@@ -284,7 +292,7 @@ fn state(command: &mut Command<'_>, step: &Step, keys: &Keys) {
     }
     for (id, record) in &changes.top_ups {
         command.word(&field::top_up(id));
-        command.bytes(&text(record));
+        command.bytes(&text::json(record));
     }
 }
 
@@ -299,7 +307,10 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     list.command(|command| {
         ["HMGET", keys.state.as_str(), field::TEAM].iter().for_each(|word| command.word(word));
         wanted.scopes.iter().for_each(|name| command.word(&field::scope(name)));
-        wanted.calls.iter().for_each(|id| command.word(&field::call(*id)));
+        for id in &wanted.calls {
+            command.word(&field::call(*id));
+            command.word(&field::phase(*id));
+        }
         wanted.days.iter().for_each(|day| command.word(&field::day(day)));
         wanted.top_ups.iter().for_each(|id| command.word(&field::top_up(id)));
     });

@@ -14,11 +14,12 @@ use tokio::sync::oneshot;
 use super::decode::unreadable;
 use super::keeper::RedisKeeper;
 use super::keys::{Keys, field};
+use super::text;
 use crate::ledger::keeper::{
     Abandoned, BATCH_MOST, Context, KeeperTime, Lease, Operation, Response, Teams, carry_through,
 };
+use crate::ledger::machine::Rules;
 use crate::ledger::machine::open::open_call;
-use crate::ledger::machine::{ReservationRecord, Rules};
 use crate::ledger::{Days, Observer, OpenCall, Outage, ReservationId};
 use crate::team::TeamId;
 
@@ -79,16 +80,15 @@ impl Handle {
         let keys = Keys::of(team);
         let mut records = redis::cmd("HMGET");
         records.arg(&keys.state);
-        ids.iter().for_each(|id| {
-            records.arg(field::call(*id));
-        });
+        for id in ids {
+            records.arg(field::call(*id)).arg(field::phase(*id));
+        }
         let answer = self.keeper.run(&keys.state, &records).await?;
         let texts: Vec<Option<Vec<u8>>> = Vec::from_redis_value(answer).map_err(|_| unreadable("a call"))?;
         let mut open = Vec::with_capacity(ids.len());
-        for (id, text) in ids.iter().zip(texts) {
-            if let Some(text) = text {
-                let record: ReservationRecord = serde_json::from_slice(&text).map_err(|_| unreadable("a call"))?;
-                open.push(open_call(*id, record));
+        for (id, texts) in ids.iter().zip(texts.chunks_exact(2)) {
+            if let [Some(call), Some(phase)] = texts {
+                open.push(open_call(*id, text::read_call(call, phase)?));
             }
         }
         Ok(open)

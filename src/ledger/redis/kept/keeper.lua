@@ -1,44 +1,44 @@
 -- Writes what was worked out from a revision if it is still the last, or says what is newer. It judges nothing.
 --
 -- KEYS: the team's state. ARGV: the revision expected ('?': none, only read), the first moment and the first one after the
--- last at which that is right, the time in place of the server's or 0, and packed: marks, each a field, what is kept there
--- and what is to be; commands to run in any case; checks, each what a command must answer and the command; commands that
--- write; commands that read. All commands are on the team's keys.
+-- last at which that is right, the time in place of the server's or 0; packed: marks, each a field, what is kept there and
+-- what is to be, commands to run in any case, checks, each what a command must answer and the command, and commands that
+-- write; and packed: commands that read. All commands are on the team's keys.
 --
--- The answer: 1 written, 0 not written, 2 not written, the time is another; the time; the revision; the number of changes;
--- of each mark 1 done, 0 nothing is there, 2 something else is; and, if not written, what the reading commands answered.
+-- The answer: 1 written, 0 not written, 2 not written, the time is another; the time, in seconds and microseconds; the
+-- revision that was there; how often something was marked; of each mark 1 done, 0 nothing is there, 2 something else is; and,
+-- if not written, what the reading commands answered.
 
-local state = KEYS[1]
-local expected, first, last, fixed = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local marks, always, checks, writes, reads = unpack(cmsgpack.unpack(ARGV[5]))
+local state, expected = KEYS[1], ARGV[1]
+local marks, always, checks, writes = unpack(cmsgpack.unpack(ARGV[5]))
 local call = redis.call
 local time = call('TIME')
-local now = fixed > 0 and fixed or time[1] * 1000000 + time[2]
-
-local function run(commands)
-  local answers = {}
-  for i = 1, #commands do
-    answers[i] = call(unpack(commands[i]))
-  end
-  return answers
+local seconds, micros = time[1], time[2]
+local now = tonumber(ARGV[4])
+if now > 0 then
+  seconds, micros = string.format('%d', now / 1000000 - now / 1000000 % 1), string.format('%d', now % 1000000)
+else
+  now = seconds * 1000000 + micros
 end
+local revision, marked = unpack(call('HMGET', state, 'r', 'k'))
 
-local marked, changed, as_known = {}, false, true
+local told, as_known = {}, true
 for i = 1, #marks do
   local field, from, to = unpack(marks[i])
   local is = call('HGET', state, field)
   if is == from and from ~= to then
-    call('HSET', state, field, to)
-    changed = true
+    marked = (marked or 0) + 1
+    call('HSET', state, field, to, 'k', marked)
   end
-  marked[i] = (is == from or is == to) and 1 or (is and 2 or 0)
-  as_known = as_known and marked[i] < 2
+  told[i] = (is == from or is == to) and 1 or (is and 2 or 0)
+  as_known = as_known and told[i] < 2
 end
-run(always)
+for i = 1, #always do
+  call(unpack(always[i]))
+end
 
-local revision = call('HGET', state, 'r') or ''
-local verdict = (revision == expected and as_known) and 1 or 0
-if verdict == 1 and (now < first or now >= last) then
+local verdict = ((revision or '') == expected and as_known) and 1 or 0
+if verdict == 1 and (now < tonumber(ARGV[2]) or now >= tonumber(ARGV[3])) then
   verdict = 2
 end
 for i = 1, verdict == 1 and #checks or 0 do
@@ -49,9 +49,15 @@ for i = 1, verdict == 1 and #checks or 0 do
     end
   end
 end
-if verdict == 1 and #writes > 0 then
-  run(writes)
-  changed, revision = true, ''
+local found = {}
+if verdict == 1 then
+  for i = 1, #writes do
+    call(unpack(writes[i]))
+  end
+elseif verdict == 0 then
+  local reads = cmsgpack.unpack(ARGV[6])
+  for i = 1, #reads do
+    found[i] = call(unpack(reads[i]))
+  end
 end
-local changes = changed and call('HINCRBY', state, 'n', 1) or tonumber(call('HGET', state, 'n') or 0)
-return { verdict, string.format('%d', now), revision, changes, marked, verdict == 0 and run(reads) or {} }
+return { verdict, seconds, micros, revision or '', tonumber(marked or 0), told, found }

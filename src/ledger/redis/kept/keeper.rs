@@ -90,10 +90,10 @@ impl RedisKeeper {
         self.on_link(key, |mut link| async move { link.run(command).await }).await
     }
 
-    fn call(&self, command: &str, script: &str, keys: &Keys, step: &Step, packed: &[u8]) -> Cmd {
-        let mut call = Cmd::with_capacity(9, script.len() + packed.len() + 128);
+    fn call(&self, command: &str, script: &str, keys: &Keys, step: &Step, [does, reads]: &[Vec<u8>; 2]) -> Cmd {
+        let mut call = Cmd::with_capacity(10, script.len() + does.len() + reads.len() + 128);
         call.arg(command).arg(script).arg(1).arg(&keys.state).arg(encode::expected(step));
-        call.arg(step.from).arg(step.until).arg(self.fixed_now()).arg(packed);
+        call.arg(step.from).arg(step.until).arg(self.fixed_now()).arg(does).arg(reads);
         call
     }
 
@@ -106,7 +106,8 @@ impl RedisKeeper {
 
     /// Runs the script. A server that does not know it (it was restarted, or its scripts were flushed) is sent the text.
     async fn apply(&self, link: &mut Link, keys: &Keys, step: &Step) -> Result<(Value, u32), RedisError> {
-        let packed = encode::packed(step, keys, &self.settings.retention, self.trust.voucher);
+        let does = encode::packed(step, keys, &self.settings.retention, self.trust.voucher);
+        let packed = [does, encode::packed_reads(step, keys)];
         let replicas = self.replicas(step);
         let known = self.call("EVALSHA", self.script.get_hash(), keys, step, &packed);
         match send(link, &known, keys, replicas.as_ref()).await {

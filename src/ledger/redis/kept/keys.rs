@@ -60,6 +60,11 @@ pub(super) mod field {
         format!("c:{id}")
     }
 
+    /// How far an open reservation's call has come.
+    pub(in super::super) fn phase(id: ReservationId) -> String {
+        format!("p:{id}")
+    }
+
     /// How many cells of usage a day has.
     pub(in super::super) fn day(day: &str) -> String {
         format!("d:{day}")
@@ -67,7 +72,7 @@ pub(super) mod field {
 
     /// A top-up.
     pub(in super::super) fn top_up(id: &TopUpId) -> String {
-        format!("p:{id}")
+        format!("t:{id}")
     }
 }
 

@@ -44,9 +44,9 @@ impl Pack {
         self.0.push(0xc2);
     }
 
-    /// Whether nothing was written.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+    /// What was written.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
     }
 }
 

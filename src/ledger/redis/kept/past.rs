@@ -6,6 +6,7 @@ use redis::{Cmd, FromRedisValue, Value};
 
 use super::decode::{sums, unreadable};
 use super::keys::{Keys, cell_of};
+use super::text;
 use crate::ledger::keeper::TeamRecord;
 use crate::ledger::{LostRows, Outage, Rows, Usage};
 
@@ -29,10 +30,10 @@ pub(super) fn read_rows(answer: &Value) -> Result<Rows, Outage> {
     let total = u64::from_redis_value_ref(total).map_err(|_| unreadable("a number"))?;
     let team = Vec::<u8>::from_redis_value_ref(team).map_err(|_| unreadable("a team's record"))?;
     let row = |value: &Value| {
-        let text = String::from_redis_value_ref(value).ok()?;
-        serde_json::from_str(text.splitn(3, ' ').nth(2)?).ok()
+        let kept = String::from_redis_value_ref(value).map_err(|_| unreadable("a row"))?;
+        text::read_row(kept.splitn(3, ' ').nth(2).unwrap_or_default().as_bytes())
     };
-    let rows = entries.iter().map(row).collect::<Option<_>>().ok_or_else(|| unreadable("a row"))?;
+    let rows = entries.iter().map(row).collect::<Result<_, Outage>>()?;
     Ok(Rows { rows, total, lost: lost(&team)? })
 }
 
