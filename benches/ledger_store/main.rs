@@ -54,7 +54,8 @@ fn act() -> Outcomes<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     println!("one team, one user, eight limits on each of two levels; a call is admitted, marked and settled");
     println!("{:<10} {:>8} {:>14} {:>14}", "judged by", "at once", "us a call", "instructions");
-    for at_once in CROWDS {
+    let only: Option<usize> = std::env::var("AT_ONCE").ok().and_then(|text| text.parse().ok());
+    for at_once in CROWDS.into_iter().filter(|crowd| only.is_none_or(|only| only == *crowd)) {
         for (name, way) in [("script", Way::Script), ("machine", Way::Revision)] {
             let micros = runtime.block_on(micros(way, at_once))?;
             let instructions = runtime.block_on(instructions(way, at_once))?;
@@ -76,7 +77,8 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = if under_valgrind {
             let mut command = Command::new("valgrind");
-            command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "redis-server"]);
+            let out = std::env::var("CALLGRIND_OUT").unwrap_or_else(|_| "/dev/null".to_owned());
+            command.args(["--tool=callgrind", &format!("--callgrind-out-file={out}"), "redis-server"]);
             command
         } else {
             Command::new("redis-server")

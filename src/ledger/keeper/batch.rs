@@ -19,6 +19,9 @@ use crate::ledger::{Observer, Outage, ReservationId, soft};
 /// meanwhile, so that it is never long before one of them is the first.
 const ATTEMPTS: usize = 64;
 
+/// How often a batch is refused in a row before the others are asked to let it go first.
+const REFUSED_MOST: u32 = 2;
+
 /// What all batches of a process share.
 pub(in crate::ledger) struct Context<'a, K, T> {
     pub(in crate::ledger) keeper: &'a K,
@@ -159,6 +162,7 @@ impl Attempt {
             overdue: std::mem::take(&mut work.overdue),
             changes: std::mem::take(&mut work.changes),
             wanted: self.wanted.clone(),
+            wants_turn: self.refused >= REFUSED_MOST,
         };
         (Some(step), Some(work))
     }
@@ -189,6 +193,10 @@ impl Attempt {
                 Ok(Some(Carried { work, void: reply.void }))
             }
             (Verdict::OtherTime, _) => Ok(None),
+            (Verdict::OthersTurn, _) => {
+                context.keeper.let_another_go_first().await;
+                Ok(None)
+            }
             (Verdict::Told | Verdict::Done, _) => {
                 if matches!(step.expected, Expected::Revision(_)) {
                     self.refused += 1;
@@ -213,8 +221,7 @@ impl Attempt {
         self.wanted.ends_of(ends);
         // Of a call that was to be ended something else may be kept than was thought: who makes it may have marked it.
         self.wanted.calls.extend(step.overdue.iter().map(|(id, _, _)| *id));
-        // A clock that is ahead says what is due by then, and nothing of what is opened from now on.
-        let due = (step.from, latest_due(step.from.min(reply.at), context.rules));
+        let due = (step.from, first_due(reply.at, context.rules));
         if found.revision.is_some() {
             self.new = None;
             team.cache().learn(found, reply.marks, due);
@@ -254,7 +261,7 @@ pub(super) fn deadline(now: i64, rules: &Rules) -> i64 {
     now.saturating_add(i64::try_from(rules.reservation_ttl.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Nothing that is opened or renewed after a moment is due before this.
-fn latest_due(now: i64, rules: &Rules) -> i64 {
+/// Nothing that is opened or renewed after a moment of the keeper's time is due before this.
+fn first_due(now: i64, rules: &Rules) -> i64 {
     deadline(now, rules).saturating_sub(work::UNDER_WAY)
 }

@@ -111,14 +111,11 @@ impl TeamCache {
     }
 
     /// Calls that are overdue at a moment, with their deadlines; `None`: that is not known.
-    pub(super) fn overdue(&self, now: i64) -> Option<&[(ReservationId, i64)]> {
-        if let Some((at, overdue)) = &self.overdue
-            && *at >= self.since
-            && (now < self.due_from || !overdue.is_empty())
-        {
-            return Some(overdue);
-        }
-        (self.overdue.as_ref().is_none_or(|(_, overdue)| overdue.is_empty()) && now < self.due_from).then_some(&[])
+    pub(super) fn overdue(&self, now: i64) -> Option<Vec<(ReservationId, i64)>> {
+        let (at, told) = self.overdue.as_ref()?;
+        let overdue: Vec<_> = told.iter().copied().filter(|(_, deadline)| *deadline <= now).collect();
+        let is_all = now < self.due_from || !overdue.is_empty();
+        (is_all && (overdue.is_empty() || *at >= self.since)).then_some(overdue)
     }
 
     /// Users and keys that may be forgotten; `None`: that is not known.
@@ -131,9 +128,9 @@ impl TeamCache {
         self.oldest.as_ref().filter(|(at, _)| *at >= self.since).map(|(_, oldest)| oldest)
     }
 
-    /// Takes note of what the keeper told. `from` is the moment up to which it told what is due, and `latest` the first moment
-    /// at which anything opened or renewed since could be.
-    pub(in crate::ledger) fn learn(&mut self, found: Found, marks: u64, (from, latest): (i64, i64)) {
+    /// Takes note of what the keeper told. `from` is the moment up to which it told what is due, and `first` the first moment
+    /// at which anything could be that is opened or renewed later.
+    pub(in crate::ledger) fn learn(&mut self, found: Found, marks: u64, (from, first): (i64, i64)) {
         let Some(revision) = found.revision else { return };
         if revision != self.revision {
             self.since = revision;
@@ -148,7 +145,7 @@ impl TeamCache {
         found.top_ups.into_iter().for_each(|(id, record)| self.top_ups.put(id, record, revision));
         if let Some(due) = found.due {
             let is_all = due.overdue.len() < OVERDUE_MOST;
-            self.due_from = if is_all { due.next.unwrap_or(i64::MAX).min(latest) } else { from };
+            self.due_from = if is_all { due.next.unwrap_or(i64::MAX).min(first) } else { from };
             self.overdue = Some((revision, due.overdue));
         }
         if let Some(past) = found.past {

@@ -39,6 +39,9 @@ pub(super) trait Keeper: Sync {
     /// Compares and writes, or says what is newer. May be repeated: the comparison lets a change pass once.
     fn step(&self, team: &TeamId, step: &Step) -> impl Future<Output = Result<Reply, Outage>> + Send;
 
+    /// Waits a moment, in which another process goes first.
+    fn let_another_go_first(&self) -> impl Future<Output = ()> + Send;
+
     /// Whether what is there of a team that this process has never seen is believed.
     fn trust(&self, team: &TeamId) -> impl Future<Output = Result<(), Outage>> + Send;
 

@@ -110,6 +110,8 @@ pub(in crate::ledger) struct Step {
     pub(in crate::ledger) changes: Changes,
     /// What is told of, unless the changes were made.
     pub(in crate::ledger) wanted: Wanted,
+    /// Others were first so often that they are asked to let this process go first.
+    pub(in crate::ledger) wants_turn: bool,
 }
 
 impl Step {
@@ -132,6 +134,7 @@ impl Step {
             overdue: Vec::new(),
             changes: Changes::default(),
             wanted,
+            wants_turn: false,
         }
     }
 }
@@ -156,6 +159,8 @@ pub(in crate::ledger) enum Verdict {
     Told,
     /// Likewise: its time is another.
     OtherTime,
+    /// Likewise: others have asked to go first.
+    OthersTurn,
 }
 
 /// The keeper's answer.

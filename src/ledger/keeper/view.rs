@@ -153,10 +153,9 @@ impl Records for View<'_> {
         let Some(record) = self.reservation(team, id)? else { return Ok(None) };
         // One that was opened by the same batch was never there.
         if self.changes.opened.remove(&id).is_none() {
-            if let Some(overdue) = self.cache.overdue(self.now)
-                && let Some((_, deadline)) = overdue.iter().find(|(known, _)| *known == id)
-            {
-                self.overdue.push((id, *deadline, record.clone()));
+            let overdue = self.cache.overdue(self.now).unwrap_or_default();
+            if let Some((_, deadline)) = overdue.into_iter().find(|(known, _)| *known == id) {
+                self.overdue.push((id, deadline, record.clone()));
             }
             self.changes.ended.push(id);
         }
@@ -169,8 +168,7 @@ impl Records for View<'_> {
 
     fn overdue(&self, _team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Missing> {
         let known = self.cache.overdue(now).ok_or_else(|| Missing::of(Wanted { due: true, ..Wanted::default() }))?;
-        // They were told up to a moment that may have been ahead of the keeper's time.
-        let overdue = known.iter().filter(|(id, due)| *due <= now && !self.changes.ended.contains(id));
+        let overdue = known.iter().filter(|(id, _)| !self.changes.ended.contains(id));
         let overdue: Vec<ReservationId> = overdue.take(most).map(|(id, _)| *id).collect();
         let unknown: BTreeSet<_> = overdue.iter().copied().filter(|id| self.cache.call(*id).is_none()).collect();
         if unknown.is_empty() { Ok(overdue) } else { Err(Missing::of(Wanted { calls: unknown, ..Wanted::default() })) }

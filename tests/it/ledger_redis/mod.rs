@@ -3,6 +3,7 @@
 mod edge;
 mod faults;
 mod kept;
+mod layout;
 mod lost;
 mod replicas;
 mod topologies;

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use moongate::clock::Clock;
-use moongate::ledger::redis::{Settings, StoreClock, Topology};
+use moongate::ledger::redis::{Settings, Topology};
 use moongate::ledger::{Outcome, ReservationId, Settled, Verdict};
 use moongate::team::LimitKind;
 use tokio::task::JoinSet;
 
 use super::{handle, handle_with_clock, patient};
-use crate::ledger_conformance::desk::{PRICE, call, credits, limit, moment, settlement};
+use crate::ledger_conformance::desk::{PRICE, call, credits, limit, settlement};
 use crate::support::redis::RedisServer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,41 +83,4 @@ async fn teams_are_sent_side_by_side_and_one_team_in_batches() {
     assert!(batches.len() <= 6, "{batches:?}");
     assert_eq!(seen.operations().iter().filter(|operation| **operation == ("admit", "ok")).count(), 200);
     assert_eq!(seen.ups(), [true]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_across_midnight_is_counted_in_the_days_its_rows_say() {
-    let server = RedisServer::start().await;
-    let clock = Clock::moved(moment("2026-11-30T23:59:59.999999Z"));
-    let settings = Settings { clock: StoreClock::Fixed(clock.clone()), ..patient(&server) };
-    let handles = [handle(settings.clone()), handle(settings)];
-    let calls = ["ana", "bo", "cy"].map(|name| call().user(name, []));
-    let admit = async |number: usize| {
-        let (id, call) = (ReservationId::new(), &calls[number % 3]);
-        handles[number % 2].admit(call.admission(id)).await.unwrap();
-        (number, id)
-    };
-    let settle = async |(number, id): (usize, ReservationId)| {
-        let outcome = Outcome::ALL[number % 4];
-        let charged = PRICE - u64::try_from(number).unwrap();
-        handles[number / 2 % 2].settle(&calls[0].team, settlement(id, outcome, charged)).await.unwrap();
-    };
-    let before = join_all((0..150).map(&admit)).await;
-    clock.set(moment("2026-12-01T00:00:00Z"));
-    let (after, _) = tokio::join!(join_all((150..300).map(&admit)), join_all(before.into_iter().map(&settle)));
-    join_all(after.into_iter().map(&settle)).await;
-    let rows = handles[0].rows(&calls[0].team, 0, 1_000).await.unwrap().rows;
-    assert_eq!(rows.len(), 300);
-    for (scope, user) in [("team", ""), ("user:ana", "ana"), ("user:bo", "bo"), ("user:cy", "cy")] {
-        for window in ["d:2026-11-30", "d:2026-12-01", "m:2026-11", "m:2026-12", "t"] {
-            let counted = rows.iter().filter(|row| {
-                let named = format!("d:{}", row.day) == window || format!("m:{}", row.month) == window || window == "t";
-                named && (user.is_empty() || row.asked.user == user) && row.outcome != Outcome::Released
-            });
-            let (calls, credits) = counted.fold((0, 0), |sum, row| (sum.0 + 1, sum.1 + row.charged.micros()));
-            let key = format!("mg1:{{design}}:s:{scope}");
-            let text: String = server.ask(&["HGET", &key, window]).await.unwrap();
-            assert_eq!(text, format!("{calls} 0 {credits} 0"), "{scope} {window}");
-        }
-    }
 }

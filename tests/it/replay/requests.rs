@@ -76,7 +76,10 @@ async fn a_call_that_ended_as_calls_do_is_done_though_its_answer_is_not_kept() {
                 (&json!("done"), &json!(outcome), Some(u64::from(reply.status)))
             );
             assert_eq!((call["creditsCost"].to_string(), &call["answer"]), (cost.to_owned(), &Value::Null));
-            assert!(call["message"].as_str().unwrap().starts_with("The answer is not kept: it is only when"), "{call}");
+            assert!(
+                call["message"].as_str().unwrap().starts_with("The answer is not kept: one is kept only if"),
+                "{call}"
+            );
             let foreign = gateway.send(&outcome_of(reply.header("x-call-id").unwrap(), growth)).await;
             assert_eq!(foreign.refusal(), (404, "request_not_found".to_owned()));
         }

@@ -24,12 +24,13 @@ pub(super) fn reply(step: &Step, value: Value) -> Result<Reply, Outage> {
         0 => Verdict::Told,
         1 => Verdict::Done,
         2 => Verdict::OtherTime,
+        3 => Verdict::OthersTurn,
         _ => return Err(unreadable("a verdict")),
     };
     let revision: String = one(revision, "a revision")?;
     let found = match verdict {
         Verdict::Told => Some(found(&step.wanted, &revision, answers)?),
-        Verdict::Done | Verdict::OtherTime => None,
+        Verdict::Done | Verdict::OtherTime | Verdict::OthersTurn => None,
     };
     Ok(Reply {
         verdict,

@@ -11,6 +11,10 @@ const OLDEST_MOST: &str = "256";
 /// How many of the scopes that may be forgotten are told of at most.
 const PAST_MOST: &str = "128";
 
+/// No open call, and due never. Redis keeps a small sorted set as one list that it reads from end to end, unless a member is as
+/// long as this: then it finds a call at once.
+pub(super) const SKIP_LIST: &str = "no call: a member of more than 64 bytes makes the server keep a skip list";
+
 /// Which revision is expected, as the script compares it.
 pub(super) fn expected(step: &Step) -> String {
     match step.expected {
@@ -170,6 +174,9 @@ fn checks(list: &mut List<'_>, step: &Step, keys: &Keys, voucher: u64) {
 /// much as it takes, is possible even then.
 fn writes(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
+    if step.expected == Expected::Nothing {
+        list.words(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
+    }
     forgotten(list, changes, keys);
     rows(list, step, keys, retention);
     for day in changes.cells.keys().map(|name| &name.day).collect::<std::collections::BTreeSet<_>>() {
@@ -322,9 +329,9 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     }
     let now = from.to_string();
     if wanted.due {
-        let most = OVERDUE_MOST.to_string();
+        let (most, after) = (OVERDUE_MOST.to_string(), format!("({now}"));
         list.words(&["ZRANGEBYSCORE", &keys.due, "-inf", &now, "WITHSCORES", "LIMIT", "0", &most]);
-        list.words(&["ZRANGEBYSCORE", &keys.due, &format!("({now}"), "+inf", "WITHSCORES", "LIMIT", "0", "1"]);
+        list.words(&["ZRANGEBYSCORE", &keys.due, &after, &format!("({FOR_EVER}"), "WITHSCORES", "LIMIT", "0", "1"]);
     }
     if wanted.past {
         list.words(&["ZRANGEBYSCORE", &keys.ends, "-inf", &now, "LIMIT", "0", PAST_MOST]);

@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) abandoned: Arc<Abandoned>,
     pub(super) rules: Rules,
     pub(super) observer: Arc<dyn Observer>,
+    /// Names this process.
+    pub(super) process: String,
     pub(super) releasing: AtomicBool,
 }
 
@@ -83,7 +85,7 @@ impl Handle {
         for id in ids {
             records.arg(field::call(*id)).arg(field::phase(*id));
         }
-        let answer = self.keeper.run(&keys.state, &records).await?;
+        let answer = self.keeper.read(&keys.state, &records).await?;
         let texts: Vec<Option<Vec<u8>>> = Vec::from_redis_value(answer).map_err(|_| unreadable("a call"))?;
         let mut open = Vec::with_capacity(ids.len());
         for (id, texts) in ids.iter().zip(texts.chunks_exact(2)) {

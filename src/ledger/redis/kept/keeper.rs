@@ -24,12 +24,20 @@ use crate::team::TeamId;
 /// The script that compares and writes.
 const TEXT: &str = include_str!("keeper.lua");
 
+/// How long others let a process go first that was refused twice in a row: more than it takes to read, to work a batch out and
+/// to write.
+const TURN_MICROS: u32 = 3_000;
+/// How long one waits that lets another go first.
+const PAUSE: Duration = Duration::from_micros(200);
+
 /// Redis, as one handle reaches it.
 pub(super) struct RedisKeeper {
     pub(super) settings: Settings,
     exchanges: Exchanges,
     breaker: Breaker,
     script: Script,
+    /// Names this process among those that take turns.
+    process: String,
     clock: Clock,
     /// How far the server's clock is ahead of ours, in microseconds, as of the last answer: the way back took some time, so
     /// what is made of it is never ahead of the server.
@@ -44,12 +52,18 @@ struct Replicas {
 }
 
 impl RedisKeeper {
-    pub(super) fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+    pub(super) fn new(
+        settings: Settings,
+        process: &str,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, UnusableSettings> {
         Ok(Self {
             exchanges: Exchanges::new(Dialer::new(&settings)?, DIAL_TIMEOUT, settings.deadline),
             settings,
             breaker: Breaker::new(observer),
             script: Script::new(TEXT),
+            process: process.to_owned(),
             clock,
             ahead: AtomicI64::new(0),
             trust: trust::Trust::new(),
@@ -69,14 +83,13 @@ impl RedisKeeper {
         }
     }
 
-    /// Does something with the connection, within the deadline. It must be safe to repeat: it is done once more where the
-    /// connection proves broken. `key` is one that it names.
+    /// Does something with the connection, within the deadline, for whoever has asked the breaker. It must be safe to repeat: it
+    /// is done once more where the connection proves broken. `key` is one that it names.
     pub(super) async fn on_link<V, F: Future<Output = Result<V, RedisError>>>(
         &self,
         key: &str,
         doing: impl Fn(Link) -> F,
     ) -> Result<V, Outage> {
-        self.breaker.enter()?;
         let result = self.exchanges.run(key, doing).await;
         match &result {
             Ok(_) => self.breaker.succeeded(),
@@ -85,15 +98,22 @@ impl RedisKeeper {
         result
     }
 
-    /// Runs one command that names this key, within the deadline. It must be safe to repeat.
+    /// Runs one command that names this key, likewise.
     pub(super) async fn run(&self, key: &str, command: &Cmd) -> Result<Value, Outage> {
         self.on_link(key, |mut link| async move { link.run(command).await }).await
     }
 
+    /// Reads with one command that names this key, unless the breaker is open.
+    pub(super) async fn read(&self, key: &str, command: &Cmd) -> Result<Value, Outage> {
+        self.breaker.enter()?;
+        self.run(key, command).await
+    }
+
     fn call(&self, command: &str, script: &str, keys: &Keys, step: &Step, [does, reads]: &[Vec<u8>; 2]) -> Cmd {
-        let mut call = Cmd::with_capacity(10, script.len() + does.len() + reads.len() + 128);
+        let mut call = Cmd::with_capacity(12, script.len() + does.len() + reads.len() + 128);
         call.arg(command).arg(script).arg(1).arg(&keys.state).arg(encode::expected(step));
         call.arg(step.from).arg(step.until).arg(self.fixed_now()).arg(does).arg(reads);
+        call.arg(self.process.as_str()).arg(if step.wants_turn { TURN_MICROS } else { 0 });
         call
     }
 
@@ -141,6 +161,10 @@ impl Keeper for RedisKeeper {
         let void = too_few
             .map(|replicas| Outage::Refused(format!("{have} of {} replicas have the reservation", replicas.wanted)));
         Ok(Reply { void, ..reply })
+    }
+
+    async fn let_another_go_first(&self) {
+        tokio::time::sleep(PAUSE).await;
     }
 
     async fn trust(&self, team: &TeamId) -> Result<(), Outage> {

@@ -23,6 +23,7 @@ use futures_util::future::{BoxFuture, join_all};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use redis::FromRedisValue;
+use uuid::Uuid;
 
 use self::handle::{Handle, Shared};
 use self::keeper::RedisKeeper;
@@ -30,7 +31,7 @@ use self::keys::Keys;
 use super::keys::TEAMS;
 use super::settings::{Settings, UnusableSettings};
 use crate::clock::Clock;
-use crate::ledger::keeper::{BATCH_MOST, Operation, Teams};
+use crate::ledger::keeper::{BATCH_MOST, FOR_EVER, Operation, Teams};
 use crate::ledger::machine::Rules;
 use crate::ledger::observe::observed;
 use crate::ledger::{
@@ -55,12 +56,14 @@ impl KeptLedger {
     pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
         let (reservation_ttl, retention, on_unknown) =
             (settings.reservation_ttl, settings.retention, settings.on_unknown);
-        let keeper = RedisKeeper::new(settings, clock, Arc::clone(&observer))?;
+        let process = Uuid::now_v7().simple().to_string();
+        let keeper = RedisKeeper::new(settings, &process, clock, Arc::clone(&observer))?;
         let shared = Arc::new(Shared {
             teams: Teams::default(),
             abandoned: Arc::default(),
             rules: Rules { reservation_ttl, retention, on_unknown },
             observer,
+            process,
             releasing: AtomicBool::new(false),
         });
         Ok(Self(Arc::new(Handle { shared, keeper })))
@@ -72,7 +75,8 @@ impl KeptLedger {
     /// As for the first.
     pub fn another(&self, clock: Clock) -> Result<Self, UnusableSettings> {
         let shared = Arc::clone(&self.0.shared);
-        let keeper = RedisKeeper::new(self.0.keeper.settings.clone(), clock, Arc::clone(&shared.observer))?;
+        let keeper =
+            RedisKeeper::new(self.0.keeper.settings.clone(), &shared.process, clock, Arc::clone(&shared.observer))?;
         Ok(Self(Arc::new(Handle { shared, keeper })))
     }
 
@@ -146,8 +150,8 @@ impl Ledger for KeptLedger {
         self.observed("open", async move {
             let keys = Keys::of(team);
             let mut latest = redis::cmd("ZREVRANGEBYSCORE");
-            latest.arg(&keys.due).arg("+inf").arg("-inf").arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
-            let ids: Vec<String> = Vec::from_redis_value(self.0.keeper.run(&keys.due, &latest).await?)
+            latest.arg(&keys.due).arg(format!("({FOR_EVER}")).arg("-inf").arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
+            let ids: Vec<String> = Vec::from_redis_value(self.0.keeper.read(&keys.due, &latest).await?)
                 .map_err(|_| decode::unreadable("ids"))?;
             let mut ids: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
             ids.sort_unstable_by(|one, other| other.cmp(one));
@@ -163,7 +167,7 @@ impl Ledger for KeptLedger {
         self.observed("teams", async move {
             let mut members = redis::cmd("SMEMBERS");
             members.arg(TEAMS);
-            let names: Vec<String> = Vec::from_redis_value(self.0.keeper.run(TEAMS, &members).await?)
+            let names: Vec<String> = Vec::from_redis_value(self.0.keeper.read(TEAMS, &members).await?)
                 .map_err(|_| decode::unreadable("teams"))?;
             // What is no team's name says something about all of them.
             let mut teams: Vec<TeamId> = names.iter().filter_map(|name| TeamId::parse(name)).collect();
@@ -175,9 +179,9 @@ impl Ledger for KeptLedger {
     fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
         self.observed("open", async move {
             let key = Keys::of(team).due;
-            let mut count = redis::cmd("ZCARD");
-            count.arg(&key);
-            let open = self.0.keeper.run(&key, &count).await?;
+            let mut count = redis::cmd("ZCOUNT");
+            count.arg(&key).arg("-inf").arg(format!("({FOR_EVER}"));
+            let open = self.0.keeper.read(&key, &count).await?;
             u64::from_redis_value(open).map_err(|_| decode::unreadable("a number"))
         })
     }
@@ -185,7 +189,7 @@ impl Ledger for KeptLedger {
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
         self.observed("rows", async move {
             let keys = Keys::of(team);
-            past::read_rows(&self.0.keeper.run(&keys.state, &past::rows(&keys, skip, limit)).await?)
+            past::read_rows(&self.0.keeper.read(&keys.state, &past::rows(&keys, skip, limit)).await?)
         })
     }
 
@@ -201,7 +205,7 @@ impl Ledger for KeptLedger {
                     let key = keys.usage(&day.to_string());
                     let mut cells = redis::cmd("HGETALL");
                     cells.arg(&key);
-                    past::read_usage(*day, &self.0.keeper.run(&key, &cells).await?)
+                    past::read_usage(*day, &self.0.keeper.read(&key, &cells).await?)
                 });
                 for read in join_all(reads).await {
                     usage.extend(read?);
@@ -228,7 +232,7 @@ impl Ledger for KeptLedger {
         self.observed("probe", async move {
             let mut ping = redis::cmd("PING");
             ping.arg("moongate");
-            self.0.keeper.run(TEAMS, &ping).await.map(drop)
+            self.0.keeper.read(TEAMS, &ping).await.map(drop)
         })
     }
 }

@@ -1,0 +1,80 @@
+//! Many processes on one team: each is refused now and then, none is starved, and no limit is passed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use moongate::clock::Clock;
+use moongate::ledger::redis::{KeptLedger, Settings, Topology};
+use moongate::ledger::{Ledger, Outcome, ReservationId, Settled, Unobserved, Verdict};
+use moongate::team::LimitKind;
+
+use super::patient;
+use crate::ledger_conformance::desk::{Call, PRICE, call, credits, limit, settlement};
+use crate::support::redis::RedisServer;
+
+/// What a process gets of a team: how many of its calls were admitted.
+async fn take_part(settings: Settings, call: Call, calls: usize) -> usize {
+    let ledger: Arc<dyn Ledger> = Arc::new(KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
+    let make = || async {
+        let id = ReservationId::new();
+        match ledger.admit(call.admission(id)).await.unwrap() {
+            Verdict::Admitted { .. } => {
+                assert!(ledger.dispatch(&call.team, id).await.unwrap());
+                let settled = ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
+                assert_eq!(settled, Settled::Now(credits(PRICE)));
+                1
+            }
+            Verdict::Refused { .. } => 0,
+        }
+    };
+    let mut admitted = 0;
+    // Some at once, and one after another.
+    for _ in 0..calls / 5 {
+        admitted += join_all((0..5).map(|_| make())).await.into_iter().sum::<usize>();
+    }
+    admitted
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_processes_on_one_team_are_all_served_and_pass_no_limit() {
+    const PROCESSES: usize = 10;
+    const CALLS: usize = 60;
+    let server = RedisServer::start().await;
+    let budget = u64::try_from(PROCESSES * CALLS - 50).unwrap();
+    let call = call().limits([limit(LimitKind::CreditsTotal, budget * PRICE), limit(LimitKind::Concurrent, 100)]);
+    let settings = Settings { reservation_ttl: Duration::from_secs(60), ..patient(&server) };
+    let parts = (0..PROCESSES).map(|_| tokio::spawn(take_part(settings.clone(), call.clone(), CALLS)));
+    let parts: Vec<usize> = join_all(parts).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(parts.iter().sum::<usize>() as u64, budget, "{parts:?}");
+    let ledger: Arc<dyn Ledger> = Arc::new(KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
+    let rows = ledger.rows(&call.team, 0, 2 * PROCESSES * CALLS).await.unwrap();
+    assert_eq!(rows.rows.iter().map(|row| row.charged.micros()).sum::<u64>(), budget * PRICE);
+    assert_eq!(ledger.open(&call.team).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_of_one_process_share_what_they_know_and_never_refuse_each_other() {
+    let server = RedisServer::start().await;
+    let settings = Settings { topology: Topology::Single { url: server.url() }, ..patient(&server) };
+    let one = KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
+    let other: Arc<dyn Ledger> = Arc::new(one.another(Clock::system()).unwrap());
+    let one: Arc<dyn Ledger> = Arc::new(one);
+    let call = call().limits([limit(LimitKind::RequestsPerDay, 1_000)]);
+    one.admit(call.admission(ReservationId::new())).await.unwrap();
+    let scripts = || async {
+        let statistics: String = server.ask(&["INFO", "commandstats"]).await.unwrap();
+        let ran =
+            statistics.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap_or("0,").to_owned();
+        ran.split(',').next().unwrap().parse::<u64>().unwrap()
+    };
+    // The other connection has to learn what time it is there; what it tells of the team it need not be told.
+    other.admit(call.admission(ReservationId::new())).await.unwrap();
+    let before = scripts().await;
+    for ledger in [&one, &other].repeat(20) {
+        let Verdict::Admitted { .. } = ledger.admit(call.admission(ReservationId::new())).await.unwrap() else {
+            panic!("there is room")
+        };
+    }
+    assert_eq!(scripts().await - before, 40, "one step for each");
+}
