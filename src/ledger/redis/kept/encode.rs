@@ -1,8 +1,8 @@
 //! A step as the script reads it: which commands mark, check, write and read a team's records.
 
 use super::keys::{Keys, cell, field};
-use super::pack::{Array, Pack};
 use super::text;
+use super::words::{List, Words};
 use crate::ledger::keeper::{Changes, Expected, FOR_EVER, OVERDUE_MOST, Step, Wanted};
 use crate::ledger::{Retention, Row};
 
@@ -24,64 +24,44 @@ pub(super) fn expected(step: &Step) -> String {
     }
 }
 
-/// What the step does, packed. `voucher` names the mark without which a team is not made.
-pub(super) fn packed(step: &Step, keys: &Keys, retention: &Retention, voucher: u64) -> Vec<u8> {
-    let mut pack = Pack::default();
-    let mut all = pack.begin();
-    let mut commands = Commands { pack: &mut pack, all: &mut all };
-    commands.some(|list| marks(list, step));
-    commands.some(|list| always(list, step, keys));
-    commands.some(|list| checks(list, step, keys, voucher));
-    commands.some(|list| {
+/// What the step does and reads, in the order in which the script takes it. `voucher` names the mark without which a team is not
+/// made.
+pub(super) fn words(step: &Step, keys: &Keys, retention: &Retention, voucher: u64) -> Words {
+    let mut words = Words::default();
+    section(&mut words, |list| marks(list, step));
+    section(&mut words, |list| always(list, step, keys));
+    section(&mut words, |list| checks(list, step, keys, voucher));
+    section(&mut words, |list| {
         if step.is_made() {
             writes(list, step, keys, retention);
         }
     });
-    pack.end(&all);
-    pack.into_bytes()
+    section(&mut words, |list| reads(list, &step.wanted, step.from, keys));
+    words
 }
 
-/// What the step reads, packed.
-pub(super) fn packed_reads(step: &Step, keys: &Keys) -> Vec<u8> {
-    let mut pack = Pack::default();
-    let array = pack.begin();
-    let mut list = List { pack: &mut pack, array };
-    reads(&mut list, &step.wanted, step.from, keys);
-    let List { array, .. } = list;
-    pack.end(&array);
-    pack.into_bytes()
-}
-
-struct Commands<'a> {
-    pack: &'a mut Pack,
-    all: &'a mut Array,
-}
-
-impl Commands<'_> {
-    fn some(&mut self, write: impl FnOnce(&mut List<'_>)) {
-        self.all.item();
-        let array = self.pack.begin();
-        let mut list = List { pack: self.pack, array };
-        write(&mut list);
-        let List { array, .. } = list;
-        self.pack.end(&array);
-    }
+fn section(words: &mut Words, write: impl FnOnce(&mut Commands<'_>)) {
+    let list = words.begin();
+    let mut commands = Commands { words, list };
+    write(&mut commands);
+    let Commands { list, .. } = commands;
+    words.end(&list);
 }
 
 /// A list of commands.
-struct List<'a> {
-    pack: &'a mut Pack,
-    array: Array,
+struct Commands<'a> {
+    words: &'a mut Words,
+    list: List,
 }
 
-impl List<'_> {
+impl Commands<'_> {
     fn command(&mut self, write: impl FnOnce(&mut Command<'_>)) {
-        self.array.item();
-        let array = self.pack.begin();
-        let mut command = Command { pack: self.pack, array };
+        self.list.item();
+        let list = self.words.begin();
+        let mut command = Command { words: self.words, list };
         write(&mut command);
-        let Command { array, .. } = command;
-        self.pack.end(&array);
+        let Command { list, .. } = command;
+        self.words.end(&list);
     }
 
     /// A command of these words.
@@ -89,30 +69,19 @@ impl List<'_> {
         self.command(|command| words.iter().for_each(|word| command.word(word)));
     }
 
-    /// What a command must answer, and the command.
+    /// A command, and before it what it must answer: `=` and that, or `-` for nothing.
     fn check(&mut self, answer: Option<&[u8]>, words: &[&str]) {
-        self.array.item();
-        let mut both = self.pack.begin();
-        both.item();
-        match answer {
-            Some(answer) => self.pack.text(answer),
-            None => self.pack.nothing(),
-        }
-        both.item();
-        let mut command = self.pack.begin();
-        for word in words {
-            command.item();
-            self.pack.text(word.as_bytes());
-        }
-        self.pack.end(&command);
-        self.pack.end(&both);
+        self.command(|command| {
+            command.bytes(&answer.map_or_else(|| b"-".to_vec(), |answer| [b"=", answer].concat()));
+            words.iter().for_each(|word| command.word(word));
+        });
     }
 }
 
 /// One command.
 struct Command<'a> {
-    pack: &'a mut Pack,
-    array: Array,
+    words: &'a mut Words,
+    list: List,
 }
 
 impl Command<'_> {
@@ -121,8 +90,8 @@ impl Command<'_> {
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        self.array.item();
-        self.pack.text(bytes);
+        self.list.item();
+        self.words.word(bytes);
     }
 
     fn number(&mut self, number: i64) {
@@ -130,7 +99,7 @@ impl Command<'_> {
     }
 }
 
-fn marks(list: &mut List<'_>, step: &Step) {
+fn marks(list: &mut Commands<'_>, step: &Step) {
     for mark in &step.marks {
         list.command(|command| {
             command.word(&field::phase(mark.id));
@@ -140,7 +109,7 @@ fn marks(list: &mut List<'_>, step: &Step) {
     }
 }
 
-fn always(list: &mut List<'_>, step: &Step, keys: &Keys) {
+fn always(list: &mut Commands<'_>, step: &Step, keys: &Keys) {
     if !step.renewed.is_empty() {
         let deadline = step.deadline.to_string();
         list.command(|command| {
@@ -153,7 +122,7 @@ fn always(list: &mut List<'_>, step: &Step, keys: &Keys) {
     }
 }
 
-fn checks(list: &mut List<'_>, step: &Step, keys: &Keys, voucher: u64) {
+fn checks(list: &mut Commands<'_>, step: &Step, keys: &Keys, voucher: u64) {
     if step.expected == Expected::Nothing {
         // Without the mark the store was emptied since the team was found to be new.
         list.check(Some(b"1"), &["GET", &keys.may_be_made(voucher)]);
@@ -172,7 +141,7 @@ fn checks(list: &mut List<'_>, step: &Step, keys: &Keys, voucher: u64) {
 
 /// What comes first is allowed even when memory is short, and lets what follows pass: ending a call, which frees about as
 /// much as it takes, is possible even then.
-fn writes(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
+fn writes(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
     if step.expected == Expected::Nothing {
         list.words(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
@@ -213,7 +182,7 @@ fn writes(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) 
     }
 }
 
-fn forgotten(list: &mut List<'_>, changes: &Changes, keys: &Keys) {
+fn forgotten(list: &mut Commands<'_>, changes: &Changes, keys: &Keys) {
     let scopes = changes.scopes.iter().filter(|(_, record)| record.is_none()).map(|(name, _)| field::scope(name));
     let calls = changes.ended.iter().flat_map(|id| [field::call(*id), field::phase(*id)]);
     let fields: Vec<String> = calls.chain(scopes).collect();
@@ -256,7 +225,7 @@ fn row_text(step: &Step, place: usize, row: &Row) -> Vec<u8> {
     bytes
 }
 
-fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
+fn rows(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
     for (which, (key, gone)) in keys.rows.iter().zip(changes.trimmed).enumerate() {
         let new = changes.rows.iter().enumerate().filter(|(_, row)| usize::from(row.charged.micros() == 0) == which);
@@ -310,7 +279,7 @@ pub(super) fn days_of(wanted: &Wanted) -> Vec<&String> {
     days
 }
 
-fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
+fn reads(list: &mut Commands<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     list.command(|command| {
         ["HMGET", keys.state.as_str(), field::TEAM].iter().for_each(|word| command.word(word));
         wanted.scopes.iter().for_each(|name| command.word(&field::scope(name)));

@@ -16,6 +16,7 @@ use super::decode;
 use super::encode;
 use super::keys::Keys;
 use super::trust;
+use super::words::Words;
 use crate::clock::Clock;
 use crate::ledger::keeper::{Keeper, KeeperTime, Reply, Step};
 use crate::ledger::{Observer, Outage};
@@ -109,11 +110,12 @@ impl RedisKeeper {
         self.run(key, command).await
     }
 
-    fn call(&self, command: &str, script: &str, keys: &Keys, step: &Step, [does, reads]: &[Vec<u8>; 2]) -> Cmd {
-        let mut call = Cmd::with_capacity(12, script.len() + does.len() + reads.len() + 128);
+    fn call(&self, command: &str, script: &str, keys: &Keys, step: &Step, words: &Words) -> Cmd {
+        let mut call = Cmd::with_capacity(64, script.len() + words.bytes() + 256);
         call.arg(command).arg(script).arg(1).arg(&keys.state).arg(encode::expected(step));
-        call.arg(step.from).arg(step.until).arg(self.fixed_now()).arg(does).arg(reads);
+        call.arg(step.from).arg(step.until).arg(self.fixed_now());
         call.arg(self.process.as_str()).arg(if step.wants_turn { TURN_MICROS } else { 0 });
+        words.give_to(&mut call);
         call
     }
 
@@ -126,13 +128,12 @@ impl RedisKeeper {
 
     /// Runs the script. A server that does not know it (it was restarted, or its scripts were flushed) is sent the text.
     async fn apply(&self, link: &mut Link, keys: &Keys, step: &Step) -> Result<(Value, u32), RedisError> {
-        let does = encode::packed(step, keys, &self.settings.retention, self.trust.voucher);
-        let packed = [does, encode::packed_reads(step, keys)];
+        let words = encode::words(step, keys, &self.settings.retention, self.trust.voucher);
         let replicas = self.replicas(step);
-        let known = self.call("EVALSHA", self.script.get_hash(), keys, step, &packed);
+        let known = self.call("EVALSHA", self.script.get_hash(), keys, step, &words);
         match send(link, &known, keys, replicas.as_ref()).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                send(link, &self.call("EVAL", TEXT, keys, step, &packed), keys, replicas.as_ref()).await
+                send(link, &self.call("EVAL", TEXT, keys, step, &words), keys, replicas.as_ref()).await
             }
             answered => answered,
         }

@@ -1,6 +1,6 @@
 //! The ledger of which Redis is the keeper: this process judges, a script of Redis compares and writes.
 //!
-//! Reading order: `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `pack`,
+//! Reading order: `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `words`,
 //! `encode` and `decode` (to the script and back), `keeper` (how it is called), `handle` (what
 //! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `past` and `rows.lua`
 //! (rows and usage), and here the trait.
@@ -10,10 +10,10 @@ mod encode;
 mod handle;
 mod keeper;
 mod keys;
-mod pack;
 mod past;
 mod text;
 mod trust;
+mod words;
 
 use std::future::Future;
 use std::sync::Arc;
