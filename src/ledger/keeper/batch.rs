@@ -186,9 +186,13 @@ impl Attempt {
                 if let Some(new) = self.new.take() {
                     *cache = new;
                 }
+                if cache.lacks_marks(reply.marks) {
+                    return Err(Outage::Lost);
+                }
+                cache.note_marks(reply.marks);
                 answer_marks(&mut work.answers, batch, &step, &reply, &mut cache);
                 if step.is_made() {
-                    cache.change(step.changes, step.makes, reply.marks);
+                    cache.change(step.changes, step.makes);
                 }
                 Ok(Some(Carried { work, void: reply.void }))
             }
@@ -222,10 +226,16 @@ impl Attempt {
         // Of a call that was to be ended something else may be kept than was thought: who makes it may have marked it.
         self.wanted.calls.extend(step.overdue.iter().map(|(id, _, _)| *id));
         let due = (step.from, first_due(reply.at, context.rules));
-        if found.revision.is_some() {
-            self.new = None;
-            team.cache().learn(found, reply.marks, due);
-            return Ok(());
+        {
+            let mut cache = team.cache();
+            if cache.knows_better(found.revision, reply.marks) {
+                return Err(Outage::Lost);
+            }
+            if found.revision.is_some() {
+                self.new = None;
+                cache.learn(found, reply.marks, due);
+                return Ok(());
+            }
         }
         let revision = match self.new.as_ref().and_then(TeamCache::revision) {
             Some(revision) => revision,

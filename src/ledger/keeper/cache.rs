@@ -75,6 +75,23 @@ impl TeamCache {
         if self.revision.epoch > 0 { Some(self.revision) } else { None }
     }
 
+    /// Whether the keeper has lost something that this process has seen in it.
+    pub(super) fn knows_better(&self, found: Option<Revision>, marks: u64) -> bool {
+        let is_ours = found.is_some_and(|found| found.epoch == self.revision.epoch);
+        let is_behind = found.is_none_or(|found| found < self.revision);
+        self.revision.epoch > 0 && (is_behind || (is_ours && self.lacks_marks(marks)))
+    }
+
+    /// Whether the keeper, at the same epoch, has lost how far some call had come.
+    pub(super) const fn lacks_marks(&self, marks: u64) -> bool {
+        marks < self.marks
+    }
+
+    /// Takes note of how often calls have been marked.
+    pub(super) const fn note_marks(&mut self, marks: u64) {
+        self.marks = marks;
+    }
+
     /// What is known of the team as a whole.
     pub(super) const fn team(&self) -> &TeamRecord {
         &self.team
@@ -158,12 +175,11 @@ impl TeamCache {
     }
 
     /// Takes note that changes were made that this process worked out.
-    pub(in crate::ledger) fn change(&mut self, changes: Changes, makes: Revision, marks: u64) {
+    pub(in crate::ledger) fn change(&mut self, changes: Changes, makes: Revision) {
         if self.revision.epoch != makes.epoch {
             self.since = makes;
         }
         self.revision = makes;
-        self.marks = marks;
         if let Some(team) = changes.team {
             self.team = team;
         }

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod contention;
+mod lost;
 // The same tests as of the ledger that a script of Redis judges.
 #[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
 #[path = "../ledger_redis/faults.rs"]

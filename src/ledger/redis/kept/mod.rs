@@ -1,5 +1,8 @@
 //! The ledger of which Redis is the keeper: this process judges, a script of Redis compares and writes.
 //!
+//! It notices a store that has lost something, and is closed from then on; it does not bring back what it knows yet. Until it
+//! does, gateways use the ledger that a script judges.
+//!
 //! Reading order: `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `words`,
 //! `encode` and `decode` (to the script and back), `keeper` (how it is called), `handle` (what
 //! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `past` and `rows.lua`
