@@ -43,7 +43,7 @@ use crate::request::{self, Buffer, Inbound};
 use crate::team::authorize::{AuthorizeLayer, Wanted};
 use crate::telemetry::trace_and_count::CountedBody;
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
-use crate::upstream::{self, BreakerLayer, Desk, Forward, QueueLayer, SwapCredentialLayer, Upstream, Wire};
+use crate::upstream::{self, BreakerLayer, Desk, Forward, QueueLayer, SwapCredentialLayer, Upstream, Ways, Wire};
 
 /// What the stack of one worker is made of. Everything in it was acquired before; putting it together cannot fail.
 #[derive(Clone)]
@@ -122,7 +122,8 @@ where
     let tell_limits = TellLimitsLayer::new(parts.latest.clone(), Arc::clone(parts.keeper.ledger()));
     let observer = parts.upstream_observer;
     let desk = Desk::new(parts.permits, upstream.clone(), Arc::clone(&observer), clock.clone());
-    let queue = QueueLayer::new(desk, upstream.clone(), clock.clone(), Arc::clone(&observer));
+    let ways = Ways { upstream: upstream.clone(), wire: parts.wire.clone(), clock: clock.clone() };
+    let queue = QueueLayer::new(desk, ways.clone(), Arc::clone(&observer));
     let swap = SwapCredentialLayer::new(clock.clone(), observer);
     let breaker = BreakerLayer::new(upstream.clone(), clock.clone());
 
@@ -142,7 +143,7 @@ where
         // Refused at once while the upstream fails, before anything is reserved; a kept answer is given out all the same.
         .layer(breaker)
         // Reserves the price; once it was sent, the call runs to its end and is settled, whether its caller stays or not.
-        .layer(AdmitLayer::new(parts.keeper, parts.latest, parts.undelivered, parts.buffer, parts.replays))
+        .layer(AdmitLayer::new(parts.keeper, parts.latest, parts.undelivered, parts.buffer, parts.replays, ways))
         // Who waits for the shared account has paid: nobody holds a place for a call that is then refused.
         .layer(queue)
         // Only what was permitted goes out, with the key of its permit.

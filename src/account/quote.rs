@@ -13,7 +13,7 @@ use super::views::{LimitView, limit};
 use crate::admission::{ask, denial};
 use crate::credits::Credits;
 use crate::http::Answer;
-use crate::ledger::Verdict;
+use crate::ledger::{Phase, Verdict};
 use crate::refusal::Refusal;
 use crate::request::collect::PaidCall;
 
@@ -58,7 +58,7 @@ impl Quotes {
     }
 
     async fn quote(&self, call: &PaidCall) -> Result<Answer, Refusal> {
-        let admission = ask::admission(call)?;
+        let admission = ask::admission(call, Phase::Waiting)?;
         let (asked, price) = (admission.asked.clone(), admission.price);
         self.reading.books(&call.principal, &call.team).await?;
         let verdict = self.reading.quote(admission).await?;

@@ -20,21 +20,28 @@ use super::passage::Passage;
 use super::undelivered::Undelivered;
 use super::{ask, denial, settle, told};
 use crate::http::Answer;
-use crate::ledger::{Level, Outcome, Reservation, Snapshot, Verdict};
+use crate::ledger::{Level, Outcome, Phase, Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
 use crate::replay::{self, Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
 use crate::request::{Buffer, Room};
-use crate::upstream::{Fate, Forwarded};
+use crate::upstream::{Fate, Forwarded, Line, Ways};
 
 /// A call that was paid for: only admission makes it, so nothing else can reach the upstream.
 pub struct Admitted {
     call: PaidCall,
     passage: Passage,
     room: Arc<Room>,
+    at_hand: Option<Line>,
 }
 
 impl Admitted {
+    /// The connection that is held for it: it was reserved as sent, and is to be sent over it at once. `None`: it waits.
+    #[must_use]
+    pub const fn take_at_hand(&mut self) -> Option<Line> {
+        self.at_hand.take()
+    }
+
     /// The call.
     #[must_use]
     pub const fn call(&self) -> &PaidCall {
@@ -68,11 +75,12 @@ pub struct AdmitLayer {
     undelivered: Undelivered,
     buffer: Buffer,
     replays: Replays,
+    ways: Ways,
 }
 
 impl AdmitLayer {
     /// A layer that admits through this worker's ledger, notes what that says of limits, has room for answers in this memory,
-    /// and remembers what was answered.
+    /// remembers what was answered, and sees by these ways whether a call can be sent at once.
     #[must_use]
     pub const fn new(
         keeper: Arc<Keeper>,
@@ -80,8 +88,9 @@ impl AdmitLayer {
         undelivered: Undelivered,
         buffer: Buffer,
         replays: Replays,
+        ways: Ways,
     ) -> Self {
-        Self { keeper, latest, undelivered, buffer, replays }
+        Self { keeper, latest, undelivered, buffer, replays, ways }
     }
 }
 
@@ -128,15 +137,20 @@ where
     }
 }
 
-/// What an admission granted: the money, and how the limits stood.
+/// What an admission granted: the money, how the limits stood, and what is held for the call so that it need not wait.
 struct Granted {
     reservation: Reservation,
     limits: Snapshot,
+    at_hand: Option<Line>,
 }
 
+/// Reserves a call: as sent when nothing stands between its admission and its first byte, which spares the ledger the mark.
 async fn reserve(with: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal> {
-    let AdmitLayer { keeper, latest, undelivered, .. } = with;
-    let admission = ask::admission(call)?;
+    let AdmitLayer { keeper, latest, undelivered, ways, .. } = with;
+    // Under an idempotency key there is one more to be told before the first byte.
+    let at_hand = if call.claimed.is_none() { ways.at_hand() } else { None };
+    let phase = if at_hand.is_some() { Phase::Dispatched } else { Phase::Waiting };
+    let admission = ask::admission(call, phase)?;
     let (id, price) = (admission.id, admission.price);
     match undelivered.judged(admission, |admission| keeper.ledger().admit(admission)).await {
         Ok(Verdict::Admitted { standings, at }) => {
@@ -145,8 +159,9 @@ async fn reserve(with: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal>
                 keeper.observer().shadow_refused(&call.team.id, standing);
             }
             Ok(Granted {
-                reservation: keeper.take_charge(id, &call.team, &call.model, price),
+                reservation: keeper.take_charge((id, phase), &call.team, &call.model, price),
                 limits: Snapshot::new(standings, at),
+                at_hand,
             })
         }
         Ok(Verdict::Refused { standings, binding, retry_at, at }) => {
@@ -172,7 +187,7 @@ where
     S: Service<Admitted, Response = Forwarded, Error = Infallible>,
 {
     let AdmitLayer { keeper, latest, undelivered, replays, .. } = with;
-    let Granted { reservation, mut limits } = granted;
+    let Granted { reservation, mut limits, at_hand } = granted;
     let listed = keeper.open().list(reservation.id(), reservation.team().clone());
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());
     let (id, record, arrived, model) = (call.id.clone(), call.record.clone(), call.at, call.model.clone());
@@ -183,7 +198,7 @@ where
     let claim = claimed.as_mut().and_then(|claimed| claimed.goes_with(progress.clone()));
     let ledger = Arc::clone(keeper.ledger());
     let passage = Passage::new(ledger, team.id.clone(), reservation.id(), progress, caller.clone(), claim);
-    let forwarded = match inner.call(Admitted { call, passage, room }).await {
+    let forwarded = match inner.call(Admitted { call, passage, room, at_hand }).await {
         Ok(forwarded) => forwarded,
         Err(never) => match never {},
     };

@@ -7,11 +7,11 @@ use crate::refusal::Refusal;
 use crate::request::collect::PaidCall;
 
 /// What admits a call, and what judges it when only its price is asked: the same for both, so that a quote is what a call
-/// would meet. Nothing was sent yet: it is marked as sent just before it is.
+/// would meet. `phase` says whether it is sent as soon as it is admitted, or waits; then it is marked as sent just before it is.
 ///
 /// # Errors
 /// `invalid_body`: a member that decides the price is not one, or out of range.
-pub fn admission(call: &PaidCall) -> Result<Admission, Refusal> {
+pub fn admission(call: &PaidCall, phase: Phase) -> Result<Admission, Refusal> {
     let order = asked::order(&call.body, &call.price).map_err(Refusal::InvalidBody)?;
     Ok(Admission {
         id: call.call_id,
@@ -19,7 +19,7 @@ pub fn admission(call: &PaidCall) -> Result<Admission, Refusal> {
         levels: Level::of(&call.principal, &call.team),
         time_zone: call.team.time_zone.clone(),
         price: call.price.most(&order),
-        phase: Phase::Waiting,
+        phase,
         asked: asked_of(call, order),
     })
 }

@@ -118,11 +118,17 @@ impl Keeper {
         self.settings.on_unknown
     }
 
-    /// Takes charge of what the ledger has just reserved, of which nothing was sent yet.
+    /// Takes charge of what the ledger has just reserved for a call of this model, in this phase.
     #[must_use]
-    pub fn take_charge(&self, id: ReservationId, team: &Team, model: &ModelId, price: Credits) -> Reservation {
+    pub fn take_charge(
+        &self,
+        (id, phase): (ReservationId, Phase),
+        team: &Team,
+        model: &ModelId,
+        price: Credits,
+    ) -> Reservation {
         let label = team.prices.label(model);
-        Reservation::new(id, team.id.clone(), label, price, Phase::Waiting, self.orphans.clone())
+        Reservation::new(id, team.id.clone(), label, price, phase, self.orphans.clone())
     }
 
     /// Settles a reservation and says what was charged; when the store does not take the settlement, it waits until the

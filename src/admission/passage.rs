@@ -57,6 +57,16 @@ impl Passage {
         Ok(())
     }
 
+    /// Tells the ledger that not a byte of the call went out after all, and that it waits for another connection: should this
+    /// replica die now, it costs no credits; should the caller leave, nothing at all.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn wait_unsent(&self) -> Result<(), Refusal> {
+        self.progress.reached(Phase::Waiting);
+        self.told(Phase::Waiting, self.ledger.recall(&self.team, self.id).await)
+    }
+
     /// Tells the ledger that the upstream turned the call back and did nothing with it: should this replica die now, or the
     /// caller leave, the call costs nothing.
     ///

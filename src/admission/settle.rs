@@ -8,6 +8,7 @@
 //! | the gateway refuses it before it is admitted: malformed, no credential, a limit | none | none | none | none |
 //! | it is never sent: its caller leaves while it waits, the queue is full or the wait too long, no key can be used, no connection, the store does not take the mark | none | given back | taken | `released` |
 //! | a reused connection is closed before it accepted a byte, or the upstream says that it did not process it (RFC 9113, 8.7), and no other takes it | none | given back | taken | `released` |
+//! | it was marked as sent, not a byte went out since its connection was closed, and its replica dies while it waits for another | none | counted | taken | `refused` |
 //! | the upstream answers 2xx | by what came back | counted | taken | `charged` |
 //! | the upstream refuses it for good: 307, 308, any 4xx, its own 413 and 415 included | none | counted | taken | `refused` |
 //! | the upstream turns it back with 401, 402, 403 "suspended" or 429, and it is sent again | by its next end, and counted once | | | |
@@ -16,6 +17,10 @@
 //! | its caller leaves after it was sent | as if it had stayed | | | |
 //! | its task or its replica dies before it was marked as sent | none | given back | taken | `released` |
 //! | its task or its replica dies after that | `pricing.on_unknown` | counted | taken | `unknown` |
+//!
+//! A call is marked as sent with its admission, when nothing keeps its first byte from going out at once (see
+//! [`crate::upstream::Ways`]); else just before that byte. In the ledger a mark that was taken back says that the call was
+//! turned back: hence the one end above that counts a request which was never sent.
 //!
 //! A call that was sent has used the shared account, so a team whose calls are refused there comes to its own limits first.
 

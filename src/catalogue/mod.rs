@@ -212,7 +212,7 @@ impl Answers {
         let received = self.0.wire.ask(&upstream.origin, request, upstream.bounds).await.map_err(|failed| {
             tracing::warn!(error = %failed, "the catalogue could not be fetched");
             match failed {
-                Failed::Unreachable(_) | Failed::NoPlace => Refusal::UpstreamUnreachable,
+                Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => Refusal::UpstreamUnreachable,
                 Failed::TimedOut => Refusal::UpstreamTimeout,
                 Failed::Broken(_) | Failed::TooLarge(_) => Refusal::UpstreamBroken,
             }

@@ -83,7 +83,7 @@ pub enum Phase {
     Waiting,
     /// The upstream may have seen it: left behind, it is settled as unknown.
     Dispatched,
-    /// The upstream has refused it, and it waits to be sent again: left behind, it is settled as refused.
+    /// The upstream has refused it, or it was not sent after all, and it waits: left behind, it is settled as refused.
     TurnedBack,
 }
 
@@ -256,8 +256,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// Marks a waiting reservation as dispatched, before its first byte is sent. `false`: it no longer exists, do not send.
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
 
-    /// Marks a dispatched reservation as turned back: the upstream refused it, did nothing with it, and it waits to be sent
-    /// again. `false`: it no longer exists, do not send.
+    /// Marks a dispatched reservation as turned back: the upstream refused it and did nothing with it, or not a byte of it was
+    /// sent after all, and it waits to be sent again. `false`: it no longer exists, do not send.
     fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
 
     /// Ends a reservation in the windows that admitted it, writes its row and adds to the day's usage: one atomic step.

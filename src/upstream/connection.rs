@@ -37,8 +37,8 @@ pub(super) enum Opened {
 
 /// Why a request got no answer.
 pub(super) enum Lost {
-    /// Not a byte of it was accepted: here it is back, it may be sent again.
-    Unsent(Box<Request<Outbound>>),
+    /// Not a byte of it was accepted: it may be sent over another.
+    Unsent,
     /// It was sent, and the upstream says that it did nothing with it (RFC 9113, section 8.7): it may be sent again.
     Unprocessed(Box<Request<Outbound>>),
     /// It was sent, at least in part. Nobody knows what became of it.
@@ -89,6 +89,14 @@ pub(super) async fn is_ready(sender: &mut http1::SendRequest<Outbound>) -> bool 
 }
 
 impl Connection {
+    /// Whether it takes a request at once, as far as is known.
+    pub(super) fn is_ready(&self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.is_ready(),
+            Self::Http2(place) => !place.is_closed(),
+        }
+    }
+
     /// Sends a request and waits for the head of its answer.
     ///
     /// No `async fn`, which would keep room for the request for as long as it is under way.
@@ -99,7 +107,7 @@ impl Connection {
         match self {
             Self::Http1(sender) => {
                 Either::Left(sender.try_send_request(*request).map_err(|mut error| match error.take_message() {
-                    Some(back) => Lost::Unsent(Box::new(back)),
+                    Some(_) => Lost::Unsent,
                     None => Lost::Sent(error.into_error()),
                 }))
             }
@@ -116,7 +124,7 @@ impl Connection {
 
 fn lost(mut error: TrySendError<Request<Outbound>>, copy: Box<Request<Outbound>>) -> Lost {
     if error.take_message().is_some() {
-        return Lost::Unsent(copy);
+        return Lost::Unsent;
     }
     let error = error.into_error();
     if is_unprocessed(&error) { Lost::Unprocessed(copy) } else { Lost::Sent(error) }

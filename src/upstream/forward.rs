@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
 use tower::Service;
 
-use super::Upstream;
 use super::wire::{Failed, Received, Wire};
+use super::{Line, Upstream};
 use crate::http::{TRACEPARENT, X_REQUEST_ID};
 use crate::request::{RequestId, Room};
 use crate::team::ModelId;
@@ -24,6 +24,8 @@ use crate::team::ModelId;
 pub struct Outgoing {
     /// Where to.
     pub upstream: Arc<Upstream>,
+    /// Over which connection; or why there is none.
+    pub line: Result<Line, Failed>,
     /// `Bearer <shared key>`.
     pub authorization: HeaderValue,
     /// The model.
@@ -62,9 +64,9 @@ impl Service<Outgoing> for Forward {
     }
 
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
-        let (upstream, room) = (Arc::clone(&outgoing.upstream), Arc::clone(&outgoing.room));
+        let (bounds, room) = (outgoing.upstream.bounds, Arc::clone(&outgoing.room));
         match request(outgoing) {
-            Ok(request) => Box::pin(self.wire.exchange(&upstream.origin, request, upstream.bounds, room)),
+            Ok((line, request)) => Box::pin(self.wire.exchange(line, request, bounds, room)),
             Err(failed) => Box::pin(std::future::ready(Err(failed))),
         }
     }
@@ -91,7 +93,8 @@ pub(super) fn head(host: &HeaderValue) -> HeaderMap {
     ])
 }
 
-fn request(outgoing: Outgoing) -> Result<Request<Full<Bytes>>, Failed> {
+fn request(outgoing: Outgoing) -> Result<(Line, Request<Full<Bytes>>), Failed> {
+    let line = outgoing.line?;
     let origin = &outgoing.upstream.origin;
     let path = [&origin.prefix, "/v1/", outgoing.model.as_str()].concat();
     let path = PathAndQuery::from_maybe_shared(path).map_err(|error| Failed::Unreachable(error.to_string()))?;
@@ -107,5 +110,5 @@ fn request(outgoing: Outgoing) -> Result<Request<Full<Bytes>>, Failed> {
     *request.method_mut() = Method::POST;
     *request.uri_mut() = path.into();
     *request.headers_mut() = headers;
-    Ok(request)
+    Ok((line, request))
 }

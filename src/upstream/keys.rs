@@ -107,6 +107,11 @@ impl KeyPool {
         first.iter().cloned().chain(others).collect()
     }
 
+    /// Whether there is one that does not rest.
+    pub fn has_usable(&self, now: Timestamp) -> bool {
+        self.keys.iter().any(|key| key.is_usable(now))
+    }
+
     /// The next key in turn, by weight, that does not rest and is not among those tried.
     pub fn next(&self, now: Timestamp, tried: &[&str]) -> Option<&Arc<Key>> {
         let usable = || self.keys.iter().filter(|key| key.is_usable(now) && !tried.contains(&&*key.name));

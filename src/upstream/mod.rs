@@ -1,7 +1,7 @@
 //! Where a paid call goes, and with whose key.
 //!
-//! Reading order: [`settings`], [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
-//! itself), [`judge`] (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at all), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`wire`].
+//! Reading order: [`settings`], [`ways`] (whether a call can be sent at once), [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
+//! itself), [`judge`] (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at all), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`line`], [`wire`].
 
 pub mod balance;
 pub mod breaker;
@@ -10,6 +10,7 @@ mod dial;
 pub mod forward;
 pub mod judge;
 pub mod keys;
+pub mod line;
 pub mod observe;
 pub mod origin;
 mod outbound;
@@ -21,6 +22,7 @@ mod streams;
 pub mod swap_credential;
 pub mod tripwire;
 pub mod unpaid;
+pub mod ways;
 pub mod wire;
 
 use std::sync::Arc;
@@ -30,11 +32,13 @@ pub use breaker::{Breaker, BreakerLayer};
 pub use forward::Forward;
 pub use judge::{Fate, Passed};
 pub use keys::KeyPool;
+pub use line::Line;
 pub use observe::Observer;
 pub use origin::Origin;
 pub use queue::{Desk, Forwarded, QueueLayer};
 pub use settings::Settings;
 pub use swap_credential::SwapCredentialLayer;
+pub use ways::Ways;
 pub use wire::{Bounds, Wire};
 
 use crate::ledger::AccountLimits;

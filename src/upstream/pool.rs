@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(super) struct Pool {
     dialling: tokio::sync::Mutex<()>,
     /// Told when a place on an HTTP/2 connection is given back.
     freed: Arc<Notify>,
+    /// How many calls wait for one.
+    waiting: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -60,11 +63,29 @@ pub(super) struct Found {
     pub timer: Timer,
     /// Whether the connection was used before.
     pub reused: bool,
+    /// Since when it has had no call; of an HTTP/2 connection it means nothing.
+    pub since: Instant,
+}
+
+/// A call that waits for a place, for as long as the value lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn counted(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Found {
-    fn used_before(sender: http1::SendRequest<Outbound>, timer: Timer) -> Self {
-        Self { connection: Connection::Http1(sender), timer, reused: true }
+    fn used_before(Idle { sender, timer, since }: Idle) -> Self {
+        Self { connection: Connection::Http1(sender), timer, reused: true, since }
     }
 
     fn place(place: Arc<Place>) -> Self {
@@ -72,21 +93,24 @@ impl Found {
     }
 
     fn opened(connection: Connection) -> Self {
-        Self { connection, timer: Box::pin(tokio::time::sleep(Duration::ZERO)), reused: false }
+        let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+        Self { connection, timer, reused: false, since: Instant::now() }
     }
 }
 
 impl Pool {
-    /// The HTTP/1 connection that was used last, when it takes a request at once: the way of nearly every call, which waits
-    /// for nothing.
-    pub(super) fn take_ready(&self, origin: &Arc<Origin>, idle_max: Duration, now: Instant) -> Option<Found> {
-        let Idle { sender, timer, .. } = self.take(origin, idle_max, now)?;
-        if sender.is_ready() {
-            return Some(Found::used_before(sender, timer));
+    /// A connection that takes a request at once: the way of nearly every call, which waits for nothing.
+    pub(super) fn at_hand(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Found> {
+        if let Some(idle) = self.take(origin, idle_max, Instant::now()) {
+            if idle.sender.is_ready() {
+                return Some(Found::used_before(idle));
+            }
+            // Its last call is not quite over. [`Pool::find`] waits for it.
+            self.keep(origin, idle.sender, idle.timer);
         }
-        // Its last call is not quite over. [`Pool::find`] waits for it.
-        self.keep(origin, sender, timer);
-        None
+        // Who asks here may not be admitted yet: those who are, and wait for a place, come first.
+        let nobody_waits = self.waiting.load(Ordering::Relaxed) == 0;
+        if nobody_waits { self.place(origin, idle_max).map(Found::place) } else { None }
     }
 
     /// A connection that takes a request now. The caller bounds the wait.
@@ -94,9 +118,9 @@ impl Pool {
     /// # Errors
     /// None is open and none can be opened.
     pub(super) async fn find(&self, origin: &Arc<Origin>, idle_max: Duration) -> io::Result<Found> {
-        while let Some(Idle { mut sender, timer, .. }) = self.take(origin, idle_max, Instant::now()) {
-            if is_ready(&mut sender).await {
-                return Ok(Found::used_before(sender, timer));
+        while let Some(mut idle) = self.take(origin, idle_max, Instant::now()) {
+            if is_ready(&mut idle.sender).await {
+                return Ok(Found::used_before(idle));
             }
         }
         loop {
@@ -108,11 +132,13 @@ impl Pool {
             if self.opens_freely(origin) {
                 return Ok(Found::opened(self.open(origin).await?));
             }
+            let waiting = Waiting::counted(&self.waiting);
             let dialling = tokio::select! {
                 biased;
                 () = freed => continue,
                 dialling = self.dialling.lock(), if self.may_open() => dialling,
             };
+            drop(waiting);
             // Whoever held the lock may have opened one with room for this call, or learnt that it is HTTP/1.
             if let Some(place) = self.place(origin, idle_max) {
                 return Ok(Found::place(place));
@@ -131,6 +157,16 @@ impl Pool {
         let mut open = self.lock();
         open.turn_to(origin);
         open.idle.push(Idle { sender, timer, since: Instant::now() });
+    }
+
+    /// Takes back a connection that was held for a call and not used. It has been idle all the while.
+    pub(super) fn give_back(&self, origin: &Arc<Origin>, found: Found) {
+        let Found { connection: Connection::Http1(sender), timer, since, .. } = found else { return };
+        let mut open = self.lock();
+        if !sender.is_closed() && open.leads_to(origin) {
+            let place = open.idle.partition_point(|idle| idle.since <= since);
+            open.idle.insert(place, Idle { sender, timer, since });
+        }
     }
 
     /// Whether there are HTTP/2 connections with calls on them: then who found none in time was one too many.
@@ -199,9 +235,13 @@ impl Pool {
 }
 
 impl Open {
+    fn leads_to(&self, origin: &Arc<Origin>) -> bool {
+        self.origin.as_ref().is_some_and(|known| Arc::ptr_eq(known, origin))
+    }
+
     /// Puts away what goes elsewhere; calls under way keep their connections until they end.
     fn turn_to(&mut self, origin: &Arc<Origin>) {
-        if !self.origin.as_ref().is_some_and(|known| Arc::ptr_eq(known, origin)) {
+        if !self.leads_to(origin) {
             *self = Self { origin: Some(Arc::clone(origin)), ..Self::default() };
         }
     }

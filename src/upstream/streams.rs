@@ -113,6 +113,11 @@ impl Streams {
 }
 
 impl Place {
+    /// Whether its connection is known to be closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.streams.is_closed()
+    }
+
     /// What sends the request of this place.
     pub(super) fn sender(&self) -> http2::SendRequest<Outbound> {
         self.streams.sender.clone()

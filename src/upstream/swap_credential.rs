@@ -3,7 +3,6 @@
 //! Reads: the permitted call and its key. Writes: the record's upstream status. Refuses: what the answer means.
 //! Position: below the queue, which says with which key a call may go out now, and whether it is sent again.
 
-use std::convert::Infallible;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -42,6 +41,10 @@ pub struct Sent {
     pub told: Option<KeyTold>,
 }
 
+/// Not a byte of the call went out: its connection had been closed while it was idle. Another may take it.
+#[derive(Debug)]
+pub struct Gone;
+
 /// Makes [`SwapCredential`].
 #[derive(Clone)]
 pub struct SwapCredentialLayer {
@@ -78,10 +81,10 @@ where
     S::Future: Send,
 {
     type Response = Sent;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Sent, Infallible>>;
+    type Error = Gone;
+    type Future = BoxFuture<'static, Result<Sent, Gone>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         // The wire is always ready; a connection is found when the call is made.
         self.inner.poll_ready(cx).map(|_| Ok(()))
     }
@@ -90,20 +93,22 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let with = self.with.clone();
-        Box::pin(async move { Ok(with.send(&mut inner, &permitted).await) })
+        Box::pin(async move { with.send(&mut inner, permitted).await })
     }
 }
 
 impl SwapCredentialLayer {
-    async fn send<S>(&self, inner: &mut S, permitted: &Permitted) -> Sent
+    async fn send<S>(&self, inner: &mut S, permitted: Permitted) -> Result<Sent, Gone>
     where
         S: Service<Outgoing, Response = Received, Error = Failed>,
     {
-        let (admitted, upstream, key) = (permitted.admitted(), permitted.upstream(), permitted.key());
+        let (admitted, upstream, key, connected) = permitted.into_parts();
+        let (admitted, upstream, key) = (&*admitted, &upstream, &*key);
         let call = admitted.call();
         let traceparent = call.record.facts().traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
         let outgoing = Outgoing {
             upstream: Arc::clone(upstream),
+            line: connected.line,
             authorization: key.authorization.clone(),
             model: call.model.clone(),
             body: call.body.clone(),
@@ -113,9 +118,10 @@ impl SwapCredentialLayer {
         };
         let started = Instant::now();
         let received = inner.call(outgoing).await;
-        let took = started.elapsed();
+        let took = connected.took + started.elapsed();
         self.note(&received, admitted, upstream);
-        match received {
+        Ok(match received {
+            Err(Failed::Gone) => return Err(Gone),
             Ok(received) => {
                 self.observer.called(admitted.model_label(), received.head.status.as_str(), took);
                 self.judge(received, admitted, upstream, key)
@@ -125,7 +131,7 @@ impl SwapCredentialLayer {
                 self.observer.called(admitted.model_label(), refusal.kind().code, took);
                 Sent { fate, answer: Err(refusal), rest: None, told: None }
             }
-        }
+        })
     }
 
     /// Tells the breaker how the call ended.
@@ -170,7 +176,7 @@ fn number<T: FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
 fn not_answered(failed: &Failed, admitted: &Admitted) -> (Fate, Refusal) {
     tracing::warn!(request_id = %admitted.call().id, call_id = %admitted.call().call_id, error = %failed, "the upstream did not answer");
     match failed {
-        Failed::Unreachable(_) | Failed::NoPlace => (Fate::NotSent, Refusal::UpstreamUnreachable),
+        Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => (Fate::NotSent, Refusal::UpstreamUnreachable),
         Failed::TimedOut => (Fate::Unknown, Refusal::UpstreamTimeout),
         Failed::Broken(_) | Failed::TooLarge(_) => (Fate::Unknown, Refusal::UpstreamBroken),
     }

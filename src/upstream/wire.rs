@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Lost};
+use super::line::Line;
 use super::origin::Origin;
 use super::outbound::Outbound;
 use super::pool::{Found, Pool};
@@ -63,6 +64,9 @@ pub enum Failed {
     /// Not a byte was sent: other calls took every place on the connections there are.
     #[error("no place on a connection in time")]
     NoPlace,
+    /// Not a byte was sent: the connection was closed before it accepted one. Another may take it.
+    #[error("the connection was closed while it was idle")]
+    Gone,
     /// Sent, and the answer is not HTTP, or was cut.
     #[error("broken answer: {0}")]
     Broken(String),
@@ -78,10 +82,34 @@ impl Wire {
         Self { pool: Arc::new(Pool::default()), buffer }
     }
 
-    /// Sends a request (path only; the origin is added here) and receives its answer whole.
+    /// A connection that takes a request at once, if there is one.
+    #[must_use]
+    pub fn at_hand(&self, origin: &Arc<Origin>, bounds: Bounds) -> Option<Line> {
+        self.pool.at_hand(origin, bounds.idle).map(|found| self.line(found, origin))
+    }
+
+    /// A connection that takes a request: one that is there, or becomes free in time, or a new one.
     ///
-    /// The request is sent again only when it is certain that the upstream did nothing with it: a reused connection was
-    /// closed before it accepted a byte, or the upstream itself says so (RFC 9113, section 8.7).
+    /// # Errors
+    /// Not a byte was sent: [`Failed::Unreachable`] or [`Failed::NoPlace`].
+    pub async fn connect(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<Line, Failed> {
+        match tokio::time::timeout(bounds.connect, Box::pin(self.pool.find(origin, bounds.idle))).await {
+            Ok(Ok(found)) => Ok(self.line(found, origin)),
+            Ok(Err(error)) => Err(Failed::Unreachable(error.to_string())),
+            Err(_) if self.pool.is_crowded() => Err(Failed::NoPlace),
+            Err(_) => Err(Failed::Unreachable("no connection in time".to_owned())),
+        }
+    }
+
+    fn line(&self, found: Found, origin: &Arc<Origin>) -> Line {
+        Line::new(found, Arc::clone(origin), Arc::clone(&self.pool))
+    }
+
+    /// Sends a request (path only; the origin is added here) over a connection and receives its answer whole.
+    ///
+    /// The request is sent again only when the upstream itself says that it did nothing with it (RFC 9113, section 8.7). That
+    /// a reused connection was closed before it accepted a byte is told: before a call goes over another it must be said that
+    /// it waits again.
     ///
     /// What an `async fn` is given it keeps to its end, beside what it makes of it. This is kept in every call under way, and
     /// above a kibibyte it is also slower to allocate: hence the boxed request, and the blocks that take what they are given.
@@ -90,20 +118,20 @@ impl Wire {
     /// [`Failed`] says whether the upstream can have seen the request.
     pub fn exchange(
         &self,
-        origin: &Arc<Origin>,
+        mut line: Line,
         request: Request<Full<Bytes>>,
         bounds: Bounds,
         room: Arc<Room>,
     ) -> impl Future<Output = Result<Received, Failed>> + Send + use<> {
-        let (wire, origin) = (self.clone(), Arc::clone(origin));
+        let wire = self.clone();
         let (mut request, mut resends) = (Box::new(request.map(Outbound::new)), RESENDS_MAX);
         async move {
             loop {
-                let (found, now) = wire.connection(&origin, bounds).await?;
-                let Found { mut connection, mut timer, reused } = found;
+                let (found, origin) = line.use_up().ok_or(Failed::Gone)?;
+                let Found { mut connection, mut timer, reused, .. } = found;
                 prepare(&mut request, &connection, &origin)?;
                 // One timer for all of it.
-                timer.as_mut().reset(now + bounds.answer);
+                timer.as_mut().reset(Instant::now() + bounds.answer);
                 let ended = {
                     let attempt = Self::attempt(&mut connection, request, bounds.answer_bytes_max, Arc::clone(&room));
                     let (mut attempt, mut waited) = (std::pin::pin!(attempt), Duration::ZERO);
@@ -129,11 +157,12 @@ impl Wire {
                         }
                         return received;
                     }
-                    Err(Lost::Unsent(back)) if reused => request = back,
-                    Err(Lost::Unsent(_)) => return Err(Failed::Unreachable("closed as it was opened".to_owned())),
+                    Err(Lost::Unsent) if reused => return Err(Failed::Gone),
+                    Err(Lost::Unsent) => return Err(Failed::Unreachable("closed as it was opened".to_owned())),
                     Err(Lost::Unprocessed(back)) if resends > 0 => {
                         resends -= 1;
                         request = back;
+                        line = wire.at_hand_or_connect(&origin, bounds).await?;
                     }
                     Err(Lost::Unprocessed(_)) => {
                         return Err(Failed::Unreachable(
@@ -146,30 +175,36 @@ impl Wire {
         }
     }
 
-    /// The same for a question that nobody pays for.
+    /// The same for a question that nobody pays for, over whatever connection takes it.
     ///
     /// # Errors
-    /// As above.
+    /// As above, but for [`Failed::Gone`].
     pub fn ask(
         &self,
         origin: &Arc<Origin>,
         request: Request<Full<Bytes>>,
         bounds: Bounds,
     ) -> impl Future<Output = Result<Received, Failed>> + Send + use<> {
-        self.exchange(origin, request, bounds, self.buffer.unpaid())
+        let (wire, origin) = (self.clone(), Arc::clone(origin));
+        async move {
+            loop {
+                let line = wire.at_hand_or_connect(&origin, bounds).await?;
+                match wire.exchange(line, request.clone(), bounds, wire.buffer.unpaid()).await {
+                    Err(Failed::Gone) => {}
+                    ended => return ended,
+                }
+            }
+        }
     }
 
-    /// A connection that takes a request now, and when that is.
-    async fn connection(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<(Found, Instant), Failed> {
-        let now = Instant::now();
-        if let Some(found) = self.pool.take_ready(origin, bounds.idle, now) {
-            return Ok((found, now));
-        }
-        match tokio::time::timeout(bounds.connect, Box::pin(self.pool.find(origin, bounds.idle))).await {
-            Ok(Ok(found)) => Ok((found, Instant::now())),
-            Ok(Err(error)) => Err(Failed::Unreachable(error.to_string())),
-            Err(_) if self.pool.is_crowded() => Err(Failed::NoPlace),
-            Err(_) => Err(Failed::Unreachable("no connection in time".to_owned())),
+    /// The one that is at hand, else as [`Wire::connect`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn at_hand_or_connect(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<Line, Failed> {
+        match self.at_hand(origin, bounds) {
+            Some(line) => Ok(line),
+            None => self.connect(origin, bounds).await,
         }
     }
 

@@ -78,6 +78,7 @@ impl Probe {
                     | Failed::TimedOut
                     | Failed::Broken(_)
                     | Failed::NoPlace
+                    | Failed::Gone
                     | Failed::TooLarge(_)),
                 ),
             ) => Err(failed.to_string()),

@@ -17,7 +17,8 @@ pub enum Seen {
     ErrorOfItsOwn,
 }
 
-/// What the end of a call says; `None` when that is our doing: too many calls for the places there are, an answer above our bounds.
+/// What the end of a call says; `None` when that is our doing (too many calls for the places there are, an answer above our
+/// bounds) or nothing out of the ordinary: an idle connection was closed.
 pub(crate) fn seen(ended: &Result<Received, Failed>) -> Option<Seen> {
     match ended {
         Ok(received) => Some(match received.head.status.as_u16() {
@@ -26,7 +27,7 @@ pub(crate) fn seen(ended: &Result<Received, Failed>) -> Option<Seen> {
             _ => Seen::Failed,
         }),
         Err(Failed::Unreachable(_) | Failed::TimedOut | Failed::Broken(_)) => Some(Seen::Failed),
-        Err(Failed::NoPlace | Failed::TooLarge(_)) => None,
+        Err(Failed::NoPlace | Failed::Gone | Failed::TooLarge(_)) => None,
     }
 }
 

@@ -105,8 +105,8 @@ async fn calls_that_come_together_are_asked_for_together_and_then_all_is_quiet()
     let permits = join_all((0..50).map(|_| desk.permit(wanted(WAIT)))).await;
     assert!(permits.iter().all(|permit| matches!(permit, Ok(Some(_)))));
     assert_eq!((store.rounds(), store.asked.load(Ordering::SeqCst)), (1, 50));
-    for permit in permits.into_iter().flatten().flatten() {
-        drop(permit.spend());
+    for mut permit in permits.into_iter().flatten().flatten() {
+        permit.spend();
     }
     until(|| !desk.lock().busy).await;
     assert_eq!(store.rounds(), 1, "nobody waits, and nothing is said");
@@ -136,7 +136,7 @@ async fn who_asks_while_the_store_is_away_is_refused_and_who_has_a_place_keeps_i
     let desk = desk(store.clone());
     let early = tokio::spawn({
         let desk = Arc::clone(&desk);
-        async move { desk.permit(wanted(WAIT)).await.map(|permit| permit.map(|permit| drop(permit.spend()))) }
+        async move { desk.permit(wanted(WAIT)).await.map(|permit| permit.map(|mut permit| permit.spend())) }
     });
     until(|| desk.lock().waiting.values().any(|waiter| waiter.told.is_some())).await;
     away.store(true, Ordering::SeqCst);

@@ -1,6 +1,6 @@
 //! The queue before the shared account: a call goes out with a permit, and waits for it in turn with the other teams' calls.
 //!
-//! Reading order: [`layer`] (the layer, and a call's way through it), [`desk`] (what a worker's calls say to the store, and
+//! Reading order: [`layer`], `way` (a call's way through it, to its first byte), [`desk`] (what a worker's calls say to the store, and
 //! hear from it), [`waiter`] (one call that waits), [`watch`] (what is left, shown once a process). The windows, the line and
 //! its order are the store's: [`crate::ledger::permits`].
 
@@ -8,15 +8,18 @@ pub mod desk;
 pub mod layer;
 mod waiter;
 pub mod watch;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use desk::Desk;
-pub use layer::{Forwarded, QueueLayer};
+pub use layer::QueueLayer;
+pub use way::Forwarded;
 
-use super::Upstream;
 use super::keys::Key;
+use super::wire::Failed;
+use super::{Line, Upstream};
 use crate::admission::Admitted;
 
 /// How long calls wait, and how many.
@@ -35,24 +38,21 @@ pub struct Permitted {
     admitted: Arc<Admitted>,
     upstream: Arc<Upstream>,
     key: Arc<Key>,
+    connected: Connected,
 }
 
 impl Permitted {
-    /// The call.
+    /// The call, where it goes, with whose key, and over what.
     #[must_use]
-    pub fn admitted(&self) -> &Admitted {
-        &self.admitted
+    pub fn into_parts(self) -> (Arc<Admitted>, Arc<Upstream>, Arc<Key>, Connected) {
+        (self.admitted, self.upstream, self.key, self.connected)
     }
+}
 
-    /// Where it goes.
-    #[must_use]
-    pub const fn upstream(&self) -> &Arc<Upstream> {
-        &self.upstream
-    }
-
-    /// With whose key.
-    #[must_use]
-    pub const fn key(&self) -> &Arc<Key> {
-        &self.key
-    }
+/// What became of the search for a connection.
+pub struct Connected {
+    /// The connection; or why there is none.
+    pub line: Result<Line, Failed>,
+    /// How long the call waited for it.
+    pub took: Duration,
 }

@@ -72,22 +72,23 @@ impl Told {
     }
 }
 
-/// A place in the line, or the permit it has become; given back when dropped.
+/// A place in the line, or the permit it has become; given back when dropped, unless it was spent.
 pub(super) struct Held {
     id: PermitId,
-    desk: Option<Arc<Desk>>,
+    desk: Arc<Desk>,
+    is_spent: bool,
 }
 
 impl Held {
     pub(super) const fn new(id: PermitId, desk: Arc<Desk>) -> Self {
-        Self { id, desk: Some(desk) }
+        Self { id, desk, is_spent: false }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(desk) = self.desk.take() {
-            desk.leave(self.id);
+        if !self.is_spent {
+            self.desk.leave(self.id);
         }
     }
 }
@@ -101,22 +102,14 @@ pub(super) struct Permit {
     pub(super) left: Option<u64>,
 }
 
-/// A permit whose call is being sent: it stays taken, unless not a byte went out.
-pub(super) struct Spent {
-    id: PermitId,
-    desk: Option<Arc<Desk>>,
-}
-
 impl Permit {
-    /// The call is sent now.
-    pub(super) fn spend(mut self) -> Spent {
-        Spent { id: self.held.id, desk: self.held.desk.take() }
+    /// The call is sent now: it stays taken.
+    pub(super) const fn spend(&mut self) {
+        self.held.is_spent = true;
     }
-}
 
-impl Spent {
     /// Not a byte of the call went out after all.
-    pub(super) fn give_back(self) {
-        drop(Held { id: self.id, desk: self.desk });
+    pub(super) const fn take_back(&mut self) {
+        self.held.is_spent = false;
     }
 }

@@ -12,7 +12,7 @@ use moongate::team::{Limit, LimitKind, Limits, TeamId};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::caller::Connection;
+use crate::support::caller::{Call, Connection};
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
@@ -40,6 +40,8 @@ struct World {
     team: TeamId,
     /// How many calls the doomed gateway has.
     calls: usize,
+    /// Whether the first of them finds a connection to the upstream, so that it is reserved as sent.
+    at_hand: bool,
 }
 
 impl World {
@@ -59,7 +61,7 @@ impl World {
         let settings = Settings::new(Topology::Single { url: redis.url() });
         let ledger = Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
         let team = TeamId::parse("design").unwrap();
-        Self { redis, firemoon, proxy, doomed, survivor, lasting, ledger, team, calls: CALLS }
+        Self { redis, firemoon, proxy, doomed, survivor, lasting, ledger, team, calls: CALLS, at_hand: true }
     }
 
     async fn rows(&self) -> Vec<Row> {
@@ -92,7 +94,8 @@ impl World {
         for round in 0..ROUNDS {
             let mut gateway = Gateway::serve(&self.doomed).await;
             let key = self.doomed.key("design");
-            assert_eq!(gateway.send(&picture().with(key)).await.status, 200, "{step}: it has a connection to Redis");
+            let first = if self.at_hand { picture() } else { Call::get("/gateway/v1/me") };
+            assert_eq!(gateway.send(&first.with(key)).await.status, 200, "{step}: it has a connection to Redis");
             let (rows_before, executed_before) = (self.rows().await.len(), self.firemoon.executed().await);
             before().await;
             let prefix = format!("{step}-{round}-");
@@ -184,8 +187,8 @@ async fn killed_before_the_store_hears_of_a_call_it_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_when_a_call_is_reserved_and_not_yet_sent_it_leaves_no_charge() {
-    let world = World::start().await;
+async fn killed_when_a_call_is_reserved_that_has_to_wait_it_leaves_no_charge() {
+    let world = World { at_hand: false, ..World::start().await };
     let hold = async || world.proxy.set(Fault::HoldAnswers);
     let until = async |_: &str| wait_until("one is reserved", || async { world.held().await > 0 }).await;
     let left = world.kill("reserved", hold, until).await;
@@ -194,9 +197,18 @@ async fn killed_when_a_call_is_reserved_and_not_yet_sent_it_leaves_no_charge() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_when_a_call_is_reserved_as_sent_it_leaves_a_charge_since_nobody_can_know_that_it_was_not() {
+    let world = World { calls: 1, ..World::start().await };
+    let hold = async || world.proxy.set(Fault::HoldAnswers);
+    let until = async |_: &str| wait_until("one is reserved as sent", || async { world.marked().await > 0 }).await;
+    let left = world.kill("reserved-as-sent", hold, until).await;
+    assert_eq!(left, Left { rows: ROUNDS, outcomes: BTreeMap::from([("unknown", ROUNDS)]), executed: 0 });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_when_a_call_is_marked_as_sent_it_leaves_a_charge_since_nobody_can_know_that_it_was_not() {
     // More than one would be reserved after the other, and the answers to that held.
-    let world = World { calls: 1, ..World::start().await };
+    let world = World { calls: 1, at_hand: false, ..World::start().await };
     let hold = async || world.proxy.set(Fault::HoldFurtherAnswers);
     let until = async |_: &str| wait_until("one is marked", || async { world.marked().await > 0 }).await;
     let left = world.kill("marked", hold, until).await;

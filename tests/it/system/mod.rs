@@ -2,6 +2,7 @@
 
 mod accept_loss;
 mod addresses;
+mod at_once;
 mod bad_bodies;
 mod bad_credentials;
 mod bad_requests;

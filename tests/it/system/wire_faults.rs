@@ -179,6 +179,48 @@ async fn a_shared_connection_that_was_idle_too_long_is_not_used_again() {
     assert_eq!(narrow.connections.lock().unwrap().len(), 2);
 }
 
+#[tokio::test]
+async fn who_waits_for_a_place_has_it_before_one_who_only_asks_what_is_at_hand() {
+    let (narrow, wire) = (Narrow::start(1).await, wire());
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(wire.connect(&narrow.origin, BOUNDS).await.unwrap());
+    }
+    let mut calls = JoinSet::new();
+    send(&mut calls, &wire, &narrow.origin, BOUNDS);
+    tokio::task::yield_now().await;
+    drop(held.pop());
+    assert!(wire.at_hand(&narrow.origin, BOUNDS).is_none(), "it is the waiting call's");
+    narrow.answers.add_permits(1);
+    assert!(calls.join_all().await.iter().all(Result::is_ok));
+    assert!(wire.at_hand(&narrow.origin, BOUNDS).is_some());
+}
+
+#[tokio::test]
+async fn a_connection_that_was_held_and_not_used_is_the_next_calls() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let (narrow, wire) = (Narrow::speaking(protocol, 1).await, wire());
+        narrow.answers.add_permits(2);
+        wire.ask(&narrow.origin, call("{}"), BOUNDS).await.unwrap();
+        let at_hand = async {
+            loop {
+                match wire.at_hand(&narrow.origin, BOUNDS) {
+                    Some(line) => break line,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        };
+        let line = tokio::time::timeout(PATIENCE, at_hand).await.expect("it is there when the call is over");
+        let other = origin("127.0.0.1:9".parse().unwrap(), protocol);
+        assert!(line.is_ready(&narrow.origin) && !line.is_ready(&other));
+        assert!(wire.at_hand(&narrow.origin, BOUNDS).is_none(), "it is one call's");
+        drop(line);
+        assert!(wire.at_hand(&narrow.origin, BOUNDS).is_some_and(|line| line.is_ready(&narrow.origin)));
+        wire.ask(&narrow.origin, call("{}"), BOUNDS).await.unwrap();
+        assert_eq!(narrow.connections.lock().unwrap().len(), 1);
+    }
+}
+
 const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 /// Last stream 0: nothing was processed.
 const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
