@@ -81,9 +81,12 @@ async fn attempts<K: Keeper, T: KeeperTime>(
     team: &Arc<Team>,
     batch: &Batch,
 ) -> Result<Carried, Outage> {
-    let mut attempt =
-        Attempt { wanted: wanted::of(batch, &team.cache()), fresh: false, new: None, was_made: false, refused: 0 };
+    let wanted = wanted::of(batch, &team.cache());
+    let mut attempt = Attempt { wanted, fresh: false, new: None, was_made: false, opens_since: None, refused: 0 };
     for _ in 0..ATTEMPTS {
+        if attempt.opens_since.is_some_and(|since| context.time.now() >= deadline(since, context.rules)) {
+            return Err(Outage::TimedOut);
+        }
         let (step, work) = attempt.prepare(context, team, batch);
         let (step, work) = match (step, work) {
             (None, Some(work)) => return Ok(Carried { work, void: None }),
@@ -111,6 +114,10 @@ struct Attempt {
     new: Option<TeamCache>,
     /// The keeper says that it had this team before.
     was_made: bool,
+    /// For when the first step was that opens calls. Whether it was written may be unknown: what it
+    /// opened is not swept within the life of a reservation from then on, and after that nothing is
+    /// opened, lest it be opened a second time.
+    opens_since: Option<i64>,
     /// How often others were first.
     refused: u32,
 }
@@ -148,6 +155,9 @@ impl Attempt {
         let (marks, renewed) = (work::marks(batch, cache), work::renewed(batch));
         if self.fresh && work.changes.is_nothing() && marks.is_empty() && renewed.is_empty() {
             return (None, Some(work));
+        }
+        if !work.changes.opened.is_empty() {
+            work.until = work.until.min(deadline(*self.opens_since.get_or_insert(now), context.rules));
         }
         let expected = if self.new.is_some() { Expected::Nothing } else { Expected::Revision(revision) };
         let step = Step {
@@ -196,7 +206,11 @@ impl Attempt {
                 }
                 Ok(Some(Carried { work, void: reply.void }))
             }
-            (Verdict::OtherTime, _) => Ok(None),
+            (Verdict::OtherTime, _) => {
+                // It was not written, and its moment was none.
+                self.opens_since.take_if(|since| *since == step.from);
+                Ok(None)
+            }
             (Verdict::OthersTurn, _) => {
                 context.keeper.let_another_go_first().await;
                 Ok(None)
