@@ -15,6 +15,8 @@ mod lives;
 mod operation;
 mod queue;
 mod revision;
+#[cfg(test)]
+mod simulation;
 mod step;
 mod view;
 mod wanted;

@@ -1,0 +1,111 @@
+//! How large a history may be, and what may go wrong in it: a failing history is run again with less of both.
+
+use std::fmt;
+
+use super::history;
+use super::store::Planted;
+
+/// How many callers a history has.
+pub(super) const CALLERS: usize = 10;
+
+/// What may go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Messages are under way for longer than anybody waits.
+    Delays,
+    /// Requests and answers get lost.
+    Losses,
+    /// A request arrives twice.
+    Repeats,
+    /// Nothing of one process gets through for a while.
+    Cuts,
+    /// A process stands still for a while.
+    Pauses,
+    /// A process dies, and is started anew.
+    Deaths,
+    /// The clocks of processes are wrong, drift and jump.
+    Clocks,
+    /// The keeper's clock jumps.
+    KeeperClock,
+    /// Callers leave before they are answered.
+    Departures,
+}
+
+impl Fault {
+    /// Every kind. A store that loses what was written to it comes here: a flush, an older copy, a promotion.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Delays,
+        Self::Losses,
+        Self::Repeats,
+        Self::Cuts,
+        Self::Pauses,
+        Self::Deaths,
+        Self::Clocks,
+        Self::KeeperClock,
+        Self::Departures,
+    ];
+}
+
+/// The bounds of one history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) processes: usize,
+    /// The numbers of those who call, out of [`CALLERS`].
+    pub(super) callers: Vec<usize>,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { processes: 3, callers: (0..CALLERS).collect(), faults: Fault::ALL.to_vec() }
+    }
+}
+
+impl Bounds {
+    pub(super) fn allow(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    /// Smaller ones, the smallest first.
+    fn smaller(&self) -> Vec<Self> {
+        let (first, second) = self.callers.split_at(self.callers.len() / 2);
+        let mut fewer = vec![first.to_vec(), second.to_vec()];
+        let but = |one: &usize| self.callers.iter().copied().filter(|other| other != one).collect();
+        fewer.extend(self.callers.iter().map(but));
+        let mut smaller: Vec<Self> = fewer.into_iter().map(|callers| Self { callers, ..self.clone() }).collect();
+        smaller.push(Self { processes: self.processes - 1, ..self.clone() });
+        for fault in &self.faults {
+            let faults = self.faults.iter().copied().filter(|other| other != fault).collect();
+            smaller.push(Self { faults, ..self.clone() });
+        }
+        smaller.retain(|bounds| !bounds.callers.is_empty() && bounds.processes > 0 && bounds != self);
+        smaller
+    }
+}
+
+/// A history in which a promise was broken.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) seed: u64,
+    pub(super) bounds: Bounds,
+    /// Which, and of what.
+    pub(super) why: String,
+    /// What had happened until then.
+    pub(super) story: Vec<String>,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, bounds, why, story } = self;
+        writeln!(f, "{why}\nseed {seed}, {bounds:?}; MOONGATE_SIMULATION_SEED={seed} runs it again. Its story:")?;
+        story.iter().try_for_each(|line| writeln!(f, "  {line}"))
+    }
+}
+
+/// The smallest history of this seed that still breaks a promise, with its story.
+pub(super) fn shrink(seed: u64, planted: Planted, mut bounds: Bounds) -> Option<Broken> {
+    while let Some(smaller) = bounds.smaller().into_iter().find(|one| history::run(seed, planted, one).is_err()) {
+        bounds = smaller;
+    }
+    history::tell(seed, planted, &bounds).err()
+}

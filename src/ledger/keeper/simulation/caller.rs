@@ -1,0 +1,270 @@
+//! Callers: each does with its process what the gateway does for one request, or what an operator does.
+
+use std::pin::pin;
+use std::sync::{Arc, PoisonError};
+
+use futures_util::future::{Either, select};
+
+use super::bounds::Fault;
+use super::process::{Process, TRY_AGAIN};
+use super::random::Random;
+use super::terms::{SECOND, TTL};
+use super::world::Shared;
+use crate::credits::Credits;
+use crate::ledger::keeper::{Operation, Response};
+use crate::ledger::{
+    Came, Outage, Outcome, Phase, ReservationId, Scope, Settled, Settlement, TopUp, TopUpId, ToppedUp, Verdict,
+};
+
+/// One caller, who wants one thing.
+pub(super) async fn call(process: Arc<Process>, caller: usize, mut random: Random) {
+    let _present = Present::new(&process.world);
+    match random.below(16) {
+        0 => {
+            let admission = {
+                let mut world = process.world.lock();
+                let id = world.new_id();
+                Box::new(world.terms.admission(id, Phase::Waiting, &mut random))
+            };
+            let _ = process.ask(|response| Operation::Quote { admission, response }).await;
+        }
+        1 => {
+            let inquiry = Box::new(process.world.lock().terms.inquiry(&mut random));
+            let _ = process.ask(|response| Operation::Books { inquiry, response }).await;
+        }
+        2 => top_up(&process, &mut random).await,
+        _ => Call::new(&process, caller, random).go().await,
+    }
+}
+
+/// A caller who has not come to its end; with its process it goes as well.
+struct Present(Shared);
+
+impl Present {
+    fn new(world: &Shared) -> Self {
+        world.lock().callers += 1;
+        Self(world.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.lock().callers -= 1;
+    }
+}
+
+/// Adds to the team's prepaid budget: one of a few top-ups, so that some come twice.
+async fn top_up(process: &Arc<Process>, random: &mut Random) {
+    let number = random.below(3);
+    let id = TopUpId::parse(&format!("top-up-{number}")).unwrap();
+    let credits = Credits::from_micros(number + 1);
+    for _ in 0..3 {
+        let top_up = Box::new(TopUp { id: id.clone(), scope: Scope::Team, credits });
+        let told = process.ask(|response| Operation::TopUp { top_up, response }).await;
+        if let Ok(told) = told {
+            let mut world = process.world.lock();
+            if matches!(told, ToppedUp::Before(_)) {
+                world.store.promises.sees("a top-up came twice");
+            }
+            let is_kept = world.store.state.top_ups.contains_key(&id);
+            let is_well = is_kept && !matches!(told, ToppedUp::Taken | ToppedUp::TooMuch);
+            world.store.promises.hold(is_well, || format!("the top-up {id} was answered {told:?}"));
+            return;
+        }
+        process.world.sleep(TRY_AGAIN).await;
+    }
+}
+
+/// A call that is paid for.
+struct Call<'a> {
+    process: &'a Arc<Process>,
+    random: Random,
+    id: ReservationId,
+    phase: Phase,
+}
+
+/// How it ended.
+struct End {
+    outcome: Outcome,
+    charged: u64,
+}
+
+const NOT_SENT: End = End { outcome: Outcome::Released, charged: 0 };
+const REFUSED: End = End { outcome: Outcome::Refused, charged: 0 };
+
+impl<'a> Call<'a> {
+    fn new(process: &'a Arc<Process>, caller: usize, mut random: Random) -> Self {
+        let mut world = process.world.lock();
+        let id = world.new_id();
+        let phase = if random.once_in(2) { Phase::Waiting } else { Phase::Dispatched };
+        world.tell(|| format!("process {}: caller {caller} comes with {id}, {phase:?}", process.number));
+        Self { process, random, id, phase }
+    }
+
+    async fn go(mut self) {
+        let Some(price) = self.admitted().await else { return };
+        let running = || self.process.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running().insert(self.id);
+        let end = self.way(price).await;
+        self.settle(end).await;
+        self.process.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+
+    /// Asks to be admitted. The price, if it is and is still there to be told.
+    async fn admitted(&mut self) -> Option<u64> {
+        let admission = {
+            let world = self.process.world.lock();
+            Box::new(world.terms.admission(self.id, self.phase, &mut self.random))
+        };
+        let price = admission.price.micros();
+        let patience = self.patience();
+        let claim = {
+            let asked = pin!(self.process.ask(|response| Operation::Admit { admission, response }));
+            let leaves = pin!(self.process.world.sleep(patience));
+            match select(asked, leaves).await {
+                Either::Left((claim, _)) => claim.ok(),
+                Either::Right(_) => None,
+            }
+        };
+        let verdict = claim.and_then(|claim| claim.take());
+        let mut world = self.process.world.lock();
+        world.tell(|| format!("process {}: {} is told {}", self.process.number, self.id, word(verdict.as_ref())));
+        let promises = &mut world.store.promises;
+        let (is_reserved, known) = (promises.call(self.id).price.is_some(), promises.call(self.id));
+        match verdict {
+            Some(Verdict::Admitted { .. }) => {
+                known.told_admitted = true;
+                promises.hold(is_reserved, || format!("{} is told it is admitted, and is not", self.id));
+                Some(price)
+            }
+            Some(Verdict::Refused { .. }) => {
+                known.told_refused = true;
+                promises.sees("a limit refused");
+                promises.hold(!is_reserved, || format!("{} is told it is refused, and holds credits", self.id));
+                None
+            }
+            None => {
+                known.given_up = true;
+                None
+            }
+        }
+    }
+
+    /// How long the caller waits to be told.
+    fn patience(&mut self) -> i64 {
+        let leaves = self.process.world.lock().wire.bounds.allow(Fault::Departures) && self.random.once_in(6);
+        if leaves { self.random.between(0, 5_000) } else { 10 * TTL }
+    }
+
+    /// The way to the upstream, and to it again where it turns the call back.
+    async fn way(&mut self, price: u64) -> End {
+        let mut was_sent = false;
+        loop {
+            if self.phase != Phase::Dispatched {
+                let waits = if self.is_slow() { 2 * TTL } else { SECOND / if was_sent { 50 } else { 5 } };
+                self.pass(waits).await;
+                // The caller leaves, or the mark is not taken: it is not sent.
+                let leaves = self.random.once_in(10);
+                if leaves || !self.tells(Phase::Dispatched).await {
+                    return if was_sent { REFUSED } else { NOT_SENT };
+                }
+            } else if self.random.once_in(12) {
+                // No connection could be made after all.
+                return if was_sent { REFUSED } else { NOT_SENT };
+            }
+            was_sent = true;
+            let what = self.random.below(8);
+            self.process.world.lock().store.promises.sent(self.id, what > 2);
+            let is_turned_back = matches!(what, 1 | 2);
+            let takes = if self.is_slow() { 2 * TTL } else { SECOND / if is_turned_back { 50 } else { 2 } };
+            self.pass(takes).await;
+            match what {
+                0 => return REFUSED,
+                _ if is_turned_back => {
+                    if !self.tells(Phase::TurnedBack).await {
+                        return REFUSED;
+                    }
+                }
+                3 => return End { outcome: Outcome::Unknown, charged: price },
+                _ => return End { outcome: Outcome::Charged, charged: 1 + self.random.below(price) },
+            }
+        }
+    }
+
+    /// Some take longer than a reservation lives that nobody renews; not when all is well again and
+    /// a history is to end.
+    fn is_slow(&mut self) -> bool {
+        self.random.once_in(4) && !self.process.world.lock().wire.is_whole
+    }
+
+    async fn pass(&mut self, most: i64) {
+        let during = self.random.between(0, most);
+        self.process.world.sleep(during).await;
+    }
+
+    /// Tells the ledger how far the call has come.
+    async fn tells(&mut self, phase: Phase) -> bool {
+        self.phase = phase;
+        let id = self.id;
+        let told = self
+            .process
+            .ask(|response: Response<bool>| match phase {
+                Phase::Dispatched => Operation::Dispatch { id, response },
+                Phase::Waiting | Phase::TurnedBack => Operation::Recall { id, response },
+            })
+            .await;
+        self.process.world.lock().tell(|| format!("process {}: {id} is {phase:?}: {told:?}", self.process.number));
+        told.unwrap_or(false)
+    }
+
+    /// Settles, for as long as it takes; some twice at once, and some once more.
+    async fn settle(&mut self, end: End) {
+        let End { outcome, charged } = end;
+        let came = Came { status: 200, ..Came::default() };
+        let settlement = Settlement { id: self.id, outcome, charged: Credits::from_micros(charged), came };
+        if self.random.once_in(6) {
+            futures_util::future::join(self.ends(&settlement), self.ends(&settlement)).await;
+        }
+        self.ends(&settlement).await;
+    }
+
+    async fn ends(&self, settlement: &Settlement) {
+        loop {
+            let again = Box::new(settlement.clone());
+            let settled = self.process.ask(|response| Operation::Settle { settlement: again, response }).await;
+            self.told(&settled, settlement);
+            if settled.is_ok() {
+                return;
+            }
+            self.process.world.sleep(TRY_AGAIN).await;
+        }
+    }
+
+    fn told(&self, settled: &Result<Settled, Outage>, end: &Settlement) {
+        let mut world = self.process.world.lock();
+        world.tell(|| format!("process {}: {} ends {:?}: {settled:?}", self.process.number, self.id, end.outcome));
+        let promises = &mut world.store.promises;
+        let row = promises.call(self.id).row.clone();
+        match settled {
+            Ok(Settled::Now(charged)) => {
+                let before = promises.call(self.id).told_charged.replace(charged.micros());
+                promises.hold(before.is_none(), || format!("{} was told twice that it ends now", self.id));
+                let is_mine = row.is_some_and(|row| row.outcome == end.outcome && row.charged == *charged);
+                promises.hold(is_mine, || format!("{} was told {charged}, and its row says otherwise", self.id));
+            }
+            Ok(Settled::Before) => {
+                promises.sees("it had ended before");
+                promises.hold(row.is_some(), || format!("{} was told that it has ended, and has not", self.id));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+const fn word(verdict: Option<&Verdict>) -> &'static str {
+    match verdict {
+        Some(Verdict::Admitted { .. }) => "admitted",
+        Some(Verdict::Refused { .. }) => "refused",
+        None => "nothing",
+    }
+}

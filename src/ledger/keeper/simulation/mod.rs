@@ -1,0 +1,27 @@
+//! The ledger, simulated: several processes, a keeper in memory, a network between them and clocks,
+//! all drawn from one seed. No thread, no runtime, no sleeping: a seed is a history, the same each
+//! time. After each, the promises are counted.
+//!
+//! Reading order: `random`, `terms` (what holds in one history), `bounds` (what may go wrong in
+//! it), `store` (the keeper), `wire` (the network), `world` (what all share), `process`, `caller`,
+//! `history` (who goes on next), `promises` (counted with every write) and `reckoning` (at the
+//! end).
+//!
+//! As many histories as wanted, from a seed of one's choice (a million takes an optimised build):
+//! `MOONGATE_SIMULATION_HISTORIES=1000000 MOONGATE_SIMULATION_SEED=1
+//! cargo test --release --lib simulation -- --nocapture`
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+mod bounds;
+mod caller;
+mod history;
+mod process;
+mod promises;
+mod random;
+mod reckoning;
+mod store;
+mod terms;
+mod tests;
+mod wire;
+mod world;

@@ -1,0 +1,284 @@
+//! The promises, counted: a plain account of what was written and of what callers were told, beside
+//! the keeper's own records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::store::State;
+use super::terms::Terms;
+use crate::ledger::keeper::Changes;
+use crate::ledger::machine::judgement::micros;
+use crate::ledger::machine::record::Windows;
+use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord};
+use crate::ledger::topup::raised;
+use crate::ledger::{Came, Outcome, Phase, ReservationId, Row};
+use crate::team::limit::{Period, Shape, Unit};
+
+/// The name of the window of all time.
+pub(super) const ALL_TIME: &str = "all time";
+
+/// What a window counts: requests spent and reserved, credits spent and reserved.
+pub(super) type Sum = [u64; 4];
+
+/// What a call was to its caller and to the upstream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// What was reserved, once it was.
+    pub(super) price: Option<u64>,
+    /// The scopes that hold it.
+    scopes: Vec<ScopeName>,
+    /// It was kept as dispatched at some time.
+    pub(super) was_dispatched: bool,
+    /// The caller was told that it is admitted; that it is refused.
+    pub(super) told_admitted: bool,
+    pub(super) told_refused: bool,
+    /// The caller has left, or was told of an outage: it will not be sent.
+    pub(super) given_up: bool,
+    /// How often the upstream got it, and how often it carried it out.
+    pub(super) sent: u32,
+    pub(super) executed: u32,
+    /// What its caller was told that its settlement charged.
+    pub(super) told_charged: Option<u64>,
+    pub(super) row: Option<Row>,
+}
+
+/// The account.
+pub(super) struct Promises {
+    pub(super) terms: Terms,
+    pub(super) calls: BTreeMap<ReservationId, Known>,
+    pub(super) windows: BTreeMap<(ScopeName, String), Sum>,
+    /// How many calls took a token from the buckets of a scope.
+    tokens: BTreeMap<ScopeName, u64>,
+    pub(super) rows: usize,
+    /// How often the histories came to what they are for.
+    pub(super) seen: BTreeMap<&'static str, u64>,
+    /// The keeper's time, how long it has gone forward in all, and whether it was ever set back.
+    at: i64,
+    forward: u64,
+    was_set_back: bool,
+    /// The first promise that was broken.
+    pub(super) broken: Option<String>,
+}
+
+impl Promises {
+    pub(super) fn new(terms: Terms, at: i64) -> Self {
+        Self {
+            terms,
+            calls: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            rows: 0,
+            seen: BTreeMap::new(),
+            at,
+            forward: 0,
+            was_set_back: false,
+            broken: None,
+        }
+    }
+
+    /// Notes that a promise is broken, unless it holds.
+    pub(super) fn hold(&mut self, holds: bool, why: impl FnOnce() -> String) {
+        if !holds && self.broken.is_none() {
+            self.broken = Some(why());
+        }
+    }
+
+    /// Counts something that the histories are to come to.
+    pub(super) fn sees(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    /// What is known of a call.
+    pub(super) fn call(&mut self, id: ReservationId) -> &mut Known {
+        self.calls.entry(id).or_default()
+    }
+
+    /// The keeper's time is this.
+    pub(super) fn it_is(&mut self, at: i64) {
+        self.was_set_back |= at < self.at;
+        self.forward += u64::try_from(at.saturating_sub(self.at)).unwrap_or(0);
+        self.at = at;
+    }
+
+    /// A call has come to another phase in the keeper.
+    pub(super) fn marked(&mut self, id: ReservationId, phase: Phase) {
+        self.call(id).was_dispatched |= phase == Phase::Dispatched;
+    }
+
+    /// The first byte of a call goes to the upstream, which may carry it out.
+    pub(super) fn sent(&mut self, id: ReservationId, executes: bool) {
+        let call = self.call(id);
+        call.sent += 1;
+        call.executed += u32::from(executes);
+        let (dispatched, executed) = (call.was_dispatched, call.executed);
+        self.hold(dispatched, || format!("{id} is sent and was never marked"));
+        self.hold(executed < 2, || format!("{id} is carried out twice"));
+    }
+
+    /// Takes note of what is about to be written.
+    pub(super) fn before_writing(&mut self, state: &State, changes: &Changes, at: i64) {
+        let ended: BTreeSet<_> = changes.ended.iter().collect();
+        let left: BTreeSet<_> = changes.rows.iter().map(|row| &row.id).collect();
+        let gone: Vec<_> = ended.difference(&left).collect();
+        self.hold(gone.is_empty(), || format!("{gone:?} end without a row"));
+        for row in &changes.rows {
+            let is_swept = row.came == Came::default() && !self.call(row.id).given_up;
+            let record = changes.opened.get(&row.id).or_else(|| state.calls.get(&row.id));
+            if let (true, Some(record)) = (is_swept, record) {
+                let deadline = state.due.get(&row.id).copied().unwrap_or(i64::MAX);
+                self.swept(row, record.phase(), at - deadline);
+            }
+            self.hold(record.is_some(), || format!("{} ends and was not open", row.id));
+            self.ends(row);
+        }
+        for (name, record) in &changes.scopes {
+            if record.as_ref().is_none_or(|record| is_begun_anew(state.scopes.get(name), record, at)) {
+                self.forgets(name);
+            }
+        }
+        for (id, record) in &changes.opened {
+            self.opens(*id, record);
+        }
+        if changes.trimmed != [0, 0] {
+            self.sees("rows gave way");
+        }
+        if changes.opened.is_empty() && !self.was_set_back {
+            self.takes_no_token(state, changes);
+        }
+    }
+
+    fn forgets(&mut self, name: &ScopeName) {
+        let held: u64 = self.of_scope(name).map(|(_, sum)| sum[1] + sum[3]).sum();
+        self.hold(held == 0, || format!("{name:?} is forgotten and holds a call"));
+        self.windows.retain(|(scope, _), _| scope != name);
+        self.sees("a scope was forgotten");
+    }
+
+    fn opens(&mut self, id: ReservationId, record: &ReservationRecord) {
+        let call = self.call(id);
+        let is_new = call.price.is_none() && !call.told_refused;
+        call.price = Some(record.price);
+        call.scopes.clone_from(&record.scopes);
+        call.was_dispatched |= record.phase() == Phase::Dispatched;
+        self.hold(is_new, || format!("{id} is reserved again, or although it was refused"));
+        let (window, day) = (&record.windows.day, self.terms.day(self.at));
+        self.hold(*window == day, || format!("{id} is admitted to {window} on {day}"));
+        for scope in &record.scopes {
+            for window in [&record.windows.day, &record.windows.month, ALL_TIME] {
+                let sum = self.windows.entry((scope.clone(), window.to_owned())).or_default();
+                (sum[1], sum[3]) = (sum[1] + 1, sum[3] + record.price);
+            }
+            let taken = self.tokens.entry(scope.clone()).or_default();
+            *taken += 1;
+            let (taken, forward) = (u128::from(*taken), u128::from(self.forward));
+            let over: Vec<_> = (self.terms.limits_of(scope).iter())
+                .filter_map(|limit| match limit.kind.shape() {
+                    Shape::Bucket(period) => Some((limit, u128::from(micros(period)))),
+                    Shape::Window(..) | Shape::Slots => None,
+                })
+                .filter(|(limit, period)| {
+                    taken * period > u128::from(limit.burst) * period + u128::from(limit.max) * forward
+                })
+                .map(|(limit, _)| limit.kind)
+                .collect();
+            self.hold(over.is_empty(), || format!("{scope:?} gave {taken} tokens in {forward} µs: {over:?}"));
+        }
+    }
+
+    /// A sweep ends a call so long after its deadline.
+    fn swept(&mut self, row: &Row, phase: Phase, late: i64) {
+        let (outcome, what) = match phase {
+            Phase::Dispatched => (Outcome::Unknown, "a dispatched call was swept"),
+            Phase::TurnedBack => (Outcome::Refused, "a call that was turned back was swept"),
+            Phase::Waiting => (Outcome::Released, "a waiting call was swept"),
+        };
+        self.sees(what);
+        self.hold(row.outcome == outcome, || format!("{} is swept as {:?} and was {phase:?}", row.id, row.outcome));
+        self.hold(late >= 0, || format!("{} is swept {} µs before its deadline", row.id, -late));
+    }
+
+    fn ends(&mut self, row: &Row) {
+        self.rows += 1;
+        let call = self.call(row.id);
+        let (price, scopes, before) = (call.price, call.scopes.clone(), call.row.replace(row.clone()));
+        let (is_first, fits) = (before.is_none(), price.is_some_and(|price| row.charged.micros() <= price));
+        self.hold(is_first, || format!("{} is settled twice", row.id));
+        self.hold(fits, || format!("{} is charged {} of {price:?}", row.id, row.charged));
+        for scope in scopes {
+            for window in [&row.day, &row.month, ALL_TIME] {
+                let Some(sum) = self.windows.get_mut(&(scope.clone(), window.to_owned())) else { continue };
+                sum[0] += u64::from(row.outcome.counts());
+                sum[1] = sum[1].saturating_sub(1);
+                sum[2] += row.charged.micros();
+                sum[3] = sum[3].saturating_sub(price.unwrap_or(0));
+            }
+        }
+    }
+
+    /// What admits nobody takes nothing from a bucket of those that admit.
+    fn takes_no_token(&mut self, state: &State, changes: &Changes) {
+        for (name, record) in changes.scopes.iter().filter_map(|(name, record)| Some((name, record.as_ref()?))) {
+            let Some(before) = state.scopes.get(name).filter(|_| name.level != "account") else { continue };
+            let mut buckets = self.terms.limits_of(name).into_iter().filter_map(|limit| match limit.kind.shape() {
+                Shape::Bucket(period) => Some(micros(period)),
+                Shape::Window(..) | Shape::Slots => None,
+            });
+            let as_before = buckets.all(|period| before.bucket(period) == record.bucket(period));
+            self.hold(as_before, || format!("{name:?} gave a token to nobody"));
+        }
+    }
+
+    /// Looks at what was written: the limits hold, and the windows count what the calls say.
+    pub(super) fn after_writing(&mut self, state: &State, changes: &Changes) {
+        for name in changes.scopes.keys() {
+            if let Some(record) = state.scopes.get(name) {
+                self.look_at(name, record);
+            }
+        }
+    }
+
+    /// Looks at all windows of a scope.
+    pub(super) fn look_at(&mut self, name: &ScopeName, record: &ScopeRecord) {
+        let counted: Vec<(String, Sum)> = self.of_scope(name).map(|(window, sum)| (window.clone(), *sum)).collect();
+        for (window, sum) in counted {
+            let (period, windows) = window_of(&window);
+            let kept: Sum = record.counts(period, &windows).into();
+            self.hold(kept == sum, || format!("{name:?} counts {kept:?} in {window}, and its calls say {sum:?}"));
+            for limit in self.terms.limits_of(name).to_vec() {
+                let used = match limit.kind.shape() {
+                    Shape::Window(of, Unit::Requests) if of == period => sum[0] + sum[1],
+                    Shape::Window(of, Unit::Credits) if of == period => sum[2] + sum[3],
+                    Shape::Slots if period == Period::Total => sum[1],
+                    Shape::Window(..) | Shape::Slots | Shape::Bucket(_) => continue,
+                };
+                let topped_up = if period == Period::Total { record.topped_up() } else { 0 };
+                let most = raised(limit.max, topped_up);
+                self.hold(used <= most, || format!("{name:?} has {used} of {most} in {window}: {}", limit.kind));
+            }
+        }
+    }
+
+    fn of_scope(&self, name: &ScopeName) -> impl Iterator<Item = (&String, &Sum)> + use<'_> {
+        let (name, from) = (name.clone(), (name.clone(), String::new()));
+        self.windows
+            .range(from..)
+            .take_while(move |((scope, _), _)| *scope == name)
+            .map(|((_, window), sum)| (window, sum))
+    }
+}
+
+/// Whether what is kept of a scope was forgotten, at its time, and begun anew by the same batch: else no sum gets less.
+fn is_begun_anew(before: Option<&ScopeRecord>, record: &ScopeRecord, at: i64) -> bool {
+    let spent = |record: &ScopeRecord| Sum::from(record.counts(Period::Total, &window_of(ALL_TIME).1));
+    let is_past = |before: &&ScopeRecord| before.until().is_some_and(|until| until <= at);
+    before.filter(is_past).is_some_and(|before| spent(record)[0] < spent(before)[0])
+}
+
+/// The period of a window of this name, and the window as records name it.
+fn window_of(name: &str) -> (Period, Windows) {
+    let period = match name.len() {
+        10 => Period::Day,
+        7 => Period::Month,
+        _ => Period::Total,
+    };
+    (period, Windows { day: name.to_owned(), month: name.to_owned() })
+}

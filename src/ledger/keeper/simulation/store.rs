@@ -1,0 +1,268 @@
+//! The keeper in memory: it does with a step exactly what the script of Redis does, for one team.
+//!
+//! What it leaves out is the time to live of keys: no history lasts that long. What a store may
+//! lose (a flush, an older copy that is promoted) belongs here as well, as a change of [`State`]
+//! from one moment to the next.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::promises::Promises;
+use crate::ledger::keeper::step::Mark;
+use crate::ledger::keeper::{
+    CellName, Changes, Due, Expected, Found, Marked, OVERDUE_MOST, Reply, Step, TeamRecord, Verdict, Wanted,
+    revision::Revision,
+};
+use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{ReservationId, Row, Sums, TopUpId};
+
+/// How many of the oldest rows, and of the scopes that may be forgotten, are told of.
+const OLDEST_MOST: usize = 256;
+const PAST_MOST: usize = 128;
+/// How long the mark of a process stays that says that a team may be made, in microseconds.
+const MARK_STAYS: i64 = 60_000_000;
+
+/// How long the others let a process go first that asked for it, likewise.
+const TURN_LASTS: i64 = 3_000;
+
+/// A fault that is put into the keeper, to see that it is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Planted {
+    #[default]
+    Nothing,
+    /// It writes whatever the revision is.
+    NoComparison,
+    /// It writes rows before it compares.
+    RowsOutside,
+    /// It does not look whether a call that is ended as overdue is still that.
+    OverdueUnchecked,
+    /// It does not look at its time.
+    TimeUnchecked,
+    /// A mark is made whatever is kept of the call.
+    MarksUnchecked,
+}
+
+/// All that is kept of the team.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    pub(super) revision: Option<Revision>,
+    /// How often calls were marked.
+    marks: u64,
+    /// Which process asked to go first, and until when the others let it.
+    turn: Option<(u64, i64)>,
+    pub(super) team: TeamRecord,
+    pub(super) scopes: BTreeMap<ScopeName, ScopeRecord>,
+    pub(super) calls: BTreeMap<ReservationId, ReservationRecord>,
+    pub(super) due: BTreeMap<ReservationId, i64>,
+    pub(super) ends: BTreeMap<ScopeName, i64>,
+    pub(super) days: BTreeMap<String, u64>,
+    pub(super) top_ups: BTreeMap<TopUpId, TopUpRecord>,
+    pub(super) cells: BTreeMap<CellName, Sums>,
+    /// Newest first: of calls that cost something, and of those that did not.
+    pub(super) rows: [VecDeque<Row>; 2],
+    /// Whether it stands among the teams that the store has.
+    is_noted: bool,
+    /// Until when the marks of processes stay that say that it may be made.
+    may_be_made: BTreeMap<u64, i64>,
+}
+
+/// The keeper.
+pub(super) struct Store {
+    pub(super) state: State,
+    pub(super) promises: Promises,
+    planted: Planted,
+}
+
+impl Store {
+    pub(super) fn new(promises: Promises, planted: Planted) -> Self {
+        Self { state: State::default(), promises, planted }
+    }
+
+    /// Does a step at a moment of the keeper's time, for the process of this number.
+    pub(super) fn step(&mut self, step: &Step, voucher: u64, at: i64) -> Reply {
+        self.promises.it_is(at);
+        let marked: Vec<Marked> = step.marks.iter().map(|mark| self.mark(mark)).collect();
+        for id in &step.renewed {
+            self.state.due.entry(*id).and_modify(|deadline| *deadline = step.deadline);
+        }
+        let mut verdict = self.verdict(step, at, marked.contains(&Marked::Changed));
+        if verdict == Verdict::Done && !self.passes(step, voucher, at) {
+            verdict = Verdict::Told;
+        }
+        verdict = self.turn(step, voucher, at, verdict);
+        if self.planted == Planted::RowsOutside && verdict != Verdict::Done {
+            let rows = Changes { rows: step.changes.rows.clone(), ..Changes::default() };
+            self.write(&Step { changes: rows, ..step.clone() }, at);
+        }
+        if verdict == Verdict::Done && step.is_made() {
+            self.write(step, at);
+            self.state.revision = Some(step.makes);
+        }
+        self.sees(step, verdict, &marked);
+        let found = (verdict == Verdict::Told).then(|| self.found(&step.wanted, step.from));
+        Reply { verdict, at, marks: self.state.marks, marked, void: None, found }
+    }
+
+    /// Lets another go first that has asked for it, and takes note of who asks for that.
+    fn turn(&mut self, step: &Step, asks: u64, at: i64, verdict: Verdict) -> Verdict {
+        let (writes, turn) = (verdict == Verdict::Done && step.is_made(), self.state.turn);
+        let is_others = turn.is_some_and(|(whose, ends)| whose != asks && at < ends);
+        if writes {
+            if is_others {
+                return Verdict::OthersTurn;
+            }
+            self.state.turn = None;
+        }
+        if verdict == Verdict::Told && !is_others && step.wants_turn {
+            self.state.turn = Some((asks, at + TURN_LASTS));
+        }
+        verdict
+    }
+
+    fn sees(&mut self, step: &Step, verdict: Verdict, marked: &[Marked]) {
+        let was_refused = verdict == Verdict::Told && step.expected != Expected::Anything;
+        let seen = [
+            (was_refused, "others were first"),
+            (verdict == Verdict::OtherTime, "the time was another"),
+            (verdict == Verdict::OthersTurn, "another had asked to go first"),
+            (marked.contains(&Marked::Changed), "a mark found something else"),
+            (marked.contains(&Marked::Gone), "a mark found nothing"),
+        ];
+        seen.iter().filter(|(seen, _)| *seen).for_each(|(_, what)| self.promises.sees(what));
+    }
+
+    /// What becomes of a mark.
+    fn mark(&mut self, mark: &Mark) -> Marked {
+        let Some(is) = self.state.calls.get_mut(&mark.id) else { return Marked::Gone };
+        let how_far = |record: &ReservationRecord| (record.phase(), record.marks);
+        let (kept, from, to) = (how_far(is), how_far(&mark.from), how_far(&mark.to));
+        if (kept == from || self.planted == Planted::MarksUnchecked) && kept != to {
+            self.promises.marked(mark.id, mark.to.phase());
+            let ReservationRecord { dispatched, turned_back, marks, .. } = mark.to;
+            *is = ReservationRecord { dispatched, turned_back, marks, ..is.clone() };
+            self.state.marks += 1;
+            return Marked::Done;
+        }
+        if kept == from || kept == to { Marked::Done } else { Marked::Changed }
+    }
+
+    fn verdict(&self, step: &Step, at: i64, something_else: bool) -> Verdict {
+        let is_expected = match step.expected {
+            Expected::Anything => false,
+            Expected::Nothing => self.state.revision.is_none(),
+            Expected::Revision(revision) => {
+                self.state.revision == Some(revision) || self.planted == Planted::NoComparison
+            }
+        };
+        if !is_expected || something_else {
+            Verdict::Told
+        } else if (at < step.from || at >= step.until) && self.planted != Planted::TimeUnchecked {
+            Verdict::OtherTime
+        } else {
+            Verdict::Done
+        }
+    }
+
+    fn passes(&self, step: &Step, voucher: u64, at: i64) -> bool {
+        let State { calls, due, may_be_made, .. } = &self.state;
+        let may_make = || may_be_made.get(&voucher).is_some_and(|until| at < *until);
+        let is_overdue = |(id, deadline, record): &(ReservationId, i64, ReservationRecord)| {
+            calls.get(id).is_some_and(|is| (is.phase(), is.marks) == (record.phase(), record.marks))
+                && due.get(id) == Some(deadline)
+        };
+        (step.expected != Expected::Nothing || may_make())
+            && step.unopened.iter().all(|id| !calls.contains_key(id))
+            && (self.planted == Planted::OverdueUnchecked || step.overdue.iter().all(is_overdue))
+    }
+
+    fn write(&mut self, step: &Step, at: i64) {
+        let (state, changes) = (&mut self.state, &step.changes);
+        self.promises.before_writing(state, changes, at);
+        for id in &changes.ended {
+            state.calls.remove(id);
+            state.due.remove(id);
+        }
+        for (name, end) in &changes.ends {
+            match end {
+                Some(end) => state.ends.insert(name.clone(), *end),
+                None => state.ends.remove(name),
+            };
+        }
+        for row in &changes.rows {
+            if let Some(rows) = state.rows.get_mut(usize::from(row.charged.micros() == 0)) {
+                rows.push_front(row.clone());
+            }
+        }
+        for (rows, gone) in state.rows.iter_mut().zip(changes.trimmed) {
+            rows.truncate(rows.len().saturating_sub(usize::try_from(gone).unwrap_or(usize::MAX)));
+        }
+        state.cells.extend(changes.cells.iter().map(|(name, sums)| (name.clone(), *sums)));
+        if let Some(team) = &changes.team {
+            state.team = team.clone();
+        }
+        for (name, record) in &changes.scopes {
+            match record {
+                Some(record) => state.scopes.insert(name.clone(), record.clone()),
+                None => state.scopes.remove(name),
+            };
+        }
+        for (id, record) in &changes.opened {
+            state.calls.insert(*id, record.clone());
+            state.due.insert(*id, step.deadline);
+        }
+        state.days.extend(changes.days.clone());
+        state.top_ups.extend(changes.top_ups.clone());
+        self.promises.after_writing(&self.state, changes);
+    }
+
+    fn found(&self, wanted: &Wanted, from: i64) -> Found {
+        let state = &self.state;
+        let scope = |name: &ScopeName| state.scopes.get(name).cloned().unwrap_or_default();
+        let mut found = Found {
+            revision: state.revision,
+            team: state.team.clone(),
+            scopes: wanted.scopes.iter().map(|name| (name.clone(), scope(name))).collect(),
+            calls: wanted.calls.iter().map(|id| (*id, state.calls.get(id).cloned())).collect(),
+            cells: wanted.cells.iter().map(|name| (name.clone(), state.cells.get(name).copied())).collect(),
+            days: wanted.days.iter().map(|day| (day.clone(), state.days.get(day).copied().unwrap_or(0))).collect(),
+            top_ups: wanted.top_ups.iter().map(|id| (id.clone(), state.top_ups.get(id).cloned())).collect(),
+            due: None,
+            past: None,
+            oldest: None,
+        };
+        if wanted.due {
+            let mut due: Vec<_> = state.due.iter().map(|(id, deadline)| (*id, *deadline)).collect();
+            due.sort_by_key(|(id, deadline)| (*deadline, *id));
+            let next = due.iter().map(|(_, deadline)| *deadline).find(|deadline| *deadline > from);
+            due.retain(|(_, deadline)| *deadline <= from);
+            due.truncate(OVERDUE_MOST);
+            found.due = Some(Due { overdue: due, next });
+        }
+        if wanted.past {
+            let mut past: Vec<_> = state.ends.iter().filter(|(_, end)| **end <= from).collect();
+            past.sort_by_key(|(name, end)| (**end, *name));
+            found.past = Some(past.into_iter().take(PAST_MOST).map(|(name, _)| name.clone()).collect());
+        }
+        if wanted.oldest {
+            let oldest = |rows: &VecDeque<Row>| {
+                rows.iter().rev().take(OLDEST_MOST).map(|row| row.settled_at.as_microsecond()).collect()
+            };
+            found.oldest = Some(state.rows.each_ref().map(oldest));
+        }
+        found
+    }
+
+    /// Leaves a process' mark that the team may be made.
+    pub(super) fn leave_mark(&mut self, voucher: u64, at: i64) {
+        self.state.may_be_made.insert(voucher, at.saturating_add(MARK_STAYS));
+    }
+
+    /// Whether the team stands among those that the store has.
+    pub(super) const fn is_noted(&self) -> bool {
+        self.state.is_noted
+    }
+
+    /// Notes that the store has the team.
+    pub(super) const fn note(&mut self) {
+        self.state.is_noted = true;
+    }
+}

@@ -1,0 +1,143 @@
+//! What holds in one history: the team, its limits, and when it begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::random::Random;
+use crate::credits::Credits;
+use crate::identity::KeyId;
+use crate::ledger::calendar::Calendar;
+use crate::ledger::machine::{Rules, ScopeName, judgement};
+use crate::ledger::{Admission, Asked, Inquiry, Level, OnUnknown, Phase, ReservationId, Retention, Scope};
+use crate::team::{Limit, LimitKind, Limits, Share, TeamId, UserId};
+
+/// How long a reservation lives that nobody renews, in microseconds.
+pub(super) const TTL: i64 = 3_000_000;
+/// A second, in microseconds.
+pub(super) const SECOND: i64 = 1_000_000;
+/// 2026-11-30 at noon, in microseconds of Unix time.
+const NOON: i64 = 1_796_040_000 * SECOND;
+/// How many seconds before midnight, and before the next month, a history may begin.
+const BEFORE_MIDNIGHT: i64 = 5;
+const USERS: [&str; 2] = ["ada", "bob"];
+const KEY: &str = "simulation00";
+
+/// The terms of one history.
+#[derive(Clone)]
+pub(super) struct Terms {
+    pub(super) team: TeamId,
+    /// When it begins, in microseconds of Unix time.
+    pub(super) begins: i64,
+    pub(super) rules: Arc<Rules>,
+    /// Many call, and hardly anything is limited: more is left behind than one operation ends by the way.
+    pub(super) is_crowded: bool,
+    levels: [Arc<Limits>; 3],
+    reader: Arc<Limits>,
+    zone: TimeZone,
+}
+
+impl Terms {
+    pub(super) fn of(seed: u64) -> Self {
+        let random = &mut Random::new(seed, 1);
+        let midnight = NOON + (12 * 3600 - BEFORE_MIDNIGHT) * SECOND;
+        let begins = if random.once_in(2) { NOON } else { midnight } + random.between(0, SECOND);
+        let rows_max = if random.once_in(4) { 5 } else { 1_000 };
+        let retention = Retention { rows_max, ..Retention::default() };
+        let ttl = Duration::from_micros(TTL.unsigned_abs());
+        let is_crowded = random.once_in(20);
+        let rules = Rules { reservation_ttl: ttl, retention, on_unknown: OnUnknown::Charge };
+        Self {
+            team: TeamId::parse("design").unwrap(),
+            begins,
+            rules: Arc::new(rules),
+            is_crowded,
+            levels: [3, 2, 2].map(|least| limits(random, if is_crowded { 25 } else { least })),
+            reader: Arc::new(Limits::new([Limit::new(LimitKind::RequestsPerMinute, 3)])),
+            zone: TimeZone::UTC,
+        }
+    }
+
+    /// The name of the day around a moment.
+    pub(super) fn day(&self, at: i64) -> String {
+        Calendar::around(judgement::at(at), &self.zone).day.name
+    }
+
+    /// The limits of a scope.
+    pub(super) fn limits_of(&self, name: &ScopeName) -> Vec<Limit> {
+        let [team, user, key] = &self.levels;
+        let limits = match name.level.as_str() {
+            "team" => team,
+            "user" => user,
+            "key" => key,
+            _ => &self.reader,
+        };
+        limits.iter().copied().filter(|limit| !limit.shadow).collect()
+    }
+
+    fn levels_of(&self, user: &UserId, with_key: bool) -> Vec<Level> {
+        let [team, of_user, of_key] = &self.levels;
+        let mut levels = vec![
+            Level { scope: Scope::Team, limits: Arc::clone(team) },
+            Level { scope: Scope::User(user.clone()), limits: Arc::clone(of_user) },
+        ];
+        if with_key {
+            levels.push(Level { scope: Scope::Key(KeyId::parse(KEY).unwrap()), limits: Arc::clone(of_key) });
+        }
+        levels
+    }
+
+    /// A call that asks to be admitted.
+    pub(super) fn admission(&self, id: ReservationId, phase: Phase, random: &mut Random) -> Admission {
+        let user = UserId::parse(USERS[random.place(USERS.len())]).unwrap();
+        let asked = Asked {
+            user: user.to_string(),
+            model: if random.once_in(2) { "flux" } else { "sora" }.to_owned(),
+            ..Asked::default()
+        };
+        Admission {
+            id,
+            team: self.team.clone(),
+            levels: self.levels_of(&user, random.once_in(3)),
+            time_zone: self.zone.clone(),
+            price: Credits::from_micros(1 + random.below(4)),
+            phase,
+            asked,
+        }
+    }
+
+    /// Somebody looks at the books.
+    pub(super) fn inquiry(&self, random: &mut Random) -> Inquiry {
+        let user = UserId::parse(USERS[random.place(USERS.len())]).unwrap();
+        let reader = Level { scope: Scope::Account(user.clone()), limits: Arc::clone(&self.reader) };
+        Inquiry {
+            team: self.team.clone(),
+            levels: self.levels_of(&user, false),
+            time_zone: self.zone.clone(),
+            reader: random.once_in(2).then_some(reader),
+        }
+    }
+}
+
+/// A few limits that a short history comes to.
+fn limits(random: &mut Random, least: u64) -> Arc<Limits> {
+    let mut limits = Vec::new();
+    let kinds = [
+        (LimitKind::RequestsPerSecond, 1),
+        (LimitKind::RequestsPerMinute, 2),
+        (LimitKind::RequestsPerDay, 2),
+        (LimitKind::CreditsPerDay, 4),
+        (LimitKind::CreditsPerMonth, 5),
+        (LimitKind::CreditsTotal, 5),
+        (LimitKind::Concurrent, 1),
+    ];
+    for (kind, times) in kinds {
+        if random.once_in(4) {
+            let max = least * times + random.below(4);
+            let soft = random.once_in(2).then_some(()).and_then(|()| Share::from_millionths(800_000));
+            limits.push(Limit { shadow: random.once_in(8), soft, ..Limit::new(kind, max) });
+        }
+    }
+    Arc::new(Limits::new(limits))
+}

@@ -1,0 +1,200 @@
+//! One history's world: its time, what is going to happen, and what all its tasks share.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::bounds::{Bounds, Fault};
+use super::promises::Promises;
+use super::random::Random;
+use super::store::{Planted, Store};
+use super::terms::{SECOND, Terms};
+use super::wire::{Answer, Request, Slot, Wire};
+use crate::ledger::ReservationId;
+use crate::ledger::keeper::{Reply, Step};
+
+/// How long a process waits for an answer, in microseconds.
+pub(super) const DEADLINE: i64 = 250_000;
+
+/// How long things go wrong, in microseconds.
+pub(super) const TROUBLE: i64 = 5 * SECOND;
+
+/// A task of a process.
+pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Something that is going to happen.
+pub(super) enum Event {
+    /// A request arrives at the keeper.
+    Arrives { process: usize, voucher: u64, request: Request, slot: Slot, is_answered: bool },
+    /// An answer arrives, or a time is over.
+    Fills(Slot, Answer),
+    /// Somebody calls.
+    Calls { process: usize, caller: usize },
+    /// Something goes wrong with a process, for so long.
+    GoesWrong { fault: Fault, process: usize, during: i64 },
+    /// A process that stood still goes on; one that died starts anew.
+    GoesOn { process: usize },
+    /// Nothing goes wrong any more.
+    Heals,
+    /// The history is over.
+    Ends,
+}
+
+/// The clock of a process: how far it is ahead, and how many millionths too fast it goes.
+#[derive(Clone, Copy, Default)]
+pub(super) struct WrongBy {
+    pub(super) ahead: i64,
+    pub(super) too_fast: i64,
+}
+
+/// The world.
+pub(super) struct World {
+    /// In microseconds of Unix time.
+    pub(super) now: i64,
+    pub(super) terms: Terms,
+    pub(super) wire: Wire,
+    pub(super) store: Store,
+    pub(super) clocks: Vec<WrongBy>,
+    /// How far the keeper's clock is ahead.
+    pub(super) keeper_ahead: i64,
+    /// Tasks that were begun and are yet to be polled, with their processes.
+    pub(super) begun: Vec<(usize, Task)>,
+    /// Callers that have not come to their end.
+    pub(super) callers: usize,
+    events: BTreeMap<(i64, u64), Event>,
+    order: u64,
+    ids: Random,
+    /// What has happened, if somebody wants to read it.
+    pub(super) story: Option<Vec<String>>,
+}
+
+/// The world, as all its tasks share it.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<World>>);
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for so many microseconds.
+    pub(super) async fn sleep(&self, during: i64) {
+        let slot = Slot::default();
+        self.lock().after(during, Event::Fills(slot.clone(), Answer::Yes(true)));
+        slot.await;
+    }
+}
+
+impl World {
+    pub(super) fn begin(seed: u64, planted: Planted, bounds: &Bounds, is_told: bool) -> Shared {
+        let terms = Terms::of(seed);
+        Shared(Arc::new(Mutex::new(Self {
+            now: terms.begins,
+            wire: Wire::new(seed, bounds.clone()),
+            store: Store::new(Promises::new(terms.clone(), terms.begins), planted),
+            clocks: vec![WrongBy::default(); bounds.processes],
+            keeper_ahead: 0,
+            begun: Vec::new(),
+            callers: 0,
+            events: BTreeMap::new(),
+            order: 0,
+            ids: Random::new(seed, 3),
+            story: is_told.then(Vec::new),
+            terms,
+        })))
+    }
+
+    /// Whether everything has healed, and long enough ago that nothing is under way from before.
+    pub(super) fn is_well(&self) -> bool {
+        self.now >= self.terms.begins + TROUBLE + 4 * DEADLINE
+    }
+
+    /// Adds a line to the story.
+    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+        let since = self.now - self.terms.begins;
+        if let Some(story) = &mut self.story {
+            story.push(format!("{:>10} {}", since, line()));
+        }
+    }
+
+    /// Lets something happen after so many microseconds.
+    pub(super) fn after(&mut self, during: i64, event: Event) {
+        self.order += 1;
+        self.events.insert((self.now + during.max(0), self.order), event);
+    }
+
+    /// What happens next; time goes on until then.
+    pub(super) fn next(&mut self) -> Option<Event> {
+        let ((at, _), event) = self.events.pop_first()?;
+        self.now = at;
+        Some(event)
+    }
+
+    /// An id that nobody else has.
+    pub(super) fn new_id(&mut self) -> ReservationId {
+        let number = (u128::from(self.ids.next()) << 64) | u128::from(self.ids.next());
+        format!("{number:032x}").parse().unwrap()
+    }
+
+    /// What a process' own clock says.
+    pub(super) fn clock_of(&self, process: usize) -> i64 {
+        let WrongBy { ahead, too_fast } = self.clocks[process];
+        self.now + ahead + (self.now - self.terms.begins) * too_fast / 1_000_000
+    }
+
+    /// Sends a request on its way; the answer comes into the slot, or that there was none by then.
+    pub(super) fn send(&mut self, (process, voucher): (usize, u64), request: &Request, until: i64) -> Slot {
+        let slot = Slot::default();
+        let way = self.wire.way(process, self.now);
+        for delay in &way.arrives {
+            let (request, slot, is_answered) = (request.clone(), slot.clone(), way.is_answered);
+            self.after(*delay, Event::Arrives { process, voucher, request, slot, is_answered });
+        }
+        if let Some(breaks) = way.breaks {
+            self.after(breaks, Event::Fills(slot.clone(), Answer::Broken));
+        }
+        self.after(until - self.now, Event::Fills(slot.clone(), Answer::TimedOut));
+        slot
+    }
+
+    /// A request arrives at the keeper, and is answered.
+    pub(super) fn arrive(&mut self, (process, voucher): (usize, u64), request: &Request, answers: Option<Slot>) {
+        let at = self.now + self.keeper_ahead;
+        let answer = match request {
+            Request::Step(step) => {
+                let reply = self.store.step(step, voucher, at);
+                self.tell(|| told(process, step, &reply, at));
+                Answer::Reply(Box::new(reply))
+            }
+            Request::LeaveMark => {
+                self.store.leave_mark(voucher, at);
+                Answer::Yes(true)
+            }
+            Request::IsNoted => Answer::Yes(self.store.is_noted()),
+            Request::Note => {
+                self.store.note();
+                Answer::Yes(true)
+            }
+        };
+        if let Some(slot) = answers.filter(|_| !self.wire.is_cut(process, self.now)) {
+            let delay = self.wire.delay();
+            self.after(delay, Event::Fills(slot, answer));
+        }
+    }
+}
+
+fn told(process: usize, step: &Step, reply: &Reply, at: i64) -> String {
+    let (expected, changes) = (step.expected, &step.changes);
+    let short = |id: &ReservationId| id.to_string().chars().take(6).collect::<String>();
+    let opened: Vec<_> = changes.opened.keys().map(short).collect();
+    let rows: Vec<_> = changes.rows.iter().map(|row| format!("{} {:?}", short(&row.id), row.outcome)).collect();
+    let marks: Vec<_> = step.marks.iter().map(|mark| format!("{} {:?}", short(&mark.id), mark.to.phase())).collect();
+    let (verdict, marked) = (reply.verdict, &reply.marked);
+    let late = at - step.from;
+    format!(
+        "process {process}: step on {expected:?}, {late} µs old: {verdict:?}; opens {opened:?}, ends {rows:?}, \
+         marks {marks:?} {marked:?}, renews {}",
+        step.renewed.len()
+    )
+}
