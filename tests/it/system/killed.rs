@@ -209,7 +209,8 @@ async fn killed_when_a_call_is_reserved_as_sent_it_leaves_a_charge_since_nobody_
 async fn killed_when_a_call_is_marked_as_sent_it_leaves_a_charge_since_nobody_can_know_that_it_was_not() {
     // More than one would be reserved after the other, and the answers to that held.
     let world = World { calls: 1, at_hand: false, ..World::start().await };
-    let hold = async || world.proxy.set(Fault::HoldFurtherAnswers);
+    // The admission is answered, what comes after it is not.
+    let hold = async || world.proxy.set_once_answered("marked-", Fault::HoldAnswers);
     let until = async |_: &str| wait_until("one is marked", || async { world.marked().await > 0 }).await;
     let left = world.kill("marked", hold, until).await;
     assert_eq!(left, Left { rows: ROUNDS, outcomes: BTreeMap::from([("unknown", ROUNDS)]), executed: 0 });

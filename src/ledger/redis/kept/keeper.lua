@@ -71,7 +71,8 @@ for _ = 1, argv[at] do
 end
 if turn then
   local whose, ends = string.match(turn, '^(%S+) (%d+)$')
-  if whose == argv[5] or now >= tonumber(ends) then
+  -- One that ends much later was left before the clock was set back.
+  if whose == argv[5] or now >= tonumber(ends) or now + 1000000 < tonumber(ends) then
     turn = false
     if verdict == 1 and argv[at + 1] ~= '0' then
       call('HDEL', state, 't')
