@@ -162,7 +162,9 @@ impl Courier {
     async fn send(&self, line: &Line, batch: Batch) {
         self.observer.batch(batch.operations.len());
         let progress = Progress::default();
-        match self.exchanges.in_time(&line.keys.open, &progress, self.attempt(line, &batch, &progress)).await {
+        // Apart, since it is large: whoever holds it in place is copied with it, several times for each batch.
+        let attempt = Box::pin(self.attempt(line, &batch, &progress));
+        match self.exchanges.in_time(&line.keys.open, &progress, attempt).await {
             Ok(answered) => {
                 line.breaker.succeeded();
                 self.hand_out(line, batch.operations, answered);
@@ -223,7 +225,8 @@ impl Courier {
                     // In each of these cases nothing was done.
                     told @ (Told::OtherDay(_) | Told::NothingHere | Told::Lacking(_)) => {
                         progress.in_doubt.store(in_doubt, Ordering::Relaxed);
-                        mode = self.heed(line, &mut link, told, mode).await?;
+                        // Apart, since it is large and rare.
+                        mode = Box::pin(self.heed(line, &mut link, told, mode)).await?;
                     }
                 },
                 Err(error) => {

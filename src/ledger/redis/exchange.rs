@@ -77,7 +77,8 @@ impl Exchanges {
                 }
             }
         };
-        self.in_time(key, &progress, attempt).await
+        // Apart: it is large, and moved when its time is measured.
+        self.in_time(key, &progress, Box::pin(attempt)).await
     }
 
     /// Whether what failed is to be sent again: its connection broke, so that another may serve, and it is the first time. A
