@@ -7,7 +7,7 @@
 //! (what time it is there), `inspect` (whether it is safe there), `loss`, `witness`, `counts`, `recover`, `redo`, `vouch` and `vouch.lua` (what to do when it has lost
 //! something, or may have), `open`, `row` with `rows.lua` and `usage` (what it says of open calls and of the past), `replay` and `replay.lua`
 //! (idempotency keys and kept answers), `permits` and its scripts (the shared account), `register` and `register.lua` (gateway
-//! keys and suspensions).
+//! keys and suspensions). `kept` is the ledger that is to take the place of this one: the gateway judges, Redis only keeps.
 //!
 //! What is safe because of what: an operation may be sent twice because each carries its reservation's id; a batch is all
 //! or nothing because the script reads before it writes; an admission whose answer is lost is not forwarded, and is
