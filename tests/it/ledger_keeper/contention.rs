@@ -76,5 +76,7 @@ async fn workers_of_one_process_share_what_they_know_and_never_refuse_each_other
             panic!("there is room")
         };
     }
-    assert_eq!(scripts().await - before, 40, "one step for each");
+    // One step for each; were they to refuse each other it would be two. A machine that stands still for a second costs one more.
+    let steps = scripts().await - before;
+    assert!((40..50).contains(&steps), "{steps}");
 }
