@@ -257,7 +257,7 @@ impl Courier {
         let charges = answer.charges().unwrap_or_default();
         let mut seen = line.seen();
         if seen.opens(answer.point) {
-            tracing::info!(team = %line.team, "the budgets of a team are open again after its store was lost");
+            tracing::info!(team = %line.team, "the budgets of a team are open again: what the store of the ledger had lost was restored");
         }
         // Before anybody is answered: who asked for a sweep finds it counted.
         if let Ok(swept) = answer.swept()

@@ -128,9 +128,9 @@ impl Courier {
     fn tell(&self, is_new: bool) {
         if is_new {
             tracing::info!(
-                believed_in = ?self.settings.gather(),
-                "the store of the ledger is new, or was restarted, replaced or emptied: until other replicas had time to \
-                 bring what it lacks, it is not believed of teams that this replica has not seen"
+                served_in = ?self.settings.gather(),
+                "the store of the ledger is new, or was restarted, replaced or emptied: other replicas have this long to \
+                 restore what it lacks; until then this replica serves only teams that it has seen in it before"
             );
         }
     }
