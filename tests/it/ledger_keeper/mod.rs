@@ -2,16 +2,12 @@
 
 mod clocks;
 mod contention;
-mod lost;
-// The same tests as of the ledger that a script of Redis judges.
-#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
-#[path = "../ledger_redis/faults.rs"]
+mod edge;
 mod faults;
-#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
-#[path = "../ledger_redis/replicas.rs"]
+mod kept;
+mod layout;
+mod noticed;
 mod replicas;
-#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
-#[path = "../ledger_redis/topologies.rs"]
 mod topologies;
 
 use std::sync::{Arc, Mutex};
@@ -24,6 +20,7 @@ use moongate::team::TeamId;
 
 use crate::ledger_conformance::{Bench, RETENTION, TTL, Watch};
 use crate::support::redis::RedisServer;
+use crate::support::stored::kept as stored;
 
 /// How long the store may take in tests that wait for the end of that time: not so short that a busy machine passes it when nothing
 /// is wrong.

@@ -1,12 +1,35 @@
 //! The ledger in Redis: the whole suite, and what only a store across a network can get wrong.
 
+mod given_up;
+mod parts;
+// The same tests as of the ledger of which Redis is only the keeper.
+#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
+#[path = "../ledger_keeper/edge.rs"]
 mod edge;
+#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
+#[path = "../ledger_keeper/faults.rs"]
 mod faults;
+#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
+#[path = "../ledger_keeper/for_ever.rs"]
+mod for_ever;
+#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
+#[path = "../ledger_keeper/kept.rs"]
 mod kept;
+#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
+#[path = "../ledger_keeper/layout.rs"]
 mod layout;
+#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
+#[path = "../ledger_keeper/lost/mod.rs"]
 mod lost;
+#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
+#[path = "../ledger_keeper/replicas.rs"]
 mod replicas;
+#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
+#[path = "../ledger_keeper/topologies.rs"]
 mod topologies;
+#[allow(clippy::duplicate_mod, reason = "one set of tests, two ledgers")]
+#[path = "../ledger_keeper/whole.rs"]
+mod whole;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +41,7 @@ use moongate::team::TeamId;
 
 use crate::ledger_conformance::{Bench, RETENTION, TTL, Watch};
 use crate::support::redis::RedisServer;
+use crate::support::stored::scripted as stored;
 
 /// How long the store may take in tests that wait for the end of that time: not so short that a busy machine passes it when nothing
 /// is wrong.

@@ -8,13 +8,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moongate::clock::Clock;
 use moongate::ledger::embedded::{self, EmbeddedLedger};
-use moongate::ledger::redis::{RedisLedger, Settings, StoreClock, Topology};
+use moongate::ledger::redis::{Settings, StoreClock, Topology};
 use moongate::ledger::{Ledger, OnUnknown, ReservationId, Unobserved};
 
 use super::{Answers, CALLS, Crowd, stand_trial};
 use crate::ledger_conformance::desk::{MORNING, moment};
 use crate::ledger_conformance::{RETENTION, TTL};
 use crate::support::redis::RedisServer;
+use crate::support::stored;
 
 /// What a process that takes part is told: where Redis is, what time it is there, and which half of the calls are its own.
 const PART: &str = "MOONGATE_TEST_TRIAL_PART";
@@ -27,7 +28,7 @@ fn in_redis(url: String, clock: &Clock) -> Arc<dyn Ledger> {
         clock: StoreClock::Fixed(clock.clone()),
         ..Settings::new(Topology::Single { url })
     };
-    Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap())
+    stored::ledger(settings)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,18 +1,16 @@
 //! Servers on which a ledger is not safe are found on every topology, with their addresses.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use moongate::clock::Clock;
-use moongate::ledger::redis::{RedisLedger, Settings, Topology};
-use moongate::ledger::{Flaw, Ledger, Unobserved, Weight};
+use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::{Flaw, Weight};
 
 use crate::support::redis::{RedisCluster, RedisSentinel, RedisServer};
+use crate::support::stored::ledger;
 
 async fn flaws(topology: Topology) -> Vec<Flaw> {
     let settings = Settings { deadline: Duration::from_secs(20), ..Settings::new(topology) };
-    let ledger = RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
-    ledger.inspect().await.unwrap()
+    ledger(settings).inspect().await.unwrap()
 }
 
 async fn evict(server: &RedisServer) {

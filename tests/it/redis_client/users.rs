@@ -6,13 +6,14 @@ use std::time::Duration;
 use moongate::clock::Clock;
 use moongate::identity::{KeyId, Store as _};
 use moongate::ledger::permits::{AccountLimits, Permits as _, Word};
-use moongate::ledger::redis::{RedisLedger, RedisPermits, RedisRegister, RedisReplays, Settings};
+use moongate::ledger::redis::{RedisPermits, RedisRegister, RedisReplays, Settings};
 use moongate::ledger::{Inquiry, Ledger, Outage, Outcome, ReservationId, Scope, TopUp, TopUpId, Unobserved, Verdict};
 use moongate::replay::{self, Store as _};
 
 use crate::ledger_conformance::desk::{PRICE, call, credits, settlement};
 use crate::permits::desk::{call as ask, per_minute};
 use crate::replay::store::{claim, of};
+use crate::support::stored::ledger;
 
 /// How long a claim lives.
 const CLAIM_TTL: Duration = Duration::from_secs(300);
@@ -113,7 +114,7 @@ impl Users {
         };
         let (settings, clock, observer) = (|| settings.clone(), Clock::system, || Arc::new(Unobserved));
         Self {
-            ledger: Arc::new(RedisLedger::new(settings(), clock(), observer()).unwrap()),
+            ledger: ledger(settings()),
             permits: RedisPermits::new(settings(), clock(), observer()).unwrap(),
             replays: RedisReplays::new(settings(), keeping, clock(), observer()).unwrap(),
             register: RedisRegister::new(settings(), clock(), observer()).unwrap(),

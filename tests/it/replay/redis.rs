@@ -10,6 +10,7 @@ use moongate::replay::{self, Begun, Store};
 
 use super::store::{Handles, TTL, claim, finished, id_of, kept, of, request, settings, team};
 use crate::support::redis::{RedisCluster, RedisServer, wait_until};
+use crate::support::stored::by_gateways;
 
 /// A server of its own for each case.
 pub(super) struct RedisBench {
@@ -80,7 +81,7 @@ async fn a_call_is_lost_when_its_reservation_has_ended_and_nobody_has_told_its_o
     let store = bench.handle(settings());
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
     let (key, id) = (format!("mg1:{{design}}:replay:key:{}", first.key), first.id);
-    let holds = async |record: &str| bench.server.run(&["HSET", "mg1:{design}:held", &id.to_string(), record]).await;
+    let hold = async || by_gateways::hold(&bench.server, "design", id).await;
     let joined = async || store.begin(&second, TTL).await.unwrap();
     let since = async |millis_ago: i64| {
         let (seconds, _): (i64, i64) = bench.server.ask(&["TIME"]).await.unwrap();
@@ -90,16 +91,13 @@ async fn a_call_is_lost_when_its_reservation_has_ended_and_nobody_has_told_its_o
     since(3_600_000).await;
     assert_eq!(joined().await, Begun::Running, "it was not sent");
     assert!(store.sent(&first, TTL).await.unwrap());
-    holds("D 0001795357620000 2026-11-22").await;
+    hold().await;
     assert_eq!(joined().await, Begun::Running);
-    for record in ["X", ""] {
-        holds("D 0001795357620000 2026-11-22").await;
+    for way in 0..by_gateways::WAYS_TO_END {
+        hold().await;
         since(3_600_000).await;
         assert_eq!(joined().await, Begun::Running, "what had ended before has been brought back");
-        match record {
-            "" => bench.server.run(&["HDEL", "mg1:{design}:held", &id.to_string()]).await,
-            mark => holds(mark).await,
-        }
+        by_gateways::end(&bench.server, "design", id, way).await;
         assert_eq!(joined().await, Begun::Running, "it has just ended: its maker is about to tell");
         since(10_001).await;
         assert_eq!((joined().await, joined().await), (Begun::Lost, Begun::Lost));

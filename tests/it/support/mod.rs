@@ -12,4 +12,5 @@ pub mod operator;
 pub mod proxy;
 pub mod receiver;
 pub mod redis;
+pub mod stored;
 pub mod tokens;

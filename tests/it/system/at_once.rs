@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::ledger::redis::{RedisLedger, Settings, Topology};
-use moongate::ledger::{Ledger, Outcome, Phase, Unobserved};
+use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::{Ledger, Outcome, Phase};
 use moongate::team::TeamId;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +19,7 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored;
 
 /// What a gateway has said to its ledger.
 #[derive(Debug, PartialEq)]
@@ -54,8 +54,7 @@ fn with_one_worker(installation: Installation) -> Installation {
 
 fn ledger(redis: &RedisServer) -> (Arc<dyn Ledger>, TeamId) {
     let settings = Settings::new(Topology::Single { url: redis.url() });
-    let ledger = RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
-    (Arc::new(ledger), TeamId::parse("design").unwrap())
+    (stored::ledger(settings), TeamId::parse("design").unwrap())
 }
 
 /// A call on a connection of its own, which can be hung up.

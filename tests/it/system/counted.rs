@@ -9,6 +9,7 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::by_gateways;
 
 #[tokio::test]
 async fn a_settlement_whose_answer_was_lost_is_counted_once() {
@@ -27,9 +28,9 @@ async fn a_settlement_whose_answer_was_lost_is_counted_once() {
     let call = tokio::spawn(async move { connection.send(&call).await });
     firemoon.until_held(1).await;
     // When it is sent, and not before: an answer to something else would cut off its connection first.
-    proxy.set_once_sent("\"status\":200", Fault::CutBeforeAnswer);
+    proxy.set_once_sent(by_gateways::SETTLES, Fault::CutBeforeAnswer);
     firemoon.release().await;
-    let rows = async || redis.ask::<usize>(&["LLEN", "mg1:{design}:rows"]).await.unwrap();
+    let rows = async || redis.ask::<usize>(&["LLEN", &by_gateways::key("design", "rows")]).await.unwrap();
     wait_until("it is settled, and the gateway has not heard of it", || async { rows().await == 2 }).await;
     proxy.set(Fault::None);
     let reply = call.await.unwrap();

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::ledger::redis::{RedisLedger, Settings, Topology};
-use moongate::ledger::{Books, Inquiry, Ledger, Level, Outcome, Row, Scope, Unobserved};
+use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::{Books, Inquiry, Ledger, Level, Outcome, Phase, Row, Scope};
 use moongate::team::{Limit, LimitKind, Limits, TeamId};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use crate::support::installation::Installation;
 use crate::support::operator::{OPS, moongate, with_operators};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::{self, by_gateways};
 
 /// How often a gateway is killed at each step.
 const ROUNDS: usize = 6;
@@ -30,7 +31,7 @@ const PRICE: u64 = 25_000;
 
 /// Two gateways on one Redis; between it and the one that is killed stands a proxy.
 struct World {
-    redis: RedisServer,
+    _redis: RedisServer,
     firemoon: Firemoon,
     proxy: Proxy,
     doomed: Installation,
@@ -58,10 +59,11 @@ impl World {
         let lasting = with_operators(of(redis.url()));
         std::fs::write(lasting.folder().join("ops-token"), OPS).unwrap();
         let survivor = Gateway::serve(&lasting).await;
-        let settings = Settings::new(Topology::Single { url: redis.url() });
-        let ledger = Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
+        // It is asked while the gateways are busy.
+        let deadline = Duration::from_secs(20);
+        let ledger = stored::ledger(Settings { deadline, ..Settings::new(Topology::Single { url: redis.url() }) });
         let team = TeamId::parse("design").unwrap();
-        Self { redis, firemoon, proxy, doomed, survivor, lasting, ledger, team, calls: CALLS, at_hand: true }
+        Self { _redis: redis, firemoon, proxy, doomed, survivor, lasting, ledger, team, calls: CALLS, at_hand: true }
     }
 
     async fn rows(&self) -> Vec<Row> {
@@ -77,14 +79,13 @@ impl World {
 
     /// How many reservations there are, as Redis says it.
     async fn held(&self) -> usize {
-        let records: Vec<String> = self.redis.ask(&["HVALS", "mg1:{design}:held"]).await.unwrap();
-        records.iter().filter(|record| record.contains('{')).count()
+        self.ledger.open_calls(&self.team).await.unwrap().len()
     }
 
     /// How many of them are marked as sent.
     async fn marked(&self) -> usize {
-        let records: Vec<String> = self.redis.ask(&["HVALS", "mg1:{design}:held"]).await.unwrap();
-        records.iter().filter(|record| record.starts_with("D ")).count()
+        let open = self.ledger.open_calls(&self.team).await.unwrap();
+        open.iter().filter(|call| call.phase == Phase::Dispatched).count()
     }
 
     /// Kills a gateway, round after round, when its calls are where `until` waits for them to be; `before` is done before
@@ -231,7 +232,7 @@ async fn killed_between_the_answer_and_its_settlement_it_leaves_unknown_calls_th
         world.firemoon.until_held(ALL_OF_THEM).await;
         world.proxy.set(Fault::HoldRequests);
         world.firemoon.release().await;
-        wait_until("one is about to be settled", || async { world.proxy.holds("\"status\":200") > 0 }).await;
+        wait_until("one is about to be settled", || async { world.proxy.holds(by_gateways::SETTLES) > 0 }).await;
         wait_until("all were made", || async { world.firemoon.sums().await["held"] == 0 }).await;
     };
     let left = world.kill("answered", async || world.firemoon.hold().await, until).await;

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moongate::clock::Clock;
-use moongate::ledger::redis::{RedisLedger, Settings, Topology};
-use moongate::ledger::{Books, Inquiry, Ledger, Level, Outage, Outcome, Row, Scope, Unobserved};
+use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::{Books, Inquiry, Ledger, Level, Outage, Outcome, Row, Scope};
 use moongate::team::limit::{Shape, Unit};
 use moongate::team::{Limit, LimitKind, Limits, TeamId};
 use serde_json::json;
@@ -18,6 +17,7 @@ use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::redis::wait_until;
+use crate::support::stored;
 
 /// How many calls the budget is for, and what one costs, in millionths.
 const PAID: u64 = 400;
@@ -98,7 +98,7 @@ impl World {
             deadline: Duration::from_secs(20),
             ..Settings::new(Topology::Single { url: redis_url.to_owned() })
         };
-        let ledger = RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
+        let ledger = stored::ledger(settings);
         wait_until("nothing is held any more", || async {
             // To this handle, too, a store that was restarted is new for a while.
             let Ok(books) = books(&ledger).await else { return false };
@@ -170,7 +170,7 @@ async fn spend(address: String, call: Call, number: usize) -> Caller {
     met
 }
 
-async fn books(ledger: &RedisLedger) -> Result<Books, Outage> {
+async fn books(ledger: &Arc<dyn Ledger>) -> Result<Books, Outage> {
     let limits = [
         Limit::new(LimitKind::CreditsTotal, PAID * PRICE),
         Limit::new(LimitKind::CreditsPerMonth, PAID * PRICE),

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use moongate::ledger::{Ledger, Outage, Outcome, ReservationId, Verdict};
 use moongate::team::LimitKind;
 
-use super::{handle, patient};
+use super::{handle, patient, stored};
 use crate::ledger_conformance::desk::{Call, PRICE, call, limit, settlement};
 use crate::support::redis::RedisServer;
-
-/// The key of all that judges of the team.
-const STATE: &str = "mg2:{design}:state";
+use crate::support::stored::Copy;
 
 fn budgeted() -> Call {
     call().limits([limit(LimitKind::CreditsTotal, 3 * PRICE)])
@@ -24,15 +22,6 @@ async fn pay(ledger: &Arc<dyn Ledger>, call: &Call) {
 
 async fn is_closed(ledger: &Arc<dyn Ledger>, call: &Call) -> bool {
     matches!(ledger.admit(call.admission(ReservationId::new())).await, Err(Outage::Lost))
-}
-
-/// Puts a team's state back as it was dumped.
-async fn restore(server: &RedisServer, dump: &[u8]) {
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut restore = redis::cmd("RESTORE");
-    restore.arg(STATE).arg(0).arg(dump).arg("REPLACE");
-    restore.query_async::<()>(&mut connection).await.unwrap();
 }
 
 #[tokio::test]
@@ -50,9 +39,9 @@ async fn an_older_copy_is_closed_to_whoever_has_seen_a_newer_one() {
     let (server, call) = (RedisServer::start().await, budgeted());
     let ledger = handle(patient(&server));
     pay(&ledger, &call).await;
-    let copy: Vec<u8> = server.ask(&["DUMP", STATE]).await.unwrap();
+    let copy = Copy::of(&server).await;
     pay(&ledger, &call).await;
-    restore(&server, &copy).await;
+    copy.load_into(&server).await;
     assert!(is_closed(&ledger, &call).await);
 }
 
@@ -62,9 +51,9 @@ async fn a_copy_that_lacks_only_how_far_a_call_has_come_is_closed_too() {
     let ledger = handle(patient(&server));
     let id = ReservationId::new();
     ledger.admit(call.admission(id)).await.unwrap();
-    let copy: Vec<u8> = server.ask(&["DUMP", STATE]).await.unwrap();
+    let copy = Copy::of(&server).await;
     assert!(ledger.dispatch(&call.team, id).await.unwrap());
-    restore(&server, &copy).await;
+    copy.load_into(&server).await;
     // Left behind it would be released, though the upstream may have seen it.
     assert!(matches!(ledger.sweep(&call.team).await, Err(Outage::Lost)));
 }
@@ -73,7 +62,7 @@ async fn a_copy_that_lacks_only_how_far_a_call_has_come_is_closed_too() {
 async fn a_team_that_the_store_had_is_no_new_team_to_a_process_that_has_just_started() {
     let (server, call) = (RedisServer::start().await, budgeted());
     pay(&handle(patient(&server)), &call).await;
-    server.run(&["DEL", STATE]).await;
+    server.run(&["DEL", &stored::state("design")]).await;
     assert!(is_closed(&handle(patient(&server)), &call).await);
     assert!(!is_closed(&handle(patient(&server)), &call.team("growth")).await, "another team is new, and open");
 }

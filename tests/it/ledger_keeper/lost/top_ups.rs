@@ -6,7 +6,8 @@ use std::time::Duration;
 use moongate::ledger::{Ledger, Scope, TopUp, TopUpId, ToppedUp};
 use moongate::team::LimitKind;
 
-use super::{GATHERED, World, admit, books, is_closed, pay};
+use super::super::stored;
+use super::world::{GATHERED, World, admit, books, is_closed, pay};
 use crate::ledger_conformance::desk::{Call, PRICE, call, credits, limit, user};
 
 /// A team with a prepaid budget for one call, and a user with one for none.
@@ -109,8 +110,7 @@ async fn what_was_added_to_a_store_that_began_anew_unnoticed_is_added_to_what_wa
 async fn a_user_who_was_topped_up_is_not_forgotten_however_long_they_are_away() {
     let world = World::start().await;
     let ledger = world.replica();
-    let key = "mg1:{design}:s:user:ana";
-    let expires = async || world.server.ask::<i64>(&["TTL", key]).await.unwrap();
+    let expires = async || stored::is_kept_for(&world.server, "design", "user:ana", world.clock.now()).await;
     assert!(admit(&ledger, &call()).await.unwrap().is_some());
     assert!(expires().await > 0, "a user without a prepaid budget is forgotten in time");
     top_up(&ledger, user("ana"), "a", 1).await;

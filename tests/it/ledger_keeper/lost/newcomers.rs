@@ -9,7 +9,8 @@ use moongate::ledger::redis::{Settings, Topology};
 use moongate::ledger::{Ledger, OnLoss, Outage, Settled};
 use moongate::team::LimitKind;
 
-use super::{GATHERED, World, admit, books, budgeted, counted, handle, is_closed, patient, pay, rows, settle};
+use super::super::{handle, patient, stored};
+use super::world::{GATHERED, World, admit, books, budgeted, counted, is_closed, pay, rows, settle};
 use crate::ledger_conformance::desk::{Call, PRICE, call, credits, limit};
 use crate::support::proxy::Proxy;
 use crate::support::redis::{RedisCluster, RedisServer, wait_until};
@@ -112,8 +113,7 @@ async fn a_promoted_replica_is_not_believed_by_a_replica_that_never_looked_even_
     let knows = world.replica();
     pay(&knows, &call).await;
     wait_until("the replica has it", || async {
-        let rows: u64 = copy.ask(&["LLEN", "mg1:{design}:rows"]).await.unwrap();
-        rows == 1
+        copy.ask::<u64>(&["LLEN", &stored::key("design", "rows")]).await == Ok(1)
     })
     .await;
     copy.run(&["REPLICAOF", "NO", "ONE"]).await;

@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 use moongate::ledger::{Ledger, Outage, Outcome, ReservationId, Scope, Settled, TopUp, TopUpId};
 use moongate::team::LimitKind;
 
-use super::{GATHERED, Seen, World, admit, budgeted, counted, is_closed, observed, pay, rows, settle};
+use super::lost::world::{GATHERED, World, admit, budgeted, counted, is_closed, pay, rows, settle};
+use super::{Seen, observed};
 use crate::ledger_conformance::desk::{Call, PRICE, call, credits, key, limit, settlement};
 use crate::support::redis::{RedisServer, wait_until};
 

@@ -3,104 +3,24 @@
 //! Each handle stands for a process of its own, with its own memory of what it has seen.
 
 mod newcomers;
-mod parts;
 mod top_ups;
+pub(super) mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use moongate::clock::Clock;
-use moongate::ledger::redis::{Settings, StoreClock, Topology};
-use moongate::ledger::{Books, Inquiry, Ledger, OnLoss, Outage, Outcome, ReservationId, Settled, Verdict};
+use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::{OnLoss, Outage, Settled};
 use moongate::team::LimitKind;
 
-use super::{Seen, handle, observed, patient};
+use self::world::{GATHERED, World, admit, books, budgeted, counted, is_closed, pay, rows, settle};
+use super::{Seen, handle, observed, patient, stored};
 use crate::ledger_conformance::TTL;
-use crate::ledger_conformance::desk::{Call, MORNING, PRICE, call, credits, limit, moment, settlement};
+use crate::ledger_conformance::desk::{PRICE, call, credits, limit};
 use crate::support::proxy::Proxy;
 use crate::support::redis::{RedisServer, wait_until};
-
-/// How long the replicas have to bring what they know, and a little more.
-const GATHERED: Duration = Duration::from_secs(11);
-
-/// A store whose time a test moves.
-struct World {
-    server: RedisServer,
-    clock: Clock,
-}
-
-impl World {
-    async fn start() -> Self {
-        Self::with(RedisServer::start().await)
-    }
-
-    fn with(server: RedisServer) -> Self {
-        Self { server, clock: Clock::moved(moment(MORNING)) }
-    }
-
-    fn settings(&self) -> Settings {
-        Settings { reservation_ttl: TTL, clock: StoreClock::Fixed(self.clock.clone()), ..patient(&self.server) }
-    }
-
-    fn replica(&self) -> Arc<dyn Ledger> {
-        handle(self.settings())
-    }
-
-    fn pass(&self, time: Duration) {
-        self.clock.set(self.clock.now() + time);
-    }
-
-    async fn flush(&self) {
-        self.server.run(&["FLUSHALL"]).await;
-    }
-}
-
-/// A call under a budget for ten.
-fn budgeted() -> Call {
-    call().limits([limit(LimitKind::CreditsPerMonth, 10 * PRICE), limit(LimitKind::RequestsPerDay, 10)])
-}
-
-async fn admit(ledger: &Arc<dyn Ledger>, call: &Call) -> Result<Option<ReservationId>, Outage> {
-    let id = ReservationId::new();
-    match ledger.admit(call.admission(id)).await? {
-        Verdict::Admitted { .. } => Ok(Some(id)),
-        Verdict::Refused { .. } => Ok(None),
-    }
-}
-
-async fn pay(ledger: &Arc<dyn Ledger>, call: &Call) -> ReservationId {
-    let id = admit(ledger, call).await.unwrap().expect("there is room");
-    assert_eq!(settle(ledger, call, id).await, Ok(Settled::Now(credits(PRICE))));
-    id
-}
-
-async fn settle(ledger: &Arc<dyn Ledger>, call: &Call, id: ReservationId) -> Result<Settled, &'static str> {
-    let settled = ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await;
-    settled.map_err(|outage| outage.name())
-}
-
-async fn books(ledger: &Arc<dyn Ledger>, call: &Call) -> Result<Books, Outage> {
-    let (levels, time_zone) = (call.levels.clone(), call.zone.clone());
-    let inquiry = Inquiry { team: call.team.clone(), levels, time_zone, reader: None };
-    ledger.books(inquiry).await
-}
-
-/// Used and reserved of every limit of the call.
-async fn counted(ledger: &Arc<dyn Ledger>, call: &Call) -> Vec<(u64, u64)> {
-    let books = books(ledger, call).await.unwrap();
-    books.standings.iter().map(|standing| (standing.used, standing.reserved)).collect()
-}
-
-async fn rows(ledger: &Arc<dyn Ledger>, call: &Call) -> Vec<ReservationId> {
-    let mut rows: Vec<_> = ledger.rows(&call.team, 0, 1_000).await.unwrap().rows.iter().map(|row| row.id).collect();
-    rows.sort_unstable();
-    rows
-}
-
-async fn is_closed(ledger: &Arc<dyn Ledger>, call: &Call) -> bool {
-    matches!(books(ledger, call).await, Err(Outage::Lost))
-}
+use crate::support::stored::Copy;
 
 #[tokio::test]
 async fn a_flushed_store_is_closed_and_then_counts_again_what_every_replica_did() {
@@ -138,11 +58,7 @@ async fn a_promoted_replica_that_lacked_the_last_writes_gets_them_back() {
     let ledger = handle(Settings { topology: Topology::Single { url }, ..world.settings() });
     let mut paid = vec![pay(&ledger, &call).await];
     let (ends, stays) = (admit(&ledger, &call).await.unwrap().unwrap(), admit(&ledger, &call).await.unwrap().unwrap());
-    wait_until("the replica has them", || async {
-        let open: u64 = copy.ask(&["ZCOUNT", "mg1:{design}:open", "1", "+inf"]).await.unwrap();
-        open == 2
-    })
-    .await;
+    wait_until("the replica has them", || async { stored::open(&copy, "design").await == 2 }).await;
     copy.run(&["REPLICAOF", "NO", "ONE"]).await;
     // Of what follows the replica knows nothing.
     assert_eq!(settle(&ledger, &call, ends).await, Ok(Settled::Now(credits(PRICE))));
@@ -235,7 +151,7 @@ async fn a_store_that_an_operator_let_begin_anew_too_early_is_found_out_by_a_rep
 async fn a_team_that_the_store_knew_and_knows_no_longer_is_no_new_team_even_to_a_fresh_replica() {
     let (world, call) = (World::start().await, budgeted());
     pay(&world.replica(), &call).await;
-    world.server.run(&["DEL", "mg1:{design}:s:team"]).await;
+    world.server.run(&["DEL", &stored::state("design")]).await;
     assert!(is_closed(&world.replica(), &call).await);
     assert!(!is_closed(&world.replica(), &call.team("growth")).await, "another team is new, and open");
 }
@@ -245,9 +161,9 @@ async fn deadlines_that_nobody_could_put_off_while_a_team_was_closed_are_put_off
     let (world, call) = (World::start().await, budgeted());
     let ledger = world.replica();
     let running = admit(&ledger, &call).await.unwrap().unwrap();
+    let copy = Copy::of(&world.server).await;
     let newer = admit(&ledger, &call).await.unwrap().unwrap();
-    // As an older copy: the first is in it, the second is not.
-    world.server.run(&["HSET", "mg1:{design}:s:team", "e", "1 1"]).await;
+    copy.load_into(&world.server).await;
     assert!(is_closed(&ledger, &call).await);
     world.pass(2 * TTL);
     ledger.sweep(&call.team).await.unwrap();
