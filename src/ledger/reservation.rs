@@ -31,6 +31,11 @@ impl ReservationId {
         Self(Uuid::now_v7())
     }
 
+    /// The id of this number, for a reservation that stands for others.
+    pub(super) const fn from_number(number: u128) -> Self {
+        Self(Uuid::from_u128(number))
+    }
+
     /// When it was made, by the clock of whoever made it; `None` of an id that was not made here.
     #[must_use]
     pub fn made_at(self) -> Option<Timestamp> {

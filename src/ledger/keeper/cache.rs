@@ -1,24 +1,28 @@
 //! A team's records as this process knows them: each as it was at some revision, and usable as long as nobody else has changed
 //! anything since.
 //!
-//! It is never believed without the comparison. What others have changed is not thrown away: it is what this process can bring
-//! should the keeper lose what came later.
+//! It is never believed without the comparison. What others have changed is not thrown away: it is what this process can
+//! restore should the keeper lose what came later (see `memory`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-use super::revision::Revision;
-use super::step::{Changes, Found, TeamRecord};
+use super::memory::Memory;
+use super::step::{Changes, Found, Past, TeamRecord};
 use super::wanted::CellName;
-use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
-use crate::ledger::{ReservationId, Sums, TopUpId};
+use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{ReservationId, Row, Scope, Sums, TopUpId};
 
 /// How many records of one kind are kept of a team before those give way that others have changed since.
 const KEPT_MOST: usize = 8_192;
+/// How many rows are kept that this process wrote: of what a promoted replica may lack, a good deal more.
+const ROWS_MOST: usize = 4_096;
+/// How long one is kept as long as others come, in microseconds.
+const ROWS_FOR: i64 = 600_000_000;
 
 /// Records of one kind, each with the revision at which it was that.
 #[derive(Debug)]
-struct Table<K, V>(HashMap<K, (Revision, V)>);
+pub(super) struct Table<K, V>(pub(super) HashMap<K, (Revision, V)>);
 
 impl<K: Eq + Hash, V> Table<K, V> {
     fn fresh(&self, key: &K, since: Revision) -> Option<&V> {
@@ -45,27 +49,49 @@ impl<K, V> Default for Table<K, V> {
     }
 }
 
+/// An open call.
+type Call = (ReservationId, ReservationRecord);
+
+/// Whether the keeper has lost something that this process has seen in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    None,
+    /// Nobody has noticed it before.
+    Lost,
+    /// Another process has noticed it and begun a new epoch.
+    LostBefore,
+}
+
 /// A team's records as this process knows them.
 #[derive(Debug, Default)]
 pub(in crate::ledger) struct TeamCache {
     /// The latest revision that this process knows of; epoch 0: it has never seen the team.
-    revision: Revision,
+    pub(super) revision: Revision,
     /// Since this revision nobody else has changed anything, as far as is known.
     since: Revision,
     /// How often calls had been marked when it last heard of it.
     marks: u64,
-    team: TeamRecord,
-    scopes: Table<ScopeName, ScopeRecord>,
-    calls: Table<ReservationId, Option<ReservationRecord>>,
+    pub(super) team: TeamRecord,
+    pub(super) scopes: Table<ScopeName, ScopeRecord>,
+    pub(super) calls: Table<ReservationId, Option<ReservationRecord>>,
     cells: Table<CellName, Option<Sums>>,
     days: Table<String, u64>,
-    top_ups: Table<TopUpId, Option<TopUpRecord>>,
+    pub(super) top_ups: Table<TopUpId, Option<TopUpRecord>>,
+    restored: Table<ReservationId, bool>,
+    /// Calls that this process makes, and when they were admitted.
+    pub(super) own: HashMap<ReservationId, Revision>,
+    /// Rows that this process wrote, the oldest first.
+    pub(super) rows: VecDeque<(Revision, Row)>,
+    /// What this process knows and is yet to restore.
+    pub(super) memory: Option<Box<Memory>>,
+    /// An operator is to say whether the team may begin.
+    pub(super) is_held: bool,
     /// Calls that were overdue, with their deadlines.
     overdue: Option<(Revision, Vec<(ReservationId, i64)>)>,
     /// Before this nothing more is due, in microseconds of Unix time, whatever others do meanwhile: what they open and renew
     /// is due later.
     due_from: i64,
-    past: Option<(Revision, Vec<ScopeName>)>,
+    past: Option<(Revision, Vec<Past>)>,
     oldest: Option<(Revision, [Vec<i64>; 2])>,
 }
 
@@ -75,11 +101,19 @@ impl TeamCache {
         if self.revision.epoch > 0 { Some(self.revision) } else { None }
     }
 
-    /// Whether the keeper has lost something that this process has seen in it.
-    pub(super) fn knows_better(&self, found: Option<Revision>, marks: u64) -> bool {
-        let is_ours = found.is_some_and(|found| found.epoch == self.revision.epoch);
-        let is_behind = found.is_none_or(|found| found < self.revision);
-        self.revision.epoch > 0 && (is_behind || (is_ours && self.lacks_marks(marks)))
+    /// What the keeper's records say about what this process has seen of them.
+    pub(super) fn hears_of(&self, found: &Found, marks: u64) -> News {
+        let known = self.memory.as_ref().map_or(self.revision, |memory| memory.last.max(self.revision));
+        match found.revision {
+            _ if known.epoch == 0 => News::None,
+            // Somebody who has seen less has noticed it already.
+            Some(revision) if revision.epoch > known.epoch && found.team.loss.is_some() => News::LostBefore,
+            Some(revision) if revision.epoch == self.revision.epoch => {
+                if revision < self.revision || self.lacks_marks(marks) { News::Lost } else { News::None }
+            }
+            // Nothing, an older copy, or a team that somebody has begun who knew nothing of this one.
+            Some(_) | None => News::Lost,
+        }
     }
 
     /// Whether the keeper, at the same epoch, has lost how far some call had come.
@@ -90,6 +124,11 @@ impl TeamCache {
     /// Takes note of how often calls have been marked.
     pub(super) const fn note_marks(&mut self, marks: u64) {
         self.marks = marks;
+    }
+
+    /// Whether nothing is judged, as far as this process knows.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_held || self.memory.is_some() || self.team.is_closed()
     }
 
     /// What is known of the team as a whole.
@@ -136,8 +175,24 @@ impl TeamCache {
     }
 
     /// Users and keys that may be forgotten; `None`: that is not known.
-    pub(super) fn past(&self) -> Option<&[ScopeName]> {
+    pub(super) fn past(&self) -> Option<&[Past]> {
         self.past.as_ref().filter(|(at, _)| *at >= self.since).map(|(_, names)| names.as_slice())
+    }
+
+    /// Whether a call was restored after it had ended; `None`: that is not known.
+    pub(super) fn is_restored(&self, id: ReservationId) -> Option<bool> {
+        self.restored.fresh(&id, self.since).copied()
+    }
+
+    /// Every scope and call that is known, if all are.
+    pub(super) fn all(&self) -> (Vec<(ScopeName, ScopeRecord)>, Vec<Call>) {
+        let scopes = self.scopes.0.iter().filter(|(_, (at, _))| *at >= self.since);
+        let calls = self.calls.0.iter().filter(|(_, (at, _))| *at >= self.since);
+        let mut scopes: Vec<_> = scopes.map(|(name, (_, record))| (name.clone(), record.clone())).collect();
+        let mut calls: Vec<_> = calls.filter_map(|(id, (_, record))| Some((*id, record.clone()?))).collect();
+        scopes.sort_by(|one, other| one.0.cmp(&other.0));
+        calls.sort_by_key(|(id, _)| *id);
+        (scopes, calls)
     }
 
     /// When the oldest rows were settled, oldest first: of calls that cost something, and of those that did not.
@@ -155,6 +210,11 @@ impl TeamCache {
         }
         self.marks = marks;
         self.team = found.team;
+        self.is_held = false;
+        for (id, _) in found.calls.iter().filter(|(_, record)| record.is_none()) {
+            self.own.remove(id);
+        }
+        found.restored.into_iter().for_each(|(id, is)| self.restored.put(id, is, revision));
         found.scopes.into_iter().for_each(|(name, record)| self.scopes.put(name, record, revision));
         found.calls.into_iter().for_each(|(id, record)| self.calls.put(id, record, revision));
         found.cells.into_iter().for_each(|(name, sums)| self.cells.put(name, sums, revision));
@@ -174,12 +234,21 @@ impl TeamCache {
         self.bound();
     }
 
+    /// Takes note that calls were admitted, or claimed, that this process makes.
+    pub(super) fn owns(&mut self, opened: &Changes, makes: Revision) {
+        self.own.extend(opened.opened.keys().map(|id| (*id, makes)));
+    }
+
     /// Takes note that changes were made that this process worked out.
     pub(in crate::ledger) fn change(&mut self, changes: Changes, makes: Revision) {
         if self.revision.epoch != makes.epoch {
             self.since = makes;
         }
         self.revision = makes;
+        self.remember_rows(changes.rows, makes);
+        for id in changes.restored {
+            self.restored.put(id, true, makes);
+        }
         if let Some(team) = changes.team {
             self.team = team;
         }
@@ -191,6 +260,7 @@ impl TeamCache {
         }
         for id in &changes.ended {
             self.calls.0.remove(id);
+            self.own.remove(id);
         }
         if let Some((_, overdue)) = &mut self.overdue {
             overdue.retain(|(id, _)| !changes.ended.contains(id));
@@ -211,13 +281,31 @@ impl TeamCache {
     pub(super) fn mark(&mut self, id: ReservationId, record: ReservationRecord, is_open: bool) {
         if !is_open {
             self.calls.0.remove(&id);
+            self.own.remove(&id);
         } else if let Some((_, known)) = self.calls.0.get_mut(&id) {
             *known = Some(record);
         }
     }
 
+    fn remember_rows(&mut self, rows: Vec<Row>, makes: Revision) {
+        for row in rows {
+            let at = row.settled_at.as_microsecond();
+            let is_old = |(_, old): &(Revision, Row)| at - old.settled_at.as_microsecond() > ROWS_FOR;
+            while self.rows.len() >= ROWS_MOST || self.rows.front().is_some_and(is_old) {
+                self.rows.pop_front();
+            }
+            self.rows.push_back((makes, row));
+        }
+    }
+
     fn bound(&mut self) {
+        let team = ScopeName::from(&Scope::Team);
+        let of_team = self.scopes.0.get(&team).cloned();
         self.scopes.bound(self.since);
+        if let Some(of_team) = of_team {
+            self.scopes.0.entry(team).or_insert(of_team);
+        }
+        self.restored.bound(self.since);
         self.cells.bound(self.since);
         self.days.bound(self.since);
         self.top_ups.bound(self.since);
@@ -228,5 +316,7 @@ impl TeamCache {
     }
 }
 
+/// How many of the oldest rows are told of.
+pub(in crate::ledger) const OLDEST_MOST: usize = 256;
 /// How many overdue calls are told of at most.
 pub(in crate::ledger) const OVERDUE_MOST: usize = 128;

@@ -1,20 +1,25 @@
 //! A ledger whose records are kept elsewhere: this process works out what its operations do, and a keeper writes that, whole,
 //! if nothing has changed since; or it says what is newer, and the process works it out again.
 //!
-//! Reading order: `revision`, `wanted` and `step` (what is sent and what comes back), `cache` (a team's records as this process
+//! Reading order: `wanted` and `step` (what is sent and what comes back), `cache` (a team's records as this process
 //! knows them), `view` (the machine's records over that), `lives` (how long they are kept), `operation`, `abandoned` and `queue`
-//! (what waits for a team), `work` (a batch worked out), `batch` (a batch carried through); `simulation` tests all of it.
+//! (what waits for a team), `work` (a batch worked out), `memory` and `restore` (what is done when the
+//! keeper has lost something), `context`, `attempt` and `batch` (a batch carried through);
+//! `simulation` tests all of it.
 //!
 //! What is safe because of what: the cache is never believed without the comparison; a batch is all or nothing because the
 //! keeper compares before it writes; an operation may be sent twice because each carries an id that the records know.
 
 mod abandoned;
+mod attempt;
 mod batch;
 mod cache;
+mod context;
 mod lives;
+mod memory;
 mod operation;
 mod queue;
-mod revision;
+mod restore;
 #[cfg(test)]
 mod simulation;
 mod step;
@@ -25,12 +30,13 @@ mod work;
 use std::future::Future;
 
 pub(super) use abandoned::Abandoned;
-pub(super) use batch::{Context, carry_through};
-pub(super) use cache::OVERDUE_MOST;
+pub(super) use batch::carry_through;
+pub(super) use cache::{OLDEST_MOST, OVERDUE_MOST};
+pub(super) use context::{Context, LossRules};
 pub(super) use lives::FOR_EVER;
 pub(super) use operation::{Operation, Response};
 pub(super) use queue::{BATCH_MOST, Lease, Teams};
-pub(super) use step::{Changes, Due, Expected, Found, Marked, Reply, Step, TeamRecord, Verdict};
+pub(super) use step::{Changes, Due, Expected, Found, Marked, Past, Reply, Step, TeamRecord, Verdict};
 pub(super) use wanted::{CellName, Wanted};
 
 use super::Outage;
@@ -44,15 +50,35 @@ pub(super) trait Keeper: Sync {
     /// Waits a moment, in which another process goes first.
     fn let_another_go_first(&self) -> impl Future<Output = ()> + Send;
 
-    /// Whether what is there of a team that this process has never seen is believed.
-    fn trust(&self, team: &TeamId) -> impl Future<Output = Result<(), Outage>> + Send;
+    /// Whether what is there of a team that this process has never seen is believed. An operator may accept it, which lets
+    /// every process believe it.
+    fn trust(&self, team: &TeamId, accepts: bool) -> impl Future<Output = Result<Belief, Outage>> + Send;
 
-    /// Whether a team of which nothing is there is new, so that it may be made. `false`: the keeper had it before.
-    fn may_be_made(&self, team: &TeamId) -> impl Future<Output = Result<bool, Outage>> + Send;
+    /// The keeper has lost something: whatever was believed of it is to be found out again, and from this moment on the others
+    /// have time.
+    fn is_doubted(&self, team: &TeamId) -> impl Future<Output = ()> + Send;
+
+    /// Whether a team of which nothing is there is new, so that it may be made. `false`: the keeper had it before, or has it
+    /// by now.
+    fn may_be_made(&self, team: &TeamId, accepts: bool) -> impl Future<Output = Result<bool, Outage>> + Send;
+
+    /// Whether the keeper has answered for so long that whoever is alive has put off what it holds. Until then nothing that
+    /// is overdue is ended.
+    fn is_settled(&self) -> bool;
 
     /// Notes that a team was made. Should its own records be lost, a process that has just started could not tell that from
     /// its being new.
     fn made(&self, team: &TeamId) -> impl Future<Output = ()> + Send;
+}
+
+/// How far what the keeper says of a team is believed that this process has never seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Belief {
+    /// Others may still restore what it lacks.
+    TooNew,
+    Believed,
+    /// It is empty, and an operator must say what that means.
+    Held,
 }
 
 /// The keeper's time, as far as this process knows it.

@@ -29,6 +29,15 @@ impl Teams {
         teams.insert(id.clone(), Arc::clone(&team));
         team
     }
+
+    /// The teams whose budgets are closed, by name.
+    pub(in crate::ledger) fn closed(&self) -> Vec<TeamId> {
+        let teams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closed: Vec<_> =
+            teams.values().filter(|team| team.cache().is_closed()).map(|team| team.id.clone()).collect();
+        closed.sort_unstable();
+        closed
+    }
 }
 
 /// One team in this process: its records as far as they are known, and what waits.

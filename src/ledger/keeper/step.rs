@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::revision::Revision;
 use super::wanted::{CellName, Wanted};
-use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::machine::{Loss, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{Outage, ReservationId, Row, Sums, TopUpId};
 
 /// What is known of a team as a whole.
@@ -27,6 +26,27 @@ pub(in crate::ledger) struct TeamRecord {
     /// Until when the team's records live unless they are used, likewise.
     #[serde(default)]
     pub(in crate::ledger) until: i64,
+    /// The last time that some of them were lost; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::ledger) loss: Option<Loss>,
+}
+
+impl TeamRecord {
+    /// Whether something was lost, and the team is not open again.
+    pub(in crate::ledger) fn is_closed(&self) -> bool {
+        self.loss.as_ref().is_some_and(|loss| loss.closed)
+    }
+}
+
+/// What is kept for a while only.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::ledger) enum Past {
+    /// A user or a key that may be forgotten.
+    Scope(ScopeName),
+    /// A call that had ended and was restored.
+    Restored(ReservationId),
+    /// How many cells of usage a day has.
+    Day(String),
 }
 
 /// A call that has come to another phase. It needs no judgement, so it does not move the revision and is not refused for it.
@@ -54,6 +74,10 @@ pub(in crate::ledger) struct Changes {
     /// How many cells a day has now.
     pub(in crate::ledger) days: BTreeMap<String, u64>,
     pub(in crate::ledger) top_ups: BTreeMap<TopUpId, TopUpRecord>,
+    /// Calls that have ended and are restored: none of them comes a second time.
+    pub(in crate::ledger) restored: Vec<ReservationId>,
+    /// What else is forgotten since its time is over.
+    pub(in crate::ledger) forgotten: Vec<Past>,
     /// How many of the oldest rows go, after the new ones have come: of those that cost something, and of those that did not.
     pub(in crate::ledger) trimmed: [u64; 2],
     /// The ends of the lists of rows are put off, each.
@@ -67,12 +91,13 @@ pub(in crate::ledger) struct Changes {
 impl Changes {
     /// Whether nothing changes.
     pub(in crate::ledger) fn is_nothing(&self) -> bool {
-        let Self { team, scopes, ends, opened, ended, rows, cells, days, top_ups, trimmed, lives_on, touched, .. } =
-            self;
+        let Self { team, scopes, ends, opened, ended, rows, cells, days, top_ups, .. } = self;
+        let Self { restored, forgotten, trimmed, lives_on, touched, .. } = self;
         let nothing_named =
             scopes.is_empty() && ends.is_empty() && opened.is_empty() && ended.is_empty() && rows.is_empty();
         let nothing_summed = cells.is_empty() && days.is_empty() && top_ups.is_empty() && *trimmed == [0, 0];
-        team.is_none() && nothing_named && nothing_summed && !lives_on && !touched
+        let nothing_past = restored.is_empty() && forgotten.is_empty();
+        team.is_none() && nothing_named && nothing_summed && nothing_past && !lives_on && !touched
     }
 }
 
@@ -83,6 +108,8 @@ pub(in crate::ledger) enum Expected {
     Anything,
     /// Nothing of the team, and the mark that says that it may be made (see the trust in a store).
     Nothing,
+    /// Nothing of the team. It is made closed, so it need not be known whether it is new.
+    Lost,
     /// This revision.
     Revision(Revision),
 }
@@ -117,7 +144,7 @@ pub(in crate::ledger) struct Step {
 impl Step {
     /// Whether it makes a revision, where what it expects is there.
     pub(in crate::ledger) fn is_made(&self) -> bool {
-        self.expected == Expected::Nothing || !self.changes.is_nothing()
+        matches!(self.expected, Expected::Nothing | Expected::Lost) || !self.changes.is_nothing()
     }
 
     /// A step that only reads, and puts off deadlines.
@@ -191,7 +218,9 @@ pub(in crate::ledger) struct Found {
     pub(in crate::ledger) days: Vec<(String, u64)>,
     pub(in crate::ledger) top_ups: Vec<(TopUpId, Option<TopUpRecord>)>,
     pub(in crate::ledger) due: Option<Due>,
-    pub(in crate::ledger) past: Option<Vec<ScopeName>>,
+    /// Those of the calls asked about that were restored after they had ended.
+    pub(in crate::ledger) restored: Vec<(ReservationId, bool)>,
+    pub(in crate::ledger) past: Option<Vec<Past>>,
     pub(in crate::ledger) oldest: Option<[Vec<i64>; 2]>,
 }
 
@@ -202,4 +231,6 @@ pub(in crate::ledger) struct Due {
     pub(in crate::ledger) overdue: Vec<(ReservationId, i64)>,
     /// When the next one is due, in microseconds of Unix time, if there is one.
     pub(in crate::ledger) next: Option<i64>,
+    /// The deadlines themselves are gone.
+    pub(in crate::ledger) is_lost: bool,
 }

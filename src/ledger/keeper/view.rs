@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::cache::TeamCache;
-use super::step::{Changes, TeamRecord};
+use super::cache::{OLDEST_MOST, TeamCache};
+use super::step::{Changes, Past, TeamRecord};
 use super::wanted::{CellName, Wanted};
 use crate::ledger::machine::{Cell, Records, ReservationRecord, Rules, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{ReservationId, Row, Scope, Sums, TopUpId};
@@ -50,10 +50,63 @@ impl<'a> View<'a> {
         self.changes.team.as_ref().unwrap_or_else(|| self.cache.team())
     }
 
+    /// The record as it is kept: after a loss it says what it counted before. That is noted when it changes for the first time
+    /// since.
+    fn sealed(&self, scope: &ScopeName, record: &ScopeRecord) -> ScopeRecord {
+        let mut record = record.clone();
+        match &self.team_now().loss {
+            Some(loss) if loss.is_over(self.now) => record.unseal(),
+            Some(loss) => {
+                let mut before = self.cache.scope(scope).cloned().unwrap_or_default();
+                before.seal(&loss.kept);
+                record.seal_as(&before);
+            }
+            None => {}
+        }
+        record
+    }
+
+    /// What is known of a call that had ended and may have been restored.
+    pub(super) fn is_restored(&self, id: ReservationId) -> Result<bool, Missing> {
+        let missing = || Missing::of(Wanted { restored: [id].into(), ..Wanted::default() });
+        self.cache.is_restored(id).ok_or_else(missing)
+    }
+
+    /// Forgets what else is past, beside scopes.
+    pub(super) fn forget_past(&mut self) {
+        let past = self.cache.past().unwrap_or_default().iter();
+        let others = past.filter(|past| !matches!(past, Past::Scope(_)));
+        self.changes.forgotten.extend(others.cloned());
+    }
+
     /// Whether a scope's prepaid budget was topped up, as far as that is known.
     pub(super) fn topped_up(&self, scope: &ScopeName) -> bool {
         let changed = self.changes.scopes.get(scope).and_then(Option::as_ref);
         changed.or_else(|| self.cache.scope(scope)).is_some_and(|record| record.topped_up() > 0)
+    }
+
+    /// How many rows there are before this batch, of those that should be there.
+    fn stored_rows(&self, list: usize) -> u64 {
+        let counted = self.cache.team().rows.get(list).copied().unwrap_or_default();
+        let oldest = self.cache.oldest().and_then(|oldest| oldest.get(list)).map(Vec::len);
+        oldest.filter(|oldest| *oldest < OLDEST_MOST).map_or(counted, |oldest| counted.min(oldest as u64))
+    }
+
+    /// Counts the rows again where some are gone that should be there. Whether any are: not those whose time was over.
+    pub(super) fn count_rows(&mut self) -> bool {
+        let mut lost = false;
+        for list in 0..2 {
+            let stored = self.stored_rows(list);
+            let TeamRecord { rows, rows_until, .. } = self.team_now();
+            let (counted, until) = (rows.get(list).copied(), rows_until.get(list).copied());
+            if counted.is_some_and(|counted| counted > stored) {
+                lost |= until.is_some_and(|until| until > self.now);
+                if let Some(rows) = self.team().rows.get_mut(list) {
+                    *rows = stored;
+                }
+            }
+        }
+        lost
     }
 
     /// When the last of so many of the oldest rows was settled; `list` is 0 for those that cost something.
@@ -61,7 +114,7 @@ impl<'a> View<'a> {
         if gone == 0 {
             return Ok(0);
         }
-        let stored = self.cache.team().rows.get(list).copied().unwrap_or_default();
+        let stored = self.stored_rows(list);
         let trimmed = self.changes.trimmed.get(list).copied().unwrap_or_default();
         let place = trimmed + gone;
         if place > stored {
@@ -109,19 +162,24 @@ impl Records for View<'_> {
     }
 
     fn put_scope(&mut self, _team: &TeamId, scope: &ScopeName, record: &ScopeRecord) -> Result<(), Missing> {
+        let record = self.sealed(scope, record);
         let before = self.cache.scope(scope).and_then(ScopeRecord::until);
         if before == record.until() {
             self.changes.ends.remove(scope);
         } else {
             self.changes.ends.insert(scope.clone(), record.until());
         }
-        self.changes.scopes.insert(scope.clone(), Some(record.clone()));
+        self.changes.scopes.insert(scope.clone(), Some(record));
         Ok(())
     }
 
     fn past_scopes(&self, _team: &TeamId, _now: i64, most: usize) -> Result<Vec<ScopeName>, Missing> {
         let past = self.cache.past().ok_or_else(|| Missing::of(Wanted { past: true, ..Wanted::default() }))?;
-        Ok(past.iter().take(most).cloned().collect())
+        let scopes = past.iter().filter_map(|past| match past {
+            Past::Scope(name) => Some(name.clone()),
+            Past::Restored(_) | Past::Day(_) => None,
+        });
+        Ok(scopes.take(most).collect())
     }
 
     fn drop_scope(&mut self, _team: &TeamId, scope: &ScopeName) -> Result<(), Missing> {
@@ -244,6 +302,7 @@ impl Records for View<'_> {
 
     fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums) -> Result<(), Missing> {
         if self.sums(team, cell)?.is_none() {
+            // The day ends as its usage does.
             let cells = self.cells(team, cell.day)?;
             self.changes.days.insert(cell.day.to_owned(), cells + 1);
         }

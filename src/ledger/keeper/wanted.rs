@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::cache::TeamCache;
 use super::operation::Operation;
 use crate::ledger::machine::{ReservationRecord, ScopeName};
-use crate::ledger::{Level, ReservationId, Scope, TopUpId};
+use crate::ledger::{Level, ReservationId, Row, Scope, TopUpId};
 
 /// A place in the usage of a team.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,10 @@ pub(in crate::ledger) struct Wanted {
     pub(in crate::ledger) past: bool,
     /// When the oldest rows were settled.
     pub(in crate::ledger) oldest: bool,
+    /// Calls of which is asked whether they were restored after they had ended.
+    pub(in crate::ledger) restored: BTreeSet<ReservationId>,
+    /// Every scope and every call.
+    pub(in crate::ledger) all: bool,
 }
 
 impl Wanted {
@@ -44,6 +48,8 @@ impl Wanted {
         self.due |= more.due;
         self.past |= more.past;
         self.oldest |= more.oldest;
+        self.restored.append(&mut more.restored);
+        self.all |= more.all;
     }
 }
 
@@ -84,6 +90,16 @@ pub(super) fn of(operations: &[Operation], cache: &TeamCache) -> Wanted {
 impl Wanted {
     fn scopes_of(&mut self, levels: &[Level]) {
         self.scopes.extend(levels.iter().map(|level| ScopeName::from(&level.scope)));
+    }
+
+    /// Wants what keeping these rows will touch.
+    pub(super) fn cells_of<'a>(&mut self, rows: impl Iterator<Item = &'a Row>) {
+        for Row { day, asked, .. } in rows {
+            let (user, model) = (asked.user.clone(), asked.model.clone());
+            self.cells.insert(CellName { day: day.clone(), user, model });
+            self.days.insert(day.clone());
+            self.oldest = true;
+        }
     }
 
     /// Wants what the end of these calls will touch.

@@ -40,6 +40,8 @@ pub(super) struct Work {
     pub(super) overdue: Vec<(ReservationId, i64, ReservationRecord)>,
     pub(super) swept: Vec<Ended>,
     pub(super) crossed: Vec<Crossing>,
+    /// Rows are gone that should be there.
+    pub(super) lost_rows: bool,
     /// The first moment for which it would be wrong, in microseconds of Unix time.
     pub(super) until: i64,
 }
@@ -49,13 +51,17 @@ pub(super) fn work_out(
     team: &TeamId,
     operations: &[Operation],
     cache: &TeamCache,
-    rules: &Rules,
+    (rules, is_settled): (&Rules, bool),
     now: i64,
 ) -> Result<Work, Missing> {
     let admissions = operations.iter().filter_map(Operation::admission).filter(|(_, reserves)| *reserves);
     let new: BTreeSet<ReservationId> = admissions.map(|(admission, _)| admission.id).collect();
     let now = judgement::at(now);
-    let mut machine = Machine::new(View::new(cache, &new, rules, now.as_microsecond()), rules, now);
+    let mut view = View::new(cache, &new, rules, now.as_microsecond());
+    let sweeps = operations.iter().any(|operation| matches!(operation, Operation::Sweep { .. }));
+    let lost_rows = sweeps && view.count_rows();
+    let mut machine = Machine::new(view, rules, now);
+    machine.ends_overdue(is_settled);
     let mut until = now.as_microsecond().saturating_add(UNDER_WAY);
     let mut answers = Vec::with_capacity(operations.len());
     for operation in operations {
@@ -67,10 +73,13 @@ pub(super) fn work_out(
     let (swept, crossed) = (machine.take_swept(), std::mem::take(machine.crossed()));
     let mut view = machine.into_records();
     lives::let_live(&mut view, operations, rules);
+    if sweeps {
+        view.forget_past();
+    }
     let View { changes, overdue, .. } = view;
     let unopened = new.iter().copied().filter(|id| cache.call(*id).is_none()).collect();
     let crossed = crossed.into_iter().map(|(_, crossing)| crossing).collect();
-    Ok(Work { answers, changes, unopened, overdue, swept, crossed, until })
+    Ok(Work { answers, changes, unopened, overdue, swept, crossed, lost_rows, until })
 }
 
 fn answer(machine: &mut Machine<'_, View<'_>>, team: &TeamId, operation: &Operation) -> Result<Answer, Missing> {
@@ -92,6 +101,7 @@ fn answer(machine: &mut Machine<'_, View<'_>>, team: &TeamId, operation: &Operat
             Answer::Done
         }
         Operation::Dispatch { .. } | Operation::Recall { .. } => Answer::IsOpen(false),
+        // What is accepted is open by now.
         Operation::Renew { .. } | Operation::Accept { .. } => Answer::Done,
     })
 }

@@ -44,6 +44,13 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// Of two buckets the one that was written later.
+    pub(super) const fn later(self, other: Self) -> Self {
+        if other.since > self.since || (other.since == self.since && other.level > self.level) { other } else { self }
+    }
+}
+
 impl Drained {
     /// Tokens taken and not yet back, rounded up.
     pub(in crate::ledger) const fn used(&self, period: u64) -> u64 {

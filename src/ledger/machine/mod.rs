@@ -5,21 +5,29 @@
 //!
 //! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `ends`
 //! (when a scope may be forgotten), `past` (rows and usage), `state` (what each
-//! operation does), `reading`, `soft`, `topup`, `open`, and `records` (what a store gives).
+//! operation does), `reading`, `soft`, `topup`, `open`, and `records` (what a store gives). Of a
+//! store that lost something: `revision` and `loss` (what it lacks), `shares` (how a scope is put
+//! together again), `unclaimed` (what becomes of calls that nobody speaks for).
 
 pub(in crate::ledger) mod bucket;
 mod ends;
 pub(in crate::ledger) mod judgement;
+pub(in crate::ledger) mod loss;
 pub(in crate::ledger) mod open;
 pub(in crate::ledger) mod past;
 pub(in crate::ledger) mod reading;
 pub(in crate::ledger) mod record;
 pub(in crate::ledger) mod records;
+pub(in crate::ledger) mod revision;
+mod shares;
 pub(in crate::ledger) mod soft;
 pub(in crate::ledger) mod state;
 pub(in crate::ledger) mod topup;
+pub(in crate::ledger) mod unclaimed;
 
+pub(in crate::ledger) use loss::Loss;
 pub(in crate::ledger) use past::{Cell, Ended};
 pub(in crate::ledger) use record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
 pub(in crate::ledger) use records::Records;
+pub(in crate::ledger) use revision::Revision;
 pub(in crate::ledger) use state::{Machine, Rules};

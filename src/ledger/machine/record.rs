@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
+use super::shares::Shares;
 use crate::ledger::{Asked, Phase, Scope};
 use crate::team::limit::{Period, Unit};
 
 /// How many windows of one period a scope keeps: the newest, and two for calls that began earlier and are yet to be settled.
-const WINDOWS_KEPT: usize = 3;
+pub(super) const WINDOWS_KEPT: usize = 3;
 
 /// What a window counts, whether or not a limit looks at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,22 +85,25 @@ pub(in crate::ledger) struct Windows {
 /// All that is kept of one team, user or key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct ScopeRecord {
-    total: Counts,
-    days: BTreeMap<String, Counts>,
-    months: BTreeMap<String, Counts>,
+    pub(super) total: Counts,
+    pub(super) days: BTreeMap<String, Counts>,
+    pub(super) months: BTreeMap<String, Counts>,
     /// By the bucket's period in microseconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    buckets: BTreeMap<u64, Bucket>,
+    pub(super) buckets: BTreeMap<u64, Bucket>,
     /// What was added to the prepaid budget while running, in millionths.
     #[serde(default, skip_serializing_if = "is_zero")]
-    topped_up: u64,
+    pub(super) topped_up: u64,
     /// By period: what the budget was marked with when it was last told of as nearly used up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    crossed: BTreeMap<String, String>,
+    pub(super) crossed: BTreeMap<String, String>,
     /// From when on it counts nothing that matters, in microseconds of Unix time: days and months are over, buckets are full.
     /// `None`: for ever, since a prepaid budget needs the sum of all time; or nobody has said yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    until: Option<i64>,
+    pub(super) until: Option<i64>,
+    /// What of it was counted in epochs that a loss has ended, while those are to be told apart.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) shares: Shares,
 }
 
 // serde hands the field by reference.
@@ -117,6 +121,11 @@ impl ScopeRecord {
             Period::Total => Some(self.total),
         };
         found.unwrap_or_default()
+    }
+
+    /// What open reservations hold in each day's window: requests and credits.
+    pub(super) fn held_by_day(&self) -> impl Iterator<Item = (&String, u64, u64)> {
+        self.days.iter().map(|(day, counts)| (day, counts.requests.reserved, counts.credits.reserved))
     }
 
     /// Calls in flight.
@@ -251,6 +260,9 @@ pub(in crate::ledger) struct ReservationRecord {
     /// How often it was marked: a mark that comes late, after another one, is told from that one.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub(in crate::ledger) marks: u32,
+    /// The epoch in which whoever makes it said so after a loss; 0: there was none since.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(in crate::ledger) claimed: u64,
     /// What is reserved, in millionths.
     pub(in crate::ledger) price: u64,
     /// The windows that admitted it.

@@ -36,6 +36,8 @@ pub(in crate::ledger) struct Machine<'a, R> {
     records: R,
     rules: &'a Rules,
     now: Timestamp,
+    /// Whether what is overdue is ended.
+    ends_overdue: bool,
     changed: bool,
     swept: Vec<Ended>,
     crossed: Vec<(TeamId, Crossing)>,
@@ -43,7 +45,13 @@ pub(in crate::ledger) struct Machine<'a, R> {
 
 impl<'a, R: Records> Machine<'a, R> {
     pub(in crate::ledger) const fn new(records: R, rules: &'a Rules, now: Timestamp) -> Self {
-        Self { records, rules, now, changed: false, swept: Vec::new(), crossed: Vec::new() }
+        Self { records, rules, now, ends_overdue: true, changed: false, swept: Vec::new(), crossed: Vec::new() }
+    }
+
+    /// Whether what is overdue is ended. Not when the store has only just returned: those who are alive come first, to put off
+    /// their deadlines.
+    pub(in crate::ledger) const fn ends_overdue(&mut self, ends: bool) {
+        self.ends_overdue = ends;
     }
 
     pub(in crate::ledger) const fn now(&self) -> Timestamp {
@@ -181,6 +189,7 @@ impl<'a, R: Records> Machine<'a, R> {
             dispatched: asked.phase == Phase::Dispatched,
             turned_back: asked.phase == Phase::TurnedBack,
             marks: 0,
+            claimed: 0,
             price: asked.price.micros(),
             windows: moment.windows.clone(),
             admitted_at: self.now.as_microsecond(),
@@ -281,6 +290,9 @@ impl<'a, R: Records> Machine<'a, R> {
 
     fn end_overdue(&mut self, team: &TeamId, most: usize, named: &[ReservationId]) -> Result<Swept, R::Fault> {
         let mut ended = Ended::of(team);
+        if !self.ends_overdue {
+            return Ok(Swept::default());
+        }
         for id in self.records.overdue(team, self.now.as_microsecond(), most)? {
             if named.contains(&id) {
                 continue;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -11,7 +12,8 @@ use super::terms::{SECOND, TTL};
 use super::wire::{Answer, Request};
 use super::world::{DEADLINE, Shared};
 use crate::ledger::keeper::{
-    Abandoned, BATCH_MOST, Context, Keeper, KeeperTime, Lease, Operation, Reply, Response, Step, Teams, carry_through,
+    Abandoned, BATCH_MOST, Belief, Context, Keeper, KeeperTime, Lease, LossRules, Operation, Reply, Response, Step,
+    Teams, carry_through,
 };
 use crate::ledger::machine::Rules;
 use crate::ledger::{Outage, ReservationId, Unobserved};
@@ -129,11 +131,18 @@ impl Keeper for Process {
     }
 
     /// No store loses anything yet, so each is believed.
-    async fn trust(&self, _team: &TeamId) -> Result<(), Outage> {
-        Ok(())
+    async fn trust(&self, _team: &TeamId, _accepts: bool) -> Result<Belief, Outage> {
+        Ok(Belief::Believed)
     }
 
-    async fn may_be_made(&self, _team: &TeamId) -> Result<bool, Outage> {
+    async fn is_doubted(&self, _team: &TeamId) {}
+
+    /// Who is alive is never long away.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
+    async fn may_be_made(&self, _team: &TeamId, _accepts: bool) -> Result<bool, Outage> {
         self.is_so(Request::LeaveMark).await?;
         Ok(!self.is_so(Request::IsNoted).await?)
     }
@@ -160,6 +169,7 @@ async fn send_all(process: Arc<Process>, mut lease: Lease) {
             keeper: &*process,
             time: &*process,
             rules: &process.rules,
+            loss: LossRules { gather: Duration::from_micros(TTL.unsigned_abs() / 3), hold: false },
             observer: &Unobserved,
             abandoned: &process.abandoned,
         };

@@ -4,15 +4,14 @@
 //! lose (a flush, an older copy that is promoted) belongs here as well, as a change of [`State`]
 //! from one moment to the next.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::promises::Promises;
 use crate::ledger::keeper::step::Mark;
 use crate::ledger::keeper::{
-    CellName, Changes, Due, Expected, Found, Marked, OVERDUE_MOST, Reply, Step, TeamRecord, Verdict, Wanted,
-    revision::Revision,
+    CellName, Changes, Due, Expected, Found, Marked, OVERDUE_MOST, Past, Reply, Step, TeamRecord, Verdict, Wanted,
 };
-use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{ReservationId, Row, Sums, TopUpId};
 
 /// How many of the oldest rows, and of the scopes that may be forgotten, are told of.
@@ -53,7 +52,8 @@ pub(super) struct State {
     pub(super) scopes: BTreeMap<ScopeName, ScopeRecord>,
     pub(super) calls: BTreeMap<ReservationId, ReservationRecord>,
     pub(super) due: BTreeMap<ReservationId, i64>,
-    pub(super) ends: BTreeMap<ScopeName, i64>,
+    pub(super) ends: BTreeMap<Past, i64>,
+    pub(super) restored: BTreeSet<ReservationId>,
     pub(super) days: BTreeMap<String, u64>,
     pub(super) top_ups: BTreeMap<TopUpId, TopUpRecord>,
     pub(super) cells: BTreeMap<CellName, Sums>,
@@ -148,7 +148,7 @@ impl Store {
     fn verdict(&self, step: &Step, at: i64, something_else: bool) -> Verdict {
         let is_expected = match step.expected {
             Expected::Anything => false,
-            Expected::Nothing => self.state.revision.is_none(),
+            Expected::Nothing | Expected::Lost => self.state.revision.is_none(),
             Expected::Revision(revision) => {
                 self.state.revision == Some(revision) || self.planted == Planted::NoComparison
             }
@@ -183,8 +183,8 @@ impl Store {
         }
         for (name, end) in &changes.ends {
             match end {
-                Some(end) => state.ends.insert(name.clone(), *end),
-                None => state.ends.remove(name),
+                Some(end) => state.ends.insert(Past::Scope(name.clone()), *end),
+                None => state.ends.remove(&Past::Scope(name.clone())),
             };
         }
         for row in &changes.rows {
@@ -209,6 +209,7 @@ impl Store {
             state.calls.insert(*id, record.clone());
             state.due.insert(*id, step.deadline);
         }
+        state.restored.extend(changes.restored.iter().copied());
         state.days.extend(changes.days.clone());
         state.top_ups.extend(changes.top_ups.clone());
         self.promises.after_writing(&self.state, changes);
@@ -225,6 +226,7 @@ impl Store {
             cells: wanted.cells.iter().map(|name| (name.clone(), state.cells.get(name).copied())).collect(),
             days: wanted.days.iter().map(|day| (day.clone(), state.days.get(day).copied().unwrap_or(0))).collect(),
             top_ups: wanted.top_ups.iter().map(|id| (id.clone(), state.top_ups.get(id).cloned())).collect(),
+            restored: wanted.restored.iter().map(|id| (*id, state.restored.contains(id))).collect(),
             due: None,
             past: None,
             oldest: None,
@@ -235,12 +237,16 @@ impl Store {
             let next = due.iter().map(|(_, deadline)| *deadline).find(|deadline| *deadline > from);
             due.retain(|(_, deadline)| *deadline <= from);
             due.truncate(OVERDUE_MOST);
-            found.due = Some(Due { overdue: due, next });
+            found.due = Some(Due { overdue: due, next, is_lost: false });
         }
         if wanted.past {
             let mut past: Vec<_> = state.ends.iter().filter(|(_, end)| **end <= from).collect();
             past.sort_by_key(|(name, end)| (**end, *name));
             found.past = Some(past.into_iter().take(PAST_MOST).map(|(name, _)| name.clone()).collect());
+        }
+        if wanted.all {
+            found.scopes.extend(state.scopes.clone());
+            found.calls.extend(state.calls.iter().map(|(id, record)| (*id, Some(record.clone()))));
         }
         if wanted.oldest {
             let oldest = |rows: &VecDeque<Row>| {

@@ -1,10 +1,12 @@
 //! What the script answers, as the ledger reads it.
 
+use std::collections::HashMap;
+
 use redis::{FromRedisValue, Value};
 use serde::de::DeserializeOwned;
 
 use super::encode::days_of;
-use super::keys::scope_of;
+use super::keys::{past_of, scope_of};
 use super::text;
 use crate::ledger::keeper::{Due, Found, Marked, Reply, Step, Verdict, Wanted};
 use crate::ledger::{Outage, ReservationId, Sums};
@@ -83,6 +85,9 @@ fn found(wanted: &Wanted, revision: &str, answers: Value) -> Result<Found, Outag
     for id in &wanted.top_ups {
         found.top_ups.push((id.clone(), record(field(), "a top-up")?));
     }
+    for id in &wanted.restored {
+        found.restored.push((*id, field().is_some()));
+    }
     let mut names = wanted.cells.iter();
     for _ in days_of(wanted) {
         for cell in one::<Vec<Option<String>>>(next()?, "usage")? {
@@ -91,16 +96,36 @@ fn found(wanted: &Wanted, revision: &str, answers: Value) -> Result<Found, Outag
         }
     }
     if wanted.due {
-        found.due = Some(Due { overdue: due(next()?)?, next: due(next()?)?.first().map(|(_, at)| *at) });
+        let is_lost = next()? == Value::Nil;
+        found.due = Some(Due { overdue: due(next()?)?, next: due(next()?)?.first().map(|(_, at)| *at), is_lost });
     }
     if wanted.past {
         let names: Vec<String> = one(next()?, "scopes")?;
-        found.past = Some(names.iter().filter_map(|name| scope_of(name)).collect());
+        found.past = Some(names.iter().filter_map(|name| past_of(name)).collect());
     }
     if wanted.oldest {
         found.oldest = Some([settled(next()?)?, settled(next()?)?]);
     }
+    if wanted.all {
+        all(next()?, &mut found)?;
+    }
     Ok(found)
+}
+
+/// Reads every scope and every open call out of a team's state.
+fn all(state: Value, found: &mut Found) -> Result<(), Outage> {
+    let fields: HashMap<String, Vec<u8>> = one(state, "a team's state")?;
+    for (name, text) in &fields {
+        if let Some(scope) = scope_of(name) {
+            found.scopes.push((scope, text::from_json(text, "a scope")?));
+        } else if let Some(id) = name.strip_prefix("c:")
+            && let Some(phase) = fields.get(&format!("p:{id}"))
+        {
+            let id = id.parse().map_err(|_| unreadable("an id"))?;
+            found.calls.push((id, Some(text::read_call(text, phase)?)));
+        }
+    }
+    Ok(())
 }
 
 /// Reads what a cell of usage holds.

@@ -1,13 +1,15 @@
 //! A step as the script reads it: which commands mark, check, write and read a team's records.
 
-use super::keys::{Keys, cell, field};
+use super::keys::{Keys, cell, field, past_name};
 use super::text;
 use super::words::{List, Words};
-use crate::ledger::keeper::{Changes, Expected, FOR_EVER, OVERDUE_MOST, Step, Wanted};
+use crate::ledger::keeper::{Changes, Expected, FOR_EVER, OLDEST_MOST, OVERDUE_MOST, Step, TeamRecord, Wanted};
 use crate::ledger::{Retention, Row};
 
-/// How many of the oldest rows are asked for.
-const OLDEST_MOST: &str = "256";
+/// How many fields or members one command names at most: the script hands them on as arguments, which are bounded.
+const NAMED_MOST: usize = 1_000;
+/// How long it is remembered that a call had ended and was restored, in microseconds.
+const RESTORED_FOR: i64 = 86_400_000_000;
 /// How many of the scopes that may be forgotten are told of at most.
 const PAST_MOST: &str = "128";
 
@@ -19,7 +21,7 @@ pub(super) const SKIP_LIST: &str = "no call: a member of more than 64 bytes make
 pub(super) fn expected(step: &Step) -> String {
     match step.expected {
         Expected::Anything => "?".to_owned(),
-        Expected::Nothing => String::new(),
+        Expected::Nothing | Expected::Lost => String::new(),
         Expected::Revision(revision) => revision.to_string(),
     }
 }
@@ -64,6 +66,29 @@ impl Commands<'_> {
         self.words.end(&list);
     }
 
+    /// Commands that begin with these words and name all of these.
+    fn named(&mut self, begins: &[&str], names: Vec<String>) {
+        for some in names.chunks(NAMED_MOST) {
+            self.command(|command| {
+                begins.iter().for_each(|word| command.word(word));
+                some.iter().for_each(|name| command.word(name));
+            });
+        }
+    }
+
+    /// Commands that begin with these words and take all of these pairs.
+    fn pairs(&mut self, begins: &[&str], pairs: Vec<(Vec<u8>, Vec<u8>)>) {
+        for some in pairs.chunks(NAMED_MOST) {
+            self.command(|command| {
+                begins.iter().for_each(|word| command.word(word));
+                some.iter().for_each(|(one, other)| {
+                    command.bytes(one);
+                    command.bytes(other);
+                });
+            });
+        }
+    }
+
     /// A command of these words.
     fn words(&mut self, words: &[&str]) {
         self.command(|command| words.iter().for_each(|word| command.word(word)));
@@ -92,10 +117,6 @@ impl Command<'_> {
     fn bytes(&mut self, bytes: &[u8]) {
         self.list.item();
         self.words.word(bytes);
-    }
-
-    fn number(&mut self, number: i64) {
-        self.word(&number.to_string());
     }
 }
 
@@ -143,10 +164,11 @@ fn checks(list: &mut Commands<'_>, step: &Step, keys: &Keys, voucher: u64) {
 /// much as it takes, is possible even then.
 fn writes(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
-    if step.expected == Expected::Nothing {
+    if step.expected == Expected::Nothing || changes.team.as_ref().is_some_and(TeamRecord::is_closed) {
         list.words(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
     }
     forgotten(list, changes, keys);
+    ends(list, step, keys, retention);
     rows(list, step, keys, retention);
     for day in changes.cells.keys().map(|name| &name.day).collect::<std::collections::BTreeSet<_>>() {
         let key = keys.usage(day);
@@ -161,16 +183,10 @@ fn writes(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retenti
             list.words(&["PEXPIRE", &key, &retention.usage.as_millis().to_string()]);
         }
     }
-    list.command(|command| state(command, step, keys));
-    if !changes.opened.is_empty() {
-        list.command(|command| {
-            ["ZADD", keys.due.as_str()].iter().for_each(|word| command.word(word));
-            for id in changes.opened.keys() {
-                command.number(step.deadline);
-                command.word(&id.to_string());
-            }
-        });
-    }
+    state(list, step, keys);
+    let deadline = step.deadline.to_string().into_bytes();
+    let due = changes.opened.keys().map(|id| (deadline.clone(), id.to_string().into_bytes()));
+    list.pairs(&["ZADD", &keys.due], due.collect());
     if let (Some(team), true) = (&changes.team, changes.lives_on) {
         for key in [&keys.state, &keys.due, &keys.ends] {
             if team.until < FOR_EVER {
@@ -185,35 +201,24 @@ fn writes(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retenti
 fn forgotten(list: &mut Commands<'_>, changes: &Changes, keys: &Keys) {
     let scopes = changes.scopes.iter().filter(|(_, record)| record.is_none()).map(|(name, _)| field::scope(name));
     let calls = changes.ended.iter().flat_map(|id| [field::call(*id), field::phase(*id)]);
-    let fields: Vec<String> = calls.chain(scopes).collect();
-    if !fields.is_empty() {
-        list.command(|command| {
-            ["HDEL", keys.state.as_str()].iter().for_each(|word| command.word(word));
-            fields.iter().for_each(|field| command.word(field));
-        });
-    }
-    if !changes.ended.is_empty() {
-        list.command(|command| {
-            ["ZREM", keys.due.as_str()].iter().for_each(|word| command.word(word));
-            changes.ended.iter().for_each(|id| command.word(&id.to_string()));
-        });
-    }
-    let (later, never): (Vec<_>, Vec<_>) = changes.ends.iter().partition(|(_, end)| end.is_some());
-    if !never.is_empty() {
-        list.command(|command| {
-            ["ZREM", keys.ends.as_str()].iter().for_each(|word| command.word(word));
-            never.iter().for_each(|(name, _)| command.word(&field::scope(name)));
-        });
-    }
-    if !later.is_empty() {
-        list.command(|command| {
-            ["ZADD", keys.ends.as_str()].iter().for_each(|word| command.word(word));
-            for (name, end) in later {
-                command.number(end.unwrap_or(FOR_EVER));
-                command.word(&field::scope(name));
-            }
-        });
-    }
+    let past = changes.forgotten.iter().map(past_name);
+    list.named(&["HDEL", &keys.state], calls.chain(scopes).chain(past).collect());
+    list.named(&["ZREM", &keys.due], changes.ended.iter().map(ToString::to_string).collect());
+}
+
+/// From when on what may be forgotten.
+fn ends(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retention) {
+    let changes = &step.changes;
+    let never = changes.ends.iter().filter(|(_, end)| end.is_none()).map(|(name, _)| field::scope(name));
+    list.named(&["ZREM", &keys.ends], never.chain(changes.forgotten.iter().map(past_name)).collect());
+    let later = |micros: i64| step.from.saturating_add(micros);
+    let scopes = changes.ends.iter().filter_map(|(name, end)| Some(((*end)?, field::scope(name))));
+    let restored = changes.restored.iter().map(|id| (later(RESTORED_FOR), field::restored(*id)));
+    let kept = later(i64::try_from(retention.usage.as_micros()).unwrap_or(FOR_EVER)).min(FOR_EVER);
+    let days = changes.days.keys().map(|day| (kept, field::day(day)));
+    let members =
+        scopes.chain(restored).chain(days).map(|(end, name)| (end.to_string().into_bytes(), name.into_bytes()));
+    list.pairs(&["ZADD", &keys.ends], members.collect());
 }
 
 /// A row's place among all, when it was settled, and the row.
@@ -245,31 +250,26 @@ fn rows(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retention
     }
 }
 
-fn state(command: &mut Command<'_>, step: &Step, keys: &Keys) {
+fn state(list: &mut Commands<'_>, step: &Step, keys: &Keys) {
     let changes = &step.changes;
-    ["HSET", keys.state.as_str(), field::REVISION, &step.makes.to_string()].iter().for_each(|word| command.word(word));
-    if let Some(team) = &changes.team {
-        command.word(field::TEAM);
-        command.bytes(&text::json(team));
-    }
+    let text = |name: &str| name.as_bytes().to_vec();
+    let mut fields = vec![(text(field::REVISION), step.makes.to_string().into_bytes())];
+    fields.extend(changes.team.as_ref().map(|team| (text(field::TEAM), text::json(team))));
     for (name, record) in changes.scopes.iter().filter_map(|(name, record)| Some((name, record.as_ref()?))) {
-        command.word(&field::scope(name));
-        command.bytes(&text::json(record));
+        fields.push((text(&field::scope(name)), text::json(record)));
     }
     for (id, record) in &changes.opened {
-        command.word(&field::call(*id));
-        command.bytes(&text::call(record));
-        command.word(&field::phase(*id));
-        command.word(&text::phase(record));
+        fields.push((text(&field::call(*id)), text::call(record)));
+        fields.push((text(&field::phase(*id)), text::phase(record).into_bytes()));
     }
     for (day, cells) in &changes.days {
-        command.word(&field::day(day));
-        command.word(&cells.to_string());
+        fields.push((text(&field::day(day)), text(&cells.to_string())));
     }
     for (id, record) in &changes.top_ups {
-        command.word(&field::top_up(id));
-        command.bytes(&text::json(record));
+        fields.push((text(&field::top_up(id)), text::json(record)));
     }
+    fields.extend(changes.restored.iter().map(|id| (text(&field::restored(*id)), text("1"))));
+    list.pairs(&["HSET", &keys.state], fields);
 }
 
 /// The days of the cells that are wanted, in the order in which they are read.
@@ -289,6 +289,7 @@ fn reads(list: &mut Commands<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
         }
         wanted.days.iter().for_each(|day| command.word(&field::day(day)));
         wanted.top_ups.iter().for_each(|id| command.word(&field::top_up(id)));
+        wanted.restored.iter().for_each(|id| command.word(&field::restored(*id)));
     });
     for day in days_of(wanted) {
         list.command(|command| {
@@ -299,6 +300,7 @@ fn reads(list: &mut Commands<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     let now = from.to_string();
     if wanted.due {
         let (most, after) = (OVERDUE_MOST.to_string(), format!("({now}"));
+        list.words(&["ZSCORE", &keys.due, SKIP_LIST]);
         list.words(&["ZRANGEBYSCORE", &keys.due, "-inf", &now, "WITHSCORES", "LIMIT", "0", &most]);
         list.words(&["ZRANGEBYSCORE", &keys.due, &after, &format!("({FOR_EVER}"), "WITHSCORES", "LIMIT", "0", "1"]);
     }
@@ -309,5 +311,8 @@ fn reads(list: &mut Commands<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
         for key in &keys.rows {
             list.words(&["LRANGE", key, &format!("-{OLDEST_MOST}"), "-1"]);
         }
+    }
+    if wanted.all {
+        list.words(&["HGETALL", &keys.state]);
     }
 }

@@ -11,6 +11,7 @@ use jiff::{Timestamp, ToSpan};
 use redis::FromRedisValue;
 use tokio::sync::oneshot;
 
+use super::super::breaker::Breaker;
 use super::decode::unreadable;
 use super::keeper::RedisKeeper;
 use super::keys::{Keys, field};
@@ -35,6 +36,9 @@ pub(super) struct Shared {
     /// Names this process.
     pub(super) process: String,
     pub(super) releasing: AtomicBool,
+    pub(super) breaker: Arc<Breaker>,
+    /// Whether it was told that the store is empty and held.
+    pub(super) told_held: Arc<AtomicBool>,
 }
 
 impl Drop for Shared {
@@ -113,6 +117,7 @@ async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
             keeper: &handle.keeper,
             time: &handle.keeper,
             rules: &shared.rules,
+            loss: handle.keeper.loss_rules(),
             observer: &*shared.observer,
             abandoned: &shared.abandoned,
         };

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
@@ -18,8 +18,9 @@ use super::keys::Keys;
 use super::trust;
 use super::words::Words;
 use crate::clock::Clock;
-use crate::ledger::keeper::{Keeper, KeeperTime, Reply, Step};
-use crate::ledger::{Observer, Outage};
+use crate::ledger::OnLoss;
+use crate::ledger::Outage;
+use crate::ledger::keeper::{Belief, Keeper, KeeperTime, LossRules, Reply, Step};
 use crate::team::TeamId;
 
 /// The script that compares and writes.
@@ -28,6 +29,8 @@ const TEXT: &str = include_str!("keeper.lua");
 /// How long others let a process go first that was refused twice in a row: more than it takes to read, to work a batch out and
 /// to write.
 const TURN_MICROS: u32 = 3_000;
+/// How long, beside a heart-beat, those who are alive may take to speak again after the store was away.
+const SETTLE_DOWN: Duration = Duration::from_secs(1);
 /// How long one waits that lets another go first.
 const PAUSE: Duration = Duration::from_micros(200);
 
@@ -35,7 +38,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 pub(super) struct RedisKeeper {
     pub(super) settings: Settings,
     exchanges: Exchanges,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
     script: Script,
     /// Names this process among those that take turns.
     process: String,
@@ -57,22 +60,38 @@ impl RedisKeeper {
         settings: Settings,
         process: &str,
         clock: Clock,
-        observer: Arc<dyn Observer>,
+        (breaker, told_held): (Arc<Breaker>, Arc<AtomicBool>),
     ) -> Result<Self, UnusableSettings> {
         Ok(Self {
             exchanges: Exchanges::new(Dialer::new(&settings)?, DIAL_TIMEOUT, settings.deadline),
             settings,
-            breaker: Breaker::new(observer),
+            breaker,
             script: Script::new(TEXT),
             process: process.to_owned(),
             clock,
             ahead: AtomicI64::new(0),
-            trust: trust::Trust::new(),
+            trust: trust::Trust::new(told_held),
         })
     }
 
-    /// The breaker of this handle.
-    pub(super) const fn breaker(&self) -> &Breaker {
+    /// What is done about losses.
+    pub(super) fn loss_rules(&self) -> LossRules {
+        LossRules { gather: self.settings.gather(), hold: self.settings.on_loss == OnLoss::Hold }
+    }
+
+    /// The connection and its number, if it leads to one server.
+    pub(super) async fn to_one_server(&self) -> Result<Option<(u64, Link)>, Outage> {
+        let (number, link) = self.exchanges.link().await?;
+        Ok(link.is_to_one_server().then_some((number, link)))
+    }
+
+    /// The number of the connection, if it leads to one server.
+    pub(super) async fn server(&self) -> Result<Option<u64>, Outage> {
+        Ok(self.to_one_server().await?.map(|(number, _)| number))
+    }
+
+    /// The breaker of this process.
+    pub(super) fn breaker(&self) -> &Breaker {
         &self.breaker
     }
 
@@ -158,6 +177,7 @@ impl Keeper for RedisKeeper {
         let (value, have) =
             self.on_link(&keys.state, |mut link| async move { self.apply(&mut link, keys, step).await }).await?;
         let reply = decode::reply(step, value)?;
+        trust::introduce(self).await?;
         let too_few = self.replicas(step).filter(|replicas| have < replicas.wanted);
         let void = too_few
             .map(|replicas| Outage::Refused(format!("{have} of {} replicas have the reservation", replicas.wanted)));
@@ -168,12 +188,20 @@ impl Keeper for RedisKeeper {
         tokio::time::sleep(PAUSE).await;
     }
 
-    async fn trust(&self, team: &TeamId) -> Result<(), Outage> {
-        trust::trust(self, team).await
+    async fn trust(&self, team: &TeamId, accepts: bool) -> Result<Belief, Outage> {
+        trust::trust(self, team, accepts).await
     }
 
-    async fn may_be_made(&self, team: &TeamId) -> Result<bool, Outage> {
-        trust::may_be_made(self, team).await
+    async fn is_doubted(&self, team: &TeamId) {
+        trust::doubt(self, team).await;
+    }
+
+    async fn may_be_made(&self, team: &TeamId, accepts: bool) -> Result<bool, Outage> {
+        trust::may_be_made(self, team, accepts).await
+    }
+
+    fn is_settled(&self) -> bool {
+        self.breaker.is_settled(self.settings.reservation_ttl / 3 + SETTLE_DOWN)
     }
 
     async fn made(&self, team: &TeamId) {

@@ -1,6 +1,6 @@
 //! The names of a team's keys in Redis, and of the fields in its state: all in one hash slot, and never the same for two things.
 
-use crate::ledger::keeper::CellName;
+use crate::ledger::keeper::{CellName, Past};
 use crate::ledger::machine::ScopeName;
 use crate::ledger::{ReservationId, TopUpId};
 use crate::team::TeamId;
@@ -70,9 +70,34 @@ pub(super) mod field {
         format!("d:{day}")
     }
 
+    /// A call that had ended and was restored.
+    pub(in super::super) fn restored(id: ReservationId) -> String {
+        format!("e:{id}")
+    }
+
     /// A top-up.
     pub(in super::super) fn top_up(id: &TopUpId) -> String {
         format!("t:{id}")
+    }
+}
+
+/// The name of what may be forgotten: its field, and its member among the ends.
+pub(super) fn past_name(past: &Past) -> String {
+    match past {
+        Past::Scope(name) => field::scope(name),
+        Past::Restored(id) => field::restored(*id),
+        Past::Day(day) => field::day(day),
+    }
+}
+
+/// What may be forgotten of this name.
+pub(super) fn past_of(name: &str) -> Option<Past> {
+    if let Some(id) = name.strip_prefix("e:") {
+        return Some(Past::Restored(id.parse().ok()?));
+    }
+    match name.strip_prefix("d:") {
+        Some(day) => Some(Past::Day(day.to_owned())),
+        None => scope_of(name).map(Past::Scope),
     }
 }
 

@@ -1,8 +1,5 @@
 //! The ledger of which Redis is the keeper: this process judges, a script of Redis compares and writes.
 //!
-//! It notices a store that has lost something, and is closed from then on; it does not bring back what it knows yet. Until it
-//! does, gateways use the ledger that a script judges.
-//!
 //! Reading order: `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `words`,
 //! `encode` and `decode` (to the script and back), `keeper` (how it is called), `handle` (what
 //! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `past` and `rows.lua`
@@ -31,6 +28,7 @@ use uuid::Uuid;
 use self::handle::{Handle, Shared};
 use self::keeper::RedisKeeper;
 use self::keys::Keys;
+use super::breaker::Breaker;
 use super::keys::TEAMS;
 use super::settings::{Settings, UnusableSettings};
 use crate::clock::Clock;
@@ -60,7 +58,8 @@ impl KeptLedger {
         let (reservation_ttl, retention, on_unknown) =
             (settings.reservation_ttl, settings.retention, settings.on_unknown);
         let process = Uuid::now_v7().simple().to_string();
-        let keeper = RedisKeeper::new(settings, &process, clock, Arc::clone(&observer))?;
+        let (breaker, told_held) = (Arc::new(Breaker::new(Arc::clone(&observer))), Arc::default());
+        let keeper = RedisKeeper::new(settings, &process, clock, (Arc::clone(&breaker), Arc::clone(&told_held)))?;
         let shared = Arc::new(Shared {
             teams: Teams::default(),
             abandoned: Arc::default(),
@@ -68,6 +67,8 @@ impl KeptLedger {
             observer,
             process,
             releasing: AtomicBool::new(false),
+            breaker,
+            told_held,
         });
         Ok(Self(Arc::new(Handle { shared, keeper })))
     }
@@ -78,8 +79,8 @@ impl KeptLedger {
     /// As for the first.
     pub fn another(&self, clock: Clock) -> Result<Self, UnusableSettings> {
         let shared = Arc::clone(&self.0.shared);
-        let keeper =
-            RedisKeeper::new(self.0.keeper.settings.clone(), &shared.process, clock, Arc::clone(&shared.observer))?;
+        let of_process = (Arc::clone(&shared.breaker), Arc::clone(&shared.told_held));
+        let keeper = RedisKeeper::new(self.0.keeper.settings.clone(), &shared.process, clock, of_process)?;
         Ok(Self(Arc::new(Handle { shared, keeper })))
     }
 
@@ -228,14 +229,13 @@ impl Ledger for KeptLedger {
     }
 
     fn closed(&self) -> Vec<TeamId> {
-        Vec::new()
+        self.0.shared.teams.closed()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
         self.observed("probe", async move {
-            let mut ping = redis::cmd("PING");
-            ping.arg("moongate");
-            self.0.keeper.read(TEAMS, &ping).await.map(drop)
+            self.0.keeper.breaker().enter()?;
+            trust::probe(&self.0.keeper).await
         })
     }
 }

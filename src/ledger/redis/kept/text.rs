@@ -51,7 +51,8 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> R
 pub(super) fn call(record: &ReservationRecord) -> Vec<u8> {
     let scopes: Vec<(&str, &str)> =
         record.scopes.iter().map(|scope| (scope.level.as_str(), scope.whose.as_str())).collect();
-    json(&(record.price, &record.windows.day, record.admitted_at, record.deadline, scopes, asked_text(&record.asked)))
+    let ReservationRecord { price, admitted_at, deadline, claimed, .. } = record;
+    json(&(price, &record.windows.day, admitted_at, deadline, scopes, asked_text(&record.asked), claimed))
 }
 
 /// How far a call has come, and how often it was marked.
@@ -66,13 +67,14 @@ pub(super) fn phase(record: &ReservationRecord) -> String {
 
 /// Reads a reservation from both of its texts.
 pub(super) fn read_call(text: &[u8], phase: &[u8]) -> Result<ReservationRecord, Outage> {
-    type Read = (u64, String, i64, i64, Vec<(String, String)>, AskedRead);
-    let (price, day, admitted_at, deadline, scopes, asked): Read = from_json(text, "a reservation")?;
+    type Read = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64);
+    let (price, day, admitted_at, deadline, scopes, asked, claimed): Read = from_json(text, "a reservation")?;
     let marks = phase.get(1..).and_then(|marks| str::from_utf8(marks).ok()?.parse().ok());
     Ok(ReservationRecord {
         dispatched: phase.first() == Some(&b'D'),
         turned_back: phase.first() == Some(&b'T'),
         marks: marks.ok_or_else(|| unreadable("how far a call has come"))?,
+        claimed,
         price,
         windows: Windows { month: month_of(&day), day },
         admitted_at,
@@ -125,6 +127,7 @@ mod tests {
             dispatched: false,
             turned_back: true,
             marks: 12,
+            claimed: 3,
             price: u64::MAX,
             windows: Windows { day: "2026-11-28".into(), month: "2026-11".into() },
             admitted_at: 1,

@@ -7,6 +7,9 @@
 //! and lest it be flushed between the question and what is done then, a team is made only where the mark still is that was
 //! left before the question.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use redis::{Cmd, ErrorKind, RedisError, Value};
 use uuid::Uuid;
 
@@ -14,6 +17,7 @@ use super::super::keys::{REIGNS, TEAMS};
 use super::super::link::Link;
 use super::keeper::RedisKeeper;
 use super::keys::Keys;
+use crate::ledger::keeper::Belief;
 use crate::ledger::{OnLoss, Outage};
 use crate::team::TeamId;
 
@@ -28,33 +32,90 @@ const MARK_SECONDS: u64 = 60;
 pub(super) struct Trust {
     /// The number that names this handle in the marks that it leaves.
     pub(super) voucher: u64,
+    /// The number of the connection to a server that was believed; nodes of a cluster come and go behind one connection.
+    believed: AtomicU64,
+    /// The number of the connection of which the store has noted to which server it leads.
+    introduced: AtomicU64,
+    /// Whether this process was told that the store is empty and held.
+    told_held: Arc<AtomicBool>,
 }
 
 impl Trust {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(told_held: Arc<AtomicBool>) -> Self {
         let voucher = u64::try_from(Uuid::now_v7().as_u128() & 0xf_ffff_ffff_ffff).unwrap_or(0);
-        Self { voucher }
+        Self { voucher, believed: AtomicU64::new(0), introduced: AtomicU64::new(0), told_held }
     }
 }
 
-/// Whether what is there of a team that this process has never seen is believed.
-pub(super) async fn trust(keeper: &RedisKeeper, team: &TeamId) -> Result<(), Outage> {
-    ask(keeper, Some(team), false).await
+/// Whether what is there of a team that this process has never seen is believed. An operator who accepts it vouches for it to
+/// every process.
+pub(super) async fn trust(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<Belief, Outage> {
+    let number = keeper.server().await?;
+    if !accepts && number.is_some_and(|number| keeper.trust.believed.load(Ordering::Relaxed) == number) {
+        return Ok(Belief::Believed);
+    }
+    let belief = look_into(keeper, Some(team), accepts).await?;
+    if let (Belief::Believed, false, Some(number)) = (belief, accepts, number) {
+        keeper.trust.believed.store(number, Ordering::Relaxed);
+    }
+    Ok(belief)
+}
+
+/// Has the store note anew which server it is, which it has forgotten if it was emptied.
+pub(super) async fn doubt(keeper: &RedisKeeper, team: &TeamId) {
+    keeper.trust.believed.store(0, Ordering::Relaxed);
+    if let Err(error) = look_into(keeper, Some(team), false).await {
+        tracing::debug!(%error, "the store does not note which server it is");
+    }
+}
+
+/// Whether this process may begin: the store answers, and is believed of the teams that it has never seen.
+pub(super) async fn probe(keeper: &RedisKeeper) -> Result<(), Outage> {
+    match look_into(keeper, None, false).await? {
+        Belief::TooNew => Err(Outage::Lost),
+        // Which teams are closed is said of each team.
+        Belief::Believed | Belief::Held => Ok(()),
+    }
+}
+
+/// Sees to it that the store has heard of its server, once for each connection and beside what goes on. A new one is then known
+/// from the first moment somebody writes in it, not when somebody asks.
+pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
+    // In a cluster each team has its own server; who asks for a team waits from then.
+    let Some((number, mut link)) = keeper.to_one_server().await? else { return Ok(()) };
+    if keeper.trust.introduced.swap(number, Ordering::Relaxed) == number {
+        return Ok(());
+    }
+    let question = question(keeper, None, false);
+    tokio::spawn(async move {
+        if let Err(error) = answered(&mut link, TEAMS, question).await {
+            tracing::debug!(%error, "the store does not note which server it is");
+        }
+    });
+    Ok(())
 }
 
 /// Whether a team of which nothing is there is new. Leaves a mark beside the team's own keys, without which it is not made.
-pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId) -> Result<bool, Outage> {
+pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<bool, Outage> {
     let keys = Keys::of(team);
     // First of all: should the store be emptied from here on, the mark is gone with what is found out now.
     let mut mark = redis::cmd("SET");
     mark.arg(keys.may_be_made(keeper.trust.voucher)).arg(1).arg("EX").arg(MARK_SECONDS);
     keeper.run(&keys.state, &mark).await?;
+    if accepts {
+        return Ok(true);
+    }
     let mut known = redis::cmd("SISMEMBER");
     known.arg(TEAMS).arg(team.as_str());
     if keeper.run(TEAMS, &known).await? == Value::Int(1) {
         return Ok(false);
     }
-    ask(keeper, Some(team), false).await.map(|()| true)
+    // Anew, although the server was believed: it may have been emptied since.
+    keeper.trust.believed.store(0, Ordering::Relaxed);
+    match look_into(keeper, Some(team), false).await? {
+        Belief::Believed => Ok(true),
+        Belief::TooNew | Belief::Held => Err(Outage::Lost),
+    }
 }
 
 /// Notes in the store that it has this team.
@@ -66,26 +127,50 @@ pub(super) async fn made(keeper: &RedisKeeper, team: &TeamId) {
     }
 }
 
-async fn ask(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> Result<(), Outage> {
-    let key = team.map_or_else(|| TEAMS.to_owned(), |team| Keys::of(team).state);
+async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> Result<Belief, Outage> {
+    let key = &team.map_or_else(|| TEAMS.to_owned(), |team| Keys::of(team).state);
+    let question = &question(keeper, team, accepts);
+    let asked = keeper.on_link(key, |mut link| async move { answered(&mut link, key, question).await });
+    let (belief, is_new): (u8, u8) = redis::from_redis_value(asked.await?)
+        .map_err(|_| Outage::Refused("whether the store is trusted".to_owned()))?;
+    let belief = match belief {
+        0 => Belief::TooNew,
+        1 => Belief::Believed,
+        _ => Belief::Held,
+    };
+    if is_new == 1 && belief != Belief::Held {
+        tracing::info!(
+            served_in = ?keeper.settings.gather(),
+            "the store of the ledger is new, or was restarted, replaced or emptied: other replicas have this long to restore what \
+             it lacks; until then this replica serves only teams that it has seen in it before"
+        );
+    }
+    // Every team of an empty store is held: that is one word about the store, and `/readyz` names the teams.
+    if belief == Belief::Held && team.is_some() && !keeper.trust.told_held.swap(true, Ordering::Relaxed) {
+        tracing::error!(
+            "the store of the ledger is empty: all budgets are closed until an operator accepts that (moongate teams \
+             accept-loss --all)"
+        );
+    }
+    Ok(belief)
+}
+
+/// The question, but for the server's replication id.
+fn question(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> impl Fn(&str) -> Cmd + Send + Sync + use<> {
     let team = team.map_or_else(String::new, ToString::to_string);
     let must_be = u64::try_from(keeper.settings.gather().as_micros()).unwrap_or(u64::MAX);
     let hold = u8::from(keeper.settings.on_loss == OnLoss::Hold);
     let now = keeper.fixed_now();
-    let question = &|replication_id: &str| {
+    move |replication_id| {
         let mut question = redis::cmd("EVAL");
         question.arg(SCRIPT).arg(2).arg(TEAMS).arg(REIGNS);
         question.arg(replication_id).arg(&team).arg(now).arg(must_be).arg(hold).arg(u8::from(accepts));
         question
-    };
-    let key = &key;
-    let answer = keeper.on_link(key, |link| answered(link, key, question)).await?;
-    let (belief, _): (u8, u8) =
-        redis::from_redis_value(answer).map_err(|_| Outage::Refused("whether the store is trusted".to_owned()))?;
-    if belief == 1 { Ok(()) } else { Err(Outage::Lost) }
+    }
 }
 
-async fn answered(mut link: Link, key: &str, question: impl Fn(&str) -> Cmd) -> Result<Value, RedisError> {
+/// Asks the primary that has `key` who it is, and the store since when that is known.
+async fn answered(link: &mut Link, key: &str, question: impl Fn(&str) -> Cmd) -> Result<Value, RedisError> {
     let mut info = redis::cmd("INFO");
     info.arg("replication");
     let info: String = redis::from_redis_value(link.run_at(info, key).await?)?;

@@ -17,7 +17,7 @@ pub(in crate::ledger) struct Revision {
 
 impl Revision {
     /// The next one.
-    pub(super) const fn next(self) -> Self {
+    pub(in crate::ledger) const fn next(self) -> Self {
         Self { epoch: self.epoch, number: self.number + 1 }
     }
 }

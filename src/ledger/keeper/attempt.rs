@@ -1,0 +1,261 @@
+//! One attempt at a batch after another: what is sent, and what is made of the reply.
+
+use std::sync::Arc;
+
+use super::cache::TeamCache;
+use super::context::{Context, deadline, first_due};
+use super::operation::Operation;
+use super::queue::{Batch, Team};
+use super::restore;
+use super::step::{Expected, Found, Marked, Reply, Step, Verdict};
+use super::view::Missing;
+use super::wanted::{self, Wanted};
+use super::work::{self, Answer, Work};
+use super::{Belief, Keeper, KeeperTime};
+use crate::ledger::machine::Revision;
+use crate::ledger::{Outage, ReservationId};
+
+/// How often a batch is refused in a row before the others are asked to let it go first.
+const REFUSED_MOST: u32 = 2;
+
+/// A batch that was carried through.
+pub(super) struct Carried {
+    pub(super) work: Work,
+    /// Why its admissions do not stand after all.
+    pub(super) void: Option<Outage>,
+}
+
+/// How far the attempts at one batch have come.
+pub(super) struct Attempt {
+    wanted: Wanted,
+    /// What is known was just told, and nothing was sent since.
+    pub(super) fresh: bool,
+    /// The records of a team that is yet to be made.
+    new: Option<TeamCache>,
+    /// The keeper says that it had this team before.
+    was_made: bool,
+    /// For when the first step was that opens calls. Whether it was written may be unknown: what it
+    /// opened is not swept within the life of a reservation from then on, and after that nothing is
+    /// opened, lest it be opened a second time.
+    pub(super) opens_since: Option<i64>,
+    /// How often others were first.
+    refused: u32,
+    /// An operator accepts what is there.
+    accepts: bool,
+}
+
+impl Attempt {
+    pub(super) fn new(batch: &Batch, cache: &TeamCache) -> Self {
+        let accepts = batch.iter().any(|operation| matches!(operation, Operation::Accept { .. }));
+        let wanted = wanted::of(batch, cache);
+        Self { wanted, fresh: false, new: None, was_made: false, opens_since: None, refused: 0, accepts }
+    }
+
+    /// Sees to it that what the keeper says is believed, where this process has never seen the team.
+    pub(super) async fn trust<K: Keeper, T>(
+        &self,
+        context: &Context<'_, K, T>,
+        team: &Arc<Team>,
+    ) -> Result<(), Outage> {
+        let is_known = {
+            let cache = team.cache();
+            cache.revision().is_some() || cache.memory.is_some()
+        };
+        if is_known && !self.accepts {
+            return Ok(());
+        }
+        match context.keeper.trust(&team.id, self.accepts).await? {
+            Belief::Believed => Ok(()),
+            Belief::TooNew => Err(Outage::Lost),
+            Belief::Held => {
+                team.cache().is_held = true;
+                Err(Outage::Lost)
+            }
+        }
+    }
+
+    /// Opens a team again of which something was lost, as soon as everybody had time to restore what they know, or an operator
+    /// accepts what is left.
+    pub(super) async fn open<K: Keeper, T: KeeperTime>(
+        &mut self,
+        context: &Context<'_, K, T>,
+        team: &Arc<Team>,
+    ) -> Result<(), Outage> {
+        let since = team.cache().team().loss.as_ref().map_or(i64::MAX, |loss| loss.noticed_at);
+        let gather = i64::try_from(context.loss.gather.as_micros()).unwrap_or(i64::MAX);
+        if !self.accepts && (context.loss.hold || context.time.now() < since.saturating_add(gather)) {
+            return Err(Outage::Lost);
+        }
+        self.fresh = false;
+        restore::open(context, team).await
+    }
+
+    /// What is to be sent, and what it would answer. No step: the answer is known.
+    pub(super) fn prepare<K: Keeper, T: KeeperTime>(
+        &mut self,
+        context: &Context<'_, K, T>,
+        team: &Arc<Team>,
+        batch: &Batch,
+    ) -> (Option<Step>, Option<Work>) {
+        let now = context.time.now();
+        let guard = team.cache();
+        let cache = self.new.as_ref().unwrap_or(&*guard);
+        let reading =
+            |wanted: &Wanted| Step::reading(now, wanted.clone(), work::renewed(batch), deadline(now, context.rules));
+        // What is closed may be open by now.
+        let Some(revision) = cache.revision().filter(|_| !cache.team().is_closed()) else {
+            return (Some(reading(&self.wanted)), None);
+        };
+        let unknown = work::unknown_marks(batch, cache);
+        let worked = if unknown.is_empty() {
+            work::work_out(&team.id, batch, cache, (context.rules, context.keeper.is_settled()), now)
+        } else {
+            Err(Missing::of(Wanted { calls: unknown, ..Wanted::default() }))
+        };
+        let mut work = match worked {
+            Ok(work) => work,
+            Err(Missing(more)) => {
+                self.wanted.add(*more);
+                self.fresh = false;
+                return (Some(reading(&self.wanted)), None);
+            }
+        };
+        // Should one of these not be overdue any more, its deadline was put off, which moves no revision.
+        self.wanted.due |= !work.overdue.is_empty();
+        let (marks, renewed) = (work::marks(batch, cache), work::renewed(batch));
+        if self.fresh && work.changes.is_nothing() && marks.is_empty() && renewed.is_empty() {
+            return (None, Some(work));
+        }
+        if !work.changes.opened.is_empty() {
+            work.until = work.until.min(deadline(*self.opens_since.get_or_insert(now), context.rules));
+        }
+        let expected = if self.new.is_some() { Expected::Nothing } else { Expected::Revision(revision) };
+        let step = Step {
+            expected,
+            makes: if self.new.is_some() { revision } else { revision.next() },
+            from: now,
+            until: work.until,
+            marks,
+            renewed,
+            deadline: deadline(now, context.rules),
+            unopened: std::mem::take(&mut work.unopened),
+            overdue: std::mem::take(&mut work.overdue),
+            changes: std::mem::take(&mut work.changes),
+            wanted: self.wanted.clone(),
+            wants_turn: self.refused >= REFUSED_MOST,
+        };
+        (Some(step), Some(work))
+    }
+
+    /// Takes note of a reply. The batch is carried through when its changes are made.
+    pub(super) async fn take<K: Keeper, T: KeeperTime>(
+        &mut self,
+        context: &Context<'_, K, T>,
+        team: &Arc<Team>,
+        batch: &Batch,
+        (step, work): (Step, Option<Work>),
+        reply: Reply,
+    ) -> Result<Option<Carried>, Outage> {
+        self.fresh = false;
+        match (reply.verdict, work) {
+            (Verdict::Done, Some(mut work)) => {
+                if self.new.is_some() {
+                    context.keeper.made(&team.id).await;
+                }
+                let mut cache = team.cache();
+                if let Some(new) = self.new.take() {
+                    *cache = new;
+                }
+                if cache.lacks_marks(reply.marks) {
+                    return Err(Outage::Lost);
+                }
+                cache.note_marks(reply.marks);
+                answer_marks(&mut work.answers, batch, &step, &reply, &mut cache);
+                if step.is_made() {
+                    cache.owns(&step.changes, step.makes);
+                    cache.change(step.changes, step.makes);
+                }
+                Ok(Some(Carried { work, void: reply.void }))
+            }
+            (Verdict::OtherTime, _) => {
+                // It was not written, and its moment was none.
+                self.opens_since.take_if(|since| *since == step.from);
+                Ok(None)
+            }
+            (Verdict::OthersTurn, _) => {
+                context.keeper.let_another_go_first().await;
+                Ok(None)
+            }
+            (Verdict::Told | Verdict::Done, _) => {
+                if matches!(step.expected, Expected::Revision(_)) {
+                    self.refused += 1;
+                }
+                self.learn(context, team, &step, reply).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn learn<K: Keeper, T: KeeperTime>(
+        &mut self,
+        context: &Context<'_, K, T>,
+        team: &Arc<Team>,
+        step: &Step,
+        reply: Reply,
+    ) -> Result<(), Outage> {
+        let Some(found) = &reply.found else { return Ok(()) };
+        self.fresh = true;
+        // What a call ends with will be wanted as well.
+        let ends = found.calls.iter().filter_map(|(_, record)| record.clone());
+        self.wanted.ends_of(ends);
+        // Of a call that was to be ended something else may be kept than was thought: who makes it may have marked it.
+        self.wanted.calls.extend(step.overdue.iter().map(|(id, _, _)| *id));
+        let is_new = found.revision.is_none() && {
+            let cache = team.cache();
+            cache.revision().is_none() && cache.memory.is_none()
+        };
+        if !is_new {
+            self.new = None;
+            return restore::hear(context, team, step, reply).await;
+        }
+        self.begin(context, team, step, reply).await
+    }
+
+    /// There is nothing of the team, and this process has never seen it: it is new, or it was lost.
+    async fn begin<K: Keeper, T: KeeperTime>(
+        &mut self,
+        context: &Context<'_, K, T>,
+        team: &Arc<Team>,
+        step: &Step,
+        reply: Reply,
+    ) -> Result<(), Outage> {
+        let Some(found) = reply.found else { return Ok(()) };
+        let revision = match self.new.as_ref().and_then(TeamCache::revision) {
+            Some(revision) => revision,
+            None if context.keeper.may_be_made(&team.id, self.accepts).await? => {
+                Revision { epoch: u64::try_from(reply.at).unwrap_or(1), number: 0 }
+            }
+            // Another process may have made it since it was read.
+            None if !std::mem::replace(&mut self.was_made, true) => return Ok(()),
+            None => return restore::lose(context, team, (None, found.team), false).await,
+        };
+        let due = (step.from, first_due(reply.at, context.rules));
+        let new = self.new.get_or_insert_default();
+        new.learn(Found { revision: Some(revision), ..found }, 0, due);
+        Ok(())
+    }
+}
+
+/// Says of each call that was to be marked whether it is still open.
+fn answer_marks(answers: &mut [Answer], batch: &Batch, step: &Step, reply: &Reply, cache: &mut TeamCache) {
+    let marked = |id: ReservationId| step.marks.iter().zip(&reply.marked).find(|(mark, _)| mark.id == id);
+    for (operation, answer) in batch.iter().zip(answers) {
+        if let (Operation::Dispatch { id, .. } | Operation::Recall { id, .. }, Answer::IsOpen(open)) =
+            (operation, answer)
+            && let Some((mark, marked)) = marked(*id)
+        {
+            *open = *marked == Marked::Done;
+            cache.mark(*id, mark.to.clone(), *open);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What all batches of a process share: the keeper, its time, and the rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::abandoned::Abandoned;
+use super::work;
+use crate::ledger::Observer;
+use crate::ledger::machine::Rules;
+
+/// What all batches of a process share.
+pub(in crate::ledger) struct Context<'a, K, T> {
+    pub(in crate::ledger) keeper: &'a K,
+    pub(in crate::ledger) time: &'a T,
+    pub(in crate::ledger) rules: &'a Rules,
+    pub(in crate::ledger) loss: LossRules,
+    pub(in crate::ledger) observer: &'a dyn Observer,
+    pub(in crate::ledger) abandoned: &'a Arc<Abandoned>,
+}
+
+/// What is done about losses.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ledger) struct LossRules {
+    /// How long the others have to restore what they know.
+    pub(in crate::ledger) gather: Duration,
+    /// The team stays closed until an operator accepts what is left.
+    pub(in crate::ledger) hold: bool,
+}
+
+/// When a call is due that is opened or renewed at a moment, in microseconds of Unix time.
+pub(super) fn deadline(now: i64, rules: &Rules) -> i64 {
+    now.saturating_add(i64::try_from(rules.reservation_ttl.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Nothing that is opened or renewed after a moment of the keeper's time is due before this.
+pub(super) fn first_due(now: i64, rules: &Rules) -> i64 {
+    deadline(now, rules).saturating_sub(work::UNDER_WAY)
+}

@@ -1,0 +1,97 @@
+//! What this process knows of a team whose records the keeper has lost, until it has restored it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::cache::TeamCache;
+use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{ReservationId, Row, TopUpId};
+
+/// How many records of one kind are restored at a time.
+const AT_ONCE: usize = 64;
+
+/// Knowledge of epochs that are over.
+#[derive(Clone, Debug, Default)]
+pub(in crate::ledger) struct Memory {
+    /// The latest revision that was seen.
+    pub(super) last: Revision,
+    /// Scopes, with what they counted in each epoch.
+    pub(super) scopes: BTreeMap<ScopeName, ScopeRecord>,
+    /// Calls that this process makes, and when they were admitted.
+    pub(super) calls: BTreeMap<ReservationId, (Revision, ReservationRecord)>,
+    /// Rows that this process wrote.
+    pub(super) rows: VecDeque<(Revision, Row)>,
+    pub(super) top_ups: BTreeMap<TopUpId, (Revision, TopUpRecord)>,
+}
+
+impl Memory {
+    /// Some of it, to be restored together.
+    pub(super) fn some(&self) -> Self {
+        fn first<K: Ord + Clone, V: Clone>(all: &BTreeMap<K, V>) -> BTreeMap<K, V> {
+            all.iter().take(AT_ONCE).map(|(key, value)| (key.clone(), value.clone())).collect()
+        }
+        Self {
+            last: self.last,
+            scopes: first(&self.scopes),
+            calls: first(&self.calls),
+            rows: self.rows.iter().take(AT_ONCE).cloned().collect(),
+            top_ups: first(&self.top_ups),
+        }
+    }
+
+    fn forget(&mut self, some: &Self) {
+        self.scopes.retain(|name, _| !some.scopes.contains_key(name));
+        self.calls.retain(|id, _| !some.calls.contains_key(id));
+        self.rows.drain(..some.rows.len().min(self.rows.len()));
+        self.top_ups.retain(|id, _| !some.top_ups.contains_key(id));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.scopes.is_empty() && self.calls.is_empty() && self.rows.is_empty() && self.top_ups.is_empty()
+    }
+}
+
+impl TeamCache {
+    /// The keeper has lost something: what is known is kept to be restored, and the rest is to be read again.
+    pub(super) fn remember(&mut self) {
+        let known = std::mem::take(self);
+        let mut memory = known.memory.unwrap_or_default();
+        memory.last = memory.last.max(known.revision);
+        let kept = known.team.loss.map(|loss| loss.kept).unwrap_or_default();
+        for (name, (at, mut record)) in known.scopes.0 {
+            // How often somebody looks is no money.
+            if name.level == "account" || record == ScopeRecord::default() {
+                continue;
+            }
+            record.seal(&kept);
+            record.seal(&[(at.epoch, at.number)].into());
+            memory.scopes.entry(name).or_default().restore(&record);
+        }
+        for (id, admitted) in known.own {
+            if let Some((_, Some(record))) = known.calls.0.get(&id) {
+                memory.calls.insert(id, (admitted, record.clone()));
+            }
+        }
+        memory.rows.extend(known.rows);
+        for (id, (at, record)) in known.top_ups.0 {
+            if let Some(record) = record {
+                memory.top_ups.insert(id, (at, record));
+            }
+        }
+        self.memory = Some(memory);
+    }
+
+    /// Some of what is yet to be restored; `None`: nothing is.
+    pub(super) fn left_to_restore(&mut self) -> Option<Memory> {
+        if self.memory.as_ref().is_some_and(|memory| memory.is_empty()) {
+            self.memory = None;
+        }
+        self.memory.as_ref().map(|memory| memory.some())
+    }
+
+    /// Some of it is restored.
+    pub(super) fn note_restored(&mut self, some: &Memory) {
+        if let Some(memory) = &mut self.memory {
+            memory.forget(some);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What is known of a loss: the keeper of a team's records was emptied, or went back to an older
+//! copy of them.
+//!
+//! A loss begins a new epoch, in which the team is closed at first: whoever knows what is missing
+//! restores it. Then it opens, and what nobody speaks for is judged (see `unclaimed`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::revision::Revision;
+
+/// How many earlier epochs are remembered.
+const EPOCHS_MOST: usize = 8;
+/// How long after a loss scopes are still put together from what processes bring that were away,
+/// in microseconds. Their days are over then.
+const RESTORED_FOR: i64 = 86_400_000_000;
+
+/// The last loss of a team.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::ledger) struct Loss {
+    /// Nothing is admitted or settled yet.
+    pub(in crate::ledger) closed: bool,
+    /// When it was noticed, in microseconds of the keeper's time.
+    pub(in crate::ledger) noticed_at: i64,
+    /// Of each earlier epoch that is not lost as a whole, the number of the last change that is there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::ledger) kept: BTreeMap<u64, u64>,
+    /// How far the team's own scope was restored, of each earlier epoch, when the team opened: what
+    /// calls held up to then and nobody claimed was given to calls that stand for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(in crate::ledger) covered: BTreeMap<u64, u64>,
+}
+
+impl Loss {
+    /// The loss that is noticed now. `found` is what is still there, and `before` the last loss that
+    /// it knows of.
+    pub(in crate::ledger) fn noticed(found: Option<Revision>, before: Option<&Self>, now: i64) -> Self {
+        let mut kept = BTreeMap::new();
+        if let Some(found) = found {
+            kept = before.map(|before| before.kept.clone()).unwrap_or_default();
+            kept.insert(found.epoch, found.number);
+        }
+        while kept.len() > EPOCHS_MOST {
+            kept.pop_first();
+        }
+        Self { closed: true, noticed_at: now, kept, covered: BTreeMap::new() }
+    }
+
+    /// Whether a change is missing that was made at this revision of an earlier epoch.
+    pub(in crate::ledger) fn lacks(&self, at: Revision) -> bool {
+        self.kept.get(&at.epoch).is_none_or(|last| at.number > *last)
+    }
+
+    /// Whether what a call held that was admitted at this revision was given to another when the
+    /// team opened.
+    pub(in crate::ledger) fn covers(&self, admitted: Revision) -> bool {
+        self.lacks(admitted) && self.covered.get(&admitted.epoch).is_some_and(|last| admitted.number <= *last)
+    }
+
+    /// Whether it is so long ago that scopes are as they are.
+    pub(in crate::ledger) const fn is_over(&self, now: i64) -> bool {
+        now.saturating_sub(self.noticed_at) > RESTORED_FOR
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(epoch: u64, number: u64) -> Revision {
+        Revision { epoch, number }
+    }
+
+    #[test]
+    fn of_an_older_copy_what_came_after_it_is_lacking() {
+        let loss = Loss::noticed(Some(at(5, 50)), None, 9);
+        assert!(loss.closed && loss.lacks(at(5, 51)) && !loss.lacks(at(5, 50)));
+    }
+
+    #[test]
+    fn of_an_empty_store_all_is_lacking() {
+        let before = Loss::noticed(Some(at(5, 50)), None, 9);
+        assert!(Loss::noticed(None, Some(&before), 10).lacks(at(5, 1)));
+    }
+
+    #[test]
+    fn of_a_store_that_began_anew_unnoticed_what_was_before_is_lacking_and_what_came_since_is_not() {
+        let loss = Loss::noticed(Some(at(8, 7)), None, 9);
+        assert!(loss.lacks(at(5, 3)) && !loss.lacks(at(8, 3)));
+    }
+
+    #[test]
+    fn what_an_earlier_loss_left_is_still_there_after_the_next_one() {
+        let before = Loss::noticed(Some(at(5, 50)), None, 9);
+        let loss = Loss::noticed(Some(at(9, 4)), Some(&before), 10);
+        assert!(!loss.lacks(at(5, 50)) && loss.lacks(at(5, 51)) && !loss.lacks(at(9, 4)) && loss.lacks(at(9, 5)));
+    }
+}

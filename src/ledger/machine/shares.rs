@@ -1,0 +1,215 @@
+//! How a scope is put together again after a loss: what it counts is the sum of what was counted in
+//! each epoch, and of each epoch whoever has seen the latest of it knows best.
+//!
+//! Shares may be negative: a call may be reserved in one epoch and settled in the next. They are
+//! added and taken away as machine words that wrap around, so that nothing is lost; only what they
+//! come to is a count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Counts, ScopeRecord, WINDOWS_KEPT};
+
+/// What a scope counted in one epoch that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Share {
+    /// The number of the last change of that epoch that is in it.
+    number: u64,
+    counted: Box<ScopeRecord>,
+}
+
+/// Shares by epoch.
+pub(super) type Shares = BTreeMap<u64, Share>;
+
+impl ScopeRecord {
+    /// Notes what of it was counted by the end of earlier epochs, before it changes in a later one:
+    /// `kept` says how far each of them had come. What is noted already stays.
+    pub(in crate::ledger) fn seal(&mut self, kept: &BTreeMap<u64, u64>) {
+        for (epoch, number) in kept {
+            if !self.shares.contains_key(epoch) {
+                // What is not noted yet was counted in the first of these; in the others it did not change.
+                let counted = Box::new(self.unsealed());
+                self.shares.insert(*epoch, Share { number: *number, counted });
+            }
+        }
+    }
+
+    /// Notes what was counted by the end of earlier epochs as the record says that it was before it changed.
+    pub(in crate::ledger) fn seal_as(&mut self, before: &Self) {
+        for (epoch, share) in &before.shares {
+            self.shares.entry(*epoch).or_insert_with(|| share.clone());
+        }
+    }
+
+    /// Forgets what of it was counted when.
+    pub(in crate::ledger) fn unseal(&mut self) {
+        self.shares.clear();
+    }
+
+    /// How far it has come of each epoch that is over.
+    pub(in crate::ledger) fn sealed(&self) -> BTreeMap<u64, u64> {
+        self.shares.iter().map(|(epoch, share)| (*epoch, share.number)).collect()
+    }
+
+    /// Takes over from another record of the same scope what it has counted beyond this one in
+    /// epochs that are over. Whether that is anything.
+    pub(in crate::ledger) fn restore(&mut self, known: &Self) -> bool {
+        let mut more = false;
+        for (epoch, share) in &known.shares {
+            let ours = self.shares.get(epoch);
+            if ours.is_some_and(|ours| ours.number >= share.number) {
+                continue;
+            }
+            let ours = ours.map(|ours| (*ours.counted).clone()).unwrap_or_default();
+            self.combine(&share.counted, &ours, |is, more, less| is.wrapping_add(more).wrapping_sub(less));
+            self.shares.insert(*epoch, share.clone());
+            more = true;
+        }
+        if more {
+            self.clamp();
+        }
+        more
+    }
+
+    /// What it counts beyond all that is noted.
+    fn unsealed(&self) -> Self {
+        let mut rest = Self { shares: Shares::new(), ..self.clone() };
+        for share in self.shares.values() {
+            rest.combine(&Self::default(), &share.counted, |is, _, less| is.wrapping_sub(less));
+        }
+        rest
+    }
+
+    fn combine(&mut self, more: &Self, less: &Self, with: impl Fn(u64, u64, u64) -> u64 + Copy) {
+        let counts = |is: Counts, more: Counts, less: Counts| {
+            let (mut is, more, less): ([u64; 4], [u64; 4], [u64; 4]) = (is.into(), more.into(), less.into());
+            for (is, (more, less)) in is.iter_mut().zip(more.into_iter().zip(less)) {
+                *is = with(*is, more, less);
+            }
+            Counts::from(is)
+        };
+        self.total = counts(self.total, more.total, less.total);
+        for (ours, (more, less)) in
+            [(&mut self.days, (&more.days, &less.days)), (&mut self.months, (&more.months, &less.months))]
+        {
+            let names: BTreeSet<&String> = more.keys().chain(less.keys()).collect();
+            for name in names {
+                let of = |windows: &BTreeMap<String, Counts>| windows.get(name).copied().unwrap_or_default();
+                let sum = counts(of(ours), of(more), of(less));
+                ours.insert(name.clone(), sum);
+            }
+            while ours.len() > WINDOWS_KEPT {
+                ours.pop_first();
+            }
+        }
+        self.topped_up = with(self.topped_up, more.topped_up, less.topped_up);
+        for (period, bucket) in &more.buckets {
+            let is = self.bucket(*period);
+            self.set_bucket(*period, is.later(*bucket));
+        }
+        for (period, mark) in &more.crossed {
+            self.crossed.entry(period.clone()).or_insert_with(|| mark.clone());
+        }
+        self.until = match (self.until, more.until) {
+            (Some(ours), Some(theirs)) => Some(ours.max(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
+    }
+
+    /// A sum of shares that do not fit together may be less than nothing.
+    fn clamp(&mut self) {
+        let clamp = |counts: &mut Counts| {
+            let numbers: [u64; 4] = (*counts).into();
+            *counts = Counts::from(numbers.map(|number| i64::try_from(number).map_or(0, |_| number)));
+        };
+        clamp(&mut self.total);
+        self.days.values_mut().chain(self.months.values_mut()).for_each(clamp);
+        self.topped_up = i64::try_from(self.topped_up).map_or(0, |_| self.topped_up);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::machine::record::{End, Windows};
+    use crate::team::limit::Period;
+
+    fn windows() -> Windows {
+        Windows { day: "2026-11-29".to_owned(), month: "2026-11".to_owned() }
+    }
+
+    fn counts(record: &ScopeRecord) -> [u64; 4] {
+        assert_eq!(record.counts(Period::Day, &windows()), record.counts(Period::Total, &windows()));
+        record.counts(Period::Total, &windows()).into()
+    }
+
+    fn spend(record: &mut ScopeRecord, price: u64) {
+        record.reserve(&windows(), price);
+        record.settle(&windows(), &End { price, charged: price, counted: true });
+    }
+
+    fn known(record: &ScopeRecord, epoch: u64, number: u64) -> ScopeRecord {
+        let mut known = record.clone();
+        known.seal(&[(epoch, number)].into());
+        known
+    }
+
+    #[test]
+    fn an_emptied_scope_is_what_the_latest_to_see_it_says() {
+        let mut then = ScopeRecord::default();
+        spend(&mut then, 3);
+        let early = known(&then, 1, 10);
+        then.reserve(&windows(), 5);
+        let late = known(&then, 1, 12);
+        for order in [[&early, &late], [&late, &early]] {
+            let mut record = ScopeRecord::default();
+            assert!(record.restore(order[0]));
+            record.restore(order[1]);
+            assert_eq!(counts(&record), [1, 1, 3, 5]);
+        }
+    }
+
+    #[test]
+    fn what_was_counted_since_the_loss_comes_on_top_of_what_is_restored() {
+        let mut copy = ScopeRecord::default();
+        copy.reserve(&windows(), 7);
+        let mut then = copy.clone();
+        then.settle(&windows(), &End { price: 7, charged: 6, counted: true });
+        let late = known(&then, 1, 12);
+        // The older copy has the call reserved; meanwhile another was paid.
+        copy.seal(&[(1, 9)].into());
+        spend(&mut copy, 2);
+        assert!(copy.restore(&late) && !copy.restore(&late));
+        assert_eq!(counts(&copy), [2, 0, 8, 0]);
+    }
+
+    #[test]
+    fn two_losses_in_a_row_count_nothing_twice() {
+        let mut then = ScopeRecord::default();
+        spend(&mut then, 3);
+        let of_the_first = known(&then, 1, 10);
+        let mut restored = ScopeRecord::default();
+        restored.restore(&of_the_first);
+        spend(&mut restored, 4);
+        let of_the_second = known(&restored, 2, 5);
+        for order in [[&of_the_first, &of_the_second], [&of_the_second, &of_the_first]] {
+            let mut record = ScopeRecord::default();
+            assert!(record.restore(order[0]));
+            record.restore(order[1]);
+            assert_eq!(counts(&record), [2, 0, 7, 0]);
+        }
+    }
+
+    #[test]
+    fn what_did_not_change_in_an_epoch_has_no_share_in_it() {
+        let mut then = ScopeRecord::default();
+        spend(&mut then, 3);
+        let known = known(&then, 1, 10);
+        // It outlived two losses untouched.
+        then.seal(&[(1, 10), (2, 4)].into());
+        assert!(!then.restore(&known));
+        assert_eq!(counts(&then), [1, 0, 3, 0]);
+        assert_eq!(then.sealed(), [(1, 10), (2, 4)].into());
+    }
+}
