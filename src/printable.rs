@@ -9,6 +9,7 @@ use std::fmt::{self, Write};
 use std::io;
 
 use serde::Serialize;
+use serde::ser::Error as _;
 use serde_json::ser::{Formatter, Serializer};
 
 /// How much of a text that nobody vouches for is shown, in characters.
@@ -106,7 +107,7 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
     let mut written = Vec::with_capacity(256);
     value.serialize(&mut Serializer::with_formatter(&mut written, Readable))?;
     // JSON is text, and what is added to it is ASCII.
-    Ok(String::from_utf8_lossy(&written).into_owned())
+    String::from_utf8(written).map_err(serde_json::Error::custom)
 }
 
 struct Readable;

@@ -29,6 +29,7 @@ use self::requests::Requests;
 use crate::http::{Answer, AnswerBody};
 use crate::identity::Principal;
 use crate::ledger::{Standing, headers};
+use crate::printable;
 use crate::refusal::Refusal;
 use crate::replay::Replays;
 use crate::request::Buffer;
@@ -145,9 +146,10 @@ impl Views {
 /// A view of this size is given also to a team whose memory is taken: it may tell why.
 const SMALL_BYTES: usize = 64 * 1024;
 
-/// A view as its answer.
+/// A view as its answer. Names in it are written out where they would turn its text around; an answer that was kept stands in
+/// it as it came.
 fn shown(view: &impl Serialize, standings: &[Standing], at: Timestamp) -> Result<Answer, Refusal> {
-    let json = serde_json::to_vec(view).map_err(|_| Refusal::Internal)?;
+    let json = printable::to_json(view).map_err(|_| Refusal::Internal)?;
     let mut answer = Response::new(AnswerBody::new(json));
     let answer_headers = answer.headers_mut();
     answer_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

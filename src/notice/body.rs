@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::credits::Credits;
 use crate::ledger::{Crossing, Scope};
+use crate::printable;
 use crate::team::{Share, TeamId};
 
 /// The body.
@@ -69,7 +70,7 @@ impl Notice {
     #[must_use]
     pub fn written(&self) -> Bytes {
         // It has a JSON form: no key of it is anything but a text.
-        Bytes::from(serde_json::to_vec(self).unwrap_or_default())
+        Bytes::from(printable::to_json(self).unwrap_or_default())
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Bound, Refusal, whole_seconds};
 use crate::http::{Answer, AnswerBody, X_ERROR_SOURCE};
 use crate::ledger::Standing;
 use crate::ledger::headers::rate_limit_headers;
+use crate::printable;
 use crate::request::RequestId;
 
 /// Extra members do not disturb Firemoon's clients; a nested or missing one would.
@@ -36,7 +37,7 @@ pub fn answer(refusal: &Refusal, id: &RequestId, version: Version, now: Timestam
     answer
 }
 
-fn json(refusal: &Refusal, id: &RequestId) -> Vec<u8> {
+fn json(refusal: &Refusal, id: &RequestId) -> String {
     let kind = refusal.kind();
     let body = Body {
         error: kind.title,
@@ -46,8 +47,8 @@ fn json(refusal: &Refusal, id: &RequestId) -> Vec<u8> {
         code: kind.code,
         request_id: id.as_str(),
     };
-    // Strings and lists of strings always have a JSON form.
-    serde_json::to_vec(&body).unwrap_or_default()
+    // Strings and lists of strings always have a JSON form. What a caller sent can stand in them.
+    printable::to_json(&body).unwrap_or_default()
 }
 
 fn write_headers(headers: &mut HeaderMap, refusal: &Refusal, version: Version, now: Timestamp) {

@@ -1,9 +1,10 @@
 //! Names that look like others: those that nobody has are refused where operators give them, and none can turn a report around.
 
+use moongate::printable::is_plain;
 use serde_json::{Value, json};
 
 use crate::support::caller::Call;
-use crate::support::firemoon::{Firemoon, picture};
+use crate::support::firemoon::{Firemoon, PROMPT, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::operator::{OPS, WATCH, change, moongate, soon, with_operators};
@@ -71,4 +72,40 @@ async fn a_name_is_the_same_name_in_every_report_and_turns_none_around() {
     }
     let page = Call::get("/admin/v1/usage?by=user").with(WATCH).send_uninspected(gateway.operator()).await;
     assert!(page.text().contains("ann\\u202enimda\\u200b"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn the_team_s_own_views_write_out_what_turns_text_around_and_say_the_same() {
+    let (_firemoon, installation, gateway) = world().await;
+    let name = "ann\u{202e}nimda\u{200b}";
+    let token = installation.token(name);
+    let call = gateway.send(&picture().with(&token)).await.header("x-call-id").unwrap().to_owned();
+    let quote = Call::post("/gateway/v1/quote/flux/dev").json(&json!({ "prompt": PROMPT }));
+    for (view, named_at) in [
+        (Call::get("/gateway/v1/me"), Some("/user")),
+        (Call::get("/api/generations"), Some("/generations/0/user")),
+        (Call::get("/api/usage"), None),
+        (Call::get("/api/credits/balance"), None),
+        (Call::get("/gateway/v1/requests"), None),
+        (Call::get(&format!("/gateway/v1/requests/{call}")), None),
+        (quote, None),
+    ] {
+        let reply = gateway.send(&view.with(&token)).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert!(reply.text().chars().all(is_plain), "{}", reply.text());
+        if let Some(pointer) = named_at {
+            assert!(reply.text().contains("\"ann\\u202enimda\\u200b\""), "{}", reply.text());
+            assert_eq!(reply.json().pointer(pointer), Some(&json!(name)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_repeats_what_was_sent_is_not_turned_around_by_it() {
+    let (_firemoon, _installation, gateway) = world().await;
+    let odd = json!({ "us\u{202e}re": "ann", "id": "invoice-7", "credits": "2" });
+    let refused = Call::post("/admin/v1/teams/design/topup").with(OPS).json(&odd);
+    let refused = refused.send_uninspected(gateway.operator()).await;
+    assert_eq!(refused.refusal(), (400, "invalid_body".to_owned()));
+    assert!(refused.text().contains("us\\u202ere") && refused.text().chars().all(is_plain), "{}", refused.text());
 }
