@@ -1,5 +1,8 @@
 //! `moongate check-token`: what it says of a token, how it ends, and that it never repeats the token.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use moongate::cli::Ended;
 use moongate::cli::check_token::CheckToken;
 use moongate::team::TeamId;
@@ -83,6 +86,58 @@ async fn a_refused_token_is_told_which_check_it_does_not_pass_and_what_the_calle
         let (ended, out) = check(&installation, &token, None, true).await.unwrap();
         let said: Value = serde_json::from_str(&out).unwrap();
         assert_eq!((ended, &said["accepted"], &said["failed"]), (1, &json!(false), &json!(failed)));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_no_key_of_the_issuer_signed_is_told_what_is_wrong_with_its_signature() {
+    let installation = installation();
+    let (ours, theirs, claims) = (SigningKey::rsa(0), SigningKey::rsa(1), claims("ann"));
+    for (token, failed, lines) in [
+        (
+            SigningKey::ec("rsa-0").token(&claims),
+            "algorithm",
+            &["algorithm   FAILED it is signed with ES256; this issuer may use RS256"][..],
+        ),
+        (
+            theirs.sign(&ours.header(), &claims),
+            "signature",
+            &[
+                "algorithm   ok     RS256",
+                "signature   FAILED the signature is of none of the keys it may be of (kid \"rsa-0\")",
+            ],
+        ),
+        (theirs.token(&claims), "key_unknown", &["signature   FAILED kid \"rsa-1\"; the key set has \"rsa-0\""]),
+    ] {
+        let (code, out) = check(&installation, &token, None, false).await.unwrap();
+        let said: Vec<&str> = out.lines().collect();
+        assert!(code == 1 && lines.iter().all(|line| said.contains(line)), "{out}");
+        // Whatever else is right is said as well: one run tells all there is to mend.
+        assert!(out.contains("issuer      ok ") && out.contains("team        ok     design, by /groups"), "{out}");
+        assert!(out.ends_with(&format!("401 credential_invalid; log and metric say {failed}\n")), "{out}");
+    }
+}
+
+#[test]
+fn the_command_reads_a_token_from_standard_input_and_says_what_groups_it_has_and_which_are_known() {
+    let installation = installation();
+    for (token, code, last) in [
+        (installation.token("ann"), 0, "accepted: team design, user ann\n"),
+        (token(json!({ "groups": ["staff", "finance"] })), 1, "log and metric say team_unknown\n"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_moongate"));
+        command.args(["check-token", "--config"]).arg(installation.path()).env_remove("MOONGATE_CONFIG");
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = pipes.spawn().unwrap();
+        // Dropped at the end of the statement: that is the end of the input.
+        running.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
+        let ended = running.wait_with_output().unwrap();
+        let [out, err] = [ended.stdout, ended.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert_eq!((ended.status.code(), err.as_str()), (Some(code), ""), "{out}");
+        assert!(out.ends_with(last) && !out.contains(&token), "{out}");
+        let no_team = "team        FAILED no team matches: /groups is \"staff\", \"finance\"; this issuer's teams are of \
+                       \"grp-closed\", \"grp-design\", \"grp-growth\"";
+        assert_eq!(out.lines().any(|line| line == no_team), code == 1, "{out}");
     }
 }
 
