@@ -124,3 +124,47 @@ async fn the_headers_name_whichever_limit_lets_the_fewest_calls_through() {
     assert_eq!(said(&token), Some(("user:requests_per_month".to_owned(), 496)));
     assert_eq!(token.header("x-credits-remaining"), Some("0.2"));
 }
+
+/// On each level in turn the tightest limit is set, of two calls and of three pictures' credits, beside wider ones on the others.
+/// Of the wider ones others have taken their part: a smaller share is left of them, and more calls.
+#[tokio::test]
+async fn whichever_level_is_the_tightest_is_the_one_that_is_named_and_the_one_that_then_refuses() {
+    let tight = json!({ "requests_per_day": 2, "credits_per_day": 0.075 });
+    let wide = json!({ "requests_per_day": 5, "credits_per_day": 0.9 });
+    for (level, others) in [("team", None), ("user", Some("bob")), ("key", Some("ann"))] {
+        let firemoon = Firemoon::start();
+        let of = |own: &str| if own == level { tight.clone() } else { wide.clone() };
+        let mut installation = Installation::before(&firemoon)
+            .set("/teams/design/limits", of("team"))
+            .set("/teams/design/user_limits", of("user"));
+        installation.add_key("own", json!({ "team": "design", "name": "own", "user": "ann", "limits": of("key") }));
+        let gateway = Gateway::serve(&installation).await;
+        for other in others.iter().flat_map(|name| [name; 2]) {
+            assert_eq!(gateway.send(&picture().with(&installation.token(other))).await.status, 200);
+        }
+        let key = installation.key("own");
+        let named = format!("{level}:requests_per_day");
+        for (left, budget) in [(1, "0.05"), (0, "0.025")] {
+            let paid = gateway.send(&picture().with(key)).await;
+            let me = gateway.send(&Call::get("/gateway/v1/me").with(key)).await;
+            let refused = gateway.send(&Call::get("/nowhere").with(key)).await;
+            for reply in [&paid, &me, &refused] {
+                assert_eq!(said(reply), Some((named.clone(), left)), "{}", reply.text());
+            }
+            assert_eq!((paid.status, paid.header("x-credits-remaining")), (200, Some(budget)), "{level}");
+            assert_eq!(listed(&me, &named), left);
+            let balance = gateway.send(&Call::get("/api/credits/balance").with(key)).await.json();
+            assert_eq!(balance["balance"].to_string(), budget, "{level}");
+        }
+        let refused = gateway.send(&picture().with(key)).await;
+        assert_eq!((refused.refusal().1.as_str(), said(&refused)), ("quota_exhausted", Some((named.clone(), 0))));
+        assert!(refused.json()["errors"][0].as_str().unwrap().starts_with(&named), "{}", refused.text());
+    }
+}
+
+/// How many calls a limit still lets through, as `/gateway/v1/me` lists it.
+fn listed(me: &Reply, limit: &str) -> i64 {
+    let me = me.json();
+    let found = me["limits"].as_array().unwrap().iter().find(|one| one["limit"] == limit);
+    found.unwrap()["remaining"].as_i64().unwrap()
+}
