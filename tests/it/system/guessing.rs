@@ -1,5 +1,7 @@
 //! Credentials that fail again and again at one address get slow answers and then none, and nobody else notices.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::books::{assert_untouched, wide_limits};
@@ -7,6 +9,8 @@ use crate::support::caller::{Call, Connection};
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::{Installation, claims};
+use crate::support::operator::{OPS, WATCH, change, with_operators};
+use crate::support::redis::wait_until;
 use crate::support::tokens::SigningKey;
 
 /// Six failures, and an hour in which further ones are refused: no test lasts that long.
@@ -78,6 +82,48 @@ async fn after_too_many_failures_further_ones_are_refused_and_good_credentials_a
     assert_eq!(said[0]["from"], "127.0.0.1");
     let counted = r#"moongate_refusals_total{team="",reason="rate_limited",source="caller"}"#;
     assert_eq!(gateway.metric(counted).await, Some(7.0));
+}
+
+#[tokio::test]
+async fn wrong_operator_tokens_leave_a_line_each_are_slowed_and_then_refused_and_a_good_one_is_not() {
+    const SLOW_BY: Duration = Duration::from_millis(400);
+    let firemoon = Firemoon::start();
+    let slowly = json!({ "failures": 4, "within": "1h", "slow_by": "400ms", "refuse_for": "1h" });
+    let installation = with_operators(Installation::before(&firemoon)).set("/identity/throttle", slowly);
+    let mut gateway = Gateway::serve(&installation).await;
+    gateway.forbid("guessed-token-");
+    let ask = async |call: Call| {
+        let began = Instant::now();
+        (call.send_uninspected(gateway.operator()).await, began.elapsed())
+    };
+    let wrong = |number: u32| Call::get("/admin/v1/teams").with(&format!("guessed-token-{number}"));
+    let said = || gateway.lines("an operator's token was refused");
+    for number in 1..=4 {
+        let id = format!("guess-{number}");
+        let (reply, took) = ask(wrong(number).header("x-request-id", &id)).await;
+        assert_eq!(reply.refusal(), (401, "credential_invalid".to_owned()), "{number}");
+        assert!(number <= 2 || took >= SLOW_BY, "the answer to guess {number} came after {took:?}");
+        wait_until("the guess left a line", || async { said().len() == number as usize }).await;
+        let line = said().pop().unwrap();
+        assert_eq!((&line["level"], &line["event"]), (&json!("warn"), &json!("admin_refused")));
+        assert_eq!((&line["from"], &line["request_id"]), (&json!("127.0.0.1"), &json!(id)));
+    }
+    let (refused, _) = ask(wrong(5)).await;
+    assert_eq!(refused.refusal(), (429, "rate_limited".to_owned()));
+    assert!((1..=3600).contains(&refused.number("retry-after")));
+    // Neither the operators at the same address nor the teams pay for it.
+    for token in [OPS, WATCH] {
+        assert_eq!(ask(Call::get("/admin/v1/teams").with(token)).await.0.status, 200);
+    }
+    expect(&gateway, &guess(), INVALID).await;
+    assert_eq!(ask(wrong(6)).await.0.status, 429);
+    change(&gateway, "/admin/v1/teams/design/suspend", json!({})).await;
+    wait_until("the log has come so far", || async { gateway.line("an operator made a change").is_some() }).await;
+    assert_eq!(said().len(), 4, "a flood of guesses is no flood of lines");
+    let throttled = || gateway.lines("too many credentials failed: its failures are refused for a while");
+    wait_until("that is told", || async { !throttled().is_empty() }).await;
+    let told = throttled();
+    assert_eq!((told.len(), &told[0]["from"], &told[0]["whose"]), (1, &json!("127.0.0.1"), &json!("operators")));
 }
 
 #[tokio::test]
