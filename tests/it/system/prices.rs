@@ -117,6 +117,41 @@ async fn the_gauge_says_how_prices_stand_after_each_change() {
 }
 
 #[tokio::test]
+async fn a_model_that_a_team_may_use_and_that_has_no_price_is_warned_of_by_check_at_the_start_and_by_each_reload() {
+    let firemoon = Firemoon::start();
+    let mut installation = installation(&firemoon);
+    let of_banana = "teams.design.models[2]: nano-banana has no price under pricing.models: its calls are refused";
+    let check = |installation: &Installation| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_moongate"));
+        let ended = command.args(["check", "--config"]).arg(installation.path()).output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "a warning is no error");
+        String::from_utf8(ended.stderr).unwrap()
+    };
+    let said = check(&installation);
+    assert!(
+        said.starts_with("warning: ") && said.lines().count() == 1 && said.trim_end().ends_with(of_banana),
+        "{said}"
+    );
+
+    let gateway = Gateway::serve(&installation).await;
+    let warned = || {
+        let lines = gateway.lines("something in the configuration is probably a mistake");
+        assert!(lines.iter().all(|line| line["level"] == "warn"), "{lines:?}");
+        lines.into_iter().map(|line| line["warning"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(warned().len() == 1 && warned()[0].ends_with(of_banana), "{:?}", warned());
+    // It is given its price, and another team a model that has none.
+    installation.change("/pricing/models/nano-banana", json!({ "per_image": 0.039 }));
+    installation.change("/teams/growth/models", json!(["flux/dev", "flux/devv"]));
+    let of_devv = "teams.growth.models[1]: flux/devv has no price under pricing.models: its calls are refused; \
+                   did you mean flux/dev?";
+    wait_until("it is warned of", || async { warned().iter().any(|warning| warning.ends_with(of_devv)) }).await;
+    assert_eq!(warned().iter().filter(|warning| warning.contains("nano-banana")).count(), 1, "it has a price by now");
+    let said = check(&installation);
+    assert!(said.lines().count() == 1 && said.trim_end().ends_with(of_devv), "{said}");
+}
+
+#[tokio::test]
 async fn where_the_balance_is_read_the_list_is_read_too() {
     let firemoon = Firemoon::start();
     let installation = installation(&firemoon).set("/upstream/reconcile", json!({ "every": "1s" }));
