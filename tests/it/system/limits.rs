@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::books::{spent, standing};
+use crate::support::caller::Call;
 use crate::support::firemoon::{Firemoon, picture, pictures};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
+use crate::support::operator::{OPS, make_key, soon, with_operators};
 use crate::support::redis::{RedisServer, wait_until};
 
 #[tokio::test]
@@ -14,13 +16,23 @@ async fn a_day_and_a_month_may_have_a_thousand_million_requests() {
     let firemoon = Firemoon::start();
     let most = json!({ "requests_per_day": 1_000_000_000, "requests_per_month": { "limit": 1_000_000_000 } });
     let account = json!({ "requests_per_day": 1_000_000_000, "requests_per_month": 1_000_000_000 });
-    let installation =
-        Installation::before(&firemoon).set("/teams/design/limits", most).set("/upstream/limits", account);
+    let installation = with_operators(Installation::before(&firemoon))
+        .set("/teams/design/limits", most.clone())
+        .set("/teams/design/user_limits", most.clone())
+        .set("/upstream/limits", account);
     let gateway = Gateway::serve(&installation).await;
-    let reply = gateway.send(&picture().with(installation.key("design"))).await;
+    let (key, _) = make_key(&gateway, json!({ "team": "design", "name": "most", "limits": most })).await;
+    soon(&gateway, &key, "200").await;
+    let more = json!({ "requests_per_day": 1_000_000_001, "requests_per_month": { "limit": 1_000_000_001 } });
+    let more = Call::post("/admin/v1/keys").with(OPS).json(&json!({ "team": "design", "name": "x", "limits": more }));
+    let refused = more.send_uninspected(gateway.operator()).await;
+    assert_eq!((refused.status, refused.json()["errors"].as_array().unwrap().len()), (400, 2), "{}", refused.text());
+    let reply = gateway.send(&picture().with(&key)).await;
     assert_eq!((reply.status, reply.number("x-ratelimit-remaining")), (200, 999_999_999), "{}", reply.text());
-    let standing = standing(&gateway, installation.key("design"), "team:requests_per_month").await;
-    assert_eq!((&standing["max"], &standing["remaining"]), (&json!(1_000_000_000), &json!(999_999_999)));
+    for level in ["team", "user", "key"] {
+        let standing = standing(&gateway, &key, &format!("{level}:requests_per_month")).await;
+        assert_eq!((&standing["max"], &standing["remaining"]), (&json!(1_000_000_000), &json!(999_999_999)), "{level}");
+    }
 }
 
 #[tokio::test]
