@@ -10,7 +10,7 @@ use crate::support::installation::Installation;
 use crate::support::redis::{RedisServer, wait_until};
 
 /// A picture that is to be made once.
-pub(super) fn once(key: &str, credential: &str) -> Call {
+pub(crate) fn once(key: &str, credential: &str) -> Call {
     picture().with(credential).header("idempotency-key", key)
 }
 

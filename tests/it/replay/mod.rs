@@ -1,6 +1,6 @@
 //! Idempotency keys, and answers kept for callers who left: the two stores, and the whole gateway.
 
-mod gateway;
+pub(crate) mod gateway;
 mod left;
 mod on_the_way;
 mod own_time;

@@ -40,6 +40,7 @@ mod queue;
 mod reconcile;
 mod reload;
 mod reports;
+mod restarted_cluster;
 mod secrets;
 mod shadow;
 mod shared_key;
