@@ -1,4 +1,4 @@
-//! What one call costs redis-server: admitted, marked and settled by each way in which Redis keeps the ledger.
+//! What one call costs redis-server: admitted, marked and settled.
 //!
 //! Microseconds are those that the server counts for its scripts. Instructions need valgrind: the server runs under callgrind
 //! twice, with few calls and with many, and the difference is what the calls cost.
@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::ledger::redis::{KeptLedger, RedisLedger, Settings, Topology};
+use moongate::ledger::redis::{KeptLedger, Settings, Topology};
 use moongate::ledger::{
     Admission, Asked, Came, Ledger, Level, Outcome, Phase, ReservationId, Scope, Settlement, Unobserved, Verdict,
 };
@@ -44,24 +44,16 @@ fn main() -> ExitCode {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Way {
-    Script,
-    Revision,
-}
-
 fn act() -> Outcomes<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     println!("one team, one user, eight limits on each of two levels; a call is admitted, marked and settled");
-    println!("{:<10} {:>8} {:>14} {:>14}", "judged by", "at once", "us a call", "instructions");
+    println!("{:>8} {:>14} {:>14}", "at once", "us a call", "instructions");
     let only: Option<usize> = std::env::var("AT_ONCE").ok().and_then(|text| text.parse().ok());
     for at_once in CROWDS.into_iter().filter(|crowd| only.is_none_or(|only| only == *crowd)) {
-        for (name, way) in [("script", Way::Script), ("machine", Way::Revision)] {
-            let micros = runtime.block_on(micros(way, at_once))?;
-            let instructions = runtime.block_on(instructions(way, at_once))?;
-            let instructions = instructions.map_or_else(|| "no valgrind".to_owned(), |count| count.to_string());
-            println!("{name:<10} {at_once:>8} {micros:>14.1} {instructions:>14}");
-        }
+        let micros = runtime.block_on(micros(at_once))?;
+        let instructions = runtime.block_on(instructions(at_once))?;
+        let instructions = instructions.map_or_else(|| "no valgrind".to_owned(), |count| count.to_string());
+        println!("{at_once:>8} {micros:>14.1} {instructions:>14}");
     }
     Ok(())
 }
@@ -114,7 +106,7 @@ impl Server {
     }
 }
 
-fn ledger(way: Way, server: &Server) -> Outcomes<Arc<dyn Ledger>> {
+fn ledger(server: &Server) -> Outcomes<Arc<dyn Ledger>> {
     let url = format!("redis://127.0.0.1:{}", server.port);
     let settings = Settings {
         deadline: Duration::from_secs(60),
@@ -122,10 +114,7 @@ fn ledger(way: Way, server: &Server) -> Outcomes<Arc<dyn Ledger>> {
         reservation_ttl: Duration::from_secs(3),
         ..Settings::new(Topology::Single { url })
     };
-    Ok(match way {
-        Way::Script => Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved))?),
-        Way::Revision => Arc::new(KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved))?),
-    })
+    Ok(Arc::new(KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved))?))
 }
 
 fn admission() -> Outcomes<Admission> {
@@ -175,8 +164,8 @@ async fn calls(ledger: &Arc<dyn Ledger>, count: usize, at_once: usize) -> Outcom
 }
 
 /// A ledger on a server that is trusted by now.
-async fn ready(way: Way, server: &Server) -> Outcomes<Arc<dyn Ledger>> {
-    let ledger = ledger(way, server)?;
+async fn ready(server: &Server) -> Outcomes<Arc<dyn Ledger>> {
+    let ledger = ledger(server)?;
     let like = admission()?;
     while call(&ledger, &like).await.is_err() {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -184,9 +173,9 @@ async fn ready(way: Way, server: &Server) -> Outcomes<Arc<dyn Ledger>> {
     Ok(ledger)
 }
 
-async fn micros(way: Way, at_once: usize) -> Outcomes<f64> {
+async fn micros(at_once: usize) -> Outcomes<f64> {
     let server = Server::start(false)?;
-    let ledger = ready(way, &server).await?;
+    let ledger = ready(&server).await?;
     calls(&ledger, FEW.max(at_once), at_once).await?;
     server.ask(&["CONFIG", "RESETSTAT"])?;
     calls(&ledger, MANY, at_once).await?;
@@ -198,17 +187,17 @@ async fn micros(way: Way, at_once: usize) -> Outcomes<f64> {
     Ok(spent / MANY as f64)
 }
 
-async fn instructions(way: Way, at_once: usize) -> Outcomes<Option<u64>> {
+async fn instructions(at_once: usize) -> Outcomes<Option<u64>> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         return Ok(None);
     }
-    let (few, many) = (counted(way, at_once, FEW.max(at_once)).await?, counted(way, at_once, MANY).await?);
+    let (few, many) = (counted(at_once, FEW.max(at_once)).await?, counted(at_once, MANY).await?);
     Ok(Some(many.saturating_sub(few) / (MANY - FEW.max(at_once)) as u64))
 }
 
-async fn counted(way: Way, at_once: usize, count: usize) -> Outcomes<u64> {
+async fn counted(at_once: usize, count: usize) -> Outcomes<u64> {
     let server = Server::start(true)?;
-    let ledger = ready(way, &server).await?;
+    let ledger = ready(&server).await?;
     calls(&ledger, count, at_once).await?;
     drop(ledger);
     let errors = server.end()?;

@@ -7,9 +7,7 @@ use crate::clock::Clock;
 use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
 use crate::identity;
 use crate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
-use crate::ledger::redis::{
-    self, RedisLedger, RedisPermits, RedisRegister, RedisReplays, StoreClock, UnusableSettings,
-};
+use crate::ledger::redis::{self, KeptLedger, RedisPermits, RedisRegister, RedisReplays, StoreClock, UnusableSettings};
 use crate::ledger::{Ledger, Observer, OnUnknown, Permits};
 use crate::replay::{self, Memory};
 
@@ -27,7 +25,7 @@ pub(super) enum Stores {
 
 /// One handle to each store in Redis.
 pub(super) struct Handles {
-    ledger: Arc<RedisLedger>,
+    ledger: Arc<KeptLedger>,
     permits: Arc<RedisPermits>,
     replays: Arc<RedisReplays>,
     register: Arc<RedisRegister>,
@@ -61,7 +59,7 @@ impl Stores {
                     ..of_redis(store)
                 };
                 let make = Box::new(Redis { settings, replay, clock, observer: Arc::clone(observer) });
-                let ledger = RedisLedger::new(make.settings.clone(), make.clock.clone(), Arc::clone(&make.observer))?;
+                let ledger = KeptLedger::new(make.settings.clone(), make.clock.clone(), Arc::clone(&make.observer))?;
                 let first = Handles {
                     ledger: Arc::new(ledger),
                     permits: Arc::new(make.permits()?),
@@ -76,7 +74,7 @@ impl Stores {
     pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
         match self {
             Self::Embedded(ledger, _, _) => ledger.clone(),
-            Self::Redis { first, .. } => match first.ledger.another() {
+            Self::Redis { make, first } => match first.ledger.another(make.clock.clone()) {
                 Ok(ledger) => Arc::new(ledger),
                 Err(_) => first.ledger.clone(),
             },

@@ -26,7 +26,6 @@ mod ledger_embedded;
 mod ledger_file;
 mod ledger_keeper;
 mod ledger_model;
-mod ledger_redis;
 mod ledger_trial;
 mod notices;
 mod openapi;

@@ -108,7 +108,7 @@ impl Attempt {
         };
         let unknown = work::unknown_marks(batch, cache);
         let worked = if unknown.is_empty() {
-            work::work_out(&team.id, batch, cache, (context.rules, context.keeper.is_settled()), now)
+            work::work_out(&team.id, batch, cache, (context.rules, context.keeper.is_settled(&team.id)), now)
         } else {
             Err(Missing::of(Wanted { calls: unknown, ..Wanted::default() }))
         };

@@ -12,7 +12,7 @@ use crate::ledger::{Outage, soft};
 
 /// How often a batch is sent at most. Each attempt that changes nothing brings what is newer; the others of the team go on
 /// meanwhile, so that it is never long before one of them is the first.
-const ATTEMPTS: usize = 64;
+const ATTEMPTS: usize = 512;
 
 /// Carries a batch through and hands out the answers, or why there are none.
 pub(in crate::ledger) async fn carry_through<K: Keeper, T: KeeperTime>(

@@ -34,5 +34,5 @@ pub(super) fn deadline(now: i64, rules: &Rules) -> i64 {
 
 /// Nothing that is opened or renewed after a moment of the keeper's time is due before this.
 pub(super) fn first_due(now: i64, rules: &Rules) -> i64 {
-    deadline(now, rules).saturating_sub(work::UNDER_WAY)
+    deadline(now, rules).saturating_sub(work::under_way(rules))
 }

@@ -64,7 +64,7 @@ pub(super) trait Keeper: Sync {
 
     /// Whether the keeper has answered for so long that whoever is alive has put off what it holds. Until then nothing that
     /// is overdue is ended.
-    fn is_settled(&self) -> bool;
+    fn is_settled(&self, team: &TeamId) -> bool;
 
     /// Notes that a team was made. Should its own records be lost, a process that has just started could not tell that from
     /// its being new.

@@ -95,7 +95,8 @@ async fn close<K: Keeper, T: KeeperTime>(
     let epoch = u64::try_from(now).unwrap_or(1).max(last + 1);
     let loss = Loss::noticed(found, record.loss.as_ref(), now);
     // Whether a prepaid budget needs it for ever is known to those who ask under limits.
-    let record = TeamRecord { loss: Some(loss), until: lives::FOR_EVER, ..record };
+    let until = record.until.max(lives::least(now, context.rules));
+    let record = TeamRecord { loss: Some(loss), until, ..record };
     let changes = Changes { team: Some(record), lives_on: true, ..Changes::default() };
     let expected = found.map_or(Expected::Lost, Expected::Revision);
     let makes = Revision { epoch, number: found.map_or(0, |found| found.number + 1) };
@@ -113,7 +114,7 @@ async fn close<K: Keeper, T: KeeperTime>(
 }
 
 fn writing(expected: Expected, makes: Revision, changes: Changes, (now, rules): (i64, &Rules)) -> Step {
-    let until = now.saturating_add(super::work::UNDER_WAY);
+    let until = now.saturating_add(super::work::under_way(rules));
     let nothing = Step::reading(now, Wanted::default(), Vec::new(), deadline(now, rules));
     Step { expected, makes, until, changes, ..nothing }
 }

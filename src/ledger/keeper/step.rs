@@ -26,6 +26,9 @@ pub(in crate::ledger) struct TeamRecord {
     /// Until when the team's records live unless they are used, likewise.
     #[serde(default)]
     pub(in crate::ledger) until: i64,
+    /// How many users and keys have a prepaid budget, so that what they count must be known for ever.
+    #[serde(default)]
+    pub(in crate::ledger) prepaid: u64,
     /// The last time that some of them were lost; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::ledger) loss: Option<Loss>,

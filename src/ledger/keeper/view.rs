@@ -66,14 +66,32 @@ impl<'a> View<'a> {
         record
     }
 
+    /// Counts the users and keys that are kept for ever, when one becomes that or ceases to be.
+    fn count_prepaid(&mut self, scope: &ScopeName, record: Option<&ScopeRecord>) {
+        if !matches!(scope.level.as_str(), "user" | "key") {
+            return;
+        }
+        let is_prepaid = |record: &ScopeRecord| *record != ScopeRecord::default() && record.until().is_none();
+        let changed = self.changes.scopes.get(scope).map(Option::as_ref);
+        let was = changed.unwrap_or_else(|| self.cache.scope(scope)).is_some_and(is_prepaid);
+        match (was, record.is_some_and(is_prepaid)) {
+            (false, true) => self.team().prepaid += 1,
+            (true, false) => self.team().prepaid = self.team_now().prepaid.saturating_sub(1),
+            (false, false) | (true, true) => {}
+        }
+    }
+
     /// What is known of a call that had ended and may have been restored.
     pub(super) fn is_restored(&self, id: ReservationId) -> Result<bool, Missing> {
         let missing = || Missing::of(Wanted { restored: [id].into(), ..Wanted::default() });
         self.cache.is_restored(id).ok_or_else(missing)
     }
 
-    /// Forgets what else is past, beside scopes.
+    /// Forgets what else is past, beside scopes: deadlines, too, of calls that are not there.
     pub(super) fn forget_past(&mut self) {
+        let overdue = self.cache.overdue(self.now).unwrap_or_default();
+        let gone = overdue.into_iter().map(|(id, _)| id).filter(|id| self.cache.call(*id) == Some(None));
+        self.changes.ended.extend(gone);
         let past = self.cache.past().unwrap_or_default().iter();
         let others = past.filter(|past| !matches!(past, Past::Scope(_)));
         self.changes.forgotten.extend(others.cloned());
@@ -163,6 +181,7 @@ impl Records for View<'_> {
 
     fn put_scope(&mut self, _team: &TeamId, scope: &ScopeName, record: &ScopeRecord) -> Result<(), Missing> {
         let record = self.sealed(scope, record);
+        self.count_prepaid(scope, Some(&record));
         let before = self.cache.scope(scope).and_then(ScopeRecord::until);
         if before == record.until() {
             self.changes.ends.remove(scope);
@@ -183,6 +202,7 @@ impl Records for View<'_> {
     }
 
     fn drop_scope(&mut self, _team: &TeamId, scope: &ScopeName) -> Result<(), Missing> {
+        self.count_prepaid(scope, None);
         self.changes.ends.insert(scope.clone(), None);
         self.changes.scopes.insert(scope.clone(), None);
         Ok(())
@@ -235,7 +255,10 @@ impl Records for View<'_> {
     fn append_row(&mut self, _team: &TeamId, row: &Row) -> Result<(), Missing> {
         let list = usize::from(row.charged.micros() == 0);
         let ends = self.now.saturating_add(self.rows_kept);
-        let is_late = self.team_now().rows_until.get(list).is_some_and(|until| ends - until > self.rows_kept / 64);
+        // A list that was empty is a new one, which has no end yet; and rows may be kept for another time than before.
+        let is_empty = self.team_now().rows.get(list) == Some(&0);
+        let is_other = |until: &i64| (ends - until).abs() > self.rows_kept / 64;
+        let is_late = is_empty || self.team_now().rows_until.get(list).is_some_and(is_other);
         let team = self.team();
         if let (Some(rows), Some(until)) = (team.rows.get_mut(list), team.rows_until.get_mut(list)) {
             *rows += 1;

@@ -16,8 +16,8 @@ use crate::ledger::machine::{Ended, Machine, Records, ReservationRecord, Rules, 
 use crate::ledger::{Books, Came, Crossing, Outcome, ReservationId, Settled, Settlement, Swept, ToppedUp, Verdict};
 use crate::team::TeamId;
 
-/// How long what was worked out may be under way, in microseconds.
-pub(super) const UNDER_WAY: i64 = 1_000_000;
+/// How long what was worked out may be under way at most, in microseconds.
+const UNDER_WAY_MOST: i64 = 1_000_000;
 
 /// What an operation is answered.
 pub(in crate::ledger) enum Answer {
@@ -46,6 +46,13 @@ pub(super) struct Work {
     pub(super) until: i64,
 }
 
+/// How long what was worked out may be under way, in microseconds: a part of the life of a reservation, so that it can be
+/// known for a while that nothing is due.
+pub(super) fn under_way(rules: &Rules) -> i64 {
+    let ttl = i64::try_from(rules.reservation_ttl.as_micros()).unwrap_or(i64::MAX);
+    UNDER_WAY_MOST.min(ttl / 4)
+}
+
 /// Works a batch out for one moment, from the records as they are known.
 pub(super) fn work_out(
     team: &TeamId,
@@ -62,7 +69,7 @@ pub(super) fn work_out(
     let lost_rows = sweeps && view.count_rows();
     let mut machine = Machine::new(view, rules, now);
     machine.ends_overdue(is_settled);
-    let mut until = now.as_microsecond().saturating_add(UNDER_WAY);
+    let mut until = now.as_microsecond().saturating_add(under_way(rules));
     let mut answers = Vec::with_capacity(operations.len());
     for operation in operations {
         answers.push(answer(&mut machine, team, operation)?);

@@ -23,20 +23,18 @@ const LED_ON_PAUSE: Duration = Duration::from_millis(10);
 
 /// How far something has come, seen from outside when its time runs out.
 #[derive(Default)]
-pub(super) struct Progress {
+struct Progress {
     /// The number of the connection it was last sent on; 0 is none.
     sent_on: AtomicU64,
     /// It was sent once more because its connection broke: that helps once.
     resent: AtomicBool,
     /// How often a cluster's node led on to another.
     led_on: AtomicU32,
-    /// Whether it may have been carried out although no answer says so.
-    pub(super) in_doubt: AtomicBool,
 }
 
 impl Progress {
     /// It is sent on the connection of this number.
-    pub(super) fn goes_on(&self, number: u64) {
+    fn goes_on(&self, number: u64) {
         self.sent_on.store(number, Ordering::Relaxed);
     }
 }
@@ -84,13 +82,7 @@ impl Exchanges {
     /// Whether what failed is to be sent again: its connection broke, so that another may serve, and it is the first time. A
     /// connection that broke while it was idle is no outage. In a cluster a node may lead on to one to which the client is just
     /// connecting anew: that is waited for.
-    pub(super) async fn may_be_resent(
-        &self,
-        error: &RedisError,
-        number: u64,
-        link: &Link,
-        progress: &Progress,
-    ) -> bool {
+    async fn may_be_resent(&self, error: &RedisError, number: u64, link: &Link, progress: &Progress) -> bool {
         if leads_on(error) && !link.is_to_one_server() {
             let times = progress.led_on.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(LED_ON_PAUSE * times).await;
@@ -105,7 +97,7 @@ impl Exchanges {
 
     /// Waits for the end of something until the deadline. A connection that is silent for half of that is doubted, so that what
     /// was sent on a dead one is sent again while there is time.
-    pub(super) async fn in_time<T>(
+    async fn in_time<T>(
         &self,
         key: &str,
         progress: &Progress,

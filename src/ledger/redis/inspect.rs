@@ -7,7 +7,7 @@
 
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 
-use super::courier::Courier;
+use super::client::Client;
 use super::failure::IS_A_CLUSTER;
 use super::keys::TEAMS;
 use super::link::Link;
@@ -15,7 +15,7 @@ use super::settings::Topology;
 use crate::ledger::Outage;
 use crate::ledger::flaw::{Flaw, Weight};
 
-impl Courier {
+impl Client {
     /// What is wrong with the server, the primary that Sentinels name, or each primary of a cluster.
     pub(super) async fn inspect(&self) -> Result<Vec<Flaw>, Outage> {
         let told = self.on_link(None, TEAMS, |link| async move { ask(link).await }).await?;

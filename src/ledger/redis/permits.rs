@@ -12,9 +12,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use redis::{Cmd, ErrorKind, Script, ServerErrorKind, Value};
+use redis::{Cmd, Script, Value};
 
-use super::courier::Courier;
+use super::client::{Client, run_script};
 use super::keys::PermitKeys;
 use super::packed::Packed;
 use super::settings::{Settings, UnusableSettings};
@@ -42,7 +42,7 @@ mod op {
 /// The shared account's windows in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own,
 /// and nothing is sent before the first round.
 pub struct RedisPermits {
-    courier: Courier,
+    client: Client,
     observer: Arc<dyn Observer>,
     script: Script,
     keys: PermitKeys,
@@ -54,18 +54,18 @@ impl RedisPermits {
     /// # Errors
     /// When the settings cannot be meant.
     pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
-        let courier = Courier::new(settings, clock, Arc::clone(&observer), Arc::default())?;
-        Ok(Self { courier, observer, script: Script::new(TEXT), keys: PermitKeys::new() })
+        let client = Client::new(settings, clock, Arc::clone(&observer))?;
+        Ok(Self { client, observer, script: Script::new(TEXT), keys: PermitKeys::new() })
     }
 
     async fn send(&self, limits: &AccountLimits, words: &[Word]) -> Result<Round, Outage> {
         for _ in 0..ATTEMPTS {
-            let month = Calendar::around(self.courier.store_now(), &TimeZone::UTC).month;
-            let request = written(limits, words, self.courier.fixed_now(), (month.start, month.end));
+            let month = Calendar::around(self.client.store_now(), &TimeZone::UTC).month;
+            let request = written(limits, words, self.client.fixed_now(), (month.start, month.end));
             let mut answer = Reader::of(self.call(&request).await?)?;
             let stands = answer.signed()? == 1;
             let at = answer.moment()?;
-            self.courier.learn(at);
+            self.client.learn(at.as_microsecond());
             if stands {
                 return answer.round(limits, words, at);
             }
@@ -74,16 +74,10 @@ impl RedisPermits {
     }
 
     async fn call(&self, request: &[u8]) -> Result<Value, Outage> {
-        let known = &self.command("EVALSHA", self.script.get_hash(), request);
-        self.courier
+        self.client
             .on_link(None, &self.keys.windows, |mut link| async move {
-                match link.run(known).await {
-                    // The server was restarted, or its scripts were flushed.
-                    Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                        link.run(&self.command("EVAL", TEXT, request)).await
-                    }
-                    answered => answered,
-                }
+                let call = |command: &str, script: &str| self.command(command, script, request);
+                run_script(&mut link, (&self.script, TEXT), call, None).await.map(|(value, _)| value)
             })
             .await
     }

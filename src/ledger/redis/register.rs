@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use redis::{Cmd, ErrorKind, Script, ServerErrorKind, Value};
+use redis::{Cmd, Script, Value};
 use uuid::Uuid;
 
-use super::courier::Courier;
+use super::client::{Client, Replicas, run_script};
 use super::keys::RegisterKeys;
 use super::settings::{Settings, Topology, UnusableSettings};
 use crate::clock::Clock;
@@ -31,9 +31,9 @@ const TEXT: &str = include_str!("register.lua");
 /// first step.
 pub struct RedisRegister {
     /// Looks whether anything changed, reads it, and notes uses: what the one who looks does between two looks.
-    looks: Courier,
+    looks: Client,
     /// Everything else; on a connection of its own, which is not given up as soon.
-    changes: Courier,
+    changes: Client,
     observer: Arc<dyn Observer>,
     script: Script,
     wait_replicas: u32,
@@ -46,43 +46,34 @@ impl RedisRegister {
     /// When the settings cannot be meant.
     pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
         let wait_replicas = settings.wait_replicas;
-        let courier = |deadline| {
+        let client = |deadline| {
             // Whether the store is up is told by those who admit through it.
             let settings = Settings { deadline, ..settings.clone() };
-            Courier::new(settings, clock.clone(), Arc::new(Unobserved), Arc::default())
+            Client::new(settings, clock.clone(), Arc::new(Unobserved))
         };
-        let looks = courier(LOOK_DEADLINE)?.dialling_within(match settings.topology {
+        let looks = client(LOOK_DEADLINE)?.dialling_within(match settings.topology {
             Topology::Single { .. } | Topology::Cluster { .. } => LOOK_DEADLINE,
             // The first of the Sentinels costs a second when it is gone.
             Topology::Sentinel { .. } => LOOK_DEADLINE + LOOK_DEADLINE / 4,
         })?;
-        let changes = courier(settings.deadline.max(CHANGE_DEADLINE_LEAST))?;
+        let changes = client(settings.deadline.max(CHANGE_DEADLINE_LEAST))?;
         Ok(Self { looks, changes, observer, script: Script::new(TEXT), wait_replicas })
     }
 
     /// One step of the script; a change counts once as many replicas have it as a reservation needs.
     async fn step(
         &self,
-        courier: &Courier,
+        client: &Client,
         op: &'static str,
         replicas: u32,
         arguments: &[&[u8]],
     ) -> Result<Value, Outage> {
-        let call = |command, script| call(command, script, arguments);
-        let known = &call("EVALSHA", self.script.get_hash());
+        let call = |command: &str, script: &str| call(command, script, arguments);
         let started = Instant::now();
-        let told = courier.on_link(None, RegisterKeys::ENTRIES, |mut link| async move {
-            let mut send = async |command: &Cmd| match replicas {
-                0 => link.run(command).await.map(|value| (value, 0)),
-                wanted => link.run_and_wait(command, RegisterKeys::ENTRIES, wanted, CHANGE_DEADLINE_LEAST / 3).await,
-            };
-            let (value, have) = match send(known).await {
-                // The server was restarted, or its scripts were flushed.
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    send(&call("EVAL", TEXT)).await?
-                }
-                told => told?,
-            };
+        let told = client.on_link(None, RegisterKeys::ENTRIES, |mut link| async move {
+            let (key, patience) = (RegisterKeys::ENTRIES, CHANGE_DEADLINE_LEAST / 3);
+            let replicas = (replicas > 0).then_some(Replicas { key, wanted: replicas, patience });
+            let (value, have) = run_script(&mut link, (&self.script, TEXT), call, replicas.as_ref()).await?;
             Ok(Value::Array(vec![value, Value::Int(i64::from(have))]))
         });
         let told = told.await.and_then(|told| acknowledged(told, replicas));
@@ -91,9 +82,9 @@ impl RedisRegister {
     }
 
     /// One plain command.
-    async fn ask(&self, courier: &Courier, op: &'static str, command: Cmd) -> Result<Value, Outage> {
+    async fn ask(&self, client: &Client, op: &'static str, command: Cmd) -> Result<Value, Outage> {
         let started = Instant::now();
-        let told = courier.run(None, RegisterKeys::ENTRIES, &command).await;
+        let told = client.run(None, RegisterKeys::ENTRIES, &command).await;
         tell(&*self.observer, op, &told, started);
         told
     }

@@ -1,6 +1,6 @@
 -- Idempotency keys and kept answers of one team: one step of one call, all of it or nothing.
 --
--- KEYS  1 a sorted set: the bodies that are kept, by their end   2 their bytes together   3 the ledger's open reservations
+-- KEYS  1 a sorted set: the bodies that are kept, by their end   2 their bytes together   3 a hash: the ledger's open calls, beside others
 --       4 a sorted set: the newest calls of which something is kept, by its end
 --       5 the place of the key or the call   6 the place of the call, where 5 is that of a key
 --       last, where calls are kept or listed: a sorted set as 4, of the calls that carried one request id
@@ -10,7 +10,7 @@
 -- sent, paid_by, its reservation; over, since when that is known to have ended, or 0 when nobody will tell the outcome; and,
 -- when the call has ended, head and body. Of a call: head and body, or claim and at, the place of the key under which they are.
 
-local BODIES, BYTES, HELD, KEPT, PLACE, CALL = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local BODIES, BYTES, OPEN, KEPT, PLACE, CALL = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 -- Whoever makes a call ends its reservation and tells the outcome at once. Who has not told it so many milliseconds later does
 -- not live any more, and a sweep has ended the reservation. Should it live all the same, what it tells still counts.
 local TOLD_WITHIN = 10000
@@ -92,9 +92,8 @@ local function is_lost()
   if over == '0' then
     return true
   end
-  local held = paid_by and redis.call('HGET', HELD, paid_by)
-  -- A mark in the place of a reservation says that it has ended.
-  if not paid_by or (held and held ~= 'X') then
+  -- How far an open call has come stands beside it.
+  if not paid_by or redis.call('HEXISTS', OPEN, 'p:' .. paid_by) == 1 then
     redis.call('HDEL', PLACE, 'over')
     return false
   end

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use redis::{Cmd, ErrorKind, Script, ServerErrorKind, Value};
+use redis::{Cmd, Script, Value};
 
-use super::courier::Courier;
+use super::client::{Client, run_script};
 use super::keys::ReplayKeys;
 use super::settings::{Settings, UnusableSettings};
 use crate::clock::Clock;
@@ -44,7 +44,7 @@ const LIST: Step = Step { name: "list", op: "replay_list" };
 /// Claims and answers in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own, and nothing
 /// is sent before the first step.
 pub struct RedisReplays {
-    courier: Courier,
+    client: Client,
     observer: Arc<dyn Observer>,
     script: Script,
     keeping: replay::Settings,
@@ -63,23 +63,16 @@ impl RedisReplays {
     ) -> Result<Self, UnusableSettings> {
         let settings = Settings { deadline: settings.deadline.max(PATIENCE), ..settings };
         // Whether the store is up is told by those who admit through it: an answer that took too long says little.
-        let courier = Courier::new(settings, clock, Arc::new(Unobserved), Arc::default())?;
-        Ok(Self { courier, observer, script: Script::new(TEXT), keeping })
+        let client = Client::new(settings, clock, Arc::new(Unobserved))?;
+        Ok(Self { client, observer, script: Script::new(TEXT), keeping })
     }
 
     async fn step(&self, team: &TeamId, step: Step, keys: &[&str], arguments: &[&[u8]]) -> Result<Told, Outage> {
         let started = Instant::now();
         let own = ReplayKeys::of(team);
-        let call = |command, script| call(command, script, &own, keys, step.name, arguments);
-        let known = &call("EVALSHA", self.script.get_hash());
-        let told = self.courier.on_link(Some(team), &own.bodies, |mut link| async move {
-            match link.run(known).await {
-                // The server was restarted, or its scripts were flushed.
-                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                    link.run(&call("EVAL", TEXT)).await
-                }
-                told => told,
-            }
+        let call = |command: &str, script: &str| call(command, script, &own, keys, step.name, arguments);
+        let told = self.client.on_link(Some(team), &own.bodies, |mut link| async move {
+            run_script(&mut link, (&self.script, TEXT), call, None).await.map(|(value, _)| value)
         });
         let told = told.await.and_then(Told::read);
         tell(&*self.observer, step.op, &told, started);
@@ -100,7 +93,7 @@ fn millis(duration: Duration) -> Vec<u8> {
 fn call(command: &str, script: &str, own: &ReplayKeys, keys: &[&str], step: &str, arguments: &[&[u8]]) -> Cmd {
     let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
     let mut call = Cmd::with_capacity(8 + keys.len() + arguments.len(), script.len() + bytes + 512);
-    let own = [&own.bodies, &own.bytes, &own.held, &own.kept];
+    let own = [&own.bodies, &own.bytes, &own.open_calls, &own.kept];
     call.arg(command).arg(script).arg(own.len() + keys.len()).arg(&own).arg(keys).arg(step);
     for argument in arguments {
         call.arg(*argument);

@@ -4,11 +4,14 @@ mod clocks;
 mod contention;
 mod edge;
 mod faults;
+mod for_ever;
 mod kept;
 mod layout;
+mod lost;
 mod noticed;
 mod replicas;
 mod topologies;
+mod whole;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -49,6 +52,7 @@ struct Seen {
     operations: Mutex<Vec<(&'static str, &'static str)>>,
     batches: Mutex<Vec<usize>>,
     ups: Mutex<Vec<bool>>,
+    losses: Mutex<Vec<String>>,
 }
 
 impl Seen {
@@ -58,6 +62,10 @@ impl Seen {
 
     fn batches(&self) -> Vec<usize> {
         self.batches.lock().unwrap().clone()
+    }
+
+    fn losses(&self) -> Vec<String> {
+        self.losses.lock().unwrap().clone()
     }
 
     fn ups(&self) -> Vec<bool> {
@@ -82,7 +90,9 @@ impl Observer for Seen {
 
     fn crossed(&self, _team: &TeamId, _crossing: &Crossing) {}
 
-    fn epoch_changed(&self, _team: &TeamId) {}
+    fn epoch_changed(&self, team: &TeamId) {
+        self.losses.lock().unwrap().push(team.to_string());
+    }
 }
 
 /// A server of its own for each case; handles are processes, that know nothing of each other.

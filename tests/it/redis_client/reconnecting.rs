@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use moongate::ledger::redis::{Settings, Topology};
 
 use super::users::{Use, Users};
@@ -72,8 +71,8 @@ async fn whoever_comes_first_after_the_connections_were_forgotten_in_silence_is_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_comes_first_after_a_cluster_ended_the_connections_is_served() {
-    let cluster = RedisCluster::start().await;
+async fn whoever_comes_first_after_a_cluster_was_restarted_or_ended_the_connections_is_served() {
+    let mut cluster = RedisCluster::start().await;
     let users = Users::of(&settings(Topology::Cluster { urls: cluster.urls() }, PATIENT));
     users.do_everything().await;
     for one in Use::ALL {
@@ -82,24 +81,13 @@ async fn whoever_comes_first_after_a_cluster_ended_the_connections_is_served() {
         }
         users.does(one).await;
     }
-}
-
-/// Each has handles of its own, so that whoever comes first on them finds connections that the restart has broken.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_cluster_was_restarted_everything_that_anybody_does_there_succeeds_at_the_first_try() {
-    let mut cluster = RedisCluster::start().await;
-    let settings = settings(Topology::Cluster { urls: cluster.urls() }, PATIENT);
-    let all = Use::ALL.map(|one| (one, Users::of(&settings)));
-    for (one, users) in &all {
-        // Beside the one thing, whatever else is done on the same handle.
-        users.do_everything().await;
-        users.does(*one).await;
+    for one in Use::ONE_OF_EACH_KIND {
+        for node in cluster.nodes() {
+            node.run(&["SAVE"]).await;
+        }
+        cluster.restart().await;
+        users.does(one).await;
     }
-    for node in cluster.nodes() {
-        node.run(&["SAVE"]).await;
-    }
-    cluster.restart().await;
-    join_all(all.iter().map(|(one, users)| users.does(*one))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -186,6 +186,8 @@ async fn a_call_whose_connection_is_closed_while_it_is_marked_is_recalled_and_se
     let mut world = World::start().await;
     let (ledger, team) = ledger(&world.redis);
     let growth = TeamId::parse("growth").unwrap();
+    // What a settlement of this team needs is known then: it takes no answer to be worked out.
+    assert_eq!(world.gateway.send(&picture().with(world.installation.key("growth"))).await.status, 200);
     world.firemoon.hold().await;
     let first = calling(&world.gateway, picture().with(world.installation.key("growth"))).await;
     world.firemoon.until_held(1).await;
@@ -195,7 +197,7 @@ async fn a_call_whose_connection_is_closed_while_it_is_marked_is_recalled_and_se
     let phase = async || ledger.open_calls(&team).await.unwrap().first().map(|call| call.phase);
     wait_until("it is reserved as waiting", || async { phase().await == Some(Phase::Waiting) }).await;
     world.firemoon.release().await;
-    wait_until("the first is settled", || async { ledger.rows(&growth, 0, 1).await.unwrap().rows.len() == 1 }).await;
+    wait_until("the first is settled", || async { ledger.rows(&growth, 0, 2).await.unwrap().rows.len() == 2 }).await;
     world.proxy.set(Fault::HoldFurtherAnswers);
     wait_until("it is marked", || async { phase().await == Some(Phase::Dispatched) }).await;
     let address = world.firemoon.address().to_owned();
@@ -204,7 +206,7 @@ async fn a_call_whose_connection_is_closed_while_it_is_marked_is_recalled_and_se
     world.proxy.set(Fault::None);
     assert_eq!(call.await.unwrap().expect("an answer").status, 200);
     assert_eq!(first.await.unwrap().expect("an answer").status, 200);
-    assert_eq!(Words::of(&world.gateway).await, Words { admit: 3.0, dispatch: 3.0, recall: 1.0, settle: 3.0 });
+    assert_eq!(Words::of(&world.gateway).await, Words { admit: 4.0, dispatch: 3.0, recall: 1.0, settle: 4.0 });
     assert_eq!((firemoon.requests().await, firemoon.executed().await), (1, 1));
     assert_eq!(world.spent().await, ("0.05".to_owned(), "0".to_owned()));
 }

@@ -138,7 +138,7 @@ impl Keeper for Process {
     async fn is_doubted(&self, _team: &TeamId) {}
 
     /// Who is alive is never long away.
-    fn is_settled(&self) -> bool {
+    fn is_settled(&self, _team: &TeamId) -> bool {
         true
     }
 

@@ -1,5 +1,7 @@
 //! A step as the script reads it: which commands mark, check, write and read a team's records.
 
+use std::collections::BTreeSet;
+
 use super::keys::{Keys, cell, field, past_name};
 use super::text;
 use super::words::{List, Words};
@@ -16,6 +18,9 @@ const PAST_MOST: &str = "128";
 /// No open call, and due never. Redis keeps a small sorted set as one list that it reads from end to end, unless a member is as
 /// long as this: then it finds a call at once.
 pub(super) const SKIP_LIST: &str = "no call: a member of more than 64 bytes makes the server keep a skip list";
+
+/// No scope, and never past.
+const NOTHING: &str = "-";
 
 /// Which revision is expected, as the script compares it.
 pub(super) fn expected(step: &Step) -> String {
@@ -162,15 +167,38 @@ fn checks(list: &mut Commands<'_>, step: &Step, keys: &Keys, voucher: u64) {
 
 /// What comes first is allowed even when memory is short, and lets what follows pass: ending a call, which frees about as
 /// much as it takes, is possible even then.
+///
+/// What judges is written last. A key of another type ends the script where it is met; until then only what will be written
+/// again as it is has been written, and rows have not been added.
 fn writes(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
+    list.named(&["ZREM", &keys.due], changes.ended.iter().map(ToString::to_string).collect());
     if step.expected == Expected::Nothing || changes.team.as_ref().is_some_and(TeamRecord::is_closed) {
         list.words(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
+        // What is to end with the team must be there when that is said.
+        list.words(&["ZADD", &keys.ends, &FOR_EVER.to_string(), NOTHING]);
     }
-    forgotten(list, changes, keys);
+    let deadline = step.deadline.to_string().into_bytes();
+    let due = changes.opened.keys().map(|id| (deadline.clone(), id.to_string().into_bytes()));
+    list.pairs(&["ZADD", &keys.due], due.collect());
     ends(list, step, keys, retention);
+    usage(list, changes, keys, retention);
     rows(list, step, keys, retention);
-    for day in changes.cells.keys().map(|name| &name.day).collect::<std::collections::BTreeSet<_>>() {
+    forgotten(list, changes, keys);
+    state(list, step, keys);
+    if let (Some(team), true) = (&changes.team, changes.lives_on) {
+        for key in [&keys.state, &keys.due, &keys.ends] {
+            if team.until < FOR_EVER {
+                list.words(&["PEXPIRE", key, &((team.until - step.from) / 1000).to_string()]);
+            } else {
+                list.words(&["PERSIST", key]);
+            }
+        }
+    }
+}
+
+fn usage(list: &mut Commands<'_>, changes: &Changes, keys: &Keys, retention: &Retention) {
+    for day in changes.cells.keys().map(|name| &name.day).collect::<BTreeSet<_>>() {
         let key = keys.usage(day);
         list.command(|command| {
             ["HSET", key.as_str()].iter().for_each(|word| command.word(word));
@@ -183,27 +211,14 @@ fn writes(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retenti
             list.words(&["PEXPIRE", &key, &retention.usage.as_millis().to_string()]);
         }
     }
-    state(list, step, keys);
-    let deadline = step.deadline.to_string().into_bytes();
-    let due = changes.opened.keys().map(|id| (deadline.clone(), id.to_string().into_bytes()));
-    list.pairs(&["ZADD", &keys.due], due.collect());
-    if let (Some(team), true) = (&changes.team, changes.lives_on) {
-        for key in [&keys.state, &keys.due, &keys.ends] {
-            if team.until < FOR_EVER {
-                list.words(&["PEXPIRE", key, &((team.until - step.from) / 1000).to_string()]);
-            } else {
-                list.words(&["PERSIST", key]);
-            }
-        }
-    }
 }
 
+/// Forgets scopes, calls that have ended, and what else is past.
 fn forgotten(list: &mut Commands<'_>, changes: &Changes, keys: &Keys) {
     let scopes = changes.scopes.iter().filter(|(_, record)| record.is_none()).map(|(name, _)| field::scope(name));
     let calls = changes.ended.iter().flat_map(|id| [field::call(*id), field::phase(*id)]);
     let past = changes.forgotten.iter().map(past_name);
     list.named(&["HDEL", &keys.state], calls.chain(scopes).chain(past).collect());
-    list.named(&["ZREM", &keys.due], changes.ended.iter().map(ToString::to_string).collect());
 }
 
 /// From when on what may be forgotten.
@@ -214,7 +229,9 @@ fn ends(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retention
     let later = |micros: i64| step.from.saturating_add(micros);
     let scopes = changes.ends.iter().filter_map(|(name, end)| Some(((*end)?, field::scope(name))));
     let restored = changes.restored.iter().map(|id| (later(RESTORED_FOR), field::restored(*id)));
-    let kept = later(i64::try_from(retention.usage.as_micros()).unwrap_or(FOR_EVER)).min(FOR_EVER);
+    // Sooner than the usage itself: none whose time is just over is taken for lost.
+    let kept = i64::try_from(retention.usage.as_micros()).unwrap_or(FOR_EVER);
+    let kept = later(kept - RESTORED_FOR.min(kept / 4)).min(FOR_EVER);
     let days = changes.days.keys().map(|day| (kept, field::day(day)));
     let members =
         scopes.chain(restored).chain(days).map(|(end, name)| (end.to_string().into_bytes(), name.into_bytes()));
@@ -232,6 +249,11 @@ fn row_text(step: &Step, place: usize, row: &Row) -> Vec<u8> {
 
 fn rows(list: &mut Commands<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
+    let paid = changes.rows.iter().filter(|row| row.charged.micros() > 0).count();
+    if paid > 0 && paid < changes.rows.len() {
+        // None is added to one list if the other is none.
+        list.words(&["LLEN", &keys.rows[1]]);
+    }
     for (which, (key, gone)) in keys.rows.iter().zip(changes.trimmed).enumerate() {
         let new = changes.rows.iter().enumerate().filter(|(_, row)| usize::from(row.charged.micros() == 0) == which);
         let new: Vec<Vec<u8>> = new.map(|(place, row)| row_text(step, place, row)).collect();

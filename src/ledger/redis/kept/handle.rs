@@ -5,20 +5,17 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use redis::FromRedisValue;
 use tokio::sync::oneshot;
 
-use super::super::breaker::Breaker;
 use super::decode::unreadable;
 use super::keeper::RedisKeeper;
 use super::keys::{Keys, field};
 use super::text;
-use crate::ledger::keeper::{
-    Abandoned, BATCH_MOST, Context, KeeperTime, Lease, Operation, Response, Teams, carry_through,
-};
+use crate::ledger::keeper::{Abandoned, BATCH_MOST, Context, Lease, Operation, Response, Teams, carry_through};
 use crate::ledger::machine::Rules;
 use crate::ledger::machine::open::open_call;
 use crate::ledger::{Days, Observer, OpenCall, Outage, ReservationId};
@@ -33,10 +30,7 @@ pub(super) struct Shared {
     pub(super) abandoned: Arc<Abandoned>,
     pub(super) rules: Rules,
     pub(super) observer: Arc<dyn Observer>,
-    /// Names this process.
-    pub(super) process: String,
     pub(super) releasing: AtomicBool,
-    pub(super) breaker: Arc<Breaker>,
     /// Whether it was told that the store is empty and held.
     pub(super) told_held: Arc<AtomicBool>,
 }
@@ -66,7 +60,7 @@ impl Handle {
     }
 
     fn submit(self: &Arc<Self>, team: &TeamId, operation: Operation) {
-        if let Err(outage) = self.keeper.breaker().enter() {
+        if let Err(outage) = self.keeper.client.breaker(Some(team)).enter() {
             operation.fail(outage);
             return;
         }
@@ -89,7 +83,7 @@ impl Handle {
         for id in ids {
             records.arg(field::call(*id)).arg(field::phase(*id));
         }
-        let answer = self.keeper.read(&keys.state, &records).await?;
+        let answer = self.keeper.read(team, &keys.state, &records).await?;
         let texts: Vec<Option<Vec<u8>>> = Vec::from_redis_value(answer).map_err(|_| unreadable("a call"))?;
         let mut open = Vec::with_capacity(ids.len());
         for (id, texts) in ids.iter().zip(texts.chunks_exact(2)) {
@@ -100,11 +94,33 @@ impl Handle {
         Ok(open)
     }
 
+    /// Looks whether days should have usage of which none is there. That is told of as a loss, once; no budget rests on it.
+    pub(super) async fn look_for_usage(&self, team: &TeamId, empty: &[Date]) -> Result<(), Outage> {
+        if empty.is_empty() {
+            return Ok(());
+        }
+        let keys = Keys::of(team);
+        let fields: Vec<String> = empty.iter().map(|day| field::day(&day.to_string())).collect();
+        let of_days = |command: &str| {
+            let mut command = redis::cmd(command);
+            command.arg(&keys.state).arg(&fields);
+            command
+        };
+        let counts = self.keeper.read(team, &keys.state, &of_days("HMGET")).await?;
+        let counts: Vec<Option<u64>> = Vec::from_redis_value(counts).map_err(|_| unreadable("a number"))?;
+        if counts.iter().any(|count| count.is_some_and(|cells| cells > 0)) {
+            self.shared.observer.epoch_changed(team);
+            tracing::error!(%team, "the store of the ledger has lost usage of a team; its budgets are not touched");
+            self.keeper.read(team, &keys.state, &of_days("HDEL")).await?;
+        }
+        Ok(())
+    }
+
     /// The days of which usage can be there: not before it is dropped, nor after tomorrow, which it is somewhere already.
     pub(super) fn days_kept(&self) -> Days {
-        let now = Timestamp::from_microsecond(self.keeper.now()).unwrap_or_default();
+        let now = self.keeper.client.store_now();
         let today = now.to_zoned(TimeZone::UTC).date();
-        let kept = self.keeper.settings.retention.usage;
+        let kept = self.keeper.settings().retention.usage;
         let oldest = today.checked_sub(kept).unwrap_or(Date::MIN).saturating_sub(1.day());
         oldest..=today.saturating_add(1.day())
     }

@@ -28,7 +28,7 @@ use uuid::Uuid;
 use self::handle::{Handle, Shared};
 use self::keeper::RedisKeeper;
 use self::keys::Keys;
-use super::breaker::Breaker;
+use super::client::Client;
 use super::keys::TEAMS;
 use super::settings::{Settings, UnusableSettings};
 use crate::clock::Clock;
@@ -36,13 +36,18 @@ use crate::ledger::keeper::{BATCH_MOST, FOR_EVER, Operation, Teams};
 use crate::ledger::machine::Rules;
 use crate::ledger::observe::observed;
 use crate::ledger::{
-    Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, Outage, ReservationId, Rows, Settled,
-    Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, Books, Days, Flaw, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, Outage, ReservationId, Rows,
+    Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::team::TeamId;
 
 /// How many days of usage are asked for at once.
 const DAYS_AT_ONCE: usize = 64;
+/// The key of a team's state, in which its open calls are, each beside how far it has come.
+pub(super) fn state_key(team: &TeamId) -> String {
+    Keys::of(team).state
+}
+
 /// A handle on the ledger in Redis, with one connection of its own. Each worker thread makes one; all handles of a process
 /// share what is known of the teams and what waits for them.
 ///
@@ -58,16 +63,15 @@ impl KeptLedger {
         let (reservation_ttl, retention, on_unknown) =
             (settings.reservation_ttl, settings.retention, settings.on_unknown);
         let process = Uuid::now_v7().simple().to_string();
-        let (breaker, told_held) = (Arc::new(Breaker::new(Arc::clone(&observer))), Arc::default());
-        let keeper = RedisKeeper::new(settings, &process, clock, (Arc::clone(&breaker), Arc::clone(&told_held)))?;
+        let told_held = Arc::default();
+        let client = Client::new(settings, clock, Arc::clone(&observer))?;
+        let keeper = RedisKeeper::new(client, &process, Arc::clone(&told_held));
         let shared = Arc::new(Shared {
             teams: Teams::default(),
             abandoned: Arc::default(),
             rules: Rules { reservation_ttl, retention, on_unknown },
             observer,
-            process,
             releasing: AtomicBool::new(false),
-            breaker,
             told_held,
         });
         Ok(Self(Arc::new(Handle { shared, keeper })))
@@ -79,8 +83,7 @@ impl KeptLedger {
     /// As for the first.
     pub fn another(&self, clock: Clock) -> Result<Self, UnusableSettings> {
         let shared = Arc::clone(&self.0.shared);
-        let of_process = (Arc::clone(&shared.breaker), Arc::clone(&shared.told_held));
-        let keeper = RedisKeeper::new(self.0.keeper.settings.clone(), &shared.process, clock, of_process)?;
+        let keeper = self.0.keeper.another(clock, Arc::clone(&shared.told_held))?;
         Ok(Self(Arc::new(Handle { shared, keeper })))
     }
 
@@ -155,7 +158,7 @@ impl Ledger for KeptLedger {
             let keys = Keys::of(team);
             let mut latest = redis::cmd("ZREVRANGEBYSCORE");
             latest.arg(&keys.due).arg(format!("({FOR_EVER}")).arg("-inf").arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
-            let ids: Vec<String> = Vec::from_redis_value(self.0.keeper.read(&keys.due, &latest).await?)
+            let ids: Vec<String> = Vec::from_redis_value(self.0.keeper.read(team, &keys.due, &latest).await?)
                 .map_err(|_| decode::unreadable("ids"))?;
             let mut ids: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
             ids.sort_unstable_by(|one, other| other.cmp(one));
@@ -171,7 +174,7 @@ impl Ledger for KeptLedger {
         self.observed("teams", async move {
             let mut members = redis::cmd("SMEMBERS");
             members.arg(TEAMS);
-            let names: Vec<String> = Vec::from_redis_value(self.0.keeper.read(TEAMS, &members).await?)
+            let names: Vec<String> = Vec::from_redis_value(self.0.keeper.client.run(None, TEAMS, &members).await?)
                 .map_err(|_| decode::unreadable("teams"))?;
             // What is no team's name says something about all of them.
             let mut teams: Vec<TeamId> = names.iter().filter_map(|name| TeamId::parse(name)).collect();
@@ -185,7 +188,7 @@ impl Ledger for KeptLedger {
             let key = Keys::of(team).due;
             let mut count = redis::cmd("ZCOUNT");
             count.arg(&key).arg("-inf").arg(format!("({FOR_EVER}"));
-            let open = self.0.keeper.read(&key, &count).await?;
+            let open = self.0.keeper.read(team, &key, &count).await?;
             u64::from_redis_value(open).map_err(|_| decode::unreadable("a number"))
         })
     }
@@ -193,7 +196,7 @@ impl Ledger for KeptLedger {
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
         self.observed("rows", async move {
             let keys = Keys::of(team);
-            past::read_rows(&self.0.keeper.read(&keys.state, &past::rows(&keys, skip, limit)).await?)
+            past::read_rows(&self.0.keeper.read(team, &keys.state, &past::rows(&keys, skip, limit)).await?)
         })
     }
 
@@ -209,11 +212,17 @@ impl Ledger for KeptLedger {
                     let key = keys.usage(&day.to_string());
                     let mut cells = redis::cmd("HGETALL");
                     cells.arg(&key);
-                    past::read_usage(*day, &self.0.keeper.read(&key, &cells).await?)
+                    past::read_usage(*day, &self.0.keeper.read(team, &key, &cells).await?)
                 });
-                for read in join_all(reads).await {
-                    usage.extend(read?);
+                let mut empty = Vec::new();
+                for (day, read) in some.iter().zip(join_all(reads).await) {
+                    let cells = read?;
+                    if cells.is_empty() {
+                        empty.push(*day);
+                    }
+                    usage.extend(cells);
                 }
+                self.0.look_for_usage(team, &empty).await?;
             }
             Ok(usage)
         })
@@ -232,9 +241,13 @@ impl Ledger for KeptLedger {
         self.0.shared.teams.closed()
     }
 
+    fn inspect(&self) -> BoxFuture<'_, Result<Vec<Flaw>, Outage>> {
+        self.observed("inspect", self.0.keeper.client.inspect())
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
         self.observed("probe", async move {
-            self.0.keeper.breaker().enter()?;
+            self.0.keeper.client.breaker(None).enter()?;
             trust::probe(&self.0.keeper).await
         })
     }

@@ -22,7 +22,7 @@ use crate::ledger::{OnLoss, Outage};
 use crate::team::TeamId;
 
 /// The script that says since when a primary is known.
-const SCRIPT: &str = include_str!("../vouch.lua");
+const SCRIPT: &str = include_str!("trust.lua");
 /// How the line begins that names a primary.
 const REPLICATION_ID: &str = "master_replid:";
 /// How long a mark stays; what it is left for takes milliseconds.
@@ -82,7 +82,7 @@ pub(super) async fn probe(keeper: &RedisKeeper) -> Result<(), Outage> {
 /// from the first moment somebody writes in it, not when somebody asks.
 pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
     // In a cluster each team has its own server; who asks for a team waits from then.
-    let Some((number, mut link)) = keeper.to_one_server().await? else { return Ok(()) };
+    let Some((number, mut link)) = keeper.client.to_one_server().await? else { return Ok(()) };
     if keeper.trust.introduced.swap(number, Ordering::Relaxed) == number {
         return Ok(());
     }
@@ -101,13 +101,13 @@ pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bo
     // First of all: should the store be emptied from here on, the mark is gone with what is found out now.
     let mut mark = redis::cmd("SET");
     mark.arg(keys.may_be_made(keeper.trust.voucher)).arg(1).arg("EX").arg(MARK_SECONDS);
-    keeper.run(&keys.state, &mark).await?;
+    keeper.run(team, &keys.state, &mark).await?;
     if accepts {
         return Ok(true);
     }
     let mut known = redis::cmd("SISMEMBER");
     known.arg(TEAMS).arg(team.as_str());
-    if keeper.run(TEAMS, &known).await? == Value::Int(1) {
+    if keeper.run_about_all(TEAMS, &known).await? == Value::Int(1) {
         return Ok(false);
     }
     // Anew, although the server was believed: it may have been emptied since.
@@ -122,7 +122,7 @@ pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bo
 pub(super) async fn made(keeper: &RedisKeeper, team: &TeamId) {
     let mut note = redis::cmd("SADD");
     note.arg(TEAMS).arg(team.as_str());
-    if let Err(error) = keeper.run(TEAMS, &note).await {
+    if let Err(error) = keeper.run_about_all(TEAMS, &note).await {
         tracing::debug!(%error, %team, "the store does not note that it has this team");
     }
 }
@@ -130,7 +130,7 @@ pub(super) async fn made(keeper: &RedisKeeper, team: &TeamId) {
 async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> Result<Belief, Outage> {
     let key = &team.map_or_else(|| TEAMS.to_owned(), |team| Keys::of(team).state);
     let question = &question(keeper, team, accepts);
-    let asked = keeper.on_link(key, |mut link| async move { answered(&mut link, key, question).await });
+    let asked = keeper.client.go_on(team, key, |mut link| async move { answered(&mut link, key, question).await });
     let (belief, is_new): (u8, u8) = redis::from_redis_value(asked.await?)
         .map_err(|_| Outage::Refused("whether the store is trusted".to_owned()))?;
     let belief = match belief {
@@ -140,7 +140,7 @@ async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -
     };
     if is_new == 1 && belief != Belief::Held {
         tracing::info!(
-            served_in = ?keeper.settings.gather(),
+            served_in = ?keeper.settings().gather(),
             "the store of the ledger is new, or was restarted, replaced or emptied: other replicas have this long to restore what \
              it lacks; until then this replica serves only teams that it has seen in it before"
         );
@@ -158,8 +158,8 @@ async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -
 /// The question, but for the server's replication id.
 fn question(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> impl Fn(&str) -> Cmd + Send + Sync + use<> {
     let team = team.map_or_else(String::new, ToString::to_string);
-    let must_be = u64::try_from(keeper.settings.gather().as_micros()).unwrap_or(u64::MAX);
-    let hold = u8::from(keeper.settings.on_loss == OnLoss::Hold);
+    let must_be = u64::try_from(keeper.settings().gather().as_micros()).unwrap_or(u64::MAX);
+    let hold = u8::from(keeper.settings().on_loss == OnLoss::Hold);
     let now = keeper.fixed_now();
     move |replication_id| {
         let mut question = redis::cmd("EVAL");

@@ -36,10 +36,9 @@ pub(crate) fn of_a_prepaid_team(team: &str) -> Vec<String> {
     ["due", "ends", "state"].map(|what| key(team, what)).into()
 }
 
-/// The keys that stay for ever where these users have prepaid budgets and their team has none. None of them ends, so there is no
-/// list of ends.
+/// The keys that stay for ever where these users have prepaid budgets and their team has none.
 pub(crate) fn of_prepaid_users(team: &str, _users: &[&str]) -> Vec<String> {
-    ["due", "state"].map(|what| key(team, what)).into()
+    of_a_prepaid_team(team)
 }
 
 /// How many calls of the team are open.

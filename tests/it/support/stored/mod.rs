@@ -1,19 +1,16 @@
 //! The ledger in Redis as gateways use it, and what it keeps there: tests that look into the store, or break something in it, say
 //! what and not where.
-//!
-//! There are two layouts. What is said of each has the same names in both, so that a test serves both.
 
 pub(crate) mod kept;
-pub(crate) mod scripted;
 
 use std::sync::Arc;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::{RedisLedger, Settings};
+use moongate::ledger::redis::{KeptLedger, Settings};
 use moongate::ledger::{Ledger, Observer, Unobserved};
 
 /// What gateways keep, and under which key.
-pub(crate) use self::scripted as by_gateways;
+pub(crate) use self::kept as by_gateways;
 use super::redis::RedisServer;
 
 /// A handle on the ledger that gateways use.
@@ -23,7 +20,7 @@ pub(crate) fn ledger(settings: Settings) -> Arc<dyn Ledger> {
 
 /// The same, with somebody who is told.
 pub(crate) fn observed_ledger(settings: Settings, observer: Arc<dyn Observer>) -> Arc<dyn Ledger> {
-    Arc::new(RedisLedger::new(settings, Clock::system(), observer).unwrap())
+    Arc::new(KeptLedger::new(settings, Clock::system(), observer).unwrap())
 }
 
 /// All that is in a server at some moment at which nothing goes on.
