@@ -11,6 +11,7 @@ mod lost;
 mod noticed;
 mod replicas;
 mod topologies;
+mod upgrade;
 mod whole;
 
 use std::sync::{Arc, Mutex};

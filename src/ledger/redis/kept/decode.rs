@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::encode::days_of;
 use super::keys::{past_of, scope_of};
-use super::text;
+use super::{text, upgrade_text};
 use crate::ledger::keeper::{Due, Found, Marked, Reply, Step, Verdict, Wanted};
 use crate::ledger::{Outage, ReservationId, Sums};
 
@@ -147,6 +147,6 @@ fn due(value: Value) -> Result<Vec<(ReservationId, i64)>, Outage> {
 /// When rows were settled, the oldest first.
 fn settled(value: Value) -> Result<Vec<i64>, Outage> {
     let rows: Vec<String> = one(value, "rows")?;
-    let at = rows.iter().rev().map(|row| row.split(' ').nth(1)?.parse().ok());
+    let at = rows.iter().rev().map(|row| row.split(' ').nth(1)?.parse().ok().or_else(|| upgrade_text::settled_at(row)));
     at.collect::<Option<_>>().ok_or_else(|| unreadable("a row"))
 }

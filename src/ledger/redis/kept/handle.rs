@@ -8,13 +8,13 @@ use futures_util::future::join_all;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use redis::FromRedisValue;
+use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::oneshot;
 
 use super::decode::unreadable;
 use super::keeper::RedisKeeper;
 use super::keys::{Keys, field};
-use super::text;
+use super::{text, upgrade};
 use crate::ledger::keeper::{Abandoned, BATCH_MOST, Context, Lease, Operation, Response, Teams, carry_through};
 use crate::ledger::machine::Rules;
 use crate::ledger::machine::open::open_call;
@@ -72,6 +72,14 @@ impl Handle {
         }
     }
 
+    /// Reads what is there of a team with one command that names this key.
+    pub(super) async fn read(&self, team: &TeamId, key: &str, command: &Cmd) -> Result<Value, Outage> {
+        if self.shared.teams.of(team).cache().revision().is_none() {
+            upgrade::before_reading(&self.keeper, team).await?;
+        }
+        self.keeper.read(team, key, command).await
+    }
+
     /// Those of these calls that are open.
     pub(super) async fn open_of(&self, team: &TeamId, ids: &[ReservationId]) -> Result<Vec<OpenCall>, Outage> {
         if ids.is_empty() {
@@ -83,7 +91,7 @@ impl Handle {
         for id in ids {
             records.arg(field::call(*id)).arg(field::phase(*id));
         }
-        let answer = self.keeper.read(team, &keys.state, &records).await?;
+        let answer = self.read(team, &keys.state, &records).await?;
         let texts: Vec<Option<Vec<u8>>> = Vec::from_redis_value(answer).map_err(|_| unreadable("a call"))?;
         let mut open = Vec::with_capacity(ids.len());
         for (id, texts) in ids.iter().zip(texts.chunks_exact(2)) {

@@ -11,7 +11,7 @@ use super::super::link::Link;
 use super::super::settings::{Settings, UnusableSettings};
 use super::keys::Keys;
 use super::words::Words;
-use super::{decode, encode, trust};
+use super::{decode, encode, trust, upgrade};
 use crate::clock::Clock;
 use crate::ledger::keeper::{Belief, Keeper, KeeperTime, LossRules, Reply, Step};
 use crate::ledger::{OnLoss, Outage};
@@ -103,10 +103,8 @@ impl RedisKeeper {
         let call = |command: &str, script: &str| self.call(command, script, keys, step, &words);
         run_script(link, (&self.script, TEXT), call, self.replicas(step, keys).as_ref()).await
     }
-}
 
-impl Keeper for RedisKeeper {
-    async fn step(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {
+    async fn step_once(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {
         let keys = &Keys::of(team);
         let (value, have) = self
             .client
@@ -118,6 +116,15 @@ impl Keeper for RedisKeeper {
         let void = too_few
             .map(|replicas| Outage::Refused(format!("{have} of {} replicas have the reservation", replicas.wanted)));
         Ok(Reply { void, ..reply })
+    }
+}
+
+impl Keeper for RedisKeeper {
+    async fn step(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {
+        let reply = self.step_once(team, step).await?;
+        // Apart, since it is large and rare.
+        let moved = upgrade::is_due(&reply) && Box::pin(upgrade::take_over(self, team)).await?;
+        if moved { Box::pin(self.step_once(team, step)).await } else { Ok(reply) }
     }
 
     async fn let_another_go_first(&self) {

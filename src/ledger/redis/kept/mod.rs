@@ -3,7 +3,8 @@
 //! Reading order: `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `words`,
 //! `encode` and `decode` (to the script and back), `keeper` (how it is called), `handle` (what
 //! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `past` and `rows.lua`
-//! (rows and usage), and here the trait.
+//! (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (what the layout before this one has kept of a team), and
+//! here the trait.
 
 mod decode;
 mod encode;
@@ -13,6 +14,8 @@ mod keys;
 mod past;
 mod text;
 mod trust;
+mod upgrade;
+mod upgrade_text;
 mod words;
 
 use std::future::Future;
@@ -158,7 +161,7 @@ impl Ledger for KeptLedger {
             let keys = Keys::of(team);
             let mut latest = redis::cmd("ZREVRANGEBYSCORE");
             latest.arg(&keys.due).arg(format!("({FOR_EVER}")).arg("-inf").arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
-            let ids: Vec<String> = Vec::from_redis_value(self.0.keeper.read(team, &keys.due, &latest).await?)
+            let ids: Vec<String> = Vec::from_redis_value(self.0.read(team, &keys.due, &latest).await?)
                 .map_err(|_| decode::unreadable("ids"))?;
             let mut ids: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
             ids.sort_unstable_by(|one, other| other.cmp(one));
@@ -188,7 +191,7 @@ impl Ledger for KeptLedger {
             let key = Keys::of(team).due;
             let mut count = redis::cmd("ZCOUNT");
             count.arg(&key).arg("-inf").arg(format!("({FOR_EVER}"));
-            let open = self.0.keeper.read(team, &key, &count).await?;
+            let open = self.0.read(team, &key, &count).await?;
             u64::from_redis_value(open).map_err(|_| decode::unreadable("a number"))
         })
     }
@@ -196,7 +199,7 @@ impl Ledger for KeptLedger {
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
         self.observed("rows", async move {
             let keys = Keys::of(team);
-            past::read_rows(&self.0.keeper.read(team, &keys.state, &past::rows(&keys, skip, limit)).await?)
+            past::read_rows(&self.0.read(team, &keys.state, &past::rows(&keys, skip, limit)).await?)
         })
     }
 
@@ -212,7 +215,7 @@ impl Ledger for KeptLedger {
                     let key = keys.usage(&day.to_string());
                     let mut cells = redis::cmd("HGETALL");
                     cells.arg(&key);
-                    past::read_usage(*day, &self.0.keeper.read(team, &key, &cells).await?)
+                    past::read_usage(*day, &self.0.read(team, &key, &cells).await?)
                 });
                 let mut empty = Vec::new();
                 for (day, read) in some.iter().zip(join_all(reads).await) {
@@ -234,7 +237,10 @@ impl Ledger for KeptLedger {
     }
 
     fn accept_loss<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>> {
-        self.observed("accept_loss", self.0.ask(team, |response| Operation::Accept { response }))
+        self.observed("accept_loss", async move {
+            upgrade::accept(&self.0.keeper, team).await?;
+            self.0.ask(team, |response| Operation::Accept { response }).await
+        })
     }
 
     fn closed(&self) -> Vec<TeamId> {

@@ -1,14 +1,16 @@
 //! What is read of the past: rows, and the days of usage.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use redis::{Cmd, FromRedisValue, Value};
 
 use super::decode::{sums, unreadable};
 use super::keys::{Keys, cell_of};
-use super::text;
+use super::{text, upgrade_text};
 use crate::ledger::keeper::TeamRecord;
-use crate::ledger::{LostRows, Outage, Rows, Usage};
+use crate::ledger::{LostRows, Outage, Rows, Sums, Usage};
 
 /// The script that finds rows.
 const SCRIPT: &str = include_str!("rows.lua");
@@ -31,7 +33,10 @@ pub(super) fn read_rows(answer: &Value) -> Result<Rows, Outage> {
     let team = Vec::<u8>::from_redis_value_ref(team).map_err(|_| unreadable("a team's record"))?;
     let row = |value: &Value| {
         let kept = String::from_redis_value_ref(value).map_err(|_| unreadable("a row"))?;
-        text::read_row(kept.splitn(3, ' ').nth(2).unwrap_or_default().as_bytes())
+        match kept.splitn(3, ' ').nth(2) {
+            Some(row) if row.starts_with('[') => text::read_row(row.as_bytes()),
+            _ => upgrade_text::read_row(&kept),
+        }
     };
     let rows = entries.iter().map(row).collect::<Result<_, Outage>>()?;
     Ok(Rows { rows, total, lost: lost(&team)? })
@@ -51,11 +56,17 @@ fn lost(team: &[u8]) -> Result<LostRows, Outage> {
 /// Reads what one day's usage holds, by user and model. A cell that cannot be read is an error: sums are money.
 pub(super) fn read_usage(day: Date, cells: &Value) -> Result<Vec<Usage>, Outage> {
     let cells: Vec<(String, String)> = Vec::from_redis_value_ref(cells).map_err(|_| unreadable("usage"))?;
-    let read = |(name, text): &(String, String)| {
-        let (model, user) = cell_of(name).ok_or_else(|| unreadable("usage"))?;
-        Ok(Usage { day, user: user.to_owned(), model: model.to_owned(), sums: sums(text)? })
-    };
-    let mut usage: Vec<Usage> = cells.iter().map(read).collect::<Result<_, Outage>>()?;
-    usage.sort_by(|one, other| (&one.user, &one.model).cmp(&(&other.user, &other.model)));
-    Ok(usage)
+    let mut usage: BTreeMap<(String, String), Sums> = BTreeMap::new();
+    for (name, text) in &cells {
+        let (model, user, sums) = match cell_of(name) {
+            Some((model, user)) => (model.to_owned(), user.to_owned(), sums(text)?),
+            None => {
+                let (model, user) = upgrade_text::cell_of(name).ok_or_else(|| unreadable("usage"))?;
+                (model, user, upgrade_text::sums(text)?)
+            }
+        };
+        // On the day on which a team was taken over a user and model may have a cell of each kind.
+        *usage.entry((user, model)).or_default() += sums;
+    }
+    Ok(usage.into_iter().map(|((user, model), sums)| Usage { day, user, model, sums }).collect())
 }

@@ -1,5 +1,6 @@
 -- A stretch of a team's rows, newest first, out of the two lists they are kept in: those that cost something, and those
--- that did not. A row begins with its place among all.
+-- that did not. A row begins with its place among all; one of the layout before has it behind when it was settled, or none,
+-- and is then behind all others (see upgrade_text.rs).
 --
 -- KEYS: both lists, the team's state. ARGV: how many rows to pass over, and how many are wanted.
 -- The answer: how many there are, what is known of the team, then the rows.
@@ -7,6 +8,8 @@
 local PAID, FREE, TEAM = KEYS[1], KEYS[2], KEYS[3]
 local skip, limit = ARGV[1] + 0, ARGV[2] + 0
 local call, match = redis.call, string.match
+local PLACE = '^(' .. string.rep('%d', 30) .. ') '
+local OLD_PLACE = '^%S+ %S+ %d+ %d+ (%d+) '
 
 local paid, free = call('LLEN', PAID), call('LLEN', FREE)
 local answer = { paid + free, call('HGET', TEAM, 'm') or '' }
@@ -15,7 +18,7 @@ if limit == 0 or skip >= paid + free then
 end
 
 local function order_of(row)
-  return row and match(row, '^%d+') or ''
+  return row and (match(row, PLACE) or match(row, OLD_PLACE)) or ''
 end
 
 -- How many of those to pass over cost something: no fewer than this, no more than that, and half-way between, whether one

@@ -85,7 +85,7 @@ pub(super) fn read_call(text: &[u8], phase: &[u8]) -> Result<ReservationRecord, 
 }
 
 /// Days are written year first, so a day's name begins with its month's.
-fn month_of(day: &str) -> String {
+pub(super) fn month_of(day: &str) -> String {
     day.get(..7).unwrap_or_default().to_owned()
 }
 

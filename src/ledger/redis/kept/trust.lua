@@ -37,11 +37,15 @@ end
 if team ~= '' and redis.call('HEXISTS', REIGNS, accepted) == 1 then
   return { 1, is_new }
 end
-if hold == '1' and redis.call('SISMEMBER', TEAMS, ANY_TEAM) == 0 then
+local may_have_new = redis.call('SISMEMBER', TEAMS, ANY_TEAM) == 1
+if hold == '1' and not may_have_new then
   return { 2, is_new }
 end
 if now < since + must_be then
   return { 0, is_new }
 end
-redis.call('SADD', TEAMS, ANY_TEAM)
+-- A store whose memory is full would refuse it, be it there or not.
+if not may_have_new then
+  redis.call('SADD', TEAMS, ANY_TEAM)
+end
 return { 1, is_new }

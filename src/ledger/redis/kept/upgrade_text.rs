@@ -1,0 +1,83 @@
+//! Rows and cells of usage as the layout before this one, `mg1`, wrote them: they were renamed and stay as they are.
+//!
+//! A row is `id outcome charged settled_at order` and the reservation's record, which is `phase admitted_at day price model user
+//! scope scope.. {asked}`, and `{came}` unless a sweep ended it. A cell is named by its model and its user, escaped.
+
+use serde::Deserialize;
+
+use super::decode::unreadable;
+use super::text::month_of;
+use crate::credits::Credits;
+use crate::ledger::machine::judgement;
+use crate::ledger::usage::BEYOND;
+use crate::ledger::{Asked, Came, Outage, Outcome, Row, Sums};
+
+/// Reads a row.
+pub(super) fn read_row(kept: &str) -> Result<Row, Outage> {
+    read(kept).ok_or_else(|| unreadable("a row"))
+}
+
+fn read(kept: &str) -> Option<Row> {
+    let (head, asked) = kept.split_at(kept.find('{')?);
+    let mut words = head.split(' ');
+    let (id, outcome, charged, settled_at) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    // The oldest do not say where they stand among the others.
+    if words.next()?.starts_with(|first: char| first.is_ascii_digit()) {
+        words.next()?;
+    }
+    let (admitted_at, day, price) = (words.next()?, words.next()?, words.next()?);
+    let mut texts = serde_json::Deserializer::from_str(asked);
+    let asked = Asked::deserialize(&mut texts).ok()?;
+    let came = if texts.end().is_ok() { Came::default() } else { Came::deserialize(&mut texts).ok()? };
+    Some(Row {
+        id: id.parse().ok()?,
+        outcome: Outcome::ALL.into_iter().find(|known| known.name() == outcome)?,
+        reserved: Credits::from_micros(price.parse().ok()?),
+        charged: Credits::from_micros(charged.parse().ok()?),
+        month: month_of(day),
+        day: day.to_owned(),
+        admitted_at: judgement::at(admitted_at.parse().ok()?),
+        settled_at: judgement::at(settled_at.parse().ok()?),
+        asked,
+        came,
+    })
+}
+
+/// When a row was settled, in microseconds of Unix time.
+pub(super) fn settled_at(kept: &str) -> Option<i64> {
+    kept.split(' ').nth(3)?.parse().ok()
+}
+
+/// The model and the user of a cell.
+pub(super) fn cell_of(name: &str) -> Option<(String, String)> {
+    if name == BEYOND {
+        return Some((BEYOND.to_owned(), BEYOND.to_owned()));
+    }
+    let (model, user) = name.split_once(' ')?;
+    Some((model.to_owned(), unescaped(user)?))
+}
+
+/// The name that was escaped: what is not plain is `%` and two hexadecimal digits for each byte.
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        bytes.push(match byte {
+            b'%' => u8::try_from(digit(rest.next())? * 16 + digit(rest.next())?).ok()?,
+            plain => plain,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Reads what a cell holds.
+pub(super) fn sums(text: &str) -> Result<Sums, Outage> {
+    let numbers: Option<Vec<u64>> = text.split(' ').map(|number| number.parse().ok()).collect();
+    let mut numbers = numbers.ok_or_else(|| unreadable("usage"))?;
+    // One that was written before refused calls were counted does not have their number.
+    if numbers.len() == 8 {
+        numbers.push(0);
+    }
+    Ok(Sums::from_numbers(numbers.try_into().map_err(|_| unreadable("usage"))?))
+}
