@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
+use crate::decimal::Decimal;
+
 const MICROS_PER_CREDIT: u64 = 1_000_000;
 const DECIMAL_PLACES: usize = 6;
 
@@ -42,6 +44,12 @@ impl Credits {
         self.0 as f64 / MICROS_PER_CREDIT as f64
     }
 
+    /// The amount as it is written everywhere: `0.025`.
+    #[must_use]
+    pub fn decimal(self) -> Decimal {
+        Decimal::short(self.0, DECIMAL_PLACES)
+    }
+
     /// The price of `count` things at this price each, at most [`Credits::MAX`].
     #[must_use]
     pub const fn times(self, count: u64) -> Self {
@@ -69,15 +77,7 @@ impl Sum for Credits {
 
 impl fmt::Display for Credits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, fraction) = (self.0 / MICROS_PER_CREDIT, self.0 % MICROS_PER_CREDIT);
-        if fraction == 0 {
-            return write!(f, "{whole}");
-        }
-        let (mut digits, mut places) = (fraction, 6);
-        while digits % 10 == 0 {
-            (digits, places) = (digits / 10, places - 1);
-        }
-        write!(f, "{whole}.{digits:0places$}")
+        f.write_str(&self.decimal())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Words of HTTP that every room speaks: the answer, its body, the header names that are ours.
 
 pub mod delivery;
+pub mod write;
 
 use std::any::Any;
 use std::pin::Pin;
@@ -8,13 +9,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::decimal::Decimal;
+
 pub use delivery::{Deliver, Delivery};
+pub use write::HeaderWriter;
 
 /// An answer of the gateway, whole in memory: what came from the upstream was read, checked and settled before.
 pub type Answer = Response<AnswerBody>;
@@ -118,17 +122,19 @@ impl Body for AnswerBody {
     }
 }
 
-/// Where the time of a call went: in the gateway itself, waiting for the shared account, and at the upstream.
-#[must_use]
-pub fn server_timing([own, queued, upstream]: [Duration; 3]) -> HeaderValue {
-    // In whole microseconds: writing a float takes ten times as long.
-    let millis = |duration: Duration| (duration.as_micros() / 1000, duration.as_micros() % 1000);
-    let [(own, a), (queued, b), (upstream, c)] = [own, queued, upstream].map(millis);
-    let text = format!("gateway;dur={own}.{a:03}, queue;dur={queued}.{b:03}, upstream;dur={upstream}.{c:03}");
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("gateway"))
+/// Writes where the time of a call went: in the gateway itself, waiting for the shared account, and at the upstream.
+pub fn server_timing(writer: &mut HeaderWriter<'_>, [own, queued, upstream]: [Duration; 3]) {
+    for (name, time) in [("gateway;dur=", own), (", queue;dur=", queued), (", upstream;dur=", upstream)] {
+        writer.text(name).decimal(Decimal::millis(time));
+    }
+    writer.insert(SERVER_TIMING);
 }
 
-/// A body as it comes in, frame by frame. One that comes in one frame is never copied, any other once.
+/// A body of fewer bytes than this is copied out of the buffer that its connection reads into: it may be kept for long, and
+/// would keep all of that buffer, so that the connection needs another. A copy costs less than to make one.
+const SMALL: usize = 4 * 1024;
+
+/// A body as it comes in, frame by frame. A large one that comes in one frame is never copied, any other once.
 #[derive(Debug, Default)]
 pub struct Gathered {
     first: Bytes,
@@ -173,7 +179,13 @@ impl Gathered {
     /// The whole body.
     #[must_use]
     pub fn finish(self) -> Bytes {
-        if self.whole.is_empty() { self.first } else { self.whole.freeze() }
+        if !self.whole.is_empty() {
+            self.whole.freeze()
+        } else if self.first.len() < SMALL {
+            Bytes::copy_from_slice(&self.first)
+        } else {
+            self.first
+        }
     }
 }
 
@@ -244,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_in_frames_is_whole_again_and_in_one_frame_is_not_copied() {
+    fn a_body_in_frames_is_whole_again_and_a_large_one_in_one_frame_is_not_copied() {
         for expected in [0, 5, 9, 100] {
             let mut gathered = Gathered::expecting(expected);
             for frame in ["", "abc", "", "def", "ghi"] {
@@ -252,9 +264,12 @@ mod tests {
             }
             assert_eq!((gathered.len(), &gathered.finish()[..]), (9, &b"abcdefghi"[..]));
         }
-        let alone = Bytes::from(vec![1; 10]);
-        let mut gathered = Gathered::expecting(10);
-        gathered.push(alone.clone());
-        assert_eq!(gathered.finish().as_ptr(), alone.as_ptr());
+        for (bytes, is_copied) in [(SMALL - 1, true), (SMALL, false)] {
+            let alone = Bytes::from(vec![1; bytes]);
+            let mut gathered = Gathered::expecting(bytes);
+            gathered.push(alone.clone());
+            let finished = gathered.finish();
+            assert_eq!((&finished, finished.as_ptr() != alone.as_ptr()), (&alone, is_copied));
+        }
     }
 }

@@ -24,7 +24,7 @@
 //!
 //! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
 //! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`http`], [`live`],
-//! [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
+//! [`decimal`], [`maps`], [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
 //!
 //! # What holds everywhere
 //!
@@ -46,10 +46,12 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credits;
+pub mod decimal;
 pub mod http;
 pub mod identity;
 pub mod ledger;
 pub mod live;
+pub mod maps;
 pub mod notice;
 pub mod pricing;
 pub mod printable;

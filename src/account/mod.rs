@@ -26,7 +26,7 @@ pub use reading::{Reading, Settings};
 
 use self::query::{Page, Period, Query};
 use self::requests::Requests;
-use crate::http::{Answer, AnswerBody};
+use crate::http::{Answer, AnswerBody, HeaderWriter};
 use crate::identity::Principal;
 use crate::ledger::{Standing, headers};
 use crate::printable;
@@ -154,6 +154,6 @@ fn shown(view: &impl Serialize, standings: &[Standing], at: Timestamp) -> Result
     let answer_headers = answer.headers_mut();
     answer_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer_headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer_headers.extend(headers::rate_limit_headers(standings, at));
+    headers::rate_limit_headers(&mut HeaderWriter::new(answer_headers), standings, at);
     Ok(answer)
 }

@@ -98,7 +98,7 @@ impl<S> Layer<S> for AdmitLayer {
     type Service = Admit<S>;
 
     fn layer(&self, inner: S) -> Admit<S> {
-        Admit { inner, with: self.clone() }
+        Admit { inner, with: Arc::new(self.clone()) }
     }
 }
 
@@ -106,7 +106,7 @@ impl<S> Layer<S> for AdmitLayer {
 #[derive(Clone)]
 pub struct Admit<S> {
     inner: S,
-    with: AdmitLayer,
+    with: Arc<AdmitLayer>,
 }
 
 impl<S> Service<PaidCall> for Admit<S>
@@ -125,7 +125,7 @@ where
     fn call(&mut self, call: PaidCall) -> Self::Future {
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
-        let with = self.with.clone();
+        let with = Arc::clone(&self.with);
         Box::pin(async move {
             // Before it is paid for: an answer that is on its way cannot be refused any more.
             let room = with.buffer.claim(&call.team.id, &call.model)?;
@@ -177,7 +177,7 @@ async fn reserve(with: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal>
 
 /// The call itself, from its reservation to its settlement. Runs to the end, also without its caller.
 async fn run<S>(
-    with: AdmitLayer,
+    with: Arc<AdmitLayer>,
     mut inner: S,
     (mut call, room): (PaidCall, Arc<Room>),
     granted: Granted,
@@ -186,7 +186,7 @@ async fn run<S>(
 where
     S: Service<Admitted, Response = Forwarded, Error = Infallible>,
 {
-    let AdmitLayer { keeper, latest, undelivered, replays, .. } = with;
+    let AdmitLayer { keeper, latest, undelivered, replays, .. } = &*with;
     let Granted { reservation, mut limits, at_hand } = granted;
     let listed = keeper.open().list(reservation.id(), reservation.team().clone());
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());

@@ -27,15 +27,15 @@ pub fn admission(call: &PaidCall, phase: Phase) -> Result<Admission, Refusal> {
 fn asked_of(call: &PaidCall, order: Order) -> Asked {
     let principal = &call.principal;
     let key = match &principal.credential {
-        Credential::Key(id) => Some(id.to_string()),
+        Credential::Key(id) => Some(id.as_str().to_owned()),
         Credential::Token { .. } => None,
     };
     Asked {
-        request_id: call.id.to_string(),
-        user: principal.user.to_string(),
+        request_id: call.id.as_str().to_owned(),
+        user: principal.user.as_str().to_owned(),
         credential: principal.credential.id().to_owned(),
         key,
-        model: call.model.to_string(),
+        model: call.model.as_str().to_owned(),
         images: order.images,
         seconds: order.seconds,
         price_version: call.team.prices.version.clone(),

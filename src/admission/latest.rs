@@ -8,9 +8,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use foldhash::quality::RandomState;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, ready};
 use jiff::Timestamp;
+use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
 use crate::identity::{Credential, KeyId, Principal};
@@ -24,7 +26,7 @@ const CALLERS_MAX: usize = 1024;
 
 /// The latest of callers' limits, of all workers. Clones share it.
 #[derive(Clone)]
-pub struct Latest(Arc<Cache<Who, Known>>);
+pub struct Latest(Arc<Cache<Who, Known, UnitWeighter, RandomState>>);
 
 /// Those for whom the same limits hold.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -45,7 +47,8 @@ struct Known {
 
 impl Default for Latest {
     fn default() -> Self {
-        Self(Arc::new(Cache::new(CALLERS_MAX)))
+        let (max, hash) = (CALLERS_MAX, RandomState::default());
+        Self(Arc::new(Cache::with(max, max as u64, UnitWeighter, hash, Default::default())))
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ledger::ReservationId;
+use crate::maps::FastMap;
 use crate::team::TeamId;
 
 /// The open reservations of one worker. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Open(Arc<Mutex<HashMap<ReservationId, TeamId>>>);
+pub struct Open(Arc<Mutex<FastMap<ReservationId, TeamId>>>);
 
 /// A place in the list, given up when dropped.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Open {
         teams
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ReservationId, TeamId>> {
+    fn lock(&self) -> MutexGuard<'_, FastMap<ReservationId, TeamId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::Latest;
-use crate::http::{Answer, X_RATELIMIT_LIMIT};
+use crate::http::{Answer, HeaderWriter, X_RATELIMIT_LIMIT};
 use crate::identity::{Authenticated, Principal};
 use crate::ledger::headers::rate_limit_headers;
 use crate::ledger::{Ledger, Level, Standing};
@@ -41,7 +42,7 @@ impl<S> Layer<S> for TellLimitsLayer {
     type Service = TellLimits<S>;
 
     fn layer(&self, inner: S) -> TellLimits<S> {
-        TellLimits { inner, with: self.clone() }
+        TellLimits { inner, with: Arc::new(self.clone()) }
     }
 }
 
@@ -49,7 +50,7 @@ impl<S> Layer<S> for TellLimitsLayer {
 #[derive(Clone)]
 pub struct TellLimits<S> {
     inner: S,
-    with: TellLimitsLayer,
+    with: Arc<TellLimitsLayer>,
 }
 
 impl<S, B> Service<Authenticated<B>> for TellLimits<S>
@@ -66,7 +67,7 @@ where
 
     fn call(&mut self, caller: Authenticated<B>) -> Self::Future {
         let told = Caller {
-            with: self.with.clone(),
+            with: Arc::clone(&self.with),
             principal: Arc::clone(caller.principal()),
             team: Arc::clone(caller.team()),
             record: caller.arrival().record.clone(),
@@ -77,7 +78,7 @@ where
 
 /// Whom to tell.
 struct Caller {
-    with: TellLimitsLayer,
+    with: Arc<TellLimitsLayer>,
     principal: Arc<Principal>,
     team: Arc<Team>,
     record: Record,
@@ -131,12 +132,14 @@ impl Caller {
     }
 
     async fn tell(self, mut result: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
-        let TellLimitsLayer { latest, ledger } = &self.with;
+        let TellLimitsLayer { latest, ledger } = &*self.with;
         if let Some(limits) = latest.of(ledger, &self.principal, &self.team).await {
-            let headers = rate_limit_headers(limits.standings(), limits.at());
+            let tell = |headers: &mut HeaderMap| {
+                rate_limit_headers(&mut HeaderWriter::new(headers), limits.standings(), limits.at());
+            };
             match &mut result {
-                Ok(answer) => answer.headers_mut().extend(headers),
-                Err(_) => self.record.facts().owed.extend(headers),
+                Ok(answer) => tell(answer.headers_mut()),
+                Err(_) => tell(&mut self.record.facts().owed),
             }
         }
         result

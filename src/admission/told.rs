@@ -5,19 +5,23 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::credits::Credits;
-use crate::http::{Answer, AnswerBody, SERVER_TIMING, server_timing};
+use crate::http::{Answer, AnswerBody, HeaderWriter, server_timing};
 use crate::ledger::Snapshot;
 use crate::ledger::headers::{credit_headers, rate_limit_headers};
 use crate::upstream::Passed;
+
+/// How many headers such an answer has, with those that other layers add: a map of one more takes twice the room.
+const HEADERS: usize = 12;
 
 /// The headers of every answer to an admitted call, whether it was executed or not: what it cost, and how the limits stand now;
 /// `times` as in [`server_timing`].
 #[must_use]
 pub fn headers(limits: &Snapshot, cost: Credits, times: [Duration; 3]) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(16);
-    headers.extend(rate_limit_headers(limits.standings(), limits.at()));
-    headers.extend(credit_headers(limits.standings(), cost));
-    headers.insert(SERVER_TIMING, server_timing(times));
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    let mut writer = HeaderWriter::new(&mut headers);
+    rate_limit_headers(&mut writer, limits.standings(), limits.at());
+    credit_headers(&mut writer, limits.standings(), cost);
+    server_timing(&mut writer, times);
     headers
 }
 

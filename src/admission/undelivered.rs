@@ -6,13 +6,13 @@
 //! limit were smaller by so many. Other replicas know nothing of it: over all of them a team has its slots for calls that run,
 //! and on each as many answers that wait for it.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ledger::{Admission, Level, Outage, Scope, Standing, Verdict};
+use crate::maps::FastMap;
 use crate::team::{Limit, LimitKind, Limits, TeamId};
 
 /// In how many parts the counts are, so that workers seldom wait for each other.
@@ -20,7 +20,7 @@ const PARTS: usize = 16;
 /// When a call that found no free slot should come again: nobody knows when an answer is read.
 const COME_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
-type Counts = HashMap<(TeamId, Scope), u64>;
+type Counts = FastMap<(TeamId, Scope), u64>;
 
 /// The slots that answers of this process keep. Clones share them.
 #[derive(Clone, Default)]
@@ -29,7 +29,7 @@ pub struct Undelivered(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     parts: [Mutex<Counts>; PARTS],
-    hasher: RandomState,
+    hasher: foldhash::fast::RandomState,
 }
 
 /// The slots that one answer keeps until it is dropped.

@@ -42,7 +42,7 @@ impl<S> Layer<S> for AuthenticateLayer {
     type Service = Authenticate<S>;
 
     fn layer(&self, inner: S) -> Authenticate<S> {
-        Authenticate { inner, layer: self.clone() }
+        Authenticate { inner, layer: Arc::new(self.clone()) }
     }
 }
 
@@ -50,7 +50,7 @@ impl<S> Layer<S> for AuthenticateLayer {
 #[derive(Clone)]
 pub struct Authenticate<S> {
     inner: S,
-    layer: AuthenticateLayer,
+    layer: Arc<AuthenticateLayer>,
 }
 
 impl<S, B> Service<Routed<B, Known>> for Authenticate<S>
@@ -121,14 +121,13 @@ fn authenticated<B>(routed: Routed<B, Known>, (principal, team): Identified) -> 
         let mut facts = arrival.record.facts();
         facts.team = Some(principal.team.clone());
         facts.user = Some(principal.user.clone());
-        facts.credential_kind = Some(principal.credential.kind());
-        facts.credential = Some(principal.credential.id().to_owned());
+        facts.credential = Some(principal.credential.clone());
         if let Known::Generate(model) = &route {
             facts.model = Some(model.clone());
             facts.model_is_priced = team.prices.models.contains_key(model);
         }
     }
-    Authenticated::new(arrival, route, Arc::new(principal), team)
+    Authenticated::new(arrival, route, principal, team)
 }
 
 fn strip<B>(arrival: &mut Arrival<B>) {

@@ -54,7 +54,9 @@ fn after_scheme(value: &[u8]) -> Option<&[u8]> {
 
 /// How long it may be, `limits.header_bytes_max` has said before.
 fn readable(bytes: &[u8]) -> Option<&str> {
-    if !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic) { str::from_utf8(bytes).ok() } else { None }
+    // No `&&`, so that many bytes are looked at at a time.
+    let is_graphic = bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic());
+    if !bytes.is_empty() && is_graphic { str::from_utf8(bytes).ok() } else { None }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
 use super::keyring::Keyring;
@@ -42,11 +44,11 @@ impl Verified {
 }
 
 /// The tokens of one directory.
-pub(super) struct VerifiedTokens(Cache<Box<str>, Arc<Verified>>);
+pub(super) struct VerifiedTokens(Cache<Box<str>, Arc<Verified>, UnitWeighter, RandomState>);
 
 impl VerifiedTokens {
     pub(super) fn new(tokens_max: usize) -> Self {
-        Self(Cache::new(tokens_max))
+        Self(Cache::with(tokens_max, tokens_max as u64, UnitWeighter, RandomState::default(), Default::default()))
     }
 
     /// Looks a token up; `now` is in seconds since 1970. One whose key has left the key set is forgotten.

@@ -29,7 +29,7 @@ use crate::live::Live;
 use crate::team::{State, Team, TeamId};
 
 /// Who a credential speaks for, with the team as this configuration describes it.
-pub type Identified = (Principal, Arc<Team>);
+pub type Identified = (Arc<Principal>, Arc<Team>);
 
 /// Who may call.
 pub struct Directory {
@@ -279,11 +279,11 @@ impl Directory {
             key_models: None,
             key_limits: None,
         };
-        self.let_in(principal, Arc::clone(team))
+        self.let_in(Arc::new(principal), Arc::clone(team))
     }
 
     /// The last question, asked every time: may the team and the user call at present?
-    fn let_in(&self, principal: Principal, team: Arc<Team>) -> Result<Identified, FailedCheck> {
+    fn let_in(&self, principal: Arc<Principal>, team: Arc<Team>) -> Result<Identified, FailedCheck> {
         match team.state {
             State::Suspended => Err(FailedCheck::TeamSuspended),
             State::Active if team.suspended_users.contains(&principal.user) => Err(FailedCheck::TeamSuspended),

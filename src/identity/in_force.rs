@@ -5,8 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use foldhash::quality::RandomState;
 use jiff::Timestamp;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::Cache;
 
+use super::directory::Identified;
 use super::failed_check::FailedCheck;
 use super::key::{SecretHash, ShownKey};
 use super::known::{DirectoryError, user_of};
@@ -18,22 +22,36 @@ use crate::team::{Team, TeamId};
 /// How long a use stands for those after it, in seconds: a busy key is written down once a minute.
 const USE_STANDS: i64 = 60;
 
+/// How many keys are remembered as they were shown.
+const SHOWN_MIN: usize = 64;
+const SHOWN_MAX: usize = 10_000;
+
 /// What holds at present.
 pub(super) struct InForce {
     keys: HashMap<KeyId, Arc<KnownKey>>,
+    /// Keys as they were shown and found to be good, so that none is hashed twice: found by every byte, as tokens are. They
+    /// live and die with what is in force.
+    shown: Cache<Box<str>, Shown, UnitWeighter, RandomState>,
     register: Arc<Register>,
 }
 
 /// A gateway key, and who it speaks for.
 pub(super) struct KnownKey {
     secrets: Vec<KnownSecret>,
-    principal: Principal,
+    principal: Arc<Principal>,
     /// `None`: the team is not configured any more.
     team: Option<Arc<Team>>,
     expires_at: Option<Timestamp>,
     is_revoked: bool,
     /// When it was last used, in seconds since 1970; 0 is never. Outlives this key's place in a directory.
     used: Arc<AtomicI64>,
+}
+
+/// Of a text that was shown, which key it is, and which of its secrets.
+#[derive(Clone)]
+struct Shown {
+    key: Arc<KnownKey>,
+    secret: usize,
 }
 
 struct KnownSecret {
@@ -53,7 +71,7 @@ impl KnownKey {
         };
         Ok(Self {
             secrets: vec![KnownSecret { hash: key.sha256, ends_at: None }],
-            principal,
+            principal: Arc::new(principal),
             team: Some(team),
             expires_at: key.expires_at,
             is_revoked: false,
@@ -73,7 +91,7 @@ impl KnownKey {
         let secrets = record.secrets.iter();
         Ok(Self {
             secrets: secrets.map(|secret| KnownSecret { hash: secret.sha256, ends_at: secret.ends_at }).collect(),
-            principal,
+            principal: Arc::new(principal),
             team: teams.get(&record.team).cloned(),
             expires_at: record.expires_at,
             is_revoked: record.revoked_at.is_some(),
@@ -90,11 +108,16 @@ impl KnownKey {
         self
     }
 
-    /// What a good secret of the key lets its bearer be. A secret that is not the key's is [`FailedCheck::Secret`], whatever else
-    /// is known of the key: only who has a secret learns more.
-    fn judge(&self, hash: SecretHash, now: Timestamp) -> Result<(&Principal, &Arc<Team>), FailedCheck> {
+    /// Which of the key's secrets it is. One that is not the key's is [`FailedCheck::Secret`], whatever else is known of the key:
+    /// only who has a secret learns more.
+    fn secret(&self, hash: SecretHash) -> Result<usize, FailedCheck> {
+        self.secrets.iter().position(|secret| secret.hash == hash).ok_or(FailedCheck::Secret)
+    }
+
+    /// What this secret of the key lets its bearer be.
+    fn judge(&self, secret: usize, now: Timestamp) -> Result<Identified, FailedCheck> {
         let is_over = |end: Option<Timestamp>| end.is_some_and(|end| end <= now);
-        let secret = self.secrets.iter().find(|secret| secret.hash == hash).ok_or(FailedCheck::Secret)?;
+        let secret = self.secrets.get(secret).ok_or(FailedCheck::Secret)?;
         if self.is_revoked {
             return Err(FailedCheck::Revoked);
         }
@@ -102,7 +125,7 @@ impl KnownKey {
             return Err(FailedCheck::Expired);
         }
         let team = self.team.as_ref().ok_or(FailedCheck::TeamUnknown)?;
-        Ok((&self.principal, team))
+        Ok((Arc::clone(&self.principal), Arc::clone(team)))
     }
 
     /// One relaxed reading for most uses, one writing a minute.
@@ -131,23 +154,38 @@ impl InForce {
                 keys.insert(id.clone(), Arc::new(known.counting_on(before)));
             }
         }
-        Self { keys, register: Arc::clone(register) }
+        // Two secrets each, while a key is rotated.
+        let most = (keys.len() * 2).clamp(SHOWN_MIN, SHOWN_MAX);
+        let shown = Cache::with(most, most as u64, UnitWeighter, RandomState::default(), Default::default());
+        Self { keys, shown, register: Arc::clone(register) }
     }
 
-    /// Judges a gateway key. A typo is told by its checksum, without a lookup.
+    /// Judges a gateway key. What time changes is asked each time; whether the secret is right, once.
+    pub(super) fn judge_key(&self, text: &str, now: Timestamp) -> Result<Identified, FailedCheck> {
+        let shown = match self.shown.get(text) {
+            Some(shown) => shown,
+            None => self.look_at(text)?,
+        };
+        let identified = shown.key.judge(shown.secret, now)?;
+        shown.key.note_use(now);
+        Ok(identified)
+    }
+
+    /// Looks at a key that was not shown before. A typo is told by its checksum, without a lookup.
     ///
     /// What was shown is hashed before its id is looked up, so whether an id exists does not show in the time; and hashes are
-    /// compared in constant time ([`SecretHash`]'s `==` is `subtle`'s), so neither does how much of a secret is right.
-    pub(super) fn judge_key(&self, text: &str, now: Timestamp) -> Result<(Principal, Arc<Team>), FailedCheck> {
+    /// compared in constant time ([`SecretHash`]'s `==` is `subtle`'s), so neither does how much of a secret is right. Only a
+    /// right one is remembered.
+    fn look_at(&self, text: &str) -> Result<Shown, FailedCheck> {
         let shown = ShownKey::parse(text).ok_or(FailedCheck::Form)?;
         let hash = SecretHash::of(shown.secret);
         let Some(known) = self.keys.get(shown.id) else {
             // It may be in the register, which could not be read yet.
             return Err(if self.register.is_read() { FailedCheck::KeyUnknown } else { FailedCheck::KeysUnavailable });
         };
-        let (principal, team) = known.judge(hash, now)?;
-        known.note_use(now);
-        Ok((principal.clone(), Arc::clone(team)))
+        let shown = Shown { key: Arc::clone(known), secret: known.secret(hash)? };
+        self.shown.insert(text.into(), shown.clone());
+        Ok(shown)
     }
 
     /// Whether an operator has suspended somebody, on top of what the configuration says.

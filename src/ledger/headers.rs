@@ -3,48 +3,38 @@
 
 use std::cmp::Reverse;
 
-use http::{HeaderName, HeaderValue};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use super::Standing;
 use crate::credits::Credits;
 use crate::http::{
-    RATELIMIT, RATELIMIT_POLICY, X_CREDITS_COST, X_CREDITS_REMAINING, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING,
-    X_RATELIMIT_RESET,
+    HeaderWriter, RATELIMIT, RATELIMIT_POLICY, X_CREDITS_COST, X_CREDITS_REMAINING, X_RATELIMIT_LIMIT,
+    X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
 };
 use crate::team::limit::{Period, Shape, Unit};
 
 const DAY_SECONDS: u64 = 86_400;
 
-/// `X-RateLimit-Limit`, `-Remaining`, `-Reset` (Unix seconds) and the pair `RateLimit-Policy`, `RateLimit`
+/// Writes `X-RateLimit-Limit`, `-Remaining`, `-Reset` (Unix seconds) and the pair `RateLimit-Policy`, `RateLimit`
 /// (draft-ietf-httpapi-ratelimit-headers) of the limit, on whichever level, that lets the fewest calls through now: so many
 /// pass at once, and not one more. Nothing when no limit counts requests. `now` is the store's time, which `t` counts from.
-pub fn rate_limit_headers(
-    standings: &[Standing],
-    now: Timestamp,
-) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+pub fn rate_limit_headers(writer: &mut HeaderWriter<'_>, standings: &[Standing], now: Timestamp) {
     let tightest = tightest(standings).and_then(|standing| Some((standing, window_seconds(standing)?)));
-    tightest.map(|(standing, window)| headers(standing, window, now)).into_iter().flatten().flatten()
+    if let Some((standing, window)) = tightest {
+        write(writer, standing, window, now);
+    }
 }
 
-/// `X-Credits-Cost`, and `X-Credits-Remaining` where a credit budget may refuse: what the tightest leaves, on whichever level.
+/// Writes `X-Credits-Cost`, and `X-Credits-Remaining` where a credit budget may refuse: what the tightest leaves, on whichever level.
 /// A shadow budget refuses none.
-pub fn credit_headers(
-    standings: &[Standing],
-    cost: Credits,
-) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+pub fn credit_headers(writer: &mut HeaderWriter<'_>, standings: &[Standing], cost: Credits) {
     let counts = |standing: &&Standing| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits));
     let budgets = standings.iter().filter(|standing| !standing.shadow).filter(counts);
-    let remaining = budgets.map(|standing| Credits::from_micros(standing.remaining())).min();
-    let remaining = remaining.map(|remaining| (X_CREDITS_REMAINING, decimal(remaining)));
-    [Some((X_CREDITS_COST, decimal(cost))), remaining].into_iter().flatten()
-}
-
-/// An amount as a header value.
-#[must_use]
-pub fn decimal(credits: Credits) -> HeaderValue {
-    HeaderValue::try_from(credits.to_string()).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    writer.decimal(cost.decimal()).insert(X_CREDITS_COST);
+    if let Some(remaining) = budgets.map(|standing| Credits::from_micros(standing.remaining())).min() {
+        writer.decimal(remaining.decimal()).insert(X_CREDITS_REMAINING);
+    }
 }
 
 /// The request limit with the fewest calls left, however large it is: a share of it would be no answer to whether the next
@@ -70,20 +60,24 @@ fn window_seconds(standing: &Standing) -> Option<u64> {
     }
 }
 
-fn headers(standing: &Standing, window: u64, now: Timestamp) -> [Option<(HeaderName, HeaderValue)>; 5] {
-    let (level, kind) = (standing.scope.level(), standing.kind);
+fn write(writer: &mut HeaderWriter<'_>, standing: &Standing, window: u64, now: Timestamp) {
     let (max, remaining) = (standing.max, standing.remaining());
-    let reset = standing.reset_at.map(unix_seconds);
-    let wait = standing.reset_at.map(|at| seconds_between(now, at));
-    let until = wait.map(|wait| format!(";t={wait}")).unwrap_or_default();
-    let text = |text: String| HeaderValue::try_from(text).ok();
-    [
-        Some((X_RATELIMIT_LIMIT, HeaderValue::from(max))),
-        Some((X_RATELIMIT_REMAINING, HeaderValue::from(remaining))),
-        reset.map(|reset| (X_RATELIMIT_RESET, HeaderValue::from(reset))),
-        text(format!("\"{level}:{kind}\";q={max};w={window}")).map(|value| (RATELIMIT_POLICY, value)),
-        text(format!("\"{level}:{kind}\";r={remaining}{until}")).map(|value| (RATELIMIT, value)),
-    ]
+    writer.number(max).insert(X_RATELIMIT_LIMIT);
+    writer.number(remaining).insert(X_RATELIMIT_REMAINING);
+    if let Some(at) = standing.reset_at {
+        writer.number(unix_seconds(at)).insert(X_RATELIMIT_RESET);
+    }
+    named(writer, standing).text(";q=").number(max).text(";w=").number(window).insert(RATELIMIT_POLICY);
+    let left = named(writer, standing).text(";r=").number(remaining);
+    if let Some(at) = standing.reset_at {
+        left.text(";t=").number(seconds_between(now, at));
+    }
+    left.insert(RATELIMIT);
+}
+
+/// The limit's name, as a string of structured fields (RFC 8941).
+fn named<'w, 'h>(writer: &'w mut HeaderWriter<'h>, standing: &Standing) -> &'w mut HeaderWriter<'h> {
+    writer.text("\"").text(standing.scope.level()).text(":").text(standing.kind.name()).text("\"")
 }
 
 /// Unix seconds, rounded up: who waits until then is not too early.
@@ -99,6 +93,8 @@ fn seconds_between(now: Timestamp, at: Timestamp) -> i64 {
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
     use crate::ledger::Scope;
     use crate::team::{LimitKind, UserId};
@@ -121,8 +117,9 @@ mod tests {
     }
 
     fn shown(standings: &[Standing]) -> Vec<String> {
-        let headers = rate_limit_headers(standings, NOW.parse().expect(NOW));
-        headers.map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect()
+        let mut headers = HeaderMap::new();
+        rate_limit_headers(&mut HeaderWriter::new(&mut headers), standings, NOW.parse().expect(NOW));
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect()
     }
 
     #[test]

@@ -25,6 +25,9 @@ impl ReservationId {
     /// Sorts after every other.
     pub const MAX: Self = Self(Uuid::max());
 
+    /// How long it is as text.
+    pub const LENGTH: usize = uuid::fmt::Simple::LENGTH;
+
     /// A new id; ids made later sort later.
     #[must_use]
     pub fn new() -> Self {
@@ -46,9 +49,13 @@ impl ReservationId {
     /// The id as a header value.
     #[must_use]
     pub fn to_header(self) -> HeaderValue {
-        let mut text = [0; uuid::fmt::Simple::LENGTH];
-        self.0.simple().encode_lower(&mut text);
-        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+        let mut text = [0; Self::LENGTH];
+        HeaderValue::from_str(self.encode(&mut text)).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+
+    /// The id as text, written into this.
+    pub fn encode(self, text: &mut [u8; Self::LENGTH]) -> &str {
+        self.0.simple().encode_lower(text)
     }
 }
 

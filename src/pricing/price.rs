@@ -1,8 +1,7 @@
 //! The price table: what each model costs per call, per image and per second of video.
 
-use std::collections::HashMap;
-
 use crate::credits::Credits;
+use crate::maps::FastMap;
 use crate::pricing::{Delivered, Order};
 use crate::team::ModelId;
 
@@ -75,7 +74,7 @@ pub struct PriceTable {
     /// Names the version in the ledger's rows.
     pub version: String,
     /// The priced models.
-    pub models: HashMap<ModelId, Price>,
+    pub models: FastMap<ModelId, Price>,
     /// What a model without a price costs a call; `None` refuses such models.
     pub unknown_model: Option<Credits>,
 }
@@ -118,8 +117,10 @@ mod tests {
     #[test]
     fn a_slip_names_the_model_that_was_meant_and_none_that_may_not_be_named() {
         let model = |text: &str| ModelId::parse(text).expect("a model");
-        let models =
-            ["flux/dev", "flux/devy", "flux/pro", "nano-banana", "a"].map(|id| (model(id), Price::free())).into();
+        let models = ["flux/dev", "flux/devy", "flux/pro", "nano-banana", "a"]
+            .map(|id| (model(id), Price::free()))
+            .into_iter()
+            .collect();
         let table = PriceTable { models, ..PriceTable::default() };
         let nearest =
             |text: &str| table.nearest(&model(text), |id| id.as_str() != "flux/devy").map(|id| id.to_string());

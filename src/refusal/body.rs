@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Bound, Refusal, whole_seconds};
-use crate::http::{Answer, AnswerBody, X_ERROR_SOURCE};
+use crate::http::{Answer, AnswerBody, HeaderWriter, X_ERROR_SOURCE};
 use crate::ledger::Standing;
 use crate::ledger::headers::rate_limit_headers;
 use crate::printable;
@@ -67,7 +67,7 @@ fn write_headers(headers: &mut HeaderMap, refusal: &Refusal, version: Version, n
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(bound) = refusal.bound() {
-        headers.extend(rate_limit_headers(&told(bound), bound.at().unwrap_or(now)));
+        rate_limit_headers(&mut HeaderWriter::new(headers), &told(bound), bound.at().unwrap_or(now));
     }
 }
 

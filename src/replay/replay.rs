@@ -19,8 +19,8 @@ use super::observe::Kind;
 use super::store::Begun;
 use super::{Claim, Claimed, Fingerprint, Kept, KeyHash, Replays};
 use crate::credits::Credits;
-use crate::http::{Answer, SERVER_TIMING, X_CALL_ID, X_CREDITS_COST_ORIGINAL, server_timing};
-use crate::ledger::headers::{credit_headers, decimal, rate_limit_headers};
+use crate::http::{Answer, HeaderWriter, X_CALL_ID, X_CREDITS_COST_ORIGINAL, server_timing};
+use crate::ledger::headers::{credit_headers, rate_limit_headers};
 use crate::ledger::{Inquiry, Ledger, Level};
 use crate::live::Live;
 use crate::refusal::{Refusal, SpentCall};
@@ -56,7 +56,7 @@ impl<S> Layer<S> for ReplayLayer {
     type Service = Replay<S>;
 
     fn layer(&self, inner: S) -> Replay<S> {
-        Replay { inner, with: self.clone() }
+        Replay { inner, with: Arc::new(self.clone()) }
     }
 }
 
@@ -64,7 +64,7 @@ impl<S> Layer<S> for ReplayLayer {
 #[derive(Clone)]
 pub struct Replay<S> {
     inner: S,
-    with: ReplayLayer,
+    with: Arc<ReplayLayer>,
 }
 
 impl<S> Service<PaidCall> for Replay<S>
@@ -84,7 +84,7 @@ where
         let Some(key) = call.idempotency_key else { return Either::Left(self.inner.call(call)) };
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let with = self.with.clone();
+        let with = Arc::clone(&self.with);
         Either::Right(Box::pin(async move {
             match with.claim(&call, key).await? {
                 Whose::Ours(claimed) => {
@@ -162,9 +162,10 @@ impl ReplayLayer {
     /// The answer once more, with what is true of this request: it costs nothing, and the limits stand as they do now.
     async fn replayed(&self, call: &PaidCall, kept: Kept) -> Result<Answer, Refusal> {
         let mut headers = self.standings(call).await;
-        headers.insert(X_CREDITS_COST_ORIGINAL, decimal(kept.cost));
+        let mut writer = HeaderWriter::new(&mut headers);
+        writer.decimal(kept.cost.decimal()).insert(X_CREDITS_COST_ORIGINAL);
         let own = call.at.elapsed().saturating_sub(call.record.facts().elsewhere());
-        headers.insert(SERVER_TIMING, server_timing([own, Duration::ZERO, Duration::ZERO]));
+        server_timing(&mut writer, [own, Duration::ZERO, Duration::ZERO]);
         let spent = SpentCall { id: kept.call.as_ref().map(|call| call.id), status: kept.status, cost: kept.cost };
         let Some(mut answer) = kept.replayed() else {
             headers.extend(spent.id.map(|id| (X_CALL_ID, id.to_header())));
@@ -184,15 +185,18 @@ impl ReplayLayer {
             time_zone: call.team.time_zone.clone(),
             reader: None,
         };
+        let mut headers = HeaderMap::new();
+        let mut writer = HeaderWriter::new(&mut headers);
         match self.ledger.books(inquiry).await {
             Ok(books) => {
-                let credits = credit_headers(&books.standings, Credits::ZERO);
-                rate_limit_headers(&books.standings, books.at).chain(credits).collect()
+                rate_limit_headers(&mut writer, &books.standings, books.at);
+                credit_headers(&mut writer, &books.standings, Credits::ZERO);
             }
             Err(outage) => {
                 tracing::debug!(request_id = %call.id, %outage, "an answer is given again without how limits stand");
-                credit_headers(&[], Credits::ZERO).collect()
+                credit_headers(&mut writer, &[], Credits::ZERO);
             }
         }
+        headers
     }
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
+use super::Traceparent;
 use crate::credits::Credits;
+use crate::identity::Credential;
 use crate::ledger::ReservationId;
 use crate::refusal::Kind;
 use crate::team::{ModelId, TeamId, UserId};
@@ -23,10 +25,8 @@ pub struct Facts {
     pub team: Option<TeamId>,
     /// The user.
     pub user: Option<UserId>,
-    /// The credential's kind, `key` or `jwt`.
-    pub credential_kind: Option<&'static str>,
-    /// The gateway key's public id, or the token's issuer.
-    pub credential: Option<String>,
+    /// The credential: the gateway key's public id, or the token's issuer.
+    pub credential: Option<Credential>,
     /// The call's own id, once a known caller has asked for a generation.
     pub call_id: Option<ReservationId>,
     /// The model asked for: for the log, not for a label.
@@ -49,10 +49,8 @@ pub struct Facts {
     pub waits: Option<(Wait, Instant)>,
     /// The status the upstream gave, when it gave one.
     pub upstream_status: Option<u16>,
-    /// The trace this request belongs to: 32 hexadecimal digits.
-    pub trace_id: Option<String>,
-    /// The `traceparent` to send with what is done for this request: the same trace, with a span of the gateway's own.
-    pub traceparent: Option<String>,
+    /// The trace this request belongs to, with a span of the gateway's own: sent with what is done for it.
+    pub trace: Option<Traceparent>,
     /// Headers that an answer to an admitted call carries, for the case that it is a refusal.
     pub owed: HeaderMap,
     /// Bytes of the request's body.

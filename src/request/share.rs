@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use crate::maps::FastMap;
 use crate::team::{ModelId, Team, TeamId};
 
 /// Of how many models of a team it is known how large their answers are.
@@ -17,7 +18,7 @@ const MODELS_MAX: usize = 1024;
 /// The teams' shares. A reload makes new ones and keeps what is taken.
 #[derive(Debug, Default)]
 pub struct Shares {
-    teams: HashMap<TeamId, (Arc<Share>, u64)>,
+    teams: FastMap<TeamId, (Arc<Share>, u64)>,
     weights: u64,
 }
 
@@ -57,7 +58,7 @@ pub(super) struct Share {
     /// Has one permit: see [`super::room`].
     pub(super) overdraft: Arc<Semaphore>,
     /// How large the answers of its models were lately, in bytes: a smoothed average.
-    lately: Mutex<HashMap<ModelId, u64>>,
+    lately: Mutex<FastMap<ModelId, u64>>,
 }
 
 impl Default for Share {
@@ -89,7 +90,7 @@ impl Share {
         }
     }
 
-    fn lately(&self) -> MutexGuard<'_, HashMap<ModelId, u64>> {
+    fn lately(&self) -> MutexGuard<'_, FastMap<ModelId, u64>> {
         self.lately.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

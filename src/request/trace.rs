@@ -1,6 +1,5 @@
 //! The trace a request belongs to: W3C Trace Context, read strictly, continued or begun.
 
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,17 +45,41 @@ impl Traceparent {
         (trace != 0 && span != 0).then_some(Self { trace, span, flags })
     }
 
-    /// The trace's id, 32 hexadecimal digits.
+    /// As the header is written.
     #[must_use]
-    pub fn trace_id(self) -> String {
-        format!("{:032x}", self.trace)
+    pub fn text(self) -> TraceText {
+        let mut text = *b"00-................................-................-..";
+        write_hexadecimal(&mut text[3..35], self.trace);
+        write_hexadecimal(&mut text[36..52], self.span.into());
+        write_hexadecimal(&mut text[53..], self.flags.into());
+        TraceText(text)
     }
 }
 
-/// As the header is written.
-impl fmt::Display for Traceparent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
+/// A [`Traceparent`] as text.
+#[derive(Clone, Copy, Debug)]
+pub struct TraceText([u8; Traceparent::BYTES]);
+
+impl TraceText {
+    /// All of it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The trace's id, 32 hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        self.as_str().get(3..35).unwrap_or_default()
+    }
+}
+
+/// Writes the last digits of a number, as many as there is room for.
+fn write_hexadecimal(digits: &mut [u8], mut number: u128) {
+    for digit in digits.iter_mut().rev() {
+        let [last, ..] = number.to_le_bytes();
+        *digit = b"0123456789abcdef"[usize::from(last & 0xf)];
+        number >>= 4;
     }
 }
 
@@ -111,11 +134,11 @@ mod tests {
     #[test]
     fn a_well_formed_trace_is_continued_with_a_span_of_our_own() {
         let sent = Traceparent::parse(SENT.as_bytes()).expect("well-formed");
-        assert_eq!(sent.to_string(), SENT);
+        assert_eq!(sent.text().as_str(), SENT);
         let ours = TraceIds::default().next(Some(sent));
-        assert_eq!(ours.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(ours.text().trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert_ne!(ours.span, sent.span);
-        assert!(ours.to_string().ends_with("-01"));
+        assert!(ours.text().as_str().ends_with("-01"));
     }
 
     #[test]
@@ -154,7 +177,7 @@ mod tests {
     fn every_new_trace_is_another_and_is_read_back() {
         let (ids, others) = (TraceIds::default(), TraceIds::default());
         let made: std::collections::HashSet<String> =
-            (0..1000).flat_map(|_| [ids.next(None).to_string(), others.next(None).to_string()]).collect();
+            (0..1000).flat_map(|_| [&ids, &others]).map(|ids| ids.next(None).text().as_str().to_owned()).collect();
         assert_eq!(made.len(), 2000);
         assert!(made.iter().all(|text| Traceparent::parse(text.as_bytes()).is_some()));
     }

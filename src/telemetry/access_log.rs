@@ -13,6 +13,8 @@ use super::json_line::JsonLine;
 use super::logs::Form;
 use super::metrics::NO_ROUTE;
 use super::sink::Sink;
+use crate::identity::Credential;
+use crate::ledger::ReservationId;
 use crate::request::{Facts, RequestId};
 
 /// Writes the access lines, or none.
@@ -70,12 +72,14 @@ fn json(ended: &Ended<'_>, facts: &Facts) -> Vec<u8> {
     let mut line = JsonLine::new(ended.at, level(ended.status), "request");
     line.text("request_id", ended.id.as_str());
     if let Some(id) = facts.call_id {
-        line.plain("call_id", format_args!("\"{id}\""));
+        line.text("call_id", id.encode(&mut [0; ReservationId::LENGTH]));
     }
-    line.some_text("trace_id", facts.trace_id.as_deref());
+    if let Some(trace) = facts.trace {
+        line.text("trace_id", trace.text().trace_id());
+    }
     line.some_text("team", facts.team.as_ref().map(|team| team.as_str()));
     line.some_text("user", facts.user.as_ref().map(|user| user.as_str()));
-    line.some_text("credential", facts.credential_kind);
+    line.some_text("credential", facts.credential.as_ref().map(Credential::kind));
     line.some_text("key_id", key_id(facts));
     line.text("route", facts.route.unwrap_or(NO_ROUTE));
     line.text("method", method(ended.method));
@@ -84,7 +88,7 @@ fn json(ended: &Ended<'_>, facts: &Facts) -> Vec<u8> {
     line.text("outcome", ended.outcome.name());
     line.some_text("model", facts.model.as_ref().map(|model| model.as_str()));
     if let Some(charged) = facts.charged {
-        line.plain("credits", charged);
+        line.credits("credits", charged);
     }
     line.number("bytes_in", facts.bytes_in);
     line.number("bytes_out", ended.bytes_out);
@@ -140,7 +144,10 @@ fn text(ended: &Ended<'_>, facts: &Facts) -> String {
 
 /// A gateway key's public id. A token has none that could be shown.
 fn key_id(facts: &Facts) -> Option<&str> {
-    facts.credential.as_deref().filter(|_| facts.credential_kind == Some("key"))
+    match &facts.credential {
+        Some(Credential::Key(id)) => Some(id.as_str()),
+        Some(Credential::Token { .. }) | None => None,
+    }
 }
 
 /// The methods there are; a caller can invent one of any length.
@@ -173,7 +180,9 @@ fn level(status: StatusCode) -> &'static str {
 mod tests {
     use super::*;
     use crate::credits::Credits;
+    use crate::identity::KeyId;
     use crate::refusal::Refusal;
+    use crate::request::Traceparent;
     use crate::team::{ModelId, TeamId, UserId};
 
     fn facts() -> Facts {
@@ -182,14 +191,13 @@ mod tests {
             call_id: "0193a1b2c3d47e5f8a9b0c1d2e3f4a5b".parse().ok(),
             team: TeamId::parse("design"),
             user: UserId::parse("alice \"al\" \u{202e}"),
-            credential_kind: Some("key"),
-            credential: Some("k7Qp2mZr9aBc".to_owned()),
+            credential: KeyId::parse("k7Qp2mZr9aBc").map(Credential::Key),
             model: ModelId::parse("flux/dev"),
             model_is_priced: true,
             charged: Some(Credits::from_micros(25_000)),
             upstream: Duration::from_micros(800_100),
             upstream_status: Some(200),
-            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            trace: Traceparent::parse(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
             bytes_in: 42,
             ..Facts::default()
         }
@@ -240,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_token_s_line_has_no_key_id() {
-        let facts = Facts { credential_kind: Some("jwt"), credential: Some("https://sso".to_owned()), ..facts() };
+        let facts = Facts { credential: Some(Credential::Token { issuer: "https://sso".into() }), ..facts() };
         let line = String::from_utf8(json(&ended(&id(), &Method::POST, StatusCode::OK), &facts)).expect("text");
         assert!(line.contains("\"credential\":\"jwt\"") && !line.contains("key_id"));
     }

@@ -5,8 +5,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use serde_json::Value;
 
+use crate::credits::Credits;
+use crate::decimal::Decimal;
 use crate::printable;
 
 /// A line being written. Members stand in the order in which they are added.
@@ -19,7 +22,7 @@ impl JsonLine {
     pub fn new(at: Timestamp, level: &str, message: &str) -> Self {
         let mut line = Self(Vec::with_capacity(512));
         line.0.extend_from_slice(b"{\"ts\":\"");
-        let _ = write!(line.0, "{at:.3}");
+        line.time(at);
         line.0.push(b'"');
         line.text("level", level);
         line.text("msg", message);
@@ -42,7 +45,13 @@ impl JsonLine {
     /// Adds a whole number.
     pub fn number(&mut self, name: &str, value: u64) {
         self.name(name);
-        self.digits(value);
+        self.0.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    /// Adds an amount of credits.
+    pub fn credits(&mut self, name: &str, value: Credits) {
+        self.name(name);
+        self.0.extend_from_slice(value.decimal().as_bytes());
     }
 
     /// Adds `true` or `false`, or a number of another kind: whatever stands in JSON as it is displayed.
@@ -61,11 +70,7 @@ impl JsonLine {
     /// Adds a time in milliseconds, to the microsecond.
     pub fn millis(&mut self, name: &str, time: Duration) {
         self.name(name);
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.digits(micros / 1000);
-        self.0.push(b'.');
-        // With a thousand more it has all its zeros; the thousand itself is left out.
-        self.0.extend_from_slice(&itoa::Buffer::new().format(1000 + micros % 1000).as_bytes()[1..]);
+        self.0.extend_from_slice(Decimal::millis(time).as_bytes());
     }
 
     /// The whole line, its newline included.
@@ -75,8 +80,27 @@ impl JsonLine {
         self.0
     }
 
-    fn digits(&mut self, number: u64) {
-        self.0.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    /// As `{at:.3}` writes it, for the years that have four digits.
+    fn time(&mut self, at: Timestamp) {
+        let civil = Offset::UTC.to_datetime(at);
+        let (date, time) = (civil.date(), civil.time());
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (place, number) in [
+            (0..4, date.year()),
+            (5..7, date.month().into()),
+            (8..10, date.day().into()),
+            (11..13, time.hour().into()),
+            (14..16, time.minute().into()),
+            (17..19, time.second().into()),
+            (20..23, time.millisecond()),
+        ] {
+            let mut number = number.unsigned_abs();
+            for digit in text[place].iter_mut().rev() {
+                *digit += (number % 10).to_le_bytes()[0];
+                number /= 10;
+            }
+        }
+        self.0.extend_from_slice(&text);
     }
 
     /// Names are ours and plain: nothing in them needs escaping.
@@ -88,7 +112,13 @@ impl JsonLine {
 
     /// JSON escapes control characters, but not what turns the order of reading around: a log is read by people too.
     fn string(&mut self, value: &str) {
-        if value.chars().all(|character| character.is_ascii() || printable::is_plain(character)) {
+        // Nearly all that is written: no `&&`, so that many bytes are looked at at a time.
+        let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
+        if value.bytes().fold(true, |all, byte| all & is_plain(byte)) {
+            self.0.push(b'"');
+            self.0.extend_from_slice(value.as_bytes());
+            self.0.push(b'"');
+        } else if value.chars().all(|character| character.is_ascii() || printable::is_plain(character)) {
             let _ = serde_json::to_writer(&mut self.0, value);
         } else {
             let quoted = serde_json::to_string(value).unwrap_or_default();
@@ -101,6 +131,20 @@ impl JsonLine {
 #[allow(clippy::expect_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_begins_with_its_time_to_the_millisecond() {
+        for at in [
+            "2026-11-22T14:26:08.12345Z",
+            "2000-02-29T00:00:00Z",
+            "1970-01-01T00:00:00.0009Z",
+            "2099-12-31T23:59:59.9999Z",
+        ] {
+            let at: Timestamp = at.parse().expect("a time");
+            let line = String::from_utf8(JsonLine::new(at, "info", "").end()).expect("text");
+            assert!(line.starts_with(&format!("{{\"ts\":\"{at:.3}\",")), "{at} {line}");
+        }
+    }
 
     #[test]
     fn whatever_is_written_stays_one_object_on_one_line() {

@@ -71,17 +71,11 @@ where
         let id = RequestId::accept(request.headers().get(X_REQUEST_ID));
         let trace = self.ids.next(Traceparent::accept(request.headers()));
         let record = Record::default();
-        note_trace(&record, trace);
+        record.facts().trace = Some(trace);
         let ending = Ending::new(&self.watch, id.clone(), record.clone(), request.method().clone());
         let inner = self.inner.call(Arrival { request, peer, too_late, at: Instant::now(), id, record });
         CountedFuture { inner, ending: Some(ending) }
     }
-}
-
-fn note_trace(record: &Record, trace: Traceparent) {
-    let mut facts = record.facts();
-    facts.trace_id = Some(trace.trace_id());
-    facts.traceparent = Some(trace.to_string());
 }
 
 pin_project! {

@@ -64,7 +64,7 @@ impl<S> Layer<S> for SwapCredentialLayer {
     type Service = SwapCredential<S>;
 
     fn layer(&self, inner: S) -> SwapCredential<S> {
-        SwapCredential { inner, with: self.clone() }
+        SwapCredential { inner, with: Arc::new(self.clone()) }
     }
 }
 
@@ -72,7 +72,7 @@ impl<S> Layer<S> for SwapCredentialLayer {
 #[derive(Clone)]
 pub struct SwapCredential<S> {
     inner: S,
-    with: SwapCredentialLayer,
+    with: Arc<SwapCredentialLayer>,
 }
 
 impl<S> Service<Permitted> for SwapCredential<S>
@@ -92,7 +92,7 @@ where
     fn call(&mut self, permitted: Permitted) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let with = self.with.clone();
+        let with = Arc::clone(&self.with);
         Box::pin(async move { with.send(&mut inner, permitted).await })
     }
 }
@@ -105,7 +105,8 @@ impl SwapCredentialLayer {
         let (admitted, upstream, key, connected) = permitted.into_parts();
         let (admitted, upstream, key) = (&*admitted, &upstream, &*key);
         let call = admitted.call();
-        let traceparent = call.record.facts().traceparent.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
+        let trace = call.record.facts().trace;
+        let traceparent = trace.and_then(|trace| HeaderValue::from_str(trace.text().as_str()).ok());
         let outgoing = Outgoing {
             upstream: Arc::clone(upstream),
             line: connected.line,

@@ -48,6 +48,8 @@ fn whatever_is_not_the_whole_right_key_is_invalid() {
     let (known, unknown) = (key(), key());
     let directory = directory(vec![], vec![settings(&known, "design")], &clock());
     let text = known.text.expose();
+    // What is remembered of the right one must not help the wrong ones.
+    assert!(verdict(&directory, text).is_ok());
     // The right id with another key's secret, its checksum made right, is the one that only the hash can tell.
     let crossed = recombined(&known, &unknown);
     assert_ne!(crossed, text);

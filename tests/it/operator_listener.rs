@@ -1,6 +1,6 @@
 //! The operator's listener on a real socket: probes, metrics that Prometheus' own tool approves, and who may see the rest.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, ExitCode, Stdio};
@@ -237,7 +237,7 @@ fn team() -> Team {
         time_zone: jiff::tz::TimeZone::UTC,
         prices: Arc::new(PriceTable {
             version: "1".to_owned(),
-            models: models.map(|model| (model, Price::free())).into_iter().collect::<HashMap<_, _>>(),
+            models: models.map(|model| (model, Price::free())).into_iter().collect(),
             unknown_model: None,
         }),
     }

@@ -1,7 +1,5 @@
 //! The price table: no price by accident, none out of reach, and nothing said that would not be heeded.
 
-use std::collections::HashMap;
-
 use sha2::{Digest, Sha256};
 
 use super::Check;
@@ -9,6 +7,7 @@ use crate::config::file::CreditsText;
 use crate::config::file::team::{Price as Shape, Pricing};
 use crate::config::report::KeyPath;
 use crate::credits::Credits;
+use crate::maps::FastMap;
 use crate::pricing::{Order, Price, PriceTable};
 use crate::team::ModelId;
 
@@ -16,7 +15,7 @@ impl Check<'_> {
     pub(super) fn prices(&mut self, shape: &Pricing, path: &KeyPath) -> Option<PriceTable> {
         let unknown_path = path.key("unknown_model_credits");
         let unknown_model = shape.unknown_model_credits.as_ref().map(|text| self.price_part(text, &unknown_path));
-        let mut models = HashMap::new();
+        let mut models = FastMap::default();
         for (id, shape) in &shape.models {
             let path = path.key("models").key(id);
             let model = ModelId::parse(id);

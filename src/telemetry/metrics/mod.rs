@@ -34,6 +34,7 @@ use self::series::{Counter, Histogram, Level};
 use self::teams::TeamSeries;
 use crate::clock::Clock;
 use crate::ledger::Outcome as Settled;
+use crate::maps::FastMap;
 use crate::refusal::Kind;
 use crate::replay;
 use crate::request::Route;
@@ -58,7 +59,7 @@ pub struct Metrics {
     registry: Registry,
     clock: Clock,
     routes: Vec<RouteSeries>,
-    teams: ArcSwap<HashMap<TeamId, Arc<TeamSeries>>>,
+    teams: ArcSwap<FastMap<TeamId, Arc<TeamSeries>>>,
     /// Made only when it is needed: a team that nobody made known.
     nobody: OnceLock<Arc<TeamSeries>>,
     /// When each issuer's key set was last read, by the clock's elapsed time.
@@ -129,7 +130,7 @@ impl Metrics {
     /// first call.
     pub fn know<'a>(&self, teams: impl IntoIterator<Item = &'a Team>) {
         let before = self.teams.load();
-        let mut known: HashMap<TeamId, Arc<TeamSeries>> = HashMap::new();
+        let mut known: FastMap<TeamId, Arc<TeamSeries>> = FastMap::default();
         for team in teams {
             for model in team.prices.models.keys() {
                 self.catalogue.upstream_duration_seconds.touch([model.as_str()]);

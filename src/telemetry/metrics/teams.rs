@@ -1,12 +1,12 @@
 //! The series of one team, resolved once: a request looks its team up once and then only counts.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::catalogue::{Catalogue, CreditCounter, VideoCounter};
 use super::series::{Counter, Gauge, Histogram, Level};
 use crate::credits::Credits;
 use crate::ledger::Standing;
+use crate::maps::FastMap;
 use crate::team::limit::{Shape, Unit};
 use crate::team::{LimitKind, Team};
 use crate::telemetry::Outcome;
@@ -31,7 +31,7 @@ pub struct TeamSeries {
     pub open: Gauge,
     /// Reservations ended by a sweep.
     pub swept: Counter,
-    models: HashMap<Box<str>, ModelSeries>,
+    models: FastMap<Box<str>, ModelSeries>,
     /// In the order of [`LimitKind::ALL`].
     limits: [Option<LimitSeries>; LimitKind::ALL.len()],
 }
@@ -120,7 +120,7 @@ impl TeamSeries {
             queue_wait: catalogue.queue_wait_seconds.with([name]),
             open: catalogue.reservations_open.with([name]),
             swept: catalogue.reservations_swept_total.with([name]),
-            models: HashMap::new(),
+            models: FastMap::default(),
             limits: [const { None }; LimitKind::ALL.len()],
         };
         series.add_model(OTHER);

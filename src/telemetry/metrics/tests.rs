@@ -1,6 +1,6 @@
 //! What a scrape shows of a gateway that worked: values, labels, and what a reload leaves alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,11 @@ fn team(name: &str, models: &[&str], limits: &[Limit]) -> Team {
         user_limits: Arc::default(),
         weight: 1,
         time_zone: TimeZone::UTC,
-        prices: Arc::new(PriceTable { version: "1".to_owned(), models: HashMap::from(prices), unknown_model: None }),
+        prices: Arc::new(PriceTable {
+            version: "1".to_owned(),
+            models: prices.into_iter().collect(),
+            unknown_model: None,
+        }),
     }
 }
 
@@ -79,7 +83,7 @@ fn a_series_of_a_team_and_a_model_begins_with_its_first_call() {
 fn a_thousand_teams_with_thirty_models_each_have_all_their_series() {
     let metrics = metrics();
     let priced = |n| (ModelId::parse(&format!("flux/model-{n}")).expect("a model"), Price::free());
-    let models: HashMap<ModelId, Price> = (0..30).map(priced).collect();
+    let models = (0..30).map(priced).collect();
     let prices = Arc::new(PriceTable { version: "1".to_owned(), models, unknown_model: None });
     let limits = [LimitKind::RequestsPerMinute, LimitKind::CreditsPerMonth, LimitKind::Concurrent];
     let limits = limits.map(|kind| Limit::new(kind, 1_000_000));

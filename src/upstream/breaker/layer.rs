@@ -6,6 +6,7 @@
 //! shared account are refused, and released, by the queue: the longer they waited, the later they would learn of it.
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
@@ -37,7 +38,7 @@ impl<S> Layer<S> for BreakerLayer {
     type Service = Break<S>;
 
     fn layer(&self, inner: S) -> Break<S> {
-        Break { inner, with: self.clone() }
+        Break { inner, with: Arc::new(self.clone()) }
     }
 }
 
@@ -45,7 +46,7 @@ impl<S> Layer<S> for BreakerLayer {
 #[derive(Clone)]
 pub struct Break<S> {
     inner: S,
-    with: BreakerLayer,
+    with: Arc<BreakerLayer>,
 }
 
 impl<S> Service<PaidCall> for Break<S>

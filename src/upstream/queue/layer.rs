@@ -21,13 +21,13 @@ use crate::upstream::{Observer, Ways};
 
 /// Makes [`Queue`].
 #[derive(Clone)]
-pub struct QueueLayer(Means);
+pub struct QueueLayer(Arc<Means>);
 
 impl QueueLayer {
     /// A layer whose calls wait at this worker's desk, and then go out by these ways.
     #[must_use]
     pub fn new(desk: Arc<Desk>, ways: Ways, observer: Arc<dyn Observer>) -> Self {
-        Self(Means { desk, ways, observer })
+        Self(Arc::new(Means { desk, ways, observer }))
     }
 }
 
@@ -35,7 +35,7 @@ impl<S> Layer<S> for QueueLayer {
     type Service = Queue<S>;
 
     fn layer(&self, inner: S) -> Queue<S> {
-        Queue { inner, means: self.0.clone() }
+        Queue { inner, means: Arc::clone(&self.0) }
     }
 }
 
@@ -43,7 +43,7 @@ impl<S> Layer<S> for QueueLayer {
 #[derive(Clone)]
 pub struct Queue<S> {
     inner: S,
-    means: Means,
+    means: Arc<Means>,
 }
 
 impl<S> Service<Admitted> for Queue<S>
@@ -62,7 +62,7 @@ where
     fn call(&mut self, admitted: Admitted) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let way = Way::new(self.means.clone(), admitted);
+        let way = Way::new(Arc::clone(&self.means), admitted);
         Box::pin(async move { Ok(way.go(&mut inner).await) })
     }
 }

@@ -33,7 +33,6 @@ pub struct Forwarded {
 }
 
 /// What a worker's calls go by.
-#[derive(Clone)]
 pub(super) struct Means {
     pub(super) desk: Arc<Desk>,
     pub(super) ways: Ways,
@@ -42,7 +41,7 @@ pub(super) struct Means {
 
 /// One call on its way: what it has waited, and how its last attempt ended.
 pub(super) struct Way {
-    by: Means,
+    by: Arc<Means>,
     admitted: Arc<Admitted>,
     /// The connection that was at hand when it was admitted.
     at_hand: Option<Line>,
@@ -62,7 +61,7 @@ enum Attempt {
 }
 
 impl Way {
-    pub(super) fn new(by: Means, mut admitted: Admitted) -> Self {
+    pub(super) fn new(by: Arc<Means>, mut admitted: Admitted) -> Self {
         let at_hand = admitted.take_at_hand();
         let admitted = Arc::new(admitted);
         let (queued, took) = (Duration::ZERO, Duration::ZERO);
