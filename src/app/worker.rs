@@ -54,6 +54,7 @@ async fn work(listener: TcpListener, parts: Parts, server: Server, keeper: Arc<K
     };
     let (done, cut, open) = (CancellationToken::new(), keeper.cut().clone(), server.drain.open.clone());
     let mut keeping = tokio::spawn(keeper.work(duties, done.clone()));
+    tokio::spawn(parts.wire.clone().tend(parts.upstream.clone(), done.clone()));
     tokio::select! {
         () = server::serve(listener, stack(parts), server) => {}
         _ = &mut keeping => return tracing::error!("a worker failed while it looked after its calls: the gateway stops"),

@@ -75,7 +75,7 @@ impl<S> Layer<S> for CollectLayer {
     type Service = Collect<S>;
 
     fn layer(&self, inner: S) -> Collect<S> {
-        Collect { inner, bounds: self.clone() }
+        Collect { inner, bounds: Arc::new(self.clone()) }
     }
 }
 
@@ -83,7 +83,7 @@ impl<S> Layer<S> for CollectLayer {
 #[derive(Clone, Debug)]
 pub struct Collect<S> {
     inner: S,
-    bounds: CollectLayer,
+    bounds: Arc<CollectLayer>,
 }
 
 impl<S, B> Service<Authorized<B>> for Collect<S>
@@ -104,16 +104,17 @@ where
         // The service that was polled ready makes the call; its clone waits for the next one.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let bounds = self.bounds.clone();
+        // Apart, and gone once the body is here: a call under way keeps no room for how it came in.
+        let taken_in = Box::pin(Arc::clone(&self.bounds).take_in(authorized));
         Box::pin(async move {
-            let call = bounds.take_in(authorized).await?;
+            let call = taken_in.await?;
             inner.call(call).await
         })
     }
 }
 
 impl CollectLayer {
-    async fn take_in<B: Body<Data = Bytes>>(self, authorized: Authorized<B>) -> Result<PaidCall, Refusal> {
+    async fn take_in<B: Body<Data = Bytes>>(self: Arc<Self>, authorized: Authorized<B>) -> Result<PaidCall, Refusal> {
         let (arrival, call_id, principal, team, model, price) = authorized.into_parts();
         let (head, body) = arrival.request.into_parts();
         check_headers(&head.headers)?;

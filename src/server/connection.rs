@@ -94,7 +94,11 @@ where
     let unread = match stream {
         Greeted::Plain(stream) => speak(stream, speaks_http2, handle, calls, server).await,
         // The caller's last bytes need not be deciphered to be dropped.
-        Greeted::Tls(stream) => speak(*stream, speaks_http2, handle, calls, server).await.map(|tls| tls.into_inner().0),
+        Greeted::Tls(stream) => {
+            // Apart: else every connection would keep room for the state of TLS.
+            let spoken = Box::pin(speak(*stream, speaks_http2, handle, calls, server));
+            spoken.await.map(|tls| tls.into_inner().0)
+        }
     };
     if let Some(stream) = unread {
         let settings = &server.settings;
@@ -177,19 +181,11 @@ where
     F: Future<Output = Result<Response<R>, Infallible>> + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let (service, drain) = (service_fn(handle), &server.drain);
     if speaks_http2 {
-        let (stream, lender) = Lent::new(stream);
-        let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls), true));
-        let told = send_away(calls, drain);
-        let ended = {
-            let connection = pin!(http2_builder(&server.settings, calls).serve_connection(stream, service));
-            drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls).await?
-        };
-        let is_well = ended.is_ok();
-        note(ended, calls);
-        return lender.take().filter(|_| is_well);
+        // Apart: its state is several times that of HTTP/1, and every connection would keep room for it.
+        return Box::pin(speak_http2(stream, handle, calls, server)).await;
     }
+    let (service, drain) = (service_fn(handle), &server.drain);
     // Its first head is on its way, or has the time of one.
     calls.read();
     let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls), false));
@@ -212,6 +208,26 @@ where
     };
     note(ended, calls);
     may_send.then(|| parts.io.into_inner().into_inner())
+}
+
+async fn speak_http2<T, H, F, R>(stream: T, handle: H, calls: &Arc<Calls>, server: &Server) -> Option<T>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Result<Response<R>, Infallible>> + Send + 'static,
+    R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let (service, drain) = (service_fn(handle), &server.drain);
+    let (stream, lender) = Lent::new(stream);
+    let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls), true));
+    let told = send_away(calls, drain);
+    let ended = {
+        let connection = pin!(http2_builder(&server.settings, calls).serve_connection(stream, service));
+        drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls).await?
+    };
+    let is_well = ended.is_ok();
+    note(ended, calls);
+    lender.take().filter(|_| is_well)
 }
 
 /// When an HTTP/2 caller is to be told to go: at once when the gateway leaves, but on a connection made after that not

@@ -84,7 +84,7 @@ fn rest(why: Why, now: Timestamp) -> Option<Rest> {
 }
 
 fn pass(received: Received) -> Passed {
-    let header = |name| received.head.headers.get(name).cloned();
+    let header = |name| received.head.headers.get(name).map(apart);
     Passed {
         status: received.head.status,
         content_type: header(CONTENT_TYPE),
@@ -92,6 +92,12 @@ fn pass(received: Received) -> Passed {
         body: received.body,
         room: received.room,
     }
+}
+
+/// A value of its own: as it came in, it would keep the buffer that its connection reads into for as long as it is kept itself.
+fn apart(value: &HeaderValue) -> HeaderValue {
+    const JSON: HeaderValue = HeaderValue::from_static("application/json");
+    if value == JSON { JSON } else { HeaderValue::from_bytes(value.as_bytes()).unwrap_or(JSON) }
 }
 
 /// Its error passes when it is JSON, so that its clients print the right words; HTML and plain text are replaced.

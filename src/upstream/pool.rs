@@ -210,16 +210,18 @@ impl Pool {
     fn take(&self, origin: &Arc<Origin>, idle_max: Duration, now: Instant) -> Option<Idle> {
         let mut open = self.lock();
         open.turn_to(origin);
+        open.close_idle_for(idle_max, now);
         while open.idle.last().is_some_and(|idle| idle.sender.is_closed()) {
             open.idle.pop();
         }
-        let last = open.idle.pop()?;
-        if now.saturating_duration_since(last.since) >= idle_max {
-            // The last used is too old, so all are. They close as they are dropped.
-            open.idle.clear();
-            return None;
-        }
-        Some(last)
+        open.idle.pop()
+    }
+
+    /// Closes the connections that have had no call for so long.
+    pub(super) fn close_idle_for(&self, idle_max: Duration) {
+        let mut open = self.lock();
+        open.close_idle_for(idle_max, Instant::now());
+        open.shared.retain(|streams| !streams.is_idle_for(idle_max));
     }
 
     fn place(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Arc<Place>> {
@@ -237,6 +239,16 @@ impl Pool {
 impl Open {
     fn leads_to(&self, origin: &Arc<Origin>) -> bool {
         self.origin.as_ref().is_some_and(|known| Arc::ptr_eq(known, origin))
+    }
+
+    /// Those of a burst lie below the ones that are used again and again, each with its buffers. They close as they are dropped.
+    fn close_idle_for(&mut self, idle_max: Duration, now: Instant) {
+        let is_old = |idle: &Idle| now.saturating_duration_since(idle.since) >= idle_max;
+        if self.idle.first().is_some_and(is_old) {
+            let old = self.idle.partition_point(is_old);
+            self.idle.drain(..old);
+            self.idle.shrink_to(self.idle.len() * 2);
+        }
     }
 
     /// Puts away what goes elsewhere; calls under way keep their connections until they end.

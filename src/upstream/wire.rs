@@ -12,13 +12,16 @@ use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::Upstream;
 use super::connection::{Connection, Lost};
 use super::line::Line;
 use super::origin::Origin;
 use super::outbound::Outbound;
 use super::pool::{Found, Pool};
 use crate::http::Gathered;
+use crate::live::Live;
 use crate::request::{Buffer, Room};
 
 /// The connections of one worker. Clones share them.
@@ -98,6 +101,17 @@ impl Wire {
             Ok(Err(error)) => Err(Failed::Unreachable(error.to_string())),
             Err(_) if self.pool.is_crowded() => Err(Failed::NoPlace),
             Err(_) => Err(Failed::Unreachable("no connection in time".to_owned())),
+        }
+    }
+
+    /// Closes connections that have been idle for too long also while no call comes: until it is stopped.
+    pub async fn tend(self, upstream: Live<Upstream>, stop: CancellationToken) {
+        loop {
+            let idle_max = upstream.read().bounds.idle;
+            if stop.run_until_cancelled(tokio::time::sleep(idle_max.max(TEND_MIN))).await.is_none() {
+                return;
+            }
+            self.pool.close_idle_for(idle_max);
         }
     }
 
@@ -261,6 +275,8 @@ impl Wire {
 
 /// The key of the configuration that says how large an answer may be.
 const ANSWER_BYTES_MAX: &str = "upstream.answer_bytes_max";
+/// How often idle connections are looked at, at the most.
+const TEND_MIN: Duration = Duration::from_millis(100);
 /// How often one request is sent again that the upstream did not process.
 const RESENDS_MAX: u32 = 2;
 

@@ -56,3 +56,4 @@ mod views;
 mod watched;
 mod wire;
 mod wire_faults;
+mod wire_idle;
