@@ -141,6 +141,10 @@ impl Observer for Outages {
         self.inner.swept(team, swept, charges);
     }
 
+    fn abandoned(&self, team: &TeamId) {
+        self.inner.abandoned(team);
+    }
+
     fn crossed(&self, team: &TeamId, crossing: &Crossing) {
         self.inner.crossed(team, crossing);
     }

@@ -43,6 +43,10 @@ impl Observer for Watch {
         self.inner.swept(team, swept, charges);
     }
 
+    fn abandoned(&self, team: &TeamId) {
+        self.inner.abandoned(team);
+    }
+
     fn crossed(&self, team: &TeamId, crossing: &Crossing) {
         self.inner.crossed(team, crossing);
         self.desk.take(Notice::of(team, crossing));

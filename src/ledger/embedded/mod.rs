@@ -23,11 +23,10 @@ use super::machine::{Records, Rules};
 use super::observe::observed;
 use super::permits::{AccountLimits, Permits, Round, Word};
 use super::{
-    Admission, Books, Came, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OnUnknown, OpenCall, Outage, Outcome,
-    Phase, ReservationId, Retention, Rows, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OnUnknown, OpenCall, Outage, Phase,
+    ReservationId, Retention, Rows, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
-use crate::credits::Credits;
 use crate::team::TeamId;
 use writer::Writer;
 
@@ -116,9 +115,8 @@ impl Unheard<'_> {
 impl Drop for Unheard<'_> {
     fn drop(&mut self) {
         let Some((team, id)) = self.of.take() else { return };
-        let released = Settlement { id, outcome: Outcome::Released, charged: Credits::ZERO, came: Came::default() };
         // Behind the admission in the same queue. When the queue is full, the deadline ends the reservation.
-        self.writer.tell(move |state| state.machine.settle(&team, &released).map(drop));
+        self.writer.tell(move |state| state.machine.abandon(&team, id).map(drop));
     }
 }
 

@@ -139,6 +139,7 @@ fn write(
                 for Ended { team, swept, charges } in told.swept {
                     observer.swept(&team, swept, &charges);
                 }
+                told.abandoned.iter().for_each(|team| observer.abandoned(team));
                 told.crossed.into_iter().for_each(|(team, crossing)| soft::tell(observer, &team, &[crossing]));
                 None
             }
@@ -158,6 +159,7 @@ fn write(
 struct Told {
     swept: Vec<Ended>,
     crossed: Vec<(TeamId, Crossing)>,
+    abandoned: Vec<TeamId>,
 }
 
 /// All words of a batch at one time of the clock, or none of them. A word that faults takes the batch with it: that is a
@@ -178,7 +180,8 @@ fn apply(
         for word in batch {
             word.apply(&mut state)?;
         }
-        let told = Told { swept: state.machine.take_swept(), crossed: std::mem::take(state.machine.crossed()) };
+        let (swept, abandoned) = (state.machine.take_swept(), state.machine.take_abandoned());
+        let told = Told { swept, crossed: std::mem::take(state.machine.crossed()), abandoned };
         (state.machine.changed(), told)
     };
     if changed {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cache::TeamCache;
+use super::cache::{InDoubt, TeamCache};
 use super::context::{Context, deadline, first_due};
 use super::operation::Operation;
 use super::queue::{Batch, Team};
@@ -132,7 +132,7 @@ impl Attempt {
         let expected = if self.new.is_some() { Expected::Nothing } else { Expected::Revision(revision) };
         let step = Step {
             expected,
-            makes: if self.new.is_some() { revision } else { revision.next() },
+            makes: if self.new.is_some() { revision } else { revision.next(context.keeper.name_step()) },
             from: now,
             until: work.until,
             marks,
@@ -147,6 +147,13 @@ impl Attempt {
         (Some(step), Some(work))
     }
 
+    /// The answer to a step was lost. What it ended is told of when it is known that it was done.
+    pub(super) fn doubt(team: &Team, step: Step, work: Option<Work>) {
+        if let Some(Work { swept, crossed, .. }) = work.filter(|_| step.is_made()) {
+            team.cache().doubt(InDoubt { makes: step.makes, changes: step.changes, swept, crossed });
+        }
+    }
+
     /// Takes note of a reply. The batch is carried through when its changes are made.
     pub(super) async fn take<K: Keeper, T: KeeperTime>(
         &mut self,
@@ -157,23 +164,32 @@ impl Attempt {
         reply: Reply,
     ) -> Result<Option<Carried>, Outage> {
         self.fresh = false;
-        match (reply.verdict, work) {
+        // It was sent twice, since the first answer was lost: nobody else makes that revision.
+        let was_done = step.is_made() && reply.found.as_ref().is_some_and(|found| found.revision == Some(step.makes));
+        let verdict = if was_done { Verdict::Done } else { reply.verdict };
+        match (verdict, work) {
             (Verdict::Done, Some(mut work)) => {
                 if self.new.is_some() {
                     context.keeper.made(&team.id).await;
                 }
-                let mut cache = team.cache();
-                if let Some(new) = self.new.take() {
-                    *cache = new;
-                }
-                if cache.lacks_marks(reply.marks) {
-                    return Err(Outage::Lost);
-                }
-                cache.note_marks(reply.marks);
-                answer_marks(&mut work.answers, batch, &step, &reply, &mut cache);
-                if step.is_made() {
-                    cache.owns(&step.changes, step.makes);
-                    cache.change(step.changes, step.makes);
+                let marks_are_lost = {
+                    let mut cache = team.cache();
+                    if let Some(new) = self.new.take() {
+                        *cache = new;
+                    }
+                    let marks_are_lost = cache.lacks_marks(reply.marks);
+                    cache.note_marks(reply.marks);
+                    answer_marks(&mut work.answers, batch, &step, &reply, &mut cache);
+                    if step.is_made() {
+                        cache.owns(&step.changes, step.makes);
+                        cache.change(step.changes, step.makes);
+                    }
+                    marks_are_lost
+                };
+                if marks_are_lost {
+                    let left = (team.cache().revision(), team.cache().team().clone());
+                    restore::lose(context, team, left, false).await?;
+                    return Ok(None);
                 }
                 Ok(Some(Carried { work, void: reply.void }))
             }
@@ -233,7 +249,8 @@ impl Attempt {
         let revision = match self.new.as_ref().and_then(TeamCache::revision) {
             Some(revision) => revision,
             None if context.keeper.may_be_made(&team.id, self.accepts).await? => {
-                Revision { epoch: u64::try_from(reply.at).unwrap_or(1), number: 0 }
+                let (epoch, name) = (u64::try_from(reply.at).unwrap_or(1), context.keeper.name_step());
+                Revision { epoch, number: 0, name }
             }
             // Another process may have made it since it was read.
             None if !std::mem::replace(&mut self.was_made, true) => return Ok(()),

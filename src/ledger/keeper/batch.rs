@@ -6,9 +6,9 @@ use super::attempt::{Attempt, Carried};
 use super::context::{Context, deadline};
 use super::operation::Operation;
 use super::queue::{Batch, Team};
-use super::work::Work;
+use super::work::{Answer, Work};
 use super::{Keeper, KeeperTime, restore};
-use crate::ledger::{Outage, soft};
+use crate::ledger::{Outage, Settled};
 
 /// How often a batch is sent at most. Each attempt that changes nothing brings what is newer; the others of the team go on
 /// meanwhile, so that it is never long before one of them is the first.
@@ -46,11 +46,11 @@ impl Carried {
             context.observer.epoch_changed(&team.id);
             tracing::error!(team = %team.id, "the store of the ledger has lost rows of a team; its budgets are not touched");
         }
-        for ended in swept {
-            context.observer.swept(&team.id, ended.swept, &ended.charges);
-        }
-        soft::tell(context.observer, &team.id, &crossed);
+        context.tell(&team.id, swept, &crossed);
         for (operation, answer) in batch.into_iter().zip(answers) {
+            if let (Operation::Abandon { .. }, Answer::Settled(Settled::Now(_))) = (&operation, &answer) {
+                context.observer.abandoned(&team.id);
+            }
             operation.answer(answer, &team.id, context.abandoned, self.void.as_ref());
         }
     }
@@ -77,7 +77,13 @@ async fn attempts<K: Keeper, T: KeeperTime>(
             (None, None) => break,
         };
         attempt.trust(context, team).await?;
-        let reply = context.keeper.step(&team.id, &step).await?;
+        let reply = match context.keeper.step(&team.id, &step).await {
+            Ok(reply) => reply,
+            Err(outage) => {
+                Attempt::doubt(team, step, work);
+                return Err(outage);
+            }
+        };
         context.time.learn(reply.at);
         if let Some(carried) = attempt.take(context, team, batch, (step, work), reply).await? {
             return Ok(carried);

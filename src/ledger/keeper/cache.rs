@@ -5,48 +5,33 @@
 //! restore should the keeper lose what came later (see `memory`).
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
 
 use super::memory::Memory;
 use super::step::{Changes, Found, Past, TeamRecord};
+use super::table::{KEPT_MOST, Table};
 use super::wanted::CellName;
-use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
-use crate::ledger::{ReservationId, Row, Scope, Sums, TopUpId};
+use crate::ledger::machine::{Ended, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{Crossing, ReservationId, Row, Scope, Sums, TopUpId};
 
-/// How many records of one kind are kept of a team before those give way that others have changed since.
-const KEPT_MOST: usize = 8_192;
 /// How many rows are kept that this process wrote: of what a promoted replica may lack, a good deal more.
 const ROWS_MOST: usize = 4_096;
 /// How long one is kept as long as others come, in microseconds.
 const ROWS_FOR: i64 = 600_000_000;
 
-/// Records of one kind, each with the revision at which it was that.
+/// A step of which it is not known whether it was done.
 #[derive(Debug)]
-pub(super) struct Table<K, V>(pub(super) HashMap<K, (Revision, V)>);
-
-impl<K: Eq + Hash, V> Table<K, V> {
-    fn fresh(&self, key: &K, since: Revision) -> Option<&V> {
-        self.0.get(key).filter(|(at, _)| *at >= since).map(|(_, value)| value)
-    }
-
-    fn put(&mut self, key: K, value: V, at: Revision) {
-        self.0.insert(key, (at, value));
-    }
-
-    fn bound(&mut self, since: Revision) {
-        if self.0.len() > KEPT_MOST {
-            self.0.retain(|_, (at, _)| *at >= since);
-        }
-        if self.0.len() > KEPT_MOST {
-            self.0.clear();
-        }
-    }
+pub(super) struct InDoubt {
+    pub(super) makes: Revision,
+    pub(super) changes: Changes,
+    pub(super) swept: Vec<Ended>,
+    pub(super) crossed: Vec<Crossing>,
 }
 
-impl<K, V> Default for Table<K, V> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
+/// A row that this process wrote, and when: more than once if it was restored.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) at: Vec<Revision>,
+    pub(super) row: Row,
 }
 
 /// An open call.
@@ -81,9 +66,11 @@ pub(in crate::ledger) struct TeamCache {
     /// Calls that this process makes, and when they were admitted.
     pub(super) own: HashMap<ReservationId, Revision>,
     /// Rows that this process wrote, the oldest first.
-    pub(super) rows: VecDeque<(Revision, Row)>,
+    pub(super) rows: VecDeque<Written>,
     /// What this process knows and is yet to restore.
     pub(super) memory: Option<Box<Memory>>,
+    /// A step whose answer was lost, and what it ended.
+    in_doubt: Option<Box<InDoubt>>,
     /// An operator is to say whether the team may begin.
     pub(super) is_held: bool,
     /// Calls that were overdue, with their deadlines.
@@ -109,7 +96,10 @@ impl TeamCache {
             // Somebody who has seen less has noticed it already.
             Some(revision) if revision.epoch > known.epoch && found.team.loss.is_some() => News::LostBefore,
             Some(revision) if revision.epoch == self.revision.epoch => {
-                if revision < self.revision || self.lacks_marks(marks) { News::Lost } else { News::None }
+                // One of the same number that another step made: an older copy has gone on without this process.
+                let is_another = revision.number == self.revision.number && revision != self.revision;
+                let is_behind = revision < self.revision || is_another;
+                if is_behind || self.lacks_marks(marks) { News::Lost } else { News::None }
             }
             // Nothing, an older copy, or a team that somebody has begun who knew nothing of this one.
             Some(_) | None => News::Lost,
@@ -198,6 +188,22 @@ impl TeamCache {
     /// When the oldest rows were settled, oldest first: of calls that cost something, and of those that did not.
     pub(super) fn oldest(&self) -> Option<&[Vec<i64>; 2]> {
         self.oldest.as_ref().filter(|(at, _)| *at >= self.since).map(|(_, oldest)| oldest)
+    }
+
+    /// Takes note that the answer to a step was lost.
+    pub(super) fn doubt(&mut self, step: InDoubt) {
+        self.in_doubt = Some(Box::new(step));
+    }
+
+    /// The step that was in doubt, if what the keeper says shows that it was done.
+    pub(super) fn confirmed(&mut self, found: Option<Revision>) -> Option<Box<InDoubt>> {
+        let in_doubt = self.in_doubt.take()?;
+        let is_over = found.is_none_or(|found| found >= in_doubt.makes);
+        if !is_over {
+            self.in_doubt = Some(in_doubt);
+            return None;
+        }
+        (found == Some(in_doubt.makes)).then_some(in_doubt)
     }
 
     /// Takes note of what the keeper told. `from` is the moment up to which it told what is due, and `first` the first moment
@@ -290,11 +296,11 @@ impl TeamCache {
     fn remember_rows(&mut self, rows: Vec<Row>, makes: Revision) {
         for row in rows {
             let at = row.settled_at.as_microsecond();
-            let is_old = |(_, old): &(Revision, Row)| at - old.settled_at.as_microsecond() > ROWS_FOR;
+            let is_old = |old: &Written| at - old.row.settled_at.as_microsecond() > ROWS_FOR;
             while self.rows.len() >= ROWS_MOST || self.rows.front().is_some_and(is_old) {
                 self.rows.pop_front();
             }
-            self.rows.push_back((makes, row));
+            self.rows.push_back(Written { at: vec![makes], row });
         }
     }
 

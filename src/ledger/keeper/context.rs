@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::abandoned::Abandoned;
 use super::work;
-use crate::ledger::Observer;
-use crate::ledger::machine::Rules;
+use crate::ledger::machine::{Ended, Rules};
+use crate::ledger::{Crossing, Observer, soft};
+use crate::team::TeamId;
 
 /// What all batches of a process share.
 pub(in crate::ledger) struct Context<'a, K, T> {
@@ -16,6 +17,16 @@ pub(in crate::ledger) struct Context<'a, K, T> {
     pub(in crate::ledger) loss: LossRules,
     pub(in crate::ledger) observer: &'a dyn Observer,
     pub(in crate::ledger) abandoned: &'a Arc<Abandoned>,
+}
+
+impl<K, T> Context<'_, K, T> {
+    /// Tells what was ended that had been left behind, and which budgets came to their thresholds.
+    pub(super) fn tell(&self, team: &TeamId, swept: Vec<Ended>, crossed: &[Crossing]) {
+        for ended in swept {
+            self.observer.swept(team, ended.swept, &ended.charges);
+        }
+        soft::tell(self.observer, team, crossed);
+    }
 }
 
 /// What is done about losses.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::cache::TeamCache;
+use super::cache::{TeamCache, Written};
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
-use crate::ledger::{ReservationId, Row, TopUpId};
+use crate::ledger::{ReservationId, TopUpId};
 
 /// How many records of one kind are restored at a time.
 const AT_ONCE: usize = 64;
@@ -19,7 +19,7 @@ pub(in crate::ledger) struct Memory {
     /// Calls that this process makes, and when they were admitted.
     pub(super) calls: BTreeMap<ReservationId, (Revision, ReservationRecord)>,
     /// Rows that this process wrote.
-    pub(super) rows: VecDeque<(Revision, Row)>,
+    pub(super) rows: VecDeque<Written>,
     pub(super) top_ups: BTreeMap<TopUpId, (Revision, TopUpRecord)>,
 }
 
@@ -90,6 +90,14 @@ impl TeamCache {
 
     /// Some of it is restored.
     pub(super) fn note_restored(&mut self, some: &Memory) {
+        // A copy from before a loss may have a row that was restored after it.
+        for known in &some.rows {
+            let restored =
+                self.rows.iter_mut().rev().take(some.rows.len()).find(|written| written.row.id == known.row.id);
+            if let Some(restored) = restored {
+                restored.at.extend(&known.at);
+            }
+        }
         if let Some(memory) = &mut self.memory {
             memory.forget(some);
         }

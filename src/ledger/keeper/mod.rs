@@ -1,8 +1,8 @@
 //! A ledger whose records are kept elsewhere: this process works out what its operations do, and a keeper writes that, whole,
 //! if nothing has changed since; or it says what is newer, and the process works it out again.
 //!
-//! Reading order: `wanted` and `step` (what is sent and what comes back), `cache` (a team's records as this process
-//! knows them), `view` (the machine's records over that), `lives` (how long they are kept), `operation`, `abandoned` and `queue`
+//! Reading order: `wanted` and `step` (what is sent and what comes back), `table` and `cache` (a team's records as this
+//! process knows them), `view` (the machine's records over that), `lives` (how long they are kept), `operation`, `abandoned` and `queue`
 //! (what waits for a team), `work` (a batch worked out), `memory` and `restore` (what is done when the
 //! keeper has lost something), `context`, `attempt` and `batch` (a batch carried through);
 //! `simulation` tests all of it.
@@ -23,6 +23,7 @@ mod restore;
 #[cfg(test)]
 mod simulation;
 mod step;
+mod table;
 mod view;
 mod wanted;
 mod work;
@@ -46,6 +47,9 @@ use crate::team::TeamId;
 pub(super) trait Keeper: Sync {
     /// Compares and writes, or says what is newer. May be repeated: the comparison lets a change pass once.
     fn step(&self, team: &TeamId, step: &Step) -> impl Future<Output = Result<Reply, Outage>> + Send;
+
+    /// A name for a step that nobody else gives to one.
+    fn name_step(&self) -> u64;
 
     /// Waits a moment, in which another process goes first.
     fn let_another_go_first(&self) -> impl Future<Output = ()> + Send;

@@ -188,10 +188,8 @@ impl Operation {
             (Self::Sweep { response }, Answer::Swept(swept)) => response.send(Ok(swept)).is_ok(),
             (Self::Books { response, .. }, Answer::Books(books)) => response.send(Ok(books)).is_ok(),
             (Self::TopUp { response, .. }, Answer::ToppedUp(topped_up)) => response.send(Ok(topped_up)).is_ok(),
-            (
-                Self::Renew { response, .. } | Self::Abandon { response, .. } | Self::Accept { response },
-                Answer::Done,
-            ) => response.send(Ok(())).is_ok(),
+            (Self::Renew { response, .. } | Self::Accept { response }, Answer::Done)
+            | (Self::Abandon { response, .. }, Answer::Settled(_)) => response.send(Ok(())).is_ok(),
             (operation, _) => {
                 operation.fail(Outage::Refused("an answer to another question".to_owned()));
                 false

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::cache::{News, TeamCache};
+use super::cache::{InDoubt, News, TeamCache, Written};
 use super::context::{Context, deadline, first_due};
 use super::memory::Memory;
 use super::queue::Team;
@@ -28,10 +28,18 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
     reply: Reply,
 ) -> Result<(), Outage> {
     let Some(found) = reply.found else { return Ok(()) };
+    let confirmed = team.cache().confirmed(found.revision);
+    if let Some(confirmed) = confirmed {
+        let InDoubt { makes, changes, swept, crossed } = *confirmed;
+        let mut cache = team.cache();
+        cache.change(changes, makes);
+        drop(cache);
+        context.tell(&team.id, swept, &crossed);
+    }
     let mut news = team.cache().hears_of(&found, reply.marks);
-    // Without deadlines nothing that is left behind would ever end.
-    let deadlines_are_lost = found.due.as_ref().is_some_and(|due| due.is_lost);
-    if news == News::None && found.revision.is_some() && deadlines_are_lost {
+    // Without deadlines nothing that is left behind would ever end, and without the ends of users none be forgotten.
+    let part_is_lost = found.ends_are_lost || found.due.as_ref().is_some_and(|due| due.is_lost);
+    if news == News::None && found.revision.is_some() && part_is_lost {
         news = News::Lost;
     }
     if news != News::None {
@@ -99,7 +107,8 @@ async fn close<K: Keeper, T: KeeperTime>(
     let record = TeamRecord { loss: Some(loss), until, ..record };
     let changes = Changes { team: Some(record), lives_on: true, ..Changes::default() };
     let expected = found.map_or(Expected::Lost, Expected::Revision);
-    let makes = Revision { epoch, number: found.map_or(0, |found| found.number + 1) };
+    let number = found.map_or(0, |found| found.number + 1);
+    let makes = Revision { epoch, number, name: context.keeper.name_step() };
     let step = writing(expected, makes, changes, (now, context.rules));
     let reply = context.keeper.step(&team.id, &step).await?;
     context.time.learn(reply.at);
@@ -135,9 +144,12 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
                 team.cache().note_restored(&some);
                 continue;
             }
-            Ok(Some((revision, changes))) => {
-                writing(Expected::Revision(revision), revision.next(), changes, (now, context.rules))
-            }
+            Ok(Some((revision, changes))) => writing(
+                Expected::Revision(revision),
+                revision.next(context.keeper.name_step()),
+                changes,
+                (now, context.rules),
+            ),
             Err(Missing(more)) => {
                 wanted.add(*more);
                 Step::reading(now, wanted.clone(), Vec::new(), deadline(now, context.rules))
@@ -198,7 +210,7 @@ fn some_restored(
             view.put_reservation(team, *id, &record)?;
         }
     }
-    for (_, row) in some.rows.iter().filter(|(at, _)| loss.lacks(*at)) {
+    for Written { row, .. } in some.rows.iter().filter(|written| written.at.iter().all(|at| loss.lacks(*at))) {
         restore_row(&mut view, team, row, (rules, now))?;
     }
     for (id, (_, record)) in some.top_ups.iter().filter(|(_, (at, _))| loss.lacks(*at)) {
@@ -224,7 +236,7 @@ fn restore_row(view: &mut View<'_>, team: &TeamId, row: &Row, (rules, now): (&Ru
 
 /// The keeper's records of what is to be restored.
 fn wanted(some: &Memory) -> Wanted {
-    let rows = some.rows.iter().map(|(_, row)| row);
+    let rows = some.rows.iter().map(|written| &written.row);
     let mut wanted = Wanted {
         scopes: some.scopes.keys().cloned().collect(),
         calls: some.calls.keys().copied().chain(rows.clone().map(|row| row.id)).collect(),
@@ -250,7 +262,12 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
         hear(context, team, &reading, reply).await?;
         let opened = opened(&team.cache(), (now, deadline));
         let Some((revision, changes)) = opened else { return Ok(()) };
-        let step = writing(Expected::Revision(revision), revision.next(), changes, (now, context.rules));
+        let step = writing(
+            Expected::Revision(revision),
+            revision.next(context.keeper.name_step()),
+            changes,
+            (now, context.rules),
+        );
         let reply = context.keeper.step(&team.id, &step).await?;
         context.time.learn(reply.at);
         if reply.verdict == Verdict::Done {
@@ -271,8 +288,10 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     let team_scope = scopes.iter().find(|(name, _)| name.level == "team");
     let covered = team_scope.map(|(_, record)| record.sealed()).unwrap_or_default();
     let record = TeamRecord { loss: Some(Loss { closed: false, covered, ..loss }), ..record.clone() };
+    let ends = scopes.iter().filter_map(|(name, record)| Some((name.clone(), Some(record.until()?)))).collect();
     let changes = Changes {
         team: Some(record),
+        ends,
         scopes: judged.scopes.into_iter().map(|(name, record)| (name, Some(record))).collect(),
         opened: judged.open,
         ended: judged.ended,

@@ -224,6 +224,8 @@ pub(in crate::ledger) struct Found {
     /// Those of the calls asked about that were restored after they had ended.
     pub(in crate::ledger) restored: Vec<(ReservationId, bool)>,
     pub(in crate::ledger) past: Option<Vec<Past>>,
+    /// It is not there any more from when on what may be forgotten.
+    pub(in crate::ledger) ends_are_lost: bool,
     pub(in crate::ledger) oldest: Option<[Vec<i64>; 2]>,
 }
 

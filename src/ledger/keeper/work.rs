@@ -10,10 +10,9 @@ use super::lives;
 use super::operation::Operation;
 use super::step::{Changes, Mark};
 use super::view::{Missing, View};
-use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::machine::{Ended, Machine, Records, ReservationRecord, Rules, judgement};
-use crate::ledger::{Books, Came, Crossing, Outcome, ReservationId, Settled, Settlement, Swept, ToppedUp, Verdict};
+use crate::ledger::{Books, Crossing, ReservationId, Settled, Swept, ToppedUp, Verdict};
 use crate::team::TeamId;
 
 /// How long what was worked out may be under way at most, in microseconds.
@@ -102,10 +101,7 @@ fn answer(machine: &mut Machine<'_, View<'_>>, team: &TeamId, operation: &Operat
                 // An admission that is still under way was worked out from a revision that is over then.
                 machine.records_to_write().changes.touched = true;
             }
-            let released = (Outcome::Released, Credits::ZERO, Came::default());
-            let (outcome, charged, came) = released;
-            machine.settle(team, &Settlement { id: *id, outcome, charged, came })?;
-            Answer::Done
+            Answer::Settled(machine.abandon(team, *id)?)
         }
         Operation::Dispatch { .. } | Operation::Recall { .. } => Answer::IsOpen(false),
         // What is accepted is open by now.

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     const fn at(epoch: u64, number: u64) -> Revision {
-        Revision { epoch, number }
+        Revision { epoch, number, name: 0 }
     }
 
     #[test]

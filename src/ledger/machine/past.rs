@@ -12,6 +12,7 @@ use crate::team::TeamId;
 const TRIM_BY_THE_WAY: usize = 2;
 
 /// What was ended of a team that had been left behind, and what that was charged.
+#[derive(Debug)]
 pub(in crate::ledger) struct Ended {
     pub(in crate::ledger) team: TeamId,
     pub(in crate::ledger) swept: Swept,

@@ -13,18 +13,20 @@ pub(in crate::ledger) struct Revision {
     pub(in crate::ledger) epoch: u64,
     /// The number of the last change.
     pub(in crate::ledger) number: u64,
+    /// The name of the step that made it: whoever sent one whose answer was lost knows it again.
+    pub(in crate::ledger) name: u64,
 }
 
 impl Revision {
-    /// The next one.
-    pub(in crate::ledger) const fn next(self) -> Self {
-        Self { epoch: self.epoch, number: self.number + 1 }
+    /// The next one, made by a step of this name.
+    pub(in crate::ledger) const fn next(self, name: u64) -> Self {
+        Self { epoch: self.epoch, number: self.number + 1, name }
     }
 }
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.epoch, self.number)
+        write!(f, "{} {} {}", self.epoch, self.number, self.name)
     }
 }
 
@@ -36,8 +38,9 @@ impl FromStr for Revision {
     type Err = NoRevision;
 
     fn from_str(text: &str) -> Result<Self, NoRevision> {
-        let (epoch, number) = text.split_once(' ').ok_or(NoRevision)?;
-        let read = |text: &str| text.parse().map_err(|_| NoRevision);
-        Ok(Self { epoch: read(epoch)?, number: read(number)? })
+        let mut numbers = text.split(' ').map(|text| text.parse().map_err(|_| NoRevision));
+        let mut next = || numbers.next().unwrap_or(Err(NoRevision));
+        // One that was moved from an earlier layout has no name.
+        Ok(Self { epoch: next()?, number: next()?, name: next().unwrap_or(0) })
     }
 }

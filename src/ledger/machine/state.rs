@@ -12,16 +12,10 @@ use super::records::Records;
 use crate::credits::Credits;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::{
-    Admission, Came, Crossing, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Row, Settled, Settlement,
-    Standing, Swept, Verdict,
+    Admission, Crossing, Level, OnUnknown, Phase, ReservationId, Retention, Row, Settled, Settlement, Standing, Verdict,
 };
 use crate::team::limit::Shape;
 use crate::team::{Limits, TeamId};
-
-/// The most that one sweep ends.
-const SWEEP_MOST: usize = 128;
-/// The most that any other word about a team ends by the way.
-const SWEEP_BY_THE_WAY: usize = 8;
 
 /// What a ledger is told once.
 #[derive(Clone, Debug)]
@@ -33,19 +27,29 @@ pub(in crate::ledger) struct Rules {
 
 /// The machine at one moment, over the records of one transaction.
 pub(in crate::ledger) struct Machine<'a, R> {
-    records: R,
-    rules: &'a Rules,
-    now: Timestamp,
+    pub(super) records: R,
+    pub(super) rules: &'a Rules,
+    pub(super) now: Timestamp,
     /// Whether what is overdue is ended.
-    ends_overdue: bool,
-    changed: bool,
-    swept: Vec<Ended>,
+    pub(super) ends_overdue: bool,
+    pub(super) changed: bool,
+    pub(super) swept: Vec<Ended>,
     crossed: Vec<(TeamId, Crossing)>,
+    pub(super) abandoned: Vec<TeamId>,
 }
 
 impl<'a, R: Records> Machine<'a, R> {
     pub(in crate::ledger) const fn new(records: R, rules: &'a Rules, now: Timestamp) -> Self {
-        Self { records, rules, now, ends_overdue: true, changed: false, swept: Vec::new(), crossed: Vec::new() }
+        Self {
+            records,
+            rules,
+            now,
+            ends_overdue: true,
+            changed: false,
+            swept: Vec::new(),
+            crossed: Vec::new(),
+            abandoned: Vec::new(),
+        }
     }
 
     /// Whether what is overdue is ended. Not when the store has only just returned: those who are alive come first, to put off
@@ -74,6 +78,11 @@ impl<'a, R: Records> Machine<'a, R> {
     /// What was ended that had been left behind, team by team: known once this is durable.
     pub(in crate::ledger) fn take_swept(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.swept)
+    }
+
+    /// The teams of reservations that were released because nobody had heard of them: known once this is durable.
+    pub(in crate::ledger) fn take_abandoned(&mut self) -> Vec<TeamId> {
+        std::mem::take(&mut self.abandoned)
     }
 
     /// Budgets that came to their soft thresholds: to be told of once this is durable.
@@ -234,7 +243,7 @@ impl<'a, R: Records> Machine<'a, R> {
         self.end(team, end)
     }
 
-    fn end(&mut self, team: &TeamId, end: &Settlement) -> Result<Settled, R::Fault> {
+    pub(super) fn end(&mut self, team: &TeamId, end: &Settlement) -> Result<Settled, R::Fault> {
         let Some(record) = self.records.take_reservation(team, end.id)? else { return Ok(Settled::Before) };
         self.changed = true;
         let reserved = Credits::from_micros(record.price);
@@ -262,62 +271,6 @@ impl<'a, R: Records> Machine<'a, R> {
         };
         past::note(&mut self.records, team, &row, &self.rules.retention, self.now)?;
         Ok(Settled::Now(charged))
-    }
-
-    pub(in crate::ledger) fn sweep(&mut self, team: &TeamId) -> Result<Swept, R::Fault> {
-        self.changed |= past::trim(&mut self.records, team, &self.rules.retention, self.now, SWEEP_MOST)?;
-        self.forget_scopes(team)?;
-        self.end_overdue(team, SWEEP_MOST, &[])
-    }
-
-    /// Forgets users and keys that have not come for so long that nothing they counted matters any more.
-    fn forget_scopes(&mut self, team: &TeamId) -> Result<(), R::Fault> {
-        let now = self.now.as_microsecond();
-        for name in self.records.past_scopes(team, now, SWEEP_MOST)? {
-            let record = self.records.scope(team, &name)?;
-            if record.slots() == 0 && record.until().is_some_and(|until| until <= now) {
-                self.changed = true;
-                self.records.drop_scope(team, &name)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends a few that were left behind, but none that this word is about: whoever speaks of a call is alive.
-    fn sweep_by_the_way(&mut self, team: &TeamId, named: &[ReservationId]) -> Result<(), R::Fault> {
-        self.end_overdue(team, SWEEP_BY_THE_WAY, named).map(|_| ())
-    }
-
-    fn end_overdue(&mut self, team: &TeamId, most: usize, named: &[ReservationId]) -> Result<Swept, R::Fault> {
-        let mut ended = Ended::of(team);
-        if !self.ends_overdue {
-            return Ok(Swept::default());
-        }
-        for id in self.records.overdue(team, self.now.as_microsecond(), most)? {
-            if named.contains(&id) {
-                continue;
-            }
-            let Some(record) = self.records.reservation(team, id)? else { continue };
-            let (outcome, count) = match record.phase() {
-                Phase::Dispatched => (Outcome::Unknown, &mut ended.swept.unknown),
-                Phase::TurnedBack => (Outcome::Refused, &mut ended.swept.refused),
-                Phase::Waiting => (Outcome::Released, &mut ended.swept.released),
-            };
-            *count += 1;
-            let charged = match self.rules.on_unknown {
-                OnUnknown::Charge => Credits::from_micros(record.price),
-                OnUnknown::Release => Credits::ZERO,
-            };
-            let settled = self.end(team, &Settlement { id, outcome, charged, came: Came::default() })?;
-            if let (Outcome::Unknown, Settled::Now(charged)) = (outcome, settled) {
-                ended.charge(record.asked.model, charged);
-            }
-        }
-        let swept = ended.swept;
-        if swept != Swept::default() {
-            self.swept.push(ended);
-        }
-        Ok(swept)
     }
 }
 

@@ -119,11 +119,11 @@ catalogue! {
     soft_limit_crossings_total: Family<Counter, 2> = ["team", "limit"];
     /// Notices to the webhook, by what became of them: delivered, failed, dropped.
     webhook_notices_total: Family<Counter, 1> = ["result"];
-    /// Settlements, by how they went: charged, released (of calls that were never sent or that the upstream refused: no credits), unknown, repeated. Not in it: admissions released because nobody heard of them, and sweeps whose answer was lost.
+    /// Settlements, by how they went: charged, released (of calls that were never sent or that the upstream refused: no credits), unknown, repeated. Each is counted once, by whoever ended the reservation.
     settlements_total: Family<Counter, 1> = ["result"];
     /// Open reservations of the team, whichever replica holds them, as the ledger says it: the same on every replica, so never summed over them.
     reservations_open: Family<Gauge, 1> = ["team"];
-    /// Reservations that were ended because nobody else did, by a sweep or beside an admission; not those of which the answer was lost.
+    /// Reservations that were ended because nobody else did, by a sweep or beside an admission. Each is counted once, by whoever ended it.
     reservations_swept_total: Family<Counter, 1> = ["team"];
     /// Credentials judged, by kind (jwt, key) and result.
     authentications_total: Family<Counter, 2> = ["kind", "result"];

@@ -36,6 +36,10 @@ impl Observer for Metrics {
         }
     }
 
+    fn abandoned(&self, _team: &TeamId) {
+        self.catalogue.settlements_total.with([settlement(Outcome::Released)]).inc();
+    }
+
     fn crossed(&self, team: &TeamId, crossing: &Crossing) {
         let known = if self.teams.load().contains_key(team) { team.as_str() } else { "" };
         self.catalogue.soft_limit_crossings_total.with([known, &crossing.limit()]).inc();

@@ -10,6 +10,7 @@ mod layout;
 mod lost;
 mod noticed;
 mod replicas;
+mod told;
 mod topologies;
 mod upgrade;
 mod whole;

@@ -2,7 +2,7 @@
 //! All of it dies with it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(super) struct Process {
     rules: Arc<Rules>,
     ahead: AtomicI64,
     releasing: AtomicBool,
+    /// How many steps this life has named.
+    names: AtomicU64,
 }
 
 impl Process {
@@ -59,6 +61,7 @@ impl Process {
             rules,
             ahead: AtomicI64::new(0),
             releasing: AtomicBool::new(false),
+            names: AtomicU64::new(0),
         });
         process.begin(keep_alive(Arc::clone(&process)));
         process.begin(sweep(Arc::clone(&process)));
@@ -124,6 +127,10 @@ impl Keeper for Process {
             Answer::Reply(reply) => Ok(*reply),
             Answer::Yes(_) | Answer::Broken | Answer::TimedOut => Err(Outage::TimedOut),
         }
+    }
+
+    fn name_step(&self) -> u64 {
+        (self.voucher << 32) | self.names.fetch_add(1, Ordering::Relaxed)
     }
 
     async fn let_another_go_first(&self) {

@@ -229,6 +229,7 @@ impl Store {
             restored: wanted.restored.iter().map(|id| (*id, state.restored.contains(id))).collect(),
             due: None,
             past: None,
+            ends_are_lost: false,
             oldest: None,
         };
         if wanted.due {

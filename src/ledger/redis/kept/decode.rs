@@ -100,6 +100,7 @@ fn found(wanted: &Wanted, revision: &str, answers: Value) -> Result<Found, Outag
         found.due = Some(Due { overdue: due(next()?)?, next: due(next()?)?.first().map(|(_, at)| *at), is_lost });
     }
     if wanted.past {
+        found.ends_are_lost = next()? == Value::Nil;
         let names: Vec<String> = one(next()?, "scopes")?;
         found.past = Some(names.iter().filter_map(|name| past_of(name)).collect());
     }

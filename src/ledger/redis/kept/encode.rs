@@ -327,6 +327,7 @@ fn reads(list: &mut Commands<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
         list.words(&["ZRANGEBYSCORE", &keys.due, &after, &format!("({FOR_EVER}"), "WITHSCORES", "LIMIT", "0", "1"]);
     }
     if wanted.past {
+        list.words(&["ZSCORE", &keys.ends, NOTHING]);
         list.words(&["ZRANGEBYSCORE", &keys.ends, "-inf", &now, "LIMIT", "0", PAST_MOST]);
     }
     if wanted.oldest {

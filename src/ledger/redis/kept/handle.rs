@@ -21,6 +21,8 @@ use crate::ledger::machine::open::open_call;
 use crate::ledger::{Days, Observer, OpenCall, Outage, ReservationId};
 use crate::team::TeamId;
 
+/// How many batches in a row go without an answer before all that wait are told.
+const MISSED_MOST: u32 = 2;
 /// How long to wait before another try at releasing what was abandoned.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
@@ -135,6 +137,7 @@ impl Handle {
 }
 
 async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
+    let mut missed = 0;
     while let Some(batch) = lease.next() {
         let shared = &handle.shared;
         let context = Context {
@@ -146,10 +149,17 @@ async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
             abandoned: &shared.abandoned,
         };
         let team = Arc::clone(lease.team());
-        if let Err(outage) = carry_through(&context, &team, batch).await
-            && !outage.is_an_answer()
-        {
-            team.fail_all(&outage);
+        match carry_through(&context, &team, batch).await {
+            // One batch that comes too late says little: those behind it are sent. After the second the store is away, and
+            // nobody is to wait for its time to run out once more.
+            Err(outage) if !outage.is_an_answer() => {
+                missed += 1;
+                if missed == MISSED_MOST {
+                    team.fail_all(&outage);
+                    missed = 0;
+                }
+            }
+            Err(_) | Ok(()) => missed = 0,
         }
     }
 }

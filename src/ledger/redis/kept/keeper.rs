@@ -1,10 +1,11 @@
 //! Redis as keeper: one script compares and writes, on the connection of one handle.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::{Cmd, RedisError, Script, Value};
+use uuid::Uuid;
 
 use super::super::client::{Client, Replicas, run_script};
 use super::super::link::Link;
@@ -35,12 +36,16 @@ pub(super) struct RedisKeeper {
     /// Names this process among those that take turns.
     process: String,
     pub(super) trust: trust::Trust,
+    /// The name of the next step.
+    names: AtomicU64,
 }
 
 impl RedisKeeper {
     pub(super) fn new(client: Client, process: &str, told_held: Arc<AtomicBool>) -> Self {
         let trust = trust::Trust::new(told_held);
-        Self { client, script: Script::new(TEXT), process: process.to_owned(), trust }
+        // Large enough that no two handles meet.
+        let names = AtomicU64::new(u64::try_from(Uuid::now_v7().as_u128() & 0x3fff_ffff_ffff_ffff).unwrap_or(0));
+        Self { client, script: Script::new(TEXT), process: process.to_owned(), trust, names }
     }
 
     /// Another one of the same process, with a connection of its own.
@@ -125,6 +130,10 @@ impl Keeper for RedisKeeper {
         // Apart, since it is large and rare.
         let moved = upgrade::is_due(&reply) && Box::pin(upgrade::take_over(self, team)).await?;
         if moved { Box::pin(self.step_once(team, step)).await } else { Ok(reply) }
+    }
+
+    fn name_step(&self) -> u64 {
+        self.names.fetch_add(1, Ordering::Relaxed)
     }
 
     async fn let_another_go_first(&self) {

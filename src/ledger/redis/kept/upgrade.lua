@@ -169,10 +169,8 @@ end
 local paid, free = call('LLEN', ROWS), call('LLEN', FREE_ROWS)
 local lost = read(team.lost or '0 0 0 0', '^(%d+) (%d+) (%d+) (%d+)$')
 local lives = tonumber(match(team.u or '', '^%d+') or 0)
-keep('r', team.e or format('%d 0', now))
-keep('m', format('{"rows":[%d,%d],"lost":[%d,%d],"lost_until":[%d,%d],"rows_until":[%d,%d],"until":%d%s}',
-  paid, free, lost[1], lost[2], lost[3], lost[4], team.w or 0, team.wf or 0, lives,
-  lost_at and format(',"loss":{"closed":true,"noticed_at":%d}', lost_at) or ''))
+keep('r', (team.e or format('%d 0', now)) .. ' 0')
+local prepaid = 0
 for name, fields in pairs(scopes) do
   if fields then
     local level, whose = level_and_whose(name)
@@ -183,11 +181,17 @@ for name, fields in pairs(scopes) do
       insert(ends, format('%d', end_of_it))
       insert(ends, field)
     end
+    if not end_of_it and (level == 'user' or level == 'key') then
+      prepaid = prepaid + 1
+    end
     if name ~= 'team' then
       insert(gone, FROM .. 's:' .. name)
     end
   end
 end
+keep('m', format('{"rows":[%d,%d],"lost":[%d,%d],"lost_until":[%d,%d],"rows_until":[%d,%d],"until":%d,"prepaid":%d%s}',
+  paid, free, lost[1], lost[2], lost[3], lost[4], team.w or 0, team.wf or 0, lives, prepaid,
+  lost_at and format(',"loss":{"closed":true,"noticed_at":%d}', lost_at) or ''))
 local open = 0
 for id, record in pairs(held) do
   -- A mark in the place of a reservation says that it has ended.

@@ -69,8 +69,8 @@ pub(crate) async fn set_window(server: &RedisServer, team: &str, window: &str, c
     let mut record = record(server, team, "team").await.unwrap();
     *place(&mut record, window) = counts.to_vec().into();
     let revision: String = server.ask(&["HGET", &state(team), "r"]).await.unwrap();
-    let (epoch, number) = revision.split_once(' ').unwrap();
-    let next = format!("{epoch} {}", number.parse::<u64>().unwrap() + 1);
+    let numbers: Vec<u64> = revision.split(' ').map(|number| number.parse().unwrap()).collect();
+    let next = format!("{} {} 0", numbers[0], numbers[1] + 1);
     server.run(&["HSET", &state(team), "r", &next, &field("team"), &record.to_string()]).await;
 }
 

@@ -1,0 +1,38 @@
+//! Records of one kind as a process knows them, a bounded number.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::ledger::machine::Revision;
+
+/// How many records of one kind are kept of a team before those give way that others have changed since.
+pub(super) const KEPT_MOST: usize = 8_192;
+
+/// Records of one kind, each with the revision at which it was that.
+#[derive(Debug)]
+pub(super) struct Table<K, V>(pub(super) HashMap<K, (Revision, V)>);
+
+impl<K: Eq + Hash, V> Table<K, V> {
+    pub(super) fn fresh(&self, key: &K, since: Revision) -> Option<&V> {
+        self.0.get(key).filter(|(at, _)| *at >= since).map(|(_, value)| value)
+    }
+
+    pub(super) fn put(&mut self, key: K, value: V, at: Revision) {
+        self.0.insert(key, (at, value));
+    }
+
+    pub(super) fn bound(&mut self, since: Revision) {
+        if self.0.len() > KEPT_MOST {
+            self.0.retain(|_, (at, _)| *at >= since);
+        }
+        if self.0.len() > KEPT_MOST {
+            self.0.clear();
+        }
+    }
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}

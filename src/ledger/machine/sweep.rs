@@ -1,0 +1,81 @@
+//! What is ended that was left behind, forgotten that is past, and released that nobody has heard of.
+
+use super::past::{self, Ended};
+use super::records::Records;
+use super::state::Machine;
+use crate::credits::Credits;
+use crate::ledger::{Came, OnUnknown, Outcome, Phase, ReservationId, Settled, Settlement, Swept};
+use crate::team::TeamId;
+
+/// The most that one sweep ends.
+const SWEEP_MOST: usize = 128;
+/// The most that any other operation on a team ends by the way.
+const SWEEP_BY_THE_WAY: usize = 8;
+
+impl<R: Records> Machine<'_, R> {
+    pub(in crate::ledger) fn sweep(&mut self, team: &TeamId) -> Result<Swept, R::Fault> {
+        self.changed |= past::trim(&mut self.records, team, &self.rules.retention, self.now, SWEEP_MOST)?;
+        self.forget_scopes(team)?;
+        self.end_overdue(team, SWEEP_MOST, &[])
+    }
+
+    /// Forgets users and keys that have not come for so long that nothing they counted matters any more.
+    fn forget_scopes(&mut self, team: &TeamId) -> Result<(), R::Fault> {
+        let now = self.now.as_microsecond();
+        for name in self.records.past_scopes(team, now, SWEEP_MOST)? {
+            let record = self.records.scope(team, &name)?;
+            if record.slots() == 0 && record.until().is_some_and(|until| until <= now) {
+                self.changed = true;
+                self.records.drop_scope(team, &name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a few that were left behind, but none that this word is about: whoever speaks of a call is alive.
+    pub(super) fn sweep_by_the_way(&mut self, team: &TeamId, named: &[ReservationId]) -> Result<(), R::Fault> {
+        self.end_overdue(team, SWEEP_BY_THE_WAY, named).map(|_| ())
+    }
+
+    fn end_overdue(&mut self, team: &TeamId, most: usize, named: &[ReservationId]) -> Result<Swept, R::Fault> {
+        let mut ended = Ended::of(team);
+        if !self.ends_overdue {
+            return Ok(Swept::default());
+        }
+        for id in self.records.overdue(team, self.now.as_microsecond(), most)? {
+            if named.contains(&id) {
+                continue;
+            }
+            let Some(record) = self.records.reservation(team, id)? else { continue };
+            let (outcome, count) = match record.phase() {
+                Phase::Dispatched => (Outcome::Unknown, &mut ended.swept.unknown),
+                Phase::TurnedBack => (Outcome::Refused, &mut ended.swept.refused),
+                Phase::Waiting => (Outcome::Released, &mut ended.swept.released),
+            };
+            *count += 1;
+            let charged = match self.rules.on_unknown {
+                OnUnknown::Charge => Credits::from_micros(record.price),
+                OnUnknown::Release => Credits::ZERO,
+            };
+            let settled = self.end(team, &Settlement { id, outcome, charged, came: Came::default() })?;
+            if let (Outcome::Unknown, Settled::Now(charged)) = (outcome, settled) {
+                ended.charge(record.asked.model, charged);
+            }
+        }
+        let swept = ended.swept;
+        if swept != Swept::default() {
+            self.swept.push(ended);
+        }
+        Ok(swept)
+    }
+
+    /// Releases a reservation that nobody has heard of.
+    pub(in crate::ledger) fn abandon(&mut self, team: &TeamId, id: ReservationId) -> Result<Settled, R::Fault> {
+        let (outcome, charged, came) = (Outcome::Released, Credits::ZERO, Came::default());
+        let settled = self.settle(team, &Settlement { id, outcome, charged, came })?;
+        if let Settled::Now(_) = settled {
+            self.abandoned.push(team.clone());
+        }
+        Ok(settled)
+    }
+}
