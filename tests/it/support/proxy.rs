@@ -96,6 +96,11 @@ impl Proxy {
         held.windows(text.len()).filter(|window| *window == text.as_bytes()).count()
     }
 
+    /// The requests that are kept.
+    pub(crate) fn kept(&self) -> Vec<u8> {
+        self.held.lock().unwrap().clone()
+    }
+
     /// Throws away what is kept, and ends the connections it came on.
     pub(crate) fn cut(&self) {
         self.cuts.fetch_add(1, Ordering::SeqCst);
