@@ -2,6 +2,7 @@
 //!
 //! Each handle stands for a process of its own, with its own memory of what it has seen.
 
+mod loaded;
 mod newcomers;
 mod top_ups;
 pub(super) mod world;
@@ -9,15 +10,14 @@ pub(super) mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use moongate::ledger::redis::{Settings, Topology};
 use moongate::ledger::{OnLoss, Outage, Settled};
 use moongate::team::LimitKind;
 
-use self::world::{GATHERED, World, admit, books, budgeted, counted, is_closed, pay, rows, settle};
-use super::{Seen, handle, observed, patient, stored};
+use self::world::{GATHERED, World, admit, budgeted, counted, is_closed, pay, rows, settle};
+use super::{Seen, handle, observed, stored};
 use crate::ledger_conformance::TTL;
-use crate::ledger_conformance::desk::{PRICE, call, credits, limit};
+use crate::ledger_conformance::desk::{PRICE, credits, limit};
 use crate::support::proxy::Proxy;
 use crate::support::redis::{RedisServer, wait_until};
 use crate::support::stored::Copy;
@@ -170,49 +170,4 @@ async fn deadlines_that_nobody_could_put_off_while_a_team_was_closed_are_put_off
     for id in [running, newer] {
         assert_eq!(settle(&ledger, &call, id).await, Ok(Settled::Now(credits(PRICE))));
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_flushed_under_load_passes_no_budget_and_loses_no_settlement() {
-    let server = RedisServer::start().await;
-    let settings = Settings { reservation_ttl: Duration::from_secs(6), ..patient(&server) };
-    let replicas = [handle(settings.clone()), handle(settings)];
-    let call = call().limits([limit(LimitKind::CreditsTotal, 300 * PRICE)]).user("ana", []);
-    let calls = (0..600_usize).map(|number| {
-        let (ledger, call, server) = (Arc::clone(&replicas[number % 2]), call.clone(), &server);
-        async move {
-            if number == 200 || number == 400 {
-                server.run(&["FLUSHALL"]).await;
-            }
-            let id = loop {
-                match admit(&ledger, &call).await {
-                    Ok(admitted) => break admitted?,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
-            };
-            loop {
-                match settle(&ledger, &call, id).await {
-                    Ok(settled) => break Some((id, settled)),
-                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
-            }
-        }
-    });
-    // As the round over all teams does in a gateway: who has nothing to do at the moment is heard as well.
-    let rounds = join_all(replicas.iter().map(|ledger| async {
-        loop {
-            let _ = books(ledger, &call).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }));
-    let paid = tokio::select! {
-        paid = join_all(calls) => paid,
-        _ = rounds => unreachable!(),
-    };
-    let paid: Vec<_> = paid.into_iter().flatten().collect();
-    assert!(paid.iter().all(|(_, settled)| *settled == Settled::Now(credits(PRICE))));
-    let mut ids: Vec<_> = paid.iter().map(|(id, _)| *id).collect();
-    ids.sort_unstable();
-    assert!(rows(&replicas[0], &call).await == ids, "every settlement has its row, once");
-    assert_eq!(counted(&replicas[1], &call).await, [(300 * PRICE, 0)]);
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use moongate::ledger::redis::{Settings, Topology};
-use moongate::ledger::{Ledger, OnLoss, Outage, Settled};
+use moongate::ledger::{Ledger, OnLoss, Outage};
 use moongate::team::LimitKind;
 
-use super::super::{handle, patient, stored};
-use super::world::{GATHERED, World, admit, books, budgeted, counted, is_closed, pay, rows, settle};
-use crate::ledger_conformance::desk::{Call, PRICE, call, credits, limit};
+use super::super::{handle, stored};
+use super::world::{GATHERED, World, admit, budgeted, counted, is_closed, pay};
+use crate::ledger_conformance::desk::{Call, PRICE, call, limit};
 use crate::support::proxy::Proxy;
 use crate::support::redis::{RedisCluster, RedisServer, wait_until};
 
@@ -230,47 +230,4 @@ async fn in_a_cluster_each_team_s_own_server_is_what_counts() {
     for call in &calls {
         assert_eq!(counted(&started, call).await, [(1, 0), (PRICE, 0)]);
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_flushed_under_the_first_calls_of_a_team_passes_no_budget() {
-    let server = RedisServer::start().await;
-    let settings = Settings { reservation_ttl: Duration::from_secs(6), ..patient(&server) };
-    let replicas = [handle(settings.clone()), handle(settings)];
-    let call = call().limits([limit(LimitKind::CreditsTotal, 40 * PRICE)]).user("ana", []);
-    // Only one of them has work for the team when its store is emptied; the other has its first then.
-    let calls = (0..100_usize).map(|number| {
-        let (ledger, call, server) = (Arc::clone(&replicas[usize::from(number >= 30)]), call.clone(), &server);
-        async move {
-            if number == 30 {
-                server.run(&["FLUSHALL"]).await;
-            }
-            let id = loop {
-                match admit(&ledger, &call).await {
-                    Ok(admitted) => break admitted?,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
-            };
-            loop {
-                match settle(&ledger, &call, id).await {
-                    Ok(settled) => break Some((id, settled)),
-                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
-            }
-        }
-    });
-    let round = async {
-        loop {
-            let _ = books(&replicas[0], &call).await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let paid = tokio::select! {
-        paid = join_all(calls) => paid,
-        () = round => unreachable!(),
-    };
-    let paid: Vec<_> = paid.into_iter().flatten().collect();
-    assert!(paid.iter().all(|(_, settled)| *settled == Settled::Now(credits(PRICE))));
-    assert_eq!((paid.len(), rows(&replicas[0], &call).await.len()), (40, 40));
-    assert_eq!(counted(&replicas[1], &call).await, [(40 * PRICE, 0)]);
 }
