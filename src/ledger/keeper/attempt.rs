@@ -187,8 +187,11 @@ impl Attempt {
                     marks_are_lost
                 };
                 if marks_are_lost {
-                    let left = (team.cache().revision(), team.cache().team().clone());
-                    restore::lose(context, team, left, false).await?;
+                    let left = {
+                        let cache = team.cache();
+                        (cache.revision(), cache.team().clone())
+                    };
+                    restore::lose(context, team, left, (false, true)).await?;
                     return Ok(None);
                 }
                 Ok(Some(Carried { work, void: reply.void }))
@@ -254,7 +257,7 @@ impl Attempt {
             }
             // Another process may have made it since it was read.
             None if !std::mem::replace(&mut self.was_made, true) => return Ok(()),
-            None => return restore::lose(context, team, (None, found.team), false).await,
+            None => return restore::lose(context, team, (None, found.team), (false, false)).await,
         };
         let due = (step.from, first_due(reply.at, context.rules));
         let new = self.new.get_or_insert_default();

@@ -44,7 +44,8 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
     }
     if news != News::None {
         let left = (found.revision, found.team.clone());
-        lose(context, team, left, news == News::LostBefore).await?;
+        let marks_are_lost = team.cache().lacks_marks(reply.marks);
+        lose(context, team, left, (news == News::LostBefore, marks_are_lost)).await?;
     }
     if news != News::Lost {
         let due = (step.from, first_due(reply.at, context.rules));
@@ -59,7 +60,7 @@ pub(super) async fn lose<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
     found: (Option<Revision>, TeamRecord),
-    was_noticed: bool,
+    (was_noticed, marks_are_lost): (bool, bool),
 ) -> Result<(), Outage> {
     let (calls, is_told) = {
         let mut cache = team.cache();
@@ -71,7 +72,7 @@ pub(super) async fn lose<K: Keeper, T: KeeperTime>(
     if !is_told {
         tell(context, team, calls, was_noticed).await;
     }
-    if was_noticed { Ok(()) } else { close(context, team, found).await }
+    if was_noticed { Ok(()) } else { close(context, team, found, marks_are_lost).await }
 }
 
 async fn tell<K: Keeper, T: KeeperTime>(
@@ -96,12 +97,13 @@ async fn close<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
     (found, record): (Option<Revision>, TeamRecord),
+    marks_are_lost: bool,
 ) -> Result<(), Outage> {
     let now = context.time.now();
     let known = team.cache().memory.as_ref().map_or_else(Revision::default, |memory| memory.last);
     let last = known.epoch.max(found.map_or(0, |found| found.epoch));
     let epoch = u64::try_from(now).unwrap_or(1).max(last + 1);
-    let loss = Loss::noticed(found, record.loss.as_ref(), now);
+    let loss = Loss { marks_are_lost, ..Loss::noticed(found, record.loss.as_ref(), now) };
     // Whether a prepaid budget needs it for ever is known to those who ask under limits.
     let until = record.until.max(lives::least(now, context.rules));
     let record = TeamRecord { loss: Some(loss), until, ..record };
@@ -284,7 +286,7 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     let (revision, record) = (cache.revision()?, cache.team());
     let loss = record.loss.clone().filter(|loss| loss.closed)?;
     let (scopes, calls) = cache.all();
-    let judged = unclaimed::judge(&scopes, calls, revision.epoch, (now, deadline));
+    let judged = unclaimed::judge(&scopes, calls, (revision.epoch, loss.marks_are_lost), (now, deadline));
     let team_scope = scopes.iter().find(|(name, _)| name.level == "team");
     let covered = team_scope.map(|(_, record)| record.sealed()).unwrap_or_default();
     let record = TeamRecord { loss: Some(Loss { closed: false, covered, ..loss }), ..record.clone() };

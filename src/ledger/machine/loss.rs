@@ -26,6 +26,9 @@ pub(in crate::ledger) struct Loss {
     /// Of each earlier epoch that is not lost as a whole, the number of the last change that is there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::ledger) kept: BTreeMap<u64, u64>,
+    /// It is not known how far calls had come: one that waits may have been sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::ledger) marks_are_lost: bool,
     /// How far the team's own scope was restored, of each earlier epoch, when the team opened: what
     /// calls held up to then and nobody claimed was given to calls that stand for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -44,7 +47,7 @@ impl Loss {
         while kept.len() > EPOCHS_MOST {
             kept.pop_first();
         }
-        Self { closed: true, noticed_at: now, kept, covered: BTreeMap::new() }
+        Self { closed: true, noticed_at: now, kept, marks_are_lost: false, covered: BTreeMap::new() }
     }
 
     /// Whether a change is missing that was made at this revision of an earlier epoch.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord, Windows};
 use crate::ledger::usage::BEYOND;
-use crate::ledger::{Asked, ReservationId, Scope};
+use crate::ledger::{Asked, Phase, ReservationId, Scope};
 
 /// Open calls after a loss.
 #[derive(Debug, Default)]
@@ -26,11 +26,12 @@ pub(in crate::ledger) struct Judged {
 type Rest = BTreeMap<(ScopeName, String), (u64, u64)>;
 
 /// Judges the calls of a team whose scopes are whole. `epoch` is that in which they were claimed, and
-/// `now` and `deadline` are what new calls are given.
+/// `now` and `deadline` are what new calls are given. Where marks are lost, one that nobody claims and that
+/// waits may have been sent: it is taken for that, lest a generation be free.
 pub(in crate::ledger) fn judge(
     scopes: &[(ScopeName, ScopeRecord)],
     calls: Vec<(ReservationId, ReservationRecord)>,
-    epoch: u64,
+    (epoch, marks_are_lost): (u64, bool),
     (now, deadline): (i64, i64),
 ) -> Judged {
     let mut rest = held(scopes);
@@ -45,7 +46,8 @@ pub(in crate::ledger) fn judge(
     for (id, record) in others {
         if fits(&rest, &record) {
             take(&mut rest, &record);
-            judged.open.insert(id, record);
+            let is_doubtful = marks_are_lost && record.phase() == Phase::Waiting;
+            judged.open.insert(id, if is_doubtful { record.marked(Phase::Dispatched) } else { record });
         } else {
             judged.ended.push(id);
         }
@@ -212,7 +214,7 @@ mod tests {
     fn what_claimed_calls_hold_is_accounted_for() {
         let (mine, old) = (call("ana", 5, EPOCH), call("ben", 3, 0));
         let scopes = holding(&[&mine.1]);
-        let judged = judge(&scopes, vec![mine.clone(), old.clone()], EPOCH, (8, 9));
+        let judged = judge(&scopes, vec![mine.clone(), old.clone()], (EPOCH, false), (8, 9));
         assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&mine.0]);
         assert_eq!(judged.ended, [old.0], "nothing is held for it: it has ended in what was lost");
     }
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn a_record_that_nobody_claims_stays_as_it_is_where_something_is_held_for_it() {
         let old = call("ben", 3, 0);
-        let judged = judge(&holding(&[&old.1]), vec![old.clone()], EPOCH, (8, 9));
+        let judged = judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, false), (8, 9));
         assert_eq!(judged.open, [old].into());
     }
 
@@ -229,7 +231,7 @@ mod tests {
         let (mine, [one, two, three]) =
             (call("ana", 5, EPOCH), [("ana", 4), ("ben", 3), ("ben", 6)].map(|(u, p)| call(u, p, 0)));
         let scopes = holding(&[&mine.1, &one.1, &two.1, &three.1]);
-        let judged = judge(&scopes, vec![mine.clone()], EPOCH, (8, 9));
+        let judged = judge(&scopes, vec![mine.clone()], (EPOCH, false), (8, 9));
         assert_eq!(judged.open.len(), 4);
         let made: Vec<_> = judged.open.iter().filter(|(id, _)| **id != mine.0).map(|(_, record)| record).collect();
         assert!(made.iter().all(|record| record.dispatched && record.claimed == EPOCH));

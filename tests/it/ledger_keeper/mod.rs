@@ -19,6 +19,7 @@ mod replicas;
 mod told;
 mod topologies;
 mod upgrade;
+mod upon;
 mod whole;
 
 use std::sync::{Arc, Mutex};
