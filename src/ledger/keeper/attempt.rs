@@ -83,11 +83,12 @@ impl Attempt {
     ) -> Result<(), Outage> {
         let since = team.cache().team().loss.as_ref().map_or(i64::MAX, |loss| loss.noticed_at);
         let gather = i64::try_from(context.loss.gather.as_micros()).unwrap_or(i64::MAX);
-        if !self.accepts && (context.loss.hold || context.time.now() < since.saturating_add(gather)) {
+        let not_before = if self.accepts { i64::MIN } else { since.saturating_add(gather) };
+        if (context.loss.hold && !self.accepts) || context.time.now() < not_before {
             return Err(Outage::Lost);
         }
         self.fresh = false;
-        restore::open(context, team).await
+        restore::open(context, team, not_before).await
     }
 
     /// What is to be sent, and what it would answer. No step: the answer is known.

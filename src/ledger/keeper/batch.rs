@@ -8,7 +8,7 @@ use super::operation::Operation;
 use super::queue::{Batch, Team};
 use super::work::{Answer, Work};
 use super::{Keeper, KeeperTime, restore};
-use crate::ledger::{Outage, Settled};
+use crate::ledger::{Outage, Settled, Verdict};
 
 /// How often a batch is sent at most. Each attempt that changes nothing brings what is newer; the others of the team go on
 /// meanwhile, so that it is never long before one of them is the first.
@@ -47,6 +47,12 @@ impl Carried {
             tracing::error!(team = %team.id, "the store of the ledger has lost rows of a team; its budgets are not touched");
         }
         context.tell(&team.id, swept, &crossed);
+        for (operation, answer) in batch.iter().zip(&answers) {
+            if let (Operation::Admit { admission, .. }, Answer::Verdict(Verdict::Admitted { .. })) = (operation, answer)
+            {
+                team.cache().owns_admitted(admission.id);
+            }
+        }
         for (operation, answer) in batch.into_iter().zip(answers) {
             if let (Operation::Abandon { .. }, Answer::Settled(Settled::Now(_))) = (&operation, &answer) {
                 context.observer.abandoned(&team.id);

@@ -245,13 +245,20 @@ impl TeamCache {
         self.own.extend(opened.opened.keys().map(|id| (*id, makes)));
     }
 
+    /// Takes note that a call is admitted that this process makes. Where the answer was lost that said when, it has read so.
+    pub(super) fn owns_admitted(&mut self, id: ReservationId) {
+        if let Some((at, Some(_))) = self.calls.0.get(&id) {
+            self.own.entry(id).or_insert(*at);
+        }
+    }
+
     /// Takes note that changes were made that this process worked out.
     pub(in crate::ledger) fn change(&mut self, changes: Changes, makes: Revision) {
         if self.revision.epoch != makes.epoch {
             self.since = makes;
         }
         self.revision = makes;
-        self.remember_rows(changes.rows, makes);
+        changes.rows.into_iter().for_each(|row| self.remember_row(Written { at: vec![makes], row }));
         for id in changes.restored {
             self.restored.put(id, true, makes);
         }
@@ -293,15 +300,14 @@ impl TeamCache {
         }
     }
 
-    fn remember_rows(&mut self, rows: Vec<Row>, makes: Revision) {
-        for row in rows {
-            let at = row.settled_at.as_microsecond();
-            let is_old = |old: &Written| at - old.row.settled_at.as_microsecond() > ROWS_FOR;
-            while self.rows.len() >= ROWS_MOST || self.rows.front().is_some_and(is_old) {
-                self.rows.pop_front();
-            }
-            self.rows.push_back(Written { at: vec![makes], row });
+    /// Remembers a row that this process wrote.
+    pub(super) fn remember_row(&mut self, written: Written) {
+        let at = written.row.settled_at.as_microsecond();
+        let is_old = |old: &Written| at - old.row.settled_at.as_microsecond() > ROWS_FOR;
+        while self.rows.len() >= ROWS_MOST || self.rows.front().is_some_and(is_old) {
+            self.rows.pop_front();
         }
+        self.rows.push_back(written);
     }
 
     fn bound(&mut self) {

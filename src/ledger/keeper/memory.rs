@@ -21,6 +21,8 @@ pub(in crate::ledger) struct Memory {
     /// Rows that this process wrote.
     pub(super) rows: VecDeque<Written>,
     pub(super) top_ups: BTreeMap<TopUpId, (Revision, TopUpRecord)>,
+    /// Some of it was restored when the team was open again: what it held is yet to be accounted for.
+    came_late: bool,
 }
 
 impl Memory {
@@ -35,6 +37,7 @@ impl Memory {
             calls: first(&self.calls),
             rows: self.rows.iter().take(AT_ONCE).cloned().collect(),
             top_ups: first(&self.top_ups),
+            came_late: self.came_late,
         }
     }
 
@@ -43,6 +46,11 @@ impl Memory {
         self.calls.retain(|id, _| !some.calls.contains_key(id));
         self.rows.drain(..some.rows.len().min(self.rows.len()));
         self.top_ups.retain(|id, _| !some.top_ups.contains_key(id));
+    }
+
+    /// Whether all of it is restored, and only what came late is to be accounted for.
+    pub(super) fn is_restored(&self) -> bool {
+        self.is_empty()
     }
 
     fn is_empty(&self) -> bool {
@@ -56,6 +64,8 @@ impl TeamCache {
         let known = std::mem::take(self);
         let mut memory = known.memory.unwrap_or_default();
         memory.last = memory.last.max(known.revision);
+        // It is judged with all else when the team opens.
+        memory.came_late = false;
         let kept = known.team.loss.map(|loss| loss.kept).unwrap_or_default();
         for (name, (at, mut record)) in known.scopes.0 {
             // How often somebody looks is no money.
@@ -82,7 +92,7 @@ impl TeamCache {
 
     /// Some of what is yet to be restored; `None`: nothing is.
     pub(super) fn left_to_restore(&mut self) -> Option<Memory> {
-        if self.memory.as_ref().is_some_and(|memory| memory.is_empty()) {
+        if self.memory.as_ref().is_some_and(|memory| memory.is_empty() && !memory.came_late) {
             self.memory = None;
         }
         self.memory.as_ref().map(|memory| memory.some())
@@ -90,16 +100,35 @@ impl TeamCache {
 
     /// Some of it is restored.
     pub(super) fn note_restored(&mut self, some: &Memory) {
+        let is_open = !self.team.is_closed();
+        if let Some(memory) = &mut self.memory {
+            memory.forget(some);
+            memory.came_late |= is_open && !some.scopes.is_empty();
+        }
+        // The next loss may take it again.
+        for (id, (admitted, _)) in &some.calls {
+            if self.calls.0.get(id).is_some_and(|(_, record)| record.is_some()) {
+                self.own.insert(*id, *admitted);
+            }
+        }
         // A copy from before a loss may have a row that was restored after it.
         for known in &some.rows {
             let restored =
                 self.rows.iter_mut().rev().take(some.rows.len()).find(|written| written.row.id == known.row.id);
-            if let Some(restored) = restored {
-                restored.at.extend(&known.at);
+            match restored {
+                Some(restored) => restored.at.extend(&known.at),
+                None => self.remember_row(known.clone()),
             }
         }
+        for (id, (at, record)) in &some.top_ups {
+            self.top_ups.0.entry(id.clone()).or_insert_with(|| (*at, Some(record.clone())));
+        }
+    }
+
+    /// What came late is accounted for.
+    pub(super) fn note_judged(&mut self) {
         if let Some(memory) = &mut self.memory {
-            memory.forget(some);
+            memory.came_late = false;
         }
     }
 }

@@ -139,6 +139,9 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
     let mut refused = 0;
     while refused < ATTEMPTS {
         let Some(some) = team.cache().left_to_restore() else { return Ok(()) };
+        if some.is_restored() {
+            return open(context, team, i64::MIN).await;
+        }
         let now = context.time.now();
         let prepared = some_restored(&team.id, &some, &team.cache(), context.rules, now);
         let step = match prepared {
@@ -163,7 +166,6 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
         match reply.verdict {
             Verdict::Done => {
                 let mut cache = team.cache();
-                cache.owns(&step.changes, step.makes);
                 cache.change(step.changes, step.makes);
                 cache.note_restored(&some);
                 wanted = Wanted::default();
@@ -249,11 +251,14 @@ fn wanted(some: &Memory) -> Wanted {
     wanted
 }
 
-/// Opens a team again: what nobody has claimed is judged, and every deadline is put off.
+/// Opens a team again: what nobody has claimed is judged, and every deadline is put off. Of a team that is open: what came late
+/// and nobody has claimed is judged. `not_before` is when the others have had time, in microseconds of Unix time.
 pub(super) async fn open<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
+    not_before: i64,
 ) -> Result<(), Outage> {
+    let epoch = team.cache().revision.epoch;
     for _ in 0..ATTEMPTS {
         let now = context.time.now();
         let all = Wanted { all: true, ..Wanted::default() };
@@ -262,8 +267,20 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
         let reply = context.keeper.step(&team.id, &reading).await?;
         context.time.learn(reply.at);
         hear(context, team, &reading, reply).await?;
+        // It was lost again meanwhile: the others have time from then on.
+        if team.cache().revision.epoch != epoch {
+            return Ok(());
+        }
+        // By the keeper's time, which was just told, not by a clock that may have been set since it was told before.
+        let now = context.time.now();
+        if now < not_before {
+            return Err(Outage::Lost);
+        }
         let opened = opened(&team.cache(), (now, deadline));
-        let Some((revision, changes)) = opened else { return Ok(()) };
+        let Some((revision, changes)) = opened else {
+            team.cache().note_judged();
+            return Ok(());
+        };
         let step = writing(
             Expected::Revision(revision),
             revision.next(context.keeper.name_step()),
@@ -273,7 +290,9 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
         let reply = context.keeper.step(&team.id, &step).await?;
         context.time.learn(reply.at);
         if reply.verdict == Verdict::Done {
-            team.cache().change(step.changes, step.makes);
+            let mut cache = team.cache();
+            cache.change(step.changes, step.makes);
+            cache.note_judged();
             return Ok(());
         }
         context.keeper.let_another_go_first().await;
@@ -281,12 +300,20 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
     Err(Outage::Lost)
 }
 
-/// What opens a team of which all is known. `None`: it is open.
+/// What opens a team of which all is known, or accounts for what came late. `None`: it is open, and all is accounted for.
 fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, Changes)> {
     let (revision, record) = (cache.revision()?, cache.team());
-    let loss = record.loss.clone().filter(|loss| loss.closed)?;
+    let loss = record.loss.clone()?;
     let (scopes, calls) = cache.all();
-    let judged = unclaimed::judge(&scopes, calls, (revision.epoch, loss.marks_are_lost), (now, deadline));
+    let judged = if loss.closed {
+        unclaimed::judge(&scopes, calls, (revision.epoch, loss.marks_are_lost), (now, deadline))
+    } else {
+        let judged = unclaimed::judge_late(&scopes, &calls, revision, (now, deadline));
+        if judged.is_nothing() {
+            return None;
+        }
+        judged
+    };
     let team_scope = scopes.iter().find(|(name, _)| name.level == "team");
     let covered = team_scope.map(|(_, record)| record.sealed()).unwrap_or_default();
     let record = TeamRecord { loss: Some(Loss { closed: false, covered, ..loss }), ..record.clone() };

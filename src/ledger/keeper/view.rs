@@ -81,6 +81,13 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether a call was admitted before the last loss. It may have ended in what was lost, and whoever ended it may yet come
+    /// with its row: it has one already then.
+    fn is_from_before_the_loss(&self, record: &ReservationRecord) -> bool {
+        let loss = self.team_now().loss.as_ref();
+        loss.is_some_and(|loss| !loss.is_over(self.now) && record.admitted_at < loss.noticed_at)
+    }
+
     /// What is known of a call that had ended and may have been restored.
     pub(super) fn is_restored(&self, id: ReservationId) -> Result<bool, Missing> {
         let missing = || Missing::of(Wanted { restored: [id].into(), ..Wanted::default() });
@@ -236,6 +243,9 @@ impl Records for View<'_> {
                 self.overdue.push((id, deadline, record.clone()));
             }
             self.changes.ended.push(id);
+            if self.is_from_before_the_loss(&record) {
+                self.changes.restored.push(id);
+            }
         }
         Ok(Some(record))
     }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord, Windows};
+use super::revision::Revision;
 use crate::ledger::usage::BEYOND;
 use crate::ledger::{Asked, Phase, ReservationId, Scope};
 
@@ -20,6 +21,13 @@ pub(in crate::ledger) struct Judged {
     pub(in crate::ledger) ended: Vec<ReservationId>,
     /// Scopes that held something for calls of which nothing more is known.
     pub(in crate::ledger) scopes: BTreeMap<ScopeName, ScopeRecord>,
+}
+
+impl Judged {
+    /// Whether there was nothing to be judged.
+    pub(in crate::ledger) fn is_nothing(&self) -> bool {
+        self.open.is_empty() && self.ended.is_empty() && self.scopes.is_empty()
+    }
 }
 
 /// What a scope holds in a day's window for calls that are not accounted for: requests and credits.
@@ -52,7 +60,26 @@ pub(in crate::ledger) fn judge(
             judged.ended.push(id);
         }
     }
-    let made = Made { epoch, now, deadline };
+    let made = Made { epoch, now, deadline, first: 0, is_late: false };
+    for name in users_first(&rest) {
+        made.stand_for(&name, &mut rest, &mut judged.open);
+    }
+    judged.scopes = spent_keys(scopes, &rest);
+    judged
+}
+
+/// Judges what scopes hold that were restored after the team was opened. All calls that are open hold
+/// what they hold; what is left is held by nobody, and calls are made that stand for it.
+pub(in crate::ledger) fn judge_late(
+    scopes: &[(ScopeName, ScopeRecord)],
+    calls: &[(ReservationId, ReservationRecord)],
+    revision: Revision,
+    (now, deadline): (i64, i64),
+) -> Judged {
+    let mut rest = held(scopes);
+    calls.iter().for_each(|(_, record)| take(&mut rest, record));
+    let made = Made { epoch: revision.epoch, now, deadline, first: u128::from(revision.number) << 24, is_late: true };
+    let mut judged = Judged::default();
     for name in users_first(&rest) {
         made.stand_for(&name, &mut rest, &mut judged.open);
     }
@@ -95,6 +122,10 @@ struct Made {
     epoch: u64,
     now: i64,
     deadline: i64,
+    /// Where their numbers begin.
+    first: u128,
+    /// The team has opened with calls that stand for what it held.
+    is_late: bool,
 }
 
 impl Made {
@@ -110,7 +141,9 @@ impl Made {
             let price = credits / requests + u64::from(place < credits % requests);
             let (team, is_user) = (ScopeName::from(&Scope::Team), name.level == "user");
             let user = if is_user { name.whose.clone() } else { BEYOND.to_owned() };
-            let mut scopes = vec![team];
+            let holds = |(requests, credits): &(u64, u64)| *requests > 0 && *credits >= price;
+            let team_has_it = !self.is_late || rest.get(&(team.clone(), day.clone())).is_some_and(holds);
+            let mut scopes = if team_has_it { vec![team] } else { Vec::new() };
             scopes.extend(is_user.then(|| name.clone()));
             let mut record = ReservationRecord {
                 dispatched: true,
@@ -130,7 +163,7 @@ impl Made {
             record.scopes.extend(key.map(|((name, _), _)| name.clone()));
             take(rest, &record);
             // The same for whoever judges: whose judgement is written does not matter then.
-            let number = (u128::from(self.epoch) << 64) | (open.len() as u128);
+            let number = (u128::from(self.epoch) << 64) | (self.first + open.len() as u128);
             open.insert(ReservationId::from_number(number), record);
         }
     }
