@@ -72,6 +72,12 @@ impl ScopeRecord {
         more
     }
 
+    /// Forgets which of several that restore it has seen the latest: for tests of what finds that out.
+    #[cfg(test)]
+    pub(in crate::ledger) fn forget_order(&mut self) {
+        self.shares.values_mut().for_each(|share| share.number = 0);
+    }
+
     /// What it counts beyond all that is noted.
     fn unsealed(&self) -> Self {
         let mut rest = Self { shares: Shares::new(), ..self.clone() };

@@ -29,11 +29,17 @@ pub(super) enum Fault {
     KeeperClock,
     /// Callers leave before they are answered.
     Departures,
+    /// The store is emptied.
+    Flushes,
+    /// A replica takes over that lacks the last writes.
+    OlderCopies,
 }
 
 impl Fault {
-    /// Every kind. A store that loses what was written to it comes here: a flush, an older copy, a promotion.
-    pub(super) const ALL: [Self; 9] = [
+    /// By these the store loses what was written to it.
+    pub(super) const LOSSES: [Self; 2] = [Self::Flushes, Self::OlderCopies];
+    /// Every kind.
+    pub(super) const ALL: [Self; 11] = [
         Self::Delays,
         Self::Losses,
         Self::Repeats,
@@ -43,6 +49,8 @@ impl Fault {
         Self::Clocks,
         Self::KeeperClock,
         Self::Departures,
+        Self::Flushes,
+        Self::OlderCopies,
     ];
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use futures_util::future::{Either, select};
 
 use super::bounds::Fault;
+use super::losses::Certainty;
 use super::process::{Process, TRY_AGAIN};
 use super::random::Random;
 use super::terms::{SECOND, TTL};
@@ -13,7 +14,7 @@ use super::world::Shared;
 use crate::credits::Credits;
 use crate::ledger::keeper::{Operation, Response};
 use crate::ledger::{
-    Came, Outage, Outcome, Phase, ReservationId, Scope, Settled, Settlement, TopUp, TopUpId, ToppedUp, Verdict,
+    Came, Outage, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement, TopUp, TopUpId, ToppedUp, Verdict,
 };
 
 /// One caller, who wants one thing.
@@ -66,7 +67,8 @@ async fn top_up(process: &Arc<Process>, random: &mut Random) {
             if matches!(told, ToppedUp::Before(_)) {
                 world.store.promises.sees("a top-up came twice");
             }
-            let is_kept = world.store.state.top_ups.contains_key(&id);
+            let may_be_lost = world.store.promises.losses.last.is_some();
+            let is_kept = world.store.state.top_ups.contains_key(&id) || may_be_lost;
             let is_well = is_kept && !matches!(told, ToppedUp::Taken | ToppedUp::TooMuch);
             world.store.promises.hold(is_well, || format!("the top-up {id} was answered {told:?}"));
             return;
@@ -96,6 +98,7 @@ impl<'a> Call<'a> {
     fn new(process: &'a Arc<Process>, caller: usize, mut random: Random) -> Self {
         let mut world = process.world.lock();
         let id = world.new_id();
+        world.store.promises.call(id).owner = process.voucher;
         let phase = if random.once_in(2) { Phase::Waiting } else { Phase::Dispatched };
         world.tell(|| format!("process {}: caller {caller} comes with {id}, {phase:?}", process.number));
         Self { process, random, id, phase }
@@ -130,17 +133,19 @@ impl<'a> Call<'a> {
         let mut world = self.process.world.lock();
         world.tell(|| format!("process {}: {} is told {}", self.process.number, self.id, word(verdict.as_ref())));
         let promises = &mut world.store.promises;
-        let (is_reserved, known) = (promises.call(self.id).price.is_some(), promises.call(self.id));
+        let known = promises.call(self.id);
+        let (was_reserved, was_lost) = (known.price.is_some(), known.was_lost);
         match verdict {
             Some(Verdict::Admitted { .. }) => {
                 known.told_admitted = true;
-                promises.hold(is_reserved, || format!("{} is told it is admitted, and is not", self.id));
+                promises.hold(was_reserved, || format!("{} is told it is admitted, and is not", self.id));
                 Some(price)
             }
             Some(Verdict::Refused { .. }) => {
                 known.told_refused = true;
                 promises.sees("a limit refused");
-                promises.hold(!is_reserved, || format!("{} is told it is refused, and holds credits", self.id));
+                let holds = was_reserved && !was_lost;
+                promises.hold(!holds, || format!("{} is told it is refused, and holds credits", self.id));
                 None
             }
             None => {
@@ -248,13 +253,18 @@ impl<'a> Call<'a> {
         match settled {
             Ok(Settled::Now(charged)) => {
                 let before = promises.call(self.id).told_charged.replace(charged.micros());
-                promises.hold(before.is_none(), || format!("{} was told twice that it ends now", self.id));
-                let is_mine = row.is_some_and(|row| row.outcome == end.outcome && row.charged == *charged);
+                let is_whole = promises.losses.certainty == Certainty::Whole;
+                let is_first = before.is_none() || !is_whole;
+                promises.hold(is_first, || format!("{} was told twice that it ends now", self.id));
+                let is_it = |row: Row| row.outcome == end.outcome && row.charged == *charged;
+                let is_mine = row.is_some_and(is_it) || !is_whole;
                 promises.hold(is_mine, || format!("{} was told {charged}, and its row says otherwise", self.id));
             }
             Ok(Settled::Before) => {
                 promises.sees("it had ended before");
-                promises.hold(row.is_some(), || format!("{} was told that it has ended, and has not", self.id));
+                let is_late = promises.losses.certainty >= Certainty::Late;
+                promises
+                    .hold(row.is_some() || is_late, || format!("{} was told that it has ended, and has not", self.id));
             }
             Err(_) => {}
         }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::bounds::{Bounds, Broken, CALLERS, Fault};
 use super::caller;
+use super::losses::Witnesses;
 use super::process::Process;
 use super::random::Random;
 use super::reckoning;
@@ -124,9 +125,18 @@ impl History {
         }
         for fault in &bounds.faults {
             let random = &mut Random::new(self.seed, 6 + *fault as u64);
+            let is_loss = Fault::LOSSES.contains(fault);
+            if is_loss && !world.loses {
+                continue;
+            }
             for _ in 0..random.below(3) {
                 let (at, during) = (random.between(0, TROUBLE), random.between(SECOND / 50, 2 * TTL));
                 let process = random.place(bounds.processes);
+                let at = if is_loss && together && random.once_in(2) { at / 10 } else { at };
+                if *fault == Fault::OlderCopies {
+                    let lag = if random.once_in(3) { 2 * SECOND } else { SECOND / 10 };
+                    world.after(at - random.between(0, lag), Event::IsCopied);
+                }
                 world.after(at, Event::GoesWrong { fault: *fault, process, during });
             }
         }
@@ -208,6 +218,7 @@ impl History {
     fn happens(&mut self, event: Event) {
         match event {
             Event::Arrives { process, voucher, request, slot, is_answered } => {
+                self.ask_who_is_left();
                 self.world.lock().arrive((process, voucher), &request, is_answered.then_some(slot));
             }
             Event::Fills(slot, answer) => slot.fill(answer),
@@ -219,6 +230,7 @@ impl History {
             }
             Event::GoesWrong { fault, process, during } => self.goes_wrong(fault, process, during),
             Event::GoesOn { process } => self.goes_on(process),
+            Event::IsCopied => self.world.lock().store.is_copied(),
             Event::Heals => {
                 self.world.lock().tell(|| "all is well again".to_owned());
                 self.world.lock().wire.is_whole = true;
@@ -237,7 +249,34 @@ impl History {
         }
     }
 
+    /// Before something is written that may open a team: is there somebody who has yet to restore something?
+    fn ask_who_is_left(&self) {
+        let mut world = self.world.lock();
+        if let Some(epoch) = world.store.state.revision.filter(|_| world.loses).map(|revision| revision.epoch) {
+            let is_left = self.processes.iter().flatten().any(|process| process.has_to_restore(epoch));
+            world.store.promises.losses.somebody_is_left = is_left;
+        }
+    }
+
+    /// The store loses something.
+    fn loses(&self, fault: Fault) {
+        let alive = || self.processes.iter().flatten();
+        let seen = alive().map(|process| process.has_seen()).max().unwrap_or_default();
+        let witnesses = Witnesses { alive: alive().map(|process| process.voucher).collect(), seen };
+        let mut world = self.world.lock();
+        let now = world.now;
+        world.tell(|| format!("the store loses something: {fault:?}"));
+        if fault == Fault::Flushes {
+            world.store.is_emptied(now, &witnesses);
+        } else {
+            world.store.goes_back(now, &witnesses);
+        }
+    }
+
     fn goes_wrong(&mut self, fault: Fault, process: usize, during: i64) {
+        if Fault::LOSSES.contains(&fault) {
+            return self.loses(fault);
+        }
         let mut world = self.world.lock();
         if matches!(fault, Fault::Cuts | Fault::Pauses | Fault::Deaths | Fault::Clocks | Fault::KeeperClock) {
             world.tell(|| format!("process {process}: {fault:?} for {during}"));
@@ -246,6 +285,8 @@ impl History {
         match fault {
             // These befall single messages and callers: see there.
             Fault::Delays | Fault::Losses | Fault::Repeats | Fault::Departures => {}
+            // See above.
+            Fault::Flushes | Fault::OlderCopies => {}
             Fault::Cuts => {
                 let until = world.now + during;
                 world.wire.cut(process, until);
@@ -254,6 +295,8 @@ impl History {
                 self.paused[process] = true;
                 world.after(during, Event::GoesOn { process });
             }
+            // Who died often cannot be told from who was lost.
+            Fault::Deaths if world.loses && !random.once_in(3) => {}
             Fault::Deaths => {
                 world.after(during, Event::GoesOn { process });
                 drop(world);
@@ -264,7 +307,7 @@ impl History {
                 world.clocks[process] = WrongBy { ahead, too_fast: random.between(-50_000, 50_000) };
             }
             Fault::KeeperClock => {
-                let far = if random.once_in(8) { 40 * 86_400 * SECOND } else { 2 * TTL };
+                let far = if random.once_in(8) && !world.loses { 40 * 86_400 * SECOND } else { 2 * TTL };
                 let jump = if random.once_in(3) { -random.between(0, SECOND) } else { random.between(0, far) };
                 world.keeper_ahead += jump;
             }
@@ -277,7 +320,13 @@ impl History {
         let dead: Vec<Running> = dead.iter().filter_map(|id| self.tasks.remove(id)).collect();
         // What it had just begun vanishes as well, and what its end would begin.
         drop(dead);
-        self.world.lock().begun.retain(|(of, _)| *of != process);
+        let mut world = self.world.lock();
+        world.begun.retain(|(of, _)| *of != process);
+        if let Some(life) = &self.processes[process] {
+            let store = &mut world.store;
+            store.promises.dies(life.voucher, &store.state);
+        }
+        drop(world);
         self.processes[process] = None;
     }
 }

@@ -3,9 +3,9 @@
 //! time. After each, the promises are counted.
 //!
 //! Reading order: `random`, `terms` (what holds in one history), `bounds` (what may go wrong in
-//! it), `store` (the keeper), `wire` (the network), `world` (what all share), `process`, `caller`,
-//! `history` (who goes on next), `promises` (counted with every write) and `reckoning` (at the
-//! end).
+//! it), `store` (the keeper), `copies` (what it loses), `wire` (the network), `world` (what all share), `process`, `caller`,
+//! `history` (who goes on next), `promises` (counted with every write), `losses` (what of them holds
+//! after one), and `reckoning` and `money` (at the end).
 //!
 //! As many histories as wanted, from a seed of one's choice (a million takes an optimised build):
 //! `MOONGATE_SIMULATION_HISTORIES=1000000 MOONGATE_SIMULATION_SEED=1
@@ -15,7 +15,10 @@
 
 mod bounds;
 mod caller;
+mod copies;
 mod history;
+mod losses;
+mod money;
 mod process;
 mod promises;
 mod random;

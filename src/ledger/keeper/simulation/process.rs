@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::copies::GATHER;
+use super::store::Planted;
 use super::terms::{SECOND, TTL};
 use super::wire::{Answer, Request};
 use super::world::{DEADLINE, Shared};
 use crate::ledger::keeper::{
     Abandoned, BATCH_MOST, Belief, Context, Keeper, KeeperTime, Lease, LossRules, Operation, Reply, Response, Step,
-    Teams, carry_through,
+    Teams, Verdict, carry_through,
 };
-use crate::ledger::machine::Rules;
-use crate::ledger::{Outage, ReservationId, Unobserved};
+use crate::ledger::machine::{Revision, Rules, ScopeName};
+use crate::ledger::{Outage, ReservationId, Scope, Unobserved};
 use crate::team::TeamId;
 
 /// How long a process waits before it tries again what the keeper did not take, in microseconds.
@@ -29,7 +31,7 @@ const GOES_FIRST: i64 = 200;
 pub(super) struct Process {
     pub(super) number: usize,
     /// The number that names this life in its marks.
-    voucher: u64,
+    pub(super) voucher: u64,
     pub(super) team: TeamId,
     pub(super) world: Shared,
     /// Calls whose deadlines it puts off.
@@ -41,14 +43,18 @@ pub(super) struct Process {
     releasing: AtomicBool,
     /// How many steps this life has named.
     names: AtomicU64,
+    /// The number of the server that it has found to be believed; 0: none.
+    believed: AtomicU64,
+    gather: Duration,
 }
 
 impl Process {
     /// Starts one, with an empty cache.
     pub(super) fn start(number: usize, voucher: u64, world: &Shared) -> Arc<Self> {
-        let (team, rules) = {
+        let (team, rules, gather) = {
             let world = world.lock();
-            (world.terms.team.clone(), Arc::clone(&world.terms.rules))
+            let gather = if world.store.planted == Planted::OpensAtOnce { 0 } else { GATHER.unsigned_abs() };
+            (world.terms.team.clone(), Arc::clone(&world.terms.rules), Duration::from_micros(gather))
         };
         let process = Arc::new(Self {
             number,
@@ -62,6 +68,8 @@ impl Process {
             ahead: AtomicI64::new(0),
             releasing: AtomicBool::new(false),
             names: AtomicU64::new(0),
+            believed: AtomicU64::new(0),
+            gather,
         });
         process.begin(keep_alive(Arc::clone(&process)));
         process.begin(sweep(Arc::clone(&process)));
@@ -85,8 +93,12 @@ impl Process {
         if let Err(outage) = &answer {
             let promises = &mut self.world.lock().store.promises;
             promises.sees("there was no answer");
-            // Nothing is lost here, and nobody is to be starved by the others.
-            let is_due = matches!(outage, Outage::TimedOut | Outage::Unreachable(_));
+            // Nobody is to be starved by the others.
+            let is_due = match outage {
+                Outage::TimedOut | Outage::Unreachable(_) => true,
+                Outage::Lost => promises.losses.last.is_some(),
+                Outage::Refused(_) => false,
+            };
             promises.hold(is_due, || format!("a process is told: {outage}"));
             promises.hold(!is_well, || format!("all is well, and a process is told: {outage}"));
         }
@@ -116,6 +128,31 @@ impl Process {
         Err(Outage::Unreachable("the connection broke twice".to_owned()))
     }
 
+    /// Whether it knows something of the team that is yet to be restored, in a store that has come
+    /// to this epoch.
+    pub(super) fn has_to_restore(&self, epoch: u64) -> bool {
+        let team = self.teams.of(&self.team);
+        let cache = team.cache();
+        cache.memory.is_some() || cache.revision().is_some_and(|known| known.epoch < epoch)
+    }
+
+    /// The latest revision at which it has seen the team's own scope.
+    pub(super) fn has_seen(&self) -> Revision {
+        let team = self.teams.of(&self.team);
+        let cache = team.cache();
+        cache.scopes.0.get(&ScopeName::from(&Scope::Team)).map_or_else(Revision::default, |(at, _)| *at)
+    }
+
+    /// Asks whether the store is believed.
+    async fn vouched(&self) -> Result<Belief, Outage> {
+        let server = self.world.lock().store.copies.server;
+        if !self.is_so(Request::Vouch).await? {
+            return Ok(Belief::TooNew);
+        }
+        self.believed.store(server, Ordering::Relaxed);
+        Ok(Belief::Believed)
+    }
+
     async fn is_so(&self, request: Request) -> Result<bool, Outage> {
         Ok(matches!(self.exchange(request).await?, Answer::Yes(true)))
     }
@@ -124,7 +161,13 @@ impl Process {
 impl Keeper for Process {
     async fn step(&self, _team: &TeamId, step: &Step) -> Result<Reply, Outage> {
         match self.exchange(Request::Step(Arc::new(step.clone()))).await? {
-            Answer::Reply(reply) => Ok(*reply),
+            Answer::Reply(reply) => {
+                let is_there = reply.found.as_ref().is_some_and(|found| found.revision == Some(step.makes));
+                if step.is_made() && (reply.verdict == Verdict::Done || is_there) {
+                    self.world.lock().store.promises.losses.heard(step.makes);
+                }
+                Ok(*reply)
+            }
             Answer::Yes(_) | Answer::Broken | Answer::TimedOut => Err(Outage::TimedOut),
         }
     }
@@ -137,12 +180,18 @@ impl Keeper for Process {
         self.world.sleep(GOES_FIRST).await;
     }
 
-    /// No store loses anything yet, so each is believed.
     async fn trust(&self, _team: &TeamId, _accepts: bool) -> Result<Belief, Outage> {
-        Ok(Belief::Believed)
+        let server = self.world.lock().store.copies.server;
+        if self.believed.load(Ordering::Relaxed) == server {
+            return Ok(Belief::Believed);
+        }
+        self.vouched().await
     }
 
-    async fn is_doubted(&self, _team: &TeamId) {}
+    async fn is_doubted(&self, _team: &TeamId) {
+        self.believed.store(0, Ordering::Relaxed);
+        let _ = self.vouched().await;
+    }
 
     /// Who is alive is never long away.
     fn is_settled(&self, _team: &TeamId) -> bool {
@@ -151,7 +200,15 @@ impl Keeper for Process {
 
     async fn may_be_made(&self, _team: &TeamId, _accepts: bool) -> Result<bool, Outage> {
         self.is_so(Request::LeaveMark).await?;
-        Ok(!self.is_so(Request::IsNoted).await?)
+        if self.is_so(Request::IsNoted).await? {
+            return Ok(false);
+        }
+        // Anew: it may have been emptied since it was believed.
+        self.believed.store(0, Ordering::Relaxed);
+        match self.vouched().await? {
+            Belief::Believed => Ok(true),
+            Belief::TooNew | Belief::Held => Err(Outage::Lost),
+        }
     }
 
     async fn made(&self, _team: &TeamId) {
@@ -176,7 +233,7 @@ async fn send_all(process: Arc<Process>, mut lease: Lease) {
             keeper: &*process,
             time: &*process,
             rules: &process.rules,
-            loss: LossRules { gather: Duration::from_micros(TTL.unsigned_abs() / 3), hold: false },
+            loss: LossRules { gather: process.gather, hold: false },
             observer: &Unobserved,
             abandoned: &process.abandoned,
         };
@@ -222,7 +279,8 @@ async fn keep_alive(process: Arc<Process>) {
 /// Ends what was left behind.
 async fn sweep(process: Arc<Process>) {
     loop {
-        process.world.sleep(SECOND + i64::try_from(process.number).unwrap_or(0) * 130_000).await;
+        let every = if process.world.lock().loses { SECOND / 4 } else { SECOND };
+        process.world.sleep(every + i64::try_from(process.number).unwrap_or(0) * 130_000).await;
         let _ = process.ask(|response| Operation::Sweep { response }).await;
     }
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::losses::Certainty;
+use super::money;
 use super::promises::{Known, Promises};
 use super::store::State;
 use super::world::World;
@@ -18,41 +20,57 @@ pub(super) fn of(world: &mut World) -> Result<(), String> {
     promises.hold(ends == 0, || format!("at {now} {ends} callers have not come to their end"));
     let left: Vec<_> = calls.keys().chain(due.keys()).collect();
     promises.hold(left.is_empty(), || format!("{left:?} were left behind and nobody has ended them"));
+    promises.hold(!world.store.state.team.is_closed(), || "the team is still closed".to_owned());
+    let is_exact = promises.is_exact(&world.store.state);
     for (id, known) in promises.calls.clone() {
         each_call(promises, id, &known);
     }
     for (name, record) in scopes {
-        promises.look_at(name, record);
+        if is_exact {
+            promises.look_at(name, record);
+        }
         let held = record.slots();
-        promises.hold(held == 0, || format!("{name:?} still holds {held} calls"));
+        let is_forked = promises.losses.certainty == Certainty::Forked;
+        promises.hold(held == 0 || is_forked, || format!("{name:?} still holds {held} calls"));
     }
-    let names: Vec<ScopeName> = promises.windows.keys().map(|(name, _)| name.clone()).collect();
+    let counted = promises.windows.iter().filter(|(_, sum)| is_exact && **sum != [0; 4]);
+    let names: Vec<ScopeName> = counted.map(|((name, _), _)| name.clone()).collect();
     let missing: Vec<_> = names.iter().filter(|name| !scopes.contains_key(name)).collect();
     let days = promises.windows.keys().filter(|(name, window)| name.level == "team" && window.len() == 10).count();
     if days > 1 {
         promises.sees("a day ended");
     }
     promises.hold(missing.is_empty(), || format!("{missing:?} are not kept"));
-    past(promises, &world.store.state);
-    topped_up(promises, &world.store.state);
+    if is_exact {
+        past(promises, &world.store.state);
+        topped_up(promises, &world.store.state);
+    }
+    money::of(promises, &world.store.state);
     promises.broken.take().map_or(Ok(()), Err)
 }
 
 fn each_call(promises: &mut Promises, id: ReservationId, known: &Known) {
     let Known { price, was_dispatched, told_admitted, told_refused, sent, executed, told_charged, row, .. } = known;
     let (reserved, settled) = (price.is_some(), row.is_some());
-    promises.hold(reserved == settled, || format!("{id} is reserved: {reserved}, and settled: {settled}"));
+    let is_late = promises.losses.certainty >= Certainty::Late;
+    let is_undone = known.was_lost && (is_late || !told_admitted);
+    promises.hold(reserved == settled || is_undone, || format!("{id} is reserved: {reserved}, and settled: {settled}"));
     promises.hold(reserved || !told_admitted, || format!("{id} was told it is admitted, and never was"));
-    promises.hold(!(reserved && *told_refused), || format!("{id} was told it is refused, and was reserved"));
+    promises.hold(!(reserved && *told_refused) || known.was_lost, || {
+        format!("{id} was told it is refused, and was reserved")
+    });
     let Some(row) = row else {
-        promises.hold(*sent == 0, || format!("{id} was sent and never reserved"));
+        promises.hold(*sent == 0 || is_late, || format!("{id} was sent and never reserved"));
         return;
     };
     let charged = row.charged.micros();
-    let (outcome, is_right) = (row.outcome, told_charged.is_none_or(|told| told == charged));
+    let is_whole = promises.losses.certainty == Certainty::Whole;
+    let (outcome, is_right) = (row.outcome, told_charged.is_none_or(|told| told == charged) || !is_whole);
     promises.hold(is_right, || format!("{id} was told {told_charged:?} and charged {charged}"));
-    promises.hold(*executed == 0 || charged > 0, || format!("{id} was carried out, and is free: {outcome:?}"));
-    let was_wrong = *sent == 0 && outcome != Outcome::Released && !(outcome == Outcome::Unknown && *was_dispatched);
+    let is_free = *executed > 0 && charged == 0 && promises.losses.certainty < Certainty::Late;
+    promises.hold(!is_free, || format!("{id} was carried out, and is free: {outcome:?}"));
+    let was_wrong =
+        *sent == 0 && !is_late && outcome != Outcome::Released && !(outcome == Outcome::Unknown && *was_dispatched);
     promises.hold(!was_wrong, || format!("{id} was never sent, and is {outcome:?}"));
 }
 

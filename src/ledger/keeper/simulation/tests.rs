@@ -71,6 +71,14 @@ fn the_histories_come_to_what_they_are_for() {
         "it had ended before",
         "a top-up came twice",
         "there was no answer",
+        "the store was emptied",
+        "an older copy took over",
+        "everything was restored in time",
+        "everybody was heard, and nobody knew of everything",
+        "somebody was heard too late",
+        "somebody wrote to an older copy",
+        "a call was made that stands for another",
+        "a row was restored",
     ];
     let missing: Vec<_> = all.into_iter().filter(|what| !seen.contains_key(what)).collect();
     assert!(missing.is_empty(), "{missing:?} is never seen");
@@ -101,6 +109,26 @@ fn a_keeper_that_ends_calls_without_looking_whether_they_are_overdue_is_found_ou
 #[test]
 fn a_keeper_that_marks_calls_whatever_is_kept_of_them_is_found_out() {
     is_found_out(Planted::MarksUnchecked);
+}
+
+#[test]
+fn a_restore_that_is_not_compared_is_found_out() {
+    is_found_out(Planted::RestoresUncompared);
+}
+
+#[test]
+fn a_team_that_opens_without_waiting_for_the_others_is_found_out() {
+    is_found_out(Planted::OpensAtOnce);
+}
+
+#[test]
+fn a_restore_that_gives_back_what_nobody_claims_is_found_out() {
+    is_found_out(Planted::ForgetsUnclaimed);
+}
+
+#[test]
+fn a_restore_that_believes_the_last_to_come_is_found_out() {
+    is_found_out(Planted::LastIsBelieved);
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) enum Request {
     /// Is the team among those that the store has?
     IsNoted,
     Note,
+    /// Is the store believed of teams that the process has never seen?
+    Vouch,
 }
 
 /// What comes back.

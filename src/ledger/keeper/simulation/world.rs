@@ -20,6 +20,10 @@ pub(super) const DEADLINE: i64 = 250_000;
 /// How long things go wrong, in microseconds.
 pub(super) const TROUBLE: i64 = 5 * SECOND;
 
+/// How long a loss is being seen to, at most: it is noticed, all restore what they know, and the
+/// keeper's clock may have been set back meanwhile.
+pub(super) const RESTORING: i64 = 3 * SECOND;
+
 /// A task of a process.
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -35,6 +39,8 @@ pub(super) enum Event {
     GoesWrong { fault: Fault, process: usize, during: i64 },
     /// A process that stood still goes on; one that died starts anew.
     GoesOn { process: usize },
+    /// A replica of the store has all of it, and nothing that comes later.
+    IsCopied,
     /// Nothing goes wrong any more.
     Heals,
     /// The history is over.
@@ -56,6 +62,8 @@ pub(super) struct World {
     pub(super) wire: Wire,
     pub(super) store: Store,
     pub(super) clocks: Vec<WrongBy>,
+    /// The store may lose what was written: all look after the team in less time than they have then.
+    pub(super) loses: bool,
     /// How far the keeper's clock is ahead.
     pub(super) keeper_ahead: i64,
     /// Tasks that were begun and are yet to be polled, with their processes.
@@ -94,6 +102,7 @@ impl World {
             wire: Wire::new(seed, bounds.clone()),
             store: Store::new(Promises::new(terms.clone(), terms.begins), planted),
             clocks: vec![WrongBy::default(); bounds.processes],
+            loses: Random::new(seed, 7).once_in(3) && Fault::LOSSES.iter().any(|fault| bounds.allow(*fault)),
             keeper_ahead: 0,
             begun: Vec::new(),
             callers: 0,
@@ -107,7 +116,8 @@ impl World {
 
     /// Whether everything has healed, and long enough ago that nothing is under way from before.
     pub(super) fn is_well(&self) -> bool {
-        self.now >= self.terms.begins + TROUBLE + 4 * DEADLINE
+        let restoring = if self.store.promises.losses.last.is_some() { RESTORING } else { 0 };
+        self.now >= self.terms.begins + TROUBLE + restoring + 4 * DEADLINE
     }
 
     /// Adds a line to the story.
@@ -176,6 +186,7 @@ impl World {
                 self.store.note();
                 Answer::Yes(true)
             }
+            Request::Vouch => Answer::Yes(self.store.vouches(at)),
         };
         if let Some(slot) = answers.filter(|_| !self.wire.is_cut(process, self.now)) {
             let delay = self.wire.delay();
@@ -191,10 +202,17 @@ fn told(process: usize, step: &Step, reply: &Reply, at: i64) -> String {
     let rows: Vec<_> = changes.rows.iter().map(|row| format!("{} {:?}", short(&row.id), row.outcome)).collect();
     let marks: Vec<_> = step.marks.iter().map(|mark| format!("{} {:?}", short(&mark.id), mark.to.phase())).collect();
     let (verdict, marked) = (reply.verdict, &reply.marked);
+    let claims = changes.opened.values().any(|record| record.claimed > 0);
+    let restores = match changes.team.as_ref().and_then(|team| team.loss.as_ref()) {
+        Some(loss) if loss.closed => ", the team is closed",
+        Some(_) => ", the team is open after a loss",
+        None if claims || !changes.restored.is_empty() => ", what was lost comes back",
+        None => "",
+    };
     let late = at - step.from;
     format!(
         "process {process}: step on {expected:?}, {late} µs old: {verdict:?}; opens {opened:?}, ends {rows:?}, \
-         marks {marks:?} {marked:?}, renews {}",
+         marks {marks:?} {marked:?}, renews {}{restores}",
         step.renewed.len()
     )
 }

@@ -1,0 +1,84 @@
+//! What was really paid, as callers were told it or the upstream knows it, against what is kept
+//! after a loss.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::losses::Certainty;
+use super::promises::{ALL_TIME, Known, Promises, window_of};
+use super::store::State;
+use crate::ledger::keeper::TeamRecord;
+use crate::ledger::machine::ScopeName;
+use crate::ledger::topup::raised;
+use crate::team::limit::{Period, Shape, Unit};
+
+/// Requests and credits.
+type Paid = BTreeMap<(ScopeName, String), (u64, u64)>;
+
+/// Reckons.
+pub(super) fn of(promises: &mut Promises, state: &State) {
+    if promises.losses.certainty == Certainty::Forked {
+        return;
+    }
+    rows(promises, state);
+    let paid = paid(promises);
+    for ((name, window), (requests, credits)) in paid {
+        if promises.forgotten.contains(&name) {
+            continue;
+        }
+        let record = state.scopes.get(&name).cloned().unwrap_or_default();
+        let (period, windows) = window_of(&window);
+        let [kept_requests, _, kept_credits, _]: [u64; 4] = record.counts(period, &windows).into();
+        let is_all = kept_requests >= requests && kept_credits >= credits;
+        promises.hold(is_all, || {
+            format!(
+                "{name:?} counts {kept_requests} calls and {kept_credits} credits in {window}; really paid were \
+                 {requests} and {credits}"
+            )
+        });
+        let topped_up = if period == Period::Total { record.topped_up() } else { 0 };
+        for limit in promises.terms.limits_of(&name) {
+            let used = match limit.kind.shape() {
+                Shape::Window(of, Unit::Requests) if of == period => requests,
+                Shape::Window(of, Unit::Credits) if of == period => credits,
+                Shape::Window(..) | Shape::Slots | Shape::Bucket(_) => continue,
+            };
+            let is_held = used <= raised(limit.max, topped_up) || promises.losses.certainty >= Certainty::Late;
+            promises.hold(is_held, || format!("{used} were really paid of {limit:?} in {window}"));
+        }
+    }
+}
+
+/// What a call was really charged, at least.
+fn charged(call: &Known) -> (u64, u64) {
+    match (call.told_charged, call.executed) {
+        (Some(0), _) | (None, 0) => (0, 0),
+        (Some(charged), _) => (1, charged),
+        // Nobody was told how much.
+        (None, _) => (1, 1),
+    }
+}
+
+fn paid(promises: &Promises) -> Paid {
+    let mut paid = Paid::new();
+    for call in promises.calls.values().filter(|call| !call.is_unseen) {
+        let (requests, credits) = charged(call);
+        let [day, month] = &call.windows;
+        for scope in call.scopes.iter().filter(|scope| scope.level == "team" || !call.is_seen_in_team_only) {
+            for window in [day.as_str(), month.as_str(), ALL_TIME] {
+                let sum = paid.entry((scope.clone(), window.to_owned())).or_default();
+                *sum = (sum.0 + requests, sum.1 + credits);
+            }
+        }
+    }
+    paid
+}
+
+/// Each call has at most one row, and each row is counted.
+fn rows(promises: &mut Promises, state: &State) {
+    let mut seen = BTreeSet::new();
+    let twice: Vec<_> = state.rows.iter().flatten().filter(|row| !seen.insert(row.id)).collect();
+    promises.hold(twice.is_empty(), || format!("{twice:?} are there twice"));
+    let lengths = state.rows.each_ref().map(|rows| rows.len() as u64);
+    let TeamRecord { rows, .. } = &state.team;
+    promises.hold(lengths == *rows, || format!("there are {lengths:?} rows, and the keeper says {rows:?}"));
+}
