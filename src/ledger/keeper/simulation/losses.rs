@@ -178,7 +178,8 @@ impl Promises {
         let (changes, certainty) = (&step.changes, self.losses.certainty);
         for row in &changes.rows {
             let is_so = self.call(row.id).row.as_ref() == Some(row) || certainty >= Certainty::Late;
-            self.call(row.id).was_lost = false;
+            let call = self.call(row.id);
+            (call.was_lost, call.opened_at) = (false, step.makes);
             self.hold(is_so, || format!("{} is restored, and its row was another", row.id));
         }
         let left: BTreeSet<_> = changes.rows.iter().map(|row| row.id).collect();
@@ -193,8 +194,10 @@ impl Promises {
             let before = *call.price.get_or_insert(record.price);
             call.was_lost = false;
             let stands = call.opened_at == Revision::default();
+            // Whoever has seen the team only before does not know of it.
+            call.opened_at = step.makes;
             if stands {
-                (call.was_dispatched, call.opened_at) = (true, step.makes);
+                call.was_dispatched = true;
                 self.sees("a call was made that stands for another");
             }
             self.hold(before == record.price, || format!("{id} is restored with {}, and had {before}", record.price));
