@@ -2,7 +2,7 @@
 //! if nothing has changed since; or it says what is newer, and the process works it out again.
 //!
 //! Reading order: `wanted` and `step` (what is sent and what comes back), `table` and `cache` (a team's records as this
-//! process knows them), `view` (the machine's records over that), `lives` (how long they are kept), `operation`, `abandoned` and `queue`
+//! process knows them), `view` and `view_rows` (the machine's records over that), `lives` (how long they are kept), `operation`, `abandoned` and `queue`
 //! (what waits for a team), `work` (a batch worked out), `memory` and `restore` (what is done when the
 //! keeper has lost something), `context`, `attempt` and `batch` (a batch carried through);
 //! `simulation` tests all of it.
@@ -25,6 +25,7 @@ mod simulation;
 mod step;
 mod table;
 mod view;
+mod view_rows;
 mod wanted;
 mod work;
 
