@@ -207,8 +207,11 @@ impl Attempt {
                 Ok(None)
             }
             (Verdict::Told | Verdict::Done, _) => {
-                if matches!(step.expected, Expected::Revision(_)) {
-                    self.refused += 1;
+                match step.expected {
+                    Expected::Revision(_) => self.refused += 1,
+                    // Emptied since it was found that the team is new: that is to be found out again.
+                    Expected::Nothing => self.new = None,
+                    Expected::Anything | Expected::Lost => {}
                 }
                 self.learn(context, team, &step, reply).await?;
                 Ok(None)
