@@ -86,7 +86,7 @@ impl World {
 
     /// One more call, which is reserved as sent, while its gateway does not hear of it.
     async fn reserved_and_unheard(&self) -> JoinHandle<Option<Reply>> {
-        self.proxy.set(Fault::HoldAnswers);
+        self.proxy.set_once_sent(stored::by_gateways::RESERVES_SENT, Fault::HoldAnswers);
         let call = calling(&self.gateway, picture().with(self.installation.key("design"))).await;
         let (ledger, team) = ledger(&self.redis);
         wait_until("it is reserved as sent", || async {
@@ -192,7 +192,7 @@ async fn a_call_whose_connection_is_closed_while_it_is_marked_is_recalled_and_se
     let first = calling(&world.gateway, picture().with(world.installation.key("growth"))).await;
     world.firemoon.until_held(1).await;
     // It has the only connection, so that the next call is reserved as waiting; and gives it back before that is admitted.
-    world.proxy.set(Fault::HoldAnswers);
+    world.proxy.set_once_sent(stored::by_gateways::RESERVES_WAITING, Fault::HoldAnswers);
     let call = calling(&world.gateway, picture().with(world.installation.key("design"))).await;
     let phase = async || ledger.open_calls(&team).await.unwrap().first().map(|call| call.phase);
     wait_until("it is reserved as waiting", || async { phase().await == Some(Phase::Waiting) }).await;

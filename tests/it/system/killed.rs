@@ -190,7 +190,8 @@ async fn killed_before_the_store_hears_of_a_call_it_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_when_a_call_is_reserved_that_has_to_wait_it_leaves_no_charge() {
     let world = World { at_hand: false, ..World::start().await };
-    let hold = async || world.proxy.set(Fault::HoldAnswers);
+    // What the gateway reads before, it is told.
+    let hold = async || world.proxy.set_once_sent(by_gateways::RESERVES_WAITING, Fault::HoldAnswers);
     let until = async |_: &str| wait_until("one is reserved", || async { world.held().await > 0 }).await;
     let left = world.kill("reserved", hold, until).await;
     assert!(left.rows >= ROUNDS && left.executed == 0, "{left:?}");
@@ -200,7 +201,7 @@ async fn killed_when_a_call_is_reserved_that_has_to_wait_it_leaves_no_charge() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_when_a_call_is_reserved_as_sent_it_leaves_a_charge_since_nobody_can_know_that_it_was_not() {
     let world = World { calls: 1, ..World::start().await };
-    let hold = async || world.proxy.set(Fault::HoldAnswers);
+    let hold = async || world.proxy.set_once_sent(by_gateways::RESERVES_SENT, Fault::HoldAnswers);
     let until = async |_: &str| wait_until("one is reserved as sent", || async { world.marked().await > 0 }).await;
     let left = world.kill("reserved-as-sent", hold, until).await;
     assert_eq!(left, Left { rows: ROUNDS, outcomes: BTreeMap::from([("unknown", ROUNDS)]), executed: 0 });
@@ -244,7 +245,7 @@ async fn killed_when_its_calls_are_settled_it_leaves_their_settlements() {
     let world = World::start().await;
     let until = async |prefix: &str| {
         world.firemoon.until_held(ALL_OF_THEM).await;
-        world.proxy.set(Fault::HoldAnswers);
+        world.proxy.set_once_sent(by_gateways::SETTLES, Fault::HoldAnswers);
         world.firemoon.release().await;
         let settled = || async { world.rows().await.iter().any(|row| row.asked.request_id.starts_with(prefix)) };
         wait_until("one is settled", settled).await;

@@ -15,6 +15,9 @@ pub(crate) const TOUCHED: [&str; 2] = ["state", "due"];
 pub(crate) const OF_EVERY_KIND: [&str; 5] = ["usage:", ":rows", "state", "due", "ends"];
 /// Likewise, when a team is new or lost.
 pub(crate) const OF_A_LOSS: [&str; 1] = ["made-by:"];
+/// What stands in a request that reserves for a call that waits, and for one that can be sent at once.
+pub(crate) const RESERVES_WAITING: &str = "\r\nW0\r\n";
+pub(crate) const RESERVES_SENT: &str = "\r\nD0\r\n";
 /// What stands in a request that settles a call that was answered.
 pub(crate) const SETTLES: &str = "\"charged\",[";
 
