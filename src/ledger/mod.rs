@@ -6,7 +6,7 @@
 //!
 //! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`snapshot`], [`swept`], [`outage`],
 //! [`flaw`], [`reservation`], [`permits`] (the shared account, over all teams), `machine` (what each operation does), then a store:
-//! [`embedded`] or [`redis`].
+//! [`embedded`], or `keeper` (how decisions are kept elsewhere, and restored) with [`redis`].
 
 pub mod calendar;
 pub mod embedded;
