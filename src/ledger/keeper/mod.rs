@@ -1,11 +1,12 @@
 //! A ledger whose records are kept elsewhere: this process works out what its operations do, and a keeper writes that, whole,
 //! if nothing has changed since; or it says what is newer, and the process works it out again.
 //!
-//! Reading order: `wanted` and `step` (what is sent and what comes back), `table` and `cache` (a team's records as this
-//! process knows them), `view` and `view_rows` (the machine's records over that), `lives` (how long they are kept), `operation`, `abandoned` and `queue`
-//! (what waits for a team), `work` (a batch worked out), `memory` and `restore` (what is done when the
-//! keeper has lost something), `context`, `attempt` and `batch` (a batch carried through);
-//! `simulation` tests all of it.
+//! Reading order: `wanted` and `step` (what is sent and what comes back), `table` and `cache` (a
+//! team's records as this process knows them), `view` and `view_rows` (the machine's records over
+//! that), `lives` (how long they are kept), `operation`, `abandoned` and `queue` (what waits for a
+//! team), `work` (a batch worked out), `context` (what all batches share), `memory` and `restore`
+//! (what is done when the keeper has lost something), `attempt` and `batch` (a batch carried
+//! through); `simulation` tests all of it.
 //!
 //! What is safe because of what: the cache is never believed without the comparison; a batch is all or nothing because the
 //! keeper compares before it writes; an operation may be sent twice because each carries an id that the records know.

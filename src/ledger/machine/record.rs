@@ -1,4 +1,4 @@
-//! What the embedded ledger keeps: of every scope what it spent and holds, of every open reservation what it will become.
+//! What a ledger keeps, in whichever store: of every scope what it has spent and holds, and every open reservation.
 
 use std::collections::BTreeMap;
 
@@ -200,7 +200,7 @@ fn window<'a>(windows: &'a mut BTreeMap<String, Counts>, name: &str) -> &'a mut 
     windows.entry(name.to_owned()).or_default()
 }
 
-/// A scope's name on disk: its level, and whose.
+/// A scope's name as stores keep it: its level, and whose.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(in crate::ledger) struct ScopeName {
     pub(in crate::ledger) level: String,

@@ -1,4 +1,4 @@
-//! What the store loses, and how far it is believed after that: as `vouch.lua` does, by whoever has
+//! What the store loses, and how far it is believed after that: as `trust.lua` does, by whoever has
 //! never seen the team.
 
 use std::collections::BTreeMap;
