@@ -149,7 +149,7 @@ async fn call(ledger: &Arc<dyn Ledger>, like: &Admission) -> Outcomes<()> {
     let Verdict::Admitted { .. } = ledger.admit(admission).await? else { return Err("refused".into()) };
     ledger.dispatch(&team, id).await?;
     let came = Came { status: 200, images: 1, upstream_ms: 2_000, ..Came::default() };
-    ledger.settle(&team, Settlement { id, outcome: Outcome::Charged, charged, came }).await?;
+    ledger.settle(&team, Settlement { id, outcome: Outcome::Charged, charged, came, keeps_slots: false }).await?;
     Ok(())
 }
 

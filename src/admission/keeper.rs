@@ -275,7 +275,7 @@ impl Keeper {
             (Phase::Dispatched, OnUnknown::Charge) => (Outcome::Unknown, orphan.price),
             (Phase::Dispatched, OnUnknown::Release) => (Outcome::Unknown, Credits::ZERO),
         };
-        let settlement = Settlement { id: orphan.id, outcome, charged, came: Came::default() };
+        let settlement = Settlement { id: orphan.id, outcome, charged, came: Came::default(), keeps_slots: false };
         let end = End { settlement, delivered: Delivered::default() };
         match self.ledger.settle(&orphan.team, end.settlement.clone()).await {
             Ok(settled) => drop(self.tell(&orphan.team, &orphan.model_label, &end, settled).await),

@@ -88,7 +88,7 @@ pub fn end(
         sent_us,
         answered_us,
     };
-    End { settlement: Settlement { id, outcome, charged, came }, delivered }
+    End { settlement: Settlement { id, outcome, charged, came, keeps_slots: false }, delivered }
 }
 
 fn micros(duration: Duration) -> u64 {

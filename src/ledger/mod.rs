@@ -142,7 +142,7 @@ pub struct Standing {
     pub topped_up: u64,
     /// Spent for good, in its unit. A bucket: tokens taken and not yet back, rounded up.
     pub used: u64,
-    /// Held by open reservations. Slots: the calls in flight (`used` is 0).
+    /// Held by open reservations. Slots: the calls in flight, and the answers that are still being read (`used` is 0).
     pub reserved: u64,
     /// When the window ends, or the bucket is full again; `None` for prepaid credits and slots.
     pub reset_at: Option<Timestamp>,
@@ -177,6 +177,8 @@ pub struct Settlement {
     pub charged: Credits,
     /// What came back, for the row.
     pub came: Came,
+    /// The answer is still to be read: until [`Ledger::release_slots`] the call keeps its slots, and nothing else.
+    pub keeps_slots: bool,
 }
 
 /// What a settlement did.
@@ -263,10 +265,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// Ends a reservation in the windows that admitted it, writes its row and adds to the day's usage: one atomic step.
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>>;
 
-    /// Puts off the deadline of reservations whose calls are still running.
+    /// Frees the slots that a settled call has kept, now that its answer was read or given up. Changes nothing where it keeps
+    /// none, so that it may be repeated.
+    fn release_slots<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<(), Outage>>;
+
+    /// Puts off the deadline of reservations whose calls are still running, and of slots that settled calls keep.
     fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// Ends the team's reservations whose deadline has passed; a bounded number at a time.
+    /// Ends the team's reservations whose deadline has passed, and frees slots that were left behind; a bounded number at a
+    /// time.
     fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>>;
 
     /// Reads how a team stands; at most counts the reading itself.

@@ -73,6 +73,10 @@ impl Ledger for Counting {
         std::future::ready(Self::gone()).boxed()
     }
 
+    fn release_slots<'a>(&'a self, _: &'a TeamId, _: ReservationId) -> BoxFuture<'a, Result<(), Outage>> {
+        std::future::ready(Self::gone()).boxed()
+    }
+
     fn renew<'a>(&'a self, _: &'a TeamId, _: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
         std::future::ready(Self::gone()).boxed()
     }

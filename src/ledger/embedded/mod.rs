@@ -157,6 +157,12 @@ impl Ledger for EmbeddedLedger {
         observed(&*self.observer, "settle", self.writer.ask(move |state| state.machine.settle(&team, &settlement)))
     }
 
+    fn release_slots<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<(), Outage>> {
+        let team = team.clone();
+        let release = self.writer.ask(move |state| state.machine.release_slots(&team, id));
+        observed(&*self.observer, "release_slots", release)
+    }
+
     fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
         let (team, ids) = (team.clone(), ids.to_vec());
         observed(&*self.observer, "renew", self.writer.ask(move |state| state.machine.renew(&team, &ids)))
@@ -177,7 +183,7 @@ impl Ledger for EmbeddedLedger {
             &*self.observer,
             "open",
             self.writer.ask(move |state| {
-                Ok(state.machine.records().reservation(&team, id)?.map(|record| open_call(id, record)))
+                Ok(state.machine.records().reservation(&team, id)?.and_then(|record| open_call(id, record)))
             }),
         )
     }
@@ -189,7 +195,7 @@ impl Ledger for EmbeddedLedger {
             "open",
             self.writer.ask(move |state| {
                 let newest = state.machine.records().newest_open(&team, OPEN_CALLS_MAX)?;
-                Ok(newest.into_iter().map(|(id, record)| open_call(id, record)).collect())
+                Ok(newest.into_iter().filter_map(|(id, record)| open_call(id, record)).collect())
             }),
         )
     }

@@ -11,7 +11,7 @@ use super::account::Account;
 use super::rows::RowTables;
 use super::sums::SumTables;
 use crate::ledger::machine::{Cell, Records, ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
-use crate::ledger::{Days, ReservationId, Row, Rows, Sums, TopUpId, Usage};
+use crate::ledger::{Days, ReservationId, Row, Rows, Scope, Sums, TopUpId, Usage};
 use crate::team::TeamId;
 
 /// The format that this code reads and writes. Another one is not opened: better no ledger than a misread one.
@@ -26,7 +26,7 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCOPES: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("scopes");
 /// Team, from when on it may be forgotten (microseconds of Unix time), level, whose: the scopes that will not matter for ever.
 const ENDS: TableDefinition<(&str, i64, &str, &str), ()> = TableDefinition::new("scope_ends");
-/// Team, id → [`ReservationRecord`] as JSON.
+/// Team, id → [`ReservationRecord`] as JSON: open calls, and those whose answers are still being read.
 const OPEN: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("open");
 /// Team, deadline, id: the open reservations in the order in which they are due.
 const DEADLINES: TableDefinition<(&str, i64, &str), ()> = TableDefinition::new("deadlines");
@@ -156,9 +156,15 @@ impl Tables<'_> {
     ) -> Result<Vec<(ReservationId, ReservationRecord)>, Fault> {
         let mut newest = Vec::new();
         // Ids sort as the times at which they were made.
-        for entry in self.open.range((team.as_str(), "")..(team.as_str(), AFTER_IDS))?.rev().take(most) {
+        for entry in self.open.range((team.as_str(), "")..(team.as_str(), AFTER_IDS))?.rev() {
             let (key, record) = entry?;
-            newest.push((key.value().1.parse()?, serde_json::from_slice(record.value())?));
+            let record: ReservationRecord = serde_json::from_slice(record.value())?;
+            if !record.unread {
+                newest.push((key.value().1.parse()?, record));
+            }
+            if newest.len() == most {
+                break;
+            }
         }
         Ok(newest)
     }
@@ -263,9 +269,9 @@ impl Records for Tables<'_> {
         let mut open = 0;
         for reservation in self.open.range((team.as_str(), "")..(team.as_str(), AFTER_IDS))? {
             reservation?;
-            open += 1;
+            open += 1_u64;
         }
-        Ok(open)
+        Ok(open.saturating_sub(self.scope(team, &ScopeName::from(&Scope::Team))?.unread()))
     }
 
     fn overdue(&self, team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Fault> {

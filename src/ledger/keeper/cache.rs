@@ -258,6 +258,9 @@ impl TeamCache {
             self.since = makes;
         }
         self.revision = makes;
+        if let Some((_, overdue)) = &mut self.overdue {
+            overdue.retain(|(id, _)| !changes.touch(*id));
+        }
         changes.rows.into_iter().for_each(|row| self.remember_row(Written { at: vec![makes], row }));
         for id in changes.restored {
             self.restored.put(id, true, makes);
@@ -274,9 +277,6 @@ impl TeamCache {
         for id in &changes.ended {
             self.calls.0.remove(id);
             self.own.remove(id);
-        }
-        if let Some((_, overdue)) = &mut self.overdue {
-            overdue.retain(|(id, _)| !changes.ended.contains(id));
         }
         changes.cells.into_iter().for_each(|(name, sums)| self.cells.put(name, Some(sums), makes));
         changes.days.into_iter().for_each(|(day, cells)| self.days.put(day, cells, makes));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::operation::Operation;
 use super::view::View;
 use crate::ledger::Scope;
-use crate::ledger::machine::{Rules, ScopeName};
+use crate::ledger::machine::{Rules, ScopeName, ScopeRecord};
 use crate::team::Limit;
 use crate::team::limit::{Period, Shape};
 
@@ -46,4 +46,27 @@ fn has_prepaid_team(operation: &Operation) -> bool {
     let of_all_time = |limit: &Limit| matches!(limit.kind.shape(), Shape::Window(Period::Total, _));
     let of_team = operation.levels().iter().filter(|level| level.scope == Scope::Team);
     of_team.flat_map(|level| level.limits.iter()).any(of_all_time)
+}
+
+impl View<'_> {
+    /// Counts the users and keys that are kept for ever, when one becomes that or ceases to be.
+    pub(super) fn count_prepaid(&mut self, scope: &ScopeName, record: Option<&ScopeRecord>) {
+        if !matches!(scope.level.as_str(), "user" | "key") {
+            return;
+        }
+        let is_prepaid = |record: &ScopeRecord| *record != ScopeRecord::default() && record.until().is_none();
+        let changed = self.changes.scopes.get(scope).map(Option::as_ref);
+        let was = changed.unwrap_or_else(|| self.cache.scope(scope)).is_some_and(is_prepaid);
+        match (was, record.is_some_and(is_prepaid)) {
+            (false, true) => self.team().prepaid += 1,
+            (true, false) => self.team().prepaid = self.team_now().prepaid.saturating_sub(1),
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    /// Whether a scope's prepaid budget was topped up, as far as that is known.
+    fn topped_up(&self, scope: &ScopeName) -> bool {
+        let changed = self.changes.scopes.get(scope).and_then(Option::as_ref);
+        changed.or_else(|| self.cache.scope(scope)).is_some_and(|record| record.topped_up() > 0)
+    }
 }

@@ -38,6 +38,11 @@ pub(in crate::ledger) enum Operation {
         settlement: Box<Settlement>,
         response: Response<Settled>,
     },
+    /// The answer of a call that has ended was read, or given up.
+    ReleaseSlots {
+        id: ReservationId,
+        response: Response<()>,
+    },
     Renew {
         ids: Vec<ReservationId>,
         response: Response<()>,
@@ -72,7 +77,7 @@ impl Operation {
             Self::Quote { response, .. } => response.is_closed(),
             Self::Dispatch { response, .. } | Self::Recall { response, .. } => response.is_closed(),
             // The call has ended and will not be back: what is queued is carried out.
-            Self::Settle { .. } | Self::Abandon { .. } | Self::Accept { .. } => false,
+            Self::Settle { .. } | Self::ReleaseSlots { .. } | Self::Abandon { .. } | Self::Accept { .. } => false,
             Self::TopUp { response, .. } => response.is_closed(),
             Self::Renew { response, .. } => response.is_closed(),
             Self::Sweep { response } => response.is_closed(),
@@ -93,6 +98,7 @@ impl Operation {
             Self::Dispatch { .. }
             | Self::Recall { .. }
             | Self::Settle { .. }
+            | Self::ReleaseSlots { .. }
             | Self::Renew { .. }
             | Self::Sweep { .. }
             | Self::Books { .. }
@@ -110,6 +116,7 @@ impl Operation {
             Self::Admit { .. }
             | Self::Quote { .. }
             | Self::Settle { .. }
+            | Self::ReleaseSlots { .. }
             | Self::Renew { .. }
             | Self::Sweep { .. }
             | Self::Books { .. }
@@ -128,6 +135,7 @@ impl Operation {
             | Self::Dispatch { .. }
             | Self::Recall { .. }
             | Self::Settle { .. }
+            | Self::ReleaseSlots { .. }
             | Self::Sweep { .. }
             | Self::Books { .. }
             | Self::TopUp { .. }
@@ -160,9 +168,10 @@ impl Operation {
             Self::Quote { response, .. } => response.send(Err(outage)).is_ok(),
             Self::Dispatch { response, .. } | Self::Recall { response, .. } => response.send(Err(outage)).is_ok(),
             Self::Settle { response, .. } => response.send(Err(outage)).is_ok(),
-            Self::Renew { response, .. } | Self::Abandon { response, .. } | Self::Accept { response } => {
-                response.send(Err(outage)).is_ok()
-            }
+            Self::Renew { response, .. }
+            | Self::ReleaseSlots { response, .. }
+            | Self::Abandon { response, .. }
+            | Self::Accept { response } => response.send(Err(outage)).is_ok(),
             Self::Sweep { response } => response.send(Err(outage)).is_ok(),
             Self::Books { response, .. } => response.send(Err(outage)).is_ok(),
             Self::TopUp { response, .. } => response.send(Err(outage)).is_ok(),
@@ -188,7 +197,10 @@ impl Operation {
             (Self::Sweep { response }, Answer::Swept(swept)) => response.send(Ok(swept)).is_ok(),
             (Self::Books { response, .. }, Answer::Books(books)) => response.send(Ok(books)).is_ok(),
             (Self::TopUp { response, .. }, Answer::ToppedUp(topped_up)) => response.send(Ok(topped_up)).is_ok(),
-            (Self::Renew { response, .. } | Self::Accept { response }, Answer::Done)
+            (
+                Self::Renew { response, .. } | Self::ReleaseSlots { response, .. } | Self::Accept { response },
+                Answer::Done,
+            )
             | (Self::Abandon { response, .. }, Answer::Settled(_)) => response.send(Ok(())).is_ok(),
             (operation, _) => {
                 operation.fail(Outage::Refused("an answer to another question".to_owned()));

@@ -208,7 +208,8 @@ fn some_restored(
     }
     for (id, (admitted, record)) in &some.calls {
         let is_there = view.reservation(team, *id).map_err(|_| known())?.is_some();
-        let is_lacking = loss.lacks(*admitted) && !loss.covers(*admitted) && !view.is_restored(*id)?;
+        let has_ended = !record.unread && view.is_restored(*id)?;
+        let is_lacking = loss.lacks(*admitted) && !loss.covers(*admitted) && !has_ended;
         if is_there || is_lacking {
             let record = ReservationRecord { claimed: revision.epoch, ..record.clone() };
             view.put_reservation(team, *id, &record)?;
@@ -230,7 +231,8 @@ fn restore_row(view: &mut View<'_>, team: &TeamId, row: &Row, (rules, now): (&Ru
     if view.is_restored(row.id)? {
         return Ok(());
     }
-    if view.reservation(team, row.id)?.is_some() {
+    // What is left of it for the sake of its slots stays.
+    if view.reservation(team, row.id)?.is_some_and(|record| !record.unread) {
         view.changes.ended.push(row.id);
     }
     note(view, team, row, &rules.retention, judgement::at(now))?;

@@ -92,6 +92,11 @@ pub(in crate::ledger) struct Changes {
 }
 
 impl Changes {
+    /// Whether a call is opened, changed or ended.
+    pub(super) fn touch(&self, id: ReservationId) -> bool {
+        self.opened.contains_key(&id) || self.ended.contains(&id)
+    }
+
     /// Whether nothing changes.
     pub(in crate::ledger) fn is_nothing(&self) -> bool {
         let Self { team, scopes, ends, opened, ended, rows, cells, days, top_ups, .. } = self;

@@ -66,21 +66,6 @@ impl<'a> View<'a> {
         record
     }
 
-    /// Counts the users and keys that are kept for ever, when one becomes that or ceases to be.
-    fn count_prepaid(&mut self, scope: &ScopeName, record: Option<&ScopeRecord>) {
-        if !matches!(scope.level.as_str(), "user" | "key") {
-            return;
-        }
-        let is_prepaid = |record: &ScopeRecord| *record != ScopeRecord::default() && record.until().is_none();
-        let changed = self.changes.scopes.get(scope).map(Option::as_ref);
-        let was = changed.unwrap_or_else(|| self.cache.scope(scope)).is_some_and(is_prepaid);
-        match (was, record.is_some_and(is_prepaid)) {
-            (false, true) => self.team().prepaid += 1,
-            (true, false) => self.team().prepaid = self.team_now().prepaid.saturating_sub(1),
-            (false, false) | (true, true) => {}
-        }
-    }
-
     /// Whether a call was admitted before the last loss. It may have ended in what was lost, and whoever ended it may yet come
     /// with its row: it has one already then.
     fn is_from_before_the_loss(&self, record: &ReservationRecord) -> bool {
@@ -102,12 +87,6 @@ impl<'a> View<'a> {
         let past = self.cache.past().unwrap_or_default().iter();
         let others = past.filter(|past| !matches!(past, Past::Scope(_)));
         self.changes.forgotten.extend(others.cloned());
-    }
-
-    /// Whether a scope's prepaid budget was topped up, as far as that is known.
-    pub(super) fn topped_up(&self, scope: &ScopeName) -> bool {
-        let changed = self.changes.scopes.get(scope).and_then(Option::as_ref);
-        changed.or_else(|| self.cache.scope(scope)).is_some_and(|record| record.topped_up() > 0)
     }
 }
 
@@ -178,8 +157,8 @@ impl Records for View<'_> {
 
     fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Missing> {
         let Some(record) = self.reservation(team, id)? else { return Ok(None) };
-        // One that was opened by the same batch was never there.
-        if self.changes.opened.remove(&id).is_none() {
+        // One that was opened by the same batch was never there; one that was changed by it was.
+        if self.changes.opened.remove(&id).is_none() || self.cache.call(id).flatten().is_some() {
             let overdue = self.cache.overdue(self.now).unwrap_or_default();
             if let Some((_, deadline)) = overdue.into_iter().find(|(known, _)| *known == id) {
                 self.overdue.push((id, deadline, record.clone()));
@@ -193,12 +172,13 @@ impl Records for View<'_> {
     }
 
     fn open(&self, team: &TeamId) -> Result<u64, Missing> {
-        Ok(self.scope(team, &ScopeName::from(&Scope::Team))?.slots())
+        Ok(self.scope(team, &ScopeName::from(&Scope::Team))?.open())
     }
 
     fn overdue(&self, _team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Missing> {
         let known = self.cache.overdue(now).ok_or_else(|| Missing::of(Wanted { due: true, ..Wanted::default() }))?;
-        let overdue = known.iter().filter(|(id, _)| !self.changes.ended.contains(id));
+        // What was changed has a new deadline.
+        let overdue = known.iter().filter(|(id, _)| !self.changes.touch(*id));
         let overdue: Vec<ReservationId> = overdue.take(most).map(|(id, _)| *id).collect();
         let unknown: BTreeSet<_> = overdue.iter().copied().filter(|id| self.cache.call(*id).is_none()).collect();
         if unknown.is_empty() { Ok(overdue) } else { Err(Missing::of(Wanted { calls: unknown, ..Wanted::default() })) }

@@ -73,6 +73,11 @@ pub(super) fn of(operations: &[Operation], cache: &TeamCache) -> Wanted {
                 wanted.calls.insert(settlement.id);
                 wanted.ends_of(cache.last_known(settlement.id).cloned().into_iter());
             }
+            Operation::ReleaseSlots { id, .. } => {
+                wanted.calls.insert(*id);
+                let known = cache.last_known(*id).into_iter();
+                wanted.scopes.extend(known.flat_map(|record| record.scopes.iter().cloned()));
+            }
             Operation::Dispatch { id, .. } | Operation::Recall { id, .. } | Operation::Abandon { id, .. } => {
                 wanted.calls.insert(*id);
             }

@@ -93,6 +93,10 @@ fn answer(machine: &mut Machine<'_, View<'_>>, team: &TeamId, operation: &Operat
         Operation::Admit { admission, .. } => Answer::Verdict(machine.admit(admission)?),
         Operation::Quote { admission, .. } => Answer::Verdict(machine.quote(admission)?),
         Operation::Settle { settlement, .. } => Answer::Settled(machine.settle(team, settlement)?),
+        Operation::ReleaseSlots { id, .. } => {
+            machine.release_slots(team, *id)?;
+            Answer::Done
+        }
         Operation::Sweep { .. } => Answer::Swept(machine.sweep(team)?),
         Operation::Books { inquiry, .. } => Answer::Books(machine.books(inquiry)?),
         Operation::TopUp { top_up, .. } => Answer::ToppedUp(machine.top_up(team, top_up)?),
@@ -117,12 +121,13 @@ fn end_of_day(now: Timestamp, zone: &TimeZone) -> i64 {
 pub(super) fn marks(operations: &[Operation], cache: &TeamCache) -> Vec<Mark> {
     let marked = operations.iter().filter_map(Operation::marks);
     let known = marked.filter_map(|(id, phase)| Some((id, phase, cache.last_known(id)?.clone())));
-    known
-        .map(|(id, phase, from)| {
-            let to = if from.phase() == phase { from.clone() } else { from.clone().marked(phase) };
-            Mark { id, from, to }
-        })
-        .collect()
+    // What has ended is not open any more, whatever it still keeps.
+    let open = known.filter_map(|(id, phase, from)| Some((id, phase, from.phase()?, from)));
+    open.map(|(id, phase, is, from)| {
+        let to = if is == phase { from.clone() } else { from.clone().marked(phase) };
+        Mark { id, from, to }
+    })
+    .collect()
 }
 
 /// The calls whose deadlines a batch puts off.

@@ -5,7 +5,7 @@
 //!
 //! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `ends`
 //! (when a scope may be forgotten), `past` (rows and usage), `state` (what each
-//! operation does), `sweep`, `reading`, `soft`, `topup`, `open`, and `records` (what a store gives). Of a
+//! operation does), `slots`, `sweep`, `reading`, `soft`, `topup`, `open`, and `records` (what a store gives). Of a
 //! store that lost something: `revision` and `loss` (what it lacks), `shares` (how a scope is put
 //! together again), `unclaimed` (what becomes of calls that nobody speaks for).
 
@@ -20,6 +20,7 @@ pub(in crate::ledger) mod record;
 pub(in crate::ledger) mod records;
 pub(in crate::ledger) mod revision;
 mod shares;
+mod slots;
 pub(in crate::ledger) mod soft;
 pub(in crate::ledger) mod state;
 mod sweep;

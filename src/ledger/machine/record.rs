@@ -91,6 +91,9 @@ pub(in crate::ledger) struct ScopeRecord {
     /// By the bucket's period in microseconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) buckets: BTreeMap<u64, Bucket>,
+    /// How many calls have ended whose answers are still being read: they hold a slot each, and nothing else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) unread: u64,
     /// What was added to the prepaid budget while running, in millionths.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) topped_up: u64,
@@ -128,9 +131,29 @@ impl ScopeRecord {
         self.days.iter().map(|(day, counts)| (day, counts.requests.reserved, counts.credits.reserved))
     }
 
-    /// Calls in flight.
+    /// Slots that are taken: by calls in flight, and by answers that are still being read.
     pub(in crate::ledger) const fn slots(&self) -> u64 {
+        self.open().saturating_add(self.unread)
+    }
+
+    /// Calls in flight.
+    pub(in crate::ledger) const fn open(&self) -> u64 {
         self.total.requests.reserved
+    }
+
+    /// Answers that are still being read.
+    pub(in crate::ledger) const fn unread(&self) -> u64 {
+        self.unread
+    }
+
+    /// A call that has ended keeps its slot.
+    pub(super) const fn keep_slot(&mut self) {
+        self.unread = self.unread.saturating_add(1);
+    }
+
+    /// One that was kept is free.
+    pub(super) const fn free_slot(&mut self) {
+        self.unread = self.unread.saturating_sub(1);
     }
 
     /// All top-ups together, in millionths.
@@ -225,13 +248,19 @@ const fn is_none_yet(marks: &u32) -> bool {
 }
 
 impl ReservationRecord {
-    /// How far the call has come.
-    pub(in crate::ledger) const fn phase(&self) -> Phase {
-        match (self.dispatched, self.turned_back) {
-            (true, _) => Phase::Dispatched,
-            (false, true) => Phase::TurnedBack,
-            (false, false) => Phase::Waiting,
+    /// How far the open call has come; `None`: it has ended, and only its answer is still being read.
+    pub(in crate::ledger) const fn phase(&self) -> Option<Phase> {
+        match (self.unread, self.dispatched, self.turned_back) {
+            (true, ..) => None,
+            (false, true, _) => Some(Phase::Dispatched),
+            (false, false, true) => Some(Phase::TurnedBack),
+            (false, false, false) => Some(Phase::Waiting),
         }
+    }
+
+    /// What is left of it when the call has ended and keeps its slots.
+    pub(super) fn keeping_slots(self, deadline: i64) -> Self {
+        Self { unread: true, dispatched: false, turned_back: false, deadline, ..self }
     }
 
     /// The same call, come to another phase.
@@ -249,7 +278,8 @@ pub(in crate::ledger) struct TopUpRecord {
     pub(in crate::ledger) credits: u64,
 }
 
-/// An open reservation: all that its settlement, by whichever process, must know.
+/// An open reservation: all that its settlement, by whichever process, must know. Or what is left of it, once it is settled, for
+/// as long as its answer is being read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct ReservationRecord {
     /// Whether the upstream may have seen the call.
@@ -257,6 +287,9 @@ pub(in crate::ledger) struct ReservationRecord {
     /// Whether the upstream has refused it, and it waits to be sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::ledger) turned_back: bool,
+    /// It is settled: it holds nothing but its slots, for an answer that is still being read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::ledger) unread: bool,
     /// How often it was marked: a mark that comes late, after another one, is told from that one.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub(in crate::ledger) marks: u32,

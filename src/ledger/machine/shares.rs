@@ -110,6 +110,7 @@ impl ScopeRecord {
             }
         }
         self.topped_up = with(self.topped_up, more.topped_up, less.topped_up);
+        self.unread = with(self.unread, more.unread, less.unread);
         for (period, bucket) in &more.buckets {
             let is = self.bucket(*period);
             self.set_bucket(*period, is.later(*bucket));
@@ -131,7 +132,9 @@ impl ScopeRecord {
         };
         clamp(&mut self.total);
         self.days.values_mut().chain(self.months.values_mut()).for_each(clamp);
-        self.topped_up = i64::try_from(self.topped_up).map_or(0, |_| self.topped_up);
+        for number in [&mut self.topped_up, &mut self.unread] {
+            *number = i64::try_from(*number).map_or(0, |_| *number);
+        }
     }
 }
 

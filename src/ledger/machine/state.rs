@@ -197,6 +197,7 @@ impl<'a, R: Records> Machine<'a, R> {
         let record = ReservationRecord {
             dispatched: asked.phase == Phase::Dispatched,
             turned_back: asked.phase == Phase::TurnedBack,
+            unread: false,
             marks: 0,
             claimed: 0,
             price: asked.price.micros(),
@@ -210,7 +211,7 @@ impl<'a, R: Records> Machine<'a, R> {
         self.records.put_reservation(&asked.team, asked.id, &record)
     }
 
-    fn deadline(&self) -> i64 {
+    pub(super) fn deadline(&self) -> i64 {
         let ttl = i64::try_from(self.rules.reservation_ttl.as_micros()).unwrap_or(i64::MAX);
         self.now.as_microsecond().saturating_add(ttl)
     }
@@ -219,7 +220,8 @@ impl<'a, R: Records> Machine<'a, R> {
     pub(in crate::ledger) fn mark(&mut self, team: &TeamId, id: ReservationId, phase: Phase) -> Result<bool, R::Fault> {
         self.sweep_by_the_way(team, &[id])?;
         let Some(record) = self.records.reservation(team, id)? else { return Ok(false) };
-        if record.phase() != phase {
+        let Some(known) = record.phase() else { return Ok(false) };
+        if known != phase {
             self.changed = true;
             self.records.put_reservation(team, id, &record.marked(phase))?;
         }
@@ -244,7 +246,7 @@ impl<'a, R: Records> Machine<'a, R> {
     }
 
     pub(super) fn end(&mut self, team: &TeamId, end: &Settlement) -> Result<Settled, R::Fault> {
-        let Some(record) = self.records.take_reservation(team, end.id)? else { return Ok(Settled::Before) };
+        let Some(record) = self.take_open(team, end)? else { return Ok(Settled::Before) };
         self.changed = true;
         let reserved = Credits::from_micros(record.price);
         let charged = if end.outcome.costs() { end.charged.min(reserved) } else { Credits::ZERO };
@@ -254,6 +256,9 @@ impl<'a, R: Records> Machine<'a, R> {
             // What was forgotten meanwhile is not begun anew: nobody would say until when it matters.
             if scope != ScopeRecord::default() {
                 scope.settle(&record.windows, &End { price: record.price, charged: charged.micros(), counted });
+                if end.keeps_slots {
+                    scope.keep_slot();
+                }
                 self.records.put_scope(team, name, &scope)?;
             }
         }

@@ -48,16 +48,22 @@ impl<R: Records> Machine<'_, R> {
             }
             let Some(record) = self.records.reservation(team, id)? else { continue };
             let (outcome, count) = match record.phase() {
-                Phase::Dispatched => (Outcome::Unknown, &mut ended.swept.unknown),
-                Phase::TurnedBack => (Outcome::Refused, &mut ended.swept.refused),
-                Phase::Waiting => (Outcome::Released, &mut ended.swept.released),
+                Some(Phase::Dispatched) => (Outcome::Unknown, &mut ended.swept.unknown),
+                Some(Phase::TurnedBack) => (Outcome::Refused, &mut ended.swept.refused),
+                Some(Phase::Waiting) => (Outcome::Released, &mut ended.swept.released),
+                // The call was settled in time: only who wrote its answer has gone.
+                None => {
+                    self.free_slots(team, id)?;
+                    continue;
+                }
             };
             *count += 1;
             let charged = match self.rules.on_unknown {
                 OnUnknown::Charge => Credits::from_micros(record.price),
                 OnUnknown::Release => Credits::ZERO,
             };
-            let settled = self.end(team, &Settlement { id, outcome, charged, came: Came::default() })?;
+            let end = Settlement { id, outcome, charged, came: Came::default(), keeps_slots: false };
+            let settled = self.end(team, &end)?;
             if let (Outcome::Unknown, Settled::Now(charged)) = (outcome, settled) {
                 ended.charge(record.asked.model, charged);
             }
@@ -72,7 +78,7 @@ impl<R: Records> Machine<'_, R> {
     /// Releases a reservation that nobody has heard of.
     pub(in crate::ledger) fn abandon(&mut self, team: &TeamId, id: ReservationId) -> Result<Settled, R::Fault> {
         let (outcome, charged, came) = (Outcome::Released, Credits::ZERO, Came::default());
-        let settled = self.settle(team, &Settlement { id, outcome, charged, came })?;
+        let settled = self.settle(team, &Settlement { id, outcome, charged, came, keeps_slots: false })?;
         if let Settled::Now(_) = settled {
             self.abandoned.push(team.clone());
         }

@@ -4,6 +4,9 @@
 //! do not account for was held by others. Those whose records are there still stay open, as far as
 //! they fit into what is held; the others have ended in what was lost. Where no record is left, calls
 //! are made that stand for them. Nobody will settle those: they end as `unknown` when they are due.
+//!
+//! Slots of answers that are still being read are kept for the claimed ones, and for no others:
+//! whoever wrote those has gone.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +47,7 @@ pub(in crate::ledger) fn judge(
 ) -> Judged {
     let mut rest = held(scopes);
     let mut judged = Judged::default();
+    let (unread, calls): (Vec<_>, Vec<_>) = calls.into_iter().partition(|(_, record)| record.unread);
     let (claimed, mut others): (Vec<_>, Vec<_>) = calls.into_iter().partition(|(_, record)| record.claimed == epoch);
     for (id, record) in claimed {
         take(&mut rest, &record);
@@ -54,7 +58,7 @@ pub(in crate::ledger) fn judge(
     for (id, record) in others {
         if fits(&rest, &record) {
             take(&mut rest, &record);
-            let is_doubtful = marks_are_lost && record.phase() == Phase::Waiting;
+            let is_doubtful = marks_are_lost && record.phase() == Some(Phase::Waiting);
             judged.open.insert(id, if is_doubtful { record.marked(Phase::Dispatched) } else { record });
         } else {
             judged.ended.push(id);
@@ -65,6 +69,10 @@ pub(in crate::ledger) fn judge(
         made.stand_for(&name, &mut rest, &mut judged.open);
     }
     judged.scopes = spent_keys(scopes, &rest);
+    let (claimed, others): (Vec<_>, Vec<_>) = unread.into_iter().partition(|(_, record)| record.claimed == epoch);
+    judged.keep_slots(scopes, claimed.iter().map(|(_, record)| record));
+    judged.open.extend(claimed);
+    judged.ended.extend(others.into_iter().map(|(id, _)| id));
     judged
 }
 
@@ -77,14 +85,36 @@ pub(in crate::ledger) fn judge_late(
     (now, deadline): (i64, i64),
 ) -> Judged {
     let mut rest = held(scopes);
-    calls.iter().for_each(|(_, record)| take(&mut rest, record));
+    calls.iter().filter(|(_, record)| !record.unread).for_each(|(_, record)| take(&mut rest, record));
     let made = Made { epoch: revision.epoch, now, deadline, first: u128::from(revision.number) << 24, is_late: true };
     let mut judged = Judged::default();
     for name in users_first(&rest) {
         made.stand_for(&name, &mut rest, &mut judged.open);
     }
     judged.scopes = spent_keys(scopes, &rest);
+    let unread = calls.iter().filter(|(_, record)| record.unread);
+    judged.keep_slots(scopes, unread.map(|(_, record)| record));
     judged
+}
+
+impl Judged {
+    /// Keeps the slots of these answers, which are being read; all others are free.
+    fn keep_slots<'a>(
+        &mut self,
+        scopes: &[(ScopeName, ScopeRecord)],
+        unread: impl Iterator<Item = &'a ReservationRecord>,
+    ) {
+        let mut kept: BTreeMap<&ScopeName, u64> = BTreeMap::new();
+        for name in unread.flat_map(|record| &record.scopes) {
+            *kept.entry(name).or_default() += 1;
+        }
+        for (name, record) in scopes {
+            let kept = kept.get(name).copied().unwrap_or(0);
+            if record.unread != kept {
+                self.scopes.entry(name.clone()).or_insert_with(|| record.clone()).unread = kept;
+            }
+        }
+    }
 }
 
 fn held(scopes: &[(ScopeName, ScopeRecord)]) -> Rest {
@@ -148,6 +178,7 @@ impl Made {
             let mut record = ReservationRecord {
                 dispatched: true,
                 turned_back: false,
+                unread: false,
                 marks: 0,
                 claimed: self.epoch,
                 price,
@@ -209,6 +240,7 @@ mod tests {
         let record = ReservationRecord {
             dispatched: false,
             turned_back: false,
+            unread: false,
             marks: 0,
             claimed,
             price,
@@ -257,6 +289,25 @@ mod tests {
         let old = call("ben", 3, 0);
         let judged = judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, false), (8, 9));
         assert_eq!(judged.open, [old].into());
+    }
+
+    #[test]
+    fn of_answers_that_are_being_read_the_claimed_ones_keep_their_slots() {
+        let mut scopes = holding(&[]);
+        let [mine, lost, gone] = [("ana", EPOCH), ("ben", 0), ("ben", 0)].map(|(user, claimed)| {
+            let (id, record) = call(user, 5, claimed);
+            (id, record.keeping_slots(2))
+        });
+        let mut of: BTreeMap<ScopeName, ScopeRecord> = BTreeMap::new();
+        for (_, record) in [&mine, &lost, &gone] {
+            record.scopes.iter().for_each(|name| of.entry(name.clone()).or_default().keep_slot());
+        }
+        scopes.extend(of);
+        let judged = judge(&scopes, vec![mine.clone(), lost.clone()], (EPOCH, false), (8, 9));
+        assert_eq!(judged.open, [mine].into(), "nothing is held, so no call stands for the others");
+        assert_eq!(judged.ended, [lost.0]);
+        let slots: BTreeMap<_, _> = judged.scopes.iter().map(|(name, record)| (&*name.level, record.slots())).collect();
+        assert_eq!(slots, [("team", 1), ("key", 1), ("user", 0)].into(), "ana's are as they were");
     }
 
     #[test]

@@ -284,5 +284,5 @@ pub(crate) struct Refused {
 /// The end of a call.
 pub(crate) fn settlement(id: ReservationId, outcome: Outcome, micros: u64) -> Settlement {
     let came = Came { status: 200, images: 1, upstream_ms: 1_200, ..Came::default() };
-    Settlement { id, outcome, charged: credits(micros), came }
+    Settlement { id, outcome, charged: credits(micros), came, keeps_slots: false }
 }

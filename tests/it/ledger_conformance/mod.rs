@@ -22,6 +22,7 @@ pub(crate) mod rows;
 pub(crate) mod settling;
 pub(crate) mod softs;
 pub(crate) mod topups;
+pub(crate) mod unread;
 pub(crate) mod usage;
 
 use std::future::Future;
@@ -178,6 +179,15 @@ macro_rules! on_every_case {
                 a_sweep_ends_only_the_team_s_own,
                 an_admission_frees_the_slots_that_were_left_behind,
                 the_store_knows_its_teams_and_what_each_has_open,
+            }
+            unread::{
+                an_unread_answer_keeps_its_slot_on_every_level_and_nothing_else,
+                a_slot_that_was_kept_is_free_once_it_is_released_on_whichever_handle,
+                a_call_whose_answer_is_unread_is_not_open,
+                what_has_ended_does_not_end_again_while_its_answer_is_read,
+                slots_of_unread_answers_are_kept_while_they_are_renewed_and_swept_in_silence_after_that,
+                an_admission_frees_the_slots_of_answers_that_were_left_behind,
+                releasing_the_slots_of_an_open_call_or_of_none_changes_nothing,
             }
             rows::{
                 a_row_tells_the_whole_call,

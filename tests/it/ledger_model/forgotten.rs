@@ -42,7 +42,7 @@ impl Model {
         let over = self.until.iter().filter(|((whose, _), until)| whose == team && **until <= now);
         let over: Vec<_> = over.map(|(which, _)| which.clone()).collect();
         for which in over {
-            if self.of(team, &which.1).all(|call| call.row.is_some()) {
+            if self.of(team, &which.1).all(|call| !call.holds_slots()) {
                 self.buckets.retain(|(whose, scope, _), _| (whose, scope) != (&which.0, &which.1));
                 self.until.remove(&which);
                 self.forgotten.insert(which, self.calls.len());

@@ -46,7 +46,9 @@ enum Step {
     AdmitAgain(Index),
     Dispatch(Index),
     Recall(Index),
-    Settle(Index, Outcome, u64),
+    /// And whether its answer is still to be read.
+    Settle(Index, Outcome, u64, bool),
+    ReleaseSlots(Index),
     Renew(Vec<Index>),
     Pass(u64),
     /// To the end of the day or month, so many microseconds later or earlier.
@@ -86,7 +88,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<Index>().prop_map(Step::AdmitAgain),
         2 => any::<Index>().prop_map(Step::Dispatch),
         1 => any::<Index>().prop_map(Step::Recall),
-        6 => (any::<Index>(), outcome(), price()).prop_map(|(which, end, micros)| Step::Settle(which, end, micros)),
+        6 => (any::<Index>(), outcome(), price(), prop::bool::weighted(0.3))
+            .prop_map(|(which, end, micros, keeps)| Step::Settle(which, end, micros, keeps)),
+        2 => any::<Index>().prop_map(Step::ReleaseSlots),
         2 => vec(any::<Index>(), 0..8).prop_map(Step::Renew),
         4 => pass.prop_map(Step::Pass),
         1 => (prop::bool::weighted(0.3), -1..=1_i64).prop_map(|(month, micros)| Step::ToEdge { month, micros }),
@@ -167,11 +171,17 @@ impl<B: Bench> Life<B> {
                 let Some(Admission { team, id, .. }) = made(which) else { return };
                 assert_eq!(ledger.recall(&team, id).await.unwrap(), self.model.recall(&team, id));
             }
-            Step::Settle(which, outcome, micros) => {
+            Step::Settle(which, outcome, micros, keeps_slots) => {
                 let Some(Admission { team, id, .. }) = made(which) else { return };
-                let end = Settlement { charged: credits(*micros), ..settlement(id, *outcome, 0) };
+                let (charged, keeps_slots) = (credits(*micros), *keeps_slots);
+                let end = Settlement { charged, keeps_slots, ..settlement(id, *outcome, 0) };
                 let expected = self.model.settle(&team, &end, now);
                 assert_eq!(ledger.settle(&team, end).await.unwrap(), expected);
+            }
+            Step::ReleaseSlots(which) => {
+                let Some(Admission { team, id, .. }) = made(which) else { return };
+                ledger.release_slots(&team, id).await.unwrap();
+                self.model.release_slots(&team, id);
             }
             Step::Renew(which) => {
                 let ids: Vec<ReservationId> = which.iter().filter_map(made).map(|call| call.id).collect();

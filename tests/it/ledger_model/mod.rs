@@ -2,9 +2,11 @@
 
 mod forgotten;
 mod lives;
+mod past;
 mod said;
+mod unread;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -12,7 +14,7 @@ use jiff::{Timestamp, ToSpan};
 use moongate::credits::Credits;
 use moongate::ledger::{
     Admission, Came, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement,
-    Standing, Sums, Swept, TopUp, ToppedUp, Usage,
+    Standing, Swept, TopUp, ToppedUp,
 };
 use moongate::team::limit::{Period, Shape, Unit};
 use moongate::team::{Limit, LimitKind, TeamId};
@@ -33,6 +35,8 @@ pub(crate) struct Call {
     month: String,
     deadline: Timestamp,
     row: Option<Row>,
+    /// It has ended, and its answer is being read.
+    is_unread: bool,
 }
 
 #[derive(Clone)]
@@ -103,7 +107,15 @@ impl Model {
         }
         asked.levels.iter().for_each(|level| self.matters_until(asked, level, now));
         let (day, month) = names(now, &asked.time_zone);
-        self.calls.push(Call { asked: asked.clone(), at: now, day, month, deadline: now + self.ttl, row: None });
+        self.calls.push(Call {
+            asked: asked.clone(),
+            at: now,
+            day,
+            month,
+            deadline: now + self.ttl,
+            row: None,
+            is_unread: false,
+        });
         (flagged(self.books(&as_it_stands, now)), None)
     }
 
@@ -122,13 +134,14 @@ impl Model {
     pub(crate) fn renew(&mut self, team: &TeamId, ids: &[ReservationId], now: Timestamp) {
         for id in ids {
             let deadline = now + self.ttl;
-            if let Some(call) = self.open(team, *id) {
+            if let Some(call) = self.call(team, *id, |call| call.row.is_none() || call.is_unread) {
                 call.deadline = deadline;
             }
         }
     }
 
     pub(crate) fn settle(&mut self, team: &TeamId, end: &Settlement, now: Timestamp) -> Settled {
+        let deadline = now + self.ttl;
         let Some(call) = self.open(team, end.id) else { return Settled::Before };
         let (day, month) = (call.day.clone(), call.month.clone());
         let charged = match end.outcome {
@@ -147,7 +160,10 @@ impl Model {
             asked: call.asked.asked.clone(),
             came: end.came.clone(),
         };
-        call.row = Some(row.clone());
+        (call.row, call.is_unread) = (Some(row.clone()), end.keeps_slots);
+        if end.keeps_slots {
+            call.deadline = deadline;
+        }
         self.ended.push(row);
         Settled::Now(charged)
     }
@@ -176,6 +192,7 @@ impl Model {
         if self.forgets {
             self.forget(team, now);
         }
+        self.free_slots(team, now);
         let mut overdue: Vec<_> = self.open_of(team).filter(|call| call.deadline <= now).collect();
         overdue.sort_by_key(|call| (call.deadline, call.asked.id));
         let ends: Vec<_> = overdue.iter().map(|call| (call.asked.id, call.asked.phase, call.asked.price)).collect();
@@ -192,7 +209,8 @@ impl Model {
                 Phase::TurnedBack => &mut swept.refused,
                 Phase::Dispatched => &mut swept.unknown,
             } += 1;
-            self.settle(team, &Settlement { id, outcome, charged, came: Came::default() }, now);
+            let end = Settlement { id, outcome, charged, came: Came::default(), keeps_slots: false };
+            self.settle(team, &end, now);
         }
         swept
     }
@@ -201,31 +219,16 @@ impl Model {
         self.judge(asked, Credits::ZERO, now).into_iter().map(|(_, standing, _)| standing).collect()
     }
 
-    pub(crate) fn rows(&self, ids: &[ReservationId]) -> Vec<Row> {
-        self.ended.iter().rev().filter(|row| ids.contains(&row.id)).cloned().collect()
-    }
-
-    pub(crate) fn usage(&self, ids: &[ReservationId]) -> Vec<Usage> {
-        let mut sums: BTreeMap<(String, String, String), Sums> = BTreeMap::new();
-        for row in self.ended.iter().filter(|row| ids.contains(&row.id)) {
-            let cell = (row.day.clone(), row.asked.user.clone(), row.asked.model.clone());
-            *sums.entry(cell).or_default() += Sums::from(row);
-        }
-        let told = |((day, user, model), sums): ((String, String, String), _)| Usage {
-            day: day.parse().unwrap(),
-            user,
-            model,
-            sums,
-        };
-        sums.into_iter().map(told).collect()
-    }
-
     pub(crate) fn open_of(&self, team: &TeamId) -> impl Iterator<Item = &Call> {
         self.calls.iter().filter(move |call| call.asked.team == *team && call.row.is_none())
     }
 
     fn open(&mut self, team: &TeamId, id: ReservationId) -> Option<&mut Call> {
-        self.calls.iter_mut().find(|call| call.asked.team == *team && call.asked.id == id && call.row.is_none())
+        self.call(team, id, |call| call.row.is_none())
+    }
+
+    fn call(&mut self, team: &TeamId, id: ReservationId, wanted: impl Fn(&Call) -> bool) -> Option<&mut Call> {
+        self.calls.iter_mut().find(|call| call.asked.team == *team && call.asked.id == id && wanted(call))
     }
 
     fn judge(&self, asked: &Inquiry, price: Credits, now: Timestamp) -> Vec<(Limit, Standing, Passes)> {
@@ -313,7 +316,7 @@ impl Model {
     }
 
     fn slots(&self, asked: &Inquiry, scope: &Scope, limit: &Limit, now: Timestamp) -> (Standing, Passes) {
-        let open = u64::try_from(self.of(&asked.team, scope).filter(|call| call.row.is_none()).count()).unwrap();
+        let open = u64::try_from(self.of(&asked.team, scope).filter(|call| call.holds_slots()).count()).unwrap();
         let passes = match limit.max {
             0 => Err(None),
             max if open < max => Ok(()),

@@ -225,12 +225,20 @@ impl<'a> Call<'a> {
     /// Settles, for as long as it takes; some twice at once, and some once more.
     async fn settle(&mut self, end: End) {
         let End { outcome, charged } = end;
-        let came = Came { status: 200, ..Came::default() };
-        let settlement = Settlement { id: self.id, outcome, charged: Credits::from_micros(charged), came };
+        let (came, keeps_slots) = (Came { status: 200, ..Came::default() }, self.random.once_in(3));
+        // What becomes of slots in a loss the reckoning does not know.
+        let keeps_slots = keeps_slots && !self.process.world.lock().loses;
+        let settlement = Settlement { id: self.id, outcome, charged: Credits::from_micros(charged), came, keeps_slots };
         if self.random.once_in(6) {
             futures_util::future::join(self.ends(&settlement), self.ends(&settlement)).await;
         }
         self.ends(&settlement).await;
+        if keeps_slots {
+            self.pass(SECOND / 5).await;
+            let id = self.id;
+            // If that does not come through, they are swept.
+            let _ = self.process.ask(|response| Operation::ReleaseSlots { id, response }).await;
+        }
     }
 
     async fn ends(&self, settlement: &Settlement) {

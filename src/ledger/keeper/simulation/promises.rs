@@ -138,14 +138,16 @@ impl Promises {
         }
         let ended: BTreeSet<_> = changes.ended.iter().collect();
         let left: BTreeSet<_> = changes.rows.iter().map(|row| &row.id).collect();
-        let gone: Vec<_> = ended.difference(&left).collect();
+        let is_unread = |id: &ReservationId| state.calls.get(id).is_some_and(|record| record.unread);
+        let gone: Vec<_> = ended.difference(&left).filter(|id| !is_unread(id)).collect();
         self.hold(gone.is_empty(), || format!("{gone:?} end without a row"));
         for row in &changes.rows {
             let is_swept = row.came == Came::default() && !self.call(row.id).given_up;
-            let record = changes.opened.get(&row.id).or_else(|| state.calls.get(&row.id));
-            if let (true, Some(record)) = (is_swept, record) {
+            let opened = changes.opened.get(&row.id).filter(|record| !record.unread);
+            let record = opened.or_else(|| state.calls.get(&row.id));
+            if let (true, Some(phase)) = (is_swept, record.and_then(ReservationRecord::phase)) {
                 let deadline = state.due.get(&row.id).copied().unwrap_or(i64::MAX);
-                self.swept(row, record.phase(), at - deadline);
+                self.swept(row, phase, at - deadline);
             }
             self.hold(record.is_some(), || format!("{} ends and was not open", row.id));
             self.ends(row);
@@ -155,7 +157,7 @@ impl Promises {
                 self.forgets(name);
             }
         }
-        for (id, record) in &changes.opened {
+        for (id, record) in changes.opened.iter().filter(|(_, record)| !record.unread) {
             self.opens(*id, record, step.makes);
         }
         if changes.trimmed != [0, 0] {
@@ -182,7 +184,7 @@ impl Promises {
         (call.opened_at, call.was_lost) = (makes, false);
         call.price = Some(record.price);
         call.scopes.clone_from(&record.scopes);
-        call.was_dispatched |= record.phase() == Phase::Dispatched;
+        call.was_dispatched |= record.phase() == Some(Phase::Dispatched);
         self.hold(is_new, || format!("{id} is reserved again, or although it was refused"));
         let (window, day) = (&record.windows.day, self.terms.day(self.at));
         self.hold(*window == day, || format!("{id} is admitted to {window} on {day}"));
@@ -266,6 +268,9 @@ impl Promises {
         for name in changes.scopes.keys() {
             if let Some(record) = state.scopes.get(name) {
                 self.look_at(name, record);
+                let unread = state.calls.values().filter(|call| call.unread && call.scopes.contains(name)).count();
+                let is_right = usize::try_from(record.unread()) == Ok(unread);
+                self.hold(is_right, || format!("{name:?} keeps slots of {} of {unread} answers", record.unread()));
             }
         }
     }
@@ -281,7 +286,7 @@ impl Promises {
                 let used = match limit.kind.shape() {
                     Shape::Window(of, Unit::Requests) if of == period => sum[0] + sum[1],
                     Shape::Window(of, Unit::Credits) if of == period => sum[2] + sum[3],
-                    Shape::Slots if period == Period::Total => sum[1],
+                    Shape::Slots if period == Period::Total => record.slots(),
                     Shape::Window(..) | Shape::Slots | Shape::Bucket(_) => continue,
                 };
                 let topped_up = if period == Period::Total { record.topped_up() } else { 0 };

@@ -146,7 +146,9 @@ impl Store {
         let how_far = |record: &ReservationRecord| (record.phase(), record.marks);
         let (kept, from, to) = (how_far(is), how_far(&mark.from), how_far(&mark.to));
         if (kept == from || self.planted == Planted::MarksUnchecked) && kept != to {
-            self.promises.marked(mark.id, mark.to.phase());
+            if let Some(phase) = mark.to.phase() {
+                self.promises.marked(mark.id, phase);
+            }
             let ReservationRecord { dispatched, turned_back, marks, .. } = mark.to;
             *is = ReservationRecord { dispatched, turned_back, marks, ..is.clone() };
             self.state.marks += 1;

@@ -9,6 +9,7 @@ use super::encode::days_of;
 use super::keys::{past_of, scope_of};
 use super::{text, upgrade_text};
 use crate::ledger::keeper::{Due, Found, Marked, Reply, Step, Verdict, Wanted};
+use crate::ledger::machine::ScopeRecord;
 use crate::ledger::{Outage, ReservationId, Sums};
 
 /// What is there is none of ours.
@@ -59,6 +60,12 @@ fn one<T: FromRedisValue>(value: Value, what: &str) -> Result<T, Outage> {
 /// Reads a record as it is kept; of what is not there, nothing.
 fn record<T: DeserializeOwned>(value: Option<Vec<u8>>, what: &str) -> Result<Option<T>, Outage> {
     value.map(|bytes| text::from_json(&bytes, what)).transpose()
+}
+
+/// Reads out of a team's own scope how many calls are open.
+pub(super) fn open(scope: Value) -> Result<u64, Outage> {
+    let scope: Option<ScopeRecord> = record(one(scope, "a scope")?, "a scope")?;
+    Ok(scope.unwrap_or_default().open())
 }
 
 fn found(wanted: &Wanted, revision: &str, answers: Value) -> Result<Found, Outage> {

@@ -98,7 +98,7 @@ impl Handle {
         let mut open = Vec::with_capacity(ids.len());
         for (id, texts) in ids.iter().zip(texts.chunks_exact(2)) {
             if let [Some(call), Some(phase)] = texts {
-                open.push(open_call(*id, text::read_call(call, phase)?));
+                open.extend(open_call(*id, text::read_call(call, phase)?));
             }
         }
         Ok(open)

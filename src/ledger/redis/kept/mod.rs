@@ -30,17 +30,17 @@ use uuid::Uuid;
 
 use self::handle::{Handle, Shared};
 use self::keeper::RedisKeeper;
-use self::keys::Keys;
+use self::keys::{Keys, field};
 use super::client::Client;
 use super::keys::TEAMS;
 use super::settings::{Settings, UnusableSettings};
 use crate::clock::Clock;
 use crate::ledger::keeper::{BATCH_MOST, FOR_EVER, Operation, Teams};
-use crate::ledger::machine::Rules;
+use crate::ledger::machine::{Rules, ScopeName};
 use crate::ledger::observe::observed;
 use crate::ledger::{
     Admission, Books, Days, Flaw, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, Outage, ReservationId, Rows,
-    Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Scope, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::team::TeamId;
 
@@ -130,6 +130,10 @@ impl Ledger for KeptLedger {
         self.observed("settle", self.0.ask(team, move |response| Operation::Settle { settlement, response }))
     }
 
+    fn release_slots<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<(), Outage>> {
+        self.observed("release_slots", self.0.ask(team, move |response| Operation::ReleaseSlots { id, response }))
+    }
+
     fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
         self.observed("renew", async move {
             for some in ids.chunks(BATCH_MOST) {
@@ -159,16 +163,25 @@ impl Ledger for KeptLedger {
     fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
         self.observed("open", async move {
             let keys = Keys::of(team);
-            let mut latest = redis::cmd("ZREVRANGEBYSCORE");
-            latest.arg(&keys.due).arg(format!("({FOR_EVER}")).arg("-inf").arg("LIMIT").arg(0).arg(OPEN_CALLS_MAX);
-            let ids: Vec<String> = Vec::from_redis_value(self.0.read(team, &keys.due, &latest).await?)
-                .map_err(|_| decode::unreadable("ids"))?;
-            let mut ids: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-            ids.sort_unstable_by(|one, other| other.cmp(one));
-            let mut calls = Vec::with_capacity(ids.len());
-            for some in ids.chunks(BATCH_MOST) {
-                calls.extend(self.0.open_of(team, some).await?);
+            let mut calls = Vec::new();
+            // Among those that are due are answers that are still being read, of calls that are not open.
+            for passed in (0..).step_by(OPEN_CALLS_MAX) {
+                let mut latest = redis::cmd("ZREVRANGEBYSCORE");
+                latest.arg(&keys.due).arg(format!("({FOR_EVER}")).arg("-inf");
+                latest.arg("LIMIT").arg(passed).arg(OPEN_CALLS_MAX);
+                let ids: Vec<String> = Vec::from_redis_value(self.0.read(team, &keys.due, &latest).await?)
+                    .map_err(|_| decode::unreadable("ids"))?;
+                let due: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+                for some in due.chunks(BATCH_MOST) {
+                    calls.extend(self.0.open_of(team, some).await?);
+                }
+                if ids.len() < OPEN_CALLS_MAX || calls.len() >= OPEN_CALLS_MAX {
+                    break;
+                }
             }
+            calls.sort_unstable_by_key(|call| std::cmp::Reverse(call.id));
+            calls.dedup_by_key(|call| call.id);
+            calls.truncate(OPEN_CALLS_MAX);
             Ok(calls)
         })
     }
@@ -188,11 +201,10 @@ impl Ledger for KeptLedger {
 
     fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
         self.observed("open", async move {
-            let key = Keys::of(team).due;
-            let mut count = redis::cmd("ZCOUNT");
-            count.arg(&key).arg("-inf").arg(format!("({FOR_EVER}"));
-            let open = self.0.read(team, &key, &count).await?;
-            u64::from_redis_value(open).map_err(|_| decode::unreadable("a number"))
+            let keys = Keys::of(team);
+            let mut scope = redis::cmd("HGET");
+            scope.arg(&keys.state).arg(field::scope(&ScopeName::from(&Scope::Team)));
+            decode::open(self.0.read(team, &keys.state, &scope).await?)
         })
     }
 

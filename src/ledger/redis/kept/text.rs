@@ -55,12 +55,16 @@ pub(super) fn call(record: &ReservationRecord) -> Vec<u8> {
     json(&(price, &record.windows.day, admitted_at, deadline, scopes, asked_text(&record.asked), claimed))
 }
 
+/// Stands in place of how far a call has come when that has ended and only its answer is still being read.
+const UNREAD: char = 'U';
+
 /// How far a call has come, and how often it was marked.
 pub(super) fn phase(record: &ReservationRecord) -> String {
     let phase = match record.phase() {
-        Phase::Waiting => 'W',
-        Phase::Dispatched => 'D',
-        Phase::TurnedBack => 'T',
+        Some(Phase::Waiting) => 'W',
+        Some(Phase::Dispatched) => 'D',
+        Some(Phase::TurnedBack) => 'T',
+        None => UNREAD,
     };
     format!("{phase}{}", record.marks)
 }
@@ -73,6 +77,7 @@ pub(super) fn read_call(text: &[u8], phase: &[u8]) -> Result<ReservationRecord, 
     Ok(ReservationRecord {
         dispatched: phase.first() == Some(&b'D'),
         turned_back: phase.first() == Some(&b'T'),
+        unread: phase.first() == Some(&(UNREAD as u8)),
         marks: marks.ok_or_else(|| unreadable("how far a call has come"))?,
         claimed,
         price,
@@ -126,6 +131,7 @@ mod tests {
         let record = ReservationRecord {
             dispatched: false,
             turned_back: true,
+            unread: false,
             marks: 12,
             claimed: 3,
             price: u64::MAX,
@@ -135,7 +141,10 @@ mod tests {
             scopes: vec![ScopeName { level: "user".into(), whose: "ä\n{}".into() }],
             asked: asked.clone(),
         };
-        assert_eq!(read_call(&call(&record), phase(&record).as_bytes()).unwrap(), record);
+        let left = ReservationRecord { turned_back: false, unread: true, ..record.clone() };
+        for record in [record, left] {
+            assert_eq!(read_call(&call(&record), phase(&record).as_bytes()).unwrap(), record);
+        }
         let ended = Row {
             id: ReservationId::new(),
             outcome: Outcome::Unknown,
