@@ -4,9 +4,10 @@ pub mod delivery;
 pub mod write;
 
 use std::any::Any;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, Response};
@@ -29,7 +30,13 @@ pub struct AnswerBody {
     data: Bytes,
     held: Option<Guard>,
     delivery: Option<Delivery>,
-    until_taken: Option<Box<dyn Any + Send + Sync>>,
+    until_taken: Option<Box<dyn Kept>>,
+}
+
+/// Something that an answer keeps until the last of its bytes is handed over to be written, or it is given up.
+pub trait Kept: fmt::Debug + Send + Sync + 'static {
+    /// Gives it back. The last bytes are handed over when that is done: who has read the answer finds it given back.
+    fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// Whatever must last until an answer is written; it is given back when the last who holds it is done.
@@ -37,7 +44,7 @@ pub type Guard = Arc<dyn Any + Send + Sync>;
 
 /// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows whether
 /// the caller reads.
-const SLICE: usize = 64 * 1024;
+pub const SLICE: usize = 64 * 1024;
 
 /// A large body's bytes and their share of the bounded memory: both last until the last slice of them is written.
 struct Shared {
@@ -72,11 +79,10 @@ impl AnswerBody {
         Self { delivery: Some(delivery), ..self }
     }
 
-    /// The same body, keeping something until the last of its bytes is handed over to be written, or it is given up. That is
-    /// before the caller can have read it: who has, finds its slot free.
+    /// The same body, keeping something until the last of its bytes is handed over to be written, or it is given up.
     #[must_use]
-    pub fn keeping(mut self, kept: Option<impl Any + Send + Sync>) -> Self {
-        self.until_taken = kept.map(|kept| Box::new(kept) as Box<dyn Any + Send + Sync>);
+    pub fn keeping(mut self, kept: Option<Box<dyn Kept>>) -> Self {
+        self.until_taken = kept;
         self
     }
 
@@ -97,9 +103,15 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.data.is_empty() {
             return Poll::Ready(None);
+        }
+        if self.data.len() <= SLICE
+            && let Some(kept) = &mut self.until_taken
+        {
+            ready!(kept.poll_given_back(cx));
+            self.until_taken = None;
         }
         if self.data.len() > SLICE
             && let Some(held) = self.held.take()
@@ -246,6 +258,30 @@ mod tests {
         assert_eq!(Arc::strong_count(&memory), 2, "a slice is not written yet");
         drop(last);
         assert_eq!(Arc::strong_count(&memory), 1);
+    }
+
+    /// Given back when it is told to be.
+    #[derive(Debug)]
+    struct Slow(tokio::sync::oneshot::Receiver<()>);
+
+    impl Kept for Slow {
+        fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            Future::poll(Pin::new(&mut self.0), cx).map(drop)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_bytes_wait_until_what_is_kept_is_given_back() {
+        for (bytes, slices) in [(10, 1), (SLICE, 1), (SLICE + 1, 2), (3 * SLICE, 3)] {
+            let (give_back, kept) = tokio::sync::oneshot::channel();
+            let mut body = AnswerBody::new(vec![7; bytes]).keeping(Some(Box::new(Slow(kept))));
+            for _ in 1..slices {
+                assert!(futures_util::FutureExt::now_or_never(body.frame()).is_some(), "{bytes}");
+            }
+            assert!(futures_util::FutureExt::now_or_never(body.frame()).is_none(), "{bytes}");
+            give_back.send(()).unwrap();
+            assert!(body.frame().await.is_some() && body.is_end_stream(), "{bytes}");
+        }
     }
 
     #[tokio::test]

@@ -19,12 +19,13 @@ use super::latest::Latest;
 use super::passage::Passage;
 use super::undelivered::Undelivered;
 use super::{ask, denial, settle, told};
-use crate::http::Answer;
+use crate::http::{Answer, Kept, SLICE};
 use crate::ledger::{Level, Outcome, Phase, Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
 use crate::replay::{self, Claimed, Ended, Replays};
 use crate::request::collect::PaidCall;
 use crate::request::{Buffer, Room};
+use crate::team::{LimitKind, TeamId};
 use crate::upstream::{Fate, Forwarded, Line, Ways};
 
 /// A call that was paid for: only admission makes it, so nothing else can reach the upstream.
@@ -202,17 +203,21 @@ where
         Ok(forwarded) => forwarded,
         Err(never) => match never {},
     };
-    let end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), limits.age());
+    let levels = Level::of(&principal, &team);
+    let mut end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), limits.age());
+    end.settlement.keeps_slots = !caller.has_left() && is_read_later(&forwarded, undelivered, &team.id, &levels);
     let outcome = end.settlement.outcome;
     let ended = replay::Call { id: call_id, model, outcome };
-    let cost = keeper.settle(reservation, listed, end).await;
+    let (cost, kept_slots) = keeper.settle(reservation, listed, end).await;
     limits.settle(outcome, reserved, cost);
     if outcome == Outcome::Released {
         latest.forget(&principal);
     }
-    let levels = Level::of(&principal, &team);
     limits.bring_up_to_now(&levels, &team.time_zone);
-    let slots = undelivered.keep(&team.id, &levels);
+    let slots: Option<Box<dyn Kept>> = match kept_slots {
+        Some(slots) => Some(Box::new(slots)),
+        None => undelivered.keep(&team.id, &levels).map(|slots| Box::new(slots) as Box<dyn Kept>),
+    };
     let claim = claimed.and_then(Claimed::ended);
     let Forwarded { fate, answer, took: upstream, queued } = forwarded;
     let headers = {
@@ -235,4 +240,11 @@ where
     replays
         .ended(Ended { team: team.id.clone(), call: ended, id, claim, executed, cost, at }, caller.has_left(), told)
         .await
+}
+
+/// Whether the answer has slots to keep and will not be gone at once: it is large, or others wait already that nobody reads.
+fn is_read_later(forwarded: &Forwarded, undelivered: &Undelivered, team: &TeamId, levels: &[Level]) -> bool {
+    let Ok(passed) = &forwarded.answer else { return false };
+    levels.iter().any(|level| level.limits.get(LimitKind::Concurrent).is_some())
+        && (passed.body.len() > SLICE || undelivered.waits(team, levels))
 }

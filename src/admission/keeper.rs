@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::observe::{self, Observer};
 use super::open::{Listed, Open};
 use super::settle::End;
+use super::slots::{Held, KeptSlots};
 use crate::credits::Credits;
 use crate::ledger::reservation::Orphan;
 use crate::ledger::{Came, Ledger, OnUnknown, Outcome, Phase, Reservation, ReservationId, Row, Settled, Settlement};
@@ -131,30 +132,38 @@ impl Keeper {
         Reservation::new(id, team.id.clone(), label, price, phase, self.orphans.clone())
     }
 
-    /// Settles a reservation and says what was charged; when the store does not take the settlement, it waits until the
-    /// store does.
-    pub async fn settle(&self, reservation: Reservation, listed: Listed, end: End) -> Credits {
+    /// Settles a reservation and says what was charged, and gives the slots that it keeps; when the store does not take the
+    /// settlement, it waits until the store does.
+    pub async fn settle(&self, reservation: Reservation, listed: Listed, mut end: End) -> (Credits, Option<KeptSlots>) {
         let (team, reserved, meant) = (reservation.team().clone(), reservation.price(), end.settlement.charged);
         match self.ledger.settle(&team, end.settlement.clone()).await {
             Ok(settled) => {
                 let charged = self.tell(&team, reservation.model_label(), &end, settled).await;
                 reservation.settled();
-                charged.unwrap_or(match self.settings.on_unknown {
+                let charged = charged.unwrap_or(match self.settings.on_unknown {
                     // A sweep came first, and did not know what became of the call.
                     OnUnknown::Charge => reserved,
                     OnUnknown::Release => Credits::ZERO,
-                })
+                });
+                (charged, end.settlement.keeps_slots.then(|| self.slots(team, listed)))
             }
             Err(outage) => {
                 tracing::debug!(%outage, call_id = %end.settlement.id, "a settlement waits for the ledger");
                 let model_label = reservation.model_label().into();
+                // Until it is settled the reservation keeps them, and when the store returns its answer has most likely gone.
+                end.settlement.keeps_slots = false;
                 let waiting = Waiting { team, model_label, end, _listed: listed };
                 if self.waiting.try_send(waiting).is_ok() {
                     reservation.settled();
                 }
-                meant
+                (meant, None)
             }
         }
+    }
+
+    fn slots(&self, team: TeamId, listed: Listed) -> KeptSlots {
+        let (ledger, tracker) = (Arc::clone(&self.ledger), self.tracker.clone());
+        KeptSlots::new(Held { ledger, team, listed, tracker })
     }
 
     /// Tells what a settlement did, once for each: whoever ended the reservation counts it. Says what was charged, unless

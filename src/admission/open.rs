@@ -41,6 +41,14 @@ impl Open {
     }
 }
 
+impl Listed {
+    /// The reservation.
+    #[must_use]
+    pub const fn id(&self) -> ReservationId {
+        self.id
+    }
+}
+
 impl Drop for Listed {
     fn drop(&mut self) {
         self.open.lock().remove(&self.id);

@@ -1,7 +1,7 @@
 //! What the end of a call costs.
 //!
 //! Every end there is. "Requests" are the windows of a day and a month, "tokens" the buckets a second, minute and hour, each
-//! of team, user and key. A slot of `concurrent` is free again after every end.
+//! of team, user and key. A slot of `concurrent` is free again after every end, and once the answer was read.
 //!
 //! | The call ends because | Credits | Requests | Tokens | Row |
 //! |---|---|---|---|---|

@@ -1,16 +1,19 @@
-//! Answers that are not delivered yet keep the slots of their calls: who does not read has no more calls than who does.
+//! Small answers that are not delivered yet keep the slots of their calls: who does not read has no more calls than who does.
 //!
 //! A call is settled when the upstream has answered, so that nothing that happens afterwards, a kill included, can change what
-//! it costs; with that the ledger gives its slot back. From then on the slot is kept here: counted on the replica whose memory
-//! the answer takes, without a word to the store, until the answer was taken or given up. A call is then judged as if its
-//! limit were smaller by so many. Other replicas know nothing of it: over all of them a team has its slots for calls that run,
-//! and on each as many answers that wait for it.
+//! it costs; with that the ledger gives its slot back, unless it is told to keep it ([`super::slots`]). It is not told to where
+//! the answer is small and most likely taken at once, which spares a word. Should that not be taken after all, its slot is kept
+//! here: counted on the replica whose memory the answer takes, until it was taken or given up. A call is then judged here as if
+//! its limit were smaller by so many. Other replicas know nothing of it; but while one such answer waits, the slots of all
+//! that follow are kept in the ledger.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::http::Kept;
 use crate::ledger::{Admission, Level, Outage, Scope, Standing, Verdict};
 use crate::maps::FastMap;
 use crate::team::{Limit, LimitKind, Limits, TeamId};
@@ -23,16 +26,17 @@ const COME_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 type Counts = FastMap<(TeamId, Scope), u64>;
 
 /// The slots that answers of this process keep. Clones share them.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Undelivered(Arc<Inner>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Inner {
     parts: [Mutex<Counts>; PARTS],
     hasher: foldhash::fast::RandomState,
 }
 
 /// The slots that one answer keeps until it is dropped.
+#[derive(Debug)]
 pub struct Slots {
     all: Undelivered,
     team: TeamId,
@@ -43,6 +47,13 @@ pub struct Slots {
 struct Lowered(Vec<(Scope, u64, u64)>);
 
 impl Undelivered {
+    /// Whether an answer waits here that keeps slots of one of these levels: its caller does not read.
+    #[must_use]
+    pub fn waits(&self, team: &TeamId, levels: &[Level]) -> bool {
+        let counts = self.counts(team);
+        !counts.is_empty() && levels.iter().any(|level| counts.contains_key(&(team.clone(), level.scope.clone())))
+    }
+
     /// Keeps the slots of a call whose answer is about to be delivered; `None` where its slots are not limited.
     #[must_use]
     pub fn keep(&self, team: &TeamId, levels: &[Level]) -> Option<Slots> {
@@ -137,6 +148,13 @@ impl Lowered {
     }
 }
 
+/// It is given back as it is dropped.
+impl Kept for Slots {
+    fn poll_given_back(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
 impl Drop for Slots {
     fn drop(&mut self) {
         let mut counts = self.all.counts(&self.team);
@@ -174,12 +192,14 @@ mod tests {
         let [design, growth] = ["design", "growth"].map(|name| TeamId::parse(name).expect(name));
         let first = undelivered.keep(&design, &levels(3, 1));
         assert_eq!((left(&undelivered, &design), left(&undelivered, &growth)), (vec![2, 0], vec![3, 1]));
+        assert!(undelivered.waits(&design, &levels(3, 1)) && !undelivered.waits(&growth, &levels(3, 1)));
         let second = undelivered.keep(&design, &levels(3, 1));
         assert_eq!(left(&undelivered, &design), [1, 0]);
         drop(first);
         assert_eq!(left(&undelivered, &design), [2, 0]);
         drop(second);
         assert_eq!(left(&undelivered, &design), [3, 1]);
+        assert!(!undelivered.waits(&design, &levels(3, 1)));
         assert!(undelivered.0.parts.iter().all(|part| part.lock().expect("counts").is_empty()));
         assert!(undelivered.keep(&design, &[]).is_none());
     }

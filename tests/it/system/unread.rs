@@ -12,7 +12,7 @@ use crate::support::caller::{Call, Connection, generate};
 use crate::support::firemoon::{Firemoon, PROMPT, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
-use crate::support::redis::wait_until;
+use crate::support::redis::{RedisServer, wait_until};
 
 /// A picture of the one model whose answers are small.
 fn small() -> Call {
@@ -149,4 +149,40 @@ async fn who_reads_less_than_the_least_rate_is_cut_off_and_others_on_its_connect
         let fetched = gateway.send(&Call::get(&format!("/gateway/v1/requests/{call_id}")).with(key)).await;
         assert!(fetched.status == 200 && fetched.body.len() > 8_000_000, "{id}: {} bytes", fetched.body.len());
     }
+}
+
+#[tokio::test]
+async fn unread_answers_keep_their_slots_on_every_replica_until_they_are_read_or_their_replica_dies() {
+    let (redis, firemoon) = (RedisServer::start().await, firemoon(1_000_000).await);
+    let installation = Installation::before(&firemoon)
+        .set("/ledger", json!({ "redis": { "url": redis.url() }, "reservation_ttl": "2s" }))
+        .set("/teams/design/limits", json!({ "concurrent": 2, "credits_total": 100 }))
+        .set("/limits", json!({ "read_window": "1h" }));
+    let (one, mut other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
+    let key = installation.key("design");
+    let mut on_one = Connection::open_narrow_http2(one.team()).await;
+    let mut on_other = Connection::open_narrow_http2(other.team()).await;
+    let first = on_one.begin(&picture().with(key)).await.unwrap();
+    let _second = on_other.begin(&picture().with(key)).await.unwrap();
+    let executed = firemoon.executed().await;
+    for gateway in [&one, &other] {
+        let refused = gateway.send(&small().with(key)).await;
+        assert_eq!((refused.refusal(), refused.number("retry-after")), ((429, "too_many_concurrent".to_owned()), 1));
+        assert_eq!(slots(gateway, key).await["reserved"], 2);
+        assert_eq!(spent(gateway, key, "team:credits_total").await, ("0.05".to_owned(), "0".to_owned()));
+        let list = gateway.send(&Call::get("/gateway/v1/requests").with(key)).await.json();
+        assert_eq!(list["requests"], json!([]), "both have ended, and nothing is kept of them");
+    }
+    assert_eq!(firemoon.executed().await, executed);
+
+    assert!(first.into_body().collect().await.unwrap().to_bytes().len() > 1_000_000);
+    assert_eq!(other.send(&small().with(key)).await.status, 200, "who has read has its slot back, wherever it goes");
+    let _third = on_one.begin(&picture().with(key)).await.unwrap();
+    assert_eq!(one.send(&small().with(key)).await.refusal(), (429, "too_many_concurrent".to_owned()));
+    other.kill();
+    wait_until("the slot of the dead replica is free", || async { one.send(&small().with(key)).await.status == 200 })
+        .await;
+    assert_eq!(slots(&one, key).await["reserved"], 1, "that of the living one is kept");
+    let swept = one.metric(r#"moongate_reservations_swept_total{team="design"}"#).await;
+    assert!(swept.is_none_or(|calls| calls == 0.0), "no call was left behind: {swept:?}");
 }
