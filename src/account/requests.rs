@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::generations::status;
 use super::reading::away;
 use crate::credits::Credits;
-use crate::ledger::{Ledger, OpenCall, Phase, ReservationId, Row};
+use crate::ledger::{Ledger, OpenCall, Outcome, Phase, ReservationId, Row};
 use crate::refusal::Refusal;
 use crate::replay::{Kept, LISTED_MAX, Replays, Summary};
 use crate::request::RequestId;
@@ -60,6 +60,18 @@ const NOT_HERE: &str = "The answers together are too large to be shown at once: 
 const NOT_KEPT: &str = "The answer is not kept: one is kept only if its caller left before it had all of it, or had sent an \
     Idempotency-Key, and then for a limited time";
 const NOBODY_KNOWS: &str = "The gateway that made the call ended before it could tell what became of it";
+const NOT_SENT: &str = "The call was never sent: its caller left, or its gateway ended, while it still waited";
+const TURNED_BACK: &str =
+    "The call was sent and turned back: its caller left, or its gateway ended, while it waited to be sent again";
+
+/// Why there is no answer to a call whose caller was told none.
+const fn unanswered(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Released => NOT_SENT,
+        Outcome::Refused => TURNED_BACK,
+        Outcome::Charged | Outcome::Unknown => NOBODY_KNOWS,
+    }
+}
 
 impl From<OpenCall> for Call {
     fn from(open: OpenCall) -> Self {
@@ -96,7 +108,7 @@ impl From<Row> for Call {
             created_at: Some(row.admitted_at),
             answer_bytes: None,
             answer: None,
-            message: Some(if told.is_some() { NOT_KEPT } else { NOBODY_KNOWS }),
+            message: Some(told.map_or(unanswered(row.outcome), |_| NOT_KEPT)),
         }
     }
 }

@@ -141,7 +141,7 @@ impl Api {
             Read::Configuration => Ok(page(StatusCode::OK, YAML, self.shown.read().configuration.clone())),
             Read::OpenApi => Ok(page(StatusCode::OK, "application/json", OPENAPI)),
             Read::Usage => usage::answer(&self.accounts, &self.upstream.read(), &self.keys.registrar, call).await,
-            Read::Ledger => export::answer(&self.accounts, call).await,
+            Read::Ledger => export::answer(&self.accounts, &self.keys.registrar, call).await,
             Read::Teams => self.teams.list().await,
             Read::Team => self.teams.show(call).await,
             Read::Keys => self.keys.list(call).await,

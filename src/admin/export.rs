@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::accounts::{Account, Accounts, away};
 use super::call::{Call, json, page};
 use super::csv::{CSV, written};
-use super::usage::as_csv;
+use super::usage::{KEY_NAME, as_csv};
 use crate::account::generations::Generation;
 use crate::http::Answer;
+use crate::identity::Registrar;
 use crate::ledger::{LostRows, ReservationId, Row};
 use crate::refusal::Refusal;
 use crate::team::TeamId;
@@ -107,8 +108,12 @@ struct Page<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Line {
     team: String,
+    /// What people call the gateway key that its user is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_name: Option<String>,
     #[serde(flatten)]
     generation: Generation,
 }
@@ -133,18 +138,26 @@ struct Found {
 ///
 /// # Errors
 /// `invalid_request`, `team_not_found`, `ledger_unavailable`.
-pub(super) async fn answer(accounts: &Accounts, call: &Call) -> Result<Answer, Refusal> {
+pub(super) async fn answer(accounts: &Accounts, names: &Registrar, call: &Call) -> Result<Answer, Refusal> {
     let asked = Asked::read(accounts, call).await?;
     let Found { rows, lost, more } = found(accounts, &asked).await?;
     if asked.as_csv {
         let gone: u64 = lost.iter().map(|lost| lost.rows.all()).sum();
-        let mut answer = page(StatusCode::OK, CSV, written(&TITLES, rows.into_iter().map(cells))?);
+        let named = rows.into_iter().map(|(team, row)| {
+            let key_name = names.key_name(&row.asked.user).unwrap_or_default();
+            cells(team, row, key_name)
+        });
+        let mut answer = page(StatusCode::OK, CSV, written(&TITLES, named)?);
         answer.headers_mut().insert(X_ROWS_LOST, HeaderValue::from(gone));
         return Ok(answer);
     }
     let last = rows.last().filter(|_| more).map(|(team, row)| Place { team: team.clone(), id: row.id });
     let next = last.map(|place| place.text(asked.is_named));
-    let rows = rows.into_iter().map(|(team, row)| Line { team: team.to_string(), generation: row.into() }).collect();
+    let line = |(team, row): (TeamId, Row)| {
+        let key_name = names.key_name(&row.asked.user);
+        Line { team: team.to_string(), key_name, generation: row.into() }
+    };
+    let rows = rows.into_iter().map(line).collect();
     let team = asked.accounts.first().filter(|_| asked.is_named).map(|account| account.team.as_str());
     json(StatusCode::OK, &Page { team, rows, lost, next })
 }
@@ -199,7 +212,7 @@ async fn add_rows(accounts: &Accounts, asked: &Asked, account: &Account, found: 
     }
 }
 
-const TITLES: [&str; 24] = [
+const TITLES: [&str; 25] = [
     "id",
     "requestId",
     "day",
@@ -223,10 +236,11 @@ const TITLES: [&str; 24] = [
     "queueMilliseconds",
     "upstreamMilliseconds",
     "key",
+    KEY_NAME,
     "team",
 ];
 
-fn cells((team, row): (TeamId, Row)) -> Vec<String> {
+fn cells(team: TeamId, row: Row, key_name: String) -> Vec<String> {
     let (sent_at, answered_at) = (row.sent_at(), row.answered_at());
     let moment = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let Row { id, outcome, reserved, charged, day, admitted_at, settled_at, asked, came, .. } = row;
@@ -254,6 +268,7 @@ fn cells((team, row): (TeamId, Row)) -> Vec<String> {
         came.queue_ms.to_string(),
         came.upstream_ms.to_string(),
         asked.key.unwrap_or_default(),
+        key_name,
         team.to_string(),
     ]
 }

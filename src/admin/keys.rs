@@ -123,7 +123,7 @@ impl Keys {
         let Rotation { overlap_seconds, end_older } = call.body()?;
         let overlap = overlap_seconds.unwrap_or(OVERLAP);
         if overlap > OVERLAP_MAX {
-            let problem = format!("overlap_seconds must be from 0 to {OVERLAP_MAX}");
+            let problem = format!("overlap_seconds must be from 0 to {OVERLAP_MAX}, which are 90 days");
             return Err(Refusal::InvalidBody(vec![problem]));
         }
         let overlap = SignedDuration::from_secs(i64::try_from(overlap).unwrap_or(i64::MAX));

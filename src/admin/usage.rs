@@ -24,7 +24,7 @@ use crate::upstream::keys::Key;
 /// The parameters of the page.
 pub const QUERY: &[&str] = &["period", "team", "by", "format"];
 /// Beside a user that is a gateway key: what people call the key.
-const KEY_NAME: &str = "keyName";
+pub(super) const KEY_NAME: &str = "keyName";
 
 /// What lines are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

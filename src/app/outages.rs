@@ -157,6 +157,30 @@ impl Observer for Outages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::RedisStore;
+
+    #[test]
+    fn a_store_is_named_by_every_address_it_was_given() {
+        let urls = || vec!["redis://10.0.0.1:26379".to_owned(), "redis://10.0.0.2:26379".to_owned()];
+        let (one, master) = ("redis://10.0.0.1:6379/2".to_owned(), "main".to_owned());
+        let sentinel = Topology::Sentinel { urls: urls(), master, username: None, password: None };
+        for (topology, named) in [
+            (Topology::Single { url: one }, "redis://10.0.0.1:6379/2"),
+            (sentinel, "main of redis://10.0.0.1:26379 redis://10.0.0.2:26379"),
+            (Topology::Cluster { urls: urls() }, "redis://10.0.0.1:26379 redis://10.0.0.2:26379"),
+        ] {
+            let store = RedisStore {
+                topology,
+                username: None,
+                password: None,
+                ca: None,
+                deadline: Duration::from_millis(250),
+                wait_replicas: 0,
+                allow_eviction: false,
+            };
+            assert_eq!(place(&Store::Redis(store)), named);
+        }
+    }
 
     #[test]
     fn a_thousand_failures_in_a_row_are_a_line_now_and_then_with_their_number() {

@@ -66,7 +66,7 @@ struct List {
 #[derive(Debug, Args)]
 struct Rotate {
     /// The key's public id: the 12 letters and digits after mgk_
-    #[arg(value_name = "ID", value_parser = id)]
+    #[arg(value_name = "ID")]
     id: String,
     /// How long the old secret stays good, such as 0s or 24h
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = seconds)]
@@ -82,7 +82,7 @@ struct Rotate {
 #[derive(Debug, Args)]
 struct Revoke {
     /// The key's public id: the 12 letters and digits after mgk_
-    #[arg(value_name = "ID", value_parser = id)]
+    #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
     gateway: Gateway,
@@ -93,10 +93,11 @@ fn limit(text: &str) -> Result<(String, String), String> {
     Ok((kind.to_owned(), amount.to_owned()))
 }
 
-/// An id stands in a path: what cannot be one is not sent. The whole key must not be given, and is not repeated.
-fn id(text: &str) -> Result<String, String> {
-    let wrong = || "a key's id is the 12 letters and digits after mgk_, without the secret".to_owned();
-    KeyId::parse(text).map(|id| id.as_str().to_owned()).ok_or_else(wrong)
+/// An id stands in a path: what cannot be one is not sent. Nor is it repeated, as the parser of arguments would: it may be the
+/// whole key, with its secret.
+fn id(text: &str) -> Result<KeyId, Ended> {
+    let wrong = || Ended::Misused("a key's id is the 12 letters and digits after mgk_, without the secret".to_owned());
+    KeyId::parse(text).ok_or_else(wrong)
 }
 
 fn seconds(text: &str) -> Result<u64, String> {
@@ -146,7 +147,7 @@ impl Create {
 
 impl Rotate {
     fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
-        let path = format!("/admin/v1/keys/{}/rotate", self.id);
+        let path = format!("/admin/v1/keys/{}/rotate", id(&self.id)?.as_str());
         let mut wanted = json!({ "overlap_seconds": self.overlap });
         if self.end_older {
             // Said only when it is wanted: a gateway of an earlier version does not know it.
@@ -157,8 +158,12 @@ impl Rotate {
             return writeln!(out, "{made}").map_err(Ended::from);
         }
         told(out, &made)?;
-        let ends_at = made.pointer("/key/secrets/1/ends_at").map(time).unwrap_or_default();
-        writeln!(out, "The old one is good until {ends_at}")?;
+        let old = made.pointer("/key/secrets/1").unwrap_or(&Value::Null);
+        if is_in_overlap(old) {
+            writeln!(out, "The old one is good until {}", time(&old["ends_at"]))?;
+        } else {
+            writeln!(out, "The old one is not good any more")?;
+        }
         let older = made.pointer("/key/secrets").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for secret in older.iter().skip(2).filter(|secret| is_in_overlap(secret)) {
             writeln!(out, "An older one is good until {}, as promised", time(&secret["ends_at"]))?;
@@ -169,11 +174,12 @@ impl Rotate {
 
 impl Revoke {
     fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
-        let key = self.gateway.post(&format!("/admin/v1/keys/{}/revoke", self.id), &json!({}))?;
+        let id = id(&self.id)?;
+        let key = self.gateway.post(&format!("/admin/v1/keys/{}/revoke", id.as_str()), &json!({}))?;
         if self.gateway.json {
             return writeln!(out, "{key}").map_err(Ended::from);
         }
-        writeln!(out, "The key {} of the team {} is revoked", self.id, text(&key["team"])).map_err(Ended::from)
+        writeln!(out, "The key {} of the team {} is revoked", id.as_str(), text(&key["team"])).map_err(Ended::from)
     }
 }
 

@@ -64,7 +64,8 @@ impl Prices {
             (false, false) => fragment(out, &source, &listed, &compared)?,
         }
         if self.check && differing > 0 {
-            return Err(Ended::Failed(format!("{differing} prices are not as {source} has them")));
+            let these = if differing == 1 { "1 price is".to_owned() } else { format!("{differing} prices are") };
+            return Err(Ended::Failed(format!("{these} not as {source} has them")));
         }
         Ok(())
     }

@@ -161,7 +161,7 @@ impl Usage {
         for row in page["rows"].as_array().map(Vec::as_slice).unwrap_or_default() {
             let team = self.team.is_none().then(|| text(&row["team"]));
             let first = team.into_iter().chain([time(&row["createdAt"])]);
-            lines.push(first.chain(COLUMNS.iter().map(|name| text(&row[*name]))).collect());
+            lines.push(first.chain(COLUMNS.iter().map(|name| about(row, name))).collect());
         }
         Ok(page["next"].as_str().map(str::to_owned))
     }
@@ -195,6 +195,14 @@ fn lost(report: &Value) -> Result<(), Ended> {
     Ok(())
 }
 
+/// A part of a row for people, who know a gateway key by its name.
+fn about(row: &Value, name: &str) -> String {
+    match (name, row["keyName"].as_str()) {
+        ("user", Some(key)) => format!("{key} ({})", text(&row[name])),
+        (_, _) => text(&row[name]),
+    }
+}
+
 /// A line for each row, and the sum.
 fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> {
     const NUMBERS: [(&str, &str); 9] = [
@@ -212,15 +220,11 @@ fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> 
     let titles: Vec<&str> =
         capitals.iter().map(String::as_str).chain(NUMBERS.iter().map(|(_, title)| *title)).collect();
     let numbers = |row: &Value| NUMBERS.iter().map(|(name, _)| text(&row[*name])).collect::<Vec<_>>();
-    let about = |row: &Value, name: &str| match (name, row["keyName"].as_str()) {
-        ("user", Some(key)) => format!("{key} ({})", text(&row[name])),
-        (_, _) => text(&row[name]),
-    };
     let line = |row: &Value| by.iter().map(|name| about(row, name)).chain(numbers(row)).collect();
     let mut lines: Vec<Vec<String>> =
         report["rows"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(line).collect();
-    let about = std::iter::once("TOTAL".to_owned()).chain(by.iter().skip(1).map(|_| String::new()));
-    lines.push(about.chain(numbers(&report["totals"])).collect());
+    let sum = std::iter::once("TOTAL".to_owned()).chain(by.iter().skip(1).map(|_| String::new()));
+    lines.push(sum.chain(numbers(&report["totals"])).collect());
     table::write(out, &titles, &lines).map_err(Ended::from)
 }
 

@@ -102,7 +102,7 @@ impl Refusal {
                     "Model configuration not found for {model}: the operators of this gateway have set no price for it{meant}"
                 );
             }
-            Self::MethodNotAllowed { allow } => return format!("This route takes only the methods {allow}"),
+            Self::MethodNotAllowed { allow } => return format!("This route takes only {allow}"),
             Self::BodyTooLarge { bytes_max } => return format!("The body is larger than {bytes_max} bytes"),
         };
         fixed.to_owned()

@@ -1,5 +1,7 @@
 //! Callers who left: what became of their calls can be fetched by their ids, by their own team only.
 
+use std::io::{Read, Write};
+
 use serde_json::{Value, json};
 
 use super::gateway::{once, prepaid, replays, spent};
@@ -93,6 +95,33 @@ async fn a_caller_who_left_and_comes_back_with_its_key_joins_its_own_call() {
     assert_eq!((again.status, again.header("x-request-id")), (200, Some("left-1")));
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!((firemoon.requests().await, spent(&gateway, &design).await.0), (1, "0.025".to_owned()));
+}
+
+#[tokio::test]
+async fn a_caller_who_closes_its_side_after_the_request_has_left_and_its_answer_is_kept() {
+    let firemoon = Firemoon::start();
+    let installation = prepaid(Installation::before(&firemoon));
+    let gateway = Gateway::serve(&installation).await;
+    let design = installation.key("design");
+    firemoon.hold().await;
+    let body = r#"{"prompt":"x"}"#;
+    let mut stream = std::net::TcpStream::connect(gateway.team()).unwrap();
+    let head = format!(
+        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: half\r\nauthorization: Bearer {design}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    firemoon.until_held(1).await;
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "", "nobody is taken to read any more");
+    firemoon.release().await;
+    let call = kept_of(&gateway, "half", design).await;
+    assert_eq!(call["answer"]["images"].as_array().unwrap().len(), 1);
+    let line = gateway.lines("request").into_iter().find(|line| line["request_id"] == "half").unwrap();
+    assert_eq!((&line["outcome"], &line["status"]), (&json!("abandoned"), &json!(499)));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::support::installation::Installation;
 const PATH: &str = r#"{"error":"Invalid input","message":"The path must be plain: no encoded or backward slashes, dot segments or control characters","code":"invalid_path","requestId":"r1"}"#;
 const ROUTE: &str =
     r#"{"error":"Not found","message":"This gateway has no such route","code":"route_not_found","requestId":"r1"}"#;
-const METHOD: &str = r#"{"error":"Method not allowed","message":"This route takes only the methods POST","code":"method_not_allowed","requestId":"r1"}"#;
+const METHOD: &str = r#"{"error":"Method not allowed","message":"This route takes only POST","code":"method_not_allowed","requestId":"r1"}"#;
 const HEADERS: &str =
     r#"{"error":"Invalid input","message":"The headers are too large","code":"headers_too_large","requestId":"r1"}"#;
 
@@ -155,9 +155,12 @@ async fn a_head_that_could_be_read_in_two_ways_is_refused_and_the_connection_clo
         "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
         "GET /\u{1} HTTP/1.1\r\nhost: a\r\n\r\n",
         "hello\r\n\r\n",
+        // What only begins as HTTP/2 does is answered as HTTP/1.
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        "PRI * HTTP/2.0\r\nhost: a\r\n\r\nSM\r\n\r\n",
     ] {
-        let (status, ..) = raw(&gateway, nonsense);
-        assert_eq!(status, 400, "{nonsense:?}");
+        let (status, head, _) = raw(&gateway, nonsense);
+        assert!(status == 400 && head.starts_with("http/1.1 400 "), "{nonsense:?}: {head}");
     }
     assert_nothing_happened(&installation, &gateway, &firemoon).await;
 }

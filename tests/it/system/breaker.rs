@@ -120,6 +120,28 @@ async fn a_firemoon_that_is_gone_is_left_alone_and_found_again() {
 }
 
 #[tokio::test]
+async fn a_firemoon_at_another_address_begins_anew_and_whatever_else_a_reload_changes_it_stays_open() {
+    let (firemoon, other) = (Firemoon::start(), Firemoon::start());
+    let mut installation = installation(&firemoon, for_ever());
+    let gateway = Gateway::serve(&installation).await;
+    let call = picture().with(installation.key("design"));
+    firemoon.faults(&json!([{ "fault": "bad_gateway" }])).await;
+    for _ in 0..3 {
+        assert_eq!(gateway.send(&call).await.status, 502);
+    }
+    installation.change("/upstream/answer_timeout", json!("299s"));
+    installation.change("/teams/design/suspended", json!(true));
+    wait_until("the reload is in force", || async { gateway.send(&call).await.status == 403 }).await;
+    installation.change("/teams/design/suspended", json!(false));
+    wait_until("and the next", || async { gateway.send(&call).await.status != 403 }).await;
+    assert_eq!(gateway.send(&call).await.refusal(), (503, "upstream_unavailable".to_owned()));
+
+    installation.change("/upstream/base_url", json!(other.base_url()));
+    wait_until("calls go to the other", || async { gateway.send(&call).await.status == 200 }).await;
+    assert_eq!((gateway.metric(OPEN).await, firemoon.executed().await), (Some(0.0), 0));
+}
+
+#[tokio::test]
 async fn what_one_teams_input_brings_about_closes_nothing_for_the_others() {
     let firemoon = Firemoon::start();
     let installation = installation(&firemoon, for_ever());

@@ -245,6 +245,12 @@ async fn a_caller_who_leaves_the_queue_has_made_a_request_if_the_call_was_sent_b
             .await;
             count.add(outcome);
             count.holds(&gateway, key, outcome, &json!("its caller left")).await;
+            let newest = gateway.send(&Call::get("/api/generations?limit=1").with(key)).await.json();
+            let id = newest["generations"][0]["id"].as_str().unwrap();
+            let told = gateway.send(&Call::get(&format!("/gateway/v1/requests/{id}")).with(key)).await.json();
+            let why =
+                if outcome == "refused" { "The call was sent and turned back" } else { "The call was never sent" };
+            assert!(told["message"].as_str().unwrap().starts_with(why), "the gateway is alive: {told}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A gateway whose issuers are away when it starts: never open, and good as soon as their keys are here.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
@@ -81,4 +81,25 @@ async fn one_issuers_broken_key_file_at_the_start_is_that_issuers_trouble_until_
     std::fs::write(installation.folder().join("other.jwks.json"), key_set(&[SigningKey::rsa(1)])).unwrap();
     wait_until("the mended file is read", || async { gateway.send(&picture().with(&theirs)).await.status == 200 })
         .await;
+}
+
+#[tokio::test]
+async fn the_log_says_why_a_key_of_a_set_is_left_out() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon);
+    let mut set: Value = serde_json::from_str(&key_set(&[SigningKey::rsa(0), SigningKey::rsa(1)])).unwrap();
+    let write = |set: &Value| std::fs::write(installation.folder().join("jwks.json"), set.to_string()).unwrap();
+    set["keys"][1]["use"] = json!("enc");
+    write(&set);
+    let gateway = Gateway::serve(&installation).await;
+    let said = || gateway.lines("the key set has changed");
+    wait_until("the set is read", || async { !said().is_empty() }).await;
+    let line = &said()[0];
+    assert_eq!((&line["issuer"], &line["usable"]), (&json!(ISSUER), &json!(1)));
+    let why = r#""rsa-1": its use or key_ops says that it does not check signatures"#;
+    assert_eq!(line["ignored"], json!(why));
+    set["keys"][1]["use"] = json!("sig");
+    write(&set);
+    wait_until("the mended set is read", || async { said().len() == 2 }).await;
+    assert_eq!((&said()[1]["usable"], &said()[1]["ignored"]), (&json!(2), &json!("none")));
 }

@@ -288,3 +288,32 @@ async fn a_command_says_what_is_wrong_and_ends_with_the_right_code() {
     let (code, _, err) = run(&["teams", "suspend", "design"]);
     assert!(code == 1 && err.contains("role_not_allowed"), "{err}");
 }
+
+#[tokio::test]
+async fn who_rotates_a_key_is_told_what_becomes_of_each_older_secret_and_is_shown_none_that_was_given() {
+    let (_firemoon, installation, gateway) = world().await;
+    std::fs::write(installation.folder().join("ops-token"), OPS).unwrap();
+    let (whole, id) = make_key(&gateway, json!({ "team": "design", "name": "laptop" })).await;
+    let rotate = |arguments: &[&str]| {
+        let (code, out, err) = moongate(&gateway, &installation, &[&["keys", "rotate", &id], arguments].concat());
+        assert_eq!((code, err.as_str()), (0, ""));
+        let lines: Vec<String> = out.lines().skip(2).map(str::to_owned).collect();
+        lines
+    };
+    let said = rotate(&["--overlap", "24h"]);
+    assert!(said.len() == 1 && said[0].starts_with("The old one is good until 2"), "{said:?}");
+    let said = rotate(&["--overlap", "1h"]);
+    assert!(said.len() == 2 && said[1].starts_with("An older one is good until 2"), "{said:?}");
+    assert!(said[1].ends_with(", as promised"), "{said:?}");
+    assert_eq!(rotate(&["--overlap", "0s", "--end-older"]), ["The old one is not good any more"]);
+    let (code, _, said) = moongate(&gateway, &installation, &["keys", "rotate", &id, "--overlap", "91d"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("from 0 to 7776000, which are 90 days"), "{said}");
+
+    for command in ["rotate", "revoke"] {
+        let (code, out, said) = moongate(&gateway, &installation, &["keys", command, &whole]);
+        assert_eq!((code, out.as_str()), (2, ""));
+        let why = "moongate: a key's id is the 12 letters and digits after mgk_, without the secret\n";
+        assert_eq!(said, why, "the secret is not repeated");
+    }
+}

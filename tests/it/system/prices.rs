@@ -79,7 +79,12 @@ fn firemoons_catalogue_is_printed_as_a_price_table_and_held_against_the_configur
         assert!(!table.contains("flux/dev ") && table.contains("nano-banana"), "only what differs: {table}");
 
         // What is printed is a configuration, after which nothing differs.
-        let table: Value = serde_saphyr::from_str(&fragment).unwrap();
+        let mut table: Value = serde_saphyr::from_str(&fragment).unwrap();
+        table["pricing"]["models"]["flux/dev"] = json!({ "per_image": 1 });
+        installation.change("/pricing/models", table["pricing"]["models"].clone());
+        let (_, _, said) = prices(&installation, &["--check"]);
+        assert!(said.contains("moongate: 1 price is not as http"), "{said}");
+        table["pricing"]["models"]["flux/dev"] = json!({ "per_image": 0.025 });
         installation.change("/pricing/models", table["pricing"]["models"].clone());
         let (code, all_well, _) = prices(&installation, &["--check"]);
         assert_eq!((code, all_well.as_str()), (0, "All 17 prices are as the upstream has them.\n"));

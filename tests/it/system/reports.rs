@@ -127,6 +127,13 @@ async fn a_statement_is_the_ledger_to_the_credit_and_safe_in_a_spreadsheet() {
     let csv = usage(&gateway, &["--statement", &month, "--team", "growth", "--csv"]);
     assert!(csv.lines().next().unwrap().ends_with(",keyName"), "{csv}");
     assert!(csv.lines().nth(1).unwrap().ends_with(",ci"), "{csv}");
+    let calls = usage(&gateway, &["--calls", "--team", "growth"]);
+    assert_eq!(calls.matches(" ci (key:").count(), 2, "call by call too: {calls}");
+    let csv = usage(&gateway, &["--calls", "--csv"]);
+    assert!(csv.lines().next().unwrap().ends_with(",key,keyName,team"), "{csv}");
+    assert_eq!((csv.matches(",ci,growth").count(), csv.matches(",,,design").count()), (2, 4), "{csv}");
+    let json = usage(&gateway, &["--calls", "--team", "growth", "--json"]);
+    assert_eq!(json.matches("\"keyName\":\"ci\"").count(), 2, "{json}");
     let json = usage_json(&gateway, &["--statement", &month, "--team", "design"]);
     assert_eq!((json["totals"]["cost"].to_string(), json["rows"].as_array().unwrap().len()), ("1.475".to_owned(), 3));
 
