@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::credentials::{Credentials, Team};
 use crate::load::{Target, once};
 use crate::options::{Options, Plan};
-use crate::process::{LOAD_CORE, PROXY_CORE, Ports, Process};
+use crate::process::{LOAD_CORE, NGINX_LUA, PROXY_CORE, Ports, Process};
 use crate::{Outcome, cpu, gateway, job, rivals};
 
 /// How long anything may take to start.
@@ -56,9 +56,10 @@ pub struct Neighbourhood {
 type Shown = fn(&Team) -> &str;
 
 /// What every peer does with a call, and the programs it needs.
-const PEERS: [(&str, &str, &[&str]); 8] = [
+const PEERS: [(&str, &str, &[&str]); 9] = [
     ("direct", "no proxy at all", &[]),
     ("nginx", "key map, limit_req, header set", &["nginx"]),
+    ("nginx-lua", "key and counter in Redis, header set", &["nginx", NGINX_LUA, "redis-server"]),
     ("haproxy", "key map, stick-table limit, header set", &["haproxy"]),
     ("haproxy-rs256", "RS256 verified, stick-table limit, header set", &["haproxy"]),
     ("plain-hyper", "header set, no checks", &[]),
@@ -90,12 +91,19 @@ pub async fn start(options: &Options, plan: &Plan, folder: &Path) -> Outcome<Nei
     if options.wants("direct") || plan.paced_rounds > 0 {
         starter.add("direct", upstream, None, |_| job::SHARED_KEY);
     }
-    starter.rivals().await?;
-    let redis = starter.gateways().await?;
+    let redis = if ["nginx-lua", "gateway-key", "gateway-rs256"].iter().any(|name| options.wants(name)) {
+        Some(starter.store().await?)
+    } else {
+        None
+    };
+    starter.rivals(redis.as_ref().map(|(_, address)| *address)).await?;
+    if let Some((_, redis)) = &redis {
+        starter.gateways(*redis).await?;
+    }
     for peer in &starter.peers {
         peer.prove().await.map_err(|error| format!("{}: {error}", peer.name))?;
     }
-    Ok(Neighbourhood { upstream: upstream_process, redis, peers: starter.peers })
+    Ok(Neighbourhood { upstream: upstream_process, redis: redis.map(|(store, _)| store), peers: starter.peers })
 }
 
 struct Starter<'a> {
@@ -109,18 +117,32 @@ struct Starter<'a> {
 }
 
 impl Starter<'_> {
-    async fn rivals(&mut self) -> Outcome<()> {
+    /// Redis, for all who keep books there.
+    async fn store(&mut self) -> Outcome<(Process, SocketAddr)> {
+        let redis = self.ports.next()?;
+        let port = redis.port().to_string();
+        let arguments =
+            ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning"];
+        let mut store = Process::start("redis-server", &arguments, LOAD_CORE, self.folder)?;
+        while tokio::net::TcpStream::connect(redis).await.is_err() {
+            store.is_alive()?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok((store, redis))
+    }
+
+    async fn rivals(&mut self, redis: Option<SocketAddr>) -> Outcome<()> {
         let (folder, upstream) = (self.folder, self.upstream);
         if self.options.wants("nginx") {
             let listen = self.ports.next()?;
-            let file = rivals::nginx(folder, listen, upstream, &self.credentials)?.display().to_string();
-            let prefix = folder.display().to_string();
-            let proxy = self.up(key, || {
-                let arguments = ["-p", &prefix, "-e", "stderr", "-c", &file];
-                Ok((Process::start("nginx", &arguments, PROXY_CORE, folder)?, listen))
-            });
-            let (proxy, listen) = proxy.await?;
-            self.add("nginx", listen, Some(proxy), key);
+            let file = rivals::nginx(folder, listen, upstream, &self.credentials)?;
+            self.nginx("nginx", listen, &file).await?;
+        }
+        if let Some(redis) = redis.filter(|_| self.options.wants("nginx-lua")) {
+            let listen = self.ports.next()?;
+            rivals::tell_keys(redis, &self.credentials).await?;
+            let file = rivals::nginx_lua(folder, listen, upstream, redis)?;
+            self.nginx("nginx-lua", listen, &file).await?;
         }
         for (name, configure, credential) in [
             ("haproxy", rivals::haproxy as fn(&Path, _, _, &_) -> _, key as Shown),
@@ -151,25 +173,28 @@ impl Starter<'_> {
         Ok(())
     }
 
+    async fn nginx(&mut self, name: &'static str, listen: SocketAddr, file: &Path) -> Outcome<()> {
+        let (folder, file) = (self.folder, file.display().to_string());
+        let prefix = folder.display().to_string();
+        let proxy = self.up(key, || {
+            let arguments = ["-p", &prefix, "-e", "stderr", "-c", &file];
+            Ok((Process::start("nginx", &arguments, PROXY_CORE, folder)?, listen))
+        });
+        let (proxy, listen) = proxy.await?;
+        self.add(name, listen, Some(proxy), key);
+        Ok(())
+    }
+
     /// One gateway process serves both of its lines.
-    async fn gateways(&mut self) -> Outcome<Option<Process>> {
+    async fn gateways(&mut self, redis: SocketAddr) -> Outcome<()> {
         let mut wanted = [("gateway-key", key as Shown), ("gateway-rs256", token)].to_vec();
         wanted.retain(|(name, _)| self.options.wants(name));
         if wanted.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let (binary, folder) = (&self.options.gateway_bin, self.folder);
         if !binary.is_file() {
             return Err(format!("there is no gateway at {}; see --gateway-bin", binary.display()).into());
-        }
-        let redis = self.ports.next()?;
-        let port = redis.port().to_string();
-        let arguments =
-            ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning"];
-        let mut store = Process::start("redis-server", &arguments, LOAD_CORE, folder)?;
-        while tokio::net::TcpStream::connect(redis).await.is_err() {
-            store.is_alive()?;
-            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         is_in_use(redis).await?;
         let (listen, admin) = (self.ports.next()?, self.ports.next()?);
@@ -183,7 +208,7 @@ impl Starter<'_> {
         for (name, credential) in wanted {
             self.add(name, listen, Some(Rc::clone(&proxy)), credential);
         }
-        Ok(Some(store))
+        Ok(())
     }
 
     /// Starts a proxy as often as planned, waits each time for its first good answer, and keeps the last.

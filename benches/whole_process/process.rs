@@ -14,9 +14,14 @@ pub const PROXY_CORE: usize = 0;
 /// The core of everything else: load, upstream, Redis.
 pub const LOAD_CORE: usize = 1;
 
+/// nginx's module for Lua, and where Debian puts it.
+pub const NGINX_LUA: &str = "ngx_http_lua_module.so";
+pub const NGINX_MODULES: &str = "/usr/lib/nginx/modules";
+
 /// A program that is missing, and the Debian package that has it.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 7] = [
     ("nginx", "nginx"),
+    (NGINX_LUA, "libnginx-mod-http-lua"),
     ("haproxy", "haproxy"),
     ("redis-server", "redis-server"),
     ("taskset", "util-linux"),
@@ -27,7 +32,8 @@ const PACKAGES: [(&str, &str); 6] = [
 /// Where a program is. Servers are often not in the path of people who are not root.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from));
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/sbin", NGINX_MODULES].map(PathBuf::from));
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 

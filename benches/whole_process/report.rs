@@ -121,7 +121,8 @@ impl Sheet<'_> {
     fn redis(&self, index: usize) -> Option<f64> {
         let windows = self.measured[index].windows.iter();
         let spread = Spread::of(windows.map(|window| micros(window.redis) / window.calls))?;
-        self.peers[index].name.starts_with("gateway").then_some(spread.median)
+        let name = self.peers[index].name;
+        (name.starts_with("gateway") || name == "nginx-lua").then_some(spread.median)
     }
 
     /// Latency beyond that of the direct run of the same round.

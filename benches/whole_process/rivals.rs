@@ -1,6 +1,6 @@
 //! The configurations of nginx and HAProxy: as much of the gateway's job as each can do by itself, tuned as their manuals say.
 //!
-//! Neither writes a log: what the gateway's access lines and ledger cost is part of the gateway's figures only.
+//! None writes a log: what the gateway's access lines and ledger cost is part of the gateway's figures only.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::Outcome;
 use crate::credentials::{AUDIENCE, Credentials, ISSUER};
 use crate::job::SHARED_KEY;
+use crate::process::{NGINX_LUA, NGINX_MODULES};
 
 /// nginx: keys in a map, a local limit per team, the shared key in the place of the team's.
 ///
@@ -37,6 +38,64 @@ pub fn nginx(folder: &Path, listen: SocketAddr, upstream: SocketAddr, credential
          \x20     proxy_set_header Authorization \"Bearer {SHARED_KEY}\";\n    }}\n  }}\n}}\n"
     );
     write(folder, "nginx.conf", &text)
+}
+
+/// nginx with Lua, as the gateways do it that are built on it: whose key it is stands in Redis, and each call is counted there
+/// for its team and minute. Both are asked each time, over connections that are kept.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn nginx_lua(folder: &Path, listen: SocketAddr, upstream: SocketAddr, redis: SocketAddr) -> Outcome<PathBuf> {
+    let (here, host, port) = (folder.display(), redis.ip(), redis.port());
+    let text = format!(
+        "load_module {NGINX_MODULES}/ndk_http_module.so;\nload_module {NGINX_MODULES}/{NGINX_LUA};\n\
+         daemon off;\nworker_processes 1;\nworker_rlimit_nofile 20000;\npid {here}/nginx-lua.pid;\nerror_log stderr error;\n\
+         events {{ worker_connections 16384; }}\n\
+         http {{\n  access_log off;\n  client_body_temp_path {here}/lua-body;\n  proxy_temp_path {here}/lua-proxy;\n\
+         \x20 fastcgi_temp_path {here}/lua-fastcgi;\n  uwsgi_temp_path {here}/lua-uwsgi;\n  scgi_temp_path {here}/lua-scgi;\n\
+         \x20 tcp_nodelay on;\n  keepalive_requests 1000000000;\n\
+         \x20 init_by_lua_block {{ redis_host, redis_port = \"{host}\", {port} }}\n\
+         \x20 upstream firemoon {{ server {upstream}; keepalive 128; keepalive_requests 1000000000; }}\n\
+         \x20 server {{\n    listen {listen} backlog=4096;\n\
+         \x20   location /api/v1/ {{\n      access_by_lua_block {{{COUNT_IN_REDIS}}}\n\
+         \x20     proxy_pass http://firemoon;\n      proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n\
+         \x20     proxy_set_header Authorization \"Bearer {SHARED_KEY}\";\n    }}\n  }}\n}}\n"
+    );
+    write(folder, "nginx-lua.conf", &text)
+}
+
+/// Two round trips: whose key it is, then the count of its team's minute, which ends by itself.
+const COUNT_IN_REDIS: &str = r#"
+        local redis = ngx.socket.tcp()
+        redis:settimeout(1000)
+        if not redis:connect(redis_host, redis_port) then return ngx.exit(503) end
+        local name = "bench:key:" .. string.sub(ngx.var.http_authorization or "", 8)
+        redis:send("*2\r\n$3\r\nGET\r\n$" .. #name .. "\r\n" .. name .. "\r\n")
+        local length = tonumber(string.sub(redis:receive() or "", 2))
+        if not length then return ngx.exit(503) end
+        if length < 0 then redis:setkeepalive(60000, 256) return ngx.exit(401) end
+        local team = string.sub(redis:receive(length + 2), 1, length)
+        local window = "bench:count:" .. team .. ":" .. math.floor(ngx.time() / 60)
+        redis:send("*2\r\n$4\r\nINCR\r\n$" .. #window .. "\r\n" .. window .. "\r\n"
+            .. "*3\r\n$6\r\nEXPIRE\r\n$" .. #window .. "\r\n" .. window .. "\r\n$3\r\n120\r\n")
+        local count = tonumber(string.sub(redis:receive() or "", 2))
+        redis:receive()
+        redis:setkeepalive(60000, 256)
+        if not count then return ngx.exit(503) end
+        if count > 100000000 then return ngx.exit(429) end
+      "#;
+
+/// Writes down in Redis whose key each is, for [`nginx_lua`].
+///
+/// # Errors
+/// Redis does not take it.
+pub async fn tell_keys(redis: SocketAddr, credentials: &Credentials) -> Outcome<()> {
+    let mut store = redis::Client::open(format!("redis://{redis}"))?.get_multiplexed_async_connection().await?;
+    for team in &credentials.teams {
+        let name = format!("bench:key:{}", team.key.text.expose());
+        redis::cmd("SET").arg(name).arg(&team.name).exec_async(&mut store).await?;
+    }
+    Ok(())
 }
 
 /// HAProxy: keys in a map, a stick table that counts per team, the shared key in the place of the team's.
