@@ -30,6 +30,8 @@ pub(super) struct Attempt {
     wanted: Wanted,
     /// What is known was just told, and nothing was sent since.
     pub(super) fresh: bool,
+    /// Something is newer, and was not told of.
+    is_old: bool,
     /// The records of a team that is yet to be made.
     new: Option<TeamCache>,
     /// The keeper says that it had this team before.
@@ -48,7 +50,7 @@ impl Attempt {
     pub(super) fn new(batch: &Batch, cache: &TeamCache) -> Self {
         let accepts = batch.iter().any(|operation| matches!(operation, Operation::Accept { .. }));
         let wanted = wanted::of(batch, cache);
-        Self { wanted, fresh: false, new: None, was_made: false, opens_since: None, refused: 0, accepts }
+        Self { wanted, fresh: false, is_old: false, new: None, was_made: false, opens_since: None, refused: 0, accepts }
     }
 
     /// Sees to it that what the keeper says is believed, where this process has never seen the team.
@@ -104,7 +106,8 @@ impl Attempt {
         let reading =
             |wanted: &Wanted| Step::reading(now, wanted.clone(), work::renewed(batch), deadline(now, context.rules));
         // What is closed may be open by now.
-        let Some(revision) = cache.revision().filter(|_| !cache.team().is_closed()) else {
+        let is_open = !cache.team().is_closed() && !std::mem::take(&mut self.is_old);
+        let Some(revision) = cache.revision().filter(|_| is_open) else {
             return (Some(reading(&self.wanted)), None);
         };
         let unknown = work::unknown_marks(batch, cache);
@@ -131,7 +134,7 @@ impl Attempt {
             work.until = work.until.min(deadline(*self.opens_since.get_or_insert(now), context.rules));
         }
         let expected = if self.new.is_some() { Expected::Nothing } else { Expected::Revision(revision) };
-        let step = Step {
+        let mut step = Step {
             expected,
             makes: if self.new.is_some() { revision } else { revision.next(context.keeper.name_step()) },
             from: now,
@@ -143,8 +146,11 @@ impl Attempt {
             overdue: std::mem::take(&mut work.overdue),
             changes: std::mem::take(&mut work.changes),
             wanted: self.wanted.clone(),
+            reads: true,
             wants_turn: self.refused >= REFUSED_MOST,
         };
+        // What only reads is one way there and back.
+        step.reads = !(step.is_made() && self.new.is_none() && cache.is_alone());
         (Some(step), Some(work))
     }
 
@@ -212,6 +218,11 @@ impl Attempt {
                     // Emptied since it was found that the team is new: that is to be found out again.
                     Expected::Nothing => self.new = None,
                     Expected::Anything | Expected::Lost => {}
+                }
+                if !step.reads {
+                    team.cache().is_not_alone();
+                    self.is_old = true;
+                    return Ok(None);
                 }
                 self.learn(context, team, &step, reply).await?;
                 Ok(None)

@@ -18,6 +18,9 @@ const ROWS_MOST: usize = 4_096;
 /// How long one is kept as long as others come, in microseconds.
 const ROWS_FOR: i64 = 600_000_000;
 
+/// After so many steps in a row that were made at once, nobody else seems to be at work on the team.
+const ALONE_AFTER: u32 = 4;
+
 /// A step of which it is not known whether it was done.
 #[derive(Debug)]
 pub(super) struct InDoubt {
@@ -56,6 +59,8 @@ pub(in crate::ledger) struct TeamCache {
     since: Revision,
     /// How often calls had been marked when it last heard of it.
     marks: u64,
+    /// How many steps in a row were made at once.
+    at_once: u32,
     pub(super) team: TeamRecord,
     pub(super) scopes: Table<ScopeName, ScopeRecord>,
     pub(super) calls: Table<ReservationId, Option<ReservationRecord>>,
@@ -114,6 +119,16 @@ impl TeamCache {
     /// Takes note of how often calls have been marked.
     pub(super) const fn note_marks(&mut self, marks: u64) {
         self.marks = marks;
+    }
+
+    /// Whether nobody else seems to be at work on the team.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.at_once >= ALONE_AFTER
+    }
+
+    /// Takes note that somebody else has changed something.
+    pub(super) const fn is_not_alone(&mut self) {
+        self.at_once = 0;
     }
 
     /// Whether nothing is judged, as far as this process knows.
@@ -258,6 +273,7 @@ impl TeamCache {
             self.since = makes;
         }
         self.revision = makes;
+        self.at_once = self.at_once.saturating_add(1);
         if let Some((_, overdue)) = &mut self.overdue {
             overdue.retain(|(id, _)| !changes.touch(*id));
         }

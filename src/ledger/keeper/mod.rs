@@ -39,7 +39,7 @@ pub(super) use context::{Context, LossRules};
 pub(super) use lives::FOR_EVER;
 pub(super) use operation::{Operation, Response};
 pub(super) use queue::{BATCH_MOST, Lease, Teams};
-pub(super) use step::{Changes, Due, Expected, Found, Marked, Past, Reply, Step, TeamRecord, Verdict};
+pub(super) use step::{Changes, Due, Expected, Found, Mark, Marked, Past, Reply, Step, TeamRecord, Verdict};
 pub(super) use wanted::{CellName, Wanted};
 
 use super::Outage;

@@ -145,6 +145,8 @@ pub(in crate::ledger) struct Step {
     pub(in crate::ledger) changes: Changes,
     /// What is told of, unless the changes were made.
     pub(in crate::ledger) wanted: Wanted,
+    /// Whether it is told of in the same answer. A process that is hardly ever refused asks for it afterwards.
+    pub(in crate::ledger) reads: bool,
     /// Others were first so often that they are asked to let this process go first.
     pub(in crate::ledger) wants_turn: bool,
 }
@@ -169,6 +171,7 @@ impl Step {
             overdue: Vec::new(),
             changes: Changes::default(),
             wanted,
+            reads: true,
             wants_turn: false,
         }
     }

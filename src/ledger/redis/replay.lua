@@ -92,9 +92,9 @@ local function is_lost()
   if over == '0' then
     return true
   end
-  -- How far an open call has come stands beside it; of one that has ended and whose answer is being read, U.
-  local phase = paid_by and redis.call('HGET', OPEN, 'p:' .. paid_by)
-  if not paid_by or (phase and phase:sub(1, 1) ~= 'U') then
+  -- An open call begins with how far it has come; one that has ended and whose answer is being read, with U.
+  local open = paid_by and redis.call('HGET', OPEN, 'c:' .. paid_by)
+  if not paid_by or (open and open:sub(1, 1) ~= 'U') then
     redis.call('HDEL', PLACE, 'over')
     return false
   end

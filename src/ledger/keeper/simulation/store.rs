@@ -108,7 +108,10 @@ impl Store {
             self.promises.losses.written(step.makes);
         }
         self.sees(step, verdict, &marked);
-        let found = (verdict == Verdict::Told).then(|| self.found(&step.wanted, step.from));
+        let found = (verdict == Verdict::Told).then(|| match step.reads {
+            true => self.found(&step.wanted, step.from),
+            false => Found { revision: self.state.revision, ..Found::default() },
+        });
         Reply { verdict, at, marks: self.state.marks, marked, void: None, found }
     }
 

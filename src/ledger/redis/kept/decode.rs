@@ -19,36 +19,33 @@ pub(super) fn unreadable(what: &str) -> Outage {
 
 /// Reads the answer to a step.
 pub(super) fn reply(step: &Step, value: Value) -> Result<Reply, Outage> {
-    let Value::Array(items) = value else { return Err(unreadable("an answer")) };
-    let Ok([verdict, seconds, micros, revision, marks, marked, answers]) = <[Value; 7]>::try_from(items) else {
-        return Err(unreadable("an answer"));
+    let (told, found) = if let Value::Array(answers) = value {
+        let mut answers = answers.into_iter();
+        let told = answers.next().ok_or_else(|| unreadable("an answer"))?;
+        (told, Some(found(step, answers)?))
+    } else {
+        (value, None)
     };
-    let verdict = match one::<u8>(verdict, "a verdict")? {
-        0 => Verdict::Told,
-        1 => Verdict::Done,
-        2 => Verdict::OtherTime,
-        3 => Verdict::OthersTurn,
+    let told: String = one(told, "an answer")?;
+    let mut words = told.split(' ');
+    let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or_else(|| unreadable("an answer"));
+    let verdict = match (number()?, &found) {
+        (0, Some(_)) => Verdict::Told,
+        (1, None) => Verdict::Done,
+        (2, None) => Verdict::OtherTime,
+        (3, None) => Verdict::OthersTurn,
         _ => return Err(unreadable("a verdict")),
     };
-    let revision: String = one(revision, "a revision")?;
-    let found = match verdict {
-        Verdict::Told => Some(found(&step.wanted, &revision, answers)?),
-        Verdict::Done | Verdict::OtherTime | Verdict::OthersTurn => None,
-    };
-    Ok(Reply {
-        verdict,
-        at: one::<i64>(seconds, "a time")? * 1_000_000 + one::<i64>(micros, "a time")?,
-        marks: one(marks, "a number")?,
-        marked: one::<Vec<u64>>(marked, "marks")?.into_iter().map(mark).collect(),
-        void: None,
-        found,
-    })
+    let at = number()? * 1_000_000 + number()?;
+    let marks = u64::try_from(number()?).map_err(|_| unreadable("a number"))?;
+    let marked = words.next().unwrap_or_default().bytes().map(mark).collect();
+    Ok(Reply { verdict, at, marks, marked, void: None, found })
 }
 
-const fn mark(number: u64) -> Marked {
-    match number {
-        0 => Marked::Gone,
-        1 => Marked::Done,
+const fn mark(digit: u8) -> Marked {
+    match digit {
+        b'0' => Marked::Gone,
+        b'1' => Marked::Done,
         _ => Marked::Changed,
     }
 }
@@ -68,13 +65,16 @@ pub(super) fn open(scope: Value) -> Result<u64, Outage> {
     Ok(scope.unwrap_or_default().open())
 }
 
-fn found(wanted: &Wanted, revision: &str, answers: Value) -> Result<Found, Outage> {
-    let Value::Array(answers) = answers else { return Err(unreadable("an answer")) };
-    let mut answers = answers.into_iter();
-    let mut next = || answers.next().ok_or_else(|| unreadable("an answer"));
+fn found(step: &Step, mut answers: impl Iterator<Item = Value>) -> Result<Found, Outage> {
+    let revision: String = one(answers.next().ok_or_else(|| unreadable("an answer"))?, "a revision")?;
     let revision =
         (!revision.is_empty()).then(|| revision.parse().map_err(|_| unreadable("a revision"))).transpose()?;
-    let mut found = Found { revision, ..Found::default() };
+    let found = Found { revision, ..Found::default() };
+    if step.reads { read(&step.wanted, found, answers) } else { Ok(found) }
+}
+
+fn read(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = Value>) -> Result<Found, Outage> {
+    let mut next = || answers.next().ok_or_else(|| unreadable("an answer"));
     let mut state = one::<Vec<Option<Vec<u8>>>>(next()?, "a team's state")?.into_iter();
     let mut field = || state.next().flatten();
     found.team = record(field(), "a team's record")?.unwrap_or_default();
@@ -82,9 +82,7 @@ fn found(wanted: &Wanted, revision: &str, answers: Value) -> Result<Found, Outag
         found.scopes.push((name.clone(), record(field(), "a scope")?.unwrap_or_default()));
     }
     for id in &wanted.calls {
-        let (call, phase) = (field(), field());
-        let call = call.zip(phase).map(|(call, phase)| text::read_call(&call, &phase)).transpose()?;
-        found.calls.push((*id, call));
+        found.calls.push((*id, field().map(|call| text::read_call(&call)).transpose()?));
     }
     for day in &wanted.days {
         found.days.push((day.clone(), record(field(), "a number")?.unwrap_or_default()));
@@ -126,11 +124,9 @@ fn all(state: Value, found: &mut Found) -> Result<(), Outage> {
     for (name, text) in &fields {
         if let Some(scope) = scope_of(name) {
             found.scopes.push((scope, text::from_json(text, "a scope")?));
-        } else if let Some(id) = name.strip_prefix("c:")
-            && let Some(phase) = fields.get(&format!("p:{id}"))
-        {
+        } else if let Some(id) = name.strip_prefix("c:") {
             let id = id.parse().map_err(|_| unreadable("an id"))?;
-            found.calls.push((id, Some(text::read_call(text, phase)?)));
+            found.calls.push((id, Some(text::read_call(text)?)));
         }
     }
     Ok(())

@@ -91,14 +91,14 @@ impl Handle {
         let mut records = redis::cmd("HMGET");
         records.arg(&keys.state);
         for id in ids {
-            records.arg(field::call(*id)).arg(field::phase(*id));
+            records.arg(field::call(*id).to_string());
         }
         let answer = self.read(team, &keys.state, &records).await?;
         let texts: Vec<Option<Vec<u8>>> = Vec::from_redis_value(answer).map_err(|_| unreadable("a call"))?;
         let mut open = Vec::with_capacity(ids.len());
-        for (id, texts) in ids.iter().zip(texts.chunks_exact(2)) {
-            if let [Some(call), Some(phase)] = texts {
-                open.extend(open_call(*id, text::read_call(call, phase)?));
+        for (id, text) in ids.iter().zip(texts) {
+            if let Some(text) = text {
+                open.extend(open_call(*id, text::read_call(&text)?));
             }
         }
         Ok(open)
@@ -110,7 +110,7 @@ impl Handle {
             return Ok(());
         }
         let keys = Keys::of(team);
-        let fields: Vec<String> = empty.iter().map(|day| field::day(&day.to_string())).collect();
+        let fields: Vec<String> = empty.iter().map(|day| field::day(&day.to_string()).to_string()).collect();
         let of_days = |command: &str| {
             let mut command = redis::cmd(command);
             command.arg(&keys.state).arg(&fields);

@@ -10,20 +10,18 @@ use uuid::Uuid;
 use super::super::client::{Client, Replicas, run_script};
 use super::super::link::Link;
 use super::super::settings::{Settings, UnusableSettings};
+use super::encode::Sender;
 use super::keys::Keys;
 use super::words::Words;
 use super::{decode, encode, trust, upgrade};
 use crate::clock::Clock;
-use crate::ledger::keeper::{Belief, Keeper, KeeperTime, LossRules, Reply, Step};
+use crate::ledger::keeper::{Belief, Expected, Keeper, KeeperTime, LossRules, Reply, Step};
 use crate::ledger::{OnLoss, Outage};
 use crate::team::TeamId;
 
 /// The script that compares and writes.
 const TEXT: &str = include_str!("keeper.lua");
 
-/// How long others let a process go first that was refused twice in a row: more than it takes to read, to work a batch out and
-/// to write.
-const TURN_MICROS: u32 = 3_000;
 /// How long, beside a heart-beat, those who are alive may take to speak again after the store was away.
 const SETTLE_DOWN: Duration = Duration::from_secs(1);
 /// How long one waits that lets another go first.
@@ -88,10 +86,17 @@ impl RedisKeeper {
     }
 
     fn call(&self, command: &str, script: &str, keys: &Keys, step: &Step, words: &Words) -> Cmd {
-        let mut call = Cmd::with_capacity(64, script.len() + words.bytes() + 256);
-        call.arg(command).arg(script).arg(1).arg(&keys.state).arg(encode::expected(step));
-        call.arg(step.from).arg(step.until).arg(self.fixed_now());
-        call.arg(self.process.as_str()).arg(if step.wants_turn { TURN_MICROS } else { 0 });
+        let (many, bytes) = words.size();
+        let mut call = Cmd::with_capacity(many + 11, script.len() + bytes + 256);
+        call.arg(command).arg(script);
+        if step.expected == Expected::Nothing {
+            // Without the mark the store was emptied since the team was found to be new.
+            call.arg(2).arg(&keys.state).arg(keys.may_be_made(self.trust.voucher));
+        } else {
+            call.arg(1).arg(&keys.state);
+        }
+        call.arg(encode::expected(step));
+        call.arg(step.from).arg(step.until);
         words.give_to(&mut call);
         call
     }
@@ -104,7 +109,8 @@ impl RedisKeeper {
     }
 
     async fn apply(&self, link: &mut Link, keys: &Keys, step: &Step) -> Result<(Value, u32), RedisError> {
-        let words = encode::words(step, keys, &self.settings().retention, self.trust.voucher);
+        let sender = Sender { process: &self.process, now: self.client.fixed_now() };
+        let words = encode::words(step, &sender, keys, &self.settings().retention);
         let call = |command: &str, script: &str| self.call(command, script, keys, step, &words);
         run_script(link, (&self.script, TEXT), call, self.replicas(step, keys).as_ref()).await
     }

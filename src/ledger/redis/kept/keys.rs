@@ -1,5 +1,7 @@
 //! The names of a team's keys in Redis, and of the fields in its state: all in one hash slot, and never the same for two things.
 
+use std::fmt::{Display, from_fn};
+
 use crate::ledger::keeper::{CellName, Past};
 use crate::ledger::machine::ScopeName;
 use crate::ledger::{ReservationId, TopUpId};
@@ -43,51 +45,48 @@ impl Keys {
 
 /// The fields of a team's state.
 pub(super) mod field {
+    use std::fmt::{Display, from_fn};
+
     use super::{ReservationId, ScopeName, TopUpId};
 
-    /// The revision: `epoch number`.
+    /// The revision: `epoch number name`.
     pub(in super::super) const REVISION: &str = "r";
     /// What is known of the team as a whole.
     pub(in super::super) const TEAM: &str = "m";
 
     /// A scope. Its name ends the field, so that unlike names stay unlike.
-    pub(in super::super) fn scope(name: &ScopeName) -> String {
-        format!("s:{}:{}", name.level, name.whose)
+    pub(in super::super) fn scope(name: &ScopeName) -> impl Display {
+        from_fn(|f| write!(f, "s:{}:{}", name.level, name.whose))
     }
 
-    /// An open reservation.
-    pub(in super::super) fn call(id: ReservationId) -> String {
-        format!("c:{id}")
-    }
-
-    /// How far an open reservation's call has come.
-    pub(in super::super) fn phase(id: ReservationId) -> String {
-        format!("p:{id}")
+    /// An open reservation: how far its call has come, then the rest of the record.
+    pub(in super::super) fn call(id: ReservationId) -> impl Display {
+        from_fn(move |f| write!(f, "c:{id}"))
     }
 
     /// How many cells of usage a day has.
-    pub(in super::super) fn day(day: &str) -> String {
-        format!("d:{day}")
+    pub(in super::super) fn day(day: &str) -> impl Display {
+        from_fn(move |f| write!(f, "d:{day}"))
     }
 
     /// A call that had ended and was restored.
-    pub(in super::super) fn restored(id: ReservationId) -> String {
-        format!("e:{id}")
+    pub(in super::super) fn restored(id: ReservationId) -> impl Display {
+        from_fn(move |f| write!(f, "e:{id}"))
     }
 
     /// A top-up.
-    pub(in super::super) fn top_up(id: &TopUpId) -> String {
-        format!("t:{id}")
+    pub(in super::super) fn top_up(id: &TopUpId) -> impl Display {
+        from_fn(move |f| write!(f, "t:{id}"))
     }
 }
 
 /// The name of what may be forgotten: its field, and its member among the ends.
-pub(super) fn past_name(past: &Past) -> String {
-    match past {
-        Past::Scope(name) => field::scope(name),
-        Past::Restored(id) => field::restored(*id),
-        Past::Day(day) => field::day(day),
-    }
+pub(super) fn past_name(past: &Past) -> impl Display {
+    from_fn(move |f| match past {
+        Past::Scope(name) => field::scope(name).fmt(f),
+        Past::Restored(id) => field::restored(*id).fmt(f),
+        Past::Day(day) => field::day(day).fmt(f),
+    })
 }
 
 /// What may be forgotten of this name.
@@ -108,8 +107,8 @@ pub(super) fn scope_of(field: &str) -> Option<ScopeName> {
 }
 
 /// A cell's name in a day's usage: no model has a line feed.
-pub(super) fn cell(name: &CellName) -> String {
-    format!("{}\n{}", name.model, name.user)
+pub(super) fn cell(name: &CellName) -> impl Display {
+    from_fn(move |f| write!(f, "{}\n{}", name.model, name.user))
 }
 
 /// The model and the user of a cell.

@@ -1,7 +1,7 @@
 //! The ledger of which Redis is the keeper: this process judges, a script of Redis compares and writes.
 //!
 //! Reading order: `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `words`,
-//! `encode` and `decode` (to the script and back), `keeper` (how it is called), `handle` (what
+//! `encode`, `writes` and `decode` (to the script and back), `keeper` (how it is called), `handle` (what
 //! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `past` and `rows.lua`
 //! (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (what the layout before this one has kept of a team), and
 //! here the trait.
@@ -17,6 +17,7 @@ mod trust;
 mod upgrade;
 mod upgrade_text;
 mod words;
+mod writes;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ use crate::team::TeamId;
 
 /// How many days of usage are asked for at once.
 const DAYS_AT_ONCE: usize = 64;
-/// The key of a team's state, in which its open calls are, each beside how far it has come.
+/// The key of a team's state, in which its open calls are, each behind how far it has come.
 pub(super) fn state_key(team: &TeamId) -> String {
     Keys::of(team).state
 }
@@ -203,7 +204,7 @@ impl Ledger for KeptLedger {
         self.observed("open", async move {
             let keys = Keys::of(team);
             let mut scope = redis::cmd("HGET");
-            scope.arg(&keys.state).arg(field::scope(&ScopeName::from(&Scope::Team)));
+            scope.arg(&keys.state).arg(field::scope(&ScopeName::from(&Scope::Team)).to_string());
             decode::open(self.0.read(team, &keys.state, &scope).await?)
         })
     }

@@ -1,12 +1,15 @@
 //! Records as texts: short ones, since each is carried through the script byte by byte.
 
+use std::fmt::{Display, from_fn};
+use std::io::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use super::decode::unreadable;
 use crate::credits::Credits;
 use crate::ledger::machine::record::Windows;
-use crate::ledger::machine::{ReservationRecord, ScopeName, judgement};
-use crate::ledger::{Asked, Came, Outage, Outcome, Phase, ReservationId, Row};
+use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, judgement};
+use crate::ledger::{Asked, Came, Outage, Outcome, Phase, ReservationId, Row, Sums};
 
 /// What was asked: request, user, credential, gateway key, model, images, seconds, version of the price table.
 type AskedText<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, &'a str, u64, u64, &'a str);
@@ -37,9 +40,9 @@ fn came_read(read: CameText<String>) -> Came {
     Came { status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us }
 }
 
-/// A text of JSON. Nothing that is kept has a key that is no text, or fails to be written.
-pub(super) fn json(record: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(record).unwrap_or_default()
+/// A text of JSON. Nothing that is kept has a key that is no text, or fails to be written to memory.
+fn json(bytes: &mut Vec<u8>, record: &impl Serialize) {
+    drop(serde_json::to_writer(bytes, record));
 }
 
 /// Reads a text of JSON.
@@ -47,37 +50,41 @@ pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> R
     serde_json::from_slice(text).map_err(|_| unreadable(what))
 }
 
-/// A reservation, but for how far its call has come.
-pub(super) fn call(record: &ReservationRecord) -> Vec<u8> {
-    let scopes: Vec<(&str, &str)> =
-        record.scopes.iter().map(|scope| (scope.level.as_str(), scope.whose.as_str())).collect();
-    let ReservationRecord { price, admitted_at, deadline, claimed, .. } = record;
-    json(&(price, &record.windows.day, admitted_at, deadline, scopes, asked_text(&record.asked), claimed))
-}
-
 /// Stands in place of how far a call has come when that has ended and only its answer is still being read.
 const UNREAD: char = 'U';
 
-/// How far a call has come, and how often it was marked.
-pub(super) fn phase(record: &ReservationRecord) -> String {
+/// How far a call has come, and how often it was marked: what its record begins with.
+pub(super) fn how_far(record: &ReservationRecord) -> impl Display {
     let phase = match record.phase() {
         Some(Phase::Waiting) => 'W',
         Some(Phase::Dispatched) => 'D',
         Some(Phase::TurnedBack) => 'T',
         None => UNREAD,
     };
-    format!("{phase}{}", record.marks)
+    let marks = record.marks;
+    from_fn(move |f| write!(f, "{phase}{marks}"))
 }
 
-/// Reads a reservation from both of its texts.
-pub(super) fn read_call(text: &[u8], phase: &[u8]) -> Result<ReservationRecord, Outage> {
+/// A reservation.
+pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
+    let scopes: Vec<(&str, &str)> =
+        record.scopes.iter().map(|scope| (scope.level.as_str(), scope.whose.as_str())).collect();
+    let ReservationRecord { price, admitted_at, deadline, claimed, .. } = record;
+    drop(write!(bytes, "{}", how_far(record)));
+    json(bytes, &(price, &record.windows.day, admitted_at, deadline, scopes, asked_text(&record.asked), claimed));
+}
+
+/// Reads a reservation.
+pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
     type Read = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64);
-    let (price, day, admitted_at, deadline, scopes, asked, claimed): Read = from_json(text, "a reservation")?;
-    let marks = phase.get(1..).and_then(|marks| str::from_utf8(marks).ok()?.parse().ok());
+    let (how_far, rest) = text.split_at(text.iter().position(|byte| *byte == b'[').unwrap_or(0));
+    let phase = how_far.first().copied();
+    let marks = how_far.get(1..).and_then(|marks| str::from_utf8(marks).ok()?.parse().ok());
+    let (price, day, admitted_at, deadline, scopes, asked, claimed): Read = from_json(rest, "a reservation")?;
     Ok(ReservationRecord {
-        dispatched: phase.first() == Some(&b'D'),
-        turned_back: phase.first() == Some(&b'T'),
-        unread: phase.first() == Some(&(UNREAD as u8)),
+        dispatched: phase == Some(b'D'),
+        turned_back: phase == Some(b'T'),
+        unread: phase == Some(UNREAD as u8),
         marks: marks.ok_or_else(|| unreadable("how far a call has come"))?,
         claimed,
         price,
@@ -94,12 +101,20 @@ pub(super) fn month_of(day: &str) -> String {
     day.get(..7).unwrap_or_default().to_owned()
 }
 
-/// A row.
-pub(super) fn row(row: &Row) -> Vec<u8> {
+/// A row: its place among all, when it was settled, and the row. `place` is that among the rows of one step.
+pub(super) fn row(bytes: &mut Vec<u8>, makes: Revision, place: usize, row: &Row) {
     let Row { id, outcome, reserved, charged, day, month: _, admitted_at, settled_at, asked, came } = row;
     let (admitted_at, settled_at) = (admitted_at.as_microsecond(), settled_at.as_microsecond());
+    drop(write!(bytes, "{:016}{:010}{place:04} {settled_at} ", makes.epoch, makes.number));
     let money = (reserved.micros(), charged.micros());
-    json(&(id, outcome, money, day, admitted_at, settled_at, asked_text(asked), came_text(came)))
+    json(bytes, &(id, outcome, money, day, admitted_at, settled_at, asked_text(asked), came_text(came)));
+}
+
+/// What a cell of usage holds.
+pub(super) fn sums(bytes: &mut Vec<u8>, sums: Sums) {
+    for (place, number) in sums.to_numbers().iter().enumerate() {
+        drop(write!(bytes, "{}{number}", if place > 0 { " " } else { "" }));
+    }
 }
 
 /// Reads a row.
@@ -143,7 +158,9 @@ mod tests {
         };
         let left = ReservationRecord { turned_back: false, unread: true, ..record.clone() };
         for record in [record, left] {
-            assert_eq!(read_call(&call(&record), phase(&record).as_bytes()).unwrap(), record);
+            let mut text = Vec::new();
+            call(&mut text, &record);
+            assert_eq!(read_call(&text).unwrap(), record);
         }
         let ended = Row {
             id: ReservationId::new(),
@@ -157,6 +174,9 @@ mod tests {
             asked,
             came: Came { status: 502, code: Some("upstream_error".into()), sent_us: Some(9), ..Came::default() },
         };
-        assert_eq!(read_row(&row(&ended)).unwrap(), ended);
+        let mut text = Vec::new();
+        row(&mut text, Revision::default(), 0, &ended);
+        let json = text.splitn(3, |byte| *byte == b' ').last().unwrap();
+        assert_eq!(read_row(json).unwrap(), ended);
     }
 }

@@ -22,7 +22,7 @@ local OPEN, HELD, THERE, FLOORS = FROM .. 'open', FROM .. 'held', FROM .. 'there
 local ROWS, FREE_ROWS = FROM .. 'rows', FROM .. 'rows:free'
 -- What stands among the reservations of mg1 and is none.
 local KEEPER = string.rep('-', 65)
--- What stands among the deadlines of mg2 and is none: see encode.rs.
+-- What stands among the deadlines of mg2 and is none: see writes.rs.
 local SKIP_LIST = 'no call: a member of more than 64 bytes makes the server keep a skip list'
 -- And among the ends.
 local NOTHING = '-'
@@ -158,8 +158,7 @@ local function call_of(id, record)
   local deadline = tonumber(deadlines[id]) or now + ttl
   insert(due, format('%d', deadline))
   insert(due, id)
-  keep('p:' .. id, phase .. '0')
-  keep('c:' .. id, format('[%s,"%s",%d,%d,[', price, day, admitted, deadline) .. concat(held_by, ',') .. '],['
+  keep('c:' .. id, phase .. format('0[%s,"%s",%d,%d,[', price, day, admitted, deadline) .. concat(held_by, ',') .. '],['
     .. concat({
       json(a.request_id), json(a.user), json(a.credential), a.key and json(a.key) or 'null', json(a.model),
       format('%d', a.images or 0), format('%d', a.seconds or 0), json(a.price_version or ''),

@@ -16,8 +16,8 @@ pub(crate) const OF_EVERY_KIND: [&str; 5] = ["usage:", ":rows", "state", "due", 
 /// Likewise, when a team is new or lost.
 pub(crate) const OF_A_LOSS: [&str; 1] = ["made-by:"];
 /// What stands in a request that reserves for a call that waits, and for one that can be sent at once.
-pub(crate) const RESERVES_WAITING: &str = "\r\nW0\r\n";
-pub(crate) const RESERVES_SENT: &str = "\r\nD0\r\n";
+pub(crate) const RESERVES_WAITING: &str = "\r\nW0[";
+pub(crate) const RESERVES_SENT: &str = "\r\nD0[";
 /// What stands in a request that settles a call that was answered.
 pub(crate) const SETTLES: &str = "\"charged\",[";
 
@@ -94,13 +94,13 @@ pub(crate) async fn scopes(server: &RedisServer, team: &str) -> usize {
 
 /// A call is open that was sent.
 pub(crate) async fn hold(server: &RedisServer, team: &str, id: ReservationId) {
-    let record = r#"[0,"2026-11-22",1795357620000000,1795357650000000,[],["","","",null,"",0,0,""]]"#;
-    server.run(&["HSET", &state(team), &format!("c:{id}"), record, &format!("p:{id}"), "D0"]).await;
+    let record = r#"D0[0,"2026-11-22",1795357620000000,1795357650000000,[],["","","",null,"",0,0,""]]"#;
+    server.run(&["HSET", &state(team), &format!("c:{id}"), record]).await;
 }
 
 /// The call has ended, in each of the ways in which that shows.
 pub(crate) async fn end(server: &RedisServer, team: &str, id: ReservationId, _way: usize) {
-    server.run(&["HDEL", &state(team), &format!("c:{id}"), &format!("p:{id}")]).await;
+    server.run(&["HDEL", &state(team), &format!("c:{id}")]).await;
 }
 
 /// How many ways there are in which it shows that a call has ended.

@@ -1,0 +1,190 @@
+//! The commands that write what a step changes.
+
+use std::collections::BTreeSet;
+use std::iter;
+
+use super::keys::{Keys, cell, field, past_name};
+use super::text;
+use super::words::List;
+use crate::ledger::keeper::{Changes, Expected, FOR_EVER, Past, Step, TeamRecord};
+use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{ReservationId, Retention, Row, TopUpId};
+
+/// How long it is remembered that a call had ended and was restored, in microseconds.
+const RESTORED_FOR: i64 = 86_400_000_000;
+
+/// No open call, and due never. Redis keeps a small sorted set as one list that it reads from end to end, unless a member is as
+/// long as this: then it finds a call at once.
+pub(super) const SKIP_LIST: &str = "no call: a member of more than 64 bytes makes the server keep a skip list";
+
+/// No scope, and never past.
+pub(super) const NOTHING: &str = "-";
+
+/// What comes first is allowed even when memory is short, and lets what follows pass: ending a call, which frees about as
+/// much as it takes, is possible even then.
+///
+/// What judges is written last. A key of another type ends the script where it is met; until then only what will be written
+/// again as it is has been written, and rows have not been added.
+pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
+    let changes = &step.changes;
+    list.each(&["ZREM", &keys.due], changes.ended.iter(), |command, id| command.shown(id));
+    if step.expected == Expected::Nothing || changes.team.as_ref().is_some_and(TeamRecord::is_closed) {
+        list.words(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
+        // What is to end with the team must be there when that is said.
+        list.words(&["ZADD", &keys.ends, &FOR_EVER.to_string(), NOTHING]);
+    }
+    list.each(&["ZADD", &keys.due], changes.opened.keys(), |command, id| {
+        command.shown(step.deadline);
+        command.shown(id);
+    });
+    ends(list, step, keys, retention);
+    usage(list, changes, keys, retention);
+    rows(list, step, keys, retention);
+    forgotten(list, changes, keys);
+    list.each(&["HSET", &keys.state], kept(step), |command, kept| kept.write(command));
+    if let (Some(team), true) = (&changes.team, changes.lives_on) {
+        for key in [&keys.state, &keys.due, &keys.ends] {
+            if team.until < FOR_EVER {
+                list.words(&["PEXPIRE", key, &((team.until - step.from) / 1000).to_string()]);
+            } else {
+                list.words(&["PERSIST", key]);
+            }
+        }
+    }
+}
+
+fn usage(list: &mut List<'_>, changes: &Changes, keys: &Keys, retention: &Retention) {
+    for day in changes.cells.keys().map(|name| &name.day).collect::<BTreeSet<_>>() {
+        let key = keys.usage(day);
+        list.command(|command| {
+            ["HSET", key.as_str()].iter().for_each(|word| command.word(word));
+            for (name, sums) in changes.cells.iter().filter(|(name, _)| name.day == *day) {
+                command.shown(cell(name));
+                command.item().written(|bytes| text::sums(bytes, *sums));
+            }
+        });
+        if changes.days.contains_key(day) {
+            list.words(&["PEXPIRE", &key, &retention.usage.as_millis().to_string()]);
+        }
+    }
+}
+
+/// Forgets scopes, calls that have ended, and what else is past.
+fn forgotten(list: &mut List<'_>, changes: &Changes, keys: &Keys) {
+    let scopes = changes.scopes.iter().filter(|(_, record)| record.is_none()).map(|(name, _)| Gone::Scope(name));
+    let calls = changes.ended.iter().map(|id| Gone::Call(*id));
+    let past = changes.forgotten.iter().map(Gone::Past);
+    list.each(&["HDEL", &keys.state], calls.chain(scopes).chain(past), |command, gone| match gone {
+        Gone::Call(id) => command.shown(field::call(id)),
+        Gone::Scope(name) => command.shown(field::scope(name)),
+        Gone::Past(past) => command.shown(past_name(past)),
+    });
+}
+
+/// What a team's state does not keep any more.
+enum Gone<'a> {
+    Call(ReservationId),
+    Scope(&'a ScopeName),
+    Past(&'a Past),
+}
+
+/// From when on what may be forgotten.
+fn ends(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
+    let changes = &step.changes;
+    let never = changes.ends.iter().filter(|(_, end)| end.is_none()).map(|(name, _)| Past::Scope(name.clone()));
+    let gone = never.chain(changes.forgotten.iter().cloned());
+    list.each(&["ZREM", &keys.ends], gone, |command, past| command.shown(past_name(&past)));
+    let later = |micros: i64| step.from.saturating_add(micros);
+    let scopes = changes.ends.iter().filter_map(|(name, end)| Some(((*end)?, Past::Scope(name.clone()))));
+    let restored = changes.restored.iter().map(|id| (later(RESTORED_FOR), Past::Restored(*id)));
+    // Sooner than the usage itself: none whose time is just over is taken for lost.
+    let kept = i64::try_from(retention.usage.as_micros()).unwrap_or(FOR_EVER);
+    let kept = later(kept - RESTORED_FOR.min(kept / 4)).min(FOR_EVER);
+    let days = changes.days.keys().map(|day| (kept, Past::Day(day.clone())));
+    list.each(&["ZADD", &keys.ends], scopes.chain(restored).chain(days), |command, (end, past)| {
+        command.shown(end);
+        command.shown(past_name(&past));
+    });
+}
+
+fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
+    let changes = &step.changes;
+    let paid = changes.rows.iter().filter(|row| row.charged.micros() > 0).count();
+    if paid > 0 && paid < changes.rows.len() {
+        // None is added to one list if the other is none.
+        list.words(&["LLEN", &keys.rows[1]]);
+    }
+    for (which, (key, gone)) in keys.rows.iter().zip(changes.trimmed).enumerate() {
+        let is_of = |row: &Row| usize::from(row.charged.micros() == 0) == which;
+        let new = changes.rows.iter().enumerate().filter(|(_, row)| is_of(row));
+        list.each(&["LPUSH", key], new, |command, (place, row)| {
+            command.item().written(|bytes| text::row(bytes, step.makes, place, row));
+        });
+        if changes.rows.iter().any(is_of) && changes.rows_live_on.get(which) == Some(&true) {
+            list.words(&["PEXPIRE", key, &retention.rows.as_millis().to_string()]);
+        }
+        if gone > 0 {
+            list.words(&["LTRIM", key, "0", &format!("-{}", gone + 1)]);
+        }
+    }
+}
+
+/// A field of a team's state.
+enum Kept<'a> {
+    Revision(Revision),
+    Team(&'a TeamRecord),
+    Scope(&'a ScopeName, &'a ScopeRecord),
+    Call(ReservationId, &'a ReservationRecord),
+    Day(&'a str, u64),
+    TopUp(&'a TopUpId, &'a TopUpRecord),
+    Restored(ReservationId),
+}
+
+/// What a step leaves in a team's state: the revision, and what was changed.
+fn kept(step: &Step) -> impl Iterator<Item = Kept<'_>> {
+    let changes = &step.changes;
+    let scopes = changes.scopes.iter().filter_map(|(name, record)| Some(Kept::Scope(name, record.as_ref()?)));
+    iter::once(Kept::Revision(step.makes))
+        .chain(changes.team.as_ref().map(Kept::Team))
+        .chain(scopes)
+        .chain(changes.opened.iter().map(|(id, record)| Kept::Call(*id, record)))
+        .chain(changes.days.iter().map(|(day, cells)| Kept::Day(day, *cells)))
+        .chain(changes.top_ups.iter().map(|(id, record)| Kept::TopUp(id, record)))
+        .chain(changes.restored.iter().map(|id| Kept::Restored(*id)))
+}
+
+impl Kept<'_> {
+    /// The name of the field, and what is kept there.
+    fn write(&self, command: &mut List<'_>) {
+        match self {
+            Self::Revision(revision) => {
+                command.word(field::REVISION);
+                command.shown(revision);
+            }
+            Self::Team(team) => {
+                command.word(field::TEAM);
+                command.item().json(team);
+            }
+            Self::Scope(name, record) => {
+                command.shown(field::scope(name));
+                command.item().json(record);
+            }
+            Self::Call(id, record) => {
+                command.shown(field::call(*id));
+                command.item().written(|bytes| text::call(bytes, record));
+            }
+            Self::Day(day, cells) => {
+                command.shown(field::day(day));
+                command.shown(cells);
+            }
+            Self::TopUp(id, record) => {
+                command.shown(field::top_up(id));
+                command.item().json(record);
+            }
+            Self::Restored(id) => {
+                command.shown(field::restored(*id));
+                command.word("1");
+            }
+        }
+    }
+}
