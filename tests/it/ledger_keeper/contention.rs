@@ -1,6 +1,7 @@
 //! Many processes on one team: each is refused now and then, none is starved, and no limit is passed.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -51,6 +52,55 @@ async fn ten_processes_on_one_team_are_all_served_and_pass_no_limit() {
     let rows = ledger.rows(&call.team, 0, 2 * PROCESSES * CALLS).await.unwrap();
     assert_eq!(rows.rows.iter().map(|row| row.charged.micros()).sum::<u64>(), budget * PRICE);
     assert_eq!(ledger.open(&call.team).await.unwrap(), 0);
+}
+
+/// How many calls each of so many replicas has had settled by the time when half of all are, with two thousand of one team at
+/// once, round after round.
+async fn settled_at_half_time(replicas: usize) -> Vec<usize> {
+    const AT_ONCE: usize = 2_000;
+    const ROUNDS: usize = 3;
+    let server = RedisServer::start().await;
+    let settings = Settings { reservation_ttl: Duration::from_secs(60), ..patient(&server) };
+    let call = call().limits([limit(LimitKind::CreditsTotal, PRICE << 20), limit(LimitKind::Concurrent, 2_000)]);
+    let settled: Arc<Vec<AtomicUsize>> = Arc::new((0..replicas).map(|_| AtomicUsize::new(0)).collect());
+    let counts = |settled: &[AtomicUsize]| settled.iter().map(|one| one.load(Ordering::SeqCst)).collect::<Vec<_>>();
+    let at_half_time = Arc::new(OnceLock::new());
+    let parts = (0..replicas).map(|replica| {
+        let (settings, call, settled) = (settings.clone(), call.clone(), Arc::clone(&settled));
+        let at_half_time = Arc::clone(&at_half_time);
+        tokio::spawn(async move {
+            let ledger: Arc<dyn Ledger> =
+                Arc::new(KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
+            for _ in 0..ROUNDS {
+                let calls = (0..AT_ONCE / replicas).map(|_| async {
+                    let id = ReservationId::new();
+                    let admitted = ledger.admit(call.admission(id)).await.unwrap();
+                    assert!(matches!(admitted, Verdict::Admitted { .. }), "{admitted:?}");
+                    ledger.settle(&call.team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
+                    settled[replica].fetch_add(1, Ordering::SeqCst);
+                    let counts = counts(&settled);
+                    if counts.iter().sum::<usize>() >= ROUNDS * AT_ONCE / 2 {
+                        at_half_time.get_or_init(|| counts);
+                    }
+                });
+                join_all(calls).await;
+            }
+        })
+    });
+    for part in join_all(parts).await {
+        part.unwrap();
+    }
+    assert_eq!(counts(&settled).iter().sum::<usize>(), ROUNDS * AT_ONCE);
+    at_half_time.get().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_and_of_four_replicas_with_two_thousand_calls_at_once_none_is_refused_and_none_starved() {
+    for replicas in [2, 4] {
+        let settled = settled_at_half_time(replicas).await;
+        let mean = settled.iter().sum::<usize>() / replicas;
+        assert!(settled.iter().all(|settled| settled * 2 >= mean), "{settled:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
