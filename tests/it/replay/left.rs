@@ -106,6 +106,7 @@ async fn a_caller_who_closes_its_side_after_the_request_has_left_and_its_answer_
     firemoon.hold().await;
     let body = r#"{"prompt":"x"}"#;
     let mut stream = std::net::TcpStream::connect(gateway.team()).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
     let head = format!(
         "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\nx-request-id: half\r\nauthorization: Bearer {design}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
