@@ -15,7 +15,7 @@ use super::routes::{Parameters, Route};
 use crate::http::{Answer, AnswerBody};
 use crate::identity::KeyId;
 use crate::printable;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, wrong_body};
 use crate::team::TeamId;
 
 /// The largest body of a change, in bytes: a hundred times what any change needs.
@@ -112,7 +112,7 @@ impl Call {
     /// `invalid_body`, in words about what was sent.
     pub fn body<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
         let bytes = if self.body.is_empty() { b"{}" } else { self.body.as_ref() };
-        serde_json::from_slice(bytes).map_err(|wrong| Refusal::InvalidBody(vec![wrong.to_string()]))
+        serde_json::from_slice(bytes).map_err(|wrong| Refusal::InvalidBody(vec![wrong_body(bytes, &wrong)]))
     }
 }
 
@@ -155,6 +155,8 @@ pub fn page(status: StatusCode, content_type: &'static str, body: impl Into<Byte
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use http_body_util::Full;
 
     use super::super::routes::{Page, Read};
@@ -199,6 +201,11 @@ mod tests {
         let long: &'static str = Box::leak("x".repeat(65_537).into_boxed_str());
         assert_eq!(sent(&[json], long).await.err(), too_large);
         let broken = sent(&[json], "{\"a\":").await.expect("bytes").body::<Value>();
-        assert!(matches!(broken, Err(Refusal::InvalidBody(problems)) if problems.len() == 1));
+        let told = |problem: &str| Some(Refusal::InvalidBody(vec![problem.to_owned()]));
+        assert_eq!(broken.err(), told("the body is not valid JSON"));
+        let list = sent(&[json], "3").await.expect("bytes").body::<BTreeMap<String, u8>>();
+        assert_eq!(list.err(), told("the body must be one JSON object"));
+        let text = sent(&[json], "{\"a\":\"x\"}").await.expect("bytes").body::<BTreeMap<String, u8>>();
+        assert_eq!(text.err(), told("invalid type: string \"x\", expected u8"));
     }
 }

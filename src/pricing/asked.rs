@@ -6,6 +6,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::pricing::Price;
+use crate::refusal::wrong_body;
 
 /// How much a call asks for, within what the model makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,10 +90,7 @@ impl<'a> Deciding<'a> {
     fn read(body: &'a [u8]) -> Result<Self, Wrong> {
         let mut deserializer = serde_json::Deserializer::from_str(text(body)?);
         let read = deserializer.deserialize_map(Members).and_then(|members| deserializer.end().map(|()| members));
-        read.map_err(|error| {
-            let problem = if error.is_data() { error.to_string() } else { "the body is not valid JSON".to_owned() };
-            vec![strip_position(&problem)]
-        })
+        read.map_err(|error| vec![wrong_body(body, &error)])
     }
 }
 
@@ -105,11 +103,6 @@ fn text(body: &[u8]) -> Result<&str, Wrong> {
         return Err(vec!["the body begins with a byte order mark (BOM), which JSON does not have".to_owned()]);
     }
     Ok(text)
-}
-
-/// serde_json ends its sentences with a position, which means little in a body that a program wrote.
-fn strip_position(problem: &str) -> String {
-    problem.split(" at line ").next().unwrap_or(problem).to_owned()
 }
 
 struct Members;

@@ -23,6 +23,7 @@ pub use bound::Bound;
 pub use catch_panic::{CatchPanic, CatchPanicLayer};
 pub use source::Source;
 pub use spent_call::SpentCall;
+pub use words::wrong_body;
 
 use crate::team::{ModelId, TeamId};
 

@@ -69,7 +69,7 @@ async fn a_number_of_pictures_that_is_none_from_one_to_four_is_refused() {
 async fn a_body_that_is_not_one_json_object_is_refused() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
-    let not_json = "the body is not valid JSON";
+    let (not_json, no_object) = ("the body is not valid JSON", "the body must be one JSON object");
     let rows = [
         ("", not_json),
         ("{", not_json),
@@ -79,10 +79,10 @@ async fn a_body_that_is_not_one_json_object_is_refused() {
         (r#"{"prompt":"x",}"#, not_json),
         ("prompt=x", not_json),
         ("\u{feff}{}", "the body begins with a byte order mark (BOM), which JSON does not have"),
-        ("[]", "invalid type: sequence, expected one JSON object"),
-        ("[{\"prompt\":\"x\"}]", "invalid type: sequence, expected one JSON object"),
-        ("null", "invalid type: null, expected one JSON object"),
-        ("1", "invalid type: integer `1`, expected one JSON object"),
+        ("[]", no_object),
+        ("[{\"prompt\":\"x\"}]", no_object),
+        ("null", no_object),
+        ("1", no_object),
         (r#"{"num_images":1,"num_images":4}"#, "num_images is given twice"),
         (r#"{"num_images":1,"num\u005fimages":4}"#, "num_images is given twice"),
     ];
