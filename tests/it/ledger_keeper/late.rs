@@ -86,3 +86,50 @@ async fn calls_that_are_still_held_when_their_replica_comes_are_charged_once_who
     }
     assert_eq!(rows(&one, &call).await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_replica_that_comes_when_the_store_has_gone_far_beyond_it_brings_what_it_knows_all_the_same() {
+    let (world, call) = (World::start().await, budgeted());
+    let [one, late] = replicas(&world).await;
+    let running = admit(&late, &call).await.unwrap().unwrap();
+    pay(&one, &call).await;
+    // A call that the other has not seen.
+    let unseen = admit(&late, &call).await.unwrap().unwrap();
+    lose(&world, &one).await;
+    // The other makes more changes than were ever lost.
+    for _ in 0..7 {
+        pay(&one, &call).await;
+    }
+    assert_eq!(settle(&late, &call, unseen).await, Ok(Settled::Now(credits(PRICE))));
+    settle(&late, &call, running).await.unwrap();
+    world.pass(TTL);
+    one.sweep(&call.team).await.unwrap();
+    for ledger in [&one, &late] {
+        assert_eq!(counted(ledger, &call).await, [(10, 0), (10 * PRICE, 0)]);
+    }
+    assert_eq!(admit(&one, &call).await.unwrap(), None);
+    assert_eq!(rows(&late, &call).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_team_that_was_begun_anew_by_one_who_knew_nothing_of_it_is_closed_by_the_late_one_until_all_is_there() {
+    let (world, call) = (World::start().await, budgeted());
+    let [one, late] = replicas(&world).await;
+    let running = admit(&late, &call).await.unwrap().unwrap();
+    // Of that the other has seen nothing: the team seems new to it.
+    lose(&world, &one).await;
+    let mut paid = Vec::new();
+    for _ in 0..9 {
+        paid.push(pay(&one, &call).await);
+    }
+    assert_eq!(settle(&late, &call, running).await, Err("lost"), "nobody has noticed it before");
+    assert!(is_closed(&one, &call).await);
+    world.pass(GATHERED);
+    assert_eq!(settle(&late, &call, running).await, Ok(Settled::Now(credits(PRICE))));
+    assert_eq!(settle(&late, &call, running).await, Ok(Settled::Before));
+    assert_eq!(counted(&one, &call).await, [(10, 0), (10 * PRICE, 0)]);
+    assert_eq!(admit(&one, &call).await.unwrap(), None);
+    paid.push(running);
+    paid.sort_unstable();
+    assert_eq!(rows(&late, &call).await, paid);
+}
