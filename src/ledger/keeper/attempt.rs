@@ -11,7 +11,7 @@ use super::step::{Expected, Found, Marked, Reply, Step, Verdict};
 use super::view::Missing;
 use super::wanted::{self, Wanted};
 use super::work::{self, Answer, Work};
-use super::{Belief, Keeper, KeeperTime};
+use super::{Belief, Keeper, KeeperTime, takeover};
 use crate::ledger::machine::Revision;
 use crate::ledger::{Outage, ReservationId};
 
@@ -133,9 +133,14 @@ impl Attempt {
         if !work.changes.opened.is_empty() {
             work.until = work.until.min(deadline(*self.opens_since.get_or_insert(now), context.rules));
         }
+        if cache.team().reign == 0 && !work.changes.is_nothing() {
+            let record = work.changes.team.get_or_insert_with(|| cache.team().clone());
+            record.reign = context.keeper.reign(&team.id);
+        }
         let expected = if self.new.is_some() { Expected::Nothing } else { Expected::Revision(revision) };
         let mut step = Step {
             expected,
+            reign: work.changes.team.as_ref().unwrap_or_else(|| cache.team()).reign,
             makes: if self.new.is_some() { revision } else { revision.next(context.keeper.name_step()) },
             from: now,
             until: work.until,
@@ -206,6 +211,11 @@ impl Attempt {
             (Verdict::OtherTime, _) => {
                 // It was not written, and its moment was none.
                 self.opens_since.take_if(|since| *since == step.from);
+                Ok(None)
+            }
+            (Verdict::OtherReign, _) => {
+                self.opens_since.take_if(|since| *since == step.from);
+                Box::pin(takeover::take_over(context, team)).await?;
                 Ok(None)
             }
             (Verdict::OthersTurn, _) => {

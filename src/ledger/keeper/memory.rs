@@ -72,7 +72,8 @@ impl TeamCache {
             if name.level == "account" || record == ScopeRecord::default() {
                 continue;
             }
-            record.seal(&kept);
+            // What was seen before a copy took over says nothing of how far the copy had come.
+            record.seal(&kept.range(..at.epoch).map(|(epoch, number)| (*epoch, *number)).collect());
             record.seal(&[(at.epoch, at.number)].into());
             memory.scopes.entry(name).or_default().restore(&record);
         }

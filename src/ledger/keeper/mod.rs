@@ -5,8 +5,8 @@
 //! team's records as this process knows them), `view` and `view_rows` (the machine's records over
 //! that), `lives` (how long they are kept), `operation`, `abandoned` and `queue` (what waits for a
 //! team), `work` (a batch worked out), `context` (what all batches share), `memory` and `restore`
-//! (what is done when the keeper has lost something), `attempt` and `batch` (a batch carried
-//! through); `simulation` tests all of it.
+//! (what is done when the keeper has lost something), `takeover` (when another server has the
+//! records), `attempt` and `batch` (a batch carried through); `simulation` tests all of it.
 //!
 //! What is safe because of what: the cache is never believed without the comparison; a batch is all or nothing because the
 //! keeper compares before it writes; an operation may be sent twice because each carries an id that the records know.
@@ -25,6 +25,7 @@ mod restore;
 mod simulation;
 mod step;
 mod table;
+mod takeover;
 mod view;
 mod view_rows;
 mod wanted;
@@ -49,6 +50,11 @@ use crate::team::TeamId;
 pub(super) trait Keeper: Sync {
     /// Compares and writes, or says what is newer. May be repeated: the comparison lets a change pass once.
     fn step(&self, team: &TeamId, step: &Step) -> impl Future<Output = Result<Reply, Outage>> + Send;
+
+    /// A number for the server that has the team's records, as far as this process was told: another one after each restart
+    /// and each promotion, since that may be a copy that lacks something. 0: it was not told. A step that is meant for
+    /// another server than it reaches is not sent.
+    fn reign(&self, team: &TeamId) -> u64;
 
     /// A name for a step that nobody else gives to one.
     fn name_step(&self) -> u64;

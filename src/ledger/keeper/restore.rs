@@ -11,14 +11,14 @@ use super::queue::Team;
 use super::step::{Changes, Expected, Found, Reply, Step, TeamRecord, Verdict};
 use super::view::{Missing, View};
 use super::wanted::Wanted;
-use super::{Keeper, KeeperTime, lives};
+use super::{Keeper, KeeperTime, lives, takeover};
 use crate::ledger::machine::past::note;
 use crate::ledger::machine::{Loss, Records, ReservationRecord, Revision, Rules, judgement, unclaimed};
 use crate::ledger::{Outage, Row};
 use crate::team::TeamId;
 
 /// How often others may be first before it is given up for now.
-const ATTEMPTS: usize = 64;
+pub(super) const ATTEMPTS: usize = 64;
 
 /// Takes note of what the keeper told, unless that says that it has lost something: then that is seen to.
 pub(super) async fn hear<K: Keeper, T: KeeperTime>(
@@ -44,7 +44,7 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
     }
     if news != News::None {
         let left = (found.revision, found.team.clone());
-        let marks_are_lost = team.cache().lacks_marks(reply.marks);
+        let marks_are_lost = team.cache().misses_marks(&found, reply.marks);
         lose(context, team, left, (news == News::LostBefore, marks_are_lost)).await?;
     }
     if news != News::Lost {
@@ -93,7 +93,7 @@ async fn tell<K: Keeper, T: KeeperTime>(
 }
 
 /// Begins a new epoch, in which the team is closed.
-async fn close<K: Keeper, T: KeeperTime>(
+pub(super) async fn close<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
     (found, record): (Option<Revision>, TeamRecord),
@@ -106,12 +106,12 @@ async fn close<K: Keeper, T: KeeperTime>(
     let loss = Loss { marks_are_lost, ..Loss::noticed(found, record.loss.as_ref(), now) };
     // Whether a prepaid budget needs it for ever is known to those who ask under limits.
     let until = record.until.max(lives::least(now, context.rules));
-    let record = TeamRecord { loss: Some(loss), until, ..record };
+    let record = TeamRecord { loss: Some(loss), until, reign: context.keeper.reign(&team.id), ..record };
     let changes = Changes { team: Some(record), lives_on: true, ..Changes::default() };
     let expected = found.map_or(Expected::Lost, Expected::Revision);
     let number = found.map_or(0, |found| found.number + 1);
     let makes = Revision { epoch, number, name: context.keeper.name_step() };
-    let step = writing(expected, makes, changes, (now, context.rules));
+    let step = writing((expected, &TeamRecord::default()), makes, changes, (now, context.rules));
     let reply = context.keeper.step(&team.id, &step).await?;
     context.time.learn(reply.at);
     if reply.verdict == Verdict::Done {
@@ -124,10 +124,17 @@ async fn close<K: Keeper, T: KeeperTime>(
     Ok(())
 }
 
-fn writing(expected: Expected, makes: Revision, changes: Changes, (now, rules): (i64, &Rules)) -> Step {
+/// A step that writes, of a team of which this is known.
+pub(super) fn writing(
+    (expected, record): (Expected, &TeamRecord),
+    makes: Revision,
+    changes: Changes,
+    (now, rules): (i64, &Rules),
+) -> Step {
     let until = now.saturating_add(super::work::under_way(rules));
     let nothing = Step::reading(now, Wanted::default(), Vec::new(), deadline(now, rules));
-    Step { expected, makes, until, changes, ..nothing }
+    let reign = changes.team.as_ref().unwrap_or(record).reign;
+    Step { expected, reign, makes, until, changes, ..nothing }
 }
 
 /// Restores all that this process knows and the keeper lacks.
@@ -150,7 +157,7 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
                 continue;
             }
             Ok(Some((revision, changes))) => writing(
-                Expected::Revision(revision),
+                (Expected::Revision(revision), team.cache().team()),
                 revision.next(context.keeper.name_step()),
                 changes,
                 (now, context.rules),
@@ -177,6 +184,10 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
             Verdict::OtherTime | Verdict::OthersTurn => {
                 refused += 1;
                 context.keeper.let_another_go_first().await;
+            }
+            Verdict::OtherReign => {
+                refused += 1;
+                Box::pin(takeover::take_over(context, team)).await?;
             }
         }
     }
@@ -284,7 +295,7 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
             return Ok(());
         };
         let step = writing(
-            Expected::Revision(revision),
+            (Expected::Revision(revision), team.cache().team()),
             revision.next(context.keeper.name_step()),
             changes,
             (now, context.rules),
@@ -296,6 +307,9 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
             cache.change(step.changes, step.makes);
             cache.note_judged();
             return Ok(());
+        }
+        if reply.verdict == Verdict::OtherReign {
+            Box::pin(takeover::take_over(context, team)).await?;
         }
         context.keeper.let_another_go_first().await;
     }

@@ -32,6 +32,17 @@ pub(in crate::ledger) struct TeamRecord {
     /// The last time that some of them were lost; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::ledger) loss: Option<Loss>,
+    /// The server that has had them since the epoch began (see [`Keeper::reign`]); 0: that is not known.
+    ///
+    /// [`Keeper::reign`]: super::Keeper::reign
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub(in crate::ledger) reign: u64,
+}
+
+// serde hands the field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_unknown(reign: &u64) -> bool {
+    *reign == 0
 }
 
 impl TeamRecord {
@@ -126,6 +137,8 @@ pub(in crate::ledger) enum Expected {
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Step {
     pub(in crate::ledger) expected: Expected,
+    /// The server that is to have the team's records from then on; 0: any.
+    pub(in crate::ledger) reign: u64,
     /// The revision that its changes make.
     pub(in crate::ledger) makes: Revision,
     /// The moment it was worked out for, in microseconds of Unix time: the keeper's time must be that or a little later.
@@ -161,6 +174,7 @@ impl Step {
     pub(super) fn reading(now: i64, wanted: Wanted, renewed: Vec<ReservationId>, deadline: i64) -> Self {
         Self {
             expected: Expected::Anything,
+            reign: 0,
             makes: Revision::default(),
             from: now,
             until: i64::MAX,
@@ -199,6 +213,8 @@ pub(in crate::ledger) enum Verdict {
     OtherTime,
     /// Likewise: others have asked to go first.
     OthersTurn,
+    /// Nothing at all was sent: it would go to another server than the one that had the records.
+    OtherReign,
 }
 
 /// The keeper's answer.
@@ -215,6 +231,13 @@ pub(in crate::ledger) struct Reply {
     pub(in crate::ledger) void: Option<Outage>,
     /// What is there, unless the changes were made.
     pub(in crate::ledger) found: Option<Found>,
+}
+
+impl Reply {
+    /// What is said where another server has the records. `at` is its time, as far as that is known.
+    pub(in crate::ledger) const fn of_another_reign(at: i64) -> Self {
+        Self { verdict: Verdict::OtherReign, at, marks: 0, marked: Vec::new(), void: None, found: None }
+    }
 }
 
 /// What is there of what was wanted.

@@ -3,6 +3,10 @@
 //!
 //! A loss begins a new epoch, in which the team is closed at first: whoever knows what is missing
 //! restores it. Then it opens, and what nobody speaks for is judged (see `unclaimed`).
+//!
+//! Where another server has the records than before, it is a copy that may lack the last changes,
+//! though nobody there may know of any. An epoch begins there as well, in which the team is open:
+//! what is counted from then on is told from what the copy lacks, whoever comes with that later.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +37,23 @@ pub(in crate::ledger) struct Loss {
     /// calls held up to then and nobody claimed was given to calls that stand for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::ledger) covered: BTreeMap<u64, u64>,
+    /// The epoch that began when it was noticed, where others have begun since, on copies that took
+    /// over; 0: none has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(in crate::ledger) noticed_in: u64,
+    /// How often calls had been marked when the last copy took over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(in crate::ledger) marks_kept: u64,
 }
+
+// serde hands the field by reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Earlier than every epoch.
+const NEVER: u64 = 1;
 
 impl Loss {
     /// The loss that is noticed now. `found` is what is still there, and `before` the last loss that
@@ -47,7 +67,30 @@ impl Loss {
         while kept.len() > EPOCHS_MOST {
             kept.pop_first();
         }
-        Self { closed: true, noticed_at: now, kept, marks_are_lost: false, covered: BTreeMap::new() }
+        Self { closed: true, noticed_at: now, kept, ..Self::default() }
+    }
+
+    /// What is known where a copy has taken over of which nobody knows that it lacks anything. `found`
+    /// and `marks` say how far the copy has come.
+    pub(in crate::ledger) fn taken_over(found: Revision, before: Option<&Self>, now: i64, marks: u64) -> Self {
+        let noticed_in = before.map_or(NEVER, |before| before.began(found));
+        let covered = before.map(|before| before.covered.clone()).unwrap_or_default();
+        Self { closed: false, noticed_in, marks_kept: marks, covered, ..Self::noticed(Some(found), before, now) }
+    }
+
+    /// The epoch that began when it was noticed; `is` is the revision of the records that say so.
+    const fn began(&self, is: Revision) -> u64 {
+        if self.noticed_in == 0 { is.epoch } else { self.noticed_in }
+    }
+
+    /// Whether it was noticed after somebody had last seen the records, at an earlier epoch.
+    pub(in crate::ledger) const fn is_news(&self, seen: Revision, is: Revision) -> bool {
+        self.began(is) > seen.epoch
+    }
+
+    /// Whether a copy has taken over that lacks some of so many marks.
+    pub(in crate::ledger) const fn lacks_marks(&self, marks: u64) -> bool {
+        self.noticed_in > 0 && self.marks_kept < marks
     }
 
     /// Whether a change is missing that was made at this revision of an earlier epoch.
@@ -91,6 +134,22 @@ mod tests {
     fn of_a_store_that_began_anew_unnoticed_what_was_before_is_lacking_and_what_came_since_is_not() {
         let loss = Loss::noticed(Some(at(8, 7)), None, 9);
         assert!(loss.lacks(at(5, 3)) && !loss.lacks(at(8, 3)));
+    }
+
+    #[test]
+    fn a_copy_that_takes_over_is_no_loss_to_those_who_saw_nothing_that_it_lacks() {
+        let copy = Loss::taken_over(at(5, 50), None, 9, 3);
+        assert!(!copy.closed && !copy.is_news(at(5, 60), at(9, 51)));
+        assert!(copy.lacks(at(5, 51)) && !copy.lacks(at(5, 50)) && copy.lacks_marks(4) && !copy.lacks_marks(3));
+    }
+
+    #[test]
+    fn a_loss_is_still_news_after_a_copy_has_taken_over() {
+        let loss = Loss::noticed(None, None, 9);
+        let copy = Loss::taken_over(at(9, 4), Some(&loss), 12, 0);
+        assert!(copy.is_news(at(5, 60), at(12, 5)) && !copy.is_news(at(9, 2), at(12, 5)));
+        let next = Loss::taken_over(at(12, 6), Some(&copy), 15, 0);
+        assert!(next.is_news(at(5, 60), at(15, 7)) && !next.is_news(at(9, 2), at(15, 7)));
     }
 
     #[test]

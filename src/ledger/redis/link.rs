@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -125,6 +125,8 @@ pub(super) struct Pulse {
     answers: AtomicU64,
     /// Another has taken its place, and nobody is to wait on it any longer.
     replaced: CancellationToken,
+    /// A number for what the one server was when it was asked: it is that for as long as the connection lives.
+    reign: OnceLock<u64>,
 }
 
 impl Pulse {
@@ -138,6 +140,11 @@ impl Pulse {
             }
             () = self.replaced.cancelled() => Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
         }
+    }
+
+    /// A number for what the one server is, once somebody has asked.
+    pub(super) const fn reign(&self) -> &OnceLock<u64> {
+        &self.reign
     }
 
     /// How many answers have come.

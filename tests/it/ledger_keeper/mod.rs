@@ -6,6 +6,7 @@ mod edge;
 mod evicted;
 mod faults;
 mod for_ever;
+mod forks;
 mod given_up;
 mod kept;
 mod late;

@@ -13,6 +13,7 @@ use super::random::Random;
 use super::reckoning;
 use super::store::Planted;
 use super::terms::{SECOND, TTL};
+use super::wire::Answer;
 use super::world::{Event, Shared, TROUBLE, Task, World, WrongBy};
 
 /// How long after the trouble everything has an end, in microseconds.
@@ -217,7 +218,11 @@ impl History {
 
     fn happens(&mut self, event: Event) {
         match event {
-            Event::Arrives { process, voucher, request, slot, is_answered } => {
+            // The connection broke with its server.
+            Event::Arrives { server, slot, .. } if server != self.world.lock().store.copies.server => {
+                slot.fill(Answer::Broken);
+            }
+            Event::Arrives { process, voucher, request, slot, is_answered, .. } => {
                 self.ask_who_is_left();
                 self.world.lock().arrive((process, voucher), &request, is_answered.then_some(slot));
             }

@@ -5,12 +5,10 @@
 //! if nothing had been lost ([`Certainty::Whole`]). Where a step was written and lost before its
 //! answer came, nobody can say whether it was ([`Certainty::Unsure`]): nobody is made to pay less
 //! for that, and no limit is passed by what was really paid. Where somebody was heard too late, had
-//! died, or went on before anybody noticed, a limit may be passed by what only they knew
-//! ([`Certainty::Late`]); at the end nothing of it is missing all the same.
-//!
-//! An older copy that somebody writes to before anybody notices what it lacks is another matter
-//! ([`Certainty::Forked`]): a revision then says two things, and what was lost may never be missed.
-//! Of such a history it is only promised that it ends, and that nothing is carried out twice.
+//! died, or where others went on with an older copy before somebody noticed what it lacks, a limit
+//! may be passed by what only they knew ([`Certainty::Late`]); at the end nothing of it is missing
+//! all the same. Nobody goes on with an older copy as if it were what it is a copy of: an epoch
+//! begins there first.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +26,6 @@ pub(super) enum Certainty {
     Whole,
     Unsure,
     Late,
-    Forked,
 }
 
 /// Who is alive at a loss, and what they have seen.
@@ -48,6 +45,10 @@ pub(super) struct Losses {
     pub(super) certainty: Certainty,
     /// Something is lost, and nobody has closed the team for it.
     is_unnoticed: bool,
+    /// An epoch has begun on the copy that has taken over since.
+    is_taken_over: bool,
+    /// The fault is planted that none does.
+    pub(super) is_planted: bool,
     /// What was written and its writer has not been told.
     unheard: BTreeSet<Revision>,
     /// What of that was lost.
@@ -100,6 +101,7 @@ impl Promises {
         let is_lost = |at: &Revision| left.revision.is_none_or(|kept| *at > kept);
         let losses = &mut self.losses;
         losses.last = Some(now);
+        losses.is_taken_over = false;
         losses.is_unnoticed |= before.revision != left.revision || before.marks != left.marks;
         let (gone, there) = std::mem::take(&mut losses.unheard).into_iter().partition(is_lost);
         losses.unheard = there;
@@ -132,14 +134,17 @@ impl Promises {
         let (changes, was_closed) = (&step.changes, state.team.is_closed());
         let is_new_epoch = state.revision.is_none_or(|is| is.epoch != step.makes.epoch);
         let closes = is_new_epoch && changes.team.as_ref().is_some_and(|team| team.is_closed());
+        self.losses.is_taken_over |= is_new_epoch;
         let opens = was_closed && changes.team.as_ref().is_some_and(|team| !team.is_closed());
         let is_made_anew = step.expected == Expected::Nothing && self.losses.last.is_some();
         if is_made_anew {
             self.losses.is_at_most(Certainty::Late);
             self.sees("a team was begun anew by somebody who knew nothing of it");
         } else if self.losses.is_unnoticed && !closes {
-            self.losses.is_at_most(Certainty::Forked);
-            self.sees("somebody wrote to an older copy");
+            self.losses.is_at_most(Certainty::Late);
+            self.sees("others went on with an older copy");
+            let (is_apart, id) = (self.losses.is_taken_over || self.losses.is_planted, step.makes);
+            self.hold(is_apart, || format!("{id} goes on with an older copy"));
         }
         self.losses.is_unnoticed &= !closes;
         self.losses.opens = opens;
@@ -168,7 +173,7 @@ impl Promises {
         let what = match losses.certainty {
             Certainty::Whole => "everything was restored in time",
             Certainty::Unsure => "everybody was heard, and nobody knew of everything",
-            Certainty::Late | Certainty::Forked => "somebody was heard too late",
+            Certainty::Late => "somebody was heard too late",
         };
         self.sees(what);
     }

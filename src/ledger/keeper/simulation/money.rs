@@ -16,9 +16,6 @@ type Paid = BTreeMap<(ScopeName, String), (u64, u64)>;
 
 /// Reckons.
 pub(super) fn of(promises: &mut Promises, state: &State) {
-    if promises.losses.certainty == Certainty::Forked {
-        return;
-    }
     rows(promises, state);
     let paid = paid(promises);
     for ((name, window), (requests, credits)) in paid {

@@ -45,6 +45,8 @@ pub(super) struct Process {
     names: AtomicU64,
     /// The number of the server that it has found to be believed; 0: none.
     believed: AtomicU64,
+    /// The number of the server to which its connection leads.
+    reign: AtomicU64,
     gather: Duration,
 }
 
@@ -69,6 +71,7 @@ impl Process {
             releasing: AtomicBool::new(false),
             names: AtomicU64::new(0),
             believed: AtomicU64::new(0),
+            reign: AtomicU64::new(0),
             gather,
         });
         process.begin(keep_alive(Arc::clone(&process)));
@@ -118,6 +121,9 @@ impl Process {
     async fn exchange(&self, request: Request) -> Result<Answer, Outage> {
         let until = self.world.lock().now + DEADLINE;
         for _ in 0..2 {
+            if let Some(reply) = self.is_led_elsewhere(&request) {
+                return Ok(reply);
+            }
             let sent = self.world.lock().send((self.number, self.voucher), &request, until);
             match sent.await {
                 Answer::Broken => {}
@@ -126,6 +132,15 @@ impl Process {
             }
         }
         Err(Outage::Unreachable("the connection broke twice".to_owned()))
+    }
+
+    /// What is said of a step that is not sent, since the connection leads to another server than it is meant for.
+    fn is_led_elsewhere(&self, request: &Request) -> Option<Answer> {
+        let server = self.world.lock().store.server();
+        self.reign.store(server, Ordering::Relaxed);
+        let Request::Step(step) = request else { return None };
+        let is_elsewhere = step.reign > 0 && step.reign != server;
+        is_elsewhere.then(|| Answer::Reply(Box::new(Reply::of_another_reign(self.now()))))
     }
 
     /// Whether it knows something of the team that is yet to be restored, in a store that has come
@@ -170,6 +185,10 @@ impl Keeper for Process {
             }
             Answer::Yes(_) | Answer::Broken | Answer::TimedOut => Err(Outage::TimedOut),
         }
+    }
+
+    fn reign(&self, _team: &TeamId) -> u64 {
+        self.reign.load(Ordering::Relaxed)
     }
 
     fn name_step(&self) -> u64 {

@@ -30,8 +30,7 @@ pub(super) fn of(world: &mut World) -> Result<(), String> {
             promises.look_at(name, record);
         }
         let held = record.slots();
-        let is_forked = promises.losses.certainty == Certainty::Forked;
-        promises.hold(held == 0 || is_forked, || format!("{name:?} still holds {held} calls"));
+        promises.hold(held == 0, || format!("{name:?} still holds {held} calls"));
     }
     let counted = promises.windows.iter().filter(|(_, sum)| is_exact && **sum != [0; 4]);
     let names: Vec<ScopeName> = counted.map(|((name, _), _)| name.clone()).collect();

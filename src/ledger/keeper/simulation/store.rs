@@ -46,6 +46,8 @@ pub(super) enum Planted {
     ForgetsUnclaimed,
     /// Of a scope that several restore, the last to come is believed.
     LastIsBelieved,
+    /// A copy that takes over passes for the server that it is a copy of.
+    SameReign,
 }
 
 /// All that is kept of the team.
@@ -82,7 +84,8 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new(promises: Promises, planted: Planted) -> Self {
+    pub(super) fn new(mut promises: Promises, planted: Planted) -> Self {
+        promises.losses.is_planted = planted == Planted::SameReign;
         Self { state: State::default(), promises, copies: Copies::default(), planted }
     }
 
@@ -280,6 +283,11 @@ impl Store {
             found.oldest = Some(state.rows.each_ref().map(oldest));
         }
         found
+    }
+
+    /// The number of the server, as processes are told it.
+    pub(super) fn server(&self) -> u64 {
+        if self.planted == Planted::SameReign { 1 } else { self.copies.server }
     }
 
     /// Leaves a process' mark that the team may be made.

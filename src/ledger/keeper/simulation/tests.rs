@@ -76,7 +76,7 @@ fn the_histories_come_to_what_they_are_for() {
         "everything was restored in time",
         "everybody was heard, and nobody knew of everything",
         "somebody was heard too late",
-        "somebody wrote to an older copy",
+        "others went on with an older copy",
         "a call was made that stands for another",
         "a row was restored",
     ];
@@ -129,6 +129,11 @@ fn a_restore_that_gives_back_what_nobody_claims_is_found_out() {
 #[test]
 fn a_restore_that_believes_the_last_to_come_is_found_out() {
     is_found_out(Planted::LastIsBelieved);
+}
+
+#[test]
+fn a_copy_that_passes_for_the_server_that_it_is_a_copy_of_is_found_out() {
+    is_found_out(Planted::SameReign);
 }
 
 #[test]

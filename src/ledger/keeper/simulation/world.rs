@@ -29,8 +29,8 @@ pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Something that is going to happen.
 pub(super) enum Event {
-    /// A request arrives at the keeper.
-    Arrives { process: usize, voucher: u64, request: Request, slot: Slot, is_answered: bool },
+    /// A request arrives at the keeper, if it is still the server to which it was sent.
+    Arrives { process: usize, voucher: u64, server: u64, request: Request, slot: Slot, is_answered: bool },
     /// An answer arrives, or a time is over.
     Fills(Slot, Answer),
     /// Somebody calls.
@@ -157,9 +157,10 @@ impl World {
     pub(super) fn send(&mut self, (process, voucher): (usize, u64), request: &Request, until: i64) -> Slot {
         let slot = Slot::default();
         let way = self.wire.way(process, self.now);
+        let server = self.store.copies.server;
         for delay in &way.arrives {
             let (request, slot, is_answered) = (request.clone(), slot.clone(), way.is_answered);
-            self.after(*delay, Event::Arrives { process, voucher, request, slot, is_answered });
+            self.after(*delay, Event::Arrives { process, voucher, server, request, slot, is_answered });
         }
         if let Some(breaks) = way.breaks {
             self.after(breaks, Event::Fills(slot.clone(), Answer::Broken));

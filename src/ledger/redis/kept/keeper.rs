@@ -12,6 +12,7 @@ use super::super::link::Link;
 use super::super::settings::{Settings, UnusableSettings};
 use super::encode::Sender;
 use super::keys::Keys;
+use super::reigns::Reigns;
 use super::words::Words;
 use super::{decode, encode, trust, upgrade};
 use crate::clock::Clock;
@@ -34,6 +35,7 @@ pub(super) struct RedisKeeper {
     /// Names this process among those that take turns.
     process: String,
     pub(super) trust: trust::Trust,
+    reigns: Reigns,
     /// The name of the next step.
     names: AtomicU64,
 }
@@ -43,7 +45,8 @@ impl RedisKeeper {
         let trust = trust::Trust::new(told_held);
         // Large enough that no two handles meet.
         let names = AtomicU64::new(u64::try_from(Uuid::now_v7().as_u128() & 0x3fff_ffff_ffff_ffff).unwrap_or(0));
-        Self { client, script: Script::new(TEXT), process: process.to_owned(), trust, names }
+        let (script, process, reigns) = (Script::new(TEXT), process.to_owned(), Reigns::default());
+        Self { client, script, process, trust, reigns, names }
     }
 
     /// Another one of the same process, with a connection of its own.
@@ -108,19 +111,31 @@ impl RedisKeeper {
         (wanted > 0 && admits).then(|| Replicas { key: &keys.state, wanted, patience: deadline / 3 })
     }
 
-    async fn apply(&self, link: &mut Link, keys: &Keys, step: &Step) -> Result<(Value, u32), RedisError> {
+    /// Sends a step; `None`: the server that it would reach is another than it is meant for.
+    async fn apply(
+        &self,
+        link: &mut Link,
+        (team, keys): (&TeamId, &Keys),
+        step: &Step,
+    ) -> Result<Option<(Value, u32)>, RedisError> {
+        let reign = self.reigns.of(link, team, &keys.state).await?;
+        if step.reign != reign && step.reign > 0 && reign > 0 {
+            return Ok(None);
+        }
         let sender = Sender { process: &self.process, now: self.client.fixed_now() };
         let words = encode::words(step, &sender, keys, &self.settings().retention);
         let call = |command: &str, script: &str| self.call(command, script, keys, step, &words);
-        run_script(link, (&self.script, TEXT), call, self.replicas(step, keys).as_ref()).await
+        run_script(link, (&self.script, TEXT), call, self.replicas(step, keys).as_ref()).await.map(Some)
     }
 
     async fn step_once(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {
         let keys = &Keys::of(team);
-        let (value, have) = self
+        let applied = self
             .client
-            .go_on(Some(team), &keys.state, |mut link| async move { self.apply(&mut link, keys, step).await })
-            .await?;
+            .go_on(Some(team), &keys.state, |mut link| async move { self.apply(&mut link, (team, keys), step).await })
+            .await
+            .inspect_err(|_| self.reigns.doubt(team))?;
+        let Some((value, have)) = applied else { return Ok(Reply::of_another_reign(self.client.store_micros())) };
         let reply = decode::reply(step, value)?;
         trust::introduce(self).await?;
         let too_few = self.replicas(step, keys).filter(|replicas| have < replicas.wanted);
@@ -136,6 +151,10 @@ impl Keeper for RedisKeeper {
         // Apart, since it is large and rare.
         let moved = upgrade::is_due(&reply) && Box::pin(upgrade::take_over(self, team)).await?;
         if moved { Box::pin(self.step_once(team, step)).await } else { Ok(reply) }
+    }
+
+    fn reign(&self, team: &TeamId) -> u64 {
+        self.reigns.last(team)
     }
 
     fn name_step(&self) -> u64 {

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `words`,
 //! `encode`, `writes` and `decode` (to the script and back), `keeper` (how it is called), `handle` (what
-//! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `past` and `rows.lua`
+//! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `reigns` (which server it is), `past` and `rows.lua`
 //! (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (what the layout before this one has kept of a team), and
 //! here the trait.
 
@@ -12,6 +12,7 @@ mod handle;
 mod keeper;
 mod keys;
 mod past;
+mod reigns;
 mod text;
 mod trust;
 mod upgrade;

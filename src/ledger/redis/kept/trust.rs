@@ -171,10 +171,16 @@ fn question(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> impl 
 
 /// Asks the primary that has `key` who it is, and the store since when that is known.
 async fn answered(link: &mut Link, key: &str, question: impl Fn(&str) -> Cmd) -> Result<Value, RedisError> {
+    let id = replication_id(link, key).await?;
+    link.run(&question(&id)).await
+}
+
+/// The replication id of the primary that has `key`.
+pub(super) async fn replication_id(link: &mut Link, key: &str) -> Result<String, RedisError> {
     let mut info = redis::cmd("INFO");
     info.arg("replication");
     let info: String = redis::from_redis_value(link.run_at(info, key).await?)?;
     let id = info.lines().find_map(|line| line.strip_prefix(REPLICATION_ID));
     let id = id.ok_or((ErrorKind::UnexpectedReturnType, "a server that has no replication id"))?;
-    link.run(&question(id)).await
+    Ok(id.trim().to_owned())
 }
