@@ -181,12 +181,11 @@ impl Attempt {
         let verdict = if was_done { Verdict::Done } else { reply.verdict };
         match (verdict, work) {
             (Verdict::Done, Some(mut work)) => {
-                if self.new.is_some() {
-                    context.keeper.made(&team.id).await;
-                }
+                let new = self.new.take();
+                let is_new = new.is_some();
                 let marks_are_lost = {
                     let mut cache = team.cache();
-                    if let Some(new) = self.new.take() {
+                    if let Some(new) = new {
                         *cache = new;
                     }
                     let marks_are_lost = cache.lacks_marks(reply.marks);
@@ -198,6 +197,10 @@ impl Attempt {
                     }
                     marks_are_lost
                 };
+                // Not before it is known here: should the store lose it meanwhile, somebody knows of it.
+                if is_new {
+                    context.keeper.made(&team.id).await;
+                }
                 if marks_are_lost {
                     let left = {
                         let cache = team.cache();

@@ -68,6 +68,7 @@ async fn attempts<K: Keeper, T: KeeperTime>(
     batch: &Batch,
 ) -> Result<Carried, Outage> {
     let mut attempt = Attempt::new(batch, &team.cache());
+    let sweeps = batch.iter().any(|operation| matches!(operation, Operation::Sweep { .. }));
     for _ in 0..ATTEMPTS {
         if attempt.opens_since.is_some_and(|since| context.time.now() >= deadline(since, context.rules)) {
             return Err(Outage::TimedOut);
@@ -75,6 +76,8 @@ async fn attempts<K: Keeper, T: KeeperTime>(
         restore::restore(context, team).await?;
         if attempt.fresh && team.cache().team().is_closed() {
             attempt.open(context, team).await?;
+        } else if sweeps && team.cache().team().is_unjudged() {
+            restore::open(context, team, i64::MIN).await?;
         }
         let (step, work) = attempt.prepare(context, team, batch);
         let (step, work) = match (step, work) {

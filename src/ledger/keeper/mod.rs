@@ -4,7 +4,7 @@
 //! Reading order: `wanted` and `step` (what is sent and what comes back), `table` and `cache` (a
 //! team's records as this process knows them), `view` and `view_rows` (the machine's records over
 //! that), `lives` (how long they are kept), `operation`, `abandoned` and `queue` (what waits for a
-//! team), `work` (a batch worked out), `context` (what all batches share), `memory` and `restore`
+//! team), `work` (a batch worked out), `context` (what all batches share), `news`, `memory` and `restore`
 //! (what is done when the keeper has lost something), `takeover` (when another server has the
 //! records), `attempt` and `batch` (a batch carried through); `simulation` tests all of it.
 //!
@@ -18,6 +18,7 @@ mod cache;
 mod context;
 mod lives;
 mod memory;
+mod news;
 mod operation;
 mod queue;
 mod restore;

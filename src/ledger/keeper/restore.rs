@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::cache::{InDoubt, News, TeamCache, Written};
+use super::cache::{InDoubt, TeamCache, Written};
 use super::context::{Context, deadline, first_due};
 use super::memory::Memory;
+use super::news::News;
 use super::queue::Team;
 use super::step::{Changes, Expected, Found, Reply, Step, TeamRecord, Verdict};
 use super::view::{Missing, View};
@@ -214,6 +215,9 @@ fn some_restored(
             record.seal(&loss.kept);
             if record.restore(known) {
                 view.put_scope(team, name, &record)?;
+                if let Some(loss) = view.team().loss.as_mut().filter(|loss| !loss.closed) {
+                    loss.unjudged = true;
+                }
             }
         }
     }
@@ -325,14 +329,14 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
         unclaimed::judge(&scopes, calls, (revision.epoch, loss.marks_are_lost), (now, deadline))
     } else {
         let judged = unclaimed::judge_late(&scopes, &calls, revision, (now, deadline));
-        if judged.is_nothing() {
+        if judged.is_nothing() && !loss.unjudged {
             return None;
         }
         judged
     };
     let team_scope = scopes.iter().find(|(name, _)| name.level == "team");
     let covered = team_scope.map(|(_, record)| record.sealed()).unwrap_or_default();
-    let record = TeamRecord { loss: Some(Loss { closed: false, covered, ..loss }), ..record.clone() };
+    let record = TeamRecord { loss: Some(Loss { closed: false, unjudged: false, covered, ..loss }), ..record.clone() };
     let ends = scopes.iter().filter_map(|(name, record)| Some((name.clone(), Some(record.until()?)))).collect();
     let changes = Changes {
         team: Some(record),

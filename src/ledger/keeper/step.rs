@@ -50,6 +50,11 @@ impl TeamRecord {
     pub(in crate::ledger) fn is_closed(&self) -> bool {
         self.loss.as_ref().is_some_and(|loss| loss.closed)
     }
+
+    /// Whether scopes were restored late, and what they hold is yet to be judged.
+    pub(in crate::ledger) fn is_unjudged(&self) -> bool {
+        self.loss.as_ref().is_some_and(|loss| loss.unjudged)
+    }
 }
 
 /// What is kept for a while only.

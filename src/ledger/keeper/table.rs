@@ -21,6 +21,18 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.0.insert(key, (at, value));
     }
 
+    /// Forgets those of which that is said; asked about in their order, so that a seed decides.
+    #[cfg(test)]
+    pub(super) fn forget(&mut self, mut goes: impl FnMut(&K) -> bool)
+    where
+        K: Ord + Clone,
+    {
+        let names: std::collections::BTreeSet<K> = self.0.keys().cloned().collect();
+        for name in names.iter().filter(|name| goes(name)) {
+            self.0.remove(name);
+        }
+    }
+
     pub(super) fn bound(&mut self, since: Revision) {
         if self.0.len() > KEPT_MOST {
             self.0.retain(|_, (at, _)| *at >= since);

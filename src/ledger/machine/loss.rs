@@ -37,6 +37,10 @@ pub(in crate::ledger) struct Loss {
     /// calls held up to then and nobody claimed was given to calls that stand for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::ledger) covered: BTreeMap<u64, u64>,
+    /// Scopes were restored after the team had opened, and what they hold for nobody is yet to be judged:
+    /// whoever brought them may have died.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::ledger) unjudged: bool,
     /// The epoch that began when it was noticed, where others have begun since, on copies that took
     /// over; 0: none has.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -75,7 +79,9 @@ impl Loss {
     pub(in crate::ledger) fn taken_over(found: Revision, before: Option<&Self>, now: i64, marks: u64) -> Self {
         let noticed_in = before.map_or(NEVER, |before| before.began(found));
         let covered = before.map(|before| before.covered.clone()).unwrap_or_default();
-        Self { closed: false, noticed_in, marks_kept: marks, covered, ..Self::noticed(Some(found), before, now) }
+        let unjudged = before.is_some_and(|before| before.unjudged);
+        let noticed = Self::noticed(Some(found), before, now);
+        Self { closed: false, noticed_in, marks_kept: marks, covered, unjudged, ..noticed }
     }
 
     /// The epoch that began when it was noticed; `is` is the revision of the records that say so.

@@ -68,7 +68,7 @@ pub(in crate::ledger) fn judge(
     for name in users_first(&rest) {
         made.stand_for(&name, &mut rest, &mut judged.open);
     }
-    judged.scopes = spent_keys(scopes, &rest);
+    judged.scopes = spent(scopes, &rest, &["key"]);
     let (claimed, others): (Vec<_>, Vec<_>) = unread.into_iter().partition(|(_, record)| record.claimed == epoch);
     judged.keep_slots(scopes, claimed.iter().map(|(_, record)| record));
     judged.open.extend(claimed);
@@ -91,7 +91,7 @@ pub(in crate::ledger) fn judge_late(
     for name in users_first(&rest) {
         made.stand_for(&name, &mut rest, &mut judged.open);
     }
-    judged.scopes = spent_keys(scopes, &rest);
+    judged.scopes = spent(scopes, &rest, &["user", "key"]);
     let unread = calls.iter().filter(|(_, record)| record.unread);
     judged.keep_slots(scopes, unread.map(|(_, record)| record));
     judged
@@ -172,8 +172,11 @@ impl Made {
             let (team, is_user) = (ScopeName::from(&Scope::Team), name.level == "user");
             let user = if is_user { name.whose.clone() } else { BEYOND.to_owned() };
             let holds = |(requests, credits): &(u64, u64)| *requests > 0 && *credits >= price;
-            let team_has_it = !self.is_late || rest.get(&(team.clone(), day.clone())).is_some_and(holds);
-            let mut scopes = if team_has_it { vec![team] } else { Vec::new() };
+            if self.is_late && !rest.get(&(team.clone(), day.clone())).is_some_and(holds) {
+                // Another call has stood for it in the team, and that one has the row.
+                continue;
+            }
+            let mut scopes = vec![team];
             scopes.extend(is_user.then(|| name.clone()));
             let mut record = ReservationRecord {
                 dispatched: true,
@@ -200,10 +203,11 @@ impl Made {
     }
 }
 
-/// What keys hold for calls of which nothing more is known is spent.
-fn spent_keys(scopes: &[(ScopeName, ScopeRecord)], rest: &Rest) -> BTreeMap<ScopeName, ScopeRecord> {
+/// What scopes of these levels hold for calls of which nothing more is known is spent.
+fn spent(scopes: &[(ScopeName, ScopeRecord)], rest: &Rest, levels: &[&str]) -> BTreeMap<ScopeName, ScopeRecord> {
     let mut spent = BTreeMap::new();
-    for ((name, day), (requests, credits)) in rest.iter().filter(|((name, _), _)| name.level == "key") {
+    for ((name, day), (requests, credits)) in rest.iter().filter(|((name, _), _)| levels.contains(&name.level.as_str()))
+    {
         let Some((_, record)) = scopes.iter().find(|(known, _)| known == name) else { continue };
         let record = spent.entry(name.clone()).or_insert_with(|| record.clone());
         let windows = Windows { month: day.get(..7).unwrap_or_default().to_owned(), day: day.clone() };

@@ -33,13 +33,35 @@ pub(super) enum Fault {
     Flushes,
     /// A replica takes over that lacks the last writes.
     OlderCopies,
+    /// The limits change, and processes hear of it one after another.
+    Limits,
+    /// Some of what a process knows gives way.
+    Forgetting,
+}
+
+/// What becomes of one step, wherever in a history it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meddling {
+    /// Others were first.
+    Refused,
+    /// It never comes to the keeper.
+    Lost,
+    /// It is done, and nobody is told.
+    AnswerLost,
+    /// It is done, and the connection breaks before its answer comes: it is sent again.
+    Broken,
+}
+
+impl Meddling {
+    /// Every kind.
+    pub(super) const ALL: [Self; 4] = [Self::Refused, Self::Lost, Self::AnswerLost, Self::Broken];
 }
 
 impl Fault {
     /// By these the store loses what was written to it.
     pub(super) const LOSSES: [Self; 2] = [Self::Flushes, Self::OlderCopies];
     /// Every kind.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Delays,
         Self::Losses,
         Self::Repeats,
@@ -51,6 +73,8 @@ impl Fault {
         Self::Departures,
         Self::Flushes,
         Self::OlderCopies,
+        Self::Limits,
+        Self::Forgetting,
     ];
 }
 
@@ -58,20 +82,31 @@ impl Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) processes: usize,
+    /// How many teams there may be.
+    pub(super) teams: usize,
     /// The numbers of those who call, out of [`CALLERS`].
     pub(super) callers: Vec<usize>,
     pub(super) faults: Vec<Fault>,
+    /// What becomes of the step of this number, counted from the first of all.
+    pub(super) meddling: Option<(Meddling, u64)>,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { processes: 3, callers: (0..CALLERS).collect(), faults: Fault::ALL.to_vec() }
+        let (callers, faults) = ((0..CALLERS).collect(), Fault::ALL.to_vec());
+        Self { processes: 3, teams: 2, callers, faults, meddling: None }
     }
 }
 
 impl Bounds {
     pub(super) fn allow(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
+    }
+
+    /// What becomes of the next step.
+    pub(super) fn meddles(&self, steps: &mut u64) -> Option<Meddling> {
+        *steps += 1;
+        self.meddling.filter(|(_, number)| number == steps).map(|(meddling, _)| meddling)
     }
 
     /// Smaller ones, the smallest first.
@@ -82,6 +117,7 @@ impl Bounds {
         fewer.extend(self.callers.iter().map(but));
         let mut smaller: Vec<Self> = fewer.into_iter().map(|callers| Self { callers, ..self.clone() }).collect();
         smaller.push(Self { processes: self.processes - 1, ..self.clone() });
+        smaller.push(Self { teams: 1, ..self.clone() });
         for fault in &self.faults {
             let faults = self.faults.iter().copied().filter(|other| other != fault).collect();
             smaller.push(Self { faults, ..self.clone() });
@@ -111,7 +147,7 @@ impl fmt::Display for Broken {
 }
 
 /// The smallest history of this seed that still breaks a promise, with its story.
-pub(super) fn shrink(seed: u64, planted: Planted, mut bounds: Bounds) -> Option<Broken> {
+pub(super) fn shrink(seed: u64, planted: Planted, mut bounds: Bounds) -> Option<Box<Broken>> {
     while let Some(smaller) = bounds.smaller().into_iter().find(|one| history::run(seed, planted, one).is_err()) {
         bounds = smaller;
     }

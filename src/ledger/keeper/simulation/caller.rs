@@ -18,23 +18,24 @@ use crate::ledger::{
 };
 
 /// One caller, who wants one thing.
-pub(super) async fn call(process: Arc<Process>, caller: usize, mut random: Random) {
+pub(super) async fn call(process: Arc<Process>, (caller, team): (usize, usize), mut random: Random) {
     let _present = Present::new(&process.world);
     match random.below(16) {
         0 => {
             let admission = {
                 let mut world = process.world.lock();
-                let id = world.new_id();
-                Box::new(world.terms.admission(id, Phase::Waiting, &mut random))
+                let (id, limits) = (world.new_id(), world.limits_at[process.number]);
+                let terms = &world.stores[team].promises.terms;
+                Box::new(terms.admission(id, Phase::Waiting, limits, &mut random))
             };
-            let _ = process.ask(|response| Operation::Quote { admission, response }).await;
+            let _ = process.ask(team, |response| Operation::Quote { admission, response }).await;
         }
         1 => {
-            let inquiry = Box::new(process.world.lock().terms.inquiry(&mut random));
-            let _ = process.ask(|response| Operation::Books { inquiry, response }).await;
+            let inquiry = Box::new(process.world.lock().stores[team].promises.terms.inquiry(&mut random));
+            let _ = process.ask(team, |response| Operation::Books { inquiry, response }).await;
         }
-        2 => top_up(&process, &mut random).await,
-        _ => Call::new(&process, caller, random).go().await,
+        2 => top_up(&process, team, &mut random).await,
+        _ => Call::new(&process, (caller, team), random).go().await,
     }
 }
 
@@ -55,22 +56,22 @@ impl Drop for Present {
 }
 
 /// Adds to the team's prepaid budget: one of a few top-ups, so that some come twice.
-async fn top_up(process: &Arc<Process>, random: &mut Random) {
+async fn top_up(process: &Arc<Process>, team: usize, random: &mut Random) {
     let number = random.below(3);
     let id = TopUpId::parse(&format!("top-up-{number}")).unwrap();
     let credits = Credits::from_micros(number + 1);
     for _ in 0..3 {
         let top_up = Box::new(TopUp { id: id.clone(), scope: Scope::Team, credits });
-        let told = process.ask(|response| Operation::TopUp { top_up, response }).await;
+        let told = process.ask(team, |response| Operation::TopUp { top_up, response }).await;
         if let Ok(told) = told {
-            let mut world = process.world.lock();
+            let store = &mut process.world.lock().stores[team];
             if matches!(told, ToppedUp::Before(_)) {
-                world.store.promises.sees("a top-up came twice");
+                store.promises.sees("a top-up came twice");
             }
-            let may_be_lost = world.store.promises.losses.last.is_some();
-            let is_kept = world.store.state.top_ups.contains_key(&id) || may_be_lost;
+            let may_be_lost = store.promises.losses.last.is_some();
+            let is_kept = store.state.top_ups.contains_key(&id) || may_be_lost;
             let is_well = is_kept && !matches!(told, ToppedUp::Taken | ToppedUp::TooMuch);
-            world.store.promises.hold(is_well, || format!("the top-up {id} was answered {told:?}"));
+            store.promises.hold(is_well, || format!("the top-up {id} was answered {told:?}"));
             return;
         }
         process.world.sleep(TRY_AGAIN).await;
@@ -80,6 +81,7 @@ async fn top_up(process: &Arc<Process>, random: &mut Random) {
 /// A call that is paid for.
 struct Call<'a> {
     process: &'a Arc<Process>,
+    team: usize,
     random: Random,
     id: ReservationId,
     phase: Phase,
@@ -95,34 +97,38 @@ const NOT_SENT: End = End { outcome: Outcome::Released, charged: 0 };
 const REFUSED: End = End { outcome: Outcome::Refused, charged: 0 };
 
 impl<'a> Call<'a> {
-    fn new(process: &'a Arc<Process>, caller: usize, mut random: Random) -> Self {
+    fn new(process: &'a Arc<Process>, (caller, team): (usize, usize), mut random: Random) -> Self {
         let mut world = process.world.lock();
         let id = world.new_id();
-        world.store.promises.call(id).owner = process.voucher;
+        world.stores[team].promises.call(id).owner = process.voucher;
         let phase = if random.once_in(2) { Phase::Waiting } else { Phase::Dispatched };
-        world.tell(|| format!("process {}: caller {caller} comes with {id}, {phase:?}", process.number));
-        Self { process, random, id, phase }
+        world.tell(|| format!("process {}: caller {caller} comes to team {team} with {id}, {phase:?}", process.number));
+        Self { process, team, random, id, phase }
     }
 
     async fn go(mut self) {
         let Some(price) = self.admitted().await else { return };
         let running = || self.process.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running().insert(self.id);
+        running().insert((self.team, self.id));
         let end = self.way(price).await;
         self.settle(end).await;
-        self.process.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.process.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&(self.team, self.id));
     }
 
     /// Asks to be admitted. The price, if it is and is still there to be told.
     async fn admitted(&mut self) -> Option<u64> {
-        let admission = {
-            let world = self.process.world.lock();
-            Box::new(world.terms.admission(self.id, self.phase, &mut self.random))
+        let (admission, limits) = {
+            let mut world = self.process.world.lock();
+            let limits = world.limits_at[self.process.number];
+            let promises = &mut world.stores[self.team].promises;
+            let admission = promises.terms.admission(self.id, self.phase, limits, &mut self.random);
+            promises.call(self.id).asked_under.clone_from(&admission.levels);
+            (Box::new(admission), limits)
         };
         let price = admission.price.micros();
         let patience = self.patience();
         let claim = {
-            let asked = pin!(self.process.ask(|response| Operation::Admit { admission, response }));
+            let asked = pin!(self.process.ask(self.team, |response| Operation::Admit { admission, response }));
             let leaves = pin!(self.process.world.sleep(patience));
             match select(asked, leaves).await {
                 Either::Left((claim, _)) => claim.ok(),
@@ -132,7 +138,10 @@ impl<'a> Call<'a> {
         let verdict = claim.and_then(|claim| claim.take());
         let mut world = self.process.world.lock();
         world.tell(|| format!("process {}: {} is told {}", self.process.number, self.id, word(verdict.as_ref())));
-        let promises = &mut world.store.promises;
+        let promises = &mut world.stores[self.team].promises;
+        if matches!(verdict, Some(Verdict::Admitted { .. })) && limits > 0 {
+            promises.sees("a call was admitted under changed limits");
+        }
         let known = promises.call(self.id);
         let (was_reserved, was_lost) = (known.price.is_some(), known.was_lost);
         match verdict {
@@ -179,7 +188,7 @@ impl<'a> Call<'a> {
             }
             was_sent = true;
             let what = self.random.below(8);
-            self.process.world.lock().store.promises.sent(self.id, what > 2);
+            self.process.world.lock().stores[self.team].promises.sent(self.id, what > 2);
             let is_turned_back = matches!(what, 1 | 2);
             let takes = if self.is_slow() { 2 * TTL } else { SECOND / if is_turned_back { 50 } else { 2 } };
             self.pass(takes).await;
@@ -213,7 +222,7 @@ impl<'a> Call<'a> {
         let id = self.id;
         let told = self
             .process
-            .ask(|response: Response<bool>| match phase {
+            .ask(self.team, |response: Response<bool>| match phase {
                 Phase::Dispatched => Operation::Dispatch { id, response },
                 Phase::Waiting | Phase::TurnedBack => Operation::Recall { id, response },
             })
@@ -237,14 +246,15 @@ impl<'a> Call<'a> {
             self.pass(SECOND / 5).await;
             let id = self.id;
             // If that does not come through, they are swept.
-            let _ = self.process.ask(|response| Operation::ReleaseSlots { id, response }).await;
+            let _ = self.process.ask(self.team, |response| Operation::ReleaseSlots { id, response }).await;
         }
     }
 
     async fn ends(&self, settlement: &Settlement) {
         loop {
             let again = Box::new(settlement.clone());
-            let settled = self.process.ask(|response| Operation::Settle { settlement: again, response }).await;
+            let settled =
+                self.process.ask(self.team, |response| Operation::Settle { settlement: again, response }).await;
             self.told(&settled, settlement);
             if settled.is_ok() {
                 return;
@@ -256,14 +266,13 @@ impl<'a> Call<'a> {
     fn told(&self, settled: &Result<Settled, Outage>, end: &Settlement) {
         let mut world = self.process.world.lock();
         world.tell(|| format!("process {}: {} ends {:?}: {settled:?}", self.process.number, self.id, end.outcome));
-        let promises = &mut world.store.promises;
+        let promises = &mut world.stores[self.team].promises;
         let row = promises.call(self.id).row.clone();
         match settled {
             Ok(Settled::Now(charged)) => {
                 let before = promises.call(self.id).told_charged.replace(charged.micros());
                 let is_whole = promises.losses.certainty == Certainty::Whole;
-                let is_first = before.is_none() || !is_whole;
-                promises.hold(is_first, || format!("{} was told twice that it ends now", self.id));
+                promises.hold(before.is_none(), || format!("{} was told twice that it ends now", self.id));
                 let is_it = |row: Row| row.outcome == end.outcome && row.charged == *charged;
                 let is_mine = row.is_some_and(is_it) || !is_whole;
                 promises.hold(is_mine, || format!("{} was told {charged}, and its row says otherwise", self.id));

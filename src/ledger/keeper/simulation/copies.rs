@@ -18,8 +18,6 @@ pub(super) const GATHER: i64 = TTL / 3;
 pub(super) struct Copies {
     /// What a replica has that lags behind.
     older: Option<State>,
-    /// Which server it is: another one after each promotion.
-    pub(super) server: u64,
     /// Since when it is known which server that is, in the keeper's time; `None`: nobody has asked
     /// since it forgot that.
     known_since: Option<i64>,
@@ -27,7 +25,7 @@ pub(super) struct Copies {
 
 impl Default for Copies {
     fn default() -> Self {
-        Self { older: None, server: 1, known_since: Some(0) }
+        Self { older: None, known_since: Some(0) }
     }
 }
 
@@ -43,12 +41,12 @@ impl Store {
         self.promises.sees("the store was emptied");
     }
 
-    /// A replica takes over that lacks the last writes, if there is one.
-    pub(super) fn goes_back(&mut self, now: i64, witnesses: &Witnesses) {
-        let Some(older) = self.copies.older.take() else { return };
-        self.copies.server += 1;
+    /// A replica takes over that lacks the last writes. `false`: there is none.
+    pub(super) fn goes_back(&mut self, now: i64, witnesses: &Witnesses) -> bool {
+        let Some(older) = self.copies.older.take() else { return false };
         self.becomes(older, now, witnesses);
         self.promises.sees("an older copy took over");
+        true
     }
 
     fn becomes(&mut self, state: State, now: i64, witnesses: &Witnesses) {

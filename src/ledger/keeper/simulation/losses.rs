@@ -69,7 +69,10 @@ impl Losses {
     /// Whoever wrote a step is told so.
     pub(super) fn heard(&mut self, makes: Revision) {
         self.unheard.remove(&makes);
-        self.doubtful.remove(&makes);
+        if self.doubtful.remove(&makes) && self.certainty == Certainty::Unsure {
+            // The team was opened meanwhile: who is told now comes too late.
+            self.certainty = Certainty::Late;
+        }
     }
 
     /// A process dies, and what only it knew is gone.

@@ -2,10 +2,14 @@
 //! all drawn from one seed. No thread, no runtime, no sleeping: a seed is a history, the same each
 //! time. After each, the promises are counted.
 //!
-//! Reading order: `random`, `terms` (what holds in one history), `bounds` (what may go wrong in
-//! it), `store` (the keeper), `copies` (what it loses), `wire` (the network), `world` (what all share), `process`, `caller`,
-//! `history` (who goes on next), `promises` (counted with every write), `losses` (what of them holds
-//! after one), and `reckoning` and `money` (at the end).
+//! Reading order: `random`, `terms` (what holds in one history for a team), `bounds` (what may go
+//! wrong in it), `store` (the keeper), `copies` (what it loses), `wire` (the network), `world` (what
+//! all share), `process` and `background` (what it does by itself), `caller`, `history` (who goes on
+//! next) and `mishaps` (what befalls it), `promises` and `limits` (counted with every write),
+//! `losses` (what of them holds after one), and `reckoning` and `money` (at the end).
+//!
+//! Beside what is drawn, short histories are repeated with each of their steps refused or lost, one
+//! at a time: see `tests`.
 //!
 //! As many histories as wanted, from a seed of one's choice (a million takes an optimised build):
 //! `MOONGATE_SIMULATION_HISTORIES=1000000 MOONGATE_SIMULATION_SEED=1
@@ -13,11 +17,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod background;
 mod bounds;
 mod caller;
 mod copies;
 mod history;
+mod limits;
 mod losses;
+mod mishaps;
 mod money;
 mod process;
 mod promises;

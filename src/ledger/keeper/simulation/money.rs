@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::losses::Certainty;
 use super::promises::{ALL_TIME, Known, Promises, window_of};
 use super::store::State;
-use crate::ledger::keeper::TeamRecord;
+use crate::ledger::keeper::{CellName, TeamRecord};
 use crate::ledger::machine::ScopeName;
 use crate::ledger::topup::raised;
+use crate::ledger::{Scope, Sums};
 use crate::team::limit::{Period, Shape, Unit};
 
 /// Requests and credits.
@@ -78,4 +79,29 @@ fn rows(promises: &mut Promises, state: &State) {
     let lengths = state.rows.each_ref().map(|rows| rows.len() as u64);
     let TeamRecord { rows, .. } = &state.team;
     promises.hold(lengths == *rows, || format!("there are {lengths:?} rows, and the keeper says {rows:?}"));
+    if state.team.lost == [0, 0] {
+        sums(promises, state);
+    }
+}
+
+/// What rows come to is what usage says, and never more than the windows count as spent. It may be less after a loss, where
+/// who wrote a row has died: what it cost others have seen, and the row is gone.
+fn sums(promises: &mut Promises, state: &State) {
+    let (mut cells, mut days) = (BTreeMap::<CellName, Sums>::new(), BTreeMap::<&String, (u64, u64)>::new());
+    for row in state.rows.iter().flatten() {
+        let (user, model) = (row.asked.user.clone(), row.asked.model.clone());
+        *cells.entry(CellName { day: row.day.clone(), user, model }).or_default() += Sums::from(row);
+        let (requests, credits) = days.entry(&row.day).or_default();
+        (*requests, *credits) = (*requests + u64::from(row.outcome.counts()), *credits + row.charged.micros());
+    }
+    promises.hold(cells == state.cells, || format!("the rows come to {cells:?}, and usage says {:?}", state.cells));
+    let Some(team) = state.scopes.get(&ScopeName::from(&Scope::Team)) else { return };
+    for (day, (requests, credits)) in days {
+        let (period, windows) = window_of(day);
+        let [spent_requests, _, spent_credits, _]: [u64; 4] = team.counts(period, &windows).into();
+        let is_counted = requests <= spent_requests && credits <= spent_credits;
+        promises.hold(is_counted, || {
+            format!("on {day} rows say {requests} calls and {credits} credits, counted are {spent_requests} and {spent_credits}")
+        });
+    }
 }

@@ -7,11 +7,10 @@ use super::losses::{Certainty, Losses};
 use super::store::State;
 use super::terms::Terms;
 use crate::ledger::keeper::{Changes, Step};
-use crate::ledger::machine::judgement::micros;
 use crate::ledger::machine::record::Windows;
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord};
 use crate::ledger::topup::raised;
-use crate::ledger::{Came, Outcome, Phase, ReservationId, Row};
+use crate::ledger::{Came, Level, Outcome, Phase, ReservationId, Row};
 use crate::team::limit::{Period, Shape, Unit};
 
 /// The name of the window of all time.
@@ -30,6 +29,8 @@ pub(super) struct Known {
     /// The windows that admitted it, and the revision at which that was written.
     pub(super) windows: [String; 2],
     pub(super) opened_at: Revision,
+    /// The limits that held for its process when it asked.
+    pub(super) asked_under: Vec<Level>,
     /// The life of the process that makes it.
     pub(super) owner: u64,
     /// It, or its row, was not in the store after a loss.
@@ -61,13 +62,13 @@ pub(super) struct Promises {
     /// Scopes that were forgotten at their time: an older copy may have them again.
     pub(super) forgotten: BTreeSet<ScopeName>,
     /// How many calls took a token from the buckets of a scope.
-    tokens: BTreeMap<ScopeName, u64>,
+    pub(super) tokens: BTreeMap<ScopeName, u64>,
     pub(super) rows: usize,
     /// How often the histories came to what they are for.
     pub(super) seen: BTreeMap<&'static str, u64>,
     /// The keeper's time, how long it has gone forward in all, and whether it was ever set back.
     at: i64,
-    forward: u64,
+    pub(super) forward: u64,
     was_set_back: bool,
     /// The first promise that was broken.
     pub(super) broken: Option<String>,
@@ -160,6 +161,7 @@ impl Promises {
         for (id, record) in changes.opened.iter().filter(|(_, record)| !record.unread) {
             self.opens(*id, record, step.makes);
         }
+        self.passes_no_limit(changes);
         if changes.trimmed != [0, 0] {
             self.sees("rows gave way");
         }
@@ -193,23 +195,7 @@ impl Promises {
                 let sum = self.windows.entry((scope.clone(), window.to_owned())).or_default();
                 (sum[1], sum[3]) = (sum[1] + 1, sum[3] + record.price);
             }
-            let taken = self.tokens.entry(scope.clone()).or_default();
-            *taken += 1;
-            let (taken, forward) = (u128::from(*taken), u128::from(self.forward));
-            let over: Vec<_> = (self.terms.limits_of(scope).iter())
-                .filter_map(|limit| match limit.kind.shape() {
-                    Shape::Bucket(period) => Some((limit, u128::from(micros(period)))),
-                    Shape::Window(..) | Shape::Slots => None,
-                })
-                .filter(|(limit, period)| {
-                    taken * period > u128::from(limit.burst) * period + u128::from(limit.max) * forward
-                })
-                .map(|(limit, _)| limit.kind)
-                .collect();
-            let is_known = self.losses.certainty == Certainty::Whole;
-            self.hold(over.is_empty() || !is_known, || {
-                format!("{scope:?} gave {taken} tokens in {forward} µs: {over:?}")
-            });
+            self.takes_tokens(scope);
         }
     }
 
@@ -241,19 +227,6 @@ impl Promises {
                 sum[2] += row.charged.micros();
                 sum[3] = sum[3].saturating_sub(price.unwrap_or(0));
             }
-        }
-    }
-
-    /// What admits nobody takes nothing from a bucket of those that admit.
-    fn takes_no_token(&mut self, state: &State, changes: &Changes) {
-        for (name, record) in changes.scopes.iter().filter_map(|(name, record)| Some((name, record.as_ref()?))) {
-            let Some(before) = state.scopes.get(name).filter(|_| name.level != "account") else { continue };
-            let mut buckets = self.terms.limits_of(name).into_iter().filter_map(|limit| match limit.kind.shape() {
-                Shape::Bucket(period) => Some(micros(period)),
-                Shape::Window(..) | Shape::Slots => None,
-            });
-            let as_before = buckets.all(|period| before.bucket(period) == record.bucket(period));
-            self.hold(as_before, || format!("{name:?} gave a token to nobody"));
         }
     }
 

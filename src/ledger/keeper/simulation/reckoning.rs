@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::losses::Certainty;
 use super::money;
 use super::promises::{Known, Promises};
-use super::store::State;
+use super::store::{State, Store};
 use super::world::World;
 use crate::ledger::keeper::CellName;
 use crate::ledger::machine::ScopeName;
@@ -14,14 +14,23 @@ use crate::ledger::{Outcome, ReservationId, Sums};
 
 /// Reckons.
 pub(super) fn of(world: &mut World) -> Result<(), String> {
-    let State { calls, due, scopes, .. } = &world.store.state;
-    let promises = &mut world.store.promises;
     let (now, ends) = (world.now, world.callers);
-    promises.hold(ends == 0, || format!("at {now} {ends} callers have not come to their end"));
+    let is_over = ends == 0;
+    world.stores[0].promises.hold(is_over, || format!("at {now} {ends} callers have not come to their end"));
+    if world.stores.iter().filter(|store| store.promises.rows > 0).count() > 1 {
+        world.stores[0].promises.sees("two teams called");
+    }
+    world.stores.iter_mut().try_for_each(of_team)
+}
+
+fn of_team(store: &mut Store) -> Result<(), String> {
+    let Store { state, promises, .. } = store;
+    let state = &*state;
+    let State { calls, due, scopes, .. } = state;
     let left: Vec<_> = calls.keys().chain(due.keys()).collect();
     promises.hold(left.is_empty(), || format!("{left:?} were left behind and nobody has ended them"));
-    promises.hold(!world.store.state.team.is_closed(), || "the team is still closed".to_owned());
-    let is_exact = promises.is_exact(&world.store.state);
+    promises.hold(!state.team.is_closed(), || "the team is still closed".to_owned());
+    let is_exact = promises.is_exact(state);
     for (id, known) in promises.calls.clone() {
         each_call(promises, id, &known);
     }
@@ -41,10 +50,10 @@ pub(super) fn of(world: &mut World) -> Result<(), String> {
     }
     promises.hold(missing.is_empty(), || format!("{missing:?} are not kept"));
     if is_exact {
-        past(promises, &world.store.state);
-        topped_up(promises, &world.store.state);
+        past(promises, state);
+        topped_up(promises, state);
     }
-    money::of(promises, &world.store.state);
+    money::of(promises, state);
     promises.broken.take().map_or(Ok(()), Err)
 }
 

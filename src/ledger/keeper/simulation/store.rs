@@ -48,6 +48,14 @@ pub(super) enum Planted {
     LastIsBelieved,
     /// A copy that takes over passes for the server that it is a copy of.
     SameReign,
+    /// It forgets that what was restored late is yet to be judged.
+    LeavesUnjudged,
+    /// Of every team it tells what the first one counts.
+    TeamsMixed,
+    /// Limits that change begin to count anew.
+    ChangesReset,
+    /// What a process has forgotten it takes for nothing.
+    ForgottenIsNothing,
 }
 
 /// All that is kept of the team.
@@ -116,6 +124,23 @@ impl Store {
             false => Found { revision: self.state.revision, ..Found::default() },
         });
         Reply { verdict, at, marks: self.state.marks, marked, void: None, found }
+    }
+
+    /// Refuses a step as if others had been first.
+    pub(super) fn refuse(&mut self, step: &Step, voucher: u64, at: i64) -> Reply {
+        self.step(&Step { expected: Expected::Anything, ..step.clone() }, voucher, at)
+    }
+
+    /// Tells what this team counts in the place of what another does, where that fault is planted.
+    pub(super) fn mixes(&self, found: &mut Found) {
+        for (name, record) in &mut found.scopes {
+            *record = self.state.scopes.get(name).cloned().unwrap_or_default();
+        }
+    }
+
+    /// Begins to count anew, where that fault is planted.
+    pub(super) fn begins_anew(&mut self) {
+        self.state.scopes.values_mut().for_each(|record| *record = ScopeRecord::default());
     }
 
     /// Lets another go first that has asked for it, and takes note of who asks for that.
@@ -219,6 +244,9 @@ impl Store {
         state.cells.extend(changes.cells.iter().map(|(name, sums)| (name.clone(), *sums)));
         if let Some(team) = &changes.team {
             state.team = team.clone();
+            if let (Planted::LeavesUnjudged, Some(loss)) = (self.planted, &mut state.team.loss) {
+                loss.unjudged = false;
+            }
         }
         for (name, record) in &changes.scopes {
             match record {
@@ -283,11 +311,6 @@ impl Store {
             found.oldest = Some(state.rows.each_ref().map(oldest));
         }
         found
-    }
-
-    /// The number of the server, as processes are told it.
-    pub(super) fn server(&self) -> u64 {
-        if self.planted == Planted::SameReign { 1 } else { self.copies.server }
     }
 
     /// Leaves a process' mark that the team may be made.

@@ -33,13 +33,17 @@ pub(super) struct Terms {
     pub(super) rules: Arc<Rules>,
     /// Many call, and hardly anything is limited: more is left behind than one operation ends by the way.
     pub(super) is_crowded: bool,
-    levels: [Arc<Limits>; 3],
+    /// The limits are others from some moment on.
+    pub(super) limits_change: bool,
+    /// Of team, users and key: those that hold at first, and those that hold after a change.
+    levels: [[Arc<Limits>; 3]; 2],
     reader: Arc<Limits>,
     zone: TimeZone,
 }
 
 impl Terms {
-    pub(super) fn of(seed: u64) -> Self {
+    /// The terms of one of several teams.
+    pub(super) fn of(seed: u64, team: usize) -> Self {
         let random = &mut Random::new(seed, 1);
         let midnight = NOON + (12 * 3600 - BEFORE_MIDNIGHT) * SECOND;
         let begins = if random.once_in(2) { NOON } else { midnight } + random.between(0, SECOND);
@@ -48,12 +52,19 @@ impl Terms {
         let ttl = Duration::from_micros(TTL.unsigned_abs());
         let is_crowded = random.once_in(20);
         let rules = Rules { reservation_ttl: ttl, retention, on_unknown: OnUnknown::Charge };
+        let draw = |random: &mut Random| [3, 2, 2].map(|least| limits(random, if is_crowded { 25 } else { least }));
+        let mut of_another = Random::new(seed, 30 + team as u64);
+        let first = draw(if team == 0 { random } else { &mut of_another });
+        let limits_change = Random::new(seed, 9).once_in(4);
+        let second = if limits_change { draw(&mut Random::new(seed, 40 + team as u64)) } else { first.clone() };
+        let levels = [first, second];
         Self {
-            team: TeamId::parse("design").unwrap(),
+            team: TeamId::parse(["design", "growth"][team]).unwrap(),
             begins,
             rules: Arc::new(rules),
             is_crowded,
-            levels: [3, 2, 2].map(|least| limits(random, if is_crowded { 25 } else { least })),
+            limits_change,
+            levels,
             reader: Arc::new(Limits::new([Limit::new(LimitKind::RequestsPerMinute, 3)])),
             zone: TimeZone::UTC,
         }
@@ -64,20 +75,27 @@ impl Terms {
         Calendar::around(judgement::at(at), &self.zone).day.name
     }
 
-    /// The limits of a scope.
+    /// The limits of a scope, each as wide as it ever is.
     pub(super) fn limits_of(&self, name: &ScopeName) -> Vec<Limit> {
-        let [team, user, key] = &self.levels;
-        let limits = match name.level.as_str() {
-            "team" => team,
-            "user" => user,
-            "key" => key,
-            _ => &self.reader,
+        let of = |[team, user, key]: &[Arc<Limits>; 3]| {
+            let limits = match name.level.as_str() {
+                "team" => team,
+                "user" => user,
+                "key" => key,
+                _ => &self.reader,
+            };
+            limits.iter().copied().filter(|limit| !limit.shadow).collect::<Vec<_>>()
         };
-        limits.iter().copied().filter(|limit| !limit.shadow).collect()
+        let [first, second] = self.levels.each_ref().map(of);
+        let both = first.into_iter().filter_map(|one| {
+            let other = second.iter().find(|other| other.kind == one.kind)?;
+            Some(Limit { max: one.max.max(other.max), burst: one.burst.max(other.burst), ..one })
+        });
+        both.collect()
     }
 
-    fn levels_of(&self, user: &UserId, with_key: bool) -> Vec<Level> {
-        let [team, of_user, of_key] = &self.levels;
+    fn levels_of(&self, user: &UserId, with_key: bool, limits: usize) -> Vec<Level> {
+        let [team, of_user, of_key] = &self.levels[limits];
         let mut levels = vec![
             Level { scope: Scope::Team, limits: Arc::clone(team) },
             Level { scope: Scope::User(user.clone()), limits: Arc::clone(of_user) },
@@ -89,7 +107,7 @@ impl Terms {
     }
 
     /// A call that asks to be admitted.
-    pub(super) fn admission(&self, id: ReservationId, phase: Phase, random: &mut Random) -> Admission {
+    pub(super) fn admission(&self, id: ReservationId, phase: Phase, limits: usize, random: &mut Random) -> Admission {
         let user = UserId::parse(USERS[random.place(USERS.len())]).unwrap();
         let asked = Asked {
             user: user.to_string(),
@@ -99,7 +117,7 @@ impl Terms {
         Admission {
             id,
             team: self.team.clone(),
-            levels: self.levels_of(&user, random.once_in(3)),
+            levels: self.levels_of(&user, random.once_in(3), limits),
             time_zone: self.zone.clone(),
             price: Credits::from_micros(1 + random.below(4)),
             phase,
@@ -113,7 +131,7 @@ impl Terms {
         let reader = Level { scope: Scope::Account(user.clone()), limits: Arc::clone(&self.reader) };
         Inquiry {
             team: self.team.clone(),
-            levels: self.levels_of(&user, false),
+            levels: self.levels_of(&user, false, 0),
             time_zone: self.zone.clone(),
             reader: random.once_in(2).then_some(reader),
         }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::bounds::{Bounds, Fault};
+use super::bounds::{Bounds, Fault, Meddling};
 use super::promises::Promises;
 use super::random::Random;
 use super::store::{Planted, Store};
@@ -30,11 +30,13 @@ pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Something that is going to happen.
 pub(super) enum Event {
     /// A request arrives at the keeper, if it is still the server to which it was sent.
-    Arrives { process: usize, voucher: u64, server: u64, request: Request, slot: Slot, is_answered: bool },
+    Arrives { from: (usize, u64), server: u64, team: usize, request: Request, slot: Slot, is_answered: bool },
     /// An answer arrives, or a time is over.
     Fills(Slot, Answer),
     /// Somebody calls.
-    Calls { process: usize, caller: usize },
+    Calls { process: usize, team: usize, caller: usize },
+    /// A process hears of other limits, as it reads its settings anew.
+    HearsOfLimits { process: usize, limits: usize },
     /// Something goes wrong with a process, for so long.
     GoesWrong { fault: Fault, process: usize, during: i64 },
     /// A process that stood still goes on; one that died starts anew.
@@ -60,7 +62,15 @@ pub(super) struct World {
     pub(super) now: i64,
     pub(super) terms: Terms,
     pub(super) wire: Wire,
-    pub(super) store: Store,
+    /// What the keeper has, of each team, and what is counted of it.
+    pub(super) stores: Vec<Store>,
+    /// Which server it is: another one after each promotion.
+    pub(super) server: u64,
+    pub(super) planted: Planted,
+    /// Which of their limits each process knows.
+    pub(super) limits_at: Vec<usize>,
+    /// How many steps have come to the keeper while things may go wrong.
+    pub(super) steps: u64,
     pub(super) clocks: Vec<WrongBy>,
     /// The store may lose what was written: all look after the team in less time than they have then.
     pub(super) loses: bool,
@@ -96,11 +106,20 @@ impl Shared {
 
 impl World {
     pub(super) fn begin(seed: u64, planted: Planted, bounds: &Bounds, is_told: bool) -> Shared {
-        let terms = Terms::of(seed);
+        let several = if Random::new(seed, 8).once_in(4) { bounds.teams } else { 1 };
+        let all: Vec<Terms> = (0..several).map(|team| Terms::of(seed, team)).collect();
+        let begins = all[0].begins;
+        let store = |terms: &Terms| Store::new(Promises::new(terms.clone(), begins), planted);
+        let stores = all.iter().map(store).collect();
+        let terms = all[0].clone();
         Shared(Arc::new(Mutex::new(Self {
             now: terms.begins,
             wire: Wire::new(seed, bounds.clone()),
-            store: Store::new(Promises::new(terms.clone(), terms.begins), planted),
+            stores,
+            server: 1,
+            planted,
+            limits_at: vec![0; bounds.processes],
+            steps: 0,
             clocks: vec![WrongBy::default(); bounds.processes],
             loses: Random::new(seed, 7).once_in(3) && Fault::LOSSES.iter().any(|fault| bounds.allow(*fault)),
             keeper_ahead: 0,
@@ -116,7 +135,8 @@ impl World {
 
     /// Whether everything has healed, and long enough ago that nothing is under way from before.
     pub(super) fn is_well(&self) -> bool {
-        let restoring = if self.store.promises.losses.last.is_some() { RESTORING } else { 0 };
+        let has_lost = self.stores.iter().any(|store| store.promises.losses.last.is_some());
+        let restoring = if has_lost { RESTORING } else { 0 };
         self.now >= self.terms.begins + TROUBLE + restoring + 4 * DEADLINE
     }
 
@@ -154,13 +174,12 @@ impl World {
     }
 
     /// Sends a request on its way; the answer comes into the slot, or that there was none by then.
-    pub(super) fn send(&mut self, (process, voucher): (usize, u64), request: &Request, until: i64) -> Slot {
+    pub(super) fn send(&mut self, from: (usize, u64), (team, request): (usize, &Request), until: i64) -> Slot {
         let slot = Slot::default();
-        let way = self.wire.way(process, self.now);
-        let server = self.store.copies.server;
+        let (way, server) = (self.wire.way(from.0, self.now), self.server);
         for delay in &way.arrives {
             let (request, slot, is_answered) = (request.clone(), slot.clone(), way.is_answered);
-            self.after(*delay, Event::Arrives { process, voucher, server, request, slot, is_answered });
+            self.after(*delay, Event::Arrives { from, server, team, request, slot, is_answered });
         }
         if let Some(breaks) = way.breaks {
             self.after(breaks, Event::Fills(slot.clone(), Answer::Broken));
@@ -169,25 +188,46 @@ impl World {
         slot
     }
 
+    /// The number of the server, as processes are told it.
+    pub(super) const fn server_as_told(&self) -> u64 {
+        if matches!(self.planted, Planted::SameReign) { 1 } else { self.server }
+    }
+
     /// A request arrives at the keeper, and is answered.
-    pub(super) fn arrive(&mut self, (process, voucher): (usize, u64), request: &Request, answers: Option<Slot>) {
-        let at = self.now + self.keeper_ahead;
+    pub(super) fn arrive(&mut self, from: (usize, u64), (team, request): (usize, &Request), answers: Option<Slot>) {
+        let may_be = matches!(request, Request::Step(_)) && !self.wire.is_whole;
+        let meddled = if may_be { self.wire.bounds.meddles(&mut self.steps) } else { None };
+        if meddled == Some(Meddling::Lost) {
+            return;
+        }
+        let ((process, voucher), at) = (from, self.now + self.keeper_ahead);
+        let store = &mut self.stores[team];
         let answer = match request {
             Request::Step(step) => {
-                let reply = self.store.step(step, voucher, at);
-                self.tell(|| told(process, step, &reply, at));
+                let is_refused = meddled == Some(Meddling::Refused);
+                let mut reply =
+                    if is_refused { store.refuse(step, voucher, at) } else { store.step(step, voucher, at) };
+                if let (Planted::TeamsMixed, Some(found)) = (self.planted, &mut reply.found) {
+                    self.stores[0].mixes(found);
+                }
+                self.tell(|| told((process, team), step, &reply, at));
                 Answer::Reply(Box::new(reply))
             }
             Request::LeaveMark => {
-                self.store.leave_mark(voucher, at);
+                store.leave_mark(voucher, at);
                 Answer::Yes(true)
             }
-            Request::IsNoted => Answer::Yes(self.store.is_noted()),
+            Request::IsNoted => Answer::Yes(store.is_noted()),
             Request::Note => {
-                self.store.note();
+                store.note();
                 Answer::Yes(true)
             }
-            Request::Vouch => Answer::Yes(self.store.vouches(at)),
+            Request::Vouch => Answer::Yes(store.vouches(at)),
+        };
+        let answer = match meddled {
+            Some(Meddling::AnswerLost) => return,
+            Some(Meddling::Broken) => Answer::Broken,
+            Some(Meddling::Refused | Meddling::Lost) | None => answer,
         };
         if let Some(slot) = answers.filter(|_| !self.wire.is_cut(process, self.now)) {
             let delay = self.wire.delay();
@@ -196,7 +236,7 @@ impl World {
     }
 }
 
-fn told(process: usize, step: &Step, reply: &Reply, at: i64) -> String {
+fn told((process, team): (usize, usize), step: &Step, reply: &Reply, at: i64) -> String {
     let (expected, changes) = (step.expected, &step.changes);
     let short = |id: &ReservationId| id.to_string().chars().take(6).collect::<String>();
     let opened: Vec<_> = changes.opened.keys().map(short).collect();
@@ -212,7 +252,7 @@ fn told(process: usize, step: &Step, reply: &Reply, at: i64) -> String {
     };
     let late = at - step.from;
     format!(
-        "process {process}: step on {expected:?}, {late} µs old: {verdict:?}; opens {opened:?}, ends {rows:?}, \
+        "process {process}, team {team}: step on {expected:?}, {late} µs old: {verdict:?}; opens {opened:?}, ends {rows:?}, \
          marks {marks:?} {marked:?}, renews {}{restores}",
         step.renewed.len()
     )
