@@ -17,6 +17,7 @@ mod options;
 mod peers;
 mod plain_hyper;
 mod process;
+mod replicas;
 mod report;
 mod rivals;
 mod run;
@@ -63,7 +64,12 @@ fn act(options: &Options) -> Outcome<bool> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match options.role {
-        Some(Role::Upstream) => runtime.block_on(upstream::serve())?,
+        // Like the other roles, it says its port in the first line of standard output.
+        Some(Role::Upstream) => runtime.block_on(async {
+            let listener = upstream::listen()?;
+            println!("{}", listener.local_addr()?.port());
+            upstream::answer_everybody(listener).await
+        })?,
         Some(Role::PlainHyper { upstream }) => runtime.block_on(plain_hyper::serve(upstream))?,
         Some(Role::ForwardCore { upstream }) => runtime.block_on(forward_core::serve(upstream))?,
         None => return LocalSet::new().block_on(&runtime, run::run(options)),

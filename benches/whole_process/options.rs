@@ -36,6 +36,12 @@ pub struct Options {
     /// Calls per second of the open loop; 0 leaves it out.
     #[arg(long, default_value_t = 2000)]
     pub rate: u32,
+    /// How often every peer is called by one connection only; 2, or 1 with --quick; 0 leaves it out.
+    #[arg(long, value_name = "N")]
+    pub lone_rounds: Option<usize>,
+    /// Gateways that share one team, to see how they get on; 0 leaves them out.
+    #[arg(long, default_value_t = 2)]
+    pub replicas: usize,
     /// Calls held in flight at once, to see what one costs in memory; 0 leaves it out. 5000, or 0 with --quick.
     #[arg(long)]
     pub in_flight: Option<usize>,
@@ -70,6 +76,8 @@ pub struct Plan {
     pub rounds: usize,
     /// Windows per peer at a fixed rate.
     pub paced_rounds: usize,
+    /// Windows per peer in which one call is made after another.
+    pub lone_rounds: usize,
     /// The length of a window.
     pub window: Duration,
     /// Load before every window that is not measured: connections are made, caches warm.
@@ -88,6 +96,7 @@ impl Options {
             Plan {
                 rounds: 2,
                 paced_rounds: 1,
+                lone_rounds: 1,
                 window: milliseconds(500),
                 warm_up: milliseconds(100),
                 starts: 1,
@@ -97,6 +106,7 @@ impl Options {
             Plan {
                 rounds: 5,
                 paced_rounds: 2,
+                lone_rounds: 2,
                 window: milliseconds(2000),
                 warm_up: milliseconds(200),
                 starts: 5,
@@ -106,6 +116,7 @@ impl Options {
         Plan {
             rounds: self.rounds.unwrap_or(usual.rounds).max(1),
             paced_rounds: if self.rate == 0 { 0 } else { usual.paced_rounds },
+            lone_rounds: self.lone_rounds.unwrap_or(usual.lone_rounds),
             window: self.window.map_or(usual.window, milliseconds),
             in_flight: self.in_flight.unwrap_or(usual.in_flight),
             ..usual

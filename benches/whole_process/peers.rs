@@ -13,6 +13,9 @@ use crate::options::{Options, Plan};
 use crate::process::{LOAD_CORE, NGINX_LUA, PROXY_CORE, Ports, Process};
 use crate::{Outcome, cpu, gateway, job, rivals};
 
+/// How many teams are many.
+const MANY_TEAMS: usize = 200;
+
 /// How long anything may take to start.
 const START_MAX: Duration = Duration::from_secs(10);
 
@@ -50,13 +53,15 @@ pub struct Neighbourhood {
     pub redis: Option<Process>,
     /// Who is measured.
     pub peers: Vec<Peer>,
+    /// Gateways that share one team, and how it calls each.
+    pub replicas: Vec<(Rc<Proxy>, Target)>,
 }
 
 /// What a team shows to a peer.
 type Shown = fn(&Team) -> &str;
 
 /// What every peer does with a call, and the programs it needs.
-const PEERS: [(&str, &str, &[&str]); 9] = [
+const PEERS: [(&str, &str, &[&str]); 12] = [
     ("direct", "no proxy at all", &[]),
     ("nginx", "key map, limit_req, header set", &["nginx"]),
     ("nginx-lua", "key and counter in Redis, header set", &["nginx", NGINX_LUA, "redis-server"]),
@@ -66,6 +71,9 @@ const PEERS: [(&str, &str, &[&str]); 9] = [
     ("core", "the gateway's listener and wire alone", &[]),
     ("gateway-key", "whole job, gateway key", &["redis-server"]),
     ("gateway-rs256", "whole job, RS256 token", &["redis-server"]),
+    ("gateway-1-team", "whole job, gateway key, one team only", &["redis-server"]),
+    ("gateway-200-teams", "whole job, gateway key, 200 teams", &["redis-server"]),
+    ("gateway-replicas", "whole job, gateway key, one team at several gateways", &["redis-server"]),
 ];
 
 /// The programs that the peers asked for need.
@@ -83,7 +91,7 @@ pub fn programs(options: &Options) -> Vec<&'static str> {
 /// # Errors
 /// Something does not start, or does not do its job.
 pub async fn start(options: &Options, plan: &Plan, folder: &Path) -> Outcome<Neighbourhood> {
-    let credentials = Credentials::new(options.teams)?;
+    let credentials = Rc::new(Credentials::new(options.teams)?);
     let (upstream_process, port) = Process::start_role(&["upstream"], LOAD_CORE, folder)?;
     let upstream: SocketAddr = ([127, 0, 0, 1], port).into();
     let mut starter = Starter { options, plan, folder, ports: Ports::new(), upstream, credentials, peers: Vec::new() };
@@ -91,19 +99,22 @@ pub async fn start(options: &Options, plan: &Plan, folder: &Path) -> Outcome<Nei
     if options.wants("direct") || plan.paced_rounds > 0 {
         starter.add("direct", upstream, None, |_| job::SHARED_KEY);
     }
-    let redis = if ["nginx-lua", "gateway-key", "gateway-rs256"].iter().any(|name| options.wants(name)) {
-        Some(starter.store().await?)
-    } else {
-        None
-    };
+    let redis = if programs(options).contains(&"redis-server") { Some(starter.store().await?) } else { None };
     starter.rivals(redis.as_ref().map(|(_, address)| *address)).await?;
+    let mut replicas = Vec::new();
     if let Some((_, redis)) = &redis {
+        is_in_use(*redis).await?;
         starter.gateways(*redis).await?;
+        replicas = starter.replicas(*redis).await?;
     }
     for peer in &starter.peers {
         peer.prove().await.map_err(|error| format!("{}: {error}", peer.name))?;
     }
-    Ok(Neighbourhood { upstream: upstream_process, redis: redis.map(|(store, _)| store), peers: starter.peers })
+    if let Some((_, redis)) = redis.as_ref().filter(|_| options.wants("nginx-lua")) {
+        rivals::has_counted(*redis, &starter.credentials).await?;
+    }
+    let redis = redis.map(|(store, _)| store);
+    Ok(Neighbourhood { upstream: upstream_process, redis, peers: starter.peers, replicas })
 }
 
 struct Starter<'a> {
@@ -112,7 +123,7 @@ struct Starter<'a> {
     folder: &'a Path,
     ports: Ports,
     upstream: SocketAddr,
-    credentials: Credentials,
+    credentials: Rc<Credentials>,
     peers: Vec<Peer>,
 }
 
@@ -140,7 +151,7 @@ impl Starter<'_> {
         }
         if let Some(redis) = redis.filter(|_| self.options.wants("nginx-lua")) {
             let listen = self.ports.next()?;
-            rivals::tell_keys(redis, &self.credentials).await?;
+            rivals::tell_keys(redis, &Rc::clone(&self.credentials)).await?;
             let file = rivals::nginx_lua(folder, listen, upstream, redis)?;
             self.nginx("nginx-lua", listen, &file).await?;
         }
@@ -152,7 +163,7 @@ impl Starter<'_> {
                 let listen = self.ports.next()?;
                 let file: std::path::PathBuf = configure(folder, listen, upstream, &self.credentials)?;
                 let file = file.display().to_string();
-                let proxy = self.up(credential, || {
+                let proxy = self.up(self.first(credential), || {
                     Ok((Process::start("haproxy", &["-db", "-f", &file], PROXY_CORE, folder)?, listen))
                 });
                 let (proxy, listen) = proxy.await?;
@@ -162,7 +173,7 @@ impl Starter<'_> {
         for (name, role) in [("plain-hyper", "plain-hyper"), ("core", "forward-core")] {
             if self.options.wants(name) {
                 let port = upstream.port().to_string();
-                let proxy = self.up(key, || {
+                let proxy = self.up(self.first(key), || {
                     let (process, port) = Process::start_role(&[role, &port], PROXY_CORE, folder)?;
                     Ok((process, ([127, 0, 0, 1], port).into()))
                 });
@@ -176,7 +187,7 @@ impl Starter<'_> {
     async fn nginx(&mut self, name: &'static str, listen: SocketAddr, file: &Path) -> Outcome<()> {
         let (folder, file) = (self.folder, file.display().to_string());
         let prefix = folder.display().to_string();
-        let proxy = self.up(key, || {
+        let proxy = self.up(self.first(key), || {
             let arguments = ["-p", &prefix, "-e", "stderr", "-c", &file];
             Ok((Process::start("nginx", &arguments, PROXY_CORE, folder)?, listen))
         });
@@ -185,39 +196,71 @@ impl Starter<'_> {
         Ok(())
     }
 
-    /// One gateway process serves both of its lines.
+    /// One gateway process serves all lines but that of many teams.
     async fn gateways(&mut self, redis: SocketAddr) -> Outcome<()> {
-        let mut wanted = [("gateway-key", key as Shown), ("gateway-rs256", token)].to_vec();
-        wanted.retain(|(name, _)| self.options.wants(name));
-        if wanted.is_empty() {
-            return Ok(());
+        let mut lines = [("gateway-key", key as Shown), ("gateway-rs256", token), ("gateway-1-team", key)].to_vec();
+        lines.retain(|(name, _)| self.options.wants(name));
+        if !lines.is_empty() {
+            let (proxy, listen) = self.gateway("gateway", redis, &Rc::clone(&self.credentials)).await?;
+            for (name, credential) in lines {
+                self.add(name, listen, Some(Rc::clone(&proxy)), credential);
+            }
         }
-        let (binary, folder) = (&self.options.gateway_bin, self.folder);
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.name == "gateway-1-team") {
+            peer.fast = peer.fast.of_one_team();
+        }
+        if self.options.wants("gateway-200-teams") {
+            let many = Rc::new(Credentials::new(MANY_TEAMS)?);
+            let (proxy, listen) = self.gateway("gateway-200-teams", redis, &many).await?;
+            let ours = std::mem::replace(&mut self.credentials, many);
+            self.add("gateway-200-teams", listen, Some(proxy), key);
+            self.credentials = ours;
+        }
+        Ok(())
+    }
+
+    /// Gateways that share a store and a team, and how that team calls each.
+    async fn replicas(&mut self, redis: SocketAddr) -> Outcome<Vec<(Rc<Proxy>, Target)>> {
+        let mut replicas = Vec::new();
+        let count = if self.options.wants("gateway-replicas") { self.options.replicas } else { 0 };
+        for number in 0..count {
+            let (proxy, listen) =
+                self.gateway(&format!("replica-{number}"), redis, &Rc::clone(&self.credentials)).await?;
+            replicas.push((proxy, self.target(listen, job::FAST, key).of_one_team()));
+        }
+        Ok(replicas)
+    }
+
+    /// Starts a gateway with a folder of its own, that knows these teams.
+    async fn gateway(
+        &mut self,
+        name: &str,
+        redis: SocketAddr,
+        credentials: &Credentials,
+    ) -> Outcome<(Rc<Proxy>, SocketAddr)> {
+        let (binary, folder) = (&self.options.gateway_bin, self.folder.join(name));
         if !binary.is_file() {
             return Err(format!("there is no gateway at {}; see --gateway-bin", binary.display()).into());
         }
-        is_in_use(redis).await?;
+        std::fs::create_dir_all(&folder)?;
         let (listen, admin) = (self.ports.next()?, self.ports.next()?);
         let neighbours = gateway::Neighbours { listen, admin, upstream: self.upstream, redis };
-        let file = gateway::configure(folder, &neighbours, &self.credentials)?.display().to_string();
-        let proxy = self.up(key, || {
+        let file = gateway::configure(&folder, &neighbours, credentials)?.display().to_string();
+        let first = credentials.teams.first().map(key).unwrap_or_default();
+        self.up(first, || {
             let arguments = ["serve", "--config", &file];
-            Ok((Process::start_file(binary, &arguments, PROXY_CORE, folder, Stdio::null())?, listen))
-        });
-        let (proxy, listen) = proxy.await?;
-        for (name, credential) in wanted {
-            self.add(name, listen, Some(Rc::clone(&proxy)), credential);
-        }
-        Ok(())
+            Ok((Process::start_file(binary, &arguments, PROXY_CORE, &folder, Stdio::null())?, listen))
+        })
+        .await
     }
 
     /// Starts a proxy as often as planned, waits each time for its first good answer, and keeps the last.
     async fn up(
         &self,
-        credential: Shown,
+        credential: &str,
         start: impl Fn() -> Outcome<(Process, SocketAddr)>,
     ) -> Outcome<(Rc<Proxy>, SocketAddr)> {
-        let call = job::call(job::FAST, self.credentials.teams.first().map(credential).unwrap_or_default());
+        let call = job::call(job::FAST, credential);
         let mut starts = Vec::new();
         loop {
             let begun = Instant::now();
@@ -241,13 +284,19 @@ impl Starter<'_> {
         }
     }
 
+    /// What the first team shows.
+    fn first(&self, credential: Shown) -> &str {
+        self.credentials.teams.first().map(credential).unwrap_or_default()
+    }
+
+    fn target(&self, address: SocketAddr, model: &str, credential: Shown) -> Target {
+        let calls = self.credentials.teams.iter().map(|team| job::call(model, credential(team)));
+        Target { address, calls: calls.collect::<Arc<[_]>>() }
+    }
+
     fn add(&mut self, name: &'static str, address: SocketAddr, proxy: Option<Rc<Proxy>>, credential: Shown) {
-        let target = |model| Target {
-            address,
-            calls: self.credentials.teams.iter().map(|team| job::call(model, credential(team))).collect::<Arc<[_]>>(),
-        };
         let work = PEERS.iter().find(|(known, ..)| *known == name).map_or("", |(_, work, _)| work);
-        let (fast, slow) = (target(job::FAST), target(job::SLOW));
+        let [fast, slow] = [job::FAST, job::SLOW].map(|model| self.target(address, model, credential));
         self.peers.push(Peer { name, work, proxy, fast, slow, refuses: !["plain-hyper", "core"].contains(&name) });
     }
 }

@@ -98,6 +98,22 @@ pub async fn tell_keys(redis: SocketAddr, credentials: &Credentials) -> Outcome<
     Ok(())
 }
 
+/// What [`nginx_lua`] has counted by now in Redis is at least one call of each team.
+///
+/// # Errors
+/// It has not.
+pub async fn has_counted(redis: SocketAddr, credentials: &Credentials) -> Outcome<()> {
+    let mut store = redis::Client::open(format!("redis://{redis}"))?.get_multiplexed_async_connection().await?;
+    for team in &credentials.teams {
+        let windows: Vec<String> =
+            redis::cmd("KEYS").arg(format!("bench:count:{}:*", team.name)).query_async(&mut store).await?;
+        if windows.is_empty() {
+            return Err(format!("nginx-lua: no call of {} was counted in Redis", team.name).into());
+        }
+    }
+    Ok(())
+}
+
 /// HAProxy: keys in a map, a stick table that counts per team, the shared key in the place of the team's.
 ///
 /// # Errors

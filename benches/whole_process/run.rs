@@ -8,9 +8,10 @@ use crate::load::{Held, Paced, Saturation, hold, pace, saturate};
 use crate::options::{Options, Plan};
 use crate::peers::{self, Neighbourhood, Peer};
 use crate::process::open_files_max;
+use crate::replicas::{self, Together};
 use crate::{Outcome, report};
 
-/// What one saturated window showed.
+/// What one window of a closed loop showed.
 pub struct Window {
     /// Good answers.
     pub calls: f64,
@@ -20,6 +21,8 @@ pub struct Window {
     pub proxy: Used,
     /// What redis-server used.
     pub redis: Duration,
+    /// Half of the calls took less, in microseconds.
+    pub p50: f64,
 }
 
 /// Everything that was measured of one peer.
@@ -27,6 +30,8 @@ pub struct Window {
 pub struct Measured {
     /// Saturated windows, one a round.
     pub windows: Vec<Window>,
+    /// Windows of one call after another, one a round.
+    pub lone: Vec<Window>,
     /// Windows at a fixed rate, one a round.
     pub paced: Vec<Paced>,
     /// Calls in flight.
@@ -56,11 +61,19 @@ pub async fn run(options: &Options) -> Outcome<bool> {
     let mut failures = Vec::new();
 
     let busy = Busy::now()?;
-    for round in 0..plan.rounds.max(plan.paced_rounds) {
+    for round in 0..plan.rounds.max(plan.paced_rounds).max(plan.lone_rounds) {
         if round < plan.rounds {
             for index in shuffled(neighbourhood.peers.len())? {
                 let (peer, measured) = (&neighbourhood.peers[index], &mut measured[index]);
-                measured.windows.push(saturated(options, &plan, &neighbourhood, peer, &mut failures).await?);
+                let connections = options.connections;
+                measured.windows.push(closed(connections, &plan, &neighbourhood, peer, &mut failures).await?);
+                progress();
+            }
+        }
+        if round < plan.lone_rounds {
+            for index in shuffled(neighbourhood.peers.len())? {
+                let (peer, measured) = (&neighbourhood.peers[index], &mut measured[index]);
+                measured.lone.push(closed(1, &plan, &neighbourhood, peer, &mut failures).await?);
                 progress();
             }
         }
@@ -79,8 +92,11 @@ pub async fn run(options: &Options) -> Outcome<bool> {
         in_flight(&plan, peer, measured, &mut failures).await?;
         progress();
     }
+    let together = replicas::measure(options, &plan, &neighbourhood.replicas).await?;
+    failures.extend(together.iter().filter_map(Together::failure));
     eprintln!();
     report::print(options, &plan, &neighbourhood.peers, &measured, &noise);
+    together.iter().for_each(|together| println!("{together}"));
     for failure in &failures {
         println!("FAILED  {failure}");
     }
@@ -89,7 +105,7 @@ pub async fn run(options: &Options) -> Outcome<bool> {
 
 fn announce(options: &Options, plan: &Plan, neighbourhood: &Neighbourhood) {
     let peers = u32::try_from(neighbourhood.peers.len()).unwrap_or(1);
-    let windows = u32::try_from(plan.rounds + plan.paced_rounds).unwrap_or(1);
+    let windows = u32::try_from(plan.rounds + plan.paced_rounds + plan.lone_rounds).unwrap_or(1);
     let expected = (plan.window + plan.warm_up) * windows * peers;
     eprintln!("about {} s, {} connections, {} teams", expected.as_secs(), options.connections, options.teams);
     eprintln!("  {:<14} process {}", "upstream", neighbourhood.upstream.id());
@@ -112,8 +128,9 @@ fn note(failures: &mut Vec<String>, peer: &Peer, failed: usize, of_what: &str, f
     }
 }
 
-async fn saturated(
-    options: &Options,
+/// A window of a closed loop of so many connections.
+async fn closed(
+    connections: usize,
     plan: &Plan,
     neighbourhood: &Neighbourhood,
     peer: &Peer,
@@ -124,21 +141,23 @@ async fn saturated(
         let redis = neighbourhood.redis.as_ref().map_or(Ok(Used::default()), |redis| cpu::used(redis.id()))?;
         Ok((proxy, redis))
     };
-    let Saturation { calls, length, marks, failed, first_failure } =
-        saturate(&peer.fast, options.connections, plan.warm_up, plan.window, mark).await?;
-    note(failures, peer, failed as usize, "calls under saturation", first_failure.as_deref());
+    let Saturation { calls, p50, length, marks, failed, first_failure } =
+        saturate(&peer.fast, connections, plan.warm_up, plan.window, mark).await?;
+    let of_what = if connections == 1 { "lone calls" } else { "calls under saturation" };
+    note(failures, peer, failed as usize, of_what, first_failure.as_deref());
     let ((proxy_before, redis_before), (proxy_after, redis_after)) = marks;
     Ok(Window {
         calls: calls as f64,
         seconds: length.as_secs_f64(),
         proxy: proxy_after - proxy_before,
         redis: (redis_after - redis_before).total(),
+        p50,
     })
 }
 
-/// Of the gateway one line is enough: a call in flight is the same, however its caller was known.
+/// Of the gateway two lines are enough: how many teams call is all the same to a call in flight.
 async fn in_flight(plan: &Plan, peer: &Peer, measured: &mut Measured, failures: &mut Vec<String>) -> Outcome<()> {
-    let Some(proxy) = peer.proxy.as_ref().filter(|_| plan.in_flight > 0 && peer.name != "gateway-rs256") else {
+    let Some(proxy) = peer.proxy.as_ref().filter(|_| plan.in_flight > 0 && !peer.name.contains("-team")) else {
         return Ok(());
     };
     let (open, _) = open_files_max()?;

@@ -6,19 +6,28 @@ use std::time::Duration;
 
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::job::{self, Message};
 
 /// How long the slow model takes.
 pub const SLOW_ANSWER: Duration = Duration::from_secs(2);
 
-/// Serves until it is killed; says its port in the first line of standard output.
-pub async fn serve() -> io::Result<()> {
+/// A listener on a free port.
+///
+/// # Errors
+/// There is none.
+pub fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-    let listener = socket.listen(4096)?;
-    println!("{}", listener.local_addr()?.port());
+    socket.listen(4096)
+}
+
+/// Serves whoever connects.
+///
+/// # Errors
+/// The listener breaks.
+pub async fn answer_everybody(listener: TcpListener) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

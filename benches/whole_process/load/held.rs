@@ -64,12 +64,12 @@ pub async fn hold(target: &Target, calls: usize, memory: impl Fn() -> io::Result
 
 /// Seconds from the call to its good answer, or what came instead of it.
 async fn call_once(target: Target, index: usize, connecting: Rc<Semaphore>) -> Result<f64, String> {
-    let call = target.call(index);
+    let call = target.call(index, 0, 0);
     let place = connecting.acquire().await.map_err(|error| error.to_string())?;
     let mut connection = Connection::open(target.address).await.map_err(|error| error.to_string())?;
     drop(place);
     let begun = Instant::now();
-    match tokio::time::timeout(PATIENCE, connection.call(&call)).await {
+    match tokio::time::timeout(PATIENCE, connection.call(call)).await {
         Ok(Ok(None)) => Ok(begun.elapsed().as_secs_f64()),
         Ok(Ok(Some(what))) => Err(what),
         Ok(Err(error)) => Err(error.to_string()),

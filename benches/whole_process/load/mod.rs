@@ -27,8 +27,14 @@ pub struct Target {
 }
 
 impl Target {
-    fn call(&self, connection: usize) -> Vec<u8> {
-        self.calls[connection % self.calls.len()].clone()
+    /// The call that a connection makes at its turn: with more teams than connections, each team has its turn as well.
+    fn call(&self, connection: usize, connections: usize, turn: usize) -> &[u8] {
+        &self.calls[(connection + turn * connections) % self.calls.len()]
+    }
+
+    /// The same calls of the first team alone.
+    pub fn of_one_team(&self) -> Self {
+        Self { address: self.address, calls: self.calls.iter().take(1).cloned().collect() }
     }
 }
 

@@ -66,7 +66,7 @@ pub async fn pace(
     for index in 0..connections {
         let stream = TcpStream::connect(target.address)?;
         stream.set_nonblocking(true)?;
-        writers.push((stream.try_clone()?, target.call(index)));
+        writers.push((stream.try_clone()?, target.call(index, connections, 0).to_vec()));
         readers.push(Connection::of(tokio::net::TcpStream::from_std(stream)?)?);
     }
     let sent = (0..all).map(|_| AtomicU64::new(0)).collect();
