@@ -14,6 +14,8 @@ const AT_ONCE: usize = 64;
 pub(in crate::ledger) struct Memory {
     /// The latest revision that was seen.
     pub(super) last: Revision,
+    /// How often calls had been marked then.
+    pub(super) marks: u64,
     /// Scopes, with what they counted in each epoch.
     pub(super) scopes: BTreeMap<ScopeName, ScopeRecord>,
     /// Calls that this process makes, and when they were admitted.
@@ -33,6 +35,7 @@ impl Memory {
         }
         Self {
             last: self.last,
+            marks: self.marks,
             scopes: first(&self.scopes),
             calls: first(&self.calls),
             rows: self.rows.iter().take(AT_ONCE).cloned().collect(),
@@ -63,7 +66,9 @@ impl TeamCache {
     pub(super) fn remember(&mut self) {
         let known = std::mem::take(self);
         let mut memory = known.memory.unwrap_or_default();
-        memory.last = memory.last.max(known.revision);
+        if known.revision.epoch > 0 {
+            (memory.last, memory.marks) = (memory.last.max(known.revision), known.marks);
+        }
         // It is judged with all else when the team opens.
         memory.came_late = false;
         let kept = known.team.loss.map(|loss| loss.kept).unwrap_or_default();

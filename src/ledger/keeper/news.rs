@@ -23,7 +23,7 @@ impl TeamCache {
             // Somebody who has seen less has noticed it already.
             Some((revision, loss)) if loss.is_news(known, revision) => return News::LostBefore,
             // A copy has taken over, and those who went on with it missed nothing.
-            Some((_, loss)) if loss.lacks(known) || loss.lacks_marks(self.marks) => return News::Lost,
+            Some((_, loss)) if loss.lacks(known) || loss.lacks_marks(self.seen_marks()) => return News::Lost,
             Some(_) => return News::None,
             None => {}
         }
@@ -41,11 +41,18 @@ impl TeamCache {
 
     /// Whether the keeper has lost how far some call had come, by what it says of all marks, and of those in a copy.
     pub(super) fn misses_marks(&self, found: &Found, marks: u64) -> bool {
-        self.lacks_marks(marks) || found.team.loss.as_ref().is_some_and(|loss| loss.lacks_marks(self.marks))
+        let seen = self.seen_marks();
+        marks < seen || found.team.loss.as_ref().is_some_and(|loss| loss.lacks_marks(seen))
     }
 
     /// Whether the keeper, at the same epoch, has lost how far some call had come.
     pub(super) const fn lacks_marks(&self, marks: u64) -> bool {
         marks < self.marks
+    }
+
+    /// How often calls had been marked when the team was last seen, be it before a loss that nobody has noted yet.
+    fn seen_marks(&self) -> u64 {
+        let before = self.memory.as_ref().filter(|_| self.revision.epoch == 0);
+        before.map_or(self.marks, |memory| memory.marks)
     }
 }

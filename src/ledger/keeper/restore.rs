@@ -104,7 +104,7 @@ pub(super) async fn close<K: Keeper, T: KeeperTime>(
     let known = team.cache().memory.as_ref().map_or_else(Revision::default, |memory| memory.last);
     let last = known.epoch.max(found.map_or(0, |found| found.epoch));
     let epoch = u64::try_from(now).unwrap_or(1).max(last + 1);
-    let loss = Loss { marks_are_lost, ..Loss::noticed(found, record.loss.as_ref(), now) };
+    let loss = Loss::noticed(found, record.loss.as_ref(), now).and_of_marks(marks_are_lost);
     // Whether a prepaid budget needs it for ever is known to those who ask under limits.
     let until = record.until.max(lives::least(now, context.rules));
     let record = TeamRecord { loss: Some(loss), until, reign: context.keeper.reign(&team.id), ..record };

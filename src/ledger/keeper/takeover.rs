@@ -38,9 +38,8 @@ pub(super) async fn take_over<K: Keeper, T: KeeperTime>(
         let Some(revision) = known.filter(|_| record.reign != reign) else { return Ok(()) };
         if record.is_closed() {
             // What was restored may be missing again, and others have yet to hear of it.
-            let marks_are_lost = record.loss.as_ref().is_some_and(|loss| loss.marks_are_lost);
             team.cache().remember();
-            return restore::close(context, team, (known, record), marks_are_lost).await;
+            return restore::close(context, team, (known, record), false).await;
         }
         let step = taking_over(context, (revision, record), (reign, marks));
         let reply = context.keeper.step(&team.id, &step).await?;

@@ -71,7 +71,14 @@ impl Loss {
         while kept.len() > EPOCHS_MOST {
             kept.pop_first();
         }
-        Self { closed: true, noticed_at: now, kept, ..Self::default() }
+        // What was not judged after the loss before this one is judged after this one.
+        let marks_are_lost = before.is_some_and(|before| before.closed && before.marks_are_lost);
+        Self { closed: true, noticed_at: now, kept, marks_are_lost, ..Self::default() }
+    }
+
+    /// Whether marks are lost as well.
+    pub(in crate::ledger) fn and_of_marks(self, are_lost: bool) -> Self {
+        Self { marks_are_lost: self.marks_are_lost || are_lost, ..self }
     }
 
     /// What is known where a copy has taken over of which nobody knows that it lacks anything. `found`
@@ -140,6 +147,14 @@ mod tests {
     fn of_a_store_that_began_anew_unnoticed_what_was_before_is_lacking_and_what_came_since_is_not() {
         let loss = Loss::noticed(Some(at(8, 7)), None, 9);
         assert!(loss.lacks(at(5, 3)) && !loss.lacks(at(8, 3)));
+    }
+
+    #[test]
+    fn that_marks_are_lost_is_known_until_the_team_has_opened() {
+        let loss = Loss::noticed(Some(at(5, 50)), None, 9).and_of_marks(true);
+        assert!(Loss::noticed(Some(at(9, 1)), Some(&loss), 10).marks_are_lost);
+        let opened = Loss { closed: false, ..loss };
+        assert!(!Loss::noticed(Some(at(9, 9)), Some(&opened), 10).marks_are_lost);
     }
 
     #[test]
