@@ -1,7 +1,5 @@
 //! `GET /api/generations`: the team's calls, newest first, page by page.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -72,7 +70,7 @@ impl From<Row> for Generation {
     fn from(row: Row) -> Self {
         let (sent_at, answered_at) = (row.sent_at(), row.answered_at());
         let Row { id, outcome, reserved, charged, admitted_at, settled_at, asked, came, .. } = row;
-        let took = Duration::from_millis(came.queue_ms.saturating_add(came.upstream_ms));
+        let took = seconds(came.queue_ms.saturating_add(came.upstream_ms));
         Self {
             id: id.to_string(),
             request_id: asked.request_id,
@@ -83,7 +81,7 @@ impl From<Row> for Generation {
             code: came.code,
             cost: charged,
             reserved,
-            latency: Some(took.as_secs_f64()).filter(|_| came.status > 0),
+            latency: Some(took).filter(|_| came.status > 0),
             images: came.images,
             video_seconds: seconds(came.video_ms),
             user: asked.user,

@@ -1,7 +1,6 @@
 //! `GET /api/usage`: what the team's calls of a period came to, model by model.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -137,9 +136,11 @@ impl From<Sums> for Stats {
     }
 }
 
-/// Milliseconds as seconds, for people.
+/// Milliseconds as seconds, for people. Divided once: as a sum of seconds and nanoseconds, 1.57
+/// would be shown as 1.5699999999999998.
+#[allow(clippy::cast_precision_loss)] // exact for a quarter of a million years
 pub(super) fn seconds(millis: u64) -> f64 {
-    Duration::from_millis(millis).as_secs_f64()
+    millis as f64 / 1000.0
 }
 
 /// What the team's calls of a period came to.
@@ -169,4 +170,16 @@ pub async fn of(ledger: &dyn Ledger, team: &Team, period: Period, at: Timestamp)
         totals: Totals::from(totals),
         generations: Stats::from(totals),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn a_time_is_written_with_no_more_digits_than_milliseconds_have() {
+        for (millis, text) in [(1570, "1.57"), (2047, "2.047"), (60_000, "60"), (0, "0")] {
+            assert_eq!(seconds(millis).to_string(), text);
+        }
+    }
 }
