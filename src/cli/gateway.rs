@@ -28,6 +28,8 @@ use crate::config::address;
 use crate::printable::{self, Printable};
 use crate::secret::Secret;
 
+/// Where the operator's listener is unless the configuration says otherwise.
+pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9091";
 /// The token itself, for where there is no file.
 const TOKEN_VARIABLE: &str = "MOONGATE_TOKEN";
 /// How long a gateway may take to answer.
@@ -39,7 +41,7 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 #[derive(Clone, Debug, Args)]
 pub struct Gateway {
     /// The operator's listener of the gateway
-    #[arg(long, value_name = "URL", env = "MOONGATE_ADMIN", default_value = "http://127.0.0.1:9091")]
+    #[arg(long, value_name = "URL", env = "MOONGATE_ADMIN", default_value = DEFAULT_ADMIN)]
     admin: String,
     /// The file with an operator's token [default: the token is in the environment variable MOONGATE_TOKEN]
     #[arg(long, value_name = "FILE", env = "MOONGATE_TOKEN_FILE")]
@@ -133,7 +135,7 @@ impl Gateway {
 
     fn ask(&self, method: &Method, path_and_query: &str, body: Option<&Value>) -> Result<Bytes, Ended> {
         let token = self.token()?;
-        let uri = self.base()?;
+        let uri = base(&self.admin)?;
         let request = request(method, &uri, path_and_query, &token, body).ok_or_else(|| {
             Ended::Misused("the token, or a name that was given, cannot be sent in a request".to_owned())
         })?;
@@ -151,21 +153,6 @@ impl Gateway {
             }
         })?;
         if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
-    }
-
-    fn base(&self) -> Result<Uri, Ended> {
-        let wrong =
-            || Ended::Misused(format!("--admin must be http://HOST:PORT or https://HOST:PORT, not {:?}", self.admin));
-        let uri: Uri = self.admin.trim_end_matches('/').parse().map_err(|_| wrong())?;
-        let spoken = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
-        let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
-        let named = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        if !(spoken && plain && named) {
-            return Err(wrong());
-        }
-        let reachable = uri.authority().map_or(Ok(()), address::reachable);
-        reachable.map_err(|what| Ended::Misused(format!("--admin {what}, not {:?}", self.admin)))?;
-        Ok(uri)
     }
 
     fn token(&self) -> Result<Secret, Ended> {
@@ -186,6 +173,24 @@ impl Gateway {
             Ok(token)
         }
     }
+}
+
+/// The address in `--admin`: a scheme, a host and a port, and nothing else.
+///
+/// # Errors
+/// [`Ended::Misused`]: it is none.
+pub(super) fn base(admin: &str) -> Result<Uri, Ended> {
+    let wrong = || Ended::Misused(format!("--admin must be http://HOST:PORT or https://HOST:PORT, not {admin:?}"));
+    let uri: Uri = admin.trim_end_matches('/').parse().map_err(|_| wrong())?;
+    let spoken = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
+    let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    let named = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    if !(spoken && plain && named) {
+        return Err(wrong());
+    }
+    let reachable = uri.authority().map_or(Ok(()), address::reachable);
+    reachable.map_err(|what| Ended::Misused(format!("--admin {what}, not {admin:?}")))?;
+    Ok(uri)
 }
 
 fn request(
@@ -210,14 +215,18 @@ fn request(
 }
 
 /// Why there is no answer.
-enum Unanswered {
+pub(super) enum Unanswered {
     /// There was no connection: nobody was asked.
     NotReached(tower::BoxError),
     /// The request was sent, or may have been.
     Asked(tower::BoxError),
 }
 
-async fn exchange(uri: &Uri, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Unanswered> {
+/// Sends one request on a connection of its own.
+///
+/// # Errors
+/// There was no connection, or no answer on it.
+pub(super) async fn exchange(uri: &Uri, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Unanswered> {
     let secure = uri.scheme() == Some(&Scheme::HTTPS);
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });

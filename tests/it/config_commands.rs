@@ -53,6 +53,18 @@ fn check_prints_the_effective_settings_with_every_default_and_no_secret() {
     assert_eq!(at("/identity/keys/0/sha256"), "[hash]");
 }
 
+#[test]
+fn check_takes_the_file_that_the_environment_names() {
+    let folder = tempfile::tempdir().expect("folder");
+    fs::write(folder.path().join("key"), SECRET).expect("secret");
+    let config = folder.path().join("elsewhere.yaml");
+    fs::write(&config, good()).expect("file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moongate"));
+    let checked = command.arg("check").env("MOONGATE_CONFIG", &config).output().expect("it ran");
+    let shown = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success() && shown.contains("time_zone: Europe/Berlin"), "{checked:?}");
+}
+
 /// Some services take their token in the query of an address.
 #[test]
 fn the_query_of_an_address_is_taken_and_not_shown() {
@@ -144,8 +156,10 @@ fn a_command_that_is_given_an_address_that_nothing_can_have_says_so_and_ends_wit
         let (code, said) = run(&arguments);
         assert!(code == Some(2) && said.contains("a port from 1 to 65535"), "{arguments:?}: {code:?} {said}");
     }
-    let (code, said) = run(&["teams", "list", "--admin", "http://127.0.0.1:99999"]);
-    assert!(code == Some(2) && said.contains("--admin must have a port from 1 to 65535"), "{code:?} {said}");
+    for command in [&["teams", "list"][..], &["healthcheck"]] {
+        let (code, said) = run(&[command, &["--admin", "http://127.0.0.1:99999"]].concat());
+        assert!(code == Some(2) && said.contains("--admin must have a port from 1 to 65535"), "{code:?} {said}");
+    }
     let (code, said) = run(&["healthcheck", "--address", "127.0.0.1"]);
     assert!(code == Some(2) && said.contains("must be HOST:PORT"), "{code:?} {said}");
 }

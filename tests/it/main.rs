@@ -13,6 +13,7 @@ mod config_commands;
 mod config_reference;
 mod config_reload;
 mod dashboards;
+mod healthcheck;
 mod identity_attacks;
 mod identity_fetch;
 mod identity_issuers;

@@ -3,16 +3,14 @@
 use std::collections::{BTreeSet, HashSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use clap::Parser;
 use moongate::admin::routes;
 use moongate::admin::{self, Details, Readiness, Role, Shown, Token};
 use moongate::admission::observe::Result as Settlement;
-use moongate::cli::Cli;
 use moongate::clock::Clock;
 use moongate::credits::Credits;
 use moongate::ledger::{Crossing, Outcome as Settled, Scope, Standing, Swept};
@@ -28,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use crate::support::operator::api;
 
 /// A listener on a thread and runtime of its own, as in the gateway.
-struct Operator {
-    address: SocketAddr,
+pub(crate) struct Operator {
+    pub(crate) address: SocketAddr,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     shown: Live<Shown>,
@@ -39,7 +37,7 @@ struct Operator {
 }
 
 impl Operator {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::telling(Details::default)
     }
 
@@ -74,7 +72,7 @@ impl Operator {
         self.send(&format!("GET {path} HTTP/1.1"))
     }
 
-    fn make_ready(&self) {
+    pub(crate) fn make_ready(&self) {
         self.readiness.ledger_answered();
     }
 }
@@ -198,27 +196,6 @@ fn every_page_of_the_api_is_described_and_nothing_else_is() {
         (method.to_owned(), route.path.to_owned(), query)
     });
     assert_eq!(described, offered.collect());
-}
-
-fn healthcheck(arguments: &[&str]) -> (ExitCode, String) {
-    let arguments = ["moongate", "healthcheck"].iter().chain(arguments);
-    let mut said = Vec::new();
-    let code = Cli::try_parse_from(arguments).expect("good arguments").run(&mut Vec::new(), &mut said);
-    (code, String::from_utf8(said).expect("text"))
-}
-
-#[test]
-fn the_healthcheck_command_succeeds_only_on_a_ready_gateway() {
-    let operator = Operator::start();
-    let address = operator.address.to_string();
-    let (code, said) = healthcheck(&["--address", &address]);
-    assert_eq!(code, ExitCode::FAILURE);
-    assert!(said.contains("\"ledger\":\"it has not answered yet\""), "{said}");
-    assert_eq!(healthcheck(&["--address", &address, "--live"]), (ExitCode::SUCCESS, String::new()));
-    operator.make_ready();
-    assert_eq!(healthcheck(&["--address", &address]), (ExitCode::SUCCESS, String::new()));
-    drop(operator);
-    assert_eq!(healthcheck(&["--address", &address, "--live"]).0, ExitCode::FAILURE);
 }
 
 fn team() -> Team {
