@@ -18,8 +18,24 @@ use crate::simulator::{
     self, BalanceShape, Charge, History, KeySettings, Latency, Limits, ListShape, Settings, Simulator,
 };
 
+/// What cannot be said by a flag, since it is asked of a running simulator.
+const CONTROL: &str = r#"While it runs, without a credential:
+  GET    /_simulator/books      what was executed and charged, call by call
+                                (?calls=N, ?x_request_id=ID)
+  PUT    /_simulator/faults     what goes wrong, a JSON array of rules, such as
+                                [{"fault": "rate_limited", "model": "flux/dev", "times": 1}]
+  GET    /_simulator/faults     the rules that are left
+  DELETE /_simulator/faults     nothing goes wrong any more
+  PUT    /_simulator/keys/NAME  suspends, revokes, refills or limits a key
+  POST   /_simulator/release    lets the calls go on that the fault `hold` keeps
+  POST   /_simulator/reset      everything as it was at the start
+
+A single call asks for a fault by its header: x-simulator-fault: slow_headers;45s
+All faults and their fields: src/simulator/README.md"#;
+
 /// Runs the Firemoon simulator: the documented API, real pictures and videos, and every fault on demand.
 #[derive(clap::Args)]
+#[command(after_help = CONTROL)]
 pub struct Simulate {
     /// Where the API listens; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9400")]

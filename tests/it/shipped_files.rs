@@ -1,4 +1,4 @@
-//! The configurations that people copy: the reference, the examples, the manifests and the README's blocks.
+//! The configurations that people copy: the reference, the examples, the manifests and the blocks of the pages.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,9 +13,11 @@ fn shipped() -> Vec<(String, Value)> {
     for folder in ["config/examples", "deploy/kubernetes/base", "deploy/kubernetes/overlays/production"] {
         files.extend(fs::read_dir(folder).expect(folder).map(|entry| entry.expect(folder).path()));
     }
-    let readme = fs::read_to_string("README.md").expect("README.md");
-    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned);
-    let blocks = blocks.map(|text| ("README.md".to_owned(), text));
+    let blocks = ["README.md", "deploy/operating.md"].into_iter().flat_map(|page| {
+        let text = fs::read_to_string(page).expect(page);
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        blocks.map(|block| (page.to_owned(), block.to_owned())).collect::<Vec<_>>()
+    });
     let files = files.into_iter().map(|file| (file.display().to_string(), fs::read_to_string(&file).expect("a file")));
     let read = |(name, text): (String, String)| Some((name, serde_saphyr::from_str::<Value>(&text).ok()?));
     files.chain(blocks).filter_map(read).collect()

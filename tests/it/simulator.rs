@@ -5,4 +5,5 @@ mod client;
 mod command;
 mod documented;
 mod faults;
+mod page;
 mod undocumented;

@@ -1,4 +1,4 @@
-//! The rights that the README gives to Redis' user are enough for everything, on every topology, and for nothing else.
+//! The rights that the page on Redis gives to its user are enough for everything, on every topology, and for nothing else.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::support::redis::{RedisCluster, RedisSentinel, RedisServer, wait_until
 
 const PASSWORD: &str = "a-password-of-no-use";
 
-/// The line of the README that begins so, as a command.
+/// The line of the page that begins so, as a command.
 fn documented(begin: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string("README.md").unwrap();
-    let line = readme.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("no line {begin}"));
+    let page = std::fs::read_to_string("deploy/redis.md").unwrap();
+    let line = page.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("no line {begin}"));
     line.split(' ').map(|word| word.replace("PASSWORD", PASSWORD)).collect()
 }
 

@@ -44,6 +44,7 @@ mod restarted_cluster;
 mod secrets;
 mod shadow;
 mod shared_key;
+mod smallest;
 mod soft;
 mod stopping;
 mod store_words;

@@ -201,7 +201,8 @@ async fn an_operator_gives_a_team_access_with_one_change_and_one_command_and_tak
     std::fs::write(installation.folder().join("ops-token"), format!("{OPS}\n")).unwrap();
     // The change: the README's lines under `teams`.
     let readme = std::fs::read_to_string("README.md").unwrap();
-    let (_, section) = readme.split_once("**Give a team access.**").unwrap();
+    let (_, section) = readme.split_once("## Give a team access").unwrap();
+    let section = section.split("\n## ").next().unwrap();
     let yaml = section.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let team: Value = serde_saphyr::from_str(yaml).unwrap();
     let mut teams =
@@ -217,7 +218,6 @@ async fn an_operator_gives_a_team_access_with_one_change_and_one_command_and_tak
         .split("```sh\n")
         .skip(1)
         .flat_map(|block| block.split("```").next().unwrap().lines())
-        .take_while(|line| !line.contains("openssl"))
         .filter(|line| line.starts_with("moongate "))
         .collect();
     let (mut key, mut id) = (String::new(), String::new());
