@@ -248,7 +248,9 @@ fn every_link_leads_somewhere() {
 fn the_readme_can_be_scanned_and_no_paragraph_is_too_long() {
     const LINES_MAX: usize = 160;
     const WORDS_MAX: usize = 80;
-    let lines = Page::read("README.md").text.lines().count();
+    let readme = Page::read("README.md").text;
+    assert!(readme.contains(concat!("Rust ", env!("CARGO_PKG_RUST_VERSION"), " or later")));
+    let lines = readme.lines().count();
     assert!(lines <= LINES_MAX, "the README has {lines} lines");
     let mut wrong = Vec::new();
     for page in pages() {
