@@ -1,0 +1,125 @@
+//! What each figure may be: `budgets.toml` beside this file, held to a twentieth.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::Outcome;
+
+/// A figure may be so many percent above its budget.
+const TOLERATED: f64 = 5.0;
+
+/// The programs without which the figures would be others.
+const MADE_WITH: [&str; 3] = ["rustc", "redis-server", "valgrind"];
+
+/// What was counted.
+pub struct Figure {
+    pub program: &'static str,
+    pub what: &'static str,
+    /// Instructions of the program for each call.
+    pub count: u64,
+}
+
+/// The budgets, as they are kept.
+#[derive(Deserialize)]
+pub struct Budgets {
+    /// The versions with which they were set.
+    made_with: BTreeMap<String, String>,
+    /// Program → what → instructions a call.
+    most: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl Budgets {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn read() -> Outcome<Self> {
+        Ok(toml::from_str(&fs::read_to_string(file())?)?)
+    }
+
+    /// Makes what was counted the budgets, and keeps them.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn set(figures: &[Figure]) -> Outcome<Self> {
+        let mut text = String::from(
+            "# Instructions a call, held to 5 % by tests/run. Written by\n#   cargo bench --profile dev --bench instructions -- \
+             --set-budgets\n# Say in the commit what a higher one is good for.\n\n[made_with]\n",
+        );
+        for program in MADE_WITH {
+            writeln!(text, "{program} = {:?}", version(program))?;
+        }
+        let mut of = "";
+        for figure in figures {
+            if figure.program != of {
+                of = figure.program;
+                writeln!(text, "\n[most.{of}]")?;
+            }
+            writeln!(text, "{:?} = {}", figure.what, figure.count)?;
+        }
+        fs::write(file(), text)?;
+        Self::read()
+    }
+
+    /// Prints each figure beside its budget, and of those that are above it what can be done. Whether none is.
+    pub fn print(&self, figures: &[Figure]) -> bool {
+        println!("{:>14} {:<36} {:>14} {:>10} {:>8}", "", "instructions a call", "counted", "budget", "");
+        let mut over = Vec::new();
+        for Figure { program, what, count } in figures {
+            let most = self.most.get(*program).and_then(|most| most.get(*what)).copied();
+            let Some(most) = most else {
+                println!("{program:>14} {what:<36} {count:>14} {:>10}", "none");
+                over.push(format!("{program}, {what}: there is no budget for it"));
+                continue;
+            };
+            let more = *count as f64 / most.max(1) as f64 * 100.0 - 100.0;
+            println!("{program:>14} {what:<36} {count:>14} {most:>10} {more:>+7.1} %");
+            if more > TOLERATED {
+                over.push(format!(
+                    "{program}, {what}: {count} instructions a call, {more:.1} % above its budget, {most}"
+                ));
+            } else if more < -TOLERATED {
+                println!("{:>14} ^ well below its budget: set a new one, lest that is lost unnoticed", "");
+            }
+        }
+        if !over.is_empty() {
+            println!("\n{}", self.help(&over));
+        }
+        over.is_empty()
+    }
+
+    fn help(&self, over: &[String]) -> String {
+        let mut text = format!("GREW  {}\n", over.join("\nGREW  "));
+        for program in MADE_WITH {
+            let (now, then) = (version(program), self.made_with.get(program).map(String::as_str).unwrap_or_default());
+            if now != then {
+                writeln!(text, "Another {program} than the budgets were made with: {now}, not {then}.").ok();
+            }
+        }
+        text.push_str(
+            "What takes them:      cargo bench --profile dev --bench instructions -- --profiles FOLDER, here and on the commit\n\
+             \x20                     before, then callgrind_annotate --inclusive=yes FOLDER/callgrind.gateway (or another there)\n\
+             A new budget, if it is worth it: cargo bench --profile dev --bench instructions -- --set-budgets, and commit\n\
+             \x20                     benches/instructions/budgets.toml with the reason",
+        );
+        text
+    }
+}
+
+fn file() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "benches", "instructions", "budgets.toml"].iter().collect()
+}
+
+/// The first line that a program says of its version, without what differs between builds of the same.
+fn version(program: &str) -> String {
+    let output = Command::new(program).arg("--version").output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let mut words = text.split_whitespace();
+    let numbered = words.find(|word| word.contains(|letter: char| letter.is_ascii_digit()));
+    numbered.unwrap_or_default().trim_start_matches("v=").trim_start_matches("valgrind-").to_owned()
+}

@@ -1,0 +1,115 @@
+//! How many instructions a call costs the gateway and redis-server, each held to a budget.
+//!
+//! Times change from machine to machine and from minute to minute; the instructions of one program on one path hardly do. So
+//! these figures can be held: [`budgets`] says what each may be. In this order: [`build`] makes the program that is counted;
+//! [`gateway`] calls it, and [`stages`] asks the ledger's store alone; `callgrind` counts.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+#![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
+
+mod budgets;
+mod build;
+#[path = "../shared/callgrind.rs"]
+mod callgrind;
+#[allow(dead_code, reason = "another benchmark needs more of it")]
+#[path = "../ledger_store/calls.rs"]
+mod calls;
+#[path = "../whole_process/gateway.rs"]
+mod configuration;
+#[allow(dead_code, reason = "another benchmark needs more of it")]
+#[path = "../whole_process/credentials.rs"]
+mod credentials;
+mod gateway;
+#[path = "../whole_process/job.rs"]
+mod job;
+mod stages;
+#[allow(dead_code, reason = "another benchmark needs more of it")]
+#[path = "../ledger_store/store.rs"]
+mod store;
+#[path = "../whole_process/upstream.rs"]
+mod upstream;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use budgets::{Budgets, Figure};
+use clap::Parser;
+
+/// What may fail here fails with a text for the person who started it.
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// How many calls are counted, after how many that are not. The median of so many rounds is the figure.
+const WARM_UP: usize = 32;
+const CALLS: usize = 128;
+const ROUNDS: usize = 3;
+
+/// Counts the instructions of a call, in the gateway and in redis-server, and holds them to their budgets.
+#[derive(Parser)]
+#[command(name = "instructions")]
+struct Options {
+    /// Writes what was counted down as the new budgets.
+    #[arg(long)]
+    set_budgets: bool,
+    /// Another gateway than the one that is built for this.
+    #[arg(long, value_name = "PATH")]
+    gateway_bin: Option<PathBuf>,
+    /// Where to leave what callgrind saw, for `callgrind_annotate`.
+    #[arg(long, value_name = "FOLDER")]
+    profiles: Option<PathBuf>,
+    /// What `cargo bench` says to every benchmark, and `cargo test --all-targets` does not.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if !options.bench {
+        println!("nothing is counted without --bench, which `cargo bench` adds");
+        return ExitCode::SUCCESS;
+    }
+    match act(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("instructions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(options: &Options) -> Outcome<bool> {
+    if !callgrind::is_installed() {
+        return Err("valgrind is missing. Install with: apt-get install valgrind".into());
+    }
+    job::check()?;
+    let folder = tempfile::tempdir()?;
+    let profiles = options.profiles.clone().unwrap_or_else(|| folder.path().to_owned());
+    std::fs::create_dir_all(&profiles)?;
+    let gateway = options.gateway_bin.clone().map_or_else(build::gateway, Ok)?;
+    let mut figures = gateway::count(&gateway, folder.path(), &profiles)?;
+    figures.extend(stages::count(&profiles)?);
+    if options.set_budgets {
+        Budgets::set(&figures)?.print(&figures);
+        return Ok(true);
+    }
+    Ok(Budgets::read()?.print(&figures))
+}
+
+/// The median of what rounds of calls cost, for each call, after some that do not count.
+fn rounds(program: &callgrind::Counted, mut calls: impl FnMut(usize) -> Outcome<()>) -> Outcome<u64> {
+    calls(WARM_UP)?;
+    let mut counts = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let mark = program.mark()?;
+        calls(CALLS)?;
+        counts.push(program.for_each(CALLS, &mark)?);
+    }
+    counts.sort_unstable();
+    counts.get(ROUNDS / 2).copied().ok_or_else(|| "no round".into())
+}
+
+/// A figure of a program.
+fn figure(program: &'static str, what: &'static str, count: u64) -> Figure {
+    Figure { program, what, count }
+}
