@@ -216,8 +216,9 @@ impl Attempt {
                 self.opens_since.take_if(|since| *since == step.from);
                 Ok(None)
             }
-            (Verdict::OtherReign, _) => {
-                self.opens_since.take_if(|since| *since == step.from);
+            (Verdict::OtherReign, work) => {
+                // It may have been sent to the server before this one, and its connection have broken then.
+                Self::doubt(team, step, work);
                 Box::pin(takeover::take_over(context, team)).await?;
                 Ok(None)
             }
