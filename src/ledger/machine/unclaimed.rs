@@ -206,8 +206,8 @@ impl Made {
 /// What scopes of these levels hold for calls of which nothing more is known is spent.
 fn spent(scopes: &[(ScopeName, ScopeRecord)], rest: &Rest, levels: &[&str]) -> BTreeMap<ScopeName, ScopeRecord> {
     let mut spent = BTreeMap::new();
-    for ((name, day), (requests, credits)) in rest.iter().filter(|((name, _), _)| levels.contains(&name.level.as_str()))
-    {
+    let left = rest.iter().filter(|(_, (requests, _))| *requests > 0);
+    for ((name, day), (requests, credits)) in left.filter(|((name, _), _)| levels.contains(&name.level.as_str())) {
         let Some((_, record)) = scopes.iter().find(|(known, _)| known == name) else { continue };
         let record = spent.entry(name.clone()).or_insert_with(|| record.clone());
         let windows = Windows { month: day.get(..7).unwrap_or_default().to_owned(), day: day.clone() };
@@ -220,114 +220,5 @@ fn spent(scopes: &[(ScopeName, ScopeRecord)], rest: &Rest, levels: &[&str]) -> B
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::KeyId;
-    use crate::ledger::Scope;
-    use crate::team::UserId;
-    use crate::team::limit::Period;
-
-    const EPOCH: u64 = 7;
-
-    fn windows() -> Windows {
-        Windows { day: "2026-11-29".to_owned(), month: "2026-11".to_owned() }
-    }
-
-    fn names(user: &str) -> Vec<ScopeName> {
-        [Scope::Team, Scope::User(UserId::parse(user).unwrap()), Scope::Key(KeyId::parse("k7Qp2mZr9aBc").unwrap())]
-            .iter()
-            .map(ScopeName::from)
-            .collect()
-    }
-
-    fn call(user: &str, price: u64, claimed: u64) -> (ReservationId, ReservationRecord) {
-        let record = ReservationRecord {
-            dispatched: false,
-            turned_back: false,
-            unread: false,
-            marks: 0,
-            claimed,
-            price,
-            windows: windows(),
-            admitted_at: 1,
-            deadline: 2,
-            scopes: names(user),
-            asked: Asked::default(),
-        };
-        (ReservationId::new(), record)
-    }
-
-    fn holding(calls: &[&ReservationRecord]) -> Vec<(ScopeName, ScopeRecord)> {
-        let mut scopes: BTreeMap<ScopeName, ScopeRecord> = BTreeMap::new();
-        for call in calls {
-            for name in &call.scopes {
-                scopes.entry(name.clone()).or_default().reserve(&call.windows, call.price);
-            }
-        }
-        scopes.into_iter().collect()
-    }
-
-    fn left(scopes: &[(ScopeName, ScopeRecord)], judged: &Judged) -> Vec<[u64; 4]> {
-        let mut scopes: BTreeMap<ScopeName, ScopeRecord> = scopes.iter().cloned().collect();
-        scopes.extend(judged.scopes.clone());
-        for record in judged.open.values() {
-            for name in &record.scopes {
-                let end = End { price: record.price, charged: record.price, counted: true };
-                scopes.entry(name.clone()).or_default().settle(&record.windows, &end);
-            }
-        }
-        scopes.values().map(|record| record.counts(Period::Day, &windows()).into()).collect()
-    }
-
-    #[test]
-    fn what_claimed_calls_hold_is_accounted_for() {
-        let (mine, old) = (call("ana", 5, EPOCH), call("ben", 3, 0));
-        let scopes = holding(&[&mine.1]);
-        let judged = judge(&scopes, vec![mine.clone(), old.clone()], (EPOCH, false), (8, 9));
-        assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&mine.0]);
-        assert_eq!(judged.ended, [old.0], "nothing is held for it: it has ended in what was lost");
-    }
-
-    #[test]
-    fn a_record_that_nobody_claims_stays_as_it_is_where_something_is_held_for_it() {
-        let old = call("ben", 3, 0);
-        let judged = judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, false), (8, 9));
-        assert_eq!(judged.open, [old].into());
-    }
-
-    #[test]
-    fn of_answers_that_are_being_read_the_claimed_ones_keep_their_slots() {
-        let mut scopes = holding(&[]);
-        let [mine, lost, gone] = [("ana", EPOCH), ("ben", 0), ("ben", 0)].map(|(user, claimed)| {
-            let (id, record) = call(user, 5, claimed);
-            (id, record.keeping_slots(2))
-        });
-        let mut of: BTreeMap<ScopeName, ScopeRecord> = BTreeMap::new();
-        for (_, record) in [&mine, &lost, &gone] {
-            record.scopes.iter().for_each(|name| of.entry(name.clone()).or_default().keep_slot());
-        }
-        scopes.extend(of);
-        let judged = judge(&scopes, vec![mine.clone(), lost.clone()], (EPOCH, false), (8, 9));
-        assert_eq!(judged.open, [mine].into(), "nothing is held, so no call stands for the others");
-        assert_eq!(judged.ended, [lost.0]);
-        let slots: BTreeMap<_, _> = judged.scopes.iter().map(|(name, record)| (&*name.level, record.slots())).collect();
-        assert_eq!(slots, [("team", 1), ("key", 1), ("user", 0)].into(), "ana's are as they were");
-    }
-
-    #[test]
-    fn what_is_held_for_calls_that_left_no_record_is_held_by_calls_that_stand_for_them() {
-        let (mine, [one, two, three]) =
-            (call("ana", 5, EPOCH), [("ana", 4), ("ben", 3), ("ben", 6)].map(|(u, p)| call(u, p, 0)));
-        let scopes = holding(&[&mine.1, &one.1, &two.1, &three.1]);
-        let judged = judge(&scopes, vec![mine.clone()], (EPOCH, false), (8, 9));
-        assert_eq!(judged.open.len(), 4);
-        let made: Vec<_> = judged.open.iter().filter(|(id, _)| **id != mine.0).map(|(_, record)| record).collect();
-        assert!(made.iter().all(|record| record.dispatched && record.claimed == EPOCH));
-        let of =
-            |user: &str| made.iter().filter(|record| record.asked.user == user).map(|record| record.price).sum::<u64>();
-        assert_eq!((of("ana"), of("ben")), (4, 9));
-        // All of it is spent once they have ended, in every scope.
-        assert!(left(&scopes, &judged).iter().all(|[_, reserved, _, credits]| (*reserved, *credits) == (0, 0)));
-        assert_eq!(left(&scopes, &judged).iter().map(|sums| sums[2]).sum::<u64>(), 3 * 18);
-    }
-}
+#[path = "unclaimed_tests.rs"]
+mod tests;

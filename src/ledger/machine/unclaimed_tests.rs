@@ -1,0 +1,245 @@
+//! What becomes of what calls held of which nobody speaks.
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::identity::KeyId;
+use crate::ledger::Scope;
+use crate::team::UserId;
+use crate::team::limit::Period;
+
+const EPOCH: u64 = 7;
+
+fn windows() -> Windows {
+    Windows { day: "2026-11-29".to_owned(), month: "2026-11".to_owned() }
+}
+
+fn names(user: &str) -> Vec<ScopeName> {
+    [Scope::Team, Scope::User(UserId::parse(user).unwrap()), Scope::Key(KeyId::parse("k7Qp2mZr9aBc").unwrap())]
+        .iter()
+        .map(ScopeName::from)
+        .collect()
+}
+
+fn call(user: &str, price: u64, claimed: u64) -> (ReservationId, ReservationRecord) {
+    let record = ReservationRecord {
+        dispatched: false,
+        turned_back: false,
+        unread: false,
+        marks: 0,
+        claimed,
+        price,
+        windows: windows(),
+        admitted_at: 1,
+        deadline: 2,
+        scopes: names(user),
+        asked: Asked::default(),
+    };
+    (ReservationId::new(), record)
+}
+
+fn holding(calls: &[&ReservationRecord]) -> Vec<(ScopeName, ScopeRecord)> {
+    let mut scopes: BTreeMap<ScopeName, ScopeRecord> = BTreeMap::new();
+    for call in calls {
+        for name in &call.scopes {
+            scopes.entry(name.clone()).or_default().reserve(&call.windows, call.price);
+        }
+    }
+    scopes.into_iter().collect()
+}
+
+fn left(scopes: &[(ScopeName, ScopeRecord)], judged: &Judged) -> Vec<[u64; 4]> {
+    let mut scopes: BTreeMap<ScopeName, ScopeRecord> = scopes.iter().cloned().collect();
+    scopes.extend(judged.scopes.clone());
+    for record in judged.open.values() {
+        for name in &record.scopes {
+            let end = End { price: record.price, charged: record.price, counted: true };
+            scopes.entry(name.clone()).or_default().settle(&record.windows, &end);
+        }
+    }
+    scopes.values().map(|record| record.counts(Period::Day, &windows()).into()).collect()
+}
+
+#[test]
+fn what_claimed_calls_hold_is_accounted_for() {
+    let (mine, old) = (call("ana", 5, EPOCH), call("ben", 3, 0));
+    let scopes = holding(&[&mine.1]);
+    let judged = judge(&scopes, vec![mine.clone(), old.clone()], (EPOCH, false), (8, 9));
+    assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&mine.0]);
+    assert_eq!(judged.ended, [old.0], "nothing is held for it: it has ended in what was lost");
+}
+
+#[test]
+fn a_record_that_nobody_claims_stays_as_it_is_where_something_is_held_for_it() {
+    let old = call("ben", 3, 0);
+    let judged = judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, false), (8, 9));
+    assert_eq!(judged.open, [old].into());
+}
+
+#[test]
+fn of_answers_that_are_being_read_the_claimed_ones_keep_their_slots() {
+    let mut scopes = holding(&[]);
+    let [mine, lost, gone] = [("ana", EPOCH), ("ben", 0), ("ben", 0)].map(|(user, claimed)| {
+        let (id, record) = call(user, 5, claimed);
+        (id, record.keeping_slots(2))
+    });
+    let mut of: BTreeMap<ScopeName, ScopeRecord> = BTreeMap::new();
+    for (_, record) in [&mine, &lost, &gone] {
+        record.scopes.iter().for_each(|name| of.entry(name.clone()).or_default().keep_slot());
+    }
+    scopes.extend(of);
+    let judged = judge(&scopes, vec![mine.clone(), lost.clone()], (EPOCH, false), (8, 9));
+    assert_eq!(judged.open, [mine].into(), "nothing is held, so no call stands for the others");
+    assert_eq!(judged.ended, [lost.0]);
+    let slots: BTreeMap<_, _> = judged.scopes.iter().map(|(name, record)| (&*name.level, record.slots())).collect();
+    assert_eq!(slots, [("team", 1), ("key", 1), ("user", 0)].into(), "ana's are as they were");
+}
+
+#[test]
+fn what_is_held_for_calls_that_left_no_record_is_held_by_calls_that_stand_for_them() {
+    let (mine, [one, two, three]) =
+        (call("ana", 5, EPOCH), [("ana", 4), ("ben", 3), ("ben", 6)].map(|(u, p)| call(u, p, 0)));
+    let scopes = holding(&[&mine.1, &one.1, &two.1, &three.1]);
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, false), (8, 9));
+    assert_eq!(judged.open.len(), 4);
+    let made: Vec<_> = judged.open.iter().filter(|(id, _)| **id != mine.0).map(|(_, record)| record).collect();
+    assert!(made.iter().all(|record| record.dispatched && record.claimed == EPOCH && record.asked.model == BEYOND));
+    let of =
+        |user: &str| made.iter().filter(|record| record.asked.user == user).map(|record| record.price).sum::<u64>();
+    assert_eq!((of("ana"), of("ben")), (4, 9));
+    // All of it is spent once they have ended, in every scope.
+    assert!(left(&scopes, &judged).iter().all(|[_, reserved, _, credits]| (*reserved, *credits) == (0, 0)));
+    assert_eq!(left(&scopes, &judged).iter().map(|sums| sums[2]).sum::<u64>(), 3 * 18);
+}
+
+fn key(id: &str) -> ScopeName {
+    ScopeName::from(&Scope::Key(KeyId::parse(id).unwrap()))
+}
+
+/// Judges what scopes hold of which no record is left.
+fn without_records(scopes: &[(ScopeName, ScopeRecord)]) -> Judged {
+    judge(scopes, Vec::new(), (EPOCH, false), (8, 9))
+}
+
+/// Judges what came late, at the change of this number.
+fn late(scopes: &[(ScopeName, ScopeRecord)], calls: &[(ReservationId, ReservationRecord)], number: u64) -> Judged {
+    judge_late(scopes, calls, Revision { epoch: EPOCH, number, name: 0 }, (8, 9))
+}
+
+#[test]
+fn of_records_that_nobody_claims_the_one_that_was_admitted_last_stays() {
+    let (early, mut last) = (call("ben", 3, 0), call("ben", 3, 0));
+    last.1.admitted_at = early.1.admitted_at + 1;
+    let judged = judge(&holding(&[&last.1]), vec![early.clone(), last.clone()], (EPOCH, false), (8, 9));
+    assert_eq!((judged.open, judged.ended), ([last].into(), vec![early.0]));
+}
+
+#[test]
+fn a_record_stays_only_where_both_a_call_and_its_credits_are_held() {
+    let (one, two, dear) = (call("ben", 2, 0), call("ben", 2, 0), call("ben", 9, 0));
+    let scopes = holding(&[&call("ben", 5, 0).1]);
+    let judged = judge(&scopes, vec![one.clone(), two.clone()], (EPOCH, false), (8, 9));
+    assert_eq!((judged.open, judged.ended), ([one].into(), vec![two.0]), "credits are left, but no call");
+    let judged = judge(&scopes, vec![dear.clone()], (EPOCH, false), (8, 9));
+    assert_eq!(judged.ended, [dear.0], "a call is held, but not its credits");
+    assert_eq!(judged.open.values().map(|record| record.price).collect::<Vec<_>>(), [5]);
+}
+
+#[test]
+fn where_marks_are_lost_a_call_that_waits_and_that_nobody_claims_is_taken_for_sent() {
+    let (mine, mut waiting, mut back) = (call("ana", 1, EPOCH), call("ben", 2, 0), call("ben", 3, 0));
+    (waiting.1.admitted_at, back.1.turned_back) = (2, true);
+    let scopes = holding(&[&mine.1, &waiting.1, &back.1]);
+    let phases = |marks_are_lost| {
+        let calls = vec![mine.clone(), waiting.clone(), back.clone()];
+        let judged = judge(&scopes, calls, (EPOCH, marks_are_lost), (8, 9));
+        [&mine, &waiting, &back].map(|(id, _)| judged.open.get(id).unwrap().phase().unwrap())
+    };
+    assert_eq!(phases(false), [Phase::Waiting, Phase::Waiting, Phase::TurnedBack]);
+    assert_eq!(phases(true), [Phase::Waiting, Phase::Dispatched, Phase::TurnedBack]);
+}
+
+#[test]
+fn calls_of_two_judgements_have_ids_of_their_own() {
+    let scopes = holding(&[&call("ana", 5, 0).1]);
+    let ids = |judged: Judged| judged.open.into_keys().collect::<Vec<_>>();
+    let next = judge(&scopes, Vec::new(), (EPOCH + 1, false), (8, 9));
+    let all = [without_records(&scopes), next, late(&scopes, &[], 5), late(&scopes, &[], 6)].map(ids).concat();
+    let different: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!((all.len(), different.len()), (4, 4), "{all:?}");
+}
+
+#[test]
+fn each_call_that_stands_for_others_holds_the_key_that_holds_something_for_it() {
+    let (one, mut other) = (call("ana", 0, 0), call("ana", 0, 0));
+    let second = key("k8Qp2mZr9aBc");
+    *other.1.scopes.last_mut().unwrap() = second.clone();
+    let judged = without_records(&holding(&[&one.1, &other.1]));
+    let of: Vec<_> = judged.open.values().map(|record| record.scopes.last().unwrap()).collect();
+    assert_eq!(of, [&key("k7Qp2mZr9aBc"), &second], "free calls are calls as well");
+    assert!(judged.scopes.is_empty());
+    // The first key holds something on another day, for nobody else.
+    other.1.price = 4;
+    let mut scopes = holding(&[&other.1]);
+    let mut before = ScopeRecord::default();
+    let yesterday = Windows { day: "2026-11-28".to_owned(), ..windows() };
+    before.reserve(&yesterday, 9);
+    scopes.insert(0, (key("k7Qp2mZr9aBc"), before));
+    let judged = without_records(&scopes);
+    assert_eq!(judged.open.values().map(|record| record.scopes.last().unwrap()).collect::<Vec<_>>(), [&second]);
+    let spent = judged.scopes.get(&key("k7Qp2mZr9aBc")).unwrap();
+    assert_eq!((judged.scopes.len(), <[u64; 4]>::from(spent.counts(Period::Day, &yesterday))), (1, [1, 0, 9, 0]));
+}
+
+#[test]
+fn what_only_a_key_holds_is_spent_to_the_last_millionth() {
+    let mut held = ScopeRecord::default();
+    [4, 4, 3].iter().for_each(|price| held.reserve(&windows(), *price));
+    let judged = without_records(&[(key("k7Qp2mZr9aBc"), held)]);
+    assert!(judged.open.is_empty());
+    let spent = judged.scopes.values().next().unwrap();
+    assert_eq!(<[u64; 4]>::from(spent.counts(Period::Total, &windows())), [3, 0, 11, 0]);
+}
+
+#[test]
+fn what_came_late_and_the_team_holds_has_a_call_that_stands_for_it() {
+    let (id, record) = call("ana", 4, 0);
+    let scopes = holding(&[&record]);
+    // An answer that is still being read holds none of it.
+    let judged = late(&scopes, &[(id, record.clone().keeping_slots(9))], 5);
+    let made: Vec<_> = judged.open.values().map(|made| (&*made.asked.user, made.price, &made.scopes)).collect();
+    assert_eq!(made, [("ana", 4, &record.scopes)]);
+    assert!(late(&scopes, &[(id, record)], 5).is_nothing(), "it is held by an open call");
+}
+
+#[test]
+fn what_came_late_and_the_team_holds_no_more_is_spent() {
+    let of = |name: &ScopeName, price| {
+        let mut record = ScopeRecord::default();
+        record.reserve(&windows(), price);
+        (name.clone(), record)
+    };
+    let ana = names("ana");
+    let (id, mut free) = call("ben", 0, 0);
+    free.scopes.truncate(1);
+    // The team holds too little, or credits of a call that another has taken.
+    for (team, calls) in [(3, vec![]), (5, vec![(id, free)])] {
+        let judged = late(&[of(&ana[0], team), of(&ana[1], 4)], &calls, 5);
+        let made: Vec<_> = judged.open.values().map(|made| &*made.asked.user).collect();
+        assert_eq!(made, vec![BEYOND; 1 - calls.len()], "for the user's own nothing is opened");
+        let spent = judged.scopes.get(&ana[1]).unwrap();
+        assert_eq!(<[u64; 4]>::from(spent.counts(Period::Day, &windows())), [1, 0, 4, 0]);
+    }
+}
+
+#[test]
+fn where_all_has_ended_nothing_is_to_be_judged() {
+    let (id, record) = call("ana", 4, 0);
+    let mut scopes = holding(&[&record]);
+    for (_, scope) in &mut scopes {
+        scope.settle(&windows(), &End { price: 4, charged: 4, counted: true });
+    }
+    assert!(late(&scopes, &[], 5).is_nothing() && without_records(&scopes).is_nothing());
+    let opens = Judged { open: [(id, record)].into(), ..Judged::default() };
+    let ends = Judged { ended: vec![id], ..Judged::default() };
+    let spends = Judged { scopes: scopes.into_iter().collect(), ..Judged::default() };
+    assert!([opens, ends, spends].iter().all(|judged| !judged.is_nothing()));
+}
