@@ -31,7 +31,7 @@ impl Bucket {
     pub(in crate::ledger) fn drained(self, rate: u64, now: i64) -> Drained {
         let leaked_in = |micros: u64| u128::from(micros) * u128::from(rate);
         let behind = self.since.saturating_sub(now);
-        let corrected = behind > 0 && rate > 0 && leaked_in(behind.unsigned_abs()) > u128::from(self.level);
+        let corrected = behind > 0 && leaked_in(behind.unsigned_abs()) > u128::from(self.level);
         let bucket = if corrected {
             Self { since: now, ..self }
         } else if behind >= 0 {
@@ -121,6 +121,27 @@ mod tests {
         let set_right = full.drained(6, 0);
         assert_eq!((set_right.used(MINUTE), set_right.corrected), (6, true));
         assert_eq!(set_right.bucket().drained(6, 10 * SECOND).fits(MINUTE, 6), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_by_as_long_as_the_bucket_takes_to_leak_may_have_been_right() {
+        let full = taken(6, 0);
+        assert!(!full.drained(6, -60 * SECOND).corrected && full.drained(6, -60 * SECOND - 1).corrected);
+        assert!(!Bucket::default().drained(6, -SECOND).corrected, "of an empty one no time need be kept");
+    }
+
+    #[test]
+    fn of_two_copies_of_a_bucket_the_later_counts_and_of_one_moment_the_fuller() {
+        let [early, late, fuller] = [taken(3, 0), taken(1, SECOND), taken(2, SECOND)];
+        for (one, other) in [(early, late), (late, fuller)] {
+            assert_eq!((one.later(other), other.later(one)), (other, other));
+        }
+    }
+
+    #[test]
+    fn without_a_rate_or_without_room_nothing_fits_and_no_time_helps() {
+        assert_eq!(Bucket::default().drained(0, 0).fits(MINUTE, 5), Err(None));
+        assert_eq!(Bucket::default().drained(6, 0).fits(MINUTE, 0), Err(None));
     }
 
     #[test]

@@ -36,3 +36,55 @@ fn full_again(limit: &Limit, moment: &Moment) -> Option<i64> {
     let micros = (u128::from(limit.burst) * period.as_micros()).checked_div(u128::from(limit.max))?;
     Some(moment.now.as_microsecond().saturating_add(i64::try_from(micros).unwrap_or(i64::MAX)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::tz::TimeZone;
+
+    use super::super::judgement::at;
+    use super::*;
+    use crate::ledger::calendar::Calendar;
+    use crate::team::{LimitKind, Limits, UserId};
+
+    const NOW: i64 = 1_800_000_000_000_000;
+    const WEEK_AFTER_THE_MONTH: &str = "2027-02-08T00:00:00Z";
+
+    /// When a scope may be forgotten that has these limits and to whose budget so much was added.
+    fn end(scope: Scope, limits: impl IntoIterator<Item = Limit>, topped_up: u64) -> Option<i64> {
+        let moment = Moment::new(at(NOW), Calendar::around(at(NOW), &TimeZone::UTC));
+        let level = Level { scope, limits: Arc::new(Limits::new(limits)) };
+        of_scope(&level, &ScopeRecord { topped_up, ..ScopeRecord::default() }, &moment)
+    }
+
+    fn user() -> Scope {
+        Scope::User(UserId::parse("ana").unwrap())
+    }
+
+    #[test]
+    fn a_user_is_kept_until_a_week_after_the_month() {
+        let until = end(user(), [Limit::new(LimitKind::RequestsPerDay, 5)], 0);
+        assert_eq!(until.map(at), Some(WEEK_AFTER_THE_MONTH.parse().unwrap()));
+    }
+
+    #[test]
+    fn a_user_whose_bucket_fills_slowly_is_kept_until_a_day_after_it_is_full() {
+        let slow = Limit { burst: 10_000, ..Limit::new(LimitKind::RequestsPerHour, 2) };
+        assert_eq!(end(user(), [slow], 0), Some(NOW + 5_000 * DAY / 24 + DAY));
+        let never = Limit { max: 0, ..slow };
+        assert_eq!(end(user(), [never], 0), end(user(), [], 0), "what never leaks is no reason to be kept");
+    }
+
+    #[test]
+    fn a_team_and_whoever_has_a_prepaid_budget_are_kept_for_ever() {
+        assert_eq!(end(Scope::Team, [], 0), None);
+        assert_eq!(end(user(), [Limit::new(LimitKind::CreditsTotal, 5)], 0), None);
+        assert_eq!(end(user(), [], 1), None, "the limit may have been taken away for a while");
+    }
+
+    #[test]
+    fn a_reader_is_kept_until_its_bucket_is_full() {
+        assert_eq!(end(Scope::Account(UserId::parse("ana").unwrap()), [], 0), Some(NOW + READER_KEPT));
+    }
+}

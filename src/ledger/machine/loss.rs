@@ -179,4 +179,40 @@ mod tests {
         let loss = Loss::noticed(Some(at(9, 4)), Some(&before), 10);
         assert!(!loss.lacks(at(5, 50)) && loss.lacks(at(5, 51)) && !loss.lacks(at(9, 4)) && loss.lacks(at(9, 5)));
     }
+
+    #[test]
+    fn of_many_losses_the_last_eight_copies_are_remembered() {
+        let noticed = |before: Option<Loss>, epoch| Some(Loss::noticed(Some(at(epoch, 1)), before.as_ref(), 9));
+        let loss = (1..=12).fold(None, noticed).unwrap_or_default();
+        assert_eq!(loss.kept.into_keys().collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10, 11, 12]);
+    }
+
+    #[test]
+    fn only_a_call_that_is_lacking_and_was_known_of_when_the_team_opened_was_given_to_another() {
+        let loss = Loss { covered: [(5, 60)].into(), ..Loss::noticed(Some(at(5, 50)), None, 9) };
+        assert!(loss.covers(at(5, 60)) && !loss.covers(at(5, 61)), "it came after the last that was known");
+        assert!(!loss.covers(at(5, 50)) && !loss.covers(at(6, 1)), "it is there, or nothing was known of its epoch");
+    }
+
+    #[test]
+    fn scopes_are_put_together_up_to_a_day_after_the_loss() {
+        let loss = Loss::noticed(None, None, 9);
+        assert!(!loss.is_over(9 + RESTORED_FOR) && loss.is_over(9 + RESTORED_FOR + 1));
+    }
+
+    #[test]
+    fn of_a_loss_only_what_there_is_to_say_is_written_and_it_comes_back_as_it_was() {
+        let written = |loss: &Loss| serde_json::to_string(loss).unwrap();
+        assert_eq!(written(&Loss::default()), r#"{"closed":false,"noticed_at":0}"#);
+        let loss = Loss { unjudged: true, ..Loss::taken_over(at(5, 50), None, 9, 3) };
+        assert_eq!(serde_json::from_str::<Loss>(&written(&loss)).unwrap(), loss);
+    }
+
+    #[test]
+    fn a_copy_that_takes_over_knows_what_the_one_before_knew_of_its_loss() {
+        let loss = Loss { covered: [(5, 60)].into(), unjudged: true, ..Loss::noticed(None, None, 9) };
+        let copy = Loss::taken_over(at(9, 4), Some(&loss), 12, 0);
+        assert_eq!((copy.covered, copy.unjudged), (loss.covered.clone(), true));
+        assert!(!loss.lacks_marks(3), "no copy has taken over that could lack them");
+    }
 }

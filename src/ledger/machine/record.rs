@@ -260,7 +260,7 @@ impl ReservationRecord {
 
     /// What is left of it when the call has ended and keeps its slots.
     pub(super) fn keeping_slots(self, deadline: i64) -> Self {
-        Self { unread: true, dispatched: false, turned_back: false, deadline, ..self }
+        Self { unread: true, deadline, ..self }
     }
 
     /// The same call, come to another phase.
@@ -309,3 +309,7 @@ pub(in crate::ledger) struct ReservationRecord {
     /// What the row will say of the call.
     pub(in crate::ledger) asked: Asked,
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -44,3 +44,16 @@ impl FromStr for Revision {
         Ok(Self { epoch: next()?, number: next()?, name: next().unwrap_or(0) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_is_read_as_it_was_written_and_one_of_an_earlier_layout_has_no_name() {
+        let is = Revision { epoch: 5, number: 7, name: 9 };
+        assert_eq!(is.to_string().parse::<Revision>().ok(), Some(is));
+        assert_eq!("5 7".parse::<Revision>().ok(), Some(Revision { name: 0, ..is }));
+        assert!(["", "5", "5 x 9"].iter().all(|text| text.parse::<Revision>().is_err()));
+    }
+}

@@ -221,4 +221,47 @@ mod tests {
         assert_eq!(counts(&then), [1, 0, 3, 0]);
         assert_eq!(then.sealed(), [(1, 10), (2, 4)].into());
     }
+
+    #[test]
+    fn a_change_has_the_shares_that_its_scope_had_before_and_no_more_when_they_are_forgotten() {
+        let before = known(&ScopeRecord::default(), 1, 10);
+        let mut change = ScopeRecord::default();
+        change.seal_as(&before);
+        assert_eq!(change.sealed(), before.sealed());
+        change.seal_as(&known(&ScopeRecord::default(), 1, 12));
+        assert_eq!(change.sealed(), [(1, 10)].into(), "what is noted already stays");
+        change.unseal();
+        assert!(change.sealed().is_empty());
+    }
+
+    #[test]
+    fn a_share_has_no_shares_of_its_own() {
+        let mut then = known(&ScopeRecord::default(), 1, 10);
+        then.seal(&[(1, 10), (2, 4)].into());
+        assert!(then.shares.values().all(|share| share.counted.shares.is_empty()));
+    }
+
+    #[test]
+    fn of_the_days_of_two_copies_the_newest_three_are_kept() {
+        let on = |days: [&str; 2]| {
+            let mut record = ScopeRecord::default();
+            days.iter().for_each(|day| record.reserve(&Windows { day: (*day).to_owned(), ..windows() }, 1));
+            record
+        };
+        let mut record = on(["2026-11-25", "2026-11-26"]);
+        assert!(record.restore(&known(&on(["2026-11-27", "2026-11-28"]), 1, 10)));
+        assert_eq!(record.days.into_keys().collect::<Vec<_>>(), ["2026-11-26", "2026-11-27", "2026-11-28"]);
+    }
+
+    #[test]
+    fn shares_that_do_not_fit_together_come_to_nothing_and_never_to_less() {
+        let mut then = ScopeRecord::default();
+        then.reserve(&windows(), 5);
+        then.keep_slot();
+        let early = known(&then, 1, 10);
+        // It says that it had counted the call, and has not.
+        let mut record = ScopeRecord { shares: early.shares, ..ScopeRecord::default() };
+        assert!(record.restore(&known(&ScopeRecord::default(), 1, 12)));
+        assert_eq!((counts(&record), record.unread()), ([0; 4], 0));
+    }
 }

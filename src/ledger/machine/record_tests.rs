@@ -1,0 +1,71 @@
+//! How records are written, and which windows a scope keeps.
+#![allow(clippy::unwrap_used)]
+use super::*;
+
+fn on(day: &str) -> Windows {
+    Windows { day: day.to_owned(), month: "2026-11".to_owned() }
+}
+
+fn call() -> ReservationRecord {
+    ReservationRecord {
+        dispatched: false,
+        turned_back: false,
+        unread: false,
+        marks: 0,
+        claimed: 0,
+        price: 5,
+        windows: on("2026-11-29"),
+        admitted_at: 1,
+        deadline: 2,
+        scopes: Vec::new(),
+        asked: Asked::default(),
+    }
+}
+
+#[test]
+fn of_a_scope_only_what_there_is_is_written_and_it_comes_back_as_it_was() {
+    let written = |record: &ScopeRecord| serde_json::to_string(record).unwrap();
+    assert_eq!(written(&ScopeRecord::default()), r#"{"total":[0,0,0,0],"days":{},"months":{}}"#);
+    let mut record = ScopeRecord { unread: 1, topped_up: 7, until: Some(3), ..ScopeRecord::default() };
+    record.reserve(&on("2026-11-29"), 5);
+    record.mark_crossed(Period::Day, "2026-11-29".to_owned());
+    assert_eq!(serde_json::from_str::<ScopeRecord>(&written(&record)).unwrap(), record);
+}
+
+#[test]
+fn of_a_reservation_only_what_there_is_is_written_and_it_comes_back_as_it_was() {
+    let written = serde_json::to_value(call()).unwrap();
+    let skipped = ["turned_back", "unread", "marks", "claimed"];
+    assert!(skipped.iter().all(|name| written.get(name).is_none()), "{written}");
+    let marked = ReservationRecord { claimed: 7, ..call().marked(Phase::TurnedBack) };
+    let text = serde_json::to_string(&marked).unwrap();
+    assert_eq!(serde_json::from_str::<ReservationRecord>(&text).unwrap(), marked);
+}
+
+#[test]
+fn a_mark_counts_and_says_how_far_the_call_has_come() {
+    let mut record = call();
+    for (count, phase) in [(1, Phase::Dispatched), (2, Phase::TurnedBack), (3, Phase::Waiting), (4, Phase::Dispatched)]
+    {
+        record = record.marked(phase);
+        assert_eq!((record.marks, record.phase()), (count, Some(phase)));
+    }
+    let left = record.keeping_slots(9);
+    assert_eq!((left.phase(), left.deadline), (None, 9), "it has ended, and lives for as long as its answer is read");
+}
+
+#[test]
+fn a_scope_keeps_its_newest_three_days() {
+    let mut record = ScopeRecord::default();
+    for day in ["2026-11-27", "2026-11-28", "2026-11-29", "2026-11-30", "2026-11-30"] {
+        record.reserve(&on(day), 5);
+    }
+    assert_eq!(record.days.into_keys().collect::<Vec<_>>(), ["2026-11-28", "2026-11-29", "2026-11-30"]);
+}
+
+#[test]
+fn a_budget_is_marked_once_for_each_mark() {
+    let mut record = ScopeRecord::default();
+    let mut marks = |mark: &str| record.mark_crossed(Period::Day, mark.to_owned());
+    assert_eq!(["one", "one", "two"].map(&mut marks), [true, false, true]);
+}
