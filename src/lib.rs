@@ -23,8 +23,8 @@
 //! | [`upstream`] | when a call goes out, where to, and with whose key |
 //!
 //! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
-//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`http`], [`live`],
-//! [`decimal`], [`maps`], [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
+//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`http`], [`https`],
+//! [`live`], [`decimal`], [`maps`], [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
 //!
 //! # What holds everywhere
 //!
@@ -48,6 +48,7 @@ pub mod config;
 pub mod credits;
 pub mod decimal;
 pub mod http;
+pub mod https;
 pub mod identity;
 pub mod ledger;
 pub mod live;

@@ -13,9 +13,7 @@ use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
-use hyper_rustls::ConfigBuilderExt;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -27,6 +25,7 @@ use super::{Ended, block_on};
 use crate::config::address;
 use crate::printable::{self, Printable};
 use crate::secret::Secret;
+use crate::trust;
 
 /// Where the operator's listener is unless the configuration says otherwise.
 pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9091";
@@ -232,9 +231,9 @@ pub(super) async fn exchange(uri: &Uri, request: Request<Full<Bytes>>) -> Result
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let stream = TcpStream::connect((host.as_str(), port)).await.map_err(not_reached)?;
     if secure {
-        let trust = ClientConfig::builder().with_native_roots().map_err(not_reached)?.with_no_client_auth();
+        let tls = trust::client_config(true, None).map_err(not_reached)?;
         let name = ServerName::try_from(host).map_err(not_reached)?;
-        let stream = TlsConnector::from(Arc::new(trust)).connect(name, stream).await.map_err(not_reached)?;
+        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.map_err(not_reached)?;
         return exchange_on(stream, request).await.map_err(Unanswered::Asked);
     }
     exchange_on(stream, request).await.map_err(Unanswered::Asked)

@@ -84,7 +84,10 @@ impl<'a> Sources<'a> {
     /// As for [`Self::secret`].
     pub(super) fn sha256(&mut self, reference: &Reference) -> Result<[u8; 32], String> {
         let secret = self.secret(reference)?;
-        hex32(secret.expose()).ok_or_else(|| "must lead to a SHA-256: 64 hexadecimal digits".to_owned())
+        let mut bytes = [0; 32];
+        let read = hex::decode_to_slice(secret.expose(), &mut bytes);
+        read.map_err(|_| "must lead to a SHA-256: 64 hexadecimal digits".to_owned())?;
+        Ok(bytes)
     }
 
     /// The content of a file, wiped from memory when dropped.
@@ -122,16 +125,4 @@ fn cause(error: &io::Error) -> String {
         (io::ErrorKind::IsADirectory, "it is a folder"),
     ];
     words.into_iter().find(|(known, _)| *known == kind).map_or_else(|| error.to_string(), |(_, said)| said.to_owned())
-}
-
-/// Reads 64 hexadecimal digits, in either case.
-pub(super) fn hex32(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }

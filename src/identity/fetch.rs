@@ -6,20 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, USER_AGENT};
 use http::uri::Scheme;
-use http::{Request, StatusCode, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::keyset::BYTES_MAX;
 use super::strict;
+use crate::https::{ExchangeError, HttpsClient};
 use crate::printable::Printable;
-use crate::trust;
 
 /// How long one fetch may take, from the connection to the last byte.
 pub const FETCH_TIME: Duration = Duration::from_secs(5);
@@ -58,6 +55,15 @@ pub enum FetchError {
     },
 }
 
+impl From<ExchangeError> for FetchError {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::Unreachable(why) => Self::Unreachable(why),
+            ExchangeError::Late => Self::Late,
+        }
+    }
+}
+
 /// A URL that is not fetched from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an https URL without a user name (plain http only to this machine)")]
@@ -79,26 +85,17 @@ fn is_loopback(host: &str) -> bool {
 
 /// Fetches key sets and discovery documents.
 pub struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: HttpsClient<Empty<Bytes>>,
     secure: bool,
     authorities: Option<Arc<[u8]>>,
-    time: Duration,
 }
 
 impl Fetcher {
     /// Prepares to fetch, trusting these certificate authorities and no others, or those of the machine. Fails when there are none
     /// and `secure` says that they will be needed.
     pub fn new(secure: bool, authorities: Option<Arc<[u8]>>, time: Duration) -> io::Result<Self> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(trust::client_config(secure, authorities.as_deref())?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        // Minutes lie between two fetches: a kept connection would only go stale.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Ok(Self { client, secure, authorities, time })
+        let client = HttpsClient::new(secure, authorities.as_deref(), time)?;
+        Ok(Self { client, secure, authorities })
     }
 
     /// Whether it can do what another would be made for.
@@ -109,8 +106,7 @@ impl Fetcher {
 
     /// Fetches what is at a URL.
     pub async fn get(&self, url: &str) -> Result<Bytes, FetchError> {
-        let uri = safe_url(url)?;
-        tokio::time::timeout(self.time, self.get_unbounded(uri)).await.map_err(|_| FetchError::Late)?
+        self.client.exchange(request(safe_url(url)?), read).await
     }
 
     /// Asks an issuer where its keys are, and fetches them.
@@ -125,35 +121,27 @@ impl Fetcher {
         }
         self.get(keys).await
     }
-
-    async fn get_unbounded(&self, uri: Uri) -> Result<Bytes, FetchError> {
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = uri;
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT, http::HeaderValue::from_static("application/json"));
-        headers.insert(ACCEPT_ENCODING, http::HeaderValue::from_static("identity"));
-        headers.insert(USER_AGENT, http::HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION"))));
-        let answer = self.client.request(request).await.map_err(|error| FetchError::Unreachable(causes(&error)))?;
-        if answer.status() != StatusCode::OK {
-            return Err(FetchError::Status(answer.status()));
-        }
-        if answer.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-            return Err(FetchError::Encoded);
-        }
-        let body = Limited::new(answer.into_body(), BYTES_MAX).collect().await.map_err(|_| FetchError::Body)?;
-        Ok(body.to_bytes())
-    }
 }
 
-/// An error with what caused it: the first one alone says no more than that connecting failed.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
+fn request(uri: Uri) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION"))));
+    request
+}
+
+async fn read(answer: Response<Incoming>) -> Result<Bytes, FetchError> {
+    if answer.status() != StatusCode::OK {
+        return Err(FetchError::Status(answer.status()));
     }
-    text
+    if answer.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(FetchError::Encoded);
+    }
+    let body = Limited::new(answer.into_body(), BYTES_MAX).collect().await.map_err(|_| FetchError::Body)?;
+    Ok(body.to_bytes())
 }
 
 #[cfg(test)]

@@ -43,20 +43,14 @@ impl SecretHash {
     #[must_use]
     pub fn parse_hex(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
-        if text.len() != 2 * bytes.len() {
-            return None;
-        }
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
-            *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-        }
+        hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Self(bytes))
     }
 
     /// The hash as 64 lower-case hexadecimal digits, as the configuration file keeps it.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.0)
     }
 }
 
@@ -165,20 +159,15 @@ fn digit(number: u32) -> u8 {
     ALPHABET.get((number % 62) as usize).copied().unwrap_or_default()
 }
 
+/// CRC-32 as in gzip (RFC 1952 section 8), so that anyone can compute it in one line of any language.
 fn checksum(text: &[u8]) -> [u8; CHECKSUM_CHARS] {
-    let mut rest = crc32(text);
+    let mut rest = crc32fast::hash(text);
     let mut digits = [0; CHECKSUM_CHARS];
     for place in digits.iter_mut().rev() {
         *place = digit(rest);
         rest /= 62;
     }
     digits
-}
-
-/// CRC-32 as in gzip (RFC 1952 section 8), so that anyone can compute it in one line of any language.
-fn crc32(text: &[u8]) -> u32 {
-    let step = |crc: u32, _| if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
-    !text.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }
 
 #[cfg(test)]
@@ -198,7 +187,6 @@ mod tests {
         assert_eq!(SecretHash::of(shown.secret).to_hex(), GOLDEN_HASH);
         let made = GatewayKey::assemble(shown.id.as_bytes(), shown.secret.as_bytes()).expect("key");
         assert_eq!(made.text.expose(), GOLDEN);
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926, "the check value of CRC-32");
     }
 
     #[test]

@@ -1,30 +1,23 @@
 //! One try at telling the webhook: a POST, bounded in time; the answer's body is not read, and no redirect is followed.
 
+use std::future::ready;
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 
 use super::Settings;
-use crate::trust;
+use crate::https::{ExchangeError, HttpsClient};
 
 /// Why the webhook was not told.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
-    /// No connection, no TLS, or no HTTP.
-    #[error("it cannot be reached: {0}")]
-    Unreachable(String),
-    /// Its answer did not come in time.
-    #[error("it did not answer in time")]
-    Late,
+    /// There was no answer.
+    #[error(transparent)]
+    Unanswered(#[from] ExchangeError),
     /// It answered something else than 2xx.
     #[error("it answered {0}")]
     Status(StatusCode),
@@ -35,7 +28,7 @@ impl PostError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Late => true,
+            Self::Unanswered(ExchangeError::Unreachable(_) | ExchangeError::Late) => true,
             Self::Status(status) => {
                 let waits = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
                 status.is_server_error() || waits.contains(status)
@@ -46,10 +39,9 @@ impl PostError {
 
 /// The way to one webhook.
 pub struct Post {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpsClient<Full<Bytes>>,
     url: Uri,
     authorization: Option<HeaderValue>,
-    timeout: Duration,
 }
 
 impl Post {
@@ -59,20 +51,14 @@ impl Post {
     /// There are none, and they will be needed; or the authorization cannot stand in a header.
     pub fn new(settings: &Settings) -> io::Result<Self> {
         let secure = settings.url.scheme() == Some(&Scheme::HTTPS);
-        let tls = trust::client_config(secure, settings.authorities.as_deref())?;
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
-        // Notices are rare: a kept connection would only go stale.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let client = HttpsClient::new(secure, settings.authorities.as_deref(), settings.timeout)?;
         let header = |secret: &crate::secret::Secret| {
             let mut value = HeaderValue::from_str(secret.expose()).map_err(io::Error::other)?;
             value.set_sensitive(true);
             Ok::<_, io::Error>(value)
         };
         let authorization = settings.authorization.as_ref().map(header).transpose()?;
-        Ok(Self { client, url: settings.url.clone(), authorization, timeout: settings.timeout })
+        Ok(Self { client, url: settings.url.clone(), authorization })
     }
 
     /// Tells once.
@@ -87,10 +73,7 @@ impl Post {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION"))));
         headers.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
-        let answered = tokio::time::timeout(self.timeout, self.client.request(request)).await;
-        let answer = answered.map_err(|_| PostError::Late)?;
-        // The error's own words name the address at most.
-        let status = answer.map_err(|error| PostError::Unreachable(error.to_string()))?.status();
-        if status.is_success() { Ok(()) } else { Err(PostError::Status(status)) }
+        let judge = |status: StatusCode| if status.is_success() { Ok(()) } else { Err(PostError::Status(status)) };
+        self.client.exchange(request, |answer| ready(judge(answer.status()))).await
     }
 }

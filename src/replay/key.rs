@@ -60,8 +60,10 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-fn hexadecimal(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+fn hexadecimal(hash: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut digits = [0; 64];
+    hex::encode_to_slice(hash, &mut digits).map_err(|_| fmt::Error)?;
+    f.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?)
 }
 
 #[cfg(test)]

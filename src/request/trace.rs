@@ -1,6 +1,7 @@
 //! The trace a request belongs to: W3C Trace Context, read strictly, continued or begun.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderMap;
@@ -34,14 +35,15 @@ impl Traceparent {
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (known, later) = value.split_at_checked(Self::BYTES)?;
         let dashes = [2, 35, 52].iter().all(|at| known[*at] == b'-');
-        let version = hexadecimal(&known[..2])?;
+        let [version] = bytes(&known[..2])?;
         let ends_well = if version == 0 { later.is_empty() } else { later.is_empty() || later[0] == b'-' };
         if !dashes || version == 0xff || !ends_well {
             return None;
         }
-        let (trace, span) = (hexadecimal(&known[3..35])?, hexadecimal(&known[36..52])?);
-        let flags = u8::try_from(hexadecimal(&known[53..])?).ok()? & Self::FLAGS_KNOWN;
-        let span = u64::try_from(span).ok()?;
+        let trace = u128::from_be_bytes(bytes(&known[3..35])?);
+        let span = u64::from_be_bytes(bytes(&known[36..52])?);
+        let [flags] = bytes(&known[53..])?;
+        let flags = flags & Self::FLAGS_KNOWN;
         (trace != 0 && span != 0).then_some(Self { trace, span, flags })
     }
 
@@ -49,9 +51,11 @@ impl Traceparent {
     #[must_use]
     pub fn text(self) -> TraceText {
         let mut text = *b"00-................................-................-..";
-        write_hexadecimal(&mut text[3..35], self.trace);
-        write_hexadecimal(&mut text[36..52], self.span.into());
-        write_hexadecimal(&mut text[53..], self.flags.into());
+        // Cannot fail: every place has two digits for each byte.
+        let mut write = |place: Range<usize>, bytes: &[u8]| hex::encode_to_slice(bytes, &mut text[place]).is_ok();
+        write(3..35, &self.trace.to_be_bytes());
+        write(36..52, &self.span.to_be_bytes());
+        write(53..55, &[self.flags]);
         TraceText(text)
     }
 }
@@ -74,24 +78,11 @@ impl TraceText {
     }
 }
 
-/// Writes the last digits of a number, as many as there is room for.
-fn write_hexadecimal(digits: &mut [u8], mut number: u128) {
-    for digit in digits.iter_mut().rev() {
-        let [last, ..] = number.to_le_bytes();
-        *digit = b"0123456789abcdef"[usize::from(last & 0xf)];
-        number >>= 4;
-    }
-}
-
-fn hexadecimal(digits: &[u8]) -> Option<u128> {
-    digits.iter().try_fold(0, |number, digit| {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(number << 4 | u128::from(value))
-    })
+/// Exactly so many bytes as lower-case digits.
+fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let decoded = hex::decode_to_slice(digits, &mut bytes);
+    (decoded.is_ok() && !digits.iter().any(u8::is_ascii_uppercase)).then_some(bytes)
 }
 
 /// Makes the ids of new traces and spans: a keyed hash of a counter, so that no two replicas make the same ones and none

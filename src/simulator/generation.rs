@@ -165,7 +165,7 @@ impl Made {
                 };
                 let image = |index: u32| match fault {
                     Some(fault) if fault.kind == Kind::DataUri => {
-                        Image::new(media::data_uri(order, seed.wrapping_add(index.into()), fault.count()), order)
+                        Image::new(media::data_uri(order, seed, index, fault.count()), order)
                     }
                     Some(_) | None => Image::new(url(media::image_path(order, seed, index)), order),
                 };

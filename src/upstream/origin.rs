@@ -1,18 +1,16 @@
 //! The upstream's address: scheme, host, port and path, and the TLS it is reached with.
 
-use std::io;
 use std::sync::Arc;
+use std::{fs, io};
 
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Uri};
-use hyper_rustls::ConfigBuilderExt;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::forward;
 use super::settings::{Protocol, Settings};
+use crate::trust;
 
 /// Where connections go. Made once per configuration; every worker's connections to it are kept apart from those to another.
 pub struct Origin {
@@ -76,17 +74,8 @@ impl Origin {
 }
 
 fn tls(settings: &Settings, host: &str) -> io::Result<Tls> {
-    let builder = ClientConfig::builder();
-    let mut config = match &settings.ca_file {
-        None => builder.with_native_roots()?.with_no_client_auth(),
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_file_iter(path).map_err(io::Error::other)? {
-                roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
-            }
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
-    };
+    let authorities = settings.ca_file.as_ref().map(fs::read).transpose()?;
+    let mut config = trust::client_config(true, authorities.as_deref())?;
     config.alpn_protocols = match settings.protocol {
         Protocol::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         Protocol::Http1 => vec![b"http/1.1".to_vec()],

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use moongate::https::ExchangeError;
 use moongate::identity::fetch::{FetchError, Fetcher};
 use moongate::notice::Settings;
 use moongate::notice::post::{Post, PostError};
@@ -113,7 +114,10 @@ async fn a_webhook_is_told_behind_a_private_authority_and_not_behind_another() {
         .unwrap()
     };
     post(&ours.url).tell("{}".into()).await.unwrap();
-    assert!(matches!(post(&theirs.url).tell("{}".into()).await, Err(PostError::Unreachable(_))));
+    assert!(matches!(
+        post(&theirs.url).tell("{}".into()).await,
+        Err(PostError::Unanswered(ExchangeError::Unreachable(_)))
+    ));
 }
 
 #[tokio::test]

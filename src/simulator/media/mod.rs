@@ -1,12 +1,13 @@
-//! The media host: pictures and videos that follow from their address alone, drawn when they are fetched.
+//! The media host: pictures that follow from their address alone, drawn when they are fetched, and videos from files.
 //!
 //! An address holds everything that is needed to draw, and a mark that only the simulator knows how to make: an address
 //! that was never given out is a 404, and a generation costs no drawing and no memory.
 
-mod h264;
-mod mp4;
-mod png;
+mod picture;
+mod video;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -16,12 +17,14 @@ use super::order::Order;
 
 /// The path of one image of an order, as it stands behind `/generated/`.
 pub(super) fn image_path(order: &Order, seed: u64, index: u32) -> String {
-    marked(&format!("{seed}-{index}-{}x{}", order.width, order.height), "png")
+    let (width, height) = (order.width, order.height);
+    marked(&format!("{:016x}-{width}x{height}", number(order, seed, index)), "png")
 }
 
 /// The path of an order's video.
 pub(super) fn video_path(order: &Order, seed: u64) -> String {
-    marked(&format!("{seed}-{}-{}x{}", order.units, order.width, order.height), "mp4")
+    let name = video::name(order.width, order.height, order.units);
+    marked(&format!("{:016x}-{name}", number(order, seed, 0)), "mp4")
 }
 
 /// A path that looks like any other and answers 404.
@@ -29,25 +32,31 @@ pub(super) fn missing_path(path: &str) -> String {
     format!("missing-{path}")
 }
 
-/// The same image as a data URI, followed by so much that it has at least `length` bytes.
-pub(super) fn data_uri(order: &Order, seed: u64, length: usize) -> String {
-    let mut file = png::render(order.width, order.height, seed);
+/// An image as a data URI, followed by so much that it has at least `length` bytes.
+pub(super) fn data_uri(order: &Order, seed: u64, index: u32, length: usize) -> String {
+    let drawn = picture::png(order.width, order.height, number(order, seed, index));
+    let mut file = drawn.unwrap_or_default();
     // What follows a PNG's last chunk is not looked at.
     file.resize(file.len().max(length / 4 * 3), 0);
-    format!("data:image/png;base64,{}", base64(&file))
+    format!("data:image/png;base64,{}", STANDARD.encode(&file))
+}
+
+/// What a picture follows from: the same prompt and seed make the same one.
+fn number(order: &Order, seed: u64, index: u32) -> u64 {
+    let digest = Sha256::digest(format!("{seed} {index} {}", order.prompt));
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn marked(what: &str, kind: &str) -> String {
     let digest = Sha256::digest(format!("given out by the simulator: {what}.{kind}"));
-    let mark: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{what}-{mark}.{kind}")
+    format!("{what}-{}.{kind}", hex::encode(&digest[..6]))
 }
 
 /// What the media host answers. It asks for no credential and wants none.
 pub(super) fn answer<B>(request: &Request<B>) -> Response<Bytes> {
     let (status, kind, body) = match *request.method() {
-        Method::GET | Method::HEAD => match request.uri().path().strip_prefix("/generated/").and_then(draw) {
-            Some((kind, file)) => (StatusCode::OK, kind, Bytes::from(file)),
+        Method::GET | Method::HEAD => match request.uri().path().strip_prefix("/generated/").and_then(file) {
+            Some((kind, file)) => (StatusCode::OK, kind, file),
             None => (
                 StatusCode::NOT_FOUND,
                 "text/plain; charset=utf-8",
@@ -65,57 +74,51 @@ pub(super) fn answer<B>(request: &Request<B>) -> Response<Bytes> {
     answer
 }
 
-fn draw(path: &str) -> Option<(&'static str, Vec<u8>)> {
+/// Content type and bytes of what is behind a path.
+fn file(path: &str) -> Option<(&'static str, Bytes)> {
     let (name, kind) = path.rsplit_once('.')?;
     let (what, _) = name.rsplit_once('-')?;
     if marked(what, kind) != path {
         return None;
     }
-    let mut parts = what.splitn(3, '-');
-    let seed: u64 = parts.next()?.parse().ok()?;
-    let part: u32 = parts.next()?.parse().ok()?;
-    let (width, height) = parts.next()?.split_once('x')?;
-    let (width, height) = (width.parse().ok()?, height.parse().ok()?);
+    let (number, rest) = what.split_once('-')?;
     match kind {
-        "png" => Some(("image/png", png::render(width, height, seed.wrapping_add(part.into())))),
-        "mp4" => Some(("video/mp4", mp4::render(width, height, part, seed))),
+        "png" => {
+            let number = u64::from_str_radix(number, 16).ok()?;
+            let (width, height) = rest.split_once('x')?;
+            let drawn = picture::png(width.parse().ok()?, height.parse().ok()?, number).ok()?;
+            Some(("image/png", drawn.into()))
+        }
+        "mp4" => Some(("video/mp4", Bytes::from_static(video::named(rest)?))),
         _ => None,
     }
 }
 
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |place: usize| u32::from(group.get(place).copied().unwrap_or(0));
-        let joined = (byte(0) << 16) | (byte(1) << 8) | byte(2);
-        for place in 0..4_usize {
-            let index = (joined >> (18 - 6 * place)) & 63;
-            let letter = ALPHABET.get(index as usize).copied().unwrap_or(b'=');
-            text.push(if place > group.len() { '=' } else { char::from(letter) });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn base64_is_the_one_of_the_standard() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
+    fn order(prompt: &str) -> Order {
+        Order { prompt: prompt.to_owned(), units: 1, width: 1024, height: 768, seed: None }
     }
 
     #[test]
     fn an_address_that_was_never_given_out_is_not_found() {
-        let path = marked("7-0-64x64", "png");
-        assert!(draw(&path).is_some());
-        assert!(draw(&path.replace("64x64", "99x99")).is_none());
-        assert!(draw(&missing_path(&path)).is_none());
-        assert!(draw("").is_none() && draw("x").is_none() && draw("-.png").is_none());
+        let path = image_path(&order("a moon gate"), 7, 0);
+        assert!(file(&path).is_some());
+        assert!(file(&path.replace("1024x768", "1024x769")).is_none());
+        assert!(file(&missing_path(&path)).is_none());
+        assert!(file("").is_none() && file("x").is_none() && file("-.png").is_none());
+    }
+
+    #[test]
+    fn a_picture_follows_from_prompt_seed_and_place() {
+        let drawn = |prompt, seed, index| file(&image_path(&order(prompt), seed, index)).unwrap().1;
+        let picture = drawn("a moon gate", 7, 0);
+        assert_eq!(picture, drawn("a moon gate", 7, 0));
+        for other in [drawn("a sun gate", 7, 0), drawn("a moon gate", 8, 0), drawn("a moon gate", 7, 1)] {
+            assert_ne!(picture, other);
+        }
     }
 }

@@ -10,7 +10,7 @@ use source::Source;
 const LINES_MAX: usize = 350;
 
 /// The rooms and the small words everybody speaks; what stands above them is `main`, `lib`, `cli`, `app`, `config` and `stack`.
-const ROOMS: [&str; 23] = [
+const ROOMS: [&str; 24] = [
     "refusal",
     "request",
     "identity",
@@ -34,6 +34,7 @@ const ROOMS: [&str; 23] = [
     "secret",
     "trust",
     "http",
+    "https",
 ];
 
 /// The modules that hold a layer of the stack, and what they make for others: the types that a request becomes on its
@@ -56,10 +57,11 @@ const LAYERS: [(&str, &str, &[&str]); 14] = [
 ];
 
 /// A crate, or a part of one, and the only places that may name it.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 7] = [
     ("redis", &["src/ledger/redis/"]),
     ("redb", &["src/ledger/embedded/"]),
-    ("hyper_util::client", &["src/upstream/", "src/catalogue/", "src/identity/fetch.rs", "src/notice/post.rs"]),
+    ("hyper_util::client", &["src/https.rs"]),
+    ("hyper_rustls", &["src/https.rs", "src/trust.rs"]),
     ("hyper::client", &["src/upstream/", "src/cli/gateway.rs"]),
     ("jsonwebtoken", &["src/identity/"]),
     ("prometheus", &["src/telemetry/"]),
