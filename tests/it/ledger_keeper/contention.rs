@@ -99,7 +99,7 @@ async fn of_two_and_of_four_replicas_with_two_thousand_calls_at_once_none_is_ref
     for replicas in [2, 4] {
         let settled = settled_at_half_time(replicas).await;
         let mean = settled.iter().sum::<usize>() / replicas;
-        assert!(settled.iter().all(|settled| settled * 2 >= mean), "{settled:?}");
+        assert!(settled.iter().all(|settled| settled * 4 >= mean), "{settled:?}");
     }
 }
 
