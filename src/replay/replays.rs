@@ -135,6 +135,13 @@ impl Replays {
         if claim.is_none() && !caller_left {
             return told.map(|answer| self.watched(answer, Unheard { team, call, request_id: id, cost }));
         }
+        // Rare, and no part of what every call keeps in memory.
+        Box::pin(self.keep(Ended { team, call, id, claim, executed, cost, at }, told)).await
+    }
+
+    /// Keeps what was answered, and hands it on.
+    async fn keep(&self, ended: Ended, told: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+        let Ended { team, call, id, claim, executed: _, cost, at } = ended;
         let call_id = call.id;
         let kept = |answer: &Answer| Kept::of(answer, call, (id.clone(), cost), self.0.settings.answer_bytes_max);
         let kept = match &told {

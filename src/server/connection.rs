@@ -62,7 +62,9 @@ where
     S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
-    let greeted = server.drain.ended.run_until_cancelled(greet_in_time(stream, peer, calls, server)).await;
+    // Apart: else every connection would keep room for its beginning.
+    let greeting = Box::pin(greet_in_time(stream, peer, calls, server));
+    let greeted = server.drain.ended.run_until_cancelled(greeting).await;
     let Some((stream, speaks_http2)) = greeted.flatten() else { return };
     let watched = Arc::clone(calls);
     let handle = move |request: Request<Incoming>| {
