@@ -27,7 +27,8 @@ pub(super) struct Carried {
 
 /// How far the attempts at one batch have come.
 pub(super) struct Attempt {
-    wanted: Wanted,
+    /// What is to be read, once anything is.
+    wanted: Option<Arc<Wanted>>,
     /// What is known was just told, and nothing was sent since.
     pub(super) fresh: bool,
     /// Something is newer, and was not told of.
@@ -47,25 +48,32 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(batch: &Batch, cache: &TeamCache) -> Self {
+    pub(super) fn new(batch: &Batch) -> Self {
         let accepts = batch.iter().any(|operation| matches!(operation, Operation::Accept { .. }));
-        let wanted = wanted::of(batch, cache);
-        Self { wanted, fresh: false, is_old: false, new: None, was_made: false, opens_since: None, refused: 0, accepts }
+        Self {
+            wanted: None,
+            fresh: false,
+            is_old: false,
+            new: None,
+            was_made: false,
+            opens_since: None,
+            refused: 0,
+            accepts,
+        }
     }
 
-    /// Sees to it that what the keeper says is believed, where this process has never seen the team.
+    /// Whether it is to be found out first whether what the keeper says is believed: this process has never seen the team.
+    pub(super) fn must_trust(&self, team: &Team) -> bool {
+        let cache = team.cache();
+        self.accepts || (cache.revision().is_none() && cache.memory.is_none())
+    }
+
+    /// Sees to it that what the keeper says is believed.
     pub(super) async fn trust<K: Keeper, T>(
         &self,
         context: &Context<'_, K, T>,
         team: &Arc<Team>,
     ) -> Result<(), Outage> {
-        let is_known = {
-            let cache = team.cache();
-            cache.revision().is_some() || cache.memory.is_some()
-        };
-        if is_known && !self.accepts {
-            return Ok(());
-        }
         match context.keeper.trust(&team.id, self.accepts).await? {
             Belief::Believed => Ok(()),
             Belief::TooNew => Err(Outage::Lost),
@@ -103,12 +111,14 @@ impl Attempt {
         let now = context.time.now();
         let guard = team.cache();
         let cache = self.new.as_ref().unwrap_or(&*guard);
-        let reading =
-            |wanted: &Wanted| Step::reading(now, wanted.clone(), work::renewed(batch), deadline(now, context.rules));
+        let wanted = || Arc::new(wanted::of(batch, cache));
+        let reading = |wanted: &Arc<Wanted>| {
+            Step::reading(now, Arc::clone(wanted), work::renewed(batch), deadline(now, context.rules))
+        };
         // What is closed may be open by now.
         let is_open = !cache.team().is_closed() && !std::mem::take(&mut self.is_old);
         let Some(revision) = cache.revision().filter(|_| is_open) else {
-            return (Some(reading(&self.wanted)), None);
+            return (Some(reading(self.wanted.get_or_insert_with(wanted))), None);
         };
         let unknown = work::unknown_marks(batch, cache);
         let worked = if unknown.is_empty() {
@@ -119,13 +129,16 @@ impl Attempt {
         let mut work = match worked {
             Ok(work) => work,
             Err(Missing(more)) => {
-                self.wanted.add(*more);
+                let wanted = self.wanted.get_or_insert_with(wanted);
+                Arc::make_mut(wanted).add(*more);
                 self.fresh = false;
-                return (Some(reading(&self.wanted)), None);
+                return (Some(reading(wanted)), None);
             }
         };
         // Should one of these not be overdue any more, its deadline was put off, which moves no revision.
-        self.wanted.due |= !work.overdue.is_empty();
+        if !work.overdue.is_empty() {
+            Arc::make_mut(self.wanted.get_or_insert_with(wanted)).due = true;
+        }
         let (marks, renewed) = (work::marks(batch, cache), work::renewed(batch));
         if self.fresh && work.changes.is_nothing() && marks.is_empty() && renewed.is_empty() {
             return (None, Some(work));
@@ -150,12 +163,15 @@ impl Attempt {
             unopened: std::mem::take(&mut work.unopened),
             overdue: std::mem::take(&mut work.overdue),
             changes: std::mem::take(&mut work.changes),
-            wanted: self.wanted.clone(),
+            wanted: Arc::default(),
             reads: true,
             wants_turn: self.refused >= REFUSED_MOST,
         };
         // What only reads is one way there and back.
         step.reads = !(step.is_made() && self.new.is_none() && cache.is_alone());
+        if step.reads {
+            step.wanted = Arc::clone(self.wanted.get_or_insert_with(wanted));
+        }
         (Some(step), Some(work))
     }
 
@@ -199,14 +215,14 @@ impl Attempt {
                 };
                 // Not before it is known here: should the store lose it meanwhile, somebody knows of it.
                 if is_new {
-                    context.keeper.made(&team.id).await;
+                    Box::pin(context.keeper.made(&team.id)).await;
                 }
                 if marks_are_lost {
                     let left = {
                         let cache = team.cache();
                         (cache.revision(), cache.team().clone())
                     };
-                    restore::lose(context, team, left, (false, true)).await?;
+                    Box::pin(restore::lose(context, team, left, (false, true))).await?;
                     return Ok(None);
                 }
                 Ok(Some(Carried { work, void: reply.void }))
@@ -238,7 +254,7 @@ impl Attempt {
                     self.is_old = true;
                     return Ok(None);
                 }
-                self.learn(context, team, &step, reply).await?;
+                Box::pin(self.learn(context, team, &step, reply)).await?;
                 Ok(None)
             }
         }
@@ -254,10 +270,10 @@ impl Attempt {
         let Some(found) = &reply.found else { return Ok(()) };
         self.fresh = true;
         // What a call ends with will be wanted as well.
-        let ends = found.calls.iter().filter_map(|(_, record)| record.clone());
-        self.wanted.ends_of(ends);
+        let wanted = Arc::make_mut(self.wanted.get_or_insert_default());
+        wanted.ends_of(found.calls.iter().filter_map(|(_, record)| record.as_ref()));
         // Of a call that was to be ended something else may be kept than was thought: who makes it may have marked it.
-        self.wanted.calls.extend(step.overdue.iter().map(|(id, _, _)| *id));
+        wanted.calls.extend(step.overdue.iter().map(|(id, _, _)| *id));
         let is_new = found.revision.is_none() && {
             let cache = team.cache();
             cache.revision().is_none() && cache.memory.is_none()

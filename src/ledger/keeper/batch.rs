@@ -67,17 +67,20 @@ async fn attempts<K: Keeper, T: KeeperTime>(
     team: &Arc<Team>,
     batch: &Batch,
 ) -> Result<Carried, Outage> {
-    let mut attempt = Attempt::new(batch, &team.cache());
+    let mut attempt = Attempt::new(batch);
     let sweeps = batch.iter().any(|operation| matches!(operation, Operation::Sweep { .. }));
     for _ in 0..ATTEMPTS {
         if attempt.opens_since.is_some_and(|since| context.time.now() >= deadline(since, context.rules)) {
             return Err(Outage::TimedOut);
         }
-        restore::restore(context, team).await?;
+        // What is rare is apart, here and in the attempt: a batch keeps no room for it.
+        if team.cache().memory.is_some() {
+            Box::pin(restore::restore(context, team)).await?;
+        }
         if attempt.fresh && team.cache().team().is_closed() {
-            attempt.open(context, team).await?;
+            Box::pin(attempt.open(context, team)).await?;
         } else if sweeps && team.cache().team().is_unjudged() {
-            restore::open(context, team, i64::MIN).await?;
+            Box::pin(restore::open(context, team, i64::MIN)).await?;
         }
         let (step, work) = attempt.prepare(context, team, batch);
         let (step, work) = match (step, work) {
@@ -85,7 +88,9 @@ async fn attempts<K: Keeper, T: KeeperTime>(
             (Some(step), work) => (step, work),
             (None, None) => break,
         };
-        attempt.trust(context, team).await?;
+        if attempt.must_trust(team) {
+            Box::pin(attempt.trust(context, team)).await?;
+        }
         let reply = match context.keeper.step(&team.id, &step).await {
             Ok(reply) => reply,
             Err(outage) => {

@@ -2,6 +2,7 @@
 //! has.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -162,7 +163,7 @@ pub(in crate::ledger) struct Step {
     pub(in crate::ledger) overdue: Vec<(ReservationId, i64, ReservationRecord)>,
     pub(in crate::ledger) changes: Changes,
     /// What is told of, unless the changes were made.
-    pub(in crate::ledger) wanted: Wanted,
+    pub(in crate::ledger) wanted: Arc<Wanted>,
     /// Whether it is told of in the same answer. A process that is hardly ever refused asks for it afterwards.
     pub(in crate::ledger) reads: bool,
     /// Others were first so often that they are asked to let this process go first.
@@ -176,7 +177,12 @@ impl Step {
     }
 
     /// A step that only reads, and puts off deadlines.
-    pub(super) fn reading(now: i64, wanted: Wanted, renewed: Vec<ReservationId>, deadline: i64) -> Self {
+    pub(super) fn reading(
+        now: i64,
+        wanted: impl Into<Arc<Wanted>>,
+        renewed: Vec<ReservationId>,
+        deadline: i64,
+    ) -> Self {
         Self {
             expected: Expected::Anything,
             reign: 0,
@@ -189,7 +195,7 @@ impl Step {
             unopened: Vec::new(),
             overdue: Vec::new(),
             changes: Changes::default(),
-            wanted,
+            wanted: wanted.into(),
             reads: true,
             wants_turn: false,
         }

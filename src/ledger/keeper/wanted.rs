@@ -71,7 +71,7 @@ pub(super) fn of(operations: &[Operation], cache: &TeamCache) -> Wanted {
             }
             Operation::Settle { settlement, .. } => {
                 wanted.calls.insert(settlement.id);
-                wanted.ends_of(cache.last_known(settlement.id).cloned().into_iter());
+                wanted.ends_of(cache.last_known(settlement.id));
             }
             Operation::ReleaseSlots { id, .. } => {
                 wanted.calls.insert(*id);
@@ -108,15 +108,12 @@ impl Wanted {
     }
 
     /// Wants what the end of these calls will touch.
-    pub(super) fn ends_of(&mut self, records: impl Iterator<Item = ReservationRecord>) {
-        for record in records {
-            self.cells.insert(CellName {
-                day: record.windows.day.clone(),
-                user: record.asked.user,
-                model: record.asked.model,
-            });
-            self.days.insert(record.windows.day);
-            self.scopes.extend(record.scopes);
+    pub(super) fn ends_of<'a>(&mut self, records: impl IntoIterator<Item = &'a ReservationRecord>) {
+        for ReservationRecord { windows, asked, scopes, .. } in records {
+            let (day, user, model) = (windows.day.clone(), asked.user.clone(), asked.model.clone());
+            self.cells.insert(CellName { day, user, model });
+            self.days.insert(windows.day.clone());
+            self.scopes.extend(scopes.iter().cloned());
         }
     }
 }

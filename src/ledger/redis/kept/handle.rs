@@ -149,7 +149,8 @@ async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
             abandoned: &shared.abandoned,
         };
         let team = Arc::clone(lease.team());
-        match carry_through(&context, &team, batch).await {
+        // Apart, so that the task is small: it is moved several times before it runs.
+        match Box::pin(carry_through(&context, &team, batch)).await {
             // One batch that comes too late says little: those behind it are sent. After the second the store is away, and
             // nobody is to wait for its time to run out once more.
             Err(outage) if !outage.is_an_answer() => {
