@@ -65,7 +65,7 @@ pub fn admission(way: Way) -> Outcome<Admission> {
         time_zone: TimeZone::UTC,
         price: Credits::from_micros(25_000),
         phase: way.phase(),
-        asked,
+        asked: asked.into(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! `GET /api/generations`: the team's calls, newest first, page by page.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -70,6 +72,7 @@ impl From<Row> for Generation {
     fn from(row: Row) -> Self {
         let (sent_at, answered_at) = (row.sent_at(), row.answered_at());
         let Row { id, outcome, reserved, charged, admitted_at, settled_at, asked, came, .. } = row;
+        let asked = Arc::unwrap_or_clone(asked);
         let took = seconds(came.queue_ms.saturating_add(came.upstream_ms));
         Self {
             id: id.to_string(),

@@ -1,5 +1,6 @@
 //! `POST /gateway/v1/quote/{model}`: what a call would cost, and whether it may be made now. Nothing is reserved.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
@@ -59,7 +60,7 @@ impl Quotes {
 
     async fn quote(&self, call: &PaidCall) -> Result<Answer, Refusal> {
         let admission = ask::admission(call, Phase::Waiting)?;
-        let (asked, price) = (admission.asked.clone(), admission.price);
+        let (asked, price) = (Arc::clone(&admission.asked), admission.price);
         self.reading.books(&call.principal, &call.team).await?;
         let verdict = self.reading.quote(admission).await?;
         let quote = Quote {

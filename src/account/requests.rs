@@ -3,6 +3,7 @@
 //! A call that runs is known by its reservation, on any replica; one whose answer is kept by that; any other by its row.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
@@ -75,14 +76,15 @@ const fn unanswered(outcome: Outcome) -> &'static str {
 
 impl From<OpenCall> for Call {
     fn from(open: OpenCall) -> Self {
+        let asked = Arc::unwrap_or_clone(open.asked);
         Self {
             call_id: open.id.to_string(),
-            request_id: open.asked.request_id,
+            request_id: asked.request_id,
             state: match open.phase {
                 Phase::Waiting | Phase::TurnedBack => "queued",
                 Phase::Dispatched => "running",
             },
-            endpoint: open.asked.model,
+            endpoint: asked.model,
             outcome: None,
             status: None,
             credits_cost: None,
@@ -96,12 +98,13 @@ impl From<OpenCall> for Call {
 
 impl From<Row> for Call {
     fn from(row: Row) -> Self {
+        let asked = Arc::unwrap_or_clone(row.asked);
         let told = Some(row.came.status).filter(|status| *status > 0);
         Self {
             call_id: row.id.to_string(),
-            request_id: row.asked.request_id,
+            request_id: asked.request_id,
             state: "done",
-            endpoint: row.asked.model,
+            endpoint: asked.model,
             outcome: Some(status(row.outcome)),
             status: told,
             credits_cost: Some(row.charged),

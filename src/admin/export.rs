@@ -1,5 +1,7 @@
 //! `GET /admin/v1/ledger`: the rows of a team, or of every team, newest first, one for each paid call that ended; page by page.
 
+use std::sync::Arc;
+
 use http::header::HeaderName;
 use http::{HeaderValue, StatusCode};
 use jiff::civil::Date;
@@ -244,6 +246,7 @@ fn cells(team: TeamId, row: Row, key_name: String) -> Vec<String> {
     let (sent_at, answered_at) = (row.sent_at(), row.answered_at());
     let moment = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let Row { id, outcome, reserved, charged, day, admitted_at, settled_at, asked, came, .. } = row;
+    let asked = Arc::unwrap_or_clone(asked);
     vec![
         id.to_string(),
         asked.request_id,

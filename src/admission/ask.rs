@@ -1,5 +1,7 @@
 //! What a call asks of the ledger: the most it can cost, and what its row will say.
 
+use std::sync::Arc;
+
 use crate::identity::Credential;
 use crate::ledger::{Admission, Asked, Level, Phase};
 use crate::pricing::{Order, asked};
@@ -20,7 +22,7 @@ pub fn admission(call: &PaidCall, phase: Phase) -> Result<Admission, Refusal> {
         time_zone: call.team.time_zone.clone(),
         price: call.price.most(&order),
         phase,
-        asked: asked_of(call, order),
+        asked: Arc::new(asked_of(call, order)),
     })
 }
 

@@ -26,6 +26,12 @@ impl KeyId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The id, shared.
+    #[must_use]
+    pub fn to_shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
 }
 
 /// Lets a map of keys be asked by text. Sound because the derived `Eq`, `Ord` and `Hash` are those of the text.

@@ -4,6 +4,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+/// How long the name of a month is, as text.
+const MONTH_BYTES: usize = "2026-11".len();
+
 /// One window: its name and the stretch of time it covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -37,10 +40,12 @@ impl Calendar {
     #[must_use]
     pub fn around(moment: Timestamp, zone: &TimeZone) -> Self {
         let date = moment.to_zoned(zone.clone()).date();
-        let first = date.first_of_month();
+        let (first, day) = (date.first_of_month(), date.to_string());
+        // A day's name begins with its month's.
+        let month = day.get(..MONTH_BYTES).unwrap_or_default().to_owned();
         Self {
-            day: window(date.to_string(), date, date.saturating_add(1.day()), zone),
-            month: window(first.strftime("%Y-%m").to_string(), first, first.saturating_add(1.month()), zone),
+            day: window(day, date, date.saturating_add(1.day()), zone),
+            month: window(month, first, first.saturating_add(1.month()), zone),
         }
     }
 

@@ -28,6 +28,8 @@ pub mod swept;
 pub mod topup;
 pub mod usage;
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -103,7 +105,7 @@ pub struct Admission {
     /// Whether the call must wait before it is sent.
     pub phase: Phase,
     /// What the row will say of the call.
-    pub asked: Asked,
+    pub asked: Arc<Asked>,
 }
 
 /// The ledger's answer to an admission.

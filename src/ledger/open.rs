@@ -1,5 +1,7 @@
 //! A call that has not ended, as its reservation tells of it: on any replica, whichever makes the call.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Asked, Phase, ReservationId};
@@ -20,5 +22,5 @@ pub struct OpenCall {
     /// When it was admitted.
     pub admitted_at: Timestamp,
     /// What is asked for.
-    pub asked: Asked,
+    pub asked: Arc<Asked>,
 }

@@ -1,5 +1,6 @@
 //! One row per paid call: what was asked, what came back, what it cost, and in which windows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -136,7 +137,7 @@ pub struct Row {
     /// When it was settled.
     pub settled_at: Timestamp,
     /// What was asked.
-    pub asked: Asked,
+    pub asked: Arc<Asked>,
     /// What came back; empty when a sweep settled it.
     pub came: Came,
 }

@@ -66,6 +66,12 @@ impl UserId {
     /// The longest user name that is accepted, in bytes.
     pub const BYTES_MAX: usize = 256;
 
+    /// The name, shared.
+    #[must_use]
+    pub fn to_shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// Reads a user name: 1 to 256 bytes, no control characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -196,15 +196,15 @@ impl Records for Tables<'_> {
     type Fault = Fault;
 
     fn scope(&self, team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Fault> {
-        match self.scopes.get((team.as_str(), scope.level.as_str(), scope.whose.as_str()))? {
+        match self.scopes.get((team.as_str(), &*scope.level, &*scope.whose))? {
             Some(bytes) => Ok(serde_json::from_slice(bytes.value())?),
             None => Ok(ScopeRecord::default()),
         }
     }
 
-    fn put_scope(&mut self, team: &TeamId, scope: &ScopeName, record: &ScopeRecord) -> Result<(), Fault> {
+    fn put_scope(&mut self, team: &TeamId, scope: &ScopeName, record: ScopeRecord) -> Result<(), Fault> {
         let before = self.scope(team, scope)?.until();
-        let (level, whose) = (scope.level.as_str(), scope.whose.as_str());
+        let (level, whose) = (&*scope.level, &*scope.whose);
         if before != record.until() {
             if let Some(before) = before {
                 self.ends.remove((team.as_str(), before, level, whose))?;
@@ -213,7 +213,7 @@ impl Records for Tables<'_> {
                 self.ends.insert((team.as_str(), until, level, whose), ())?;
             }
         }
-        self.scopes.insert((team.as_str(), level, whose), serde_json::to_vec(record)?.as_slice())?;
+        self.scopes.insert((team.as_str(), level, whose), serde_json::to_vec(&record)?.as_slice())?;
         Ok(())
     }
 
@@ -223,13 +223,13 @@ impl Records for Tables<'_> {
         for entry in self.ends.range(past)?.take(most) {
             let entry = entry?;
             let (_, _, level, whose) = entry.0.value();
-            names.push(ScopeName { level: level.to_owned(), whose: whose.to_owned() });
+            names.push(ScopeName { level: level.to_owned().into(), whose: whose.into() });
         }
         Ok(names)
     }
 
     fn drop_scope(&mut self, team: &TeamId, scope: &ScopeName) -> Result<(), Fault> {
-        let (level, whose) = (scope.level.as_str(), scope.whose.as_str());
+        let (level, whose) = (&*scope.level, &*scope.whose);
         if let Some(until) = self.scope(team, scope)?.until() {
             self.ends.remove((team.as_str(), until, level, whose))?;
         }
@@ -242,7 +242,7 @@ impl Records for Tables<'_> {
         Ok(found.map(|bytes| serde_json::from_slice(bytes.value())).transpose()?)
     }
 
-    fn put_reservation(&mut self, team: &TeamId, id: ReservationId, to: &ReservationRecord) -> Result<(), Fault> {
+    fn put_reservation(&mut self, team: &TeamId, id: ReservationId, to: ReservationRecord) -> Result<(), Fault> {
         let name = id.to_string();
         let before = self.reservation(team, id)?.map(|record| record.deadline);
         if before != Some(to.deadline) {
@@ -251,7 +251,7 @@ impl Records for Tables<'_> {
             }
             self.deadlines.insert((team.as_str(), to.deadline, name.as_str()), ())?;
         }
-        self.open.insert((team.as_str(), name.as_str()), serde_json::to_vec(to)?.as_slice())?;
+        self.open.insert((team.as_str(), name.as_str()), serde_json::to_vec(&to)?.as_slice())?;
         Ok(())
     }
 
@@ -283,8 +283,8 @@ impl Records for Tables<'_> {
         Ok(overdue)
     }
 
-    fn append_row(&mut self, team: &TeamId, row: &Row) -> Result<(), Fault> {
-        self.rows.append(team, row)
+    fn append_row(&mut self, team: &TeamId, row: Row) -> Result<(), Fault> {
+        self.rows.append(team, &row)
     }
 
     fn trim_rows(&mut self, team: &TeamId, before: Timestamp, rows_max: u64, most: usize) -> Result<usize, Fault> {
@@ -314,7 +314,7 @@ impl Records for Tables<'_> {
         self.sums.sums(team, cell)
     }
 
-    fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums) -> Result<(), Fault> {
+    fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums, _is_new: bool) -> Result<(), Fault> {
         self.sums.put(team, cell, sums)
     }
 
@@ -322,8 +322,8 @@ impl Records for Tables<'_> {
         self.sums.cells(team, day)
     }
 
-    fn trim_usage(&mut self, team: &TeamId, before: &str, most: usize) -> Result<usize, Fault> {
-        self.sums.trim(team, before, most)
+    fn trim_usage(&mut self, team: &TeamId, before: Timestamp, most: usize) -> Result<usize, Fault> {
+        self.sums.trim(team, &before.strftime("%Y-%m-%d").to_string(), most)
     }
 }
 

@@ -4,7 +4,7 @@
 //! It is never believed without the comparison. What others have changed is not thrown away: it is what this process can
 //! restore should the keeper lose what came later (see `memory`).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::memory::Memory;
 use super::step::{Changes, Found, Past, TeamRecord};
@@ -12,6 +12,7 @@ use super::table::{KEPT_MOST, Table};
 use super::wanted::CellName;
 use crate::ledger::machine::{Ended, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{Crossing, ReservationId, Row, Scope, Sums, TopUpId};
+use crate::maps::FastMap;
 
 /// How many rows are kept that this process wrote: of what a promoted replica may lack, a good deal more.
 const ROWS_MOST: usize = 4_096;
@@ -59,7 +60,7 @@ pub(in crate::ledger) struct TeamCache {
     pub(super) top_ups: Table<TopUpId, Option<TopUpRecord>>,
     restored: Table<ReservationId, bool>,
     /// Calls that this process makes, and when they were admitted.
-    pub(super) own: HashMap<ReservationId, Revision>,
+    pub(super) own: FastMap<ReservationId, Revision>,
     /// Rows that this process wrote, the oldest first.
     pub(super) rows: VecDeque<Written>,
     /// What this process knows and is yet to restore.
@@ -305,11 +306,10 @@ impl TeamCache {
     }
 
     fn bound(&mut self) {
-        let team = ScopeName::from(&Scope::Team);
-        let of_team = self.scopes.0.get(&team).cloned();
-        self.scopes.bound(self.since);
-        if let Some(of_team) = of_team {
-            self.scopes.0.entry(team).or_insert(of_team);
+        if self.scopes.0.len() > KEPT_MOST {
+            let of_team = self.scopes.0.remove_entry(&ScopeName::from(&Scope::Team));
+            self.scopes.bound(self.since);
+            self.scopes.0.extend(of_team);
         }
         self.restored.bound(self.since);
         self.cells.bound(self.since);

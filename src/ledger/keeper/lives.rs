@@ -51,7 +51,7 @@ fn has_prepaid_team(operation: &Operation) -> bool {
 impl View<'_> {
     /// Counts the users and keys that are kept for ever, when one becomes that or ceases to be.
     pub(super) fn count_prepaid(&mut self, scope: &ScopeName, record: Option<&ScopeRecord>) {
-        if !matches!(scope.level.as_str(), "user" | "key") {
+        if !matches!(&*scope.level, "user" | "key") {
             return;
         }
         let is_prepaid = |record: &ScopeRecord| *record != ScopeRecord::default() && record.until().is_none();

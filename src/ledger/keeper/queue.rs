@@ -1,11 +1,12 @@
 //! One queue of a team for the whole process: what comes while a batch is under way goes together in the next.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cache::TeamCache;
 use super::operation::Operation;
 use crate::ledger::Outage;
+use crate::maps::FastMap;
 use crate::team::TeamId;
 
 /// How many operations go together at most: keeps one step well below a millisecond, so that teams take turns.
@@ -16,7 +17,7 @@ const QUEUE_MOST: usize = 16_384;
 
 /// The teams that this process has had to do with.
 #[derive(Default)]
-pub(in crate::ledger) struct Teams(Mutex<HashMap<TeamId, Arc<Team>>>);
+pub(in crate::ledger) struct Teams(Mutex<FastMap<TeamId, Arc<Team>>>);
 
 impl Teams {
     /// One team.

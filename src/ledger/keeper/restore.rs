@@ -214,7 +214,7 @@ fn some_restored(
             let mut record = view.scope(team, name)?;
             record.seal(&loss.kept);
             if record.restore(known) {
-                view.put_scope(team, name, &record)?;
+                view.put_scope(team, name, record)?;
                 if let Some(loss) = view.team().loss.as_mut().filter(|loss| !loss.closed) {
                     loss.unjudged = true;
                 }
@@ -227,7 +227,7 @@ fn some_restored(
         let is_lacking = loss.lacks(*admitted) && !loss.covers(*admitted) && !has_ended;
         if is_there || is_lacking {
             let record = ReservationRecord { claimed: revision.epoch, ..record.clone() };
-            view.put_reservation(team, *id, &record)?;
+            view.put_reservation(team, *id, record)?;
         }
     }
     for Written { row, .. } in some.rows.iter().filter(|written| written.at.iter().all(|at| loss.lacks(*at))) {
@@ -250,7 +250,7 @@ fn restore_row(view: &mut View<'_>, team: &TeamId, row: &Row, (rules, now): (&Ru
     if view.reservation(team, row.id)?.is_some_and(|record| !record.unread) {
         view.changes.ended.push(row.id);
     }
-    note(view, team, row, &rules.retention, judgement::at(now))?;
+    note(view, team, row.clone(), &rules.retention, judgement::at(now))?;
     view.changes.restored.push(row.id);
     Ok(())
 }

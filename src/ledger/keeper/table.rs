@@ -1,16 +1,16 @@
 //! Records of one kind as a process knows them, a bounded number.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::ledger::machine::Revision;
+use crate::maps::FastMap;
 
 /// How many records of one kind are kept of a team before those give way that others have changed since.
 pub(super) const KEPT_MOST: usize = 8_192;
 
 /// Records of one kind, each with the revision at which it was that.
 #[derive(Debug)]
-pub(super) struct Table<K, V>(pub(super) HashMap<K, (Revision, V)>);
+pub(super) struct Table<K, V>(pub(super) FastMap<K, (Revision, V)>);
 
 impl<K: Eq + Hash, V> Table<K, V> {
     pub(super) fn fresh(&self, key: &K, since: Revision) -> Option<&V> {
@@ -45,6 +45,6 @@ impl<K: Eq + Hash, V> Table<K, V> {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self(FastMap::default())
     }
 }

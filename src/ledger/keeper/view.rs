@@ -52,8 +52,7 @@ impl<'a> View<'a> {
 
     /// The record as it is kept: after a loss it says what it counted before. That is noted when it changes for the first time
     /// since.
-    fn sealed(&self, scope: &ScopeName, record: &ScopeRecord) -> ScopeRecord {
-        let mut record = record.clone();
+    fn sealed(&self, scope: &ScopeName, mut record: ScopeRecord) -> ScopeRecord {
         match &self.team_now().loss {
             Some(loss) if loss.is_over(self.now) => record.unseal(),
             Some(loss) => {
@@ -107,7 +106,7 @@ impl Records for View<'_> {
             .ok_or_else(|| Missing::of(Wanted { scopes: [scope.clone()].into(), ..Wanted::default() }))
     }
 
-    fn put_scope(&mut self, _team: &TeamId, scope: &ScopeName, record: &ScopeRecord) -> Result<(), Missing> {
+    fn put_scope(&mut self, _team: &TeamId, scope: &ScopeName, record: ScopeRecord) -> Result<(), Missing> {
         let record = self.sealed(scope, record);
         self.count_prepaid(scope, Some(&record));
         let before = self.cache.scope(scope).and_then(ScopeRecord::until);
@@ -150,8 +149,8 @@ impl Records for View<'_> {
         }
     }
 
-    fn put_reservation(&mut self, _team: &TeamId, id: ReservationId, to: &ReservationRecord) -> Result<(), Missing> {
-        self.changes.opened.insert(id, to.clone());
+    fn put_reservation(&mut self, _team: &TeamId, id: ReservationId, to: ReservationRecord) -> Result<(), Missing> {
+        self.changes.opened.insert(id, to);
         Ok(())
     }
 
@@ -184,7 +183,7 @@ impl Records for View<'_> {
         if unknown.is_empty() { Ok(overdue) } else { Err(Missing::of(Wanted { calls: unknown, ..Wanted::default() })) }
     }
 
-    fn append_row(&mut self, _team: &TeamId, row: &Row) -> Result<(), Missing> {
+    fn append_row(&mut self, _team: &TeamId, row: Row) -> Result<(), Missing> {
         let list = usize::from(row.charged.micros() == 0);
         let ends = self.now.saturating_add(self.rows_kept);
         // A list that was empty is a new one, which has no end yet; and rows may be kept for another time than before.
@@ -199,7 +198,7 @@ impl Records for View<'_> {
         if let (true, Some(live_on)) = (is_late, self.changes.rows_live_on.get_mut(list)) {
             *live_on = true;
         }
-        self.changes.rows.push(row.clone());
+        self.changes.rows.push(row);
         Ok(())
     }
 
@@ -255,8 +254,8 @@ impl Records for View<'_> {
         known.ok_or_else(|| Missing::of(Wanted { cells: [name].into(), ..Wanted::default() }))
     }
 
-    fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums) -> Result<(), Missing> {
-        if self.sums(team, cell)?.is_none() {
+    fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums, is_new: bool) -> Result<(), Missing> {
+        if is_new {
             // The day ends as its usage does.
             let cells = self.cells(team, cell.day)?;
             self.changes.days.insert(cell.day.to_owned(), cells + 1);
@@ -275,7 +274,7 @@ impl Records for View<'_> {
     }
 
     /// Usage ends by its time to live.
-    fn trim_usage(&mut self, _team: &TeamId, _before: &str, _most: usize) -> Result<usize, Missing> {
+    fn trim_usage(&mut self, _team: &TeamId, _before: Timestamp, _most: usize) -> Result<usize, Missing> {
         Ok(0)
     }
 }

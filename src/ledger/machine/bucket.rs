@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::written::number;
+
 /// What is kept of a bucket. The default is one that nothing was ever taken from.
 ///
 /// The level is tokens taken and not yet back, times the period in microseconds: with that unit `max` leaks per microsecond,
@@ -24,6 +26,15 @@ pub(in crate::ledger) struct Drained {
 }
 
 impl Bucket {
+    /// Writes it as JSON.
+    pub(super) fn write(self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(b"{\"level\":");
+        number(bytes, self.level);
+        bytes.extend_from_slice(b",\"since\":");
+        number(bytes, self.since);
+        bytes.push(b'}');
+    }
+
     /// The bucket by now, leaking `rate` tokens a period.
     ///
     /// While the time is before that of the last token nothing leaks. Only if the clock was set back by more than the whole

@@ -45,9 +45,9 @@ impl Judgement {
         }
     }
 
-    /// The standing, marked if this call would have passed a shadow limit.
-    pub(in crate::ledger) fn marked(&self, standing: Standing) -> Standing {
-        Standing { shadow_refused: self.shadow && self.passes != Passes::Now, ..standing }
+    /// Marks a standing if this call would have passed a shadow limit.
+    pub(in crate::ledger) fn mark(&self, standing: &mut Standing) {
+        standing.shadow_refused = self.shadow && self.passes != Passes::Now;
     }
 }
 

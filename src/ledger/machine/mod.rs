@@ -3,7 +3,7 @@
 //! It does no I/O and has no clock: it is given the records, the rules and the moment, and hands back answers and changes.
 //! What a store must give it is in `records`; a store keeps all changes of an operation, or none.
 //!
-//! Reading order: `record` (what is kept), `bucket` and `judgement` (one limit), `ends`
+//! Reading order: `record` (what is kept), `written` (as what), `bucket` and `judgement` (one limit), `ends`
 //! (when a scope may be forgotten), `past` (rows and usage), `state` (what each
 //! operation does), `slots`, `sweep`, `reading`, `soft`, `topup`, `open`, and `records` (what a store gives). Of a
 //! store that lost something: `revision` and `loss` (what it lacks), `shares` (how a scope is put
@@ -26,6 +26,7 @@ pub(in crate::ledger) mod state;
 mod sweep;
 pub(in crate::ledger) mod topup;
 pub(in crate::ledger) mod unclaimed;
+mod written;
 
 pub(in crate::ledger) use loss::Loss;
 pub(in crate::ledger) use past::{Cell, Ended};

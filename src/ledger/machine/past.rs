@@ -45,21 +45,21 @@ pub(in crate::ledger) struct Cell<'a> {
 pub(in crate::ledger) fn note<R: Records>(
     records: &mut R,
     team: &TeamId,
-    row: &Row,
+    row: Row,
     retention: &Retention,
     now: Timestamp,
 ) -> Result<(), R::Fault> {
-    records.append_row(team, row)?;
     let named = Cell { day: &row.day, user: &row.asked.user, model: &row.asked.model };
     let beyond = Cell { user: BEYOND, model: BEYOND, ..named };
-    let cell = match records.sums(team, named)? {
-        Some(_) => named,
-        None if records.cells(team, named.day)? < CELLS_MAX => named,
-        None => beyond,
+    let (cell, before) = match records.sums(team, named)? {
+        Some(before) => (named, Some(before)),
+        None if records.cells(team, named.day)? < CELLS_MAX => (named, None),
+        None => (beyond, records.sums(team, beyond)?),
     };
-    let mut sums = records.sums(team, cell)?.unwrap_or_default();
-    sums += Sums::from(row);
-    records.put_sums(team, cell, sums)?;
+    let mut sums = before.unwrap_or_default();
+    sums += Sums::from(&row);
+    records.put_sums(team, cell, sums, before.is_none())?;
+    records.append_row(team, row)?;
     trim(records, team, retention, now, TRIM_BY_THE_WAY).map(drop)
 }
 
@@ -73,6 +73,6 @@ pub(in crate::ledger) fn trim<R: Records>(
 ) -> Result<bool, R::Fault> {
     let before = |age| now.checked_sub(age).unwrap_or(Timestamp::MIN);
     let rows = records.trim_rows(team, before(retention.rows), retention.rows_max, most)?;
-    let cells = records.trim_usage(team, &before(retention.usage).strftime("%Y-%m-%d").to_string(), most)?;
+    let cells = records.trim_usage(team, before(retention.usage), most)?;
     Ok(rows + cells > 0)
 }

@@ -30,13 +30,13 @@ impl<R: Records> Machine<'_, R> {
     fn count_reading(&mut self, team: &TeamId, reader: &Level, moment: &Moment) -> Result<Option<TooOften>, R::Fault> {
         let name = ScopeName::from(&reader.scope);
         let mut record = self.records().scope(team, &name)?;
-        let judged = judge(moment, reader, &record, Credits::ZERO);
+        let judged: Vec<_> = judge(moment, reader, &record, Credits::ZERO).collect();
         if let Some((binding, retry_at)) = judgement::binding(&judged) {
             return Ok(judged.into_iter().nth(binding).map(|judged| TooOften { standing: judged.standing, retry_at }));
         }
         self.take_tokens(&mut record, &reader.limits, &mut judged.iter().map(|judgement| judgement.passes));
         record.set_until(ends::of_scope(reader, &record, moment));
-        self.records_to_write().put_scope(team, &name, &record)?;
+        self.records_to_write().put_scope(team, &name, record)?;
         Ok(None)
     }
 }

@@ -1,6 +1,8 @@
 //! What a ledger keeps, in whichever store: of every scope what it has spent and holds, and every open reservation.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -223,21 +225,21 @@ fn window<'a>(windows: &'a mut BTreeMap<String, Counts>, name: &str) -> &'a mut 
     windows.entry(name.to_owned()).or_default()
 }
 
-/// A scope's name as stores keep it: its level, and whose.
+/// A scope's name as stores keep it: its level, and whose. Every call has some in many places, so a copy is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(in crate::ledger) struct ScopeName {
-    pub(in crate::ledger) level: String,
-    pub(in crate::ledger) whose: String,
+    pub(in crate::ledger) level: Cow<'static, str>,
+    pub(in crate::ledger) whose: Arc<str>,
 }
 
 impl From<&Scope> for ScopeName {
     fn from(scope: &Scope) -> Self {
         let whose = match scope {
-            Scope::Team => "",
-            Scope::User(user) | Scope::Account(user) => user.as_str(),
-            Scope::Key(key) => key.as_str(),
+            Scope::Team => Arc::default(),
+            Scope::User(user) | Scope::Account(user) => user.to_shared(),
+            Scope::Key(key) => key.to_shared(),
         };
-        Self { level: scope.level().to_owned(), whose: whose.to_owned() }
+        Self { level: scope.level().into(), whose }
     }
 }
 
@@ -307,7 +309,7 @@ pub(in crate::ledger) struct ReservationRecord {
     /// Every scope that holds it.
     pub(in crate::ledger) scopes: Vec<ScopeName>,
     /// What the row will say of the call.
-    pub(in crate::ledger) asked: Asked,
+    pub(in crate::ledger) asked: Arc<Asked>,
 }
 
 #[cfg(test)]

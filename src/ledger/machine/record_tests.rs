@@ -18,7 +18,7 @@ fn call() -> ReservationRecord {
         admitted_at: 1,
         deadline: 2,
         scopes: Vec::new(),
-        asked: Asked::default(),
+        asked: Asked::default().into(),
     }
 }
 

@@ -18,6 +18,11 @@ pub(in crate::ledger) struct Revision {
 }
 
 impl Revision {
+    /// What it is made of, in the order in which it is written.
+    pub(in crate::ledger) const fn to_numbers(self) -> [u64; 3] {
+        [self.epoch, self.number, self.name]
+    }
+
     /// The next one, made by a step of this name.
     pub(in crate::ledger) const fn next(self, name: u64) -> Self {
         Self { epoch: self.epoch, number: self.number + 1, name }

@@ -15,7 +15,7 @@ impl<R: Records> Machine<'_, R> {
         }
         if end.keeps_slots {
             let left = record.clone().keeping_slots(self.deadline());
-            self.records.put_reservation(team, end.id, &left)?;
+            self.records.put_reservation(team, end.id, left)?;
             return Ok(Some(record));
         }
         self.records.take_reservation(team, end.id)
@@ -37,7 +37,7 @@ impl<R: Records> Machine<'_, R> {
             let mut scope = self.records.scope(team, name)?;
             if scope != ScopeRecord::default() {
                 scope.free_slot();
-                self.records.put_scope(team, name, &scope)?;
+                self.records.put_scope(team, name, scope)?;
             }
         }
         Ok(())

@@ -104,27 +104,29 @@ impl<'a, R: Records> Machine<'a, R> {
     pub(in crate::ledger) fn admit(&mut self, asked: &Admission) -> Result<Verdict, R::Fault> {
         self.sweep_by_the_way(&asked.team, &[asked.id])?;
         let moment = Moment::new(self.now, Calendar::around(self.now, &asked.time_zone));
-        let mut scopes = self.scopes(asked)?;
+        let scopes = self.scopes(asked)?;
         if self.records.reservation(&asked.team, asked.id)?.is_some() {
             let standings = standings(judged(&moment, asked, &scopes, Credits::ZERO));
             return Ok(Verdict::Admitted { standings, at: self.now });
         }
         let before = judged(&moment, asked, &scopes, asked.price);
         if let Some(refused) = self.refusal(&before) {
-            self.keep_corrected_buckets(asked, &mut scopes)?;
+            self.keep_corrected_buckets(asked, scopes)?;
             return Ok(refused);
         }
         let mut passes = before.iter().map(|judgement| judgement.passes);
-        for (level, (name, record)) in asked.levels.iter().zip(&mut scopes) {
+        let (mut standings, mut names) = (Vec::with_capacity(before.len()), Vec::with_capacity(scopes.len()));
+        for (level, (name, mut record)) in asked.levels.iter().zip(scopes) {
             record.reserve(&moment.windows, asked.price.micros());
-            self.take_tokens(record, &level.limits, &mut passes);
-            self.note_crossings(&asked.team, level, record, &moment);
-            record.set_until(ends::of_scope(level, record, &moment));
-            self.records.put_scope(&asked.team, name, record)?;
+            self.take_tokens(&mut record, &level.limits, &mut passes);
+            self.note_crossings(&asked.team, level, &mut record, &moment);
+            record.set_until(ends::of_scope(level, &record, &moment));
+            standings.extend(judge(&moment, level, &record, Credits::ZERO).map(|judgement| judgement.standing));
+            self.records.put_scope(&asked.team, &name, record)?;
+            names.push(name);
         }
-        let after = standings(judged(&moment, asked, &scopes, Credits::ZERO));
-        self.open(asked, &moment, scopes.into_iter().map(|(name, _)| name).collect())?;
-        let standings = before.iter().zip(after).map(|(judgement, standing)| judgement.marked(standing)).collect();
+        self.open(asked, moment, names)?;
+        before.iter().zip(&mut standings).for_each(|(judgement, standing)| judgement.mark(standing));
         Ok(Verdict::Admitted { standings, at: self.now })
     }
 
@@ -172,9 +174,9 @@ impl<'a, R: Records> Machine<'a, R> {
     fn keep_corrected_buckets(
         &mut self,
         asked: &Admission,
-        scopes: &mut [(ScopeName, ScopeRecord)],
+        scopes: Vec<(ScopeName, ScopeRecord)>,
     ) -> Result<(), R::Fault> {
-        for (level, (name, record)) in asked.levels.iter().zip(scopes) {
+        for (level, (name, mut record)) in asked.levels.iter().zip(scopes) {
             let mut corrected = false;
             for limit in level.limits.iter() {
                 let Shape::Bucket(period) = limit.kind.shape() else { continue };
@@ -187,13 +189,13 @@ impl<'a, R: Records> Machine<'a, R> {
             }
             if corrected {
                 self.changed = true;
-                self.records.put_scope(&asked.team, name, record)?;
+                self.records.put_scope(&asked.team, &name, record)?;
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, asked: &Admission, moment: &Moment, scopes: Vec<ScopeName>) -> Result<(), R::Fault> {
+    fn open(&mut self, asked: &Admission, moment: Moment, scopes: Vec<ScopeName>) -> Result<(), R::Fault> {
         let record = ReservationRecord {
             dispatched: asked.phase == Phase::Dispatched,
             turned_back: asked.phase == Phase::TurnedBack,
@@ -201,14 +203,14 @@ impl<'a, R: Records> Machine<'a, R> {
             marks: 0,
             claimed: 0,
             price: asked.price.micros(),
-            windows: moment.windows.clone(),
+            windows: moment.windows,
             admitted_at: self.now.as_microsecond(),
             deadline: self.deadline(),
             scopes,
             asked: asked.asked.clone(),
         };
         self.changed = true;
-        self.records.put_reservation(&asked.team, asked.id, &record)
+        self.records.put_reservation(&asked.team, asked.id, record)
     }
 
     pub(super) fn deadline(&self) -> i64 {
@@ -223,7 +225,7 @@ impl<'a, R: Records> Machine<'a, R> {
         let Some(known) = record.phase() else { return Ok(false) };
         if known != phase {
             self.changed = true;
-            self.records.put_reservation(team, id, &record.marked(phase))?;
+            self.records.put_reservation(team, id, record.marked(phase))?;
         }
         Ok(true)
     }
@@ -234,7 +236,7 @@ impl<'a, R: Records> Machine<'a, R> {
             if let Some(record) = self.records.reservation(team, *id)? {
                 self.changed = true;
                 let deadline = self.deadline();
-                self.records.put_reservation(team, *id, &ReservationRecord { deadline, ..record })?;
+                self.records.put_reservation(team, *id, ReservationRecord { deadline, ..record })?;
             }
         }
         Ok(())
@@ -259,7 +261,7 @@ impl<'a, R: Records> Machine<'a, R> {
                 if end.keeps_slots {
                     scope.keep_slot();
                 }
-                self.records.put_scope(team, name, &scope)?;
+                self.records.put_scope(team, name, scope)?;
             }
         }
         let row = Row {
@@ -274,22 +276,31 @@ impl<'a, R: Records> Machine<'a, R> {
             asked: record.asked,
             came: end.came.clone(),
         };
-        past::note(&mut self.records, team, &row, &self.rules.retention, self.now)?;
+        past::note(&mut self.records, team, row, &self.rules.retention, self.now)?;
         Ok(Settled::Now(charged))
     }
 }
 
 fn judged(moment: &Moment, asked: &Admission, scopes: &[(ScopeName, ScopeRecord)], price: Credits) -> Vec<Judgement> {
     let levels = asked.levels.iter().zip(scopes);
-    levels.flat_map(|(level, (_, used))| judge(moment, level, used, price)).collect()
+    let mut judged = Vec::with_capacity(asked.levels.iter().map(|level| level.limits.iter().len()).sum());
+    levels.for_each(|(level, (_, used))| judged.extend(judge(moment, level, used, price)));
+    judged
 }
 
-pub(in crate::ledger) fn judge(moment: &Moment, level: &Level, used: &ScopeRecord, price: Credits) -> Vec<Judgement> {
-    level.limits.iter().map(|limit| moment.judge(&level.scope, limit, used, price)).collect()
+pub(in crate::ledger) fn judge<'a>(
+    moment: &'a Moment,
+    level: &'a Level,
+    used: &'a ScopeRecord,
+    price: Credits,
+) -> impl Iterator<Item = Judgement> + 'a {
+    level.limits.iter().map(move |limit| moment.judge(&level.scope, limit, used, price))
 }
 
 fn marked(judgements: &[Judgement]) -> Vec<Standing> {
-    judgements.iter().map(|judgement| judgement.marked(judgement.standing.clone())).collect()
+    let mut standings: Vec<Standing> = judgements.iter().map(|judgement| judgement.standing.clone()).collect();
+    judgements.iter().zip(&mut standings).for_each(|(judgement, standing)| judgement.mark(standing));
+    standings
 }
 
 pub(in crate::ledger) fn standings(judgements: Vec<Judgement>) -> Vec<Standing> {

@@ -65,7 +65,7 @@ impl<R: Records> Machine<'_, R> {
             let end = Settlement { id, outcome, charged, came: Came::default(), keeps_slots: false };
             let settled = self.end(team, &end)?;
             if let (Outcome::Unknown, Settled::Now(charged)) = (outcome, settled) {
-                ended.charge(record.asked.model, charged);
+                ended.charge(record.asked.model.clone(), charged);
             }
         }
         let swept = ended.swept;

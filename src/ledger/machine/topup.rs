@@ -28,7 +28,7 @@ impl<R: Records> Machine<'_, R> {
         let now = self.now();
         let forgotten = now.checked_sub(self.rules().retention.usage).unwrap_or(Timestamp::MIN);
         let records = self.records_to_write();
-        records.put_scope(team, &record.scope, &scope)?;
+        records.put_scope(team, &record.scope, scope)?;
         records.put_top_up(team, &wanted.id, &record, (now, forgotten))?;
         Ok(ToppedUp::Now(Credits::from_micros(sum)))
     }

@@ -170,7 +170,7 @@ impl Made {
         for place in 0..requests {
             let price = credits / requests + u64::from(place < credits % requests);
             let (team, is_user) = (ScopeName::from(&Scope::Team), name.level == "user");
-            let user = if is_user { name.whose.clone() } else { BEYOND.to_owned() };
+            let user = if is_user { name.whose.to_string() } else { BEYOND.to_owned() };
             let holds = |(requests, credits): &(u64, u64)| *requests > 0 && *credits >= price;
             if self.is_late && !rest.get(&(team.clone(), day.clone())).is_some_and(holds) {
                 // Another call has stood for it in the team, and that one has the row.
@@ -189,7 +189,7 @@ impl Made {
                 admitted_at: self.now,
                 deadline: self.deadline,
                 scopes,
-                asked: Asked { user, model: BEYOND.to_owned(), ..Asked::default() },
+                asked: Asked { user, model: BEYOND.to_owned(), ..Asked::default() }.into(),
             };
             let key = rest.iter().find(|((name, of), (requests, credits))| {
                 name.level == "key" && of == day && *requests > 0 && *credits >= price
@@ -207,7 +207,7 @@ impl Made {
 fn spent(scopes: &[(ScopeName, ScopeRecord)], rest: &Rest, levels: &[&str]) -> BTreeMap<ScopeName, ScopeRecord> {
     let mut spent = BTreeMap::new();
     let left = rest.iter().filter(|(_, (requests, _))| *requests > 0);
-    for ((name, day), (requests, credits)) in left.filter(|((name, _), _)| levels.contains(&name.level.as_str())) {
+    for ((name, day), (requests, credits)) in left.filter(|((name, _), _)| levels.contains(&&*name.level)) {
         let Some((_, record)) = scopes.iter().find(|(known, _)| known == name) else { continue };
         let record = spent.entry(name.clone()).or_insert_with(|| record.clone());
         let windows = Windows { month: day.get(..7).unwrap_or_default().to_owned(), day: day.clone() };

@@ -31,7 +31,7 @@ fn call(user: &str, price: u64, claimed: u64) -> (ReservationId, ReservationReco
         admitted_at: 1,
         deadline: 2,
         scopes: names(user),
-        asked: Asked::default(),
+        asked: Asked::default().into(),
     };
     (ReservationId::new(), record)
 }

@@ -138,19 +138,19 @@ impl Call {
     }
 
     /// What the row says of the call.
-    pub(crate) fn asked(&self) -> Asked {
+    pub(crate) fn asked(&self) -> Arc<Asked> {
         let scoped = |level: &str| self.levels.iter().find(|l| l.scope.level() == level);
         let user = scoped("user").map_or_else(String::new, |level| match &level.scope {
             Scope::User(user) => user.to_string(),
             Scope::Team | Scope::Key(_) | Scope::Account(_) => String::new(),
         });
-        Asked {
+        Arc::new(Asked {
             request_id: "r-1".into(),
             user,
             credential: "k7Qp2mZr9aBc".into(),
             model: self.model.into(),
             ..Asked::default()
-        }
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Cases: one row per call that ended, newest first, summing to what the windows count.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::credits::Credits;
@@ -14,11 +15,12 @@ pub(crate) async fn a_row_tells_the_whole_call<B: Bench>() {
     let call = call().zone("Europe/Berlin").price(4 * PRICE).waiting();
     let id = ReservationId::new();
     let mut admission = call.admission(id);
-    admission.asked.key = Some("k7Qp2mZr9aBc".into());
-    admission.asked.images = 4;
-    admission.asked.seconds = 5;
-    admission.asked.price_version = "2026-11".into();
-    admission.asked.request_id = "{r}:*\"\\ ü".into();
+    let asked = Arc::make_mut(&mut admission.asked);
+    asked.key = Some("k7Qp2mZr9aBc".into());
+    asked.images = 4;
+    asked.seconds = 5;
+    asked.price_version = "2026-11".into();
+    asked.request_id = "{r}:*\"\\ ü".into();
     let asked = admission.asked.clone();
     desk.ledger.admit(admission).await.unwrap();
     desk.pass(Duration::from_micros(1_500_001));

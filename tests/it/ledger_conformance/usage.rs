@@ -108,7 +108,7 @@ pub(crate) async fn odd_user_names_come_back_as_they_were<B: Bench>() {
     names.sort_unstable();
     let usage = desk.usage(&call(), "2026-11-22", "2026-11-22").await;
     assert_eq!(usage.iter().map(|cell| cell.user.as_str()).collect::<Vec<_>>(), names);
-    let mut rows: Vec<_> = desk.rows(&call()).await.into_iter().map(|row| row.asked.user).collect();
+    let mut rows: Vec<_> = desk.rows(&call()).await.into_iter().map(|row| row.asked.user.clone()).collect();
     rows.sort_unstable();
     assert_eq!(rows, names);
 }

@@ -78,7 +78,7 @@ impl Terms {
     /// The limits of a scope, each as wide as it ever is.
     pub(super) fn limits_of(&self, name: &ScopeName) -> Vec<Limit> {
         let of = |[team, user, key]: &[Arc<Limits>; 3]| {
-            let limits = match name.level.as_str() {
+            let limits = match &*name.level {
                 "team" => team,
                 "user" => user,
                 "key" => key,
@@ -121,7 +121,7 @@ impl Terms {
             time_zone: self.zone.clone(),
             price: Credits::from_micros(1 + random.below(4)),
             phase,
-            asked,
+            asked: asked.into(),
         }
     }
 

@@ -11,12 +11,14 @@ use crate::ledger::keeper::{Expected, FOR_EVER, Mark, OLDEST_MOST, OVERDUE_MOST,
 const PAST_MOST: &str = "128";
 
 /// Which revision is expected, as the script compares it.
-pub(super) fn expected(step: &Step) -> String {
+pub(super) fn expected(step: &Step) -> Vec<u8> {
+    let mut text = Vec::with_capacity(64);
     match step.expected {
-        Expected::Anything => "?".to_owned(),
-        Expected::Nothing | Expected::Lost => String::new(),
-        Expected::Revision(revision) => revision.to_string(),
+        Expected::Anything => text.push(b'?'),
+        Expected::Nothing | Expected::Lost => {}
+        Expected::Revision(revision) => text::numbers(&mut text, &revision.to_numbers()),
     }
+    text
 }
 
 /// Who sends a step, and when.
@@ -68,7 +70,7 @@ fn marks(list: &mut List<'_>, step: &Step) {
 
 fn always(list: &mut List<'_>, step: &Step, keys: &Keys) {
     list.each(&["ZADD", &keys.due, "XX"], step.renewed.iter(), |command, id| {
-        command.shown(step.deadline);
+        command.number(step.deadline);
         command.shown(id);
     });
 }

@@ -1,6 +1,6 @@
 //! The names of a team's keys in Redis, and of the fields in its state: all in one hash slot, and never the same for two things.
 
-use std::fmt::{Display, from_fn};
+use std::fmt::{self, Display, Formatter, from_fn};
 
 use crate::ledger::keeper::{CellName, Past};
 use crate::ledger::machine::ScopeName;
@@ -26,15 +26,15 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn of(team: &TeamId) -> Self {
-        let prefix = format!("{LAYOUT}:{{{team}}}:");
-        let key = |what: &str| format!("{prefix}{what}");
+        let prefix = [LAYOUT, ":{", team.as_str(), "}:"].concat();
+        let key = |what: &str| [prefix.as_str(), what].concat();
         let (state, due, ends, rows) = (key("state"), key("due"), key("ends"), [key("rows"), key("rows:free")]);
         Self { state, due, ends, rows, prefix }
     }
 
     /// Hash: what one day's calls came to, by model and user.
     pub(super) fn usage(&self, day: &str) -> String {
-        format!("{}usage:{day}", self.prefix)
+        [self.prefix.as_str(), "usage:", day].concat()
     }
 
     /// String, for a while: the mark that a handle leaves before it asks whether a team is new.
@@ -43,11 +43,16 @@ impl Keys {
     }
 }
 
+/// Shows parts of a name one after another: every call writes some, and formatting them takes several times as long.
+fn parts<const N: usize>(f: &mut Formatter<'_>, parts: [&str; N]) -> fmt::Result {
+    parts.iter().try_for_each(|part| f.write_str(part))
+}
+
 /// The fields of a team's state.
 pub(super) mod field {
     use std::fmt::{Display, from_fn};
 
-    use super::{ReservationId, ScopeName, TopUpId};
+    use super::{ReservationId, ScopeName, TopUpId, parts};
 
     /// The revision: `epoch number name`.
     pub(in super::super) const REVISION: &str = "r";
@@ -56,17 +61,17 @@ pub(super) mod field {
 
     /// A scope. Its name ends the field, so that unlike names stay unlike.
     pub(in super::super) fn scope(name: &ScopeName) -> impl Display {
-        from_fn(|f| write!(f, "s:{}:{}", name.level, name.whose))
+        from_fn(|f| parts(f, ["s:", &name.level, ":", &name.whose]))
     }
 
     /// An open reservation: how far its call has come, then the rest of the record.
     pub(in super::super) fn call(id: ReservationId) -> impl Display {
-        from_fn(move |f| write!(f, "c:{id}"))
+        from_fn(move |f| parts(f, ["c:", id.encode(&mut [0; ReservationId::LENGTH])]))
     }
 
     /// How many cells of usage a day has.
     pub(in super::super) fn day(day: &str) -> impl Display {
-        from_fn(move |f| write!(f, "d:{day}"))
+        from_fn(move |f| parts(f, ["d:", day]))
     }
 
     /// A call that had ended and was restored.
@@ -103,12 +108,12 @@ pub(super) fn past_of(name: &str) -> Option<Past> {
 /// The scope of a field's name, or of a member's among the ends.
 pub(super) fn scope_of(field: &str) -> Option<ScopeName> {
     let (level, whose) = field.strip_prefix("s:")?.split_once(':')?;
-    Some(ScopeName { level: level.to_owned(), whose: whose.to_owned() })
+    Some(ScopeName { level: level.to_owned().into(), whose: whose.into() })
 }
 
 /// A cell's name in a day's usage: no model has a line feed.
 pub(super) fn cell(name: &CellName) -> impl Display {
-    from_fn(move |f| write!(f, "{}\n{}", name.model, name.user))
+    from_fn(move |f| parts(f, [&name.model, "\n", &name.user]))
 }
 
 /// The model and the user of a cell.

@@ -45,6 +45,29 @@ fn json(bytes: &mut Vec<u8>, record: &impl Serialize) {
     drop(serde_json::to_writer(bytes, record));
 }
 
+/// Writes a number.
+pub(super) fn number(bytes: &mut Vec<u8>, number: impl itoa::Integer) {
+    bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Writes numbers, a space between them.
+pub(super) fn numbers(bytes: &mut Vec<u8>, all: &[u64]) {
+    for (place, one) in all.iter().enumerate() {
+        if place > 0 {
+            bytes.push(b' ');
+        }
+        number(bytes, *one);
+    }
+}
+
+/// Writes a number of at least so many digits.
+fn digits_of(bytes: &mut Vec<u8>, number: u64, digits: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(number);
+    bytes.extend(std::iter::repeat_n(b'0', digits.saturating_sub(text.len())));
+    bytes.extend_from_slice(text.as_bytes());
+}
+
 /// Reads a text of JSON.
 pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> Result<T, Outage> {
     serde_json::from_slice(text).map_err(|_| unreadable(what))
@@ -67,8 +90,7 @@ pub(super) fn how_far(record: &ReservationRecord) -> impl Display {
 
 /// A reservation.
 pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
-    let scopes: Vec<(&str, &str)> =
-        record.scopes.iter().map(|scope| (scope.level.as_str(), scope.whose.as_str())).collect();
+    let scopes: Vec<(&str, &str)> = record.scopes.iter().map(|scope| (&*scope.level, &*scope.whose)).collect();
     let ReservationRecord { price, admitted_at, deadline, claimed, .. } = record;
     drop(write!(bytes, "{}", how_far(record)));
     json(bytes, &(price, &record.windows.day, admitted_at, deadline, scopes, asked_text(&record.asked), claimed));
@@ -91,8 +113,11 @@ pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
         windows: Windows { month: month_of(&day), day },
         admitted_at,
         deadline,
-        scopes: scopes.into_iter().map(|(level, whose)| ScopeName { level, whose }).collect(),
-        asked: asked_read(asked),
+        scopes: scopes
+            .into_iter()
+            .map(|(level, whose)| ScopeName { level: level.into(), whose: whose.into() })
+            .collect(),
+        asked: asked_read(asked).into(),
     })
 }
 
@@ -105,16 +130,20 @@ pub(super) fn month_of(day: &str) -> String {
 pub(super) fn row(bytes: &mut Vec<u8>, makes: Revision, place: usize, row: &Row) {
     let Row { id, outcome, reserved, charged, day, month: _, admitted_at, settled_at, asked, came } = row;
     let (admitted_at, settled_at) = (admitted_at.as_microsecond(), settled_at.as_microsecond());
-    drop(write!(bytes, "{:016}{:010}{place:04} {settled_at} ", makes.epoch, makes.number));
+    // Wide enough that texts sort as numbers do.
+    for (part, digits) in [(makes.epoch, 16), (makes.number, 10), (place as u64, 4)] {
+        digits_of(bytes, part, digits);
+    }
+    bytes.push(b' ');
+    number(bytes, settled_at);
+    bytes.push(b' ');
     let money = (reserved.micros(), charged.micros());
     json(bytes, &(id, outcome, money, day, admitted_at, settled_at, asked_text(asked), came_text(came)));
 }
 
 /// What a cell of usage holds.
 pub(super) fn sums(bytes: &mut Vec<u8>, sums: Sums) {
-    for (place, number) in sums.to_numbers().iter().enumerate() {
-        drop(write!(bytes, "{}{number}", if place > 0 { " " } else { "" }));
-    }
+    numbers(bytes, &sums.to_numbers());
 }
 
 /// Reads a row.
@@ -130,7 +159,7 @@ pub(super) fn read_row(text: &[u8]) -> Result<Row, Outage> {
         day,
         admitted_at: judgement::at(admitted_at),
         settled_at: judgement::at(settled_at),
-        asked: asked_read(asked),
+        asked: asked_read(asked).into(),
         came: came_read(came),
     })
 }
@@ -138,11 +167,14 @@ pub(super) fn read_row(text: &[u8]) -> Result<Row, Outage> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
     fn what_is_kept_of_a_call_comes_back_as_it_was() {
         let asked = Asked { request_id: "r \"1\"".into(), user: "ä\n{}".into(), images: 2, ..Asked::default() };
+        let asked = Arc::new(asked);
         let record = ReservationRecord {
             dispatched: false,
             turned_back: true,

@@ -38,7 +38,7 @@ fn read(kept: &str) -> Option<Row> {
         day: day.to_owned(),
         admitted_at: judgement::at(admitted_at.parse().ok()?),
         settled_at: judgement::at(settled_at.parse().ok()?),
-        asked,
+        asked: asked.into(),
         came,
     })
 }

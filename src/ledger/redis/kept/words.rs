@@ -96,6 +96,11 @@ impl List<'_> {
         self.item().word(word);
     }
 
+    /// Likewise, of a number.
+    pub(super) fn number(&mut self, number: impl itoa::Integer) {
+        self.word(itoa::Buffer::new().format(number));
+    }
+
     /// Likewise, one that is shown as people read it.
     pub(super) fn shown(&mut self, word: impl Display) {
         self.item().shown(word);

@@ -34,7 +34,7 @@ pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &R
         list.words(&["ZADD", &keys.ends, &FOR_EVER.to_string(), NOTHING]);
     }
     list.each(&["ZADD", &keys.due], changes.opened.keys(), |command, id| {
-        command.shown(step.deadline);
+        command.number(step.deadline);
         command.shown(id);
     });
     ends(list, step, keys, retention);
@@ -102,7 +102,7 @@ fn ends(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let kept = later(kept - RESTORED_FOR.min(kept / 4)).min(FOR_EVER);
     let days = changes.days.keys().map(|day| (kept, Past::Day(day.clone())));
     list.each(&["ZADD", &keys.ends], scopes.chain(restored).chain(days), |command, (end, past)| {
-        command.shown(end);
+        command.number(end);
         command.shown(past_name(&past));
     });
 }
@@ -159,7 +159,7 @@ impl Kept<'_> {
         match self {
             Self::Revision(revision) => {
                 command.word(field::REVISION);
-                command.shown(revision);
+                command.item().written(|bytes| text::numbers(bytes, &revision.to_numbers()));
             }
             Self::Team(team) => {
                 command.word(field::TEAM);
@@ -167,7 +167,7 @@ impl Kept<'_> {
             }
             Self::Scope(name, record) => {
                 command.shown(field::scope(name));
-                command.item().json(record);
+                command.item().written(|bytes| record.write(bytes));
             }
             Self::Call(id, record) => {
                 command.shown(field::call(*id));
@@ -175,7 +175,7 @@ impl Kept<'_> {
             }
             Self::Day(day, cells) => {
                 command.shown(field::day(day));
-                command.shown(cells);
+                command.number(*cells);
             }
             Self::TopUp(id, record) => {
                 command.shown(field::top_up(id));
