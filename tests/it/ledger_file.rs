@@ -175,15 +175,18 @@ async fn some_file(folder: &Path, closed: bool) -> (PathBuf, Clock) {
     (copy, clock)
 }
 
-/// Whether a damaged file still opens. It may: with everything that was answered, or with books that add up; or it must be
-/// refused in words. It never panics.
+/// Whether a damaged file still opens. It may, with everything that was answered; or it must be refused in words. It never
+/// panics. Where a disk destroyed the newest page of a file that was not closed, redb opens it as it was one change before:
+/// it cannot tell that from a change that was never finished.
 async fn opens(path: &Path, clock: &Clock, damage: &str) -> bool {
     let (path, clock) = (path.to_owned(), clock.clone());
     let opened =
         tokio::spawn(async move { Known::of(&path, &clock).await.map(|known| (known.counted, known.rows.len())) });
     match opened.await.unwrap_or_else(|panic| panic!("{damage}: {panic}")) {
         Ok(known) => {
-            assert_eq!(known, ((597 * PRICE, 3 * PRICE), 597), "{damage}: it says something else than before");
+            let [whole, one_less] = [3, 2].map(|open| ((597 * PRICE, open * PRICE), 597));
+            let is_known = known == whole || known == one_less && damage.starts_with("closed false");
+            assert!(is_known, "{damage}: it says something else than before: {known:?}");
             true
         }
         Err(why) => {

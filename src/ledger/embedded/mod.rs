@@ -2,6 +2,9 @@
 //!
 //! Reading order: `rows`, `sums` and `store` (the file), `account` and `permits` (the shared account), `writer` (batches), and
 //! here the traits; `register` is what is kept beside the ledger.
+//!
+//! A file of a process that was killed holds everything that was answered. Should the disk then destroy its newest page, it
+//! opens as it was one change before: redb takes such a page for one that was never finished.
 
 mod account;
 mod permits;
