@@ -18,6 +18,8 @@ use crate::support::redis::{RedisServer, wait_until};
 
 /// How large the answers are.
 const ANSWER: usize = 3 << 20;
+/// How much of an answer comes over HTTP/2 that was not asked for yet.
+const WINDOW: u32 = 64 << 10;
 /// After how many bytes callers vanish.
 const TAKEN: [usize; 3] = [4 << 10, 64 << 10, 1 << 20];
 
@@ -72,7 +74,10 @@ impl World {
     async fn vanish_http2(&self, name: &str, taken: usize, only_the_stream: bool) {
         let address = self.gateway.team();
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        // With more room than is left to read, the whole answer may arrive before it vanishes.
+        builder.initial_stream_window_size(WINDOW);
+        let handshake = builder.handshake(TokioIo::new(stream));
         let (mut sender, connection) = handshake.await.unwrap();
         let connection = tokio::spawn(connection);
         let request = http::Request::post(format!("http://{address}/api/v1/flux/dev"))
