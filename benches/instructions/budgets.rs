@@ -1,4 +1,5 @@
-//! What each figure may be: `budgets.toml` beside this file, held to a twentieth.
+//! What each figure may be: `budgets.toml` beside this file, held to a twentieth where it can be compared: by the same versions
+//! of what makes a figure, on the same kind of processor. How bytes are copied differs between kinds, and so do the figures.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +14,7 @@ use crate::Outcome;
 /// A figure may be so many percent above its budget.
 const TOLERATED: f64 = 5.0;
 
-/// The programs without which the figures would be others.
+/// The programs that make the figures what they are.
 const MADE_WITH: [&str; 3] = ["rustc", "redis-server", "valgrind"];
 
 /// What was counted.
@@ -27,7 +28,7 @@ pub struct Figure {
 /// The budgets, as they are kept.
 #[derive(Deserialize)]
 pub struct Budgets {
-    /// The versions with which they were set.
+    /// The versions with which they were set, and the processor.
     made_with: BTreeMap<String, String>,
     /// Program → what → instructions a call.
     most: BTreeMap<String, BTreeMap<String, u64>>,
@@ -51,8 +52,8 @@ impl Budgets {
             "# Instructions a call, held to 5 % by tests/run. Written by\n#   cargo bench --profile dev --bench instructions -- \
              --set-budgets\n# Say in the commit what a higher one is good for.\n\n[made_with]\n",
         );
-        for program in MADE_WITH {
-            writeln!(text, "{program} = {:?}", version(program))?;
+        for (what, is) in made_with() {
+            writeln!(text, "{what} = {is:?}")?;
         }
         let mut of = "";
         for figure in figures {
@@ -66,7 +67,8 @@ impl Budgets {
         Self::read()
     }
 
-    /// Prints each figure beside its budget, and of those that are above it what can be done. Whether none is.
+    /// Prints each figure beside its budget, and of those that are above it what can be done. Whether none is that can be
+    /// compared.
     pub fn print(&self, figures: &[Figure]) -> bool {
         println!("{:>14} {:<36} {:>14} {:>10} {:>8}", "", "instructions a call", "counted", "budget", "");
         let mut over = Vec::new();
@@ -87,18 +89,23 @@ impl Budgets {
                 println!("{:>14} ^ well below its budget: set a new one, lest that is lost unnoticed", "");
             }
         }
-        if !over.is_empty() {
-            println!("\n{}", self.help(&over));
+        if over.is_empty() {
+            return true;
         }
-        over.is_empty()
+        println!("\n{}", self.help(&over));
+        let is_comparable = made_with() == self.made_with;
+        if !is_comparable {
+            println!("NOT HELD: these figures cannot be compared with those budgets.");
+        }
+        !is_comparable
     }
 
     fn help(&self, over: &[String]) -> String {
         let mut text = format!("GREW  {}\n", over.join("\nGREW  "));
-        for program in MADE_WITH {
-            let (now, then) = (version(program), self.made_with.get(program).map(String::as_str).unwrap_or_default());
+        for (what, now) in made_with() {
+            let then = self.made_with.get(&what).map(String::as_str).unwrap_or_default();
             if now != then {
-                writeln!(text, "Another {program} than the budgets were made with: {now}, not {then}.").ok();
+                writeln!(text, "Another {what} than the budgets were made with: {now}, not {then}.").ok();
             }
         }
         text.push_str(
@@ -113,6 +120,22 @@ impl Budgets {
 
 fn file() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "benches", "instructions", "budgets.toml"].iter().collect()
+}
+
+/// Without which the figures would be others.
+fn made_with() -> BTreeMap<String, String> {
+    let programs = MADE_WITH.map(|program| (program.to_owned(), version(program)));
+    programs.into_iter().chain([("processor".to_owned(), processor())]).collect()
+}
+
+/// The kind of processor, by the numbers that its maker gives to kinds.
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let value = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim()).unwrap_or_default()
+    };
+    format!("{}, family {}, model {}", value("vendor_id"), value("cpu family"), value("model"))
 }
 
 /// The first line that a program says of its version, without what differs between builds of the same.
