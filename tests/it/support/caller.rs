@@ -1,7 +1,5 @@
 //! A caller that trusts nobody: every answer it gets may have only documented headers and must not hold the shared key.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
@@ -12,9 +10,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::firemoon::SHARED_KEY;
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+use super::redis::PATIENCE;
 
 /// The only headers that may leave a gateway.
 pub const HEADERS: [&str; 25] = [

@@ -10,7 +10,7 @@ use redis::{FromRedisValue, RedisResult};
 use tempfile::TempDir;
 
 /// How long a server may take to do what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A redis-server of its own, empty, keeping nothing on disk.
 pub(crate) struct RedisServer {
