@@ -1,138 +1,19 @@
 //! Words of HTTP that every room speaks: the answer, its body, the header names that are ours.
 
+pub mod answer;
 pub mod delivery;
 pub mod write;
 
-use std::any::Any;
-use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, Response};
-use http_body::{Body, Frame, SizeHint};
-
-use std::convert::Infallible;
-use std::time::Duration;
+use http::HeaderName;
 
 use crate::decimal::Decimal;
 
+pub use answer::{Answer, AnswerBody, Guard, Kept, SLICE, Transport};
 pub use delivery::{Deliver, Delivery};
 pub use write::HeaderWriter;
-
-/// An answer of the gateway, whole in memory: what came from the upstream was read, checked and settled before.
-pub type Answer = Response<AnswerBody>;
-
-/// The body of an answer, and whatever must last until it is written.
-#[derive(Debug, Default)]
-pub struct AnswerBody {
-    data: Bytes,
-    held: Option<Guard>,
-    delivery: Option<Delivery>,
-    until_taken: Option<Box<dyn Kept>>,
-}
-
-/// Something that an answer keeps until the last of its bytes is handed over to be written, or it is given up.
-pub trait Kept: fmt::Debug + Send + Sync + 'static {
-    /// Gives it back. The last bytes are handed over when that is done: who has read the answer finds it given back.
-    fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-/// Whatever must last until an answer is written; it is given back when the last who holds it is done.
-pub type Guard = Arc<dyn Any + Send + Sync>;
-
-/// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows whether
-/// the caller reads.
-pub const SLICE: usize = 64 * 1024;
-
-/// A large body's bytes and their share of the bounded memory: both last until the last slice of them is written.
-struct Shared {
-    data: Bytes,
-    _held: Guard,
-}
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        &self.data
-    }
-}
-
-impl AnswerBody {
-    /// A body of these bytes.
-    #[must_use]
-    pub fn new(data: impl Into<Bytes>) -> Self {
-        Self { data: data.into(), held: None, delivery: None, until_taken: None }
-    }
-
-    /// The same body, holding its share of the bounded memory: a large one until the last of its bytes is written, a small one
-    /// until it is handed over to be written.
-    #[must_use]
-    pub fn holding(mut self, held: Option<Guard>) -> Self {
-        self.held = held;
-        self
-    }
-
-    /// The same body; who wants to know whether it arrives goes with it.
-    #[must_use]
-    pub fn delivered_to(self, delivery: Delivery) -> Self {
-        Self { delivery: Some(delivery), ..self }
-    }
-
-    /// The same body, keeping something until the last of its bytes is handed over to be written, or it is given up.
-    #[must_use]
-    pub fn keeping(mut self, kept: Option<Box<dyn Kept>>) -> Self {
-        self.until_taken = kept;
-        self
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub const fn bytes(&self) -> &Bytes {
-        &self.data
-    }
-}
-
-impl Deliver for AnswerBody {
-    fn take_delivery(&mut self) -> Option<Delivery> {
-        self.delivery.take()
-    }
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.data.is_empty() {
-            return Poll::Ready(None);
-        }
-        if self.data.len() <= SLICE
-            && let Some(kept) = &mut self.until_taken
-        {
-            ready!(kept.poll_given_back(cx));
-            self.until_taken = None;
-        }
-        if self.data.len() > SLICE
-            && let Some(held) = self.held.take()
-        {
-            // Not before: who keeps a copy of the bytes to tell whether they arrive does not keep the memory taken.
-            let data = std::mem::take(&mut self.data);
-            self.data = Bytes::from_owner(Shared { data, _held: held });
-        }
-        let length = self.data.len().min(SLICE);
-        let slice = self.data.split_to(length);
-        Poll::Ready(Some(Ok(Frame::data(slice))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.data.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.len() as u64)
-    }
-}
 
 /// Writes where the time of a call went: in the gateway itself, waiting for the shared account, and at the upstream.
 pub fn server_timing(writer: &mut HeaderWriter<'_>, [own, queued, upstream]: [Duration; 3]) {
@@ -240,56 +121,6 @@ pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotenc
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use http_body_util::BodyExt;
-
-    #[tokio::test]
-    async fn a_large_body_comes_in_slices_and_gives_its_memory_back_with_the_last_of_them() {
-        let memory = Arc::new(());
-        let mut body = AnswerBody::new(vec![7; 150 * 1024]).holding(Some(Arc::<()>::clone(&memory)));
-        let mut slices = Vec::new();
-        while let Some(Ok(frame)) = body.frame().await {
-            slices.push(frame.into_data().unwrap());
-        }
-        assert!(body.is_end_stream());
-        drop(body);
-        assert_eq!(slices.iter().map(Bytes::len).collect::<Vec<_>>(), [SLICE, SLICE, 150 * 1024 - 2 * SLICE]);
-        let last = slices.pop();
-        drop(slices);
-        assert_eq!(Arc::strong_count(&memory), 2, "a slice is not written yet");
-        drop(last);
-        assert_eq!(Arc::strong_count(&memory), 1);
-    }
-
-    /// Given back when it is told to be.
-    #[derive(Debug)]
-    struct Slow(tokio::sync::oneshot::Receiver<()>);
-
-    impl Kept for Slow {
-        fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-            Future::poll(Pin::new(&mut self.0), cx).map(drop)
-        }
-    }
-
-    #[tokio::test]
-    async fn the_last_bytes_wait_until_what_is_kept_is_given_back() {
-        for (bytes, slices) in [(10, 1), (SLICE, 1), (SLICE + 1, 2), (3 * SLICE, 3)] {
-            let (give_back, kept) = tokio::sync::oneshot::channel();
-            let mut body = AnswerBody::new(vec![7; bytes]).keeping(Some(Box::new(Slow(kept))));
-            for _ in 1..slices {
-                assert!(futures_util::FutureExt::now_or_never(body.frame()).is_some(), "{bytes}");
-            }
-            assert!(futures_util::FutureExt::now_or_never(body.frame()).is_none(), "{bytes}");
-            give_back.send(()).unwrap();
-            assert!(body.frame().await.is_some() && body.is_end_stream(), "{bytes}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_small_body_is_one_frame() {
-        let mut body = AnswerBody::new(vec![7; SLICE]);
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), SLICE);
-        assert!(body.is_end_stream());
-    }
 
     #[test]
     fn a_body_in_frames_is_whole_again_and_a_large_one_in_one_frame_is_not_copied() {

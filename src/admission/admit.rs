@@ -19,7 +19,7 @@ use super::latest::Latest;
 use super::passage::Passage;
 use super::undelivered::Undelivered;
 use super::{ask, denial, settle, told};
-use crate::http::{Answer, Kept, SLICE};
+use crate::http::{Answer, Kept, SLICE, Transport};
 use crate::ledger::{Level, Outcome, Phase, Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
 use crate::replay::{self, Claimed, Ended, Replays};
@@ -193,7 +193,7 @@ where
     let (team, price, reserved) = (Arc::clone(&call.team), call.price.clone(), reservation.price());
     let (id, record, arrived, model) = (call.id.clone(), call.record.clone(), call.at, call.model.clone());
     let (principal, at) = (Arc::clone(&call.principal), limits.at());
-    let call_id = reservation.id();
+    let (call_id, transport) = (reservation.id(), call.transport);
     let progress = reservation.progress().clone();
     let mut claimed = call.claimed.take();
     let claim = claimed.as_mut().and_then(|claimed| claimed.goes_with(progress.clone()));
@@ -205,7 +205,8 @@ where
     };
     let levels = Level::of(&principal, &team);
     let mut end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), limits.age());
-    end.settlement.keeps_slots = !caller.has_left() && is_read_later(&forwarded, undelivered, &team.id, &levels);
+    end.settlement.keeps_slots =
+        !caller.has_left() && is_read_later(&forwarded, undelivered, &team.id, &levels, transport);
     let outcome = end.settlement.outcome;
     let ended = replay::Call { id: call_id, model, outcome };
     let (cost, kept_slots) = keeper.settle(reservation, listed, end).await;
@@ -227,7 +228,7 @@ where
         told::headers(&limits, cost, [own, queued, upstream])
     };
     let told = match answer {
-        Ok(passed) => Ok(told::passed_on(passed, headers).map(|body| body.keeping(slots))),
+        Ok(passed) => Ok(told::passed_on(passed, headers).map(|body| body.keeping(slots, transport))),
         Err(refusal) => {
             record.facts().owed = headers;
             Err(refusal)
@@ -242,9 +243,16 @@ where
         .await
 }
 
-/// Whether the answer has slots to keep and will not be gone at once: it is large, or others wait already that nobody reads.
-fn is_read_later(forwarded: &Forwarded, undelivered: &Undelivered, team: &TeamId, levels: &[Level]) -> bool {
+/// Whether the answer has slots to keep and may not be gone at once: it is large, or goes over a stream, which may have no room
+/// for any of it, or others wait already that nobody reads.
+fn is_read_later(
+    forwarded: &Forwarded,
+    undelivered: &Undelivered,
+    team: &TeamId,
+    levels: &[Level],
+    transport: Transport,
+) -> bool {
     let Ok(passed) = &forwarded.answer else { return false };
     levels.iter().any(|level| level.limits.get(LimitKind::Concurrent).is_some())
-        && (passed.body.len() > SLICE || undelivered.waits(team, levels))
+        && (passed.body.len() > SLICE || transport == Transport::Stream || undelivered.waits(team, levels))
 }

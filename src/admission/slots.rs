@@ -1,8 +1,9 @@
 //! Slots that the ledger keeps for an answer while that is being read: over all replicas, who does not read has no more calls
 //! than who does.
 //!
-//! They are kept with the settlement where the answer cannot be gone at once, and freed by a word of their own: an ordinary small
-//! answer costs no further word. Should this replica die, the ledger frees them when nobody puts off their deadline any more.
+//! They are kept with the settlement where the answer may not be gone at once, and freed by an operation of their own: a small
+//! answer over HTTP/1 costs no further one. Should this replica die, the ledger frees them when nobody puts off their deadline
+//! any more.
 
 use std::fmt;
 use std::future::Future;

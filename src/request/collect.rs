@@ -10,15 +10,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use tower::{Layer, Service};
 
 use super::{Buffer, Held, Record, RequestId, Settings, Wait};
-use crate::http::{Answer, Gathered, IDEMPOTENCY_KEY};
+use crate::http::{Answer, Gathered, IDEMPOTENCY_KEY, Transport};
 use crate::identity::Principal;
 use crate::ledger::ReservationId;
 use crate::pricing::Price;
@@ -36,6 +36,8 @@ pub struct PaidCall {
     pub call_id: ReservationId,
     /// When it arrived.
     pub at: Instant,
+    /// What its answer goes over.
+    pub transport: Transport,
     /// What the layers have learnt of it.
     pub record: Record,
     /// Who calls.
@@ -128,7 +130,22 @@ impl CollectLayer {
         arrival.record.facts().bytes_in = body.len() as u64;
         let (id, at, record) = (arrival.id, arrival.at, arrival.record);
         let claimed = None;
-        Ok(PaidCall { id, call_id, at, record, principal, team, model, price, body, held, idempotency_key, claimed })
+        let transport = if head.version < Version::HTTP_2 { Transport::Connection } else { Transport::Stream };
+        Ok(PaidCall {
+            id,
+            call_id,
+            at,
+            transport,
+            record,
+            principal,
+            team,
+            model,
+            price,
+            body,
+            held,
+            idempotency_key,
+            claimed,
+        })
     }
 
     /// How many bytes may come: those declared, or the most there may be.

@@ -150,6 +150,13 @@ impl Connection {
         Self::open_http2_with(address, &builder).await
     }
 
+    /// One on which an answer that is not read comes no further than its first byte, however small it is.
+    pub async fn open_strait_http2(address: &str) -> Self {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(1);
+        Self::open_http2_with(address, &builder).await
+    }
+
     async fn open_http2_with(address: &str, builder: &http2::Builder<TokioExecutor>) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();

@@ -186,3 +186,52 @@ async fn unread_answers_keep_their_slots_on_every_replica_until_they_are_read_or
     let swept = one.metric(r#"moongate_reservations_swept_total{team="design"}"#).await;
     assert!(swept.is_none_or(|calls| calls == 0.0), "no call was left behind: {swept:?}");
 }
+
+#[tokio::test]
+async fn a_small_answer_too_keeps_its_slot_while_its_caller_has_no_room_for_it() {
+    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
+    let installation = Installation::before(&firemoon)
+        .set("/ledger", json!({ "redis": { "url": redis.url() } }))
+        .set("/teams/design/limits", json!({ "concurrent": 1, "credits_total": 100 }))
+        .set("/limits", json!({ "read_window": "1h" }));
+    let (one, other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
+    let key = installation.key("design");
+    let mut strait = Connection::open_strait_http2(one.team()).await;
+    for is_read in [true, false] {
+        let unread = strait.begin(&small().with(key)).await.unwrap();
+        assert_eq!(unread.status(), 200);
+        for gateway in [&one, &other] {
+            assert_eq!(gateway.send(&small().with(key)).await.refusal(), (429, "too_many_concurrent".to_owned()));
+            assert_eq!(slots(gateway, key).await["reserved"], 1);
+        }
+        if is_read {
+            assert!(unread.into_body().collect().await.unwrap().to_bytes().len() < 1024);
+        } else {
+            drop(unread);
+            wait_until("the slot is given up", || async { slots(&other, key).await["reserved"] == 0 }).await;
+        }
+        for gateway in [&other, &one] {
+            assert_eq!(gateway.send(&small().with(key)).await.status, 200, "who has read has its slot back");
+        }
+    }
+    assert_eq!(spent(&one, key, "team:credits_total").await, ("0.018".to_owned(), "0".to_owned()));
+}
+
+#[tokio::test]
+async fn a_small_answer_whose_caller_has_no_room_for_it_is_cut_off_and_kept() {
+    let firemoon = Firemoon::start();
+    let installation = Installation::before(&firemoon)
+        .set("/teams/design/limits", json!({ "concurrent": 1 }))
+        .set("/limits", json!({ "read_rate_min": "64KiB", "read_window": "300ms" }));
+    let gateway = Gateway::serve(&installation).await;
+    let key = installation.key("design");
+    let mut strait = Connection::open_strait_http2(gateway.team()).await;
+    let unread = strait.begin(&small().with(key)).await.unwrap();
+    let call_id = unread.headers()["x-call-id"].to_str().unwrap().to_owned();
+    wait_until("the slot is back", || async { slots(&gateway, key).await["reserved"] == 0 }).await;
+    assert_eq!(cut_off(&gateway), 1);
+    assert!(unread.into_body().collect().await.is_err());
+    let fetch = Call::get(&format!("/gateway/v1/requests/{call_id}")).with(key);
+    wait_until("its answer is kept", || async { gateway.send(&fetch).await.status == 200 }).await;
+    assert!(gateway.send(&fetch).await.text().contains("http"), "a link to the picture");
+}

@@ -1,0 +1,294 @@
+//! The answer of the gateway and its body, which goes no faster than its caller reads, and keeps what must last until then.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
+
+use super::{Deliver, Delivery};
+
+/// An answer of the gateway, whole in memory: what came from the upstream was read, checked and settled before.
+pub type Answer = Response<AnswerBody>;
+
+/// The body of an answer, and whatever must last until it is written.
+#[derive(Debug, Default)]
+pub struct AnswerBody {
+    data: Bytes,
+    held: Option<Guard>,
+    delivery: Option<Delivery>,
+    keeping: Option<Keeping>,
+}
+
+/// What an answer keeps, and the end that is held back for it.
+#[derive(Debug)]
+struct Keeping {
+    kept: Box<dyn Kept>,
+    transport: Transport,
+    /// Empty until the first frame is asked for.
+    end: Bytes,
+    /// Ends when all before the end is written.
+    written: Option<oneshot::Receiver<Infallible>>,
+}
+
+/// What carries an answer to its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A connection that carries nothing else meanwhile (HTTP/1): its socket takes a small answer at once, read or not.
+    Connection,
+    /// A stream beside others, which has as much room as its caller gives it (RFC 9113, 5.2).
+    Stream,
+}
+
+/// Something that an answer keeps until the last of its bytes is handed over to be written, or it is given up.
+pub trait Kept: fmt::Debug + Send + Sync + 'static {
+    /// Gives it back. The last bytes are handed over when that is done: who has read the answer finds it given back.
+    fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Whatever must last until an answer is written; it is given back when the last who holds it is done.
+pub type Guard = Arc<dyn Any + Send + Sync>;
+
+/// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows whether
+/// the caller reads.
+pub const SLICE: usize = 64 * 1024;
+
+/// Bytes of a body, and what lasts until the last slice of them is written: their share of the bounded memory, and who waits
+/// until then.
+struct Shared {
+    data: Bytes,
+    _held: Option<Guard>,
+    _writing: Option<oneshot::Sender<Infallible>>,
+}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl AnswerBody {
+    /// A body of these bytes.
+    #[must_use]
+    pub fn new(data: impl Into<Bytes>) -> Self {
+        Self { data: data.into(), held: None, delivery: None, keeping: None }
+    }
+
+    /// The same body, holding its share of the bounded memory: a large one until the last of its bytes is written, a small one
+    /// until it is handed over to be written.
+    #[must_use]
+    pub fn holding(mut self, held: Option<Guard>) -> Self {
+        self.held = held;
+        self
+    }
+
+    /// The same body; who wants to know whether it arrives goes with it.
+    #[must_use]
+    pub fn delivered_to(self, delivery: Delivery) -> Self {
+        Self { delivery: Some(delivery), ..self }
+    }
+
+    /// The same body, keeping something until it is written but for its end, or is given up. The end follows when what is kept
+    /// is given back. All of a small answer over HTTP/1 is its end: it is one write.
+    #[must_use]
+    pub fn keeping(mut self, kept: Option<Box<dyn Kept>>, transport: Transport) -> Self {
+        self.keeping = kept.map(|kept| Keeping { kept, transport, end: Bytes::new(), written: None });
+        self
+    }
+
+    /// The bytes, before the first of them is taken.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.data
+    }
+
+    fn left(&self) -> usize {
+        self.data.len() + self.keeping.as_ref().map_or(0, |keeping| keeping.end.len())
+    }
+
+    /// Where an end is to be held back, it is, before the first bytes go.
+    fn hold_end_back(&mut self) {
+        let length = self.data.len();
+        let Some(keeping) = self.keeping.as_mut().filter(|keeping| keeping.end.is_empty()) else { return };
+        let end = match keeping.transport {
+            Transport::Connection | Transport::Stream if length > SLICE => (length - 1) % SLICE + 1,
+            Transport::Stream => 1,
+            Transport::Connection => length,
+        };
+        keeping.end = self.data.split_off(length - end);
+        if self.data.is_empty() {
+            return;
+        }
+        let (writing, written) = oneshot::channel();
+        keeping.written = Some(written);
+        let held = if length > SLICE { self.held.take() } else { None };
+        if held.is_some() {
+            let data = std::mem::take(&mut keeping.end);
+            keeping.end = Bytes::from_owner(Shared { data, _held: held.clone(), _writing: None });
+        }
+        let data = std::mem::take(&mut self.data);
+        self.data = Bytes::from_owner(Shared { data, _held: held, _writing: Some(writing) });
+    }
+}
+
+impl Keeping {
+    /// Waits until all before the end is written and what is kept is given back.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        if let Some(written) = &mut self.written {
+            // Nothing is ever sent: it ends when the last who holds the sender is done.
+            let _ = ready!(Pin::new(written).poll(cx));
+            self.written = None;
+        }
+        ready!(self.kept.poll_given_back(cx));
+        Poll::Ready(std::mem::take(&mut self.end))
+    }
+}
+
+impl Deliver for AnswerBody {
+    fn take_delivery(&mut self) -> Option<Delivery> {
+        self.delivery.take()
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        self.hold_end_back();
+        if self.data.is_empty()
+            && let Some(keeping) = &mut self.keeping
+        {
+            let end = ready!(keeping.poll_end(cx));
+            self.keeping = None;
+            return Poll::Ready(Some(Ok(Frame::data(end))));
+        }
+        if self.data.len() > SLICE
+            && let Some(held) = self.held.take()
+        {
+            // Not before: who keeps a copy of the bytes to tell whether they arrive does not keep the memory taken.
+            let data = std::mem::take(&mut self.data);
+            self.data = Bytes::from_owner(Shared { data, _held: Some(held), _writing: None });
+        }
+        let length = self.data.len().min(SLICE);
+        let slice = self.data.split_to(length);
+        Poll::Ready(Some(Ok(Frame::data(slice))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left() as u64)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use http_body_util::BodyExt;
+
+    #[tokio::test]
+    async fn a_large_body_comes_in_slices_and_gives_its_memory_back_with_the_last_of_them() {
+        let memory = Arc::new(());
+        let mut body = AnswerBody::new(vec![7; 150 * 1024]).holding(Some(Arc::<()>::clone(&memory)));
+        let mut slices = Vec::new();
+        while let Some(Ok(frame)) = body.frame().await {
+            slices.push(frame.into_data().unwrap());
+        }
+        assert!(body.is_end_stream());
+        drop(body);
+        assert_eq!(slices.iter().map(Bytes::len).collect::<Vec<_>>(), [SLICE, SLICE, 150 * 1024 - 2 * SLICE]);
+        let last = slices.pop();
+        drop(slices);
+        assert_eq!(Arc::strong_count(&memory), 2, "a slice is not written yet");
+        drop(last);
+        assert_eq!(Arc::strong_count(&memory), 1);
+    }
+
+    /// Given back when it is told to be.
+    #[derive(Debug)]
+    struct Slow(oneshot::Receiver<()>);
+
+    impl Kept for Slow {
+        fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            Future::poll(Pin::new(&mut self.0), cx).map(drop)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_until_all_before_it_is_written_and_what_is_kept_is_given_back() {
+        use Transport::{Connection, Stream};
+        let cases = [
+            (Connection, 10, 1),
+            (Connection, SLICE, 1),
+            (Connection, SLICE + 1, 2),
+            (Connection, 3 * SLICE, 3),
+            (Stream, 1, 1),
+            (Stream, 10, 2),
+            (Stream, SLICE, 2),
+            (Stream, SLICE + 1, 2),
+            (Stream, 3 * SLICE, 3),
+        ];
+        for case @ (transport, bytes, frames) in cases {
+            let (memory, (give_back, kept)) = (Arc::new(()), oneshot::channel());
+            let body = AnswerBody::new(vec![7; bytes]).holding(Some(Arc::<()>::clone(&memory)));
+            let mut body = body.keeping(Some(Box::new(Slow(kept))), transport);
+            let mut next = async || body.frame().await.map(|frame| frame.unwrap().into_data().unwrap());
+            let mut written = Vec::new();
+            for _ in 1..frames {
+                written.push(next().now_or_never().expect("a frame at once").unwrap());
+            }
+            if frames > 1 {
+                give_back.send(()).unwrap();
+                assert!(next().now_or_never().is_none(), "{case:?}: what is before it is not written");
+                written.drain(..frames - 2);
+                assert!(next().now_or_never().is_none(), "{case:?}: one frame is not written");
+                written.clear();
+            } else {
+                assert!(next().now_or_never().is_none(), "{case:?}: what is kept is not given back");
+                give_back.send(()).unwrap();
+            }
+            let end = next().await.unwrap();
+            assert!(next().await.is_none(), "{case:?}");
+            assert_eq!(body.size_hint().exact(), Some(0), "{case:?}");
+            drop(body);
+            assert_eq!(Arc::strong_count(&memory), if bytes > SLICE { 2 } else { 1 }, "{case:?}");
+            drop(end);
+            assert_eq!(Arc::strong_count(&memory), 1, "{case:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_whose_rest_is_written_waits_for_what_is_kept_and_counts_as_part_of_the_body() {
+        for (transport, bytes) in [(Transport::Stream, 10), (Transport::Connection, 2 * SLICE)] {
+            let (give_back, kept) = oneshot::channel();
+            let mut body = AnswerBody::new(vec![7; bytes]).keeping(Some(Box::new(Slow(kept))), transport);
+            assert_eq!(body.size_hint().exact(), Some(bytes as u64));
+            drop(body.frame().await);
+            assert!(body.frame().now_or_never().is_none() && !body.is_end_stream());
+            assert!(body.size_hint().exact().is_some_and(|left| left > 0));
+            give_back.send(()).unwrap();
+            assert!(body.frame().await.is_some() && body.is_end_stream());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_one_frame() {
+        let mut body = AnswerBody::new(vec![7; SLICE]);
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), SLICE);
+        assert!(body.is_end_stream());
+    }
+}
