@@ -55,7 +55,7 @@ impl Reading {
         let limits = Arc::clone(&self.settings.read().limits);
         let inquiry = Inquiry {
             team: team.id.clone(),
-            levels: Level::of(principal, team),
+            levels: principal.levels(team),
             time_zone: team.time_zone.clone(),
             reader: Some(Level { scope: Scope::Account(principal.user.clone()), limits }),
         };

@@ -13,10 +13,9 @@ use serde_json::Value;
 
 use super::routes::{Parameters, Route};
 use crate::http::{Answer, AnswerBody};
-use crate::identity::KeyId;
 use crate::printable;
 use crate::refusal::{Refusal, wrong_body};
-use crate::team::TeamId;
+use crate::team::{KeyId, TeamId};
 
 /// The largest body of a change, in bytes: a hundred times what any change needs.
 pub const BODY_BYTES_MAX: u64 = 64 * 1024;

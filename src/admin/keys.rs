@@ -17,11 +17,11 @@ use crate::clock::Clock;
 use crate::http::Answer;
 use crate::identity::record::{KeptSecret, KeyRecord, Older, Unrotatable};
 use crate::identity::register::key_entry;
-use crate::identity::{GatewayKey, KeyId, Registrar, Store};
+use crate::identity::{GatewayKey, Registrar, Store};
 use crate::live::Live;
 use crate::printable;
 use crate::refusal::Refusal;
-use crate::team::{ModelRules, Team, TeamId, UserId};
+use crate::team::{KeyId, ModelRules, Team, TeamId, UserId};
 
 /// How long the old secret stays good after a rotation, unless it is said, in seconds.
 const OVERLAP: u64 = 24 * 3600;

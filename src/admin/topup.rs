@@ -10,10 +10,9 @@ use super::call::{self, Call, Changed};
 use super::teams::Teams;
 use super::users::unfit;
 use crate::credits::Credits;
-use crate::identity::KeyId;
 use crate::ledger::{Outage, Scope, TopUp, TopUpId, ToppedUp};
 use crate::refusal::Refusal;
-use crate::team::{LimitKind, Limits, Team, UserId};
+use crate::team::{KeyId, LimitKind, Limits, Team, UserId};
 
 /// What is asked for.
 #[derive(Deserialize)]

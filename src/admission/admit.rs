@@ -203,7 +203,7 @@ where
         Ok(forwarded) => forwarded,
         Err(never) => match never {},
     };
-    let levels = Level::of(&principal, &team);
+    let levels = principal.levels(&team);
     let mut end = settle::end(reservation.id(), &price, reserved, &forwarded, keeper.on_unknown(), limits.age());
     end.settlement.keeps_slots =
         !caller.has_left() && is_read_later(&forwarded, undelivered, &team.id, &levels, transport);

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::identity::Credential;
-use crate::ledger::{Admission, Asked, Level, Phase};
+use crate::ledger::{Admission, Asked, Phase};
 use crate::pricing::{Order, asked};
 use crate::refusal::Refusal;
 use crate::request::collect::PaidCall;
+use crate::team::Credential;
 
 /// What admits a call, and what judges it when only its price is asked: the same for both, so that a quote is what a call
 /// would meet. `phase` says whether it is sent as soon as it is admitted, or waits; then it is marked as sent just before it is.
@@ -18,7 +18,7 @@ pub fn admission(call: &PaidCall, phase: Phase) -> Result<Admission, Refusal> {
     Ok(Admission {
         id: call.call_id,
         team: call.team.id.clone(),
-        levels: Level::of(&call.principal, &call.team),
+        levels: call.principal.levels(&call.team),
         time_zone: call.team.time_zone.clone(),
         price: call.price.most(&order),
         phase,

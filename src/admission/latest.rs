@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
-use crate::identity::{Credential, KeyId, Principal};
-use crate::ledger::{Inquiry, Ledger, Level, Snapshot, Standing};
-use crate::team::{Team, TeamId, UserId};
+use crate::identity::Principal;
+use crate::ledger::{Inquiry, Ledger, Snapshot, Standing};
+use crate::team::{Credential, KeyId, Team, TeamId, UserId};
 
 /// For how long what was read is told to others.
 const FRESH: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ impl Known {
 impl Latest {
     /// How the caller's limits stand now, by the clock and as far as this process knows. `None`: the ledger does not say.
     pub async fn of(&self, ledger: &Arc<dyn Ledger>, principal: &Principal, team: &Arc<Team>) -> Option<Snapshot> {
-        let levels = Level::of(principal, team);
+        let levels = principal.levels(team);
         let who = Who::of(principal);
         let known = self.0.get(&who);
         let limits = match known.as_ref().filter(|known| known.is_fresh(team)) {

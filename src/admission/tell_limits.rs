@@ -128,7 +128,7 @@ impl Caller {
                 bound || self.record.facts().owed.contains_key(X_RATELIMIT_LIMIT)
             }
         };
-        !is_told && Level::of(&self.principal, &self.team).iter().any(limits_requests)
+        !is_told && self.principal.levels(&self.team).iter().any(limits_requests)
     }
 
     async fn tell(self, mut result: Result<Answer, Refusal>) -> Result<Answer, Refusal> {

@@ -9,7 +9,7 @@ use super::gateway::Gateway;
 use super::table::{self, text, time};
 use super::{Ended, generate};
 use crate::config;
-use crate::identity::KeyId;
+use crate::team::KeyId;
 
 /// Gateway keys: makes, lists, rotates and revokes them.
 #[derive(Debug, Args)]

@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::principal::KeyId;
 use super::settings::ClaimPath;
 use super::strict;
-use crate::team::UserId;
+use crate::team::{KeyId, UserId};
 
 /// The last second of the year 9999. Times beyond it are mistakes, and would overflow somewhere.
 const LAST_SECOND: i64 = 253_402_300_799;

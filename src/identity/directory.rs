@@ -17,7 +17,7 @@ use super::known::{DirectoryError, Issuer, known_issuers, known_keys};
 use super::lane::Lane;
 use super::observer::{KEY, OK, Observer, THROTTLED, TOKEN};
 use super::presented::Presented;
-use super::principal::{Credential, KeyId, Principal};
+use super::principal::Principal;
 use super::refusal_log::{Reason, RefusalLog};
 use super::register::Register;
 use super::rejection::Rejection;
@@ -26,7 +26,7 @@ use super::throttle;
 use super::token::{Unproved, Unverified};
 use crate::clock::Clock;
 use crate::live::Live;
-use crate::team::{State, Team, TeamId};
+use crate::team::{Credential, KeyId, State, Team, TeamId};
 
 /// Who a credential speaks for, with the team as this configuration describes it.
 pub type Identified = (Arc<Principal>, Arc<Team>);

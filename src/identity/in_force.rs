@@ -14,10 +14,10 @@ use super::directory::Identified;
 use super::failed_check::FailedCheck;
 use super::key::{SecretHash, ShownKey};
 use super::known::{DirectoryError, user_of};
-use super::principal::{Credential, KeyId, Principal};
+use super::principal::Principal;
 use super::register::{Register, StoredKey};
 use super::settings::KeySettings;
-use crate::team::{Team, TeamId};
+use crate::team::{Credential, KeyId, Team, TeamId};
 
 /// How long a use stands for those after it, in seconds: a busy key is written down once a minute.
 const USE_STANDS: i64 = 60;

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::principal::KeyId;
 use crate::secret::Secret;
+use crate::team::KeyId;
 
 /// What every gateway key begins with.
 pub const PREFIX: &str = "mgk_";

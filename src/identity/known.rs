@@ -9,11 +9,10 @@ use super::fetch::{FETCH_TIME, Fetcher};
 use super::in_force::{InForce, KnownKey};
 use super::keyring::{Freshness, Keyring};
 use super::observer::Observer;
-use super::principal::KeyId;
 use super::settings::{ClaimPath, IssuerSettings, KeySettings, KeySource};
 use super::token::{Unverified, Verifier};
 use crate::clock::Clock;
-use crate::team::{Team, TeamId, UserId};
+use crate::team::{KeyId, Team, TeamId, UserId};
 
 /// Settings that no directory can be made of.
 #[derive(Debug, thiserror::Error)]

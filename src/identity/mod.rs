@@ -53,7 +53,7 @@ pub use keyring::{RenewalError, check_file};
 pub use known::DirectoryError;
 pub use observer::{NotObserved, Observer};
 pub use presented::Presented;
-pub use principal::{Credential, KeyId, Principal};
+pub use principal::Principal;
 pub use record::KeyRecord;
 pub use register::{ReadLimits, Register, Suspension};
 pub use registrar::Registrar;

@@ -1,89 +1,9 @@
 //! The principal: who a request speaks for, whatever kind of credential said so.
 
-use std::borrow::Borrow;
-use std::fmt;
 use std::sync::Arc;
 
-use crate::team::{Limits, ModelRules, TeamId, UserId};
-
-/// The public part of a gateway key: 12 letters and digits, safe to log, to show and to label.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyId(Arc<str>);
-
-impl KeyId {
-    /// How long an id is, in bytes.
-    pub const BYTES: usize = 12;
-
-    /// Reads an id; `None` when it is not 12 letters and digits.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == Self::BYTES && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        well_formed.then(|| Self(text.into()))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The id, shared.
-    #[must_use]
-    pub fn to_shared(&self) -> Arc<str> {
-        Arc::clone(&self.0)
-    }
-}
-
-/// Lets a map of keys be asked by text. Sound because the derived `Eq`, `Ord` and `Hash` are those of the text.
-impl Borrow<str> for KeyId {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "key {}", self.0)
-    }
-}
-
-/// Which credential was shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
-    /// A gateway key, by its public id.
-    Key(KeyId),
-    /// A token of this issuer.
-    Token {
-        /// The issuer's URL.
-        issuer: Arc<str>,
-    },
-}
-
-impl Credential {
-    /// The kind, as the metrics and `/gateway/v1/me` name it.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Key(_) => "key",
-            Self::Token { .. } => "jwt",
-        }
-    }
-
-    /// What the ledger's rows and the access log say of it; never a secret.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        match self {
-            Self::Key(id) => id.as_str(),
-            Self::Token { issuer } => issuer,
-        }
-    }
-}
+use crate::ledger::{Level, Scope};
+use crate::team::{Credential, Limits, ModelRules, Team, TeamId, UserId};
 
 /// Who calls: a team, a user of it, and the credential that proved it.
 #[derive(Clone, Debug)]
@@ -98,4 +18,20 @@ pub struct Principal {
     pub key_models: Option<Arc<ModelRules>>,
     /// Gateway keys only: limits of the key itself.
     pub key_limits: Option<Arc<Limits>>,
+}
+
+impl Principal {
+    /// The levels whose limits hold: the team, the user, and the gateway key when one was used. `team` is the one that pays,
+    /// as its configuration describes it.
+    #[must_use]
+    pub fn levels(&self, team: &Team) -> Vec<Level> {
+        let mut levels = Vec::with_capacity(3);
+        levels.push(Level { scope: Scope::Team, limits: Arc::clone(&team.limits) });
+        levels.push(Level { scope: Scope::User(self.user.clone()), limits: Arc::clone(&team.user_limits) });
+        if let Credential::Key(key) = &self.credential {
+            let limits = self.key_limits.clone().unwrap_or_default();
+            levels.push(Level { scope: Scope::Key(key.clone()), limits });
+        }
+        levels
+    }
 }

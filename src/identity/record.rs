@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{KeyId, SecretHash};
-use crate::team::{TeamId, UserId};
+use super::SecretHash;
+use crate::team::{KeyId, TeamId, UserId};
 
 /// How many secrets of one key are remembered, the newest and those before it: an old one is told that it has expired.
 const SECRETS_MAX: usize = 4;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Principal;
 use super::record::KeyRecord;
 use super::store::Entry;
-use super::{KeyId, Principal};
-use crate::team::{Limits, ModelRules, TeamId, UserId};
+use crate::team::{KeyId, Limits, ModelRules, TeamId, UserId};
 
 /// Reads limits that were written in the words of the configuration file, as JSON; the error is every problem.
 pub type ReadLimits = fn(&str) -> Result<Limits, Vec<String>>;

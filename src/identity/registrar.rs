@@ -8,11 +8,12 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::Directory;
 use super::register::{Lost, ReadLimits, Register};
 use super::store::{Store, Version};
-use super::{Directory, KeyId};
 use crate::ledger::Outage;
 use crate::live::Live;
+use crate::team::KeyId;
 
 /// How often the version is asked for. With the time that looking and connecting may take in a store that stays silent (a second; with
 /// Sentinels a quarter more), what is changed on one replica is known to every other within two seconds, also of the store's return.

@@ -10,9 +10,8 @@ use jiff::Timestamp;
 use jsonwebtoken::Algorithm as Jws;
 
 use super::key::SecretHash;
-use super::principal::KeyId;
 use super::throttle;
-use crate::team::{Limits, ModelRules, TeamId, UserId};
+use crate::team::{KeyId, Limits, ModelRules, TeamId, UserId};
 
 /// Everything that may let a caller in.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use futures_util::future::BoxFuture;
 
-use super::KeyId;
 use crate::ledger::Outage;
+use crate::team::KeyId;
 
 /// Which state of all entries it is. Two versions that differ are different states; nothing else is said of them, not even
 /// which is newer: a store that lost what it had is noticed as well.

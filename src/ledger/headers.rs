@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_large_limit_that_is_nearly_used_up_gives_way_to_a_small_one_with_fewer_calls_left() {
-        let key = Scope::Key(crate::identity::KeyId::parse("k7Qp2mZr9aBc").expect("an id"));
+        let key = Scope::Key(crate::team::KeyId::parse("k7Qp2mZr9aBc").expect("an id"));
         let team = standing(LimitKind::RequestsPerDay, 1000, 995, Some("2026-11-23T00:00:00Z"));
         let own = Standing { scope: key, ..standing(LimitKind::RequestsPerDay, 2, 1, Some("2026-11-23T00:00:00Z")) };
         assert_eq!(shown(&[team, own])[4], "ratelimit: \"key:requests_per_day\";r=1;t=34440");

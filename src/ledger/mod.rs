@@ -49,8 +49,7 @@ pub use topup::{TopUp, TopUpId, ToppedUp};
 pub use usage::{Days, Retention, Sums, Usage};
 
 use crate::credits::Credits;
-use crate::identity::KeyId;
-use crate::team::{LimitKind, TeamId, UserId};
+use crate::team::{KeyId, LimitKind, TeamId, UserId};
 
 /// At whose level a limit holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

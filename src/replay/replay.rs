@@ -21,7 +21,7 @@ use super::{Claim, Claimed, Fingerprint, Kept, KeyHash, Replays};
 use crate::credits::Credits;
 use crate::http::{Answer, HeaderWriter, X_CALL_ID, X_CREDITS_COST_ORIGINAL, server_timing};
 use crate::ledger::headers::{credit_headers, rate_limit_headers};
-use crate::ledger::{Inquiry, Ledger, Level};
+use crate::ledger::{Inquiry, Ledger};
 use crate::live::Live;
 use crate::refusal::{Refusal, SpentCall};
 use crate::request::collect::PaidCall;
@@ -181,7 +181,7 @@ impl ReplayLayer {
     async fn standings(&self, call: &PaidCall) -> HeaderMap {
         let inquiry = Inquiry {
             team: call.team.id.clone(),
-            levels: Level::of(&call.principal, &call.team),
+            levels: call.principal.levels(&call.team),
             time_zone: call.team.time_zone.clone(),
             reader: None,
         };

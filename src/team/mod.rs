@@ -1,6 +1,7 @@
 //! What a team is: its name, the models it may use, its limits, its share of the shared account, its state.
 
 pub mod authorize;
+pub mod credential;
 pub mod limit;
 pub mod model;
 pub mod share;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
+pub use credential::{Credential, KeyId};
 pub use limit::{Limit, LimitKind, Limits};
 pub use model::{ModelId, ModelRules};
 pub use share::Share;

@@ -13,9 +13,9 @@ use super::json_line::JsonLine;
 use super::logs::Form;
 use super::metrics::NO_ROUTE;
 use super::sink::Sink;
-use crate::identity::Credential;
 use crate::ledger::ReservationId;
 use crate::request::{Facts, RequestId};
+use crate::team::Credential;
 
 /// Writes the access lines, or none.
 #[derive(Clone, Debug)]
@@ -180,9 +180,9 @@ fn level(status: StatusCode) -> &'static str {
 mod tests {
     use super::*;
     use crate::credits::Credits;
-    use crate::identity::KeyId;
     use crate::refusal::Refusal;
     use crate::request::Traceparent;
+    use crate::team::KeyId;
     use crate::team::{ModelId, TeamId, UserId};
 
     fn facts() -> Facts {

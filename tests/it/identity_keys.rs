@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
 use moongate::identity::settings::KeySettings;
-use moongate::identity::{DirectoryError, GatewayKey, KeyId, Rejection, SecretHash};
-use moongate::team::{Limit, LimitKind, Limits, ModelRules, TeamId, UserId};
+use moongate::identity::{DirectoryError, GatewayKey, Rejection, SecretHash};
+use moongate::team::{KeyId, Limit, LimitKind, Limits, ModelRules, TeamId, UserId};
 
 use crate::support::directory::{Counts, clock, directory, pass, reloaded, verdict};
 

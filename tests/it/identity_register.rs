@@ -12,10 +12,10 @@ use moongate::identity::record::KeptSecret;
 use moongate::identity::register::key_entry;
 use moongate::identity::settings::KeySettings;
 use moongate::identity::store::{Entry, Version};
-use moongate::identity::{GatewayKey, KeyId, KeyRecord, Register, Registrar, Rejection, Store};
+use moongate::identity::{GatewayKey, KeyRecord, Register, Registrar, Rejection, Store};
 use moongate::ledger::Outage;
 use moongate::live::Live;
-use moongate::team::TeamId;
+use moongate::team::{KeyId, TeamId};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 

@@ -11,9 +11,9 @@ use super::{Check, DAY, SECOND};
 use crate::config::file::identity::{Algorithm as AlgorithmShape, Identity, Issuer, Jwks, Key, Throttle};
 use crate::config::report::KeyPath;
 use crate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySettings, KeySource, Settings};
-use crate::identity::{KeyId, SecretHash, throttle};
+use crate::identity::{SecretHash, throttle};
 use crate::printable;
-use crate::team::TeamId;
+use crate::team::{KeyId, TeamId};
 
 impl Check<'_> {
     pub(super) fn identity(&mut self, shape: &Identity, path: &KeyPath) -> Option<Settings> {

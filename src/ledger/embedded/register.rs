@@ -11,10 +11,10 @@ use redb::ReadableTable;
 use super::EmbeddedLedger;
 use super::store::{Fault, Tables};
 use super::writer::Writer;
-use crate::identity::KeyId;
 use crate::identity::store::{Entry, Store, Version};
 use crate::ledger::Outage;
 use crate::ledger::observe::observed;
+use crate::team::KeyId;
 
 /// The register in the file of an [`EmbeddedLedger`].
 #[derive(Clone)]

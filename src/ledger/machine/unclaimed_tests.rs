@@ -1,10 +1,9 @@
 //! What becomes of what calls held of which nobody speaks.
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::identity::KeyId;
 use crate::ledger::Scope;
-use crate::team::UserId;
 use crate::team::limit::Period;
+use crate::team::{KeyId, UserId};
 
 const EPOCH: u64 = 7;
 

@@ -13,10 +13,10 @@ use super::client::{Client, Replicas, run_script};
 use super::keys::RegisterKeys;
 use super::settings::{Settings, Topology, UnusableSettings};
 use crate::clock::Clock;
-use crate::identity::KeyId;
 use crate::identity::store::{Entry, Store, Version};
 use crate::ledger::observe::tell;
 use crate::ledger::{Observer, Outage, Unobserved};
+use crate::team::KeyId;
 
 /// How long looking may take, and connecting before it, whatever the ledger's deadline: two seconds after Redis returned from silence
 /// every replica knows what changed, so none may still wait then for what was begun before. All keys are read well within it.

@@ -7,12 +7,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::identity::KeyId;
 use moongate::ledger::{
     Admission, Asked, Books, Came, Inquiry, Ledger, Level, OnUnknown, Outcome, Phase, ReservationId, Row, Scope,
     Settled, Settlement, Standing, Swept, Usage, Verdict,
 };
-use moongate::team::{Limit, LimitKind, Limits, TeamId, UserId};
+use moongate::team::{KeyId, Limit, LimitKind, Limits, TeamId, UserId};
 
 use super::{Bench, Watch};
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::identity::{KeyId, Store as _};
+use moongate::identity::Store as _;
 use moongate::ledger::permits::{AccountLimits, Permits as _, Word};
 use moongate::ledger::redis::{RedisPermits, RedisRegister, RedisReplays, Settings};
 use moongate::ledger::{Inquiry, Ledger, Outage, Outcome, ReservationId, Scope, TopUp, TopUpId, Unobserved, Verdict};
 use moongate::replay::{self, Store as _};
+use moongate::team::KeyId;
 
 use crate::ledger_conformance::desk::{PRICE, call, credits, settlement};
 use crate::permits::desk::{call as ask, per_minute};

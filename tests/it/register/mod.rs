@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moongate::clock::Clock;
-use moongate::identity::{KeyId, Store};
+use moongate::identity::Store;
 use moongate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
 use moongate::ledger::redis::{self, RedisRegister, Topology};
 use moongate::ledger::{OnUnknown, Outage, Unobserved};
+use moongate::team::KeyId;
 use tempfile::TempDir;
 
 use crate::ledger_conformance::RETENTION;

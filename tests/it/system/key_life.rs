@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use moongate::clock::Clock;
 use moongate::identity::record::KeptSecret;
 use moongate::identity::register::key_entry;
-use moongate::identity::{GatewayKey, KeyId, KeyRecord, Store};
+use moongate::identity::{GatewayKey, KeyRecord, Store};
 use moongate::ledger::{Unobserved, redis};
-use moongate::team::TeamId;
+use moongate::team::{KeyId, TeamId};
 use serde_json::{Value, json};
 
 use crate::support::caller::generate;

@@ -7,11 +7,10 @@ use jiff::tz::TimeZone;
 
 use super::random::Random;
 use crate::credits::Credits;
-use crate::identity::KeyId;
 use crate::ledger::calendar::Calendar;
 use crate::ledger::machine::{Rules, ScopeName, judgement};
 use crate::ledger::{Admission, Asked, Inquiry, Level, OnUnknown, Phase, ReservationId, Retention, Scope};
-use crate::team::{Limit, LimitKind, Limits, Share, TeamId, UserId};
+use crate::team::{KeyId, Limit, LimitKind, Limits, Share, TeamId, UserId};
 
 /// How long a reservation lives that nobody renews, in microseconds.
 pub(super) const TTL: i64 = 3_000_000;
