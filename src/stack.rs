@@ -33,7 +33,7 @@ use crate::ledger::Permits;
 use crate::live::Live;
 use crate::pricing::PriceTable;
 use crate::refusal::{AnswerRefusalsLayer, CatchPanicLayer, Refusal};
-use crate::replay::{ReplayLayer, Replays};
+use crate::replay::{ReplayLayer, Replays, Times};
 use crate::request::check_request::CheckRequestLayer;
 use crate::request::collect::CollectLayer;
 use crate::request::fork::Fork;
@@ -118,7 +118,7 @@ where
     let reading = account::Reading::new(Arc::clone(parts.keeper.ledger()), parts.undelivered.clone(), parts.account);
     let account = account::Views::new(reading.clone(), parts.replays.clone(), parts.buffer.clone());
     let ledger = Arc::clone(parts.keeper.ledger());
-    let replay = ReplayLayer::new(parts.replays.clone(), ledger, upstream.clone(), parts.buffer.clone());
+    let replay = ReplayLayer::new(parts.replays.clone(), ledger, times_of(upstream.clone()), parts.buffer.clone());
     let tell_limits = TellLimitsLayer::new(parts.latest.clone(), Arc::clone(parts.keeper.ledger()));
     let observer = parts.upstream_observer;
     let desk = Desk::new(parts.permits, upstream.clone(), Arc::clone(&observer), clock.clone());
@@ -169,6 +169,14 @@ where
         // Before anything trusts a header or a path.
         .layer(CheckRequestLayer::new(parts.header_bytes_max))
         .service(Fork { catalogue, known, catalogue_is_public: parts.catalogue_is_public })
+}
+
+/// How long a call may take by the upstream's settings, as they are when it comes.
+fn times_of(upstream: Live<Upstream>) -> impl Fn() -> Times + Send + Sync + 'static {
+    move || {
+        let upstream = upstream.read();
+        Times { wait: upstream.queue.max_wait, call: upstream.longest_call() }
+    }
 }
 
 /// Where the path of a known caller divides.

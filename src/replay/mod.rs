@@ -25,7 +25,7 @@ pub use kept::{Call, Kept, Summary};
 pub use key::{Fingerprint, KeyHash};
 pub use memory::Memory;
 pub use observe::{Kind, Observer};
-pub use replay::ReplayLayer;
+pub use replay::{ReplayLayer, Times};
 pub use replays::{Ended, Replays};
 pub use settings::Settings;
 pub use store::{Begun, LISTED_MAX, Store};

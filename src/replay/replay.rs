@@ -22,11 +22,9 @@ use crate::credits::Credits;
 use crate::http::{Answer, HeaderWriter, X_CALL_ID, X_CREDITS_COST_ORIGINAL, server_timing};
 use crate::ledger::headers::{credit_headers, rate_limit_headers};
 use crate::ledger::{Inquiry, Ledger};
-use crate::live::Live;
 use crate::refusal::{Refusal, SpentCall};
 use crate::request::collect::PaidCall;
 use crate::request::{Buffer, Wait};
-use crate::upstream::Upstream;
 
 /// How long a claim lives beyond the longest time that its call may wait and, once sent, may take at the upstream.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -39,16 +37,30 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
 pub struct ReplayLayer {
     replays: Replays,
     ledger: Arc<dyn Ledger>,
-    upstream: Live<Upstream>,
+    times: Arc<dyn Fn() -> Times + Send + Sync>,
     buffer: Buffer,
 }
 
+/// How long a call may take, as the settings of the upstream are now.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Waiting, before it is sent.
+    pub wait: Duration,
+    /// In all, from its admission to its end.
+    pub call: Duration,
+}
+
 impl ReplayLayer {
-    /// A layer that remembers here. The ledger tells how limits stand, the upstream's time-outs how long a call may take; the
+    /// A layer that remembers here. The ledger tells how limits stand, `times` is asked with each call how long it may take; the
     /// buffer is the memory for answers on their way out.
     #[must_use]
-    pub const fn new(replays: Replays, ledger: Arc<dyn Ledger>, upstream: Live<Upstream>, buffer: Buffer) -> Self {
-        Self { replays, ledger, upstream, buffer }
+    pub fn new(
+        replays: Replays,
+        ledger: Arc<dyn Ledger>,
+        times: impl Fn() -> Times + Send + Sync + 'static,
+        buffer: Buffer,
+    ) -> Self {
+        Self { replays, ledger, times: Arc::new(times), buffer }
     }
 }
 
@@ -116,7 +128,7 @@ impl ReplayLayer {
             fingerprint: Fingerprint::of(&call.model, &call.body),
             request_id: call.id.clone(),
         };
-        let claimed = self.replays.prepare(claim, self.upstream.read().longest_call() + MARGIN);
+        let claimed = self.replays.prepare(claim, (self.times)().call + MARGIN);
         let until = Instant::now() + self.replays.join_max();
         let (mut kind, mut pause) = (Kind::Replayed, LOOK_AGAIN);
         loop {
@@ -152,7 +164,7 @@ impl ReplayLayer {
 
     async fn begin(&self, claimed: &Claimed) -> Result<Begun, Refusal> {
         let claim = claimed.claim().ok_or(Refusal::Internal)?;
-        let begun = self.replays.begin(claim, self.upstream.read().queue.max_wait + MARGIN).await;
+        let begun = self.replays.begin(claim, (self.times)().wait + MARGIN).await;
         begun.map_err(|outage| {
             tracing::debug!(request_id = %claim.request_id, call_id = %claim.id, %outage, "an idempotency key could not be claimed");
             Refusal::LedgerUnavailable

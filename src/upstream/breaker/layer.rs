@@ -16,7 +16,6 @@ use crate::clock::Clock;
 use crate::http::Answer;
 use crate::live::Live;
 use crate::refusal::Refusal;
-use crate::request::collect::PaidCall;
 use crate::upstream::Upstream;
 
 /// Makes [`Break`].
@@ -49,9 +48,10 @@ pub struct Break<S> {
     with: Arc<BreakerLayer>,
 }
 
-impl<S> Service<PaidCall> for Break<S>
+/// Whatever the call is made of by then: nothing of it is looked at.
+impl<S, C> Service<C> for Break<S>
 where
-    S: Service<PaidCall, Response = Answer, Error = Refusal>,
+    S: Service<C, Response = Answer, Error = Refusal>,
 {
     type Response = Answer;
     type Error = Refusal;
@@ -61,7 +61,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, call: PaidCall) -> Self::Future {
+    fn call(&mut self, call: C) -> Self::Future {
         match self.with.upstream.read().breaker.check(self.with.clock.elapsed()) {
             Ok(()) => Either::Left(self.inner.call(call)),
             Err(refusal) => Either::Right(ready(Err(refusal))),

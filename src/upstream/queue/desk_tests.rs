@@ -8,9 +8,10 @@ use futures_util::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 
 use super::*;
+use crate::credits::Credits;
 use crate::ledger::permits::Allowance;
 use crate::secret::Secret;
-use crate::telemetry::Metrics;
+use crate::team::TeamId;
 use crate::upstream::breaker::{self, Seen};
 use crate::upstream::keys::{Rest, Why};
 use crate::upstream::queue::Settings as QueueSettings;
@@ -43,6 +44,22 @@ impl<F: Fn(usize) -> Result<Place, Outage> + Send + Sync + 'static> Permits for 
         let answer = places.map(|places| Round { places, remaining: Vec::new(), at: Timestamp::UNIX_EPOCH });
         async move { answer }.boxed()
     }
+}
+
+/// Counts nothing.
+struct Unobserved;
+
+impl Observer for Unobserved {
+    fn called(&self, _: &str, _: &str, _: Duration) {}
+    fn key_healthy(&self, _: &str, _: bool) {}
+    fn limit_remaining(&self, _: &str, _: &str, _: u64) {}
+    fn queue_joined(&self, _: &TeamId) {}
+    fn queue_left(&self, _: &TeamId) {}
+    fn queue_waited(&self, _: &TeamId, _: Duration) {}
+    fn balance(&self, _: &str, _: Credits) {}
+    fn drift(&self, _: &str, _: i64) {}
+    fn breaker_open(&self, _: bool) {}
+    fn tripwire(&self) {}
 }
 
 const BREAKER: breaker::Settings = breaker::Settings {
@@ -78,12 +95,11 @@ fn upstream() -> Upstream {
 
 fn desk(permits: Arc<dyn Permits>) -> Arc<Desk> {
     let clock = Clock::moved(Timestamp::UNIX_EPOCH);
-    let metrics = Arc::new(Metrics::new(clock.clone()).unwrap());
-    Desk::new(permits, Live::new(upstream()), metrics, clock)
+    Desk::new(permits, Live::new(upstream()), Arc::new(Unobserved), clock)
 }
 
 fn wanted(wait: Duration) -> Wanted {
-    let team = crate::team::TeamId::parse("design").unwrap();
+    let team = TeamId::parse("design").unwrap();
     Wanted { team, weight: 1, until: Instant::now() + wait, turned_back: false }
 }
 
@@ -169,7 +185,7 @@ async fn when_the_breaker_opens_nobody_waits_for_the_upstream_any_more() {
         async move { desk.permit(wanted(WAIT)).await.err() }
     });
     until(|| desk.lock().waiting.values().any(|waiter| waiter.told.is_some())).await;
-    let team = crate::team::TeamId::parse("growth").unwrap();
+    let team = TeamId::parse("growth").unwrap();
     assert!(desk.upstream.read().breaker.note(&team, Seen::Failed, desk.clock.elapsed()));
     let Some(Refusal::UpstreamUnavailable { retry_after }) = waits.await.unwrap() else { panic!("it waited on") };
     assert!(retry_after >= BREAKER.open_for / 2 && retry_after <= BREAKER.open_for, "{retry_after:?}");
