@@ -9,6 +9,7 @@
 //! | [`server`] | how connections come in, and how the process stops |
 //! | [`stack`] | in which order everything happens |
 //! | [`telemetry`] | what happened: metrics, logs, the two measuring layers |
+//! | [`answer`] | how every request gets an answer, a refusal's or a panic's too |
 //! | [`refusal`] | how the gateway says no |
 //! | [`request`] | is this a well-formed request, and which of our routes is it |
 //! | [`catalogue`] | what anyone may ask |
@@ -23,8 +24,8 @@
 //! | [`upstream`] | when a call goes out, where to, and with whose key |
 //!
 //! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
-//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`http`], [`https`],
-//! [`live`], [`decimal`], [`maps`], [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
+//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`decimal`], [`http`],
+//! [`https`], [`json`], [`live`], [`maps`], [`model`], [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
 //!
 //! # What holds everywhere
 //!
@@ -33,13 +34,14 @@
 //!   [`upstream::queue::Permitted`], which only the queue makes of it.
 //! - A credential ends at [`identity::authenticate`]; a shared key begins at [`upstream::swap_credential`]. Neither is ever
 //!   printed: see [`secret::Secret`].
-//! - Below [`refusal::answer`] every error is a [`refusal::Refusal`]; above it there are none.
+//! - Below [`answer::answer_refusals`] every error is a [`refusal::Refusal`]; above it there are none.
 //! - Time comes from [`clock::Clock`]; the ledger's windows go by the store's own.
 //! - A room knows the vocabulary of others, never their layers, and never [`config`], [`app`] or [`stack`].
 
 pub mod account;
 pub mod admin;
 pub mod admission;
+pub mod answer;
 pub mod app;
 pub mod catalogue;
 pub mod cli;
@@ -50,9 +52,11 @@ pub mod decimal;
 pub mod http;
 pub mod https;
 pub mod identity;
+pub mod json;
 pub mod ledger;
 pub mod live;
 pub mod maps;
+pub mod model;
 pub mod notice;
 pub mod pricing;
 pub mod printable;

@@ -25,6 +25,7 @@ use tower::{Service, ServiceBuilder};
 
 use crate::account::{self, Question};
 use crate::admission::{AdmitLayer, Keeper, Latest, TellLimitsLayer, Undelivered};
+use crate::answer::{AnswerRefusalsLayer, CatchPanicLayer};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
@@ -32,7 +33,7 @@ use crate::identity::{AuthenticateLayer, Authenticated, Directory, Gate};
 use crate::ledger::Permits;
 use crate::live::Live;
 use crate::pricing::PriceTable;
-use crate::refusal::{AnswerRefusalsLayer, CatchPanicLayer, Refusal};
+use crate::refusal::Refusal;
 use crate::replay::{ReplayLayer, Replays, Times};
 use crate::request::check_request::CheckRequestLayer;
 use crate::request::collect::CollectLayer;

@@ -10,8 +10,9 @@ use super::reading::away;
 use super::usage::{Stats, seconds};
 use crate::credits::Credits;
 use crate::ledger::{Ledger, LostRows, Outcome, Row, Sums};
+use crate::model::ModelId;
 use crate::refusal::Refusal;
-use crate::team::{ModelId, Team};
+use crate::team::Team;
 
 /// How many generations are looked through at most for those of one model.
 const SEARCHED_MAX: usize = 10_000;

@@ -6,8 +6,8 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use crate::ledger::Days;
+use crate::model::ModelId;
 use crate::refusal::Refusal;
-use crate::team::ModelId;
 
 /// How many generations a page has when nobody says.
 const LIMIT_DEFAULT: usize = 50;

@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::routes::{Parameters, Route};
 use crate::http::{Answer, AnswerBody};
+use crate::json::wrong_body;
 use crate::printable;
-use crate::refusal::{Refusal, wrong_body};
+use crate::refusal::Refusal;
 use crate::team::{KeyId, TeamId};
 
 /// The largest body of a change, in bytes: a hundred times what any change needs.

@@ -47,7 +47,7 @@ impl Operator {
     {
         let (id, version) = (RequestId::accept(request.headers().get(X_REQUEST_ID)), request.version());
         let found = self.find(request, &id, from).await;
-        let mut answer = found.unwrap_or_else(|refusal| body::answer(&refusal, &id, version, self.clock.now()));
+        let mut answer = found.unwrap_or_else(|refusal| body::answer(&refusal, id.as_str(), version, self.clock.now()));
         answer.headers_mut().insert(X_REQUEST_ID, id.to_header());
         answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -23,9 +23,9 @@ use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::Operator;
+use crate::answer::panicked::message;
 use crate::clock::Clock;
 use crate::http::{Answer, X_REQUEST_ID};
-use crate::refusal::panicked::message;
 use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
 use crate::server::{Sparsely, linger};
@@ -132,7 +132,7 @@ fn stack(
 fn panicked(panic: &(dyn Any + Send)) -> Answer {
     let id = RequestId::new();
     tracing::error!(request_id = %id, panic = message(panic), "a page of the operator's listener panicked");
-    let mut answer = body::answer(&Refusal::Internal, &id, Version::HTTP_11, Clock::system().now());
+    let mut answer = body::answer(&Refusal::Internal, id.as_str(), Version::HTTP_11, Clock::system().now());
     let headers = answer.headers_mut();
     headers.insert(X_REQUEST_ID, id.to_header());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -17,8 +17,9 @@ use super::slots::{Held, KeptSlots};
 use crate::credits::Credits;
 use crate::ledger::reservation::Orphan;
 use crate::ledger::{Came, Ledger, OnUnknown, Outcome, Phase, Reservation, ReservationId, Row, Settled, Settlement};
+use crate::model::ModelId;
 use crate::pricing::Delivered;
-use crate::team::{ModelId, Team, TeamId};
+use crate::team::{Team, TeamId};
 
 /// How many settlements may wait for the store. More are left to the sweep, which charges what was reserved.
 const WAITING_MAX: usize = 10_000;

@@ -11,9 +11,9 @@ use futures_util::future::{BoxFuture, Shared};
 use super::listing;
 use super::page::Page;
 use super::settings::Fields;
+use crate::model::ModelId;
 use crate::refusal::Refusal;
 use crate::request::route::Catalogue;
-use crate::team::ModelId;
 
 /// How many questions are remembered. The price of more is memory; model ids are the caller's to choose, so there must be an end.
 const ENTRIES_MAX: usize = 1024;

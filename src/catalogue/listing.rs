@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::settings::Fields;
 use crate::credits::Credits;
+use crate::model::ModelId;
 use crate::pricing::{Listed, Per, PriceTable};
-use crate::team::ModelId;
 
 /// Members of an entry that may hold its id.
 const IDS: [&str; 9] =

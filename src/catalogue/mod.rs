@@ -35,12 +35,12 @@ use self::page::Found;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::live::Live;
+use crate::model::ModelId;
 use crate::pricing::PriceTable;
 use crate::refusal::Refusal;
 use crate::request::lookup::Lookup;
 use crate::request::origin::TrustedProxies;
 use crate::request::route::Catalogue;
-use crate::team::ModelId;
 use crate::upstream::wire::Failed;
 use crate::upstream::{Upstream, Wire, unpaid};
 

@@ -14,10 +14,10 @@ use crate::catalogue::listing;
 use crate::config::{self, LiveSettings};
 use crate::credits::Credits;
 use crate::live::Live;
+use crate::model::ModelId;
 use crate::pricing::{Compared, Listed, Price, State, compare};
 use crate::printable;
 use crate::request::{Buffer, Shares};
-use crate::team::ModelId;
 use crate::upstream::{Bounds, Upstream, Wire, unpaid};
 
 /// How long the upstream may take to answer.

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::json::wrong_body;
 use crate::pricing::Price;
-use crate::refusal::wrong_body;
 
 /// How much a call asks for, within what the model makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

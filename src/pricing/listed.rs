@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Price, PriceTable};
 use crate::credits::Credits;
-use crate::team::ModelId;
+use crate::model::ModelId;
 
 /// What is paid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -2,8 +2,8 @@
 
 use crate::credits::Credits;
 use crate::maps::FastMap;
+use crate::model::ModelId;
 use crate::pricing::{Delivered, Order};
-use crate::team::ModelId;
 
 /// What one model costs, and which orders it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,6 @@ use crate::http::{Answer, AnswerBody, HeaderWriter, X_ERROR_SOURCE};
 use crate::ledger::Standing;
 use crate::ledger::headers::rate_limit_headers;
 use crate::printable;
-use crate::request::RequestId;
 
 /// Extra members do not disturb Firemoon's clients; a nested or missing one would.
 #[derive(Serialize)]
@@ -27,17 +26,17 @@ struct Body<'a> {
     request_id: &'a str,
 }
 
-/// The answer a refusal becomes. `version` is the request's: only HTTP/1 can say that the connection ends.
+/// The answer a refusal becomes. `id` is the request's name. `version` is the request's: only HTTP/1 can say that the connection ends.
 /// `now` is used where the refusal does not carry the store's own time.
 #[must_use]
-pub fn answer(refusal: &Refusal, id: &RequestId, version: Version, now: Timestamp) -> Answer {
+pub fn answer(refusal: &Refusal, id: &str, version: Version, now: Timestamp) -> Answer {
     let mut answer = Answer::new(AnswerBody::new(json(refusal, id)));
     *answer.status_mut() = refusal.kind().status;
     write_headers(answer.headers_mut(), refusal, version, now);
     answer
 }
 
-fn json(refusal: &Refusal, id: &RequestId) -> String {
+fn json(refusal: &Refusal, id: &str) -> String {
     let kind = refusal.kind();
     let body = Body {
         error: kind.title,
@@ -45,7 +44,7 @@ fn json(refusal: &Refusal, id: &RequestId) -> String {
         errors: refusal.problems(),
         reset_at: refusal.reset_at().map(firemoon_time),
         code: kind.code,
-        request_id: id.as_str(),
+        request_id: id,
     };
     // Strings and lists of strings always have a JSON form. What a caller sent can stand in them.
     printable::to_json(&body).unwrap_or_default()

@@ -8,8 +8,8 @@ use http::{StatusCode, Version};
 use super::{Bound, Refusal, SpentCall, body};
 use crate::credits::Credits;
 use crate::ledger::{Scope, Standing};
-use crate::request::RequestId;
-use crate::team::{LimitKind, ModelId, TeamId, UserId};
+use crate::model::ModelId;
+use crate::team::{LimitKind, TeamId, UserId};
 
 const GOLDEN: &str = include_str!("golden.txt");
 
@@ -154,8 +154,7 @@ fn bound(limit: Standing) -> Box<Bound> {
 }
 
 fn answered(refusal: &Refusal, version: Version) -> crate::http::Answer {
-    let id = RequestId::accept(Some(&http::HeaderValue::from_static("r1")));
-    body::answer(refusal, &id, version, at("2026-11-22T14:26:01Z"))
+    body::answer(refusal, "r1", version, at("2026-11-22T14:26:01Z"))
 }
 
 fn block(refusal: &Refusal) -> String {

@@ -1,14 +1,11 @@
-//! How the gateway says no: one closed enum. `words` is what it says, [`body`] is the one documented form of it; [`answer`] is the
-//! layer that puts every refusal into that form, [`catch_panic`] the one that makes a refusal of a bug.
+//! How the gateway says no: one closed enum. `words` is what it says, [`bound`] the limit that it speaks of, [`spent_call`] the call;
+//! [`body`] is the one documented form of it. The layer that puts every refusal into that form is [`crate::answer`]'s.
 
-pub mod answer;
 pub mod body;
 pub mod bound;
-pub mod catch_panic;
 #[cfg(test)]
 #[allow(clippy::expect_used)]
 mod golden;
-pub mod panicked;
 pub mod source;
 pub mod spent_call;
 mod words;
@@ -18,14 +15,12 @@ use std::time::Duration;
 use http::StatusCode;
 use jiff::Timestamp;
 
-pub use answer::{AnswerRefusals, AnswerRefusalsLayer};
 pub use bound::Bound;
-pub use catch_panic::{CatchPanic, CatchPanicLayer};
 pub use source::Source;
 pub use spent_call::SpentCall;
-pub use words::wrong_body;
 
-use crate::team::{ModelId, TeamId};
+use crate::model::ModelId;
+use crate::team::TeamId;
 
 /// Why a request is refused. Each variant is one documented `code`; texts are fixed or built from the caller's own input
 /// and the team's own limits, never from an internal error.

@@ -127,20 +127,6 @@ impl Refusal {
     }
 }
 
-/// What is wrong with a body that should be one JSON object. The parser's own words stand only where they are about a member; and
-/// without the position behind them, which means little in a body that a program wrote.
-#[must_use]
-pub fn wrong_body(body: &[u8], error: &serde_json::Error) -> String {
-    if !error.is_data() {
-        return "the body is not valid JSON".to_owned();
-    }
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return "the body must be one JSON object".to_owned();
-    }
-    let words = error.to_string();
-    words.split(" at line ").next().unwrap_or(&words).to_owned()
-}
-
 /// Firemoon's own sentence: its clients print it.
 fn try_again_in(wait: Option<Duration>) -> String {
     match wait {

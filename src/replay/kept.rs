@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use crate::credits::Credits;
 use crate::http::{Answer, AnswerBody, IDEMPOTENCY_REPLAYED, X_CALL_ID, X_ERROR_SOURCE, X_REQUEST_ID};
 use crate::ledger::{Outcome, ReservationId};
+use crate::model::ModelId;
 use crate::request::RequestId;
-use crate::team::ModelId;
 
 /// The headers that are kept. Those that say how limits stood, what the call cost, or how long it took, were true only once.
 const HEADERS: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, X_ERROR_SOURCE];

@@ -5,7 +5,7 @@ use std::fmt;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
-use crate::team::ModelId;
+use crate::model::ModelId;
 
 /// An idempotency key, hashed: it may be as long as its caller likes, and is nobody else's to read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

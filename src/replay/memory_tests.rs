@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::*;
 use crate::credits::Credits;
 use crate::ledger::Outcome;
+use crate::model::ModelId;
 use crate::replay::{Call, Fingerprint, KeyHash};
-use crate::team::ModelId;
 
 const TTL: Duration = Duration::from_secs(330);
 

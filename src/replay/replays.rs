@@ -147,7 +147,7 @@ impl Replays {
         let kept = match &told {
             Ok(answer) => kept(answer),
             // HTTP/2, since what is kept says nothing of a connection.
-            Err(refusal) => kept(&body::answer(refusal, &id, Version::HTTP_2, at)),
+            Err(refusal) => kept(&body::answer(refusal, id.as_str(), Version::HTTP_2, at)),
         };
         let outcome = Outcome { team, claim, kept };
         if let Err(outage) = self.write(&outcome).await {

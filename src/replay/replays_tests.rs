@@ -14,9 +14,9 @@ use crate::http::{AnswerBody, Deliver};
 use crate::ledger::reservation::Progress;
 use crate::ledger::{self, Phase};
 use crate::live::Live;
+use crate::model::ModelId;
 use crate::replay::{Fingerprint, KeyHash, Memory};
 use crate::request::Shares;
-use crate::team::ModelId;
 
 /// A store in memory that is away when it is first asked to write, so many times.
 struct Away {

@@ -12,8 +12,9 @@ use tokio::sync::{Notify, Semaphore};
 use super::room::Room;
 use super::share::{Pool, Share, Shares};
 use crate::live::Live;
+use crate::model::ModelId;
 use crate::refusal::Refusal;
-use crate::team::{ModelId, TeamId};
+use crate::team::TeamId;
 
 /// What an answer is expected to need of which nothing is known, in bytes.
 const USUAL_BYTES: u64 = 16 * 1024;

@@ -21,11 +21,12 @@ use super::{Buffer, Held, Record, RequestId, Settings, Wait};
 use crate::http::{Answer, Gathered, IDEMPOTENCY_KEY, Transport};
 use crate::identity::Principal;
 use crate::ledger::ReservationId;
+use crate::model::ModelId;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
 use crate::replay::{Claimed, KeyHash};
 use crate::team::authorize::Authorized;
-use crate::team::{ModelId, Team, TeamId};
+use crate::team::{Team, TeamId};
 
 /// A paid call, whole: who calls, what for, and the bytes to pass on.
 #[derive(Debug)]

@@ -8,8 +8,9 @@ use http::HeaderMap;
 use super::Traceparent;
 use crate::credits::Credits;
 use crate::ledger::ReservationId;
+use crate::model::ModelId;
 use crate::refusal::Kind;
-use crate::team::{Credential, ModelId, TeamId, UserId};
+use crate::team::{Credential, TeamId, UserId};
 
 /// The record of one request. Clones are the same record: the outermost layer reads what the inner ones noted.
 #[derive(Clone, Debug, Default)]

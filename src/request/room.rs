@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::buffer::{Inner, kib};
 use super::share::Share;
-use crate::team::ModelId;
+use crate::model::ModelId;
 
 /// Room for one answer. Shared by the call that claimed it and the answer that it becomes.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use http::Method;
 
 use super::RequestId;
+use crate::model::ModelId;
 use crate::refusal::Refusal;
-use crate::team::ModelId;
 
 /// One of our routes, with what its path names.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
 use crate::maps::FastMap;
-use crate::team::{ModelId, Team, TeamId};
+use crate::model::ModelId;
+use crate::team::{Team, TeamId};
 
 /// Of how many models of a team it is known how large their answers are.
 const MODELS_MAX: usize = 1024;

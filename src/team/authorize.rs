@@ -11,10 +11,11 @@ use std::task::{Context, Poll};
 use futures_util::future::Either;
 use tower::{Layer, Service};
 
-use super::{ModelId, Team};
+use super::Team;
 use crate::http::Answer;
 use crate::identity::{Authenticated, Principal};
 use crate::ledger::ReservationId;
+use crate::model::ModelId;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
 use crate::request::Arrival;

@@ -3,7 +3,7 @@
 pub mod authorize;
 pub mod credential;
 pub mod limit;
-pub mod model;
+pub mod model_rules;
 pub mod share;
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 
 pub use credential::{Credential, KeyId};
 pub use limit::{Limit, LimitKind, Limits};
-pub use model::{ModelId, ModelRules};
+pub use model_rules::ModelRules;
 pub use share::Share;
 
 use crate::pricing::PriceTable;

@@ -180,10 +180,11 @@ fn level(status: StatusCode) -> &'static str {
 mod tests {
     use super::*;
     use crate::credits::Credits;
+    use crate::model::ModelId;
     use crate::refusal::Refusal;
     use crate::request::Traceparent;
     use crate::team::KeyId;
-    use crate::team::{ModelId, TeamId, UserId};
+    use crate::team::{TeamId, UserId};
 
     fn facts() -> Facts {
         Facts {

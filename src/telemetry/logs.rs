@@ -17,9 +17,9 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use super::json_line::JsonLine;
 use super::sink::Sink;
+use crate::answer::panicked::message;
 use crate::clock::Clock;
 use crate::printable::Printable;
-use crate::refusal::panicked::message;
 
 /// The environment variable that sets what is said.
 pub const FILTER_VARIABLE: &str = "MOONGATE_LOG";

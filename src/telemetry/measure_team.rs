@@ -137,8 +137,8 @@ mod tests {
 
     use super::*;
     use crate::http::AnswerBody;
+    use crate::model::ModelId;
     use crate::request::Facts;
-    use crate::team::ModelId;
 
     /// A team that nobody made known: its series have an empty name.
     fn measured(metrics: &Arc<Metrics>) -> (Measured, Record) {

@@ -15,9 +15,10 @@ use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use super::logs::Form;
 use super::trace_and_count::CountedBody;
 use super::*;
+use crate::answer::{AnswerRefusalsLayer, CatchPanicLayer};
 use crate::clock::Clock;
 use crate::http::{Answer, AnswerBody, X_REQUEST_ID};
-use crate::refusal::{AnswerRefusalsLayer, CatchPanicLayer, Refusal};
+use crate::refusal::Refusal;
 use crate::request::{Arrival, Inbound};
 use crate::team::{TeamId, UserId};
 

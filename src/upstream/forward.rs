@@ -17,8 +17,8 @@ use tower::Service;
 use super::wire::{Failed, Received, Wire};
 use super::{Line, Upstream};
 use crate::http::{TRACEPARENT, X_REQUEST_ID};
+use crate::model::ModelId;
 use crate::request::{RequestId, Room};
-use crate::team::ModelId;
 
 /// What goes out.
 pub struct Outgoing {

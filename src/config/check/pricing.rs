@@ -8,8 +8,8 @@ use crate::config::file::team::{Price as Shape, Pricing};
 use crate::config::report::KeyPath;
 use crate::credits::Credits;
 use crate::maps::FastMap;
+use crate::model::ModelId;
 use crate::pricing::{Order, Price, PriceTable};
-use crate::team::ModelId;
 
 impl Check<'_> {
     pub(super) fn prices(&mut self, shape: &Pricing, path: &KeyPath) -> Option<PriceTable> {

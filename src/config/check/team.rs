@@ -8,9 +8,10 @@ use jiff::tz::TimeZone;
 use super::Check;
 use crate::config::file::team::{Bucket, Budget, Count, Limits as Shape, Quota, Team as TeamShape};
 use crate::config::report::KeyPath;
+use crate::model::ModelId;
 use crate::pricing::PriceTable;
 use crate::printable;
-use crate::team::{Limit, LimitKind, Limits, ModelId, ModelRules, Share, State, Team, TeamId, UserId};
+use crate::team::{Limit, LimitKind, Limits, ModelRules, Share, State, Team, TeamId, UserId};
 
 impl Check<'_> {
     pub(super) fn team(

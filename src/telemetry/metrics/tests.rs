@@ -12,10 +12,10 @@ use crate::admission::observe::Result as SettlementResult;
 use crate::credits::Credits;
 use crate::identity::Observer as _;
 use crate::ledger::{Observer as _, Scope, Standing, Swept, SweptCharge};
+use crate::model::ModelId;
 use crate::pricing::{Delivered, Price, PriceTable};
 use crate::refusal::Refusal;
-use crate::team::model::ModelRules;
-use crate::team::{Limit, LimitKind, Limits, ModelId, UserId};
+use crate::team::{Limit, LimitKind, Limits, ModelRules, UserId};
 use crate::telemetry::Outcome;
 
 fn team(name: &str, models: &[&str], limits: &[Limit]) -> Team {

@@ -10,7 +10,6 @@ use moongate::admission::{denial, told};
 use moongate::clock::Clock;
 use moongate::ledger::{Admission, Ledger, OnUnknown, Outcome, ReservationId, Scope, Settled, Snapshot, Verdict};
 use moongate::refusal::{Refusal, body};
-use moongate::request::RequestId;
 use moongate::team::limit::{Period, Shape, Unit};
 use moongate::team::{Limit, LimitKind};
 use proptest::collection::vec;
@@ -107,8 +106,7 @@ impl World {
             }
             Verdict::Refused { standings, binding, retry_at, at } => {
                 let refusal = denial::refusal(standings, binding, retry_at, at, asked.price);
-                let id = RequestId::parse("r-1").unwrap();
-                let answer = body::answer(&refusal, &id, Version::HTTP_2, at);
+                let answer = body::answer(&refusal, "r-1", Version::HTTP_2, at);
                 self.compare_count(&asked, answer.headers(), &format!("{refusal:?}"));
                 if let Refusal::RateLimited(bound) | Refusal::QuotaExhausted(bound) = &refusal {
                     let reset = answer.headers()["x-ratelimit-reset"].to_str().unwrap().parse::<i64>().unwrap();

@@ -8,9 +8,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use moongate::clock::Clock;
 use moongate::credits::Credits;
 use moongate::ledger::{Outcome, ReservationId};
+use moongate::model::ModelId;
 use moongate::replay::{Begun, Call, Claim, Fingerprint, Kept, KeyHash, LISTED_MAX, Memory, Settings, Store};
 use moongate::request::RequestId;
-use moongate::team::{ModelId, TeamId};
+use moongate::team::TeamId;
 
 use super::redis::RedisBench;
 use crate::support::redis::wait_until;

@@ -10,7 +10,8 @@ use source::Source;
 const LINES_MAX: usize = 350;
 
 /// The rooms and the small words everybody speaks; what stands above them is `main`, `lib`, `cli`, `app`, `config` and `stack`.
-const ROOMS: [&str; 24] = [
+const ROOMS: [&str; 29] = [
+    "answer",
     "refusal",
     "request",
     "identity",
@@ -29,7 +30,11 @@ const ROOMS: [&str; 24] = [
     "simulator",
     "clock",
     "credits",
+    "decimal",
+    "json",
     "live",
+    "maps",
+    "model",
     "printable",
     "secret",
     "trust",
@@ -42,8 +47,8 @@ const ROOMS: [&str; 24] = [
 const LAYERS: [(&str, &str, &[&str]); 14] = [
     ("telemetry", "trace_and_count", &[]),
     ("telemetry", "measure_team", &[]),
-    ("refusal", "answer", &[]),
-    ("refusal", "catch_panic", &[]),
+    ("answer", "answer_refusals", &[]),
+    ("answer", "catch_panic", &[]),
     ("request", "check_request", &[]),
     ("request", "collect", &["PaidCall"]),
     ("identity", "authenticate", &[]),

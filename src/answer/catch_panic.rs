@@ -21,9 +21,9 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::panicked::message;
-use super::{Refusal, body};
 use crate::clock::Clock;
 use crate::http::Answer;
+use crate::refusal::{Refusal, body};
 use crate::request::{Arrival, Record, RequestId};
 
 /// Makes [`CatchPanic`].
@@ -105,7 +105,7 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CatchPanicFuture
             caught.unwrap_or_else(|panic| {
                 tracing::error!(request_id = %this.id, panic = message(&*panic), "a request panicked");
                 this.record.facts().refusal = Some(Refusal::Internal.kind());
-                Ok(body::answer(&Refusal::Internal, this.id, *this.version, this.clock.now()))
+                Ok(body::answer(&Refusal::Internal, this.id.as_str(), *this.version, this.clock.now()))
             })
         })
     }

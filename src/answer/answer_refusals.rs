@@ -14,9 +14,9 @@ use http::{HeaderValue, Version};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Refusal, Source, body};
 use crate::clock::Clock;
 use crate::http::{Answer, X_ERROR_SOURCE};
+use crate::refusal::{Refusal, Source, body};
 use crate::request::{Arrival, Record, RequestId};
 
 /// Makes [`AnswerRefusals`].
@@ -99,7 +99,7 @@ impl<F: Future<Output = Result<Answer, Refusal>>> Future for AnswerFuture<F> {
                 Err(refusal) => {
                     let mut facts = this.record.facts();
                     facts.refusal = Some(refusal.kind());
-                    let mut answer = body::answer(&refusal, this.id, *this.version, this.clock.now());
+                    let mut answer = body::answer(&refusal, this.id.as_str(), *this.version, this.clock.now());
                     answer.headers_mut().extend(std::mem::take(&mut facts.owed));
                     answer
                 }
