@@ -15,7 +15,8 @@
 //! | [`catalogue`] | what anyone may ask |
 //! | [`identity`] | who is calling |
 //! | [`account`] | what a team may see of itself |
-//! | [`team`] | what a team is, and which models it may use |
+//! | [`team`] | what a team is |
+//! | [`call`] | what travels the paid path: may this caller use this model, the whole call, what came of it |
 //! | [`replay`] | has this call been made before, and what was its answer |
 //! | [`pricing`] | what a call may cost at most, and what it did cost |
 //! | [`admission`] | may it be spent now; what was spent in the end |
@@ -43,6 +44,7 @@ pub mod admin;
 pub mod admission;
 pub mod answer;
 pub mod app;
+pub mod call;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed → Authenticated → Wanted → Authorized →
-//! PaidCall → Admitted → Permitted → Outgoing`), so a wrong order does not compile. Four of them are proofs that one layer
-//! alone can make: `Authenticated`, `Authorized`, `Admitted`, `Permitted`. Below `answer_refusals` every error is a `Refusal`;
+//! PaidCall → NewCall → Admitted → Permitted → Outgoing`), so a wrong order does not compile. Five of them are proofs that one
+//! layer alone can make: `Authenticated`, `Authorized`, `NewCall`, `Admitted`, `Permitted`. Below `answer_refusals` every error is a `Refusal`;
 //! above it there are none.
 
 use std::convert::Infallible;
@@ -26,6 +26,7 @@ use tower::{Service, ServiceBuilder};
 use crate::account::{self, Question};
 use crate::admission::{AdmitLayer, Keeper, Latest, TellLimitsLayer, Undelivered};
 use crate::answer::{AnswerRefusalsLayer, CatchPanicLayer};
+use crate::call::{AuthorizeLayer, CollectLayer, Wanted};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
@@ -36,12 +37,10 @@ use crate::pricing::PriceTable;
 use crate::refusal::Refusal;
 use crate::replay::{ReplayLayer, Replays, Times};
 use crate::request::check_request::CheckRequestLayer;
-use crate::request::collect::CollectLayer;
 use crate::request::fork::Fork;
 use crate::request::lookup::Lookup;
 use crate::request::route::Known;
 use crate::request::{self, Buffer, Inbound};
-use crate::team::authorize::{AuthorizeLayer, Wanted};
 use crate::telemetry::trace_and_count::CountedBody;
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
 use crate::upstream::{self, BreakerLayer, Desk, Forward, QueueLayer, SwapCredentialLayer, Upstream, Ways, Wire};

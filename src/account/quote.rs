@@ -12,11 +12,11 @@ use super::reading::Reading;
 use super::shown;
 use super::views::{LimitView, limit};
 use crate::admission::{ask, denial};
+use crate::call::PaidCall;
 use crate::credits::Credits;
 use crate::http::Answer;
 use crate::ledger::{Phase, Verdict};
 use crate::refusal::Refusal;
-use crate::request::collect::PaidCall;
 
 /// Quotes a call.
 ///

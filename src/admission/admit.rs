@@ -13,33 +13,33 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
+use super::at_hand::AtHand;
 use super::detach::{Caller, Detach};
 use super::keeper::Keeper;
 use super::latest::Latest;
 use super::passage::Passage;
 use super::undelivered::Undelivered;
 use super::{ask, denial, settle, told};
+use crate::call::{Fate, Forwarded, PaidCall};
 use crate::http::{Answer, Kept, SLICE, Transport};
 use crate::ledger::{Level, Outcome, Phase, Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
-use crate::replay::{self, Claimed, Ended, Replays};
-use crate::request::collect::PaidCall;
+use crate::replay::{self, Claimed, Ended, NewCall, Replays};
 use crate::request::{Buffer, Room};
 use crate::team::{LimitKind, TeamId};
-use crate::upstream::{Fate, Forwarded, Line, Ways};
 
 /// A call that was paid for: only admission makes it, so nothing else can reach the upstream.
-pub struct Admitted {
+pub struct Admitted<L> {
     call: PaidCall,
     passage: Passage,
     room: Arc<Room>,
-    at_hand: Option<Line>,
+    at_hand: Option<L>,
 }
 
-impl Admitted {
+impl<L> Admitted<L> {
     /// The connection that is held for it: it was reserved as sent, and is to be sent over it at once. `None`: it waits.
     #[must_use]
-    pub const fn take_at_hand(&mut self) -> Option<Line> {
+    pub const fn take_at_hand(&mut self) -> Option<L> {
         self.at_hand.take()
     }
 
@@ -70,16 +70,16 @@ impl Admitted {
 
 /// Makes [`Admit`].
 #[derive(Clone)]
-pub struct AdmitLayer {
+pub struct AdmitLayer<W> {
     keeper: Arc<Keeper>,
     latest: Latest,
     undelivered: Undelivered,
     buffer: Buffer,
     replays: Replays,
-    ways: Ways,
+    ways: W,
 }
 
-impl AdmitLayer {
+impl<W> AdmitLayer<W> {
     /// A layer that admits through this worker's ledger, notes what that says of limits, has room for answers in this memory,
     /// remembers what was answered, and sees by these ways whether a call can be sent at once.
     #[must_use]
@@ -89,31 +89,32 @@ impl AdmitLayer {
         undelivered: Undelivered,
         buffer: Buffer,
         replays: Replays,
-        ways: Ways,
+        ways: W,
     ) -> Self {
         Self { keeper, latest, undelivered, buffer, replays, ways }
     }
 }
 
-impl<S> Layer<S> for AdmitLayer {
-    type Service = Admit<S>;
+impl<S, W: Clone> Layer<S> for AdmitLayer<W> {
+    type Service = Admit<S, W>;
 
-    fn layer(&self, inner: S) -> Admit<S> {
+    fn layer(&self, inner: S) -> Admit<S, W> {
         Admit { inner, with: Arc::new(self.clone()) }
     }
 }
 
 /// The service of [`AdmitLayer`].
 #[derive(Clone)]
-pub struct Admit<S> {
+pub struct Admit<S, W> {
     inner: S,
-    with: Arc<AdmitLayer>,
+    with: Arc<AdmitLayer<W>>,
 }
 
-impl<S> Service<PaidCall> for Admit<S>
+impl<S, W> Service<NewCall> for Admit<S, W>
 where
-    S: Service<Admitted, Response = Forwarded, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Admitted<W::Line>, Response = Forwarded, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
+    W: AtHand,
 {
     type Response = Answer;
     type Error = Refusal;
@@ -123,33 +124,39 @@ where
         self.inner.poll_ready(cx).map_err(|never| match never {})
     }
 
-    fn call(&mut self, call: PaidCall) -> Self::Future {
+    fn call(&mut self, new: NewCall) -> Self::Future {
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
         let with = Arc::clone(&self.with);
         Box::pin(async move {
+            let (call, claimed) = new.into_parts();
             // Before it is paid for: an answer that is on its way cannot be refused any more.
             let room = with.buffer.claim(&call.team.id, &call.model)?;
-            let granted = reserve(&with, &call).await?;
+            let granted = reserve(&with, &call, claimed.is_some()).await?;
             let (tracker, cut) = (with.keeper.tracker().clone(), with.keeper.cut().clone());
             let (caller, progress) = (Caller::default(), granted.reservation.progress().clone());
-            Detach::new(run(with, inner, (call, room), granted, caller.clone()), tracker, cut, caller, progress).await
+            let run = run(with, inner, (call, claimed, room), granted, caller.clone());
+            Detach::new(run, tracker, cut, caller, progress).await
         })
     }
 }
 
 /// What an admission granted: the money, how the limits stood, and what is held for the call so that it need not wait.
-struct Granted {
+struct Granted<L> {
     reservation: Reservation,
     limits: Snapshot,
-    at_hand: Option<Line>,
+    at_hand: Option<L>,
 }
 
 /// Reserves a call: as sent when nothing stands between its admission and its first byte, which spares the ledger the mark.
-async fn reserve(with: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal> {
+async fn reserve<W: AtHand>(
+    with: &AdmitLayer<W>,
+    call: &PaidCall,
+    is_claimed: bool,
+) -> Result<Granted<W::Line>, Refusal> {
     let AdmitLayer { keeper, latest, undelivered, ways, .. } = with;
     // Under an idempotency key there is one more to be told before the first byte.
-    let at_hand = if call.claimed.is_none() { ways.at_hand() } else { None };
+    let at_hand = if is_claimed { None } else { ways.at_hand() };
     let phase = if at_hand.is_some() { Phase::Dispatched } else { Phase::Waiting };
     let admission = ask::admission(call, phase)?;
     let (id, price) = (admission.id, admission.price);
@@ -177,15 +184,16 @@ async fn reserve(with: &AdmitLayer, call: &PaidCall) -> Result<Granted, Refusal>
 }
 
 /// The call itself, from its reservation to its settlement. Runs to the end, also without its caller.
-async fn run<S>(
-    with: Arc<AdmitLayer>,
+async fn run<S, W>(
+    with: Arc<AdmitLayer<W>>,
     mut inner: S,
-    (mut call, room): (PaidCall, Arc<Room>),
-    granted: Granted,
+    (call, mut claimed, room): (PaidCall, Option<Claimed>, Arc<Room>),
+    granted: Granted<W::Line>,
     caller: Caller,
 ) -> Result<Answer, Refusal>
 where
-    S: Service<Admitted, Response = Forwarded, Error = Infallible>,
+    S: Service<Admitted<W::Line>, Response = Forwarded, Error = Infallible>,
+    W: AtHand,
 {
     let AdmitLayer { keeper, latest, undelivered, replays, .. } = &*with;
     let Granted { reservation, mut limits, at_hand } = granted;
@@ -195,7 +203,6 @@ where
     let (principal, at) = (Arc::clone(&call.principal), limits.at());
     let (call_id, transport) = (reservation.id(), call.transport);
     let progress = reservation.progress().clone();
-    let mut claimed = call.claimed.take();
     let claim = claimed.as_mut().and_then(|claimed| claimed.goes_with(progress.clone()));
     let ledger = Arc::clone(keeper.ledger());
     let passage = Passage::new(ledger, team.id.clone(), reservation.id(), progress, caller.clone(), claim);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::call::PaidCall;
 use crate::ledger::{Admission, Asked, Phase};
 use crate::pricing::{Order, asked};
 use crate::refusal::Refusal;
-use crate::request::collect::PaidCall;
 use crate::team::Credential;
 
 /// What admits a call, and what judges it when only its price is asked: the same for both, so that a quote is what a call

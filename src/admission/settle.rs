@@ -19,18 +19,18 @@
 //! | its task or its replica dies after that | `pricing.on_unknown` | counted | taken | `unknown` |
 //!
 //! A call is marked as sent with its admission, when nothing keeps its first byte from going out at once (see
-//! [`crate::upstream::Ways`]); else just before that byte. In the ledger a mark that was taken back says that the call was
+//! [`super::AtHand`]); else just before that byte. In the ledger a mark that was taken back says that the call was
 //! turned back: hence the one end above that counts a request which was never sent.
 //!
 //! A call that was sent has used the shared account, so a team whose calls are refused there comes to its own limits first.
 
 use std::time::Duration;
 
+use crate::call::{Fate, Forwarded};
 use crate::credits::Credits;
 use crate::ledger::{Came, OnUnknown, Outcome, ReservationId, Settlement};
 use crate::pricing::came::delivered;
 use crate::pricing::{Delivered, Price};
-use crate::upstream::{Fate, Forwarded};
 
 /// A settlement, and what it says was delivered.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use crate::call::Passed;
 use crate::credits::Credits;
 use crate::http::{Answer, AnswerBody, HeaderWriter, server_timing};
 use crate::ledger::Snapshot;
 use crate::ledger::headers::{credit_headers, rate_limit_headers};
-use crate::upstream::Passed;
 
 /// How many headers such an answer has, with those that other layers add: a map of one more takes twice the room.
 const HEADERS: usize = 12;

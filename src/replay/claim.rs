@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::{Fingerprint, KeyHash, Replays};
+use super::Replays;
+use crate::call::{Fingerprint, KeyHash};
 use crate::ledger::reservation::Progress;
 use crate::ledger::{Outage, Phase, ReservationId};
 use crate::request::RequestId;

@@ -5,10 +5,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::*;
+use crate::call::{Fingerprint, KeyHash};
 use crate::credits::Credits;
 use crate::ledger::Outcome;
 use crate::model::ModelId;
-use crate::replay::{Call, Fingerprint, KeyHash};
+use crate::replay::Call;
 
 const TTL: Duration = Duration::from_secs(330);
 

@@ -1,6 +1,6 @@
 //! Has this call been made before, and what was its answer: idempotency keys, and answers kept for callers who left.
 //!
-//! Reading order: [`key`] (what makes two calls the same one), [`claim`] (the right to make it), [`kept`] (an answer that is
+//! Reading order: [`crate::call::key`] (what makes two calls the same one), [`claim`] (the right to make it), [`kept`] (an answer that is
 //! remembered), [`store`] (where both are), [`memory`] (the store beside an embedded ledger; the one in Redis is at home with
 //! the ledger's), [`replays`] (what the rooms do with it), `waiting` (outcomes that the store does not have yet), [`replay`]
 //! (the layer).
@@ -10,7 +10,6 @@
 
 pub mod claim;
 pub mod kept;
-pub mod key;
 pub mod memory;
 pub mod observe;
 #[allow(clippy::module_inception)] // the layer is called what the room is called
@@ -22,10 +21,9 @@ mod waiting;
 
 pub use claim::{Claim, Claimed, Departure};
 pub use kept::{Call, Kept, Summary};
-pub use key::{Fingerprint, KeyHash};
 pub use memory::Memory;
 pub use observe::{Kind, Observer};
-pub use replay::{ReplayLayer, Times};
+pub use replay::{NewCall, ReplayLayer, Times};
 pub use replays::{Ended, Replays};
 pub use settings::Settings;
 pub use store::{Begun, LISTED_MAX, Store};

@@ -17,13 +17,13 @@ use tower::{Layer, Service};
 
 use super::observe::Kind;
 use super::store::Begun;
-use super::{Claim, Claimed, Fingerprint, Kept, KeyHash, Replays};
+use super::{Claim, Claimed, Kept, Replays};
+use crate::call::{Fingerprint, KeyHash, PaidCall};
 use crate::credits::Credits;
 use crate::http::{Answer, HeaderWriter, X_CALL_ID, X_CREDITS_COST_ORIGINAL, server_timing};
 use crate::ledger::headers::{credit_headers, rate_limit_headers};
 use crate::ledger::{Inquiry, Ledger};
 use crate::refusal::{Refusal, SpentCall};
-use crate::request::collect::PaidCall;
 use crate::request::{Buffer, Wait};
 
 /// How long a claim lives beyond the longest time that its call may wait and, once sent, may take at the upstream.
@@ -79,9 +79,25 @@ pub struct Replay<S> {
     with: Arc<ReplayLayer>,
 }
 
+/// A call that nobody has made before: it carries no idempotency key, or has claimed the one that it carries. Only this layer
+/// makes it.
+#[derive(Debug)]
+pub struct NewCall {
+    call: PaidCall,
+    claimed: Option<Claimed>,
+}
+
+impl NewCall {
+    /// The call, and the claim on its key.
+    #[must_use]
+    pub fn into_parts(self) -> (PaidCall, Option<Claimed>) {
+        (self.call, self.claimed)
+    }
+}
+
 impl<S> Service<PaidCall> for Replay<S>
 where
-    S: Service<PaidCall, Response = Answer, Error = Refusal> + Clone + Send + 'static,
+    S: Service<NewCall, Response = Answer, Error = Refusal> + Clone + Send + 'static,
     S::Future: Send,
 {
     type Response = Answer;
@@ -92,16 +108,18 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut call: PaidCall) -> Self::Future {
-        let Some(key) = call.idempotency_key else { return Either::Left(self.inner.call(call)) };
+    fn call(&mut self, call: PaidCall) -> Self::Future {
+        let Some(key) = call.idempotency_key else {
+            return Either::Left(self.inner.call(NewCall { call, claimed: None }));
+        };
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let with = Arc::clone(&self.with);
         Either::Right(Box::pin(async move {
             match with.claim(&call, key).await? {
                 Whose::Ours(claimed) => {
-                    call.claimed = Some(claimed);
-                    inner.call(call).await
+                    let claimed = Some(claimed);
+                    inner.call(NewCall { call, claimed }).await
                 }
                 Whose::Answered(kept) => with.replayed(&call, *kept).await,
             }

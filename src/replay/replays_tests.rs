@@ -9,13 +9,14 @@ use futures_util::future::{BoxFuture, ready};
 use http::HeaderValue;
 
 use super::*;
+use crate::call::{Fingerprint, KeyHash};
 use crate::clock::Clock;
 use crate::http::{AnswerBody, Deliver};
 use crate::ledger::reservation::Progress;
 use crate::ledger::{self, Phase};
 use crate::live::Live;
 use crate::model::ModelId;
-use crate::replay::{Fingerprint, KeyHash, Memory};
+use crate::replay::Memory;
 use crate::request::Shares;
 
 /// A store in memory that is away when it is first asked to write, so many times.

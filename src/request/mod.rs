@@ -5,7 +5,6 @@
 pub mod arrival;
 pub mod buffer;
 pub mod check_request;
-pub mod collect;
 pub mod description;
 pub mod fork;
 pub mod framing;

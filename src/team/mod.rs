@@ -1,6 +1,5 @@
 //! What a team is: its name, the models it may use, its limits, its share of the shared account, its state.
 
-pub mod authorize;
 pub mod credential;
 pub mod limit;
 pub mod model_rules;

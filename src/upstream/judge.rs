@@ -1,9 +1,7 @@
 //! What an answer of the upstream means: for the caller, for the money, and for the key it was asked with.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
@@ -12,36 +10,8 @@ use serde::de::IgnoredAny;
 
 use super::keys::{REST, Rest, Why};
 use super::wire::Received;
+use crate::call::{Fate, Passed};
 use crate::refusal::Refusal;
-use crate::request::Room;
-
-/// What became of a call, for the money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Not a byte was sent.
-    NotSent,
-    /// The upstream refused it: it was not executed.
-    Refused,
-    /// It was executed, and here is what came of it.
-    Delivered,
-    /// It was sent, and nobody knows.
-    Unknown,
-}
-
-/// An answer that may be passed on.
-#[derive(Debug)]
-pub struct Passed {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its content type.
-    pub content_type: Option<HeaderValue>,
-    /// Its content encoding.
-    pub content_encoding: Option<HeaderValue>,
-    /// Its body, byte for byte.
-    pub body: Bytes,
-    /// The room the body takes in memory.
-    pub room: Arc<Room>,
-}
 
 /// The meaning of an answer.
 #[derive(Debug)]

@@ -30,12 +30,11 @@ use std::time::Duration;
 
 pub use breaker::{Breaker, BreakerLayer};
 pub use forward::Forward;
-pub use judge::{Fate, Passed};
 pub use keys::KeyPool;
 pub use line::Line;
 pub use observe::Observer;
 pub use origin::Origin;
-pub use queue::{Desk, Forwarded, QueueLayer};
+pub use queue::{Desk, QueueLayer};
 pub use settings::Settings;
 pub use swap_credential::SwapCredentialLayer;
 pub use ways::Ways;

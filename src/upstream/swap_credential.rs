@@ -15,14 +15,14 @@ use tower::{Layer, Service};
 
 use super::breaker::seen::seen;
 use super::forward::Outgoing;
-use super::judge::{Fate, Judgement, Passed, judge};
+use super::judge::{Judgement, judge};
 use super::keys::{Key, Rest, Why};
 use super::observe::Observer;
 use super::queue::Permitted;
-use super::tripwire;
 use super::wire::{Failed, Received};
-use super::{KeyPool, Upstream};
+use super::{KeyPool, Line, Upstream, tripwire};
 use crate::admission::Admitted;
+use crate::call::{Fate, Passed};
 use crate::clock::Clock;
 use crate::http::{X_RATELIMIT_REMAINING, X_RATELIMIT_RESET};
 use crate::ledger::permits::KeyTold;
@@ -136,14 +136,14 @@ impl SwapCredentialLayer {
     }
 
     /// Tells the breaker how the call ended.
-    fn note(&self, ended: &Result<Received, Failed>, admitted: &Admitted, upstream: &Upstream) {
+    fn note(&self, ended: &Result<Received, Failed>, admitted: &Admitted<Line>, upstream: &Upstream) {
         let noted = |seen| upstream.breaker.note(&admitted.call().team.id, seen, self.clock.elapsed());
         if seen(ended).is_some_and(noted) {
             self.observer.breaker_open(true);
         }
     }
 
-    fn judge(&self, mut received: Received, admitted: &Admitted, upstream: &Upstream, key: &Key) -> Sent {
+    fn judge(&self, mut received: Received, admitted: &Admitted<Line>, upstream: &Upstream, key: &Key) -> Sent {
         let remaining = number(&received.head.headers, &X_RATELIMIT_REMAINING);
         if let Some(remaining) = remaining {
             self.observer.limit_remaining(&key.name, AS_TOLD, remaining);
@@ -174,7 +174,7 @@ fn number<T: FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-fn not_answered(failed: &Failed, admitted: &Admitted) -> (Fate, Refusal) {
+fn not_answered(failed: &Failed, admitted: &Admitted<Line>) -> (Fate, Refusal) {
     tracing::warn!(request_id = %admitted.call().id, call_id = %admitted.call().call_id, error = %failed, "the upstream did not answer");
     match failed {
         Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => (Fate::NotSent, Refusal::UpstreamUnreachable),

@@ -1,8 +1,8 @@
 //! The names of keys in Redis beside those of the ledger itself: what is a team's is in the team's hash slot, and no two things
 //! have the same name.
 
+use crate::call::KeyHash;
 use crate::ledger::ReservationId;
-use crate::replay::KeyHash;
 use crate::request::RequestId;
 use crate::team::TeamId;
 

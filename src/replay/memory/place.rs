@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::call::{Fingerprint, KeyHash};
 use crate::ledger::ReservationId;
-use crate::replay::{Claim, Fingerprint, Kept, KeyHash};
+use crate::replay::{Claim, Kept};
 use crate::request::RequestId;
 use crate::team::TeamId;
 

@@ -13,11 +13,12 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
-use super::way::{Forwarded, Means, Way};
+use super::way::{Means, Way};
 use super::{Desk, Permitted};
 use crate::admission::Admitted;
+use crate::call::Forwarded;
 use crate::upstream::swap_credential::{Gone, Sent};
-use crate::upstream::{Observer, Ways};
+use crate::upstream::{Line, Observer, Ways};
 
 /// Makes [`Queue`].
 #[derive(Clone)]
@@ -46,7 +47,7 @@ pub struct Queue<S> {
     means: Arc<Means>,
 }
 
-impl<S> Service<Admitted> for Queue<S>
+impl<S> Service<Admitted<Line>> for Queue<S>
 where
     S: Service<Permitted, Response = Sent, Error = Gone> + Clone + Send + 'static,
     S::Future: Send,
@@ -59,7 +60,7 @@ where
         self.inner.poll_ready(cx).map(|_| Ok(()))
     }
 
-    fn call(&mut self, admitted: Admitted) -> Self::Future {
+    fn call(&mut self, admitted: Admitted<Line>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let way = Way::new(Arc::clone(&self.means), admitted);

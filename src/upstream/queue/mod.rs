@@ -15,7 +15,6 @@ use std::time::Duration;
 
 pub use desk::Desk;
 pub use layer::QueueLayer;
-pub use way::Forwarded;
 
 use super::keys::Key;
 use super::wire::Failed;
@@ -35,7 +34,7 @@ pub struct Settings {
 
 /// A call that may be sent now, with this key: only the queue makes it.
 pub struct Permitted {
-    admitted: Arc<Admitted>,
+    admitted: Arc<Admitted<Line>>,
     upstream: Arc<Upstream>,
     key: Arc<Key>,
     connected: Connected,
@@ -44,7 +43,7 @@ pub struct Permitted {
 impl Permitted {
     /// The call, where it goes, with whose key, and over what.
     #[must_use]
-    pub fn into_parts(self) -> (Arc<Admitted>, Arc<Upstream>, Arc<Key>, Connected) {
+    pub fn into_parts(self) -> (Arc<Admitted<Line>>, Arc<Upstream>, Arc<Key>, Connected) {
         (self.admitted, self.upstream, self.key, self.connected)
     }
 }

@@ -10,27 +10,14 @@ use tower::Service;
 use super::waiter::{Permit, Wanted};
 use super::{Connected, Desk, Permitted};
 use crate::admission::Admitted;
+use crate::call::{Fate, Forwarded, Passed};
 use crate::ledger::Phase;
 use crate::ledger::permits::KeyTold;
 use crate::refusal::Refusal;
 use crate::request::Wait;
-use crate::upstream::judge::{Fate, Passed};
 use crate::upstream::keys::{Key, Rest, Why};
 use crate::upstream::swap_credential::{Gone, Sent, all_rest};
 use crate::upstream::{Line, Observer, Upstream, Ways};
-
-/// What became of an admitted call.
-#[derive(Debug)]
-pub struct Forwarded {
-    /// For the money.
-    pub fate: Fate,
-    /// For the caller.
-    pub answer: Result<Passed, Refusal>,
-    /// At the upstream.
-    pub took: Duration,
-    /// Waiting for the shared account.
-    pub queued: Duration,
-}
 
 /// What a worker's calls go by.
 pub(super) struct Means {
@@ -42,7 +29,7 @@ pub(super) struct Means {
 /// One call on its way: what it has waited, and how its last attempt ended.
 pub(super) struct Way {
     by: Arc<Means>,
-    admitted: Arc<Admitted>,
+    admitted: Arc<Admitted<Line>>,
     /// The connection that was at hand when it was admitted.
     at_hand: Option<Line>,
     queued: Duration,
@@ -61,7 +48,7 @@ enum Attempt {
 }
 
 impl Way {
-    pub(super) fn new(by: Arc<Means>, mut admitted: Admitted) -> Self {
+    pub(super) fn new(by: Arc<Means>, mut admitted: Admitted<Line>) -> Self {
         let at_hand = admitted.take_at_hand();
         let admitted = Arc::new(admitted);
         let (queued, took) = (Duration::ZERO, Duration::ZERO);

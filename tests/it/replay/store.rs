@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use moongate::call::{Fingerprint, KeyHash};
 use moongate::clock::Clock;
 use moongate::credits::Credits;
 use moongate::ledger::{Outcome, ReservationId};
 use moongate::model::ModelId;
-use moongate::replay::{Begun, Call, Claim, Fingerprint, Kept, KeyHash, LISTED_MAX, Memory, Settings, Store};
+use moongate::replay::{Begun, Call, Claim, Kept, LISTED_MAX, Memory, Settings, Store};
 use moongate::request::RequestId;
 use moongate::team::TeamId;
 

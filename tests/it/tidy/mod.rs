@@ -10,12 +10,13 @@ use source::Source;
 const LINES_MAX: usize = 350;
 
 /// The rooms and the small words everybody speaks; what stands above them is `main`, `lib`, `cli`, `app`, `config` and `stack`.
-const ROOMS: [&str; 29] = [
+const ROOMS: [&str; 30] = [
     "answer",
     "refusal",
     "request",
     "identity",
     "team",
+    "call",
     "pricing",
     "ledger",
     "admission",
@@ -50,14 +51,14 @@ const LAYERS: [(&str, &str, &[&str]); 14] = [
     ("answer", "answer_refusals", &[]),
     ("answer", "catch_panic", &[]),
     ("request", "check_request", &[]),
-    ("request", "collect", &["PaidCall"]),
     ("identity", "authenticate", &[]),
-    ("team", "authorize", &["Authorized", "Wanted"]),
-    ("replay", "replay", &[]),
+    ("call", "authorize", &["Authorized", "Wanted"]),
+    ("call", "collect", &["PaidCall"]),
+    ("replay", "replay", &["NewCall", "Times"]),
     ("admission", "admit", &["Admitted"]),
     ("upstream", "breaker", &["Seen", "Settings"]),
     ("admission", "tell_limits", &[]),
-    ("upstream", "queue", &["Desk", "Forwarded", "Permitted"]),
+    ("upstream", "queue", &["Desk", "Permitted"]),
     ("upstream", "swap_credential", &["Sent"]),
 ];
 

@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use futures_util::future::Either;
 use tower::{Layer, Service};
 
-use super::Team;
 use crate::http::Answer;
 use crate::identity::{Authenticated, Principal};
 use crate::ledger::ReservationId;
@@ -19,6 +18,7 @@ use crate::model::ModelId;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
 use crate::request::Arrival;
+use crate::team::Team;
 
 /// A paid call whose caller may use its model. Only this layer makes it.
 #[derive(Debug)]

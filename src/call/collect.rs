@@ -5,6 +5,7 @@
 //! Position: below authorization, so that nobody's bytes are held for nothing; above everything that costs money, so
 //! that a caller's broken body can never become a broken call (and never a charge).
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -14,18 +15,16 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
-use std::sync::Arc;
 use tower::{Layer, Service};
 
-use super::{Buffer, Held, Record, RequestId, Settings, Wait};
+use super::{Authorized, KeyHash};
 use crate::http::{Answer, Gathered, IDEMPOTENCY_KEY, Transport};
 use crate::identity::Principal;
 use crate::ledger::ReservationId;
 use crate::model::ModelId;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
-use crate::replay::{Claimed, KeyHash};
-use crate::team::authorize::Authorized;
+use crate::request::{Buffer, Held, Record, RequestId, Settings, Wait};
 use crate::team::{Team, TeamId};
 
 /// A paid call, whole: who calls, what for, and the bytes to pass on.
@@ -55,8 +54,6 @@ pub struct PaidCall {
     pub held: Held,
     /// The idempotency key it carries.
     pub idempotency_key: Option<KeyHash>,
-    /// The claim on that key, once it is this call's to make.
-    pub claimed: Option<Claimed>,
 }
 
 /// Makes [`Collect`].
@@ -130,23 +127,8 @@ impl CollectLayer {
         let (body, held) = body.map_err(|_| Refusal::BodyTimeout)??;
         arrival.record.facts().bytes_in = body.len() as u64;
         let (id, at, record) = (arrival.id, arrival.at, arrival.record);
-        let claimed = None;
         let transport = if head.version < Version::HTTP_2 { Transport::Connection } else { Transport::Stream };
-        Ok(PaidCall {
-            id,
-            call_id,
-            at,
-            transport,
-            record,
-            principal,
-            team,
-            model,
-            price,
-            body,
-            held,
-            idempotency_key,
-            claimed,
-        })
+        Ok(PaidCall { id, call_id, at, transport, record, principal, team, model, price, body, held, idempotency_key })
     }
 
     /// How many bytes may come: those declared, or the most there may be.

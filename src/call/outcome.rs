@@ -1,0 +1,51 @@
+//! What became of an admitted call: for the money, and for its caller.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+
+use crate::refusal::Refusal;
+use crate::request::Room;
+
+/// What became of a call, for the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Not a byte was sent.
+    NotSent,
+    /// The upstream refused it: it was not executed.
+    Refused,
+    /// It was executed, and here is what came of it.
+    Delivered,
+    /// It was sent, and nobody knows.
+    Unknown,
+}
+
+/// An answer that may be passed on.
+#[derive(Debug)]
+pub struct Passed {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its content type.
+    pub content_type: Option<HeaderValue>,
+    /// Its content encoding.
+    pub content_encoding: Option<HeaderValue>,
+    /// Its body, byte for byte.
+    pub body: Bytes,
+    /// The room the body takes in memory.
+    pub room: Arc<Room>,
+}
+
+/// What became of an admitted call.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// For the money.
+    pub fate: Fate,
+    /// For the caller.
+    pub answer: Result<Passed, Refusal>,
+    /// At the upstream.
+    pub took: Duration,
+    /// Waiting for the shared account.
+    pub queued: Duration,
+}
