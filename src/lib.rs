@@ -21,11 +21,13 @@
 //! | [`pricing`] | what a call may cost at most, and what it did cost |
 //! | [`admission`] | may it be spent now; what was spent in the end |
 //! | [`ledger`] | what may be spent and what was: reservations, settlements, windows, rows |
+//! | [`store`] | how Redis is reached by all who keep something there |
 //! | [`notice`] | who is told outside that a budget is nearly used up |
+//! | [`permits`] | whose turn it is on the shared account, over all replicas |
 //! | [`upstream`] | when a call goes out, where to, and with whose key |
 //!
 //! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
-//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`clock`], [`credits`], [`decimal`], [`http`],
+//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`calendar`], [`clock`], [`credits`], [`decimal`], [`http`],
 //! [`https`], [`json`], [`live`], [`maps`], [`model`], [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
 //!
 //! # What holds everywhere
@@ -44,6 +46,7 @@ pub mod admin;
 pub mod admission;
 pub mod answer;
 pub mod app;
+pub mod calendar;
 pub mod call;
 pub mod catalogue;
 pub mod cli;
@@ -60,6 +63,7 @@ pub mod live;
 pub mod maps;
 pub mod model;
 pub mod notice;
+pub mod permits;
 pub mod pricing;
 pub mod printable;
 pub mod refusal;
@@ -69,6 +73,7 @@ pub mod secret;
 pub mod server;
 pub mod simulator;
 pub mod stack;
+pub mod store;
 pub mod team;
 pub mod telemetry;
 pub mod trust;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::{KeptLedger, Settings, Topology};
+use moongate::ledger::redis::{RedisLedger, Settings};
 use moongate::ledger::{Ledger, Unobserved};
+use moongate::store::Topology;
 
 use crate::{Outcome, callgrind};
 
@@ -91,8 +92,9 @@ impl Store {
     /// Its address is none.
     pub fn ledger(&self) -> Outcome<Arc<dyn Ledger>> {
         let topology = Topology::Single { url: format!("redis://{}", self.address()) };
-        let settings = Settings { deadline: Duration::from_secs(60), ..Settings::new(topology) };
-        Ok(Arc::new(KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved))?))
+        let mut settings = Settings::new(topology);
+        settings.store.deadline = Duration::from_secs(60);
+        Ok(Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved))?))
     }
 }
 

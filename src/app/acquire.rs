@@ -16,13 +16,14 @@ use crate::config::settings::{ShutdownSettings, Store};
 use crate::config::{self, FixedSettings, Settings};
 use crate::identity::{self, Gate, Registrar};
 use crate::ledger::embedded::OpenError;
-use crate::ledger::redis::UnusableSettings;
-use crate::ledger::{self, Flaw, Ledger, Permits};
+use crate::ledger::{self, Flaw, Ledger};
 use crate::live;
 use crate::notice;
+use crate::permits::Permits;
 use crate::replay::{self, Replays};
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
+use crate::store::UnusableSettings;
 use crate::telemetry::{AccessLog, AuditLog, Metrics};
 
 /// Why a gateway cannot start. Each sentence is for the operator.

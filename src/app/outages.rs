@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::config::settings::{Store, Topology};
-use crate::ledger::{Crossing, Observer, Outage, Swept, SweptCharge};
+use crate::config::settings::Store;
+use crate::ledger::{self, Crossing, Swept, SweptCharge};
+use crate::store::{Observer, Outage, Topology};
 use crate::team::TeamId;
 
 /// How long after a line the next one comes at the earliest.
@@ -17,7 +18,7 @@ const CALM: Duration = Duration::from_secs(1);
 
 /// Stands before whoever watches the store, and passes on all that is told.
 pub(super) struct Outages {
-    inner: Arc<dyn Observer>,
+    inner: Arc<dyn ledger::Observer>,
     store: String,
     /// Whether something failed since the store was last well: what goes well need not look any further.
     fails: AtomicBool,
@@ -74,7 +75,7 @@ enum Back {
 }
 
 impl Outages {
-    pub(super) fn new(inner: Arc<dyn Observer>, store: &Store) -> Self {
+    pub(super) fn new(inner: Arc<dyn ledger::Observer>, store: &Store) -> Self {
         Self { inner, store: place(store), fails: AtomicBool::new(false), failures: Mutex::default() }
     }
 
@@ -129,12 +130,14 @@ impl Observer for Outages {
         }
     }
 
-    fn batch(&self, size: usize) {
-        self.inner.batch(size);
-    }
-
     fn up(&self, up: bool) {
         self.inner.up(up);
+    }
+}
+
+impl ledger::Observer for Outages {
+    fn batch(&self, size: usize) {
+        self.inner.batch(size);
     }
 
     fn swept(&self, team: &TeamId, swept: Swept, charges: &[SweptCharge]) {
@@ -157,7 +160,7 @@ impl Observer for Outages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::RedisStore;
+    use crate::store;
 
     #[test]
     fn a_store_is_named_by_every_address_it_was_given() {
@@ -169,16 +172,7 @@ mod tests {
             (sentinel, "main of redis://10.0.0.1:26379 redis://10.0.0.2:26379"),
             (Topology::Cluster { urls: urls() }, "redis://10.0.0.1:26379 redis://10.0.0.2:26379"),
         ] {
-            let store = RedisStore {
-                topology,
-                username: None,
-                password: None,
-                ca: None,
-                deadline: Duration::from_millis(250),
-                wait_replicas: 0,
-                allow_eviction: false,
-            };
-            assert_eq!(place(&Store::Redis(store)), named);
+            assert_eq!(place(&Store::Redis(store::Settings::new(topology))), named);
         }
     }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::Unusable;
 use crate::clock::Clock;
-use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
-use crate::identity;
+use crate::config::settings::{LedgerSettings, Store};
+use crate::identity::{self, RedisRegister};
 use crate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
-use crate::ledger::redis::{self, KeptLedger, RedisPermits, RedisRegister, RedisReplays, StoreClock, UnusableSettings};
-use crate::ledger::{Ledger, Observer, OnUnknown, Permits};
-use crate::replay::{self, Memory};
+use crate::ledger::redis::{self, RedisLedger};
+use crate::ledger::{Ledger, Observer, OnUnknown};
+use crate::permits::{Permits, RedisPermits};
+use crate::replay::{self, Memory, RedisReplays};
+use crate::store::{self, UnusableSettings};
 
 /// The stores of one installation.
 pub(super) enum Stores {
@@ -25,7 +27,7 @@ pub(super) enum Stores {
 
 /// One handle to each store in Redis.
 pub(super) struct Handles {
-    ledger: Arc<KeptLedger>,
+    ledger: Arc<RedisLedger>,
     permits: Arc<RedisPermits>,
     replays: Arc<RedisReplays>,
     register: Arc<RedisRegister>,
@@ -50,16 +52,11 @@ impl Stores {
                 Ok(Self::Embedded(Arc::new(ledger), Arc::new(memory), Arc::new(register)))
             }
             Store::Redis(store) => {
-                let settings = redis::Settings {
-                    reservation_ttl,
-                    retention,
-                    on_unknown,
-                    on_loss,
-                    clock: StoreClock::Server,
-                    ..of_redis(store)
-                };
-                let make = Box::new(Redis { settings, replay, clock, observer: Arc::clone(observer) });
-                let ledger = KeptLedger::new(make.settings.clone(), make.clock.clone(), Arc::clone(&make.observer))?;
+                let settings = redis::Settings { store, reservation_ttl, retention, on_unknown, on_loss };
+                let store = settings.store.clone();
+                let ledger = RedisLedger::new(settings, clock.clone(), Arc::clone(observer))?;
+                let observer = Arc::clone(observer) as Arc<dyn store::Observer>;
+                let make = Box::new(Redis { store, replay, clock, observer });
                 let first = Handles {
                     ledger: Arc::new(ledger),
                     permits: Arc::new(make.permits()?),
@@ -114,47 +111,22 @@ impl Stores {
 
 /// What a handle to what is remembered in Redis is made of.
 pub(super) struct Redis {
-    settings: redis::Settings,
+    store: store::Settings,
     replay: replay::Settings,
     clock: Clock,
-    observer: Arc<dyn Observer>,
+    observer: Arc<dyn store::Observer>,
 }
 
 impl Redis {
     fn permits(&self) -> Result<RedisPermits, UnusableSettings> {
-        RedisPermits::new(self.settings.clone(), self.clock.clone(), Arc::clone(&self.observer))
+        RedisPermits::new(self.store.clone(), self.clock.clone(), Arc::clone(&self.observer))
     }
 
     fn register(&self) -> Result<RedisRegister, UnusableSettings> {
-        RedisRegister::new(self.settings.clone(), self.clock.clone(), Arc::clone(&self.observer))
+        RedisRegister::new(self.store.clone(), self.clock.clone(), Arc::clone(&self.observer))
     }
 
     fn replays(&self) -> Result<RedisReplays, UnusableSettings> {
-        RedisReplays::new(self.settings.clone(), self.replay, self.clock.clone(), Arc::clone(&self.observer))
-    }
-}
-
-fn of_redis(store: RedisStore) -> redis::Settings {
-    let RedisStore { topology, username, password, ca, deadline, wait_replicas, allow_eviction } = store;
-    let (mut sentinel_username, mut sentinel_password) = (None, None);
-    let topology = match topology {
-        Topology::Single { url } => redis::Topology::Single { url },
-        Topology::Sentinel { urls, master, username, password } => {
-            (sentinel_username, sentinel_password) = (username, password);
-            redis::Topology::Sentinel { urls, master }
-        }
-        Topology::Cluster { urls } => redis::Topology::Cluster { urls },
-    };
-    let defaults = redis::Settings::new(topology);
-    redis::Settings {
-        username,
-        password,
-        sentinel_username,
-        sentinel_password,
-        ca,
-        deadline,
-        wait_replicas,
-        allow_eviction,
-        ..defaults
+        RedisReplays::new(self.store.clone(), self.replay, self.clock.clone(), Arc::clone(&self.observer))
     }
 }

@@ -13,6 +13,7 @@ use super::secrets::Digests;
 use crate::ledger::{OnLoss, OnUnknown, Retention};
 use crate::pricing::PriceTable;
 use crate::secret::Secret;
+use crate::store::{self, Topology};
 use crate::team::{Team, TeamId};
 use crate::{account, admin, catalogue, identity, notice, replay, request, server, telemetry, upstream};
 
@@ -92,56 +93,11 @@ pub struct LedgerSettings {
 #[derive(Clone, Debug)]
 pub enum Store {
     /// Redis, shared by all replicas.
-    Redis(RedisStore),
+    Redis(store::Settings),
     /// A file of this process.
     Embedded {
         /// The file.
         path: PathBuf,
-    },
-}
-
-/// A Redis store.
-#[derive(Clone, Debug)]
-pub struct RedisStore {
-    /// Where the servers are.
-    pub topology: Topology,
-    /// The ACL user; `None` is the default user.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Secret>,
-    /// Certificates to trust, PEM.
-    pub ca: Option<Arc<[u8]>>,
-    /// How long an operation may take.
-    pub deadline: Duration,
-    /// How many replicas must have a reservation before it counts; 0 asks none.
-    pub wait_replicas: u32,
-    /// Whether servers may evict.
-    pub allow_eviction: bool,
-}
-
-/// Where Redis servers are; no URL holds a user or a password.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Topology {
-    /// One server.
-    Single {
-        /// Its URL; a path is the number of the database.
-        url: String,
-    },
-    /// A primary that Sentinels watch and replace.
-    Sentinel {
-        /// The Sentinels.
-        urls: Vec<String>,
-        /// The name under which they know the primary.
-        master: String,
-        /// Their ACL user; `None` is their default user.
-        username: Option<String>,
-        /// What they themselves ask for; `None` is nothing.
-        password: Option<Secret>,
-    },
-    /// A Redis Cluster.
-    Cluster {
-        /// Some of its nodes.
-        urls: Vec<String>,
     },
 }
 
@@ -228,7 +184,7 @@ impl LedgerSettings {
 
     fn sentinel_password(&self) -> Option<&Secret> {
         match &self.store {
-            Store::Redis(RedisStore { topology: Topology::Sentinel { password, .. }, .. }) => password.as_ref(),
+            Store::Redis(store::Settings { topology: Topology::Sentinel { password, .. }, .. }) => password.as_ref(),
             Store::Redis(_) | Store::Embedded { .. } => None,
         }
     }

@@ -32,6 +32,7 @@ pub mod presented;
 pub mod principal;
 mod reason;
 pub mod record;
+pub mod redis;
 mod refusal_log;
 pub mod register;
 pub mod registrar;
@@ -43,6 +44,7 @@ mod strict;
 pub mod throttle;
 mod token;
 
+pub use self::redis::RedisRegister;
 pub use authenticate::AuthenticateLayer;
 pub use authenticated::Authenticated;
 pub use directory::{Directory, Identified};

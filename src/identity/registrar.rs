@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::Directory;
 use super::register::{Lost, ReadLimits, Register};
 use super::store::{Store, Version};
-use crate::ledger::Outage;
 use crate::live::Live;
+use crate::store::Outage;
 use crate::team::KeyId;
 
 /// How often the version is asked for. With the time that looking and connecting may take in a store that stays silent (a second; with

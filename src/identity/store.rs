@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use futures_util::future::BoxFuture;
 
-use crate::ledger::Outage;
+use crate::store::Outage;
 use crate::team::KeyId;
 
 /// Which state of all entries it is. Two versions that differ are different states; nothing else is said of them, not even

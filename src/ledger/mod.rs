@@ -4,21 +4,17 @@
 //! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: this vocabulary, [`calendar`], [`row`], [`usage`], [`topup`], [`soft`], [`snapshot`], [`swept`], [`outage`],
-//! [`flaw`], [`reservation`], [`permits`] (the shared account, over all teams), `machine` (what each operation does), then a store:
-//! [`embedded`], or `keeper` (how decisions are kept elsewhere, and restored) with [`redis`].
+//! Reading order: this vocabulary, [`row`], [`usage`], [`topup`], [`soft`], [`snapshot`], [`swept`], [`reservation`], `machine`
+//! (what each operation does), then a store: [`embedded`], or `keeper` (how decisions are kept elsewhere, and restored) with
+//! [`redis`].
 
-pub mod calendar;
 pub mod embedded;
-pub mod flaw;
 pub mod headers;
 mod keeper;
 pub mod level;
 mod machine;
 pub mod observe;
 pub mod open;
-pub mod outage;
-pub mod permits;
 pub mod redis;
 pub mod reservation;
 pub mod row;
@@ -34,12 +30,9 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub use flaw::{Flaw, Weight};
 pub use level::Level;
-pub use observe::{Observer, Unobserved};
+pub use observe::Observer;
 pub use open::{OPEN_CALLS_MAX, OpenCall};
-pub use outage::Outage;
-pub use permits::{AccountLimits, Permits};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, LostRows, Outcome, Row, Rows};
 pub use snapshot::Snapshot;
@@ -47,6 +40,8 @@ pub use soft::Crossing;
 pub use swept::{Swept, SweptCharge};
 pub use topup::{TopUp, TopUpId, ToppedUp};
 pub use usage::{Days, Retention, Sums, Usage};
+
+pub use crate::store::{Flaw, Outage, Unobserved, Weight};
 
 use crate::credits::Credits;
 use crate::team::{KeyId, LimitKind, TeamId, UserId};

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::calendar::Calendar;
 use super::{Level, Outcome, Standing};
+use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::team::Limit;
 use crate::team::limit::{Period, Shape, Unit};

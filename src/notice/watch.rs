@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::body::Notice;
 use super::desk::Desk;
-use crate::ledger::{Crossing, Observer, Outage, Swept, SweptCharge};
+use crate::ledger::{Crossing, Observer, Swept, SweptCharge};
+use crate::store::{self, Outage};
 use crate::team::TeamId;
 
 /// A watcher of the ledger before another one.
@@ -22,7 +23,7 @@ impl Watch {
     }
 }
 
-impl Observer for Watch {
+impl store::Observer for Watch {
     fn operation(&self, op: &'static str, result: &'static str, took: Duration) {
         self.inner.operation(op, result, took);
     }
@@ -31,12 +32,14 @@ impl Observer for Watch {
         self.inner.failed(op, outage);
     }
 
-    fn batch(&self, size: usize) {
-        self.inner.batch(size);
-    }
-
     fn up(&self, up: bool) {
         self.inner.up(up);
+    }
+}
+
+impl Observer for Watch {
+    fn batch(&self, size: usize) {
+        self.inner.batch(size);
     }
 
     fn swept(&self, team: &TeamId, swept: Swept, charges: &[SweptCharge]) {

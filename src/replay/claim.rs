@@ -8,8 +8,9 @@ use tokio::runtime::Handle;
 use super::Replays;
 use crate::call::{Fingerprint, KeyHash};
 use crate::ledger::reservation::Progress;
-use crate::ledger::{Outage, Phase, ReservationId};
+use crate::ledger::{Phase, ReservationId};
 use crate::request::RequestId;
+use crate::store::Outage;
 use crate::team::TeamId;
 
 /// What is claimed, and for what.

@@ -18,8 +18,9 @@ use self::place::{Content, Entry, Place, own};
 use super::store::{Begun, Store};
 use super::{Claim, Kept, Settings, Summary};
 use crate::clock::Clock;
-use crate::ledger::{Outage, ReservationId};
+use crate::ledger::ReservationId;
 use crate::request::RequestId;
+use crate::store::Outage;
 use crate::team::TeamId;
 
 /// How many things are remembered at once; of more, the finished ones that would be forgotten first are forgotten now.

@@ -12,6 +12,8 @@ pub mod claim;
 pub mod kept;
 pub mod memory;
 pub mod observe;
+pub mod redis;
+mod redis_keys;
 #[allow(clippy::module_inception)] // the layer is called what the room is called
 pub mod replay;
 pub mod replays;
@@ -19,6 +21,7 @@ pub mod settings;
 pub mod store;
 mod waiting;
 
+pub use self::redis::RedisReplays;
 pub use claim::{Claim, Claimed, Departure};
 pub use kept::{Call, Kept, Summary};
 pub use memory::Memory;

@@ -16,9 +16,10 @@ use super::waiting::{Outcome, Waiting};
 use super::{Call, Claim, Claimed, Kept, Settings, Summary, kept};
 use crate::credits::Credits;
 use crate::http::{Answer, Delivery};
-use crate::ledger::{Outage, ReservationId};
+use crate::ledger::ReservationId;
 use crate::refusal::{Refusal, body};
 use crate::request::{Buffer, RequestId};
+use crate::store::Outage;
 use crate::team::TeamId;
 
 /// How many outcomes that nobody waits for are written at once: a crowd of callers who were cut off does not fill the way to

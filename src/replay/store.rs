@@ -5,8 +5,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{Claim, Kept, Summary};
-use crate::ledger::{Outage, ReservationId};
+use crate::ledger::ReservationId;
 use crate::request::RequestId;
+use crate::store::Outage;
 use crate::team::TeamId;
 
 /// What became of an attempt to claim a key.

@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 use super::balance::{Balance, Drift};
 use super::settings::KeySettings;
 use crate::credits::Credits;
-use crate::ledger::permits::KeyName;
+use crate::permits::KeyName;
 use crate::secret::Secret;
 
 /// How long a key that was refused (401), or whose account is empty (402), is left alone before it is tried again.
@@ -223,7 +223,7 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::permits::Allowance;
+    use crate::permits::Allowance;
 
     fn key(name: &str, weight: u32) -> KeySettings {
         KeySettings {

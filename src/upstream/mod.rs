@@ -40,7 +40,7 @@ pub use swap_credential::SwapCredentialLayer;
 pub use ways::Ways;
 pub use wire::{Bounds, Wire};
 
-use crate::ledger::AccountLimits;
+use crate::permits::AccountLimits;
 
 /// The upstream of one configuration: replaced whole by a reload.
 pub struct Upstream {

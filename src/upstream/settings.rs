@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Uri;
 
 use super::{breaker, queue, reconcile};
-use crate::ledger::permits::Allowance;
+use crate::permits::Allowance;
 use crate::secret::Secret;
 
 /// The upstream, as the configuration describes it. Replaced whole by a reload.

@@ -25,7 +25,7 @@ use crate::admission::Admitted;
 use crate::call::{Fate, Passed};
 use crate::clock::Clock;
 use crate::http::{X_RATELIMIT_REMAINING, X_RATELIMIT_RESET};
-use crate::ledger::permits::KeyTold;
+use crate::permits::KeyTold;
 use crate::refusal::Refusal;
 
 /// What became of one attempt to make a call.

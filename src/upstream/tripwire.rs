@@ -37,7 +37,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::ledger::permits::Allowance;
+    use crate::permits::Allowance;
     use crate::secret::Secret;
     use crate::upstream::settings::KeySettings;
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use moongate::config;
-use moongate::config::settings::{Store, Topology};
+use moongate::config::settings::Store;
+use moongate::store::Topology;
 use serde_json::Value;
 
 const REFERENCE: &str = include_str!("../../config/moongate.yaml");

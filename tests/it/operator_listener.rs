@@ -17,6 +17,7 @@ use moongate::live::Live;
 use moongate::model::ModelId;
 use moongate::pricing::{Delivered, Price, PriceTable};
 use moongate::refusal::Refusal;
+use moongate::store::Observer as _;
 use moongate::team::{Limit, LimitKind, Limits, ModelRules, Share, Team, TeamId};
 use moongate::telemetry::metrics::Catalogue;
 use moongate::telemetry::{Metrics, Outcome};

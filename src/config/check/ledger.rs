@@ -9,10 +9,11 @@ use crate::config::address;
 use crate::config::file::Reference;
 use crate::config::file::ledger::{Ledger, OnLoss, OnOutage, Redis};
 use crate::config::report::KeyPath;
-use crate::config::settings::{LedgerSettings, RedisStore, Store, Topology};
+use crate::config::settings::{LedgerSettings, Store};
 use crate::ledger;
 use crate::ledger::Retention;
 use crate::secret::Secret;
+use crate::store::{self, Topology};
 
 impl Check<'_> {
     pub(super) fn ledger(&mut self, shape: &Ledger, path: &KeyPath) -> Option<LedgerSettings> {
@@ -43,7 +44,7 @@ impl Check<'_> {
         Some(LedgerSettings { store: store?, reservation_ttl: reservation_ttl?, retention, on_loss })
     }
 
-    fn redis(&mut self, shape: &Redis, path: &KeyPath) -> Option<RedisStore> {
+    fn redis(&mut self, shape: &Redis, path: &KeyPath) -> Option<store::Settings> {
         let topology = self.topology(shape, path);
         let deadline = self.duration(&shape.deadline, &path.key("deadline"), MILLISECOND..=30_000 * MILLISECOND);
         let password = self.login(shape.username.as_deref(), shape.password.as_ref(), path);
@@ -51,14 +52,14 @@ impl Check<'_> {
             let content = self.sources.content(file);
             self.noting(content, &path.key("ca_file"))
         });
-        Some(RedisStore {
-            topology: topology?,
+        Some(store::Settings {
             username: shape.username.clone(),
             password: password?,
             ca: ca.map_or(Some(None), |found| found.map(|(_, pem)| Some(Arc::from(pem.as_slice()))))?,
             deadline: deadline?,
             wait_replicas: shape.wait_replicas,
             allow_eviction: shape.allow_eviction,
+            ..store::Settings::new(topology?)
         })
     }
 

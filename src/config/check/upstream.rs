@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Check, DAY, HOUR, MILLISECOND};
 use crate::config::file::upstream::{AccountLimits, Breaker, Key, Protocol, Queue, Reconcile, Upstream};
 use crate::config::report::KeyPath;
-use crate::ledger::permits::Allowance;
+use crate::permits::Allowance;
 use crate::upstream::settings::{self, KeySettings, Settings};
 use crate::upstream::{breaker, queue, reconcile};
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::calendar::Calendar;
-use crate::ledger::permits::{Allowance, KeyName, KeyTold, Span};
+use crate::calendar::Calendar;
+use crate::permits::{Allowance, KeyName, KeyTold, Span};
 
 /// How much two accounts of one reset may differ, in microseconds.
 const SECOND: i64 = 1_000_000;

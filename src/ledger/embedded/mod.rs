@@ -23,13 +23,13 @@ use futures_util::future::BoxFuture;
 pub use self::register::EmbeddedRegister;
 use super::machine::open::open_call;
 use super::machine::{Records, Rules};
-use super::observe::observed;
-use super::permits::{AccountLimits, Permits, Round, Word};
 use super::{
     Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OnUnknown, OpenCall, Outage, Phase,
     ReservationId, Retention, Rows, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
+use crate::permits::{AccountLimits, Permits, Round, Word};
+use crate::store::observe::observed;
 use crate::team::TeamId;
 use writer::Writer;
 

@@ -10,7 +10,7 @@ use super::account::{Account, KeyWindows};
 use super::store::Fault;
 use super::writer::State as Batch;
 use crate::ledger::machine::judgement;
-use crate::ledger::permits::{
+use crate::permits::{
     AccountLimits, Allowance, Ask, GIVE_BACK_WITHIN, KeyName, PLACE_TTL, PermitId, Place, Remaining, Round, Word,
 };
 use crate::team::TeamId;

@@ -13,7 +13,7 @@ use super::store::{Fault, Tables};
 use super::writer::Writer;
 use crate::identity::store::{Entry, Store, Version};
 use crate::ledger::Outage;
-use crate::ledger::observe::observed;
+use crate::store::observe::observed;
 use crate::team::KeyId;
 
 /// The register in the file of an [`EmbeddedLedger`].

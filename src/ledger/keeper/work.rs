@@ -10,7 +10,7 @@ use super::lives;
 use super::operation::Operation;
 use super::step::{Changes, Mark};
 use super::view::{Missing, View};
-use crate::ledger::calendar::Calendar;
+use crate::calendar::Calendar;
 use crate::ledger::machine::{Ended, Machine, Records, ReservationRecord, Rules, judgement};
 use crate::ledger::{Books, Crossing, ReservationId, Settled, Swept, ToppedUp, Verdict};
 use crate::team::TeamId;

@@ -45,7 +45,7 @@ mod tests {
 
     use super::super::judgement::at;
     use super::*;
-    use crate::ledger::calendar::Calendar;
+    use crate::calendar::Calendar;
     use crate::team::{LimitKind, Limits, UserId};
 
     const NOW: i64 = 1_800_000_000_000_000;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::record::{ScopeRecord, Windows};
+use crate::calendar::Calendar;
 use crate::credits::Credits;
-use crate::ledger::calendar::Calendar;
 use crate::ledger::topup::raised;
 use crate::ledger::{Scope, Standing};
 use crate::team::Limit;

@@ -5,8 +5,8 @@ use super::judgement::{self, Moment};
 use super::record::ScopeName;
 use super::records::Records;
 use super::state::{Machine, judge, standings};
+use crate::calendar::Calendar;
 use crate::credits::Credits;
-use crate::ledger::calendar::Calendar;
 use crate::ledger::{Books, Inquiry, Level, TooOften};
 use crate::team::TeamId;
 

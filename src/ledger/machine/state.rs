@@ -9,8 +9,8 @@ use super::judgement::{self, Judgement, Moment, Passes};
 use super::past::{self, Ended};
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord};
 use super::records::Records;
+use crate::calendar::Calendar;
 use crate::credits::Credits;
-use crate::ledger::calendar::Calendar;
 use crate::ledger::{
     Admission, Crossing, Level, OnUnknown, Phase, ReservationId, Retention, Row, Settled, Settlement, Standing, Verdict,
 };

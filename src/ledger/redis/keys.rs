@@ -1,13 +1,14 @@
-//! The names of keys in Redis beside those of the ledger itself: what is a team's is in the team's hash slot, and no two things
-//! have the same name.
+//! The names of a team's keys in Redis, and of the fields in its state: all in one hash slot, and never the same for two things.
 
-use crate::call::KeyHash;
-use crate::ledger::ReservationId;
-use crate::request::RequestId;
+use std::fmt::{self, Display, Formatter, from_fn};
+
+use crate::ledger::keeper::{CellName, Past};
+use crate::ledger::machine::ScopeName;
+use crate::ledger::{ReservationId, TopUpId};
 use crate::team::TeamId;
 
-/// The layout's version: a release that stores things differently takes another, and old keys are never misread.
-const LAYOUT: &str = "mg1";
+/// The layout's version: a release that keeps things differently takes another, and old keys are never misread.
+const LAYOUT: &str = "mg2";
 
 /// Set: the teams of which the store has something, and `*` once it may have new ones. Of all teams, so it is in nobody's
 /// hash slot.
@@ -17,80 +18,113 @@ pub(super) const TEAMS: &str = "mg1:teams";
 /// the teams.
 pub(super) const REIGNS: &str = "mg1:{mg1:teams}:reigns";
 
-fn key(team: &TeamId, what: &str) -> String {
-    format!("{LAYOUT}:{{{team}}}:{what}")
+/// The keys of one team. A team's name has no braces, so it is the whole hash tag.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    /// Hash: all that judges, and how far it has come: see [`field`].
+    pub(super) state: String,
+    /// Sorted set: open reservation → deadline.
+    pub(super) due: String,
+    /// Sorted set: scope → from when on it may be forgotten.
+    pub(super) ends: String,
+    /// Lists: a row for each settlement, newest first: of those that cost something, and of those that did not.
+    pub(super) rows: [String; 2],
+    prefix: String,
 }
 
-/// The keys of what is remembered of one team's calls.
-pub(super) struct ReplayKeys {
-    /// Sorted set: the bodies that are kept, by their end.
-    pub(super) bodies: String,
-    /// How many bytes they are together.
-    pub(super) bytes: String,
-    /// Sorted set: the newest calls of which something is kept, by its end.
-    pub(super) kept: String,
-    /// Hash: the ledger's open calls, beside others.
-    pub(super) open_calls: String,
-}
-
-impl ReplayKeys {
+impl Keys {
     pub(super) fn of(team: &TeamId) -> Self {
-        let [bodies, bytes, kept] = ["bodies", "bytes", "kept"].map(|what| key(team, &format!("replay:{what}")));
-        Self { bodies, bytes, kept, open_calls: super::kept::state_key(team) }
+        let prefix = [LAYOUT, ":{", team.as_str(), "}:"].concat();
+        let key = |what: &str| [prefix.as_str(), what].concat();
+        let (state, due, ends, rows) = (key("state"), key("due"), key("ends"), [key("rows"), key("rows:free")]);
+        Self { state, due, ends, rows, prefix }
     }
 
-    /// Hash: what is known of an idempotency key.
-    pub(super) fn key(team: &TeamId, hash: &KeyHash) -> String {
-        key(team, &format!("replay:key:{hash}"))
+    /// Hash: what one day's calls came to, by model and user.
+    pub(super) fn usage(&self, day: &str) -> String {
+        [self.prefix.as_str(), "usage:", day].concat()
     }
 
-    /// Hash: the outcome of a call, or where it is.
-    pub(super) fn call(team: &TeamId, id: ReservationId) -> String {
-        key(team, &format!("replay:call:{id}"))
-    }
-
-    /// Sorted set: the newest calls that carried a request id and of which something is kept, by its end. A request id has
-    /// no character that would need escaping.
-    pub(super) fn calls(team: &TeamId, carried: &RequestId) -> String {
-        key(team, &format!("replay:calls:{carried}"))
+    /// String, for a while: the mark that a handle leaves before it asks whether a team is new.
+    pub(super) fn may_be_made(&self, voucher: u64) -> String {
+        format!("{}made-by:{voucher}", self.prefix)
     }
 }
 
-/// The keys of the shared account's windows and of the line before them. No team's name has the `!`.
-pub(super) struct PermitKeys {
-    /// Hash: the windows.
-    pub(super) windows: String,
-    /// Sorted set: the line, by virtual finish.
-    pub(super) line: String,
-    /// Hash: what is known of a place, or of the permit it became.
-    pub(super) places: String,
-    /// Sorted set: both, by deadline.
-    pub(super) deadlines: String,
-    /// Hash: the teams in the line.
-    pub(super) teams: String,
+/// Shows parts of a name one after another: every call writes some, and formatting them takes several times as long.
+fn parts<const N: usize>(f: &mut Formatter<'_>, parts: [&str; N]) -> fmt::Result {
+    parts.iter().try_for_each(|part| f.write_str(part))
 }
 
-impl PermitKeys {
-    pub(super) fn new() -> Self {
-        let key = |what: &str| format!("{LAYOUT}:{{!shared}}:{what}");
-        Self {
-            windows: key("windows"),
-            line: key("line"),
-            places: key("places"),
-            deadlines: key("deadlines"),
-            teams: key("teams"),
-        }
+/// The fields of a team's state.
+pub(super) mod field {
+    use std::fmt::{Display, from_fn};
+
+    use super::{ReservationId, ScopeName, TopUpId, parts};
+
+    /// The revision: `epoch number name`.
+    pub(in super::super) const REVISION: &str = "r";
+    /// What is known of the team as a whole.
+    pub(in super::super) const TEAM: &str = "m";
+
+    /// A scope. Its name ends the field, so that unlike names stay unlike.
+    pub(in super::super) fn scope(name: &ScopeName) -> impl Display {
+        from_fn(|f| parts(f, ["s:", &name.level, ":", &name.whose]))
+    }
+
+    /// An open reservation: how far its call has come, then the rest of the record.
+    pub(in super::super) fn call(id: ReservationId) -> impl Display {
+        from_fn(move |f| parts(f, ["c:", id.encode(&mut [0; ReservationId::LENGTH])]))
+    }
+
+    /// How many cells of usage a day has.
+    pub(in super::super) fn day(day: &str) -> impl Display {
+        from_fn(move |f| parts(f, ["d:", day]))
+    }
+
+    /// A call that had ended and was restored.
+    pub(in super::super) fn restored(id: ReservationId) -> impl Display {
+        from_fn(move |f| write!(f, "e:{id}"))
+    }
+
+    /// A top-up.
+    pub(in super::super) fn top_up(id: &TopUpId) -> impl Display {
+        from_fn(move |f| write!(f, "t:{id}"))
     }
 }
 
-/// The keys of the register, in one slot: a team's name cannot begin as its hash tag does.
-pub(super) struct RegisterKeys;
+/// The name of what may be forgotten: its field, and its member among the ends.
+pub(super) fn past_name(past: &Past) -> impl Display {
+    from_fn(move |f| match past {
+        Past::Scope(name) => field::scope(name).fmt(f),
+        Past::Restored(id) => field::restored(*id).fmt(f),
+        Past::Day(day) => field::day(day).fmt(f),
+    })
+}
 
-impl RegisterKeys {
-    /// Hash: name → entry.
-    pub(super) const ENTRIES: &'static str = "mg1:{:register}:entries";
-    /// String: which state of the entries it is.
-    pub(super) const VERSION: &'static str = "mg1:{:register}:version";
-    /// Hash: id of a gateway key → when it was used last, in seconds since 1970.
-    pub(super) const USED: &'static str = "mg1:{:register}:used";
+/// What may be forgotten of this name.
+pub(super) fn past_of(name: &str) -> Option<Past> {
+    if let Some(id) = name.strip_prefix("e:") {
+        return Some(Past::Restored(id.parse().ok()?));
+    }
+    match name.strip_prefix("d:") {
+        Some(day) => Some(Past::Day(day.to_owned())),
+        None => scope_of(name).map(Past::Scope),
+    }
+}
+
+/// The scope of a field's name, or of a member's among the ends.
+pub(super) fn scope_of(field: &str) -> Option<ScopeName> {
+    let (level, whose) = field.strip_prefix("s:")?.split_once(':')?;
+    Some(ScopeName { level: level.to_owned().into(), whose: whose.into() })
+}
+
+/// A cell's name in a day's usage: no model has a line feed.
+pub(super) fn cell(name: &CellName) -> impl Display {
+    from_fn(move |f| parts(f, [&name.model, "\n", &name.user]))
+}
+
+/// The model and the user of a cell.
+pub(super) fn cell_of(name: &str) -> Option<(&str, &str)> {
+    name.split_once('\n')
 }

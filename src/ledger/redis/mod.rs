@@ -1,31 +1,275 @@
-//! What is kept in Redis: the ledger, and beside it the permits of the shared account, idempotency keys with kept answers, and the
-//! register of gateway keys and suspensions.
+//! The ledger of which Redis is the keeper: this process judges, a script of Redis compares and writes.
 //!
-//! Reading order: `settings` (what it must be told), `client` (how it is reached), over `exchange`, `connection`, `link` and `dial`;
-//! `failure` and `breaker` (what to do when it is not), `inspect` (whether it is safe there); then its users: `kept` (the ledger),
-//! `permits` with its scripts and `packed`, `replay` with `replay.lua`, `register` with `register.lua`; `keys` (where their things
-//! are).
-//!
-//! All that is sent is safe to repeat: each operation carries an id that the records know.
+//! Reading order: `settings` (what it must be told), `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `words`,
+//! `encode`, `writes` and `decode` (to the script and back), `keeper` (how it is called), `handle` (what
+//! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `reigns` (which server it is), `past` and `rows.lua`
+//! (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (what the layout before this one has kept of a team), and
+//! here the trait.
 
-mod breaker;
-mod client;
-mod connection;
-mod dial;
-mod exchange;
-mod failure;
-mod inspect;
-mod kept;
+mod decode;
+mod encode;
+mod handle;
+mod keeper;
 mod keys;
-mod link;
-mod packed;
-mod permits;
-mod register;
-mod replay;
+mod past;
+mod reigns;
 mod settings;
+mod text;
+mod trust;
+mod upgrade;
+mod upgrade_text;
+mod words;
+mod writes;
 
-pub use kept::KeptLedger;
-pub use permits::RedisPermits;
-pub use register::RedisRegister;
-pub use replay::RedisReplays;
-pub use settings::{Settings, StoreClock, Topology, UnusableSettings};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use futures_util::future::{BoxFuture, join_all};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use self::handle::{Handle, Shared};
+use self::keeper::RedisKeeper;
+use self::keys::TEAMS;
+use self::keys::{Keys, field};
+pub use self::settings::Settings;
+use crate::clock::Clock;
+use crate::ledger::keeper::{BATCH_MOST, FOR_EVER, Operation, Teams};
+use crate::ledger::machine::{Rules, ScopeName};
+use crate::ledger::{
+    Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, ReservationId, Rows, Scope, Settled,
+    Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+};
+use crate::store::answer::unreadable;
+use crate::store::observe::observed;
+use crate::store::{self, Client, Flaw, FromRedisValue, Outage, UnusableSettings, cmd};
+use crate::team::TeamId;
+
+/// How many days of usage are asked for at once.
+const DAYS_AT_ONCE: usize = 64;
+/// The key of a team's state, in which its open calls are, each behind how far it has come.
+pub(crate) fn state_key(team: &TeamId) -> String {
+    Keys::of(team).state
+}
+
+/// A handle on the ledger in Redis, with one connection of its own. Each worker thread makes one; all handles of a process
+/// share what is known of the teams and what waits for them.
+///
+/// It must be used within a tokio runtime: what it does in the background lives on the runtime that first uses it.
+pub struct RedisLedger(Arc<Handle>);
+
+impl RedisLedger {
+    /// A handle; nothing is sent before the first operation, and Redis need not be there.
+    ///
+    /// # Errors
+    /// When the settings cannot be meant.
+    pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+        let (reservation_ttl, retention, on_unknown) =
+            (settings.reservation_ttl, settings.retention, settings.on_unknown);
+        let process = Uuid::now_v7().simple().to_string();
+        let told_held = Arc::default();
+        let client = Client::new(settings.store.clone(), clock, Arc::clone(&observer) as Arc<dyn store::Observer>)?;
+        let keeper = RedisKeeper::new(client, settings, &process, Arc::clone(&told_held));
+        let shared = Arc::new(Shared {
+            teams: Teams::default(),
+            abandoned: Arc::default(),
+            rules: Rules { reservation_ttl, retention, on_unknown },
+            observer,
+            releasing: AtomicBool::new(false),
+            told_held,
+        });
+        Ok(Self(Arc::new(Handle { shared, keeper })))
+    }
+
+    /// Another handle of the same process, with a connection of its own.
+    ///
+    /// # Errors
+    /// As for the first.
+    pub fn another(&self, clock: Clock) -> Result<Self, UnusableSettings> {
+        let shared = Arc::clone(&self.0.shared);
+        let keeper = self.0.keeper.another(clock, Arc::clone(&shared.told_held))?;
+        Ok(Self(Arc::new(Handle { shared, keeper })))
+    }
+
+    fn observed<'a, T: Send + 'a>(
+        &'a self,
+        op: &'static str,
+        operation: impl Future<Output = Result<T, Outage>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Outage>> {
+        observed(&*self.0.shared.observer, op, operation)
+    }
+}
+
+impl Ledger for RedisLedger {
+    fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
+        self.observed("admit", async move {
+            let team = admission.team.clone();
+            let admission = Box::new(admission);
+            let claim = self.0.ask(&team, |response| Operation::Admit { admission, response }).await?;
+            claim.take().ok_or_else(|| Outage::Refused("no verdict was given".to_owned()))
+        })
+    }
+
+    fn quote(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
+        self.observed("quote", async move {
+            let team = admission.team.clone();
+            let admission = Box::new(admission);
+            self.0.ask(&team, |response| Operation::Quote { admission, response }).await
+        })
+    }
+
+    fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+        self.observed("dispatch", self.0.ask(team, move |response| Operation::Dispatch { id, response }))
+    }
+
+    fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+        self.observed("recall", self.0.ask(team, move |response| Operation::Recall { id, response }))
+    }
+
+    fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
+        let settlement = Box::new(settlement);
+        self.observed("settle", self.0.ask(team, move |response| Operation::Settle { settlement, response }))
+    }
+
+    fn release_slots<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<(), Outage>> {
+        self.observed("release_slots", self.0.ask(team, move |response| Operation::ReleaseSlots { id, response }))
+    }
+
+    fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
+        self.observed("renew", async move {
+            for some in ids.chunks(BATCH_MOST) {
+                let ids = some.to_vec();
+                self.0.ask(team, |response| Operation::Renew { ids, response }).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>> {
+        self.observed("sweep", self.0.ask(team, |response| Operation::Sweep { response }))
+    }
+
+    fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
+        self.observed("books", async move {
+            let team = inquiry.team.clone();
+            let inquiry = Box::new(inquiry);
+            self.0.ask(&team, |response| Operation::Books { inquiry, response }).await
+        })
+    }
+
+    fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
+        self.observed("open", async move { Ok(self.0.open_of(team, &[id]).await?.pop()) })
+    }
+
+    fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
+        self.observed("open", async move {
+            let keys = Keys::of(team);
+            let mut calls = Vec::new();
+            // Among those that are due are answers that are still being read, of calls that are not open.
+            for passed in (0..).step_by(OPEN_CALLS_MAX) {
+                let mut latest = cmd("ZREVRANGEBYSCORE");
+                latest.arg(&keys.due).arg(format!("({FOR_EVER}")).arg("-inf");
+                latest.arg("LIMIT").arg(passed).arg(OPEN_CALLS_MAX);
+                let ids: Vec<String> = Vec::from_redis_value(self.0.read(team, &keys.due, &latest).await?)
+                    .map_err(|_| unreadable("ids"))?;
+                let due: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+                for some in due.chunks(BATCH_MOST) {
+                    calls.extend(self.0.open_of(team, some).await?);
+                }
+                if ids.len() < OPEN_CALLS_MAX || calls.len() >= OPEN_CALLS_MAX {
+                    break;
+                }
+            }
+            calls.sort_unstable_by_key(|call| std::cmp::Reverse(call.id));
+            calls.dedup_by_key(|call| call.id);
+            calls.truncate(OPEN_CALLS_MAX);
+            Ok(calls)
+        })
+    }
+
+    fn teams(&self) -> BoxFuture<'_, Result<Vec<TeamId>, Outage>> {
+        self.observed("teams", async move {
+            let mut members = cmd("SMEMBERS");
+            members.arg(TEAMS);
+            let names: Vec<String> = Vec::from_redis_value(self.0.keeper.client.run(None, TEAMS, &members).await?)
+                .map_err(|_| unreadable("teams"))?;
+            // What is no team's name says something about all of them.
+            let mut teams: Vec<TeamId> = names.iter().filter_map(|name| TeamId::parse(name)).collect();
+            teams.sort_unstable();
+            Ok(teams)
+        })
+    }
+
+    fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
+        self.observed("open", async move {
+            let keys = Keys::of(team);
+            let mut scope = cmd("HGET");
+            scope.arg(&keys.state).arg(field::scope(&ScopeName::from(&Scope::Team)).to_string());
+            decode::open(self.0.read(team, &keys.state, &scope).await?)
+        })
+    }
+
+    fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
+        self.observed("rows", async move {
+            let keys = Keys::of(team);
+            past::read_rows(&self.0.read(team, &keys.state, &past::rows(&keys, skip, limit)).await?)
+        })
+    }
+
+    fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
+        self.observed("usage", async move {
+            let (keys, kept) = (&Keys::of(team), self.0.days_kept());
+            let (first, last) = ((*days.start()).max(*kept.start()), (*days.end()).min(*kept.end()));
+            let all: Vec<Date> = first.series(1.day()).take_while(|day| *day <= last).collect();
+            let mut usage = Vec::new();
+            // So many go out together, and others may come between.
+            for some in all.chunks(DAYS_AT_ONCE) {
+                let reads = some.iter().map(|day| async move {
+                    let key = keys.usage(&day.to_string());
+                    let mut cells = cmd("HGETALL");
+                    cells.arg(&key);
+                    past::read_usage(*day, &self.0.read(team, &key, &cells).await?)
+                });
+                let mut empty = Vec::new();
+                for (day, read) in some.iter().zip(join_all(reads).await) {
+                    let cells = read?;
+                    if cells.is_empty() {
+                        empty.push(*day);
+                    }
+                    usage.extend(cells);
+                }
+                self.0.look_for_usage(team, &empty).await?;
+            }
+            Ok(usage)
+        })
+    }
+
+    fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
+        let top_up = Box::new(top_up);
+        self.observed("top_up", self.0.ask(team, |response| Operation::TopUp { top_up, response }))
+    }
+
+    fn accept_loss<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>> {
+        self.observed("accept_loss", async move {
+            upgrade::accept(&self.0.keeper, team).await?;
+            self.0.ask(team, |response| Operation::Accept { response }).await
+        })
+    }
+
+    fn closed(&self) -> Vec<TeamId> {
+        self.0.shared.teams.closed()
+    }
+
+    fn inspect(&self) -> BoxFuture<'_, Result<Vec<Flaw>, Outage>> {
+        self.observed("inspect", self.0.keeper.client.inspect(TEAMS))
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
+        self.observed("probe", async move {
+            self.0.keeper.client.breaker(None).enter()?;
+            trust::probe(&self.0.keeper).await
+        })
+    }
+}

@@ -6,20 +6,23 @@ use std::time::Duration;
 use super::Metrics;
 use super::observe_admission::settlement;
 use crate::ledger::{Crossing, Observer, Outcome, Swept, SweptCharge};
+use crate::store;
 use crate::team::TeamId;
 
-impl Observer for Metrics {
+impl store::Observer for Metrics {
     fn operation(&self, op: &'static str, result: &'static str, took: Duration) {
         self.catalogue.ledger_operations_total.with([op, result]).inc();
         self.catalogue.ledger_operation_seconds.with([op]).took(took);
     }
 
-    fn batch(&self, size: usize) {
-        self.catalogue.ledger_batch_size.sized(size);
-    }
-
     fn up(&self, up: bool) {
         self.catalogue.ledger_up.set_whether(up);
+    }
+}
+
+impl Observer for Metrics {
+    fn batch(&self, size: usize) {
+        self.catalogue.ledger_batch_size.sized(size);
     }
 
     fn swept(&self, team: &TeamId, swept: Swept, charges: &[SweptCharge]) {

@@ -15,6 +15,7 @@ use crate::ledger::{Observer as _, Scope, Standing, Swept, SweptCharge};
 use crate::model::ModelId;
 use crate::pricing::{Delivered, Price, PriceTable};
 use crate::refusal::Refusal;
+use crate::store::Observer as _;
 use crate::team::{Limit, LimitKind, Limits, ModelRules, UserId};
 use crate::telemetry::Outcome;
 

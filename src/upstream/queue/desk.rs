@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::waiter::{Heard, Held, Permit, Told, Waiter, Wanted};
 use crate::clock::Clock;
-use crate::ledger::Outage;
-use crate::ledger::permits::{AccountLimits, Ask, KeyName, KeyTold, PLACE_TTL, PermitId, Permits, Place, Round, Word};
 use crate::live::Live;
+use crate::permits::{AccountLimits, Ask, KeyName, KeyTold, PLACE_TTL, PermitId, Permits, Place, Round, Word};
 use crate::refusal::Refusal;
+use crate::store::Outage;
 use crate::upstream::swap_credential::all_rest;
 use crate::upstream::{Observer, Upstream};
 

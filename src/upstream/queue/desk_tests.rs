@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::credits::Credits;
-use crate::ledger::permits::Allowance;
+use crate::permits::Allowance;
 use crate::secret::Secret;
 use crate::team::TeamId;
 use crate::upstream::breaker::{self, Seen};

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`layer`], `way` (a call's way through it, to its first byte), [`desk`] (what a worker's calls say to the store, and
 //! hear from it), [`waiter`] (one call that waits), [`watch`] (what is left, shown once a process). The windows, the line and
-//! its order are the store's: [`crate::ledger::permits`].
+//! its order are the store's: [`crate::permits`].
 
 pub mod desk;
 pub mod layer;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::desk::Desk;
-use crate::ledger::permits::{AccountLimits, KeyName, PermitId, Span};
+use crate::permits::{AccountLimits, KeyName, PermitId, Span};
 use crate::refusal::Refusal;
 use crate::team::TeamId;
 

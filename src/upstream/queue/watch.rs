@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::Permits;
 use crate::live::Live;
+use crate::permits::Permits;
 use crate::upstream::{Observer, Upstream};
 
 /// Looks at the windows again and again until told to stop. Each look also ends what dead replicas left in the line.

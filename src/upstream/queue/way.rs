@@ -12,7 +12,7 @@ use super::{Connected, Desk, Permitted};
 use crate::admission::Admitted;
 use crate::call::{Fate, Forwarded, Passed};
 use crate::ledger::Phase;
-use crate::ledger::permits::KeyTold;
+use crate::permits::KeyTold;
 use crate::refusal::Refusal;
 use crate::request::Wait;
 use crate::upstream::keys::{Key, Rest, Why};

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::{Crossing, Ledger, Observer, OnUnknown, Retention, Swept, SweptCharge};
+use moongate::store;
 use moongate::team::TeamId;
 
 /// How long a reservation lives unless renewed, in every bench.
@@ -63,12 +64,14 @@ impl Watch {
     }
 }
 
-impl Observer for Watch {
+impl store::Observer for Watch {
     fn operation(&self, _op: &'static str, _result: &'static str, _took: Duration) {}
 
-    fn batch(&self, _size: usize) {}
-
     fn up(&self, _up: bool) {}
+}
+
+impl Observer for Watch {
+    fn batch(&self, _size: usize) {}
 
     fn swept(&self, team: &TeamId, _swept: Swept, charges: &[SweptCharge]) {
         self.charged.lock().unwrap().extend(charges.iter().map(|charge| (team.clone(), charge.clone())));

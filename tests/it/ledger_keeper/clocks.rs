@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::KeptLedger;
+use moongate::ledger::redis::RedisLedger;
 use moongate::ledger::{Ledger, ReservationId, Unobserved, Verdict};
 use moongate::team::LimitKind;
 
@@ -13,7 +13,7 @@ use crate::ledger_conformance::desk::{Call, call, limit};
 use crate::support::redis::RedisServer;
 
 fn process(server: &RedisServer, clock: &Clock) -> Arc<dyn Ledger> {
-    Arc::new(KeptLedger::new(patient(server), clock.clone(), Arc::new(Unobserved)).unwrap())
+    Arc::new(RedisLedger::new(patient(server), clock.clone(), Arc::new(Unobserved)).unwrap())
 }
 
 async fn is_admitted(ledger: &Arc<dyn Ledger>, call: &Call) -> bool {

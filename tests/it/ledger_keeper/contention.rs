@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use moongate::clock::Clock;
-use moongate::ledger::redis::{KeptLedger, Settings, Topology};
+use moongate::ledger::redis::{RedisLedger, Settings};
 use moongate::ledger::{Ledger, Outcome, ReservationId, Settled, Unobserved, Verdict};
+use moongate::store::Topology;
 use moongate::team::LimitKind;
 
 use super::patient;
 use crate::ledger_conformance::desk::{Call, PRICE, call, credits, limit, settlement};
 use crate::support::redis::RedisServer;
+use crate::support::stored::Reached as _;
 
 /// What a process gets of a team: how many of its calls were admitted.
 async fn take_part(settings: Settings, call: Call, calls: usize) -> usize {
-    let ledger: Arc<dyn Ledger> = Arc::new(KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
+    let ledger: Arc<dyn Ledger> = Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
     let make = || async {
         let id = ReservationId::new();
         match ledger.admit(call.admission(id)).await.unwrap() {
@@ -48,7 +50,7 @@ async fn ten_processes_on_one_team_are_all_served_and_pass_no_limit() {
     let parts = (0..PROCESSES).map(|_| tokio::spawn(take_part(settings.clone(), call.clone(), CALLS)));
     let parts: Vec<usize> = join_all(parts).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(parts.iter().sum::<usize>() as u64, budget, "{parts:?}");
-    let ledger: Arc<dyn Ledger> = Arc::new(KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
+    let ledger: Arc<dyn Ledger> = Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
     let rows = ledger.rows(&call.team, 0, 2 * PROCESSES * CALLS).await.unwrap();
     assert_eq!(rows.rows.iter().map(|row| row.charged.micros()).sum::<u64>(), budget * PRICE);
     assert_eq!(ledger.open(&call.team).await.unwrap(), 0);
@@ -70,7 +72,7 @@ async fn settled_at_half_time(replicas: usize) -> Vec<usize> {
         let at_half_time = Arc::clone(&at_half_time);
         tokio::spawn(async move {
             let ledger: Arc<dyn Ledger> =
-                Arc::new(KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
+                Arc::new(RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap());
             for _ in 0..ROUNDS {
                 let calls = (0..AT_ONCE / replicas).map(|_| async {
                     let id = ReservationId::new();
@@ -106,8 +108,8 @@ async fn of_two_and_of_four_replicas_with_two_thousand_calls_at_once_none_is_ref
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_of_one_process_share_what_they_know_and_never_refuse_each_other() {
     let server = RedisServer::start().await;
-    let settings = Settings { topology: Topology::Single { url: server.url() }, ..patient(&server) };
-    let one = KeptLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
+    let settings = patient(&server).at(Topology::Single { url: server.url() });
+    let one = RedisLedger::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
     let other: Arc<dyn Ledger> = Arc::new(one.another(Clock::system()).unwrap());
     let one: Arc<dyn Ledger> = Arc::new(one);
     let call = call().limits([limit(LimitKind::RequestsPerDay, 1_000)]);

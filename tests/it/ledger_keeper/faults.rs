@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Ledger, Outage, Outcome, ReservationId, Settled, Verdict};
 use moongate::secret::Secret;
+use moongate::store::Topology;
 use moongate::team::LimitKind;
 
 use super::{BRIEF, Seen, handle, observed, patient};
 use crate::ledger_conformance::desk::{Call, PRICE, call, credits, limit, settlement};
 use crate::support::proxy::{Fault, LATE, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 async fn admit(ledger: &Arc<dyn Ledger>, call: &Call) -> Result<ReservationId, Outage> {
     let id = ReservationId::new();
@@ -35,7 +37,7 @@ async fn open(ledger: &Arc<dyn Ledger>, call: &Call) -> u64 {
 /// A store that can be reached through the proxy only.
 fn behind(proxy: &Proxy) -> Settings {
     let url = format!("redis://127.0.0.1:{}", proxy.port());
-    Settings { deadline: BRIEF, ..Settings::new(Topology::Single { url }) }
+    Settings::new(Topology::Single { url }).within(BRIEF)
 }
 
 fn refused(outage: &Outage, word: &str) -> bool {
@@ -75,7 +77,7 @@ async fn a_server_out_of_memory_admits_nothing_and_still_settles() {
 async fn a_frozen_server_is_an_outage_within_the_deadline_and_then_at_once() {
     let server = RedisServer::start().await;
     let seen = Arc::new(Seen::default());
-    let ledger = observed(Settings { deadline: BRIEF, ..patient(&server) }, Arc::clone(&seen) as _);
+    let ledger = observed(patient(&server).within(BRIEF), Arc::clone(&seen) as _);
     admit(&ledger, &call()).await.unwrap();
     server.freeze();
     let started = Instant::now();
@@ -173,19 +175,23 @@ async fn a_caller_who_leaves_before_the_verdict_leaves_nothing_reserved() {
 async fn a_wrong_password_is_an_outage_that_does_not_tell_the_password() {
     let server = RedisServer::start().await;
     server.run(&["CONFIG", "SET", "requirepass", "hunter2"]).await;
-    let with = |password: &str| Settings { password: Some(Secret::new(password)), ..patient(&server) };
+    let with = |password: &str| {
+        let mut settings = patient(&server);
+        settings.store.password = Some(Secret::new(password));
+        settings
+    };
     let outage = handle(with("swordfish")).probe().await.unwrap_err();
     assert!(!outage.to_string().contains("swordfish"), "{outage}");
     assert!(!format!("{:?}", with("swordfish")).contains("swordfish"));
     handle(with("hunter2")).probe().await.unwrap();
-    let named = Settings { username: Some("default".to_owned()), ..with("hunter2") };
+    let named = patient(&server).by_user("default", "hunter2");
     admit(&handle(named), &call()).await.unwrap();
 }
 
 #[tokio::test]
 async fn too_few_replicas_are_an_outage_and_nothing_stays_reserved() {
     let server = RedisServer::start().await;
-    let ledger = handle(Settings { wait_replicas: 1, deadline: 3 * BRIEF, ..patient(&server) });
+    let ledger = handle(patient(&server).acknowledged_by(1).within(3 * BRIEF));
     let outage = admit(&ledger, &call()).await.unwrap_err();
     assert!(refused(&outage, "0 of 1 replicas"), "{outage:?}");
     wait_until("it is released", || async { open(&ledger, &call()).await == 0 }).await;
@@ -198,7 +204,7 @@ async fn a_burst_that_waits_its_turn_longer_than_the_store_may_take_is_no_outage
     let server = RedisServer::start().await;
     let proxy = Proxy::start(server.port()).await;
     // Each batch is answered within the deadline; all of them together take longer.
-    let ledger = handle(Settings { deadline: LATE * 20, ..behind(&proxy) });
+    let ledger = handle(behind(&proxy).within(LATE * 20));
     admit(&ledger, &call()).await.unwrap();
     proxy.set(Fault::Late);
     let admissions = (0..4_000).map(|_| ledger.admit(call().admission(ReservationId::new())));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::{Settings, StoreClock};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Ledger, Outcome, ReservationId, Retention, Scope, TopUp, TopUpId};
 use moongate::team::LimitKind;
 
@@ -12,6 +12,7 @@ use super::kept::Kept;
 use super::{handle, patient, stored};
 use crate::ledger_conformance::desk::{MORNING, PRICE, call, credits, key, limit, moment, settlement, user};
 use crate::support::redis::RedisServer;
+use crate::support::stored::Reached as _;
 
 /// Of the store itself: which teams it has had, and since when it is known.
 const OF_THE_STORE: [&str; 2] = ["mg1:teams", "mg1:{mg1:teams}:reigns"];
@@ -38,7 +39,7 @@ async fn rows_that_are_kept_for_another_time_than_before_are_no_loss_when_they_g
     let (server, clock) = (RedisServer::start().await, Clock::moved(moment(MORNING)));
     let with = |rows| {
         let retention = Retention { rows, ..Retention::default() };
-        handle(Settings { retention, clock: StoreClock::Fixed(clock.clone()), ..patient(&server) })
+        handle(Settings { retention, ..patient(&server) }.told_by(&clock))
     };
     let (long, short) = (with(Duration::from_secs(400 * 86_400)), with(Duration::from_secs(3_600)));
     let pay = async |ledger: &Arc<dyn Ledger>| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use moongate::ledger::Ledger;
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::store::Topology;
 
 use super::losses::{all_end, until_open};
 use super::lost::world::{GATHERED, World, admit, budgeted, counted, is_closed, pay};
@@ -11,6 +11,7 @@ use super::{handle, stored};
 use crate::ledger_conformance::desk::PRICE;
 use crate::support::proxy::Proxy;
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 /// A primary and a copy of it, between which two replicas are led each for itself.
 struct Fork {
@@ -27,7 +28,7 @@ impl Fork {
         let proxies = [Proxy::start(world.server.port()).await, Proxy::start(world.server.port()).await];
         let replicas = proxies.each_ref().map(|proxy| {
             let url = format!("redis://127.0.0.1:{}", proxy.port());
-            handle(Settings { topology: Topology::Single { url }, ..world.settings() })
+            handle(world.settings().at(Topology::Single { url }))
         });
         Self { world, copy, proxies, replicas }
     }

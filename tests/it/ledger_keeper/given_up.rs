@@ -1,8 +1,8 @@
 //! An admission that was given up is not made after all, should what was sent come out of some buffer later.
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::{Settings, StoreClock, Topology};
 use moongate::ledger::{ReservationId, Verdict};
+use moongate::store::Topology;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -10,6 +10,7 @@ use super::{BRIEF, handle, patient, stored};
 use crate::ledger_conformance::desk::{MORNING, call, moment};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 /// What was sent arrives, and is carried out.
 async fn arrives(server: &RedisServer, sent: &[u8]) {
@@ -26,13 +27,10 @@ async fn an_admission_that_was_given_up_reserves_nothing_should_it_come_out_of_s
     for gives_up in [true, false] {
         let (server, clock) = (RedisServer::start().await, Clock::moved(moment(MORNING)));
         let proxy = Proxy::start(server.port()).await;
-        let ledger = handle(Settings {
-            topology: Topology::Single { url: format!("redis://127.0.0.1:{}", proxy.port()) },
-            deadline: BRIEF,
-            // There time stands still: it is not for its age that what comes late is turned away.
-            clock: StoreClock::Fixed(clock),
-            ..patient(&server)
-        });
+        let url = format!("redis://127.0.0.1:{}", proxy.port());
+        // There time stands still: it is not for its age that what comes late is turned away.
+        let settings = patient(&server).at(Topology::Single { url }).within(BRIEF).told_by(&clock);
+        let ledger = handle(settings);
         let verdict = ledger.admit(call().admission(ReservationId::new())).await.unwrap();
         assert!(matches!(verdict, Verdict::Admitted { .. }));
         let revision = async || server.ask::<String>(&["HGET", &stored::state("design"), "r"]).await.unwrap();

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use jiff::ToSpan;
 use moongate::clock::Clock;
-use moongate::ledger::redis::{Settings, StoreClock};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Ledger, Outcome, ReservationId, Retention, TopUp, TopUpId, Verdict};
 use moongate::team::LimitKind;
 
 use super::{handle, patient, stored};
 use crate::ledger_conformance::desk::{Call, MORNING, PRICE, call, credits, key, limit, moment, settlement, user};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 const DAY: i64 = 86_400;
 
@@ -25,7 +26,7 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) async fn start() -> Self {
         let (server, clock) = (RedisServer::start().await, Clock::moved(moment(MORNING)));
-        let ledger = handle(Settings { clock: StoreClock::Fixed(clock.clone()), ..patient(&server) });
+        let ledger = handle(patient(&server).told_by(&clock));
         Self { server, clock, ledger }
     }
 

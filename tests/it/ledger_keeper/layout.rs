@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use moongate::clock::Clock;
-use moongate::ledger::redis::{Settings, StoreClock};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Ledger, Outage, Outcome, ReservationId, Retention, Settled, Verdict};
-use moongate::secret::Secret;
 
 use super::{handle, patient, stored};
 use crate::ledger_conformance::desk::{Call, PRICE, call, credits, moment, settlement};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 async fn admit(ledger: &Arc<dyn Ledger>, call: &Call) -> Result<ReservationId, Outage> {
     let id = ReservationId::new();
@@ -26,9 +26,7 @@ async fn a_user_who_may_touch_only_the_ledger_s_keys_can_do_everything() {
     let server = RedisServer::start().await;
     let may = ["~mg1:*", "~mg2:*", "+@read", "+@write", "+@scripting", "+@connection", "+time", "+wait", "+info"];
     server.run(&[&["ACL", "SETUSER", "moongate", "on", ">pass"][..], &may].concat()).await;
-    let settings =
-        Settings { username: Some("moongate".to_owned()), password: Some(Secret::new("pass")), ..patient(&server) };
-    let ledger = handle(settings);
+    let ledger = handle(patient(&server).by_user("moongate", "pass"));
     let id = admit(&ledger, &call()).await.unwrap();
     ledger.settle(&call().team, settlement(id, Outcome::Charged, PRICE)).await.unwrap();
     assert_eq!(ledger.rows(&call().team, 0, 1).await.unwrap().rows.len(), 1);
@@ -67,7 +65,7 @@ async fn old_rows_are_dropped_and_old_windows_too() {
     })
     .await;
     let clock = Clock::moved("2026-01-01T10:00:00Z".parse().unwrap());
-    let ledger = handle(Settings { clock: StoreClock::Fixed(clock.clone()), ..patient(&server) });
+    let ledger = handle(patient(&server).told_by(&clock));
     let call = call().team("old");
     for day in 0..100 {
         clock.set("2026-01-01T10:00:00Z".parse::<jiff::Timestamp>().unwrap() + Duration::from_secs(day * 24 * 3600));
@@ -82,7 +80,7 @@ async fn old_rows_are_dropped_and_old_windows_too() {
 async fn a_crowd_across_midnight_is_counted_in_the_days_its_rows_say() {
     let server = RedisServer::start().await;
     let clock = Clock::moved(moment("2026-11-30T23:59:59.999999Z"));
-    let settings = Settings { clock: StoreClock::Fixed(clock.clone()), ..patient(&server) };
+    let settings = patient(&server).told_by(&clock);
     let handles = [handle(settings.clone()), handle(settings)];
     let calls = ["ana", "bo", "cy"].map(|name| call().user(name, []));
     let admit = async |number: usize| {

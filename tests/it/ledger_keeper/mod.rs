@@ -27,12 +27,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::{KeptLedger, Settings, StoreClock, Topology};
+use moongate::ledger::redis::{RedisLedger, Settings};
 use moongate::ledger::{Crossing, Ledger, Observer, OnUnknown, Swept, SweptCharge, Unobserved};
+use moongate::store::{self, Topology};
 use moongate::team::TeamId;
 
 use crate::ledger_conformance::{Bench, RETENTION, TTL, Watch};
 use crate::support::redis::RedisServer;
+use crate::support::stored::Reached as _;
 use crate::support::stored::kept as stored;
 
 /// How long the store may take in tests that wait for the end of that time: not so short that a busy machine passes it when nothing
@@ -41,7 +43,7 @@ const BRIEF: Duration = Duration::from_secs(2);
 
 /// The defaults for one server, where it does not matter how fast the store is: many tests run at once.
 fn patient(server: &RedisServer) -> Settings {
-    Settings { deadline: Duration::from_secs(20), ..Settings::new(Topology::Single { url: server.url() }) }
+    Settings::new(Topology::Single { url: server.url() }).within(Duration::from_secs(20))
 }
 
 fn handle(settings: Settings) -> Arc<dyn Ledger> {
@@ -49,11 +51,11 @@ fn handle(settings: Settings) -> Arc<dyn Ledger> {
 }
 
 fn handle_with_clock(settings: Settings, clock: Clock) -> Arc<dyn Ledger> {
-    Arc::new(KeptLedger::new(settings, clock, Arc::new(Unobserved)).unwrap())
+    Arc::new(RedisLedger::new(settings, clock, Arc::new(Unobserved)).unwrap())
 }
 
 fn observed(settings: Settings, observer: Arc<dyn Observer>) -> Arc<dyn Ledger> {
-    Arc::new(KeptLedger::new(settings, Clock::system(), observer).unwrap())
+    Arc::new(RedisLedger::new(settings, Clock::system(), observer).unwrap())
 }
 
 /// Remembers what an observer was told.
@@ -83,17 +85,19 @@ impl Seen {
     }
 }
 
-impl Observer for Seen {
+impl store::Observer for Seen {
     fn operation(&self, op: &'static str, result: &'static str, _took: Duration) {
         self.operations.lock().unwrap().push((op, result));
     }
 
-    fn batch(&self, size: usize) {
-        self.batches.lock().unwrap().push(size);
-    }
-
     fn up(&self, up: bool) {
         self.ups.lock().unwrap().push(up);
+    }
+}
+
+impl Observer for Seen {
+    fn batch(&self, size: usize) {
+        self.batches.lock().unwrap().push(size);
     }
 
     fn swept(&self, _team: &TeamId, _swept: Swept, _charges: &[SweptCharge]) {}
@@ -120,14 +124,14 @@ impl Bench for KeptBench {
 
     async fn handle(&self) -> Arc<dyn Ledger> {
         let settings = Settings {
-            deadline: Duration::from_secs(20),
             reservation_ttl: TTL,
             retention: RETENTION,
             on_unknown: self.on_unknown,
-            clock: StoreClock::Fixed(self.clock.clone()),
             ..Settings::new(Topology::Single { url: self.server.url() })
-        };
-        Arc::new(KeptLedger::new(settings, Clock::system(), self.watch.clone()).unwrap())
+        }
+        .within(Duration::from_secs(20))
+        .told_by(&self.clock);
+        Arc::new(RedisLedger::new(settings, Clock::system(), self.watch.clone()).unwrap())
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use moongate::clock::Clock;
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Outcome, ReservationId, Settled, Verdict};
+use moongate::store::Topology;
 use moongate::team::LimitKind;
 use tokio::task::JoinSet;
 

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::{Settings, StoreClock, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Crossing, Ledger, Observer, ReservationId, Swept, SweptCharge};
+use moongate::store::{self, Topology};
 use moongate::team::TeamId;
 
 use super::{handle, observed, patient};
@@ -13,6 +14,7 @@ use crate::ledger_conformance::TTL;
 use crate::ledger_conformance::desk::{MORNING, call, moment};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 /// Counts what was ended.
 #[derive(Default)]
@@ -21,12 +23,14 @@ struct Ended {
     abandoned: Mutex<usize>,
 }
 
-impl Observer for Ended {
+impl store::Observer for Ended {
     fn operation(&self, _op: &'static str, _result: &'static str, _took: Duration) {}
 
-    fn batch(&self, _size: usize) {}
-
     fn up(&self, _up: bool) {}
+}
+
+impl Observer for Ended {
+    fn batch(&self, _size: usize) {}
 
     fn swept(&self, _team: &TeamId, swept: Swept, _charges: &[SweptCharge]) {
         self.swept.lock().unwrap().push(swept);
@@ -56,13 +60,13 @@ impl World {
         let proxy = Proxy::start(server.port()).await;
         let (clock, ended) = (Clock::moved(moment(MORNING)), Arc::new(Ended::default()));
         let url = format!("redis://127.0.0.1:{}", proxy.port());
-        let settings = Settings { topology: Topology::Single { url }, ..Self::settings(&server, &clock) };
+        let settings = Self::settings(&server, &clock).at(Topology::Single { url });
         let ledger = observed(settings, ended.clone());
         Self { server, proxy, clock, ended, ledger }
     }
 
     fn settings(server: &RedisServer, clock: &Clock) -> Settings {
-        Settings { reservation_ttl: TTL, clock: StoreClock::Fixed(clock.clone()), ..patient(server) }
+        Settings { reservation_ttl: TTL, ..patient(server) }.told_by(clock)
     }
 }
 

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Ledger, Outcome, ReservationId, Settled, Swept, Verdict};
+use moongate::store::Topology;
 use moongate::team::LimitKind;
 
 use super::{BRIEF, handle};
 use crate::ledger_conformance::desk::{PRICE, call, credits, limit, settlement};
 use crate::support::redis::{RedisCluster, RedisSentinel, wait_until};
+use crate::support::stored::Reached as _;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_cluster_every_team_s_limits_hold_wherever_it_lives() {
     let cluster = RedisCluster::start().await;
-    let settings =
-        Settings { deadline: DEADLINE, ..Settings::new(Topology::Cluster { urls: vec![cluster.urls().remove(0)] }) };
+    let settings = Settings::new(Topology::Cluster { urls: vec![cluster.urls().remove(0)] }).within(DEADLINE);
     let handles = [handle(settings.clone()), handle(settings)];
     handles[0].probe().await.unwrap();
     let mut work = tokio::task::JoinSet::new();
@@ -55,8 +56,8 @@ async fn on_a_cluster_every_team_s_limits_hold_wherever_it_lives() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_primary_is_gone_the_one_that_sentinels_name_is_used() {
     let mut sentinel = RedisSentinel::start().await;
-    let topology = Topology::Sentinel { urls: sentinel.urls(), master: RedisSentinel::MASTER.to_owned() };
-    let ledger = handle(Settings { wait_replicas: 1, deadline: BRIEF, ..Settings::new(topology.clone()) });
+    let topology = sentinel.topology();
+    let ledger = handle(Settings::new(topology.clone()).acknowledged_by(1).within(BRIEF));
     let call = call().limits([limit(LimitKind::CreditsTotal, 2 * PRICE)]);
     let admit = async |ledger: &Arc<dyn Ledger>| ledger.admit(call.admission(ReservationId::new())).await;
     wait_until("an admission is acknowledged", || async {
@@ -64,7 +65,7 @@ async fn when_the_primary_is_gone_the_one_that_sentinels_name_is_used() {
     })
     .await;
     sentinel.servers[0].kill();
-    let after = handle(Settings { deadline: BRIEF, ..Settings::new(topology) });
+    let after = handle(Settings::new(topology).within(BRIEF));
     wait_until("the other serves", || async { ledger.probe().await.is_ok() && after.probe().await.is_ok() }).await;
     // What was acknowledged by a replica is there: one of two is left.
     wait_until("it takes admissions", || async { admit(&after).await.is_ok() }).await;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use moongate::calendar::Calendar;
 use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::ledger::calendar::Calendar;
 use moongate::ledger::{
     Admission, Inquiry, Ledger, Level, OnUnknown, Outcome, Phase, ReservationId, Scope, Settlement, TopUp, TopUpId,
     Verdict,

@@ -8,26 +8,25 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moongate::clock::Clock;
 use moongate::ledger::embedded::{self, EmbeddedLedger};
-use moongate::ledger::redis::{Settings, StoreClock, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Ledger, OnUnknown, ReservationId, Unobserved};
+use moongate::store::Topology;
 
 use super::{Answers, CALLS, Crowd, stand_trial};
 use crate::ledger_conformance::desk::{MORNING, moment};
 use crate::ledger_conformance::{RETENTION, TTL};
 use crate::support::redis::RedisServer;
 use crate::support::stored;
+use crate::support::stored::Reached as _;
 
 /// What a process that takes part is told: where Redis is, what time it is there, and which half of the calls are its own.
 const PART: &str = "MOONGATE_TEST_TRIAL_PART";
 const PROCESSES: usize = 2;
 
 fn in_redis(url: String, clock: &Clock) -> Arc<dyn Ledger> {
-    let settings = Settings {
-        reservation_ttl: TTL,
-        deadline: Duration::from_secs(60),
-        clock: StoreClock::Fixed(clock.clone()),
-        ..Settings::new(Topology::Single { url })
-    };
+    let settings = Settings { reservation_ttl: TTL, ..Settings::new(Topology::Single { url }) }
+        .within(Duration::from_secs(60))
+        .told_by(clock);
     stored::ledger(settings)
 }
 

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moongate::clock::Clock;
-use moongate::ledger::permits::{
-    AccountLimits, Allowance, Ask, KeyName, KeyTold, PermitId, Permits, Place, Remaining, Word,
-};
+use moongate::permits::{AccountLimits, Allowance, Ask, KeyName, KeyTold, PermitId, Permits, Place, Remaining, Word};
 use moongate::team::TeamId;
 
 /// Where cases begin: in the middle of nothing.

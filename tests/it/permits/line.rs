@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use moongate::ledger::permits::{Ask, GIVE_BACK_WITHIN, PLACE_TTL, Place, Word};
+use moongate::permits::{Ask, GIVE_BACK_WITHIN, PLACE_TTL, Place, Word};
 
 use super::desk::{Bench, Desk, MINUTE, call, is_granted, key_of, keys, per_minute};
 

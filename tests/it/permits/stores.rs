@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::embedded::{self, EmbeddedLedger};
-use moongate::ledger::redis::{self, RedisPermits, StoreClock, Topology};
-use moongate::ledger::{OnUnknown, Permits, Unobserved};
+use moongate::ledger::{OnUnknown, Unobserved};
+use moongate::permits::{Permits, RedisPermits};
+use moongate::store::{Settings, Topology};
 use tempfile::TempDir;
 
 use super::desk::Bench;
 use crate::ledger_conformance::{RETENTION, TTL};
 use crate::support::redis::RedisServer;
+use crate::support::stored::Reached as _;
 
 struct InRedis {
     server: RedisServer,
@@ -24,12 +26,9 @@ impl Bench for InRedis {
     }
 
     fn handle(&self) -> Arc<dyn Permits> {
-        let settings = redis::Settings {
-            clock: StoreClock::Fixed(self.clock.clone()),
-            // Many run at once: how fast the store is does not matter here.
-            deadline: Duration::from_secs(10),
-            ..redis::Settings::new(Topology::Single { url: self.server.url() })
-        };
+        let settings = Settings::new(Topology::Single { url: self.server.url() })
+            .told_by(&self.clock)
+            .within(Duration::from_secs(10));
         Arc::new(RedisPermits::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap())
     }
 }
@@ -72,7 +71,7 @@ mod in_a_file {
 }
 
 mod survival {
-    use moongate::ledger::permits::Place;
+    use moongate::permits::Place;
 
     use super::super::desk::{Desk, NOON, call, moment, per_day};
     use super::*;

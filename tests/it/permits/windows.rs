@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use moongate::ledger::permits::{Allowance, Ask, Place, Remaining, Span};
+use moongate::permits::{Allowance, Ask, Place, Remaining, Span};
 use tokio::task::JoinSet;
 
 use super::desk::{

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use moongate::ledger::redis::{Settings, Topology};
-use moongate::secret::Secret;
+use moongate::ledger::redis::Settings;
+use moongate::store::Topology;
 use redis::{RedisResult, Value};
 
 use super::users::{Use, Users};
 use crate::support::redis::{RedisCluster, RedisSentinel, RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 const PASSWORD: &str = "a-password-of-no-use";
 
@@ -26,15 +27,10 @@ async fn give(servers: impl IntoIterator<Item = &RedisServer>, begin: &str) {
 }
 
 fn as_the_user(topology: Topology, wait_replicas: u32) -> Settings {
-    Settings {
-        username: Some("moongate".to_owned()),
-        password: Some(Secret::new(PASSWORD)),
-        deadline: Duration::from_secs(20),
-        // A lost store stays closed for a third of it.
-        reservation_ttl: Duration::from_secs(3),
-        wait_replicas,
-        ..Settings::new(topology)
-    }
+    Settings { reservation_ttl: Duration::from_secs(3), ..Settings::new(topology) }
+        .by_user("moongate", PASSWORD)
+        .within(Duration::from_secs(20))
+        .acknowledged_by(wait_replicas)
 }
 
 /// Nothing was refused to anyone, not even what would not have been missed. Older servers do not know `CLIENT SETINFO`, newer
@@ -102,7 +98,7 @@ async fn the_documented_rights_are_enough_behind_sentinels_and_sentinels_own_are
         one.run(&["SENTINEL", "SET", RedisSentinel::MASTER, "auth-user", "sentinel"]).await;
         one.run(&["SENTINEL", "SET", RedisSentinel::MASTER, "auth-pass", PASSWORD]).await;
     }
-    let topology = Topology::Sentinel { urls: sentinel.urls(), master: RedisSentinel::MASTER.to_owned() };
+    let topology = sentinel.topology();
     let settings = as_the_user(topology, 1);
     everything_can_be_done(&settings, &[&sentinel.servers[0]]).await;
     nothing_was_refused(&sentinel.servers).await;
@@ -114,7 +110,7 @@ async fn the_documented_rights_are_enough_behind_sentinels_and_sentinels_own_are
         .await;
     }
     sentinel.servers[0].kill();
-    let after = as_the_user(Topology::Sentinel { urls: sentinel.urls(), master: RedisSentinel::MASTER.to_owned() }, 0);
+    let after = as_the_user(sentinel.topology(), 0);
     wait_until("the other serves", || async { Users::of(&after).tries(Use::Admit).await.is_ok() }).await;
     nothing_was_refused([&sentinel.servers[1]]).await;
 }

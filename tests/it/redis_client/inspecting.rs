@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Flaw, Weight};
+use moongate::store::Topology;
 
 use crate::support::redis::{RedisCluster, RedisSentinel, RedisServer};
+use crate::support::stored::Reached as _;
 use crate::support::stored::ledger;
 
 async fn flaws(topology: Topology) -> Vec<Flaw> {
-    let settings = Settings { deadline: Duration::from_secs(20), ..Settings::new(topology) };
+    let settings = Settings::new(topology).within(Duration::from_secs(20));
     ledger(settings).inspect().await.unwrap()
 }
 
@@ -39,7 +41,7 @@ async fn one_server_of_a_cluster_that_evicts_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_evicts_is_found_behind_sentinels() {
     let sentinel = RedisSentinel::start().await;
-    let topology = || Topology::Sentinel { urls: sentinel.urls(), master: RedisSentinel::MASTER.to_owned() };
+    let topology = || sentinel.topology();
     assert_eq!(flaws(topology()).await, []);
     evict(&sentinel.servers[0]).await;
     let found = flaws(topology()).await;

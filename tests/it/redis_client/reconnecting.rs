@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
+use moongate::store::Topology;
 
 use super::users::{Use, Users};
 use crate::support::proxy::Proxy;
 use crate::support::redis::{RedisCluster, RedisSentinel, RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 /// How fast Redis is does not matter here.
 const PATIENT: Duration = Duration::from_secs(20);
@@ -14,7 +16,7 @@ const PATIENT: Duration = Duration::from_secs(20);
 const BRIEF: Duration = Duration::from_secs(4);
 
 fn settings(topology: Topology, deadline: Duration) -> Settings {
-    Settings { deadline, ..Settings::new(topology) }
+    Settings::new(topology).within(deadline)
 }
 
 fn at(port: u16) -> Topology {
@@ -111,7 +113,7 @@ async fn whoever_comes_first_after_the_connections_to_a_cluster_were_forgotten_i
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_comes_first_after_sentinels_named_another_primary_is_served() {
     let mut sentinel = RedisSentinel::start().await;
-    let topology = Topology::Sentinel { urls: sentinel.urls(), master: RedisSentinel::MASTER.to_owned() };
+    let topology = sentinel.topology();
     let settings = settings(topology, PATIENT);
     // Each has handles of its own, which nobody has used since before the fail-over.
     let all = Use::ONE_OF_EACH_KIND.map(|one| (one, Users::of(&settings)));

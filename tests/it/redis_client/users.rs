@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::identity::Store as _;
-use moongate::ledger::permits::{AccountLimits, Permits as _, Word};
-use moongate::ledger::redis::{RedisPermits, RedisRegister, RedisReplays, Settings};
+use moongate::identity::{RedisRegister, Store as _};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Inquiry, Ledger, Outage, Outcome, ReservationId, Scope, TopUp, TopUpId, Unobserved, Verdict};
+use moongate::permits::RedisPermits;
+use moongate::permits::{AccountLimits, Permits as _, Word};
+use moongate::replay::RedisReplays;
 use moongate::replay::{self, Store as _};
 use moongate::team::KeyId;
 
@@ -113,12 +115,12 @@ impl Users {
             answer_bytes_max: 1_000,
             memory_bytes_max: 10_000,
         };
-        let (settings, clock, observer) = (|| settings.clone(), Clock::system, || Arc::new(Unobserved));
+        let (store, clock, observer) = (|| settings.store.clone(), Clock::system, || Arc::new(Unobserved));
         Self {
-            ledger: ledger(settings()),
-            permits: RedisPermits::new(settings(), clock(), observer()).unwrap(),
-            replays: RedisReplays::new(settings(), keeping, clock(), observer()).unwrap(),
-            register: RedisRegister::new(settings(), clock(), observer()).unwrap(),
+            ledger: ledger(settings.clone()),
+            permits: RedisPermits::new(store(), clock(), observer()).unwrap(),
+            replays: RedisReplays::new(store(), keeping, clock(), observer()).unwrap(),
+            register: RedisRegister::new(store(), clock(), observer()).unwrap(),
         }
     }
 

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moongate::clock::Clock;
-use moongate::identity::Store;
+use moongate::identity::{RedisRegister, Store};
 use moongate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
-use moongate::ledger::redis::{self, RedisRegister, Topology};
 use moongate::ledger::{OnUnknown, Outage, Unobserved};
+use moongate::store::{Settings, Topology};
 use moongate::team::KeyId;
 use tempfile::TempDir;
 
 use crate::ledger_conformance::RETENTION;
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisCluster, RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 /// How long the ledger may wait.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -39,7 +40,7 @@ async fn on_every_store<F: Future<Output = ()>>(test: impl Fn([Arc<dyn Store>; 2
 }
 
 fn handle(topology: Topology) -> Arc<dyn Store> {
-    let settings = redis::Settings { deadline: DEADLINE, ..redis::Settings::new(topology) };
+    let settings = Settings::new(topology).within(DEADLINE);
     Arc::new(RedisRegister::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap())
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::{RedisReplays, Settings, Topology};
 use moongate::ledger::{Outage, Unobserved};
+use moongate::replay::RedisReplays;
 use moongate::replay::{self, Begun, Store};
+use moongate::store::{Settings, Topology};
 
 use super::store::{Handles, TTL, claim, finished, id_of, kept, of, request, settings, team};
 use crate::support::redis::{RedisCluster, RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 use crate::support::stored::by_gateways;
 
 /// A server of its own for each case.
@@ -19,7 +21,7 @@ pub(super) struct RedisBench {
 
 fn handle(topology: Topology, keeping: replay::Settings) -> RedisReplays {
     // Cases run many at once; how fast the store is, is not what they test.
-    let settings = Settings { deadline: Duration::from_secs(10), ..Settings::new(topology) };
+    let settings = Settings::new(topology).within(Duration::from_secs(10));
     RedisReplays::new(settings, keeping, Clock::system(), Arc::new(Unobserved)).unwrap()
 }
 

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use moongate::store::Topology;
 use redis::{FromRedisValue, RedisResult};
 use tempfile::TempDir;
 
@@ -282,6 +283,11 @@ pub(crate) struct RedisSentinel {
 impl RedisSentinel {
     /// The name under which the Sentinels know the primary.
     pub(crate) const MASTER: &'static str = "ledger";
+
+    /// How a gateway reaches the primary through them.
+    pub(crate) fn topology(&self) -> Topology {
+        Topology::Sentinel { urls: self.urls(), master: Self::MASTER.to_owned(), username: None, password: None }
+    }
 
     /// Starts them and waits until every Sentinel knows the replica and the other Sentinels.
     pub(crate) async fn start() -> Self {

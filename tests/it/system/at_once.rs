@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use moongate::credits::Credits;
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Ledger, Outcome, Phase};
+use moongate::store::Topology;
 use moongate::team::TeamId;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use moongate::clock::Clock;
 use moongate::identity::record::KeptSecret;
 use moongate::identity::register::key_entry;
-use moongate::identity::{GatewayKey, KeyRecord, Store};
-use moongate::ledger::{Unobserved, redis};
+use moongate::identity::{GatewayKey, KeyRecord, RedisRegister, Store};
+use moongate::store::{Settings, Topology, Unobserved};
 use moongate::team::{KeyId, TeamId};
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::operator::{change, judged, make_key, me, see, soon, with_operators};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 fn record(key: &GatewayKey, name: &str) -> KeyRecord {
     let now = Timestamp::now();
@@ -257,9 +258,9 @@ async fn a_key_outlives_its_teams_place_in_the_configuration() {
 #[tokio::test]
 async fn a_thousand_keys_are_known_to_a_replica_that_starts() {
     let world = world().await;
-    let topology = redis::Topology::Single { url: world.redis.url() };
-    let settings = redis::Settings { deadline: Duration::from_secs(20), ..redis::Settings::new(topology) };
-    let store = redis::RedisRegister::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
+    let topology = Topology::Single { url: world.redis.url() };
+    let settings = Settings::new(topology).within(Duration::from_secs(20));
+    let store = RedisRegister::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
     let mut made = Vec::new();
     for number in 0..1000 {
         let key = GatewayKey::generate().unwrap();

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::credits::Credits;
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Books, Inquiry, Ledger, Level, Outcome, Phase, Row, Scope};
+use moongate::store::Topology;
 use moongate::team::{Limit, LimitKind, Limits, TeamId};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -19,6 +20,7 @@ use crate::support::installation::Installation;
 use crate::support::operator::{OPS, moongate, with_operators};
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 use crate::support::stored::{self, by_gateways};
 
 /// How often a gateway is killed at each step.
@@ -61,7 +63,7 @@ impl World {
         let survivor = Gateway::serve(&lasting).await;
         // It is asked while the gateways are busy.
         let deadline = Duration::from_secs(20);
-        let ledger = stored::ledger(Settings { deadline, ..Settings::new(Topology::Single { url: redis.url() }) });
+        let ledger = stored::ledger(Settings::new(Topology::Single { url: redis.url() }).within(deadline));
         let team = TeamId::parse("design").unwrap();
         Self { _redis: redis, firemoon, proxy, doomed, survivor, lasting, ledger, team, calls: CALLS, at_hand: true }
     }

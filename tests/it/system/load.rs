@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Books, Inquiry, Ledger, Level, Outage, Outcome, Row, Scope};
+use moongate::store::Topology;
 use moongate::team::limit::{Shape, Unit};
 use moongate::team::{Limit, LimitKind, Limits, TeamId};
 use serde_json::json;
@@ -18,6 +19,7 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::redis::wait_until;
 use crate::support::stored;
+use crate::support::stored::Reached as _;
 
 /// How many calls the budget is for, and what one costs, in millionths.
 const PAID: u64 = 400;
@@ -94,10 +96,7 @@ impl World {
     pub(super) async fn reckon(&self, load: Load, redis_url: &str) -> usize {
         let callers = load.0.join_all().await;
         let made: Vec<String> = callers.iter().flat_map(|caller| caller.made.clone()).collect();
-        let settings = Settings {
-            deadline: Duration::from_secs(20),
-            ..Settings::new(Topology::Single { url: redis_url.to_owned() })
-        };
+        let settings = Settings::new(Topology::Single { url: redis_url.to_owned() }).within(Duration::from_secs(20));
         let ledger = stored::ledger(settings);
         wait_until("nothing is held any more", || async {
             // To this handle, too, a store that was restarted is new for a while.

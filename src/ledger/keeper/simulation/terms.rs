@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::random::Random;
+use crate::calendar::Calendar;
 use crate::credits::Credits;
-use crate::ledger::calendar::Calendar;
 use crate::ledger::machine::{Rules, ScopeName, judgement};
 use crate::ledger::{Admission, Asked, Inquiry, Level, OnUnknown, Phase, ReservationId, Retention, Scope};
 use crate::team::{KeyId, Limit, LimitKind, Limits, Share, TeamId, UserId};

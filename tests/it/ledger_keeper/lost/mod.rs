@@ -10,8 +10,9 @@ pub(super) mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{OnLoss, Outage, Settled};
+use moongate::store::Topology;
 use moongate::team::LimitKind;
 
 use self::world::{GATHERED, World, admit, budgeted, counted, is_closed, pay, rows, settle};
@@ -21,6 +22,7 @@ use crate::ledger_conformance::desk::{PRICE, credits, limit};
 use crate::support::proxy::Proxy;
 use crate::support::redis::{RedisServer, wait_until};
 use crate::support::stored::Copy;
+use crate::support::stored::Reached as _;
 
 #[tokio::test]
 async fn a_flushed_store_is_closed_and_then_counts_again_what_every_replica_did() {
@@ -55,7 +57,7 @@ async fn a_promoted_replica_that_lacked_the_last_writes_gets_them_back() {
     let copy = RedisServer::replica_of(&world.server).await;
     let proxy = Proxy::start(world.server.port()).await;
     let url = format!("redis://127.0.0.1:{}", proxy.port());
-    let ledger = handle(Settings { topology: Topology::Single { url }, ..world.settings() });
+    let ledger = handle(world.settings().at(Topology::Single { url }));
     let mut paid = vec![pay(&ledger, &call).await];
     let (ends, stays) = (admit(&ledger, &call).await.unwrap().unwrap(), admit(&ledger, &call).await.unwrap().unwrap());
     wait_until("the replica has them", || async { stored::open(&copy, "design").await == 2 }).await;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use moongate::ledger::redis::{Settings, Topology};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Ledger, OnLoss, Outage};
+use moongate::store::Topology;
 use moongate::team::LimitKind;
 
 use super::super::{handle, stored};
@@ -14,6 +15,7 @@ use super::world::{GATHERED, World, admit, budgeted, counted, is_closed, pay};
 use crate::ledger_conformance::desk::{Call, PRICE, call, limit};
 use crate::support::proxy::Proxy;
 use crate::support::redis::{RedisCluster, RedisServer, wait_until};
+use crate::support::stored::Reached as _;
 
 /// Less than the replicas have to bring what they know.
 const A_MOMENT: Duration = Duration::from_secs(5);
@@ -119,7 +121,7 @@ async fn a_promoted_replica_is_not_believed_by_a_replica_that_never_looked_even_
     copy.run(&["REPLICAOF", "NO", "ONE"]).await;
     let to = |server: &RedisServer| {
         let topology = Topology::Single { url: server.url() };
-        handle(Settings { topology, ..world.settings() })
+        handle(world.settings().at(topology))
     };
     assert!(is_closed(&to(&copy), &call).await);
     world.pass(GATHERED);
@@ -152,7 +154,7 @@ async fn the_time_of_a_new_reign_begins_when_somebody_first_works_in_it() {
     let (mut world, call) = (World::start().await, budgeted());
     let proxy = Proxy::start(world.server.port()).await;
     let url = format!("redis://127.0.0.1:{}", proxy.port());
-    let knows = handle(Settings { topology: Topology::Single { url }, ..world.settings() });
+    let knows = handle(world.settings().at(Topology::Single { url }));
     pay(&knows, &call).await;
     let copy = RedisServer::replica_of(&world.server).await;
     copy.run(&["REPLICAOF", "NO", "ONE"]).await;
@@ -163,7 +165,7 @@ async fn the_time_of_a_new_reign_begins_when_somebody_first_works_in_it() {
     wait_until("its reign is noted", async || copy.ask(&["HEXISTS", "mg1:{mg1:teams}:reigns", &reign]).await == Ok(1))
         .await;
     world.pass(GATHERED);
-    let newcomer = handle(Settings { topology: Topology::Single { url: copy.url() }, ..world.settings() });
+    let newcomer = handle(world.settings().at(Topology::Single { url: copy.url() }));
     assert!(!is_closed(&newcomer, &call).await, "those who knew better have had their time");
 }
 
@@ -210,7 +212,7 @@ async fn with_hold_an_empty_store_is_never_believed_however_long_it_is_known() {
 async fn in_a_cluster_each_team_s_own_server_is_what_counts() {
     let cluster = RedisCluster::start().await;
     let world = World::with(RedisServer::brand_new());
-    let settings = Settings { topology: Topology::Cluster { urls: cluster.urls() }, ..world.settings() };
+    let settings = world.settings().at(Topology::Cluster { urls: cluster.urls() });
     let teams = ["design", "growth", "brand", "video", "games"];
     let calls: Vec<Call> = teams.iter().map(|team| budgeted().team(team)).collect();
     let knows = handle(settings.clone());

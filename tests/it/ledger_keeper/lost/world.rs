@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::{Settings, StoreClock};
+use moongate::ledger::redis::Settings;
 use moongate::ledger::{Books, Inquiry, Ledger, Outage, Outcome, ReservationId, Settled, Verdict};
 use moongate::team::LimitKind;
 
@@ -12,6 +12,7 @@ use super::super::{handle, patient};
 use crate::ledger_conformance::TTL;
 use crate::ledger_conformance::desk::{Call, MORNING, PRICE, call, credits, limit, moment, settlement};
 use crate::support::redis::RedisServer;
+use crate::support::stored::Reached as _;
 
 /// How long the replicas have to bring what they know, and a little more.
 pub(crate) const GATHERED: Duration = Duration::from_secs(11);
@@ -32,7 +33,7 @@ impl World {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings { reservation_ttl: TTL, clock: StoreClock::Fixed(self.clock.clone()), ..patient(&self.server) }
+        Settings { reservation_ttl: TTL, ..patient(&self.server) }.told_by(&self.clock)
     }
 
     pub(crate) fn replica(&self) -> Arc<dyn Ledger> {

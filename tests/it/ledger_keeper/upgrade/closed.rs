@@ -28,7 +28,7 @@ async fn bring(server: &RedisServer) {
 
 fn holding(server: &RedisServer, clock: &Clock) -> Arc<dyn Ledger> {
     let settings = Settings { on_loss: OnLoss::Hold, ..settings(server, clock) };
-    Arc::new(KeptLedger::new(settings, Clock::system(), Arc::<Watch>::default()).unwrap())
+    Arc::new(RedisLedger::new(settings, Clock::system(), Arc::<Watch>::default()).unwrap())
 }
 
 async fn is_closed(ledger: &Arc<dyn Ledger>) -> bool {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use moongate::clock::Clock;
-use moongate::ledger::redis::{KeptLedger, Settings, StoreClock};
+use moongate::ledger::redis::{RedisLedger, Settings};
 use moongate::ledger::{
     Inquiry, Ledger, Outage, Outcome, ReservationId, Scope, Settled, TopUp, TopUpId, ToppedUp, Verdict,
 };
@@ -24,6 +24,7 @@ use super::patient;
 use crate::ledger_conformance::desk::{Call, PRICE, call, credits, key, limit, moment, settlement};
 use crate::ledger_conformance::{RETENTION, TTL, Watch};
 use crate::support::redis::RedisServer;
+use crate::support::stored::Reached as _;
 
 /// The store as the release before left it.
 const STORE: &str = include_str!("mg1.jsonl");
@@ -94,8 +95,7 @@ async fn filled() -> RedisServer {
 }
 
 fn settings(server: &RedisServer, clock: &Clock) -> Settings {
-    let clock = StoreClock::Fixed(clock.clone());
-    Settings { reservation_ttl: TTL, retention: RETENTION, clock, ..patient(server) }
+    Settings { reservation_ttl: TTL, retention: RETENTION, ..patient(server) }.told_by(clock)
 }
 
 /// A process of this release.
@@ -104,7 +104,7 @@ fn process(server: &RedisServer, clock: &Clock) -> Arc<dyn Ledger> {
 }
 
 fn watched(server: &RedisServer, clock: &Clock, watch: Arc<Watch>) -> Arc<dyn Ledger> {
-    Arc::new(KeptLedger::new(settings(server, clock), Clock::system(), watch).unwrap())
+    Arc::new(RedisLedger::new(settings(server, clock), Clock::system(), watch).unwrap())
 }
 
 /// All that a ledger says of the team.

@@ -2,15 +2,17 @@
 //! what and not where.
 
 pub(crate) mod kept;
+mod reached;
 
 use std::sync::Arc;
 
 use moongate::clock::Clock;
-use moongate::ledger::redis::{KeptLedger, Settings};
+use moongate::ledger::redis::{RedisLedger, Settings};
 use moongate::ledger::{Ledger, Observer, Unobserved};
 
 /// What gateways keep, and under which key.
 pub(crate) use self::kept as by_gateways;
+pub(crate) use self::reached::Reached;
 use super::redis::RedisServer;
 
 /// A handle on the ledger that gateways use.
@@ -20,7 +22,7 @@ pub(crate) fn ledger(settings: Settings) -> Arc<dyn Ledger> {
 
 /// The same, with somebody who is told.
 pub(crate) fn observed_ledger(settings: Settings, observer: Arc<dyn Observer>) -> Arc<dyn Ledger> {
-    Arc::new(KeptLedger::new(settings, Clock::system(), observer).unwrap())
+    Arc::new(RedisLedger::new(settings, Clock::system(), observer).unwrap())
 }
 
 /// All that is in a server at some moment at which nothing goes on.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A connection. Clones share it.
 #[derive(Clone)]
-pub(super) struct Link {
+pub(crate) struct Link {
     to: To,
     /// The address of the one server.
     at: Arc<str>,
@@ -31,27 +31,27 @@ enum To {
 
 impl Link {
     /// To one server, at this address.
-    pub(super) fn to_server(server: MultiplexedConnection, at: &str) -> Self {
+    pub(crate) fn to_server(server: MultiplexedConnection, at: &str) -> Self {
         Self { to: To::Server(server), at: at.into(), pulse: Arc::default() }
     }
 
     /// To a cluster.
-    pub(super) fn to_cluster(cluster: ClusterConnection) -> Self {
+    pub(crate) fn to_cluster(cluster: ClusterConnection) -> Self {
         Self { to: To::Cluster(cluster), at: "".into(), pulse: Arc::default() }
     }
 
     /// What is seen of it while it is in use.
-    pub(super) fn pulse(&self) -> &Pulse {
+    pub(crate) fn pulse(&self) -> &Pulse {
         &self.pulse
     }
 
     /// Whether it leads to one server, and so is over when that one is.
-    pub(super) const fn is_to_one_server(&self) -> bool {
+    pub(crate) const fn is_to_one_server(&self) -> bool {
         matches!(self.to, To::Server(_))
     }
 
     /// Sends a command and returns its answer.
-    pub(super) async fn run(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+    pub(crate) async fn run(&mut self, command: &Cmd) -> Result<Value, RedisError> {
         let sent = async {
             match &mut self.to {
                 To::Server(server) => server.req_packed_command(command).await,
@@ -62,7 +62,7 @@ impl Link {
     }
 
     /// Sends a command that names no key to the server, or in a cluster to the primary, that has this one.
-    pub(super) async fn run_at(&mut self, command: Cmd, key: &str) -> Result<Value, RedisError> {
+    pub(crate) async fn run_at(&mut self, command: Cmd, key: &str) -> Result<Value, RedisError> {
         let sent = async {
             match &mut self.to {
                 To::Server(server) => server.req_packed_command(&command).await,
@@ -74,7 +74,7 @@ impl Link {
 
     /// Sends a command that names no key to the server, or in a cluster to every primary: the answers, each with the address of
     /// its server.
-    pub(super) async fn run_everywhere(&mut self, command: Cmd) -> Result<Vec<(String, Value)>, RedisError> {
+    pub(crate) async fn run_everywhere(&mut self, command: Cmd) -> Result<Vec<(String, Value)>, RedisError> {
         let sent = async {
             match &mut self.to {
                 To::Server(server) => server.req_packed_command(&command).await,
@@ -94,7 +94,7 @@ impl Link {
 
     /// Sends a command, and after it on the same connection asks how many replicas have what it wrote, waiting at most
     /// `patience` for `replicas` of them. `key` says which node of a cluster it is for.
-    pub(super) async fn run_and_wait(
+    pub(crate) async fn run_and_wait(
         &mut self,
         command: &Cmd,
         key: &str,
@@ -121,7 +121,7 @@ impl Link {
 
 /// What is seen of a connection while it is in use.
 #[derive(Default)]
-pub(super) struct Pulse {
+pub(crate) struct Pulse {
     answers: AtomicU64,
     /// Another has taken its place, and nobody is to wait on it any longer.
     replaced: CancellationToken,
@@ -143,17 +143,17 @@ impl Pulse {
     }
 
     /// A number for what the one server is, once somebody has asked.
-    pub(super) const fn reign(&self) -> &OnceLock<u64> {
+    pub(crate) const fn reign(&self) -> &OnceLock<u64> {
         &self.reign
     }
 
     /// How many answers have come.
-    pub(super) fn answers(&self) -> u64 {
+    pub(crate) fn answers(&self) -> u64 {
         self.answers.load(Ordering::Relaxed)
     }
 
     /// Another connection has taken the place of this one: whoever waits on it is told that it broke.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.replaced.cancel();
     }
 }

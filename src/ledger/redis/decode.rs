@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use redis::{FromRedisValue, Value};
 use serde::de::DeserializeOwned;
 
 use super::encode::days_of;
@@ -11,11 +10,8 @@ use super::{text, upgrade_text};
 use crate::ledger::keeper::{Due, Found, Marked, Reply, Step, Verdict, Wanted};
 use crate::ledger::machine::ScopeRecord;
 use crate::ledger::{Outage, ReservationId, Sums};
-
-/// What is there is none of ours.
-pub(super) fn unreadable(what: &str) -> Outage {
-    Outage::Refused(format!("{what} that cannot be read"))
-}
+use crate::store::Value;
+use crate::store::answer::{read, unreadable};
 
 /// Reads the answer to a step.
 pub(super) fn reply(step: &Step, value: Value) -> Result<Reply, Outage> {
@@ -26,7 +22,7 @@ pub(super) fn reply(step: &Step, value: Value) -> Result<Reply, Outage> {
     } else {
         (value, None)
     };
-    let told: String = one(told, "an answer")?;
+    let told: String = read(told, "an answer")?;
     let mut words = told.split(' ');
     let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or_else(|| unreadable("an answer"));
     let verdict = match (number()?, &found) {
@@ -50,10 +46,6 @@ const fn mark(digit: u8) -> Marked {
     }
 }
 
-fn one<T: FromRedisValue>(value: Value, what: &str) -> Result<T, Outage> {
-    redis::from_redis_value(value).map_err(|_| unreadable(what))
-}
-
 /// Reads a record as it is kept; of what is not there, nothing.
 fn record<T: DeserializeOwned>(value: Option<Vec<u8>>, what: &str) -> Result<Option<T>, Outage> {
     value.map(|bytes| text::from_json(&bytes, what)).transpose()
@@ -61,21 +53,21 @@ fn record<T: DeserializeOwned>(value: Option<Vec<u8>>, what: &str) -> Result<Opt
 
 /// Reads out of a team's own scope how many calls are open.
 pub(super) fn open(scope: Value) -> Result<u64, Outage> {
-    let scope: Option<ScopeRecord> = record(one(scope, "a scope")?, "a scope")?;
+    let scope: Option<ScopeRecord> = record(read(scope, "a scope")?, "a scope")?;
     Ok(scope.unwrap_or_default().open())
 }
 
 fn found(step: &Step, mut answers: impl Iterator<Item = Value>) -> Result<Found, Outage> {
-    let revision: String = one(answers.next().ok_or_else(|| unreadable("an answer"))?, "a revision")?;
+    let revision: String = read(answers.next().ok_or_else(|| unreadable("an answer"))?, "a revision")?;
     let revision =
         (!revision.is_empty()).then(|| revision.parse().map_err(|_| unreadable("a revision"))).transpose()?;
     let found = Found { revision, ..Found::default() };
-    if step.reads { read(&step.wanted, found, answers) } else { Ok(found) }
+    if step.reads { wanted(&step.wanted, found, answers) } else { Ok(found) }
 }
 
-fn read(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = Value>) -> Result<Found, Outage> {
+fn wanted(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = Value>) -> Result<Found, Outage> {
     let mut next = || answers.next().ok_or_else(|| unreadable("an answer"));
-    let mut state = one::<Vec<Option<Vec<u8>>>>(next()?, "a team's state")?.into_iter();
+    let mut state = read::<Vec<Option<Vec<u8>>>>(next()?, "a team's state")?.into_iter();
     let mut field = || state.next().flatten();
     found.team = record(field(), "a team's record")?.unwrap_or_default();
     for name in &wanted.scopes {
@@ -95,7 +87,7 @@ fn read(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = Val
     }
     let mut names = wanted.cells.iter();
     for _ in days_of(wanted) {
-        for cell in one::<Vec<Option<String>>>(next()?, "usage")? {
+        for cell in read::<Vec<Option<String>>>(next()?, "usage")? {
             let name = names.next().ok_or_else(|| unreadable("usage"))?;
             found.cells.push((name.clone(), cell.as_deref().map(sums).transpose()?));
         }
@@ -106,7 +98,7 @@ fn read(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = Val
     }
     if wanted.past {
         found.ends_are_lost = next()? == Value::Nil;
-        let names: Vec<String> = one(next()?, "scopes")?;
+        let names: Vec<String> = read(next()?, "scopes")?;
         found.past = Some(names.iter().filter_map(|name| past_of(name)).collect());
     }
     if wanted.oldest {
@@ -120,7 +112,7 @@ fn read(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = Val
 
 /// Reads every scope and every open call out of a team's state.
 fn all(state: Value, found: &mut Found) -> Result<(), Outage> {
-    let fields: HashMap<String, Vec<u8>> = one(state, "a team's state")?;
+    let fields: HashMap<String, Vec<u8>> = read(state, "a team's state")?;
     for (name, text) in &fields {
         if let Some(scope) = scope_of(name) {
             found.scopes.push((scope, text::from_json(text, "a scope")?));
@@ -140,7 +132,7 @@ pub(super) fn sums(text: &str) -> Result<Sums, Outage> {
 }
 
 fn due(value: Value) -> Result<Vec<(ReservationId, i64)>, Outage> {
-    let items: Vec<String> = one(value, "deadlines")?;
+    let items: Vec<String> = read(value, "deadlines")?;
     let pairs = items.chunks_exact(2).map(|pair| match pair {
         [id, at] => Some((id.parse().ok()?, at.parse().ok()?)),
         _ => None,
@@ -150,7 +142,7 @@ fn due(value: Value) -> Result<Vec<(ReservationId, i64)>, Outage> {
 
 /// When rows were settled, the oldest first.
 fn settled(value: Value) -> Result<Vec<i64>, Outage> {
-    let rows: Vec<String> = one(value, "rows")?;
+    let rows: Vec<String> = read(value, "rows")?;
     let at = rows.iter().rev().map(|row| row.split(' ').nth(1)?.parse().ok().or_else(|| upgrade_text::settled_at(row)));
     at.collect::<Option<_>>().ok_or_else(|| unreadable("a row"))
 }

@@ -6,14 +6,14 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use redis::{FromRedisValue, Value};
 
-use super::decode::unreadable;
 use super::keeper::RedisKeeper;
 use super::keys::Keys;
 use super::trust;
 use crate::ledger::Outage;
 use crate::ledger::keeper::{Belief, Reply};
+use crate::store::answer::unreadable;
+use crate::store::{FromRedisValue, Value, cmd};
 use crate::team::TeamId;
 
 /// The script that moves a team.
@@ -37,7 +37,7 @@ pub(super) async fn take_over(keeper: &RedisKeeper, team: &TeamId) -> Result<boo
 /// Takes over what is there of a team of which something is to be read, so that it is not told that there is nothing.
 pub(super) async fn before_reading(keeper: &RedisKeeper, team: &TeamId) -> Result<(), Outage> {
     let old = old_key(team);
-    let mut kind = redis::cmd("TYPE");
+    let mut kind = cmd("TYPE");
     kind.arg(&old);
     if keeper.read(team, &old, &kind).await? == Value::SimpleString("hash".to_owned()) {
         match trust::trust(keeper, team, false).await? {
@@ -57,7 +57,7 @@ async fn move_team(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result
     let (old, keys) = (old_key(team), Keys::of(team));
     let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let settings = keeper.settings();
-    let mut command = redis::cmd("EVAL");
+    let mut command = cmd("EVAL");
     command.arg(TEXT).arg(2).arg(&old).arg(&keys.state).arg(keeper.client.fixed_now().unwrap_or(0));
     command.arg(micros(settings.reservation_ttl)).arg(micros(settings.gather()));
     command.arg(u8::from(accepts));

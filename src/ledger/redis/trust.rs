@@ -10,15 +10,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use redis::{Cmd, ErrorKind, RedisError, Value};
 use uuid::Uuid;
 
-use super::super::keys::{REIGNS, TEAMS};
-use super::super::link::Link;
 use super::keeper::RedisKeeper;
-use super::keys::Keys;
+use super::keys::{Keys, REIGNS, TEAMS};
+use crate::ledger::OnLoss;
 use crate::ledger::keeper::Belief;
-use crate::ledger::{OnLoss, Outage};
+use crate::store::answer::read;
+use crate::store::{Cmd, ErrorKind, FromRedisValue, Link, Outage, RedisError, Value, cmd};
 use crate::team::TeamId;
 
 /// The script that says since when a primary is known.
@@ -99,13 +98,13 @@ pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
 pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<bool, Outage> {
     let keys = Keys::of(team);
     // First of all: should the store be emptied from here on, the mark is gone with what is found out now.
-    let mut mark = redis::cmd("SET");
+    let mut mark = cmd("SET");
     mark.arg(keys.may_be_made(keeper.trust.voucher)).arg(1).arg("EX").arg(MARK_SECONDS);
     keeper.run(team, &keys.state, &mark).await?;
     if accepts {
         return Ok(true);
     }
-    let mut known = redis::cmd("SISMEMBER");
+    let mut known = cmd("SISMEMBER");
     known.arg(TEAMS).arg(team.as_str());
     if keeper.run_about_all(TEAMS, &known).await? == Value::Int(1) {
         return Ok(false);
@@ -120,7 +119,7 @@ pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bo
 
 /// Notes in the store that it has this team.
 pub(super) async fn made(keeper: &RedisKeeper, team: &TeamId) {
-    let mut note = redis::cmd("SADD");
+    let mut note = cmd("SADD");
     note.arg(TEAMS).arg(team.as_str());
     if let Err(error) = keeper.run_about_all(TEAMS, &note).await {
         tracing::debug!(%error, %team, "the store does not note that it has this team");
@@ -131,8 +130,7 @@ async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -
     let key = &team.map_or_else(|| TEAMS.to_owned(), |team| Keys::of(team).state);
     let question = &question(keeper, team, accepts);
     let asked = keeper.client.go_on(team, key, |mut link| async move { answered(&mut link, key, question).await });
-    let (belief, is_new): (u8, u8) = redis::from_redis_value(asked.await?)
-        .map_err(|_| Outage::Refused("whether the store is trusted".to_owned()))?;
+    let (belief, is_new): (u8, u8) = read(asked.await?, "whether the store is trusted")?;
     let belief = match belief {
         0 => Belief::TooNew,
         1 => Belief::Believed,
@@ -162,7 +160,7 @@ fn question(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> impl 
     let hold = u8::from(keeper.settings().on_loss == OnLoss::Hold);
     let now = keeper.fixed_now();
     move |replication_id| {
-        let mut question = redis::cmd("EVAL");
+        let mut question = cmd("EVAL");
         question.arg(SCRIPT).arg(2).arg(TEAMS).arg(REIGNS);
         question.arg(replication_id).arg(&team).arg(now).arg(must_be).arg(hold).arg(u8::from(accepts));
         question
@@ -177,9 +175,9 @@ async fn answered(link: &mut Link, key: &str, question: impl Fn(&str) -> Cmd) ->
 
 /// The replication id of the primary that has `key`.
 pub(super) async fn replication_id(link: &mut Link, key: &str) -> Result<String, RedisError> {
-    let mut info = redis::cmd("INFO");
+    let mut info = cmd("INFO");
     info.arg("replication");
-    let info: String = redis::from_redis_value(link.run_at(info, key).await?)?;
+    let info = String::from_redis_value(link.run_at(info, key).await?)?;
     let id = info.lines().find_map(|line| line.strip_prefix(REPLICATION_ID));
     let id = id.ok_or((ErrorKind::UnexpectedReturnType, "a server that has no replication id"))?;
     Ok(id.trim().to_owned())

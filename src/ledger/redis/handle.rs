@@ -8,10 +8,8 @@ use futures_util::future::join_all;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use redis::{Cmd, FromRedisValue, Value};
 use tokio::sync::oneshot;
 
-use super::decode::unreadable;
 use super::keeper::RedisKeeper;
 use super::keys::{Keys, field};
 use super::{text, upgrade};
@@ -19,6 +17,8 @@ use crate::ledger::keeper::{Abandoned, BATCH_MOST, Context, Lease, Operation, Re
 use crate::ledger::machine::Rules;
 use crate::ledger::machine::open::open_call;
 use crate::ledger::{Days, Observer, OpenCall, Outage, ReservationId};
+use crate::store::answer::unreadable;
+use crate::store::{Cmd, FromRedisValue, Value, cmd};
 use crate::team::TeamId;
 
 /// How many batches in a row go without an answer before all that wait are told.
@@ -88,7 +88,7 @@ impl Handle {
             return Ok(Vec::new());
         }
         let keys = Keys::of(team);
-        let mut records = redis::cmd("HMGET");
+        let mut records = cmd("HMGET");
         records.arg(&keys.state);
         for id in ids {
             records.arg(field::call(*id).to_string());
@@ -112,7 +112,7 @@ impl Handle {
         let keys = Keys::of(team);
         let fields: Vec<String> = empty.iter().map(|day| field::day(&day.to_string()).to_string()).collect();
         let of_days = |command: &str| {
-            let mut command = redis::cmd(command);
+            let mut command = cmd(command);
             command.arg(&keys.state).arg(&fields);
             command
         };

@@ -5,11 +5,11 @@ use std::io::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::decode::unreadable;
 use crate::credits::Credits;
 use crate::ledger::machine::record::Windows;
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, judgement};
 use crate::ledger::{Asked, Came, Outage, Outcome, Phase, ReservationId, Row, Sums};
+use crate::store::answer::unreadable;
 
 /// What was asked: request, user, credential, gateway key, model, images, seconds, version of the price table.
 type AskedText<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, &'a str, u64, u64, &'a str);

@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use redis::{Cmd, FromRedisValue, Value};
 
-use super::decode::{sums, unreadable};
+use super::decode::sums;
 use super::keys::{Keys, cell_of};
 use super::{text, upgrade_text};
 use crate::ledger::keeper::TeamRecord;
 use crate::ledger::{LostRows, Outage, Rows, Sums, Usage};
+use crate::store::answer::unreadable;
+use crate::store::{Cmd, FromRedisValue, Value, cmd};
 
 /// The script that finds rows.
 const SCRIPT: &str = include_str!("rows.lua");
 
 /// Asks for a stretch of a team's rows.
 pub(super) fn rows(keys: &Keys, skip: usize, limit: usize) -> Cmd {
-    let mut asked = redis::cmd("EVAL");
+    let mut asked = cmd("EVAL");
     asked.arg(SCRIPT).arg(3).arg(&keys.rows[0]).arg(&keys.rows[1]).arg(&keys.state);
     // So many rows there are never; beyond them a number of Lua is no place in a list.
     let most = |number: usize| number.min(u32::MAX as usize);

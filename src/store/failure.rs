@@ -2,7 +2,7 @@
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::ledger::Outage;
+use super::Outage;
 
 /// What is said where one server was configured and a Cluster is found (`ledger.redis.url`, or behind Sentinels).
 pub(super) const IS_A_CLUSTER: &str = "this Redis is a node of a Cluster: name its nodes in ledger.redis.cluster";

@@ -7,18 +7,18 @@
 
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 
+use super::Outage;
 use super::client::Client;
 use super::failure::IS_A_CLUSTER;
-use super::keys::TEAMS;
 use super::link::Link;
 use super::settings::Topology;
-use crate::ledger::Outage;
-use crate::ledger::flaw::{Flaw, Weight};
+use super::{Flaw, Weight};
 
 impl Client {
     /// What is wrong with the server, the primary that Sentinels name, or each primary of a cluster.
-    pub(super) async fn inspect(&self) -> Result<Vec<Flaw>, Outage> {
-        let told = self.on_link(None, TEAMS, |link| async move { ask(link).await }).await?;
+    /// `key` is any that the asker uses.
+    pub(crate) async fn inspect(&self, key: &str) -> Result<Vec<Flaw>, Outage> {
+        let told = self.on_link(None, key, |link| async move { ask(link).await }).await?;
         let expects_a_cluster = match self.settings.topology {
             Topology::Single { .. } | Topology::Sentinel { .. } => false,
             Topology::Cluster { .. } => true,

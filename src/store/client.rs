@@ -15,13 +15,13 @@ use super::dial::Dialer;
 use super::exchange::{DIAL_TIMEOUT, Exchanges};
 use super::link::Link;
 use super::settings::{Settings, StoreClock, Topology, UnusableSettings};
+use super::{Observer, Outage};
 use crate::clock::Clock;
-use crate::ledger::{Observer, Outage};
 use crate::team::TeamId;
 
 /// A connection to the store, and what is known of the store.
-pub(super) struct Client {
-    pub(super) settings: Settings,
+pub(crate) struct Client {
+    pub(crate) settings: Settings,
     exchanges: Exchanges,
     breakers: Arc<Breakers>,
     clock: Clock,
@@ -35,7 +35,7 @@ impl Client {
     ///
     /// # Errors
     /// When the settings cannot be meant.
-    pub(super) fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+    pub(crate) fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
         let breakers = Arc::new(Breakers::new(&settings.topology, observer));
         Self::with(settings, clock, breakers)
     }
@@ -44,7 +44,7 @@ impl Client {
     ///
     /// # Errors
     /// As for the first.
-    pub(super) fn another(&self, clock: Clock) -> Result<Self, UnusableSettings> {
+    pub(crate) fn another(&self, clock: Clock) -> Result<Self, UnusableSettings> {
         Self::with(self.settings.clone(), clock, Arc::clone(&self.breakers))
     }
 
@@ -54,25 +54,25 @@ impl Client {
     }
 
     /// The same, but that it gives up an attempt to connect after this long.
-    pub(super) fn dialling_within(mut self, timeout: Duration) -> Result<Self, UnusableSettings> {
+    pub(crate) fn dialling_within(mut self, timeout: Duration) -> Result<Self, UnusableSettings> {
         self.exchanges = Exchanges::new(Dialer::new(&self.settings)?, timeout, self.settings.deadline);
         Ok(self)
     }
 
     /// The breaker of the server that has a team, or the one of all.
-    pub(super) fn breaker(&self, team: Option<&TeamId>) -> Arc<Breaker> {
+    pub(crate) fn breaker(&self, team: Option<&TeamId>) -> Arc<Breaker> {
         self.breakers.of(team)
     }
 
     /// The connection and its number, if it leads to one server.
-    pub(super) async fn to_one_server(&self) -> Result<Option<(u64, Link)>, Outage> {
+    pub(crate) async fn to_one_server(&self) -> Result<Option<(u64, Link)>, Outage> {
         let (number, link) = self.exchanges.link().await?;
         Ok(link.is_to_one_server().then_some((number, link)))
     }
 
     /// Does something with the connection, unless the breaker is open. It must be safe to repeat: it is done once more where the
     /// connection proves broken. `key` is one that it names.
-    pub(super) async fn on_link<T, F: Future<Output = Result<T, RedisError>>>(
+    pub(crate) async fn on_link<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
         team: Option<&TeamId>,
         key: &str,
@@ -83,7 +83,7 @@ impl Client {
     }
 
     /// The same for whoever has asked the breaker already.
-    pub(super) async fn go_on<T, F: Future<Output = Result<T, RedisError>>>(
+    pub(crate) async fn go_on<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
         team: Option<&TeamId>,
         key: &str,
@@ -99,12 +99,12 @@ impl Client {
     }
 
     /// Runs one command that names this key, likewise.
-    pub(super) async fn run(&self, team: Option<&TeamId>, key: &str, command: &Cmd) -> Result<Value, Outage> {
+    pub(crate) async fn run(&self, team: Option<&TeamId>, key: &str, command: &Cmd) -> Result<Value, Outage> {
         self.on_link(team, key, |mut link| async move { link.run(command).await }).await
     }
 
     /// The time that is sent in place of the server's, in microseconds; only tests give one.
-    pub(super) fn fixed_now(&self) -> Option<u64> {
+    pub(crate) fn fixed_now(&self) -> Option<u64> {
         match &self.settings.clock {
             StoreClock::Server => None,
             StoreClock::Fixed(clock) => u64::try_from(clock.now().as_microsecond()).ok(),
@@ -112,7 +112,7 @@ impl Client {
     }
 
     /// The store's time, as far as we know, in microseconds of Unix time.
-    pub(super) fn store_micros(&self) -> i64 {
+    pub(crate) fn store_micros(&self) -> i64 {
         match &self.settings.clock {
             StoreClock::Server => self.clock.now().as_microsecond().saturating_add(self.ahead.load(Ordering::Relaxed)),
             StoreClock::Fixed(clock) => clock.now().as_microsecond(),
@@ -120,27 +120,27 @@ impl Client {
     }
 
     /// The same as a moment.
-    pub(super) fn store_now(&self) -> Timestamp {
+    pub(crate) fn store_now(&self) -> Timestamp {
         Timestamp::from_microsecond(self.store_micros()).unwrap_or(Timestamp::MAX)
     }
 
     /// Notes what time an answer says it is at the store, in microseconds of Unix time.
-    pub(super) fn learn(&self, at: i64) {
+    pub(crate) fn learn(&self, at: i64) {
         self.ahead.store(at.saturating_sub(self.clock.now().as_microsecond()), Ordering::Relaxed);
     }
 }
 
 /// How many replicas are to have what is written under a key, and how long they may take.
-pub(super) struct Replicas<'a> {
-    pub(super) key: &'a str,
-    pub(super) wanted: u32,
-    pub(super) patience: Duration,
+pub(crate) struct Replicas<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) wanted: u32,
+    pub(crate) patience: Duration,
 }
 
 /// Runs a script by its fingerprint. A server that does not know it (it was restarted, or its scripts were flushed) is sent the
 /// text. `call` makes the command out of `EVALSHA` or `EVAL` and what names the script. Says as well how many replicas have what
 /// it wrote, where that is asked.
-pub(super) async fn run_script(
+pub(crate) async fn run_script(
     link: &mut Link,
     (script, text): (&Script, &str),
     call: impl Fn(&str, &str) -> Cmd,

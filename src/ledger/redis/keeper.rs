@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::{Cmd, RedisError, Script, Value};
 use uuid::Uuid;
 
-use super::super::client::{Client, Replicas, run_script};
-use super::super::link::Link;
-use super::super::settings::{Settings, UnusableSettings};
 use super::encode::Sender;
 use super::keys::Keys;
 use super::reigns::Reigns;
+use super::settings::Settings;
 use super::words::Words;
 use super::{decode, encode, trust, upgrade};
 use crate::clock::Clock;
+use crate::ledger::OnLoss;
 use crate::ledger::keeper::{Belief, Expected, Keeper, KeeperTime, LossRules, Reply, Step};
-use crate::ledger::{OnLoss, Outage};
+use crate::store::{
+    self, Client, Cmd, Link, Outage, RedisError, Replicas, Script, UnusableSettings, Value, run_script,
+};
 use crate::team::TeamId;
 
 /// The script that compares and writes.
@@ -31,6 +31,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 /// Redis, as one handle reaches it.
 pub(super) struct RedisKeeper {
     pub(super) client: Client,
+    settings: Settings,
     script: Script,
     /// Names this process among those that take turns.
     process: String,
@@ -41,26 +42,26 @@ pub(super) struct RedisKeeper {
 }
 
 impl RedisKeeper {
-    pub(super) fn new(client: Client, process: &str, told_held: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(client: Client, settings: Settings, process: &str, told_held: Arc<AtomicBool>) -> Self {
         let trust = trust::Trust::new(told_held);
         // Large enough that no two handles meet.
         let names = AtomicU64::new(u64::try_from(Uuid::now_v7().as_u128() & 0x3fff_ffff_ffff_ffff).unwrap_or(0));
         let (script, process, reigns) = (Script::new(TEXT), process.to_owned(), Reigns::default());
-        Self { client, script, process, trust, reigns, names }
+        Self { client, settings, script, process, trust, reigns, names }
     }
 
     /// Another one of the same process, with a connection of its own.
     pub(super) fn another(&self, clock: Clock, told_held: Arc<AtomicBool>) -> Result<Self, UnusableSettings> {
-        Ok(Self::new(self.client.another(clock)?, &self.process, told_held))
+        Ok(Self::new(self.client.another(clock)?, self.settings.clone(), &self.process, told_held))
     }
 
     pub(super) const fn settings(&self) -> &Settings {
-        &self.client.settings
+        &self.settings
     }
 
     /// What is done about losses.
     pub(super) fn loss_rules(&self) -> LossRules {
-        LossRules { gather: self.settings().gather(), hold: self.settings().on_loss == OnLoss::Hold }
+        LossRules { gather: self.settings.gather(), hold: self.settings.on_loss == OnLoss::Hold }
     }
 
     /// The number of the connection, if it leads to one server.
@@ -105,7 +106,7 @@ impl RedisKeeper {
     }
 
     fn replicas<'a>(&self, step: &Step, keys: &'a Keys) -> Option<Replicas<'a>> {
-        let Settings { wait_replicas: wanted, deadline, .. } = *self.settings();
+        let store::Settings { wait_replicas: wanted, deadline, .. } = self.settings.store;
         let admits = !step.changes.opened.is_empty();
         // Twice that, when the script has to be sent in full, is still within the deadline.
         (wanted > 0 && admits).then(|| Replicas { key: &keys.state, wanted, patience: deadline / 3 })
@@ -123,7 +124,7 @@ impl RedisKeeper {
             return Ok(None);
         }
         let sender = Sender { process: &self.process, now: self.client.fixed_now() };
-        let words = encode::words(step, &sender, keys, &self.settings().retention);
+        let words = encode::words(step, &sender, keys, &self.settings.retention);
         let call = |command: &str, script: &str| self.call(command, script, keys, step, &words);
         run_script(link, (&self.script, TEXT), call, self.replicas(step, keys).as_ref()).await.map(Some)
     }
@@ -178,7 +179,7 @@ impl Keeper for RedisKeeper {
     }
 
     fn is_settled(&self, team: &TeamId) -> bool {
-        self.client.breaker(Some(team)).is_settled(self.settings().reservation_ttl / 3 + SETTLE_DOWN)
+        self.client.breaker(Some(team)).is_settled(self.settings.reservation_ttl / 3 + SETTLE_DOWN)
     }
 
     async fn made(&self, team: &TeamId) {

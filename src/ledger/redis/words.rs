@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::io::Write as _;
 
-use redis::Cmd;
+use crate::store::Cmd;
 use serde::Serialize;
 
 /// How many fields or members one command names at most: the script hands them on as arguments, which are bounded.

@@ -10,12 +10,12 @@ use std::time::Duration;
 use redis::RedisError;
 use tokio::time::{Instant, timeout_at};
 
+use super::Outage;
 use super::connection::Connection;
 pub(super) use super::connection::DIAL_TIMEOUT;
 use super::dial::Dialer;
 use super::failure::{leads_on, outage_of, wants_another_connection};
 use super::link::Link;
-use crate::ledger::Outage;
 
 /// How often it is sent again where a cluster's node leads on to another, and how much longer is waited each time.
 const LED_ON_MOST: u32 = 5;

@@ -12,9 +12,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
+use super::Outage;
 use super::dial::Dialer;
 use super::link::Link;
-use crate::ledger::Outage;
 
 /// How long one attempt to connect may take, the handshakes included, unless less is wanted. It goes on beyond the operation that began it.
 pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(2);

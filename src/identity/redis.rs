@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use redis::{Cmd, Script, Value};
 use uuid::Uuid;
 
-use super::client::{Client, Replicas, run_script};
-use super::keys::RegisterKeys;
-use super::settings::{Settings, Topology, UnusableSettings};
+use super::store::{Entry, Store, Version};
 use crate::clock::Clock;
-use crate::identity::store::{Entry, Store, Version};
-use crate::ledger::observe::tell;
-use crate::ledger::{Observer, Outage, Unobserved};
+use crate::store::answer::{read, unreadable};
+use crate::store::observe::tell;
+use crate::store::{
+    Client, Cmd, Observer, Outage, Replicas, Script, Settings, Topology, Unobserved, UnusableSettings, Value,
+    run_script,
+};
 use crate::team::KeyId;
 
 /// How long looking may take, and connecting before it, whatever the ledger's deadline: two seconds after Redis returned from silence
@@ -26,6 +26,18 @@ const CHANGE_DEADLINE_LEAST: Duration = Duration::from_secs(1);
 /// How many uses of keys one step notes.
 const USES_MOST: usize = 500;
 const TEXT: &str = include_str!("register.lua");
+
+/// The keys of the register, in one slot: a team's name cannot begin as its hash tag does.
+struct RegisterKeys;
+
+impl RegisterKeys {
+    /// Hash: name → entry.
+    const ENTRIES: &'static str = "mg1:{:register}:entries";
+    /// String: which state of the entries it is.
+    const VERSION: &'static str = "mg1:{:register}:version";
+    /// Hash: id of a gateway key → when it was used last, in seconds since 1970.
+    const USED: &'static str = "mg1:{:register}:used";
+}
 
 /// The register in the ledger's Redis. As with the ledger, each runtime has a handle of its own, and nothing is sent before the
 /// first step.
@@ -40,7 +52,7 @@ pub struct RedisRegister {
 }
 
 impl RedisRegister {
-    /// A handle. `settings` are the ledger's.
+    /// A handle.
     ///
     /// # Errors
     /// When the settings cannot be meant.
@@ -73,10 +85,12 @@ impl RedisRegister {
         let told = client.on_link(None, RegisterKeys::ENTRIES, |mut link| async move {
             let (key, patience) = (RegisterKeys::ENTRIES, CHANGE_DEADLINE_LEAST / 3);
             let replicas = (replicas > 0).then_some(Replicas { key, wanted: replicas, patience });
-            let (value, have) = run_script(&mut link, (&self.script, TEXT), call, replicas.as_ref()).await?;
-            Ok(Value::Array(vec![value, Value::Int(i64::from(have))]))
+            run_script(&mut link, (&self.script, TEXT), call, replicas.as_ref()).await
         });
-        let told = told.await.and_then(|told| acknowledged(told, replicas));
+        let told = told.await.and_then(|(value, have)| {
+            let too_few = || Outage::Refused(format!("{have} of {replicas} replicas have the change"));
+            if have < replicas { Err(too_few()) } else { Ok(value) }
+        });
         tell(&*self.observer, op, &told, started);
         told
     }
@@ -100,63 +114,25 @@ fn call(command: &str, script: &str, arguments: &[&[u8]]) -> Cmd {
     call
 }
 
-fn acknowledged(told: Value, wanted: u32) -> Result<Value, Outage> {
-    let Value::Array(mut both) = told else { return Err(unreadable()) };
-    let (Some(Value::Int(have)), Some(value)) = (both.pop(), both.pop()) else { return Err(unreadable()) };
-    if have < i64::from(wanted) {
-        return Err(Outage::Refused(format!("{have} of {wanted} replicas have the change")));
-    }
-    Ok(value)
-}
-
-fn unreadable() -> Outage {
-    Outage::Refused("the register cannot be read".to_owned())
-}
-
-/// Bytes that may be missing.
-fn bytes(value: Value) -> Result<Option<Vec<u8>>, Outage> {
-    if matches!(value, Value::Nil) {
-        return Ok(None);
-    }
-    if let Value::BulkString(bytes) = value { Ok(Some(bytes)) } else { Err(unreadable()) }
-}
-
-fn text(value: Value) -> Result<String, Outage> {
-    bytes(value)?.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unreadable)
-}
-
-/// A hash's fields and their values, in whichever form the protocol gives them.
-fn pairs(value: Value) -> Result<Vec<(Value, Value)>, Outage> {
-    if let Value::Map(pairs) = value {
-        return Ok(pairs);
-    }
-    let Value::Array(flat) = value else { return Err(unreadable()) };
-    let (mut flat, mut pairs) = (flat.into_iter(), Vec::new());
-    while let (Some(name), Some(value)) = (flat.next(), flat.next()) {
-        pairs.push((name, value));
-    }
-    Ok(pairs)
-}
+/// What its answers are called when they are none.
+const REGISTER: &str = "the register";
 
 impl Store for RedisRegister {
     fn version(&self) -> BoxFuture<'_, Result<Version, Outage>> {
         async move {
             let mut get = Cmd::new();
             get.arg("GET").arg(RegisterKeys::VERSION);
-            Ok(Version(bytes(self.ask(&self.looks, "register_version", get).await?)?.unwrap_or_default()))
+            let version: Option<_> = read(self.ask(&self.looks, "register_version", get).await?, REGISTER)?;
+            Ok(Version(version.unwrap_or_default()))
         }
         .boxed()
     }
 
     fn read(&self) -> BoxFuture<'_, Result<(Version, Vec<Entry>), Outage>> {
         async move {
-            let Value::Array(mut both) = self.step(&self.looks, "register_read", 0, &[b"read"]).await? else {
-                return Err(unreadable());
-            };
-            let (Some(entries), Some(version)) = (both.pop(), both.pop()) else { return Err(unreadable()) };
-            let entry = |(name, entry)| Ok((text(name)?, bytes(entry)?.ok_or_else(unreadable)?));
-            let entries = pairs(entries)?.into_iter().map(entry).collect::<Result<_, Outage>>()?;
-            Ok((Version(bytes(version)?.unwrap_or_default()), entries))
+            let both = self.step(&self.looks, "register_read", 0, &[b"read"]).await?;
+            let (version, entries): (Option<_>, _) = read(both, REGISTER)?;
+            Ok((Version(version.unwrap_or_default()), entries))
         }
         .boxed()
     }
@@ -165,7 +141,7 @@ impl Store for RedisRegister {
         async move {
             let mut get = Cmd::new();
             get.arg("HGET").arg(RegisterKeys::ENTRIES).arg(name);
-            bytes(self.ask(&self.changes, "register_entry", get).await?)
+            read(self.ask(&self.changes, "register_entry", get).await?, REGISTER)
         }
         .boxed()
     }
@@ -201,12 +177,10 @@ impl Store for RedisRegister {
         async move {
             let mut get = Cmd::new();
             get.arg("HGETALL").arg(RegisterKeys::USED);
-            let noted = pairs(self.ask(&self.changes, "register_last_used", get).await?)?;
-            let noted = noted.into_iter().map(|(id, at)| {
-                let id = KeyId::parse(&text(id)?).ok_or_else(unreadable)?;
-                Ok((id, text(at)?.parse().map_err(|_| unreadable())?))
-            });
-            noted.collect()
+            let noted = self.ask(&self.changes, "register_last_used", get).await?;
+            let noted: Vec<(String, i64)> = read(noted, REGISTER)?;
+            let used = noted.into_iter().map(|(id, at)| Some((KeyId::parse(&id)?, at)));
+            used.collect::<Option<_>>().ok_or_else(|| unreadable(REGISTER))
         }
         .boxed()
     }

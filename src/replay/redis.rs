@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use redis::{Cmd, Script, Value};
 
-use super::client::{Client, run_script};
-use super::keys::ReplayKeys;
-use super::settings::{Settings, UnusableSettings};
+use super::redis_keys::ReplayKeys;
+use super::{Begun, Claim, Kept, LISTED_MAX, Store, Summary};
 use crate::clock::Clock;
-use crate::ledger::observe::tell;
-use crate::ledger::{Observer, Outage, ReservationId, Unobserved};
-use crate::replay::{self, Begun, Claim, Kept, LISTED_MAX, Store, Summary};
+use crate::ledger::ReservationId;
+use crate::replay;
 use crate::request::RequestId;
+use crate::store::answer::{read, unreadable};
+use crate::store::observe::tell;
+use crate::store::{Client, Cmd, Observer, Outage, Script, Settings, Unobserved, UnusableSettings, Value, run_script};
 use crate::team::TeamId;
 
 /// How long a step may take at least, whatever the ledger's deadline: a large answer takes its time on the way.
@@ -51,7 +51,7 @@ pub struct RedisReplays {
 }
 
 impl RedisReplays {
-    /// A handle. `settings` are the ledger's.
+    /// A handle.
     ///
     /// # Errors
     /// When the settings cannot be meant.
@@ -109,17 +109,15 @@ struct Told {
 
 impl Told {
     fn read(value: Value) -> Result<Self, Outage> {
-        let Value::Array(parts) = value else { return Err(unreadable()) };
-        let mut parts =
-            parts.into_iter().map(|part| if let Value::BulkString(bytes) = part { Some(bytes) } else { None });
-        let word = parts.next().flatten().ok_or_else(unreadable)?;
+        let mut parts = read::<Vec<Option<Vec<u8>>>>(value, CALL)?.into_iter();
+        let word = parts.next().flatten().ok_or_else(|| unreadable(CALL))?;
         Ok(Self { word, parts: parts.collect() })
     }
 
     fn kept(self) -> Result<Kept, Outage> {
         let mut parts = self.parts.into_iter();
-        let head = parts.next().flatten().ok_or_else(unreadable)?;
-        Kept::read(&head, parts.next().flatten().map(Bytes::from)).ok_or_else(unreadable)
+        let head = parts.next().flatten().ok_or_else(|| unreadable(CALL))?;
+        Kept::read(&head, parts.next().flatten().map(Bytes::from)).ok_or_else(|| unreadable(CALL))
     }
 
     fn listed(self) -> Result<Vec<Summary>, Outage> {
@@ -130,13 +128,12 @@ impl Told {
             // A body of no bytes is told by its head.
             Some(Summary { body_bytes: Some(bytes).filter(|bytes| *bytes > 0).or(summary.body_bytes), ..summary })
         };
-        self.parts.chunks(2).map(|pair| summary(pair).ok_or_else(unreadable)).collect()
+        self.parts.chunks(2).map(|pair| summary(pair).ok_or_else(|| unreadable(CALL))).collect()
     }
 }
 
-fn unreadable() -> Outage {
-    Outage::Refused("what is remembered of a call cannot be read".to_owned())
-}
+/// What its answers are called when they are none.
+const CALL: &str = "what is remembered of a call";
 
 impl Store for RedisReplays {
     fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
@@ -151,7 +148,7 @@ impl Store for RedisReplays {
                 b"mismatch" => Ok(Begun::Mismatch),
                 b"lost" => Ok(Begun::Lost),
                 b"finished" => told.kept().map(|kept| Begun::Finished(Box::new(kept))),
-                _ => Err(unreadable()),
+                _ => Err(unreadable(CALL)),
             }
         }
         .boxed()
@@ -228,7 +225,7 @@ impl Store for RedisReplays {
             match told.word.as_slice() {
                 b"none" => Ok(None),
                 b"kept" => told.kept().map(Some),
-                _ => Err(unreadable()),
+                _ => Err(unreadable(CALL)),
             }
         }
         .boxed()

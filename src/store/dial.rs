@@ -13,10 +13,11 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
+use super::Outage;
 use super::failure::outage_of;
 use super::link::Link;
 use super::settings::{Settings, Topology, UnusableSettings};
-use crate::ledger::Outage;
+use crate::secret::Secret;
 
 /// How many batches may wait to be written; the client's default of 50 would hold up a gateway of many teams.
 const PIPELINE: usize = 1024;
@@ -41,8 +42,9 @@ impl Dialer {
     pub(super) fn new(settings: &Settings) -> Result<Self, UnusableSettings> {
         match &settings.topology {
             Topology::Single { url } => single(settings, url).map(|client| Self::Single(Box::new(client))),
-            Topology::Sentinel { urls, master } => {
-                sentinel(settings, urls, master).map(|client| Self::Sentinel(Arc::new(Mutex::new(client))))
+            Topology::Sentinel { urls, master, username, password } => {
+                let login = (username.as_deref(), password.as_ref());
+                sentinel(settings, urls, master, login).map(|client| Self::Sentinel(Arc::new(Mutex::new(client))))
             }
             Topology::Cluster { urls } => cluster(settings, urls).map(|client| Self::Cluster(Box::new(client))),
         }
@@ -105,7 +107,13 @@ fn single(settings: &Settings, url: &str) -> Result<Client, UnusableSettings> {
     .map_err(|error| refused(&error))
 }
 
-fn sentinel(settings: &Settings, urls: &[String], master: &str) -> Result<SentinelClient, UnusableSettings> {
+/// `login` is for the Sentinels themselves.
+fn sentinel(
+    settings: &Settings,
+    urls: &[String],
+    master: &str,
+    login: (Option<&str>, Option<&Secret>),
+) -> Result<SentinelClient, UnusableSettings> {
     let servers = servers(urls)?;
     let tls = servers.iter().any(is_tls);
     let addresses: Vec<ConnectionAddr> = servers.iter().map(|info| info.addr().clone()).collect();
@@ -119,10 +127,10 @@ fn sentinel(settings: &Settings, urls: &[String], master: &str) -> Result<Sentin
     if let Some(password) = &settings.password {
         builder = builder.set_client_to_redis_password(password.expose());
     }
-    if let Some(username) = &settings.sentinel_username {
+    if let Some(username) = login.0 {
         builder = builder.set_client_to_sentinel_username(username);
     }
-    if let Some(password) = &settings.sentinel_password {
+    if let Some(password) = login.1 {
         builder = builder.set_client_to_sentinel_password(password.expose());
     }
     if tls {

@@ -7,10 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::RedisError;
-
-use super::super::link::Link;
 use super::trust;
+use crate::store::{Link, RedisError};
 use crate::team::TeamId;
 
 /// How long it is believed which server of a cluster has a team.

@@ -5,12 +5,12 @@
 
 use serde::Deserialize;
 
-use super::decode::unreadable;
 use super::text::month_of;
 use crate::credits::Credits;
 use crate::ledger::machine::judgement;
 use crate::ledger::usage::BEYOND;
 use crate::ledger::{Asked, Came, Outage, Outcome, Row, Sums};
+use crate::store::answer::unreadable;
 
 /// Reads a row.
 pub(super) fn read_row(kept: &str) -> Result<Row, Outage> {

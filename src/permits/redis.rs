@@ -12,22 +12,21 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use redis::{Cmd, Script, Value};
 
-use super::client::{Client, run_script};
-use super::keys::PermitKeys;
-use super::packed::Packed;
-use super::settings::{Settings, UnusableSettings};
-use crate::clock::Clock;
-use crate::ledger::calendar::Calendar;
-use crate::ledger::observe::observed;
-use crate::ledger::permits::{
+use super::message_pack::Packed;
+use super::{
     AccountLimits, Allowance, GIVE_BACK_WITHIN, KeyName, PLACE_TTL, Permits, Place, Remaining, Round, Span, Word,
 };
-use crate::ledger::{Observer, Outage};
+use crate::calendar::Calendar;
+use crate::clock::Clock;
+use crate::store::answer::{read, unreadable};
+use crate::store::observe::observed;
+use crate::store::{
+    Client, Cmd, FromRedisValue, Observer, Outage, Script, Settings, UnusableSettings, Value, run_script,
+};
 
 /// The script: the parts are one text, so that each can be read on its own.
-const TEXT: &str = concat!(include_str!("permits/windows.lua"), include_str!("permits/line.lua"));
+const TEXT: &str = concat!(include_str!("windows.lua"), include_str!("line.lua"));
 /// How often a round is sent at most: the month may be guessed wrong, and end meanwhile.
 const ATTEMPTS: usize = 3;
 
@@ -39,7 +38,34 @@ mod op {
     pub(super) const TOLD: u64 = 4;
 }
 
-/// The shared account's windows in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own,
+/// The keys of the shared account's windows and of the line before them. No team's name has the `!`.
+struct PermitKeys {
+    /// Hash: the windows.
+    windows: String,
+    /// Sorted set: the line, by virtual finish.
+    line: String,
+    /// Hash: what is known of a place, or of the permit it became.
+    places: String,
+    /// Sorted set: both, by deadline.
+    deadlines: String,
+    /// Hash: the teams in the line.
+    teams: String,
+}
+
+impl PermitKeys {
+    fn new() -> Self {
+        let key = |what: &str| format!("mg1:{{!shared}}:{what}");
+        Self {
+            windows: key("windows"),
+            line: key("line"),
+            places: key("places"),
+            deadlines: key("deadlines"),
+            teams: key("teams"),
+        }
+    }
+}
+
+/// The shared account's windows in Redis. As with the ledger, each worker thread makes a handle of its own,
 /// and nothing is sent before the first round.
 pub struct RedisPermits {
     client: Client,
@@ -49,7 +75,7 @@ pub struct RedisPermits {
 }
 
 impl RedisPermits {
-    /// A handle. `settings` are the ledger's.
+    /// A handle.
     ///
     /// # Errors
     /// When the settings cannot be meant.
@@ -170,12 +196,15 @@ fn moment(timestamp: Timestamp) -> u64 {
     u64::try_from(timestamp.as_microsecond()).unwrap_or(0)
 }
 
+/// What its answers are called when they are none.
+const PERMITS: &str = "an answer about permits";
+
 /// The script's answer, read from its beginning to its end.
 struct Reader(std::vec::IntoIter<Value>);
 
 impl Reader {
     fn of(value: Value) -> Result<Self, Outage> {
-        if let Value::Array(values) = value { Ok(Self(values.into_iter())) } else { Err(misread()) }
+        read::<Vec<Value>>(value, PERMITS).map(|values| Self(values.into_iter()))
     }
 
     fn round(mut self, limits: &AccountLimits, words: &[Word], at: Timestamp) -> Result<Round, Outage> {
@@ -200,7 +229,7 @@ impl Reader {
 
     fn place(&mut self) -> Result<Place, Outage> {
         match self.signed()? {
-            1 => Ok(Place::Granted { key: self.text()?, left: u64::try_from(self.signed()?).ok() }),
+            1 => Ok(Place::Granted { key: self.next::<String>()?.into(), left: u64::try_from(self.signed()?).ok() }),
             2 => Ok(Place::Waiting {
                 ahead: u64::try_from(self.signed()?).map_err(|_| misread())?,
                 opens_at: self.moment()?,
@@ -211,18 +240,12 @@ impl Reader {
         }
     }
 
-    fn signed(&mut self) -> Result<i64, Outage> {
-        match self.0.next() {
-            Some(Value::Int(number)) => Ok(number),
-            _ => Err(misread()),
-        }
+    fn next<T: FromRedisValue>(&mut self) -> Result<T, Outage> {
+        read(self.0.next().ok_or_else(misread)?, PERMITS)
     }
 
-    fn text(&mut self) -> Result<KeyName, Outage> {
-        match self.0.next() {
-            Some(Value::BulkString(bytes)) => std::str::from_utf8(&bytes).map(Into::into).map_err(|_| misread()),
-            _ => Err(misread()),
-        }
+    fn signed(&mut self) -> Result<i64, Outage> {
+        self.next()
     }
 
     fn moment(&mut self) -> Result<Timestamp, Outage> {
@@ -231,5 +254,5 @@ impl Reader {
 }
 
 fn misread() -> Outage {
-    Outage::Refused("an answer about permits that cannot be read".to_owned())
+    unreadable(PERMITS)
 }

@@ -9,6 +9,9 @@
 //! with its replica is given back. What is not sure to be unused is never given back: the account is rather used a little
 //! less than passed.
 
+mod message_pack;
+pub mod redis;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +20,8 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::Outage;
+pub use self::redis::RedisPermits;
+use crate::store::Outage;
 use crate::team::TeamId;
 
 /// How long a place in the line, and a permit that was not yet heard of, live without a word from their replica.

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::ledger::{Observer, Outage};
+use super::{Observer, Outage};
 
 /// How often one operation is let through to see whether the store is back.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
 /// Knows whether the store answers.
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     state: Mutex<State>,
     observer: Arc<dyn Observer>,
 }
@@ -24,12 +24,12 @@ struct State {
 }
 
 impl Breaker {
-    pub(super) fn new(observer: Arc<dyn Observer>) -> Self {
+    pub(crate) fn new(observer: Arc<dyn Observer>) -> Self {
         Self { state: Mutex::new(State { up: None, down: None, back: None }), observer }
     }
 
     /// Whether an operation may try. Refused while the store is down, except one in [`PROBE_EVERY`].
-    pub(super) fn enter(&self) -> Result<(), Outage> {
+    pub(crate) fn enter(&self) -> Result<(), Outage> {
         self.enter_at(Instant::now())
     }
 
@@ -45,18 +45,18 @@ impl Breaker {
     }
 
     /// Whether the store has not been away for the last while: then whoever is alive has put off what it still holds.
-    pub(super) fn is_settled(&self, a_while: Duration) -> bool {
+    pub(crate) fn is_settled(&self, a_while: Duration) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.down.is_none() && state.back.is_none_or(|back| back.elapsed() >= a_while)
     }
 
     /// The store did as asked.
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         self.note(true, None);
     }
 
     /// The store did not do as asked. One that refuses still answers quickly: only silence keeps others from trying.
-    pub(super) fn failed(&self, why: &Outage) {
+    pub(crate) fn failed(&self, why: &Outage) {
         match why {
             Outage::TimedOut | Outage::Unreachable(_) => self.note(false, Some((why.clone(), Instant::now()))),
             Outage::Refused(_) => self.note(false, None),
@@ -83,7 +83,7 @@ impl Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Unobserved;
+    use crate::store::Unobserved;
 
     #[test]
     fn while_the_store_is_down_one_operation_in_a_tenth_of_a_second_tries() {

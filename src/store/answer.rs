@@ -1,0 +1,32 @@
+//! Reads what Redis answers. What is there and is none of ours is an outage that says what it was to be.
+
+use redis::{FromRedisValue, Value};
+
+use super::Outage;
+
+/// Reads an answer, whose `what` is a noun for whoever must find out what is wrong: `a scope`, `the register`.
+///
+/// # Errors
+/// It is something else.
+pub(crate) fn read<T: FromRedisValue>(answer: Value, what: &str) -> Result<T, Outage> {
+    redis::from_redis_value(answer).map_err(|_| unreadable(what))
+}
+
+/// What is there is none of ours.
+pub(crate) fn unreadable(what: &str) -> Outage {
+    Outage::Refused(format!("{what} cannot be read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_an_outage_that_names_it() {
+        let (text, number) = (Value::BulkString(b"seven".to_vec()), Value::Int(7));
+        assert_eq!(read::<String>(text.clone(), "a name").ok().as_deref(), Some("seven"));
+        assert_eq!(read::<u64>(number, "a number").ok(), Some(7));
+        let outage = read::<u64>(text, "a number").map(drop).map_err(|outage| outage.to_string());
+        assert_eq!(outage, Err("the ledger refused: a number cannot be read".to_owned()));
+    }
+}

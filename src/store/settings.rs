@@ -1,0 +1,97 @@
+//! What the client of Redis must be told: where the servers are, who asks, how long to wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::secret::Secret;
+
+/// How a Redis is reached.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the servers are.
+    pub topology: Topology,
+    /// The ACL user; `None` is the default user.
+    pub username: Option<String>,
+    /// The user's password. It is never taken from a URL.
+    pub password: Option<Secret>,
+    /// For `rediss://`: certificates of the authorities to trust, in PEM, in place of the system's.
+    pub ca: Option<Arc<[u8]>>,
+    /// How long an answer may take.
+    pub deadline: Duration,
+    /// How many replicas must have a reservation, or a change of the key register, before it counts; 0 asks none.
+    pub wait_replicas: u32,
+    /// Whether an operator has allowed servers that may evict what was spent.
+    pub allow_eviction: bool,
+    /// Whose time decides.
+    pub clock: StoreClock,
+}
+
+/// Where the servers are. URLs are `redis://host:port` or, with TLS, `rediss://host:port`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Topology {
+    /// One server.
+    Single {
+        /// Its URL; a path is the number of the database.
+        url: String,
+    },
+    /// A primary that Sentinels watch and replace.
+    Sentinel {
+        /// The Sentinels.
+        urls: Vec<String>,
+        /// The name under which they know the primary.
+        master: String,
+        /// Their ACL user; `None` is their default user.
+        username: Option<String>,
+        /// What they themselves ask for; `None` is nothing.
+        password: Option<Secret>,
+    },
+    /// A Redis Cluster.
+    Cluster {
+        /// Some of its nodes.
+        urls: Vec<String>,
+    },
+}
+
+/// Whose time decides.
+#[derive(Clone, Debug)]
+pub enum StoreClock {
+    /// The server's. Replicas whose own clocks are wrong agree all the same.
+    Server,
+    /// For tests: this clock's time is sent with every operation and takes the place of the server's.
+    Fixed(Clock),
+}
+
+impl Settings {
+    /// The defaults, for servers at `topology`.
+    #[must_use]
+    pub fn new(topology: Topology) -> Self {
+        Self {
+            topology,
+            username: None,
+            password: None,
+            ca: None,
+            deadline: Duration::from_millis(250),
+            wait_replicas: 0,
+            allow_eviction: false,
+            clock: StoreClock::Server,
+        }
+    }
+}
+
+/// Why settings cannot be used. Found without talking to any server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableSettings {
+    /// No URL was given.
+    #[error("no server is named")]
+    NoServer,
+    /// Not a `redis://` or `rediss://` URL.
+    #[error("not a redis:// or rediss:// URL")]
+    NotAUrl,
+    /// A password belongs into a secret, not into a URL.
+    #[error("the URL holds a user or a password; they have settings of their own")]
+    CredentialInUrl,
+    /// The certificates cannot be read, or the servers cannot be used together.
+    #[error("{0}")]
+    Refused(String),
+}
