@@ -8,7 +8,7 @@ use crate::config::settings::{LedgerSettings, Store};
 use crate::identity::{self, RedisRegister};
 use crate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
 use crate::ledger::redis::{self, RedisLedger};
-use crate::ledger::{Ledger, Observer, OnUnknown};
+use crate::ledger::{Ledger, Observed, Observer, OnUnknown};
 use crate::permits::{Permits, RedisPermits};
 use crate::replay::{self, Memory, RedisReplays};
 use crate::store::{self, UnusableSettings};
@@ -22,12 +22,17 @@ pub(super) enum Stores {
         first: Handles,
     },
     /// Every handle is the same.
-    Embedded(Arc<EmbeddedLedger>, Arc<dyn replay::Store>, Arc<dyn identity::Store>),
+    Embedded {
+        ledger: EmbeddedLedger,
+        observer: Arc<dyn Observer>,
+        replays: Arc<dyn replay::Store>,
+        register: Arc<dyn identity::Store>,
+    },
 }
 
 /// One handle to each store in Redis.
 pub(super) struct Handles {
-    ledger: Arc<RedisLedger>,
+    ledger: RedisLedger,
     permits: Arc<RedisPermits>,
     replays: Arc<RedisReplays>,
     register: Arc<RedisRegister>,
@@ -49,16 +54,16 @@ impl Stores {
                 let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
                 let ledger = EmbeddedLedger::open(settings, Arc::clone(observer))?;
                 let register = EmbeddedRegister::new(ledger.clone());
-                Ok(Self::Embedded(Arc::new(ledger), Arc::new(memory), Arc::new(register)))
+                let (replays, register, observer) = (Arc::new(memory), Arc::new(register), Arc::clone(observer));
+                Ok(Self::Embedded { ledger, observer, replays, register })
             }
             Store::Redis(store) => {
                 let settings = redis::Settings { store, reservation_ttl, retention, on_unknown, on_loss };
                 let store = settings.store.clone();
                 let ledger = RedisLedger::new(settings, clock.clone(), Arc::clone(observer))?;
-                let observer = Arc::clone(observer) as Arc<dyn store::Observer>;
-                let make = Box::new(Redis { store, replay, clock, observer });
+                let make = Box::new(Redis { store, replay, clock, observer: Arc::clone(observer) });
                 let first = Handles {
-                    ledger: Arc::new(ledger),
+                    ledger,
                     permits: Arc::new(make.permits()?),
                     replays: Arc::new(make.replays()?),
                     register: Arc::new(make.register()?),
@@ -70,17 +75,18 @@ impl Stores {
 
     pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
         match self {
-            Self::Embedded(ledger, _, _) => ledger.clone(),
-            Self::Redis { make, first } => match first.ledger.another(make.clock.clone()) {
-                Ok(ledger) => Arc::new(ledger),
-                Err(_) => first.ledger.clone(),
-            },
+            Self::Embedded { ledger, observer, .. } => Arc::new(Observed::new(ledger.clone(), Arc::clone(observer))),
+            Self::Redis { make, first } => {
+                let another = first.ledger.another(make.clock.clone());
+                let ledger = another.unwrap_or_else(|_| first.ledger.clone());
+                Arc::new(Observed::new(ledger, Arc::clone(&make.observer)))
+            }
         }
     }
 
     pub(super) fn permits(&self) -> Arc<dyn Permits> {
         match self {
-            Self::Embedded(ledger, _, _) => ledger.clone(),
+            Self::Embedded { ledger, .. } => Arc::new(ledger.clone()),
             Self::Redis { make, first } => match make.permits() {
                 Ok(permits) => Arc::new(permits),
                 Err(_) => first.permits.clone(),
@@ -90,7 +96,7 @@ impl Stores {
 
     pub(super) fn replays(&self) -> Arc<dyn replay::Store> {
         match self {
-            Self::Embedded(_, replays, _) => Arc::clone(replays),
+            Self::Embedded { replays, .. } => Arc::clone(replays),
             Self::Redis { make, first } => match make.replays() {
                 Ok(replays) => Arc::new(replays),
                 Err(_) => first.replays.clone(),
@@ -100,7 +106,7 @@ impl Stores {
 
     pub(super) fn register(&self) -> Arc<dyn identity::Store> {
         match self {
-            Self::Embedded(_, _, register) => Arc::clone(register),
+            Self::Embedded { register, .. } => Arc::clone(register),
             Self::Redis { make, first } => match make.register() {
                 Ok(register) => Arc::new(register),
                 Err(_) => first.register.clone(),
@@ -114,19 +120,23 @@ pub(super) struct Redis {
     store: store::Settings,
     replay: replay::Settings,
     clock: Clock,
-    observer: Arc<dyn store::Observer>,
+    observer: Arc<dyn Observer>,
 }
 
 impl Redis {
+    fn watch(&self) -> Arc<dyn store::Observer> {
+        Arc::clone(&self.observer) as Arc<dyn store::Observer>
+    }
+
     fn permits(&self) -> Result<RedisPermits, UnusableSettings> {
-        RedisPermits::new(self.store.clone(), self.clock.clone(), Arc::clone(&self.observer))
+        RedisPermits::new(self.store.clone(), self.clock.clone(), self.watch())
     }
 
     fn register(&self) -> Result<RedisRegister, UnusableSettings> {
-        RedisRegister::new(self.store.clone(), self.clock.clone(), Arc::clone(&self.observer))
+        RedisRegister::new(self.store.clone(), self.clock.clone(), self.watch())
     }
 
     fn replays(&self) -> Result<RedisReplays, UnusableSettings> {
-        RedisReplays::new(self.store.clone(), self.replay, self.clock.clone(), Arc::clone(&self.observer))
+        RedisReplays::new(self.store.clone(), self.replay, self.clock.clone(), self.watch())
     }
 }

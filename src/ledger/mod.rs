@@ -14,6 +14,7 @@ mod keeper;
 pub mod level;
 mod machine;
 pub mod observe;
+mod observed;
 pub mod open;
 pub mod redis;
 pub mod reservation;
@@ -32,6 +33,7 @@ use jiff::tz::TimeZone;
 
 pub use level::Level;
 pub use observe::Observer;
+pub use observed::Observed;
 pub use open::{OPEN_CALLS_MAX, OpenCall};
 pub use reservation::{Reservation, ReservationId};
 pub use row::{Asked, Came, LostRows, Outcome, Row, Rows};

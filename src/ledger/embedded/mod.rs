@@ -126,7 +126,7 @@ impl Drop for Unheard<'_> {
 impl Ledger for EmbeddedLedger {
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
         let mut unheard = Unheard { writer: &self.writer, of: Some((admission.team.clone(), admission.id)) };
-        observed(&*self.observer, "admit", async move {
+        Box::pin(async move {
             let verdict = self.writer.ask(move |state| state.machine.admit(&admission)).await;
             unheard.heard();
             verdict
@@ -134,106 +134,86 @@ impl Ledger for EmbeddedLedger {
     }
 
     fn quote(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
-        observed(&*self.observer, "quote", self.writer.ask(move |state| state.machine.quote(&admission)))
+        Box::pin(self.writer.ask(move |state| state.machine.quote(&admission)))
     }
 
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
-        observed(
-            &*self.observer,
-            "dispatch",
-            self.writer.ask(move |state| state.machine.mark(&team, id, Phase::Dispatched)),
-        )
+        Box::pin(self.writer.ask(move |state| state.machine.mark(&team, id, Phase::Dispatched)))
     }
 
     fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
-        observed(
-            &*self.observer,
-            "recall",
-            self.writer.ask(move |state| state.machine.mark(&team, id, Phase::TurnedBack)),
-        )
+        Box::pin(self.writer.ask(move |state| state.machine.mark(&team, id, Phase::TurnedBack)))
     }
 
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "settle", self.writer.ask(move |state| state.machine.settle(&team, &settlement)))
+        Box::pin(self.writer.ask(move |state| state.machine.settle(&team, &settlement)))
     }
 
     fn release_slots<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<(), Outage>> {
         let team = team.clone();
         let release = self.writer.ask(move |state| state.machine.release_slots(&team, id));
-        observed(&*self.observer, "release_slots", release)
+        Box::pin(release)
     }
 
     fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
         let (team, ids) = (team.clone(), ids.to_vec());
-        observed(&*self.observer, "renew", self.writer.ask(move |state| state.machine.renew(&team, &ids)))
+        Box::pin(self.writer.ask(move |state| state.machine.renew(&team, &ids)))
     }
 
     fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "sweep", self.writer.ask(move |state| state.machine.sweep(&team)))
+        Box::pin(self.writer.ask(move |state| state.machine.sweep(&team)))
     }
 
     fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
-        observed(&*self.observer, "books", self.writer.ask(move |state| state.machine.books(&inquiry)))
+        Box::pin(self.writer.ask(move |state| state.machine.books(&inquiry)))
     }
 
     fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
         let team = team.clone();
-        observed(
-            &*self.observer,
-            "open",
-            self.writer.ask(move |state| {
-                Ok(state.machine.records().reservation(&team, id)?.and_then(|record| open_call(id, record)))
-            }),
-        )
+        Box::pin(self.writer.ask(move |state| {
+            Ok(state.machine.records().reservation(&team, id)?.and_then(|record| open_call(id, record)))
+        }))
     }
 
     fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
         let team = team.clone();
-        observed(
-            &*self.observer,
-            "open",
-            self.writer.ask(move |state| {
-                let newest = state.machine.records().newest_open(&team, OPEN_CALLS_MAX)?;
-                Ok(newest.into_iter().filter_map(|(id, record)| open_call(id, record)).collect())
-            }),
-        )
+        Box::pin(self.writer.ask(move |state| {
+            let newest = state.machine.records().newest_open(&team, OPEN_CALLS_MAX)?;
+            Ok(newest.into_iter().filter_map(|(id, record)| open_call(id, record)).collect())
+        }))
     }
 
     fn teams(&self) -> BoxFuture<'_, Result<Vec<TeamId>, Outage>> {
-        observed(&*self.observer, "teams", self.writer.ask(|state| state.machine.records().teams()))
+        Box::pin(self.writer.ask(|state| state.machine.records().teams()))
     }
 
     fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "open", self.writer.ask(move |state| state.machine.records().open(&team)))
+        Box::pin(self.writer.ask(move |state| state.machine.records().open(&team)))
     }
 
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
         let team = team.clone();
-        observed(
-            &*self.observer,
-            "rows",
-            self.writer.ask(move |state| state.machine.records().rows(&team, skip, limit)),
-        )
+        Box::pin(self.writer.ask(move |state| state.machine.records().rows(&team, skip, limit)))
     }
 
     fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "usage", self.writer.ask(move |state| state.machine.records().usage(&team, &days)))
+        Box::pin(self.writer.ask(move |state| state.machine.records().usage(&team, &days)))
     }
 
     fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
         let team = team.clone();
-        observed(&*self.observer, "top_up", self.writer.ask(move |state| state.machine.top_up(&team, &top_up)))
+        Box::pin(self.writer.ask(move |state| state.machine.top_up(&team, &top_up)))
     }
 
     /// One file, one process: nothing can be lost between two of its words.
     fn accept_loss<'a>(&'a self, _team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>> {
-        observed(&*self.observer, "accept_loss", std::future::ready(Ok(())))
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn closed(&self) -> Vec<TeamId> {
@@ -241,7 +221,7 @@ impl Ledger for EmbeddedLedger {
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
-        observed(&*self.observer, "probe", self.writer.ask(|_| Ok(())))
+        Box::pin(self.writer.ask(|_| Ok(())))
     }
 }
 

@@ -21,7 +21,6 @@ mod upgrade_text;
 mod words;
 mod writes;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -42,9 +41,8 @@ use crate::ledger::{
     Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, ReservationId, Rows, Scope, Settled,
     Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
-use crate::store::answer::unreadable;
-use crate::store::observe::observed;
-use crate::store::{self, Client, Flaw, FromRedisValue, Outage, UnusableSettings, cmd};
+use crate::store::answer::read;
+use crate::store::{self, Client, Flaw, Outage, UnusableSettings, cmd};
 use crate::team::TeamId;
 
 /// How many days of usage are asked for at once.
@@ -58,6 +56,7 @@ pub(crate) fn state_key(team: &TeamId) -> String {
 /// share what is known of the teams and what waits for them.
 ///
 /// It must be used within a tokio runtime: what it does in the background lives on the runtime that first uses it.
+#[derive(Clone)]
 pub struct RedisLedger(Arc<Handle>);
 
 impl RedisLedger {
@@ -92,19 +91,11 @@ impl RedisLedger {
         let keeper = self.0.keeper.another(clock, Arc::clone(&shared.told_held))?;
         Ok(Self(Arc::new(Handle { shared, keeper })))
     }
-
-    fn observed<'a, T: Send + 'a>(
-        &'a self,
-        op: &'static str,
-        operation: impl Future<Output = Result<T, Outage>> + Send + 'a,
-    ) -> BoxFuture<'a, Result<T, Outage>> {
-        observed(&*self.0.shared.observer, op, operation)
-    }
 }
 
 impl Ledger for RedisLedger {
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
-        self.observed("admit", async move {
+        Box::pin(async move {
             let team = admission.team.clone();
             let admission = Box::new(admission);
             let claim = self.0.ask(&team, |response| Operation::Admit { admission, response }).await?;
@@ -113,7 +104,7 @@ impl Ledger for RedisLedger {
     }
 
     fn quote(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
-        self.observed("quote", async move {
+        Box::pin(async move {
             let team = admission.team.clone();
             let admission = Box::new(admission);
             self.0.ask(&team, |response| Operation::Quote { admission, response }).await
@@ -121,24 +112,24 @@ impl Ledger for RedisLedger {
     }
 
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
-        self.observed("dispatch", self.0.ask(team, move |response| Operation::Dispatch { id, response }))
+        Box::pin(self.0.ask(team, move |response| Operation::Dispatch { id, response }))
     }
 
     fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
-        self.observed("recall", self.0.ask(team, move |response| Operation::Recall { id, response }))
+        Box::pin(self.0.ask(team, move |response| Operation::Recall { id, response }))
     }
 
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
         let settlement = Box::new(settlement);
-        self.observed("settle", self.0.ask(team, move |response| Operation::Settle { settlement, response }))
+        Box::pin(self.0.ask(team, move |response| Operation::Settle { settlement, response }))
     }
 
     fn release_slots<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<(), Outage>> {
-        self.observed("release_slots", self.0.ask(team, move |response| Operation::ReleaseSlots { id, response }))
+        Box::pin(self.0.ask(team, move |response| Operation::ReleaseSlots { id, response }))
     }
 
     fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
-        self.observed("renew", async move {
+        Box::pin(async move {
             for some in ids.chunks(BATCH_MOST) {
                 let ids = some.to_vec();
                 self.0.ask(team, |response| Operation::Renew { ids, response }).await?;
@@ -148,11 +139,11 @@ impl Ledger for RedisLedger {
     }
 
     fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>> {
-        self.observed("sweep", self.0.ask(team, |response| Operation::Sweep { response }))
+        Box::pin(self.0.ask(team, |response| Operation::Sweep { response }))
     }
 
     fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
-        self.observed("books", async move {
+        Box::pin(async move {
             let team = inquiry.team.clone();
             let inquiry = Box::new(inquiry);
             self.0.ask(&team, |response| Operation::Books { inquiry, response }).await
@@ -160,11 +151,11 @@ impl Ledger for RedisLedger {
     }
 
     fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
-        self.observed("open", async move { Ok(self.0.open_of(team, &[id]).await?.pop()) })
+        Box::pin(async move { Ok(self.0.open_of(team, &[id]).await?.pop()) })
     }
 
     fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>> {
-        self.observed("open", async move {
+        Box::pin(async move {
             let keys = Keys::of(team);
             let mut calls = Vec::new();
             // Among those that are due are answers that are still being read, of calls that are not open.
@@ -172,8 +163,7 @@ impl Ledger for RedisLedger {
                 let mut latest = cmd("ZREVRANGEBYSCORE");
                 latest.arg(&keys.due).arg(format!("({FOR_EVER}")).arg("-inf");
                 latest.arg("LIMIT").arg(passed).arg(OPEN_CALLS_MAX);
-                let ids: Vec<String> = Vec::from_redis_value(self.0.read(team, &keys.due, &latest).await?)
-                    .map_err(|_| unreadable("ids"))?;
+                let ids: Vec<String> = read(self.0.read(team, &keys.due, &latest).await?, "ids")?;
                 let due: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
                 for some in due.chunks(BATCH_MOST) {
                     calls.extend(self.0.open_of(team, some).await?);
@@ -190,11 +180,10 @@ impl Ledger for RedisLedger {
     }
 
     fn teams(&self) -> BoxFuture<'_, Result<Vec<TeamId>, Outage>> {
-        self.observed("teams", async move {
+        Box::pin(async move {
             let mut members = cmd("SMEMBERS");
             members.arg(TEAMS);
-            let names: Vec<String> = Vec::from_redis_value(self.0.keeper.client.run(None, TEAMS, &members).await?)
-                .map_err(|_| unreadable("teams"))?;
+            let names: Vec<String> = read(self.0.keeper.client.run(None, TEAMS, &members).await?, "teams")?;
             // What is no team's name says something about all of them.
             let mut teams: Vec<TeamId> = names.iter().filter_map(|name| TeamId::parse(name)).collect();
             teams.sort_unstable();
@@ -203,7 +192,7 @@ impl Ledger for RedisLedger {
     }
 
     fn open<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<u64, Outage>> {
-        self.observed("open", async move {
+        Box::pin(async move {
             let keys = Keys::of(team);
             let mut scope = cmd("HGET");
             scope.arg(&keys.state).arg(field::scope(&ScopeName::from(&Scope::Team)).to_string());
@@ -212,14 +201,14 @@ impl Ledger for RedisLedger {
     }
 
     fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
-        self.observed("rows", async move {
+        Box::pin(async move {
             let keys = Keys::of(team);
             past::read_rows(&self.0.read(team, &keys.state, &past::rows(&keys, skip, limit)).await?)
         })
     }
 
     fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
-        self.observed("usage", async move {
+        Box::pin(async move {
             let (keys, kept) = (&Keys::of(team), self.0.days_kept());
             let (first, last) = ((*days.start()).max(*kept.start()), (*days.end()).min(*kept.end()));
             let all: Vec<Date> = first.series(1.day()).take_while(|day| *day <= last).collect();
@@ -248,11 +237,11 @@ impl Ledger for RedisLedger {
 
     fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
         let top_up = Box::new(top_up);
-        self.observed("top_up", self.0.ask(team, |response| Operation::TopUp { top_up, response }))
+        Box::pin(self.0.ask(team, |response| Operation::TopUp { top_up, response }))
     }
 
     fn accept_loss<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>> {
-        self.observed("accept_loss", async move {
+        Box::pin(async move {
             upgrade::accept(&self.0.keeper, team).await?;
             self.0.ask(team, |response| Operation::Accept { response }).await
         })
@@ -263,11 +252,11 @@ impl Ledger for RedisLedger {
     }
 
     fn inspect(&self) -> BoxFuture<'_, Result<Vec<Flaw>, Outage>> {
-        self.observed("inspect", self.0.keeper.client.inspect(TEAMS))
+        Box::pin(self.0.keeper.client.inspect(TEAMS))
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Outage>> {
-        self.observed("probe", async move {
+        Box::pin(async move {
             self.0.keeper.client.breaker(None).enter()?;
             trust::probe(&self.0.keeper).await
         })

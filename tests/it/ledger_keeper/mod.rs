@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::redis::{RedisLedger, Settings};
-use moongate::ledger::{Crossing, Ledger, Observer, OnUnknown, Swept, SweptCharge, Unobserved};
+use moongate::ledger::{Crossing, Ledger, Observed, Observer, OnUnknown, Swept, SweptCharge, Unobserved};
 use moongate::store::{self, Topology};
 use moongate::team::TeamId;
 
@@ -55,7 +55,8 @@ fn handle_with_clock(settings: Settings, clock: Clock) -> Arc<dyn Ledger> {
 }
 
 fn observed(settings: Settings, observer: Arc<dyn Observer>) -> Arc<dyn Ledger> {
-    Arc::new(RedisLedger::new(settings, Clock::system(), observer).unwrap())
+    let ledger = RedisLedger::new(settings, Clock::system(), Arc::clone(&observer)).unwrap();
+    Arc::new(Observed::new(ledger, observer))
 }
 
 /// Remembers what an observer was told.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use moongate::clock::Clock;
 use moongate::ledger::redis::{RedisLedger, Settings};
-use moongate::ledger::{Ledger, Observer, Unobserved};
+use moongate::ledger::{Ledger, Observed, Observer, Unobserved};
 
 /// What gateways keep, and under which key.
 pub(crate) use self::kept as by_gateways;
@@ -22,7 +22,8 @@ pub(crate) fn ledger(settings: Settings) -> Arc<dyn Ledger> {
 
 /// The same, with somebody who is told.
 pub(crate) fn observed_ledger(settings: Settings, observer: Arc<dyn Observer>) -> Arc<dyn Ledger> {
-    Arc::new(RedisLedger::new(settings, Clock::system(), observer).unwrap())
+    let ledger = RedisLedger::new(settings, Clock::system(), Arc::clone(&observer)).unwrap();
+    Arc::new(Observed::new(ledger, observer))
 }
 
 /// All that is in a server at some moment at which nothing goes on.
