@@ -10,12 +10,11 @@ use tower::Service;
 
 use super::reading::Reading;
 use super::shown;
-use super::views::{LimitView, limit};
 use crate::admission::{ask, denial};
 use crate::call::PaidCall;
 use crate::credits::Credits;
 use crate::http::Answer;
-use crate::ledger::{Phase, Verdict};
+use crate::ledger::{LimitView, Phase, Verdict};
 use crate::refusal::Refusal;
 
 /// Quotes a call.
@@ -78,7 +77,7 @@ impl Quotes {
         };
         match verdict {
             Verdict::Admitted { standings, at } => {
-                let limits = standings.iter().map(limit).collect();
+                let limits = standings.iter().map(LimitView::from).collect();
                 shown(&Quote { earliest: Some(at), limits, ..quote }, &standings, at)
             }
             Verdict::Refused { standings, binding, retry_at, at } => {
@@ -87,9 +86,9 @@ impl Quotes {
                     verdict: "refused",
                     code: Some(refusal.kind().code),
                     message: Some(refusal.message()),
-                    limit: standings.get(binding).map(limit),
+                    limit: standings.get(binding).map(LimitView::from),
                     earliest: retry_at,
-                    limits: standings.iter().map(limit).collect(),
+                    limits: standings.iter().map(LimitView::from).collect(),
                     ..quote
                 };
                 shown(&quote, &standings, at)

@@ -1,11 +1,10 @@
 //! The shapes of the team's own views. The field names are ours: Firemoon documents none.
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::credits::Credits;
 use crate::identity::Principal;
-use crate::ledger::{Books, Standing};
+use crate::ledger::{Books, LimitView, Standing};
 use crate::team::limit::{Shape, Unit};
 use crate::team::{LimitKind, Team};
 
@@ -34,39 +33,13 @@ struct CredentialView<'a> {
     id: &'a str,
 }
 
-/// How one limit stands.
-#[derive(Debug, Serialize)]
-pub struct LimitView {
-    /// `team:credits_per_month`.
-    limit: String,
-    max: Amount,
-    /// Prepaid credits: how much of `max` was topped up.
-    #[serde(rename = "toppedUp", skip_serializing_if = "Option::is_none")]
-    topped_up: Option<Credits>,
-    used: Amount,
-    reserved: Amount,
-    remaining: Amount,
-    /// When the window ends or the bucket is full; `null` for prepaid credits and slots.
-    reset: Option<Timestamp>,
-    /// It is only counted, and refuses nobody.
-    shadow: bool,
-}
-
-/// Calls are whole numbers, credits decimals.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Amount {
-    Requests(u64),
-    Credits(Credits),
-}
-
 /// The balance of a team.
 #[must_use]
 pub fn balance<'a>(team: &'a Team, books: &Books) -> Balance<'a> {
     let budgets: Vec<&Standing> = books.standings.iter().filter(|standing| counts_credits(standing.kind)).collect();
     let refusing = budgets.iter().filter(|standing| !standing.shadow);
     let balance = refusing.map(|standing| Credits::from_micros(standing.remaining())).min();
-    Balance { team: team.id.as_str(), balance, budgets: budgets.into_iter().map(limit).collect() }
+    Balance { team: team.id.as_str(), balance, budgets: budgets.into_iter().map(LimitView::from).collect() }
 }
 
 /// A caller's own standing.
@@ -82,31 +55,10 @@ pub fn me<'a>(principal: &'a Principal, team: &'a Team, books: &Books) -> Me<'a>
         user: principal.user.as_str(),
         credential: CredentialView { kind: principal.credential.kind(), id: principal.credential.id() },
         models,
-        limits: books.standings.iter().map(limit).collect(),
+        limits: books.standings.iter().map(LimitView::from).collect(),
     }
 }
 
 const fn counts_credits(kind: LimitKind) -> bool {
     matches!(kind.shape(), Shape::Window(_, Unit::Credits))
-}
-
-/// A limit as a view shows it.
-pub(super) fn limit(standing: &Standing) -> LimitView {
-    let amount = |number| {
-        if counts_credits(standing.kind) {
-            Amount::Credits(Credits::from_micros(number))
-        } else {
-            Amount::Requests(number)
-        }
-    };
-    LimitView {
-        limit: format!("{}:{}", standing.scope.level(), standing.kind),
-        max: amount(standing.max),
-        topped_up: standing.topped_up_credits(),
-        used: amount(standing.used),
-        reserved: amount(standing.reserved),
-        remaining: amount(standing.remaining()),
-        reset: standing.reset_at,
-        shadow: standing.shadow,
-    }
 }

@@ -14,6 +14,7 @@
 pub mod accounts;
 pub mod api;
 pub mod call;
+mod configured;
 pub mod csv;
 pub mod export;
 mod host;
@@ -24,7 +25,6 @@ pub mod pages;
 pub mod readiness;
 pub mod routes;
 pub mod serve;
-mod standings;
 mod teams;
 pub mod token;
 mod topup;

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::call::{self, Call, Changed};
-use super::standings::{LimitView, StandingView, configured, standings};
+use super::configured::{ConfiguredLimit, configured};
 use super::users::unfit;
 use crate::http::Answer;
 use crate::identity::register::{Suspension, team_entry};
 use crate::identity::{Registrar, Store};
-use crate::ledger::{Books, Inquiry, Ledger, Level, Outage, Scope};
+use crate::ledger::{Books, Inquiry, Ledger, Level, LimitView, Outage, Scope};
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::team::{State, Team, TeamId, UserId};
@@ -61,8 +61,8 @@ struct TeamView {
     time_zone: String,
     /// The store has lost writes of the team, and nothing is admitted: how its limits stand is not known.
     closed: bool,
-    limits: Vec<StandingView>,
-    user_limits: Vec<LimitView>,
+    limits: Vec<LimitView>,
+    user_limits: Vec<ConfiguredLimit>,
     /// Calls that are reserved and not settled yet.
     open: Option<u64>,
 }
@@ -171,7 +171,7 @@ impl Teams {
             weight: team.weight,
             time_zone: team.time_zone.iana_name().unwrap_or("UTC").to_owned(),
             closed: books.is_none(),
-            limits: books.as_ref().map(|books| standings(&books.standings)).unwrap_or_default(),
+            limits: books.iter().flat_map(|books| &books.standings).map(LimitView::from).collect(),
             user_limits: configured(&team.user_limits),
             open: books.map(|books| books.open),
         })

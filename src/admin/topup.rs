@@ -36,6 +36,7 @@ struct ToppedUpView<'a> {
     /// `team:credits_total`.
     limit: String,
     configured: Credits,
+    #[serde(rename = "toppedUp")]
     topped_up: Credits,
     max: Credits,
 }

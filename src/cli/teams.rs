@@ -209,7 +209,7 @@ impl Topup {
         }
         let done = if answer.get("added") == Some(&Value::Bool(true)) { "is added" } else { "was added before" };
         let [limit, max, configured, topped_up] =
-            ["limit", "max", "configured", "topped_up"].map(|name| text(&answer[name]));
+            ["limit", "max", "configured", "toppedUp"].map(|name| text(&answer[name]));
         writeln!(out, "Team {}: the top-up {id} of {} {done}", self.team, self.credits)?;
         writeln!(out, "{limit} allows {max}: {configured} configured, {topped_up} topped up").map_err(Ended::from)
     }

@@ -19,14 +19,13 @@ use jiff::tz::TimeZone;
 
 use super::address;
 use super::explain;
-use super::file::{CreditsText, DurationText, File, SizeText, team as shapes};
+use super::file::{CreditsText, DurationText, File, SizeText};
 use super::report::{KeyPath, Report};
 use super::secrets::{Digests, Sources};
 use super::settings::{FixedSettings, LiveSettings, Settings};
 use super::units;
 use crate::account;
 use crate::credits::Credits;
-use crate::ledger::OnUnknown;
 use crate::pricing::PriceTable;
 use crate::trust;
 
@@ -35,6 +34,15 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What may be left out, and was checked where it was given: outer `None` is that it is wrong, which was noted.
+#[allow(clippy::option_option)]
+pub(super) fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
+    match given {
+        None => Some(None),
+        Some(checked) => checked.map(Some),
+    }
+}
 
 /// What the checks share: where problems are noted and references followed, and what may be referred to.
 pub(super) struct Check<'a> {
@@ -95,12 +103,9 @@ impl<'a> Check<'a> {
             admin_address: admin_address?,
             request: request?,
             ledger: ledger?,
-            on_unknown: match file.pricing.on_unknown {
-                shapes::OnUnknown::Charge => OnUnknown::Charge,
-                shapes::OnUnknown::Release => OnUnknown::Release,
-            },
+            on_unknown: file.pricing.on_unknown,
             replay: replay?,
-            webhook: webhook.map_or(Some(None), |checked| checked.map(Some))?,
+            webhook: optional(webhook)?,
             telemetry: listeners::telemetry(&file.telemetry),
             shutdown: shutdown?,
             reload_poll: reload_poll?,

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jsonwebtoken::Algorithm as Jws;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::key::SecretHash;
 use super::throttle;
@@ -77,9 +80,11 @@ pub enum KeySource {
     Discovery,
 }
 
-/// How a token may be signed: asymmetric only (RFC 7518 section 3.1, RFC 8037). What is not here is never accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How a token may be signed (RFC 7518 section 3.1, RFC 8037); `Ed25519` and `EdDSA` are the same (RFC 9864).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = with_the_other_name)]
 #[allow(missing_docs)] // the names are the registered ones
+// Asymmetric only: what is not here is never accepted.
 pub enum Algorithm {
     RS256,
     RS384,
@@ -89,7 +94,15 @@ pub enum Algorithm {
     PS512,
     ES256,
     ES384,
+    #[serde(alias = "Ed25519")]
     EdDSA,
+}
+
+/// The schema knows the name that serde takes as well.
+fn with_the_other_name(schema: &mut Schema) {
+    if let Some(names) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        names.push("Ed25519".into());
+    }
 }
 
 impl Algorithm {

@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod headers;
 mod keeper;
 pub mod level;
+pub mod limit_view;
 mod machine;
 pub mod observe;
 mod observed;
@@ -30,8 +31,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 pub use level::Level;
+pub use limit_view::{Amount, LimitView};
 pub use observe::Observer;
 pub use observed::Observed;
 pub use open::{OPEN_CALLS_MAX, OpenCall};
@@ -224,22 +228,23 @@ pub struct Inquiry {
     pub reader: Option<Level>,
 }
 
-/// What a reservation that nobody settled in time is charged, once it was dispatched (`pricing.on_unknown`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a call of unknown outcome costs: `charge`, what was reserved; `release`, nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // said above, for the schema to say it in one place
 pub enum OnUnknown {
-    /// What was reserved.
     Charge,
-    /// Nothing.
     Release,
 }
 
-/// What becomes of a team's budgets when the store has lost some of what was written to it (`ledger.on_loss`). Either way
-/// nothing is admitted at first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Budgets of which the store has lost something (it was flushed, an older copy was loaded, a replica took over that lacked
+/// the last writes). They are closed at once; `rebuild` opens them when the replicas have brought what they know, `hold`
+/// keeps them closed until an operator accepts what is left, and takes an empty store for a lost one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // said above, for the schema to say it in one place
 pub enum OnLoss {
-    /// They open again when the replicas have had the time to bring what they know.
     Rebuild,
-    /// They stay closed until an operator accepts what the replicas have brought. An empty store is taken for a lost one.
     Hold,
 }
 

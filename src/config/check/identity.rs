@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Check, DAY, SECOND};
-use crate::config::file::identity::{Algorithm as AlgorithmShape, Identity, Issuer, Jwks, Key, Throttle};
+use super::{Check, DAY, SECOND, optional};
+use crate::config::file::identity::{Identity, Issuer, Jwks, Key, Throttle};
 use crate::config::report::KeyPath;
-use crate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySettings, KeySource, Settings};
+use crate::identity::settings::{ClaimPath, IssuerSettings, KeySettings, KeySource, Settings};
 use crate::identity::{SecretHash, throttle};
 use crate::printable;
 use crate::team::{KeyId, TeamId};
@@ -73,13 +73,13 @@ impl Check<'_> {
         Some(IssuerSettings {
             issuer: Arc::from(shape.issuer.as_str()),
             audiences: shape.audiences.clone(),
-            algorithms: shape.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
+            algorithms: shape.algorithms.clone(),
             keys: keys?,
             authorities: authorities?,
             refresh: refresh?,
             max_stale: max_stale?,
             leeway: leeway?,
-            max_token_age: max_token_age.map_or(Some(None), |read| read.map(Some))?,
+            max_token_age: optional(max_token_age)?,
             team_claim: team_claim?,
             user_claim: user_claim?,
             teams,
@@ -161,24 +161,10 @@ impl Check<'_> {
             sha256: sha256?,
             team: team?,
             name: shape.name.clone(),
-            user: user.map_or(Some(None), |read| read.map(Some))?,
-            expires_at: expires_at.map_or(Some(None), |read| read.map(Some))?,
-            models: models.map_or(Some(None), |read| read.map(|rules| Some(Arc::new(rules))))?,
+            user: optional(user)?,
+            expires_at: optional(expires_at)?,
+            models: optional(models)?.map(Arc::new),
             limits: limits.map(|limits| (!limits.is_empty()).then(|| Arc::new(limits)))?,
         })
-    }
-}
-
-const fn algorithm_of(shape: AlgorithmShape) -> Algorithm {
-    match shape {
-        AlgorithmShape::RS256 => Algorithm::RS256,
-        AlgorithmShape::RS384 => Algorithm::RS384,
-        AlgorithmShape::RS512 => Algorithm::RS512,
-        AlgorithmShape::PS256 => Algorithm::PS256,
-        AlgorithmShape::PS384 => Algorithm::PS384,
-        AlgorithmShape::PS512 => Algorithm::PS512,
-        AlgorithmShape::ES256 => Algorithm::ES256,
-        AlgorithmShape::ES384 => Algorithm::ES384,
-        AlgorithmShape::EdDSA | AlgorithmShape::Ed25519 => Algorithm::EdDSA,
     }
 }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use http::Uri;
 
-use super::{Check, DAY, HOUR, MILLISECOND};
+use super::{Check, DAY, HOUR, MILLISECOND, optional};
 use crate::config::address;
 use crate::config::file::Reference;
-use crate::config::file::ledger::{Ledger, OnLoss, OnOutage, Redis};
+use crate::config::file::ledger::{Ledger, OnOutage, Redis};
 use crate::config::report::KeyPath;
 use crate::config::settings::{LedgerSettings, Store};
-use crate::ledger;
 use crate::ledger::Retention;
 use crate::secret::Secret;
 use crate::store::{self, Topology};
@@ -37,11 +36,8 @@ impl Check<'_> {
             }
         };
         let retention = Retention { rows: rows?, rows_max: shape.rows_max, usage: usage? };
-        let on_loss = match shape.on_loss {
-            OnLoss::Rebuild => ledger::OnLoss::Rebuild,
-            OnLoss::Hold => ledger::OnLoss::Hold,
-        };
-        Some(LedgerSettings { store: store?, reservation_ttl: reservation_ttl?, retention, on_loss })
+        let (store, reservation_ttl) = (store?, reservation_ttl?);
+        Some(LedgerSettings { store, reservation_ttl, retention, on_loss: shape.on_loss })
     }
 
     fn redis(&mut self, shape: &Redis, path: &KeyPath) -> Option<store::Settings> {
@@ -55,7 +51,7 @@ impl Check<'_> {
         Some(store::Settings {
             username: shape.username.clone(),
             password: password?,
-            ca: ca.map_or(Some(None), |found| found.map(|(_, pem)| Some(Arc::from(pem.as_slice()))))?,
+            ca: optional(ca)?.map(|(_, pem)| Arc::from(pem.as_slice())),
             deadline: deadline?,
             wait_replicas: shape.wait_replicas,
             allow_eviction: shape.allow_eviction,

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::Check;
+use super::{Check, optional};
 use crate::config::file::CreditsText;
 use crate::config::file::team::{Price as Shape, Pricing};
 use crate::config::report::KeyPath;
@@ -26,7 +26,7 @@ impl Check<'_> {
             let price = self.price(shape, &path);
             models.extend(model.zip(price));
         }
-        let unknown_model = unknown_model.map_or(Some(None), |read| read.map(Some))?;
+        let unknown_model = optional(unknown_model)?;
         Some(PriceTable { version: version(shape), models, unknown_model })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::Check;
+use super::{Check, optional};
 use crate::config::file::team::{Bucket, Budget, Count, Limits as Shape, Quota, Team as TeamShape};
 use crate::config::report::KeyPath;
 use crate::model::ModelId;
@@ -138,7 +138,7 @@ impl Check<'_> {
             let read = text.0.parse::<Share>().map_err(|wrong| format!("{wrong}, not {:?}", text.0));
             self.noting(read, &path.key("soft"))
         });
-        let soft = soft.map_or(Some(None), |share| share.map(Some))?;
+        let soft = optional(soft)?;
         Some(Limit { shadow: full.shadow, soft, ..Limit::new(kind, credits?.micros()) })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, DAY, HOUR, MILLISECOND};
+use super::{Check, DAY, HOUR, MILLISECOND, optional};
 use crate::config::file::upstream::{AccountLimits, Breaker, Key, Protocol, Queue, Reconcile, Upstream};
 use crate::config::report::KeyPath;
 use crate::permits::Allowance;
@@ -31,14 +31,14 @@ impl Check<'_> {
             keys,
             limits: allowance(&shape.limits),
             queue: queue?,
-            reconcile: reconcile.map_or(Some(None), |checked| checked.map(Some))?,
-            breaker: breaker.map_or(Some(None), |checked| checked.map(Some))?,
+            reconcile: optional(reconcile)?,
+            breaker: optional(breaker)?,
             protocol: match shape.protocol {
                 Protocol::Auto => settings::Protocol::Auto,
                 Protocol::Http1 => settings::Protocol::Http1,
                 Protocol::Http2 => settings::Protocol::Http2,
             },
-            ca_file: ca_file.map_or(Some(None), |found| found.map(Some))?,
+            ca_file: optional(ca_file)?,
             connect_timeout: connect_timeout?,
             answer_timeout: answer_timeout?,
             idle_timeout: idle_timeout?,

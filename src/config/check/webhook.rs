@@ -1,6 +1,6 @@
 //! The webhook: an address that is spoken to over TLS, and what goes with it.
 
-use super::{Check, MILLISECOND, MINUTE};
+use super::{Check, MILLISECOND, MINUTE, optional};
 use crate::config::file::Webhook;
 use crate::config::report::KeyPath;
 use crate::notice::Settings;
@@ -17,7 +17,7 @@ impl Check<'_> {
             });
             self.noting(secret, &path.key("authorization"))
         });
-        let authorization = authorization.map_or(Some(None), |secret| secret.map(Some))?;
+        let authorization = optional(authorization)?;
         let authorities = self.authorities(shape.ca_file.as_deref(), &path.key("ca_file"))?;
         Some(Settings { url: url?, authorization, authorities, timeout: timeout?, first_pause: Settings::FIRST_PAUSE })
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::DurationText;
 use super::team::Limits;
+use crate::identity::settings::Algorithm;
 
 /// Who may call.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -95,22 +96,6 @@ impl Default for Issuer {
             teams: BTreeMap::new(),
         }
     }
-}
-
-/// How a token may be signed (RFC 7518 section 3.1, RFC 8037); `Ed25519` and `EdDSA` are the same (RFC 9864).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs)] // the names are the registered ones
-pub enum Algorithm {
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    EdDSA,
-    Ed25519,
 }
 
 /// Where an issuer's keys are.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DurationText, Reference};
+use crate::ledger::OnLoss;
 
 /// Where spending is counted: exactly one of `redis` and `embedded`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -49,17 +50,6 @@ impl Default for Ledger {
 #[allow(missing_docs)] // said above, for the schema to say it in one place
 pub enum OnOutage {
     Refuse,
-}
-
-/// Budgets of which the store has lost something (it was flushed, an older copy was loaded, a replica took over that lacked
-/// the last writes). They are closed at once; `rebuild` opens them when the replicas have brought what they know, `hold`
-/// keeps them closed until an operator accepts what is left, and takes an empty store for a lost one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // said above, for the schema to say it in one place
-pub enum OnLoss {
-    Rebuild,
-    Hold,
 }
 
 /// A Redis 7 or later, or a Valkey: exactly one of `url`, `sentinel` and `cluster`.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CreditsText, ShareText};
+use crate::ledger::OnUnknown;
 use crate::team::Limit;
 
 /// A team.
@@ -182,15 +183,6 @@ impl Default for Pricing {
     fn default() -> Self {
         Self { on_unknown: OnUnknown::Charge, unknown_model_credits: None, models: BTreeMap::new() }
     }
-}
-
-/// What a call of unknown outcome costs: `charge`, what was reserved; `release`, nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // said above, for the schema to say it in one place
-pub enum OnUnknown {
-    Charge,
-    Release,
 }
 
 /// A model's price: at least one of `per_call`, `per_image` and `per_second`.

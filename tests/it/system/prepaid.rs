@@ -60,7 +60,7 @@ async fn a_team_that_used_its_budget_up_goes_on_once_it_is_topped_up_on_every_re
     assert!(message.contains("user:credits_total allows 0.05: 0.05 used"), "{message}");
 
     let user = standing_of_team(&one).await;
-    assert_eq!([&user["max"], &user["topped_up"], &user["used"]], [0.075, 0.05, 0.05]);
+    assert_eq!([&user["max"], &user["toppedUp"], &user["used"]], [0.075, 0.05, 0.05]);
     let limit = r#"moongate_limit{team="design",limit="team:credits_total"}"#;
     wait_until("the gauge tells the limit as it is now", || async { other.metric(limit).await == Some(0.075) }).await;
 }
@@ -81,7 +81,7 @@ async fn top_ups_outlive_a_changed_limit_and_a_restart() {
     assert!(gateway.stop().await.success());
     let gateway = Gateway::serve(&installation).await;
     let standing = standing_of_team(&gateway).await;
-    assert_eq!([&standing["max"], &standing["topped_up"]], [0.3, 0.1]);
+    assert_eq!([&standing["max"], &standing["toppedUp"]], [0.3, 0.1]);
     let again = top_up(&gateway, json!({ "id": "a", "credits": 0.1 })).await.json();
     assert_eq!((&again["added"], &again["max"], &again["configured"]), (&json!(false), &json!(0.3), &json!(0.2)));
 }
