@@ -156,6 +156,13 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_is_full_again_once_all_of_it_has_leaked_and_at_once_if_nothing_was_taken() {
+        assert_eq!(taken(2, 0).drained(6, 0).full_at(), Some(20 * SECOND));
+        assert_eq!(Bucket::default().drained(0, 7).full_at(), Some(7), "at a rate of nothing as well");
+        assert_eq!(taken(2, 0).drained(0, 7).full_at(), None);
+    }
+
+    #[test]
     fn the_largest_numbers_do_not_overflow() {
         let bucket = Bucket { level: u64::MAX, since: i64::MIN };
         assert_eq!(bucket.drained(u64::MAX, i64::MAX).used(1), 0);

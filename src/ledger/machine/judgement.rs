@@ -177,29 +177,5 @@ pub(in crate::ledger) fn at(micros: i64) -> Timestamp {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
-mod tests {
-    use jiff::tz::TimeZone;
-    use serde_json::json;
-
-    use super::*;
-    use crate::team::LimitKind;
-
-    #[test]
-    fn the_last_of_a_thousand_million_requests_passes_and_the_next_does_not() {
-        let now = at(1_800_000_000_000_000);
-        let moment = Moment::new(now, Calendar::around(now, &TimeZone::UTC));
-        let most = Limit::QUOTA_MAX;
-        let passes = |spent: u64| {
-            let counts = [spent, 1, 0, 0];
-            let (day, month) = (&moment.windows.day, &moment.windows.month);
-            let record = json!({ "total": counts, "days": { day: counts }, "months": { month: counts } });
-            let used: ScopeRecord = serde_json::from_value(record).expect("a record");
-            [LimitKind::RequestsPerDay, LimitKind::RequestsPerMonth].map(|kind| {
-                let judged = moment.judge(&Scope::Team, &Limit::new(kind, most), &used, Credits::ZERO);
-                (judged.passes == Passes::Now, judged.standing.remaining())
-            })
-        };
-        assert_eq!((passes(most - 2), passes(most - 1)), ([(true, 1); 2], [(false, 0); 2]));
-    }
-}
+#[path = "judgement_tests.rs"]
+mod tests;

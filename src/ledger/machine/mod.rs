@@ -12,6 +12,8 @@
 pub(in crate::ledger) mod bucket;
 mod ends;
 pub(in crate::ledger) mod judgement;
+#[cfg(test)]
+mod kept;
 pub(in crate::ledger) mod loss;
 pub(in crate::ledger) mod open;
 pub(in crate::ledger) mod past;

@@ -76,3 +76,7 @@ pub(in crate::ledger) fn trim<R: Records>(
     let cells = records.trim_usage(team, before(retention.usage), most)?;
     Ok(rows + cells > 0)
 }
+
+#[cfg(test)]
+#[path = "past_tests.rs"]
+mod tests;

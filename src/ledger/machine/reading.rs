@@ -40,3 +40,37 @@ impl<R: Records> Machine<'_, R> {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::super::judgement::at;
+    use super::super::kept::{Ledger, NOW, SECOND, of, team, user};
+    use super::*;
+    use crate::ledger::{Phase, Scope};
+    use crate::team::{Limit, LimitKind, UserId};
+
+    #[test]
+    fn who_reads_too_often_is_told_when_the_next_reading_passes_and_is_kept_until_its_bucket_is_full() {
+        let mut ledger = Ledger::new();
+        ledger.open(Phase::Waiting, 7);
+        let reader = Scope::Account(UserId::parse("ana").unwrap());
+        let limits = [Limit::new(LimitKind::Concurrent, 9)];
+        let asked = Inquiry {
+            team: team(),
+            levels: vec![of(Scope::Team, limits), of(user("ana"), limits)],
+            time_zone: TimeZone::UTC,
+            reader: Some(of(reader.clone(), [Limit::new(LimitKind::RequestsPerMinute, 1)])),
+        };
+        for retry_at in [None, Some(Some(at(NOW + 60 * SECOND)))] {
+            let mut machine = ledger.machine();
+            let books = machine.books(&asked).unwrap();
+            assert_eq!((books.open, books.at), (1, at(NOW)));
+            assert_eq!(books.standings.iter().map(|standing| standing.reserved).collect::<Vec<_>>(), [1, 1]);
+            assert_eq!(machine.changed(), retry_at.is_none(), "a reading that does not pass is not counted");
+            assert_eq!(books.refused.map(|refused| refused.retry_at), retry_at);
+            assert_eq!(ledger.scope(&reader).until(), Some(NOW + 120 * SECOND));
+        }
+    }
+}

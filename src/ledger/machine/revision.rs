@@ -61,4 +61,10 @@ mod tests {
         assert_eq!("5 7".parse::<Revision>().ok(), Some(Revision { name: 0, ..is }));
         assert!(["", "5", "5 x 9"].iter().all(|text| text.parse::<Revision>().is_err()));
     }
+
+    #[test]
+    fn the_next_revision_is_one_further_in_the_same_epoch_and_has_the_name_of_its_step() {
+        let next = Revision { epoch: 5, number: 7, name: 9 }.next(4);
+        assert_eq!((next, next.to_numbers()), (Revision { epoch: 5, number: 8, name: 4 }, [5, 8, 4]));
+    }
 }

@@ -43,3 +43,46 @@ impl<R: Records> Machine<'_, R> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kept::{Ledger, NOW, TTL, charged, team, user};
+    use super::super::record::ScopeName;
+    use super::*;
+    use crate::ledger::{Phase, Scope, Settled};
+
+    fn taken(ledger: &Ledger) -> [(u64, u64); 2] {
+        [Scope::Team, user("ana")].map(|scope| (ledger.scope(&scope).open(), ledger.scope(&scope).unread()))
+    }
+
+    #[test]
+    fn a_call_that_has_ended_keeps_its_slots_until_its_answer_was_read() {
+        let mut ledger = Ledger::new();
+        let id = ledger.open(Phase::Dispatched, 7);
+        ledger.machine().release_slots(&team(), id).unwrap();
+        assert_eq!(taken(&ledger), [(1, 0); 2], "it has not ended");
+        let end = Settlement { keeps_slots: true, ..charged(id, 7) };
+        ledger.now = NOW + 1;
+        for settled in [true, false] {
+            assert_eq!(ledger.machine().settle(&team(), &end).unwrap() != Settled::Before, settled);
+            assert_eq!(taken(&ledger), [(0, 1); 2]);
+        }
+        assert_eq!(ledger.kept.calls.get(&id).map(|record| record.deadline), Some(NOW + 1 + TTL));
+        for releases in [true, false] {
+            let mut machine = ledger.machine();
+            machine.release_slots(&team(), id).unwrap();
+            assert_eq!(machine.changed(), releases);
+            assert_eq!((taken(&ledger), ledger.kept.calls.len()), ([(0, 0); 2], 0));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_was_read_begins_no_scope_anew_that_was_forgotten() {
+        let mut ledger = Ledger::new();
+        let id = ledger.open(Phase::Dispatched, 7);
+        ledger.machine().settle(&team(), &Settlement { keeps_slots: true, ..charged(id, 7) }).unwrap();
+        ledger.kept.scopes.remove(&ScopeName::from(&user("ana")));
+        ledger.machine().release_slots(&team(), id).unwrap();
+        assert_eq!(ledger.kept.scopes.keys().collect::<Vec<_>>(), [&ScopeName::from(&Scope::Team)]);
+    }
+}

@@ -33,3 +33,40 @@ impl<R: Records> Machine<'_, R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kept::{Ledger, call, of, team};
+    use crate::ledger::Scope;
+    use crate::team::{Limit, LimitKind, Share};
+
+    /// Which of calls at these prices bring a budget to four fifths, and what is reserved of it then.
+    fn told(limit: Limit, prices: &[u64]) -> Vec<Vec<u64>> {
+        let limit = Limit { soft: Share::from_millionths(800_000), ..limit };
+        let mut ledger = Ledger::new();
+        let mut crossed = |price| {
+            let mut machine = ledger.machine();
+            machine.admit(&call([of(Scope::Team, [limit])], price)).unwrap();
+            std::mem::take(machine.crossed())
+        };
+        let told = prices.iter().map(|price| crossed(*price));
+        told.map(|crossed| {
+            assert!(crossed.iter().all(|(of, crossing)| *of == team() && crossing.kind == limit.kind));
+            crossed.iter().map(|(_, crossing)| crossing.reserved.micros()).collect()
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_budget_is_told_of_once_it_has_come_to_its_threshold_exactly() {
+        let day = Limit::new(LimitKind::CreditsPerDay, 100);
+        assert_eq!(told(day, &[79, 1, 1]), [vec![], vec![80], vec![]]);
+        assert_eq!(told(day, &[85, 1]), [vec![85], vec![]]);
+    }
+
+    #[test]
+    fn a_budget_of_nothing_that_refuses_nobody_is_never_told_of() {
+        let nothing = Limit { shadow: true, ..Limit::new(LimitKind::CreditsPerMonth, 0) };
+        assert_eq!(told(nothing, &[0, 5]), [vec![0; 0], vec![]]);
+    }
+}

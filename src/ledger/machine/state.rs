@@ -306,3 +306,7 @@ fn marked(judgements: &[Judgement]) -> Vec<Standing> {
 pub(in crate::ledger) fn standings(judgements: Vec<Judgement>) -> Vec<Standing> {
     judgements.into_iter().map(|judgement| judgement.standing).collect()
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -85,3 +85,7 @@ impl<R: Records> Machine<'_, R> {
         Ok(settled)
     }
 }
+
+#[cfg(test)]
+#[path = "sweep_tests.rs"]
+mod tests;

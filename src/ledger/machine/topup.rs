@@ -33,3 +33,53 @@ impl<R: Records> Machine<'_, R> {
         Ok(ToppedUp::Now(Credits::from_micros(sum)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+
+    use super::super::judgement::at;
+    use super::super::kept::{Ledger, NOW, team, user};
+    use super::*;
+    use crate::ledger::{Scope, TopUpId};
+
+    fn added(ledger: &mut Ledger, id: &str, scope: Scope, micros: u64) -> (ToppedUp, bool) {
+        let id = TopUpId::parse(id).unwrap();
+        let mut machine = ledger.machine();
+        let done = machine.top_up(&team(), &TopUp { id, scope, credits: Credits::from_micros(micros) }).unwrap();
+        (done, machine.changed())
+    }
+
+    #[test]
+    fn a_top_up_is_added_once_and_no_other_has_its_id() {
+        let mut ledger = Ledger::new();
+        let five = Credits::from_micros(5);
+        let mut add = |id, scope, micros| added(&mut ledger, id, scope, micros);
+        assert_eq!(add("one", user("ana"), 5), (ToppedUp::Now(five), true));
+        assert_eq!(add("one", user("ana"), 5), (ToppedUp::Before(five), false));
+        assert_eq!(add("one", user("ana"), 6), (ToppedUp::Taken, false));
+        assert_eq!(add("one", Scope::Team, 5), (ToppedUp::Taken, false));
+        assert_eq!(add("two", user("ana"), 6), (ToppedUp::Now(Credits::from_micros(11)), true));
+    }
+
+    #[test]
+    fn the_sum_of_all_top_ups_comes_to_the_largest_amount_and_no_further() {
+        let mut ledger = Ledger::new();
+        let most = Credits::MAX.micros();
+        let mut add = |id, micros| added(&mut ledger, id, Scope::Team, micros);
+        assert_eq!(add("one", most - 5), (ToppedUp::Now(Credits::from_micros(most - 5)), true));
+        assert_eq!(add("two", 6), (ToppedUp::TooMuch, false));
+        assert_eq!(add("two", 5), (ToppedUp::Now(Credits::MAX), true));
+        assert_eq!(ledger.scope(&Scope::Team).topped_up(), most);
+    }
+
+    #[test]
+    fn who_has_a_prepaid_budget_is_kept_for_ever_and_a_top_up_as_long_as_usage_is() {
+        let mut ledger = Ledger::new();
+        ledger.open(crate::ledger::Phase::Waiting, 0);
+        assert!(ledger.scope(&user("ana")).until().is_some());
+        added(&mut ledger, "one", user("ana"), 5);
+        assert_eq!(ledger.scope(&user("ana")).until(), None);
+        assert_eq!(ledger.kept.topped_up_at, Some((at(NOW), at(NOW) - (1830 * 24).hours())));
+    }
+}

@@ -119,9 +119,7 @@ impl Judged {
 
 fn held(scopes: &[(ScopeName, ScopeRecord)]) -> Rest {
     let days = scopes.iter().flat_map(|(name, record)| record.held_by_day().map(move |held| (name, held)));
-    days.filter(|(_, (_, requests, credits))| requests + credits > 0)
-        .map(|(name, (day, requests, credits))| ((name.clone(), day.clone()), (requests, credits)))
-        .collect()
+    days.map(|(name, (day, requests, credits))| ((name.clone(), day.clone()), (requests, credits))).collect()
 }
 
 fn keys_of(record: &ReservationRecord) -> impl Iterator<Item = (ScopeName, String)> + '_ {
