@@ -326,3 +326,7 @@ impl TeamCache {
 pub(in crate::ledger) const OLDEST_MOST: usize = 256;
 /// How many overdue calls are told of at most.
 pub(in crate::ledger) const OVERDUE_MOST: usize = 128;
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

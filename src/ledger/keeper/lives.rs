@@ -70,3 +70,7 @@ impl View<'_> {
         changed.or_else(|| self.cache.scope(scope)).is_some_and(|record| record.topped_up() > 0)
     }
 }
+
+#[cfg(test)]
+#[path = "lives_tests.rs"]
+mod tests;

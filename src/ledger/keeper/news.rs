@@ -56,3 +56,7 @@ impl TeamCache {
         before.map_or(self.marks, |memory| memory.marks)
     }
 }
+
+#[cfg(test)]
+#[path = "news_tests.rs"]
+mod tests;

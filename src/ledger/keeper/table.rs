@@ -48,3 +48,37 @@ impl<K, V> Default for Table<K, V> {
         Self(FastMap::default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(number: u64) -> Revision {
+        Revision { epoch: 5, number, name: 0 }
+    }
+
+    fn of(old: usize, fresh: usize) -> Table<usize, usize> {
+        let mut table = Table::default();
+        (0..old).for_each(|key| table.put(key, key, at(1)));
+        (old..old + fresh).for_each(|key| table.put(key, key, at(2)));
+        table
+    }
+
+    #[test]
+    fn a_record_is_fresh_if_it_was_read_since() {
+        let table = of(1, 1);
+        assert_eq!([0, 1, 2].map(|key| table.fresh(&key, at(2))), [None, Some(&1), None]);
+        assert_eq!(table.fresh(&0, at(1)), Some(&0));
+    }
+
+    #[test]
+    fn where_there_are_too_many_those_give_way_that_are_old_and_then_all() {
+        let left = |old, fresh| {
+            let mut table = of(old, fresh);
+            table.bound(at(2));
+            table.0.len()
+        };
+        assert_eq!([left(1, KEPT_MOST - 1), left(2, KEPT_MOST)], [KEPT_MOST; 2]);
+        assert_eq!([left(KEPT_MOST, 1), left(0, KEPT_MOST + 1), left(2, KEPT_MOST + 1)], [1, 0, 0]);
+    }
+}

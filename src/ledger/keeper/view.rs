@@ -278,3 +278,7 @@ impl Records for View<'_> {
         Ok(0)
     }
 }
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

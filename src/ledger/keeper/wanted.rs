@@ -117,3 +117,7 @@ impl Wanted {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "wanted_tests.rs"]
+mod tests;

@@ -140,3 +140,46 @@ pub(super) fn unknown_marks(operations: &[Operation], cache: &TeamCache) -> BTre
     let marked = operations.iter().filter_map(Operation::marks).map(|(id, _)| id);
     marked.filter(|id| cache.last_known(*id).is_none() && cache.call(*id).is_none()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::ledger::Phase;
+    use crate::ledger::keeper::step::Found;
+    use crate::ledger::machine::Revision;
+    use crate::ledger::machine::kept::{Ledger, NOW};
+
+    #[test]
+    fn what_is_worked_out_is_under_way_for_a_quarter_of_a_life_and_for_a_second_at_most() {
+        let of = |millis| {
+            let mut rules = Ledger::new().rules;
+            rules.reservation_ttl = std::time::Duration::from_millis(millis);
+            under_way(&rules)
+        };
+        assert_eq!([of(400), of(4_000), of(600_000)], [100_000, 1_000_000, 1_000_000]);
+    }
+
+    #[test]
+    fn calls_are_marked_by_what_is_known_of_them_and_what_is_not_known_is_asked_for() {
+        let mut ledger = Ledger::new();
+        let [open, sent, ended] = [Phase::Waiting, Phase::Dispatched, Phase::Waiting].map(|is| ledger.open(is, 7));
+        let unknown = ReservationId::new();
+        let known = |id| ledger.kept.calls.get(&id).cloned();
+        let calls = vec![(open, known(open)), (sent, known(sent)), (ended, None)];
+        let mut cache = TeamCache::default();
+        let revision = Some(Revision { epoch: 5, number: 50, name: 0 });
+        cache.learn(Found { revision, calls, ..Found::default() }, 0, (NOW, NOW));
+        let dispatch = |id| Operation::Dispatch { id, response: oneshot::channel().0 };
+        let mut operations: Vec<_> = [open, sent, ended, unknown].map(dispatch).into();
+        operations.push(Operation::Renew { ids: vec![sent, open], response: oneshot::channel().0 });
+        let marks: Vec<_> = marks(&operations, &cache).into_iter().map(|mark| (mark.id, mark.from, mark.to)).collect();
+        let [open_record, sent_record] = [open, sent].map(|id| known(id).unwrap());
+        let dispatched = open_record.clone().marked(Phase::Dispatched);
+        let is_so = (sent, sent_record.clone(), sent_record);
+        assert_eq!(marks, [(open, open_record, dispatched), is_so]);
+        assert_eq!(unknown_marks(&operations, &cache), [unknown].into());
+        assert_eq!(renewed(&operations), [sent, open]);
+    }
+}

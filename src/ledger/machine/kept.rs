@@ -20,23 +20,23 @@ use crate::ledger::{
 use crate::team::{Limit, Limits, TeamId, UserId};
 
 /// On 15 January 2027, in microseconds of Unix time.
-pub(super) const NOW: i64 = 1_800_000_000_000_000;
-pub(super) const SECOND: i64 = 1_000_000;
+pub(in crate::ledger) const NOW: i64 = 1_800_000_000_000_000;
+pub(in crate::ledger) const SECOND: i64 = 1_000_000;
 /// How long a reservation lives that nobody renews.
-pub(super) const TTL: i64 = 600 * SECOND;
+pub(in crate::ledger) const TTL: i64 = 600 * SECOND;
 
 /// One team's records, in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Kept {
-    pub(super) scopes: BTreeMap<ScopeName, ScopeRecord>,
+pub(in crate::ledger) struct Kept {
+    pub(in crate::ledger) scopes: BTreeMap<ScopeName, ScopeRecord>,
     /// The scopes that are said to be past.
-    pub(super) past: Vec<ScopeName>,
-    pub(super) calls: BTreeMap<ReservationId, ReservationRecord>,
-    pub(super) rows: Vec<Row>,
-    pub(super) cells: BTreeMap<[String; 3], Sums>,
-    pub(super) top_ups: BTreeMap<TopUpId, TopUpRecord>,
+    pub(in crate::ledger) past: Vec<ScopeName>,
+    pub(in crate::ledger) calls: BTreeMap<ReservationId, ReservationRecord>,
+    pub(in crate::ledger) rows: Vec<Row>,
+    pub(in crate::ledger) cells: BTreeMap<[String; 3], Sums>,
+    pub(in crate::ledger) top_ups: BTreeMap<TopUpId, TopUpRecord>,
     /// When the last top-up was added, and before when others are forgotten.
-    pub(super) topped_up_at: Option<(Timestamp, Timestamp)>,
+    pub(in crate::ledger) topped_up_at: Option<(Timestamp, Timestamp)>,
 }
 
 fn place(cell: Cell<'_>) -> [String; 3] {
@@ -138,14 +138,14 @@ impl Records for &mut Kept {
 }
 
 /// A team's records, with their rules and their time.
-pub(super) struct Ledger {
-    pub(super) kept: Kept,
-    pub(super) rules: Rules,
-    pub(super) now: i64,
+pub(in crate::ledger) struct Ledger {
+    pub(in crate::ledger) kept: Kept,
+    pub(in crate::ledger) rules: Rules,
+    pub(in crate::ledger) now: i64,
 }
 
 impl Ledger {
-    pub(super) fn new() -> Self {
+    pub(in crate::ledger) fn new() -> Self {
         let rules = Rules {
             reservation_ttl: Duration::from_secs(600),
             retention: Retention::default(),
@@ -154,40 +154,40 @@ impl Ledger {
         Self { kept: Kept::default(), rules, now: NOW }
     }
 
-    pub(super) fn machine(&mut self) -> Machine<'_, &mut Kept> {
+    pub(in crate::ledger) fn machine(&mut self) -> Machine<'_, &mut Kept> {
         Machine::new(&mut self.kept, &self.rules, super::judgement::at(self.now))
     }
 
-    pub(super) fn admit(&mut self, asked: &Admission) -> Verdict {
+    pub(in crate::ledger) fn admit(&mut self, asked: &Admission) -> Verdict {
         self.machine().admit(asked).unwrap()
     }
 
     /// Admits a call of the team and of ana at this price, and says which it is.
-    pub(super) fn open(&mut self, phase: Phase, price: u64) -> ReservationId {
+    pub(in crate::ledger) fn open(&mut self, phase: Phase, price: u64) -> ReservationId {
         let asked = Admission { phase, ..call([of(Scope::Team, []), of(user("ana"), [])], price) };
         assert!(matches!(self.admit(&asked), Verdict::Admitted { .. }));
         asked.id
     }
 
-    pub(super) fn scope(&self, scope: &Scope) -> ScopeRecord {
+    pub(in crate::ledger) fn scope(&self, scope: &Scope) -> ScopeRecord {
         self.kept.scopes.get(&ScopeName::from(scope)).cloned().unwrap_or_default()
     }
 }
 
-pub(super) fn team() -> TeamId {
+pub(in crate::ledger) fn team() -> TeamId {
     TeamId::parse("acme").unwrap()
 }
 
-pub(super) fn user(name: &str) -> Scope {
+pub(in crate::ledger) fn user(name: &str) -> Scope {
     Scope::User(UserId::parse(name).unwrap())
 }
 
-pub(super) fn of(scope: Scope, limits: impl IntoIterator<Item = Limit>) -> Level {
+pub(in crate::ledger) fn of(scope: Scope, limits: impl IntoIterator<Item = Limit>) -> Level {
     Level { scope, limits: Arc::new(Limits::new(limits)) }
 }
 
 /// A call of ana's under these levels, for a model named `m`.
-pub(super) fn call(levels: impl IntoIterator<Item = Level>, price: u64) -> Admission {
+pub(in crate::ledger) fn call(levels: impl IntoIterator<Item = Level>, price: u64) -> Admission {
     Admission {
         id: ReservationId::new(),
         team: team(),
@@ -200,7 +200,7 @@ pub(super) fn call(levels: impl IntoIterator<Item = Level>, price: u64) -> Admis
 }
 
 /// The end of a call that was answered and cost so much.
-pub(super) fn charged(id: ReservationId, micros: u64) -> Settlement {
+pub(in crate::ledger) fn charged(id: ReservationId, micros: u64) -> Settlement {
     let charged = Credits::from_micros(micros);
     Settlement { id, outcome: Outcome::Charged, charged, came: Came::default(), keeps_slots: false }
 }

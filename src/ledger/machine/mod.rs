@@ -13,7 +13,7 @@ pub(in crate::ledger) mod bucket;
 mod ends;
 pub(in crate::ledger) mod judgement;
 #[cfg(test)]
-mod kept;
+pub(in crate::ledger) mod kept;
 pub(in crate::ledger) mod loss;
 pub(in crate::ledger) mod open;
 pub(in crate::ledger) mod past;

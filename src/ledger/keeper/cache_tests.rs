@@ -1,0 +1,141 @@
+//! What a process knows of a team, and for how long.
+use super::*;
+use crate::ledger::Phase;
+use crate::ledger::keeper::step::Due;
+use crate::ledger::machine::kept::{Ledger, NOW, TTL, charged, team, user};
+use crate::ledger::machine::{Loss, judgement};
+
+const fn at(epoch: u64, number: u64) -> Revision {
+    Revision { epoch, number, name: 0 }
+}
+
+/// What is known once the keeper has told this at revision 50 of epoch 5.
+fn known(found: Found) -> TeamCache {
+    let mut cache = TeamCache::default();
+    cache.learn(Found { revision: Some(at(5, 50)), ..found }, 7, (NOW, NOW + TTL));
+    cache
+}
+
+fn call() -> (ReservationId, ReservationRecord) {
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Waiting, 7);
+    (id, ledger.kept.calls.remove(&id).unwrap())
+}
+
+#[test]
+fn nobody_else_is_at_work_after_four_steps_in_a_row_until_somebody_is() {
+    let mut cache = known(Found::default());
+    for number in 51..55 {
+        assert!(!cache.is_alone());
+        cache.change(Changes::default(), at(5, number));
+    }
+    assert!(cache.is_alone());
+    cache.is_not_alone();
+    assert!(!cache.is_alone());
+}
+
+#[test]
+fn a_team_is_closed_while_an_operator_is_asked_or_something_is_restored_or_it_says_so_itself() {
+    let closed = Loss { closed: true, ..Loss::default() };
+    assert!(!known(Found::default()).is_closed());
+    assert!(TeamCache { is_held: true, ..known(Found::default()) }.is_closed());
+    assert!(TeamCache { memory: Some(Box::default()), ..known(Found::default()) }.is_closed());
+    assert!(
+        known(Found { team: TeamRecord { loss: Some(closed), ..TeamRecord::default() }, ..Found::default() })
+            .is_closed()
+    );
+}
+
+#[test]
+fn it_is_known_how_often_calls_had_been_marked() {
+    let mut cache = known(Found::default());
+    assert_eq!(cache.marks, 7);
+    cache.note_marks(9);
+    assert_eq!(cache.marks, 9);
+}
+
+#[test]
+fn it_is_known_what_is_overdue_until_something_more_may_be() {
+    let of = |overdue: usize, next| {
+        let overdue = (0..overdue).map(|_| (ReservationId::new(), NOW + 5)).collect();
+        known(Found { due: Some(Due { overdue, next, is_lost: false }), ..Found::default() })
+    };
+    let cache = of(0, Some(NOW + 10));
+    assert_eq!((cache.overdue(NOW + 9), cache.overdue(NOW + 10)), (Some(vec![]), None));
+    assert_eq!((of(0, None).overdue(NOW + TTL - 1), of(0, None).overdue(NOW + TTL)), (Some(vec![]), None));
+    // So many are told of at most: there may be more.
+    assert_eq!((of(127, None).overdue(NOW), of(128, None).overdue(NOW)), (Some(vec![]), None));
+    assert_eq!(of(127, None).overdue(NOW + 5).map(|overdue| overdue.len()), Some(127));
+    let mut cache = of(2, None);
+    let [(ended, _), other] = cache.overdue(NOW + 5).unwrap()[..] else { panic!("two are overdue") };
+    cache.change(Changes { ended: vec![ended], ..Changes::default() }, at(5, 51));
+    assert_eq!(cache.overdue(NOW + 5), Some(vec![other]));
+}
+
+#[test]
+fn what_was_known_of_an_earlier_epoch_is_known_no_more_in_the_next() {
+    let ana = ScopeName::from(&user("ana"));
+    let mut cache = known(Found { scopes: vec![(ana.clone(), ScopeRecord::default())], ..Found::default() });
+    cache.change(Changes::default(), at(5, 51));
+    assert!(cache.scope(&ana).is_some());
+    cache.change(Changes::default(), at(9, 52));
+    assert!(cache.scope(&ana).is_none());
+}
+
+#[test]
+fn of_its_own_calls_a_process_knows_when_they_were_admitted_as_long_as_they_are_open() {
+    let ([(open, record), (new, other)], ended) = ([(); 2].map(|()| call()), ReservationId::new());
+    let mut cache = known(Found { calls: vec![(open, Some(record.clone())), (ended, None)], ..Found::default() });
+    [open, ended].iter().for_each(|id| cache.owns_admitted(*id));
+    let opens = Changes { opened: [(new, other)].into(), ..Changes::default() };
+    cache.owns(&opens, at(5, 51));
+    let own = |cache: &TeamCache| [open, new, ended].map(|id| cache.own.get(&id).copied());
+    assert_eq!(own(&cache), [Some(at(5, 50)), Some(at(5, 51)), None]);
+    let sent = record.marked(Phase::Dispatched);
+    cache.mark(open, sent.clone(), true);
+    assert_eq!((cache.last_known(open), cache.last_known(ended)), (Some(&sent), None));
+    cache.mark(open, sent, false);
+    assert_eq!((cache.last_known(open), own(&cache)), (None, [None, Some(at(5, 51)), None]));
+}
+
+#[test]
+fn rows_are_remembered_for_ten_minutes_and_a_bounded_number() {
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Waiting, 7);
+    ledger.machine().settle(&team(), &charged(id, 7)).unwrap();
+    let row = ledger.kept.rows.pop().unwrap();
+    let mut cache = TeamCache::default();
+    let mut settled = |micros| {
+        let row = Row { settled_at: judgement::at(NOW + micros), ..row.clone() };
+        cache.remember_row(Written { at: Vec::new(), row });
+        cache.rows.len()
+    };
+    assert_eq!([settled(0), settled(ROWS_FOR), settled(ROWS_FOR + 1)], [1, 2, 2]);
+    assert_eq!((3..=ROWS_MOST + 1).map(|_| settled(ROWS_FOR + 1)).last(), Some(ROWS_MOST));
+}
+
+#[test]
+fn of_scopes_beyond_a_bound_the_teams_own_stays() {
+    let kept = |users: usize| {
+        let of = |number: usize| ScopeName { level: "user".into(), whose: number.to_string().into() };
+        let names = (0..users).map(of).chain([ScopeName::from(&Scope::Team)]);
+        let cache =
+            known(Found { scopes: names.map(|name| (name, ScopeRecord::default())).collect(), ..Found::default() });
+        assert!(cache.scope(&ScopeName::from(&Scope::Team)).is_some());
+        cache.scopes.0.len()
+    };
+    assert_eq!([kept(KEPT_MOST), kept(KEPT_MOST + 1)], [KEPT_MOST + 1, 1]);
+}
+
+#[test]
+fn of_calls_beyond_a_bound_those_that_are_open_stay() {
+    let kept = |ended: usize| {
+        let (open, record) = call();
+        let mut calls: Vec<_> = (0..ended).map(|_| (ReservationId::new(), None)).collect();
+        calls.push((open, Some(record)));
+        let cache = known(Found { calls, ..Found::default() });
+        assert!(cache.last_known(open).is_some());
+        cache.calls.0.len()
+    };
+    assert_eq!([kept(KEPT_MOST - 1), kept(KEPT_MOST), kept(KEPT_MOST + 1)], [KEPT_MOST, 1, 1]);
+}

@@ -1,0 +1,98 @@
+//! Until when a team's records live.
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::ledger::Level;
+use crate::ledger::keeper::cache::TeamCache;
+use crate::ledger::keeper::step::{Found, TeamRecord};
+use crate::ledger::machine::kept::{Ledger, NOW, call, of, team, user};
+use crate::ledger::machine::{Records, Revision};
+use crate::team::LimitKind;
+
+const LEAST: i64 = NOW + 1830 * DAY;
+
+fn prepaid(scope: Scope) -> Level {
+    of(scope, [Limit::new(LimitKind::CreditsTotal, 5)])
+}
+
+fn asks(level: Level) -> Vec<Operation> {
+    vec![Operation::Quote { admission: Box::new(call([level], 0)), response: oneshot::channel().0 }]
+}
+
+/// Until when a team lives from now on, if that is news, of which this is known and that changes so.
+fn news(known: TeamRecord, operations: &[Operation], change: impl FnOnce(&mut View<'_>)) -> Option<i64> {
+    let mut cache = TeamCache::default();
+    let revision = Some(Revision { epoch: 5, number: 50, name: 0 });
+    cache.learn(Found { revision, team: known, ..Found::default() }, 0, (NOW, NOW));
+    let (new, rules) = (std::collections::BTreeSet::new(), Ledger::new().rules);
+    let mut view = View::new(&cache, &new, &rules, NOW);
+    change(&mut view);
+    let_live(&mut view, operations, &rules);
+    assert_eq!(view.team_now().until != cache.team().until, view.changes.lives_on);
+    view.changes.lives_on.then_some(view.team_now().until)
+}
+
+fn until(until: i64) -> TeamRecord {
+    TeamRecord { until, ..TeamRecord::default() }
+}
+
+fn touches(view: &mut View<'_>) {
+    view.changes.touched = true;
+}
+
+fn topped_up(micros: u64) -> impl FnOnce(&mut View<'_>) {
+    move |view| {
+        let mut record = ScopeRecord::default();
+        record.set_topped_up(micros);
+        view.put_scope(&team(), &ScopeName::from(&Scope::Team), record).unwrap();
+    }
+}
+
+#[test]
+fn a_team_lives_on_for_as_long_as_its_usage_once_a_day_while_anything_changes_or_it_is_swept() {
+    let sweep = [Operation::Sweep { response: oneshot::channel().0 }];
+    assert_eq!((news(until(NOW), &[], |_| {}), news(until(NOW), &sweep, |_| {})), (None, Some(LEAST)));
+    assert_eq!(news(until(LEAST - DAY), &[], touches), Some(LEAST));
+    assert_eq!(news(until(LEAST - DAY + 1), &[], touches), None);
+}
+
+#[test]
+fn a_team_with_a_prepaid_budget_lives_for_ever() {
+    let ops = asks(prepaid(Scope::Team));
+    assert_eq!(news(until(NOW), &ops, touches), Some(FOR_EVER));
+    assert_eq!(
+        news(until(NOW), &asks(prepaid(user("ana"))), touches),
+        Some(LEAST),
+        "not as long as ana counts nothing"
+    );
+    assert_eq!(news(TeamRecord { prepaid: 1, ..until(NOW) }, &[], touches), Some(FOR_EVER));
+    assert_eq!(news(until(NOW), &[], topped_up(1)), Some(FOR_EVER));
+    assert_eq!(news(until(NOW), &[], topped_up(0)), Some(LEAST));
+}
+
+#[test]
+fn a_team_that_lives_for_ever_goes_on_to_unless_somebody_who_knows_its_limits_sees_none_that_is_prepaid() {
+    let none = asks(of(Scope::Team, []));
+    assert_eq!(news(until(FOR_EVER), &[], touches), None);
+    assert_eq!(news(until(FOR_EVER), &asks(prepaid(Scope::Team)), touches), None);
+    assert_eq!(news(until(FOR_EVER), &none, touches), Some(LEAST));
+}
+
+#[test]
+fn users_and_keys_that_are_kept_for_ever_are_counted_as_long_as_they_are() {
+    let mut counts = ScopeRecord::default();
+    counts.set_topped_up(1);
+    let mut ends = counts.clone();
+    ends.set_until(Some(NOW));
+    let (cache, new) = (TeamCache::default(), std::collections::BTreeSet::new());
+    let rules = Ledger::new().rules;
+    let mut view = View::new(&cache, &new, &rules, NOW);
+    let [ana, whole] = [user("ana"), Scope::Team].each_ref().map(ScopeName::from);
+    view.put_scope(&team(), &whole, counts.clone()).unwrap();
+    for (record, prepaid) in [(&ends, 0), (&counts, 1), (&counts, 1), (&ends, 0), (&counts, 1)] {
+        view.put_scope(&team(), &ana, record.clone()).unwrap();
+        assert_eq!(view.team_now().prepaid, prepaid);
+    }
+    view.drop_scope(&team(), &ana).unwrap();
+    assert_eq!(view.team_now().prepaid, 0);
+}

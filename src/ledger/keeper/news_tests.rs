@@ -1,0 +1,83 @@
+//! What the keeper's records say to a process that has seen them before.
+use super::*;
+use crate::ledger::keeper::step::TeamRecord;
+use crate::ledger::machine::{Loss, Revision};
+
+const fn at(epoch: u64, number: u64, name: u64) -> Revision {
+    Revision { epoch, number, name }
+}
+
+fn found(revision: Revision, loss: Option<Loss>) -> Found {
+    Found { revision: Some(revision), team: TeamRecord { loss, ..TeamRecord::default() }, ..Found::default() }
+}
+
+/// A process that has seen this, and calls marked seven times.
+fn has_seen(revision: Revision) -> TeamCache {
+    let mut cache = TeamCache::default();
+    cache.learn(found(revision, None), 7, (0, 0));
+    cache
+}
+
+/// The same, after it was told that the keeper has lost something: it has seen nothing since.
+fn has_heard_of_a_loss(revision: Revision) -> TeamCache {
+    let mut cache = has_seen(revision);
+    cache.remember();
+    cache
+}
+
+#[test]
+fn to_a_process_that_has_seen_nothing_nothing_is_lost() {
+    let cache = TeamCache::default();
+    assert_eq!(cache.hears_of(&Found::default(), 0), News::None);
+    assert_eq!(cache.hears_of(&found(at(9, 1, 1), Some(Loss::noticed(None, None, 9))), 0), News::None);
+}
+
+#[test]
+fn records_that_have_come_further_lack_nothing_and_those_that_went_another_way_do() {
+    let cache = has_seen(at(5, 50, 3));
+    let hears = |revision| cache.hears_of(&found(revision, None), 7);
+    assert_eq!([at(5, 50, 3), at(5, 51, 1)].map(hears), [News::None; 2]);
+    assert_eq!([at(5, 49, 4), at(5, 50, 2), at(5, 50, 4)].map(hears), [News::Lost; 3]);
+    assert_eq!([at(4, 60, 3), at(6, 60, 3)].map(hears), [News::Lost; 2], "a team that others have begun anew");
+    assert_eq!(cache.hears_of(&Found::default(), 7), News::Lost);
+}
+
+#[test]
+fn where_marks_are_missing_something_is_lost() {
+    let cache = has_seen(at(5, 50, 3));
+    let hears = |marks| cache.hears_of(&found(at(5, 51, 4), None), marks);
+    assert_eq!([hears(6), hears(7), hears(8)], [News::Lost, News::None, News::None]);
+}
+
+#[test]
+fn a_loss_that_others_have_noticed_is_told_once() {
+    let loss = Some(Loss::noticed(Some(at(5, 50, 3)), None, 9));
+    let hears = |cache: &TeamCache| cache.hears_of(&found(at(9, 56, 1), loss.clone()), 7);
+    assert_eq!(hears(&has_seen(at(5, 50, 3))), News::LostBefore);
+    assert_eq!(hears(&has_heard_of_a_loss(at(5, 50, 3))), News::LostBefore);
+    let mut cache = has_seen(at(5, 50, 3));
+    cache.learn(found(at(9, 55, 2), loss.clone()), 7, (0, 0));
+    assert_eq!(hears(&cache), News::None);
+}
+
+#[test]
+fn a_copy_that_took_over_has_lost_what_it_lacks_and_nothing_else() {
+    let copy = found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, 7)));
+    let older = found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, 6)));
+    for before in [has_seen, has_heard_of_a_loss] {
+        assert_eq!(before(at(5, 50, 3)).hears_of(&copy, 7), News::None);
+        assert_eq!(before(at(5, 51, 3)).hears_of(&copy, 7), News::Lost, "a change");
+        assert_eq!(before(at(5, 50, 3)).hears_of(&older, 7), News::Lost, "a mark");
+    }
+}
+
+#[test]
+fn marks_are_missed_where_the_keeper_or_a_copy_has_fewer_than_were_seen() {
+    let copy = |marks| found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, marks)));
+    for before in [has_seen, has_heard_of_a_loss] {
+        let cache = before(at(5, 50, 3));
+        let none = found(at(5, 50, 3), None);
+        assert_eq!([6, 7, 8].map(|marks| cache.misses_marks(&none, marks)), [true, false, false]);
+        assert_eq!([6, 7].map(|marks| cache.misses_marks(&copy(marks), 9)), [true, false]);
+    }
+}

@@ -1,0 +1,271 @@
+//! What a batch reads of what is known of a team, and what it changes of it.
+use super::*;
+use crate::ledger::keeper::step::{Due, Found};
+use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, team, user};
+use crate::ledger::machine::{Loss, Revision, ScopeName};
+use crate::ledger::{Asked, Came, Outcome, Phase};
+
+const DAY: i64 = 86_400 * SECOND;
+
+fn known(found: Found) -> TeamCache {
+    let mut cache = TeamCache::default();
+    let revision = Some(Revision { epoch: 5, number: 50, name: 0 });
+    cache.learn(Found { revision, ..found }, 0, (NOW, NOW + TTL));
+    cache
+}
+
+/// What a batch makes of what is known.
+fn with<T>(cache: &TeamCache, rules: &Rules, batch: impl FnOnce(&mut View<'_>) -> T) -> T {
+    batch(&mut View::new(cache, &BTreeSet::new(), rules, NOW))
+}
+
+fn rules() -> Rules {
+    Ledger::new().rules
+}
+
+fn ana() -> ScopeName {
+    ScopeName::from(&user("ana"))
+}
+
+/// A call as it was admitted at a moment.
+fn call(admitted_at: i64) -> (ReservationId, ReservationRecord) {
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Waiting, 7);
+    let record = ledger.kept.calls.remove(&id).unwrap();
+    (id, ReservationRecord { admitted_at, ..record })
+}
+
+fn row(micros: u64) -> Row {
+    let (id, record) = call(NOW);
+    let charged = crate::credits::Credits::from_micros(micros);
+    let (day, month) = (record.windows.day, record.windows.month);
+    let (admitted_at, settled_at) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+    let (asked, came) = (Asked::default().into(), Came::default());
+    Row { id, outcome: Outcome::Charged, reserved: charged, charged, day, month, admitted_at, settled_at, asked, came }
+}
+
+fn after_a_loss(noticed_at: i64) -> TeamRecord {
+    let loss = Loss { noticed_at, kept: [(4, 40)].into(), ..Loss::default() };
+    TeamRecord { loss: Some(loss), ..TeamRecord::default() }
+}
+
+#[test]
+fn what_was_counted_before_a_loss_is_set_apart_for_a_day() {
+    let sealed = |noticed_at| {
+        let scopes = vec![(ana(), ScopeRecord::default())];
+        let cache = known(Found { team: after_a_loss(noticed_at), scopes, ..Found::default() });
+        let mut record = ScopeRecord::default();
+        record.seal(&[(3, 30)].into());
+        with(&cache, &rules(), |view| {
+            view.put_scope(&team(), &ana(), record).unwrap();
+            view.changes.scopes.get(&ana()).unwrap().as_ref().unwrap().sealed()
+        })
+    };
+    assert_eq!(sealed(NOW - DAY), [(3, 30), (4, 40)].into());
+    assert_eq!(sealed(NOW - DAY - 1), [].into());
+}
+
+#[test]
+fn of_a_call_from_before_a_loss_it_is_noted_that_it_has_ended() {
+    let noted = |noticed_at, admitted_at| {
+        let (id, record) = call(admitted_at);
+        let calls = vec![(id, Some(record))];
+        let cache = known(Found { team: after_a_loss(noticed_at), calls, ..Found::default() });
+        with(&cache, &rules(), |view| {
+            view.take_reservation(&team(), id).unwrap();
+            assert_eq!(view.changes.ended, [id]);
+            view.changes.restored == [id]
+        })
+    };
+    assert!(noted(NOW - SECOND, NOW - SECOND - 1));
+    assert!(!noted(NOW - SECOND, NOW - SECOND), "it was admitted since");
+    assert!(!noted(NOW - DAY - 1, NOW - DAY - 2), "nobody comes with a row any more");
+}
+
+#[test]
+fn what_is_past_is_forgotten_but_for_users_whom_a_sweep_looks_at_first() {
+    let [(gone, _), (open, record), (restored, _)] = [(); 3].map(|()| call(NOW));
+    let others = vec![Past::Restored(restored), Past::Day("2026-11-01".to_owned())];
+    let due = Due { overdue: vec![(gone, NOW - 1), (open, NOW - 1)], ..Due::default() };
+    let cache = known(Found {
+        calls: vec![(gone, None), (open, Some(record))],
+        due: Some(due),
+        past: Some([&[Past::Scope(ana())][..], &others].concat()),
+        ..Found::default()
+    });
+    with(&cache, &rules(), |view| {
+        view.forget_past();
+        assert_eq!((&view.changes.forgotten, &view.changes.ended), (&others, &vec![gone]));
+        assert_eq!(view.past_scopes(&team(), NOW, 9).unwrap(), [ana()]);
+    });
+}
+
+#[test]
+fn when_a_user_may_be_forgotten_is_written_where_it_is_another_moment_than_before() {
+    let at = |until| {
+        let mut record = ScopeRecord::default();
+        record.set_until(until);
+        record
+    };
+    let cache = known(Found { scopes: vec![(ana(), at(Some(3)))], ..Found::default() });
+    with(&cache, &rules(), |view| {
+        for (until, written) in [(Some(3), None), (Some(4), Some(Some(4))), (Some(3), None), (None, Some(None))] {
+            view.put_scope(&team(), &ana(), at(until)).unwrap();
+            assert_eq!(view.changes.ends.get(&ana()).copied(), written);
+        }
+        view.drop_scope(&team(), &ana()).unwrap();
+        assert_eq!(view.changes.ends.get(&ana()), Some(&None));
+        assert_eq!(view.changes.scopes.get(&ana()), Some(&None));
+        assert_eq!(view.scope(&team(), &ana()).unwrap(), ScopeRecord::default());
+    });
+}
+
+#[test]
+fn what_is_not_known_is_asked_for_by_name() {
+    let (cache, (id, _)) = (known(Found::default()), call(NOW));
+    let top_up = TopUpId::new();
+    let cell = Cell { day: "2026-11-01", user: "ana", model: "m" };
+    let asked = |missing: Missing| *missing.0;
+    with(&cache, &rules(), |view| {
+        let nothing = Wanted::default;
+        let scopes = asked(view.scope(&team(), &ana()).unwrap_err());
+        assert_eq!(scopes, Wanted { scopes: [ana()].into(), ..nothing() });
+        let calls = asked(view.reservation(&team(), id).unwrap_err());
+        assert_eq!(calls, Wanted { calls: [id].into(), ..nothing() });
+        assert_eq!(asked(view.is_restored(id).unwrap_err()), Wanted { restored: [id].into(), ..nothing() });
+        assert_eq!(asked(view.past_scopes(&team(), NOW, 9).unwrap_err()), Wanted { past: true, ..nothing() });
+        assert_eq!(asked(view.overdue(&team(), NOW, 9).unwrap_err()), Wanted { due: true, ..nothing() });
+        let top_ups = asked(view.top_up(&team(), &top_up).unwrap_err());
+        assert_eq!(top_ups, Wanted { top_ups: [top_up.clone()].into(), ..nothing() });
+        let cells = asked(view.sums(&team(), cell).unwrap_err());
+        assert_eq!(cells, Wanted { cells: [cell_name(cell)].into(), ..nothing() });
+        let days = asked(view.cells(&team(), cell.day).unwrap_err());
+        assert_eq!(days, Wanted { days: [cell.day.to_owned()].into(), ..nothing() });
+    });
+    let new = BTreeSet::from([id]);
+    let view = View::new(&cache, &new, &rules(), NOW);
+    assert_eq!(view.reservation(&team(), id).unwrap(), None, "nobody can have admitted it");
+}
+
+#[test]
+fn a_call_that_ends_is_written_as_ended_unless_the_same_batch_opened_it() {
+    let [known_call, changed, (new, record)] = [(); 3].map(|()| call(NOW));
+    let calls = vec![(known_call.0, Some(known_call.1.clone())), (changed.0, Some(changed.1.clone()))];
+    let due = Due { overdue: vec![(known_call.0, NOW - 3)], ..Due::default() };
+    let cache = known(Found { calls, due: Some(due), ..Found::default() });
+    with(&cache, &rules(), |view| {
+        view.put_reservation(&team(), changed.0, changed.1.clone()).unwrap();
+        view.put_reservation(&team(), new, record.clone()).unwrap();
+        for id in [known_call.0, changed.0, new] {
+            assert!(view.take_reservation(&team(), id).unwrap().is_some());
+        }
+        assert_eq!(view.changes.ended, [known_call.0, changed.0]);
+        assert!(view.changes.opened.is_empty());
+        assert_eq!(view.overdue, [(known_call.0, NOW - 3, known_call.1.clone())]);
+    });
+}
+
+#[test]
+fn a_team_has_as_many_open_calls_as_its_scope_holds() {
+    let mut ledger = Ledger::new();
+    for _ in 0..2 {
+        ledger.open(Phase::Waiting, 7);
+    }
+    let cache = known(Found { scopes: ledger.kept.scopes.into_iter().collect(), ..Found::default() });
+    assert_eq!(with(&cache, &rules(), |view| view.open(&team()).unwrap()), 2);
+}
+
+#[test]
+fn a_list_of_rows_lives_on_where_it_is_new_or_rows_are_kept_for_another_time() {
+    let mut rules = rules();
+    rules.retention.rows = std::time::Duration::from_secs(64);
+    let ends = NOW + 64 * SECOND;
+    let lives_on = |rows, until| {
+        let record = TeamRecord { rows: [rows, rows], rows_until: [until; 2], ..TeamRecord::default() };
+        let cache = known(Found { team: record, ..Found::default() });
+        [0, 1].map(|list| {
+            with(&cache, &rules, |view| {
+                view.append_row(&team(), row(1 - list as u64)).unwrap();
+                let is = view.changes.rows_live_on[list];
+                let (team, other) = (view.team_now(), 1 - list);
+                assert_eq!((team.rows[list], team.rows[other]), (rows + 1, rows));
+                assert_eq!((team.rows_until[list], team.rows_until[other]), (if is { ends } else { until }, until));
+                is
+            })
+        })
+    };
+    for until in [ends, ends - SECOND, ends + SECOND] {
+        assert_eq!((lives_on(3, until), lives_on(0, until)), ([false; 2], [true; 2]));
+    }
+    assert_eq!((lives_on(3, ends - SECOND - 1), lives_on(3, ends + SECOND + 1)), ([true; 2], [true; 2]));
+    rules.retention.rows = std::time::Duration::MAX;
+    let cache = known(Found::default());
+    let until = with(&cache, &rules, |view| view.append_row(&team(), row(1)).map(|()| view.team_now().rows_until[0]));
+    assert!(until.unwrap() > NOW + 100 * 365 * DAY, "for ever is long");
+}
+
+/// Trims a team of three rows that cost something and two that did not, settled in the first seconds of all time: how many go
+/// that were settled before a second, of more than so many, and how many at most.
+fn trimmed(before: i64, rows_max: u64, most: usize) -> (usize, [u64; 2], TeamRecord) {
+    let oldest = [vec![SECOND, 2 * SECOND, 3 * SECOND], vec![SECOND, 2 * SECOND]];
+    let record = TeamRecord { rows: [3, 2], lost_until: [77, 0], ..TeamRecord::default() };
+    let cache = known(Found { team: record, oldest: Some(oldest), ..Found::default() });
+    with(&cache, &rules(), |view| {
+        let before = Timestamp::from_second(before).unwrap();
+        let went = view.trim_rows(&team(), before, rows_max, most).unwrap();
+        assert_eq!(view.changes.is_nothing(), went == 0);
+        (went, view.changes.trimmed, view.team_now().clone())
+    })
+}
+
+#[test]
+fn rows_that_are_too_old_go_and_of_too_many_first_those_that_cost_nothing() {
+    let is = |(went, trimmed, record): (usize, [u64; 2], TeamRecord), lost: [u64; 2], until: [i64; 2]| {
+        assert_eq!((record.lost, record.lost_until), (lost, until));
+        (went, trimmed, record.rows)
+    };
+    assert_eq!(is(trimmed(0, 5, 9), [0, 0], [77, 0]), (0, [0, 0], [3, 2]));
+    assert_eq!(is(trimmed(3, 9, 9), [0, 0], [77, 0]), (4, [2, 2], [1, 0]), "not what was settled at that moment");
+    assert_eq!(is(trimmed(3, 9, 2), [0, 0], [77, 0]), (2, [0, 2], [3, 0]));
+    assert_eq!(is(trimmed(0, 2, 9), [1, 2], [SECOND, 2 * SECOND]), (3, [1, 2], [2, 0]));
+    assert_eq!(is(trimmed(2, 2, 9), [0, 1], [77, 2 * SECOND]), (3, [1, 2], [2, 0]));
+}
+
+#[test]
+fn a_row_that_gives_way_to_none_but_itself_was_settled_just_now() {
+    let cache = known(Found { oldest: Some([vec![], vec![]]), ..Found::default() });
+    with(&cache, &rules(), |view| {
+        view.append_row(&team(), row(1)).unwrap();
+        assert_eq!(view.trim_rows(&team(), Timestamp::UNIX_EPOCH, 0, 9).unwrap(), 1);
+        assert_eq!((view.team_now().lost, view.team_now().lost_until), ([1, 0], [NOW, 0]));
+    });
+    let record = TeamRecord { rows: [3, 2], ..TeamRecord::default() };
+    let cache = known(Found { team: record, ..Found::default() });
+    let missing = with(&cache, &rules(), |view| view.trim_rows(&team(), Timestamp::UNIX_EPOCH, 4, 9).unwrap_err());
+    assert_eq!(*missing.0, Wanted { oldest: true, ..Wanted::default() }, "when the oldest was settled is to be known");
+}
+
+#[test]
+fn usage_ends_by_its_time_to_live_and_not_by_a_sweep() {
+    let cache = known(Found::default());
+    assert_eq!(with(&cache, &rules(), |view| view.trim_usage(&team(), Timestamp::MAX, 9).unwrap()), 0);
+}
+
+/// Counts rows again of which so many are told of: whether any are lost, and how many there are then, if that is news.
+fn counted(rows: [u64; 2], told: [usize; 2], until: [i64; 2]) -> (bool, Option<[u64; 2]>) {
+    let record = TeamRecord { rows, rows_until: until, ..TeamRecord::default() };
+    let oldest = Some(told.map(|rows| vec![SECOND; rows]));
+    let cache = known(Found { team: record, oldest, ..Found::default() });
+    with(&cache, &rules(), |view| (view.count_rows(), view.changes.team.as_ref().map(|team| team.rows)))
+}
+
+#[test]
+fn rows_that_are_gone_before_their_time_are_lost_and_are_counted_no_more() {
+    let later = NOW + 1;
+    assert_eq!(counted([5, 2], [2, 2], [later; 2]), (true, Some([2, 2])));
+    assert_eq!(counted([2, 5], [2, 2], [later; 2]), (true, Some([2, 2])));
+    assert_eq!(counted([5, 5], [2, 2], [later; 2]), (true, Some([2, 2])));
+    assert_eq!(counted([5, 5], [2, 2], [NOW; 2]), (false, Some([2, 2])), "their time was over");
+    assert_eq!(counted([2, 2], [2, 2], [later; 2]), (false, None));
+    assert_eq!(counted([300, 2], [256, 2], [later; 2]), (false, None), "of more no more are told of");
+}
