@@ -138,3 +138,7 @@ impl TeamCache {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

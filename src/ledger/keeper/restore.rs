@@ -32,9 +32,7 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
     let confirmed = team.cache().confirmed(found.revision);
     if let Some(confirmed) = confirmed {
         let InDoubt { makes, changes, swept, crossed } = *confirmed;
-        let mut cache = team.cache();
-        cache.change(changes, makes);
-        drop(cache);
+        team.cache().change(changes, makes);
         context.tell(&team.id, swept, &crossed);
     }
     let mut news = team.cache().hears_of(&found, reply.marks);
@@ -71,7 +69,7 @@ pub(super) async fn lose<K: Keeper, T: KeeperTime>(
         (cache.memory.as_ref().map_or(0, |memory| memory.calls.len()), is_told)
     };
     if !is_told {
-        tell(context, team, calls, was_noticed).await;
+        tell(context, team, (calls, was_noticed)).await;
     }
     if was_noticed { Ok(()) } else { close(context, team, found, marks_are_lost).await }
 }
@@ -79,8 +77,7 @@ pub(super) async fn lose<K: Keeper, T: KeeperTime>(
 async fn tell<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
-    calls: usize,
-    was_noticed: bool,
+    (calls, was_noticed): (usize, bool),
 ) {
     context.observer.epoch_changed(&team.id);
     let what_next = match (was_noticed, context.loss.hold) {
@@ -208,7 +205,6 @@ fn some_restored(
     };
     let none = BTreeSet::new();
     let mut view = View::new(cache, &none, rules, now);
-    let known = || Missing::of(wanted(some));
     if !loss.is_over(now) {
         for (name, known) in &some.scopes {
             let mut record = view.scope(team, name)?;
@@ -222,7 +218,7 @@ fn some_restored(
         }
     }
     for (id, (admitted, record)) in &some.calls {
-        let is_there = view.reservation(team, *id).map_err(|_| known())?.is_some();
+        let is_there = view.reservation(team, *id).map_err(|_| Missing::of(wanted(some)))?.is_some();
         let has_ended = !record.unread && view.is_restored(*id)?;
         let is_lacking = loss.lacks(*admitted) && !loss.covers(*admitted) && !has_ended;
         if is_there || is_lacking {
@@ -348,3 +344,7 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     };
     Some((revision, changes))
 }
+
+#[cfg(test)]
+#[path = "restore_tests.rs"]
+mod tests;

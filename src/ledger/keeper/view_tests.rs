@@ -246,6 +246,40 @@ fn a_row_that_gives_way_to_none_but_itself_was_settled_just_now() {
 }
 
 #[test]
+fn what_is_overdue_is_ended_once_and_only_if_it_is_known_whether_it_is_there() {
+    let [(one, record), (other, _), (unknown, _)] = [(); 3].map(|()| call(NOW));
+    let told = |ids: &[ReservationId]| {
+        let overdue = ids.iter().map(|id| (*id, NOW - 3)).collect();
+        let calls = vec![(one, Some(record.clone())), (other, Some(record.clone()))];
+        known(Found { calls, due: Some(Due { overdue, ..Due::default() }), ..Found::default() })
+    };
+    with(&told(&[one, other]), &rules(), |view| {
+        assert_eq!(view.overdue(&team(), NOW, 9).unwrap(), [one, other]);
+        view.take_reservation(&team(), one).unwrap();
+        assert_eq!(view.overdue(&team(), NOW, 9).unwrap(), [other]);
+    });
+    let missing = with(&told(&[one, unknown]), &rules(), |view| view.overdue(&team(), NOW, 9).unwrap_err());
+    assert_eq!(*missing.0, Wanted { calls: [unknown].into(), ..Wanted::default() });
+}
+
+#[test]
+fn a_batch_reads_what_it_has_written() {
+    let cell = Cell { day: "2026-11-01", user: "ana", model: "m" };
+    let days = vec![(cell.day.to_owned(), 2)];
+    let (sums, cache) = (Sums { refused: 1, ..Sums::default() }, known(Found { days, ..Found::default() }));
+    let (id, record) = (TopUpId::new(), TopUpRecord { scope: ana(), credits: 5 });
+    let at = Timestamp::UNIX_EPOCH;
+    with(&cache, &rules(), |view| {
+        view.put_sums(&team(), cell, sums, true).unwrap();
+        view.put_sums(&team(), cell, sums, false).unwrap();
+        assert_eq!(view.sums(&team(), cell).unwrap(), Some(sums));
+        assert_eq!(view.cells(&team(), cell.day).unwrap(), 3, "the day has one cell more");
+        view.put_top_up(&team(), &id, &record, (at, at)).unwrap();
+        assert_eq!(view.top_up(&team(), &id).unwrap(), Some(record));
+    });
+}
+
+#[test]
 fn usage_ends_by_its_time_to_live_and_not_by_a_sweep() {
     let cache = known(Found::default());
     assert_eq!(with(&cache, &rules(), |view| view.trim_usage(&team(), Timestamp::MAX, 9).unwrap()), 0);
