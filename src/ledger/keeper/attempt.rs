@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::{InDoubt, TeamCache};
-use super::context::{Context, deadline, first_due};
+use super::context::{Context, REFUSED_MOST, deadline, first_due};
 use super::operation::Operation;
 use super::queue::{Batch, Team};
 use super::restore;
@@ -14,9 +14,6 @@ use super::work::{self, Answer, Work};
 use super::{Belief, Keeper, KeeperTime, takeover};
 use crate::ledger::machine::Revision;
 use crate::ledger::{Outage, ReservationId};
-
-/// How often a batch is refused in a row before the others are asked to let it go first.
-const REFUSED_MOST: u32 = 2;
 
 /// A batch that was carried through.
 pub(super) struct Carried {
@@ -35,6 +32,8 @@ pub(super) struct Attempt {
     is_old: bool,
     /// The records of a team that is yet to be made.
     new: Option<TeamCache>,
+    /// The mark without which it is not made.
+    mark: u64,
     /// The keeper says that it had this team before.
     was_made: bool,
     /// For when the first step was that opens calls. Whether it was written may be unknown: what it
@@ -42,7 +41,7 @@ pub(super) struct Attempt {
     /// opened, lest it be opened a second time.
     pub(super) opens_since: Option<i64>,
     /// How often others were first.
-    refused: u32,
+    refused: usize,
     /// An operator accepts what is there.
     accepts: bool,
 }
@@ -55,6 +54,7 @@ impl Attempt {
             fresh: false,
             is_old: false,
             new: None,
+            mark: 0,
             was_made: false,
             opens_since: None,
             refused: 0,
@@ -150,11 +150,15 @@ impl Attempt {
             let record = work.changes.team.get_or_insert_with(|| cache.team().clone());
             record.reign = context.keeper.reign(&team.id);
         }
-        let expected = if self.new.is_some() { Expected::Nothing } else { Expected::Revision(revision) };
+        let name = context.keeper.name_step();
+        let (expected, makes) = match &self.new {
+            Some(_) => (Expected::Nothing(self.mark), Revision { name, ..revision }),
+            None => (Expected::Revision(revision), revision.next(name)),
+        };
         let mut step = Step {
             expected,
             reign: work.changes.team.as_ref().unwrap_or_else(|| cache.team()).reign,
-            makes: if self.new.is_some() { revision } else { revision.next(context.keeper.name_step()) },
+            makes,
             from: now,
             until: work.until,
             marks,
@@ -222,7 +226,7 @@ impl Attempt {
                         let cache = team.cache();
                         (cache.revision(), cache.team().clone())
                     };
-                    Box::pin(restore::lose(context, team, left, (false, true))).await?;
+                    Box::pin(restore::lose(context, team, left, false)).await?;
                     return Ok(None);
                 }
                 Ok(Some(Carried { work, void: reply.void }))
@@ -246,8 +250,8 @@ impl Attempt {
                 match step.expected {
                     Expected::Revision(_) => self.refused += 1,
                     // Emptied since it was found that the team is new: that is to be found out again.
-                    Expected::Nothing => self.new = None,
-                    Expected::Anything | Expected::Lost => {}
+                    Expected::Nothing(_) => self.new = None,
+                    Expected::Anything => {}
                 }
                 if !step.reads {
                     team.cache().is_not_alone();
@@ -296,18 +300,25 @@ impl Attempt {
         let Some(found) = reply.found else { return Ok(()) };
         let revision = match self.new.as_ref().and_then(TeamCache::revision) {
             Some(revision) => revision,
-            None if context.keeper.may_be_made(&team.id, self.accepts).await? => {
+            None if self.may_be_made(context, team).await? => {
                 let (epoch, name) = (u64::try_from(reply.at).unwrap_or(1), context.keeper.name_step());
                 Revision { epoch, number: 0, name }
             }
             // Another process may have made it since it was read.
             None if !std::mem::replace(&mut self.was_made, true) => return Ok(()),
-            None => return restore::lose(context, team, (None, found.team), (false, false)).await,
+            None => return restore::lose(context, team, (None, found.team), false).await,
         };
         let due = (step.from, first_due(reply.at, context.rules));
         let new = self.new.get_or_insert_default();
         new.learn(Found { revision: Some(revision), ..found }, 0, due);
         Ok(())
+    }
+
+    /// Leaves a mark, and asks then: should the keeper be emptied from here on, the mark is gone with what is found out now.
+    async fn may_be_made<K: Keeper, T>(&mut self, context: &Context<'_, K, T>, team: &Team) -> Result<bool, Outage> {
+        self.mark = context.keeper.name_step();
+        context.keeper.leave_mark(&team.id, self.mark).await?;
+        context.keeper.may_be_made(&team.id, self.accepts).await
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::memory::Memory;
+use super::memory::{Memory, Own};
 use super::step::{Changes, Found, Past, TeamRecord};
 use super::table::{KEPT_MOST, Table};
 use super::wanted::CellName;
@@ -59,8 +59,8 @@ pub(in crate::ledger) struct TeamCache {
     days: Table<String, u64>,
     pub(super) top_ups: Table<TopUpId, Option<TopUpRecord>>,
     restored: Table<ReservationId, bool>,
-    /// Calls that this process makes, and when they were admitted.
-    pub(super) own: FastMap<ReservationId, Revision>,
+    /// Calls that this process makes.
+    pub(super) own: FastMap<ReservationId, Own>,
     /// Rows that this process wrote, the oldest first.
     pub(super) rows: VecDeque<Written>,
     /// What this process knows and is yet to restore.
@@ -175,6 +175,12 @@ impl TeamCache {
 
     /// Takes note that the answer to a step was lost.
     pub(super) fn doubt(&mut self, step: InDoubt) {
+        let kept = step.changes.opened.iter().filter(|(_, record)| record.unread).map(|(id, _)| id);
+        for id in step.changes.ended.iter().chain(kept) {
+            if let Some(own) = self.own.get_mut(id) {
+                own.ending.get_or_insert(step.makes);
+            }
+        }
         self.in_doubt = Some(Box::new(step));
     }
 
@@ -200,8 +206,15 @@ impl TeamCache {
         self.marks = marks;
         self.team = found.team;
         self.is_held = false;
-        for (id, _) in found.calls.iter().filter(|(_, record)| record.is_none()) {
-            self.own.remove(id);
+        for (id, record) in &found.calls {
+            match (record, self.own.get_mut(id)) {
+                (None, Some(_)) => drop(self.own.remove(id)),
+                // It is there after the change that would have ended it.
+                (Some(_), Some(own)) if own.ending.is_some_and(|ending| self.team.has_come_to(revision, ending)) => {
+                    own.ending = None;
+                }
+                (Some(_), Some(_)) | (_, None) => {}
+            }
         }
         found.restored.into_iter().for_each(|(id, is)| self.restored.put(id, is, revision));
         found.scopes.into_iter().for_each(|(name, record)| self.scopes.put(name, record, revision));
@@ -225,13 +238,13 @@ impl TeamCache {
 
     /// Takes note that calls were admitted, or claimed, that this process makes.
     pub(super) fn owns(&mut self, opened: &Changes, makes: Revision) {
-        self.own.extend(opened.opened.keys().map(|id| (*id, makes)));
+        self.own.extend(opened.opened.keys().map(|id| (*id, Own::since(makes))));
     }
 
     /// Takes note that a call is admitted that this process makes. Where the answer was lost that said when, it has read so.
     pub(super) fn owns_admitted(&mut self, id: ReservationId) {
         if let Some((at, Some(_))) = self.calls.0.get(&id) {
-            self.own.entry(id).or_insert(*at);
+            self.own.entry(id).or_insert(Own::since(*at));
         }
     }
 

@@ -89,7 +89,7 @@ fn of_its_own_calls_a_process_knows_when_they_were_admitted_as_long_as_they_are_
     [open, ended].iter().for_each(|id| cache.owns_admitted(*id));
     let opens = Changes { opened: [(new, other)].into(), ..Changes::default() };
     cache.owns(&opens, at(5, 51));
-    let own = |cache: &TeamCache| [open, new, ended].map(|id| cache.own.get(&id).copied());
+    let own = |cache: &TeamCache| [open, new, ended].map(|id| cache.own.get(&id).map(|own| own.admitted));
     assert_eq!(own(&cache), [Some(at(5, 50)), Some(at(5, 51)), None]);
     let sent = record.marked(Phase::Dispatched);
     cache.mark(open, sent.clone(), true);

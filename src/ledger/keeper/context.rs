@@ -29,6 +29,9 @@ impl<K, T> Context<'_, K, T> {
     }
 }
 
+/// How often a step is refused in a row before the others are asked to let it go first.
+pub(super) const REFUSED_MOST: usize = 2;
+
 /// What is done about losses.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ledger) struct LossRules {

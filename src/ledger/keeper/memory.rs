@@ -61,6 +61,27 @@ impl Memory {
     }
 }
 
+/// A call that this process makes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    /// When it was admitted.
+    pub(super) admitted: Revision,
+    /// The first change that would have ended it and was not answered.
+    pub(super) ending: Option<Revision>,
+}
+
+impl Own {
+    pub(super) const fn since(admitted: Revision) -> Self {
+        Self { admitted, ending: None }
+    }
+}
+
+/// The record of a call that this process makes, with what it knows of its end.
+fn claimed(own: Own, record: &ReservationRecord) -> ReservationRecord {
+    let ending = own.ending.map(|ending| (ending.epoch, ending.number)).or(record.ending);
+    ReservationRecord { ending, ..record.clone() }
+}
+
 impl TeamCache {
     /// The keeper has lost something: what is known is kept to be restored, and the rest is to be read again.
     pub(super) fn remember(&mut self) {
@@ -82,9 +103,9 @@ impl TeamCache {
             record.seal(&[(at.epoch, at.number)].into());
             memory.scopes.entry(name).or_default().restore(&record);
         }
-        for (id, admitted) in known.own {
+        for (id, own) in known.own {
             if let Some((_, Some(record))) = known.calls.0.get(&id) {
-                memory.calls.insert(id, (admitted, record.clone()));
+                memory.calls.insert(id, (own.admitted, claimed(own, record)));
             }
         }
         memory.rows.extend(known.rows);
@@ -94,6 +115,17 @@ impl TeamCache {
             }
         }
         self.memory = Some(memory);
+    }
+
+    /// Another server has taken over that lacks nothing of what is known: the calls that this process makes are claimed again, so
+    /// that it is known how far they have come.
+    pub(super) fn claim_own(&mut self) {
+        let record = |id: &ReservationId| self.calls.0.get(id).and_then(|(_, record)| record.as_ref());
+        let own = self.own.iter().filter_map(|(id, own)| Some((*id, (own.admitted, claimed(*own, record(id)?)))));
+        let calls: Vec<_> = own.collect();
+        if !calls.is_empty() {
+            self.memory.get_or_insert_default().calls.extend(calls);
+        }
     }
 
     /// Some of what is yet to be restored; `None`: nothing is.
@@ -114,7 +146,7 @@ impl TeamCache {
         // The next loss may take it again.
         for (id, (admitted, _)) in &some.calls {
             if self.calls.0.get(id).is_some_and(|(_, record)| record.is_some()) {
-                self.own.insert(*id, *admitted);
+                self.own.insert(*id, Own::since(*admitted));
             }
         }
         // A copy from before a loss may have a row that was restored after it.

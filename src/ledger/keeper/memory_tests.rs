@@ -155,7 +155,7 @@ fn what_was_restored_may_be_lost_again() {
     let later = Row { settled_at: judgement::at(NOW + 1), ..row };
     cache.remember_row(Written { at: vec![at(9, 52)], row: later });
     cache.note_restored(&some);
-    assert_eq!(cache.own.get(&id), Some(&at(5, 50)));
+    assert_eq!(cache.own.get(&id).map(|own| own.admitted), Some(at(5, 50)));
     assert_eq!(cache.rows.iter().map(|written| written.at.clone()).collect::<Vec<_>>(), [[at(9, 52), at(5, 50)]]);
     cache.remember();
     let memory = cache.memory.unwrap();

@@ -4,7 +4,7 @@
 //! Reading order: `wanted` and `step` (what is sent and what comes back), `table` and `cache` (a
 //! team's records as this process knows them), `view` and `view_rows` (the machine's records over
 //! that), `lives` (how long they are kept), `operation`, `abandoned` and `queue` (what waits for a
-//! team), `work` (a batch worked out), `context` (what all batches share), `news`, `memory` and `restore`
+//! team), `work` (a batch worked out), `context` (what all batches share), `news`, `memory`, `restored` and `restore`
 //! (what is done when the keeper has lost something), `takeover` (when another server has the
 //! records), `attempt` and `batch` (a batch carried through); `simulation` tests all of it.
 //!
@@ -22,6 +22,7 @@ mod news;
 mod operation;
 mod queue;
 mod restore;
+mod restored;
 #[cfg(test)]
 mod simulation;
 mod step;
@@ -57,7 +58,7 @@ pub(super) trait Keeper: Sync {
     /// another server than it reaches is not sent.
     fn reign(&self, team: &TeamId) -> u64;
 
-    /// A name for a step that nobody else gives to one.
+    /// A name for a step or a mark that nobody else gives to one.
     fn name_step(&self) -> u64;
 
     /// Waits a moment, in which another process goes first.
@@ -71,8 +72,11 @@ pub(super) trait Keeper: Sync {
     /// have time.
     fn is_doubted(&self, team: &TeamId) -> impl Future<Output = ()> + Send;
 
+    /// Leaves a mark beside the team's records, for a while. It is gone if the keeper is emptied.
+    fn leave_mark(&self, team: &TeamId, mark: u64) -> impl Future<Output = Result<(), Outage>> + Send;
+
     /// Whether a team of which nothing is there is new, so that it may be made. `false`: the keeper had it before, or has it
-    /// by now.
+    /// by now. Whoever makes it has left a mark before asking.
     fn may_be_made(&self, team: &TeamId, accepts: bool) -> impl Future<Output = Result<bool, Outage>> + Send;
 
     /// Whether the keeper has answered for so long that whoever is alive has put off what it holds. Until then nothing that

@@ -11,6 +11,8 @@ pub(super) enum News {
     Lost,
     /// Another process has noticed it and begun a new epoch.
     LostBefore,
+    /// Nothing; but another server has taken over, and a new epoch has begun there.
+    TakenOver,
 }
 
 impl TeamCache {
@@ -24,7 +26,7 @@ impl TeamCache {
             Some((revision, loss)) if loss.is_news(known, revision) => return News::LostBefore,
             // A copy has taken over, and those who went on with it missed nothing.
             Some((_, loss)) if loss.lacks(known) || loss.lacks_marks(self.seen_marks()) => return News::Lost,
-            Some(_) => return News::None,
+            Some(_) => return News::TakenOver,
             None => {}
         }
         match found.revision {
@@ -37,12 +39,6 @@ impl TeamCache {
             // Nothing, an older copy, or a team that somebody has begun who knew nothing of this one.
             Some(_) | None => News::Lost,
         }
-    }
-
-    /// Whether the keeper has lost how far some call had come, by what it says of all marks, and of those in a copy.
-    pub(super) fn misses_marks(&self, found: &Found, marks: u64) -> bool {
-        let seen = self.seen_marks();
-        marks < seen || found.team.loss.as_ref().is_some_and(|loss| loss.lacks_marks(seen))
     }
 
     /// Whether the keeper, at the same epoch, has lost how far some call had come.

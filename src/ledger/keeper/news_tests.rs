@@ -65,19 +65,8 @@ fn a_copy_that_took_over_has_lost_what_it_lacks_and_nothing_else() {
     let copy = found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, 7)));
     let older = found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, 6)));
     for before in [has_seen, has_heard_of_a_loss] {
-        assert_eq!(before(at(5, 50, 3)).hears_of(&copy, 7), News::None);
+        assert_eq!(before(at(5, 50, 3)).hears_of(&copy, 7), News::TakenOver);
         assert_eq!(before(at(5, 51, 3)).hears_of(&copy, 7), News::Lost, "a change");
         assert_eq!(before(at(5, 50, 3)).hears_of(&older, 7), News::Lost, "a mark");
-    }
-}
-
-#[test]
-fn marks_are_missed_where_the_keeper_or_a_copy_has_fewer_than_were_seen() {
-    let copy = |marks| found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, marks)));
-    for before in [has_seen, has_heard_of_a_loss] {
-        let cache = before(at(5, 50, 3));
-        let none = found(at(5, 50, 3), None);
-        assert_eq!([6, 7, 8].map(|marks| cache.misses_marks(&none, marks)), [true, false, false]);
-        assert_eq!([6, 7].map(|marks| cache.misses_marks(&copy(marks), 9)), [true, false]);
     }
 }

@@ -1,22 +1,19 @@
 //! What is done when the keeper has lost something of a team: the loss is noted and the team closed,
 //! everybody restores what they know, and the team opens again.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::cache::{InDoubt, TeamCache, Written};
-use super::context::{Context, deadline, first_due};
-use super::memory::Memory;
+use super::cache::{InDoubt, TeamCache};
+use super::context::{Context, REFUSED_MOST, deadline, first_due};
 use super::news::News;
 use super::queue::Team;
+use super::restored::some_restored;
 use super::step::{Changes, Expected, Found, Reply, Step, TeamRecord, Verdict};
-use super::view::{Missing, View};
+use super::view::Missing;
 use super::wanted::Wanted;
 use super::{Keeper, KeeperTime, lives, takeover};
-use crate::ledger::machine::past::note;
-use crate::ledger::machine::{Loss, Records, ReservationRecord, Revision, Rules, judgement, unclaimed};
-use crate::ledger::{Outage, Row};
-use crate::team::TeamId;
+use crate::ledger::Outage;
+use crate::ledger::machine::{Loss, Revision, Rules, unclaimed};
 
 /// How often others may be first before it is given up for now.
 pub(super) const ATTEMPTS: usize = 64;
@@ -32,7 +29,10 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
     let confirmed = team.cache().confirmed(found.revision);
     if let Some(confirmed) = confirmed {
         let InDoubt { makes, changes, swept, crossed } = *confirmed;
-        team.cache().change(changes, makes);
+        let mut cache = team.cache();
+        cache.owns(&changes, makes);
+        cache.change(changes, makes);
+        drop(cache);
         context.tell(&team.id, swept, &crossed);
     }
     let mut news = team.cache().hears_of(&found, reply.marks);
@@ -41,14 +41,17 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
     if news == News::None && found.revision.is_some() && part_is_lost {
         news = News::Lost;
     }
-    if news != News::None {
+    if matches!(news, News::Lost | News::LostBefore) {
         let left = (found.revision, found.team.clone());
-        let marks_are_lost = team.cache().misses_marks(&found, reply.marks);
-        lose(context, team, left, (news == News::LostBefore, marks_are_lost)).await?;
+        lose(context, team, left, news == News::LostBefore).await?;
     }
     if news != News::Lost {
         let due = (step.from, first_due(reply.at, context.rules));
-        team.cache().learn(found, reply.marks, due);
+        let mut cache = team.cache();
+        cache.learn(found, reply.marks, due);
+        if news == News::TakenOver {
+            cache.claim_own();
+        }
     }
     Ok(())
 }
@@ -59,7 +62,7 @@ pub(super) async fn lose<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
     found: (Option<Revision>, TeamRecord),
-    (was_noticed, marks_are_lost): (bool, bool),
+    was_noticed: bool,
 ) -> Result<(), Outage> {
     let (calls, is_told) = {
         let mut cache = team.cache();
@@ -71,7 +74,7 @@ pub(super) async fn lose<K: Keeper, T: KeeperTime>(
     if !is_told {
         tell(context, team, (calls, was_noticed)).await;
     }
-    if was_noticed { Ok(()) } else { close(context, team, found, marks_are_lost).await }
+    if was_noticed { Ok(()) } else { close(context, team, found).await }
 }
 
 async fn tell<K: Keeper, T: KeeperTime>(
@@ -95,18 +98,24 @@ pub(super) async fn close<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
     (found, record): (Option<Revision>, TeamRecord),
-    marks_are_lost: bool,
 ) -> Result<(), Outage> {
     let now = context.time.now();
     let known = team.cache().memory.as_ref().map_or_else(Revision::default, |memory| memory.last);
     let last = known.epoch.max(found.map_or(0, |found| found.epoch));
     let epoch = u64::try_from(now).unwrap_or(1).max(last + 1);
-    let loss = Loss::noticed(found, record.loss.as_ref(), now).and_of_marks(marks_are_lost);
+    let loss = Loss::noticed(found, record.loss.as_ref(), now);
     // Whether a prepaid budget needs it for ever is known to those who ask under limits.
     let until = record.until.max(lives::least(now, context.rules));
     let record = TeamRecord { loss: Some(loss), until, reign: context.keeper.reign(&team.id), ..record };
     let changes = Changes { team: Some(record), lives_on: true, ..Changes::default() };
-    let expected = found.map_or(Expected::Lost, Expected::Revision);
+    let expected = match found {
+        Some(found) => Expected::Revision(found),
+        None => {
+            let mark = context.keeper.name_step();
+            context.keeper.leave_mark(&team.id, mark).await?;
+            Expected::Nothing(mark)
+        }
+    };
     let number = found.map_or(0, |found| found.number + 1);
     let makes = Revision { epoch, number, name: context.keeper.name_step() };
     let step = writing((expected, &TeamRecord::default()), makes, changes, (now, context.rules));
@@ -154,12 +163,13 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
                 team.cache().note_restored(&some);
                 continue;
             }
-            Ok(Some((revision, changes))) => writing(
-                (Expected::Revision(revision), team.cache().team()),
-                revision.next(context.keeper.name_step()),
-                changes,
-                (now, context.rules),
-            ),
+            Ok(Some((revision, changes))) => {
+                let makes = revision.next(context.keeper.name_step());
+                let expected = Expected::Revision(revision);
+                let step = writing((expected, team.cache().team()), makes, changes, (now, context.rules));
+                // The team may be open, and the others busy with it.
+                Step { wants_turn: refused >= REFUSED_MOST, ..step }
+            }
             Err(Missing(more)) => {
                 wanted.add(*more);
                 Step::reading(now, wanted.clone(), Vec::new(), deadline(now, context.rules))
@@ -190,78 +200,6 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
         }
     }
     Err(Outage::Lost)
-}
-
-/// What restores some of what is known, and the revision that was worked out from. `None`: the keeper lacks nothing of it.
-fn some_restored(
-    team: &TeamId,
-    some: &Memory,
-    cache: &TeamCache,
-    rules: &Rules,
-    now: i64,
-) -> Result<Option<(Revision, Changes)>, Missing> {
-    let (Some(revision), Some(loss)) = (cache.revision(), cache.team().loss.clone()) else {
-        return Err(Missing::of(wanted(some)));
-    };
-    let none = BTreeSet::new();
-    let mut view = View::new(cache, &none, rules, now);
-    if !loss.is_over(now) {
-        for (name, known) in &some.scopes {
-            let mut record = view.scope(team, name)?;
-            record.seal(&loss.kept);
-            if record.restore(known) {
-                view.put_scope(team, name, record)?;
-                if let Some(loss) = view.team().loss.as_mut().filter(|loss| !loss.closed) {
-                    loss.unjudged = true;
-                }
-            }
-        }
-    }
-    for (id, (admitted, record)) in &some.calls {
-        let is_there = view.reservation(team, *id).map_err(|_| Missing::of(wanted(some)))?.is_some();
-        let has_ended = !record.unread && view.is_restored(*id)?;
-        let is_lacking = loss.lacks(*admitted) && !loss.covers(*admitted) && !has_ended;
-        if is_there || is_lacking {
-            let record = ReservationRecord { claimed: revision.epoch, ..record.clone() };
-            view.put_reservation(team, *id, record)?;
-        }
-    }
-    for Written { row, .. } in some.rows.iter().filter(|written| written.at.iter().all(|at| loss.lacks(*at))) {
-        restore_row(&mut view, team, row, (rules, now))?;
-    }
-    for (id, (_, record)) in some.top_ups.iter().filter(|(_, (at, _))| loss.lacks(*at)) {
-        let at = judgement::at(now);
-        view.put_top_up(team, id, record, (at, at))?;
-    }
-    let changes = view.changes;
-    Ok((!changes.is_nothing()).then_some((revision, changes)))
-}
-
-/// Restores the row of a call that has ended, once. What it was charged is in its scopes.
-fn restore_row(view: &mut View<'_>, team: &TeamId, row: &Row, (rules, now): (&Rules, i64)) -> Result<(), Missing> {
-    if view.is_restored(row.id)? {
-        return Ok(());
-    }
-    // What is left of it for the sake of its slots stays.
-    if view.reservation(team, row.id)?.is_some_and(|record| !record.unread) {
-        view.changes.ended.push(row.id);
-    }
-    note(view, team, row.clone(), &rules.retention, judgement::at(now))?;
-    view.changes.restored.push(row.id);
-    Ok(())
-}
-
-/// The keeper's records of what is to be restored.
-fn wanted(some: &Memory) -> Wanted {
-    let rows = some.rows.iter().map(|written| &written.row);
-    let mut wanted = Wanted {
-        scopes: some.scopes.keys().cloned().collect(),
-        calls: some.calls.keys().copied().chain(rows.clone().map(|row| row.id)).collect(),
-        restored: some.calls.keys().copied().chain(rows.clone().map(|row| row.id)).collect(),
-        ..Wanted::default()
-    };
-    wanted.cells_of(rows);
-    wanted
 }
 
 /// Opens a team again: what nobody has claimed is judged, and every deadline is put off. Of a team that is open: what came late
@@ -322,7 +260,7 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
     let loss = record.loss.clone()?;
     let (scopes, calls) = cache.all();
     let judged = if loss.closed {
-        unclaimed::judge(&scopes, calls, (revision.epoch, loss.marks_are_lost), (now, deadline))
+        unclaimed::judge(&scopes, calls, revision.epoch, (now, deadline))
     } else {
         let judged = unclaimed::judge_late(&scopes, &calls, revision, (now, deadline));
         if judged.is_nothing() && !loss.unjudged {
@@ -331,13 +269,22 @@ fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, C
         judged
     };
     let team_scope = scopes.iter().find(|(name, _)| name.level == "team");
-    let covered = team_scope.map(|(_, record)| record.sealed()).unwrap_or_default();
+    let covered = team_scope.filter(|_| !judged.is_doubted).map(|(_, record)| record.sealed()).unwrap_or_default();
+    let kept = loss.kept.clone();
     let record = TeamRecord { loss: Some(Loss { closed: false, unjudged: false, covered, ..loss }), ..record.clone() };
     let ends = scopes.iter().filter_map(|(name, record)| Some((name.clone(), Some(record.until()?)))).collect();
+    let mut changed = judged.scopes;
+    for (name, before) in &scopes {
+        if let Some(changed) = changed.get_mut(name) {
+            let mut before = before.clone();
+            before.seal(&kept);
+            changed.seal_as(&before);
+        }
+    }
     let changes = Changes {
         team: Some(record),
         ends,
-        scopes: judged.scopes.into_iter().map(|(name, record)| (name, Some(record))).collect(),
+        scopes: changed.into_iter().map(|(name, record)| (name, Some(record))).collect(),
         opened: judged.open,
         ended: judged.ended,
         ..Changes::default()

@@ -1,9 +1,14 @@
 //! What restores a team of which something was lost, and what opens it again.
+use std::collections::BTreeSet;
+
+use super::super::cache::Written;
+use super::super::memory::Memory;
+use super::super::restored::wanted;
 use super::*;
 use crate::ledger::keeper::CellName;
 use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, charged, team, user};
-use crate::ledger::machine::{ScopeName, ScopeRecord, TopUpRecord};
-use crate::ledger::{Phase, ReservationId, Scope, TopUpId};
+use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{Phase, ReservationId, Row, Scope, TopUpId};
 
 const fn at(epoch: u64, number: u64) -> Revision {
     Revision { epoch, number, name: 0 }
@@ -117,7 +122,7 @@ fn a_call_is_claimed_where_it_is_there_and_comes_back_where_it_is_lacking_and_ha
         let some = memory(|some| some.calls = [(id, (at(5, admitted), record.clone()))].into());
         let changes = restored(&some, &known(loss.clone(), found));
         changes.map(|changes| changes.opened.get(&id).cloned().unwrap())
-            == Some(ReservationRecord { claimed: 9, ..record.clone() })
+            == Some(ReservationRecord { claimed: 9, marks: record.marks + 1, ..record.clone() })
     };
     let lacks = lost(true);
     assert!(claimed(&lacks, (50, &record), true, false), "it is there");

@@ -52,6 +52,12 @@ impl TeamRecord {
         self.loss.as_ref().is_some_and(|loss| loss.closed)
     }
 
+    /// Whether what is there, of which this is kept at a revision, comes after a change: it was made, or never will be.
+    pub(in crate::ledger) fn has_come_to(&self, is: Revision, change: Revision) -> bool {
+        let kept = self.loss.as_ref().and_then(|loss| loss.kept.get(&change.epoch));
+        (is.epoch == change.epoch && is.number >= change.number) || kept.is_some_and(|kept| *kept >= change.number)
+    }
+
     /// Whether scopes were restored late, and what they hold is yet to be judged.
     pub(in crate::ledger) fn is_unjudged(&self) -> bool {
         self.loss.as_ref().is_some_and(|loss| loss.unjudged)
@@ -131,10 +137,11 @@ impl Changes {
 pub(in crate::ledger) enum Expected {
     /// Whatever is there: nothing is written, and what is wanted is read.
     Anything,
-    /// Nothing of the team, and the mark that says that it may be made (see the trust in a store).
-    Nothing,
-    /// Nothing of the team. It is made closed, so it need not be known whether it is new.
-    Lost,
+    /// Nothing of the team, and the mark of this number, which was left before (see [`Keeper::leave_mark`]): should what is
+    /// made so be lost, the step that made it does not make it again where it comes a second time.
+    ///
+    /// [`Keeper::leave_mark`]: super::Keeper::leave_mark
+    Nothing(u64),
     /// This revision.
     Revision(Revision),
 }
@@ -173,11 +180,11 @@ pub(in crate::ledger) struct Step {
 impl Step {
     /// Whether it makes a revision, where what it expects is there.
     pub(in crate::ledger) fn is_made(&self) -> bool {
-        matches!(self.expected, Expected::Nothing | Expected::Lost) || !self.changes.is_nothing()
+        matches!(self.expected, Expected::Nothing(_)) || !self.changes.is_nothing()
     }
 
     /// A step that only reads, and puts off deadlines.
-    pub(super) fn reading(
+    pub(in crate::ledger) fn reading(
         now: i64,
         wanted: impl Into<Arc<Wanted>>,
         renewed: Vec<ReservationId>,

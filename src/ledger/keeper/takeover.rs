@@ -5,6 +5,9 @@
 //! never taken for one another: whoever comes back and knows more of the old epoch than the copy had finds that out, however
 //! far the copy has come meanwhile, and what both have counted is put together (see `shares`). Until then a limit may be passed
 //! by what the copy lacks: of that nobody there can know.
+//!
+//! Nor can anybody there know how far a call has come since: who makes one says so again as soon as it hears of the new server
+//! (see `memory`). One of which nothing was said is taken for sent when it is left behind.
 
 use std::sync::Arc;
 
@@ -39,7 +42,7 @@ pub(super) async fn take_over<K: Keeper, T: KeeperTime>(
         if record.is_closed() {
             // What was restored may be missing again, and others have yet to hear of it.
             team.cache().remember();
-            return restore::close(context, team, (known, record), false).await;
+            return restore::close(context, team, (known, record)).await;
         }
         let step = taking_over(context, (revision, record), (reign, marks));
         let reply = context.keeper.step(&team.id, &step).await?;
@@ -49,6 +52,7 @@ pub(super) async fn take_over<K: Keeper, T: KeeperTime>(
             let mut cache = team.cache();
             cache.note_marks(reply.marks);
             cache.change(step.changes, step.makes);
+            cache.claim_own();
             return Ok(());
         }
         context.keeper.let_another_go_first().await;

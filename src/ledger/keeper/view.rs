@@ -65,6 +65,11 @@ impl<'a> View<'a> {
         record
     }
 
+    /// Whether something was lost, or may have been, not too long ago.
+    fn knows_of_a_loss(&self) -> bool {
+        self.team_now().loss.as_ref().is_some_and(|loss| !loss.is_over(self.now))
+    }
+
     /// Whether a call was admitted before the last loss. It may have ended in what was lost, and whoever ended it may yet come
     /// with its row: it has one already then.
     fn is_from_before_the_loss(&self, record: &ReservationRecord) -> bool {
@@ -149,7 +154,10 @@ impl Records for View<'_> {
         }
     }
 
-    fn put_reservation(&mut self, _team: &TeamId, id: ReservationId, to: ReservationRecord) -> Result<(), Missing> {
+    fn put_reservation(&mut self, team: &TeamId, id: ReservationId, mut to: ReservationRecord) -> Result<(), Missing> {
+        if self.knows_of_a_loss() && self.reservation(team, id)?.is_none() {
+            to.claimed = self.cache.revision.epoch;
+        }
         self.changes.opened.insert(id, to);
         Ok(())
     }
@@ -168,6 +176,10 @@ impl Records for View<'_> {
             }
         }
         Ok(Some(record))
+    }
+
+    fn may_have_come_further(&self, record: &ReservationRecord) -> bool {
+        self.knows_of_a_loss() && record.claimed != self.cache.revision.epoch
     }
 
     fn open(&self, team: &TeamId) -> Result<u64, Missing> {

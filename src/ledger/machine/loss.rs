@@ -30,9 +30,6 @@ pub(in crate::ledger) struct Loss {
     /// Of each earlier epoch that is not lost as a whole, the number of the last change that is there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::ledger) kept: BTreeMap<u64, u64>,
-    /// It is not known how far calls had come: one that waits may have been sent.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(in crate::ledger) marks_are_lost: bool,
     /// How far the team's own scope was restored, of each earlier epoch, when the team opened: what
     /// calls held up to then and nobody claimed was given to calls that stand for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -71,14 +68,7 @@ impl Loss {
         while kept.len() > EPOCHS_MOST {
             kept.pop_first();
         }
-        // What was not judged after the loss before this one is judged after this one.
-        let marks_are_lost = before.is_some_and(|before| before.closed && before.marks_are_lost);
-        Self { closed: true, noticed_at: now, kept, marks_are_lost, ..Self::default() }
-    }
-
-    /// Whether marks are lost as well.
-    pub(in crate::ledger) fn and_of_marks(self, are_lost: bool) -> Self {
-        Self { marks_are_lost: self.marks_are_lost || are_lost, ..self }
+        Self { closed: true, noticed_at: now, kept, ..Self::default() }
     }
 
     /// What is known where a copy has taken over of which nobody knows that it lacks anything. `found`
@@ -147,14 +137,6 @@ mod tests {
     fn of_a_store_that_began_anew_unnoticed_what_was_before_is_lacking_and_what_came_since_is_not() {
         let loss = Loss::noticed(Some(at(8, 7)), None, 9);
         assert!(loss.lacks(at(5, 3)) && !loss.lacks(at(8, 3)));
-    }
-
-    #[test]
-    fn that_marks_are_lost_is_known_until_the_team_has_opened() {
-        let loss = Loss::noticed(Some(at(5, 50)), None, 9).and_of_marks(true);
-        assert!(Loss::noticed(Some(at(9, 1)), Some(&loss), 10).marks_are_lost);
-        let opened = Loss { closed: false, ..loss };
-        assert!(!Loss::noticed(Some(at(9, 9)), Some(&opened), 10).marks_are_lost);
     }
 
     #[test]

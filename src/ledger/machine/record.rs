@@ -295,9 +295,13 @@ pub(in crate::ledger) struct ReservationRecord {
     /// How often it was marked: a mark that comes late, after another one, is told from that one.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub(in crate::ledger) marks: u32,
-    /// The epoch in which whoever makes it said so after a loss; 0: there was none since.
+    /// The epoch in which whoever makes it last said how far it has come: after a loss, and where another server has taken over.
+    /// 0: in the one in which it was admitted, before all of them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(in crate::ledger) claimed: u64,
+    /// The epoch and the number of a change in which it may have ended: whoever makes it was not answered when that was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::ledger) ending: Option<(u64, u64)>,
     /// What is reserved, in millionths.
     pub(in crate::ledger) price: u64,
     /// The windows that admitted it.

@@ -13,6 +13,7 @@ fn call() -> ReservationRecord {
         unread: false,
         marks: 0,
         claimed: 0,
+        ending: None,
         price: 5,
         windows: on("2026-11-29"),
         admitted_at: 1,
@@ -35,9 +36,9 @@ fn of_a_scope_only_what_there_is_is_written_and_it_comes_back_as_it_was() {
 #[test]
 fn of_a_reservation_only_what_there_is_is_written_and_it_comes_back_as_it_was() {
     let written = serde_json::to_value(call()).unwrap();
-    let skipped = ["turned_back", "unread", "marks", "claimed"];
+    let skipped = ["turned_back", "unread", "marks", "claimed", "ending"];
     assert!(skipped.iter().all(|name| written.get(name).is_none()), "{written}");
-    let marked = ReservationRecord { claimed: 7, ..call().marked(Phase::TurnedBack) };
+    let marked = ReservationRecord { claimed: 7, ending: Some((5, 6)), ..call().marked(Phase::TurnedBack) };
     let text = serde_json::to_string(&marked).unwrap();
     assert_eq!(serde_json::from_str::<ReservationRecord>(&text).unwrap(), marked);
 }

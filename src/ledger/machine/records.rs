@@ -26,6 +26,11 @@ pub(in crate::ledger) trait Records {
     fn put_reservation(&mut self, team: &TeamId, id: ReservationId, to: ReservationRecord) -> Result<(), Self::Fault>;
     /// Takes a reservation out: it is no longer open.
     fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Self::Fault>;
+    /// Whether an open reservation may have come further than its record says: that was lost, and whoever makes the call has
+    /// not said how far it has come since. A store that loses nothing knows of none.
+    fn may_have_come_further(&self, _record: &ReservationRecord) -> bool {
+        false
+    }
     /// How many reservations of the team are open.
     fn open(&self, team: &TeamId) -> Result<u64, Self::Fault>;
     /// The team's reservations whose deadline (microseconds of Unix time) has passed, earliest first.

@@ -202,6 +202,7 @@ impl<'a, R: Records> Machine<'a, R> {
             unread: false,
             marks: 0,
             claimed: 0,
+            ending: None,
             price: asked.price.micros(),
             windows: moment.windows,
             admitted_at: self.now.as_microsecond(),

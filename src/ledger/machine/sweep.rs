@@ -47,8 +47,11 @@ impl<R: Records> Machine<'_, R> {
                 continue;
             }
             let Some(record) = self.records.reservation(team, id)? else { continue };
+            let may_be_sent = self.records.may_have_come_further(&record);
             let (outcome, count) = match record.phase() {
                 Some(Phase::Dispatched) => (Outcome::Unknown, &mut ended.swept.unknown),
+                // Who makes it is away and may have sent it: no call is free.
+                Some(Phase::Waiting | Phase::TurnedBack) if may_be_sent => (Outcome::Unknown, &mut ended.swept.unknown),
                 Some(Phase::TurnedBack) => (Outcome::Refused, &mut ended.swept.refused),
                 Some(Phase::Waiting) => (Outcome::Released, &mut ended.swept.released),
                 // The call was settled in time: only who wrote its answer has gone.

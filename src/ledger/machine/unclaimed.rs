@@ -5,6 +5,11 @@
 //! they fit into what is held; the others have ended in what was lost. Where no record is left, calls
 //! are made that stand for them. Nobody will settle those: they end as `unknown` when they are due.
 //!
+//! A call that may have ended in what was lost, since whoever makes it was not answered, may not be among those that scopes hold
+//! any more: whoever saw them later than that end may count it. It stays open where something is held that no other accounts
+//! for, and others who come late are believed then. It has ended where all that is held is claimed. Where only calls that nobody
+//! claims stand in its place, nobody can know: it is held beside them, lest its end take the place of one of theirs.
+//!
 //! Slots of answers that are still being read are kept for the claimed ones, and for no others:
 //! whoever wrote those has gone.
 
@@ -13,7 +18,7 @@ use std::collections::BTreeMap;
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord, Windows};
 use super::revision::Revision;
 use crate::ledger::usage::BEYOND;
-use crate::ledger::{Asked, Phase, ReservationId, Scope};
+use crate::ledger::{Asked, ReservationId, Scope};
 
 /// Open calls after a loss.
 #[derive(Debug, Default)]
@@ -24,6 +29,8 @@ pub(in crate::ledger) struct Judged {
     pub(in crate::ledger) ended: Vec<ReservationId>,
     /// Scopes that held something for calls of which nothing more is known.
     pub(in crate::ledger) scopes: BTreeMap<ScopeName, ScopeRecord>,
+    /// A call that may have ended takes the place of what is held for nobody else who is known: it may be another's.
+    pub(in crate::ledger) is_doubted: bool,
 }
 
 impl Judged {
@@ -37,38 +44,39 @@ impl Judged {
 type Rest = BTreeMap<(ScopeName, String), (u64, u64)>;
 
 /// Judges the calls of a team whose scopes are whole. `epoch` is that in which they were claimed, and
-/// `now` and `deadline` are what new calls are given. Where marks are lost, one that nobody claims and that
-/// waits may have been sent: it is taken for that, lest a generation be free.
+/// `now` and `deadline` are what new calls are given.
 pub(in crate::ledger) fn judge(
     scopes: &[(ScopeName, ScopeRecord)],
     calls: Vec<(ReservationId, ReservationRecord)>,
-    (epoch, marks_are_lost): (u64, bool),
+    epoch: u64,
     (now, deadline): (i64, i64),
 ) -> Judged {
     let mut rest = held(scopes);
     let mut judged = Judged::default();
     let (unread, calls): (Vec<_>, Vec<_>) = calls.into_iter().partition(|(_, record)| record.unread);
+    let (doubtful, calls): (Vec<_>, Vec<_>) = calls.into_iter().partition(|(_, record)| may_have_ended(scopes, record));
     let (claimed, mut others): (Vec<_>, Vec<_>) = calls.into_iter().partition(|(_, record)| record.claimed == epoch);
     for (id, record) in claimed {
         take(&mut rest, &record);
         judged.open.insert(id, record);
     }
+    let unaccounted = rest.clone();
     // What was admitted last has most likely not ended.
     others.sort_by_key(|(id, record)| (-record.admitted_at, *id));
     for (id, record) in others {
         if fits(&rest, &record) {
             take(&mut rest, &record);
-            let is_doubtful = marks_are_lost && record.phase() == Some(Phase::Waiting);
-            judged.open.insert(id, if is_doubtful { record.marked(Phase::Dispatched) } else { record });
+            judged.open.insert(id, record);
         } else {
             judged.ended.push(id);
         }
     }
+    judged.place_doubtful(scopes, (&unaccounted, &mut rest), doubtful);
     let made = Made { epoch, now, deadline, first: 0, is_late: false };
     for name in users_first(&rest) {
         made.stand_for(&name, &mut rest, &mut judged.open);
     }
-    judged.scopes = spent(scopes, &rest, &["key"]);
+    judged.spend(scopes, &rest, &["key"]);
     let (claimed, others): (Vec<_>, Vec<_>) = unread.into_iter().partition(|(_, record)| record.claimed == epoch);
     judged.keep_slots(scopes, claimed.iter().map(|(_, record)| record));
     judged.open.extend(claimed);
@@ -85,19 +93,70 @@ pub(in crate::ledger) fn judge_late(
     (now, deadline): (i64, i64),
 ) -> Judged {
     let mut rest = held(scopes);
-    calls.iter().filter(|(_, record)| !record.unread).for_each(|(_, record)| take(&mut rest, record));
+    let open = calls.iter().filter(|(_, record)| !record.unread);
+    let (doubtful, others): (Vec<_>, Vec<_>) = open.partition(|(_, record)| may_have_ended(scopes, record));
+    others.iter().for_each(|(_, record)| take(&mut rest, record));
     let made = Made { epoch: revision.epoch, now, deadline, first: u128::from(revision.number) << 24, is_late: true };
     let mut judged = Judged::default();
+    judged.place_doubtful(scopes, (&Rest::new(), &mut rest), doubtful.into_iter().cloned());
+    // Those that are open as before need not be said.
+    judged.open.clear();
     for name in users_first(&rest) {
         made.stand_for(&name, &mut rest, &mut judged.open);
     }
-    judged.scopes = spent(scopes, &rest, &["user", "key"]);
+    judged.spend(scopes, &rest, &["user", "key"]);
     let unread = calls.iter().filter(|(_, record)| record.unread);
     judged.keep_slots(scopes, unread.map(|(_, record)| record));
     judged
 }
 
+/// Whether a call may have ended in what was lost, and the scopes count that.
+fn may_have_ended(scopes: &[(ScopeName, ScopeRecord)], record: &ReservationRecord) -> bool {
+    let of_team = scopes.iter().find(|(name, _)| name.level == "team");
+    let come_to = |epoch: u64| of_team.and_then(|(_, team)| team.sealed().get(&epoch).copied());
+    record.ending.is_some_and(|(epoch, number)| come_to(epoch).is_some_and(|is| is >= number))
+}
+
 impl Judged {
+    /// Finds a place for calls that may have ended: in what is held beside all others (`rest`), or in what only claimed calls do
+    /// not account for.
+    fn place_doubtful(
+        &mut self,
+        scopes: &[(ScopeName, ScopeRecord)],
+        (unaccounted, rest): (&Rest, &mut Rest),
+        doubtful: impl IntoIterator<Item = (ReservationId, ReservationRecord)>,
+    ) {
+        for (id, record) in doubtful {
+            if fits(rest, &record) {
+                take(rest, &record);
+                self.is_doubted = true;
+                self.open.insert(id, record);
+            } else if fits(unaccounted, &record) {
+                for (name, scope) in scopes.iter().filter(|(name, _)| record.scopes.contains(name)) {
+                    let scope = self.scopes.entry(name.clone()).or_insert_with(|| scope.clone());
+                    scope.reserve(&record.windows, record.price);
+                }
+                self.open.insert(id, ReservationRecord { ending: None, ..record });
+            } else {
+                self.ended.push(id);
+            }
+        }
+    }
+
+    /// What scopes of these levels hold for calls of which nothing more is known is spent.
+    fn spend(&mut self, scopes: &[(ScopeName, ScopeRecord)], rest: &Rest, levels: &[&str]) {
+        let left = rest.iter().filter(|(_, (requests, _))| *requests > 0);
+        for ((name, day), (requests, credits)) in left.filter(|((name, _), _)| levels.contains(&&*name.level)) {
+            let Some((_, record)) = scopes.iter().find(|(known, _)| known == name) else { continue };
+            let record = self.scopes.entry(name.clone()).or_insert_with(|| record.clone());
+            let windows = Windows { month: day.get(..7).unwrap_or_default().to_owned(), day: day.clone() };
+            for place in 0..*requests {
+                let price = credits / requests + u64::from(place < credits % requests);
+                record.settle(&windows, &End { price, charged: price, counted: true });
+            }
+        }
+    }
+
     /// Keeps the slots of these answers, which are being read; all others are free.
     fn keep_slots<'a>(
         &mut self,
@@ -182,6 +241,7 @@ impl Made {
                 unread: false,
                 marks: 0,
                 claimed: self.epoch,
+                ending: None,
                 price,
                 windows: Windows { month: day.get(..7).unwrap_or_default().to_owned(), day: day.clone() },
                 admitted_at: self.now,
@@ -199,22 +259,6 @@ impl Made {
             open.insert(ReservationId::from_number(number), record);
         }
     }
-}
-
-/// What scopes of these levels hold for calls of which nothing more is known is spent.
-fn spent(scopes: &[(ScopeName, ScopeRecord)], rest: &Rest, levels: &[&str]) -> BTreeMap<ScopeName, ScopeRecord> {
-    let mut spent = BTreeMap::new();
-    let left = rest.iter().filter(|(_, (requests, _))| *requests > 0);
-    for ((name, day), (requests, credits)) in left.filter(|((name, _), _)| levels.contains(&&*name.level)) {
-        let Some((_, record)) = scopes.iter().find(|(known, _)| known == name) else { continue };
-        let record = spent.entry(name.clone()).or_insert_with(|| record.clone());
-        let windows = Windows { month: day.get(..7).unwrap_or_default().to_owned(), day: day.clone() };
-        for place in 0..*requests {
-            let price = credits / requests + u64::from(place < credits % requests);
-            record.settle(&windows, &End { price, charged: price, counted: true });
-        }
-    }
-    spent
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ fn call(user: &str, price: u64, claimed: u64) -> (ReservationId, ReservationReco
         unread: false,
         marks: 0,
         claimed,
+        ending: None,
         price,
         windows: windows(),
         admitted_at: 1,
@@ -61,7 +62,7 @@ fn left(scopes: &[(ScopeName, ScopeRecord)], judged: &Judged) -> Vec<[u64; 4]> {
 fn what_claimed_calls_hold_is_accounted_for() {
     let (mine, old) = (call("ana", 5, EPOCH), call("ben", 3, 0));
     let scopes = holding(&[&mine.1]);
-    let judged = judge(&scopes, vec![mine.clone(), old.clone()], (EPOCH, false), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), old.clone()], EPOCH, (8, 9));
     assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&mine.0]);
     assert_eq!(judged.ended, [old.0], "nothing is held for it: it has ended in what was lost");
 }
@@ -69,7 +70,7 @@ fn what_claimed_calls_hold_is_accounted_for() {
 #[test]
 fn a_record_that_nobody_claims_stays_as_it_is_where_something_is_held_for_it() {
     let old = call("ben", 3, 0);
-    let judged = judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, false), (8, 9));
+    let judged = judge(&holding(&[&old.1]), vec![old.clone()], EPOCH, (8, 9));
     assert_eq!(judged.open, [old].into());
 }
 
@@ -85,7 +86,7 @@ fn of_answers_that_are_being_read_the_claimed_ones_keep_their_slots() {
         record.scopes.iter().for_each(|name| of.entry(name.clone()).or_default().keep_slot());
     }
     scopes.extend(of);
-    let judged = judge(&scopes, vec![mine.clone(), lost.clone()], (EPOCH, false), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), lost.clone()], EPOCH, (8, 9));
     assert_eq!(judged.open, [mine].into(), "nothing is held, so no call stands for the others");
     assert_eq!(judged.ended, [lost.0]);
     let slots: BTreeMap<_, _> = judged.scopes.iter().map(|(name, record)| (&*name.level, record.slots())).collect();
@@ -97,7 +98,7 @@ fn what_is_held_for_calls_that_left_no_record_is_held_by_calls_that_stand_for_th
     let (mine, [one, two, three]) =
         (call("ana", 5, EPOCH), [("ana", 4), ("ben", 3), ("ben", 6)].map(|(u, p)| call(u, p, 0)));
     let scopes = holding(&[&mine.1, &one.1, &two.1, &three.1]);
-    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, false), (8, 9));
+    let judged = judge(&scopes, vec![mine.clone()], EPOCH, (8, 9));
     assert_eq!(judged.open.len(), 4);
     let made: Vec<_> = judged.open.iter().filter(|(id, _)| **id != mine.0).map(|(_, record)| record).collect();
     assert!(made.iter().all(|record| record.dispatched && record.claimed == EPOCH && record.asked.model == BEYOND));
@@ -115,7 +116,7 @@ fn key(id: &str) -> ScopeName {
 
 /// Judges what scopes hold of which no record is left.
 fn without_records(scopes: &[(ScopeName, ScopeRecord)]) -> Judged {
-    judge(scopes, Vec::new(), (EPOCH, false), (8, 9))
+    judge(scopes, Vec::new(), EPOCH, (8, 9))
 }
 
 /// Judges what came late, at the change of this number.
@@ -127,7 +128,7 @@ fn late(scopes: &[(ScopeName, ScopeRecord)], calls: &[(ReservationId, Reservatio
 fn of_records_that_nobody_claims_the_one_that_was_admitted_last_stays() {
     let (early, mut last) = (call("ben", 3, 0), call("ben", 3, 0));
     last.1.admitted_at = early.1.admitted_at + 1;
-    let judged = judge(&holding(&[&last.1]), vec![early.clone(), last.clone()], (EPOCH, false), (8, 9));
+    let judged = judge(&holding(&[&last.1]), vec![early.clone(), last.clone()], EPOCH, (8, 9));
     assert_eq!((judged.open, judged.ended), ([last].into(), vec![early.0]));
 }
 
@@ -135,32 +136,79 @@ fn of_records_that_nobody_claims_the_one_that_was_admitted_last_stays() {
 fn a_record_stays_only_where_both_a_call_and_its_credits_are_held() {
     let (one, two, dear) = (call("ben", 2, 0), call("ben", 2, 0), call("ben", 9, 0));
     let scopes = holding(&[&call("ben", 5, 0).1]);
-    let judged = judge(&scopes, vec![one.clone(), two.clone()], (EPOCH, false), (8, 9));
+    let judged = judge(&scopes, vec![one.clone(), two.clone()], EPOCH, (8, 9));
     assert_eq!((judged.open, judged.ended), ([one].into(), vec![two.0]), "credits are left, but no call");
-    let judged = judge(&scopes, vec![dear.clone()], (EPOCH, false), (8, 9));
+    let judged = judge(&scopes, vec![dear.clone()], EPOCH, (8, 9));
     assert_eq!(judged.ended, [dear.0], "a call is held, but not its credits");
     assert_eq!(judged.open.values().map(|record| record.price).collect::<Vec<_>>(), [5]);
 }
 
+/// What these calls hold, as it was seen at a change of the epoch that was lost.
+fn seen_at(number: u64, calls: &[&ReservationRecord]) -> Vec<(ScopeName, ScopeRecord)> {
+    let mut scopes = holding(calls);
+    scopes.iter_mut().for_each(|(_, record)| record.seal(&[(EPOCH - 1, number)].into()));
+    scopes
+}
+
+/// A call that its gateway has tried to end with the tenth change of the epoch that was lost, and was not answered.
+fn ending(user: &str, price: u64) -> (ReservationId, ReservationRecord) {
+    let (id, record) = call(user, price, EPOCH);
+    (id, ReservationRecord { ending: Some((EPOCH - 1, 10)), ..record })
+}
+
+/// What calls hold together, in the team.
+fn held_in_all(scopes: &[(ScopeName, ScopeRecord)], judged: &Judged) -> [u64; 4] {
+    let team = scopes.iter().find(|(name, _)| name.level == "team").unwrap();
+    judged.scopes.get(&team.0).unwrap_or(&team.1).counts(Period::Day, &windows()).into()
+}
+
 #[test]
-fn where_marks_are_lost_a_call_that_waits_and_that_nobody_claims_is_taken_for_sent() {
-    let (mine, mut waiting, mut back) = (call("ana", 1, EPOCH), call("ben", 2, 0), call("ben", 3, 0));
-    (waiting.1.admitted_at, back.1.turned_back) = (2, true);
-    let scopes = holding(&[&mine.1, &waiting.1, &back.1]);
-    let phases = |marks_are_lost| {
-        let calls = vec![mine.clone(), waiting.clone(), back.clone()];
-        let judged = judge(&scopes, calls, (EPOCH, marks_are_lost), (8, 9));
-        [&mine, &waiting, &back].map(|(id, _)| judged.open.get(id).unwrap().phase().unwrap())
-    };
-    assert_eq!(phases(false), [Phase::Waiting, Phase::Waiting, Phase::TurnedBack]);
-    assert_eq!(phases(true), [Phase::Waiting, Phase::Dispatched, Phase::TurnedBack]);
+fn a_call_that_may_have_ended_is_held_where_the_scopes_were_seen_before_that() {
+    let mine = ending("ana", 5);
+    let scopes = seen_at(9, &[&mine.1]);
+    let judged = judge(&scopes, vec![mine.clone()], EPOCH, (8, 9));
+    assert_eq!((judged.open, judged.scopes), ([mine].into(), BTreeMap::new()));
+}
+
+#[test]
+fn a_call_that_may_have_ended_has_ended_where_all_that_was_held_after_that_is_claimed() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
+    for late in [false, true] {
+        let (scopes, calls) = (seen_at(10, &[&other.1]), vec![mine.clone(), other.clone()]);
+        let judged = if late { self::late(&scopes, &calls, 5) } else { judge(&scopes, calls, EPOCH, (8, 9)) };
+        assert_eq!((&judged.ended, judged.open.contains_key(&mine.0)), (&vec![mine.0], false));
+        assert!(judged.scopes.is_empty());
+    }
+}
+
+#[test]
+fn a_call_that_may_have_ended_takes_the_place_of_no_other_that_is_known() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
+    let scopes = seen_at(10, &[&other.1]);
+    let judged = judge(&scopes, vec![mine.clone(), other.clone()], EPOCH, (8, 9));
+    assert_eq!((judged.open.len(), judged.ended.len(), judged.is_doubted), (2, 0, false));
+    assert_eq!(judged.open[&mine.0].ending, None, "it is held now");
+    assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 10], "both are");
+    assert!(left(&scopes, &judged).iter().all(|[_, open, _, held]| (*open, *held) == (0, 0)));
+}
+
+#[test]
+fn where_something_is_held_for_nobody_who_is_known_a_call_that_may_have_ended_is_open_and_that_is_doubted() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
+    let scopes = seen_at(10, &[&mine.1, &other.1]);
+    let judged = judge(&scopes, vec![mine.clone()], EPOCH, (8, 9));
+    assert_eq!((judged.open.get(&mine.0), judged.open.len()), (Some(&mine.1), 2), "a call stands for the other");
+    assert!(judged.is_doubted && judged.scopes.is_empty());
+    let judged = late(&scopes, &[mine], 5);
+    assert_eq!((judged.open.len(), judged.is_doubted), (1, true), "likewise, and it is open as before");
+    assert!(judged.scopes.is_empty());
 }
 
 #[test]
 fn calls_of_two_judgements_have_ids_of_their_own() {
     let scopes = holding(&[&call("ana", 5, 0).1]);
     let ids = |judged: Judged| judged.open.into_keys().collect::<Vec<_>>();
-    let next = judge(&scopes, Vec::new(), (EPOCH + 1, false), (8, 9));
+    let next = judge(&scopes, Vec::new(), EPOCH + 1, (8, 9));
     let all = [without_records(&scopes), next, late(&scopes, &[], 5), late(&scopes, &[], 6)].map(ids).concat();
     let different: std::collections::BTreeSet<_> = all.iter().collect();
     assert_eq!((all.len(), different.len()), (4, 4), "{all:?}");

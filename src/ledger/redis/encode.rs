@@ -15,7 +15,7 @@ pub(super) fn expected(step: &Step) -> Vec<u8> {
     let mut text = Vec::with_capacity(64);
     match step.expected {
         Expected::Anything => text.push(b'?'),
-        Expected::Nothing | Expected::Lost => {}
+        Expected::Nothing(_) => {}
         Expected::Revision(revision) => text::numbers(&mut text, &revision.to_numbers()),
     }
     text

@@ -1,8 +1,8 @@
 -- Writes what was worked out from a revision if it is still the last, or says what is newer. It judges nothing.
 --
--- KEYS: the team's state; of a new team also the mark without which it is not made. ARGV: the revision expected ('?': none, only
--- read), the first moment and the first one after the last at which that is right, and numbers of two bytes each: how many items
--- each list has that follows, in the order in which they come. The lists:
+-- KEYS: the team's state; where nothing of it is expected, also the mark without which it is not made. ARGV: the revision
+-- expected ('?': none, only read), the first moment and the first one after the last at which that is right, and numbers of two
+-- bytes each: how many items each list has that follows, in the order in which they come. The lists:
 --
 -- Who asks for the next turn, or nobody. The time in place of the server's, or none. Calls that must not be open: their fields.
 -- Marks: a call's field, how far it has come and is to come. Commands to run in any case. Calls that must be overdue: field, how

@@ -93,9 +93,9 @@ impl RedisKeeper {
         let (many, bytes) = words.size();
         let mut call = Cmd::with_capacity(many + 11, script.len() + bytes + 256);
         call.arg(command).arg(script);
-        if step.expected == Expected::Nothing {
-            // Without the mark the store was emptied since the team was found to be new.
-            call.arg(2).arg(&keys.state).arg(keys.may_be_made(self.trust.voucher));
+        if let Expected::Nothing(mark) = step.expected {
+            // Without the mark the store was emptied since nothing of the team was found.
+            call.arg(2).arg(&keys.state).arg(keys.mark(mark));
         } else {
             call.arg(1).arg(&keys.state);
         }
@@ -174,6 +174,10 @@ impl Keeper for RedisKeeper {
         trust::doubt(self, team).await;
     }
 
+    async fn leave_mark(&self, team: &TeamId, mark: u64) -> Result<(), Outage> {
+        trust::leave_mark(self, team, mark).await
+    }
+
     async fn may_be_made(&self, team: &TeamId, accepts: bool) -> Result<bool, Outage> {
         trust::may_be_made(self, team, accepts).await
     }
@@ -194,5 +198,30 @@ impl KeeperTime for RedisKeeper {
 
     fn learn(&self, at: i64) {
         self.client.learn(at);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::ledger::Unobserved;
+    use crate::ledger::keeper::Wanted;
+    use crate::ledger::machine::Revision;
+    use crate::store::Topology;
+
+    #[test]
+    fn whoever_makes_a_team_names_the_mark_without_which_it_is_not_made() {
+        let settings = Settings::new(Topology::Single { url: "redis://127.0.0.1:1".to_owned() });
+        let client = Client::new(settings.store.clone(), Clock::system(), Arc::new(Unobserved)).unwrap();
+        let keeper = RedisKeeper::new(client, settings, "process", Arc::default());
+        let keys = Keys::of(&TeamId::parse("design").unwrap());
+        let names = |expected| {
+            let step = Step { expected, ..Step::reading(0, Wanted::default(), Vec::new(), 0) };
+            let command = keeper.call("EVALSHA", "hash", &keys, &step, &Words::with_room());
+            String::from_utf8_lossy(&command.get_packed_command()).contains(&keys.mark(7))
+        };
+        assert!(names(Expected::Nothing(7)) && !names(Expected::Nothing(8)));
+        assert!(!names(Expected::Anything) && !names(Expected::Revision(Revision::default())));
     }
 }

@@ -45,9 +45,9 @@ impl Keys {
         [self.prefix.as_str(), "usage:", day].concat()
     }
 
-    /// String, for a while: the mark that a handle leaves before it asks whether a team is new.
-    pub(super) fn may_be_made(&self, voucher: u64) -> String {
-        format!("{}made-by:{voucher}", self.prefix)
+    /// String, for a while: a mark that a handle leaves before it makes the team, where nothing of it is there.
+    pub(super) fn mark(&self, mark: u64) -> String {
+        format!("{}made-by:{mark}", self.prefix)
     }
 }
 

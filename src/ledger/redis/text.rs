@@ -93,22 +93,41 @@ pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
     let scopes: Vec<(&str, &str)> = record.scopes.iter().map(|scope| (&*scope.level, &*scope.whose)).collect();
     let ReservationRecord { price, admitted_at, deadline, claimed, .. } = record;
     drop(write!(bytes, "{}", how_far(record)));
-    json(bytes, &(price, &record.windows.day, admitted_at, deadline, scopes, asked_text(&record.asked), claimed));
+    let (day, asked) = (&record.windows.day, asked_text(&record.asked));
+    match record.ending {
+        None => json(bytes, &(price, day, admitted_at, deadline, scopes, asked, claimed)),
+        Some(ending) => json(bytes, &(price, day, admitted_at, deadline, scopes, asked, claimed, ending)),
+    }
+}
+
+/// Price, day, when admitted, deadline, scopes, what was asked, when claimed.
+type CallRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64);
+
+/// The same, with when it may have ended.
+type EndingRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64, (u64, u64));
+
+fn call_read(text: &[u8]) -> Result<(CallRead, Option<(u64, u64)>), Outage> {
+    if let Ok(read) = from_json::<CallRead>(text, "") {
+        return Ok((read, None));
+    }
+    let (price, day, admitted_at, deadline, scopes, asked, claimed, ending): EndingRead =
+        from_json(text, "a reservation")?;
+    Ok(((price, day, admitted_at, deadline, scopes, asked, claimed), Some(ending)))
 }
 
 /// Reads a reservation.
 pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
-    type Read = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64);
     let (how_far, rest) = text.split_at(text.iter().position(|byte| *byte == b'[').unwrap_or(0));
     let phase = how_far.first().copied();
     let marks = how_far.get(1..).and_then(|marks| str::from_utf8(marks).ok()?.parse().ok());
-    let (price, day, admitted_at, deadline, scopes, asked, claimed): Read = from_json(rest, "a reservation")?;
+    let ((price, day, admitted_at, deadline, scopes, asked, claimed), ending) = call_read(rest)?;
     Ok(ReservationRecord {
         dispatched: phase == Some(b'D'),
         turned_back: phase == Some(b'T'),
         unread: phase == Some(UNREAD as u8),
         marks: marks.ok_or_else(|| unreadable("how far a call has come"))?,
         claimed,
+        ending,
         price,
         windows: Windows { month: month_of(&day), day },
         admitted_at,
@@ -181,6 +200,7 @@ mod tests {
             unread: false,
             marks: 12,
             claimed: 3,
+            ending: None,
             price: u64::MAX,
             windows: Windows { day: "2026-11-28".into(), month: "2026-11".into() },
             admitted_at: 1,
@@ -189,7 +209,8 @@ mod tests {
             asked: asked.clone(),
         };
         let left = ReservationRecord { turned_back: false, unread: true, ..record.clone() };
-        for record in [record, left] {
+        let ending = ReservationRecord { ending: Some((4, 5)), ..record.clone() };
+        for record in [record, left, ending] {
             let mut text = Vec::new();
             call(&mut text, &record);
             assert_eq!(read_call(&text).unwrap(), record);

@@ -10,8 +10,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use uuid::Uuid;
-
 use super::keeper::RedisKeeper;
 use super::keys::{Keys, REIGNS, TEAMS};
 use crate::ledger::OnLoss;
@@ -29,8 +27,6 @@ const MARK_SECONDS: u64 = 60;
 
 /// What one handle knows of the server that it reaches.
 pub(super) struct Trust {
-    /// The number that names this handle in the marks that it leaves.
-    pub(super) voucher: u64,
     /// The number of the connection to a server that was believed; nodes of a cluster come and go behind one connection.
     believed: AtomicU64,
     /// The number of the connection of which the store has noted to which server it leads.
@@ -41,8 +37,7 @@ pub(super) struct Trust {
 
 impl Trust {
     pub(super) fn new(told_held: Arc<AtomicBool>) -> Self {
-        let voucher = u64::try_from(Uuid::now_v7().as_u128() & 0xf_ffff_ffff_ffff).unwrap_or(0);
-        Self { voucher, believed: AtomicU64::new(0), introduced: AtomicU64::new(0), told_held }
+        Self { believed: AtomicU64::new(0), introduced: AtomicU64::new(0), told_held }
     }
 }
 
@@ -94,13 +89,16 @@ pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
     Ok(())
 }
 
-/// Whether a team of which nothing is there is new. Leaves a mark beside the team's own keys, without which it is not made.
-pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<bool, Outage> {
+/// Leaves a mark beside a team's own keys.
+pub(super) async fn leave_mark(keeper: &RedisKeeper, team: &TeamId, mark: u64) -> Result<(), Outage> {
     let keys = Keys::of(team);
-    // First of all: should the store be emptied from here on, the mark is gone with what is found out now.
-    let mut mark = cmd("SET");
-    mark.arg(keys.may_be_made(keeper.trust.voucher)).arg(1).arg("EX").arg(MARK_SECONDS);
-    keeper.run(team, &keys.state, &mark).await?;
+    let mut leave = cmd("SET");
+    leave.arg(keys.mark(mark)).arg(1).arg("EX").arg(MARK_SECONDS);
+    keeper.run(team, &keys.state, &leave).await.map(|_| ())
+}
+
+/// Whether a team of which nothing is there is new.
+pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<bool, Outage> {
     if accepts {
         return Ok(true);
     }

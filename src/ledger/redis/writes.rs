@@ -28,7 +28,7 @@ pub(super) const NOTHING: &str = "-";
 pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
     list.each(&["ZREM", &keys.due], changes.ended.iter(), |command, id| command.shown(id));
-    if step.expected == Expected::Nothing || changes.team.as_ref().is_some_and(TeamRecord::is_closed) {
+    if matches!(step.expected, Expected::Nothing(_)) || changes.team.as_ref().is_some_and(TeamRecord::is_closed) {
         list.words(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
         // What is to end with the team must be there when that is said.
         list.words(&["ZADD", &keys.ends, &FOR_EVER.to_string(), NOTHING]);

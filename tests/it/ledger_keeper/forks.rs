@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use moongate::ledger::Ledger;
+use moongate::ledger::{Ledger, Phase, ReservationId, Swept};
 use moongate::store::Topology;
 
+use super::left_behind::sweep;
 use super::losses::{all_end, until_open};
 use super::lost::world::{GATHERED, World, admit, budgeted, counted, is_closed, pay};
 use super::{handle, stored};
+use crate::ledger_conformance::TTL;
 use crate::ledger_conformance::desk::PRICE;
 use crate::support::proxy::Proxy;
 use crate::support::redis::{RedisServer, wait_until};
@@ -41,6 +43,14 @@ impl Fork {
         self.copy.run(&["REPLICAOF", "NO", "ONE"]).await;
         self.proxies[1].lead_to(self.copy.port());
         self.proxies[1].sever();
+    }
+
+    /// A replica that begins on the copy, when that is believed.
+    async fn newcomer(&self) -> Arc<dyn Ledger> {
+        let newcomer = handle(self.world.settings().at(Topology::Single { url: self.copy.url() }));
+        assert!(is_closed(&newcomer, &budgeted()).await, "what it has never seen is not believed at once");
+        self.world.pass(GATHERED);
+        newcomer
     }
 
     /// The first hears of it as well.
@@ -81,4 +91,49 @@ async fn a_promoted_copy_on_which_less_was_done_than_it_lacks_counts_both_histor
 #[tokio::test]
 async fn a_promoted_copy_on_which_more_was_done_than_it_lacks_counts_both_histories() {
     fork_and_come_together(1, 3).await;
+}
+
+/// A call that waits for its turn, in a copy that is then promoted.
+async fn fork_with_one_that_waits() -> (Fork, ReservationId) {
+    let (fork, call) = (Fork::start().await, budgeted());
+    let [one, other] = fork.replicas.clone();
+    let waits = admit(&one, &call.clone().waiting()).await.unwrap().unwrap();
+    pay(&other, &call).await;
+    fork.promote(1).await;
+    (fork, waits)
+}
+
+#[tokio::test]
+async fn a_call_that_was_sent_in_what_a_promoted_copy_lacks_is_not_free_though_its_replica_is_away() {
+    let (fork, id) = fork_with_one_that_waits().await;
+    let call = budgeted();
+    assert!(fork.replicas[0].dispatch(&call.team, id).await.unwrap(), "it is sent, and the copy does not hear of it");
+    let newcomer = fork.newcomer().await;
+    pay(&newcomer, &call).await;
+    fork.world.pass(TTL);
+    assert_eq!(sweep(&newcomer).await, Swept { unknown: 1, ..Swept::default() });
+    assert_eq!(counted(&newcomer, &call).await, [(3, 0), (3 * PRICE, 0)]);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_after_a_promotion_is_released_where_its_replica_has_been_heard_of_since() {
+    for it_takes_over in [true, false] {
+        let (mut fork, id) = fork_with_one_that_waits().await;
+        let call = budgeted();
+        let newcomer = fork.newcomer().await;
+        if !it_takes_over {
+            pay(&newcomer, &call).await;
+        }
+        fork.lead_both();
+        let one = &fork.replicas[0];
+        // Any word of it tells it of the copy.
+        wait_until("it is with the copy", || async { admit(one, &call).await.is_ok() }).await;
+        one.renew(&call.team, &[id]).await.unwrap();
+        let open = newcomer.open_call(&call.team, id).await.unwrap().unwrap();
+        assert_eq!(open.phase, Phase::Waiting);
+        fork.world.pass(TTL);
+        // What else it has admitted was reserved as sent.
+        let swept = sweep(&newcomer).await;
+        assert_eq!((swept.released, swept.refused), (1, 0), "{swept:?}");
+    }
 }

@@ -7,7 +7,7 @@ use super::losses::Witnesses;
 use super::store::{Planted, State, Store};
 use super::terms::TTL;
 use crate::ledger::ReservationId;
-use crate::ledger::keeper::Step;
+use crate::ledger::keeper::{Changes, Step};
 use crate::ledger::machine::ReservationRecord;
 use crate::ledger::machine::record::End;
 
@@ -76,6 +76,16 @@ impl Store {
             }
         }
         step
+    }
+
+    /// A step as it is, unless a fault is planted: then what was restored late is taken for judged.
+    pub(super) fn leaves_unjudged(&self, step: Step) -> Step {
+        let is_judged = step.changes.team.as_ref().is_some_and(|team| !team.is_unjudged());
+        if self.planted != Planted::LeavesUnjudged || !self.state.team.is_unjudged() || !is_judged {
+            return step;
+        }
+        let Changes { team, lives_on, .. } = step.changes;
+        Step { changes: Changes { team, lives_on, ..Changes::default() }, ..step }
     }
 
     /// Whether the store is believed of teams that somebody has never seen.

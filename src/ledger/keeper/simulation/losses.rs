@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use super::copies::GATHER;
 use super::promises::Promises;
 use super::store::State;
-use crate::ledger::keeper::{Expected, Step};
+use crate::ledger::keeper::{Expected, Step, Wanted};
 use crate::ledger::machine::Revision;
 use crate::ledger::{ReservationId, Row};
 
@@ -139,7 +139,7 @@ impl Promises {
         let closes = is_new_epoch && changes.team.as_ref().is_some_and(|team| team.is_closed());
         self.losses.is_taken_over |= is_new_epoch;
         let opens = was_closed && changes.team.as_ref().is_some_and(|team| !team.is_closed());
-        let is_made_anew = step.expected == Expected::Nothing && self.losses.last.is_some();
+        let is_made_anew = matches!(step.expected, Expected::Nothing(_)) && !closes && self.losses.last.is_some();
         if is_made_anew {
             self.losses.is_at_most(Certainty::Late);
             self.sees("a team was begun anew by somebody who knew nothing of it");
@@ -154,12 +154,16 @@ impl Promises {
         if opens {
             self.opens_again(state, at);
         }
-        let claims = changes.opened.values().any(|record| record.claimed == step.makes.epoch);
-        let is_known = |row: &Row| self.calls.get(&row.id).is_some_and(|call| call.row.as_ref() == Some(row));
+        // What is asked for reads something as well.
+        let is_unasked = step.reads && *step.wanted == Wanted::default();
+        let claims = is_unasked && changes.opened.values().any(|record| record.claimed == step.makes.epoch);
+        let is_known = |row: &Row| self.calls.get(&row.id).is_some_and(|call| call.has_had(row));
         let brings = changes.rows.iter().any(|row| changes.restored.contains(&row.id) && is_known(row));
-        let restores = closes || was_closed || claims || brings;
+        let accounts =
+            is_unasked && changes.rows.is_empty() && changes.team.as_ref().is_some_and(|team| team.loss.is_some());
+        let restores = closes || was_closed || claims || brings || accounts;
         if restores {
-            self.restored(step, opens);
+            self.restored(step, opens || accounts);
         }
         restores
     }
@@ -182,10 +186,10 @@ impl Promises {
     }
 
     /// What is restored is what was there before.
-    fn restored(&mut self, step: &Step, opens: bool) {
+    fn restored(&mut self, step: &Step, judges: bool) {
         let (changes, certainty) = (&step.changes, self.losses.certainty);
         for row in &changes.rows {
-            let is_so = self.call(row.id).row.as_ref() == Some(row) || certainty >= Certainty::Late;
+            let is_so = self.call(row.id).has_had(row) || certainty >= Certainty::Late;
             let call = self.call(row.id);
             (call.was_lost, call.opened_at) = (false, step.makes);
             self.hold(is_so, || format!("{} is restored, and its row was another", row.id));
@@ -195,15 +199,17 @@ impl Promises {
             let had_ended = self.call(*id).row.is_some() || certainty > Certainty::Whole;
             // Its row may be what nobody knows of.
             self.call(*id).was_lost = true;
-            self.hold(opens && had_ended, || format!("{id} ends without a row"));
+            self.hold(judges && had_ended, || format!("{id} ends without a row"));
         }
         for (id, record) in &changes.opened {
             let call = self.call(*id);
             let before = *call.price.get_or_insert(record.price);
-            call.was_lost = false;
+            let was_lost = std::mem::take(&mut call.was_lost);
             let stands = call.opened_at == Revision::default();
             // Whoever has seen the team only before does not know of it.
-            call.opened_at = step.makes;
+            if was_lost || stands {
+                call.opened_at = step.makes;
+            }
             if stands {
                 call.was_dispatched = true;
                 self.sees("a call was made that stands for another");

@@ -239,9 +239,12 @@ impl Keeper for Process {
         true
     }
 
+    async fn leave_mark(&self, team: &TeamId, mark: u64) -> Result<(), Outage> {
+        self.is_so(self.number_of(team), Request::LeaveMark(mark)).await.map(|_| ())
+    }
+
     async fn may_be_made(&self, team: &TeamId, _accepts: bool) -> Result<bool, Outage> {
         let team = self.number_of(team);
-        self.is_so(team, Request::LeaveMark).await?;
         if self.is_so(team, Request::IsNoted).await? {
             return Ok(false);
         }

@@ -51,6 +51,17 @@ pub(super) struct Known {
     /// What its caller was told that its settlement charged.
     pub(super) told_charged: Option<u64>,
     pub(super) row: Option<Row>,
+    /// Those that it had before: each was lost, or came while another was.
+    rows_before: Vec<Row>,
+    /// Whoever makes it was away when it was swept, and may have sent it in what was lost.
+    pub(super) may_be_sent: bool,
+}
+
+impl Known {
+    /// Whether it has this row, or had it before another came in its place.
+    pub(super) fn has_had(&self, row: &Row) -> bool {
+        self.rows_before.iter().chain(&self.row).any(|known| known == row)
+    }
 }
 
 /// The account.
@@ -146,15 +157,24 @@ impl Promises {
             let is_swept = row.came == Came::default() && !self.call(row.id).given_up;
             let opened = changes.opened.get(&row.id).filter(|record| !record.unread);
             let record = opened.or_else(|| state.calls.get(&row.id));
-            if let (true, Some(phase)) = (is_swept, record.and_then(ReservationRecord::phase)) {
-                let deadline = state.due.get(&row.id).copied().unwrap_or(i64::MAX);
-                self.swept(row, phase, at - deadline);
+            if let Some((record, phase)) = record.and_then(|record| Some((record, record.phase()?))) {
+                let may_be_lost = state.team.loss.as_ref().is_some_and(|loss| !loss.is_over(at));
+                let may_be_sent = may_be_lost && record.claimed != step.makes.epoch;
+                self.call(row.id).may_be_sent |= may_be_sent;
+                if is_swept {
+                    let deadline = state.due.get(&row.id).copied().unwrap_or(i64::MAX);
+                    self.swept(row, (phase, may_be_sent), at - deadline);
+                }
             }
             self.hold(record.is_some(), || format!("{} ends and was not open", row.id));
             self.ends(row);
         }
         for (name, record) in &changes.scopes {
-            if record.as_ref().is_none_or(|record| is_begun_anew(state.scopes.get(name), record, at)) {
+            let counts = |row: &&Row| {
+                row.outcome.counts() && self.calls.get(&row.id).is_some_and(|call| call.scopes.contains(name))
+            };
+            let ended = changes.rows.iter().filter(counts).count() as u64;
+            if record.as_ref().is_none_or(|record| is_begun_anew((state.scopes.get(name), ended), record, at)) {
                 self.forgets(name);
             }
         }
@@ -199,10 +219,14 @@ impl Promises {
         }
     }
 
-    /// A sweep ends a call so long after its deadline.
-    fn swept(&mut self, row: &Row, phase: Phase, late: i64) {
+    /// A sweep ends a call so long after its deadline. How far one has come may have been lost, and whoever makes it not have
+    /// been heard since: nobody can know then whether it was sent, and none is free.
+    fn swept(&mut self, row: &Row, (phase, may_be_sent): (Phase, bool), late: i64) {
         let (outcome, what) = match phase {
             Phase::Dispatched => (Outcome::Unknown, "a dispatched call was swept"),
+            Phase::Waiting | Phase::TurnedBack if may_be_sent => {
+                (Outcome::Unknown, "a call of which nobody knows whether it was sent was swept")
+            }
             Phase::TurnedBack => (Outcome::Refused, "a call that was turned back was swept"),
             Phase::Waiting => (Outcome::Released, "a waiting call was swept"),
         };
@@ -215,6 +239,7 @@ impl Promises {
         self.rows += 1;
         let call = self.call(row.id);
         let (price, scopes, before) = (call.price, call.scopes.clone(), call.row.replace(row.clone()));
+        call.rows_before.extend(before.clone());
         let (is_first, fits) = (before.is_none(), price.is_some_and(|price| row.charged.micros() <= price));
         let may_be_second = self.losses.certainty > Certainty::Whole;
         self.hold(is_first || may_be_second, || format!("{} is settled twice", row.id));
@@ -278,11 +303,12 @@ impl Promises {
     }
 }
 
-/// Whether what is kept of a scope was forgotten, at its time, and begun anew by the same batch: else no sum gets less.
-fn is_begun_anew(before: Option<&ScopeRecord>, record: &ScopeRecord, at: i64) -> bool {
+/// Whether what is kept of a scope was forgotten, at its time, and begun anew by the same batch: else no sum gets less. So many
+/// calls have ended in that batch.
+fn is_begun_anew((before, ended): (Option<&ScopeRecord>, u64), record: &ScopeRecord, at: i64) -> bool {
     let spent = |record: &ScopeRecord| Sum::from(record.counts(Period::Total, &window_of(ALL_TIME).1));
     let is_past = |before: &&ScopeRecord| before.until().is_some_and(|until| until <= at);
-    before.filter(is_past).is_some_and(|before| spent(record)[0] < spent(before)[0])
+    before.filter(is_past).is_some_and(|before| spent(record)[0] < spent(before)[0] + ended)
 }
 
 /// The period of a window of this name, and the window as records name it.

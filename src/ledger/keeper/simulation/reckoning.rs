@@ -77,8 +77,9 @@ fn each_call(promises: &mut Promises, id: ReservationId, known: &Known) {
     promises.hold(is_right, || format!("{id} was told {told_charged:?} and charged {charged}"));
     let is_free = *executed > 0 && charged == 0 && promises.losses.certainty < Certainty::Late;
     promises.hold(!is_free, || format!("{id} was carried out, and is free: {outcome:?}"));
+    let may_be_unknown = *was_dispatched || known.may_be_sent;
     let was_wrong =
-        *sent == 0 && !is_late && outcome != Outcome::Released && !(outcome == Outcome::Unknown && *was_dispatched);
+        *sent == 0 && !is_late && outcome != Outcome::Released && !(outcome == Outcome::Unknown && may_be_unknown);
     promises.hold(!was_wrong, || format!("{id} was never sent, and is {outcome:?}"));
 }
 

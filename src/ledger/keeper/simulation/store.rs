@@ -17,7 +17,7 @@ use crate::ledger::{ReservationId, Row, Sums, TopUpId};
 /// How many of the oldest rows, and of the scopes that may be forgotten, are told of.
 const OLDEST_MOST: usize = 256;
 const PAST_MOST: usize = 128;
-/// How long the mark of a process stays that says that a team may be made, in microseconds.
+/// How long a mark stays without which a team is not made, in microseconds.
 const MARK_STAYS: i64 = 60_000_000;
 
 /// How long the others let a process go first that asked for it, likewise.
@@ -48,7 +48,7 @@ pub(super) enum Planted {
     LastIsBelieved,
     /// A copy that takes over passes for the server that it is a copy of.
     SameReign,
-    /// It forgets that what was restored late is yet to be judged.
+    /// What was restored late is taken for judged.
     LeavesUnjudged,
     /// Of every team it tells what the first one counts.
     TeamsMixed,
@@ -79,8 +79,8 @@ pub(super) struct State {
     pub(super) rows: [VecDeque<Row>; 2],
     /// Whether it stands among the teams that the store has.
     is_noted: bool,
-    /// Until when the marks of processes stay that say that it may be made.
-    may_be_made: BTreeMap<u64, i64>,
+    /// Until when the marks stay without one of which it is not made.
+    left_marks: BTreeMap<u64, i64>,
 }
 
 /// The keeper.
@@ -105,7 +105,7 @@ impl Store {
             self.state.due.entry(*id).and_modify(|deadline| *deadline = step.deadline);
         }
         let mut verdict = self.verdict(step, at, marked.contains(&Marked::Changed));
-        if verdict == Verdict::Done && !self.passes(step, voucher, at) {
+        if verdict == Verdict::Done && !self.passes(step, at) {
             verdict = Verdict::Told;
         }
         verdict = self.turn(step, voucher, at, verdict);
@@ -114,7 +114,7 @@ impl Store {
             self.write(&Step { changes: rows, ..step.clone() }, at);
         }
         if verdict == Verdict::Done && step.is_made() {
-            self.write(&self.forgets_unclaimed(step), at);
+            self.write(&self.leaves_unjudged(self.forgets_unclaimed(step)), at);
             self.state.revision = Some(step.makes);
             self.promises.losses.written(step.makes);
         }
@@ -191,7 +191,7 @@ impl Store {
     fn verdict(&self, step: &Step, at: i64, something_else: bool) -> Verdict {
         let is_expected = match step.expected {
             Expected::Anything => false,
-            Expected::Nothing | Expected::Lost => self.state.revision.is_none(),
+            Expected::Nothing(_) => self.state.revision.is_none(),
             Expected::Revision(revision) => {
                 let restores = self.state.team.is_closed() && step.changes.team.is_none();
                 self.state.revision == Some(revision)
@@ -208,14 +208,17 @@ impl Store {
         }
     }
 
-    fn passes(&self, step: &Step, voucher: u64, at: i64) -> bool {
-        let State { calls, due, may_be_made, .. } = &self.state;
-        let may_make = || may_be_made.get(&voucher).is_some_and(|until| at < *until);
+    fn passes(&self, step: &Step, at: i64) -> bool {
+        let State { calls, due, left_marks, .. } = &self.state;
+        let is_marked = match step.expected {
+            Expected::Nothing(mark) => left_marks.get(&mark).is_some_and(|until| at < *until),
+            Expected::Anything | Expected::Revision(_) => true,
+        };
         let is_overdue = |(id, deadline, record): &(ReservationId, i64, ReservationRecord)| {
             calls.get(id).is_some_and(|is| (is.phase(), is.marks) == (record.phase(), record.marks))
                 && due.get(id) == Some(deadline)
         };
-        (step.expected != Expected::Nothing || may_make())
+        is_marked
             && step.unopened.iter().all(|id| !calls.contains_key(id))
             && (self.planted == Planted::OverdueUnchecked || step.overdue.iter().all(is_overdue))
     }
@@ -244,9 +247,6 @@ impl Store {
         state.cells.extend(changes.cells.iter().map(|(name, sums)| (name.clone(), *sums)));
         if let Some(team) = &changes.team {
             state.team = team.clone();
-            if let (Planted::LeavesUnjudged, Some(loss)) = (self.planted, &mut state.team.loss) {
-                loss.unjudged = false;
-            }
         }
         for (name, record) in &changes.scopes {
             match record {
@@ -313,9 +313,9 @@ impl Store {
         found
     }
 
-    /// Leaves a process' mark that the team may be made.
-    pub(super) fn leave_mark(&mut self, voucher: u64, at: i64) {
-        self.state.may_be_made.insert(voucher, at.saturating_add(MARK_STAYS));
+    /// Leaves a mark.
+    pub(super) fn leave_mark(&mut self, mark: u64, at: i64) {
+        self.state.left_marks.insert(mark, at.saturating_add(MARK_STAYS));
     }
 
     /// Whether the team stands among those that the store has.

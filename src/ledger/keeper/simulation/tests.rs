@@ -1,6 +1,6 @@
 //! The histories, and the faults that they must find.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::str::FromStr;
 use std::thread;
@@ -12,6 +12,22 @@ use super::store::Planted;
 /// How many histories are run unless somebody says otherwise.
 const HISTORIES: u64 = 10_000;
 
+/// Seeds with which a promise was broken once. What was wrong:
+///
+/// - A step that makes a team came again after the store was emptied, and made its revision twice: 78040.
+/// - A call that waits in a promoted copy, and was sent in what that lacks, was swept for nothing: 43996, 77626, 77851, 91574,
+///   93103, 102865.
+/// - So was one in what was lost; it was claimed and sent after that, and the sweep's row ended it for nothing: 78451, 82457.
+/// - A call that may have ended, since its own end was not answered before a loss, took the place of another's hold: 22743, 34025,
+///   215708.
+/// - The promises knew only the last row of a call that had ended in two histories, 102503 and 117561, and took a user for
+///   kept who was forgotten and came again in the batch that ended its last call, 229888.
+const ONCE_BROKEN: [u64; 15] =
+    [22743, 34025, 43996, 77626, 77851, 78040, 78451, 82457, 91574, 93103, 102_503, 102_865, 117_561, 215_708, 229_888];
+
+/// So many seeds that break a promise are named, of each core's share.
+const TOLD_MOST: usize = 16;
+
 /// The seeds of the short histories of which every step is meddled with.
 const SHORT: Range<u64> = 1..25;
 
@@ -20,10 +36,9 @@ fn setting<T: FromStr>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
-/// The first seed of so many of which the history breaks a promise.
-fn first_broken(seeds: impl Iterator<Item = u64>, planted: Planted) -> Option<u64> {
-    let bounds = Bounds::default();
-    seeds.into_iter().find(|seed| history::run(*seed, planted, &bounds).is_err())
+/// The seeds out of so many of which the histories break a promise.
+fn broken(seeds: impl Iterator<Item = u64>, planted: Planted) -> impl Iterator<Item = u64> {
+    seeds.filter(move |seed| history::run(*seed, planted, &Bounds::default()).is_err())
 }
 
 #[test]
@@ -33,18 +48,28 @@ fn every_promise_holds_in_every_history() {
     let count = setting("MOONGATE_SIMULATION_HISTORIES").or(one_only).unwrap_or(HISTORIES);
     // Histories know nothing of each other: each core takes its share.
     let workers = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let broken = thread::scope(|scope| {
+    let broken: BTreeSet<u64> = thread::scope(|scope| {
         let share = |first| {
             let seeds =
                 (first..count).step_by(usize::try_from(workers).unwrap_or(1)).map(move |n| seed.wrapping_add(n));
-            scope.spawn(move || first_broken(seeds, Planted::Nothing))
+            scope.spawn(move || broken(seeds, Planted::Nothing).take(TOLD_MOST).collect::<Vec<_>>())
         };
         let shares: Vec<_> = (0..workers.min(count)).map(share).collect();
-        shares.into_iter().filter_map(|share| share.join().unwrap()).min()
+        shares.into_iter().flat_map(|share| share.join().unwrap()).collect()
     });
-    if let Some(seed) = broken {
-        panic!("{}", shrink(seed, Planted::Nothing, Bounds::default()).unwrap());
+    if let Some(seed) = broken.first() {
+        let why = history::run(*seed, Planted::Nothing, &Bounds::default()).unwrap_err();
+        let smallest = shrink(*seed, Planted::Nothing, Bounds::default()).unwrap();
+        panic!(
+            "a promise is broken with the seeds {broken:?}, with the first of them: {why}\nIn its smallest history: {smallest}"
+        );
     }
+}
+
+#[test]
+fn what_once_broke_a_promise_breaks_none() {
+    let broken: Vec<u64> = broken(ONCE_BROKEN.into_iter(), Planted::Nothing).collect();
+    assert!(broken.is_empty(), "{broken:?}");
 }
 
 #[test]
@@ -66,6 +91,7 @@ fn the_histories_come_to_what_they_are_for() {
         "a mark found something else",
         "a mark found nothing",
         "a waiting call was swept",
+        "a call of which nobody knows whether it was sent was swept",
         "a dispatched call was swept",
         "a call that was turned back was swept",
         "a scope was forgotten",
@@ -121,8 +147,7 @@ const fn all_planted() -> [(Planted, u64); 14] {
         (Planted::ForgetsUnclaimed, 0),
         (Planted::LastIsBelieved, 0),
         (Planted::SameReign, 0),
-        // Somebody must die at a moment that is rare.
-        (Planted::LeavesUnjudged, 10_100),
+        (Planted::LeavesUnjudged, 0),
         (Planted::TeamsMixed, 0),
         (Planted::ChangesReset, 0),
         (Planted::ForgottenIsNothing, 0),
@@ -133,7 +158,7 @@ const fn all_planted() -> [(Planted, u64); 14] {
 fn every_planted_fault_is_found_out() {
     for (planted, from) in all_planted() {
         let seed =
-            first_broken(from..from + HISTORIES, planted).unwrap_or_else(|| panic!("{planted:?} is not found out"));
+            broken(from..from + HISTORIES, planted).next().unwrap_or_else(|| panic!("{planted:?} is not found out"));
         let broken = shrink(seed, planted, Bounds::default()).unwrap();
         println!("{planted:?}: {broken}");
         assert!(!broken.why.is_empty() && broken.bounds.callers.len() <= CALLERS);

@@ -13,8 +13,8 @@ use crate::ledger::keeper::{Reply, Step};
 #[derive(Clone)]
 pub(super) enum Request {
     Step(Arc<Step>),
-    /// Leave the mark that the team may be made.
-    LeaveMark,
+    /// Leave a mark without which the team is not made.
+    LeaveMark(u64),
     /// Is the team among those that the store has?
     IsNoted,
     Note,

@@ -12,7 +12,7 @@ use super::store::{Planted, Store};
 use super::terms::{SECOND, Terms};
 use super::wire::{Answer, Request, Slot, Wire};
 use crate::ledger::ReservationId;
-use crate::ledger::keeper::{Reply, Step};
+use crate::ledger::keeper::{Expected, Reply, Step};
 
 /// How long a process waits for an answer, in microseconds.
 pub(super) const DEADLINE: i64 = 250_000;
@@ -213,8 +213,8 @@ impl World {
                 self.tell(|| told((process, team), step, &reply, at));
                 Answer::Reply(Box::new(reply))
             }
-            Request::LeaveMark => {
-                store.leave_mark(voucher, at);
+            Request::LeaveMark(mark) => {
+                store.leave_mark(*mark, at);
                 Answer::Yes(true)
             }
             Request::IsNoted => Answer::Yes(store.is_noted()),
@@ -237,7 +237,11 @@ impl World {
 }
 
 fn told((process, team): (usize, usize), step: &Step, reply: &Reply, at: i64) -> String {
-    let (expected, changes) = (step.expected, &step.changes);
+    let changes = &step.changes;
+    let expected = match step.expected {
+        Expected::Revision(revision) => revision.to_string(),
+        other @ (Expected::Anything | Expected::Nothing(_)) => format!("{other:?}"),
+    };
     let short = |id: &ReservationId| id.to_string().chars().take(6).collect::<String>();
     let opened: Vec<_> = changes.opened.keys().map(short).collect();
     let rows: Vec<_> = changes.rows.iter().map(|row| format!("{} {:?}", short(&row.id), row.outcome)).collect();
@@ -251,9 +255,10 @@ fn told((process, team): (usize, usize), step: &Step, reply: &Reply, at: i64) ->
         None => "",
     };
     let late = at - step.from;
+    let makes = if step.is_made() { format!(" makes {}", step.makes) } else { String::new() };
     format!(
-        "process {process}, team {team}: step on {expected:?}, {late} µs old: {verdict:?}; opens {opened:?}, ends {rows:?}, \
-         marks {marks:?} {marked:?}, renews {}{restores}",
+        "process {process}, team {team}: step on {expected}{makes}, {late} µs old: {verdict:?}; opens {opened:?}, ends \
+         {rows:?}, marks {marks:?} {marked:?}, renews {}{restores}",
         step.renewed.len()
     )
 }

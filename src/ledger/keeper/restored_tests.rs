@@ -1,0 +1,137 @@
+//! What is restored, and what is not.
+#![allow(clippy::unwrap_used)]
+use std::time::Duration;
+
+use super::super::CellName;
+use super::super::step::{Found, TeamRecord};
+use super::*;
+use crate::ledger::machine::record::Windows;
+use crate::ledger::machine::{Loss, ScopeName, ScopeRecord};
+use crate::ledger::{Asked, Came, OnUnknown, Outcome, ReservationId, Retention, Row, Scope};
+use crate::team::limit::Period;
+
+/// The epoch that was lost, and the one that began then.
+const BEFORE: u64 = 5;
+const EPOCH: u64 = 9;
+const NOW: i64 = 1_796_040_000_000_000;
+
+fn rules() -> Rules {
+    let (reservation_ttl, retention) = (Duration::from_secs(30), Retention::default());
+    Rules { reservation_ttl, retention, on_unknown: OnUnknown::Charge }
+}
+
+fn team() -> TeamId {
+    TeamId::parse("design").unwrap()
+}
+
+fn windows() -> Windows {
+    Windows { day: "2026-11-30".to_owned(), month: "2026-11".to_owned() }
+}
+
+/// A call that was claimed in the epoch that began after the loss, and has been sent.
+fn sent() -> ReservationRecord {
+    ReservationRecord {
+        dispatched: true,
+        turned_back: false,
+        unread: false,
+        marks: 1,
+        claimed: EPOCH,
+        ending: None,
+        price: 4,
+        windows: windows(),
+        admitted_at: NOW - 9,
+        deadline: NOW + 9,
+        scopes: vec![ScopeName::from(&Scope::Team)],
+        asked: Asked::default().into(),
+    }
+}
+
+/// The row of its end, at a change of the epoch that was lost.
+fn ended(id: ReservationId, outcome: Outcome, charged: u64) -> Written {
+    let row = Row {
+        id,
+        outcome,
+        reserved: Credits::from_micros(4),
+        charged: Credits::from_micros(charged),
+        day: windows().day,
+        month: windows().month,
+        admitted_at: judgement::at(NOW - 9),
+        settled_at: judgement::at(NOW - 5),
+        asked: Asked::default().into(),
+        came: Came::default(),
+    };
+    Written { at: vec![Revision { epoch: BEFORE, number: 7, name: 1 }], row }
+}
+
+/// What a process knows of a team after a loss in which this call is open.
+fn knowing(id: ReservationId, record: &ReservationRecord) -> TeamCache {
+    let loss = Loss { closed: false, ..Loss::noticed(None, None, NOW - 3) };
+    let found = Found {
+        revision: Some(Revision { epoch: EPOCH, number: 3, name: 2 }),
+        team: TeamRecord { loss: Some(loss), ..TeamRecord::default() },
+        scopes: vec![(ScopeName::from(&Scope::Team), ScopeRecord::default())],
+        calls: vec![(id, Some(record.clone()))],
+        restored: vec![(id, false)],
+        oldest: Some([Vec::new(), Vec::new()]),
+        ..Found::default()
+    };
+    let mut cache = TeamCache::default();
+    cache.learn(found, 0, (NOW, NOW));
+    cache
+}
+
+/// What restoring this row changes.
+fn restored(record: &ReservationRecord, written: &Written) -> Changes {
+    let (cache, rules, none) = (knowing(written.row.id, record), rules(), BTreeSet::new());
+    let mut view = View::new(&cache, &none, &rules, NOW);
+    view.changes.cells.insert(cell_of(&written.row), crate::ledger::Sums::default());
+    view.changes.days.insert(windows().day, 1);
+    restore_row(&mut view, &team(), written, (&rules, NOW)).unwrap();
+    view.changes
+}
+
+fn cell_of(row: &Row) -> CellName {
+    CellName { day: row.day.clone(), user: row.asked.user.clone(), model: row.asked.model.clone() }
+}
+
+#[test]
+fn a_call_that_was_sent_after_the_loss_is_not_ended_for_nothing_by_a_sweep_before_it() {
+    let id = ReservationId::new();
+    for outcome in [Outcome::Released, Outcome::Refused] {
+        let changes = restored(&sent(), &ended(id, outcome, 0));
+        assert!(changes.ended.is_empty() && changes.rows.is_empty(), "{outcome:?}");
+        let team = changes.scopes[&ScopeName::from(&Scope::Team)].as_ref().unwrap();
+        assert_eq!(<[u64; 4]>::from(team.counts(Period::Total, &windows())), [0, 1, 0, 4], "it holds its credits");
+        assert_eq!(changes.restored, [id], "once");
+    }
+}
+
+#[test]
+fn a_mark_that_was_sent_before_a_call_is_claimed_is_none_any_more_when_it_comes() {
+    let (id, waits) = (ReservationId::new(), ReservationRecord { dispatched: false, claimed: 0, ..sent() });
+    for is_there in [true, false] {
+        let (mut cache, rules) = (knowing(id, &waits), rules());
+        let admitted = Revision { epoch: BEFORE, number: 2, name: 1 };
+        let mut some = Memory::default();
+        some.calls.insert(id, (admitted, waits.clone()));
+        if !is_there {
+            cache.calls.put(id, None, cache.revision);
+        }
+        let (_, changes) = some_restored(&team(), &some, &cache, &rules, NOW).unwrap().unwrap();
+        let claimed = &changes.opened[&id];
+        assert_eq!((claimed.claimed, claimed.phase(), claimed.marks), (EPOCH, waits.phase(), waits.marks + 1));
+    }
+}
+
+#[test]
+fn any_other_end_in_what_was_lost_ends_a_call_that_is_open_there() {
+    let id = ReservationId::new();
+    let waits = ReservationRecord { dispatched: false, ..sent() };
+    let of_before = ReservationRecord { claimed: BEFORE, ..sent() };
+    let swept = ended(id, Outcome::Released, 0);
+    for (record, written) in [(&sent(), &ended(id, Outcome::Unknown, 4)), (&waits, &swept), (&of_before, &swept)] {
+        let changes = restored(record, written);
+        assert_eq!((changes.ended, changes.restored), (vec![id], vec![id]));
+        assert_eq!(changes.rows, std::slice::from_ref(&written.row));
+    }
+}
