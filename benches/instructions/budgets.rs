@@ -9,7 +9,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// A figure may be so many percent above its budget.
 const TOLERATED: f64 = 5.0;
@@ -23,6 +23,11 @@ pub struct Figure {
     pub what: &'static str,
     /// Instructions of the program for each call.
     pub count: u64,
+}
+
+/// A figure of a program.
+pub fn figure(program: &'static str, what: &'static str, count: u64) -> Figure {
+    Figure { program, what, count }
 }
 
 /// The budgets, as they are kept.

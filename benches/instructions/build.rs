@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// The profile in `Cargo.toml`: optimised as a release is, without what makes its build long.
 const PROFILE: &str = "counted";

@@ -7,13 +7,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::budgets::Figure;
+use crate::budgets::{Figure, figure};
 use crate::callgrind::{self, Counted};
 use crate::configuration::{self, Neighbours};
 use crate::credentials::Credentials;
 use crate::job::{self, Message};
+use crate::outcome::Outcome;
+use crate::rounds::rounds;
 use crate::store::Store;
-use crate::{Outcome, figure, rounds, upstream};
+use crate::upstream;
 
 /// How long the gateway may take to start, and to end.
 const START_MAX: Duration = Duration::from_secs(120);

@@ -2,7 +2,7 @@
 //!
 //! Times change from machine to machine and from minute to minute; the instructions of one program on one path hardly do. So
 //! these figures can be held: [`budgets`] says what each may be. In this order: [`build`] makes the program that is counted;
-//! [`gateway`] calls it, and [`stages`] asks the ledger's store alone; `callgrind` counts.
+//! [`gateway`] calls it, and [`stages`] asks the ledger's store alone; `callgrind` counts, and [`rounds`] says how often.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
@@ -22,6 +22,9 @@ mod credentials;
 mod gateway;
 #[path = "../whole_process/job.rs"]
 mod job;
+#[path = "../shared/outcome.rs"]
+mod outcome;
+mod rounds;
 mod stages;
 #[allow(dead_code, reason = "another benchmark needs more of it")]
 #[path = "../ledger_store/store.rs"]
@@ -29,20 +32,13 @@ mod store;
 #[path = "../whole_process/upstream.rs"]
 mod upstream;
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use budgets::{Budgets, Figure};
 use clap::Parser;
 
-/// What may fail here fails with a text for the person who started it.
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
-/// How many calls are counted, after how many that are not. The median of so many rounds is the figure.
-const WARM_UP: usize = 32;
-const CALLS: usize = 128;
-const ROUNDS: usize = 3;
+use budgets::Budgets;
+use outcome::Outcome;
 
 /// Counts the instructions of a call, in the gateway and in redis-server, and holds them to their budgets.
 #[derive(Parser)]
@@ -94,22 +90,4 @@ fn act(options: &Options) -> Outcome<bool> {
         return Ok(true);
     }
     Ok(Budgets::read()?.print(&figures))
-}
-
-/// The median of what rounds of calls cost, for each call, after some that do not count.
-fn rounds(program: &callgrind::Counted, mut calls: impl FnMut(usize) -> Outcome<()>) -> Outcome<u64> {
-    calls(WARM_UP)?;
-    let mut counts = Vec::with_capacity(ROUNDS);
-    for _ in 0..ROUNDS {
-        let mark = program.mark()?;
-        calls(CALLS)?;
-        counts.push(program.for_each(CALLS, &mark)?);
-    }
-    counts.sort_unstable();
-    counts.get(ROUNDS / 2).copied().ok_or_else(|| "no round".into())
-}
-
-/// A figure of a program.
-fn figure(program: &'static str, what: &'static str, count: u64) -> Figure {
-    Figure { program, what, count }
 }

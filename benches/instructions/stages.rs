@@ -4,11 +4,12 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 
-use crate::budgets::Figure;
+use crate::budgets::{Figure, figure};
 use crate::callgrind::Counted;
 use crate::calls::{self, Way, admission};
+use crate::outcome::Outcome;
+use crate::rounds::{CALLS, WARM_UP, rounds};
 use crate::store::Store;
-use crate::{CALLS, Outcome, WARM_UP, figure, rounds};
 
 const STORE: &str = "redis-server";
 

@@ -10,7 +10,7 @@ use moongate::ledger::{
 };
 use moongate::team::{Limit, LimitKind, Limits, TeamId, UserId};
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// How a call is admitted.
 #[derive(Clone, Copy, PartialEq, Eq)]

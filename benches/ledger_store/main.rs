@@ -9,18 +9,17 @@
 #[path = "../shared/callgrind.rs"]
 mod callgrind;
 mod calls;
+#[path = "../shared/outcome.rs"]
+mod outcome;
 mod store;
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use callgrind::Counted;
 use calls::{Way, admission, calls};
+use outcome::Outcome;
 use store::Store;
-
-/// What may fail here fails with a text for the person who started it.
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Calls before those that are counted, and calls that are counted.
 const FEW: usize = 256;

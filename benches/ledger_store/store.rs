@@ -12,7 +12,8 @@ use moongate::ledger::redis::{RedisLedger, Settings};
 use moongate::ledger::{Ledger, Unobserved};
 use moongate::store::Topology;
 
-use crate::{Outcome, callgrind};
+use crate::callgrind;
+use crate::outcome::Outcome;
 
 /// A server that ends when its handle does.
 pub struct Store {

@@ -6,7 +6,7 @@ use moongate::identity::GatewayKey;
 use rcgen::KeyPair;
 use serde_json::json;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// The issuer of the tokens.
 pub const ISSUER: &str = "https://sso.bench.example";

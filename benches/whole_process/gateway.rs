@@ -5,9 +5,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::Outcome;
 use crate::credentials::{AUDIENCE, Credentials, ISSUER};
 use crate::job::{FAST, SHARED_KEY, SLOW};
+use crate::outcome::Outcome;
 
 /// Every kind of limit, none of which binds; the most that the gateway takes.
 const LIMITS: &str = "{ requests_per_second: 1000000, requests_per_minute: 1000000, requests_per_hour: 1000000, \

@@ -2,7 +2,7 @@
 //!
 //! Read `README.md` beside this folder for what the figures mean. In this order: [`options`] and [`run`] say what happens;
 //! [`peers`] starts everybody ([`gateway`], [`forward_core`], [`rivals`], [`credentials`], [`process`]); [`load`] calls them with the [`job`] that
-//! [`upstream`] answers; [`cpu`] reads what they used; [`report`] prints it.
+//! [`upstream`] answers; [`cpu`] reads what they used; [`measured`] is what came of it, and [`report`] prints it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
@@ -13,7 +13,10 @@ mod forward_core;
 mod gateway;
 mod job;
 mod load;
+mod measured;
 mod options;
+#[path = "../shared/outcome.rs"]
+mod outcome;
 mod peers;
 mod plain_hyper;
 mod process;
@@ -24,7 +27,6 @@ mod run;
 mod spread;
 mod upstream;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -32,13 +34,11 @@ use mimalloc::MiMalloc;
 use tokio::task::LocalSet;
 
 use options::{Options, Role};
+use outcome::Outcome;
 
 /// As in the gateway itself: [`forward_core`] is to cost what it costs there. [`plain_hyper`] gains by it as well.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
-
-/// What may fail here fails with a text for the person who started it.
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let options = Options::parse();

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use crate::credentials::{Credentials, Team};
 use crate::load::{Target, once};
 use crate::options::{Options, Plan};
+use crate::outcome::Outcome;
 use crate::process::{LOAD_CORE, NGINX_LUA, PROXY_CORE, Ports, Process};
-use crate::{Outcome, cpu, gateway, job, rivals};
+use crate::{cpu, gateway, job, rivals};
 
 /// How many teams are many.
 const MANY_TEAMS: usize = 200;

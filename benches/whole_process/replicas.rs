@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use futures_util::future::try_join_all;
 
-use crate::Outcome;
 use crate::load::{Saturation, Target, saturate};
 use crate::options::{Options, Plan};
+use crate::outcome::Outcome;
 use crate::peers::Proxy;
 
 /// How many calls of the team are under way at once in the second line.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::measured::{Measured, Noise, Window};
 use crate::options::{Options, Plan};
 use crate::peers::Peer;
-use crate::run::{Measured, Noise, Window};
 use crate::spread::Spread;
 
 /// The columns: name and width.

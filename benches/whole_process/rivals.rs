@@ -7,9 +7,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::Outcome;
 use crate::credentials::{AUDIENCE, Credentials, ISSUER};
 use crate::job::SHARED_KEY;
+use crate::outcome::Outcome;
 use crate::process::{NGINX_LUA, NGINX_MODULES};
 
 /// nginx: keys in a map, a local limit per team, the shared key in the place of the team's.

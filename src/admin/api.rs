@@ -110,7 +110,7 @@ impl Api {
         let token = self.token(&head, id, from).await?;
         framing::check(&head, HEADER_BYTES_MAX)?;
         let (route, parameters) = routes::find(routes::TABLE, &head.method, &path::plain(head.uri.path())?)?;
-        let call = Call::new(route, parameters, head.uri.query())?;
+        let call = Call::new(route.query, parameters, head.uri.query())?;
         match route.page {
             Page::Read(asked) => self.read(asked, &call).await,
             Page::Change(wanted) => {
@@ -133,7 +133,7 @@ impl Api {
         if shown.tokens.is_empty() {
             return Err(Refusal::RouteNotFound);
         }
-        self.tokens.operator(&head.headers, &shown, id, from).await
+        self.tokens.operator(&head.headers, &shown.tokens, &shown.throttle, id, from).await
     }
 
     async fn read(&self, asked: Read, call: &Call) -> Result<Answer, Refusal> {

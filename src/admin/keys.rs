@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::call::{self, Call, Changed};
 use super::key_view::KeyView;
+use super::teams::unfit;
 use super::token::Token;
-use super::users::unfit;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::identity::record::{KeptSecret, KeyRecord, Older, Unrotatable};

@@ -2,6 +2,7 @@
 
 use http::Method;
 
+use super::call::Parameters;
 use super::{export, usage};
 use crate::refusal::Refusal;
 
@@ -120,9 +121,6 @@ pub const TABLE: &[Route] = &[
     change("/admin/v1/keys/{key}/revoke", Change::RevokeKey),
     read("/admin/v1/upstream-keys", Read::UpstreamKeys),
 ];
-
-/// What a path names, parameter by parameter.
-pub type Parameters = Vec<(&'static str, String)>;
 
 /// Finds the route of a path whose form has been checked.
 ///

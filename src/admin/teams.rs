@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::call::{self, Call, Changed};
 use super::configured::{ConfiguredLimit, configured};
-use super::users::unfit;
 use crate::http::Answer;
 use crate::identity::register::{Suspension, team_entry};
 use crate::identity::{Registrar, Store};
@@ -23,6 +22,11 @@ use crate::team::{State, Team, TeamId, UserId};
 const TRIES: usize = 8;
 /// How many users of one team may be suspended while running; the configuration has room for more.
 const USERS_MAX: usize = 10_000;
+
+/// What is wrong with a name that no user can have.
+pub(super) fn unfit() -> String {
+    format!("user: must be 1 to {} bytes without control characters", UserId::BYTES_MAX)
+}
 
 /// What the pages are made of.
 #[derive(Clone)]

@@ -8,9 +8,8 @@ use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::Shown;
 use crate::clock::Clock;
-use crate::identity::throttle::{Answered, Throttle};
+use crate::identity::throttle::{self, Answered, Throttle};
 use crate::refusal::Refusal;
 use crate::request::RequestId;
 use crate::telemetry::AuditLog;
@@ -73,17 +72,18 @@ impl Tokens {
     pub(super) async fn operator(
         &self,
         headers: &HeaderMap,
-        shown: &Shown,
+        tokens: &[Token],
+        throttle: &throttle::Settings,
         id: &RequestId,
         from: IpAddr,
     ) -> Result<Token, Refusal> {
-        let refusal = match operator(headers, &shown.tokens) {
+        let refusal = match operator(headers, tokens) {
             Ok(token) => return Ok(token.clone()),
             // Whoever sent none has not guessed.
             Err(missing @ Refusal::OperatorTokenMissing) => return Err(missing),
             Err(refusal) => refusal,
         };
-        let answered = self.throttle.failed(from.into(), &shown.throttle, self.clock.elapsed());
+        let answered = self.throttle.failed(from.into(), throttle, self.clock.elapsed());
         if let Answered::Refused(retry_after) = answered {
             // That it is refused now was said once, by the throttle: a flood of guesses is no flood of lines.
             let retry_at = self.clock.now().checked_add(retry_after).unwrap_or(jiff::Timestamp::MAX);
@@ -91,7 +91,7 @@ impl Tokens {
         }
         self.audit_log.refused(&Stranger { at: self.clock.now(), id, from });
         if answered == Answered::Slowly {
-            tokio::time::sleep(shown.throttle.slow_by).await;
+            tokio::time::sleep(throttle.slow_by).await;
         }
         Err(refusal)
     }

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::call::{self, Call, Changed};
-use super::teams::Teams;
-use super::users::unfit;
+use super::teams::{Teams, unfit};
 use crate::credits::Credits;
 use crate::ledger::{Outage, Scope, TopUp, TopUpId, ToppedUp};
 use crate::refusal::Refusal;

@@ -7,11 +7,6 @@ use crate::printable;
 use crate::refusal::Refusal;
 use crate::team::{Team, UserId};
 
-/// What is wrong with a name that no user can have.
-pub(super) fn unfit() -> String {
-    format!("user: must be 1 to {} bytes without control characters", UserId::BYTES_MAX)
-}
-
 impl Teams {
     /// Whether a user of the team may be meant.
     ///

@@ -1,6 +1,5 @@
 //! Everything that may fail at start: sockets, certificates, stores, secrets. What comes out can be run.
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use super::outages::Outages;
 use super::reload::Live;
 use super::stores::Stores;
+use super::unusable::{Listener, Unusable};
 use crate::admin::{self, Details, Readiness};
 use crate::admission::{Latest, Undelivered, keeper};
 use crate::catalogue;
@@ -15,7 +15,6 @@ use crate::clock::Clock;
 use crate::config::settings::{ShutdownSettings, Store};
 use crate::config::{self, FixedSettings, Settings};
 use crate::identity::{self, Gate, Registrar};
-use crate::ledger::embedded::OpenError;
 use crate::ledger::{self, Flaw, Ledger};
 use crate::live;
 use crate::notice;
@@ -23,67 +22,7 @@ use crate::permits::Permits;
 use crate::replay::{self, Replays};
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
-use crate::store::UnusableSettings;
 use crate::telemetry::{AccessLog, AuditLog, Metrics};
-
-/// Why a gateway cannot start. Each sentence is for the operator.
-#[derive(Debug, thiserror::Error)]
-pub enum Unusable {
-    /// An address is taken, or not ours.
-    #[error("{listener} cannot listen on {address}: {error}; `{}` says where it listens", listener.key())]
-    Address {
-        /// Which listener.
-        listener: Listener,
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        error: io::Error,
-    },
-    /// A certificate cannot be used.
-    #[error("listen.tls cannot be used: {0}")]
-    Certificate(io::Error),
-    /// The embedded ledger's file cannot be opened.
-    #[error(transparent)]
-    File(#[from] OpenError),
-    /// Redis cannot be reached in the way that was configured, whether it is there or not.
-    #[error("ledger.redis cannot be used: {0}")]
-    Redis(#[from] UnusableSettings),
-    /// The webhook cannot be told in the way that was configured, whether it is there or not.
-    #[error("webhook cannot be used: {0}")]
-    Webhook(io::Error),
-    /// What changes while running cannot be used as it is.
-    #[error("{0}")]
-    Live(String),
-}
-
-/// One of the two listeners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listener {
-    /// The teams'.
-    Team,
-    /// The operator's.
-    Operator,
-}
-
-impl Listener {
-    /// The key of the configuration that says where it listens.
-    #[must_use]
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Team => "listen.address",
-            Self::Operator => "admin.address",
-        }
-    }
-}
-
-impl fmt::Display for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Team => "the team listener",
-            Self::Operator => "the operator's listener",
-        })
-    }
-}
 
 /// A gateway, ready to be run.
 pub struct Acquired {

@@ -6,6 +6,7 @@ mod outages;
 pub mod reload;
 mod store_watch;
 mod stores;
+pub mod unusable;
 pub mod worker;
 
 use std::io;
@@ -18,9 +19,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use acquire::Served;
-pub use acquire::{Acquired, Listener, Unusable, acquire};
+pub use acquire::{Acquired, acquire};
 pub use reload::Followed;
 use store_watch::StoreWatch;
+pub use unusable::{Listener, Unusable};
 
 use crate::admin::{self, Readiness};
 use crate::admission::patrol::patrol;

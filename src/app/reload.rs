@@ -6,19 +6,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::account;
-use crate::admin;
-use crate::catalogue;
 use crate::clock::Clock;
 use crate::config::watch::Watcher;
 use crate::config::{LiveSettings, Settings};
 use crate::identity::{Directory, Register};
-use crate::live;
 use crate::pricing::PriceTable;
 use crate::request::Shares;
 use crate::team::{Team, TeamId};
 use crate::telemetry::Metrics;
 use crate::upstream::{self, Upstream};
+use crate::{account, admin, catalogue, live};
 
 /// Everything a reload replaces. Clones see the same.
 #[derive(Clone)]

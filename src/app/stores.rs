@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Unusable;
+use super::unusable::Unusable;
 use crate::clock::Clock;
 use crate::config::settings::{LedgerSettings, Store};
-use crate::identity::{self, RedisRegister};
-use crate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
+use crate::identity::{self, EmbeddedRegister, RedisRegister};
+use crate::ledger::embedded::{self, EmbeddedLedger};
 use crate::ledger::redis::{self, RedisLedger};
 use crate::ledger::{Ledger, Observed, Observer, OnUnknown};
 use crate::permits::{Permits, RedisPermits};

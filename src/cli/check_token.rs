@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Ended, block_on};
+use super::Ended;
+use super::runtime::block_on;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::identity::examine::{Examination, Finding};

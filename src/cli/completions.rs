@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::{Shell, generate};
 
-use super::{Cli, Ended};
+use super::Ended;
 
 /// Prints completions for a shell.
 #[derive(Debug, clap::Args)]
@@ -15,13 +15,13 @@ pub struct Completions {
 }
 
 impl Completions {
-    /// Prints them.
+    /// Prints those of this command line.
     ///
     /// # Errors
     /// They could not be written.
-    pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
+    pub fn run(&self, mut of: Command, out: &mut dyn Write) -> Result<(), Ended> {
         let mut script = Vec::new();
-        generate(self.shell, &mut Cli::command(), "moongate", &mut script);
+        generate(self.shell, &mut of, "moongate", &mut script);
         out.write_all(&script).map_err(Ended::from)
     }
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, block_on, start_telemetry};
+use super::Ended;
+use super::runtime::{block_on, start_telemetry};
 use crate::app::{self, Listener, Unusable};
 use crate::config;
 use crate::credits::Credits;

@@ -21,7 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Ended, block_on};
+use super::Ended;
+use super::runtime::block_on;
 use crate::config::address;
 use crate::printable::{self, Printable};
 use crate::secret::Secret;

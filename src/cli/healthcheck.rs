@@ -8,8 +8,9 @@ use http::header::HOST;
 use http::{Request, StatusCode, Uri};
 use http_body_util::Full;
 
+use super::Ended;
 use super::gateway::{self, Unanswered};
-use super::{Ended, block_on};
+use super::runtime::block_on;
 use crate::config::address::host_and_port;
 
 /// Asks a running gateway whether it is ready; exits 0 when it is and 1 when it is not.

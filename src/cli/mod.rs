@@ -5,11 +5,13 @@ pub mod check_token;
 pub mod completions;
 pub mod core_dumps;
 pub mod demo;
+pub mod ended;
 pub mod gateway;
 pub mod generate;
 pub mod healthcheck;
 pub mod keys;
 pub mod prices;
+mod runtime;
 pub mod schema;
 pub mod serve;
 pub mod simulate;
@@ -20,12 +22,11 @@ pub mod usage;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::clock::Clock;
-use crate::config::Settings;
-use crate::telemetry::logs::FILTER_VARIABLE;
-use crate::telemetry::{self, Telemetry};
+pub use ended::Ended;
+
+use self::runtime::block_on;
 
 /// The gateway a company puts in front of the Firemoon Studio API.
 #[derive(Parser)]
@@ -51,26 +52,6 @@ enum Command {
     Healthcheck(healthcheck::Healthcheck),
 }
 
-/// Why a command ended without doing what it was asked. The text is for the person who asked.
-#[derive(Debug, thiserror::Error)]
-pub enum Ended {
-    /// The configuration, or the way it was called, is wrong: exit code 2.
-    #[error("{0}")]
-    Misused(String),
-    /// Anything else: exit code 1.
-    #[error("{0}")]
-    Failed(String),
-    /// A gateway was asked and did not say whether it did it: exit code 1.
-    #[error("{0}")]
-    Unclear(String),
-}
-
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
 /// What `--version` says: version, target and TLS library.
 const fn version() -> &'static str {
     concat!(env!("CARGO_PKG_VERSION"), " (rustls, aws-lc)")
@@ -94,7 +75,7 @@ impl Cli {
             Command::Usage(usage) => usage.run(out),
             Command::Prices(prices) => prices.run(out),
             Command::Schema(schema) => schema.run(out).map_err(Ended::from),
-            Command::Completions(completions) => completions.run(out),
+            Command::Completions(completions) => completions.run(Self::command(), out),
             Command::Healthcheck(healthcheck) => healthcheck.run(),
         };
         ended.map_or_else(|ended| exit(ended, err), |()| ExitCode::SUCCESS)
@@ -109,17 +90,4 @@ fn exit(ended: impl Into<Ended>, err: &mut dyn Write) -> ExitCode {
         Ended::Misused(_) => ExitCode::from(2),
         Ended::Failed(_) | Ended::Unclear(_) => ExitCode::FAILURE,
     }
-}
-
-/// Sets up metrics and logs as the settings say. To be dropped last: what was logged is written out then.
-fn start_telemetry(settings: &Settings) -> Result<(Telemetry, Clock), Ended> {
-    let clock = Clock::system();
-    let filter = std::env::var(FILTER_VARIABLE).ok();
-    let telemetry = telemetry::start(&settings.fixed.telemetry, filter.as_deref(), &clock);
-    Ok((telemetry.map_err(|error| Ended::Failed(error.to_string()))?, clock))
-}
-
-/// Runs a command that waits, on one thread: the gateway's workers bring their own.
-fn block_on<F: Future>(command: F) -> Result<F::Output, Ended> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(command))
 }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
-use super::{Ended, block_on, table};
+use super::runtime::block_on;
+use super::{Ended, table};
 use crate::catalogue::listing;
 use crate::config::{self, LiveSettings};
 use crate::credits::Credits;

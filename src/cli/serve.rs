@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Ended, block_on, start_telemetry};
+use super::Ended;
+use super::runtime::{block_on, start_telemetry};
 use crate::app::{self, Followed};
 use crate::config;
 use crate::config::watch::Watcher;

@@ -14,10 +14,11 @@ use http::header::AUTHORIZATION;
 use tower::{Layer, Service};
 
 use super::bearer::{self, BearerFault};
-use super::directory::{Directory, Identified};
+use super::directory::Directory;
 use super::gate::{Gate, Turned};
 use super::{Authenticated, Presented, Rejection};
 use crate::http::{Answer, X_API_KEY, X_MOONGATE_TEAM};
+use crate::identity::principal::Identified;
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::request::route::Known;

@@ -9,15 +9,16 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Remembered, TOKENS_MAX, Verified, VerifiedTokens};
+use super::directory_error::DirectoryError;
 use super::failed_check::FailedCheck;
 use super::in_force::{InForce, KnownKey};
 use super::key::PREFIX;
 use super::keyring::Keyring;
-use super::known::{DirectoryError, Issuer, known_issuers, known_keys};
+use super::known::{Issuer, known_issuers, known_keys};
 use super::lane::Lane;
 use super::observer::{KEY, OK, Observer, THROTTLED, TOKEN};
 use super::presented::Presented;
-use super::principal::Principal;
+use super::principal::{Identified, Principal};
 use super::refusal_log::{Reason, RefusalLog};
 use super::register::Register;
 use super::rejection::Rejection;
@@ -27,9 +28,6 @@ use super::token::{Unproved, Unverified};
 use crate::clock::Clock;
 use crate::live::Live;
 use crate::team::{Credential, KeyId, State, Team, TeamId};
-
-/// Who a credential speaks for, with the team as this configuration describes it.
-pub type Identified = (Arc<Principal>, Arc<Team>);
 
 /// Who may call.
 pub struct Directory {

@@ -1,13 +1,14 @@
 //! Examines a token: every check that lets callers in, one by one, for `moongate check-token`. The checks are those of
 //! [`super::token`] and [`super::directory`]; here is only the order in which they are told.
 
-use super::directory::{Directory, Identified, Judged, chosen};
+use super::directory::{Directory, Judged, chosen};
 use super::failed_check::FailedCheck;
 use super::fetch::Fetcher;
 use super::keyring::RenewalError;
 use super::presented::Presented;
 use super::reason::{described, key_named, quoted, time};
 use super::token::{Unverified, Verifier};
+use crate::identity::principal::Identified;
 
 /// One check of a token, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,12 +13,13 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::directory::{Directory, Identified};
+use super::directory::Directory;
 use super::lane::Lane;
 use super::presented::Presented;
 use super::rejection::Rejection;
 use super::throttle::{Answered, Entry, Network, Throttle};
 use crate::clock::Clock;
+use crate::identity::principal::Identified;
 use crate::request::origin::TrustedProxies;
 
 /// How many answers may be held back at once; what comes beyond it is answered at once.

@@ -10,11 +10,10 @@ use jiff::Timestamp;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
-use super::directory::Identified;
+use super::directory_error::{DirectoryError, user_of};
 use super::failed_check::FailedCheck;
 use super::key::{SecretHash, ShownKey};
-use super::known::{DirectoryError, user_of};
-use super::principal::Principal;
+use super::principal::{Identified, Principal};
 use super::register::{Register, StoredKey};
 use super::settings::KeySettings;
 use crate::team::{Credential, KeyId, Team, TeamId};

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::io;
 use std::sync::Arc;
 
+use super::directory_error::{DirectoryError, team_of};
 use super::fetch::{FETCH_TIME, Fetcher};
 use super::in_force::{InForce, KnownKey};
 use super::keyring::{Freshness, Keyring};
@@ -12,37 +12,7 @@ use super::observer::Observer;
 use super::settings::{ClaimPath, IssuerSettings, KeySettings, KeySource};
 use super::token::{Unverified, Verifier};
 use crate::clock::Clock;
-use crate::team::{KeyId, Team, TeamId, UserId};
-
-/// Settings that no directory can be made of.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
-    /// A key or an issuer's map names a team that there is not.
-    #[error("{by} names the team {team}, which does not exist")]
-    TeamUnknown {
-        /// What names it.
-        by: String,
-        /// The name.
-        team: TeamId,
-    },
-    /// Two keys have one id.
-    #[error("the key id {0} is used twice")]
-    KeyTwice(KeyId),
-    /// A key names no user and none can be made of its id. An id is always a good name, so this is not seen.
-    #[error("the key {0} stands for no user")]
-    KeyWithoutUser(KeyId),
-    /// Two entries for one issuer.
-    #[error("the issuer {0} is listed twice")]
-    IssuerTwice(Arc<str>),
-    /// The certificate authorities of the machine cannot be read, and an issuer is to be reached by https.
-    #[error("the issuer {issuer}: no certificate authority is trusted on this machine, and it has no ca_file: {error}")]
-    Trust {
-        /// Which.
-        issuer: Arc<str>,
-        /// Why.
-        error: io::Error,
-    },
-}
+use crate::team::{KeyId, Team, TeamId};
 
 /// An issuer, and the teams its tokens may name.
 pub(super) struct Issuer {
@@ -89,20 +59,6 @@ impl Issuer {
     pub(super) fn known_values(&self) -> impl Iterator<Item = &str> {
         self.teams.keys().map(String::as_str)
     }
-}
-
-fn team_of(
-    teams: &HashMap<TeamId, Arc<Team>>,
-    id: TeamId,
-    by: impl FnOnce() -> String,
-) -> Result<Arc<Team>, DirectoryError> {
-    teams.get(&id).cloned().ok_or_else(|| DirectoryError::TeamUnknown { by: by(), team: id })
-}
-
-/// The user a key speaks for: the one it names, or the key itself.
-pub(super) fn user_of(id: &KeyId, named: Option<UserId>) -> Result<UserId, DirectoryError> {
-    let itself = || UserId::parse(&format!("key:{id}"));
-    named.or_else(itself).ok_or_else(|| DirectoryError::KeyWithoutUser(id.clone()))
 }
 
 /// The keys of a configuration; their uses are counted on from `before`.

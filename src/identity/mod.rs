@@ -4,7 +4,7 @@
 //! [`jws`], [`token`], [`jwk`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is not to be trusted); [`keyring`] and
 //! [`fetch`] keep an issuer's keys fresh; [`cache`] remembers tokens that were verified; [`lane`] is where the others are verified;
 //! [`throttle`] remembers where credentials fail, and [`gate`] stands before both; [`record`], [`store`], [`register`] and
-//! [`registrar`] keep what operators decide while the gateway runs, and [`in_force`] joins it to the configuration's keys;
+//! [`registrar`] keep what operators decide while the gateway runs, [`embedded`] and [`redis`] with `register.lua` are where, and [`in_force`] joins it to the configuration's keys;
 //! [`known`] puts it together from settings; [`directory`] answers [`presented`] credentials, of which [`failed_check`] is
 //! what was wrong, `reason` says it in words, [`examine`] check by check, and `refusal_log` bounds how often; [`authenticate`] is the layer, and [`authenticated`] the
 //! proof it gives.
@@ -15,6 +15,8 @@ pub mod bearer;
 mod cache;
 mod claims;
 pub mod directory;
+mod directory_error;
+pub mod embedded;
 pub mod examine;
 pub mod failed_check;
 pub mod fetch;
@@ -47,15 +49,16 @@ mod token;
 pub use self::redis::RedisRegister;
 pub use authenticate::AuthenticateLayer;
 pub use authenticated::Authenticated;
-pub use directory::{Directory, Identified};
+pub use directory::Directory;
+pub use directory_error::DirectoryError;
+pub use embedded::EmbeddedRegister;
 pub use failed_check::FailedCheck;
 pub use gate::Gate;
 pub use key::{GatewayKey, SecretHash};
 pub use keyring::{RenewalError, check_file};
-pub use known::DirectoryError;
 pub use observer::{NotObserved, Observer};
 pub use presented::Presented;
-pub use principal::Principal;
+pub use principal::{Identified, Principal};
 pub use record::KeyRecord;
 pub use register::{ReadLimits, Register, Suspension};
 pub use registrar::Registrar;

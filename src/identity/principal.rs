@@ -20,6 +20,9 @@ pub struct Principal {
     pub key_limits: Option<Arc<Limits>>,
 }
 
+/// Who a credential speaks for, with the team as this configuration describes it.
+pub type Identified = (Arc<Principal>, Arc<Team>);
+
 impl Principal {
     /// The levels whose limits hold: the team, the user, and the gateway key when one was used. `team` is the one that pays,
     /// as its configuration describes it.

@@ -6,16 +6,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json::wrong_body;
-use crate::pricing::Price;
-
-/// How much a call asks for, within what the model makes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Order {
-    /// Images.
-    pub images: u64,
-    /// Seconds of video.
-    pub seconds: u64,
-}
+use crate::pricing::{Order, Price};
 
 /// Why a body cannot be priced: every problem, in words for the caller.
 pub type Wrong = Vec<String>;

@@ -3,16 +3,7 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::pricing::Price;
-
-/// What an answer delivers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivered {
-    /// Images.
-    pub images: u64,
-    /// Milliseconds of video.
-    pub video_ms: u64,
-}
+use crate::pricing::{Delivered, Price};
 
 /// Reads what a successful answer delivers; `None` when it is not of the documented shape, or does not say what the price
 /// counts, so that the caller charges what was reserved.

@@ -8,7 +8,6 @@ pub mod came;
 pub mod listed;
 pub mod price;
 
-pub use asked::{Order, Wrong};
-pub use came::Delivered;
+pub use asked::Wrong;
 pub use listed::{Compared, Listed, Per, State, compare};
-pub use price::{Price, PriceTable};
+pub use price::{Delivered, Order, Price, PriceTable};

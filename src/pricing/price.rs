@@ -1,9 +1,8 @@
-//! The price table: what each model costs per call, per image and per second of video.
+//! The price table: what each model costs per call, per image and per second of video, and what of these is counted.
 
 use crate::credits::Credits;
 use crate::maps::FastMap;
 use crate::model::ModelId;
-use crate::pricing::{Delivered, Order};
 
 /// What one model costs, and which orders it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +60,24 @@ impl Price {
         let video = Credits::from_micros(u64::try_from(video.div_ceil(1000)).unwrap_or(u64::MAX));
         self.per_call.plus(self.per_image.times(delivered.images)).plus(video)
     }
+}
+
+/// How much a call asks for, within what the model makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Images.
+    pub images: u64,
+    /// Seconds of video.
+    pub seconds: u64,
+}
+
+/// What an answer delivers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Images.
+    pub images: u64,
+    /// Milliseconds of video.
+    pub video_ms: u64,
 }
 
 /// How many letters may be wrong in a slip.

@@ -146,7 +146,7 @@ impl ReplayLayer {
             fingerprint: Fingerprint::of(&call.model, &call.body),
             request_id: call.id.clone(),
         };
-        let claimed = self.replays.prepare(claim, (self.times)().call + MARGIN);
+        let claimed = Claimed::new(claim, (self.times)().call + MARGIN, self.replays.clone());
         let until = Instant::now() + self.replays.join_max();
         let (mut kind, mut pause) = (Kind::Replayed, LOOK_AGAIN);
         loop {

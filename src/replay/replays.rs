@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::observe::{Kind, Observer};
 use super::store::{Begun, Store};
 use super::waiting::{Outcome, Waiting};
-use super::{Call, Claim, Claimed, Kept, Settings, Summary, kept};
+use super::{Call, Claim, Kept, Settings, Summary, kept};
 use crate::credits::Credits;
 use crate::http::{Answer, Delivery};
 use crate::ledger::ReservationId;
@@ -83,12 +83,6 @@ impl Replays {
     ) -> Self {
         let turns = Semaphore::new(WRITTEN_AT_ONCE);
         Self(Arc::new(Shared { store, observer, settings, tracker, buffer, turns }))
-    }
-
-    /// Prepares a claim for a call that takes at most so long once it was sent. It is released when dropped, so it exists
-    /// before the store is asked: a caller may leave meanwhile.
-    pub(super) fn prepare(&self, claim: Claim, longest: Duration) -> Claimed {
-        Claimed::new(claim, longest, self.clone())
     }
 
     pub(super) async fn begin(&self, claim: &Claim, ttl: Duration) -> Result<Begun, Outage> {

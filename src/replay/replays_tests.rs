@@ -16,7 +16,7 @@ use crate::ledger::reservation::Progress;
 use crate::ledger::{self, Phase};
 use crate::live::Live;
 use crate::model::ModelId;
-use crate::replay::Memory;
+use crate::replay::{Claimed, Memory};
 use crate::request::Shares;
 
 /// A store in memory that is away when it is first asked to write, so many times.
@@ -224,16 +224,16 @@ async fn a_call_that_was_not_executed_gives_its_key_back_and_its_outcome_is_told
 #[tokio::test]
 async fn a_claim_dropped_before_its_call_goes_out_is_released_and_one_after_it_is_lost() {
     let (replays, tracker) = replays(0);
-    let first = replays.prepare(claim(), TTL);
+    let first = Claimed::new(claim(), TTL, replays.clone());
     assert_eq!(replays.begin(first.claim().unwrap(), TTL).await.unwrap(), Begun::First);
     drop(first);
     all_done(&tracker).await;
-    let mut second = replays.prepare(claim(), TTL);
+    let mut second = Claimed::new(claim(), TTL, replays.clone());
     assert_eq!(replays.begin(second.claim().unwrap(), TTL).await.unwrap(), Begun::First);
     assert!(second.goes_with(Progress::new(Phase::Waiting)).is_some());
     drop(second);
     all_done(&tracker).await;
-    let mut third = replays.prepare(claim(), TTL);
+    let mut third = Claimed::new(claim(), TTL, replays.clone());
     assert_eq!(replays.begin(third.claim().unwrap(), TTL).await.unwrap(), Begun::First);
     let departure = third.goes_with(Progress::new(Phase::Dispatched)).unwrap();
     assert!(departure.sent().await.unwrap());

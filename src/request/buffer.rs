@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::{Notify, Semaphore};
 
+use super::memory::{Inner, kib};
 use super::room::Room;
 use super::share::{Pool, Share, Shares};
 use crate::live::Live;
@@ -28,15 +29,6 @@ pub struct Buffer {
     inner: Arc<Inner>,
     /// Of what nobody pays for: the catalogue's answers, the account's balance.
     unpaid: Arc<Share>,
-}
-
-pub(super) struct Inner {
-    requests: Pool,
-    pub(super) answers: Pool,
-    shares: Live<Shares>,
-    /// Told when room for answers is given back.
-    pub(super) freed: Notify,
-    pub(super) overdrafts: Arc<Semaphore>,
 }
 
 impl Buffer {
@@ -104,21 +96,6 @@ impl Buffer {
     }
 }
 
-impl Inner {
-    pub(super) fn give_back_answers(&self, share: &Share, less: u64) {
-        if less > 0 {
-            self.answers.give_back(&share.answers, less);
-            self.freed.notify_waiters();
-        }
-    }
-}
-
-impl std::fmt::Debug for Inner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} for requests, {:?} for answers", self.requests, self.answers)
-    }
-}
-
 /// A share of the memory for requests, given back when it is dropped.
 #[derive(Debug)]
 pub struct Held {
@@ -154,10 +131,6 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.inner.requests.give_back(&self.share.requests, self.held);
     }
-}
-
-pub(super) const fn kib(bytes: u64) -> u64 {
-    bytes.div_ceil(1024)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod fork;
 pub mod framing;
 pub mod id;
 pub mod lookup;
+mod memory;
 pub mod origin;
 pub mod path;
 pub mod record;

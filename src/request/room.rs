@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::buffer::{Inner, kib};
+use super::memory::{Inner, kib};
 use super::share::Share;
 use crate::model::ModelId;
 

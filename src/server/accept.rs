@@ -1,7 +1,6 @@
 //! The accept loop of one worker: takes connections as long as there is room, and survives every error.
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,40 +8,14 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 use super::calls::{Calls, UNREAD_MAX};
 use super::connection::{self, Peer};
-use super::room::Room;
 use super::unconfirmed::Unconfirmed;
-use super::{Discarding, Drain, Observer, Settings, tls};
+use super::{Discarding, Server};
 use crate::http::Deliver;
 use crate::request::Inbound;
-
-/// What the accept loops of all workers share.
-#[derive(Clone)]
-pub struct Server {
-    /// The bounds of connections.
-    pub settings: Arc<Settings>,
-    /// Set when the listener speaks TLS.
-    pub tls: Option<TlsAcceptor>,
-    /// How it stops.
-    pub drain: Drain,
-    room: Room,
-}
-
-impl Server {
-    /// A server that has not accepted anybody yet.
-    ///
-    /// # Errors
-    /// The certificate cannot be loaded.
-    pub fn new(settings: Settings, drain: Drain, observer: Arc<dyn Observer>) -> io::Result<Self> {
-        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
-        let room = Room::new(settings.connections_max, observer);
-        Ok(Self { settings: Arc::new(settings), tls, drain, room })
-    }
-}
 
 /// How long to wait after an error of `accept`: with every descriptor taken, trying at once would only burn the processor.
 const BACK_OFF: Duration = Duration::from_millis(50);

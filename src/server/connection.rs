@@ -28,7 +28,7 @@ use super::discard::bytes_max;
 use super::heard::Heard;
 use super::lent::Lent;
 use super::linger::linger;
-use super::pace::Streams;
+use super::streams::Streams;
 use super::{Discarding, Drain, Server, Settings};
 use crate::http::Deliver;
 use crate::request::Inbound;

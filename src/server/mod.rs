@@ -1,7 +1,7 @@
 //! Listeners, TLS, connection limits and time-outs, drain.
 //!
-//! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `room` (how many connections there may
-//! be), `sparsely` (how often the log says so), `connection` (one of them), `calls` (what is known of it), `pace` (how fast its answers are read), `written` and
+//! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `shared` (what those of all workers share), `room` (how many connections there may
+//! be), `sparsely` (how often the log says so), `connection` (one of them), `calls` (what is known of it), `pace` (how fast its answers are read) and `streams` (how one is cut off), `written` and
 //! `unconfirmed` (its answers, until it is known that they arrived), [`discard`] and `linger` (how a caller that still sends gets
 //! its answer).
 
@@ -20,15 +20,18 @@ pub mod observe;
 mod pace;
 mod room;
 pub mod settings;
+mod shared;
 mod sparsely;
+mod streams;
 pub mod tls;
 mod unconfirmed;
 mod written;
 
-pub use accept::{Server, serve};
+pub use accept::serve;
 pub use discard::Discarding;
 pub use drain::Drain;
 pub use linger::linger;
 pub use observe::Observer;
 pub use settings::{Settings, TlsFiles};
+pub use shared::Server;
 pub use sparsely::Sparsely;

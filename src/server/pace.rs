@@ -9,11 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
-use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-
-use super::calls::Calls;
 
 /// The least that a caller must read.
 #[derive(Clone, Copy, Debug)]
@@ -77,25 +74,11 @@ impl Pace {
         self.stream.wake();
         self.has_stream.load(Ordering::Relaxed)
     }
-}
 
-/// Runs the streams of one HTTP/2 connection, each so that it can be cut off.
-#[derive(Clone)]
-pub(super) struct Streams(pub(super) Arc<Calls>);
-
-impl<F> Executor<F> for Streams
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    /// hyper runs what answers a call as soon as the call was begun, so the last one begun is this one.
-    fn execute(&self, stream: F) {
-        match self.0.begun_last() {
-            Some(pace) => {
-                pace.has_stream.store(true, Ordering::Relaxed);
-                drop(tokio::spawn(Cuttable { stream, pace }));
-            }
-            None => drop(tokio::spawn(stream)),
-        }
+    /// Runs the stream that carries this answer, so that it can be cut off.
+    pub(super) fn carried_by(self: Arc<Self>, stream: impl Future<Output = ()> + Send + 'static) {
+        self.has_stream.store(true, Ordering::Relaxed);
+        drop(tokio::spawn(Cuttable { stream, pace: self }));
     }
 }
 

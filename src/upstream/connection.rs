@@ -15,9 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::dial;
 use super::origin::Origin;
-use super::outbound::Outbound;
 use super::settings::Protocol;
-use super::streams::{Place, Streams};
+use super::streams::{Outbound, Place, Streams};
 
 /// A connection that a request may be sent on.
 pub(super) enum Connection {

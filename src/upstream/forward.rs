@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
 use tower::Service;
 
@@ -70,27 +70,6 @@ impl Service<Outgoing> for Forward {
             Err(failed) => Box::pin(std::future::ready(Err(failed))),
         }
     }
-}
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION")));
-const OF_THE_CALL: HeaderValue = HeaderValue::from_static("-");
-
-/// What every call to a host says in its headers, with the places of those that are the call's own: to copy it costs half of
-/// building it, since a header put into its place neither searches for one nor makes room. The copy has no room for more.
-pub(super) fn head(host: &HeaderValue) -> HeaderMap {
-    HeaderMap::from_iter([
-        (HOST, host.clone()),
-        (AUTHORIZATION, OF_THE_CALL),
-        (CONTENT_TYPE, JSON),
-        (ACCEPT, JSON),
-        (ACCEPT_ENCODING, IDENTITY),
-        (USER_AGENT, AGENT),
-        (X_REQUEST_ID, OF_THE_CALL),
-        (TRACEPARENT, OF_THE_CALL),
-        (CONTENT_LENGTH, OF_THE_CALL),
-    ])
 }
 
 fn request(outgoing: Outgoing) -> Result<(Line, Request<Full<Bytes>>), Failed> {

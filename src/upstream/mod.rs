@@ -1,19 +1,20 @@
 //! Where a paid call goes, and with whose key.
 //!
-//! Reading order: [`settings`], [`ways`] (whether a call can be sent at once), [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
-//! itself), [`judge`] (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at all), then the wire: [`origin`], [`dial`], [`streams`], [`connection`], [`pool`], [`line`], [`wire`].
+//! Reading order: [`settings`], [`configured`] (what is made of them), [`ways`] (whether a call can be sent at once), [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
+//! itself), [`judge`] (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at all), then the wire: [`origin`] with `head`, [`dial`], [`streams`], [`connection`], [`pool`], [`line`], [`wire`].
 
 pub mod balance;
 pub mod breaker;
+pub mod configured;
 mod connection;
 mod dial;
 pub mod forward;
+mod head;
 pub mod judge;
 pub mod keys;
 pub mod line;
 pub mod observe;
 pub mod origin;
-mod outbound;
 mod pool;
 pub mod queue;
 pub mod reconcile;
@@ -25,86 +26,15 @@ pub mod unpaid;
 pub mod ways;
 pub mod wire;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 pub use breaker::{Breaker, BreakerLayer};
+pub use configured::Upstream;
 pub use forward::Forward;
 pub use keys::KeyPool;
 pub use line::Line;
 pub use observe::Observer;
 pub use origin::Origin;
 pub use queue::{Desk, QueueLayer};
-pub use settings::Settings;
+pub use settings::{Bounds, Settings};
 pub use swap_credential::SwapCredentialLayer;
 pub use ways::Ways;
-pub use wire::{Bounds, Wire};
-
-use crate::permits::AccountLimits;
-
-/// The upstream of one configuration: replaced whole by a reload.
-pub struct Upstream {
-    /// Where it is.
-    pub origin: Arc<Origin>,
-    /// The shared keys.
-    pub keys: Arc<KeyPool>,
-    /// Whether calls are sent to it.
-    pub breaker: Breaker,
-    /// How long a call may take and how large its answer may be.
-    pub bounds: Bounds,
-    /// What the account and its keys allow; `None` when nothing is limited, and no call waits.
-    pub limits: Option<Arc<AccountLimits>>,
-    /// How calls wait for it.
-    pub queue: queue::Settings,
-    /// How the account's balance is held against the ledger; `None`: not at all.
-    pub reconcile: Option<reconcile::Settings>,
-    settings: Settings,
-}
-
-impl Upstream {
-    /// The upstream of a configuration. Its connections and its resting keys outlive a reload that does not change them.
-    ///
-    /// # Errors
-    /// A sentence for the operator: the address, a certificate file or a key cannot be used.
-    pub fn new(settings: Settings, before: Option<&Self>) -> Result<Self, String> {
-        let same_origin = |before: &&Self| {
-            let (old, new) = (&before.settings, &settings);
-            old.base_url == new.base_url && old.protocol == new.protocol && old.ca_file == new.ca_file
-        };
-        let same = before.filter(same_origin);
-        let origin = match same {
-            Some(before) => Arc::clone(&before.origin),
-            None => Arc::new(Origin::new(&settings).map_err(|error| error.to_string())?),
-        };
-        let breaker = Breaker::new(settings.breaker, same.map(|before| &before.breaker));
-        let keys = KeyPool::new(&settings.keys, before.map(|before| before.keys.as_ref()))
-            .map_err(|name| format!("the upstream key {name} has characters that no key can have"))?;
-        let bounds = Bounds {
-            connect: settings.connect_timeout,
-            answer: settings.answer_timeout,
-            idle: settings.idle_timeout,
-            answer_bytes_max: settings.answer_bytes_max,
-        };
-        let (limits, queue) = (account_limits(&settings).map(Arc::new), settings.queue);
-        let reconcile = settings.reconcile.clone();
-        Ok(Self { origin, keys: Arc::new(keys), breaker, bounds, limits, queue, reconcile, settings })
-    }
-
-    /// How long a call may take from its admission to its end.
-    #[must_use]
-    pub fn longest_call(&self) -> Duration {
-        let wait = self.limits.as_ref().map_or(Duration::ZERO, |_| self.queue.max_wait);
-        wait + self.bounds.connect + self.bounds.answer
-    }
-}
-
-fn account_limits(settings: &Settings) -> Option<AccountLimits> {
-    let is_free = settings.limits.is_empty() && settings.keys.iter().all(|key| key.limits.is_empty());
-    let keys = settings.keys.iter().map(|key| (key.name.as_str().into(), key.limits)).collect();
-    (!is_free).then_some(AccountLimits {
-        account: settings.limits,
-        keys,
-        length_max: settings.queue.length_max,
-        team_length_max: settings.queue.team_length_max,
-    })
-}
+pub use wire::Wire;

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-use super::forward;
+use super::head::head;
 use super::settings::{Protocol, Settings};
 use crate::trust;
 
@@ -53,7 +53,7 @@ impl Origin {
         let prefix = settings.base_url.path().trim_end_matches('/').to_owned();
         let host =
             HeaderValue::from_str(authority.as_str()).map_err(|_| invalid("has a host that no header can name"))?;
-        let head = forward::head(&host);
+        let head = head(&host);
         Ok(Self { authority, host, head, prefix, protocol: settings.protocol, tls })
     }
 

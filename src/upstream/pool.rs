@@ -12,9 +12,8 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, Opened, is_ready};
 use super::origin::Origin;
-use super::outbound::Outbound;
 use super::settings::Protocol;
-use super::streams::{Place, Streams};
+use super::streams::{Outbound, Place, Streams};
 
 /// The most HTTP/2 connections of one worker; calls beyond all their places wait for one.
 const SHARED_MAX: usize = 8;

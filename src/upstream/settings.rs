@@ -61,3 +61,16 @@ pub enum Protocol {
     /// HTTP/2; without TLS by prior knowledge.
     Http2,
 }
+
+/// How long the parts of a call may take, and how large its answer may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// To find a connection, or a place on one, or to open one, TLS included.
+    pub connect: Duration,
+    /// From the first byte sent to the last received.
+    pub answer: Duration,
+    /// To keep an idle connection.
+    pub idle: Duration,
+    /// The largest answer, in bytes.
+    pub answer_bytes_max: u64,
+}

@@ -1,21 +1,23 @@
-//! One HTTP/2 connection to the upstream, and the places for requests that it has.
+//! One HTTP/2 connection to the upstream, the places for requests that it has, and the body of a request that takes one.
 //!
 //! hyper takes any number of requests and lets those beyond the upstream's limit wait inside: such a request would be
 //! charged when its time is up, though nothing of it was sent. So places are counted here, before hyper has the request.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
-
-use super::outbound::Outbound;
 
 /// The most requests at once on one connection, however many the upstream allows.
 const PLACES_MAX: u32 = 100;
@@ -131,5 +133,42 @@ impl Drop for Place {
         used.last = Instant::now();
         drop(used);
         self.freed.notify_one();
+    }
+}
+
+/// A body that keeps its place for as long as the connection has not let go of it: an answer that comes early does not
+/// free the stream while the body is still being sent.
+#[derive(Clone)]
+pub(super) struct Outbound {
+    body: Full<Bytes>,
+    place: Option<Arc<Place>>,
+}
+
+impl Outbound {
+    /// A body that takes no place: HTTP/1 serves one at a time.
+    pub(super) const fn new(body: Full<Bytes>) -> Self {
+        Self { body, place: None }
+    }
+
+    /// From here on it takes this place.
+    pub(super) fn hold(&mut self, place: Arc<Place>) {
+        self.place = Some(place);
+    }
+}
+
+impl Body for Outbound {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -14,12 +14,12 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Upstream;
 use super::connection::{Connection, Lost};
 use super::line::Line;
 use super::origin::Origin;
-use super::outbound::Outbound;
 use super::pool::{Found, Pool};
+use super::streams::Outbound;
+use super::{Bounds, Upstream};
 use crate::http::Gathered;
 use crate::live::Live;
 use crate::request::{Buffer, Room};
@@ -29,19 +29,6 @@ use crate::request::{Buffer, Room};
 pub struct Wire {
     pool: Arc<Pool>,
     buffer: Buffer,
-}
-
-/// How long the parts of a call may take, and how large its answer may be.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// To find a connection, or a place on one, or to open one, TLS included.
-    pub connect: Duration,
-    /// From the first byte sent to the last received.
-    pub answer: Duration,
-    /// To keep an idle connection.
-    pub idle: Duration,
-    /// The largest answer, in bytes.
-    pub answer_bytes_max: u64,
 }
 
 /// An answer, whole.

@@ -1,14 +1,17 @@
 //! The embedded ledger: what the machine decides, in this process, durable in one file.
 //!
-//! Reading order: `rows`, `sums` and `store` (the file), `account` and `permits` (the shared account), `writer` (batches), and
-//! here the traits; `register` is what is kept beside the ledger.
+//! Reading order: `rows`, `sums` and `store` (the file), `account`, `line` and `permits` (the shared account), `writer` (batches), and
+//! here the traits; `entries` is what another room keeps in the same file.
 //!
 //! A file of a process that was killed holds everything that was answered. Should the disk then destroy its newest page, it
 //! opens as it was one change before: redb takes such a page for one that was never finished.
 
 mod account;
+mod entries;
+mod fault;
+mod line;
+mod open_error;
 mod permits;
-mod register;
 mod rows;
 mod store;
 mod sums;
@@ -20,7 +23,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use self::register::EmbeddedRegister;
+pub use self::open_error::OpenError;
 use super::machine::open::open_call;
 use super::machine::{Records, Rules};
 use super::{
@@ -46,38 +49,6 @@ pub struct Settings {
     pub on_unknown: OnUnknown,
     /// Tells the store's time.
     pub clock: Clock,
-}
-
-/// Why the file could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Somebody has it open already.
-    #[error(
-        "the ledger file {path} is in use by another process (or opened twice in this one): an embedded ledger belongs to \
-         one process; stop the other, give this one a file of its own, or share a ledger in Redis"
-    )]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It was written by another version.
-    #[error("the ledger file {path} has format {found}, this version knows format {known}")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What it says it is.
-        found: u64,
-        /// What it should be.
-        known: u64,
-    },
-    /// It cannot be made, read or written, or it is no ledger.
-    #[error("the ledger file {path} cannot be used: {reason}")]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// Why, in the system's words.
-        reason: String,
-    },
 }
 
 /// A ledger in one file. Clones are the same ledger; when the last is dropped, the file is closed.

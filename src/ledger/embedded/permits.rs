@@ -1,104 +1,19 @@
 //! Permits of the shared account in this process: the windows are in the file, the line before them is in memory, since
 //! those who wait in it are in this process too.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::account::{Account, KeyWindows};
-use super::store::Fault;
+use super::fault::Fault;
+use super::line::{Line, State};
 use super::writer::State as Batch;
 use crate::ledger::machine::judgement;
 use crate::permits::{
     AccountLimits, Allowance, Ask, GIVE_BACK_WITHIN, KeyName, PLACE_TTL, PermitId, Place, Remaining, Round, Word,
 };
-use crate::team::TeamId;
-
-/// What one call of a team of weight 1 adds to its virtual finish.
-const STEP: u64 = 1_000_000;
-
-/// The line, and the permits that may still be given back.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    places: HashMap<PermitId, Held>,
-    /// Those who wait, by virtual finish.
-    order: BTreeSet<(u64, PermitId)>,
-    deadlines: BTreeSet<(i64, PermitId)>,
-    teams: HashMap<TeamId, InLine>,
-    virtual_time: u64,
-}
-
-/// A team in the line.
-#[derive(Debug, Default)]
-struct InLine {
-    finish: u64,
-    count: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Held {
-    deadline: i64,
-    state: State,
-}
-
-#[derive(Clone, Debug)]
-enum State {
-    Waiting {
-        tag: u64,
-        ask: Ask,
-    },
-    /// Until its worker has heard of it, it is given back should nobody ask.
-    Granted {
-        key: KeyName,
-        at: i64,
-        heard: bool,
-    },
-}
-
-impl Line {
-    fn put(&mut self, id: PermitId, deadline: i64, state: State) {
-        if let Some(before) = self.places.insert(id, Held { deadline, state }) {
-            self.deadlines.remove(&(before.deadline, id));
-        }
-        self.deadlines.insert((deadline, id));
-    }
-
-    fn take(&mut self, id: PermitId) -> Option<State> {
-        let held = self.places.remove(&id)?;
-        self.deadlines.remove(&(held.deadline, id));
-        if let State::Waiting { tag, ask } = &held.state {
-            self.step_out(*tag, id, &ask.team);
-        }
-        Some(held.state)
-    }
-
-    fn step_out(&mut self, tag: u64, id: PermitId, team: &TeamId) {
-        self.order.remove(&(tag, id));
-        if let Some(team) = self.teams.get_mut(team) {
-            team.count = team.count.saturating_sub(1);
-        }
-    }
-
-    /// Whether the ask has a place now; `false` when the line is full.
-    fn join(&mut self, ask: &Ask, limits: &AccountLimits, deadline: i64) -> bool {
-        let team = self.teams.entry(ask.team.clone()).or_default();
-        let is_full = self.order.len() as u64 >= limits.length_max || team.count >= limits.team_length_max;
-        if is_full && !ask.turned_back {
-            return false;
-        }
-        let tag = if ask.turned_back {
-            self.virtual_time
-        } else {
-            team.finish = self.virtual_time.max(team.finish) + STEP / u64::from(ask.weight.max(1));
-            team.finish
-        };
-        team.count += 1;
-        self.order.insert((tag, ask.id));
-        self.put(ask.id, deadline, State::Waiting { tag, ask: ask.clone() });
-        true
-    }
-}
 
 /// One round: the account as it is in the file, the line, and the limits that hold.
 struct Counter<'a> {

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::store::Fault;
+use super::fault::Fault;
 use crate::ledger::machine::judgement;
 use crate::ledger::{LostRows, Row, Rows};
 use crate::team::TeamId;

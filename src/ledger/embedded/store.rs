@@ -6,8 +6,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use redb::{Database, DatabaseError, ReadableTable, StorageError, Table, TableDefinition, WriteTransaction};
 
-use super::OpenError;
 use super::account::Account;
+use super::fault::Fault;
+use super::open_error::OpenError;
 use super::rows::RowTables;
 use super::sums::SumTables;
 use crate::ledger::machine::{Cell, Records, ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
@@ -38,16 +39,6 @@ const ACCOUNT: TableDefinition<&str, &[u8]> = TableDefinition::new("account");
 const ENTRIES: TableDefinition<&str, &[u8]> = TableDefinition::new("register");
 /// Id of a gateway key → when it was used last, in seconds since 1970.
 const USED: TableDefinition<&str, i64> = TableDefinition::new("key_uses");
-
-/// Why records could not be read or written; says it in words for the operator.
-#[derive(Clone, Debug)]
-pub(super) struct Fault(pub(super) String);
-
-impl<E: std::error::Error> From<E> for Fault {
-    fn from(error: E) -> Self {
-        Self(error.to_string())
-    }
-}
 
 /// Opens the file, or makes it; for this process alone. Of a file that was damaged nothing is believed: its numbers would be
 /// somebody's money.

@@ -3,7 +3,7 @@
 use jiff::ToSpan;
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::store::Fault;
+use super::fault::Fault;
 use crate::ledger::machine::Cell;
 use crate::ledger::{Days, Sums, Usage};
 use crate::team::TeamId;

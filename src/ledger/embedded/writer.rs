@@ -7,8 +7,9 @@ use std::sync::Arc;
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::permits::Line;
-use super::store::{Fault, Tables};
+use super::fault::Fault;
+use super::line::Line;
+use super::store::Tables;
 use crate::clock::Clock;
 use crate::ledger::machine::{Ended, Machine, Rules, judgement};
 use crate::ledger::{Crossing, Observer, Outage, soft};

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
-use super::keeper::RedisKeeper;
+use super::access::RedisKeeper;
 use super::keys::{Keys, field};
 use super::{text, upgrade};
 use crate::ledger::keeper::{Abandoned, BATCH_MOST, Context, Lease, Operation, Response, Teams, carry_through};

@@ -1,94 +1,23 @@
 //! Redis as keeper: one script compares and writes, on the connection of one handle.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use uuid::Uuid;
-
+use super::access::{RedisKeeper, TEXT};
 use super::encode::Sender;
 use super::keys::Keys;
-use super::reigns::Reigns;
-use super::settings::Settings;
 use super::words::Words;
 use super::{decode, encode, trust, upgrade};
-use crate::clock::Clock;
-use crate::ledger::OnLoss;
-use crate::ledger::keeper::{Belief, Expected, Keeper, KeeperTime, LossRules, Reply, Step};
-use crate::store::{
-    self, Client, Cmd, Link, Outage, RedisError, Replicas, Script, UnusableSettings, Value, run_script,
-};
+use crate::ledger::keeper::{Belief, Expected, Keeper, KeeperTime, Reply, Step};
+use crate::store::{self, Cmd, Link, Outage, RedisError, Replicas, Value, run_script};
 use crate::team::TeamId;
-
-/// The script that compares and writes.
-const TEXT: &str = include_str!("keeper.lua");
 
 /// How long, beside a heart-beat, those who are alive may take to speak again after the store was away.
 const SETTLE_DOWN: Duration = Duration::from_secs(1);
 /// How long one waits that lets another go first.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// Redis, as one handle reaches it.
-pub(super) struct RedisKeeper {
-    pub(super) client: Client,
-    settings: Settings,
-    script: Script,
-    /// Names this process among those that take turns.
-    process: String,
-    pub(super) trust: trust::Trust,
-    reigns: Reigns,
-    /// The name of the next step.
-    names: AtomicU64,
-}
-
 impl RedisKeeper {
-    pub(super) fn new(client: Client, settings: Settings, process: &str, told_held: Arc<AtomicBool>) -> Self {
-        let trust = trust::Trust::new(told_held);
-        // Large enough that no two handles meet.
-        let names = AtomicU64::new(u64::try_from(Uuid::now_v7().as_u128() & 0x3fff_ffff_ffff_ffff).unwrap_or(0));
-        let (script, process, reigns) = (Script::new(TEXT), process.to_owned(), Reigns::default());
-        Self { client, settings, script, process, trust, reigns, names }
-    }
-
-    /// Another one of the same process, with a connection of its own.
-    pub(super) fn another(&self, clock: Clock, told_held: Arc<AtomicBool>) -> Result<Self, UnusableSettings> {
-        Ok(Self::new(self.client.another(clock)?, self.settings.clone(), &self.process, told_held))
-    }
-
-    pub(super) const fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// What is done about losses.
-    pub(super) fn loss_rules(&self) -> LossRules {
-        LossRules { gather: self.settings.gather(), hold: self.settings.on_loss == OnLoss::Hold }
-    }
-
-    /// The number of the connection, if it leads to one server.
-    pub(super) async fn server(&self) -> Result<Option<u64>, Outage> {
-        Ok(self.client.to_one_server().await?.map(|(number, _)| number))
-    }
-
-    /// Runs one command about a team that names this key, for whoever has asked the breaker.
-    pub(super) async fn run(&self, team: &TeamId, key: &str, command: &Cmd) -> Result<Value, Outage> {
-        self.client.go_on(Some(team), key, |mut link| async move { link.run(command).await }).await
-    }
-
-    /// The same of what belongs to no team.
-    pub(super) async fn run_about_all(&self, key: &str, command: &Cmd) -> Result<Value, Outage> {
-        self.client.go_on(None, key, |mut link| async move { link.run(command).await }).await
-    }
-
-    /// Reads with one command about a team that names this key, unless the breaker is open.
-    pub(super) async fn read(&self, team: &TeamId, key: &str, command: &Cmd) -> Result<Value, Outage> {
-        self.client.run(Some(team), key, command).await
-    }
-
-    /// The time that is sent in place of the server's, in microseconds, or 0.
-    pub(super) fn fixed_now(&self) -> u64 {
-        self.client.fixed_now().unwrap_or(0)
-    }
-
     fn call(&self, command: &str, script: &str, keys: &Keys, step: &Step, words: &Words) -> Cmd {
         let (many, bytes) = words.size();
         let mut call = Cmd::with_capacity(many + 11, script.len() + bytes + 256);
@@ -204,11 +133,15 @@ impl KeeperTime for RedisKeeper {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::settings::Settings;
     use super::*;
+    use crate::clock::Clock;
     use crate::ledger::Unobserved;
     use crate::ledger::keeper::Wanted;
     use crate::ledger::machine::Revision;
-    use crate::store::Topology;
+    use crate::store::{Client, Topology};
 
     #[test]
     fn whoever_makes_a_team_names_the_mark_without_which_it_is_not_made() {

@@ -1,11 +1,12 @@
 //! The ledger of which Redis is the keeper: this process judges, a script of Redis compares and writes.
 //!
 //! Reading order: `settings` (what it must be told), `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `words`,
-//! `encode`, `writes` and `decode` (to the script and back), `keeper` (how it is called), `handle` (what
+//! `encode`, `writes` and `decode` (to the script and back), `access` (how the server is reached), `keeper` (how the script is called), `handle` (what
 //! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `reigns` (which server it is), `past` and `rows.lua`
 //! (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (what the layout before this one has kept of a team), and
 //! here the trait.
 
+mod access;
 mod decode;
 mod encode;
 mod handle;
@@ -29,8 +30,8 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use uuid::Uuid;
 
+use self::access::RedisKeeper;
 use self::handle::{Handle, Shared};
-use self::keeper::RedisKeeper;
 use self::keys::TEAMS;
 use self::keys::{Keys, field};
 pub use self::settings::Settings;

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::trust;
-use crate::store::{Link, RedisError};
+use crate::store::{ErrorKind, FromRedisValue, Link, RedisError, cmd};
 use crate::team::TeamId;
 
+/// How the line begins that names a primary.
+const REPLICATION_ID: &str = "master_replid:";
 /// How long it is believed which server of a cluster has a team.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
 /// How much of a replication id makes the number: what every reader of JSON holds exactly.
@@ -36,7 +37,7 @@ impl Reigns {
             let reign = match link.pulse().reign().get() {
                 Some(reign) => *reign,
                 None => {
-                    let told = number(&trust::replication_id(link, key).await?);
+                    let told = number(&replication_id(link, key).await?);
                     *link.pulse().reign().get_or_init(|| told)
                 }
             };
@@ -47,7 +48,7 @@ impl Reigns {
         if let Some((_, reign)) = told.filter(|(at, _)| at.elapsed() < BELIEVED_FOR) {
             return Ok(reign);
         }
-        let reign = number(&trust::replication_id(link, key).await?);
+        let reign = number(&replication_id(link, key).await?);
         self.of_teams().insert(team.clone(), (Instant::now(), reign));
         Ok(reign)
     }
@@ -67,4 +68,14 @@ impl Reigns {
 /// A number of a replication id. One that is none of ours names nothing.
 fn number(replication_id: &str) -> u64 {
     replication_id.get(..DIGITS).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+}
+
+/// The replication id of the primary that has `key`.
+pub(super) async fn replication_id(link: &mut Link, key: &str) -> Result<String, RedisError> {
+    let mut info = cmd("INFO");
+    info.arg("replication");
+    let info = String::from_redis_value(link.run_at(info, key).await?)?;
+    let id = info.lines().find_map(|line| line.strip_prefix(REPLICATION_ID));
+    let id = id.ok_or((ErrorKind::UnexpectedReturnType, "a server that has no replication id"))?;
+    Ok(id.trim().to_owned())
 }

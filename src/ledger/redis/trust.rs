@@ -7,39 +7,21 @@
 //! and lest it be flushed between the question and what is done then, a team is made only where the mark still is that was
 //! left before the question.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::keeper::RedisKeeper;
+use super::access::RedisKeeper;
 use super::keys::{Keys, REIGNS, TEAMS};
+use super::reigns::replication_id;
 use crate::ledger::OnLoss;
 use crate::ledger::keeper::Belief;
 use crate::store::answer::read;
-use crate::store::{Cmd, ErrorKind, FromRedisValue, Link, Outage, RedisError, Value, cmd};
+use crate::store::{Cmd, Link, Outage, RedisError, Value, cmd};
 use crate::team::TeamId;
 
 /// The script that says since when a primary is known.
 const SCRIPT: &str = include_str!("trust.lua");
-/// How the line begins that names a primary.
-const REPLICATION_ID: &str = "master_replid:";
 /// How long a mark stays; what it is left for takes milliseconds.
 const MARK_SECONDS: u64 = 60;
-
-/// What one handle knows of the server that it reaches.
-pub(super) struct Trust {
-    /// The number of the connection to a server that was believed; nodes of a cluster come and go behind one connection.
-    believed: AtomicU64,
-    /// The number of the connection of which the store has noted to which server it leads.
-    introduced: AtomicU64,
-    /// Whether this process was told that the store is empty and held.
-    told_held: Arc<AtomicBool>,
-}
-
-impl Trust {
-    pub(super) fn new(told_held: Arc<AtomicBool>) -> Self {
-        Self { believed: AtomicU64::new(0), introduced: AtomicU64::new(0), told_held }
-    }
-}
 
 /// Whether what is there of a team that this process has never seen is believed. An operator who accepts it vouches for it to
 /// every process.
@@ -169,14 +151,4 @@ fn question(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> impl 
 async fn answered(link: &mut Link, key: &str, question: impl Fn(&str) -> Cmd) -> Result<Value, RedisError> {
     let id = replication_id(link, key).await?;
     link.run(&question(&id)).await
-}
-
-/// The replication id of the primary that has `key`.
-pub(super) async fn replication_id(link: &mut Link, key: &str) -> Result<String, RedisError> {
-    let mut info = cmd("INFO");
-    info.arg("replication");
-    let info = String::from_redis_value(link.run_at(info, key).await?)?;
-    let id = info.lines().find_map(|line| line.strip_prefix(REPLICATION_ID));
-    let id = id.ok_or((ErrorKind::UnexpectedReturnType, "a server that has no replication id"))?;
-    Ok(id.trim().to_owned())
 }

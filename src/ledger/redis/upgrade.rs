@@ -7,7 +7,7 @@
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::keeper::RedisKeeper;
+use super::access::RedisKeeper;
 use super::keys::Keys;
 use super::trust;
 use crate::ledger::Outage;

@@ -44,6 +44,9 @@ use crate::team::{Team, TeamId};
 /// The route of requests that are none of ours.
 pub const NO_ROUTE: &str = "none";
 
+/// The result of a settlement that had been done before.
+const REPEATED: &str = "repeated";
+
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -97,7 +100,7 @@ impl Metrics {
         for result in [Settled::Charged, Settled::Released, Settled::Unknown] {
             catalogue.settlements_total.touch([result.name()]);
         }
-        catalogue.settlements_total.touch([observe_admission::REPEATED]);
+        catalogue.settlements_total.touch([REPEATED]);
         for kind in replay::Kind::ALL {
             catalogue.replays_total.touch([kind.name()]);
         }

@@ -1,16 +1,13 @@
 //! Counts what admission tells: money settled, limits as they stand, reservations.
 
-use super::Metrics;
 use super::teams::limit_label;
+use super::{Metrics, REPEATED};
 use crate::admission::Observer;
 use crate::admission::observe::Result as SettlementResult;
 use crate::credits::Credits;
 use crate::ledger::{Outcome, Scope, Standing};
 use crate::pricing::Delivered;
 use crate::team::TeamId;
-
-/// The result of a settlement that had been done before.
-pub(super) const REPEATED: &str = "repeated";
 
 /// The result of a settlement with this outcome: of a call that was refused, the credits were released.
 pub(super) const fn settlement(outcome: Outcome) -> &'static str {

@@ -20,7 +20,6 @@ use tokio::sync::Notify;
 
 pub use layer::BreakerLayer;
 pub use probe::Probe;
-pub use seen::Seen;
 
 use crate::clock;
 use crate::refusal::Refusal;
@@ -35,6 +34,18 @@ pub struct Settings {
     pub open_for: Duration,
     /// The same when probe after probe has failed: the time doubles up to this.
     pub open_for_max: Duration,
+}
+
+/// What was seen of the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It answered, and be it with a refusal: a 4xx, a full window, a key that it does not know.
+    Alive,
+    /// It could not be reached, did not answer in time, broke off, or what answered is only its platform (502, 503, 504, a page).
+    Failed,
+    /// It answered 500 in its own words. It is there, and may well do everyone else's work: that the input of one team makes a
+    /// model fail must not close it for all. So each team's count as one, however many there are.
+    ErrorOfItsOwn,
 }
 
 /// The breaker of one origin. What it knows outlives a reload that does not change the origin.

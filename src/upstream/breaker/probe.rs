@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Breaker, Seen, seen};
 use crate::clock::{self, Clock};
 use crate::live::Live;
-use crate::upstream::wire::{Bounds, Failed};
-use crate::upstream::{Observer, Upstream, Wire, unpaid};
+use crate::upstream::wire::Failed;
+use crate::upstream::{Bounds, Observer, Upstream, Wire, unpaid};
 
 /// How long a probe takes at most, however long paid calls may.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

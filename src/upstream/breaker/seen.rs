@@ -3,19 +3,8 @@
 use http::StatusCode;
 use serde::de::IgnoredAny;
 
+use super::Seen;
 use crate::upstream::wire::{Failed, Received};
-
-/// What was seen of the upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// It answered, and be it with a refusal: a 4xx, a full window, a key that it does not know.
-    Alive,
-    /// It could not be reached, did not answer in time, broke off, or what answered is only its platform (502, 503, 504, a page).
-    Failed,
-    /// It answered 500 in its own words. It is there, and may well do everyone else's work: that the input of one team makes a
-    /// model fail must not close it for all. So each team's count as one, however many there are.
-    ErrorOfItsOwn,
-}
 
 /// What the end of a call says; `None` when that is our doing (too many calls for the places there are, an answer above our
 /// bounds) or nothing out of the ordinary: an idle connection was closed.

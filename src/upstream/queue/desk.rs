@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::waiter::{Heard, Held, Permit, Told, Waiter, Wanted};
+use super::waiter::{Heard, Told, Waiter, Wanted};
 use crate::clock::Clock;
 use crate::live::Live;
 use crate::permits::{AccountLimits, Ask, KeyName, KeyTold, PLACE_TTL, PermitId, Permits, Place, Round, Word};
@@ -66,21 +66,13 @@ impl Desk {
         Arc::new(Self { permits, upstream, observer, clock, state, changed })
     }
 
-    /// Waits for a permit; `None` when the account has no limits any more. Dropped meanwhile, the place is given up.
-    pub(super) async fn permit(self: &Arc<Self>, wanted: Wanted) -> Result<Option<Permit>, Refusal> {
-        let id = PermitId::new();
+    /// Lets a call wait. What comes back hears in the end whether it may be sent; nothing is heard when the rounds are cut off.
+    pub(super) fn wait(self: &Arc<Self>, id: PermitId, wanted: Wanted) -> oneshot::Receiver<Heard> {
         let (reply, heard) = oneshot::channel();
         let waiter = Waiter { wanted, reply, offered: None, look_at: Instant::now(), told: None };
-        let held = Held::new(id, Arc::clone(self));
         self.lock().waiting.insert(id, waiter);
         self.see_to_it();
-        match heard.await {
-            Ok(Heard::Granted { key, left }) => Ok(Some(Permit { held, key, left })),
-            Ok(Heard::Free) => Ok(None),
-            Ok(Heard::Refused(refusal)) => Err(refusal),
-            // The rounds were cut off with the worker.
-            Err(_) => Err(Refusal::LedgerUnavailable),
-        }
+        heard
     }
 
     /// Passes on what the upstream said of a key.

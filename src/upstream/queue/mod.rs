@@ -1,11 +1,13 @@
 //! The queue before the shared account: a call goes out with a permit, and waits for it in turn with the other teams' calls.
 //!
 //! Reading order: [`layer`], `way` (a call's way through it, to its first byte), [`desk`] (what a worker's calls say to the store, and
-//! hear from it), [`waiter`] (one call that waits), [`watch`] (what is left, shown once a process). The windows, the line and
+//! hear from it), `waiter` (one call that waits) and `permit` (what it gets), [`watch`] (what is left, shown once a process). The windows, the line and
 //! its order are the store's: [`crate::permits`].
 
 pub mod desk;
 pub mod layer;
+mod permit;
+pub mod settings;
 mod waiter;
 pub mod watch;
 mod way;
@@ -15,22 +17,12 @@ use std::time::Duration;
 
 pub use desk::Desk;
 pub use layer::QueueLayer;
+pub use settings::Settings;
 
 use super::keys::Key;
 use super::wire::Failed;
 use super::{Line, Upstream};
 use crate::admission::Admitted;
-
-/// How long calls wait, and how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How long one call waits at most, all its waits together.
-    pub max_wait: Duration,
-    /// The most calls that wait, of all teams, on all replicas.
-    pub length_max: u64,
-    /// The most calls of one team that wait, on all replicas.
-    pub team_length_max: u64,
-}
 
 /// A call that may be sent now, with this key: only the queue makes it.
 pub struct Permitted {

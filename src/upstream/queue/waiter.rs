@@ -1,4 +1,4 @@
-//! One call that waits for a permit, and the permit it gets: dropped, both are given back.
+//! One call that waits for a permit: what it wants, what it was told of its place, what it is told in the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::desk::Desk;
-use crate::permits::{AccountLimits, KeyName, PermitId, Span};
+use crate::permits::{AccountLimits, KeyName, Span};
 use crate::refusal::Refusal;
 use crate::team::TeamId;
 
@@ -69,47 +68,5 @@ impl Told {
         let now = self.store_at.checked_add(self.heard.elapsed()).unwrap_or(self.store_at);
         let retry_after = now.duration_until(self.retry_at).try_into().unwrap_or(Duration::ZERO);
         Refusal::SharedRateLimited { retry_at: self.retry_at, retry_after: retry_after.max(Duration::from_secs(1)) }
-    }
-}
-
-/// A place in the line, or the permit it has become; given back when dropped, unless it was spent.
-pub(super) struct Held {
-    id: PermitId,
-    desk: Arc<Desk>,
-    is_spent: bool,
-}
-
-impl Held {
-    pub(super) const fn new(id: PermitId, desk: Arc<Desk>) -> Self {
-        Self { id, desk, is_spent: false }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if !self.is_spent {
-            self.desk.leave(self.id);
-        }
-    }
-}
-
-/// The right to send one call now. Dropped unspent, it is given back.
-pub(super) struct Permit {
-    pub(super) held: Held,
-    /// With this key.
-    pub(super) key: KeyName,
-    /// How many more calls have room in the key's tightest window.
-    pub(super) left: Option<u64>,
-}
-
-impl Permit {
-    /// The call is sent now: it stays taken.
-    pub(super) const fn spend(&mut self) {
-        self.held.is_spent = true;
-    }
-
-    /// Not a byte of the call went out after all.
-    pub(super) const fn take_back(&mut self) {
-        self.held.is_spent = false;
     }
 }

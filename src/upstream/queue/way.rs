@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tower::Service;
 
-use super::waiter::{Permit, Wanted};
+use super::permit::Permit;
+use super::waiter::Wanted;
 use super::{Connected, Desk, Permitted};
 use crate::admission::Admitted;
 use crate::call::{Fate, Forwarded, Passed};

@@ -5,6 +5,7 @@
 //! the process, and anew when the balance rises.
 
 mod balance;
+pub mod settings;
 mod tally;
 
 use std::collections::HashMap;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+
+pub use settings::Settings;
 
 use self::tally::{Meaning, Reading, Spending, Tally};
 use super::balance::Drift;
@@ -23,17 +26,6 @@ use crate::credits::Credits;
 use crate::ledger::{Inquiry, Ledger, Level, Outage, Outcome, Scope};
 use crate::live::Live;
 use crate::team::{Limit, LimitKind, Limits, Team, TeamId};
-
-/// How reconciliation goes about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How often the balance is read.
-    pub every: Duration,
-    /// Where it stands in the upstream's answer: a JSON pointer (RFC 6901).
-    pub balance_pointer: String,
-    /// How much more or less than was spent the upstream may have taken before it is said in the log.
-    pub drift_max: Credits,
-}
 
 /// How often a key whose account is empty is looked at, whether its balance has returned.
 const LOOK_AT_EMPTY: Duration = Duration::from_secs(10);

@@ -7,15 +7,13 @@ use moongate::clock::Clock;
 use moongate::identity::{RedisRegister, Store as _};
 use moongate::ledger::redis::Settings;
 use moongate::ledger::{Inquiry, Ledger, Outage, Outcome, ReservationId, Scope, TopUp, TopUpId, Unobserved, Verdict};
-use moongate::permits::RedisPermits;
-use moongate::permits::{AccountLimits, Permits as _, Word};
-use moongate::replay::RedisReplays;
-use moongate::replay::{self, Store as _};
+use moongate::permits::{AccountLimits, Permits as _, RedisPermits, Word};
+use moongate::replay::{self, RedisReplays, Store as _};
 use moongate::team::KeyId;
 
 use crate::ledger_conformance::desk::{PRICE, call, credits, settlement};
 use crate::permits::desk::{call as ask, per_minute};
-use crate::replay::store::{claim, of};
+use crate::replay::claims::{claim, of};
 use crate::support::stored::ledger;
 
 /// How long a claim lives.

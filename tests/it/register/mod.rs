@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moongate::clock::Clock;
-use moongate::identity::{RedisRegister, Store};
-use moongate::ledger::embedded::{self, EmbeddedLedger, EmbeddedRegister};
+use moongate::identity::{EmbeddedRegister, RedisRegister, Store};
+use moongate::ledger::embedded::{self, EmbeddedLedger};
 use moongate::ledger::{OnUnknown, Outage, Unobserved};
 use moongate::store::{Settings, Topology};
 use moongate::team::KeyId;

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use moongate::clock::Clock;
 use moongate::ledger::{Outage, Unobserved};
-use moongate::replay::RedisReplays;
-use moongate::replay::{self, Begun, Store};
+use moongate::replay::{self, Begun, RedisReplays, Store};
 use moongate::store::{Settings, Topology};
 
-use super::store::{Handles, TTL, claim, finished, id_of, kept, of, request, settings, team};
+use super::claims::{Handles, TTL, claim, finished, id_of, kept, of, request, settings, team};
 use crate::support::redis::{RedisCluster, RedisServer, wait_until};
-use crate::support::stored::Reached as _;
-use crate::support::stored::by_gateways;
+use crate::support::stored::{Reached as _, by_gateways};
 
 /// A server of its own for each case.
 pub(super) struct RedisBench {

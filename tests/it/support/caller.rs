@@ -9,8 +9,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::firemoon::SHARED_KEY;
 use super::redis::PATIENCE;
+use super::shared_key::SHARED_KEY;
 
 /// The only headers that may leave a gateway.
 pub const HEADERS: [&str; 25] = [

@@ -8,9 +8,7 @@ use serde_json::Value;
 use super::blocking;
 use super::caller::{Call, generate};
 use super::redis::wait_until;
-
-/// The key that a company shares: nothing that leaves a gateway may ever hold it.
-pub const SHARED_KEY: &str = "fm_live_3f9a7c51e2b84d06a1";
+pub use super::shared_key::SHARED_KEY;
 
 /// The flags it is started with unless a test says otherwise.
 const DEFAULTS: [(&str, &str); 5] = [

@@ -12,5 +12,6 @@ pub mod operator;
 pub mod proxy;
 pub mod receiver;
 pub mod redis;
+pub mod shared_key;
 pub mod stored;
 pub mod tokens;

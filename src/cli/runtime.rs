@@ -1,0 +1,20 @@
+//! What a command runs on that waits or serves: a runtime, metrics and logs.
+
+use super::Ended;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::telemetry::logs::FILTER_VARIABLE;
+use crate::telemetry::{self, Telemetry};
+
+/// Sets up metrics and logs as the settings say. To be dropped last: what was logged is written out then.
+pub(super) fn start_telemetry(settings: &Settings) -> Result<(Telemetry, Clock), Ended> {
+    let clock = Clock::system();
+    let filter = std::env::var(FILTER_VARIABLE).ok();
+    let telemetry = telemetry::start(&settings.fixed.telemetry, filter.as_deref(), &clock);
+    Ok((telemetry.map_err(|error| Ended::Failed(error.to_string()))?, clock))
+}
+
+/// Runs a command that waits, on one thread: the gateway's workers bring their own.
+pub(super) fn block_on<F: Future>(command: F) -> Result<F::Output, Ended> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(command))
+}
