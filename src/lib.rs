@@ -30,6 +30,18 @@
 //! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`calendar`], [`clock`], [`credits`], [`decimal`], [`http`],
 //! [`https`], [`json`], [`live`], [`maps`], [`model`], [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
 //!
+//! # What stands on what
+//!
+//! Each knows only those before it in this list, which `tests/it/tidy` holds against the code:
+//!
+//! - small words: [`calendar`], [`clock`], [`decimal`], [`credits`], [`http`], [`json`], [`live`], [`maps`], [`model`],
+//!   [`printable`], [`secret`], [`trust`], [`https`];
+//! - what is configured of a team, and what is kept: [`pricing`], [`team`], [`store`], [`permits`], [`ledger`];
+//! - a request, and what it is answered: [`refusal`], [`request`], [`answer`];
+//! - its caller, and the paid path: [`identity`], [`call`], [`replay`], [`admission`], [`upstream`];
+//! - what is beside that path: [`catalogue`], [`account`], [`notice`], [`server`], [`simulator`];
+//! - what sees all of it: [`telemetry`], [`admin`], [`config`], [`stack`], [`app`], [`cli`].
+//!
 //! # What holds everywhere
 //!
 //! - Money is [`credits::Credits`]: whole millionths. What a call may cost is reserved before it is sent, and settled once.

@@ -11,6 +11,10 @@ pub(super) struct Source {
     pub(super) code: String,
     /// Every path the code names, whole and without what it is called here: `crate::team::TeamId`, `redis::Client`.
     pub(super) paths: Vec<String>,
+    /// The same without what it only shows to others under its own name.
+    pub(super) needs: Vec<String>,
+    /// What its own `use` lines bring in, those of modules within it left out.
+    pub(super) imports: Vec<Import>,
 }
 
 impl Source {
@@ -22,20 +26,63 @@ impl Source {
 
     pub(super) fn new(name: String, text: String) -> Self {
         let code = code_of(&text);
-        let place = place_of(&name);
-        let (mut imports, rest) = imports_of(&code);
+        let mut source = Self { name, text, code, paths: Vec::new(), needs: Vec::new(), imports: Vec::new() };
+        let place = place_of(&source.name);
+        source.imports = source.read_module(&place, &source.code.clone(), &[]);
+        source
+    }
+
+    /// Notes what a module of the file names, and the modules within it; says what it imports.
+    fn read_module(&mut self, place: &[String], code: &str, outside: &[Import]) -> Vec<Import> {
+        let (own, inside) = without_modules(code);
+        let (mut imports, rest) = imports_of(&own);
         for import in &mut imports {
-            import.path = absolute(&import.path, &place);
+            import.path = absolute(&import.path, place);
         }
-        let inline = words_of(&rest).filter(|word| word.contains("::")).map(|word| {
-            let (first, after) = word.split_once("::").unwrap();
-            match imports.iter().find(|import| import.name == first) {
-                Some(import) => format!("{}::{after}", import.path),
-                None => absolute(word, &place),
+        let words: Vec<&str> = words_of(&rest).collect();
+        let is_used = |import: &Import| words.iter().any(|word| word.split("::").next() == Some(&import.name));
+        let needed = imports.iter().filter(|import| !import.is_shown || is_used(import));
+        let inline: Vec<String> = words
+            .iter()
+            .filter(|word| word.contains("::"))
+            .map(|word| {
+                let (first, after) = word.split_once("::").unwrap();
+                match imports.iter().chain(outside).find(|import| import.name == first) {
+                    Some(import) => format!("{}::{after}", import.path),
+                    None => absolute(word, place),
+                }
+            })
+            .collect();
+        self.needs.extend(needed.map(|import| import.path.clone()).chain(inline.iter().cloned()));
+        self.paths.extend(imports.iter().map(|import| import.path.clone()).chain(inline));
+        for (name, code) in inside {
+            self.read_module(&[place, &[name]].concat(), &code, &imports);
+        }
+        imports
+    }
+
+    /// Where it stands among the modules of its crate: `crate::upstream::wire`.
+    pub(super) fn module(&self) -> String {
+        ["crate".to_owned()].into_iter().chain(place_of(&self.name)).collect::<Vec<_>>().join("::")
+    }
+
+    /// Modules of its own whose files stand elsewhere (`#[path = "…"]`): their names, and the files.
+    pub(super) fn modules_elsewhere(&self) -> Vec<(String, String)> {
+        let folder = self.name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let declared = self.text.split("#[path = \"").skip(1).filter_map(|rest| {
+            let (path, after) = rest.split_once("\"]\n")?;
+            let name = after.split("mod ").nth(1)?.split(';').next()?;
+            let mut parts: Vec<&str> = folder.split('/').collect();
+            for part in path.split('/') {
+                if part == ".." {
+                    parts.pop();
+                } else {
+                    parts.push(part);
+                }
             }
+            Some((format!("{}::{name}", self.module()), parts.join("/")))
         });
-        let paths = imports.iter().map(|import| import.path.clone()).chain(inline).collect();
-        Self { name, text, code, paths }
+        declared.collect()
     }
 
     /// The room or small word that the file belongs to: `upstream`, `clock`; `main` and `lib` are such words too.
@@ -53,19 +100,31 @@ impl Source {
     }
 }
 
-/// The modules that a file's own paths start from: `src/upstream/wire.rs` is `[upstream, wire]`.
-fn place_of(name: &str) -> Vec<&str> {
-    let Some(below) = name.strip_prefix("src/") else { return Vec::new() };
-    let mut place: Vec<&str> = below.trim_end_matches(".rs").split('/').collect();
-    if place.last().is_some_and(|last| ["mod", "lib", "main"].contains(last)) {
-        place.pop();
+/// The modules that a file's own paths start from: `src/upstream/wire.rs` is `[upstream, wire]`, the tests beside it in
+/// `wire_tests.rs` are `[upstream, wire, tests]`.
+fn place_of(name: &str) -> Vec<String> {
+    let crates = ["src/", "tests/it/", "benches/instructions/", "benches/ledger_store/", "benches/whole_process/"];
+    let Some(below) = crates.iter().find_map(|root| name.strip_prefix(root)) else { return Vec::new() };
+    let mut place: Vec<String> = below.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+    match place.last().map(String::as_str) {
+        Some("mod" | "lib" | "main") => drop(place.pop()),
+        Some(last) if BESIDE.contains(&last) => {}
+        Some(last) if last.ends_with("_tests") => {
+            let of = last.trim_end_matches("_tests").to_owned();
+            place.pop();
+            place.extend([of, "tests".to_owned()]);
+        }
+        Some(_) | None => {}
     }
     place
 }
 
+/// Tests in a file of their own that is a module beside others, of no single one of them.
+const BESIDE: [&str; 1] = ["calls_tests"];
+
 /// A path that starts with `self` or `super`, as it is seen from the root of the crate.
-fn absolute(path: &str, place: &[&str]) -> String {
-    let mut here = place.to_vec();
+fn absolute(path: &str, place: &[String]) -> String {
+    let mut here: Vec<&str> = place.iter().map(String::as_str).collect();
     let mut segments = path.split("::").peekable();
     let mut relative = false;
     while let Some(first @ ("self" | "super")) = segments.peek().copied() {
@@ -82,10 +141,46 @@ fn absolute(path: &str, place: &[&str]) -> String {
 }
 
 /// What a `use` line brings in.
-struct Import {
-    path: String,
+pub(super) struct Import {
+    pub(super) path: String,
     /// What it is called here.
-    name: String,
+    pub(super) name: String,
+    /// Whether others can name it here as well.
+    is_shown: bool,
+}
+
+/// The code without the modules that are written out in it, and these by their names.
+fn without_modules(code: &str) -> (String, Vec<(String, String)>) {
+    let (mut own, mut inside, mut rest) = (String::new(), Vec::new(), code);
+    while let Some((before, name, after)) = next_module(rest) {
+        let mut depth = 1;
+        let end = after.find(|letter| {
+            depth += i32::from(letter == '{') - i32::from(letter == '}');
+            depth == 0
+        });
+        let end = end.expect("a module ends");
+        own.push_str(before);
+        own.push(';');
+        inside.push((name.to_owned(), after[..end].to_owned()));
+        rest = &after[end + 1..];
+    }
+    own.push_str(rest);
+    (own, inside)
+}
+
+/// What stands before the next `mod name {`, the name, and what follows.
+fn next_module(code: &str) -> Option<(&str, &str, &str)> {
+    let mut from = 0;
+    while let Some(found) = code[from..].find("mod ") {
+        let start = from + found;
+        from = start + 4;
+        let is_word_of_its_own = !code[..start].ends_with(is_word);
+        let name = code[from..].split(|letter| !is_word(letter)).next().unwrap();
+        if let Some(after) = code[from + name.len()..].trim_start().strip_prefix('{').filter(|_| is_word_of_its_own) {
+            return Some((&code[..start], name, after));
+        }
+    }
+    None
 }
 
 /// All that `use` lines bring in, unfolded, and the code without these lines.
@@ -97,9 +192,12 @@ fn imports_of(code: &str) -> (Vec<Import>, String) {
         rest.push_str(separator);
         match use_of(statement) {
             Some((before, tree)) => {
+                let shown_from = imports.len();
                 rest.push_str(before);
                 let tree: String = tree.split_whitespace().collect::<Vec<_>>().join(" ");
                 unfold("", &tree, &mut imports);
+                let is_shown = before.trim_end().ends_with("pub") || before.trim_end().ends_with(')');
+                imports[shown_from..].iter_mut().for_each(|import| import.is_shown = is_shown);
             }
             None => rest.push_str(statement),
         }
@@ -128,7 +226,7 @@ fn unfold(before: &str, tree: &str, imports: &mut Vec<Import>) {
         let (named, alias) = tree.split_once(" as ").unwrap_or((tree, ""));
         let path = format!("{before}{}", named.trim()).trim_end_matches("::self").to_owned();
         let name = if alias.is_empty() { path.rsplit("::").next().unwrap() } else { alias.trim() }.to_owned();
-        imports.push(Import { path, name });
+        imports.push(Import { path, name, is_shown: false });
         return;
     };
     let inner = inner.rsplit_once('}').expect("a group ends").0;
@@ -224,7 +322,7 @@ fn the_rules_see_every_path_and_nothing_else() {
         pub use super::wire::{self, Wire};
         fn f<'a>(x: &'a str) -> char { crate::team::TeamId::parse("use redis::Text;"); let _ = r#"redis::"Raw"#; '"' }
         fn g() { wire::exchange(); redis::cmd(); }
-        mod tests { use super::super::config; /* prometheus::Block */ }
+        mod tests { use super::super::super::config; /* prometheus::Block */ }
     "##;
     let source = Source::new("src/upstream/forward.rs".to_owned(), text.to_owned());
     assert_eq!(
@@ -236,10 +334,10 @@ fn the_rules_see_every_path_and_nothing_else() {
             "std::sync::atomic::Ordering",
             "crate::upstream::wire",
             "crate::upstream::wire::Wire",
-            "crate::config",
             "crate::team::TeamId::parse",
             "crate::upstream::wire::exchange",
             "redis::cmd",
+            "crate::config",
         ]
     );
     assert_eq!(source.room(), "upstream");
