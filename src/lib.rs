@@ -1,6 +1,6 @@
 //! Moongate: the gateway a company puts in front of the Firemoon Studio API.
 //!
-//! Start here, then read [`stack`]: the path of a request, top to bottom.
+//! Start here, then read [`stack`]: the path of a request, top to bottom. What each word means stands in `glossary.md` beside this file.
 //!
 //! # The rooms, in the order in which a request passes them
 //!
@@ -17,12 +17,12 @@
 //! | [`account`] | what a team may see of itself |
 //! | [`team`] | what a team is |
 //! | [`call`] | what travels the paid path: may this caller use this model, the whole call, what came of it |
-//! | [`replay`] | has this call been made before, and what was its answer |
+//! | [`idempotency`] | has this call been made before, and what was its answer |
 //! | [`pricing`] | what a call may cost at most, and what it did cost |
 //! | [`admission`] | may it be spent now; what was spent in the end |
 //! | [`ledger`] | what may be spent and what was: reservations, settlements, windows, rows |
 //! | [`store`] | how Redis is reached by all who keep something there |
-//! | [`notice`] | who is told outside that a budget is nearly used up |
+//! | [`webhook`] | who is told outside that a budget is nearly used up |
 //! | [`permits`] | whose turn it is on the shared account, over all replicas |
 //! | [`upstream`] | when a call goes out, where to, and with whose key |
 //!
@@ -38,8 +38,8 @@
 //!   [`printable`], [`secret`], [`trust`], [`https`];
 //! - what is configured of a team, and what is kept: [`pricing`], [`team`], [`store`], [`permits`], [`ledger`];
 //! - a request, and what it is answered: [`refusal`], [`request`], [`answer`];
-//! - its caller, and the paid path: [`identity`], [`call`], [`replay`], [`admission`], [`upstream`];
-//! - what is beside that path: [`catalogue`], [`account`], [`notice`], [`server`], [`simulator`];
+//! - its caller, and the paid path: [`identity`], [`call`], [`idempotency`], [`admission`], [`upstream`];
+//! - what is beside that path: [`catalogue`], [`account`], [`webhook`], [`server`], [`simulator`];
 //! - what sees all of it: [`telemetry`], [`admin`], [`config`], [`stack`], [`app`], [`cli`].
 //!
 //! # What holds everywhere
@@ -68,18 +68,17 @@ pub mod credits;
 pub mod decimal;
 pub mod http;
 pub mod https;
+pub mod idempotency;
 pub mod identity;
 pub mod json;
 pub mod ledger;
 pub mod live;
 pub mod maps;
 pub mod model;
-pub mod notice;
 pub mod permits;
 pub mod pricing;
 pub mod printable;
 pub mod refusal;
-pub mod replay;
 pub mod request;
 pub mod secret;
 pub mod server;
@@ -90,3 +89,4 @@ pub mod team;
 pub mod telemetry;
 pub mod trust;
 pub mod upstream;
+pub mod webhook;

@@ -5,7 +5,7 @@
 //!  (Refusal → answer)                                                                                  │
 //!  known caller                                     authenticate ▸ measure_team ▸ tell_limits ─────────┼▸ account
 //!  (Authenticated<B>)                                                                                  │
-//!  paid call   authorize ▸ collect_body ▸ replay ▸ breaker ▸ admit ▸ queue ▸ swap_credential ▸ forward ─┤
+//!  paid call   authorize ▸ collect_body ▸ idempotency ▸ breaker ▸ admit ▸ queue ▸ swap_credential ▸ forward ─┤
 //!  its quote           authorize ▸ collect_body ▸ quote ───────────────────────────────────────────────┘
 //! ```
 //!
@@ -24,26 +24,28 @@ use http_body::Body;
 use tower::{Service, ServiceBuilder};
 
 use crate::account::{self, Question};
-use crate::admission::{AdmitLayer, Keeper, Latest, TellLimitsLayer, Undelivered};
+use crate::admission::{AdmitLayer, Latest, ReservationManager, TellLimitsLayer, Undelivered};
 use crate::answer::{AnswerRefusalsLayer, CatchPanicLayer};
 use crate::call::{AuthorizeLayer, CollectLayer, Wanted};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
-use crate::identity::{AuthenticateLayer, Authenticated, Directory, Gate};
+use crate::idempotency::{ReplayLayer, Replays, Times};
+use crate::identity::{AuthenticateLayer, Authenticated, Authenticator, CredentialGuard};
 use crate::live::Live;
 use crate::permits::Permits;
 use crate::pricing::PriceTable;
 use crate::refusal::Refusal;
-use crate::replay::{ReplayLayer, Replays, Times};
 use crate::request::check_request::CheckRequestLayer;
-use crate::request::fork::Fork;
 use crate::request::lookup::Lookup;
-use crate::request::route::Known;
+use crate::request::route::AuthenticatedRoute;
+use crate::request::router::Router;
 use crate::request::{self, Buffer, Inbound};
 use crate::telemetry::trace_and_count::CountedBody;
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
-use crate::upstream::{self, BreakerLayer, Desk, Forward, QueueLayer, SwapCredentialLayer, Upstream, Ways, Wire};
+use crate::upstream::{
+    self, BreakerLayer, Forward, PermitClient, QueueLayer, SwapCredentialLayer, Upstream, UpstreamClient, Ways,
+};
 
 /// What the stack of one worker is made of. Everything in it was acquired before; putting it together cannot fail.
 #[derive(Clone)]
@@ -59,11 +61,11 @@ pub struct Parts {
     /// Memory for bodies, over all workers.
     pub buffer: Buffer,
     /// Who may call.
-    pub directory: Live<Directory>,
+    pub directory: Live<Authenticator>,
     /// This worker's handle to where those are judged whom the directory does not know at once.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<CredentialGuard>,
     /// This worker's ledger, and what looks after its reservations.
-    pub keeper: Arc<Keeper>,
+    pub keeper: Arc<ReservationManager>,
     /// This worker's handle to the shared account's permits.
     pub permits: Arc<dyn Permits>,
     /// This worker's handle to what is remembered of calls.
@@ -73,7 +75,7 @@ pub struct Parts {
     /// Who watches them.
     pub upstream_observer: Arc<dyn upstream::Observer>,
     /// This worker's connections to the upstream.
-    pub wire: Wire,
+    pub wire: UpstreamClient,
     /// What is known of callers' limits, over all workers.
     pub latest: Latest,
     /// Slots of answers that nobody has read yet, over all workers.
@@ -121,7 +123,7 @@ where
     let replay = ReplayLayer::new(parts.replays.clone(), ledger, times_of(upstream.clone()), parts.buffer.clone());
     let tell_limits = TellLimitsLayer::new(parts.latest.clone(), Arc::clone(parts.keeper.ledger()));
     let observer = parts.upstream_observer;
-    let desk = Desk::new(parts.permits, upstream.clone(), Arc::clone(&observer), clock.clone());
+    let desk = PermitClient::new(parts.permits, upstream.clone(), Arc::clone(&observer), clock.clone());
     let ways = Ways { upstream: upstream.clone(), wire: parts.wire.clone(), clock: clock.clone() };
     let queue = QueueLayer::new(desk, ways.clone(), Arc::clone(&observer));
     let swap = SwapCredentialLayer::new(clock.clone(), observer);
@@ -168,7 +170,7 @@ where
         .layer(AnswerRefusalsLayer::new(clock))
         // Before anything trusts a header or a path.
         .layer(CheckRequestLayer::new(parts.header_bytes_max))
-        .service(Fork { catalogue, known, catalogue_is_public: parts.catalogue_is_public })
+        .service(Router { catalogue, known, catalogue_is_public: parts.catalogue_is_public })
 }
 
 /// How long a call may take by the upstream's settings, as they are when it comes.
@@ -209,16 +211,18 @@ where
 
     fn call(&mut self, caller: Authenticated<B>) -> Self::Future {
         match caller.route().clone() {
-            Known::Generate(model) => Either::Left(Either::Left(self.paid.call(Wanted::generation(caller, model)))),
-            Known::Nothing(refusal) => Either::Left(Either::Right(ready(Err(*refusal)))),
-            Known::Catalogue(question) => {
+            AuthenticatedRoute::Generate(model) => {
+                Either::Left(Either::Left(self.paid.call(Wanted::generation(caller, model))))
+            }
+            AuthenticatedRoute::Nothing(refusal) => Either::Left(Either::Right(ready(Err(*refusal)))),
+            AuthenticatedRoute::Catalogue(question) => {
                 let (arrival, ..) = caller.into_parts();
                 Either::Right(Either::Right(self.catalogue.call(Lookup::of(arrival, question))))
             }
-            Known::Quote(model) => {
+            AuthenticatedRoute::Quote(model) => {
                 Either::Right(Either::Left(Either::Right(self.quote.call(Wanted::quote(caller, model)))))
             }
-            Known::Account(view) => {
+            AuthenticatedRoute::Account(view) => {
                 let (arrival, _, principal, team) = caller.into_parts();
                 let query = arrival.request.uri().query().map(str::to_owned);
                 let question = Question { view, query, principal, team };

@@ -6,7 +6,8 @@ use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 use moongate::credits::Credits;
 use moongate::ledger::{
-    Admission, Asked, Came, Ledger, Level, Outcome as Ended, Phase, ReservationId, Scope, Settlement, Verdict,
+    Admission, CallResult, CallSummary, Ledger, Level, Outcome as Ended, Phase, ReservationId, Scope, Settlement,
+    Verdict,
 };
 use moongate::team::{Limit, LimitKind, Limits, TeamId, UserId};
 
@@ -49,14 +50,14 @@ pub fn admission(way: Way) -> Outcome<Admission> {
     let most = |kind: LimitKind| if kind.name().starts_with("credits") { 1 << 50 } else { Limit::REQUESTS_MAX };
     let limits = Arc::new(Limits::new(kinds.map(|kind| Limit::new(kind, most(kind)))));
     let level = |scope| Level { scope, limits: Arc::clone(&limits) };
-    let asked = Asked {
+    let asked = CallSummary {
         request_id: "0123456789abcdef0123456789abcdef".into(),
         user: user.as_str().into(),
         credential: "token".into(),
         model: "flux/dev".into(),
         images: 1,
         price_version: "2026-11".into(),
-        ..Asked::default()
+        ..CallSummary::default()
     };
     Ok(Admission {
         id: ReservationId::new(),
@@ -93,7 +94,7 @@ pub async fn mark(ledger: &Arc<dyn Ledger>, like: &Admission, id: ReservationId)
 /// # Errors
 /// The ledger does not answer.
 pub async fn settle(ledger: &Arc<dyn Ledger>, like: &Admission, id: ReservationId) -> Outcome<()> {
-    let came = Came { status: 200, images: 1, upstream_ms: 2_000, ..Came::default() };
+    let came = CallResult { status: 200, images: 1, upstream_ms: 2_000, ..CallResult::default() };
     let settlement = Settlement { id, outcome: Ended::Charged, charged: like.price, came, keeps_slots: false };
     ledger.settle(&like.team, settlement).await?;
     Ok(())

@@ -17,7 +17,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm as Jws, EncodingKey, Header};
 use moongate::clock::Clock;
 use moongate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySource};
-use moongate::identity::{Directory, Gate, NotObserved, Settings};
+use moongate::identity::{Authenticator, CredentialGuard, NotObserved, Settings};
 use moongate::request::TrustedProxies;
 use moongate::team::{State, Team, TeamId};
 use rcgen::{KeyPair, RsaKeySize};
@@ -106,12 +106,13 @@ fn act() -> Outcome<()> {
     for signer in &signers {
         let tokens = (0..TOKENS).map(|number| signer.token(number)).collect::<Outcome<Vec<_>>>()?;
         let directory = directory(&json!({ "keys": keys }).to_string())?;
-        let here = spread(&tokens, |token| assert_good(directory.identify_now(token).map(|judged| judged.is_ok())));
-        let recalled = spread(&tokens, |token| assert_good(directory.recall(token).map(|judged| judged.is_ok())));
+        let here = spread(&tokens, |token| assert_good(directory.authenticate_now(token).map(|judged| judged.is_ok())));
+        let recalled =
+            spread(&tokens, |token| assert_good(directory.lookup_cached(token).map(|judged| judged.is_ok())));
         let forged: Vec<String> = tokens.iter().map(|token| forged(token)).collect();
-        let refused = spread(&forged, |token| drop(black_box(directory.identify_now(token))));
+        let refused = spread(&forged, |token| drop(black_box(directory.authenticate_now(token))));
         let directory = Arc::new(self::directory(&json!({ "keys": keys }).to_string())?);
-        let gate = Gate::new(TrustedProxies::default(), Clock::system());
+        let gate = CredentialGuard::new(TrustedProxies::default(), Clock::system());
         let from = IpAddr::from([192, 0, 2, 1]);
         let lane = spread(&tokens, |token| {
             assert_good(Some(runtime.block_on(gate.judge(&directory, token, from)).is_ok()));
@@ -148,7 +149,7 @@ fn spread(tokens: &[String], mut judge: impl FnMut(&str)) -> String {
     format!("{:.1} ({:.1})", at(50), at(99))
 }
 
-fn directory(key_set: &str) -> Outcome<Directory> {
+fn directory(key_set: &str) -> Outcome<Authenticator> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), key_set)?;
     let pointer = |text: &str| ClaimPath::parse(text).ok_or("no pointer");
@@ -180,5 +181,5 @@ fn directory(key_set: &str) -> Outcome<Directory> {
     };
     let settings = Settings { issuers: vec![issuer], ..Settings::default() };
     let teams = HashMap::from([(id, Arc::new(team))]);
-    Ok(Directory::new(settings, &teams, &Arc::default(), None, Clock::system(), Arc::new(NotObserved))?)
+    Ok(Authenticator::new(settings, &teams, &Arc::default(), None, Clock::system(), Arc::new(NotObserved))?)
 }

@@ -19,7 +19,7 @@ use moongate::secret::Secret;
 use moongate::server::{self, Discarding, Drain, Server};
 use moongate::upstream::forward::Outgoing;
 use moongate::upstream::settings::{KeySettings, Protocol};
-use moongate::upstream::{self, Forward, Upstream, Wire, queue};
+use moongate::upstream::{self, Forward, Upstream, UpstreamClient, queue};
 use tower::{Service, service_fn};
 
 use crate::job::SHARED_KEY;
@@ -33,7 +33,7 @@ const BODY_BYTES_MAX: u64 = 4_500_000;
 pub async fn serve(port: u16) -> io::Result<()> {
     let upstream = Arc::new(Upstream::new(settings(port)?, None).map_err(io::Error::other)?);
     let buffer = Buffer::new(BUFFERED_BYTES_MAX, BODY_BYTES_MAX, Live::new(Shares::default()));
-    let wire = Wire::new(buffer.clone());
+    let wire = UpstreamClient::new(buffer.clone());
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}", listener.local_addr()?.port());
     let service = service_fn(move |inbound: Inbound<Discarding>| {
@@ -48,7 +48,7 @@ pub async fn serve(port: u16) -> io::Result<()> {
 fn pass_on(
     inbound: Inbound<Discarding>,
     upstream: Arc<Upstream>,
-    wire: Wire,
+    wire: UpstreamClient,
     room: Arc<Room>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send {
     let (head, body) = inbound.request.into_parts();

@@ -27,11 +27,11 @@ pub use reading::{Reading, Settings};
 use self::query::{Page, Period, Query};
 use self::requests::Requests;
 use crate::http::{Answer, AnswerBody, HeaderWriter};
+use crate::idempotency::Replays;
 use crate::identity::Principal;
-use crate::ledger::{Standing, headers};
+use crate::ledger::{LimitStatus, headers};
 use crate::printable;
 use crate::refusal::Refusal;
-use crate::replay::Replays;
 use crate::request::Buffer;
 use crate::request::route::Account;
 use crate::team::Team;
@@ -148,7 +148,7 @@ const SMALL_BYTES: usize = 64 * 1024;
 
 /// A view as its answer. Names in it are written out where they would turn its text around; an answer that was kept stands in
 /// it as it came.
-fn shown(view: &impl Serialize, standings: &[Standing], at: Timestamp) -> Result<Answer, Refusal> {
+fn shown(view: &impl Serialize, standings: &[LimitStatus], at: Timestamp) -> Result<Answer, Refusal> {
     let json = printable::to_json(view).map_err(|_| Refusal::Internal)?;
     let mut answer = Response::new(AnswerBody::new(json));
     let answer_headers = answer.headers_mut();

@@ -10,7 +10,7 @@ use tower::Service;
 
 use super::reading::Reading;
 use super::shown;
-use crate::admission::{ask, denial};
+use crate::admission::{build_admission, into_refusal};
 use crate::call::PaidCall;
 use crate::credits::Credits;
 use crate::http::Answer;
@@ -58,7 +58,7 @@ impl Quotes {
     }
 
     async fn quote(&self, call: &PaidCall) -> Result<Answer, Refusal> {
-        let admission = ask::admission(call, Phase::Waiting)?;
+        let admission = build_admission::admission(call, Phase::Waiting)?;
         let (asked, price) = (Arc::clone(&admission.asked), admission.price);
         self.reading.books(&call.principal, &call.team).await?;
         let verdict = self.reading.quote(admission).await?;
@@ -81,7 +81,7 @@ impl Quotes {
                 shown(&Quote { earliest: Some(at), limits, ..quote }, &standings, at)
             }
             Verdict::Refused { standings, binding, retry_at, at } => {
-                let refusal = denial::refusal(standings.clone(), binding, retry_at, at, price);
+                let refusal = into_refusal::refusal(standings.clone(), binding, retry_at, at, price);
                 let quote = Quote {
                     verdict: "refused",
                     code: Some(refusal.kind().code),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::admission::{Undelivered, denial};
+use crate::admission::{Undelivered, into_refusal};
 use crate::credits::Credits;
 use crate::identity::Principal;
-use crate::ledger::{Admission, Books, Inquiry, Ledger, Level, Outage, Scope, TooOften, Verdict};
+use crate::ledger::{Admission, BudgetSnapshot, Ledger, Level, Outage, ReadLimited, Scope, SnapshotQuery, Verdict};
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::team::{Limit, LimitKind, Limits, Team};
@@ -51,18 +51,18 @@ impl Reading {
     ///
     /// # Errors
     /// `rate_limited` when it has read too often, `ledger_unavailable`.
-    pub async fn books(&self, principal: &Principal, team: &Team) -> Result<Books, Refusal> {
+    pub async fn books(&self, principal: &Principal, team: &Team) -> Result<BudgetSnapshot, Refusal> {
         let limits = Arc::clone(&self.settings.read().limits);
-        let inquiry = Inquiry {
+        let inquiry = SnapshotQuery {
             team: team.id.clone(),
             levels: principal.levels(team),
             time_zone: team.time_zone.clone(),
             reader: Some(Level { scope: Scope::Account(principal.user.clone()), limits }),
         };
-        let mut books = self.ledger.books(inquiry).await.map_err(|outage| away(&outage))?;
+        let mut books = self.ledger.snapshot(inquiry).await.map_err(|outage| away(&outage))?;
         match books.refused.take() {
-            Some(TooOften { standing, retry_at }) => {
-                Err(denial::refusal(vec![standing], 0, retry_at, books.at, Credits::ZERO))
+            Some(ReadLimited { standing, retry_at }) => {
+                Err(into_refusal::refusal(vec![standing], 0, retry_at, books.at, Credits::ZERO))
             }
             None => {
                 self.undelivered.tell(&team.id, &mut books.standings);

@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use super::generations::status;
 use super::reading::away;
 use crate::credits::Credits;
+use crate::idempotency::{LISTED_MAX, Replays, StoredResponse, Summary};
 use crate::ledger::{Ledger, OpenCall, Outcome, Phase, ReservationId, Row};
 use crate::refusal::Refusal;
-use crate::replay::{Kept, LISTED_MAX, Replays, Summary};
 use crate::request::RequestId;
 use crate::team::TeamId;
 
@@ -136,7 +136,7 @@ impl From<Summary> for Call {
 
 impl Call {
     /// With the answer itself, where it is kept.
-    fn of(kept: &Kept) -> Option<Self> {
+    fn of(kept: &StoredResponse) -> Option<Self> {
         let answer = kept.json().map(ToOwned::to_owned);
         let call = Self::from(kept.summary()?);
         let message = if answer.is_none() && kept.body.is_some() { Some(NOT_JSON) } else { call.message };

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::credits::Credits;
 use crate::identity::Principal;
-use crate::ledger::{Books, LimitView, Standing};
+use crate::ledger::{BudgetSnapshot, LimitStatus, LimitView};
 use crate::team::limit::{Shape, Unit};
 use crate::team::{LimitKind, Team};
 
@@ -35,8 +35,8 @@ struct CredentialView<'a> {
 
 /// The balance of a team.
 #[must_use]
-pub fn balance<'a>(team: &'a Team, books: &Books) -> Balance<'a> {
-    let budgets: Vec<&Standing> = books.standings.iter().filter(|standing| counts_credits(standing.kind)).collect();
+pub fn balance<'a>(team: &'a Team, books: &BudgetSnapshot) -> Balance<'a> {
+    let budgets: Vec<&LimitStatus> = books.standings.iter().filter(|standing| counts_credits(standing.kind)).collect();
     let refusing = budgets.iter().filter(|standing| !standing.shadow);
     let balance = refusing.map(|standing| Credits::from_micros(standing.remaining())).min();
     Balance { team: team.id.as_str(), balance, budgets: budgets.into_iter().map(LimitView::from).collect() }
@@ -44,7 +44,7 @@ pub fn balance<'a>(team: &'a Team, books: &Books) -> Balance<'a> {
 
 /// A caller's own standing.
 #[must_use]
-pub fn me<'a>(principal: &'a Principal, team: &'a Team, books: &Books) -> Me<'a> {
+pub fn me<'a>(principal: &'a Principal, team: &'a Team, books: &BudgetSnapshot) -> Me<'a> {
     let key_allows = |model: &_| principal.key_models.as_ref().is_none_or(|rules| rules.allow(model));
     let priced = team.prices.models.keys();
     let mut models: Vec<&str> =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::ledger::{Inquiry, Ledger, Outage};
+use crate::ledger::{Ledger, Outage, SnapshotQuery};
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::team::{Team, TeamId};
@@ -68,8 +68,8 @@ impl Accounts {
         let any = || self.teams.read().keys().next().cloned();
         let team = Some(&account.team).filter(|_| account.is_configured).cloned().or_else(any);
         let (team, time_zone) = (team.unwrap_or_else(|| account.team.clone()), account.time_zone.clone());
-        let inquiry = Inquiry { team, levels: Vec::new(), time_zone: time_zone.clone(), reader: None };
-        let books = self.ledger.books(inquiry).await.map_err(|outage| away(&outage))?;
+        let inquiry = SnapshotQuery { team, levels: Vec::new(), time_zone: time_zone.clone(), reader: None };
+        let books = self.ledger.snapshot(inquiry).await.map_err(|outage| away(&outage))?;
         Ok(books.at.to_zoned(time_zone).date())
     }
 }

@@ -18,7 +18,7 @@ use super::token::{Role, Token, Tokens};
 use super::{export, upstream_keys, usage};
 use crate::clock::Clock;
 use crate::http::Answer;
-use crate::identity::{Registrar, Store, throttle};
+use crate::identity::{RegistrySync, Store, throttle};
 use crate::ledger::Ledger;
 use crate::live::Live;
 use crate::refusal::Refusal;
@@ -54,7 +54,7 @@ pub struct Parts {
     /// Where changes are written down.
     pub audit_log: AuditLog,
     /// What operators decided while running.
-    pub registrar: Arc<Registrar>,
+    pub registrar: Arc<RegistrySync>,
     /// Where that is kept.
     pub store: Arc<dyn Store>,
     /// What was spent.

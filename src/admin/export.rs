@@ -13,7 +13,7 @@ use super::csv::{CSV, written};
 use super::usage::{KEY_NAME, as_csv};
 use crate::account::generations::Generation;
 use crate::http::Answer;
-use crate::identity::Registrar;
+use crate::identity::RegistrySync;
 use crate::ledger::{LostRows, ReservationId, Row};
 use crate::refusal::Refusal;
 use crate::team::TeamId;
@@ -140,7 +140,7 @@ struct Found {
 ///
 /// # Errors
 /// `invalid_request`, `team_not_found`, `ledger_unavailable`.
-pub(super) async fn answer(accounts: &Accounts, names: &Registrar, call: &Call) -> Result<Answer, Refusal> {
+pub(super) async fn answer(accounts: &Accounts, names: &RegistrySync, call: &Call) -> Result<Answer, Refusal> {
     let asked = Asked::read(accounts, call).await?;
     let Found { rows, lost, more } = found(accounts, &asked).await?;
     if asked.as_csv {

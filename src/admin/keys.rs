@@ -15,9 +15,9 @@ use super::teams::unfit;
 use super::token::Token;
 use crate::clock::Clock;
 use crate::http::Answer;
+use crate::identity::key_registry::key_entry;
 use crate::identity::record::{KeptSecret, KeyRecord, Older, Unrotatable};
-use crate::identity::register::key_entry;
-use crate::identity::{GatewayKey, Registrar, Store};
+use crate::identity::{GatewayKey, RegistrySync, Store};
 use crate::live::Live;
 use crate::printable;
 use crate::refusal::Refusal;
@@ -35,7 +35,7 @@ const KEYS_MAX: usize = 20_000;
 /// What the pages are made of.
 #[derive(Clone)]
 pub(super) struct Keys {
-    pub(super) registrar: Arc<Registrar>,
+    pub(super) registrar: Arc<RegistrySync>,
     pub(super) store: Arc<dyn Store>,
     pub(super) teams: Live<HashMap<TeamId, Arc<Team>>>,
     pub(super) clock: Clock,

@@ -1,6 +1,6 @@
 //! The operator's listener: health, metrics, and what an operator may see and do.
 //!
-//! [`serve`] runs it, on a thread and runtime of its own, so that a probe is answered however busy the team listener is;
+//! [`mod@serve`] runs it, on a thread and runtime of its own, so that a probe is answered however busy the team listener is;
 //! [`pages`] says what is where, and `host` by which name it may be called; [`readiness`] is what `/readyz` asks. Under `/admin/v1` is the API: [`token`] keeps it for
 //! operators, [`routes`] is its table, [`call`] what a page is handed, [`api`] the way from one to the other. Its pages are [`usage`] and [`export`], both over
 //! [`accounts`]; `users` says which name can be a user's.

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::call::{self, Call, Changed};
 use super::configured::{ConfiguredLimit, configured};
 use crate::http::Answer;
-use crate::identity::register::{Suspension, team_entry};
-use crate::identity::{Registrar, Store};
-use crate::ledger::{Books, Inquiry, Ledger, Level, LimitView, Outage, Scope};
+use crate::identity::key_registry::{Suspension, team_entry};
+use crate::identity::{RegistrySync, Store};
+use crate::ledger::{BudgetSnapshot, Ledger, Level, LimitView, Outage, Scope, SnapshotQuery};
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::team::{State, Team, TeamId, UserId};
@@ -31,7 +31,7 @@ pub(super) fn unfit() -> String {
 /// What the pages are made of.
 #[derive(Clone)]
 pub(super) struct Teams {
-    pub(super) registrar: Arc<Registrar>,
+    pub(super) registrar: Arc<RegistrySync>,
     pub(super) store: Arc<dyn Store>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) teams: Live<HashMap<TeamId, Arc<Team>>>,
@@ -153,10 +153,10 @@ impl Teams {
     }
 
     /// How the whole team stands.
-    pub(super) async fn books(&self, team: &Team) -> Result<Books, Outage> {
+    pub(super) async fn books(&self, team: &Team) -> Result<BudgetSnapshot, Outage> {
         let level = Level { scope: Scope::Team, limits: Arc::clone(&team.limits) };
         let (levels, time_zone) = (vec![level], team.time_zone.clone());
-        self.ledger.books(Inquiry { team: team.id.clone(), levels, time_zone, reader: None }).await
+        self.ledger.snapshot(SnapshotQuery { team: team.id.clone(), levels, time_zone, reader: None }).await
     }
 
     async fn view(&self, team: &Team) -> Result<TeamView, Refusal> {

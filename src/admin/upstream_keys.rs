@@ -9,7 +9,7 @@ use super::call;
 use crate::http::Answer;
 use crate::refusal::Refusal;
 use crate::upstream::KeyPool;
-use crate::upstream::keys::{Key, Rest};
+use crate::upstream::keys::{Cooldown, Key};
 
 #[derive(Debug, Serialize)]
 struct KeyView<'a> {
@@ -35,7 +35,7 @@ pub(super) fn list(keys: &KeyPool, now: Timestamp) -> Result<Answer, Refusal> {
 }
 
 fn view(key: &Key, now: Timestamp) -> KeyView<'_> {
-    let rest = |rest: Rest| RestView { why: rest.why.name(), since: rest.since, until: rest.until };
+    let rest = |rest: Cooldown| RestView { why: rest.why.name(), since: rest.since, until: rest.until };
     KeyView {
         name: &key.name,
         weight: key.weight(),

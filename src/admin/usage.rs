@@ -14,7 +14,7 @@ use crate::account::query::Period;
 use crate::account::usage::Totals;
 use crate::credits::Credits;
 use crate::http::Answer;
-use crate::identity::Registrar;
+use crate::identity::RegistrySync;
 use crate::ledger::{Days, LostRows, Sums, Usage};
 use crate::refusal::Refusal;
 use crate::upstream::Upstream;
@@ -177,7 +177,7 @@ struct Covered {
 pub(super) async fn answer(
     accounts: &Accounts,
     upstream: &Upstream,
-    names: &Registrar,
+    names: &RegistrySync,
     call: &Call,
 ) -> Result<Answer, Refusal> {
     let asked = Asked::read(call)?;

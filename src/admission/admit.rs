@@ -14,17 +14,17 @@ use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
 use super::at_hand::AtHand;
-use super::detach::{Caller, Detach};
-use super::keeper::Keeper;
 use super::latest::Latest;
 use super::passage::Passage;
+use super::reservation_manager::ReservationManager;
+use super::run_to_completion::{Caller, RunToCompletion};
 use super::undelivered::Undelivered;
-use super::{ask, denial, settle, told};
-use crate::call::{Fate, Forwarded, PaidCall};
+use super::{build_admission, into_refusal, response_headers, settle};
+use crate::call::{ExecutionOutcome, Forwarded, PaidCall};
 use crate::http::{Answer, Kept, SLICE, Transport};
+use crate::idempotency::{self, Claimed, Ended, NewCall, Replays};
 use crate::ledger::{Level, Outcome, Phase, Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
-use crate::replay::{self, Claimed, Ended, NewCall, Replays};
 use crate::request::{Buffer, Room};
 use crate::team::{LimitKind, TeamId};
 
@@ -71,7 +71,7 @@ impl<L> Admitted<L> {
 /// Makes [`Admit`].
 #[derive(Clone)]
 pub struct AdmitLayer<W> {
-    keeper: Arc<Keeper>,
+    keeper: Arc<ReservationManager>,
     latest: Latest,
     undelivered: Undelivered,
     buffer: Buffer,
@@ -84,7 +84,7 @@ impl<W> AdmitLayer<W> {
     /// remembers what was answered, and sees by these ways whether a call can be sent at once.
     #[must_use]
     pub const fn new(
-        keeper: Arc<Keeper>,
+        keeper: Arc<ReservationManager>,
         latest: Latest,
         undelivered: Undelivered,
         buffer: Buffer,
@@ -136,7 +136,7 @@ where
             let (tracker, cut) = (with.keeper.tracker().clone(), with.keeper.cut().clone());
             let (caller, progress) = (Caller::default(), granted.reservation.progress().clone());
             let run = run(with, inner, (call, claimed, room), granted, caller.clone());
-            Detach::new(run, tracker, cut, caller, progress).await
+            RunToCompletion::new(run, tracker, cut, caller, progress).await
         })
     }
 }
@@ -158,7 +158,7 @@ async fn reserve<W: AtHand>(
     // Under an idempotency key there is one more to be told before the first byte.
     let at_hand = if is_claimed { None } else { ways.at_hand() };
     let phase = if at_hand.is_some() { Phase::Dispatched } else { Phase::Waiting };
-    let admission = ask::admission(call, phase)?;
+    let admission = build_admission::admission(call, phase)?;
     let (id, price) = (admission.id, admission.price);
     match undelivered.judged(admission, |admission| keeper.ledger().admit(admission)).await {
         Ok(Verdict::Admitted { standings, at }) => {
@@ -174,7 +174,7 @@ async fn reserve<W: AtHand>(
         }
         Ok(Verdict::Refused { standings, binding, retry_at, at }) => {
             latest.note(&call.principal, &call.team, &standings, at);
-            Err(denial::refusal(standings, binding, retry_at, at, price))
+            Err(into_refusal::refusal(standings, binding, retry_at, at, price))
         }
         Err(outage) => {
             tracing::debug!(request_id = %call.id, call_id = %call.call_id, %outage, "nothing could be reserved");
@@ -215,7 +215,7 @@ where
     end.settlement.keeps_slots =
         !caller.has_left() && is_read_later(&forwarded, undelivered, &team.id, &levels, transport);
     let outcome = end.settlement.outcome;
-    let ended = replay::Call { id: call_id, model, outcome };
+    let ended = idempotency::Call { id: call_id, model, outcome };
     let (cost, kept_slots) = keeper.settle(reservation, listed, end).await;
     limits.settle(outcome, reserved, cost);
     if outcome == Outcome::Released {
@@ -232,18 +232,18 @@ where
         let mut facts = record.facts();
         facts.charged = Some(cost);
         let own = arrived.elapsed().saturating_sub(facts.elsewhere());
-        told::headers(&limits, cost, [own, queued, upstream])
+        response_headers::headers(&limits, cost, [own, queued, upstream])
     };
     let told = match answer {
-        Ok(passed) => Ok(told::passed_on(passed, headers).map(|body| body.keeping(slots, transport))),
+        Ok(passed) => Ok(response_headers::passed_on(passed, headers).map(|body| body.keeping(slots, transport))),
         Err(refusal) => {
-            record.facts().owed = headers;
+            record.facts().pending_headers = headers;
             Err(refusal)
         }
     };
     let executed = match fate {
-        Fate::Delivered | Fate::Unknown => true,
-        Fate::NotSent | Fate::Refused => false,
+        ExecutionOutcome::Delivered | ExecutionOutcome::Unknown => true,
+        ExecutionOutcome::NotSent | ExecutionOutcome::Refused => false,
     };
     replays
         .ended(Ended { team: team.id.clone(), call: ended, id, claim, executed, cost, at }, caller.has_left(), told)

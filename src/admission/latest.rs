@@ -16,7 +16,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
 use crate::identity::Principal;
-use crate::ledger::{Inquiry, Ledger, Snapshot, Standing};
+use crate::ledger::{Ledger, LimitStatus, Snapshot, SnapshotQuery};
 use crate::team::{Credential, KeyId, Team, TeamId, UserId};
 
 /// For how long what was read is told to others.
@@ -81,7 +81,7 @@ impl Latest {
                 let before = known.filter(|known| Arc::ptr_eq(&known.team, team));
                 let before = before.and_then(|known| known.limits.now_or_never().flatten());
                 let (id, time_zone) = (team.id.clone(), team.time_zone.clone());
-                let inquiry = Inquiry { team: id, levels: levels.clone(), time_zone, reader: None };
+                let inquiry = SnapshotQuery { team: id, levels: levels.clone(), time_zone, reader: None };
                 let limits = read(Arc::clone(ledger), inquiry, before).boxed().shared();
                 let (since, team) = (Instant::now(), Arc::clone(team));
                 self.0.insert(who, Known { since, team, limits: limits.clone() });
@@ -95,7 +95,7 @@ impl Latest {
 
     /// The ledger has just said how a caller's limits stand. Kept only where somebody was told of them less than a second ago:
     /// for all others nothing is copied.
-    pub fn note(&self, principal: &Principal, team: &Arc<Team>, standings: &[Standing], at: Timestamp) {
+    pub fn note(&self, principal: &Principal, team: &Arc<Team>, standings: &[LimitStatus], at: Timestamp) {
         let who = Who::of(principal);
         if let Some(known) = self.0.get(&who).filter(|known| known.is_fresh(team)) {
             let limits = Some(Arc::new(Snapshot::new(standings.to_vec(), at)));
@@ -110,8 +110,8 @@ impl Latest {
 }
 
 /// Asks the ledger; counts as nobody's reading, since nobody asked for it.
-async fn read(ledger: Arc<dyn Ledger>, inquiry: Inquiry, before: Option<Arc<Snapshot>>) -> Option<Arc<Snapshot>> {
-    match ledger.books(inquiry).await {
+async fn read(ledger: Arc<dyn Ledger>, inquiry: SnapshotQuery, before: Option<Arc<Snapshot>>) -> Option<Arc<Snapshot>> {
+    match ledger.snapshot(inquiry).await {
         Ok(books) => Some(Arc::new(Snapshot::new(books.standings, books.at))),
         Err(outage) => {
             tracing::debug!(%outage, "limits could not be read");

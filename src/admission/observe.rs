@@ -1,7 +1,7 @@
 //! What admission tells whoever watches it.
 
 use crate::credits::Credits;
-use crate::ledger::{Outcome, Standing};
+use crate::ledger::{LimitStatus, Outcome};
 use crate::pricing::Delivered;
 use crate::team::TeamId;
 
@@ -20,10 +20,10 @@ pub trait Observer: Send + Sync + 'static {
     fn settled(&self, team: &TeamId, model_label: &str, result: Result, charged: Credits, delivered: Delivered);
 
     /// The team's own limits, as the ledger has just told them.
-    fn standings(&self, team: &TeamId, standings: &[Standing]);
+    fn standings(&self, team: &TeamId, standings: &[LimitStatus]);
 
     /// A shadow limit would have refused this call.
-    fn shadow_refused(&self, team: &TeamId, standing: &Standing);
+    fn shadow_refused(&self, team: &TeamId, standing: &LimitStatus);
 
     /// How many reservations of the team are open, over all replicas.
     fn reservations_open(&self, team: &TeamId, open: u64);

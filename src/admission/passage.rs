@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::detach::Caller;
+use super::run_to_completion::Caller;
+use crate::idempotency::Departure;
 use crate::ledger::reservation::Progress;
 use crate::ledger::{Ledger, Outage, Phase, ReservationId};
 use crate::refusal::Refusal;
-use crate::replay::Departure;
 use crate::team::TeamId;
 
 /// The way of one reserved call to the upstream and, when it is turned back, to it again.

@@ -26,9 +26,9 @@
 
 use std::time::Duration;
 
-use crate::call::{Fate, Forwarded};
+use crate::call::{ExecutionOutcome, Forwarded};
 use crate::credits::Credits;
-use crate::ledger::{Came, OnUnknown, Outcome, ReservationId, Settlement};
+use crate::ledger::{CallResult, OnUnknown, Outcome, ReservationId, Settlement};
 use crate::pricing::came::delivered;
 use crate::pricing::{Delivered, Price};
 
@@ -53,15 +53,17 @@ pub fn end(
     since_admitted: Duration,
 ) -> End {
     let found = match (&forwarded.answer, forwarded.fate) {
-        (Ok(passed), Fate::Delivered) => delivered(&passed.body, price),
+        (Ok(passed), ExecutionOutcome::Delivered) => delivered(&passed.body, price),
         (Ok(_) | Err(_), _) => None,
     };
     let (outcome, charged) = match forwarded.fate {
         // An answer that cannot be read is charged as reserved: it was paid for upstream.
-        Fate::Delivered => (Outcome::Charged, found.map_or(reserved, |found| price.of(&found)).min(reserved)),
-        Fate::NotSent => (Outcome::Released, Credits::ZERO),
-        Fate::Refused => (Outcome::Refused, Credits::ZERO),
-        Fate::Unknown => match on_unknown {
+        ExecutionOutcome::Delivered => {
+            (Outcome::Charged, found.map_or(reserved, |found| price.of(&found)).min(reserved))
+        }
+        ExecutionOutcome::NotSent => (Outcome::Released, Credits::ZERO),
+        ExecutionOutcome::Refused => (Outcome::Refused, Credits::ZERO),
+        ExecutionOutcome::Unknown => match on_unknown {
             OnUnknown::Charge => (Outcome::Unknown, reserved),
             OnUnknown::Release => (Outcome::Unknown, Credits::ZERO),
         },
@@ -74,11 +76,11 @@ pub fn end(
     let sent = Some(micros(since_admitted.saturating_sub(forwarded.took)));
     let answered = Some(micros(since_admitted));
     let (sent_us, answered_us) = match forwarded.fate {
-        Fate::NotSent => (None, None),
-        Fate::Delivered | Fate::Refused => (sent, answered),
-        Fate::Unknown => (sent, None),
+        ExecutionOutcome::NotSent => (None, None),
+        ExecutionOutcome::Delivered | ExecutionOutcome::Refused => (sent, answered),
+        ExecutionOutcome::Unknown => (sent, None),
     };
-    let came = Came {
+    let came = CallResult {
         status: status.as_u16(),
         code,
         images: delivered.images,

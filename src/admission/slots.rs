@@ -24,12 +24,12 @@ use crate::team::TeamId;
 /// The slots of one answer: freed before the last of its bytes is handed over, so that whoever has read it finds them free on
 /// every replica; or when it is dropped.
 pub struct KeptSlots {
-    held: Option<Held>,
+    held: Option<SlotHolder>,
     freeing: Option<JoinHandle<()>>,
 }
 
 /// What frees them.
-pub(super) struct Held {
+pub(super) struct SlotHolder {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) team: TeamId,
     /// Their deadline is put off for as long as they are held.
@@ -39,12 +39,12 @@ pub(super) struct Held {
 }
 
 impl KeptSlots {
-    pub(super) const fn new(held: Held) -> Self {
+    pub(super) const fn new(held: SlotHolder) -> Self {
         Self { held: Some(held), freeing: None }
     }
 }
 
-impl Held {
+impl SlotHolder {
     /// Begins to free them. `None`: it is done, or the process is ending.
     fn free(self) -> Option<JoinHandle<()>> {
         let runtime = Handle::try_current().ok()?;

@@ -18,9 +18,9 @@ use super::Latest;
 use crate::http::{Answer, HeaderWriter, X_RATELIMIT_LIMIT};
 use crate::identity::{Authenticated, Principal};
 use crate::ledger::headers::rate_limit_headers;
-use crate::ledger::{Ledger, Level, Standing};
+use crate::ledger::{Ledger, Level, LimitStatus};
 use crate::refusal::Refusal;
-use crate::request::Record;
+use crate::request::RequestLog;
 use crate::team::Team;
 
 /// Makes [`TellLimits`].
@@ -81,7 +81,7 @@ struct Caller {
     with: Arc<TellLimitsLayer>,
     principal: Arc<Principal>,
     team: Arc<Team>,
-    record: Record,
+    record: RequestLog,
 }
 
 pin_project! {
@@ -123,9 +123,9 @@ impl Caller {
         let is_told = match result {
             Ok(answer) => answer.headers().contains_key(X_RATELIMIT_LIMIT),
             Err(refusal) => {
-                let counts = |standing: &Standing| standing.kind.counts_requests() && !standing.shadow;
+                let counts = |standing: &LimitStatus| standing.kind.counts_requests() && !standing.shadow;
                 let bound = refusal.bound().is_some_and(|bound| bound.standings.iter().any(counts));
-                bound || self.record.facts().owed.contains_key(X_RATELIMIT_LIMIT)
+                bound || self.record.facts().pending_headers.contains_key(X_RATELIMIT_LIMIT)
             }
         };
         !is_told && self.principal.levels(&self.team).iter().any(limits_requests)
@@ -139,7 +139,7 @@ impl Caller {
             };
             match &mut result {
                 Ok(answer) => tell(answer.headers_mut()),
-                Err(_) => tell(&mut self.record.facts().owed),
+                Err(_) => tell(&mut self.record.facts().pending_headers),
             }
         }
         result

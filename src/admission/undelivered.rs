@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::http::Kept;
-use crate::ledger::{Admission, Level, Outage, Scope, Standing, Verdict};
+use crate::ledger::{Admission, Level, LimitStatus, Outage, Scope, Verdict};
 use crate::maps::FastMap;
 use crate::team::{Limit, LimitKind, Limits, TeamId};
 
@@ -91,7 +91,7 @@ impl Undelivered {
     }
 
     /// Adds those slots to standings that were read without them.
-    pub fn tell(&self, team: &TeamId, standings: &mut [Standing]) {
+    pub fn tell(&self, team: &TeamId, standings: &mut [LimitStatus]) {
         let counts = self.counts(team);
         for standing in standings.iter_mut().filter(|standing| standing.kind == LimitKind::Concurrent) {
             standing.reserved += counts.get(&(team.clone(), standing.scope.clone())).copied().unwrap_or(0);
@@ -138,7 +138,7 @@ impl Lowered {
         }
     }
 
-    fn raise(&self, standings: &mut [Standing]) {
+    fn raise(&self, standings: &mut [LimitStatus]) {
         for standing in standings.iter_mut().filter(|standing| standing.kind == LimitKind::Concurrent) {
             if let Some((_, max, kept)) = self.0.iter().find(|(scope, ..)| *scope == standing.scope) {
                 standing.max = *max;

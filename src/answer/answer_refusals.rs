@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 use crate::clock::Clock;
 use crate::http::{Answer, X_ERROR_SOURCE};
 use crate::refusal::{Refusal, Source, body};
-use crate::request::{Arrival, Record, RequestId};
+use crate::request::{Arrival, RequestId, RequestLog};
 
 /// Makes [`AnswerRefusals`].
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ pin_project! {
         #[pin]
         inner: Either<F, Ready<Result<Answer, Refusal>>>,
         id: RequestId,
-        record: Record,
+        record: RequestLog,
         version: Version,
         clock: Clock,
     }
@@ -100,7 +100,7 @@ impl<F: Future<Output = Result<Answer, Refusal>>> Future for AnswerFuture<F> {
                     let mut facts = this.record.facts();
                     facts.refusal = Some(refusal.kind());
                     let mut answer = body::answer(&refusal, this.id.as_str(), *this.version, this.clock.now());
-                    answer.headers_mut().extend(std::mem::take(&mut facts.owed));
+                    answer.headers_mut().extend(std::mem::take(&mut facts.pending_headers));
                     answer
                 }
             })
@@ -134,11 +134,11 @@ mod tests {
             too_late: false,
             at: std::time::Instant::now(),
             id: RequestId::accept(Some(&HeaderValue::from_static("r1"))),
-            record: Record::default(),
+            record: RequestLog::default(),
         }
     }
 
-    async fn answered(result: Result<Answer, Refusal>) -> (Answer, Record) {
+    async fn answered(result: Result<Answer, Refusal>) -> (Answer, RequestLog) {
         let arrival = arrival();
         let record = arrival.record.clone();
         let mut result = Some(result);

@@ -24,7 +24,7 @@ use super::panicked::message;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::refusal::{Refusal, body};
-use crate::request::{Arrival, Record, RequestId};
+use crate::request::{Arrival, RequestId, RequestLog};
 
 /// Makes [`CatchPanic`].
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ pin_project! {
         #[pin]
         inner: Caught<F>,
         id: RequestId,
-        record: Record,
+        record: RequestLog,
         version: Version,
         clock: Clock,
     }
@@ -128,7 +128,7 @@ mod tests {
             too_late: false,
             at: std::time::Instant::now(),
             id: RequestId::accept(Some(&HeaderValue::from_static("r1"))),
-            record: Record::default(),
+            record: RequestLog::default(),
         }
     }
 

@@ -9,20 +9,20 @@ use super::reload::Live;
 use super::stores::Stores;
 use super::unusable::{Listener, Unusable};
 use crate::admin::{self, Details, Readiness};
-use crate::admission::{Latest, Undelivered, keeper};
+use crate::admission::{Latest, Undelivered, reservation_manager};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::config::settings::{ShutdownSettings, Store};
 use crate::config::{self, FixedSettings, Settings};
-use crate::identity::{self, Gate, Registrar};
+use crate::idempotency::{self, Replays};
+use crate::identity::{self, CredentialGuard, RegistrySync};
 use crate::ledger::{self, Flaw, Ledger};
 use crate::live;
-use crate::notice;
 use crate::permits::Permits;
-use crate::replay::{self, Replays};
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
 use crate::telemetry::{AccessLog, AuditLog, Metrics};
+use crate::webhook;
 
 /// A gateway, ready to be run.
 pub struct Acquired {
@@ -41,7 +41,7 @@ pub struct Acquired {
     /// What a reload replaces.
     pub live: Live,
     /// Keeps what operators decide while running.
-    pub registrar: Arc<Registrar>,
+    pub registrar: Arc<RegistrySync>,
     /// Whether it is ready.
     pub readiness: Readiness,
     /// What is wrong with the ledger's store, as it was found last.
@@ -51,13 +51,13 @@ pub struct Acquired {
     /// The access log.
     pub access_log: AccessLog,
     /// What is remembered of calls, and how long.
-    pub replay: replay::Settings,
+    pub replay: idempotency::Settings,
     /// Tells the webhook, where there is one.
-    pub notices: Option<Arc<notice::Desk>>,
+    pub notices: Option<Arc<webhook::Sender>>,
     /// How admission behaves.
-    pub admission: keeper::Settings,
+    pub admission: reservation_manager::Settings,
     /// Where unknown callers are judged.
-    pub gate: Gate,
+    pub gate: CredentialGuard,
     /// What a well-formed request may be.
     pub request: request::Settings,
     /// Memory for bodies.
@@ -107,7 +107,7 @@ pub fn acquire(
     } = &settings.fixed;
     super::reload::warn(settings);
     let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
-    let desk = webhook.as_ref().map(|webhook| notice::Desk::new(webhook, metrics.clone()));
+    let desk = webhook.as_ref().map(|webhook| webhook::Sender::new(webhook, metrics.clone()));
     let notices = desk.transpose().map_err(Unusable::Webhook)?.map(Arc::new);
     let observer = watching(metrics, notices.as_ref(), &ledger.store);
     let stores = Stores::new(ledger, *on_unknown, *replay, &clock, &observer)?;
@@ -119,7 +119,7 @@ pub fn acquire(
     let server = Server::new(server, drain.clone(), metrics.clone()).map_err(Unusable::Certificate)?;
     let flaws = live::Live::new(Vec::new());
     let readiness = Readiness::new(details(live.clone(), flaws.clone(), stores.ledger(), clock.clone()));
-    let registrar = Registrar::new(live.register.clone(), live.directory.clone(), config::read_limits);
+    let registrar = RegistrySync::new(live.register.clone(), live.directory.clone(), config::read_limits);
     let registrar = Arc::new(registrar);
     let api = admin::Api::new(admin::api::Parts {
         shown: live.admin.clone(),
@@ -148,8 +148,8 @@ pub fn acquire(
         access_log: access_log.clone(),
         replay: *replay,
         notices,
-        admission: keeper::Settings { on_unknown: *on_unknown, reservation_ttl: ledger.reservation_ttl },
-        gate: Gate::new(trusted_proxies.clone(), clock.clone()),
+        admission: reservation_manager::Settings { on_unknown: *on_unknown, reservation_ttl: ledger.reservation_ttl },
+        gate: CredentialGuard::new(trusted_proxies.clone(), clock.clone()),
         request: request.clone(),
         buffer,
         catalogue: catalogue::Cache::default(),
@@ -185,9 +185,13 @@ fn details(
 }
 
 /// Who watches the stores: the metrics, before them the webhook's desk, where there is one, and before that the log.
-fn watching(metrics: &Arc<Metrics>, notices: Option<&Arc<notice::Desk>>, store: &Store) -> Arc<dyn ledger::Observer> {
+fn watching(
+    metrics: &Arc<Metrics>,
+    notices: Option<&Arc<webhook::Sender>>,
+    store: &Store,
+) -> Arc<dyn ledger::Observer> {
     let counting: Arc<dyn ledger::Observer> = match notices {
-        Some(desk) => Arc::new(notice::Watch::new(metrics.clone(), Arc::clone(desk))),
+        Some(desk) => Arc::new(webhook::Watch::new(metrics.clone(), Arc::clone(desk))),
         None => metrics.clone(),
     };
     Arc::new(Outages::new(counting, store))

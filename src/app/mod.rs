@@ -25,10 +25,10 @@ use store_watch::StoreWatch;
 pub use unusable::{Listener, Unusable};
 
 use crate::admin::{self, Readiness};
-use crate::admission::patrol::patrol;
+use crate::admission::sweeper::run_sweeper;
 use crate::catalogue;
 use crate::config::settings::ShutdownSettings;
-use crate::upstream::Wire;
+use crate::upstream::UpstreamClient;
 use crate::upstream::breaker::Probe;
 use crate::upstream::queue::watch::watch;
 use crate::upstream::reconcile::Reconcile;
@@ -151,7 +151,7 @@ fn look_after(
     let live = acquired.live.clone();
     let teams = move || live.teams.read().values().cloned().collect();
     let observer = Arc::clone(&acquired.metrics);
-    beside.spawn(patrol(acquired.ledger(), observer, teams, acquired.admission.reservation_ttl / 6, stop.clone()));
+    beside.spawn(run_sweeper(acquired.ledger(), observer, teams, acquired.admission.reservation_ttl / 6, stop.clone()));
     let (upstream, observer) = (acquired.live.upstream.clone(), Arc::clone(&acquired.metrics));
     beside.spawn(watch(acquired.permits(), upstream, observer, WATCH_EVERY, stop.clone()));
     let (registrar, register) = (Arc::clone(&acquired.registrar), acquired.register());
@@ -174,14 +174,14 @@ fn look_after(
         upstream: acquired.live.upstream.clone(),
         ledger: acquired.ledger(),
         teams,
-        wire: Wire::new(acquired.buffer.clone()),
+        wire: UpstreamClient::new(acquired.buffer.clone()),
         observer: acquired.metrics.clone(),
         clock: acquired.clock.clone(),
     };
     beside.spawn(reconcile.run(stop.clone()));
     let probe = Probe {
         upstream: acquired.live.upstream.clone(),
-        wire: Wire::new(acquired.buffer.clone()),
+        wire: UpstreamClient::new(acquired.buffer.clone()),
         observer: acquired.metrics.clone(),
         clock: acquired.clock.clone(),
     };
@@ -199,7 +199,7 @@ fn watch_prices(acquired: &Acquired) -> catalogue::watch::Watch {
     let answers = catalogue::Answers::new(catalogue::Parts {
         cache: acquired.catalogue.clone(),
         misses: acquired.misses.clone(),
-        wire: Wire::new(acquired.buffer.clone()),
+        wire: UpstreamClient::new(acquired.buffer.clone()),
         upstream: acquired.live.upstream.clone(),
         settings: acquired.live.catalogue.clone(),
         prices: acquired.live.prices.clone(),

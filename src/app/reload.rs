@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::watch::Watcher;
 use crate::config::{LiveSettings, Settings};
-use crate::identity::{Directory, Register};
+use crate::identity::{Authenticator, KeyRegistry};
 use crate::pricing::PriceTable;
 use crate::request::Shares;
 use crate::team::{Team, TeamId};
@@ -23,9 +23,9 @@ pub struct Live {
     /// The teams.
     pub teams: live::Live<HashMap<TeamId, Arc<Team>>>,
     /// Who may call.
-    pub directory: live::Live<Directory>,
+    pub directory: live::Live<Authenticator>,
     /// What operators decided while running. The store has it, not the file: a reload only joins it to the new directory.
-    pub register: live::Live<Register>,
+    pub register: live::Live<KeyRegistry>,
     /// Where calls go, with whose key.
     pub upstream: live::Live<Upstream>,
     /// What models cost.
@@ -46,7 +46,7 @@ pub struct Live {
 /// One version of everything that changes, made before any of it is put in place.
 struct Version {
     teams: HashMap<TeamId, Arc<Team>>,
-    directory: Directory,
+    directory: Authenticator,
     upstream: Upstream,
     prices: PriceTable,
     catalogue: catalogue::Settings,
@@ -58,15 +58,15 @@ struct Version {
 impl Version {
     fn new(
         settings: &Settings,
-        register: &Arc<Register>,
-        before: Option<(&Directory, &Upstream)>,
+        register: &Arc<KeyRegistry>,
+        before: Option<(&Authenticator, &Upstream)>,
         metrics: &Arc<Metrics>,
         clock: &Clock,
     ) -> Result<Self, String> {
         let LiveSettings { teams, prices, identity, upstream, catalogue, account, admin } = &settings.live;
         let observer = Arc::clone(metrics);
         let directory = before.map(|(directory, _)| directory);
-        let directory = Directory::new(identity.clone(), teams, register, directory, clock.clone(), observer);
+        let directory = Authenticator::new(identity.clone(), teams, register, directory, clock.clone(), observer);
         Ok(Self {
             directory: directory.map_err(|error| error.to_string())?,
             upstream: Upstream::new(upstream.clone(), before.map(|(_, upstream)| upstream))?,
@@ -91,7 +91,7 @@ impl Live {
     /// # Errors
     /// A sentence for the operator: what cannot be used.
     pub fn new(settings: &Settings, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Self, String> {
-        let register = live::Live::new(Register::default());
+        let register = live::Live::new(KeyRegistry::default());
         let version = Version::new(settings, &register.read(), None, metrics, clock)?;
         know(metrics, &version);
         let shares = Shares::of(&version.teams, None);
@@ -140,7 +140,7 @@ pub(super) fn warn(settings: &Settings) {
 
 /// Shows the teams and the keys of a version before it is in force: nothing it counts begins without a zero.
 fn know(metrics: &Metrics, version: &Version) {
-    metrics.know(version.teams.values().map(Arc::as_ref));
+    metrics.register_teams(version.teams.values().map(Arc::as_ref));
     for key in version.upstream.keys.iter() {
         upstream::Observer::key_healthy(metrics, &key.name, key.is_accepted(version.now));
     }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::acquire::Served;
 use crate::admin::Readiness;
-use crate::identity::Registrar;
+use crate::identity::RegistrySync;
 use crate::ledger::{Flaw, Ledger, Outage, Weight};
 use crate::live::Live;
 
@@ -25,7 +25,7 @@ const SAID_AGAIN: Duration = Duration::from_secs(600);
 /// Watches the store.
 pub(super) struct StoreWatch {
     pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) registrar: Arc<Registrar>,
+    pub(super) registrar: Arc<RegistrySync>,
     pub(super) readiness: Readiness,
     pub(super) flaws: Live<Vec<Flaw>>,
     pub(super) served: Served,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::unusable::Unusable;
 use crate::clock::Clock;
 use crate::config::settings::{LedgerSettings, Store};
-use crate::identity::{self, EmbeddedRegister, RedisRegister};
+use crate::idempotency::{self, Memory, RedisReplays};
+use crate::identity::{self, EmbeddedKeyRegistry, RedisKeyRegistry};
 use crate::ledger::embedded::{self, EmbeddedLedger};
 use crate::ledger::redis::{self, RedisLedger};
 use crate::ledger::{Ledger, Observed, Observer, OnUnknown};
 use crate::permits::{Permits, RedisPermits};
-use crate::replay::{self, Memory, RedisReplays};
 use crate::store::{self, UnusableSettings};
 
 /// The stores of one installation.
@@ -25,7 +25,7 @@ pub(super) enum Stores {
     Embedded {
         ledger: EmbeddedLedger,
         observer: Arc<dyn Observer>,
-        replays: Arc<dyn replay::Store>,
+        replays: Arc<dyn idempotency::Store>,
         register: Arc<dyn identity::Store>,
     },
 }
@@ -35,14 +35,14 @@ pub(super) struct Handles {
     ledger: RedisLedger,
     permits: Arc<RedisPermits>,
     replays: Arc<RedisReplays>,
-    register: Arc<RedisRegister>,
+    register: Arc<RedisKeyRegistry>,
 }
 
 impl Stores {
     pub(super) fn new(
         settings: &LedgerSettings,
         on_unknown: OnUnknown,
-        replay: replay::Settings,
+        replay: idempotency::Settings,
         clock: &Clock,
         observer: &Arc<dyn Observer>,
     ) -> Result<Self, Unusable> {
@@ -53,7 +53,7 @@ impl Stores {
                 let memory = Memory::new(replay, clock.clone());
                 let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
                 let ledger = EmbeddedLedger::open(settings, Arc::clone(observer))?;
-                let register = EmbeddedRegister::new(ledger.clone());
+                let register = EmbeddedKeyRegistry::new(ledger.clone());
                 let (replays, register, observer) = (Arc::new(memory), Arc::new(register), Arc::clone(observer));
                 Ok(Self::Embedded { ledger, observer, replays, register })
             }
@@ -94,7 +94,7 @@ impl Stores {
         }
     }
 
-    pub(super) fn replays(&self) -> Arc<dyn replay::Store> {
+    pub(super) fn replays(&self) -> Arc<dyn idempotency::Store> {
         match self {
             Self::Embedded { replays, .. } => Arc::clone(replays),
             Self::Redis { make, first } => match make.replays() {
@@ -118,7 +118,7 @@ impl Stores {
 /// What a handle to what is remembered in Redis is made of.
 pub(super) struct Redis {
     store: store::Settings,
-    replay: replay::Settings,
+    replay: idempotency::Settings,
     clock: Clock,
     observer: Arc<dyn Observer>,
 }
@@ -132,8 +132,8 @@ impl Redis {
         RedisPermits::new(self.store.clone(), self.clock.clone(), self.watch())
     }
 
-    fn register(&self) -> Result<RedisRegister, UnusableSettings> {
-        RedisRegister::new(self.store.clone(), self.clock.clone(), self.watch())
+    fn register(&self) -> Result<RedisKeyRegistry, UnusableSettings> {
+        RedisKeyRegistry::new(self.store.clone(), self.clock.clone(), self.watch())
     }
 
     fn replays(&self) -> Result<RedisReplays, UnusableSettings> {

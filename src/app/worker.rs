@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Acquired;
 use super::reload::Live;
-use crate::admission::{Keeper, keeper};
+use crate::admission::{ReservationManager, reservation_manager};
 use crate::server::{self, Server};
 use crate::stack::{Parts, stack};
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
-use crate::upstream::Wire;
+use crate::upstream::UpstreamClient;
 
 /// Starts a worker for every listening socket, which it takes; `gone` is cancelled as soon as one of them ends, however it
 /// ends.
@@ -36,7 +36,7 @@ fn start_one(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ledger = acquired.ledger();
     let observer = Arc::clone(&acquired.metrics);
-    let (keeper, duties) = Keeper::new(ledger, observer, acquired.admission, acquired.drain.open.clone());
+    let (keeper, duties) = ReservationManager::new(ledger, observer, acquired.admission, acquired.drain.open.clone());
     let parts = parts(acquired, Arc::clone(&keeper));
     let server = acquired.server.clone();
     let gone = gone.clone().drop_guard();
@@ -47,7 +47,13 @@ fn start_one(
     })
 }
 
-async fn work(listener: TcpListener, parts: Parts, server: Server, keeper: Arc<Keeper>, duties: keeper::Duties) {
+async fn work(
+    listener: TcpListener,
+    parts: Parts,
+    server: Server,
+    keeper: Arc<ReservationManager>,
+    duties: reservation_manager::BackgroundTasks,
+) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a worker cannot listen: the gateway stops"),
@@ -75,7 +81,7 @@ const CUT_MAX: Duration = Duration::from_secs(2);
 
 /// Puts together what one worker's stack is made of.
 #[must_use]
-pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
+pub fn parts(acquired: &Acquired, keeper: Arc<ReservationManager>) -> Parts {
     let Live { directory, upstream, prices, catalogue, catalogue_is_public, account, .. } = acquired.live.clone();
     Parts {
         trace_and_count: TraceAndCountLayer::new(
@@ -94,7 +100,7 @@ pub fn parts(acquired: &Acquired, keeper: Arc<Keeper>) -> Parts {
         replays: acquired.replays(),
         upstream,
         upstream_observer: acquired.metrics.clone(),
-        wire: Wire::new(acquired.buffer.clone()),
+        wire: UpstreamClient::new(acquired.buffer.clone()),
         catalogue: acquired.catalogue.clone(),
         latest: acquired.latest.clone(),
         misses: acquired.misses.clone(),

@@ -24,7 +24,7 @@ use crate::ledger::ReservationId;
 use crate::model::ModelId;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
-use crate::request::{Buffer, Held, Record, RequestId, Settings, Wait};
+use crate::request::{Buffer, BufferPermit, RequestId, RequestLog, Settings, Wait};
 use crate::team::{Team, TeamId};
 
 /// A paid call, whole: who calls, what for, and the bytes to pass on.
@@ -39,7 +39,7 @@ pub struct PaidCall {
     /// What its answer goes over.
     pub transport: Transport,
     /// What the layers have learnt of it.
-    pub record: Record,
+    pub record: RequestLog,
     /// Who calls.
     pub principal: Arc<Principal>,
     /// The team that pays.
@@ -51,7 +51,7 @@ pub struct PaidCall {
     /// The body, byte for byte.
     pub body: Bytes,
     /// The memory it takes.
-    pub held: Held,
+    pub held: BufferPermit,
     /// The idempotency key it carries.
     pub idempotency_key: Option<KeyHash>,
 }
@@ -142,7 +142,12 @@ impl CollectLayer {
     }
 
     /// Memory is taken as bytes arrive: what is only promised takes none from others.
-    async fn read<B: Body<Data = Bytes>>(&self, team: &TeamId, body: B, most: u64) -> Result<(Bytes, Held), Refusal> {
+    async fn read<B: Body<Data = Bytes>>(
+        &self,
+        team: &TeamId,
+        body: B,
+        most: u64,
+    ) -> Result<(Bytes, BufferPermit), Refusal> {
         let mut body = std::pin::pin!(body);
         let mut gathered = Gathered::default();
         let mut room = most.min(STEP_BYTES);

@@ -11,4 +11,4 @@ pub mod outcome;
 pub use authorize::{AuthorizeLayer, Authorized, Wanted};
 pub use collect::{CollectLayer, PaidCall};
 pub use key::{Fingerprint, KeyHash};
-pub use outcome::{Fate, Forwarded, Passed};
+pub use outcome::{ExecutionOutcome, Forwarded, UpstreamResponse};

@@ -11,7 +11,7 @@ use crate::request::Room;
 
 /// What became of a call, for the money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum ExecutionOutcome {
     /// Not a byte was sent.
     NotSent,
     /// The upstream refused it: it was not executed.
@@ -24,7 +24,7 @@ pub enum Fate {
 
 /// An answer that may be passed on.
 #[derive(Debug)]
-pub struct Passed {
+pub struct UpstreamResponse {
     /// Its status.
     pub status: StatusCode,
     /// Its content type.
@@ -41,9 +41,9 @@ pub struct Passed {
 #[derive(Debug)]
 pub struct Forwarded {
     /// For the money.
-    pub fate: Fate,
+    pub fate: ExecutionOutcome,
     /// For the caller.
-    pub answer: Result<Passed, Refusal>,
+    pub answer: Result<UpstreamResponse, Refusal>,
     /// At the upstream.
     pub took: Duration,
     /// Waiting for the shared account.

@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// An answer of the upstream.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct CachedPage {
     /// What it said.
     pub page: Page,
     /// When it was fetched, by the clock's elapsed time.
@@ -39,7 +39,7 @@ pub struct Kept {
 #[derive(Debug)]
 pub enum Recalled {
     /// Its answer, fresh or stale.
-    Kept(Kept),
+    Kept(CachedPage),
     /// It was asked a moment ago, and that failed.
     Failed(Refusal),
     /// Nothing.
@@ -47,7 +47,7 @@ pub enum Recalled {
 }
 
 /// A question on its way to the upstream; clones wait for the same answer.
-pub type Flight = Shared<BoxFuture<'static, Result<Kept, Refusal>>>;
+pub type Flight = Shared<BoxFuture<'static, Result<CachedPage, Refusal>>>;
 
 /// The answers. Clones share them.
 #[derive(Clone, Default)]
@@ -64,7 +64,7 @@ struct Inside {
 /// What is remembered of one question.
 #[derive(Default)]
 struct Entry {
-    kept: Option<Kept>,
+    kept: Option<CachedPage>,
     /// Why there was no answer the last time.
     failed: Option<Refusal>,
     /// When it was asked the last time.
@@ -78,7 +78,7 @@ impl Entry {
 
     /// The least comes first when there is no room: what holds no page, then what is oldest.
     fn worth(&self) -> (bool, Duration) {
-        (matches!(&self.kept, Some(Kept { page: Page::Found(_), .. })), self.tried)
+        (matches!(&self.kept, Some(CachedPage { page: Page::Found(_), .. })), self.tried)
     }
 }
 
@@ -88,7 +88,7 @@ impl Cache {
     pub fn recall(&self, question: &Catalogue, now: Duration) -> Recalled {
         let inside = self.lock();
         let Some(entry) = inside.entries.get(question) else { return Recalled::Nothing };
-        let lasts = |kept: &&Kept| kept.page != Page::Unknown || now.saturating_sub(kept.at) < UNKNOWN_FOR;
+        let lasts = |kept: &&CachedPage| kept.page != Page::Unknown || now.saturating_sub(kept.at) < UNKNOWN_FOR;
         if let Some(kept) = entry.kept.as_ref().filter(lasts) {
             return Recalled::Kept(kept.clone());
         }
@@ -109,7 +109,7 @@ impl Cache {
     }
 
     /// Keeps an answer; `fields` says how the list of models is read.
-    pub fn put(&self, question: Catalogue, kept: Kept, fields: &Fields) {
+    pub fn put(&self, question: Catalogue, kept: CachedPage, fields: &Fields) {
         let listed = match (&question, &kept.page) {
             (Catalogue::Models, Page::Found(found)) => Some(listing::ids(&found.body, fields)),
             (Catalogue::Models | Catalogue::ModelConfig(_) | Catalogue::SampleImages, _) => None,
@@ -140,7 +140,7 @@ impl Cache {
         fetch: F,
     ) -> Result<Flight, Refusal>
     where
-        F: Future<Output = Result<Kept, Refusal>> + Send + 'static,
+        F: Future<Output = Result<CachedPage, Refusal>> + Send + 'static,
     {
         let mut inside = self.lock();
         if let Some(flight) = inside.flights.get(&question) {

@@ -21,8 +21,8 @@ fn found(body: &[u8]) -> Page {
     Page::Found(Arc::new(Found::new(Bytes::copy_from_slice(body), None)))
 }
 
-fn at(page: Page, at: Duration) -> Kept {
-    Kept { page, at }
+fn at(page: Page, at: Duration) -> CachedPage {
+    CachedPage { page, at }
 }
 
 #[test]

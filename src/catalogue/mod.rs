@@ -24,7 +24,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use tower::Service;
 
-pub use cache::{Cache, Flight, Kept};
+pub use cache::{Cache, CachedPage, Flight};
 pub use misses::Misses;
 pub use page::Page;
 pub use settings::{Fields, Settings};
@@ -41,8 +41,8 @@ use crate::refusal::Refusal;
 use crate::request::lookup::Lookup;
 use crate::request::origin::TrustedProxies;
 use crate::request::route::Catalogue;
-use crate::upstream::wire::Failed;
-use crate::upstream::{Upstream, Wire, unpaid};
+use crate::upstream::client::Failed;
+use crate::upstream::{Upstream, UpstreamClient, unpaid};
 
 /// What the catalogue is answered from.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ pub struct Parts {
     /// What is asked beyond that.
     pub misses: Misses,
     /// Connections to the upstream.
-    pub wire: Wire,
+    pub wire: UpstreamClient,
     /// Where that is.
     pub upstream: Live<Upstream>,
     /// How it is served.
@@ -119,7 +119,7 @@ impl Answers {
     }
 
     /// What is kept is served at once; when it is stale, it is asked for again meanwhile.
-    async fn kept(&self, question: &Catalogue, from: impl Fn() -> IpAddr) -> Result<Kept, Refusal> {
+    async fn kept(&self, question: &Catalogue, from: impl Fn() -> IpAddr) -> Result<CachedPage, Refusal> {
         let now = self.0.clock.elapsed();
         match self.0.cache.recall(question, now) {
             Recalled::Kept(kept) => {
@@ -139,7 +139,7 @@ impl Answers {
     }
 
     /// Asks again for what is stale. Its end is nobody's to wait for; too many at once only means that this one is asked later.
-    fn refresh(&self, question: &Catalogue, kept: &Kept, now: Duration) {
+    fn refresh(&self, question: &Catalogue, kept: &CachedPage, now: Duration) {
         let is_stale = now.saturating_sub(kept.at) >= self.0.settings.read().fresh_for;
         if is_stale && self.0.cache.may_ask_again(question, now) {
             drop(self.fly(question, || Ok(())));
@@ -191,7 +191,7 @@ impl Answers {
             let (now, cache) = (answers.0.clock.elapsed(), &answers.0.cache);
             match fetched.unwrap_or(Err(Refusal::UpstreamTimeout)) {
                 Ok(page) => {
-                    let kept = Kept { page, at: now };
+                    let kept = CachedPage { page, at: now };
                     let settings = answers.0.settings.read();
                     if kept.page.bytes() <= settings.bytes_max {
                         cache.put(asked, kept.clone(), &settings.fields);
@@ -231,7 +231,7 @@ impl Answers {
 impl Answers {
     fn list(&self) -> Option<Arc<Found>> {
         match self.0.cache.recall(&Catalogue::Models, self.now()) {
-            Recalled::Kept(Kept { page: Page::Found(found), .. }) => Some(found),
+            Recalled::Kept(CachedPage { page: Page::Found(found), .. }) => Some(found),
             Recalled::Kept(_) | Recalled::Failed(_) | Recalled::Nothing => None,
         }
     }

@@ -11,7 +11,7 @@ use super::runtime::block_on;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::identity::examine::{Examination, Finding};
-use crate::identity::{Directory, NotObserved, Presented, Register};
+use crate::identity::{Authenticator, KeyRegistry, NotObserved, Presented};
 use crate::printable::{self, Printable};
 use crate::team::TeamId;
 
@@ -63,9 +63,9 @@ impl CheckToken {
 
     /// As a gateway would that has just started: the keys of the token's issuer are read first.
     async fn examined(&self, settings: &Settings, token: &str) -> Result<(Option<String>, Examination), Ended> {
-        let (teams, register) = (&settings.live.teams, Arc::new(Register::default()));
+        let (teams, register) = (&settings.live.teams, Arc::new(KeyRegistry::default()));
         let identity = settings.live.identity.clone();
-        let made = Directory::new(identity, teams, &register, None, Clock::system(), Arc::new(NotObserved));
+        let made = Authenticator::new(identity, teams, &register, None, Clock::system(), Arc::new(NotObserved));
         let directory = made.map_err(|error| Ended::Misused(error.to_string()))?;
         let trouble = directory.read_keys_for(token).await.err().map(|error| error.to_string());
         Ok((trouble, directory.examine(Presented { credential: token, team: self.team.as_ref() })))

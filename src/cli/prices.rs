@@ -19,7 +19,7 @@ use crate::model::ModelId;
 use crate::pricing::{Compared, Listed, Price, State, compare};
 use crate::printable;
 use crate::request::{Buffer, Shares};
-use crate::upstream::{Bounds, Upstream, Wire, unpaid};
+use crate::upstream::{Bounds, Upstream, UpstreamClient, unpaid};
 
 /// How long the upstream may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -77,7 +77,7 @@ async fn list(settings: &LiveSettings) -> Result<Bytes, String> {
     let request = unpaid::get(&upstream.origin, "/models").map_err(|error| error.to_string())?;
     let bounds = Bounds { answer: ANSWER_WITHIN, answer_bytes_max: LIST_BYTES_MAX, ..upstream.bounds };
     let buffer = Buffer::new(LIST_BYTES_MAX * 2, 0, Live::new(Shares::default()));
-    let received = Wire::new(buffer).ask(&upstream.origin, request, bounds).await;
+    let received = UpstreamClient::new(buffer).ask(&upstream.origin, request, bounds).await;
     let received = received.map_err(|failed| failed.to_string())?;
     match received.head.status {
         StatusCode::OK => Ok(received.body),

@@ -15,7 +15,7 @@ use crate::pricing::PriceTable;
 use crate::secret::Secret;
 use crate::store::{self, Topology};
 use crate::team::{Team, TeamId};
-use crate::{account, admin, catalogue, identity, notice, replay, request, server, telemetry, upstream};
+use crate::{account, admin, catalogue, idempotency, identity, request, server, telemetry, upstream, webhook};
 
 /// Checked settings. They can only be made by [`super::load`] and [`super::parse`].
 #[derive(Debug)]
@@ -46,9 +46,9 @@ pub struct FixedSettings {
     /// What a call of unknown outcome costs; the ledger's sweep and the settlement must agree on it.
     pub on_unknown: OnUnknown,
     /// What is remembered of calls.
-    pub replay: replay::Settings,
+    pub replay: idempotency::Settings,
     /// Who is told that a budget is nearly used up.
-    pub webhook: Option<notice::Settings>,
+    pub webhook: Option<webhook::Settings>,
     /// What the gateway says about itself.
     pub telemetry: telemetry::Settings,
     /// How the gateway stops.

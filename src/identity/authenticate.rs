@@ -13,28 +13,28 @@ use futures_util::future::{BoxFuture, Either};
 use http::header::AUTHORIZATION;
 use tower::{Layer, Service};
 
+use super::authenticator::Authenticator;
 use super::bearer::{self, BearerFault};
-use super::directory::Directory;
-use super::gate::{Gate, Turned};
+use super::credential_guard::{CredentialGuard, Turned};
 use super::{Authenticated, Presented, Rejection};
 use crate::http::{Answer, X_API_KEY, X_MOONGATE_TEAM};
 use crate::identity::principal::Identified;
 use crate::live::Live;
 use crate::refusal::Refusal;
-use crate::request::route::Known;
+use crate::request::route::AuthenticatedRoute;
 use crate::request::{Arrival, Routed};
 
 /// Makes [`Authenticate`].
 #[derive(Clone)]
 pub struct AuthenticateLayer {
-    directory: Live<Directory>,
-    gate: Arc<Gate>,
+    directory: Live<Authenticator>,
+    gate: Arc<CredentialGuard>,
 }
 
 impl AuthenticateLayer {
     /// A layer that asks this directory, as it is when a request comes, and at this gate when the directory does not know.
     #[must_use]
-    pub const fn new(directory: Live<Directory>, gate: Arc<Gate>) -> Self {
+    pub const fn new(directory: Live<Authenticator>, gate: Arc<CredentialGuard>) -> Self {
         Self { directory, gate }
     }
 }
@@ -54,7 +54,7 @@ pub struct Authenticate<S> {
     layer: Arc<AuthenticateLayer>,
 }
 
-impl<S, B> Service<Routed<B, Known>> for Authenticate<S>
+impl<S, B> Service<Routed<B, AuthenticatedRoute>> for Authenticate<S>
 where
     S: Service<Authenticated<B>, Response = Answer, Error = Refusal> + Clone + Send + 'static,
     S::Future: Send,
@@ -70,7 +70,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, routed: Routed<B, Known>) -> Self::Future {
+    fn call(&mut self, routed: Routed<B, AuthenticatedRoute>) -> Self::Future {
         let directory = self.layer.directory.read();
         let headers = routed.arrival.request.headers();
         let Ok(team) = bearer::chosen_team(headers) else {
@@ -78,7 +78,7 @@ where
         };
         let shown = match bearer::credential(headers) {
             Ok(credential) => {
-                let recalled = directory.recall(Presented { credential, team: team.as_ref() });
+                let recalled = directory.lookup_cached(Presented { credential, team: team.as_ref() });
                 recalled.map(|judged| judged.map_err(|why| told(why, &directory, credential))).ok_or(credential)
             }
             Err(BearerFault::Unreadable) => Ok(Err((Rejection::Invalid, Refusal::CredentialInvalid))),
@@ -115,7 +115,7 @@ where
     }
 }
 
-fn authenticated<B>(routed: Routed<B, Known>, (principal, team): Identified) -> Authenticated<B> {
+fn authenticated<B>(routed: Routed<B, AuthenticatedRoute>, (principal, team): Identified) -> Authenticated<B> {
     let Routed { mut arrival, route } = routed;
     strip(&mut arrival);
     {
@@ -123,7 +123,7 @@ fn authenticated<B>(routed: Routed<B, Known>, (principal, team): Identified) -> 
         facts.team = Some(principal.team.clone());
         facts.user = Some(principal.user.clone());
         facts.credential = Some(principal.credential.clone());
-        if let Known::Generate(model) = &route {
+        if let AuthenticatedRoute::Generate(model) = &route {
             facts.model = Some(model.clone());
             facts.model_is_priced = team.prices.models.contains_key(model);
         }
@@ -139,8 +139,8 @@ fn strip<B>(arrival: &mut Arrival<B>) {
 }
 
 /// What is no route is refused as that also when the credential is no good.
-fn refused(route: Known, refusal: Refusal) -> Refusal {
-    if let Known::Nothing(missed) = route { *missed } else { refusal }
+fn refused(route: AuthenticatedRoute, refusal: Refusal) -> Refusal {
+    if let AuthenticatedRoute::Nothing(missed) = route { *missed } else { refusal }
 }
 
 fn several() -> Refusal {
@@ -152,7 +152,7 @@ fn no_team() -> Refusal {
 }
 
 /// A rejection, and how its bearer is told. Whoever must choose among teams is told which.
-fn told(rejection: Rejection, directory: &Directory, credential: &str) -> (Rejection, Refusal) {
+fn told(rejection: Rejection, directory: &Authenticator, credential: &str) -> (Rejection, Refusal) {
     let refusal = if rejection == Rejection::TeamAmbiguous {
         Refusal::TeamAmbiguous(directory.teams_of(credential))
     } else {

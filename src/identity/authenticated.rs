@@ -4,21 +4,26 @@ use std::sync::Arc;
 
 use super::Principal;
 use crate::request::Arrival;
-use crate::request::route::Known;
+use crate::request::route::AuthenticatedRoute;
 use crate::team::Team;
 
 /// A request whose caller is known. The credential itself is gone from the headers.
 #[derive(Debug)]
 pub struct Authenticated<B> {
     arrival: Arrival<B>,
-    route: Known,
+    route: AuthenticatedRoute,
     principal: Arc<Principal>,
     team: Arc<Team>,
 }
 
 impl<B> Authenticated<B> {
     /// Only for the layer that has just checked the credential.
-    pub(super) const fn new(arrival: Arrival<B>, route: Known, principal: Arc<Principal>, team: Arc<Team>) -> Self {
+    pub(super) const fn new(
+        arrival: Arrival<B>,
+        route: AuthenticatedRoute,
+        principal: Arc<Principal>,
+        team: Arc<Team>,
+    ) -> Self {
         Self { arrival, route, principal, team }
     }
 
@@ -30,7 +35,7 @@ impl<B> Authenticated<B> {
 
     /// Which of the routes for known callers it is.
     #[must_use]
-    pub const fn route(&self) -> &Known {
+    pub const fn route(&self) -> &AuthenticatedRoute {
         &self.route
     }
 
@@ -48,7 +53,7 @@ impl<B> Authenticated<B> {
 
     /// The request itself, when who called is no longer needed with it.
     #[must_use]
-    pub fn into_parts(self) -> (Arrival<B>, Known, Arc<Principal>, Arc<Team>) {
+    pub fn into_parts(self) -> (Arrival<B>, AuthenticatedRoute, Arc<Principal>, Arc<Team>) {
         (self.arrival, self.route, self.principal, self.team)
     }
 }

@@ -10,7 +10,7 @@ use foldhash::quality::RandomState;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
-use super::keyring::Keyring;
+use super::issuer_keys::IssuerKeys;
 use super::token::Proof;
 use crate::team::{Team, UserId};
 
@@ -25,7 +25,7 @@ const TOKEN_BYTES_MAX: usize = 4 * 1024;
 pub(super) struct Verified {
     pub(super) user: UserId,
     pub(super) teams: Box<[Arc<Team>]>,
-    pub(super) keyring: Arc<Keyring>,
+    pub(super) keyring: Arc<IssuerKeys>,
     proof: Proof,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum Remembered {
 }
 
 impl Verified {
-    pub(super) fn new(user: UserId, teams: Box<[Arc<Team>]>, keyring: Arc<Keyring>, proof: Proof) -> Self {
+    pub(super) fn new(user: UserId, teams: Box<[Arc<Team>]>, keyring: Arc<IssuerKeys>, proof: Proof) -> Self {
         Self { user, teams, keyring, proof }
     }
 }

@@ -14,13 +14,13 @@ use crate::team::KeyId;
 
 /// The register in the file of an [`EmbeddedLedger`].
 #[derive(Clone)]
-pub struct EmbeddedRegister {
+pub struct EmbeddedKeyRegistry {
     ledger: EmbeddedLedger,
     /// Only this process changes the file, so it counts the changes itself.
     changes: Arc<AtomicU64>,
 }
 
-impl EmbeddedRegister {
+impl EmbeddedKeyRegistry {
     /// The register of this ledger. Clones are the same; a second one would not notice what the first changes.
     #[must_use]
     pub fn new(ledger: EmbeddedLedger) -> Self {
@@ -32,7 +32,7 @@ impl EmbeddedRegister {
     }
 }
 
-impl Store for EmbeddedRegister {
+impl Store for EmbeddedKeyRegistry {
     fn version(&self) -> BoxFuture<'_, Result<Version, Outage>> {
         std::future::ready(Ok(self.version_now())).boxed()
     }

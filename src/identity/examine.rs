@@ -1,10 +1,10 @@
 //! Examines a token: every check that lets callers in, one by one, for `moongate check-token`. The checks are those of
-//! [`super::token`] and [`super::directory`]; here is only the order in which they are told.
+//! [`super::token`] and [`super::authenticator`]; here is only the order in which they are told.
 
-use super::directory::{Directory, Judged, chosen};
+use super::authenticator::{Authenticator, Judged, chosen};
 use super::failed_check::FailedCheck;
 use super::fetch::Fetcher;
-use super::keyring::RenewalError;
+use super::issuer_keys::RenewalError;
 use super::presented::Presented;
 use super::reason::{described, key_named, quoted, time};
 use super::token::{Unverified, Verifier};
@@ -65,7 +65,7 @@ impl Findings {
     }
 }
 
-impl Directory {
+impl Authenticator {
     /// Examines a token check by check, and says what a caller who presents it would meet. Nothing is counted or written down.
     pub fn examine<'a>(&self, presented: impl Into<Presented<'a>>) -> Examination {
         let presented = presented.into();

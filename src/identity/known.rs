@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use super::active_keys::{InForce, KnownKey};
 use super::directory_error::{DirectoryError, team_of};
 use super::fetch::{FETCH_TIME, Fetcher};
-use super::in_force::{InForce, KnownKey};
-use super::keyring::{Freshness, Keyring};
+use super::issuer_keys::{Freshness, IssuerKeys};
 use super::observer::Observer;
 use super::settings::{ClaimPath, IssuerSettings, KeySettings, KeySource};
 use super::token::{Unverified, Verifier};
@@ -21,7 +21,7 @@ pub(super) struct Issuer {
     pub(super) user_claim: ClaimPath,
     teams: HashMap<String, Arc<Team>>,
     pub(super) freshness: Freshness,
-    pub(super) keyring: Arc<Keyring>,
+    pub(super) keyring: Arc<IssuerKeys>,
     /// What fetches its keys, when they are fetched.
     pub(super) fetcher: Option<Arc<Fetcher>>,
 }
@@ -30,7 +30,7 @@ impl Issuer {
     fn new(
         settings: IssuerSettings,
         teams: &HashMap<TeamId, Arc<Team>>,
-        keyring: Arc<Keyring>,
+        keyring: Arc<IssuerKeys>,
         fetcher: Option<Arc<Fetcher>>,
     ) -> Result<Self, DirectoryError> {
         let verifier = Verifier::new(&settings);
@@ -126,12 +126,13 @@ pub(super) fn known_issuers(
 /// else's go on.
 fn keyring(
     settings: &IssuerSettings,
-    kept: Option<Arc<Keyring>>,
+    kept: Option<Arc<IssuerKeys>>,
     clock: &Clock,
     observer: &dyn Observer,
-) -> Arc<Keyring> {
+) -> Arc<IssuerKeys> {
     let kept = kept.filter(|keyring| keyring.source == settings.keys);
-    let keyring = kept.unwrap_or_else(|| Arc::new(Keyring::new(Arc::clone(&settings.issuer), settings.keys.clone())));
+    let keyring =
+        kept.unwrap_or_else(|| Arc::new(IssuerKeys::new(Arc::clone(&settings.issuer), settings.keys.clone())));
     let _ = keyring.read_file_now(clock, observer);
     keyring
 }

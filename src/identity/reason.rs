@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::directory::Directory;
+use super::authenticator::Authenticator;
 use super::failed_check::FailedCheck;
 use super::key::{PREFIX, ShownKey};
 use super::known::Issuer;
@@ -22,7 +22,7 @@ use crate::team::Team;
 /// How many values of a list are repeated.
 const SHOWN_MAX: usize = 8;
 
-impl Directory {
+impl Authenticator {
     /// Why a credential did not pass a check. Reads it anew: it is asked for few of them.
     pub(super) fn reason(&self, presented: Presented<'_>, check: FailedCheck) -> Reason {
         let Presented { credential, .. } = presented;

@@ -41,7 +41,7 @@ impl RegisterKeys {
 
 /// The register in the ledger's Redis. As with the ledger, each runtime has a handle of its own, and nothing is sent before the
 /// first step.
-pub struct RedisRegister {
+pub struct RedisKeyRegistry {
     /// Looks whether anything changed, reads it, and notes uses: what the one who looks does between two looks.
     looks: Client,
     /// Everything else; on a connection of its own, which is not given up as soon.
@@ -51,7 +51,7 @@ pub struct RedisRegister {
     wait_replicas: u32,
 }
 
-impl RedisRegister {
+impl RedisKeyRegistry {
     /// A handle.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ fn call(command: &str, script: &str, arguments: &[&[u8]]) -> Cmd {
 /// What its answers are called when they are none.
 const REGISTER: &str = "the register";
 
-impl Store for RedisRegister {
+impl Store for RedisKeyRegistry {
     fn version(&self) -> BoxFuture<'_, Result<Version, Outage>> {
         async move {
             let mut get = Cmd::new();

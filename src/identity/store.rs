@@ -1,6 +1,6 @@
 //! Where what operators decide while running is kept: one trait, a store in Redis and one in a file, beside the ledger.
 //!
-//! The store knows names and bytes. What they mean is [`super::register`]'s.
+//! The store knows names and bytes. What they mean is [`super::key_registry`]'s.
 
 use std::collections::HashMap;
 

@@ -77,12 +77,12 @@ pub struct Throttle(Arc<Table>);
 struct Table {
     /// Whose credentials they are, for the log.
     whose: &'static str,
-    shelves: Vec<Mutex<Vec<Held>>>,
+    shelves: Vec<Mutex<Vec<HeldBack>>>,
     seed: RandomState,
 }
 
 /// What is held against a network; times are those of [`crate::clock::Clock::elapsed`].
-struct Held {
+struct HeldBack {
     network: Network,
     /// When its failures will all be forgotten.
     forgotten: Duration,
@@ -92,7 +92,7 @@ struct Held {
     looked_at: u32,
 }
 
-impl Held {
+impl HeldBack {
     fn is_over(&self, now: Duration) -> bool {
         self.forgotten <= now && self.refused_until <= now && self.looked_at == 0
     }
@@ -142,7 +142,7 @@ impl Throttle {
         }
     }
 
-    fn shelf(&self, network: Network) -> MutexGuard<'_, Vec<Held>> {
+    fn shelf(&self, network: Network) -> MutexGuard<'_, Vec<HeldBack>> {
         let Table { shelves, seed, .. } = &*self.0;
         // There are shelves, and the remainder is one of them: the cast loses only what the remainder drops.
         #[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)]
@@ -161,10 +161,10 @@ impl Drop for Ticket {
 }
 
 /// Where a network is held, or a place for it: a new one, or that of a network against which nothing is held any more.
-fn place(shelf: &mut Vec<Held>, network: Network, now: Duration) -> Option<&mut Held> {
+fn place(shelf: &mut Vec<HeldBack>, network: Network, now: Duration) -> Option<&mut HeldBack> {
     let known = shelf.iter().position(|held| held.network == network);
     let free = || shelf.iter().position(|held| held.is_over(now));
-    let new = || Held { network, forgotten: now, refused_until: now, looked_at: 0 };
+    let new = || HeldBack { network, forgotten: now, refused_until: now, looked_at: 0 };
     match known.map(|at| (at, true)).or_else(|| free().map(|at| (at, false))) {
         Some((at, is_known)) => {
             let held = shelf.get_mut(at)?;

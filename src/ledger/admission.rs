@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Asked, Level, Phase, ReservationId, Standing};
+use super::{CallSummary, Level, LimitStatus, Phase, ReservationId};
 use crate::credits::Credits;
 use crate::team::TeamId;
 
@@ -25,7 +25,7 @@ pub struct Admission {
     /// Whether the call must wait before it is sent.
     pub phase: Phase,
     /// What the row will say of the call.
-    pub asked: Arc<Asked>,
+    pub asked: Arc<CallSummary>,
 }
 
 /// The ledger's answer to an admission.
@@ -34,14 +34,14 @@ pub enum Verdict {
     /// Reserved in every window of every level.
     Admitted {
         /// Every limit after the reservation, level by level in the order asked, each level in the order of its limits.
-        standings: Vec<Standing>,
+        standings: Vec<LimitStatus>,
         /// The store's time.
         at: Timestamp,
     },
     /// Nothing was reserved or counted anywhere.
     Refused {
         /// Every limit as it stands, as above.
-        standings: Vec<Standing>,
+        standings: Vec<LimitStatus>,
         /// Which of them refused: of several, the one that would make the caller wait longest.
         binding: usize,
         /// When the call could pass at the earliest; `None` when no time will help (a prepaid or zero budget).

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Scope, Standing};
+use super::{LimitStatus, Scope};
 use crate::credits::Credits;
 use crate::team::{LimitKind, Share};
 
@@ -29,7 +29,7 @@ pub struct Crossing {
 
 impl Crossing {
     /// The crossing that a limit's standing tells of.
-    pub(super) fn of(standing: &Standing, soft: Share, at: Timestamp) -> Self {
+    pub(super) fn of(standing: &LimitStatus, soft: Share, at: Timestamp) -> Self {
         Self {
             scope: standing.scope.clone(),
             kind: standing.kind,

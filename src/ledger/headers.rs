@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::Standing;
+use super::LimitStatus;
 use crate::credits::Credits;
 use crate::http::{
     HeaderWriter, RATELIMIT, RATELIMIT_POLICY, X_CREDITS_COST, X_CREDITS_REMAINING, X_RATELIMIT_LIMIT,
@@ -19,7 +19,7 @@ const DAY_SECONDS: u64 = 86_400;
 /// Writes `X-RateLimit-Limit`, `-Remaining`, `-Reset` (Unix seconds) and the pair `RateLimit-Policy`, `RateLimit`
 /// (draft-ietf-httpapi-ratelimit-headers) of the limit, on whichever level, that lets the fewest calls through now: so many
 /// pass at once, and not one more. Nothing when no limit counts requests. `now` is the store's time, which `t` counts from.
-pub fn rate_limit_headers(writer: &mut HeaderWriter<'_>, standings: &[Standing], now: Timestamp) {
+pub fn rate_limit_headers(writer: &mut HeaderWriter<'_>, standings: &[LimitStatus], now: Timestamp) {
     let tightest = tightest(standings).and_then(|standing| Some((standing, window_seconds(standing)?)));
     if let Some((standing, window)) = tightest {
         write(writer, standing, window, now);
@@ -28,8 +28,8 @@ pub fn rate_limit_headers(writer: &mut HeaderWriter<'_>, standings: &[Standing],
 
 /// Writes `X-Credits-Cost`, and `X-Credits-Remaining` where a credit budget may refuse: what the tightest leaves, on whichever level.
 /// A shadow budget refuses none.
-pub fn credit_headers(writer: &mut HeaderWriter<'_>, standings: &[Standing], cost: Credits) {
-    let counts = |standing: &&Standing| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits));
+pub fn credit_headers(writer: &mut HeaderWriter<'_>, standings: &[LimitStatus], cost: Credits) {
+    let counts = |standing: &&LimitStatus| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits));
     let budgets = standings.iter().filter(|standing| !standing.shadow).filter(counts);
     writer.decimal(cost.decimal()).insert(X_CREDITS_COST);
     if let Some(remaining) = budgets.map(|standing| Credits::from_micros(standing.remaining())).min() {
@@ -39,14 +39,14 @@ pub fn credit_headers(writer: &mut HeaderWriter<'_>, standings: &[Standing], cos
 
 /// The request limit with the fewest calls left, however large it is: a share of it would be no answer to whether the next
 /// call passes. Of equals, the one that resets last. A shadow limit is not shown: it keeps nobody from calling.
-fn tightest(standings: &[Standing]) -> Option<&Standing> {
+fn tightest(standings: &[LimitStatus]) -> Option<&LimitStatus> {
     let shown = standings.iter().filter(|standing| !standing.shadow && standing.kind.counts_requests());
     shown.min_by_key(|standing| (standing.remaining(), Reverse(standing.reset_at)))
 }
 
 /// How long the limit's window is; `None` for what does not count requests over time. A month is as long as the one that
 /// ends at the reset.
-fn window_seconds(standing: &Standing) -> Option<u64> {
+fn window_seconds(standing: &LimitStatus) -> Option<u64> {
     match standing.kind.shape() {
         Shape::Bucket(period) => Some(period.as_secs()),
         Shape::Window(Period::Day, Unit::Requests) => Some(DAY_SECONDS),
@@ -60,7 +60,7 @@ fn window_seconds(standing: &Standing) -> Option<u64> {
     }
 }
 
-fn write(writer: &mut HeaderWriter<'_>, standing: &Standing, window: u64, now: Timestamp) {
+fn write(writer: &mut HeaderWriter<'_>, standing: &LimitStatus, window: u64, now: Timestamp) {
     let (max, remaining) = (standing.max, standing.remaining());
     writer.number(max).insert(X_RATELIMIT_LIMIT);
     writer.number(remaining).insert(X_RATELIMIT_REMAINING);
@@ -76,7 +76,7 @@ fn write(writer: &mut HeaderWriter<'_>, standing: &Standing, window: u64, now: T
 }
 
 /// The limit's name, as a string of structured fields (RFC 8941).
-fn named<'w, 'h>(writer: &'w mut HeaderWriter<'h>, standing: &Standing) -> &'w mut HeaderWriter<'h> {
+fn named<'w, 'h>(writer: &'w mut HeaderWriter<'h>, standing: &LimitStatus) -> &'w mut HeaderWriter<'h> {
     writer.text("\"").text(standing.scope.level()).text(":").text(standing.kind.name()).text("\"")
 }
 
@@ -101,9 +101,9 @@ mod tests {
 
     const NOW: &str = "2026-11-22T14:26:00Z";
 
-    fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Standing {
+    fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> LimitStatus {
         let reset_at = reset_at.map(|at| at.parse().expect(at));
-        Standing {
+        LimitStatus {
             scope: Scope::Team,
             kind,
             max,
@@ -116,7 +116,7 @@ mod tests {
         }
     }
 
-    fn shown(standings: &[Standing]) -> Vec<String> {
+    fn shown(standings: &[LimitStatus]) -> Vec<String> {
         let mut headers = HeaderMap::new();
         rate_limit_headers(&mut HeaderWriter::new(&mut headers), standings, NOW.parse().expect(NOW));
         headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect()
@@ -155,7 +155,7 @@ mod tests {
     fn a_large_limit_that_is_nearly_used_up_gives_way_to_a_small_one_with_fewer_calls_left() {
         let key = Scope::Key(crate::team::KeyId::parse("k7Qp2mZr9aBc").expect("an id"));
         let team = standing(LimitKind::RequestsPerDay, 1000, 995, Some("2026-11-23T00:00:00Z"));
-        let own = Standing { scope: key, ..standing(LimitKind::RequestsPerDay, 2, 1, Some("2026-11-23T00:00:00Z")) };
+        let own = LimitStatus { scope: key, ..standing(LimitKind::RequestsPerDay, 2, 1, Some("2026-11-23T00:00:00Z")) };
         assert_eq!(shown(&[team, own])[4], "ratelimit: \"key:requests_per_day\";r=1;t=34440");
     }
 
@@ -163,7 +163,7 @@ mod tests {
     fn a_user_s_own_limit_is_named_as_the_user_s() {
         let user = Scope::User(UserId::parse("alice").expect("a user"));
         let minute = standing(LimitKind::RequestsPerMinute, 6, 7, Some("2026-11-22T14:26:30Z"));
-        let shown = shown(&[Standing { scope: user, ..minute }]);
+        let shown = shown(&[LimitStatus { scope: user, ..minute }]);
         assert_eq!(shown[4], "ratelimit: \"user:requests_per_minute\";r=0;t=30");
     }
 
@@ -181,7 +181,7 @@ mod tests {
     fn nothing_is_said_where_no_limit_counts_requests() {
         let credits = standing(LimitKind::CreditsTotal, 20, 1, None);
         let shadow =
-            Standing { shadow: true, ..standing(LimitKind::RequestsPerSecond, 1, 1, Some("2026-11-22T14:26:01Z")) };
+            LimitStatus { shadow: true, ..standing(LimitKind::RequestsPerSecond, 1, 1, Some("2026-11-22T14:26:01Z")) };
         assert_eq!(shown(&[credits, shadow]), Vec::<String>::new());
         assert_eq!(shown(&[]), Vec::<String>::new());
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Standing;
+use super::LimitStatus;
 use crate::credits::Credits;
 use crate::team::LimitKind;
 use crate::team::limit::{Shape, Unit};
@@ -47,8 +47,8 @@ impl Amount {
     }
 }
 
-impl From<&Standing> for LimitView {
-    fn from(standing: &Standing) -> Self {
+impl From<&LimitStatus> for LimitView {
+    fn from(standing: &LimitStatus) -> Self {
         let amount = |number| Amount::of(standing.kind, number);
         Self {
             limit: format!("{}:{}", standing.scope.level(), standing.kind),

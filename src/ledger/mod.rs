@@ -4,8 +4,8 @@
 //! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
 //! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: the trait below; its vocabulary: [`scope`], [`level`], [`standing`], [`phase`], [`admission`], [`settlement`],
-//! [`inquiry`], [`doubt`], [`row`], [`usage`], [`topup`], [`crossing`], [`soft`], [`snapshot`], [`swept`]; then [`reservation`],
+//! Reading order: the trait below; its vocabulary: [`scope`], [`level`], [`limit_status`], [`phase`], [`admission`], [`settlement`],
+//! [`snapshot_query`], [`doubt`], [`row`], [`usage`], [`topup`], [`crossing`], [`soft`], [`snapshot`], [`swept`]; then [`reservation`],
 //! `machine` (what each operation does) and a store: [`embedded`], or `keeper` (how decisions are kept elsewhere, and restored)
 //! with [`redis`]. `observed` stands before any of them, [`limit_view`] is how a limit is shown.
 
@@ -14,9 +14,9 @@ pub mod crossing;
 pub mod doubt;
 pub mod embedded;
 pub mod headers;
-pub mod inquiry;
 mod keeper;
 pub mod level;
+pub mod limit_status;
 pub mod limit_view;
 mod machine;
 pub mod observe;
@@ -29,8 +29,8 @@ pub mod row;
 pub mod scope;
 pub mod settlement;
 pub mod snapshot;
+pub mod snapshot_query;
 pub mod soft;
-pub mod standing;
 pub mod swept;
 pub mod topup;
 pub mod usage;
@@ -40,19 +40,19 @@ use futures_util::future::BoxFuture;
 pub use admission::{Admission, Verdict};
 pub use crossing::Crossing;
 pub use doubt::{OnLoss, OnUnknown};
-pub use inquiry::{Books, Inquiry, TooOften};
 pub use level::Level;
+pub use limit_status::LimitStatus;
 pub use limit_view::{Amount, LimitView};
 pub use observe::Observer;
 pub use observed::Observed;
 pub use open::{OPEN_CALLS_MAX, OpenCall};
 pub use phase::Phase;
 pub use reservation::{Reservation, ReservationId};
-pub use row::{Asked, Came, LostRows, Outcome, Row, Rows};
+pub use row::{CallResult, CallSummary, LostRows, Outcome, Row, Rows};
 pub use scope::Scope;
 pub use settlement::{Settled, Settlement};
 pub use snapshot::Snapshot;
-pub use standing::Standing;
+pub use snapshot_query::{BudgetSnapshot, ReadLimited, SnapshotQuery};
 pub use swept::{Swept, SweptCharge};
 pub use topup::{TopUp, TopUpId, ToppedUp};
 pub use usage::{Days, Retention, Sums, Usage};
@@ -93,7 +93,7 @@ pub trait Ledger: Send + Sync + 'static {
     fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>>;
 
     /// Reads how a team stands; at most counts the reading itself.
-    fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>>;
+    fn snapshot(&self, inquiry: SnapshotQuery) -> BoxFuture<'_, Result<BudgetSnapshot, Outage>>;
 
     /// One of the team's open calls; `None` when it has ended, or never was.
     fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>>;

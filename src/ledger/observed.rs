@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Admission, Books, Days, Flaw, Inquiry, Ledger, Observer, OpenCall, Outage, ReservationId, Rows, Settled,
-    Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, BudgetSnapshot, Days, Flaw, Ledger, Observer, OpenCall, Outage, ReservationId, Rows, Settled,
+    Settlement, SnapshotQuery, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::store::observe::observed;
 use crate::team::TeamId;
@@ -58,8 +58,8 @@ impl<L: Ledger> Ledger for Observed<L> {
         observed(&*self.observer, "sweep", self.inner.sweep(team))
     }
 
-    fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
-        observed(&*self.observer, "books", self.inner.books(inquiry))
+    fn snapshot(&self, inquiry: SnapshotQuery) -> BoxFuture<'_, Result<BudgetSnapshot, Outage>> {
+        observed(&*self.observer, "books", self.inner.snapshot(inquiry))
     }
 
     fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Asked, Phase, ReservationId};
+use super::{CallSummary, Phase, ReservationId};
 use crate::credits::Credits;
 
 /// How many open calls of a team are told of at most, newest first.
@@ -22,5 +22,5 @@ pub struct OpenCall {
     /// When it was admitted.
     pub admitted_at: Timestamp,
     /// What is asked for.
-    pub asked: Arc<Asked>,
+    pub asked: Arc<CallSummary>,
 }

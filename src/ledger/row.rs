@@ -59,7 +59,7 @@ impl Outcome {
 
 /// What is known of a call when it is admitted. Kept with the reservation, so that a sweep by another replica can write the row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct CallSummary {
     /// The request's id, as the caller sees it.
     pub request_id: String,
     /// The user.
@@ -84,7 +84,7 @@ pub struct Asked {
 
 /// What is known of a call when it has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Came {
+pub struct CallResult {
     /// The status the caller was given.
     #[serde(default)]
     pub status: u16,
@@ -137,9 +137,9 @@ pub struct Row {
     /// When it was settled.
     pub settled_at: Timestamp,
     /// What was asked.
-    pub asked: Arc<Asked>,
+    pub asked: Arc<CallSummary>,
     /// What came back; empty when a sweep settled it.
-    pub came: Came,
+    pub came: CallResult,
 }
 
 impl Row {

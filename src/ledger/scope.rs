@@ -11,7 +11,7 @@ pub enum Scope {
     User(UserId),
     /// One gateway key of the team.
     Key(KeyId),
-    /// What one user of the team reads of it. No call is paid here: see [`super::Inquiry::reader`].
+    /// What one user of the team reads of it. No call is paid here: see [`super::SnapshotQuery::reader`].
     Account(UserId),
 }
 

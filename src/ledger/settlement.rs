@@ -1,6 +1,6 @@
 //! The end of a reservation, and what it did.
 
-use super::{Came, Outcome, ReservationId};
+use super::{CallResult, Outcome, ReservationId};
 use crate::credits::Credits;
 
 /// The end of a reservation.
@@ -13,7 +13,7 @@ pub struct Settlement {
     /// What it cost; the store charges at most what was reserved, and nothing when released or refused.
     pub charged: Credits,
     /// What came back, for the row.
-    pub came: Came,
+    pub came: CallResult,
     /// The answer is still to be read: until [`super::Ledger::release_slots`] the call keeps its slots, and nothing else.
     pub keeps_slots: bool,
 }

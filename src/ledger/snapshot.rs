@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Level, Outcome, Standing};
+use super::{Level, LimitStatus, Outcome};
 use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::team::Limit;
@@ -17,7 +17,7 @@ use crate::team::limit::{Period, Shape, Unit};
 /// wait for tokens that are back, or count on a window that is over.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    standings: Vec<Standing>,
+    standings: Vec<LimitStatus>,
     at: Timestamp,
     since: Instant,
 }
@@ -25,13 +25,13 @@ pub struct Snapshot {
 impl Snapshot {
     /// What the store has told just now; `at` is its time.
     #[must_use]
-    pub fn new(standings: Vec<Standing>, at: Timestamp) -> Self {
+    pub fn new(standings: Vec<LimitStatus>, at: Timestamp) -> Self {
         Self { standings, at, since: Instant::now() }
     }
 
     /// How the limits stand, as of [`Self::at`].
     #[must_use]
-    pub fn standings(&self) -> &[Standing] {
+    pub fn standings(&self) -> &[LimitStatus] {
         &self.standings
     }
 
@@ -87,7 +87,7 @@ impl Snapshot {
 }
 
 /// The bucket has leaked meanwhile. What it holds is known from when it is full: exact to the microsecond.
-fn refill(standing: &mut Standing, limit: &Limit, period: Duration, now: Timestamp) {
+fn refill(standing: &mut LimitStatus, limit: &Limit, period: Duration, now: Timestamp) {
     // A bucket of no calls never leaks.
     let Some(full_at) = standing.reset_at else { return };
     let left = u128::try_from(full_at.as_microsecond().saturating_sub(now.as_microsecond())).unwrap_or(0);
@@ -98,7 +98,7 @@ fn refill(standing: &mut Standing, limit: &Limit, period: Duration, now: Timesta
 }
 
 /// A window that has ended gives way to one in which nothing was used.
-fn roll_over(standing: &mut Standing, period: Period, now: Timestamp, zone: &TimeZone) {
+fn roll_over(standing: &mut LimitStatus, period: Period, now: Timestamp, zone: &TimeZone) {
     if standing.reset_at.is_none_or(|end| now < end) {
         return;
     }

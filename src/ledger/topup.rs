@@ -73,7 +73,7 @@ pub enum ToppedUp {
 }
 
 /// What a scope may spend in all: the configured limit and all top-ups together, at most [`Credits::MAX`].
-pub(super) const fn raised(max: u64, topped_up: u64) -> u64 {
+pub(super) const fn with_top_ups(max: u64, topped_up: u64) -> u64 {
     Credits::from_micros(max.saturating_add(topped_up)).micros()
 }
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_largest_limit_stays_the_largest_when_it_is_topped_up() {
-        assert_eq!(raised(5, 7), 12);
-        assert_eq!(raised(Credits::MAX.micros(), 1), Credits::MAX.micros());
+        assert_eq!(with_top_ups(5, 7), 12);
+        assert_eq!(with_top_ups(Credits::MAX.micros(), 1), Credits::MAX.micros());
     }
 }

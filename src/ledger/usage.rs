@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-use super::row::{Came, Outcome, Row};
+use super::row::{CallResult, Outcome, Row};
 use crate::credits::Credits;
 
-/// The most cells of one team and day. What more users and models do that day is counted in one cell named [`BEYOND`], so
+/// The most cells of one team and day. What more users and models do that day is counted in one cell named [`OVERFLOW`], so
 /// that no sum is ever wrong, and no caller can fill the store by inventing names.
 pub const CELLS_MAX: u64 = 5_000;
 /// The user and the model of what is beyond [`CELLS_MAX`]; no model has this name.
-pub const BEYOND: &str = "*";
+pub const OVERFLOW: &str = "*";
 
 /// How long the past is kept, and how much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub struct Sums {
 impl Sums {
     /// What one call comes to. Media and times count where the call was answered: of others there are none.
     #[must_use]
-    pub const fn of(outcome: Outcome, charged: Credits, came: &Came) -> Self {
+    pub const fn of(outcome: Outcome, charged: Credits, came: &CallResult) -> Self {
         let none = Self {
             charged: 0,
             released: 0,
@@ -138,9 +138,9 @@ impl AddAssign for Sums {
 pub struct Usage {
     /// The day whose window admitted them, in the team's zone.
     pub day: Date,
-    /// The user, or [`BEYOND`].
+    /// The user, or [`OVERFLOW`].
     pub user: String,
-    /// The model, or [`BEYOND`].
+    /// The model, or [`OVERFLOW`].
     pub model: String,
     /// What they came to.
     pub sums: Sums,

@@ -126,7 +126,7 @@ pub struct AccountLimits {
 
 /// One thing that is said about permits. Saying it again with the same id changes nothing.
 #[derive(Clone, Debug)]
-pub enum Word {
+pub enum Operation {
     /// A call wants a permit.
     Ask(Ask),
     /// A call still waits: its place is kept.
@@ -163,9 +163,9 @@ pub struct KeyTold {
     pub reset_at: Timestamp,
 }
 
-/// What became of an [`Word::Ask`] or a [`Word::Wait`].
+/// What became of an [`Operation::Ask`] or a [`Operation::Wait`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum QueuePosition {
     /// It has a permit.
     Granted {
         /// The key to use.
@@ -199,9 +199,9 @@ pub struct Remaining {
 
 /// The answer to a round.
 #[derive(Clone, Debug)]
-pub struct Round {
+pub struct BatchResult {
     /// What became of each asking and waiting call, in the order in which they were named.
-    pub places: Vec<Place>,
+    pub places: Vec<QueuePosition>,
     /// What is left.
     pub remaining: Vec<Remaining>,
     /// The store's time.
@@ -211,5 +211,9 @@ pub struct Round {
 /// A store of the shared account's windows and of the line before them. All times are the store's own.
 pub trait Permits: Send + Sync + 'static {
     /// Takes note of all words in one atomic step, ends what was left behind, and lets those pass for whom there is room.
-    fn round<'a>(&'a self, limits: &'a AccountLimits, words: &'a [Word]) -> BoxFuture<'a, Result<Round, Outage>>;
+    fn batch<'a>(
+        &'a self,
+        limits: &'a AccountLimits,
+        words: &'a [Operation],
+    ) -> BoxFuture<'a, Result<BatchResult, Outage>>;
 }

@@ -15,7 +15,8 @@ use jiff::tz::TimeZone;
 
 use super::message_pack::Packed;
 use super::{
-    AccountLimits, Allowance, GIVE_BACK_WITHIN, KeyName, PLACE_TTL, Permits, Place, Remaining, Round, Span, Word,
+    AccountLimits, Allowance, BatchResult, GIVE_BACK_WITHIN, KeyName, Operation, PLACE_TTL, Permits, QueuePosition,
+    Remaining, Span,
 };
 use crate::calendar::Calendar;
 use crate::clock::Clock;
@@ -84,7 +85,7 @@ impl RedisPermits {
         Ok(Self { client, observer, script: Script::new(TEXT), keys: PermitKeys::new() })
     }
 
-    async fn send(&self, limits: &AccountLimits, words: &[Word]) -> Result<Round, Outage> {
+    async fn send(&self, limits: &AccountLimits, words: &[Operation]) -> Result<BatchResult, Outage> {
         for _ in 0..ATTEMPTS {
             let month = Calendar::around(self.client.store_now(), &TimeZone::UTC).month;
             let request = written(limits, words, self.client.fixed_now(), (month.start, month.end));
@@ -117,12 +118,16 @@ impl RedisPermits {
 }
 
 impl Permits for RedisPermits {
-    fn round<'a>(&'a self, limits: &'a AccountLimits, words: &'a [Word]) -> BoxFuture<'a, Result<Round, Outage>> {
+    fn batch<'a>(
+        &'a self,
+        limits: &'a AccountLimits,
+        words: &'a [Operation],
+    ) -> BoxFuture<'a, Result<BatchResult, Outage>> {
         observed(&*self.observer, "permits", self.send(limits, words))
     }
 }
 
-fn written(limits: &AccountLimits, words: &[Word], now: Option<u64>, month: (Timestamp, Timestamp)) -> Vec<u8> {
+fn written(limits: &AccountLimits, words: &[Operation], now: Option<u64>, month: (Timestamp, Timestamp)) -> Vec<u8> {
     let mut packed = Packed::new();
     packed.number(now.unwrap_or(0));
     packed.number(micros(PLACE_TTL));
@@ -150,10 +155,10 @@ fn write_allowance(packed: &mut Packed, allowance: &Allowance) {
     }
 }
 
-fn write_word(packed: &mut Packed, limits: &AccountLimits, word: &Word) {
+fn write_word(packed: &mut Packed, limits: &AccountLimits, word: &Operation) {
     let place = |name: &KeyName| limits.keys.iter().position(|(known, _)| known == name).map(|place| place + 1);
     match word {
-        Word::Ask(ask) => {
+        Operation::Ask(ask) => {
             packed.number(op::ASK);
             packed.text(&ask.id.to_string());
             packed.text(ask.team.as_str());
@@ -163,15 +168,15 @@ fn write_word(packed: &mut Packed, limits: &AccountLimits, word: &Word) {
             packed.count(places.len());
             places.into_iter().for_each(|place| packed.count(place));
         }
-        Word::Wait(id) => {
+        Operation::Wait(id) => {
             packed.number(op::WAIT);
             packed.text(&id.to_string());
         }
-        Word::Leave(id) => {
+        Operation::Leave(id) => {
             packed.number(op::LEAVE);
             packed.text(&id.to_string());
         }
-        Word::Told(told) => {
+        Operation::Told(told) => {
             // A key that a reload took away is nobody's concern; its word says nothing of another.
             let Some(place) = place(&told.key) else {
                 packed.number(op::LEAVE);
@@ -207,7 +212,7 @@ impl Reader {
         read::<Vec<Value>>(value, PERMITS).map(|values| Self(values.into_iter()))
     }
 
-    fn round(mut self, limits: &AccountLimits, words: &[Word], at: Timestamp) -> Result<Round, Outage> {
+    fn round(mut self, limits: &AccountLimits, words: &[Operation], at: Timestamp) -> Result<BatchResult, Outage> {
         let mut remaining = Vec::new();
         let keys = limits.keys.iter().map(|(name, _)| Some(name));
         for key in std::iter::once(None).chain(keys) {
@@ -220,22 +225,25 @@ impl Reader {
         let mut places = Vec::new();
         for word in words {
             match word {
-                Word::Ask(_) | Word::Wait(_) => places.push(self.place()?),
-                Word::Leave(_) | Word::Told(_) => {}
+                Operation::Ask(_) | Operation::Wait(_) => places.push(self.place()?),
+                Operation::Leave(_) | Operation::Told(_) => {}
             }
         }
-        Ok(Round { places, remaining, at })
+        Ok(BatchResult { places, remaining, at })
     }
 
-    fn place(&mut self) -> Result<Place, Outage> {
+    fn place(&mut self) -> Result<QueuePosition, Outage> {
         match self.signed()? {
-            1 => Ok(Place::Granted { key: self.next::<String>()?.into(), left: u64::try_from(self.signed()?).ok() }),
-            2 => Ok(Place::Waiting {
+            1 => Ok(QueuePosition::Granted {
+                key: self.next::<String>()?.into(),
+                left: u64::try_from(self.signed()?).ok(),
+            }),
+            2 => Ok(QueuePosition::Waiting {
                 ahead: u64::try_from(self.signed()?).map_err(|_| misread())?,
                 opens_at: self.moment()?,
             }),
-            3 => Ok(Place::Full),
-            4 => Ok(Place::Gone),
+            3 => Ok(QueuePosition::Full),
+            4 => Ok(QueuePosition::Gone),
             _ => Err(misread()),
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Bound, Refusal, whole_seconds};
 use crate::http::{Answer, AnswerBody, HeaderWriter, X_ERROR_SOURCE};
-use crate::ledger::Standing;
+use crate::ledger::LimitStatus;
 use crate::ledger::headers::rate_limit_headers;
 use crate::printable;
 
@@ -95,10 +95,10 @@ const fn ends_connection(refusal: &Refusal) -> bool {
 
 /// The limit that refused, with the time at which the call can pass: `Retry-After`, `resetAt` and the rate-limit headers then
 /// name one moment, as the draft asks. Where it does not count requests, those that do, as they stood.
-fn told(bound: &Bound) -> Cow<'_, [Standing]> {
+fn told(bound: &Bound) -> Cow<'_, [LimitStatus]> {
     if bound.limit.kind.counts_requests() {
         let reset_at = bound.reset_at.or(bound.limit.reset_at);
-        return Cow::Owned(vec![Standing { reset_at, ..bound.limit.clone() }]);
+        return Cow::Owned(vec![LimitStatus { reset_at, ..bound.limit.clone() }]);
     }
     Cow::Borrowed(&bound.standings)
 }

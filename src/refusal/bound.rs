@@ -5,16 +5,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::credits::Credits;
-use crate::ledger::Standing;
+use crate::ledger::LimitStatus;
 use crate::team::limit::{Shape, Unit};
 
 /// A limit, how it stood, and when it will let the call through.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bound {
     /// The limit that refused.
-    pub limit: Standing,
+    pub limit: LimitStatus,
     /// Every limit as it stood, for the rate-limit headers.
-    pub standings: Vec<Standing>,
+    pub standings: Vec<LimitStatus>,
     /// What the call would have cost at most.
     pub price: Credits,
     /// When it could pass; `None` when no time will help.
@@ -48,7 +48,7 @@ impl Bound {
     /// whether it runs or its answer has not been read yet.
     #[must_use]
     pub fn explanation(&self) -> String {
-        let Standing { scope, kind, max, used, reserved, .. } = &self.limit;
+        let LimitStatus { scope, kind, max, used, reserved, .. } = &self.limit;
         let amount = |number: u64| match kind.shape() {
             Shape::Window(_, Unit::Credits) => Credits::from_micros(number).to_string(),
             Shape::Window(_, Unit::Requests) | Shape::Bucket(_) | Shape::Slots => number.to_string(),

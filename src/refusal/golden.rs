@@ -7,7 +7,7 @@ use http::{StatusCode, Version};
 
 use super::{Bound, Refusal, SpentCall, body};
 use crate::credits::Credits;
-use crate::ledger::{Scope, Standing};
+use crate::ledger::{LimitStatus, Scope};
 use crate::model::ModelId;
 use crate::team::{LimitKind, TeamId, UserId};
 
@@ -105,9 +105,9 @@ fn model() -> ModelId {
     ModelId::parse("flux/pro").expect("a model")
 }
 
-fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Standing {
+fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> LimitStatus {
     let reset_at = reset_at.map(at);
-    Standing {
+    LimitStatus {
         scope: Scope::Team,
         kind,
         max,
@@ -120,28 +120,31 @@ fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Sta
     }
 }
 
-fn minute() -> Standing {
+fn minute() -> LimitStatus {
     standing(LimitKind::RequestsPerMinute, 6, 6, Some("2026-11-22T14:27:00Z"))
 }
 
-fn day() -> Standing {
+fn day() -> LimitStatus {
     let user = UserId::parse("alice").expect("a user");
-    Standing { scope: Scope::User(user), ..standing(LimitKind::RequestsPerDay, 100, 100, Some("2026-11-23T00:00:00Z")) }
+    LimitStatus {
+        scope: Scope::User(user),
+        ..standing(LimitKind::RequestsPerDay, 100, 100, Some("2026-11-23T00:00:00Z"))
+    }
 }
 
-fn budget() -> Standing {
-    Standing {
+fn budget() -> LimitStatus {
+    LimitStatus {
         reserved: 25_000,
         ..standing(LimitKind::CreditsPerMonth, 400_000_000, 399_950_000, Some("2026-12-01T00:00:00Z"))
     }
 }
 
-fn slots() -> Standing {
-    Standing { reserved: 8, ..standing(LimitKind::Concurrent, 8, 0, None) }
+fn slots() -> LimitStatus {
+    LimitStatus { reserved: 8, ..standing(LimitKind::Concurrent, 8, 0, None) }
 }
 
 /// The call could pass 9.2 seconds after the store's time of 14:26:01.
-fn bound(limit: Standing) -> Box<Bound> {
+fn bound(limit: LimitStatus) -> Box<Bound> {
     let some = standing(LimitKind::RequestsPerMinute, 6, 2, Some("2026-11-22T14:27:00Z"));
     let standings = if limit.kind == some.kind { vec![limit.clone()] } else { vec![some, limit.clone()] };
     Box::new(Bound {

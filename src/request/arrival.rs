@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use http::Request;
 
-use super::{Record, RequestId};
+use super::{RequestId, RequestLog};
 
 /// What the listener hands over: a request and where it came from.
 pub struct Inbound<B> {
@@ -40,7 +40,7 @@ pub struct Arrival<B> {
     /// Its name.
     pub id: RequestId,
     /// Where the layers note what they learn, for the access line and the metrics.
-    pub record: Record,
+    pub record: RequestLog,
 }
 
 /// Without the headers, which hold a credential, and without the path, which may.
@@ -71,7 +71,7 @@ mod tests {
         let peer = IpAddr::from([192, 0, 2, 1]);
         let inbound = Inbound { request: request(), peer, too_late: false };
         assert_eq!(format!("{inbound:?}"), "a POST from 192.0.2.1");
-        let (at, id, record) = (Instant::now(), RequestId::accept(None), Record::default());
+        let (at, id, record) = (Instant::now(), RequestId::accept(None), RequestLog::default());
         let arrival = Arrival { request: request(), peer, too_late: false, at, id, record };
         let routed = Routed { arrival, route: () };
         assert!(!format!("{routed:?}").contains("secret"), "{routed:?}");

@@ -51,9 +51,9 @@ impl Buffer {
     ///
     /// # Errors
     /// `overloaded`: the team's memory is taken, or all of it.
-    pub fn hold(&self, team: &TeamId, bytes: u64) -> Result<Held, Refusal> {
+    pub fn hold(&self, team: &TeamId, bytes: u64) -> Result<BufferPermit, Refusal> {
         let (share, own) = self.inner.shares.read().of_team(team, &self.inner.requests);
-        let mut held = Held { inner: Arc::clone(&self.inner), share, own, held: 0 };
+        let mut held = BufferPermit { inner: Arc::clone(&self.inner), share, own, held: 0 };
         held.grow(bytes)?;
         Ok(held)
     }
@@ -98,14 +98,14 @@ impl Buffer {
 
 /// A share of the memory for requests, given back when it is dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct BufferPermit {
     inner: Arc<Inner>,
     share: Arc<Share>,
     own: u64,
     held: u64,
 }
 
-impl Held {
+impl BufferPermit {
     /// Takes so many bytes more, at once or not at all.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for BufferPermit {
     fn drop(&mut self) {
         self.inner.requests.give_back(&self.share.requests, self.held);
     }

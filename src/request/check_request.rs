@@ -16,7 +16,7 @@ use super::{Arrival, Route, framing, path};
 use crate::http::{Answer, X_API_KEY};
 use crate::refusal::Refusal;
 use crate::request::arrival::Routed;
-use crate::request::route::Known;
+use crate::request::route::AuthenticatedRoute;
 
 /// Makes [`CheckRequest`].
 #[derive(Clone, Debug)]
@@ -84,7 +84,9 @@ impl CheckRequestLayer {
                 route
             }
             // Who shows a credential is asked who it is, as on any route: a known caller's answer says how its limits stand.
-            Err(refusal) if shows_credential(&head.headers) => Route::Known(Known::Nothing(Box::new(refusal))),
+            Err(refusal) if shows_credential(&head.headers) => {
+                Route::Known(AuthenticatedRoute::Nothing(Box::new(refusal)))
+            }
             Err(refusal) => return Err(refusal),
         };
         let request = http::Request::from_parts(head, body);

@@ -14,7 +14,7 @@ pub enum Route {
     /// A public question, answered from the catalogue's cache.
     Catalogue(Catalogue),
     /// Asked by a known caller.
-    Known(Known),
+    Known(AuthenticatedRoute),
 }
 
 /// The public catalogue.
@@ -30,7 +30,7 @@ pub enum Catalogue {
 
 /// What only a known caller may ask.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Known {
+pub enum AuthenticatedRoute {
     /// A paid call: `POST /api/v1/{model}`.
     Generate(ModelId),
     /// What such a call would cost, and whether it may be made now: `POST /gateway/v1/quote/{model}`.
@@ -68,11 +68,11 @@ impl Route {
     pub fn find(method: &Method, path: &str) -> Result<Self, Refusal> {
         if let Some(model) = path.strip_prefix("/api/v1/") {
             let model = ModelId::parse(model).ok_or(Refusal::RouteNotFound)?;
-            return allow(method, "POST", Self::Known(Known::Generate(model)));
+            return allow(method, "POST", Self::Known(AuthenticatedRoute::Generate(model)));
         }
         if let Some(model) = path.strip_prefix("/gateway/v1/quote/") {
             let model = ModelId::parse(model).ok_or(Refusal::RouteNotFound)?;
-            return allow(method, "POST", Self::Known(Known::Quote(model)));
+            return allow(method, "POST", Self::Known(AuthenticatedRoute::Quote(model)));
         }
         if let Some(model) = path.strip_prefix("/api/models-config/") {
             let model = ModelId::parse(model).ok_or(Refusal::RouteNotFound)?;
@@ -80,16 +80,16 @@ impl Route {
         }
         if let Some(id) = path.strip_prefix("/gateway/v1/requests/") {
             let id = RequestId::parse(id).ok_or(Refusal::RouteNotFound)?;
-            return allow(method, READ, Self::Known(Known::Account(Account::Request(id))));
+            return allow(method, READ, Self::Known(AuthenticatedRoute::Account(Account::Request(id))));
         }
         let route = match path {
             "/api/models" => Self::Catalogue(Catalogue::Models),
             "/api/sample-images" => Self::Catalogue(Catalogue::SampleImages),
-            "/api/credits/balance" => Self::Known(Known::Account(Account::Balance)),
-            "/api/generations" => Self::Known(Known::Account(Account::Generations)),
-            "/api/usage" => Self::Known(Known::Account(Account::Usage)),
-            "/gateway/v1/me" => Self::Known(Known::Account(Account::Me)),
-            "/gateway/v1/requests" => Self::Known(Known::Account(Account::Requests)),
+            "/api/credits/balance" => Self::Known(AuthenticatedRoute::Account(Account::Balance)),
+            "/api/generations" => Self::Known(AuthenticatedRoute::Account(Account::Generations)),
+            "/api/usage" => Self::Known(AuthenticatedRoute::Account(Account::Usage)),
+            "/gateway/v1/me" => Self::Known(AuthenticatedRoute::Account(Account::Me)),
+            "/gateway/v1/requests" => Self::Known(AuthenticatedRoute::Account(Account::Requests)),
             "/gateway/openapi.json" => Self::Description,
             _ => return Err(Refusal::RouteNotFound),
         };
@@ -100,23 +100,23 @@ impl Route {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Catalogue(Catalogue::Models) | Self::Known(Known::Catalogue(Catalogue::Models)) => "/api/models",
-            Self::Catalogue(Catalogue::ModelConfig(_)) | Self::Known(Known::Catalogue(Catalogue::ModelConfig(_))) => {
-                "/api/models-config/{model}"
+            Self::Catalogue(Catalogue::Models) | Self::Known(AuthenticatedRoute::Catalogue(Catalogue::Models)) => {
+                "/api/models"
             }
-            Self::Catalogue(Catalogue::SampleImages) | Self::Known(Known::Catalogue(Catalogue::SampleImages)) => {
-                "/api/sample-images"
-            }
-            Self::Known(Known::Generate(_)) => "/api/v1/{model}",
-            Self::Known(Known::Account(Account::Balance)) => "/api/credits/balance",
-            Self::Known(Known::Account(Account::Generations)) => "/api/generations",
-            Self::Known(Known::Account(Account::Usage)) => "/api/usage",
-            Self::Known(Known::Account(Account::Me)) => "/gateway/v1/me",
-            Self::Known(Known::Quote(_)) => "/gateway/v1/quote/{model}",
+            Self::Catalogue(Catalogue::ModelConfig(_))
+            | Self::Known(AuthenticatedRoute::Catalogue(Catalogue::ModelConfig(_))) => "/api/models-config/{model}",
+            Self::Catalogue(Catalogue::SampleImages)
+            | Self::Known(AuthenticatedRoute::Catalogue(Catalogue::SampleImages)) => "/api/sample-images",
+            Self::Known(AuthenticatedRoute::Generate(_)) => "/api/v1/{model}",
+            Self::Known(AuthenticatedRoute::Account(Account::Balance)) => "/api/credits/balance",
+            Self::Known(AuthenticatedRoute::Account(Account::Generations)) => "/api/generations",
+            Self::Known(AuthenticatedRoute::Account(Account::Usage)) => "/api/usage",
+            Self::Known(AuthenticatedRoute::Account(Account::Me)) => "/gateway/v1/me",
+            Self::Known(AuthenticatedRoute::Quote(_)) => "/gateway/v1/quote/{model}",
             Self::Description => "/gateway/openapi.json",
-            Self::Known(Known::Account(Account::Requests)) => "/gateway/v1/requests",
-            Self::Known(Known::Account(Account::Request(_))) => "/gateway/v1/requests/{id}",
-            Self::Known(Known::Nothing(_)) => "none",
+            Self::Known(AuthenticatedRoute::Account(Account::Requests)) => "/gateway/v1/requests",
+            Self::Known(AuthenticatedRoute::Account(Account::Request(_))) => "/gateway/v1/requests/{id}",
+            Self::Known(AuthenticatedRoute::Nothing(_)) => "none",
         }
     }
 

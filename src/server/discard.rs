@@ -2,7 +2,7 @@
 //!
 //! A caller that still sends when its answer is there must be let finish: a socket that is closed with bytes unread is reset, and
 //! the reset takes the answer with it, out of the caller's own receive buffer. So the rest of the body is taken in and dropped
-//! while the answer goes out, for some time and some bytes; then the connection is closed, and [`super::linger`] does the same
+//! while the answer goes out, for some time and some bytes; then the connection is closed, and [`mod@super::linger`] does the same
 //! for the socket. Nothing of it is held, and nothing behind it is read as a request.
 
 use std::pin::Pin;

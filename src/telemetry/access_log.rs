@@ -14,7 +14,7 @@ use super::logs::Form;
 use super::metrics::NO_ROUTE;
 use super::sink::Sink;
 use crate::ledger::ReservationId;
-use crate::request::{Facts, RequestId};
+use crate::request::{RequestFacts, RequestId};
 use crate::team::Credential;
 
 /// Writes the access lines, or none.
@@ -59,7 +59,7 @@ impl AccessLog {
     }
 
     /// Writes the line of a request.
-    pub fn write(&self, ended: &Ended<'_>, facts: &Facts) {
+    pub fn write(&self, ended: &Ended<'_>, facts: &RequestFacts) {
         let Some(sink) = &self.sink else { return };
         match self.form {
             Form::Json => sink.append(&json(ended, facts)),
@@ -68,7 +68,7 @@ impl AccessLog {
     }
 }
 
-fn json(ended: &Ended<'_>, facts: &Facts) -> Vec<u8> {
+fn json(ended: &Ended<'_>, facts: &RequestFacts) -> Vec<u8> {
     let mut line = JsonLine::new(ended.at, level(ended.status), "request");
     line.text("request_id", ended.id.as_str());
     if let Some(id) = facts.call_id {
@@ -106,7 +106,7 @@ fn json(ended: &Ended<'_>, facts: &Facts) -> Vec<u8> {
 }
 
 /// For people at a terminal: what one looks for first stands first.
-fn text(ended: &Ended<'_>, facts: &Facts) -> String {
+fn text(ended: &Ended<'_>, facts: &RequestFacts) -> String {
     let (method, route) = (method(ended.method), facts.route.unwrap_or(NO_ROUTE));
     let mut line = format!("{:.3} {method} {route} {} {}", ended.at, ended.status.as_u16(), ended.outcome.name());
     // Writing to memory does not fail.
@@ -143,7 +143,7 @@ fn text(ended: &Ended<'_>, facts: &Facts) -> String {
 }
 
 /// A gateway key's public id. A token has none that could be shown.
-fn key_id(facts: &Facts) -> Option<&str> {
+fn key_id(facts: &RequestFacts) -> Option<&str> {
     match &facts.credential {
         Some(Credential::Key(id)) => Some(id.as_str()),
         Some(Credential::Token { .. }) | None => None,
@@ -186,8 +186,8 @@ mod tests {
     use crate::team::KeyId;
     use crate::team::{TeamId, UserId};
 
-    fn facts() -> Facts {
-        Facts {
+    fn facts() -> RequestFacts {
+        RequestFacts {
             route: Some("/api/v1/{model}"),
             call_id: "0193a1b2c3d47e5f8a9b0c1d2e3f4a5b".parse().ok(),
             team: TeamId::parse("design"),
@@ -200,7 +200,7 @@ mod tests {
             upstream_status: Some(200),
             trace: Traceparent::parse(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
             bytes_in: 42,
-            ..Facts::default()
+            ..RequestFacts::default()
         }
     }
 
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_refused_stranger_has_a_short_line() {
-        let facts = Facts { refusal: Some(Refusal::CredentialMissing.kind()), ..Facts::default() };
+        let facts = RequestFacts { refusal: Some(Refusal::CredentialMissing.kind()), ..RequestFacts::default() };
         let invented = Method::from_bytes(&[b'A'; 4000]).expect("a method");
         let id = id();
         let ended = Ended { outcome: Outcome::Refused, ..ended(&id, &invented, StatusCode::UNAUTHORIZED) };
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_token_s_line_has_no_key_id() {
-        let facts = Facts { credential: Some(Credential::Token { issuer: "https://sso".into() }), ..facts() };
+        let facts = RequestFacts { credential: Some(Credential::Token { issuer: "https://sso".into() }), ..facts() };
         let line = String::from_utf8(json(&ended(&id(), &Method::POST, StatusCode::OK), &facts)).expect("text");
         assert!(line.contains("\"credential\":\"jwt\"") && !line.contains("key_id"));
     }

@@ -7,11 +7,11 @@ use http::{Method, StatusCode};
 
 use super::access_log::Ended;
 use super::metrics::NO_ROUTE;
-use super::metrics::series::Inside;
+use super::metrics::series::InFlightGuard;
 use super::{AccessLog, Metrics, Outcome};
 use crate::clock::Clock;
 use crate::ledger::ReservationId;
-use crate::request::{Facts, Record, RequestId};
+use crate::request::{RequestFacts, RequestId, RequestLog};
 
 /// What watches requests, the same for all of them.
 #[derive(Debug)]
@@ -29,11 +29,11 @@ pub struct Watch {
 pub struct Ending {
     watch: Arc<Watch>,
     id: RequestId,
-    record: Record,
+    record: RequestLog,
     method: Method,
     started: Duration,
     /// In flight on its route; on no route until it is known.
-    inside: Option<Inside>,
+    inside: Option<InFlightGuard>,
     route_is_known: bool,
     answered: Option<Answered>,
 }
@@ -49,7 +49,7 @@ struct Answered {
 impl Ending {
     /// A request that has just arrived.
     #[must_use]
-    pub fn new(watch: &Arc<Watch>, id: RequestId, record: Record, method: Method) -> Self {
+    pub fn new(watch: &Arc<Watch>, id: RequestId, record: RequestLog, method: Method) -> Self {
         let started = watch.clock.elapsed();
         let watch = Arc::clone(watch);
         Self { watch, id, record, method, started, inside: None, route_is_known: false, answered: None }
@@ -96,7 +96,7 @@ impl Ending {
         }
     }
 
-    fn outcome(&self, facts: &Facts) -> Outcome {
+    fn outcome(&self, facts: &RequestFacts) -> Outcome {
         match (&facts.refusal, &self.answered) {
             (Some(kind), Some(_)) => Outcome::of_refusal(kind),
             (None, Some(answered)) if answered.whole => Outcome::of_answer(answered.status),
@@ -123,11 +123,11 @@ impl Drop for Ending {
         let until_answer = self.answered.as_ref().map_or(duration, |answered| answered.after);
         let own = until_answer.saturating_sub(facts.elsewhere());
         if let Some(route) = metrics.route(facts.route.unwrap_or(NO_ROUTE)) {
-            route.duration.took(duration);
+            route.duration.observe(duration);
             metrics.answered(route, status);
         }
         if self.answered.is_some() {
-            metrics.catalogue().overhead_seconds.took(own);
+            metrics.catalogue().overhead_seconds.observe(own);
         }
         if let Some(kind) = &facts.refusal {
             metrics.refused(facts.team.as_ref(), kind);

@@ -13,14 +13,14 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::metrics::series::Inside;
+use super::metrics::series::InFlightGuard;
 use super::metrics::teams::TeamSeries;
 use super::{Metrics, Outcome};
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::identity::Authenticated;
 use crate::refusal::Refusal;
-use crate::request::Record;
+use crate::request::RequestLog;
 use crate::team::TeamId;
 
 /// Makes [`MeasureTeam`].
@@ -104,14 +104,14 @@ struct Measured {
     metrics: Arc<Metrics>,
     clock: Clock,
     series: Arc<TeamSeries>,
-    record: Record,
+    record: RequestLog,
     started: Duration,
     outcome: Option<Outcome>,
-    _inside: Inside,
+    _inside: InFlightGuard,
 }
 
 impl Measured {
-    fn new(metrics: &Arc<Metrics>, clock: &Clock, team: &TeamId, record: Record) -> Self {
+    fn new(metrics: &Arc<Metrics>, clock: &Clock, team: &TeamId, record: RequestLog) -> Self {
         let series = metrics.team(team);
         let inside = series.in_flight.enter();
         let (metrics, clock) = (Arc::clone(metrics), clock.clone());
@@ -125,7 +125,7 @@ impl Drop for Measured {
         // After a panic the future is dropped without a result, and the refusal it became is in the record.
         let refused = || facts.refusal.as_ref().map(Outcome::of_refusal);
         let outcome = self.outcome.or_else(refused).unwrap_or(Outcome::Abandoned);
-        self.series.duration.took(self.clock.elapsed().saturating_sub(self.started));
+        self.series.duration.observe(self.clock.elapsed().saturating_sub(self.started));
         self.series.ended(self.metrics.catalogue(), facts.model_label(), outcome);
     }
 }
@@ -138,11 +138,11 @@ mod tests {
     use super::*;
     use crate::http::AnswerBody;
     use crate::model::ModelId;
-    use crate::request::Facts;
+    use crate::request::RequestFacts;
 
     /// A team that nobody made known: its series have an empty name.
-    fn measured(metrics: &Arc<Metrics>) -> (Measured, Record) {
-        let record = Record::default();
+    fn measured(metrics: &Arc<Metrics>) -> (Measured, RequestLog) {
+        let record = RequestLog::default();
         let team = TeamId::parse("design").expect("a team");
         (Measured::new(metrics, &Clock::system(), &team, record.clone()), record)
     }
@@ -199,7 +199,7 @@ mod tests {
         for priced in [true, false] {
             let (measured, record) = measured(&metrics);
             let model = ModelId::parse("flux/dev");
-            *record.facts() = Facts { model, model_is_priced: priced, ..Facts::default() };
+            *record.facts() = RequestFacts { model, model_is_priced: priced, ..RequestFacts::default() };
             drop(measured);
         }
         assert_eq!(counted(&metrics, Outcome::Abandoned), 1);

@@ -21,7 +21,7 @@ use super::ending::{Ending, Watch};
 use super::{AccessLog, Metrics};
 use crate::clock::Clock;
 use crate::http::{Answer, AnswerBody, Deliver, Delivery, X_CALL_ID, X_REQUEST_ID};
-use crate::request::{Arrival, Inbound, Record, RequestId, TraceIds, Traceparent};
+use crate::request::{Arrival, Inbound, RequestId, RequestLog, TraceIds, Traceparent};
 
 /// Makes [`TraceAndCount`].
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ where
         let Inbound { request, peer, too_late } = inbound;
         let id = RequestId::accept(request.headers().get(X_REQUEST_ID));
         let trace = self.ids.next(Traceparent::accept(request.headers()));
-        let record = Record::default();
+        let record = RequestLog::default();
         record.facts().trace = Some(trace);
         let ending = Ending::new(&self.watch, id.clone(), record.clone(), request.method().clone());
         let inner = self.inner.call(Arrival { request, peer, too_late, at: Instant::now(), id, record });

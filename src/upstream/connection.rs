@@ -14,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::dial;
+use super::http2_connection::{Http2Connection, Outbound, Place};
 use super::origin::Origin;
 use super::settings::Protocol;
-use super::streams::{Outbound, Place, Streams};
 
 /// A connection that a request may be sent on.
 pub(super) enum Connection {
@@ -31,7 +31,7 @@ pub(super) enum Opened {
     /// For one request at a time.
     Http1(http1::SendRequest<Outbound>),
     /// For many.
-    Http2(Arc<Streams>),
+    Http2(Arc<Http2Connection>),
 }
 
 /// Why a request got no answer.
@@ -72,7 +72,7 @@ impl Opened {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if speaks_http2 {
-            return Ok(Self::Http2(Arc::new(Streams::over(stream, HEAD_BYTES_MAX).await?)));
+            return Ok(Self::Http2(Arc::new(Http2Connection::over(stream, HEAD_BYTES_MAX).await?)));
         }
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX * 8).max_header_size(HEAD_BYTES_MAX);

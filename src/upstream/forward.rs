@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Request};
 use http_body_util::Full;
 use tower::Service;
 
-use super::wire::{Failed, Received, Wire};
+use super::client::{Failed, Received, UpstreamClient};
 use super::{Line, Upstream};
 use crate::http::{TRACEPARENT, X_REQUEST_ID};
 use crate::model::ModelId;
@@ -43,13 +43,13 @@ pub struct Outgoing {
 /// The innermost service of the stack.
 #[derive(Clone)]
 pub struct Forward {
-    wire: Wire,
+    wire: UpstreamClient,
 }
 
 impl Forward {
     /// Sends over these connections.
     #[must_use]
-    pub const fn new(wire: Wire) -> Self {
+    pub const fn new(wire: UpstreamClient) -> Self {
         Self { wire }
     }
 }

@@ -33,13 +33,13 @@ pub struct Key {
     pub tripwire: Finder<'static>,
     secret: Secret,
     weight: u32,
-    rest: Mutex<Option<Rest>>,
+    rest: Mutex<Option<Cooldown>>,
     balance: Mutex<Option<Balance>>,
 }
 
 /// Why a key rests, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rest {
+pub struct Cooldown {
     /// Why.
     pub why: Why,
     /// Since when: an answer to a call that began before says nothing about the key as it is now.
@@ -128,7 +128,7 @@ impl KeyPool {
     }
 
     /// Why no key can be used: of several reasons the one that passes soonest.
-    pub fn resting(&self, now: Timestamp) -> Option<Rest> {
+    pub fn resting(&self, now: Timestamp) -> Option<Cooldown> {
         self.keys.iter().filter_map(|key| key.resting(now)).min_by_key(|rest| (rest.why, rest.until))
     }
 }
@@ -149,15 +149,15 @@ impl Key {
             tripwire: Finder::new(settings.secret.expose().as_bytes()).into_owned(),
             secret: settings.secret.clone(),
             weight: settings.weight,
-            rest: Mutex::new(before.and_then(|key| *key.rest())),
+            rest: Mutex::new(before.and_then(|key| *key.cooldown())),
             balance: Mutex::new(before.and_then(|key| key.balance())),
         })
     }
 
     /// Leaves the key alone, unless it already rests for a graver reason or for longer.
-    pub fn leave_alone(&self, rest: Rest) {
-        let mut current = self.rest();
-        let outlasts = |old: &Rest| rest.since < old.until && (old.why, old.until) >= (rest.why, rest.until);
+    pub fn cool_down(&self, rest: Cooldown) {
+        let mut current = self.cooldown();
+        let outlasts = |old: &Cooldown| rest.since < old.until && (old.why, old.until) >= (rest.why, rest.until);
         if !current.as_ref().is_some_and(outlasts) {
             *current = Some(rest);
         }
@@ -166,7 +166,7 @@ impl Key {
     /// A call that began at this time was executed with the key: it rests no longer, if it rested when the call began.
     /// `true` when it did.
     pub fn works(&self, began: Timestamp) -> bool {
-        self.rest().take_if(|rest| rest.since < began).is_some()
+        self.cooldown().take_if(|rest| rest.since < began).is_some()
     }
 
     /// Whether the upstream takes calls with it, now or when its window begins anew.
@@ -186,7 +186,7 @@ impl Key {
 
     /// Its account has credits: it rests no longer for having none. `true` when it did.
     pub fn has_credits_again(&self) -> bool {
-        self.rest().take_if(|rest| rest.why == Why::NoCredits).is_some()
+        self.cooldown().take_if(|rest| rest.why == Why::NoCredits).is_some()
     }
 
     /// Its account's balance when it was last read; `None` when it never was.
@@ -211,11 +211,11 @@ impl Key {
     }
 
     /// Why it is left alone now, if it is.
-    pub fn resting(&self, now: Timestamp) -> Option<Rest> {
-        self.rest().filter(|rest| now < rest.until)
+    pub fn resting(&self, now: Timestamp) -> Option<Cooldown> {
+        self.cooldown().filter(|rest| now < rest.until)
     }
 
-    fn rest(&self) -> MutexGuard<'_, Option<Rest>> {
+    fn cooldown(&self) -> MutexGuard<'_, Option<Cooldown>> {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -238,8 +238,8 @@ mod tests {
         (0..calls).filter_map(|_| pool.next(now, &[])).map(|key| key.name.to_string()).collect()
     }
 
-    fn rest(why: Why, since: Timestamp) -> Rest {
-        Rest { why, since, until: since + REST }
+    fn rest(why: Why, since: Timestamp) -> Cooldown {
+        Cooldown { why, since, until: since + REST }
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
         let (now, second) = (Timestamp::UNIX_EPOCH, Duration::from_secs(1));
         let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
         let key = pool.next(now, &[]).expect("a");
-        key.leave_alone(rest(Why::RateLimited, now + second));
+        key.cool_down(rest(Why::RateLimited, now + second));
         assert!(!key.works(now), "it was under way before");
         assert!(pool.next(now + second, &[]).is_none());
         assert!(key.works(now + second * 2));
@@ -259,10 +259,10 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
         let key = pool.next(now, &[]).expect("a");
-        key.leave_alone(rest(Why::RateLimited, now));
+        key.cool_down(rest(Why::RateLimited, now));
         assert!(key.is_accepted(now));
-        key.leave_alone(rest(Why::Rejected, now));
-        key.leave_alone(rest(Why::RateLimited, now));
+        key.cool_down(rest(Why::Rejected, now));
+        key.cool_down(rest(Why::RateLimited, now));
         assert!(!key.is_accepted(now));
     }
 
@@ -271,11 +271,11 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
         let key = pool.named("a").expect("a");
-        key.leave_alone(rest(Why::NoCredits, now));
+        key.cool_down(rest(Why::NoCredits, now));
         assert!(key.is_empty(now) && key.may_be_asked_for_its_balance(now));
         assert!(key.has_credits_again() && !key.has_credits_again());
         assert!(pool.next(now, &[]).is_some());
-        key.leave_alone(rest(Why::Rejected, now));
+        key.cool_down(rest(Why::Rejected, now));
         assert!(!key.has_credits_again() && !key.may_be_asked_for_its_balance(now));
     }
 
@@ -290,7 +290,7 @@ mod tests {
     fn a_resting_key_is_left_alone_until_its_time_also_across_a_reload() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1), key("b", 1)], None).expect("a pool");
-        pool.next(now, &["b"]).expect("a").leave_alone(rest(Why::Rejected, now));
+        pool.next(now, &["b"]).expect("a").cool_down(rest(Why::Rejected, now));
         let reloaded = KeyPool::new(&[key("a", 1), key("b", 1)], Some(&pool)).expect("a pool");
         assert_eq!(names(&reloaded, now, 2), ["b", "b"]);
         assert!(names(&reloaded, now + REST, 2).contains(&"a".to_owned()));
@@ -302,7 +302,7 @@ mod tests {
         let pool = KeyPool::new(&[key("a", 1), key("b", 1), key("c", 1)], None).expect("a pool");
         let offered = |pool: &KeyPool| pool.in_turn(now).iter().map(ToString::to_string).collect::<Vec<_>>().concat();
         assert_eq!([offered(&pool), offered(&pool), offered(&pool)], ["abc", "bac", "cab"]);
-        pool.named("b").expect("b").leave_alone(rest(Why::NoCredits, now));
+        pool.named("b").expect("b").cool_down(rest(Why::NoCredits, now));
         assert_eq!([offered(&pool), offered(&pool)], ["ca", "ac"]);
         assert_eq!(pool.usable(now).len(), 2);
     }

@@ -1,16 +1,18 @@
 //! Where a paid call goes, and with whose key.
 //!
 //! Reading order: [`settings`], [`configured`] (what is made of them), [`ways`] (whether a call can be sent at once), [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
-//! itself), [`judge`] (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at all), then the wire: [`origin`] with `head`, [`dial`], [`streams`], [`connection`], [`pool`], [`line`], [`wire`].
+//! itself), [`classify`] (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at all), then the wire: [`origin`] with `head`, [`dial`], [`http2_connection`], [`connection`], [`pool`], [`mod@line`], [`client`].
 
 pub mod balance;
 pub mod breaker;
+pub mod classify;
+pub mod client;
 pub mod configured;
 mod connection;
 mod dial;
 pub mod forward;
 mod head;
-pub mod judge;
+mod http2_connection;
 pub mod keys;
 pub mod line;
 pub mod observe;
@@ -19,22 +21,20 @@ mod pool;
 pub mod queue;
 pub mod reconcile;
 pub mod settings;
-mod streams;
 pub mod swap_credential;
 pub mod tripwire;
 pub mod unpaid;
 pub mod ways;
-pub mod wire;
 
 pub use breaker::{Breaker, BreakerLayer};
+pub use client::UpstreamClient;
 pub use configured::Upstream;
 pub use forward::Forward;
 pub use keys::KeyPool;
 pub use line::Line;
 pub use observe::Observer;
 pub use origin::Origin;
-pub use queue::{Desk, QueueLayer};
+pub use queue::{PermitClient, QueueLayer};
 pub use settings::{Bounds, Settings};
 pub use swap_credential::SwapCredentialLayer;
 pub use ways::Ways;
-pub use wire::Wire;

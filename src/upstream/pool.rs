@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, Opened, is_ready};
+use super::http2_connection::{Http2Connection, Outbound, Place};
 use super::origin::Origin;
 use super::settings::Protocol;
-use super::streams::{Outbound, Place, Streams};
 
 /// The most HTTP/2 connections of one worker; calls beyond all their places wait for one.
 const SHARED_MAX: usize = 8;
@@ -38,7 +38,7 @@ struct Open {
     idle: Vec<Idle>,
     /// HTTP/2 connections, with calls or without. The first with a place is used, so that those that a crowd needed grow
     /// idle after it.
-    shared: Vec<Arc<Streams>>,
+    shared: Vec<Arc<Http2Connection>>,
     /// Whether the last connection agreed on HTTP/1, which nobody waits for: each call opens its own.
     speaks_http1: bool,
 }

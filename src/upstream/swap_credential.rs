@@ -14,15 +14,15 @@ use jiff::Timestamp;
 use tower::{Layer, Service};
 
 use super::breaker::seen::seen;
+use super::classify::{Classification, classify};
+use super::client::{Failed, Received};
 use super::forward::Outgoing;
-use super::judge::{Judgement, judge};
-use super::keys::{Key, Rest, Why};
+use super::keys::{Cooldown, Key, Why};
 use super::observe::Observer;
 use super::queue::Permitted;
-use super::wire::{Failed, Received};
 use super::{KeyPool, Line, Upstream, tripwire};
 use crate::admission::Admitted;
-use crate::call::{Fate, Passed};
+use crate::call::{ExecutionOutcome, UpstreamResponse};
 use crate::clock::Clock;
 use crate::http::{X_RATELIMIT_REMAINING, X_RATELIMIT_RESET};
 use crate::permits::KeyTold;
@@ -32,11 +32,11 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub struct Sent {
     /// For the money.
-    pub fate: Fate,
+    pub fate: ExecutionOutcome,
     /// For the caller.
-    pub answer: Result<Passed, Refusal>,
+    pub answer: Result<UpstreamResponse, Refusal>,
     /// For the key: it may not be used for a while. The same call may be sent with another: it was not executed.
-    pub rest: Option<Rest>,
+    pub rest: Option<Cooldown>,
     /// How the upstream says that the key stands.
     pub told: Option<KeyTold>,
 }
@@ -162,7 +162,7 @@ impl SwapCredentialLayer {
             self.observer.tripwire();
         }
         admitted.call().record.facts().upstream_status = Some(received.head.status.as_u16());
-        let Judgement { fate, answer, rest } = judge(received, self.clock.now());
+        let Classification { fate, answer, rest } = classify(received, self.clock.now());
         Sent { fate, answer, rest, told }
     }
 }
@@ -174,12 +174,14 @@ fn number<T: FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-fn not_answered(failed: &Failed, admitted: &Admitted<Line>) -> (Fate, Refusal) {
+fn not_answered(failed: &Failed, admitted: &Admitted<Line>) -> (ExecutionOutcome, Refusal) {
     tracing::warn!(request_id = %admitted.call().id, call_id = %admitted.call().call_id, error = %failed, "the upstream did not answer");
     match failed {
-        Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => (Fate::NotSent, Refusal::UpstreamUnreachable),
-        Failed::TimedOut => (Fate::Unknown, Refusal::UpstreamTimeout),
-        Failed::Broken(_) | Failed::TooLarge(_) => (Fate::Unknown, Refusal::UpstreamBroken),
+        Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => {
+            (ExecutionOutcome::NotSent, Refusal::UpstreamUnreachable)
+        }
+        Failed::TimedOut => (ExecutionOutcome::Unknown, Refusal::UpstreamTimeout),
+        Failed::Broken(_) | Failed::TooLarge(_) => (ExecutionOutcome::Unknown, Refusal::UpstreamBroken),
     }
 }
 

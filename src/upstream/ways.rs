@@ -1,6 +1,6 @@
 //! Whether a call can be sent at once: it needs nobody's permit, and a connection is at hand.
 
-use super::{Line, Upstream, Wire};
+use super::{Line, Upstream, UpstreamClient};
 use crate::admission::AtHand;
 use crate::clock::Clock;
 use crate::live::Live;
@@ -11,7 +11,7 @@ pub struct Ways {
     /// Where they lead.
     pub upstream: Live<Upstream>,
     /// The worker's connections.
-    pub wire: Wire,
+    pub wire: UpstreamClient,
     /// The time.
     pub clock: Clock,
 }

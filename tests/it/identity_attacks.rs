@@ -1,7 +1,7 @@
 //! A table of tokens that must not let anyone in.
 
 use jsonwebtoken::Algorithm as Jws;
-use moongate::identity::{Directory, Rejection};
+use moongate::identity::{Authenticator, Rejection};
 use serde_json::{Value, json};
 
 use crate::support::directory::{ISSUER, NOW, World, claims_with, good_claims, verdict, world};
@@ -225,7 +225,7 @@ fn text_that_is_not_exactly_a_token_is_refused() {
 }
 
 /// Each is refused as invalid, twice, and none of them is remembered.
-fn assert_refused(directory: &Directory, attacks: &[(String, String)]) {
+fn assert_refused(directory: &Authenticator, attacks: &[(String, String)]) {
     let before = directory.remembered_tokens();
     for (name, token) in attacks {
         for _ in 0..2 {

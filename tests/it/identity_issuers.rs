@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use moongate::clock::Clock;
+use moongate::identity::credential_guard::{CredentialGuard, Turned};
 use moongate::identity::fetch::{FetchError, Fetcher};
-use moongate::identity::gate::{Gate, Turned};
 use moongate::identity::settings::{IssuerSettings, KeySource};
-use moongate::identity::{Directory, DirectoryError, Rejection};
+use moongate::identity::{Authenticator, DirectoryError, Rejection};
 use moongate::request::TrustedProxies;
 use serde_json::json;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -24,10 +24,10 @@ use crate::support::tokens::{SigningKey, key_set};
 
 /// A directory that reads an issuer's keys over HTTP, in the background, until it is dropped.
 struct Watched {
-    directory: Arc<Directory>,
+    directory: Arc<Authenticator>,
     counts: Arc<Counts>,
     clock: Clock,
-    gate: Gate,
+    gate: CredentialGuard,
     /// How many have asked: each comes from an address of its own.
     callers: AtomicU32,
     _task: DropGuard,
@@ -39,11 +39,11 @@ fn watch(issuer: IssuerSettings) -> Watched {
     keep_fresh(directory, counts, clock)
 }
 
-fn keep_fresh(directory: Directory, counts: Arc<Counts>, clock: Clock) -> Watched {
+fn keep_fresh(directory: Authenticator, counts: Arc<Counts>, clock: Clock) -> Watched {
     let (directory, cancel) = (Arc::new(directory), CancellationToken::new());
     let (task, until) = (Arc::clone(&directory), cancel.clone());
     tokio::spawn(async move { task.keep_key_sets_fresh(until).await });
-    let gate = Gate::new(TrustedProxies::default(), clock.clone());
+    let gate = CredentialGuard::new(TrustedProxies::default(), clock.clone());
     Watched { directory, counts, clock, gate, callers: AtomicU32::new(0), _task: cancel.drop_guard() }
 }
 
@@ -86,7 +86,7 @@ async fn a_token_of_a_new_key_is_good_as_soon_as_the_key_is_published() {
     let (server, watched) = published(&[&old]).await;
     pass(&watched.clock, 30);
     server.publish(&key_set(&[&old, &new]));
-    assert!(watched.directory.identify_now(&new.token(&good_claims())).is_none(), "the issuer has to be asked");
+    assert!(watched.directory.authenticate_now(&new.token(&good_claims())).is_none(), "the issuer has to be asked");
     assert_eq!(identified(&watched, &new.token(&good_claims())).await, Ok("design/ann".to_owned()));
     assert_eq!(verdict(&watched.directory, &old.token(&good_claims())), Ok("design/ann".to_owned()));
     assert_eq!(server.asked(), 2);
@@ -297,7 +297,7 @@ async fn a_key_file_is_read_at_the_start_and_again_when_it_changes() {
     let file = folder.path().join("keys.json");
     let (counts, clock) = (Arc::new(Counts::default()), clock());
     let made =
-        |previous: Option<&Directory>| reloaded(vec![issuer_with_file(&file)], vec![], &clock, previous, &counts);
+        |previous: Option<&Authenticator>| reloaded(vec![issuer_with_file(&file)], vec![], &clock, previous, &counts);
     for number in 1..=2 {
         let without = made(None).expect("it is this issuer's trouble");
         assert_eq!(verdict(&without, &old.token(&good_claims())), Err(Rejection::KeysUnavailable), "first no file");

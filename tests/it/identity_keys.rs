@@ -38,7 +38,7 @@ fn a_key_speaks_for_its_team_and_for_its_user_if_it_names_one() {
     let directory = directory(vec![], vec![settings(&plain, "design"), narrow], &clock());
     assert_eq!(verdict(&directory, plain.text.expose()), Ok(format!("design/key:{}", plain.id)));
     assert_eq!(verdict(&directory, named.text.expose()), Ok("growth/render-farm".to_owned()));
-    let (principal, _) = directory.identify_now(named.text.expose()).expect("now").expect("good");
+    let (principal, _) = directory.authenticate_now(named.text.expose()).expect("now").expect("good");
     assert_eq!((principal.credential.kind(), principal.credential.id()), ("key", named.id.as_str()));
     assert!(principal.key_models.is_some() && principal.key_limits.is_some());
 }
@@ -139,7 +139,7 @@ fn nothing_that_can_be_printed_shows_a_secret() {
     let known = key();
     let settings = settings(&known, "design");
     let directory = directory(vec![], vec![settings.clone()], &clock());
-    let printed = format!("{known:?} {settings:?} {directory:?} {:?}", directory.identify_now(known.text.expose()));
+    let printed = format!("{known:?} {settings:?} {directory:?} {:?}", directory.authenticate_now(known.text.expose()));
     assert!(!printed.contains(&known.text.expose()[17..]) && !printed.contains(&known.hash.to_hex()), "{printed}");
 }
 

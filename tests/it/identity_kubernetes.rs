@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use moongate::clock::Clock;
 use moongate::config;
-use moongate::identity::{Directory, NotObserved, Rejection};
+use moongate::identity::{Authenticator, NotObserved, Rejection};
 use serde_json::{Value, json};
 
 use crate::support::directory::verdict;
@@ -16,7 +16,7 @@ const EXAMPLE: &str = include_str!("../../config/examples/kubernetes.yaml");
 const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// The directory that the example describes, in a cluster whose key is [`SigningKey::rsa`] 0.
-fn directory() -> Directory {
+fn directory() -> Authenticator {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in [
         ("secrets/firemoon-api-key", "shared-key".to_owned()),
@@ -30,7 +30,8 @@ fn directory() -> Directory {
     let text = EXAMPLE.replace("/etc/moongate", &folder.path().display().to_string());
     let settings = config::parse(&text, "kubernetes.yaml", &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
     let live = settings.live;
-    Directory::new(live.identity, &live.teams, &Arc::default(), None, Clock::system(), Arc::new(NotObserved)).unwrap()
+    Authenticator::new(live.identity, &live.teams, &Arc::default(), None, Clock::system(), Arc::new(NotObserved))
+        .unwrap()
 }
 
 /// A key as the API server lists it: with `use` and `alg`.

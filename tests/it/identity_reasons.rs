@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jsonwebtoken::Algorithm as Jws;
 use moongate::identity::settings::ClaimPath;
-use moongate::identity::{Directory, FailedCheck, Presented, Rejection};
+use moongate::identity::{Authenticator, FailedCheck, Presented, Rejection};
 use moongate::team::TeamId;
 use serde_json::{Value, json};
 
@@ -94,7 +94,7 @@ fn each_cause_has_a_name_and_words_of_its_own_and_the_caller_learns_no_more_than
         assert!(!shown.contains(&token) && (signature.len() < 20 || !shown.contains(signature)), "{shown}");
         let before = counts.authenticated.lock().expect("lock").get(&("jwt", check.name())).copied().unwrap_or(0);
         // A key that is not known may be asked for first.
-        if let Some(judged) = directory.identify_now(&token) {
+        if let Some(judged) = directory.authenticate_now(&token) {
             assert_eq!(judged.map(drop).expect_err("refused"), check.rejection(), "{check}");
             assert_eq!(counts.authenticated.lock().expect("lock")[&("jwt", check.name())], before + 1, "{check}");
         }
@@ -125,9 +125,9 @@ fn what_an_examination_says_is_what_a_caller_meets() {
     }
 }
 
-fn of_team(directory: &Directory, credential: &str, team: &str) -> Result<String, Rejection> {
+fn of_team(directory: &Authenticator, credential: &str, team: &str) -> Result<String, Rejection> {
     let team = TeamId::parse(team).expect("a team");
-    let judged = directory.identify_now(Presented { credential, team: Some(&team) }).expect("now");
+    let judged = directory.authenticate_now(Presented { credential, team: Some(&team) }).expect("now");
     judged.map(|(principal, team)| {
         assert_eq!(principal.team, team.id);
         format!("{}/{}", principal.team, principal.user)
@@ -145,7 +145,7 @@ fn whoever_is_in_several_teams_chooses_for_each_request_also_with_a_token_that_w
         assert_eq!(of_team(directory, &both, "closed"), Err(Rejection::TeamSuspended), "{round}");
         assert_eq!(of_team(directory, &both, "nobody"), Err(Rejection::TeamNotTheirs), "{round}");
         assert_eq!(verdict(directory, &both), Err(Rejection::TeamAmbiguous), "{round}");
-        assert!(directory.recall(&both).is_some(), "what the token proves is remembered, not what was chosen");
+        assert!(directory.lookup_cached(&both).is_some(), "what the token proves is remembered, not what was chosen");
     }
     assert_eq!(directory.remembered_tokens(), 1);
     assert_eq!(directory.teams_of(&both).len(), 3);

@@ -8,11 +8,11 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use jiff::Timestamp;
 use moongate::config::read_limits;
+use moongate::identity::key_registry::key_entry;
 use moongate::identity::record::KeptSecret;
-use moongate::identity::register::key_entry;
 use moongate::identity::settings::KeySettings;
 use moongate::identity::store::{Entry, Version};
-use moongate::identity::{GatewayKey, KeyRecord, Register, Registrar, Rejection, Store};
+use moongate::identity::{GatewayKey, KeyRecord, KeyRegistry, RegistrySync, Rejection, Store};
 use moongate::ledger::Outage;
 use moongate::live::Live;
 use moongate::team::{KeyId, TeamId};
@@ -85,7 +85,7 @@ async fn the_use_of_a_busy_key_is_written_down_once_a_minute() {
     let (key, clock) = (GatewayKey::generate().unwrap(), clock());
     let store = OneKey::of(&key);
     let directory = Live::new(directory(vec![], vec![], &clock));
-    let registrar = Registrar::new(Live::new(Register::default()), directory.clone(), read_limits);
+    let registrar = RegistrySync::new(Live::new(KeyRegistry::default()), directory.clone(), read_limits);
     registrar.refresh(&store).await.unwrap();
     let stop = CancellationToken::new();
     let ten_minutes_of_use = async {
@@ -122,7 +122,7 @@ async fn of_a_key_in_the_configuration_and_one_in_the_store_with_the_same_id_the
         limits: None,
     };
     let alone = Live::new(directory(vec![], vec![], &clock));
-    let registrar = Registrar::new(Live::new(Register::default()), alone.clone(), read_limits);
+    let registrar = RegistrySync::new(Live::new(KeyRegistry::default()), alone.clone(), read_limits);
     registrar.refresh(&store).await.unwrap();
     assert_eq!(
         verdict(&alone.read(), stored.text.expose()),
@@ -131,7 +131,7 @@ async fn of_a_key_in_the_configuration_and_one_in_the_store_with_the_same_id_the
     );
 
     let both = Live::new(directory(vec![], vec![settings], &clock));
-    let registrar = Registrar::new(Live::new(Register::default()), both.clone(), read_limits);
+    let registrar = RegistrySync::new(Live::new(KeyRegistry::default()), both.clone(), read_limits);
     registrar.refresh(&store).await.unwrap();
     assert_eq!(verdict(&both.read(), configured.text.expose()), Ok(format!("design/key:{}", configured.id)));
     assert_eq!(verdict(&both.read(), stored.text.expose()), Err(Rejection::Invalid));

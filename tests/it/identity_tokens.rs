@@ -18,7 +18,7 @@ fn a_good_token_of_any_algorithm_speaks_for_its_team_and_user() {
     for key in [world.rsa, &world.ec, &world.ed] {
         assert_eq!(verdict(&world.directory, &key.token(&good_claims())), Ok("design/ann".to_owned()), "{}", key.kid);
     }
-    let (principal, _) = world.directory.identify_now(&world.ec.token(&good_claims())).expect("now").expect("good");
+    let (principal, _) = world.directory.authenticate_now(&world.ec.token(&good_claims())).expect("now").expect("good");
     assert_eq!((principal.credential.kind(), principal.credential.id()), ("jwt", ISSUER));
 }
 
@@ -60,7 +60,7 @@ fn a_key_without_a_kid_serves_tokens_that_name_one() {
     let directory = directory(vec![issuer_with_file(&file)], vec![], &clock());
     assert_eq!(verdict(&directory, &key.token(&good_claims())), Ok("design/ann".to_owned()));
     // One that it did not sign may be of a key that is not published yet: the issuer is asked.
-    assert!(directory.identify_now(&other.token(&good_claims())).is_none_or(|judged| judged.is_err()));
+    assert!(directory.authenticate_now(&other.token(&good_claims())).is_none_or(|judged| judged.is_err()));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn tokens_that_are_used_again_stay_in_memory_through_a_flood_of_tokens_that_are_
     for number in 0..25_000 {
         assert!(verdict(directory, &token(format!("once-{number}"))).is_ok());
     }
-    let kept = used.iter().filter(|token| directory.recall(*token).is_some()).count();
+    let kept = used.iter().filter(|token| directory.lookup_cached(*token).is_some()).count();
     assert!(kept >= 475, "{kept} of 500");
 }
 
@@ -214,19 +214,19 @@ fn tokens_that_are_used_again_stay_in_memory_through_a_flood_of_tokens_that_are_
 fn what_costs_nothing_is_recalled_and_nothing_else() {
     let World { ec, directory, clock, .. } = &world();
     let token = ec.token(&claims_with(json!({ "exp": NOW + 10 })));
-    assert!(directory.recall(&token).is_none(), "not seen before");
-    assert!(directory.identify_now(&token).is_some_and(|judged| judged.is_ok()));
-    assert!(directory.recall(&token).is_some_and(|judged| judged.is_ok()));
+    assert!(directory.lookup_cached(&token).is_none(), "not seen before");
+    assert!(directory.authenticate_now(&token).is_some_and(|judged| judged.is_ok()));
+    assert!(directory.lookup_cached(&token).is_some_and(|judged| judged.is_ok()));
     let forged = SigningKey::ec("ec-0").token(&good_claims());
-    assert!(directory.identify_now(&forged).is_some_and(|judged| judged.is_err()));
-    assert!(directory.recall(&forged).is_none(), "bad ones are not remembered");
+    assert!(directory.authenticate_now(&forged).is_some_and(|judged| judged.is_err()));
+    assert!(directory.lookup_cached(&forged).is_none(), "bad ones are not remembered");
     assert!(
-        directory.recall("mgk_k7Qp2mZr9aBc_nothing").is_some_and(|judged| judged.is_err()),
+        directory.lookup_cached("mgk_k7Qp2mZr9aBc_nothing").is_some_and(|judged| judged.is_err()),
         "a key is judged at once"
     );
     pass(clock, 40);
-    assert!(matches!(directory.recall(&token), Some(Err(Rejection::Expired))), "once");
-    assert!(directory.recall(&token).is_none(), "and forgotten");
+    assert!(matches!(directory.lookup_cached(&token), Some(Err(Rejection::Expired))), "once");
+    assert!(directory.lookup_cached(&token).is_none(), "and forgotten");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use moongate::team::{LimitKind, TeamId};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::ledger_conformance::desk::{Desk, MORNING, PRICE, call, credits, limit, moment, settlement, user};
+use crate::ledger_conformance::harness::{Desk, MORNING, PRICE, call, credits, limit, moment, settlement, user};
 use crate::ledger_conformance::{Bench, RETENTION, TTL, Watch, on_every_case};
 use crate::ledger_model::{headers_say_how_many_calls_still_pass, random_lives_match_the_plain_model};
 

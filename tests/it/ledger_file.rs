@@ -9,12 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use moongate::clock::Clock;
 use moongate::ledger::embedded::{EmbeddedLedger, Settings};
-use moongate::ledger::{Inquiry, Ledger, OnUnknown, Outcome, ReservationId, Retention, Unobserved, Verdict};
+use moongate::ledger::{Ledger, OnUnknown, Outcome, ReservationId, Retention, SnapshotQuery, Unobserved, Verdict};
 use moongate::team::LimitKind;
 use tokio::task::JoinSet;
 
 use crate::ledger_conformance::TTL;
-use crate::ledger_conformance::desk::{Call, MORNING, PRICE, call, limit, moment, settlement};
+use crate::ledger_conformance::harness::{Call, MORNING, PRICE, call, limit, moment, settlement};
 
 /// Where a child process finds the file it shall work on until it is killed, and in which of its lives.
 const CHILD_FILE: &str = "MOONGATE_TEST_LEDGER_LIFE";
@@ -60,8 +60,8 @@ impl Known {
     async fn of(path: &Path, clock: &Clock) -> Result<Self, String> {
         let ledger = open(path, clock)?;
         let Call { team, levels, zone, .. } = budgeted(0);
-        let inquiry = Inquiry { team: team.clone(), levels, time_zone: zone, reader: None };
-        let books = ledger.books(inquiry).await.map_err(|outage| outage.to_string())?;
+        let inquiry = SnapshotQuery { team: team.clone(), levels, time_zone: zone, reader: None };
+        let books = ledger.snapshot(inquiry).await.map_err(|outage| outage.to_string())?;
         let rows = ledger.rows(&team, 0, 100_000).await.map_err(|outage| outage.to_string())?.rows;
         let rows: Vec<_> = rows.iter().map(|row| (row.id, row.charged.micros())).collect();
         let budget = books.standings.iter().find(|standing| standing.kind == LimitKind::CreditsTotal).unwrap();

@@ -12,7 +12,7 @@ use moongate::admin::{self, Details, Readiness, Role, Shown, Token, routes};
 use moongate::admission::observe::Result as Settlement;
 use moongate::clock::Clock;
 use moongate::credits::Credits;
-use moongate::ledger::{Crossing, Outcome as Settled, Scope, Standing, Swept};
+use moongate::ledger::{Crossing, LimitStatus, Outcome as Settled, Scope, Swept};
 use moongate::live::Live;
 use moongate::model::ModelId;
 use moongate::pricing::{Delivered, Price, PriceTable};
@@ -224,10 +224,10 @@ fn team() -> Team {
 /// Something of everything that can be counted.
 fn work(metrics: &Metrics) {
     let team = team();
-    metrics.know([&team]);
+    metrics.register_teams([&team]);
     let soon = Some("2026-12-01T00:00:00Z".parse().expect("a time"));
     let kind = LimitKind::CreditsPerMonth;
-    let standing = Standing {
+    let standing = LimitStatus {
         scope: Scope::Team,
         kind,
         max: 400,
@@ -282,12 +282,12 @@ fn work(metrics: &Metrics) {
         };
         metrics.crossed(&team.id, &crossing);
     }
-    moongate::notice::Observer::notice(metrics, moongate::notice::Delivery::Delivered);
+    moongate::webhook::Observer::notice(metrics, moongate::webhook::Delivery::Delivered);
     moongate::catalogue::watch::Observer::prices(metrics, moongate::pricing::State::Same, 1);
     metrics.refused(Some(&team.id), &Refusal::TeamSuspended.kind());
     metrics.reloaded(Ok(jiff::Timestamp::now()));
     metrics.team(&team.id).ended(metrics.catalogue(), "flux/dev", Outcome::Ok);
-    metrics.know([]);
+    metrics.register_teams([]);
 }
 
 #[test]

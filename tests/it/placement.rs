@@ -13,14 +13,14 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
-use moongate::admission::Keeper;
+use moongate::admission::ReservationManager;
 use moongate::app::{acquire, worker};
 use moongate::clock::Clock;
 use moongate::config;
 use moongate::identity::GatewayKey;
 use moongate::ledger::{
-    Admission, Books, Days, Inquiry, Ledger, OpenCall, Outage, ReservationId, Rows, Settled, Settlement, Swept, TopUp,
-    ToppedUp, Usage, Verdict,
+    Admission, BudgetSnapshot, Days, Ledger, OpenCall, Outage, ReservationId, Rows, Settled, Settlement, SnapshotQuery,
+    Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use moongate::request::Inbound;
 use moongate::stack::stack;
@@ -85,7 +85,7 @@ impl Ledger for Counting {
         std::future::ready(Self::gone()).boxed()
     }
 
-    fn books(&self, _: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
+    fn snapshot(&self, _: SnapshotQuery) -> BoxFuture<'_, Result<BudgetSnapshot, Outage>> {
         std::future::ready(Self::gone()).boxed()
     }
 
@@ -198,7 +198,7 @@ pricing: {{ models: {{ flux/dev: {{ per_image: 0.025 }}, flux/pro: {{ per_image:
         let Self { acquired, ledger, .. } = self;
         let observer = acquired.metrics.clone();
         let tracker = acquired.drain.open.clone();
-        let (keeper, _duties) = Keeper::new(ledger.clone(), observer, acquired.admission, tracker);
+        let (keeper, _duties) = ReservationManager::new(ledger.clone(), observer, acquired.admission, tracker);
         stack(worker::parts(acquired, keeper))
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use moongate::https::ExchangeError;
 use moongate::identity::fetch::{FetchError, Fetcher};
-use moongate::notice::Settings;
-use moongate::notice::post::{Post, PostError};
+use moongate::webhook::Settings;
+use moongate::webhook::post::{Post, PostError};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;

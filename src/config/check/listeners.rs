@@ -15,7 +15,7 @@ use crate::config::settings::ShutdownSettings;
 use crate::request::TrustedProxies;
 use crate::request::origin::ForwardedHeader;
 use crate::telemetry::{self, logs::Form};
-use crate::{admin, catalogue, replay, request, server};
+use crate::{admin, catalogue, idempotency, request, server};
 
 const KIB: u64 = 1 << 10;
 const GIB: u64 = 1 << 30;
@@ -147,7 +147,7 @@ impl Check<'_> {
         Some(catalogue::Settings { public: shape.public, fresh_for: fresh_for?, bytes_max: bytes_max?, fields })
     }
 
-    pub(super) fn replay(&mut self, shape: &Replay, path: &KeyPath) -> Option<replay::Settings> {
+    pub(super) fn replay(&mut self, shape: &Replay, path: &KeyPath) -> Option<idempotency::Settings> {
         let retention = self.duration(&shape.retention, &path.key("retention"), MINUTE..=30 * DAY);
         let join_max = self.duration(&shape.join_max, &path.key("join_max"), Duration::ZERO..=HOUR);
         let answer = self.size(&shape.answer_bytes_max, &path.key("answer_bytes_max"), 0..=64 * KIB * KIB);
@@ -156,7 +156,7 @@ impl Check<'_> {
         if memory_bytes_max < answer_bytes_max {
             self.report.add(&path.key("memory_bytes_max"), "must hold at least one answer of replay.answer_bytes_max");
         }
-        Some(replay::Settings { retention: retention?, join_max: join_max?, answer_bytes_max, memory_bytes_max })
+        Some(idempotency::Settings { retention: retention?, join_max: join_max?, answer_bytes_max, memory_bytes_max })
     }
 
     pub(super) fn shutdown(&mut self, shape: &Shutdown, path: &KeyPath) -> Option<ShutdownSettings> {

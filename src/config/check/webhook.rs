@@ -3,7 +3,7 @@
 use super::{Check, MILLISECOND, MINUTE, optional};
 use crate::config::file::Webhook;
 use crate::config::report::KeyPath;
-use crate::notice::Settings;
+use crate::webhook::Settings;
 
 impl Check<'_> {
     pub(super) fn webhook(&mut self, shape: &Webhook, path: &KeyPath) -> Option<Settings> {

@@ -27,11 +27,11 @@ pub use self::open_error::OpenError;
 use super::machine::open::open_call;
 use super::machine::{Records, Rules};
 use super::{
-    Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OnUnknown, OpenCall, Outage, Phase,
-    ReservationId, Retention, Rows, Settled, Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, BudgetSnapshot, Days, Ledger, OPEN_CALLS_MAX, Observer, OnUnknown, OpenCall, Outage, Phase,
+    ReservationId, Retention, Rows, Settled, Settlement, SnapshotQuery, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
-use crate::permits::{AccountLimits, Permits, Round, Word};
+use crate::permits::{AccountLimits, BatchResult, Operation, Permits};
 use crate::store::observe::observed;
 use crate::team::TeamId;
 use writer::Writer;
@@ -139,7 +139,7 @@ impl Ledger for EmbeddedLedger {
         Box::pin(self.writer.ask(move |state| state.machine.sweep(&team)))
     }
 
-    fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
+    fn snapshot(&self, inquiry: SnapshotQuery) -> BoxFuture<'_, Result<BudgetSnapshot, Outage>> {
         Box::pin(self.writer.ask(move |state| state.machine.books(&inquiry)))
     }
 
@@ -197,7 +197,11 @@ impl Ledger for EmbeddedLedger {
 }
 
 impl Permits for EmbeddedLedger {
-    fn round<'a>(&'a self, limits: &'a AccountLimits, words: &'a [Word]) -> BoxFuture<'a, Result<Round, Outage>> {
+    fn batch<'a>(
+        &'a self,
+        limits: &'a AccountLimits,
+        words: &'a [Operation],
+    ) -> BoxFuture<'a, Result<BatchResult, Outage>> {
         let (limits, words) = (limits.clone(), words.to_vec());
         observed(&*self.observer, "permits", self.writer.ask(move |state| state.round(&limits, &words)))
     }

@@ -12,7 +12,8 @@ use super::line::{Line, State};
 use super::writer::State as Batch;
 use crate::ledger::machine::judgement;
 use crate::permits::{
-    AccountLimits, Allowance, Ask, GIVE_BACK_WITHIN, KeyName, PLACE_TTL, PermitId, Place, Remaining, Round, Word,
+    AccountLimits, Allowance, Ask, BatchResult, GIVE_BACK_WITHIN, KeyName, Operation, PLACE_TTL, PermitId,
+    QueuePosition, Remaining,
 };
 
 /// One round: the account as it is in the file, the line, and the limits that hold.
@@ -26,7 +27,7 @@ struct Counter<'a> {
 
 impl Batch<'_> {
     /// Takes note of all words, ends what was left behind, and lets those pass for whom there is room.
-    pub(super) fn round(&mut self, limits: &AccountLimits, words: &[Word]) -> Result<Round, Fault> {
+    pub(super) fn round(&mut self, limits: &AccountLimits, words: &[Operation]) -> Result<BatchResult, Fault> {
         let now = self.machine.now();
         let mut account = self.machine.records().account()?;
         let micros = now.as_microsecond();
@@ -38,22 +39,22 @@ impl Batch<'_> {
 }
 
 impl Counter<'_> {
-    fn round(&mut self, words: &[Word]) -> Round {
+    fn round(&mut self, words: &[Operation]) -> BatchResult {
         self.account.roll(self.now);
         self.end_left_behind(words);
         for word in words {
             match word {
-                Word::Leave(id) => self.finish(*id),
-                Word::Told(told) => {
+                Operation::Leave(id) => self.finish(*id),
+                Operation::Told(told) => {
                     let now = self.micros;
                     self.key(&told.key).told(told, now);
                 }
-                Word::Ask(_) | Word::Wait(_) => {}
+                Operation::Ask(_) | Operation::Wait(_) => {}
             }
         }
         self.let_pass();
         for word in words {
-            if let Word::Ask(ask) = word {
+            if let Operation::Ask(ask) = word {
                 self.ask(ask);
             }
         }
@@ -63,7 +64,7 @@ impl Counter<'_> {
             self.line.teams.clear();
             self.line.virtual_time = 0;
         }
-        Round { places, remaining: self.remaining(), at: self.now }
+        BatchResult { places, remaining: self.remaining(), at: self.now }
     }
 
     fn key(&mut self, name: &KeyName) -> &mut KeyWindows {
@@ -75,13 +76,13 @@ impl Counter<'_> {
     }
 
     /// What was left behind, unless this round speaks of it: whoever speaks of a call is alive.
-    fn end_left_behind(&mut self, words: &[Word]) {
+    fn end_left_behind(&mut self, words: &[Operation]) {
         let spoken_of: HashSet<PermitId> = words
             .iter()
             .filter_map(|word| match word {
-                Word::Ask(ask) => Some(ask.id),
-                Word::Wait(id) | Word::Leave(id) => Some(*id),
-                Word::Told(_) => None,
+                Operation::Ask(ask) => Some(ask.id),
+                Operation::Wait(id) | Operation::Leave(id) => Some(*id),
+                Operation::Told(_) => None,
             })
             .collect();
         let overdue = self.line.deadlines.iter().take_while(|(deadline, _)| *deadline <= self.micros);
@@ -163,25 +164,25 @@ impl Counter<'_> {
         }
     }
 
-    fn place(&mut self, word: &Word) -> Option<Place> {
+    fn place(&mut self, word: &Operation) -> Option<QueuePosition> {
         let (id, absent) = match word {
-            Word::Ask(ask) => (ask.id, Place::Full),
-            Word::Wait(id) => (*id, Place::Gone),
-            Word::Leave(_) | Word::Told(_) => return None,
+            Operation::Ask(ask) => (ask.id, QueuePosition::Full),
+            Operation::Wait(id) => (*id, QueuePosition::Gone),
+            Operation::Leave(_) | Operation::Told(_) => return None,
         };
         let Some(state) = self.line.places.get(&id).map(|held| held.state.clone()) else { return Some(absent) };
         Some(match state {
             State::Granted { key, at, .. } => {
                 let deadline = self.micros.saturating_add(micros(GIVE_BACK_WITHIN));
                 self.line.put(id, deadline, State::Granted { key: key.clone(), at, heard: true });
-                Place::Granted { left: self.left(&key), key }
+                QueuePosition::Granted { left: self.left(&key), key }
             }
             State::Waiting { tag, ask } => {
                 let deadline = self.micros.saturating_add(micros(PLACE_TTL));
                 let opens = ask.keys.iter().map(|key| self.opens(key).unwrap_or(self.micros)).min();
                 let ahead = self.line.order.range(..(tag, id)).count() as u64;
                 self.line.put(id, deadline, State::Waiting { tag, ask });
-                Place::Waiting { ahead, opens_at: judgement::at(opens.unwrap_or(self.micros)) }
+                QueuePosition::Waiting { ahead, opens_at: judgement::at(opens.unwrap_or(self.micros)) }
             }
         })
     }

@@ -11,7 +11,7 @@ use super::step::{Expected, Found, Marked, Reply, Step, Verdict};
 use super::view::Missing;
 use super::wanted::{self, Wanted};
 use super::work::{self, Answer, Work};
-use super::{Belief, Keeper, KeeperTime, takeover};
+use super::{Keeper, KeeperTime, TrustState, takeover};
 use crate::ledger::machine::Revision;
 use crate::ledger::{Outage, ReservationId};
 
@@ -75,9 +75,9 @@ impl Attempt {
         team: &Arc<Team>,
     ) -> Result<(), Outage> {
         match context.keeper.trust(&team.id, self.accepts).await? {
-            Belief::Believed => Ok(()),
-            Belief::TooNew => Err(Outage::Lost),
-            Belief::Held => {
+            TrustState::Believed => Ok(()),
+            TrustState::TooNew => Err(Outage::Lost),
+            TrustState::Held => {
                 team.cache().is_held = true;
                 Err(Outage::Lost)
             }

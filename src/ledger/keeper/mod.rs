@@ -66,7 +66,7 @@ pub(super) trait Keeper: Sync {
 
     /// Whether what is there of a team that this process has never seen is believed. An operator may accept it, which lets
     /// every process believe it.
-    fn trust(&self, team: &TeamId, accepts: bool) -> impl Future<Output = Result<Belief, Outage>> + Send;
+    fn trust(&self, team: &TeamId, accepts: bool) -> impl Future<Output = Result<TrustState, Outage>> + Send;
 
     /// The keeper has lost something: whatever was believed of it is to be found out again, and from this moment on the others
     /// have time.
@@ -90,7 +90,7 @@ pub(super) trait Keeper: Sync {
 
 /// How far what the keeper says of a team is believed that this process has never seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Belief {
+pub(super) enum TrustState {
     /// Others may still restore what it lacks.
     TooNew,
     Believed,

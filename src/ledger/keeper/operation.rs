@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 use super::abandoned::Abandoned;
 use super::work::Answer;
 use crate::ledger::{
-    Admission, Books, Inquiry, Level, Outage, Phase, ReservationId, Settled, Settlement, Swept, TopUp, ToppedUp,
-    Verdict,
+    Admission, BudgetSnapshot, Level, Outage, Phase, ReservationId, Settled, Settlement, SnapshotQuery, Swept, TopUp,
+    ToppedUp, Verdict,
 };
 use crate::team::TeamId;
 
@@ -51,8 +51,8 @@ pub(in crate::ledger) enum Operation {
         response: Response<Swept>,
     },
     Books {
-        inquiry: Box<Inquiry>,
-        response: Response<Books>,
+        inquiry: Box<SnapshotQuery>,
+        response: Response<BudgetSnapshot>,
     },
     TopUp {
         top_up: Box<TopUp>,

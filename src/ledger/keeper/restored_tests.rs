@@ -7,7 +7,7 @@ use super::super::step::{Found, TeamRecord};
 use super::*;
 use crate::ledger::machine::record::Windows;
 use crate::ledger::machine::{Loss, ScopeName, ScopeRecord};
-use crate::ledger::{Asked, Came, OnUnknown, Outcome, ReservationId, Retention, Row, Scope};
+use crate::ledger::{CallResult, CallSummary, OnUnknown, Outcome, ReservationId, Retention, Row, Scope};
 use crate::team::limit::Period;
 
 /// The epoch that was lost, and the one that began then.
@@ -42,7 +42,7 @@ fn sent() -> ReservationRecord {
         admitted_at: NOW - 9,
         deadline: NOW + 9,
         scopes: vec![ScopeName::from(&Scope::Team)],
-        asked: Asked::default().into(),
+        asked: CallSummary::default().into(),
     }
 }
 
@@ -57,8 +57,8 @@ fn ended(id: ReservationId, outcome: Outcome, charged: u64) -> Written {
         month: windows().month,
         admitted_at: judgement::at(NOW - 9),
         settled_at: judgement::at(NOW - 5),
-        asked: Asked::default().into(),
-        came: Came::default(),
+        asked: CallSummary::default().into(),
+        came: CallResult::default(),
     };
     Written { at: vec![Revision { epoch: BEFORE, number: 7, name: 1 }], row }
 }

@@ -3,7 +3,7 @@ use super::*;
 use crate::ledger::keeper::step::{Due, Found};
 use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, team, user};
 use crate::ledger::machine::{Loss, Revision, ScopeName};
-use crate::ledger::{Asked, Came, Outcome, Phase};
+use crate::ledger::{CallResult, CallSummary, Outcome, Phase};
 
 const DAY: i64 = 86_400 * SECOND;
 
@@ -40,7 +40,7 @@ fn row(micros: u64) -> Row {
     let charged = crate::credits::Credits::from_micros(micros);
     let (day, month) = (record.windows.day, record.windows.month);
     let (admitted_at, settled_at) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-    let (asked, came) = (Asked::default().into(), Came::default());
+    let (asked, came) = (CallSummary::default().into(), CallResult::default());
     Row { id, outcome: Outcome::Charged, reserved: charged, charged, day, month, admitted_at, settled_at, asked, came }
 }
 

@@ -12,7 +12,7 @@ use super::step::{Changes, Mark};
 use super::view::{Missing, View};
 use crate::calendar::Calendar;
 use crate::ledger::machine::{Ended, Machine, Records, ReservationRecord, Rules, judgement};
-use crate::ledger::{Books, Crossing, ReservationId, Settled, Swept, ToppedUp, Verdict};
+use crate::ledger::{BudgetSnapshot, Crossing, ReservationId, Settled, Swept, ToppedUp, Verdict};
 use crate::team::TeamId;
 
 /// How long what was worked out may be under way at most, in microseconds.
@@ -25,7 +25,7 @@ pub(in crate::ledger) enum Answer {
     IsOpen(bool),
     Settled(Settled),
     Swept(Swept),
-    Books(Books),
+    Books(BudgetSnapshot),
     ToppedUp(ToppedUp),
     Done,
 }

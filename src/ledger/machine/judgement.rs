@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::record::{ScopeRecord, Windows};
 use crate::calendar::Calendar;
 use crate::credits::Credits;
-use crate::ledger::topup::raised;
-use crate::ledger::{Scope, Standing};
+use crate::ledger::topup::with_top_ups;
+use crate::ledger::{LimitStatus, Scope};
 use crate::team::Limit;
 use crate::team::limit::{Period, Shape, Unit};
 
@@ -29,7 +29,7 @@ pub(in crate::ledger) enum Passes {
 /// How a limit stands before a call, and what it says to the call.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Judgement {
-    pub(in crate::ledger) standing: Standing,
+    pub(in crate::ledger) standing: LimitStatus,
     pub(in crate::ledger) passes: Passes,
     /// It refuses nobody.
     pub(in crate::ledger) shadow: bool,
@@ -46,7 +46,7 @@ impl Judgement {
     }
 
     /// Marks a standing if this call would have passed a shadow limit.
-    pub(in crate::ledger) fn mark(&self, standing: &mut Standing) {
+    pub(in crate::ledger) fn mark(&self, standing: &mut LimitStatus) {
         standing.shadow_refused = self.shadow && self.passes != Passes::Now;
     }
 }
@@ -89,7 +89,7 @@ impl Moment {
         used: &ScopeRecord,
         price: Credits,
     ) -> Judgement {
-        let standing = Standing {
+        let standing = LimitStatus {
             scope: scope.clone(),
             kind: limit.kind,
             max: limit.max,
@@ -108,7 +108,7 @@ impl Moment {
         Judgement { standing, passes, shadow: limit.shadow }
     }
 
-    fn bucket(&self, limit: &Limit, period: u64, used: &ScopeRecord, standing: Standing) -> (Standing, Passes) {
+    fn bucket(&self, limit: &Limit, period: u64, used: &ScopeRecord, standing: LimitStatus) -> (LimitStatus, Passes) {
         let drained = used.bucket(period).drained(limit.max, self.now.as_microsecond());
         let passes = match drained.fits(period, limit.burst) {
             Ok(()) => Passes::Now,
@@ -116,7 +116,7 @@ impl Moment {
             Err(None) => Passes::Never,
         };
         let reset_at = drained.full_at().map(at);
-        (Standing { max: limit.burst, used: drained.used(period), reset_at, ..standing }, passes)
+        (LimitStatus { max: limit.burst, used: drained.used(period), reset_at, ..standing }, passes)
     }
 
     fn window(
@@ -125,8 +125,8 @@ impl Moment {
         (period, unit): (Period, Unit),
         used: &ScopeRecord,
         price: Credits,
-        standing: Standing,
-    ) -> (Standing, Passes) {
+        standing: LimitStatus,
+    ) -> (LimitStatus, Passes) {
         let end = match period {
             Period::Day => Some(self.calendar.day.end),
             Period::Month => Some(self.calendar.month.end),
@@ -142,7 +142,7 @@ impl Moment {
             Period::Day | Period::Month => 0,
             Period::Total => used.topped_up(),
         };
-        let max = raised(limit.max, topped_up);
+        let max = with_top_ups(limit.max, topped_up);
         let passes = if max > 0 && after <= max {
             Passes::Now
         } else if max == 0 || amount > max {
@@ -150,10 +150,10 @@ impl Moment {
         } else {
             end.map_or(Passes::Never, Passes::At)
         };
-        (Standing { max, topped_up, used: held.spent, reserved: held.reserved, reset_at: end, ..standing }, passes)
+        (LimitStatus { max, topped_up, used: held.spent, reserved: held.reserved, reset_at: end, ..standing }, passes)
     }
 
-    fn slots(&self, limit: &Limit, used: &ScopeRecord, standing: Standing) -> (Standing, Passes) {
+    fn slots(&self, limit: &Limit, used: &ScopeRecord, standing: LimitStatus) -> (LimitStatus, Passes) {
         let open = used.slots();
         let passes = if open < limit.max {
             Passes::Now
@@ -162,7 +162,7 @@ impl Moment {
         } else {
             Passes::At(at(self.now.as_microsecond().saturating_add(SLOT_WAIT_MICROS)))
         };
-        (Standing { reserved: open, ..standing }, passes)
+        (LimitStatus { reserved: open, ..standing }, passes)
     }
 }
 

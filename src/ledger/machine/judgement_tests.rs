@@ -19,7 +19,7 @@ fn used(counts: [u64; 4]) -> ScopeRecord {
     serde_json::from_value(json!({ "total": counts, "days": { day: counts }, "months": { month: counts } })).unwrap()
 }
 
-fn judged(kind: LimitKind, max: u64, used: &ScopeRecord, price: u64) -> (Passes, Standing) {
+fn judged(kind: LimitKind, max: u64, used: &ScopeRecord, price: u64) -> (Passes, LimitStatus) {
     let judged = moment().judge(&Scope::Team, &Limit::new(kind, max), used, Credits::from_micros(price));
     (judged.passes, judged.standing)
 }

@@ -14,8 +14,8 @@ use super::records::Records;
 use super::state::{Machine, Rules};
 use crate::credits::Credits;
 use crate::ledger::{
-    Admission, Asked, Came, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Row, Scope, Settlement, Sums,
-    TopUpId, Verdict,
+    Admission, CallResult, CallSummary, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Row, Scope,
+    Settlement, Sums, TopUpId, Verdict,
 };
 use crate::team::{Limit, Limits, TeamId, UserId};
 
@@ -195,12 +195,12 @@ pub(in crate::ledger) fn call(levels: impl IntoIterator<Item = Level>, price: u6
         time_zone: TimeZone::UTC,
         price: Credits::from_micros(price),
         phase: Phase::Waiting,
-        asked: Asked { user: "ana".to_owned(), model: "m".to_owned(), ..Asked::default() }.into(),
+        asked: CallSummary { user: "ana".to_owned(), model: "m".to_owned(), ..CallSummary::default() }.into(),
     }
 }
 
 /// The end of a call that was answered and cost so much.
 pub(in crate::ledger) fn charged(id: ReservationId, micros: u64) -> Settlement {
     let charged = Credits::from_micros(micros);
-    Settlement { id, outcome: Outcome::Charged, charged, came: Came::default(), keeps_slots: false }
+    Settlement { id, outcome: Outcome::Charged, charged, came: CallResult::default(), keeps_slots: false }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::records::Records;
 use crate::credits::Credits;
-use crate::ledger::usage::{BEYOND, CELLS_MAX};
+use crate::ledger::usage::{CELLS_MAX, OVERFLOW};
 use crate::ledger::{Retention, Row, Sums, Swept, SweptCharge};
 use crate::team::TeamId;
 
@@ -50,7 +50,7 @@ pub(in crate::ledger) fn note<R: Records>(
     now: Timestamp,
 ) -> Result<(), R::Fault> {
     let named = Cell { day: &row.day, user: &row.asked.user, model: &row.asked.model };
-    let beyond = Cell { user: BEYOND, model: BEYOND, ..named };
+    let beyond = Cell { user: OVERFLOW, model: OVERFLOW, ..named };
     let (cell, before) = match records.sums(team, named)? {
         Some(before) => (named, Some(before)),
         None if records.cells(team, named.day)? < CELLS_MAX => (named, None),

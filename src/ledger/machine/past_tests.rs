@@ -2,7 +2,7 @@
 use super::*;
 use crate::ledger::machine::judgement::at;
 use crate::ledger::machine::kept::{Kept, NOW, SECOND, team};
-use crate::ledger::{Asked, Came, Outcome, ReservationId};
+use crate::ledger::{CallResult, CallSummary, Outcome, ReservationId};
 
 const DAY: i64 = 86_400 * SECOND;
 const TODAY: &str = "2027-01-15";
@@ -17,8 +17,8 @@ fn row(user: &str, settled_at: i64) -> Row {
         month: "2027-01".to_owned(),
         admitted_at: at(NOW),
         settled_at: at(settled_at),
-        asked: Asked { user: user.to_owned(), model: "m".to_owned(), ..Asked::default() }.into(),
-        came: Came::default(),
+        asked: CallSummary { user: user.to_owned(), model: "m".to_owned(), ..CallSummary::default() }.into(),
+        came: CallResult::default(),
     }
 }
 
@@ -42,7 +42,7 @@ fn a_call_is_counted_where_it_belongs_and_once_a_day_is_full_newcomers_together(
     for user in ["ben", "ana", "cid"] {
         noted(&mut kept, user);
     }
-    assert_eq!((calls(&kept, "ana", "m"), calls(&kept, BEYOND, BEYOND), kept.cells.len()), (2, 2, 5_001));
+    assert_eq!((calls(&kept, "ana", "m"), calls(&kept, OVERFLOW, OVERFLOW), kept.cells.len()), (2, 2, 5_001));
     assert_eq!(kept.rows.len(), 4, "each call has its row all the same");
 }
 

@@ -7,11 +7,11 @@ use super::records::Records;
 use super::state::{Machine, judge, standings};
 use crate::calendar::Calendar;
 use crate::credits::Credits;
-use crate::ledger::{Books, Inquiry, Level, TooOften};
+use crate::ledger::{BudgetSnapshot, Level, ReadLimited, SnapshotQuery};
 use crate::team::TeamId;
 
 impl<R: Records> Machine<'_, R> {
-    pub(in crate::ledger) fn books(&mut self, asked: &Inquiry) -> Result<Books, R::Fault> {
+    pub(in crate::ledger) fn books(&mut self, asked: &SnapshotQuery) -> Result<BudgetSnapshot, R::Fault> {
         let moment = Moment::new(self.now(), Calendar::around(self.now(), &asked.time_zone));
         let mut judgements = Vec::new();
         for level in &asked.levels {
@@ -23,16 +23,24 @@ impl<R: Records> Machine<'_, R> {
             None => None,
         };
         let (standings, open) = (standings(judgements), self.records().open(&asked.team)?);
-        Ok(Books { standings, open, refused, at: self.now() })
+        Ok(BudgetSnapshot { standings, open, refused, at: self.now() })
     }
 
     /// Takes a token for a reading, or says that there is none.
-    fn count_reading(&mut self, team: &TeamId, reader: &Level, moment: &Moment) -> Result<Option<TooOften>, R::Fault> {
+    fn count_reading(
+        &mut self,
+        team: &TeamId,
+        reader: &Level,
+        moment: &Moment,
+    ) -> Result<Option<ReadLimited>, R::Fault> {
         let name = ScopeName::from(&reader.scope);
         let mut record = self.records().scope(team, &name)?;
         let judged: Vec<_> = judge(moment, reader, &record, Credits::ZERO).collect();
         if let Some((binding, retry_at)) = judgement::binding(&judged) {
-            return Ok(judged.into_iter().nth(binding).map(|judged| TooOften { standing: judged.standing, retry_at }));
+            return Ok(judged
+                .into_iter()
+                .nth(binding)
+                .map(|judged| ReadLimited { standing: judged.standing, retry_at }));
         }
         self.take_tokens(&mut record, &reader.limits, &mut judged.iter().map(|judgement| judgement.passes));
         record.set_until(ends::of_scope(reader, &record, moment));
@@ -57,7 +65,7 @@ mod tests {
         ledger.open(Phase::Waiting, 7);
         let reader = Scope::Account(UserId::parse("ana").unwrap());
         let limits = [Limit::new(LimitKind::Concurrent, 9)];
-        let asked = Inquiry {
+        let asked = SnapshotQuery {
             team: team(),
             levels: vec![of(Scope::Team, limits), of(user("ana"), limits)],
             time_zone: TimeZone::UTC,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
 use super::shares::Shares;
-use crate::ledger::{Asked, Phase, Scope};
+use crate::ledger::{CallSummary, Phase, Scope};
 use crate::team::limit::{Period, Unit};
 
 /// How many windows of one period a scope keeps: the newest, and two for calls that began earlier and are yet to be settled.
@@ -18,14 +18,14 @@ pub(super) const WINDOWS_KEPT: usize = 3;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 4]", into = "[u64; 4]")]
 pub(in crate::ledger) struct Counts {
-    requests: Held,
+    requests: Spending,
     /// In millionths.
-    credits: Held,
+    credits: Spending,
 }
 
 /// What is spent for good, and what open reservations hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::ledger) struct Held {
+pub(in crate::ledger) struct Spending {
     pub(in crate::ledger) spent: u64,
     pub(in crate::ledger) reserved: u64,
 }
@@ -33,8 +33,8 @@ pub(in crate::ledger) struct Held {
 impl From<[u64; 4]> for Counts {
     fn from([requests_spent, requests_reserved, credits_spent, credits_reserved]: [u64; 4]) -> Self {
         Self {
-            requests: Held { spent: requests_spent, reserved: requests_reserved },
-            credits: Held { spent: credits_spent, reserved: credits_reserved },
+            requests: Spending { spent: requests_spent, reserved: requests_reserved },
+            credits: Spending { spent: credits_spent, reserved: credits_reserved },
         }
     }
 }
@@ -47,7 +47,7 @@ impl From<Counts> for [u64; 4] {
 
 impl Counts {
     /// What is counted in this unit.
-    pub(in crate::ledger) const fn of(&self, unit: Unit) -> Held {
+    pub(in crate::ledger) const fn of(&self, unit: Unit) -> Spending {
         match unit {
             Unit::Requests => self.requests,
             Unit::Credits => self.credits,
@@ -313,7 +313,7 @@ pub(in crate::ledger) struct ReservationRecord {
     /// Every scope that holds it.
     pub(in crate::ledger) scopes: Vec<ScopeName>,
     /// What the row will say of the call.
-    pub(in crate::ledger) asked: Arc<Asked>,
+    pub(in crate::ledger) asked: Arc<CallSummary>,
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ fn call() -> ReservationRecord {
         admitted_at: 1,
         deadline: 2,
         scopes: Vec::new(),
-        asked: Asked::default().into(),
+        asked: CallSummary::default().into(),
     }
 }
 

@@ -12,7 +12,8 @@ use super::records::Records;
 use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::ledger::{
-    Admission, Crossing, Level, OnUnknown, Phase, ReservationId, Retention, Row, Settled, Settlement, Standing, Verdict,
+    Admission, Crossing, Level, LimitStatus, OnUnknown, Phase, ReservationId, Retention, Row, Settled, Settlement,
+    Verdict,
 };
 use crate::team::limit::Shape;
 use crate::team::{Limits, TeamId};
@@ -298,13 +299,13 @@ pub(in crate::ledger) fn judge<'a>(
     level.limits.iter().map(move |limit| moment.judge(&level.scope, limit, used, price))
 }
 
-fn marked(judgements: &[Judgement]) -> Vec<Standing> {
-    let mut standings: Vec<Standing> = judgements.iter().map(|judgement| judgement.standing.clone()).collect();
+fn marked(judgements: &[Judgement]) -> Vec<LimitStatus> {
+    let mut standings: Vec<LimitStatus> = judgements.iter().map(|judgement| judgement.standing.clone()).collect();
     judgements.iter().zip(&mut standings).for_each(|(judgement, standing)| judgement.mark(standing));
     standings
 }
 
-pub(in crate::ledger) fn standings(judgements: Vec<Judgement>) -> Vec<Standing> {
+pub(in crate::ledger) fn standings(judgements: Vec<Judgement>) -> Vec<LimitStatus> {
     judgements.into_iter().map(|judgement| judgement.standing).collect()
 }
 

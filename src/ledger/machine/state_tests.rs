@@ -6,7 +6,7 @@ use crate::team::{Limit, LimitKind};
 
 const DAY: i64 = 86_400 * SECOND;
 
-fn standings_of(verdict: Verdict) -> Vec<Standing> {
+fn standings_of(verdict: Verdict) -> Vec<LimitStatus> {
     match verdict {
         Verdict::Admitted { standings, .. } | Verdict::Refused { standings, .. } => standings,
     }

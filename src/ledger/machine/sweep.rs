@@ -4,7 +4,7 @@ use super::past::{self, Ended};
 use super::records::Records;
 use super::state::Machine;
 use crate::credits::Credits;
-use crate::ledger::{Came, OnUnknown, Outcome, Phase, ReservationId, Settled, Settlement, Swept};
+use crate::ledger::{CallResult, OnUnknown, Outcome, Phase, ReservationId, Settled, Settlement, Swept};
 use crate::team::TeamId;
 
 /// The most that one sweep ends.
@@ -65,7 +65,7 @@ impl<R: Records> Machine<'_, R> {
                 OnUnknown::Charge => Credits::from_micros(record.price),
                 OnUnknown::Release => Credits::ZERO,
             };
-            let end = Settlement { id, outcome, charged, came: Came::default(), keeps_slots: false };
+            let end = Settlement { id, outcome, charged, came: CallResult::default(), keeps_slots: false };
             let settled = self.end(team, &end)?;
             if let (Outcome::Unknown, Settled::Now(charged)) = (outcome, settled) {
                 ended.charge(record.asked.model.clone(), charged);
@@ -80,7 +80,7 @@ impl<R: Records> Machine<'_, R> {
 
     /// Releases a reservation that nobody has heard of.
     pub(in crate::ledger) fn abandon(&mut self, team: &TeamId, id: ReservationId) -> Result<Settled, R::Fault> {
-        let (outcome, charged, came) = (Outcome::Released, Credits::ZERO, Came::default());
+        let (outcome, charged, came) = (Outcome::Released, Credits::ZERO, CallResult::default());
         let settled = self.settle(team, &Settlement { id, outcome, charged, came, keeps_slots: false })?;
         if let Settled::Now(_) = settled {
             self.abandoned.push(team.clone());

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord, Windows};
 use super::revision::Revision;
-use crate::ledger::usage::BEYOND;
-use crate::ledger::{Asked, ReservationId, Scope};
+use crate::ledger::usage::OVERFLOW;
+use crate::ledger::{CallSummary, ReservationId, Scope};
 
 /// Open calls after a loss.
 #[derive(Debug, Default)]
@@ -227,7 +227,7 @@ impl Made {
         for place in 0..requests {
             let price = credits / requests + u64::from(place < credits % requests);
             let (team, is_user) = (ScopeName::from(&Scope::Team), name.level == "user");
-            let user = if is_user { name.whose.to_string() } else { BEYOND.to_owned() };
+            let user = if is_user { name.whose.to_string() } else { OVERFLOW.to_owned() };
             let holds = |(requests, credits): &(u64, u64)| *requests > 0 && *credits >= price;
             if self.is_late && !rest.get(&(team.clone(), day.clone())).is_some_and(holds) {
                 // Another call has stood for it in the team, and that one has the row.
@@ -247,7 +247,7 @@ impl Made {
                 admitted_at: self.now,
                 deadline: self.deadline,
                 scopes,
-                asked: Asked { user, model: BEYOND.to_owned(), ..Asked::default() }.into(),
+                asked: CallSummary { user, model: OVERFLOW.to_owned(), ..CallSummary::default() }.into(),
             };
             let key = rest.iter().find(|((name, of), (requests, credits))| {
                 name.level == "key" && of == day && *requests > 0 && *credits >= price

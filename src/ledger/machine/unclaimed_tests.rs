@@ -31,7 +31,7 @@ fn call(user: &str, price: u64, claimed: u64) -> (ReservationId, ReservationReco
         admitted_at: 1,
         deadline: 2,
         scopes: names(user),
-        asked: Asked::default().into(),
+        asked: CallSummary::default().into(),
     };
     (ReservationId::new(), record)
 }
@@ -101,7 +101,7 @@ fn what_is_held_for_calls_that_left_no_record_is_held_by_calls_that_stand_for_th
     let judged = judge(&scopes, vec![mine.clone()], EPOCH, (8, 9));
     assert_eq!(judged.open.len(), 4);
     let made: Vec<_> = judged.open.iter().filter(|(id, _)| **id != mine.0).map(|(_, record)| record).collect();
-    assert!(made.iter().all(|record| record.dispatched && record.claimed == EPOCH && record.asked.model == BEYOND));
+    assert!(made.iter().all(|record| record.dispatched && record.claimed == EPOCH && record.asked.model == OVERFLOW));
     let of =
         |user: &str| made.iter().filter(|record| record.asked.user == user).map(|record| record.price).sum::<u64>();
     assert_eq!((of("ana"), of("ben")), (4, 9));
@@ -271,7 +271,7 @@ fn what_came_late_and_the_team_holds_no_more_is_spent() {
     for (team, calls) in [(3, vec![]), (5, vec![(id, free)])] {
         let judged = late(&[of(&ana[0], team), of(&ana[1], 4)], &calls, 5);
         let made: Vec<_> = judged.open.values().map(|made| &*made.asked.user).collect();
-        assert_eq!(made, vec![BEYOND; 1 - calls.len()], "for the user's own nothing is opened");
+        assert_eq!(made, vec![OVERFLOW; 1 - calls.len()], "for the user's own nothing is opened");
         let spent = judged.scopes.get(&ana[1]).unwrap();
         assert_eq!(<[u64; 4]>::from(spent.counts(Period::Day, &windows())), [1, 0, 4, 0]);
     }

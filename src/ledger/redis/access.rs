@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use uuid::Uuid;
 
-use super::reigns::Reigns;
+use super::replication_ids::ReplicationIds;
 use super::settings::Settings;
 use crate::clock::Clock;
 use crate::ledger::OnLoss;
@@ -24,7 +24,7 @@ pub(super) struct RedisKeeper {
     /// Names this process among those that take turns.
     pub(super) process: String,
     pub(super) trust: Trust,
-    pub(super) reigns: Reigns,
+    pub(super) reigns: ReplicationIds,
     /// The name of the next step.
     pub(super) names: AtomicU64,
 }
@@ -50,7 +50,7 @@ impl RedisKeeper {
         let trust = Trust::new(told_held);
         // Large enough that no two handles meet.
         let names = AtomicU64::new(u64::try_from(Uuid::now_v7().as_u128() & 0x3fff_ffff_ffff_ffff).unwrap_or(0));
-        let (script, process, reigns) = (Script::new(TEXT), process.to_owned(), Reigns::default());
+        let (script, process, reigns) = (Script::new(TEXT), process.to_owned(), ReplicationIds::default());
         Self { client, settings, script, process, trust, reigns, names }
     }
 

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::encode::days_of;
 use super::keys::{past_of, scope_of};
-use super::{text, upgrade_text};
+use super::{record_text, upgrade_text};
 use crate::ledger::keeper::{Due, Found, Marked, Reply, Step, Verdict, Wanted};
 use crate::ledger::machine::ScopeRecord;
 use crate::ledger::{Outage, ReservationId, Sums};
@@ -48,7 +48,7 @@ const fn mark(digit: u8) -> Marked {
 
 /// Reads a record as it is kept; of what is not there, nothing.
 fn record<T: DeserializeOwned>(value: Option<Vec<u8>>, what: &str) -> Result<Option<T>, Outage> {
-    value.map(|bytes| text::from_json(&bytes, what)).transpose()
+    value.map(|bytes| record_text::from_json(&bytes, what)).transpose()
 }
 
 /// Reads out of a team's own scope how many calls are open.
@@ -74,7 +74,7 @@ fn wanted(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = V
         found.scopes.push((name.clone(), record(field(), "a scope")?.unwrap_or_default()));
     }
     for id in &wanted.calls {
-        found.calls.push((*id, field().map(|call| text::read_call(&call)).transpose()?));
+        found.calls.push((*id, field().map(|call| record_text::read_call(&call)).transpose()?));
     }
     for day in &wanted.days {
         found.days.push((day.clone(), record(field(), "a number")?.unwrap_or_default()));
@@ -115,10 +115,10 @@ fn all(state: Value, found: &mut Found) -> Result<(), Outage> {
     let fields: HashMap<String, Vec<u8>> = read(state, "a team's state")?;
     for (name, text) in &fields {
         if let Some(scope) = scope_of(name) {
-            found.scopes.push((scope, text::from_json(text, "a scope")?));
+            found.scopes.push((scope, record_text::from_json(text, "a scope")?));
         } else if let Some(id) = name.strip_prefix("c:") {
             let id = id.parse().map_err(|_| unreadable("an id"))?;
-            found.calls.push((id, Some(text::read_call(text)?)));
+            found.calls.push((id, Some(record_text::read_call(text)?)));
         }
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! A step as the script reads it: what is marked, checked and read of a team's records.
 
 use super::keys::{Keys, cell, field};
-use super::text;
-use super::words::{List, Words};
+use super::message::{List, Words};
+use super::record_text;
 use super::writes::{self, NOTHING, SKIP_LIST};
 use crate::ledger::Retention;
 use crate::ledger::keeper::{Expected, FOR_EVER, Mark, OLDEST_MOST, OVERDUE_MOST, Step, Wanted};
@@ -16,7 +16,7 @@ pub(super) fn expected(step: &Step) -> Vec<u8> {
     match step.expected {
         Expected::Anything => text.push(b'?'),
         Expected::Nothing(_) => {}
-        Expected::Revision(revision) => text::numbers(&mut text, &revision.to_numbers()),
+        Expected::Revision(revision) => record_text::numbers(&mut text, &revision.to_numbers()),
     }
     text
 }
@@ -63,8 +63,8 @@ fn marks(list: &mut List<'_>, step: &Step) {
     for Mark { id, from, to } in &step.marks {
         let words = list.item();
         words.shown(field::call(*id));
-        words.shown(text::how_far(from));
-        words.shown(text::how_far(to));
+        words.shown(record_text::how_far(from));
+        words.shown(record_text::how_far(to));
     }
 }
 
@@ -79,7 +79,7 @@ fn overdue(list: &mut List<'_>, step: &Step, keys: &Keys) {
     for (id, deadline, record) in &step.overdue {
         let words = list.item();
         words.shown(field::call(*id));
-        words.shown(text::how_far(record));
+        words.shown(record_text::how_far(record));
         words.word(&keys.due);
         words.shown(id);
         words.shown(deadline);

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::access::RedisKeeper;
 use super::keys::{Keys, field};
-use super::{text, upgrade};
+use super::{record_text, upgrade};
 use crate::ledger::keeper::{Abandoned, BATCH_MOST, Context, Lease, Operation, Response, Teams, carry_through};
 use crate::ledger::machine::Rules;
 use crate::ledger::machine::open::open_call;
@@ -98,7 +98,7 @@ impl Handle {
         let mut open = Vec::with_capacity(ids.len());
         for (id, text) in ids.iter().zip(texts) {
             if let Some(text) = text {
-                open.extend(open_call(*id, text::read_call(&text)?));
+                open.extend(open_call(*id, record_text::read_call(&text)?));
             }
         }
         Ok(open)

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::access::{RedisKeeper, TEXT};
 use super::encode::Sender;
 use super::keys::Keys;
-use super::words::Words;
+use super::message::Words;
 use super::{decode, encode, trust, upgrade};
-use crate::ledger::keeper::{Belief, Expected, Keeper, KeeperTime, Reply, Step};
+use crate::ledger::keeper::{Expected, Keeper, KeeperTime, Reply, Step, TrustState};
 use crate::store::{self, Cmd, Link, Outage, RedisError, Replicas, Value, run_script};
 use crate::team::TeamId;
 
@@ -95,7 +95,7 @@ impl Keeper for RedisKeeper {
         tokio::time::sleep(PAUSE).await;
     }
 
-    async fn trust(&self, team: &TeamId, accepts: bool) -> Result<Belief, Outage> {
+    async fn trust(&self, team: &TeamId, accepts: bool) -> Result<TrustState, Outage> {
         trust::trust(self, team, accepts).await
     }
 

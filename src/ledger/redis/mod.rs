@@ -12,14 +12,14 @@ mod encode;
 mod handle;
 mod keeper;
 mod keys;
+mod message;
 mod past;
-mod reigns;
+mod record_text;
+mod replication_ids;
 mod settings;
-mod text;
 mod trust;
 mod upgrade;
 mod upgrade_text;
-mod words;
 mod writes;
 
 use std::sync::Arc;
@@ -39,8 +39,8 @@ use crate::clock::Clock;
 use crate::ledger::keeper::{BATCH_MOST, FOR_EVER, Operation, Teams};
 use crate::ledger::machine::{Rules, ScopeName};
 use crate::ledger::{
-    Admission, Books, Days, Inquiry, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, ReservationId, Rows, Scope, Settled,
-    Settlement, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, BudgetSnapshot, Days, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, ReservationId, Rows, Scope, Settled,
+    Settlement, SnapshotQuery, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::store::answer::read;
 use crate::store::{self, Client, Flaw, Outage, UnusableSettings, cmd};
@@ -143,7 +143,7 @@ impl Ledger for RedisLedger {
         Box::pin(self.0.ask(team, |response| Operation::Sweep { response }))
     }
 
-    fn books(&self, inquiry: Inquiry) -> BoxFuture<'_, Result<Books, Outage>> {
+    fn snapshot(&self, inquiry: SnapshotQuery) -> BoxFuture<'_, Result<BudgetSnapshot, Outage>> {
         Box::pin(async move {
             let team = inquiry.team.clone();
             let inquiry = Box::new(inquiry);

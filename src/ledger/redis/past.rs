@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::decode::sums;
 use super::keys::{Keys, cell_of};
-use super::{text, upgrade_text};
+use super::{record_text, upgrade_text};
 use crate::ledger::keeper::TeamRecord;
 use crate::ledger::{LostRows, Outage, Rows, Sums, Usage};
 use crate::store::answer::unreadable;
@@ -35,7 +35,7 @@ pub(super) fn read_rows(answer: &Value) -> Result<Rows, Outage> {
     let row = |value: &Value| {
         let kept = String::from_redis_value_ref(value).map_err(|_| unreadable("a row"))?;
         match kept.splitn(3, ' ').nth(2) {
-            Some(row) if row.starts_with('[') => text::read_row(row.as_bytes()),
+            Some(row) if row.starts_with('[') => record_text::read_row(row.as_bytes()),
             _ => upgrade_text::read_row(&kept),
         }
     };

@@ -11,9 +11,9 @@ use std::sync::atomic::Ordering;
 
 use super::access::RedisKeeper;
 use super::keys::{Keys, REIGNS, TEAMS};
-use super::reigns::replication_id;
+use super::replication_ids::replication_id;
 use crate::ledger::OnLoss;
-use crate::ledger::keeper::Belief;
+use crate::ledger::keeper::TrustState;
 use crate::store::answer::read;
 use crate::store::{Cmd, Link, Outage, RedisError, Value, cmd};
 use crate::team::TeamId;
@@ -25,13 +25,13 @@ const MARK_SECONDS: u64 = 60;
 
 /// Whether what is there of a team that this process has never seen is believed. An operator who accepts it vouches for it to
 /// every process.
-pub(super) async fn trust(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<Belief, Outage> {
+pub(super) async fn trust(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<TrustState, Outage> {
     let number = keeper.server().await?;
     if !accepts && number.is_some_and(|number| keeper.trust.believed.load(Ordering::Relaxed) == number) {
-        return Ok(Belief::Believed);
+        return Ok(TrustState::Believed);
     }
     let belief = look_into(keeper, Some(team), accepts).await?;
-    if let (Belief::Believed, false, Some(number)) = (belief, accepts, number) {
+    if let (TrustState::Believed, false, Some(number)) = (belief, accepts, number) {
         keeper.trust.believed.store(number, Ordering::Relaxed);
     }
     Ok(belief)
@@ -48,9 +48,9 @@ pub(super) async fn doubt(keeper: &RedisKeeper, team: &TeamId) {
 /// Whether this process may begin: the store answers, and is believed of the teams that it has never seen.
 pub(super) async fn probe(keeper: &RedisKeeper) -> Result<(), Outage> {
     match look_into(keeper, None, false).await? {
-        Belief::TooNew => Err(Outage::Lost),
+        TrustState::TooNew => Err(Outage::Lost),
         // Which teams are closed is said of each team.
-        Belief::Believed | Belief::Held => Ok(()),
+        TrustState::Believed | TrustState::Held => Ok(()),
     }
 }
 
@@ -92,8 +92,8 @@ pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bo
     // Anew, although the server was believed: it may have been emptied since.
     keeper.trust.believed.store(0, Ordering::Relaxed);
     match look_into(keeper, Some(team), false).await? {
-        Belief::Believed => Ok(true),
-        Belief::TooNew | Belief::Held => Err(Outage::Lost),
+        TrustState::Believed => Ok(true),
+        TrustState::TooNew | TrustState::Held => Err(Outage::Lost),
     }
 }
 
@@ -106,17 +106,17 @@ pub(super) async fn made(keeper: &RedisKeeper, team: &TeamId) {
     }
 }
 
-async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> Result<Belief, Outage> {
+async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> Result<TrustState, Outage> {
     let key = &team.map_or_else(|| TEAMS.to_owned(), |team| Keys::of(team).state);
     let question = &question(keeper, team, accepts);
     let asked = keeper.client.go_on(team, key, |mut link| async move { answered(&mut link, key, question).await });
     let (belief, is_new): (u8, u8) = read(asked.await?, "whether the store is trusted")?;
     let belief = match belief {
-        0 => Belief::TooNew,
-        1 => Belief::Believed,
-        _ => Belief::Held,
+        0 => TrustState::TooNew,
+        1 => TrustState::Believed,
+        _ => TrustState::Held,
     };
-    if is_new == 1 && belief != Belief::Held {
+    if is_new == 1 && belief != TrustState::Held {
         tracing::info!(
             served_in = ?keeper.settings().gather(),
             "the store of the ledger is new, or was restarted, replaced or emptied: other replicas have this long to restore what \
@@ -124,7 +124,7 @@ async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -
         );
     }
     // Every team of an empty store is held: that is one word about the store, and `/readyz` names the teams.
-    if belief == Belief::Held && team.is_some() && !keeper.trust.told_held.swap(true, Ordering::Relaxed) {
+    if belief == TrustState::Held && team.is_some() && !keeper.trust.told_held.swap(true, Ordering::Relaxed) {
         tracing::error!(
             "the store of the ledger is empty: all budgets are closed until an operator accepts that (moongate teams \
              accept-loss --all)"

@@ -11,7 +11,7 @@ use super::access::RedisKeeper;
 use super::keys::Keys;
 use super::trust;
 use crate::ledger::Outage;
-use crate::ledger::keeper::{Belief, Reply};
+use crate::ledger::keeper::{Reply, TrustState};
 use crate::store::answer::unreadable;
 use crate::store::{FromRedisValue, Value, cmd};
 use crate::team::TeamId;
@@ -41,8 +41,8 @@ pub(super) async fn before_reading(keeper: &RedisKeeper, team: &TeamId) -> Resul
     kind.arg(&old);
     if keeper.read(team, &old, &kind).await? == Value::SimpleString("hash".to_owned()) {
         match trust::trust(keeper, team, false).await? {
-            Belief::Believed => take_over(keeper, team).await?,
-            Belief::TooNew | Belief::Held => return Err(Outage::Lost),
+            TrustState::Believed => take_over(keeper, team).await?,
+            TrustState::TooNew | TrustState::Held => return Err(Outage::Lost),
         };
     }
     Ok(())

@@ -5,11 +5,11 @@
 
 use serde::Deserialize;
 
-use super::text::month_of;
+use super::record_text::month_of;
 use crate::credits::Credits;
 use crate::ledger::machine::judgement;
-use crate::ledger::usage::BEYOND;
-use crate::ledger::{Asked, Came, Outage, Outcome, Row, Sums};
+use crate::ledger::usage::OVERFLOW;
+use crate::ledger::{CallResult, CallSummary, Outage, Outcome, Row, Sums};
 use crate::store::answer::unreadable;
 
 /// Reads a row.
@@ -27,8 +27,8 @@ fn read(kept: &str) -> Option<Row> {
     }
     let (admitted_at, day, price) = (words.next()?, words.next()?, words.next()?);
     let mut texts = serde_json::Deserializer::from_str(asked);
-    let asked = Asked::deserialize(&mut texts).ok()?;
-    let came = if texts.end().is_ok() { Came::default() } else { Came::deserialize(&mut texts).ok()? };
+    let asked = CallSummary::deserialize(&mut texts).ok()?;
+    let came = if texts.end().is_ok() { CallResult::default() } else { CallResult::deserialize(&mut texts).ok()? };
     Some(Row {
         id: id.parse().ok()?,
         outcome: Outcome::ALL.into_iter().find(|known| known.name() == outcome)?,
@@ -50,8 +50,8 @@ pub(super) fn settled_at(kept: &str) -> Option<i64> {
 
 /// The model and the user of a cell.
 pub(super) fn cell_of(name: &str) -> Option<(String, String)> {
-    if name == BEYOND {
-        return Some((BEYOND.to_owned(), BEYOND.to_owned()));
+    if name == OVERFLOW {
+        return Some((OVERFLOW.to_owned(), OVERFLOW.to_owned()));
     }
     let (model, user) = name.split_once(' ')?;
     Some((model.to_owned(), unescaped(user)?))

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::iter;
 
 use super::keys::{Keys, cell, field, past_name};
-use super::text;
-use super::words::List;
+use super::message::List;
+use super::record_text;
 use crate::ledger::keeper::{Changes, Expected, FOR_EVER, Past, Step, TeamRecord};
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{ReservationId, Retention, Row, TopUpId};
@@ -60,7 +60,7 @@ fn usage(list: &mut List<'_>, changes: &Changes, keys: &Keys, retention: &Retent
             ["HSET", key.as_str()].iter().for_each(|word| command.word(word));
             for (name, sums) in changes.cells.iter().filter(|(name, _)| name.day == *day) {
                 command.shown(cell(name));
-                command.item().written(|bytes| text::sums(bytes, *sums));
+                command.item().written(|bytes| record_text::sums(bytes, *sums));
             }
         });
         if changes.days.contains_key(day) {
@@ -118,7 +118,7 @@ fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
         let is_of = |row: &Row| usize::from(row.charged.micros() == 0) == which;
         let new = changes.rows.iter().enumerate().filter(|(_, row)| is_of(row));
         list.each(&["LPUSH", key], new, |command, (place, row)| {
-            command.item().written(|bytes| text::row(bytes, step.makes, place, row));
+            command.item().written(|bytes| record_text::row(bytes, step.makes, place, row));
         });
         if changes.rows.iter().any(is_of) && changes.rows_live_on.get(which) == Some(&true) {
             list.words(&["PEXPIRE", key, &retention.rows.as_millis().to_string()]);
@@ -159,7 +159,7 @@ impl Kept<'_> {
         match self {
             Self::Revision(revision) => {
                 command.word(field::REVISION);
-                command.item().written(|bytes| text::numbers(bytes, &revision.to_numbers()));
+                command.item().written(|bytes| record_text::numbers(bytes, &revision.to_numbers()));
             }
             Self::Team(team) => {
                 command.word(field::TEAM);
@@ -171,7 +171,7 @@ impl Kept<'_> {
             }
             Self::Call(id, record) => {
                 command.shown(field::call(*id));
-                command.item().written(|bytes| text::call(bytes, record));
+                command.item().written(|bytes| record_text::call(bytes, record));
             }
             Self::Day(day, cells) => {
                 command.shown(field::day(day));

@@ -3,7 +3,7 @@
 use prometheus::Registry;
 
 use super::family::{Family, Single};
-use super::series::{Counter, Gauge, Histogram, Level};
+use super::series::{Counter, Gauge, Histogram, InFlight};
 
 /// Credits are counted in millionths and shown as credits.
 pub type CreditCounter = Counter<1_000_000>;
@@ -80,9 +80,9 @@ catalogue! {
     /// Time from a request's head to the end of its answer's body.
     http_request_duration_seconds: Family<Histogram, 1> = ["route"], in REQUEST;
     /// Requests whose answer has not been written to its end.
-    http_in_flight: Family<Level, 1> = ["route"];
+    http_in_flight: Family<InFlight, 1> = ["route"];
     /// Connections to the team listener that are open.
-    connections_open: Single<Level> = [];
+    connections_open: Single<InFlight> = [];
     /// How many connections may be open: limits.connections_max, or fewer where the process may open fewer files.
     connections_max: Single<Gauge> = [];
     /// Times that callers had to wait to be accepted, by what was used up: connections_max, descriptors.
@@ -94,9 +94,9 @@ catalogue! {
     /// Time from when the caller was known to when the answer was ready, by team.
     team_request_duration_seconds: Family<Histogram, 1> = ["team"], in TEAM;
     /// Requests of a team that are being worked on.
-    team_in_flight: Family<Level, 1> = ["team"];
+    team_in_flight: Family<InFlight, 1> = ["team"];
     /// Calls of a team that wait for the shared account, on this replica.
-    team_queue_depth: Family<Level, 1> = ["team"];
+    team_queue_depth: Family<InFlight, 1> = ["team"];
     /// Time that calls waited for the shared account, where it has limits.
     queue_wait_seconds: Family<Histogram, 1> = ["team"], in QUEUE;
     /// Credits charged by settlements of this replica, those of calls that others left behind included: the sum over all replicas is what the ledger charged, but for what it charged without its answer being heard: of a sweep, a call that was cut off, a replica that died.

@@ -98,7 +98,7 @@ impl<S: Series, const N: usize> Family<S, N> {
     }
 
     /// Makes the series exist, so that it is shown before anything happened.
-    pub fn touch(&self, values: [&str; N]) {
+    pub fn init(&self, values: [&str; N]) {
         let _ = self.with(values);
     }
 
@@ -216,7 +216,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::telemetry::metrics::series::Level;
+    use crate::telemetry::metrics::series::InFlight;
 
     fn family(children_max: usize) -> (Family<Counter, 2>, Counter) {
         let dropped = Counter::default();
@@ -268,8 +268,8 @@ mod tests {
     #[test]
     fn a_touched_series_is_shown_at_zero() {
         let (family, _) = family(2);
-        family.touch(["t1", "x"]);
-        family.touch(["t1", "x"]);
+        family.init(["t1", "x"]);
+        family.init(["t1", "x"]);
         assert_eq!(shown(&family).into_values().collect::<Vec<_>>(), [0]);
     }
 
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_level_is_left_when_its_guard_is_dropped() {
-        let level = Level::default();
+        let level = InFlight::default();
         let (one, two) = (level.enter(), level.enter());
         assert_eq!(level.get(), 2);
         drop(one);

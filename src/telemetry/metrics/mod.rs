@@ -30,13 +30,13 @@ use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use catalogue::Catalogue;
 
-use self::series::{Counter, Histogram, Level};
+use self::series::{Counter, Histogram, InFlight};
 use self::teams::TeamSeries;
 use crate::clock::Clock;
+use crate::idempotency;
 use crate::ledger::Outcome as Settled;
 use crate::maps::FastMap;
 use crate::refusal::Kind;
-use crate::replay;
 use crate::request::Route;
 use crate::server::observe::Stall;
 use crate::team::{Team, TeamId};
@@ -75,7 +75,7 @@ pub struct RouteSeries {
     name: &'static str,
     answered_ok: Counter,
     /// Its requests that have not ended.
-    pub in_flight: Level,
+    pub in_flight: InFlight,
     /// How long its requests take.
     pub duration: Histogram,
 }
@@ -98,14 +98,14 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         catalogue.build_info.with([env!("CARGO_PKG_VERSION")]).set(1.0);
         for result in [Settled::Charged, Settled::Released, Settled::Unknown] {
-            catalogue.settlements_total.touch([result.name()]);
+            catalogue.settlements_total.init([result.name()]);
         }
-        catalogue.settlements_total.touch([REPEATED]);
-        for kind in replay::Kind::ALL {
-            catalogue.replays_total.touch([kind.name()]);
+        catalogue.settlements_total.init([REPEATED]);
+        for kind in idempotency::Kind::ALL {
+            catalogue.replays_total.init([kind.name()]);
         }
         for stall in Stall::ALL {
-            catalogue.accept_stalls_total.touch([stall.name()]);
+            catalogue.accept_stalls_total.init([stall.name()]);
         }
         let route = |name| RouteSeries {
             name,
@@ -131,13 +131,13 @@ impl Metrics {
     /// Makes the configured teams known, with their limits, at zero. To be called at start and with every new configuration
     /// before it is in force; what was known before keeps its series. A series of a team and a model begins with its
     /// first call.
-    pub fn know<'a>(&self, teams: impl IntoIterator<Item = &'a Team>) {
+    pub fn register_teams<'a>(&self, teams: impl IntoIterator<Item = &'a Team>) {
         let before = self.teams.load();
         let mut known: FastMap<TeamId, Arc<TeamSeries>> = FastMap::default();
         for team in teams {
             for model in team.prices.models.keys() {
-                self.catalogue.upstream_duration_seconds.touch([model.as_str()]);
-                self.catalogue.upstream_requests_total.touch([model.as_str(), "200"]);
+                self.catalogue.upstream_duration_seconds.init([model.as_str()]);
+                self.catalogue.upstream_requests_total.init([model.as_str(), "200"]);
             }
             let series = TeamSeries::configured(&self.catalogue, team, before.get(&team.id).map(Arc::as_ref));
             known.insert(team.id.clone(), Arc::new(series));

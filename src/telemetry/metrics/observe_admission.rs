@@ -5,7 +5,7 @@ use super::{Metrics, REPEATED};
 use crate::admission::Observer;
 use crate::admission::observe::Result as SettlementResult;
 use crate::credits::Credits;
-use crate::ledger::{Outcome, Scope, Standing};
+use crate::ledger::{LimitStatus, Outcome, Scope};
 use crate::pricing::Delivered;
 use crate::team::TeamId;
 
@@ -41,13 +41,13 @@ impl Observer for Metrics {
         });
     }
 
-    fn standings(&self, team: &TeamId, standings: &[Standing]) {
+    fn standings(&self, team: &TeamId, standings: &[LimitStatus]) {
         let series = self.team(team);
         let of_the_team = standings.iter().filter(|standing| standing.scope == Scope::Team);
         of_the_team.for_each(|standing| series.standing(&self.catalogue, standing));
     }
 
-    fn shadow_refused(&self, team: &TeamId, standing: &Standing) {
+    fn shadow_refused(&self, team: &TeamId, standing: &LimitStatus) {
         let known = if self.teams.load().contains_key(team) { team.as_str() } else { "" };
         let limit = match standing.scope {
             Scope::Team => limit_label(standing.kind),

@@ -12,7 +12,7 @@ use crate::team::TeamId;
 impl store::Observer for Metrics {
     fn operation(&self, op: &'static str, result: &'static str, took: Duration) {
         self.catalogue.ledger_operations_total.with([op, result]).inc();
-        self.catalogue.ledger_operation_seconds.with([op]).took(took);
+        self.catalogue.ledger_operation_seconds.with([op]).observe(took);
     }
 
     fn up(&self, up: bool) {

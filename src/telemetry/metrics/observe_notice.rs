@@ -1,7 +1,7 @@
 //! Counts what became of notices to the webhook.
 
 use super::Metrics;
-use crate::notice::{Delivery, Observer};
+use crate::webhook::{Delivery, Observer};
 
 impl Observer for Metrics {
     fn notice(&self, delivery: Delivery) {

@@ -1,7 +1,7 @@
 //! Counts what was given again instead of being made again.
 
 use super::Metrics;
-use crate::replay::{Kind, Observer};
+use crate::idempotency::{Kind, Observer};
 
 impl Observer for Metrics {
     fn replay(&self, kind: Kind) {

@@ -10,7 +10,7 @@ use crate::upstream::Observer;
 impl Observer for Metrics {
     fn called(&self, model_label: &str, code: &str, took: Duration) {
         self.catalogue.upstream_requests_total.with([model_label, code]).inc();
-        self.catalogue.upstream_duration_seconds.with([model_label]).took(took);
+        self.catalogue.upstream_duration_seconds.with([model_label]).observe(took);
     }
 
     fn key_healthy(&self, key: &str, healthy: bool) {
@@ -31,7 +31,7 @@ impl Observer for Metrics {
     }
 
     fn queue_waited(&self, team: &TeamId, waited: Duration) {
-        self.team(team).queue_wait.took(waited);
+        self.team(team).queue_wait.observe(waited);
     }
 
     fn balance(&self, key: &str, balance: Credits) {

@@ -101,19 +101,19 @@ impl Series for Gauge {
     }
 }
 
-/// How many are inside now: goes up with [`Level::enter`] and down when what that gave is dropped.
+/// How many are inside now: goes up with [`InFlight::enter`] and down when what that gave is dropped.
 #[derive(Clone, Debug, Default)]
-pub struct Level(Arc<AtomicI64>);
+pub struct InFlight(Arc<AtomicI64>);
 
-impl Level {
+impl InFlight {
     /// One more, until the guard is dropped.
     #[must_use]
-    pub fn enter(&self) -> Inside {
+    pub fn enter(&self) -> InFlightGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Inside(self.clone())
+        InFlightGuard(self.clone())
     }
 
-    /// One more, whose end is told with [`Level::down`].
+    /// One more, whose end is told with [`InFlight::down`].
     pub fn up(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -130,17 +130,17 @@ impl Level {
     }
 }
 
-/// One that is inside a [`Level`].
+/// One that is inside a [`InFlight`].
 #[derive(Debug)]
-pub struct Inside(Level);
+pub struct InFlightGuard(InFlight);
 
-impl Drop for Inside {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Series for Level {
+impl Series for InFlight {
     const TYPE: MetricType = MetricType::GAUGE;
     const CHILDREN_MAX: usize = 50_000;
 
@@ -168,7 +168,7 @@ pub struct Histogram(prometheus::Histogram);
 
 impl Histogram {
     /// Notes how long something took.
-    pub fn took(&self, took: Duration) {
+    pub fn observe(&self, took: Duration) {
         self.0.observe(took.as_secs_f64());
     }
 

@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 
 use super::catalogue::{Catalogue, CreditCounter, VideoCounter};
-use super::series::{Counter, Gauge, Histogram, Level};
+use super::series::{Counter, Gauge, Histogram, InFlight};
 use crate::credits::Credits;
-use crate::ledger::Standing;
+use crate::ledger::LimitStatus;
 use crate::maps::FastMap;
 use crate::team::limit::{Shape, Unit};
 use crate::team::{LimitKind, Team};
@@ -20,11 +20,11 @@ pub struct TeamSeries {
     /// The label.
     name: Box<str>,
     /// Its requests that are being worked on.
-    pub in_flight: Level,
+    pub in_flight: InFlight,
     /// How long its requests take.
     pub duration: Histogram,
     /// Its calls that wait for the shared account.
-    pub queue_depth: Level,
+    pub queue_depth: InFlight,
     /// How long they waited.
     pub queue_wait: Histogram,
     /// Open reservations.
@@ -100,10 +100,10 @@ impl TeamSeries {
         for limit in team.limits.iter() {
             series.limit(catalogue, limit.kind).set(amount(limit.kind, limit.burst));
             if limit.shadow {
-                catalogue.shadow_refusals_total.touch([name, &limit_label(limit.kind)]);
+                catalogue.shadow_refusals_total.init([name, &limit_label(limit.kind)]);
             }
             if limit.soft.is_some() {
-                catalogue.soft_limit_crossings_total.touch([name, &limit_label(limit.kind)]);
+                catalogue.soft_limit_crossings_total.init([name, &limit_label(limit.kind)]);
             }
         }
         series
@@ -173,7 +173,7 @@ impl TeamSeries {
     }
 
     /// How one of the team's own limits stands.
-    pub fn standing(&self, catalogue: &Catalogue, standing: &Standing) {
+    pub fn standing(&self, catalogue: &Catalogue, standing: &LimitStatus) {
         let kind = standing.kind;
         let Some(series) = &self.limits[index(kind)] else { return };
         series.max.set(amount(kind, standing.max));

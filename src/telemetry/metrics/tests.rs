@@ -11,7 +11,7 @@ use crate::admission::Observer as _;
 use crate::admission::observe::Result as SettlementResult;
 use crate::credits::Credits;
 use crate::identity::Observer as _;
-use crate::ledger::{Observer as _, Scope, Standing, Swept, SweptCharge};
+use crate::ledger::{LimitStatus, Observer as _, Scope, Swept, SweptCharge};
 use crate::model::ModelId;
 use crate::pricing::{Delivered, Price, PriceTable};
 use crate::refusal::Refusal;
@@ -49,9 +49,9 @@ fn lines(metrics: &Metrics, start: &str) -> Vec<String> {
     text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
 }
 
-fn standing(kind: LimitKind, max: u64, used: u64, reserved: u64) -> Standing {
+fn standing(kind: LimitKind, max: u64, used: u64, reserved: u64) -> LimitStatus {
     let reset_at = Some("2026-12-01T00:00:00Z".parse().expect("a time"));
-    Standing {
+    LimitStatus {
         scope: Scope::Team,
         kind,
         max,
@@ -67,7 +67,7 @@ fn standing(kind: LimitKind, max: u64, used: u64, reserved: u64) -> Standing {
 #[test]
 fn a_series_of_a_team_and_a_model_begins_with_its_first_call() {
     let metrics = metrics();
-    metrics.know([&team("design", &["flux/*"], &[])]);
+    metrics.register_teams([&team("design", &["flux/*"], &[])]);
     assert_eq!(lines(&metrics, "moongate_team_in_flight"), ["moongate_team_in_flight{team=\"design\"} 0"]);
     assert_eq!(lines(&metrics, "moongate_team_requests_total"), [""; 0]);
     assert_eq!(lines(&metrics, "moongate_team_credits_total"), [""; 0]);
@@ -90,7 +90,7 @@ fn a_thousand_teams_with_thirty_models_each_have_all_their_series() {
     let limits = limits.map(|kind| Limit::new(kind, 1_000_000));
     let make = |n| Team { prices: Arc::clone(&prices), ..team(&format!("team-{n}"), &["*"], &limits) };
     let teams: Vec<Team> = (0..1_000).map(make).collect();
-    metrics.know(&teams);
+    metrics.register_teams(&teams);
     assert_eq!(lines(&metrics, "moongate_metric_series_dropped_total"), ["moongate_metric_series_dropped_total 0"]);
     let samples = lines(&metrics, "moongate_").len();
     assert!(samples < 60_000, "{samples} samples of an idle gateway");
@@ -99,7 +99,7 @@ fn a_thousand_teams_with_thirty_models_each_have_all_their_series() {
 #[test]
 fn what_was_settled_is_shown_exactly() {
     let metrics = metrics();
-    metrics.know([&team("design", &["*"], &[])]);
+    metrics.register_teams([&team("design", &["*"], &[])]);
     let id = TeamId::parse("design").expect("a team");
     let delivered = Delivered { images: 3, video_ms: 5_040 };
     let ended = |outcome| SettlementResult::Ended(outcome);
@@ -120,14 +120,14 @@ fn what_was_settled_is_shown_exactly() {
 fn a_limit_is_shown_from_the_configuration_and_its_use_once_the_ledger_told() {
     let metrics = metrics();
     let budget = Limit::new(LimitKind::CreditsPerMonth, 400_000_000);
-    metrics.know([&team("design", &["*"], &[budget])]);
+    metrics.register_teams([&team("design", &["*"], &[budget])]);
     let name = "moongate_limit{team=\"design\",limit=\"team:credits_per_month\"}";
     assert_eq!(lines(&metrics, "moongate_limit{"), [format!("{name} 400")]);
     assert!(lines(&metrics, "moongate_limit_used{").is_empty());
 
     let id = TeamId::parse("design").expect("a team");
     let user = Scope::User(UserId::parse("alice").expect("a user"));
-    let of_the_user = Standing { scope: user, ..standing(LimitKind::CreditsPerMonth, 1, 1, 1) };
+    let of_the_user = LimitStatus { scope: user, ..standing(LimitKind::CreditsPerMonth, 1, 1, 1) };
     metrics.standings(&id, &[standing(LimitKind::CreditsPerMonth, 400_000_000, 1_500_000, 25_000), of_the_user]);
     assert!(lines(&metrics, "moongate_limit_used{")[0].ends_with(" 1.525"));
     assert!(lines(&metrics, "moongate_limit_reset_timestamp_seconds{")[0].ends_with(" 1796083200"));
@@ -138,7 +138,7 @@ fn a_limit_is_shown_from_the_configuration_and_its_use_once_the_ledger_told() {
 fn no_series_disappears_on_reload_and_no_count_starts_anew() {
     let metrics = metrics();
     let minute = Limit::new(LimitKind::RequestsPerMinute, 6);
-    metrics.know([&team("design", &["flux/*"], &[minute]), &team("growth", &["*"], &[])]);
+    metrics.register_teams([&team("design", &["flux/*"], &[minute]), &team("growth", &["*"], &[])]);
     let (design, growth) = (TeamId::parse("design").expect("a team"), TeamId::parse("growth").expect("a team"));
     let held = metrics.team(&design);
     held.ended(metrics.catalogue(), "flux/dev", Outcome::Ok);
@@ -149,7 +149,7 @@ fn no_series_disappears_on_reload_and_no_count_starts_anew() {
     };
     let before = names(lines(&metrics, "moongate_"));
 
-    metrics.know([&team("design", &["kling/*"], &[])]);
+    metrics.register_teams([&team("design", &["kling/*"], &[])]);
     held.ended(metrics.catalogue(), "flux/dev", Outcome::Ok);
     let after = names(lines(&metrics, "moongate_"));
     assert!(before.iter().all(|name| after.contains(name)));
@@ -161,7 +161,7 @@ fn no_series_disappears_on_reload_and_no_count_starts_anew() {
 #[test]
 fn only_the_configuration_makes_a_team_label() {
     let metrics = metrics();
-    metrics.know([&team("design", &["*"], &[])]);
+    metrics.register_teams([&team("design", &["*"], &[])]);
     let stranger = TeamId::parse("stranger").expect("a team");
     metrics.refused(Some(&stranger), &Refusal::ModelNotAllowed(ModelId::parse("x").expect("a model")).kind());
     metrics.refused(None, &Refusal::CredentialMissing.kind());
@@ -194,7 +194,7 @@ fn the_age_of_a_key_set_grows_until_it_is_read_again() {
 #[test]
 fn the_store_s_word_is_counted_by_operation_and_result() {
     let metrics = metrics();
-    metrics.know([&team("design", &["*"], &[])]);
+    metrics.register_teams([&team("design", &["*"], &[])]);
     metrics.operation("admit", "ok", Duration::from_micros(300));
     metrics.batch(7);
     metrics.up(true);

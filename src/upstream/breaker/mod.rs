@@ -135,7 +135,7 @@ impl Breaker {
     /// The probe failed: the upstream is left alone for longer. For how long.
     pub(super) fn stay_open(&self, now: Duration) -> Duration {
         let mut streak = self.streak();
-        self.settings.map_or(Duration::ZERO, |settings| self.leave_alone(&settings, &mut streak, now))
+        self.settings.map_or(Duration::ZERO, |settings| self.cool_down(&settings, &mut streak, now))
     }
 
     fn forget(&self) {
@@ -158,7 +158,7 @@ impl Breaker {
         if streak.failures < settings.consecutive_failures {
             return false;
         }
-        let (failures, open_for) = (streak.failures, self.leave_alone(settings, &mut streak, now));
+        let (failures, open_for) = (streak.failures, self.cool_down(settings, &mut streak, now));
         drop(streak);
         let open_for = clock::readable(open_for);
         tracing::warn!(failures, ?open_for, "the upstream fails again and again: calls are refused until it answers");
@@ -166,7 +166,7 @@ impl Breaker {
         true
     }
 
-    fn leave_alone(&self, settings: &Settings, streak: &mut Streak, now: Duration) -> Duration {
+    fn cool_down(&self, settings: &Settings, streak: &mut Streak, now: Duration) -> Duration {
         let doubled = 2_u32.checked_pow(streak.openings).unwrap_or(u32::MAX);
         let open_for = jittered(settings.open_for.saturating_mul(doubled).min(settings.open_for_max));
         streak.openings = streak.openings.saturating_add(1);

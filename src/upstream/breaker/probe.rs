@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Breaker, Seen, seen};
 use crate::clock::{self, Clock};
 use crate::live::Live;
-use crate::upstream::wire::Failed;
-use crate::upstream::{Bounds, Observer, Upstream, Wire, unpaid};
+use crate::upstream::client::Failed;
+use crate::upstream::{Bounds, Observer, Upstream, UpstreamClient, unpaid};
 
 /// How long a probe takes at most, however long paid calls may.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub struct Probe {
     /// Where calls go.
     pub upstream: Live<Upstream>,
     /// Connections of its own.
-    pub wire: Wire,
+    pub wire: UpstreamClient,
     /// Who is told whether the breaker is open.
     pub observer: Arc<dyn Observer>,
     /// The time.

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::de::IgnoredAny;
 
 use super::Seen;
-use crate::upstream::wire::{Failed, Received};
+use crate::upstream::client::{Failed, Received};
 
 /// What the end of a call says; `None` when that is our doing (too many calls for the places there are, an answer above our
 /// bounds) or nothing out of the ordinary: an idle connection was closed.

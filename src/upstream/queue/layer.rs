@@ -13,8 +13,8 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
-use super::way::{Means, Way};
-use super::{Desk, Permitted};
+use super::attempts::{Attempts, Means};
+use super::{PermitClient, Permitted};
 use crate::admission::Admitted;
 use crate::call::Forwarded;
 use crate::upstream::swap_credential::{Gone, Sent};
@@ -27,7 +27,7 @@ pub struct QueueLayer(Arc<Means>);
 impl QueueLayer {
     /// A layer whose calls wait at this worker's desk, and then go out by these ways.
     #[must_use]
-    pub fn new(desk: Arc<Desk>, ways: Ways, observer: Arc<dyn Observer>) -> Self {
+    pub fn new(desk: Arc<PermitClient>, ways: Ways, observer: Arc<dyn Observer>) -> Self {
         Self(Arc::new(Means { desk, ways, observer }))
     }
 }
@@ -63,7 +63,7 @@ where
     fn call(&mut self, admitted: Admitted<Line>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let way = Way::new(Arc::clone(&self.means), admitted);
+        let way = Attempts::new(Arc::clone(&self.means), admitted);
         Box::pin(async move { Ok(way.go(&mut inner).await) })
     }
 }

@@ -1,26 +1,26 @@
 //! The queue before the shared account: a call goes out with a permit, and waits for it in turn with the other teams' calls.
 //!
-//! Reading order: [`layer`], `way` (a call's way through it, to its first byte), [`desk`] (what a worker's calls say to the store, and
+//! Reading order: [`layer`], `attempts` (a call's way through it, to its first byte), [`permit_client`] (what a worker's calls say to the store, and
 //! hear from it), `waiter` (one call that waits) and `permit` (what it gets), [`watch`] (what is left, shown once a process). The windows, the line and
 //! its order are the store's: [`crate::permits`].
 
-pub mod desk;
+mod attempts;
 pub mod layer;
 mod permit;
+pub mod permit_client;
 pub mod settings;
 mod waiter;
 pub mod watch;
-mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use desk::Desk;
 pub use layer::QueueLayer;
+pub use permit_client::PermitClient;
 pub use settings::Settings;
 
+use super::client::Failed;
 use super::keys::Key;
-use super::wire::Failed;
 use super::{Line, Upstream};
 use crate::admission::Admitted;
 

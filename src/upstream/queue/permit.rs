@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::desk::Desk;
+use super::permit_client::PermitClient;
 use super::waiter::{Heard, Wanted};
 use crate::permits::{KeyName, PermitId};
 use crate::refusal::Refusal;
 
-impl Desk {
+impl PermitClient {
     /// Waits for a permit; `None` when the account has no limits any more. Dropped meanwhile, the place is given up.
     pub(super) async fn permit(self: &Arc<Self>, wanted: Wanted) -> Result<Option<Permit>, Refusal> {
         let id = PermitId::new();
@@ -25,12 +25,12 @@ impl Desk {
 /// A place in the line, or the permit it has become; given back when dropped, unless it was spent.
 pub(super) struct Held {
     id: PermitId,
-    desk: Arc<Desk>,
+    desk: Arc<PermitClient>,
     is_spent: bool,
 }
 
 impl Held {
-    pub(super) const fn new(id: PermitId, desk: Arc<Desk>) -> Self {
+    pub(super) const fn new(id: PermitId, desk: Arc<PermitClient>) -> Self {
         Self { id, desk, is_spent: false }
     }
 }

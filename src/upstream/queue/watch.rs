@@ -22,7 +22,7 @@ pub async fn watch(
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(look.tick()).await.is_some() {
         let Some(limits) = upstream.read().limits.clone() else { continue };
-        match permits.round(&limits, &[]).await {
+        match permits.batch(&limits, &[]).await {
             Ok(round) => round.remaining.iter().for_each(|left| {
                 observer.limit_remaining(left.key.as_deref().unwrap_or(""), left.span.name(), left.calls);
             }),

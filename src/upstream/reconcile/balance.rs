@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::credits::Credits;
 use crate::upstream::keys::Key;
-use crate::upstream::{Upstream, Wire, unpaid};
+use crate::upstream::{Upstream, UpstreamClient, unpaid};
 
 /// Why a balance was not read. The texts are for the log and hold nothing of the answer.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -21,7 +21,12 @@ pub(super) enum Unread {
 }
 
 /// The balance of a key's account.
-pub(super) async fn balance(wire: &Wire, upstream: &Upstream, key: &Key, pointer: &str) -> Result<Credits, Unread> {
+pub(super) async fn balance(
+    wire: &UpstreamClient,
+    upstream: &Upstream,
+    key: &Key,
+    pointer: &str,
+) -> Result<Credits, Unread> {
     let request = unpaid::get(&upstream.origin, "/credits/balance");
     let mut request = request.map_err(|error| Unread::NoAnswer(error.to_string()))?;
     request.headers_mut().insert(AUTHORIZATION, key.authorization.clone());

@@ -20,10 +20,10 @@ pub use settings::Settings;
 use self::tally::{Meaning, Reading, Spending, Tally};
 use super::balance::Drift;
 use super::keys::Key;
-use super::{Observer, Upstream, Wire};
+use super::{Observer, Upstream, UpstreamClient};
 use crate::clock::Clock;
 use crate::credits::Credits;
-use crate::ledger::{Inquiry, Ledger, Level, Outage, Outcome, Scope};
+use crate::ledger::{Ledger, Level, Outage, Outcome, Scope, SnapshotQuery};
 use crate::live::Live;
 use crate::team::{Limit, LimitKind, Limits, Team, TeamId};
 
@@ -44,7 +44,7 @@ pub struct Reconcile<T> {
     /// The teams, as they are configured now.
     pub teams: T,
     /// Connections of its own.
-    pub wire: Wire,
+    pub wire: UpstreamClient,
     /// Who watches.
     pub observer: Arc<dyn Observer>,
     /// The time.
@@ -166,8 +166,8 @@ impl<T: Fn() -> Vec<Arc<Team>> + Send> Reconcile<T> {
     async fn add_team(&self, books: &mut Books, team: &Team) -> Result<u64, Outage> {
         let total = Limits::new([Limit::new(LimitKind::CreditsTotal, Credits::MAX.micros())]);
         let levels = vec![Level { scope: Scope::Team, limits: Arc::new(total) }];
-        let inquiry = Inquiry { team: team.id.clone(), levels, time_zone: team.time_zone.clone(), reader: None };
-        let now = self.ledger.books(inquiry).await?;
+        let inquiry = SnapshotQuery { team: team.id.clone(), levels, time_zone: team.time_zone.clone(), reader: None };
+        let now = self.ledger.snapshot(inquiry).await?;
         let Some(total) = now.standings.first() else { return Ok(0) };
         let last = books.teams.insert(team.id.clone(), TeamBooks { spent: total.used, at: now.at });
         if let Some(last) = last {

@@ -6,7 +6,7 @@ use moongate::ledger::Verdict;
 use moongate::team::{Limit, LimitKind};
 
 use super::Bench;
-use super::desk::{Desk, call, limit, moment, shadow};
+use super::harness::{Desk, call, limit, moment, shadow};
 
 const MICRO: Duration = Duration::from_micros(1);
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use moongate::ledger::{Outcome, Scope, Settled, Swept};
 use moongate::team::LimitKind;
 
-use super::desk::{Call, Desk, PRICE, call, credits, key, limit, moment, user};
+use super::harness::{Call, Desk, PRICE, call, credits, key, limit, moment, user};
 use super::{Bench, TTL};
 
 pub(crate) async fn a_call_is_settled_into_the_day_that_admitted_it<B: Bench>() {

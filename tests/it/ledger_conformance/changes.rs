@@ -7,7 +7,7 @@ use moongate::team::limit::{Shape, Unit};
 use moongate::team::{Limit, LimitKind};
 
 use super::Bench;
-use super::desk::{Desk, PRICE, call, limit, moment, shadow, user};
+use super::harness::{Desk, PRICE, call, limit, moment, shadow, user};
 
 const WINDOWS: [LimitKind; 5] = [
     LimitKind::RequestsPerDay,

@@ -7,7 +7,7 @@ use moongate::team::{Limit, LimitKind};
 use tokio::task::JoinSet;
 
 use super::Bench;
-use super::desk::{Call, Desk, PRICE, call, limit, settlement, user};
+use super::harness::{Call, Desk, PRICE, call, limit, settlement, user};
 
 /// Asks for every admission at once, half of them through each handle; the ids that were admitted.
 async fn at_once<B: Bench>(desk: &Desk<B>, call: &Call, ids: Vec<ReservationId>) -> Vec<ReservationId> {

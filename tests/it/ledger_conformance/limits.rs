@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use moongate::credits::Credits;
-use moongate::ledger::{Outcome, Scope, Standing, Verdict};
+use moongate::ledger::{LimitStatus, Outcome, Scope, Verdict};
 use moongate::team::limit::{Shape, Unit};
 use moongate::team::{Limit, LimitKind};
 
 use super::Bench;
-use super::desk::{Call, Desk, PRICE, call, key, limit, moment, shadow, user};
+use super::harness::{Call, Desk, PRICE, call, key, limit, moment, shadow, user};
 
 const KEY: &str = "k7Qp2mZr9aBc";
 
@@ -77,17 +77,17 @@ pub(crate) async fn standings_tell_every_limit_in_the_order_asked<B: Bench>() {
         .zip([Scope::Team, user("ana"), key(KEY)].iter().flat_map(|scope| one_level.iter().map(move |e| (scope, e))))
     {
         let kind = expected.kind;
-        assert_eq!(*standing, Standing { scope: scope.clone(), ..expected.clone() }, "{kind}");
+        assert_eq!(*standing, LimitStatus { scope: scope.clone(), ..expected.clone() }, "{kind}");
     }
     assert_eq!(desk.books(&call).await.standings, standings);
     assert_eq!(desk.books(&call).await.open, 1);
 }
 
-fn expected_after_one_paid_and_one_open(at: Timestamp) -> Vec<Standing> {
+fn expected_after_one_paid_and_one_open(at: Timestamp) -> Vec<LimitStatus> {
     let midnight = Some(moment("2026-11-23T00:00:00Z"));
     let first = Some(moment("2026-12-01T00:00:00Z"));
     let in_ms = |ms: u64| Some(at + Duration::from_millis(ms));
-    let of = |kind, max, used, reserved, reset_at| Standing {
+    let of = |kind, max, used, reserved, reset_at| LimitStatus {
         scope: Scope::Team,
         kind,
         max,

@@ -11,7 +11,7 @@ pub(crate) mod buckets;
 pub(crate) mod calendar;
 pub(crate) mod changes;
 pub(crate) mod crowd;
-pub(crate) mod desk;
+pub(crate) mod harness;
 pub(crate) mod limits;
 pub(crate) mod names;
 pub(crate) mod open_calls;

@@ -4,7 +4,7 @@ use moongate::ledger::Scope;
 use moongate::team::LimitKind;
 
 use super::Bench;
-use super::desk::{Desk, PRICE, call, key, limit, user};
+use super::harness::{Desk, PRICE, call, key, limit, user};
 
 fn odd_names() -> Vec<String> {
     let plain = [

@@ -4,14 +4,14 @@ use moongate::ledger::{OPEN_CALLS_MAX, OpenCall, Outcome, Phase, ReservationId};
 use moongate::team::TeamId;
 
 use super::Bench;
-use super::desk::{Desk, MORNING, PRICE, call, credits, moment};
+use super::harness::{Desk, MORNING, PRICE, call, credits, moment};
 
 pub(crate) async fn open_calls_are_told_newest_first_with_what_they_asked<B: Bench>() {
     let desk = Desk::<B>::open().await;
     let other = desk.bench.handle().await;
     let (sent, waits) = (call().price(4 * PRICE), call().user("bo {x}", []).model("flux/pro").waiting());
     let (first, second) = (desk.admit(&sent).await, desk.admit(&waits).await);
-    let expected = |call: &super::desk::Call, id| OpenCall {
+    let expected = |call: &super::harness::Call, id| OpenCall {
         id,
         phase: call.phase,
         reserved: call.price,

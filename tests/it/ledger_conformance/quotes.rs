@@ -3,7 +3,7 @@
 use moongate::ledger::{ReservationId, Verdict};
 use moongate::team::{Limit, LimitKind};
 
-use super::desk::{Call, Desk, PRICE, call, limit, shadow, user};
+use super::harness::{Call, Desk, PRICE, call, limit, shadow, user};
 use super::{Bench, TTL};
 
 /// The verdict in a form that can be compared.

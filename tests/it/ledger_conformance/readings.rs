@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moongate::ledger::{Books, Inquiry, Ledger, Level, Scope};
+use moongate::ledger::{BudgetSnapshot, Ledger, Level, Scope, SnapshotQuery};
 use moongate::team::{Limit, LimitKind, Limits, UserId};
 
 use super::Bench;
-use super::desk::{Desk, call, limit};
+use super::harness::{Desk, call, limit};
 
 /// Reads the books as this user, who may do so three times a minute.
-async fn read(ledger: &dyn Ledger, name: &str) -> Books {
+async fn read(ledger: &dyn Ledger, name: &str) -> BudgetSnapshot {
     let call = call().limits(LimitKind::ALL.map(|kind| limit(kind, Limit::REQUESTS_MAX)));
     let limits = Arc::new(Limits::new([limit(LimitKind::RequestsPerMinute, 3)]));
     let reader = Some(Level { scope: Scope::Account(UserId::parse(name).unwrap()), limits });
-    ledger.books(Inquiry { team: call.team, levels: call.levels, time_zone: call.zone, reader }).await.unwrap()
+    ledger.snapshot(SnapshotQuery { team: call.team, levels: call.levels, time_zone: call.zone, reader }).await.unwrap()
 }
 
 pub(crate) async fn readings_have_a_limit_of_their_own<B: Bench>() {

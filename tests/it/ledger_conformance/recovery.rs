@@ -5,7 +5,7 @@ use std::time::Duration;
 use moongate::ledger::{OnUnknown, Outcome, Phase, Settled, Swept, SweptCharge, Verdict};
 use moongate::team::LimitKind;
 
-use super::desk::{Call, Desk, MORNING, PRICE, call, credits, limit};
+use super::harness::{Call, Desk, MORNING, PRICE, call, credits, limit};
 use super::{Bench, TTL};
 use crate::support::redis::wait_until;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::credits::Credits;
-use moongate::ledger::{Came, LostRows, Outcome, ReservationId, Retention, Row, Scope};
+use moongate::ledger::{CallResult, LostRows, Outcome, ReservationId, Retention, Row, Scope};
 use moongate::team::LimitKind;
 
-use super::desk::{Desk, PRICE, call, credits, moment, settlement, user};
+use super::harness::{Desk, PRICE, call, credits, moment, settlement, user};
 use super::{Bench, RETENTION, TTL};
 
 pub(crate) async fn a_row_tells_the_whole_call<B: Bench>() {
@@ -25,7 +25,7 @@ pub(crate) async fn a_row_tells_the_whole_call<B: Bench>() {
     desk.ledger.admit(admission).await.unwrap();
     desk.pass(Duration::from_micros(1_500_001));
     let mut end = settlement(id, Outcome::Charged, PRICE);
-    end.came = Came {
+    end.came = CallResult {
         status: 502,
         code: Some("upstream_broken".into()),
         images: 3,
@@ -81,7 +81,7 @@ pub(crate) async fn a_swept_row_has_nothing_that_came<B: Bench>() {
     let told: Vec<_> = rows.iter().map(|row| (row.id, row.outcome, row.charged)).collect();
     assert_eq!(told, [(dispatched, Outcome::Unknown, credits(PRICE)), (waiting, Outcome::Released, Credits::ZERO)]);
     for row in rows {
-        assert_eq!((row.settled_at, row.came), (desk.clock.now(), Came::default()));
+        assert_eq!((row.settled_at, row.came), (desk.clock.now(), CallResult::default()));
         assert_eq!((row.reserved, row.asked), (credits(PRICE), call().asked()));
     }
 }

@@ -6,7 +6,7 @@ use moongate::ledger::{Outcome, ReservationId, Scope, Settled, Verdict};
 use moongate::team::{Limit, LimitKind};
 
 use super::Bench;
-use super::desk::{Desk, PRICE, call, credits, key, limit, settlement, user};
+use super::harness::{Desk, PRICE, call, credits, key, limit, settlement, user};
 
 const CREDIT_LIMITS: [LimitKind; 3] = [LimitKind::CreditsPerDay, LimitKind::CreditsPerMonth, LimitKind::CreditsTotal];
 const REQUEST_WINDOWS: [LimitKind; 2] = [LimitKind::RequestsPerDay, LimitKind::RequestsPerMonth];

@@ -6,7 +6,7 @@ use moongate::ledger::{Crossing, Outcome, Scope, TopUp, TopUpId};
 use moongate::team::{Limit, LimitKind, Share};
 
 use super::Bench;
-use super::desk::{Call, Desk, PRICE, call, credits, key, limit, moment, user};
+use super::harness::{Call, Desk, PRICE, call, credits, key, limit, moment, user};
 
 const BUDGETS: [LimitKind; 3] = [LimitKind::CreditsPerDay, LimitKind::CreditsPerMonth, LimitKind::CreditsTotal];
 

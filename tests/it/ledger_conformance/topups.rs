@@ -6,7 +6,7 @@ use moongate::ledger::{Scope, TopUp, TopUpId, ToppedUp, Verdict};
 use moongate::team::LimitKind;
 
 use super::Bench;
-use super::desk::{Call, Desk, PRICE, call, credits, key, limit, shadow, user};
+use super::harness::{Call, Desk, PRICE, call, credits, key, limit, shadow, user};
 
 const KEY: &str = "k7Qp2mZr9aBc";
 
@@ -107,7 +107,7 @@ pub(crate) async fn a_refusal_tells_the_limit_with_its_top_ups<B: Bench>() {
     else {
         panic!("refused")
     };
-    let told = |standings: &[moongate::ledger::Standing]| {
+    let told = |standings: &[moongate::ledger::LimitStatus]| {
         standings.iter().map(|standing| (standing.max, standing.topped_up, standing.used)).collect::<Vec<_>>()
     };
     assert_eq!(told(&standings), [(3, 0, 1), (2 * PRICE, PRICE, PRICE), (3 * PRICE, 2 * PRICE, PRICE)]);

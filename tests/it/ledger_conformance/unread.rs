@@ -5,7 +5,7 @@ use std::time::Duration;
 use moongate::ledger::{Outcome, ReservationId, Scope, Settled, Settlement, Swept, Verdict};
 use moongate::team::LimitKind;
 
-use super::desk::{Call, Desk, PRICE, call, credits, key, limit, settlement, user};
+use super::harness::{Call, Desk, PRICE, call, credits, key, limit, settlement, user};
 use super::{Bench, TTL};
 
 const MICRO: Duration = Duration::from_micros(1);

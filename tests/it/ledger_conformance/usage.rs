@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use moongate::credits::Credits;
-use moongate::ledger::usage::{BEYOND, CELLS_MAX};
+use moongate::ledger::usage::{CELLS_MAX, OVERFLOW};
 use moongate::ledger::{Outcome, Scope, Sums};
 use moongate::team::LimitKind;
 
-use super::desk::{Call, Desk, PRICE, call, credits, settlement};
+use super::harness::{Call, Desk, PRICE, call, credits, settlement};
 use super::{Bench, RETENTION, TTL};
 
 pub(crate) async fn the_usage_of_a_day_is_what_its_rows_sum_to<B: Bench>() {
@@ -127,9 +127,9 @@ pub(crate) async fn a_day_has_so_many_cells_and_no_sum_is_lost<B: Bench>() {
     join_all([1, 2, 3].map(|user| pay_at(CELLS_MAX + user, dear))).await;
     let usage = desk.usage(&call(), "2026-11-22", "2026-11-22").await;
     assert_eq!(usage.len() as u64, CELLS_MAX + 1);
-    let beyond: Vec<_> = usage.iter().filter(|cell| cell.model == BEYOND).collect();
+    let beyond: Vec<_> = usage.iter().filter(|cell| cell.model == OVERFLOW).collect();
     let told: Vec<_> = beyond.iter().map(|cell| (cell.user.as_str(), cell.sums.charged, cell.sums.credits)).collect();
-    assert_eq!(told, [(BEYOND, 6, credits(3 * dear + 3 * PRICE))]);
+    assert_eq!(told, [(OVERFLOW, 6, credits(3 * dear + 3 * PRICE))]);
     let spent: u64 = usage.iter().map(|cell| cell.sums.credits.micros()).sum();
     assert_eq!(desk.counted(&call(), LimitKind::CreditsPerDay).await, (spent, 0));
 }

@@ -1,9 +1,10 @@
 //! The ledger as a plain list of calls: slow, without counters, and short enough to be seen right.
 
 mod forgotten;
-mod lives;
 mod past;
+mod random_operations;
 mod said;
+mod top_ups;
 mod unread;
 
 use std::collections::HashMap;
@@ -13,17 +14,17 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use moongate::credits::Credits;
 use moongate::ledger::{
-    Admission, Came, Inquiry, Level, OnUnknown, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement,
-    Standing, Swept, TopUp, ToppedUp,
+    Admission, CallResult, Level, LimitStatus, OnUnknown, Outcome, Phase, ReservationId, Row, Scope, Settled,
+    Settlement, SnapshotQuery, Swept, TopUp,
 };
 use moongate::team::limit::{Period, Shape, Unit};
 use moongate::team::{Limit, LimitKind, TeamId};
 
-pub(crate) use lives::random_lives_match_the_plain_model;
+pub(crate) use random_operations::random_lives_match_the_plain_model;
 pub(crate) use said::headers_say_how_many_calls_still_pass;
 
 /// Standings, and of a refusal which of them binds and when to come again.
-pub(crate) type Answer = (Vec<Standing>, Option<(usize, Option<Timestamp>)>);
+pub(crate) type Answer = (Vec<LimitStatus>, Option<(usize, Option<Timestamp>)>);
 /// Whether a limit lets a call through; if not, when it would.
 type Passes = Result<(), Option<Timestamp>>;
 
@@ -73,15 +74,15 @@ impl Model {
 
     pub(crate) fn admit(&mut self, asked: &Admission, now: Timestamp) -> Answer {
         let (levels, time_zone) = (asked.levels.clone(), asked.time_zone.clone());
-        let as_it_stands = Inquiry { team: asked.team.clone(), levels, time_zone, reader: None };
+        let as_it_stands = SnapshotQuery { team: asked.team.clone(), levels, time_zone, reader: None };
         if self.open(&asked.team, asked.id).is_some() {
             return (self.books(&as_it_stands, now), None);
         }
         let judged = self.judge(&as_it_stands, asked.price, now);
         let would_refuse: Vec<bool> = judged.iter().map(|(_, _, passes)| passes.is_err()).collect();
-        let flagged = |standings: Vec<Standing>| -> Vec<Standing> {
+        let flagged = |standings: Vec<LimitStatus>| -> Vec<LimitStatus> {
             let shadows = judged.iter().zip(&would_refuse).map(|((limit, _, _), refuse)| limit.shadow && *refuse);
-            standings.into_iter().zip(shadows).map(|(s, shadow_refused)| Standing { shadow_refused, ..s }).collect()
+            standings.into_iter().zip(shadows).map(|(s, shadow_refused)| LimitStatus { shadow_refused, ..s }).collect()
         };
         let mut binding: Option<(usize, Option<Timestamp>)> = None;
         for (index, (limit, _, passes)) in judged.iter().enumerate() {
@@ -168,26 +169,6 @@ impl Model {
         Settled::Now(charged)
     }
 
-    pub(crate) fn top_up(&mut self, team: &TeamId, wanted: &TopUp) -> ToppedUp {
-        let known = self.top_ups.iter().find(|(whose, known)| whose == team && known.id == wanted.id);
-        let (known, sum) = (known.map(|(_, known)| known == wanted), self.topped_up(team, &wanted.scope));
-        match known {
-            Some(true) => ToppedUp::Before(sum),
-            Some(false) => ToppedUp::Taken,
-            None if sum.micros() + wanted.credits.micros() > Credits::MAX.micros() => ToppedUp::TooMuch,
-            None => {
-                self.top_ups.push((team.clone(), wanted.clone()));
-                self.until.remove(&(team.clone(), wanted.scope.clone()));
-                ToppedUp::Now(self.topped_up(team, &wanted.scope))
-            }
-        }
-    }
-
-    fn topped_up(&self, team: &TeamId, scope: &Scope) -> Credits {
-        let of_the_scope = self.top_ups.iter().filter(|(whose, top_up)| whose == team && top_up.scope == *scope);
-        of_the_scope.map(|(_, top_up)| top_up.credits).sum()
-    }
-
     pub(crate) fn sweep(&mut self, team: &TeamId, now: Timestamp) -> Swept {
         if self.forgets {
             self.forget(team, now);
@@ -209,13 +190,13 @@ impl Model {
                 Phase::TurnedBack => &mut swept.refused,
                 Phase::Dispatched => &mut swept.unknown,
             } += 1;
-            let end = Settlement { id, outcome, charged, came: Came::default(), keeps_slots: false };
+            let end = Settlement { id, outcome, charged, came: CallResult::default(), keeps_slots: false };
             self.settle(team, &end, now);
         }
         swept
     }
 
-    pub(crate) fn books(&self, asked: &Inquiry, now: Timestamp) -> Vec<Standing> {
+    pub(crate) fn books(&self, asked: &SnapshotQuery, now: Timestamp) -> Vec<LimitStatus> {
         self.judge(asked, Credits::ZERO, now).into_iter().map(|(_, standing, _)| standing).collect()
     }
 
@@ -231,7 +212,7 @@ impl Model {
         self.calls.iter_mut().find(|call| call.asked.team == *team && call.asked.id == id && wanted(call))
     }
 
-    fn judge(&self, asked: &Inquiry, price: Credits, now: Timestamp) -> Vec<(Limit, Standing, Passes)> {
+    fn judge(&self, asked: &SnapshotQuery, price: Credits, now: Timestamp) -> Vec<(Limit, LimitStatus, Passes)> {
         let of_level = |level: &Level| -> Vec<_> {
             let judge = |limit: &Limit| match limit.kind.shape() {
                 Shape::Bucket(period) => self.bucket(asked, &level.scope, limit, period, now),
@@ -245,12 +226,12 @@ impl Model {
 
     fn bucket(
         &self,
-        asked: &Inquiry,
+        asked: &SnapshotQuery,
         scope: &Scope,
         limit: &Limit,
         period: Duration,
         now: Timestamp,
-    ) -> (Standing, Passes) {
+    ) -> (LimitStatus, Passes) {
         let filled = self.filled(&asked.team, scope, limit, now);
         let after = |excess: u128| match (excess, u128::from(limit.max)) {
             (0, _) => Some(now),
@@ -260,7 +241,7 @@ impl Model {
         let used = u64::try_from(filled.div_ceil(period.as_micros())).unwrap();
         let excess = (filled + period.as_micros()).saturating_sub(u128::from(limit.burst) * period.as_micros());
         let passes = if excess == 0 && limit.max > 0 { Ok(()) } else { Err(after(excess.max(1))) };
-        (Standing { max: limit.burst, ..standing(scope, limit, used, 0, after(filled)) }, passes)
+        (LimitStatus { max: limit.burst, ..standing(scope, limit, used, 0, after(filled)) }, passes)
     }
 
     fn filled(&self, team: &TeamId, scope: &Scope, limit: &Limit, now: Timestamp) -> u128 {
@@ -272,14 +253,14 @@ impl Model {
     #[allow(clippy::too_many_arguments)]
     fn window(
         &self,
-        asked: &Inquiry,
+        asked: &SnapshotQuery,
         scope: &Scope,
         limit: &Limit,
         period: Period,
         unit: Unit,
         price: Credits,
         now: Timestamp,
-    ) -> (Standing, Passes) {
+    ) -> (LimitStatus, Passes) {
         let zone = &asked.time_zone;
         let (day, month) = names(now, zone);
         let same_window = |call: &&Call| match period {
@@ -312,10 +293,10 @@ impl Model {
             max if amount > max => Err(None),
             _ => Err(end),
         };
-        (Standing { max, topped_up, ..standing(scope, limit, used, reserved, end) }, passes)
+        (LimitStatus { max, topped_up, ..standing(scope, limit, used, reserved, end) }, passes)
     }
 
-    fn slots(&self, asked: &Inquiry, scope: &Scope, limit: &Limit, now: Timestamp) -> (Standing, Passes) {
+    fn slots(&self, asked: &SnapshotQuery, scope: &Scope, limit: &Limit, now: Timestamp) -> (LimitStatus, Passes) {
         let open = u64::try_from(self.of(&asked.team, scope).filter(|call| call.holds_slots()).count()).unwrap();
         let passes = match limit.max {
             0 => Err(None),
@@ -337,7 +318,17 @@ fn names(moment: Timestamp, zone: &TimeZone) -> (String, String) {
     (date.to_string(), date.strftime("%Y-%m").to_string())
 }
 
-fn standing(scope: &Scope, limit: &Limit, used: u64, reserved: u64, reset_at: Option<Timestamp>) -> Standing {
+fn standing(scope: &Scope, limit: &Limit, used: u64, reserved: u64, reset_at: Option<Timestamp>) -> LimitStatus {
     let (scope, kind, max) = (scope.clone(), limit.kind, limit.max);
-    Standing { scope, kind, max, topped_up: 0, used, reserved, reset_at, shadow: limit.shadow, shadow_refused: false }
+    LimitStatus {
+        scope,
+        kind,
+        max,
+        topped_up: 0,
+        used,
+        reserved,
+        reset_at,
+        shadow: limit.shadow,
+        shadow_refused: false,
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Version};
 use jiff::tz::TimeZone;
-use moongate::admission::{denial, told};
+use moongate::admission::{into_refusal, response_headers};
 use moongate::clock::Clock;
 use moongate::ledger::{Admission, Ledger, OnUnknown, Outcome, ReservationId, Scope, Settled, Snapshot, Verdict};
 use moongate::refusal::{Refusal, body};
@@ -18,7 +18,7 @@ use proptest::sample::select;
 
 use super::Model;
 use crate::ledger_conformance::Bench;
-use crate::ledger_conformance::desk::{call, credits, key, moment, settlement};
+use crate::ledger_conformance::harness::{call, credits, key, moment, settlement};
 
 const ZONE: &str = "Europe/Berlin";
 /// Half a minute before midnight there, on the last day of a month.
@@ -105,7 +105,7 @@ impl World {
                 self.compare(&asked, &mut limits, turn);
             }
             Verdict::Refused { standings, binding, retry_at, at } => {
-                let refusal = denial::refusal(standings, binding, retry_at, at, asked.price);
+                let refusal = into_refusal::refusal(standings, binding, retry_at, at, asked.price);
                 let answer = body::answer(&refusal, "r-1", Version::HTTP_2, at);
                 self.compare_count(&asked, answer.headers(), &format!("{refusal:?}"));
                 if let Refusal::RateLimited(bound) | Refusal::QuotaExhausted(bound) = &refusal {
@@ -125,7 +125,7 @@ impl World {
     fn compare(&self, asked: &Admission, limits: &mut Snapshot, turn: &Turn) {
         limits.bring_up_to(self.clock.now(), &asked.levels, &asked.time_zone);
         let times = [Duration::ZERO, Duration::ZERO, Duration::from_micros(turn.lasts)];
-        let headers = told::headers(limits, asked.price, times);
+        let headers = response_headers::headers(limits, asked.price, times);
         self.compare_count(asked, &headers, &format!("{limits:?}"));
         self.compare_credits(asked, &headers, &format!("{limits:?}"));
     }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use moongate::permits::{Ask, GIVE_BACK_WITHIN, PLACE_TTL, Place, Word};
+use moongate::permits::{Ask, GIVE_BACK_WITHIN, Operation, PLACE_TTL, QueuePosition};
 
-use super::desk::{Bench, Desk, MINUTE, call, is_granted, key_of, keys, per_minute};
+use super::harness::{Bench, Desk, MINUTE, call, is_granted, key_of, keys, per_minute};
 
-fn ahead(place: &Place) -> u64 {
+fn ahead(place: &QueuePosition) -> u64 {
     match place {
-        Place::Waiting { ahead, .. } => *ahead,
-        Place::Granted { .. } | Place::Full | Place::Gone => panic!("not waiting: {place:?}"),
+        QueuePosition::Waiting { ahead, .. } => *ahead,
+        QueuePosition::Granted { .. } | QueuePosition::Full | QueuePosition::Gone => panic!("not waiting: {place:?}"),
     }
 }
 
@@ -34,7 +34,7 @@ async fn next_minute(desks: &[(&Desk, &[Ask])]) {
         passed += step;
         if passed < MINUTE {
             for (desk, asks) in desks {
-                desk.say(&asks.iter().map(|ask| Word::Wait(ask.id)).collect::<Vec<_>>()).await;
+                desk.say(&asks.iter().map(|ask| Operation::Wait(ask.id)).collect::<Vec<_>>()).await;
             }
         }
     }
@@ -121,7 +121,7 @@ pub(crate) async fn who_leaves_the_line_frees_the_place_for_the_next<B: Bench>()
     // A permit that is not used goes to the next at once.
     desk.leave(&waiting[1]).await;
     assert!(is_granted(&desk.wait(&waiting[2]).await));
-    assert_eq!(desk.wait(&waiting[0]).await, Place::Gone);
+    assert_eq!(desk.wait(&waiting[0]).await, QueuePosition::Gone);
 }
 
 pub(crate) async fn a_full_line_takes_nobody_and_a_full_team_nobody_of_the_team<B: Bench>() {
@@ -130,12 +130,12 @@ pub(crate) async fn a_full_line_takes_nobody_and_a_full_team_nobody_of_the_team<
     let first = call("design");
     desk.ask(&first).await;
     desk.ask(&call("design")).await;
-    assert_eq!(desk.ask(&call("design")).await, Place::Full);
+    assert_eq!(desk.ask(&call("design")).await, QueuePosition::Full);
     desk.ask(&call("growth")).await;
-    assert_eq!(desk.ask(&call("growth")).await, Place::Full);
+    assert_eq!(desk.ask(&call("growth")).await, QueuePosition::Full);
     desk.leave(&first).await;
-    assert!(matches!(desk.ask(&call("growth")).await, Place::Waiting { .. }));
-    assert_eq!(desk.ask(&call("design")).await, Place::Full);
+    assert!(matches!(desk.ask(&call("growth")).await, QueuePosition::Waiting { .. }));
+    assert_eq!(desk.ask(&call("design")).await, QueuePosition::Full);
 }
 
 pub(crate) async fn asking_twice_takes_one_place_and_one_permit<B: Bench>() {
@@ -163,7 +163,7 @@ pub(crate) async fn the_places_of_a_dead_replica_vanish<B: Bench>() {
     assert_eq!(ahead(&desk.wait(&alive).await), 5);
     desk.pass(Duration::from_micros(1));
     assert_eq!(ahead(&desk.wait(&alive).await), 0);
-    assert_eq!(dead.wait(&lost[0]).await, Place::Gone);
+    assert_eq!(dead.wait(&lost[0]).await, QueuePosition::Gone);
 }
 
 pub(crate) async fn a_permit_that_nobody_heard_of_is_given_back<B: Bench>() {

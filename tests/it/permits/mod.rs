@@ -1,6 +1,6 @@
 //! The shared account's permits as tests: both stores run exactly these cases.
 
-pub(crate) mod desk;
+pub(crate) mod harness;
 mod line;
 mod stores;
 mod windows;

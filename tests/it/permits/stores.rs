@@ -10,7 +10,7 @@ use moongate::permits::{Permits, RedisPermits};
 use moongate::store::{Settings, Topology};
 use tempfile::TempDir;
 
-use super::desk::Bench;
+use super::harness::Bench;
 use crate::ledger_conformance::{RETENTION, TTL};
 use crate::support::redis::RedisServer;
 use crate::support::stored::Reached as _;
@@ -71,9 +71,9 @@ mod in_a_file {
 }
 
 mod survival {
-    use moongate::permits::Place;
+    use moongate::permits::QueuePosition;
 
-    use super::super::desk::{Desk, NOON, call, moment, per_day};
+    use super::super::harness::{Desk, NOON, call, moment, per_day};
     use super::*;
 
     #[tokio::test]
@@ -83,7 +83,7 @@ mod survival {
             let ledger = open(&folder, clock.clone());
             let desk = Desk::over(Arc::new(ledger), clock.clone()).limit(per_day(1));
             let place = desk.ask(&call("design")).await;
-            assert_eq!(matches!(place, Place::Granted { .. }), allowed, "{place:?}");
+            assert_eq!(matches!(place, QueuePosition::Granted { .. }), allowed, "{place:?}");
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use moongate::permits::{Allowance, Ask, Place, Remaining, Span};
+use moongate::permits::{Allowance, Ask, QueuePosition, Remaining, Span};
 use tokio::task::JoinSet;
 
-use super::desk::{
+use super::harness::{
     Bench, Desk, MINUTE, call, is_granted, key_of, keys, moment, opens_at, per_day, per_minute, per_month,
 };
 
@@ -14,14 +14,14 @@ pub(crate) async fn as_many_as_the_minute_allows_pass_at_once_and_the_next_waits
     let desk = desk.limit(per_minute(3));
     desk.pass(Duration::from_secs(59));
     for left in [2, 1, 0] {
-        assert_eq!(desk.ask(&call("design")).await, Place::Granted { key: "a".into(), left: Some(left) });
+        assert_eq!(desk.ask(&call("design")).await, QueuePosition::Granted { key: "a".into(), left: Some(left) });
     }
     let late = call("design");
     assert_eq!(opens_at(&desk.ask(&late).await), moment("2026-11-22T12:01:00Z"));
     desk.pass(Duration::from_micros(999_999));
     assert!(!is_granted(&desk.wait(&late).await));
     desk.pass(Duration::from_micros(1));
-    assert_eq!(desk.wait(&late).await, Place::Granted { key: "a".into(), left: Some(2) });
+    assert_eq!(desk.wait(&late).await, QueuePosition::Granted { key: "a".into(), left: Some(2) });
 }
 
 pub(crate) async fn every_window_of_the_account_and_of_a_key_holds<B: Bench>() {

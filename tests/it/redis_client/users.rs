@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::clock::Clock;
-use moongate::identity::{RedisRegister, Store as _};
+use moongate::idempotency::{self, RedisReplays, Store as _};
+use moongate::identity::{RedisKeyRegistry, Store as _};
 use moongate::ledger::redis::Settings;
-use moongate::ledger::{Inquiry, Ledger, Outage, Outcome, ReservationId, Scope, TopUp, TopUpId, Unobserved, Verdict};
-use moongate::permits::{AccountLimits, Permits as _, RedisPermits, Word};
-use moongate::replay::{self, RedisReplays, Store as _};
+use moongate::ledger::{
+    Ledger, Outage, Outcome, ReservationId, Scope, SnapshotQuery, TopUp, TopUpId, Unobserved, Verdict,
+};
+use moongate::permits::{AccountLimits, Operation, Permits as _, RedisPermits};
 use moongate::team::KeyId;
 
-use crate::ledger_conformance::desk::{PRICE, call, credits, settlement};
-use crate::permits::desk::{call as ask, per_minute};
-use crate::replay::claims::{claim, of};
+use crate::idempotency::claims::{claim, of};
+use crate::ledger_conformance::harness::{PRICE, call, credits, settlement};
+use crate::permits::harness::{call as ask, per_minute};
 use crate::support::stored::ledger;
 
 /// How long a claim lives.
@@ -102,12 +104,12 @@ pub(super) struct Users {
     ledger: Arc<dyn Ledger>,
     permits: RedisPermits,
     replays: RedisReplays,
-    register: RedisRegister,
+    register: RedisKeyRegistry,
 }
 
 impl Users {
     pub(super) fn of(settings: &Settings) -> Self {
-        let keeping = replay::Settings {
+        let keeping = idempotency::Settings {
             retention: Duration::from_secs(3600),
             join_max: Duration::ZERO,
             answer_bytes_max: 1_000,
@@ -118,7 +120,7 @@ impl Users {
             ledger: ledger(settings.clone()),
             permits: RedisPermits::new(store(), clock(), observer()).unwrap(),
             replays: RedisReplays::new(store(), keeping, clock(), observer()).unwrap(),
-            register: RedisRegister::new(store(), clock(), observer()).unwrap(),
+            register: RedisKeyRegistry::new(store(), clock(), observer()).unwrap(),
         }
     }
 
@@ -188,13 +190,13 @@ impl Users {
             Use::Renew => ledger.renew(team, &[id]).await?,
             Use::Sweep => drop(ledger.sweep(team).await?),
             Use::Books => {
-                let inquiry = Inquiry {
+                let inquiry = SnapshotQuery {
                     team: team.clone(),
                     levels: call.levels.clone(),
                     time_zone: call.zone.clone(),
                     reader: None,
                 };
-                drop(ledger.books(inquiry).await?);
+                drop(ledger.snapshot(inquiry).await?);
             }
             Use::OpenCalls => drop(ledger.open_calls(team).await?),
             Use::OpenNumber => drop(ledger.open(team).await?),
@@ -222,7 +224,7 @@ impl Users {
             length_max: 10,
             team_length_max: 10,
         };
-        self.permits.round(&limits, &[Word::Ask(ask("design"))]).await.map(drop)
+        self.permits.batch(&limits, &[Operation::Ask(ask("design"))]).await.map(drop)
     }
 
     async fn remembers(&self, one: Use) -> Result<(), Outage> {
@@ -234,7 +236,7 @@ impl Users {
         match one {
             Use::Claim => self.replays.begin(&claim, CLAIM_TTL).await.map(drop),
             Use::ClaimSent => self.replays.sent(&claim, CLAIM_TTL).await.map(drop),
-            Use::ClaimLost => self.replays.lose(&claim).await,
+            Use::ClaimLost => self.replays.mark_lost(&claim).await,
             Use::Finish => self.replays.finish(&claim, &kept).await,
             Use::Release => self.replays.release(&claim).await,
             Use::Keep => self.replays.keep(&claim.team, &kept).await,

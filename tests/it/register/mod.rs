@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moongate::clock::Clock;
-use moongate::identity::{EmbeddedRegister, RedisRegister, Store};
+use moongate::identity::{EmbeddedKeyRegistry, RedisKeyRegistry, Store};
 use moongate::ledger::embedded::{self, EmbeddedLedger};
 use moongate::ledger::{OnUnknown, Outage, Unobserved};
 use moongate::store::{Settings, Topology};
@@ -41,7 +41,7 @@ async fn on_every_store<F: Future<Output = ()>>(test: impl Fn([Arc<dyn Store>; 2
 
 fn handle(topology: Topology) -> Arc<dyn Store> {
     let settings = Settings::new(topology).within(DEADLINE);
-    Arc::new(RedisRegister::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap())
+    Arc::new(RedisKeyRegistry::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap())
 }
 
 async fn of_redis() -> Bench {
@@ -65,7 +65,7 @@ fn of_file() -> Bench {
         on_unknown: OnUnknown::Charge,
         clock: Clock::system(),
     };
-    let register = EmbeddedRegister::new(EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap());
+    let register = EmbeddedKeyRegistry::new(EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap());
     let stores: [Arc<dyn Store>; 2] = [Arc::new(register.clone()), Arc::new(register)];
     Bench { stores, _world: World::File { _folder: folder } }
 }
@@ -170,7 +170,7 @@ async fn what_is_kept_in_a_file_is_there_after_a_restart() {
             on_unknown: OnUnknown::Charge,
             clock: Clock::system(),
         };
-        EmbeddedRegister::new(EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap())
+        EmbeddedKeyRegistry::new(EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap())
     };
     let register = open();
     assert!(register.replace("key:a", None, b"1").await.unwrap());

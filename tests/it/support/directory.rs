@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan};
 use moongate::clock::Clock;
 use moongate::config::read_limits;
 use moongate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySettings, KeySource};
-use moongate::identity::{Directory, DirectoryError, Observer, Register, Rejection, Settings};
+use moongate::identity::{Authenticator, DirectoryError, KeyRegistry, Observer, Rejection, Settings};
 use moongate::team::{State, Team, TeamId, UserId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -105,7 +105,7 @@ pub fn teams() -> HashMap<TeamId, Arc<Team>> {
 }
 
 /// A directory of issuers and keys that nobody watches.
-pub fn directory(issuers: Vec<IssuerSettings>, keys: Vec<KeySettings>, clock: &Clock) -> Directory {
+pub fn directory(issuers: Vec<IssuerSettings>, keys: Vec<KeySettings>, clock: &Clock) -> Authenticator {
     reloaded(issuers, keys, clock, None, &Arc::new(Counts::default())).expect("directory")
 }
 
@@ -114,18 +114,18 @@ pub fn reloaded(
     issuers: Vec<IssuerSettings>,
     keys: Vec<KeySettings>,
     clock: &Clock,
-    previous: Option<&Directory>,
+    previous: Option<&Authenticator>,
     counts: &Arc<Counts>,
-) -> Result<Directory, DirectoryError> {
+) -> Result<Authenticator, DirectoryError> {
     let counts: Arc<dyn Observer> = Arc::clone(counts) as Arc<dyn Observer>;
-    let register = Arc::new(Register::read(Vec::new(), &Register::default(), read_limits));
+    let register = Arc::new(KeyRegistry::read(Vec::new(), &KeyRegistry::default(), read_limits));
     let settings = Settings { issuers, keys, ..Settings::default() };
-    Directory::new(settings, &teams(), &register, previous, clock.clone(), counts)
+    Authenticator::new(settings, &teams(), &register, previous, clock.clone(), counts)
 }
 
 /// What a directory says of a credential without waiting, as `team/user`.
-pub fn verdict(directory: &Directory, credential: &str) -> Result<String, Rejection> {
-    directory.identify_now(credential).expect("a verdict without waiting").map(|(principal, team)| {
+pub fn verdict(directory: &Authenticator, credential: &str) -> Result<String, Rejection> {
+    directory.authenticate_now(credential).expect("a verdict without waiting").map(|(principal, team)| {
         assert_eq!(principal.team, team.id);
         format!("{}/{}", principal.team, principal.user)
     })
@@ -137,7 +137,7 @@ pub struct World {
     pub ec: SigningKey,
     pub ed: SigningKey,
     pub clock: Clock,
-    pub directory: Directory,
+    pub directory: Authenticator,
     pub folder: TempDir,
 }
 

@@ -10,7 +10,7 @@ use moongate::admin::api::Parts;
 use moongate::admin::{Api, Shown};
 use moongate::clock::Clock;
 use moongate::config::read_limits;
-use moongate::identity::{EmbeddedRegister, Register, Registrar, SecretHash};
+use moongate::identity::{EmbeddedKeyRegistry, KeyRegistry, RegistrySync, SecretHash};
 use moongate::ledger::embedded::{self, EmbeddedLedger};
 use moongate::ledger::{OnUnknown, Unobserved};
 use moongate::live::Live;
@@ -78,8 +78,8 @@ pub fn api(shown: Live<Shown>, folder: &Path) -> Api {
     Api::new(Parts {
         shown,
         audit_log: AuditLog::off(),
-        registrar: Arc::new(Registrar::new(Live::new(Register::default()), directory, read_limits)),
-        store: Arc::new(EmbeddedRegister::new(ledger.clone())),
+        registrar: Arc::new(RegistrySync::new(Live::new(KeyRegistry::default()), directory, read_limits)),
+        store: Arc::new(EmbeddedKeyRegistry::new(ledger.clone())),
         ledger: Arc::new(ledger),
         teams: Live::new(HashMap::new()),
         upstream: Live::new(Upstream::new(upstream, None).unwrap()),

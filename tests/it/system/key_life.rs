@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use moongate::clock::Clock;
+use moongate::identity::key_registry::key_entry;
 use moongate::identity::record::KeptSecret;
-use moongate::identity::register::key_entry;
-use moongate::identity::{GatewayKey, KeyRecord, RedisRegister, Store};
+use moongate::identity::{GatewayKey, KeyRecord, RedisKeyRegistry, Store};
 use moongate::store::{Settings, Topology, Unobserved};
 use moongate::team::{KeyId, TeamId};
 use serde_json::{Value, json};
@@ -260,7 +260,7 @@ async fn a_thousand_keys_are_known_to_a_replica_that_starts() {
     let world = world().await;
     let topology = Topology::Single { url: world.redis.url() };
     let settings = Settings::new(topology).within(Duration::from_secs(20));
-    let store = RedisRegister::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
+    let store = RedisKeyRegistry::new(settings, Clock::system(), Arc::new(Unobserved)).unwrap();
     let mut made = Vec::new();
     for number in 0..1000 {
         let key = GatewayKey::generate().unwrap();

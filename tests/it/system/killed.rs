@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use moongate::credits::Credits;
 use moongate::ledger::redis::Settings;
-use moongate::ledger::{Books, Inquiry, Ledger, Level, Outcome, Phase, Row, Scope};
+use moongate::ledger::{BudgetSnapshot, Ledger, Level, Outcome, Phase, Row, Scope, SnapshotQuery};
 use moongate::store::Topology;
 use moongate::team::{Limit, LimitKind, Limits, TeamId};
 use serde_json::{Value, json};
@@ -72,11 +72,12 @@ impl World {
         self.ledger.rows(&self.team, 0, 10_000).await.unwrap().rows
     }
 
-    async fn books(&self) -> Books {
+    async fn books(&self) -> BudgetSnapshot {
         let limits = [Limit::new(LimitKind::CreditsTotal, 100_000_000), Limit::new(LimitKind::Concurrent, 3)];
         let levels = vec![Level { scope: Scope::Team, limits: Arc::new(Limits::new(limits)) }];
-        let inquiry = Inquiry { team: self.team.clone(), levels, time_zone: jiff::tz::TimeZone::UTC, reader: None };
-        self.ledger.books(inquiry).await.unwrap()
+        let inquiry =
+            SnapshotQuery { team: self.team.clone(), levels, time_zone: jiff::tz::TimeZone::UTC, reader: None };
+        self.ledger.snapshot(inquiry).await.unwrap()
     }
 
     /// How many reservations there are, as Redis says it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moongate::ledger::redis::Settings;
-use moongate::ledger::{Books, Inquiry, Ledger, Level, Outage, Outcome, Row, Scope};
+use moongate::ledger::{BudgetSnapshot, Ledger, Level, Outage, Outcome, Row, Scope, SnapshotQuery};
 use moongate::store::Topology;
 use moongate::team::limit::{Shape, Unit};
 use moongate::team::{Limit, LimitKind, Limits, TeamId};
@@ -169,7 +169,7 @@ async fn spend(address: String, call: Call, number: usize) -> Caller {
     met
 }
 
-async fn books(ledger: &Arc<dyn Ledger>) -> Result<Books, Outage> {
+async fn books(ledger: &Arc<dyn Ledger>) -> Result<BudgetSnapshot, Outage> {
     let limits = [
         Limit::new(LimitKind::CreditsTotal, PAID * PRICE),
         Limit::new(LimitKind::CreditsPerMonth, PAID * PRICE),
@@ -178,5 +178,5 @@ async fn books(ledger: &Arc<dyn Ledger>) -> Result<Books, Outage> {
     ];
     let levels = vec![Level { scope: Scope::Team, limits: Arc::new(Limits::new(limits)) }];
     let team = TeamId::parse("design").unwrap();
-    ledger.books(Inquiry { team, levels, time_zone: jiff::tz::TimeZone::UTC, reader: None }).await
+    ledger.snapshot(SnapshotQuery { team, levels, time_zone: jiff::tz::TimeZone::UTC, reader: None }).await
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::replay::gateway::once;
+use crate::idempotency::gateway::once;
 use crate::support::caller::Call;
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;

@@ -15,9 +15,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use moongate::live::Live;
 use moongate::permits::Allowance;
 use moongate::request::{Buffer, Shares};
+use moongate::upstream::client::{Failed, Received};
 use moongate::upstream::settings::Protocol;
-use moongate::upstream::wire::{Failed, Received};
-use moongate::upstream::{Bounds, Origin, Settings, Wire, queue};
+use moongate::upstream::{Bounds, Origin, Settings, UpstreamClient, queue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -46,8 +46,8 @@ fn origin(address: SocketAddr, protocol: Protocol) -> Arc<Origin> {
 }
 
 /// A wire whose answers have memory, and belong to no team.
-fn wire() -> Wire {
-    Wire::new(Buffer::new(1 << 24, 1, Live::new(Shares::default())))
+fn wire() -> UpstreamClient {
+    UpstreamClient::new(Buffer::new(1 << 24, 1, Live::new(Shares::default())))
 }
 
 fn call(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
@@ -115,7 +115,7 @@ impl Narrow {
     }
 }
 
-fn send(calls: &mut JoinSet<Result<Received, Failed>>, wire: &Wire, origin: &Arc<Origin>, bounds: Bounds) {
+fn send(calls: &mut JoinSet<Result<Received, Failed>>, wire: &UpstreamClient, origin: &Arc<Origin>, bounds: Bounds) {
     let (wire, origin) = (wire.clone(), Arc::clone(origin));
     calls.spawn(async move { wire.ask(&origin, call("{}"), bounds).await });
 }

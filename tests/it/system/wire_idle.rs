@@ -16,7 +16,7 @@ use moongate::live::Live;
 use moongate::permits::Allowance;
 use moongate::request::{Buffer, Shares};
 use moongate::upstream::settings::Protocol;
-use moongate::upstream::{Settings, Upstream, Wire, queue};
+use moongate::upstream::{Settings, Upstream, UpstreamClient, queue};
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -75,15 +75,15 @@ fn upstream(address: SocketAddr) -> Live<Upstream> {
     Live::new(Upstream::new(settings, None).unwrap())
 }
 
-async fn ask(wire: &Wire, upstream: &Live<Upstream>, path: &str) {
+async fn ask(wire: &UpstreamClient, upstream: &Live<Upstream>, path: &str) {
     let upstream = upstream.read();
     let request = Request::post(path).body(Full::new(Bytes::new())).unwrap();
     wire.ask(&upstream.origin, request, upstream.bounds).await.unwrap();
 }
 
 /// A wire whose connections were needed by a burst of calls.
-async fn after_a_burst(upstream: &Live<Upstream>, open: &AtomicUsize) -> Wire {
-    let wire = Wire::new(Buffer::new(1 << 24, 1, Live::new(Shares::default())));
+async fn after_a_burst(upstream: &Live<Upstream>, open: &AtomicUsize) -> UpstreamClient {
+    let wire = UpstreamClient::new(Buffer::new(1 << 24, 1, Live::new(Shares::default())));
     let mut calls = JoinSet::new();
     for _ in 0..BURST {
         let (wire, upstream) = (wire.clone(), upstream.clone());

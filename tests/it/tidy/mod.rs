@@ -25,7 +25,7 @@ const LAYERS: [(&str, &str, &[&str]); 14] = [
     ("identity", "authenticate", &[]),
     ("call", "authorize", &["Authorized", "Wanted"]),
     ("call", "collect", &["PaidCall"]),
-    ("replay", "replay", &["NewCall", "Times"]),
+    ("idempotency", "replay", &["NewCall", "Times"]),
     ("admission", "admit", &["Admitted"]),
     ("upstream", "breaker", &["Seen", "Settings"]),
     ("admission", "tell_limits", &[]),
@@ -113,7 +113,7 @@ fn no_room_reaches_for_another_rooms_layers() {
 #[test]
 fn secrets_are_taken_out_of_their_wrapping_only_where_they_are_used() {
     // Of these only `upstream` ever holds the shared key after it was read; `cli` and `admin` show the keys that they make.
-    let may = ["secret", "upstream", "config", "identity", "store", "notice", "cli", "admin", "simulator"];
+    let may = ["secret", "upstream", "config", "identity", "store", "webhook", "cli", "admin", "simulator"];
     let exposing = |source: &&Source| source.code.contains(".expose(") || source.code.contains(".expose_secret(");
     let elsewhere = |source: &&Source| !may.contains(&source.room());
     assert_none(product().iter().filter(exposing).filter(elsewhere).map(|source| source.name.clone()).collect());

@@ -14,7 +14,8 @@ use super::world::Shared;
 use crate::credits::Credits;
 use crate::ledger::keeper::{Operation, Response};
 use crate::ledger::{
-    Came, Outage, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement, TopUp, TopUpId, ToppedUp, Verdict,
+    CallResult, Outage, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement, TopUp, TopUpId, ToppedUp,
+    Verdict,
 };
 
 /// One caller, who wants one thing.
@@ -234,7 +235,7 @@ impl<'a> Call<'a> {
     /// Settles, for as long as it takes; some twice at once, and some once more.
     async fn settle(&mut self, end: End) {
         let End { outcome, charged } = end;
-        let (came, keeps_slots) = (Came { status: 200, ..Came::default() }, self.random.once_in(3));
+        let (came, keeps_slots) = (CallResult { status: 200, ..CallResult::default() }, self.random.once_in(3));
         // What becomes of slots in a loss the reckoning does not know.
         let keeps_slots = keeps_slots && !self.process.world.lock().loses;
         let settlement = Settlement { id: self.id, outcome, charged: Credits::from_micros(charged), came, keeps_slots };

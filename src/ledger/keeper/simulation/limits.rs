@@ -9,7 +9,7 @@ use crate::ledger::keeper::Changes;
 use crate::ledger::machine::ScopeName;
 use crate::ledger::machine::judgement::micros;
 use crate::ledger::machine::record::Windows;
-use crate::ledger::topup::raised;
+use crate::ledger::topup::with_top_ups;
 use crate::team::limit::{Period, Shape, Unit};
 use crate::team::{Limit, LimitKind};
 
@@ -40,7 +40,7 @@ impl Promises {
                     Shape::Window(period, unit) => {
                         let [calls, open, credits, held]: Sum = record.counts(period, &windows).into();
                         let used = if unit == Unit::Requests { calls + open } else { credits + held };
-                        (used, if period == Period::Total { raised(most, record.topped_up()) } else { most })
+                        (used, if period == Period::Total { with_top_ups(most, record.topped_up()) } else { most })
                     }
                     Shape::Slots => (record.slots(), most),
                     Shape::Bucket(_) => continue,

@@ -8,7 +8,7 @@ use super::promises::{ALL_TIME, Known, Promises, window_of};
 use super::store::State;
 use crate::ledger::keeper::{CellName, TeamRecord};
 use crate::ledger::machine::ScopeName;
-use crate::ledger::topup::raised;
+use crate::ledger::topup::with_top_ups;
 use crate::ledger::{Scope, Sums};
 use crate::team::limit::{Period, Shape, Unit};
 
@@ -40,7 +40,7 @@ pub(super) fn of(promises: &mut Promises, state: &State) {
                 Shape::Window(of, Unit::Credits) if of == period => credits,
                 Shape::Window(..) | Shape::Slots | Shape::Bucket(_) => continue,
             };
-            let is_held = used <= raised(limit.max, topped_up) || promises.losses.certainty >= Certainty::Late;
+            let is_held = used <= with_top_ups(limit.max, topped_up) || promises.losses.certainty >= Certainty::Late;
             promises.hold(is_held, || format!("{used} were really paid of {limit:?} in {window}"));
         }
     }

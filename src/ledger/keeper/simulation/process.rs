@@ -14,7 +14,9 @@ use super::random::Random;
 use super::store::Planted;
 use super::wire::{Answer, Request};
 use super::world::{DEADLINE, Shared};
-use crate::ledger::keeper::{Abandoned, Belief, Keeper, KeeperTime, Operation, Reply, Response, Step, Teams, Verdict};
+use crate::ledger::keeper::{
+    Abandoned, Keeper, KeeperTime, Operation, Reply, Response, Step, Teams, TrustState, Verdict,
+};
 use crate::ledger::machine::{Revision, Rules, ScopeName, ScopeRecord};
 use crate::ledger::{Outage, ReservationId, Scope};
 use crate::team::TeamId;
@@ -179,13 +181,13 @@ impl Process {
     }
 
     /// Asks whether the store is believed.
-    async fn vouched(&self, team: usize) -> Result<Belief, Outage> {
+    async fn vouched(&self, team: usize) -> Result<TrustState, Outage> {
         let server = self.world.lock().server;
         if !self.is_so(team, Request::Vouch).await? {
-            return Ok(Belief::TooNew);
+            return Ok(TrustState::TooNew);
         }
         self.believed[team].store(server, Ordering::Relaxed);
-        Ok(Belief::Believed)
+        Ok(TrustState::Believed)
     }
 
     async fn is_so(&self, team: usize, request: Request) -> Result<bool, Outage> {
@@ -220,10 +222,10 @@ impl Keeper for Process {
         self.world.sleep(GOES_FIRST).await;
     }
 
-    async fn trust(&self, team: &TeamId, _accepts: bool) -> Result<Belief, Outage> {
+    async fn trust(&self, team: &TeamId, _accepts: bool) -> Result<TrustState, Outage> {
         let (team, server) = (self.number_of(team), self.world.lock().server);
         if self.believed[team].load(Ordering::Relaxed) == server {
-            return Ok(Belief::Believed);
+            return Ok(TrustState::Believed);
         }
         self.vouched(team).await
     }
@@ -251,8 +253,8 @@ impl Keeper for Process {
         // Anew: it may have been emptied since it was believed.
         self.believed[team].store(0, Ordering::Relaxed);
         match self.vouched(team).await? {
-            Belief::Believed => Ok(true),
-            Belief::TooNew | Belief::Held => Err(Outage::Lost),
+            TrustState::Believed => Ok(true),
+            TrustState::TooNew | TrustState::Held => Err(Outage::Lost),
         }
     }
 

@@ -9,8 +9,8 @@ use super::terms::Terms;
 use crate::ledger::keeper::{Changes, Step};
 use crate::ledger::machine::record::Windows;
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord};
-use crate::ledger::topup::raised;
-use crate::ledger::{Came, Level, Outcome, Phase, ReservationId, Row};
+use crate::ledger::topup::with_top_ups;
+use crate::ledger::{CallResult, Level, Outcome, Phase, ReservationId, Row};
 use crate::team::limit::{Period, Shape, Unit};
 
 /// The name of the window of all time.
@@ -154,7 +154,7 @@ impl Promises {
         let gone: Vec<_> = ended.difference(&left).filter(|id| !is_unread(id)).collect();
         self.hold(gone.is_empty(), || format!("{gone:?} end without a row"));
         for row in &changes.rows {
-            let is_swept = row.came == Came::default() && !self.call(row.id).given_up;
+            let is_swept = row.came == CallResult::default() && !self.call(row.id).given_up;
             let opened = changes.opened.get(&row.id).filter(|record| !record.unread);
             let record = opened.or_else(|| state.calls.get(&row.id));
             if let Some((record, phase)) = record.and_then(|record| Some((record, record.phase()?))) {
@@ -288,7 +288,7 @@ impl Promises {
                     Shape::Window(..) | Shape::Slots | Shape::Bucket(_) => continue,
                 };
                 let topped_up = if period == Period::Total { record.topped_up() } else { 0 };
-                let most = raised(limit.max, topped_up);
+                let most = with_top_ups(limit.max, topped_up);
                 self.hold(used <= most, || format!("{name:?} has {used} of {most} in {window}: {}", limit.kind));
             }
         }

@@ -9,7 +9,7 @@ use super::random::Random;
 use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::ledger::machine::{Rules, ScopeName, judgement};
-use crate::ledger::{Admission, Asked, Inquiry, Level, OnUnknown, Phase, ReservationId, Retention, Scope};
+use crate::ledger::{Admission, CallSummary, Level, OnUnknown, Phase, ReservationId, Retention, Scope, SnapshotQuery};
 use crate::team::{KeyId, Limit, LimitKind, Limits, Share, TeamId, UserId};
 
 /// How long a reservation lives that nobody renews, in microseconds.
@@ -108,10 +108,10 @@ impl Terms {
     /// A call that asks to be admitted.
     pub(super) fn admission(&self, id: ReservationId, phase: Phase, limits: usize, random: &mut Random) -> Admission {
         let user = UserId::parse(USERS[random.place(USERS.len())]).unwrap();
-        let asked = Asked {
+        let asked = CallSummary {
             user: user.to_string(),
             model: if random.once_in(2) { "flux" } else { "sora" }.to_owned(),
-            ..Asked::default()
+            ..CallSummary::default()
         };
         Admission {
             id,
@@ -125,10 +125,10 @@ impl Terms {
     }
 
     /// Somebody looks at the books.
-    pub(super) fn inquiry(&self, random: &mut Random) -> Inquiry {
+    pub(super) fn inquiry(&self, random: &mut Random) -> SnapshotQuery {
         let user = UserId::parse(USERS[random.place(USERS.len())]).unwrap();
         let reader = Level { scope: Scope::Account(user.clone()), limits: Arc::clone(&self.reader) };
-        Inquiry {
+        SnapshotQuery {
             team: self.team.clone(),
             levels: self.levels_of(&user, false, 0),
             time_zone: self.zone.clone(),

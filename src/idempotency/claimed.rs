@@ -1,0 +1,88 @@
+//! A claim in the hands of its call: the right, and the duty, to make the call that an idempotency key stands for.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::{Claim, Replays};
+use crate::ledger::Phase;
+use crate::ledger::reservation::Progress;
+use crate::store::Outage;
+
+/// A claim in the hands of the call that makes it. Dropped before the call was sent, it is released: nothing was spent,
+/// and the key may be used again. Once the call may have been sent, the claim ends with the call's outcome or, should there
+/// never be one (a panic, a process that is killed), as lost: nobody makes the call again under its key.
+pub struct Claimed {
+    claim: Option<Claim>,
+    longest: Duration,
+    replays: Replays,
+    progress: Option<Progress>,
+}
+
+/// A claim that goes out with its call.
+pub struct Departure {
+    claim: Claim,
+    longest: Duration,
+    replays: Replays,
+}
+
+impl Departure {
+    /// Tells the store that the call is about to be sent, paid for by its reservation. `false`: it must not be sent.
+    ///
+    /// # Errors
+    /// The store did not answer: the call must not be sent either.
+    pub async fn sent(&self) -> Result<bool, Outage> {
+        self.replays.sent(&self.claim, self.longest).await
+    }
+}
+
+impl Claimed {
+    /// A claim for a call that takes at most so long once it was sent. It is released when dropped, so it exists before the store
+    /// is asked: a caller may leave meanwhile.
+    pub(super) const fn new(claim: Claim, longest: Duration, replays: Replays) -> Self {
+        Self { claim: Some(claim), longest, replays, progress: None }
+    }
+
+    /// The call is reserved, and this is how far it is. The store is to be told before it is sent.
+    pub fn goes_with(&mut self, progress: Progress) -> Option<Departure> {
+        self.progress = Some(progress);
+        let claim = self.claim.clone()?;
+        Some(Departure { claim, longest: self.longest, replays: self.replays.clone() })
+    }
+
+    /// The call has ended, and its claim ends with its outcome.
+    #[must_use]
+    pub fn ended(mut self) -> Option<Claim> {
+        self.claim.take()
+    }
+
+    /// The claim.
+    pub(super) const fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+
+    /// The key turned out to be somebody else's: there is nothing to release.
+    pub(super) fn not_ours(mut self) {
+        self.claim = None;
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let Some(claim) = self.claim.take() else { return };
+        // Outside a runtime the process is ending: unsent, the claim ends with its own time; sent, with its reservation.
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.progress.as_ref().is_some_and(|progress| progress.phase() == Phase::Dispatched) {
+            self.replays.mark_lost(claim, &runtime);
+        } else {
+            self.replays.release(claim, &runtime);
+        }
+    }
+}
+
+impl fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Claimed").field(&self.claim).finish()
+    }
+}

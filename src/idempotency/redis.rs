@@ -1,0 +1,237 @@
+//! Idempotency keys and kept answers in Redis, beside the ledger of their team and in the same slot.
+//!
+//! One script call per step, on the server's clock; every key it makes expires. The steps go over a connection of their
+//! own: an answer may be large, and must not hold up an admission behind it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::redis_keys::ReplayKeys;
+use super::{Begun, Claim, LISTED_MAX, Store, StoredResponse, Summary};
+use crate::clock::Clock;
+use crate::idempotency;
+use crate::ledger::ReservationId;
+use crate::request::RequestId;
+use crate::store::answer::{read, unreadable};
+use crate::store::observe::tell;
+use crate::store::{Client, Cmd, Observer, Outage, Script, Settings, Unobserved, UnusableSettings, Value, run_script};
+use crate::team::TeamId;
+
+/// How long a step may take at least, whatever the ledger's deadline: a large answer takes its time on the way.
+const PATIENCE: Duration = Duration::from_secs(2);
+const TEXT: &str = include_str!("replay.lua");
+
+/// One of the script's steps, and what the metrics call it.
+#[derive(Clone, Copy)]
+struct Step {
+    name: &'static str,
+    op: &'static str,
+}
+
+const BEGIN: Step = Step { name: "begin", op: "replay_begin" };
+const FINISH: Step = Step { name: "finish", op: "replay_finish" };
+const SENT: Step = Step { name: "sent", op: "replay_sent" };
+const LOSE: Step = Step { name: "lose", op: "replay_lose" };
+const RELEASE: Step = Step { name: "release", op: "replay_release" };
+const KEEP: Step = Step { name: "keep", op: "replay_keep" };
+const FETCH: Step = Step { name: "fetch", op: "replay_fetch" };
+const LIST: Step = Step { name: "list", op: "replay_list" };
+
+/// Claims and answers in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own, and nothing
+/// is sent before the first step.
+pub struct RedisReplays {
+    client: Client,
+    observer: Arc<dyn Observer>,
+    script: Script,
+    keeping: idempotency::Settings,
+}
+
+impl RedisReplays {
+    /// A handle.
+    ///
+    /// # Errors
+    /// When the settings cannot be meant.
+    pub fn new(
+        settings: Settings,
+        keeping: idempotency::Settings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, UnusableSettings> {
+        let settings = Settings { deadline: settings.deadline.max(PATIENCE), ..settings };
+        // Whether the store is up is told by those who admit through it: an answer that took too long says little.
+        let client = Client::new(settings, clock, Arc::new(Unobserved))?;
+        Ok(Self { client, observer, script: Script::new(TEXT), keeping })
+    }
+
+    async fn step(&self, team: &TeamId, step: Step, keys: &[&str], arguments: &[&[u8]]) -> Result<Told, Outage> {
+        let started = Instant::now();
+        let own = ReplayKeys::of(team);
+        let call = |command: &str, script: &str| call(command, script, &own, keys, step.name, arguments);
+        let told = self.client.on_link(Some(team), &own.bodies, |mut link| async move {
+            run_script(&mut link, (&self.script, TEXT), call, None).await.map(|(value, _)| value)
+        });
+        let told = told.await.and_then(Told::read);
+        tell(&*self.observer, step.op, &told, started);
+        told
+    }
+
+    fn bounds(&self) -> [Vec<u8>; 3] {
+        let [bytes, listed] =
+            [self.keeping.memory_bytes_max, LISTED_MAX as u64].map(|most| most.to_string().into_bytes());
+        [millis(self.keeping.retention), bytes, listed]
+    }
+}
+
+fn millis(duration: Duration) -> Vec<u8> {
+    duration.as_millis().max(1).to_string().into_bytes()
+}
+
+fn call(command: &str, script: &str, own: &ReplayKeys, keys: &[&str], step: &str, arguments: &[&[u8]]) -> Cmd {
+    let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
+    let mut call = Cmd::with_capacity(8 + keys.len() + arguments.len(), script.len() + bytes + 512);
+    let own = [&own.bodies, &own.bytes, &own.open_calls, &own.kept];
+    call.arg(command).arg(script).arg(own.len() + keys.len()).arg(&own).arg(keys).arg(step);
+    for argument in arguments {
+        call.arg(*argument);
+    }
+    call
+}
+
+/// What the script says: a word, then what it tells of; of an outcome, its head and body.
+struct Told {
+    word: Vec<u8>,
+    parts: Vec<Option<Vec<u8>>>,
+}
+
+impl Told {
+    fn read(value: Value) -> Result<Self, Outage> {
+        let mut parts = read::<Vec<Option<Vec<u8>>>>(value, CALL)?.into_iter();
+        let word = parts.next().flatten().ok_or_else(|| unreadable(CALL))?;
+        Ok(Self { word, parts: parts.collect() })
+    }
+
+    fn kept(self) -> Result<StoredResponse, Outage> {
+        let mut parts = self.parts.into_iter();
+        let head = parts.next().flatten().ok_or_else(|| unreadable(CALL))?;
+        StoredResponse::read(&head, parts.next().flatten().map(Bytes::from)).ok_or_else(|| unreadable(CALL))
+    }
+
+    fn listed(self) -> Result<Vec<Summary>, Outage> {
+        let summary = |pair: &[Option<Vec<u8>>]| {
+            let [Some(head), Some(bytes)] = pair else { return None };
+            let bytes = std::str::from_utf8(bytes).ok()?.parse().ok()?;
+            let summary = StoredResponse::read(head, None)?.summary()?;
+            // A body of no bytes is told by its head.
+            Some(Summary { body_bytes: Some(bytes).filter(|bytes| *bytes > 0).or(summary.body_bytes), ..summary })
+        };
+        self.parts.chunks(2).map(|pair| summary(pair).ok_or_else(|| unreadable(CALL))).collect()
+    }
+}
+
+/// What its answers are called when they are none.
+const CALL: &str = "what is remembered of a call";
+
+impl Store for RedisReplays {
+    fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
+        async move {
+            let place = ReplayKeys::key(&claim.team, &claim.key);
+            let (id, print) = (claim.id.to_string(), claim.fingerprint.to_string());
+            let arguments = [id.as_bytes(), print.as_bytes(), &millis(ttl)];
+            let told = self.step(&claim.team, BEGIN, &[&place], &arguments).await?;
+            match told.word.as_slice() {
+                b"first" => Ok(Begun::First),
+                b"running" => Ok(Begun::Running),
+                b"mismatch" => Ok(Begun::Mismatch),
+                b"lost" => Ok(Begun::Lost),
+                b"finished" => told.kept().map(|kept| Begun::Finished(Box::new(kept))),
+                _ => Err(unreadable(CALL)),
+            }
+        }
+        .boxed()
+    }
+
+    fn sent<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>> {
+        async move {
+            let place = ReplayKeys::key(&claim.team, &claim.key);
+            let (id, print) = (claim.id.to_string(), claim.fingerprint.to_string());
+            let keep = millis(self.keeping.retention.max(ttl));
+            let arguments = [id.as_bytes(), print.as_bytes(), &keep];
+            let told = self.step(&claim.team, SENT, &[&place], &arguments).await?;
+            Ok(told.word == b"sent")
+        }
+        .boxed()
+    }
+
+    fn mark_lost<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
+        async move {
+            let (place, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
+            self.step(&claim.team, LOSE, &[&place], &[id.as_bytes()]).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>> {
+        async move {
+            let place = ReplayKeys::key(&claim.team, &claim.key);
+            let call = ReplayKeys::call(&claim.team, claim.id);
+            let carried = ReplayKeys::calls(&claim.team, &claim.request_id);
+            let (id, print, head) = (claim.id.to_string(), claim.fingerprint.to_string(), kept.head());
+            let (body, [keep, most, listed]) = (kept.body.as_deref().unwrap_or_default(), self.bounds());
+            let arguments = [id.as_bytes(), print.as_bytes(), &head, body, &keep, &most, &listed];
+            self.step(&claim.team, FINISH, &[&place, &call, &carried], &arguments).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
+        async move {
+            let (place, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
+            self.step(&claim.team, RELEASE, &[&place], &[id.as_bytes()]).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>> {
+        async move {
+            let Some(id) = kept.call.as_ref().map(|call| call.id) else { return Ok(()) };
+            let (call, carried) = (ReplayKeys::call(team, id), ReplayKeys::calls(team, &kept.request_id));
+            let (id, head, [keep, most, listed]) = (id.to_string(), kept.head(), self.bounds());
+            let body = kept.body.as_deref().unwrap_or_default();
+            let arguments = [id.as_bytes(), &head, body, &keep, &most, &listed];
+            self.step(team, KEEP, &[&call, &carried], &arguments).await.map(drop)
+        }
+        .boxed()
+    }
+
+    fn list<'a>(&'a self, team: &'a TeamId, of: Option<&'a RequestId>) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
+        async move {
+            let set = of.map_or_else(|| ReplayKeys::of(team).kept, |carried| ReplayKeys::calls(team, carried));
+            let most = LISTED_MAX.to_string();
+            let mut listed = self.step(team, LIST, &[&set], &[most.as_bytes()]).await?.listed()?;
+            listed.sort_by_key(|summary| std::cmp::Reverse(summary.call.id));
+            Ok(listed)
+        }
+        .boxed()
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        team: &'a TeamId,
+        id: ReservationId,
+    ) -> BoxFuture<'a, Result<Option<StoredResponse>, Outage>> {
+        async move {
+            let place = ReplayKeys::call(team, id);
+            let told = self.step(team, FETCH, &[&place], &[]).await?;
+            match told.word.as_slice() {
+                b"none" => Ok(None),
+                b"kept" => told.kept().map(Some),
+                _ => Err(unreadable(CALL)),
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,252 @@
+//! What a worker does with claims and kept answers: claims keys, writes outcomes down, finds them again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Version;
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::observe::{Kind, Observer};
+use super::store::{Begun, Store};
+use super::waiting::{Outcome, Waiting};
+use super::{Call, Claim, Settings, StoredResponse, Summary, stored_response};
+use crate::credits::Credits;
+use crate::http::{Answer, Delivery};
+use crate::ledger::ReservationId;
+use crate::refusal::{Refusal, body};
+use crate::request::{Buffer, RequestId};
+use crate::store::Outage;
+use crate::team::TeamId;
+
+/// How many outcomes that nobody waits for are written at once: a crowd of callers who were cut off does not fill the way to
+/// the store.
+const WRITTEN_AT_ONCE: usize = 4;
+/// How long an outcome is offered to a store that does not take it, and how often.
+const OFFERED_FOR: Duration = Duration::from_secs(60);
+const OFFERED_EVERY: Duration = Duration::from_millis(500);
+
+/// A worker's handle to what is remembered. Clones share it.
+#[derive(Clone)]
+pub struct Replays(Arc<Shared>);
+
+struct Shared {
+    store: Arc<dyn Store>,
+    observer: Arc<dyn Observer>,
+    settings: Settings,
+    tracker: TaskTracker,
+    /// The memory for answers.
+    buffer: Buffer,
+    turns: Semaphore,
+}
+
+/// A call that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The team that made it.
+    pub team: TeamId,
+    /// Which it was, and how it ended for the money.
+    pub call: Call,
+    /// What its caller called it.
+    pub id: RequestId,
+    /// The claim it was made under, when it had an idempotency key.
+    pub claim: Option<Claim>,
+    /// Whether it was, or may have been, executed: then it may not be made again under the same key.
+    pub executed: bool,
+    /// What it was charged.
+    pub cost: Credits,
+    /// When it was admitted.
+    pub at: Timestamp,
+}
+
+/// A call whose answer may not arrive.
+struct Unheard {
+    team: TeamId,
+    call: Call,
+    request_id: RequestId,
+    cost: Credits,
+}
+
+impl Replays {
+    /// A handle. What it does beside the calls goes on in the tracker, for which the drain waits; answers that wait for the store
+    /// take from this memory.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        observer: Arc<dyn Observer>,
+        settings: Settings,
+        tracker: TaskTracker,
+        buffer: Buffer,
+    ) -> Self {
+        let turns = Semaphore::new(WRITTEN_AT_ONCE);
+        Self(Arc::new(Shared { store, observer, settings, tracker, buffer, turns }))
+    }
+
+    pub(super) async fn begin(&self, claim: &Claim, ttl: Duration) -> Result<Begun, Outage> {
+        self.0.store.begin(claim, ttl).await
+    }
+
+    pub(super) async fn sent(&self, claim: &Claim, ttl: Duration) -> Result<bool, Outage> {
+        self.0.store.sent(claim, ttl).await
+    }
+
+    /// The largest answer that is kept.
+    #[must_use]
+    pub fn answer_bytes_max(&self) -> u64 {
+        self.0.settings.answer_bytes_max
+    }
+
+    pub(super) fn join_max(&self) -> Duration {
+        self.0.settings.join_max
+    }
+
+    pub(super) fn count(&self, kind: Kind) {
+        self.0.observer.replay(kind);
+    }
+
+    /// Writes down how a call ended, if anyone may ask: it had an idempotency key, or its caller has left. `told` is what
+    /// the caller is told, or would have been; it comes back as it is, and if the answer is not written down now, it will be
+    /// should it not arrive.
+    ///
+    /// When the store does not take it, it is offered again for a while; the caller does not wait for that. Any number may wait so;
+    /// where the team's share of the memory for answers is full, an outcome waits without its answer.
+    pub async fn ended(
+        &self,
+        ended: Ended,
+        caller_left: bool,
+        told: Result<Answer, Refusal>,
+    ) -> Result<Answer, Refusal> {
+        let Ended { team, call, id, claim, executed, cost, at } = ended;
+        let claim = match claim {
+            Some(claim) if !executed => {
+                self.release(claim, &Handle::current());
+                None
+            }
+            other => other,
+        };
+        if claim.is_none() && !caller_left {
+            return told.map(|answer| self.watched(answer, Unheard { team, call, request_id: id, cost }));
+        }
+        // Rare, and no part of what every call keeps in memory.
+        Box::pin(self.keep(Ended { team, call, id, claim, executed, cost, at }, told)).await
+    }
+
+    /// Keeps what was answered, and hands it on.
+    async fn keep(&self, ended: Ended, told: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+        let Ended { team, call, id, claim, executed: _, cost, at } = ended;
+        let call_id = call.id;
+        let kept =
+            |answer: &Answer| StoredResponse::of(answer, call, (id.clone(), cost), self.0.settings.answer_bytes_max);
+        let kept = match &told {
+            Ok(answer) => kept(answer),
+            // HTTP/2, since what is kept says nothing of a connection.
+            Err(refusal) => kept(&body::answer(refusal, id.as_str(), Version::HTTP_2, at)),
+        };
+        let outcome = Outcome { team, claim, kept };
+        if let Err(outage) = self.write(&outcome).await {
+            tracing::debug!(%outage, request_id = %id, %call_id, "an outcome waits to be remembered");
+            let waiting = Waiting::new(outcome, &self.0.buffer);
+            self.keep_beside(waiting, OFFERED_EVERY, &Handle::current());
+        }
+        told
+    }
+
+    /// The answer, which is kept should it not arrive.
+    fn watched(&self, answer: Answer, unheard: Unheard) -> Answer {
+        let (replays, status, headers) = (self.clone(), answer.status(), stored_response::told(answer.headers()));
+        let bytes_max = self.0.settings.answer_bytes_max;
+        // A body that would not be kept is not held on to either.
+        let body = answer.body().bytes();
+        let body = (body.len() as u64 <= bytes_max).then(|| body.clone());
+        let delivery = Delivery::new(body, move |body| {
+            let Unheard { team, call, request_id, cost } = unheard;
+            let headers = headers.into_iter().flatten().collect();
+            let kept = StoredResponse { call: Some(call), request_id, status, headers, cost, body };
+            let waiting = Waiting::new(Outcome { team, claim: None, kept }, &replays.0.buffer);
+            // Outside a runtime the process is ending.
+            let Ok(runtime) = Handle::try_current() else { return };
+            replays.keep_beside(waiting, Duration::ZERO, &runtime);
+        });
+        answer.map(|body| body.delivered_to(delivery))
+    }
+
+    /// Keeps an outcome beside whatever goes on, after this pause.
+    fn keep_beside(&self, waiting: Waiting, pause: Duration, runtime: &Handle) {
+        let replays = self.clone();
+        self.0.tracker.spawn_on(async move { replays.offer(waiting, pause).await }, runtime);
+    }
+
+    /// What is kept of one of the team's calls.
+    ///
+    /// # Errors
+    /// `ledger_unavailable`.
+    pub async fn fetch(&self, team: &TeamId, id: ReservationId) -> Result<Option<StoredResponse>, Refusal> {
+        let kept = self.0.store.fetch(team, id).await.map_err(|outage| away(&outage))?;
+        if kept.is_some() {
+            self.count(Kind::Fetched);
+        }
+        Ok(kept)
+    }
+
+    /// What is kept of the newest of the team's calls, or of those of them that carried a request id.
+    ///
+    /// # Errors
+    /// `ledger_unavailable`.
+    pub async fn list(&self, team: &TeamId, of: Option<&RequestId>) -> Result<Vec<Summary>, Refusal> {
+        self.0.store.list(team, of).await.map_err(|outage| away(&outage))
+    }
+
+    /// Gives a key back, beside whatever goes on. When that fails, it is free when the claim's time is over.
+    pub(super) fn release(&self, claim: Claim, runtime: &Handle) {
+        let replays = self.clone();
+        let released = async move {
+            if let Err(outage) = replays.0.store.release(&claim).await {
+                tracing::debug!(%outage, request_id = %claim.request_id, call_id = %claim.id, "an idempotency key could not be given back");
+            }
+        };
+        self.0.tracker.spawn_on(released, runtime);
+    }
+
+    /// Gives a call up whose outcome is gone, beside whatever goes on.
+    pub(super) fn mark_lost(&self, claim: Claim, runtime: &Handle) {
+        let replays = self.clone();
+        let lost = async move {
+            if let Err(outage) = replays.0.store.mark_lost(&claim).await {
+                tracing::debug!(%outage, request_id = %claim.request_id, call_id = %claim.id, "a lost call could not be given up");
+            }
+        };
+        self.0.tracker.spawn_on(lost, runtime);
+    }
+
+    async fn write(&self, outcome: &Outcome) -> Result<(), Outage> {
+        match &outcome.claim {
+            Some(claim) => self.0.store.finish(claim, &outcome.kept).await,
+            None => self.0.store.keep(&outcome.team, &outcome.kept).await,
+        }
+    }
+
+    /// Offers an outcome to the store after a pause, for a while if need be.
+    async fn offer(&self, waiting: Waiting, mut pause: Duration) {
+        let until = Instant::now() + pause + OFFERED_FOR;
+        while Instant::now() < until {
+            tokio::time::sleep(pause).await;
+            // Never closed.
+            let _turn = self.0.turns.acquire().await;
+            let Err(outage) = self.write(waiting.outcome()).await else { return waiting.kept() };
+            tracing::debug!(%outage, request_id = %waiting.outcome().kept.request_id, "an outcome waits to be kept");
+            pause = OFFERED_EVERY;
+        }
+    }
+}
+
+fn away(outage: &Outage) -> Refusal {
+    tracing::debug!(%outage, "an outcome could not be looked up");
+    Refusal::LedgerUnavailable
+}
+
+#[cfg(test)]
+#[path = "replays_tests.rs"]
+mod tests;

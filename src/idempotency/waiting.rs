@@ -1,0 +1,66 @@
+//! Outcomes that wait for the store while nobody waits for them: as many as there are, their answers within their team's share
+//! of the memory for answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Claim, StoredResponse};
+use crate::request::{Buffer, Room};
+use crate::team::TeamId;
+
+/// How a call ended, on its way to the store.
+pub(super) struct Outcome {
+    pub(super) team: TeamId,
+    /// The claim that ends with it.
+    pub(super) claim: Option<Claim>,
+    pub(super) kept: StoredResponse,
+}
+
+/// An outcome that waits, with room for its answer. Dropped before it is kept, the log says that it is lost.
+pub(super) struct Waiting {
+    outcome: Outcome,
+    is_kept: bool,
+    _room: Option<Arc<Room>>,
+}
+
+impl Waiting {
+    /// Where there is no room for the answer, the outcome waits without it. Without an answer it is small, and each is that of a
+    /// paid call that has ended: of these a store that is away lets no more come.
+    pub(super) fn new(mut outcome: Outcome, buffer: &Buffer) -> Self {
+        let bytes = outcome.kept.body.as_ref().map_or(0, Bytes::len);
+        let room = if bytes == 0 { None } else { buffer.take(&outcome.team, bytes).ok() };
+        if bytes > 0 && room.is_none() {
+            outcome.kept.body = None;
+            let (team, call_id) = (&outcome.team, outcome.call_id());
+            tracing::warn!(%team, call_id, "no room for an answer that waits to be kept: its outcome is kept without it");
+        }
+        Self { outcome, is_kept: false, _room: room }
+    }
+
+    /// What waits.
+    pub(super) const fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// The store has it.
+    pub(super) fn kept(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let Outcome { team, kept, .. } = &self.outcome;
+            let (request_id, call_id) = (&kept.request_id, self.outcome.call_id());
+            tracing::error!(%team, %request_id, call_id, "an outcome could not be remembered");
+        }
+    }
+}
+
+impl Outcome {
+    fn call_id(&self) -> Option<String> {
+        self.kept.call.as_ref().map(|call| call.id.to_string())
+    }
+}

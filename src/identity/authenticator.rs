@@ -1,0 +1,330 @@
+//! Everyone who may call, as one configuration describes them; a reload replaces it whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::active_keys::{InForce, KnownKey};
+use super::cache::{Remembered, TOKENS_MAX, Verified, VerifiedTokens};
+use super::directory_error::DirectoryError;
+use super::failed_check::FailedCheck;
+use super::issuer_keys::IssuerKeys;
+use super::key::PREFIX;
+use super::key_registry::KeyRegistry;
+use super::known::{Issuer, known_issuers, known_keys};
+use super::observer::{KEY, OK, Observer, THROTTLED, TOKEN};
+use super::presented::Presented;
+use super::principal::{Identified, Principal};
+use super::refusal_log::{Reason, RefusalLog};
+use super::rejection::Rejection;
+use super::settings::{KeySettings, Settings};
+use super::throttle;
+use super::token::{Unproved, Unverified};
+use super::verification_pool::VerificationPool;
+use crate::clock::Clock;
+use crate::live::Live;
+use crate::team::{Credential, KeyId, State, Team, TeamId};
+
+/// Who may call.
+pub struct Authenticator {
+    configured: HashMap<KeyId, Arc<KnownKey>>,
+    configured_keys: Vec<KeySettings>,
+    in_force: ArcSwap<InForce>,
+    teams: HashMap<TeamId, Arc<Team>>,
+    pub(super) issuers: HashMap<Arc<str>, Issuer>,
+    tokens: VerifiedTokens,
+    throttle: throttle::Settings,
+    observer: Arc<dyn Observer>,
+    refusals: RefusalLog,
+    pub(super) clock: Clock,
+}
+
+/// How far a credential was judged without waiting for anything.
+pub(super) enum Judged {
+    Finally(Result<Identified, FailedCheck>),
+    /// A token says a key that is not known; this keyring may be asked to read again.
+    KeyUnknown(Arc<IssuerKeys>),
+}
+
+impl Authenticator {
+    /// Puts a directory together. Keyrings of `previous` whose issuer and source are the same are kept, with their keys; verified
+    /// tokens are not. Reads key files on this thread; fetches nothing: that begins with [`Authenticator::keep_key_sets_fresh`].
+    pub fn new(
+        settings: Settings,
+        teams: &HashMap<TeamId, Arc<Team>>,
+        register: &Arc<KeyRegistry>,
+        previous: Option<&Self>,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, DirectoryError> {
+        let configured_keys = settings.keys.clone();
+        let before = previous.map(|previous| previous.in_force.load_full());
+        let configured = known_keys(settings.keys, teams, before.as_deref())?;
+        let in_force = InForce::new(&configured, register, teams, before.as_deref());
+        let before = previous.map(|previous| &previous.issuers);
+        let issuers = known_issuers(settings.issuers, teams, before, &clock, &*observer)?;
+        let (in_force, teams) = (ArcSwap::from_pointee(in_force), teams.clone());
+        Ok(Self {
+            configured,
+            configured_keys,
+            in_force,
+            teams,
+            issuers,
+            tokens: VerifiedTokens::new(TOKENS_MAX),
+            throttle: settings.throttle,
+            observer,
+            refusals: RefusalLog::default(),
+            clock,
+        })
+    }
+
+    /// Puts the register in force as it is now. Whoever does this last sees the newest state: a reload and a change of the
+    /// register may do it at the same time.
+    pub fn take_up(&self, register: &Live<KeyRegistry>) {
+        let mut now = register.read();
+        loop {
+            let before = self.in_force.load_full();
+            self.in_force.store(Arc::new(InForce::new(&self.configured, &now, &self.teams, Some(&before))));
+            let newest = register.read();
+            if Arc::ptr_eq(&now, &newest) {
+                return;
+            }
+            now = newest;
+        }
+    }
+
+    /// The gateway keys of the configuration.
+    #[must_use]
+    pub fn configured_keys(&self) -> &[KeySettings] {
+        &self.configured_keys
+    }
+
+    /// When each gateway key was used last, in seconds since 1970, as far as this process knows.
+    #[must_use]
+    pub fn uses(&self) -> Vec<(KeyId, i64)> {
+        self.in_force.load().uses()
+    }
+
+    /// Judges a credential as far as that costs next to nothing: gateway keys, and tokens that were verified before. `None` for
+    /// all others.
+    pub fn lookup_cached<'a>(&self, presented: impl Into<Presented<'a>>) -> Option<Result<Identified, Rejection>> {
+        let presented = presented.into();
+        let answer = if presented.credential.starts_with(PREFIX) {
+            self.judge_key(presented)
+        } else {
+            self.recall_token(presented, self.clock.now().as_second())?
+        };
+        Some(self.counted(presented, answer))
+    }
+
+    /// Judges a credential now and on this thread, unless it is a token of a key that is not known and the issuer may be asked
+    /// again: then `None`, and [`Authenticator::identify`] asks.
+    pub fn authenticate_now<'a>(&self, presented: impl Into<Presented<'a>>) -> Option<Result<Identified, Rejection>> {
+        let presented = presented.into();
+        match self.judge(presented) {
+            Judged::Finally(answer) => Some(self.counted(presented, answer)),
+            Judged::KeyUnknown(keyring) if keyring.may_be_asked(&self.clock) => None,
+            Judged::KeyUnknown(_) => Some(self.counted(presented, Err(FailedCheck::KeyUnknown))),
+        }
+    }
+
+    /// Judges a credential in the lane; waits for the issuer, bounded, when only newer keys can tell.
+    pub(super) async fn identify(
+        self: &Arc<Self>,
+        presented: Presented<'_>,
+        lane: &VerificationPool,
+    ) -> Result<Identified, Rejection> {
+        let credential: Arc<str> = presented.credential.into();
+        let judge = || {
+            let (directory, credential, team) = (Arc::clone(self), Arc::clone(&credential), presented.team.cloned());
+            lane.run(move || directory.judge(Presented { credential: &credential, team: team.as_ref() }))
+        };
+        let mut judged = judge().await;
+        if let Some(Judged::KeyUnknown(keyring)) = &judged {
+            judged = if keyring.ask(&self.clock).await { judge().await } else { None };
+        }
+        let answer = match judged {
+            Some(Judged::Finally(answer)) => answer,
+            Some(Judged::KeyUnknown(_)) => Err(FailedCheck::KeyUnknown),
+            None => Err(FailedCheck::Overloaded),
+        };
+        self.counted(presented, answer)
+    }
+
+    /// The teams of a token that was verified before, for its bearer to choose from.
+    pub fn teams_of(&self, token: &str) -> Vec<TeamId> {
+        match self.tokens.get(token, self.clock.now().as_second()) {
+            Some(Remembered::Good(verified)) => verified.teams.iter().map(|team| team.id.clone()).collect(),
+            Some(Remembered::Expired) | None => Vec::new(),
+        }
+    }
+
+    /// Counts a token that nobody looked at, because too many had failed before it.
+    pub(super) fn not_looked_at(&self) {
+        self.observer.authenticated(TOKEN, THROTTLED);
+    }
+
+    /// How credentials that fail are answered.
+    pub(super) const fn throttle(&self) -> &throttle::Settings {
+        &self.throttle
+    }
+
+    /// Reads every issuer's keys now, then again and again, until cancelled. One such task must run per directory in use.
+    pub async fn keep_key_sets_fresh(&self, cancel: CancellationToken) {
+        let each = self.issuers.values().map(|issuer| {
+            let (freshness, fetcher) = (issuer.freshness, issuer.fetcher.as_deref());
+            issuer.keyring.keep_fresh(freshness, fetcher, &self.clock, &*self.observer, &cancel)
+        });
+        join_all(each).await;
+        cancel.cancelled().await;
+    }
+
+    /// How long ago each issuer's keys were last read well; an issuer whose keys never were is not in the list.
+    #[must_use]
+    pub fn key_set_ages(&self) -> Vec<(Arc<str>, Duration)> {
+        let age = |issuer: &Issuer| Some((Arc::clone(&issuer.keyring.issuer), issuer.keyring.age(&self.clock)?));
+        self.issuers.values().filter_map(age).collect()
+    }
+
+    /// The issuers whose tokens are expected.
+    pub fn issuers(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.issuers.values().map(|issuer| &issuer.keyring.issuer)
+    }
+
+    /// Issuers of whom no key was read yet, or not for too long: none of their tokens can be judged.
+    #[must_use]
+    pub fn issuers_without_keys(&self) -> Vec<Arc<str>> {
+        let without = self.issuers.values().filter(|issuer| issuer.keyring.read().is_none());
+        without.map(|issuer| Arc::clone(&issuer.keyring.issuer)).collect()
+    }
+
+    /// How many verified tokens are remembered.
+    #[must_use]
+    pub fn remembered_tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub(super) fn judge(&self, presented: Presented<'_>) -> Judged {
+        if presented.credential.starts_with(PREFIX) {
+            Judged::Finally(self.judge_key(presented))
+        } else {
+            self.judge_token(presented)
+        }
+    }
+
+    fn judge_key(&self, presented: Presented<'_>) -> Result<Identified, FailedCheck> {
+        let (principal, team) = self.in_force.load().judge_key(presented.credential, self.clock.now())?;
+        chosen(std::slice::from_ref(&team), presented.team)?;
+        self.let_in(principal, team)
+    }
+
+    fn recall_token(&self, presented: Presented<'_>, now: i64) -> Option<Result<Identified, FailedCheck>> {
+        Some(match self.tokens.get(presented.credential, now)? {
+            Remembered::Good(verified) => self.admit(&verified, presented.team),
+            Remembered::Expired => Err(FailedCheck::Expired),
+        })
+    }
+
+    fn judge_token(&self, presented: Presented<'_>) -> Judged {
+        let now = self.clock.now().as_second();
+        if let Some(recalled) = self.recall_token(presented, now) {
+            return Judged::Finally(recalled);
+        }
+        let said = match Unverified::read(presented.credential) {
+            Ok(said) => said,
+            Err(misread) => return Judged::Finally(Err(misread.check())),
+        };
+        let Some(issuer) = self.issuer_of(&said) else {
+            return Judged::Finally(Err(FailedCheck::Issuer));
+        };
+        let keys = issuer.keyring.read();
+        let Some(keys) = keys.as_ref() else {
+            return Judged::Finally(Err(FailedCheck::KeysUnavailable));
+        };
+        match issuer.verifier.prove(&said, keys, now) {
+            Ok(proof) => {
+                let teams = issuer.teams(&said).into_boxed_slice();
+                let Some(user) = said.claims.user(&issuer.user_claim).filter(|_| !teams.is_empty()) else {
+                    let check = if teams.is_empty() { FailedCheck::TeamUnknown } else { FailedCheck::User };
+                    return Judged::Finally(Err(check));
+                };
+                let verified = Arc::new(Verified::new(user, teams, Arc::clone(&issuer.keyring), proof));
+                self.tokens.remember(presented.credential, &verified);
+                Judged::Finally(self.admit(&verified, presented.team))
+            }
+            Err(Unproved::Failed(check)) => Judged::Finally(Err(check)),
+            Err(Unproved::KeyUnknown) => Judged::KeyUnknown(Arc::clone(&issuer.keyring)),
+        }
+    }
+
+    /// The issuer that a token says it is of.
+    pub(super) fn issuer_of(&self, said: &Unverified<'_>) -> Option<&Issuer> {
+        self.issuers.get(said.claims.issuer()?)
+    }
+
+    /// Lets the bearer of a verified token speak for one of its teams. The token was verified once; which team it is for, and
+    /// whether that one may call, is asked every time.
+    fn admit(&self, verified: &Verified, choice: Option<&TeamId>) -> Result<Identified, FailedCheck> {
+        let team = chosen(&verified.teams, choice)?;
+        let principal = Principal {
+            team: team.id.clone(),
+            user: verified.user.clone(),
+            credential: Credential::Token { issuer: Arc::clone(&verified.keyring.issuer) },
+            key_models: None,
+            key_limits: None,
+        };
+        self.let_in(Arc::new(principal), Arc::clone(team))
+    }
+
+    /// The last question, asked every time: may the team and the user call at present?
+    fn let_in(&self, principal: Arc<Principal>, team: Arc<Team>) -> Result<Identified, FailedCheck> {
+        match team.state {
+            State::Suspended => Err(FailedCheck::TeamSuspended),
+            State::Active if team.suspended_users.contains(&principal.user) => Err(FailedCheck::TeamSuspended),
+            State::Active if self.in_force.load().suspends(&principal) => Err(FailedCheck::TeamSuspended),
+            State::Active => Ok((principal, team)),
+        }
+    }
+
+    /// Counts how a credential fared and, when it was not accepted, says why in the log: the caller learns less.
+    fn counted(
+        &self,
+        presented: Presented<'_>,
+        answer: Result<Identified, FailedCheck>,
+    ) -> Result<Identified, Rejection> {
+        let kind = if presented.credential.starts_with(PREFIX) { KEY } else { TOKEN };
+        let check = match answer {
+            Ok(identified) => {
+                self.observer.authenticated(kind, OK);
+                return Ok(identified);
+            }
+            Err(check) => check,
+        };
+        self.observer.authenticated(kind, check.name());
+        if let Some(left_out) = self.refusals.admits(check, self.clock.elapsed()) {
+            let Reason { issuer, kid, why } = self.reason(presented, check);
+            tracing::info!(kind, check = check.name(), issuer, kid, why, left_out, "a credential was refused");
+        }
+        Err(check.rejection())
+    }
+}
+
+/// The one team that a caller speaks for: the one it chose, if it is of that one, or the only one it is of.
+pub(super) fn chosen<'t>(teams: &'t [Arc<Team>], choice: Option<&TeamId>) -> Result<&'t Arc<Team>, FailedCheck> {
+    match (choice, teams) {
+        (_, []) => Err(FailedCheck::TeamUnknown),
+        (Some(choice), teams) => teams.iter().find(|team| team.id == *choice).ok_or(FailedCheck::TeamNotTheirs),
+        (None, [team]) => Ok(team),
+        (None, [_, _, ..]) => Err(FailedCheck::TeamAmbiguous),
+    }
+}
+
+impl std::fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "directory of {} keys and {} issuers", self.in_force.load().keys(), self.issuers.len())
+    }
+}

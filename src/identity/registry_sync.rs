@@ -1,0 +1,154 @@
+//! Keeps this process's register as the store has it: looks several times a second whether anything changed, and notes when
+//! keys were used.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::Authenticator;
+use super::key_registry::{KeyRegistry, Lost, ReadLimits};
+use super::store::{Store, Version};
+use crate::live::Live;
+use crate::store::Outage;
+use crate::team::KeyId;
+
+/// How often the version is asked for. With the time that looking and connecting may take in a store that stays silent (a second; with
+/// Sentinels a quarter more), what is changed on one replica is known to every other within two seconds, also of the store's return.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often the uses of keys are gathered.
+const GATHER_EVERY: Duration = Duration::from_secs(5);
+/// How often the use of one key is written at most, in seconds.
+const USE_NOTED_EVERY: i64 = 60;
+
+/// One per process. It is handed whatever handle to the store its caller has: a handle belongs to one runtime.
+pub struct RegistrySync {
+    register: Live<KeyRegistry>,
+    directory: Live<Authenticator>,
+    read_limits: ReadLimits,
+    /// Held while reading, so that an older state never takes the place of a newer one.
+    known: Mutex<Option<Version>>,
+    is_read: watch::Sender<bool>,
+}
+
+impl RegistrySync {
+    /// A registrar that keeps this register and tells this directory.
+    #[must_use]
+    pub fn new(register: Live<KeyRegistry>, directory: Live<Authenticator>, read_limits: ReadLimits) -> Self {
+        Self { register, directory, read_limits, known: Mutex::new(None), is_read: watch::Sender::new(false) }
+    }
+
+    /// The register as this process knows it.
+    #[must_use]
+    pub fn register(&self) -> Arc<KeyRegistry> {
+        self.register.read()
+    }
+
+    /// How limits are read.
+    #[must_use]
+    pub const fn read_limits(&self) -> ReadLimits {
+        self.read_limits
+    }
+
+    /// Everyone who may call, as this process knows it.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Authenticator> {
+        self.directory.read()
+    }
+
+    /// What people call the gateway key that a user of this name is, if it is one that is known.
+    #[must_use]
+    pub fn key_name(&self, user: &str) -> Option<String> {
+        let id = KeyId::parse(user.strip_prefix("key:")?)?;
+        let directory = self.directory.read();
+        let configured = directory.configured_keys().iter().find(|key| key.id == id).map(|key| key.name.clone());
+        configured.or_else(|| self.register.read().key(&id).map(|key| key.record.name.clone()))
+    }
+
+    /// Reads everything and puts it in force.
+    ///
+    /// # Errors
+    /// The store did not answer; what was known stays in force.
+    pub async fn refresh(&self, store: &dyn Store) -> Result<(), Outage> {
+        let mut known = self.known.lock().await;
+        let (mut version, mut entries) = store.read().await?;
+        let before = self.register.read();
+        let lost = before.lost_from(&entries);
+        if !lost.is_empty() {
+            let brought = lost.len();
+            bring_back(store, lost).await?;
+            // Only now: while the store fails, this is tried again and again.
+            tracing::error!(
+                entries = brought,
+                "the store has lost keys or suspensions: what this replica knew of them was written back"
+            );
+            (version, entries) = store.read().await?;
+        }
+        self.register.replace(KeyRegistry::read(entries, &before, self.read_limits));
+        self.directory.read().take_up(&self.register);
+        *known = Some(version);
+        self.is_read.send_replace(true);
+        Ok(())
+    }
+
+    /// Waits until the register was read once.
+    pub async fn until_read(&self) {
+        // The sender lives as long as this.
+        let _ = self.is_read.subscribe().wait_for(|is_read| *is_read).await;
+    }
+
+    /// Keeps the register fresh and notes the uses of keys, until told to stop. What is known of uses is written then.
+    pub async fn keep(&self, store: &dyn Store, stop: CancellationToken) {
+        let (mut answered, mut noted) = (true, HashMap::new());
+        let mut gathered = tokio::time::Instant::now();
+        while !stop.is_cancelled() {
+            let looked = self.look(store).await;
+            match &looked {
+                Err(outage) if answered => {
+                    tracing::warn!(%outage, "keys and suspensions cannot be read from the store: those that are known stay in force");
+                }
+                Ok(()) if !answered => tracing::info!("keys and suspensions can be read from the store again"),
+                Ok(()) | Err(_) => {}
+            }
+            answered = looked.is_ok();
+            if answered && gathered.elapsed() >= GATHER_EVERY {
+                gathered = tokio::time::Instant::now();
+                self.note_uses(store, &mut noted).await;
+            }
+            let _ = tokio::time::timeout(LOOK_EVERY, stop.cancelled()).await;
+        }
+        self.note_uses(store, &mut noted).await;
+    }
+
+    async fn look(&self, store: &dyn Store) -> Result<(), Outage> {
+        let version = store.version().await?;
+        if self.known.lock().await.as_ref() == Some(&version) {
+            return Ok(());
+        }
+        self.refresh(store).await
+    }
+
+    async fn note_uses(&self, store: &dyn Store, noted: &mut HashMap<KeyId, i64>) {
+        let mut used = self.directory.read().uses();
+        used.retain(|(id, at)| noted.get(id).is_none_or(|before| at - before >= USE_NOTED_EVERY));
+        if used.is_empty() {
+            return;
+        }
+        match store.note_used(&used).await {
+            Ok(()) => noted.extend(used),
+            // It is noted the next time: nothing but a time in a list hangs on it.
+            Err(outage) => tracing::debug!(%outage, "the uses of keys were not noted"),
+        }
+    }
+}
+
+/// Every replica does this, and an entry is only put where there is still what was found: whoever comes second changes nothing.
+async fn bring_back(store: &dyn Store, lost: Vec<Lost>) -> Result<(), Outage> {
+    for Lost { name, found, known } in lost {
+        // In vain where another replica, or an operator, was there before.
+        let _: bool = store.replace(&name, found.as_deref(), &known).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! Records as texts: short ones, since each is carried through the script byte by byte.
+
+use std::fmt::{Display, from_fn};
+use std::io::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::credits::Credits;
+use crate::ledger::machine::record::Windows;
+use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, judgement};
+use crate::ledger::{CallResult, CallSummary, Outage, Outcome, Phase, ReservationId, Row, Sums};
+use crate::store::answer::unreadable;
+
+/// What was asked: request, user, credential, gateway key, model, images, seconds, version of the price table.
+type AskedText<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, &'a str, u64, u64, &'a str);
+
+/// The same, read.
+type AskedRead = (String, String, String, Option<String>, String, u64, u64, String);
+
+/// What came: status, code, images, milliseconds of video, in the queue and at the upstream, when sent and when answered.
+type CameText<C> = (u16, Option<C>, u64, u64, u64, u64, Option<u64>, Option<u64>);
+
+fn asked_text(asked: &CallSummary) -> AskedText<'_> {
+    let CallSummary { request_id, user, credential, key, model, images, seconds, price_version } = asked;
+    (request_id, user, credential, key.as_deref(), model, *images, *seconds, price_version)
+}
+
+fn asked_read(read: AskedRead) -> CallSummary {
+    let (request_id, user, credential, key, model, images, seconds, price_version) = read;
+    CallSummary { request_id, user, credential, key, model, images, seconds, price_version }
+}
+
+fn came_text(came: &CallResult) -> CameText<&str> {
+    let CallResult { status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us } = came;
+    (*status, code.as_deref(), *images, *video_ms, *queue_ms, *upstream_ms, *sent_us, *answered_us)
+}
+
+fn came_read(read: CameText<String>) -> CallResult {
+    let (status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us) = read;
+    CallResult { status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us }
+}
+
+/// A text of JSON. Nothing that is kept has a key that is no text, or fails to be written to memory.
+fn json(bytes: &mut Vec<u8>, record: &impl Serialize) {
+    drop(serde_json::to_writer(bytes, record));
+}
+
+/// Writes a number.
+pub(super) fn number(bytes: &mut Vec<u8>, number: impl itoa::Integer) {
+    bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Writes numbers, a space between them.
+pub(super) fn numbers(bytes: &mut Vec<u8>, all: &[u64]) {
+    for (place, one) in all.iter().enumerate() {
+        if place > 0 {
+            bytes.push(b' ');
+        }
+        number(bytes, *one);
+    }
+}
+
+/// Writes a number of at least so many digits.
+fn digits_of(bytes: &mut Vec<u8>, number: u64, digits: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(number);
+    bytes.extend(std::iter::repeat_n(b'0', digits.saturating_sub(text.len())));
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+/// Reads a text of JSON.
+pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> Result<T, Outage> {
+    serde_json::from_slice(text).map_err(|_| unreadable(what))
+}
+
+/// Stands in place of how far a call has come when that has ended and only its answer is still being read.
+const UNREAD: char = 'U';
+
+/// How far a call has come, and how often it was marked: what its record begins with.
+pub(super) fn how_far(record: &ReservationRecord) -> impl Display {
+    let phase = match record.phase() {
+        Some(Phase::Waiting) => 'W',
+        Some(Phase::Dispatched) => 'D',
+        Some(Phase::TurnedBack) => 'T',
+        None => UNREAD,
+    };
+    let marks = record.marks;
+    from_fn(move |f| write!(f, "{phase}{marks}"))
+}
+
+/// A reservation.
+pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
+    let scopes: Vec<(&str, &str)> = record.scopes.iter().map(|scope| (&*scope.level, &*scope.whose)).collect();
+    let ReservationRecord { price, admitted_at, deadline, claimed, .. } = record;
+    drop(write!(bytes, "{}", how_far(record)));
+    let (day, asked) = (&record.windows.day, asked_text(&record.asked));
+    match record.ending {
+        None => json(bytes, &(price, day, admitted_at, deadline, scopes, asked, claimed)),
+        Some(ending) => json(bytes, &(price, day, admitted_at, deadline, scopes, asked, claimed, ending)),
+    }
+}
+
+/// Price, day, when admitted, deadline, scopes, what was asked, when claimed.
+type CallRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64);
+
+/// The same, with when it may have ended.
+type EndingRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64, (u64, u64));
+
+fn call_read(text: &[u8]) -> Result<(CallRead, Option<(u64, u64)>), Outage> {
+    if let Ok(read) = from_json::<CallRead>(text, "") {
+        return Ok((read, None));
+    }
+    let (price, day, admitted_at, deadline, scopes, asked, claimed, ending): EndingRead =
+        from_json(text, "a reservation")?;
+    Ok(((price, day, admitted_at, deadline, scopes, asked, claimed), Some(ending)))
+}
+
+/// Reads a reservation.
+pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
+    let (how_far, rest) = text.split_at(text.iter().position(|byte| *byte == b'[').unwrap_or(0));
+    let phase = how_far.first().copied();
+    let marks = how_far.get(1..).and_then(|marks| str::from_utf8(marks).ok()?.parse().ok());
+    let ((price, day, admitted_at, deadline, scopes, asked, claimed), ending) = call_read(rest)?;
+    Ok(ReservationRecord {
+        dispatched: phase == Some(b'D'),
+        turned_back: phase == Some(b'T'),
+        unread: phase == Some(UNREAD as u8),
+        marks: marks.ok_or_else(|| unreadable("how far a call has come"))?,
+        claimed,
+        ending,
+        price,
+        windows: Windows { month: month_of(&day), day },
+        admitted_at,
+        deadline,
+        scopes: scopes
+            .into_iter()
+            .map(|(level, whose)| ScopeName { level: level.into(), whose: whose.into() })
+            .collect(),
+        asked: asked_read(asked).into(),
+    })
+}
+
+/// Days are written year first, so a day's name begins with its month's.
+pub(super) fn month_of(day: &str) -> String {
+    day.get(..7).unwrap_or_default().to_owned()
+}
+
+/// A row: its place among all, when it was settled, and the row. `place` is that among the rows of one step.
+pub(super) fn row(bytes: &mut Vec<u8>, makes: Revision, place: usize, row: &Row) {
+    let Row { id, outcome, reserved, charged, day, month: _, admitted_at, settled_at, asked, came } = row;
+    let (admitted_at, settled_at) = (admitted_at.as_microsecond(), settled_at.as_microsecond());
+    // Wide enough that texts sort as numbers do.
+    for (part, digits) in [(makes.epoch, 16), (makes.number, 10), (place as u64, 4)] {
+        digits_of(bytes, part, digits);
+    }
+    bytes.push(b' ');
+    number(bytes, settled_at);
+    bytes.push(b' ');
+    let money = (reserved.micros(), charged.micros());
+    json(bytes, &(id, outcome, money, day, admitted_at, settled_at, asked_text(asked), came_text(came)));
+}
+
+/// What a cell of usage holds.
+pub(super) fn sums(bytes: &mut Vec<u8>, sums: Sums) {
+    numbers(bytes, &sums.to_numbers());
+}
+
+/// Reads a row.
+pub(super) fn read_row(text: &[u8]) -> Result<Row, Outage> {
+    type Read = (ReservationId, Outcome, (u64, u64), String, i64, i64, AskedRead, CameText<String>);
+    let (id, outcome, (reserved, charged), day, admitted_at, settled_at, asked, came): Read = from_json(text, "a row")?;
+    Ok(Row {
+        id,
+        outcome,
+        reserved: Credits::from_micros(reserved),
+        charged: Credits::from_micros(charged),
+        month: month_of(&day),
+        day,
+        admitted_at: judgement::at(admitted_at),
+        settled_at: judgement::at(settled_at),
+        asked: asked_read(asked).into(),
+        came: came_read(came),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_call_comes_back_as_it_was() {
+        let asked =
+            CallSummary { request_id: "r \"1\"".into(), user: "ä\n{}".into(), images: 2, ..CallSummary::default() };
+        let asked = Arc::new(asked);
+        let record = ReservationRecord {
+            dispatched: false,
+            turned_back: true,
+            unread: false,
+            marks: 12,
+            claimed: 3,
+            ending: None,
+            price: u64::MAX,
+            windows: Windows { day: "2026-11-28".into(), month: "2026-11".into() },
+            admitted_at: 1,
+            deadline: 2,
+            scopes: vec![ScopeName { level: "user".into(), whose: "ä\n{}".into() }],
+            asked: asked.clone(),
+        };
+        let left = ReservationRecord { turned_back: false, unread: true, ..record.clone() };
+        let ending = ReservationRecord { ending: Some((4, 5)), ..record.clone() };
+        for record in [record, left, ending] {
+            let mut text = Vec::new();
+            call(&mut text, &record);
+            assert_eq!(read_call(&text).unwrap(), record);
+        }
+        let ended = Row {
+            id: ReservationId::new(),
+            outcome: Outcome::Unknown,
+            reserved: Credits::from_micros(7),
+            charged: Credits::from_micros(5),
+            day: "2026-11-28".into(),
+            month: "2026-11".into(),
+            admitted_at: judgement::at(1),
+            settled_at: judgement::at(2),
+            asked,
+            came: CallResult {
+                status: 502,
+                code: Some("upstream_error".into()),
+                sent_us: Some(9),
+                ..CallResult::default()
+            },
+        };
+        let mut text = Vec::new();
+        row(&mut text, Revision::default(), 0, &ended);
+        let json = text.splitn(3, |byte| *byte == b' ').last().unwrap();
+        assert_eq!(read_row(json).unwrap(), ended);
+    }
+}
