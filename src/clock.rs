@@ -29,8 +29,8 @@ impl Clock {
         Self(Source::Moved { micros: Arc::new(AtomicI64::new(start.as_microsecond())) })
     }
 
-    /// Wall-clock time in whole microseconds, as the ledger's stores tell it: for windows, expiry and the records. Never
-    /// used to measure how long something took.
+    /// Wall-clock time in whole microseconds, as the ledger's stores tell it: for windows, expiry and the records.
+    /// Never used to measure how long something took.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let micros = match &self.0 {

@@ -124,8 +124,8 @@ impl FromStr for Credits {
     }
 }
 
-/// Written as a JSON number with its decimal digits as people write them, `0.000002` and not `2e-6`: as raw JSON, since a
-/// number that passed through a double is written in the shortest way.
+/// Written as a JSON number with its decimal digits as people write them, `0.000002` and not `2e-6`: as raw JSON, since
+/// a number that passed through a double is written in the shortest way.
 impl Serialize for Credits {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         decimal(self, serializer)

@@ -1,4 +1,5 @@
-//! Decimal numbers as text, written digit by digit on the stack: every call writes a dozen, and `fmt` takes ten times as long.
+//! Decimal numbers as text, written digit by digit on the stack: every call writes a dozen, and `fmt` takes ten times
+//! as long.
 
 use std::ops::Deref;
 use std::time::Duration;

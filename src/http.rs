@@ -23,8 +23,8 @@ pub fn server_timing(writer: &mut HeaderWriter<'_>, [own, queued, upstream]: [Du
     writer.insert(SERVER_TIMING);
 }
 
-/// A body of fewer bytes than this is copied out of the buffer that its connection reads into: it may be kept for long, and
-/// would keep all of that buffer, so that the connection needs another. A copy costs less than to make one.
+/// A body of fewer bytes than this is copied out of the buffer that its connection reads into: it may be kept for long,
+/// and would keep all of that buffer, so that the connection needs another. A copy costs less than to make one.
 const SMALL: usize = 4 * 1024;
 
 /// A body as it comes in, frame by frame. A large one that comes in one frame is never copied, any other once.

@@ -1,4 +1,5 @@
-//! The gateway's own HTTPS client, for the key sets of issuers and for the webhook: whom it trusts and how long it waits.
+//! The gateway's own HTTPS client, for the key sets of issuers and for the webhook: whom it trusts and how long it
+//! waits.
 
 use std::error::Error;
 use std::io;
@@ -35,8 +36,8 @@ impl<B> HttpsClient<B>
 where
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
-    /// A client that trusts the authorities of a PEM text, or those of the machine, and takes no longer than `time` for one
-    /// exchange.
+    /// A client that trusts the authorities of a PEM text, or those of the machine, and takes no longer than `time` for
+    /// one exchange.
     ///
     /// # Errors
     /// There is no authority, and `secure` says that one will be needed.

@@ -1,7 +1,7 @@
 //! What is said of a body that should be JSON and is not.
 
-/// What is wrong with a body that should be one JSON object. The parser's own words stand only where they are about a member; and
-/// without the position behind them, which means little in a body that a program wrote.
+/// What is wrong with a body that should be one JSON object. The parser's own words stand only where they are about a
+/// member; and without the position behind them, which means little in a body that a program wrote.
 #[must_use]
 pub fn wrong_body(body: &[u8], error: &serde_json::Error) -> String {
     if !error.is_data() {

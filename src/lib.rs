@@ -1,6 +1,7 @@
 //! Moongate: the gateway a company puts in front of the Firemoon Studio API.
 //!
-//! Start here, then read [`stack`]: the path of a request, top to bottom. What each word means stands in `glossary.md` beside this file.
+//! Start here, then read [`stack`]: the path of a request, top to bottom. What each word means stands in `glossary.md`
+//! beside this file.
 //!
 //! # The rooms, in the order in which a request passes them
 //!
@@ -27,8 +28,9 @@
 //! | [`upstream`] | when a call goes out, where to, and with whose key |
 //!
 //! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
-//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`calendar`], [`clock`], [`credits`], [`decimal`], [`http`],
-//! [`https`], [`json`], [`live`], [`maps`], [`model`], [`printable`], [`secret`] and [`trust`] are small words everybody speaks.
+//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`calendar`], [`clock`], [`credits`],
+//! [`decimal`], [`http`], [`https`], [`json`], [`live`], [`maps`], [`model`], [`printable`], [`secret`] and [`trust`]
+//! are small words everybody speaks.
 //!
 //! # What stands on what
 //!
@@ -44,11 +46,12 @@
 //!
 //! # What holds everywhere
 //!
-//! - Money is [`credits::Credits`]: whole millionths. What a call may cost is reserved before it is sent, and settled once.
+//! - Money is [`credits::Credits`]: whole millionths. What a call may cost is reserved before it is sent, and settled
+//!   once.
 //! - Nothing reaches the upstream without an [`admission::Admitted`], which only admission makes, and an
 //!   [`upstream::queue::Permitted`], which only the queue makes of it.
-//! - A credential ends at [`identity::authenticate`]; a shared key begins at [`upstream::swap_credential`]. Neither is ever
-//!   printed: see [`secret::Secret`].
+//! - A credential ends at [`identity::authenticate`]; a shared key begins at [`upstream::swap_credential`]. Neither is
+//!   ever printed: see [`secret::Secret`].
 //! - Below [`answer::answer_refusals`] every error is a [`refusal::Refusal`]; above it there are none.
 //! - Time comes from [`clock::Clock`]; the ledger's windows go by the store's own.
 //! - A room knows the vocabulary of others, never their layers, and never [`config`], [`app`] or [`stack`].

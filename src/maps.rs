@@ -2,5 +2,6 @@
 
 use std::collections::HashMap;
 
-/// For what the configuration names, or what is looked up only after it was checked: nobody outside chooses what is in it.
+/// For what the configuration names, or what is looked up only after it was checked: nobody outside chooses what is in
+/// it.
 pub type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;

@@ -1,8 +1,8 @@
-//! Text of others as it may be shown to people: what a terminal obeys, what turns the order of reading around and what cannot be
-//! seen is written out.
+//! Text of others as it may be shown to people: what a terminal obeys, what turns the order of reading around and what
+//! cannot be seen is written out.
 //!
-//! A name that someone chose ends up in an operator's terminal, in a log viewer, in a table. There it must neither move the
-//! cursor, nor look like another name (U+202E turns what follows around), nor hide in part.
+//! A name that someone chose ends up in an operator's terminal, in a log viewer, in a table. There it must neither move
+//! the cursor, nor look like another name (U+202E turns what follows around), nor hide in part.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -72,13 +72,15 @@ impl fmt::Debug for Printable<'_> {
     }
 }
 
-/// Whether a name begins and ends with something that is seen: ` ann` and `ann` look the same in a list and are not the same.
+/// Whether a name begins and ends with something that is seen: ` ann` and `ann` look the same in a list and are not the
+/// same.
 #[must_use]
 pub fn is_trimmed(name: &str) -> bool {
     name.trim() == name
 }
 
-/// A text of JSON that says the same, with such characters written as JSON escapes them. They can only stand in its strings.
+/// A text of JSON that says the same, with such characters written as JSON escapes them. They can only stand in its
+/// strings.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_plain) {
@@ -98,8 +100,8 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(written)
 }
 
-/// A value as JSON that people read as well: such characters written as JSON escapes them, and numbers as decimals, `0.000002`
-/// and not `2e-6`.
+/// A value as JSON that people read as well: such characters written as JSON escapes them, and numbers as decimals,
+/// `0.000002` and not `2e-6`.
 ///
 /// # Errors
 /// The value has no JSON form.

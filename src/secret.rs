@@ -5,7 +5,8 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// A secret that came from a file or the environment. Wiped from memory when dropped; `Debug` shows only that it is there.
+/// A secret that came from a file or the environment. Wiped from memory when dropped; `Debug` shows only that it is
+/// there.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 

@@ -5,14 +5,14 @@
 //!  (Refusal → answer)                                                                                  │
 //!  known caller                                     authenticate ▸ measure_team ▸ tell_limits ─────────┼▸ account
 //!  (Authenticated<B>)                                                                                  │
-//!  paid call   authorize ▸ collect_body ▸ idempotency ▸ breaker ▸ admit ▸ queue ▸ swap_credential ▸ forward ─┤
+//!  paid call   authorize ▸ collect_body ▸ replay ▸ breaker ▸ admit ▸ queue ▸ swap_credential ▸ forward ─┤
 //!  its quote           authorize ▸ collect_body ▸ quote ───────────────────────────────────────────────┘
 //! ```
 //!
-//! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed → Authenticated → Wanted → Authorized →
-//! PaidCall → NewCall → Admitted → Permitted → Outgoing`), so a wrong order does not compile. Five of them are proofs that one
-//! layer alone can make: `Authenticated`, `Authorized`, `NewCall`, `Admitted`, `Permitted`. Below `answer_refusals` every error is a `Refusal`;
-//! above it there are none.
+//! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed → Authenticated → Wanted →
+//! Authorized → PaidCall → NewCall → Admitted → Permitted → Outgoing`), so a wrong order does not compile. Five of them
+//! are proofs that one layer alone can make: `Authenticated`, `Authorized`, `NewCall`, `Admitted`, `Permitted`. Below
+//! `answer_refusals` every error is a `Refusal`; above it there are none.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -142,9 +142,11 @@ where
         .layer(CollectLayer::new(parts.request, parts.buffer.clone()))
         // A call that was made before is not made again, and reserves nothing.
         .layer(replay)
-        // Refused at once while the upstream fails, before anything is reserved; a kept answer is given out all the same.
+        // Refused at once while the upstream fails, before anything is reserved; a kept answer is given out all the
+        // same.
         .layer(breaker)
-        // Reserves the price; once it was sent, the call runs to its end and is settled, whether its caller stays or not.
+        // Reserves the price; once it was sent, the call runs to its end and is settled, whether its caller stays or
+        // not.
         .layer(AdmitLayer::new(parts.keeper, parts.latest, parts.undelivered, parts.buffer, parts.replays, ways))
         // Who waits for the shared account has paid: nobody holds a place for a call that is then refused.
         .layer(queue)

@@ -8,8 +8,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// TLS of a client that trusts the authorities of a PEM text; without one those of the machine (`SSL_CERT_FILE` replaces them),
-/// when they will be needed at all.
+/// TLS of a client that trusts the authorities of a PEM text; without one those of the machine (`SSL_CERT_FILE`
+/// replaces them), when they will be needed at all.
 ///
 /// # Errors
 /// There are none.

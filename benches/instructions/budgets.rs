@@ -1,5 +1,6 @@
-//! What each figure may be: `budgets.toml` beside this file, held to a twentieth where it can be compared: by the same versions
-//! of what makes a figure, on the same kind of processor. How bytes are copied differs between kinds, and so do the figures.
+//! What each figure may be: `budgets.toml` beside this file, held to a twentieth where it can be compared: by the same
+//! versions of what makes a figure, on the same kind of processor. How bytes are copied differs between kinds, and so
+//! do the figures.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -72,8 +73,8 @@ impl Budgets {
         Self::read()
     }
 
-    /// Prints each figure beside its budget, and of those that are above it what can be done. Whether none is that can be
-    /// compared.
+    /// Prints each figure beside its budget, and of those that are above it what can be done. Whether none is that can
+    /// be compared.
     pub fn print(&self, figures: &[Figure]) -> bool {
         println!("{:>14} {:<36} {:>14} {:>10} {:>8}", "", "instructions a call", "counted", "budget", "");
         let mut over = Vec::new();

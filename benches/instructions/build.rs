@@ -1,4 +1,5 @@
-//! The gateway that is counted: built in a profile of its own, so that the figures are of one program however this one was built.
+//! The gateway that is counted: built in a profile of its own, so that the figures are of one program however this one
+//! was built.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -28,7 +28,8 @@ struct Kind {
     call: Vec<u8>,
 }
 
-/// What is called, from what is refused first to what goes all the way: the difference between two lines is what lies between.
+/// What is called, from what is refused first to what goes all the way: the difference between two lines is what lies
+/// between.
 fn kinds(credentials: &Credentials) -> Vec<Kind> {
     let [ours, full] = credentials.teams.as_slice() else { return Vec::new() };
     let (key, token) = (ours.key.text.expose(), ours.token.as_str());

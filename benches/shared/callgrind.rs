@@ -1,7 +1,7 @@
 //! Counts what a program executes: it runs under callgrind, and is asked meanwhile how many instructions that were.
 //!
-//! Only instructions of the program count, none of the kernel. What the program does by the clock goes on while calls are
-//! counted, and under callgrind calls are slow: what its threads do each second while nobody calls is taken off.
+//! Only instructions of the program count, none of the kernel. What the program does by the clock goes on while calls
+//! are counted, and under callgrind calls are slow: what its threads do each second while nobody calls is taken off.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -59,8 +59,8 @@ impl Counted {
         Ok(Self { idle, ..new })
     }
 
-    /// Leaves out the threads that are busy while nobody calls: they do not work for calls, and what they do is as long as a
-    /// call is.
+    /// Leaves out the threads that are busy while nobody calls: they do not work for calls, and what they do is as long
+    /// as a call is.
     pub fn of_threads_that_rest(self) -> Self {
         Self { idle_most: RESTS, ..self }
     }

@@ -49,7 +49,8 @@ pub fn used(process: u32) -> io::Result<Used> {
     Ok(all)
 }
 
-/// The memory that a process and its children hold, in KiB: resident, with shared pages divided among those that share them.
+/// The memory that a process and its children hold, in KiB: resident, with shared pages divided among those that share
+/// them.
 ///
 /// # Errors
 /// It is gone.

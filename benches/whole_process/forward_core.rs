@@ -1,5 +1,6 @@
-//! The gateway's own accept and forward core, and nothing else of it: its listener, its body buffer, its connections to the
-//! upstream. No checks, no ledger, no metrics: what is left is what the runtime, hyper and the shape around them cost.
+//! The gateway's own accept and forward core, and nothing else of it: its listener, its body buffer, its connections to
+//! the upstream. No checks, no ledger, no metrics: what is left is what the runtime, hyper and the shape around them
+//! cost.
 
 use std::convert::Infallible;
 use std::io;

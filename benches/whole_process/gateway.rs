@@ -1,4 +1,5 @@
-//! The gateway with its whole job on: keys and tokens, every kind of limit on every level, a Redis ledger, metrics, access log.
+//! The gateway with its whole job on: keys and tokens, every kind of limit on every level, a Redis ledger, metrics,
+//! access log.
 
 use std::fmt::Write;
 use std::fs;

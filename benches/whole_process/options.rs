@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-/// Measures whole processes side by side on one job: the gateway, nginx, HAProxy, a plain hyper proxy, and no proxy at all.
+/// Measures whole processes side by side on one job: the gateway, nginx, HAProxy, a plain hyper proxy, and no proxy at
+/// all.
 #[derive(Parser)]
 #[command(name = "whole_process")]
 pub struct Options {

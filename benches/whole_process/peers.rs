@@ -302,8 +302,8 @@ impl Starter<'_> {
     }
 }
 
-/// Makes a new Redis one that gateways have known for long: to the first gateway on a new one nothing is sure for ten seconds,
-/// which is no part of its start.
+/// Makes a new Redis one that gateways have known for long: to the first gateway on a new one nothing is sure for ten
+/// seconds, which is no part of its start.
 async fn is_in_use(redis: SocketAddr) -> Outcome<()> {
     let mut store = redis::Client::open(format!("redis://{redis}"))?.get_multiplexed_async_connection().await?;
     let info: String = redis::cmd("INFO").arg("replication").query_async(&mut store).await?;
@@ -314,7 +314,8 @@ async fn is_in_use(redis: SocketAddr) -> Outcome<()> {
 }
 
 impl Peer {
-    /// A good call gets the upstream's answer byte for byte, and a stranger gets 401: it really does what it is measured at.
+    /// A good call gets the upstream's answer byte for byte, and a stranger gets 401: it really does what it is
+    /// measured at.
     async fn prove(&self) -> Outcome<()> {
         for call in self.fast.calls.iter() {
             let (status, body) = once(self.fast.address, call).await?;

@@ -1,4 +1,5 @@
-//! A proxy that only forwards: hyper's server and hyper-util's pooled client as they come, no checks. What is to be beaten.
+//! A proxy that only forwards: hyper's server and hyper-util's pooled client as they come, no checks. What is to be
+//! beaten.
 
 use std::io;
 use std::net::Ipv4Addr;

@@ -91,7 +91,8 @@ impl Process {
     pub fn start_file(file: &Path, arguments: &[&str], core: usize, folder: &Path, output: Stdio) -> Outcome<Self> {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let complaints = folder.join(format!("{name}-{core}.err"));
-        // The chain of programs is one process: each replaces itself by the next. It ends when the benchmark does, however.
+        // The chain of programs is one process: each replaces itself by the next. It ends when the benchmark does,
+        // however.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "taskset", "-c", &core.to_string()])
             .arg(file)

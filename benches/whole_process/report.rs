@@ -145,7 +145,8 @@ impl Sheet<'_> {
         Spread::of(added).map(|added| added.median)
     }
 
-    /// Means nothing when many of the calls were refused, nor where the process held as many before: then it is left out.
+    /// Means nothing when many of the calls were refused, nor where the process held as many before: then it is left
+    /// out.
     fn per_flight(&self, index: usize) -> Option<f64> {
         if self.peers[index].name == "gateway-rs256" && self.index("gateway-key").is_some() {
             return None;

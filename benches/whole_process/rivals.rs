@@ -1,4 +1,5 @@
-//! The configurations of nginx and HAProxy: as much of the gateway's job as each can do by itself, tuned as their manuals say.
+//! The configurations of nginx and HAProxy: as much of the gateway's job as each can do by itself, tuned as their
+//! manuals say.
 //!
 //! None writes a log: what the gateway's access lines and ledger cost is part of the gateway's figures only.
 
@@ -40,8 +41,8 @@ pub fn nginx(folder: &Path, listen: SocketAddr, upstream: SocketAddr, credential
     write(folder, "nginx.conf", &text)
 }
 
-/// nginx with Lua, as the gateways do it that are built on it: whose key it is stands in Redis, and each call is counted there
-/// for its team and minute. Both are asked each time, over connections that are kept.
+/// nginx with Lua, as the gateways do it that are built on it: whose key it is stands in Redis, and each call is
+/// counted there for its team and minute. Both are asked each time, over connections that are kept.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -132,7 +133,8 @@ pub fn haproxy(folder: &Path, listen: SocketAddr, upstream: SocketAddr, credenti
     write(folder, "haproxy.cfg", &haproxy_text(listen, upstream, &identify))
 }
 
-/// HAProxy: tokens verified, their issuer, audience and expiry checked, the rest as before. It verifies every token every time.
+/// HAProxy: tokens verified, their issuer, audience and expiry checked, the rest as before. It verifies every token
+/// every time.
 ///
 /// # Errors
 /// A file cannot be written.

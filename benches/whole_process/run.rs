@@ -1,4 +1,5 @@
-//! The run: windows of all peers in shuffled order, round after round, so that what the machine does meanwhile meets them alike.
+//! The run: windows of all peers in shuffled order, round after round, so that what the machine does meanwhile meets
+//! them alike.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};

@@ -49,7 +49,8 @@ pub struct Generation {
     endpoint: String,
     /// `completed`, `failed` (not executed, costs nothing) or `unknown`.
     status: &'static str,
-    /// The ledger's word, which tells what failed apart: `released` was never sent, `refused` was, and counts as a request.
+    /// The ledger's word, which tells what failed apart: `released` was never sent, `refused` was, and counts as a
+    /// request.
     outcome: &'static str,
     http_status: Option<u16>,
     code: Option<String>,
@@ -138,7 +139,8 @@ pub async fn list(ledger: &dyn Ledger, team: &Team, page: &Page, at: Timestamp) 
     })
 }
 
-/// The page's rows of one model, whether there is another behind them among the newest [`SEARCHED_MAX`], and what was lost.
+/// The page's rows of one model, whether there is another behind them among the newest [`SEARCHED_MAX`], and what was
+/// lost.
 async fn search(
     ledger: &dyn Ledger,
     team: &Team,

@@ -62,7 +62,8 @@ pub struct Views {
 }
 
 impl Views {
-    /// Views of what is read here, and of what is remembered there; the buffer is the memory for answers on their way out.
+    /// Views of what is read here, and of what is remembered there; the buffer is the memory for answers on their way
+    /// out.
     #[must_use]
     pub const fn new(reading: Reading, replays: Replays, buffer: Buffer) -> Self {
         Self { reading, replays, buffer }
@@ -146,8 +147,8 @@ impl Views {
 /// A view of this size is given also to a team whose memory is taken: it may tell why.
 const SMALL_BYTES: usize = 64 * 1024;
 
-/// A view as its answer. Names in it are written out where they would turn its text around; an answer that was kept stands in
-/// it as it came.
+/// A view as its answer. Names in it are written out where they would turn its text around; an answer that was kept
+/// stands in it as it came.
 fn shown(view: &impl Serialize, standings: &[LimitStatus], at: Timestamp) -> Result<Answer, Refusal> {
     let json = printable::to_json(view).map_err(|_| Refusal::Internal)?;
     let mut answer = Response::new(AnswerBody::new(json));

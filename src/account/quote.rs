@@ -19,10 +19,9 @@ use crate::refusal::Refusal;
 
 /// Quotes a call.
 ///
-/// Reads: the body's members that decide the price, the ledger. Writes: one reading of its user, in the ledger. Refuses:
-/// `invalid_body`, `rate_limited` (the reading, not the call), `ledger_unavailable`.
-/// Position: where admission stands on the path of a paid call, below the same layers: what they refuse a call, they
-/// refuse its quote.
+/// Reads: the body's members that decide the price, the ledger. Writes: one reading of its user, in the ledger.
+/// Refuses: `invalid_body`, `rate_limited` (the reading, not the call), `ledger_unavailable`. Position: where admission
+/// stands on the path of a paid call, below the same layers: what they refuse a call, they refuse its quote.
 #[derive(Clone)]
 pub struct Quotes {
     reading: Reading,

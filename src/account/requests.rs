@@ -1,6 +1,7 @@
 //! `GET /gateway/v1/requests` and `/gateway/v1/requests/{id}`: what became of the team's own calls.
 //!
-//! A call that runs is known by its reservation, on any replica; one whose answer is kept by that; any other by its row.
+//! A call that runs is known by its reservation, on any replica; one whose answer is kept by that; any other by its
+//! row.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -199,7 +200,8 @@ impl Requests<'_> {
         Ok(newest(calls))
     }
 
-    /// Read first: what ends after this is known as open at least, and what ended before it is found in what is read later.
+    /// Read first: what ends after this is known as open at least, and what ended before it is found in what is read
+    /// later.
     async fn open(&self, wanted: impl Fn(&OpenCall) -> bool) -> Result<BTreeMap<ReservationId, Call>, Refusal> {
         let open = self.ledger.open_calls(self.team).await.map_err(|outage| away(&outage))?;
         Ok(open.into_iter().filter(wanted).map(|open| (open.id, open.into())).collect())

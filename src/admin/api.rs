@@ -1,5 +1,5 @@
-//! The operator's API: whoever has a token may look, whoever has one of role `write` may change, and every change is written
-//! down.
+//! The operator's API: whoever has a token may look, whoever has one of role `write` may change, and every change is
+//! written down.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -25,8 +25,8 @@ pub fn written(titles: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
 }
 
 /// A cell that no spreadsheet takes for a formula: an apostrophe before what it would begin with. A user names itself.
-/// <https://owasp.org/www-community/attacks/CSV_Injection>. What is not seen, or turns the order of reading around, is written
-/// out as in tables.
+/// <https://owasp.org/www-community/attacks/CSV_Injection>. What is not seen, or turns the order of reading around, is
+/// written out as in tables.
 fn harmless(cell: String) -> Cow<'static, str> {
     let shown = Printable::whole(&cell).to_string();
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']) {

@@ -1,4 +1,5 @@
-//! `GET /admin/v1/ledger`: the rows of a team, or of every team, newest first, one for each paid call that ended; page by page.
+//! `GET /admin/v1/ledger`: the rows of a team, or of every team, newest first, one for each paid call that ended; page
+//! by page.
 
 use std::sync::Arc;
 
@@ -177,8 +178,8 @@ async fn found(accounts: &Accounts, asked: &Asked) -> Result<Found, Refusal> {
     Ok(found)
 }
 
-/// Adds a team's rows until the page is full. Rows that come meanwhile move the others on, so a page begins behind a row and
-/// not at a number.
+/// Adds a team's rows until the page is full. Rows that come meanwhile move the others on, so a page begins behind a
+/// row and not at a number.
 async fn add_rows(accounts: &Accounts, asked: &Asked, account: &Account, found: &mut Found) -> Result<(), Refusal> {
     let team = &account.team;
     let mut awaited = asked.after.as_ref().filter(|place| place.team == *team).map(|place| place.id);

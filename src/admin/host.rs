@@ -1,9 +1,9 @@
 //! Which names the operator's listener answers to while only this machine reaches it.
 //!
-//! A web page that an operator visits can send its own name's address to 127.0.0.1 (DNS rebinding), and then read what is here as
-//! if it were its own. Its requests still carry its name in `Host`: where the listener is on loopback, only names of this machine
-//! and those that the configuration lists are answered. Where it is on a network, probes and scrapes come by the pod's address and
-//! every service's name, and no name is checked.
+//! A web page that an operator visits can send its own name's address to 127.0.0.1 (DNS rebinding), and then read what
+//! is here as if it were its own. Its requests still carry its name in `Host`: where the listener is on loopback, only
+//! names of this machine and those that the configuration lists are answered. Where it is on a network, probes and
+//! scrapes come by the pod's address and every service's name, and no name is checked.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,5 +1,5 @@
-//! The gateway keys: those of the store, which are made, rotated and revoked here, and those of the configuration, which are shown
-//! beside them.
+//! The gateway keys: those of the store, which are made, rotated and revoked here, and those of the configuration,
+//! which are shown beside them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -118,7 +118,8 @@ impl Keys {
         Ok(Changed { subject: format!("key {}", made.id), before: Value::Null, after: view.shown(), answer })
     }
 
-    /// Gives a key another secret; the one until now stays good for a while, and older ones for as long as they were promised.
+    /// Gives a key another secret; the one until now stays good for a while, and older ones for as long as they were
+    /// promised.
     pub(super) async fn rotate(&self, call: &Call) -> Result<Changed, Refusal> {
         let Rotation { overlap_seconds, end_older } = call.body()?;
         let overlap = overlap_seconds.unwrap_or(OVERLAP);
@@ -177,8 +178,8 @@ impl Keys {
         Ok((bytes, record))
     }
 
-    /// So that whoever asks here next finds what was changed here. Other replicas notice by themselves, and so does this one
-    /// should the store fall silent now.
+    /// So that whoever asks here next finds what was changed here. Other replicas notice by themselves, and so does
+    /// this one should the store fall silent now.
     async fn know(&self) {
         if let Err(outage) = self.registrar.refresh(&*self.store).await {
             tracing::debug!(%outage, "what was changed is not in force here yet");

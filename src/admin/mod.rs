@@ -1,15 +1,17 @@
 //! The operator's listener: health, metrics, and what an operator may see and do.
 //!
-//! [`mod@serve`] runs it, on a thread and runtime of its own, so that a probe is answered however busy the team listener is;
-//! [`pages`] says what is where, and `host` by which name it may be called; [`readiness`] is what `/readyz` asks. Under `/admin/v1` is the API: [`token`] keeps it for
-//! operators, [`routes`] is its table, [`call`] what a page is handed, [`api`] the way from one to the other. Its pages are [`usage`] and [`export`], both over
+//! [`mod@serve`] runs it, on a thread and runtime of its own, so that a probe is answered however busy the team
+//! listener is; [`pages`] says what is where, and `host` by which name it may be called; [`readiness`] is what
+//! `/readyz` asks. Under `/admin/v1` is the API: [`token`] keeps it for operators, [`routes`] is its table, [`call`]
+//! what a page is handed, [`api`] the way from one to the other. Its pages are [`usage`] and [`export`], both over
 //! [`accounts`]; `users` says which name can be a user's.
 //!
-//! **To add a page**: give it a name in [`routes::Read`] (any token may ask, nothing changes) or [`routes::Change`] (needs
-//! `role: write`), a line in [`routes::TABLE`], an arm in `Api::read` or `Api::change`, a file of its own below `admin/` that holds
-//! what it uses and answers a [`call::Call`], and its description in `openapi.json`, which a test holds against the table. A
-//! page that changes something answers with a [`call::Changed`], which says what was and what is: the audit line is made of
-//! it, so that there is no change without one. The command line asks through `cli/gateway.rs`.
+//! **To add a page**: give it a name in [`routes::Read`] (any token may ask, nothing changes) or [`routes::Change`]
+//! (needs `role: write`), a line in [`routes::TABLE`], an arm in `Api::read` or `Api::change`, a file of its own below
+//! `admin/` that holds what it uses and answers a [`call::Call`], and its description in `openapi.json`, which a test
+//! holds against the table. A page that changes something answers with a [`call::Changed`], which says what was and
+//! what is: the audit line is made of it, so that there is no change without one. The command line asks through
+//! `cli/gateway.rs`.
 
 pub mod accounts;
 pub mod api;

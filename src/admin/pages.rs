@@ -34,7 +34,8 @@ impl Operator {
         Self { metrics, readiness, api, address: None, clock: Clock::system() }
     }
 
-    /// The same, listening here: on loopback it answers to the names of this machine and those of the configuration only.
+    /// The same, listening here: on loopback it answers to the names of this machine and those of the configuration
+    /// only.
     #[must_use]
     pub fn listening_on(self, address: SocketAddr) -> Self {
         Self { address: Some(address), ..self }

@@ -1,7 +1,8 @@
 //! Whether this replica should be given requests, and what it knows of the parts it works with.
 //!
-//! Ready is what this replica can do itself. What is out of order elsewhere (a shared key, an issuer, a budget) is the same for
-//! every replica: were they unready for it, nobody would be left to say so, and the teams would lose their own views too.
+//! Ready is what this replica can do itself. What is out of order elsewhere (a shared key, an issuer, a budget) is the
+//! same for every replica: were they unready for it, nobody would be left to say so, and the teams would lose their own
+//! views too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-/// What is known of the parts of the gateway. Clones know the same. That there is one says that the configuration is loaded.
+/// What is known of the parts of the gateway. Clones know the same. That there is one says that the configuration is
+/// loaded.
 #[derive(Clone)]
 pub struct Readiness(Arc<Parts>);
 

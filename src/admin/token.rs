@@ -1,5 +1,5 @@
-//! Operators' tokens: only their hashes are known here, and compared in constant time. A wrong one leaves a line, and many wrong ones
-//! from one address are slowed and then refused.
+//! Operators' tokens: only their hashes are known here, and compared in constant time. A wrong one leaves a line, and
+//! many wrong ones from one address are slowed and then refused.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -65,7 +65,8 @@ impl Tokens {
         Self { throttle: Throttle::new("operators"), audit_log, clock }
     }
 
-    /// Whose token a request carries. A good one is never slowed, whatever others at its address do: looking at one is a hash.
+    /// Whose token a request carries. A good one is never slowed, whatever others at its address do: looking at one is
+    /// a hash.
     ///
     /// # Errors
     /// As for [`operator`]; `rate_limited` for a wrong one after too many others from the same address.
@@ -97,8 +98,8 @@ impl Tokens {
     }
 }
 
-/// Whose token a request carries. What was sent is hashed before it is compared, and compared with every hash there is, each in
-/// constant time: which of them is right takes as long as that none is.
+/// Whose token a request carries. What was sent is hashed before it is compared, and compared with every hash there is,
+/// each in constant time: which of them is right takes as long as that none is.
 ///
 /// # Errors
 /// `credential_missing` without an `Authorization` header; `credential_invalid` for anything but one bearer token of the list.

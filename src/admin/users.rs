@@ -10,8 +10,9 @@ use crate::team::{Team, UserId};
 impl Teams {
     /// Whether a user of the team may be meant.
     ///
-    /// A name with white space at its ends is a slip, because it looks like another one. But an issuer's tokens name whom they
-    /// like, and whoever exists can be suspended, resumed and topped up: such a name is taken when it is known.
+    /// A name with white space at its ends is a slip, because it looks like another one. But an issuer's tokens name
+    /// whom they like, and whoever exists can be suspended, resumed and topped up: such a name is taken when it is
+    /// known.
     ///
     /// # Errors
     /// `invalid_body`: it is not; `ledger_unavailable`.

@@ -1,10 +1,10 @@
 //! Prices a call, reserves the most it can cost, lets it go, and settles what it did cost.
 //!
-//! Reads: the body's members that decide the price, the limits of the team, the user and the key. Writes: the ledger, the
-//! record's charge, the cost headers, what is remembered of the call. Refuses: `invalid_body`, `budget_exhausted`, `rate_limited`, `quota_exhausted`,
-//! `too_many_concurrent`, `ledger_unavailable`, `overloaded` (no room for its answer).
-//! Position: below everything that may still refuse the request for what it is, above everything that costs money. Once
-//! it was sent, the call runs to its end, whether its caller stays or not.
+//! Reads: the body's members that decide the price, the limits of the team, the user and the key. Writes: the ledger,
+//! the record's charge, the cost headers, what is remembered of the call. Refuses: `invalid_body`, `budget_exhausted`,
+//! `rate_limited`, `quota_exhausted`, `too_many_concurrent`, `ledger_unavailable`, `overloaded` (no room for its
+//! answer). Position: below everything that may still refuse the request for what it is, above everything that costs
+//! money. Once it was sent, the call runs to its end, whether its caller stays or not.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -37,7 +37,8 @@ pub struct Admitted<L> {
 }
 
 impl<L> Admitted<L> {
-    /// The connection that is held for it: it was reserved as sent, and is to be sent over it at once. `None`: it waits.
+    /// The connection that is held for it: it was reserved as sent, and is to be sent over it at once. `None`: it
+    /// waits.
     #[must_use]
     pub const fn take_at_hand(&mut self) -> Option<L> {
         self.at_hand.take()
@@ -80,8 +81,8 @@ pub struct AdmitLayer<W> {
 }
 
 impl<W> AdmitLayer<W> {
-    /// A layer that admits through this worker's ledger, notes what that says of limits, has room for answers in this memory,
-    /// remembers what was answered, and sees by these ways whether a call can be sent at once.
+    /// A layer that admits through this worker's ledger, notes what that says of limits, has room for answers in this
+    /// memory, remembers what was answered, and sees by these ways whether a call can be sent at once.
     #[must_use]
     pub const fn new(
         keeper: Arc<ReservationManager>,
@@ -148,7 +149,8 @@ struct Granted<L> {
     at_hand: Option<L>,
 }
 
-/// Reserves a call: as sent when nothing stands between its admission and its first byte, which spares the ledger the mark.
+/// Reserves a call: as sent when nothing stands between its admission and its first byte, which spares the ledger the
+/// mark.
 async fn reserve<W: AtHand>(
     with: &AdmitLayer<W>,
     call: &PaidCall,
@@ -250,8 +252,8 @@ where
         .await
 }
 
-/// Whether the answer has slots to keep and may not be gone at once: it is large, or goes over a stream, which may have no room
-/// for any of it, or others wait already that nobody reads.
+/// Whether the answer has slots to keep and may not be gone at once: it is large, or goes over a stream, which may have
+/// no room for any of it, or others wait already that nobody reads.
 fn is_read_later(
     forwarded: &Forwarded,
     undelivered: &Undelivered,

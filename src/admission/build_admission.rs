@@ -8,8 +8,9 @@ use crate::pricing::{Order, asked};
 use crate::refusal::Refusal;
 use crate::team::Credential;
 
-/// What admits a call, and what judges it when only its price is asked: the same for both, so that a quote is what a call
-/// would meet. `phase` says whether it is sent as soon as it is admitted, or waits; then it is marked as sent just before it is.
+/// What admits a call, and what judges it when only its price is asked: the same for both, so that a quote is what a
+/// call would meet. `phase` says whether it is sent as soon as it is admitted, or waits; then it is marked as sent just
+/// before it is.
 ///
 /// # Errors
 /// `invalid_body`: a member that decides the price is not one, or out of range.

@@ -1,9 +1,10 @@
-//! What is known of callers' limits: read for answers that nothing was asked of the ledger for, at most once a second each.
+//! What is known of callers' limits: read for answers that nothing was asked of the ledger for, at most once a second
+//! each.
 //!
-//! Every answer to a known caller says how its limits stand, also one that refuses before anything is reserved. To ask the
-//! store for each of these would let a caller drive the store with requests that cost it nothing. So what was read for one is
-//! told to the next for a second; what this process admits meanwhile is in it at once. Only what others spend on other
-//! replicas, or what other users of the team spend, can be told up to a second late.
+//! Every answer to a known caller says how its limits stand, also one that refuses before anything is reserved. To ask
+//! the store for each of these would let a caller drive the store with requests that cost it nothing. So what was read
+//! for one is told to the next for a second; what this process admits meanwhile is in it at once. Only what others
+//! spend on other replicas, or what other users of the team spend, can be told up to a second late.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +70,8 @@ impl Known {
 }
 
 impl Latest {
-    /// How the caller's limits stand now, by the clock and as far as this process knows. `None`: the ledger does not say.
+    /// How the caller's limits stand now, by the clock and as far as this process knows. `None`: the ledger does not
+    /// say.
     pub async fn of(&self, ledger: &Arc<dyn Ledger>, principal: &Principal, team: &Arc<Team>) -> Option<Snapshot> {
         let levels = principal.levels(team);
         let who = Who::of(principal);
@@ -93,8 +95,8 @@ impl Latest {
         Some(limits)
     }
 
-    /// The ledger has just said how a caller's limits stand. Kept only where somebody was told of them less than a second ago:
-    /// for all others nothing is copied.
+    /// The ledger has just said how a caller's limits stand. Kept only where somebody was told of them less than a
+    /// second ago: for all others nothing is copied.
     pub fn note(&self, principal: &Principal, team: &Arc<Team>, standings: &[LimitStatus], at: Timestamp) {
         let who = Who::of(principal);
         if let Some(known) = self.0.get(&who).filter(|known| known.is_fresh(team)) {

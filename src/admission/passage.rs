@@ -1,4 +1,5 @@
-//! How far an admitted call has come: told to the ledger first, and then known to whoever must decide what its end means.
+//! How far an admitted call has come: told to the ledger first, and then known to whoever must decide what its end
+//! means.
 
 use std::sync::Arc;
 
@@ -44,8 +45,8 @@ impl Passage {
         self.caller.has_left()
     }
 
-    /// Tells the ledger that the first byte is about to be sent, and whoever may ask for the call under its idempotency key.
-    /// From here on the call runs to its end.
+    /// Tells the ledger that the first byte is about to be sent, and whoever may ask for the call under its idempotency
+    /// key. From here on the call runs to its end.
     ///
     /// # Errors
     /// `ledger_unavailable`: the ledger did not answer, or the reservation was ended meanwhile. The call must not be sent.
@@ -57,8 +58,8 @@ impl Passage {
         Ok(())
     }
 
-    /// Tells the ledger that not a byte of the call went out after all, and that it waits for another connection: should this
-    /// replica die now, it costs no credits; should the caller leave, nothing at all.
+    /// Tells the ledger that not a byte of the call went out after all, and that it waits for another connection:
+    /// should this replica die now, it costs no credits; should the caller leave, nothing at all.
     ///
     /// # Errors
     /// As above.
@@ -67,8 +68,8 @@ impl Passage {
         self.told(Phase::Waiting, self.ledger.recall(&self.team, self.id).await)
     }
 
-    /// Tells the ledger that the upstream turned the call back and did nothing with it: should this replica die now, or the
-    /// caller leave, the call costs nothing.
+    /// Tells the ledger that the upstream turned the call back and did nothing with it: should this replica die now, or
+    /// the caller leave, the call costs nothing.
     ///
     /// # Errors
     /// As above.

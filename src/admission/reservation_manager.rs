@@ -1,4 +1,5 @@
-//! What must go on beside the calls of a worker: deadlines put off, orphans ended, settlements written when the store returns.
+//! What must go on beside the calls of a worker: deadlines put off, orphans ended, settlements written when the store
+//! returns.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -135,8 +136,8 @@ impl ReservationManager {
         Reservation::new(id, team.id.clone(), label, price, phase, self.orphans.clone())
     }
 
-    /// Settles a reservation and says what was charged, and gives the slots that it keeps; when the store does not take the
-    /// settlement, it waits until the store does.
+    /// Settles a reservation and says what was charged, and gives the slots that it keeps; when the store does not take
+    /// the settlement, it waits until the store does.
     pub async fn settle(&self, reservation: Reservation, listed: Listed, mut end: End) -> (Credits, Option<KeptSlots>) {
         let (team, reserved, meant) = (reservation.team().clone(), reservation.price(), end.settlement.charged);
         match self.ledger.settle(&team, end.settlement.clone()).await {
@@ -153,7 +154,8 @@ impl ReservationManager {
             Err(outage) => {
                 tracing::debug!(%outage, call_id = %end.settlement.id, "a settlement waits for the ledger");
                 let model_label = reservation.model_label().into();
-                // Until it is settled the reservation keeps them, and when the store returns its answer has most likely gone.
+                // Until it is settled the reservation keeps them, and when the store returns its answer has most likely
+                // gone.
                 end.settlement.keeps_slots = false;
                 let waiting = Waiting { team, model_label, end, _listed: listed };
                 if self.waiting.try_send(waiting).is_ok() {
@@ -169,8 +171,8 @@ impl ReservationManager {
         KeptSlots::new(SlotHolder { ledger, team, listed, tracker })
     }
 
-    /// Tells what a settlement did, once for each: whoever ended the reservation counts it. Says what was charged, unless
-    /// that is not known here.
+    /// Tells what a settlement did, once for each: whoever ended the reservation counts it. Says what was charged,
+    /// unless that is not known here.
     async fn tell(&self, team: &TeamId, model_label: &str, end: &End, settled: Settled) -> Option<Credits> {
         let (charged, is_ours) = match settled {
             Settled::Now(charged) => (Some(charged), true),
@@ -190,8 +192,8 @@ impl ReservationManager {
         charged
     }
 
-    /// Who ended a reservation before: this settlement itself, whose answer was lost, or a sweep, which does not know what
-    /// came. Its row says so, if it is still among the newest.
+    /// Who ended a reservation before: this settlement itself, whose answer was lost, or a sweep, which does not know
+    /// what came. Its row says so, if it is still among the newest.
     async fn look_up(&self, team: &TeamId, settlement: &Settlement) -> (Option<Credits>, bool) {
         let rows = match self.ledger.rows(team, 0, LOOKED_THROUGH).await {
             Ok(read) => read.rows,

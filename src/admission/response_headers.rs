@@ -13,8 +13,8 @@ use crate::ledger::headers::{credit_headers, rate_limit_headers};
 /// How many headers such an answer has, with those that other layers add: a map of one more takes twice the room.
 const HEADERS: usize = 12;
 
-/// The headers of every answer to an admitted call, whether it was executed or not: what it cost, and how the limits stand now;
-/// `times` as in [`server_timing`].
+/// The headers of every answer to an admitted call, whether it was executed or not: what it cost, and how the limits
+/// stand now; `times` as in [`server_timing`].
 #[must_use]
 pub fn headers(limits: &Snapshot, cost: Credits, times: [Duration; 3]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(HEADERS);

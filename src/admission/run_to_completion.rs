@@ -1,4 +1,5 @@
-//! A call that outlives its caller: dropped before its end, it runs on by itself, if it was sent. One that still waits ends.
+//! A call that outlives its caller: dropped before its end, it runs on by itself, if it was sent. One that still waits
+//! ends.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,9 +27,9 @@ impl Caller {
     }
 }
 
-/// Runs a call within its caller's own task, and moves it to a task of its own when the caller hangs up after it was sent.
-/// One that still waits is dropped, which gives back what it holds. Costs nothing while the caller stays; the drain waits
-/// for what was moved.
+/// Runs a call within its caller's own task, and moves it to a task of its own when the caller hangs up after it was
+/// sent. One that still waits is dropped, which gives back what it holds. Costs nothing while the caller stays; the
+/// drain waits for what was moved.
 pub struct RunToCompletion<T: Send + 'static> {
     call: Option<BoxFuture<'static, T>>,
     tracker: TaskTracker,

@@ -1,7 +1,7 @@
 //! What the end of a call costs.
 //!
-//! Every end there is. "Requests" are the windows of a day and a month, "tokens" the buckets a second, minute and hour, each
-//! of team, user and key. A slot of `concurrent` is free again after every end, and once the answer was read.
+//! Every end there is. "Requests" are the windows of a day and a month, "tokens" the buckets a second, minute and hour,
+//! each of team, user and key. A slot of `concurrent` is free again after every end, and once the answer was read.
 //!
 //! | The call ends because | Credits | Requests | Tokens | Row |
 //! |---|---|---|---|---|
@@ -22,7 +22,8 @@
 //! [`super::AtHand`]); else just before that byte. In the ledger a mark that was taken back says that the call was
 //! turned back: hence the one end above that counts a request which was never sent.
 //!
-//! A call that was sent has used the shared account, so a team whose calls are refused there comes to its own limits first.
+//! A call that was sent has used the shared account, so a team whose calls are refused there comes to its own limits
+//! first.
 
 use std::time::Duration;
 
@@ -41,8 +42,8 @@ pub struct End {
     pub delivered: Delivered,
 }
 
-/// Decides what a call is charged: by what came back, never more than was reserved. `since_admitted` is how long ago the
-/// call was admitted, now that it has just come back.
+/// Decides what a call is charged: by what came back, never more than was reserved. `since_admitted` is how long ago
+/// the call was admitted, now that it has just come back.
 #[must_use]
 pub fn end(
     id: ReservationId,

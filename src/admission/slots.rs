@@ -1,9 +1,9 @@
-//! Slots that the ledger keeps for an answer while that is being read: over all replicas, who does not read has no more calls
-//! than who does.
+//! Slots that the ledger keeps for an answer while that is being read: over all replicas, who does not read has no more
+//! calls than who does.
 //!
-//! They are kept with the settlement where the answer may not be gone at once, and freed by an operation of their own: a small
-//! answer over HTTP/1 costs no further one. Should this replica die, the ledger frees them when nobody puts off their deadline
-//! any more.
+//! They are kept with the settlement where the answer may not be gone at once, and freed by an operation of their own:
+//! a small answer over HTTP/1 costs no further one. Should this replica die, the ledger frees them when nobody puts off
+//! their deadline any more.
 
 use std::fmt;
 use std::future::Future;
@@ -21,8 +21,8 @@ use crate::http::Kept;
 use crate::ledger::Ledger;
 use crate::team::TeamId;
 
-/// The slots of one answer: freed before the last of its bytes is handed over, so that whoever has read it finds them free on
-/// every replica; or when it is dropped.
+/// The slots of one answer: freed before the last of its bytes is handed over, so that whoever has read it finds them
+/// free on every replica; or when it is dropped.
 pub struct KeptSlots {
     held: Option<SlotHolder>,
     freeing: Option<JoinHandle<()>>,

@@ -1,8 +1,8 @@
 //! Says on every answer to a known caller how its limits stand that count requests.
 //!
-//! Reads: the ledger, at most once a second for each caller, and only for answers and refusals that do not say it themselves.
-//! Writes: the rate-limit headers, of a refusal into the record. Refuses: nothing.
-//! Position: below authentication, since only a known caller has limits; above everything that answers or refuses one.
+//! Reads: the ledger, at most once a second for each caller, and only for answers and refusals that do not say it
+//! themselves. Writes: the rate-limit headers, of a refusal into the record. Refuses: nothing. Position: below
+//! authentication, since only a known caller has limits; above everything that answers or refuses one.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,11 +1,13 @@
-//! Small answers that are not delivered yet keep the slots of their calls: who does not read has no more calls than who does.
+//! Small answers that are not delivered yet keep the slots of their calls: who does not read has no more calls than who
+//! does.
 //!
-//! A call is settled when the upstream has answered, so that nothing that happens afterwards, a kill included, can change what
-//! it costs; with that the ledger gives its slot back, unless it is told to keep it ([`super::slots`]). It is not told to where
-//! the answer is small and has a connection to itself, whose socket most likely takes it at once: that spares an operation.
-//! Should it not be taken after all, its slot is kept here: counted on the replica whose memory the answer takes, until it was
-//! taken or given up. A call is then judged here as if its limit were smaller by so many. Other replicas know nothing of it;
-//! but while one such answer waits, the slots of all that follow are kept in the ledger.
+//! A call is settled when the upstream has answered, so that nothing that happens afterwards, a kill included, can
+//! change what it costs; with that the ledger gives its slot back, unless it is told to keep it ([`super::slots`]). It
+//! is not told to where the answer is small and has a connection to itself, whose socket most likely takes it at once:
+//! that spares an operation. Should it not be taken after all, its slot is kept here: counted on the replica whose
+//! memory the answer takes, until it was taken or given up. A call is then judged here as if its limit were smaller by
+//! so many. Other replicas know nothing of it; but while one such answer waits, the slots of all that follow are kept
+//! in the ledger.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

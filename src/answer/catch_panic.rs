@@ -3,8 +3,9 @@
 //! Reads: nothing. Writes: the refusal's kind in the record, a log line. Refuses: `internal`.
 //! Position: above `answer_refusals`, whose code is caught too; below `trace_and_count`, which counts what happened.
 //!
-//! The layer of tower-http of that name makes its answer of the panic alone, and this one needs the request's id, version
-//! and record; it would also box the body of every answer. The operator's listener, which needs neither, uses it.
+//! The layer of tower-http of that name makes its answer of the panic alone, and this one needs the request's id,
+//! version and record; it would also box the body of every answer. The operator's listener, which needs neither, uses
+//! it.
 
 use std::any::Any;
 use std::convert::Infallible;

@@ -6,8 +6,8 @@ const RESERVE: usize = 128;
 /// Every call may need one descriptor for its caller and one for the upstream.
 const PER_CONNECTION: usize = 2;
 
-/// The most connections that may be open: as many as are wanted, or as the soft limit of this process is enough for. Says so
-/// in the log when those are fewer: as a warning when they are so few that somebody may meet the bound.
+/// The most connections that may be open: as many as are wanted, or as the soft limit of this process is enough for.
+/// Says so in the log when those are fewer: as a warning when they are so few that somebody may meet the bound.
 pub(super) fn bound_connections(wanted: usize) -> usize {
     let Some(limit) = std::fs::read_to_string("/proc/self/limits").ok().as_deref().and_then(soft_limit) else {
         return wanted;

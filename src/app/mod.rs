@@ -33,8 +33,8 @@ use crate::upstream::breaker::Probe;
 use crate::upstream::queue::watch::watch;
 use crate::upstream::reconcile::Reconcile;
 
-/// Runs what was acquired until SIGTERM or SIGINT, until a worker ends by itself, or until the store is found unfit, then drains. Returns when every open call
-/// has been answered and settled, or when the grace is over.
+/// Runs what was acquired until SIGTERM or SIGINT, until a worker ends by itself, or until the store is found unfit,
+/// then drains. Returns when every open call has been answered and settled, or when the grace is over.
 ///
 /// # Errors
 /// A thread or a signal handler cannot be had; a worker ended by itself; the ledger's store is not fit to begin with; calls were still open after the grace.
@@ -138,8 +138,8 @@ fn serve_operator(acquired: &Acquired, stop: CancellationToken) -> io::Result<Jo
     })
 }
 
-/// What goes on beside the requests: the round over the teams, the shared account's windows, the register, the webhook, the
-/// issuers' keys, reloads, whether the ledger's store is there and fit.
+/// What goes on beside the requests: the round over the teams, the shared account's windows, the register, the webhook,
+/// the issuers' keys, reloads, whether the ledger's store is there and fit.
 fn look_after(
     acquired: &Acquired,
     followed: Option<Followed>,
@@ -212,8 +212,8 @@ fn watch_prices(acquired: &Acquired) -> catalogue::watch::Watch {
 /// How often what is left of the shared account is looked at while nobody calls.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 
-/// Waits until the workers have written what waits for the ledger. Each write is bounded by the ledger's deadline, and each is
-/// tried once; one more signal ends the wait.
+/// Waits until the workers have written what waits for the ledger. Each write is bounded by the ledger's deadline, and
+/// each is tried once; one more signal ends the wait.
 async fn join_workers(workers: Vec<JoinHandle<()>>, signals: &mut Signals) {
     tokio::select! {
         () = ended(workers) => {}
@@ -227,7 +227,8 @@ async fn join(thread: JoinHandle<()>) {
     }
 }
 
-/// Waits for threads in a thread of its own: the end of the process waits for none that is stuck, as it would for a task.
+/// Waits for threads in a thread of its own: the end of the process waits for none that is stuck, as it would for a
+/// task.
 async fn ended(threads: Vec<JoinHandle<()>>) {
     let (tell, told) = oneshot::channel();
     let joining = std::thread::Builder::new().name("join".to_owned()).spawn(move || {

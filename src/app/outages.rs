@@ -1,5 +1,5 @@
-//! Says in the log that the ledger's store fails, where it is and why: once in a while, for all who use it together, and again
-//! when it is back. A thousand calls that are refused for one reason are one line.
+//! Says in the log that the ledger's store fails, where it is and why: once in a while, for all who use it together,
+//! and again when it is back. A thousand calls that are refused for one reason are one line.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

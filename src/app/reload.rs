@@ -24,7 +24,8 @@ pub struct Live {
     pub teams: live::Live<HashMap<TeamId, Arc<Team>>>,
     /// Who may call.
     pub directory: live::Live<Authenticator>,
-    /// What operators decided while running. The store has it, not the file: a reload only joins it to the new directory.
+    /// What operators decided while running. The store has it, not the file: a reload only joins it to the new
+    /// directory.
     pub register: live::Live<KeyRegistry>,
     /// Where calls go, with whose key.
     pub upstream: live::Live<Upstream>,

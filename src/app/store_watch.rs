@@ -1,5 +1,5 @@
-//! Whether this replica may begin with the ledger's store, and whether the store stays fit: asked at the start and from time to
-//! time.
+//! Whether this replica may begin with the ledger's store, and whether the store stays fit: asked at the start and from
+//! time to time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,8 +70,8 @@ impl StoreWatch {
     }
 }
 
-/// What is wrong with the store, once it answers; `None` when it answers, and only does not say that: one node of a cluster that
-/// is away keeps no replica from the others.
+/// What is wrong with the store, once it answers; `None` when it answers, and only does not say that: one node of a
+/// cluster that is away keeps no replica from the others.
 async fn first_answer(ledger: &dyn Ledger, readiness: &Readiness) -> Option<Vec<Flaw>> {
     while answers(ledger, readiness).await.is_none() {
         tokio::time::sleep(SOON).await;

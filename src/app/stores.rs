@@ -1,4 +1,5 @@
-//! Where handles to the stores come from: the ledger, the shared account's permits, what is remembered of calls, the register.
+//! Where handles to the stores come from: the ledger, the shared account's permits, what is remembered of calls, the
+//! register.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! A worker: one thread, one runtime, one listening socket, its own stack, connections and ledger handle. Nothing it does
-//! for a request wakes another thread.
+//! A worker: one thread, one runtime, one listening socket, its own stack, connections and ledger handle. Nothing it
+//! does for a request wakes another thread.
 
 use std::io;
 use std::net::TcpListener;
@@ -17,8 +17,8 @@ use crate::stack::{Parts, stack};
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
 use crate::upstream::UpstreamClient;
 
-/// Starts a worker for every listening socket, which it takes; `gone` is cancelled as soon as one of them ends, however it
-/// ends.
+/// Starts a worker for every listening socket, which it takes; `gone` is cancelled as soon as one of them ends, however
+/// it ends.
 ///
 /// # Errors
 /// A thread, or its runtime, cannot be had.
@@ -75,8 +75,8 @@ async fn work(
     let _ = keeping.await;
 }
 
-/// How long what was cut off may take to end, over all workers. It is only dropped; what is remembered of calls may still be
-/// written.
+/// How long what was cut off may take to end, over all workers. It is only dropped; what is remembered of calls may
+/// still be written.
 const CUT_MAX: Duration = Duration::from_secs(2);
 
 /// Puts together what one worker's stack is made of.

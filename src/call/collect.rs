@@ -1,7 +1,7 @@
 //! Takes the body of a paid call in: whole, bounded in size, time and memory.
 //!
-//! Reads: content type, coding and length, the idempotency key, the body. Writes: the record's `bytes_in`.
-//! Refuses: `media_type_unsupported`, `body_too_large`, `body_timeout`, `invalid_body`, `invalid_request`, `overloaded`.
+//! Reads: content type, coding and length, the idempotency key, the body. Writes: the record's `bytes_in`. Refuses:
+//! `media_type_unsupported`, `body_too_large`, `body_timeout`, `invalid_body`, `invalid_request`, `overloaded`.
 //! Position: below authorization, so that nobody's bytes are held for nothing; above everything that costs money, so
 //! that a caller's broken body can never become a broken call (and never a charge).
 

@@ -1,5 +1,5 @@
-//! The catalogue's answers, kept in memory: a bounded number of a bounded size, shared by all workers, each asked for once at a
-//! time, and not at once again when that failed.
+//! The catalogue's answers, kept in memory: a bounded number of a bounded size, shared by all workers, each asked for
+//! once at a time, and not at once again when that failed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,8 @@ use crate::model::ModelId;
 use crate::refusal::Refusal;
 use crate::request::route::Catalogue;
 
-/// How many questions are remembered. The price of more is memory; model ids are the caller's to choose, so there must be an end.
+/// How many questions are remembered. The price of more is memory; model ids are the caller's to choose, so there must
+/// be an end.
 const ENTRIES_MAX: usize = 1024;
 /// How many bytes of answers are kept, for the same reason; one answer of the largest size that is kept always fits.
 const BYTES_MAX: u64 = 64 << 20;

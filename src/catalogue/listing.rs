@@ -1,6 +1,6 @@
-//! The list of models, read for their ids and prices. The names of its fields are not documented: the configuration may say where
-//! they stand, else likely places are tried. For existence every text in such a place counts that can be an id: one too many costs
-//! a question, one too few would hide a model.
+//! The list of models, read for their ids and prices. The names of its fields are not documented: the configuration may
+//! say where they stand, else likely places are tried. For existence every text in such a place counts that can be an
+//! id: one too many costs a question, one too few would hide a model.
 
 use std::collections::{BTreeMap, HashSet};
 

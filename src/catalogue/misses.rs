@@ -1,7 +1,9 @@
-//! How often strangers may have the upstream asked something that is not in the cache: each network, and all of them together.
+//! How often strangers may have the upstream asked something that is not in the cache: each network, and all of them
+//! together.
 //!
-//! Token buckets of constants, not of settings: they are wide enough for every page of the largest catalogue, and what is beyond
-//! them is no use of it. The table of networks is bounded; who does not fit in it is held to the bound of all together.
+//! Token buckets of constants, not of settings: they are wide enough for every page of the largest catalogue, and what
+//! is beyond them is no use of it. The table of networks is bounded; who does not fit in it is held to the bound of all
+//! together.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -56,7 +58,8 @@ impl Misses {
         Ok(())
     }
 
-    /// Takes a question from the bucket of all and from that of the network that this address is in; from both or from none.
+    /// Takes a question from the bucket of all and from that of the network that this address is in; from both or from
+    /// none.
     pub(super) fn guess(&self, from: IpAddr, now: Duration) -> Result<(), Beyond> {
         let mut inside = self.lock();
         let network = network(from);

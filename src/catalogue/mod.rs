@@ -1,11 +1,10 @@
 //! The public endpoints, cached: models, model configurations and sample images, fetched without a key.
 //!
-//! Reads: the cache, the upstream, the price table's ids. Writes: the cache. Refuses: `upstream_*`, `model_unknown`, `rate_limited`,
-//! `overloaded`.
-//! Position: a branch above authentication: it costs nothing and shows nothing of any team. Whoever asks may be a stranger, so
-//! what it makes the upstream do is bounded: [`cache`] (each question once at a time, and kept), [`listing`] (only models that there
-//! are), [`misses`] (how often at all). [`page`] is how it is answered, [`watch`] holds the
-//! upstream's prices against ours.
+//! Reads: the cache, the upstream, the price table's ids. Writes: the cache. Refuses: `upstream_*`, `model_unknown`,
+//! `rate_limited`, `overloaded`. Position: a branch above authentication: it costs nothing and shows nothing of any
+//! team. Whoever asks may be a stranger, so what it makes the upstream do is bounded: [`cache`] (each question once at
+//! a time, and kept), [`listing`] (only models that there are), [`misses`] (how often at all). [`page`] is how it is
+//! answered, [`watch`] holds the upstream's prices against ours.
 
 pub mod cache;
 pub mod listing;
@@ -138,7 +137,8 @@ impl Answers {
         }
     }
 
-    /// Asks again for what is stale. Its end is nobody's to wait for; too many at once only means that this one is asked later.
+    /// Asks again for what is stale. Its end is nobody's to wait for; too many at once only means that this one is
+    /// asked later.
     fn refresh(&self, question: &Catalogue, kept: &CachedPage, now: Duration) {
         let is_stale = now.saturating_sub(kept.at) >= self.0.settings.read().fresh_for;
         if is_stale && self.0.cache.may_ask_again(question, now) {
@@ -169,7 +169,8 @@ impl Answers {
         }
     }
 
-    /// Puts a question to the upstream that nothing is kept of; `guessed_by` when nobody knows whether what it is about exists.
+    /// Puts a question to the upstream that nothing is kept of; `guessed_by` when nobody knows whether what it is about
+    /// exists.
     fn ask(&self, question: &Catalogue, guessed_by: Option<IpAddr>) -> Result<Flight, Refusal> {
         let now = self.0.clock.elapsed();
         self.fly(question, || match guessed_by {

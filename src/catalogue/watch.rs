@@ -1,5 +1,5 @@
-//! Holds the configured prices against the upstream's, whenever its list of models, the prices or the teams have changed. Once a
-//! process.
+//! Holds the configured prices against the upstream's, whenever its list of models, the prices or the teams have
+//! changed. Once a process.
 //!
 //! The list is the one that the cache has: nothing is asked for it. Only where the account's balance is read
 //! (`upstream.reconcile`), the list is fetched as often as that, so that it is known also while nobody asks for it.

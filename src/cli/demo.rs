@@ -1,4 +1,5 @@
-//! `moongate demo`: the gateway, the Firemoon simulator and an embedded ledger in one process, with two teams. Needs nothing.
+//! `moongate demo`: the gateway, the Firemoon simulator and an embedded ledger in one process, with two teams. Needs
+//! nothing.
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
-//! Hosts, ports and paths of addresses: what a parser of URLs lets through although nothing could be reached by it, or something
-//! else would be than was meant. A port that is none counts as not given there, and 443 would be called in its place.
+//! Hosts, ports and paths of addresses: what a parser of URLs lets through although nothing could be reached by it, or
+//! something else would be than was meant. A port that is none counts as not given there, and 443 would be called in
+//! its place.
 
 use http::uri::Authority;
 

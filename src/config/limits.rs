@@ -1,4 +1,5 @@
-//! Limits that are written somewhere else than in the file, in the same words: those of a gateway key that the store keeps.
+//! Limits that are written somewhere else than in the file, in the same words: those of a gateway key that the store
+//! keeps.
 
 use std::path::Path;
 

@@ -1,8 +1,10 @@
-//! Text → shapes ([`mod@file`]) → settings that cannot be wrong ([`settings`], made by `check`) → kept fresh ([`watch`]).
+//! Text → shapes ([`mod@file`]) → settings that cannot be wrong ([`settings`], made by `check`) → kept fresh
+//! ([`watch`]).
 //!
-//! Reading order: [`mod@file`] is what may be written; `tree` gives every value its place; `structure` holds the tree against
-//! [`schema`]; `check` makes [`Settings`]; [`report`] is how problems are told, and `explain` finds the words. No step stops
-//! at its first problem: one run tells them all. [`address`] judges hosts, ports and paths, for the command line too. Secrets come in through `secrets`, and only there.
+//! Reading order: [`mod@file`] is what may be written; `tree` gives every value its place; `structure` holds the tree
+//! against [`schema`]; `check` makes [`Settings`]; [`report`] is how problems are told, and `explain` finds the words.
+//! No step stops at its first problem: one run tells them all. [`address`] judges hosts, ports and paths, for the
+//! command line too. Secrets come in through `secrets`, and only there.
 
 pub mod address;
 mod check;
@@ -54,8 +56,8 @@ pub fn load(path: &Path) -> Result<Settings, Problems> {
     }
 }
 
-/// Reads a text as if it were the file named `source`: paths in it are relative to that file's folder. References to the
-/// environment are answered by `environment`.
+/// Reads a text as if it were the file named `source`: paths in it are relative to that file's folder. References to
+/// the environment are answered by `environment`.
 ///
 /// # Errors
 /// Every problem with the text, none of them naming a secret.

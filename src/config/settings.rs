@@ -146,7 +146,8 @@ impl Settings {
         serde_saphyr::to_string(&self.effective).map_err(|error| error.to_string())
     }
 
-    /// The keys that differ in `newer` and need a restart to take effect; empty when it can replace these settings whole.
+    /// The keys that differ in `newer` and need a restart to take effect; empty when it can replace these settings
+    /// whole.
     #[must_use]
     pub fn needs_restart(&self, newer: &Self) -> Vec<String> {
         let (old, new) = (written(&self.effective), written(&newer.effective));

@@ -17,8 +17,8 @@ const STILL: Duration = Duration::from_millis(50);
 
 /// Watches a configuration file and every file it names: secrets, certificates, key sets.
 ///
-/// What counts is the content behind the path, looked up anew each time: a file replaced by a rename, or a ConfigMap whose
-/// symbolic link was moved, is noticed like one that was written in place.
+/// What counts is the content behind the path, looked up anew each time: a file replaced by a rename, or a ConfigMap
+/// whose symbolic link was moved, is noticed like one that was written in place.
 pub struct Watcher {
     path: PathBuf,
     looks: Interval,
@@ -28,8 +28,8 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watches the file at `path`, from which `settings` were loaded, and reads it again when SIGHUP comes. From here on that
-    /// signal no longer ends the process.
+    /// Watches the file at `path`, from which `settings` were loaded, and reads it again when SIGHUP comes. From here
+    /// on that signal no longer ends the process.
     ///
     /// # Errors
     /// The system does not let the process handle the signal.

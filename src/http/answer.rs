@@ -1,4 +1,5 @@
-//! The answer of the gateway and its body, which goes no faster than its caller reads, and keeps what must last until then.
+//! The answer of the gateway and its body, which goes no faster than its caller reads, and keeps what must last until
+//! then.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -55,12 +56,12 @@ pub trait Kept: fmt::Debug + Send + Sync + 'static {
 /// Whatever must last until an answer is written; it is given back when the last who holds it is done.
 pub type Guard = Arc<dyn Any + Send + Sync>;
 
-/// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows whether
-/// the caller reads.
+/// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows
+/// whether the caller reads.
 pub const SLICE: usize = 64 * 1024;
 
-/// Bytes of a body, and what lasts until the last slice of them is written: their share of the bounded memory, and who waits
-/// until then.
+/// Bytes of a body, and what lasts until the last slice of them is written: their share of the bounded memory, and who
+/// waits until then.
 struct Shared {
     data: Bytes,
     _held: Option<Guard>,
@@ -80,8 +81,8 @@ impl AnswerBody {
         Self { data: data.into(), held: None, delivery: None, keeping: None }
     }
 
-    /// The same body, holding its share of the bounded memory: a large one until the last of its bytes is written, a small one
-    /// until it is handed over to be written.
+    /// The same body, holding its share of the bounded memory: a large one until the last of its bytes is written, a
+    /// small one until it is handed over to be written.
     #[must_use]
     pub fn holding(mut self, held: Option<Guard>) -> Self {
         self.held = held;
@@ -94,8 +95,8 @@ impl AnswerBody {
         Self { delivery: Some(delivery), ..self }
     }
 
-    /// The same body, keeping something until it is written but for its end, or is given up. The end follows when what is kept
-    /// is given back. All of a small answer over HTTP/1 is its end: it is one write.
+    /// The same body, keeping something until it is written but for its end, or is given up. The end follows when what
+    /// is kept is given back. All of a small answer over HTTP/1 is its end: it is one write.
     #[must_use]
     pub fn keeping(mut self, kept: Option<Box<dyn Kept>>, transport: Transport) -> Self {
         self.keeping = kept.map(|kept| Keeping { kept, transport, end: Bytes::new(), written: None });

@@ -4,8 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// Goes with an answer until it is known whether that has reached its caller. Dropped before, it has not, as far as anybody can
-/// tell, and whoever made the answer hears it.
+/// Goes with an answer until it is known whether that has reached its caller. Dropped before, it has not, as far as
+/// anybody can tell, and whoever made the answer hears it.
 pub struct Delivery {
     /// None once it has given way to others.
     body: Option<Bytes>,
@@ -19,8 +19,8 @@ pub trait Deliver {
 }
 
 impl Delivery {
-    /// The delivery of this body; none is one that would not be kept. What is to be done when it did not arrive must neither wait
-    /// nor block.
+    /// The delivery of this body; none is one that would not be kept. What is to be done when it did not arrive must
+    /// neither wait nor block.
     #[must_use]
     pub fn new(body: Option<Bytes>, missed: impl FnOnce(Option<Bytes>) + Send + 'static) -> Self {
         Self { body, missed: Some(Box::new(missed)) }

@@ -11,8 +11,8 @@ use crate::ledger::reservation::Progress;
 use crate::store::Outage;
 
 /// A claim in the hands of the call that makes it. Dropped before the call was sent, it is released: nothing was spent,
-/// and the key may be used again. Once the call may have been sent, the claim ends with the call's outcome or, should there
-/// never be one (a panic, a process that is killed), as lost: nobody makes the call again under its key.
+/// and the key may be used again. Once the call may have been sent, the claim ends with the call's outcome or, should
+/// there never be one (a panic, a process that is killed), as lost: nobody makes the call again under its key.
 pub struct Claimed {
     claim: Option<Claim>,
     longest: Duration,
@@ -38,8 +38,8 @@ impl Departure {
 }
 
 impl Claimed {
-    /// A claim for a call that takes at most so long once it was sent. It is released when dropped, so it exists before the store
-    /// is asked: a caller may leave meanwhile.
+    /// A claim for a call that takes at most so long once it was sent. It is released when dropped, so it exists before
+    /// the store is asked: a caller may leave meanwhile.
     pub(super) const fn new(claim: Claim, longest: Duration, replays: Replays) -> Self {
         Self { claim: Some(claim), longest, replays, progress: None }
     }
@@ -71,7 +71,8 @@ impl Claimed {
 impl Drop for Claimed {
     fn drop(&mut self) {
         let Some(claim) = self.claim.take() else { return };
-        // Outside a runtime the process is ending: unsent, the claim ends with its own time; sent, with its reservation.
+        // Outside a runtime the process is ending: unsent, the claim ends with its own time; sent, with its
+        // reservation.
         let Ok(runtime) = Handle::try_current() else { return };
         if self.progress.as_ref().is_some_and(|progress| progress.phase() == Phase::Dispatched) {
             self.replays.mark_lost(claim, &runtime);

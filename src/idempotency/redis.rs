@@ -41,8 +41,8 @@ const KEEP: Step = Step { name: "keep", op: "replay_keep" };
 const FETCH: Step = Step { name: "fetch", op: "replay_fetch" };
 const LIST: Step = Step { name: "list", op: "replay_list" };
 
-/// Claims and answers in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own, and nothing
-/// is sent before the first step.
+/// Claims and answers in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own, and
+/// nothing is sent before the first step.
 pub struct RedisReplays {
     client: Client,
     observer: Arc<dyn Observer>,

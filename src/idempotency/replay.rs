@@ -1,8 +1,8 @@
 //! Makes each call with an idempotency key once: others with the same key get its answer.
 //!
-//! Reads: the idempotency key, the model and the body; what is remembered of the key; how the limits stand, to tell it with
-//! an answer that is given again. Writes: the claim of the call. Refuses: `idempotency_mismatch`, `idempotency_in_progress`,
-//! `idempotency_lost`, `idempotency_answer_gone`, `ledger_unavailable`, `overloaded`.
+//! Reads: the idempotency key, the model and the body; what is remembered of the key; how the limits stand, to tell it
+//! with an answer that is given again. Writes: the claim of the call. Refuses: `idempotency_mismatch`,
+//! `idempotency_in_progress`, `idempotency_lost`, `idempotency_answer_gone`, `ledger_unavailable`, `overloaded`.
 //! Position: below the layer that takes in the body, since the whole body is compared; above admission, since an answer
 //! that is given again reserves nothing and costs nothing.
 
@@ -51,8 +51,8 @@ pub struct Times {
 }
 
 impl ReplayLayer {
-    /// A layer that remembers here. The ledger tells how limits stand, `times` is asked with each call how long it may take; the
-    /// buffer is the memory for answers on their way out.
+    /// A layer that remembers here. The ledger tells how limits stand, `times` is asked with each call how long it may
+    /// take; the buffer is the memory for answers on their way out.
     #[must_use]
     pub fn new(
         replays: Replays,
@@ -79,8 +79,8 @@ pub struct Replay<S> {
     with: Arc<ReplayLayer>,
 }
 
-/// A call that nobody has made before: it carries no idempotency key, or has claimed the one that it carries. Only this layer
-/// makes it.
+/// A call that nobody has made before: it carries no idempotency key, or has claimed the one that it carries. Only this
+/// layer makes it.
 #[derive(Debug)]
 pub struct NewCall {
     call: PaidCall,
@@ -136,8 +136,8 @@ enum Whose {
 }
 
 impl ReplayLayer {
-    /// Claims the key, or waits until the call that holds it has ended: with an answer, or without having spent anything,
-    /// when the key is free again.
+    /// Claims the key, or waits until the call that holds it has ended: with an answer, or without having spent
+    /// anything, when the key is free again.
     async fn claim(&self, call: &PaidCall, key: KeyHash) -> Result<Whose, Refusal> {
         let claim = Claim {
             id: call.call_id,

@@ -22,8 +22,8 @@ use crate::request::{Buffer, RequestId};
 use crate::store::Outage;
 use crate::team::TeamId;
 
-/// How many outcomes that nobody waits for are written at once: a crowd of callers who were cut off does not fill the way to
-/// the store.
+/// How many outcomes that nobody waits for are written at once: a crowd of callers who were cut off does not fill the
+/// way to the store.
 const WRITTEN_AT_ONCE: usize = 4;
 /// How long an outcome is offered to a store that does not take it, and how often.
 const OFFERED_FOR: Duration = Duration::from_secs(60);
@@ -71,8 +71,8 @@ struct Unheard {
 }
 
 impl Replays {
-    /// A handle. What it does beside the calls goes on in the tracker, for which the drain waits; answers that wait for the store
-    /// take from this memory.
+    /// A handle. What it does beside the calls goes on in the tracker, for which the drain waits; answers that wait for
+    /// the store take from this memory.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -107,12 +107,12 @@ impl Replays {
         self.0.observer.replay(kind);
     }
 
-    /// Writes down how a call ended, if anyone may ask: it had an idempotency key, or its caller has left. `told` is what
-    /// the caller is told, or would have been; it comes back as it is, and if the answer is not written down now, it will be
-    /// should it not arrive.
+    /// Writes down how a call ended, if anyone may ask: it had an idempotency key, or its caller has left. `told` is
+    /// what the caller is told, or would have been; it comes back as it is, and if the answer is not written down now,
+    /// it will be should it not arrive.
     ///
-    /// When the store does not take it, it is offered again for a while; the caller does not wait for that. Any number may wait so;
-    /// where the team's share of the memory for answers is full, an outcome waits without its answer.
+    /// When the store does not take it, it is offered again for a while; the caller does not wait for that. Any number
+    /// may wait so; where the team's share of the memory for answers is full, an outcome waits without its answer.
     pub async fn ended(
         &self,
         ended: Ended,

@@ -12,7 +12,8 @@ use crate::ledger::{Outcome, ReservationId};
 use crate::model::ModelId;
 use crate::request::RequestId;
 
-/// The headers that are kept. Those that say how limits stood, what the call cost, or how long it took, were true only once.
+/// The headers that are kept. Those that say how limits stood, what the call cost, or how long it took, were true only
+/// once.
 const HEADERS: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, X_ERROR_SOURCE];
 
 /// A remembered answer.

@@ -1,5 +1,5 @@
-//! Outcomes that wait for the store while nobody waits for them: as many as there are, their answers within their team's share
-//! of the memory for answers.
+//! Outcomes that wait for the store while nobody waits for them: as many as there are, their answers within their
+//! team's share of the memory for answers.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Where there is no room for the answer, the outcome waits without it. Without an answer it is small, and each is that of a
-    /// paid call that has ended: of these a store that is away lets no more come.
+    /// Where there is no room for the answer, the outcome waits without it. Without an answer it is small, and each is
+    /// that of a paid call that has ended: of these a store that is away lets no more come.
     pub(super) fn new(mut outcome: Outcome, buffer: &Buffer) -> Self {
         let bytes = outcome.kept.body.as_ref().map_or(0, Bytes::len);
         let room = if bytes == 0 { None } else { buffer.take(&outcome.team, bytes).ok() };

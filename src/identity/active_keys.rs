@@ -1,5 +1,5 @@
-//! Which gateway keys are in force, and who is suspended: made of a configuration's keys and of the register, and replaced
-//! whole when either changes. Reading it takes no lock.
+//! Which gateway keys are in force, and who is suspended: made of a configuration's keys and of the register, and
+//! replaced whole when either changes. Reading it takes no lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ const SHOWN_MAX: usize = 10_000;
 /// What holds at present.
 pub(super) struct InForce {
     keys: HashMap<KeyId, Arc<KnownKey>>,
-    /// Keys as they were shown and found to be good, so that none is hashed twice: found by every byte, as tokens are. They
-    /// live and die with what is in force.
+    /// Keys as they were shown and found to be good, so that none is hashed twice: found by every byte, as tokens are.
+    /// They live and die with what is in force.
     shown: Cache<Box<str>, Shown, UnitWeighter, RandomState>,
     register: Arc<KeyRegistry>,
 }
@@ -107,8 +107,8 @@ impl KnownKey {
         self
     }
 
-    /// Which of the key's secrets it is. One that is not the key's is [`FailedCheck::Secret`], whatever else is known of the key:
-    /// only who has a secret learns more.
+    /// Which of the key's secrets it is. One that is not the key's is [`FailedCheck::Secret`], whatever else is known
+    /// of the key: only who has a secret learns more.
     fn secret(&self, hash: SecretHash) -> Result<usize, FailedCheck> {
         self.secrets.iter().position(|secret| secret.hash == hash).ok_or(FailedCheck::Secret)
     }
@@ -172,9 +172,9 @@ impl InForce {
 
     /// Looks at a key that was not shown before. A typo is told by its checksum, without a lookup.
     ///
-    /// What was shown is hashed before its id is looked up, so whether an id exists does not show in the time; and hashes are
-    /// compared in constant time ([`SecretHash`]'s `==` is `subtle`'s), so neither does how much of a secret is right. Only a
-    /// right one is remembered.
+    /// What was shown is hashed before its id is looked up, so whether an id exists does not show in the time; and
+    /// hashes are compared in constant time ([`SecretHash`]'s `==` is `subtle`'s), so neither does how much of a secret
+    /// is right. Only a right one is remembered.
     fn look_at(&self, text: &str) -> Result<Shown, FailedCheck> {
         let shown = ShownKey::parse(text).ok_or(FailedCheck::Form)?;
         let hash = SecretHash::of(shown.secret);

@@ -1,9 +1,10 @@
 //! Who is calling: takes the credential off the request and puts a principal in its place.
 //!
-//! Reads: `Authorization` or `X-API-Key`, and `X-Moongate-Team`; for those who fail, where they come from. Writes: the record's team, user and credential; removes those headers.
-//! Refuses: `credential_*`, `team_unknown`, `team_suspended`, `invalid_request` (two credentials, or no team's name), `identity_unavailable`,
-//! `overloaded` (too many tokens to verify), `rate_limited` (too many failures from one address).
-//! Position: above everything that knows of teams. Nothing below ever sees the credential.
+//! Reads: `Authorization` or `X-API-Key`, and `X-Moongate-Team`; for those who fail, where they come from. Writes: the
+//! record's team, user and credential; removes those headers. Refuses: `credential_*`, `team_unknown`,
+//! `team_suspended`, `invalid_request` (two credentials, or no team's name), `identity_unavailable`, `overloaded` (too
+//! many tokens to verify), `rate_limited` (too many failures from one address). Position: above everything that knows
+//! of teams. Nothing below ever sees the credential.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -32,7 +33,8 @@ pub struct AuthenticateLayer {
 }
 
 impl AuthenticateLayer {
-    /// A layer that asks this directory, as it is when a request comes, and at this gate when the directory does not know.
+    /// A layer that asks this directory, as it is when a request comes, and at this gate when the directory does not
+    /// know.
     #[must_use]
     pub const fn new(directory: Live<Authenticator>, gate: Arc<CredentialGuard>) -> Self {
         Self { directory, gate }

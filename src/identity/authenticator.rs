@@ -51,8 +51,9 @@ pub(super) enum Judged {
 }
 
 impl Authenticator {
-    /// Puts a directory together. Keyrings of `previous` whose issuer and source are the same are kept, with their keys; verified
-    /// tokens are not. Reads key files on this thread; fetches nothing: that begins with [`Authenticator::keep_key_sets_fresh`].
+    /// Puts a directory together. Keyrings of `previous` whose issuer and source are the same are kept, with their
+    /// keys; verified tokens are not. Reads key files on this thread; fetches nothing: that begins with
+    /// [`Authenticator::keep_key_sets_fresh`].
     pub fn new(
         settings: Settings,
         teams: &HashMap<TeamId, Arc<Team>>,
@@ -82,8 +83,8 @@ impl Authenticator {
         })
     }
 
-    /// Puts the register in force as it is now. Whoever does this last sees the newest state: a reload and a change of the
-    /// register may do it at the same time.
+    /// Puts the register in force as it is now. Whoever does this last sees the newest state: a reload and a change of
+    /// the register may do it at the same time.
     pub fn take_up(&self, register: &Live<KeyRegistry>) {
         let mut now = register.read();
         loop {
@@ -109,8 +110,8 @@ impl Authenticator {
         self.in_force.load().uses()
     }
 
-    /// Judges a credential as far as that costs next to nothing: gateway keys, and tokens that were verified before. `None` for
-    /// all others.
+    /// Judges a credential as far as that costs next to nothing: gateway keys, and tokens that were verified before.
+    /// `None` for all others.
     pub fn lookup_cached<'a>(&self, presented: impl Into<Presented<'a>>) -> Option<Result<Identified, Rejection>> {
         let presented = presented.into();
         let answer = if presented.credential.starts_with(PREFIX) {
@@ -121,8 +122,8 @@ impl Authenticator {
         Some(self.counted(presented, answer))
     }
 
-    /// Judges a credential now and on this thread, unless it is a token of a key that is not known and the issuer may be asked
-    /// again: then `None`, and [`Authenticator::identify`] asks.
+    /// Judges a credential now and on this thread, unless it is a token of a key that is not known and the issuer may
+    /// be asked again: then `None`, and [`Authenticator::identify`] asks.
     pub fn authenticate_now<'a>(&self, presented: impl Into<Presented<'a>>) -> Option<Result<Identified, Rejection>> {
         let presented = presented.into();
         match self.judge(presented) {
@@ -173,7 +174,8 @@ impl Authenticator {
         &self.throttle
     }
 
-    /// Reads every issuer's keys now, then again and again, until cancelled. One such task must run per directory in use.
+    /// Reads every issuer's keys now, then again and again, until cancelled. One such task must run per directory in
+    /// use.
     pub async fn keep_key_sets_fresh(&self, cancel: CancellationToken) {
         let each = self.issuers.values().map(|issuer| {
             let (freshness, fetcher) = (issuer.freshness, issuer.fetcher.as_deref());
@@ -266,8 +268,8 @@ impl Authenticator {
         self.issuers.get(said.claims.issuer()?)
     }
 
-    /// Lets the bearer of a verified token speak for one of its teams. The token was verified once; which team it is for, and
-    /// whether that one may call, is asked every time.
+    /// Lets the bearer of a verified token speak for one of its teams. The token was verified once; which team it is
+    /// for, and whether that one may call, is asked every time.
     fn admit(&self, verified: &Verified, choice: Option<&TeamId>) -> Result<Identified, FailedCheck> {
         let team = chosen(&verified.teams, choice)?;
         let principal = Principal {

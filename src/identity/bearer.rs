@@ -17,8 +17,8 @@ pub enum BearerFault {
     Unreadable,
 }
 
-/// The credential of `Authorization: Bearer <credential>` (RFC 6750 section 2.1; the scheme in any case, RFC 9110 section 11.1)
-/// or of `X-API-Key: <credential>`.
+/// The credential of `Authorization: Bearer <credential>` (RFC 6750 section 2.1; the scheme in any case, RFC 9110
+/// section 11.1) or of `X-API-Key: <credential>`.
 pub fn credential(headers: &HeaderMap) -> Result<&str, BearerFault> {
     let authorization = only(headers, &AUTHORIZATION)?;
     let api_key = only(headers, &X_API_KEY)?;

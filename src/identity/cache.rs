@@ -1,8 +1,8 @@
 //! Tokens that were verified, so that none is verified twice: bounded, found by every byte of the token.
 //!
-//! The map hashes with a random seed of its own and compares whole tokens, so another token can collide but never hit. It lives
-//! and dies with one directory: what a reload changes, it cannot remember. Only good tokens are kept: a flood of bad ones pushes
-//! nothing out.
+//! The map hashes with a random seed of its own and compares whole tokens, so another token can collide but never hit.
+//! It lives and dies with one directory: what a reload changes, it cannot remember. Only good tokens are kept: a flood
+//! of bad ones pushes nothing out.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ pub(super) const TOKENS_MAX: usize = 10_000;
 /// The longest token that is remembered, in bytes. Longer ones are verified each time.
 const TOKEN_BYTES_MAX: usize = 4 * 1024;
 
-/// What a verified token proves, and for how long that holds: a user, and the teams it may speak for. Which of them it is decides
-/// each request.
+/// What a verified token proves, and for how long that holds: a user, and the teams it may speak for. Which of them it
+/// is decides each request.
 #[derive(Debug)]
 pub(super) struct Verified {
     pub(super) user: UserId,

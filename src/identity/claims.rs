@@ -1,4 +1,5 @@
-//! What a token's payload says, read without guessing: a claim has the type its specification gives it, or the token is refused.
+//! What a token's payload says, read without guessing: a claim has the type its specification gives it, or the token is
+//! refused.
 
 use serde_json::{Map, Value};
 
@@ -72,7 +73,8 @@ impl Claims {
         found.into_iter().chain(list).filter_map(Value::as_str)
     }
 
-    /// The user at a place: a string that is a user's name, and not the name that stands for a gateway key without a user.
+    /// The user at a place: a string that is a user's name, and not the name that stands for a gateway key without a
+    /// user.
     pub(super) fn user(&self, path: &ClaimPath) -> Option<UserId> {
         let name = self.0.pointer(path.as_str())?.as_str()?;
         let names_a_key = name.strip_prefix("key:").and_then(KeyId::parse).is_some();

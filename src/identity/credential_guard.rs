@@ -1,8 +1,9 @@
-//! What stands between unknown callers and the work of judging them: from where they come, whether what they show is looked at
-//! now, and how it is answered when it is not good.
+//! What stands between unknown callers and the work of judging them: from where they come, whether what they show is
+//! looked at now, and how it is answered when it is not good.
 //!
-//! Who shows a good gateway key, or a token that was verified before, is never asked anything here. A token that is new is looked
-//! at also while its address is refused, as long as few are at once: what is slowed and refused is what fails.
+//! Who shows a good gateway key, or a token that was verified before, is never asked anything here. A token that is new
+//! is looked at also while its address is refused, as long as few are at once: what is slowed and refused is what
+//! fails.
 
 use std::net::IpAddr;
 use std::panic::resume_unwind;
@@ -78,7 +79,8 @@ impl CredentialGuard {
         self.proxies.origin(peer, headers)
     }
 
-    /// Judges a credential that [`Authenticator::lookup_cached`] knows nothing of. Whoever hangs up meanwhile has failed all the same.
+    /// Judges a credential that [`Authenticator::lookup_cached`] knows nothing of. Whoever hangs up meanwhile has
+    /// failed all the same.
     ///
     /// # Errors
     /// It is not accepted.

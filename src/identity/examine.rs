@@ -66,7 +66,8 @@ impl Findings {
 }
 
 impl Authenticator {
-    /// Examines a token check by check, and says what a caller who presents it would meet. Nothing is counted or written down.
+    /// Examines a token check by check, and says what a caller who presents it would meet. Nothing is counted or
+    /// written down.
     pub fn examine<'a>(&self, presented: impl Into<Presented<'a>>) -> Examination {
         let presented = presented.into();
         let verdict = match self.judge(presented) {

@@ -1,5 +1,5 @@
-//! Which check a credential did not pass: one closed list, for the metrics, the log and `moongate check-token`. The caller learns less:
-//! see [`FailedCheck::rejection`].
+//! Which check a credential did not pass: one closed list, for the metrics, the log and `moongate check-token`. The
+//! caller learns less: see [`FailedCheck::rejection`].
 
 use std::fmt;
 

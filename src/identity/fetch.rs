@@ -91,8 +91,8 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Prepares to fetch, trusting these certificate authorities and no others, or those of the machine. Fails when there are none
-    /// and `secure` says that they will be needed.
+    /// Prepares to fetch, trusting these certificate authorities and no others, or those of the machine. Fails when
+    /// there are none and `secure` says that they will be needed.
     pub fn new(secure: bool, authorities: Option<Arc<[u8]>>, time: Duration) -> io::Result<Self> {
         let client = HttpsClient::new(secure, authorities.as_deref(), time)?;
         Ok(Self { client, secure, authorities })

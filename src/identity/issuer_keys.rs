@@ -1,8 +1,8 @@
-//! The keys of one issuer as they are now: read in the background, once more when a token says a key nobody knows, and kept
-//! while the issuer is away, for as long as they may be stale.
+//! The keys of one issuer as they are now: read in the background, once more when a token says a key nobody knows, and
+//! kept while the issuer is away, for as long as they may be stale.
 //!
-//! One task per issuer does all the reading, so requests never fetch, never wait for each other's locks, and cannot make it read
-//! twice: they ask, and wait for its next result.
+//! One task per issuer does all the reading, so requests never fetch, never wait for each other's locks, and cannot
+//! make it read twice: they ask, and wait for its next result.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -106,8 +106,8 @@ impl IssuerKeys {
         self.history().tried.is_none_or(|at| clock.elapsed() >= at + COOL_DOWN)
     }
 
-    /// Asks for the keys to be read and waits until they have been, if it may be asked at all; bounded in time. Says no when
-    /// too many are waiting already.
+    /// Asks for the keys to be read and waits until they have been, if it may be asked at all; bounded in time. Says no
+    /// when too many are waiting already.
     #[must_use]
     pub(super) async fn ask(&self, clock: &Clock) -> bool {
         let Ok(_waiting) = self.waiting.try_acquire() else { return false };
@@ -120,8 +120,8 @@ impl IssuerKeys {
         true
     }
 
-    /// Reads again whenever it is due, and when asked, until cancelled; drops the keys when they become too old. Tokens that
-    /// were verified with them go with them: see [`IssuerKeys::holds`].
+    /// Reads again whenever it is due, and when asked, until cancelled; drops the keys when they become too old. Tokens
+    /// that were verified with them go with them: see [`IssuerKeys::holds`].
     pub(super) async fn keep_fresh(
         &self,
         freshness: Freshness,
@@ -212,8 +212,8 @@ impl IssuerKeys {
         taken
     }
 
-    /// Called after every reading: those that fail come again within [`COOL_DOWN`], so keys are used no longer than that
-    /// beyond what is allowed.
+    /// Called after every reading: those that fail come again within [`COOL_DOWN`], so keys are used no longer than
+    /// that beyond what is allowed.
     fn drop_stale(&self, max_stale: Duration, clock: &Clock) {
         if self.read().is_some() && self.age(clock).is_some_and(|age| age >= max_stale) {
             self.keys.replace(None);

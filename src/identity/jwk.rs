@@ -1,7 +1,7 @@
 //! One key of a key set (RFC 7517): what it is made of and what it may verify, or why it is not used.
 //!
-//! A key is taken only when all that it says of itself fits: its type, curve and size, `use`, `key_ops` and `alg`. Symmetric keys
-//! and keys that show their private part are ignored, whoever published them.
+//! A key is taken only when all that it says of itself fits: its type, curve and size, `use`, `key_ops` and `alg`.
+//! Symmetric keys and keys that show their private part are ignored, whoever published them.
 
 use std::fmt;
 

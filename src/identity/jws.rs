@@ -1,7 +1,8 @@
-//! A JWS in compact form (RFC 7515): its header read strictly, its signature checked with the keys of a set and no others.
+//! A JWS in compact form (RFC 7515): its header read strictly, its signature checked with the keys of a set and no
+//! others.
 //!
-//! Keys and addresses of keys inside the header (`jwk`, `jku`, `x5c`, `x5u`) are never looked at; what is critical is not
-//! understood; the algorithm must be one that the key is for, whatever the header says (RFC 8725 section 3.1).
+//! Keys and addresses of keys inside the header (`jwk`, `jku`, `x5c`, `x5u`) are never looked at; what is critical is
+//! not understood; the algorithm must be one that the key is for, whatever the header says (RFC 8725 section 3.1).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,8 +15,8 @@ use super::settings::Algorithm;
 use super::strict;
 use crate::printable::Printable;
 
-/// Header members whose mere presence says that the token is not what it seems: extensions that must be understood (RFC 7515
-/// section 4.1.11), an unencoded payload (RFC 7797), encryption and compression (RFC 7516).
+/// Header members whose mere presence says that the token is not what it seems: extensions that must be understood (RFC
+/// 7515 section 4.1.11), an unencoded payload (RFC 7797), encryption and compression (RFC 7516).
 const NOT_UNDERSTOOD: [&str; 4] = ["crit", "b64", "enc", "zip"];
 
 /// What was signed, and what it says of how. None of it is proved.
@@ -120,8 +121,8 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// `typ` (RFC 7515 section 4.1.9): absent, a JWT, or an access token (RFC 9068 section 2.1). An ID token's logout token, a
-/// proof of possession and so on are signed by the same keys and are no credentials.
+/// `typ` (RFC 7515 section 4.1.9): absent, a JWT, or an access token (RFC 9068 section 2.1). An ID token's logout
+/// token, a proof of possession and so on are signed by the same keys and are no credentials.
 fn is_a_jwt(header: &Map<String, Value>) -> bool {
     let Some(typ) = header.get("typ") else { return true };
     typ.as_str().is_some_and(|typ| {

@@ -1,5 +1,5 @@
-//! The Wycheproof vectors: no signature is taken that they call bad, and every good one that is refused is refused for a
-//! reason that stands here.
+//! The Wycheproof vectors: no signature is taken that they call bad, and every good one that is refused is refused for
+//! a reason that stands here.
 #![allow(clippy::expect_used)]
 
 use super::*;

@@ -1,7 +1,8 @@
 //! The form of a gateway key: made once, shown once, told from a typo without a lookup, kept only as a hash.
 //!
-//! `mgk_<id>_<secret><checksum>`: 12 letters and digits of public id, 32 of secret, 6 of checksum (CRC-32 of everything before it,
-//! in base 62). Secret scanners find it by `\bmgk_[A-Za-z0-9]{12}_[A-Za-z0-9]{38}\b` and confirm it by the checksum.
+//! `mgk_<id>_<secret><checksum>`: 12 letters and digits of public id, 32 of secret, 6 of checksum (CRC-32 of everything
+//! before it, in base 62). Secret scanners find it by `\bmgk_[A-Za-z0-9]{12}_[A-Za-z0-9]{38}\b` and confirm it by the
+//! checksum.
 
 use std::{fmt, io};
 
@@ -21,8 +22,8 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 
 /// SHA-256 of a key's secret: all that is ever kept of it.
 ///
-/// A fast hash is enough: the secret has 190 random bits, so there is nothing to guess, and a slow hash would be a lever for
-/// denial of service.
+/// A fast hash is enough: the secret has 190 random bits, so there is nothing to guess, and a slow hash would be a
+/// lever for denial of service.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
 
@@ -138,7 +139,8 @@ impl fmt::Debug for ShownKey<'_> {
     }
 }
 
-/// Random letters and digits, each as likely as any other: bytes from 248 on are drawn again, because 256 is no multiple of 62.
+/// Random letters and digits, each as likely as any other: bytes from 248 on are drawn again, because 256 is no
+/// multiple of 62.
 fn fill_evenly(characters: &mut [u8]) -> io::Result<()> {
     let mut batch = Zeroizing::new([0_u8; 64]);
     let mut open = characters.iter_mut();

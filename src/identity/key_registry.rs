@@ -1,5 +1,5 @@
-//! What operators decided while the gateway runs: gateway keys, and which teams and users are suspended. Kept in the store,
-//! known whole to every replica.
+//! What operators decided while the gateway runs: gateway keys, and which teams and users are suspended. Kept in the
+//! store, known whole to every replica.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -102,9 +102,9 @@ pub fn team_entry(team: &TeamId) -> String {
 }
 
 impl KeyRegistry {
-    /// Reads all entries of a store. What cannot be understood was written by another version: a key of that kind lets nobody
-    /// in, and a team of that kind is suspended; both are told. Of thousands of keys one changes at a time, so what stands in
-    /// `before` with the same words is taken from there.
+    /// Reads all entries of a store. What cannot be understood was written by another version: a key of that kind lets
+    /// nobody in, and a team of that kind is suspended; both are told. Of thousands of keys one changes at a time, so
+    /// what stands in `before` with the same words is taken from there.
     #[must_use]
     pub fn read(entries: Vec<Entry>, before: &Self, read_limits: ReadLimits) -> Self {
         let mut register = Self { is_read: true, ..Self::default() };
@@ -151,9 +151,9 @@ impl KeyRegistry {
         is_understood.then_some(())
     }
 
-    /// What a store that has these entries must have lost. Entries are kept for ever and a revocation is final, so one that is missing,
-    /// and a key that is not revoked any more, are from before something that is known. A suspension that came back or went is not
-    /// told from one that an operator changed.
+    /// What a store that has these entries must have lost. Entries are kept for ever and a revocation is final, so one
+    /// that is missing, and a key that is not revoked any more, are from before something that is known. A suspension
+    /// that came back or went is not told from one that an operator changed.
     #[must_use]
     pub fn lost_from(&self, entries: &[Entry]) -> Vec<Lost> {
         let found: HashMap<&str, &Vec<u8>> = entries.iter().map(|(name, entry)| (name.as_str(), entry)).collect();

@@ -69,8 +69,8 @@ impl fmt::Display for Ignored {
 pub(super) enum Candidates<'a> {
     /// These, in the order of the set; perhaps none that fits the algorithm.
     Some(Vec<&'a Key>),
-    /// The set has no key of the name; this one has none, and is the only one of its type. If it did not sign the token, a
-    /// newer set might have the key that did.
+    /// The set has no key of the name; this one has none, and is the only one of its type. If it did not sign the
+    /// token, a newer set might have the key that did.
     Nameless(&'a Key),
     /// The set knows no such key; a newer one might.
     Unknown,
@@ -143,8 +143,8 @@ impl KeySet {
         }
     }
 
-    /// The key that fits an algorithm, has no name, and is the only one of its type: what some issuers publish who have one key
-    /// and name it in their tokens only.
+    /// The key that fits an algorithm, has no name, and is the only one of its type: what some issuers publish who have
+    /// one key and name it in their tokens only.
     fn nameless(&self, algorithm: Algorithm) -> Option<&Key> {
         let found = self.keys.iter().find(|key| key.kid.is_none() && key.algorithms.contains(&algorithm))?;
         let of_its_type = self.keys.iter().filter(|key| key.family == found.family).count();

@@ -121,9 +121,9 @@ pub(super) fn known_issuers(
     Ok(issuers)
 }
 
-/// The keyring of an issuer: the one it had when its source is the same, else a new one. Files are read at once; one that cannot be
-/// read was told and counted then. It is this issuer's trouble: its tokens cannot be judged until it can be read, and everyone
-/// else's go on.
+/// The keyring of an issuer: the one it had when its source is the same, else a new one. Files are read at once; one
+/// that cannot be read was told and counted then. It is this issuer's trouble: its tokens cannot be judged until it can
+/// be read, and everyone else's go on.
 fn keyring(
     settings: &IssuerSettings,
     kept: Option<Arc<IssuerKeys>>,

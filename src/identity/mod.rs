@@ -1,13 +1,15 @@
 //! Who is calling: a credential goes in, a principal comes out.
 //!
-//! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key; [`claims`],
-//! [`jws`], [`token`], [`jwk`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is not to be trusted); [`issuer_keys`] and
-//! [`fetch`] keep an issuer's keys fresh; [`cache`] remembers tokens that were verified; [`verification_pool`] is where the others are verified;
-//! [`throttle`] remembers where credentials fail, and [`credential_guard`] stands before both; [`record`], [`store`], [`key_registry`] and
-//! [`registry_sync`] keep what operators decide while the gateway runs, [`embedded`] and [`redis`] with `register.lua` are where, and [`active_keys`] joins it to the configuration's keys;
-//! [`known`] puts it together from settings; [`authenticator`] answers [`presented`] credentials, of which [`failed_check`] is
-//! what was wrong, `reason` says it in words, [`examine`] check by check, and `refusal_log` bounds how often; [`authenticate`] is the layer, and [`authenticated`] the
-//! proof it gives.
+//! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key;
+//! [`claims`], [`jws`], [`token`], [`jwk`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is not to be
+//! trusted); [`issuer_keys`] and [`fetch`] keep an issuer's keys fresh; [`cache`] remembers tokens that were verified;
+//! [`verification_pool`] is where the others are verified; [`throttle`] remembers where credentials fail, and
+//! [`credential_guard`] stands before both; [`record`], [`store`], [`key_registry`] and [`registry_sync`] keep what
+//! operators decide while the gateway runs, [`embedded`] and [`redis`] with `register.lua` are where, and
+//! [`active_keys`] joins it to the configuration's keys; [`known`] puts it together from settings; [`authenticator`]
+//! answers [`presented`] credentials, of which [`failed_check`] is what was wrong, `reason` says it in words,
+//! [`examine`] check by check, and `refusal_log` bounds how often; [`authenticate`] is the layer, and [`authenticated`]
+//! the proof it gives.
 
 mod active_keys;
 pub mod authenticate;

@@ -24,8 +24,8 @@ pub struct Principal {
 pub type Identified = (Arc<Principal>, Arc<Team>);
 
 impl Principal {
-    /// The levels whose limits hold: the team, the user, and the gateway key when one was used. `team` is the one that pays,
-    /// as its configuration describes it.
+    /// The levels whose limits hold: the team, the user, and the gateway key when one was used. `team` is the one that
+    /// pays, as its configuration describes it.
     #[must_use]
     pub fn levels(&self, team: &Team) -> Vec<Level> {
         let mut levels = Vec::with_capacity(3);

@@ -1,6 +1,7 @@
 //! Says why a credential did not pass a check, in words, for the log and for `moongate check-token`.
 //!
-//! What is repeated is what the token's claims say, shortened and written out; never the token, and nothing of its signature.
+//! What is repeated is what the token's claims say, shortened and written out; never the token, and nothing of its
+//! signature.
 
 use std::sync::Arc;
 

@@ -77,8 +77,8 @@ pub enum Unrotatable {
 }
 
 impl KeyRecord {
-    /// The same key with a new secret; the newest until now stays good until the overlap is over. What was promised of those
-    /// before it is kept, unless they are to end with it.
+    /// The same key with a new secret; the newest until now stays good until the overlap is over. What was promised of
+    /// those before it is kept, unless they are to end with it.
     ///
     /// # Errors
     /// [`Unrotatable`] says why not.

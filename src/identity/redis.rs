@@ -18,8 +18,9 @@ use crate::store::{
 };
 use crate::team::KeyId;
 
-/// How long looking may take, and connecting before it, whatever the ledger's deadline: two seconds after Redis returned from silence
-/// every replica knows what changed, so none may still wait then for what was begun before. All keys are read well within it.
+/// How long looking may take, and connecting before it, whatever the ledger's deadline: two seconds after Redis
+/// returned from silence every replica knows what changed, so none may still wait then for what was begun before. All
+/// keys are read well within it.
 const LOOK_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a change may take at least: it waits for replicas.
 const CHANGE_DEADLINE_LEAST: Duration = Duration::from_secs(1);
@@ -39,8 +40,8 @@ impl RegisterKeys {
     const USED: &'static str = "mg1:{:register}:used";
 }
 
-/// The register in the ledger's Redis. As with the ledger, each runtime has a handle of its own, and nothing is sent before the
-/// first step.
+/// The register in the ledger's Redis. As with the ledger, each runtime has a handle of its own, and nothing is sent
+/// before the first step.
 pub struct RedisKeyRegistry {
     /// Looks whether anything changed, reads it, and notes uses: what the one who looks does between two looks.
     looks: Client,

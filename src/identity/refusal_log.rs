@@ -1,4 +1,5 @@
-//! The lines that say why a credential was refused: for whoever has to mend it, and so few that a flood of bad ones fills no disk.
+//! The lines that say why a credential was refused: for whoever has to mend it, and so few that a flood of bad ones
+//! fills no disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -32,7 +33,8 @@ struct Window {
 }
 
 impl RefusalLog {
-    /// Whether a line may be written now, and how many were left out before it; times are those of [`crate::clock::Clock::elapsed`].
+    /// Whether a line may be written now, and how many were left out before it; times are those of
+    /// [`crate::clock::Clock::elapsed`].
     pub(super) fn admits(&self, check: FailedCheck, now: Duration) -> Option<u64> {
         let mut window = self.0.get(check.index())?.lock().unwrap_or_else(PoisonError::into_inner);
         if window.began.is_none_or(|began| now >= began + WINDOW) {

@@ -1,5 +1,5 @@
-//! Keeps this process's register as the store has it: looks several times a second whether anything changed, and notes when
-//! keys were used.
+//! Keeps this process's register as the store has it: looks several times a second whether anything changed, and notes
+//! when keys were used.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +15,9 @@ use crate::live::Live;
 use crate::store::Outage;
 use crate::team::KeyId;
 
-/// How often the version is asked for. With the time that looking and connecting may take in a store that stays silent (a second; with
-/// Sentinels a quarter more), what is changed on one replica is known to every other within two seconds, also of the store's return.
+/// How often the version is asked for. With the time that looking and connecting may take in a store that stays silent
+/// (a second; with Sentinels a quarter more), what is changed on one replica is known to every other within two
+/// seconds, also of the store's return.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How often the uses of keys are gathered.
 const GATHER_EVERY: Duration = Duration::from_secs(5);
@@ -144,7 +145,8 @@ impl RegistrySync {
     }
 }
 
-/// Every replica does this, and an entry is only put where there is still what was found: whoever comes second changes nothing.
+/// Every replica does this, and an entry is only put where there is still what was found: whoever comes second changes
+/// nothing.
 async fn bring_back(store: &dyn Store, lost: Vec<Lost>) -> Result<(), Outage> {
     for Lost { name, found, known } in lost {
         // In vain where another replica, or an operator, was there before.

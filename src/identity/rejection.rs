@@ -19,7 +19,8 @@ pub enum Rejection {
     TeamNotTheirs,
     /// The team, or the user in it, may not call at present: 403 `team_suspended`.
     TeamSuspended,
-    /// No key of the token's issuer could be read yet, or for too long, so nothing can be said of it: 503, and it passes.
+    /// No key of the token's issuer could be read yet, or for too long, so nothing can be said of it: 503, and it
+    /// passes.
     KeysUnavailable,
     /// More tokens are waiting to be verified than can be: 503, and it passes.
     Overloaded,
@@ -42,8 +43,8 @@ impl Rejection {
         }
     }
 
-    /// Whether it counts among the failures that are throttled: what was shown is no good, and looking at it was work for
-    /// nothing. Who is suspended is known, and who could not be judged has not failed.
+    /// Whether it counts among the failures that are throttled: what was shown is no good, and looking at it was work
+    /// for nothing. Who is suspended is known, and who could not be judged has not failed.
     #[must_use]
     pub const fn is_held_against_its_bearer(self) -> bool {
         match self {

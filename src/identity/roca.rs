@@ -1,7 +1,7 @@
 //! Tells RSA keys that anyone can take apart: those of the generator with the ROCA flaw (CVE-2017-15361).
 //!
-//! Its primes, and so their products, are powers of 65537 modulo every small prime; a sound modulus is that by chance once in a
-//! hundred million. After Nemec and others, "The Return of Coppersmith's Attack" (CCS 2017), section 3.
+//! Its primes, and so their products, are powers of 65537 modulo every small prime; a sound modulus is that by chance
+//! once in a hundred million. After Nemec and others, "The Return of Coppersmith's Attack" (CCS 2017), section 3.
 
 /// The small primes, from 3, that the flawed generator builds on for keys of any size.
 const PRIMES: [u32; 38] = [

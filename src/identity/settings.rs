@@ -42,8 +42,8 @@ pub struct IssuerSettings {
     pub authorities: Option<Arc<[u8]>>,
     /// How often they are read again although nobody asked.
     pub refresh: Duration,
-    /// How long keys are used after they were last read, when they cannot be read again; then no token of the issuer can be
-    /// judged until they are.
+    /// How long keys are used after they were last read, when they cannot be read again; then no token of the issuer
+    /// can be judged until they are.
     pub max_stale: Duration,
     /// How far the clocks may be apart; at most [`IssuerSettings::LEEWAY_MAX`].
     pub leeway: Duration,
@@ -135,8 +135,8 @@ impl Algorithm {
         }
     }
 
-    /// Reads a name, letter by letter. One has a second one: `Ed25519` is `EdDSA` with a key of that curve (RFC 9864 section
-    /// 2.2), the only curve whose keys are taken.
+    /// Reads a name, letter by letter. One has a second one: `Ed25519` is `EdDSA` with a key of that curve (RFC 9864
+    /// section 2.2), the only curve whose keys are taken.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         if name == "Ed25519" {
@@ -166,7 +166,8 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A place in a token's claims: a JSON pointer (RFC 6901) below the top, such as `/groups` or `/kubernetes.io/namespace`.
+/// A place in a token's claims: a JSON pointer (RFC 6901) below the top, such as `/groups` or
+/// `/kubernetes.io/namespace`.
 ///
 /// A `/` inside a name is written `~1`, a `~` is written `~0`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use crate::store::Outage;
 use crate::team::KeyId;
 
-/// Which state of all entries it is. Two versions that differ are different states; nothing else is said of them, not even
-/// which is newer: a store that lost what it had is noticed as well.
+/// Which state of all entries it is. Two versions that differ are different states; nothing else is said of them, not
+/// even which is newer: a store that lost what it had is noticed as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Version(pub Vec<u8>);
 
@@ -28,8 +28,8 @@ pub trait Store: Send + Sync + 'static {
     /// What one entry says; `None` when there is none of this name.
     fn entry<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Outage>>;
 
-    /// Puts an entry in the place of what is expected there (`None`: nothing), with another version. `false`: something else
-    /// is there, and nothing was changed.
+    /// Puts an entry in the place of what is expected there (`None`: nothing), with another version. `false`: something
+    /// else is there, and nothing was changed.
     fn replace<'a>(
         &'a self,
         name: &'a str,
@@ -37,7 +37,8 @@ pub trait Store: Send + Sync + 'static {
         entry: &'a [u8],
     ) -> BoxFuture<'a, Result<bool, Outage>>;
 
-    /// Notes that keys were used, in seconds since 1970; an earlier time than the one noted changes nothing. Not a new version.
+    /// Notes that keys were used, in seconds since 1970; an earlier time than the one noted changes nothing. Not a new
+    /// version.
     fn note_used<'a>(&'a self, used: &'a [(KeyId, i64)]) -> BoxFuture<'a, Result<(), Outage>>;
 
     /// When keys were used last, as far as it was noted.

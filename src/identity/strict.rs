@@ -1,7 +1,7 @@
 //! JSON without ambiguity: an object that has a member twice is refused, at any depth.
 //!
-//! A member that comes twice is read differently by different readers, which is how a token means one thing to the one who
-//! checks it and another to the one who uses it (RFC 7515 section 4, RFC 7519 section 4).
+//! A member that comes twice is read differently by different readers, which is how a token means one thing to the one
+//! who checks it and another to the one who uses it (RFC 7515 section 4, RFC 7519 section 4).
 
 use std::fmt;
 

@@ -1,8 +1,10 @@
-//! Remembers from where credentials fail, so that guessing gets slow and then refused: for those who fail, and nobody else.
+//! Remembers from where credentials fail, so that guessing gets slow and then refused: for those who fail, and nobody
+//! else.
 //!
-//! What is counted is a network: an IPv4 address, or the /64 that one IPv6 subscriber holds. The table is small, hashed with a
-//! secret seed, and forgets nobody who is still held for something: when a shelf is full of such, a newcomer is not remembered,
-//! and so not throttled. Attackers with many addresses can thus neither push each other out nor lock anyone in.
+//! What is counted is a network: an IPv4 address, or the /64 that one IPv6 subscriber holds. The table is small, hashed
+//! with a secret seed, and forgets nobody who is still held for something: when a shelf is full of such, a newcomer is
+//! not remembered, and so not throttled. Attackers with many addresses can thus neither push each other out nor lock
+//! anyone in.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -15,8 +17,8 @@ use std::time::Duration;
 const SHELVES: usize = 2048;
 const PLACES: usize = 8;
 
-/// How many unknown credentials of a network are looked at together while its failures are refused: enough that a good one
-/// among them gets through, few enough that they do not fill the lane.
+/// How many unknown credentials of a network are looked at together while its failures are refused: enough that a good
+/// one among them gets through, few enough that they do not fill the lane.
 const LOOKED_AT_MAX: u32 = 8;
 
 /// How failures are answered.

@@ -1,7 +1,7 @@
 //! A JWT (RFC 7519) of one issuer: read without trust, then proved by one of the issuer's own keys.
 //!
-//! Follows RFC 8725: the algorithms come from the issuer's settings and from the key, the token only has to agree. What is signed,
-//! and how it is checked, is [`super::jws`]'s affair; here it matters for whom a token is, and when.
+//! Follows RFC 8725: the algorithms come from the issuer's settings and from the key, the token only has to agree. What
+//! is signed, and how it is checked, is [`super::jws`]'s affair; here it matters for whom a token is, and when.
 
 use super::claims::{Claims, Times};
 use super::failed_check::FailedCheck;
@@ -70,8 +70,8 @@ impl Verifier {
         }
     }
 
-    /// Proves a token of this issuer, or says which check it did not pass. What costs nothing is checked first; whether its time is
-    /// over is said only of a token whose signature is good. `now` is in seconds since 1970.
+    /// Proves a token of this issuer, or says which check it did not pass. What costs nothing is checked first; whether
+    /// its time is over is said only of a token whose signature is good. `now` is in seconds since 1970.
     pub(super) fn prove(&self, said: &Unverified<'_>, keys: &KeySet, now: i64) -> Result<Proof, Unproved> {
         self.audience(said)?;
         let times = Self::times(said)?;

@@ -1,7 +1,8 @@
 //! Where signatures are checked: beside the workers, few at once, and no more of them waiting than can be served soon.
 //!
-//! A worker serves all its callers on one thread, and a check takes as long as a whole call does otherwise. So a worker checks
-//! none: whoever needs no check (a gateway key, a token that was verified before) never waits behind one, however many come.
+//! A worker serves all its callers on one thread, and a check takes as long as a whole call does otherwise. So a worker
+//! checks none: whoever needs no check (a gateway key, a token that was verified before) never waits behind one,
+//! however many come.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// How many may be in the lane, waiting ones included: with what a check costs (see `benches/`) the last of them waits some
-/// tens of milliseconds. Beyond it nobody waits: 503 `overloaded`.
+/// How many may be in the lane, waiting ones included: with what a check costs (see `benches/`) the last of them waits
+/// some tens of milliseconds. Beyond it nobody waits: 503 `overloaded`.
 const PLACES: usize = 256;
 
 /// The lane of one process. Clones are the same.
@@ -32,7 +33,8 @@ impl VerificationPool {
         Self { places: Arc::new(Semaphore::new(places)), turns: Arc::new(Semaphore::new(turns)) }
     }
 
-    /// Does something that takes a while when it is its turn; `None` when the lane is full. A panic in it is the caller's.
+    /// Does something that takes a while when it is its turn; `None` when the lane is full. A panic in it is the
+    /// caller's.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;

@@ -1,5 +1,5 @@
-//! What headers say of limits: the one that will refuse a caller first, in the two ways clients understand, and what the
-//! tightest credit budget leaves.
+//! What headers say of limits: the one that will refuse a caller first, in the two ways clients understand, and what
+//! the tightest credit budget leaves.
 
 use std::cmp::Reverse;
 
@@ -17,8 +17,9 @@ use crate::team::limit::{Period, Shape, Unit};
 const DAY_SECONDS: u64 = 86_400;
 
 /// Writes `X-RateLimit-Limit`, `-Remaining`, `-Reset` (Unix seconds) and the pair `RateLimit-Policy`, `RateLimit`
-/// (draft-ietf-httpapi-ratelimit-headers) of the limit, on whichever level, that lets the fewest calls through now: so many
-/// pass at once, and not one more. Nothing when no limit counts requests. `now` is the store's time, which `t` counts from.
+/// (draft-ietf-httpapi-ratelimit-headers) of the limit, on whichever level, that lets the fewest calls through now: so
+/// many pass at once, and not one more. Nothing when no limit counts requests. `now` is the store's time, which `t`
+/// counts from.
 pub fn rate_limit_headers(writer: &mut HeaderWriter<'_>, standings: &[LimitStatus], now: Timestamp) {
     let tightest = tightest(standings).and_then(|standing| Some((standing, window_seconds(standing)?)));
     if let Some((standing, window)) = tightest {
@@ -26,8 +27,8 @@ pub fn rate_limit_headers(writer: &mut HeaderWriter<'_>, standings: &[LimitStatu
     }
 }
 
-/// Writes `X-Credits-Cost`, and `X-Credits-Remaining` where a credit budget may refuse: what the tightest leaves, on whichever level.
-/// A shadow budget refuses none.
+/// Writes `X-Credits-Cost`, and `X-Credits-Remaining` where a credit budget may refuse: what the tightest leaves, on
+/// whichever level. A shadow budget refuses none.
 pub fn credit_headers(writer: &mut HeaderWriter<'_>, standings: &[LimitStatus], cost: Credits) {
     let counts = |standing: &&LimitStatus| matches!(standing.kind.shape(), Shape::Window(_, Unit::Credits));
     let budgets = standings.iter().filter(|standing| !standing.shadow).filter(counts);
@@ -37,15 +38,15 @@ pub fn credit_headers(writer: &mut HeaderWriter<'_>, standings: &[LimitStatus], 
     }
 }
 
-/// The request limit with the fewest calls left, however large it is: a share of it would be no answer to whether the next
-/// call passes. Of equals, the one that resets last. A shadow limit is not shown: it keeps nobody from calling.
+/// The request limit with the fewest calls left, however large it is: a share of it would be no answer to whether the
+/// next call passes. Of equals, the one that resets last. A shadow limit is not shown: it keeps nobody from calling.
 fn tightest(standings: &[LimitStatus]) -> Option<&LimitStatus> {
     let shown = standings.iter().filter(|standing| !standing.shadow && standing.kind.counts_requests());
     shown.min_by_key(|standing| (standing.remaining(), Reverse(standing.reset_at)))
 }
 
-/// How long the limit's window is; `None` for what does not count requests over time. A month is as long as the one that
-/// ends at the reset.
+/// How long the limit's window is; `None` for what does not count requests over time. A month is as long as the one
+/// that ends at the reset.
 fn window_seconds(standing: &LimitStatus) -> Option<u64> {
     match standing.kind.shape() {
         Shape::Bucket(period) => Some(period.as_secs()),

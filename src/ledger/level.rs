@@ -1,4 +1,5 @@
-//! A level: limits, and whose they are. A call has several: of the team, of the user, and of the gateway key when one was used.
+//! A level: limits, and whose they are. A call has several: of the team, of the user, and of the gateway key when one
+//! was used.
 
 use std::sync::Arc;
 

@@ -1,13 +1,14 @@
 //! The ledger: what may be spent and what was spent. One trait, two stores, one conformance suite.
 //!
 //! An [`Admission`] asks to spend; the store answers with a [`Verdict`] after one atomic step over every limit of every
-//! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind by
-//! a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
+//! level. What was admitted is reserved until a [`Settlement`] with the same id ends it, once. Whatever is left behind
+//! by a replica that died is ended by [`Ledger::sweep`], on whichever replica is alive.
 //!
-//! Reading order: the trait below; its vocabulary: [`scope`], [`level`], [`limit_status`], [`phase`], [`admission`], [`settlement`],
-//! [`snapshot_query`], [`doubt`], [`row`], [`usage`], [`topup`], [`crossing`], [`soft`], [`snapshot`], [`swept`]; then [`reservation`],
-//! `machine` (what each operation does) and a store: [`embedded`], or `keeper` (how decisions are kept elsewhere, and restored)
-//! with [`redis`]. `observed` stands before any of them, [`limit_view`] is how a limit is shown.
+//! Reading order: the trait below; its vocabulary: [`scope`], [`level`], [`limit_status`], [`phase`], [`admission`],
+//! [`settlement`], [`snapshot_query`], [`doubt`], [`row`], [`usage`], [`topup`], [`crossing`], [`soft`], [`snapshot`],
+//! [`swept`]; then [`reservation`], `machine` (what each operation does) and a store: [`embedded`], or `keeper` (how
+//! decisions are kept elsewhere, and restored) with [`redis`]. `observed` stands before any of them, [`limit_view`] is
+//! how a limit is shown.
 
 pub mod admission;
 pub mod crossing;
@@ -71,25 +72,26 @@ pub trait Ledger: Send + Sync + 'static {
     /// Judges a call as `admit` would in its place, and reserves nothing: the verdict tells the limits as they stand.
     fn quote(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>>;
 
-    /// Marks a waiting reservation as dispatched, before its first byte is sent. `false`: it no longer exists, do not send.
+    /// Marks a waiting reservation as dispatched, before its first byte is sent. `false`: it no longer exists, do not
+    /// send.
     fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
 
-    /// Marks a dispatched reservation as turned back: the upstream refused it and did nothing with it, or not a byte of it was
-    /// sent after all, and it waits to be sent again. `false`: it no longer exists, do not send.
+    /// Marks a dispatched reservation as turned back: the upstream refused it and did nothing with it, or not a byte of
+    /// it was sent after all, and it waits to be sent again. `false`: it no longer exists, do not send.
     fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>>;
 
     /// Ends a reservation in the windows that admitted it, writes its row and adds to the day's usage: one atomic step.
     fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>>;
 
-    /// Frees the slots that a settled call has kept, now that its answer was read or given up. Changes nothing where it keeps
-    /// none, so that it may be repeated.
+    /// Frees the slots that a settled call has kept, now that its answer was read or given up. Changes nothing where it
+    /// keeps none, so that it may be repeated.
     fn release_slots<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<(), Outage>>;
 
     /// Puts off the deadline of reservations whose calls are still running, and of slots that settled calls keep.
     fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// Ends the team's reservations whose deadline has passed, and frees slots that were left behind; a bounded number at a
-    /// time.
+    /// Ends the team's reservations whose deadline has passed, and frees slots that were left behind; a bounded number
+    /// at a time.
     fn sweep<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Swept, Outage>>;
 
     /// Reads how a team stands; at most counts the reading itself.
@@ -101,7 +103,8 @@ pub trait Ledger: Send + Sync + 'static {
     /// The team's open calls, newest first: at most [`OPEN_CALLS_MAX`] of them.
     fn open_calls<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<OpenCall>, Outage>>;
 
-    /// The teams of which the store has anything, in the order of their names, whether or not they are in a configuration.
+    /// The teams of which the store has anything, in the order of their names, whether or not they are in a
+    /// configuration.
     fn teams(&self) -> BoxFuture<'_, Result<Vec<TeamId>, Outage>>;
 
     /// How many reservations of a team are open, read without a word about its limits.
@@ -113,18 +116,19 @@ pub trait Ledger: Send + Sync + 'static {
     /// The team's usage of these days, as far as it is kept; days in order, within a day by user and model.
     fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>>;
 
-    /// Adds to what a scope may spend in all, once for each id, whatever the scope's limits are; each id is remembered for as
-    /// long as usage is. One atomic step.
+    /// Adds to what a scope may spend in all, once for each id, whatever the scope's limits are; each id is remembered
+    /// for as long as usage is. One atomic step.
     fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>>;
 
-    /// An operator accepts what is left of a team after the store has lost writes: its budgets open. Changes nothing when
-    /// they are open.
+    /// An operator accepts what is left of a team after the store has lost writes: its budgets open. Changes nothing
+    /// when they are open.
     fn accept_loss<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>>;
 
     /// The teams whose budgets are closed because the store has lost writes, as far as this process has been told.
     fn closed(&self) -> Vec<TeamId>;
 
-    /// What is wrong with how the store is set up. Asked at the start, and from time to time: it may be changed meanwhile.
+    /// What is wrong with how the store is set up. Asked at the start, and from time to time: it may be changed
+    /// meanwhile.
     fn inspect(&self) -> BoxFuture<'_, Result<Vec<Flaw>, Outage>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }

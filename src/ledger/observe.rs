@@ -9,13 +9,15 @@ pub trait Observer: store::Observer {
     /// So many operations of one team were sent together.
     fn batch(&self, size: usize);
 
-    /// Reservations that their holders had left behind were ended, by a sweep or beside an admission, and this was charged.
+    /// Reservations that their holders had left behind were ended, by a sweep or beside an admission, and this was
+    /// charged.
     fn swept(&self, team: &TeamId, swept: Swept, charges: &[SweptCharge]);
 
     /// A reservation that nobody had heard of was released: whoever asked for it had gone, or its answer was lost.
     fn abandoned(&self, _team: &TeamId) {}
 
-    /// A team's budget has come to its soft threshold. Told once a window over all processes, by the one whose call it was.
+    /// A team's budget has come to its soft threshold. Told once a window over all processes, by the one whose call it
+    /// was.
     fn crossed(&self, team: &TeamId, crossing: &Crossing);
 
     /// The store has lost writes of a team, and goes on under another epoch. Told once a loss by each process.

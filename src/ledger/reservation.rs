@@ -115,8 +115,8 @@ impl Progress {
         }
     }
 
-    /// Notes how far the call is. That the first byte is about to be sent is noted after the store was told; that the call
-    /// waits again, before.
+    /// Notes how far the call is. That the first byte is about to be sent is noted after the store was told; that the
+    /// call waits again, before.
     pub fn reached(&self, phase: Phase) {
         self.0.store(phase as u8, Ordering::Relaxed);
     }
@@ -149,8 +149,8 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// What an admission reserved. Dropped unsettled, it goes to `orphans`; when that channel is full or gone, the sweep
-    /// ends it after its deadline.
+    /// What an admission reserved. Dropped unsettled, it goes to `orphans`; when that channel is full or gone, the
+    /// sweep ends it after its deadline.
     #[must_use]
     pub fn new(
         id: ReservationId,

@@ -57,7 +57,8 @@ impl Outcome {
     }
 }
 
-/// What is known of a call when it is admitted. Kept with the reservation, so that a sweep by another replica can write the row.
+/// What is known of a call when it is admitted. Kept with the reservation, so that a sweep by another replica can write
+/// the row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallSummary {
     /// The request's id, as the caller sees it.

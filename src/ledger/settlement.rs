@@ -14,7 +14,8 @@ pub struct Settlement {
     pub charged: Credits,
     /// What came back, for the row.
     pub came: CallResult,
-    /// The answer is still to be read: until [`super::Ledger::release_slots`] the call keeps its slots, and nothing else.
+    /// The answer is still to be read: until [`super::Ledger::release_slots`] the call keeps its slots, and nothing
+    /// else.
     pub keeps_slots: bool,
 }
 

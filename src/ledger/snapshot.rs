@@ -1,4 +1,5 @@
-//! How limits stood when the store told, and how they stand now: with what the call's own end and the clock have changed since.
+//! How limits stood when the store told, and how they stand now: with what the call's own end and the clock have
+//! changed since.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use crate::team::limit::{Period, Shape, Unit};
 
 /// Standings, and when the store told them: by its clock and by this machine's.
 ///
-/// Between a call's admission and its answer lie seconds to minutes. A caller told how the limits stood at the beginning would
-/// wait for tokens that are back, or count on a window that is over.
+/// Between a call's admission and its answer lie seconds to minutes. A caller told how the limits stood at the
+/// beginning would wait for tokens that are back, or count on a window that is over.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     standings: Vec<LimitStatus>,

@@ -37,7 +37,7 @@ pub struct SnapshotQuery {
     pub levels: Vec<Level>,
     /// Where the team's days and months begin.
     pub time_zone: TimeZone,
-    /// The level ([`super::Scope::Account`]) whose one bucket gives a token for this reading; `None` reads without one. Counted
-    /// here, in the same step, so that a reader has one limit over all replicas.
+    /// The level ([`super::Scope::Account`]) whose one bucket gives a token for this reading; `None` reads without one.
+    /// Counted here, in the same step, so that a reader has one limit over all replicas.
     pub reader: Option<Level>,
 }

@@ -5,8 +5,8 @@ use super::observe::Observer;
 use crate::team::TeamId;
 use crate::team::limit::Period;
 
-/// What a budget is marked with once it was told of: the window's name, and of prepaid credits the sum of all top-ups, so that
-/// a budget that was topped up is told of again.
+/// What a budget is marked with once it was told of: the window's name, and of prepaid credits the sum of all top-ups,
+/// so that a budget that was topped up is told of again.
 pub(super) fn mark(period: Period, day: &str, month: &str, topped_up: u64) -> String {
     match period {
         Period::Day => day.to_owned(),

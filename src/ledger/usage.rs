@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use super::row::{CallResult, Outcome, Row};
 use crate::credits::Credits;
 
-/// The most cells of one team and day. What more users and models do that day is counted in one cell named [`OVERFLOW`], so
-/// that no sum is ever wrong, and no caller can fill the store by inventing names.
+/// The most cells of one team and day. What more users and models do that day is counted in one cell named
+/// [`OVERFLOW`], so that no sum is ever wrong, and no caller can fill the store by inventing names.
 pub const CELLS_MAX: u64 = 5_000;
 /// The user and the model of what is beyond [`CELLS_MAX`]; no model has this name.
 pub const OVERFLOW: &str = "*";
@@ -19,7 +19,8 @@ pub const OVERFLOW: &str = "*";
 pub struct Retention {
     /// Rows that were settled longer ago are dropped, about a hundred with each sweep.
     pub rows: Duration,
-    /// The most rows of one team: of more, the oldest of calls that cost nothing give way, then the oldest of all. At least [`Retention::ROWS_LEAST`].
+    /// The most rows of one team: of more, the oldest of calls that cost nothing give way, then the oldest of all. At
+    /// least [`Retention::ROWS_LEAST`].
     pub rows_max: u64,
     /// How long the sums of a day are kept after its last new user or model.
     pub usage: Duration,

@@ -2,12 +2,12 @@
 //!
 //! The account and each of its keys have windows (minute, day and month, in UTC) that are counted exactly, over all
 //! replicas. Who finds no room waits in one line, in which the teams share what becomes free by their weights: a call's
-//! place is its virtual finish, the later of its team's last and of the line's own virtual time, plus 1/weight. So a team's
-//! calls stay in the order in which they came, and a team that asks for much delays nobody but itself.
+//! place is its virtual finish, the later of its team's last and of the line's own virtual time, plus 1/weight. So a
+//! team's calls stay in the order in which they came, and a team that asks for much delays nobody but itself.
 //!
 //! A place has a deadline that its replica puts off while the call waits; a permit that was granted to a call that died
-//! with its replica is given back. What is not sure to be unused is never given back: the account is rather used a little
-//! less than passed.
+//! with its replica is given back. What is not sure to be unused is never given back: the account is rather used a
+//! little less than passed.
 
 mod message_pack;
 pub mod redis;
@@ -210,7 +210,8 @@ pub struct BatchResult {
 
 /// A store of the shared account's windows and of the line before them. All times are the store's own.
 pub trait Permits: Send + Sync + 'static {
-    /// Takes note of all words in one atomic step, ends what was left behind, and lets those pass for whom there is room.
+    /// Takes note of all words in one atomic step, ends what was left behind, and lets those pass for whom there is
+    /// room.
     fn batch<'a>(
         &'a self,
         limits: &'a AccountLimits,

@@ -1,10 +1,10 @@
 //! Permits of the shared account in Redis: one script call a round, in a hash slot of its own, on the server's clock.
 //!
-//! The array that the script reads is: the time to take for the store's (0: the server's own), how long a place lives and
-//! how long a permit can be given back (µs), the month's first moment and the first after it, the most places of the line
-//! and of one team in it, what the account's minute, day and month allow (0: no limit); the number of keys, and of each its
-//! name and what its windows allow; the number of words, and of each its number and what belongs to it. Words name keys by
-//! their places, counted from 1.
+//! The array that the script reads is: the time to take for the store's (0: the server's own), how long a place lives
+//! and how long a permit can be given back (µs), the month's first moment and the first after it, the most places of
+//! the line and of one team in it, what the account's minute, day and month allow (0: no limit); the number of keys,
+//! and of each its name and what its windows allow; the number of words, and of each its number and what belongs to it.
+//! Words name keys by their places, counted from 1.
 
 use std::sync::Arc;
 use std::time::Duration;

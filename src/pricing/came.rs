@@ -5,8 +5,8 @@ use serde::de::IgnoredAny;
 
 use crate::pricing::{Delivered, Price};
 
-/// Reads what a successful answer delivers; `None` when it is not of the documented shape, or does not say what the price
-/// counts, so that the caller charges what was reserved.
+/// Reads what a successful answer delivers; `None` when it is not of the documented shape, or does not say what the
+/// price counts, so that the caller charges what was reserved.
 #[must_use]
 pub fn delivered(body: &[u8], price: &Price) -> Option<Delivered> {
     let media: Media = serde_json::from_slice(body).ok()?;

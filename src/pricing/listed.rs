@@ -99,8 +99,8 @@ impl Price {
     }
 }
 
-/// Holds the configured prices against the upstream's, model by model in the order of their ids. A model without a price counts
-/// only when a team may use it.
+/// Holds the configured prices against the upstream's, model by model in the order of their ids. A model without a
+/// price counts only when a team may use it.
 #[must_use]
 pub fn compare(
     table: &PriceTable,

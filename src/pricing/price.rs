@@ -108,7 +108,8 @@ impl PriceTable {
     #[must_use]
     pub fn nearest(&self, model: &ModelId, may_be_named: impl Fn(&ModelId) -> bool) -> Option<ModelId> {
         let wanted = model.as_str();
-        // Whoever asks may ask often: what differs much in length is not compared letter by letter, and there is an end.
+        // Whoever asks may ask often: what differs much in length is not compared letter by letter, and there is an
+        // end.
         let alike = self.models.keys().filter(|id| id.as_str().len().abs_diff(wanted.len()) <= SLIPS_MAX);
         let compared = alike.filter(|id| may_be_named(id)).take(COMPARED_MAX);
         let slips = compared.map(|id| match id.as_str() {
@@ -119,7 +120,8 @@ impl PriceTable {
         (slips <= SLIPS_MAX && slips * 3 < wanted.len()).then(|| nearest.clone())
     }
 
-    /// The model's name as a metric label: itself when it is priced, `other` when not. Caller input never becomes a label.
+    /// The model's name as a metric label: itself when it is priced, `other` when not. Caller input never becomes a
+    /// label.
     #[must_use]
     pub fn label<'a>(&self, model: &'a ModelId) -> &'a str {
         if self.models.contains_key(model) { model.as_str() } else { "other" }

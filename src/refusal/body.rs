@@ -26,8 +26,8 @@ struct Body<'a> {
     request_id: &'a str,
 }
 
-/// The answer a refusal becomes. `id` is the request's name. `version` is the request's: only HTTP/1 can say that the connection ends.
-/// `now` is used where the refusal does not carry the store's own time.
+/// The answer a refusal becomes. `id` is the request's name. `version` is the request's: only HTTP/1 can say that the
+/// connection ends. `now` is used where the refusal does not carry the store's own time.
 #[must_use]
 pub fn answer(refusal: &Refusal, id: &str, version: Version, now: Timestamp) -> Answer {
     let mut answer = Answer::new(AnswerBody::new(json(refusal, id)));
@@ -70,7 +70,8 @@ fn write_headers(headers: &mut HeaderMap, refusal: &Refusal, version: Version, n
     }
 }
 
-/// RFC 6750, section 3: a request without a credential learns only the scheme, one with a bad credential learns that it is bad.
+/// RFC 6750, section 3: a request without a credential learns only the scheme, one with a bad credential learns that it
+/// is bad.
 const fn challenge(refusal: &Refusal) -> Option<&'static str> {
     if matches!(refusal, Refusal::CredentialMissing | Refusal::OperatorTokenMissing) {
         return Some("Bearer");
@@ -93,8 +94,8 @@ const fn ends_connection(refusal: &Refusal) -> bool {
     )
 }
 
-/// The limit that refused, with the time at which the call can pass: `Retry-After`, `resetAt` and the rate-limit headers then
-/// name one moment, as the draft asks. Where it does not count requests, those that do, as they stood.
+/// The limit that refused, with the time at which the call can pass: `Retry-After`, `resetAt` and the rate-limit
+/// headers then name one moment, as the draft asks. Where it does not count requests, those that do, as they stood.
 fn told(bound: &Bound) -> Cow<'_, [LimitStatus]> {
     if bound.limit.kind.counts_requests() {
         let reset_at = bound.reset_at.or(bound.limit.reset_at);

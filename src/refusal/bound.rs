@@ -44,8 +44,8 @@ impl Bound {
         )
     }
 
-    /// The limit and its state in words: `team:requests_per_minute allows 6: 6 used, 0 reserved`. A call that is open has a slot,
-    /// whether it runs or its answer has not been read yet.
+    /// The limit and its state in words: `team:requests_per_minute allows 6: 6 used, 0 reserved`. A call that is open
+    /// has a slot, whether it runs or its answer has not been read yet.
     #[must_use]
     pub fn explanation(&self) -> String {
         let LimitStatus { scope, kind, max, used, reserved, .. } = &self.limit;

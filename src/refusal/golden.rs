@@ -1,5 +1,5 @@
-//! Every refusal, word for word as a caller gets it: `golden.txt` holds one block each, and a new variant does not compile
-//! without a row here.
+//! Every refusal, word for word as a caller gets it: `golden.txt` holds one block each, and a new variant does not
+//! compile without a row here.
 
 use std::time::Duration;
 

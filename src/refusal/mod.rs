@@ -1,5 +1,6 @@
-//! How the gateway says no: one closed enum. `words` is what it says, [`bound`] the limit that it speaks of, [`spent_call`] the call;
-//! [`body`] is the one documented form of it. The layer that puts every refusal into that form is [`crate::answer`]'s.
+//! How the gateway says no: one closed enum. `words` is what it says, [`bound`] the limit that it speaks of,
+//! [`spent_call`] the call; [`body`] is the one documented form of it. The layer that puts every refusal into that form
+//! is [`crate::answer`]'s.
 
 pub mod body;
 pub mod bound;
@@ -22,8 +23,8 @@ pub use spent_call::SpentCall;
 use crate::model::ModelId;
 use crate::team::TeamId;
 
-/// Why a request is refused. Each variant is one documented `code`; texts are fixed or built from the caller's own input
-/// and the team's own limits, never from an internal error.
+/// Why a request is refused. Each variant is one documented `code`; texts are fixed or built from the caller's own
+/// input and the team's own limits, never from an internal error.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Refusal {
     /// The request is malformed; every problem found.
@@ -99,7 +100,8 @@ pub enum Refusal {
     IdempotencyInProgress,
     /// The call with this idempotency key was sent by a replica that died before it told what became of it.
     IdempotencyLost,
-    /// The call with this idempotency key has ended, and its answer was too large to keep, or has given way to newer ones.
+    /// The call with this idempotency key has ended, and its answer was too large to keep, or has given way to newer
+    /// ones.
     IdempotencyAnswerGone(SpentCall),
     /// The idempotency key was used with another body.
     IdempotencyMismatch,

@@ -1,8 +1,8 @@
-//! The bounded memory for buffered bodies: one half for requests, the other for answers, so that neither starves the other, and
-//! of each half a share for every team, so that no team starves another.
+//! The bounded memory for buffered bodies: one half for requests, the other for answers, so that neither starves the
+//! other, and of each half a share for every team, so that no team starves another.
 //!
-//! Where there is no room, a call is refused at once, before it is paid for: for its body as that comes in, for its answer by
-//! what such answers needed lately. What an answer needs beyond that it waits for: see [`Room`].
+//! Where there is no room, a call is refused at once, before it is paid for: for its body as that comes in, for its
+//! answer by what such answers needed lately. What an answer needs beyond that it waits for: see [`Room`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,8 +19,8 @@ use crate::team::TeamId;
 
 /// What an answer is expected to need of which nothing is known, in bytes.
 const USUAL_BYTES: u64 = 16 * 1024;
-/// How many answers may be larger than the room there is at the same time, each of another team: one team alone never has
-/// them all. Each can take `upstream.answer_bytes_max` beyond `limits.buffered_bytes_max`.
+/// How many answers may be larger than the room there is at the same time, each of another team: one team alone never
+/// has them all. Each can take `upstream.answer_bytes_max` beyond `limits.buffered_bytes_max`.
 const OVERDRAFTS: usize = 2;
 
 /// Memory that bodies may take, over all workers. Clones share it.
@@ -32,8 +32,8 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Memory for this many bytes of bodies (`limits.buffered_bytes_max`), shared like this. The requests' half is never less than
-    /// one body. A few answers at a time may take as much as `upstream.answer_bytes_max` beyond it.
+    /// Memory for this many bytes of bodies (`limits.buffered_bytes_max`), shared like this. The requests' half is
+    /// never less than one body. A few answers at a time may take as much as `upstream.answer_bytes_max` beyond it.
     #[must_use]
     pub fn new(bytes_max: u64, body_bytes_max: u64, shares: Live<Shares>) -> Self {
         let all = bytes_max / 1024;
@@ -58,7 +58,8 @@ impl Buffer {
         Ok(held)
     }
 
-    /// Claims room for the answer of a call that is not paid for yet: as much as the team's answers of this model took lately.
+    /// Claims room for the answer of a call that is not paid for yet: as much as the team's answers of this model took
+    /// lately.
     ///
     /// # Errors
     /// `overloaded`: the team's memory is taken, or all of it, or an answer that was paid for waits for it.
@@ -77,7 +78,8 @@ impl Buffer {
         self.room(share, own, None, bytes as u64)
     }
 
-    /// Room for an answer that nobody pays for, as it comes. Such answers share one overdraft, and wait for nobody else's.
+    /// Room for an answer that nobody pays for, as it comes. Such answers share one overdraft, and wait for nobody
+    /// else's.
     #[must_use]
     pub fn unpaid(&self) -> Arc<Room> {
         Arc::new(Room::new(Arc::clone(&self.inner), Arc::clone(&self.unpaid), 0, None))

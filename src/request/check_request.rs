@@ -83,7 +83,8 @@ impl CheckRequestLayer {
                 arrival.record.facts().route = Some(route.name());
                 route
             }
-            // Who shows a credential is asked who it is, as on any route: a known caller's answer says how its limits stand.
+            // Who shows a credential is asked who it is, as on any route: a known caller's answer says how its limits
+            // stand.
             Err(refusal) if shows_credential(&head.headers) => {
                 Route::Known(AuthenticatedRoute::Nothing(Box::new(refusal)))
             }

@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, Version};
 
 use crate::refusal::Refusal;
 
-/// Over HTTP/1 hyper itself bounds them at 100, with a bare 431; ours is lower and has an answer. A bound of hyper's that is set
-/// costs every request two tables from the heap.
+/// Over HTTP/1 hyper itself bounds them at 100, with a bare 431; ours is lower and has an answer. A bound of hyper's
+/// that is set costs every request two tables from the heap.
 const HEADERS_MAX: usize = 96;
 const TARGET_BYTES_MAX: usize = 8 * 1024;
 
@@ -42,7 +42,8 @@ pub fn check(head: &Parts, all_headers_bytes_max: usize) -> Result<(), Refusal> 
 fn sizes(headers: &HeaderMap, all_bytes_max: usize) -> Result<(), Refusal> {
     let mut all = 0;
     for (name, value) in headers {
-        // One may take all there is room for: a token that lists hundreds of groups is larger than everything else together.
+        // One may take all there is room for: a token that lists hundreds of groups is larger than everything else
+        // together.
         all += name.as_str().len() + value.len();
     }
     if headers.len() > HEADERS_MAX || all > all_bytes_max { Err(Refusal::HeadersTooLarge) } else { Ok(()) }
@@ -77,8 +78,8 @@ fn is_host(text: &str) -> bool {
         })
 }
 
-/// RFC 9112, 6.3: one length, told in one way. What is no length at all, or is told in both ways, hyper decides before us: it
-/// refuses the one, and of the other takes the chunks and closes the connection behind them (RFC 9112, 6.1).
+/// RFC 9112, 6.3: one length, told in one way. What is no length at all, or is told in both ways, hyper decides before
+/// us: it refuses the one, and of the other takes the chunks and closes the connection behind them (RFC 9112, 6.1).
 fn length(head: &Parts, problems: &mut Vec<&'static str>) {
     let length = only(&head.headers, &CONTENT_LENGTH);
     let coding = only(&head.headers, &TRANSFER_ENCODING);

@@ -46,7 +46,8 @@ impl RequestId {
         if Self::is_plain(text) { Self::of(text.to_owned()) } else { None }
     }
 
-    /// The call that this is the own id of, when it has the form of one. A caller may send such a request id all the same.
+    /// The call that this is the own id of, when it has the form of one. A caller may send such a request id all the
+    /// same.
     #[must_use]
     pub fn as_call_id(&self) -> Option<ReservationId> {
         let id: ReservationId = self.as_str().parse().ok()?;

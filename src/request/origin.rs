@@ -1,4 +1,5 @@
-//! Where a request comes from: the address at the other end of its connection, or what a proxy there says that we trust.
+//! Where a request comes from: the address at the other end of its connection, or what a proxy there says that we
+//! trust.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,7 +7,8 @@ use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-/// The header in which most proxies say whom they speak for: a list of addresses, each proxy adding its peer's at the end.
+/// The header in which most proxies say whom they speak for: a list of addresses, each proxy adding its peer's at the
+/// end.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Proxies whose word counts, and where they give it. Everyone else's is ignored.
@@ -29,8 +31,9 @@ pub enum ForwardedHeader {
 }
 
 impl TrustedProxies {
-    /// The address a request comes from. The header is read from its end, where the nearest proxy has written, and no further
-    /// than to the first address that is none of the trusted: what stands before it, the caller may have written.
+    /// The address a request comes from. The header is read from its end, where the nearest proxy has written, and no
+    /// further than to the first address that is none of the trusted: what stands before it, the caller may have
+    /// written.
     #[must_use]
     pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut origin = peer.to_canonical();

@@ -1,4 +1,5 @@
-//! What the layers learn of one request, for its access line and its metrics. Never a credential, a body or a header value.
+//! What the layers learn of one request, for its access line and its metrics. Never a credential, a body or a header
+//! value.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

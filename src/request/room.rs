@@ -1,10 +1,10 @@
-//! Room in memory for one answer: claimed before its call is paid for, fitted to the answer when it comes, given back when the
-//! answer was written or given up.
+//! Room in memory for one answer: claimed before its call is paid for, fitted to the answer when it comes, given back
+//! when the answer was written or given up.
 //!
-//! An answer that turns out larger than was claimed is paid for: it is never lost for want of room, so it waits for it, and
-//! only for its own team. It never waits in a circle: each team has one overdraft, a few of which are used at a time, and an
-//! answer that has one waits for nothing here. It is written or given up in the end, since whoever does not read is cut off;
-//! then the next has it. While one waits, no further call of its team is admitted.
+//! An answer that turns out larger than was claimed is paid for: it is never lost for want of room, so it waits for it,
+//! and only for its own team. It never waits in a circle: each team has one overdraft, a few of which are used at a
+//! time, and an answer that has one waits for nothing here. It is written or given up in the end, since whoever does
+//! not read is cut off; then the next has it. While one waits, no further call of its team is admitted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,8 +74,8 @@ impl Room {
         taken
     }
 
-    /// Makes room for so many bytes of an answer. Waits while the team has none: for its other answers to be written, or for
-    /// the overdraft.
+    /// Makes room for so many bytes of an answer. Waits while the team has none: for its other answers to be written,
+    /// or for the overdraft.
     pub async fn hold(&self, bytes: u64) {
         if !self.grow(bytes) {
             // Apart, so that what waits takes no room in each call that need not.
@@ -110,7 +110,8 @@ impl Room {
         Some(Overdraft { lent: 0, _of_team: of_team, _of_all: of_all })
     }
 
-    /// The answer is here, and has this many bytes: gives back what is too much, and the overdraft if there is room without.
+    /// The answer is here, and has this many bytes: gives back what is too much, and the overdraft if there is room
+    /// without.
     pub fn settle(&self, bytes: usize) {
         if let Some(model) = &self.model {
             self.share.learn(model, bytes as u64);

@@ -39,7 +39,8 @@ pub enum AuthenticatedRoute {
     Account(Account),
     /// The catalogue, where it is not public (`catalogue.public: false`).
     Catalogue(Catalogue),
-    /// No route at all, asked for with a credential: refused like this whoever asks, but a known caller is told its limits.
+    /// No route at all, asked for with a credential: refused like this whoever asks, but a known caller is told its
+    /// limits.
     Nothing(Box<Refusal>),
 }
 

@@ -1,7 +1,8 @@
 //! What of the memory for bodies is each team's, by its weight, and how much each has taken.
 //!
-//! A team may take what is its share. Beyond it, it may take as much as it leaves free for all others (the rule of dynamic
-//! thresholds, by which switches share their buffers): who is alone has room, and nobody alone can take the room of the rest.
+//! A team may take what is its share. Beyond it, it may take as much as it leaves free for all others (the rule of
+//! dynamic thresholds, by which switches share their buffers): who is alone has room, and nobody alone can take the
+//! room of the rest.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -36,8 +37,8 @@ impl Shares {
         Self { teams: teams.iter().map(of_team).collect(), weights }
     }
 
-    /// A team's share, and how much of a pool it is. A team that has just left the configuration has none of its own any more,
-    /// and takes only what others leave.
+    /// A team's share, and how much of a pool it is. A team that has just left the configuration has none of its own
+    /// any more, and takes only what others leave.
     pub(super) fn of_team(&self, team: &TeamId, pool: &Pool) -> (Arc<Share>, u64) {
         match self.teams.get(team) {
             Some((share, weight)) => {
@@ -80,8 +81,8 @@ impl Share {
         self.lately().get(model).copied()
     }
 
-    /// An answer had this many bytes. An eighth of what is new counts, as for TCP's round-trip time: one large answer among
-    /// many small ones does not make them all count as large, and a run of large ones is noticed after a few.
+    /// An answer had this many bytes. An eighth of what is new counts, as for TCP's round-trip time: one large answer
+    /// among many small ones does not make them all count as large, and a run of large ones is noticed after a few.
     pub(super) fn learn(&self, model: &ModelId, bytes: u64) {
         let mut lately = self.lately();
         if let Some(average) = lately.get_mut(model) {
@@ -112,9 +113,9 @@ impl Pool {
         Self { max, taken: AtomicU64::new(0) }
     }
 
-    /// Takes so much more for something that has `mine` already, at once or not at all. `own` is how much of the pool is this
-    /// portion's share. Where that is the one thing the portion has, it may take whatever there is: it may be larger than the
-    /// share, and must not be refused for ever.
+    /// Takes so much more for something that has `mine` already, at once or not at all. `own` is how much of the pool
+    /// is this portion's share. Where that is the one thing the portion has, it may take whatever there is: it may be
+    /// larger than the share, and must not be refused for ever.
     pub(super) fn take(&self, portion: &Portion, own: u64, mine: u64, more: u64) -> bool {
         let all = self.taken.fetch_add(more, Ordering::AcqRel).saturating_add(more);
         let its = portion.0.fetch_add(more, Ordering::AcqRel).saturating_add(more);

@@ -85,8 +85,8 @@ fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     (decoded.is_ok() && !digits.iter().any(u8::is_ascii_uppercase)).then_some(bytes)
 }
 
-/// Makes the ids of new traces and spans: a keyed hash of a counter, so that no two replicas make the same ones and none
-/// costs a system call. They name things and are no secret.
+/// Makes the ids of new traces and spans: a keyed hash of a counter, so that no two replicas make the same ones and
+/// none costs a system call. They name things and are no secret.
 #[derive(Debug, Default)]
 pub struct TraceIds {
     key: RandomState,

@@ -17,7 +17,8 @@ use super::{Discarding, Server};
 use crate::http::Deliver;
 use crate::request::Inbound;
 
-/// How long to wait after an error of `accept`: with every descriptor taken, trying at once would only burn the processor.
+/// How long to wait after an error of `accept`: with every descriptor taken, trying at once would only burn the
+/// processor.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// Accepts connections and serves them, until the drain has ended.

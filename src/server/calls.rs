@@ -58,7 +58,8 @@ pub(super) enum Unmoved {
     Unread,
 }
 
-/// How long a peer may leave what was sent to it unacknowledged, or its window closed, before the connection is given up.
+/// How long a peer may leave what was sent to it unacknowledged, or its window closed, before the connection is given
+/// up.
 pub(super) const UNREAD_MAX: Duration = Duration::from_secs(60);
 
 impl Calls {
@@ -126,8 +127,8 @@ impl Calls {
         }
     }
 
-    /// To be told whenever the connection has taken what there was and waits for more: what has not become a call by then is
-    /// a head that comes in parts. Cheap for those that come whole.
+    /// To be told whenever the connection has taken what there was and waits for more: what has not become a call by
+    /// then is a head that comes in parts. Cheap for those that come whole.
     pub(super) fn waits(&self) {
         if self.has_read.load(Relaxed) && self.open.load(Relaxed) == 0 && !self.awaits_head.swap(true, Relaxed) {
             self.moved();
@@ -148,7 +149,8 @@ impl Calls {
         }
     }
 
-    /// Since when no call is open; none when there is one, when a head is on its way, or when it was asked to go already.
+    /// Since when no call is open; none when there is one, when a head is on its way, or when it was asked to go
+    /// already.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let is_busy = self.open.load(Relaxed) > 0 || self.awaits_head.load(Relaxed) || self.is_to_go.load(Relaxed);
         (!is_busy).then(|| self.opened + Duration::from_millis(self.moved.load(Relaxed)))
@@ -159,14 +161,14 @@ impl Calls {
         self.leaves_unread.store(true, Relaxed);
     }
 
-    /// Whether bytes of a request may come that nobody will read: only when the caller has stopped sending, or after some time,
-    /// the socket may be closed, or the answer would be lost on its way.
+    /// Whether bytes of a request may come that nobody will read: only when the caller has stopped sending, or after
+    /// some time, the socket may be closed, or the answer would be lost on its way.
     pub(super) fn leaves_unread(&self) -> bool {
         self.leaves_unread.load(Relaxed) || self.open.load(Relaxed) > 0
     }
 
-    /// Waits until nothing is expected of the connection any more. A call that waits for its answer is given all the time it
-    /// takes. `is_closing`: it was told to go, and what is left is only what the caller has not taken yet.
+    /// Waits until nothing is expected of the connection any more. A call that waits for its answer is given all the
+    /// time it takes. `is_closing`: it was told to go, and what is left is only what the caller has not taken yet.
     pub(super) async fn unmoved(&self, is_closing: bool) -> Unmoved {
         let step = self.settings.idle_timeout.clamp(STEP_MIN, UNREAD_MAX);
         loop {
@@ -186,7 +188,8 @@ impl Calls {
         }
     }
 
-    /// Cuts off the streams of answers that are read too slowly. Whether the connection itself is to be: it carries one.
+    /// Cuts off the streams of answers that are read too slowly. Whether the connection itself is to be: it carries
+    /// one.
     fn cut_off_slow_readers(&self) -> bool {
         let least = Least { rate: self.settings.read_rate_min, window: self.settings.read_window };
         let paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
@@ -236,7 +239,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Whether the caller is to be sent away with the answer: the gateway leaves, or more of the request may come than is read.
+    /// Whether the caller is to be sent away with the answer: the gateway leaves, or more of the request may come than
+    /// is read.
     pub(super) fn is_last(&self) -> bool {
         self.calls.drain.is_leaving() || self.calls.leaves_unread.load(Relaxed)
     }

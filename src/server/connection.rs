@@ -36,8 +36,8 @@ use crate::request::Inbound;
 /// What an HTTP/2 client says first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long to wait for the rest of a preface that came in parts, before the first look; before each further look, twice
-/// as long.
+/// How long to wait for the rest of a preface that came in parts, before the first look; before each further look,
+/// twice as long.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How long the rest of a preface may take.
@@ -55,8 +55,8 @@ pub(super) struct Peer {
     pub(super) too_late: bool,
 }
 
-/// Serves a connection until it ends, or until the drain closes it or cuts it off. Cut off here and not with its runtime: what its calls
-/// reserved is then still handed over to be settled.
+/// Serves a connection until it ends, or until the drain closes it or cuts it off. Cut off here and not with its
+/// runtime: what its calls reserved is then still handed over to be settled.
 pub(super) async fn serve<S, R>(stream: TcpStream, peer: Peer, service: S, calls: &Arc<Calls>, server: &Server)
 where
     S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
@@ -83,7 +83,8 @@ where
         // Over HTTP/2 nobody asks for a body.
         let is_withheld = answers_http1 && request.headers().contains_key(EXPECT);
         let request = request.map(|body| Discarding::new(body, Arc::clone(call.all()), is_withheld));
-        // hyper moves this to its place for each call, and an `async` block would keep the request beside what is made of it.
+        // hyper moves this to its place for each call, and an `async` block would keep the request beside what is made
+        // of it.
         service.oneshot(Inbound { request, peer, too_late }).map_ok(move |answer| {
             let (mut head, body) = answer.into_parts();
             if answers_http1 && call.is_last() {
@@ -252,8 +253,8 @@ enum Event {
     Unmoved(Unmoved),
 }
 
-/// Runs a connection to its end; closes it gracefully when told to or when it is idle. None when it is to be dropped: nobody
-/// reads, or a head takes too long, or the time to stop is over.
+/// Runs a connection to its end; closes it gracefully when told to or when it is idle. None when it is to be dropped:
+/// nobody reads, or a head takes too long, or the time to stop is over.
 async fn drive<C>(
     mut connection: Pin<&mut C>,
     close: impl Fn(Pin<&mut C>),
@@ -315,7 +316,8 @@ fn http2_builder(settings: &Settings, calls: &Arc<Calls>) -> http2::Builder<Stre
         .max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(1024 * 1024)
-        // What is handed over is out of sight: a caller that resets its stream then loses it, so little is handed over ahead.
+        // What is handed over is out of sight: a caller that resets its stream then loses it, so little is handed over
+        // ahead.
         .max_send_buf_size(64 * 1024)
         // Streams that are opened and reset at once: the connection is closed before they become work (rapid reset).
         .max_pending_accept_reset_streams(20)

@@ -1,9 +1,11 @@
-//! The body of a request, as the listener hands it on: what of it nobody wanted is read and dropped when it is given up.
+//! The body of a request, as the listener hands it on: what of it nobody wanted is read and dropped when it is given
+//! up.
 //!
-//! A caller that still sends when its answer is there must be let finish: a socket that is closed with bytes unread is reset, and
-//! the reset takes the answer with it, out of the caller's own receive buffer. So the rest of the body is taken in and dropped
-//! while the answer goes out, for some time and some bytes; then the connection is closed, and [`mod@super::linger`] does the same
-//! for the socket. Nothing of it is held, and nothing behind it is read as a request.
+//! A caller that still sends when its answer is there must be let finish: a socket that is closed with bytes unread is
+//! reset, and the reset takes the answer with it, out of the caller's own receive buffer. So the rest of the body is
+//! taken in and dropped while the answer goes out, for some time and some bytes; then the connection is closed, and
+//! [`mod@super::linger`] does the same for the socket. Nothing of it is held, and nothing behind it is read as a
+//! request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,8 +22,8 @@ use super::Settings;
 use super::calls::{Call, Calls};
 use super::linger::SILENCE_MAX;
 
-/// How many times the largest body is dropped of one request, before its caller is cut off: so many who send too much still
-/// read that it is too much.
+/// How many times the largest body is dropped of one request, before its caller is cut off: so many who send too much
+/// still read that it is too much.
 const LARGEST_BODIES: u64 = 16;
 
 /// How much is dropped of one request.

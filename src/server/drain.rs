@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 pub struct Drain {
     /// Cancelled when callers are to be sent away.
     pub leaving: CancellationToken,
-    /// Cancelled when open connections are to be closed as soon as they are idle, and what comes on new ones is refused.
+    /// Cancelled when open connections are to be closed as soon as they are idle, and what comes on new ones is
+    /// refused.
     pub closing: CancellationToken,
     /// Cancelled when nobody is to be accepted any more, and connections that are still open are cut off.
     pub ended: CancellationToken,
@@ -22,8 +23,8 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Stage one: answers carry `Connection: close`, and HTTP/2 connections are told GOAWAY in two steps (RFC 9113, 6.8), so
-    /// that callers find another replica without losing a call. Everything is still served.
+    /// Stage one: answers carry `Connection: close`, and HTTP/2 connections are told GOAWAY in two steps (RFC 9113,
+    /// 6.8), so that callers find another replica without losing a call. Everything is still served.
     pub fn leave(&self) {
         self.is_leaving.store(true, Ordering::Relaxed);
         self.leaving.cancel();

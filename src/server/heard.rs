@@ -1,5 +1,5 @@
-//! The stream of a connection, with an ear for when it fails and, over HTTP/1, for when something comes in: between two calls
-//! that is the beginning of a head.
+//! The stream of a connection, with an ear for when it fails and, over HTTP/1, for when something comes in: between two
+//! calls that is the beginning of a head.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -39,7 +39,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = match Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            // Most callers close TLS without a word. HTTP says itself where a message ends, so this is an end like any other.
+            // Most callers close TLS without a word. HTTP says itself where a message ends, so this is an end like any
+            // other.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
             result @ (Poll::Ready(_) | Poll::Pending) => result,
         };

@@ -1,7 +1,7 @@
 //! The stream of an HTTP/2 connection, lent to hyper: it comes back when hyper has done with it, to be ended with care.
 //!
-//! Over HTTP/2 a caller sends while it only reads (window updates, answers to pings), and a socket that is closed at once
-//! answers these with a reset.
+//! Over HTTP/2 a caller sends while it only reads (window updates, answers to pings), and a socket that is closed at
+//! once answers these with a reset.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

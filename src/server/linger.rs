@@ -1,6 +1,7 @@
 //! The last of a socket: nothing more is sent, and what still comes is dropped until the caller has closed its side.
 //!
-//! RFC 9112, 9.6: a server that closes while a client sends loses its last answer to the reset. It half-closes instead, and reads.
+//! RFC 9112, 9.6: a server that closes while a client sends loses its last answer to the reset. It half-closes instead,
+//! and reads.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! One listening socket per worker on one address: the kernel shares out the connections, and no worker wakes another.
 //!
-//! An address has one gateway. `SO_REUSEPORT` alone would let a second one in, and callers would land in either. So the first
-//! socket is bound without it and listens before the flag is set: the kernel lets nobody bind who does not have the flag, and
-//! whoever starts a second gateway begins without it too. There is no moment at which both get through.
+//! An address has one gateway. `SO_REUSEPORT` alone would let a second one in, and callers would land in either. So the
+//! first socket is bound without it and listens before the flag is set: the kernel lets nobody bind who does not have
+//! the flag, and whoever starts a second gateway begins without it too. There is no moment at which both get through.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -15,8 +15,8 @@ const BACKLOG: i32 = 4096;
 /// Linux says this where it has no IPv6 at all.
 const EAFNOSUPPORT: i32 = 97;
 
-/// Binds `workers` sockets to one address. Port 0 finds a free port, the same for all. `[::]` is every address of both families;
-/// where the system has no IPv6 it is every address of IPv4.
+/// Binds `workers` sockets to one address. Port 0 finds a free port, the same for all. `[::]` is every address of both
+/// families; where the system has no IPv6 it is every address of IPv4.
 ///
 /// # Errors
 /// The address is taken, also by another gateway, or not ours.

@@ -1,9 +1,10 @@
 //! Listeners, TLS, connection limits and time-outs, drain.
 //!
-//! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `shared` (what those of all workers share), `room` (how many connections there may
-//! be), `sparsely` (how often the log says so), `connection` (one of them), `calls` (what is known of it), `pace` (how fast its answers are read) and `streams` (how one is cut off), `written` and
-//! `unconfirmed` (its answers, until it is known that they arrived), [`discard`] and `linger` (how a caller that still sends gets
-//! its answer).
+//! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `shared` (what those of all
+//! workers share), `room` (how many connections there may be), `sparsely` (how often the log says so), `connection`
+//! (one of them), `calls` (what is known of it), `pace` (how fast its answers are read) and `streams` (how one is cut
+//! off), `written` and `unconfirmed` (its answers, until it is known that they arrived), [`discard`] and `linger` (how
+//! a caller that still sends gets its answer).
 
 pub mod accept;
 mod calls;

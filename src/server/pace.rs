@@ -1,5 +1,5 @@
-//! How fast each answer is read. Whoever reads less than the least rate is cut off: over HTTP/1 the connection, over HTTP/2 the
-//! stream, since others on that connection may read well. What was not delivered is kept for its team.
+//! How fast each answer is read. Whoever reads less than the least rate is cut off: over HTTP/1 the connection, over
+//! HTTP/2 the stream, since others on that connection may read well. What was not delivered is kept for its team.
 
 use std::future::Future;
 use std::pin::Pin;

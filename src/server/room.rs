@@ -1,7 +1,7 @@
 //! How many connections may be open, over all workers, and who makes room when a caller comes and there is none.
 //!
-//! Connections are kept for long between calls, because balancers keep them. So that a crowd of idle ones keeps nobody out, the
-//! longest idle go first. One that was in use a moment ago does not: its next call may be on its way.
+//! Connections are kept for long between calls, because balancers keep them. So that a crowd of idle ones keeps nobody
+//! out, the longest idle go first. One that was in use a moment ago does not: its next call may be on its way.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -93,7 +93,8 @@ impl Room {
         }
     }
 
-    /// A connection could not be accepted. Where the process may not open another file, those of idle connections come back.
+    /// A connection could not be accepted. Where the process may not open another file, those of idle connections come
+    /// back.
     pub(super) fn could_not_accept(&self, error: &std::io::Error) {
         if !error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code)) {
             if let Some(times) = self.0.failed.say() {

@@ -15,7 +15,8 @@ pub struct Settings {
     pub workers: usize,
     /// The most connections open at once, over all workers (`limits.connections_max`).
     pub connections_max: usize,
-    /// How long a request's head may take to arrive, the first one counted from the connection's start (`limits.header_timeout`).
+    /// How long a request's head may take to arrive, the first one counted from the connection's start
+    /// (`limits.header_timeout`).
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests (`limits.idle_timeout`).
     pub idle_timeout: Duration,

@@ -1,4 +1,5 @@
-//! What the accept loops of all workers share: bounds, the certificate, how it stops, and how many connections there are.
+//! What the accept loops of all workers share: bounds, the certificate, how it stops, and how many connections there
+//! are.
 
 use std::io;
 use std::sync::Arc;

@@ -1,17 +1,17 @@
 //! Answers that were written whole and of which it is not known yet whether they arrived.
 //!
-//! What a socket has taken is not what a caller has read. It is known to have arrived when the caller goes on: with its next
-//! request over HTTP/1, or by closing the connection in order. A connection that ends in an error has lost what was on it:
-//! a caller that closes with bytes unread resets it, one that vanished is given up after a time.
+//! What a socket has taken is not what a caller has read. It is known to have arrived when the caller goes on: with its
+//! next request over HTTP/1, or by closing the connection in order. A connection that ends in an error has lost what
+//! was on it: a caller that closes with bytes unread resets it, one that vanished is given up after a time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::http::Delivery;
 
-/// How many answers of one worker wait for news at once, and how many bytes they keep. Of more bytes, those of the oldest are
-/// forgotten, and should one of these not arrive, only its outcome is kept. Of more answers, the oldest count as arrived: a
-/// caller that is still there after so many others has most likely read its answer.
+/// How many answers of one worker wait for news at once, and how many bytes they keep. Of more bytes, those of the
+/// oldest are forgotten, and should one of these not arrive, only its outcome is kept. Of more answers, the oldest
+/// count as arrived: a caller that is still there after so many others has most likely read its answer.
 const ANSWERS_MAX: usize = 10_000;
 const BYTES_MAX: usize = 32 << 20;
 

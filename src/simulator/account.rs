@@ -88,8 +88,8 @@ impl Key {
         Ok(())
     }
 
-    /// What is left in the tightest window; `None` when the key has no limits. Of two that are equally tight, the one that
-    /// ends later, so that the headers of a 429 tell the time that counts.
+    /// What is left in the tightest window; `None` when the key has no limits. Of two that are equally tight, the one
+    /// that ends later, so that the headers of a 429 tell the time that counts.
     pub(super) fn allowance(&mut self, now: Timestamp) -> Option<Allowance> {
         let allowances = self.windows.iter_mut().filter_map(|window| {
             window.roll(now);

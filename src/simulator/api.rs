@@ -69,8 +69,8 @@ enum Collected {
     Broken(Bytes),
 }
 
-/// Reads a body of at most `most` bytes. Of a larger one some more is read and thrown away, so that a caller who sends all of
-/// it before it listens gets to hear why it was refused.
+/// Reads a body of at most `most` bytes. Of a larger one some more is read and thrown away, so that a caller who sends
+/// all of it before it listens gets to hear why it was refused.
 async fn collect(mut body: Incoming, most: usize) -> Collected {
     let patience = most.saturating_mul(4);
     let (mut collected, mut seen) = (BytesMut::new(), 0_usize);

@@ -70,8 +70,9 @@ pub(super) enum Kind {
     BrokenJson,
     /// A header of `amount` bytes (100,000) beside the right answer.
     OversizedHeader,
-    /// The answer repeats the `Authorization` header it was called with: `text` says where, `body` (also when absent), `split`
-    /// (the body, cut in two in the middle of the credential), `header`, `content_type` or `error` (a 500 that names it).
+    /// The answer repeats the `Authorization` header it was called with: `text` says where, `body` (also when absent),
+    /// `split` (the body, cut in two in the middle of the credential), `header`, `content_type` or `error` (a 500 that
+    /// names it).
     EchoAuthorization,
 }
 
@@ -209,7 +210,8 @@ impl Fault {
         self.after.as_deref().and_then(|text| duration(text).ok()).unwrap_or(default)
     }
 
-    /// How the connection ends: by a reset where nothing else is said, but a body that is cut looks like an orderly end.
+    /// How the connection ends: by a reset where nothing else is said, but a body that is cut looks like an orderly
+    /// end.
     pub(super) fn then(&self) -> Then {
         let default = if self.kind == Kind::CutBody { Then::Close } else { Then::Reset };
         self.then.unwrap_or(default)

@@ -77,8 +77,8 @@ pub(super) async fn generate(
 }
 
 impl State {
-    /// All refusals, in the order in which the service is taken to look: suspension, limits, model, provider, body, credits.
-    /// Every call that comes past the limits is counted by them.
+    /// All refusals, in the order in which the service is taken to look: suspension, limits, model, provider, body,
+    /// credits. Every call that comes past the limits is counted by them.
     fn admit(
         &mut self,
         firemoon: &Firemoon,

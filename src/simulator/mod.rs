@@ -1,12 +1,12 @@
 //! A simulated Firemoon Studio, for the demo and the tests: what its API is known to do, and every way it may fail.
 //!
-//! Reading order: what can be chosen ([`Settings`]) → `models` and `order` (what may be asked) → `account` (who may ask, and how
-//! much) → `generation` (the paid call) → `history` (the dashboard's views) → `media` (pictures and videos) →
-//! `faults` and `spoil` (what goes wrong) → `books` (what a test reads afterwards) → `firemoon` (all of it, behind one
-//! lock) → `answers` (every word said) → `api`, `control` (the routes) → `wire`, `server` (the sockets).
+//! Reading order: what can be chosen ([`Settings`]) → `models` and `order` (what may be asked) → `account` (who may
+//! ask, and how much) → `generation` (the paid call) → `history` (the dashboard's views) → `media` (pictures and
+//! videos) → `faults` and `spoil` (what goes wrong) → `books` (what a test reads afterwards) → `firemoon` (all of it,
+//! behind one lock) → `answers` (every word said) → `api`, `control` (the routes) → `wire`, `server` (the sockets).
 //!
-//! Of the gateway it uses the credits and the clock, and the gateway's own path uses nothing of it: two sides that share code
-//! share mistakes.
+//! Of the gateway it uses the credits and the clock, and the gateway's own path uses nothing of it: two sides that
+//! share code share mistakes.
 
 mod account;
 mod answers;

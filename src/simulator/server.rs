@@ -60,7 +60,8 @@ async fn accept(listener: &TcpListener, shutdown: &CancellationToken, serve: imp
         };
         match accepted {
             Ok((stream, _)) => {
-                // Small answers must not wait for the caller's acknowledgements; a socket that refuses is about to fail anyway.
+                // Small answers must not wait for the caller's acknowledgements; a socket that refuses is about to fail
+                // anyway.
                 let _ = stream.set_nodelay(true);
                 number += 1;
                 serve(stream, number);

@@ -1,4 +1,5 @@
-//! What a simulator is started with: its keys, its money, its pace, and a choice for everything Firemoon leaves undocumented.
+//! What a simulator is started with: its keys, its money, its pace, and a choice for everything Firemoon leaves
+//! undocumented.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -46,7 +46,8 @@ impl Wire {
         (Self { stream, ahead: Bytes::new() }, Arc::new(line))
     }
 
-    /// Whether the caller speaks HTTP/2 from the first byte (RFC 9113, section 3.3): no HTTP/1 method starts like its preface.
+    /// Whether the caller speaks HTTP/2 from the first byte (RFC 9113, section 3.3): no HTTP/1 method starts like its
+    /// preface.
     pub(super) async fn speaks_http2(&mut self) -> io::Result<bool> {
         const PREFACE: &[u8] = b"PRI ";
         let mut read = Vec::with_capacity(PREFACE.len());
@@ -67,8 +68,8 @@ impl Line {
     /// Ends the connection at once, whatever is still to be sent.
     pub(super) fn end(&self, then: Then) {
         match then {
-            // A socket that is closed while it may linger for no time at all sends RST in place of FIN and drops what it had
-            // not sent yet: the caller sees "connection reset by peer".
+            // A socket that is closed while it may linger for no time at all sends RST in place of FIN and drops what
+            // it had not sent yet: the caller sees "connection reset by peer".
             Then::Reset => {
                 if let Some(stream) = self.stream.upgrade() {
                     // A socket that refuses is already gone, which is what was wanted.

@@ -1,5 +1,5 @@
-//! The client of Redis: within the deadline, while the store answers, and once more where a connection proves broken. Each user of
-//! the store has one of its own, with a connection of its own.
+//! The client of Redis: within the deadline, while the store answers, and once more where a connection proves broken.
+//! Each user of the store has one of its own, with a connection of its own.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -25,8 +25,8 @@ pub(crate) struct Client {
     exchanges: Exchanges,
     breakers: Arc<Breakers>,
     clock: Clock,
-    /// How far the server's clock is ahead of ours, in microseconds, as of the last answer: the way back took some time, so
-    /// what is made of it is never ahead of the server.
+    /// How far the server's clock is ahead of ours, in microseconds, as of the last answer: the way back took some
+    /// time, so what is made of it is never ahead of the server.
     ahead: AtomicI64,
 }
 
@@ -70,8 +70,8 @@ impl Client {
         Ok(link.is_to_one_server().then_some((number, link)))
     }
 
-    /// Does something with the connection, unless the breaker is open. It must be safe to repeat: it is done once more where the
-    /// connection proves broken. `key` is one that it names.
+    /// Does something with the connection, unless the breaker is open. It must be safe to repeat: it is done once more
+    /// where the connection proves broken. `key` is one that it names.
     pub(crate) async fn on_link<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
         team: Option<&TeamId>,
@@ -137,9 +137,9 @@ pub(crate) struct Replicas<'a> {
     pub(crate) patience: Duration,
 }
 
-/// Runs a script by its fingerprint. A server that does not know it (it was restarted, or its scripts were flushed) is sent the
-/// text. `call` makes the command out of `EVALSHA` or `EVAL` and what names the script. Says as well how many replicas have what
-/// it wrote, where that is asked.
+/// Runs a script by its fingerprint. A server that does not know it (it was restarted, or its scripts were flushed) is
+/// sent the text. `call` makes the command out of `EVALSHA` or `EVAL` and what names the script. Says as well how many
+/// replicas have what it wrote, where that is asked.
 pub(crate) async fn run_script(
     link: &mut Link,
     (script, text): (&Script, &str),

@@ -1,10 +1,11 @@
-//! The connection to Redis: made when first needed, shared by every operation of the handle, made anew when it fails or is
-//! found to be dead.
+//! The connection to Redis: made when first needed, shared by every operation of the handle, made anew when it fails or
+//! is found to be dead.
 //!
-//! A connection can be dead without anyone having said so: a balancer, or a network's table of connections, drops idle ones in
-//! silence. Waiting for the deadline would tell, but by then a call was refused that Redis could have served. So a connection
-//! that stays silent for a while is doubted: another is made beside it, and if that one answers first, it takes the place of
-//! the old one, and whoever waits there is told that it broke. A Redis that is merely slow is slow on both, and keeps the one.
+//! A connection can be dead without anyone having said so: a balancer, or a network's table of connections, drops idle
+//! ones in silence. Waiting for the deadline would tell, but by then a call was refused that Redis could have served.
+//! So a connection that stays silent for a while is doubted: another is made beside it, and if that one answers first,
+//! it takes the place of the old one, and whoever waits there is told that it broke. A Redis that is merely slow is
+//! slow on both, and keeps the one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,8 @@ use super::Outage;
 use super::dial::Dialer;
 use super::link::Link;
 
-/// How long one attempt to connect may take, the handshakes included, unless less is wanted. It goes on beyond the operation that began it.
+/// How long one attempt to connect may take, the handshakes included, unless less is wanted. It goes on beyond the
+/// operation that began it.
 pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Dialing = Shared<BoxFuture<'static, Result<Link, Outage>>>;
@@ -48,8 +50,8 @@ impl Connection {
         Arc::new(Self { dialer, timeout, state: Mutex::new(state) })
     }
 
-    /// The connection and its number; made if there is none. Everyone who waits for it waits for the same attempt, which
-    /// a caller who leaves does not end.
+    /// The connection and its number; made if there is none. Everyone who waits for it waits for the same attempt,
+    /// which a caller who leaves does not end.
     pub(super) async fn link(self: &Arc<Self>) -> Result<(u64, Link), Outage> {
         let (number, dialing) = {
             let mut state = self.state();
@@ -83,8 +85,8 @@ impl Connection {
     }
 
     /// The connection of this number did not serve: the next operation makes another. With Sentinel that is also what
-    /// finds a new primary, since it is asked for whenever a connection is made. A cluster's client makes those to its nodes
-    /// by itself, and what one node does is not to take the others away.
+    /// finds a new primary, since it is asked for whenever a connection is made. A cluster's client makes those to its
+    /// nodes by itself, and what one node does is not to take the others away.
     pub(super) fn drop_link(&self, number: u64) {
         let mut state = self.state();
         if state.number == number && matches!(&state.stage, Stage::Up(link) if link.is_to_one_server()) {
@@ -92,8 +94,8 @@ impl Connection {
         }
     }
 
-    /// The connection of this number has been silent for long: another is made beside it, and replaces it if it answers first.
-    /// `key` is one that the silent server has.
+    /// The connection of this number has been silent for long: another is made beside it, and replaces it if it answers
+    /// first. `key` is one that the silent server has.
     pub(super) fn doubt(self: &Arc<Self>, number: u64, key: &str) {
         let answers = {
             let mut state = self.state();

@@ -22,12 +22,14 @@ use crate::secret::Secret;
 /// How many batches may wait to be written; the client's default of 50 would hold up a gateway of many teams.
 const PIPELINE: usize = 1024;
 
-/// After how long a connection is over of which the other end acknowledges nothing that was sent (`TCP_USER_TIMEOUT`, RFC 5482).
+/// After how long a connection is over of which the other end acknowledges nothing that was sent (`TCP_USER_TIMEOUT`,
+/// RFC 5482).
 #[cfg(target_os = "linux")]
 const UNHEARD: Duration = Duration::from_secs(1);
 
-/// How long a connection is idle before the other end is asked whether it is still there: sooner than any balancer, or network's
-/// table of connections, forgets it. One that does not acknowledge within [`UNHEARD`] is over before anybody needs it.
+/// How long a connection is idle before the other end is asked whether it is still there: sooner than any balancer, or
+/// network's table of connections, forgets it. One that does not acknowledge within [`UNHEARD`] is over before anybody
+/// needs it.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Makes connections.
@@ -186,8 +188,8 @@ fn server(url: &str) -> Result<ConnectionInfo, UnusableSettings> {
     Ok(info.set_tcp_settings(tcp()))
 }
 
-/// Without `TCP_NODELAY` a small batch waits for the answer to the one before. Where a network swallows what is sent, the system
-/// ends the connection: a cluster's client makes another only for one that ended.
+/// Without `TCP_NODELAY` a small batch waits for the answer to the one before. Where a network swallows what is sent,
+/// the system ends the connection: a cluster's client makes another only for one that ended.
 fn tcp() -> TcpSettings {
     let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(Duration::from_secs(1));
     let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);

@@ -1,5 +1,6 @@
-//! The one way through to Redis: on the handle's connection, within the deadline, and once more on another connection where
-//! that one proves broken or dead. All that is sent here is safe to repeat: that is what the ids and the scripts are for.
+//! The one way through to Redis: on the handle's connection, within the deadline, and once more on another connection
+//! where that one proves broken or dead. All that is sent here is safe to repeat: that is what the ids and the scripts
+//! are for.
 
 use std::future::Future;
 use std::pin::pin;
@@ -79,9 +80,9 @@ impl Exchanges {
         self.in_time(key, &progress, Box::pin(attempt)).await
     }
 
-    /// Whether what failed is to be sent again: its connection broke, so that another may serve, and it is the first time. A
-    /// connection that broke while it was idle is no outage. In a cluster a node may lead on to one to which the client is just
-    /// connecting anew: that is waited for.
+    /// Whether what failed is to be sent again: its connection broke, so that another may serve, and it is the first
+    /// time. A connection that broke while it was idle is no outage. In a cluster a node may lead on to one to which
+    /// the client is just connecting anew: that is waited for.
     async fn may_be_resent(&self, error: &RedisError, number: u64, link: &Link, progress: &Progress) -> bool {
         if leads_on(error) && !link.is_to_one_server() {
             let times = progress.led_on.fetch_add(1, Ordering::Relaxed);
@@ -95,8 +96,8 @@ impl Exchanges {
         another && !progress.resent.swap(true, Ordering::Relaxed)
     }
 
-    /// Waits for the end of something until the deadline. A connection that is silent for half of that is doubted, so that what
-    /// was sent on a dead one is sent again while there is time.
+    /// Waits for the end of something until the deadline. A connection that is silent for half of that is doubted, so
+    /// that what was sent on a dead one is sent again while there is time.
     async fn in_time<T>(
         &self,
         key: &str,

@@ -22,8 +22,8 @@ pub(super) fn outage_of(error: &RedisError) -> Outage {
     Outage::Refused(format!("{code} {}{hint}", error.detail().unwrap_or_default()).trim().to_owned())
 }
 
-/// Whether a node of a cluster says that another one has the key. A cluster's client follows that by itself, as long as it is
-/// connected to that other one.
+/// Whether a node of a cluster says that another one has the key. A cluster's client follows that by itself, as long as
+/// it is connected to that other one.
 pub(super) fn leads_on(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::Ask))
 }

@@ -1,9 +1,9 @@
-//! Whether the servers are set up so that a ledger is safe with them: looked up in `INFO`, which a user may ask who may not
-//! read the configuration.
+//! Whether the servers are set up so that a ledger is safe with them: looked up in `INFO`, which a user may ask who may
+//! not read the configuration.
 //!
-//! A server that evicts drops a user's hash, and with it what the user has spent: the budget is fresh again. That a policy is
-//! one that evicts matters only where memory has an end (`maxmemory`); without one nothing is ever evicted, and it is only
-//! said, lest somebody sets an end later.
+//! A server that evicts drops a user's hash, and with it what the user has spent: the budget is fresh again. That a
+//! policy is one that evicts matters only where memory has an end (`maxmemory`); without one nothing is ever evicted,
+//! and it is only said, lest somebody sets an end later.
 
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 

@@ -72,8 +72,8 @@ impl Link {
         self.pulse.feel(sent).await?.extract_error()
     }
 
-    /// Sends a command that names no key to the server, or in a cluster to every primary: the answers, each with the address of
-    /// its server.
+    /// Sends a command that names no key to the server, or in a cluster to every primary: the answers, each with the
+    /// address of its server.
     pub(crate) async fn run_everywhere(&mut self, command: Cmd) -> Result<Vec<(String, Value)>, RedisError> {
         let sent = async {
             match &mut self.to {

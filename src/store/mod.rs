@@ -1,8 +1,8 @@
 //! How Redis is reached: one client for every room that keeps something there.
 //!
-//! Reading order: [`settings`] (where the servers are), `client` (what its users call), over `exchange`, `connection`, `link` and
-//! `dial`; [`outage`], `failure` and `breaker` (what to do when it does not answer), `inspect` with [`flaw`] (whether it is set up
-//! safely), `answer` (how an answer is read), [`observe`] (who is told of all that).
+//! Reading order: [`settings`] (where the servers are), `client` (what its users call), over `exchange`, `connection`,
+//! `link` and `dial`; [`outage`], `failure` and `breaker` (what to do when it does not answer), `inspect` with [`flaw`]
+//! (whether it is set up safely), `answer` (how an answer is read), [`observe`] (who is told of all that).
 //!
 //! All that is sent is safe to repeat: each operation carries an id that the records know.
 

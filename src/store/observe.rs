@@ -10,7 +10,8 @@ use super::Outage;
 
 /// Is told what happens in a store. Called on the path of every call: must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// An operation ended. `op` is its name, such as `admit` or `replay_begin`; `result` is `ok` or [`Outage::name`]'s text.
+    /// An operation ended. `op` is its name, such as `admit` or `replay_begin`; `result` is `ok` or [`Outage::name`]'s
+    /// text.
     fn operation(&self, op: &'static str, result: &'static str, took: Duration);
 
     /// Why an operation failed that [`Self::operation`] was told of, for whoever writes it down.

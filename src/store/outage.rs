@@ -12,8 +12,8 @@ pub enum Outage {
     /// It answered, but not with what was asked for (out of memory, read-only, wrong type).
     #[error("the ledger refused: {0}")]
     Refused(String),
-    /// It answered, and has lost some of what was written to it, or may have: the team's budgets are closed until they are
-    /// known again.
+    /// It answered, and has lost some of what was written to it, or may have: the team's budgets are closed until they
+    /// are known again.
     #[error("the ledger has lost writes, or may lack some that others know of: budgets are closed until that is known")]
     Lost,
 }

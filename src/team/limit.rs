@@ -109,7 +109,8 @@ impl LimitKind {
 }
 
 impl LimitKind {
-    /// Whether it counts calls over time, as the rate-limit headers can say. Slots count those of a moment, budgets credits.
+    /// Whether it counts calls over time, as the rate-limit headers can say. Slots count those of a moment, budgets
+    /// credits.
     #[must_use]
     pub const fn counts_requests(self) -> bool {
         match self.shape() {
@@ -147,8 +148,8 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The most calls a bucket may have, and the most slots: a bucket's level is calls times the microseconds of its period,
-    /// and an hour of so many stays below 2^53, up to which the ledger's scripts count exactly.
+    /// The most calls a bucket may have, and the most slots: a bucket's level is calls times the microseconds of its
+    /// period, and an hour of so many stays below 2^53, up to which the ledger's scripts count exactly.
     pub const REQUESTS_MAX: u64 = 1_000_000;
     /// The most calls a limit of a day or a month may have: only counted, so far below 2^53 as well.
     pub const QUOTA_MAX: u64 = 1_000_000_000;

@@ -1,4 +1,5 @@
-//! One line per request, when it has ended: who asked for what, what became of it, what it cost and where the time went.
+//! One line per request, when it has ended: who asked for what, what became of it, what it cost and where the time
+//! went.
 //!
 //! Never in it: a path beyond the route's name, a query, a header's value, a prompt, a credential.
 

@@ -1,8 +1,8 @@
-//! One line per change that an operator made: who, when, what, what was before and what is after; and one per wrong token. Never a
-//! secret.
+//! One line per change that an operator made: who, when, what, what was before and what is after; and one per wrong
+//! token. Never a secret.
 //!
-//! The lines go beside the other logs, not through their filter: no level switches them off. In JSON they are those with
-//! `"event":"admin_change"` and `"event":"admin_refused"`.
+//! The lines go beside the other logs, not through their filter: no level switches them off. In JSON they are those
+//! with `"event":"admin_change"` and `"event":"admin_refused"`.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! Everything the gateway says beside its access lines: one stream with them, in one form, a JSON object a line.
 //!
-//! Both go to standard output: a container's log is then one sequence of whole lines, each with `ts`, `level` and `msg`,
-//! and the access lines are those with `"msg":"request"`. `MOONGATE_LOG` sets what is said, in the form
+//! Both go to standard output: a container's log is then one sequence of whole lines, each with `ts`, `level` and
+//! `msg`, and the access lines are those with `"msg":"request"`. `MOONGATE_LOG` sets what is said, in the form
 //! `info,moongate::ledger=debug`; standard error is for the command line.
 
 use std::fmt::{self, Debug};
@@ -27,8 +27,8 @@ pub const FILTER_VARIABLE: &str = "MOONGATE_LOG";
 /// What is said when nothing else is asked for: libraries speak up only when something is wrong.
 const FILTER: &str = "info,h2=warn,hyper=warn,hyper_util=warn,rustls=warn,redis=warn,tower=warn,tower_http=warn";
 
-/// What is said only when it is asked for by name: the library of HTTP/2 warns of every answer to a ping that nobody sent, so
-/// that any caller could fill the log. It is harmless, and such a connection is bounded like every other.
+/// What is said only when it is asked for by name: the library of HTTP/2 warns of every answer to a ping that nobody
+/// sent, so that any caller could fill the log. It is harmless, and such a connection is bounded like every other.
 const QUIET: &str = "h2::proto::ping_pong=error";
 
 /// The form of a line.
@@ -96,8 +96,8 @@ pub fn subscriber(
     Ok(tracing_subscriber::registry().with(filter).with(json).with(text))
 }
 
-/// A field of the text for people, or the message: what a terminal would obey, and what turns the order of reading around in a
-/// name, is written out.
+/// A field of the text for people, or the message: what a terminal would obey, and what turns the order of reading
+/// around in a name, is written out.
 fn plain_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let text = format!("{value:?}");
     if field.name() == MESSAGE {

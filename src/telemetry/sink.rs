@@ -1,9 +1,10 @@
-//! Where log lines go: a bounded buffer that a thread of its own writes out. Whoever logs never waits for standard output.
+//! Where log lines go: a bounded buffer that a thread of its own writes out. Whoever logs never waits for standard
+//! output.
 //!
-//! `tracing-appender` (read at 0.2.5) is no stand-in: it bounds what waits by lines and not by bytes, allocates for every
-//! line, and does not count a line that the output refused, so that a closed pipe would lose lines that no metric tells of.
-//! Its end waits for one second at most, prints to standard output when that is not enough, and it brings crates for dates
-//! and channels that nothing else here uses.
+//! `tracing-appender` (read at 0.2.5) is no stand-in: it bounds what waits by lines and not by bytes, allocates for
+//! every line, and does not count a line that the output refused, so that a closed pipe would lose lines that no metric
+//! tells of. Its end waits for one second at most, prints to standard output when that is not enough, and it brings
+//! crates for dates and channels that nothing else here uses.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -47,7 +48,8 @@ impl Shared {
 }
 
 impl Sink {
-    /// A sink that writes to `out` until the [`Flush`] beside it is dropped. Lines that are lost are counted in `dropped`.
+    /// A sink that writes to `out` until the [`Flush`] beside it is dropped. Lines that are lost are counted in
+    /// `dropped`.
     ///
     /// # Errors
     /// The system gives no thread.

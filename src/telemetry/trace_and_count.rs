@@ -1,4 +1,5 @@
-//! Gives every request a name, a trace and a record, and when its answer has ended counts it and writes its access line.
+//! Gives every request a name, a trace and a record, and when its answer has ended counts it and writes its access
+//! line.
 //!
 //! Reads: `X-Request-Id`, `traceparent`; at the end, what the layers below noted in the record.
 //! Writes: `X-Request-Id` on every answer, `X-Call-Id` on that to a call, the trace in the record. Refuses: nothing.

@@ -14,7 +14,8 @@ pub struct Balance {
     pub credits: Credits,
     /// How much more than was spent the upstream has taken.
     pub drift: Drift,
-    /// Since when that is counted: this process's first reading, or the last one that was higher than the one before it.
+    /// Since when that is counted: this process's first reading, or the last one that was higher than the one before
+    /// it.
     pub since: Timestamp,
     /// When it was read.
     pub at: Timestamp,

@@ -66,7 +66,8 @@ fn pass(received: Received) -> UpstreamResponse {
     }
 }
 
-/// A value of its own: as it came in, it would keep the buffer that its connection reads into for as long as it is kept itself.
+/// A value of its own: as it came in, it would keep the buffer that its connection reads into for as long as it is kept
+/// itself.
 fn apart(value: &HeaderValue) -> HeaderValue {
     const JSON: HeaderValue = HeaderValue::from_static("application/json");
     if value == JSON { JSON } else { HeaderValue::from_bytes(value.as_bytes()).unwrap_or(JSON) }
@@ -106,7 +107,8 @@ struct Reset {
     reset_at: Timestamp,
 }
 
-/// When the upstream takes calls again: what it says, in any of its ways, between a second and a day from now; else a minute.
+/// When the upstream takes calls again: what it says, in any of its ways, between a second and a day from now; else a
+/// minute.
 fn reset_of(received: &Received, now: Timestamp) -> Timestamp {
     let number = |headers: &HeaderMap, name: &str| headers.get(name)?.to_str().ok()?.parse::<i64>().ok();
     let said = serde_json::from_slice::<Reset>(&received.body).ok().map(|reset| reset.reset_at);

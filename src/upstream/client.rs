@@ -108,12 +108,13 @@ impl UpstreamClient {
 
     /// Sends a request (path only; the origin is added here) over a connection and receives its answer whole.
     ///
-    /// The request is sent again only when the upstream itself says that it did nothing with it (RFC 9113, section 8.7). That
-    /// a reused connection was closed before it accepted a byte is told: before a call goes over another it must be said that
-    /// it waits again.
+    /// The request is sent again only when the upstream itself says that it did nothing with it (RFC 9113, section
+    /// 8.7). That a reused connection was closed before it accepted a byte is told: before a call goes over another it
+    /// must be said that it waits again.
     ///
-    /// What an `async fn` is given it keeps to its end, beside what it makes of it. This is kept in every call under way, and
-    /// above a kibibyte it is also slower to allocate: hence the boxed request, and the blocks that take what they are given.
+    /// What an `async fn` is given it keeps to its end, beside what it makes of it. This is kept in every call under
+    /// way, and above a kibibyte it is also slower to allocate: hence the boxed request, and the blocks that take what
+    /// they are given.
     ///
     /// # Errors
     /// [`Failed`] says whether the upstream can have seen the request.
@@ -235,8 +236,8 @@ impl UpstreamClient {
         }
     }
 
-    /// Reads the body. What is read has room already, except for the frame at hand; where there is none it is waited for, see
-    /// [`Room`].
+    /// Reads the body. What is read has room already, except for the frame at hand; where there is none it is waited
+    /// for, see [`Room`].
     async fn gather(mut body: Incoming, length: Option<u64>, bytes_max: u64, room: &Room) -> Result<Bytes, Failed> {
         if let Some(length) = length {
             room.hold(length).await;

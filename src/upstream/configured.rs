@@ -26,7 +26,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The upstream of a configuration. Its connections and its resting keys outlive a reload that does not change them.
+    /// The upstream of a configuration. Its connections and its resting keys outlive a reload that does not change
+    /// them.
     ///
     /// # Errors
     /// A sentence for the operator: the address, a certificate file or a key cannot be used.

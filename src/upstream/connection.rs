@@ -47,8 +47,8 @@ pub(super) enum Lost {
 /// The largest head an answer may have.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a kept HTTP/1 connection may take to be ready. One that is still busy with the last request (its answer came
-/// before its body was taken) may stay so for ever.
+/// How long a kept HTTP/1 connection may take to be ready. One that is still busy with the last request (its answer
+/// came before its body was taken) may stay so for ever.
 const READY_WITHIN: Duration = Duration::from_millis(10);
 
 impl Opened {

@@ -1,8 +1,8 @@
 //! Reaches the upstream's host: every address the name has, one dead address not in the way of the others.
 //!
-//! hyper-util's connector is no stand-in: it races the two families only, and tries the addresses of one family one after
-//! the other, each for its share of the time to connect. With one of two addresses silent, every new connection would
-//! take half of that time; here it takes [`HEAD_START`].
+//! hyper-util's connector is no stand-in: it races the two families only, and tries the addresses of one family one
+//! after the other, each for its share of the time to connect. With one of two addresses silent, every new connection
+//! would take half of that time; here it takes [`HEAD_START`].
 
 use std::collections::VecDeque;
 use std::io;

@@ -10,8 +10,9 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION")));
 const OF_THE_CALL: HeaderValue = HeaderValue::from_static("-");
 
-/// What every call to a host says in its headers, with the places of those that are the call's own: to copy it costs half of
-/// building it, since a header put into its place neither searches for one nor makes room. The copy has no room for more.
+/// What every call to a host says in its headers, with the places of those that are the call's own: to copy it costs
+/// half of building it, since a header put into its place neither searches for one nor makes room. The copy has no room
+/// for more.
 pub(super) fn head(host: &HeaderValue) -> HeaderMap {
     HeaderMap::from_iter([
         (HOST, host.clone()),

@@ -1,7 +1,9 @@
-//! One HTTP/2 connection to the upstream, the places for requests that it has, and the body of a request that takes one.
+//! One HTTP/2 connection to the upstream, the places for requests that it has, and the body of a request that takes
+//! one.
 //!
 //! hyper takes any number of requests and lets those beyond the upstream's limit wait inside: such a request would be
-//! charged when its time is up, though nothing of it was sent. So places are counted here, before hyper has the request.
+//! charged when its time is up, though nothing of it was sent. So places are counted here, before hyper has the
+//! request.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,7 +25,8 @@ use tokio::sync::Notify;
 const PLACES_MAX: u32 = 100;
 /// What the upstream may send of one answer before it is read, in bytes.
 const ANSWER_WINDOW: u32 = 512 * 1024;
-/// What it may send on one connection: enough for every place, so that answers that wait for room here keep no other from coming.
+/// What it may send on one connection: enough for every place, so that answers that wait for room here keep no other
+/// from coming.
 const CONNECTION_WINDOW: u32 = ANSWER_WINDOW * PLACES_MAX;
 /// How often a connection is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);

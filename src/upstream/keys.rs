@@ -72,7 +72,8 @@ impl Why {
 }
 
 impl KeyPool {
-    /// A pool of these keys. A key that also was in the pool before, with the same secret, rests on and keeps its balance.
+    /// A pool of these keys. A key that also was in the pool before, with the same secret, rests on and keeps its
+    /// balance.
     ///
     /// # Errors
     /// The name of a key whose secret cannot be a header, or is empty.

@@ -1,7 +1,10 @@
 //! Where a paid call goes, and with whose key.
 //!
-//! Reading order: [`settings`], [`configured`] (what is made of them), [`ways`] (whether a call can be sent at once), [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call
-//! itself), [`classify`] (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at all), then the wire: [`origin`] with `head`, [`dial`], [`http2_connection`], [`connection`], [`pool`], [`mod@line`], [`client`].
+//! Reading order: [`settings`], [`configured`] (what is made of them), [`ways`] (whether a call can be sent at once),
+//! [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call itself), [`classify`]
+//! (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at
+//! all), then the wire: [`origin`] with `head`, [`dial`], [`http2_connection`], [`connection`], [`pool`], [`mod@line`],
+//! [`client`].
 
 pub mod balance;
 pub mod breaker;

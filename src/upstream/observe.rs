@@ -13,8 +13,8 @@ pub trait Observer: Send + Sync + 'static {
     /// Whether a shared key, by its name, is in use.
     fn key_healthy(&self, key: &str, healthy: bool);
 
-    /// How many calls are left in a window (`minute`, `day`, `month`) of a key, or of all together when the key is empty; in
-    /// the window that the upstream itself speaks of (`told`).
+    /// How many calls are left in a window (`minute`, `day`, `month`) of a key, or of all together when the key is
+    /// empty; in the window that the upstream itself speaks of (`told`).
     fn limit_remaining(&self, key: &str, window: &str, remaining: u64);
 
     /// A call of this team began to wait for the shared account.

@@ -12,7 +12,8 @@ use super::head::head;
 use super::settings::{Protocol, Settings};
 use crate::trust;
 
-/// Where connections go. Made once per configuration; every worker's connections to it are kept apart from those to another.
+/// Where connections go. Made once per configuration; every worker's connections to it are kept apart from those to
+/// another.
 pub struct Origin {
     /// Host and port.
     pub authority: Authority,

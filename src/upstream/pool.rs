@@ -1,4 +1,5 @@
-//! One worker's open connections to the upstream, and how a call comes to one: HTTP/1 the last used first, HTTP/2 by place.
+//! One worker's open connections to the upstream, and how a call comes to one: HTTP/1 the last used first, HTTP/2 by
+//! place.
 
 use std::io;
 use std::pin::Pin;
@@ -36,8 +37,8 @@ struct Open {
     origin: Option<Arc<Origin>>,
     /// HTTP/1 connections without a call, least recently used first.
     idle: Vec<Idle>,
-    /// HTTP/2 connections, with calls or without. The first with a place is used, so that those that a crowd needed grow
-    /// idle after it.
+    /// HTTP/2 connections, with calls or without. The first with a place is used, so that those that a crowd needed
+    /// grow idle after it.
     shared: Vec<Arc<Http2Connection>>,
     /// Whether the last connection agreed on HTTP/1, which nobody waits for: each call opens its own.
     speaks_http1: bool,
@@ -50,8 +51,8 @@ struct Idle {
     since: Instant,
 }
 
-/// The timer of a call. It stays with an HTTP/1 connection: to put off a timer that is there costs next to nothing, while a new one for
-/// each call is put into the runtime's wheel and taken out again.
+/// The timer of a call. It stays with an HTTP/1 connection: to put off a timer that is there costs next to nothing,
+/// while a new one for each call is put into the runtime's wheel and taken out again.
 pub(super) type Timer = Pin<Box<Sleep>>;
 
 /// A connection for a call.
@@ -174,7 +175,8 @@ impl Pool {
     }
 
     async fn open(&self, origin: &Arc<Origin>) -> io::Result<Connection> {
-        // Apart from the call: the state of a TLS handshake is far larger than all else that a call keeps while it runs.
+        // Apart from the call: the state of a TLS handshake is far larger than all else that a call keeps while it
+        // runs.
         match Box::pin(Opened::to(origin)).await? {
             Opened::Http1(sender) => {
                 self.lock().speaks_http1 = true;
@@ -240,7 +242,8 @@ impl Open {
         self.origin.as_ref().is_some_and(|known| Arc::ptr_eq(known, origin))
     }
 
-    /// Those of a burst lie below the ones that are used again and again, each with its buffers. They close as they are dropped.
+    /// Those of a burst lie below the ones that are used again and again, each with its buffers. They close as they are
+    /// dropped.
     fn close_idle_for(&mut self, idle_max: Duration, now: Instant) {
         let is_old = |idle: &Idle| now.saturating_duration_since(idle.since) >= idle_max;
         if self.idle.first().is_some_and(is_old) {

@@ -19,7 +19,8 @@ pub struct Ways {
 impl AtHand for Ways {
     type Line = Line;
 
-    /// A connection at hand, when no permit is needed. Where the shared account has limits it always may: its permits are with the store, so none is at hand here.
+    /// A connection at hand, when no permit is needed. Where the shared account has limits it always may: its permits
+    /// are with the store, so none is at hand here.
     fn at_hand(&self) -> Option<Line> {
         let upstream = self.upstream.read();
         let is_free = upstream.limits.is_none() && upstream.keys.has_usable(self.clock.now());

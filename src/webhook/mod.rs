@@ -1,10 +1,10 @@
 //! Notices: a webhook is told that a budget is nearly used up.
 //!
-//! Reading order: [`watch`] (where the ledger's word is heard), [`body`] (what is sent), [`sender`] (what waits, is tried again or
-//! given up), [`post`] (one request).
+//! Reading order: [`watch`] (where the ledger's word is heard), [`body`] (what is sent), [`sender`] (what waits, is
+//! tried again or given up), [`post`] (one request).
 //!
-//! Nothing here is on the path of a request: what is heard goes into a bounded queue, and what does not fit is counted as
-//! dropped. A notice lives in this process only: one that dies takes along what it had not delivered.
+//! Nothing here is on the path of a request: what is heard goes into a bounded queue, and what does not fit is counted
+//! as dropped. A notice lives in this process only: one that dies takes along what it had not delivered.
 
 pub mod body;
 pub mod observe;

@@ -13,7 +13,8 @@ use crate::support::installation::{ISSUER, Installation, claims};
 use crate::support::issuer::{Answer, IssuerServer};
 use crate::support::tokens::{SigningKey, key_set};
 
-/// Runs the command on a thread of its own, as it brings its own runtime: exit code and output, or what it complains of.
+/// Runs the command on a thread of its own, as it brings its own runtime: exit code and output, or what it complains
+/// of.
 async fn check(
     installation: &Installation,
     token: &str,

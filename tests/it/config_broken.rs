@@ -1,7 +1,7 @@
 //! A broken configuration is refused with every problem of it in one run: line, column, key, and what would be right.
 //!
-//! `config_broken/good.yaml` is a good file; `config_broken/cases.txt` breaks it, case by case: lines with `-` are replaced by
-//! those with `+`, and the lines with `>` are what must be said, in that order and nothing else.
+//! `config_broken/good.yaml` is a good file; `config_broken/cases.txt` breaks it, case by case: lines with `-` are
+//! replaced by those with `+`, and the lines with `>` are what must be said, in that order and nothing else.
 
 use moongate::config;
 

@@ -1,4 +1,5 @@
-//! A changed configuration is picked up while running, all of it or nothing: by file change, symbolic link, secret, or SIGHUP.
+//! A changed configuration is picked up while running, all of it or nothing: by file change, symbolic link, secret, or
+//! SIGHUP.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,5 +1,5 @@
-//! The dashboard and the rules ask only for what the gateway shows: every expression is PromQL and names only metrics and
-//! labels of the table of metrics, so that a renamed metric cannot leave a panel or an alert empty.
+//! The dashboard and the rules ask only for what the gateway shows: every expression is PromQL and names only metrics
+//! and labels of the table of metrics, so that a renamed metric cannot leave a panel or an alert empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

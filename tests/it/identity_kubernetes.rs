@@ -1,5 +1,5 @@
-//! The example for Kubernetes as it stands: a pod that shows its projected service-account token speaks for the team of its
-//! namespace, and no other token of the cluster speaks for anyone.
+//! The example for Kubernetes as it stands: a pod that shows its projected service-account token speaks for the team of
+//! its namespace, and no other token of the cluster speaks for anyone.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Why a token is refused: each cause has a name of its own in the metrics and words of its own, the caller is told no more than
-//! before, and whoever is in several teams chooses one.
+//! Why a token is refused: each cause has a name of its own in the metrics and words of its own, the caller is told no
+//! more than before, and whoever is in several teams chooses one.
 
 use std::collections::HashSet;
 use std::sync::Arc;

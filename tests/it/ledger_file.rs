@@ -175,9 +175,9 @@ async fn some_file(folder: &Path, closed: bool) -> (PathBuf, Clock) {
     (copy, clock)
 }
 
-/// Whether a damaged file still opens. It may, with everything that was answered; or it must be refused in words. It never
-/// panics. Where a disk destroyed the newest page of a file that was not closed, redb opens it as it was one change before:
-/// it cannot tell that from a change that was never finished.
+/// Whether a damaged file still opens. It may, with everything that was answered; or it must be refused in words. It
+/// never panics. Where a disk destroyed the newest page of a file that was not closed, redb opens it as it was one
+/// change before: it cannot tell that from a change that was never finished.
 async fn opens(path: &Path, clock: &Clock, damage: &str) -> bool {
     let (path, clock) = (path.to_owned(), clock.clone());
     let opened =

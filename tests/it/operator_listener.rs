@@ -1,4 +1,5 @@
-//! The operator's listener on a real socket: probes, metrics that Prometheus' own tool approves, and who may see the rest.
+//! The operator's listener on a real socket: probes, metrics that Prometheus' own tool approves, and who may see the
+//! rest.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::{Read, Write};

@@ -1,4 +1,5 @@
-//! Issuers and webhooks behind a private certificate authority: `ca_file` is trusted, instead of the machine's and for them alone.
+//! Issuers and webhooks behind a private certificate authority: `ca_file` is trusted, instead of the machine's and for
+//! them alone.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Notices to a webhook that is slow, broken, refuses or is not there: tried again where that may help, never for ever, and
-//! every one is counted.
+//! Notices to a webhook that is slow, broken, refuses or is not there: tried again where that may help, never for ever,
+//! and every one is counted.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

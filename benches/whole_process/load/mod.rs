@@ -1,4 +1,5 @@
-//! The load: keep-alive connections that call, as fast as they are answered, at a fixed rate, or all at once and slowly.
+//! The load: keep-alive connections that call, as fast as they are answered, at a fixed rate, or all at once and
+//! slowly.
 
 mod held;
 mod paced;

@@ -1,7 +1,9 @@
-//! Open loop: calls leave at a fixed rate whether the earlier ones were answered or not. Shows what a proxy adds to latency.
+//! Open loop: calls leave at a fixed rate whether the earlier ones were answered or not. Shows what a proxy adds to
+//! latency.
 //!
-//! A thread of its own sends, on a schedule that no answer can delay; the answers are read by tasks. A call's time counts from
-//! the moment its bytes were handed to the kernel: how late the sender woke is the machine's doing and told apart.
+//! A thread of its own sends, on a schedule that no answer can delay; the answers are read by tasks. A call's time
+//! counts from the moment its bytes were handed to the kernel: how late the sender woke is the machine's doing and told
+//! apart.
 
 use std::io::{self, Write};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! Closed loop: every connection calls again as soon as it was answered. Shows what a call costs when there is no idle moment;
-//! with one connection, what a lone call costs, which shares no step of its way with another.
+//! Closed loop: every connection calls again as soon as it was answered. Shows what a call costs when there is no idle
+//! moment; with one connection, what a lone call costs, which shares no step of its way with another.
 
 use std::cell::{Cell, RefCell};
 use std::io;

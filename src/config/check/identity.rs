@@ -106,8 +106,8 @@ impl Check<'_> {
         }
     }
 
-    /// Key sets are read by those who use them: one that cannot be read is its issuer's trouble and nobody else's (`moongate check`
-    /// tells it). It is looked at here so that a change of it is noticed.
+    /// Key sets are read by those who use them: one that cannot be read is its issuer's trouble and nobody else's
+    /// (`moongate check` tells it). It is looked at here so that a change of it is noticed.
     fn key_set_file(&mut self, written: &str) -> PathBuf {
         let _ = self.sources.content(written);
         self.sources.path(written)

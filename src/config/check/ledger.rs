@@ -59,7 +59,8 @@ impl Check<'_> {
         })
     }
 
-    /// The password of a user, checked together with its name; outer `None`: something is wrong, inner `None`: there is none.
+    /// The password of a user, checked together with its name; outer `None`: something is wrong, inner `None`: there is
+    /// none.
     #[allow(clippy::option_option)]
     fn login(&mut self, user: Option<&str>, password: Option<&Reference>, path: &KeyPath) -> Option<Option<Secret>> {
         if user.is_some() && password.is_none() && self.was_read(&path.key("password")) {

@@ -1,4 +1,5 @@
-//! The two listeners, the bounds of requests, the catalogue, what is remembered, and how the gateway starts, speaks and stops.
+//! The two listeners, the bounds of requests, the catalogue, what is remembered, and how the gateway starts, speaks and
+//! stops.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};

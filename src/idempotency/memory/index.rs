@@ -1,5 +1,5 @@
-//! Which calls something is kept of: team by team, and by the request ids they carried; newest first, since ids made later
-//! sort later.
+//! Which calls something is kept of: team by team, and by the request ids they carried; newest first, since ids made
+//! later sort later.
 
 use std::collections::BTreeSet;
 

@@ -69,8 +69,8 @@ impl Account {
 }
 
 impl Windows {
-    /// Opens the windows of now. One that was opened under a clock that was ahead stays open, unless the clock had been far
-    /// off.
+    /// Opens the windows of now. One that was opened under a clock that was ahead stays open, unless the clock had been
+    /// far off.
     pub(super) fn roll(&mut self, now: Timestamp) {
         let (micros, month) = (now.as_microsecond(), Calendar::around(now, &TimeZone::UTC).month);
         let aligned = |length: i64| (micros - micros.rem_euclid(length), micros - micros.rem_euclid(length) + length);

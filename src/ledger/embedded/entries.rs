@@ -1,5 +1,5 @@
-//! What another room keeps in the ledger's file, written by the same writer: entries by name, and when things were used last.
-//! What they mean is that room's.
+//! What another room keeps in the ledger's file, written by the same writer: entries by name, and when things were used
+//! last. What they mean is that room's.
 
 use redb::ReadableTable;
 
@@ -65,8 +65,8 @@ impl EmbeddedLedger {
         observed(&*self.observer, op, entry).await
     }
 
-    /// Puts an entry in the place of what is expected there (`None`: nothing). `false`: something else is there, and nothing
-    /// was changed.
+    /// Puts an entry in the place of what is expected there (`None`: nothing). `false`: something else is there, and
+    /// nothing was changed.
     pub(crate) async fn replace_entry(
         &self,
         op: &'static str,

@@ -1,10 +1,10 @@
 //! The embedded ledger: what the machine decides, in this process, durable in one file.
 //!
-//! Reading order: `rows`, `sums` and `store` (the file), `account`, `line` and `permits` (the shared account), `writer` (batches), and
-//! here the traits; `entries` is what another room keeps in the same file.
+//! Reading order: `rows`, `sums` and `store` (the file), `account`, `line` and `permits` (the shared account), `writer`
+//! (batches), and here the traits; `entries` is what another room keeps in the same file.
 //!
-//! A file of a process that was killed holds everything that was answered. Should the disk then destroy its newest page, it
-//! opens as it was one change before: redb takes such a page for one that was never finished.
+//! A file of a process that was killed holds everything that was answered. Should the disk then destroy its newest
+//! page, it opens as it was one change before: redb takes such a page for one that was never finished.
 
 mod account;
 mod entries;

@@ -1,8 +1,8 @@
-//! The rows in the file: those of calls that cost something and those of calls that did not, each in a table of their own, so
-//! that the one can give way before the other.
+//! The rows in the file: those of calls that cost something and those of calls that did not, each in a table of their
+//! own, so that the one can give way before the other.
 //!
-//! Within a table a team's rows are numbered one after another. Where a row stands among all is written before it; rows that
-//! were written before there were two tables do not say it, and are older than all others.
+//! Within a table a team's rows are numbered one after another. Where a row stands among all is written before it; rows
+//! that were written before there were two tables do not say it, and are older than all others.
 
 use jiff::Timestamp;
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};

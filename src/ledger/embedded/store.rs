@@ -25,7 +25,8 @@ const AFTER_IDS: &str = "~";
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Team, level, whose → [`ScopeRecord`] as JSON. The parts of a key are apart: no name can run into the next.
 const SCOPES: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("scopes");
-/// Team, from when on it may be forgotten (microseconds of Unix time), level, whose: the scopes that will not matter for ever.
+/// Team, from when on it may be forgotten (microseconds of Unix time), level, whose: the scopes that will not matter
+/// for ever.
 const ENDS: TableDefinition<(&str, i64, &str, &str), ()> = TableDefinition::new("scope_ends");
 /// Team, id → [`ReservationRecord`] as JSON: open calls, and those whose answers are still being read.
 const OPEN: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("open");
@@ -40,12 +41,13 @@ const ENTRIES: TableDefinition<&str, &[u8]> = TableDefinition::new("register");
 /// Id of a gateway key → when it was used last, in seconds since 1970.
 const USED: TableDefinition<&str, i64> = TableDefinition::new("key_uses");
 
-/// Opens the file, or makes it; for this process alone. Of a file that was damaged nothing is believed: its numbers would be
-/// somebody's money.
+/// Opens the file, or makes it; for this process alone. Of a file that was damaged nothing is believed: its numbers
+/// would be somebody's money.
 pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     let unusable = |fault: Fault| OpenError::Unusable { path: path.to_owned(), reason: fault.0 };
     let made = !path.exists();
-    // Where the file is not as it was written, the library may panic: no bug of ours, and no reason to go down without a word.
+    // Where the file is not as it was written, the library may panic: no bug of ours, and no reason to go down without
+    // a word.
     let opened = std::panic::catch_unwind(|| open_whole(path)).unwrap_or_else(|_| Err(damaged()));
     if matches!(opened, Err(DatabaseError::DatabaseAlreadyOpen)) {
         return Err(OpenError::InUse { path: path.to_owned() });
@@ -60,8 +62,8 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     }
 }
 
-/// Opens the file and looks at all of it: pages are checked against their sums only when somebody asks for it. A process that
-/// was killed leaves nothing wrong.
+/// Opens the file and looks at all of it: pages are checked against their sums only when somebody asks for it. A
+/// process that was killed leaves nothing wrong.
 fn open_whole(path: &Path) -> Result<Database, DatabaseError> {
     let mut database = redb::Builder::new().set_cache_size(CACHE_BYTES).create(path)?;
     if database.check_integrity()? { Ok(database) } else { Err(damaged()) }

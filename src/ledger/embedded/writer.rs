@@ -163,8 +163,8 @@ struct Told {
     abandoned: Vec<TeamId>,
 }
 
-/// All words of a batch at one time of the clock, or none of them. A word that faults takes the batch with it: that is a
-/// disk or a file that cannot be trusted, not something a caller can do.
+/// All words of a batch at one time of the clock, or none of them. A word that faults takes the batch with it: that is
+/// a disk or a file that cannot be trusted, not something a caller can do.
 fn apply(
     database: &Database,
     rules: &Rules,

@@ -62,7 +62,8 @@ impl Attempt {
         }
     }
 
-    /// Whether it is to be found out first whether what the keeper says is believed: this process has never seen the team.
+    /// Whether it is to be found out first whether what the keeper says is believed: this process has never seen the
+    /// team.
     pub(super) fn must_trust(&self, team: &Team) -> bool {
         let cache = team.cache();
         self.accepts || (cache.revision().is_none() && cache.memory.is_none())
@@ -84,8 +85,8 @@ impl Attempt {
         }
     }
 
-    /// Opens a team again of which something was lost, as soon as everybody had time to restore what they know, or an operator
-    /// accepts what is left.
+    /// Opens a team again of which something was lost, as soon as everybody had time to restore what they know, or an
+    /// operator accepts what is left.
     pub(super) async fn open<K: Keeper, T: KeeperTime>(
         &mut self,
         context: &Context<'_, K, T>,
@@ -314,7 +315,8 @@ impl Attempt {
         Ok(())
     }
 
-    /// Leaves a mark, and asks then: should the keeper be emptied from here on, the mark is gone with what is found out now.
+    /// Leaves a mark, and asks then: should the keeper be emptied from here on, the mark is gone with what is found out
+    /// now.
     async fn may_be_made<K: Keeper, T>(&mut self, context: &Context<'_, K, T>, team: &Team) -> Result<bool, Outage> {
         self.mark = context.keeper.name_step();
         context.keeper.leave_mark(&team.id, self.mark).await?;

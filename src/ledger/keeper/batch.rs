@@ -10,8 +10,8 @@ use super::work::{Answer, Work};
 use super::{Keeper, KeeperTime, restore};
 use crate::ledger::{Outage, Settled, Verdict};
 
-/// How often a batch is sent at most. Each attempt that changes nothing brings what is newer; the others of the team go on
-/// meanwhile, so that it is never long before one of them is the first.
+/// How often a batch is sent at most. Each attempt that changes nothing brings what is newer; the others of the team go
+/// on meanwhile, so that it is never long before one of them is the first.
 const ATTEMPTS: usize = 512;
 
 /// Carries a batch through and hands out the answers, or why there are none.

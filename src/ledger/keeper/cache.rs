@@ -1,8 +1,8 @@
-//! A team's records as this process knows them: each as it was at some revision, and usable as long as nobody else has changed
-//! anything since.
+//! A team's records as this process knows them: each as it was at some revision, and usable as long as nobody else has
+//! changed anything since.
 //!
-//! It is never believed without the comparison. What others have changed is not thrown away: it is what this process can
-//! restore should the keeper lose what came later (see `memory`).
+//! It is never believed without the comparison. What others have changed is not thrown away: it is what this process
+//! can restore should the keeper lose what came later (see `memory`).
 
 use std::collections::VecDeque;
 
@@ -71,8 +71,8 @@ pub(in crate::ledger) struct TeamCache {
     pub(super) is_held: bool,
     /// Calls that were overdue, with their deadlines.
     overdue: Option<(Revision, Vec<(ReservationId, i64)>)>,
-    /// Before this nothing more is due, in microseconds of Unix time, whatever others do meanwhile: what they open and renew
-    /// is due later.
+    /// Before this nothing more is due, in microseconds of Unix time, whatever others do meanwhile: what they open and
+    /// renew is due later.
     due_from: i64,
     past: Option<(Revision, Vec<Past>)>,
     oldest: Option<(Revision, [Vec<i64>; 2])>,
@@ -195,8 +195,8 @@ impl TeamCache {
         (found == Some(in_doubt.makes)).then_some(in_doubt)
     }
 
-    /// Takes note of what the keeper told. `from` is the moment up to which it told what is due, and `first` the first moment
-    /// at which anything could be that is opened or renewed later.
+    /// Takes note of what the keeper told. `from` is the moment up to which it told what is due, and `first` the first
+    /// moment at which anything could be that is opened or renewed later.
     pub(in crate::ledger) fn learn(&mut self, found: Found, marks: u64, (from, first): (i64, i64)) {
         let Some(revision) = found.revision else { return };
         if revision != self.revision {
@@ -241,7 +241,8 @@ impl TeamCache {
         self.own.extend(opened.opened.keys().map(|id| (*id, Own::since(makes))));
     }
 
-    /// Takes note that a call is admitted that this process makes. Where the answer was lost that said when, it has read so.
+    /// Takes note that a call is admitted that this process makes. Where the answer was lost that said when, it has
+    /// read so.
     pub(super) fn owns_admitted(&mut self, id: ReservationId) {
         if let Some((at, Some(_))) = self.calls.0.get(&id) {
             self.own.entry(id).or_insert(Own::since(*at));
@@ -328,7 +329,8 @@ impl TeamCache {
         self.cells.bound(self.since);
         self.days.bound(self.since);
         self.top_ups.bound(self.since);
-        // Calls that this process runs are fewer than connections may be; those that are over are told of and forgotten.
+        // Calls that this process runs are fewer than connections may be; those that are over are told of and
+        // forgotten.
         if self.calls.0.len() > KEPT_MOST {
             self.calls.0.retain(|_, (_, record)| record.is_some());
         }

@@ -1,4 +1,5 @@
-//! How long a team's records live: as long as it is looked after, and for ever where a prepaid budget needs the sum of all time.
+//! How long a team's records live: as long as it is looked after, and for ever where a prepaid budget needs the sum of
+//! all time.
 
 use std::time::Duration;
 

@@ -117,8 +117,8 @@ impl TeamCache {
         self.memory = Some(memory);
     }
 
-    /// Another server has taken over that lacks nothing of what is known: the calls that this process makes are claimed again, so
-    /// that it is known how far they have come.
+    /// Another server has taken over that lacks nothing of what is known: the calls that this process makes are claimed
+    /// again, so that it is known how far they have come.
     pub(super) fn claim_own(&mut self) {
         let record = |id: &ReservationId| self.calls.0.get(id).and_then(|(_, record)| record.as_ref());
         let own = self.own.iter().filter_map(|(id, own)| Some((*id, (own.admitted, claimed(*own, record(id)?)))));

@@ -11,8 +11,8 @@ use crate::team::TeamId;
 
 /// How many operations go together at most: keeps one step well below a millisecond, so that teams take turns.
 pub(in crate::ledger) const BATCH_MOST: usize = 128;
-/// The most operations of one team that wait for their turn: what a keeper does in a fraction of a second. Their waiting is
-/// ours, and no sign of the keeper's health; only the answer to a batch has a deadline.
+/// The most operations of one team that wait for their turn: what a keeper does in a fraction of a second. Their
+/// waiting is ours, and no sign of the keeper's health; only the answer to a batch has a deadline.
 const QUEUE_MOST: usize = 16_384;
 
 /// The teams that this process has had to do with.
@@ -70,8 +70,8 @@ impl Team {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an operation into the queue. If nobody is sending, the caller is to see to it. A queue that is too long takes
-    /// nothing: that is not the keeper's fault.
+    /// Puts an operation into the queue. If nobody is sending, the caller is to see to it. A queue that is too long
+    /// takes nothing: that is not the keeper's fault.
     pub(in crate::ledger) fn submit(self: &Arc<Self>, operation: Operation) -> Option<Lease> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.waiting.len() >= QUEUE_MOST {

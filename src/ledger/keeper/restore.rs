@@ -56,8 +56,8 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
     Ok(())
 }
 
-/// Takes note that the keeper has lost something, and tells of it. What is left is `found`; if nobody has noticed it before, a
-/// new epoch begins, in which the team is closed.
+/// Takes note that the keeper has lost something, and tells of it. What is left is `found`; if nobody has noticed it
+/// before, a new epoch begins, in which the team is closed.
 pub(super) async fn lose<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
@@ -202,8 +202,9 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
     Err(Outage::Lost)
 }
 
-/// Opens a team again: what nobody has claimed is judged, and every deadline is put off. Of a team that is open: what came late
-/// and nobody has claimed is judged. `not_before` is when the others have had time, in microseconds of Unix time.
+/// Opens a team again: what nobody has claimed is judged, and every deadline is put off. Of a team that is open: what
+/// came late and nobody has claimed is judged. `not_before` is when the others have had time, in microseconds of Unix
+/// time.
 pub(super) async fn open<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
@@ -254,7 +255,8 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
     Err(Outage::Lost)
 }
 
-/// What opens a team of which all is known, or accounts for what came late. `None`: it is open, and all is accounted for.
+/// What opens a team of which all is known, or accounts for what came late. `None`: it is open, and all is accounted
+/// for.
 fn opened(cache: &TeamCache, (now, deadline): (i64, i64)) -> Option<(Revision, Changes)> {
     let (revision, record) = (cache.revision()?, cache.team());
     let loss = record.loss.clone()?;

@@ -12,7 +12,8 @@ use crate::ledger::machine::past::note;
 use crate::ledger::machine::{Records, ReservationRecord, Revision, Rules, judgement};
 use crate::team::TeamId;
 
-/// What restores some of what is known, and the revision that was worked out from. `None`: the keeper lacks nothing of it.
+/// What restores some of what is known, and the revision that was worked out from. `None`: the keeper lacks nothing of
+/// it.
 pub(super) fn some_restored(
     team: &TeamId,
     some: &Memory,
@@ -82,8 +83,8 @@ fn restore_row(
     note(view, team, row.clone(), &rules.retention, judgement::at(now))
 }
 
-/// Whether a call was left behind and swept at no cost in what was lost, and whoever makes it, who has not heard of that, has
-/// claimed it after the loss and sent it then. That end was none.
+/// Whether a call was left behind and swept at no cost in what was lost, and whoever makes it, who has not heard of
+/// that, has claimed it after the loss and sent it then. That end was none.
 fn was_sent_since(record: &ReservationRecord, Written { at, row }: &Written) -> bool {
     let is_free = row.charged == Credits::ZERO;
     is_free && record.dispatched && at.iter().all(|at| record.claimed > at.epoch)

@@ -1,5 +1,5 @@
-//! One step at the keeper: what is to be written if nothing has changed since it was worked out, and what is read if something
-//! has.
+//! One step at the keeper: what is to be written if nothing has changed since it was worked out, and what is read if
+//! something has.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,7 +75,8 @@ pub(in crate::ledger) enum Past {
     Day(String),
 }
 
-/// A call that has come to another phase. It needs no judgement, so it does not move the revision and is not refused for it.
+/// A call that has come to another phase. It needs no judgement, so it does not move the revision and is not refused
+/// for it.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Mark {
     pub(in crate::ledger) id: ReservationId,
@@ -90,7 +91,8 @@ pub(in crate::ledger) struct Changes {
     pub(in crate::ledger) team: Option<TeamRecord>,
     /// `None`: it is forgotten.
     pub(in crate::ledger) scopes: BTreeMap<ScopeName, Option<ScopeRecord>>,
-    /// Scopes that may be forgotten at another moment than was said before, in microseconds of Unix time; `None`: never.
+    /// Scopes that may be forgotten at another moment than was said before, in microseconds of Unix time; `None`:
+    /// never.
     pub(in crate::ledger) ends: BTreeMap<ScopeName, Option<i64>>,
     pub(in crate::ledger) opened: BTreeMap<ReservationId, ReservationRecord>,
     pub(in crate::ledger) ended: Vec<ReservationId>,
@@ -104,7 +106,8 @@ pub(in crate::ledger) struct Changes {
     pub(in crate::ledger) restored: Vec<ReservationId>,
     /// What else is forgotten since its time is over.
     pub(in crate::ledger) forgotten: Vec<Past>,
-    /// How many of the oldest rows go, after the new ones have come: of those that cost something, and of those that did not.
+    /// How many of the oldest rows go, after the new ones have come: of those that cost something, and of those that
+    /// did not.
     pub(in crate::ledger) trimmed: [u64; 2],
     /// The ends of the lists of rows are put off, each.
     pub(in crate::ledger) rows_live_on: [bool; 2],
@@ -137,8 +140,8 @@ impl Changes {
 pub(in crate::ledger) enum Expected {
     /// Whatever is there: nothing is written, and what is wanted is read.
     Anything,
-    /// Nothing of the team, and the mark of this number, which was left before (see [`Keeper::leave_mark`]): should what is
-    /// made so be lost, the step that made it does not make it again where it comes a second time.
+    /// Nothing of the team, and the mark of this number, which was left before (see [`Keeper::leave_mark`]): should
+    /// what is made so be lost, the step that made it does not make it again where it comes a second time.
     ///
     /// [`Keeper::leave_mark`]: super::Keeper::leave_mark
     Nothing(u64),
@@ -154,7 +157,8 @@ pub(in crate::ledger) struct Step {
     pub(in crate::ledger) reign: u64,
     /// The revision that its changes make.
     pub(in crate::ledger) makes: Revision,
-    /// The moment it was worked out for, in microseconds of Unix time: the keeper's time must be that or a little later.
+    /// The moment it was worked out for, in microseconds of Unix time: the keeper's time must be that or a little
+    /// later.
     pub(in crate::ledger) from: i64,
     /// The first moment for which it would be wrong, likewise.
     pub(in crate::ledger) until: i64,

@@ -1,13 +1,13 @@
-//! Another server has a team's records than before: it was restarted, or a replica was promoted. It may lack the last changes,
-//! and those who have made them may be away, so that nobody notices at first.
+//! Another server has a team's records than before: it was restarted, or a replica was promoted. It may lack the last
+//! changes, and those who have made them may be away, so that nobody notices at first.
 //!
-//! Whatever is counted there begins a new epoch, with what the copy had counted set apart. So numbers of two histories are
-//! never taken for one another: whoever comes back and knows more of the old epoch than the copy had finds that out, however
-//! far the copy has come meanwhile, and what both have counted is put together (see `shares`). Until then a limit may be passed
-//! by what the copy lacks: of that nobody there can know.
+//! Whatever is counted there begins a new epoch, with what the copy had counted set apart. So numbers of two histories
+//! are never taken for one another: whoever comes back and knows more of the old epoch than the copy had finds that
+//! out, however far the copy has come meanwhile, and what both have counted is put together (see `shares`). Until then
+//! a limit may be passed by what the copy lacks: of that nobody there can know.
 //!
-//! Nor can anybody there know how far a call has come since: who makes one says so again as soon as it hears of the new server
-//! (see `memory`). One of which nothing was said is taken for sent when it is left behind.
+//! Nor can anybody there know how far a call has come since: who makes one says so again as soon as it hears of the new
+//! server (see `memory`). One of which nothing was said is taken for sent when it is left behind.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use super::{Keeper, KeeperTime};
 use crate::ledger::Outage;
 use crate::ledger::machine::{Loss, Revision};
 
-/// Begins an epoch on the server that has the team's records now, unless somebody has, or something is missing: that is seen
-/// to as after any loss.
+/// Begins an epoch on the server that has the team's records now, unless somebody has, or something is missing: that is
+/// seen to as after any loss.
 pub(super) async fn take_over<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,

@@ -1,4 +1,5 @@
-//! The machine's records over what this process knows of a team: it reads from the cache and gathers what is to be written.
+//! The machine's records over what this process knows of a team: it reads from the cache and gathers what is to be
+//! written.
 
 use std::collections::BTreeSet;
 
@@ -50,8 +51,8 @@ impl<'a> View<'a> {
         self.changes.team.as_ref().unwrap_or_else(|| self.cache.team())
     }
 
-    /// The record as it is kept: after a loss it says what it counted before. That is noted when it changes for the first time
-    /// since.
+    /// The record as it is kept: after a loss it says what it counted before. That is noted when it changes for the
+    /// first time since.
     fn sealed(&self, scope: &ScopeName, mut record: ScopeRecord) -> ScopeRecord {
         match &self.team_now().loss {
             Some(loss) if loss.is_over(self.now) => record.unseal(),
@@ -70,8 +71,8 @@ impl<'a> View<'a> {
         self.team_now().loss.as_ref().is_some_and(|loss| !loss.is_over(self.now))
     }
 
-    /// Whether a call was admitted before the last loss. It may have ended in what was lost, and whoever ended it may yet come
-    /// with its row: it has one already then.
+    /// Whether a call was admitted before the last loss. It may have ended in what was lost, and whoever ended it may
+    /// yet come with its row: it has one already then.
     fn is_from_before_the_loss(&self, record: &ReservationRecord) -> bool {
         let loss = self.team_now().loss.as_ref();
         loss.is_some_and(|loss| !loss.is_over(self.now) && record.admitted_at < loss.noticed_at)

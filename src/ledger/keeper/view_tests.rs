@@ -204,8 +204,8 @@ fn a_list_of_rows_lives_on_where_it_is_new_or_rows_are_kept_for_another_time() {
     assert!(until.unwrap() > NOW + 100 * 365 * DAY, "for ever is long");
 }
 
-/// Trims a team of three rows that cost something and two that did not, settled in the first seconds of all time: how many go
-/// that were settled before a second, of more than so many, and how many at most.
+/// Trims a team of three rows that cost something and two that did not, settled in the first seconds of all time: how
+/// many go that were settled before a second, of more than so many, and how many at most.
 fn trimmed(before: i64, rows_max: u64, most: usize) -> (usize, [u64; 2], TeamRecord) {
     let oldest = [vec![SECOND, 2 * SECOND, 3 * SECOND], vec![SECOND, 2 * SECOND]];
     let record = TeamRecord { rows: [3, 2], lost_until: [77, 0], ..TeamRecord::default() };

@@ -45,8 +45,8 @@ pub(super) struct Work {
     pub(super) until: i64,
 }
 
-/// How long what was worked out may be under way, in microseconds: a part of the life of a reservation, so that it can be
-/// known for a while that nothing is due.
+/// How long what was worked out may be under way, in microseconds: a part of the life of a reservation, so that it can
+/// be known for a while that nothing is due.
 pub(super) fn under_way(rules: &Rules) -> i64 {
     let ttl = i64::try_from(rules.reservation_ttl.as_micros()).unwrap_or(i64::MAX);
     UNDER_WAY_MOST.min(ttl / 4)

@@ -6,8 +6,8 @@ use super::written::number;
 
 /// What is kept of a bucket. The default is one that nothing was ever taken from.
 ///
-/// The level is tokens taken and not yet back, times the period in microseconds: with that unit `max` leaks per microsecond,
-/// and nothing is ever rounded. It does not depend on the limit, so a changed limit keeps what was used.
+/// The level is tokens taken and not yet back, times the period in microseconds: with that unit `max` leaks per
+/// microsecond, and nothing is ever rounded. It does not depend on the limit, so a changed limit keeps what was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct Bucket {
     level: u64,
@@ -37,8 +37,8 @@ impl Bucket {
 
     /// The bucket by now, leaking `rate` tokens a period.
     ///
-    /// While the time is before that of the last token nothing leaks. Only if the clock was set back by more than the whole
-    /// bucket takes to leak, the earlier time was wrong, and leaking goes on from now.
+    /// While the time is before that of the last token nothing leaks. Only if the clock was set back by more than the
+    /// whole bucket takes to leak, the earlier time was wrong, and leaking goes on from now.
     pub(in crate::ledger) fn drained(self, rate: u64, now: i64) -> Drained {
         let leaked_in = |micros: u64| u128::from(micros) * u128::from(rate);
         let behind = self.since.saturating_sub(now);

@@ -1,5 +1,5 @@
-//! From when on what a scope counts matters to nobody: users and keys come and go (a subject may name a pull request), and a
-//! ledger that keeps them all grows for ever.
+//! From when on what a scope counts matters to nobody: users and keys come and go (a subject may name a pull request),
+//! and a ledger that keeps them all grows for ever.
 
 use super::judgement::Moment;
 use super::record::ScopeRecord;
@@ -13,8 +13,8 @@ const MONTH_KEPT: i64 = 7 * DAY;
 /// A reader's bucket counts a minute: nothing of it is left after two.
 const READER_KEPT: i64 = 120_000_000;
 
-/// When a scope may be forgotten, in microseconds of Unix time. `None`: never, since a prepaid budget needs the sum of all
-/// time. A team's own scope stays as long as the team.
+/// When a scope may be forgotten, in microseconds of Unix time. `None`: never, since a prepaid budget needs the sum of
+/// all time. A team's own scope stays as long as the team.
 pub(super) fn of_scope(level: &Level, record: &ScopeRecord, moment: &Moment) -> Option<i64> {
     match level.scope {
         Scope::Team => return None,

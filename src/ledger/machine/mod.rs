@@ -1,7 +1,7 @@
 //! The ledger's state machine: what each operation does to a team's records. One machine judges for every store.
 //!
-//! It does no I/O and has no clock: it is given the records, the rules and the moment, and hands back answers and changes.
-//! What a store must give it is in `records`; a store keeps all changes of an operation, or none.
+//! It does no I/O and has no clock: it is given the records, the rules and the moment, and hands back answers and
+//! changes. What a store must give it is in `records`; a store keeps all changes of an operation, or none.
 //!
 //! Reading order: `record` (what is kept), `written` (as what), `bucket` and `judgement` (one limit), `ends`
 //! (when a scope may be forgotten), `past` (rows and usage), `state` (what each

@@ -11,7 +11,8 @@ use super::shares::Shares;
 use crate::ledger::{CallSummary, Phase, Scope};
 use crate::team::limit::{Period, Unit};
 
-/// How many windows of one period a scope keeps: the newest, and two for calls that began earlier and are yet to be settled.
+/// How many windows of one period a scope keeps: the newest, and two for calls that began earlier and are yet to be
+/// settled.
 pub(super) const WINDOWS_KEPT: usize = 3;
 
 /// What a window counts, whether or not a limit looks at it.
@@ -102,8 +103,8 @@ pub(in crate::ledger) struct ScopeRecord {
     /// By period: what the budget was marked with when it was last told of as nearly used up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) crossed: BTreeMap<String, String>,
-    /// From when on it counts nothing that matters, in microseconds of Unix time: days and months are over, buckets are full.
-    /// `None`: for ever, since a prepaid budget needs the sum of all time; or nobody has said yet.
+    /// From when on it counts nothing that matters, in microseconds of Unix time: days and months are over, buckets are
+    /// full. `None`: for ever, since a prepaid budget needs the sum of all time; or nobody has said yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) until: Option<i64>,
     /// What of it was counted in epochs that a loss has ended, while those are to be told apart.
@@ -280,8 +281,8 @@ pub(in crate::ledger) struct TopUpRecord {
     pub(in crate::ledger) credits: u64,
 }
 
-/// An open reservation: all that its settlement, by whichever process, must know. Or what is left of it, once it is settled, for
-/// as long as its answer is being read.
+/// An open reservation: all that its settlement, by whichever process, must know. Or what is left of it, once it is
+/// settled, for as long as its answer is being read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct ReservationRecord {
     /// Whether the upstream may have seen the call.
@@ -295,11 +296,12 @@ pub(in crate::ledger) struct ReservationRecord {
     /// How often it was marked: a mark that comes late, after another one, is told from that one.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub(in crate::ledger) marks: u32,
-    /// The epoch in which whoever makes it last said how far it has come: after a loss, and where another server has taken over.
-    /// 0: in the one in which it was admitted, before all of them.
+    /// The epoch in which whoever makes it last said how far it has come: after a loss, and where another server has
+    /// taken over. 0: in the one in which it was admitted, before all of them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(in crate::ledger) claimed: u64,
-    /// The epoch and the number of a change in which it may have ended: whoever makes it was not answered when that was lost.
+    /// The epoch and the number of a change in which it may have ended: whoever makes it was not answered when that was
+    /// lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::ledger) ending: Option<(u64, u64)>,
     /// What is reserved, in millionths.

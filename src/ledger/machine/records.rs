@@ -16,7 +16,8 @@ pub(in crate::ledger) trait Records {
     fn scope(&self, team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Self::Fault>;
     /// Keeps a scope.
     fn put_scope(&mut self, team: &TeamId, scope: &ScopeName, record: ScopeRecord) -> Result<(), Self::Fault>;
-    /// Users and keys of the team of whom nothing matters any more at a moment (microseconds of Unix time); a bounded number.
+    /// Users and keys of the team of whom nothing matters any more at a moment (microseconds of Unix time); a bounded
+    /// number.
     fn past_scopes(&self, team: &TeamId, now: i64, most: usize) -> Result<Vec<ScopeName>, Self::Fault>;
     /// Forgets a scope.
     fn drop_scope(&mut self, team: &TeamId, scope: &ScopeName) -> Result<(), Self::Fault>;
@@ -26,8 +27,8 @@ pub(in crate::ledger) trait Records {
     fn put_reservation(&mut self, team: &TeamId, id: ReservationId, to: ReservationRecord) -> Result<(), Self::Fault>;
     /// Takes a reservation out: it is no longer open.
     fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Self::Fault>;
-    /// Whether an open reservation may have come further than its record says: that was lost, and whoever makes the call has
-    /// not said how far it has come since. A store that loses nothing knows of none.
+    /// Whether an open reservation may have come further than its record says: that was lost, and whoever makes the
+    /// call has not said how far it has come since. A store that loses nothing knows of none.
     fn may_have_come_further(&self, _record: &ReservationRecord) -> bool {
         false
     }
@@ -37,8 +38,8 @@ pub(in crate::ledger) trait Records {
     fn overdue(&self, team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Self::Fault>;
     /// Adds a row after all others of the team.
     fn append_row(&mut self, team: &TeamId, row: Row) -> Result<(), Self::Fault>;
-    /// Drops the team's oldest rows, as far as they were settled before a moment or are more than `rows_max`: of these, those
-    /// of calls that cost nothing first. A bounded number. How many went.
+    /// Drops the team's oldest rows, as far as they were settled before a moment or are more than `rows_max`: of these,
+    /// those of calls that cost nothing first. A bounded number. How many went.
     fn trim_rows(&mut self, team: &TeamId, before: Timestamp, rows_max: u64, most: usize)
     -> Result<usize, Self::Fault>;
     /// A top-up of the team that was added.

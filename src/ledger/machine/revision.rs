@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A revision of a team's records: every change of what judges moves the number by one, and every time some changes are lost
-/// a later epoch begins. No revision ever comes twice.
+/// A revision of a team's records: every change of what judges moves the number by one, and every time some changes are
+/// lost a later epoch begins. No revision ever comes twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in crate::ledger) struct Revision {
     /// When the epoch began, in microseconds of the keeper's time.

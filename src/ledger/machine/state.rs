@@ -53,8 +53,8 @@ impl<'a, R: Records> Machine<'a, R> {
         }
     }
 
-    /// Whether what is overdue is ended. Not when the store has only just returned: those who are alive come first, to put off
-    /// their deadlines.
+    /// Whether what is overdue is ended. Not when the store has only just returned: those who are alive come first, to
+    /// put off their deadlines.
     pub(in crate::ledger) const fn ends_overdue(&mut self, ends: bool) {
         self.ends_overdue = ends;
     }

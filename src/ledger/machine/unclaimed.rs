@@ -5,10 +5,11 @@
 //! they fit into what is held; the others have ended in what was lost. Where no record is left, calls
 //! are made that stand for them. Nobody will settle those: they end as `unknown` when they are due.
 //!
-//! A call that may have ended in what was lost, since whoever makes it was not answered, may not be among those that scopes hold
-//! any more: whoever saw them later than that end may count it. It stays open where something is held that no other accounts
-//! for, and others who come late are believed then. It has ended where all that is held is claimed. Where only calls that nobody
-//! claims stand in its place, nobody can know: it is held beside them, lest its end take the place of one of theirs.
+//! A call that may have ended in what was lost, since whoever makes it was not answered, may not be among those that
+//! scopes hold any more: whoever saw them later than that end may count it. It stays open where something is held that
+//! no other accounts for, and others who come late are believed then. It has ended where all that is held is claimed.
+//! Where only calls that nobody claims stand in its place, nobody can know: it is held beside them, lest its end take
+//! the place of one of theirs.
 //!
 //! Slots of answers that are still being read are kept for the claimed ones, and for no others:
 //! whoever wrote those has gone.
@@ -118,8 +119,8 @@ fn may_have_ended(scopes: &[(ScopeName, ScopeRecord)], record: &ReservationRecor
 }
 
 impl Judged {
-    /// Finds a place for calls that may have ended: in what is held beside all others (`rest`), or in what only claimed calls do
-    /// not account for.
+    /// Finds a place for calls that may have ended: in what is held beside all others (`rest`), or in what only claimed
+    /// calls do not account for.
     fn place_doubtful(
         &mut self,
         scopes: &[(ScopeName, ScopeRecord)],

@@ -1,5 +1,5 @@
-//! A scope's record as the JSON that serde reads, written straight: every call writes one for each of its scopes, and serde takes
-//! several times as long.
+//! A scope's record as the JSON that serde reads, written straight: every call writes one for each of its scopes, and
+//! serde takes several times as long.
 
 use std::collections::BTreeMap;
 

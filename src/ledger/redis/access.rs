@@ -31,7 +31,8 @@ pub(super) struct RedisKeeper {
 
 /// What one handle knows of the server that it reaches.
 pub(super) struct Trust {
-    /// The number of the connection to a server that was believed; nodes of a cluster come and go behind one connection.
+    /// The number of the connection to a server that was believed; nodes of a cluster come and go behind one
+    /// connection.
     pub(super) believed: AtomicU64,
     /// The number of the connection of which the store has noted to which server it leads.
     pub(super) introduced: AtomicU64,

@@ -104,7 +104,8 @@ impl Handle {
         Ok(open)
     }
 
-    /// Looks whether days should have usage of which none is there. That is told of as a loss, once; no budget rests on it.
+    /// Looks whether days should have usage of which none is there. That is told of as a loss, once; no budget rests on
+    /// it.
     pub(super) async fn look_for_usage(&self, team: &TeamId, empty: &[Date]) -> Result<(), Outage> {
         if empty.is_empty() {
             return Ok(());
@@ -126,7 +127,8 @@ impl Handle {
         Ok(())
     }
 
-    /// The days of which usage can be there: not before it is dropped, nor after tomorrow, which it is somewhere already.
+    /// The days of which usage can be there: not before it is dropped, nor after tomorrow, which it is somewhere
+    /// already.
     pub(super) fn days_kept(&self) -> Days {
         let now = self.keeper.client.store_now();
         let today = now.to_zoned(TimeZone::UTC).date();
@@ -151,8 +153,8 @@ async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
         let team = Arc::clone(lease.team());
         // Apart, so that the task is small: it is moved several times before it runs.
         match Box::pin(carry_through(&context, &team, batch)).await {
-            // One batch that comes too late says little: those behind it are sent. After the second the store is away, and
-            // nobody is to wait for its time to run out once more.
+            // One batch that comes too late says little: those behind it are sent. After the second the store is away,
+            // and nobody is to wait for its time to run out once more.
             Err(outage) if !outage.is_an_answer() => {
                 missed += 1;
                 if missed == MISSED_MOST {

@@ -1,4 +1,5 @@
-//! The names of a team's keys in Redis, and of the fields in its state: all in one hash slot, and never the same for two things.
+//! The names of a team's keys in Redis, and of the fields in its state: all in one hash slot, and never the same for
+//! two things.
 
 use std::fmt::{self, Display, Formatter, from_fn};
 
@@ -10,12 +11,12 @@ use crate::team::TeamId;
 /// The layout's version: a release that keeps things differently takes another, and old keys are never misread.
 const LAYOUT: &str = "mg2";
 
-/// Set: the teams of which the store has something, and `*` once it may have new ones. Of all teams, so it is in nobody's
-/// hash slot.
+/// Set: the teams of which the store has something, and `*` once it may have new ones. Of all teams, so it is in
+/// nobody's hash slot.
 pub(super) const TEAMS: &str = "mg1:teams";
 
-/// Hash: a primary's reign → since when it is known, in microseconds; and what an operator accepted in it. In one slot with
-/// the teams.
+/// Hash: a primary's reign → since when it is known, in microseconds; and what an operator accepted in it. In one slot
+/// with the teams.
 pub(super) const REIGNS: &str = "mg1:{mg1:teams}:reigns";
 
 /// The keys of one team. A team's name has no braces, so it is the whole hash tag.

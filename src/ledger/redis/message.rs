@@ -1,7 +1,8 @@
 //! The words that a script is given: lists of lists of words, one after another, and how many items each list has.
 //!
-//! A script takes a command out of its arguments as it stands; whatever had to be unpacked first would be made anew for it. The
-//! lengths of the lists go together in one word: for the server each word is about as much work as a small command.
+//! A script takes a command out of its arguments as it stands; whatever had to be unpacked first would be made anew for
+//! it. The lengths of the lists go together in one word: for the server each word is about as much work as a small
+//! command.
 
 use std::fmt::Display;
 use std::io::Write as _;

@@ -1,10 +1,11 @@
 //! The ledger of which Redis is the keeper: this process judges, a script of Redis compares and writes.
 //!
-//! Reading order: `settings` (what it must be told), `keys` (where things are), `keeper.lua` (what happens on the server), `text` (records as they are kept), `words`,
-//! `encode`, `writes` and `decode` (to the script and back), `access` (how the server is reached), `keeper` (how the script is called), `handle` (what
-//! waits for a team is sent and answered), `trust` (whether a server is believed of new teams), `reigns` (which server it is), `past` and `rows.lua`
-//! (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (what the layout before this one has kept of a team), and
-//! here the trait.
+//! Reading order: `settings` (what it must be told), `keys` (where things are), `keeper.lua` (what happens on the
+//! server), `record_text` (records as they are kept), `message`, `encode`, `writes` and `decode` (to the script and
+//! back), `access` (how the server is reached), `keeper` (how the script is called), `handle` (what waits for a team is
+//! sent and answered), `trust` (whether a server is believed of new teams), `replication_ids` (which server it is),
+//! `past` and `rows.lua` (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (what the layout before this
+//! one has kept of a team), and here the trait.
 
 mod access;
 mod decode;
@@ -53,8 +54,8 @@ pub(crate) fn state_key(team: &TeamId) -> String {
     Keys::of(team).state
 }
 
-/// A handle on the ledger in Redis, with one connection of its own. Each worker thread makes one; all handles of a process
-/// share what is known of the teams and what waits for them.
+/// A handle on the ledger in Redis, with one connection of its own. Each worker thread makes one; all handles of a
+/// process share what is known of the teams and what waits for them.
 ///
 /// It must be used within a tokio runtime: what it does in the background lives on the runtime that first uses it.
 #[derive(Clone)]

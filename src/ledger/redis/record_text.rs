@@ -17,7 +17,8 @@ type AskedText<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, &'a str, u64, 
 /// The same, read.
 type AskedRead = (String, String, String, Option<String>, String, u64, u64, String);
 
-/// What came: status, code, images, milliseconds of video, in the queue and at the upstream, when sent and when answered.
+/// What came: status, code, images, milliseconds of video, in the queue and at the upstream, when sent and when
+/// answered.
 type CameText<C> = (u16, Option<C>, u64, u64, u64, u64, Option<u64>, Option<u64>);
 
 fn asked_text(asked: &CallSummary) -> AskedText<'_> {

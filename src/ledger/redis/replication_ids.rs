@@ -1,6 +1,6 @@
 //! Which server has a team's records: a number made of its replication id, which is another after each restart and each
-//! promotion. One server is asked once for each connection. In a cluster teams have servers of their own, which change behind
-//! one connection: there it is asked for each team, again after every failure, and after a second in any case.
+//! promotion. One server is asked once for each connection. In a cluster teams have servers of their own, which change
+//! behind one connection: there it is asked for each team, again after every failure, and after a second in any case.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! What the ledger in Redis must be told: how Redis is reached, how long things live, what is done about what is not known.
+//! What the ledger in Redis must be told: how Redis is reached, how long things live, what is done about what is not
+//! known.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
 //! Whether a server is believed when it says what it has of a team, by a process that has never seen the team.
 //!
 //! Such a process cannot tell a new team from a lost one, nor the latest copy from an older one; other replicas can. A
-//! primary is named by its replication id, which is another after each restart and each promotion; when that was first heard
-//! of stands in the store. Until it has been known for as long as the others may take to look after every team and to bring
-//! what is missing, only those who have seen a team are served. A flushed store has forgotten what it was, and so is new again;
-//! and lest it be flushed between the question and what is done then, a team is made only where the mark still is that was
-//! left before the question.
+//! primary is named by its replication id, which is another after each restart and each promotion; when that was first
+//! heard of stands in the store. Until it has been known for as long as the others may take to look after every team
+//! and to bring what is missing, only those who have seen a team are served. A flushed store has forgotten what it was,
+//! and so is new again; and lest it be flushed between the question and what is done then, a team is made only where
+//! the mark still is that was left before the question.
 
 use std::sync::atomic::Ordering;
 
@@ -23,8 +23,8 @@ const SCRIPT: &str = include_str!("trust.lua");
 /// How long a mark stays; what it is left for takes milliseconds.
 const MARK_SECONDS: u64 = 60;
 
-/// Whether what is there of a team that this process has never seen is believed. An operator who accepts it vouches for it to
-/// every process.
+/// Whether what is there of a team that this process has never seen is believed. An operator who accepts it vouches for
+/// it to every process.
 pub(super) async fn trust(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<TrustState, Outage> {
     let number = keeper.server().await?;
     if !accepts && number.is_some_and(|number| keeper.trust.believed.load(Ordering::Relaxed) == number) {
@@ -54,8 +54,8 @@ pub(super) async fn probe(keeper: &RedisKeeper) -> Result<(), Outage> {
     }
 }
 
-/// Sees to it that the store has heard of its server, once for each connection and beside what goes on. A new one is then known
-/// from the first moment somebody writes in it, not when somebody asks.
+/// Sees to it that the store has heard of its server, once for each connection and beside what goes on. A new one is
+/// then known from the first moment somebody writes in it, not when somebody asks.
 pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
     // In a cluster each team has its own server; who asks for a team waits from then.
     let Some((number, mut link)) = keeper.client.to_one_server().await? else { return Ok(()) };

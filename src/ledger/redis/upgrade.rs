@@ -1,8 +1,9 @@
-//! Takes over what the layout before this one, `mg1`, keeps of a team: on first sight, by whichever process comes first.
+//! Takes over what the layout before this one, `mg1`, keeps of a team: on first sight, by whichever process comes
+//! first.
 //!
-//! The script (`upgrade.lua`) does it as one step, and in the same step it shuts that layout: a process of the release before
-//! that still runs is refused from then on, so that nothing is spent twice. What it has under way goes on here, with the
-//! deadlines it had; nobody can end it any more but the sweep.
+//! The script (`upgrade.lua`) does it as one step, and in the same step it shuts that layout: a process of the release
+//! before that still runs is refused from then on, so that nothing is spent twice. What it has under way goes on here,
+//! with the deadlines it had; nobody can end it any more but the sweep.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};

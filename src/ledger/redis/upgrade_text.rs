@@ -1,7 +1,8 @@
 //! Rows and cells of usage as the layout before this one, `mg1`, wrote them: they were renamed and stay as they are.
 //!
-//! A row is `id outcome charged settled_at order` and the reservation's record, which is `phase admitted_at day price model user
-//! scope scope.. {asked}`, and `{came}` unless a sweep ended it. A cell is named by its model and its user, escaped.
+//! A row is `id outcome charged settled_at order` and the reservation's record, which is `phase admitted_at day price
+//! model user scope scope.. {asked}`, and `{came}` unless a sweep ended it. A cell is named by its model and its user,
+//! escaped.
 
 use serde::Deserialize;
 

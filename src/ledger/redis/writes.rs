@@ -13,18 +13,18 @@ use crate::ledger::{ReservationId, Retention, Row, TopUpId};
 /// How long it is remembered that a call had ended and was restored, in microseconds.
 const RESTORED_FOR: i64 = 86_400_000_000;
 
-/// No open call, and due never. Redis keeps a small sorted set as one list that it reads from end to end, unless a member is as
-/// long as this: then it finds a call at once.
+/// No open call, and due never. Redis keeps a small sorted set as one list that it reads from end to end, unless a
+/// member is as long as this: then it finds a call at once.
 pub(super) const SKIP_LIST: &str = "no call: a member of more than 64 bytes makes the server keep a skip list";
 
 /// No scope, and never past.
 pub(super) const NOTHING: &str = "-";
 
-/// What comes first is allowed even when memory is short, and lets what follows pass: ending a call, which frees about as
-/// much as it takes, is possible even then.
+/// What comes first is allowed even when memory is short, and lets what follows pass: ending a call, which frees about
+/// as much as it takes, is possible even then.
 ///
-/// What judges is written last. A key of another type ends the script where it is met; until then only what will be written
-/// again as it is has been written, and rows have not been added.
+/// What judges is written last. A key of another type ends the script where it is met; until then only what will be
+/// written again as it is has been written, and rows have not been added.
 pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
     list.each(&["ZREM", &keys.due], changes.ended.iter(), |command, id| command.shown(id));

@@ -1,5 +1,6 @@
-//! A metric's series by their full label values. The `*Vec` types of the library keep children under a 64-bit hash of the
-//! values written one after another, so that two label sets can become one series; here the values themselves are the key.
+//! A metric's series by their full label values. The `*Vec` types of the library keep children under a 64-bit hash of
+//! the values written one after another, so that two label sets can become one series; here the values themselves are
+//! the key.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! What is counted and measured. [`catalogue`] is the table, [`family`] keeps series apart, [`teams`] resolves them once.
+//! What is counted and measured. [`catalogue`] is the table, [`family`] keeps series apart, [`teams`] resolves them
+//! once.
 //!
 //! No label ever holds what a caller sent: teams, models, issuers and shared keys come from the configuration, all else
 //! from closed lists. A series that was shown once is shown until the process ends.
@@ -128,9 +129,9 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Makes the configured teams known, with their limits, at zero. To be called at start and with every new configuration
-    /// before it is in force; what was known before keeps its series. A series of a team and a model begins with its
-    /// first call.
+    /// Makes the configured teams known, with their limits, at zero. To be called at start and with every new
+    /// configuration before it is in force; what was known before keeps its series. A series of a team and a model
+    /// begins with its first call.
     pub fn register_teams<'a>(&self, teams: impl IntoIterator<Item = &'a Team>) {
         let before = self.teams.load();
         let mut known: FastMap<TeamId, Arc<TeamSeries>> = FastMap::default();

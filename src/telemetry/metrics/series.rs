@@ -1,4 +1,5 @@
-//! What one series is: a counter, a gauge, a level or a histogram. Handles are cheap to clone; clones are the same series.
+//! What one series is: a counter, a gauge, a level or a histogram. Handles are cheap to clone; clones are the same
+//! series.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

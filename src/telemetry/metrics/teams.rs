@@ -36,8 +36,8 @@ pub struct TeamSeries {
     limits: [Option<LimitSeries>; LimitKind::ALL.len()],
 }
 
-/// What is counted for a team and a model. Each series is made when there is something to count: teams times models times
-/// outcomes are more series than a scrape should carry, and most pairs never meet.
+/// What is counted for a team and a model. Each series is made when there is something to count: teams times models
+/// times outcomes are more series than a scrape should carry, and most pairs never meet.
 #[derive(Debug)]
 pub struct ModelSeries {
     /// The label.
@@ -186,7 +186,8 @@ impl TeamSeries {
     }
 }
 
-/// The label of a team's own limit, `team:credits_per_month`. Limits of users and keys have none: their number has no bound.
+/// The label of a team's own limit, `team:credits_per_month`. Limits of users and keys have none: their number has no
+/// bound.
 #[must_use]
 pub fn limit_label(kind: LimitKind) -> String {
     format!("team:{kind}")

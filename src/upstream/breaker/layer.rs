@@ -1,9 +1,9 @@
 //! Refuses calls at once while the upstream fails again and again.
 //!
-//! Reads: the breaker. Writes: nothing. Refuses: `upstream_unavailable`.
-//! Position: directly above admission, so that what it refuses reserves nothing and counts in no limit; below the layer that
-//! replays, so that a kept answer is given out also while the upstream is away. Calls that are admitted and wait for the
-//! shared account are refused, and released, by the queue: the longer they waited, the later they would learn of it.
+//! Reads: the breaker. Writes: nothing. Refuses: `upstream_unavailable`. Position: directly above admission, so that
+//! what it refuses reserves nothing and counts in no limit; below the layer that replays, so that a kept answer is
+//! given out also while the upstream is away. Calls that are admitted and wait for the shared account are refused, and
+//! released, by the queue: the longer they waited, the later they would learn of it.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The breaker: once the upstream has failed again and again, calls are refused at once instead of failing one by one.
 //!
-//! Reading order: [`seen`] (what counts as a failure), here its state, [`layer`] (where calls are refused), [`probe`] (how it
-//! closes). Each process has one for each origin, shared by its workers. It closes by a question that costs nothing, never by a
-//! paid call: nobody's call is the experiment.
+//! Reading order: [`seen`] (what counts as a failure), here its state, [`layer`] (where calls are refused), [`probe`]
+//! (how it closes). Each process has one for each origin, shared by its workers. It closes by a question that costs
+//! nothing, never by a paid call: nobody's call is the experiment.
 
 pub mod layer;
 pub mod probe;
@@ -41,10 +41,11 @@ pub struct Settings {
 pub enum Seen {
     /// It answered, and be it with a refusal: a 4xx, a full window, a key that it does not know.
     Alive,
-    /// It could not be reached, did not answer in time, broke off, or what answered is only its platform (502, 503, 504, a page).
+    /// It could not be reached, did not answer in time, broke off, or what answered is only its platform (502, 503,
+    /// 504, a page).
     Failed,
-    /// It answered 500 in its own words. It is there, and may well do everyone else's work: that the input of one team makes a
-    /// model fail must not close it for all. So each team's count as one, however many there are.
+    /// It answered 500 in its own words. It is there, and may well do everyone else's work: that the input of one team
+    /// makes a model fail must not close it for all. So each team's count as one, however many there are.
     ErrorOfItsOwn,
 }
 
@@ -57,8 +58,8 @@ pub struct Breaker {
 
 #[derive(Default)]
 struct State {
-    /// When the upstream is probed next, in microseconds of the clock's elapsed time, and one more; 0 while it is closed. All
-    /// that a call looks at.
+    /// When the upstream is probed next, in microseconds of the clock's elapsed time, and one more; 0 while it is
+    /// closed. All that a call looks at.
     open: AtomicU64,
     /// Whether anything is to be forgotten when a call is answered: all that a good answer looks at.
     troubled: AtomicBool,
@@ -124,7 +125,8 @@ impl Breaker {
         }
     }
 
-    /// The probe was answered: calls go out again. How long it was left alone is only forgotten when a call is answered well.
+    /// The probe was answered: calls go out again. How long it was left alone is only forgotten when a call is answered
+    /// well.
     pub(super) fn close(&self) {
         let mut streak = self.streak();
         streak.failures = 0;

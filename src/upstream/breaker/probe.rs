@@ -1,4 +1,5 @@
-//! Probes an upstream whose breaker is open, by a question that costs nothing and needs no key, and closes it when it answers.
+//! Probes an upstream whose breaker is open, by a question that costs nothing and needs no key, and closes it when it
+//! answers.
 
 use std::sync::Arc;
 use std::time::Duration;

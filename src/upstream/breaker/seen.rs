@@ -6,8 +6,8 @@ use serde::de::IgnoredAny;
 use super::Seen;
 use crate::upstream::client::{Failed, Received};
 
-/// What the end of a call says; `None` when that is our doing (too many calls for the places there are, an answer above our
-/// bounds) or nothing out of the ordinary: an idle connection was closed.
+/// What the end of a call says; `None` when that is our doing (too many calls for the places there are, an answer above
+/// our bounds) or nothing out of the ordinary: an idle connection was closed.
 pub(crate) fn seen(ended: &Result<Received, Failed>) -> Option<Seen> {
     match ended {
         Ok(received) => Some(match received.head.status.as_u16() {

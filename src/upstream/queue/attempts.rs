@@ -91,7 +91,8 @@ impl Attempts {
         }
     }
 
-    /// Sends it once, as soon as that may be. Each attempt goes by the settings of its own time: it may have waited long.
+    /// Sends it once, as soon as that may be. Each attempt goes by the settings of its own time: it may have waited
+    /// long.
     async fn attempt<S>(&mut self, inner: &mut S) -> Result<Attempt, Refusal>
     where
         S: Service<Permitted, Response = Sent, Error = Gone>,
@@ -133,8 +134,8 @@ impl Attempts {
         Ok(Attempt::TurnedBack(fate, answer))
     }
 
-    /// Sends it over one connection, marked just before; says when that was. Where the connection turns out to be closed, the
-    /// call waits again.
+    /// Sends it over one connection, marked just before; says when that was. Where the connection turns out to be
+    /// closed, the call waits again.
     async fn send<S>(
         &mut self,
         inner: &mut S,
@@ -157,8 +158,8 @@ impl Attempts {
         Ok(sent.map(|sent| (sent, began)))
     }
 
-    /// A connection for it: the one that was at hand, or another that is, or one that it waits for. While it waits it is not
-    /// marked as sent.
+    /// A connection for it: the one that was at hand, or another that is, or one that it waits for. While it waits it
+    /// is not marked as sent.
     async fn connected(&mut self, upstream: &Upstream) -> Result<Connected, Refusal> {
         let (wire, origin) = (&self.by.ways.wire, &upstream.origin);
         let held = self.at_hand.take().filter(|line| line.is_ready(origin));
@@ -231,7 +232,8 @@ impl Attempts {
         }
     }
 
-    /// Noted as it begins: its caller may leave before it is over, and what is told of it then is no time of the gateway's.
+    /// Noted as it begins: its caller may leave before it is over, and what is told of it then is no time of the
+    /// gateway's.
     fn waits_for(&self, wait: Wait) {
         self.admitted.call().record.facts().waits_for(wait);
     }

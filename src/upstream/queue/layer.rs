@@ -1,10 +1,10 @@
 //! Lets a call pass when the shared account has room for it, and has it wait in turn until then.
 //!
-//! Reads: the team and its weight, the account's limits, the keys that can be used. Writes: the permits, the reservation's
-//! phase, the record's queue time, how a key stands. Refuses: `shared_rate_limited`, `queue_full`, `ledger_unavailable`,
-//! `upstream_key_rejected`, `shared_credits_exhausted`, `upstream_unavailable`.
-//! Position: below admission: who waits has paid, and is released when it leaves; above the layer that puts the shared key
-//! in: the permit says which one. A call is sent again only after an answer that proves that it was not executed.
+//! Reads: the team and its weight, the account's limits, the keys that can be used. Writes: the permits, the
+//! reservation's phase, the record's queue time, how a key stands. Refuses: `shared_rate_limited`, `queue_full`,
+//! `ledger_unavailable`, `upstream_key_rejected`, `shared_credits_exhausted`, `upstream_unavailable`. Position: below
+//! admission: who waits has paid, and is released when it leaves; above the layer that puts the shared key in: the
+//! permit says which one. A call is sent again only after an answer that proves that it was not executed.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,8 +1,10 @@
-//! The queue before the shared account: a call goes out with a permit, and waits for it in turn with the other teams' calls.
+//! The queue before the shared account: a call goes out with a permit, and waits for it in turn with the other teams'
+//! calls.
 //!
-//! Reading order: [`layer`], `attempts` (a call's way through it, to its first byte), [`permit_client`] (what a worker's calls say to the store, and
-//! hear from it), `waiter` (one call that waits) and `permit` (what it gets), [`watch`] (what is left, shown once a process). The windows, the line and
-//! its order are the store's: [`crate::permits`].
+//! Reading order: [`layer`], `attempts` (a call's way through it, to its first byte), [`permit_client`] (what a
+//! worker's calls say to the store, and hear from it), `waiter` (one call that waits) and `permit` (what it gets),
+//! [`watch`] (what is left, shown once a process). The windows, the line and its order are the store's:
+//! [`crate::permits`].
 
 mod attempts;
 pub mod layer;

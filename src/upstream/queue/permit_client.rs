@@ -1,7 +1,7 @@
 //! A worker's desk at the shared account: what its calls have to say goes to the store in rounds, many calls in one.
 //!
-//! Nothing goes on while no call waits. The first that comes starts the rounds; they go on until nobody waits and nothing is
-//! left to say.
+//! Nothing goes on while no call waits. The first that comes starts the rounds; they go on until nobody waits and
+//! nothing is left to say.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,8 @@ use crate::store::Outage;
 use crate::upstream::swap_credential::all_rest;
 use crate::upstream::{Observer, Upstream};
 
-/// How often a waiting call is looked after: its place is kept, and a permit that another replica let it have is heard of.
+/// How often a waiting call is looked after: its place is kept, and a permit that another replica let it have is heard
+/// of.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// The most calls that one round speaks of: keeps one step of the store below its deadline.
 const ROUND_MOST: usize = 512;
@@ -68,7 +69,8 @@ impl PermitClient {
         Arc::new(Self { permits, upstream, observer, clock, state, changed })
     }
 
-    /// Lets a call wait. What comes back hears in the end whether it may be sent; nothing is heard when the rounds are cut off.
+    /// Lets a call wait. What comes back hears in the end whether it may be sent; nothing is heard when the rounds are
+    /// cut off.
     pub(super) fn wait(self: &Arc<Self>, id: PermitId, wanted: Wanted) -> oneshot::Receiver<Heard> {
         let (reply, heard) = oneshot::channel();
         let waiter = Waiter { wanted, reply, offered: None, look_at: Instant::now(), told: None };
@@ -98,7 +100,8 @@ impl PermitClient {
         self.see_to_it();
     }
 
-    /// Makes sure that somebody goes the rounds. Outside a runtime the process is ending, and deadlines pass by themselves.
+    /// Makes sure that somebody goes the rounds. Outside a runtime the process is ending, and deadlines pass by
+    /// themselves.
     fn see_to_it(self: &Arc<Self>) {
         let was_busy = std::mem::replace(&mut self.lock().busy, true);
         if was_busy {
@@ -134,7 +137,8 @@ impl PermitClient {
         if usable.is_empty() {
             self.refuse(&mut state, |_| Some(all_rest(&upstream.keys, self.clock.now())));
         }
-        // Nobody waits for an upstream that is left alone: what was reserved is released, and the caller knows when to come again.
+        // Nobody waits for an upstream that is left alone: what was reserved is released, and the caller knows when to
+        // come again.
         if let Err(open) = upstream.breaker.check(self.clock.elapsed()) {
             self.refuse(&mut state, |_| Some(open.clone()));
         }
@@ -219,7 +223,8 @@ impl PermitClient {
         Ok(())
     }
 
-    /// The store did not answer: who had no place is refused; the others' places are kept as long as the store keeps them.
+    /// The store did not answer: who had no place is refused; the others' places are kept as long as the store keeps
+    /// them.
     fn failed(&self, outage: &Outage) {
         tracing::debug!(%outage, "the shared account's permits could not be asked for");
         let mut state = self.lock();

@@ -1,5 +1,5 @@
-//! Asks the upstream for the account's balance, with one key. The shape of the answer is not documented: where the balance
-//! stands in it is configured.
+//! Asks the upstream for the account's balance, with one key. The shape of the answer is not documented: where the
+//! balance stands in it is configured.
 
 use http::StatusCode;
 use http::header::AUTHORIZATION;

@@ -1,8 +1,8 @@
 //! Reconciliation: the account's balance, read again and again, is held against what the ledger says was spent.
 //!
-//! Reading order: [`balance`] (asks the upstream), [`tally`] (what a reading means), and here the job. Every process may do it:
-//! it changes nothing but which of its own keys rest. All keys are taken to be keys of one account. What is counted begins with
-//! the process, and anew when the balance rises.
+//! Reading order: [`balance`] (asks the upstream), [`tally`] (what a reading means), and here the job. Every process
+//! may do it: it changes nothing but which of its own keys rest. All keys are taken to be keys of one account. What is
+//! counted begins with the process, and anew when the balance rises.
 
 mod balance;
 pub mod settings;

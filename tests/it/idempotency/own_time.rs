@@ -1,4 +1,5 @@
-//! What a gateway tells of its own time: waiting is nobody's work, whether for another call or with nobody waiting any more.
+//! What a gateway tells of its own time: waiting is nobody's work, whether for another call or with nobody waiting any
+//! more.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Whoever makes a call dies, or is thought dead, while others wait for its answer: the call is never made twice, and they are
-//! told so in bounded time.
+//! Whoever makes a call dies, or is thought dead, while others wait for its answer: the call is never made twice, and
+//! they are told so in bounded time.
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;

@@ -1,4 +1,5 @@
-//! What only the store in Redis can get wrong: keys that stay for ever, counts that drift, a server that forgets or is silent.
+//! What only the store in Redis can get wrong: keys that stay for ever, counts that drift, a server that forgets or is
+//! silent.
 
 use std::sync::Arc;
 use std::time::Duration;

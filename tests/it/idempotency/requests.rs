@@ -1,4 +1,5 @@
-//! The team's own calls, asked for by their ids or all at once: queued, running and done, with and without their answers.
+//! The team's own calls, asked for by their ids or all at once: queued, running and done, with and without their
+//! answers.
 
 use serde_json::{Value, json};
 

@@ -134,8 +134,8 @@ pub(crate) async fn a_changed_time_zone_keeps_counting_in_the_window_of_the_same
     desk.pay(&berlin).await;
 }
 
-/// Where a month, a year, or a day of another length ends in Berlin, and where its clocks are changed in the middle of one; the day
-/// before the edge and the day after it.
+/// Where a month, a year, or a day of another length ends in Berlin, and where its clocks are changed in the middle of
+/// one; the day before the edge and the day after it.
 const EDGES: [(&str, &str, &str); 6] = [
     ("2026-04-30T22:00:00Z", "2026-04-30", "2026-05-01"),
     ("2026-12-31T23:00:00Z", "2026-12-31", "2027-01-01"),

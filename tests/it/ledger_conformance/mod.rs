@@ -86,10 +86,12 @@ impl Observer for Watch {
 
 /// A store under test: a fresh, empty ledger, and handles to it.
 pub(crate) trait Bench: Send + Sync + 'static {
-    /// Whether a sweep forgets users and keys whose counts matter no more; else their records end with the server's own time.
+    /// Whether a sweep forgets users and keys whose counts matter no more; else their records end with the server's own
+    /// time.
     const FORGETS: bool = true;
 
-    /// An empty ledger that tells the time by `clock`, with [`TTL`] and [`RETENTION`]; `watch` is told by all its handles.
+    /// An empty ledger that tells the time by `clock`, with [`TTL`] and [`RETENTION`]; `watch` is told by all its
+    /// handles.
     fn start(clock: Clock, on_unknown: OnUnknown, watch: Arc<Watch>) -> impl Future<Output = Self> + Send;
     /// Another handle on the same state, as another replica holds one where the store can have several.
     fn handle(&self) -> impl Future<Output = Arc<dyn Ledger>> + Send;

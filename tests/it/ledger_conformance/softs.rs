@@ -1,4 +1,5 @@
-//! Cases: a budget that is nearly used up is told of, once in each window, over all handles and whatever comes back of it.
+//! Cases: a budget that is nearly used up is told of, once in each window, over all handles and whatever comes back of
+//! it.
 
 use futures_util::future::join_all;
 use moongate::credits::Credits;

@@ -11,7 +11,8 @@ use moongate::team::{LimitKind, TeamId};
 use super::Model;
 
 impl Model {
-    /// A week after the month, and a day after the fullest bucket is full again; for ever where there is a prepaid budget.
+    /// A week after the month, and a day after the fullest bucket is full again; for ever where there is a prepaid
+    /// budget.
     pub(super) fn matters_until(&mut self, asked: &Admission, level: &Level, now: Timestamp) {
         let topped_up = self.topped_up(&asked.team, &level.scope) > Credits::ZERO;
         let prepaid = level.limits.iter().any(|limit| limit.kind == LimitKind::CreditsTotal);

@@ -217,7 +217,8 @@ impl<B: Bench> Life<B> {
         }
     }
 
-    /// Lets time pass, and ends what is overdue then: when exactly an operation does so by the way is left to the store.
+    /// Lets time pass, and ends what is overdue then: when exactly an operation does so by the way is left to the
+    /// store.
     async fn pass_until(&mut self, to: Timestamp) {
         self.clock.set(to);
         for (name, ledger) in TEAMS.iter().zip(&self.handles) {

@@ -1,5 +1,5 @@
-//! What a caller is told of its limits, beside the plain model: under random limits on three levels, the headers of an answer
-//! say exactly how many calls would still pass at that moment, and how many credits one of them may cost.
+//! What a caller is told of its limits, beside the plain model: under random limits on three levels, the headers of an
+//! answer say exactly how many calls would still pass at that moment, and how many credits one of them may cost.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -56,8 +56,8 @@ async fn ten_processes_on_one_team_are_all_served_and_pass_no_limit() {
     assert_eq!(ledger.open(&call.team).await.unwrap(), 0);
 }
 
-/// How many calls each of so many replicas has had settled by the time when half of all are, with two thousand of one team at
-/// once, round after round.
+/// How many calls each of so many replicas has had settled by the time when half of all are, with two thousand of one
+/// team at once, round after round.
 async fn settled_at_half_time(replicas: usize) -> Vec<usize> {
     const AT_ONCE: usize = 2_000;
     const ROUNDS: usize = 3;
@@ -128,7 +128,8 @@ async fn workers_of_one_process_share_what_they_know_and_never_refuse_each_other
             panic!("there is room")
         };
     }
-    // One step for each; were they to refuse each other it would be two. A machine that stands still for a second costs one more.
+    // One step for each; were they to refuse each other it would be two. A machine that stands still for a second costs
+    // one more.
     let steps = scripts().await - before;
     assert!((40..50).contains(&steps), "{steps}");
 }

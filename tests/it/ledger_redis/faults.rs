@@ -107,8 +107,8 @@ async fn an_admission_whose_answer_is_lost_is_released_and_may_be_repeated() {
         let kept = admit(&ledger, &call).await.unwrap();
         assert_eq!(open(&ledger, &call).await, 1);
         let id = ReservationId::new();
-        // Not before it is sent: the answer to something else (whether the server is noted, a new connection's greeting) would
-        // meet the fault, and what never came to the server leaves no row there.
+        // Not before it is sent: the answer to something else (whether the server is noted, a new connection's
+        // greeting) would meet the fault, and what never came to the server leaves no row there.
         proxy.set_once_sent(&id.to_string(), fault);
         let outage = ledger.admit(call.admission(id)).await.unwrap_err();
         assert!(matches!(outage, Outage::TimedOut | Outage::Unreachable(_)), "{outage:?}");

@@ -60,7 +60,8 @@ impl Fork {
     }
 }
 
-/// One goes on with the old primary for so many calls, the other with the copy for so many; then both are with the copy.
+/// One goes on with the old primary for so many calls, the other with the copy for so many; then both are with the
+/// copy.
 async fn fork_and_come_together(with_the_old: usize, with_the_copy: usize) {
     let (mut fork, call) = (Fork::start().await, budgeted());
     let [one, other] = fork.replicas.clone();

@@ -1,5 +1,5 @@
-//! A replica that hears of a loss when the budgets are open again: what it brings then counts once, and what was taken for
-//! abandoned meanwhile is not charged a second time.
+//! A replica that hears of a loss when the budgets are open again: what it brings then counts once, and what was taken
+//! for abandoned meanwhile is not charged a second time.
 
 use std::sync::Arc;
 

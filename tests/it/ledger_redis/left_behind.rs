@@ -1,5 +1,5 @@
-//! A replica dies and the store loses what it had reserved: whoever has seen the counts brings them back spent and reserved, and
-//! what nobody claims ends as everything does that is left behind. Never is too little charged.
+//! A replica dies and the store loses what it had reserved: whoever has seen the counts brings them back spent and
+//! reserved, and what nobody claims ends as everything does that is left behind. Never is too little charged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

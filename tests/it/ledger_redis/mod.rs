@@ -37,8 +37,8 @@ use crate::support::redis::RedisServer;
 use crate::support::stored::Reached as _;
 use crate::support::stored::kept as stored;
 
-/// How long the store may take in tests that wait for the end of that time: not so short that a busy machine passes it when nothing
-/// is wrong.
+/// How long the store may take in tests that wait for the end of that time: not so short that a busy machine passes it
+/// when nothing is wrong.
 const BRIEF: Duration = Duration::from_secs(2);
 
 /// The defaults for one server, where it does not matter how fast the store is: many tests run at once.

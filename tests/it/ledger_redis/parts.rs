@@ -1,6 +1,7 @@
 //! One of a team's keys gone while others stand, evicted or deleted: a loss, by whichever key, and no budget is fresh.
 //!
-//! All that judges is under one key. What stands beside it is noticed when somebody looks there, at the next sweep at the latest.
+//! All that judges is under one key. What stands beside it is noticed when somebody looks there, at the next sweep at
+//! the latest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +94,8 @@ impl Parted {
         Self { world, seen, replicas, running: running.try_into().unwrap(), before }
     }
 
-    /// When the time is over that the replicas have, all counts are as they were, calls end once, and no budget is fresh.
+    /// When the time is over that the replicas have, all counts are as they were, calls end once, and no budget is
+    /// fresh.
     async fn is_whole_again(&self, what: &str) {
         let (call, [one, other]) = (three_levels(), &self.replicas);
         self.world.pass(GATHERED);

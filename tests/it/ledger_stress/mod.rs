@@ -1,9 +1,9 @@
-//! The big trial: 20,000 admissions over 50 teams, ten thousand at once, under all kinds of limits on three levels, held against
-//! the plain model.
+//! The big trial: 20,000 admissions over 50 teams, ten thousand at once, under all kinds of limits on three levels,
+//! held against the plain model.
 //!
-//! Nobody knows in which order they came, and it does not matter: while no call ends and no time passes, limits only fill up. So
-//! the model must admit, in any order, all that the store admitted (no limit was passed by one), and must then refuse whatever
-//! the store refused (none was refused while there was room).
+//! Nobody knows in which order they came, and it does not matter: while no call ends and no time passes, limits only
+//! fill up. So the model must admit, in any order, all that the store admitted (no limit was passed by one), and must
+//! then refuse whatever the store refused (none was refused while there was room).
 
 mod stores;
 
@@ -45,7 +45,8 @@ fn mixed(number: usize) -> u64 {
     number ^ (number >> 31)
 }
 
-/// Limits of every kind. One kind is the narrowest: in a wave it lets through a part of the calls that come to it, or all.
+/// Limits of every kind. One kind is the narrowest: in a wave it lets through a part of the calls that come to it, or
+/// all.
 fn limits(number: usize, calls: u64, narrowest: usize) -> Arc<Limits> {
     let limit = |(place, kind): (usize, LimitKind)| {
         let most = if place == narrowest { calls / 4 + mixed(number) % calls } else { 4 * calls };

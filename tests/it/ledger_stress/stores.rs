@@ -1,4 +1,5 @@
-//! The stores that stand the trial: Redis, between two processes, and the embedded one, whose one process has many threads.
+//! The stores that stand the trial: Redis, between two processes, and the embedded one, whose one process has many
+//! threads.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -19,7 +20,8 @@ use crate::support::redis::RedisServer;
 use crate::support::stored;
 use crate::support::stored::Reached as _;
 
-/// What a process that takes part is told: where Redis is, what time it is there, and which half of the calls are its own.
+/// What a process that takes part is told: where Redis is, what time it is there, and which half of the calls are its
+/// own.
 const PART: &str = "MOONGATE_TEST_TRIAL_PART";
 const PROCESSES: usize = 2;
 

@@ -1,4 +1,5 @@
-//! The rights that the page on Redis gives to its user are enough for everything, on every topology, and for nothing else.
+//! The rights that the page on Redis gives to its user are enough for everything, on every topology, and for nothing
+//! else.
 
 use std::time::Duration;
 
@@ -33,8 +34,8 @@ fn as_the_user(topology: Topology, wait_replicas: u32) -> Settings {
         .acknowledged_by(wait_replicas)
 }
 
-/// Nothing was refused to anyone, not even what would not have been missed. Older servers do not know `CLIENT SETINFO`, newer
-/// ones write down that it is refused.
+/// Nothing was refused to anyone, not even what would not have been missed. Older servers do not know `CLIENT SETINFO`,
+/// newer ones write down that it is refused.
 async fn nothing_was_refused(servers: impl IntoIterator<Item = &RedisServer>) {
     for server in servers {
         let log: Value = server.ask(&["ACL", "LOG"]).await.unwrap();

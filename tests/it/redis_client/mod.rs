@@ -1,4 +1,5 @@
-//! How Redis is reached, by everyone who keeps something there: what they may do, and how they come back after it was away.
+//! How Redis is reached, by everyone who keeps something there: what they may do, and how they come back after it was
+//! away.
 
 mod acl;
 mod inspecting;

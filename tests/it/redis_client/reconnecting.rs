@@ -1,4 +1,5 @@
-//! Redis was away and is back: whoever uses it first has what he asked for, on whatever handle, and waits for no second try.
+//! Redis was away and is back: whoever uses it first has what he asked for, on whatever handle, and waits for no second
+//! try.
 
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ fn at(port: u16) -> Topology {
     Topology::Single { url: format!("redis://127.0.0.1:{port}") }
 }
 
-/// Ends every connection but those of Sentinels, which have names: a primary that they just lost is none that they name.
+/// Ends every connection but those of Sentinels, which have names: a primary that they just lost is none that they
+/// name.
 async fn kill_clients(server: &RedisServer) {
     let clients: String = server.ask(&["CLIENT", "LIST", "TYPE", "normal"]).await.unwrap();
     for client in clients.lines().filter(|client| client.contains(" name= ")) {

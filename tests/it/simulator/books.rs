@@ -112,7 +112,8 @@ async fn two_thousand_calls_at_once_are_all_answered_counted_and_charged() {
     let firemoon = start(settings).await;
     firemoon.put("/_simulator/faults", r#"[{"fault":"hold"}]"#).await;
     let mut calls = Vec::new();
-    // Ten connections of two hundred streams: as many sockets of HTTP/1.1 would be more than a process may open everywhere.
+    // Ten connections of two hundred streams: as many sockets of HTTP/1.1 would be more than a process may open
+    // everywhere.
     for _ in 0..10 {
         let stream = TcpStream::connect(&firemoon.api).await.unwrap();
         let (sender, connection) =

@@ -1,4 +1,5 @@
-//! The gateway itself as a process: started with a configuration file, watched, stopped, and searched for secrets it let slip.
+//! The gateway itself as a process: started with a configuration file, watched, stopped, and searched for secrets it
+//! let slip.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,8 +16,8 @@ use super::redis::wait_until;
 
 /// A running `moongate serve`; it ends with the value.
 ///
-/// When it ends, everything it said, and all its metrics, are searched for the shared key, the teams' credentials, prompts
-/// and media addresses, and for signs of a panic.
+/// When it ends, everything it said, and all its metrics, are searched for the shared key, the teams' credentials,
+/// prompts and media addresses, and for signs of a panic.
 pub struct Gateway {
     child: Child,
     team: String,
@@ -96,8 +97,8 @@ impl Gateway {
         (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
     }
 
-    /// The value of a series, named as it is written: `moongate_team_credits_total{team="design",model="flux/dev"}`. The order of
-    /// labels does not matter.
+    /// The value of a series, named as it is written: `moongate_team_credits_total{team="design",model="flux/dev"}`.
+    /// The order of labels does not matter.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let wanted = parts(series);
         let page = self.ask("/metrics").await;

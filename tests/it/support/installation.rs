@@ -101,8 +101,8 @@ impl Installation {
         self.file.pointer(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"))
     }
 
-    /// Makes one more gateway key, under a name of the test's own: `{"team": "design", "name": "laptop"}` and what else a
-    /// key can have.
+    /// Makes one more gateway key, under a name of the test's own: `{"team": "design", "name": "laptop"}` and what else
+    /// a key can have.
     pub fn add_key(&mut self, known_as: &str, mut key: Value) {
         let made = GatewayKey::generate().unwrap();
         key["id"] = json!(made.id.as_str());

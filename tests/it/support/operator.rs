@@ -87,7 +87,8 @@ pub fn api(shown: Live<Shown>, folder: &Path) -> Api {
     })
 }
 
-/// What an operator types, with the token in the file `ops-token` of the installation's folder: the exit code, and what was said.
+/// What an operator types, with the token in the file `ops-token` of the installation's folder: the exit code, and what
+/// was said.
 pub fn moongate(gateway: &Gateway, installation: &Installation, arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_moongate"))
         .args(arguments)
@@ -131,8 +132,8 @@ pub async fn judged(gateway: &Gateway, credential: &str) -> String {
     if reply.status == 200 { "200".to_owned() } else { reply.refusal().1 }
 }
 
-/// Waits until a gateway says this of a credential, which it must within [`PROMISED`]. The time during which this machine let the
-/// test wait for its own clock or for an answer is not the gateway's.
+/// Waits until a gateway says this of a credential, which it must within [`PROMISED`]. The time during which this
+/// machine let the test wait for its own clock or for an answer is not the gateway's.
 pub async fn soon(gateway: &Gateway, credential: &str, expected: &str) {
     const PAUSE: Duration = Duration::from_millis(5);
     let (began, mut of_the_machine) = (Instant::now(), Duration::ZERO);

@@ -111,8 +111,8 @@ impl Proxy {
         self.fates.send_modify(|fates| fates.severed += 1);
     }
 
-    /// Forgets the connections that are open, as a balancer does with idle ones: what is sent on them is taken and goes nowhere,
-    /// and nobody is told. New ones are served.
+    /// Forgets the connections that are open, as a balancer does with idle ones: what is sent on them is taken and goes
+    /// nowhere, and nobody is told. New ones are served.
     pub(crate) fn strand(&self) {
         self.fates.send_modify(|fates| fates.stranded += 1);
     }
@@ -123,14 +123,14 @@ impl Proxy {
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
 
-    /// Changes it as soon as the server has answered something with this text, which is let through, and so are all answers
-    /// before it.
+    /// Changes it as soon as the server has answered something with this text, which is let through, and so are all
+    /// answers before it.
     pub(crate) fn set_once_answered(&self, text: &str, fault: Fault) {
         *self.answered.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
     }
 
-    /// Changes it as soon as something with this text has gone to the server. So the fault meets the answer to that, whatever
-    /// else goes on, and never keeps it from being sent.
+    /// Changes it as soon as something with this text has gone to the server. So the fault meets the answer to that,
+    /// whatever else goes on, and never keeps it from being sent.
     pub(crate) fn set_once_sent(&self, text: &str, fault: Fault) {
         *self.awaited.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
     }

@@ -41,10 +41,10 @@ impl RedisServer {
         Self::spawn(&[])
     }
 
-    /// From now on a gateway that has never seen a team in this server believes it that the team is new, and need not wait
-    /// for others that might know better. A restart, a promotion and a flush undo it.
+    /// From now on a gateway that has never seen a team in this server believes it that the team is new, and need not
+    /// wait for others that might know better. A restart, a promotion and a flush undo it.
     pub(crate) async fn has_been_known_for_long(&self) {
-        // One that wants a password says nothing. A replica takes no writes, nor does a node of a cluster that is not whole.
+        // One that wants a password says nothing. A replica takes no writes, nor does a node of half a cluster.
         let Ok(reign) = self.its_reign().await else { return };
         let _: RedisResult<redis::Value> = self.ask(&["HSET", "mg1:{mg1:teams}:reigns", &reign, "1"]).await;
         let _: RedisResult<redis::Value> = self.ask(&["SADD", "mg1:teams", "*"]).await;

@@ -1,5 +1,5 @@
-//! A call that can be sent at once is reserved as sent: two words with the ledger instead of three. One that has to wait is
-//! reserved as waiting, and marked just before its first byte: until then it costs nothing, whatever happens.
+//! A call that can be sent at once is reserved as sent: two words with the ledger instead of three. One that has to
+//! wait is reserved as waiting, and marked just before its first byte: until then it costs nothing, whatever happens.
 
 use std::sync::Arc;
 
@@ -192,7 +192,8 @@ async fn a_call_whose_connection_is_closed_while_it_is_marked_is_recalled_and_se
     world.firemoon.hold().await;
     let first = calling(&world.gateway, picture().with(world.installation.key("growth"))).await;
     world.firemoon.until_held(1).await;
-    // It has the only connection, so that the next call is reserved as waiting; and gives it back before that is admitted.
+    // It has the only connection, so that the next call is reserved as waiting; and gives it back before that is
+    // admitted.
     world.proxy.set_once_sent(stored::by_gateways::RESERVES_WAITING, Fault::HoldAnswers);
     let call = calling(&world.gateway, picture().with(world.installation.key("design"))).await;
     let phase = async || ledger.open_calls(&team).await.unwrap().first().map(|call| call.phase);

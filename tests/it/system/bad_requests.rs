@@ -1,4 +1,5 @@
-//! Malformed requests, unknown routes and wrong methods: each gets its documented words, none reaches Firemoon or the books.
+//! Malformed requests, unknown routes and wrong methods: each gets its documented words, none reaches Firemoon or the
+//! books.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! What a team's own books say, as the team reads them; and that they agree with its metrics and with what Firemoon charged.
+//! What a team's own books say, as the team reads them; and that they agree with its metrics and with what Firemoon
+//! charged.
 
 use serde_json::{Value, json};
 

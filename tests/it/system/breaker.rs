@@ -1,4 +1,5 @@
-//! Firemoon failing again and again: calls are refused at once, at no cost, until a question that costs nothing is answered.
+//! Firemoon failing again and again: calls are refused at once, at no cost, until a question that costs nothing is
+//! answered.
 
 use std::time::Duration;
 

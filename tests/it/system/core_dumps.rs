@@ -1,4 +1,5 @@
-//! What a crash leaves behind: no core dump, which would hold the shared key, and nothing for a debugger of the same user.
+//! What a crash leaves behind: no core dump, which would hold the shared key, and nothing for a debugger of the same
+//! user.
 
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;

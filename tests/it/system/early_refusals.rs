@@ -1,5 +1,5 @@
-//! Refusals that come before the body was read: a caller that still sends gets to read the whole of them, and what it sends is
-//! never taken for another request.
+//! Refusals that come before the body was read: a caller that still sends gets to read the whole of them, and what it
+//! sends is never taken for another request.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};

@@ -1,5 +1,5 @@
-//! Every end of a call, over the wire, on both stores: what it costs in credits and in requests, on every level, and what its
-//! row says. The table is that of `src/admission/settle.rs`.
+//! Every end of a call, over the wire, on both stores: what it costs in credits and in requests, on every level, and
+//! what its row says. The table is that of `src/admission/settle.rs`.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Redis stands still while two gateways serve a crowd, and goes on later: every call is answered meanwhile, and nothing that was
-//! made, or was not, is counted wrongly.
+//! Redis stands still while two gateways serve a crowd, and goes on later: every call is answered meanwhile, and
+//! nothing that was made, or was not, is counted wrongly.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A gateway key's whole life, on two replicas with one Redis: made, used, narrowed, rotated, expired, revoked; and access that is
-//! taken and given back while everything runs.
+//! A gateway key's whole life, on two replicas with one Redis: made, used, narrowed, rotated, expired, revoked; and
+//! access that is taken and given back while everything runs.
 
 use std::sync::Arc;
 use std::time::Duration;

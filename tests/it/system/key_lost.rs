@@ -1,4 +1,5 @@
-//! A store that has lost the register, whole or its last writes: nobody gets in who was kept out, and nobody is kept out who was let in.
+//! A store that has lost the register, whole or its last writes: nobody gets in who was kept out, and nobody is kept
+//! out who was let in.
 
 use serde_json::json;
 

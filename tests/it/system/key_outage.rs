@@ -1,5 +1,5 @@
-//! Every change of a key or of a suspension while a replica cannot reach Redis: what is known stays in force, what was changed
-//! meanwhile is known two seconds after it can.
+//! Every change of a key or of a suspension while a replica cannot reach Redis: what is known stays in force, what was
+//! changed meanwhile is known two seconds after it can.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};

@@ -1,5 +1,5 @@
-//! One of two gateways killed at every step of a call, again and again: no slot stays taken, nothing is free, nothing is charged
-//! twice, and what the ledger says agrees with Firemoon's own books.
+//! One of two gateways killed at every step of a call, again and again: no slot stays taken, nothing is free, nothing
+//! is charged twice, and what the ledger says agrees with Firemoon's own books.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,8 +91,8 @@ impl World {
         open.iter().filter(|call| call.phase == Phase::Dispatched).count()
     }
 
-    /// Kills a gateway, round after round, when its calls are where `until` waits for them to be; `before` is done before
-    /// they are sent. Says what was left of them.
+    /// Kills a gateway, round after round, when its calls are where `until` waits for them to be; `before` is done
+    /// before they are sent. Says what was left of them.
     async fn kill(&self, step: &str, before: impl AsyncFn(), until: impl AsyncFn(&str)) -> Left {
         let (mut left, mut counted, mut unheard) = (Left::default(), 0, 0);
         for round in 0..ROUNDS {

@@ -8,11 +8,12 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::redis::{RedisServer, free_port, wait_until};
 
-/// The ledger's deadline in tests that wait for its end: not so short that a busy machine passes it when nothing is wrong.
+/// The ledger's deadline in tests that wait for its end: not so short that a busy machine passes it when nothing is
+/// wrong.
 const BRIEF: &str = "2s";
 
-/// Used and reserved of the team's prepaid credits, when the ledger answers: each worker finds out by itself that Redis is
-/// back, so that a refusal may still come between two answers.
+/// Used and reserved of the team's prepaid credits, when the ledger answers: each worker finds out by itself that Redis
+/// is back, so that a refusal may still come between two answers.
 async fn budget(gateway: &Gateway, credential: &str) -> Option<(String, String)> {
     let reply = gateway.send(&Call::get("/gateway/v1/me").with(credential)).await;
     let me = reply.json();

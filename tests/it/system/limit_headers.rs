@@ -1,4 +1,5 @@
-//! The rate-limit headers stand on every answer to a known caller, agree with what its next call meets, and drive no store.
+//! The rate-limit headers stand on every answer to a known caller, agree with what its next call meets, and drive no
+//! store.
 
 use http::Method;
 use serde_json::json;
@@ -127,8 +128,8 @@ async fn the_headers_name_whichever_limit_lets_the_fewest_calls_through() {
     assert_eq!(token.header("x-credits-remaining"), Some("0.2"));
 }
 
-/// On each level in turn the tightest limit is set, of two calls and of three pictures' credits, beside wider ones on the others.
-/// Of the wider ones others have taken their part: a smaller share is left of them, and more calls.
+/// On each level in turn the tightest limit is set, of two calls and of three pictures' credits, beside wider ones on
+/// the others. Of the wider ones others have taken their part: a smaller share is left of them, and more calls.
 #[tokio::test]
 async fn whichever_level_is_the_tightest_is_the_one_that_is_named_and_the_one_that_then_refuses() {
     let tight = json!({ "requests_per_day": 2, "credits_per_day": 0.075 });

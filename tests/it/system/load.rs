@@ -1,5 +1,5 @@
-//! Callers who go on until their team's money is spent, through two gateways on one store, whatever happens to the store; and
-//! what must be true when they have gone.
+//! Callers who go on until their team's money is spent, through two gateways on one store, whatever happens to the
+//! store; and what must be true when they have gone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,7 +74,8 @@ impl World {
         Load(callers)
     }
 
-    /// Lets something happen when so many calls have been made, and every caller has one at Firemoon which is answered just then.
+    /// Lets something happen when so many calls have been made, and every caller has one at Firemoon which is answered
+    /// just then.
     pub(super) async fn when_made(&self, calls: u64, happens: impl Future<Output = ()>) {
         wait_until("calls are made", || async { self.firemoon.executed().await >= calls }).await;
         self.firemoon.hold().await;
@@ -91,8 +92,9 @@ impl World {
         .await;
     }
 
-    /// Waits until every caller has been told that the money is spent; then spends what refusals have left of it, and compares
-    /// the ledger on this Redis with Firemoon's own books. Says how many calls were refused because the ledger was away.
+    /// Waits until every caller has been told that the money is spent; then spends what refusals have left of it, and
+    /// compares the ledger on this Redis with Firemoon's own books. Says how many calls were refused because the ledger
+    /// was away.
     pub(super) async fn reckon(&self, load: Load, redis_url: &str) -> usize {
         let callers = load.0.join_all().await;
         let made: Vec<String> = callers.iter().flat_map(|caller| caller.made.clone()).collect();

@@ -1,5 +1,5 @@
-//! Redis loses what was written to it while two gateways serve a crowd: the budget is spent to the last credit and no further, and
-//! every settlement is in the ledger once.
+//! Redis loses what was written to it while two gateways serve a crowd: the budget is spent to the last credit and no
+//! further, and every settlement is in the ledger once.
 
 use serde_json::json;
 

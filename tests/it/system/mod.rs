@@ -1,4 +1,5 @@
-//! The whole gateway as a process, between real callers, a simulated Firemoon and a real Redis: what it promises, line by line.
+//! The whole gateway as a process, between real callers, a simulated Firemoon and a real Redis: what it promises, line
+//! by line.
 
 mod accept_loss;
 mod addresses;

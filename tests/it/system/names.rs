@@ -1,4 +1,5 @@
-//! Names that look like others: those that nobody has are refused where operators give them, and none can turn a report around.
+//! Names that look like others: those that nobody has are refused where operators give them, and none can turn a report
+//! around.
 
 use moongate::printable::is_plain;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! A gateway whose ledger is a file: alone on it, killed again and again under a crowd, with nothing lost, and with the gateway
-//! keys that are made while it runs.
+//! A gateway whose ledger is a file: alone on it, killed again and again under a crowd, with nothing lost, and with the
+//! gateway keys that are made while it runs.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The operator's API from outside: who may do what, what is refused and how, what is written down, and what an operator types.
+//! The operator's API from outside: who may do what, what is refused and how, what is written down, and what an
+//! operator types.
 
 use http::Method;
 use moongate::identity::SecretHash;

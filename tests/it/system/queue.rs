@@ -1,4 +1,5 @@
-//! The shared account's own limits: exact over all replicas, and a queue before them that nobody keeps a place in who is gone.
+//! The shared account's own limits: exact over all replicas, and a queue before them that nobody keeps a place in who
+//! is gone.
 
 use std::collections::HashMap;
 

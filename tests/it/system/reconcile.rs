@@ -1,4 +1,5 @@
-//! The account's balance against the ledger: no drift where there is none, and a word where there is, whenever the upstream charges.
+//! The account's balance against the ledger: no drift where there is none, and a word where there is, whenever the
+//! upstream charges.
 
 use serde_json::{Value, json};
 

@@ -41,8 +41,8 @@ fn usage_json(gateway: &Gateway, arguments: &[&str]) -> Value {
     serde_json::from_str(&usage(gateway, &[arguments, &["--json"]].concat())).unwrap()
 }
 
-/// Calls through two gateways, of which one is killed with calls under way. What the report says, in credits, and how many
-/// calls are unknown in it; and what Firemoon charged.
+/// Calls through two gateways, of which one is killed with calls under way. What the report says, in credits, and how
+/// many calls are unknown in it; and what Firemoon charged.
 async fn report_after_a_kill(on_unknown: &str) -> (String, u64, String) {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = with_operator(Installation::on(&redis, &firemoon))

@@ -1,4 +1,5 @@
-//! A Cluster is restarted beneath a gateway: whatever the gateway keeps there is at hand again as soon as the Cluster is.
+//! A Cluster is restarted beneath a gateway: whatever the gateway keeps there is at hand again as soon as the Cluster
+//! is.
 
 use serde_json::json;
 
@@ -26,7 +27,8 @@ async fn once_calls_are_taken_again_claims_permits_queries_and_the_register_are_
         node.run(&["SAVE"]).await;
     }
     cluster.restart().await;
-    // The ledger is asked all the time, and may just have been found to be away: the next one in a tenth of a second is let through.
+    // The ledger is asked all the time, and may just have been found to be away: the next one in a tenth of a second is
+    // let through.
     wait_until("calls are taken again", || async { gateway.send(&picture().with(key)).await.status == 200 }).await;
 
     // Nobody has asked for a claim meanwhile.

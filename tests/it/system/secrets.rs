@@ -1,6 +1,7 @@
 //! The secrets stay where they are: in no answer, no log line and no metric, even when everything goes wrong at once.
 //!
-//! Every test of this folder looks for them as well: the caller in each answer, the gateway's end in its log and metrics.
+//! Every test of this folder looks for them as well: the caller in each answer, the gateway's end in its log and
+//! metrics.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! What goes out with the shared key: only what the gateway itself puts there; and what happens when the key is refused.
+//! What goes out with the shared key: only what the gateway itself puts there; and what happens when the key is
+//! refused.
 
 use jiff::Timestamp;
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! What the log says of the ledger's store: where it is and why it fails, once in a while; and of a new one nothing alarming.
+//! What the log says of the ledger's store: where it is and why it fails, once in a while; and of a new one nothing
+//! alarming.
 
 use serde_json::{Value, json};
 
@@ -31,7 +32,8 @@ async fn a_store_that_cannot_be_reached_is_named_once_in_a_while_and_its_return_
     })
     .await;
     let warnings = warnings(&gateway);
-    // The one on the ledger, again after a quarter of a minute; the other on the register, whose failing means something else.
+    // The one on the ledger, again after a quarter of a minute; the other on the register, whose failing means
+    // something else.
     let most = 2 + begun.elapsed().as_secs() / 15;
     assert!(warnings.len() as u64 <= most, "{warnings:#?}");
     let line = gateway.line("the ledger fails").unwrap();

@@ -1,4 +1,5 @@
-//! Whoever comes to the operator's listener without being an operator: with wrong tokens, or by another name than its own.
+//! Whoever comes to the operator's listener without being an operator: with wrong tokens, or by another name than its
+//! own.
 
 use ::moongate::printable::is_plain;
 use serde_json::json;

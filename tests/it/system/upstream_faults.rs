@@ -1,4 +1,5 @@
-//! Firemoon failing in every way it can: what the caller is told, what the team is charged, and that nothing is sent twice.
+//! Firemoon failing in every way it can: what the caller is told, what the team is charged, and that nothing is sent
+//! twice.
 
 use moongate::credits::Credits;
 use serde_json::{Value, json};

@@ -28,8 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_millis(300);
 const BURST: usize = 8;
 
-/// An upstream that answers calls to `/together` once there are as many as a burst has, and all others at once; and how many
-/// connections it has.
+/// An upstream that answers calls to `/together` once there are as many as a burst has, and all others at once; and how
+/// many connections it has.
 async fn start() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -29,8 +29,8 @@ impl Graph {
         graph
     }
 
-    /// The files of one crate, all of whose names begin with `root`. What a file only shows again (`pub use`) it does not need:
-    /// whoever asks for it there needs the file that has it.
+    /// The files of one crate, all of whose names begin with `root`. What a file only shows again (`pub use`) it does
+    /// not need: whoever asks for it there needs the file that has it.
     pub(super) fn of_files(sources: &[Source], root: &str) -> Self {
         let files: Vec<&Source> = sources.iter().filter(|source| source.name.starts_with(root)).collect();
         let mut modules: BTreeMap<String, &Source> = files.iter().map(|source| (source.module(), *source)).collect();
@@ -132,8 +132,8 @@ impl Graph {
     }
 }
 
-/// The file that has what a path names that stands in this module: not the one that shows it again under its own name. `None`:
-/// it is no file of this crate.
+/// The file that has what a path names that stands in this module: not the one that shows it again under its own name.
+/// `None`: it is no file of this crate.
 fn defined_in<'a>(modules: &BTreeMap<String, &'a Source>, from: &str, path: &str, depth: usize) -> Option<&'a Source> {
     let (first, rest) = path.split_once("::").unwrap_or((path, ""));
     let mut module = if first == "crate" { first.to_owned() } else { format!("{from}::{first}") };

@@ -112,7 +112,8 @@ fn no_room_reaches_for_another_rooms_layers() {
 
 #[test]
 fn secrets_are_taken_out_of_their_wrapping_only_where_they_are_used() {
-    // Of these only `upstream` ever holds the shared key after it was read; `cli` and `admin` show the keys that they make.
+    // Of these only `upstream` ever holds the shared key after it was read; `cli` and `admin` show the keys that they
+    // make.
     let may = ["secret", "upstream", "config", "identity", "store", "webhook", "cli", "admin", "simulator"];
     let exposing = |source: &&Source| source.code.contains(".expose(") || source.code.contains(".expose_secret(");
     let elsewhere = |source: &&Source| !may.contains(&source.room());

@@ -14,8 +14,8 @@ use crate::team::limit::{Period, Shape, Unit};
 use crate::team::{Limit, LimitKind};
 
 impl Promises {
-    /// What is admitted fits into the limits that were asked about, whatever was lost before: by what is known, no budget
-    /// is fresh.
+    /// What is admitted fits into the limits that were asked about, whatever was lost before: by what is known, no
+    /// budget is fresh.
     pub(super) fn passes_no_limit(&mut self, changes: &Changes) {
         let mut asked: BTreeMap<(ScopeName, LimitKind), Vec<(Limit, Windows)>> = BTreeMap::new();
         for (id, record) in changes.opened.iter().filter(|(_, record)| !record.unread) {

@@ -84,8 +84,8 @@ fn rows(promises: &mut Promises, state: &State) {
     }
 }
 
-/// What rows come to is what usage says, and never more than the windows count as spent. It may be less after a loss, where
-/// who wrote a row has died: what it cost others have seen, and the row is gone.
+/// What rows come to is what usage says, and never more than the windows count as spent. It may be less after a loss,
+/// where who wrote a row has died: what it cost others have seen, and the row is gone.
 fn sums(promises: &mut Promises, state: &State) {
     let (mut cells, mut days) = (BTreeMap::<CellName, Sums>::new(), BTreeMap::<&String, (u64, u64)>::new());
     for row in state.rows.iter().flatten() {

@@ -219,8 +219,8 @@ impl Promises {
         }
     }
 
-    /// A sweep ends a call so long after its deadline. How far one has come may have been lost, and whoever makes it not have
-    /// been heard since: nobody can know then whether it was sent, and none is free.
+    /// A sweep ends a call so long after its deadline. How far one has come may have been lost, and whoever makes it
+    /// not have been heard since: nobody can know then whether it was sent, and none is free.
     fn swept(&mut self, row: &Row, (phase, may_be_sent): (Phase, bool), late: i64) {
         let (outcome, what) = match phase {
             Phase::Dispatched => (Outcome::Unknown, "a dispatched call was swept"),
@@ -303,8 +303,8 @@ impl Promises {
     }
 }
 
-/// Whether what is kept of a scope was forgotten, at its time, and begun anew by the same batch: else no sum gets less. So many
-/// calls have ended in that batch.
+/// Whether what is kept of a scope was forgotten, at its time, and begun anew by the same batch: else no sum gets less.
+/// So many calls have ended in that batch.
 fn is_begun_anew((before, ended): (Option<&ScopeRecord>, u64), record: &ScopeRecord, at: i64) -> bool {
     let spent = |record: &ScopeRecord| Sum::from(record.counts(Period::Total, &window_of(ALL_TIME).1));
     let is_past = |before: &&ScopeRecord| before.until().is_some_and(|until| until <= at);

@@ -15,13 +15,14 @@ const HISTORIES: u64 = 10_000;
 /// Seeds with which a promise was broken once. What was wrong:
 ///
 /// - A step that makes a team came again after the store was emptied, and made its revision twice: 78040.
-/// - A call that waits in a promoted copy, and was sent in what that lacks, was swept for nothing: 43996, 77626, 77851, 91574,
-///   93103, 102865.
-/// - So was one in what was lost; it was claimed and sent after that, and the sweep's row ended it for nothing: 78451, 82457.
-/// - A call that may have ended, since its own end was not answered before a loss, took the place of another's hold: 22743, 34025,
-///   215708.
-/// - The promises knew only the last row of a call that had ended in two histories, 102503 and 117561, and took a user for
-///   kept who was forgotten and came again in the batch that ended its last call, 229888.
+/// - A call that waits in a promoted copy, and was sent in what that lacks, was swept for nothing: 43996, 77626, 77851,
+///   91574, 93103, 102865.
+/// - So was one in what was lost; it was claimed and sent after that, and the sweep's row ended it for nothing: 78451,
+///   82457.
+/// - A call that may have ended, since its own end was not answered before a loss, took the place of another's hold:
+///   22743, 34025, 215708.
+/// - The promises knew only the last row of a call that had ended in two histories, 102503 and 117561, and took a user
+///   for kept who was forgotten and came again in the batch that ended its last call, 229888.
 const ONCE_BROKEN: [u64; 15] =
     [22743, 34025, 43996, 77626, 77851, 78040, 78451, 82457, 91574, 93103, 102_503, 102_865, 117_561, 215_708, 229_888];
 
@@ -116,8 +117,8 @@ fn the_histories_come_to_what_they_are_for() {
     assert!(missing.is_empty(), "{missing:?} is never seen");
 }
 
-/// Every fault that may be planted, and from which seed on it is looked for: where one comes to be that is not here, this does
-/// not compile.
+/// Every fault that may be planted, and from which seed on it is looked for: where one comes to be that is not here,
+/// this does not compile.
 const fn all_planted() -> [(Planted, u64); 14] {
     match Planted::Nothing {
         Planted::Nothing
@@ -170,8 +171,8 @@ fn short() -> Bounds {
     Bounds { processes: 2, teams: 1, callers: (0..4).collect(), faults: Vec::new(), meddling: None }
 }
 
-/// How many steps short histories are meddled with in this way, one at a time until each has been; and the first that breaks a
-/// promise.
+/// How many steps short histories are meddled with in this way, one at a time until each has been; and the first that
+/// breaks a promise.
 fn meddle(meddling: Meddling, planted: Planted) -> (u64, Option<Box<Broken>>) {
     let mut meddled = 0;
     for seed in SHORT {

@@ -59,8 +59,8 @@ impl Load {
         }
     }
 
-    /// Makes calls, so many at a time, each by the replica that is said; flushes the store before some of them, when most of
-    /// those before these have ended. Then the budget is spent to the last call, and every call has its row.
+    /// Makes calls, so many at a time, each by the replica that is said; flushes the store before some of them, when
+    /// most of those before these have ended. Then the budget is spent to the last call, and every call has its row.
     async fn goes_on(&self, calls: usize, at_a_time: usize, by: impl Fn(usize) -> usize, flushed: &[usize]) {
         let make = async |number: usize| {
             if flushed.contains(&number) {

@@ -1,4 +1,5 @@
-//! Redis flushed, replaced by an older copy, or failed over without the last writes: it is noticed, and no budget is fresh.
+//! Redis flushed, replaced by an older copy, or failed over without the last writes: it is noticed, and no budget is
+//! fresh.
 //!
 //! Each handle stands for a process of its own, with its own memory of what it has seen.
 

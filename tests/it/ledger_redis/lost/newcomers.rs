@@ -1,5 +1,5 @@
-//! A replica that has never seen a team takes no store's word for it that the team is new, or stands as it says, before those
-//! who may know better had time to speak.
+//! A replica that has never seen a team takes no store's word for it that the team is new, or stands as it says, before
+//! those who may know better had time to speak.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A store that has lost top-ups gets each back once: neither is a budget smaller than what was paid for it, nor larger.
+//! A store that has lost top-ups gets each back once: neither is a budget smaller than what was paid for it, nor
+//! larger.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,8 @@
-//! What the release before this one has kept of a team is taken over on first sight: nothing is lost, and nothing is spent twice.
+//! What the release before this one has kept of a team is taken over on first sight: nothing is lost, and nothing is
+//! spent twice.
 //!
-//! `mg1.jsonl` is what the ledger of that release left in a store, as the commands that put it there; `told.txt` is what it
-//! answered about it. Both were made by that ledger.
+//! `mg1.jsonl` is what the ledger of that release left in a store, as the commands that put it there; `told.txt` is
+//! what it answered about it. Both were made by that ledger.
 
 mod closed;
 mod onwards;

@@ -1,7 +1,7 @@
 //! A process of the release before can do nothing with a team that was taken over, or was made after it.
 //!
-//! Whatever it says of a team is one script, which reads the team's own hash before it writes anything; rows and usage it reads
-//! only with that hash.
+//! Whatever it says of a team is one script, which reads the team's own hash before it writes anything; rows and usage
+//! it reads only with that hash.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! The ledger in Redis as gateways use it, and what it keeps there: tests that look into the store, or break something in it, say
-//! what and not where.
+//! The ledger in Redis as gateways use it, and what it keeps there: tests that look into the store, or break something
+//! in it, say what and not where.
 
 pub(crate) mod kept;
 mod reached;
