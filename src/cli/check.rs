@@ -21,8 +21,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Prints the effective settings to `out`, or every problem to `err`, and there what can hardly be meant; gives the
-    /// exit code.
+    /// Prints the effective settings to `out`, or every problem to `err`, and there what can hardly be meant; gives the exit code.
     ///
     /// # Errors
     /// What was to be printed could not be written.
@@ -42,8 +41,8 @@ impl Check {
         }
     }
 
-    /// Looks at the issuers' key files. `serve` begins without one that is broken, because it is one issuer's trouble
-    /// and may be mended meanwhile; whoever checks before that wants to know.
+    /// Looks at the issuers' key files. `serve` begins without one that is broken, because it is one issuer's trouble and may be
+    /// mended meanwhile; whoever checks before that wants to know.
     fn key_files(&self, settings: &Settings, err: &mut dyn Write) -> io::Result<u8> {
         let mut code = GOOD;
         for (index, issuer) in settings.live.identity.issuers.iter().enumerate() {

@@ -1,5 +1,4 @@
-//! `moongate check-token`: what the configuration makes of a token, check by check. For whoever wonders why it is
-//! refused.
+//! `moongate check-token`: what the configuration makes of a token, check by check. For whoever wonders why it is refused.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -26,8 +25,8 @@ const REFUSED: u8 = 1;
 
 /// Reads a token (JWT) from standard input and says, check by check, what the configuration makes of it.
 ///
-/// Ends with 0 when it is accepted, 1 when it is refused, and 2 when it could not be checked. Which users are suspended
-/// by a command, and which gateway keys there are, only a running gateway knows.
+/// Ends with 0 when it is accepted, 1 when it is refused, and 2 when it could not be checked. Which users are suspended by a command, and
+/// which gateway keys there are, only a running gateway knows.
 #[derive(Debug, clap::Args)]
 pub struct CheckToken {
     /// The configuration file.

@@ -1,5 +1,4 @@
-//! `moongate demo`: the gateway, the Firemoon simulator and an embedded ledger in one process, with two teams. Needs
-//! nothing.
+//! `moongate demo`: the gateway, the Firemoon simulator and an embedded ledger in one process, with two teams. Needs nothing.
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -62,9 +62,8 @@ struct Refused {
     request_id: String,
 }
 
-/// A page of JSON. What is displayed is the gateway's own text: read and written again, small amounts would change
-/// their look. Only what a terminal would obey, or what would turn the order of reading around, is written as JSON
-/// escapes it.
+/// A page of JSON. What is displayed is the gateway's own text: read and written again, small amounts would change their look.
+/// Only what a terminal would obey, or what would turn the order of reading around, is written as JSON escapes it.
 pub struct Page {
     value: Value,
     text: String,

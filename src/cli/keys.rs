@@ -1,5 +1,4 @@
-//! `moongate keys`: makes, lists, rotates and revokes gateway keys of a running gateway, and makes those of the
-//! configuration file.
+//! `moongate keys`: makes, lists, rotates and revokes gateway keys of a running gateway, and makes those of the configuration file.
 
 use std::io::Write;
 
@@ -43,8 +42,7 @@ struct Create {
     /// From when on it is refused, such as 2027-01-31T00:00:00Z [default: never]
     #[arg(long, value_name = "TIME")]
     expires_at: Option<String>,
-    /// A model it is narrowed to, as in a team: an id, prefix/* or !id; may be given several times [default: all of the
-    /// team]
+    /// A model it is narrowed to, as in a team: an id, prefix/* or !id; may be given several times [default: all of the team]
     #[arg(long = "model", value_name = "RULE")]
     models: Vec<String>,
     /// A limit of its own, such as requests_per_day=100 or credits_per_month=2.50; may be given several times
@@ -95,8 +93,8 @@ fn limit(text: &str) -> Result<(String, String), String> {
     Ok((kind.to_owned(), amount.to_owned()))
 }
 
-/// An id stands in a path: what cannot be one is not sent. Nor is it repeated, as the parser of arguments would: it may
-/// be the whole key, with its secret.
+/// An id stands in a path: what cannot be one is not sent. Nor is it repeated, as the parser of arguments would: it may be the
+/// whole key, with its secret.
 fn id(text: &str) -> Result<KeyId, Ended> {
     let wrong = || Ended::Misused("a key's id is the 12 letters and digits after mgk_, without the secret".to_owned());
     KeyId::parse(text).ok_or_else(wrong)

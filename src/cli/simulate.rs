@@ -62,8 +62,7 @@ pub struct Simulate {
     /// Credits that every account starts with
     #[arg(long, value_name = "CREDITS", default_value = "100")]
     balance: Credits,
-    /// How long a generation takes: 50ms, or 500ms..2s for a time between the two [default: as documented for each
-    /// model]
+    /// How long a generation takes: 50ms, or 500ms..2s for a time between the two [default: as documented for each model]
     #[arg(long, value_name = "TIME", value_parser = latency)]
     latency: Option<Latency>,
     /// Another price: MODEL=CREDITS for an image or a second of video; repeatable
@@ -203,8 +202,8 @@ fn wait_for_the_end(shutdown: CancellationToken) -> Result<impl Future<Output = 
     })
 }
 
-/// Reads `SECRET`, `NAME=SECRET` or `NAME@ACCOUNT=SECRET`; what has an empty part is a secret as a whole. It never
-/// refuses, because a refused value is shown, and this one holds a secret.
+/// Reads `SECRET`, `NAME=SECRET` or `NAME@ACCOUNT=SECRET`; what has an empty part is a secret as a whole. It never refuses,
+/// because a refused value is shown, and this one holds a secret.
 fn key(text: &str) -> Result<KeySettings, Infallible> {
     let (name, secret) = text.split_once('=').unwrap_or(("default", text));
     let (name, account) = name.split_once('@').unwrap_or((name, name));

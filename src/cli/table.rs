@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::printable::Printable;
 
-/// Writes a table; numbers are not told from texts, and nothing is cut. What a terminal would obey, or what would turn
-/// the order of reading around, is written out: names are others'.
+/// Writes a table; numbers are not told from texts, and nothing is cut. What a terminal would obey, or what would turn the order of
+/// reading around, is written out: names are others'.
 ///
 /// # Errors
 /// It cannot be written.

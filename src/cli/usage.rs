@@ -17,8 +17,7 @@ const ROWS_AT_ONCE: usize = 5_000;
 pub struct Usage {
     #[command(flatten)]
     gateway: Gateway,
-    /// today, week, month, year, all, a month such as 2026-11, or days such as 2026-11-01..2026-11-22; in each team's
-    /// time zone
+    /// today, week, month, year, all, a month such as 2026-11, or days such as 2026-11-01..2026-11-22; in each team's time zone
     #[arg(long, value_name = "PERIOD", default_value = "month")]
     period: String,
     /// Only this team [default: every team, also one that has left the configuration]
@@ -135,8 +134,8 @@ impl Usage {
         lost(&*self.gateway.get(&path)?)
     }
 
-    /// A page as CSV; its titles stand once. No cell has a line of its own, so a line is a row: its id comes first, its
-    /// team last, and neither needs quotes.
+    /// A page as CSV; its titles stand once. No cell has a line of its own, so a line is a row: its id comes first, its team
+    /// last, and neither needs quotes.
     fn csv_page(&self, out: &mut dyn Write, path: &str, is_first: bool) -> Result<Option<String>, Ended> {
         let page = self.gateway.get_as_it_is(path)?;
         let text = String::from_utf8_lossy(&page);
@@ -149,8 +148,8 @@ impl Usage {
         Ok(id.zip(team).map(|(id, team)| if self.team.is_some() { id.to_owned() } else { format!("{team}/{id}") }))
     }
 
-    /// A page for programs, a line a row as the gateway wrote it; for people its lines are kept until the widths of all
-    /// are known.
+    /// A page for programs, a line a row as the gateway wrote it; for people its lines are kept until the widths of all are
+    /// known.
     fn page(&self, out: &mut dyn Write, path: &str, lines: &mut Vec<Vec<String>>) -> Result<Option<String>, Ended> {
         const COLUMNS: [&str; 8] = ["id", "requestId", "user", "endpoint", "outcome", "httpStatus", "cost", "latency"];
         let page = self.gateway.get(path)?;

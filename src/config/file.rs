@@ -1,5 +1,4 @@
-//! The file as it is written: its keys, their meaning and their defaults. What is said here is also the JSON Schema's
-//! text.
+//! The file as it is written: its keys, their meaning and their defaults. What is said here is also the JSON Schema's text.
 //!
 //! Nothing is checked here but the form; every shape can be read from an empty mapping, so that a file with mistakes in
 //! one part can still be checked in all others. Keys without which nothing works are marked as required.
@@ -61,8 +60,7 @@ pub struct File {
     pub replay: Replay,
     /// Bounds on connections, requests and memory. A change needs a restart.
     pub limits: Bounds,
-    /// Where days and months begin, unless a team says otherwise: a name of the IANA time zone database, such as
-    /// `Europe/Berlin`.
+    /// Where days and months begin, unless a team says otherwise: a name of the IANA time zone database, such as `Europe/Berlin`.
     pub time_zone: String,
     /// How the gateway stops. A change needs a restart.
     pub shutdown: Shutdown,
@@ -100,13 +98,12 @@ impl Default for File {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
-    /// Address and port; port 0 takes a free one. `[::]` is every address of IPv6 and IPv4, or of IPv4 where there is
-    /// no IPv6.
+    /// Address and port; port 0 takes a free one. `[::]` is every address of IPv6 and IPv4, or of IPv4 where there is no IPv6.
     pub address: String,
     /// Certificate and key, when the listener speaks TLS. Without them it speaks plain HTTP, for use behind an ingress.
     pub tls: Option<Tls>,
-    /// Networks of proxies in front of the gateway, such as `10.0.0.0/8`: only they are believed when they say from
-    /// where a request comes.
+    /// Networks of proxies in front of the gateway, such as `10.0.0.0/8`: only they are believed when they say from where a
+    /// request comes.
     pub trusted_proxies: Vec<String>,
     /// The header in which they say it; the other is never read.
     pub forwarded_header: ForwardedHeader,
@@ -154,8 +151,8 @@ pub struct Tls {
 pub struct Admin {
     /// Address and port; port 0 takes a free one. Never on the team listener. A change needs a restart.
     pub address: String,
-    /// Names by which it is called beside this machine's own, such as one that leads through a tunnel. Only where
-    /// `address` is on loopback are names looked at: a web page must not reach it under its own name.
+    /// Names by which it is called beside this machine's own, such as one that leads through a tunnel. Only where `address` is on
+    /// loopback are names looked at: a web page must not reach it under its own name.
     pub hosts: Vec<String>,
     /// Who may use `/admin/v1`; nobody when the list is empty.
     pub tokens: Vec<Token>,
@@ -206,8 +203,8 @@ impl Default for Account {
     }
 }
 
-/// What is remembered of calls with an `Idempotency-Key`, and of those whose callers left. With an embedded ledger it
-/// is kept in memory, and forgotten at a restart.
+/// What is remembered of calls with an `Idempotency-Key`, and of those whose callers left. With an embedded ledger it is
+/// kept in memory, and forgotten at a restart.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Replay {
@@ -217,8 +214,8 @@ pub struct Replay {
     pub join_max: DurationText,
     /// The largest answer that is kept whole; of a larger one the outcome is kept, without its body.
     pub answer_bytes_max: SizeText,
-    /// The most bytes of answers kept at once: of one team in Redis, of all teams with an embedded ledger. The oldest
-    /// give way; their outcomes stay.
+    /// The most bytes of answers kept at once: of one team in Redis, of all teams with an embedded ledger. The oldest give
+    /// way; their outcomes stay.
     pub memory_bytes_max: SizeText,
 }
 
@@ -239,8 +236,7 @@ impl Default for Replay {
 pub struct Bounds {
     /// The largest body of a paid call.
     pub body_bytes_max: SizeText,
-    /// The most bytes of bodies in memory at once, requests and answers, with a share for each team; beyond it calls
-    /// get 503.
+    /// The most bytes of bodies in memory at once, requests and answers, with a share for each team; beyond it calls get 503.
     pub buffered_bytes_max: SizeText,
     /// How long a body may take to arrive in all, also one that is dropped as it comes because the call was refused.
     pub body_timeout: DurationText,
@@ -249,8 +245,7 @@ pub struct Bounds {
     /// How long a connection may be idle between requests; longer than a balancer in front keeps its own. When
     /// `connections_max` are open, the longest idle are closed before.
     pub idle_timeout: DurationText,
-    /// The least that a caller must read of an answer, in bytes a second; who reads less is cut off, and the answer is
-    /// kept.
+    /// The least that a caller must read of an answer, in bytes a second; who reads less is cut off, and the answer is kept.
     pub read_rate_min: SizeText,
     /// Over what time that is measured.
     pub read_window: DurationText,
@@ -313,8 +308,7 @@ impl Default for Telemetry {
     }
 }
 
-/// The form of the logs: `json`, one JSON object a line; `text`, for people; `auto`, text on a terminal and JSON
-/// elsewhere.
+/// The form of the logs: `json`, one JSON object a line; `text`, for people; `auto`, text on a terminal and JSON elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // said above, for the schema to say it in one place

@@ -11,8 +11,7 @@ use super::{DurationText, SizeText};
 pub struct Catalogue {
     /// Whether they need no credential.
     pub public: bool,
-    /// How long an answer is served before the upstream is asked again; 0s asks for each request, but once a second at
-    /// most.
+    /// How long an answer is served before the upstream is asked again; 0s asks for each request, but once a second at most.
     pub fresh_for: DurationText,
     /// The largest answer that is kept.
     pub bytes_max: SizeText,
@@ -20,8 +19,8 @@ pub struct Catalogue {
     pub fields: Fields,
 }
 
-/// Where an entry of `GET /api/models` holds its parts, which Firemoon does not document: JSON pointers within the
-/// entry. `null` tries likely places.
+/// Where an entry of `GET /api/models` holds its parts, which Firemoon does not document: JSON pointers within the entry. `null` tries
+/// likely places.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fields {

@@ -58,8 +58,7 @@ pub struct Issuer {
     /// Where its keys are: exactly one of `discovery`, `url` and `file`.
     #[schemars(extend("x-required" = true))]
     pub jwks: Jwks,
-    /// Certificate authorities to trust instead of the machine's when its keys are fetched, PEM; for an issuer behind a
-    /// private one.
+    /// Certificate authorities to trust instead of the machine's when its keys are fetched, PEM; for an issuer behind a private one.
     pub ca_file: Option<String>,
     /// How often its keys are read again although nobody asked.
     pub refresh: DurationText,
@@ -109,8 +108,7 @@ pub struct Jwks {
     /// A key set at this address: https, or http on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// A key set in this file. While it cannot be read, the issuer's tokens are answered with 503
-    /// `identity_unavailable`.
+    /// A key set in this file. While it cannot be read, the issuer's tokens are answered with 503 `identity_unavailable`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }

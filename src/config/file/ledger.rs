@@ -56,8 +56,7 @@ pub enum OnOutage {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redis {
-    /// One server: `redis://host:port`, with TLS `rediss://host:port`; `/n` at the end selects a database. No user or
-    /// password in it.
+    /// One server: `redis://host:port`, with TLS `rediss://host:port`; `/n` at the end selects a database. No user or password in it.
     pub url: Option<String>,
     /// Servers watched by Sentinel.
     pub sentinel: Option<Sentinel>,
@@ -74,8 +73,7 @@ pub struct Redis {
     /// How many replicas must have a reservation before the call is sent; 0 waits for none.
     #[schemars(range(max = 16))]
     pub wait_replicas: u32,
-    /// Begins on a Redis that may evict what was spent (a `maxmemory-policy` other than `noeviction`), which is refused
-    /// otherwise.
+    /// Begins on a Redis that may evict what was spent (a `maxmemory-policy` other than `noeviction`), which is refused otherwise.
     pub allow_eviction: bool,
 }
 

@@ -13,8 +13,7 @@ use crate::team::Limit;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Team {
-    /// The models it may use: exact ids, `prefix/*` or `*`; `!` in front denies, and wins. An empty list allows
-    /// nothing.
+    /// The models it may use: exact ids, `prefix/*` or `*`; `!` in front denies, and wins. An empty list allows nothing.
     #[schemars(extend("x-required" = true))]
     pub models: Vec<String>,
     /// What the whole team may spend.
@@ -207,8 +206,7 @@ pub struct Price {
     #[schemars(range(min = 1, max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images_default: Option<u64>,
-    /// With `per_second`: the lengths of video the model makes, in seconds; the shortest comes when a call names none.
-    /// `null` is `[5, 10]`.
+    /// With `per_second`: the lengths of video the model makes, in seconds; the shortest comes when a call names none. `null` is `[5, 10]`.
     #[schemars(length(min = 1), inner(range(min = 1, max = 3600)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durations: Option<Vec<u64>>,

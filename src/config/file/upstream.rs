@@ -114,9 +114,8 @@ impl Default for Reconcile {
 }
 
 /// When calls are refused at once, with 503, because the upstream fails again and again: it cannot be reached, does not
-/// answer in time, breaks off, or answers 5xx. A 500 in its own words counts once for each team in a row. While calls
-/// are refused it is probed by `GET {base_url}/models`, without a key; once it answers, calls are sent again. Each
-/// replica goes by what it sees itself.
+/// answer in time, breaks off, or answers 5xx. A 500 in its own words counts once for each team in a row. While calls are refused it is
+/// probed by `GET {base_url}/models`, without a key; once it answers, calls are sent again. Each replica goes by what it sees itself.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Breaker {
@@ -155,8 +154,7 @@ impl Default for Queue {
     }
 }
 
-/// Which HTTP is spoken: `auto`, what TLS negotiates and HTTP/1.1 without TLS; `http1`; `http2`, without TLS by prior
-/// knowledge.
+/// Which HTTP is spoken: `auto`, what TLS negotiates and HTTP/1.1 without TLS; `http1`; `http2`, without TLS by prior knowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // said above, for the schema to say it in one place

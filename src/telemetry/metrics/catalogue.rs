@@ -87,8 +87,7 @@ catalogue! {
     connections_max: Single<Gauge> = [];
     /// Times that callers had to wait to be accepted, by what was used up: connections_max, descriptors.
     accept_stalls_total: Family<Counter, 1> = ["reason"];
-    /// The gateway's own time until the answer was ready: without receiving the body, the queue, the upstream and a
-    /// joined call.
+    /// The gateway's own time until the answer was ready: without receiving the body, the queue, the upstream and a joined call.
     overhead_seconds: Single<Histogram> = [], in OWN;
     /// Requests of known teams, by what became of them: ok, upstream_error, refused, abandoned.
     team_requests_total: Family<Counter, 3> = ["team", "model", "outcome"];
@@ -100,19 +99,15 @@ catalogue! {
     team_queue_depth: Family<InFlight, 1> = ["team"];
     /// Time that calls waited for the shared account, where it has limits.
     queue_wait_seconds: Family<Histogram, 1> = ["team"], in QUEUE;
-    /// Credits charged by settlements of this replica, those of calls that others left behind included: the sum over
-    /// all replicas is what the ledger charged, but for what it charged without its answer being heard: of a sweep, a
-    /// call that was cut off, a replica that died.
+    /// Credits charged by settlements of this replica, those of calls that others left behind included: the sum over all replicas is what the ledger charged, but for what it charged without its answer being heard: of a sweep, a call that was cut off, a replica that died.
     team_credits_total: Family<CreditCounter, 2> = ["team", "model"];
     /// Images delivered.
     team_images_total: Family<Counter, 2> = ["team", "model"];
     /// Seconds of video delivered.
     team_video_seconds_total: Family<VideoCounter, 2> = ["team", "model"];
-    /// What a limit of a team allows, in calls, slots or credits, the same on every replica; +Inf once the limit is
-    /// gone from the configuration.
+    /// What a limit of a team allows, in calls, slots or credits, the same on every replica; +Inf once the limit is gone from the configuration.
     limit: Family<Gauge, 2> = ["team", "limit"];
-    /// What of a limit is spent or reserved by the team, as the ledger last told this replica: the same on every
-    /// replica, so never summed over them.
+    /// What of a limit is spent or reserved by the team, as the ledger last told this replica: the same on every replica, so never summed over them.
     limit_used: Family<Gauge, 2> = ["team", "limit"];
     /// When a limit's window ends or its bucket is full again, in Unix seconds, the same on every replica.
     limit_reset_timestamp_seconds: Family<Gauge, 2> = ["team", "limit"];
@@ -124,14 +119,11 @@ catalogue! {
     soft_limit_crossings_total: Family<Counter, 2> = ["team", "limit"];
     /// Notices to the webhook, by what became of them: delivered, failed, dropped.
     webhook_notices_total: Family<Counter, 1> = ["result"];
-    /// Settlements, by how they went: charged, released (of calls that were never sent or that the upstream refused: no
-    /// credits), unknown, repeated. Each is counted once, by whoever ended the reservation.
+    /// Settlements, by how they went: charged, released (of calls that were never sent or that the upstream refused: no credits), unknown, repeated. Each is counted once, by whoever ended the reservation.
     settlements_total: Family<Counter, 1> = ["result"];
-    /// Open reservations of the team, whichever replica holds them, as the ledger says it: the same on every replica,
-    /// so never summed over them.
+    /// Open reservations of the team, whichever replica holds them, as the ledger says it: the same on every replica, so never summed over them.
     reservations_open: Family<Gauge, 1> = ["team"];
-    /// Reservations that were ended because nobody else did, by a sweep or beside an admission. Each is counted once,
-    /// by whoever ended it.
+    /// Reservations that were ended because nobody else did, by a sweep or beside an admission. Each is counted once, by whoever ended it.
     reservations_swept_total: Family<Counter, 1> = ["team"];
     /// Credentials judged, by kind (jwt, key) and result.
     authentications_total: Family<Counter, 2> = ["kind", "result"];
@@ -145,8 +137,7 @@ catalogue! {
     upstream_duration_seconds: Family<Histogram, 1> = ["model"], in UPSTREAM;
     /// Whether a shared key is in use (1), or rests because the upstream refuses it (0).
     upstream_key_healthy: Family<Gauge, 1> = ["key"];
-    /// Calls left in the shared account's windows: minute, day and month as the gateway counts them; told is what the
-    /// upstream said last.
+    /// Calls left in the shared account's windows: minute, day and month as the gateway counts them; told is what the upstream said last.
     upstream_limit_remaining: Family<Gauge, 2> = ["key", "window"];
     /// The balance of the shared account, as it was last read with this key.
     upstream_balance_credits: Family<Gauge, 1> = ["key"];
@@ -154,8 +145,7 @@ catalogue! {
     upstream_drift_credits: Family<Gauge, 1> = ["key"];
     /// Whether calls are refused because the upstream fails again and again.
     upstream_breaker_open: Single<Gauge> = [];
-    /// Models, by how their configured price stands against the upstream's catalogue as it was last read: same, dearer,
-    /// cheaper, other_unit, missing, unlisted.
+    /// Models, by how their configured price stands against the upstream's catalogue as it was last read: same, dearer, cheaper, other_unit, missing, unlisted.
     upstream_prices: Family<Gauge, 1> = ["state"];
     /// Answers that held the shared key, blanked before they left.
     upstream_tripwire_total: Single<Counter> = [];
@@ -167,11 +157,9 @@ catalogue! {
     ledger_batch_size: Single<Histogram> = [], in BATCH;
     /// Whether the ledger's store answers.
     ledger_up: Single<Gauge> = [];
-    /// Losses of writes by the ledger's store (flushed, an older copy, a failed-over primary), one for each team that
-    /// is touched.
+    /// Losses of writes by the ledger's store (flushed, an older copy, a failed-over primary), one for each team that is touched.
     ledger_epoch_changes_total: Single<Counter> = [];
-    /// Calls that were not made again: answered as before (replayed, joined), looked up by id (fetched), refused
-    /// (mismatch).
+    /// Calls that were not made again: answered as before (replayed, joined), looked up by id (fetched), refused (mismatch).
     replays_total: Family<Counter, 1> = ["kind"];
     /// Whether the last attempt to read the configuration succeeded.
     config_last_reload_success: Single<Gauge> = [];
