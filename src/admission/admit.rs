@@ -21,7 +21,7 @@ use super::run_to_completion::{Caller, RunToCompletion};
 use super::undelivered::Undelivered;
 use super::{build_admission, into_refusal, response_headers, settle};
 use crate::call::{ExecutionOutcome, Forwarded, PaidCall};
-use crate::http::{Answer, Kept, SLICE, Transport};
+use crate::http::{Answer, Kept, Transport};
 use crate::idempotency::{self, Claimed, Ended, NewCall, Replays};
 use crate::ledger::{Level, Outcome, Phase, Reservation, Snapshot, Verdict};
 use crate::refusal::Refusal;
@@ -252,8 +252,8 @@ where
         .await
 }
 
-/// Whether the answer has slots to keep and may not be gone at once: it is large, or goes over a stream, which may have
-/// no room for any of it, or others wait already that nobody reads.
+/// Whether the answer has slots to keep and may not be gone at once: its caller may have no room for all of it, or
+/// others wait already that nobody reads.
 fn is_read_later(
     forwarded: &Forwarded,
     undelivered: &Undelivered,
@@ -263,5 +263,5 @@ fn is_read_later(
 ) -> bool {
     let Ok(passed) = &forwarded.answer else { return false };
     levels.iter().any(|level| level.limits.get(LimitKind::Concurrent).is_some())
-        && (passed.body.len() > SLICE || transport == Transport::Stream || undelivered.waits(team, levels))
+        && (transport.may_hold_up(passed.body.len()) || undelivered.waits(team, levels))
 }

@@ -47,6 +47,17 @@ pub enum Transport {
     Stream,
 }
 
+impl Transport {
+    /// Whether an answer of so many bytes may be on its way for as long as its caller does not read.
+    #[must_use]
+    pub const fn may_hold_up(self, bytes: usize) -> bool {
+        match self {
+            Self::Connection => bytes > SOCKET_ROOM,
+            Self::Stream => bytes > 1,
+        }
+    }
+}
+
 /// Something that an answer keeps until the last of its bytes is handed over to be written, or it is given up.
 pub trait Kept: fmt::Debug + Send + Sync + 'static {
     /// Gives it back. The last bytes are handed over when that is done: who has read the answer finds it given back.
@@ -59,6 +70,9 @@ pub type Guard = Arc<dyn Any + Send + Sync>;
 /// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows
 /// whether the caller reads.
 pub const SLICE: usize = 64 * 1024;
+
+/// What the socket of a connection that carries nothing else takes at once, whether its caller reads or not.
+const SOCKET_ROOM: usize = 4 * 1024;
 
 /// Bytes of a body, and what lasts until the last slice of them is written: their share of the bounded memory, and who
 /// waits until then.
@@ -96,7 +110,7 @@ impl AnswerBody {
     }
 
     /// The same body, keeping something until it is written but for its end, or is given up. The end follows when what
-    /// is kept is given back. All of a small answer over HTTP/1 is its end: it is one write.
+    /// is kept is given back. All of an answer that nothing can hold up is its end: it is one write.
     #[must_use]
     pub fn keeping(mut self, kept: Option<Box<dyn Kept>>, transport: Transport) -> Self {
         self.keeping = kept.map(|kept| Keeping { kept, transport, end: Bytes::new(), written: None });
@@ -117,10 +131,10 @@ impl AnswerBody {
     fn hold_end_back(&mut self) {
         let length = self.data.len();
         let Some(keeping) = self.keeping.as_mut().filter(|keeping| keeping.end.is_empty()) else { return };
-        let end = match keeping.transport {
-            Transport::Connection | Transport::Stream if length > SLICE => (length - 1) % SLICE + 1,
-            Transport::Stream => 1,
-            Transport::Connection => length,
+        let end = match length {
+            _ if length > SLICE => (length - 1) % SLICE + 1,
+            _ if keeping.transport.may_hold_up(length) => 1,
+            _ => length,
         };
         keeping.end = self.data.split_off(length - end);
         if self.data.is_empty() {
@@ -234,7 +248,9 @@ mod tests {
         use Transport::{Connection, Stream};
         let cases = [
             (Connection, 10, 1),
-            (Connection, SLICE, 1),
+            (Connection, SOCKET_ROOM, 1),
+            (Connection, SOCKET_ROOM + 1, 2),
+            (Connection, SLICE, 2),
             (Connection, SLICE + 1, 2),
             (Connection, 3 * SLICE, 3),
             (Stream, 1, 1),

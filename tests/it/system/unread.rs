@@ -235,3 +235,41 @@ async fn a_small_answer_whose_caller_has_no_room_for_it_is_cut_off_and_kept() {
     wait_until("its answer is kept", || async { gateway.send(&fetch).await.status == 200 }).await;
     assert!(gateway.send(&fetch).await.text().contains("http"), "a link to the picture");
 }
+
+#[tokio::test]
+async fn an_answer_that_its_callers_socket_does_not_take_keeps_its_slot_over_http1_too() {
+    let (redis, firemoon) = (RedisServer::start().await, firemoon(60_000).await);
+    let installation = Installation::before(&firemoon)
+        .set("/ledger", json!({ "redis": { "url": redis.url() } }))
+        .set("/teams/design/limits", json!({ "concurrent": 1, "credits_total": 100 }))
+        .set("/limits", json!({ "read_window": "1h" }));
+    let (one, other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
+    let key = installation.key("design");
+    let mut narrow = narrow_http1(one.team()).await;
+    let body = json!({ "prompt": PROMPT }).to_string();
+    let head = format!(
+        "POST /api/v1/flux/dev HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    narrow.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    wait_until("it is settled", || async {
+        spent(&one, key, "team:credits_total").await == ("0.025".to_owned(), "0".to_owned())
+    })
+    .await;
+    for gateway in [&one, &other] {
+        assert_eq!(gateway.send(&small().with(key)).await.refusal(), (429, "too_many_concurrent".to_owned()));
+    }
+    let mut read = Vec::new();
+    narrow.read_to_end(&mut read).await.unwrap();
+    assert!(read.len() > 60_000 && read.len() < 64 * 1024, "{} bytes", read.len());
+    assert_eq!(other.send(&small().with(key)).await.status, 200, "who has read has its slot back");
+}
+
+/// A connection whose caller takes no more than a few segments of an answer before it reads.
+async fn narrow_http1(address: &str) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2 * 1024).unwrap();
+    socket2::SockRef::from(&socket).set_tcp_mss(536).unwrap();
+    socket.connect(address.parse().unwrap()).await.unwrap()
+}
