@@ -1,16 +1,17 @@
-//! Calendar windows: the day and the month that a moment falls into, in a team's own zone.
+//! Calendar windows: the day and the month around a moment, in a team's time zone.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-/// How long the name of a month is, as text.
+/// Length of a month's name.
 const MONTH_BYTES: usize = "2026-11".len();
 
-/// One window: its name and the stretch of time it covers.
+/// A day or month: its name, start and end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The civil date or month, `2026-11-22` or `2026-11`: a changed time zone keeps counting in the same window.
+    /// Civil date or month, `2026-11-22` or `2026-11`. It stays the same when the time zone
+    /// changes, so counting goes on in the same window.
     pub name: String,
     /// The first moment in it.
     pub start: Timestamp,
@@ -19,24 +20,25 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether a moment falls into it.
+    /// Whether a moment is in it.
     #[must_use]
     pub fn contains(&self, moment: Timestamp) -> bool {
         self.start <= moment && moment < self.end
     }
 }
 
-/// The day and the month around one moment.
+/// The day and the month around a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calendar {
     /// The day: 23, 24 or 25 hours long where clocks change.
     pub day: Window,
-    /// The month, 28 to 31 days.
+    /// The month: 28 to 31 days.
     pub month: Window,
 }
 
 impl Calendar {
-    /// The windows around a moment. A day that begins in a gap of the clock begins at the first moment after the gap.
+    /// The windows around a moment. A day that would begin in a gap of the clock begins right after
+    /// the gap.
     #[must_use]
     pub fn around(moment: Timestamp, zone: &TimeZone) -> Self {
         let date = moment.to_zoned(zone.clone()).date();
@@ -57,7 +59,8 @@ impl Calendar {
 }
 
 fn window(name: String, first: Date, next: Date, zone: &TimeZone) -> Window {
-    let start_of = |date: Date| date.to_zoned(zone.clone()).map_or(Timestamp::MAX, |zoned| zoned.timestamp());
+    let start_of =
+        |date: Date| date.to_zoned(zone.clone()).map_or(Timestamp::MAX, |zoned| zoned.timestamp());
     Window { name, start: start_of(first), end: start_of(next) }
 }
 
@@ -71,7 +74,8 @@ mod tests {
 
     #[test]
     fn a_day_has_23_or_25_hours_where_clocks_change() {
-        let hours = |calendar: Calendar| calendar.day.start.duration_until(calendar.day.end).as_hours();
+        let hours =
+            |calendar: Calendar| calendar.day.start.duration_until(calendar.day.end).as_hours();
         assert_eq!(hours(around("2026-03-29T10:00:00Z", "Europe/Berlin")), 23);
         assert_eq!(hours(around("2026-10-25T10:00:00Z", "Europe/Berlin")), 25);
         assert_eq!(hours(around("2026-11-22T10:00:00Z", "Europe/Berlin")), 24);
@@ -92,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_moment_of_a_window_is_in_it_and_the_next_is_not() {
+    fn a_window_includes_its_last_moment_and_not_the_next() {
         let day = around("2026-11-22T12:00:00Z", "UTC").day;
         assert!(day.contains("2026-11-22T23:59:59.999999Z".parse().expect("a time")));
         assert!(!day.contains("2026-11-23T00:00:00Z".parse().expect("a time")));

@@ -1,4 +1,4 @@
-//! Credits: money as integers of a millionth, written as decimals outside.
+//! Credits: money in integer millionths, shown as decimals.
 
 use std::fmt;
 use std::iter::Sum;
@@ -12,20 +12,20 @@ use crate::decimal::Decimal;
 const MICROS_PER_CREDIT: u64 = 1_000_000;
 const DECIMAL_PLACES: usize = 6;
 
-/// An amount of the account's money in millionths of a credit. Never negative, never a float.
+/// Money of the shared account in millionths of a credit. Never negative, never a float.
 ///
-/// Every amount is at most [`Credits::MAX`], so that sums of several amounts stay exact in the ledger
-/// scripts as well, whose numbers are doubles (exact up to 2^53).
+/// Every amount is at most [`Credits::MAX`], so that sums of several stay exact in the ledger's
+/// scripts too, whose numbers are doubles (exact up to 2^53).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Credits(u64);
 
 impl Credits {
-    /// Nothing.
+    /// Zero.
     pub const ZERO: Self = Self(0);
-    /// One thousand million credits: the largest amount a price, a budget or a sum may have.
+    /// One billion credits: the largest price, budget or sum.
     pub const MAX: Self = Self(1_000_000_000 * MICROS_PER_CREDIT);
 
-    /// An amount of millionths; more than [`Credits::MAX`] becomes `MAX`.
+    /// An amount of millionths, capped at [`Credits::MAX`].
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         if micros > Self::MAX.0 { Self::MAX } else { Self(micros) }
@@ -37,32 +37,32 @@ impl Credits {
         self.0
     }
 
-    /// The amount as a floating-point number of credits, for gauges and charts only, never for a decision.
+    /// The amount as a float, for gauges and charts only, never for a decision.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn for_display(self) -> f64 {
         self.0 as f64 / MICROS_PER_CREDIT as f64
     }
 
-    /// The amount as it is written everywhere: `0.025`.
+    /// The amount as a decimal: `0.025`.
     #[must_use]
     pub fn decimal(self) -> Decimal {
         Decimal::short(self.0, DECIMAL_PLACES)
     }
 
-    /// The price of `count` things at this price each, at most [`Credits::MAX`].
+    /// The price of `count` things at this price each, capped at [`Credits::MAX`].
     #[must_use]
     pub const fn times(self, count: u64) -> Self {
         Self::from_micros(self.0.saturating_mul(count))
     }
 
-    /// The sum, at most [`Credits::MAX`].
+    /// The sum, capped at [`Credits::MAX`].
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self::from_micros(self.0.saturating_add(other.0))
     }
 
-    /// What is left when `other` is taken away; nothing when `other` is more.
+    /// The difference, or zero when `other` is more.
     #[must_use]
     pub const fn less(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
@@ -93,7 +93,7 @@ pub enum NotCredits {
     /// Not digits with at most one decimal point.
     #[error("credits are a decimal number such as 0.025")]
     NotADecimal,
-    /// More than six places after the point.
+    /// More than six decimal places.
     #[error("credits have at most six decimal places")]
     TooFine,
     /// More than [`Credits::MAX`].
@@ -106,7 +106,8 @@ impl FromStr for Credits {
 
     fn from_str(text: &str) -> Result<Self, NotCredits> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(whole) || !digits(fraction) {
             return Err(NotCredits::NotADecimal);
         }
@@ -115,7 +116,8 @@ impl FromStr for Credits {
             return Err(NotCredits::TooFine);
         }
         let whole: u64 = whole.parse().map_err(|_| NotCredits::TooMany)?;
-        let micros: u64 = format!("{significant:0<6}").parse().map_err(|_| NotCredits::NotADecimal)?;
+        let micros: u64 =
+            format!("{significant:0<6}").parse().map_err(|_| NotCredits::NotADecimal)?;
         let total = whole.checked_mul(MICROS_PER_CREDIT).and_then(|sum| sum.checked_add(micros));
         match total {
             Some(total) if total <= Self::MAX.0 => Ok(Self(total)),
@@ -124,24 +126,24 @@ impl FromStr for Credits {
     }
 }
 
-/// Written as a JSON number with its decimal digits as people write them, `0.000002` and not `2e-6`: as raw JSON, since
-/// a number that passed through a double is written in the shortest way.
+/// Serialized as a JSON number with decimal digits, `0.000002` and not `2e-6`: as raw JSON, since a
+/// double would be written in its shortest form.
 impl Serialize for Credits {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         decimal(self, serializer)
     }
 }
 
-/// Writes what is shown as a decimal number as that number.
+/// Serializes something that displays as a decimal number as that number.
 ///
 /// # Errors
-/// The serializer's own.
+/// Errors of the serializer.
 pub fn decimal<S: Serializer>(shown: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     let number = RawValue::from_string(shown.to_string()).map_err(serde::ser::Error::custom)?;
     number.serialize(serializer)
 }
 
-/// Read from a decimal in quotes, or from a number with at most six places.
+/// Parsed from a decimal in quotes, or from a number with at most six places.
 impl<'de> Deserialize<'de> for Credits {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -164,7 +166,7 @@ impl<'de> Deserialize<'de> for Credits {
                 self.visit_str(&whole.to_string())
             }
 
-            /// The shortest decimal that reads back as the same double is what was written in the file.
+            /// The shortest decimal that reads back as the same double is the one in the file.
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Credits, E> {
                 self.visit_str(&number.to_string())
             }
@@ -208,8 +210,13 @@ mod tests {
             let credits: Credits = serde_json::from_str(json).expect(json);
             assert_eq!(credits.micros(), 25_000);
         }
-        for (micros, text) in [(25_000, "0.025"), (2, "0.000002"), (9_999_999, "9.999999"), (400_000_000, "400")] {
-            assert_eq!(serde_json::to_string(&Credits::from_micros(micros)).expect("a number"), text);
+        for (micros, text) in
+            [(25_000, "0.025"), (2, "0.000002"), (9_999_999, "9.999999"), (400_000_000, "400")]
+        {
+            assert_eq!(
+                serde_json::to_string(&Credits::from_micros(micros)).expect("a number"),
+                text
+            );
         }
     }
 }

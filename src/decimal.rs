@@ -1,13 +1,13 @@
-//! Decimal numbers as text, written digit by digit on the stack: every call writes a dozen, and `fmt` takes ten times
-//! as long.
+//! Decimal numbers as text, written digit by digit on the stack: every call writes a dozen, and
+//! `fmt` takes ten times as long.
 
 use std::ops::Deref;
 use std::time::Duration;
 
-/// The most there can be: the digits of a `u64`, a point, a zero before it.
+/// Longest text: the digits of a `u64`, a point, and a zero before it.
 const BYTES: usize = 22;
 
-/// A whole number of small parts, as the decimal number that it is in large ones.
+/// A decimal number as text.
 #[derive(Clone, Copy, Debug)]
 pub struct Decimal {
     text: [u8; BYTES],
@@ -15,7 +15,7 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    /// `number` parts, of which ten to the power of `places` are a whole, with all of these places.
+    /// `number` as a decimal with exactly `places` places: `fixed(25, 3)` is `0.025`.
     #[must_use]
     pub fn fixed(mut number: u64, places: usize) -> Self {
         let mut decimal = Self { text: [b'0'; BYTES], begin: BYTES };
@@ -33,7 +33,7 @@ impl Decimal {
         }
     }
 
-    /// The same, as people write it: without zeros at its end.
+    /// The same without zeros at its end.
     #[must_use]
     pub fn short(mut number: u64, mut places: usize) -> Self {
         while places > 0 && number.is_multiple_of(10) {
@@ -48,7 +48,7 @@ impl Decimal {
         Self::fixed(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), 3)
     }
 
-    /// The text, which is ASCII: nobody looks whether it is UTF-8.
+    /// The text, as ASCII bytes, which skips a UTF-8 check.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.text.get(self.begin..).unwrap_or_default()
@@ -60,7 +60,7 @@ impl Decimal {
     }
 }
 
-/// Takes the last digit off a number.
+/// Splits off the last digit of a number.
 fn digit(number: &mut u64) -> u8 {
     let [last, ..] = (*number % 10).to_le_bytes();
     *number /= 10;

@@ -1,7 +1,8 @@
-//! Words of HTTP that every room speaks: the answer, its body, the header names that are ours.
+//! HTTP vocabulary of all rooms: the answer, its body, our header names.
 
 pub mod answer;
 pub mod delivery;
+pub mod etag;
 pub mod write;
 
 use std::time::Duration;
@@ -11,39 +12,43 @@ use http::HeaderName;
 
 use crate::decimal::Decimal;
 
-pub use answer::{Answer, AnswerBody, Guard, Kept, SLICE, Transport};
+pub use answer::{Answer, AnswerBody, Guard, Kept, SLICE, SOCKET_ROOM, Transport};
 pub use delivery::{Deliver, Delivery};
 pub use write::HeaderWriter;
 
-/// Writes where the time of a call went: in the gateway itself, waiting for the shared account, and at the upstream.
+/// Writes `Server-Timing`: time in the gateway, in the queue for the shared account, and at the
+/// upstream.
 pub fn server_timing(writer: &mut HeaderWriter<'_>, [own, queued, upstream]: [Duration; 3]) {
-    for (name, time) in [("gateway;dur=", own), (", queue;dur=", queued), (", upstream;dur=", upstream)] {
+    for (name, time) in
+        [("gateway;dur=", own), (", queue;dur=", queued), (", upstream;dur=", upstream)]
+    {
         writer.text(name).decimal(Decimal::millis(time));
     }
     writer.insert(SERVER_TIMING);
 }
 
-/// A body of fewer bytes than this is copied out of the buffer that its connection reads into: it may be kept for long,
-/// and would keep all of that buffer, so that the connection needs another. A copy costs less than to make one.
+/// A smaller body is copied out of its connection's read buffer. It may be kept for long and would
+/// pin the whole buffer; a copy costs less than a new buffer.
 const SMALL: usize = 4 * 1024;
 
-/// A body as it comes in, frame by frame. A large one that comes in one frame is never copied, any other once.
+/// A body as it comes in, frame by frame. A large body in a single frame is never copied, any other
+/// is copied once.
 #[derive(Debug, Default)]
 pub struct Gathered {
     first: Bytes,
-    /// All of the body, from the second frame on.
+    /// The whole body so far, from the second frame on.
     whole: BytesMut,
     expected: usize,
 }
 
 impl Gathered {
-    /// For a body that says how long it is: room is made once, and only when it comes in more than one frame.
+    /// For a body of known length: allocates once, and only when there is more than one frame.
     #[must_use]
     pub fn expecting(bytes: usize) -> Self {
         Self { expected: bytes, ..Self::default() }
     }
 
-    /// Adds a frame's data.
+    /// Adds a frame.
     pub fn push(&mut self, data: Bytes) {
         if self.is_empty() {
             self.first = data;
@@ -57,13 +62,13 @@ impl Gathered {
         self.whole.extend_from_slice(&data);
     }
 
-    /// How many bytes there are so far.
+    /// Bytes so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.first.len() + self.whole.len()
     }
 
-    /// Whether nothing has come yet.
+    /// Whether no bytes have come.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -104,7 +109,7 @@ pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// `X-Credits-Cost`.
 pub const X_CREDITS_COST: HeaderName = HeaderName::from_static("x-credits-cost");
-/// `X-Credits-Cost-Original`: of an answer that is given again, what its call cost when it was made.
+/// `X-Credits-Cost-Original`: what the call cost whose answer is replayed.
 pub const X_CREDITS_COST_ORIGINAL: HeaderName = HeaderName::from_static("x-credits-cost-original");
 /// `X-Credits-Remaining`.
 pub const X_CREDITS_REMAINING: HeaderName = HeaderName::from_static("x-credits-remaining");
@@ -123,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_in_frames_is_whole_again_and_a_large_one_in_one_frame_is_not_copied() {
+    fn a_body_in_frames_is_joined_without_needless_copies() {
         for expected in [0, 5, 9, 100] {
             let mut gathered = Gathered::expecting(expected);
             for frame in ["", "abc", "", "def", "ghi"] {

@@ -1,7 +1,8 @@
-//! What is said of a body that should be JSON and is not.
+//! Message for a body that should be JSON and is not.
 
-/// What is wrong with a body that should be one JSON object. The parser's own words stand only where they are about a
-/// member; and without the position behind them, which means little in a body that a program wrote.
+/// What is wrong with a body that should be one JSON object. Quotes the parser only where its
+/// message is about a member, and without its position, which means little in a body written by a
+/// program.
 #[must_use]
 pub fn wrong_body(body: &[u8], error: &serde_json::Error) -> String {
     if !error.is_data() {

@@ -1,60 +1,90 @@
 //! Moongate: the gateway a company puts in front of the Firemoon Studio API.
 //!
-//! Start here, then read [`stack`]: the path of a request, top to bottom. What each word means stands in `glossary.md`
-//! beside this file.
+//! Start here, then read [`stack`]: the path of a request, top to bottom. `glossary.md`, beside
+//! this file, defines the vocabulary.
 //!
-//! # The rooms, in the order in which a request passes them
+//! # The rooms
 //!
-//! | room | the question it answers |
+//! A room is a module of this list: a folder that answers one question about a request. They stand
+//! roughly in the order in which a request needs them.
+//!
+//! | room | what it does |
 //! |---|---|
-//! | [`server`] | how connections come in, and how the process stops |
-//! | [`stack`] | in which order everything happens |
-//! | [`telemetry`] | what happened: metrics, logs, the two measuring layers |
-//! | [`answer`] | how every request gets an answer, a refusal's or a panic's too |
-//! | [`refusal`] | how the gateway says no |
-//! | [`request`] | is this a well-formed request, and which of our routes is it |
-//! | [`catalogue`] | what anyone may ask |
-//! | [`identity`] | who is calling |
-//! | [`account`] | what a team may see of itself |
-//! | [`team`] | what a team is |
-//! | [`call`] | what travels the paid path: may this caller use this model, the whole call, what came of it |
-//! | [`idempotency`] | has this call been made before, and what was its answer |
+//! | [`server`] | accepts connections, bounds them, and drains when the process stops |
+//! | [`stack`] | puts the layers in order |
+//! | [`telemetry`] | metrics and logs; its layers measure every request, and a known team's |
+//! | [`answer`] | the layers that turn a refusal or a panic into an HTTP answer |
+//! | [`refusal`] | every error a caller can get: its status, code and words |
+//! | [`request`] | checks that a request is well-formed, and finds its route |
+//! | [`pages`] | serves the team page and the console |
+//! | [`catalogue`] | serves the public catalogue of models and prices |
+//! | [`identity`] | authenticates callers |
+//! | [`refused`] | calls that were refused lately, for the team and its operators to see why |
+//! | [`account`] | the views a team has of its own spending |
+//! | [`team`] | teams, their limits and their models |
+//! | [`call`] | what travels the paid path: the authorized call, its body, its outcome |
+//! | [`idempotency`] | makes a call with an idempotency key only once, and replays its answer |
 //! | [`pricing`] | what a call may cost at most, and what it did cost |
-//! | [`admission`] | may it be spent now; what was spent in the end |
-//! | [`ledger`] | what may be spent and what was: reservations, settlements, windows, rows |
-//! | [`store`] | how Redis is reached by all who keep something there |
-//! | [`webhook`] | who is told outside that a budget is nearly used up |
-//! | [`permits`] | whose turn it is on the shared account, over all replicas |
-//! | [`upstream`] | when a call goes out, where to, and with whose key |
+//! | [`admission`] | has the ledger reserve a call's price, and settle it afterwards |
+//! | [`ledger`] | decides what may be spent, counts what was, notices a lost store |
+//! | [`store`] | the Redis client, shared by all rooms that keep state there |
+//! | [`webhook`] | posts an event when a budget passes its threshold |
+//! | [`permits`] | the store of the queue for the shared account, over all replicas |
+//! | [`upstream`] | sends calls to Firemoon: waits in that queue, picks a shared key, forwards |
 //!
-//! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into settings, [`admin`] is the
-//! operator's listener, [`simulator`] is Firemoon for the demo and the tests. [`calendar`], [`clock`], [`credits`],
-//! [`decimal`], [`http`], [`https`], [`json`], [`live`], [`maps`], [`model`], [`printable`], [`secret`] and [`trust`]
-//! are small words everybody speaks.
+//! Around them: [`cli`] and [`app`] start and stop the process, [`config`] turns text into
+//! settings, [`admin`] is the operator's listener, [`simulator`] plays Firemoon for the demo and
+//! the tests.
 //!
-//! # What stands on what
+//! Small modules that every room may use: [`calendar`] (days, months and when they end), [`clock`]
+//! (time that tests can move), [`credits`] (money), [`decimal`] and [`json`] (how numbers and wrong
+//! bodies are worded), [`http`] (the answer's body, our header names), [`https`] (the client for
+//! key sets and webhooks), [`live`] (settings that a reload replaces), [`maps`] (a fast hash map),
+//! [`model`] (a model's id), [`printable`] (text that is safe on a terminal), [`secret`] (never
+//! printed), [`step`] (a layer that awaits), [`trust`] (certificate authorities), [`version`].
 //!
-//! Each knows only those before it in this list, which `tests/it/tidy` holds against the code:
+//! # Where to change what
 //!
-//! - small words: [`calendar`], [`clock`], [`decimal`], [`credits`], [`http`], [`json`], [`live`], [`maps`], [`model`],
-//!   [`printable`], [`secret`], [`trust`], [`https`];
-//! - what is configured of a team, and what is kept: [`pricing`], [`team`], [`store`], [`permits`], [`ledger`];
-//! - a request, and what it is answered: [`refusal`], [`request`], [`answer`];
-//! - its caller, and the paid path: [`identity`], [`call`], [`idempotency`], [`admission`], [`upstream`];
-//! - what is beside that path: [`catalogue`], [`account`], [`webhook`], [`server`], [`simulator`];
-//! - what sees all of it: [`telemetry`], [`admin`], [`config`], [`stack`], [`app`], [`cli`].
+//! | what | where |
+//! |---|---|
+//! | how a price is computed | `pricing/price.rs`; what a body asks for, `pricing/body.rs` |
+//! | how Redis is reached | `store/settings.rs` (where it is), `store/dial.rs` (Sentinel, TLS) |
+//! | what a refusal says | `refusal/words.rs`; of a limit (402, 429), `refusal/bound.rs` |
+//! | which headers go upstream | `upstream/forward.rs`; constant ones, `upstream/head.rs` |
+//! | how a lost store is noticed | `ledger/keeper/loss.rs`; its signs, `ledger/keeper/news.rs` |
+//! | a metric | `telemetry/metrics/catalogue.rs` |
+//! | a configuration key | `config/file.rs` (its form), `config/check.rs` (its meaning) |
+//!
+//! # Dependencies between rooms
+//!
+//! A room imports only those before it in this list; `tests/it/tidy` checks it:
+//!
+//! - small modules: [`calendar`], [`clock`], [`decimal`], [`credits`], [`http`], [`json`],
+//!   [`live`], [`maps`], [`model`], [`printable`], [`secret`], [`step`], [`trust`], [`version`],
+//!   [`https`];
+//! - teams as configured, and stores: [`pricing`], [`team`], [`store`], [`permits`],
+//!   [`ledger`];
+//! - requests and answers: [`refusal`], [`request`], [`answer`], [`refused`];
+//! - callers, and the paid path: [`identity`], [`call`], [`idempotency`], [`admission`],
+//!   [`upstream`];
+//! - beside the paid path: [`pages`], [`catalogue`], [`account`], [`webhook`], [`server`],
+//!   [`simulator`];
+//! - above all of these: [`telemetry`], [`admin`], [`config`], [`stack`], [`app`], [`cli`].
 //!
 //! # What holds everywhere
 //!
-//! - Money is [`credits::Credits`]: whole millionths. What a call may cost is reserved before it is sent, and settled
-//!   once.
-//! - Nothing reaches the upstream without an [`admission::Admitted`], which only admission makes, and an
-//!   [`upstream::queue::Permitted`], which only the queue makes of it.
-//! - A credential ends at [`identity::authenticate`]; a shared key begins at [`upstream::swap_credential`]. Neither is
-//!   ever printed: see [`secret::Secret`].
-//! - Below [`answer::answer_refusals`] every error is a [`refusal::Refusal`]; above it there are none.
-//! - Time comes from [`clock::Clock`]; the ledger's windows go by the store's own.
-//! - A room knows the vocabulary of others, never their layers, and never [`config`], [`app`] or [`stack`].
+//! - Money is [`credits::Credits`], whole millionths. A call's price is reserved before it is sent,
+//!   and settled once.
+//! - Nothing reaches the upstream without an [`admission::Admitted`], which only admission makes,
+//!   and an [`upstream::queue::Permitted`], which only the queue makes from it.
+//! - No caller's credential goes further than [`identity::authenticate`], and no shared key is
+//!   known before [`upstream::swap_credential`]. Neither is ever printed: see [`secret::Secret`].
+//! - In the layers within [`answer::answer_refusals`] every error is a [`refusal::Refusal`];
+//!   outside it there are none.
+//! - Time comes from [`clock::Clock`]; the ledger's windows use the time of its store, so that all
+//!   replicas agree.
+//! - A room uses the vocabulary of others, never their layers, and never [`config`], [`app`] or
+//!   [`stack`].
 
 pub mod account;
 pub mod admin;
@@ -78,18 +108,22 @@ pub mod ledger;
 pub mod live;
 pub mod maps;
 pub mod model;
+pub mod pages;
 pub mod permits;
 pub mod pricing;
 pub mod printable;
 pub mod refusal;
+pub mod refused;
 pub mod request;
 pub mod secret;
 pub mod server;
 pub mod simulator;
 pub mod stack;
+pub mod step;
 pub mod store;
 pub mod team;
 pub mod telemetry;
 pub mod trust;
 pub mod upstream;
+pub mod version;
 pub mod webhook;

@@ -1,4 +1,4 @@
-//! Settings that change while the gateway runs: read once per request, replaced whole.
+//! Settings that change at run time: read once per request, replaced as a whole.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use arc_swap::ArcSwap;
 pub struct Live<T>(Arc<ArcSwap<T>>);
 
 impl<T> Live<T> {
-    /// A live value that starts as `value`.
+    /// A live value, at first `value`.
     pub fn new(value: T) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(value)))
     }
 
-    /// The value as it is now. Whoever holds it keeps seeing the same one, whatever is reloaded meanwhile.
+    /// The current value. A reader keeps the same one, even across a reload.
     #[must_use]
     pub fn read(&self) -> Arc<T> {
         self.0.load_full()
     }
 
-    /// Puts another value in place; those who read before keep theirs.
+    /// Replaces the value; earlier readers keep theirs.
     pub fn replace(&self, value: T) {
         self.0.store(Arc::new(value));
     }

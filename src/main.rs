@@ -11,14 +11,15 @@ use moongate::cli::{Cli, core_dumps};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    // Before anything is read: every command may come to hold a secret.
+    // First of all: every command may come to hold a secret.
     if let Err(error) = core_dumps::forbid() {
         let _ = writeln!(
             stderr(),
             "moongate: a crash may write the secrets to disk, core dumps cannot be forbidden: {error}"
         );
     }
-    // One TLS library, chosen here and nowhere else; it fails only when another one was chosen before.
+    // The process has one TLS library, chosen here. Fails only if another was installed before,
+    // which nothing here does.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Cli::parse().run(&mut stdout(), &mut stderr())
 }

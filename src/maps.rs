@@ -1,7 +1,8 @@
-//! Maps that every call asks. Their hash is keyed at random in each process, and takes a tenth of SipHash's time.
+//! Hash maps for the hot path. Their hash has a random key per process and takes a tenth of
+//! SipHash's time.
 
 use std::collections::HashMap;
 
-/// For what the configuration names, or what is looked up only after it was checked: nobody outside chooses what is in
-/// it.
+/// For keys that come from the configuration or were checked first: outsiders must not choose them,
+/// since the hash is not collision-resistant.
 pub type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;

@@ -1,4 +1,4 @@
-//! A model's id: what a call asks for, what has a price, and what a team may use or not.
+//! A model's id, which has a price and which model rules match.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ impl ModelId {
     const BYTES_MAX: usize = 128;
     const SEGMENTS_MAX: usize = 4;
 
-    /// Reads an id; `None` when it is not of the form above.
+    /// Parses an id; `None` when it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut segments = 0;
@@ -21,8 +21,8 @@ impl ModelId {
             segments += 1;
             segments <= Self::SEGMENTS_MAX && is_segment(segment)
         };
-        let well_formed =
-            text.len() <= Self::BYTES_MAX && text.as_bytes().split(|byte| *byte == b'/').all(&mut is_one_more);
+        let well_formed = text.len() <= Self::BYTES_MAX
+            && text.as_bytes().split(|byte| *byte == b'/').all(&mut is_one_more);
         well_formed.then(|| Self(text.into()))
     }
 
@@ -67,8 +67,22 @@ mod tests {
             assert!(ModelId::parse(good).is_some(), "{good}");
         }
         let too_long = "a".repeat(129);
-        for bad in ["", "/", "a/", "/a", "a//b", "a/b/c/d/e", "-a", ".", "..", "a/..", "a b", "a%2fb", "é", &too_long]
-        {
+        for bad in [
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            "a/b/c/d/e",
+            "-a",
+            ".",
+            "..",
+            "a/..",
+            "a b",
+            "a%2fb",
+            "é",
+            &too_long,
+        ] {
             assert!(ModelId::parse(bad).is_none(), "{bad}");
         }
     }

@@ -1,8 +1,9 @@
-//! Text of others as it may be shown to people: what a terminal obeys, what turns the order of reading around and what
-//! cannot be seen is written out.
+//! Escapes other people's text for display: control characters, bidirectional overrides and
+//! invisible characters are written out.
 //!
-//! A name that someone chose ends up in an operator's terminal, in a log viewer, in a table. There it must neither move
-//! the cursor, nor look like another name (U+202E turns what follows around), nor hide in part.
+//! A name that someone chose ends up in an operator's terminal, a log viewer, a table. There it
+//! must not move the cursor, look like another name (U+202E reverses what follows) or hide a part
+//! of itself.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -12,17 +13,18 @@ use serde::Serialize;
 use serde::ser::Error as _;
 use serde_json::ser::{Formatter, Serializer};
 
-/// How much of a text that nobody vouches for is shown, in characters.
+/// Most characters shown of an untrusted text.
 const SHORT: usize = 128;
 
 /// Whether a character is shown as it is.
 #[must_use]
 pub fn is_plain(character: char) -> bool {
     let is_written_out = match character {
-        // The order of writing (UAX #9), other invisible marks, and what some readers take for the end of a line.
+        // Bidirectional controls (UAX #9), other invisible marks, and what some readers take for a
+        // line end.
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => true,
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
-        // Tags: ASCII that nobody sees.
+        // Tags: invisible ASCII.
         '\u{e0000}'..='\u{e007f}' => true,
         // Control characters.
         _ => character.is_control(),
@@ -30,7 +32,7 @@ pub fn is_plain(character: char) -> bool {
     !is_written_out
 }
 
-/// A text whose characters are shown as they are, or written as `\n` or `\u{202e}`.
+/// A text whose unsafe characters are written as `\n` or `\u{202e}`.
 #[derive(Clone, Copy)]
 pub struct Printable<'a> {
     text: &'a str,
@@ -44,7 +46,7 @@ impl<'a> Printable<'a> {
         Self { text, chars_max: usize::MAX }
     }
 
-    /// Its beginning: for what a stranger sent, which may be as long as it likes.
+    /// Only its beginning: for untrusted text of any length.
     #[must_use]
     pub const fn short(text: &'a str) -> Self {
         Self { text, chars_max: SHORT }
@@ -65,22 +67,21 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// The same, so that it can stand as a field of a log line either way.
+/// Same as `Display`, so that a log field may use either.
 impl fmt::Debug for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// Whether a name begins and ends with something that is seen: ` ann` and `ann` look the same in a list and are not the
-/// same.
+/// Whether a name has no white space or invisible characters at its ends: ` ann` and `ann` look the
+/// same in a list.
 #[must_use]
 pub fn is_trimmed(name: &str) -> bool {
     name.trim() == name
 }
 
-/// A text of JSON that says the same, with such characters written as JSON escapes them. They can only stand in its
-/// strings.
+/// Escapes unsafe characters in JSON text. They can only be inside its strings.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_plain) {
@@ -92,7 +93,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
             written.push(character);
         } else {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                // Writing to memory does not fail.
+                // Writing to memory cannot fail.
                 let _ = write!(written, "\\u{unit:04x}");
             }
         }
@@ -100,15 +101,15 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(written)
 }
 
-/// A value as JSON that people read as well: such characters written as JSON escapes them, and numbers as decimals,
-/// `0.000002` and not `2e-6`.
+/// Serializes to JSON that people read too: unsafe characters are escaped, and numbers are
+/// decimals, `0.000002` and not `2e-6`.
 ///
 /// # Errors
 /// The value has no JSON form.
 pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
     let mut written = Vec::with_capacity(256);
     value.serialize(&mut Serializer::with_formatter(&mut written, Readable))?;
-    // JSON is text, and what is added to it is ASCII.
+    // Always valid: JSON is UTF-8 and the additions are ASCII.
     String::from_utf8(written).map_err(serde_json::Error::custom)
 }
 
@@ -116,12 +117,16 @@ struct Readable;
 
 impl Formatter for Readable {
     fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, number: f64) -> io::Result<()> {
-        // With its point, as JSON numbers of this kind usually have it: some readers tell 1.0 from 1.
+        // With a decimal point, as JSON usually writes floats: some readers distinguish 1.0 from 1.
         let point = if number.fract() == 0.0 { ".0" } else { "" };
         write!(writer, "{number}{point}")
     }
 
-    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         writer.write_all(json(fragment).as_bytes())
     }
 }
@@ -132,12 +137,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_obeys_or_nobody_sees_is_written_out_and_letters_are_not() {
+    fn control_and_invisible_characters_are_escaped_and_letters_are_not() {
         for (text, shown) in [
             ("groß 図 🌙 ann@example.com", "groß 図 🌙 ann@example.com"),
             ("a\nb\tc\u{1b}[31m\u{7f}\u{9b}", "a\\nb\\tc\\u{1b}[31m\\u{7f}\\u{9b}"),
-            ("ann\u{202e}nimda\u{2066}\u{2069}\u{200f}", "ann\\u{202e}nimda\\u{2066}\\u{2069}\\u{200f}"),
-            ("ad\u{200b}min\u{feff}\u{2028}\u{e0061}", "ad\\u{200b}min\\u{feff}\\u{2028}\\u{e0061}"),
+            (
+                "ann\u{202e}nimda\u{2066}\u{2069}\u{200f}",
+                "ann\\u{202e}nimda\\u{2066}\\u{2069}\\u{200f}",
+            ),
+            (
+                "ad\u{200b}min\u{feff}\u{2028}\u{e0061}",
+                "ad\\u{200b}min\\u{feff}\\u{2028}\\u{e0061}",
+            ),
         ] {
             assert_eq!(Printable::whole(text).to_string(), shown);
             assert_eq!(format!("{:?}", Printable::whole(text)), shown);
@@ -164,8 +175,7 @@ mod tests {
 
     #[test]
     fn a_value_is_written_in_decimals_and_plain_characters() {
-        let value =
-            serde_json::json!({ "name": "ann\u{202e}\n\u{9b}", "max": [0.000_002, 400.0, 0.025, 7, -1.5, 1e21] });
+        let value = serde_json::json!({ "name": "ann\u{202e}\n\u{9b}", "max": [0.000_002, 400.0, 0.025, 7, -1.5, 1e21] });
         let written = to_json(&value).expect("JSON");
         let numbers = "[0.000002,400.0,0.025,7,-1.5,1000000000000000000000.0]";
         assert_eq!(written, format!("{{\"max\":{numbers},\"name\":\"ann\\u202e\\n\\u009b\"}}"));

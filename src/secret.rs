@@ -1,23 +1,24 @@
-//! A secret text: it can be used, and compared in constant time, but never printed.
+//! Secret text: can be used, and compared in constant time, but never printed.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// A secret that came from a file or the environment. Wiped from memory when dropped; `Debug` shows only that it is
-/// there.
+/// A secret from a file or the environment. Wiped from memory when dropped; `Debug` shows only that
+/// it is set.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes a secret; white space around it (the newline at the end of a mounted file) does not belong to it.
+    /// Takes a secret without white space around it, such as the newline at the end of a mounted
+    /// file.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(SecretString::from(text.trim().to_owned()))
     }
 
-    /// The secret itself. Whoever calls this is responsible for where it goes.
+    /// The secret itself. The caller is responsible for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

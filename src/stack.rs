@@ -1,7 +1,7 @@
-//! The path of a request: every layer, outermost first, and why it stands where it stands.
+//! The path of a request: every layer, outermost first, and why it is in that place.
 //!
 //! ```text
-//!  any caller          trace_and_count ▸ catch_panic ▸ answer_refusals ▸ check_request ▸ route ─────────┬▸ catalogue
+//!  any caller   trace_and_count ▸ cors ▸ catch_panic ▸ answer_refusals ▸ check_request ▸ route ─────────┬▸ pages, catalogue
 //!  (Refusal → answer)                                                                                  │
 //!  known caller                                     authenticate ▸ measure_team ▸ tell_limits ─────────┼▸ account
 //!  (Authenticated<B>)                                                                                  │
@@ -9,10 +9,14 @@
 //!  its quote           authorize ▸ collect_body ▸ quote ───────────────────────────────────────────────┘
 //! ```
 //!
-//! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed → Authenticated → Wanted →
-//! Authorized → PaidCall → NewCall → Admitted → Permitted → Outgoing`), so a wrong order does not compile. Five of them
-//! are proofs that one layer alone can make: `Authenticated`, `Authorized`, `NewCall`, `Admitted`, `Permitted`. Below
-//! `answer_refusals` every error is a `Refusal`; above it there are none.
+//! Each layer takes the type that the one before it hands on (`Inbound → Arrival → Routed →
+//! Authenticated → Wanted → Authorized → PaidCall → NewCall → Admitted → Permitted → Outgoing`), so
+//! a wrong order does not compile. Five of them are proofs that one layer alone can make:
+//! `Authenticated`, `Authorized`, `NewCall`, `Admitted`, `Permitted`. Below `answer_refusals` every
+//! error is a `Refusal`; above it there are none.
+//!
+//! A layer that awaits something of its own is a [step](mod@crate::step); the others hand on at
+//! once.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,37 +28,46 @@ use http_body::Body;
 use tower::{Service, ServiceBuilder};
 
 use crate::account::{self, Question};
-use crate::admission::{AdmitLayer, Latest, ReservationManager, TellLimitsLayer, Undelivered};
+use crate::admission::{Admit, Latest, ReservationManager, TellLimitsLayer, Undelivered};
 use crate::answer::{AnswerRefusalsLayer, CatchPanicLayer};
-use crate::call::{AuthorizeLayer, CollectLayer, Wanted};
+use crate::call::{AuthorizeLayer, Collect, Wanted};
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
-use crate::idempotency::{ReplayLayer, Replays, Times};
-use crate::identity::{AuthenticateLayer, Authenticated, Authenticator, CredentialGuard};
+use crate::idempotency::{Replay, Replays, Times};
+use crate::identity::{Authenticate, Authenticated, Authenticator, CredentialGuard};
 use crate::live::Live;
+use crate::pages::Pages;
 use crate::permits::Permits;
 use crate::pricing::PriceTable;
 use crate::refusal::Refusal;
+use crate::refused;
 use crate::request::check_request::CheckRequestLayer;
+use crate::request::cors::CorsLayer;
+use crate::request::health::Health;
 use crate::request::lookup::Lookup;
 use crate::request::route::AuthenticatedRoute;
 use crate::request::router::Router;
 use crate::request::{self, Buffer, Inbound};
+use crate::step::step;
 use crate::telemetry::trace_and_count::CountedBody;
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
 use crate::upstream::{
-    self, BreakerLayer, Forward, PermitClient, QueueLayer, SwapCredentialLayer, Upstream, UpstreamClient, Ways,
+    self, BreakerLayer, Forward, PermitClient, Queue, SwapCredential, Upstream, UpstreamAccess,
+    UpstreamClient,
 };
 
-/// What the stack of one worker is made of. Everything in it was acquired before; putting it together cannot fail.
+/// Everything the stack of one worker is made of. All of it was acquired before, so putting it
+/// together cannot fail.
 #[derive(Clone)]
 pub struct Parts {
     /// Names requests, counts them, writes their access lines.
     pub trace_and_count: TraceAndCountLayer,
+    /// Origins whose pages may call.
+    pub cors: CorsLayer,
     /// Counts per team.
     pub measure_team: MeasureTeamLayer,
-    /// What a well-formed request may be.
+    /// Bounds of a well-formed request.
     pub request: request::Settings,
     /// The most bytes of headers.
     pub header_bytes_max: usize,
@@ -62,34 +75,38 @@ pub struct Parts {
     pub buffer: Buffer,
     /// Who may call.
     pub directory: Live<Authenticator>,
-    /// This worker's handle to where those are judged whom the directory does not know at once.
+    /// Queues the credentials that take work to verify.
     pub gate: Arc<CredentialGuard>,
-    /// This worker's ledger, and what looks after its reservations.
-    pub keeper: Arc<ReservationManager>,
+    /// This worker's ledger and its open reservations.
+    pub manager: Arc<ReservationManager>,
     /// This worker's handle to the shared account's permits.
     pub permits: Arc<dyn Permits>,
-    /// This worker's handle to what is remembered of calls.
+    /// Kept answers of calls that have an idempotency key.
     pub replays: Replays,
+    /// Calls that were refused lately.
+    pub refused: Arc<dyn refused::Store>,
     /// Where calls go.
     pub upstream: Live<Upstream>,
-    /// Who watches them.
+    /// Counts what happens upstream.
     pub upstream_observer: Arc<dyn upstream::Observer>,
     /// This worker's connections to the upstream.
     pub wire: UpstreamClient,
-    /// What is known of callers' limits, over all workers.
+    /// The limits of callers as last reported, over all workers.
     pub latest: Latest,
-    /// Slots of answers that nobody has read yet, over all workers.
+    /// Slots that stay taken because their answers are unread, over all workers.
     pub undelivered: Undelivered,
     /// The catalogue's answers.
     pub catalogue: catalogue::Cache,
-    /// How often the upstream was asked for it.
+    /// Bounds how often the upstream is asked for the catalogue.
     pub misses: catalogue::Misses,
-    /// What models cost: those exist.
+    /// Prices of models. A model without one does not exist.
     pub prices: Live<PriceTable>,
     /// How the catalogue is served.
     pub catalogue_settings: Live<catalogue::Settings>,
-    /// Whether it is served to everyone.
+    /// Whether the catalogue is served without a credential.
     pub catalogue_is_public: Live<bool>,
+    /// Whether calls should be sent to this replica.
+    pub health: Health,
     /// How the team's own views are served.
     pub account: Live<account::Settings>,
     /// The time.
@@ -106,76 +123,126 @@ pub fn stack<B>(
 where
     B: Body<Data = Bytes> + Send + 'static,
 {
-    let Parts { upstream, clock, .. } = parts.clone();
-    let catalogue = catalogue::Answers::new(catalogue::Parts {
-        cache: parts.catalogue,
-        misses: parts.misses,
-        wire: parts.wire.clone(),
-        upstream: upstream.clone(),
-        settings: parts.catalogue_settings,
-        prices: parts.prices,
-        proxies: Arc::clone(parts.gate.proxies()),
-        clock: clock.clone(),
-    });
-    let reading = account::Reading::new(Arc::clone(parts.keeper.ledger()), parts.undelivered.clone(), parts.account);
-    let account = account::Views::new(reading.clone(), parts.replays.clone(), parts.buffer.clone());
-    let ledger = Arc::clone(parts.keeper.ledger());
-    let replay = ReplayLayer::new(parts.replays.clone(), ledger, times_of(upstream.clone()), parts.buffer.clone());
-    let tell_limits = TellLimitsLayer::new(parts.latest.clone(), Arc::clone(parts.keeper.ledger()));
-    let observer = parts.upstream_observer;
-    let desk = PermitClient::new(parts.permits, upstream.clone(), Arc::clone(&observer), clock.clone());
-    let ways = Ways { upstream: upstream.clone(), wire: parts.wire.clone(), clock: clock.clone() };
-    let queue = QueueLayer::new(desk, ways.clone(), Arc::clone(&observer));
-    let swap = SwapCredentialLayer::new(clock.clone(), observer);
-    let breaker = BreakerLayer::new(upstream.clone(), clock.clone());
+    let catalogue = catalogue_answers(&parts);
+    let reading = account::Reading::new(
+        Arc::clone(parts.manager.ledger()),
+        parts.undelivered.clone(),
+        parts.account.clone(),
+    );
+    let account = account::Views::new(
+        reading.clone(),
+        parts.replays.clone(),
+        Arc::clone(&parts.refused),
+        parts.buffer.clone(),
+    );
+    let replay = replay(&parts);
+    let (admit, queue) = admit_and_queue(&parts);
+    let swap = SwapCredential::new(parts.clock.clone(), parts.upstream_observer);
 
     let quote = ServiceBuilder::new()
-        // Below the same two layers as the call itself: what they refuse a call, they refuse its quote.
+        // Authorized and read like the call itself, so that a quote is refused exactly when the
+        // call would be.
         .layer(AuthorizeLayer)
-        .layer(CollectLayer::new(parts.request.clone(), parts.buffer.clone()))
+        .layer(step(Collect::new(parts.request.clone(), parts.buffer.clone())))
         .service(account::Quotes::new(reading));
 
     let paid = ServiceBuilder::new()
-        // Refused for the model before a byte of the body is held.
+        // Refuses a model that the caller may not use before a byte of the body is held.
         .layer(AuthorizeLayer)
-        // The whole body, before anything is reserved: a broken one must cost nothing.
-        .layer(CollectLayer::new(parts.request, parts.buffer.clone()))
-        // A call that was made before is not made again, and reserves nothing.
-        .layer(replay)
-        // Refused at once while the upstream fails, before anything is reserved; a kept answer is given out all the
-        // same.
-        .layer(breaker)
-        // Reserves the price; once it was sent, the call runs to its end and is settled, whether its caller stays or
-        // not.
-        .layer(AdmitLayer::new(parts.keeper, parts.latest, parts.undelivered, parts.buffer, parts.replays, ways))
-        // Who waits for the shared account has paid: nobody holds a place for a call that is then refused.
-        .layer(queue)
-        // Only what was permitted goes out, with the key of its permit.
-        .layer(swap)
+        // Reads the whole body before anything is reserved: a broken one must cost nothing.
+        .layer(step(Collect::new(parts.request, parts.buffer)))
+        // Answers a repeated call from its stored response; it reserves nothing.
+        .layer(step(replay))
+        // Refuses at once while the upstream fails. Below `replay`, since a stored response needs
+        // no upstream.
+        .layer(BreakerLayer::new(parts.upstream, parts.clock.clone()))
+        // Reserves the price. Once sent, a call runs to its end and is settled even if its caller
+        // leaves.
+        .layer(step(admit))
+        // Below `admit`: a caller that cannot pay must not hold a position in the queue.
+        .layer(step(queue))
+        // Swaps the caller's credential for the shared key of its permit.
+        .layer(step(swap))
         .service(Forward::new(parts.wire));
 
     let known = ServiceBuilder::new()
         // Nothing below sees a credential, nothing above knows a team.
-        .layer(AuthenticateLayer::new(parts.directory, parts.gate))
-        // Directly below: every request of a known team is counted for it, also those refused further down.
+        .layer(step(Authenticate::new(parts.directory, parts.gate)))
+        // Directly below `authenticate`, so that refusals further down count for their team.
         .layer(parts.measure_team)
-        // Above every answer to a known caller, whether it comes from the catalogue, a view, a call, or a refusal.
-        .layer(tell_limits)
+        // Above the fork, so that every answer to a known caller tells its limits.
+        .layer(TellLimitsLayer::new(parts.latest, Arc::clone(parts.manager.ledger())))
         .service(KnownFork { catalogue: catalogue.clone(), account, quote, paid });
 
     ServiceBuilder::new()
-        // Outermost: names the request, and sees every answer there is, a panic's too.
+        // Outermost: names the request, and sees every answer, also one after a panic.
         .layer(parts.trace_and_count)
-        // A panic below becomes a 500 of this request and of no other.
-        .layer(CatchPanicLayer::new(clock.clone()))
-        // Above every layer that refuses; the one place where a refusal becomes an answer.
-        .layer(AnswerRefusalsLayer::new(clock))
-        // Before anything trusts a header or a path.
+        // Above all that refuses, so that a page of another origin can read why.
+        .layer(parts.cors)
+        // Turns a panic below into a 500 of this request alone.
+        .layer(CatchPanicLayer::new(parts.clock.clone()))
+        // Above every layer that refuses: the one place where a refusal becomes an answer.
+        .layer(AnswerRefusalsLayer::new(parts.clock))
+        // Checks headers and path before anything trusts them.
         .layer(CheckRequestLayer::new(parts.header_bytes_max))
-        .service(Router { catalogue, known, catalogue_is_public: parts.catalogue_is_public })
+        .service(Router {
+            pages: Pages::of_a_team(),
+            catalogue,
+            known,
+            catalogue_is_public: parts.catalogue_is_public,
+            health: parts.health,
+        })
 }
 
-/// How long a call may take by the upstream's settings, as they are when it comes.
+/// Answers requests for the catalogue, whether or not the caller is known.
+fn catalogue_answers(parts: &Parts) -> catalogue::Answers {
+    catalogue::Answers::new(catalogue::Parts {
+        cache: parts.catalogue.clone(),
+        misses: parts.misses.clone(),
+        wire: parts.wire.clone(),
+        upstream: parts.upstream.clone(),
+        settings: parts.catalogue_settings.clone(),
+        prices: parts.prices.clone(),
+        proxies: Arc::clone(parts.gate.proxies()),
+        clock: parts.clock.clone(),
+    })
+}
+
+fn replay(parts: &Parts) -> Replay {
+    Replay::new(
+        parts.replays.clone(),
+        Arc::clone(parts.manager.ledger()),
+        times_of(parts.upstream.clone()),
+        parts.buffer.clone(),
+    )
+}
+
+/// Both use the same connections: a call that is admitted with a free one is sent over it.
+fn admit_and_queue(parts: &Parts) -> (Admit<UpstreamAccess>, Queue) {
+    let observer = &parts.upstream_observer;
+    let access = UpstreamAccess {
+        upstream: parts.upstream.clone(),
+        wire: parts.wire.clone(),
+        clock: parts.clock.clone(),
+    };
+    let permits = PermitClient::new(
+        Arc::clone(&parts.permits),
+        parts.upstream.clone(),
+        Arc::clone(observer),
+        parts.clock.clone(),
+    );
+    let admit = Admit::new(
+        Arc::clone(&parts.manager),
+        parts.latest.clone(),
+        parts.undelivered.clone(),
+        parts.buffer.clone(),
+        parts.replays.clone(),
+        access.clone(),
+    );
+    (admit, Queue::new(permits, access, Arc::clone(observer)))
+}
+
+/// How long a call may take, by the upstream settings in force when it arrives.
 fn times_of(upstream: Live<Upstream>) -> impl Fn() -> Times + Send + Sync + 'static {
     move || {
         let upstream = upstream.read();
@@ -183,7 +250,7 @@ fn times_of(upstream: Live<Upstream>) -> impl Fn() -> Times + Send + Sync + 'sta
     }
 }
 
-/// Where the path of a known caller divides.
+/// Sends the request of a known caller to the catalogue, an account view, a quote or the paid path.
 #[derive(Clone)]
 struct KnownFork<C, A, Q, P> {
     catalogue: C,
@@ -201,8 +268,10 @@ where
 {
     type Response = Answer;
     type Error = Refusal;
-    type Future =
-        Either<Either<P::Future, Ready<Result<Answer, Refusal>>>, Either<Either<A::Future, Q::Future>, C::Future>>;
+    type Future = Either<
+        Either<P::Future, Ready<Result<Answer, Refusal>>>,
+        Either<Either<A::Future, Q::Future>, C::Future>,
+    >;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
         ready!(self.catalogue.poll_ready(cx))?;
@@ -216,14 +285,16 @@ where
             AuthenticatedRoute::Generate(model) => {
                 Either::Left(Either::Left(self.paid.call(Wanted::generation(caller, model))))
             }
-            AuthenticatedRoute::Nothing(refusal) => Either::Left(Either::Right(ready(Err(*refusal)))),
+            AuthenticatedRoute::Nothing(refusal) => {
+                Either::Left(Either::Right(ready(Err(*refusal))))
+            }
             AuthenticatedRoute::Catalogue(question) => {
                 let (arrival, ..) = caller.into_parts();
                 Either::Right(Either::Right(self.catalogue.call(Lookup::of(arrival, question))))
             }
-            AuthenticatedRoute::Quote(model) => {
-                Either::Right(Either::Left(Either::Right(self.quote.call(Wanted::quote(caller, model)))))
-            }
+            AuthenticatedRoute::Quote(model) => Either::Right(Either::Left(Either::Right(
+                self.quote.call(Wanted::quote(caller, model)),
+            ))),
             AuthenticatedRoute::Account(view) => {
                 let (arrival, _, principal, team) = caller.into_parts();
                 let query = arrival.request.uri().query().map(str::to_owned);

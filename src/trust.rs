@@ -1,4 +1,5 @@
-//! Whom the gateway's own clients trust: the certificate authorities of this machine, or those of a file and no others.
+//! Certificate authorities trusted by the gateway's own clients: the machine's, or only those of a
+//! file.
 
 use std::io;
 
@@ -8,11 +9,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// TLS of a client that trusts the authorities of a PEM text; without one those of the machine (`SSL_CERT_FILE`
-/// replaces them), when they will be needed at all.
+/// TLS configuration that trusts the authorities of a PEM text. Without one and if `is_needed`, it
+/// trusts the machine's (`SSL_CERT_FILE` replaces them).
 ///
 /// # Errors
-/// There are none.
+/// No authority was found.
 pub fn client_config(is_needed: bool, authorities: Option<&[u8]>) -> io::Result<ClientConfig> {
     let tls = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
         .with_safe_default_protocol_versions()
@@ -25,16 +26,20 @@ pub fn client_config(is_needed: bool, authorities: Option<&[u8]>) -> io::Result<
     Ok(tls.with_no_client_auth())
 }
 
-/// Reads certificate authorities.
+/// Reads certificate authorities from PEM.
 ///
 /// # Errors
-/// There is no certificate in the text, or one that cannot be used.
+/// The text has no certificate, or one that is unusable.
 pub fn read(pem: &[u8]) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
     }
-    if roots.is_empty() { Err(io::Error::other("there is no certificate in it")) } else { Ok(roots) }
+    if roots.is_empty() {
+        Err(io::Error::other("there is no certificate in it"))
+    } else {
+        Ok(roots)
+    }
 }
 
 #[cfg(test)]
@@ -44,7 +49,8 @@ mod tests {
 
     #[test]
     fn a_file_without_a_certificate_is_no_trust_in_anybody() {
-        let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n";
+        let key =
+            "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n";
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for text in ["", "no certificate", key, broken, "-----BEGIN CERTIFICATE-----\n"] {
             assert!(read(text.as_bytes()).is_err(), "{text}");

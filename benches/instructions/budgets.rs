@@ -1,6 +1,6 @@
-//! What each figure may be: `budgets.toml` beside this file, held to a twentieth where it can be compared: by the same
-//! versions of what makes a figure, on the same kind of processor. How bytes are copied differs between kinds, and so
-//! do the figures.
+//! What each figure may be: `budgets.toml` beside this file, held to a twentieth where it can be
+//! compared: by the same versions of what makes a figure, on the same kind of processor. How bytes
+//! are copied differs between kinds, and so do the figures.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -73,10 +73,13 @@ impl Budgets {
         Self::read()
     }
 
-    /// Prints each figure beside its budget, and of those that are above it what can be done. Whether none is that can
-    /// be compared.
+    /// Prints each figure beside its budget, and of those that are above it what can be done.
+    /// Whether none is that can be compared.
     pub fn print(&self, figures: &[Figure]) -> bool {
-        println!("{:>14} {:<36} {:>14} {:>10} {:>8}", "", "instructions a call", "counted", "budget", "");
+        println!(
+            "{:>14} {:<36} {:>14} {:>10} {:>8}",
+            "", "instructions a call", "counted", "budget", ""
+        );
         let mut over = Vec::new();
         for Figure { program, what, count } in figures {
             let most = self.most.get(*program).and_then(|most| most.get(*what)).copied();
@@ -92,7 +95,10 @@ impl Budgets {
                     "{program}, {what}: {count} instructions a call, {more:.1} % above its budget, {most}"
                 ));
             } else if more < -TOLERATED {
-                println!("{:>14} ^ well below its budget: set a new one, lest that is lost unnoticed", "");
+                println!(
+                    "{:>14} ^ well below its budget: set a new one, lest that is lost unnoticed",
+                    ""
+                );
             }
         }
         if over.is_empty() {
@@ -111,7 +117,11 @@ impl Budgets {
         for (what, now) in made_with() {
             let then = self.made_with.get(&what).map(String::as_str).unwrap_or_default();
             if now != then {
-                writeln!(text, "Another {what} than the budgets were made with: {now}, not {then}.").ok();
+                writeln!(
+                    text,
+                    "Another {what} than the budgets were made with: {now}, not {then}."
+                )
+                .ok();
             }
         }
         text.push_str(
@@ -144,10 +154,13 @@ fn processor() -> String {
     format!("{}, family {}, model {}", value("vendor_id"), value("cpu family"), value("model"))
 }
 
-/// The first line that a program says of its version, without what differs between builds of the same.
+/// The first line that a program says of its version, without what differs between builds of the
+/// same.
 fn version(program: &str) -> String {
     let output = Command::new(program).arg("--version").output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let text = output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
     let mut words = text.split_whitespace();
     let numbered = words.find(|word| word.contains(|letter: char| letter.is_ascii_digit()));
     numbered.unwrap_or_default().trim_start_matches("v=").trim_start_matches("valgrind-").to_owned()

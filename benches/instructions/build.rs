@@ -1,5 +1,5 @@
-//! The gateway that is counted: built in a profile of its own, so that the figures are of one program however this one
-//! was built.
+//! The gateway that is counted: built in a profile of its own, so that the figures are of one
+//! program however this one was built.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +16,16 @@ const PROFILE: &str = "counted";
 /// # Errors
 /// It cannot be built.
 pub fn gateway() -> Outcome<PathBuf> {
-    let arguments = ["build", "--locked", "--profile", PROFILE, "--bin", "moongate", "--message-format", "json"];
+    let arguments = [
+        "build",
+        "--locked",
+        "--profile",
+        PROFILE,
+        "--bin",
+        "moongate",
+        "--message-format",
+        "json",
+    ];
     let built = Command::new(option_env!("CARGO").unwrap_or("cargo"))
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -27,6 +36,7 @@ pub fn gateway() -> Outcome<PathBuf> {
     }
     let text = String::from_utf8(built.stdout)?;
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut programs = messages.filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from));
+    let mut programs =
+        messages.filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from));
     programs.next_back().ok_or_else(|| "cargo built no program".into())
 }

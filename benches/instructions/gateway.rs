@@ -1,4 +1,5 @@
-//! Calls of the gateway one after another over one connection, each kind by itself; the gateway is counted.
+//! Calls of the gateway one after another over one connection, each kind by itself; the gateway is
+//! counted.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -28,8 +29,8 @@ struct Kind {
     call: Vec<u8>,
 }
 
-/// What is called, from what is refused first to what goes all the way: the difference between two lines is what lies
-/// between.
+/// What is called, from what is refused first to what goes all the way: the difference between two
+/// lines is what lies between.
 fn kinds(credentials: &Credentials) -> Vec<Kind> {
     let [ours, full] = credentials.teams.as_slice() else { return Vec::new() };
     let (key, token) = (ours.key.text.expose(), ours.token.as_str());
@@ -38,9 +39,12 @@ fn kinds(credentials: &Credentials) -> Vec<Kind> {
     if let Some(last) = unreadable.last_mut() {
         *last = b'!';
     }
-    let me = format!("GET /gateway/v1/me HTTP/1.1\r\nhost: moongate.internal\r\nauthorization: Bearer {key}\r\n\r\n");
+    let me = format!(
+        "GET /gateway/v1/me HTTP/1.1\r\nhost: moongate.internal\r\nauthorization: Bearer {key}\r\n\r\n"
+    );
     let text = String::from_utf8_lossy(&good);
-    let nobody: String = text.split_inclusive("\r\n").filter(|line| !line.starts_with("authorization")).collect();
+    let nobody: String =
+        text.split_inclusive("\r\n").filter(|line| !line.starts_with("authorization")).collect();
     let kind = |what, status, call| Kind { what, status, call };
     vec![
         kind("a call of nobody, refused", 401, nobody.into_bytes()),
@@ -60,11 +64,13 @@ pub fn count(program: &Path, folder: &Path, profiles: &Path) -> Outcome<Vec<Figu
     let store = Store::plain()?;
     let credentials = Credentials::new(2)?;
     let listen = free()?;
-    let neighbours = Neighbours { listen, admin: free()?, upstream: serve_upstream()?, redis: store.address() };
+    let neighbours =
+        Neighbours { listen, admin: free()?, upstream: serve_upstream()?, redis: store.address() };
     let file = configure(folder, &neighbours, &credentials)?;
     let mut gateway = Gateway::start(program, &file, &profiles.join("callgrind.gateway"), folder)?;
     let kinds = kinds(&credentials);
-    let mut connection = gateway.first_answer(listen, kinds.iter().find(|kind| kind.status == 200))?;
+    let mut connection =
+        gateway.first_answer(listen, kinds.iter().find(|kind| kind.status == 200))?;
     for kind in &kinds {
         // The one call that the limit lets through is no figure.
         connection.call(&kind.call)?;
@@ -76,13 +82,22 @@ pub fn count(program: &Path, folder: &Path, profiles: &Path) -> Outcome<Vec<Figu
     Ok(kinds.iter().zip(counts).map(|(kind, count)| figure("gateway", kind.what, count)).collect())
 }
 
-/// As in the other benchmark, but that the second team may make one call a day, and that callgrind is slow.
-fn configure(folder: &Path, neighbours: &Neighbours, credentials: &Credentials) -> Outcome<std::path::PathBuf> {
+/// As in the other benchmark, but that the second team may make one call a day, and that callgrind
+/// is slow.
+fn configure(
+    folder: &Path,
+    neighbours: &Neighbours,
+    credentials: &Credentials,
+) -> Outcome<std::path::PathBuf> {
     let file = configuration::configure(folder, neighbours, credentials)?;
-    let text = fs::read_to_string(&file)?.replacen("redis: { url:", "redis: { deadline: 10s, url:", 1);
+    let text =
+        fs::read_to_string(&file)?.replacen("redis: { url:", "redis: { deadline: 10s, url:", 1);
     let line = |line: &str| match line.strip_prefix("  team-1: {") {
         Some(rest) => {
-            format!("  team-1: {{{}\n", rest.replacen("requests_per_day: 1000000,", "requests_per_day: 1,", 1))
+            format!(
+                "  team-1: {{{}\n",
+                rest.replacen("requests_per_day: 1000000,", "requests_per_day: 1,", 1)
+            )
         }
         None => format!("{line}\n"),
     };
@@ -114,7 +129,12 @@ impl Gateway {
     fn start(program: &Path, configuration: &Path, profile: &Path, folder: &Path) -> Outcome<Self> {
         let complaints = folder.join("gateway.err");
         let mut command = callgrind::command(program, profile);
-        command.arg("serve").arg("--config").arg(configuration).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(configuration)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         Ok(Self { process: command.stderr(File::create(&complaints)?).spawn()?, complaints })
     }
 
@@ -131,7 +151,10 @@ impl Gateway {
             std::thread::sleep(Duration::from_millis(50));
         }
         let said = fs::read_to_string(&self.complaints).unwrap_or_default();
-        Err(format!("the gateway ended, or gave no good answer within {START_MAX:?}. It said: {said}").into())
+        Err(format!(
+            "the gateway ended, or gave no good answer within {START_MAX:?}. It said: {said}"
+        )
+        .into())
     }
 }
 

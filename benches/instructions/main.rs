@@ -1,9 +1,9 @@
 //! How many instructions a call costs the gateway and redis-server, each held to a budget.
 //!
-//! Times change from machine to machine and from minute to minute; the instructions of one program on one path hardly
-//! do. So these figures can be held: [`budgets`] says what each may be. In this order: [`build`] makes the program that
-//! is counted; [`gateway`] calls it, and [`stages`] asks the ledger's store alone; `callgrind` counts, and [`rounds`]
-//! says how often.
+//! Times change from machine to machine and from minute to minute; the instructions of one program
+//! on one path hardly do. So these figures can be held: [`budgets`] says what each may be. In this
+//! order: [`build`] makes the program that is counted; [`gateway`] calls it, and [`stages`] asks
+//! the ledger's store alone; `callgrind` counts, and [`rounds`] says how often.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
@@ -41,7 +41,8 @@ use clap::Parser;
 use budgets::Budgets;
 use outcome::Outcome;
 
-/// Counts the instructions of a call, in the gateway and in redis-server, and holds them to their budgets.
+/// Counts the instructions of a call, in the gateway and in redis-server, and holds them to their
+/// budgets.
 #[derive(Parser)]
 #[command(name = "instructions")]
 struct Options {

@@ -3,7 +3,8 @@
 use crate::callgrind::Counted;
 use crate::outcome::Outcome;
 
-/// How many calls are counted, after how many that are not. The median of so many rounds is the figure.
+/// How many calls are counted, after how many that are not. The median of so many rounds is the
+/// figure.
 pub const WARM_UP: usize = 32;
 pub const CALLS: usize = 128;
 const ROUNDS: usize = 3;

@@ -1,4 +1,5 @@
-//! The ledger's words to its store, each by itself, and whole calls in crowds: redis-server is counted.
+//! The ledger's words to its store, each by itself, and whole calls in crowds: redis-server is
+//! counted.
 
 use std::path::Path;
 
@@ -14,7 +15,8 @@ use crate::store::Store;
 const STORE: &str = "redis-server";
 
 /// Whole calls, so many at once.
-const CROWDS: [(usize, &str); 2] = [(16, "a whole call, one of 16 at once"), (128, "a whole call, one of 128 at once")];
+const CROWDS: [(usize, &str); 2] =
+    [(16, "a whole call, one of 16 at once"), (128, "a whole call, one of 128 at once")];
 
 /// Counts all of them.
 ///
@@ -40,7 +42,9 @@ fn one_by_one(runtime: &Runtime, store: &Store) -> Outcome<Vec<Figure>> {
     let ledger = store.ledger()?;
     runtime.block_on(calls::calls(&ledger, &admission(Way::AsSent)?, WARM_UP, 1))?;
     let counted = Counted::new(store.id())?;
-    let count = |each: &mut dyn FnMut() -> Outcome<()>| rounds(&counted, |calls| (0..calls).try_for_each(|_| each()));
+    let count = |each: &mut dyn FnMut() -> Outcome<()>| {
+        rounds(&counted, |calls| (0..calls).try_for_each(|_| each()))
+    };
     let mut figures = Vec::new();
     for (way, what) in [(Way::AsSent, "admitted as sent"), (Way::ThenMarked, "admitted, to wait")] {
         let (like, mut open) = (admission(way)?, Vec::new());

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 use moongate::credits::Credits;
 use moongate::ledger::{
-    Admission, CallResult, CallSummary, Ledger, Level, Outcome as Ended, Phase, ReservationId, Scope, Settlement,
-    Verdict,
+    Admission, CallResult, CallSummary, Ledger, Level, Outcome as Ended, Phase, ReservationId,
+    Scope, Settlement, Verdict,
 };
 use moongate::team::{Limit, LimitKind, Limits, TeamId, UserId};
 
@@ -47,10 +47,12 @@ impl Way {
 pub fn admission(way: Way) -> Outcome<Admission> {
     let user = UserId::parse("user-4711@bench.example").ok_or("a user")?;
     let kinds = LimitKind::ALL.iter().copied().filter(|kind| *kind != LimitKind::CreditsTotal);
-    let most = |kind: LimitKind| if kind.name().starts_with("credits") { 1 << 50 } else { Limit::REQUESTS_MAX };
+    let most = |kind: LimitKind| {
+        if kind.name().starts_with("credits") { 1 << 50 } else { Limit::REQUESTS_MAX }
+    };
     let limits = Arc::new(Limits::new(kinds.map(|kind| Limit::new(kind, most(kind)))));
     let level = |scope| Level { scope, limits: Arc::clone(&limits) };
-    let asked = CallSummary {
+    let summary = CallSummary {
         request_id: "0123456789abcdef0123456789abcdef".into(),
         user: user.as_str().into(),
         credential: "token".into(),
@@ -66,7 +68,7 @@ pub fn admission(way: Way) -> Outcome<Admission> {
         time_zone: TimeZone::UTC,
         price: Credits::from_micros(25_000),
         phase: way.phase(),
-        asked: asked.into(),
+        summary: summary.into(),
     })
 }
 
@@ -77,7 +79,9 @@ pub fn admission(way: Way) -> Outcome<Admission> {
 pub async fn admit(ledger: &Arc<dyn Ledger>, like: &Admission) -> Outcome<ReservationId> {
     let admission = Admission { id: ReservationId::new(), ..like.clone() };
     let id = admission.id;
-    let Verdict::Admitted { .. } = ledger.admit(admission).await? else { return Err("refused".into()) };
+    let Verdict::Admitted { .. } = ledger.admit(admission).await? else {
+        return Err("refused".into());
+    };
     Ok(id)
 }
 
@@ -86,7 +90,11 @@ pub async fn admit(ledger: &Arc<dyn Ledger>, like: &Admission) -> Outcome<Reserv
 /// # Errors
 /// It is not open.
 pub async fn mark(ledger: &Arc<dyn Ledger>, like: &Admission, id: ReservationId) -> Outcome<()> {
-    if ledger.dispatch(&like.team, id).await? { Ok(()) } else { Err("a call that is not open".into()) }
+    if ledger.dispatch(&like.team, id).await? {
+        Ok(())
+    } else {
+        Err("a call that is not open".into())
+    }
 }
 
 /// Settles a call that got its picture.
@@ -94,8 +102,9 @@ pub async fn mark(ledger: &Arc<dyn Ledger>, like: &Admission, id: ReservationId)
 /// # Errors
 /// The ledger does not answer.
 pub async fn settle(ledger: &Arc<dyn Ledger>, like: &Admission, id: ReservationId) -> Outcome<()> {
-    let came = CallResult { status: 200, images: 1, upstream_ms: 2_000, ..CallResult::default() };
-    let settlement = Settlement { id, outcome: Ended::Charged, charged: like.price, came, keeps_slots: false };
+    let result = CallResult { status: 200, images: 1, upstream_ms: 2_000, ..CallResult::default() };
+    let settlement =
+        Settlement { id, outcome: Ended::Charged, charged: like.price, result, keeps_slots: false };
     ledger.settle(&like.team, settlement).await?;
     Ok(())
 }
@@ -112,7 +121,12 @@ async fn call(ledger: &Arc<dyn Ledger>, like: &Admission) -> Outcome<()> {
 ///
 /// # Errors
 /// One of them is not carried out.
-pub async fn calls(ledger: &Arc<dyn Ledger>, like: &Admission, count: usize, at_once: usize) -> Outcome<()> {
+pub async fn calls(
+    ledger: &Arc<dyn Ledger>,
+    like: &Admission,
+    count: usize,
+    at_once: usize,
+) -> Outcome<()> {
     for _ in 0..count / at_once {
         for done in join_all((0..at_once).map(|_| call(ledger, like))).await {
             done?;

@@ -1,6 +1,7 @@
 //! What one call costs redis-server: admitted, marked unless it was admitted as sent, and settled.
 //!
-//! Microseconds are those that the server counts for its scripts; instructions are counted by callgrind.
+//! Microseconds are those that the server counts for its scripts; instructions are counted by
+//! callgrind.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
@@ -44,14 +45,17 @@ fn main() -> ExitCode {
 
 fn act() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    println!("one team, one user, eight limits on each of two levels; a call is admitted, and settled");
+    println!(
+        "one team, one user, eight limits on each of two levels; a call is admitted, and settled"
+    );
     println!("{:>8} {:>12} {:>12} {:>14}", "at once", "admitted", "us a call", "instructions");
     let only: Option<usize> = std::env::var("AT_ONCE").ok().and_then(|text| text.parse().ok());
     for at_once in CROWDS.into_iter().filter(|crowd| only.is_none_or(|only| only == *crowd)) {
         for way in [Way::AsSent, Way::ThenMarked] {
             let micros = runtime.block_on(micros(way, at_once))?;
             let instructions = runtime.block_on(instructions(way, at_once))?;
-            let instructions = instructions.map_or_else(|| "no valgrind".to_owned(), |count| count.to_string());
+            let instructions =
+                instructions.map_or_else(|| "no valgrind".to_owned(), |count| count.to_string());
             println!("{at_once:>8} {:>12} {micros:>12.1} {instructions:>14}", way.name());
         }
     }
@@ -65,7 +69,10 @@ async fn micros(way: Way, at_once: usize) -> Outcome<f64> {
     store.ask(&["CONFIG", "RESETSTAT"])?;
     calls(&ledger, &like, MANY, at_once).await?;
     let statistics = store.ask(&["INFO", "commandstats"])?;
-    let spent = statistics.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:")).ok_or("no script ran")?;
+    let spent = statistics
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_evalsha:"))
+        .ok_or("no script ran")?;
     let spent = spent.split(',').find_map(|part| part.strip_prefix("usec=")).ok_or("no time")?;
     Ok(spent.parse::<f64>()? / MANY as f64)
 }
@@ -74,7 +81,8 @@ async fn instructions(way: Way, at_once: usize) -> Outcome<Option<u64>> {
     if !callgrind::is_installed() {
         return Ok(None);
     }
-    let profile = std::env::var_os("CALLGRIND_OUT").map_or_else(|| "/dev/null".into(), PathBuf::from);
+    let profile =
+        std::env::var_os("CALLGRIND_OUT").map_or_else(|| "/dev/null".into(), PathBuf::from);
     let store = Store::counted(&profile)?;
     let (ledger, like) = (store.ledger()?, admission(way)?);
     calls(&ledger, &like, FEW, at_once).await?;

@@ -40,8 +40,18 @@ impl Store {
 
     fn start(mut command: Command) -> Outcome<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        // What it does by its own clock is no part of a call, and under callgrind would be most of a lone one.
+        command.args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]);
+        // What it does by its own clock is no part of a call, and under callgrind would be most of
+        // a lone one.
         command.args(["--hz", "1", "--dynamic-hz", "no"]);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let output = process.stdout.take().ok_or("no output")?;
@@ -72,17 +82,21 @@ impl Store {
     pub fn ask(&self, words: &[&str]) -> Outcome<String> {
         let mut command = redis::cmd(words.first().ok_or("no command")?);
         command.arg(words.get(1..).unwrap_or_default());
-        Ok(command.query(&mut redis::Client::open(format!("redis://{}", self.address()))?.get_connection()?)?)
+        Ok(command.query(
+            &mut redis::Client::open(format!("redis://{}", self.address()))?.get_connection()?,
+        )?)
     }
 
-    /// Makes it one that gateways have known for long: of a new one nothing is believed for ten seconds.
+    /// Makes it one that gateways have known for long: of a new one nothing is believed for ten
+    /// seconds.
     ///
     /// # Errors
     /// It does not answer.
     fn is_in_use(&self) -> Outcome<()> {
         let info = self.ask(&["INFO", "replication"])?;
-        let reign = info.lines().find_map(|line| line.strip_prefix("master_replid:")).ok_or("no reign")?;
-        self.ask(&["HSET", "mg1:{mg1:teams}:reigns", reign, "1"])?;
+        let replication_id =
+            info.lines().find_map(|line| line.strip_prefix("master_replid:")).ok_or("no reign")?;
+        self.ask(&["HSET", "mg1:{mg1:teams}:reigns", replication_id, "1"])?;
         self.ask(&["SADD", "mg1:teams", "*"])?;
         Ok(())
     }
@@ -101,7 +115,8 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Asked to end, callgrind writes down what it saw; the server closes the connection instead of answering.
+        // Asked to end, callgrind writes down what it saw; the server closes the connection instead
+        // of answering.
         if self.ask(&["SHUTDOWN", "NOSAVE"]).is_err() {
             self.process.wait().ok();
         }

@@ -1,7 +1,9 @@
-//! Counts what a program executes: it runs under callgrind, and is asked meanwhile how many instructions that were.
+//! Counts what a program executes: it runs under callgrind, and is asked meanwhile how many
+//! instructions that were.
 //!
-//! Only instructions of the program count, none of the kernel. What the program does by the clock goes on while calls
-//! are counted, and under callgrind calls are slow: what its threads do each second while nobody calls is taken off.
+//! Only instructions of the program count, none of the kernel. What the program does by the clock
+//! goes on while calls are counted, and under callgrind calls are slow: what its threads do each
+//! second while nobody calls is taken off.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,10 +24,14 @@ pub fn is_installed() -> bool {
     Command::new("valgrind").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-/// The command that runs a program under callgrind. What was executed where is written to a file when it ends.
+/// The command that runs a program under callgrind. What was executed where is written to a file
+/// when it ends.
 pub fn command(program: &Path, profile: &Path) -> Command {
     let mut command = Command::new("valgrind");
-    command.arg("--tool=callgrind").arg(format!("--callgrind-out-file={}", profile.display())).arg(program);
+    command
+        .arg("--tool=callgrind")
+        .arg(format!("--callgrind-out-file={}", profile.display()))
+        .arg(program);
     command
 }
 
@@ -55,12 +61,13 @@ impl Counted {
         std::thread::sleep(IDLE);
         let after = new.mark()?;
         let seconds = (after.at - before.at).as_secs_f64();
-        let idle = spent(&before, &after).map(|(thread, spent)| (thread, spent / seconds)).collect();
+        let idle =
+            spent(&before, &after).map(|(thread, spent)| (thread, spent / seconds)).collect();
         Ok(Self { idle, ..new })
     }
 
-    /// Leaves out the threads that are busy while nobody calls: they do not work for calls, and what they do is as long
-    /// as a call is.
+    /// Leaves out the threads that are busy while nobody calls: they do not work for calls, and
+    /// what they do is as long as a call is.
     pub fn of_threads_that_rest(self) -> Self {
         Self { idle_most: RESTS, ..self }
     }
@@ -71,16 +78,24 @@ impl Counted {
     /// It cannot be asked.
     pub fn mark(&self) -> Result<Mark, Box<dyn Error>> {
         let process = format!("--pid={}", self.process);
-        let answer = Command::new("timeout").args([PATIENCE, "vgdb", &process, "status", "internal"]).output()?;
+        let answer = Command::new("timeout")
+            .args([PATIENCE, "vgdb", &process, "status", "internal"])
+            .output()?;
         let text = String::from_utf8_lossy(&answer.stdout);
-        // One line for each thread, such as `events-2: 94080`; lines with a second number are parts of it.
+        // One line for each thread, such as `events-2: 94080`; lines with a second number are parts
+        // of it.
         let lines = text.lines().filter_map(|line| line.strip_prefix("events-")?.split_once(": "));
-        let threads: BTreeMap<u32, u64> =
-            lines.filter_map(|(thread, count)| Some((thread.parse().ok()?, count.trim().parse().ok()?))).collect();
+        let threads: BTreeMap<u32, u64> = lines
+            .filter_map(|(thread, count)| Some((thread.parse().ok()?, count.trim().parse().ok()?)))
+            .collect();
         if threads.is_empty() {
             let why = String::from_utf8_lossy(&answer.stderr);
             let process = self.process;
-            return Err(format!("vgdb cannot ask process {process}; may it be traced here? {}", why.trim()).into());
+            return Err(format!(
+                "vgdb cannot ask process {process}; may it be traced here? {}",
+                why.trim()
+            )
+            .into());
         }
         Ok(Mark { threads, at: Instant::now() })
     }
@@ -94,7 +109,8 @@ impl Counted {
         let seconds = (now.at - since.at).as_secs_f64();
         let idle = |thread| self.idle.get(&thread).copied().unwrap_or_default();
         let working = spent(since, &now).filter(|(thread, _)| idle(*thread) <= self.idle_most);
-        let all: f64 = working.map(|(thread, spent)| (spent - idle(thread) * seconds).max(0.0)).sum();
+        let all: f64 =
+            working.map(|(thread, spent)| (spent - idle(thread) * seconds).max(0.0)).sum();
         Ok((all / calls.max(1) as f64).round() as u64)
     }
 }
@@ -102,5 +118,8 @@ impl Counted {
 /// What each thread has executed between two moments.
 fn spent(before: &Mark, after: &Mark) -> impl Iterator<Item = (u32, f64)> {
     let earlier = |thread| before.threads.get(&thread).copied().unwrap_or_default();
-    after.threads.iter().map(move |(thread, count)| (*thread, count.saturating_sub(earlier(*thread)) as f64))
+    after
+        .threads
+        .iter()
+        .map(move |(thread, count)| (*thread, count.saturating_sub(earlier(*thread)) as f64))
 }

@@ -1,4 +1,5 @@
-//! What judging one token costs: verified here, verified in the lane beside the workers, and recalled.
+//! What judging one token costs: verified here, verified in the lane beside the workers, and
+//! recalled.
 //!
 //! `README.md` beside this folder says what the figures decided.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
@@ -55,7 +56,11 @@ impl Signer {
         Ok(Self { name, algorithm: Jws::RS256, private, public: None })
     }
 
-    fn ec(name: &'static str, algorithm: Jws, kind: &'static rcgen::SignatureAlgorithm) -> Outcome<Self> {
+    fn ec(
+        name: &'static str,
+        algorithm: Jws,
+        kind: &'static rcgen::SignatureAlgorithm,
+    ) -> Outcome<Self> {
         let pair = KeyPair::generate_for(kind)?;
         let private = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes())?;
         Ok(Self { name, algorithm, private, public: None })
@@ -102,13 +107,19 @@ fn act() -> Outcome<()> {
     let keys = signers.iter().map(Signer::jwk).collect::<Outcome<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     println!("microseconds for each token: median (99 of 100)\n");
-    println!("{:>18} {:>16} {:>16} {:>16} {:>16}", "", "good, here", "forged, here", "good, in the lane", "recalled");
+    println!(
+        "{:>18} {:>16} {:>16} {:>16} {:>16}",
+        "", "good, here", "forged, here", "good, in the lane", "recalled"
+    );
     for signer in &signers {
         let tokens = (0..TOKENS).map(|number| signer.token(number)).collect::<Outcome<Vec<_>>>()?;
         let directory = directory(&json!({ "keys": keys }).to_string())?;
-        let here = spread(&tokens, |token| assert_good(directory.authenticate_now(token).map(|judged| judged.is_ok())));
-        let recalled =
-            spread(&tokens, |token| assert_good(directory.lookup_cached(token).map(|judged| judged.is_ok())));
+        let here = spread(&tokens, |token| {
+            assert_good(directory.authenticate_now(token).map(|judged| judged.is_ok()))
+        });
+        let recalled = spread(&tokens, |token| {
+            assert_good(directory.lookup_cached(token).map(|judged| judged.is_ok()))
+        });
         let forged: Vec<String> = tokens.iter().map(|token| forged(token)).collect();
         let refused = spread(&forged, |token| drop(black_box(directory.authenticate_now(token))));
         let directory = Arc::new(self::directory(&json!({ "keys": keys }).to_string())?);
@@ -145,7 +156,9 @@ fn spread(tokens: &[String], mut judge: impl FnMut(&str)) -> String {
         })
         .collect();
     times.sort_unstable();
-    let at = |part: usize| times.get(times.len() * part / 100).map_or(0.0, |time| time.as_secs_f64() * 1e6);
+    let at = |part: usize| {
+        times.get(times.len() * part / 100).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+    };
     format!("{:.1} ({:.1})", at(50), at(99))
 }
 
@@ -181,5 +194,12 @@ fn directory(key_set: &str) -> Outcome<Authenticator> {
     };
     let settings = Settings { issuers: vec![issuer], ..Settings::default() };
     let teams = HashMap::from([(id, Arc::new(team))]);
-    Ok(Authenticator::new(settings, &teams, &Arc::default(), None, Clock::system(), Arc::new(NotObserved))?)
+    Ok(Authenticator::new(
+        settings,
+        &teams,
+        &Arc::default(),
+        None,
+        Clock::system(),
+        Arc::new(NotObserved),
+    )?)
 }

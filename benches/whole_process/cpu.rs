@@ -1,4 +1,5 @@
-//! What processes used, as /proc tells it: processor time, memory, and how busy the machine was with other things.
+//! What processes used, as /proc tells it: processor time, memory, and how busy the machine was
+//! with other things.
 
 use std::fs;
 use std::io;
@@ -28,7 +29,10 @@ impl Sub for Used {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
-        Self { user: self.user.saturating_sub(earlier.user), system: self.system.saturating_sub(earlier.system) }
+        Self {
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+        }
     }
 }
 
@@ -40,17 +44,20 @@ pub fn used(process: u32) -> io::Result<Used> {
     let mut all = Used::default();
     for process in with_children(process)? {
         let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-        // The name, in brackets, may hold anything; what follows the last bracket begins with field 3.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse().ok()).unwrap_or(0);
+        // The name, in brackets, may hold anything; what follows the last bracket begins with field
+        // 3.
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks =
+            |field: usize| fields.get(field - 3).and_then(|ticks| ticks.parse().ok()).unwrap_or(0);
         all.user += TICK * ticks(14);
         all.system += TICK * ticks(15);
     }
     Ok(all)
 }
 
-/// The memory that a process and its children hold, in KiB: resident, with shared pages divided among those that share
-/// them.
+/// The memory that a process and its children hold, in KiB: resident, with shared pages divided
+/// among those that share them.
 ///
 /// # Errors
 /// It is gone.
@@ -64,14 +71,16 @@ pub fn memory(process: u32) -> io::Result<u64> {
     Ok(all)
 }
 
-/// The time all processors together were not idle, and how much of it the hypervisor gave to others.
+/// The time all processors together were not idle, and how much of it the hypervisor gave to
+/// others.
 ///
 /// # Errors
 /// /proc cannot be read.
 pub fn machine() -> io::Result<(Duration, Duration)> {
     let stat = fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().unwrap_or_default();
-    let ticks: Vec<u32> = line.split_whitespace().skip(1).filter_map(|ticks| ticks.parse().ok()).collect();
+    let ticks: Vec<u32> =
+        line.split_whitespace().skip(1).filter_map(|ticks| ticks.parse().ok()).collect();
     // user nice system idle iowait irq softirq steal
     let at = |index: usize| TICK * ticks.get(index).copied().unwrap_or(0);
     let steal = at(7);

@@ -45,7 +45,8 @@ impl Credentials {
         let private = EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())?;
         let mut key = Jwk::from_encoding_key(&private, Algorithm::RS256)?;
         key.common.key_id = Some(KID.to_owned());
-        let teams = (0..teams.max(1)).map(|number| team(number, &private)).collect::<Outcome<_>>()?;
+        let teams =
+            (0..teams.max(1)).map(|number| team(number, &private)).collect::<Outcome<_>>()?;
         let key_set = json!({ "keys": [key] }).to_string();
         Ok(Self { teams, key_set, public_pem: pair.public_key_pem() })
     }

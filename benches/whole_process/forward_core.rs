@@ -1,6 +1,6 @@
-//! The gateway's own accept and forward core, and nothing else of it: its listener, its body buffer, its connections to
-//! the upstream. No checks, no ledger, no metrics: what is left is what the runtime, hyper and the shape around them
-//! cost.
+//! The gateway's own accept and forward core, and nothing else of it: its listener, its body
+//! buffer, its connections to the upstream. No checks, no ledger, no metrics: what is left is what
+//! the runtime, hyper and the shape around them cost.
 
 use std::convert::Infallible;
 use std::io;
@@ -40,8 +40,11 @@ pub async fn serve(port: u16) -> io::Result<()> {
     let service = service_fn(move |inbound: Inbound<Discarding>| {
         pass_on(inbound, Arc::clone(&upstream), wire.clone(), buffer.unpaid())
     });
-    let server =
-        Server::new(listening(listener.local_addr()?), Drain::default(), Arc::new(server::observe::Unobserved))?;
+    let server = Server::new(
+        listening(listener.local_addr()?),
+        Drain::default(),
+        Arc::new(server::observe::Unobserved),
+    )?;
     server::serve(listener, service, server).await;
     Ok(())
 }
@@ -55,13 +58,20 @@ fn pass_on(
     let (head, body) = inbound.request.into_parts();
     let model = head.uri.path().strip_prefix("/api/v1/").and_then(ModelId::parse);
     async move {
-        let (Some(model), Some(body)) = (model, gather(body).await) else { return Ok(failed(StatusCode::BAD_REQUEST)) };
-        let Some(key) = upstream.keys.iter().next() else { return Ok(failed(StatusCode::INTERNAL_SERVER_ERROR)) };
+        let (Some(model), Some(body)) = (model, gather(body).await) else {
+            return Ok(failed(StatusCode::BAD_REQUEST));
+        };
+        let Some(key) = upstream.keys.iter().next() else {
+            return Ok(failed(StatusCode::INTERNAL_SERVER_ERROR));
+        };
         let (authorization, id) = (key.authorization.clone(), RequestId::new());
         let (upstream, traceparent) = (Arc::clone(&upstream), None);
         let line = wire.at_hand_or_connect(&upstream.origin, upstream.bounds).await;
-        let outgoing = Outgoing { upstream, line, authorization, model, body, id, traceparent, room };
-        let Ok(received) = Forward::new(wire).call(outgoing).await else { return Ok(failed(StatusCode::BAD_GATEWAY)) };
+        let outgoing =
+            Outgoing { upstream, line, authorization, model, body, id, traceparent, room };
+        let Ok(received) = Forward::new(wire).call(outgoing).await else {
+            return Ok(failed(StatusCode::BAD_GATEWAY));
+        };
         let mut answer = Response::new(AnswerBody::new(received.body).holding(Some(received.room)));
         *answer.status_mut() = received.head.status;
         if let Some(content_type) = received.head.headers.get(http::header::CONTENT_TYPE) {
@@ -97,7 +107,11 @@ fn settings(port: u16) -> io::Result<upstream::Settings> {
             limits: Allowance::default(),
         }],
         limits: Allowance::default(),
-        queue: queue::Settings { max_wait: Duration::from_secs(20), length_max: 1000, team_length_max: 1000 },
+        queue: queue::Settings {
+            max_wait: Duration::from_secs(20),
+            length_max: 1000,
+            team_length_max: 1000,
+        },
         reconcile: None,
         breaker: None,
         protocol: Protocol::Auto,

@@ -1,5 +1,5 @@
-//! The gateway with its whole job on: keys and tokens, every kind of limit on every level, a Redis ledger, metrics,
-//! access log.
+//! The gateway with its whole job on: keys and tokens, every kind of limit on every level, a Redis
+//! ledger, metrics, access log.
 
 use std::fmt::Write;
 use std::fs;
@@ -31,7 +31,11 @@ pub struct Neighbours {
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn configure(folder: &Path, neighbours: &Neighbours, credentials: &Credentials) -> Outcome<PathBuf> {
+pub fn configure(
+    folder: &Path,
+    neighbours: &Neighbours,
+    credentials: &Credentials,
+) -> Outcome<PathBuf> {
     fs::write(folder.join("keys.json"), &credentials.key_set)?;
     fs::write(folder.join("firemoon-key"), SHARED_KEY)?;
     let Neighbours { listen, admin, upstream, redis } = neighbours;
@@ -60,7 +64,10 @@ pub fn configure(folder: &Path, neighbours: &Neighbours, credentials: &Credentia
     writeln!(text, "teams:")?;
     for team in &credentials.teams {
         let name = &team.name;
-        writeln!(text, "  {name}: {{ models: [\"flux/*\"], limits: {LIMITS}, user_limits: {LIMITS} }}")?;
+        writeln!(
+            text,
+            "  {name}: {{ models: [\"flux/*\"], limits: {LIMITS}, user_limits: {LIMITS} }}"
+        )?;
     }
     let file = folder.join("moongate.yaml");
     fs::write(&file, text)?;

@@ -1,4 +1,5 @@
-//! The job: the call that is made and the answer that is given, byte for byte, and how both are read.
+//! The job: the call that is made and the answer that is given, byte for byte, and how both are
+//! read.
 
 use memchr::memmem;
 
@@ -79,8 +80,9 @@ impl Message {
     pub fn find(bytes: &[u8]) -> Result<Option<Self>, String> {
         let Some(head_end) = memmem::find(bytes, HEAD_END) else { return Ok(None) };
         let head = head_end + HEAD_END.len();
-        let length = content_length(&bytes[..head_end])
-            .ok_or_else(|| format!("no content-length in {:?}", String::from_utf8_lossy(&bytes[..head_end])))?;
+        let length = content_length(&bytes[..head_end]).ok_or_else(|| {
+            format!("no content-length in {:?}", String::from_utf8_lossy(&bytes[..head_end]))
+        })?;
         let whole = head + length;
         Ok((bytes.len() >= whole).then_some(Self { head, whole }))
     }
@@ -89,7 +91,10 @@ impl Message {
 /// The status of an answer whose head begins these bytes; 0 when it is not HTTP/1.1.
 pub fn status(bytes: &[u8]) -> u16 {
     let digits = bytes.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
-    digits.and_then(|digits| str::from_utf8(digits).ok()).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    digits
+        .and_then(|digits| str::from_utf8(digits).ok())
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
 }
 
 fn content_length(head: &[u8]) -> Option<usize> {
@@ -122,7 +127,8 @@ pub fn check() -> Result<(), String> {
         && status(odd) == 404
         && Message::find(odd)?.map(|message| message.whole) == Some(odd.len())
         && Message::find(&odd[..odd.len() - 1])?.is_none()
-        && Message::find(UNKNOWN_CALLER)?.map(|message| message.whole) == Some(UNKNOWN_CALLER.len())
+        && Message::find(UNKNOWN_CALLER)?.map(|message| message.whole)
+            == Some(UNKNOWN_CALLER.len())
         && Message::find(b"HTTP/1.1 204 No Content\r\n\r\n").is_err();
     if right { Ok(()) } else { Err("the benchmark's own reader of HTTP is wrong".to_owned()) }
 }

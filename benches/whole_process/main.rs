@@ -1,10 +1,10 @@
-//! The whole-process benchmark: what a call costs the gateway, beside nginx, HAProxy and plain hyper on the same job,
-//! in one run.
+//! The whole-process benchmark: what a call costs the gateway, beside nginx, HAProxy and plain
+//! hyper on the same job, in one run.
 //!
-//! Read `README.md` beside this folder for what the figures mean. In this order: [`options`] and [`run`] say what
-//! happens; [`peers`] starts everybody ([`gateway`], [`forward_core`], [`rivals`], [`credentials`], [`process`]);
-//! [`load`] calls them with the [`job`] that [`upstream`] answers; [`cpu`] reads what they used; [`measured`] is what
-//! came of it, and [`report`] prints it.
+//! Read `README.md` beside this folder for what the figures mean. In this order: [`options`] and
+//! [`run`] say what happens; [`peers`] starts everybody ([`gateway`], [`forward_core`], [`rivals`],
+//! [`credentials`], [`process`]); [`load`] calls them with the [`job`] that [`upstream`] answers;
+//! [`cpu`] reads what they used; [`measured`] is what came of it, and [`report`] prints it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
@@ -14,6 +14,7 @@ mod credentials;
 mod forward_core;
 mod gateway;
 mod job;
+mod known_store;
 mod load;
 mod measured;
 mod options;
@@ -38,7 +39,8 @@ use tokio::task::LocalSet;
 use options::{Options, Role};
 use outcome::Outcome;
 
-/// As in the gateway itself: [`forward_core`] is to cost what it costs there. [`plain_hyper`] gains by it as well.
+/// As in the gateway itself: [`forward_core`] is to cost what it costs there. [`plain_hyper`] gains
+/// by it as well.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-/// Measures whole processes side by side on one job: the gateway, nginx, HAProxy, a plain hyper proxy, and no proxy at
-/// all.
+/// Measures whole processes side by side on one job: the gateway, nginx, HAProxy, a plain hyper
+/// proxy, and no proxy at all.
 #[derive(Parser)]
 #[command(name = "whole_process")]
 pub struct Options {
@@ -37,13 +37,15 @@ pub struct Options {
     /// Calls per second of the open loop; 0 leaves it out.
     #[arg(long, default_value_t = 2000)]
     pub rate: u32,
-    /// How often every peer is called by one connection only; 2, or 1 with --quick; 0 leaves it out.
+    /// How often every peer is called by one connection only; 2, or 1 with --quick; 0 leaves it
+    /// out.
     #[arg(long, value_name = "N")]
     pub lone_rounds: Option<usize>,
     /// Gateways that share one team, to see how they get on; 0 leaves them out.
     #[arg(long, default_value_t = 2)]
     pub replicas: usize,
-    /// Calls held in flight at once, to see what one costs in memory; 0 leaves it out. 5000, or 0 with --quick.
+    /// Calls held in flight at once, to see what one costs in memory; 0 leaves it out. 5000, or 0
+    /// with --quick.
     #[arg(long)]
     pub in_flight: Option<usize>,
     /// What `cargo bench` says to every benchmark, and `cargo test --all-targets` does not.

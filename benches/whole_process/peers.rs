@@ -1,4 +1,5 @@
-//! Who is measured: every peer started, timed, and asked whether it does its job before it is measured.
+//! Who is measured: every peer started, timed, and asked whether it does its job before it is
+//! measured.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::load::{Target, once};
 use crate::options::{Options, Plan};
 use crate::outcome::Outcome;
 use crate::process::{LOAD_CORE, NGINX_LUA, PROXY_CORE, Ports, Process};
-use crate::{cpu, gateway, job, rivals};
+use crate::{cpu, gateway, job, known_store, rivals};
 
 /// How many teams are many.
 const MANY_TEAMS: usize = 200;
@@ -80,8 +81,12 @@ const PEERS: [(&str, &str, &[&str]); 12] = [
 /// The programs that the peers asked for need.
 pub fn programs(options: &Options) -> Vec<&'static str> {
     let mut programs = vec!["taskset", "setpriv", "prlimit"];
-    programs
-        .extend(PEERS.iter().filter(|(name, ..)| options.wants(name)).flat_map(|(.., needs)| needs.iter().copied()));
+    programs.extend(
+        PEERS
+            .iter()
+            .filter(|(name, ..)| options.wants(name))
+            .flat_map(|(.., needs)| needs.iter().copied()),
+    );
     programs.sort_unstable();
     programs.dedup();
     programs
@@ -95,16 +100,28 @@ pub async fn start(options: &Options, plan: &Plan, folder: &Path) -> Outcome<Nei
     let credentials = Rc::new(Credentials::new(options.teams)?);
     let (upstream_process, port) = Process::start_role(&["upstream"], LOAD_CORE, folder)?;
     let upstream: SocketAddr = ([127, 0, 0, 1], port).into();
-    let mut starter = Starter { options, plan, folder, ports: Ports::new(), upstream, credentials, peers: Vec::new() };
+    let mut starter = Starter {
+        options,
+        plan,
+        folder,
+        ports: Ports::new(),
+        upstream,
+        credentials,
+        peers: Vec::new(),
+    };
     // What a proxy adds at a fixed rate is told by comparison with the direct run.
     if options.wants("direct") || plan.paced_rounds > 0 {
         starter.add("direct", upstream, None, |_| job::SHARED_KEY);
     }
-    let redis = if programs(options).contains(&"redis-server") { Some(starter.store().await?) } else { None };
+    let redis = if programs(options).contains(&"redis-server") {
+        Some(starter.store().await?)
+    } else {
+        None
+    };
     starter.rivals(redis.as_ref().map(|(_, address)| *address)).await?;
     let mut replicas = Vec::new();
     if let Some((_, redis)) = &redis {
-        is_in_use(*redis).await?;
+        known_store::is_in_use(*redis).await?;
         starter.gateways(*redis).await?;
         replicas = starter.replicas(*redis).await?;
     }
@@ -133,8 +150,18 @@ impl Starter<'_> {
     async fn store(&mut self) -> Outcome<(Process, SocketAddr)> {
         let redis = self.ports.next()?;
         let port = redis.port().to_string();
-        let arguments =
-            ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--loglevel", "warning"];
+        let arguments = [
+            "--port",
+            &port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--loglevel",
+            "warning",
+        ];
         let mut store = Process::start("redis-server", &arguments, LOAD_CORE, self.folder)?;
         while tokio::net::TcpStream::connect(redis).await.is_err() {
             store.is_alive()?;
@@ -162,10 +189,14 @@ impl Starter<'_> {
         ] {
             if self.options.wants(name) {
                 let listen = self.ports.next()?;
-                let file: std::path::PathBuf = configure(folder, listen, upstream, &self.credentials)?;
+                let file: std::path::PathBuf =
+                    configure(folder, listen, upstream, &self.credentials)?;
                 let file = file.display().to_string();
                 let proxy = self.up(self.first(credential), || {
-                    Ok((Process::start("haproxy", &["-db", "-f", &file], PROXY_CORE, folder)?, listen))
+                    Ok((
+                        Process::start("haproxy", &["-db", "-f", &file], PROXY_CORE, folder)?,
+                        listen,
+                    ))
                 });
                 let (proxy, listen) = proxy.await?;
                 self.add(name, listen, Some(proxy), credential);
@@ -199,10 +230,13 @@ impl Starter<'_> {
 
     /// One gateway process serves all lines but that of many teams.
     async fn gateways(&mut self, redis: SocketAddr) -> Outcome<()> {
-        let mut lines = [("gateway-key", key as Shown), ("gateway-rs256", token), ("gateway-1-team", key)].to_vec();
+        let mut lines =
+            [("gateway-key", key as Shown), ("gateway-rs256", token), ("gateway-1-team", key)]
+                .to_vec();
         lines.retain(|(name, _)| self.options.wants(name));
         if !lines.is_empty() {
-            let (proxy, listen) = self.gateway("gateway", redis, &Rc::clone(&self.credentials)).await?;
+            let (proxy, listen) =
+                self.gateway("gateway", redis, &Rc::clone(&self.credentials)).await?;
             for (name, credential) in lines {
                 self.add(name, listen, Some(Rc::clone(&proxy)), credential);
             }
@@ -225,8 +259,9 @@ impl Starter<'_> {
         let mut replicas = Vec::new();
         let count = if self.options.wants("gateway-replicas") { self.options.replicas } else { 0 };
         for number in 0..count {
-            let (proxy, listen) =
-                self.gateway(&format!("replica-{number}"), redis, &Rc::clone(&self.credentials)).await?;
+            let (proxy, listen) = self
+                .gateway(&format!("replica-{number}"), redis, &Rc::clone(&self.credentials))
+                .await?;
             replicas.push((proxy, self.target(listen, job::FAST, key).of_one_team()));
         }
         Ok(replicas)
@@ -241,7 +276,9 @@ impl Starter<'_> {
     ) -> Outcome<(Rc<Proxy>, SocketAddr)> {
         let (binary, folder) = (&self.options.gateway_bin, self.folder.join(name));
         if !binary.is_file() {
-            return Err(format!("there is no gateway at {}; see --gateway-bin", binary.display()).into());
+            return Err(
+                format!("there is no gateway at {}; see --gateway-bin", binary.display()).into()
+            );
         }
         std::fs::create_dir_all(&folder)?;
         let (listen, admin) = (self.ports.next()?, self.ports.next()?);
@@ -250,12 +287,16 @@ impl Starter<'_> {
         let first = credentials.teams.first().map(key).unwrap_or_default();
         self.up(first, || {
             let arguments = ["serve", "--config", &file];
-            Ok((Process::start_file(binary, &arguments, PROXY_CORE, &folder, Stdio::null())?, listen))
+            Ok((
+                Process::start_file(binary, &arguments, PROXY_CORE, &folder, Stdio::null())?,
+                listen,
+            ))
         })
         .await
     }
 
-    /// Starts a proxy as often as planned, waits each time for its first good answer, and keeps the last.
+    /// Starts a proxy as often as planned, waits each time for its first good answer, and keeps the
+    /// last.
     async fn up(
         &self,
         credential: &str,
@@ -270,10 +311,14 @@ impl Starter<'_> {
                 process.is_alive()?;
                 if begun.elapsed() > START_MAX {
                     let last = once(address, &call).await;
-                    let last = last.map(|(status, body)| (status, String::from_utf8_lossy(&body).into_owned()));
-                    return Err(
-                        format!("no good answer after {START_MAX:?} but {last:?}. {}", process.complaint()).into()
-                    );
+                    let last = last.map(|(status, body)| {
+                        (status, String::from_utf8_lossy(&body).into_owned())
+                    });
+                    return Err(format!(
+                        "no good answer after {START_MAX:?} but {last:?}. {}",
+                        process.complaint()
+                    )
+                    .into());
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -295,27 +340,30 @@ impl Starter<'_> {
         Target { address, calls: calls.collect::<Arc<[_]>>() }
     }
 
-    fn add(&mut self, name: &'static str, address: SocketAddr, proxy: Option<Rc<Proxy>>, credential: Shown) {
+    fn add(
+        &mut self,
+        name: &'static str,
+        address: SocketAddr,
+        proxy: Option<Rc<Proxy>>,
+        credential: Shown,
+    ) {
         let work = PEERS.iter().find(|(known, ..)| *known == name).map_or("", |(_, work, _)| work);
-        let [fast, slow] = [job::FAST, job::SLOW].map(|model| self.target(address, model, credential));
-        self.peers.push(Peer { name, work, proxy, fast, slow, refuses: !["plain-hyper", "core"].contains(&name) });
+        let [fast, slow] =
+            [job::FAST, job::SLOW].map(|model| self.target(address, model, credential));
+        self.peers.push(Peer {
+            name,
+            work,
+            proxy,
+            fast,
+            slow,
+            refuses: !["plain-hyper", "core"].contains(&name),
+        });
     }
 }
 
-/// Makes a new Redis one that gateways have known for long: to the first gateway on a new one nothing is sure for ten
-/// seconds, which is no part of its start.
-async fn is_in_use(redis: SocketAddr) -> Outcome<()> {
-    let mut store = redis::Client::open(format!("redis://{redis}"))?.get_multiplexed_async_connection().await?;
-    let info: String = redis::cmd("INFO").arg("replication").query_async(&mut store).await?;
-    let reign = info.lines().find_map(|line| line.strip_prefix("master_replid:")).ok_or("a Redis without a reign")?;
-    redis::cmd("HSET").arg("mg1:{mg1:teams}:reigns").arg(reign).arg(1).exec_async(&mut store).await?;
-    redis::cmd("SADD").arg("mg1:teams").arg("*").exec_async(&mut store).await?;
-    Ok(())
-}
-
 impl Peer {
-    /// A good call gets the upstream's answer byte for byte, and a stranger gets 401: it really does what it is
-    /// measured at.
+    /// A good call gets the upstream's answer byte for byte, and a stranger gets 401: it really
+    /// does what it is measured at.
     async fn prove(&self) -> Outcome<()> {
         for call in self.fast.calls.iter() {
             let (status, body) = once(self.fast.address, call).await?;

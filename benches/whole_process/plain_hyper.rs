@@ -1,5 +1,5 @@
-//! A proxy that only forwards: hyper's server and hyper-util's pooled client as they come, no checks. What is to be
-//! beaten.
+//! A proxy that only forwards: hyper's server and hyper-util's pooled client as they come, no
+//! checks. What is to be beaten.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -20,7 +20,8 @@ use crate::job::SHARED_KEY;
 /// Serves until it is killed; says its port in the first line of standard output.
 pub async fn serve(upstream: u16) -> io::Result<()> {
     let authority: Authority = format!("127.0.0.1:{upstream}").parse().map_err(io::Error::other)?;
-    let credential = HeaderValue::try_from(format!("Bearer {SHARED_KEY}")).map_err(io::Error::other)?;
+    let credential =
+        HeaderValue::try_from(format!("Bearer {SHARED_KEY}")).map_err(io::Error::other)?;
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let client: Client<_, Incoming> =
@@ -33,7 +34,8 @@ pub async fn serve(upstream: u16) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let (client, authority, credential) = (client.clone(), authority.clone(), credential.clone());
+        let (client, authority, credential) =
+            (client.clone(), authority.clone(), credential.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             let mut parts = std::mem::take(request.uri_mut()).into_parts();
             (parts.scheme, parts.authority) = (Some(Scheme::HTTP), Some(authority.clone()));
@@ -43,6 +45,10 @@ pub async fn serve(upstream: u16) -> io::Result<()> {
             request.headers_mut().insert(AUTHORIZATION, credential.clone());
             client.request(request)
         });
-        tokio::spawn(http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service),
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Processes of the run: found, pinned to a core, told apart by name, and gone when their handle is.
+//! Processes of the run: found, pinned to a core, told apart by name, and gone when their handle
+//! is.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -32,8 +33,8 @@ const PACKAGES: [(&str, &str); 7] = [
 /// Where a program is. Servers are often not in the path of people who are not root.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders =
-        std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/sbin", NGINX_MODULES].map(PathBuf::from));
+    let folders = std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin", "/sbin", NGINX_MODULES].map(PathBuf::from));
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
@@ -42,14 +43,23 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// # Errors
 /// Something is missing.
 pub fn require(programs: &[&str]) -> Outcome<()> {
-    let missing: Vec<&str> = programs.iter().copied().filter(|program| find(program).is_none()).collect();
+    let missing: Vec<&str> =
+        programs.iter().copied().filter(|program| find(program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let mut packages: Vec<&str> =
-        PACKAGES.iter().filter(|(program, _)| missing.contains(program)).map(|(_, package)| *package).collect();
+    let mut packages: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(program, _)| missing.contains(program))
+        .map(|(_, package)| *package)
+        .collect();
     packages.dedup();
-    Err(format!("missing: {}. Install with: apt-get install {}", missing.join(", "), packages.join(" ")).into())
+    Err(format!(
+        "missing: {}. Install with: apt-get install {}",
+        missing.join(", "),
+        packages.join(" ")
+    )
+    .into())
 }
 
 /// A running process, its children included; it is stopped when this is dropped.
@@ -61,7 +71,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program on a core. Its errors go to a file in the folder; its output is thrown away.
+    /// Starts a program on a core. Its errors go to a file in the folder; its output is thrown
+    /// away.
     ///
     /// # Errors
     /// It cannot be started.
@@ -70,7 +81,8 @@ impl Process {
         Self::start_file(&file, arguments, core, folder, Stdio::null())
     }
 
-    /// Starts this binary in another role on a core, and waits for the port that it says it listens on.
+    /// Starts this binary in another role on a core, and waits for the port that it says it listens
+    /// on.
     ///
     /// # Errors
     /// It cannot be started, or says nothing.
@@ -88,11 +100,17 @@ impl Process {
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start_file(file: &Path, arguments: &[&str], core: usize, folder: &Path, output: Stdio) -> Outcome<Self> {
+    pub fn start_file(
+        file: &Path,
+        arguments: &[&str],
+        core: usize,
+        folder: &Path,
+        output: Stdio,
+    ) -> Outcome<Self> {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let complaints = folder.join(format!("{name}-{core}.err"));
-        // The chain of programs is one process: each replaces itself by the next. It ends when the benchmark does,
-        // however.
+        // The chain of programs is one process: each replaces itself by the next. It ends when the
+        // benchmark does, however.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "TERM", "taskset", "-c", &core.to_string()])
             .arg(file)
@@ -117,7 +135,9 @@ impl Process {
     pub fn is_alive(&mut self) -> Outcome<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => Err(format!("{} ended ({status}). {}", self.name, self.complaint()).into()),
+            Some(status) => {
+                Err(format!("{} ended ({status}). {}", self.name, self.complaint()).into())
+            }
         }
     }
 
@@ -144,7 +164,8 @@ impl Drop for Process {
     }
 }
 
-/// Ports that are free now, below those that the kernel gives to callers, so that none is taken meanwhile.
+/// Ports that are free now, below those that the kernel gives to callers, so that none is taken
+/// meanwhile.
 pub struct Ports(std::ops::Range<u16>);
 
 impl Ports {
@@ -164,15 +185,21 @@ impl Ports {
     }
 }
 
-/// Pins this process to the core of the load, and lets it and its children open as many files as the machine allows.
+/// Pins this process to the core of the load, and lets it and its children open as many files as
+/// the machine allows.
 ///
 /// # Errors
 /// The machine has not two cores.
 pub fn settle_down() -> Outcome<()> {
     let me = std::process::id().to_string();
-    let pinned = Command::new("taskset").args(["-acp", &LOAD_CORE.to_string(), &me]).stdout(Stdio::null()).status()?;
+    let pinned = Command::new("taskset")
+        .args(["-acp", &LOAD_CORE.to_string(), &me])
+        .stdout(Stdio::null())
+        .status()?;
     if !pinned.success() {
-        return Err("this benchmark needs two cores: one for the proxy, one for everything else".into());
+        return Err(
+            "this benchmark needs two cores: one for the proxy, one for everything else".into()
+        );
     }
     let most = open_files_max()?.1;
     let argument = format!("--nofile={most}:{most}");
@@ -186,7 +213,8 @@ pub fn settle_down() -> Outcome<()> {
 /// /proc cannot be read.
 pub fn open_files_max() -> Outcome<(usize, usize)> {
     let limits = fs::read_to_string("/proc/self/limits")?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or_default();
+    let line =
+        limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or_default();
     let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap_or(usize::MAX));
     Ok((numbers.next().unwrap_or(1024), numbers.next().unwrap_or(1024)))
 }

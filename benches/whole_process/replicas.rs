@@ -1,4 +1,5 @@
-//! Several gateways on one store, all called by one team: what they carry together, and whether one of them starves.
+//! Several gateways on one store, all called by one team: what they carry together, and whether one
+//! of them starves.
 
 use std::fmt;
 use std::rc::Rc;
@@ -29,20 +30,30 @@ pub struct Together {
 ///
 /// # Errors
 /// One of them cannot be connected to.
-pub async fn measure(options: &Options, plan: &Plan, replicas: &[(Rc<Proxy>, Target)]) -> Outcome<Vec<Together>> {
+pub async fn measure(
+    options: &Options,
+    plan: &Plan,
+    replicas: &[(Rc<Proxy>, Target)],
+) -> Outcome<Vec<Together>> {
     let Some((_, first)) = replicas.first() else { return Ok(Vec::new()) };
     let mut lines = Vec::new();
     for at_once in [options.connections, MANY] {
-        let window = |target, connections| saturate(target, connections, plan.warm_up, plan.window, || Ok(()));
+        let window = |target, connections| {
+            saturate(target, connections, plan.warm_up, plan.window, || Ok(()))
+        };
         let alone = window(first, at_once).await?;
         let share = at_once / replicas.len();
-        let together = try_join_all(replicas.iter().map(|(_, target)| window(target, share))).await?;
+        let together =
+            try_join_all(replicas.iter().map(|(_, target)| window(target, share))).await?;
         lines.push(Together {
             at_once,
             alone: a_second(&alone),
             each: together.iter().map(a_second).collect(),
             refused: alone.failed + together.iter().map(|one| one.failed).sum::<u64>(),
-            first_refusal: [&alone].into_iter().chain(&together).find_map(|one| one.first_failure.clone()),
+            first_refusal: [&alone]
+                .into_iter()
+                .chain(&together)
+                .find_map(|one| one.first_failure.clone()),
         });
     }
     Ok(lines)

@@ -1,7 +1,8 @@
-//! The configurations of nginx and HAProxy: as much of the gateway's job as each can do by itself, tuned as their
-//! manuals say.
+//! The configurations of nginx and HAProxy: as much of the gateway's job as each can do by itself,
+//! tuned as their manuals say.
 //!
-//! None writes a log: what the gateway's access lines and ledger cost is part of the gateway's figures only.
+//! None writes a log: what the gateway's access lines and ledger cost is part of the gateway's
+//! figures only.
 
 use std::fmt::Write;
 use std::fs;
@@ -17,7 +18,12 @@ use crate::process::{NGINX_LUA, NGINX_MODULES};
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn nginx(folder: &Path, listen: SocketAddr, upstream: SocketAddr, credentials: &Credentials) -> Outcome<PathBuf> {
+pub fn nginx(
+    folder: &Path,
+    listen: SocketAddr,
+    upstream: SocketAddr,
+    credentials: &Credentials,
+) -> Outcome<PathBuf> {
     let mut keys = String::new();
     for team in &credentials.teams {
         writeln!(keys, "    \"Bearer {}\" {};", team.key.text.expose(), team.name)?;
@@ -41,12 +47,18 @@ pub fn nginx(folder: &Path, listen: SocketAddr, upstream: SocketAddr, credential
     write(folder, "nginx.conf", &text)
 }
 
-/// nginx with Lua, as the gateways do it that are built on it: whose key it is stands in Redis, and each call is
-/// counted there for its team and minute. Both are asked each time, over connections that are kept.
+/// nginx with Lua, as the gateways do it that are built on it: whose key it is stands in Redis, and
+/// each call is counted there for its team and minute. Both are asked each time, over connections
+/// that are kept.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn nginx_lua(folder: &Path, listen: SocketAddr, upstream: SocketAddr, redis: SocketAddr) -> Outcome<PathBuf> {
+pub fn nginx_lua(
+    folder: &Path,
+    listen: SocketAddr,
+    upstream: SocketAddr,
+    redis: SocketAddr,
+) -> Outcome<PathBuf> {
     let (here, host, port) = (folder.display(), redis.ip(), redis.port());
     let text = format!(
         "load_module {NGINX_MODULES}/ndk_http_module.so;\nload_module {NGINX_MODULES}/{NGINX_LUA};\n\
@@ -91,7 +103,8 @@ const COUNT_IN_REDIS: &str = r#"
 /// # Errors
 /// Redis does not take it.
 pub async fn tell_keys(redis: SocketAddr, credentials: &Credentials) -> Outcome<()> {
-    let mut store = redis::Client::open(format!("redis://{redis}"))?.get_multiplexed_async_connection().await?;
+    let mut store =
+        redis::Client::open(format!("redis://{redis}"))?.get_multiplexed_async_connection().await?;
     for team in &credentials.teams {
         let name = format!("bench:key:{}", team.key.text.expose());
         redis::cmd("SET").arg(name).arg(&team.name).exec_async(&mut store).await?;
@@ -104,10 +117,13 @@ pub async fn tell_keys(redis: SocketAddr, credentials: &Credentials) -> Outcome<
 /// # Errors
 /// It has not.
 pub async fn has_counted(redis: SocketAddr, credentials: &Credentials) -> Outcome<()> {
-    let mut store = redis::Client::open(format!("redis://{redis}"))?.get_multiplexed_async_connection().await?;
+    let mut store =
+        redis::Client::open(format!("redis://{redis}"))?.get_multiplexed_async_connection().await?;
     for team in &credentials.teams {
-        let windows: Vec<String> =
-            redis::cmd("KEYS").arg(format!("bench:count:{}:*", team.name)).query_async(&mut store).await?;
+        let windows: Vec<String> = redis::cmd("KEYS")
+            .arg(format!("bench:count:{}:*", team.name))
+            .query_async(&mut store)
+            .await?;
         if windows.is_empty() {
             return Err(format!("nginx-lua: no call of {} was counted in Redis", team.name).into());
         }
@@ -115,11 +131,17 @@ pub async fn has_counted(redis: SocketAddr, credentials: &Credentials) -> Outcom
     Ok(())
 }
 
-/// HAProxy: keys in a map, a stick table that counts per team, the shared key in the place of the team's.
+/// HAProxy: keys in a map, a stick table that counts per team, the shared key in the place of the
+/// team's.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn haproxy(folder: &Path, listen: SocketAddr, upstream: SocketAddr, credentials: &Credentials) -> Outcome<PathBuf> {
+pub fn haproxy(
+    folder: &Path,
+    listen: SocketAddr,
+    upstream: SocketAddr,
+    credentials: &Credentials,
+) -> Outcome<PathBuf> {
     let mut keys = String::new();
     for team in &credentials.teams {
         writeln!(keys, "{} {}", team.key.text.expose(), team.name)?;
@@ -133,8 +155,8 @@ pub fn haproxy(folder: &Path, listen: SocketAddr, upstream: SocketAddr, credenti
     write(folder, "haproxy.cfg", &haproxy_text(listen, upstream, &identify))
 }
 
-/// HAProxy: tokens verified, their issuer, audience and expiry checked, the rest as before. It verifies every token
-/// every time.
+/// HAProxy: tokens verified, their issuer, audience and expiry checked, the rest as before. It
+/// verifies every token every time.
 ///
 /// # Errors
 /// A file cannot be written.

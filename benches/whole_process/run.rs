@@ -1,5 +1,5 @@
-//! The run: windows of all peers in shuffled order, round after round, so that what the machine does meanwhile meets
-//! them alike.
+//! The run: windows of all peers in shuffled order, round after round, so that what the machine
+//! does meanwhile meets them alike.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ pub async fn run(options: &Options) -> Outcome<bool> {
     let folder = tempfile::tempdir()?;
     let neighbourhood = peers::start(options, &plan, folder.path()).await?;
     announce(options, &plan, &neighbourhood);
-    let mut measured: Vec<Measured> = neighbourhood.peers.iter().map(|_| Measured::default()).collect();
+    let mut measured: Vec<Measured> =
+        neighbourhood.peers.iter().map(|_| Measured::default()).collect();
     let mut failures = Vec::new();
 
     let busy = Busy::now()?;
@@ -32,7 +33,9 @@ pub async fn run(options: &Options) -> Outcome<bool> {
             for index in shuffled(neighbourhood.peers.len())? {
                 let (peer, measured) = (&neighbourhood.peers[index], &mut measured[index]);
                 let connections = options.connections;
-                measured.windows.push(closed(connections, &plan, &neighbourhood, peer, &mut failures).await?);
+                measured
+                    .windows
+                    .push(closed(connections, &plan, &neighbourhood, peer, &mut failures).await?);
                 progress();
             }
         }
@@ -46,7 +49,9 @@ pub async fn run(options: &Options) -> Outcome<bool> {
         if round < plan.paced_rounds {
             for index in shuffled(neighbourhood.peers.len())? {
                 let (peer, measured) = (&neighbourhood.peers[index], &mut measured[index]);
-                let paced = pace(&peer.fast, options.connections, options.rate, plan.warm_up, plan.window).await?;
+                let paced =
+                    pace(&peer.fast, options.connections, options.rate, plan.warm_up, plan.window)
+                        .await?;
                 note(&mut failures, peer, paced.failed, "calls at a fixed rate", None);
                 measured.paced.push(paced);
                 progress();
@@ -73,7 +78,12 @@ fn announce(options: &Options, plan: &Plan, neighbourhood: &Neighbourhood) {
     let peers = u32::try_from(neighbourhood.peers.len()).unwrap_or(1);
     let windows = u32::try_from(plan.rounds + plan.paced_rounds + plan.lone_rounds).unwrap_or(1);
     let expected = (plan.window + plan.warm_up) * windows * peers;
-    eprintln!("about {} s, {} connections, {} teams", expected.as_secs(), options.connections, options.teams);
+    eprintln!(
+        "about {} s, {} connections, {} teams",
+        expected.as_secs(),
+        options.connections,
+        options.teams
+    );
     eprintln!("  {:<14} process {}", "upstream", neighbourhood.upstream.id());
     for peer in &neighbourhood.peers {
         if let Some(proxy) = &peer.proxy {
@@ -87,7 +97,13 @@ fn progress() {
     io::stderr().flush().ok();
 }
 
-fn note(failures: &mut Vec<String>, peer: &Peer, failed: usize, of_what: &str, first: Option<&str>) {
+fn note(
+    failures: &mut Vec<String>,
+    peer: &Peer,
+    failed: usize,
+    of_what: &str,
+    first: Option<&str>,
+) {
     if failed > 0 {
         let first = first.map(|first| format!("; the first: {first}")).unwrap_or_default();
         failures.push(format!("{}: {failed} {of_what} got no good answer{first}", peer.name));
@@ -103,8 +119,14 @@ async fn closed(
     failures: &mut Vec<String>,
 ) -> Outcome<Window> {
     let mark = || {
-        let proxy = peer.proxy.as_ref().map_or(Ok(Used::default()), |proxy| cpu::used(proxy.process.id()))?;
-        let redis = neighbourhood.redis.as_ref().map_or(Ok(Used::default()), |redis| cpu::used(redis.id()))?;
+        let proxy = peer
+            .proxy
+            .as_ref()
+            .map_or(Ok(Used::default()), |proxy| cpu::used(proxy.process.id()))?;
+        let redis = neighbourhood
+            .redis
+            .as_ref()
+            .map_or(Ok(Used::default()), |redis| cpu::used(redis.id()))?;
         Ok((proxy, redis))
     };
     let Saturation { calls, p50, length, marks, failed, first_failure } =
@@ -122,13 +144,23 @@ async fn closed(
 }
 
 /// Of the gateway two lines are enough: how many teams call is all the same to a call in flight.
-async fn in_flight(plan: &Plan, peer: &Peer, measured: &mut Measured, failures: &mut Vec<String>) -> Outcome<()> {
-    let Some(proxy) = peer.proxy.as_ref().filter(|_| plan.in_flight > 0 && !peer.name.contains("-team")) else {
+async fn in_flight(
+    plan: &Plan,
+    peer: &Peer,
+    measured: &mut Measured,
+    failures: &mut Vec<String>,
+) -> Outcome<()> {
+    let Some(proxy) =
+        peer.proxy.as_ref().filter(|_| plan.in_flight > 0 && !peer.name.contains("-team"))
+    else {
         return Ok(());
     };
     let (open, _) = open_files_max()?;
     if open < plan.in_flight * 2 + 500 {
-        failures.push(format!("{}: {} calls in flight need more open files than {open}", peer.name, plan.in_flight));
+        failures.push(format!(
+            "{}: {} calls in flight need more open files than {open}",
+            peer.name, plan.in_flight
+        ));
         return Ok(());
     }
     let memory = || cpu::memory(proxy.process.id());
@@ -151,7 +183,12 @@ impl Busy {
     /// The processes of this run are this one and its children.
     fn now() -> Outcome<Self> {
         let (machine, steal) = cpu::machine()?;
-        Ok(Self { at: Instant::now(), machine, steal, ours: cpu::used(std::process::id())?.total() })
+        Ok(Self {
+            at: Instant::now(),
+            machine,
+            steal,
+            ours: cpu::used(std::process::id())?.total(),
+        })
     }
 
     fn noise(&self) -> Outcome<Noise> {
@@ -160,7 +197,8 @@ impl Busy {
         let all = (now.at - self.at).as_secs_f64() * cores;
         let steal = now.steal.saturating_sub(self.steal);
         let machine = now.machine.saturating_sub(self.machine);
-        let others = machine.saturating_sub(steal).saturating_sub(now.ours.saturating_sub(self.ours));
+        let others =
+            machine.saturating_sub(steal).saturating_sub(now.ours.saturating_sub(self.ours));
         Ok(Noise { others: others.as_secs_f64() / all, steal: steal.as_secs_f64() / all })
     }
 }

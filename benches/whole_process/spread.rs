@@ -24,7 +24,8 @@ impl Spread {
     }
 }
 
-/// The figure below which this share of the sorted figures lies; between two figures the straight line. 0 of none.
+/// The figure below which this share of the sorted figures lies; between two figures the straight
+/// line. 0 of none.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * sorted.len().saturating_sub(1) as f64;
     let at = |place: f64| sorted.get(place as usize).copied().unwrap_or(0.0);

@@ -1,4 +1,5 @@
-//! The upstream as its own process: raw TCP, keep-alive, one write per answer, only for who shows the shared key.
+//! The upstream as its own process: raw TCP, keep-alive, one write per answer, only for who shows
+//! the shared key.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -50,7 +51,8 @@ async fn answer_all(mut stream: TcpStream) -> io::Result<()> {
         };
         let head = &buffer[..message.head];
         let is_slow = head.starts_with(slow_start.as_bytes());
-        let answer = if shared.find(head).is_some() { good.as_slice() } else { job::UNKNOWN_CALLER };
+        let answer =
+            if shared.find(head).is_some() { good.as_slice() } else { job::UNKNOWN_CALLER };
         buffer.drain(..message.whole);
         if is_slow {
             tokio::time::sleep(SLOW_ANSWER).await;

@@ -1,4 +1,4 @@
-//! `GET /api/generations`: the team's calls, newest first, page by page.
+//! `GET /api/generations`: the team's calls, newest first, in pages.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::model::ModelId;
 use crate::refusal::Refusal;
 use crate::team::Team;
 
-/// How many generations are looked through at most for those of one model.
+/// Most rows searched for those of one model.
 const SEARCHED_MAX: usize = 10_000;
-/// How many of them are read at once.
+/// How many of them are read at a time.
 const SEARCHED_AT_ONCE: usize = 500;
 
-/// A page of generations.
+/// A page of calls.
 #[derive(Debug, Serialize)]
 pub struct List {
     generations: Vec<Generation>,
-    /// Of the month so far.
+    /// Statistics of the current month.
     stats: Stats,
     pagination: Pagination,
-    /// How many are gone because there were too many: of those that cost nothing first.
+    /// Rows dropped because there were too many; those that cost nothing go first.
     lost: u64,
 }
 
@@ -35,12 +35,12 @@ pub struct List {
 struct Pagination {
     limit: usize,
     offset: usize,
-    /// How many are kept in all; `null` when only one model was asked for.
+    /// How many there are in all; `null` when the page is for one model.
     total: Option<u64>,
     has_more: bool,
 }
 
-/// One call, as every report shows it.
+/// A call, as in every report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Generation {
@@ -49,13 +49,13 @@ pub struct Generation {
     endpoint: String,
     /// `completed`, `failed` (not executed, costs nothing) or `unknown`.
     status: &'static str,
-    /// The ledger's word, which tells what failed apart: `released` was never sent, `refused` was, and counts as a
-    /// request.
+    /// The ledger's outcome, which distinguishes failures: `released` was never sent; `refused`
+    /// was, and counts as a request.
     outcome: &'static str,
     http_status: Option<u16>,
     code: Option<String>,
     cost: Credits,
-    /// What was held for it while it ran.
+    /// Credits reserved while it ran.
     reserved: Credits,
     /// Seconds in the queue and at the upstream.
     latency: Option<f64>,
@@ -73,25 +73,27 @@ pub struct Generation {
 impl From<Row> for Generation {
     fn from(row: Row) -> Self {
         let (sent_at, answered_at) = (row.sent_at(), row.answered_at());
-        let Row { id, outcome, reserved, charged, admitted_at, settled_at, asked, came, .. } = row;
-        let asked = Arc::unwrap_or_clone(asked);
-        let took = seconds(came.queue_ms.saturating_add(came.upstream_ms));
+        let Row {
+            id, outcome, reserved, charged, admitted_at, settled_at, summary, result, ..
+        } = row;
+        let summary = Arc::unwrap_or_clone(summary);
+        let latency = seconds(result.queue_ms.saturating_add(result.upstream_ms));
         Self {
             id: id.to_string(),
-            request_id: asked.request_id,
-            endpoint: asked.model,
+            request_id: summary.request_id,
+            endpoint: summary.model,
             status: status(outcome),
             outcome: outcome.name(),
-            http_status: Some(came.status).filter(|status| *status > 0),
-            code: came.code,
+            http_status: Some(result.status).filter(|status| *status > 0),
+            code: result.code,
             cost: charged,
             reserved,
-            latency: Some(took).filter(|_| came.status > 0),
-            images: came.images,
-            video_seconds: seconds(came.video_ms),
-            user: asked.user,
-            credential: asked.credential,
-            price_version: asked.price_version,
+            latency: Some(latency).filter(|_| result.status > 0),
+            images: result.images,
+            video_seconds: seconds(result.video_ms),
+            user: summary.user,
+            credential: summary.credential,
+            price_version: summary.price_version,
             created_at: admitted_at,
             sent_at,
             answered_at,
@@ -100,7 +102,7 @@ impl From<Row> for Generation {
     }
 }
 
-/// In Firemoon's word where it has one.
+/// Firemoon's term, where it has one.
 pub(super) const fn status(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Charged => "completed",
@@ -109,19 +111,29 @@ pub(super) const fn status(outcome: Outcome) -> &'static str {
     }
 }
 
-/// A page of a team's generations, and the month's statistics.
+/// A page of the team's calls, and the month's statistics.
 ///
 /// # Errors
 /// `ledger_unavailable`.
-pub async fn list(ledger: &dyn Ledger, team: &Team, page: &Page, at: Timestamp) -> Result<List, Refusal> {
+pub async fn list(
+    ledger: &dyn Ledger,
+    team: &Team,
+    page: &Page,
+    at: Timestamp,
+) -> Result<List, Refusal> {
     let today = at.to_zoned(team.time_zone.clone()).date();
-    let of_model = |model: &str| page.endpoint.as_ref().is_none_or(|endpoint| endpoint.as_str() == model);
-    let usage = ledger.usage(&team.id, Period::Month.days(today)).await.map_err(|outage| away(&outage))?;
+    let of_model =
+        |model: &str| page.endpoint.as_ref().is_none_or(|endpoint| endpoint.as_str() == model);
+    let usage =
+        ledger.usage(&team.id, Period::Month.days(today)).await.map_err(|outage| away(&outage))?;
     let mut sums = Sums::default();
     usage.iter().filter(|cell| of_model(&cell.model)).for_each(|cell| sums += cell.sums);
     let (rows, total, has_more, lost) = match &page.endpoint {
         None => {
-            let read = ledger.rows(&team.id, page.offset, page.limit).await.map_err(|outage| away(&outage))?;
+            let read = ledger
+                .rows(&team.id, page.offset, page.limit)
+                .await
+                .map_err(|outage| away(&outage))?;
             let has_more = (page.offset.saturating_add(read.rows.len()) as u64) < read.total;
             (read.rows, Some(read.total), has_more, read.lost)
         }
@@ -139,8 +151,8 @@ pub async fn list(ledger: &dyn Ledger, team: &Team, page: &Page, at: Timestamp) 
     })
 }
 
-/// The page's rows of one model, whether there is another behind them among the newest [`SEARCHED_MAX`], and what was
-/// lost.
+/// Rows of one model for the page, whether more follow among the newest [`SEARCHED_MAX`], and how
+/// many rows were dropped.
 async fn search(
     ledger: &dyn Ledger,
     team: &Team,
@@ -150,10 +162,11 @@ async fn search(
     let mut found = Vec::new();
     let (mut passed, mut lost) = (0, LostRows::default());
     for skip in (0..SEARCHED_MAX).step_by(SEARCHED_AT_ONCE) {
-        let read = ledger.rows(&team.id, skip, SEARCHED_AT_ONCE).await.map_err(|outage| away(&outage))?;
+        let read =
+            ledger.rows(&team.id, skip, SEARCHED_AT_ONCE).await.map_err(|outage| away(&outage))?;
         let is_last = read.rows.len() < SEARCHED_AT_ONCE;
         lost = read.lost;
-        for row in read.rows.into_iter().filter(|row| row.asked.model == endpoint.as_str()) {
+        for row in read.rows.into_iter().filter(|row| row.summary.model == endpoint.as_str()) {
             if passed < page.offset {
                 passed += 1;
             } else if found.len() < page.limit {

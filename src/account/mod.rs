@@ -1,13 +1,15 @@
-//! The team's own views: what it may still spend, who it is here, what became of its calls, and what a call would cost.
+//! A team's views of its own account: budgets, calls, usage, and quotes.
 //!
-//! Reading order: [`reading`] (how the ledger is asked, and how often), [`query`] (what a view is asked for), [`views`]
-//! (balance and `me`), [`generations`], [`requests`], [`usage`], [`quote`].
+//! Reading order: [`reading`] (rate-limited reads of the ledger), [`query`] (query parameters),
+//! [`views`] (balance and `me`), [`generations`], [`requests`], [`usage`], [`spend`],
+//! [`quote`].
 
 pub mod generations;
 pub mod query;
 pub mod quote;
 pub mod reading;
 pub mod requests;
+pub mod spend;
 pub mod usage;
 pub mod views;
 
@@ -25,6 +27,7 @@ pub use quote::Quotes;
 pub use reading::{Reading, Settings};
 
 use self::query::{Page, Period, Query};
+use self::reading::away;
 use self::requests::Requests;
 use crate::http::{Answer, AnswerBody, HeaderWriter};
 use crate::idempotency::Replays;
@@ -32,41 +35,48 @@ use crate::identity::Principal;
 use crate::ledger::{LimitStatus, headers};
 use crate::printable;
 use crate::refusal::Refusal;
+use crate::refused::{self, RefusedCall};
 use crate::request::Buffer;
 use crate::request::route::Account;
 use crate::team::Team;
 
-/// A question of a known caller about its own team.
+/// A request for a view of the caller's own team.
 #[derive(Debug)]
 pub struct Question {
-    /// Which view.
+    /// The view.
     pub view: Account,
-    /// What stands behind the `?`.
+    /// The query string.
     pub query: Option<String>,
-    /// Who asks.
+    /// The caller.
     pub principal: Arc<Principal>,
-    /// Of which team.
+    /// The team.
     pub team: Arc<Team>,
 }
 
-/// Answers the team's own views.
+/// Serves a team's views of its own account.
 ///
-/// Reads: the ledger, what is remembered of calls. Writes: one reading of its user, in the ledger. Refuses:
+/// Reads: the ledger, stored calls. Writes: one read of its user, in the ledger. Refuses:
 /// `invalid_request`, `rate_limited`, `ledger_unavailable`, `request_not_found`, `overloaded`.
-/// Position: a branch below authentication: whoever asks sees its own team and no other.
+/// Position: a branch below authentication, so that a caller sees only its own team.
 #[derive(Clone)]
 pub struct Views {
     reading: Reading,
     replays: Replays,
+    refused: Arc<dyn refused::Store>,
     buffer: Buffer,
 }
 
 impl Views {
-    /// Views of what is read here, and of what is remembered there; the buffer is the memory for answers on their way
-    /// out.
+    /// Views of this ledger, these stored calls and these refused ones; large answers take memory
+    /// from `buffer`.
     #[must_use]
-    pub const fn new(reading: Reading, replays: Replays, buffer: Buffer) -> Self {
-        Self { reading, replays, buffer }
+    pub fn new(
+        reading: Reading,
+        replays: Replays,
+        refused: Arc<dyn refused::Store>,
+        buffer: Buffer,
+    ) -> Self {
+        Self { reading, replays, refused, buffer }
     }
 }
 
@@ -90,7 +100,8 @@ impl Views {
         Requests { ledger: self.reading.ledger(), replays: &self.replays, team: &team.id }
     }
 
-    /// A view; a large one, such as a kept answer, takes of the team's memory until it is read.
+    /// Makes a view. A large one, such as a stored answer, takes the team's memory until it is
+    /// read.
     async fn answer(&self, question: Question) -> Result<Answer, Refusal> {
         let team = question.team.id.clone();
         let answer = self.view(question).await?;
@@ -108,53 +119,78 @@ impl Views {
         let reading = &self.reading;
         match view {
             Account::Balance => {
-                let books = reading.books(&principal, &team).await?;
-                shown(&views::balance(&team, &books), &books.standings, books.at)
+                let snapshot = reading.snapshot(&principal, &team).await?;
+                shown(&views::balance(&team, &snapshot), &snapshot.statuses, snapshot.at)
             }
             Account::Me => {
-                let books = reading.books(&principal, &team).await?;
-                shown(&views::me(&principal, &team, &books), &books.standings, books.at)
+                let snapshot = reading.snapshot(&principal, &team).await?;
+                shown(&views::me(&principal, &team, &snapshot), &snapshot.statuses, snapshot.at)
             }
             Account::Generations => {
                 let page = Page::of(&query)?;
-                let books = reading.books(&principal, &team).await?;
-                let list = generations::list(reading.ledger(), &team, &page, books.at).await?;
-                shown(&list, &books.standings, books.at)
+                let snapshot = reading.snapshot(&principal, &team).await?;
+                let list = generations::list(reading.ledger(), &team, &page, snapshot.at).await?;
+                shown(&list, &snapshot.statuses, snapshot.at)
             }
             Account::Usage => {
                 let period = Period::of(&query)?;
-                let books = reading.books(&principal, &team).await?;
-                shown(&usage::of(reading.ledger(), &team, period, books.at).await?, &books.standings, books.at)
+                let snapshot = reading.snapshot(&principal, &team).await?;
+                shown(
+                    &usage::of(reading.ledger(), &team, period, snapshot.at).await?,
+                    &snapshot.statuses,
+                    snapshot.at,
+                )
+            }
+            Account::Spend => {
+                let period = Period::of_ours(&query)?;
+                let snapshot = reading.snapshot(&principal, &team).await?;
+                let spend = spend::of(reading.ledger(), &team, period, snapshot.at).await?;
+                shown(&spend, &snapshot.statuses, snapshot.at)
             }
             Account::Requests => {
-                let books = reading.books(&principal, &team).await?;
-                shown(&self.requests(&team).all().await?, &books.standings, books.at)
+                let snapshot = reading.snapshot(&principal, &team).await?;
+                shown(&self.requests(&team).all().await?, &snapshot.statuses, snapshot.at)
+            }
+            Account::Refusals => {
+                let snapshot = reading.snapshot(&principal, &team).await?;
+                let refusals =
+                    self.refused.latest(&team.id).await.map_err(|outage| away(&outage))?;
+                shown(&RefusalsView { refusals }, &snapshot.statuses, snapshot.at)
             }
             Account::Request(id) => {
-                let books = reading.books(&principal, &team).await?;
+                let snapshot = reading.snapshot(&principal, &team).await?;
                 let requests = self.requests(&team);
                 if let Some(call) = id.as_call_id()
                     && let Some(call) = requests.call(call).await?
                 {
-                    return shown(&call, &books.standings, books.at);
+                    return shown(&call, &snapshot.statuses, snapshot.at);
                 }
-                shown(&requests.carried(&id).await?, &books.standings, books.at)
+                shown(&requests.carried(&id).await?, &snapshot.statuses, snapshot.at)
             }
         }
     }
 }
 
-/// A view of this size is given also to a team whose memory is taken: it may tell why.
+/// The team's calls that were refused lately, newest first.
+#[derive(Debug, Serialize)]
+struct RefusalsView {
+    refusals: Vec<RefusedCall>,
+}
+
+/// Views up to this size are given even to a team whose memory is taken: they may show why.
 const SMALL_BYTES: usize = 64 * 1024;
 
-/// A view as its answer. Names in it are written out where they would turn its text around; an answer that was kept
-/// stands in it as it came.
-fn shown(view: &impl Serialize, standings: &[LimitStatus], at: Timestamp) -> Result<Answer, Refusal> {
+/// Serializes a view. Unsafe characters in names are escaped; a stored answer stays as it came.
+fn shown(
+    view: &impl Serialize,
+    statuses: &[LimitStatus],
+    at: Timestamp,
+) -> Result<Answer, Refusal> {
     let json = printable::to_json(view).map_err(|_| Refusal::Internal)?;
     let mut answer = Response::new(AnswerBody::new(json));
     let answer_headers = answer.headers_mut();
     answer_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer_headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers::rate_limit_headers(&mut HeaderWriter::new(answer_headers), standings, at);
+    headers::rate_limit_headers(&mut HeaderWriter::new(answer_headers), statuses, at);
     Ok(answer)
 }

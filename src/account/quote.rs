@@ -1,4 +1,5 @@
-//! `POST /gateway/v1/quote/{model}`: what a call would cost, and whether it may be made now. Nothing is reserved.
+//! `POST /gateway/v1/quote/{model}`: the price of a call, and whether it would be admitted now.
+//! Reserves nothing.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,9 +20,10 @@ use crate::refusal::Refusal;
 
 /// Quotes a call.
 ///
-/// Reads: the body's members that decide the price, the ledger. Writes: one reading of its user, in the ledger.
-/// Refuses: `invalid_body`, `rate_limited` (the reading, not the call), `ledger_unavailable`. Position: where admission
-/// stands on the path of a paid call, below the same layers: what they refuse a call, they refuse its quote.
+/// Reads: the body's members that decide the price, the ledger. Writes: one read of its user, in
+/// the ledger. Refuses: `invalid_body`, `rate_limited` (for the read, not the call),
+/// `ledger_unavailable`. Position: in place of admission, below the same layers, so that a quote is
+/// refused exactly when the call would be.
 #[derive(Clone)]
 pub struct Quotes {
     reading: Reading,
@@ -32,25 +34,25 @@ pub struct Quotes {
 #[serde(rename_all = "camelCase")]
 struct Quote<'a> {
     model: &'a str,
-    /// The most the call can cost; this much is held while it runs.
+    /// The most the call can cost, which is reserved while it runs.
     price: Credits,
     price_version: &'a str,
     images: u64,
     video_seconds: u64,
     /// `admitted` or `refused`.
     verdict: &'static str,
-    /// What the call would be refused with.
+    /// The code that the call would be refused with.
     code: Option<&'static str>,
     message: Option<String>,
-    /// The limit that binds.
+    /// The limit that refuses.
     limit: Option<LimitView>,
-    /// When the call could pass: now, when it is admitted; `null` when no time will help.
+    /// When the call could be admitted: now, or later; `null` when waiting will not help.
     earliest: Option<Timestamp>,
     limits: Vec<LimitView>,
 }
 
 impl Quotes {
-    /// Quotes from this ledger.
+    /// Quotes by this ledger.
     #[must_use]
     pub const fn new(reading: Reading) -> Self {
         Self { reading }
@@ -58,15 +60,15 @@ impl Quotes {
 
     async fn quote(&self, call: &PaidCall) -> Result<Answer, Refusal> {
         let admission = build_admission::admission(call, Phase::Waiting)?;
-        let (asked, price) = (Arc::clone(&admission.asked), admission.price);
-        self.reading.books(&call.principal, &call.team).await?;
+        let (summary, price) = (Arc::clone(&admission.summary), admission.price);
+        self.reading.snapshot(&call.principal, &call.team).await?;
         let verdict = self.reading.quote(admission).await?;
         let quote = Quote {
             model: call.model.as_str(),
             price,
-            price_version: &asked.price_version,
-            images: asked.images,
-            video_seconds: asked.seconds,
+            price_version: &summary.price_version,
+            images: summary.images,
+            video_seconds: summary.seconds,
             verdict: "admitted",
             code: None,
             message: None,
@@ -75,22 +77,22 @@ impl Quotes {
             limits: Vec::new(),
         };
         match verdict {
-            Verdict::Admitted { standings, at } => {
-                let limits = standings.iter().map(LimitView::from).collect();
-                shown(&Quote { earliest: Some(at), limits, ..quote }, &standings, at)
+            Verdict::Admitted { statuses, at } => {
+                let limits = statuses.iter().map(LimitView::from).collect();
+                shown(&Quote { earliest: Some(at), limits, ..quote }, &statuses, at)
             }
-            Verdict::Refused { standings, binding, retry_at, at } => {
-                let refusal = into_refusal::refusal(standings.clone(), binding, retry_at, at, price);
+            Verdict::Refused { statuses, binding, retry_at, at } => {
+                let refusal = into_refusal::refusal(statuses.clone(), binding, retry_at, at, price);
                 let quote = Quote {
                     verdict: "refused",
                     code: Some(refusal.kind().code),
                     message: Some(refusal.message()),
-                    limit: standings.get(binding).map(LimitView::from),
+                    limit: statuses.get(binding).map(LimitView::from),
                     earliest: retry_at,
-                    limits: standings.iter().map(LimitView::from).collect(),
+                    limits: statuses.iter().map(LimitView::from).collect(),
                     ..quote
                 };
-                shown(&quote, &standings, at)
+                shown(&quote, &statuses, at)
             }
         }
     }

@@ -1,24 +1,26 @@
-//! How a team's books are read for one of its users: a bounded number of times a minute, over all replicas.
+//! Rate-limited reads of a team's limits by its users, over all replicas.
 
 use std::sync::Arc;
 
 use crate::admission::{Undelivered, into_refusal};
 use crate::credits::Credits;
 use crate::identity::Principal;
-use crate::ledger::{Admission, BudgetSnapshot, Ledger, Level, Outage, ReadLimited, Scope, SnapshotQuery, Verdict};
+use crate::ledger::{
+    Admission, BudgetSnapshot, Ledger, Level, Outage, ReadLimited, Scope, SnapshotQuery, Verdict,
+};
 use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::team::{Limit, LimitKind, Limits, Team};
 
-/// How the views are served.
+/// Settings of the views.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What each user of each team may read: requests a minute, and nothing else.
+    /// The rate limit of each user: requests a minute, and nothing else.
     pub limits: Arc<Limits>,
 }
 
 impl Settings {
-    /// So many requests a minute of each user.
+    /// So many requests a minute for each user.
     #[must_use]
     pub fn new(requests_per_minute: u64) -> Self {
         let limit = Limit::new(LimitKind::RequestsPerMinute, requests_per_minute);
@@ -26,7 +28,7 @@ impl Settings {
     }
 }
 
-/// The ledger, for readers.
+/// The ledger, for reads.
 #[derive(Clone)]
 pub struct Reading {
     ledger: Arc<dyn Ledger>,
@@ -35,53 +37,62 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads this ledger, and what slots are kept beside it.
+    /// Reads this ledger and the slots of unread answers.
     #[must_use]
-    pub const fn new(ledger: Arc<dyn Ledger>, undelivered: Undelivered, settings: Live<Settings>) -> Self {
+    pub const fn new(
+        ledger: Arc<dyn Ledger>,
+        undelivered: Undelivered,
+        settings: Live<Settings>,
+    ) -> Self {
         Self { ledger, undelivered, settings }
     }
 
-    /// What is read beside the books, once they were.
+    /// The ledger, for further reads after [`Reading::snapshot`], which counts them.
     #[must_use]
     pub fn ledger(&self) -> &dyn Ledger {
         &*self.ledger
     }
 
-    /// How every limit of the caller stands. Counts as one of its readings.
+    /// Status of every limit of the caller. Counts as one of its reads.
     ///
     /// # Errors
     /// `rate_limited` when it has read too often, `ledger_unavailable`.
-    pub async fn books(&self, principal: &Principal, team: &Team) -> Result<BudgetSnapshot, Refusal> {
+    pub async fn snapshot(
+        &self,
+        principal: &Principal,
+        team: &Team,
+    ) -> Result<BudgetSnapshot, Refusal> {
         let limits = Arc::clone(&self.settings.read().limits);
-        let inquiry = SnapshotQuery {
+        let query = SnapshotQuery {
             team: team.id.clone(),
             levels: principal.levels(team),
             time_zone: team.time_zone.clone(),
             reader: Some(Level { scope: Scope::Account(principal.user.clone()), limits }),
         };
-        let mut books = self.ledger.snapshot(inquiry).await.map_err(|outage| away(&outage))?;
-        match books.refused.take() {
-            Some(ReadLimited { standing, retry_at }) => {
-                Err(into_refusal::refusal(vec![standing], 0, retry_at, books.at, Credits::ZERO))
+        let mut snapshot = self.ledger.snapshot(query).await.map_err(|outage| away(&outage))?;
+        match snapshot.refused.take() {
+            Some(ReadLimited { status, retry_at }) => {
+                Err(into_refusal::refusal(vec![status], 0, retry_at, snapshot.at, Credits::ZERO))
             }
             None => {
-                self.undelivered.tell(&team.id, &mut books.standings);
-                Ok(books)
+                self.undelivered.tell(&team.id, &mut snapshot.statuses);
+                Ok(snapshot)
             }
         }
     }
 
-    /// Judges a call as admission would, and reserves nothing.
+    /// Judges a call as admission would, without reserving anything.
     ///
     /// # Errors
     /// `ledger_unavailable`.
     pub async fn quote(&self, admission: Admission) -> Result<Verdict, Refusal> {
-        let verdict = self.undelivered.judged(admission, |admission| self.ledger.quote(admission)).await;
+        let verdict =
+            self.undelivered.judged(admission, |admission| self.ledger.quote(admission)).await;
         verdict.map_err(|outage| away(&outage))
     }
 }
 
-/// The ledger could not be read.
+/// The refusal when the ledger cannot be read.
 pub(super) fn away(outage: &Outage) -> Refusal {
     tracing::debug!(%outage, "the ledger could not be read");
     Refusal::LedgerUnavailable

@@ -1,4 +1,4 @@
-//! `GET /api/usage`: what the team's calls of a period came to, model by model.
+//! `GET /api/usage`: totals of a team's calls in a period, by model.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use serde::Serialize;
 use super::query::Period;
 use super::reading::away;
 use crate::credits::Credits;
-use crate::ledger::{Ledger, Sums};
+use crate::ledger::{Days, Ledger, Sums, Usage};
 use crate::refusal::Refusal;
 use crate::team::Team;
 
-/// The usage of a period.
+/// Usage in a period.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct View {
     period: &'static str,
     time_zone: String,
-    /// The first day counted; of `all`, the first on which anything was.
+    /// The first day of the period; for `all`, the first with any usage.
     from: Date,
     to: Date,
     models: Vec<OfModel>,
@@ -27,14 +27,21 @@ pub struct View {
     generations: Stats,
 }
 
+/// What the calls of a model came to.
 #[derive(Debug, Serialize)]
-struct OfModel {
+pub struct OfModel {
     endpoint: String,
     #[serde(flatten)]
     totals: Totals,
 }
 
-/// What calls came to, as every report shows it.
+impl From<(String, Sums)> for OfModel {
+    fn from((endpoint, sums): (String, Sums)) -> Self {
+        Self { endpoint, totals: Totals::from(sums) }
+    }
+}
+
+/// Totals of calls, as in every report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
@@ -42,7 +49,7 @@ pub struct Totals {
     completed: u64,
     /// Not executed: never sent, or refused by the upstream.
     failed: u64,
-    /// Those of them that the upstream refused: they count as requests.
+    /// Of these, refused by the upstream: they count as requests.
     refused: u64,
     unknown: u64,
     images: u64,
@@ -53,7 +60,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Each number by the name it has in JSON, as a report writes it; nothing where there is none.
+    /// Each number with its JSON name, as text; empty where there is none.
     #[must_use]
     pub fn cells(&self) -> [(&'static str, String); 10] {
         let rate = |rate: Option<f64>| rate.map(|rate| rate.to_string()).unwrap_or_default();
@@ -72,7 +79,7 @@ impl Totals {
     }
 }
 
-/// How calls ended, in Firemoon's words.
+/// Statistics of calls, with Firemoon's names.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
@@ -89,19 +96,20 @@ pub struct Stats {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Rates {
-    /// The share of calls that were completed; `null` without any.
+    /// Share of completed calls; `null` if there are no calls.
     success_rate: Option<f64>,
-    /// Seconds in the queue and at the upstream, of completed calls, to the millisecond; `null` without any.
+    /// Mean seconds in the queue and at the upstream, of completed calls, to the millisecond;
+    /// `null` without any.
     average_latency: Option<f64>,
 }
 
 impl From<Sums> for Rates {
     #[allow(clippy::cast_precision_loss)] // no team makes so many calls
     fn from(sums: Sums) -> Self {
-        let took = sums.queue_ms.saturating_add(sums.upstream_ms);
+        let total_ms = sums.queue_ms.saturating_add(sums.upstream_ms);
         Self {
             success_rate: (sums.calls() > 0).then(|| sums.charged as f64 / sums.calls() as f64),
-            average_latency: took.checked_div(sums.charged).map(seconds),
+            average_latency: total_ms.checked_div(sums.charged).map(seconds),
         }
     }
 }
@@ -136,40 +144,50 @@ impl From<Sums> for Stats {
     }
 }
 
-/// Milliseconds as seconds, for people. Divided once: as a sum of seconds and nanoseconds, 1.57
-/// would be shown as 1.5699999999999998.
+/// Milliseconds as seconds. Divided once: as a sum of seconds and nanoseconds 1.57 would be
+/// 1.5699999999999998.
 #[allow(clippy::cast_precision_loss)] // exact for a quarter of a million years
 pub(super) fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }
 
-/// What the team's calls of a period came to.
+/// Totals of a team's calls in a period.
 ///
 /// # Errors
 /// `ledger_unavailable`.
-pub async fn of(ledger: &dyn Ledger, team: &Team, period: Period, at: Timestamp) -> Result<View, Refusal> {
+pub async fn of(
+    ledger: &dyn Ledger,
+    team: &Team,
+    period: Period,
+    at: Timestamp,
+) -> Result<View, Refusal> {
     let days = period.days(at.to_zoned(team.time_zone.clone()).date());
     let usage = ledger.usage(&team.id, days.clone()).await.map_err(|outage| away(&outage))?;
-    let (first, to) = days.into_inner();
-    let from = match period {
-        Period::All => usage.first().map_or(to, |cell| cell.day),
-        Period::Today | Period::Week | Period::Month | Period::Year => first,
-    };
+    let from = first_day(period, &days, &usage);
     let (mut models, mut totals) = (BTreeMap::<String, Sums>::new(), Sums::default());
     for cell in usage {
         *models.entry(cell.model).or_default() += cell.sums;
         totals += cell.sums;
     }
-    let of_model = |(endpoint, sums)| OfModel { endpoint, totals: Totals::from(sums) };
     Ok(View {
         period: period.name(),
-        time_zone: team.time_zone.iana_name().unwrap_or("UTC").to_owned(),
+        time_zone: team.zone_name(),
         from,
-        to,
-        models: models.into_iter().map(of_model).collect(),
+        to: *days.end(),
+        models: models.into_iter().map(OfModel::from).collect(),
         totals: Totals::from(totals),
         generations: Stats::from(totals),
     })
+}
+
+/// The first day that is counted; without a beginning, the first on which anything was.
+pub(super) fn first_day(period: Period, days: &Days, usage: &[Usage]) -> Date {
+    match period {
+        Period::All => usage.first().map_or(*days.end(), |cell| cell.day),
+        Period::Today | Period::Week | Period::Month | Period::LastMonth | Period::Year => {
+            *days.start()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -177,7 +195,7 @@ mod tests {
     use super::seconds;
 
     #[test]
-    fn a_time_is_written_with_no_more_digits_than_milliseconds_have() {
+    fn a_time_is_written_in_milliseconds_at_most() {
         for (millis, text) in [(1570, "1.57"), (2047, "2.047"), (60_000, "60"), (0, "0")] {
             assert_eq!(seconds(millis).to_string(), text);
         }

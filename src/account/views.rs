@@ -1,7 +1,9 @@
-//! The shapes of the team's own views. The field names are ours: Firemoon documents none.
+//! Responses of the views. The field names are ours, since Firemoon documents none.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::clock::in_millis;
 use crate::credits::Credits;
 use crate::identity::Principal;
 use crate::ledger::{BudgetSnapshot, LimitStatus, LimitView};
@@ -12,17 +14,23 @@ use crate::team::{LimitKind, Team};
 #[derive(Debug, Serialize)]
 pub struct Balance<'a> {
     team: &'a str,
-    /// What the tightest credit budget leaves; `null` when the team has none that refuses.
+    /// The least that a credit budget has left; `null` when the team has none that refuses.
     balance: Option<Credits>,
     budgets: Vec<LimitView>,
 }
 
-/// `GET /gateway/v1/me`: who calls, and every limit that holds for them.
+/// `GET /gateway/v1/me`: the caller and all its limits.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Me<'a> {
     team: &'a str,
     user: &'a str,
     credential: CredentialView<'a>,
+    /// Where the team's days and months begin.
+    time_zone: String,
+    /// Now, by the ledger's clock: the one that windows go by.
+    #[serde(serialize_with = "in_millis")]
+    at: Timestamp,
     models: Vec<&'a str>,
     limits: Vec<LimitView>,
 }
@@ -35,17 +43,23 @@ struct CredentialView<'a> {
 
 /// The balance of a team.
 #[must_use]
-pub fn balance<'a>(team: &'a Team, books: &BudgetSnapshot) -> Balance<'a> {
-    let budgets: Vec<&LimitStatus> = books.standings.iter().filter(|standing| counts_credits(standing.kind)).collect();
-    let refusing = budgets.iter().filter(|standing| !standing.shadow);
-    let balance = refusing.map(|standing| Credits::from_micros(standing.remaining())).min();
-    Balance { team: team.id.as_str(), balance, budgets: budgets.into_iter().map(LimitView::from).collect() }
+pub fn balance<'a>(team: &'a Team, snapshot: &BudgetSnapshot) -> Balance<'a> {
+    let budgets: Vec<&LimitStatus> =
+        snapshot.statuses.iter().filter(|status| counts_credits(status.kind)).collect();
+    let refusing = budgets.iter().filter(|status| !status.shadow);
+    let balance = refusing.map(|status| Credits::from_micros(status.remaining())).min();
+    Balance {
+        team: team.id.as_str(),
+        balance,
+        budgets: budgets.into_iter().map(LimitView::from).collect(),
+    }
 }
 
-/// A caller's own standing.
+/// The caller and all its limits.
 #[must_use]
-pub fn me<'a>(principal: &'a Principal, team: &'a Team, books: &BudgetSnapshot) -> Me<'a> {
-    let key_allows = |model: &_| principal.key_models.as_ref().is_none_or(|rules| rules.allow(model));
+pub fn me<'a>(principal: &'a Principal, team: &'a Team, snapshot: &BudgetSnapshot) -> Me<'a> {
+    let key_allows =
+        |model: &_| principal.key_models.as_ref().is_none_or(|rules| rules.allow(model));
     let priced = team.prices.models.keys();
     let mut models: Vec<&str> =
         priced.filter(|id| team.models.allow(id) && key_allows(id)).map(|id| id.as_str()).collect();
@@ -53,9 +67,14 @@ pub fn me<'a>(principal: &'a Principal, team: &'a Team, books: &BudgetSnapshot) 
     Me {
         team: team.id.as_str(),
         user: principal.user.as_str(),
-        credential: CredentialView { kind: principal.credential.kind(), id: principal.credential.id() },
+        credential: CredentialView {
+            kind: principal.credential.kind(),
+            id: principal.credential.id(),
+        },
+        time_zone: team.zone_name(),
+        at: snapshot.at,
         models,
-        limits: books.standings.iter().map(LimitView::from).collect(),
+        limits: snapshot.statuses.iter().map(LimitView::from).collect(),
     }
 }
 

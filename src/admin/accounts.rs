@@ -1,4 +1,5 @@
-//! The teams' accounts as an operator sees them: every team of the configuration, and those that have left it.
+//! Accounts of teams as operators see them: the configured teams, and those that have left the
+//! configuration.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::team::{Team, TeamId};
 
-/// What the operator's pages read of the ledger. Clones read the same.
+/// The operator's reads of the ledger. Clones share it.
 #[derive(Clone)]
 pub struct Accounts {
     ledger: Arc<dyn Ledger>,
@@ -22,14 +23,14 @@ pub struct Accounts {
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) team: TeamId,
-    /// Where its days begin; those of a team that has left the configuration begin in UTC.
+    /// Time zone of its days; UTC for a team that has left the configuration.
     pub(super) time_zone: TimeZone,
     /// Whether the team is in the configuration.
     pub(super) is_configured: bool,
 }
 
 impl Accounts {
-    /// The accounts of these teams in this ledger.
+    /// Accounts of these teams in this ledger.
     #[must_use]
     pub const fn new(ledger: Arc<dyn Ledger>, teams: Live<HashMap<TeamId, Arc<Team>>>) -> Self {
         Self { ledger, teams }
@@ -39,10 +40,10 @@ impl Accounts {
         &*self.ledger
     }
 
-    /// The account of one team, or of every team of the configuration and of the ledger, in the order of their names.
+    /// The account of one team, or all accounts, configured or in the ledger, by name.
     ///
     /// # Errors
-    /// `team_not_found`: no team can have this name. `ledger_unavailable`.
+    /// `team_not_found`: the name is not valid. `ledger_unavailable`.
     pub(super) async fn of(&self, name: Option<&str>) -> Result<Vec<Account>, Refusal> {
         if let Some(name) = name {
             return Ok(vec![self.account(TeamId::parse(name).ok_or(Refusal::TeamNotFound)?)]);
@@ -54,27 +55,32 @@ impl Accounts {
 
     fn account(&self, team: TeamId) -> Account {
         match self.teams.read().get(&team) {
-            Some(known) => Account { team, time_zone: known.time_zone.clone(), is_configured: true },
+            Some(known) => {
+                Account { team, time_zone: known.time_zone.clone(), is_configured: true }
+            }
             None => Account { team, time_zone: TimeZone::UTC, is_configured: false },
         }
     }
 
-    /// Which day it is for a team, by the ledger's clock.
+    /// Today in the team's time zone, by the ledger's clock.
     ///
     /// # Errors
     /// `ledger_unavailable`.
     pub(super) async fn today(&self, account: &Account) -> Result<Date, Refusal> {
-        // To ask for the books of a team makes it known to the ledger; one that has left is not to be made again.
+        // Asks with any configured team: a snapshot creates the team's records in the ledger, which
+        // must not happen to a team that has left.
         let any = || self.teams.read().keys().next().cloned();
         let team = Some(&account.team).filter(|_| account.is_configured).cloned().or_else(any);
-        let (team, time_zone) = (team.unwrap_or_else(|| account.team.clone()), account.time_zone.clone());
-        let inquiry = SnapshotQuery { team, levels: Vec::new(), time_zone: time_zone.clone(), reader: None };
-        let books = self.ledger.snapshot(inquiry).await.map_err(|outage| away(&outage))?;
-        Ok(books.at.to_zoned(time_zone).date())
+        let (team, time_zone) =
+            (team.unwrap_or_else(|| account.team.clone()), account.time_zone.clone());
+        let query =
+            SnapshotQuery { team, levels: Vec::new(), time_zone: time_zone.clone(), reader: None };
+        let snapshot = self.ledger.snapshot(query).await.map_err(|outage| away(&outage))?;
+        Ok(snapshot.at.to_zoned(time_zone).date())
     }
 }
 
-/// The ledger could not be read.
+/// The refusal when the ledger cannot be read.
 pub(super) fn away(outage: &Outage) -> Refusal {
     tracing::warn!(%outage, "the ledger could not be read for an operator");
     Refusal::LedgerUnavailable

@@ -1,11 +1,11 @@
-//! A limit as it is configured, as operators see it.
+//! Configured limits as operators see them.
 
 use serde::Serialize;
 
 use crate::ledger::Amount;
 use crate::team::{Limit, LimitKind, Limits};
 
-/// One limit as it is configured.
+/// One configured limit.
 #[derive(Debug, Serialize)]
 pub(super) struct ConfiguredLimit {
     limit: LimitKind,
@@ -13,7 +13,7 @@ pub(super) struct ConfiguredLimit {
     shadow: bool,
 }
 
-/// Limits as they are configured.
+/// The configured limits.
 pub(super) fn configured(limits: &Limits) -> Vec<ConfiguredLimit> {
     let view = |limit: &Limit| ConfiguredLimit {
         limit: limit.kind,

@@ -1,4 +1,4 @@
-//! Reports as CSV (RFC 4180), safe to open in a spreadsheet.
+//! Reports as CSV (RFC 4180) that is safe to open in a spreadsheet.
 
 use std::borrow::Cow;
 
@@ -7,29 +7,37 @@ use bytes::Bytes;
 use crate::printable::Printable;
 use crate::refusal::Refusal;
 
-/// The media type, with its header line announced.
+/// Media type, which announces the header line.
 pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 
 /// A table as CSV.
 ///
 /// # Errors
-/// `internal`: it could not be written, which is a mistake in this program.
-pub fn written(titles: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<Bytes, Refusal> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let mut write = |row: Vec<Cow<'_, str>>| writer.write_record(row.iter().map(|cell| cell.as_bytes()));
-    write(titles.iter().map(|title| Cow::Borrowed(*title)).collect()).map_err(|_| Refusal::Internal)?;
+/// `internal`: it could not be written, which is a bug.
+pub fn written(
+    titles: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Result<Bytes, Refusal> {
+    let mut writer =
+        csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let mut write =
+        |row: Vec<Cow<'_, str>>| writer.write_record(row.iter().map(|cell| cell.as_bytes()));
+    write(titles.iter().map(|title| Cow::Borrowed(*title)).collect())
+        .map_err(|_| Refusal::Internal)?;
     for row in rows {
         write(row.into_iter().map(harmless).collect()).map_err(|_| Refusal::Internal)?;
     }
     writer.into_inner().map(Bytes::from).map_err(|_| Refusal::Internal)
 }
 
-/// A cell that no spreadsheet takes for a formula: an apostrophe before what it would begin with. A user names itself.
-/// <https://owasp.org/www-community/attacks/CSV_Injection>. What is not seen, or turns the order of reading around, is
-/// written out as in tables.
+/// A cell that no spreadsheet takes for a formula: such text gets an apostrophe in front, since
+/// users choose their names. <https://owasp.org/www-community/attacks/CSV_Injection>. Unsafe
+/// characters are escaped as in tables.
 fn harmless(cell: String) -> Cow<'static, str> {
     let shown = Printable::whole(&cell).to_string();
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']) {
+    if cell.starts_with([
+        '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    ]) {
         Cow::Owned(format!("'{shown}"))
     } else {
         Cow::Owned(shown)
@@ -43,7 +51,8 @@ mod tests {
 
     fn text(rows: &[&[&str]]) -> String {
         let rows = rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect());
-        String::from_utf8(written(&["user", "credits"], rows).expect("written").to_vec()).expect("text")
+        String::from_utf8(written(&["user", "credits"], rows).expect("written").to_vec())
+            .expect("text")
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `GET /admin/v1/ledger`: the rows of a team, or of every team, newest first, one for each paid call that ended; page
-//! by page.
+//! `GET /admin/v1/ledger`: rows of one team or of all, newest first, in pages. Each row is a paid
+//! call that ended.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use crate::ledger::{LostRows, ReservationId, Row};
 use crate::refusal::Refusal;
 use crate::team::TeamId;
 
-/// The parameters of the page.
+/// Query parameters of the page.
 pub const QUERY: &[&str] = &["team", "from", "to", "after", "limit", "format"];
-/// How many rows a page has when nobody says, and at most.
+/// Default and largest number of rows on a page.
 const LIMIT_DEFAULT: usize = 1_000;
 const LIMIT_MAX: usize = 10_000;
-/// How many are read of the ledger at once.
+/// Rows read from the ledger at a time.
 const AT_ONCE: usize = 1_000;
-/// Of a page in CSV: how many rows of its teams are gone because there were too many.
+/// On a CSV page: rows of its teams that were dropped because there were too many.
 const X_ROWS_LOST: HeaderName = HeaderName::from_static("x-rows-lost");
 
-struct Asked {
+struct Query {
     accounts: Vec<Account>,
-    /// Whether one team was asked for, by its name.
+    /// Whether the query names a team.
     is_named: bool,
     from: Option<Date>,
     to: Option<Date>,
@@ -40,7 +40,7 @@ struct Asked {
     as_csv: bool,
 }
 
-/// Where a page ended: `team/id`, or the id alone where one team is asked for.
+/// Where a page ended: `team/id`, or the id alone if the query names a team.
 struct Place {
     team: TeamId,
     id: ReservationId,
@@ -57,23 +57,23 @@ impl Place {
     }
 }
 
-impl Asked {
+impl Query {
     async fn read(accounts: &Accounts, call: &Call) -> Result<Self, Refusal> {
         let mut problems = Vec::new();
         let mut day = |name: &str| {
-            let read = call.asked(name).map(str::parse::<Date>).transpose();
+            let read = call.query(name).map(str::parse::<Date>).transpose();
             read.unwrap_or_else(|_| {
                 problems.push(format!("{name} must be a day such as 2026-11-22"));
                 None
             })
         };
         let (from, to) = (day("from"), day("to"));
-        let named = call.asked("team");
-        let after = call.asked("after").map(|text| Place::read(text, named));
+        let named = call.query("team");
+        let after = call.query("after").map(|text| Place::read(text, named));
         if matches!(after, Some(None)) {
             problems.push("after must be what the page before it gave as next".to_owned());
         }
-        let limit = call.asked("limit").map_or(Some(LIMIT_DEFAULT), |text| text.parse().ok());
+        let limit = call.query("limit").map_or(Some(LIMIT_DEFAULT), |text| text.parse().ok());
         let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
         if limit.is_none() {
             problems.push(format!("limit must be a whole number from 1 to {LIMIT_MAX}"));
@@ -83,16 +83,26 @@ impl Asked {
             return Err(Refusal::InvalidRequest(problems));
         };
         let accounts = accounts.of(named).await?;
-        Ok(Self { accounts, is_named: named.is_some(), from, to, after: after.flatten(), limit, as_csv })
+        Ok(Self {
+            accounts,
+            is_named: named.is_some(),
+            from,
+            to,
+            after: after.flatten(),
+            limit,
+            as_csv,
+        })
     }
 
-    /// Whether a row's day, whose window admitted it, is one of those asked for.
-    fn wants(&self, row: &Row) -> bool {
+    /// Whether the row's day, by which it was counted, is in the query.
+    fn includes(&self, row: &Row) -> bool {
         let day: Option<Date> = row.day.parse().ok();
-        day.is_none_or(|day| self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to))
+        day.is_none_or(|day| {
+            self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to)
+        })
     }
 
-    /// Whether every older row was admitted before the days asked for: it was settled before them.
+    /// Whether every older row was admitted before the days of the query.
     fn is_past(&self, row: &Row, account: &Account) -> bool {
         let settled = row.settled_at.to_zoned(account.time_zone.clone()).date();
         self.from.is_some_and(|from| settled < from)
@@ -101,12 +111,12 @@ impl Asked {
 
 #[derive(Debug, Serialize)]
 struct Page<'a> {
-    /// The team that was asked for; `null` when it was every team.
+    /// The team in the query; `null` for all.
     team: Option<&'a str>,
     rows: Vec<Line>,
-    /// Of the teams on this page: what is gone of them because there were too many rows.
+    /// Rows of the teams on this page that were dropped because there were too many.
     lost: Vec<Lost>,
-    /// What to give as `after` for the next page; `null` on the last.
+    /// Value of `after` for the next page; `null` on the last.
     next: Option<String>,
 }
 
@@ -114,7 +124,7 @@ struct Page<'a> {
 #[serde(rename_all = "camelCase")]
 struct Line {
     team: String,
-    /// What people call the gateway key that its user is.
+    /// Name of the gateway key that is the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_name: Option<String>,
     #[serde(flatten)]
@@ -128,12 +138,12 @@ struct Lost {
     rows: LostRows,
 }
 
-/// What a page is made of.
+/// Rows of a page.
 #[derive(Default)]
 struct Found {
     rows: Vec<(TeamId, Row)>,
     lost: Vec<Lost>,
-    /// There is more behind it.
+    /// Whether more rows follow.
     more: bool,
 }
 
@@ -141,36 +151,43 @@ struct Found {
 ///
 /// # Errors
 /// `invalid_request`, `team_not_found`, `ledger_unavailable`.
-pub(super) async fn answer(accounts: &Accounts, names: &RegistrySync, call: &Call) -> Result<Answer, Refusal> {
-    let asked = Asked::read(accounts, call).await?;
-    let Found { rows, lost, more } = found(accounts, &asked).await?;
-    if asked.as_csv {
+pub(super) async fn answer(
+    accounts: &Accounts,
+    names: &RegistrySync,
+    call: &Call,
+) -> Result<Answer, Refusal> {
+    let query = Query::read(accounts, call).await?;
+    let Found { rows, lost, more } = found(accounts, &query).await?;
+    if query.as_csv {
         let gone: u64 = lost.iter().map(|lost| lost.rows.all()).sum();
         let named = rows.into_iter().map(|(team, row)| {
-            let key_name = names.key_name(&row.asked.user).unwrap_or_default();
+            let key_name = names.key_name(&row.summary.user).unwrap_or_default();
             cells(team, row, key_name)
         });
         let mut answer = page(StatusCode::OK, CSV, written(&TITLES, named)?);
         answer.headers_mut().insert(X_ROWS_LOST, HeaderValue::from(gone));
         return Ok(answer);
     }
-    let last = rows.last().filter(|_| more).map(|(team, row)| Place { team: team.clone(), id: row.id });
-    let next = last.map(|place| place.text(asked.is_named));
+    let last =
+        rows.last().filter(|_| more).map(|(team, row)| Place { team: team.clone(), id: row.id });
+    let next = last.map(|place| place.text(query.is_named));
     let line = |(team, row): (TeamId, Row)| {
-        let key_name = names.key_name(&row.asked.user);
+        let key_name = names.key_name(&row.summary.user);
         Line { team: team.to_string(), key_name, generation: row.into() }
     };
     let rows = rows.into_iter().map(line).collect();
-    let team = asked.accounts.first().filter(|_| asked.is_named).map(|account| account.team.as_str());
+    let team =
+        query.accounts.first().filter(|_| query.is_named).map(|account| account.team.as_str());
     json(StatusCode::OK, &Page { team, rows, lost, next })
 }
 
-/// The rows of a page, team by team in the order of their names.
-async fn found(accounts: &Accounts, asked: &Asked) -> Result<Found, Refusal> {
+/// Rows of a page, by team name.
+async fn found(accounts: &Accounts, query: &Query) -> Result<Found, Refusal> {
     let mut found = Found::default();
-    let comes = |account: &&Account| asked.after.as_ref().is_none_or(|place| place.team <= account.team);
-    for account in asked.accounts.iter().filter(comes) {
-        add_rows(accounts, asked, account, &mut found).await?;
+    let comes =
+        |account: &&Account| query.after.as_ref().is_none_or(|place| place.team <= account.team);
+    for account in query.accounts.iter().filter(comes) {
+        add_rows(accounts, query, account, &mut found).await?;
         if found.more {
             break;
         }
@@ -178,15 +195,22 @@ async fn found(accounts: &Accounts, asked: &Asked) -> Result<Found, Refusal> {
     Ok(found)
 }
 
-/// Adds a team's rows until the page is full. Rows that come meanwhile move the others on, so a page begins behind a
-/// row and not at a number.
-async fn add_rows(accounts: &Accounts, asked: &Asked, account: &Account, found: &mut Found) -> Result<(), Refusal> {
+/// Adds a team's rows until the page is full. New rows shift the others, so a page begins after a
+/// row and not at an offset.
+async fn add_rows(
+    accounts: &Accounts,
+    query: &Query,
+    account: &Account,
+    found: &mut Found,
+) -> Result<(), Refusal> {
     let team = &account.team;
-    let mut awaited = asked.after.as_ref().filter(|place| place.team == *team).map(|place| place.id);
+    let mut awaited =
+        query.after.as_ref().filter(|place| place.team == *team).map(|place| place.id);
     let (mut skip, mut last) = (0, None);
     loop {
-        let read = accounts.ledger().rows(team, skip, AT_ONCE).await.map_err(|outage| away(&outage))?;
-        if read.total == 0 && !account.is_configured && asked.is_named {
+        let read =
+            accounts.ledger().rows(team, skip, AT_ONCE).await.map_err(|outage| away(&outage))?;
+        if read.total == 0 && !account.is_configured && query.is_named {
             return Err(Refusal::TeamNotFound);
         }
         if skip == 0 && read.lost.all() > 0 {
@@ -194,17 +218,19 @@ async fn add_rows(accounts: &Accounts, asked: &Asked, account: &Account, found: 
         }
         let is_end = read.rows.len() < AT_ONCE;
         skip += read.rows.len();
-        // What was seen before stands first when new rows have come since.
-        let seen = last.and_then(|last| read.rows.iter().position(|row| row.id == last)).map_or(0, |place| place + 1);
+        // Rows of the page before come first if there are new ones.
+        let seen = last
+            .and_then(|last| read.rows.iter().position(|row| row.id == last))
+            .map_or(0, |place| place + 1);
         for row in read.rows.into_iter().skip(seen) {
             last = Some(row.id);
             if let Some(after) = awaited {
                 awaited = Some(after).filter(|after| *after != row.id);
-            } else if asked.is_past(&row, account) {
+            } else if query.is_past(&row, account) {
                 return Ok(());
-            } else if asked.wants(&row) && found.rows.len() < asked.limit {
+            } else if query.includes(&row) && found.rows.len() < query.limit {
                 found.rows.push((team.clone(), row));
-            } else if asked.wants(&row) {
+            } else if query.includes(&row) {
                 found.more = true;
                 return Ok(());
             }
@@ -246,32 +272,34 @@ const TITLES: [&str; 25] = [
 fn cells(team: TeamId, row: Row, key_name: String) -> Vec<String> {
     let (sent_at, answered_at) = (row.sent_at(), row.answered_at());
     let moment = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-    let Row { id, outcome, reserved, charged, day, admitted_at, settled_at, asked, came, .. } = row;
-    let asked = Arc::unwrap_or_clone(asked);
+    let Row {
+        id, outcome, reserved, charged, day, admitted_at, settled_at, summary, result, ..
+    } = row;
+    let summary = Arc::unwrap_or_clone(summary);
     vec![
         id.to_string(),
-        asked.request_id,
+        summary.request_id,
         day,
-        asked.user,
-        asked.credential,
-        asked.model,
+        summary.user,
+        summary.credential,
+        summary.model,
         outcome.name().to_owned(),
-        if came.status > 0 { came.status.to_string() } else { String::new() },
-        came.code.unwrap_or_default(),
-        asked.images.to_string(),
-        asked.seconds.to_string(),
-        came.images.to_string(),
-        came.video_ms.to_string(),
+        if result.status > 0 { result.status.to_string() } else { String::new() },
+        result.code.unwrap_or_default(),
+        summary.images.to_string(),
+        summary.seconds.to_string(),
+        result.images.to_string(),
+        result.video_ms.to_string(),
         reserved.to_string(),
         charged.to_string(),
-        asked.price_version,
+        summary.price_version,
         admitted_at.to_string(),
         moment(sent_at),
         moment(answered_at),
         settled_at.to_string(),
-        came.queue_ms.to_string(),
-        came.upstream_ms.to_string(),
-        asked.key.unwrap_or_default(),
+        result.queue_ms.to_string(),
+        result.upstream_ms.to_string(),
+        summary.key.unwrap_or_default(),
         key_name,
         team.to_string(),
     ]

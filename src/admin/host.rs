@@ -1,9 +1,9 @@
-//! Which names the operator's listener answers to while only this machine reaches it.
+//! Host names that the operator's listener accepts when it is on loopback.
 //!
-//! A web page that an operator visits can send its own name's address to 127.0.0.1 (DNS rebinding), and then read what
-//! is here as if it were its own. Its requests still carry its name in `Host`: where the listener is on loopback, only
-//! names of this machine and those that the configuration lists are answered. Where it is on a network, probes and
-//! scrapes come by the pod's address and every service's name, and no name is checked.
+//! A web page that an operator visits can resolve its own name to 127.0.0.1 (DNS rebinding) and
+//! then read this listener as its own origin. Its requests still carry its name in `Host`. So a
+//! listener on loopback accepts only names of this machine and configured ones. On a network,
+//! probes and scrapes come by a pod's address or any service name, and no name is checked.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,22 +13,29 @@ use http::{HeaderMap, Uri};
 
 use crate::refusal::Refusal;
 
-/// Refuses a request by a name that is not this listener's.
+/// Refuses a request whose `Host` is not accepted.
 ///
 /// # Errors
-/// `invalid_request`, saying what would be right.
-pub(super) fn check(address: SocketAddr, uri: &Uri, headers: &HeaderMap, names: &[String]) -> Result<(), Refusal> {
+/// `invalid_request`, with what would be right.
+pub(super) fn check(
+    address: SocketAddr,
+    uri: &Uri,
+    headers: &HeaderMap,
+    names: &[String],
+) -> Result<(), Refusal> {
     if !address.ip().to_canonical().is_loopback() {
         return Ok(());
     }
-    // No browser leaves it out.
-    let named = headers.get_all(HOST).iter().map(|value| value.to_str().ok()?.parse::<Authority>().ok());
+    // Every browser sends it.
+    let named =
+        headers.get_all(HOST).iter().map(|value| value.to_str().ok()?.parse::<Authority>().ok());
     let mut hosts = named.chain(uri.authority().map(|authority| Some(authority.clone())));
     if hosts.all(|host| host.is_some_and(|host| is_known(host.host(), names))) {
         return Ok(());
     }
     Err(Refusal::InvalidRequest(vec![
-        "Host: this listener answers to localhost, 127.0.0.1, [::1] and the names of admin.hosts".to_owned(),
+        "Host: this listener answers to localhost, 127.0.0.1, [::1] and the names of admin.hosts"
+            .to_owned(),
     ]))
 }
 
@@ -48,11 +55,12 @@ mod tests {
     fn is_answered(address: &str, target: &str, hosts: &[&str]) -> bool {
         let headers = hosts.iter().map(|host| (HOST, host.parse().expect("a value"))).collect();
         let names = ["Moongate.internal".to_owned()];
-        check(address.parse().expect(address), &target.parse().expect(target), &headers, &names).is_ok()
+        check(address.parse().expect(address), &target.parse().expect(target), &headers, &names)
+            .is_ok()
     }
 
     #[test]
-    fn on_loopback_only_this_machines_names_and_configured_ones_are_answered() {
+    fn on_loopback_only_local_and_configured_host_names_are_answered() {
         for address in ["127.0.0.1:9091", "[::1]:9091", "127.9.9.9:1", "[::ffff:127.0.0.1]:9091"] {
             for host in [
                 "localhost",
@@ -89,7 +97,10 @@ mod tests {
     #[test]
     fn on_a_network_every_name_is_answered() {
         for address in ["0.0.0.0:9091", "[::]:9091", "10.1.2.3:9091"] {
-            assert!(is_answered(address, "/metrics", &["moongate.monitoring.svc:9091"]), "{address}");
+            assert!(
+                is_answered(address, "/metrics", &["moongate.monitoring.svc:9091"]),
+                "{address}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A gateway key as an operator sees it: what is kept of it, its state, and which of its secrets are good until when.
+//! A gateway key as operators see it: its record, its state, and until when its secrets are valid.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,16 +8,16 @@ use crate::identity::KeyRecord;
 use crate::identity::record::KeptSecret;
 use crate::identity::settings::KeySettings;
 
-/// A key as it is shown. It holds no hash: a secret could not be guessed from one, but nobody needs it.
+/// A displayed key. It has no hash: harmless, but of no use.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct KeyView {
     pub(super) id: String,
     pub(super) team: String,
     pub(super) name: String,
     user: Option<String>,
-    /// `store`, or `configuration`: then it is changed there.
+    /// `store`, or `configuration` for a key that is changed there.
     source: &'static str,
-    /// `active`, `expired`, `revoked`, or `team_unknown` while its team is not configured.
+    /// `active`, `expired`, `revoked`, or `team_unknown` when its team is not configured.
     state: &'static str,
     models: Option<Vec<String>>,
     limits: Value,
@@ -33,7 +33,7 @@ pub(super) struct KeyView {
 pub(super) struct SecretView {
     made_at: Timestamp,
     ends_at: Option<Timestamp>,
-    /// `current`, `overlap` while it is still good although another took its place, or `ended`.
+    /// `current`, `overlap` while it is still valid after being replaced, or `ended`.
     state: &'static str,
 }
 
@@ -49,7 +49,7 @@ impl SecretView {
 }
 
 impl KeyView {
-    /// A key of the store; its team may have left the configuration.
+    /// A key of the store, whose team may have left the configuration.
     pub(super) fn of_store(record: &KeyRecord, team_is_known: bool, now: Timestamp) -> Self {
         let is_over = record.expires_at.is_some_and(|expires_at| expires_at <= now);
         let state = match (record.revoked_at, is_over) {
@@ -97,7 +97,7 @@ impl KeyView {
         }
     }
 
-    /// As the audit line shows it.
+    /// The key in the audit line.
     pub(super) fn shown(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }

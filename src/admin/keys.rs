@@ -1,5 +1,5 @@
-//! The gateway keys: those of the store, which are made, rotated and revoked here, and those of the configuration,
-//! which are shown beside them.
+//! Gateway keys: those of the store, which are made, rotated and revoked here, and the
+//! configuration's, which are only listed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,16 +23,16 @@ use crate::printable;
 use crate::refusal::Refusal;
 use crate::team::{KeyId, ModelRules, Team, TeamId, UserId};
 
-/// How long the old secret stays good after a rotation, unless it is said, in seconds.
+/// Default overlap after a rotation, in seconds.
 const OVERLAP: u64 = 24 * 3600;
 /// The longest overlap, in seconds.
 const OVERLAP_MAX: u64 = 90 * 24 * 3600;
-/// How often a change is tried when others change the same key.
+/// How often a change is retried when others change the same key.
 const TRIES: usize = 8;
-/// How many keys the store may have: every replica holds them all in memory.
+/// Most keys in the store: every replica holds all of them in memory.
 const KEYS_MAX: usize = 20_000;
 
-/// What the pages are made of.
+/// State of the pages.
 #[derive(Clone)]
 pub(super) struct Keys {
     pub(super) registrar: Arc<RegistrySync>,
@@ -41,10 +41,10 @@ pub(super) struct Keys {
     pub(super) clock: Clock,
 }
 
-/// What a key is made of.
+/// A new key, as requested.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct NewKey {
     team: String,
     name: String,
     user: Option<String>,
@@ -57,7 +57,7 @@ struct Wanted {
 #[serde(deny_unknown_fields)]
 struct Rotation {
     overlap_seconds: Option<u64>,
-    /// Whether secrets in overlap already end with the newest, whatever was promised of them.
+    /// Whether earlier secrets that are still valid end together with the newest.
     end_older: Option<bool>,
 }
 
@@ -67,17 +67,22 @@ struct Nothing {}
 
 impl Keys {
     pub(super) async fn list(&self, call: &Call) -> Result<Answer, Refusal> {
-        let wanted = call.asked("team");
+        let team = call.query("team");
         let used = self.last_used().await?;
         let now = self.clock.now();
         let (register, directory) = (self.registrar.register(), self.registrar.directory());
         let stored = register.keys().map(|key| self.view(&key.record, now));
-        let hidden = |view: &KeyView| directory.configured_keys().iter().any(|key| key.id.as_str() == view.id);
+        let hidden = |view: &KeyView| {
+            directory.configured_keys().iter().any(|key| key.id.as_str() == view.id)
+        };
         let stored = stored.filter(|view| !hidden(view));
-        let configured = directory.configured_keys().iter().map(|key| KeyView::of_configuration(key, now));
+        let configured =
+            directory.configured_keys().iter().map(|key| KeyView::of_configuration(key, now));
         let mut keys: Vec<KeyView> = stored.chain(configured).collect();
-        keys.retain(|key| wanted.is_none_or(|team| team == key.team));
-        keys.sort_by(|one, other| (&one.team, &one.name, &one.id).cmp(&(&other.team, &other.name, &other.id)));
+        keys.retain(|key| team.is_none_or(|team| team == key.team));
+        keys.sort_by(|one, other| {
+            (&one.team, &one.name, &one.id).cmp(&(&other.team, &other.name, &other.id))
+        });
         for key in &mut keys {
             key.last_used_at = used.get(key.id.as_str()).copied();
         }
@@ -96,11 +101,11 @@ impl Keys {
         call::json(StatusCode::OK, &view)
     }
 
-    /// Makes a key. Its text is in this answer and nowhere else, ever.
+    /// Makes a key. Its text is only in this answer.
     pub(super) async fn create(&self, call: &Call, token: &Token) -> Result<Changed, Refusal> {
-        let wanted: Wanted = call.body()?;
+        let new: NewKey = call.body()?;
         let made = GatewayKey::generate().map_err(|_| Refusal::Internal)?;
-        let record = self.checked(wanted, &made, token)?;
+        let record = self.checked(new, &made, token)?;
         if self.registrar.register().keys().len() >= KEYS_MAX {
             return Err(Refusal::KeyConflict("There are as many keys as every replica can hold"));
         }
@@ -109,22 +114,31 @@ impl Keys {
         let answer = match stored {
             Ok(true) => {
                 self.know().await;
-                call::json(StatusCode::CREATED, &json!({ "secret": made.text.expose(), "key": view }))
+                call::json(
+                    StatusCode::CREATED,
+                    &json!({ "secret": made.text.expose(), "key": view }),
+                )
             }
-            // An id of 71 random bits is not drawn twice.
+            // Ids have 71 random bits, so this never happens.
             Ok(false) => return Err(Refusal::Internal),
             Err(_) => Err(Refusal::LedgerUnavailable),
         };
-        Ok(Changed { subject: format!("key {}", made.id), before: Value::Null, after: view.shown(), answer })
+        Ok(Changed {
+            subject: format!("key {}", made.id),
+            before: Value::Null,
+            after: view.shown(),
+            answer,
+        })
     }
 
-    /// Gives a key another secret; the one until now stays good for a while, and older ones for as long as they were
-    /// promised.
+    /// Gives a key a new secret. The current one stays valid for the overlap, and earlier ones
+    /// until their own end.
     pub(super) async fn rotate(&self, call: &Call) -> Result<Changed, Refusal> {
         let Rotation { overlap_seconds, end_older } = call.body()?;
         let overlap = overlap_seconds.unwrap_or(OVERLAP);
         if overlap > OVERLAP_MAX {
-            let problem = format!("overlap_seconds must be from 0 to {OVERLAP_MAX}, which are 90 days");
+            let problem =
+                format!("overlap_seconds must be from 0 to {OVERLAP_MAX}, which are 90 days");
             return Err(Refusal::InvalidBody(vec![problem]));
         }
         let overlap = SignedDuration::from_secs(i64::try_from(overlap).unwrap_or(i64::MAX));
@@ -132,54 +146,60 @@ impl Keys {
         let made = GatewayKey::for_id(id.clone()).map_err(|_| Refusal::Internal)?;
         let now = self.clock.now();
         let older = if end_older.unwrap_or_default() { Older::Ended } else { Older::Kept };
-        let rotated = |record: &KeyRecord| record.rotated(made.hash, now, overlap, older).map_err(refuse);
+        let rotated =
+            |record: &KeyRecord| record.rotated(made.hash, now, overlap, older).map_err(refuse);
         self.change(&id, rotated, |view| json!({ "secret": made.text.expose(), "key": view })).await
     }
 
-    /// Takes a key back, for good. Doing it twice changes nothing.
+    /// Revokes a key. Revoking it twice changes nothing.
     pub(super) async fn revoke(&self, call: &Call) -> Result<Changed, Refusal> {
         call.body::<Nothing>()?;
         let now = self.clock.now();
         self.change(&call.key()?, |record| Ok(record.revoked(now)), |view| json!(view)).await
     }
 
-    /// Changes a key, whoever else changes it at the same time: nothing that another operator did is undone.
+    /// Changes a key. If others change it at the same time, it retries, so that no change is lost.
     async fn change(
         &self,
         id: &KeyId,
         by: impl Fn(&KeyRecord) -> Result<KeyRecord, Refusal>,
-        told: impl Fn(&KeyView) -> Value,
+        shown: impl Fn(&KeyView) -> Value,
     ) -> Result<Changed, Refusal> {
         if self.registrar.directory().configured_keys().iter().any(|key| key.id == *id) {
-            return Err(Refusal::KeyConflict("The key is kept in the configuration file: it is changed there"));
+            return Err(Refusal::KeyConflict(
+                "The key is kept in the configuration file: it is changed there",
+            ));
         }
         for _ in 0..TRIES {
             let (bytes, before) = self.record(id).await?;
             let after = by(&before)?;
-            let answer = match self.store.replace(&key_entry(id), Some(&bytes), &after.written()).await {
-                Ok(true) => {
-                    self.know().await;
-                    call::json(StatusCode::OK, &told(&self.view(&after, self.clock.now())))
-                }
-                Ok(false) => continue,
-                Err(_) => Err(Refusal::LedgerUnavailable),
-            };
-            let [before, after] = [before, after].map(|record| self.view(&record, self.clock.now()).shown());
+            let answer =
+                match self.store.replace(&key_entry(id), Some(&bytes), &after.written()).await {
+                    Ok(true) => {
+                        self.know().await;
+                        call::json(StatusCode::OK, &shown(&self.view(&after, self.clock.now())))
+                    }
+                    Ok(false) => continue,
+                    Err(_) => Err(Refusal::LedgerUnavailable),
+                };
+            let [before, after] =
+                [before, after].map(|record| self.view(&record, self.clock.now()).shown());
             return Ok(Changed { subject: format!("key {id}"), before, after, answer });
         }
         Err(Refusal::KeyConflict("The key is being changed by others; try again"))
     }
 
-    /// What the store says of a key at this moment.
+    /// The stored record of a key.
     async fn record(&self, id: &KeyId) -> Result<(Vec<u8>, KeyRecord), Refusal> {
-        let entry = self.store.entry(&key_entry(id)).await.map_err(|_| Refusal::LedgerUnavailable)?;
+        let entry =
+            self.store.entry(&key_entry(id)).await.map_err(|_| Refusal::LedgerUnavailable)?;
         let bytes = entry.ok_or(Refusal::KeyNotFound)?;
         let record = KeyRecord::read(id.clone(), &bytes).ok_or(Refusal::Internal)?;
         Ok((bytes, record))
     }
 
-    /// So that whoever asks here next finds what was changed here. Other replicas notice by themselves, and so does
-    /// this one should the store fall silent now.
+    /// Reads the register again, so that this replica shows the change at once. Others notice by
+    /// polling, and so does this one if the store does not answer.
     async fn know(&self) {
         if let Err(outage) = self.registrar.refresh(&*self.store).await {
             tracing::debug!(%outage, "what was changed is not in force here yet");
@@ -198,45 +218,49 @@ impl Keys {
         Ok(used)
     }
 
-    /// What was asked for as a record, or everything that is wrong with it.
-    fn checked(&self, wanted: Wanted, made: &GatewayKey, token: &Token) -> Result<KeyRecord, Refusal> {
+    /// The new key's record, or every problem in the request.
+    fn checked(&self, new: NewKey, made: &GatewayKey, token: &Token) -> Result<KeyRecord, Refusal> {
         let mut problems = Vec::new();
         let now = self.clock.now();
-        let team = TeamId::parse(&wanted.team).filter(|team| self.teams.read().contains_key(team));
+        let team = TeamId::parse(&new.team).filter(|team| self.teams.read().contains_key(team));
         if team.is_none() {
-            problems.push(format!("team: there is no team {:?} in the configuration", wanted.team));
+            problems.push(format!("team: there is no team {:?} in the configuration", new.team));
         }
-        if wanted.name.is_empty() || wanted.name.len() > 128 || wanted.name.chars().any(char::is_control) {
+        if new.name.is_empty() || new.name.len() > 128 || new.name.chars().any(char::is_control) {
             problems.push("name: must be 1 to 128 bytes without control characters".to_owned());
         }
-        let user = wanted.user.as_deref().map(UserId::parse);
+        let user = new.user.as_deref().map(UserId::parse);
         if user == Some(None) {
             problems.push(unfit());
         }
-        for (member, name) in [("name", Some(&wanted.name)), ("user", wanted.user.as_ref())] {
+        for (member, name) in [("name", Some(&new.name)), ("user", new.user.as_ref())] {
             if name.is_some_and(|name| !printable::is_trimmed(name)) {
                 problems.push(format!("{member}: must not begin or end with white space"));
             }
         }
-        let models = wanted.models.iter().flatten().map(String::as_str);
+        let models = new.models.iter().flatten().map(String::as_str);
         if let Err(rule) = ModelRules::parse(models) {
-            problems.push(format!("models: {rule:?} is no model id, prefix/* or *, with ! in front to deny"));
+            problems.push(format!(
+                "models: {rule:?} is no model id, prefix/* or *, with ! in front to deny"
+            ));
         }
-        let limits = wanted.limits.unwrap_or_else(|| Value::Object(Map::new()));
+        let limits = new.limits.unwrap_or_else(|| Value::Object(Map::new()));
         if let Err(wrong) = self.registrar.read_limits()(&limits.to_string()) {
             problems.extend(wrong.into_iter().map(|problem| format!("limits.{problem}")));
         }
-        let expires_at = wanted.expires_at.as_deref().map(str::parse::<Timestamp>);
+        let expires_at = new.expires_at.as_deref().map(str::parse::<Timestamp>);
         if !expires_at.as_ref().is_none_or(|at| at.as_ref().is_ok_and(|at| *at > now)) {
-            problems.push("expires_at: must be a moment to come such as 2027-01-31T00:00:00Z".to_owned());
+            problems.push(
+                "expires_at: must be a moment to come such as 2027-01-31T00:00:00Z".to_owned(),
+            );
         }
         match team {
             Some(team) if problems.is_empty() => Ok(KeyRecord {
                 id: made.id.clone(),
                 team,
-                name: wanted.name,
+                name: new.name,
                 user: user.flatten(),
-                models: wanted.models,
+                models: new.models,
                 limits,
                 secrets: vec![KeptSecret { sha256: made.hash, made_at: now, ends_at: None }],
                 created_at: now,

@@ -1,4 +1,5 @@
-//! Losses of the store: an operator accepts what is left of a team's account, and its budgets open, on every replica.
+//! Acceptance of losses: an operator accepts what is left of a team's account, and its budgets open
+//! on every replica.
 
 use std::sync::Arc;
 
@@ -14,25 +15,25 @@ use crate::ledger::Outage;
 use crate::refusal::Refusal;
 use crate::team::{Team, TeamId};
 
-/// How many teams are asked for at once.
+/// Teams that are asked about at a time.
 const TEAMS_AT_ONCE: usize = 16;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// What became of a team.
+/// State of a team's budgets.
 enum Found {
-    /// Its budgets were open.
+    /// They were open.
     Open,
-    /// They were closed, and are open now.
+    /// They were closed and are open now.
     Opened,
-    /// They are closed, or nobody knows.
+    /// They are closed, or their state is unknown.
     Away,
 }
 
 impl Teams {
-    /// Opens the budgets of a team, if they are closed.
+    /// Opens a team's budgets, if they are closed.
     pub(super) async fn accept_loss(&self, call: &Call) -> Result<Changed, Refusal> {
         call.body::<Nothing>()?;
         let team = self.team(call)?;
@@ -42,24 +43,28 @@ impl Teams {
             Found::Away => (true, true),
         };
         let answer = match is_closed {
-            false => call::json(StatusCode::OK, &json!({ "team": team.id, "accepted": was_closed })),
+            false => {
+                call::json(StatusCode::OK, &json!({ "team": team.id, "accepted": was_closed }))
+            }
             true => Err(Refusal::LedgerUnavailable),
         };
         let (before, after) = (json!({ "closed": was_closed }), json!({ "closed": is_closed }));
         Ok(Changed { subject: format!("team {}", team.id), before, after, answer })
     }
 
-    /// Opens the budgets of every team whose budgets are closed.
+    /// Opens the closed budgets of every team.
     pub(super) async fn accept_every_loss(&self, call: &Call) -> Result<Changed, Refusal> {
         call.body::<Nothing>()?;
         let mut teams: Vec<Arc<Team>> = self.teams.read().values().cloned().collect();
         teams.sort_by(|one, other| one.id.cmp(&other.id));
-        let found = stream::iter(teams).map(|team| async move { (team.id.clone(), self.open(&team).await) });
+        let found = stream::iter(teams)
+            .map(|team| async move { (team.id.clone(), self.open(&team).await) });
         let found: Vec<(TeamId, Found)> = found.buffered(TEAMS_AT_ONCE).collect().await;
-        let of = |wanted: fn(&Found) -> bool| -> Vec<&TeamId> {
-            found.iter().filter(|(_, found)| wanted(found)).map(|(team, _)| team).collect()
+        let of = |state: fn(&Found) -> bool| -> Vec<&TeamId> {
+            found.iter().filter(|(_, found)| state(found)).map(|(team, _)| team).collect()
         };
-        let (was_closed, opened) = (of(|found| !matches!(found, Found::Open)), of(|f| matches!(f, Found::Opened)));
+        let (was_closed, opened) =
+            (of(|found| !matches!(found, Found::Open)), of(|f| matches!(f, Found::Opened)));
         let is_closed = of(|found| matches!(found, Found::Away));
         let answer = match is_closed.is_empty() {
             true => call::json(StatusCode::OK, &json!({ "accepted": opened })),
@@ -70,8 +75,8 @@ impl Teams {
     }
 
     async fn open(&self, team: &Team) -> Found {
-        // To look is also to bring what this replica knows.
-        let looked = self.books(team).await;
+        // A read also makes this replica restore what it knows.
+        let looked = self.snapshot(team).await;
         let accepted = match looked {
             Ok(_) => return Found::Open,
             Err(Outage::Lost) => self.ledger.accept_loss(&team.id).await,

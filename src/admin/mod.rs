@@ -1,31 +1,38 @@
-//! The operator's listener: health, metrics, and what an operator may see and do.
+//! Operator's listener: health, metrics, and the administration API.
 //!
-//! [`mod@serve`] runs it, on a thread and runtime of its own, so that a probe is answered however busy the team
-//! listener is; [`pages`] says what is where, and `host` by which name it may be called; [`readiness`] is what
-//! `/readyz` asks. Under `/admin/v1` is the API: [`token`] keeps it for operators, [`routes`] is its table, [`call`]
-//! what a page is handed, [`api`] the way from one to the other. Its pages are [`usage`] and [`export`], both over
-//! [`accounts`]; `users` says which name can be a user's.
+//! [`mod@serve`] runs it on a thread and runtime of its own, so that probes are answered however
+//! busy the team listener is. [`pages`] has its paths, `host` its accepted host names,
+//! [`readiness`] the checks of `/readyz`. The API is under `/admin/v1`: [`token`] authenticates
+//! operators, [`routes`] is its table, [`call`] a page's request and result, [`api`] connects them.
+//! Its pages include [`usage`] and [`export`], both over [`accounts`]; `users` checks names of
+//! users.
 //!
-//! **To add a page**: give it a name in [`routes::Read`] (any token may ask, nothing changes) or [`routes::Change`]
-//! (needs `role: write`), a line in [`routes::TABLE`], an arm in `Api::read` or `Api::change`, a file of its own below
-//! `admin/` that holds what it uses and answers a [`call::Call`], and its description in `openapi.json`, which a test
-//! holds against the table. A page that changes something answers with a [`call::Changed`], which says what was and
-//! what is: the audit line is made of it, so that there is no change without one. The command line asks through
-//! `cli/gateway.rs`.
+//! **To add a page**: add a name to [`routes::Read`] (any token, changes nothing) or
+//! [`routes::Change`] (needs `role: write`), a line to [`routes::TABLE`], an arm to `Api::read` or
+//! `Api::change`, a file below `admin/` that answers a [`call::Call`], and its description to
+//! `openapi.json`, which a test compares with the table. A page that changes something answers with
+//! a [`call::Changed`], from which the audit line is made, so that no change goes without one. The
+//! command line calls the API through `cli/gateway.rs`.
 
 pub mod accounts;
 pub mod api;
 pub mod call;
+mod calls;
+mod changes;
 mod configured;
 pub mod csv;
 pub mod export;
 mod host;
 mod key_view;
 mod keys;
+mod levels;
 mod loss;
 pub mod pages;
+mod queue;
 pub mod readiness;
+mod refusals;
 pub mod routes;
+mod scrape;
 pub mod serve;
 mod teams;
 pub mod token;
@@ -50,6 +57,6 @@ pub struct Settings {
     pub address: SocketAddr,
     /// Who may use `/admin/v1` (`admin.tokens`).
     pub tokens: Vec<Token>,
-    /// By which names it is called beside this machine's own (`admin.hosts`).
+    /// Host names that it accepts besides this machine's own (`admin.hosts`).
     pub hosts: Vec<String>,
 }

@@ -1,28 +1,30 @@
-//! What the operator's listener answers, path by path.
+//! Paths of the operator's listener.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header, request};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request};
 use http_body::Body;
 
 use super::call::{json, page};
-use super::{Api, Readiness, host};
+use super::{Api, Readiness, host, scrape};
 use crate::clock::Clock;
 use crate::http::{Answer, X_REQUEST_ID};
+use crate::pages::Console;
 use crate::refusal::{Refusal, body};
 use crate::request::RequestId;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::CONTENT_TYPE;
 
-/// What the operator's listener serves. Clones serve the same.
+/// The operator's listener. Clones share state.
 #[derive(Clone)]
 pub struct Operator {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     api: Api,
-    /// Where it listens, when that decides by which names it is called.
+    console: Console,
+    /// Its address, if host names are checked by it.
     address: Option<SocketAddr>,
     clock: Clock,
 }
@@ -31,31 +33,52 @@ impl Operator {
     /// Serves these.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, readiness: Readiness, api: Api) -> Self {
-        Self { metrics, readiness, api, address: None, clock: Clock::system() }
+        Self {
+            metrics,
+            readiness,
+            api,
+            console: Console::default(),
+            address: None,
+            clock: Clock::system(),
+        }
     }
 
-    /// The same, listening here: on loopback it answers to the names of this machine and those of the configuration
-    /// only.
+    /// The same for a listener at this address: on loopback it accepts only names of this machine
+    /// and those in the configuration.
     #[must_use]
     pub fn listening_on(self, address: SocketAddr) -> Self {
         Self { address: Some(address), ..self }
     }
 
-    /// Answers one request, whatever it is and from wherever it comes.
+    /// Answers any request.
     pub async fn answer<B>(&self, request: Request<B>, from: IpAddr) -> Answer
     where
         B: Body<Data = Bytes, Error: Into<tower::BoxError>>,
     {
-        let (id, version) = (RequestId::accept(request.headers().get(X_REQUEST_ID)), request.version());
+        let (id, version) =
+            (RequestId::accept(request.headers().get(X_REQUEST_ID)), request.version());
         let found = self.find(request, &id, from).await;
-        let mut answer = found.unwrap_or_else(|refusal| body::answer(&refusal, id.as_str(), version, self.clock.now()));
+        let mut answer = found.unwrap_or_else(|refusal| {
+            body::answer(&refusal, id.as_str(), version, self.clock.now())
+        });
         answer.headers_mut().insert(X_REQUEST_ID, id.to_header());
-        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // A file of the console says itself how long a copy of it is good.
+        answer
+            .headers_mut()
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        answer
+            .headers_mut()
+            .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         answer
     }
 
-    async fn find<B>(&self, request: Request<B>, id: &RequestId, from: IpAddr) -> Result<Answer, Refusal>
+    async fn find<B>(
+        &self,
+        request: Request<B>,
+        id: &RequestId,
+        from: IpAddr,
+    ) -> Result<Answer, Refusal>
     where
         B: Body<Data = Bytes, Error: Into<tower::BoxError>>,
     {
@@ -68,11 +91,19 @@ impl Operator {
         }
         let (head, _) = request.into_parts();
         match head.uri.path() {
-            "/livez" => read(&head).map(|()| page(StatusCode::OK, "application/json", "{\"alive\":true}")),
+            "/livez" => {
+                read(&head).map(|()| page(StatusCode::OK, "application/json", "{\"alive\":true}"))
+            }
             "/readyz" => read(&head).and_then(|()| self.readyz()),
             "/metrics" => {
                 read(&head)?;
-                self.metrics().await
+                self.metrics(head.headers).await
+            }
+            path if Console::has(path) => {
+                // Without operators it is not there, as their API is not.
+                self.api.is_there()?;
+                read(&head)?;
+                self.console.answer(path, &host_of(&head), &head.headers)
             }
             _ => Err(Refusal::RouteNotFound),
         }
@@ -83,12 +114,20 @@ impl Operator {
         json(if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &report)
     }
 
-    /// Off this thread: thousands of series take milliseconds, and a probe must not wait for them.
-    async fn metrics(&self) -> Result<Answer, Refusal> {
+    /// Rendered on another thread: thousands of series take milliseconds, and a probe must not wait
+    /// for them.
+    async fn metrics(&self, headers: HeaderMap) -> Result<Answer, Refusal> {
         let metrics = Arc::clone(&self.metrics);
-        let rendered = tokio::task::spawn_blocking(move || metrics.render()).await;
-        rendered.map(|text| page(StatusCode::OK, CONTENT_TYPE, text)).map_err(|_| Refusal::Internal)
+        let scraped = tokio::task::spawn_blocking(move || scrape::answer(&metrics, &headers));
+        scraped.await.map_err(|_| Refusal::Internal)
     }
+}
+
+/// The name by which the listener was called, without its port.
+fn host_of(head: &request::Parts) -> String {
+    let named = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+    let authority: Option<Authority> = head.uri.authority().cloned().or(named);
+    authority.map(|authority| authority.host().to_ascii_lowercase()).unwrap_or_default()
 }
 
 fn read(head: &request::Parts) -> Result<(), Refusal> {

@@ -1,8 +1,8 @@
-//! Whether this replica should be given requests, and what it knows of the parts it works with.
+//! Readiness of this replica, with the state of what it depends on.
 //!
-//! Ready is what this replica can do itself. What is out of order elsewhere (a shared key, an issuer, a budget) is the
-//! same for every replica: were they unready for it, nobody would be left to say so, and the teams would lose their own
-//! views too.
+//! Only the replica itself counts for readiness. A failure elsewhere (a shared key, an issuer, a
+//! budget) affects all replicas: if it made them unready, nothing would be left to report it, and
+//! the teams would lose their own views too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-/// What is known of the parts of the gateway. Clones know the same. That there is one says that the configuration is
+use crate::refusal::Refusal;
+
+/// Readiness and state of dependencies. Clones share it. It is made once the configuration is
 /// loaded.
 #[derive(Clone)]
 pub struct Readiness(Arc<Parts>);
@@ -22,38 +24,38 @@ struct Parts {
     draining: AtomicBool,
 }
 
-/// What `/readyz` answers.
+/// Body of `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Whether every check is good.
+    /// Whether every check passes.
     pub ready: bool,
-    /// Each check: `ok`, or why it is not.
+    /// Each check: `ok`, or why not.
     pub checks: BTreeMap<&'static str, &'static str>,
-    /// What it works with.
+    /// State of what it depends on.
     #[serde(flatten)]
     pub details: Details,
 }
 
-/// How the parts are that the replica works with. None of them makes it unready.
+/// State of what the replica depends on. Does not affect readiness.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Details {
-    /// The upstream: `ok`, or that the breaker refuses calls to it.
+    /// The upstream: `ok`, or that the breaker is open.
     pub upstream: &'static str,
-    /// The shared keys: `ok`, or why one is left alone for now.
+    /// The shared keys: `ok`, or why one is not used for now.
     pub upstream_keys: BTreeMap<String, &'static str>,
-    /// The issuers, where there are any: `ok`, or why none of their tokens can be judged.
+    /// The issuers, if any: `ok`, or why their tokens cannot be verified.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub issuers: BTreeMap<String, &'static str>,
-    /// What is wrong with the ledger's store although it answers.
+    /// Flaws in the setup of the ledger's store.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ledger_store: Vec<String>,
-    /// The teams whose budgets are closed because the ledger's store has lost writes.
+    /// Teams with closed budgets because the ledger's store has lost writes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub closed_teams: Vec<String>,
 }
 
 impl Readiness {
-    /// A gateway with a configuration, whose ledger has not answered yet. The details are asked for at every probe.
+    /// A configured gateway whose ledger has not answered yet. `details` is called for every probe.
     #[must_use]
     pub fn new(details: impl Fn() -> Details + Send + Sync + 'static) -> Self {
         Self(Arc::new(Parts {
@@ -64,22 +66,38 @@ impl Readiness {
         }))
     }
 
-    /// The ledger has answered once, or is not needed for what comes first. Later outages are refused call by call.
+    /// Notes that the ledger has answered once, or is not needed yet. Later outages are refused
+    /// call by call.
     pub fn ledger_answered(&self) {
         self.0.ledger_answered.store(true, Ordering::Release);
     }
 
-    /// The ledger answers, but its store is new to everyone: replicas that were there before come first.
+    /// Notes that the ledger answers but its store is new: replicas that knew the old one must
+    /// restore first.
     pub fn ledger_is_new(&self) {
         self.0.ledger_is_new.store(true, Ordering::Release);
     }
 
-    /// The gateway is stopping. There is no way back.
+    /// Notes that the gateway is stopping, which is final.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    /// How it stands now.
+    /// Checks that calls should be sent to this replica.
+    ///
+    /// # Errors
+    /// Why not: `draining` or `ledger_unavailable`.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.0.draining.load(Ordering::Acquire) {
+            return Err(Refusal::Draining);
+        }
+        if !self.0.ledger_answered.load(Ordering::Acquire) {
+            return Err(Refusal::LedgerUnavailable);
+        }
+        Ok(())
+    }
+
+    /// The current state.
     #[must_use]
     pub fn report(&self) -> Report {
         let parts = &self.0;
@@ -93,7 +111,10 @@ impl Readiness {
             ("running", !parts.draining.load(Ordering::Acquire), "the gateway is stopping"),
         ];
         let ready = checks.iter().all(|(_, good, _)| *good);
-        let checks = checks.into_iter().map(|(name, good, why)| (name, if good { "ok" } else { why })).collect();
+        let checks = checks
+            .into_iter()
+            .map(|(name, good, why)| (name, if good { "ok" } else { why }))
+            .collect();
         Report { ready, checks, details: (parts.details)() }
     }
 }
@@ -104,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replica_is_ready_when_it_can_work_and_until_it_stops() {
+    fn a_replica_is_ready_while_it_can_work() {
         let readiness = Readiness::new(Details::default);
         let report = readiness.report();
         assert!(!report.ready);
@@ -112,25 +133,29 @@ mod tests {
         assert_eq!(report.checks["configuration"], "ok");
         readiness.ledger_is_new();
         assert!(readiness.report().checks["ledger"].starts_with("it is new"));
+        assert_eq!(readiness.check(), Err(Refusal::LedgerUnavailable));
         readiness.ledger_answered();
         assert!(readiness.report().ready);
+        assert_eq!(readiness.check(), Ok(()));
         readiness.clone().drain();
+        assert_eq!(readiness.check(), Err(Refusal::Draining));
         assert_eq!(readiness.report().checks["running"], "the gateway is stopping");
     }
 
     #[test]
-    fn what_is_out_of_order_elsewhere_is_told_and_changes_nothing() {
+    fn faults_elsewhere_are_reported_without_making_a_replica_unready() {
         let readiness = Readiness::new(|| Details {
             upstream: "breaker_open",
             upstream_keys: [("primary".to_owned(), "the upstream rejects it")].into(),
-            issuers: [("https://sso.example.com".to_owned(), "none of its keys could be read")].into(),
+            issuers: [("https://sso.example.com".to_owned(), "none of its keys could be read")]
+                .into(),
             ledger_store: vec!["it evicts".to_owned()],
             closed_teams: vec!["design".to_owned()],
         });
         readiness.ledger_answered();
-        let told = serde_json::to_value(readiness.report()).unwrap();
+        let report = serde_json::to_value(readiness.report()).unwrap();
         assert_eq!(
-            told,
+            report,
             serde_json::json!({
                 "ready": true,
                 "checks": { "configuration": "ok", "ledger": "ok", "running": "ok" },

@@ -1,4 +1,5 @@
-//! The table of routes of the operator's API. What is not in it is 404; what is in it says whether it reads or changes.
+//! Route table of the operator's API. Says of each route whether it reads or changes; everything
+//! else is 404.
 
 use http::Method;
 
@@ -6,27 +7,29 @@ use super::call::Parameters;
 use super::{export, usage};
 use crate::refusal::Refusal;
 
-/// What can be asked under `/admin/v1`.
+/// A page under `/admin/v1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
-    /// By `GET`, with any token; nothing changes.
+    /// `GET`, with any token; changes nothing.
     Read(Read),
-    /// By `POST`, with a token of role `write`; leaves an audit line.
+    /// `POST`, with a token of role `write`; leaves an audit line.
     Change(Change),
 }
 
-/// What can be seen.
+/// Pages that read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// The configuration in force, secrets blanked.
+    /// The configuration in force, without secrets.
     Configuration,
+    /// Whose token it is that asks, and what it is good for.
+    Whoami,
     /// The description of this API.
     OpenApi,
-    /// What the teams' calls of a period came to.
+    /// Totals of calls in a period.
     Usage,
     /// A team's rows.
     Ledger,
-    /// Every team, and how its limits stand.
+    /// Every team with the status of its limits.
     Teams,
     /// One team.
     Team,
@@ -34,33 +37,43 @@ pub enum Read {
     Keys,
     /// One gateway key.
     Key,
+    /// How the limits of every level of a team stand.
+    Limits,
+    /// Calls of a team that were refused lately.
+    Refusals,
+    /// One call, whichever team made it.
+    Call,
+    /// What operators changed lately.
+    Changes,
+    /// Who waits for the shared account.
+    Queue,
     /// The shared keys.
     UpstreamKeys,
 }
 
-/// What can be changed.
+/// Pages that change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A team, or a user of it, may not call.
+    /// Suspends a team, or one of its users.
     SuspendTeam,
-    /// It may again.
+    /// Resumes it.
     ResumeTeam,
-    /// A prepaid budget is added to.
+    /// Tops up a prepaid budget.
     TopUpTeam,
-    /// What the store has lost of a team is accepted.
+    /// Accepts what the store has lost of a team.
     AcceptLoss,
-    /// The same of every team.
+    /// The same for every team.
     AcceptEveryLoss,
-    /// A gateway key is made.
+    /// Makes a gateway key.
     CreateKey,
-    /// A gateway key gets another secret.
+    /// Gives a gateway key a new secret.
     RotateKey,
-    /// A gateway key is taken back.
+    /// Revokes a gateway key.
     RevokeKey,
 }
 
 impl Change {
-    /// The `action` of the audit line.
+    /// The `action` in the audit line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -79,11 +92,11 @@ impl Change {
 /// One route.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
-    /// Where: a segment in braces is a parameter, 1 to 128 of `[A-Za-z0-9._-]`.
+    /// Path; a segment in braces is a parameter, 1 to 128 of `[A-Za-z0-9._-]`.
     pub path: &'static str,
-    /// What.
+    /// Page.
     pub page: Page,
-    /// The names that may stand in its query.
+    /// Accepted query parameters.
     pub query: &'static [&'static str],
 }
 
@@ -104,11 +117,14 @@ impl Route {
 /// Every route.
 pub const TABLE: &[Route] = &[
     read("/admin/v1/config", Read::Configuration),
+    read("/admin/v1/whoami", Read::Whoami),
     read("/admin/v1/openapi.json", Read::OpenApi),
     Route { path: "/admin/v1/usage", page: Page::Read(Read::Usage), query: usage::QUERY },
     Route { path: "/admin/v1/ledger", page: Page::Read(Read::Ledger), query: export::QUERY },
     read("/admin/v1/teams", Read::Teams),
     read("/admin/v1/teams/{team}", Read::Team),
+    read("/admin/v1/teams/{team}/limits", Read::Limits),
+    read("/admin/v1/teams/{team}/refusals", Read::Refusals),
     change("/admin/v1/teams/{team}/suspend", Change::SuspendTeam),
     change("/admin/v1/teams/{team}/resume", Change::ResumeTeam),
     change("/admin/v1/teams/{team}/topup", Change::TopUpTeam),
@@ -119,15 +135,23 @@ pub const TABLE: &[Route] = &[
     read("/admin/v1/keys/{key}", Read::Key),
     change("/admin/v1/keys/{key}/rotate", Change::RotateKey),
     change("/admin/v1/keys/{key}/revoke", Change::RevokeKey),
+    read("/admin/v1/calls/{id}", Read::Call),
+    read("/admin/v1/changes", Read::Changes),
+    read("/admin/v1/queue", Read::Queue),
     read("/admin/v1/upstream-keys", Read::UpstreamKeys),
 ];
 
-/// Finds the route of a path whose form has been checked.
+/// Finds the route of a path that was checked to be plain.
 ///
 /// # Errors
 /// `route_not_found`; `method_not_allowed`.
-pub fn find(table: &'static [Route], method: &Method, path: &str) -> Result<(&'static Route, Parameters), Refusal> {
-    let mut there = table.iter().filter_map(|route| Some((route, matched(route.path, path)?))).peekable();
+pub fn find(
+    table: &'static [Route],
+    method: &Method,
+    path: &str,
+) -> Result<(&'static Route, Parameters), Refusal> {
+    let mut there =
+        table.iter().filter_map(|route| Some((route, matched(route.path, path)?))).peekable();
     if there.peek().is_none() {
         return Err(Refusal::RouteNotFound);
     }
@@ -151,18 +175,20 @@ pub fn find(table: &'static [Route], method: &Method, path: &str) -> Result<(&'s
     Err(Refusal::MethodNotAllowed { allow })
 }
 
-/// What stands where the template has parameters; `None` when the path is another.
+/// Parameters of a path; `None` when it does not match the template.
 fn matched(template: &'static str, path: &str) -> Option<Parameters> {
     let mut parameters = Parameters::new();
-    let (mut wanted, mut given) = (template.split('/'), path.split('/'));
+    let (mut template, mut given) = (template.split('/'), path.split('/'));
     loop {
-        match (wanted.next(), given.next()) {
+        match (template.next(), given.next()) {
             (None, None) => return Some(parameters),
-            (Some(wanted), Some(given)) => match wanted.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-                Some(name) if is_plain(given) => parameters.push((name, given.to_owned())),
-                None if wanted == given => {}
-                Some(_) | None => return None,
-            },
+            (Some(part), Some(given)) => {
+                match part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+                    Some(name) if is_plain(given) => parameters.push((name, given.to_owned())),
+                    None if part == given => {}
+                    Some(_) | None => return None,
+                }
+            }
             (Some(_), None) | (None, Some(_)) => return None,
         }
     }
@@ -190,7 +216,10 @@ mod tests {
     #[test]
     fn a_path_is_found_with_what_it_names() {
         assert_eq!(found(Method::GET, "/admin/v1/things"), Ok(("/admin/v1/things", vec![])));
-        assert_eq!(found(Method::HEAD, "/admin/v1/things/all"), Ok(("/admin/v1/things/all", vec![])));
+        assert_eq!(
+            found(Method::HEAD, "/admin/v1/things/all"),
+            Ok(("/admin/v1/things/all", vec![]))
+        );
         let named = vec![("thing", "a.b-c_1".to_owned()), ("part", "2".to_owned())];
         let template = "/admin/v1/things/{thing}/parts/{part}";
         assert_eq!(found(Method::GET, "/admin/v1/things/a.b-c_1/parts/2"), Ok((template, named)));
@@ -199,7 +228,14 @@ mod tests {
     #[test]
     fn what_is_not_in_the_table_is_not_found() {
         let long = format!("/admin/v1/things/{}/parts/2", "x".repeat(129));
-        for path in ["/admin/v1", "/admin/v1/things/", "/admin/v1/thing", "/admin/v1/things/a b/parts/2", "//", &long] {
+        for path in [
+            "/admin/v1",
+            "/admin/v1/things/",
+            "/admin/v1/thing",
+            "/admin/v1/things/a b/parts/2",
+            "//",
+            &long,
+        ] {
             assert_eq!(found(Method::GET, path), Err(Refusal::RouteNotFound), "{path}");
         }
         assert_eq!(found(Method::GET, "/admin/v1/things//parts/2"), Err(Refusal::RouteNotFound));

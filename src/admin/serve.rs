@@ -1,4 +1,5 @@
-//! Runs the operator's listener: a handful of HTTP/1.1 connections from probes, Prometheus and people.
+//! Server of the operator's listener: a few HTTP/1.1 connections from probes, Prometheus and
+//! people.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -32,22 +33,25 @@ use crate::server::{Sparsely, linger};
 
 /// More than probes, a pair of Prometheus servers and every operator need.
 const CONNECTIONS_MAX: usize = 256;
-/// How long a request's head may take, and an idle connection may last: longer than the longest usual scrape interval.
+/// Timeout of a request's head and of an idle connection: longer than the longest usual scrape
+/// interval.
 const HEAD_WITHIN: Duration = Duration::from_secs(90);
-/// How long the end waits for answers that are being written.
+/// How long the shutdown waits for answers that are being written.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
-/// How long, and how much of, a body that nobody reads is taken in and dropped.
+/// How long, and how much of, an unread body is discarded.
 const LINGER_WITHIN: Duration = Duration::from_secs(10);
 const LINGER_BYTES_MAX: u64 = 64 << 20;
-/// How long to wait when the system gives no more connections.
+/// Pause when the system gives no more connections.
 const RETRY_ACCEPT: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, then finishes the answers that are being written. To be run on a runtime of its own.
+/// Serves until `shutdown`, then finishes the answers being written. Needs a runtime of its own.
 pub async fn serve(listener: TcpListener, operator: Operator, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let failed = Sparsely::default();
     let connections = TaskTracker::new();
-    while let Some((stream, from, place)) = or_shutdown(&shutdown, accept(&listener, &places, &failed)).await {
+    while let Some((stream, from, place)) =
+        or_shutdown(&shutdown, accept(&listener, &places, &failed)).await
+    {
         let connection = connection(stream, from, operator.clone(), shutdown.clone());
         connections.spawn(async move {
             connection.await;
@@ -56,11 +60,17 @@ pub async fn serve(listener: TcpListener, operator: Operator, shutdown: Cancella
     }
     connections.close();
     if tokio::time::timeout(FINISH_WITHIN, connections.wait()).await.is_err() {
-        tracing::warn!(open = connections.len(), "stopped: connections to the operator's listener were cut off");
+        tracing::warn!(
+            open = connections.len(),
+            "stopped: connections to the operator's listener were cut off"
+        );
     }
 }
 
-async fn or_shutdown<T>(shutdown: &CancellationToken, work: impl Future<Output = Option<T>>) -> Option<T> {
+async fn or_shutdown<T>(
+    shutdown: &CancellationToken,
+    work: impl Future<Output = Option<T>>,
+) -> Option<T> {
     tokio::select! {
         biased;
         () = shutdown.cancelled() => None,
@@ -68,7 +78,7 @@ async fn or_shutdown<T>(shutdown: &CancellationToken, work: impl Future<Output =
     }
 }
 
-/// The next connection, once there is a place for it.
+/// Waits for a place and the next connection.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
@@ -88,7 +98,12 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, from: IpAddr, operator: Operator, shutdown: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    from: IpAddr,
+    operator: Operator,
+    shutdown: CancellationToken,
+) {
     let stack = stack(operator, from);
     let service = hyper::service::service_fn(move |request| stack.clone().oneshot(request));
     let mut builder = http1::Builder::new();
@@ -103,7 +118,7 @@ async fn connection(stream: TcpStream, from: IpAddr, operator: Operator, shutdow
         return note(connection.await);
     };
     note(ended);
-    // Whoever was refused before its body was read still sends it, and reads the refusal then.
+    // A caller refused before its body was read still sends it, and reads the refusal afterwards.
     let stream = connection.into_parts().io.into_inner();
     let _ = or_shutdown(&shutdown, linger(stream, LINGER_WITHIN, LINGER_BYTES_MAX).map(Some)).await;
 }
@@ -116,11 +131,12 @@ fn note(ended: hyper::Result<()>) {
 
 type PageBody = tower_http::body::UnsyncBoxBody<Bytes, tower::BoxError>;
 
-/// The path of an operator's request: a panic in a page is that page's 500.
+/// The stack of an operator's request: a panic in a page is only that page's 500.
 fn stack(
     operator: Operator,
     from: IpAddr,
-) -> impl Service<Request<Incoming>, Response = Response<PageBody>, Error = Infallible, Future: Send> + Clone {
+) -> impl Service<Request<Incoming>, Response = Response<PageBody>, Error = Infallible, Future: Send>
++ Clone {
     let panicked = |panic: Box<dyn Any + Send>| panicked(&*panic);
     let answer = move |request: Request<Incoming>| {
         let operator = operator.clone();
@@ -132,7 +148,8 @@ fn stack(
 fn panicked(panic: &(dyn Any + Send)) -> Answer {
     let id = RequestId::new();
     tracing::error!(request_id = %id, panic = message(panic), "a page of the operator's listener panicked");
-    let mut answer = body::answer(&Refusal::Internal, id.as_str(), Version::HTTP_11, Clock::system().now());
+    let mut answer =
+        body::answer(&Refusal::Internal, id.as_str(), Version::HTTP_11, Clock::system().now());
     let headers = answer.headers_mut();
     headers.insert(X_REQUEST_ID, id.to_header());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

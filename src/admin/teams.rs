@@ -1,4 +1,4 @@
-//! The teams: how they stand, and who of them may call at all.
+//! Teams: status of their limits, and suspensions.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::team::{State, Team, TeamId, UserId};
 
-/// How often a change is tried when others change the same team.
+/// How often a change is retried when others change the same team.
 const TRIES: usize = 8;
-/// How many users of one team may be suspended while running; the configuration has room for more.
+/// Most users of a team that can be suspended at run time; the configuration has room for more.
 const USERS_MAX: usize = 10_000;
 
-/// What is wrong with a name that no user can have.
+/// Message for a name that is no valid user name.
 pub(super) fn unfit() -> String {
     format!("user: must be 1 to {} bytes without control characters", UserId::BYTES_MAX)
 }
 
-/// What the pages are made of.
+/// State of the pages.
 #[derive(Clone)]
 pub(super) struct Teams {
     pub(super) registrar: Arc<RegistrySync>,
@@ -37,17 +37,17 @@ pub(super) struct Teams {
     pub(super) teams: Live<HashMap<TeamId, Arc<Team>>>,
 }
 
-/// Whose access: the whole team's, or one user's.
+/// Whom to suspend: the team, or one of its users.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Whose {
     user: Option<String>,
 }
 
-/// Who may not call, and by whose word.
+/// Suspensions, and where they come from.
 #[derive(Debug, Serialize)]
 struct SuspensionView {
-    /// Whether nobody of the team may call, whoever said so.
+    /// Whether the whole team is suspended, by the configuration or an operator.
     suspended: bool,
     by_configuration: bool,
     by_operator: bool,
@@ -63,11 +63,12 @@ struct TeamView {
     suspension: SuspensionView,
     weight: u32,
     time_zone: String,
-    /// The store has lost writes of the team, and nothing is admitted: how its limits stand is not known.
+    /// Whether the store has lost writes of the team: nothing is admitted, and the status of its
+    /// limits is unknown.
     closed: bool,
     limits: Vec<LimitView>,
     user_limits: Vec<ConfiguredLimit>,
-    /// Calls that are reserved and not settled yet.
+    /// Calls that are reserved and not settled.
     open: Option<u64>,
 }
 
@@ -83,7 +84,7 @@ impl Teams {
         call::json(StatusCode::OK, &self.view(&*self.team(call)?).await?)
     }
 
-    /// Takes the access of a team, or of one user of it.
+    /// Suspends a team or one of its users.
     pub(super) async fn suspend(&self, call: &Call) -> Result<Changed, Refusal> {
         self.change(call, |suspension, user| match user {
             None => suspension.team = true,
@@ -94,7 +95,7 @@ impl Teams {
         .await
     }
 
-    /// Gives it back, as far as it was taken by [`Self::suspend`]: what the configuration says stays.
+    /// Resumes it, if [`Self::suspend`] suspended it: the configuration's suspensions stay.
     pub(super) async fn resume(&self, call: &Call) -> Result<Changed, Refusal> {
         self.change(call, |suspension, user| match user {
             None => suspension.team = false,
@@ -105,7 +106,11 @@ impl Teams {
         .await
     }
 
-    async fn change(&self, call: &Call, by: impl Fn(&mut Suspension, Option<String>)) -> Result<Changed, Refusal> {
+    async fn change(
+        &self,
+        call: &Call,
+        by: impl Fn(&mut Suspension, Option<String>),
+    ) -> Result<Changed, Refusal> {
         let (team, user) = (self.team(call)?, call.body::<Whose>()?.user);
         if let Some(name) = &user {
             let user = UserId::parse(name).ok_or_else(|| Refusal::InvalidBody(vec![unfit()]))?;
@@ -121,18 +126,22 @@ impl Teams {
             let mut after = before.clone();
             by(&mut after, user.clone());
             if after.users.len() > USERS_MAX {
-                let problem = format!("user: at most {USERS_MAX} users of a team can be suspended here");
+                let problem =
+                    format!("user: at most {USERS_MAX} users of a team can be suspended here");
                 return Err(Refusal::InvalidBody(vec![problem]));
             }
             let answer = match self.store.replace(&name, bytes.as_deref(), &after.written()).await {
                 Ok(true) => {
                     self.know().await;
-                    call::json(StatusCode::OK, &json!({ "team": team.id, "suspension": suspension(&team, &after) }))
+                    call::json(
+                        StatusCode::OK,
+                        &json!({ "team": team.id, "suspension": suspension(&team, &after) }),
+                    )
                 }
                 Ok(false) => continue,
                 Err(_) => Err(Refusal::LedgerUnavailable),
             };
-            let [before, after] = [&before, &after].map(|now| said(now, user.as_deref()));
+            let [before, after] = [&before, &after].map(|now| audited(now, user.as_deref()));
             let subject = match &user {
                 Some(user) => format!("user {user} of team {}", team.id),
                 None => format!("team {}", team.id),
@@ -152,16 +161,18 @@ impl Teams {
         self.teams.read().get(&call.team()?).cloned().ok_or(Refusal::TeamNotFound)
     }
 
-    /// How the whole team stands.
-    pub(super) async fn books(&self, team: &Team) -> Result<BudgetSnapshot, Outage> {
+    /// Status of the team's limits.
+    pub(super) async fn snapshot(&self, team: &Team) -> Result<BudgetSnapshot, Outage> {
         let level = Level { scope: Scope::Team, limits: Arc::clone(&team.limits) };
         let (levels, time_zone) = (vec![level], team.time_zone.clone());
-        self.ledger.snapshot(SnapshotQuery { team: team.id.clone(), levels, time_zone, reader: None }).await
+        self.ledger
+            .snapshot(SnapshotQuery { team: team.id.clone(), levels, time_zone, reader: None })
+            .await
     }
 
     async fn view(&self, team: &Team) -> Result<TeamView, Refusal> {
-        let books = match self.books(team).await {
-            Ok(books) => Some(books),
+        let snapshot = match self.snapshot(team).await {
+            Ok(snapshot) => Some(snapshot),
             Err(Outage::Lost) => None,
             Err(Outage::TimedOut | Outage::Unreachable(_) | Outage::Refused(_)) => {
                 return Err(Refusal::LedgerUnavailable);
@@ -173,11 +184,15 @@ impl Teams {
             team: team.id.clone(),
             suspension: suspension(team, &by_operator),
             weight: team.weight,
-            time_zone: team.time_zone.iana_name().unwrap_or("UTC").to_owned(),
-            closed: books.is_none(),
-            limits: books.iter().flat_map(|books| &books.standings).map(LimitView::from).collect(),
+            time_zone: team.zone_name(),
+            closed: snapshot.is_none(),
+            limits: snapshot
+                .iter()
+                .flat_map(|snapshot| &snapshot.statuses)
+                .map(LimitView::from)
+                .collect(),
             user_limits: configured(&team.user_limits),
-            open: books.map(|books| books.open),
+            open: snapshot.map(|snapshot| snapshot.open),
         })
     }
 }
@@ -188,12 +203,16 @@ fn suspension(team: &Team, by_operator: &Suspension) -> SuspensionView {
         suspended: by_configuration || by_operator.team,
         by_configuration,
         by_operator: by_operator.team,
-        users_by_configuration: team.suspended_users.iter().map(|user| user.as_str().to_owned()).collect(),
+        users_by_configuration: team
+            .suspended_users
+            .iter()
+            .map(|user| user.as_str().to_owned())
+            .collect(),
         users_by_operator: by_operator.users.clone(),
     }
 }
 
-/// As the audit line shows it.
-fn said(suspension: &Suspension, user: Option<&str>) -> Value {
+/// The suspension in the audit line.
+fn audited(suspension: &Suspension, user: Option<&str>) -> Value {
     json!({ "suspended": user.map_or(suspension.team, |user| suspension.users.contains(user)) })
 }

@@ -1,5 +1,5 @@
-//! Operators' tokens: only their hashes are known here, and compared in constant time. A wrong one leaves a line, and
-//! many wrong ones from one address are slowed and then refused.
+//! Operators' tokens: stored as hashes and compared in constant time. A wrong token is logged; many
+//! from one address are slowed and then refused.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,25 +18,36 @@ use crate::telemetry::audit_log::Stranger;
 /// One operator's token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Its name in the audit lines.
+    /// The operator's name in audit lines.
     pub name: String,
     /// The SHA-256 of the token.
     pub sha256: [u8; 32],
-    /// What it may be used for.
+    /// What it allows.
     pub role: Role,
 }
 
-/// What a token may be used for.
+/// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Looking.
+    /// Reading.
     Read,
-    /// Looking and changing.
+    /// Reading and changing.
     Write,
 }
 
+impl Role {
+    /// Its name, as in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
 impl Token {
-    /// Whether the token is good for what needs this role.
+    /// Checks that the token has this role.
     ///
     /// # Errors
     /// `role_not_allowed`.
@@ -45,14 +56,14 @@ impl Token {
     }
 }
 
-/// The hash of a weak token could be guessed from.
+/// Leaves out the hash, from which a weak token could be guessed.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "token {}", self.name)
     }
 }
 
-/// Tells operators by their tokens. Clones remember the same failures.
+/// Authenticates operators. Clones share the throttle.
 #[derive(Clone)]
 pub(super) struct Tokens {
     throttle: Throttle,
@@ -65,11 +76,12 @@ impl Tokens {
         Self { throttle: Throttle::new("operators"), audit_log, clock }
     }
 
-    /// Whose token a request carries. A good one is never slowed, whatever others at its address do: looking at one is
-    /// a hash.
+    /// The token of a request. A good one is never slowed by failures from the same address, since
+    /// checking one costs only a hash.
     ///
     /// # Errors
-    /// As for [`operator`]; `rate_limited` for a wrong one after too many others from the same address.
+    /// As for [`operator`]; `rate_limited` for a wrong one after too many others from the same
+    /// address.
     pub(super) async fn operator(
         &self,
         headers: &HeaderMap,
@@ -80,14 +92,16 @@ impl Tokens {
     ) -> Result<Token, Refusal> {
         let refusal = match operator(headers, tokens) {
             Ok(token) => return Ok(token.clone()),
-            // Whoever sent none has not guessed.
+            // A missing token is no guess.
             Err(missing @ Refusal::OperatorTokenMissing) => return Err(missing),
             Err(refusal) => refusal,
         };
         let answered = self.throttle.failed(from.into(), throttle, self.clock.elapsed());
         if let Answered::Refused(retry_after) = answered {
-            // That it is refused now was said once, by the throttle: a flood of guesses is no flood of lines.
-            let retry_at = self.clock.now().checked_add(retry_after).unwrap_or(jiff::Timestamp::MAX);
+            // The throttle has logged once that the address is refused: a flood of guesses must not
+            // flood the log.
+            let retry_at =
+                self.clock.now().checked_add(retry_after).unwrap_or(jiff::Timestamp::MAX);
             return Err(Refusal::TooManyFailures { retry_at, retry_after });
         }
         self.audit_log.refused(&Stranger { at: self.clock.now(), id, from });
@@ -98,24 +112,31 @@ impl Tokens {
     }
 }
 
-/// Whose token a request carries. What was sent is hashed before it is compared, and compared with every hash there is,
-/// each in constant time: which of them is right takes as long as that none is.
+/// The token of a request. It is hashed and compared with every hash, each in constant time, so
+/// that the time shows neither which one matches nor whether one does.
 ///
 /// # Errors
-/// `credential_missing` without an `Authorization` header; `credential_invalid` for anything but one bearer token of the list.
+/// `credential_missing` without an `Authorization` header; `credential_invalid` for anything but
+/// one bearer token of the list.
 fn operator<'a>(headers: &HeaderMap, tokens: &'a [Token]) -> Result<&'a Token, Refusal> {
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
     let value = sent.next().ok_or(Refusal::OperatorTokenMissing)?;
     let only = if sent.next().is_none() { bearer(value.as_bytes()) } else { None };
     let hash = Sha256::digest(only.ok_or(Refusal::CredentialInvalid)?);
-    let matching = |found, token: &'a Token| if bool::from(hash.ct_eq(&token.sha256)) { Some(token) } else { found };
+    let matching = |found, token: &'a Token| {
+        if bool::from(hash.ct_eq(&token.sha256)) { Some(token) } else { found }
+    };
     tokens.iter().fold(None, matching).ok_or(Refusal::CredentialInvalid)
 }
 
-/// What stands after the scheme (RFC 6750, section 2.1; the scheme's case does not matter, RFC 9110, section 11.1).
+/// The text after the scheme (RFC 6750, section 2.1; the scheme's case does not matter, RFC 9110,
+/// section 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(b"bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -127,11 +148,15 @@ mod tests {
 
     fn tokens() -> Vec<Token> {
         [("ops", "first", Role::Write), ("ci", "second", Role::Read)]
-            .map(|(name, secret, role)| Token { name: name.to_owned(), sha256: Sha256::digest(secret).into(), role })
+            .map(|(name, secret, role)| Token {
+                name: name.to_owned(),
+                sha256: Sha256::digest(secret).into(),
+                role,
+            })
             .to_vec()
     }
 
-    fn asked(values: &[&str]) -> Result<String, Refusal> {
+    fn name(values: &[&str]) -> Result<String, Refusal> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).expect("a value"));
@@ -141,25 +166,37 @@ mod tests {
 
     #[test]
     fn a_token_of_the_list_names_its_operator() {
-        assert_eq!(asked(&["Bearer first"]), Ok("ops".to_owned()));
-        assert_eq!(asked(&["bearer second "]), Ok("ci".to_owned()));
+        assert_eq!(name(&["Bearer first"]), Ok("ops".to_owned()));
+        assert_eq!(name(&["bearer second "]), Ok("ci".to_owned()));
     }
 
     #[test]
     fn anything_else_is_refused() {
-        assert_eq!(asked(&[]), Err(Refusal::OperatorTokenMissing));
+        assert_eq!(name(&[]), Err(Refusal::OperatorTokenMissing));
         let hash = "Bearer a7937b64b8caa58f03721bb6bacf5c78cb235febe0e70b1b84cd99541461a08e";
-        for bad in ["", "Bearer", "Bearer ", "Bearer third", "Basic first", "first", "Bearer first second", hash] {
-            assert_eq!(asked(&[bad]), Err(Refusal::CredentialInvalid), "{bad}");
+        for bad in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer third",
+            "Basic first",
+            "first",
+            "Bearer first second",
+            hash,
+        ] {
+            assert_eq!(name(&[bad]), Err(Refusal::CredentialInvalid), "{bad}");
         }
-        assert_eq!(asked(&["Bearer first", "Bearer first"]), Err(Refusal::CredentialInvalid));
+        assert_eq!(name(&["Bearer first", "Bearer first"]), Err(Refusal::CredentialInvalid));
     }
 
     #[test]
     fn only_a_token_that_may_write_may_change() {
         let [write, read] = [0, 1].map(|index| tokens().swap_remove(index));
         assert_eq!((write.may(Role::Read), write.may(Role::Write)), (Ok(()), Ok(())));
-        assert_eq!((read.may(Role::Read), read.may(Role::Write)), (Ok(()), Err(Refusal::RoleNotAllowed)));
+        assert_eq!(
+            (read.may(Role::Read), read.may(Role::Write)),
+            (Ok(()), Err(Refusal::RoleNotAllowed))
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Top-ups: an operator adds credits to a prepaid budget of a team, of a user of it, or of a gateway key.
+//! Top-ups: an operator adds credits to the prepaid budget of a team, a user or a gateway key.
 
 use std::sync::Arc;
 
@@ -13,24 +13,24 @@ use crate::ledger::{Outage, Scope, TopUp, TopUpId, ToppedUp};
 use crate::refusal::Refusal;
 use crate::team::{KeyId, LimitKind, Limits, Team, UserId};
 
-/// What is asked for.
+/// A top-up, as requested.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct Requested {
     id: String,
     credits: Value,
     user: Option<String>,
     key: Option<String>,
 }
 
-/// What it did, and what may be spent in all now.
+/// Result of a top-up, with the new total.
 #[derive(Debug, Serialize)]
 struct ToppedUpView<'a> {
     team: &'a str,
     user: Option<&'a str>,
     key: Option<&'a str>,
     id: &'a str,
-    /// `false`: it had been added before, and nothing changed.
+    /// `false` if it was added before and nothing changed.
     added: bool,
     /// `team:credits_total`.
     limit: String,
@@ -43,8 +43,8 @@ struct ToppedUpView<'a> {
 impl Teams {
     /// Adds to a prepaid budget, once for each id.
     pub(super) async fn top_up(&self, call: &Call) -> Result<Changed, Refusal> {
-        let (team, wanted) = (self.team(call)?, call.body::<Wanted>()?);
-        let top_up = checked(&wanted)?;
+        let (team, requested) = (self.team(call)?, call.body::<Requested>()?);
+        let top_up = checked(&requested)?;
         if let Scope::User(user) = &top_up.scope {
             self.may_mean(&team, user).await?;
         }
@@ -57,9 +57,12 @@ impl Teams {
         let (added, sum) = match self.ledger.top_up(&team.id, top_up.clone()).await {
             Ok(ToppedUp::Now(sum)) => (true, sum),
             Ok(ToppedUp::Before(sum)) => (false, sum),
-            Ok(ToppedUp::Taken) => return Err(Refusal::TopUpConflict("Another top-up of the team has this id")),
+            Ok(ToppedUp::Taken) => {
+                return Err(Refusal::TopUpConflict("Another top-up of the team has this id"));
+            }
             Ok(ToppedUp::TooMuch) => {
-                let problem = format!("credits: all top-ups together can be at most {}", Credits::MAX);
+                let problem =
+                    format!("credits: all top-ups together can be at most {}", Credits::MAX);
                 return Err(Refusal::InvalidBody(vec![problem]));
             }
             Err(outage @ (Outage::Refused(_) | Outage::Lost)) => {
@@ -69,15 +72,20 @@ impl Teams {
             Err(outage @ (Outage::TimedOut | Outage::Unreachable(_))) => {
                 tracing::warn!(%outage, team = %team.id, id = %top_up.id, "it is not known whether a team was topped up: top it up again with the same id");
                 let after = json!({ "top_up": top_up.id.as_str(), "credits": top_up.credits });
-                return Ok(Changed { subject, before: Value::Null, after, answer: Err(Refusal::LedgerUnavailable) });
+                return Ok(Changed {
+                    subject,
+                    before: Value::Null,
+                    after,
+                    answer: Err(Refusal::LedgerUnavailable),
+                });
             }
         };
         let answer = call::json(
             StatusCode::OK,
             &ToppedUpView {
                 team: team.id.as_str(),
-                user: wanted.user.as_deref(),
-                key: wanted.key.as_deref(),
+                user: requested.user.as_deref(),
+                key: requested.key.as_deref(),
                 id: top_up.id.as_str(),
                 added,
                 limit: format!("{}:{}", top_up.scope.level(), LimitKind::CreditsTotal),
@@ -87,13 +95,13 @@ impl Teams {
             },
         );
         let before = if added { sum.less(top_up.credits) } else { sum };
-        let said = |sum: Credits| json!({ "topped_up": sum, "max": configured.plus(sum), "configured": configured });
-        let (before, mut after) = (said(before), said(sum));
+        let state = |sum: Credits| json!({ "topped_up": sum, "max": configured.plus(sum), "configured": configured });
+        let (before, mut after) = (state(before), state(sum));
         after["top_up"] = top_up.id.as_str().into();
         Ok(Changed { subject, before, after, answer })
     }
 
-    /// What the scope may spend in all by the configuration, or by the key's own limits.
+    /// The scope's prepaid budget, in the configuration or in the key's own limits.
     fn prepaid(&self, team: &Team, scope: &Scope) -> Result<Credits, Refusal> {
         let limits = match scope {
             Scope::Team => Some(Arc::clone(&team.limits)),
@@ -123,19 +131,21 @@ impl Teams {
     }
 }
 
-/// What was asked for as a top-up, or everything that is wrong with it.
-fn checked(wanted: &Wanted) -> Result<TopUp, Refusal> {
+/// The top-up, or every problem in the request.
+fn checked(requested: &Requested) -> Result<TopUp, Refusal> {
     let mut problems = Vec::new();
-    let id = TopUpId::parse(&wanted.id);
+    let id = TopUpId::parse(&requested.id);
     if id.is_none() {
         problems.push(format!("id: must be 1 to {} of [A-Za-z0-9._-]", TopUpId::BYTES_MAX));
     }
-    let credits = credits(&wanted.credits).map_err(|problem| problems.push(format!("credits: {problem}"))).ok();
-    let user = wanted.user.as_deref().map(UserId::parse);
+    let credits = credits(&requested.credits)
+        .map_err(|problem| problems.push(format!("credits: {problem}")))
+        .ok();
+    let user = requested.user.as_deref().map(UserId::parse);
     if user == Some(None) {
         problems.push(unfit());
     }
-    let key = wanted.key.as_deref().map(KeyId::parse);
+    let key = requested.key.as_deref().map(KeyId::parse);
     if key == Some(None) {
         problems.push("key: must be the 12 letters and digits after mgk_".to_owned());
     }
@@ -149,7 +159,9 @@ fn checked(wanted: &Wanted) -> Result<TopUp, Refusal> {
         (None, None) => Some(Scope::Team),
     };
     match (id, credits, scope) {
-        (Some(id), Some(credits), Some(scope)) if problems.is_empty() => Ok(TopUp { id, scope, credits }),
+        (Some(id), Some(credits), Some(scope)) if problems.is_empty() => {
+            Ok(TopUp { id, scope, credits })
+        }
         (_, _, _) => Err(Refusal::InvalidBody(problems)),
     }
 }
@@ -157,7 +169,10 @@ fn checked(wanted: &Wanted) -> Result<TopUp, Refusal> {
 fn credits(value: &Value) -> Result<Credits, String> {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     if text.starts_with('-') {
-        return Err("a top-up is never taken back; to let the team spend less, lower the configured limit".to_owned());
+        return Err(
+            "a top-up is never taken back; to let the team spend less, lower the configured limit"
+                .to_owned(),
+        );
     }
     let credits = Credits::deserialize(value).map_err(|wrong| wrong.to_string())?;
     if credits == Credits::ZERO { Err("must be more than 0".to_owned()) } else { Ok(credits) }
@@ -168,25 +183,30 @@ fn credits(value: &Value) -> Result<Credits, String> {
 mod tests {
     use super::*;
 
-    fn asked(body: Value) -> Result<TopUp, Vec<String>> {
+    fn parsed(body: Value) -> Result<TopUp, Vec<String>> {
         checked(&serde_json::from_value(body).unwrap()).map_err(|refusal| refusal.problems())
     }
 
     #[test]
-    fn a_top_up_is_one_budget_s_and_has_an_id() {
-        let top_up = asked(json!({ "id": "invoice-7", "credits": "12.5" })).unwrap();
-        assert_eq!((top_up.id.as_str(), top_up.scope, top_up.credits.micros()), ("invoice-7", Scope::Team, 12_500_000));
-        let top_up = asked(json!({ "id": "7", "credits": 3, "user": "ana" })).unwrap();
+    fn a_top_up_names_one_budget_and_an_id() {
+        let top_up = parsed(json!({ "id": "invoice-7", "credits": "12.5" })).unwrap();
+        assert_eq!(
+            (top_up.id.as_str(), top_up.scope, top_up.credits.micros()),
+            ("invoice-7", Scope::Team, 12_500_000)
+        );
+        let top_up = parsed(json!({ "id": "7", "credits": 3, "user": "ana" })).unwrap();
         assert_eq!(top_up.scope, Scope::User(UserId::parse("ana").unwrap()));
-        let top_up = asked(json!({ "id": "7", "credits": 0.025, "key": "k7Qp2mZr9aBc" })).unwrap();
+        let top_up = parsed(json!({ "id": "7", "credits": 0.025, "key": "k7Qp2mZr9aBc" })).unwrap();
         assert_eq!(top_up.scope, Scope::Key(KeyId::parse("k7Qp2mZr9aBc").unwrap()));
     }
 
     #[test]
     fn every_problem_is_told_at_once() {
-        let wrong = asked(json!({ "id": "a b", "credits": 0, "user": "", "key": "mgk_" })).unwrap_err();
+        let wrong =
+            parsed(json!({ "id": "a b", "credits": 0, "user": "", "key": "mgk_" })).unwrap_err();
         assert_eq!(wrong.len(), 4, "{wrong:?}");
-        let both = asked(json!({ "id": "a", "credits": 1, "user": "ana", "key": "k7Qp2mZr9aBc" })).unwrap_err();
+        let both = parsed(json!({ "id": "a", "credits": 1, "user": "ana", "key": "k7Qp2mZr9aBc" }))
+            .unwrap_err();
         assert!(both[0].starts_with("user: cannot stand beside key"), "{both:?}");
         for (credits, why) in [
             (json!(-5), "never taken back"),
@@ -198,7 +218,7 @@ mod tests {
             (json!(null), "an amount of credits"),
             (json!([1]), "an amount of credits"),
         ] {
-            let wrong = asked(json!({ "id": "a", "credits": credits })).unwrap_err();
+            let wrong = parsed(json!({ "id": "a", "credits": credits })).unwrap_err();
             assert!(wrong.len() == 1 && wrong[0].contains(why), "{wrong:?}");
         }
     }

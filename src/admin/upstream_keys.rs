@@ -1,4 +1,4 @@
-//! The shared keys: which of them can be used, and why the others rest. Never a secret.
+//! Shared keys: which are usable, and why others are not used for now. Never a secret.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -15,9 +15,9 @@ use crate::upstream::keys::{Cooldown, Key};
 struct KeyView<'a> {
     name: &'a str,
     weight: u32,
-    /// Whether the upstream takes calls with it, now or when its window begins anew.
+    /// Whether the upstream accepts calls with it, now or in its next window.
     healthy: bool,
-    /// `null`: it is used.
+    /// `null` while it is used.
     resting: Option<RestView>,
 }
 
@@ -28,14 +28,15 @@ struct RestView {
     until: Timestamp,
 }
 
-/// The keys as this replica knows them: each learns by itself from what it is answered.
+/// The keys as this replica knows them from the upstream's answers.
 pub(super) fn list(keys: &KeyPool, now: Timestamp) -> Result<Answer, Refusal> {
     let views: Vec<KeyView<'_>> = keys.iter().map(|key| view(key, now)).collect();
     call::json(StatusCode::OK, &json!({ "keys": views }))
 }
 
 fn view(key: &Key, now: Timestamp) -> KeyView<'_> {
-    let rest = |rest: Cooldown| RestView { why: rest.why.name(), since: rest.since, until: rest.until };
+    let rest =
+        |rest: Cooldown| RestView { why: rest.why.name(), since: rest.since, until: rest.until };
     KeyView {
         name: &key.name,
         weight: key.weight(),

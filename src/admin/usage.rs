@@ -1,4 +1,4 @@
-//! `GET /admin/v1/usage`: what the teams' calls of a period came to, by team, user, model and day.
+//! `GET /admin/v1/usage`: totals of calls in a period, by team, user, model and day.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +21,12 @@ use crate::upstream::Upstream;
 use crate::upstream::balance::{Balance, Drift};
 use crate::upstream::keys::Key;
 
-/// The parameters of the page.
+/// Query parameters of the page.
 pub const QUERY: &[&str] = &["period", "team", "by", "format"];
-/// Beside a user that is a gateway key: what people call the key.
+/// Name of the gateway key, for a user that is one.
 pub(super) const KEY_NAME: &str = "keyName";
 
-/// What lines are about.
+/// What the lines are grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Team,
@@ -57,7 +57,7 @@ impl Part {
     }
 }
 
-/// The days asked for: a period up to today, a month, or from one day to another.
+/// Days of the report: a named period, a month, or a range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Span {
     UpToToday(Period),
@@ -72,22 +72,22 @@ impl Span {
         if let Some((first, last)) = text.split_once("..") {
             return Some(Self::Days(first.parse().ok()?..=last.parse().ok()?));
         }
-        // A month is its first day's name without the day.
+        // A month is the name of its first day without the day.
         let first: Date = format!("{text}-01").parse().ok().filter(|_| text.len() == 7)?;
         Some(Self::Days(first..=first.last_of_month()))
     }
 }
 
-struct Asked {
+struct Query {
     span: Span,
     by: Vec<Part>,
     as_csv: bool,
 }
 
-impl Asked {
+impl Query {
     fn read(call: &Call) -> Result<Self, Refusal> {
         let mut problems = Vec::new();
-        let span = Span::read(call.asked("period").unwrap_or("month"));
+        let span = Span::read(call.query("period").unwrap_or("month"));
         if span.is_none() {
             problems.push(
                 "period must be today, week, month, year, all, a month such as 2026-11, or days such as \
@@ -96,10 +96,14 @@ impl Asked {
             );
         }
         let part = |name: &str| Part::ALL.into_iter().find(|part| part.name() == name);
-        let by: Option<Vec<Part>> = call.asked("by").unwrap_or("team").split(',').map(part).collect();
-        let by = by.filter(|parts| parts.iter().enumerate().all(|(place, part)| !parts[..place].contains(part)));
+        let by: Option<Vec<Part>> =
+            call.query("by").unwrap_or("team").split(',').map(part).collect();
+        let by = by.filter(|parts| {
+            parts.iter().enumerate().all(|(place, part)| !parts[..place].contains(part))
+        });
         if by.is_none() {
-            problems.push("by must be some of team, user, model, day, separated by commas".to_owned());
+            problems
+                .push("by must be some of team, user, model, day, separated by commas".to_owned());
         }
         let as_csv = as_csv(call, &mut problems);
         match (span, by) {
@@ -109,9 +113,9 @@ impl Asked {
     }
 }
 
-/// Whether the answer shall be CSV.
+/// Whether the answer is to be CSV.
 pub(super) fn as_csv(call: &Call, problems: &mut Vec<String>) -> bool {
-    match call.asked("format") {
+    match call.query("format") {
         None | Some("json") => false,
         Some("csv") => true,
         Some(_) => {
@@ -128,11 +132,11 @@ struct Report {
     teams: Vec<Covered>,
     rows: Vec<Line>,
     totals: Totals,
-    /// The balances of the shared keys' accounts that were read, as this replica knows them.
+    /// Balances of the shared keys' accounts, as this replica last read them.
     balances: Vec<Held>,
 }
 
-/// A line: what it is about, and its numbers.
+/// A line: its groups and its numbers.
 #[derive(Debug, Serialize)]
 struct Line {
     #[serde(flatten)]
@@ -141,7 +145,7 @@ struct Line {
     totals: Totals,
 }
 
-/// What a shared key's account had, held against the ledger of all teams.
+/// The balance of a shared key's account, compared with the ledger of all teams.
 #[derive(Debug, Serialize)]
 struct Held {
     key: String,
@@ -158,7 +162,7 @@ impl Held {
     }
 }
 
-/// Which days of a team are in the report.
+/// Days of a team in the report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Covered {
@@ -166,7 +170,7 @@ struct Covered {
     time_zone: String,
     from: Option<Date>,
     to: Date,
-    /// The rows of single calls that are gone because there were too many; the sums have them.
+    /// Rows of single calls that were dropped because there were too many; the totals include them.
     lost_rows: Option<LostRows>,
 }
 
@@ -180,41 +184,48 @@ pub(super) async fn answer(
     names: &RegistrySync,
     call: &Call,
 ) -> Result<Answer, Refusal> {
-    let asked = Asked::read(call)?;
+    let query = Query::read(call)?;
     let mut teams = Vec::new();
     let (mut lines, mut totals) = (BTreeMap::<Vec<String>, Sums>::new(), Sums::default());
-    let named = call.asked("team");
+    let named = call.query("team");
     for account in accounts.of(named).await? {
-        let days = match &asked.span {
+        let days = match &query.span {
             Span::UpToToday(period) => period.days(accounts.today(&account).await?),
             Span::Days(days) => days.clone(),
         };
-        let usage = accounts.ledger().usage(&account.team, days.clone()).await.map_err(|outage| away(&outage))?;
+        let usage = accounts
+            .ledger()
+            .usage(&account.team, days.clone())
+            .await
+            .map_err(|outage| away(&outage))?;
         if !account.is_configured && usage.is_empty() {
             match named {
                 Some(_) => return Err(Refusal::TeamNotFound),
-                // It has left, and spent nothing in the period.
+                // It has left the configuration and spent nothing in the period.
                 None => continue,
             }
         }
         for cell in &usage {
-            let key = asked.by.iter().map(|part| part.of(&account, cell)).collect();
+            let key = query.by.iter().map(|part| part.of(&account, cell)).collect();
             *lines.entry(key).or_default() += cell.sums;
             totals += cell.sums;
         }
         let (first, to) = days.into_inner();
-        let from = if first == Date::MIN { usage.first().map(|cell| cell.day) } else { Some(first) };
+        let from =
+            if first == Date::MIN { usage.first().map(|cell| cell.day) } else { Some(first) };
         let time_zone = account.time_zone.iana_name().unwrap_or("UTC").to_owned();
-        let lost = accounts.ledger().rows(&account.team, 0, 0).await.map_err(|outage| away(&outage))?.lost;
+        let lost =
+            accounts.ledger().rows(&account.team, 0, 0).await.map_err(|outage| away(&outage))?.lost;
         let lost_rows = Some(lost).filter(|lost| lost.all() > 0);
         teams.push(Covered { team: account.team.to_string(), time_zone, from, to, lost_rows });
     }
-    let by: Vec<&'static str> = asked.by.iter().map(|part| part.name()).collect();
-    let user = asked.by.iter().position(|part| *part == Part::User);
+    let by: Vec<&'static str> = query.by.iter().map(|part| part.name()).collect();
+    let user = query.by.iter().position(|part| *part == Part::User);
     let key_name = |key: &[String]| user.and_then(|user| names.key_name(&key[user]));
-    if asked.as_csv {
+    if query.as_csv {
         let numbers = Totals::from(Sums::default()).cells().map(|(name, _)| name);
-        let titles: Vec<&str> = by.iter().copied().chain(numbers).chain(user.map(|_| KEY_NAME)).collect();
+        let titles: Vec<&str> =
+            by.iter().copied().chain(numbers).chain(user.map(|_| KEY_NAME)).collect();
         let row = |(key, sums): (Vec<String>, Sums)| {
             let name = user.map(|_| key_name(&key).unwrap_or_default());
             let numbers = Totals::from(sums).cells().map(|(_, cell)| cell);
@@ -224,11 +235,14 @@ pub(super) async fn answer(
     }
     let row = |(key, sums): (Vec<String>, Sums)| {
         let name = key_name(&key).map(|name| (KEY_NAME, name));
-        Line { about: by.iter().copied().zip(key).chain(name).collect(), totals: Totals::from(sums) }
+        Line {
+            about: by.iter().copied().zip(key).chain(name).collect(),
+            totals: Totals::from(sums),
+        }
     };
     let rows = lines.into_iter().map(row).collect();
-    let period = call.asked("period").unwrap_or("month").to_owned();
-    // Without reconciliation nobody reads them any more: what was read before a reload is no longer so.
+    let period = call.query("period").unwrap_or("month").to_owned();
+    // Without reconciliation nothing updates them: those read before a reload are out of date.
     let reconciled = upstream.reconcile.as_ref().map(|_| upstream.keys.iter());
     let balances = reconciled.into_iter().flatten().filter_map(|key| Held::of(key)).collect();
     json(StatusCode::OK, &Report { period, teams, rows, totals: Totals::from(totals), balances })
@@ -248,7 +262,16 @@ mod tests {
         assert_eq!(days("2028-02"), "2028-02-01 2028-02-29");
         assert_eq!(days("2026-12-31..2027-01-01"), "2026-12-31 2027-01-01");
         assert_eq!(Span::read("week"), Some(Span::UpToToday(Period::Week)));
-        for wrong in ["", "2026", "2026-13", "2026-1", "2026-11-01", "..", "2026-11-31..2026-12-01", "november"] {
+        for wrong in [
+            "",
+            "2026",
+            "2026-13",
+            "2026-1",
+            "2026-11-01",
+            "..",
+            "2026-11-31..2026-12-01",
+            "november",
+        ] {
             assert_eq!(Span::read(wrong), None, "{wrong}");
         }
     }
@@ -257,7 +280,8 @@ mod tests {
     fn a_line_s_numbers_are_those_of_a_view() {
         let totals = Totals::from(Sums::default());
         let shown = serde_json::to_value(&totals).expect("JSON");
-        let mut names: Vec<&str> = shown.as_object().expect("an object").keys().map(String::as_str).collect();
+        let mut names: Vec<&str> =
+            shown.as_object().expect("an object").keys().map(String::as_str).collect();
         let mut numbers = totals.cells().map(|(name, _)| name);
         names.sort_unstable();
         numbers.sort_unstable();
@@ -265,10 +289,13 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_amount_is_written_as_a_decimal_in_json_and_csv() {
+    fn the_smallest_amount_is_a_decimal_in_json_and_csv() {
         let totals = Totals::from(Sums { credits: Credits::from_micros(2), ..Sums::default() });
         assert!(totals.cells().contains(&("cost", "0.000002".to_owned())));
-        let line = serde_json::to_string(&Line { about: BTreeMap::from([("user", "ann".to_owned())]), totals });
+        let line = serde_json::to_string(&Line {
+            about: BTreeMap::from([("user", "ann".to_owned())]),
+            totals,
+        });
         assert!(line.expect("JSON").contains(r#""cost":0.000002"#));
     }
 }

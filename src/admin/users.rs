@@ -1,4 +1,4 @@
-//! Users by name: those that may be suspended or topped up.
+//! Names of users that can be suspended or topped up.
 
 use jiff::civil::Date;
 
@@ -8,32 +8,45 @@ use crate::refusal::Refusal;
 use crate::team::{Team, UserId};
 
 impl Teams {
-    /// Whether a user of the team may be meant.
+    /// Checks that a name may mean a user of the team.
     ///
-    /// A name with white space at its ends is a slip, because it looks like another one. But an issuer's tokens name
-    /// whom they like, and whoever exists can be suspended, resumed and topped up: such a name is taken when it is
-    /// known.
+    /// A name with white space at its ends is a mistake, since it looks like another. But an
+    /// issuer's tokens may contain such a name, and an existing user can be suspended, resumed and
+    /// topped up: so it is accepted if it is known.
     ///
     /// # Errors
-    /// `invalid_body`: it is not; `ledger_unavailable`.
+    /// `invalid_body`: it may not; `ledger_unavailable`.
     pub(super) async fn may_mean(&self, team: &Team, user: &UserId) -> Result<(), Refusal> {
-        if printable::is_trimmed(user.as_str()) || self.is_named(team, user) || self.has_called(team, user).await? {
+        if printable::is_trimmed(user.as_str())
+            || self.is_named(team, user)
+            || self.has_called(team, user).await?
+        {
             return Ok(());
         }
-        let problem = format!("user: must not begin or end with white space; the team has no user {:?}", user.as_str());
+        let problem = format!(
+            "user: must not begin or end with white space; the team has no user {:?}",
+            user.as_str()
+        );
         Err(Refusal::InvalidBody(vec![problem]))
     }
 
-    /// By an operator, in the configuration or by a gateway key.
+    /// Whether an operator, the configuration or a gateway key names the user.
     fn is_named(&self, team: &Team, user: &UserId) -> bool {
         let register = self.registrar.register();
         team.suspended_users.contains(user)
-            || register.suspension(&team.id).is_some_and(|suspension| suspension.users.contains(user.as_str()))
-            || register.keys().any(|key| key.record.team == team.id && key.record.user.as_ref() == Some(user))
+            || register
+                .suspension(&team.id)
+                .is_some_and(|suspension| suspension.users.contains(user.as_str()))
+            || register
+                .keys()
+                .any(|key| key.record.team == team.id && key.record.user.as_ref() == Some(user))
     }
 
     async fn has_called(&self, team: &Team, user: &UserId) -> Result<bool, Refusal> {
         let usage = self.ledger.usage(&team.id, Date::MIN..=Date::MAX).await;
-        Ok(usage.map_err(|_| Refusal::LedgerUnavailable)?.iter().any(|cell| cell.user == user.as_str()))
+        Ok(usage
+            .map_err(|_| Refusal::LedgerUnavailable)?
+            .iter()
+            .any(|cell| cell.user == user.as_str()))
     }
 }

@@ -1,11 +1,11 @@
-//! What a call can be sent over at once, should there be something: looked for before the call is admitted.
+//! An idle connection that a call can use at once, looked up before the call is admitted.
 
-/// Knows whether a call can be sent as soon as it is admitted. The way to the upstream is no matter of this room's: it
-/// only holds on to what it was given, and hands it on with the call.
+/// Looks up whether a call can be sent as soon as it is admitted. Admission only holds the result
+/// and passes it down with the call, so it needs to know nothing of the upstream.
 pub trait AtHand: Clone + Send + Sync + 'static {
-    /// What is held for one call; dropped unused, it is the next call's.
+    /// The connection held for one call; dropped unused, the next call can take it.
     type Line: Send + 'static;
 
-    /// What the next call can be sent over without waiting. `None`: it may have to wait.
+    /// A connection for the next call; `None`: the call may have to wait.
     fn at_hand(&self) -> Option<Self::Line>;
 }

@@ -1,21 +1,21 @@
-//! What a call asks of the ledger: the most it can cost, and what its row will say.
+//! Builds the admission of a call: the most it can cost, and facts for its row.
 
 use std::sync::Arc;
 
 use crate::call::PaidCall;
 use crate::ledger::{Admission, CallSummary, Phase};
-use crate::pricing::{Order, asked};
+use crate::pricing::{Order, body};
 use crate::refusal::Refusal;
 use crate::team::Credential;
 
-/// What admits a call, and what judges it when only its price is asked: the same for both, so that a quote is what a
-/// call would meet. `phase` says whether it is sent as soon as it is admitted, or waits; then it is marked as sent just
-/// before it is.
+/// The admission of a call, or of a quote: the same for both, so that a quote shows what a call
+/// would meet. `phase` says whether the call is sent as soon as it is admitted, or waits and is
+/// marked just before it is sent.
 ///
 /// # Errors
-/// `invalid_body`: a member that decides the price is not one, or out of range.
+/// `invalid_body`: a member that decides the price has the wrong type or is out of range.
 pub fn admission(call: &PaidCall, phase: Phase) -> Result<Admission, Refusal> {
-    let order = asked::order(&call.body, &call.price).map_err(Refusal::InvalidBody)?;
+    let order = body::order(&call.body, &call.price).map_err(Refusal::InvalidBody)?;
     Ok(Admission {
         id: call.call_id,
         team: call.team.id.clone(),
@@ -23,11 +23,11 @@ pub fn admission(call: &PaidCall, phase: Phase) -> Result<Admission, Refusal> {
         time_zone: call.team.time_zone.clone(),
         price: call.price.most(&order),
         phase,
-        asked: Arc::new(asked_of(call, order)),
+        summary: Arc::new(summary_of(call, order)),
     })
 }
 
-fn asked_of(call: &PaidCall, order: Order) -> CallSummary {
+fn summary_of(call: &PaidCall, order: Order) -> CallSummary {
     let principal = &call.principal;
     let key = match &principal.credential {
         Credential::Key(id) => Some(id.as_str().to_owned()),

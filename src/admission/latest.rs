@@ -1,10 +1,10 @@
-//! What is known of callers' limits: read for answers that nothing was asked of the ledger for, at most once a second
-//! each.
+//! The latest known limits of callers, for answers that ask nothing of the ledger; read at most
+//! once a second for each caller.
 //!
-//! Every answer to a known caller says how its limits stand, also one that refuses before anything is reserved. To ask
-//! the store for each of these would let a caller drive the store with requests that cost it nothing. So what was read
-//! for one is told to the next for a second; what this process admits meanwhile is in it at once. Only what others
-//! spend on other replicas, or what other users of the team spend, can be told up to a second late.
+//! Every answer to a known caller states its limits, even one that refuses before anything is
+//! reserved. Reading the store for each would let a caller load the store with requests that cost
+//! nothing. So a reading serves for a second, and what this process admits is added at once. Only
+//! what other replicas or other users of the team spend can be up to a second late.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,16 +20,16 @@ use crate::identity::Principal;
 use crate::ledger::{Ledger, LimitStatus, Snapshot, SnapshotQuery};
 use crate::team::{Credential, KeyId, Team, TeamId, UserId};
 
-/// For how long what was read is told to others.
+/// How long a reading serves.
 const FRESH: Duration = Duration::from_secs(1);
-/// Of how many callers something is known at once.
+/// The most callers with known limits.
 const CALLERS_MAX: usize = 1024;
 
-/// The latest of callers' limits, of all workers. Clones share it.
+/// The latest limits of callers, shared by all workers. Clones share them.
 #[derive(Clone)]
 pub struct Latest(Arc<Cache<Who, Known, UnitWeighter, RandomState>>);
 
-/// Those for whom the same limits hold.
+/// Callers with the same limits.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Who {
     team: TeamId,
@@ -37,11 +37,11 @@ struct Who {
     key: Option<KeyId>,
 }
 
-/// What is known, or is being read: all who ask meanwhile wait for the same reading.
+/// Known limits, or a reading under way that all who need it wait for.
 #[derive(Clone)]
 struct Known {
     since: Instant,
-    /// Whose limits they are: after a reload they may be others.
+    /// The levels of these limits; a reload may change them.
     team: Arc<Team>,
     limits: Shared<BoxFuture<'static, Option<Arc<Snapshot>>>>,
 }
@@ -70,21 +70,27 @@ impl Known {
 }
 
 impl Latest {
-    /// How the caller's limits stand now, by the clock and as far as this process knows. `None`: the ledger does not
-    /// say.
-    pub async fn of(&self, ledger: &Arc<dyn Ledger>, principal: &Principal, team: &Arc<Team>) -> Option<Snapshot> {
+    /// The caller's limits now, by the clock and as far as this process knows; `None`: the ledger
+    /// does not answer.
+    pub async fn of(
+        &self,
+        ledger: &Arc<dyn Ledger>,
+        principal: &Principal,
+        team: &Arc<Team>,
+    ) -> Option<Snapshot> {
         let levels = principal.levels(team);
         let who = Who::of(principal);
         let known = self.0.get(&who);
         let limits = match known.as_ref().filter(|known| known.is_fresh(team)) {
             Some(known) => known.limits.clone(),
             None => {
-                // While the store is away, what it said last is better than nothing.
+                // While the store is away, an older reading is better than none.
                 let before = known.filter(|known| Arc::ptr_eq(&known.team, team));
                 let before = before.and_then(|known| known.limits.now_or_never().flatten());
                 let (id, time_zone) = (team.id.clone(), team.time_zone.clone());
-                let inquiry = SnapshotQuery { team: id, levels: levels.clone(), time_zone, reader: None };
-                let limits = read(Arc::clone(ledger), inquiry, before).boxed().shared();
+                let query =
+                    SnapshotQuery { team: id, levels: levels.clone(), time_zone, reader: None };
+                let limits = read(Arc::clone(ledger), query, before).boxed().shared();
                 let (since, team) = (Instant::now(), Arc::clone(team));
                 self.0.insert(who, Known { since, team, limits: limits.clone() });
                 limits
@@ -95,26 +101,36 @@ impl Latest {
         Some(limits)
     }
 
-    /// The ledger has just said how a caller's limits stand. Kept only where somebody was told of them less than a
-    /// second ago: for all others nothing is copied.
-    pub fn note(&self, principal: &Principal, team: &Arc<Team>, standings: &[LimitStatus], at: Timestamp) {
+    /// Notes statuses that the ledger just returned, if limits of this caller were shown within the
+    /// last second: nothing is copied for other callers.
+    pub fn note(
+        &self,
+        principal: &Principal,
+        team: &Arc<Team>,
+        statuses: &[LimitStatus],
+        at: Timestamp,
+    ) {
         let who = Who::of(principal);
         if let Some(known) = self.0.get(&who).filter(|known| known.is_fresh(team)) {
-            let limits = Some(Arc::new(Snapshot::new(standings.to_vec(), at)));
+            let limits = Some(Arc::new(Snapshot::new(statuses.to_vec(), at)));
             self.0.insert(who, Known { limits: ready(limits).boxed().shared(), ..known });
         }
     }
 
-    /// A caller's limits have been given something back: they are read again when somebody is to be told of them.
+    /// Forgets a caller's limits after credits were given back, so that they are read again.
     pub fn forget(&self, principal: &Principal) {
         self.0.remove(&Who::of(principal));
     }
 }
 
-/// Asks the ledger; counts as nobody's reading, since nobody asked for it.
-async fn read(ledger: Arc<dyn Ledger>, inquiry: SnapshotQuery, before: Option<Arc<Snapshot>>) -> Option<Arc<Snapshot>> {
-    match ledger.snapshot(inquiry).await {
-        Ok(books) => Some(Arc::new(Snapshot::new(books.standings, books.at))),
+/// Reads the ledger, without counting it against the rate limit of reads.
+async fn read(
+    ledger: Arc<dyn Ledger>,
+    query: SnapshotQuery,
+    before: Option<Arc<Snapshot>>,
+) -> Option<Arc<Snapshot>> {
+    match ledger.snapshot(query).await {
+        Ok(snapshot) => Some(Arc::new(Snapshot::new(snapshot.statuses, snapshot.at))),
         Err(outage) => {
             tracing::debug!(%outage, "limits could not be read");
             before

@@ -1,11 +1,11 @@
-//! What admission tells whoever watches it.
+//! Reports from admission to metrics.
 
 use crate::credits::Credits;
 use crate::ledger::{LimitStatus, Outcome};
 use crate::pricing::Delivered;
 use crate::team::TeamId;
 
-/// How a settlement went, as the metrics name it.
+/// The result of a settlement, as the metrics name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Result {
     /// It ended the reservation with this outcome.
@@ -14,17 +14,25 @@ pub enum Result {
     Repeated,
 }
 
-/// Watches money move. Called on the hot path: implementations neither block nor allocate much.
+/// Receives reports about money. Called on the hot path: implementations neither block nor allocate
+/// much.
 pub trait Observer: Send + Sync + 'static {
-    /// A call of this team was settled: what it was charged and what it delivered.
-    fn settled(&self, team: &TeamId, model_label: &str, result: Result, charged: Credits, delivered: Delivered);
+    /// Reports a settled call of this team: its charge and what it delivered.
+    fn settled(
+        &self,
+        team: &TeamId,
+        model_label: &str,
+        result: Result,
+        charged: Credits,
+        delivered: Delivered,
+    );
 
-    /// The team's own limits, as the ledger has just told them.
-    fn standings(&self, team: &TeamId, standings: &[LimitStatus]);
+    /// Reports the team's own limits as the ledger last returned them.
+    fn limit_statuses(&self, team: &TeamId, statuses: &[LimitStatus]);
 
-    /// A shadow limit would have refused this call.
-    fn shadow_refused(&self, team: &TeamId, standing: &LimitStatus);
+    /// Reports a call that a shadow limit would have refused.
+    fn shadow_refused(&self, team: &TeamId, status: &LimitStatus);
 
-    /// How many reservations of the team are open, over all replicas.
+    /// Reports the team's open reservations, over all replicas.
     fn reservations_open(&self, team: &TeamId, open: u64);
 }

@@ -1,4 +1,4 @@
-//! The reservations this worker holds: whose deadlines must be put off while their calls run.
+//! Reservations of this worker whose deadlines are put off while their calls run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,12 @@ use crate::team::TeamId;
 #[derive(Clone, Debug, Default)]
 pub struct Open(Arc<Mutex<FastMap<ReservationId, TeamId>>>);
 
-/// A place in the list, given up when dropped.
+/// An entry of the list, removed when dropped. It outlives the reservation where a settlement waits
+/// for the store, and where an answer that is being read keeps its slots.
 #[derive(Debug)]
 pub struct Listed {
     id: ReservationId,
+    team: TeamId,
     open: Open,
 }
 
@@ -22,8 +24,8 @@ impl Open {
     /// Lists a reservation for as long as the result lives.
     #[must_use]
     pub fn list(&self, id: ReservationId, team: TeamId) -> Listed {
-        self.lock().insert(id, team);
-        Listed { id, open: self.clone() }
+        self.lock().insert(id, team.clone());
+        Listed { id, team, open: self.clone() }
     }
 
     /// The reservations, team by team.
@@ -46,6 +48,12 @@ impl Listed {
     #[must_use]
     pub const fn id(&self) -> ReservationId {
         self.id
+    }
+
+    /// The team that pays.
+    #[must_use]
+    pub const fn team(&self) -> &TeamId {
+        &self.team
     }
 }
 

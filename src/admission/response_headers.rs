@@ -1,4 +1,4 @@
-//! What a caller is told of a call that was admitted: what it cost, what is left, and where the time went.
+//! Headers of an admitted call's answer: its cost, the limits, and the times.
 
 use std::time::Duration;
 
@@ -10,22 +10,23 @@ use crate::http::{Answer, AnswerBody, HeaderWriter, server_timing};
 use crate::ledger::Snapshot;
 use crate::ledger::headers::{credit_headers, rate_limit_headers};
 
-/// How many headers such an answer has, with those that other layers add: a map of one more takes twice the room.
+/// How many headers such an answer has, including those of other layers: one more would double the
+/// map.
 const HEADERS: usize = 12;
 
-/// The headers of every answer to an admitted call, whether it was executed or not: what it cost, and how the limits
-/// stand now; `times` as in [`server_timing`].
+/// The headers of every answer to an admitted call, executed or not; `times` as in
+/// [`server_timing`].
 #[must_use]
 pub fn headers(limits: &Snapshot, cost: Credits, times: [Duration; 3]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(HEADERS);
     let mut writer = HeaderWriter::new(&mut headers);
-    rate_limit_headers(&mut writer, limits.standings(), limits.at());
-    credit_headers(&mut writer, limits.standings(), cost);
+    rate_limit_headers(&mut writer, limits.statuses(), limits.at());
+    credit_headers(&mut writer, limits.statuses(), cost);
     server_timing(&mut writer, times);
     headers
 }
 
-/// An upstream answer as it is passed on: of its own, only content type, content encoding and the body.
+/// The upstream's answer as it is passed on: its body, content type and content encoding only.
 #[must_use]
 pub fn passed_on(passed: UpstreamResponse, ours: HeaderMap) -> Answer {
     let mut answer = http::Response::new(AnswerBody::new(passed.body).holding(Some(passed.room)));

@@ -1,54 +1,36 @@
-//! A call that outlives its caller: dropped before its end, it runs on by itself, if it was sent. One that still waits
-//! ends.
+//! Lets a call that was sent outlive its caller. A call that still waits ends with its caller.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use super::ReservationManager;
+use super::call_state::CallState;
 use crate::ledger::Phase;
-use crate::ledger::reservation::Progress;
 
-/// Whether a call's caller still waits for it. Clones tell of the same caller.
-#[derive(Clone, Debug, Default)]
-pub struct Caller(Arc<AtomicBool>);
-
-impl Caller {
-    /// Whether it has hung up.
-    #[must_use]
-    pub fn has_left(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Runs a call within its caller's own task, and moves it to a task of its own when the caller hangs up after it was
-/// sent. One that still waits is dropped, which gives back what it holds. Costs nothing while the caller stays; the
-/// drain waits for what was moved.
+/// Runs a call in its caller's task, and moves it to its own task when the caller hangs up after
+/// the call was sent. A waiting call is dropped, which releases what it holds. Costs nothing while
+/// the caller stays; a drain waits for moved calls.
 pub struct RunToCompletion<T: Send + 'static> {
     call: Option<BoxFuture<'static, T>>,
-    tracker: TaskTracker,
-    cut: CancellationToken,
-    caller: Caller,
-    progress: Progress,
+    manager: Arc<ReservationManager>,
+    /// The part that stays with the caller; the call and its money are inside `call`.
+    state: CallState,
 }
 
 impl<T: Send + 'static> RunToCompletion<T> {
-    /// A call that will be finished once it was sent, whoever waits for it, unless it is cut off; `caller` is told when
-    /// nobody waits.
+    /// Runs a call to its end once it was sent, unless it is cut off. Sets in `state` that the
+    /// caller has left.
     pub fn new(
         call: impl Future<Output = T> + Send + 'static,
-        tracker: TaskTracker,
-        cut: CancellationToken,
-        caller: Caller,
-        progress: Progress,
+        manager: Arc<ReservationManager>,
+        state: CallState,
     ) -> Self {
-        Self { call: Some(Box::pin(call)), tracker, cut, caller, progress }
+        Self { call: Some(Box::pin(call)), manager, state }
     }
 }
 
@@ -68,73 +50,21 @@ impl<T: Send + 'static> Future for RunToCompletion<T> {
 impl<T: Send + 'static> Drop for RunToCompletion<T> {
     fn drop(&mut self) {
         let Some(call) = self.call.take() else { return };
-        self.caller.0.store(true, Ordering::Relaxed);
-        match self.progress.phase() {
+        self.state.caller_leaves();
+        match self.state.phase() {
             Phase::Waiting | Phase::TurnedBack => return,
             Phase::Dispatched => {}
         }
-        // Outside a runtime the process is ending: the reservation inside hands itself over as it is dropped.
+        // Outside a runtime the process is ending: the reservation inside hands itself over when it
+        // is dropped.
         if let Ok(runtime) = Handle::try_current() {
-            let cut = self.cut.clone();
-            self.tracker.spawn_on(async move { drop(cut.run_until_cancelled_owned(call).await) }, &runtime);
+            let cut = self.manager.cut().clone();
+            let to_its_end = async move { drop(cut.run_until_cancelled_owned(call).await) };
+            self.manager.tracker().spawn_on(to_its_end, &runtime);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::sync::Notify;
-
-    fn sent() -> Progress {
-        Progress::new(Phase::Dispatched)
-    }
-
-    #[tokio::test]
-    async fn a_call_that_still_waits_ends_with_its_caller() {
-        let (tracker, held, progress) = (TaskTracker::new(), Arc::new(()), Progress::new(Phase::Waiting));
-        let inside = Arc::clone(&held);
-        let call = async move {
-            std::future::pending::<()>().await;
-            drop(inside);
-        };
-        drop(RunToCompletion::new(call, tracker.clone(), CancellationToken::new(), Caller::default(), progress));
-        assert_eq!((Arc::strong_count(&held), tracker.len()), (1, 0));
-    }
-
-    #[tokio::test]
-    async fn a_call_whose_caller_hangs_up_is_finished_all_the_same() {
-        let (tracker, go_on, done) = (TaskTracker::new(), Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (wait, tell, caller) = (Arc::clone(&go_on), Arc::clone(&done), Caller::default());
-        let seen = caller.clone();
-        let call = async move {
-            let stayed = !seen.has_left();
-            wait.notified().await;
-            assert!(stayed && seen.has_left());
-            tell.notify_one();
-        };
-        let mut call = Box::pin(RunToCompletion::new(call, tracker.clone(), CancellationToken::new(), caller, sent()));
-        assert!(futures_util::poll!(&mut call).is_pending());
-        drop(call);
-        go_on.notify_one();
-        done.notified().await;
-        tracker.close();
-        tracker.wait().await;
-    }
-
-    #[tokio::test]
-    async fn a_call_that_is_cut_off_is_dropped_and_waited_for() {
-        let (tracker, cut, held) = (TaskTracker::new(), CancellationToken::new(), Arc::new(()));
-        let inside = Arc::clone(&held);
-        let call = async move {
-            std::future::pending::<()>().await;
-            drop(inside);
-        };
-        drop(RunToCompletion::new(call, tracker.clone(), cut.clone(), Caller::default(), sent()));
-        assert_eq!(Arc::strong_count(&held), 2, "it runs on without its caller");
-        tracker.close();
-        cut.cancel();
-        tracker.wait().await;
-        assert_eq!(Arc::strong_count(&held), 1);
-    }
-}
+#[path = "run_to_completion_tests.rs"]
+mod tests;

@@ -1,7 +1,8 @@
 //! What the end of a call costs.
 //!
-//! Every end there is. "Requests" are the windows of a day and a month, "tokens" the buckets a second, minute and hour,
-//! each of team, user and key. A slot of `concurrent` is free again after every end, and once the answer was read.
+//! Every end there is. "Requests" are the windows of a day and a month, "tokens" the buckets a
+//! second, minute and hour, each of team, user and key. A slot of `concurrent` is free again after
+//! every end, and once the answer was read.
 //!
 //! | The call ends because | Credits | Requests | Tokens | Row |
 //! |---|---|---|---|---|
@@ -18,47 +19,35 @@
 //! | its task or its replica dies before it was marked as sent | none | given back | taken | `released` |
 //! | its task or its replica dies after that | `pricing.on_unknown` | counted | taken | `unknown` |
 //!
-//! A call is marked as sent with its admission, when nothing keeps its first byte from going out at once (see
-//! [`super::AtHand`]); else just before that byte. In the ledger a mark that was taken back says that the call was
-//! turned back: hence the one end above that counts a request which was never sent.
+//! A call is marked as sent with its admission, when nothing keeps its first byte from going out at
+//! once (see [`super::AtHand`]); else just before that byte. In the ledger a mark that was taken
+//! back says that the call was turned back: hence the one end above that counts a request which was
+//! never sent.
 //!
-//! A call that was sent has used the shared account, so a team whose calls are refused there comes to its own limits
-//! first.
+//! A call that was sent has used the shared account, so a team whose calls are refused there comes
+//! to its own limits first.
 
 use std::time::Duration;
 
-use crate::call::{ExecutionOutcome, Forwarded};
+use super::admitted::Forwarded;
+use super::reservation_manager::End;
+use crate::call::ExecutionOutcome;
 use crate::credits::Credits;
-use crate::ledger::{CallResult, OnUnknown, Outcome, ReservationId, Settlement};
-use crate::pricing::came::delivered;
-use crate::pricing::{Delivered, Price};
+use crate::ledger::{CallResult, OnUnknown, Outcome, Settlement};
+use crate::pricing::delivery::delivered;
 
-/// A settlement, and what it says was delivered.
-#[derive(Debug)]
-pub struct End {
-    /// For the ledger.
-    pub settlement: Settlement,
-    /// For the metrics.
-    pub delivered: Delivered,
-}
-
-/// Decides what a call is charged: by what came back, never more than was reserved. `since_admitted` is how long ago
-/// the call was admitted, now that it has just come back.
+/// Decides the charge of a call: by what was delivered, never more than was reserved.
+/// `since_admitted` is the time from its admission to its return.
 #[must_use]
-pub fn end(
-    id: ReservationId,
-    price: &Price,
-    reserved: Credits,
-    forwarded: &Forwarded,
-    on_unknown: OnUnknown,
-    since_admitted: Duration,
-) -> End {
+pub fn end(forwarded: &Forwarded, on_unknown: OnUnknown, since_admitted: Duration) -> End {
+    let (call, reserved) = (forwarded.reservation.call(), forwarded.reservation.price());
+    let (id, price) = (call.call_id, &call.price);
     let found = match (&forwarded.answer, forwarded.fate) {
         (Ok(passed), ExecutionOutcome::Delivered) => delivered(&passed.body, price),
         (Ok(_) | Err(_), _) => None,
     };
     let (outcome, charged) = match forwarded.fate {
-        // An answer that cannot be read is charged as reserved: it was paid for upstream.
+        // An unreadable answer is charged as reserved, because the upstream was paid for it.
         ExecutionOutcome::Delivered => {
             (Outcome::Charged, found.map_or(reserved, |found| price.of(&found)).min(reserved))
         }
@@ -81,7 +70,7 @@ pub fn end(
         ExecutionOutcome::Delivered | ExecutionOutcome::Refused => (sent, answered),
         ExecutionOutcome::Unknown => (sent, None),
     };
-    let came = CallResult {
+    let result = CallResult {
         status: status.as_u16(),
         code,
         images: delivered.images,
@@ -91,7 +80,7 @@ pub fn end(
         sent_us,
         answered_us,
     };
-    End { settlement: Settlement { id, outcome, charged, came, keeps_slots: false }, delivered }
+    End { settlement: Settlement { id, outcome, charged, result, keeps_slots: false }, delivered }
 }
 
 fn micros(duration: Duration) -> u64 {

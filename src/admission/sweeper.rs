@@ -1,5 +1,5 @@
-//! The round over all teams, once a process: ends what dead replicas left behind, also of teams that are in no
-//! configuration any more, and reads how every limit stands.
+//! The sweeper, once a process: visits all teams, ends what dead replicas left behind, even of
+//! teams that are not configured any more, and reads every limit.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::observe::Observer;
 use crate::ledger::{Ledger, Level, Outage, Scope, SnapshotQuery, Swept};
 use crate::team::{Team, TeamId};
 
-/// Goes round until told to stop. Teams that a reload adds or takes away are noticed in the next round.
+/// Sweeps until stopped. A reload's teams are included from the next sweep on.
 pub async fn run_sweeper(
     ledger: Arc<dyn Ledger>,
     observer: Arc<dyn Observer>,
@@ -20,43 +20,48 @@ pub async fn run_sweeper(
     every: Duration,
     stop: CancellationToken,
 ) {
-    let mut round = tokio::time::interval(every);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = round.tick() => {}
+            _ = tick.tick() => {}
         }
         let teams = teams();
-        let mut patience = Patience::default();
+        let mut failures = FailuresInARow::default();
         for team in &teams {
-            if !patience.outlasts(&team.id, visit(&*ledger, &*observer, team).await) {
+            if !failures.note(&team.id, visit(&*ledger, &*observer, team).await) {
                 break;
             }
         }
-        if patience.is_left() {
+        if failures.are_few() {
             let known: HashSet<&TeamId> = teams.iter().map(|team| &team.id).collect();
-            look_after_others(&*ledger, &known, &mut patience).await;
+            sweep_others(&*ledger, &known, &mut failures).await;
         }
     }
 }
 
-/// What teams that have left the configuration left behind. Their records say in which windows it ends.
-async fn look_after_others(ledger: &dyn Ledger, known: &HashSet<&TeamId>, patience: &mut Patience) {
+/// Sweeps teams that have left the configuration. Their records name the windows that count the
+/// ends.
+async fn sweep_others(
+    ledger: &dyn Ledger,
+    known: &HashSet<&TeamId>,
+    failures: &mut FailuresInARow,
+) {
     let others = match ledger.teams().await {
         Ok(teams) => teams.into_iter().filter(|team| !known.contains(team)),
         Err(outage) => {
-            // Whether the store answers is told elsewhere, once in a while.
+            // An outage is reported elsewhere, at a limited rate.
             tracing::debug!(%outage, "it could not be read which teams the ledger has");
             return;
         }
     };
     for team in others {
         let swept = async {
-            // Asked first: what has nothing open is only history.
+            // Asked first, because a team without open calls needs no sweep.
             if ledger.open(&team).await? > 0 { sweep(ledger, &team).await } else { Ok(()) }
         };
-        if !patience.outlasts(&team, swept.await) {
+        if !failures.note(&team, swept.await) {
             return;
         }
     }
@@ -64,14 +69,15 @@ async fn look_after_others(ledger: &dyn Ledger, known: &HashSet<&TeamId>, patien
 
 /// How many teams in a row have failed.
 #[derive(Default)]
-struct Patience(usize);
+struct FailuresInARow(usize);
 
-impl Patience {
-    /// Notes how a team was looked after. `false`: the rest waits for the next round.
-    fn outlasts(&mut self, team: &TeamId, result: Result<(), Outage>) -> bool {
+impl FailuresInARow {
+    /// Notes the result for a team. `false`: the rest waits for the next sweep.
+    fn note(&mut self, team: &TeamId, result: Result<(), Outage>) -> bool {
         match result {
             Ok(()) => self.0 = 0,
-            // The store answers, and every team must be asked for: what this replica knows is brought that way.
+            // The store has lost writes, and every team must be visited so that this replica
+            // restores what it knows.
             Err(Outage::Lost) => {
                 tracing::debug!(%team, "a team's budgets are closed: its store was lost, or is new");
             }
@@ -80,16 +86,16 @@ impl Patience {
                 self.0 += 1;
             }
         }
-        self.is_left()
+        self.are_few()
     }
 
-    const fn is_left(&self) -> bool {
+    const fn are_few(&self) -> bool {
         self.0 < FAILURES_MAX
     }
 }
 
-/// How many teams in a row may fail before the rest waits for the next round: one team's broken key must not keep the
-/// others waiting, and a store that is away must not be asked for each of a thousand teams.
+/// How many teams in a row may fail before the sweep ends: one team's broken key must not delay the
+/// others, and a store that is away must not be asked for each of a thousand teams.
 const FAILURES_MAX: usize = 5;
 
 async fn sweep(ledger: &dyn Ledger, team: &TeamId) -> Result<(), Outage> {
@@ -104,9 +110,14 @@ async fn sweep(ledger: &dyn Ledger, team: &TeamId) -> Result<(), Outage> {
 async fn visit(ledger: &dyn Ledger, observer: &dyn Observer, team: &Team) -> Result<(), Outage> {
     sweep(ledger, &team.id).await?;
     let levels = vec![Level { scope: Scope::Team, limits: Arc::clone(&team.limits) }];
-    let inquiry = SnapshotQuery { team: team.id.clone(), levels, time_zone: team.time_zone.clone(), reader: None };
-    let books = ledger.snapshot(inquiry).await?;
-    observer.standings(&team.id, &books.standings);
-    observer.reservations_open(&team.id, books.open);
+    let query = SnapshotQuery {
+        team: team.id.clone(),
+        levels,
+        time_zone: team.time_zone.clone(),
+        reader: None,
+    };
+    let snapshot = ledger.snapshot(query).await?;
+    observer.limit_statuses(&team.id, &snapshot.statuses);
+    observer.reservations_open(&team.id, snapshot.open);
     Ok(())
 }

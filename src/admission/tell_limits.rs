@@ -1,8 +1,9 @@
-//! Says on every answer to a known caller how its limits stand that count requests.
+//! States on every answer to a known caller the limits that count requests.
 //!
-//! Reads: the ledger, at most once a second for each caller, and only for answers and refusals that do not say it
-//! themselves. Writes: the rate-limit headers, of a refusal into the record. Refuses: nothing. Position: below
-//! authentication, since only a known caller has limits; above everything that answers or refuses one.
+//! Reads: the ledger, at most once a second for each caller, and only for answers and refusals
+//! without such headers. Writes: the rate-limit headers, those of a refusal into the record.
+//! Refuses: nothing. Position: below authentication, because only a known caller has limits; above
+//! everything that answers or refuses one.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -31,7 +32,7 @@ pub struct TellLimitsLayer {
 }
 
 impl TellLimitsLayer {
-    /// A layer that tells what is known here, and asks this worker's ledger for what is not.
+    /// A layer that uses the latest limits and reads this worker's ledger for others.
     #[must_use]
     pub const fn new(latest: Latest, ledger: Arc<dyn Ledger>) -> Self {
         Self { latest, ledger }
@@ -66,17 +67,17 @@ where
     }
 
     fn call(&mut self, caller: Authenticated<B>) -> Self::Future {
-        let told = Caller {
+        let noted = Caller {
             with: Arc::clone(&self.with),
             principal: Arc::clone(caller.principal()),
             team: Arc::clone(caller.team()),
             record: caller.arrival().record.clone(),
         };
-        ToldFuture { inner: self.inner.call(caller), caller: Some(told), telling: None }
+        ToldFuture { inner: self.inner.call(caller), caller: Some(noted), telling: None }
     }
 }
 
-/// Whom to tell.
+/// The caller whose limits are stated.
 struct Caller {
     with: Arc<TellLimitsLayer>,
     principal: Arc<Principal>,
@@ -85,7 +86,7 @@ struct Caller {
 }
 
 pin_project! {
-    /// Waits for the answer or the refusal, and sees to it that it says how the limits stand.
+    /// Waits for the answer or refusal, and adds the headers.
     pub struct ToldFuture<F> {
         #[pin]
         inner: F,
@@ -118,13 +119,13 @@ fn limits_requests(level: &Level) -> bool {
 }
 
 impl Caller {
-    /// Whether the limits are still to be told, and there are any.
+    /// Whether limits exist and are not stated yet.
     fn lacks(&self, result: &Result<Answer, Refusal>) -> bool {
         let is_told = match result {
             Ok(answer) => answer.headers().contains_key(X_RATELIMIT_LIMIT),
             Err(refusal) => {
-                let counts = |standing: &LimitStatus| standing.kind.counts_requests() && !standing.shadow;
-                let bound = refusal.bound().is_some_and(|bound| bound.standings.iter().any(counts));
+                let counts = |status: &LimitStatus| status.kind.counts_requests() && !status.shadow;
+                let bound = refusal.bound().is_some_and(|bound| bound.statuses.iter().any(counts));
                 bound || self.record.facts().pending_headers.contains_key(X_RATELIMIT_LIMIT)
             }
         };
@@ -135,7 +136,7 @@ impl Caller {
         let TellLimitsLayer { latest, ledger } = &*self.with;
         if let Some(limits) = latest.of(ledger, &self.principal, &self.team).await {
             let tell = |headers: &mut HeaderMap| {
-                rate_limit_headers(&mut HeaderWriter::new(headers), limits.standings(), limits.at());
+                rate_limit_headers(&mut HeaderWriter::new(headers), limits.statuses(), limits.at());
             };
             match &mut result {
                 Ok(answer) => tell(answer.headers_mut()),

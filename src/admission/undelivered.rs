@@ -1,13 +1,14 @@
-//! Small answers that are not delivered yet keep the slots of their calls: who does not read has no more calls than who
-//! does.
+//! Small answers that are not delivered yet keep the slots of their calls, so that a caller who
+//! does not read has no more calls than one who does.
 //!
-//! A call is settled when the upstream has answered, so that nothing that happens afterwards, a kill included, can
-//! change what it costs; with that the ledger gives its slot back, unless it is told to keep it ([`super::slots`]). It
-//! is not told to where the answer is small and has a connection to itself, whose socket most likely takes it at once:
-//! that spares an operation. Should it not be taken after all, its slot is kept here: counted on the replica whose
-//! memory the answer takes, until it was taken or given up. A call is then judged here as if its limit were smaller by
-//! so many. Other replicas know nothing of it; but while one such answer waits, the slots of all that follow are kept
-//! in the ledger.
+//! A call is settled when the upstream has answered, so that nothing afterwards, a kill included,
+//! can change its cost. The settlement gives the slot back unless it asks to keep it
+//! ([`super::slots`]). It does not ask where the answer is small and has a connection to itself,
+//! whose socket most likely takes it at once: that saves an operation. If the socket does not take
+//! it, the slot is counted here, on the replica that holds the answer, until the answer is
+//! delivered or given up; calls are judged here as if the limit were that much smaller. Other
+//! replicas do not know; but while such an answer waits, the ledger keeps the slots of all that
+//! follow.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,14 +21,14 @@ use crate::ledger::{Admission, Level, LimitStatus, Outage, Scope, Verdict};
 use crate::maps::FastMap;
 use crate::team::{Limit, LimitKind, Limits, TeamId};
 
-/// In how many parts the counts are, so that workers seldom wait for each other.
+/// The number of shards, so that workers seldom wait for each other.
 const PARTS: usize = 16;
-/// When a call that found no free slot should come again: nobody knows when an answer is read.
+/// When to retry after no slot was free: nobody can tell when an answer is read.
 const COME_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 type Counts = FastMap<(TeamId, Scope), u64>;
 
-/// The slots that answers of this process keep. Clones share them.
+/// The slots kept by answers of this process. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Undelivered(Arc<Inner>);
 
@@ -45,21 +46,24 @@ pub struct Slots {
     scopes: Vec<Scope>,
 }
 
-/// Slots that were taken off the limits of a call.
+/// Slots subtracted from the limits of a call.
 struct Lowered(Vec<(Scope, u64, u64)>);
 
 impl Undelivered {
-    /// Whether an answer waits here that keeps slots of one of these levels: its caller does not read.
+    /// Whether an undelivered answer keeps slots of one of these levels, which means that its
+    /// caller does not read.
     #[must_use]
     pub fn waits(&self, team: &TeamId, levels: &[Level]) -> bool {
         let counts = self.counts(team);
-        !counts.is_empty() && levels.iter().any(|level| counts.contains_key(&(team.clone(), level.scope.clone())))
+        !counts.is_empty()
+            && levels.iter().any(|level| counts.contains_key(&(team.clone(), level.scope.clone())))
     }
 
-    /// Keeps the slots of a call whose answer is about to be delivered; `None` where its slots are not limited.
+    /// Keeps the slots of an answer about to be delivered; `None` where slots are not limited.
     #[must_use]
     pub fn keep(&self, team: &TeamId, levels: &[Level]) -> Option<Slots> {
-        let limited = levels.iter().filter(|level| level.limits.get(LimitKind::Concurrent).is_some());
+        let limited =
+            levels.iter().filter(|level| level.limits.get(LimitKind::Concurrent).is_some());
         let scopes: Vec<Scope> = limited.map(|level| level.scope.clone()).collect();
         if scopes.is_empty() {
             return None;
@@ -72,7 +76,7 @@ impl Undelivered {
         Some(Slots { all: self.clone(), team: team.clone(), scopes })
     }
 
-    /// Has a call judged with those slots taken, and tells the standings with them.
+    /// Judges a call with those slots taken, and returns statuses that include them.
     ///
     /// # Errors
     /// The ledger's.
@@ -92,11 +96,12 @@ impl Undelivered {
         Ok(verdict)
     }
 
-    /// Adds those slots to standings that were read without them.
-    pub fn tell(&self, team: &TeamId, standings: &mut [LimitStatus]) {
+    /// Adds those slots to statuses that were read without them.
+    pub fn tell(&self, team: &TeamId, statuses: &mut [LimitStatus]) {
         let counts = self.counts(team);
-        for standing in standings.iter_mut().filter(|standing| standing.kind == LimitKind::Concurrent) {
-            standing.reserved += counts.get(&(team.clone(), standing.scope.clone())).copied().unwrap_or(0);
+        for status in statuses.iter_mut().filter(|status| status.kind == LimitKind::Concurrent) {
+            status.reserved +=
+                counts.get(&(team.clone(), status.scope.clone())).copied().unwrap_or(0);
         }
     }
 
@@ -108,7 +113,9 @@ impl Undelivered {
         }
         for level in levels {
             let Some(limit) = level.limits.get(LimitKind::Concurrent).copied() else { continue };
-            let Some(kept) = counts.get(&(team.clone(), level.scope.clone())).copied() else { continue };
+            let Some(kept) = counts.get(&(team.clone(), level.scope.clone())).copied() else {
+                continue;
+            };
             let max = limit.max.saturating_sub(kept);
             let less = Limit { max, burst: max, ..limit };
             level.limits = Arc::new(Limits::new(level.limits.iter().copied().chain([less])));
@@ -127,12 +134,14 @@ impl Undelivered {
 impl Lowered {
     fn tell_in(&self, verdict: &mut Verdict) {
         match verdict {
-            Verdict::Admitted { standings, .. } => self.raise(standings),
-            Verdict::Refused { standings, binding, retry_at, at } => {
-                self.raise(standings);
-                // To the ledger a limit of which all slots are kept here is one of nothing, for which no time helps.
-                let binds =
-                    standings.get(*binding).is_some_and(|limit| limit.kind == LimitKind::Concurrent && limit.max > 0);
+            Verdict::Admitted { statuses, .. } => self.raise(statuses),
+            Verdict::Refused { statuses, binding, retry_at, at } => {
+                self.raise(statuses);
+                // A limit whose slots are all kept here is zero to the ledger, which then gives no
+                // time to retry.
+                let binds = statuses
+                    .get(*binding)
+                    .is_some_and(|limit| limit.kind == LimitKind::Concurrent && limit.max > 0);
                 if binds && retry_at.is_none() {
                     *retry_at = Some(at.checked_add(COME_AGAIN).unwrap_or(Timestamp::MAX));
                 }
@@ -140,17 +149,17 @@ impl Lowered {
         }
     }
 
-    fn raise(&self, standings: &mut [LimitStatus]) {
-        for standing in standings.iter_mut().filter(|standing| standing.kind == LimitKind::Concurrent) {
-            if let Some((_, max, kept)) = self.0.iter().find(|(scope, ..)| *scope == standing.scope) {
-                standing.max = *max;
-                standing.reserved += kept;
+    fn raise(&self, statuses: &mut [LimitStatus]) {
+        for status in statuses.iter_mut().filter(|status| status.kind == LimitKind::Concurrent) {
+            if let Some((_, max, kept)) = self.0.iter().find(|(scope, ..)| *scope == status.scope) {
+                status.max = *max;
+                status.reserved += kept;
             }
         }
     }
 }
 
-/// It is given back as it is dropped.
+/// Gives the slots back.
 impl Kept for Slots {
     fn poll_given_back(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
@@ -179,22 +188,34 @@ mod tests {
     fn levels(team: u64, user: u64) -> Vec<Level> {
         let limits = |max| Arc::new(Limits::new([Limit::new(LimitKind::Concurrent, max)]));
         let ana = Scope::User(UserId::parse("ana").expect("a user"));
-        vec![Level { scope: Scope::Team, limits: limits(team) }, Level { scope: ana, limits: limits(user) }]
+        vec![
+            Level { scope: Scope::Team, limits: limits(team) },
+            Level { scope: ana, limits: limits(user) },
+        ]
     }
 
     fn left(undelivered: &Undelivered, team: &TeamId) -> Vec<u64> {
         let mut levels = levels(3, 1);
         undelivered.lower(team, &mut levels);
-        levels.iter().filter_map(|level| level.limits.get(LimitKind::Concurrent)).map(|limit| limit.max).collect()
+        levels
+            .iter()
+            .filter_map(|level| level.limits.get(LimitKind::Concurrent))
+            .map(|limit| limit.max)
+            .collect()
     }
 
     #[test]
-    fn an_answer_keeps_its_slots_on_every_level_until_it_is_dropped() {
+    fn an_answer_keeps_its_slots_until_it_is_dropped() {
         let undelivered = Undelivered::default();
         let [design, growth] = ["design", "growth"].map(|name| TeamId::parse(name).expect(name));
         let first = undelivered.keep(&design, &levels(3, 1));
-        assert_eq!((left(&undelivered, &design), left(&undelivered, &growth)), (vec![2, 0], vec![3, 1]));
-        assert!(undelivered.waits(&design, &levels(3, 1)) && !undelivered.waits(&growth, &levels(3, 1)));
+        assert_eq!(
+            (left(&undelivered, &design), left(&undelivered, &growth)),
+            (vec![2, 0], vec![3, 1])
+        );
+        assert!(
+            undelivered.waits(&design, &levels(3, 1)) && !undelivered.waits(&growth, &levels(3, 1))
+        );
         let second = undelivered.keep(&design, &levels(3, 1));
         assert_eq!(left(&undelivered, &design), [1, 0]);
         drop(first);

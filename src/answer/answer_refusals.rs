@@ -1,7 +1,8 @@
 //! Turns every refusal into the documented answer, and makes every error name its source.
 //!
-//! Reads: the refusal, the request's HTTP version. Writes: `X-Error-Source`, the refusal's kind in the record.
-//! Refuses: nothing itself. Position: above every layer that can refuse, so that above it there are only answers.
+//! Reads: the refusal, the request's HTTP version. Writes: `X-Error-Source`, the refusal's kind in
+//! the record. Refuses: nothing itself. Position: above every layer that can refuse, so that above
+//! it there are only answers.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,7 +17,7 @@ use tower::{Layer, Service};
 
 use crate::clock::Clock;
 use crate::http::{Answer, X_ERROR_SOURCE};
-use crate::refusal::{Refusal, Source, body};
+use crate::refusal::{Bound, Refusal, Source, body};
 use crate::request::{Arrival, RequestId, RequestLog};
 
 /// Makes [`AnswerRefusals`].
@@ -26,7 +27,7 @@ pub struct AnswerRefusalsLayer {
 }
 
 impl AnswerRefusalsLayer {
-    /// The clock serves refusals that do not carry the store's time.
+    /// Uses the clock for refusals that do not carry the store's time.
     #[must_use]
     pub const fn new(clock: Clock) -> Self {
         Self { clock }
@@ -41,7 +42,7 @@ impl<S> Layer<S> for AnswerRefusalsLayer {
     }
 }
 
-/// Answers for an inner service that may refuse; itself it never fails.
+/// Answers in place of an inner service that refuses; never fails itself.
 #[derive(Clone, Debug)]
 pub struct AnswerRefusals<S> {
     inner: S,
@@ -57,7 +58,7 @@ where
     type Error = Infallible;
     type Future = AnswerFuture<S::Future>;
 
-    /// A refusal to be ready is kept, and answers the request that comes.
+    /// Keeps a refusal of the inner `poll_ready` and answers the next request with it.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx).map(|ready| {
             self.unready = ready.err();
@@ -66,7 +67,8 @@ where
     }
 
     fn call(&mut self, arrival: Arrival<B>) -> AnswerFuture<S::Future> {
-        let (id, record, version) = (arrival.id.clone(), arrival.record.clone(), arrival.request.version());
+        let (id, record, version) =
+            (arrival.id.clone(), arrival.record.clone(), arrival.request.version());
         let inner = match self.unready.take() {
             Some(refusal) => Either::Right(ready(Err(refusal))),
             None => Either::Left(self.inner.call(arrival)),
@@ -76,7 +78,7 @@ where
 }
 
 pin_project! {
-    /// Waits for the inner answer and puts a refusal into its form.
+    /// Waits for the inner answer and turns a refusal into its documented form.
     #[derive(Debug)]
     pub struct AnswerFuture<F> {
         #[pin]
@@ -99,7 +101,10 @@ impl<F: Future<Output = Result<Answer, Refusal>>> Future for AnswerFuture<F> {
                 Err(refusal) => {
                     let mut facts = this.record.facts();
                     facts.refusal = Some(refusal.kind());
-                    let mut answer = body::answer(&refusal, this.id.as_str(), *this.version, this.clock.now());
+                    facts.limit = refusal.bound().map(Bound::name);
+                    facts.message = facts.call_id.is_some().then(|| refusal.message());
+                    let mut answer =
+                        body::answer(&refusal, this.id.as_str(), *this.version, this.clock.now());
                     answer.headers_mut().extend(std::mem::take(&mut facts.pending_headers));
                     answer
                 }
@@ -108,10 +113,12 @@ impl<F: Future<Output = Result<Answer, Refusal>>> Future for AnswerFuture<F> {
     }
 }
 
-/// An error that is no refusal of ours came from the upstream.
+/// Any other error came from the upstream, so names that as its source.
 fn with_source(mut answer: Answer) -> Answer {
     if answer.status().as_u16() >= 400 && !answer.headers().contains_key(X_ERROR_SOURCE) {
-        answer.headers_mut().insert(X_ERROR_SOURCE, HeaderValue::from_static(Source::Upstream.name()));
+        answer
+            .headers_mut()
+            .insert(X_ERROR_SOURCE, HeaderValue::from_static(Source::Upstream.name()));
     }
     answer
 }
@@ -149,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_becomes_its_answer_and_is_noted_in_the_record() {
+    async fn a_refusal_becomes_an_answer_and_is_recorded() {
         let (answer, record) = answered(Err(Refusal::RouteNotFound)).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
         assert_eq!(answer.headers()[X_ERROR_SOURCE], "caller");

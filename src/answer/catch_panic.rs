@@ -1,11 +1,12 @@
-//! Makes a bug one caller's 500 and nobody else's: a panic below becomes the refusal `internal`.
+//! Turns a panic below into the refusal `internal`, so that a bug costs one request.
 //!
 //! Reads: nothing. Writes: the refusal's kind in the record, a log line. Refuses: `internal`.
-//! Position: above `answer_refusals`, whose code is caught too; below `trace_and_count`, which counts what happened.
+//! Position: above `answer_refusals`, whose code is caught too; below `trace_and_count`, which
+//! counts what happened.
 //!
-//! The layer of tower-http of that name makes its answer of the panic alone, and this one needs the request's id,
-//! version and record; it would also box the body of every answer. The operator's listener, which needs neither, uses
-//! it.
+//! tower-http's layer of this name builds its answer from the panic alone, while this one needs the
+//! request's id, version and log; it would also box every answer's body. The operator's listener
+//! needs neither and uses it.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -34,7 +35,7 @@ pub struct CatchPanicLayer {
 }
 
 impl CatchPanicLayer {
-    /// A layer that tells the time by this clock.
+    /// A layer with this clock.
     #[must_use]
     pub const fn new(clock: Clock) -> Self {
         Self { clock }
@@ -58,8 +59,9 @@ pub struct CatchPanic<S> {
 
 type Panic = Box<dyn Any + Send>;
 
-/// The inner answer, or the panic that came in its place.
-type Caught<F> = Either<CatchUnwind<AssertUnwindSafe<F>>, Ready<Result<Result<Answer, Infallible>, Panic>>>;
+/// The inner answer, or the panic in its place.
+type Caught<F> =
+    Either<CatchUnwind<AssertUnwindSafe<F>>, Ready<Result<Result<Answer, Infallible>, Panic>>>;
 
 impl<S, B> Service<Arrival<B>> for CatchPanic<S>
 where
@@ -74,13 +76,15 @@ where
     }
 
     fn call(&mut self, arrival: Arrival<B>) -> CatchPanicFuture<S::Future> {
-        let (id, record, version) = (arrival.id.clone(), arrival.record.clone(), arrival.request.version());
-        // Unwind safety: what panicked is dropped with its request, and nothing shared is left half changed that a lock
-        // does not mark.
-        let inner: Caught<S::Future> = match catch_unwind(AssertUnwindSafe(|| self.inner.call(arrival))) {
-            Ok(future) => Either::Left(AssertUnwindSafe(future).catch_unwind()),
-            Err(panic) => Either::Right(ready(Err(panic))),
-        };
+        let (id, record, version) =
+            (arrival.id.clone(), arrival.record.clone(), arrival.request.version());
+        // Unwind safe: the panicked future is dropped with its request, and shared state is either
+        // behind a lock, which marks it, or never half changed.
+        let inner: Caught<S::Future> =
+            match catch_unwind(AssertUnwindSafe(|| self.inner.call(arrival))) {
+                Ok(future) => Either::Left(AssertUnwindSafe(future).catch_unwind()),
+                Err(panic) => Either::Right(ready(Err(panic))),
+            };
         CatchPanicFuture { inner, id, record, version, clock: self.clock.clone() }
     }
 }
@@ -143,12 +147,16 @@ mod tests {
         let answer = layer.layer(inner).oneshot(arrival).await.expect("never fails");
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = String::from_utf8(answer.body().bytes().to_vec()).expect("text");
-        assert!(body.contains("\"code\":\"internal\",\"requestId\":\"r1\"") && !body.contains("the reason"), "{body}");
+        assert!(
+            body.contains("\"code\":\"internal\",\"requestId\":\"r1\"")
+                && !body.contains("the reason"),
+            "{body}"
+        );
         assert_eq!(record.facts().refusal.expect("noted").code, "internal");
     }
 
     #[tokio::test]
-    async fn a_panic_while_the_answer_is_awaited_is_one_caller_s_internal_error() {
+    async fn a_panic_becomes_one_callers_internal_error() {
         assert_internal(service_fn(|_| async {
             tokio::task::yield_now().await;
             panic!("the reason")
@@ -158,7 +166,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_before_there_is_a_future_is_one_too() {
-        assert_internal(service_fn(|_| -> Ready<Result<Answer, Infallible>> { panic!("the reason") })).await;
+        assert_internal(service_fn(|_| -> Ready<Result<Answer, Infallible>> {
+            panic!("the reason")
+        }))
+        .await;
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
-//! Every request gets an answer: [`answer_refusals`] is the layer that puts a refusal into its documented form,
-//! [`catch_panic`] the one that makes a refusal of a bug; [`panicked`] is what that bug said, for the log.
+//! Gives every request an answer: [`answer_refusals`] turns a refusal into its documented form,
+//! [`catch_panic`] a panic into a refusal; [`panicked`] reads a panic's message, for the log.
 
 pub mod answer_refusals;
 pub mod catch_panic;

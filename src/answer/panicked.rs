@@ -1,8 +1,8 @@
-//! What a panic said, for the log and never for a caller.
+//! Message of a panic, for the log and never for a caller.
 
 use std::any::Any;
 
-/// The text a panic was raised with; whatever else it carries is not looked at.
+/// The message of a panic; empty of other payloads.
 #[must_use]
 pub fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);

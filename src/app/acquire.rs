@@ -1,4 +1,4 @@
-//! Everything that may fail at start: sockets, certificates, stores, secrets. What comes out can be run.
+//! Acquires everything that may fail at start: sockets, certificates, stores, secrets.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,73 +19,86 @@ use crate::identity::{self, CredentialGuard, RegistrySync};
 use crate::ledger::{self, Flaw, Ledger};
 use crate::live;
 use crate::permits::Permits;
+use crate::refused;
+use crate::request::cors::CorsLayer;
 use crate::request::{self, Buffer};
 use crate::server::{self, Drain, Server};
+use crate::telemetry::traces::{self, Exporter, Tracer};
 use crate::telemetry::{AccessLog, AuditLog, Metrics};
 use crate::webhook;
 
-/// A gateway, ready to be run.
+/// A gateway that is ready to run.
 pub struct Acquired {
-    /// One listening socket per worker. Each moves into its worker, so that it closes when the worker ends.
+    /// One listening socket per worker. It moves into the worker and closes when the worker ends.
     pub listeners: Vec<TcpListener>,
     /// The operator's listening socket.
     pub operator_listener: TcpListener,
-    /// What the operator's listener serves.
+    /// The operator's listener.
     pub operator: admin::Operator,
-    /// What the workers' accept loops share.
+    /// State shared by the workers' accept loops.
     pub server: Server,
-    /// How it stops.
+    /// Origins whose pages may call.
+    pub cors: CorsLayer,
+    /// The drain.
     pub drain: Drain,
-    /// How long stopping may take.
+    /// How long the drain may take.
     pub shutdown: ShutdownSettings,
-    /// What a reload replaces.
+    /// Settings that a reload replaces.
     pub live: Live,
-    /// Keeps what operators decide while running.
+    /// Synchronizes the key register.
     pub registrar: Arc<RegistrySync>,
-    /// Whether it is ready.
+    /// Readiness of this replica.
     pub readiness: Readiness,
-    /// What is wrong with the ledger's store, as it was found last.
+    /// Flaws of the ledger's store, as last found.
     pub flaws: live::Live<Vec<Flaw>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The access log.
     pub access_log: AccessLog,
-    /// What is remembered of calls, and how long.
+    /// The audit log.
+    pub audit_log: AuditLog,
+    /// Calls that were refused and are not in the store yet.
+    pub recorder: refused::Recorder,
+    /// Records spans, if traces are sent anywhere.
+    pub tracer: Option<Arc<Tracer>>,
+    /// Sends them.
+    pub exporter: Option<Exporter>,
+    /// Settings for stored answers.
     pub replay: idempotency::Settings,
-    /// Tells the webhook, where there is one.
+    /// Sends the webhook's notices, if one is configured.
     pub notices: Option<Arc<webhook::Sender>>,
-    /// How admission behaves.
+    /// Settings of admission.
     pub admission: reservation_manager::Settings,
-    /// Where unknown callers are judged.
+    /// Guards the verification of credentials.
     pub gate: CredentialGuard,
-    /// What a well-formed request may be.
+    /// Bounds of a well-formed request.
     pub request: request::Settings,
     /// Memory for bodies.
     pub buffer: Buffer,
     /// The catalogue's answers.
     pub catalogue: catalogue::Cache,
-    /// What is known of callers' limits.
+    /// The limits of callers, as last reported.
     pub latest: Latest,
-    /// How often the upstream was asked for it.
+    /// Limits on the catalogue's cache misses.
     pub misses: catalogue::Misses,
-    /// Slots of answers that nobody has read yet.
+    /// Slots that stay taken because their answers are unread.
     pub undelivered: Undelivered,
     /// The time.
     pub clock: Clock,
     stores: Stores,
 }
 
-/// What a gateway serves: where teams and operators reach it, and how many teams it knows.
+/// Addresses of the listeners, and the number of teams.
 pub(super) struct Served {
     pub(super) team: String,
     pub(super) operator: String,
     pub(super) teams: usize,
 }
 
-/// Acquires what the settings ask for.
+/// Acquires what the settings need.
 ///
 /// # Errors
-/// The first thing that cannot be had.
+/// The first thing that cannot be acquired.
 pub fn acquire(
     settings: &Settings,
     metrics: &Arc<Metrics>,
@@ -93,64 +106,55 @@ pub fn acquire(
     audit_log: &AuditLog,
     clock: Clock,
 ) -> Result<Acquired, Unusable> {
-    let FixedSettings {
-        server,
-        trusted_proxies,
-        admin_address,
-        request,
-        ledger,
-        on_unknown,
-        replay,
-        webhook,
-        shutdown,
-        ..
-    } = &settings.fixed;
+    let fixed = &settings.fixed;
     super::reload::warn(settings);
     let live = Live::new(settings, metrics, &clock).map_err(Unusable::Live)?;
-    let desk = webhook.as_ref().map(|webhook| webhook::Sender::new(webhook, metrics.clone()));
-    let notices = desk.transpose().map_err(Unusable::Webhook)?.map(Arc::new);
-    let observer = watching(metrics, notices.as_ref(), &ledger.store);
-    let stores = Stores::new(ledger, *on_unknown, *replay, &clock, &observer)?;
+    let notices = notices(fixed, metrics)?;
+    let (tracer, exporter) = tracing(fixed, metrics, &clock)?;
+    let observer = watching(metrics, notices.as_ref(), &fixed.ledger.store);
+    let stores = Stores::new(&fixed.ledger, fixed.on_unknown, fixed.replay, &clock, &observer)?;
     let drain = Drain::default();
-    let listeners = listeners(server)?;
-    let operator_listener = operator_listener(*admin_address)?;
-    let connections_max = super::descriptors::bound_connections(server.connections_max);
-    let server = server::Settings { connections_max, ..server.clone() };
-    let server = Server::new(server, drain.clone(), metrics.clone()).map_err(Unusable::Certificate)?;
+    let listeners = listeners(&fixed.server)?;
+    let operator_listener = operator_listener(fixed.admin_address)?;
+    let server = server(&fixed.server, &drain, metrics)?;
     let flaws = live::Live::new(Vec::new());
-    let readiness = Readiness::new(details(live.clone(), flaws.clone(), stores.ledger(), clock.clone()));
-    let registrar = RegistrySync::new(live.register.clone(), live.directory.clone(), config::read_limits);
+    let readiness =
+        Readiness::new(details(live.clone(), flaws.clone(), stores.ledger(), clock.clone()));
+    let registrar =
+        RegistrySync::new(live.register.clone(), live.directory.clone(), config::read_limits);
     let registrar = Arc::new(registrar);
-    let api = admin::Api::new(admin::api::Parts {
-        shown: live.admin.clone(),
-        audit_log: audit_log.clone(),
-        registrar: Arc::clone(&registrar),
-        store: stores.register(),
-        ledger: stores.ledger(),
-        teams: live.teams.clone(),
-        upstream: live.upstream.clone(),
-        clock: clock.clone(),
-    });
-    let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api).listening_on(*admin_address);
-    let buffer = Buffer::new(request.buffered_bytes_max, request.body_bytes_max, live.shares.clone());
+    let api = operator_api(&live, &stores, &registrar, audit_log, &clock);
+    let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api)
+        .listening_on(fixed.admin_address);
+    let request = fixed.request.clone();
+    let buffer =
+        Buffer::new(request.buffered_bytes_max, request.body_bytes_max, live.shares.clone());
     Ok(Acquired {
         listeners,
         operator_listener,
         operator,
         server,
         drain,
-        shutdown: *shutdown,
+        shutdown: fixed.shutdown,
         live,
         registrar,
         readiness,
         flaws,
         metrics: Arc::clone(metrics),
         access_log: access_log.clone(),
-        replay: *replay,
+        recorder: refused::Recorder::default(),
+        audit_log: audit_log.clone(),
+        tracer,
+        exporter,
+        replay: fixed.replay,
         notices,
-        admission: reservation_manager::Settings { on_unknown: *on_unknown, reservation_ttl: ledger.reservation_ttl },
-        gate: CredentialGuard::new(trusted_proxies.clone(), clock.clone()),
-        request: request.clone(),
+        admission: reservation_manager::Settings {
+            on_unknown: fixed.on_unknown,
+            reservation_ttl: fixed.ledger.reservation_ttl,
+        },
+        cors: CorsLayer::new(fixed.cors_origins.clone()),
+        gate: CredentialGuard::new(fixed.trusted_proxies.clone(), clock.clone()),
+        request,
         buffer,
         catalogue: catalogue::Cache::default(),
         latest: Latest::default(),
@@ -161,7 +165,64 @@ pub fn acquire(
     })
 }
 
-/// How the parts are that this replica works with, looked at for every probe.
+/// The sender of the webhook's notices, if a webhook is configured.
+fn notices(
+    settings: &FixedSettings,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<webhook::Sender>>, Unusable> {
+    let webhook = settings.webhook.as_ref();
+    let sender = webhook.map(|webhook| webhook::Sender::new(webhook, metrics.clone())).transpose();
+    Ok(sender.map_err(Unusable::Webhook)?.map(Arc::new))
+}
+
+/// The recorder of spans and their sender, if traces are sent anywhere.
+fn tracing(
+    settings: &FixedSettings,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Result<(Option<Arc<Tracer>>, Option<Exporter>), Unusable> {
+    let scheme = if settings.server.tls.is_some() { "https" } else { "http" };
+    let started = settings
+        .telemetry
+        .otlp
+        .as_ref()
+        .map(|otlp| traces::start(otlp, metrics, clock.clone(), scheme));
+    Ok(started.transpose().map_err(Unusable::Traces)?.unzip())
+}
+
+/// State of the accept loops, with no more connections than there are file descriptors for.
+fn server(
+    settings: &server::Settings,
+    drain: &Drain,
+    metrics: &Arc<Metrics>,
+) -> Result<Server, Unusable> {
+    let connections_max = super::descriptors::bound_connections(settings.connections_max);
+    let settings = server::Settings { connections_max, ..settings.clone() };
+    Server::new(settings, drain.clone(), metrics.clone()).map_err(Unusable::Certificate)
+}
+
+fn operator_api(
+    live: &Live,
+    stores: &Stores,
+    registrar: &Arc<RegistrySync>,
+    audit_log: &AuditLog,
+    clock: &Clock,
+) -> admin::Api {
+    admin::Api::new(admin::api::Parts {
+        shown: live.admin.clone(),
+        audit_log: audit_log.clone(),
+        registrar: Arc::clone(registrar),
+        store: stores.register(),
+        ledger: stores.ledger(),
+        teams: live.teams.clone(),
+        upstream: live.upstream.clone(),
+        permits: stores.permits(),
+        refused: stores.refused(),
+        clock: clock.clone(),
+    })
+}
+
+/// State of what this replica depends on, for each probe.
 fn details(
     live: Live,
     flaws: live::Live<Vec<Flaw>>,
@@ -171,67 +232,80 @@ fn details(
     move || {
         let (upstream, directory, now) = (live.upstream.read(), live.directory.read(), clock.now());
         let keys = upstream.keys.iter();
-        let keys = keys.map(|key| (key.name.to_string(), key.resting(now).map_or("ok", |rest| rest.why.name())));
+        let keys = keys.map(|key| {
+            (key.name.to_string(), key.resting(now).map_or("ok", |rest| rest.why.name()))
+        });
         let unknown = directory.issuers_without_keys();
         let state = |issuer| if unknown.contains(issuer) { "no_keys" } else { "ok" };
         Details {
             upstream: if upstream.breaker.is_open() { "breaker_open" } else { "ok" },
             upstream_keys: keys.collect(),
-            issuers: directory.issuers().map(|issuer| (issuer.to_string(), state(issuer))).collect(),
+            issuers: directory
+                .issuers()
+                .map(|issuer| (issuer.to_string(), state(issuer)))
+                .collect(),
             ledger_store: flaws.read().iter().map(ToString::to_string).collect(),
             closed_teams: ledger.closed().iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-/// Who watches the stores: the metrics, before them the webhook's desk, where there is one, and before that the log.
+/// Observers of the stores: the log, then the webhook if there is one, then metrics.
 fn watching(
     metrics: &Arc<Metrics>,
     notices: Option<&Arc<webhook::Sender>>,
     store: &Store,
 ) -> Arc<dyn ledger::Observer> {
     let counting: Arc<dyn ledger::Observer> = match notices {
-        Some(desk) => Arc::new(webhook::Watch::new(metrics.clone(), Arc::clone(desk))),
+        Some(sender) => Arc::new(webhook::Watch::new(metrics.clone(), Arc::clone(sender))),
         None => metrics.clone(),
     };
     Arc::new(Outages::new(counting, store))
 }
 
 impl Acquired {
-    /// A handle to the ledger. Each worker takes one of its own.
+    /// A ledger handle. Each worker takes its own.
     #[must_use]
     pub fn ledger(&self) -> Arc<dyn Ledger> {
         self.stores.ledger()
     }
 
-    /// A handle to the shared account's permits. Each worker takes one of its own.
+    /// A handle for the shared account's permits. Each worker takes its own.
     #[must_use]
     pub fn permits(&self) -> Arc<dyn Permits> {
         self.stores.permits()
     }
 
-    /// A handle to what is remembered of calls. Each worker takes one of its own.
+    /// A handle for stored answers. Each worker takes its own.
     #[must_use]
     pub fn replays(&self) -> Replays {
         let (store, tracker) = (self.stores.replays(), self.drain.open.clone());
         Replays::new(store, self.metrics.clone(), self.replay, tracker, self.buffer.clone())
     }
 
-    /// A handle to the register. Each runtime takes one of its own.
+    /// A handle for the calls that were refused lately. Each runtime takes its own.
+    #[must_use]
+    pub fn refused(&self) -> Arc<dyn refused::Store> {
+        self.stores.refused()
+    }
+
+    /// A handle for the key register. Each runtime takes its own.
     #[must_use]
     pub fn register(&self) -> Arc<dyn identity::Store> {
         self.stores.register()
     }
 
-    /// Where the team listener listens, now that a port was found.
+    /// Address of the team listener, with the port that was found.
     ///
     /// # Errors
     /// The socket is gone.
     pub fn team_address(&self) -> io::Result<SocketAddr> {
-        self.listeners.first().map_or_else(|| Err(io::ErrorKind::NotFound.into()), TcpListener::local_addr)
+        self.listeners
+            .first()
+            .map_or_else(|| Err(io::ErrorKind::NotFound.into()), TcpListener::local_addr)
     }
 
-    /// Where the operator's listener listens.
+    /// Address of the operator's listener.
     ///
     /// # Errors
     /// The socket is gone.
@@ -239,17 +313,19 @@ impl Acquired {
         self.operator_listener.local_addr()
     }
 
-    /// Says in the log where it listens.
+    /// Logs both addresses.
     pub fn announce(&self) {
         let Served { team, operator, .. } = self.served();
         tracing::info!(team, operator, version = env!("CARGO_PKG_VERSION"), "listening");
     }
 
-    /// What it serves, for the log.
+    /// What is served, for the log.
     pub(super) fn served(&self) -> Served {
-        let told = |address: io::Result<SocketAddr>| address.map(|address| address.to_string()).unwrap_or_default();
+        let text = |address: io::Result<SocketAddr>| {
+            address.map(|address| address.to_string()).unwrap_or_default()
+        };
         let teams = self.live.teams.read().len();
-        Served { team: told(self.team_address()), operator: told(self.operator_address()), teams }
+        Served { team: text(self.team_address()), operator: text(self.operator_address()), teams }
     }
 }
 

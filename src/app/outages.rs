@@ -1,5 +1,5 @@
-//! Says in the log that the ledger's store fails, where it is and why: once in a while, for all who use it together,
-//! and again when it is back. A thousand calls that are refused for one reason are one line.
+//! Logs outages of the ledger's store, with its address and the reason: at a limited rate over all
+//! its users, and again when it is back. A thousand calls refused for one reason are one line.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,72 +11,79 @@ use crate::ledger::{self, Crossing, Swept, SweptCharge};
 use crate::store::{Observer, Outage, Topology};
 use crate::team::TeamId;
 
-/// How long after a line the next one comes at the earliest.
+/// Least time between two lines.
 const EVERY: Duration = Duration::from_secs(15);
-/// How long nothing must have failed until it is said that the store is back: each handle finds that out by itself.
+/// How long nothing must fail before the store is logged as back: each handle finds that out by
+/// itself.
 const CALM: Duration = Duration::from_secs(1);
 
-/// Stands before whoever watches the store, and passes on all that is told.
+/// Observer in front of another one, to which it passes everything on.
 pub(super) struct Outages {
     inner: Arc<dyn ledger::Observer>,
     store: String,
-    /// Whether something failed since the store was last well: what goes well need not look any further.
+    /// Whether something has failed since the store was last well, so that successes need no lock.
     fails: AtomicBool,
     failures: Mutex<Failures>,
 }
 
 #[derive(Default)]
 struct Failures {
-    /// Since when the store has not been well.
+    /// Since when the store has failed.
     since: Option<Instant>,
     last: Option<Instant>,
-    /// When it was last said, and whether it was said of this time that it is not well.
-    said: Option<Instant>,
-    is_said: bool,
-    /// How many failures came after that.
-    unsaid: u64,
+    /// When a line was last logged, and whether one was logged for this outage.
+    logged_at: Option<Instant>,
+    is_logged: bool,
+    /// Failures since that line.
+    unlogged: u64,
 }
 
 impl Failures {
-    /// Notes one. Says how many there are to tell of, when it is time for a line.
+    /// Notes a failure. Returns how many to log, when a line is due.
     fn fail(&mut self, now: Instant) -> Option<u64> {
         self.since.get_or_insert(now);
         self.last = Some(now);
-        self.unsaid += 1;
-        if self.said.is_some_and(|said| now.saturating_duration_since(said) < EVERY) {
+        self.unlogged += 1;
+        if self.logged_at.is_some_and(|at| now.saturating_duration_since(at) < EVERY) {
             return None;
         }
-        (self.said, self.is_said) = (Some(now), true);
-        Some(std::mem::take(&mut self.unsaid))
+        (self.logged_at, self.is_logged) = (Some(now), true);
+        Some(std::mem::take(&mut self.unlogged))
     }
 
-    /// Notes that something went well. Says how long the store was away, when it is back and was said to be away.
+    /// Notes a success. Returns how long the store was away, when it is back and its outage was
+    /// logged.
     fn work(&mut self, now: Instant) -> Back {
         let calm = self.last.is_none_or(|last| now.saturating_duration_since(last) >= CALM);
         let Some(since) = self.since.filter(|_| calm) else { return Back::NotYet };
         self.since = None;
-        let failed = std::mem::take(&mut self.unsaid);
-        match std::mem::take(&mut self.is_said) {
-            true => Back::ToBeSaid { away: now.saturating_duration_since(since), failed },
-            false => Back::Unsaid,
+        let failed = std::mem::take(&mut self.unlogged);
+        match std::mem::take(&mut self.is_logged) {
+            true => Back::Due { away: now.saturating_duration_since(since), failed },
+            false => Back::Unlogged,
         }
     }
 }
 
-/// What is to be said when something went well.
+/// What to log after a success.
 #[derive(Debug, PartialEq, Eq)]
 enum Back {
-    /// Nothing: failures are too fresh.
+    /// Nothing: the last failure is too recent.
     NotYet,
-    /// Nothing: nobody heard that it was away.
-    Unsaid,
-    /// That it is back.
-    ToBeSaid { away: Duration, failed: u64 },
+    /// Nothing: the outage was not logged.
+    Unlogged,
+    /// That the store is back.
+    Due { away: Duration, failed: u64 },
 }
 
 impl Outages {
     pub(super) fn new(inner: Arc<dyn ledger::Observer>, store: &Store) -> Self {
-        Self { inner, store: place(store), fails: AtomicBool::new(false), failures: Mutex::default() }
+        Self {
+            inner,
+            store: place(store),
+            fails: AtomicBool::new(false),
+            failures: Mutex::default(),
+        }
     }
 
     fn failures(&self) -> MutexGuard<'_, Failures> {
@@ -88,14 +95,14 @@ impl Outages {
         if back != Back::NotYet {
             self.fails.store(false, Ordering::Relaxed);
         }
-        if let Back::ToBeSaid { away, failed } = back {
+        if let Back::Due { away, failed } = back {
             let away = clock::readable(away);
             tracing::info!(store = self.store, ?away, failed, "the ledger answers again");
         }
     }
 }
 
-/// Where a store is, for people. No secret: a URL holds no credential.
+/// Address of a store, for people. URLs contain no credentials.
 pub(super) fn place(store: &Store) -> String {
     match store {
         Store::Embedded { path } => path.display().to_string(),
@@ -108,17 +115,17 @@ pub(super) fn place(store: &Store) -> String {
 }
 
 impl Observer for Outages {
-    fn operation(&self, op: &'static str, result: &'static str, took: Duration) {
+    fn operation(&self, op: &'static str, result: &'static str, duration: Duration) {
         if result == "ok" && self.fails.load(Ordering::Relaxed) {
             self.works();
         }
-        self.inner.operation(op, result, took);
+        self.inner.operation(op, result, duration);
     }
 
     fn failed(&self, op: &'static str, outage: &Outage) {
         self.inner.failed(op, outage);
         match outage {
-            // It answers; what it has lost is told of each team.
+            // It answers. Losses are logged for each team.
             Outage::Lost => {}
             Outage::TimedOut | Outage::Unreachable(_) | Outage::Refused(_) => {
                 let due = self.failures().fail(Instant::now());
@@ -164,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_store_is_named_by_every_address_it_was_given() {
-        let urls = || vec!["redis://10.0.0.1:26379".to_owned(), "redis://10.0.0.2:26379".to_owned()];
+        let urls =
+            || vec!["redis://10.0.0.1:26379".to_owned(), "redis://10.0.0.2:26379".to_owned()];
         let (one, master) = ("redis://10.0.0.1:6379/2".to_owned(), "main".to_owned());
         let sentinel = Topology::Sentinel { urls: urls(), master, username: None, password: None };
         for (topology, named) in [
@@ -177,25 +185,26 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_failures_in_a_row_are_a_line_now_and_then_with_their_number() {
+    fn repeated_failures_are_logged_at_intervals_with_their_number() {
         let (mut failures, start) = (Failures::default(), Instant::now());
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let lines: Vec<u64> = (0..4_000).filter_map(|n| failures.fail(at(n * 10))).collect();
         assert_eq!(lines, [1, 1_500, 1_500], "over forty seconds");
     }
 
+    /// A recovery is logged only if the failure before it was.
     #[test]
-    fn that_the_store_is_back_is_said_once_when_it_has_been_calm_and_was_said_to_be_away() {
+    fn recovery_is_logged_once_after_a_calm_period() {
         let (mut failures, start) = (Failures::default(), Instant::now());
         assert_eq!(failures.fail(start), Some(1));
         assert_eq!(failures.fail(start + CALM / 2), None);
         assert_eq!(failures.work(start + CALM), Back::NotYet);
-        let back = Back::ToBeSaid { away: CALM * 2, failed: 1 };
+        let back = Back::Due { away: CALM * 2, failed: 1 };
         assert_eq!(failures.work(start + CALM * 2), back);
         assert_eq!(failures.work(start + CALM * 3), Back::NotYet);
-        // So soon after it nothing is said again, of neither.
+        // Right after it nothing is logged, neither failure nor return.
         assert_eq!(failures.fail(start + CALM * 4), None);
-        assert_eq!(failures.work(start + CALM * 6), Back::Unsaid);
+        assert_eq!(failures.work(start + CALM * 6), Back::Unlogged);
         assert_eq!(failures.fail(start + EVERY), Some(1));
     }
 }

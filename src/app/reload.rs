@@ -1,4 +1,4 @@
-//! What changes while the gateway runs, and how it is replaced: all of it, or nothing.
+//! Settings that change at run time: a reload replaces all or none.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,43 +8,45 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::watch::Watcher;
-use crate::config::{LiveSettings, Settings};
+use crate::config::{Change, LiveSettings, Settings, changes};
 use crate::identity::{Authenticator, KeyRegistry};
 use crate::pricing::PriceTable;
 use crate::request::Shares;
+use crate::server::Server;
 use crate::team::{Team, TeamId};
-use crate::telemetry::Metrics;
+use crate::telemetry::audit_log::FileChange;
+use crate::telemetry::{AuditLog, Metrics};
 use crate::upstream::{self, Upstream};
 use crate::{account, admin, catalogue, live};
 
-/// Everything a reload replaces. Clones see the same.
+/// Everything that a reload replaces. Clones share it.
 #[derive(Clone)]
 pub struct Live {
     /// The teams.
     pub teams: live::Live<HashMap<TeamId, Arc<Team>>>,
-    /// Who may call.
+    /// The directory of callers.
     pub directory: live::Live<Authenticator>,
-    /// What operators decided while running. The store has it, not the file: a reload only joins it to the new
-    /// directory.
+    /// Keys and suspensions that operators changed. They come from the store; a reload only joins
+    /// them to the new directory.
     pub register: live::Live<KeyRegistry>,
-    /// Where calls go, with whose key.
+    /// Where calls go, and with which shared keys.
     pub upstream: live::Live<Upstream>,
-    /// What models cost.
+    /// Prices of models.
     pub prices: live::Live<PriceTable>,
-    /// How the catalogue is served.
+    /// Settings of the catalogue.
     pub catalogue: live::Live<catalogue::Settings>,
-    /// Whether it is served to everyone.
+    /// Whether the catalogue is public.
     pub catalogue_is_public: live::Live<bool>,
-    /// How the teams' own views are served.
+    /// Settings of the views of a team's account.
     pub account: live::Live<account::Settings>,
-    /// What of the memory for bodies is each team's.
+    /// The teams' shares of the memory for bodies.
     pub shares: live::Live<Shares>,
-    /// Who may use the operator's API, and what it shows of the configuration.
+    /// Operators' tokens, and the parts of the configuration that the API shows.
     pub admin: live::Live<admin::Shown>,
     clock: Clock,
 }
 
-/// One version of everything that changes, made before any of it is put in place.
+/// One version of these settings, complete before any of it is in force.
 struct Version {
     teams: HashMap<TeamId, Arc<Team>>,
     directory: Authenticator,
@@ -64,10 +66,18 @@ impl Version {
         metrics: &Arc<Metrics>,
         clock: &Clock,
     ) -> Result<Self, String> {
-        let LiveSettings { teams, prices, identity, upstream, catalogue, account, admin } = &settings.live;
+        let LiveSettings { teams, prices, identity, upstream, catalogue, account, admin } =
+            &settings.live;
         let observer = Arc::clone(metrics);
         let directory = before.map(|(directory, _)| directory);
-        let directory = Authenticator::new(identity.clone(), teams, register, directory, clock.clone(), observer);
+        let directory = Authenticator::new(
+            identity.clone(),
+            teams,
+            register,
+            directory,
+            clock.clone(),
+            observer,
+        );
         Ok(Self {
             directory: directory.map_err(|error| error.to_string())?,
             upstream: Upstream::new(upstream.clone(), before.map(|(_, upstream)| upstream))?,
@@ -90,7 +100,7 @@ impl Live {
     /// The first version.
     ///
     /// # Errors
-    /// A sentence for the operator: what cannot be used.
+    /// What cannot be used, as a sentence for the operator.
     pub fn new(settings: &Settings, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Self, String> {
         let register = live::Live::new(KeyRegistry::default());
         let version = Version::new(settings, &register.read(), None, metrics, clock)?;
@@ -111,11 +121,16 @@ impl Live {
         })
     }
 
-    /// Puts another version in place. What cannot be made leaves everything as it is.
+    /// Puts another version in force; changes nothing if it cannot be built.
     fn replace(&self, settings: &Settings, metrics: &Arc<Metrics>) -> Result<(), String> {
         let (directory, upstream) = (self.directory.read(), self.upstream.read());
-        let version =
-            Version::new(settings, &self.register.read(), Some((&directory, &upstream)), metrics, &self.clock)?;
+        let version = Version::new(
+            settings,
+            &self.register.read(),
+            Some((&directory, &upstream)),
+            metrics,
+            &self.clock,
+        )?;
         know(metrics, &version);
         self.shares.replace(Shares::of(&version.teams, Some(&self.shares.read())));
         self.teams.replace(version.teams);
@@ -126,20 +141,21 @@ impl Live {
         self.account.replace(version.account);
         self.admin.replace(version.admin);
         self.directory.replace(version.directory);
-        // The register may have been read anew while the directory was made.
+        // The register may have been read while the directory was built.
         self.directory.read().take_up(&self.register);
         Ok(())
     }
 }
 
-/// Says what of a configuration can hardly be meant.
+/// Logs warnings about a configuration.
 pub(super) fn warn(settings: &Settings) {
     for warning in &settings.warnings {
         tracing::warn!(warning, "something in the configuration is probably a mistake");
     }
 }
 
-/// Shows the teams and the keys of a version before it is in force: nothing it counts begins without a zero.
+/// Registers the teams and keys of a version in the metrics before it is in force, so that their
+/// counters start at zero.
 fn know(metrics: &Metrics, version: &Version) {
     metrics.register_teams(version.teams.values().map(Arc::as_ref));
     for key in version.upstream.keys.iter() {
@@ -147,26 +163,47 @@ fn know(metrics: &Metrics, version: &Version) {
     }
 }
 
-/// The file the settings came from, when they came from one, and the settings as they were read last.
+/// The file that the settings were loaded from, and the settings as last read.
 pub struct Followed {
-    /// Watches the file.
+    /// The watcher of the file.
     pub watcher: Watcher,
-    /// What was read last.
+    /// The settings as last read.
     pub settings: Settings,
 }
 
-/// Keeps the issuers' keys fresh and, when there is a file, the settings as the file has them, until told to stop.
-pub async fn keep(live: Live, followed: Option<Followed>, metrics: Arc<Metrics>, stop: CancellationToken) {
+/// Keeps the issuers' keys fresh and, if there is a file, reloads it, until stopped.
+pub async fn keep(
+    live: Live,
+    followed: Option<Followed>,
+    server: Server,
+    metrics: Arc<Metrics>,
+    audit_log: AuditLog,
+    stop: CancellationToken,
+) {
     let mut fresh = keep_keys_fresh(&live, &stop);
-    let Some(Followed { mut watcher, mut settings }) = followed else { return stop.cancelled().await };
+    let Some(Followed { mut watcher, mut settings }) = followed else {
+        return stop.cancelled().await;
+    };
     loop {
         let read = tokio::select! {
             () = stop.cancelled() => return,
             read = watcher.next() => read,
         };
         let newer = read.map_err(|problems| problems.to_string());
-        match newer.and_then(|newer| live.replace(&newer, &metrics).map(|()| newer)) {
-            Ok(newer) => {
+        let replaced = newer.and_then(|newer| {
+            let certificate =
+                server.renewed().map_err(|error| format!("listen.tls cannot be used: {error}"))?;
+            live.replace(&newer, &metrics)?;
+            Ok((newer, certificate))
+        });
+        match replaced {
+            Ok((newer, certificate)) => {
+                certificate.into_iter().for_each(|certificate| server.show(certificate));
+                for change in changes(&settings, &newer) {
+                    let Change { subject, before, after } = &change;
+                    let at = live.clock.now();
+                    audit_log.by_file(&FileChange { at, subject, before, after });
+                }
                 for key in settings.needs_restart(&newer) {
                     tracing::warn!(key, "this change of the configuration needs a restart");
                 }
@@ -185,7 +222,7 @@ pub async fn keep(live: Live, followed: Option<Followed>, metrics: Arc<Metrics>,
     }
 }
 
-/// One task per directory in use reads the issuers' keys again and again.
+/// Starts the task that keeps the issuers' keys of the current directory fresh.
 fn keep_keys_fresh(live: &Live, stop: &CancellationToken) -> CancellationToken {
     let (directory, cancel) = (live.directory.read(), stop.child_token());
     let ended = cancel.clone();

@@ -1,5 +1,4 @@
-//! Whether this replica may begin with the ledger's store, and whether the store stays fit: asked at the start and from
-//! time to time.
+//! Checks whether the ledger's store is fit, at start and regularly.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,46 +12,48 @@ use crate::identity::RegistrySync;
 use crate::ledger::{Flaw, Ledger, Outage, Weight};
 use crate::live::Live;
 
-/// How soon it is asked again while it does not answer, or is too new.
+/// Pause before asking again a store that does not answer or is too new.
 const SOON: Duration = Duration::from_millis(250);
-/// How soon a store that is used is looked at again after it did not answer: it may come back as another one.
+/// Pause before checking again a store that did not answer: another server may have taken its
+/// place.
 const AFTER_AN_OUTAGE: Duration = Duration::from_secs(1);
-/// How often it is looked at otherwise.
+/// Pause between checks otherwise.
 const FROM_TIME_TO_TIME: Duration = Duration::from_secs(10);
-/// How often it is said again what is wrong with it.
-const SAID_AGAIN: Duration = Duration::from_secs(600);
+/// Least time between two log lines about the same flaws.
+const LOGGED_AGAIN: Duration = Duration::from_secs(600);
 
-/// Watches the store.
+/// The watcher of the store.
 pub(super) struct StoreWatch {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) registrar: Arc<RegistrySync>,
     pub(super) readiness: Readiness,
     pub(super) flaws: Live<Vec<Flaw>>,
     pub(super) served: Served,
-    /// Told why this replica must not begin.
+    /// Receives the reason why this replica must not start.
     pub(super) unfit: oneshot::Sender<String>,
 }
 
 impl StoreWatch {
-    /// Watches until told to stop, or until the store is found unfit before the replica has begun.
+    /// Watches until stopped, or until the store is found unfit before the replica is ready.
     pub(super) async fn run(self, stop: CancellationToken) {
-        // Whoever waits for the verdict learns of the end as well.
+        // A receiver of `unfit` notices the end as well, since the sender is dropped.
         stop.run_until_cancelled(self.watch()).await;
     }
 
     async fn watch(self) {
         let Self { ledger, registrar, readiness, flaws, served, unfit } = self;
-        let mut told = Told::default();
+        let mut logged = Logged::default();
         if let Some(found) = first_answer(&*ledger, &readiness).await {
             flaws.replace(found.clone());
-            told.tell(&found);
+            logged.log(&found);
             if let Some(refusal) = found.iter().find(|flaw| flaw.weight == Weight::Refusal) {
-                let _ = unfit.send(format!("{refusal}; or allow it with ledger.redis.allow_eviction"));
+                let _ =
+                    unfit.send(format!("{refusal}; or allow it with ledger.redis.allow_eviction"));
                 return;
             }
         }
         until_it_knows_all(&*ledger, &readiness).await;
-        // No replica is given requests before it knows who is suspended.
+        // Before it knows all suspensions the replica must not get requests.
         registrar.until_read().await;
         readiness.ledger_answered();
         let Served { team, operator, teams } = served;
@@ -61,7 +62,7 @@ impl StoreWatch {
             match ledger.inspect().await {
                 Ok(found) => {
                     flaws.replace(found.clone());
-                    told.tell(&found);
+                    logged.log(&found);
                     tokio::time::sleep(FROM_TIME_TO_TIME).await;
                 }
                 Err(_) => tokio::time::sleep(AFTER_AN_OUTAGE).await,
@@ -70,8 +71,8 @@ impl StoreWatch {
     }
 }
 
-/// What is wrong with the store, once it answers; `None` when it answers, and only does not say that: one node of a
-/// cluster that is away keeps no replica from the others.
+/// Flaws of the store, once it answers. `None` when it answers but cannot be inspected: one failed
+/// node of a cluster must not keep the replica from the others.
 async fn first_answer(ledger: &dyn Ledger, readiness: &Readiness) -> Option<Vec<Flaw>> {
     while answers(ledger, readiness).await.is_none() {
         tokio::time::sleep(SOON).await;
@@ -79,7 +80,7 @@ async fn first_answer(ledger: &dyn Ledger, readiness: &Readiness) -> Option<Vec<
     ledger.inspect().await.ok()
 }
 
-/// Asks the ledger until it has what other replicas know.
+/// Asks the ledger until other replicas have restored what they know.
 async fn until_it_knows_all(ledger: &dyn Ledger, readiness: &Readiness) {
     while answers(ledger, readiness).await != Some(Knows::All) {
         tokio::time::sleep(SOON).await;
@@ -90,7 +91,7 @@ async fn until_it_knows_all(ledger: &dyn Ledger, readiness: &Readiness) {
 #[derive(PartialEq, Eq)]
 enum Knows {
     All,
-    /// Other replicas may still bring what it lacks.
+    /// Other replicas may still restore what it lacks.
     NotAll,
 }
 
@@ -101,27 +102,29 @@ async fn answers(ledger: &dyn Ledger, readiness: &Readiness) -> Option<Knows> {
             readiness.ledger_is_new();
             Some(Knows::NotAll)
         }
-        // The log has it from whoever watches all operations.
+        // Logged by the observer of all operations.
         Err(Outage::TimedOut | Outage::Unreachable(_) | Outage::Refused(_)) => None,
     }
 }
 
-/// What was said of the store.
+/// The flaws that were last logged.
 #[derive(Default)]
-struct Told {
+struct Logged {
     flaws: Vec<Flaw>,
     at: Option<Instant>,
 }
 
-impl Told {
-    /// Says what is wrong, when that is news, or was last said long ago.
-    fn tell(&mut self, found: &[Flaw]) {
+impl Logged {
+    /// Logs the flaws, if they are new or were last logged long ago.
+    fn log(&mut self, found: &[Flaw]) {
         if !self.is_due(found, Instant::now()) {
             return;
         }
         for flaw in found {
             match flaw.weight {
-                Weight::Warning => tracing::warn!(%flaw, "the ledger's store may lose what was spent"),
+                Weight::Warning => {
+                    tracing::warn!(%flaw, "the ledger's store may lose what was spent")
+                }
                 Weight::Error | Weight::Refusal => {
                     tracing::error!(%flaw, "the ledger's store is not fit to keep what was spent")
                 }
@@ -133,7 +136,7 @@ impl Told {
     }
 
     fn is_due(&mut self, found: &[Flaw], now: Instant) -> bool {
-        let long_ago = self.at.is_some_and(|at| now.saturating_duration_since(at) >= SAID_AGAIN);
+        let long_ago = self.at.is_some_and(|at| now.saturating_duration_since(at) >= LOGGED_AGAIN);
         let due = found != self.flaws || (long_ago && !found.is_empty());
         if due {
             (self.flaws, self.at) = (found.to_vec(), Some(now));
@@ -147,14 +150,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flaw_is_told_when_it_appears_now_and_then_while_it_stays_and_when_it_is_gone() {
-        let (mut told, start) = (Told::default(), Instant::now());
+    fn a_flaw_is_logged_when_it_appears_persists_and_ends() {
+        let (mut logged, start) = (Logged::default(), Instant::now());
         let flaw = [Flaw { weight: Weight::Error, text: "it evicts".to_owned() }];
-        assert!(!told.is_due(&[], start), "a store that is fit is no news");
-        assert!(told.is_due(&flaw, start));
-        let lines = (1..=180).filter(|n| told.is_due(&flaw, start + FROM_TIME_TO_TIME * *n)).count();
+        assert!(!logged.is_due(&[], start), "a store that is fit is no news");
+        assert!(logged.is_due(&flaw, start));
+        let lines =
+            (1..=180).filter(|n| logged.is_due(&flaw, start + FROM_TIME_TO_TIME * *n)).count();
         assert_eq!(lines, 3, "in half an hour");
-        assert!(told.is_due(&[], start));
-        assert!(!told.is_due(&[], start + 2 * SAID_AGAIN));
+        assert!(logged.is_due(&[], start));
+        assert!(!logged.is_due(&[], start + 2 * LOGGED_AGAIN));
     }
 }

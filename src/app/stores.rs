@@ -1,5 +1,5 @@
-//! Where handles to the stores come from: the ledger, the shared account's permits, what is remembered of calls, the
-//! register.
+//! Handles of the stores: the ledger, the shared account's permits, stored answers, refused calls,
+//! the key register.
 
 use std::sync::Arc;
 
@@ -12,30 +12,33 @@ use crate::ledger::embedded::{self, EmbeddedLedger};
 use crate::ledger::redis::{self, RedisLedger};
 use crate::ledger::{Ledger, Observed, Observer, OnUnknown};
 use crate::permits::{Permits, RedisPermits};
+use crate::refused::{self, MemoryRefused, RedisRefused};
 use crate::store::{self, UnusableSettings};
 
 /// The stores of one installation.
 pub(super) enum Stores {
-    /// Every handle has a connection of its own.
+    /// Every handle has its own connection.
     Redis {
         make: Box<Redis>,
-        /// Made at once, so that settings that cannot be meant end the start and not a worker.
+        /// Made at once, so that bad settings end the start and not a worker.
         first: Handles,
     },
-    /// Every handle is the same.
+    /// All handles are clones of one.
     Embedded {
         ledger: EmbeddedLedger,
         observer: Arc<dyn Observer>,
         replays: Arc<dyn idempotency::Store>,
+        refused: Arc<dyn refused::Store>,
         register: Arc<dyn identity::Store>,
     },
 }
 
-/// One handle to each store in Redis.
+/// One handle for each store in Redis.
 pub(super) struct Handles {
     ledger: RedisLedger,
     permits: Arc<RedisPermits>,
     replays: Arc<RedisReplays>,
+    refused: Arc<RedisRefused>,
     register: Arc<RedisKeyRegistry>,
 }
 
@@ -52,14 +55,18 @@ impl Stores {
         match store {
             Store::Embedded { path } => {
                 let memory = Memory::new(replay, clock.clone());
-                let settings = embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
+                let settings =
+                    embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
                 let ledger = EmbeddedLedger::open(settings, Arc::clone(observer))?;
                 let register = EmbeddedKeyRegistry::new(ledger.clone());
-                let (replays, register, observer) = (Arc::new(memory), Arc::new(register), Arc::clone(observer));
-                Ok(Self::Embedded { ledger, observer, replays, register })
+                let (replays, register, observer) =
+                    (Arc::new(memory), Arc::new(register), Arc::clone(observer));
+                let refused = Arc::new(MemoryRefused::default());
+                Ok(Self::Embedded { ledger, observer, replays, refused, register })
             }
             Store::Redis(store) => {
-                let settings = redis::Settings { store, reservation_ttl, retention, on_unknown, on_loss };
+                let settings =
+                    redis::Settings { store, reservation_ttl, retention, on_unknown, on_loss };
                 let store = settings.store.clone();
                 let ledger = RedisLedger::new(settings, clock.clone(), Arc::clone(observer))?;
                 let make = Box::new(Redis { store, replay, clock, observer: Arc::clone(observer) });
@@ -67,6 +74,7 @@ impl Stores {
                     ledger,
                     permits: Arc::new(make.permits()?),
                     replays: Arc::new(make.replays()?),
+                    refused: Arc::new(make.refused()?),
                     register: Arc::new(make.register()?),
                 };
                 Ok(Self::Redis { make, first })
@@ -76,7 +84,9 @@ impl Stores {
 
     pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
         match self {
-            Self::Embedded { ledger, observer, .. } => Arc::new(Observed::new(ledger.clone(), Arc::clone(observer))),
+            Self::Embedded { ledger, observer, .. } => {
+                Arc::new(Observed::new(ledger.clone(), Arc::clone(observer)))
+            }
             Self::Redis { make, first } => {
                 let another = first.ledger.another(make.clock.clone());
                 let ledger = another.unwrap_or_else(|_| first.ledger.clone());
@@ -105,6 +115,16 @@ impl Stores {
         }
     }
 
+    pub(super) fn refused(&self) -> Arc<dyn refused::Store> {
+        match self {
+            Self::Embedded { refused, .. } => Arc::clone(refused),
+            Self::Redis { make, first } => match make.refused() {
+                Ok(refused) => Arc::new(refused),
+                Err(_) => first.refused.clone(),
+            },
+        }
+    }
+
     pub(super) fn register(&self) -> Arc<dyn identity::Store> {
         match self {
             Self::Embedded { register, .. } => Arc::clone(register),
@@ -116,7 +136,7 @@ impl Stores {
     }
 }
 
-/// What a handle to what is remembered in Redis is made of.
+/// What a handle for stored answers in Redis is made of.
 pub(super) struct Redis {
     store: store::Settings,
     replay: idempotency::Settings,
@@ -135,6 +155,10 @@ impl Redis {
 
     fn register(&self) -> Result<RedisKeyRegistry, UnusableSettings> {
         RedisKeyRegistry::new(self.store.clone(), self.clock.clone(), self.watch())
+    }
+
+    fn refused(&self) -> Result<RedisRefused, UnusableSettings> {
+        RedisRefused::new(self.store.clone(), self.clock.clone(), self.watch())
     }
 
     fn replays(&self) -> Result<RedisReplays, UnusableSettings> {

@@ -1,4 +1,4 @@
-//! Why a gateway cannot start, in sentences for the operator.
+//! Why the gateway cannot start, in sentences for the operator.
 
 use std::fmt;
 use std::io;
@@ -7,32 +7,35 @@ use std::net::SocketAddr;
 use crate::ledger::embedded::OpenError;
 use crate::store::UnusableSettings;
 
-/// Why a gateway cannot start. Each sentence is for the operator.
+/// Why the gateway cannot start. The sentences are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// An address is taken, or not ours.
+    /// An address is in use, or not ours.
     #[error("{listener} cannot listen on {address}: {error}; `{}` says where it listens", listener.key())]
     Address {
-        /// Which listener.
+        /// The listener.
         listener: Listener,
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The error.
         error: io::Error,
     },
-    /// A certificate cannot be used.
+    /// A certificate is unusable.
     #[error("listen.tls cannot be used: {0}")]
     Certificate(io::Error),
     /// The embedded ledger's file cannot be opened.
     #[error(transparent)]
     File(#[from] OpenError),
-    /// Redis cannot be reached in the way that was configured, whether it is there or not.
+    /// The settings of Redis are unusable.
     #[error("ledger.redis cannot be used: {0}")]
     Redis(#[from] UnusableSettings),
-    /// The webhook cannot be told in the way that was configured, whether it is there or not.
+    /// The settings of the webhook are unusable.
     #[error("webhook cannot be used: {0}")]
     Webhook(io::Error),
-    /// What changes while running cannot be used as it is.
+    /// The settings of traces are unusable.
+    #[error("telemetry.otlp cannot be used: {0}")]
+    Traces(io::Error),
+    /// Settings that change at run time are unusable.
     #[error("{0}")]
     Live(String),
 }
@@ -47,7 +50,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// The key of the configuration that says where it listens.
+    /// The configuration key of its address.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {

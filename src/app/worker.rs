@@ -1,5 +1,5 @@
-//! A worker: one thread, one runtime, one listening socket, its own stack, connections and ledger handle. Nothing it
-//! does for a request wakes another thread.
+//! Worker: one thread with its own runtime, listening socket, stack, upstream connections and
+//! ledger handle. Nothing it does for a request wakes another thread.
 
 use std::io;
 use std::net::TcpListener;
@@ -12,16 +12,17 @@ use tokio_util::sync::CancellationToken;
 use super::Acquired;
 use super::reload::Live;
 use crate::admission::{ReservationManager, reservation_manager};
+use crate::request::health::Health;
 use crate::server::{self, Server};
 use crate::stack::{Parts, stack};
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
 use crate::upstream::UpstreamClient;
 
-/// Starts a worker for every listening socket, which it takes; `gone` is cancelled as soon as one of them ends, however
-/// it ends.
+/// Starts a worker for every listening socket, which it takes. `gone` is cancelled when one of them
+/// ends for any reason.
 ///
 /// # Errors
-/// A thread, or its runtime, cannot be had.
+/// A thread, or its runtime, cannot be made.
 pub fn start(acquired: &mut Acquired, gone: &CancellationToken) -> io::Result<Vec<JoinHandle<()>>> {
     let listeners = std::mem::take(&mut acquired.listeners).into_iter().enumerate();
     listeners.map(|(number, listener)| start_one(acquired, number, listener, gone)).collect()
@@ -34,16 +35,18 @@ fn start_one(
     gone: &CancellationToken,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    acquired.metrics.add_runtime(format!("worker-{number}"), runtime.metrics());
     let ledger = acquired.ledger();
     let observer = Arc::clone(&acquired.metrics);
-    let (keeper, duties) = ReservationManager::new(ledger, observer, acquired.admission, acquired.drain.open.clone());
-    let parts = parts(acquired, Arc::clone(&keeper));
+    let (manager, tasks) =
+        ReservationManager::new(ledger, observer, acquired.admission, acquired.drain.open.clone());
+    let parts = parts(acquired, Arc::clone(&manager));
     let server = acquired.server.clone();
     let gone = gone.clone().drop_guard();
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-        // Dropped last, also by a panic.
+        // Dropped last, even after a panic.
         let _gone = gone;
-        runtime.block_on(work(listener, parts, server, keeper, duties));
+        runtime.block_on(work(listener, parts, server, manager, tasks));
     })
 }
 
@@ -51,53 +54,61 @@ async fn work(
     listener: TcpListener,
     parts: Parts,
     server: Server,
-    keeper: Arc<ReservationManager>,
-    duties: reservation_manager::BackgroundTasks,
+    manager: Arc<ReservationManager>,
+    tasks: reservation_manager::BackgroundTasks,
 ) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a worker cannot listen: the gateway stops"),
     };
-    let (done, cut, open) = (CancellationToken::new(), keeper.cut().clone(), server.drain.open.clone());
-    let mut keeping = tokio::spawn(keeper.work(duties, done.clone()));
+    let (done, cut, open) =
+        (CancellationToken::new(), manager.cut().clone(), server.drain.open.clone());
+    let mut keeping = tokio::spawn(manager.work(tasks, done.clone()));
     tokio::spawn(parts.wire.clone().tend(parts.upstream.clone(), done.clone()));
     tokio::select! {
         () = server::serve(listener, stack(parts), server) => {}
         _ = &mut keeping => return tracing::error!("a worker failed while it looked after its calls: the gateway stops"),
     }
-    // What is still open hands its reservation over as it is dropped, so that the keeper ends it.
+    // Open calls hand over their reservations when dropped, so that the manager settles them.
     cut.cancel();
     if tokio::time::timeout(CUT_MAX, open.wait()).await.is_err() {
         tracing::error!(open = open.len(), "calls that were cut off have not ended in time");
     }
     done.cancel();
-    // What is still to be settled is written before the thread ends.
+    // Writes pending settlements before the thread ends.
     let _ = keeping.await;
 }
 
-/// How long what was cut off may take to end, over all workers. It is only dropped; what is remembered of calls may
-/// still be written.
+/// How long cut off calls may take to end, over all workers. They are only dropped, but stored
+/// answers may still be written.
 const CUT_MAX: Duration = Duration::from_secs(2);
 
-/// Puts together what one worker's stack is made of.
+/// Builds the parts of one worker's stack.
 #[must_use]
-pub fn parts(acquired: &Acquired, keeper: Arc<ReservationManager>) -> Parts {
-    let Live { directory, upstream, prices, catalogue, catalogue_is_public, account, .. } = acquired.live.clone();
+pub fn parts(acquired: &Acquired, manager: Arc<ReservationManager>) -> Parts {
+    let Live { directory, upstream, prices, catalogue, catalogue_is_public, account, .. } =
+        acquired.live.clone();
+    let readiness = acquired.readiness.clone();
     Parts {
         trace_and_count: TraceAndCountLayer::new(
             Arc::clone(&acquired.metrics),
             acquired.access_log.clone(),
+            acquired.tracer.clone(),
             acquired.clock.clone(),
+            acquired.recorder.clone(),
+            Arc::clone(acquired.gate.proxies()),
         ),
+        cors: acquired.cors.clone(),
         measure_team: MeasureTeamLayer::new(Arc::clone(&acquired.metrics), acquired.clock.clone()),
         request: acquired.request.clone(),
         header_bytes_max: acquired.server.settings.header_bytes_max,
         buffer: acquired.buffer.clone(),
         directory,
         gate: Arc::new(acquired.gate.clone()),
-        keeper,
+        manager,
         permits: acquired.permits(),
         replays: acquired.replays(),
+        refused: acquired.refused(),
         upstream,
         upstream_observer: acquired.metrics.clone(),
         wire: UpstreamClient::new(acquired.buffer.clone()),
@@ -108,6 +119,7 @@ pub fn parts(acquired: &Acquired, keeper: Arc<ReservationManager>) -> Parts {
         undelivered: acquired.undelivered.clone(),
         catalogue_settings: catalogue,
         catalogue_is_public,
+        health: Health::new(move || readiness.check()),
         account,
         clock: acquired.clock.clone(),
     }

@@ -1,8 +1,8 @@
 //! May this caller use this model, and has the model a price.
 //!
 //! Reads: the team's and the key's models, the price table. Writes: the call's id in the record.
-//! Refuses: `model_not_allowed`, `model_unknown`.
-//! Position: below authentication, above the body: what is not allowed is refused before a byte of it is held.
+//! Refuses: `model_not_allowed`, `model_unknown`. Position: below authentication, above the body:
+//! what is not allowed is refused before a byte of it is held.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -34,7 +34,9 @@ pub struct Authorized<B> {
 impl<B> Authorized<B> {
     /// What it is made of.
     #[must_use]
-    pub fn into_parts(self) -> (Arrival<B>, ReservationId, Arc<Principal>, Arc<Team>, ModelId, Price) {
+    pub fn into_parts(
+        self,
+    ) -> (Arrival<B>, ReservationId, Arc<Principal>, Arc<Team>, ModelId, Price) {
         (self.arrival, self.call_id, self.principal, self.team, self.model, self.price)
     }
 }
@@ -48,7 +50,8 @@ pub struct Wanted<B> {
 }
 
 impl<B> Wanted<B> {
-    /// A generation. From here on it is a call: the record has its id, and so has whatever it is answered with.
+    /// A generation. From here on it is a call: the record has its id, and so has whatever it is
+    /// answered with.
     #[must_use]
     pub fn generation(caller: Authenticated<B>, model: ModelId) -> Self {
         let call_id = ReservationId::new();
@@ -112,8 +115,10 @@ fn authorize<B>(wanted: Wanted<B>) -> Result<Authorized<B>, Refusal> {
     }
     let Some(price) = team.prices.get(&model) else {
         // What it may not use is not named to it.
-        let may_use =
-            |id: &ModelId| team.models.allow(id) && principal.key_models.as_ref().is_none_or(|rules| rules.allow(id));
+        let may_use = |id: &ModelId| {
+            team.models.allow(id)
+                && principal.key_models.as_ref().is_none_or(|rules| rules.allow(id))
+        };
         let nearest = team.prices.nearest(&model, may_use);
         return Err(Refusal::ModelUnpriced { model, nearest });
     };

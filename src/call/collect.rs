@@ -1,12 +1,12 @@
 //! Takes the body of a paid call in: whole, bounded in size, time and memory.
 //!
-//! Reads: content type, coding and length, the idempotency key, the body. Writes: the record's `bytes_in`. Refuses:
-//! `media_type_unsupported`, `body_too_large`, `body_timeout`, `invalid_body`, `invalid_request`, `overloaded`.
-//! Position: below authorization, so that nobody's bytes are held for nothing; above everything that costs money, so
-//! that a caller's broken body can never become a broken call (and never a charge).
+//! Reads: content type, coding and length, the idempotency key, the body. Writes: the record's
+//! `bytes_in`. Refuses: `media_type_unsupported`, `body_too_large`, `body_timeout`, `invalid_body`,
+//! `invalid_request`, `overloaded`. Position: below authorization, so that nobody's bytes are held
+//! for nothing; above everything that costs money, so that a caller's broken body can never become
+//! a broken call (and never a charge).
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,7 +15,6 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tower::{Layer, Service};
 
 use super::{Authorized, KeyHash};
 use crate::http::{Answer, Gathered, IDEMPOTENCY_KEY, Transport};
@@ -24,7 +23,8 @@ use crate::ledger::ReservationId;
 use crate::model::ModelId;
 use crate::pricing::Price;
 use crate::refusal::Refusal;
-use crate::request::{Buffer, BufferPermit, RequestId, RequestLog, Settings, Wait};
+use crate::request::{Buffer, BufferPermit, RequestId, RequestLog, Settings, Stage, Wait};
+use crate::step::{Below, Step, Under};
 use crate::team::{Team, TeamId};
 
 /// A paid call, whole: who calls, what for, and the bytes to pass on.
@@ -56,79 +56,90 @@ pub struct PaidCall {
     pub idempotency_key: Option<KeyHash>,
 }
 
-/// Makes [`Collect`].
-#[derive(Clone, Debug)]
-pub struct CollectLayer {
+impl PaidCall {
+    /// Its model as a metric label.
+    #[must_use]
+    pub fn model_label(&self) -> &str {
+        self.team.prices.label(&self.model)
+    }
+
+    /// Nobody needs its body any more, and others may have the memory that it takes.
+    pub fn let_go_of_body(&mut self) {
+        self.body = Bytes::new();
+        self.held.shrink(0);
+    }
+}
+
+/// Takes bodies in.
+#[derive(Debug)]
+pub struct Collect {
     settings: Settings,
     buffer: Buffer,
 }
 
-impl CollectLayer {
-    /// A layer that keeps bodies within these bounds.
-    #[must_use]
-    pub const fn new(settings: Settings, buffer: Buffer) -> Self {
-        Self { settings, buffer }
-    }
-}
-
-impl<S> Layer<S> for CollectLayer {
-    type Service = Collect<S>;
-
-    fn layer(&self, inner: S) -> Collect<S> {
-        Collect { inner, bounds: Arc::new(self.clone()) }
-    }
-}
-
-/// The service of [`CollectLayer`].
-#[derive(Clone, Debug)]
-pub struct Collect<S> {
-    inner: S,
-    bounds: Arc<CollectLayer>,
-}
-
-impl<S, B> Service<Authorized<B>> for Collect<S>
+impl<S, B> Step<Authorized<B>, S> for Collect
 where
-    S: Service<PaidCall, Response = Answer, Error = Refusal> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Under<PaidCall, Answer, Refusal>,
     B: Body<Data = Bytes> + Send + 'static,
 {
+    type HandsOn = PaidCall;
     type Response = Answer;
     type Error = Refusal;
     type Future = BoxFuture<'static, Result<Answer, Refusal>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, authorized: Authorized<B>) -> Self::Future {
-        // The service that was polled ready makes the call; its clone waits for the next one.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
+    fn take(self: &Arc<Self>, authorized: Authorized<B>, below: Below<'_, S>) -> Self::Future {
         // Apart, and gone once the body is here: a call under way keeps no room for how it came in.
-        let taken_in = Box::pin(Arc::clone(&self.bounds).take_in(authorized));
-        Box::pin(async move {
+        let taken_in = Box::pin(Arc::clone(self).take_in(authorized));
+        below.later(|mut below| async move {
             let call = taken_in.await?;
-            inner.call(call).await
+            below.call(call).await
         })
     }
 }
 
-impl CollectLayer {
-    async fn take_in<B: Body<Data = Bytes>>(self: Arc<Self>, authorized: Authorized<B>) -> Result<PaidCall, Refusal> {
+impl Collect {
+    /// Keeps bodies within these bounds.
+    #[must_use]
+    pub const fn new(settings: Settings, buffer: Buffer) -> Self {
+        Self { settings, buffer }
+    }
+
+    async fn take_in<B: Body<Data = Bytes>>(
+        self: Arc<Self>,
+        authorized: Authorized<B>,
+    ) -> Result<PaidCall, Refusal> {
         let (arrival, call_id, principal, team, model, price) = authorized.into_parts();
         let (head, body) = arrival.request.into_parts();
         check_headers(&head.headers)?;
         let idempotency_key = idempotency_key(&head.headers)?;
         let declared = declared_length(&head.headers);
         let most = self.admissible(declared)?;
+        let mut span = arrival.record.enter(Stage::ReceiveBody);
         arrival.record.facts().waits_for(Wait::Body);
-        let body = tokio::time::timeout(self.settings.body_timeout, self.read(&team.id, body, most)).await;
+        let body =
+            tokio::time::timeout(self.settings.body_timeout, self.read(&team.id, body, most)).await;
         arrival.record.facts().waited();
-        let (body, held) = body.map_err(|_| Refusal::BodyTimeout)??;
+        let body = body.map_err(|_| Refusal::BodyTimeout).flatten();
+        let (body, held) = body.inspect_err(|refusal| span.refused(|| refusal.kind()))?;
+        span.end();
         arrival.record.facts().bytes_in = body.len() as u64;
         let (id, at, record) = (arrival.id, arrival.at, arrival.record);
-        let transport = if head.version < Version::HTTP_2 { Transport::Connection } else { Transport::Stream };
-        Ok(PaidCall { id, call_id, at, transport, record, principal, team, model, price, body, held, idempotency_key })
+        let transport =
+            if head.version < Version::HTTP_2 { Transport::Connection } else { Transport::Stream };
+        Ok(PaidCall {
+            id,
+            call_id,
+            at,
+            transport,
+            record,
+            principal,
+            team,
+            model,
+            price,
+            body,
+            held,
+            idempotency_key,
+        })
     }
 
     /// How many bytes may come: those declared, or the most there may be.
@@ -153,7 +164,11 @@ impl CollectLayer {
         let mut room = most.min(STEP_BYTES);
         let mut held = self.buffer.hold(team, room)?;
         while let Some(frame) = body.frame().await {
-            let broken = || Refusal::InvalidBody(vec!["the body was cut short or its framing is broken".to_owned()]);
+            let broken = || {
+                Refusal::InvalidBody(vec![
+                    "the body was cut short or its framing is broken".to_owned(),
+                ])
+            };
             // Trailers end here: they may not reach the upstream.
             let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
             let bytes_max = self.settings.body_bytes_max;
@@ -181,11 +196,14 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
-    let is_json = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        let essence = value.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("application/json")
-    });
-    let is_plain = headers.get(CONTENT_ENCODING).is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let is_json =
+        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+            let essence = value.split(';').next().unwrap_or_default().trim();
+            essence.eq_ignore_ascii_case("application/json")
+        });
+    let is_plain = headers
+        .get(CONTENT_ENCODING)
+        .is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
     if !is_json || !is_plain {
         return Err(Refusal::MediaTypeUnsupported);
     }
@@ -195,11 +213,14 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<KeyHash>, Refusal> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     let first = keys.next();
-    let well_formed =
-        first.is_none_or(|key| (1..=255).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic));
+    let well_formed = first.is_none_or(|key| {
+        (1..=255).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic)
+    });
     if well_formed && keys.next().is_none() {
         Ok(first.map(KeyHash::of))
     } else {
-        Err(Refusal::InvalidRequest(vec!["Idempotency-Key must be 1 to 255 visible ASCII characters, once".to_owned()]))
+        Err(Refusal::InvalidRequest(vec![
+            "Idempotency-Key must be 1 to 255 visible ASCII characters, once".to_owned(),
+        ]))
     }
 }

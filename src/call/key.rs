@@ -1,4 +1,5 @@
-//! What makes two calls the same one: the key they carry, and what they ask for. Both are kept as SHA-256 only.
+//! What makes two calls the same one: the key they carry, and what they ask for. Both are kept as
+//! SHA-256 only.
 
 use std::fmt;
 

@@ -1,12 +1,10 @@
 //! What became of an admitted call: for the money, and for its caller.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
-use crate::refusal::Refusal;
 use crate::request::Room;
 
 /// What became of a call, for the money.
@@ -35,17 +33,4 @@ pub struct UpstreamResponse {
     pub body: Bytes,
     /// The room the body takes in memory.
     pub room: Arc<Room>,
-}
-
-/// What became of an admitted call.
-#[derive(Debug)]
-pub struct Forwarded {
-    /// For the money.
-    pub fate: ExecutionOutcome,
-    /// For the caller.
-    pub answer: Result<UpstreamResponse, Refusal>,
-    /// At the upstream.
-    pub took: Duration,
-    /// Waiting for the shared account.
-    pub queued: Duration,
 }

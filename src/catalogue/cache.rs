@@ -1,5 +1,5 @@
-//! The catalogue's answers, kept in memory: a bounded number of a bounded size, shared by all workers, each asked for
-//! once at a time, and not at once again when that failed.
+//! In-memory cache of the catalogue, shared by all workers: bounded in number and size. Only one
+//! request is made for an entry at a time, and none right after a failure.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,42 +15,41 @@ use crate::model::ModelId;
 use crate::refusal::Refusal;
 use crate::request::route::Catalogue;
 
-/// How many questions are remembered. The price of more is memory; model ids are the caller's to choose, so there must
-/// be an end.
+/// Most cached questions: callers choose model ids, so there must be a bound.
 const ENTRIES_MAX: usize = 1024;
-/// How many bytes of answers are kept, for the same reason; one answer of the largest size that is kept always fits.
+/// Most bytes of cached answers, for the same reason. One answer of the largest size always fits.
 const BYTES_MAX: u64 = 64 << 20;
-/// How many questions are put to the upstream at once, for the same reason.
+/// Most requests to the upstream at once, for the same reason.
 const FLIGHTS_MAX: usize = 64;
-/// How long it is remembered that there is no such thing.
+/// How long a 404 is cached.
 const UNKNOWN_FOR: Duration = Duration::from_secs(60);
-/// How long after it was asked a question is not put to the upstream again.
+/// Least time between two requests for the same question.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// An answer of the upstream.
+/// A cached answer of the upstream.
 #[derive(Clone, Debug)]
 pub struct CachedPage {
-    /// What it said.
+    /// Its content.
     pub page: Page,
-    /// When it was fetched, by the clock's elapsed time.
+    /// When it was fetched, by [`Clock::elapsed`](crate::clock::Clock::elapsed).
     pub at: Duration,
 }
 
-/// What is remembered of a question.
+/// What the cache has for a question.
 #[derive(Debug)]
 pub enum Recalled {
-    /// Its answer, fresh or stale.
+    /// An answer, fresh or stale.
     Kept(CachedPage),
-    /// It was asked a moment ago, and that failed.
+    /// A request that failed a moment ago.
     Failed(Refusal),
     /// Nothing.
     Nothing,
 }
 
-/// A question on its way to the upstream; clones wait for the same answer.
+/// A request to the upstream under way; clones wait for the same answer.
 pub type Flight = Shared<BoxFuture<'static, Result<CachedPage, Refusal>>>;
 
-/// The answers. Clones share them.
+/// The cache. Clones share it.
 #[derive(Clone, Default)]
 pub struct Cache(Arc<Mutex<Inside>>);
 
@@ -58,17 +57,17 @@ pub struct Cache(Arc<Mutex<Inside>>);
 struct Inside {
     entries: HashMap<Catalogue, Entry>,
     flights: HashMap<Catalogue, Flight>,
-    /// The ids in the list of models, read once when it came.
+    /// Model ids in the list of models, read once when it came.
     listed: Option<Arc<HashSet<ModelId>>>,
 }
 
-/// What is remembered of one question.
+/// State of one question.
 #[derive(Default)]
 struct Entry {
     kept: Option<CachedPage>,
-    /// Why there was no answer the last time.
+    /// The last failure.
     failed: Option<Refusal>,
-    /// When it was asked the last time.
+    /// When it was last asked.
     tried: Duration,
 }
 
@@ -77,19 +76,21 @@ impl Entry {
         self.kept.as_ref().map_or(0, |kept| kept.page.bytes())
     }
 
-    /// The least comes first when there is no room: what holds no page, then what is oldest.
+    /// Eviction order, least first: entries without an answer, then by age.
     fn worth(&self) -> (bool, Duration) {
         (matches!(&self.kept, Some(CachedPage { page: Page::Found(_), .. })), self.tried)
     }
 }
 
 impl Cache {
-    /// What is remembered of a question.
+    /// Looks up a question.
     #[must_use]
     pub fn recall(&self, question: &Catalogue, now: Duration) -> Recalled {
         let inside = self.lock();
         let Some(entry) = inside.entries.get(question) else { return Recalled::Nothing };
-        let lasts = |kept: &&CachedPage| kept.page != Page::Unknown || now.saturating_sub(kept.at) < UNKNOWN_FOR;
+        let lasts = |kept: &&CachedPage| {
+            kept.page != Page::Unknown || now.saturating_sub(kept.at) < UNKNOWN_FOR
+        };
         if let Some(kept) = entry.kept.as_ref().filter(lasts) {
             return Recalled::Kept(kept.clone());
         }
@@ -97,19 +98,22 @@ impl Cache {
         failed.map_or(Recalled::Nothing, Recalled::Failed)
     }
 
-    /// The ids in the list of models; `None` when there is no list, or none can be found in it.
+    /// Model ids in the list of models; `None` when there is no list, or it is not understood.
     #[must_use]
     pub fn listed(&self) -> Option<Arc<HashSet<ModelId>>> {
         self.lock().listed.clone()
     }
 
-    /// Whether a question may be put to the upstream again.
+    /// Whether a question may be asked again.
     #[must_use]
     pub fn may_ask_again(&self, question: &Catalogue, now: Duration) -> bool {
-        self.lock().entries.get(question).is_none_or(|entry| now.saturating_sub(entry.tried) >= PAUSE)
+        self.lock()
+            .entries
+            .get(question)
+            .is_none_or(|entry| now.saturating_sub(entry.tried) >= PAUSE)
     }
 
-    /// Keeps an answer; `fields` says how the list of models is read.
+    /// Stores an answer; `fields` says how to read the list of models.
     pub fn put(&self, question: Catalogue, kept: CachedPage, fields: &Fields) {
         let listed = match (&question, &kept.page) {
             (Catalogue::Models, Page::Found(found)) => Some(listing::ids(&found.body, fields)),
@@ -123,17 +127,18 @@ impl Cache {
         inside.insert(question, Entry { kept: Some(kept), failed: None, tried });
     }
 
-    /// Notes that a question was not answered; what was kept of it stays.
+    /// Notes a failure. A stored answer stays.
     pub fn failed(&self, question: &Catalogue, why: Refusal, now: Duration) {
         let mut inside = self.lock();
         let kept = inside.entries.remove(question).and_then(|entry| entry.kept);
         inside.insert(question.clone(), Entry { kept, failed: Some(why), tried: now });
     }
 
-    /// The flight of a question: the one under way, or a new one, which goes on whether somebody waits for it or not.
+    /// Joins the request under way for a question, or starts one, which goes on even if nobody
+    /// waits for it.
     ///
     /// # Errors
-    /// `overloaded`: too many questions are under way; or what `may_begin` says to a new one.
+    /// `overloaded`: too many requests are under way; or the error of `may_begin` for a new one.
     pub fn fly<F>(
         &self,
         question: Catalogue,
@@ -184,7 +189,7 @@ impl Inside {
     }
 }
 
-/// Ends a flight when its task ends, however it ends.
+/// Removes a flight when its task ends for any reason.
 struct Landing {
     cache: Cache,
     question: Catalogue,

@@ -1,4 +1,4 @@
-//! What is kept of the catalogue, for how long, and what gives way.
+//! Tests of the cache: what it keeps, for how long, and what it evicts.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,7 +44,11 @@ fn answers_take_a_bounded_room_and_the_oldest_give_way() {
     let cache = Cache::default();
     let page = found(&vec![b'1'; 4 << 20]);
     for number in 0..40 {
-        cache.put(config(number), at(page.clone(), SECOND * u32::try_from(number).expect("small")), &FIELDS);
+        cache.put(
+            config(number),
+            at(page.clone(), SECOND * u32::try_from(number).expect("small")),
+            &FIELDS,
+        );
         assert!(cache.lock().bytes() <= BYTES_MAX);
     }
     assert!(matches!(cache.recall(&config(39), NOW), Recalled::Kept(_)));
@@ -52,7 +56,7 @@ fn answers_take_a_bounded_room_and_the_oldest_give_way() {
 }
 
 #[test]
-fn what_does_not_exist_and_what_failed_are_forgotten_after_their_time() {
+fn misses_and_failures_are_forgotten_after_their_time() {
     let cache = Cache::default();
     cache.put(config(1), at(Page::Unknown, NOW), &FIELDS);
     cache.failed(&config(2), Refusal::UpstreamTimeout, NOW);
@@ -68,12 +72,14 @@ fn a_failure_leaves_what_was_kept() {
     let cache = Cache::default();
     cache.put(Catalogue::SampleImages, at(found(b"[]"), NOW), &FIELDS);
     cache.failed(&Catalogue::SampleImages, Refusal::UpstreamTimeout, NOW + SECOND);
-    let Recalled::Kept(kept) = cache.recall(&Catalogue::SampleImages, NOW + SECOND) else { panic!("it is gone") };
+    let Recalled::Kept(kept) = cache.recall(&Catalogue::SampleImages, NOW + SECOND) else {
+        panic!("it is gone")
+    };
     assert_eq!((kept.page, kept.at), (found(b"[]"), NOW));
 }
 
 #[test]
-fn the_list_of_models_says_which_there_are_and_one_without_any_says_nothing() {
+fn the_list_of_models_is_known_once_it_names_any() {
     let cache = Cache::default();
     cache.put(Catalogue::SampleImages, at(found(br#"["flux/dev"]"#), NOW), &FIELDS);
     assert_eq!(cache.listed(), None);
@@ -84,22 +90,27 @@ fn the_list_of_models_says_which_there_are_and_one_without_any_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_question_under_way_is_not_asked_again_and_a_later_one_is() {
-    let (cache, asked) = (Cache::default(), Arc::new(AtomicUsize::new(0)));
+async fn a_request_under_way_is_not_repeated() {
+    let (cache, fetches) = (Cache::default(), Arc::new(AtomicUsize::new(0)));
     let fetch = || {
-        let asked = Arc::clone(&asked);
+        let fetches = Arc::clone(&fetches);
         async move {
-            asked.fetch_add(1, Ordering::SeqCst);
+            fetches.fetch_add(1, Ordering::SeqCst);
             Err(Refusal::UpstreamBroken)
         }
     };
-    let flights = [(); 3].map(|()| cache.fly(Catalogue::Models, || Ok(()), fetch()).expect("a flight"));
+    let flights =
+        [(); 3].map(|()| cache.fly(Catalogue::Models, || Ok(()), fetch()).expect("a flight"));
     for flight in flights {
         assert_eq!(flight.await.map(|kept| kept.at), Err(Refusal::UpstreamBroken));
     }
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
-    cache.fly(Catalogue::Models, || Ok(()), fetch()).expect("a flight").await.expect_err("broken again");
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    assert_eq!(fetches.load(Ordering::SeqCst), 1);
+    cache
+        .fly(Catalogue::Models, || Ok(()), fetch())
+        .expect("a flight")
+        .await
+        .expect_err("broken again");
+    assert_eq!(fetches.load(Ordering::SeqCst), 2);
     let refused = cache.fly(Catalogue::Models, || Err(Refusal::Overloaded), fetch()).map(|_| ());
-    assert_eq!((refused, asked.load(Ordering::SeqCst)), (Err(Refusal::Overloaded), 2));
+    assert_eq!((refused, fetches.load(Ordering::SeqCst)), (Err(Refusal::Overloaded), 2));
 }

@@ -1,6 +1,6 @@
-//! The list of models, read for their ids and prices. The names of its fields are not documented: the configuration may
-//! say where they stand, else likely places are tried. For existence every text in such a place counts that can be an
-//! id: one too many costs a question, one too few would hide a model.
+//! Reads ids and prices from the list of models. Its fields are not documented: the configuration
+//! may name them, otherwise likely ones are tried. To find out whether a model exists, every
+//! possible id counts: one too many costs a request, one too few would hide a model.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,12 +11,21 @@ use crate::credits::Credits;
 use crate::model::ModelId;
 use crate::pricing::{Listed, Per, PriceTable};
 
-/// Members of an entry that may hold its id.
-const IDS: [&str; 9] =
-    ["/id", "/modelId", "/model_id", "/modelid", "/model", "/endpoint", "/endpointId", "/endpoint_id", "/slug"];
-/// What an id may be written behind, when it is written as an address.
+/// Members of an entry that may have its id.
+const IDS: [&str; 9] = [
+    "/id",
+    "/modelId",
+    "/model_id",
+    "/modelid",
+    "/model",
+    "/endpoint",
+    "/endpointId",
+    "/endpoint_id",
+    "/slug",
+];
+/// Prefixes of an id that is written as an address.
 const BEFORE: [&str; 4] = ["/api/v1/", "api/v1/", "/v1/", "v1/"];
-/// Where an entry may say its price, and for what when the place says that.
+/// Members that may have the price, with the unit if the name tells it.
 const PRICES: [(&str, Option<Per>); 16] = [
     ("/pricing/credits", None),
     ("/pricing/price", None),
@@ -35,16 +44,17 @@ const PRICES: [(&str, Option<Per>); 16] = [
     ("/price_per_image", Some(Per::Image)),
     ("/price_per_second", Some(Per::Second)),
 ];
-/// Where it may say what that is for.
-const UNITS: [&str; 7] = ["/pricing/unit", "/pricing/per", "/unit", "/per", "/pricing/type", "/category", "/type"];
-/// Names of parts that have a price in them and are no ids.
+/// Members that may have the unit of the price.
+const UNITS: [&str; 7] =
+    ["/pricing/unit", "/pricing/per", "/unit", "/per", "/pricing/type", "/category", "/type"];
+/// Members that contain a price and are no ids.
 const PARTS: [&str; 5] = ["pricing", "price", "prices", "cost", "billing"];
-/// How deep in the answer entries are looked for.
+/// How deep entries are searched.
 const DEPTH_MAX: usize = 4;
-/// The most entries that are read.
+/// Most entries that are read.
 const ENTRIES_MAX: usize = 10_000;
 
-/// The ids in a list of models; none when it is no such list.
+/// Model ids in a list of models; empty when it is not understood.
 pub(super) fn ids(body: &[u8], fields: &Fields) -> HashSet<ModelId> {
     let list = serde_json::from_slice(body).unwrap_or_default();
     let mut entries = Vec::new();
@@ -52,24 +62,33 @@ pub(super) fn ids(body: &[u8], fields: &Fields) -> HashSet<ModelId> {
     entries.iter().flat_map(|entry| entry.ids(fields)).take(ENTRIES_MAX).collect()
 }
 
-/// The prices in a list of models. Of several ids that an entry may have, that is taken which has a price in the table.
+/// Prices in a list of models. Where an entry may have several ids, the one with a configured price
+/// is taken.
 #[must_use]
 pub fn prices(body: &[u8], fields: &Fields, table: &PriceTable) -> BTreeMap<ModelId, Listed> {
     let list = serde_json::from_slice(body).unwrap_or_default();
     let mut entries = Vec::new();
     collect(None, &list, DEPTH_MAX, &mut entries);
-    entries.iter().filter_map(|entry| Some((entry.id(fields, table)?, entry.price(fields)?))).collect()
+    entries
+        .iter()
+        .filter_map(|entry| Some((entry.id(fields, table)?, entry.price(fields)?)))
+        .collect()
 }
 
-/// What may be one model of the list.
+/// A possible entry of the list.
 enum Entry<'a> {
-    /// With its members, and the name it stands under.
+    /// An entry with members, and the name it is listed under.
     Full(Option<&'a str>, &'a Value),
-    /// Only its id.
+    /// An id alone.
     Bare(&'a str),
 }
 
-fn collect<'a>(name: Option<&'a str>, value: &'a Value, depth: usize, entries: &mut Vec<Entry<'a>>) {
+fn collect<'a>(
+    name: Option<&'a str>,
+    value: &'a Value,
+    depth: usize,
+    entries: &mut Vec<Entry<'a>>,
+) {
     if depth == 0 || entries.len() >= ENTRIES_MAX {
         return;
     }
@@ -85,10 +104,11 @@ fn collect<'a>(name: Option<&'a str>, value: &'a Value, depth: usize, entries: &
         }
         Value::Object(members) => {
             entries.push(Entry::Full(name, value));
-            // The members of what says its own id are its parts, and do not stand under ids of theirs.
-            let says_its_id = IDS.iter().any(|place| value.pointer(place).is_some_and(Value::is_string));
+            // The members of an entry with an id of its own are its parts, and their names are no
+            // ids.
+            let has_id = IDS.iter().any(|place| value.pointer(place).is_some_and(Value::is_string));
             for (name, member) in members.iter().take(ENTRIES_MAX) {
-                let may_be_id = !says_its_id && !PARTS.contains(&name.as_str());
+                let may_be_id = !has_id && !PARTS.contains(&name.as_str());
                 collect(may_be_id.then_some(name.as_str()), member, depth - 1, entries);
             }
         }
@@ -102,8 +122,9 @@ impl Entry<'_> {
         match self {
             Self::Bare(text) => id(text).into_iter().collect(),
             Self::Full(name, value) => {
-                let told = places(fields.id.as_deref(), &IDS).filter_map(|place| id(value.pointer(place)?.as_str()?));
-                told.chain(name.and_then(ModelId::parse)).collect()
+                let ids = places(fields.id.as_deref(), &IDS)
+                    .filter_map(|place| id(value.pointer(place)?.as_str()?));
+                ids.chain(name.and_then(ModelId::parse)).collect()
             }
         }
     }
@@ -119,14 +140,19 @@ impl Entry<'_> {
         let Self::Full(_, value) = self else { return None };
         let (credits, per) = match &fields.price {
             Some(place) => (credits(value.pointer(place)?)?, None),
-            None => PRICES.iter().find_map(|(place, per)| Some((credits(value.pointer(place)?)?, *per)))?,
+            None => PRICES
+                .iter()
+                .find_map(|(place, per)| Some((credits(value.pointer(place)?)?, *per)))?,
         };
-        let told = || places(fields.unit.as_deref(), &UNITS).find_map(|place| unit(value.pointer(place)?.as_str()?));
-        Some(Listed { credits, per: per.or_else(told)? })
+        let configured_unit = || {
+            places(fields.unit.as_deref(), &UNITS)
+                .find_map(|place| unit(value.pointer(place)?.as_str()?))
+        };
+        Some(Listed { credits, per: per.or_else(configured_unit)? })
     }
 }
 
-/// The place that the configuration names, or else the likely ones.
+/// The member that the configuration names, or else the likely ones.
 fn places<'a>(configured: Option<&'a str>, likely: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     let likely = if configured.is_some() { &[] } else { likely };
     configured.into_iter().chain(likely.iter().copied())
@@ -146,11 +172,11 @@ fn credits(value: &Value) -> Option<Credits> {
 
 fn unit(text: &str) -> Option<Per> {
     let text = text.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let has_any = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match () {
-        () if says(&["second", "video"]) => Some(Per::Second),
-        () if says(&["image", "picture"]) => Some(Per::Image),
-        () if says(&["call", "request", "generation", "run"]) => Some(Per::Call),
+        () if has_any(&["second", "video"]) => Some(Per::Second),
+        () if has_any(&["image", "picture"]) => Some(Per::Image),
+        () if has_any(&["call", "request", "generation", "run"]) => Some(Per::Call),
         () => None,
     }
 }

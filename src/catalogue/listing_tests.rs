@@ -1,4 +1,4 @@
-//! Lists of models in shapes that they may have, since none is documented.
+//! Tests with the shapes that a list of models may have, since none is documented.
 #![allow(clippy::expect_used)]
 
 use super::*;
@@ -7,9 +7,12 @@ fn model(text: &str) -> ModelId {
     ModelId::parse(text).expect("a model")
 }
 
-fn told(body: &str, fields: &Fields) -> Vec<(String, String, &'static str)> {
+fn listed(body: &str, fields: &Fields) -> Vec<(String, String, &'static str)> {
     let prices = prices(body.as_bytes(), fields, &PriceTable::default());
-    prices.iter().map(|(id, listed)| (id.to_string(), listed.credits.to_string(), listed.per.key())).collect()
+    prices
+        .iter()
+        .map(|(id, listed)| (id.to_string(), listed.credits.to_string(), listed.per.key()))
+        .collect()
 }
 
 #[test]
@@ -23,7 +26,10 @@ fn ids_are_found_in_whatever_shape_the_list_has() {
         r#"{"image":[{"slug":"flux/dev"}],"video":[{"slug":"nano-banana"}]}"#,
     ] {
         let ids = ids(list.as_bytes(), &Fields::default());
-        assert!(ids.contains(&model("flux/dev")) && ids.contains(&model("nano-banana")), "{list}: {ids:?}");
+        assert!(
+            ids.contains(&model("flux/dev")) && ids.contains(&model("nano-banana")),
+            "{list}: {ids:?}"
+        );
     }
     let fields = Fields { id: Some("/meta/ref".to_owned()), ..Fields::default() };
     let ids = ids(br#"[{"id":"x","meta":{"ref":"flux/dev"}}]"#, &fields);
@@ -31,12 +37,17 @@ fn ids_are_found_in_whatever_shape_the_list_has() {
 }
 
 #[test]
-fn what_is_no_list_has_no_ids_and_a_huge_one_has_an_end() {
-    for body in ["", "null", "{}", "[]", "7", "<html>", r#"{"error":"x"}"#, r#"[{"id":"no id at all"}]"#] {
+fn malformed_lists_have_no_ids_and_huge_ones_are_bounded() {
+    for body in
+        ["", "null", "{}", "[]", "7", "<html>", r#"{"error":"x"}"#, r#"[{"id":"no id at all"}]"#]
+    {
         assert_eq!(ids(body.as_bytes(), &Fields::default()), HashSet::new(), "{body}");
     }
     let many: Vec<String> = (0..ENTRIES_MAX * 2).map(|number| format!("\"a/{number}\"")).collect();
-    assert_eq!(ids(format!("[{}]", many.join(",")).as_bytes(), &Fields::default()).len(), ENTRIES_MAX);
+    assert_eq!(
+        ids(format!("[{}]", many.join(",")).as_bytes(), &Fields::default()).len(),
+        ENTRIES_MAX
+    );
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     assert_eq!(ids(deep.as_bytes(), &Fields::default()), HashSet::new());
 }
@@ -52,7 +63,7 @@ fn prices_are_found_in_likely_places() {
     ] {
         let list = format!("{{\"models\":[{entry}]}}");
         assert_eq!(
-            told(&list, &Fields::default()),
+            listed(&list, &Fields::default()),
             [("flux/dev".to_owned(), "0.025".to_owned(), "per_image")],
             "{entry}"
         );
@@ -60,7 +71,7 @@ fn prices_are_found_in_likely_places() {
     let video = r#"{"kling/kling-2-1-master":{"price":0.28,"category":"video"},"a":{"price":1,"per":"request"}}"#;
     let expected = [("a", "1", "per_call"), ("kling/kling-2-1-master", "0.28", "per_second")];
     assert_eq!(
-        told(video, &Fields::default()),
+        listed(video, &Fields::default()),
         expected.map(|(id, credits, per)| (id.to_owned(), credits.to_owned(), per))
     );
 }
@@ -75,16 +86,19 @@ fn what_does_not_say_all_of_it_has_no_price() {
         r#"{"price":0.025,"unit":"image"}"#,
         r#"{"_id":1,"pricing":{"credits":0.025,"unit":"image"}}"#,
     ] {
-        assert_eq!(told(&format!("[{entry}]"), &Fields::default()), [], "{entry}");
+        assert_eq!(listed(&format!("[{entry}]"), &Fields::default()), [], "{entry}");
     }
 }
 
 #[test]
 fn the_configuration_may_say_where_they_stand() {
     let place = |text: &str| Some(text.to_owned());
-    let fields = Fields { id: place("/meta/ref"), price: place("/billing/eur"), unit: place("/billing/for") };
-    let entry =
-        r#"{"id":"x","price":9,"unit":"image","meta":{"ref":"flux/dev"},"billing":{"eur":"0.02","for":"call"}}"#;
+    let fields = Fields {
+        id: place("/meta/ref"),
+        price: place("/billing/eur"),
+        unit: place("/billing/for"),
+    };
+    let entry = r#"{"id":"x","price":9,"unit":"image","meta":{"ref":"flux/dev"},"billing":{"eur":"0.02","for":"call"}}"#;
     let expected = [("flux/dev".to_owned(), "0.02".to_owned(), "per_call")];
-    assert_eq!(told(&format!("[{entry}]"), &fields), expected);
+    assert_eq!(listed(&format!("[{entry}]"), &fields), expected);
 }

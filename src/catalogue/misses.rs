@@ -1,9 +1,9 @@
-//! How often strangers may have the upstream asked something that is not in the cache: each network, and all of them
-//! together.
+//! Limits on cache misses: how often strangers may cause a request to the upstream, per network and
+//! in all.
 //!
-//! Token buckets of constants, not of settings: they are wide enough for every page of the largest catalogue, and what
-//! is beyond them is no use of it. The table of networks is bounded; who does not fit in it is held to the bound of all
-//! together.
+//! Token buckets with fixed sizes: large enough for every page of the largest catalogue, so that
+//! only abuse exceeds them. The table of networks is bounded; a network that finds no place is
+//! limited only by the common bucket.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,23 +12,23 @@ use std::time::Duration;
 
 use crate::refusal::Refusal;
 
-/// How many networks are remembered.
+/// Most networks in the table.
 const NETWORKS_MAX: usize = 4096;
 
-/// A token bucket that is told as the time at which it is full again (GCRA).
+/// A token bucket, stored as the time at which it is full again (GCRA).
 struct Bucket {
-    /// How many may come at once.
+    /// How many requests may come at once.
     burst: u32,
-    /// How long it takes for one more.
+    /// How long until one more may come.
     each: Duration,
 }
 
-/// Questions after models that nobody knows to exist, of one network: the list of models could not be read.
+/// For models that may not exist, since the list of models could not be read: of one network.
 const GUESSES: Bucket = Bucket { burst: 10, each: Duration::from_secs(6) };
-/// Everything that is asked of the upstream for want of a kept answer.
+/// For every request to the upstream.
 const ALL: Bucket = Bucket { burst: 300, each: Duration::from_millis(200) };
 
-/// When buckets are full again, by the clock's elapsed time, over all workers. Clones are the same.
+/// When buckets are full again, by the clock's elapsed time, over all workers. Clones share state.
 #[derive(Clone, Default)]
 pub struct Misses(Arc<Mutex<Inside>>);
 
@@ -38,28 +38,28 @@ struct Inside {
     networks: HashMap<IpAddr, Duration>,
 }
 
-/// Too many. How long until the next may come.
+/// Too many requests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Beyond {
-    /// From this network.
+    /// From this network. How long until the next may come.
     Network(Duration),
-    /// From everywhere.
+    /// In all.
     All,
 }
 
 impl Misses {
-    /// Takes a question from the bucket of all; nothing is taken when there is none.
+    /// Takes a request from the common bucket.
     ///
     /// # Errors
-    /// `overloaded`: too many come at once.
+    /// `overloaded`: it is empty.
     pub(super) fn take(&self, now: Duration) -> Result<(), Refusal> {
         let mut inside = self.lock();
         inside.all = ALL.taken(inside.all, now).map_err(|_| Refusal::Overloaded)?;
         Ok(())
     }
 
-    /// Takes a question from the bucket of all and from that of the network that this address is in; from both or from
-    /// none.
+    /// Takes a request from the common bucket and from the bucket of this address's network; from
+    /// both or neither.
     pub(super) fn guess(&self, from: IpAddr, now: Duration) -> Result<(), Beyond> {
         let mut inside = self.lock();
         let network = network(from);
@@ -87,7 +87,7 @@ impl Inside {
 }
 
 impl Bucket {
-    /// When it is full again once one more is taken. The error: how long until there is one.
+    /// When it is full again after one more request, or else how long until one may come.
     fn taken(&self, full_at: Duration, now: Duration) -> Result<Duration, Duration> {
         let after = full_at.max(now) + self.each;
         let most = now + self.each * self.burst;
@@ -95,11 +95,13 @@ impl Bucket {
     }
 }
 
-/// An IPv4 address, or the /64 that one IPv6 subscriber holds.
+/// An IPv4 address, or the /64 of one IPv6 subscriber.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        }
     }
 }
 
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_guesses_too_often_waits_and_the_others_do_not() {
+    fn a_network_that_guesses_too_often_waits_alone() {
         let misses = Misses::default();
         for _ in 0..GUESSES.burst {
             assert_eq!(misses.guess(address("2001:db8::1"), NOW), Ok(()));
@@ -125,11 +127,15 @@ mod tests {
         assert_eq!(misses.guess(address("2001:db8:0:1::1"), NOW), Ok(()));
         assert_eq!(misses.guess(address("192.0.2.1"), NOW), Ok(()));
         assert_eq!(misses.guess(same_network, NOW + GUESSES.each), Ok(()));
-        assert_eq!(misses.guess(same_network, NOW + GUESSES.each), Err(Beyond::Network(GUESSES.each)));
+        assert_eq!(
+            misses.guess(same_network, NOW + GUESSES.each),
+            Err(Beyond::Network(GUESSES.each))
+        );
     }
 
+    /// A network that is refused for this bound has used none of its own guesses.
     #[test]
-    fn all_together_are_bounded_and_who_is_refused_for_that_has_used_nothing() {
+    fn guesses_of_all_networks_together_are_bounded() {
         let misses = Misses::default();
         while misses.take(NOW).is_ok() {}
         assert_eq!(misses.guess(address("192.0.2.1"), NOW), Err(Beyond::All));
@@ -143,7 +149,7 @@ mod tests {
     fn the_table_of_networks_is_bounded() {
         let misses = Misses::default();
         for number in 0..u32::try_from(NETWORKS_MAX).expect("small") * 2 {
-            // Slowly enough for all together, too fast for a bucket to be full again.
+            // Slow enough for the common bucket, too fast for a network's bucket to fill up.
             let at = NOW + Duration::from_micros(u64::from(number));
             let mut inside = misses.lock();
             inside.remember(IpAddr::from(number.to_be_bytes()), at + GUESSES.each, at);

@@ -1,10 +1,11 @@
-//! The public endpoints, cached: models, model configurations and sample images, fetched without a key.
+//! Public endpoints, cached: models, model configurations and sample images, fetched without a key.
 //!
-//! Reads: the cache, the upstream, the price table's ids. Writes: the cache. Refuses: `upstream_*`, `model_unknown`,
-//! `rate_limited`, `overloaded`. Position: a branch above authentication: it costs nothing and shows nothing of any
-//! team. Whoever asks may be a stranger, so what it makes the upstream do is bounded: [`cache`] (each question once at
-//! a time, and kept), [`listing`] (only models that there are), [`misses`] (how often at all). [`page`] is how it is
-//! answered, [`watch`] holds the upstream's prices against ours.
+//! Reads: the cache, the upstream, the price table's ids. Writes: the cache. Refuses: `upstream_*`,
+//! `model_unknown`, `rate_limited`, `overloaded`. Position: a branch above authentication, since it
+//! costs nothing and shows nothing of any team. Its callers may be strangers, so the requests they
+//! cause are bounded: by [`cache`] (one request at a time for each question), [`listing`] (only for
+//! models that exist) and [`misses`] (by rate). [`page`] is an answer, [`watch`] compares the
+//! upstream's prices with ours.
 
 pub mod cache;
 pub mod listing;
@@ -43,33 +44,33 @@ use crate::request::route::Catalogue;
 use crate::upstream::client::Failed;
 use crate::upstream::{Upstream, UpstreamClient, unpaid};
 
-/// What the catalogue is answered from.
+/// Parts that the catalogue is served with.
 #[derive(Clone)]
 pub struct Parts {
-    /// What is kept.
+    /// Cached answers.
     pub cache: Cache,
-    /// What is asked beyond that.
+    /// Limits on requests to the upstream.
     pub misses: Misses,
     /// Connections to the upstream.
     pub wire: UpstreamClient,
-    /// Where that is.
+    /// The upstream.
     pub upstream: Live<Upstream>,
-    /// How it is served.
+    /// Settings.
     pub settings: Live<Settings>,
-    /// The models that have a price exist, whatever the list says.
+    /// Prices. A model with one exists, whatever the list says.
     pub prices: Live<PriceTable>,
-    /// Whose word counts on where a request comes from.
+    /// Proxies trusted to report a caller's address.
     pub proxies: Arc<TrustedProxies>,
     /// The time.
     pub clock: Clock,
 }
 
-/// Answers the public catalogue.
+/// Serves the public catalogue.
 #[derive(Clone)]
 pub struct Answers(Parts);
 
 impl Answers {
-    /// Answers from these parts.
+    /// Serves with these parts.
     #[must_use]
     pub const fn new(parts: Parts) -> Self {
         Self(parts)
@@ -91,10 +92,10 @@ impl Service<Lookup> for Answers {
     }
 }
 
-/// The longest that a question to the upstream takes, however long paid calls may.
+/// Most time for a request to the upstream, which may be less than a paid call has.
 const FETCH_MAX: Duration = Duration::from_secs(5);
 
-/// What is known of a model without asking for it.
+/// Whether a model exists, as known without asking for it.
 enum Existence {
     Known,
     Unknown,
@@ -113,12 +114,18 @@ impl Answers {
                 Ok(found.answer(&headers, age, &self.0.settings.read()))
             }
             (Page::Unknown, Catalogue::ModelConfig(model)) => Err(Refusal::ModelUnknown(model)),
-            (Page::Unknown, Catalogue::Models | Catalogue::SampleImages) => Err(Refusal::UpstreamBroken),
+            (Page::Unknown, Catalogue::Models | Catalogue::SampleImages) => {
+                Err(Refusal::UpstreamBroken)
+            }
         }
     }
 
-    /// What is kept is served at once; when it is stale, it is asked for again meanwhile.
-    async fn kept(&self, question: &Catalogue, from: impl Fn() -> IpAddr) -> Result<CachedPage, Refusal> {
+    /// Serves a cached answer at once; a stale one is refreshed meanwhile.
+    async fn kept(
+        &self,
+        question: &Catalogue,
+        from: impl Fn() -> IpAddr,
+    ) -> Result<CachedPage, Refusal> {
         let now = self.0.clock.elapsed();
         match self.0.cache.recall(question, now) {
             Recalled::Kept(kept) => {
@@ -127,7 +134,9 @@ impl Answers {
             }
             Recalled::Failed(why) => Err(why),
             Recalled::Nothing => {
-                let Catalogue::ModelConfig(model) = question else { return self.ask(question, None)?.await };
+                let Catalogue::ModelConfig(model) = question else {
+                    return self.ask(question, None)?.await;
+                };
                 match self.existence(model).await {
                     Existence::Known => self.ask(question, None)?.await,
                     Existence::Unknown => Err(Refusal::ModelUnknown(model.clone())),
@@ -137,8 +146,8 @@ impl Answers {
         }
     }
 
-    /// Asks again for what is stale. Its end is nobody's to wait for; too many at once only means that this one is
-    /// asked later.
+    /// Refreshes a stale answer, without waiting. If too many requests are under way, it is
+    /// refreshed later.
     fn refresh(&self, question: &Catalogue, kept: &CachedPage, now: Duration) {
         let is_stale = now.saturating_sub(kept.at) >= self.0.settings.read().fresh_for;
         if is_stale && self.0.cache.may_ask_again(question, now) {
@@ -146,7 +155,7 @@ impl Answers {
         }
     }
 
-    /// Whether there is such a model: it has a price, or stands in the list, which is fetched for that when it must be.
+    /// Whether a model exists: it has a price, or is in the list, which is fetched if needed.
     async fn existence(&self, model: &ModelId) -> Existence {
         if self.0.prices.read().models.contains_key(model) {
             return Existence::Known;
@@ -155,7 +164,7 @@ impl Answers {
         match self.0.cache.recall(&Catalogue::Models, now) {
             Recalled::Kept(list) => self.refresh(&Catalogue::Models, &list, now),
             Recalled::Failed(_) => {}
-            // Whether it came is seen below.
+            // The result is read from the cache below.
             Recalled::Nothing => {
                 if let Ok(flight) = self.ask(&Catalogue::Models, None) {
                     drop(flight.await);
@@ -169,8 +178,8 @@ impl Answers {
         }
     }
 
-    /// Puts a question to the upstream that nothing is kept of; `guessed_by` when nobody knows whether what it is about
-    /// exists.
+    /// Asks the upstream something that is not cached. `guessed_by` is set when nobody knows
+    /// whether it exists.
     fn ask(&self, question: &Catalogue, guessed_by: Option<IpAddr>) -> Result<Flight, Refusal> {
         let now = self.0.clock.elapsed();
         self.fly(question, || match guessed_by {
@@ -178,29 +187,34 @@ impl Answers {
             Some(from) => self.0.misses.guess(from, now).map_err(|beyond| match beyond {
                 Beyond::All => Refusal::Overloaded,
                 Beyond::Network(retry_after) => {
-                    let retry_at = self.0.clock.now().checked_add(retry_after).unwrap_or(Timestamp::MAX);
+                    let retry_at =
+                        self.0.clock.now().checked_add(retry_after).unwrap_or(Timestamp::MAX);
                     Refusal::TooManyGuesses { retry_at, retry_after }
                 }
             }),
         })
     }
 
-    fn fly(&self, question: &Catalogue, may_begin: impl FnOnce() -> Result<(), Refusal>) -> Result<Flight, Refusal> {
-        let (answers, asked) = (self.clone(), question.clone());
+    fn fly(
+        &self,
+        question: &Catalogue,
+        may_begin: impl FnOnce() -> Result<(), Refusal>,
+    ) -> Result<Flight, Refusal> {
+        let (answers, asked_for) = (self.clone(), question.clone());
         self.0.cache.fly(question.clone(), may_begin, async move {
-            let fetched = tokio::time::timeout(FETCH_MAX, answers.fetch(&asked)).await;
+            let fetched = tokio::time::timeout(FETCH_MAX, answers.fetch(&asked_for)).await;
             let (now, cache) = (answers.0.clock.elapsed(), &answers.0.cache);
             match fetched.unwrap_or(Err(Refusal::UpstreamTimeout)) {
                 Ok(page) => {
                     let kept = CachedPage { page, at: now };
                     let settings = answers.0.settings.read();
                     if kept.page.bytes() <= settings.bytes_max {
-                        cache.put(asked, kept.clone(), &settings.fields);
+                        cache.put(asked_for, kept.clone(), &settings.fields);
                     }
                     Ok(kept)
                 }
                 Err(why) => {
-                    cache.failed(&asked, why.clone(), now);
+                    cache.failed(&asked_for, why.clone(), now);
                     Err(why)
                 }
             }
@@ -209,15 +223,20 @@ impl Answers {
 
     async fn fetch(&self, question: &Catalogue) -> Result<Page, Refusal> {
         let upstream = self.0.upstream.read();
-        let request = unpaid::get(&upstream.origin, &path(question)).map_err(|_| Refusal::Internal)?;
-        let received = self.0.wire.ask(&upstream.origin, request, upstream.bounds).await.map_err(|failed| {
-            tracing::warn!(error = %failed, "the catalogue could not be fetched");
-            match failed {
-                Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => Refusal::UpstreamUnreachable,
-                Failed::TimedOut => Refusal::UpstreamTimeout,
-                Failed::Broken(_) | Failed::TooLarge(_) => Refusal::UpstreamBroken,
-            }
-        })?;
+        let request =
+            unpaid::get(&upstream.origin, &path(question)).map_err(|_| Refusal::Internal)?;
+        let received = self.0.wire.ask(&upstream.origin, request, upstream.bounds).await.map_err(
+            |failed| {
+                tracing::warn!(error = %failed, "the catalogue could not be fetched");
+                match failed {
+                    Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => {
+                        Refusal::UpstreamUnreachable
+                    }
+                    Failed::TimedOut => Refusal::UpstreamTimeout,
+                    Failed::Broken(_) | Failed::TooLarge(_) => Refusal::UpstreamBroken,
+                }
+            },
+        )?;
         match (received.head.status, question) {
             (StatusCode::OK, _) => Page::read(&received.head.headers, &received.body),
             (StatusCode::NOT_FOUND, Catalogue::ModelConfig(_)) => Ok(Page::Unknown),
@@ -228,7 +247,7 @@ impl Answers {
     }
 }
 
-/// For those who watch the list itself.
+/// For the watcher of prices.
 impl Answers {
     fn list(&self) -> Option<Arc<Found>> {
         match self.0.cache.recall(&Catalogue::Models, self.now()) {
@@ -237,7 +256,7 @@ impl Answers {
         }
     }
 
-    /// Has the list asked for, when what is kept is stale or nothing is.
+    /// Fetches the list if it is stale or missing.
     async fn fetch_list(&self) {
         drop(self.kept(&Catalogue::Models, || IpAddr::from([0, 0, 0, 0])).await);
     }

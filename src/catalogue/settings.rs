@@ -1,15 +1,16 @@
-//! How the public catalogue is served.
+//! Settings of the public catalogue.
 
 use std::time::Duration;
 
-/// Where an entry of the list of models holds what is read of it: JSON pointers. `None`: likely places are tried.
+/// JSON pointers into an entry of the list of models. `None` tries likely places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     /// Its id (`catalogue.fields.id`).
     pub id: Option<String>,
     /// Its price in credits (`catalogue.fields.price`).
     pub price: Option<String>,
-    /// What is paid for: a text that speaks of an image, of a second or video, or of a call (`catalogue.fields.unit`).
+    /// The unit of the price: a text that mentions an image, a second or video, or a call
+    /// (`catalogue.fields.unit`).
     pub unit: Option<String>,
 }
 
@@ -18,10 +19,11 @@ pub struct Fields {
 pub struct Settings {
     /// Whether it is served without a credential (`catalogue.public`).
     pub public: bool,
-    /// How long an answer is served from memory before the upstream is asked again (`catalogue.fresh_for`).
+    /// How long an answer is served from memory before the upstream is asked again
+    /// (`catalogue.fresh_for`).
     pub fresh_for: Duration,
     /// The largest answer that is kept, in bytes (`catalogue.bytes_max`).
     pub bytes_max: u64,
-    /// How the list of models is read.
+    /// How to read the list of models.
     pub fields: Fields,
 }

@@ -1,8 +1,9 @@
-//! Holds the configured prices against the upstream's, whenever its list of models, the prices or the teams have
-//! changed. Once a process.
+//! Compares the configured prices with the upstream's whenever the list of models, the prices or
+//! the teams change. Runs once per process.
 //!
-//! The list is the one that the cache has: nothing is asked for it. Only where the account's balance is read
-//! (`upstream.reconcile`), the list is fetched as often as that, so that it is known also while nobody asks for it.
+//! Uses the cached list and causes no request of its own. Only where the account's balance is read
+//! (`upstream.reconcile`), the list is fetched as often as that, so that it is known even if nobody
+//! asks for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,31 +17,31 @@ use crate::live::Live;
 use crate::pricing::{Compared, PriceTable, State, compare};
 use crate::team::{Team, TeamId};
 
-/// How often it is looked whether anything has changed.
+/// How often to check for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How many models are named in the log.
+/// Most models named in the log.
 const NAMED_MAX: usize = 20;
 
-/// Is told how the prices stand.
+/// Counts compared prices.
 pub trait Observer: Send + Sync + 'static {
-    /// So many models are in this state.
+    /// Sets how many models are in this state.
     fn prices(&self, state: State, models: usize);
 }
 
 /// The teams, by name.
 type Teams = HashMap<TeamId, Arc<Team>>;
 
-/// What watches the prices.
+/// The watcher of prices.
 pub struct Watch {
-    /// Where the list of models is had.
+    /// Source of the list of models.
     pub answers: Answers,
-    /// Who may use which.
+    /// The teams and the models they may use.
     pub teams: Live<Teams>,
-    /// Who is told.
+    /// Where results are reported.
     pub observer: Arc<dyn Observer>,
 }
 
-/// What was compared the last time.
+/// What was last compared.
 struct Seen {
     etag: HeaderValue,
     prices: Arc<PriceTable>,
@@ -48,11 +49,11 @@ struct Seen {
 }
 
 impl Watch {
-    /// Goes on until told to stop.
+    /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {
-        let (mut seen, mut asked) = (None, None);
+        let (mut seen, mut fetched_at) = (None, None);
         loop {
-            self.ask(&mut asked).await;
+            self.ask(&mut fetched_at).await;
             self.look(&mut seen);
             if stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_none() {
                 return;
@@ -60,12 +61,12 @@ impl Watch {
         }
     }
 
-    /// Fetches the list where it is due.
-    async fn ask(&self, asked: &mut Option<Duration>) {
+    /// Fetches the list when it is due.
+    async fn ask(&self, fetched_at: &mut Option<Duration>) {
         let Some(every) = self.answers.reconciled_every() else { return };
         let now = self.answers.now();
-        if asked.is_none_or(|asked| now.saturating_sub(asked) >= every) {
-            *asked = Some(now);
+        if fetched_at.is_none_or(|at| now.saturating_sub(at) >= every) {
+            *fetched_at = Some(now);
             self.answers.fetch_list().await;
         }
     }
@@ -74,7 +75,9 @@ impl Watch {
         let Some(list) = self.answers.list() else { return };
         let (prices, teams) = (self.answers.prices(), self.teams.read());
         let is_same = |seen: &Seen| {
-            seen.etag == list.etag && Arc::ptr_eq(&seen.prices, &prices) && Arc::ptr_eq(&seen.teams, &teams)
+            seen.etag == list.etag
+                && Arc::ptr_eq(&seen.prices, &prices)
+                && Arc::ptr_eq(&seen.teams, &teams)
         };
         if seen.as_ref().is_some_and(is_same) {
             return;
@@ -82,17 +85,19 @@ impl Watch {
         let listed = listing::prices(&list.body, &self.answers.fields(), &prices);
         if !listed.is_empty() {
             let may_be_used = |model: &_| teams.values().any(|team| team.models.allow(model));
-            self.tell(&compare(&prices, &listed, may_be_used));
+            self.report(&compare(&prices, &listed, may_be_used));
         }
         *seen = Some(Seen { etag: list.etag.clone(), prices, teams });
     }
 
-    fn tell(&self, compared: &[Compared]) {
+    fn report(&self, compared: &[Compared]) {
         let of = |state| compared.iter().filter(move |one| one.state == state);
         for state in State::ALL {
             self.observer.prices(state, of(state).count());
         }
-        let named = |state| of(state).take(NAMED_MAX).map(|one| one.model.as_str()).collect::<Vec<_>>().join(" ");
+        let named = |state| {
+            of(state).take(NAMED_MAX).map(|one| one.model.as_str()).collect::<Vec<_>>().join(" ")
+        };
         if compared.iter().any(|one| one.state != State::Same) {
             tracing::warn!(
                 cheaper = named(State::Cheaper),

@@ -1,4 +1,4 @@
-//! `moongate check`: validates a configuration, and shows what it means with every default filled in.
+//! `moongate check`: validates a configuration and shows it with every default filled in.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -7,32 +7,44 @@ use crate::config::{self, Settings};
 use crate::identity;
 use crate::identity::settings::KeySource;
 
-/// Exit code: the configuration is good.
+/// Exit code for a valid configuration.
 const GOOD: u8 = 0;
-/// Exit code: it is not.
+/// Exit code for an invalid one.
 const WRONG: u8 = 2;
 
-/// Validates a configuration file and prints the effective settings; secrets are never shown.
+/// Validates a configuration file and prints the effective settings, without secrets.
 #[derive(Debug, clap::Args)]
 pub struct Check {
     /// The configuration file.
     #[arg(long, value_name = "FILE", env = "MOONGATE_CONFIG")]
     pub config: PathBuf,
+    /// Takes every secret for good without looking for it: in a pipeline there are none
+    #[arg(long)]
+    pub without_secrets: bool,
 }
 
 impl Check {
-    /// Prints the effective settings to `out`, or every problem to `err`, and there what can hardly be meant; gives the exit code.
+    /// Prints the effective settings to `out`, or every problem to `err`; warnings, and `OK` at the
+    /// end, go to `err`. Returns the exit code.
     ///
     /// # Errors
-    /// What was to be printed could not be written.
+    /// The output could not be written.
     pub fn run(&self, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
-        match config::load(&self.config) {
+        let loaded = match self.without_secrets {
+            true => config::load_without_secrets(&self.config),
+            false => config::load(&self.config),
+        };
+        match loaded {
             Ok(settings) => {
                 for warning in &settings.warnings {
                     writeln!(err, "warning: {warning}")?;
                 }
                 out.write_all(settings.effective_text().map_err(io::Error::other)?.as_bytes())?;
-                self.key_files(&settings, err)
+                let code = self.key_files(&settings, err)?;
+                if code == GOOD {
+                    writeln!(err, "{}: OK{}", self.config.display(), warned(&settings))?;
+                }
+                Ok(code)
             }
             Err(problems) => {
                 writeln!(err, "{problems}")?;
@@ -41,18 +53,30 @@ impl Check {
         }
     }
 
-    /// Looks at the issuers' key files. `serve` begins without one that is broken, because it is one issuer's trouble and may be
-    /// mended meanwhile; whoever checks before that wants to know.
+    /// Checks the issuers' key files. `serve` starts in spite of a broken one, which affects only
+    /// that issuer and may be fixed later; this command reports it before.
     fn key_files(&self, settings: &Settings, err: &mut dyn Write) -> io::Result<u8> {
         let mut code = GOOD;
         for (index, issuer) in settings.live.identity.issuers.iter().enumerate() {
             let KeySource::File(path) = &issuer.keys else { continue };
             if let Err(wrong) = identity::check_file(path) {
                 let file = self.config.display();
-                writeln!(err, "{file}: identity.issuers[{index}].jwks.file: {}: {wrong}", path.display())?;
+                writeln!(
+                    err,
+                    "{file}: identity.issuers[{index}].jwks.file: {}: {wrong}",
+                    path.display()
+                )?;
                 code = WRONG;
             }
         }
         Ok(code)
+    }
+}
+
+fn warned(settings: &Settings) -> String {
+    match settings.warnings.len() {
+        0 => String::new(),
+        1 => ", with 1 warning".to_owned(),
+        warnings => format!(", with {warnings} warnings"),
     }
 }

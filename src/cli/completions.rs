@@ -1,4 +1,4 @@
-//! `moongate completions`: completions of the command line for a shell.
+//! `moongate completions`: shell completions of the command line.
 
 use std::io::Write;
 
@@ -15,10 +15,10 @@ pub struct Completions {
 }
 
 impl Completions {
-    /// Prints those of this command line.
+    /// Prints them for this command line.
     ///
     /// # Errors
-    /// They could not be written.
+    /// The output could not be written.
     pub fn run(&self, mut of: Command, out: &mut dyn Write) -> Result<(), Ended> {
         let mut script = Vec::new();
         generate(self.shell, &mut of, "moongate", &mut script);

@@ -1,23 +1,29 @@
-//! How a command ends that did not do what it was asked.
+//! Failures of commands.
 
 use std::io;
 
-/// Why a command ended without doing what it was asked. The text is for the person who asked.
+/// Why a command failed, as a text for its user.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
-    /// The configuration, or the way it was called, is wrong: exit code 2.
+    /// The configuration or the arguments are wrong: exit code 2.
     #[error("{0}")]
     Misused(String),
     /// Anything else: exit code 1.
     #[error("{0}")]
     Failed(String),
-    /// A gateway was asked and did not say whether it did it: exit code 1.
+    /// A gateway was asked and it is unknown whether it did it: exit code 1.
     #[error("{0}")]
     Unclear(String),
+    /// Whoever read what was printed has read enough, such as `head`: exit code 0, and not a word.
+    #[error("nobody reads any more")]
+    ReadEnough,
 }
 
 impl From<io::Error> for Ended {
     fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::ReadEnough;
+        }
         Self::Failed(error.to_string())
     }
 }

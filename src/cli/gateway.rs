@@ -1,4 +1,4 @@
-//! How a command talks to a running gateway: through the operator's API, over HTTP or HTTPS.
+//! Client of a running gateway's operator API, over HTTP or HTTPS.
 
 use std::fmt;
 use std::ops::Deref;
@@ -28,22 +28,23 @@ use crate::printable::{self, Printable};
 use crate::secret::Secret;
 use crate::trust;
 
-/// Where the operator's listener is unless the configuration says otherwise.
+/// Default address of the operator's listener.
 pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9091";
-/// The token itself, for where there is no file.
+/// The token itself, where there is no file.
 const TOKEN_VARIABLE: &str = "MOONGATE_TOKEN";
 /// How long a gateway may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
-/// Which gateway a command is for, and how it answers.
+/// Address of a gateway, the token for it, and the output format.
 #[derive(Clone, Debug, Args)]
 pub struct Gateway {
     /// The operator's listener of the gateway
     #[arg(long, value_name = "URL", env = "MOONGATE_ADMIN", default_value = DEFAULT_ADMIN)]
     admin: String,
-    /// The file with an operator's token [default: the token is in the environment variable MOONGATE_TOKEN]
+    /// The file with an operator's token [default: the environment variable MOONGATE_TOKEN has the
+    /// token]
     #[arg(long, value_name = "FILE", env = "MOONGATE_TOKEN_FILE")]
     token_file: Option<PathBuf>,
     /// Prints JSON for programs
@@ -51,7 +52,7 @@ pub struct Gateway {
     pub json: bool,
 }
 
-/// What a gateway refuses with.
+/// A refusal of the gateway.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Refused {
@@ -62,8 +63,8 @@ struct Refused {
     request_id: String,
 }
 
-/// A page of JSON. What is displayed is the gateway's own text: read and written again, small amounts would change their look.
-/// Only what a terminal would obey, or what would turn the order of reading around, is written as JSON escapes it.
+/// A JSON page. Kept as the gateway wrote it, since reserializing would change how small amounts
+/// look. Unsafe characters are escaped.
 pub struct Page {
     value: Value,
     text: String,
@@ -97,16 +98,17 @@ impl fmt::Display for Page {
 }
 
 impl Gateway {
-    /// What a page shows, as JSON.
+    /// Reads a page as JSON.
     ///
     /// # Errors
-    /// [`Ended::Misused`] when the way it was called is wrong, the gateway's 400 included; [`Ended::Unclear`] when there was
-    /// no answer, or a 5xx; else [`Ended::Failed`]. In the gateway's words where it has some.
+    /// [`Ended::Misused`] for wrong arguments, also when the gateway answers 400;
+    /// [`Ended::Unclear`] when there was no answer, or a 5xx; else [`Ended::Failed`]. With the
+    /// gateway's message if it has one.
     pub fn get(&self, path_and_query: &str) -> Result<Page, Ended> {
         self.read(&self.ask(&Method::GET, path_and_query, None)?)
     }
 
-    /// What a page shows, as it is.
+    /// Reads a page as bytes.
     ///
     /// # Errors
     /// As for [`Self::get`].
@@ -114,7 +116,7 @@ impl Gateway {
         self.ask(&Method::GET, path_and_query, None)
     }
 
-    /// Asks for a change, and gives what the gateway answers.
+    /// Sends a change and returns the gateway's answer.
     ///
     /// # Errors
     /// As for [`Self::get`].
@@ -125,7 +127,7 @@ impl Gateway {
     fn read(&self, body: &[u8]) -> Result<Page, Ended> {
         let unreadable = |_| {
             Ended::Failed(format!(
-                "what answers at {} is no gateway: it gave no JSON; --admin says where the operator's listener is",
+                "what answers at {} is no gateway: it gave no JSON; --admin must be the address of the operator's listener",
                 self.admin
             ))
         };
@@ -133,11 +135,18 @@ impl Gateway {
         Ok(Page { value, text: printable::json(&String::from_utf8_lossy(body)).into_owned() })
     }
 
-    fn ask(&self, method: &Method, path_and_query: &str, body: Option<&Value>) -> Result<Bytes, Ended> {
+    fn ask(
+        &self,
+        method: &Method,
+        path_and_query: &str,
+        body: Option<&Value>,
+    ) -> Result<Bytes, Ended> {
         let token = self.token()?;
         let uri = base(&self.admin)?;
         let request = request(method, &uri, path_and_query, &token, body).ok_or_else(|| {
-            Ended::Misused("the token, or a name that was given, cannot be sent in a request".to_owned())
+            Ended::Misused(
+                "the token, or a name that was given, cannot be sent in a request".to_owned(),
+            )
         })?;
         let (status, body) = block_on(async {
             let answered = tokio::time::timeout(ANSWER_WITHIN, exchange(&uri, request)).await;
@@ -145,7 +154,7 @@ impl Gateway {
         })?
         .map_err(|unanswered| match unanswered {
             Unanswered::NotReached(why) => Ended::Failed(format!(
-                "no gateway can be reached at {}: {why}; --admin says where its operator's listener is",
+                "no gateway can be reached at {}: {why}; --admin must be the address of its operator's listener",
                 self.admin
             )),
             Unanswered::Asked(why) => {
@@ -175,12 +184,16 @@ impl Gateway {
     }
 }
 
-/// The address in `--admin`: a scheme, a host and a port, and nothing else.
+/// Parses the address in `--admin`: a scheme, a host and a port only.
 ///
 /// # Errors
-/// [`Ended::Misused`]: it is none.
+/// [`Ended::Misused`]: it is something else.
 pub(super) fn base(admin: &str) -> Result<Uri, Ended> {
-    let wrong = || Ended::Misused(format!("--admin must be http://HOST:PORT or https://HOST:PORT, not {admin:?}"));
+    let wrong = || {
+        Ended::Misused(format!(
+            "--admin must be http://HOST:PORT or https://HOST:PORT, not {admin:?}"
+        ))
+    };
     let uri: Uri = admin.trim_end_matches('/').parse().map_err(|_| wrong())?;
     let spoken = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
     let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
@@ -216,25 +229,30 @@ fn request(
 
 /// Why there is no answer.
 pub(super) enum Unanswered {
-    /// There was no connection: nobody was asked.
+    /// Connecting failed, so nothing was sent.
     NotReached(tower::BoxError),
     /// The request was sent, or may have been.
     Asked(tower::BoxError),
 }
 
-/// Sends one request on a connection of its own.
+/// Sends one request on its own connection.
 ///
 /// # Errors
-/// There was no connection, or no answer on it.
-pub(super) async fn exchange(uri: &Uri, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Unanswered> {
+/// Connecting failed, or no answer came.
+pub(super) async fn exchange(
+    uri: &Uri,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), Unanswered> {
     let secure = uri.scheme() == Some(&Scheme::HTTPS);
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let host =
+        uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let stream = TcpStream::connect((host.as_str(), port)).await.map_err(not_reached)?;
     if secure {
         let tls = trust::client_config(true, None).map_err(not_reached)?;
         let name = ServerName::try_from(host).map_err(not_reached)?;
-        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.map_err(not_reached)?;
+        let stream =
+            TlsConnector::from(Arc::new(tls)).connect(name, stream).await.map_err(not_reached)?;
         return exchange_on(stream, request).await.map_err(Unanswered::Asked);
     }
     exchange_on(stream, request).await.map_err(Unanswered::Asked)
@@ -244,7 +262,10 @@ fn not_reached(why: impl Into<tower::BoxError>) -> Unanswered {
     Unanswered::NotReached(why.into())
 }
 
-async fn exchange_on<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), tower::BoxError>
+async fn exchange_on<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), tower::BoxError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -257,25 +278,26 @@ where
     Ok((status, body))
 }
 
-/// The gateway's own words. A 400 is a mistake of whoever called.
+/// The error for a refusal, with the gateway's message. A 400 is a mistake of the user.
 fn refused(status: StatusCode, body: &[u8]) -> Ended {
     let Ok(refused) = serde_json::from_slice::<Refused>(body) else {
         return Ended::Failed(format!("what answers is no gateway: it said {status}"));
     };
-    let details: String = refused.errors.iter().map(|problem| format!("\n  {}", Printable::whole(problem))).collect();
+    let details: String =
+        refused.errors.iter().map(|problem| format!("\n  {}", Printable::whole(problem))).collect();
     let [message, code, request_id] =
         [&refused.message, &refused.code, &refused.request_id].map(|text| Printable::whole(text));
-    // A gateway that knows no operator has no such pages.
+    // Without operators a gateway has no such pages.
     let hint = match &*refused.code {
         "route_not_found" => {
             "\n  its configuration names no operators (admin.tokens), or it is another version of the gateway"
         }
         _ => "",
     };
-    let said = format!("{message} ({code}, request {request_id}){details}{hint}");
+    let text = format!("{message} ({code}, request {request_id}){details}{hint}");
     match status {
-        StatusCode::BAD_REQUEST => Ended::Misused(said),
-        status if status.is_server_error() => Ended::Unclear(said),
-        _ => Ended::Failed(said),
+        StatusCode::BAD_REQUEST => Ended::Misused(text),
+        status if status.is_server_error() => Ended::Unclear(text),
+        _ => Ended::Failed(text),
     }
 }

@@ -1,4 +1,5 @@
-//! `moongate keys generate`: makes a gateway key for the configuration file, which keeps its hash only.
+//! `moongate keys generate`: makes a gateway key for the configuration file, which stores only its
+//! hash.
 
 use std::io::Write;
 
@@ -7,16 +8,17 @@ use crate::identity::GatewayKey;
 use crate::printable;
 use crate::team::{TeamId, UserId};
 
-/// Makes a gateway key for the configuration file: prints it, this once, and the line for identity.keys in the file.
+/// Makes a gateway key for the configuration file. Prints the key, only this once, and the line for
+/// identity.keys in the file.
 #[derive(Debug, clap::Args)]
 pub struct Generate {
     /// The team that pays for its calls
     #[arg(long, value_name = "TEAM", value_parser = team)]
     team: TeamId,
-    /// What it is for
+    /// What it is used for
     #[arg(long, value_name = "NAME", value_parser = user)]
     name: UserId,
-    /// The user it stands for [default: the key itself]
+    /// The user it acts for [default: the key itself]
     #[arg(long, value_name = "USER", value_parser = user)]
     user: Option<UserId>,
     /// Prints JSON for programs
@@ -30,14 +32,16 @@ fn team(text: &str) -> Result<TeamId, String> {
 
 fn user(text: &str) -> Result<UserId, String> {
     let name = UserId::parse(text).filter(|_| printable::is_trimmed(text));
-    name.ok_or_else(|| "a name is 1 to 256 bytes without control characters or white space at its ends".to_owned())
+    name.ok_or_else(|| {
+        "a name is 1 to 256 bytes without control characters or white space at its ends".to_owned()
+    })
 }
 
 impl Generate {
     /// Makes the key and prints it.
     ///
     /// # Errors
-    /// The system gives no random numbers, or the key could not be written.
+    /// The system gives no random numbers, or the output could not be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         let key = GatewayKey::generate()?;
         let entry = serde_json::json!({
@@ -56,7 +60,7 @@ impl Generate {
         }
         writeln!(out, "The key, shown this once: {}", key.text.expose())?;
         writeln!(out, "The line for identity.keys in the configuration file:")?;
-        // JSON is YAML: quoting is never in doubt.
+        // JSON is valid YAML and needs no quoting rules.
         writeln!(out, "    - {}", printable::json(&entry.to_string())).map_err(Ended::from)
     }
 }

@@ -1,5 +1,5 @@
-//! `moongate healthcheck`: asks a running gateway whether it is ready, for container probes that
-//! can only run a command.
+//! `moongate healthcheck`: checks that a running gateway is ready, for container probes that can
+//! only run a command.
 
 use std::time::Duration;
 
@@ -13,17 +13,18 @@ use super::gateway::{self, Unanswered};
 use super::runtime::block_on;
 use crate::config::address::host_and_port;
 
-/// Asks a running gateway whether it is ready; exits 0 when it is and 1 when it is not.
+/// Checks whether a running gateway is ready; exits 0 if it is and 1 if not.
 #[derive(Clone, Debug, Args)]
 pub struct Healthcheck {
     /// The operator's listener of the gateway
     #[arg(long, value_name = "URL", env = "MOONGATE_ADMIN", default_value = gateway::DEFAULT_ADMIN)]
     admin: String,
-    /// Host and port alone, as before there was --admin
-    // It wins over `admin`, which may come from the environment of a probe that was written before.
+    /// Host and port alone, the older form of --admin
+    // Overrides `admin`, which the environment may set beside a probe written before `--admin`
+    // existed.
     #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port, hide = true)]
     address: Option<String>,
-    /// Ask only whether the process is alive
+    /// Check only whether the process is alive
     #[arg(long)]
     live: bool,
     /// How long to wait, in seconds
@@ -32,18 +33,23 @@ pub struct Healthcheck {
 }
 
 impl Healthcheck {
-    /// Asks.
+    /// Checks.
     ///
     /// # Errors
-    /// It is not ready, or nobody answers.
+    /// It is not ready, or does not answer.
     pub fn run(&self) -> Result<(), Ended> {
-        let admin = self.address.as_ref().map_or_else(|| self.admin.clone(), |address| format!("http://{address}"));
+        let admin = self
+            .address
+            .as_ref()
+            .map_or_else(|| self.admin.clone(), |address| format!("http://{address}"));
         let uri = gateway::base(&admin)?;
         let path = if self.live { "/livez" } else { "/readyz" };
-        let silent = |why: &dyn std::fmt::Display| Ended::Failed(format!("no gateway answers at {admin}: {why}"));
+        let silent = |why: &dyn std::fmt::Display| {
+            Ended::Failed(format!("no gateway answers at {admin}: {why}"))
+        };
         let within = Duration::from_secs(self.timeout);
-        let asked = block_on(async { tokio::time::timeout(within, ask(&uri, path)).await })?;
-        match asked.map_err(|_| silent(&format_args!("nothing within {} s", self.timeout)))? {
+        let answer = block_on(async { tokio::time::timeout(within, ask(&uri, path)).await })?;
+        match answer.map_err(|_| silent(&format_args!("nothing within {} s", self.timeout)))? {
             Ok((StatusCode::OK, _)) => Ok(()),
             Ok((status, body)) => Err(Ended::Failed(format!("{path} answers {status}: {body}"))),
             Err(Unanswered::NotReached(why) | Unanswered::Asked(why)) => Err(silent(&why)),

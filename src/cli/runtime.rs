@@ -1,4 +1,4 @@
-//! What a command runs on that waits or serves: a runtime, metrics and logs.
+//! Runtime, metrics and logs for commands that wait or serve.
 
 use super::Ended;
 use crate::clock::Clock;
@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::telemetry::logs::FILTER_VARIABLE;
 use crate::telemetry::{self, Telemetry};
 
-/// Sets up metrics and logs as the settings say. To be dropped last: what was logged is written out then.
+/// Sets up metrics and logs. Drop the result last: it writes out what was logged.
 pub(super) fn start_telemetry(settings: &Settings) -> Result<(Telemetry, Clock), Ended> {
     let clock = Clock::system();
     let filter = std::env::var(FILTER_VARIABLE).ok();
@@ -14,7 +14,11 @@ pub(super) fn start_telemetry(settings: &Settings) -> Result<(Telemetry, Clock),
     Ok((telemetry.map_err(|error| Ended::Failed(error.to_string()))?, clock))
 }
 
-/// Runs a command that waits, on one thread: the gateway's workers bring their own.
+/// Runs a waiting command on one thread; the gateway's workers have their own.
 pub(super) fn block_on<F: Future>(command: F) -> Result<F::Output, Ended> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(command))
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?
+        .block_on(command))
 }

@@ -20,14 +20,20 @@ impl Serve {
     /// Serves until SIGTERM, then drains.
     ///
     /// # Errors
-    /// The configuration is wrong, or something it asks for cannot be had.
+    /// The configuration is invalid, or something it needs cannot be acquired.
     pub fn run(&self) -> Result<(), Ended> {
-        let settings = config::load(&self.config).map_err(|problems| Ended::Misused(problems.to_string()))?;
+        let settings =
+            config::load(&self.config).map_err(|problems| Ended::Misused(problems.to_string()))?;
         let (telemetry, clock) = start_telemetry(&settings)?;
         block_on(async {
-            let acquired =
-                app::acquire(&settings, &telemetry.metrics, &telemetry.access_log, &telemetry.audit_log, clock)
-                    .map_err(|unusable| Ended::Failed(unusable.to_string()))?;
+            let acquired = app::acquire(
+                &settings,
+                &telemetry.metrics,
+                &telemetry.access_log,
+                &telemetry.audit_log,
+                clock,
+            )
+            .map_err(|unusable| Ended::Failed(unusable.to_string()))?;
             let watcher = Watcher::new(&self.config, &settings)?;
             app::run(acquired, Some(Followed { watcher, settings })).await.map_err(Ended::from)
         })?

@@ -1,4 +1,4 @@
-//! `moongate simulate`: the Firemoon simulator alone, on two ports, until it is told to stop.
+//! `moongate simulate`: the Firemoon simulator alone, on two ports, until it is stopped.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::address;
 use crate::credits::{Credits, NotCredits};
 use crate::simulator::{
-    self, BalanceShape, Charge, History, KeySettings, Latency, Limits, ListShape, Settings, Simulator,
+    self, BalanceShape, Charge, History, KeySettings, Latency, Limits, ListShape, Settings,
+    Simulator,
 };
 
-/// What cannot be said by a flag, since it is asked of a running simulator.
+/// Help for what is not a flag but a request to a running simulator.
 const CONTROL: &str = r#"While it runs, without a credential:
   GET    /_simulator/books      what was executed and charged, call by call
                                 (?calls=N, ?x_request_id=ID)
@@ -33,21 +34,21 @@ const CONTROL: &str = r#"While it runs, without a credential:
 A single call asks for a fault by its header: x-simulator-fault: slow_headers;45s
 All faults and their fields: src/simulator/README.md"#;
 
-/// Runs the Firemoon simulator: the documented API, real pictures and videos, and every fault on demand.
+/// Runs the Firemoon simulator: the documented API, real pictures and videos, and faults on demand.
 #[derive(clap::Args)]
 #[command(after_help = CONTROL)]
 pub struct Simulate {
-    /// Where the API listens; port 0 takes a free one
+    /// Address of the API; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9400")]
     address: SocketAddr,
-    /// Where the media host listens; port 0 takes a free one
+    /// Address of the media host; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9401")]
     media_address: SocketAddr,
-    /// The media host's address as callers see it, where it is not the one above
+    /// The media host's address in answers, if it differs from the one above
     #[arg(long, value_name = "URL", value_parser = media_url)]
     media_url: Option<String>,
-    /// An accepted key: SECRET, NAME=SECRET or NAME@ACCOUNT=SECRET; repeatable. Keys of one account share its balance.
-    /// Without any, the two keys of Firemoon's old documentation are accepted
+    /// An accepted key: SECRET, NAME=SECRET or NAME@ACCOUNT=SECRET; repeatable. Keys of one account
+    /// share its balance. Without any, the two keys of Firemoon's old documentation are accepted
     #[arg(long = "key", value_name = "KEY", value_parser = key)]
     keys: Vec<KeySettings>,
     /// Calls a key may make in one minute of the wall clock; 0 for any number [default: 60]
@@ -59,10 +60,11 @@ pub struct Simulate {
     /// Calls a key may make in one month (UTC); 0 for any number [default: 10000]
     #[arg(long, value_name = "N")]
     requests_per_month: Option<u64>,
-    /// Credits that every account starts with
+    /// Credits of every account at the start
     #[arg(long, value_name = "CREDITS", default_value = "100")]
     balance: Credits,
-    /// How long a generation takes: 50ms, or 500ms..2s for a time between the two [default: as documented for each model]
+    /// How long a generation takes: 50ms, or 500ms..2s for a random time between [default: as
+    /// documented for each model]
     #[arg(long, value_name = "TIME", value_parser = latency)]
     latency: Option<Latency>,
     /// Another price: MODEL=CREDITS for an image or a second of video; repeatable
@@ -86,7 +88,8 @@ pub struct Simulate {
     /// Count reading endpoints against a key's limits too
     #[arg(long)]
     reads_count: bool,
-    /// Answer unknown paths, slashes too many and oversized bodies in JSON, not as the hosting platform does
+    /// Answer unknown paths, doubled slashes and oversized bodies in JSON, instead of as the
+    /// hosting platform does
     #[arg(long)]
     no_platform: bool,
     /// The largest request body, in bytes
@@ -95,7 +98,7 @@ pub struct Simulate {
     /// How long a generation may take before the platform answers 504
     #[arg(long, value_name = "TIME", value_parser = simulator::duration, default_value = "300s")]
     time_out: Duration,
-    /// How many calls the books keep in detail
+    /// How many calls are kept in detail
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     calls_max: usize,
     /// Serve the API over TLS with this certificate chain (PEM)
@@ -110,22 +113,29 @@ impl Simulate {
     /// Serves until SIGTERM or Ctrl-C.
     ///
     /// # Errors
-    /// A sentence for people: an address that cannot be had, or a certificate that cannot be read.
+    /// A sentence for people: an address that is in use, or a certificate that cannot be read.
     pub async fn run(self) -> Result<(), String> {
         let api = listen(self.address, "--address").await?;
         let media = listen(self.media_address, "--media-address").await?;
-        let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+        let address =
+            |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         let (api_address, media_address) = (address(&api)?, address(&media)?);
         let media_url = self.media_url.clone();
         let settings = self.settings()?;
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        let media_url = media_url
-            .map_or_else(|| format!("http://{media_address}/"), |url| format!("{}/", url.trim_end_matches('/')));
-        announce(&format!("Firemoon simulator: {scheme}://{api_address}/api\nMedia: {media_url}\n"))?;
+        let media_url = media_url.map_or_else(
+            || format!("http://{media_address}/"),
+            |url| format!("{}/", url.trim_end_matches('/')),
+        );
+        announce(&format!(
+            "Firemoon simulator: {scheme}://{api_address}/api\nMedia: {media_url}\n"
+        ))?;
         remark(&settings);
         let shutdown = CancellationToken::new();
         tokio::spawn(wait_for_the_end(shutdown.clone())?);
-        simulator::serve(Simulator::new(settings), api, media, shutdown).await.map_err(|error| error.to_string())
+        simulator::serve(Simulator::new(settings), api, media, shutdown)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     fn settings(self) -> Result<Settings, String> {
@@ -134,9 +144,9 @@ impl Simulate {
             (_, _) => None,
         };
         let mut keys = if self.keys.is_empty() { KeySettings::documented() } else { self.keys };
-        let limit = |wanted: Option<u64>, limit: &mut Option<u64>| {
-            if let Some(wanted) = wanted {
-                *limit = Some(wanted).filter(|wanted| *wanted > 0);
+        let limit = |given: Option<u64>, limit: &mut Option<u64>| {
+            if let Some(given) = given {
+                *limit = Some(given).filter(|given| *given > 0);
             }
         };
         for key in &mut keys {
@@ -168,10 +178,13 @@ impl Simulate {
 
 async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, String> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| format!("cannot listen on {address}: {error}; {flag} says where it listens"))
+    bound.map_err(|error| {
+        format!("cannot listen on {address}: {error}; {flag} says where it listens")
+    })
 }
 
-/// Writes the two lines that people read and tests parse. Whoever closed our output does not want them.
+/// Writes the two lines that people read and tests parse. Succeeds if the reader has closed the
+/// output.
 fn announce(text: &str) -> Result<(), String> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -182,13 +195,14 @@ fn announce(text: &str) -> Result<(), String> {
     }
 }
 
-/// One line for whoever watches; the only one the simulator ever writes. Nobody may be watching.
+/// Writes the one line that the simulator logs. Ignores errors: nobody may be reading.
 fn remark(settings: &Settings) {
     let names: Vec<&str> = settings.keys.iter().map(|key| key.name.as_str()).collect();
     let _ = writeln!(std::io::stderr(), "Keys: {}. Books: GET /_simulator/books", names.join(", "));
 }
 
-/// The handlers are in place when this returns, so a signal right after the announcement is not lost.
+/// Installs the handlers before it returns, so that a signal right after the announcement is not
+/// lost.
 fn wait_for_the_end(shutdown: CancellationToken) -> Result<impl Future<Output = ()>, String> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
@@ -202,19 +216,23 @@ fn wait_for_the_end(shutdown: CancellationToken) -> Result<impl Future<Output = 
     })
 }
 
-/// Reads `SECRET`, `NAME=SECRET` or `NAME@ACCOUNT=SECRET`; what has an empty part is a secret as a whole. It never refuses,
-/// because a refused value is shown, and this one holds a secret.
+/// Parses `SECRET`, `NAME=SECRET` or `NAME@ACCOUNT=SECRET`; with an empty part, all of it is a
+/// secret. Never fails, since clap would show the value, which holds a secret.
 fn key(text: &str) -> Result<KeySettings, Infallible> {
     let (name, secret) = text.split_once('=').unwrap_or(("default", text));
     let (name, account) = name.split_once('@').unwrap_or((name, name));
-    // Equals signs at the end are base64's.
-    let complete = !name.is_empty() && !account.is_empty() && !secret.trim_end_matches('=').is_empty();
-    let (name, account, secret) = if complete { (name, account, secret) } else { ("default", "default", text) };
+    // Trailing equals signs are part of base64.
+    let complete =
+        !name.is_empty() && !account.is_empty() && !secret.trim_end_matches('=').is_empty();
+    let (name, account, secret) =
+        if complete { (name, account, secret) } else { ("default", "default", text) };
     Ok(KeySettings { account: account.into(), ..KeySettings::new(name, secret, Limits::PRO) })
 }
 
 fn latency(text: &str) -> Result<Latency, String> {
-    let Some((from, to)) = text.split_once("..") else { return Ok(Latency::fixed(simulator::duration(text)?)) };
+    let Some((from, to)) = text.split_once("..") else {
+        return Ok(Latency::fixed(simulator::duration(text)?));
+    };
     let (from, to) = (simulator::duration(from)?, simulator::duration(to)?);
     if from > to {
         return Err(format!("`{text}` ends before it starts"));
@@ -223,9 +241,12 @@ fn latency(text: &str) -> Result<Latency, String> {
 }
 
 fn media_url(text: &str) -> Result<String, String> {
-    let uri: http::Uri = text.parse().map_err(|_| "must be http://HOST[:PORT]/PATH or https://…".to_owned())?;
+    let uri: http::Uri =
+        text.parse().map_err(|_| "must be http://HOST[:PORT]/PATH or https://…".to_owned())?;
     match (uri.scheme_str(), uri.authority()) {
-        (Some("http" | "https"), Some(authority)) => address::reachable(authority).map_err(str::to_owned)?,
+        (Some("http" | "https"), Some(authority)) => {
+            address::reachable(authority).map_err(str::to_owned)?
+        }
         (_, _) => return Err("must be http://HOST[:PORT]/PATH or https://…".to_owned()),
     }
     address::plain_path(uri.path()).map_err(str::to_owned)?;
@@ -239,10 +260,13 @@ fn price(text: &str) -> Result<(String, Credits), String> {
 }
 
 fn tls(certificate: &Path, key: &Path) -> Result<rustls::ServerConfig, String> {
-    let unreadable = |path: &Path, error: &dyn std::fmt::Display| format!("cannot read {}: {error}", path.display());
+    let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
+        format!("cannot read {}: {error}", path.display())
+    };
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .map_err(|error| unreadable(certificate, &error))?;
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
-    simulator::tls(chain, private).map_err(|error| format!("{} does not serve: {error}", certificate.display()))
+    simulator::tls(chain, private)
+        .map_err(|error| format!("{} does not serve: {error}", certificate.display()))
 }

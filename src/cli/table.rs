@@ -1,4 +1,4 @@
-//! Tables for people: columns as wide as what stands in them.
+//! Tables for people, with columns as wide as their content.
 
 use std::io::{self, Write};
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::printable::Printable;
 
-/// Writes a table; numbers are not told from texts, and nothing is cut. What a terminal would obey, or what would turn the order of
-/// reading around, is written out: names are others'.
+/// Writes a table. Numbers are aligned like text, and nothing is cut. Unsafe characters are
+/// escaped, since others choose the names in it.
 ///
 /// # Errors
-/// It cannot be written.
+/// The output could not be written.
 pub fn write(out: &mut dyn Write, titles: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     let shown = |cell: &String| Printable::whole(cell).to_string();
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
@@ -28,18 +28,18 @@ pub fn write(out: &mut dyn Write, titles: &[&str], rows: &[Vec<String>]) -> io::
     Ok(())
 }
 
-/// A value for people: a text without its quotes, a number in plain decimals, nothing for `null`.
+/// A value for people: text without quotes, a number as a plain decimal, nothing for `null`.
 pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        // Written by JSON's rules, two millionths would be 2e-6.
+        // JSON would write two millionths as 2e-6.
         Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
 }
 
-/// A time for people: to the second.
+/// A time for people, to the second.
 pub fn time(value: &Value) -> String {
     let read = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     read.and_then(|at| at.round(Unit::Second).ok()).map_or_else(|| text(value), |at| at.to_string())
@@ -70,9 +70,13 @@ mod tests {
     #[test]
     fn columns_stand_under_each_other() {
         let mut out = Vec::new();
-        let rows = [["design", "8", ""], ["groß", "100", "a\nb"]].map(|row| row.map(str::to_owned).to_vec());
+        let rows = [["design", "8", ""], ["groß", "100", "a\nb"]]
+            .map(|row| row.map(str::to_owned).to_vec());
         write(&mut out, &["TEAM", "USED", "NOTE"], &rows).expect("written");
-        assert_eq!(String::from_utf8(out).expect("text"), "TEAM    USED  NOTE\ndesign  8\ngroß    100   a\\nb\n");
+        assert_eq!(
+            String::from_utf8(out).expect("text"),
+            "TEAM    USED  NOTE\ndesign  8\ngroß    100   a\\nb\n"
+        );
     }
 
     #[test]
@@ -81,6 +85,9 @@ mod tests {
         let rows = [vec!["ci\u{1b}[2J".to_owned(), "ann\u{202e}nimda".to_owned(), "x".to_owned()]];
         write(&mut out, &["NAME", "USER", "STATE"], &rows).expect("written");
         let shown = String::from_utf8(out).expect("text");
-        assert_eq!(shown, "NAME         USER              STATE\nci\\u{1b}[2J  ann\\u{202e}nimda  x\n");
+        assert_eq!(
+            shown,
+            "NAME         USER              STATE\nci\\u{1b}[2J  ann\\u{202e}nimda  x\n"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! `moongate teams`: how the teams of a running gateway stand, and who of them may call.
+//! `moongate teams`: limits and suspensions of the teams of a running gateway.
 
 use std::io::Write;
 
@@ -13,7 +13,7 @@ use crate::ledger::TopUpId;
 use crate::printable::Printable;
 use crate::team::TeamId;
 
-/// Teams: how they stand, and whether they may call.
+/// Teams: their limits, and whether they may call.
 #[derive(Debug, Args)]
 pub struct Teams {
     #[command(subcommand)]
@@ -37,7 +37,7 @@ struct List {
     gateway: Gateway,
 }
 
-/// Shows one team and how each of its limits stands.
+/// Shows one team with the status of each limit.
 #[derive(Debug, Args)]
 struct Show {
     /// The team
@@ -47,21 +47,21 @@ struct Show {
     gateway: Gateway,
 }
 
-/// Takes a team's access, or one user's: every replica refuses them within two seconds.
+/// Suspends a team, or one of its users: every replica refuses them within two seconds.
 #[derive(Debug, Args)]
 struct Suspend {
     #[command(flatten)]
     whose: Whose,
 }
 
-/// Gives back the access that was taken by suspend.
+/// Resumes what was suspended with suspend.
 #[derive(Debug, Args)]
 struct Resume {
     #[command(flatten)]
     whose: Whose,
 }
 
-/// Adds credits to a prepaid budget (credits_total) of a team, beside what is configured.
+/// Adds credits to a prepaid budget (credits_total) of a team, on top of the configured ones.
 #[derive(Debug, Args)]
 struct Topup {
     /// The team
@@ -70,7 +70,7 @@ struct Topup {
     /// How many credits, such as 500 or 12.50
     #[arg(value_name = "CREDITS")]
     credits: Credits,
-    /// A name for this top-up: given again, it is not added again [default: a new one]
+    /// A name for this top-up: given again, nothing is added [default: a new one]
     #[arg(long, value_name = "ID")]
     id: Option<String>,
     /// The budget of this user of the team
@@ -83,7 +83,8 @@ struct Topup {
     gateway: Gateway,
 }
 
-/// Opens the budgets of a team that were closed because the ledger's store has lost something: what is left counts.
+/// Opens the budgets of a team that were closed because the ledger's store has lost writes: what is
+/// left counts.
 #[derive(Debug, Args)]
 struct AcceptLoss {
     /// The team
@@ -108,17 +109,17 @@ struct Whose {
     gateway: Gateway,
 }
 
-/// A name stands in a path: what cannot be one is not sent.
-fn name(text: &str) -> Result<String, String> {
+/// Parses a name before it goes into a path.
+pub(super) fn name(text: &str) -> Result<String, String> {
     let wrong = || "a team's name is 1 to 64 of [A-Za-z0-9._-]".to_owned();
     TeamId::parse(text).map(|team| team.as_str().to_owned()).ok_or_else(wrong)
 }
 
 impl Teams {
-    /// Does what was asked.
+    /// Runs the command.
     ///
     /// # Errors
-    /// The gateway refused or was not reached, or what was to be printed could not be.
+    /// The gateway refused or was not reached, or the output could not be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         match &self.command {
             Command::List(List { gateway }) => list(gateway, out),
@@ -138,10 +139,10 @@ fn list(gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended> {
     }
     let row = |team: &Value| {
         let users = users(team).len();
-        // Of limits of different kinds, the one of which the smaller share is left. A limit in shadow refuses nobody.
+        // Of all limits, the one with the smallest share left. A shadow limit refuses nothing.
         let refusing = limits(team).filter(|limit| !is_shadow(limit));
         let tightest = refusing.min_by(|one, other| share_left(one).total_cmp(&share_left(other)));
-        let tightest = tightest.map(|limit| format!("{} {}", text(&limit["limit"]), standing(limit)));
+        let tightest = tightest.map(|limit| format!("{} {}", text(&limit["limit"]), status(limit)));
         vec![
             text(&team["team"]),
             access(team).to_owned(),
@@ -150,7 +151,8 @@ fn list(gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended> {
             if is_closed(team) { CLOSED.to_owned() } else { tightest.unwrap_or_default() },
         ]
     };
-    let rows: Vec<Vec<String>> = teams.get("teams").and_then(Value::as_array).into_iter().flatten().map(row).collect();
+    let rows: Vec<Vec<String>> =
+        teams.get("teams").and_then(Value::as_array).into_iter().flatten().map(row).collect();
     let titles = ["TEAM", "ACCESS", "SUSPENDED USERS", "OPEN CALLS", "TIGHTEST LIMIT"];
     table::write(out, &titles, &rows).map_err(Ended::from)
 }
@@ -169,49 +171,64 @@ fn show(team: &str, gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended>
         return writeln!(out, "Its budgets are {CLOSED}").map_err(Ended::from);
     }
     writeln!(out)?;
-    let row = |limit: &Value| {
-        let shadow = if is_shadow(limit) { " (shadow: refuses nobody)" } else { "" };
-        let amounts = ["max", "used", "reserved", "remaining"].map(|name| text(&limit[name]));
-        let name = format!("{}{shadow}", text(&limit["limit"]));
-        [name].into_iter().chain(amounts).chain([time(&limit["reset"])]).collect()
-    };
-    let rows: Vec<Vec<String>> = limits(&team).map(row).collect();
-    table::write(out, &["LIMIT", "MAX", "USED", "RESERVED", "REMAINING", "RESET"], &rows).map_err(Ended::from)
+    let rows: Vec<Vec<String>> = limits(&team).map(|limit| limit_row(limit).into()).collect();
+    table::write(out, &LIMIT_TITLES, &rows).map_err(Ended::from)
+}
+
+/// The columns of [`limit_row`].
+pub(super) const LIMIT_TITLES: [&str; 6] =
+    ["LIMIT", "MAX", "USED", "RESERVED", "REMAINING", "RESET"];
+
+/// How a limit stands, as a row of a table.
+pub(super) fn limit_row(limit: &Value) -> [String; 6] {
+    let shadow = if is_shadow(limit) { " (shadow: refuses nobody)" } else { "" };
+    let [max, used, reserved, remaining] =
+        ["max", "used", "reserved", "remaining"].map(|name| text(&limit[name]));
+    let name = format!("{}{shadow}", text(&limit["limit"]));
+    [name, max, used, reserved, remaining, time(&limit["reset"])]
 }
 
 fn limits(team: &Value) -> impl Iterator<Item = &Value> {
     team["limits"].as_array().into_iter().flatten()
 }
 
-fn is_shadow(limit: &Value) -> bool {
+pub(super) fn is_shadow(limit: &Value) -> bool {
     limit["shadow"].as_bool().unwrap_or_default()
 }
 
 impl Topup {
     fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         let id = self.id.clone().unwrap_or_else(|| TopUpId::new().to_string());
-        let mut wanted = json!({ "id": id, "credits": self.credits.to_string() });
-        if let Some(members) = wanted.as_object_mut() {
+        let mut body = json!({ "id": id, "credits": self.credits.to_string() });
+        if let Some(members) = body.as_object_mut() {
             let whose = [("user", &self.user), ("key", &self.key)];
-            members
-                .extend(whose.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.as_deref()?.into()))));
+            members.extend(
+                whose
+                    .into_iter()
+                    .filter_map(|(name, text)| Some((name.to_owned(), text.as_deref()?.into()))),
+            );
         }
-        let answer = self.gateway.post(&format!("/admin/v1/teams/{}/topup", self.team), &wanted);
+        let answer = self.gateway.post(&format!("/admin/v1/teams/{}/topup", self.team), &body);
         let answer = answer.map_err(|ended| match &ended {
-            // It may have been added, and whoever tries again must not add twice.
-            Ended::Unclear(why) if self.id.is_none() => {
-                Ended::Unclear(format!("{why}\nit is not known whether it was added; to try again: --id {id}"))
-            }
-            Ended::Unclear(_) | Ended::Failed(_) | Ended::Misused(_) => ended,
+            // It may have been added, so a retry needs the same id.
+            Ended::Unclear(why) if self.id.is_none() => Ended::Unclear(format!(
+                "{why}\nit is not known whether it was added; to try again: --id {id}"
+            )),
+            Ended::Unclear(_) | Ended::Failed(_) | Ended::Misused(_) | Ended::ReadEnough => ended,
         })?;
         if self.gateway.json {
             return writeln!(out, "{answer}").map_err(Ended::from);
         }
-        let done = if answer.get("added") == Some(&Value::Bool(true)) { "is added" } else { "was added before" };
+        let done = if answer.get("added") == Some(&Value::Bool(true)) {
+            "is added"
+        } else {
+            "was added before"
+        };
         let [limit, max, configured, topped_up] =
             ["limit", "max", "configured", "toppedUp"].map(|name| text(&answer[name]));
         writeln!(out, "Team {}: the top-up {id} of {} {done}", self.team, self.credits)?;
-        writeln!(out, "{limit} allows {max}: {configured} configured, {topped_up} topped up").map_err(Ended::from)
+        writeln!(out, "{limit} allows {max}: {configured} configured, {topped_up} topped up")
+            .map_err(Ended::from)
     }
 }
 
@@ -230,11 +247,14 @@ impl AcceptLoss {
             (_, Some(Value::Array(teams))) => teams.iter().filter_map(Value::as_str).collect(),
             (_, _) => Vec::new(),
         };
-        let said = match opened.is_empty() {
+        let text = match opened.is_empty() {
             true => "No budgets were closed: nothing changed".to_owned(),
-            false => format!("What is left of them is accepted, their budgets are open: {}", opened.join(", ")),
+            false => format!(
+                "What is left of them is accepted, their budgets are open: {}",
+                opened.join(", ")
+            ),
         };
-        writeln!(out, "{said}").map_err(Ended::from)
+        writeln!(out, "{text}").map_err(Ended::from)
     }
 }
 
@@ -250,7 +270,8 @@ impl Whose {
         let suspension = answer.get("suspension").unwrap_or(&json!({})).clone();
         let who = match &self.user {
             Some(user) => {
-                let state = if users(&suspension).contains(user) { "suspended" } else { "not suspended" };
+                let state =
+                    if users(&suspension).contains(user) { "suspended" } else { "not suspended" };
                 format!("The user {} of the team {} is {state}", Printable::whole(user), self.team)
             }
             None => format!("The team {}: {}", self.team, access(&suspension)),
@@ -259,7 +280,7 @@ impl Whose {
     }
 }
 
-/// What is said of budgets of which the store has lost something.
+/// Label of budgets that are closed after a loss.
 const CLOSED: &str = "closed: the ledger's store has lost writes (moongate teams accept-loss)";
 
 fn is_closed(team: &Value) -> bool {
@@ -277,15 +298,19 @@ fn access(team: &Value) -> &'static str {
 }
 
 fn users(team: &Value) -> Vec<String> {
-    let named = |name| team.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let mut users: Vec<String> =
-        named("users_by_configuration").chain(named("users_by_operator")).map(str::to_owned).collect();
+    let named = |name| {
+        team.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    };
+    let mut users: Vec<String> = named("users_by_configuration")
+        .chain(named("users_by_operator"))
+        .map(str::to_owned)
+        .collect();
     users.sort();
     users.dedup();
     users
 }
 
-fn standing(limit: &Value) -> String {
+fn status(limit: &Value) -> String {
     format!("{} of {} left", text(&limit["remaining"]), text(&limit["max"]))
 }
 

@@ -1,4 +1,4 @@
-//! `moongate usage`: who spent what, asked of a running gateway.
+//! `moongate usage`: shows what was spent, from a running gateway.
 
 use std::io::Write;
 
@@ -9,27 +9,29 @@ use super::Ended;
 use super::gateway::Gateway;
 use super::table::{self, text, time};
 
-/// How many rows are asked for at a time.
+/// Rows requested at a time.
 const ROWS_AT_ONCE: usize = 5_000;
 
-/// Shows who spent what: by team, user, model and day, as a statement of a month, or call by call.
+/// Shows what was spent: by team, user, model and day, as a statement of a month, or call by call.
 #[derive(Clone, Debug, Args)]
 pub struct Usage {
     #[command(flatten)]
     gateway: Gateway,
-    /// today, week, month, year, all, a month such as 2026-11, or days such as 2026-11-01..2026-11-22; in each team's time zone
+    /// today, week, month, year, all, a month such as 2026-11, or days such as
+    /// 2026-11-01..2026-11-22; in each team's time zone
     #[arg(long, value_name = "PERIOD", default_value = "month")]
     period: String,
     /// Only this team [default: every team, also one that has left the configuration]
     #[arg(long, value_name = "TEAM")]
     team: Option<String>,
-    /// What a line is about; several with commas between them
+    /// Groups of the lines; several, separated by commas
     #[arg(long, value_name = "PART", value_enum, value_delimiter = ',', default_value = "team")]
     by: Vec<Part>,
-    /// The statement of a month such as 2026-11: what each user of the team spent on each model, and the sum
+    /// The statement of a month such as 2026-11: what each user of the team spent on each model,
+    /// with the sum
     #[arg(long, value_name = "MONTH", conflicts_with_all = ["period", "by", "calls"])]
     statement: Option<String>,
-    /// Every single paid call on these days, team by team, newest first
+    /// Every paid call on these days, team by team, newest first
     #[arg(long, conflicts_with_all = ["by", "period"])]
     calls: bool,
     /// With --calls: the first day, such as 2026-11-22 [default: as far back as there are calls]
@@ -63,21 +65,24 @@ impl Part {
 }
 
 impl Usage {
-    /// Asks, and prints.
+    /// Reads the report and prints it.
     ///
     /// # Errors
-    /// The gateway refuses or does not answer, or nobody reads what is printed.
+    /// The gateway refuses or does not answer, or the output could not be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         if self.calls {
             return self.calls(out);
         }
         let (period, by) = match &self.statement {
-            Some(month) if self.team.is_none() => (month.as_str(), vec![Part::Team, Part::User, Part::Model]),
+            Some(month) if self.team.is_none() => {
+                (month.as_str(), vec![Part::Team, Part::User, Part::Model])
+            }
             Some(month) => (month.as_str(), vec![Part::User, Part::Model]),
             None => (self.period.as_str(), self.by.clone()),
         };
         let by: Vec<&str> = by.into_iter().map(Part::name).collect();
-        let path = self.path("/admin/v1/usage", &[("period", Some(period)), ("by", Some(&by.join(",")))]);
+        let path =
+            self.path("/admin/v1/usage", &[("period", Some(period)), ("by", Some(&by.join(",")))]);
         if self.csv {
             return out.write_all(&self.gateway.get_as_it_is(&path)?).map_err(Ended::from);
         }
@@ -90,7 +95,7 @@ impl Usage {
         }
         print(out, &by, &report)?;
         lost(&report)?;
-        // The account is every team's: beside one team's usage it would say nothing.
+        // The account is shared by all teams, so its balance says nothing about one of them.
         if self.team.is_none() { balances(out, &report) } else { Ok(()) }
     }
 
@@ -106,7 +111,7 @@ impl Usage {
         format!("{page}?{}", query.finish())
     }
 
-    /// Page after page, each behind the last row of the one before.
+    /// Prints page after page; each begins after the last row of the one before.
     fn calls(&self, out: &mut dyn Write) -> Result<(), Ended> {
         let (limit, mut after) = (ROWS_AT_ONCE.to_string(), None::<String>);
         let (mut lines, mut is_first) = (Vec::new(), true);
@@ -118,25 +123,38 @@ impl Usage {
                 ("limit", Some(limit.as_str())),
             ];
             let path = self.path("/admin/v1/ledger", &parameters);
-            after = if self.csv { self.csv_page(out, &path, is_first)? } else { self.page(out, &path, &mut lines)? };
+            after = if self.csv {
+                self.csv_page(out, &path, is_first)?
+            } else {
+                self.page(out, &path, &mut lines)?
+            };
             is_first = false;
             if after.is_none() {
                 break;
             }
         }
         if !self.csv && !self.gateway.json {
-            let titles = ["CREATED", "CALL", "REQUEST", "USER", "MODEL", "OUTCOME", "STATUS", "CREDITS", "SECONDS"];
+            let titles = [
+                "CREATED", "CALL", "REQUEST", "USER", "MODEL", "OUTCOME", "STATUS", "CREDITS",
+                "SECONDS",
+            ];
             let titles = [&["TEAM"][usize::from(self.team.is_some())..], &titles].concat();
             table::write(out, &titles, &lines)?;
         }
-        // Also of a team of which this is all that is left.
-        let path = Self { csv: false, ..self.clone() }.path("/admin/v1/usage", &[("period", Some("all"))]);
+        // Also for a team whose rows are all that is left of it.
+        let path =
+            Self { csv: false, ..self.clone() }.path("/admin/v1/usage", &[("period", Some("all"))]);
         lost(&*self.gateway.get(&path)?)
     }
 
-    /// A page as CSV; its titles stand once. No cell has a line of its own, so a line is a row: its id comes first, its team
-    /// last, and neither needs quotes.
-    fn csv_page(&self, out: &mut dyn Write, path: &str, is_first: bool) -> Result<Option<String>, Ended> {
+    /// A page as CSV, with titles only on the first. No cell contains a newline, so each line is a
+    /// row; id and team, first and last, need no quotes.
+    fn csv_page(
+        &self,
+        out: &mut dyn Write,
+        path: &str,
+        is_first: bool,
+    ) -> Result<Option<String>, Ended> {
         let page = self.gateway.get_as_it_is(path)?;
         let text = String::from_utf8_lossy(&page);
         let lines: Vec<&str> = text.lines().collect();
@@ -144,14 +162,25 @@ impl Usage {
             write!(out, "{line}\r\n")?;
         }
         let last = lines.last().filter(|_| lines.len() == ROWS_AT_ONCE + 1);
-        let (id, team) = (last.and_then(|line| line.split(',').next()), last.and_then(|line| line.rsplit(',').next()));
-        Ok(id.zip(team).map(|(id, team)| if self.team.is_some() { id.to_owned() } else { format!("{team}/{id}") }))
+        let (id, team) = (
+            last.and_then(|line| line.split(',').next()),
+            last.and_then(|line| line.rsplit(',').next()),
+        );
+        Ok(id.zip(team).map(|(id, team)| {
+            if self.team.is_some() { id.to_owned() } else { format!("{team}/{id}") }
+        }))
     }
 
-    /// A page for programs, a line a row as the gateway wrote it; for people its lines are kept until the widths of all are
-    /// known.
-    fn page(&self, out: &mut dyn Write, path: &str, lines: &mut Vec<Vec<String>>) -> Result<Option<String>, Ended> {
-        const COLUMNS: [&str; 8] = ["id", "requestId", "user", "endpoint", "outcome", "httpStatus", "cost", "latency"];
+    /// A page: for programs, each row on a line as the gateway wrote it; for people, rows are
+    /// collected until the column widths are known.
+    fn page(
+        &self,
+        out: &mut dyn Write,
+        path: &str,
+        lines: &mut Vec<Vec<String>>,
+    ) -> Result<Option<String>, Ended> {
+        const COLUMNS: [&str; 8] =
+            ["id", "requestId", "user", "endpoint", "outcome", "httpStatus", "cost", "latency"];
         let page = self.gateway.get(path)?;
         if self.gateway.json {
             for row in page.raw_rows() {
@@ -169,19 +198,21 @@ impl Usage {
 
 fn head(out: &mut dyn Write, month: &str, report: &Value) -> Result<(), Ended> {
     for covered in report["teams"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let [team, zone, from, to] = ["team", "timeZone", "from", "to"].map(|name| text(&covered[name]));
+        let [team, zone, from, to] =
+            ["team", "timeZone", "from", "to"].map(|name| text(&covered[name]));
         writeln!(out, "Statement of team {team} for {month}: {from} to {to}, {zone}")?;
     }
     writeln!(out).map_err(Ended::from)
 }
 
-/// Says beside what is printed, which may be for a program, whose calls cannot all be shown one by one.
+/// Prints to stderr, since the output may be for a program, whose calls cannot all be listed.
 fn lost(report: &Value) -> Result<(), Ended> {
     for covered in report["teams"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let (team, rows) = (text(&covered["team"]), &covered["lostRows"]);
-        for (kind, count, until) in
-            [("cost nothing", &rows["free"], &rows["freeUntil"]), ("cost something", &rows["paid"], &rows["paidUntil"])]
-        {
+        for (kind, count, until) in [
+            ("cost nothing", &rows["free"], &rows["freeUntil"]),
+            ("cost something", &rows["paid"], &rows["paidUntil"]),
+        ] {
             if count.as_u64().is_some_and(|count| count > 0) {
                 writeln!(
                     std::io::stderr(),
@@ -195,7 +226,7 @@ fn lost(report: &Value) -> Result<(), Ended> {
     Ok(())
 }
 
-/// A part of a row for people, who know a gateway key by its name.
+/// A group of a row for people, with the names of gateway keys.
 fn about(row: &Value, name: &str) -> String {
     match (name, row["keyName"].as_str()) {
         ("user", Some(key)) => format!("{key} ({})", text(&row[name])),
@@ -203,7 +234,7 @@ fn about(row: &Value, name: &str) -> String {
     }
 }
 
-/// A line for each row, and the sum.
+/// Prints a line for each row, and the sum.
 fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> {
     const NUMBERS: [(&str, &str); 9] = [
         ("requests", "CALLS"),
@@ -217,9 +248,13 @@ fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> 
         ("cost", "CREDITS"),
     ];
     let capitals: Vec<String> = by.iter().map(|name| name.to_uppercase()).collect();
-    let titles: Vec<&str> =
-        capitals.iter().map(String::as_str).chain(NUMBERS.iter().map(|(_, title)| *title)).collect();
-    let numbers = |row: &Value| NUMBERS.iter().map(|(name, _)| text(&row[*name])).collect::<Vec<_>>();
+    let titles: Vec<&str> = capitals
+        .iter()
+        .map(String::as_str)
+        .chain(NUMBERS.iter().map(|(_, title)| *title))
+        .collect();
+    let numbers =
+        |row: &Value| NUMBERS.iter().map(|(name, _)| text(&row[*name])).collect::<Vec<_>>();
     let line = |row: &Value| by.iter().map(|name| about(row, name)).chain(numbers(row)).collect();
     let mut lines: Vec<Vec<String>> =
         report["rows"].as_array().map(Vec::as_slice).unwrap_or_default().iter().map(line).collect();
@@ -228,7 +263,7 @@ fn print(out: &mut dyn Write, by: &[&str], report: &Value) -> Result<(), Ended> 
     table::write(out, &titles, &lines).map_err(Ended::from)
 }
 
-/// A line for each shared key whose account's balance was read.
+/// Prints a line for each shared key with a known balance.
 fn balances(out: &mut dyn Write, report: &Value) -> Result<(), Ended> {
     for held in report["balances"].as_array().map(Vec::as_slice).unwrap_or_default() {
         let [key, balance, drift] = ["key", "balance", "drift"].map(|name| text(&held[name]));

@@ -1,19 +1,19 @@
-//! Hosts, ports and paths of addresses: what a parser of URLs lets through although nothing could be reached by it, or
-//! something else would be than was meant. A port that is none counts as not given there, and 443 would be called in
-//! its place.
+//! Checks of hosts, ports and paths that a URL parser accepts although they are unreachable, or
+//! lead elsewhere than was meant. An invalid port, for example, counts as absent there, so that 443
+//! would be used.
 
 use http::uri::Authority;
 
-/// The right form of each part; the texts never repeat what is written, which may be a password in the wrong place.
+/// Messages with the right form of each part. They never repeat the text, which may be a misplaced
+/// password.
 const HOST: &str = "must name a host such as example.com, 192.0.2.1 or [2001:db8::1]";
 const PORT: &str = "must have a port from 1 to 65535 after the colon";
-const PATH: &str =
-    "must have a plain path: no empty, . or .. segments, no backslashes, nothing encoded that divides paths";
+const PATH: &str = "must have a plain path: no empty, . or .. segments, no backslashes, nothing encoded that divides paths";
 
-/// Whether host and port of an address can be meant.
+/// Checks that host and port of an address are usable.
 ///
 /// # Errors
-/// Says what would be right.
+/// The right form, as a message.
 pub fn reachable(authority: &Authority) -> Result<(), &'static str> {
     let (host, port) = parts(authority.as_str());
     if !is_host(host) {
@@ -25,10 +25,10 @@ pub fn reachable(authority: &Authority) -> Result<(), &'static str> {
     }
 }
 
-/// Whether a text is a host and its port, `HOST:PORT`.
+/// Checks that a text is `HOST:PORT`.
 ///
 /// # Errors
-/// Says what would be right.
+/// The right form, as a message.
 pub fn host_and_port(text: &str) -> Result<String, String> {
     match parts(text) {
         (_, None) => Err("must be HOST:PORT".to_owned()),
@@ -38,20 +38,24 @@ pub fn host_and_port(text: &str) -> Result<String, String> {
     }
 }
 
-/// Whether a path leads where it seems to lead. One slash at its end changes nothing.
+/// Checks that a path has no segments that lead elsewhere. A slash at its end is fine.
 ///
 /// # Errors
-/// Says what would be right.
+/// The right form, as a message.
 pub fn plain_path(path: &str) -> Result<(), &'static str> {
     let path = path.to_ascii_lowercase();
     let divides = ["\\", "%2f", "%5c", "%00"].iter().any(|sign| path.contains(sign));
     let segments = path.strip_prefix('/').unwrap_or(&path);
     let segments = segments.strip_suffix('/').unwrap_or(segments);
     let wrong = |segment: &str| matches!(segment.replace("%2e", ".").as_str(), "" | "." | "..");
-    if divides || (!segments.is_empty() && segments.split('/').any(wrong)) { Err(PATH) } else { Ok(()) }
+    if divides || (!segments.is_empty() && segments.split('/').any(wrong)) {
+        Err(PATH)
+    } else {
+        Ok(())
+    }
 }
 
-/// The host, and what stands behind its colon.
+/// The host, and the text after its colon.
 fn parts(authority: &str) -> (&str, Option<&str>) {
     let end_of_brackets = authority.rfind(']').unwrap_or(0);
     match authority.rfind(':').filter(|colon| *colon > end_of_brackets || end_of_brackets == 0) {
@@ -66,9 +70,11 @@ fn is_port(port: &str) -> bool {
 
 fn is_host(host: &str) -> bool {
     if let Some(bracketed) = host.strip_prefix('[') {
-        return bracketed.strip_suffix(']').is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+        return bracketed
+            .strip_suffix(']')
+            .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
     }
-    // What ends in a number is an IPv4 address, as everybody who resolves names will have it.
+    // Resolvers read a name that ends in a number as an IPv4 address.
     let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
     if !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) {
         return host.parse::<std::net::Ipv4Addr>().is_ok();
@@ -86,11 +92,13 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Result<(), &'static str> {
-        text.parse::<Authority>().map_err(|_| "no authority").and_then(|authority| reachable(&authority))
+        text.parse::<Authority>()
+            .map_err(|_| "no authority")
+            .and_then(|authority| reachable(&authority))
     }
 
     #[test]
-    fn a_host_and_a_port_are_such_that_they_can_be_reached() {
+    fn a_configured_host_and_port_must_be_reachable() {
         for good in [
             "firemoon.studio",
             "localhost:8080",
@@ -103,13 +111,40 @@ mod tests {
         ] {
             assert_eq!(of(good), Ok(()), "{good}");
         }
-        for bad in
-            ["host:99999", "host:0", "host:65536", "host:", "host:http", "[::1]:99999", "127.0.0.1:-1", "host:+80"]
-        {
-            assert!(of(bad).is_err_and(|why| why == PORT || why == "no authority"), "{bad}: {:?}", of(bad));
+        for bad in [
+            "host:99999",
+            "host:0",
+            "host:65536",
+            "host:",
+            "host:http",
+            "[::1]:99999",
+            "127.0.0.1:-1",
+            "host:+80",
+        ] {
+            assert!(
+                of(bad).is_err_and(|why| why == PORT || why == "no authority"),
+                "{bad}: {:?}",
+                of(bad)
+            );
         }
-        for bad in ["1.2.3.999", "1.2.3", "256.0.0.1:80", "a..b", ".a", "-a", "a-", "a$b", "[::g]", ":8080", "7"] {
-            assert!(of(bad).is_err_and(|why| why == HOST || why == "no authority"), "{bad}: {:?}", of(bad));
+        for bad in [
+            "1.2.3.999",
+            "1.2.3",
+            "256.0.0.1:80",
+            "a..b",
+            ".a",
+            "-a",
+            "a-",
+            "a$b",
+            "[::g]",
+            ":8080",
+            "7",
+        ] {
+            assert!(
+                of(bad).is_err_and(|why| why == HOST || why == "no authority"),
+                "{bad}: {:?}",
+                of(bad)
+            );
         }
     }
 
@@ -118,8 +153,17 @@ mod tests {
         for good in ["127.0.0.1:9091", "[::1]:9091", "gateway.moongate.svc:9091"] {
             assert_eq!(host_and_port(good).as_deref(), Ok(good));
         }
-        for bad in ["127.0.0.1", "[::1]", "::1", "127.0.0.1:99999", "http://127.0.0.1:9091", "", ":", ":9091", "a b:1"]
-        {
+        for bad in [
+            "127.0.0.1",
+            "[::1]",
+            "::1",
+            "127.0.0.1:99999",
+            "http://127.0.0.1:9091",
+            "",
+            ":",
+            ":9091",
+            "a b:1",
+        ] {
             assert!(host_and_port(bad).is_err(), "{bad}");
         }
     }
@@ -129,9 +173,19 @@ mod tests {
         for good in ["", "/", "/api", "/api/", "/a/b.c/..d", "/a%20b", "/..."] {
             assert_eq!(plain_path(good), Ok(()), "{good}");
         }
-        for bad in
-            ["/api/../v1", "/.", "/./api", "/api/..", "//api", "/a//b", "/%2e%2E/a", "/.%2e", "/a%2Fb", "/a\\b", "/%00"]
-        {
+        for bad in [
+            "/api/../v1",
+            "/.",
+            "/./api",
+            "/api/..",
+            "//api",
+            "/a//b",
+            "/%2e%2E/a",
+            "/.%2e",
+            "/a%2Fb",
+            "/a\\b",
+            "/%00",
+        ] {
             assert_eq!(plain_path(bad), Err(PATH), "{bad}");
         }
     }

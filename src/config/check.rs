@@ -1,11 +1,12 @@
-//! From the shapes of the file to settings that cannot be wrong. Every part notes its problems and goes on, so that all
-//! are told in one run; `None` means that the reason was noted.
+//! Turns the shapes of the file into valid settings. Every check notes its problems and goes on, so
+//! that one run reports all; `None` means that a problem was noted.
 
 mod identity;
 mod ledger;
 mod listeners;
 mod pricing;
 mod team;
+mod telemetry;
 mod upstream;
 mod webhook;
 
@@ -19,7 +20,7 @@ use jiff::tz::TimeZone;
 
 use super::address;
 use super::explain;
-use super::file::{CreditsText, DurationText, File, SizeText};
+use super::file::{CreditsText, DurationText, File, Reference, ShareText, SizeText};
 use super::report::{KeyPath, Report};
 use super::secrets::{Digests, Sources};
 use super::settings::{FixedSettings, LiveSettings, Settings};
@@ -27,6 +28,8 @@ use super::units;
 use crate::account;
 use crate::credits::Credits;
 use crate::pricing::PriceTable;
+use crate::secret::Secret;
+use crate::team::Share;
 use crate::trust;
 
 pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -35,7 +38,8 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// What may be left out, and was checked where it was given: outer `None` is that it is wrong, which was noted.
+/// Separates an absent value from one that was checked and found wrong: the outer `None` means
+/// wrong, and was noted.
 #[allow(clippy::option_option)]
 pub(super) fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
     match given {
@@ -44,12 +48,13 @@ pub(super) fn optional<T>(given: Option<Option<T>>) -> Option<Option<T>> {
     }
 }
 
-/// What the checks share: where problems are noted and references followed, and what may be referred to.
+/// State shared by all checks: the report, the sources of references, and the names that may be
+/// referred to.
 pub(super) struct Check<'a> {
     pub(super) report: Report,
     pub(super) sources: Sources<'a>,
     team_names: BTreeSet<String>,
-    /// Read before the teams and the keys, whose models should have a price.
+    /// The price table, checked before teams and keys, whose models should have a price.
     priced: Option<Arc<PriceTable>>,
 }
 
@@ -58,7 +63,7 @@ impl<'a> Check<'a> {
         Self { report, sources, team_names: file.teams.keys().cloned().collect(), priced: None }
     }
 
-    /// The whole file. The settings' own list of files is filled by whoever called.
+    /// Checks the whole file. The caller fills in the settings' list of files.
     pub(super) fn settings(&mut self, file: File) -> Option<Settings> {
         let root = KeyPath::root();
         let fixed = self.fixed(&file, &root);
@@ -76,13 +81,15 @@ impl<'a> Check<'a> {
         let catalogue = self.catalogue(&file.catalogue, &root.key("catalogue"));
         let account = account::Settings::new(file.account.requests_per_minute);
         let admin = self.admin(&file.admin, &root.key("admin"));
-        let (prices, identity, upstream, catalogue, admin) = (prices?, identity?, upstream?, catalogue?, admin?);
+        let (prices, identity, upstream, catalogue, admin) =
+            (prices?, identity?, upstream?, catalogue?, admin?);
         Some(Settings {
             fixed: fixed?,
             live: LiveSettings { teams, prices, identity, upstream, catalogue, account, admin },
             warnings: Vec::new(),
             effective: effective(file),
             files: Digests::new(),
+            named: Digests::new(),
         })
     }
 
@@ -90,31 +97,40 @@ impl<'a> Check<'a> {
         let request = self.request(&file.limits, &root.key("limits"));
         let server = self.server(&file.listen, &file.limits, request.as_ref(), root);
         let trusted_proxies = self.trusted_proxies(&file.listen, &root.key("listen"));
+        let cors_origins = self.cors_origins(&file.listen.cors, &root.key("listen").key("cors"));
         let admin_address = self.admin_address(&file.listen, &file.admin, root);
         let ledger = self.ledger(&file.ledger, &root.key("ledger"));
         let replay = self.replay(&file.replay, &root.key("replay"));
         let webhook = file.webhook.as_ref().map(|shape| self.webhook(shape, &root.key("webhook")));
+        let telemetry = self.telemetry(&file.telemetry, &root.key("telemetry"));
         let shutdown = self.shutdown(&file.shutdown, &root.key("shutdown"));
         let poll = 10 * MILLISECOND..=HOUR;
         let reload_poll = self.duration(&file.reload.poll, &root.key("reload").key("poll"), poll);
         Some(FixedSettings {
             server: server?,
             trusted_proxies: trusted_proxies?,
+            cors_origins: cors_origins?,
             admin_address: admin_address?,
             request: request?,
             ledger: ledger?,
             on_unknown: file.pricing.on_unknown,
             replay: replay?,
             webhook: optional(webhook)?,
-            telemetry: listeners::telemetry(&file.telemetry),
+            telemetry: telemetry?,
             shutdown: shutdown?,
             reload_poll: reload_poll?,
         })
     }
 
-    fn duration(&mut self, text: &DurationText, path: &KeyPath, range: RangeInclusive<Duration>) -> Option<Duration> {
+    fn duration(
+        &mut self,
+        text: &DurationText,
+        path: &KeyPath,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
         let read = units::duration(&text.0).and_then(|read| {
-            let (least, most) = (units::written_duration(*range.start()), units::written_duration(*range.end()));
+            let (least, most) =
+                (units::written_duration(*range.start()), units::written_duration(*range.end()));
             if range.contains(&read) {
                 Ok(read)
             } else {
@@ -126,7 +142,8 @@ impl<'a> Check<'a> {
 
     fn size(&mut self, text: &SizeText, path: &KeyPath, range: RangeInclusive<u64>) -> Option<u64> {
         let read = units::size(&text.0).and_then(|read| {
-            let (least, most) = (units::written_size(*range.start()), units::written_size(*range.end()));
+            let (least, most) =
+                (units::written_size(*range.start()), units::written_size(*range.end()));
             if range.contains(&read) {
                 Ok(read)
             } else {
@@ -149,7 +166,7 @@ impl<'a> Check<'a> {
         self.noting(TimeZone::get(name).map_err(wrong), path)
     }
 
-    /// A name for logs, labels and audit lines.
+    /// Checks a name for logs, labels and audit lines.
     fn name(&mut self, name: &str, path: &KeyPath) -> Option<String> {
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let read = if plain && (1..=64).contains(&name.len()) {
@@ -160,34 +177,57 @@ impl<'a> Check<'a> {
         self.noting(read, path)
     }
 
-    /// An address that is spoken to over TLS, or without it on this machine only.
+    /// Checks an address: https, or http on this machine.
     fn web_address(&mut self, text: &str, path: &KeyPath) -> Option<Uri> {
         let read = web_address(text).map_err(str::to_owned);
         self.noting(read, path)
     }
 
-    /// The address of one page, which may have a query.
+    /// Checks the address of one page, which may have a query.
     fn page_address(&mut self, text: &str, path: &KeyPath) -> Option<Uri> {
         let read = page_address(text).map_err(str::to_owned);
         self.noting(read, path)
     }
 
-    /// Certificate authorities of a file, checked; outer `None`: it is wrong, inner `None`: there is no file.
+    /// Checks a share of a whole.
+    fn share(&mut self, text: &ShareText, path: &KeyPath) -> Option<Share> {
+        let read = text.0.parse::<Share>().map_err(|wrong| format!("{wrong}, not {:?}", text.0));
+        self.noting(read, path)
+    }
+
+    /// Checks a secret that is sent as the value of a header.
+    fn header_value(&mut self, reference: &Reference, path: &KeyPath) -> Option<Secret> {
+        let secret = self.sources.secret(reference).and_then(|secret| {
+            let sendable =
+                secret.expose().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+            if sendable {
+                Ok(secret)
+            } else {
+                Err("must lead to one line of visible ASCII".to_owned())
+            }
+        });
+        self.noting(secret, path)
+    }
+
+    /// Reads certificate authorities from a file; outer `None`: it is wrong, inner `None`: none is
+    /// given.
     #[allow(clippy::option_option)]
     fn authorities(&mut self, file: Option<&str>, path: &KeyPath) -> Option<Option<Arc<[u8]>>> {
         let Some(file) = file else { return Some(None) };
         let read = self.sources.content(file).and_then(|(found, pem)| {
-            let wrong = |error| format!("{} holds no certificate authorities: {error}", found.display());
+            let wrong =
+                |error| format!("{} holds no certificate authorities: {error}", found.display());
             trust::read(&pem).map(|_| Arc::from(pem.as_slice())).map_err(wrong)
         });
         self.noting(read, path).map(Some)
     }
 
-    /// The name of a team that is in the file.
+    /// Checks the name of a team, which must be in the file.
     fn known_team(&mut self, name: &str, path: &KeyPath) -> Option<crate::team::TeamId> {
         if !self.team_names.contains(name) {
             if self.was_read(&KeyPath::root().key("teams")) || !self.team_names.is_empty() {
-                let message = explain::no_such("team", name, self.team_names.iter().map(String::as_str));
+                let message =
+                    explain::no_such("team", name, self.team_names.iter().map(String::as_str));
                 self.report.add(path, message);
             }
             return None;
@@ -195,14 +235,21 @@ impl<'a> Check<'a> {
         crate::team::TeamId::parse(name)
     }
 
-    /// Notes a name that was seen before.
-    fn distinct<'n>(&mut self, seen: &mut BTreeSet<&'n str>, name: &'n str, what: &str, path: &KeyPath) {
+    /// Notes a name that occurs twice.
+    fn distinct<'n>(
+        &mut self,
+        seen: &mut BTreeSet<&'n str>,
+        name: &'n str,
+        what: &str,
+        path: &KeyPath,
+    ) {
         if !seen.insert(name) {
             self.report.add(path, format!("{name:?} is taken by another {what} already"));
         }
     }
 
-    /// Whether what a key says is known; when not, the reason was noted, and what would follow from it is not.
+    /// Whether a key's value was read. If not, its problem was noted, and what would follow from it
+    /// is not.
     fn was_read(&self, path: &KeyPath) -> bool {
         !self.report.is_left_out(path)
     }
@@ -223,8 +270,21 @@ fn page_address(text: &str) -> Result<Uri, &'static str> {
 }
 
 fn web_address(text: &str) -> Result<Uri, &'static str> {
+    let uri = any_address(text)?;
+    match uri.scheme_str() {
+        Some("http") if !is_this_machine(uri.host().unwrap_or_default()) => Err(
+            "must begin with https://; http:// is only for this machine (localhost, 127.0.0.1, [::1])",
+        ),
+        Some(_) | None => Ok(uri),
+    }
+}
+
+/// An address without a query, also in the clear.
+fn any_address(text: &str) -> Result<Uri, &'static str> {
     let uri: Uri = text.strip_suffix('/').unwrap_or(text).parse().map_err(|_| NO_ADDRESS)?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(NO_ADDRESS) };
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(NO_ADDRESS);
+    };
     if authority.as_str().contains('@') {
         return Err("must not hold a user or a password");
     }
@@ -233,12 +293,7 @@ fn web_address(text: &str) -> Result<Uri, &'static str> {
         return Err("must not have a query or a fragment");
     }
     address::plain_path(uri.path())?;
-    match scheme {
-        "https" => Ok(uri),
-        "http" if is_this_machine(authority.host()) => Ok(uri),
-        "http" => Err("must begin with https://; http:// is only for this machine (localhost, 127.0.0.1, [::1])"),
-        _ => Err(NO_ADDRESS),
-    }
+    if ["https", "http"].contains(&scheme) { Ok(uri) } else { Err(NO_ADDRESS) }
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -246,7 +301,7 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// The file as it would be written with every default filled in and nothing secret in it.
+/// The file with every default filled in and secrets left out.
 fn effective(mut file: File) -> File {
     for team in file.teams.values_mut() {
         team.time_zone.get_or_insert_with(|| file.time_zone.clone());
@@ -261,7 +316,7 @@ fn effective(mut file: File) -> File {
     file
 }
 
-/// A query may be a secret: some services take their token there.
+/// Blanks a query, which may be a secret: some services take their token there.
 fn blank_query(url: &mut String) {
     if let Some(start) = url.find('?') {
         url.replace_range(start + 1.., "[query]");

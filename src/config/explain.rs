@@ -1,14 +1,15 @@
-//! The words of the problems: what would be right in a place, and what an unknown key may have meant.
+//! Messages for problems: what is expected in a place, and which key a misspelt one was meant to
+//! be.
 
 use serde_json::{Map, Value};
 
 use super::report::KeyPath;
 use super::schema;
 
-/// How alike two keys must be, of 1, for one to be taken for a slip of the other.
+/// Least similarity, up to 1, at which a key is taken for a misspelling of another.
 const ALIKE: f64 = 0.8;
 
-/// What one of these schemas takes, as a person would say it.
+/// What one of these schemas accepts, in words.
 pub(super) fn expected(alternatives: &[&Value]) -> String {
     let mut kinds: Vec<String> = Vec::new();
     for kind in alternatives.iter().filter_map(|one| expected_of(one)) {
@@ -47,26 +48,28 @@ fn whole_number(schema: &Value) -> String {
     }
 }
 
-/// What to say of a key that is not known here.
+/// Message for an unknown key.
 pub(super) fn unknown(path: &KeyPath, key: &str, known: Option<&Map<String, Value>>) -> String {
     if let Some(message) = not_yet(path, key).or_else(|| out_of_place(key)) {
         return message;
     }
     match meant(key, known) {
         Some(meant) => format!("unknown key; did you mean {meant}?"),
-        None => format!("unknown key; known here: {}", known.map(keys).unwrap_or_default().join(", ")),
+        None => {
+            format!("unknown key; known here: {}", known.map(keys).unwrap_or_default().join(", "))
+        }
     }
 }
 
-/// The known key that an unknown one was meant to be, if it looks like a slip.
+/// The known key that a misspelt one was meant to be.
 pub(super) fn meant<'a>(key: &str, known: Option<&'a Map<String, Value>>) -> Option<&'a str> {
     nearest(key, known.map(keys).unwrap_or_default().into_iter())
 }
 
-/// Keys and values that are promised for later: taking them now without heeding them would be worse than refusing them.
+/// Keys and values planned for later: ignoring them would be worse than refusing them.
 pub(super) fn not_yet(path: &KeyPath, word: &str) -> Option<String> {
     let later = match (path.as_str(), word) {
-        ("telemetry", "otlp") | ("ledger.on_outage", "slice") => true,
+        ("ledger.on_outage", "slice") => true,
         (_, _) => false,
     };
     later.then(|| format!("{word} is not supported by this version"))
@@ -74,7 +77,9 @@ pub(super) fn not_yet(path: &KeyPath, word: &str) -> Option<String> {
 
 fn out_of_place(key: &str) -> Option<String> {
     let only = match key {
-        "burst" => "only requests_per_second, requests_per_minute and requests_per_hour have a burst",
+        "burst" => {
+            "only requests_per_second, requests_per_minute and requests_per_hour have a burst"
+        }
         "soft" => "only credits_per_day, credits_per_month and credits_total have a soft threshold",
         _ => return None,
     };
@@ -85,7 +90,7 @@ fn keys(known: &Map<String, Value>) -> Vec<&str> {
     known.keys().map(String::as_str).collect()
 }
 
-/// What to say of a name that leads nowhere.
+/// Message for a name that refers to nothing.
 pub(super) fn no_such<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
     match nearest(name, known) {
         Some(nearest) => format!("there is no {what} {name:?}; did you mean {nearest}?"),
@@ -95,7 +100,8 @@ pub(super) fn no_such<'a>(what: &str, name: &str, known: impl Iterator<Item = &'
 
 fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let alike = |candidate: &str| {
-        strsim::normalized_damerau_levenshtein(word, candidate).max(strsim::jaro_winkler(word, candidate))
+        strsim::normalized_damerau_levenshtein(word, candidate)
+            .max(strsim::jaro_winkler(word, candidate))
     };
     let scored = known.map(|candidate| (alike(candidate), candidate));
     let (score, nearest) = scored.max_by(|(one, _), (other, _)| one.total_cmp(other))?;

@@ -1,13 +1,16 @@
-//! The file as it is written: its keys, their meaning and their defaults. What is said here is also the JSON Schema's text.
+//! The configuration file's keys, with their meaning and defaults. Doc comments here are also the
+//! texts of the JSON Schema.
 //!
-//! Nothing is checked here but the form; every shape can be read from an empty mapping, so that a file with mistakes in
-//! one part can still be checked in all others. Keys without which nothing works are marked as required.
+//! Only the form is checked here. Every shape can be read from an empty mapping, so that a file
+//! with mistakes in one part can be checked in all others; keys that cannot be left out are marked
+//! as required.
 
 pub mod catalogue;
 pub mod identity;
 pub mod ledger;
 pub mod scalar;
 pub mod team;
+pub mod telemetry;
 pub mod upstream;
 pub mod webhook;
 
@@ -21,6 +24,7 @@ pub use identity::Identity;
 pub use ledger::Ledger;
 pub use scalar::{CreditsText, DurationText, FileReference, Reference, ShareText, SizeText};
 pub use team::{Pricing, Team};
+pub use telemetry::{Logs, Otlp, Telemetry};
 pub use upstream::{Queue, Upstream};
 pub use webhook::Webhook;
 
@@ -31,42 +35,46 @@ use crate::team::Limit;
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "Moongate configuration")]
 pub struct File {
-    /// The listener that teams call. A change needs a restart.
+    /// The listener for the teams' calls. A change needs a restart.
     pub listen: Listen,
     /// The operator's listener: health, metrics, administration.
     pub admin: Admin,
-    /// Where paid calls go, and with whose key.
+    /// Where paid calls go, and with which shared keys.
     #[schemars(extend("x-required" = true))]
     pub upstream: Upstream,
-    /// How calls wait for the shared account when it is scarce.
+    /// How calls wait when the shared account's limits leave no room.
     pub queue: Queue,
-    /// Where spending is counted: exactly one of `redis` and `embedded`. A change needs a restart.
+    /// The store that counts spending: exactly one of `redis` and `embedded`. A change needs a
+    /// restart.
     #[schemars(extend("x-required" = true))]
     pub ledger: Ledger,
-    /// Who may call: issuers of tokens, and gateway keys.
+    /// Who may call: token issuers and gateway keys.
     pub identity: Identity,
     /// The teams, by name: 1 to 64 letters, digits, `.`, `_` and `-`, the first a letter or digit.
     #[schemars(extend("x-required" = true))]
     pub teams: BTreeMap<String, Team>,
-    /// What models cost.
+    /// The prices of the models.
     pub pricing: Pricing,
-    /// Who is told that a budget is nearly used up; `null` is nobody. A change needs a restart.
+    /// Where to report a budget that is nearly used up; `null` for nowhere. A change needs a
+    /// restart.
     pub webhook: Option<Webhook>,
     /// The public endpoints: models, model configurations, sample images.
     pub catalogue: Catalogue,
-    /// The teams' own views: balance, generations, usage, quotes.
+    /// The views a team has of its own calls: balance, generations, usage, quotes.
     pub account: Account,
-    /// What is remembered of calls: for idempotency keys, and for callers who left. A change needs a restart.
+    /// How answers of calls are kept: for idempotency keys, and for callers who left. A change
+    /// needs a restart.
     pub replay: Replay,
     /// Bounds on connections, requests and memory. A change needs a restart.
     pub limits: Bounds,
-    /// Where days and months begin, unless a team says otherwise: a name of the IANA time zone database, such as `Europe/Berlin`.
+    /// The time zone of days and months, unless a team has its own: a name of the IANA time zone
+    /// database, such as `Europe/Berlin`.
     pub time_zone: String,
     /// How the gateway stops. A change needs a restart.
     pub shutdown: Shutdown,
-    /// What the gateway says about itself. A change needs a restart.
+    /// Logs and traces. A change needs a restart.
     pub telemetry: Telemetry,
-    /// How changes of this file are noticed. A change needs a restart.
+    /// How changes to this file are noticed. A change needs a restart.
     pub reload: Reload,
 }
 
@@ -94,22 +102,35 @@ impl Default for File {
     }
 }
 
-/// The listener that teams call.
+/// The listener for the teams' calls.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
-    /// Address and port; port 0 takes a free one. `[::]` is every address of IPv6 and IPv4, or of IPv4 where there is no IPv6.
+    /// Address and port; port 0 takes a free one. `[::]` accepts both IPv6 and IPv4, or IPv4 alone
+    /// where there is no IPv6.
     pub address: String,
-    /// Certificate and key, when the listener speaks TLS. Without them it speaks plain HTTP, for use behind an ingress.
+    /// Certificate and key for TLS. Without them the listener speaks plain HTTP, for use behind an
+    /// ingress.
     pub tls: Option<Tls>,
-    /// Networks of proxies in front of the gateway, such as `10.0.0.0/8`: only they are believed when they say from where a
-    /// request comes.
+    /// Networks of proxies in front of the gateway, such as `10.0.0.0/8`. Only these are trusted to
+    /// report a caller's address.
     pub trusted_proxies: Vec<String>,
-    /// The header in which they say it; the other is never read.
+    /// The header in which they report it; the other one is never read.
     pub forwarded_header: ForwardedHeader,
+    /// Web pages of other origins that may call.
+    pub cors: Cors,
     /// Worker threads; 0 means one per core.
     #[schemars(range(max = 1024))]
     pub workers: u32,
+}
+
+/// Web pages of other origins that may call (Cross-Origin Resource Sharing).
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cors {
+    /// Their origins, such as `https://studio.example.com`. None by default: only pages of the
+    /// gateway itself may call.
+    pub origins: Vec<String>,
 }
 
 impl Default for Listen {
@@ -119,12 +140,13 @@ impl Default for Listen {
             tls: None,
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::XForwardedFor,
+            cors: Cors::default(),
             workers: 0,
         }
     }
 }
 
-/// The header in which proxies say from where a request comes.
+/// The header in which proxies report a caller's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)] // the names are those of the headers
@@ -149,12 +171,14 @@ pub struct Tls {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
-    /// Address and port; port 0 takes a free one. Never on the team listener. A change needs a restart.
+    /// Address and port; port 0 takes a free one. Must differ from the team listener's. A change
+    /// needs a restart.
     pub address: String,
-    /// Names by which it is called beside this machine's own, such as one that leads through a tunnel. Only where `address` is on
-    /// loopback are names looked at: a web page must not reach it under its own name.
+    /// Host names it may be called by, in addition to this machine's own, such as one of a tunnel.
+    /// Checked only where `address` is on loopback, so that a web page cannot reach it under its
+    /// own name.
     pub hosts: Vec<String>,
-    /// Who may use `/admin/v1`; nobody when the list is empty.
+    /// Who may use `/admin/v1`; nobody if the list is empty.
     pub tokens: Vec<Token>,
 }
 
@@ -168,27 +192,27 @@ impl Default for Admin {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Token {
-    /// Its name in the audit lines.
+    /// The operator's name in audit lines.
     #[schemars(extend("x-required" = true))]
     pub name: String,
-    /// Where the SHA-256 of the token is: 64 hexadecimal digits.
+    /// Where to find the SHA-256 of the token: 64 hexadecimal digits.
     #[schemars(extend("x-required" = true))]
     pub sha256: Reference,
-    /// What it may be used for.
+    /// What the token allows.
     pub role: Role,
 }
 
-/// What an operator's token may be used for: `write`, to look and to change; `read`, to look only.
+/// What an operator's token allows: `write`, to read and to change; `read`, only to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // said above, for the schema to say it in one place
+#[allow(missing_docs)] // documented above, so that the schema has it in one place
 pub enum Role {
     Read,
     #[default]
     Write,
 }
 
-/// The teams' own views, which cost nothing and have a limit of their own.
+/// The views a team has of its own calls. They cost nothing and have a rate limit of their own.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Account {
@@ -203,19 +227,19 @@ impl Default for Account {
     }
 }
 
-/// What is remembered of calls with an `Idempotency-Key`, and of those whose callers left. With an embedded ledger it is
-/// kept in memory, and forgotten at a restart.
+/// How answers are kept of calls with an `Idempotency-Key`, and of calls whose callers left. With
+/// an embedded ledger they are kept in memory and lost at a restart.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Replay {
-    /// How long an outcome is remembered.
+    /// How long an outcome is kept.
     pub retention: DurationText,
-    /// How long a parallel duplicate waits for the call that runs already; after it 409.
+    /// How long a duplicate waits for the first call while that is running; after that it gets 409.
     pub join_max: DurationText,
-    /// The largest answer that is kept whole; of a larger one the outcome is kept, without its body.
+    /// The largest answer that is kept. Of a larger one only the outcome is kept.
     pub answer_bytes_max: SizeText,
-    /// The most bytes of answers kept at once: of one team in Redis, of all teams with an embedded ledger. The oldest give
-    /// way; their outcomes stay.
+    /// The most bytes of answers kept at once: per team in Redis, in all with an embedded ledger.
+    /// The oldest are dropped; their outcomes stay.
     pub memory_bytes_max: SizeText,
 }
 
@@ -236,18 +260,21 @@ impl Default for Replay {
 pub struct Bounds {
     /// The largest body of a paid call.
     pub body_bytes_max: SizeText,
-    /// The most bytes of bodies in memory at once, requests and answers, with a share for each team; beyond it calls get 503.
+    /// The most bytes of bodies in memory at once, requests and answers, with a share for each
+    /// team; calls that find no room get 503.
     pub buffered_bytes_max: SizeText,
-    /// How long a body may take to arrive in all, also one that is dropped as it comes because the call was refused.
+    /// How long a whole body may take to arrive, also that of a refused call.
     pub body_timeout: DurationText,
-    /// How long a request's head may take to arrive, the first one counted from the connection's start.
+    /// How long a request's head may take to arrive; the first is counted from the connection's
+    /// start.
     pub header_timeout: DurationText,
-    /// How long a connection may be idle between requests; longer than a balancer in front keeps its own. When
-    /// `connections_max` are open, the longest idle are closed before.
+    /// How long a connection may be idle between requests; set it longer than a balancer in front
+    /// keeps its own. When `connections_max` are open, the longest idle are closed earlier.
     pub idle_timeout: DurationText,
-    /// The least that a caller must read of an answer, in bytes a second; who reads less is cut off, and the answer is kept.
+    /// The least rate at which a caller must read an answer, in bytes a second. A slower caller is
+    /// cut off, and the answer is kept.
     pub read_rate_min: SizeText,
-    /// Over what time that is measured.
+    /// The time over which that rate is measured.
     pub read_window: DurationText,
     /// The most bytes all headers of a request together may have.
     pub header_bytes_max: SizeText,
@@ -280,9 +307,10 @@ impl Default for Bounds {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long calls are still taken while `/readyz` already says no, so that load balancers notice.
+    /// How long calls are still taken while `/readyz` already reports not ready, so that load
+    /// balancers notice.
     pub delay: DurationText,
-    /// How long open calls may take to finish after that; longer than the longest call.
+    /// How long open calls may take to finish after that; set it longer than the longest call.
     pub grace: DurationText,
 }
 
@@ -292,37 +320,11 @@ impl Default for Shutdown {
     }
 }
 
-/// What the gateway says about itself.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Telemetry {
-    /// The form of the logs.
-    pub logs: Logs,
-    /// Whether every request of the team listener gets a line in the log.
-    pub access_log: bool,
-}
-
-impl Default for Telemetry {
-    fn default() -> Self {
-        Self { logs: Logs::Auto, access_log: true }
-    }
-}
-
-/// The form of the logs: `json`, one JSON object a line; `text`, for people; `auto`, text on a terminal and JSON elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // said above, for the schema to say it in one place
-pub enum Logs {
-    Json,
-    Text,
-    Auto,
-}
-
-/// How changes of this file are noticed. SIGHUP reads it again at once.
+/// How changes to this file are noticed. SIGHUP reads it at once.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reload {
-    /// How often this file and the files it names are looked at.
+    /// How often this file and the files it names are checked.
     pub poll: DurationText,
 }
 

@@ -1,12 +1,14 @@
-//! Text → shapes ([`mod@file`]) → settings that cannot be wrong ([`settings`], made by `check`) → kept fresh
-//! ([`watch`]).
+//! Configuration: text → shapes ([`mod@file`]) → valid settings ([`settings`], made by `check`) →
+//! reload ([`watch`]).
 //!
-//! Reading order: [`mod@file`] is what may be written; `tree` gives every value its place; `structure` holds the tree
-//! against [`schema`]; `check` makes [`Settings`]; [`report`] is how problems are told, and `explain` finds the words.
-//! No step stops at its first problem: one run tells them all. [`address`] judges hosts, ports and paths, for the
-//! command line too. Secrets come in through `secrets`, and only there.
+//! Reading order: [`mod@file`] has the keys; `tree` parses the text and keeps every value's place;
+//! `structure` compares the tree with [`schema`]; `check` makes [`Settings`]; [`report`] collects
+//! problems, and `explain` words them. No step stops at its first problem, so that one run reports
+//! all. [`address`] checks hosts, ports and paths, also for the command line. Secrets come in only
+//! through `secrets`.
 
 pub mod address;
+pub mod changes;
 mod check;
 mod explain;
 pub mod file;
@@ -28,16 +30,31 @@ use report::{KeyPath, Place, Problem, Report};
 use secrets::{Digests, Sources};
 use tree::Node;
 
+pub use changes::{Change, changes};
 pub use limits::read_limits;
 pub use report::Problems;
 pub use settings::{FixedSettings, LiveSettings, Settings};
 pub use units::duration;
 
-/// Reads the file at `path`. References to the environment are followed in that of the process.
+/// Reads the file at `path`. References to environment variables are resolved in the process's
+/// environment.
 ///
 /// # Errors
 /// Every problem with the file, none of them naming a secret.
 pub fn load(path: &Path) -> Result<Settings, Problems> {
+    read(path, false)
+}
+
+/// The same where the secrets are not at hand: each is taken for good. For a check only, never to
+/// serve with.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_without_secrets(path: &Path) -> Result<Settings, Problems> {
+    read(path, true)
+}
+
+fn read(path: &Path, without_secrets: bool) -> Result<Settings, Problems> {
     let source = path.display().to_string();
     let environment = |variable: &str| std::env::var(variable).ok();
     let mut itself = Sources::beside(path, &environment);
@@ -46,7 +63,10 @@ pub fn load(path: &Path) -> Result<Settings, Problems> {
         String::from_utf8(content.to_vec()).map_err(|_| format!("{source} is not text in UTF-8"))
     });
     let read = match text {
-        Ok(text) => parse(&text, &source, &environment),
+        Ok(text) => {
+            let sources = Sources::beside(path, &environment).without_secrets(without_secrets);
+            parse_from(&text, &source, sources)
+        }
         Err(message) => Err(whole_file(&source, Place::START, message)),
     };
     let itself = itself.into_digests();
@@ -56,12 +76,20 @@ pub fn load(path: &Path) -> Result<Settings, Problems> {
     }
 }
 
-/// Reads a text as if it were the file named `source`: paths in it are relative to that file's folder. References to
-/// the environment are answered by `environment`.
+/// Reads a text as if it were the file `source`: its paths are relative to that file's folder.
+/// `environment` resolves references to environment variables.
 ///
 /// # Errors
 /// Every problem with the text, none of them naming a secret.
-pub fn parse(text: &str, source: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Problems> {
+pub fn parse(
+    text: &str,
+    source: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Settings, Problems> {
+    parse_from(text, source, Sources::beside(Path::new(source), environment))
+}
+
+fn parse_from(text: &str, source: &str, sources: Sources<'_>) -> Result<Settings, Problems> {
     let tree = Node::read(text).map_err(|wrong| whole_file(source, wrong.place, wrong.message))?;
     let mut report = Report::default();
     let fitting = structure::fitting(&tree, &schema::whole(), &mut report);
@@ -72,13 +100,16 @@ pub fn parse(text: &str, source: &str, environment: &dyn Fn(&str) -> Option<Stri
             return Err(Problems::new(source, report.into_problems(), Digests::new()));
         }
     };
-    let mut check = Check::new(&file, report, Sources::beside(Path::new(source), environment));
+    let mut check = Check::new(&file, report, sources);
     let settings = check.settings(file);
-    let ((problems, mut warnings), files) = (check.report.into_parts(), check.sources.into_digests());
+    let ((problems, mut warnings), files) =
+        (check.report.into_parts(), check.sources.into_digests());
     warnings.sort_by_key(|warning| warning.place);
     let warnings = warnings.iter().map(|warning| warning.placed(source)).collect();
     match settings {
-        Some(settings) if problems.is_empty() => Ok(Settings { warnings, ..settings }.reading(files)),
+        Some(settings) if problems.is_empty() => {
+            Ok(Settings { warnings, named: files.clone(), ..settings }.reading(files))
+        }
         Some(_) | None => Err(Problems::new(source, problems, files)),
     }
 }

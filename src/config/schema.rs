@@ -1,4 +1,4 @@
-//! The JSON Schema of the file, made from its shapes: for editors, and for the check of a file's form.
+//! JSON Schema of the file, generated from its shapes: for editors, and to check a file's form.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use super::file::File;
 use super::file::team::Limits;
 
-/// Marks a key that must be given. The shapes themselves can be read without it, see [`super::file`].
+/// Marks a required key. The shapes themselves can be read without it: see [`super::file`].
 const REQUIRED: &str = "x-required";
-/// What a value of a form of its own is called in problems.
+/// What problems call a value with a format of its own.
 pub(super) const CALLED: &str = "x-called";
 
 /// The schema for editors.
@@ -21,12 +21,12 @@ pub fn published() -> Value {
     schema.to_value()
 }
 
-/// The schema in one piece, without references, for the check of a file's form.
+/// The schema without references, to check a file's form.
 pub(super) fn whole() -> Value {
     generator(true).into_root_schema_for::<File>().to_value()
 }
 
-/// The schema of a team's limits, in one piece.
+/// The schema of a team's limits, without references.
 pub(super) fn of_limits() -> Value {
     generator(true).into_root_schema_for::<Limits>().to_value()
 }
@@ -38,14 +38,16 @@ fn generator(inline: bool) -> SchemaGenerator {
         .into_generator()
 }
 
-/// Moves the marks of required keys to where JSON Schema wants them: a list beside the keys.
+/// Moves the marks of required keys into the `required` list that JSON Schema has.
 #[derive(Clone)]
 struct Requiring;
 
 impl Transform for Requiring {
     fn transform(&mut self, schema: &mut Schema) {
         let mut required = Vec::new();
-        for (key, property) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        for (key, property) in
+            schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
+        {
             let Some(property) = property.as_object_mut() else { continue };
             if property.remove(REQUIRED).is_some() {
                 property.remove("default");
@@ -59,7 +61,7 @@ impl Transform for Requiring {
     }
 }
 
-/// Leaves out what only our own check reads.
+/// Removes extensions that only our own check reads.
 struct Published;
 
 impl Transform for Published {
@@ -69,21 +71,23 @@ impl Transform for Published {
     }
 }
 
-/// The keys a schema knows, with their schemas.
+/// Keys of a schema, with their schemas.
 pub(super) fn properties(schema: &Value) -> Option<&Map<String, Value>> {
     schema.get("properties")?.as_object()
 }
 
-/// The texts of a list in a schema: `required`, `enum`, `type` when there are several.
+/// Strings of a list in a schema: `required`, `enum`, `type` when there are several.
 pub(super) fn texts<'a>(schema: &'a Value, name: &str) -> Vec<&'a str> {
     match schema.get(name) {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => Vec::new(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => {
+            Vec::new()
+        }
     }
 }
 
-/// The schemas of which one must fit: those of `anyOf`, at any depth, or the schema itself.
+/// The schemas of which one must match: those of `anyOf` at any depth, or the schema itself.
 pub(super) fn alternatives(schema: &Value) -> Vec<&Value> {
     match schema.get("anyOf").and_then(Value::as_array) {
         Some(several) => several.iter().flat_map(alternatives).collect(),

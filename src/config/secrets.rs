@@ -1,4 +1,4 @@
-//! Secrets by reference: from a file or the environment into memory, and nowhere else.
+//! Secrets by reference, from a file or the environment.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,11 @@ use zeroize::Zeroizing;
 use super::file::Reference;
 use crate::secret::Secret;
 
-/// No secret and no certificate file is larger; a larger file is a mistake.
+/// Secrets and certificate files are smaller; a larger file is a mistake.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// The SHA-256 of what was read from a file. Never shown: a short secret could be guessed from it.
+/// SHA-256 of what was read from a file. Never shown, since a short secret could be guessed from
+/// it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Digest([u8; 32]);
 
@@ -24,7 +25,7 @@ impl Digest {
         Self(Sha256::digest(content).into())
     }
 
-    /// Of what is in a file now, for comparison with what was read from it before; `None` when it cannot be read.
+    /// Digest of a file now, to compare with an earlier one; `None` when it cannot be read.
     pub(super) fn at(path: &Path) -> Option<Self> {
         read(path).ok().map(|content| Self::of(&content))
     }
@@ -36,49 +37,69 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Files, each with what was read from it; `None` when it could not be read.
+/// Files with the digest of what was read; `None` when one could not be read.
 pub(super) type Digests = BTreeMap<PathBuf, Option<Digest>>;
 
-/// Where references are followed from, and which files they led to.
+/// Placeholder for a secret in a check without secrets: valid in every place, and different for
+/// each reference.
+fn placeholder(reference: &Reference) -> String {
+    let named = reference.file.as_deref().or(reference.env.as_deref()).unwrap_or_default();
+    hex::encode(Sha256::digest(named))
+}
+
+/// Resolves references and remembers the files they lead to.
 pub(super) struct Sources<'a> {
     folder: PathBuf,
     environment: &'a dyn Fn(&str) -> Option<String>,
     digests: Digests,
+    /// Secrets are not looked for: whoever checks has none.
+    without_secrets: bool,
 }
 
 impl<'a> Sources<'a> {
-    /// Paths are relative to the folder of the file at `source`.
+    /// Resolves paths relative to the folder of the file at `source`.
     pub(super) fn beside(source: &Path, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
         let folder = source.parent().unwrap_or(Path::new("")).to_owned();
-        Self { folder, environment, digests: Digests::new() }
+        Self { folder, environment, digests: Digests::new(), without_secrets: false }
     }
 
-    /// A path of the file, as the process can open it.
+    /// The same, taking every secret for good without looking at it.
+    pub(super) fn without_secrets(self, without_secrets: bool) -> Self {
+        Self { without_secrets, ..self }
+    }
+
+    /// A path in the file, as the process can open it.
     pub(super) fn path(&self, written: &str) -> PathBuf {
         self.folder.join(written)
     }
 
-    /// The secret that a reference leads to.
+    /// The secret behind a reference.
     ///
     /// # Errors
-    /// Says what is wrong with the reference or with what it leads to, never what was found there.
+    /// What is wrong with the reference or with the secret, never the secret's text.
     pub(super) fn secret(&mut self, reference: &Reference) -> Result<Secret, String> {
         let text = match (&reference.file, &reference.env) {
+            (Some(_), None) | (None, Some(_)) if self.without_secrets => {
+                Zeroizing::new(placeholder(reference))
+            }
             (Some(written), None) => {
                 let (path, content) = self.content(written)?;
-                let text = str::from_utf8(&content).map_err(|_| format!("{} holds no text", path.display()))?;
+                let text = str::from_utf8(&content)
+                    .map_err(|_| format!("{} holds no text", path.display()))?;
                 Zeroizing::new(text.to_owned())
             }
             (None, Some(variable)) => (self.environment)(variable)
                 .map(Zeroizing::new)
                 .ok_or_else(|| format!("the environment variable {variable} is not set"))?,
-            (None, None) | (Some(_), Some(_)) => return Err("must be exactly one of file and env".to_owned()),
+            (None, None) | (Some(_), Some(_)) => {
+                return Err("must be exactly one of file and env".to_owned());
+            }
         };
         let secret = Secret::new(&text);
         if secret.expose().is_empty() { Err("is empty".to_owned()) } else { Ok(secret) }
     }
 
-    /// The SHA-256 that a reference leads to, written as 64 hexadecimal digits.
+    /// The SHA-256 behind a reference, which is 64 hexadecimal digits.
     ///
     /// # Errors
     /// As for [`Self::secret`].
@@ -90,11 +111,26 @@ impl<'a> Sources<'a> {
         Ok(bytes)
     }
 
-    /// The content of a file, wiped from memory when dropped.
+    /// Path of a file that is a secret or belongs to one. It must exist, unless secrets are not
+    /// read.
     ///
     /// # Errors
-    /// Says why it cannot be read.
-    pub(super) fn content(&mut self, written: &str) -> Result<(PathBuf, Zeroizing<Vec<u8>>), String> {
+    /// Why it cannot be read.
+    pub(super) fn secret_file(&mut self, written: &str) -> Result<PathBuf, String> {
+        if self.without_secrets {
+            return Ok(self.path(written));
+        }
+        self.content(written).map(|(path, _)| path)
+    }
+
+    /// Content of a file, wiped from memory when dropped.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(super) fn content(
+        &mut self,
+        written: &str,
+    ) -> Result<(PathBuf, Zeroizing<Vec<u8>>), String> {
         let path = self.path(written);
         let content = read(&path);
         self.digests.insert(path.clone(), content.as_ref().ok().map(|content| Digest::of(content)));
@@ -104,7 +140,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The files that were named and what was in them, those that could not be read included.
+    /// The files that were read, with their digests, also those that could not be read.
     pub(super) fn into_digests(self) -> Digests {
         self.digests
     }
@@ -113,10 +149,14 @@ impl<'a> Sources<'a> {
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut content = Zeroizing::new(Vec::new());
     let length = fs::File::open(path)?.take(BYTES_MAX + 1).read_to_end(&mut content)?;
-    if length as u64 > BYTES_MAX { Err(io::Error::other("it is larger than 1 MiB")) } else { Ok(content) }
+    if length as u64 > BYTES_MAX {
+        Err(io::Error::other("it is larger than 1 MiB"))
+    } else {
+        Ok(content)
+    }
 }
 
-/// What an operator needs to know, without the number of the system's error.
+/// The system's error without its number.
 fn cause(error: &io::Error) -> String {
     let kind = error.kind();
     let words = [
@@ -124,5 +164,8 @@ fn cause(error: &io::Error) -> String {
         (io::ErrorKind::PermissionDenied, "permission denied"),
         (io::ErrorKind::IsADirectory, "it is a folder"),
     ];
-    words.into_iter().find(|(known, _)| *known == kind).map_or_else(|| error.to_string(), |(_, said)| said.to_owned())
+    words
+        .into_iter()
+        .find(|(known, _)| *known == kind)
+        .map_or_else(|| error.to_string(), |(_, message)| message.to_owned())
 }

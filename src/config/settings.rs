@@ -1,4 +1,4 @@
-//! What the gateway runs on: settings that have been checked, made of what each room asks for.
+//! Checked settings of the gateway, made of each room's own.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use serde_json::Value;
 
 use super::file::File;
@@ -15,45 +16,53 @@ use crate::pricing::PriceTable;
 use crate::secret::Secret;
 use crate::store::{self, Topology};
 use crate::team::{Team, TeamId};
-use crate::{account, admin, catalogue, idempotency, identity, request, server, telemetry, upstream, webhook};
+use crate::{
+    account, admin, catalogue, idempotency, identity, request, server, telemetry, upstream, webhook,
+};
 
-/// Checked settings. They can only be made by [`super::load`] and [`super::parse`].
+/// Checked settings, made only by [`super::load`] and [`super::parse`].
 #[derive(Debug)]
 pub struct Settings {
-    /// What is read once, at start.
+    /// Read once, at start.
     pub fixed: FixedSettings,
-    /// What a reload replaces, all of it at once.
+    /// Replaced by a reload, all at once.
     pub live: LiveSettings,
-    /// What is allowed, but can hardly be meant: a sentence each, with its place in the file.
+    /// Warnings: valid, but probably a mistake. One sentence each, with its place in the file.
     pub warnings: Vec<String>,
     pub(super) effective: File,
+    /// Every file that was read.
     pub(super) files: Digests,
+    /// Those of them that the configuration names.
+    pub(super) named: Digests,
 }
 
-/// Settings that are read once: a change of them needs a restart.
+/// Settings that need a restart to change.
 #[derive(Debug)]
 pub struct FixedSettings {
     /// The team listener.
     pub server: server::Settings,
-    /// Whose word counts for where a request comes from.
+    /// Proxies that are trusted to report a caller's address.
     pub trusted_proxies: request::TrustedProxies,
-    /// Where the operator's listener listens.
+    /// Origins whose pages may call, as a browser names them.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Address of the operator's listener.
     pub admin_address: SocketAddr,
-    /// The bounds of a request.
+    /// Bounds of a request.
     pub request: request::Settings,
-    /// Where spending is counted.
+    /// The ledger and its store.
     pub ledger: LedgerSettings,
-    /// What a call of unknown outcome costs; the ledger's sweep and the settlement must agree on it.
+    /// Cost of a call with unknown outcome; the ledger's sweep and the settlement must use the
+    /// same.
     pub on_unknown: OnUnknown,
-    /// What is remembered of calls.
+    /// How answers of calls are kept.
     pub replay: idempotency::Settings,
-    /// Who is told that a budget is nearly used up.
+    /// Where to report a budget that is nearly used up.
     pub webhook: Option<webhook::Settings>,
-    /// What the gateway says about itself.
+    /// Logs and traces.
     pub telemetry: telemetry::Settings,
-    /// How the gateway stops.
+    /// The drain.
     pub shutdown: ShutdownSettings,
-    /// How often the file and the files it names are looked at.
+    /// How often the file and the files it names are checked.
     pub reload_poll: Duration,
 }
 
@@ -62,30 +71,30 @@ pub struct FixedSettings {
 pub struct LiveSettings {
     /// The teams, by name.
     pub teams: HashMap<TeamId, Arc<Team>>,
-    /// What models cost; every team holds the same table.
+    /// Prices of models; every team holds the same table.
     pub prices: Arc<PriceTable>,
     /// Who may call.
     pub identity: identity::Settings,
-    /// Where calls go, and with whose key.
+    /// Where calls go, and with which shared keys.
     pub upstream: upstream::Settings,
     /// The public endpoints.
     pub catalogue: catalogue::Settings,
-    /// The teams' own views.
+    /// Views of a team's own calls.
     pub account: account::Settings,
     /// The operator's listener; only the tokens are live.
     pub admin: admin::Settings,
 }
 
-/// The ledger, whichever store it has.
+/// The ledger, with any store.
 #[derive(Clone, Debug)]
 pub struct LedgerSettings {
     /// Which store.
     pub store: Store,
     /// How long a reservation lives unless it is renewed.
     pub reservation_ttl: Duration,
-    /// How long the past is kept, and how much of it.
+    /// How long records of the past are kept, and how many.
     pub retention: Retention,
-    /// What becomes of budgets of which the store has lost something.
+    /// What happens to budgets when the store has lost writes.
     pub on_loss: OnLoss,
 }
 
@@ -94,14 +103,14 @@ pub struct LedgerSettings {
 pub enum Store {
     /// Redis, shared by all replicas.
     Redis(store::Settings),
-    /// A file of this process.
+    /// A file, for a single process.
     Embedded {
         /// The file.
         path: PathBuf,
     },
 }
 
-/// How the gateway stops.
+/// The drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutdownSettings {
     /// How long calls are still taken after SIGTERM.
@@ -110,8 +119,8 @@ pub struct ShutdownSettings {
     pub grace: Duration,
 }
 
-/// The keys of the file whose change needs a restart, as far as they are whole sections.
-const FIXED: [&str; 10] = [
+/// Whole sections of the file whose change needs a restart.
+pub(super) const FIXED: [&str; 10] = [
     "/listen",
     "/admin/address",
     "/ledger",
@@ -125,29 +134,29 @@ const FIXED: [&str; 10] = [
 ];
 
 impl Settings {
-    /// The same settings, of a file that was itself read from somewhere.
+    /// The same settings, with the files that were read.
     pub(super) fn reading(mut self, files: Digests) -> Self {
         self.files.extend(files);
         self
     }
 
-    /// The settings as the file would write them, every default filled in. Secrets stay references; hashes of keys are
-    /// blanked.
+    /// The settings as the file would have them, with every default. Secrets stay references;
+    /// hashes of keys are blanked.
     #[must_use]
     pub const fn effective(&self) -> &File {
         &self.effective
     }
 
-    /// The same as text, for people: YAML that could be read back.
+    /// The same as YAML that could be read back.
     ///
     /// # Errors
-    /// What the writer says; a shape that cannot be written is a mistake in this program.
+    /// Errors of the YAML writer, which would be bugs of this program.
     pub fn effective_text(&self) -> Result<String, String> {
         serde_saphyr::to_string(&self.effective).map_err(|error| error.to_string())
     }
 
-    /// The keys that differ in `newer` and need a restart to take effect; empty when it can replace these settings
-    /// whole.
+    /// Keys that differ in `newer` and need a restart to take effect; empty when a reload can apply
+    /// all.
     #[must_use]
     pub fn needs_restart(&self, newer: &Self) -> Vec<String> {
         let (old, new) = (written(&self.effective), written(&newer.effective));
@@ -162,14 +171,21 @@ impl Settings {
         if self.fixed.ledger.sentinel_password() != newer.fixed.ledger.sentinel_password() {
             keys.insert("ledger.redis.sentinel.password".to_owned());
         }
-        // Its query is blanked in what is shown.
-        let webhook_url = |settings: &Self| settings.fixed.webhook.as_ref().map(|webhook| webhook.url.clone());
+        // Its query is blanked in the effective file.
+        let webhook_url =
+            |settings: &Self| settings.fixed.webhook.as_ref().map(|webhook| webhook.url.clone());
         if webhook_url(self) != webhook_url(newer) {
             keys.insert("webhook.url".to_owned());
         }
-        let authorization = |settings: &Self| settings.fixed.webhook.as_ref()?.authorization.clone();
+        let authorization =
+            |settings: &Self| settings.fixed.webhook.as_ref()?.authorization.clone();
         if authorization(self) != authorization(newer) {
             keys.insert("webhook.authorization".to_owned());
+        }
+        let headers =
+            |settings: &Self| settings.fixed.telemetry.otlp.clone().map(|otlp| otlp.headers);
+        if headers(self) != headers(newer) {
+            keys.insert("telemetry.otlp.headers".to_owned());
         }
         keys.into_iter().collect()
     }
@@ -185,13 +201,15 @@ impl LedgerSettings {
 
     fn sentinel_password(&self) -> Option<&Secret> {
         match &self.store {
-            Store::Redis(store::Settings { topology: Topology::Sentinel { password, .. }, .. }) => password.as_ref(),
+            Store::Redis(store::Settings {
+                topology: Topology::Sentinel { password, .. }, ..
+            }) => password.as_ref(),
             Store::Redis(_) | Store::Embedded { .. } => None,
         }
     }
 }
 
-fn written(file: &File) -> Value {
+pub(super) fn written(file: &File) -> Value {
     serde_json::to_value(file).unwrap_or_default()
 }
 

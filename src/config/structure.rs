@@ -1,5 +1,5 @@
-//! The form of a file against its schema: keys, types, ranges. What does not fit is reported and left out, and the rest
-//! goes on to be checked, so that one run tells every problem.
+//! Compares a file with its schema: keys, types, ranges. What does not match is reported and left
+//! out, and the rest is checked further, so that one run reports all problems.
 
 use serde_json::{Map, Value};
 
@@ -8,14 +8,17 @@ use super::report::{KeyPath, Report};
 use super::schema;
 use super::tree::{Entry, Kind, Node};
 
-/// What of a file has the right form, as a value that the shapes of [`super::file`] can be read from.
+/// The parts of a file that match the schema, as a value from which the shapes of [`super::file`]
+/// can be read.
 pub(super) fn fitting(node: &Node, schema: &Value, report: &mut Report) -> Value {
     if matches!(node.kind, Kind::Nothing | Kind::Null) {
         report.add(&KeyPath::root(), "the file is empty; upstream, ledger and teams are needed");
         report.leave_out(&KeyPath::root());
         return Value::Object(Map::new());
     }
-    Form { report }.value(node, schema, &KeyPath::root()).unwrap_or_else(|| Value::Object(Map::new()))
+    Form { report }
+        .value(node, schema, &KeyPath::root())
+        .unwrap_or_else(|| Value::Object(Map::new()))
 }
 
 struct Form<'a> {
@@ -23,13 +26,20 @@ struct Form<'a> {
 }
 
 impl Form<'_> {
-    /// The value when it fits its schema, without those of its parts that do not.
+    /// The value, if it matches its schema, without those of its parts that do not.
     fn value(&mut self, node: &Node, schema: &Value, path: &KeyPath) -> Option<Value> {
         let alternatives = schema::alternatives(schema);
         let Some(fits) = alternatives.iter().find(|one| takes(one, &node.kind)) else {
             let message = match node.kind {
-                Kind::Nothing => format!("has no value; must be {}", explain::expected(&alternatives)),
-                Kind::Null | Kind::Truth(_) | Kind::Number(_) | Kind::Text(_) | Kind::List(_) | Kind::Map(_) => {
+                Kind::Nothing => {
+                    format!("has no value; must be {}", explain::expected(&alternatives))
+                }
+                Kind::Null
+                | Kind::Truth(_)
+                | Kind::Number(_)
+                | Kind::Text(_)
+                | Kind::List(_)
+                | Kind::Map(_) => {
                     format!("must be {}, not {}", explain::expected(&alternatives), node.called())
                 }
             };
@@ -59,7 +69,8 @@ impl Form<'_> {
         let (least, most) = (bound("minimum").unwrap_or(0), bound("maximum").unwrap_or(u64::MAX));
         match written.parse::<u64>() {
             Ok(number) if (least..=most).contains(&number) => Some(Value::from(number)),
-            _ => self.left_out(path, format!("must be {}, not {written}", explain::expected(&[schema]))),
+            _ => self
+                .left_out(path, format!("must be {}, not {written}", explain::expected(&[schema]))),
         }
     }
 
@@ -83,7 +94,7 @@ impl Form<'_> {
         for (index, item) in items.iter().enumerate() {
             let path = path.item(index);
             self.report.learn(&path, item.place);
-            // Something stays in the place of what does not fit: the items after it keep their numbers.
+            // A placeholder for an item that does not match, so that later items keep their index.
             fitting.push(self.value(item, of, &path).unwrap_or_else(|| placeholder(of)));
         }
         Some(Value::Array(fitting))
@@ -95,7 +106,8 @@ impl Form<'_> {
         for entry in entries {
             let below = path.key(&entry.key);
             if let Some(first) = seen.iter().find(|earlier| earlier.key == entry.key) {
-                let message = format!("is given twice; it stands on line {} already", first.place.line);
+                let message =
+                    format!("is given twice; it stands on line {} already", first.place.line);
                 self.report.add_at(entry.place, &below, message);
                 continue;
             }
@@ -104,11 +116,17 @@ impl Form<'_> {
             let known = properties.and_then(|known| known.get(&entry.key));
             let any = schema.get("additionalProperties").filter(|any| any.is_object());
             let Some(of) = known.or(any) else {
-                self.report.add_at(entry.place, &below, explain::unknown(path, &entry.key, properties));
+                self.report.add_at(
+                    entry.place,
+                    &below,
+                    explain::unknown(path, &entry.key, properties),
+                );
                 self.report.leave_out(&below);
-                // The key that was meant is not missing on top of that.
+                // The key that was meant is not reported as missing as well.
                 let meant = explain::meant(&entry.key, properties);
-                if let Some(meant) = meant.filter(|meant| entries.iter().all(|entry| entry.key != *meant)) {
+                if let Some(meant) =
+                    meant.filter(|meant| entries.iter().all(|entry| entry.key != *meant))
+                {
                     self.report.leave_out(&path.key(meant));
                 }
                 continue;
@@ -121,7 +139,9 @@ impl Form<'_> {
         }
         for needed in schema::texts(schema, "required") {
             if !seen.iter().any(|entry| entry.key == needed) {
-                let of = schema::properties(schema).and_then(|known| known.get(needed)).unwrap_or(&Value::Null);
+                let of = schema::properties(schema)
+                    .and_then(|known| known.get(needed))
+                    .unwrap_or(&Value::Null);
                 let expected = explain::expected(&schema::alternatives(of));
                 self.left_out(&path.key(needed), format!("is missing; must be {expected}"));
             }
@@ -144,7 +164,7 @@ fn takes(schema: &Value, kind: &Kind) -> bool {
     }
 }
 
-/// Something that can be read in the place of a value that was reported.
+/// A valid value to read in place of one that was reported.
 fn placeholder(schema: &Value) -> Value {
     match schema::texts(schema, "type").first() {
         Some(&"object") => Value::Object(Map::new()),

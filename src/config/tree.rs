@@ -1,4 +1,4 @@
-//! The text as a tree: every value with its place in the file, before anyone asks whether it makes sense.
+//! Parses the text into a tree in which every value has its place in the file.
 
 use std::fmt;
 
@@ -11,28 +11,28 @@ use super::report::Place;
 /// A value of the file.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Where it begins.
+    /// Where it starts.
     pub(super) place: Place,
-    /// What it is.
+    /// Its kind and content.
     pub(super) kind: Kind,
 }
 
-/// What a value of the file is.
+/// Kinds of values.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Nothing is written.
+    /// No value.
     Nothing,
-    /// `null` is written.
+    /// `null`.
     Null,
     /// `true` or `false`.
     Truth(bool),
-    /// A number, as it is written.
+    /// A number, as written.
     Number(String),
-    /// Text, in quotes or not.
+    /// A string, in quotes or not.
     Text(String),
     /// A list.
     List(Vec<Node>),
-    /// Keys and values, in the order of the file; a key may come twice.
+    /// Keys and values in the order of the file; a key may occur twice.
     Map(Vec<Entry>),
 }
 
@@ -40,27 +40,28 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
-    /// Where the key begins.
+    /// Where the key starts.
     pub(super) place: Place,
     pub(super) value: Node,
 }
 
-/// Text that is not YAML: where, and why not.
+/// A text that is not YAML: where, and why.
 pub(super) struct NotYaml {
     pub(super) place: Place,
     pub(super) message: String,
 }
 
 impl Node {
-    /// Reads a file's text.
+    /// Parses a file's text.
     pub(super) fn read(text: &str) -> Result<Self, NotYaml> {
         let options = serde_saphyr::options! {
-            // Duplicates are reported with all other problems, not instead of them.
+            // Duplicates are reported together with all other problems.
             duplicate_keys: DuplicateKeyPolicy::PassThrough,
             strict_booleans: true,
             leading_zero_numbers_as_strings: true,
             underscored_numbers_as_strings: true,
-            // A key id such as 12e456789012 is text to us although YAML sees a number too large for it.
+            // A key id such as 12e456789012 is a string to us, although YAML sees a number too
+            // large.
             non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
             reject_unsupported_tags: true,
             with_snippet: false,
@@ -74,7 +75,7 @@ impl Node {
         }
     }
 
-    /// What a person would call it.
+    /// What problems call it.
     pub(super) fn called(&self) -> &'static str {
         match self.kind {
             Kind::Nothing => "nothing",
@@ -88,7 +89,7 @@ impl Node {
     }
 }
 
-/// A value as the YAML reader hands it over; numbers lose how they were written, so that is read again from the text.
+/// A value from the YAML reader. Numbers lose their notation, so that is read again from the text.
 enum Read {
     Null,
     Truth(bool),
@@ -115,7 +116,11 @@ fn placed(read: Spanned<Read>, text: &str) -> Node {
         Read::Map(entries) => Kind::Map(
             entries
                 .into_iter()
-                .map(|(key, value)| Entry { place: place(&key.referenced), key: key.value, value: placed(value, text) })
+                .map(|(key, value)| Entry {
+                    place: place(&key.referenced),
+                    key: key.value,
+                    value: placed(value, text),
+                })
                 .collect(),
         ),
     };
@@ -126,7 +131,8 @@ fn place(location: &Location) -> Place {
     Place { line: location.line().max(1), column: location.column().max(1) }
 }
 
-/// What the reader says, without the place, which is told apart, and without the names of its own functions.
+/// Message of the YAML reader, without the place, which is reported apart, and without names of its
+/// functions.
 fn not_yaml(error: &Error) -> String {
     let error = error.without_snippet();
     if matches!(error, Error::MultipleDocuments { .. }) {
@@ -134,8 +140,8 @@ fn not_yaml(error: &Error) -> String {
     }
     let message = error.to_string();
     let line = message.lines().next().unwrap_or_default();
-    let said = line.rsplit_once(" at line ").map_or(line, |(said, _)| said);
-    format!("is not valid YAML: {said}")
+    let message = line.rsplit_once(" at line ").map_or(line, |(message, _)| message);
+    format!("is not valid YAML: {message}")
 }
 
 impl<'de> Deserialize<'de> for Read {

@@ -1,13 +1,13 @@
-//! Numbers with units as they are written: durations and sizes.
+//! Durations and sizes with units.
 
 use std::time::Duration;
 
 const DAY: u64 = 24 * 3600;
 
-/// Reads `250ms`, `20s`, `5m`, `24h`, `30d`.
+/// Parses `250ms`, `20s`, `5m`, `24h`, `30d`.
 ///
 /// # Errors
-/// Says what would be right.
+/// The right form, as a message.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("must be a duration such as 250ms, 20s, 5m or 24h, not {text:?}");
     let (digits, unit) = split(text);
@@ -18,13 +18,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60,
         "h" => 3600,
         "d" => DAY,
-        "" => return Err(format!("must have a unit: {count}ms, {count}s, {count}m, {count}h or {count}d")),
+        "" => {
+            return Err(format!(
+                "must have a unit: {count}ms, {count}s, {count}m, {count}h or {count}d"
+            ));
+        }
         _ => return Err(wrong()),
     };
     count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
-/// A duration as it would be written in the file, in the largest unit that holds it exactly.
+/// A duration in the largest unit that holds it exactly.
 pub(super) fn written_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [("d", 24 * 3_600_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
@@ -36,12 +40,13 @@ pub(super) fn written_duration(duration: Duration) -> String {
     }
 }
 
-/// Reads `4500000`, `4.5MB`, `512MiB`: a number of bytes.
+/// Parses a number of bytes: `4500000`, `4.5MB`, `512MiB`.
 ///
 /// # Errors
-/// Says what would be right.
+/// The right form, as a message.
 pub(super) fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("must be a size such as 4.5MB, 512MiB or a number of bytes, not {text:?}");
+    let wrong =
+        || format!("must be a size such as 4.5MB, 512MiB or a number of bytes, not {text:?}");
     let (digits, unit) = split(text);
     let factor: u64 = match unit {
         "" | "B" => 1,
@@ -63,7 +68,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     bytes().ok_or_else(wrong)
 }
 
-/// A size as it would be written in the file.
+/// A size in the file's notation.
 pub(super) fn written_size(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1_u64 << 10)];
     let unit = units.into_iter().find(|(_, size)| bytes > 0 && bytes.is_multiple_of(*size));
@@ -74,7 +79,9 @@ pub(super) fn written_size(bytes: u64) -> String {
 }
 
 fn split(text: &str) -> (&str, &str) {
-    let end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
+    let end = text
+        .find(|character: char| !character.is_ascii_digit() && character != '.')
+        .unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
     (digits, unit.strip_prefix(' ').unwrap_or(unit))
 }
@@ -86,14 +93,28 @@ mod tests {
 
     #[test]
     fn a_duration_has_a_unit() {
-        for (text, millis) in
-            [("250ms", 250), ("20s", 20_000), ("5m", 300_000), ("24h", 86_400_000), ("400d", 34_560_000_000), ("0s", 0)]
-        {
+        for (text, millis) in [
+            ("250ms", 250),
+            ("20s", 20_000),
+            ("5m", 300_000),
+            ("24h", 86_400_000),
+            ("400d", 34_560_000_000),
+            ("0s", 0),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for wrong in
-            ["", "20", "s", "1.5s", "-1s", "20 sec", "1h30m", "99999999999999999999s", "184467440737095516d", "20S"]
-        {
+        for wrong in [
+            "",
+            "20",
+            "s",
+            "1.5s",
+            "-1s",
+            "20 sec",
+            "1h30m",
+            "99999999999999999999s",
+            "184467440737095516d",
+            "20S",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,4 @@
-//! Keeps the settings fresh: notices that the file, or a file it names, has another content, or that a signal asks.
+//! Reload: notices that the file, or a file it names, has changed, or that a signal asks for it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,64 +12,71 @@ use super::report::Problems;
 use super::secrets::{Digest, Digests};
 use super::settings::Settings;
 
-/// A file that is being written is not read: its content must have stood still for this long.
+/// How long a file must stay unchanged before it is read, so that one being written is not.
 const STILL: Duration = Duration::from_millis(50);
 
 /// Watches a configuration file and every file it names: secrets, certificates, key sets.
 ///
-/// What counts is the content behind the path, looked up anew each time: a file replaced by a rename, or a ConfigMap
-/// whose symbolic link was moved, is noticed like one that was written in place.
+/// It compares the content behind the path, resolved anew each time: a file replaced by a rename,
+/// or a ConfigMap whose symbolic link moved, is noticed like one written in place.
 pub struct Watcher {
     path: PathBuf,
     looks: Interval,
-    asked: Signal,
-    /// What was read the last time: compared with it, a change between that reading and the first look is not missed.
+    signal: Signal,
+    /// Digests of what was last read. A change between that and the first check is noticed too.
     read: Digests,
 }
 
 impl Watcher {
-    /// Watches the file at `path`, from which `settings` were loaded, and reads it again when SIGHUP comes. From here
-    /// on that signal no longer ends the process.
+    /// Watches the file at `path`, from which `settings` were loaded, and reads it again on SIGHUP,
+    /// which no longer ends the process.
     ///
     /// # Errors
-    /// The system does not let the process handle the signal.
+    /// The system does not allow handling the signal.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn new(path: &Path, settings: &Settings) -> io::Result<Self> {
-        Self::asked_by(SignalKind::hangup(), path, settings)
+        Self::on_signal(SignalKind::hangup(), path, settings)
     }
 
-    /// The same, with another signal in the place of SIGHUP.
+    /// The same, with another signal instead of SIGHUP.
     ///
     /// # Errors
     /// As for [`Self::new`].
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn asked_by(asking: SignalKind, path: &Path, settings: &Settings) -> io::Result<Self> {
+    pub fn on_signal(kind: SignalKind, path: &Path, settings: &Settings) -> io::Result<Self> {
         let mut looks = interval(settings.fixed.reload_poll);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { path: path.to_owned(), looks, asked: signal(asking)?, read: settings.files.clone() })
+        Ok(Self {
+            path: path.to_owned(),
+            looks,
+            signal: signal(kind)?,
+            read: settings.files.clone(),
+        })
     }
 
-    /// Waits until something changed or the signal came, then reads everything again: all of it or nothing.
+    /// Waits for a change or the signal, then reads everything again.
     ///
-    /// A file that is wrong is told once, not at every look. The settings in use are the caller's to keep.
+    /// A file with problems is reported once, not at every check. The caller keeps the settings in
+    /// use.
     ///
     /// # Errors
-    /// The problems with the new file: the settings in use stay.
+    /// The problems of the new file: the settings in use stay.
     pub async fn next(&mut self) -> Result<Settings, Problems> {
         loop {
-            let asked = tokio::select! {
-                Some(()) = self.asked.recv() => true,
+            let signal_came = tokio::select! {
+                Some(()) = self.signal.recv() => true,
                 _ = self.looks.tick() => false,
             };
-            if !asked && !self.has_changed().await {
+            if !signal_came && !self.has_changed().await {
                 continue;
             }
             let path = self.path.clone();
-            // Reading cannot fail to finish unless the runtime is going down; then nobody waits for the answer.
+            // Reading always finishes, unless the runtime is shutting down; then nobody waits for
+            // it.
             let Ok(read) = spawn_blocking(move || super::load(&path)).await else { continue };
             self.read = match &read {
                 Ok(settings) => settings.files.clone(),
@@ -79,7 +86,7 @@ impl Watcher {
         }
     }
 
-    /// Whether the files have another content than when they were read; answers when they stand still.
+    /// Whether the files have changed since they were read. Waits until they stop changing.
     async fn has_changed(&self) -> bool {
         let Ok(mut seen) = self.look().await else { return false };
         if seen == self.read {

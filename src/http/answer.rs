@@ -1,5 +1,5 @@
-//! The answer of the gateway and its body, which goes no faster than its caller reads, and keeps what must last until
-//! then.
+//! The gateway's answer and its body, which is handed over as its caller reads, and can hold
+//! resources until it is written.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -15,10 +15,11 @@ use tokio::sync::oneshot;
 
 use super::{Deliver, Delivery};
 
-/// An answer of the gateway, whole in memory: what came from the upstream was read, checked and settled before.
+/// An answer of the gateway, complete in memory: the upstream's was read, checked and settled
+/// before.
 pub type Answer = Response<AnswerBody>;
 
-/// The body of an answer, and whatever must last until it is written.
+/// Body of an answer, with the resources it holds until it is written.
 #[derive(Debug, Default)]
 pub struct AnswerBody {
     data: Bytes,
@@ -27,28 +28,29 @@ pub struct AnswerBody {
     keeping: Option<Keeping>,
 }
 
-/// What an answer keeps, and the end that is held back for it.
+/// What a body keeps, and the last bytes that are held back for it.
 #[derive(Debug)]
 struct Keeping {
     kept: Box<dyn Kept>,
     transport: Transport,
-    /// Empty until the first frame is asked for.
+    /// Empty until the first frame is polled.
     end: Bytes,
-    /// Ends when all before the end is written.
+    /// Resolves when everything before the end is written.
     written: Option<oneshot::Receiver<Infallible>>,
 }
 
-/// What carries an answer to its caller.
+/// How an answer is carried to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// A connection that carries nothing else meanwhile (HTTP/1): its socket takes a small answer at once, read or not.
+    /// A connection for one answer at a time (HTTP/1): its socket takes a small answer at once,
+    /// read or not.
     Connection,
-    /// A stream beside others, which has as much room as its caller gives it (RFC 9113, 5.2).
+    /// One stream of several, which has as much room as its caller allows (RFC 9113, 5.2).
     Stream,
 }
 
 impl Transport {
-    /// Whether an answer of so many bytes may be on its way for as long as its caller does not read.
+    /// Whether an answer of so many bytes may be stuck while its caller does not read.
     #[must_use]
     pub const fn may_hold_up(self, bytes: usize) -> bool {
         match self {
@@ -58,24 +60,27 @@ impl Transport {
     }
 }
 
-/// Something that an answer keeps until the last of its bytes is handed over to be written, or it is given up.
+/// Something that an answer keeps until its last bytes are handed over to be written, or it is
+/// dropped.
 pub trait Kept: fmt::Debug + Send + Sync + 'static {
-    /// Gives it back. The last bytes are handed over when that is done: who has read the answer finds it given back.
+    /// Gives it back. The last bytes are handed over when that is done, so that a caller who has
+    /// read the answer finds it given back.
     fn poll_given_back(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// Whatever must last until an answer is written; it is given back when the last who holds it is done.
+/// Anything that must live until an answer is written; the last holder drops it.
 pub type Guard = Arc<dyn Any + Send + Sync>;
 
-/// A body up to this size is handed over at once, head and body in one write; a larger one in slices, so that it shows
-/// whether the caller reads.
+/// Largest body that is handed over at once, with its head in one write. A larger one goes in
+/// slices, which shows whether the caller reads.
 pub const SLICE: usize = 64 * 1024;
 
-/// What the socket of a connection that carries nothing else takes at once, whether its caller reads or not.
-const SOCKET_ROOM: usize = 4 * 1024;
+/// Bytes that a connection takes at once whether its caller reads or not: in its socket, or in TLS
+/// before it.
+pub const SOCKET_ROOM: usize = 4 * 1024;
 
-/// Bytes of a body, and what lasts until the last slice of them is written: their share of the bounded memory, and who
-/// waits until then.
+/// Bytes of a body, and what must live until their last slice is written: the permit of the bounded
+/// memory, and a waiter.
 struct Shared {
     data: Bytes,
     _held: Option<Guard>,
@@ -95,29 +100,31 @@ impl AnswerBody {
         Self { data: data.into(), held: None, delivery: None, keeping: None }
     }
 
-    /// The same body, holding its share of the bounded memory: a large one until the last of its bytes is written, a
-    /// small one until it is handed over to be written.
+    /// Holds its permit of the bounded memory: a large body until its last byte is written, a small
+    /// one until it is handed over to be written.
     #[must_use]
     pub fn holding(mut self, held: Option<Guard>) -> Self {
         self.held = held;
         self
     }
 
-    /// The same body; who wants to know whether it arrives goes with it.
+    /// Attaches a delivery, which reports whether the body arrived.
     #[must_use]
     pub fn delivered_to(self, delivery: Delivery) -> Self {
         Self { delivery: Some(delivery), ..self }
     }
 
-    /// The same body, keeping something until it is written but for its end, or is given up. The end follows when what
-    /// is kept is given back. All of an answer that nothing can hold up is its end: it is one write.
+    /// Keeps something until all but the end of the body is written, or the body is dropped; the
+    /// end follows once it is given back. If nothing can hold the answer up, all of it is the end:
+    /// one write.
     #[must_use]
     pub fn keeping(mut self, kept: Option<Box<dyn Kept>>, transport: Transport) -> Self {
-        self.keeping = kept.map(|kept| Keeping { kept, transport, end: Bytes::new(), written: None });
+        self.keeping =
+            kept.map(|kept| Keeping { kept, transport, end: Bytes::new(), written: None });
         self
     }
 
-    /// The bytes, before the first of them is taken.
+    /// The bytes. Valid until the first frame is taken.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {
         &self.data
@@ -127,10 +134,12 @@ impl AnswerBody {
         self.data.len() + self.keeping.as_ref().map_or(0, |keeping| keeping.end.len())
     }
 
-    /// Where an end is to be held back, it is, before the first bytes go.
+    /// Splits off the end before the first bytes go, if something is kept.
     fn hold_end_back(&mut self) {
         let length = self.data.len();
-        let Some(keeping) = self.keeping.as_mut().filter(|keeping| keeping.end.is_empty()) else { return };
+        let Some(keeping) = self.keeping.as_mut().filter(|keeping| keeping.end.is_empty()) else {
+            return;
+        };
         let end = match length {
             _ if length > SLICE => (length - 1) % SLICE + 1,
             _ if keeping.transport.may_hold_up(length) => 1,
@@ -153,10 +162,10 @@ impl AnswerBody {
 }
 
 impl Keeping {
-    /// Waits until all before the end is written and what is kept is given back.
+    /// Waits until everything before the end is written and what is kept is given back.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         if let Some(written) = &mut self.written {
-            // Nothing is ever sent: it ends when the last who holds the sender is done.
+            // Nothing is ever sent: it resolves when the last sender is dropped.
             let _ = ready!(Pin::new(written).poll(cx));
             self.written = None;
         }
@@ -175,7 +184,10 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.is_end_stream() {
             return Poll::Ready(None);
         }
@@ -190,7 +202,8 @@ impl Body for AnswerBody {
         if self.data.len() > SLICE
             && let Some(held) = self.held.take()
         {
-            // Not before: who keeps a copy of the bytes to tell whether they arrive does not keep the memory taken.
+            // Only now: a delivery may keep a copy of the bytes, which must not keep the memory
+            // permit.
             let data = std::mem::take(&mut self.data);
             self.data = Bytes::from_owner(Shared { data, _held: Some(held), _writing: None });
         }
@@ -216,16 +229,20 @@ mod tests {
     use http_body_util::BodyExt;
 
     #[tokio::test]
-    async fn a_large_body_comes_in_slices_and_gives_its_memory_back_with_the_last_of_them() {
+    async fn a_large_body_comes_in_slices_and_frees_its_memory() {
         let memory = Arc::new(());
-        let mut body = AnswerBody::new(vec![7; 150 * 1024]).holding(Some(Arc::<()>::clone(&memory)));
+        let mut body =
+            AnswerBody::new(vec![7; 150 * 1024]).holding(Some(Arc::<()>::clone(&memory)));
         let mut slices = Vec::new();
         while let Some(Ok(frame)) = body.frame().await {
             slices.push(frame.into_data().unwrap());
         }
         assert!(body.is_end_stream());
         drop(body);
-        assert_eq!(slices.iter().map(Bytes::len).collect::<Vec<_>>(), [SLICE, SLICE, 150 * 1024 - 2 * SLICE]);
+        assert_eq!(
+            slices.iter().map(Bytes::len).collect::<Vec<_>>(),
+            [SLICE, SLICE, 150 * 1024 - 2 * SLICE]
+        );
         let last = slices.pop();
         drop(slices);
         assert_eq!(Arc::strong_count(&memory), 2, "a slice is not written yet");
@@ -233,7 +250,7 @@ mod tests {
         assert_eq!(Arc::strong_count(&memory), 1);
     }
 
-    /// Given back when it is told to be.
+    /// Given back on a signal.
     #[derive(Debug)]
     struct Slow(oneshot::Receiver<()>);
 
@@ -243,8 +260,9 @@ mod tests {
         }
     }
 
+    /// Only then is released what the answer keeps.
     #[tokio::test]
-    async fn the_end_waits_until_all_before_it_is_written_and_what_is_kept_is_given_back() {
+    async fn an_answer_ends_after_all_of_it_is_written() {
         use Transport::{Connection, Stream};
         let cases = [
             (Connection, 10, 1),
@@ -263,19 +281,26 @@ mod tests {
             let (memory, (give_back, kept)) = (Arc::new(()), oneshot::channel());
             let body = AnswerBody::new(vec![7; bytes]).holding(Some(Arc::<()>::clone(&memory)));
             let mut body = body.keeping(Some(Box::new(Slow(kept))), transport);
-            let mut next = async || body.frame().await.map(|frame| frame.unwrap().into_data().unwrap());
+            let mut next =
+                async || body.frame().await.map(|frame| frame.unwrap().into_data().unwrap());
             let mut written = Vec::new();
             for _ in 1..frames {
                 written.push(next().now_or_never().expect("a frame at once").unwrap());
             }
             if frames > 1 {
                 give_back.send(()).unwrap();
-                assert!(next().now_or_never().is_none(), "{case:?}: what is before it is not written");
+                assert!(
+                    next().now_or_never().is_none(),
+                    "{case:?}: what is before it is not written"
+                );
                 written.drain(..frames - 2);
                 assert!(next().now_or_never().is_none(), "{case:?}: one frame is not written");
                 written.clear();
             } else {
-                assert!(next().now_or_never().is_none(), "{case:?}: what is kept is not given back");
+                assert!(
+                    next().now_or_never().is_none(),
+                    "{case:?}: what is kept is not given back"
+                );
                 give_back.send(()).unwrap();
             }
             let end = next().await.unwrap();
@@ -289,10 +314,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_whose_rest_is_written_waits_for_what_is_kept_and_counts_as_part_of_the_body() {
+    async fn a_written_answer_ends_only_once_its_slot_is_released() {
         for (transport, bytes) in [(Transport::Stream, 10), (Transport::Connection, 2 * SLICE)] {
             let (give_back, kept) = oneshot::channel();
-            let mut body = AnswerBody::new(vec![7; bytes]).keeping(Some(Box::new(Slow(kept))), transport);
+            let mut body =
+                AnswerBody::new(vec![7; bytes]).keeping(Some(Box::new(Slow(kept))), transport);
             assert_eq!(body.size_hint().exact(), Some(bytes as u64));
             drop(body.frame().await);
             assert!(body.frame().now_or_never().is_none() && !body.is_end_stream());

@@ -1,43 +1,43 @@
-//! Whether an answer reached its caller: known where it is written, of interest where it was made.
+//! Delivery of an answer: known where it is written, of interest where it was made.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-/// Goes with an answer until it is known whether that has reached its caller. Dropped before, it has not, as far as
-/// anybody can tell, and whoever made the answer hears it.
+/// Travels with an answer until it is known whether that arrived. Dropped before then, it counts as
+/// not arrived, and calls back whoever made the answer.
 pub struct Delivery {
-    /// None once it has given way to others.
+    /// None once dropped to save memory.
     body: Option<Bytes>,
     missed: Option<Box<dyn FnOnce(Option<Bytes>) + Send>>,
 }
 
-/// A body that may have a delivery with it.
+/// A body that may carry a delivery.
 pub trait Deliver {
-    /// Takes it out, to tell whether the body was delivered.
+    /// Takes the delivery, to report whether the body arrived.
     fn take_delivery(&mut self) -> Option<Delivery>;
 }
 
 impl Delivery {
-    /// The delivery of this body; none is one that would not be kept. What is to be done when it did not arrive must
-    /// neither wait nor block.
+    /// A delivery of this body; none if the body would not be kept. `missed` is called when it did
+    /// not arrive, and must neither wait nor block.
     #[must_use]
     pub fn new(body: Option<Bytes>, missed: impl FnOnce(Option<Bytes>) + Send + 'static) -> Self {
         Self { body, missed: Some(Box::new(missed)) }
     }
 
-    /// The answer has arrived.
+    /// Reports that the answer arrived.
     pub fn arrived(mut self) {
         self.missed = None;
     }
 
-    /// How many bytes it keeps in memory.
+    /// Bytes it keeps in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.body.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Forgets the body, to make room: should the answer not arrive, no more than that is known of it.
+    /// Drops the body to save memory: if the answer does not arrive, only that is reported.
     pub fn forget_body(&mut self) {
         self.body = None;
     }

@@ -1,32 +1,33 @@
-//! Headers with values that are written digit by digit: no `fmt`, and one allocation for all values of an answer.
+//! Header values written digit by digit, without `fmt` and with one allocation for all values of an
+//! answer.
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::decimal::Decimal;
 
-/// How many bytes of values an admitted call's answer has, and some more.
+/// More than the bytes of all values in an admitted call's answer.
 const BYTES: usize = 320;
 
-/// Writes headers into a map: the parts of a value one after another, then the name that it is for.
+/// Writes headers into a map: first the parts of a value, then the name it is for.
 pub struct HeaderWriter<'a> {
     headers: &'a mut HeaderMap,
-    /// What was written and belongs to no header yet. Values that were taken off it share its allocation.
+    /// Text that belongs to no header yet. Finished values share its allocation.
     text: BytesMut,
 }
 
 impl<'a> HeaderWriter<'a> {
-    /// Headers will be added to these.
+    /// Adds headers to these.
     pub fn new(headers: &'a mut HeaderMap) -> Self {
         Self { headers, text: BytesMut::new() }
     }
 
-    /// Goes on with this text: visible ASCII.
+    /// Appends text: visible ASCII.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }
 
-    /// Goes on with this decimal number.
+    /// Appends a decimal number.
     pub fn decimal(&mut self, number: Decimal) -> &mut Self {
         self.bytes(number.as_bytes())
     }
@@ -39,12 +40,12 @@ impl<'a> HeaderWriter<'a> {
         self
     }
 
-    /// Goes on with this number.
+    /// Appends a number.
     pub fn number(&mut self, number: impl itoa::Integer) -> &mut Self {
         self.text(itoa::Buffer::new().format(number))
     }
 
-    /// Ends the value: it is this header's.
+    /// Ends the value and sets it as this header.
     pub fn insert(&mut self, name: HeaderName) {
         if let Ok(value) = HeaderValue::from_maybe_shared(self.text.split().freeze()) {
             self.headers.insert(name, value);
@@ -61,7 +62,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         let mut writer = HeaderWriter::new(&mut headers);
         writer.number(60_u64).insert(HeaderName::from_static("a"));
-        writer.text("\"x\";t=").number(-1_i64).text(&"y".repeat(2 * BYTES)).insert(HeaderName::from_static("b"));
+        writer
+            .text("\"x\";t=")
+            .number(-1_i64)
+            .text(&"y".repeat(2 * BYTES))
+            .insert(HeaderName::from_static("b"));
         writer.number(u64::MAX).insert(HeaderName::from_static("a"));
         assert_eq!(headers["a"], "18446744073709551615");
         assert_eq!(headers["b"], format!("\"x\";t=-1{}", "y".repeat(2 * BYTES)));

@@ -1,4 +1,5 @@
-//! A claim in the hands of its call: the right, and the duty, to make the call that an idempotency key stands for.
+//! A claim in the hands of its call: the right, and the duty, to make the call that an idempotency
+//! key stands for.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,54 +8,54 @@ use tokio::runtime::Handle;
 
 use super::{Claim, Replays};
 use crate::ledger::Phase;
-use crate::ledger::reservation::Progress;
 use crate::store::Outage;
 
-/// A claim in the hands of the call that makes it. Dropped before the call was sent, it is released: nothing was spent,
-/// and the key may be used again. Once the call may have been sent, the claim ends with the call's outcome or, should
-/// there never be one (a panic, a process that is killed), as lost: nobody makes the call again under its key.
+/// A claim in the hands of the call that makes it: once that is paid for, a part of its money.
+/// Dropped, it is released: nothing was spent, and the key may be used again. Once the call may
+/// have been sent, the claim ends with the call's outcome or, should there never be one (a panic, a
+/// process that is killed), as lost: nobody makes the call again under its key.
 pub struct Claimed {
     claim: Option<Claim>,
     longest: Duration,
     replays: Replays,
-    progress: Option<Progress>,
 }
 
-/// A claim that goes out with its call.
-pub struct Departure {
-    claim: Claim,
-    longest: Duration,
-    replays: Replays,
-}
+impl Claimed {
+    /// A claim for a call that takes at most so long once it was sent. It is released when dropped,
+    /// so it exists before the store is asked: a caller may leave meanwhile.
+    pub(super) const fn new(claim: Claim, longest: Duration, replays: Replays) -> Self {
+        Self { claim: Some(claim), longest, replays }
+    }
 
-impl Departure {
-    /// Tells the store that the call is about to be sent, paid for by its reservation. `false`: it must not be sent.
+    /// Tells the store that the call is about to be sent, paid for by its reservation. `false`: it
+    /// must not be sent.
     ///
     /// # Errors
     /// The store did not answer: the call must not be sent either.
     pub async fn sent(&self) -> Result<bool, Outage> {
-        self.replays.sent(&self.claim, self.longest).await
-    }
-}
-
-impl Claimed {
-    /// A claim for a call that takes at most so long once it was sent. It is released when dropped, so it exists before
-    /// the store is asked: a caller may leave meanwhile.
-    pub(super) const fn new(claim: Claim, longest: Duration, replays: Replays) -> Self {
-        Self { claim: Some(claim), longest, replays, progress: None }
-    }
-
-    /// The call is reserved, and this is how far it is. The store is to be told before it is sent.
-    pub fn goes_with(&mut self, progress: Progress) -> Option<Departure> {
-        self.progress = Some(progress);
-        let claim = self.claim.clone()?;
-        Some(Departure { claim, longest: self.longest, replays: self.replays.clone() })
+        match &self.claim {
+            Some(claim) => self.replays.sent(claim, self.longest).await,
+            None => Ok(false),
+        }
     }
 
     /// The call has ended, and its claim ends with its outcome.
     #[must_use]
     pub fn ended(mut self) -> Option<Claim> {
         self.claim.take()
+    }
+
+    /// The call was dropped when it was that far: nobody knows its outcome, if it has one.
+    pub fn left_behind(mut self, phase: Phase) {
+        match phase {
+            Phase::Waiting | Phase::TurnedBack => {}
+            Phase::Dispatched => {
+                // Outside a runtime the process is ending, and the claim ends with its reservation.
+                if let Some((claim, runtime)) = self.claim.take().zip(Handle::try_current().ok()) {
+                    self.replays.mark_lost(claim, &runtime);
+                }
+            }
+        }
     }
 
     /// The claim.
@@ -71,12 +72,8 @@ impl Claimed {
 impl Drop for Claimed {
     fn drop(&mut self) {
         let Some(claim) = self.claim.take() else { return };
-        // Outside a runtime the process is ending: unsent, the claim ends with its own time; sent, with its
-        // reservation.
-        let Ok(runtime) = Handle::try_current() else { return };
-        if self.progress.as_ref().is_some_and(|progress| progress.phase() == Phase::Dispatched) {
-            self.replays.mark_lost(claim, &runtime);
-        } else {
+        // Outside a runtime the process is ending: the claim ends with its own time.
+        if let Ok(runtime) = Handle::try_current() {
             self.replays.release(claim, &runtime);
         }
     }

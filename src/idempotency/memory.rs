@@ -1,7 +1,8 @@
-//! Claims and answers in the memory of this process: bounded in bytes and in number, and forgotten when it restarts.
+//! Claims and answers in the memory of this process: bounded in bytes and in number, and forgotten
+//! when it restarts.
 //!
-//! It goes with an embedded ledger, which belongs to one process: whoever restarts it loses the idempotency keys of the
-//! last day, not the money.
+//! It goes with an embedded ledger, which belongs to one process: whoever restarts it loses the
+//! idempotency keys of the last day, not the money.
 
 mod index;
 mod place;
@@ -23,7 +24,8 @@ use crate::request::RequestId;
 use crate::store::Outage;
 use crate::team::TeamId;
 
-/// How many things are remembered at once; of more, the finished ones that would be forgotten first are forgotten now.
+/// How many things are remembered at once; of more, the finished ones that would be forgotten first
+/// are forgotten now.
 const ENTRIES_MAX: usize = 100_000;
 
 /// A store in memory, shared by all workers of a process.
@@ -78,7 +80,9 @@ impl Memory {
 
 impl State {
     fn forget_until(&mut self, now: Duration) {
-        while let Some((until, place)) = self.expiries.first_key_value().map(|(until, place)| (*until, place.clone())) {
+        while let Some((until, place)) =
+            self.expiries.first_key_value().map(|(until, place)| (*until, place.clone()))
+        {
             if until.0 > now {
                 return;
             }
@@ -124,7 +128,11 @@ impl State {
             let content = self.entries.get(place).map(|entry| &entry.content);
             matches!(content, Some(Content::Running(..) | Content::Lost(..)))
         };
-        let oldest = self.expiries.values().find(|place| !runs(place)).or_else(|| self.expiries.values().next());
+        let oldest = self
+            .expiries
+            .values()
+            .find(|place| !runs(place))
+            .or_else(|| self.expiries.values().next());
         if let Some(place) = oldest.cloned() {
             self.forget(&place);
         }
@@ -150,7 +158,9 @@ impl State {
             return Begun::First;
         };
         match &entry.content {
-            Content::Running(_, other) | Content::Lost(_, other) | Content::Finished(_, other, _)
+            Content::Running(_, other)
+            | Content::Lost(_, other)
+            | Content::Finished(_, other, _)
                 if *other != claim.fingerprint =>
             {
                 Begun::Mismatch
@@ -214,21 +224,27 @@ impl State {
     fn fetch(&self, team: &TeamId, id: ReservationId) -> Option<&StoredResponse> {
         match &self.entries.get(&Place::Call(team.clone(), id))?.content {
             Content::Outcome(kept) => Some(kept),
-            Content::At(key, _) => match &self.entries.get(&Place::Key(team.clone(), *key))?.content {
-                Content::Finished(call, _, kept) if *call == id => Some(kept),
-                Content::Finished(..)
-                | Content::Running(..)
-                | Content::Lost(..)
-                | Content::Outcome(_)
-                | Content::At(..) => None,
-            },
+            Content::At(key, _) => {
+                match &self.entries.get(&Place::Key(team.clone(), *key))?.content {
+                    Content::Finished(call, _, kept) if *call == id => Some(kept),
+                    Content::Finished(..)
+                    | Content::Running(..)
+                    | Content::Lost(..)
+                    | Content::Outcome(_)
+                    | Content::At(..) => None,
+                }
+            }
             Content::Running(..) | Content::Lost(..) | Content::Finished(..) => None,
         }
     }
 }
 
 impl Store for Memory {
-    fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
+    fn begin<'a>(
+        &'a self,
+        claim: &'a Claim,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Begun, Outage>> {
         let (mut state, now) = self.state();
         ready(Ok(state.begin(claim, ttl, now))).boxed()
     }
@@ -244,7 +260,11 @@ impl Store for Memory {
         ready(Ok(())).boxed()
     }
 
-    fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>> {
+    fn finish<'a>(
+        &'a self,
+        claim: &'a Claim,
+        kept: &'a StoredResponse,
+    ) -> BoxFuture<'a, Result<(), Outage>> {
         let (mut state, now) = self.state();
         state.finish(claim, kept, now);
         ready(Ok(())).boxed()
@@ -255,7 +275,11 @@ impl Store for Memory {
         ready(Ok(())).boxed()
     }
 
-    fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>> {
+    fn keep<'a>(
+        &'a self,
+        team: &'a TeamId,
+        kept: &'a StoredResponse,
+    ) -> BoxFuture<'a, Result<(), Outage>> {
         let (mut state, now) = self.state();
         state.keep(team, kept, now);
         ready(Ok(())).boxed()
@@ -269,7 +293,11 @@ impl Store for Memory {
         ready(Ok(self.state().0.fetch(team, id).cloned())).boxed()
     }
 
-    fn list<'a>(&'a self, team: &'a TeamId, of: Option<&'a RequestId>) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
+    fn list<'a>(
+        &'a self,
+        team: &'a TeamId,
+        of: Option<&'a RequestId>,
+    ) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
         ready(Ok(self.state().0.list(team, of))).boxed()
     }
 }

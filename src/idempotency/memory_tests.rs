@@ -45,7 +45,11 @@ fn id(number: usize) -> ReservationId {
 }
 
 fn kept(number: usize, body: &'static str) -> StoredResponse {
-    let call = Call { id: id(number), model: ModelId::parse("flux/dev").unwrap(), outcome: Outcome::Charged };
+    let call = Call {
+        id: id(number),
+        model: ModelId::parse("flux/dev").unwrap(),
+        outcome: Outcome::Charged,
+    };
     StoredResponse {
         call: Some(call),
         request_id: RequestId::parse(&format!("r-{number}")).unwrap(),
@@ -68,14 +72,20 @@ fn assert_sound(store: &Memory) {
     let state = store.state.lock().unwrap();
     let bytes: u64 = state.entries.values().map(|entry| entry.content.bytes()).sum();
     let bodies = state.entries.values().filter(|entry| entry.content.bytes() > 0).count();
-    assert_eq!((state.bytes, state.bodies.len(), state.expiries.len()), (bytes, bodies, state.entries.len()));
+    assert_eq!(
+        (state.bytes, state.bodies.len(), state.expiries.len()),
+        (bytes, bodies, state.entries.len())
+    );
     let calls = state.entries.keys().filter(|place| matches!(place, Place::Call(..))).count();
     assert_eq!(state.calls.len(), (calls, calls));
-    assert!(state.bytes <= state.settings.memory_bytes_max && state.entries.len() <= state.entries_max);
+    assert!(
+        state.bytes <= state.settings.memory_bytes_max && state.entries.len() <= state.entries_max
+    );
 }
 
+/// Their outcomes stay.
 #[tokio::test]
-async fn when_the_bytes_are_used_up_the_oldest_bodies_go_and_their_outcomes_stay() {
+async fn when_bytes_run_out_the_oldest_bodies_are_dropped_first() {
     let store = Memory::new(settings(), clock());
     for number in 0..3 {
         finished(&store, number, "0123456789").await;
@@ -83,14 +93,19 @@ async fn when_the_bytes_are_used_up_the_oldest_bodies_go_and_their_outcomes_stay
     }
     for (number, body) in [(0, None), (1, Some("0123456789")), (2, Some("0123456789"))] {
         let found = store.fetch(&team(), id(number)).await.unwrap().unwrap();
-        assert_eq!((found.body.as_deref(), found.cost), (body.map(str::as_bytes), Credits::from_micros(25_000)));
-        let Begun::Finished(again) = store.begin(&claim(number), TTL).await.unwrap() else { unreachable!() };
+        assert_eq!(
+            (found.body.as_deref(), found.cost),
+            (body.map(str::as_bytes), Credits::from_micros(25_000))
+        );
+        let Begun::Finished(again) = store.begin(&claim(number), TTL).await.unwrap() else {
+            unreachable!()
+        };
         assert_eq!(*again, found);
     }
 }
 
 #[tokio::test]
-async fn there_is_room_for_so_many_and_a_running_call_is_not_forgotten_for_others() {
+async fn old_answers_give_way_and_running_calls_do_not() {
     let store = Memory::with_room_for(7, settings(), clock());
     let running = claim(1000);
     assert_eq!(store.begin(&running, TTL).await.unwrap(), Begun::First);
@@ -98,13 +113,16 @@ async fn there_is_room_for_so_many_and_a_running_call_is_not_forgotten_for_other
         finished(&store, number, "x").await;
         assert_sound(&store);
     }
-    assert_eq!(store.begin(&Claim { id: ReservationId::new(), ..running }, TTL).await.unwrap(), Begun::Running);
+    assert_eq!(
+        store.begin(&Claim { id: ReservationId::new(), ..running }, TTL).await.unwrap(),
+        Begun::Running
+    );
     assert!(store.fetch(&team(), id(0)).await.unwrap().is_none());
     assert!(store.fetch(&team(), id(99)).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn what_is_kept_is_forgotten_after_its_retention_and_a_claim_after_its_own_time() {
+async fn answers_are_forgotten_after_retention_and_claims_after_their_time() {
     let clock = clock();
     let store = Memory::new(settings(), clock.clone());
     let start = clock.now();
@@ -114,7 +132,11 @@ async fn what_is_kept_is_forgotten_after_its_retention_and_a_claim_after_its_own
     assert_eq!(store.begin(&running, TTL).await.unwrap(), Begun::First);
 
     clock.set(start + TTL);
-    assert_eq!(store.begin(&claim(3), TTL).await.unwrap(), Begun::First, "the first was never sent");
+    assert_eq!(
+        store.begin(&claim(3), TTL).await.unwrap(),
+        Begun::First,
+        "the first was never sent"
+    );
     assert!(matches!(store.begin(&claim(1), TTL).await.unwrap(), Begun::Finished(_)));
 
     clock.set(start + settings().retention);
@@ -127,7 +149,7 @@ async fn what_is_kept_is_forgotten_after_its_retention_and_a_claim_after_its_own
 }
 
 #[tokio::test]
-async fn a_body_that_takes_the_place_of_another_is_counted_once() {
+async fn a_body_that_replaces_another_is_counted_once() {
     let store = Memory::new(settings(), clock());
     for body in ["0123456789", "", "01234", "012"] {
         store.keep(&team(), &kept(1, body)).await.unwrap();

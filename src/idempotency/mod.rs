@@ -1,13 +1,16 @@
-//! Has this call been made before, and what was its answer: idempotency keys, and answers kept for callers who left.
+//! Has this call been made before, and what was its answer: idempotency keys, and answers kept for
+//! callers who left.
 //!
-//! Reading order: [`crate::call::key`] (what makes two calls the same one), [`claim`] (the right to make it),
-//! [`stored_response`] (an answer that is remembered), [`store`] (where both are), [`memory`] (the store beside an
-//! embedded ledger), [`redis`] with `replay.lua` and `redis_keys` (the one beside a ledger in Redis), [`replays`] (what
-//! the rooms do with it), [`claimed`] (a claim in the hands of its call), `waiting` (outcomes that the store does not
-//! have yet), [`replay`] (the layer).
+//! Reading order: [`crate::call::key`] (what makes two calls the same one), [`claim`] (the right to
+//! make it), [`stored_response`] (an answer that is remembered), [`store`] (where both are),
+//! [`memory`] (the store beside an embedded ledger), [`redis`] with `replay.lua` and `redis_keys`
+//! (the one beside a ledger in Redis), [`replays`] (what the rooms do with it), [`claimed`] (a
+//! claim in the hands of its call), `waiting` (outcomes that the store does not have yet),
+//! [`replay`] (the layer).
 //!
-//! Of calls with the same key and body, of one team, one is made: whoever claims the key first makes it, the others
-//! wait for its answer, on whatever replica. A call of which nothing was spent gives its key back.
+//! Of calls with the same key and body, of one team, one is made: whoever claims the key first
+//! makes it, the others wait for its answer, on whatever replica. A call of which nothing was spent
+//! gives its key back.
 
 pub mod claim;
 pub mod claimed;
@@ -25,10 +28,10 @@ mod waiting;
 
 pub use self::redis::RedisReplays;
 pub use claim::Claim;
-pub use claimed::{Claimed, Departure};
+pub use claimed::Claimed;
 pub use memory::Memory;
 pub use observe::{Kind, Observer};
-pub use replay::{NewCall, ReplayLayer, Times};
+pub use replay::{NewCall, Replay, Times};
 pub use replays::{Ended, Replays};
 pub use settings::Settings;
 pub use store::{Begun, LISTED_MAX, Store};

@@ -1,7 +1,8 @@
-//! Idempotency keys and kept answers in Redis, beside the ledger of their team and in the same slot.
+//! Idempotency keys and kept answers in Redis, beside the ledger of their team and in the same
+//! slot.
 //!
-//! One script call per step, on the server's clock; every key it makes expires. The steps go over a connection of their
-//! own: an answer may be large, and must not hold up an admission behind it.
+//! One script call per step, on the server's clock; every key it makes expires. The steps go over a
+//! connection of their own: an answer may be large, and must not hold up an admission behind it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,10 +19,14 @@ use crate::ledger::ReservationId;
 use crate::request::RequestId;
 use crate::store::answer::{read, unreadable};
 use crate::store::observe::tell;
-use crate::store::{Client, Cmd, Observer, Outage, Script, Settings, Unobserved, UnusableSettings, Value, run_script};
+use crate::store::{
+    Client, Cmd, Observer, Outage, Script, Settings, Unobserved, UnusableSettings, Value,
+    run_script,
+};
 use crate::team::TeamId;
 
-/// How long a step may take at least, whatever the ledger's deadline: a large answer takes its time on the way.
+/// How long a step may take at least, whatever the ledger's deadline: a large answer takes its time
+/// on the way.
 const PATIENCE: Duration = Duration::from_secs(2);
 const TEXT: &str = include_str!("replay.lua");
 
@@ -41,8 +46,8 @@ const KEEP: Step = Step { name: "keep", op: "replay_keep" };
 const FETCH: Step = Step { name: "fetch", op: "replay_fetch" };
 const LIST: Step = Step { name: "list", op: "replay_list" };
 
-/// Claims and answers in the ledger's Redis. As with the ledger, each worker thread makes a handle of its own, and
-/// nothing is sent before the first step.
+/// Claims and answers in the ledger's Redis. As with the ledger, each worker thread makes a handle
+/// of its own, and nothing is sent before the first step.
 pub struct RedisReplays {
     client: Client,
     observer: Arc<dyn Observer>,
@@ -62,26 +67,34 @@ impl RedisReplays {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, UnusableSettings> {
         let settings = Settings { deadline: settings.deadline.max(PATIENCE), ..settings };
-        // Whether the store is up is told by those who admit through it: an answer that took too long says little.
+        // Whether the store is up is told by those who admit through it: an answer that took too
+        // long says little.
         let client = Client::new(settings, clock, Arc::new(Unobserved))?;
         Ok(Self { client, observer, script: Script::new(TEXT), keeping })
     }
 
-    async fn step(&self, team: &TeamId, step: Step, keys: &[&str], arguments: &[&[u8]]) -> Result<Told, Outage> {
+    async fn step(
+        &self,
+        team: &TeamId,
+        step: Step,
+        keys: &[&str],
+        arguments: &[&[u8]],
+    ) -> Result<Reply, Outage> {
         let started = Instant::now();
         let own = ReplayKeys::of(team);
-        let call = |command: &str, script: &str| call(command, script, &own, keys, step.name, arguments);
-        let told = self.client.on_link(Some(team), &own.bodies, |mut link| async move {
+        let call =
+            |command: &str, script: &str| call(command, script, &own, keys, step.name, arguments);
+        let reply = self.client.on_link(Some(team), &own.bodies, |mut link| async move {
             run_script(&mut link, (&self.script, TEXT), call, None).await.map(|(value, _)| value)
         });
-        let told = told.await.and_then(Told::read);
-        tell(&*self.observer, step.op, &told, started);
-        told
+        let reply = reply.await.and_then(Reply::read);
+        tell(&*self.observer, step.op, &reply, started);
+        reply
     }
 
     fn bounds(&self) -> [Vec<u8>; 3] {
-        let [bytes, listed] =
-            [self.keeping.memory_bytes_max, LISTED_MAX as u64].map(|most| most.to_string().into_bytes());
+        let [bytes, listed] = [self.keeping.memory_bytes_max, LISTED_MAX as u64]
+            .map(|most| most.to_string().into_bytes());
         [millis(self.keeping.retention), bytes, listed]
     }
 }
@@ -90,7 +103,14 @@ fn millis(duration: Duration) -> Vec<u8> {
     duration.as_millis().max(1).to_string().into_bytes()
 }
 
-fn call(command: &str, script: &str, own: &ReplayKeys, keys: &[&str], step: &str, arguments: &[&[u8]]) -> Cmd {
+fn call(
+    command: &str,
+    script: &str,
+    own: &ReplayKeys,
+    keys: &[&str],
+    step: &str,
+    arguments: &[&[u8]],
+) -> Cmd {
     let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
     let mut call = Cmd::with_capacity(8 + keys.len() + arguments.len(), script.len() + bytes + 512);
     let own = [&own.bodies, &own.bytes, &own.open_calls, &own.kept];
@@ -102,12 +122,12 @@ fn call(command: &str, script: &str, own: &ReplayKeys, keys: &[&str], step: &str
 }
 
 /// What the script says: a word, then what it tells of; of an outcome, its head and body.
-struct Told {
+struct Reply {
     word: Vec<u8>,
     parts: Vec<Option<Vec<u8>>>,
 }
 
-impl Told {
+impl Reply {
     fn read(value: Value) -> Result<Self, Outage> {
         let mut parts = read::<Vec<Option<Vec<u8>>>>(value, CALL)?.into_iter();
         let word = parts.next().flatten().ok_or_else(|| unreadable(CALL))?;
@@ -117,7 +137,8 @@ impl Told {
     fn kept(self) -> Result<StoredResponse, Outage> {
         let mut parts = self.parts.into_iter();
         let head = parts.next().flatten().ok_or_else(|| unreadable(CALL))?;
-        StoredResponse::read(&head, parts.next().flatten().map(Bytes::from)).ok_or_else(|| unreadable(CALL))
+        StoredResponse::read(&head, parts.next().flatten().map(Bytes::from))
+            .ok_or_else(|| unreadable(CALL))
     }
 
     fn listed(self) -> Result<Vec<Summary>, Outage> {
@@ -126,7 +147,10 @@ impl Told {
             let bytes = std::str::from_utf8(bytes).ok()?.parse().ok()?;
             let summary = StoredResponse::read(head, None)?.summary()?;
             // A body of no bytes is told by its head.
-            Some(Summary { body_bytes: Some(bytes).filter(|bytes| *bytes > 0).or(summary.body_bytes), ..summary })
+            Some(Summary {
+                body_bytes: Some(bytes).filter(|bytes| *bytes > 0).or(summary.body_bytes),
+                ..summary
+            })
         };
         self.parts.chunks(2).map(|pair| summary(pair).ok_or_else(|| unreadable(CALL))).collect()
     }
@@ -136,18 +160,22 @@ impl Told {
 const CALL: &str = "what is remembered of a call";
 
 impl Store for RedisReplays {
-    fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
+    fn begin<'a>(
+        &'a self,
+        claim: &'a Claim,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Begun, Outage>> {
         async move {
             let place = ReplayKeys::key(&claim.team, &claim.key);
             let (id, print) = (claim.id.to_string(), claim.fingerprint.to_string());
             let arguments = [id.as_bytes(), print.as_bytes(), &millis(ttl)];
-            let told = self.step(&claim.team, BEGIN, &[&place], &arguments).await?;
-            match told.word.as_slice() {
+            let reply = self.step(&claim.team, BEGIN, &[&place], &arguments).await?;
+            match reply.word.as_slice() {
                 b"first" => Ok(Begun::First),
                 b"running" => Ok(Begun::Running),
                 b"mismatch" => Ok(Begun::Mismatch),
                 b"lost" => Ok(Begun::Lost),
-                b"finished" => told.kept().map(|kept| Begun::Finished(Box::new(kept))),
+                b"finished" => reply.kept().map(|kept| Begun::Finished(Box::new(kept))),
                 _ => Err(unreadable(CALL)),
             }
         }
@@ -160,8 +188,8 @@ impl Store for RedisReplays {
             let (id, print) = (claim.id.to_string(), claim.fingerprint.to_string());
             let keep = millis(self.keeping.retention.max(ttl));
             let arguments = [id.as_bytes(), print.as_bytes(), &keep];
-            let told = self.step(&claim.team, SENT, &[&place], &arguments).await?;
-            Ok(told.word == b"sent")
+            let reply = self.step(&claim.team, SENT, &[&place], &arguments).await?;
+            Ok(reply.word == b"sent")
         }
         .boxed()
     }
@@ -174,13 +202,19 @@ impl Store for RedisReplays {
         .boxed()
     }
 
-    fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>> {
+    fn finish<'a>(
+        &'a self,
+        claim: &'a Claim,
+        kept: &'a StoredResponse,
+    ) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
             let place = ReplayKeys::key(&claim.team, &claim.key);
             let call = ReplayKeys::call(&claim.team, claim.id);
             let carried = ReplayKeys::calls(&claim.team, &claim.request_id);
-            let (id, print, head) = (claim.id.to_string(), claim.fingerprint.to_string(), kept.head());
-            let (body, [keep, most, listed]) = (kept.body.as_deref().unwrap_or_default(), self.bounds());
+            let (id, print, head) =
+                (claim.id.to_string(), claim.fingerprint.to_string(), kept.head());
+            let (body, [keep, most, listed]) =
+                (kept.body.as_deref().unwrap_or_default(), self.bounds());
             let arguments = [id.as_bytes(), print.as_bytes(), &head, body, &keep, &most, &listed];
             self.step(&claim.team, FINISH, &[&place, &call, &carried], &arguments).await.map(drop)
         }
@@ -195,10 +229,15 @@ impl Store for RedisReplays {
         .boxed()
     }
 
-    fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>> {
+    fn keep<'a>(
+        &'a self,
+        team: &'a TeamId,
+        kept: &'a StoredResponse,
+    ) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
             let Some(id) = kept.call.as_ref().map(|call| call.id) else { return Ok(()) };
-            let (call, carried) = (ReplayKeys::call(team, id), ReplayKeys::calls(team, &kept.request_id));
+            let (call, carried) =
+                (ReplayKeys::call(team, id), ReplayKeys::calls(team, &kept.request_id));
             let (id, head, [keep, most, listed]) = (id.to_string(), kept.head(), self.bounds());
             let body = kept.body.as_deref().unwrap_or_default();
             let arguments = [id.as_bytes(), &head, body, &keep, &most, &listed];
@@ -207,9 +246,16 @@ impl Store for RedisReplays {
         .boxed()
     }
 
-    fn list<'a>(&'a self, team: &'a TeamId, of: Option<&'a RequestId>) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
+    fn list<'a>(
+        &'a self,
+        team: &'a TeamId,
+        of: Option<&'a RequestId>,
+    ) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
         async move {
-            let set = of.map_or_else(|| ReplayKeys::of(team).kept, |carried| ReplayKeys::calls(team, carried));
+            let set = of.map_or_else(
+                || ReplayKeys::of(team).kept,
+                |carried| ReplayKeys::calls(team, carried),
+            );
             let most = LISTED_MAX.to_string();
             let mut listed = self.step(team, LIST, &[&set], &[most.as_bytes()]).await?.listed()?;
             listed.sort_by_key(|summary| std::cmp::Reverse(summary.call.id));
@@ -225,10 +271,10 @@ impl Store for RedisReplays {
     ) -> BoxFuture<'a, Result<Option<StoredResponse>, Outage>> {
         async move {
             let place = ReplayKeys::call(team, id);
-            let told = self.step(team, FETCH, &[&place], &[]).await?;
-            match told.word.as_slice() {
+            let reply = self.step(team, FETCH, &[&place], &[]).await?;
+            match reply.word.as_slice() {
                 b"none" => Ok(None),
-                b"kept" => told.kept().map(Some),
+                b"kept" => reply.kept().map(Some),
                 _ => Err(unreadable(CALL)),
             }
         }

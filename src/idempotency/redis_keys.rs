@@ -1,5 +1,5 @@
-//! The names of the keys in Redis of what is remembered of calls: all of a team's are in its hash slot, beside its
-//! ledger.
+//! The names of the keys in Redis of what is remembered of calls: all of a team's are in its hash
+//! slot, beside its ledger.
 
 use crate::call::KeyHash;
 use crate::ledger::{self, ReservationId};
@@ -24,7 +24,8 @@ pub(super) struct ReplayKeys {
 
 impl ReplayKeys {
     pub(super) fn of(team: &TeamId) -> Self {
-        let [bodies, bytes, kept] = ["bodies", "bytes", "kept"].map(|what| key(team, &format!("replay:{what}")));
+        let [bodies, bytes, kept] =
+            ["bodies", "bytes", "kept"].map(|what| key(team, &format!("replay:{what}")));
         Self { bodies, bytes, kept, open_calls: ledger::redis::state_key(team) }
     }
 
@@ -38,8 +39,8 @@ impl ReplayKeys {
         key(team, &format!("replay:call:{id}"))
     }
 
-    /// Sorted set: the newest calls that carried a request id and of which something is kept, by its end. A request id
-    /// has no character that would need escaping.
+    /// Sorted set: the newest calls that carried a request id and of which something is kept, by
+    /// its end. A request id has no character that would need escaping.
     pub(super) fn calls(team: &TeamId, carried: &RequestId) -> String {
         key(team, &format!("replay:calls:{carried}"))
     }

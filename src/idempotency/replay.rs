@@ -1,19 +1,18 @@
 //! Makes each call with an idempotency key once: others with the same key get its answer.
 //!
-//! Reads: the idempotency key, the model and the body; what is remembered of the key; how the limits stand, to tell it
-//! with an answer that is given again. Writes: the claim of the call. Refuses: `idempotency_mismatch`,
-//! `idempotency_in_progress`, `idempotency_lost`, `idempotency_answer_gone`, `ledger_unavailable`, `overloaded`.
-//! Position: below the layer that takes in the body, since the whole body is compared; above admission, since an answer
-//! that is given again reserves nothing and costs nothing.
+//! Reads: the idempotency key, the model and the body; what is remembered of the key; how the
+//! limits stand, to tell it with an answer that is given again. Writes: the claim of the call.
+//! Refuses: `idempotency_mismatch`, `idempotency_in_progress`, `idempotency_lost`,
+//! `idempotency_answer_gone`, `ledger_unavailable`, `overloaded`. Position: below the layer that
+//! takes in the body, since the whole body is compared; above admission, since an answer that is
+//! given again reserves nothing and costs nothing.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Either};
 use http::HeaderMap;
 use tokio::time::{Instant, sleep};
-use tower::{Layer, Service};
 
 use super::observe::Kind;
 use super::store::Begun;
@@ -24,17 +23,18 @@ use crate::http::{Answer, HeaderWriter, X_CALL_ID, X_CREDITS_COST_ORIGINAL, serv
 use crate::ledger::headers::{credit_headers, rate_limit_headers};
 use crate::ledger::{Ledger, SnapshotQuery};
 use crate::refusal::{Refusal, SpentCall};
-use crate::request::{Buffer, Wait};
+use crate::request::{Buffer, Stage, StageSpan, Wait};
+use crate::step::{Below, Step, Under};
 
-/// How long a claim lives beyond the longest time that its call may wait and, once sent, may take at the upstream.
+/// How long a claim lives beyond the longest time that its call may wait and, once sent, may take
+/// at the upstream.
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long to wait before looking again whether a running call has ended: at first, and at most.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
 
-/// Makes [`Replay`].
-#[derive(Clone)]
-pub struct ReplayLayer {
+/// Makes calls with a key once.
+pub struct Replay {
     replays: Replays,
     ledger: Arc<dyn Ledger>,
     times: Arc<dyn Fn() -> Times + Send + Sync>,
@@ -50,9 +50,9 @@ pub struct Times {
     pub call: Duration,
 }
 
-impl ReplayLayer {
-    /// A layer that remembers here. The ledger tells how limits stand, `times` is asked with each call how long it may
-    /// take; the buffer is the memory for answers on their way out.
+impl Replay {
+    /// Remembers here. The ledger tells how limits stand, `times` is asked with each call how long
+    /// it may take; the buffer is the memory for answers on their way out.
     #[must_use]
     pub fn new(
         replays: Replays,
@@ -64,23 +64,8 @@ impl ReplayLayer {
     }
 }
 
-impl<S> Layer<S> for ReplayLayer {
-    type Service = Replay<S>;
-
-    fn layer(&self, inner: S) -> Replay<S> {
-        Replay { inner, with: Arc::new(self.clone()) }
-    }
-}
-
-/// The service of [`ReplayLayer`].
-#[derive(Clone)]
-pub struct Replay<S> {
-    inner: S,
-    with: Arc<ReplayLayer>,
-}
-
-/// A call that nobody has made before: it carries no idempotency key, or has claimed the one that it carries. Only this
-/// layer makes it.
+/// A call that nobody has made before: it carries no idempotency key, or has claimed the one that
+/// it carries. Only this layer makes it.
 #[derive(Debug)]
 pub struct NewCall {
     call: PaidCall,
@@ -88,6 +73,12 @@ pub struct NewCall {
 }
 
 impl NewCall {
+    /// The call.
+    #[must_use]
+    pub const fn call(&self) -> &PaidCall {
+        &self.call
+    }
+
     /// The call, and the claim on its key.
     #[must_use]
     pub fn into_parts(self) -> (PaidCall, Option<Claimed>) {
@@ -95,31 +86,23 @@ impl NewCall {
     }
 }
 
-impl<S> Service<PaidCall> for Replay<S>
-where
-    S: Service<NewCall, Response = Answer, Error = Refusal> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl<S: Under<NewCall, Answer, Refusal>> Step<PaidCall, S> for Replay {
+    type HandsOn = NewCall;
     type Response = Answer;
     type Error = Refusal;
+    /// Nothing is boxed for a call without a key.
     type Future = Either<S::Future, BoxFuture<'static, Result<Answer, Refusal>>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: PaidCall) -> Self::Future {
+    fn take(self: &Arc<Self>, call: PaidCall, below: Below<'_, S>) -> Self::Future {
         let Some(key) = call.idempotency_key else {
-            return Either::Left(self.inner.call(NewCall { call, claimed: None }));
+            return Either::Left(below.hand_on(NewCall { call, claimed: None }));
         };
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let with = Arc::clone(&self.with);
-        Either::Right(Box::pin(async move {
+        let with = Arc::clone(self);
+        Either::Right(below.later(|mut below| async move {
             match with.claim(&call, key).await? {
                 Whose::Ours(claimed) => {
                     let claimed = Some(claimed);
-                    inner.call(NewCall { call, claimed }).await
+                    below.call(NewCall { call, claimed }).await
                 }
                 Whose::Answered(kept) => with.replayed(&call, *kept).await,
             }
@@ -135,9 +118,9 @@ enum Whose {
     Answered(Box<StoredResponse>),
 }
 
-impl ReplayLayer {
-    /// Claims the key, or waits until the call that holds it has ended: with an answer, or without having spent
-    /// anything, when the key is free again.
+impl Replay {
+    /// Claims the key, or waits until the call that holds it has ended: with an answer, or without
+    /// having spent anything, when the key is free again.
     async fn claim(&self, call: &PaidCall, key: KeyHash) -> Result<Whose, Refusal> {
         let claim = Claim {
             id: call.call_id,
@@ -149,6 +132,7 @@ impl ReplayLayer {
         let claimed = Claimed::new(claim, (self.times)().call + MARGIN, self.replays.clone());
         let until = Instant::now() + self.replays.join_max();
         let (mut kind, mut pause) = (Kind::Replayed, LOOK_AGAIN);
+        let mut joining: Option<StageSpan> = None;
         loop {
             match self.begin(&claimed).await? {
                 Begun::First => return Ok(Whose::Ours(claimed)),
@@ -159,7 +143,7 @@ impl ReplayLayer {
                 Begun::Running => {}
                 Begun::Finished(kept) => {
                     claimed.not_ours();
-                    self.replays.count(kind);
+                    self.count(call, kind);
                     return Ok(Whose::Answered(kept));
                 }
                 Begun::Lost => {
@@ -168,16 +152,22 @@ impl ReplayLayer {
                 }
                 Begun::Mismatch => {
                     claimed.not_ours();
-                    self.replays.count(Kind::Mismatch);
+                    self.count(call, Kind::Mismatch);
                     return Err(Refusal::IdempotencyMismatch);
                 }
             }
             kind = Kind::Joined;
+            joining.get_or_insert_with(|| call.record.enter(Stage::Join));
             call.record.facts().waits_for(Wait::Other);
             sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
             call.record.facts().waited();
             pause = (pause * 2).min(LOOK_AGAIN_MAX);
         }
+    }
+
+    fn count(&self, call: &PaidCall, kind: Kind) {
+        call.record.facts().replay = Some(kind.name());
+        self.replays.count(kind);
     }
 
     async fn begin(&self, claimed: &Claimed) -> Result<Begun, Refusal> {
@@ -189,14 +179,19 @@ impl ReplayLayer {
         })
     }
 
-    /// The answer once more, with what is true of this request: it costs nothing, and the limits stand as they do now.
+    /// The answer once more, with what is true of this request: it costs nothing, and the limits
+    /// stand as they do now.
     async fn replayed(&self, call: &PaidCall, kept: StoredResponse) -> Result<Answer, Refusal> {
-        let mut headers = self.standings(call).await;
+        let mut headers = self.limit_headers(call).await;
         let mut writer = HeaderWriter::new(&mut headers);
         writer.decimal(kept.cost.decimal()).insert(X_CREDITS_COST_ORIGINAL);
         let own = call.at.elapsed().saturating_sub(call.record.facts().elsewhere());
         server_timing(&mut writer, [own, Duration::ZERO, Duration::ZERO]);
-        let spent = SpentCall { id: kept.call.as_ref().map(|call| call.id), status: kept.status, cost: kept.cost };
+        let spent = SpentCall {
+            id: kept.call.as_ref().map(|call| call.id),
+            status: kept.status,
+            cost: kept.cost,
+        };
         let Some(mut answer) = kept.replayed() else {
             headers.extend(spent.id.map(|id| (X_CALL_ID, id.to_header())));
             call.record.facts().pending_headers = headers;
@@ -208,8 +203,8 @@ impl ReplayLayer {
     }
 
     /// A ledger that does not answer keeps nobody from an answer that is here.
-    async fn standings(&self, call: &PaidCall) -> HeaderMap {
-        let inquiry = SnapshotQuery {
+    async fn limit_headers(&self, call: &PaidCall) -> HeaderMap {
+        let query = SnapshotQuery {
             team: call.team.id.clone(),
             levels: call.principal.levels(&call.team),
             time_zone: call.team.time_zone.clone(),
@@ -217,10 +212,10 @@ impl ReplayLayer {
         };
         let mut headers = HeaderMap::new();
         let mut writer = HeaderWriter::new(&mut headers);
-        match self.ledger.snapshot(inquiry).await {
-            Ok(books) => {
-                rate_limit_headers(&mut writer, &books.standings, books.at);
-                credit_headers(&mut writer, &books.standings, Credits::ZERO);
+        match self.ledger.snapshot(query).await {
+            Ok(snapshot) => {
+                rate_limit_headers(&mut writer, &snapshot.statuses, snapshot.at);
+                credit_headers(&mut writer, &snapshot.statuses, Credits::ZERO);
             }
             Err(outage) => {
                 tracing::debug!(request_id = %call.id, %outage, "an answer is given again without how limits stand");

@@ -1,4 +1,5 @@
-//! What a worker does with claims and kept answers: claims keys, writes outcomes down, finds them again.
+//! What a worker does with claims and kept answers: claims keys, writes outcomes down, finds them
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,8 @@ use crate::request::{Buffer, RequestId};
 use crate::store::Outage;
 use crate::team::TeamId;
 
-/// How many outcomes that nobody waits for are written at once: a crowd of callers who were cut off does not fill the
-/// way to the store.
+/// How many outcomes that nobody waits for are written at once: a crowd of callers who were cut off
+/// does not fill the way to the store.
 const WRITTEN_AT_ONCE: usize = 4;
 /// How long an outcome is offered to a store that does not take it, and how often.
 const OFFERED_FOR: Duration = Duration::from_secs(60);
@@ -54,7 +55,8 @@ pub struct Ended {
     pub id: RequestId,
     /// The claim it was made under, when it had an idempotency key.
     pub claim: Option<Claim>,
-    /// Whether it was, or may have been, executed: then it may not be made again under the same key.
+    /// Whether it was, or may have been, executed: then it may not be made again under the same
+    /// key.
     pub executed: bool,
     /// What it was charged.
     pub cost: Credits,
@@ -71,8 +73,8 @@ struct Unheard {
 }
 
 impl Replays {
-    /// A handle. What it does beside the calls goes on in the tracker, for which the drain waits; answers that wait for
-    /// the store take from this memory.
+    /// A handle. What it does beside the calls goes on in the tracker, for which the drain waits;
+    /// answers that wait for the store take from this memory.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -107,17 +109,18 @@ impl Replays {
         self.0.observer.replay(kind);
     }
 
-    /// Writes down how a call ended, if anyone may ask: it had an idempotency key, or its caller has left. `told` is
-    /// what the caller is told, or would have been; it comes back as it is, and if the answer is not written down now,
-    /// it will be should it not arrive.
+    /// Writes down how a call ended, if anyone may ask: it had an idempotency key, or its caller
+    /// has left. `answer` is what the caller gets, or would have got; it comes back as it is, and
+    /// if the answer is not written down now, it will be should it not arrive.
     ///
-    /// When the store does not take it, it is offered again for a while; the caller does not wait for that. Any number
-    /// may wait so; where the team's share of the memory for answers is full, an outcome waits without its answer.
+    /// When the store does not take it, it is offered again for a while; the caller does not wait
+    /// for that. Any number may wait so; where the team's share of the memory for answers is full,
+    /// an outcome waits without its answer.
     pub async fn ended(
         &self,
         ended: Ended,
         caller_left: bool,
-        told: Result<Answer, Refusal>,
+        answer: Result<Answer, Refusal>,
     ) -> Result<Answer, Refusal> {
         let Ended { team, call, id, claim, executed, cost, at } = ended;
         let claim = match claim {
@@ -128,19 +131,21 @@ impl Replays {
             other => other,
         };
         if claim.is_none() && !caller_left {
-            return told.map(|answer| self.watched(answer, Unheard { team, call, request_id: id, cost }));
+            return answer
+                .map(|answer| self.watched(answer, Unheard { team, call, request_id: id, cost }));
         }
         // Rare, and no part of what every call keeps in memory.
-        Box::pin(self.keep(Ended { team, call, id, claim, executed, cost, at }, told)).await
+        Box::pin(self.keep(Ended { team, call, id, claim, executed, cost, at }, answer)).await
     }
 
     /// Keeps what was answered, and hands it on.
-    async fn keep(&self, ended: Ended, told: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+    async fn keep(&self, ended: Ended, answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
         let Ended { team, call, id, claim, executed: _, cost, at } = ended;
         let call_id = call.id;
-        let kept =
-            |answer: &Answer| StoredResponse::of(answer, call, (id.clone(), cost), self.0.settings.answer_bytes_max);
-        let kept = match &told {
+        let kept = |answer: &Answer| {
+            StoredResponse::of(answer, call, (id.clone(), cost), self.0.settings.answer_bytes_max)
+        };
+        let kept = match &answer {
             Ok(answer) => kept(answer),
             // HTTP/2, since what is kept says nothing of a connection.
             Err(refusal) => kept(&body::answer(refusal, id.as_str(), Version::HTTP_2, at)),
@@ -151,12 +156,13 @@ impl Replays {
             let waiting = Waiting::new(outcome, &self.0.buffer);
             self.keep_beside(waiting, OFFERED_EVERY, &Handle::current());
         }
-        told
+        answer
     }
 
     /// The answer, which is kept should it not arrive.
     fn watched(&self, answer: Answer, unheard: Unheard) -> Answer {
-        let (replays, status, headers) = (self.clone(), answer.status(), stored_response::told(answer.headers()));
+        let (replays, status, headers) =
+            (self.clone(), answer.status(), stored_response::kept_headers(answer.headers()));
         let bytes_max = self.0.settings.answer_bytes_max;
         // A body that would not be kept is not held on to either.
         let body = answer.body().bytes();
@@ -183,7 +189,11 @@ impl Replays {
     ///
     /// # Errors
     /// `ledger_unavailable`.
-    pub async fn fetch(&self, team: &TeamId, id: ReservationId) -> Result<Option<StoredResponse>, Refusal> {
+    pub async fn fetch(
+        &self,
+        team: &TeamId,
+        id: ReservationId,
+    ) -> Result<Option<StoredResponse>, Refusal> {
         let kept = self.0.store.fetch(team, id).await.map_err(|outage| away(&outage))?;
         if kept.is_some() {
             self.count(Kind::Fetched);
@@ -191,15 +201,21 @@ impl Replays {
         Ok(kept)
     }
 
-    /// What is kept of the newest of the team's calls, or of those of them that carried a request id.
+    /// What is kept of the newest of the team's calls, or of those of them that carried a request
+    /// id.
     ///
     /// # Errors
     /// `ledger_unavailable`.
-    pub async fn list(&self, team: &TeamId, of: Option<&RequestId>) -> Result<Vec<Summary>, Refusal> {
+    pub async fn list(
+        &self,
+        team: &TeamId,
+        of: Option<&RequestId>,
+    ) -> Result<Vec<Summary>, Refusal> {
         self.0.store.list(team, of).await.map_err(|outage| away(&outage))
     }
 
-    /// Gives a key back, beside whatever goes on. When that fails, it is free when the claim's time is over.
+    /// Gives a key back, beside whatever goes on. When that fails, it is free when the claim's time
+    /// is over.
     pub(super) fn release(&self, claim: Claim, runtime: &Handle) {
         let replays = self.clone();
         let released = async move {

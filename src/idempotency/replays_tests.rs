@@ -13,7 +13,6 @@ use crate::call::{Fingerprint, KeyHash};
 use crate::clock::Clock;
 use crate::http::{AnswerBody, Deliver};
 use crate::idempotency::{Claimed, Memory};
-use crate::ledger::reservation::Progress;
 use crate::ledger::{self, Phase};
 use crate::live::Live;
 use crate::model::ModelId;
@@ -27,13 +26,19 @@ struct Away {
 
 impl Away {
     fn is_back(&self) -> Result<(), Outage> {
-        let away = self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |times| times.checked_sub(1));
+        let away = self
+            .times
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |times| times.checked_sub(1));
         away.map_or(Ok(()), |_| Err(Outage::TimedOut))
     }
 }
 
 impl Store for Away {
-    fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>> {
+    fn begin<'a>(
+        &'a self,
+        claim: &'a Claim,
+        ttl: Duration,
+    ) -> BoxFuture<'a, Result<Begun, Outage>> {
         self.memory.begin(claim, ttl)
     }
 
@@ -45,19 +50,33 @@ impl Store for Away {
         self.memory.mark_lost(claim)
     }
 
-    fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>> {
-        self.is_back().map_or_else(|outage| ready(Err(outage)).boxed(), |()| self.memory.finish(claim, kept))
+    fn finish<'a>(
+        &'a self,
+        claim: &'a Claim,
+        kept: &'a StoredResponse,
+    ) -> BoxFuture<'a, Result<(), Outage>> {
+        self.is_back()
+            .map_or_else(|outage| ready(Err(outage)).boxed(), |()| self.memory.finish(claim, kept))
     }
 
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
         self.memory.release(claim)
     }
 
-    fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>> {
-        self.is_back().map_or_else(|outage| ready(Err(outage)).boxed(), |()| self.memory.keep(team, kept))
+    fn keep<'a>(
+        &'a self,
+        team: &'a TeamId,
+        kept: &'a StoredResponse,
+    ) -> BoxFuture<'a, Result<(), Outage>> {
+        self.is_back()
+            .map_or_else(|outage| ready(Err(outage)).boxed(), |()| self.memory.keep(team, kept))
     }
 
-    fn list<'a>(&'a self, team: &'a TeamId, of: Option<&'a RequestId>) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
+    fn list<'a>(
+        &'a self,
+        team: &'a TeamId,
+        of: Option<&'a RequestId>,
+    ) -> BoxFuture<'a, Result<Vec<Summary>, Outage>> {
         self.memory.list(team, of)
     }
 
@@ -95,9 +114,21 @@ fn replays_within(times_away: usize, buffer: Buffer) -> (Replays, TaskTracker) {
         answer_bytes_max: 1024,
         memory_bytes_max: 1 << 20,
     };
-    let store = Away { memory: Memory::new(settings, Clock::system()), times: AtomicUsize::new(times_away) };
+    let store = Away {
+        memory: Memory::new(settings, Clock::system()),
+        times: AtomicUsize::new(times_away),
+    };
     let tracker = TaskTracker::new();
-    (Replays::new(Arc::new(store), Arc::new(Counted::default()), settings, tracker.clone(), buffer), tracker)
+    (
+        Replays::new(
+            Arc::new(store),
+            Arc::new(Counted::default()),
+            settings,
+            tracker.clone(),
+            buffer,
+        ),
+        tracker,
+    )
 }
 
 fn claim() -> Claim {
@@ -131,12 +162,16 @@ async fn all_done(tracker: &TaskTracker) {
 const TTL: Duration = Duration::from_secs(300);
 
 #[tokio::test]
-async fn an_outcome_that_the_store_does_not_take_is_offered_again_without_the_caller_waiting() {
+async fn an_outcome_the_store_refuses_is_retried_in_the_background() {
     let (replays, tracker) = replays(2);
     let claim = claim();
     assert_eq!(replays.begin(&claim, TTL).await.unwrap(), Begun::First);
-    let _ = replays.ended(ended(Some(claim.clone()), true), false, Err(Refusal::UpstreamTimeout)).await;
-    assert_eq!(replays.begin(&Claim { id: ReservationId::new(), ..claim.clone() }, TTL).await.unwrap(), Begun::Running);
+    let _ =
+        replays.ended(ended(Some(claim.clone()), true), false, Err(Refusal::UpstreamTimeout)).await;
+    assert_eq!(
+        replays.begin(&Claim { id: ReservationId::new(), ..claim.clone() }, TTL).await.unwrap(),
+        Begun::Running
+    );
     all_done(&tracker).await;
     let Begun::Finished(kept) = replays.begin(&claim, TTL).await.unwrap() else { unreachable!() };
     assert_eq!(kept.status, http::StatusCode::GATEWAY_TIMEOUT);
@@ -144,7 +179,7 @@ async fn an_outcome_that_the_store_does_not_take_is_offered_again_without_the_ca
 }
 
 #[tokio::test]
-async fn nothing_is_kept_of_a_call_without_a_key_whose_caller_stayed() {
+async fn without_a_key_only_a_departed_callers_answer_is_kept() {
     let (replays, _) = replays(0);
     let mut answer = replays.ended(ended(None, true), false, Ok(Answer::default())).await.unwrap();
     answer.body_mut().take_delivery().unwrap().arrived();
@@ -154,8 +189,10 @@ async fn nothing_is_kept_of_a_call_without_a_key_whose_caller_stayed() {
     assert!(replays.fetch(&team, plain()).await.unwrap().is_some());
 }
 
+/// It is kept as for a caller who had left before; of a body that is too large, only the outcome is
+/// kept.
 #[tokio::test]
-async fn an_answer_that_did_not_arrive_is_kept_as_if_its_caller_had_left_before_and_too_large_a_body_is_not_held() {
+async fn an_answer_that_did_not_arrive_is_kept() {
     for (bytes, times_away) in [(0, 0), (1024, 0), (1024, 1), (1025, 0)] {
         let (replays, tracker) = replays(times_away);
         let mut answer = Answer::new(AnswerBody::new(vec![b'x'; bytes]));
@@ -167,15 +204,17 @@ async fn an_answer_that_did_not_arrive_is_kept_as_if_its_caller_had_left_before_
         assert_eq!(delivery.bytes(), if bytes > 1024 { 0 } else { bytes });
         drop(delivery);
         all_done(&tracker).await;
-        let kept = replays.fetch(&TeamId::parse("design").unwrap(), plain()).await.unwrap().unwrap();
+        let kept =
+            replays.fetch(&TeamId::parse("design").unwrap(), plain()).await.unwrap().unwrap();
         assert_eq!((kept.status, kept.headers.len()), (http::StatusCode::CREATED, 1));
         assert_eq!(kept.body.map(|body| body.len()), (bytes <= 1024).then_some(bytes));
     }
 }
 
-/// A store that is away takes none of them at first; of a store that is there, all are written in their turn.
+/// A store that is away takes none of them at first; of a store that is there, all are written in
+/// their turn.
 #[tokio::test]
-async fn any_number_of_answers_wait_to_be_kept_and_those_that_find_no_room_wait_as_outcomes_without_them() {
+async fn answers_wait_for_the_store_or_are_kept_without_bodies() {
     for (times_away, kib, whole) in [(0, 1024, 200), (200, 1024, 200), (200, 64, 64)] {
         let buffer = memory(kib);
         let (replays, tracker) = replays_within(times_away, buffer.clone());
@@ -197,7 +236,10 @@ async fn any_number_of_answers_wait_to_be_kept_and_those_that_find_no_room_wait_
             answers += usize::from(kept.body.is_some());
         }
         assert_eq!(answers, whole);
-        assert!(buffer.take(&team, usize::try_from(kib * 1024).unwrap()).is_ok(), "their memory is given back");
+        assert!(
+            buffer.take(&team, usize::try_from(kib * 1024).unwrap()).is_ok(),
+            "their memory is given back"
+        );
     }
 }
 
@@ -212,36 +254,37 @@ async fn an_answer_that_is_kept_anyway_needs_no_receipt() {
     }
 }
 
+/// A caller who left can still fetch its outcome.
 #[tokio::test]
-async fn a_call_that_was_not_executed_gives_its_key_back_and_its_outcome_is_told_to_who_left() {
+async fn a_call_that_was_not_executed_frees_its_key() {
     let (replays, tracker) = replays(0);
     let claim = claim();
     assert_eq!(replays.begin(&claim, TTL).await.unwrap(), Begun::First);
-    let _ = replays.ended(ended(Some(claim.clone()), false), true, Err(Refusal::UpstreamUnreachable)).await;
+    let _ = replays
+        .ended(ended(Some(claim.clone()), false), true, Err(Refusal::UpstreamUnreachable))
+        .await;
     all_done(&tracker).await;
     let again = Claim { id: ReservationId::new(), ..claim.clone() };
     assert_eq!(replays.begin(&again, TTL).await.unwrap(), Begun::First);
-    let told = replays.fetch(&again.team, claim.id).await.unwrap().unwrap();
-    assert_eq!(told.status, http::StatusCode::BAD_GATEWAY);
+    let stored = replays.fetch(&again.team, claim.id).await.unwrap().unwrap();
+    assert_eq!(stored.status, http::StatusCode::BAD_GATEWAY);
 }
 
 #[tokio::test]
-async fn a_claim_dropped_before_its_call_goes_out_is_released_and_one_after_it_is_lost() {
+async fn a_dropped_claim_is_released_unless_its_call_was_sent() {
     let (replays, tracker) = replays(0);
     let first = Claimed::new(claim(), TTL, replays.clone());
     assert_eq!(replays.begin(first.claim().unwrap(), TTL).await.unwrap(), Begun::First);
     drop(first);
     all_done(&tracker).await;
-    let mut second = Claimed::new(claim(), TTL, replays.clone());
+    let second = Claimed::new(claim(), TTL, replays.clone());
     assert_eq!(replays.begin(second.claim().unwrap(), TTL).await.unwrap(), Begun::First);
-    assert!(second.goes_with(Progress::new(Phase::Waiting)).is_some());
-    drop(second);
+    second.left_behind(Phase::Waiting);
     all_done(&tracker).await;
-    let mut third = Claimed::new(claim(), TTL, replays.clone());
+    let third = Claimed::new(claim(), TTL, replays.clone());
     assert_eq!(replays.begin(third.claim().unwrap(), TTL).await.unwrap(), Begun::First);
-    let departure = third.goes_with(Progress::new(Phase::Dispatched)).unwrap();
-    assert!(departure.sent().await.unwrap());
-    drop(third);
+    assert!(third.sent().await.unwrap());
+    third.left_behind(Phase::Dispatched);
     all_done(&tracker).await;
     assert_eq!(replays.begin(&claim(), TTL).await.unwrap(), Begun::Lost);
 }

@@ -11,7 +11,7 @@ pub struct Settings {
     pub join_max: Duration,
     /// The largest answer that is kept whole, in bytes; of a larger one the outcome is kept.
     pub answer_bytes_max: u64,
-    /// The most bytes of answers kept at once: of one team in Redis, of all teams in memory. The oldest give way; their
-    /// outcomes stay.
+    /// The most bytes of answers kept at once: of one team in Redis, of all teams in memory. The
+    /// oldest give way; their outcomes stay.
     pub memory_bytes_max: u64,
 }

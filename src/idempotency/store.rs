@@ -25,35 +25,48 @@ pub enum Begun {
     Mismatch,
 }
 
-/// How many of a team's calls, or of those that carried one request id, are listed. Older ones are found by their own
-/// ids.
+/// How many of a team's calls, or of those that carried one request id, are listed. Older ones are
+/// found by their own ids.
 pub const LISTED_MAX: usize = 100;
 
-/// Keeps claims and answers. Each step is atomic and safe to repeat. What is not a team's own does not exist for it.
+/// Keeps claims and answers. Each step is atomic and safe to repeat. What is not a team's own does
+/// not exist for it.
 ///
-/// What is kept is forgotten after the store's retention. So is a claim once its call was sent: should nobody ever tell
-/// its outcome, it is lost, and the call is not made again. Before that a claim ends after the time it was made for.
+/// What is kept is forgotten after the store's retention. So is a claim once its call was sent:
+/// should nobody ever tell its outcome, it is lost, and the call is not made again. Before that a
+/// claim ends after the time it was made for.
 pub trait Store: Send + Sync + 'static {
     /// Claims a key, for at most `ttl` unless the call is sent by then.
-    fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<Begun, Outage>>;
+    fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration)
+    -> BoxFuture<'a, Result<Begun, Outage>>;
 
-    /// Notes that the call is about to be sent, paid for by its reservation: from now on the key is held for at least
-    /// `ttl` and as long as outcomes are kept. Once the reservation has ended and no outcome has come for a while, none
-    /// will. `false`: the key is somebody else's by now, do not send.
+    /// Notes that the call is about to be sent, paid for by its reservation: from now on the key is
+    /// held for at least `ttl` and as long as outcomes are kept. Once the reservation has ended and
+    /// no outcome has come for a while, none will. `false`: the key is somebody else's by now, do
+    /// not send.
     fn sent<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>>;
 
     /// Ends the claim of a call that was sent and of which nobody can tell any more what became.
     fn mark_lost<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// Ends a claim with the call's outcome, which is found under the key and under the call's id from now on. A claim
-    /// that was too late, because the key is somebody else's by now, keeps the outcome under the call's id only.
-    fn finish<'a>(&'a self, claim: &'a Claim, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>>;
+    /// Ends a claim with the call's outcome, which is found under the key and under the call's id
+    /// from now on. A claim that was too late, because the key is somebody else's by now, keeps the
+    /// outcome under the call's id only.
+    fn finish<'a>(
+        &'a self,
+        claim: &'a Claim,
+        kept: &'a StoredResponse,
+    ) -> BoxFuture<'a, Result<(), Outage>>;
 
     /// Gives a claimed key back, as if it had never been used. A finished claim stays.
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>>;
 
     /// Keeps an outcome under its call's id.
-    fn keep<'a>(&'a self, team: &'a TeamId, kept: &'a StoredResponse) -> BoxFuture<'a, Result<(), Outage>>;
+    fn keep<'a>(
+        &'a self,
+        team: &'a TeamId,
+        kept: &'a StoredResponse,
+    ) -> BoxFuture<'a, Result<(), Outage>>;
 
     /// The outcome of one of the team's calls.
     fn fetch<'a>(
@@ -62,7 +75,11 @@ pub trait Store: Send + Sync + 'static {
         id: ReservationId,
     ) -> BoxFuture<'a, Result<Option<StoredResponse>, Outage>>;
 
-    /// What is kept of the team's calls, the newest first, at most [`LISTED_MAX`]: of those that carried a request id,
-    /// or of all.
-    fn list<'a>(&'a self, team: &'a TeamId, of: Option<&'a RequestId>) -> BoxFuture<'a, Result<Vec<Summary>, Outage>>;
+    /// What is kept of the team's calls, the newest first, at most [`LISTED_MAX`]: of those that
+    /// carried a request id, or of all.
+    fn list<'a>(
+        &'a self,
+        team: &'a TeamId,
+        of: Option<&'a RequestId>,
+    ) -> BoxFuture<'a, Result<Vec<Summary>, Outage>>;
 }

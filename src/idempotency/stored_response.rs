@@ -7,19 +7,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::credits::Credits;
-use crate::http::{Answer, AnswerBody, IDEMPOTENCY_REPLAYED, X_CALL_ID, X_ERROR_SOURCE, X_REQUEST_ID};
+use crate::http::{
+    Answer, AnswerBody, IDEMPOTENCY_REPLAYED, X_CALL_ID, X_ERROR_SOURCE, X_REQUEST_ID,
+};
 use crate::ledger::{Outcome, ReservationId};
 use crate::model::ModelId;
 use crate::request::RequestId;
 
-/// The headers that are kept. Those that say how limits stood, what the call cost, or how long it took, were true only
-/// once.
+/// The headers that are kept. Those that say how limits stood, what the call cost, or how long it
+/// took, were true only once.
 const HEADERS: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, X_ERROR_SOURCE];
 
 /// A remembered answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredResponse {
-    /// The call whose answer it is; `None` when it was kept by a version that gave calls no id of their own.
+    /// The call whose answer it is; `None` when it was kept by a version that gave calls no id of
+    /// their own.
     pub call: Option<Call>,
     /// What its caller called it.
     pub request_id: RequestId,
@@ -73,7 +76,7 @@ struct Head {
 }
 
 /// Those of an answer's headers that are kept with it.
-pub(super) fn told(headers: &HeaderMap) -> [Option<(HeaderName, HeaderValue)>; 3] {
+pub(super) fn kept_headers(headers: &HeaderMap) -> [Option<(HeaderName, HeaderValue)>; 3] {
     HEADERS.map(|name| headers.get(&name).cloned().map(|value| (name, value)))
 }
 
@@ -87,20 +90,26 @@ struct CallHead {
 impl StoredResponse {
     /// Remembers an answer; its body only when it has at most so many bytes.
     #[must_use]
-    pub fn of(answer: &Answer, call: Call, (request_id, cost): (RequestId, Credits), bytes_max: u64) -> Self {
+    pub fn of(
+        answer: &Answer,
+        call: Call,
+        (request_id, cost): (RequestId, Credits),
+        bytes_max: u64,
+    ) -> Self {
         let body = answer.body().bytes();
         Self {
             call: Some(call),
             request_id,
             status: answer.status(),
-            headers: told(answer.headers()).into_iter().flatten().collect(),
+            headers: kept_headers(answer.headers()).into_iter().flatten().collect(),
             cost,
             body: (body.len() as u64 <= bytes_max).then(|| body.clone()),
         }
     }
 
-    /// The answer once more, for a call with the same key: status, body and headers of the first, its ids among them.
-    /// `None` when its body is not kept: anything else in its place would not be the answer.
+    /// The answer once more, for a call with the same key: status, body and headers of the first,
+    /// its ids among them. `None` when its body is not kept: anything else in its place would not
+    /// be the answer.
     #[must_use]
     pub fn replayed(self) -> Option<Answer> {
         let mut answer = Answer::new(AnswerBody::new(self.body?));
@@ -150,7 +159,8 @@ impl StoredResponse {
         serde_json::to_vec(&head).unwrap_or_default()
     }
 
-    /// Puts together what a store kept. `None` when it is nothing that [`StoredResponse::head`] wrote.
+    /// Puts together what a store kept. `None` when it is nothing that [`StoredResponse::head`]
+    /// wrote.
     #[must_use]
     pub fn read(head: &[u8], body: Option<Bytes>) -> Option<Self> {
         let head: Head = serde_json::from_slice(head).ok()?;
@@ -159,7 +169,9 @@ impl StoredResponse {
         };
         Some(Self {
             call: match head.call {
-                Some(CallHead { id, model, outcome }) => Some(Call { id, model: ModelId::parse(&model)?, outcome }),
+                Some(CallHead { id, model, outcome }) => {
+                    Some(Call { id, model: ModelId::parse(&model)?, outcome })
+                }
                 None => None,
             },
             request_id: RequestId::parse(&head.request_id)?,
@@ -186,9 +198,17 @@ mod tests {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         headers.insert(X_CREDITS_COST, HeaderValue::from_static("0.025"));
         headers.insert(X_CREDITS_REMAINING, HeaderValue::from_static("7"));
-        let call =
-            Call { id: CALL.parse().unwrap(), model: ModelId::parse("flux/dev").unwrap(), outcome: Outcome::Charged };
-        StoredResponse::of(&answer, call, (RequestId::parse("r-1").unwrap(), Credits::from_micros(25_000)), bytes_max)
+        let call = Call {
+            id: CALL.parse().unwrap(),
+            model: ModelId::parse("flux/dev").unwrap(),
+            outcome: Outcome::Charged,
+        };
+        StoredResponse::of(
+            &answer,
+            call,
+            (RequestId::parse("r-1").unwrap(), Credits::from_micros(25_000)),
+            bytes_max,
+        )
     }
 
     #[test]
@@ -203,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_before_calls_had_ids_can_still_be_given_again() {
+    fn answers_stored_before_calls_had_ids_can_still_be_replayed() {
         let head =
             br#"{"request_id":"r-1","status":200,"headers":[["x-credits-cost","0.025"]],"cost":0.025,"empty":false}"#;
         let kept = StoredResponse::read(head, Some(Bytes::from_static(b"{}"))).unwrap();
@@ -212,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replayed_answer_is_the_first_one_and_says_that_it_is_replayed() {
+    fn a_replayed_answer_is_the_first_and_says_so() {
         let answer = kept(r#"{"images":[]}"#, 100).replayed().unwrap();
         assert_eq!(answer.status(), StatusCode::CREATED);
         assert_eq!(answer.body().bytes(), r#"{"images":[]}"#);
@@ -231,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_body_that_is_too_large_only_the_outcome_is_kept_and_nothing_is_given_in_its_place() {
+    fn of_an_oversized_body_only_the_outcome_is_kept() {
         let kept = kept(r#"{"images":[]}"#, 3);
         assert_eq!((kept.body.as_ref(), kept.status), (None, StatusCode::CREATED));
         assert_eq!(kept.summary().unwrap().body_bytes, None);

@@ -1,5 +1,5 @@
-//! Outcomes that wait for the store while nobody waits for them: as many as there are, their answers within their
-//! team's share of the memory for answers.
+//! Outcomes that wait for the store while nobody waits for them: as many as there are, their
+//! answers within their team's share of the memory for answers.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ pub(super) struct Outcome {
     pub(super) kept: StoredResponse,
 }
 
-/// An outcome that waits, with room for its answer. Dropped before it is kept, the log says that it is lost.
+/// An outcome that waits, with room for its answer. Dropped before it is kept, the log says that it
+/// is lost.
 pub(super) struct Waiting {
     outcome: Outcome,
     is_kept: bool,
@@ -25,8 +26,9 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Where there is no room for the answer, the outcome waits without it. Without an answer it is small, and each is
-    /// that of a paid call that has ended: of these a store that is away lets no more come.
+    /// Where there is no room for the answer, the outcome waits without it. Without an answer it is
+    /// small, and each is that of a paid call that has ended: of these a store that is away lets no
+    /// more come.
     pub(super) fn new(mut outcome: Outcome, buffer: &Buffer) -> Self {
         let bytes = outcome.kept.body.as_ref().map_or(0, Bytes::len);
         let room = if bytes == 0 { None } else { buffer.take(&outcome.team, bytes).ok() };

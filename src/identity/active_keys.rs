@@ -1,5 +1,5 @@
-//! Which gateway keys are in force, and who is suspended: made of a configuration's keys and of the register, and
-//! replaced whole when either changes. Reading it takes no lock.
+//! Gateway keys in force and suspensions, from the configuration and the register together.
+//! Replaced as a whole when either changes, so reading takes no lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,35 +18,36 @@ use super::principal::{Identified, Principal};
 use super::settings::KeySettings;
 use crate::team::{Credential, KeyId, Team, TeamId};
 
-/// How long a use stands for those after it, in seconds: a busy key is written down once a minute.
+/// Least time between two notes of a key's use, in seconds.
 const USE_STANDS: i64 = 60;
 
-/// How many keys are remembered as they were shown.
+/// Least size of the cache of verified keys.
 const SHOWN_MIN: usize = 64;
 const SHOWN_MAX: usize = 10_000;
 
-/// What holds at present.
+/// Keys and suspensions in force.
 pub(super) struct InForce {
     keys: HashMap<KeyId, Arc<KnownKey>>,
-    /// Keys as they were shown and found to be good, so that none is hashed twice: found by every byte, as tokens are.
-    /// They live and die with what is in force.
+    /// Keys that were presented and verified, so that none is hashed twice. Looked up by every
+    /// byte, like tokens. Dropped together with what is in force.
     shown: Cache<Box<str>, Shown, UnitWeighter, RandomState>,
     register: Arc<KeyRegistry>,
 }
 
-/// A gateway key, and who it speaks for.
+/// A gateway key with its principal.
 pub(super) struct KnownKey {
     secrets: Vec<KnownSecret>,
     principal: Arc<Principal>,
-    /// `None`: the team is not configured any more.
+    /// `None` when the team is not configured any more.
     team: Option<Arc<Team>>,
     expires_at: Option<Timestamp>,
     is_revoked: bool,
-    /// When it was last used, in seconds since 1970; 0 is never. Outlives this key's place in a directory.
+    /// When it was last used, in seconds since 1970; 0 for never. Shared with the same key in the
+    /// next directory.
     used: Arc<AtomicI64>,
 }
 
-/// Of a text that was shown, which key it is, and which of its secrets.
+/// A verified key: which one it is, and which of its secrets was used.
 #[derive(Clone)]
 struct Shown {
     key: Arc<KnownKey>,
@@ -59,8 +60,11 @@ struct KnownSecret {
 }
 
 impl KnownKey {
-    /// A key of the configuration, whose team is there.
-    pub(super) fn of_configuration(key: KeySettings, team: Arc<Team>) -> Result<Self, DirectoryError> {
+    /// A key of the configuration and its team.
+    pub(super) fn of_configuration(
+        key: KeySettings,
+        team: Arc<Team>,
+    ) -> Result<Self, DirectoryError> {
         let principal = Principal {
             team: team.id.clone(),
             user: user_of(&key.id, key.user)?,
@@ -78,7 +82,10 @@ impl KnownKey {
         })
     }
 
-    fn of_store(key: &StoredKey, teams: &HashMap<TeamId, Arc<Team>>) -> Result<Self, DirectoryError> {
+    fn of_store(
+        key: &StoredKey,
+        teams: &HashMap<TeamId, Arc<Team>>,
+    ) -> Result<Self, DirectoryError> {
         let StoredKey { record, models, limits, .. } = key;
         let principal = Principal {
             team: record.team.clone(),
@@ -89,7 +96,9 @@ impl KnownKey {
         };
         let secrets = record.secrets.iter();
         Ok(Self {
-            secrets: secrets.map(|secret| KnownSecret { hash: secret.sha256, ends_at: secret.ends_at }).collect(),
+            secrets: secrets
+                .map(|secret| KnownSecret { hash: secret.sha256, ends_at: secret.ends_at })
+                .collect(),
             principal: Arc::new(principal),
             team: teams.get(&record.team).cloned(),
             expires_at: record.expires_at,
@@ -98,7 +107,7 @@ impl KnownKey {
         })
     }
 
-    /// Goes on counting where a key of this id was counted before.
+    /// Continues the use counter of the key that had this id before.
     pub(super) fn counting_on(mut self, before: Option<&InForce>) -> Self {
         let Credential::Key(id) = &self.principal.credential else { return self };
         if let Some(before) = before.and_then(|before| before.keys.get(id)) {
@@ -107,13 +116,13 @@ impl KnownKey {
         self
     }
 
-    /// Which of the key's secrets it is. One that is not the key's is [`FailedCheck::Secret`], whatever else is known
-    /// of the key: only who has a secret learns more.
+    /// Finds which of the key's secrets was used. A wrong one is always [`FailedCheck::Secret`]:
+    /// only a caller with a right one learns more about the key.
     fn secret(&self, hash: SecretHash) -> Result<usize, FailedCheck> {
         self.secrets.iter().position(|secret| secret.hash == hash).ok_or(FailedCheck::Secret)
     }
 
-    /// What this secret of the key lets its bearer be.
+    /// Whether this secret of the key is still good, and for whom.
     fn judge(&self, secret: usize, now: Timestamp) -> Result<Identified, FailedCheck> {
         let is_over = |end: Option<Timestamp>| end.is_some_and(|end| end <= now);
         let secret = self.secrets.get(secret).ok_or(FailedCheck::Secret)?;
@@ -127,7 +136,7 @@ impl KnownKey {
         Ok((Arc::clone(&self.principal), Arc::clone(team)))
     }
 
-    /// One relaxed reading for most uses, one writing a minute.
+    /// One relaxed load for most uses, one store a minute.
     fn note_use(&self, now: Timestamp) {
         let now = now.as_second();
         if now - self.used.load(Ordering::Relaxed) >= USE_STANDS {
@@ -137,7 +146,8 @@ impl KnownKey {
 }
 
 impl InForce {
-    /// Puts both kinds of keys together. Of two keys with one id the configuration's counts, and that is told.
+    /// Joins both kinds of keys. Where two have one id, the configuration's wins and a warning is
+    /// logged.
     pub(super) fn new(
         configured: &HashMap<KeyId, Arc<KnownKey>>,
         register: &Arc<KeyRegistry>,
@@ -153,13 +163,20 @@ impl InForce {
                 keys.insert(id.clone(), Arc::new(known.counting_on(before)));
             }
         }
-        // Two secrets each, while a key is rotated.
+        // A key that is being rotated has two secrets.
         let most = (keys.len() * 2).clamp(SHOWN_MIN, SHOWN_MAX);
-        let shown = Cache::with(most, most as u64, UnitWeighter, RandomState::default(), Default::default());
+        let shown = Cache::with(
+            most,
+            most as u64,
+            UnitWeighter,
+            RandomState::default(),
+            Default::default(),
+        );
         Self { keys, shown, register: Arc::clone(register) }
     }
 
-    /// Judges a gateway key. What time changes is asked each time; whether the secret is right, once.
+    /// Judges a gateway key. Expiry and suspension are checked each time, the secret only the first
+    /// time.
     pub(super) fn judge_key(&self, text: &str, now: Timestamp) -> Result<Identified, FailedCheck> {
         let shown = match self.shown.get(text) {
             Some(shown) => shown,
@@ -170,32 +187,48 @@ impl InForce {
         Ok(identified)
     }
 
-    /// Looks at a key that was not shown before. A typo is told by its checksum, without a lookup.
+    /// Verifies a key that is not in the cache. Its checksum catches typing errors without a
+    /// lookup.
     ///
-    /// What was shown is hashed before its id is looked up, so whether an id exists does not show in the time; and
-    /// hashes are compared in constant time ([`SecretHash`]'s `==` is `subtle`'s), so neither does how much of a secret
-    /// is right. Only a right one is remembered.
+    /// The secret is hashed before the id is looked up, so the time does not show whether an id
+    /// exists. Hashes are compared in constant time ([`SecretHash`]'s `==` is `subtle`'s), so it
+    /// does not show either how much of a secret is right. Only a right secret is cached.
     fn look_at(&self, text: &str) -> Result<Shown, FailedCheck> {
         let shown = ShownKey::parse(text).ok_or(FailedCheck::Form)?;
         let hash = SecretHash::of(shown.secret);
         let Some(known) = self.keys.get(shown.id) else {
-            // It may be in the register, which could not be read yet.
-            return Err(if self.register.is_read() { FailedCheck::KeyUnknown } else { FailedCheck::KeysUnavailable });
+            // It may be in the register, which was not read yet.
+            return Err(if self.register.is_read() {
+                FailedCheck::KeyUnknown
+            } else {
+                FailedCheck::KeysUnavailable
+            });
         };
         let shown = Shown { key: Arc::clone(known), secret: known.secret(hash)? };
         self.shown.insert(text.into(), shown.clone());
         Ok(shown)
     }
 
-    /// Whether an operator has suspended somebody, on top of what the configuration says.
+    /// Whether an operator has suspended the caller in the register.
     pub(super) fn suspends(&self, principal: &Principal) -> bool {
         self.register.suspends(principal)
     }
 
-    /// When each key was used last, in seconds since 1970, as far as this process knows.
+    /// When each key was last used, in seconds since 1970, as known to this process.
     pub(super) fn uses(&self) -> Vec<(KeyId, i64)> {
         let used = self.keys.iter().map(|(id, key)| (id.clone(), key.used.load(Ordering::Relaxed)));
         used.filter(|(_, at)| *at > 0).collect()
+    }
+
+    /// When the first key of each team expires, of those that are good now.
+    pub(super) fn first_expiries(&self, now: Timestamp) -> HashMap<TeamId, Timestamp> {
+        let mut first = HashMap::new();
+        for key in self.keys.values().filter(|key| !key.is_revoked) {
+            let Some(at) = key.expires_at.filter(|at| *at > now) else { continue };
+            let earliest = first.entry(key.principal.team.clone()).or_insert(at);
+            *earliest = at.min(*earliest);
+        }
+        first
     }
 
     pub(super) fn keys(&self) -> usize {

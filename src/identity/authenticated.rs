@@ -1,4 +1,4 @@
-//! Proof that the caller is known: only the layer that checked the credential can make it.
+//! Proof that a caller is authenticated. Only the layer that checked the credential can make it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::request::Arrival;
 use crate::request::route::AuthenticatedRoute;
 use crate::team::Team;
 
-/// A request whose caller is known. The credential itself is gone from the headers.
+/// A request of an authenticated caller. Its headers no longer have the credential.
 #[derive(Debug)]
 pub struct Authenticated<B> {
     arrival: Arrival<B>,
@@ -17,7 +17,7 @@ pub struct Authenticated<B> {
 }
 
 impl<B> Authenticated<B> {
-    /// Only for the layer that has just checked the credential.
+    /// For the authentication layer only.
     pub(super) const fn new(
         arrival: Arrival<B>,
         route: AuthenticatedRoute,
@@ -33,25 +33,25 @@ impl<B> Authenticated<B> {
         &self.arrival
     }
 
-    /// Which of the routes for known callers it is.
+    /// Its route.
     #[must_use]
     pub const fn route(&self) -> &AuthenticatedRoute {
         &self.route
     }
 
-    /// Who calls.
+    /// The caller.
     #[must_use]
     pub const fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }
 
-    /// The team, as the configuration described it when the request came.
+    /// The team, as configured when the request arrived.
     #[must_use]
     pub const fn team(&self) -> &Arc<Team> {
         &self.team
     }
 
-    /// The request itself, when who called is no longer needed with it.
+    /// The parts of the request, for layers that no longer need the proof.
     #[must_use]
     pub fn into_parts(self) -> (Arrival<B>, AuthenticatedRoute, Arc<Principal>, Arc<Team>) {
         (self.arrival, self.route, self.principal, self.team)

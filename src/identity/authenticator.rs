@@ -1,4 +1,4 @@
-//! Everyone who may call, as one configuration describes them; a reload replaces it whole.
+//! Every caller that one configuration admits; a reload replaces it as a whole.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::active_keys::{InForce, KnownKey};
@@ -29,7 +30,7 @@ use crate::clock::Clock;
 use crate::live::Live;
 use crate::team::{Credential, KeyId, State, Team, TeamId};
 
-/// Who may call.
+/// Issuers, keys and suspensions in force.
 pub struct Authenticator {
     configured: HashMap<KeyId, Arc<KnownKey>>,
     configured_keys: Vec<KeySettings>,
@@ -43,16 +44,16 @@ pub struct Authenticator {
     pub(super) clock: Clock,
 }
 
-/// How far a credential was judged without waiting for anything.
+/// Result of judging a credential without waiting.
 pub(super) enum Judged {
     Finally(Result<Identified, FailedCheck>),
-    /// A token says a key that is not known; this keyring may be asked to read again.
+    /// The token names an unknown key; this issuer's keys may be read again.
     KeyUnknown(Arc<IssuerKeys>),
 }
 
 impl Authenticator {
-    /// Puts a directory together. Keyrings of `previous` whose issuer and source are the same are kept, with their
-    /// keys; verified tokens are not. Reads key files on this thread; fetches nothing: that begins with
+    /// Builds a directory. Issuers with the same source as in `previous` keep their keys; verified
+    /// tokens are dropped. Reads key files on this thread. Fetches nothing: that begins with
     /// [`Authenticator::keep_key_sets_fresh`].
     pub fn new(
         settings: Settings,
@@ -83,13 +84,18 @@ impl Authenticator {
         })
     }
 
-    /// Puts the register in force as it is now. Whoever does this last sees the newest state: a reload and a change of
-    /// the register may do it at the same time.
+    /// Applies the current register. A reload and a change of the register may do this at the same
+    /// time; both read the newest.
     pub fn take_up(&self, register: &Live<KeyRegistry>) {
         let mut now = register.read();
         loop {
             let before = self.in_force.load_full();
-            self.in_force.store(Arc::new(InForce::new(&self.configured, &now, &self.teams, Some(&before))));
+            self.in_force.store(Arc::new(InForce::new(
+                &self.configured,
+                &now,
+                &self.teams,
+                Some(&before),
+            )));
             let newest = register.read();
             if Arc::ptr_eq(&now, &newest) {
                 return;
@@ -98,21 +104,31 @@ impl Authenticator {
         }
     }
 
-    /// The gateway keys of the configuration.
+    /// The configuration's gateway keys.
     #[must_use]
     pub fn configured_keys(&self) -> &[KeySettings] {
         &self.configured_keys
     }
 
-    /// When each gateway key was used last, in seconds since 1970, as far as this process knows.
+    /// When each gateway key was last used, in seconds since 1970, as known to this process.
     #[must_use]
     pub fn uses(&self) -> Vec<(KeyId, i64)> {
         self.in_force.load().uses()
     }
 
-    /// Judges a credential as far as that costs next to nothing: gateway keys, and tokens that were verified before.
-    /// `None` for all others.
-    pub fn lookup_cached<'a>(&self, presented: impl Into<Presented<'a>>) -> Option<Result<Identified, Rejection>> {
+    /// When the first key of each team expires, of those that are good now; teams without one are
+    /// left out.
+    #[must_use]
+    pub fn first_expiries(&self, now: Timestamp) -> HashMap<TeamId, Timestamp> {
+        self.in_force.load().first_expiries(now)
+    }
+
+    /// Judges a credential that takes next to no work: a gateway key, or a token that was verified
+    /// before. `None` for all others.
+    pub fn lookup_cached<'a>(
+        &self,
+        presented: impl Into<Presented<'a>>,
+    ) -> Option<Result<Identified, Rejection>> {
         let presented = presented.into();
         let answer = if presented.credential.starts_with(PREFIX) {
             self.judge_key(presented)
@@ -122,9 +138,12 @@ impl Authenticator {
         Some(self.counted(presented, answer))
     }
 
-    /// Judges a credential now and on this thread, unless it is a token of a key that is not known and the issuer may
-    /// be asked again: then `None`, and [`Authenticator::identify`] asks.
-    pub fn authenticate_now<'a>(&self, presented: impl Into<Presented<'a>>) -> Option<Result<Identified, Rejection>> {
+    /// Judges a credential now, on this thread. `None` for a token with an unknown key whose issuer
+    /// may be asked again: that is for [`Authenticator::identify`].
+    pub fn authenticate_now<'a>(
+        &self,
+        presented: impl Into<Presented<'a>>,
+    ) -> Option<Result<Identified, Rejection>> {
         let presented = presented.into();
         match self.judge(presented) {
             Judged::Finally(answer) => Some(self.counted(presented, answer)),
@@ -133,7 +152,8 @@ impl Authenticator {
         }
     }
 
-    /// Judges a credential in the lane; waits for the issuer, bounded, when only newer keys can tell.
+    /// Judges a credential in the verification pool. Waits a bounded time for the issuer if only
+    /// newer keys can decide.
     pub(super) async fn identify(
         self: &Arc<Self>,
         presented: Presented<'_>,
@@ -141,8 +161,11 @@ impl Authenticator {
     ) -> Result<Identified, Rejection> {
         let credential: Arc<str> = presented.credential.into();
         let judge = || {
-            let (directory, credential, team) = (Arc::clone(self), Arc::clone(&credential), presented.team.cloned());
-            lane.run(move || directory.judge(Presented { credential: &credential, team: team.as_ref() }))
+            let (directory, credential, team) =
+                (Arc::clone(self), Arc::clone(&credential), presented.team.cloned());
+            lane.run(move || {
+                directory.judge(Presented { credential: &credential, team: team.as_ref() })
+            })
         };
         let mut judged = judge().await;
         if let Some(Judged::KeyUnknown(keyring)) = &judged {
@@ -156,26 +179,28 @@ impl Authenticator {
         self.counted(presented, answer)
     }
 
-    /// The teams of a token that was verified before, for its bearer to choose from.
+    /// The teams of a verified token, for its bearer to choose from.
     pub fn teams_of(&self, token: &str) -> Vec<TeamId> {
         match self.tokens.get(token, self.clock.now().as_second()) {
-            Some(Remembered::Good(verified)) => verified.teams.iter().map(|team| team.id.clone()).collect(),
+            Some(Remembered::Good(verified)) => {
+                verified.teams.iter().map(|team| team.id.clone()).collect()
+            }
             Some(Remembered::Expired) | None => Vec::new(),
         }
     }
 
-    /// Counts a token that nobody looked at, because too many had failed before it.
+    /// Counts a token that was not checked because too many had failed before it.
     pub(super) fn not_looked_at(&self) {
         self.observer.authenticated(TOKEN, THROTTLED);
     }
 
-    /// How credentials that fail are answered.
+    /// How failed credentials are throttled.
     pub(super) const fn throttle(&self) -> &throttle::Settings {
         &self.throttle
     }
 
-    /// Reads every issuer's keys now, then again and again, until cancelled. One such task must run per directory in
-    /// use.
+    /// Reads every issuer's keys now and then regularly, until cancelled. Each directory in use
+    /// needs one such task.
     pub async fn keep_key_sets_fresh(&self, cancel: CancellationToken) {
         let each = self.issuers.values().map(|issuer| {
             let (freshness, fetcher) = (issuer.freshness, issuer.fetcher.as_deref());
@@ -185,26 +210,29 @@ impl Authenticator {
         cancel.cancelled().await;
     }
 
-    /// How long ago each issuer's keys were last read well; an issuer whose keys never were is not in the list.
+    /// How long ago each issuer's keys were read successfully; leaves out issuers whose keys never
+    /// were.
     #[must_use]
     pub fn key_set_ages(&self) -> Vec<(Arc<str>, Duration)> {
-        let age = |issuer: &Issuer| Some((Arc::clone(&issuer.keyring.issuer), issuer.keyring.age(&self.clock)?));
+        let age = |issuer: &Issuer| {
+            Some((Arc::clone(&issuer.keyring.issuer), issuer.keyring.age(&self.clock)?))
+        };
         self.issuers.values().filter_map(age).collect()
     }
 
-    /// The issuers whose tokens are expected.
+    /// The configured issuers.
     pub fn issuers(&self) -> impl Iterator<Item = &Arc<str>> {
         self.issuers.values().map(|issuer| &issuer.keyring.issuer)
     }
 
-    /// Issuers of whom no key was read yet, or not for too long: none of their tokens can be judged.
+    /// Issuers without keys, or with keys that are too old: their tokens cannot be judged.
     #[must_use]
     pub fn issuers_without_keys(&self) -> Vec<Arc<str>> {
         let without = self.issuers.values().filter(|issuer| issuer.keyring.read().is_none());
         without.map(|issuer| Arc::clone(&issuer.keyring.issuer)).collect()
     }
 
-    /// How many verified tokens are remembered.
+    /// Number of cached tokens.
     #[must_use]
     pub fn remembered_tokens(&self) -> usize {
         self.tokens.len()
@@ -219,12 +247,17 @@ impl Authenticator {
     }
 
     fn judge_key(&self, presented: Presented<'_>) -> Result<Identified, FailedCheck> {
-        let (principal, team) = self.in_force.load().judge_key(presented.credential, self.clock.now())?;
+        let (principal, team) =
+            self.in_force.load().judge_key(presented.credential, self.clock.now())?;
         chosen(std::slice::from_ref(&team), presented.team)?;
         self.let_in(principal, team)
     }
 
-    fn recall_token(&self, presented: Presented<'_>, now: i64) -> Option<Result<Identified, FailedCheck>> {
+    fn recall_token(
+        &self,
+        presented: Presented<'_>,
+        now: i64,
+    ) -> Option<Result<Identified, FailedCheck>> {
         Some(match self.tokens.get(presented.credential, now)? {
             Remembered::Good(verified) => self.admit(&verified, presented.team),
             Remembered::Expired => Err(FailedCheck::Expired),
@@ -236,25 +269,29 @@ impl Authenticator {
         if let Some(recalled) = self.recall_token(presented, now) {
             return Judged::Finally(recalled);
         }
-        let said = match Unverified::read(presented.credential) {
-            Ok(said) => said,
+        let token = match Unverified::read(presented.credential) {
+            Ok(token) => token,
             Err(misread) => return Judged::Finally(Err(misread.check())),
         };
-        let Some(issuer) = self.issuer_of(&said) else {
+        let Some(issuer) = self.issuer_of(&token) else {
             return Judged::Finally(Err(FailedCheck::Issuer));
         };
         let keys = issuer.keyring.read();
         let Some(keys) = keys.as_ref() else {
             return Judged::Finally(Err(FailedCheck::KeysUnavailable));
         };
-        match issuer.verifier.prove(&said, keys, now) {
+        match issuer.verifier.prove(&token, keys, now) {
             Ok(proof) => {
-                let teams = issuer.teams(&said).into_boxed_slice();
-                let Some(user) = said.claims.user(&issuer.user_claim).filter(|_| !teams.is_empty()) else {
-                    let check = if teams.is_empty() { FailedCheck::TeamUnknown } else { FailedCheck::User };
+                let teams = issuer.teams(&token).into_boxed_slice();
+                let Some(user) =
+                    token.claims.user(&issuer.user_claim).filter(|_| !teams.is_empty())
+                else {
+                    let check =
+                        if teams.is_empty() { FailedCheck::TeamUnknown } else { FailedCheck::User };
                     return Judged::Finally(Err(check));
                 };
-                let verified = Arc::new(Verified::new(user, teams, Arc::clone(&issuer.keyring), proof));
+                let verified =
+                    Arc::new(Verified::new(user, teams, Arc::clone(&issuer.keyring), proof));
                 self.tokens.remember(presented.credential, &verified);
                 Judged::Finally(self.admit(&verified, presented.team))
             }
@@ -263,14 +300,18 @@ impl Authenticator {
         }
     }
 
-    /// The issuer that a token says it is of.
-    pub(super) fn issuer_of(&self, said: &Unverified<'_>) -> Option<&Issuer> {
-        self.issuers.get(said.claims.issuer()?)
+    /// The issuer that a token names.
+    pub(super) fn issuer_of(&self, token: &Unverified<'_>) -> Option<&Issuer> {
+        self.issuers.get(token.claims.issuer()?)
     }
 
-    /// Lets the bearer of a verified token speak for one of its teams. The token was verified once; which team it is
-    /// for, and whether that one may call, is asked every time.
-    fn admit(&self, verified: &Verified, choice: Option<&TeamId>) -> Result<Identified, FailedCheck> {
+    /// Admits the bearer of a verified token for one of its teams. The signature was checked once;
+    /// team and suspension are checked each time.
+    fn admit(
+        &self,
+        verified: &Verified,
+        choice: Option<&TeamId>,
+    ) -> Result<Identified, FailedCheck> {
         let team = chosen(&verified.teams, choice)?;
         let principal = Principal {
             team: team.id.clone(),
@@ -282,17 +323,25 @@ impl Authenticator {
         self.let_in(Arc::new(principal), Arc::clone(team))
     }
 
-    /// The last question, asked every time: may the team and the user call at present?
-    fn let_in(&self, principal: Arc<Principal>, team: Arc<Team>) -> Result<Identified, FailedCheck> {
+    /// Checks suspensions, each time and last.
+    fn let_in(
+        &self,
+        principal: Arc<Principal>,
+        team: Arc<Team>,
+    ) -> Result<Identified, FailedCheck> {
         match team.state {
             State::Suspended => Err(FailedCheck::TeamSuspended),
-            State::Active if team.suspended_users.contains(&principal.user) => Err(FailedCheck::TeamSuspended),
-            State::Active if self.in_force.load().suspends(&principal) => Err(FailedCheck::TeamSuspended),
+            State::Active if team.suspended_users.contains(&principal.user) => {
+                Err(FailedCheck::TeamSuspended)
+            }
+            State::Active if self.in_force.load().suspends(&principal) => {
+                Err(FailedCheck::TeamSuspended)
+            }
             State::Active => Ok((principal, team)),
         }
     }
 
-    /// Counts how a credential fared and, when it was not accepted, says why in the log: the caller learns less.
+    /// Counts the result. Logs why a credential was rejected, since the caller is told less.
     fn counted(
         &self,
         presented: Presented<'_>,
@@ -309,17 +358,30 @@ impl Authenticator {
         self.observer.authenticated(kind, check.name());
         if let Some(left_out) = self.refusals.admits(check, self.clock.elapsed()) {
             let Reason { issuer, kid, why } = self.reason(presented, check);
-            tracing::info!(kind, check = check.name(), issuer, kid, why, left_out, "a credential was refused");
+            tracing::info!(
+                kind,
+                check = check.name(),
+                issuer,
+                kid,
+                why,
+                left_out,
+                "a credential was refused"
+            );
         }
         Err(check.rejection())
     }
 }
 
-/// The one team that a caller speaks for: the one it chose, if it is of that one, or the only one it is of.
-pub(super) fn chosen<'t>(teams: &'t [Arc<Team>], choice: Option<&TeamId>) -> Result<&'t Arc<Team>, FailedCheck> {
+/// The team that a caller acts for: the one it chose, if it belongs to that, or its only one.
+pub(super) fn chosen<'t>(
+    teams: &'t [Arc<Team>],
+    choice: Option<&TeamId>,
+) -> Result<&'t Arc<Team>, FailedCheck> {
     match (choice, teams) {
         (_, []) => Err(FailedCheck::TeamUnknown),
-        (Some(choice), teams) => teams.iter().find(|team| team.id == *choice).ok_or(FailedCheck::TeamNotTheirs),
+        (Some(choice), teams) => {
+            teams.iter().find(|team| team.id == *choice).ok_or(FailedCheck::TeamNotTheirs)
+        }
         (None, [team]) => Ok(team),
         (None, [_, _, ..]) => Err(FailedCheck::TeamAmbiguous),
     }
@@ -327,6 +389,11 @@ pub(super) fn chosen<'t>(teams: &'t [Arc<Team>], choice: Option<&TeamId>) -> Res
 
 impl std::fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "directory of {} keys and {} issuers", self.in_force.load().keys(), self.issuers.len())
+        write!(
+            f,
+            "directory of {} keys and {} issuers",
+            self.in_force.load().keys(),
+            self.issuers.len()
+        )
     }
 }

@@ -1,4 +1,4 @@
-//! Takes the credential out of a request's headers: exactly one, in one of two places.
+//! Reads the credential from a request's headers: exactly one, in one of two headers.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -6,19 +6,19 @@ use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use crate::http::{X_API_KEY, X_MOONGATE_TEAM};
 use crate::team::TeamId;
 
-/// Why no credential could be taken.
+/// Why no credential was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BearerFault {
     /// There is none: 401 `credential_missing`.
     Missing,
-    /// There are two, in one place or in both: 400 `invalid_request`. Which of them counts is not ours to guess.
+    /// There are two: 400 `invalid_request`. The gateway does not guess which one counts.
     Several,
-    /// There is one that cannot be a credential: 401 `credential_invalid`.
+    /// It cannot be a credential: 401 `credential_invalid`.
     Unreadable,
 }
 
-/// The credential of `Authorization: Bearer <credential>` (RFC 6750 section 2.1; the scheme in any case, RFC 9110
-/// section 11.1) or of `X-API-Key: <credential>`.
+/// The credential of `Authorization: Bearer <credential>` (RFC 6750 section 2.1; the scheme in any
+/// case, RFC 9110 section 11.1) or of `X-API-Key: <credential>`.
 pub fn credential(headers: &HeaderMap) -> Result<&str, BearerFault> {
     let authorization = only(headers, &AUTHORIZATION)?;
     let api_key = only(headers, &X_API_KEY)?;
@@ -31,16 +31,19 @@ pub fn credential(headers: &HeaderMap) -> Result<&str, BearerFault> {
     readable(credential).ok_or(BearerFault::Unreadable)
 }
 
-/// The team that the caller chose among those it is in (`X-Moongate-Team`), if it chose one.
+/// The team that the caller chose with `X-Moongate-Team`.
 ///
 /// # Errors
-/// What stands there is not the name of one team: 400 `invalid_request`.
+/// The header is not the name of one team: 400 `invalid_request`.
 pub fn chosen_team(headers: &HeaderMap) -> Result<Option<TeamId>, BearerFault> {
     let Some(value) = only(headers, &X_MOONGATE_TEAM)? else { return Ok(None) };
     value.to_str().ok().and_then(TeamId::parse).map(Some).ok_or(BearerFault::Unreadable)
 }
 
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, BearerFault> {
+fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, BearerFault> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() { Err(BearerFault::Several) } else { Ok(first) }
@@ -52,9 +55,9 @@ fn after_scheme(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"Bearer") && spaces > 0).then(|| rest.get(spaces..)).flatten()
 }
 
-/// How long it may be, `limits.header_bytes_max` has said before.
+/// Its length was already bounded by `limits.header_bytes_max`.
 fn readable(bytes: &[u8]) -> Option<&str> {
-    // No `&&`, so that many bytes are looked at at a time.
+    // No `&&`, so that the compiler can vectorize.
     let is_graphic = bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic());
     if !bytes.is_empty() && is_graphic { str::from_utf8(bytes).ok() } else { None }
 }
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn two_credentials_are_a_malformed_request_even_when_they_are_the_same() {
+    fn two_credentials_are_a_malformed_request_even_when_equal() {
         for headers in [
             [("authorization", b"Bearer a".as_slice()), ("authorization", b"Bearer a")],
             [("x-api-key", b"a"), ("x-api-key", b"a")],
@@ -131,7 +134,11 @@ mod tests {
             b"Bearer \xc3\xa9",
             b"abc",
         ] {
-            assert_eq!(taken(&[("authorization", value)]), Err(BearerFault::Unreadable), "{value:?}");
+            assert_eq!(
+                taken(&[("authorization", value)]),
+                Err(BearerFault::Unreadable),
+                "{value:?}"
+            );
         }
         for value in [b"".as_slice(), b"a b", b"Bearer a", b"\xff"] {
             assert_eq!(taken(&[("x-api-key", value)]), Err(BearerFault::Unreadable), "{value:?}");

@@ -1,8 +1,9 @@
-//! Tokens that were verified, so that none is verified twice: bounded, found by every byte of the token.
+//! Cache of verified tokens, so that none is verified twice. Bounded, and looked up by every byte
+//! of the token.
 //!
-//! The map hashes with a random seed of its own and compares whole tokens, so another token can collide but never hit.
-//! It lives and dies with one directory: what a reload changes, it cannot remember. Only good tokens are kept: a flood
-//! of bad ones pushes nothing out.
+//! The map hashes with its own random seed and compares whole tokens, so that another token can
+//! collide but never match. It is dropped with its directory, so it never outlives a reload. Only
+//! verified tokens are kept, so a flood of bad ones evicts nothing.
 
 use std::sync::Arc;
 
@@ -14,13 +15,13 @@ use super::issuer_keys::IssuerKeys;
 use super::token::Proof;
 use crate::team::{Team, UserId};
 
-/// How many tokens are remembered.
+/// Most cached tokens.
 pub(super) const TOKENS_MAX: usize = 10_000;
-/// The longest token that is remembered, in bytes. Longer ones are verified each time.
+/// Longest cached token, in bytes. Longer ones are verified each time.
 const TOKEN_BYTES_MAX: usize = 4 * 1024;
 
-/// What a verified token proves, and for how long that holds: a user, and the teams it may speak for. Which of them it
-/// is decides each request.
+/// What a verified token proves, and until when: a user, and the teams it may act for. Each request
+/// chooses one of them.
 #[derive(Debug)]
 pub(super) struct Verified {
     pub(super) user: UserId,
@@ -29,29 +30,40 @@ pub(super) struct Verified {
     proof: Proof,
 }
 
-/// What is known of a token.
+/// A cached token's state.
 pub(super) enum Remembered {
-    /// It is as good as when it was verified.
+    /// Still good.
     Good(Arc<Verified>),
-    /// It was good, and its time is over.
+    /// Expired since it was verified.
     Expired,
 }
 
 impl Verified {
-    pub(super) fn new(user: UserId, teams: Box<[Arc<Team>]>, keyring: Arc<IssuerKeys>, proof: Proof) -> Self {
+    pub(super) fn new(
+        user: UserId,
+        teams: Box<[Arc<Team>]>,
+        keyring: Arc<IssuerKeys>,
+        proof: Proof,
+    ) -> Self {
         Self { user, teams, keyring, proof }
     }
 }
 
-/// The tokens of one directory.
+/// Verified tokens of one directory.
 pub(super) struct VerifiedTokens(Cache<Box<str>, Arc<Verified>, UnitWeighter, RandomState>);
 
 impl VerifiedTokens {
     pub(super) fn new(tokens_max: usize) -> Self {
-        Self(Cache::with(tokens_max, tokens_max as u64, UnitWeighter, RandomState::default(), Default::default()))
+        Self(Cache::with(
+            tokens_max,
+            tokens_max as u64,
+            UnitWeighter,
+            RandomState::default(),
+            Default::default(),
+        ))
     }
 
-    /// Looks a token up; `now` is in seconds since 1970. One whose key has left the key set is forgotten.
+    /// Looks up a token; `now` is in seconds since 1970. Drops one whose key has left the key set.
     pub(super) fn get(&self, token: &str, now: i64) -> Option<Remembered> {
         let found = self.0.get(token)?;
         if !found.keyring.holds(&found.proof.fingerprint) {
@@ -71,7 +83,7 @@ impl VerifiedTokens {
         }
     }
 
-    /// How many tokens are remembered.
+    /// Number of cached tokens.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,5 +1,5 @@
-//! What a token's payload says, read without guessing: a claim has the type its specification gives it, or the token is
-//! refused.
+//! Claims of a token's payload. A claim that does not have its specified type makes the token
+//! invalid.
 
 use serde_json::{Map, Value};
 
@@ -7,13 +7,14 @@ use super::settings::ClaimPath;
 use super::strict;
 use crate::team::{KeyId, UserId};
 
-/// The last second of the year 9999. Times beyond it are mistakes, and would overflow somewhere.
+/// The last second of the year 9999. Later times are mistakes and would overflow somewhere.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// The claims of a token; whether anything vouches for them is for the caller to know.
+/// Claims of a token, verified or not.
 pub(super) struct Claims(Value);
 
-/// When a token may be used: whole seconds since 1970, fractions dropped (RFC 7519 section 2, NumericDate).
+/// Validity of a token in whole seconds since 1970, fractions dropped (RFC 7519 section 2,
+/// NumericDate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Times {
     pub(super) exp: i64,
@@ -22,7 +23,7 @@ pub(super) struct Times {
 }
 
 impl Claims {
-    /// Reads a payload: one JSON object with no member twice.
+    /// Parses a payload: one JSON object without duplicate members.
     pub(super) fn read(payload: &[u8]) -> Option<Self> {
         strict::object(payload).map(|members| Self(Value::Object(members)))
     }
@@ -35,45 +36,52 @@ impl Claims {
         self.members()?.get(name)
     }
 
-    /// `iss`, when it is a string. An array of issuers is not an issuer.
+    /// `iss`, if it is a string and not a list.
     pub(super) fn issuer(&self) -> Option<&str> {
         self.get("iss")?.as_str()
     }
 
-    /// Whether `aud` is a string, or a list of nothing but strings, and names one of these audiences.
+    /// Whether `aud`, a string or a list of strings, contains one of these audiences.
     pub(super) fn is_for(&self, audiences: &[String]) -> bool {
         let known = |name: &str| audiences.iter().any(|audience| audience == name);
         match self.get("aud") {
             Some(Value::String(name)) => known(name),
             Some(Value::Array(names)) => {
-                names.iter().all(Value::is_string) && names.iter().filter_map(Value::as_str).any(known)
+                names.iter().all(Value::is_string)
+                    && names.iter().filter_map(Value::as_str).any(known)
             }
-            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => false,
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => {
+                false
+            }
         }
     }
 
-    /// What is at a place, whatever it is; for those who say why it is not what it should be.
+    /// The value at a pointer, for error messages.
     pub(super) fn at(&self, pointer: &str) -> Option<&Value> {
         self.0.pointer(pointer)
     }
 
-    /// The times; `None` when `exp` is missing or any of them is not a plausible number.
+    /// The times; `None` when `exp` is missing or one of them is no plausible number.
     pub(super) fn times(&self) -> Option<Times> {
         let optional = |name| match self.get(name) {
             Some(value) => seconds(value).map(Some),
             None => Some(None),
         };
-        Some(Times { exp: seconds(self.get("exp")?)?, nbf: optional("nbf")?, iat: optional("iat")? })
+        Some(Times {
+            exp: seconds(self.get("exp")?)?,
+            nbf: optional("nbf")?,
+            iat: optional("iat")?,
+        })
     }
 
-    /// The strings at a place: one, or those of a list. Anything else is no string.
+    /// The strings at a pointer: one, or those of a list; none for anything else.
     pub(super) fn strings(&self, path: &ClaimPath) -> impl Iterator<Item = &str> {
         let found = self.0.pointer(path.as_str());
         let list = found.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         found.into_iter().chain(list).filter_map(Value::as_str)
     }
 
-    /// The user at a place: a string that is a user's name, and not the name that stands for a gateway key without a
+    /// The user at a pointer: a valid user name that is not reserved for a gateway key without a
     /// user.
     pub(super) fn user(&self, path: &ClaimPath) -> Option<UserId> {
         let name = self.0.pointer(path.as_str())?.as_str()?;
@@ -90,7 +98,7 @@ fn seconds(value: &Value) -> Option<i64> {
     (0..=LAST_SECOND).contains(&whole).then_some(whole)
 }
 
-/// `None` beyond any time there is, so that the cast is exact.
+/// `None` outside the range of times, so that the cast is exact.
 #[allow(clippy::cast_possible_truncation)]
 fn floor(number: f64) -> Option<i64> {
     (number.abs() < 1e15).then(|| number.floor() as i64)
@@ -115,9 +123,17 @@ mod tests {
         for good in [r#""gw""#, r#"["gw"]"#, r#"["other","moongate"]"#] {
             assert!(claims(&format!(r#"{{"aud":{good}}}"#)).is_for(&ours), "{good}");
         }
-        for bad in
-            [r#""GW""#, r#""gw ""#, "[]", r#"["other"]"#, r#"["gw",1]"#, r#"[["gw"]]"#, r#"{"gw":1}"#, "null", "true"]
-        {
+        for bad in [
+            r#""GW""#,
+            r#""gw ""#,
+            "[]",
+            r#"["other"]"#,
+            r#"["gw",1]"#,
+            r#"[["gw"]]"#,
+            r#"{"gw":1}"#,
+            "null",
+            "true",
+        ] {
             assert!(!claims(&format!(r#"{{"aud":{bad}}}"#)).is_for(&ours), "{bad}");
         }
         assert!(!claims("{}").is_for(&ours));
@@ -125,8 +141,14 @@ mod tests {
 
     #[test]
     fn a_time_is_a_plausible_number() {
-        for (text, exp) in [("0", 0), ("1700000000", 1_700_000_000), ("1.7e9", 1_700_000_000), ("12.9", 12)] {
-            assert_eq!(claims(&format!(r#"{{"exp":{text}}}"#)).times().map(|times| times.exp), Some(exp), "{text}");
+        for (text, exp) in
+            [("0", 0), ("1700000000", 1_700_000_000), ("1.7e9", 1_700_000_000), ("12.9", 12)]
+        {
+            assert_eq!(
+                claims(&format!(r#"{{"exp":{text}}}"#)).times().map(|times| times.exp),
+                Some(exp),
+                "{text}"
+            );
         }
         for bad in [
             "-1",
@@ -146,28 +168,41 @@ mod tests {
             assert_eq!(claims(&format!(r#"{{"exp":1,"iat":{bad}}}"#)).times(), None, "iat {bad}");
         }
         assert_eq!(claims("{}").times(), None);
-        assert_eq!(claims(r#"{"exp":3,"iat":1}"#).times(), Some(Times { exp: 3, nbf: None, iat: Some(1) }));
+        assert_eq!(
+            claims(r#"{"exp":3,"iat":1}"#).times(),
+            Some(Times { exp: 3, nbf: None, iat: Some(1) })
+        );
     }
 
     #[test]
-    fn a_claim_is_found_by_its_path_as_a_string_or_in_a_list() {
-        let claims = claims(r#"{"groups":["a",1,"b"],"kubernetes.io":{"namespace":"render"},"a/b":"c","n":5}"#);
+    fn a_claim_is_found_by_path_in_strings_and_lists() {
+        let claims = claims(
+            r#"{"groups":["a",1,"b"],"kubernetes.io":{"namespace":"render"},"a/b":"c","n":5}"#,
+        );
         let strings = |text| claims.strings(&path(text)).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(strings("/groups"), ["a", "b"]);
         assert_eq!(strings("/kubernetes.io/namespace"), ["render"]);
         assert_eq!(strings("/a~1b"), ["c"]);
-        assert!(["/n", "/kubernetes.io", "/nothing", "/groups/7"].into_iter().all(|text| strings(text).is_empty()));
+        assert!(
+            ["/n", "/kubernetes.io", "/nothing", "/groups/7"]
+                .into_iter()
+                .all(|text| strings(text).is_empty())
+        );
     }
 
     #[test]
-    fn a_user_is_a_string_and_cannot_pass_for_a_key() {
-        for (text, user) in
-            [(r#""ann""#, Some("ann")), (r#""key:me""#, Some("key:me")), (r#""key:k7Qp2mZr9aBc""#, None)]
-        {
+    fn a_user_is_a_string_and_never_a_key() {
+        for (text, user) in [
+            (r#""ann""#, Some("ann")),
+            (r#""key:me""#, Some("key:me")),
+            (r#""key:k7Qp2mZr9aBc""#, None),
+        ] {
             let claims = claims(&format!(r#"{{"sub":{text}}}"#));
             assert_eq!(claims.user(&path("/sub")).as_ref().map(UserId::as_str), user);
         }
-        for bad in [r#""""#, "5", "null", r#"["ann"]"#, r#""a\nb""#, &format!("\"{}\"", "a".repeat(257))] {
+        for bad in
+            [r#""""#, "5", "null", r#"["ann"]"#, r#""a\nb""#, &format!("\"{}\"", "a".repeat(257))]
+        {
             assert_eq!(claims(&format!(r#"{{"sub":{bad}}}"#)).user(&path("/sub")), None, "{bad}");
         }
     }

@@ -1,9 +1,8 @@
-//! What stands between unknown callers and the work of judging them: from where they come, whether what they show is
-//! looked at now, and how it is answered when it is not good.
+//! Guards the work of verifying credentials against unknown callers: throttles by address, bounds
+//! what is verified at once, and delays answers to bad credentials.
 //!
-//! Who shows a good gateway key, or a token that was verified before, is never asked anything here. A token that is new
-//! is looked at also while its address is refused, as long as few are at once: what is slowed and refused is what
-//! fails.
+//! A good gateway key or a cached token never gets here. A new token is verified even while its
+//! address is refused, a few at a time: only failures are slowed and refused.
 
 use std::net::IpAddr;
 use std::panic::resume_unwind;
@@ -23,13 +22,13 @@ use crate::clock::Clock;
 use crate::identity::principal::Identified;
 use crate::request::origin::TrustedProxies;
 
-/// How many answers may be held back at once; what comes beyond it is answered at once.
+/// Most delayed answers at once; further ones are not delayed.
 const SLOW_MAX: usize = 1024;
 
-/// When a credential that could not be looked at may come again.
+/// `Retry-After` of a credential that was not checked because others were.
 const SOON: Duration = Duration::from_secs(1);
 
-/// The gate of one process: over all workers, and across reloads. Clones are the same.
+/// Guard of one process, over all workers and across reloads. Clones share state.
 #[derive(Clone, Debug)]
 pub struct CredentialGuard {
     proxies: Arc<TrustedProxies>,
@@ -39,22 +38,22 @@ pub struct CredentialGuard {
     clock: Clock,
 }
 
-/// A credential was not accepted.
+/// Why a credential was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turned {
-    /// For this reason.
+    /// It was rejected.
     Away(Rejection),
-    /// Too many failed from there, and this one failed too; or it could not be looked at, because others were.
+    /// Too many from its address failed, and this one did too or was not checked.
     AwayUntil {
-        /// When the next one is looked at.
+        /// When the next one is checked.
         retry_at: Timestamp,
-        /// How long that is from now.
+        /// How long until then.
         retry_after: Duration,
     },
 }
 
 impl CredentialGuard {
-    /// A gate that believes these proxies.
+    /// A guard that trusts these proxies.
     #[must_use]
     pub fn new(proxies: TrustedProxies, clock: Clock) -> Self {
         let slow = Arc::new(Semaphore::new(SLOW_MAX));
@@ -67,23 +66,23 @@ impl CredentialGuard {
         }
     }
 
-    /// Whose word counts on where a request comes from.
+    /// Proxies trusted to report a caller's address.
     #[must_use]
     pub const fn proxies(&self) -> &Arc<TrustedProxies> {
         &self.proxies
     }
 
-    /// From where a request comes.
+    /// The caller's address.
     #[must_use]
     pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         self.proxies.origin(peer, headers)
     }
 
-    /// Judges a credential that [`Authenticator::lookup_cached`] knows nothing of. Whoever hangs up meanwhile has
-    /// failed all the same.
+    /// Judges a credential that [`Authenticator::lookup_cached`] did not decide. A caller who hangs
+    /// up meanwhile counts as a failure.
     ///
     /// # Errors
-    /// It is not accepted.
+    /// It was not accepted.
     pub async fn judge(
         &self,
         directory: &Arc<Authenticator>,
@@ -95,7 +94,7 @@ impl CredentialGuard {
             Entry::Held(ticket) => Some(ticket),
             Entry::Busy => {
                 directory.not_looked_at();
-                // It may be a good one: it need not wait for the others' time to be over.
+                // It may be good, so it may come back before the refusal of its address ends.
                 return Err(self.for_so_long(SOON));
             }
         };
@@ -110,15 +109,22 @@ impl CredentialGuard {
         });
         match judging.await {
             Ok(Ok(identified)) => Ok(identified),
-            Ok(Err((rejection, answered))) => Err(self.answer(directory, rejection, answered).await),
+            Ok(Err((rejection, answered))) => {
+                Err(self.answer(directory, rejection, answered).await)
+            }
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            // The worker is ending.
+            // The worker is shutting down.
             Err(_) => Err(Turned::Away(Rejection::Overloaded)),
         }
     }
 
-    /// How a credential that is not accepted is answered; waits when that is to be slow.
-    pub async fn turn_away(&self, directory: &Authenticator, rejection: Rejection, from: IpAddr) -> Turned {
+    /// The answer to a rejected credential; waits if it is to be slow.
+    pub async fn turn_away(
+        &self,
+        directory: &Authenticator,
+        rejection: Rejection,
+        from: IpAddr,
+    ) -> Turned {
         let answered = self.note(directory, rejection, from);
         self.answer(directory, rejection, answered).await
     }
@@ -131,7 +137,12 @@ impl CredentialGuard {
         }
     }
 
-    async fn answer(&self, directory: &Authenticator, rejection: Rejection, answered: Answered) -> Turned {
+    async fn answer(
+        &self,
+        directory: &Authenticator,
+        rejection: Rejection,
+        answered: Answered,
+    ) -> Turned {
         match answered {
             Answered::AtOnce => {}
             Answered::Refused(wait) => return self.for_so_long(wait),

@@ -1,4 +1,4 @@
-//! The register's store in the ledger's file: gateway keys and suspensions, written by the same writer.
+//! Key register in the ledger's file, written by the same writer: gateway keys and suspensions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,12 +16,13 @@ use crate::team::KeyId;
 #[derive(Clone)]
 pub struct EmbeddedKeyRegistry {
     ledger: EmbeddedLedger,
-    /// Only this process changes the file, so it counts the changes itself.
+    /// Only this process changes the file, so it can count the changes.
     changes: Arc<AtomicU64>,
 }
 
 impl EmbeddedKeyRegistry {
-    /// The register of this ledger. Clones are the same; a second one would not notice what the first changes.
+    /// The register of this ledger. Use clones of one: a second register would not notice the first
+    /// one's changes.
     #[must_use]
     pub fn new(ledger: EmbeddedLedger) -> Self {
         Self { ledger, changes: Arc::default() }
@@ -38,7 +39,7 @@ impl Store for EmbeddedKeyRegistry {
     }
 
     fn read(&self) -> BoxFuture<'_, Result<(Version, Vec<Entry>), Outage>> {
-        // Taken before the entries are: at worst the same entries are read once more.
+        // Read before the entries: at worst the same entries are read again.
         let version = self.version_now();
         async move { Ok((version, self.ledger.entries("register_read").await?)) }.boxed()
     }
@@ -54,8 +55,9 @@ impl Store for EmbeddedKeyRegistry {
         entry: &'a [u8],
     ) -> BoxFuture<'a, Result<bool, Outage>> {
         async move {
-            let replaced = self.ledger.replace_entry("register_replace", name, expected, entry).await;
-            // Also when nobody knows what happened: reading once more does no harm.
+            let replaced =
+                self.ledger.replace_entry("register_replace", name, expected, entry).await;
+            // Also when the outcome is unknown: reading again does no harm.
             self.changes.fetch_add(1, Ordering::AcqRel);
             replaced
         }

@@ -1,38 +1,48 @@
-//! Examines a token: every check that lets callers in, one by one, for `moongate check-token`. The checks are those of
-//! [`super::token`] and [`super::authenticator`]; here is only the order in which they are told.
+//! Examines a token check by check, for `moongate check-token`, with the checks of [`super::token`]
+//! and [`super::authenticator`].
 
 use super::authenticator::{Authenticator, Judged, chosen};
 use super::failed_check::FailedCheck;
 use super::fetch::Fetcher;
 use super::issuer_keys::RenewalError;
+use super::known::Issuer;
 use super::presented::Presented;
 use super::reason::{described, key_named, quoted, time};
 use super::token::{Unverified, Verifier};
 use crate::identity::principal::Identified;
 
-/// One check of a token, and what came of it.
+/// One check of a token, with its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was checked.
+    /// What is checked.
     pub what: &'static str,
-    /// Whether it passed; `None` when an earlier one left nothing to check.
+    /// Whether it passed; `None` when an earlier failure left nothing to check.
     pub passed: Option<bool>,
-    /// What was found, or why it did not pass.
-    pub words: String,
+    /// What was found, or why it failed.
+    pub detail: String,
 }
 
-/// What becomes of a token.
+/// Result of an examination.
 #[derive(Debug)]
 pub struct Examination {
     /// Every check, in order.
     pub findings: Vec<Finding>,
-    /// What a caller would meet.
+    /// What the gateway would decide.
     pub verdict: Result<Identified, FailedCheck>,
 }
 
-/// What is checked, in order.
-const CHECKS: [&str; 9] =
-    ["form", "issuer", "audience", "algorithm", "lifetime", "signature", "team", "user", "suspension"];
+/// Checks in order.
+const CHECKS: [&str; 9] = [
+    "form",
+    "issuer",
+    "audience",
+    "algorithm",
+    "lifetime",
+    "signature",
+    "team",
+    "user",
+    "suspension",
+];
 
 #[derive(Default)]
 struct Findings(Vec<Finding>);
@@ -45,16 +55,67 @@ impl Findings {
         bad: impl FnOnce() -> String,
     ) {
         let what = CHECKS.get(self.0.len()).copied().unwrap_or_default();
-        let (passed, words) = match result {
+        let (passed, detail) = match result {
             Ok(found) => (true, good(found)),
             Err(_) => (false, bad()),
         };
-        self.0.push(Finding { what, passed: Some(passed), words });
+        self.0.push(Finding { what, passed: Some(passed), detail });
+    }
+
+    /// What the issuer says of its token: whom it is for, how long it is good, and that it is
+    /// signed. `why` explains a check that failed.
+    fn note_signature(
+        &mut self,
+        issuer: &Issuer,
+        token: &Unverified<'_>,
+        now: i64,
+        why: &impl Fn(FailedCheck) -> String,
+    ) {
+        self.note(
+            issuer.verifier.audience(token),
+            |()| format!("it is for {}", described(token.claims.at("/aud"))),
+            || why(FailedCheck::Audience),
+        );
+        self.note(
+            issuer.verifier.algorithm(token),
+            |()| token.jws.algorithm.to_string(),
+            || why(FailedCheck::Algorithm),
+        );
+        let lifetime = issuer.verifier.lifetime(token, now);
+        let good = |until| format!("until {}, the leeway included", time(until));
+        self.note(lifetime, good, || why(lifetime.err().unwrap_or(FailedCheck::Times)));
+        let keys = issuer.keyring.read();
+        let signed = match keys.as_ref() {
+            Some(keys) => Verifier::key(token, keys).map(|key| key.kid.clone()),
+            None => Err(FailedCheck::KeysUnavailable),
+        };
+        let failed = signed.as_ref().err().copied().unwrap_or(FailedCheck::Signature);
+        self.note(signed, |kid| signed_by(kid.as_deref()), || why(failed));
+    }
+
+    /// The team and the user that the token names.
+    fn note_caller(
+        &mut self,
+        issuer: &Issuer,
+        token: &Unverified<'_>,
+        presented: Presented<'_>,
+        why: &impl Fn(FailedCheck) -> String,
+    ) {
+        let teams = issuer.teams(token);
+        let team = chosen(&teams, presented.team);
+        let failed = team.err().unwrap_or(FailedCheck::TeamUnknown);
+        self.note(
+            team,
+            |team| format!("{}, by {}", team.id, issuer.team_claim.as_str()),
+            || why(failed),
+        );
+        let user = token.claims.user(&issuer.user_claim).ok_or(FailedCheck::User);
+        self.note(user, |user| quoted(user.as_str()), || why(FailedCheck::User));
     }
 
     fn skip(&mut self) {
         let what = CHECKS.get(self.0.len()).copied().unwrap_or_default();
-        self.0.push(Finding { what, passed: None, words: String::new() });
+        self.0.push(Finding { what, passed: None, detail: String::new() });
     }
 
     fn whole(mut self) -> Vec<Finding> {
@@ -66,8 +127,8 @@ impl Findings {
 }
 
 impl Authenticator {
-    /// Examines a token check by check, and says what a caller who presents it would meet. Nothing is counted or
-    /// written down.
+    /// Examines a token check by check, and says how the gateway would decide. Counts and logs
+    /// nothing.
     pub fn examine<'a>(&self, presented: impl Into<Presented<'a>>) -> Examination {
         let presented = presented.into();
         let verdict = match self.judge(presented) {
@@ -77,69 +138,52 @@ impl Authenticator {
         Examination { findings: self.findings(presented, &verdict), verdict }
     }
 
-    /// Reads the keys of the issuer that a token says it is of, as the gateway does beside its work.
+    /// Reads the keys of the issuer that a token names, as the gateway does in the background.
     ///
     /// # Errors
-    /// Says why they could not be read.
+    /// Why they could not be read.
     pub async fn read_keys_for(&self, token: &str) -> Result<(), RenewalError> {
-        let Ok(said) = Unverified::read(token) else { return Ok(()) };
-        let Some(issuer) = self.issuer_of(&said) else { return Ok(()) };
+        let Ok(token) = Unverified::read(token) else { return Ok(()) };
+        let Some(issuer) = self.issuer_of(&token) else { return Ok(()) };
         let fetcher: Option<&Fetcher> = issuer.fetcher.as_deref();
         issuer.keyring.read_once(fetcher, &self.clock).await
     }
 
-    fn findings(&self, presented: Presented<'_>, verdict: &Result<Identified, FailedCheck>) -> Vec<Finding> {
+    fn findings(
+        &self,
+        presented: Presented<'_>,
+        verdict: &Result<Identified, FailedCheck>,
+    ) -> Vec<Finding> {
         let mut findings = Findings::default();
-        let said = match Unverified::read(presented.credential) {
-            Ok(said) => said,
+        let token = match Unverified::read(presented.credential) {
+            Ok(token) => token,
             Err(misread) => {
-                findings.note::<()>(Err(misread.check()), |()| String::new(), || misread.to_string());
+                findings.note::<()>(
+                    Err(misread.check()),
+                    |()| String::new(),
+                    || misread.to_string(),
+                );
                 return findings.whole();
             }
         };
-        let form = |()| format!("a token signed with {}, {}", said.jws.algorithm, key_named(&said));
+        let form =
+            |()| format!("a token signed with {}, {}", token.jws.algorithm, key_named(&token));
         findings.note(Ok(()), form, String::new);
-        let why = |check| self.why(&said, presented, check);
-        let issuer = self.issuer_of(&said);
+        let why = |check| self.why(&token, presented, check);
+        let issuer = self.issuer_of(&token);
         findings.note(
             issuer.ok_or(FailedCheck::Issuer),
             |known| quoted(&known.keyring.issuer),
             || why(FailedCheck::Issuer),
         );
         let Some(issuer) = issuer else { return findings.whole() };
-        findings.note(
-            issuer.verifier.audience(&said),
-            |()| format!("it is for {}", described(said.claims.at("/aud"))),
-            || why(FailedCheck::Audience),
-        );
-        let algorithm = issuer.verifier.algorithm(&said);
-        findings.note(algorithm, |()| said.jws.algorithm.to_string(), || why(FailedCheck::Algorithm));
-        let lifetime = issuer.verifier.lifetime(&said, self.clock.now().as_second());
-        let good = |until| format!("until {}, the leeway included", time(until));
-        findings.note(lifetime, good, || why(lifetime.err().unwrap_or(FailedCheck::Times)));
-        let keys = issuer.keyring.read();
-        match keys.as_ref() {
-            Some(keys) => {
-                let signed = Verifier::key(&said, keys).map(|key| key.kid.clone());
-                let failed = signed.as_ref().err().copied().unwrap_or(FailedCheck::Signature);
-                findings.note(signed, |kid| signed_by(kid.as_deref()), || why(failed));
-            }
-            None => findings.note::<()>(
-                Err(FailedCheck::KeysUnavailable),
-                |()| String::new(),
-                || why(FailedCheck::KeysUnavailable),
-            ),
-        }
-        let teams = issuer.teams(&said);
-        let team = chosen(&teams, presented.team);
-        let failed = team.err().unwrap_or(FailedCheck::TeamUnknown);
-        findings.note(team, |team| format!("{}, by {}", team.id, issuer.team_claim.as_str()), || why(failed));
-        let user = said.claims.user(&issuer.user_claim).ok_or(FailedCheck::User);
-        findings.note(user, |user| quoted(user.as_str()), || why(FailedCheck::User));
+        let now = self.clock.now().as_second();
+        findings.note_signature(issuer, &token, now, &why);
+        findings.note_caller(issuer, &token, presented, &why);
         if matches!(verdict, Ok(_) | Err(FailedCheck::TeamSuspended)) {
-            let asked = verdict.as_ref().map(drop).map_err(|check| *check);
+            let suspended = verdict.as_ref().map(drop).map_err(|check| *check);
             findings.note(
-                asked,
+                suspended,
                 |()| "neither the team nor the user is".to_owned(),
                 || why(FailedCheck::TeamSuspended),
             );
@@ -149,5 +193,8 @@ impl Authenticator {
 }
 
 fn signed_by(kid: Option<&str>) -> String {
-    kid.map_or_else(|| "by the key without a kid".to_owned(), |kid| format!("by the key {}", quoted(kid)))
+    kid.map_or_else(
+        || "by the key without a kid".to_owned(),
+        |kid| format!("by the key {}", quoted(kid)),
+    )
 }

@@ -1,48 +1,48 @@
-//! Which check a credential did not pass: one closed list, for the metrics, the log and `moongate check-token`. The
-//! caller learns less: see [`FailedCheck::rejection`].
+//! The check that a credential failed: a closed list, for the metrics, the log and `moongate
+//! check-token`. The caller learns less: see [`FailedCheck::rejection`].
 
 use std::fmt;
 
 use super::rejection::Rejection;
 
-/// A check that a credential did not pass; of several, the first.
+/// The first check that a credential failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailedCheck {
-    /// It is neither a gateway key nor a signed token, as far as its form goes.
+    /// It has the form of neither a gateway key nor a signed token.
     Form,
-    /// A token whose algorithm its issuer may not use, or nobody may.
+    /// A token with an algorithm that its issuer may not use.
     Algorithm,
     /// A token of an issuer that is not configured.
     Issuer,
-    /// A token for somebody else.
+    /// A token for another audience.
     Audience,
-    /// A token without the times it must have, or with one that is no time.
+    /// A token without a required time, or with an invalid one.
     Times,
-    /// A token whose time has not begun.
+    /// A token that is not valid yet.
     NotYetValid,
-    /// A token or a key whose time is over.
+    /// A token or a key that has expired.
     Expired,
-    /// A token signed with a key that its issuer does not publish, or a gateway key that there is not.
+    /// A token signed with a key that its issuer does not publish, or an unknown gateway key.
     KeyUnknown,
-    /// A token whose signature is not that of the key it names.
+    /// A token whose signature does not match the key it names.
     Signature,
-    /// A gateway key with another secret.
+    /// A gateway key with a wrong secret.
     Secret,
-    /// A token whose user claim names no user.
+    /// A token without a user.
     User,
-    /// A gateway key that was taken back.
+    /// A revoked gateway key.
     Revoked,
-    /// A good credential that names no team.
+    /// A valid credential without a team.
     TeamUnknown,
-    /// A good credential of several teams, and the caller chose none.
+    /// A valid credential with several teams, and the caller chose none.
     TeamAmbiguous,
-    /// A good credential that is not of the team that the caller chose.
+    /// A valid credential, and the caller chose a team that it does not belong to.
     TeamNotTheirs,
     /// The team, or the user, is suspended.
     TeamSuspended,
-    /// There is nothing to check it with at present.
+    /// The issuer's keys are not available.
     KeysUnavailable,
-    /// It was not looked at: too many are waiting.
+    /// It was not checked: too many are waiting.
     Overloaded,
 }
 
@@ -69,7 +69,7 @@ impl FailedCheck {
         Self::Overloaded,
     ];
 
-    /// The `result` label of `authentications_total`, and the `check` of the log line.
+    /// Value of the `result` label of `authentications_total`, and of `check` in the log line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl FailedCheck {
         }
     }
 
-    /// What the caller is told: which part of a credential was wrong is not for whoever guesses.
+    /// What the caller is told, which does not help to guess a credential.
     #[must_use]
     pub const fn rejection(self) -> Rejection {
         match self {
@@ -119,7 +119,7 @@ impl FailedCheck {
         }
     }
 
-    /// Its place in [`Self::ALL`].
+    /// Index in [`Self::ALL`].
     pub(super) const fn index(self) -> usize {
         self as usize
     }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_check_has_a_place_and_a_name_of_its_own() {
+    fn every_check_has_its_own_place_and_name() {
         for (place, check) in FailedCheck::ALL.into_iter().enumerate() {
             assert_eq!(check.index(), place, "{check}");
         }

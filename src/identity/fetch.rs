@@ -1,4 +1,5 @@
-//! Fetches a key set over HTTP: one GET, bounded in size and time, no redirects, no plain http except to this machine.
+//! Fetches a key set with one GET: bounded in size and time, no redirects, plain http only to this
+//! machine.
 
 use std::io;
 use std::net::IpAddr;
@@ -21,19 +22,19 @@ use crate::printable::Printable;
 /// How long one fetch may take, from the connection to the last byte.
 pub const FETCH_TIME: Duration = Duration::from_secs(5);
 
-/// Why nothing was fetched.
+/// Why a fetch failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The URL may not be fetched.
+    /// The URL is not allowed.
     #[error(transparent)]
     Url(#[from] UnsafeUrl),
     /// No connection, no TLS, or no HTTP.
     #[error("the issuer cannot be reached: {0}")]
     Unreachable(String),
-    /// Not 200. A redirect is not followed: it would let someone else say which keys count.
+    /// Not 200. A redirect is not followed, since it would let someone else supply keys.
     #[error("the issuer answered {0}")]
     Status(StatusCode),
-    /// Compressed although that was not asked for.
+    /// Compressed without being asked.
     #[error("the issuer answered in an encoding that was not asked for")]
     Encoded,
     /// The body broke off, or is larger than a key set may be.
@@ -42,11 +43,13 @@ pub enum FetchError {
     /// It took longer than [`FETCH_TIME`].
     #[error("the issuer did not answer in time")]
     Late,
-    /// The discovery document is not one, or names no key set.
+    /// The discovery document is malformed, or has no key set.
     #[error("the issuer's discovery document is no JSON object with an issuer and a jwks_uri")]
     Discovery,
     /// The discovery document is another issuer's (OpenID Connect Discovery 1.0, section 4.3).
-    #[error("the discovery document is of another issuer: configured is {configured:?}, it says {found:?}")]
+    #[error(
+        "the discovery document is of another issuer: configured is {configured:?}, it says {found:?}"
+    )]
     AnotherIssuer {
         /// The issuer of the configuration.
         configured: String,
@@ -64,23 +67,30 @@ impl From<ExchangeError> for FetchError {
     }
 }
 
-/// A URL that is not fetched from.
+/// The URL is neither https nor http to this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an https URL without a user name (plain http only to this machine)")]
 pub struct UnsafeUrl;
 
-/// Reads a URL that may be fetched: https with a host and no user name, or http to a loopback address.
+/// Parses a URL that is safe to fetch: https with a host and without a user name, or http to a
+/// loopback address.
 pub fn safe_url(text: &str) -> Result<Uri, UnsafeUrl> {
     let uri: Uri = text.parse().map_err(|_| UnsafeUrl)?;
     let authority = uri.authority().ok_or(UnsafeUrl)?;
     let host = authority.host();
-    let safe_scheme = uri.scheme() == Some(&Scheme::HTTPS) || uri.scheme() == Some(&Scheme::HTTP) && is_loopback(host);
-    if safe_scheme && !host.is_empty() && !authority.as_str().contains('@') { Ok(uri) } else { Err(UnsafeUrl) }
+    let safe_scheme = uri.scheme() == Some(&Scheme::HTTPS)
+        || uri.scheme() == Some(&Scheme::HTTP) && is_loopback(host);
+    if safe_scheme && !host.is_empty() && !authority.as_str().contains('@') {
+        Ok(uri)
+    } else {
+        Err(UnsafeUrl)
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// Fetches key sets and discovery documents.
@@ -91,29 +101,31 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// Prepares to fetch, trusting these certificate authorities and no others, or those of the machine. Fails when
-    /// there are none and `secure` says that they will be needed.
+    /// A fetcher that trusts these certificate authorities, or the machine's. Fails if there are
+    /// none and `secure` says that they are needed.
     pub fn new(secure: bool, authorities: Option<Arc<[u8]>>, time: Duration) -> io::Result<Self> {
         let client = HttpsClient::new(secure, authorities.as_deref(), time)?;
         Ok(Self { client, secure, authorities })
     }
 
-    /// Whether it can do what another would be made for.
+    /// Whether it has these settings already.
     #[must_use]
     pub fn serves(&self, secure: bool, authorities: Option<&[u8]>) -> bool {
         (self.secure || !secure) && self.authorities.as_deref() == authorities
     }
 
-    /// Fetches what is at a URL.
+    /// Fetches a URL.
     pub async fn get(&self, url: &str) -> Result<Bytes, FetchError> {
         self.client.exchange(request(safe_url(url)?), read).await
     }
 
-    /// Asks an issuer where its keys are, and fetches them.
+    /// Discovers where an issuer's keys are, and fetches them.
     pub async fn discover(&self, issuer: &str) -> Result<Bytes, FetchError> {
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let document = strict::object(&self.get(&url).await?).ok_or(FetchError::Discovery)?;
-        let text = |member: &str| document.get(member).and_then(Value::as_str).ok_or(FetchError::Discovery);
+        let text = |member: &str| {
+            document.get(member).and_then(Value::as_str).ok_or(FetchError::Discovery)
+        };
         let (found, keys) = (text("issuer")?, text("jwks_uri")?);
         if found != issuer {
             let found = Printable::short(found).to_string();
@@ -129,7 +141,10 @@ fn request(uri: Uri) -> Request<Empty<Bytes>> {
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION"))),
+    );
     request
 }
 
@@ -140,7 +155,10 @@ async fn read(answer: Response<Incoming>) -> Result<Bytes, FetchError> {
     if answer.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(FetchError::Encoded);
     }
-    let body = Limited::new(answer.into_body(), BYTES_MAX).collect().await.map_err(|_| FetchError::Body)?;
+    let body = Limited::new(answer.into_body(), BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|_| FetchError::Body)?;
     Ok(body.to_bytes())
 }
 

@@ -1,8 +1,8 @@
-//! The keys of one issuer as they are now: read in the background, once more when a token says a key nobody knows, and
-//! kept while the issuer is away, for as long as they may be stale.
+//! Current keys of one issuer: refreshed in the background, and when a token names an unknown key.
+//! Kept while the issuer is unreachable, until they are too old.
 //!
-//! One task per issuer does all the reading, so requests never fetch, never wait for each other's locks, and cannot
-//! make it read twice: they ask, and wait for its next result.
+//! One task per issuer does all the reading. So requests never fetch, never wait for each other's
+//! locks and cannot cause two reads: they notify the task and wait for its next result.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,49 +22,49 @@ use super::settings::KeySource;
 use crate::clock::Clock;
 use crate::live::Live;
 
-/// How long after one reading an unknown key may cause the next.
+/// Least time between two reads that unknown keys cause.
 pub(super) const COOL_DOWN: Duration = Duration::from_secs(30);
-/// The first pause after a failure while there are no keys at all; doubled each time, up to [`COOL_DOWN`].
+/// First pause after a failure while there are no keys; doubles each time, up to [`COOL_DOWN`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many requests may wait for one issuer.
+/// Most requests that may wait for one issuer.
 const WAITING_MAX: usize = 512;
 
 /// Why keys could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RenewalError {
-    /// The issuer did not deliver.
+    /// The fetch failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// The file could not be read.
     #[error("the file cannot be read: {0}")]
     File(#[from] io::Error),
-    /// What came is not a usable key set.
+    /// What was read is not a usable key set.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
 }
 
-/// The live key set of one issuer.
+/// The current key set of one issuer.
 pub(super) struct IssuerKeys {
     pub(super) issuer: Arc<str>,
     pub(super) source: KeySource,
     keys: Live<Option<KeySet>>,
     history: Mutex<History>,
-    wanted: Notify,
+    requested: Notify,
     waiting: Semaphore,
     readings: watch::Sender<u64>,
 }
 
-/// How fresh an issuer's keys are kept.
+/// How often keys are read, and how long they may be used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Freshness {
-    /// How often they are read again although nobody asked.
+    /// How often they are read again.
     pub(super) refresh: Duration,
-    /// How long they are used after they were last read well.
+    /// How long they are used after the last successful read.
     pub(super) max_stale: Duration,
 }
 
-/// When keys were read; times are those of [`Clock::elapsed`].
+/// Times of reads, by [`Clock::elapsed`].
 #[derive(Clone, Copy, Debug, Default)]
 struct History {
     tried: Option<Duration>,
@@ -73,55 +73,55 @@ struct History {
 }
 
 impl IssuerKeys {
-    /// A keyring that has no keys yet.
+    /// No keys yet.
     pub(super) fn new(issuer: Arc<str>, source: KeySource) -> Self {
         Self {
             issuer,
             source,
             keys: Live::new(None),
             history: Mutex::default(),
-            wanted: Notify::new(),
+            requested: Notify::new(),
             waiting: Semaphore::new(WAITING_MAX),
             readings: watch::Sender::new(0),
         }
     }
 
-    /// The keys as they are now; none before the first were read, and none when they are too old to be used.
+    /// The current keys; none before the first read, and none once they are too old.
     pub(super) fn read(&self) -> Arc<Option<KeySet>> {
         self.keys.read()
     }
 
-    /// Whether a key is in the set now.
+    /// Whether a key is in the current set.
     pub(super) fn holds(&self, fingerprint: &Fingerprint) -> bool {
         self.keys.read().as_ref().as_ref().is_some_and(|keys| keys.holds(fingerprint))
     }
 
-    /// How long ago the keys were last read well.
+    /// How long ago the keys were read successfully.
     pub(super) fn age(&self, clock: &Clock) -> Option<Duration> {
         self.history().succeeded.map(|at| clock.elapsed().saturating_sub(at))
     }
 
-    /// Whether an unknown key is reason enough to read again now.
+    /// Whether an unknown key may cause another read now.
     pub(super) fn may_be_asked(&self, clock: &Clock) -> bool {
         self.history().tried.is_none_or(|at| clock.elapsed() >= at + COOL_DOWN)
     }
 
-    /// Asks for the keys to be read and waits until they have been, if it may be asked at all; bounded in time. Says no
-    /// when too many are waiting already.
+    /// Requests a read, if one is allowed, and waits a bounded time for it. Returns `false` when
+    /// too many requests are waiting already.
     #[must_use]
     pub(super) async fn ask(&self, clock: &Clock) -> bool {
         let Ok(_waiting) = self.waiting.try_acquire() else { return false };
         let mut readings = self.readings.subscribe();
         if self.may_be_asked(clock) {
-            self.wanted.notify_one();
-            // Twice, because a discovery is two fetches; it matters only when nobody keeps the ring fresh.
+            self.requested.notify_one();
+            // Twice, since discovery is two fetches. Matters only if no task keeps the keys fresh.
             let _ = tokio::time::timeout(2 * FETCH_TIME, readings.changed()).await;
         }
         true
     }
 
-    /// Reads again whenever it is due, and when asked, until cancelled; drops the keys when they become too old. Tokens
-    /// that were verified with them go with them: see [`IssuerKeys::holds`].
+    /// Reads when due and when requested, until cancelled. Drops keys that are too old, and with
+    /// them the tokens verified with them: see [`IssuerKeys::holds`].
     pub(super) async fn keep_fresh(
         &self,
         freshness: Freshness,
@@ -134,19 +134,20 @@ impl IssuerKeys {
             let due = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
-                () = self.wanted.notified() => self.may_be_asked(clock),
+                () = self.requested.notified() => self.may_be_asked(clock),
                 () = tokio::time::sleep(self.pause(freshness.refresh, clock)) => true,
             };
             if due {
                 tokio::select! {
                     biased;
                     () = cancel.cancelled() => {
-                        // Whoever asked is still waiting, and the keyring may have another task by now.
-                        self.wanted.notify_one();
+                        // The request is still waiting, and another task may have taken over these
+                        // keys.
+                        self.requested.notify_one();
                         return;
                     }
                     read = self.obtain(fetcher) => {
-                        // Logged and counted already; the loop goes on either way.
+                        // Errors are logged and counted already; the loop goes on.
                         let _ = self.take(read, clock, observer);
                         self.drop_stale(freshness.max_stale, clock);
                     }
@@ -156,19 +157,30 @@ impl IssuerKeys {
         }
     }
 
-    /// Reads once, for those who keep nothing fresh.
+    /// Reads once, for commands that keep nothing fresh.
     ///
     /// # Errors
-    /// Says why the keys could not be read.
-    pub(super) async fn read_once(&self, fetcher: Option<&Fetcher>, clock: &Clock) -> Result<(), RenewalError> {
+    /// Why the keys could not be read.
+    pub(super) async fn read_once(
+        &self,
+        fetcher: Option<&Fetcher>,
+        clock: &Clock,
+    ) -> Result<(), RenewalError> {
         let read = self.obtain(fetcher).await;
         self.take(read, clock, &NotObserved)
     }
 
-    /// Reads a key file on this thread; for the start, when waiting is no harm. Other sources have nothing to read yet.
-    pub(super) fn read_file_now(&self, clock: &Clock, observer: &dyn Observer) -> Result<(), RenewalError> {
+    /// Reads a key file on this thread, at start, when waiting does no harm. Does nothing for other
+    /// sources.
+    pub(super) fn read_file_now(
+        &self,
+        clock: &Clock,
+        observer: &dyn Observer,
+    ) -> Result<(), RenewalError> {
         match &self.source {
-            KeySource::File(path) => self.take(read_file(path).map_err(RenewalError::from), clock, observer),
+            KeySource::File(path) => {
+                self.take(read_file(path).map_err(RenewalError::from), clock, observer)
+            }
             KeySource::Url(_) | KeySource::Discovery => Ok(()),
         }
     }
@@ -186,7 +198,7 @@ impl IssuerKeys {
         }
     }
 
-    /// Puts new keys in place. Bad news changes nothing but the counters: the last good set stands.
+    /// Installs new keys. After a failure the last good set stays.
     fn take(
         &self,
         read: Result<Bytes, RenewalError>,
@@ -212,8 +224,8 @@ impl IssuerKeys {
         taken
     }
 
-    /// Called after every reading: those that fail come again within [`COOL_DOWN`], so keys are used no longer than
-    /// that beyond what is allowed.
+    /// Called after every read. Failed reads are retried within [`COOL_DOWN`], so keys are used no
+    /// longer than that beyond their time.
     fn drop_stale(&self, max_stale: Duration, clock: &Clock) {
         if self.read().is_some() && self.age(clock).is_some_and(|age| age >= max_stale) {
             self.keys.replace(None);
@@ -226,20 +238,25 @@ impl IssuerKeys {
 
     fn replace(&self, keys: KeySet) {
         let held = self.keys.read();
-        let is_known =
-            |same: fn(&KeySet, &KeySet) -> bool| held.as_ref().as_ref().is_some_and(|held| same(held, &keys));
+        let is_known = |same: fn(&KeySet, &KeySet) -> bool| {
+            held.as_ref().as_ref().is_some_and(|held| same(held, &keys))
+        };
         let same_keys = is_known(KeySet::has_the_keys_of);
-        // What is ignored is told when it changes, not whenever it is read.
+        // Logs ignored keys when they change and not at every read.
         if same_keys && is_known(|held, keys| held.ignored() == keys.ignored()) {
             return;
         }
         let (usable, ignored) = (keys.usable(), keys.ignored().to_string());
         self.keys.replace(Some(keys));
-        let what = if same_keys { "the key set ignores other keys than before" } else { "the key set has changed" };
+        let what = if same_keys {
+            "the key set ignores other keys than before"
+        } else {
+            "the key set has changed"
+        };
         tracing::info!(issuer = &*self.issuer, usable, ignored, "{what}");
     }
 
-    /// How long until the next reading is due.
+    /// Time until the next read is due.
     fn pause(&self, period: Duration, clock: &Clock) -> Duration {
         let History { tried, succeeded, failures } = *self.history();
         let Some(tried) = tried else { return Duration::ZERO };
@@ -262,15 +279,15 @@ impl std::fmt::Debug for IssuerKeys {
     }
 }
 
-/// Whether a key file could be used, for those who only ask.
+/// Checks that a key file is usable.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn check_file(path: &Path) -> Result<(), RenewalError> {
     KeySet::parse(&read_file(path)?).map(drop).map_err(RenewalError::from)
 }
 
-/// At most one byte more than a key set may have: enough to tell that it is too large.
+/// Reads at most one byte more than a key set may have, enough to see that it is too large.
 fn read_file(path: &Path) -> io::Result<Bytes> {
     let mut bytes = Vec::new();
     File::open(path)?.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;

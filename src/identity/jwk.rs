@@ -1,7 +1,7 @@
-//! One key of a key set (RFC 7517): what it is made of and what it may verify, or why it is not used.
+//! One key of a key set (RFC 7517): its material and what it may verify, or why it is not used.
 //!
-//! A key is taken only when all that it says of itself fits: its type, curve and size, `use`, `key_ops` and `alg`.
-//! Symmetric keys and keys that show their private part are ignored, whoever published them.
+//! A key is used only if everything in it is consistent: type, curve, size, `use`, `key_ops` and
+//! `alg`. Symmetric keys and keys with their private part are ignored, whoever published them.
 
 use std::fmt;
 
@@ -14,12 +14,13 @@ use sha2::{Digest, Sha256};
 use super::roca;
 use super::settings::Algorithm;
 
-/// RSA moduli that are accepted, in bits: below, they can be broken; above, verifying them can be made to take long.
+/// Accepted sizes of RSA moduli, in bits: smaller ones can be broken, larger ones make verification
+/// slow.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-/// Members that only a private or symmetric key has (RFC 7518 section 6).
+/// Members that only private and symmetric keys have (RFC 7518 section 6).
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// One key, and what it may verify.
+/// A key and what it may verify.
 #[derive(Debug)]
 pub(super) struct Key {
     pub(super) kid: Option<Box<str>>,
@@ -29,7 +30,7 @@ pub(super) struct Key {
     pub(super) fingerprint: Fingerprint,
 }
 
-/// The type of a key (`kty`, RFC 7518 section 6.1), of those that can be used.
+/// Usable key types (`kty`, RFC 7518 section 6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Rsa,
@@ -37,28 +38,29 @@ pub(super) enum Family {
     Edwards,
 }
 
-/// Which key something was verified with: the hash of its material, its `kid` and its algorithms.
+/// Identity of a verifying key: hash of its material, its `kid` and its algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint([u8; 32]);
 
-/// Why a key of a set is not used.
+/// Why a key is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unused {
-    /// It is no JSON object.
+    /// Not a JSON object.
     NoObject,
-    /// It shows a part that only its owner may have, or is symmetric.
+    /// It contains its private part, or is symmetric.
     Private,
-    /// It is for something else: `use` or `key_ops` says so.
+    /// Its `use` or `key_ops` is not for signatures.
     NotForSignatures,
-    /// Its `kty` or `crv` is none of those that are used.
+    /// Its `kty` or `crv` is not supported.
     Kind,
-    /// Its `kid` is no text.
+    /// Its `kid` is not a string.
     Kid,
-    /// Its `alg` is none that is accepted, or not one for its kind.
+    /// Its `alg` is not accepted, or does not fit its type.
     Algorithm,
-    /// An RSA key too short, too long, of a bad exponent, or made by a generator that is known to be broken.
+    /// An RSA key that is too short or too long, has a bad exponent, or comes from a broken
+    /// generator.
     Weak,
-    /// Something that it is made of is missing or malformed.
+    /// Its material is incomplete or malformed.
     Malformed,
     /// It is in the set twice.
     Twice,
@@ -82,7 +84,7 @@ impl fmt::Display for Unused {
     }
 }
 
-/// What a key is made of, before it is said what it is for.
+/// Material of a key, before its uses are known.
 struct Material {
     family: Family,
     algorithms: &'static [Algorithm],
@@ -91,7 +93,7 @@ struct Material {
 }
 
 impl Key {
-    /// Reads an entry of a set.
+    /// Parses an entry of a set.
     pub(super) fn read(entry: &Value) -> Result<Self, Unused> {
         let jwk = entry.as_object().ok_or(Unused::NoObject)?;
         if PRIVATE_MEMBERS.iter().any(|member| jwk.contains_key(*member)) {
@@ -124,9 +126,12 @@ impl Fingerprint {
     fn of(kid: Option<&str>, algorithms: &[Algorithm], material: &[u8]) -> Self {
         let mut hash = Sha256::new();
         let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
-        for part in
-            [kid.map_or("", |_| "kid").as_bytes(), kid.unwrap_or("").as_bytes(), names.join(" ").as_bytes(), material]
-        {
+        for part in [
+            kid.map_or("", |_| "kid").as_bytes(),
+            kid.unwrap_or("").as_bytes(),
+            names.join(" ").as_bytes(),
+            material,
+        ] {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
@@ -134,24 +139,32 @@ impl Fingerprint {
     }
 }
 
-/// `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3): absent, or for checking signatures.
+/// Whether `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3) are absent or allow verifying.
 fn is_for_signatures(jwk: &Map<String, Value>) -> bool {
     let use_fits = jwk.get("use").is_none_or(|r#use| r#use.as_str() == Some("sig"));
     let operations_fit = jwk.get("key_ops").is_none_or(|operations| {
-        operations.as_array().is_some_and(|list| list.iter().any(|operation| operation.as_str() == Some("verify")))
+        operations
+            .as_array()
+            .is_some_and(|list| list.iter().any(|operation| operation.as_str() == Some("verify")))
     });
     use_fits && operations_fit
 }
 
-/// The one algorithm a key says it is for, if its type can be used for it.
+/// The algorithm in the key's `alg`, if its type supports it.
 fn narrowed(possible: &'static [Algorithm], alg: &Value) -> Option<&'static [Algorithm]> {
     let algorithm = Algorithm::parse(alg.as_str()?)?;
     possible.iter().position(|fitting| *fitting == algorithm).and_then(|at| possible.get(at..=at))
 }
 
 fn rsa(jwk: &Map<String, Value>) -> Result<Material, Unused> {
-    const ALGORITHMS: &[Algorithm] =
-        &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
+    const ALGORITHMS: &[Algorithm] = &[
+        Algorithm::RS256,
+        Algorithm::RS384,
+        Algorithm::RS512,
+        Algorithm::PS256,
+        Algorithm::PS384,
+        Algorithm::PS512,
+    ];
     let (modulus, exponent) = (number(jwk, "n")?, number(jwk, "e")?);
     let first_bits = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
     let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
@@ -173,14 +186,22 @@ fn elliptic(jwk: &Map<String, Value>) -> Result<Material, Unused> {
     };
     let coordinate = |member| {
         let text = text(jwk, member).ok_or(Unused::Malformed)?;
-        Ok::<_, Unused>((text, bytes(jwk, member).filter(|bytes| bytes.len() == size).ok_or(Unused::Malformed)?))
+        Ok::<_, Unused>((
+            text,
+            bytes(jwk, member).filter(|bytes| bytes.len() == size).ok_or(Unused::Malformed)?,
+        ))
     };
     let ((x, x_bytes), (y, y_bytes)) = (coordinate("x")?, coordinate("y")?);
     let verifier = DecodingKey::from_ec_components(x, y).map_err(|_| Unused::Malformed)?;
-    Ok(Material { family: Family::Elliptic, algorithms, verifier, bytes: [x_bytes, y_bytes].concat() })
+    Ok(Material {
+        family: Family::Elliptic,
+        algorithms,
+        verifier,
+        bytes: [x_bytes, y_bytes].concat(),
+    })
 }
 
-/// Of the Edwards curves only Ed25519: Ed448 is another (RFC 9864 section 2.2).
+/// Ed25519 only: Ed448 is another algorithm (RFC 9864 section 2.2).
 fn edwards(jwk: &Map<String, Value>) -> Result<Material, Unused> {
     if text(jwk, "crv") != Some("Ed25519") {
         return Err(Unused::Kind);
@@ -198,7 +219,8 @@ fn bytes(jwk: &Map<String, Value>, member: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text(jwk, member)?).ok()
 }
 
-/// A positive number, without the zeros in front that some issuers write although RFC 7518 section 2 forbids them.
+/// A positive number without leading zeros, which some issuers write although RFC 7518 section 2
+/// forbids them.
 fn number(jwk: &Map<String, Value>, member: &str) -> Result<Vec<u8>, Unused> {
     let bytes = bytes(jwk, member).ok_or(Unused::Malformed)?;
     let start = bytes.iter().position(|byte| *byte != 0).ok_or(Unused::Malformed)?;

@@ -1,8 +1,9 @@
-//! A JWS in compact form (RFC 7515): its header read strictly, its signature checked with the keys of a set and no
-//! others.
+//! JWS in compact form (RFC 7515): parsed strictly, and verified only with keys of the issuer's
+//! set.
 //!
-//! Keys and addresses of keys inside the header (`jwk`, `jku`, `x5c`, `x5u`) are never looked at; what is critical is
-//! not understood; the algorithm must be one that the key is for, whatever the header says (RFC 8725 section 3.1).
+//! Keys and key addresses in the header (`jwk`, `jku`, `x5c`, `x5u`) are ignored. Critical
+//! extensions are not supported. The algorithm must be one of the key's, whatever the header says
+//! (RFC 8725 section 3.1).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,21 +16,21 @@ use super::settings::Algorithm;
 use super::strict;
 use crate::printable::Printable;
 
-/// Header members whose mere presence says that the token is not what it seems: extensions that must be understood (RFC
-/// 7515 section 4.1.11), an unencoded payload (RFC 7797), encryption and compression (RFC 7516).
+/// Header members that are rejected when present: extensions that must be understood (RFC 7515
+/// section 4.1.11), unencoded payloads (RFC 7797), encryption and compression (RFC 7516).
 const NOT_UNDERSTOOD: [&str; 4] = ["crit", "b64", "enc", "zip"];
 
-/// What was signed, and what it says of how. None of it is proved.
+/// A parsed JWS, not verified.
 pub(super) struct Jws<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) payload: Vec<u8>,
     pub(super) kid: Option<Box<str>>,
-    /// Header and payload as they were sent: what the signature is of.
+    /// Header and payload as sent: the signed text.
     message: &'a str,
     signature: &'a str,
 }
 
-/// Why a text is not taken for a token at all.
+/// Why a text is not a token.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Misread {
     #[error("it is not of three parts with dots between them")]
@@ -53,7 +54,7 @@ pub(super) enum Misread {
 }
 
 impl Misread {
-    /// The check that it did not pass.
+    /// The check that it fails.
     pub(super) const fn check(&self) -> FailedCheck {
         match self {
             Self::NoAlgorithm | Self::Algorithm(_) => FailedCheck::Algorithm,
@@ -68,18 +69,19 @@ impl Misread {
     }
 }
 
-/// Whose signature it is.
+/// Result of verifying a signature.
 pub(super) enum Signed<'k> {
-    /// That of this key.
+    /// It was made with this key.
     By(&'k Key),
-    /// That of none of the keys it could be of.
+    /// It was made with none of the candidate keys.
     ByNobody,
-    /// It names a key that the set does not have; a newer one might.
+    /// It names a key that is not in the set; a newer set might have it.
     ByAStranger,
 }
 
 impl<'a> Jws<'a> {
-    /// Reads three parts of base64url without padding, the first of them a JSON object without a member twice.
+    /// Parses three parts of base64url without padding; the first is a JSON object without
+    /// duplicate members.
     pub(super) fn read(token: &'a str) -> Result<Self, Misread> {
         let (message, signature) = token.rsplit_once('.').ok_or(Misread::Parts)?;
         let (header, payload) = message.split_once('.').ok_or(Misread::Parts)?;
@@ -99,11 +101,12 @@ impl<'a> Jws<'a> {
             None => None,
         };
         let algorithm = header.get("alg").and_then(Value::as_str).ok_or(Misread::NoAlgorithm)?;
-        let algorithm = Algorithm::parse(algorithm).ok_or_else(|| Misread::Algorithm(algorithm.into()))?;
+        let algorithm =
+            Algorithm::parse(algorithm).ok_or_else(|| Misread::Algorithm(algorithm.into()))?;
         Ok(Self { algorithm, payload: decoded(payload)?, kid, message, signature })
     }
 
-    /// Looks for the key that signed it.
+    /// Verifies the signature with the keys of a set.
     pub(super) fn signed_by<'k>(&self, keys: &'k KeySet) -> Signed<'k> {
         match keys.candidates(self.kid.as_deref(), self.algorithm) {
             Candidates::Some(candidates) => {
@@ -117,12 +120,14 @@ impl<'a> Jws<'a> {
 
     fn is_of(&self, key: &Key) -> bool {
         let (message, algorithm) = (self.message.as_bytes(), self.algorithm.jws());
-        jsonwebtoken::crypto::verify(self.signature, message, &key.verifier, algorithm).is_ok_and(|good| good)
+        jsonwebtoken::crypto::verify(self.signature, message, &key.verifier, algorithm)
+            .is_ok_and(|good| good)
     }
 }
 
-/// `typ` (RFC 7515 section 4.1.9): absent, a JWT, or an access token (RFC 9068 section 2.1). An ID token's logout
-/// token, a proof of possession and so on are signed by the same keys and are no credentials.
+/// Whether `typ` (RFC 7515 section 4.1.9) is absent, JWT, or an access token (RFC 9068 section
+/// 2.1). Logout tokens, proofs of possession and others are signed with the same keys and are no
+/// credentials.
 fn is_a_jwt(header: &Map<String, Value>) -> bool {
     let Some(typ) = header.get("typ") else { return true };
     typ.as_str().is_some_and(|typ| {

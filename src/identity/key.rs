@@ -1,8 +1,9 @@
-//! The form of a gateway key: made once, shown once, told from a typo without a lookup, kept only as a hash.
+//! Format of gateway keys. A key is made and shown once, checked for typing errors without a
+//! lookup, and stored only as a hash.
 //!
-//! `mgk_<id>_<secret><checksum>`: 12 letters and digits of public id, 32 of secret, 6 of checksum (CRC-32 of everything
-//! before it, in base 62). Secret scanners find it by `\bmgk_[A-Za-z0-9]{12}_[A-Za-z0-9]{38}\b` and confirm it by the
-//! checksum.
+//! `mgk_<id>_<secret><checksum>`: 12 letters and digits of public id, 32 of secret, 6 of checksum
+//! (CRC-32 of everything before it, in base 62). Secret scanners find it by
+//! `\bmgk_[A-Za-z0-9]{12}_[A-Za-z0-9]{38}\b` and confirm it by the checksum.
 
 use std::{fmt, io};
 
@@ -13,34 +14,34 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::secret::Secret;
 use crate::team::KeyId;
 
-/// What every gateway key begins with.
+/// Prefix of every gateway key.
 pub const PREFIX: &str = "mgk_";
 
 const SECRET_CHARS: usize = 32;
 const CHECKSUM_CHARS: usize = 6;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// SHA-256 of a key's secret: all that is ever kept of it.
+/// SHA-256 of a key's secret, the only part that is stored.
 ///
-/// A fast hash is enough: the secret has 190 random bits, so there is nothing to guess, and a slow hash would be a
-/// lever for denial of service.
+/// A fast hash is enough: the secret has 190 random bits, so it cannot be guessed, and a slow hash
+/// would invite denial of service.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
-    /// The hash of a secret.
+    /// Hashes a secret.
     #[must_use]
     pub fn of(secret: &str) -> Self {
         Self(Sha256::digest(secret.as_bytes()).into())
     }
 
-    /// Takes the 32 bytes of a hash.
+    /// A hash of 32 bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Reads 64 hexadecimal digits, in either case.
+    /// Parses 64 hexadecimal digits of either case.
     #[must_use]
     pub fn parse_hex(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
@@ -48,14 +49,14 @@ impl SecretHash {
         Some(Self(bytes))
     }
 
-    /// The hash as 64 lower-case hexadecimal digits, as the configuration file keeps it.
+    /// 64 lower-case hexadecimal digits, as in the configuration file.
     #[must_use]
     pub fn to_hex(&self) -> String {
         hex::encode(self.0)
     }
 }
 
-/// In constant time: how long it takes does not depend on where two hashes differ.
+/// Compares in constant time.
 impl PartialEq for SecretHash {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -70,27 +71,29 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// A new gateway key. Its text leaves once, here; afterwards only the id and the hash exist.
+/// A new gateway key. Its text is shown once; afterwards only id and hash exist.
 #[derive(Debug)]
 pub struct GatewayKey {
     /// The public id.
     pub id: KeyId,
-    /// The whole key, for the person it is made for.
+    /// The whole key, for its owner.
     pub text: Secret,
-    /// What is kept of the secret.
+    /// Hash of the secret, to be stored.
     pub hash: SecretHash,
 }
 
 impl GatewayKey {
-    /// Makes a key from the system's generator; fails only when that does.
+    /// Makes a key with the system's random generator; fails only if that does.
     pub fn generate() -> io::Result<Self> {
         let mut random = Zeroizing::new([0; KeyId::BYTES + SECRET_CHARS]);
         fill_evenly(random.as_mut_slice())?;
         let (id, secret) = random.split_at(KeyId::BYTES);
-        Self::assemble(id, secret).ok_or_else(|| io::Error::other("a key could not be made of random characters"))
+        Self::assemble(id, secret)
+            .ok_or_else(|| io::Error::other("a key could not be made of random characters"))
     }
 
-    /// Makes another secret for the id of a key that there is; fails only when the system's generator does.
+    /// Makes another secret for the id of an existing key; fails only if the system's generator
+    /// does.
     pub fn for_id(id: KeyId) -> io::Result<Self> {
         let mut secret = Zeroizing::new([0; SECRET_CHARS]);
         fill_evenly(secret.as_mut_slice())?;
@@ -107,7 +110,7 @@ impl GatewayKey {
     }
 }
 
-/// A gateway key as a caller shows it: well formed, its checksum right, not yet known to anyone.
+/// A well-formed gateway key with a right checksum, not yet looked up.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ShownKey<'a> {
     /// The public id.
@@ -117,14 +120,16 @@ pub struct ShownKey<'a> {
 }
 
 impl<'a> ShownKey<'a> {
-    /// Reads a key; `None` when it is not of the form above, a typo in any one place included.
+    /// Parses a key; `None` when it is malformed or has a typing error.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (id, rest) = text.strip_prefix(PREFIX)?.split_once('_')?;
         let (secret, shown) = rest.split_at_checked(SECRET_CHARS)?;
         let alphanumeric = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let well_formed =
-            id.len() == KeyId::BYTES && shown.len() == CHECKSUM_CHARS && alphanumeric(id) && alphanumeric(rest);
+        let well_formed = id.len() == KeyId::BYTES
+            && shown.len() == CHECKSUM_CHARS
+            && alphanumeric(id)
+            && alphanumeric(rest);
         if !well_formed {
             return None;
         }
@@ -139,7 +144,7 @@ impl fmt::Debug for ShownKey<'_> {
     }
 }
 
-/// Random letters and digits, each as likely as any other: bytes from 248 on are drawn again, because 256 is no
+/// Random letters and digits, uniformly: bytes from 248 on are drawn again, since 256 is no
 /// multiple of 62.
 fn fill_evenly(characters: &mut [u8]) -> io::Result<()> {
     let mut batch = Zeroizing::new([0_u8; 64]);
@@ -156,12 +161,12 @@ fn fill_evenly(characters: &mut [u8]) -> io::Result<()> {
     }
 }
 
-/// The base 62 digit of a number's last place.
+/// The last base 62 digit of a number.
 fn digit(number: u32) -> u8 {
     ALPHABET.get((number % 62) as usize).copied().unwrap_or_default()
 }
 
-/// CRC-32 as in gzip (RFC 1952 section 8), so that anyone can compute it in one line of any language.
+/// CRC-32 as in gzip (RFC 1952 section 8), which every language has.
 fn checksum(text: &[u8]) -> [u8; CHECKSUM_CHARS] {
     let mut rest = crc32fast::hash(text);
     let mut digits = [0; CHECKSUM_CHARS];
@@ -207,12 +212,22 @@ mod tests {
     #[test]
     fn what_is_not_a_key_is_not_read_as_one() {
         let swapped = GOLDEN.replace("01", "10");
-        for text in
-            ["", "mgk_", "mgk__", &GOLDEN[..54], &GOLDEN[1..], &swapped, GOLDEN_HASH, "mgk_é", &GOLDEN.to_uppercase()]
-        {
+        for text in [
+            "",
+            "mgk_",
+            "mgk__",
+            &GOLDEN[..54],
+            &GOLDEN[1..],
+            &swapped,
+            GOLDEN_HASH,
+            "mgk_é",
+            &GOLDEN.to_uppercase(),
+        ] {
             assert_eq!(ShownKey::parse(text), None, "{text}");
         }
-        for text in [format!("{GOLDEN}0"), format!(" {GOLDEN}"), format!("{GOLDEN}\n"), GOLDEN.repeat(200)] {
+        for text in
+            [format!("{GOLDEN}0"), format!(" {GOLDEN}"), format!("{GOLDEN}\n"), GOLDEN.repeat(200)]
+        {
             assert_eq!(ShownKey::parse(&text), None, "{text}");
         }
     }
@@ -228,7 +243,8 @@ mod tests {
             shown.secret.chars().for_each(|char| *counts.entry(char).or_default() += 1);
             assert!(seen.insert(shown.secret.to_owned()) && seen.insert(shown.id.to_owned()));
         }
-        // 64,000 characters, 1,032 of each expected, deviation 32: seven deviations are never seen by chance.
+        // 64,000 characters, 1,032 of each expected, standard deviation 32: seven deviations never
+        // happen by chance.
         assert_eq!(counts.len(), 62);
         assert!(counts.values().all(|count| (800..1270).contains(count)), "{counts:?}");
     }
@@ -251,6 +267,9 @@ mod tests {
         }
         let key = GatewayKey::generate().expect("random numbers");
         let shown = format!("{key:?} {:?}", ShownKey::parse(key.text.expose()));
-        assert!(!shown.contains(&key.text.expose()[17..]) && !shown.contains(&key.hash.to_hex()), "{shown}");
+        assert!(
+            !shown.contains(&key.text.expose()[17..]) && !shown.contains(&key.hash.to_hex()),
+            "{shown}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What operators decided while the gateway runs: gateway keys, and which teams and users are suspended. Kept in the
-//! store, known whole to every replica.
+//! Gateway keys and suspensions that operators changed at run time. Kept in the store; every
+//! replica knows all of them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::record::KeyRecord;
 use super::store::Entry;
 use crate::team::{KeyId, Limits, ModelRules, TeamId, UserId};
 
-/// Reads limits that were written in the words of the configuration file, as JSON; the error is every problem.
+/// Parses limits in the form of the configuration file, as JSON; the error has every problem.
 pub type ReadLimits = fn(&str) -> Result<Limits, Vec<String>>;
 
 /// One state of the register. The default one was never read.
@@ -22,89 +22,95 @@ pub struct KeyRegistry {
     is_read: bool,
 }
 
-/// A key of the store whose terms can be understood.
+/// A key of the store that was understood.
 #[derive(Clone, Debug)]
 pub struct StoredKey {
-    /// What is kept of it.
+    /// The stored record.
     pub record: KeyRecord,
-    /// The models it is narrowed to.
+    /// Models it is restricted to.
     pub models: Option<Arc<ModelRules>>,
     /// Limits of its own.
     pub limits: Option<Arc<Limits>>,
-    /// The entry it was read from: the same entry is not read again.
+    /// The stored entry, so that an unchanged one is not parsed again.
     entry: Vec<u8>,
 }
 
-/// Who of a team may not call, on top of what the configuration says.
+/// Suspensions in a team, beyond those in the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
-    /// Nobody may.
+    /// The whole team is suspended.
     #[serde(default)]
     pub team: bool,
-    /// These may not.
+    /// These users are suspended.
     #[serde(default)]
     pub users: BTreeSet<String>,
 }
 
 impl StoredKey {
-    const fn is_revoked(&self) -> bool {
+    /// Whether it was taken back.
+    #[must_use]
+    pub const fn is_revoked(&self) -> bool {
         self.record.revoked_at.is_some()
     }
 }
 
-/// Whether an entry says that its key is revoked; one that cannot be understood lets nobody in either.
+/// Whether an entry says that its key is revoked. An entry that is not understood counts as
+/// revoked.
 fn is_revoked(id: &KeyId, entry: &[u8]) -> bool {
     KeyRecord::read(id.clone(), entry).is_none_or(|record| record.revoked_at.is_some())
 }
 
 impl Suspension {
-    /// Reads what [`Self::written`] wrote.
+    /// Parses what [`Self::written`] wrote.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
 
-    /// The suspension as the store keeps it.
+    /// The suspension as stored.
     #[must_use]
     pub fn written(&self) -> Vec<u8> {
-        // Texts and truths always have a JSON form.
+        // Cannot fail: strings and booleans always have a JSON form.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Whether a user of the team may not call.
+    /// Whether it applies to a user of the team.
     #[must_use]
     pub fn holds_for(&self, user: &UserId) -> bool {
         self.team || self.users.contains(user.as_str())
     }
 }
 
-/// An entry as it is known, which the store does not have any more.
+/// A known entry that the store has lost.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lost {
     /// Its name.
     pub name: String,
-    /// What the store has in its place.
+    /// What the store has instead.
     pub found: Option<Vec<u8>>,
-    /// What it said.
+    /// Its last known content.
     pub known: Vec<u8>,
 }
 
-/// The name of a key's entry.
+/// Name of a key's entry.
 #[must_use]
 pub fn key_entry(id: &KeyId) -> String {
     format!("key:{id}")
 }
 
-/// The name of the entry that says who of a team is suspended.
+/// Name of the entry that lists operators' latest changes, which has no effect on callers.
+pub const CHANGES_ENTRY: &str = "changes";
+
+/// Name of a team's entry of suspensions.
 #[must_use]
 pub fn team_entry(team: &TeamId) -> String {
     format!("team:{team}")
 }
 
 impl KeyRegistry {
-    /// Reads all entries of a store. What cannot be understood was written by another version: a key of that kind lets
-    /// nobody in, and a team of that kind is suspended; both are told. Of thousands of keys one changes at a time, so
-    /// what stands in `before` with the same words is taken from there.
+    /// Parses all entries of a store. Entries that are not understood were written by another
+    /// version: such a key is refused and such a team suspended, with a warning. Only a few of
+    /// thousands of keys change at a time, so unchanged entries are taken from `before`.
     #[must_use]
     pub fn read(entries: Vec<Entry>, before: &Self, read_limits: ReadLimits) -> Self {
         let mut register = Self { is_read: true, ..Self::default() };
@@ -112,6 +118,7 @@ impl KeyRegistry {
             let understood = match name.split_once(':') {
                 Some(("key", id)) => register.add_key(id, bytes, before, read_limits),
                 Some(("team", team)) => register.add_team(team, &bytes),
+                Some(_) | None if name == CHANGES_ENTRY => Some(()),
                 Some(_) | None => None,
             };
             if understood.is_none() {
@@ -124,14 +131,22 @@ impl KeyRegistry {
         register
     }
 
-    fn add_key(&mut self, id: &str, entry: Vec<u8>, before: &Self, read_limits: ReadLimits) -> Option<()> {
+    fn add_key(
+        &mut self,
+        id: &str,
+        entry: Vec<u8>,
+        before: &Self,
+        read_limits: ReadLimits,
+    ) -> Option<()> {
         if let Some(known) = before.keys.get(id).filter(|known| known.entry == entry) {
             self.keys.insert(known.record.id.clone(), Arc::clone(known));
             return Some(());
         }
         let record = KeyRecord::read(KeyId::parse(id)?, &entry)?;
         let models = match &record.models {
-            Some(rules) => Some(Arc::new(ModelRules::parse(rules.iter().map(String::as_str)).ok()?)),
+            Some(rules) => {
+                Some(Arc::new(ModelRules::parse(rules.iter().map(String::as_str)).ok()?))
+            }
             None => None,
         };
         let limits = read_limits(&record.limits.to_string()).ok()?;
@@ -151,19 +166,27 @@ impl KeyRegistry {
         is_understood.then_some(())
     }
 
-    /// What a store that has these entries must have lost. Entries are kept for ever and a revocation is final, so one
-    /// that is missing, and a key that is not revoked any more, are from before something that is known. A suspension
-    /// that came back or went is not told from one that an operator changed.
+    /// What a store with these entries must have lost. Entries are never deleted and revocations
+    /// are final, so a missing entry, or a key that is no longer revoked, shows that the store went
+    /// back to an older state. A suspension may have been changed by an operator, so it shows
+    /// nothing.
     #[must_use]
     pub fn lost_from(&self, entries: &[Entry]) -> Vec<Lost> {
-        let found: HashMap<&str, &Vec<u8>> = entries.iter().map(|(name, entry)| (name.as_str(), entry)).collect();
-        let keys = self.keys.values().map(|key| (key_entry(&key.record.id), key.entry.clone(), Some(key)));
-        let teams = self.suspensions.iter().map(|(team, suspension)| (team_entry(team), suspension.written(), None));
+        let found: HashMap<&str, &Vec<u8>> =
+            entries.iter().map(|(name, entry)| (name.as_str(), entry)).collect();
+        let keys =
+            self.keys.values().map(|key| (key_entry(&key.record.id), key.entry.clone(), Some(key)));
+        let teams = self
+            .suspensions
+            .iter()
+            .map(|(team, suspension)| (team_entry(team), suspension.written(), None));
         let lost = keys.chain(teams).filter_map(|(name, known, key)| {
             let found = found.get(name.as_str()).map(|entry| (*entry).clone());
             let is_older = match (&found, key) {
                 (None, _) => true,
-                (Some(found), Some(key)) => *found != known && key.is_revoked() && !is_revoked(&key.record.id, found),
+                (Some(found), Some(key)) => {
+                    *found != known && key.is_revoked() && !is_revoked(&key.record.id, found)
+                }
                 (Some(_), None) => false,
             };
             is_older.then_some(Lost { name, found, known })
@@ -171,7 +194,7 @@ impl KeyRegistry {
         lost.collect()
     }
 
-    /// Whether it was read at all: until then nothing is known of any key that it does not have.
+    /// Whether it was read at all; before that, unknown keys may still exist.
     #[must_use]
     pub const fn is_read(&self) -> bool {
         self.is_read
@@ -182,23 +205,24 @@ impl KeyRegistry {
         self.keys.values()
     }
 
-    /// A key.
+    /// The key with this id.
     #[must_use]
     pub fn key(&self, id: &KeyId) -> Option<&Arc<StoredKey>> {
         self.keys.get(id)
     }
 
-    /// Who of a team is suspended.
+    /// Suspensions in a team.
     #[must_use]
     pub fn suspension(&self, team: &TeamId) -> Option<&Suspension> {
         self.suspensions.get(team)
     }
 
-    /// Whether somebody may not call at present.
+    /// Whether a caller is suspended.
     #[must_use]
     pub fn suspends(&self, principal: &Principal) -> bool {
-        // Nearly always nobody is suspended: then nothing is looked up.
-        let suspension = if self.suspensions.is_empty() { None } else { self.suspensions.get(&principal.team) };
+        // Fast path: usually nobody is suspended.
+        let suspension =
+            if self.suspensions.is_empty() { None } else { self.suspensions.get(&principal.team) };
         suspension.is_some_and(|suspension| suspension.holds_for(&principal.user))
     }
 }
@@ -209,15 +233,18 @@ mod tests {
     use super::*;
 
     fn read(entries: &[(&str, &[u8])]) -> KeyRegistry {
-        let entries = entries.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+        let entries =
+            entries.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
         KeyRegistry::read(entries, &KeyRegistry::default(), |_| Ok(Limits::default()))
     }
 
     #[test]
     fn a_suspension_holds_for_the_team_or_for_single_users() {
         let suspended = Suspension { team: false, users: BTreeSet::from(["mallory".to_owned()]) };
-        let register =
-            read(&[("team:design", &suspended.written()), ("team:growth", &Suspension::default().written())]);
+        let register = read(&[
+            ("team:design", &suspended.written()),
+            ("team:growth", &Suspension::default().written()),
+        ]);
         let team = TeamId::parse("design").expect("a team");
         let held = register.suspension(&team).expect("a suspension");
         let user = |name| UserId::parse(name).expect("a user");
@@ -235,14 +262,16 @@ mod tests {
             );
             vec![("key:k7Qp2mZr9aBc".to_owned(), text.into_bytes())]
         };
-        let first = KeyRegistry::read(entry("ci"), &KeyRegistry::default(), |_| Ok(Limits::default()));
+        let first =
+            KeyRegistry::read(entry("ci"), &KeyRegistry::default(), |_| Ok(Limits::default()));
         let never = |_: &str| Err(vec!["asked".to_owned()]);
         assert_eq!(KeyRegistry::read(entry("ci"), &first, never).keys().len(), 1);
         assert_eq!(KeyRegistry::read(entry("laptop"), &first, never).keys().len(), 0);
     }
 
+    /// So has one where a key is no longer revoked.
     #[test]
-    fn what_a_store_must_have_lost_is_what_is_missing_and_what_is_not_revoked_any_more() {
+    fn a_store_that_lacks_known_entries_has_lost_them() {
         let entry = |revoked_at: &str| {
             let secret = r#"{"sha256":"41ba696bc2822924f7cba0ce211bfddfe653ceb3c981255a1775bebf110bf42d","made_at":"2026-11-22T14:26:08Z","ends_at":null}"#;
             format!(
@@ -253,10 +282,13 @@ mod tests {
         let suspended = Suspension { team: true, users: BTreeSet::new() }.written();
         let known = read(&[("key:k7Qp2mZr9aBc", revoked.as_bytes()), ("team:design", &suspended)]);
         let lost = |entries: &[(&str, &[u8])]| {
-            let entries: Vec<_> = entries.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+            let entries: Vec<_> =
+                entries.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
             let mut lost = known.lost_from(&entries);
             lost.sort_by(|one, other| one.name.cmp(&other.name));
-            lost.into_iter().map(|Lost { name, found, known }| (name, found, known)).collect::<Vec<_>>()
+            lost.into_iter()
+                .map(|Lost { name, found, known }| (name, found, known))
+                .collect::<Vec<_>>()
         };
         let key = |found| ("key:k7Qp2mZr9aBc".to_owned(), found, revoked.clone().into_bytes());
         let team = ("team:design".to_owned(), None, suspended.clone());
@@ -266,12 +298,16 @@ mod tests {
             [key(Some(good.clone().into_bytes()))],
             "a team may have been resumed, a revoked key never comes back"
         );
-        assert_eq!(lost(&[("key:k7Qp2mZr9aBc", revoked.as_bytes()), ("team:design", &suspended)]), []);
+        assert_eq!(
+            lost(&[("key:k7Qp2mZr9aBc", revoked.as_bytes()), ("team:design", &suspended)]),
+            []
+        );
     }
 
     #[test]
     fn what_cannot_be_understood_lets_nobody_in() {
-        let register = read(&[("team:design", b"{\"team\":3}"), ("key:k7Qp2mZr9aBc", b"{}"), ("other", b"")]);
+        let register =
+            read(&[("team:design", b"{\"team\":3}"), ("key:k7Qp2mZr9aBc", b"{}"), ("other", b"")]);
         assert!(register.is_read() && register.keys().len() == 0);
         let suspension = register.suspension(&TeamId::parse("design").expect("a team"));
         assert!(suspension.is_some_and(|suspension| suspension.team));

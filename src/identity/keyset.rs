@@ -1,4 +1,4 @@
-//! An issuer's key set (RFC 7517): which of its keys can be used, and for which tokens.
+//! An issuer's key set (RFC 7517): its usable keys, and which of them fit a token.
 
 use std::fmt;
 
@@ -9,43 +9,43 @@ use super::settings::Algorithm;
 use super::strict;
 use crate::printable::Printable;
 
-/// The largest key set that is read, in bytes.
+/// Largest key set in bytes.
 pub const BYTES_MAX: usize = 1024 * 1024;
-/// The most keys a set may list.
+/// Most keys in a set.
 pub const KEYS_MAX: usize = 200;
 
-/// How many keys of one `kid` are tried for one token; bounds what a token can cost.
+/// Most keys of one `kid` that are tried for a token, which bounds its cost.
 const KEYS_TRIED: usize = 4;
 
-/// Why a whole key set was not taken.
+/// Why a key set was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// More than [`BYTES_MAX`].
     #[error("the key set is larger than 1 MiB")]
     TooLarge,
-    /// No JSON object with a list `keys`, or a member comes twice.
+    /// Not a JSON object with a list `keys`, or it has duplicate members.
     #[error("this is not a key set")]
     NotAKeySet,
     /// More than [`KEYS_MAX`].
     #[error("the key set lists more than {KEYS_MAX} keys")]
     TooManyKeys,
-    /// Nothing could be verified with it. An issuer whose set is emptied by mistake keeps the one it had.
+    /// It has no usable key. An issuer whose set was emptied by mistake keeps its last one.
     #[error("none of the keys in the key set can be used; ignored: {0}")]
     NoUsableKey(Ignored),
 }
 
-/// The usable keys of one issuer, and which of the others are not used.
+/// Usable keys of one issuer, and the ignored ones.
 #[derive(Debug)]
 pub struct KeySet {
     keys: Vec<Key>,
     ignored: Ignored,
 }
 
-/// The keys of a set that are not used, each by its `kid` and with the reason. Shown as a list.
+/// Ignored keys, each with its `kid` and the reason. Displayed as a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ignored(Vec<(Option<Box<str>>, Unused)>);
 
-/// How many of them are shown.
+/// Most of them that are displayed.
 const SHOWN_MAX: usize = 8;
 
 impl fmt::Display for Ignored {
@@ -65,19 +65,19 @@ impl fmt::Display for Ignored {
     }
 }
 
-/// The keys that a token may have been signed with.
+/// Keys that may have signed a token.
 pub(super) enum Candidates<'a> {
-    /// These, in the order of the set; perhaps none that fits the algorithm.
+    /// These, in the order of the set; perhaps none for the algorithm.
     Some(Vec<&'a Key>),
-    /// The set has no key of the name; this one has none, and is the only one of its type. If it did not sign the
-    /// token, a newer set might have the key that did.
+    /// The set does not have the named key, but a key without a name, the only one of its type. If
+    /// that did not sign the token, a newer set might have the key that did.
     Nameless(&'a Key),
-    /// The set knows no such key; a newer one might.
+    /// The set does not have the key; a newer set might.
     Unknown,
 }
 
 impl KeySet {
-    /// Reads a key set; keys that cannot be used are left out, with the reason.
+    /// Parses a key set. Unusable keys are ignored with a reason.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeySetError> {
         if bytes.len() > BYTES_MAX {
             return Err(KeySetError::TooLarge);
@@ -92,22 +92,31 @@ impl KeySet {
         let mut keys: Vec<Key> = Vec::with_capacity(listed.len());
         let mut ignored = Ignored::default();
         for entry in &listed {
-            let is_new = |key: &Key| !keys.iter().any(|earlier| earlier.fingerprint == key.fingerprint);
-            match Key::read(entry).and_then(|key| if is_new(&key) { Ok(key) } else { Err(Unused::Twice) }) {
+            let is_new =
+                |key: &Key| !keys.iter().any(|earlier| earlier.fingerprint == key.fingerprint);
+            match Key::read(entry)
+                .and_then(|key| if is_new(&key) { Ok(key) } else { Err(Unused::Twice) })
+            {
                 Ok(key) => keys.push(key),
-                Err(why) => ignored.0.push((entry.get("kid").and_then(Value::as_str).map(Into::into), why)),
+                Err(why) => {
+                    ignored.0.push((entry.get("kid").and_then(Value::as_str).map(Into::into), why))
+                }
             }
         }
-        if keys.is_empty() { Err(KeySetError::NoUsableKey(ignored)) } else { Ok(Self { keys, ignored }) }
+        if keys.is_empty() {
+            Err(KeySetError::NoUsableKey(ignored))
+        } else {
+            Ok(Self { keys, ignored })
+        }
     }
 
-    /// How many keys can be used.
+    /// Number of usable keys.
     #[must_use]
     pub fn usable(&self) -> usize {
         self.keys.len()
     }
 
-    /// Which were listed and left out: unusable, or listed twice.
+    /// Ignored keys: unusable, or in the set twice.
     #[must_use]
     pub const fn ignored(&self) -> &Ignored {
         &self.ignored
@@ -116,7 +125,8 @@ impl KeySet {
     /// Whether another set has the same usable keys.
     #[must_use]
     pub fn has_the_keys_of(&self, other: &Self) -> bool {
-        self.keys.len() == other.keys.len() && self.keys.iter().all(|key| other.holds(&key.fingerprint))
+        self.keys.len() == other.keys.len()
+            && self.keys.iter().all(|key| other.holds(&key.fingerprint))
     }
 
     /// Whether a key is still in the set.
@@ -124,8 +134,9 @@ impl KeySet {
         self.keys.iter().any(|key| key.fingerprint == *fingerprint)
     }
 
-    /// The keys for a token that says `kid` and this algorithm. Several keys may share a `kid`. A token without one is
-    /// accepted only when the set leaves no choice (OpenID Connect Core 1.0, section 10.1).
+    /// Keys for a token with this `kid` and algorithm. Several keys may share a `kid`. A token
+    /// without one is accepted only if there is a single candidate (OpenID Connect Core 1.0,
+    /// section 10.1).
     pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> Candidates<'_> {
         let fits = |key: &&Key| key.algorithms.contains(&algorithm);
         let Some(kid) = kid else {
@@ -143,15 +154,18 @@ impl KeySet {
         }
     }
 
-    /// The key that fits an algorithm, has no name, and is the only one of its type: what some issuers publish who have
-    /// one key and name it in their tokens only.
+    /// The key for an algorithm that has no name and is the only one of its type. Some issuers with
+    /// a single key name it only in their tokens.
     fn nameless(&self, algorithm: Algorithm) -> Option<&Key> {
-        let found = self.keys.iter().find(|key| key.kid.is_none() && key.algorithms.contains(&algorithm))?;
+        let found = self
+            .keys
+            .iter()
+            .find(|key| key.kid.is_none() && key.algorithms.contains(&algorithm))?;
         let of_its_type = self.keys.iter().filter(|key| key.family == found.family).count();
         (of_its_type == 1).then_some(found)
     }
 
-    /// What the keys are called, as far as they are called anything.
+    /// Names of the keys that have one.
     pub(super) fn kids(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().filter_map(|key| key.kid.as_deref())
     }

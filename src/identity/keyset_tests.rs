@@ -1,4 +1,4 @@
-//! Tests of key sets: which keys are taken, and which sets.
+//! Tests of key sets: usable keys and rejected sets.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use base64::Engine;
@@ -45,17 +45,24 @@ fn found(set: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> Option<usize>
 
 #[test]
 fn keys_that_fit_are_taken_for_what_they_say() {
-    let set = parse(&[rsa_key(), with(ec_key(), "use", json!("sig")), with(ed_key(), "key_ops", json!(["verify"]))])
-        .expect("set");
+    let set = parse(&[
+        rsa_key(),
+        with(ec_key(), "use", json!("sig")),
+        with(ed_key(), "key_ops", json!(["verify"])),
+    ])
+    .expect("set");
     assert_eq!((set.usable(), set.ignored().0.len()), (3, 0));
     for algorithm in [Algorithm::RS256, Algorithm::RS512, Algorithm::PS384] {
         assert_eq!(found(&set, Some("r"), algorithm), Some(1));
     }
     assert_eq!(found(&set, Some("e"), Algorithm::ES256), Some(1));
     assert_eq!(found(&set, Some("o"), Algorithm::EdDSA), Some(1));
-    for (kid, algorithm) in
-        [("r", Algorithm::ES256), ("e", Algorithm::ES384), ("e", Algorithm::RS256), ("o", Algorithm::ES256)]
-    {
+    for (kid, algorithm) in [
+        ("r", Algorithm::ES256),
+        ("e", Algorithm::ES384),
+        ("e", Algorithm::RS256),
+        ("o", Algorithm::ES256),
+    ] {
         assert_eq!(found(&set, Some(kid), algorithm), Some(0), "{kid} for {algorithm}");
     }
     assert_eq!(found(&set, Some("R"), Algorithm::RS256), None);
@@ -85,7 +92,10 @@ fn keys_that_do_not_fit_are_ignored_one_by_one() {
         ("operations of the wrong type", with(rsa_key(), "key_ops", json!("verify"))),
         ("1024 bits", with(rsa_key(), "n", json!(modulus(1024)))),
         ("2040 bits", with(rsa_key(), "n", json!(modulus(2040)))),
-        ("2040 bits and a zero in front", with(rsa_key(), "n", json!(format!("AAAA{}", modulus(2040))))),
+        (
+            "2040 bits and a zero in front",
+            with(rsa_key(), "n", json!(format!("AAAA{}", modulus(2040)))),
+        ),
         ("16384 bits", with(rsa_key(), "n", json!(modulus(16384)))),
         ("an even modulus", with(rsa_key(), "n", json!(even))),
         ("no modulus", with(rsa_key(), "n", json!(""))),
@@ -105,7 +115,10 @@ fn keys_that_do_not_fit_are_ignored_one_by_one() {
         ("no curve", with(ec_key(), "crv", Value::Null)),
         ("a short coordinate", with(ec_key(), "y", json!(short))),
         ("no coordinate", with(ec_key(), "y", Value::Null)),
-        ("padded base64", with(ec_key(), "y", json!(format!("{}=", URL_SAFE_NO_PAD.encode([7; 32]))))),
+        (
+            "padded base64",
+            with(ec_key(), "y", json!(format!("{}=", URL_SAFE_NO_PAD.encode([7; 32])))),
+        ),
         ("X25519", with(ed_key(), "crv", json!("X25519"))),
         ("Ed448", with(ed_key(), "crv", json!("Ed448"))),
         ("a short Ed25519 key", with(ed_key(), "x", json!(short))),
@@ -115,7 +128,10 @@ fn keys_that_do_not_fit_are_ignored_one_by_one() {
         ("not an object", json!("key")),
     ] {
         let alone = parse(std::slice::from_ref(&key));
-        assert!(matches!(alone, Err(KeySetError::NoUsableKey(Ignored(ignored))) if ignored.len() == 1), "{why}");
+        assert!(
+            matches!(alone, Err(KeySetError::NoUsableKey(Ignored(ignored))) if ignored.len() == 1),
+            "{why}"
+        );
         let set = parse(&[key, with(ed_key(), "kid", json!("good"))]).expect(why);
         assert_eq!((set.usable(), set.ignored().0.len()), (1, 1), "{why}");
     }
@@ -123,8 +139,21 @@ fn keys_that_do_not_fit_are_ignored_one_by_one() {
 
 #[test]
 fn a_document_that_is_no_key_set_is_not_taken() {
-    for text in ["", "{}", "[]", "null", "<html>", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"keys":[],"keys":[]}"#] {
-        assert_eq!(KeySet::parse(text.as_bytes()).map(drop), Err(KeySetError::NotAKeySet), "{text}");
+    for text in [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "<html>",
+        r#"{"keys":{}}"#,
+        r#"{"keys":null}"#,
+        r#"{"keys":[],"keys":[]}"#,
+    ] {
+        assert_eq!(
+            KeySet::parse(text.as_bytes()).map(drop),
+            Err(KeySetError::NotAKeySet),
+            "{text}"
+        );
     }
     assert_eq!(parse(&[]).map(drop), Err(KeySetError::NoUsableKey(Ignored::default())));
     assert_eq!(parse(&vec![rsa_key(); KEYS_MAX + 1]).map(drop), Err(KeySetError::TooManyKeys));
@@ -133,9 +162,10 @@ fn a_document_that_is_no_key_set_is_not_taken() {
 }
 
 #[test]
-fn keys_may_share_a_name_and_only_a_few_of_them_are_tried() {
+fn keys_may_share_a_name_and_few_are_tried() {
     let other = |byte: u8| with(ed_key(), "x", json!(URL_SAFE_NO_PAD.encode([byte; 32])));
-    let set = parse(&[other(1), other(2), other(1), with(ec_key(), "kid", json!("o"))]).expect("set");
+    let set =
+        parse(&[other(1), other(2), other(1), with(ec_key(), "kid", json!("o"))]).expect("set");
     assert_eq!((set.usable(), set.ignored().0.len()), (3, 1), "the same key twice is one key");
     assert_eq!(found(&set, Some("o"), Algorithm::EdDSA), Some(2));
     assert_eq!(found(&set, Some("o"), Algorithm::ES256), Some(1));
@@ -144,9 +174,14 @@ fn keys_may_share_a_name_and_only_a_few_of_them_are_tried() {
 }
 
 #[test]
-fn a_token_without_a_kid_is_matched_only_when_there_is_no_choice() {
-    let set = parse(&[rsa_key(), ec_key(), with(ed_key(), "kid", json!("1")), with(ed_key(), "kid", json!("2"))])
-        .expect("set");
+fn a_token_without_a_kid_needs_an_unambiguous_key() {
+    let set = parse(&[
+        rsa_key(),
+        ec_key(),
+        with(ed_key(), "kid", json!("1")),
+        with(ed_key(), "kid", json!("2")),
+    ])
+    .expect("set");
     assert_eq!(found(&set, None, Algorithm::ES256), Some(1));
     assert_eq!(found(&set, None, Algorithm::EdDSA), Some(0));
     assert_eq!(found(&set, None, Algorithm::ES384), None);
@@ -157,7 +192,7 @@ fn a_token_without_a_kid_is_matched_only_when_there_is_no_choice() {
 }
 
 #[test]
-fn a_key_without_a_kid_serves_a_token_with_one_when_it_is_the_only_key_of_its_type() {
+fn a_sole_key_without_a_kid_serves_any_token() {
     let nameless = |mut key: Value| {
         key.as_object_mut().expect("object").remove("kid");
         key
@@ -173,8 +208,9 @@ fn a_key_without_a_kid_serves_a_token_with_one_when_it_is_the_only_key_of_its_ty
     assert_eq!(found(&set, Some("o"), Algorithm::EdDSA), Some(1), "a name that is there counts");
 }
 
+/// A key that is left out says why.
 #[test]
-fn a_key_may_call_its_algorithm_by_the_curve_and_what_is_ignored_says_why() {
+fn a_key_may_name_its_algorithm_by_the_curve() {
     let set = parse(&[with(ed_key(), "alg", json!("Ed25519"))]).expect("set");
     assert_eq!(found(&set, Some("o"), Algorithm::EdDSA), Some(1));
     let keys = [
@@ -184,9 +220,9 @@ fn a_key_may_call_its_algorithm_by_the_curve_and_what_is_ignored_says_why() {
         ed_key(),
         json!({ "kty": "oct", "k": "c2VjcmV0" }),
     ];
-    let said = parse(&keys).expect("set").ignored().to_string();
+    let ignored = parse(&keys).expect("set").ignored().to_string();
     assert_eq!(
-        said,
+        ignored,
         "\"r\": its use or key_ops says that it does not check signatures; \"w\\u{202e}\": its alg is none that is \
          accepted, or none for its kty and crv; \"o\": it is listed before; one without a kid: it shows a private part, or \
          is symmetric"
@@ -196,7 +232,7 @@ fn a_key_may_call_its_algorithm_by_the_curve_and_what_is_ignored_says_why() {
 }
 
 #[test]
-fn a_set_is_the_same_when_its_keys_are_whatever_their_order() {
+fn a_set_is_the_same_in_any_order() {
     let (one, two) = (parse(&[rsa_key(), ec_key()]), parse(&[ec_key(), rsa_key()]));
     let (one, two) = (one.expect("set"), two.expect("set"));
     assert!(one.has_the_keys_of(&two) && two.has_the_keys_of(&one));

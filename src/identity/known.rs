@@ -1,4 +1,4 @@
-//! What a directory knows, put together from settings: keys, issuers, and what fetches for them.
+//! Builds a directory from settings: keys, issuers and their fetchers.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,7 +14,7 @@ use super::token::{Unverified, Verifier};
 use crate::clock::Clock;
 use crate::team::{KeyId, Team, TeamId};
 
-/// An issuer, and the teams its tokens may name.
+/// An issuer with its teams.
 pub(super) struct Issuer {
     pub(super) verifier: Verifier,
     pub(super) team_claim: ClaimPath,
@@ -22,7 +22,7 @@ pub(super) struct Issuer {
     teams: HashMap<String, Arc<Team>>,
     pub(super) freshness: Freshness,
     pub(super) keyring: Arc<IssuerKeys>,
-    /// What fetches its keys, when they are fetched.
+    /// Fetcher of its keys, if they are fetched.
     pub(super) fetcher: Option<Arc<Fetcher>>,
 }
 
@@ -44,10 +44,11 @@ impl Issuer {
         Ok(Self { verifier, team_claim, user_claim, teams: named, freshness, keyring, fetcher })
     }
 
-    /// The teams that the token's team claim names; several names of the same team are one.
-    pub(super) fn teams(&self, said: &Unverified<'_>) -> Vec<Arc<Team>> {
+    /// Teams in the token's team claim, each once.
+    pub(super) fn teams(&self, token: &Unverified<'_>) -> Vec<Arc<Team>> {
         let mut teams: Vec<Arc<Team>> = Vec::new();
-        for team in said.claims.strings(&self.team_claim).filter_map(|value| self.teams.get(value)) {
+        for team in token.claims.strings(&self.team_claim).filter_map(|value| self.teams.get(value))
+        {
             if !teams.iter().any(|known| known.id == team.id) {
                 teams.push(Arc::clone(team));
             }
@@ -55,13 +56,13 @@ impl Issuer {
         teams
     }
 
-    /// What the team claim may say, in no order.
+    /// Values of the team claim that map to a team, in no order.
     pub(super) fn known_values(&self) -> impl Iterator<Item = &str> {
         self.teams.keys().map(String::as_str)
     }
 }
 
-/// The keys of a configuration; their uses are counted on from `before`.
+/// Keys of the configuration; they share the use counters of `before`.
 pub(super) fn known_keys(
     settings: Vec<KeySettings>,
     teams: &HashMap<TeamId, Arc<Team>>,
@@ -69,7 +70,8 @@ pub(super) fn known_keys(
 ) -> Result<HashMap<KeyId, Arc<KnownKey>>, DirectoryError> {
     let mut keys = HashMap::with_capacity(settings.len());
     for key in settings {
-        let (id, team) = (key.id.clone(), team_of(teams, key.team.clone(), || format!("the key {}", key.id))?);
+        let (id, team) =
+            (key.id.clone(), team_of(teams, key.team.clone(), || format!("the key {}", key.id))?);
         let known = KnownKey::of_configuration(key, team)?.counting_on(before);
         if keys.insert(id.clone(), Arc::new(known)).is_some() {
             return Err(DirectoryError::KeyTwice(id));
@@ -78,24 +80,32 @@ pub(super) fn known_keys(
     Ok(keys)
 }
 
-/// What fetches an issuer's keys: one that is there and can, or a new one; none when nothing is fetched.
-fn fetcher(settings: &IssuerSettings, there: &mut Vec<Arc<Fetcher>>) -> Result<Option<Arc<Fetcher>>, DirectoryError> {
+/// The fetcher for an issuer: an existing one with the same settings, or a new one; none if its
+/// keys are not fetched.
+fn fetcher(
+    settings: &IssuerSettings,
+    there: &mut Vec<Arc<Fetcher>>,
+) -> Result<Option<Arc<Fetcher>>, DirectoryError> {
     let url = match &settings.keys {
         KeySource::Url(url) => url.as_str(),
         KeySource::Discovery => &*settings.issuer,
         KeySource::File(_) => return Ok(None),
     };
     let (secure, authorities) = (url.starts_with("https:"), settings.authorities.as_ref());
-    if let Some(known) = there.iter().find(|known| known.serves(secure, authorities.map(AsRef::as_ref))) {
+    if let Some(known) =
+        there.iter().find(|known| known.serves(secure, authorities.map(AsRef::as_ref)))
+    {
         return Ok(Some(Arc::clone(known)));
     }
     let made = Fetcher::new(secure, authorities.cloned(), FETCH_TIME);
-    let made = made.map_err(|error| DirectoryError::Trust { issuer: Arc::clone(&settings.issuer), error })?;
+    let made = made
+        .map_err(|error| DirectoryError::Trust { issuer: Arc::clone(&settings.issuer), error })?;
     there.push(Arc::new(made));
     Ok(there.last().cloned())
 }
 
-/// The issuers of a configuration, with the keyrings and fetchers they had before as far as they are the same.
+/// Issuers of the configuration, with their earlier keys and fetchers where their settings are the
+/// same.
 pub(super) fn known_issuers(
     settings: Vec<IssuerSettings>,
     teams: &HashMap<TeamId, Arc<Team>>,
@@ -121,9 +131,9 @@ pub(super) fn known_issuers(
     Ok(issuers)
 }
 
-/// The keyring of an issuer: the one it had when its source is the same, else a new one. Files are read at once; one
-/// that cannot be read was told and counted then. It is this issuer's trouble: its tokens cannot be judged until it can
-/// be read, and everyone else's go on.
+/// Keys of an issuer: the earlier ones if its source is the same, else new ones. A file is read at
+/// once. If that fails, it was logged and counted; only this issuer's tokens cannot be judged until
+/// it can be read.
 fn keyring(
     settings: &IssuerSettings,
     kept: Option<Arc<IssuerKeys>>,
@@ -131,8 +141,9 @@ fn keyring(
     observer: &dyn Observer,
 ) -> Arc<IssuerKeys> {
     let kept = kept.filter(|keyring| keyring.source == settings.keys);
-    let keyring =
-        kept.unwrap_or_else(|| Arc::new(IssuerKeys::new(Arc::clone(&settings.issuer), settings.keys.clone())));
+    let keyring = kept.unwrap_or_else(|| {
+        Arc::new(IssuerKeys::new(Arc::clone(&settings.issuer), settings.keys.clone()))
+    });
     let _ = keyring.read_file_now(clock, observer);
     keyring
 }

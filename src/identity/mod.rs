@@ -1,15 +1,16 @@
-//! Who is calling: a credential goes in, a principal comes out.
+//! Authentication: turns a credential into a principal.
 //!
-//! Read in this order: [`bearer`] takes the credential out of the headers; [`key`] is the form of a gateway key;
-//! [`claims`], [`jws`], [`token`], [`jwk`] and [`keyset`] verify a JWT ([`roca`] and [`strict`] tell what is not to be
-//! trusted); [`issuer_keys`] and [`fetch`] keep an issuer's keys fresh; [`cache`] remembers tokens that were verified;
-//! [`verification_pool`] is where the others are verified; [`throttle`] remembers where credentials fail, and
-//! [`credential_guard`] stands before both; [`record`], [`store`], [`key_registry`] and [`registry_sync`] keep what
-//! operators decide while the gateway runs, [`embedded`] and [`redis`] with `register.lua` are where, and
-//! [`active_keys`] joins it to the configuration's keys; [`known`] puts it together from settings; [`authenticator`]
-//! answers [`presented`] credentials, of which [`failed_check`] is what was wrong, `reason` says it in words,
-//! [`examine`] check by check, and `refusal_log` bounds how often; [`authenticate`] is the layer, and [`authenticated`]
-//! the proof it gives.
+//! Reading order: [`bearer`] reads the credential from the headers; [`key`] is the format of a
+//! gateway key; [`claims`], [`jws`], [`token`], [`jwk`] and [`keyset`] verify a JWT ([`roca`] and
+//! [`strict`] reject weak keys and ambiguous JSON); [`issuer_keys`] and [`fetch`] keep an issuer's
+//! keys fresh; [`cache`] has verified tokens, and [`verification_pool`] verifies the others;
+//! [`throttle`] counts failed credentials, and [`credential_guard`] is in front of both;
+//! [`record`], [`store`], [`key_registry`] and [`registry_sync`] keep what operators change at run
+//! time, stored by [`embedded`] or by [`redis`] with `register.lua`, and [`active_keys`] joins it
+//! with the configuration's keys; [`known`] builds it from settings; [`authenticator`] judges
+//! [`presented`] credentials, with [`failed_check`] as the error, `reason` to word it, [`examine`]
+//! to report each check, and `refusal_log` to bound the log; [`authenticate`] is the layer, and
+//! [`authenticated`] its proof.
 
 mod active_keys;
 pub mod authenticate;
@@ -49,7 +50,7 @@ mod token;
 mod verification_pool;
 
 pub use self::redis::RedisKeyRegistry;
-pub use authenticate::AuthenticateLayer;
+pub use authenticate::Authenticate;
 pub use authenticated::Authenticated;
 pub use authenticator::Authenticator;
 pub use credential_guard::CredentialGuard;

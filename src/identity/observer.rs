@@ -1,27 +1,27 @@
-//! What this room tells those who count: how each credential fared, and how each refresh of a key set went.
+//! What authentication reports to metrics: results of credentials, and of refreshed key sets.
 
-/// The kind of a gateway key, in metrics.
+/// Kind of a gateway key in metrics.
 pub const KEY: &str = "key";
-/// The kind of a token, in metrics.
+/// Kind of a token in metrics.
 pub const TOKEN: &str = "jwt";
-/// The result of a token that was not looked at, because too many credentials had failed where it comes from.
+/// Result of a token that was not checked because too many credentials had failed from its address.
 pub const THROTTLED: &str = "throttled";
-/// The result of a credential that was accepted, and of a key set that was read.
+/// Result of an accepted credential, and of a key set that was read.
 pub const OK: &str = "ok";
-/// The result of a key set that could not be read.
+/// Result of a key set that could not be read.
 pub const FAILED: &str = "failed";
 
-/// Is told what happens here. Implementations count; they must not block.
+/// Counts results. Must not block.
 pub trait Observer: Send + Sync {
-    /// A credential of this kind ([`KEY`], [`TOKEN`]) was judged: [`OK`], or the name of a [`super::FailedCheck`];
-    /// [`THROTTLED`] when it was not.
+    /// Counts a credential of this kind ([`KEY`], [`TOKEN`]) with its result: [`OK`], the name of a
+    /// [`super::FailedCheck`], or [`THROTTLED`].
     fn authenticated(&self, kind: &'static str, result: &'static str);
 
-    /// The key set of this issuer was asked for: [`OK`] or [`FAILED`].
+    /// Counts a refresh of this issuer's key set: [`OK`] or [`FAILED`].
     fn refreshed(&self, issuer: &str, result: &'static str);
 }
 
-/// Nobody counts.
+/// Counts nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NotObserved;
 

@@ -1,11 +1,11 @@
-//! What a request presents to say who calls: a credential, and the team it chose where it may choose.
+//! Credential of a request, with the team that the caller chose.
 
 use crate::team::TeamId;
 
-/// A credential as it came, and the team that its bearer chose.
+/// A credential as received, with the team that its bearer chose.
 #[derive(Clone, Copy)]
 pub struct Presented<'a> {
-    /// The credential. It is never printed.
+    /// The credential. Never printed.
     pub credential: &'a str,
     /// The team, when one was chosen.
     pub team: Option<&'a TeamId>,

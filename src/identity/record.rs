@@ -1,4 +1,4 @@
-//! A gateway key as the store keeps it, and what can be done with it: only hashes of its secrets, never a secret.
+//! Gateway key in the store, and changes to it. Holds hashes of its secrets only.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -7,61 +7,62 @@ use serde_json::Value;
 use super::SecretHash;
 use crate::team::{KeyId, TeamId, UserId};
 
-/// How many secrets of one key are remembered, the newest and those before it: an old one is told that it has expired.
+/// Most secrets of one key that are kept, newest first, so that a replaced one is refused as
+/// expired.
 const SECRETS_MAX: usize = 4;
 
-/// A gateway key of the store. Its id never changes, so its limits and its history outlive its secrets.
+/// A gateway key in the store. Its id never changes, so its limits and history outlast its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
     /// The public id.
     pub id: KeyId,
-    /// The team that pays. It need not be configured any more.
+    /// The team that pays. It may no longer be configured.
     pub team: TeamId,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
-    /// The user it speaks for; `None` makes the key a user of its own.
+    /// The user it belongs to; `None` makes the key a user of its own.
     pub user: Option<UserId>,
-    /// Models it is narrowed to, as they were written.
+    /// Models it is restricted to, as written.
     pub models: Option<Vec<String>>,
-    /// Limits of its own, as they were written: in the words of the configuration file.
+    /// Limits of its own, in the form of the configuration file.
     pub limits: Value,
     /// Its secrets, newest first; at least one.
     pub secrets: Vec<KeptSecret>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// The name of the operator's token that made it.
+    /// Name of the operator's token that made it.
     pub created_by: String,
-    /// From this moment on it is refused.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// Since when it is refused for good.
+    /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// What is kept of one secret.
+/// A stored secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptSecret {
     /// SHA-256 of its 32 characters.
     pub sha256: SecretHash,
     /// When it was made.
     pub made_at: Timestamp,
-    /// From this moment on it is refused, because another has taken its place.
+    /// When it expires because another has replaced it.
     pub ends_at: Option<Timestamp>,
 }
 
 impl KeptSecret {
-    /// Whether it is refused at this moment because others took its place.
+    /// Whether it has expired because another replaced it.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.ends_at.is_some_and(|ends_at| ends_at <= now)
     }
 }
 
-/// What becomes of secrets that are in overlap already when a key is rotated once more.
+/// What happens to older secrets when a key is rotated again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Older {
-    /// Each stays good until the moment that was promised when it was replaced.
+    /// Each stays valid until the time set when it was replaced.
     Kept,
-    /// None is good longer than the one that is replaced now.
+    /// None stays valid longer than the one replaced now.
     Ended,
 }
 
@@ -70,18 +71,18 @@ pub enum Older {
 pub enum Unrotatable {
     /// It is revoked.
     Revoked,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// So many of its secrets are good already that one more would push a good one out.
+    /// Too many of its secrets are still valid: one more would evict one.
     TooMany,
 }
 
 impl KeyRecord {
-    /// The same key with a new secret; the newest until now stays good until the overlap is over. What was promised of
-    /// those before it is kept, unless they are to end with it.
+    /// The same key with a new secret. The newest one so far stays valid for the overlap. Older
+    /// ones keep their time, unless they are to end with it.
     ///
     /// # Errors
-    /// [`Unrotatable`] says why not.
+    /// Why it cannot be rotated.
     pub fn rotated(
         &self,
         sha256: SecretHash,
@@ -105,25 +106,39 @@ impl KeyRecord {
             KeptSecret { ends_at: Some(ends_at), ..secret.clone() }
         };
         let newest = KeptSecret { sha256, made_at: now, ends_at: None };
-        let mut secrets: Vec<KeptSecret> = std::iter::once(newest).chain(self.secrets.iter().map(ending)).collect();
+        let mut secrets: Vec<KeptSecret> =
+            std::iter::once(newest).chain(self.secrets.iter().map(ending)).collect();
         while secrets.len() > SECRETS_MAX {
-            let oldest_over = secrets.iter().rposition(|secret| secret.is_over(now)).ok_or(Unrotatable::TooMany)?;
+            let oldest_over = secrets
+                .iter()
+                .rposition(|secret| secret.is_over(now))
+                .ok_or(Unrotatable::TooMany)?;
             secrets.remove(oldest_over);
         }
         Ok(Self { secrets, ..self.clone() })
     }
 
-    /// The same key, refused for good; one that is revoked already stays as it is.
+    /// The same key, revoked. A key that is revoked already keeps its time.
     #[must_use]
     pub fn revoked(&self, now: Timestamp) -> Self {
         Self { revoked_at: self.revoked_at.or(Some(now)), ..self.clone() }
     }
 
-    /// Reads what [`Self::written`] wrote.
+    /// Parses what [`Self::written`] wrote.
     #[must_use]
     pub fn read(id: KeyId, bytes: &[u8]) -> Option<Self> {
-        let Written { team, name, user, models, limits, secrets, created_at, created_by, expires_at, revoked_at } =
-            serde_json::from_slice(bytes).ok()?;
+        let Written {
+            team,
+            name,
+            user,
+            models,
+            limits,
+            secrets,
+            created_at,
+            created_by,
+            expires_at,
+            revoked_at,
+        } = serde_json::from_slice(bytes).ok()?;
         let kept = |WrittenSecret { sha256, made_at, ends_at }| {
             Some(KeptSecret { sha256: SecretHash::parse_hex(&sha256)?, made_at, ends_at })
         };
@@ -133,10 +148,22 @@ impl KeyRecord {
             None => None,
         };
         let team = TeamId::parse(&team)?;
-        Some(Self { id, team, name, user, models, limits, secrets, created_at, created_by, expires_at, revoked_at })
+        Some(Self {
+            id,
+            team,
+            name,
+            user,
+            models,
+            limits,
+            secrets,
+            created_at,
+            created_by,
+            expires_at,
+            revoked_at,
+        })
     }
 
-    /// The record as the store keeps it.
+    /// The record as stored.
     #[must_use]
     pub fn written(&self) -> Vec<u8> {
         let written = |secret: &KeptSecret| WrittenSecret {
@@ -156,7 +183,7 @@ impl KeyRecord {
             expires_at: self.expires_at,
             revoked_at: self.revoked_at,
         };
-        // Texts, times and JSON always have a JSON form.
+        // Cannot fail: strings, times and JSON always have a JSON form.
         serde_json::to_vec(&record).unwrap_or_default()
     }
 }
@@ -216,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_written_and_shows_no_hash() {
+    fn a_record_reads_back_as_written_and_shows_no_hash() {
         let record = record().revoked(at(5)).clone();
         assert_eq!(KeyRecord::read(record.id.clone(), &record.written()), Some(record.clone()));
         assert!(!format!("{record:?}").contains(&hash("first").to_hex()));
@@ -239,22 +266,34 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_adds_a_secret_and_keeps_what_was_promised_of_the_others() {
+    fn a_rotation_adds_a_secret_and_keeps_earlier_promises() {
         let once = rotated(&record(), "second", 10, hour()).expect("rotated");
         assert_eq!(ends(&once), [None, Some(at(3610))]);
         let again = rotated(&once, "third", 20, SignedDuration::from_secs(60)).expect("rotated");
-        assert_eq!(ends(&again), [None, Some(at(80)), Some(at(3610))], "the first was promised until then");
-        assert_eq!((&again.id, &again.limits, again.created_at), (&record().id, &record().limits, at(0)));
+        assert_eq!(
+            ends(&again),
+            [None, Some(at(80)), Some(at(3610))],
+            "the first was promised until then"
+        );
+        assert_eq!(
+            (&again.id, &again.limits, again.created_at),
+            (&record().id, &record().limits, at(0))
+        );
         let now = rotated(&again, "fourth", 30, SignedDuration::ZERO).expect("rotated");
         assert_eq!(ends(&now), [None, Some(at(30)), Some(at(80)), Some(at(3610))]);
     }
 
     #[test]
-    fn older_secrets_end_with_the_newest_when_that_is_wanted_and_never_later_than_promised() {
+    fn older_secrets_can_end_early_and_never_end_late() {
         let once = rotated(&record(), "second", 10, SignedDuration::from_secs(5)).expect("rotated");
         let again = rotated(&once, "third", 11, hour()).expect("rotated");
-        let ended = |overlap| again.rotated(hash("fourth"), at(12), overlap, Older::Ended).expect("rotated");
-        assert_eq!(ends(&ended(SignedDuration::ZERO)), [None, Some(at(12)), Some(at(12)), Some(at(12))]);
+        let ended = |overlap| {
+            again.rotated(hash("fourth"), at(12), overlap, Older::Ended).expect("rotated")
+        };
+        assert_eq!(
+            ends(&ended(SignedDuration::ZERO)),
+            [None, Some(at(12)), Some(at(12)), Some(at(12))]
+        );
         assert_eq!(ends(&ended(hour())), [None, Some(at(3612)), Some(at(3611)), Some(at(15))]);
     }
 
@@ -265,11 +304,16 @@ mod tests {
             full = rotated(&full, secret, second, hour()).expect("rotated");
         }
         assert_eq!(rotated(&full, "e", 4, hour()), Err(Unrotatable::TooMany));
-        assert_eq!(rotated(&full, "e", 4, SignedDuration::ZERO).map(|record| record.secrets.len()), Ok(SECRETS_MAX));
+        assert_eq!(
+            rotated(&full, "e", 4, SignedDuration::ZERO).map(|record| record.secrets.len()),
+            Ok(SECRETS_MAX)
+        );
         let later = rotated(&full, "e", 3601, hour()).expect("the first has ended");
         assert_eq!(later.secrets.len(), SECRETS_MAX);
         assert!(later.secrets.iter().all(|secret| secret.sha256 != hash("first")));
-        let forced = full.rotated(hash("e"), at(4), SignedDuration::ZERO, Older::Ended).expect("all others end");
+        let forced = full
+            .rotated(hash("e"), at(4), SignedDuration::ZERO, Older::Ended)
+            .expect("all others end");
         assert_eq!(forced.secrets.iter().filter(|secret| !secret.is_over(at(4))).count(), 1);
     }
 

@@ -1,4 +1,5 @@
-//! The register in Redis, beside the ledger: gateway keys and suspensions, in one hash slot of their own.
+//! Key register in Redis beside the ledger, in a hash slot of its own: gateway keys and
+//! suspensions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,39 +14,39 @@ use crate::clock::Clock;
 use crate::store::answer::{read, unreadable};
 use crate::store::observe::tell;
 use crate::store::{
-    Client, Cmd, Observer, Outage, Replicas, Script, Settings, Topology, Unobserved, UnusableSettings, Value,
-    run_script,
+    Client, Cmd, Observer, Outage, Replicas, Script, Settings, Topology, Unobserved,
+    UnusableSettings, Value, run_script,
 };
 use crate::team::KeyId;
 
-/// How long looking may take, and connecting before it, whatever the ledger's deadline: two seconds after Redis
-/// returned from silence every replica knows what changed, so none may still wait then for what was begun before. All
-/// keys are read well within it.
+/// Deadline of polling, whatever the ledger's, and of connecting for it. Two seconds after Redis
+/// answers again every replica must know of a change, so no poll may still wait for an earlier one.
+/// Reading all keys takes much less.
 const LOOK_DEADLINE: Duration = Duration::from_secs(1);
-/// How long a change may take at least: it waits for replicas.
+/// Least deadline of a change, which waits for replicas.
 const CHANGE_DEADLINE_LEAST: Duration = Duration::from_secs(1);
-/// How many uses of keys one step notes.
+/// Most uses of keys noted in one step.
 const USES_MOST: usize = 500;
 const TEXT: &str = include_str!("register.lua");
 
-/// The keys of the register, in one slot: a team's name cannot begin as its hash tag does.
+/// Keys of the register, in one slot. No team's name can begin like its hash tag.
 struct RegisterKeys;
 
 impl RegisterKeys {
     /// Hash: name → entry.
     const ENTRIES: &'static str = "mg1:{:register}:entries";
-    /// String: which state of the entries it is.
+    /// String: version of the entries.
     const VERSION: &'static str = "mg1:{:register}:version";
-    /// Hash: id of a gateway key → when it was used last, in seconds since 1970.
+    /// Hash: id of a gateway key → when it was last used, in seconds since 1970.
     const USED: &'static str = "mg1:{:register}:used";
 }
 
-/// The register in the ledger's Redis. As with the ledger, each runtime has a handle of its own, and nothing is sent
-/// before the first step.
+/// The register in the ledger's Redis. As with the ledger, each runtime has its own, and nothing is
+/// sent before the first step.
 pub struct RedisKeyRegistry {
-    /// Looks whether anything changed, reads it, and notes uses: what the one who looks does between two looks.
+    /// Polls the version, reads the entries and notes uses: everything that the poller does.
     looks: Client,
-    /// Everything else; on a connection of its own, which is not given up as soon.
+    /// Everything else, on a connection with a longer deadline.
     changes: Client,
     observer: Arc<dyn Observer>,
     script: Script,
@@ -53,27 +54,32 @@ pub struct RedisKeyRegistry {
 }
 
 impl RedisKeyRegistry {
-    /// A handle.
+    /// Connects on first use.
     ///
     /// # Errors
-    /// When the settings cannot be meant.
-    pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+    /// The settings make no sense.
+    pub fn new(
+        settings: Settings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, UnusableSettings> {
         let wait_replicas = settings.wait_replicas;
         let client = |deadline| {
-            // Whether the store is up is told by those who admit through it.
+            // The ledger's client reports whether the store is up.
             let settings = Settings { deadline, ..settings.clone() };
             Client::new(settings, clock.clone(), Arc::new(Unobserved))
         };
         let looks = client(LOOK_DEADLINE)?.dialling_within(match settings.topology {
             Topology::Single { .. } | Topology::Cluster { .. } => LOOK_DEADLINE,
-            // The first of the Sentinels costs a second when it is gone.
+            // A first Sentinel that is down costs a second.
             Topology::Sentinel { .. } => LOOK_DEADLINE + LOOK_DEADLINE / 4,
         })?;
         let changes = client(settings.deadline.max(CHANGE_DEADLINE_LEAST))?;
         Ok(Self { looks, changes, observer, script: Script::new(TEXT), wait_replicas })
     }
 
-    /// One step of the script; a change counts once as many replicas have it as a reservation needs.
+    /// Runs one step of the script. A change counts once as many replicas have it as a reservation
+    /// needs.
     async fn step(
         &self,
         client: &Client,
@@ -83,25 +89,26 @@ impl RedisKeyRegistry {
     ) -> Result<Value, Outage> {
         let call = |command: &str, script: &str| call(command, script, arguments);
         let started = Instant::now();
-        let told = client.on_link(None, RegisterKeys::ENTRIES, |mut link| async move {
+        let reply = client.on_link(None, RegisterKeys::ENTRIES, |mut link| async move {
             let (key, patience) = (RegisterKeys::ENTRIES, CHANGE_DEADLINE_LEAST / 3);
-            let replicas = (replicas > 0).then_some(Replicas { key, wanted: replicas, patience });
+            let replicas = (replicas > 0).then_some(Replicas { key, count: replicas, patience });
             run_script(&mut link, (&self.script, TEXT), call, replicas.as_ref()).await
         });
-        let told = told.await.and_then(|(value, have)| {
-            let too_few = || Outage::Refused(format!("{have} of {replicas} replicas have the change"));
+        let reply = reply.await.and_then(|(value, have)| {
+            let too_few =
+                || Outage::Refused(format!("{have} of {replicas} replicas have the change"));
             if have < replicas { Err(too_few()) } else { Ok(value) }
         });
-        tell(&*self.observer, op, &told, started);
-        told
+        tell(&*self.observer, op, &reply, started);
+        reply
     }
 
-    /// One plain command.
+    /// Runs one plain command.
     async fn ask(&self, client: &Client, op: &'static str, command: Cmd) -> Result<Value, Outage> {
         let started = Instant::now();
-        let told = client.run(None, RegisterKeys::ENTRIES, &command).await;
-        tell(&*self.observer, op, &told, started);
-        told
+        let reply = client.run(None, RegisterKeys::ENTRIES, &command).await;
+        tell(&*self.observer, op, &reply, started);
+        reply
     }
 }
 
@@ -115,7 +122,7 @@ fn call(command: &str, script: &str, arguments: &[&[u8]]) -> Cmd {
     call
 }
 
-/// What its answers are called when they are none.
+/// Name of an answer in errors.
 const REGISTER: &str = "the register";
 
 impl Store for RedisKeyRegistry {
@@ -123,7 +130,8 @@ impl Store for RedisKeyRegistry {
         async move {
             let mut get = Cmd::new();
             get.arg("GET").arg(RegisterKeys::VERSION);
-            let version: Option<_> = read(self.ask(&self.looks, "register_version", get).await?, REGISTER)?;
+            let version: Option<_> =
+                read(self.ask(&self.looks, "register_version", get).await?, REGISTER)?;
             Ok(Version(version.unwrap_or_default()))
         }
         .boxed()
@@ -155,8 +163,15 @@ impl Store for RedisKeyRegistry {
     ) -> BoxFuture<'a, Result<bool, Outage>> {
         async move {
             let version = Uuid::now_v7().to_string();
-            let arguments = [b"replace", name.as_bytes(), expected.unwrap_or_default(), entry, version.as_bytes()];
-            Ok(self.step(&self.changes, "register_replace", self.wait_replicas, &arguments).await? == Value::Int(1))
+            let arguments = [
+                b"replace",
+                name.as_bytes(),
+                expected.unwrap_or_default(),
+                entry,
+                version.as_bytes(),
+            ];
+            Ok(self.step(&self.changes, "register_replace", self.wait_replicas, &arguments).await?
+                == Value::Int(1))
         }
         .boxed()
     }
@@ -165,8 +180,12 @@ impl Store for RedisKeyRegistry {
         async move {
             for some in used.chunks(USES_MOST) {
                 let times: Vec<String> = some.iter().map(|(_, at)| at.to_string()).collect();
-                let pairs = some.iter().zip(&times).flat_map(|((id, _), at)| [id.as_str().as_bytes(), at.as_bytes()]);
-                let arguments: Vec<&[u8]> = std::iter::once(&b"note_used"[..]).chain(pairs).collect();
+                let pairs = some
+                    .iter()
+                    .zip(&times)
+                    .flat_map(|((id, _), at)| [id.as_str().as_bytes(), at.as_bytes()]);
+                let arguments: Vec<&[u8]> =
+                    std::iter::once(&b"note_used"[..]).chain(pairs).collect();
                 self.step(&self.looks, "register_note_used", 0, &arguments).await?;
             }
             Ok(())

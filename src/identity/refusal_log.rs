@@ -1,25 +1,26 @@
-//! The lines that say why a credential was refused: for whoever has to mend it, and so few that a flood of bad ones
-//! fills no disk.
+//! Log lines that say why a credential was refused, at a limited rate, so that a flood of bad ones
+//! does not fill a disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::failed_check::FailedCheck;
 
-/// How many lines each check may have in [`WINDOW`].
+/// Most lines of one check in [`WINDOW`].
 const LINES_MAX: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many lines were written of late, check by check: those of one that everybody fails leave room for the others.
+/// Recent lines of each check. Counted apart, so that a check that everyone fails leaves room for
+/// the others.
 #[derive(Debug, Default)]
 pub(super) struct RefusalLog([Mutex<Window>; FailedCheck::ALL.len()]);
 
-/// Why a credential was refused. What it says of itself is shortened and written out.
+/// Why a credential was refused. Quotes from it are shortened and escaped.
 #[derive(Debug)]
 pub(super) struct Reason {
-    /// The issuer it says it is of, if it does.
+    /// The issuer that it names.
     pub(super) issuer: String,
-    /// The key it says it was signed with; of a gateway key the public id.
+    /// The key that it names; for a gateway key its public id.
     pub(super) kid: String,
     /// What was wrong.
     pub(super) why: String,
@@ -33,7 +34,7 @@ struct Window {
 }
 
 impl RefusalLog {
-    /// Whether a line may be written now, and how many were left out before it; times are those of
+    /// Whether to write a line now, and how many were left out before it. Times are those of
     /// [`crate::clock::Clock::elapsed`].
     pub(super) fn admits(&self, check: FailedCheck, now: Duration) -> Option<u64> {
         let mut window = self.0.get(check.index())?.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,10 +54,12 @@ impl RefusalLog {
 mod tests {
     use super::*;
 
+    /// The lines say how many others were left out.
     #[test]
-    fn a_flood_leaves_ten_lines_a_minute_of_each_check_and_says_how_many_are_missing() {
+    fn a_flood_logs_ten_lines_a_minute_for_each_check() {
         let (log, second) = (RefusalLog::default(), Duration::from_secs(1));
-        let written = (0..1000).filter(|_| log.admits(FailedCheck::Form, second) == Some(0)).count();
+        let written =
+            (0..1000).filter(|_| log.admits(FailedCheck::Form, second) == Some(0)).count();
         assert_eq!(written, 10);
         assert_eq!(log.admits(FailedCheck::Audience, second), Some(0), "others have room");
         assert_eq!(log.admits(FailedCheck::Form, 60 * second), None);

@@ -1,18 +1,18 @@
--- What operators decided while running, in Redis. One step per call.
+-- Keys and suspensions that operators changed at run time, in Redis. One step per call.
 -- KEYS: entries (hash: name -> entry), version (string), used (hash: key id -> seconds since 1970).
--- ARGV: the step, and what it says below.
+-- ARGV: the step, then its arguments, described below.
 local entries, version, used = KEYS[1], KEYS[2], KEYS[3]
 local step = ARGV[1]
 
--- Every entry and the version they belong to.
+-- Every entry, with their version.
 if step == 'read' then
   return { redis.call('GET', version) or '', redis.call('HGETALL', entries) }
 end
 
--- ARGV: name, what is expected ('' is nothing), the new entry, the new version.
+-- ARGV: name, expected content ('': does not exist), new content, new version.
 if step == 'replace' then
   local there = redis.call('HGET', entries, ARGV[2]) or ''
-  -- Repeated after an answer that was lost.
+  -- Repeated after a lost answer.
   if there == ARGV[4] then return 1 end
   if there ~= ARGV[3] then return 0 end
   redis.call('HSET', entries, ARGV[2], ARGV[4])

@@ -1,5 +1,5 @@
-//! Keeps this process's register as the store has it: looks several times a second whether anything changed, and notes
-//! when keys were used.
+//! Synchronizes this process's register with the store: polls for changes several times a second,
+//! and writes when keys were used.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,63 +15,74 @@ use crate::live::Live;
 use crate::store::Outage;
 use crate::team::KeyId;
 
-/// How often the version is asked for. With the time that looking and connecting may take in a store that stays silent
-/// (a second; with Sentinels a quarter more), what is changed on one replica is known to every other within two
-/// seconds, also of the store's return.
+/// Polling interval. Together with the deadline of polling and connecting (one second; a quarter
+/// more with Sentinels) it makes a change known to every replica within two seconds, also after the
+/// store was silent.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often the uses of keys are gathered.
+/// How often uses of keys are collected.
 const GATHER_EVERY: Duration = Duration::from_secs(5);
-/// How often the use of one key is written at most, in seconds.
+/// Least time between two notes of one key's use, in seconds.
 const USE_NOTED_EVERY: i64 = 60;
 
-/// One per process. It is handed whatever handle to the store its caller has: a handle belongs to one runtime.
+/// One per process. Its caller passes in a store handle, since a handle belongs to one runtime.
 pub struct RegistrySync {
     register: Live<KeyRegistry>,
     directory: Live<Authenticator>,
     read_limits: ReadLimits,
-    /// Held while reading, so that an older state never takes the place of a newer one.
+    /// Held while reading, so that an older state never replaces a newer one.
     known: Mutex<Option<Version>>,
     is_read: watch::Sender<bool>,
 }
 
 impl RegistrySync {
-    /// A registrar that keeps this register and tells this directory.
+    /// Synchronizes this register into this directory.
     #[must_use]
-    pub fn new(register: Live<KeyRegistry>, directory: Live<Authenticator>, read_limits: ReadLimits) -> Self {
-        Self { register, directory, read_limits, known: Mutex::new(None), is_read: watch::Sender::new(false) }
+    pub fn new(
+        register: Live<KeyRegistry>,
+        directory: Live<Authenticator>,
+        read_limits: ReadLimits,
+    ) -> Self {
+        Self {
+            register,
+            directory,
+            read_limits,
+            known: Mutex::new(None),
+            is_read: watch::Sender::new(false),
+        }
     }
 
-    /// The register as this process knows it.
+    /// The register as known to this process.
     #[must_use]
     pub fn register(&self) -> Arc<KeyRegistry> {
         self.register.read()
     }
 
-    /// How limits are read.
+    /// Parser of limits.
     #[must_use]
     pub const fn read_limits(&self) -> ReadLimits {
         self.read_limits
     }
 
-    /// Everyone who may call, as this process knows it.
+    /// The directory as known to this process.
     #[must_use]
     pub fn directory(&self) -> Arc<Authenticator> {
         self.directory.read()
     }
 
-    /// What people call the gateway key that a user of this name is, if it is one that is known.
+    /// Name of the gateway key that this user stands for, if there is one.
     #[must_use]
     pub fn key_name(&self, user: &str) -> Option<String> {
         let id = KeyId::parse(user.strip_prefix("key:")?)?;
         let directory = self.directory.read();
-        let configured = directory.configured_keys().iter().find(|key| key.id == id).map(|key| key.name.clone());
+        let configured =
+            directory.configured_keys().iter().find(|key| key.id == id).map(|key| key.name.clone());
         configured.or_else(|| self.register.read().key(&id).map(|key| key.record.name.clone()))
     }
 
-    /// Reads everything and puts it in force.
+    /// Reads all entries and puts them in force.
     ///
     /// # Errors
-    /// The store did not answer; what was known stays in force.
+    /// The store did not answer; the known state stays in force.
     pub async fn refresh(&self, store: &dyn Store) -> Result<(), Outage> {
         let mut known = self.known.lock().await;
         let (mut version, mut entries) = store.read().await?;
@@ -80,7 +91,7 @@ impl RegistrySync {
         if !lost.is_empty() {
             let brought = lost.len();
             bring_back(store, lost).await?;
-            // Only now: while the store fails, this is tried again and again.
+            // Logged only now, since this is retried while the store fails.
             tracing::error!(
                 entries = brought,
                 "the store has lost keys or suspensions: what this replica knew of them was written back"
@@ -96,11 +107,12 @@ impl RegistrySync {
 
     /// Waits until the register was read once.
     pub async fn until_read(&self) {
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = self.is_read.subscribe().wait_for(|is_read| *is_read).await;
     }
 
-    /// Keeps the register fresh and notes the uses of keys, until told to stop. What is known of uses is written then.
+    /// Keeps the register fresh and notes uses of keys, until stopped. Writes the remaining uses
+    /// then.
     pub async fn keep(&self, store: &dyn Store, stop: CancellationToken) {
         let (mut answered, mut noted) = (true, HashMap::new());
         let mut gathered = tokio::time::Instant::now();
@@ -110,7 +122,9 @@ impl RegistrySync {
                 Err(outage) if answered => {
                     tracing::warn!(%outage, "keys and suspensions cannot be read from the store: those that are known stay in force");
                 }
-                Ok(()) if !answered => tracing::info!("keys and suspensions can be read from the store again"),
+                Ok(()) if !answered => {
+                    tracing::info!("keys and suspensions can be read from the store again")
+                }
                 Ok(()) | Err(_) => {}
             }
             answered = looked.is_ok();
@@ -139,17 +153,17 @@ impl RegistrySync {
         }
         match store.note_used(&used).await {
             Ok(()) => noted.extend(used),
-            // It is noted the next time: nothing but a time in a list hangs on it.
+            // Retried next time; nothing but a displayed time depends on it.
             Err(outage) => tracing::debug!(%outage, "the uses of keys were not noted"),
         }
     }
 }
 
-/// Every replica does this, and an entry is only put where there is still what was found: whoever comes second changes
-/// nothing.
+/// Restores lost entries. Every replica does this, and an entry is written only if the store's is
+/// still the one that was found, so the second one changes nothing.
 async fn bring_back(store: &dyn Store, lost: Vec<Lost>) -> Result<(), Outage> {
     for Lost { name, found, known } in lost {
-        // In vain where another replica, or an operator, was there before.
+        // `false` where another replica or an operator was faster.
         let _: bool = store.replace(&name, found.as_deref(), &known).await?;
     }
     Ok(())

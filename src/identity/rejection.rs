@@ -1,33 +1,33 @@
-//! Why a credential was not accepted: one closed list, which the layer turns into refusals.
+//! Why a credential was not accepted: a closed list, which the layer turns into refusals.
 
 use crate::refusal::Refusal;
 
-/// A credential was shown, and it does not let its bearer in.
+/// A credential was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// It is not a credential of ours, or proves nothing: 401 `credential_invalid`.
+    /// It is not valid: 401 `credential_invalid`.
     Invalid,
-    /// It was good once: 401 `credential_expired`.
+    /// It has expired: 401 `credential_expired`.
     Expired,
-    /// An operator has taken it back: 401 `credential_revoked`.
+    /// An operator has revoked it: 401 `credential_revoked`.
     Revoked,
-    /// A good credential that names no team: 403 `team_unknown`.
+    /// A valid credential without a team: 403 `team_unknown`.
     TeamUnknown,
-    /// A good token of several teams, and its bearer chose none of them: 403 `team_unknown`.
+    /// A valid token of several teams, and its bearer chose none: 403 `team_unknown`.
     TeamAmbiguous,
-    /// A good credential, and its bearer chose a team that it is not of: 403 `team_unknown`.
+    /// A valid credential, and its bearer chose a team it does not belong to: 403 `team_unknown`.
     TeamNotTheirs,
-    /// The team, or the user in it, may not call at present: 403 `team_suspended`.
+    /// The team or the user is suspended: 403 `team_suspended`.
     TeamSuspended,
-    /// No key of the token's issuer could be read yet, or for too long, so nothing can be said of it: 503, and it
-    /// passes.
+    /// No key of the token's issuer has been read, or not for too long, so it cannot be verified:
+    /// 503, temporary.
     KeysUnavailable,
-    /// More tokens are waiting to be verified than can be: 503, and it passes.
+    /// Too many tokens are waiting to be verified: 503, temporary.
     Overloaded,
 }
 
 impl Rejection {
-    /// How the caller is told. The teams of one who must choose are for whoever knows them to add.
+    /// The refusal. The caller adds the teams to choose from, if it knows them.
     #[must_use]
     pub const fn refusal(self) -> Refusal {
         match self {
@@ -43,8 +43,8 @@ impl Rejection {
         }
     }
 
-    /// Whether it counts among the failures that are throttled: what was shown is no good, and looking at it was work
-    /// for nothing. Who is suspended is known, and who could not be judged has not failed.
+    /// Whether it counts as a failure for the throttle. A suspended caller is known, and one that
+    /// could not be judged has not failed.
     #[must_use]
     pub const fn is_held_against_its_bearer(self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! What an operator says about credentials, in shapes that cannot be wrong by themselves.
+//! Identity settings, in types that cannot hold invalid values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,75 +16,76 @@ use super::key::SecretHash;
 use super::throttle;
 use crate::team::{KeyId, Limits, ModelRules, TeamId, UserId};
 
-/// Everything that may let a caller in.
+/// Everything that may admit a caller.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Whose tokens are accepted; no issuer twice.
+    /// Accepted issuers; none twice.
     pub issuers: Vec<IssuerSettings>,
-    /// Gateway keys kept in the configuration; no id twice.
+    /// Gateway keys in the configuration; no id twice.
     pub keys: Vec<KeySettings>,
-    /// How credentials that fail are answered.
+    /// How failed credentials are throttled.
     pub throttle: throttle::Settings,
 }
 
 /// One issuer of tokens.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
-    /// The issuer's URL, exactly as its tokens say it in `iss`.
+    /// The issuer, exactly as in `iss` of its tokens.
     pub issuer: Arc<str>,
-    /// A token must name at least one of these in `aud`; there is at least one.
+    /// A token must have at least one of these in `aud`; not empty.
     pub audiences: Vec<String>,
-    /// The algorithms its tokens may be signed with; there is at least one.
+    /// Algorithms its tokens may be signed with; not empty.
     pub algorithms: Vec<Algorithm>,
     /// Where its keys are.
     pub keys: KeySource,
-    /// The certificate authorities that are trusted instead of the machine's when they are fetched, PEM.
+    /// Certificate authorities to trust instead of the machine's when its keys are fetched, PEM.
     pub authorities: Option<Arc<[u8]>>,
-    /// How often they are read again although nobody asked.
+    /// How often its keys are read again.
     pub refresh: Duration,
-    /// How long keys are used after they were last read, when they cannot be read again; then no token of the issuer
-    /// can be judged until they are.
+    /// How long its keys are used after the last successful read; after that its tokens cannot be
+    /// judged.
     pub max_stale: Duration,
-    /// How far the clocks may be apart; at most [`IssuerSettings::LEEWAY_MAX`].
+    /// How far clocks may differ; at most [`IssuerSettings::LEEWAY_MAX`].
     pub leeway: Duration,
-    /// How long after `iat` a token is accepted, whatever its `exp` says. When set, `iat` is required.
+    /// How long after `iat` a token is accepted, even if `exp` is later. If set, `iat` is required.
     pub max_token_age: Option<Duration>,
-    /// Where a token says which team it is for: a string, or a list that is searched.
+    /// Where a token names its team: a string, or a list that is searched.
     pub team_claim: ClaimPath,
-    /// Where a token says which user it is for: a string.
+    /// Where a token names its user: a string.
     pub user_claim: ClaimPath,
-    /// What the team claim says, and the team it means.
+    /// Values of the team claim, each with its team.
     pub teams: HashMap<String, TeamId>,
 }
 
 impl IssuerSettings {
-    /// How far clocks may be apart unless the operator says otherwise.
+    /// Default of [`Self::leeway`].
     pub const LEEWAY: Duration = Duration::from_secs(30);
-    /// The most that may be allowed for clocks.
+    /// Largest allowed leeway.
     pub const LEEWAY_MAX: Duration = Duration::from_secs(300);
-    /// How long keys that cannot be read again are used unless the operator says otherwise.
+    /// Default of [`Self::max_stale`].
     pub const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
-    /// How often keys are read again unless the operator says otherwise.
+    /// Default of [`Self::refresh`].
     pub const REFRESH: Duration = Duration::from_secs(300);
 }
 
-/// Where the keys of an issuer are.
+/// Where to find an issuer's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
     /// A key set (RFC 7517) at this URL: https, or http on loopback.
     Url(String),
     /// A key set in this file.
     File(PathBuf),
-    /// The issuer says where: `{issuer}/.well-known/openid-configuration` is read, must name the same issuer, and its
-    /// `jwks_uri` is used (OpenID Connect Discovery 1.0, section 4).
+    /// By discovery: `{issuer}/.well-known/openid-configuration` must name the same issuer and has
+    /// the `jwks_uri` (OpenID Connect Discovery 1.0, section 4).
     Discovery,
 }
 
-/// How a token may be signed (RFC 7518 section 3.1, RFC 8037); `Ed25519` and `EdDSA` are the same (RFC 9864).
+/// Signature algorithm of a token (RFC 7518 section 3.1, RFC 8037); `Ed25519` and `EdDSA` are the
+/// same (RFC 9864).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(transform = with_the_other_name)]
 #[allow(missing_docs)] // the names are the registered ones
-// Asymmetric only: what is not here is never accepted.
+// Asymmetric only: any other algorithm is rejected.
 pub enum Algorithm {
     RS256,
     RS384,
@@ -98,7 +99,7 @@ pub enum Algorithm {
     EdDSA,
 }
 
-/// The schema knows the name that serde takes as well.
+/// Adds the second name that serde accepts to the schema.
 fn with_the_other_name(schema: &mut Schema) {
     if let Some(names) = schema.get_mut("enum").and_then(Value::as_array_mut) {
         names.push("Ed25519".into());
@@ -119,7 +120,7 @@ impl Algorithm {
         Self::EdDSA,
     ];
 
-    /// The registered name, as in the configuration, in key sets and in tokens.
+    /// Registered name, as in the configuration, in key sets and in tokens.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -135,8 +136,8 @@ impl Algorithm {
         }
     }
 
-    /// Reads a name, letter by letter. One has a second one: `Ed25519` is `EdDSA` with a key of that curve (RFC 9864
-    /// section 2.2), the only curve whose keys are taken.
+    /// Parses a name exactly. `Ed25519` is a second name of `EdDSA` (RFC 9864 section 2.2), since
+    /// no other curve is accepted.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         if name == "Ed25519" {
@@ -166,7 +167,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A place in a token's claims: a JSON pointer (RFC 6901) below the top, such as `/groups` or
+/// A JSON pointer (RFC 6901) into a token's claims, such as `/groups` or
 /// `/kubernetes.io/namespace`.
 ///
 /// A `/` inside a name is written `~1`, a `~` is written `~0`.
@@ -174,7 +175,8 @@ impl fmt::Display for Algorithm {
 pub struct ClaimPath(Box<str>);
 
 impl ClaimPath {
-    /// Reads a pointer; `None` unless it begins with `/`, names something, and escapes as RFC 6901 section 3 says.
+    /// Parses a pointer; `None` unless it begins with `/`, names something, and escapes as in RFC
+    /// 6901 section 3.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let escapes_well = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
@@ -188,7 +190,7 @@ impl ClaimPath {
     }
 }
 
-/// A gateway key that the configuration keeps: never the key, only the hash of its secret.
+/// A gateway key in the configuration: the hash of its secret only.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
     /// The public id.
@@ -197,13 +199,13 @@ pub struct KeySettings {
     pub sha256: SecretHash,
     /// The team that pays.
     pub team: TeamId,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
-    /// The user it speaks for; `key:<id>` when it names none.
+    /// The user it belongs to; `None` makes the key a user of its own.
     pub user: Option<UserId>,
-    /// From this moment on it is refused.
+    /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// Models it is narrowed to.
+    /// Models it is restricted to.
     pub models: Option<Arc<ModelRules>>,
     /// Limits of its own.
     pub limits: Option<Arc<Limits>>,
@@ -221,8 +223,8 @@ mod tests {
         }
         assert_eq!(Algorithm::parse("Ed25519"), Some(Algorithm::EdDSA), "RFC 9864");
         for name in [
-            "", "none", "None", "NONE", "nOnE", "HS256", "HS512", "rs256", "RS256 ", "ES512", "ES256K", "ed25519",
-            "Ed448",
+            "", "none", "None", "NONE", "nOnE", "HS256", "HS512", "rs256", "RS256 ", "ES512",
+            "ES256K", "ed25519", "Ed448",
         ] {
             assert_eq!(Algorithm::parse(name), None, "{name}");
         }
@@ -230,7 +232,14 @@ mod tests {
 
     #[test]
     fn a_claim_path_is_a_pointer_to_something() {
-        for good in ["/sub", "/groups", "/kubernetes.io/namespace", "/https:~1~1x.example~1team", "/a~0b", "/a/0"] {
+        for good in [
+            "/sub",
+            "/groups",
+            "/kubernetes.io/namespace",
+            "/https:~1~1x.example~1team",
+            "/a~0b",
+            "/a/0",
+        ] {
             assert_eq!(ClaimPath::parse(good).expect(good).as_str(), good);
         }
         for bad in ["", "/", "sub", "sub/", "/a~", "/a~2", " /sub"] {

@@ -1,6 +1,7 @@
-//! Where what operators decide while running is kept: one trait, a store in Redis and one in a file, beside the ledger.
+//! Store of what operators change at run time, beside the ledger: one trait, implemented on Redis
+//! and on a file.
 //!
-//! The store knows names and bytes. What they mean is [`super::key_registry`]'s.
+//! The store knows only names and bytes; [`super::key_registry`] gives them meaning.
 
 use std::collections::HashMap;
 
@@ -9,27 +10,27 @@ use futures_util::future::BoxFuture;
 use crate::store::Outage;
 use crate::team::KeyId;
 
-/// Which state of all entries it is. Two versions that differ are different states; nothing else is said of them, not
-/// even which is newer: a store that lost what it had is noticed as well.
+/// Version of all entries. Different versions mean different states, but do not show which is
+/// newer, so that a store that lost data is noticed too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Version(pub Vec<u8>);
 
-/// An entry: its name, and what it says.
+/// An entry: its name and content.
 pub type Entry = (String, Vec<u8>);
 
-/// Keeps entries for ever, and when keys were used last. Each step is atomic and safe to repeat.
+/// Keeps entries forever, and when keys were last used. Each step is atomic and safe to repeat.
 pub trait Store: Send + Sync + 'static {
-    /// The version as it is now. Cheap: every replica asks several times a second.
+    /// The current version. Cheap: every replica polls it several times a second.
     fn version(&self) -> BoxFuture<'_, Result<Version, Outage>>;
 
-    /// Every entry, and the version they belong to.
+    /// Every entry, with their version.
     fn read(&self) -> BoxFuture<'_, Result<(Version, Vec<Entry>), Outage>>;
 
-    /// What one entry says; `None` when there is none of this name.
+    /// Content of one entry; `None` when it does not exist.
     fn entry<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Outage>>;
 
-    /// Puts an entry in the place of what is expected there (`None`: nothing), with another version. `false`: something
-    /// else is there, and nothing was changed.
+    /// Replaces an entry if its content is as expected (`None`: it does not exist), and changes the
+    /// version. Returns `false` when it was not, and nothing changed.
     fn replace<'a>(
         &'a self,
         name: &'a str,
@@ -37,10 +38,10 @@ pub trait Store: Send + Sync + 'static {
         entry: &'a [u8],
     ) -> BoxFuture<'a, Result<bool, Outage>>;
 
-    /// Notes that keys were used, in seconds since 1970; an earlier time than the one noted changes nothing. Not a new
-    /// version.
+    /// Notes when keys were used, in seconds since 1970; never goes back to an earlier time. Does
+    /// not change the version.
     fn note_used<'a>(&'a self, used: &'a [(KeyId, i64)]) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// When keys were used last, as far as it was noted.
+    /// When keys were last used, as noted.
     fn last_used(&self) -> BoxFuture<'_, Result<HashMap<KeyId, i64>, Outage>>;
 }

@@ -1,18 +1,20 @@
-//! JSON without ambiguity: an object that has a member twice is refused, at any depth.
+//! JSON parser that rejects an object with a duplicate member, at any depth.
 //!
-//! A member that comes twice is read differently by different readers, which is how a token means one thing to the one
-//! who checks it and another to the one who uses it (RFC 7515 section 4, RFC 7519 section 4).
+//! Parsers differ in which of two equal members they take, so a token could mean one thing to the
+//! verifier and another to the user of its claims (RFC 7515 section 4, RFC 7519 section 4).
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Reads one JSON object and nothing after it; `None` when it is anything else.
+/// Parses one JSON object and nothing after it; `None` otherwise.
 pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice::<Strict>(bytes).ok()?.0 {
         Value::Object(members) => Some(members),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            None
+        }
     }
 }
 
@@ -50,7 +52,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Strict, E> {
-        Number::from_f64(value).map(|number| Strict(number.into())).ok_or_else(|| E::custom("not a number"))
+        Number::from_f64(value)
+            .map(|number| Strict(number.into()))
+            .ok_or_else(|| E::custom("not a number"))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Strict, E> {
@@ -95,9 +99,12 @@ mod tests {
 
     #[test]
     fn a_member_that_comes_twice_is_refused_at_any_depth() {
-        for text in
-            [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":{"a":1,"b":2,"a":3}}"#, r#"{"x":[{"a":1,"a":2}]}"#]
-        {
+        for text in [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            r#"{"x":{"a":1,"b":2,"a":3}}"#,
+            r#"{"x":[{"a":1,"a":2}]}"#,
+        ] {
             assert_eq!(object(text.as_bytes()), None, "{text}");
         }
     }
@@ -105,9 +112,19 @@ mod tests {
     #[test]
     fn what_is_not_one_object_is_refused() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
-        for text in
-            ["", "null", "[]", "\"{}\"", "{} {}", "{}x", "{\"a\":1e999}", "{'a':1}", "{\"a\":NaN}", "{\"a\"", &deep]
-        {
+        for text in [
+            "",
+            "null",
+            "[]",
+            "\"{}\"",
+            "{} {}",
+            "{}x",
+            "{\"a\":1e999}",
+            "{'a':1}",
+            "{\"a\":NaN}",
+            "{\"a\"",
+            &deep,
+        ] {
             assert_eq!(object(text.as_bytes()), None, "{text}");
         }
         assert_eq!(object(b"{\"a\":\"\xff\"}"), None);

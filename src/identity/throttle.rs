@@ -1,10 +1,10 @@
-//! Remembers from where credentials fail, so that guessing gets slow and then refused: for those who fail, and nobody
-//! else.
+//! Throttle of failed credentials: guessing from a network gets slow and is then refused, without
+//! affecting others.
 //!
-//! What is counted is a network: an IPv4 address, or the /64 that one IPv6 subscriber holds. The table is small, hashed
-//! with a secret seed, and forgets nobody who is still held for something: when a shelf is full of such, a newcomer is
-//! not remembered, and so not throttled. Attackers with many addresses can thus neither push each other out nor lock
-//! anyone in.
+//! It counts networks: an IPv4 address, or the /64 of one IPv6 subscriber. The table is small,
+//! hashed with a secret seed, and never evicts a network that is being throttled: when a shelf is
+//! full of those, a new network is not counted and so not throttled. So attackers with many
+//! addresses can neither evict each other nor lock anyone out.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -13,84 +13,90 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Shelves of the table; each is locked by itself and holds up to [`PLACES`] networks: 16,384 in all, about 1 MiB.
+/// Shelves of the table. Each has its own lock and holds up to [`PLACES`] networks: 16,384 in all,
+/// about 1 MiB.
 const SHELVES: usize = 2048;
 const PLACES: usize = 8;
 
-/// How many unknown credentials of a network are looked at together while its failures are refused: enough that a good
-/// one among them gets through, few enough that they do not fill the lane.
+/// Most credentials of a refused network that are verified at once: enough that a good one gets
+/// through, few enough that they do not fill the pool.
 const LOOKED_AT_MAX: u32 = 8;
 
-/// How failures are answered.
+/// How failures are throttled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many failures of one network are answered as what they are; from half of them on, slowly.
+    /// How many failures of one network get their own refusal, the second half of them slowly.
     pub failures: u32,
-    /// The time in which they are forgotten, one after the other.
+    /// How long until all failures are forgotten, one after the other.
     pub within: Duration,
-    /// How long a slow answer is held back.
+    /// How long a slow answer is delayed.
     pub slow_by: Duration,
-    /// How long failures are refused with 429 once there were too many.
+    /// How long failures get 429 after there were too many.
     pub refuse_for: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self { failures: 30, within: minute, slow_by: Duration::from_millis(250), refuse_for: minute }
+        Self {
+            failures: 30,
+            within: minute,
+            slow_by: Duration::from_millis(250),
+            refuse_for: minute,
+        }
     }
 }
 
-/// From where a request comes, as far as that tells one caller from another.
+/// The network that a request comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
 
-/// How a failure is to be answered.
+/// How to answer a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// As what it is.
+    /// With its own refusal.
     AtOnce,
-    /// As what it is, but not at once.
+    /// With its own refusal, delayed.
     Slowly,
-    /// Not at all for this time.
+    /// With 429, for this time.
     Refused(Duration),
 }
 
-/// Whether a credential that is not known may be judged now.
+/// Whether an unknown credential may be verified now.
 pub(super) enum Entry {
-    /// Nothing is held against the network.
+    /// The network is not refused.
     Free,
-    /// Its failures are refused at present, but this credential may be a good one.
+    /// The network's failures are refused, but this credential may be good.
     Held(Ticket),
-    /// The same, and as many as may be are being looked at already.
+    /// The same, and as many as allowed are being verified already.
     Busy,
 }
 
-/// A credential of a refused network that is looked at.
+/// A credential of a refused network that is being verified.
 pub(super) struct Ticket {
     throttle: Throttle,
     network: Network,
 }
 
-/// Networks and their failures, over all workers and across reloads. Clones are the same.
+/// Failures of networks, over all workers and across reloads. Clones share state.
 #[derive(Clone)]
 pub struct Throttle(Arc<Table>);
 
 struct Table {
-    /// Whose credentials they are, for the log.
+    /// Whose credentials these are, for the log.
     whose: &'static str,
     shelves: Vec<Mutex<Vec<HeldBack>>>,
     seed: RandomState,
 }
 
-/// What is held against a network; times are those of [`crate::clock::Clock::elapsed`].
+/// State of a network; times are those of [`crate::clock::Clock::elapsed`].
 struct HeldBack {
     network: Network,
-    /// When its failures will all be forgotten.
+    /// When all its failures are forgotten.
     forgotten: Duration,
     /// Until when further failures are refused.
     refused_until: Duration,
-    /// How many of its credentials are being looked at although it is refused.
+    /// How many of its credentials are being verified although it is refused.
     looked_at: u32,
 }
 
@@ -101,14 +107,14 @@ impl HeldBack {
 }
 
 impl Throttle {
-    /// Nobody is held for anything. The log says whose credentials failed.
+    /// An empty throttle. The log names whose credentials failed.
     #[must_use]
     pub fn new(whose: &'static str) -> Self {
         let shelves = (0..SHELVES).map(|_| Mutex::default()).collect();
         Self(Arc::new(Table { whose, shelves, seed: RandomState::new() }))
     }
 
-    /// Asks before a credential is judged that is not known to be good.
+    /// Called before an unknown credential is verified.
     pub(super) fn enter(&self, network: Network, now: Duration) -> Entry {
         let mut shelf = self.shelf(network);
         match shelf.iter_mut().find(|held| held.network == network && held.refused_until > now) {
@@ -121,7 +127,7 @@ impl Throttle {
         }
     }
 
-    /// A credential has failed. Says how that is to be answered.
+    /// Counts a failure. Returns how to answer it.
     #[must_use]
     pub fn failed(&self, network: Network, settings: &Settings, now: Duration) -> Answered {
         let mut shelf = self.shelf(network);
@@ -146,7 +152,7 @@ impl Throttle {
 
     fn shelf(&self, network: Network) -> MutexGuard<'_, Vec<HeldBack>> {
         let Table { shelves, seed, .. } = &*self.0;
-        // There are shelves, and the remainder is one of them: the cast loses only what the remainder drops.
+        // The cast drops only bits that the remainder drops too.
         #[allow(clippy::cast_possible_truncation, clippy::indexing_slicing)]
         let shelf = &shelves[seed.hash_one(network) as usize % SHELVES];
         shelf.lock().unwrap_or_else(PoisonError::into_inner)
@@ -162,7 +168,8 @@ impl Drop for Ticket {
     }
 }
 
-/// Where a network is held, or a place for it: a new one, or that of a network against which nothing is held any more.
+/// Finds a network's place on a shelf: its own, a new one, or that of a network that is no longer
+/// throttled.
 fn place(shelf: &mut Vec<HeldBack>, network: Network, now: Duration) -> Option<&mut HeldBack> {
     let known = shelf.iter().position(|held| held.network == network);
     let free = || shelf.iter().position(|held| held.is_over(now));
@@ -187,7 +194,9 @@ impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+            IpAddr::V6(address) => {
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+            }
         })
     }
 }

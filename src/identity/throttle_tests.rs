@@ -1,4 +1,4 @@
-//! Tests of the throttle: who is slowed, who is refused and for how long, and whom a flood cannot touch.
+//! Tests of the throttle: slowed and refused networks, and networks that a flood must not affect.
 #![allow(clippy::expect_used)]
 
 use super::*;
@@ -18,7 +18,7 @@ fn fail(throttle: &Throttle, from: &str, now: Duration) -> Answered {
     throttle.failed(network(from), &settings(), now)
 }
 
-/// Fails until it is refused; gives how many were answered at once and how many slowly.
+/// Fails until it is refused; returns how many failures were answered at once and how many slowly.
 fn exhaust(throttle: &Throttle, from: &str, now: Duration) -> (usize, usize) {
     let (mut at_once, mut slowly) = (0, 0);
     loop {
@@ -39,7 +39,7 @@ fn is_free(throttle: &Throttle, from: &str, now: Duration) -> bool {
 }
 
 #[test]
-fn failures_are_answered_then_slowed_then_refused_for_a_while_and_then_forgotten() {
+fn failures_are_slowed_then_refused_and_forgotten_in_time() {
     let (throttle, start) = (Throttle::new("teams"), 1000 * SECOND);
     assert_eq!(exhaust(&throttle, "192.0.2.1", start), (5, 5));
     assert_eq!(
@@ -60,8 +60,9 @@ fn who_fails_now_and_then_is_never_slowed() {
     }
 }
 
+/// All addresses of one IPv6 subscriber count as one.
 #[test]
-fn an_address_is_held_for_its_own_failures_and_one_subscriber_of_ipv6_for_all_of_its_addresses() {
+fn an_address_is_blocked_for_its_own_failures_only() {
     let (throttle, now) = (Throttle::new("teams"), SECOND);
     exhaust(&throttle, "192.0.2.1", now);
     exhaust(&throttle, "2001:db8:1:2::1", now);
@@ -80,10 +81,11 @@ fn an_address_is_held_for_its_own_failures_and_one_subscriber_of_ipv6_for_all_of
 }
 
 #[test]
-fn while_a_network_is_refused_a_few_of_its_credentials_are_looked_at_together() {
+fn a_refused_network_still_has_a_few_credentials_checked() {
     let (throttle, now) = (Throttle::new("teams"), SECOND);
     exhaust(&throttle, "192.0.2.1", now);
-    let mut looked_at: Vec<Entry> = (0..LOOKED_AT_MAX).map(|_| throttle.enter(network("192.0.2.1"), now)).collect();
+    let mut looked_at: Vec<Entry> =
+        (0..LOOKED_AT_MAX).map(|_| throttle.enter(network("192.0.2.1"), now)).collect();
     assert!(looked_at.iter().all(|entry| matches!(entry, Entry::Held(_))));
     assert!(matches!(throttle.enter(network("192.0.2.1"), now), Entry::Busy));
     assert!(is_free(&throttle, "192.0.2.2", now));
@@ -92,26 +94,38 @@ fn while_a_network_is_refused_a_few_of_its_credentials_are_looked_at_together() 
 }
 
 #[test]
-fn a_flood_from_many_addresses_pushes_nobody_out_and_locks_nobody_in() {
+fn a_flood_from_many_addresses_evicts_and_blocks_nobody() {
     let (throttle, now) = (Throttle::new("teams"), SECOND);
     exhaust(&throttle, "192.0.2.1", now);
-    let attackers =
-        || (0..40_000_u32).map(|number| IpAddr::from(Ipv6Addr::from(u128::from(number) << 64 | 0x20 << 120)));
+    let attackers = || {
+        (0..40_000_u32)
+            .map(|number| IpAddr::from(Ipv6Addr::from(u128::from(number) << 64 | 0x20 << 120)))
+    };
     for attacker in attackers() {
         for _ in 0..11 {
             let _ = throttle.failed(attacker.into(), &settings(), now);
         }
     }
-    let held = attackers().filter(|attacker| !matches!(throttle.enter((*attacker).into(), now), Entry::Free)).count();
+    let held = attackers()
+        .filter(|attacker| !matches!(throttle.enter((*attacker).into(), now), Entry::Free))
+        .count();
     assert!((SHELVES * PLACES / 2..=SHELVES * PLACES).contains(&held), "{held}");
-    let kept: usize = throttle.0.shelves.iter().map(|shelf| shelf.lock().expect("shelf").len()).sum();
+    let kept: usize =
+        throttle.0.shelves.iter().map(|shelf| shelf.lock().expect("shelf").len()).sum();
     assert!(kept <= SHELVES * PLACES, "{kept}");
-    assert!(!is_free(&throttle, "192.0.2.1", now), "whoever was held before the flood is held still");
+    assert!(
+        !is_free(&throttle, "192.0.2.1", now),
+        "whoever was held before the flood is held still"
+    );
     let honest = (0..=255).map(|last| format!("198.51.100.{last}"));
     for honest in honest {
         assert!(is_free(&throttle, &honest, now), "{honest}");
         assert_eq!(fail(&throttle, &honest, now), Answered::AtOnce, "{honest}");
     }
     let later = now + 61 * SECOND;
-    assert_eq!(exhaust(&throttle, "203.0.113.1", later), (5, 5), "and the places are free again afterwards");
+    assert_eq!(
+        exhaust(&throttle, "203.0.113.1", later),
+        (5, 5),
+        "and the places are free again afterwards"
+    );
 }

@@ -1,7 +1,8 @@
-//! A JWT (RFC 7519) of one issuer: read without trust, then proved by one of the issuer's own keys.
+//! JWT (RFC 7519) of one issuer: parsed, then verified with the issuer's own keys.
 //!
-//! Follows RFC 8725: the algorithms come from the issuer's settings and from the key, the token only has to agree. What
-//! is signed, and how it is checked, is [`super::jws`]'s affair; here it matters for whom a token is, and when.
+//! Follows RFC 8725: the allowed algorithms come from the issuer's settings and from the key, and
+//! the token must match them. [`super::jws`] checks the signature; this file checks audience and
+//! validity.
 
 use super::claims::{Claims, Times};
 use super::failed_check::FailedCheck;
@@ -10,27 +11,27 @@ use super::jws::{Jws, Misread, Signed};
 use super::keyset::KeySet;
 use super::settings::{Algorithm, IssuerSettings};
 
-/// What a token says of itself. None of it is proved.
+/// A parsed token, not verified.
 pub(super) struct Unverified<'a> {
     pub(super) jws: Jws<'a>,
     pub(super) claims: Claims,
 }
 
-/// What was proved about a token.
+/// What a verified token proves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Proof {
     /// The key that signed it.
     pub(super) fingerprint: Fingerprint,
-    /// From this second on it is expired.
+    /// When it expires, in seconds since 1970.
     pub(super) not_after: i64,
 }
 
-/// Why nothing was proved.
+/// Why a token was not verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unproved {
-    /// It says a key that the key set does not have; a newer set might.
+    /// It names a key that the key set does not have; a newer set might.
     KeyUnknown,
-    /// It did not pass this check.
+    /// It failed this check.
     Failed(FailedCheck),
 }
 
@@ -40,7 +41,7 @@ impl From<FailedCheck> for Unproved {
     }
 }
 
-/// Proves tokens of one issuer.
+/// Verifies tokens of one issuer.
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) audiences: Vec<String>,
@@ -50,7 +51,7 @@ pub(super) struct Verifier {
 }
 
 impl<'a> Unverified<'a> {
-    /// Reads a token: a JWS whose payload is a JSON object without a member twice.
+    /// Parses a token: a JWS whose payload is a JSON object without duplicate members.
     pub(super) fn read(token: &'a str) -> Result<Self, Misread> {
         let jws = Jws::read(token)?;
         let claims = Claims::read(&jws.payload).ok_or(Misread::Claims)?;
@@ -59,9 +60,11 @@ impl<'a> Unverified<'a> {
 }
 
 impl Verifier {
-    /// Prepares everything that does not depend on the token.
+    /// Prepares what does not depend on the token.
     pub(super) fn new(settings: &IssuerSettings) -> Self {
-        let whole_seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4);
+        let whole_seconds = |duration: std::time::Duration| {
+            i64::try_from(duration.as_secs()).unwrap_or(i64::MAX / 4)
+        };
         Self {
             audiences: settings.audiences.clone(),
             algorithms: settings.algorithms.clone(),
@@ -70,51 +73,63 @@ impl Verifier {
         }
     }
 
-    /// Proves a token of this issuer, or says which check it did not pass. What costs nothing is checked first; whether
-    /// its time is over is said only of a token whose signature is good. `now` is in seconds since 1970.
-    pub(super) fn prove(&self, said: &Unverified<'_>, keys: &KeySet, now: i64) -> Result<Proof, Unproved> {
-        self.audience(said)?;
-        let times = Self::times(said)?;
-        self.algorithm(said)?;
+    /// Verifies a token of this issuer. Cheap checks come first; a token is called expired only
+    /// once its signature was verified. `now` is in seconds since 1970.
+    pub(super) fn prove(
+        &self,
+        token: &Unverified<'_>,
+        keys: &KeySet,
+        now: i64,
+    ) -> Result<Proof, Unproved> {
+        self.audience(token)?;
+        let times = Self::times(token)?;
+        self.algorithm(token)?;
         let in_time = self.in_time(times, now);
-        let fingerprint = match Self::key(said, keys) {
+        let fingerprint = match Self::key(token, keys) {
             Ok(key) => key.fingerprint,
-            // Keys are not asked for on behalf of a token that would be refused with any key.
+            // No new keys are fetched for a token that would be refused with any key.
             Err(FailedCheck::KeyUnknown) if in_time.is_ok() => return Err(Unproved::KeyUnknown),
             Err(check) => return Err(check.into()),
         };
         Ok(Proof { fingerprint, not_after: in_time? })
     }
 
-    /// Whether it is for one of this issuer's audiences.
-    pub(super) fn audience(&self, said: &Unverified<'_>) -> Result<(), FailedCheck> {
-        if said.claims.is_for(&self.audiences) { Ok(()) } else { Err(FailedCheck::Audience) }
+    /// Checks the audience.
+    pub(super) fn audience(&self, token: &Unverified<'_>) -> Result<(), FailedCheck> {
+        if token.claims.is_for(&self.audiences) { Ok(()) } else { Err(FailedCheck::Audience) }
     }
 
-    /// Whether it is signed in a way that this issuer's tokens may be.
-    pub(super) fn algorithm(&self, said: &Unverified<'_>) -> Result<(), FailedCheck> {
-        if self.algorithms.contains(&said.jws.algorithm) { Ok(()) } else { Err(FailedCheck::Algorithm) }
+    /// Checks that the issuer may use this algorithm.
+    pub(super) fn algorithm(&self, token: &Unverified<'_>) -> Result<(), FailedCheck> {
+        if self.algorithms.contains(&token.jws.algorithm) {
+            Ok(())
+        } else {
+            Err(FailedCheck::Algorithm)
+        }
     }
 
     /// The key of the set that signed it.
-    pub(super) fn key<'k>(said: &Unverified<'_>, keys: &'k KeySet) -> Result<&'k Key, FailedCheck> {
-        match said.jws.signed_by(keys) {
+    pub(super) fn key<'k>(
+        token: &Unverified<'_>,
+        keys: &'k KeySet,
+    ) -> Result<&'k Key, FailedCheck> {
+        match token.jws.signed_by(keys) {
             Signed::By(key) => Ok(key),
             Signed::ByNobody => Err(FailedCheck::Signature),
             Signed::ByAStranger => Err(FailedCheck::KeyUnknown),
         }
     }
 
-    /// Until when it may be used, if it may be now.
-    pub(super) fn lifetime(&self, said: &Unverified<'_>, now: i64) -> Result<i64, FailedCheck> {
-        self.in_time(Self::times(said)?, now)
+    /// When it expires, if it is valid now.
+    pub(super) fn lifetime(&self, token: &Unverified<'_>, now: i64) -> Result<i64, FailedCheck> {
+        self.in_time(Self::times(token)?, now)
     }
 
-    fn times(said: &Unverified<'_>) -> Result<Times, FailedCheck> {
-        said.claims.times().ok_or(FailedCheck::Times)
+    fn times(token: &Unverified<'_>) -> Result<Times, FailedCheck> {
+        token.claims.times().ok_or(FailedCheck::Times)
     }
 
-    /// The second from which a token is expired, if it may be used now.
+    /// When a token expires, in seconds since 1970, if it is valid now.
     fn in_time(&self, times: Times, now: i64) -> Result<i64, FailedCheck> {
         if [times.nbf, times.iat].into_iter().flatten().any(|start| now + self.leeway < start) {
             return Err(FailedCheck::NotYetValid);

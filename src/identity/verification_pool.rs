@@ -1,8 +1,9 @@
-//! Where signatures are checked: beside the workers, few at once, and no more of them waiting than can be served soon.
+//! Thread pool that verifies signatures: outside the workers, a few at a time, and with no more
+//! waiting than can be served soon.
 //!
-//! A worker serves all its callers on one thread, and a check takes as long as a whole call does otherwise. So a worker
-//! checks none: whoever needs no check (a gateway key, a token that was verified before) never waits behind one,
-//! however many come.
+//! A worker serves all its callers on one thread, and one verification takes as long as a whole
+//! call otherwise does. So workers verify none, and a caller that needs no verification (a gateway
+//! key, a cached token) never waits behind one.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -11,11 +12,11 @@ use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// How many may be in the lane, waiting ones included: with what a check costs (see `benches/`) the last of them waits
-/// some tens of milliseconds. Beyond it nobody waits: 503 `overloaded`.
+/// Most tokens in the pool, waiting ones included: at the cost in `benches/` the last one waits
+/// some tens of milliseconds. Further ones get 503 `overloaded`.
 const PLACES: usize = 256;
 
-/// The lane of one process. Clones are the same.
+/// The pool of one process. Clones share state.
 #[derive(Clone, Debug)]
 pub(super) struct VerificationPool {
     places: Arc<Semaphore>,
@@ -23,7 +24,7 @@ pub(super) struct VerificationPool {
 }
 
 impl VerificationPool {
-    /// A lane that takes at most half the machine.
+    /// A pool that uses at most half the cores.
     pub(super) fn new() -> Self {
         let cores = available_parallelism().map_or(1, std::num::NonZero::get);
         Self::of(PLACES, (cores / 2).max(1))
@@ -33,12 +34,14 @@ impl VerificationPool {
         Self { places: Arc::new(Semaphore::new(places)), turns: Arc::new(Semaphore::new(turns)) }
     }
 
-    /// Does something that takes a while when it is its turn; `None` when the lane is full. A panic in it is the
-    /// caller's.
-    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    /// Runs slow work when it is its turn; `None` when the pool is full. Panics reach the caller.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
-        // Both are given back by the thread that works: callers who hang up make no room for more than there is.
+        // The working thread gives both back, so that callers who hang up do not let more work in.
         let working = spawn_blocking(move || {
             let _held = (place, turn);
             work()
@@ -60,17 +63,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn as_many_work_as_there_are_turns_and_as_many_are_in_it_as_there_are_places() {
+    async fn the_pool_bounds_both_running_and_waiting_work() {
         let lane = VerificationPool::of(8, 2);
         let (working, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (open, gate) = mpsc::channel::<()>();
         let gate = Arc::new(std::sync::Mutex::new(gate));
         let tasks: Vec<_> = (0..8)
             .map(|_| {
-                let (lane, working, most, gate) = (lane.clone(), working.clone(), most.clone(), gate.clone());
+                let (lane, working, most, gate) =
+                    (lane.clone(), working.clone(), most.clone(), gate.clone());
                 tokio::spawn(async move {
                     let work = move || {
-                        most.fetch_max(working.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        most.fetch_max(
+                            working.fetch_add(1, Ordering::SeqCst) + 1,
+                            Ordering::SeqCst,
+                        );
                         gate.lock().expect("lock").recv().expect("let go");
                         working.fetch_sub(1, Ordering::SeqCst);
                     };

@@ -1,4 +1,4 @@
-//! A request to spend, and the ledger's answer to it.
+//! Admission: a request to reserve credits and calls, and the ledger's verdict.
 
 use std::sync::Arc;
 
@@ -12,39 +12,41 @@ use crate::team::TeamId;
 /// A request to spend.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    /// Names the reservation; every later word about it carries the same id. Admitting one id twice admits once.
+    /// Id of the reservation, which all later operations on it carry. Admitting one id twice admits
+    /// once.
     pub id: ReservationId,
     /// The team that pays.
     pub team: TeamId,
-    /// Every level whose limits hold: the team, the user, the gateway key if one was used.
+    /// Levels whose limits apply: the team, the user, and the gateway key if one was used.
     pub levels: Vec<Level>,
-    /// Where the team's days and months begin.
+    /// Time zone of the team's days and months.
     pub time_zone: TimeZone,
-    /// The highest price the call can have.
+    /// The most the call can cost.
     pub price: Credits,
-    /// Whether the call must wait before it is sent.
+    /// Whether the call waits before it is sent.
     pub phase: Phase,
-    /// What the row will say of the call.
-    pub asked: Arc<CallSummary>,
+    /// Facts of the call for its row.
+    pub summary: Arc<CallSummary>,
 }
 
-/// The ledger's answer to an admission.
+/// The ledger's verdict on an admission.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// Reserved in every window of every level.
     Admitted {
-        /// Every limit after the reservation, level by level in the order asked, each level in the order of its limits.
-        standings: Vec<LimitStatus>,
+        /// Every limit after the reservation: levels as in the request, within a level in the order
+        /// of its limits.
+        statuses: Vec<LimitStatus>,
         /// The store's time.
         at: Timestamp,
     },
-    /// Nothing was reserved or counted anywhere.
+    /// Refused: nothing was reserved or counted.
     Refused {
-        /// Every limit as it stands, as above.
-        standings: Vec<LimitStatus>,
-        /// Which of them refused: of several, the one that would make the caller wait longest.
+        /// Every limit, in the same order.
+        statuses: Vec<LimitStatus>,
+        /// The limit that refused: of several, the one with the longest wait.
         binding: usize,
-        /// When the call could pass at the earliest; `None` when no time will help (a prepaid or zero budget).
+        /// When the call could pass; `None` when waiting will not help (a prepaid or zero budget).
         retry_at: Option<Timestamp>,
         /// The store's time.
         at: Timestamp,

@@ -1,4 +1,4 @@
-//! A budget that has come to its soft threshold.
+//! A budget that has reached its soft threshold.
 
 use jiff::Timestamp;
 
@@ -6,49 +6,49 @@ use super::{LimitStatus, Scope};
 use crate::credits::Credits;
 use crate::team::{LimitKind, Share};
 
-/// A budget that has just come to its soft threshold: what is spent and reserved of it together.
+/// A budget that has just reached its soft threshold, by what is used and reserved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crossing {
-    /// Whose budget.
+    /// The level of the budget.
     pub scope: Scope,
-    /// Which: one that counts credits.
+    /// The kind of budget.
     pub kind: LimitKind,
-    /// From which share of it on it is told of.
+    /// The threshold.
     pub soft: Share,
-    /// What it allows, top-ups included.
+    /// The budget, top-ups included.
     pub max: Credits,
-    /// What is spent of it for good.
+    /// Credits spent.
     pub used: Credits,
-    /// What running calls hold of it, the one that crossed included.
+    /// Credits reserved by open calls, this one included.
     pub reserved: Credits,
-    /// When its window ends; `None` for prepaid credits.
+    /// When the window ends; `None` for prepaid credits.
     pub reset_at: Option<Timestamp>,
     /// The store's time.
     pub at: Timestamp,
 }
 
 impl Crossing {
-    /// The crossing that a limit's standing tells of.
-    pub(super) fn of(standing: &LimitStatus, soft: Share, at: Timestamp) -> Self {
+    /// The crossing of a limit with this status.
+    pub(super) fn of(limit: &LimitStatus, soft: Share, at: Timestamp) -> Self {
         Self {
-            scope: standing.scope.clone(),
-            kind: standing.kind,
+            scope: limit.scope.clone(),
+            kind: limit.kind,
             soft,
-            max: Credits::from_micros(standing.max),
-            used: Credits::from_micros(standing.used),
-            reserved: Credits::from_micros(standing.reserved),
-            reset_at: standing.reset_at,
+            max: Credits::from_micros(limit.max),
+            used: Credits::from_micros(limit.used),
+            reserved: Credits::from_micros(limit.reserved),
+            reset_at: limit.reset_at,
             at,
         }
     }
 
-    /// The limit's label, as in `team:credits_per_month`.
+    /// The limit's label, such as `team:credits_per_month`.
     #[must_use]
     pub fn limit(&self) -> String {
         format!("{}:{}", self.scope.level(), self.kind)
     }
 
-    /// Whose it is within the team: the user's name or the key's id; nothing for the team's own.
+    /// The user or the key whose budget it is; `None` for the team's.
     #[must_use]
     pub fn whose(&self) -> Option<&str> {
         match &self.scope {

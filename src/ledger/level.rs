@@ -1,16 +1,15 @@
-//! A level: limits, and whose they are. A call has several: of the team, of the user, and of the gateway key when one
-//! was used.
+//! A level: the limits of a team, a user or a gateway key. A call has several.
 
 use std::sync::Arc;
 
 use super::Scope;
 use crate::team::Limits;
 
-/// One level's limits. The level's windows are counted even when it has no limits, so that a limit set later knows
-/// what was used before (promise 6).
+/// Limits of one level. Its windows are counted even without limits, so that a limit set later
+/// counts what was used before (promise 6).
 #[derive(Clone, Debug)]
 pub struct Level {
-    /// Whose.
+    /// The team, user or key.
     pub scope: Scope,
     /// Its limits.
     pub limits: Arc<Limits>,

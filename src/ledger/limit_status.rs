@@ -1,4 +1,4 @@
-//! How a limit stands: what is spent of it, and what is reserved.
+//! Status of a limit: what is used and reserved.
 
 use jiff::Timestamp;
 
@@ -6,37 +6,37 @@ use super::Scope;
 use crate::credits::Credits;
 use crate::team::LimitKind;
 
-/// How one limit stands.
+/// Status of one limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitStatus {
-    /// Whose limit.
+    /// The level of the limit.
     pub scope: Scope,
-    /// Which limit.
+    /// The kind of limit.
     pub kind: LimitKind,
-    /// How much it allows (a bucket: its burst; prepaid credits: with all top-ups), in its unit.
+    /// How much it allows, in its unit (a bucket: its burst; prepaid credits: with all top-ups).
     pub max: u64,
-    /// Prepaid credits: how much of `max` was topped up. Others: 0.
+    /// Prepaid credits: the part of `max` that was topped up. Others: 0.
     pub topped_up: u64,
-    /// Spent for good, in its unit. A bucket: tokens taken and not yet back, rounded up.
+    /// Used, in its unit. A bucket: tokens taken and not yet refilled, rounded up.
     pub used: u64,
-    /// Held by open reservations. Slots: the calls in flight, and the answers that are still being read (`used` is 0).
+    /// Reserved. Slots: calls in flight, and answers that are still being read (`used` is 0).
     pub reserved: u64,
-    /// When the window ends, or the bucket is full again; `None` for prepaid credits and slots.
+    /// When the window ends or the bucket is full again; `None` for prepaid credits and slots.
     pub reset_at: Option<Timestamp>,
-    /// It refuses nobody.
+    /// It refuses nothing.
     pub shadow: bool,
-    /// A shadow limit that this call would have passed: to be counted, not refused.
+    /// A shadow limit that would have refused this call: to be counted.
     pub shadow_refused: bool,
 }
 
 impl LimitStatus {
-    /// What may still be taken.
+    /// What is left.
     #[must_use]
     pub const fn remaining(&self) -> u64 {
         self.max.saturating_sub(self.used).saturating_sub(self.reserved)
     }
 
-    /// How much of a prepaid budget was topped up; `None` for every other limit.
+    /// Credits added by top-ups; `None` unless it is a prepaid budget.
     #[must_use]
     pub fn topped_up_credits(&self) -> Option<Credits> {
         (self.kind == LimitKind::CreditsTotal).then(|| Credits::from_micros(self.topped_up))

@@ -1,4 +1,4 @@
-//! How a limit stands, as every view of the product shows it: the team's own and the operator's.
+//! Status of a limit in JSON, as all views show it: the team's and the operator's.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,13 +8,13 @@ use crate::credits::Credits;
 use crate::team::LimitKind;
 use crate::team::limit::{Shape, Unit};
 
-/// One limit now.
+/// One limit.
 #[derive(Debug, Serialize)]
 pub struct LimitView {
     /// `team:credits_per_month`.
     limit: String,
     max: Amount,
-    /// Prepaid credits: how much of `max` was topped up.
+    /// Prepaid credits: the part of `max` that was topped up.
     #[serde(rename = "toppedUp", skip_serializing_if = "Option::is_none")]
     topped_up: Option<Credits>,
     used: Amount,
@@ -22,11 +22,11 @@ pub struct LimitView {
     remaining: Amount,
     /// When the window ends or the bucket is full; `null` for prepaid credits and slots.
     reset: Option<Timestamp>,
-    /// It is only counted, and refuses nobody.
+    /// It only counts, and refuses nothing.
     shadow: bool,
 }
 
-/// Calls are whole numbers, credits decimals.
+/// An amount: calls are whole numbers, credits are decimals.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Amount {
@@ -37,28 +37,30 @@ pub enum Amount {
 }
 
 impl Amount {
-    /// What a limit of this kind counts.
+    /// An amount in the unit of this kind of limit.
     #[must_use]
     pub const fn of(kind: LimitKind, number: u64) -> Self {
         match kind.shape() {
             Shape::Window(_, Unit::Credits) => Self::Credits(Credits::from_micros(number)),
-            Shape::Window(_, Unit::Requests) | Shape::Bucket(_) | Shape::Slots => Self::Requests(number),
+            Shape::Window(_, Unit::Requests) | Shape::Bucket(_) | Shape::Slots => {
+                Self::Requests(number)
+            }
         }
     }
 }
 
 impl From<&LimitStatus> for LimitView {
-    fn from(standing: &LimitStatus) -> Self {
-        let amount = |number| Amount::of(standing.kind, number);
+    fn from(status: &LimitStatus) -> Self {
+        let amount = |number| Amount::of(status.kind, number);
         Self {
-            limit: format!("{}:{}", standing.scope.level(), standing.kind),
-            max: amount(standing.max),
-            topped_up: standing.topped_up_credits(),
-            used: amount(standing.used),
-            reserved: amount(standing.reserved),
-            remaining: amount(standing.remaining()),
-            reset: standing.reset_at,
-            shadow: standing.shadow,
+            limit: format!("{}:{}", status.scope.level(), status.kind),
+            max: amount(status.max),
+            topped_up: status.topped_up_credits(),
+            used: amount(status.used),
+            reserved: amount(status.reserved),
+            remaining: amount(status.remaining()),
+            reset: status.reset_at,
+            shadow: status.shadow,
         }
     }
 }

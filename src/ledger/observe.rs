@@ -1,26 +1,28 @@
-//! What a ledger tells beside its answers, for whoever counts it: the ledger knows no metrics.
+//! What a ledger reports to metrics.
 
 use super::{Crossing, Swept, SweptCharge};
 use crate::store;
 use crate::team::TeamId;
 
-/// Is told what happens in a ledger, beside what its store tells. Called on the path of every call: must not block.
+/// Reports from a ledger, in addition to those from its store. Called on the path of every call, so
+/// it must not block.
 pub trait Observer: store::Observer {
-    /// So many operations of one team were sent together.
+    /// Reports that so many operations of one team were sent together.
     fn batch(&self, size: usize);
 
-    /// Reservations that their holders had left behind were ended, by a sweep or beside an admission, and this was
-    /// charged.
+    /// Reports abandoned reservations that a sweep or an admission ended, and what was charged.
     fn swept(&self, team: &TeamId, swept: Swept, charges: &[SweptCharge]);
 
-    /// A reservation that nobody had heard of was released: whoever asked for it had gone, or its answer was lost.
+    /// Reports an abandoned reservation that was released: its caller had left, or the answer was
+    /// lost.
     fn abandoned(&self, _team: &TeamId) {}
 
-    /// A team's budget has come to its soft threshold. Told once a window over all processes, by the one whose call it
-    /// was.
+    /// Reports that a team's budget has reached its soft threshold. Once per window over all
+    /// processes, by the one whose call reached it.
     fn crossed(&self, team: &TeamId, crossing: &Crossing);
 
-    /// The store has lost writes of a team, and goes on under another epoch. Told once a loss by each process.
+    /// Reports that the store has lost writes of a team, which begins a new epoch. Once per loss by
+    /// each process.
     fn epoch_changed(&self, team: &TeamId);
 }
 

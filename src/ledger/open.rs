@@ -1,4 +1,4 @@
-//! A call that has not ended, as its reservation tells of it: on any replica, whichever makes the call.
+//! An open call, known by its reservation on any replica.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{CallSummary, Phase, ReservationId};
 use crate::credits::Credits;
 
-/// How many open calls of a team are told of at most, newest first.
+/// The most open calls of a team that are listed, newest first.
 pub const OPEN_CALLS_MAX: usize = 1000;
 
 /// An open call.
@@ -15,12 +15,12 @@ pub const OPEN_CALLS_MAX: usize = 1000;
 pub struct OpenCall {
     /// Its id.
     pub id: ReservationId,
-    /// How far it has come.
+    /// Its phase.
     pub phase: Phase,
     /// The most it can cost.
     pub reserved: Credits,
     /// When it was admitted.
     pub admitted_at: Timestamp,
-    /// What is asked for.
-    pub asked: Arc<CallSummary>,
+    /// Facts of the call.
+    pub summary: Arc<CallSummary>,
 }

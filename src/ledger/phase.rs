@@ -1,12 +1,13 @@
-//! How far a reserved call has come: what becomes of it should its replica die.
+//! Phase of a reserved call, which decides how a sweep ends it.
 
-/// How far a reserved call has come.
+/// Phase of a reserved call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing was sent to the upstream: left behind, it is released.
+    /// Nothing was sent to the upstream. Abandoned, it is released.
     Waiting,
-    /// The upstream may have seen it: left behind, it is settled as unknown.
+    /// The upstream may have seen it. Abandoned, it is settled as unknown.
     Dispatched,
-    /// The upstream has refused it, or it was not sent after all, and it waits: left behind, it is settled as refused.
+    /// The upstream rejected it, or it was not sent after all, and it waits again. Abandoned, it is
+    /// settled as refused.
     TurnedBack,
 }

@@ -1,4 +1,4 @@
-//! One row per paid call: what was asked, what came back, what it cost, and in which windows.
+//! Row of a paid call: request, result, cost, and the windows it was counted in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,20 +6,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::reservation::ReservationId;
+use super::ReservationId;
 use crate::credits::Credits;
 
-/// How a call ended, for the money.
+/// Outcome of a call, as it is charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was answered, and charged by what came back.
+    /// It was answered, and charged by what was delivered.
     Charged,
-    /// It was never sent: nothing is counted in any window.
+    /// It was never sent: counted in no window.
     Released,
-    /// It was sent and the upstream refused it: it costs no credits, and counts as a request.
+    /// It was sent and the upstream refused it: costs no credits, but counts as a request.
     Refused,
-    /// It was sent and nobody knows what became of it: charged by `pricing.on_unknown`.
+    /// It was sent and its outcome is unknown: charged by `pricing.on_unknown`.
     Unknown,
 }
 
@@ -38,7 +38,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the call counts as one in the windows that limit requests: all that were sent do.
+    /// Whether the call counts in request limits: every call that was sent does.
     #[must_use]
     pub const fn counts(self) -> bool {
         match self {
@@ -57,8 +57,8 @@ impl Outcome {
     }
 }
 
-/// What is known of a call when it is admitted. Kept with the reservation, so that a sweep by another replica can write
-/// the row.
+/// Facts of a call at its admission. Stored in the reservation, so that another replica's sweep can
+/// write the row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallSummary {
     /// The request's id, as the caller sees it.
@@ -72,88 +72,91 @@ pub struct CallSummary {
     pub key: Option<String>,
     /// The model.
     pub model: String,
-    /// Images asked for.
+    /// Images ordered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub images: u64,
-    /// Seconds of video asked for.
+    /// Seconds of video ordered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub seconds: u64,
-    /// The version of the price table that priced it.
+    /// Version of the price table.
     #[serde(default)]
     pub price_version: String,
 }
 
-/// What is known of a call when it has ended.
+/// Result of a call that has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallResult {
-    /// The status the caller was given.
+    /// Status of the answer.
     #[serde(default)]
     pub status: u16,
-    /// The refusal's code, when it ended in one.
+    /// Code of the refusal it ended in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Images that came back.
+    /// Images delivered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub images: u64,
-    /// Milliseconds of video that came back.
+    /// Milliseconds of video delivered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub video_ms: u64,
-    /// Milliseconds spent waiting for the shared account.
+    /// Milliseconds in the queue for the shared account.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub queue_ms: u64,
-    /// Milliseconds the upstream took.
+    /// Milliseconds at the upstream.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub upstream_ms: u64,
-    /// When it was sent, in microseconds after it was admitted; `None` when it was not, or nobody knows.
+    /// When it was sent, in microseconds after its admission; `None` when it was not, or it is
+    /// unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_us: Option<u64>,
-    /// When the upstream had answered, likewise.
+    /// When the upstream had answered, in the same unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_us: Option<u64>,
 }
 
-// serde hands the field by reference.
+// serde passes the field by reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// A settled call. The sum of a window's rows is what the window counts as spent (promise 3).
+/// A settled call. The rows of a window add up to what it counts as used (promise 3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The reservation it settles.
     pub id: ReservationId,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// What was reserved.
+    /// The reserved price.
     pub reserved: Credits,
-    /// What was charged.
+    /// The cost.
     pub charged: Credits,
-    /// The day, in the team's zone, whose window admitted it: `2026-11-22`.
+    /// Day in the team's time zone by which it was counted: `2026-11-22`.
     pub day: String,
-    /// The month whose window admitted it: `2026-11`.
+    /// Month by which it was counted: `2026-11`.
     pub month: String,
     /// When it was admitted.
     pub admitted_at: Timestamp,
     /// When it was settled.
     pub settled_at: Timestamp,
-    /// What was asked.
-    pub asked: Arc<CallSummary>,
-    /// What came back; empty when a sweep settled it.
-    pub came: CallResult,
+    /// Facts of the call.
+    #[serde(rename = "asked")]
+    pub summary: Arc<CallSummary>,
+    /// Its result; empty when a sweep settled it.
+    #[serde(rename = "came")]
+    pub result: CallResult,
 }
 
 impl Row {
     /// When it was sent, by the store's clock.
     #[must_use]
     pub fn sent_at(&self) -> Option<Timestamp> {
-        self.came.sent_us.and_then(|micros| after(self.admitted_at, micros))
+        self.result.sent_us.and_then(|micros| after(self.admitted_at, micros))
     }
 
     /// When the upstream had answered, by the store's clock.
     #[must_use]
     pub fn answered_at(&self) -> Option<Timestamp> {
-        self.came.answered_us.and_then(|micros| after(self.admitted_at, micros))
+        self.result.answered_us.and_then(|micros| after(self.admitted_at, micros))
     }
 }
 
@@ -161,35 +164,35 @@ fn after(moment: Timestamp, micros: u64) -> Option<Timestamp> {
     moment.checked_add(Duration::from_micros(micros)).ok()
 }
 
-/// A stretch of a team's rows, newest first.
+/// Part of a team's rows, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The rows asked for.
+    /// The rows.
     pub rows: Vec<Row>,
-    /// How many the team has in all.
+    /// Number of all rows of the team.
     pub total: u64,
-    /// Those that are gone although they were not too old.
+    /// Rows dropped before their time.
     pub lost: LostRows,
 }
 
-/// The rows of a team that gave way because there were more than [`Retention::rows_max`].
+/// Rows of a team that were dropped because there were more than [`Retention::rows_max`].
 ///
 /// [`Retention::rows_max`]: super::Retention::rows_max
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LostRows {
-    /// How many of calls that cost something.
+    /// Rows of calls that cost something.
     pub paid: u64,
-    /// How many of calls that cost nothing: these go first.
+    /// Rows of calls that cost nothing: these are dropped first.
     pub free: u64,
-    /// When the last of the one was settled: those that are left are younger.
+    /// When the last dropped paid row was settled: all rows left are younger.
     pub paid_until: Option<Timestamp>,
-    /// When the last of the other was settled.
+    /// When the last dropped free row was settled.
     pub free_until: Option<Timestamp>,
 }
 
 impl LostRows {
-    /// How many, of whichever.
+    /// All dropped rows.
     #[must_use]
     pub const fn all(&self) -> u64 {
         self.paid + self.free

@@ -1,8 +1,8 @@
-//! At whose level a limit holds: a team's, a user's, a gateway key's.
+//! Scope of a limit: a team, a user or a gateway key.
 
 use crate::team::{KeyId, UserId};
 
-/// At whose level a limit holds.
+/// Scope of a limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// The whole team.
@@ -11,12 +11,12 @@ pub enum Scope {
     User(UserId),
     /// One gateway key of the team.
     Key(KeyId),
-    /// What one user of the team reads of it. No call is paid here: see [`super::SnapshotQuery::reader`].
+    /// One user's reads of the views. No call is paid here: see [`super::SnapshotQuery::reader`].
     Account(UserId),
 }
 
 impl Scope {
-    /// The level's name: the first half of a limit's label, as in `team:credits_per_month`.
+    /// The level's name, the first half of a limit's label, such as `team:credits_per_month`.
     #[must_use]
     pub const fn level(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The end of a reservation, and what it did.
+//! Settlement of a reservation.
 
 use super::{CallResult, Outcome, ReservationId};
 use crate::credits::Credits;
@@ -6,24 +6,25 @@ use crate::credits::Credits;
 /// The end of a reservation.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// Which reservation.
+    /// The reservation.
     pub id: ReservationId,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// What it cost; the store charges at most what was reserved, and nothing when released or refused.
+    /// What it cost. The store charges at most the reserved price, and nothing when released or
+    /// refused.
     pub charged: Credits,
-    /// What came back, for the row.
-    pub came: CallResult,
-    /// The answer is still to be read: until [`super::Ledger::release_slots`] the call keeps its slots, and nothing
-    /// else.
+    /// Result of the call, for the row.
+    pub result: CallResult,
+    /// Whether the answer is still to be read: then the call keeps its slots until
+    /// [`super::Ledger::release_slots`].
     pub keeps_slots: bool,
 }
 
-/// What a settlement did.
+/// Result of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// It ended the reservation, charging this.
+    /// It ended the reservation and charged this.
     Now(Credits),
-    /// The reservation had been ended before, or never was: nothing changed.
+    /// The reservation had ended before, or never existed: nothing changed.
     Before,
 }

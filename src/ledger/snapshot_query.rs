@@ -1,4 +1,4 @@
-//! Reading how a team stands: which limits, and the answer.
+//! Query of a team's limits, and its answer.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -6,38 +6,38 @@ use jiff::tz::TimeZone;
 use super::{Level, LimitStatus};
 use crate::team::TeamId;
 
-/// How a team stands, read without changing anything.
+/// A team's limits and open calls.
 #[derive(Clone, Debug)]
 pub struct BudgetSnapshot {
-    /// Every limit asked about, as in [`super::Verdict`].
-    pub standings: Vec<LimitStatus>,
-    /// Open reservations of the team.
+    /// Every limit of the query, in the order of [`super::Verdict`].
+    pub statuses: Vec<LimitStatus>,
+    /// Number of the team's open reservations.
     pub open: u64,
-    /// The reader has read too often: nothing of this is to be shown.
+    /// Set when the reader has read too often: then nothing of this may be shown.
     pub refused: Option<ReadLimited>,
     /// The store's time.
     pub at: Timestamp,
 }
 
-/// The limit on reading that did not let a reading pass.
+/// The rate limit that refused a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadLimited {
-    /// How it stands.
-    pub standing: LimitStatus,
-    /// When the next reading passes; `None` when no time will help.
+    /// Its status.
+    pub status: LimitStatus,
+    /// When the next read is allowed; `None` when waiting will not help.
     pub retry_at: Option<Timestamp>,
 }
 
-/// Which windows of which levels to read.
+/// Which limits to read.
 #[derive(Clone, Debug)]
 pub struct SnapshotQuery {
     /// The team.
     pub team: TeamId,
     /// The levels.
     pub levels: Vec<Level>,
-    /// Where the team's days and months begin.
+    /// Time zone of the team's days and months.
     pub time_zone: TimeZone,
-    /// The level ([`super::Scope::Account`]) whose one bucket gives a token for this reading; `None` reads without one.
-    /// Counted here, in the same step, so that a reader has one limit over all replicas.
+    /// The level ([`super::Scope::Account`]) whose bucket gives a token for this read; `None` needs
+    /// none. Taken in the same step, so that a reader has one limit over all replicas.
     pub reader: Option<Level>,
 }

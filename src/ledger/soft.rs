@@ -1,12 +1,13 @@
-//! Soft thresholds: a budget that is nearly used up is told of, once in each window, by whichever replica makes it so.
+//! Soft thresholds: reports a budget that is nearly used up, once per window, from the replica
+//! whose call reached the threshold.
 
 use super::Crossing;
 use super::observe::Observer;
 use crate::team::TeamId;
 use crate::team::limit::Period;
 
-/// What a budget is marked with once it was told of: the window's name, and of prepaid credits the sum of all top-ups,
-/// so that a budget that was topped up is told of again.
+/// Mark in a budget that was reported: the window's name, or for prepaid credits the sum of all
+/// top-ups, so that it is reported again after a top-up.
 pub(super) fn mark(period: Period, day: &str, month: &str, topped_up: u64) -> String {
     match period {
         Period::Day => day.to_owned(),
@@ -15,8 +16,8 @@ pub(super) fn mark(period: Period, day: &str, month: &str, topped_up: u64) -> St
     }
 }
 
-/// Tells of crossings that are durable: a line in the log each, and whoever watches the store.
-pub(super) fn tell(observer: &dyn Observer, team: &TeamId, crossings: &[Crossing]) {
+/// Reports crossings once they are durable: to the log and the observer.
+pub(super) fn report(observer: &dyn Observer, team: &TeamId, crossings: &[Crossing]) {
     for crossing in crossings {
         let Crossing { soft, max, used, reserved, .. } = crossing;
         let (limit, whose) = (crossing.limit(), crossing.whose());

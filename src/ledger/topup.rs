@@ -1,4 +1,4 @@
-//! Top-ups: prepaid credits that are added while running to what a scope may spend in all.
+//! Top-ups: credits that are added to a scope's prepaid budget at run time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Scope;
 use crate::credits::Credits;
 
-/// Names a top-up: however often it is asked for, it is added once. 1 to 128 of `[A-Za-z0-9._-]`.
+/// Id of a top-up, which is added only once. 1 to 128 of `[A-Za-z0-9._-]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopUpId(Arc<str>);
 
@@ -22,11 +22,12 @@ impl TopUpId {
         Self(Uuid::now_v7().to_string().into())
     }
 
-    /// Reads an id; `None` when it is not of the form above.
+    /// Parses an id; `None` when it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        ((1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)).then(|| Self(text.into()))
+        ((1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(plain))
+            .then(|| Self(text.into()))
     }
 
     /// The id as text.
@@ -48,31 +49,31 @@ impl fmt::Display for TopUpId {
     }
 }
 
-/// A top-up of one scope's prepaid budget. It is never taken back: whoever wants less lowers the configured limit.
+/// A top-up of one scope's prepaid budget. It cannot be undone; lower the configured limit instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopUp {
-    /// Its name, of the operator's choice.
+    /// Its id, chosen by the operator.
     pub id: TopUpId,
-    /// Whose budget.
+    /// The scope.
     pub scope: Scope,
-    /// How much is added.
+    /// The credits to add.
     pub credits: Credits,
 }
 
-/// What a top-up did. Sums are of all top-ups of the scope so far.
+/// Result of a top-up, with the sum of all top-ups of the scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToppedUp {
-    /// It was added: the sum after it.
+    /// It was added.
     Now(Credits),
-    /// It had been added before, and nothing changed: the sum as it stands.
+    /// It was added before, and nothing changed.
     Before(Credits),
-    /// Another top-up has this id: of another scope, or of another amount. Nothing changed.
+    /// Another top-up, of another scope or amount, has this id. Nothing changed.
     Taken,
-    /// The sum would pass [`Credits::MAX`]. Nothing changed.
+    /// The sum would exceed [`Credits::MAX`]. Nothing changed.
     TooMuch,
 }
 
-/// What a scope may spend in all: the configured limit and all top-ups together, at most [`Credits::MAX`].
+/// A scope's whole prepaid budget: the configured limit plus all top-ups, at most [`Credits::MAX`].
 pub(super) const fn with_top_ups(max: u64, topped_up: u64) -> u64 {
     Credits::from_micros(max.saturating_add(topped_up)).micros()
 }
@@ -85,14 +86,17 @@ mod tests {
     #[test]
     fn an_id_is_a_plain_word_of_bounded_length() {
         assert_eq!(TopUpId::parse("invoice-2026.11_a").unwrap().as_str(), "invoice-2026.11_a");
-        assert!(TopUpId::parse(&"x".repeat(128)).is_some() && TopUpId::parse(TopUpId::new().as_str()).is_some());
+        assert!(
+            TopUpId::parse(&"x".repeat(128)).is_some()
+                && TopUpId::parse(TopUpId::new().as_str()).is_some()
+        );
         for wrong in ["", "a b", "a:b", "ä", "a/b", "{a}", &"x".repeat(129)] {
             assert_eq!(TopUpId::parse(wrong), None, "{wrong}");
         }
     }
 
     #[test]
-    fn the_largest_limit_stays_the_largest_when_it_is_topped_up() {
+    fn topping_up_the_largest_limit_keeps_it_the_largest() {
         assert_eq!(with_top_ups(5, 7), 12);
         assert_eq!(with_top_ups(Credits::MAX.micros(), 1), Credits::MAX.micros());
     }

@@ -1,4 +1,4 @@
-//! Usage: what a team's calls came to, day by day, user by user, model by model. Kept longer than the rows it sums.
+//! Usage: totals of a team's calls by day, user and model. Kept longer than the rows.
 
 use std::ops::{AddAssign, RangeInclusive};
 use std::time::Duration;
@@ -8,64 +8,65 @@ use jiff::civil::Date;
 use super::row::{CallResult, Outcome, Row};
 use crate::credits::Credits;
 
-/// The most cells of one team and day. What more users and models do that day is counted in one cell named
-/// [`OVERFLOW`], so that no sum is ever wrong, and no caller can fill the store by inventing names.
+/// Most cells of one team and day. Further users and models are counted in one cell named
+/// [`OVERFLOW`], so that totals stay right and callers cannot fill the store with invented names.
 pub const CELLS_MAX: u64 = 5_000;
-/// The user and the model of what is beyond [`CELLS_MAX`]; no model has this name.
+/// User and model of the cell for everything beyond [`CELLS_MAX`]; no model has this name.
 pub const OVERFLOW: &str = "*";
 
-/// How long the past is kept, and how much of it.
+/// How long records of the past are kept, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Rows that were settled longer ago are dropped, about a hundred with each sweep.
+    /// Rows settled longer ago are dropped, about a hundred with each sweep.
     pub rows: Duration,
-    /// The most rows of one team: of more, the oldest of calls that cost nothing give way, then the oldest of all. At
-    /// least [`Retention::ROWS_LEAST`].
+    /// Most rows of one team. Of more, the oldest of free calls are dropped first, then the oldest
+    /// of all. At least [`Retention::ROWS_LEAST`].
     pub rows_max: u64,
-    /// How long the sums of a day are kept after its last new user or model.
+    /// How long a day's totals are kept after its last new user or model.
     pub usage: Duration,
 }
 
 impl Retention {
-    /// The least that [`Retention::rows_max`] may be: more than one step can write.
+    /// Least [`Retention::rows_max`]: more than one step can write.
     pub const ROWS_LEAST: u64 = 1_000;
 }
 
 impl Default for Retention {
-    /// 400 days of rows, at most 100,000 of a team; five years of sums.
+    /// 400 days of rows, at most 100,000 of a team; five years of usage.
     fn default() -> Self {
         let days = |days: u64| Duration::from_secs(days * 24 * 3600);
         Self { rows: days(400), rows_max: 100_000, usage: days(1830) }
     }
 }
 
-/// What calls came to. The sum of a day's is what the day's window counts: all calls but the released, and credits.
+/// Totals of calls. Those of a day add up to what the day's window counts: credits, and all calls
+/// but the released ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    /// Calls that were answered and charged by what came back.
+    /// Calls that were answered and charged by what they delivered.
     pub charged: u64,
     /// Calls that were never sent.
     pub released: u64,
     /// Calls that the upstream refused.
     pub refused: u64,
-    /// Calls of which nobody knows what became.
+    /// Calls with unknown outcome.
     pub unknown: u64,
-    /// Credits charged, of charged and of unknown calls.
+    /// Credits of charged and unknown calls.
     pub credits: Credits,
-    /// Images that came back.
+    /// Images delivered.
     pub images: u64,
-    /// Milliseconds of video that came back.
+    /// Milliseconds of video delivered.
     pub video_ms: u64,
-    /// Milliseconds that charged calls waited for the shared account.
+    /// Milliseconds that charged calls were in the queue.
     pub queue_ms: u64,
-    /// Milliseconds that charged calls took at the upstream.
+    /// Milliseconds that charged calls were at the upstream.
     pub upstream_ms: u64,
 }
 
 impl Sums {
-    /// What one call comes to. Media and times count where the call was answered: of others there are none.
+    /// Totals of one call. Media and times count only if the call was answered.
     #[must_use]
-    pub const fn of(outcome: Outcome, charged: Credits, came: &CallResult) -> Self {
+    pub const fn of(outcome: Outcome, charged: Credits, result: &CallResult) -> Self {
         let none = Self {
             charged: 0,
             released: 0,
@@ -80,10 +81,10 @@ impl Sums {
         match outcome {
             Outcome::Charged => Self {
                 charged: 1,
-                images: came.images,
-                video_ms: came.video_ms,
-                queue_ms: came.queue_ms,
-                upstream_ms: came.upstream_ms,
+                images: result.images,
+                video_ms: result.video_ms,
+                queue_ms: result.queue_ms,
+                upstream_ms: result.upstream_ms,
                 ..none
             },
             Outcome::Released => Self { released: 1, ..none },
@@ -98,25 +99,56 @@ impl Sums {
         self.charged + self.released + self.refused + self.unknown
     }
 
-    /// The numbers as the stores keep them. New ones come last: what was written before them has none.
+    /// The numbers as stored. New ones are appended: older records lack them.
     #[must_use]
     pub const fn to_numbers(self) -> [u64; 9] {
-        let Self { charged, released, refused, unknown, credits, images, video_ms, queue_ms, upstream_ms } = self;
-        [charged, released, unknown, credits.micros(), images, video_ms, queue_ms, upstream_ms, refused]
+        let Self {
+            charged,
+            released,
+            refused,
+            unknown,
+            credits,
+            images,
+            video_ms,
+            queue_ms,
+            upstream_ms,
+        } = self;
+        [
+            charged,
+            released,
+            unknown,
+            credits.micros(),
+            images,
+            video_ms,
+            queue_ms,
+            upstream_ms,
+            refused,
+        ]
     }
 
-    /// The sums from what a store kept.
+    /// Totals from the stored numbers.
     #[must_use]
     pub const fn from_numbers(numbers: [u64; 9]) -> Self {
-        let [charged, released, unknown, micros, images, video_ms, queue_ms, upstream_ms, refused] = numbers;
+        let [charged, released, unknown, micros, images, video_ms, queue_ms, upstream_ms, refused] =
+            numbers;
         let credits = Credits::from_micros(micros);
-        Self { charged, released, refused, unknown, credits, images, video_ms, queue_ms, upstream_ms }
+        Self {
+            charged,
+            released,
+            refused,
+            unknown,
+            credits,
+            images,
+            video_ms,
+            queue_ms,
+            upstream_ms,
+        }
     }
 }
 
 impl From<&Row> for Sums {
     fn from(row: &Row) -> Self {
-        Self::of(row.outcome, row.charged, &row.came)
+        Self::of(row.outcome, row.charged, &row.result)
     }
 }
 
@@ -134,18 +166,18 @@ impl AddAssign for Sums {
     }
 }
 
-/// What one user's calls of one model came to on one day.
+/// Usage of one user and model on one day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// The day whose window admitted them, in the team's zone.
+    /// Day in the team's time zone by which the calls were counted.
     pub day: Date,
     /// The user, or [`OVERFLOW`].
     pub user: String,
     /// The model, or [`OVERFLOW`].
     pub model: String,
-    /// What they came to.
+    /// The totals.
     pub sums: Sums,
 }
 
-/// A stretch of days, the first and the last.
+/// A range of days, both included.
 pub type Days = RangeInclusive<Date>;

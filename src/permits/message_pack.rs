@@ -1,15 +1,16 @@
-//! Writes one flat MessagePack array of integers and texts: what the script reads fastest.
+//! Writes one flat MessagePack array of integers and strings, which a script parses faster than
+//! anything else.
 //!
-//! Only what is needed of <https://github.com/msgpack/msgpack/blob/master/spec.md>; integers stay exact, unlike in JSON
-//! as Redis reads it.
+//! Only the needed part of <https://github.com/msgpack/msgpack/blob/master/spec.md>. Integers stay
+//! exact, unlike in JSON as Redis reads it.
 
-/// The array while it is written.
+/// An array being written.
 pub(super) struct Packed {
     bytes: Vec<u8>,
     items: u32,
 }
 
-/// `array 32`: the marker and room for the number of items.
+/// `array 32`: the marker and the number of items.
 const HEAD: usize = 5;
 
 impl Packed {
@@ -37,7 +38,7 @@ impl Packed {
 
     pub(super) fn text(&mut self, text: &str) {
         self.items += 1;
-        // Nothing that is written comes near 4 GiB.
+        // Nothing written here is near 4 GiB.
         let length = u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes();
         match text.len() {
             0..=31 => self.bytes.push(0xa0 | length[3]),

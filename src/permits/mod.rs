@@ -1,14 +1,16 @@
-//! Permits: the right to make one call on the shared account. One trait, two stores, one conformance suite.
+//! Permits for calls on the shared account: one trait, two stores, one conformance suite.
 //!
-//! The account and each of its keys have windows (minute, day and month, in UTC) that are counted exactly, over all
-//! replicas. Who finds no room waits in one line, in which the teams share what becomes free by their weights: a call's
-//! place is its virtual finish, the later of its team's last and of the line's own virtual time, plus 1/weight. So a
-//! team's calls stay in the order in which they came, and a team that asks for much delays nobody but itself.
+//! The account and each of its keys have windows (minute, day and month, in UTC), counted exactly
+//! over all replicas. Calls that find no room wait in one queue, which serves the teams by weight:
+//! a call's position is its virtual finish, the later of its team's last finish and the queue's
+//! virtual time, plus 1/weight. So a team's calls stay in order, and a team with many calls delays
+//! only itself.
 //!
-//! A place has a deadline that its replica puts off while the call waits; a permit that was granted to a call that died
-//! with its replica is given back. What is not sure to be unused is never given back: the account is rather used a
-//! little less than passed.
+//! A queue position has a deadline that its replica extends while the call waits. A permit of a
+//! call that died with its replica is given back, unless it may have been used: the account is
+//! rather used too little than too much.
 
+pub(crate) mod embedded;
 mod message_pack;
 pub mod redis;
 
@@ -24,12 +26,13 @@ pub use self::redis::RedisPermits;
 use crate::store::Outage;
 use crate::team::TeamId;
 
-/// How long a place in the line, and a permit that was not yet heard of, live without a word from their replica.
-pub const PLACE_TTL: Duration = Duration::from_secs(10);
-/// How long a permit that was told can still be given back.
+/// How long a queue position, and a permit its replica has not learned of, live without a sign
+/// from that replica.
+pub const POSITION_TTL: Duration = Duration::from_secs(10);
+/// How long a permit that its replica knows of can be given back.
 pub const GIVE_BACK_WITHIN: Duration = Duration::from_secs(30);
 
-/// Names a place in the line and the permit it becomes. Ids made later sort later.
+/// Id of a queue position and of the permit it becomes. Later ids sort later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PermitId(Uuid);
 
@@ -53,7 +56,7 @@ impl fmt::Display for PermitId {
     }
 }
 
-/// The windows there are. They begin with the minute, the day and the month of UTC, by the store's clock.
+/// Windows of the shared account: the minute, day and month of UTC, by the store's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Span {
     /// A minute of the wall clock.
@@ -65,10 +68,10 @@ pub enum Span {
 }
 
 impl Span {
-    /// Every window, the shortest first.
+    /// Every window, shortest first.
     pub const ALL: [Self; 3] = [Self::Minute, Self::Day, Self::Month];
 
-    /// The name as the metrics have it.
+    /// Name in the metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -79,7 +82,7 @@ impl Span {
     }
 }
 
-/// How many calls the windows may have; what is `None` has no limit.
+/// Calls allowed in each window; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowance {
     /// Calls a minute.
@@ -91,13 +94,13 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// Whether nothing is limited.
+    /// Whether there is no limit at all.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.per_minute.is_none() && self.per_day.is_none() && self.per_month.is_none()
     }
 
-    /// What one of the windows may have.
+    /// Calls allowed in one window.
     #[must_use]
     pub const fn of(&self, span: Span) -> Option<u64> {
         match span {
@@ -111,110 +114,110 @@ impl Allowance {
 /// The name of a shared key.
 pub type KeyName = Arc<str>;
 
-/// What the shared account allows, and how long its line may be. The limits of a round hold for what is granted in it.
+/// Limits of the shared account and of its queue, as of this batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountLimits {
-    /// Of all keys together.
+    /// For all keys together.
     pub account: Allowance,
-    /// Of each key, by its name.
+    /// For each key, by name.
     pub keys: Vec<(KeyName, Allowance)>,
-    /// The most calls that wait, of all teams.
+    /// The most waiting calls of all teams.
     pub length_max: u64,
-    /// The most calls of one team that wait.
+    /// The most waiting calls of one team.
     pub team_length_max: u64,
 }
 
-/// One thing that is said about permits. Saying it again with the same id changes nothing.
+/// An operation on permits. Repeating it with the same id changes nothing.
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// A call wants a permit.
+    /// A call asks for a permit.
     Ask(Ask),
-    /// A call still waits: its place is kept.
+    /// A call still waits, so its position is kept.
     Wait(PermitId),
-    /// A call does not wait any more, or was not sent after all: what it has is given back.
+    /// A call stopped waiting, or was not sent after all: gives back its position or permit.
     Leave(PermitId),
-    /// The upstream itself told how a key stands.
-    Told(KeyTold),
+    /// The upstream reported a key's remaining calls.
+    Report(KeyReport),
 }
 
-/// A call that wants a permit.
+/// A call that asks for a permit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Its name for its place and its permit.
+    /// Id of its position and its permit.
     pub id: PermitId,
-    /// Whose call.
+    /// Its team.
     pub team: TeamId,
-    /// The team's share, 1 to 1000.
+    /// The team's weight, 1 to 1000.
     pub weight: u32,
-    /// The keys it may use; the first with room is taken.
+    /// Keys it may use; the first with room is taken.
     pub keys: Arc<[KeyName]>,
-    /// The upstream turned it back although it had a permit: it comes before all that wait.
+    /// The upstream rejected it although it had a permit, so it goes to the front.
     pub turned_back: bool,
 }
 
-/// What the upstream said of a key's window.
+/// A key's window as the upstream reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyTold {
-    /// Which key.
+pub struct KeyReport {
+    /// The key.
     pub key: KeyName,
-    /// How many calls are left in its window.
+    /// Calls left in its window.
     pub remaining: u64,
     /// When the window ends.
     pub reset_at: Timestamp,
 }
 
-/// What became of an [`Operation::Ask`] or a [`Operation::Wait`].
+/// Result of an [`Operation::Ask`] or [`Operation::Wait`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueuePosition {
     /// It has a permit.
     Granted {
         /// The key to use.
         key: KeyName,
-        /// How many more calls the tightest window of that key has room for; `None` when nothing limits it.
+        /// Calls left in that key's tightest window; `None` when it has no limit.
         left: Option<u64>,
     },
-    /// It is in the line.
+    /// It is in the queue.
     Waiting {
-        /// How many are before it.
+        /// How many calls are ahead of it.
         ahead: u64,
-        /// When one of its keys has room at the earliest.
+        /// Earliest time at which one of its keys has room.
         opens_at: Timestamp,
     },
-    /// The line is full: it has no place.
+    /// The queue is full: it got no position.
     Full,
-    /// It was in the line and is not any more: its deadline has passed, or the store has lost it.
+    /// It is no longer in the queue: its deadline has passed, or the store has lost it.
     Gone,
 }
 
-/// What is left in the windows that have a limit, after a round. The account's own have no key.
+/// Calls left in a window that has a limit, after a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remaining {
-    /// Which key; `None` for all keys together.
+    /// The key; `None` for all keys together.
     pub key: Option<KeyName>,
-    /// Which window.
+    /// The window.
     pub span: Span,
-    /// How many calls are left.
+    /// Calls left.
     pub calls: u64,
 }
 
-/// The answer to a round.
+/// Result of a batch.
 #[derive(Clone, Debug)]
 pub struct BatchResult {
-    /// What became of each asking and waiting call, in the order in which they were named.
-    pub places: Vec<QueuePosition>,
-    /// What is left.
+    /// Results of the asking and waiting calls, in their order.
+    pub positions: Vec<QueuePosition>,
+    /// Calls left in the windows.
     pub remaining: Vec<Remaining>,
     /// The store's time.
     pub at: Timestamp,
 }
 
-/// A store of the shared account's windows and of the line before them. All times are the store's own.
+/// A store of the shared account's windows and queue. All times are the store's.
 pub trait Permits: Send + Sync + 'static {
-    /// Takes note of all words in one atomic step, ends what was left behind, and lets those pass for whom there is
-    /// room.
+    /// Applies all operations in one atomic step, ends positions and permits that were left behind,
+    /// and grants permits to those at the front that have room.
     fn batch<'a>(
         &'a self,
         limits: &'a AccountLimits,
-        words: &'a [Operation],
+        operations: &'a [Operation],
     ) -> BoxFuture<'a, Result<BatchResult, Outage>>;
 }

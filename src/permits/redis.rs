@@ -1,10 +1,12 @@
-//! Permits of the shared account in Redis: one script call a round, in a hash slot of its own, on the server's clock.
+//! Shared account's permits in Redis: one script call a batch, in a hash slot of its own, by the
+//! server's clock.
 //!
-//! The array that the script reads is: the time to take for the store's (0: the server's own), how long a place lives
-//! and how long a permit can be given back (µs), the month's first moment and the first after it, the most places of
-//! the line and of one team in it, what the account's minute, day and month allow (0: no limit); the number of keys,
-//! and of each its name and what its windows allow; the number of words, and of each its number and what belongs to it.
-//! Words name keys by their places, counted from 1.
+//! Array that the script reads: time to use as the store's (0: the server's own); lifetime of a
+//! queue position, and how long a permit can be given back (µs); first moment of the month and of
+//! the next; most calls in the queue, and of one team; limits of the account's minute, day and
+//! month (0: none); number of keys, and for each its name and the limits of its windows; number of
+//! operations, and for each its code and its arguments. Operations name keys by their number,
+//! counted from 1.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,41 +17,42 @@ use jiff::tz::TimeZone;
 
 use super::message_pack::Packed;
 use super::{
-    AccountLimits, Allowance, BatchResult, GIVE_BACK_WITHIN, KeyName, Operation, PLACE_TTL, Permits, QueuePosition,
-    Remaining, Span,
+    AccountLimits, Allowance, BatchResult, GIVE_BACK_WITHIN, KeyName, Operation, POSITION_TTL,
+    Permits, QueuePosition, Remaining, Span,
 };
 use crate::calendar::Calendar;
 use crate::clock::Clock;
 use crate::store::answer::{read, unreadable};
 use crate::store::observe::observed;
 use crate::store::{
-    Client, Cmd, FromRedisValue, Observer, Outage, Script, Settings, UnusableSettings, Value, run_script,
+    Client, Cmd, FromRedisValue, Observer, Outage, Script, Settings, UnusableSettings, Value,
+    run_script,
 };
 
-/// The script: the parts are one text, so that each can be read on its own.
-const TEXT: &str = concat!(include_str!("windows.lua"), include_str!("line.lua"));
-/// How often a round is sent at most: the month may be guessed wrong, and end meanwhile.
+/// The script. Its two parts are one program, split for the reader.
+const TEXT: &str = concat!(include_str!("windows.lua"), include_str!("queue.lua"));
+/// Most tries of a batch: the month may be guessed wrong, and end meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// The words' numbers, as in the script.
+/// Codes of the operations, as in the script.
 mod op {
     pub(super) const ASK: u64 = 1;
     pub(super) const WAIT: u64 = 2;
     pub(super) const LEAVE: u64 = 3;
-    pub(super) const TOLD: u64 = 4;
+    pub(super) const REPORT: u64 = 4;
 }
 
-/// The keys of the shared account's windows and of the line before them. No team's name has the `!`.
+/// Keys of the shared account's windows and queue. No team's name can contain `!`.
 struct PermitKeys {
     /// Hash: the windows.
     windows: String,
-    /// Sorted set: the line, by virtual finish.
-    line: String,
-    /// Hash: what is known of a place, or of the permit it became.
-    places: String,
-    /// Sorted set: both, by deadline.
+    /// Sorted set: the queue, by virtual finish.
+    queue: String,
+    /// Hash: waiting calls and permits.
+    entries: String,
+    /// Sorted set: waiting calls and permits, by deadline.
     deadlines: String,
-    /// Hash: the teams in the line.
+    /// Hash: teams in the queue.
     teams: String,
 }
 
@@ -58,16 +61,16 @@ impl PermitKeys {
         let key = |what: &str| format!("mg1:{{!shared}}:{what}");
         Self {
             windows: key("windows"),
-            line: key("line"),
-            places: key("places"),
+            queue: key("line"),
+            entries: key("places"),
             deadlines: key("deadlines"),
             teams: key("teams"),
         }
     }
 }
 
-/// The shared account's windows in Redis. As with the ledger, each worker thread makes a handle of its own,
-/// and nothing is sent before the first round.
+/// Permits of the shared account in Redis. As with the ledger, each worker thread has its own, and
+/// nothing is sent before the first batch.
 pub struct RedisPermits {
     client: Client,
     observer: Arc<dyn Observer>,
@@ -76,25 +79,34 @@ pub struct RedisPermits {
 }
 
 impl RedisPermits {
-    /// A handle.
+    /// Connects on first use.
     ///
     /// # Errors
-    /// When the settings cannot be meant.
-    pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+    /// The settings make no sense.
+    pub fn new(
+        settings: Settings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, UnusableSettings> {
         let client = Client::new(settings, clock, Arc::clone(&observer))?;
         Ok(Self { client, observer, script: Script::new(TEXT), keys: PermitKeys::new() })
     }
 
-    async fn send(&self, limits: &AccountLimits, words: &[Operation]) -> Result<BatchResult, Outage> {
+    async fn send(
+        &self,
+        limits: &AccountLimits,
+        operations: &[Operation],
+    ) -> Result<BatchResult, Outage> {
         for _ in 0..ATTEMPTS {
             let month = Calendar::around(self.client.store_now(), &TimeZone::UTC).month;
-            let request = written(limits, words, self.client.fixed_now(), (month.start, month.end));
+            let request =
+                written(limits, operations, self.client.fixed_now(), (month.start, month.end));
             let mut answer = Reader::of(self.call(&request).await?)?;
-            let stands = answer.signed()? == 1;
+            let month_is_right = answer.signed()? == 1;
             let at = answer.moment()?;
             self.client.learn(at.as_microsecond());
-            if stands {
-                return answer.round(limits, words, at);
+            if month_is_right {
+                return answer.batch(limits, operations, at);
             }
         }
         Err(Outage::Refused("the month changes with every answer".to_owned()))
@@ -104,15 +116,25 @@ impl RedisPermits {
         self.client
             .on_link(None, &self.keys.windows, |mut link| async move {
                 let call = |command: &str, script: &str| self.command(command, script, request);
-                run_script(&mut link, (&self.script, TEXT), call, None).await.map(|(value, _)| value)
+                run_script(&mut link, (&self.script, TEXT), call, None)
+                    .await
+                    .map(|(value, _)| value)
             })
             .await
     }
 
     fn command(&self, command: &str, script: &str, request: &[u8]) -> Cmd {
-        let PermitKeys { windows, line, places, deadlines, teams } = &self.keys;
+        let PermitKeys { windows, queue, entries, deadlines, teams } = &self.keys;
         let mut call = Cmd::with_capacity(9, script.len() + request.len() + 256);
-        call.arg(command).arg(script).arg(5).arg(windows).arg(line).arg(places).arg(deadlines).arg(teams).arg(request);
+        call.arg(command)
+            .arg(script)
+            .arg(5)
+            .arg(windows)
+            .arg(queue)
+            .arg(entries)
+            .arg(deadlines)
+            .arg(teams)
+            .arg(request);
         call
     }
 }
@@ -121,16 +143,21 @@ impl Permits for RedisPermits {
     fn batch<'a>(
         &'a self,
         limits: &'a AccountLimits,
-        words: &'a [Operation],
+        operations: &'a [Operation],
     ) -> BoxFuture<'a, Result<BatchResult, Outage>> {
-        observed(&*self.observer, "permits", self.send(limits, words))
+        observed(&*self.observer, "permits", self.send(limits, operations))
     }
 }
 
-fn written(limits: &AccountLimits, words: &[Operation], now: Option<u64>, month: (Timestamp, Timestamp)) -> Vec<u8> {
+fn written(
+    limits: &AccountLimits,
+    operations: &[Operation],
+    now: Option<u64>,
+    month: (Timestamp, Timestamp),
+) -> Vec<u8> {
     let mut packed = Packed::new();
     packed.number(now.unwrap_or(0));
-    packed.number(micros(PLACE_TTL));
+    packed.number(micros(POSITION_TTL));
     packed.number(micros(GIVE_BACK_WITHIN));
     packed.number(moment(month.0));
     packed.number(moment(month.1));
@@ -142,9 +169,9 @@ fn written(limits: &AccountLimits, words: &[Operation], now: Option<u64>, month:
         packed.text(name);
         write_allowance(&mut packed, allowance);
     }
-    packed.count(words.len());
-    for word in words {
-        write_word(&mut packed, limits, word);
+    packed.count(operations.len());
+    for operation in operations {
+        write_operation(&mut packed, limits, operation);
     }
     packed.finish()
 }
@@ -155,18 +182,20 @@ fn write_allowance(packed: &mut Packed, allowance: &Allowance) {
     }
 }
 
-fn write_word(packed: &mut Packed, limits: &AccountLimits, word: &Operation) {
-    let place = |name: &KeyName| limits.keys.iter().position(|(known, _)| known == name).map(|place| place + 1);
-    match word {
+fn write_operation(packed: &mut Packed, limits: &AccountLimits, operation: &Operation) {
+    let number_of = |name: &KeyName| {
+        limits.keys.iter().position(|(known, _)| known == name).map(|index| index + 1)
+    };
+    match operation {
         Operation::Ask(ask) => {
             packed.number(op::ASK);
             packed.text(&ask.id.to_string());
             packed.text(ask.team.as_str());
             packed.number(u64::from(ask.weight.max(1)));
             packed.number(u64::from(ask.turned_back));
-            let places: Vec<usize> = ask.keys.iter().filter_map(place).collect();
-            packed.count(places.len());
-            places.into_iter().for_each(|place| packed.count(place));
+            let keys: Vec<usize> = ask.keys.iter().filter_map(number_of).collect();
+            packed.count(keys.len());
+            keys.into_iter().for_each(|key| packed.count(key));
         }
         Operation::Wait(id) => {
             packed.number(op::WAIT);
@@ -176,21 +205,21 @@ fn write_word(packed: &mut Packed, limits: &AccountLimits, word: &Operation) {
             packed.number(op::LEAVE);
             packed.text(&id.to_string());
         }
-        Operation::Told(told) => {
-            // A key that a reload took away is nobody's concern; its word says nothing of another.
-            let Some(place) = place(&told.key) else {
+        Operation::Report(report) => {
+            // A reload has removed the key: nothing is known of it here.
+            let Some(key) = number_of(&report.key) else {
                 packed.number(op::LEAVE);
                 return packed.text("");
             };
-            packed.number(op::TOLD);
-            packed.count(place);
-            packed.number(told.remaining.min(COUNT_MAX));
-            packed.number(moment(told.reset_at));
+            packed.number(op::REPORT);
+            packed.count(key);
+            packed.number(report.remaining.min(COUNT_MAX));
+            packed.number(moment(report.reset_at));
         }
     }
 }
 
-/// What the upstream tells is counted up to here: beyond it, doubles are not exact.
+/// Upper bound for reported counts: larger doubles are not exact.
 const COUNT_MAX: u64 = 1 << 50;
 
 fn micros(duration: Duration) -> u64 {
@@ -201,10 +230,10 @@ fn moment(timestamp: Timestamp) -> u64 {
     u64::try_from(timestamp.as_microsecond()).unwrap_or(0)
 }
 
-/// What its answers are called when they are none.
+/// Name of an answer in errors.
 const PERMITS: &str = "an answer about permits";
 
-/// The script's answer, read from its beginning to its end.
+/// The script's answer, read from front to back.
 struct Reader(std::vec::IntoIter<Value>);
 
 impl Reader {
@@ -212,7 +241,12 @@ impl Reader {
         read::<Vec<Value>>(value, PERMITS).map(|values| Self(values.into_iter()))
     }
 
-    fn round(mut self, limits: &AccountLimits, words: &[Operation], at: Timestamp) -> Result<BatchResult, Outage> {
+    fn batch(
+        mut self,
+        limits: &AccountLimits,
+        operations: &[Operation],
+        at: Timestamp,
+    ) -> Result<BatchResult, Outage> {
         let mut remaining = Vec::new();
         let keys = limits.keys.iter().map(|(name, _)| Some(name));
         for key in std::iter::once(None).chain(keys) {
@@ -222,17 +256,17 @@ impl Reader {
                 }
             }
         }
-        let mut places = Vec::new();
-        for word in words {
-            match word {
-                Operation::Ask(_) | Operation::Wait(_) => places.push(self.place()?),
-                Operation::Leave(_) | Operation::Told(_) => {}
+        let mut positions = Vec::new();
+        for operation in operations {
+            match operation {
+                Operation::Ask(_) | Operation::Wait(_) => positions.push(self.position()?),
+                Operation::Leave(_) | Operation::Report(_) => {}
             }
         }
-        Ok(BatchResult { places, remaining, at })
+        Ok(BatchResult { positions, remaining, at })
     }
 
-    fn place(&mut self) -> Result<QueuePosition, Outage> {
+    fn position(&mut self) -> Result<QueuePosition, Outage> {
         match self.signed()? {
             1 => Ok(QueuePosition::Granted {
                 key: self.next::<String>()?.into(),

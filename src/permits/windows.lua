@@ -1,33 +1,33 @@
--- Permits of the shared account: its windows, and the line of those who wait for them, over all replicas. Part 1: the
--- request and the windows; line.lua follows, and is the same script.
+-- Permits of the shared account: its windows and the queue for them, over all replicas. Part 1: the request and the
+-- windows. queue.lua follows in the same script.
 --
--- KEYS  1 a hash: the windows   2 a sorted set: the line, by virtual finish   3 a hash: what is known of a place or permit
---       4 a sorted set: the places and permits, by deadline   5 a hash: the teams in the line, and under '' the virtual time
--- ARGV  1 one flat MessagePack array; permits.rs writes it and says what is where
+-- KEYS  1 hash: windows   2 sorted set: the queue, by virtual finish   3 hash: waiting calls and permits
+--       4 sorted set: waiting calls and permits, by deadline   5 hash: teams in the queue, and under '' the virtual time
+-- ARGV  1 one flat MessagePack array, written and described in redis.rs
 --
--- A window is `start end taken` (microseconds), under m, d, M for the account and with ` key` after it for a key. What the
--- upstream told of a key is `since until left`, under t1, t2, t3 (up to a minute, a day, longer) and ` key`. A place is
--- `W team weight key key..`; a permit `G at key` until its replica has heard of it, `T at key` from then on. A team in the
--- line is `finish count`.
+-- A window is `start end taken` (microseconds), in the fields m, d, M for the account and with ` key` appended for a
+-- key. The upstream's report on a key is `since until left`, in t1, t2, t3 (up to a minute, a day, longer) and ` key`.
+-- A waiting call is `W team weight key key..`; a permit is `G at key` until its replica knows of it, then `T at key`.
+-- A team in the queue is `finish count`.
 
-local WINDOWS, LINE, PLACES, DEADLINES, TEAMS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local WINDOWS, QUEUE, ENTRIES, DEADLINES, TEAMS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ASK, WAIT, LEAVE = 1, 2, 3
 local MINUTE, DAY = 60000000, 86400000000
 local SECOND = 1000000
--- What one call of a team of weight 1 adds to its virtual finish.
+-- Added to a team's virtual finish by one call at weight 1.
 local STEP = 1000000
--- How many that were left behind a round ends, and how many in the line it looks at for one whose keys have room.
-local SWEEP_MOST, LOOK_MOST = 256, 1024
--- Windows are kept beyond the longest month; the line lives as long as somebody speaks of it.
-local WINDOWS_TTL, LINE_TTL = 33 * 86400, 3600
+-- Most left-behind entries that a batch ends, and most calls it searches for one whose keys have room.
+local SWEEP_MAX, SEARCH_MAX = 256, 1024
+-- Windows live longer than the longest month; the queue lives as long as it is used.
+local WINDOWS_TTL, QUEUE_TTL = 33 * 86400, 3600
 local call, match, gmatch, format = redis.call, string.match, string.gmatch, string.format
 
 local request = cmsgpack.unpack(ARGV[1])
-local fixed_now, place_ttl, told_ttl, month_start, month_end, length_most, team_most = unpack(request, 1, 7)
+local fixed_now, position_ttl, known_ttl, month_start, month_end, length_max, team_length_max = unpack(request, 1, 7)
 local at = 7
 local time = call('TIME')
 local now = fixed_now > 0 and fixed_now or time[1] * 1000000 + time[2]
--- The month was guessed by the caller. If the guess is wrong nothing happens, and the caller guesses again.
+-- The caller guessed the month. If the guess is wrong nothing happens, and the caller guesses again.
 if now < month_start or now >= month_end then
   return { 0, now }
 end
@@ -37,7 +37,7 @@ local function text(number)
   return format('%d', number)
 end
 
--- Windows. A limit of 0 is none.
+-- Windows. A limit of 0 means none.
 
 local SPANS = {
   { 'm', minute_start, minute_start + MINUTE },
@@ -45,7 +45,7 @@ local SPANS = {
   { 'M', month_start, month_end },
 }
 
--- A window that was opened under a clock that was ahead stays open, unless the clock had been far off.
+-- Keeps a window that was opened by a clock slightly ahead, but not one opened by a clock far off.
 local function window_of(kept, span, field, limit)
   local starts, ends, taken = span[2], span[3], 0
   if kept then
@@ -67,19 +67,19 @@ local function windows_of(suffix, limits)
   return windows
 end
 
-local function told_of(name)
+local function reports_of(name)
   local suffix = ' ' .. name
   local kept = call('HMGET', WINDOWS, 't1' .. suffix, 't2' .. suffix, 't3' .. suffix)
-  local told = {}
+  local reported = {}
   for n = 1, 3 do
     local since, ends, left = 0, 0, 0
     if kept[n] then
       since, ends, left = match(kept[n], '^(%d+) (%d+) (%d+)$')
       since, ends, left = since + 0, ends + 0, left + 0
     end
-    told[n] = { field = 't' .. n .. suffix, since = since, ends = ends, left = left, changed = false }
+    reported[n] = { field = 't' .. n .. suffix, since = since, ends = ends, left = left, changed = false }
   end
-  return told
+  return reported
 end
 
 local account = windows_of('', { request[at + 1], request[at + 2], request[at + 3] })
@@ -91,7 +91,7 @@ local NONE = { 0, 0, 0 }
 local function key_named(name, limits)
   local key = keys[name]
   if not key then
-    key = { name = name, windows = windows_of(' ' .. name, limits or NONE), told = told_of(name) }
+    key = { name = name, windows = windows_of(' ' .. name, limits or NONE), reported = reports_of(name) }
     keys[name] = key
   end
   return key
@@ -119,9 +119,9 @@ end
 local function key_opens(key)
   local latest = opens(key.windows)
   for n = 1, 3 do
-    local told = key.told[n]
-    if told.left <= 0 and now < told.ends and told.ends > latest then
-      latest = told.ends
+    local reported = key.reported[n]
+    if reported.left <= 0 and now < reported.ends and reported.ends > latest then
+      latest = reported.ends
     end
   end
   return latest
@@ -142,8 +142,8 @@ local function left_of(key)
     if key.windows[n].limit > 0 then
       note(key.windows[n].limit - key.windows[n].taken)
     end
-    if now < key.told[n].ends then
-      note(key.told[n].left)
+    if now < key.reported[n].ends then
+      note(key.reported[n].left)
     end
   end
   return least
@@ -154,9 +154,9 @@ local function take(key)
     for _, window in ipairs({ account[n], key.windows[n] }) do
       window.taken, window.changed = window.taken + 1, true
     end
-    local told = key.told[n]
-    if now < told.ends then
-      told.left, told.changed = told.left - 1, true
+    local reported = key.reported[n]
+    if now < reported.ends then
+      reported.left, reported.changed = reported.left - 1, true
     end
   end
 end
@@ -168,9 +168,9 @@ local function give_back(key, granted_at)
         window.taken, window.changed = window.taken - 1, true
       end
     end
-    local told = key.told[n]
-    if now < told.ends and told.since <= granted_at then
-      told.left, told.changed = told.left + 1, true
+    local reported = key.reported[n]
+    if now < reported.ends and reported.since <= granted_at then
+      reported.left, reported.changed = reported.left + 1, true
     end
   end
 end

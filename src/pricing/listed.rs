@@ -1,4 +1,4 @@
-//! The upstream's own prices, as its catalogue lists them, against the configured ones.
+//! Comparison of the configured prices with those in the upstream's catalogue.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use super::{Price, PriceTable};
 use crate::credits::Credits;
 use crate::model::ModelId;
 
-/// What is paid for.
+/// Unit of a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Per {
-    /// A call, whatever comes back.
+    /// A call, whatever it delivers.
     Call,
     /// An image.
     Image,
@@ -20,30 +20,30 @@ pub enum Per {
     Second,
 }
 
-/// A price of the upstream.
+/// A price in the upstream's catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Listed {
-    /// How much.
+    /// The price of one unit.
     pub credits: Credits,
-    /// For what.
+    /// The unit.
     pub per: Per,
 }
 
-/// How a configured price stands against the upstream's.
+/// Result of comparing a configured price with the upstream's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// As the upstream's.
+    /// Equal to the upstream's.
     Same,
-    /// Above the upstream's: teams are charged more than a call costs.
+    /// Higher: teams are charged more than a call costs.
     Dearer,
-    /// Below it: teams are charged less than a call costs.
+    /// Lower: teams are charged less than a call costs.
     Cheaper,
-    /// It counts something else than the upstream does.
+    /// It is for another unit.
     OtherUnit,
     /// There is none, although a team may use the model.
     Missing,
-    /// There is one, and the upstream lists none.
+    /// There is one, and the upstream does not list the model.
     Unlisted,
 }
 
@@ -52,7 +52,7 @@ impl State {
     pub const ALL: [Self; 6] =
         [Self::Same, Self::Dearer, Self::Cheaper, Self::OtherUnit, Self::Missing, Self::Unlisted];
 
-    /// Its name in metrics and tables.
+    /// Name in metrics and tables.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -66,21 +66,21 @@ impl State {
     }
 }
 
-/// A model in both tables, or in one of them.
+/// One model's prices in both tables.
 #[derive(Clone, Debug)]
 pub struct Compared {
     /// The model.
     pub model: ModelId,
-    /// What the upstream lists.
+    /// Price that the upstream lists.
     pub listed: Option<Listed>,
-    /// What is configured.
+    /// Price in the configuration.
     pub configured: Option<Price>,
-    /// How the two stand.
+    /// Result of the comparison.
     pub state: State,
 }
 
 impl Per {
-    /// The key of the price table for it.
+    /// Key of this unit in the price table.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -92,15 +92,22 @@ impl Per {
 }
 
 impl Price {
-    /// What is paid, part by part, for what.
+    /// Parts of a price, each with its unit.
     pub fn parts(&self) -> impl Iterator<Item = Listed> {
-        let parts = [(self.per_call, Per::Call), (self.per_image, Per::Image), (self.per_second, Per::Second)];
-        parts.into_iter().filter(|(credits, _)| *credits > Credits::ZERO).map(|(credits, per)| Listed { credits, per })
+        let parts = [
+            (self.per_call, Per::Call),
+            (self.per_image, Per::Image),
+            (self.per_second, Per::Second),
+        ];
+        parts
+            .into_iter()
+            .filter(|(credits, _)| *credits > Credits::ZERO)
+            .map(|(credits, per)| Listed { credits, per })
     }
 }
 
-/// Holds the configured prices against the upstream's, model by model in the order of their ids. A model without a
-/// price counts only when a team may use it.
+/// Compares configured prices with the upstream's, ordered by model. A model without a price is
+/// listed only if a team may use it.
 #[must_use]
 pub fn compare(
     table: &PriceTable,
@@ -110,21 +117,26 @@ pub fn compare(
     let of_both = listed.iter().filter_map(|(model, listed)| {
         let configured = table.models.get(model).cloned();
         let state = match &configured {
-            Some(price) => stands(price, *listed),
+            Some(price) => state(price, *listed),
             None if may_be_used(model) => State::Missing,
             None => return None,
         };
         Some(Compared { model: model.clone(), listed: Some(*listed), configured, state })
     });
-    let unlisted = table.models.iter().filter(|(model, _)| !listed.contains_key(*model)).map(|(model, price)| {
-        Compared { model: model.clone(), listed: None, configured: Some(price.clone()), state: State::Unlisted }
-    });
+    let unlisted = table.models.iter().filter(|(model, _)| !listed.contains_key(*model)).map(
+        |(model, price)| Compared {
+            model: model.clone(),
+            listed: None,
+            configured: Some(price.clone()),
+            state: State::Unlisted,
+        },
+    );
     let mut compared: Vec<Compared> = of_both.chain(unlisted).collect();
     compared.sort_by(|one, other| one.model.cmp(&other.model));
     compared
 }
 
-fn stands(price: &Price, listed: Listed) -> State {
+fn state(price: &Price, listed: Listed) -> State {
     let mut parts = price.parts();
     match (parts.next(), parts.next()) {
         (None, _) if listed.credits == Credits::ZERO => State::Same,
@@ -169,7 +181,8 @@ mod tests {
         let one = Listed { credits: credits("0.02"), per: Per::Image };
         let listed = ["a", "b", "c", "d", "e", "f", "x", "y"].map(|id| (model(id), one)).into();
         let compared = compare(&table, &listed, |id| *id == model("x"));
-        let states: Vec<(&str, &str)> = compared.iter().map(|one| (one.model.as_str(), one.state.name())).collect();
+        let states: Vec<(&str, &str)> =
+            compared.iter().map(|one| (one.model.as_str(), one.state.name())).collect();
         let expected = [
             ("a", "same"),
             ("b", "dearer"),

@@ -1,13 +1,14 @@
-//! What a call may cost at most, and what it did cost. Pure functions over a price table; no I/O.
+//! Prices of calls: the most one may cost, and what it did cost. Pure functions over a price table;
+//! no I/O.
 //!
-//! [`price::PriceTable`] says what things cost, [`asked`] reads what a body asks for, [`came`] reads what came back,
-//! [`listed`] holds the table against the upstream's own.
+//! [`price::PriceTable`] holds the prices, [`body`] reads a call's order, [`delivery`] reads its
+//! delivery, [`listed`] compares the table with the upstream's.
 
-pub mod asked;
-pub mod came;
+pub mod body;
+pub mod delivery;
 pub mod listed;
 pub mod price;
 
-pub use asked::Wrong;
+pub use body::Wrong;
 pub use listed::{Compared, Listed, Per, State, compare};
 pub use price::{Delivered, Order, Price, PriceTable};

@@ -1,28 +1,28 @@
-//! The price table: what each model costs per call, per image and per second of video, and what of these is counted.
+//! Price table: what each model costs per call, per image and per second of video.
 
 use crate::credits::Credits;
 use crate::maps::FastMap;
 use crate::model::ModelId;
 
-/// What one model costs, and which orders it takes.
+/// Price of one model, and the orders it accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// For each call, whatever comes back.
+    /// For each call, whatever it delivers.
     pub per_call: Credits,
     /// For each image.
     pub per_image: Credits,
     /// For each second of video.
     pub per_second: Credits,
-    /// The most images one call may ask for.
+    /// The most images in one call.
     pub images_max: u64,
-    /// Images that come when the body names no number.
+    /// Images made when the body gives no number.
     pub images_default: u64,
-    /// The lengths of video it makes, in seconds, shortest first; the first comes when the body names none.
+    /// Video lengths in seconds, shortest first; the first is the default.
     pub durations: Vec<u64>,
 }
 
 impl Price {
-    /// A price of nothing, with the ranges of the published API: 1 to 4 images, 5 or 10 seconds.
+    /// Costs nothing; has the ranges of the published API: 1 to 4 images, 5 or 10 seconds.
     #[must_use]
     pub fn free() -> Self {
         Self {
@@ -50,10 +50,13 @@ impl Price {
     /// The most an order can cost.
     #[must_use]
     pub fn most(&self, order: &Order) -> Credits {
-        self.per_call.plus(self.per_image.times(order.images)).plus(self.per_second.times(order.seconds))
+        self.per_call
+            .plus(self.per_image.times(order.images))
+            .plus(self.per_second.times(order.seconds))
     }
 
-    /// What a delivery costs. Part of a second of video counts in proportion, rounded up to a millionth.
+    /// The cost of a delivery. Part of a second of video counts in proportion, rounded up to a
+    /// millionth.
     #[must_use]
     pub fn of(&self, delivered: &Delivered) -> Credits {
         let video = u128::from(self.per_second.micros()) * u128::from(delivered.video_ms);
@@ -62,7 +65,7 @@ impl Price {
     }
 }
 
-/// How much a call asks for, within what the model makes.
+/// What a call orders, within what the model accepts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Order {
     /// Images.
@@ -80,48 +83,53 @@ pub struct Delivered {
     pub video_ms: u64,
 }
 
-/// How many letters may be wrong in a slip.
+/// Most typing errors in a name that is still recognized.
 const SLIPS_MAX: usize = 2;
-/// The most models that one is compared with.
+/// Most models that a name is compared with.
 const COMPARED_MAX: usize = 500;
 
-/// Prices by model, of one version of the configuration.
+/// Prices by model, from one version of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct PriceTable {
-    /// Names the version in the ledger's rows.
+    /// Version, written into the ledger's rows.
     pub version: String,
     /// The priced models.
     pub models: FastMap<ModelId, Price>,
-    /// What a model without a price costs a call; `None` refuses such models.
+    /// Price of a call of a model without one; `None` refuses such models.
     pub unknown_model: Option<Credits>,
 }
 
 impl PriceTable {
-    /// The price of a model: `None` when it has none and unpriced models are refused.
+    /// The price of a model; `None` when it has none and unpriced models are refused.
     #[must_use]
     pub fn get(&self, model: &ModelId) -> Option<Price> {
         let flat = |per_call| Price { per_call, ..Price::free() };
         self.models.get(model).cloned().or_else(|| self.unknown_model.map(flat))
     }
 
-    /// The priced model that this one was meant to be, if it looks like a slip, among those that may be named.
+    /// The priced model that a misspelt name was meant to be, among those that may be named to the
+    /// caller.
     #[must_use]
-    pub fn nearest(&self, model: &ModelId, may_be_named: impl Fn(&ModelId) -> bool) -> Option<ModelId> {
-        let wanted = model.as_str();
-        // Whoever asks may ask often: what differs much in length is not compared letter by letter, and there is an
-        // end.
-        let alike = self.models.keys().filter(|id| id.as_str().len().abs_diff(wanted.len()) <= SLIPS_MAX);
+    pub fn nearest(
+        &self,
+        model: &ModelId,
+        may_be_named: impl Fn(&ModelId) -> bool,
+    ) -> Option<ModelId> {
+        let misspelt = model.as_str();
+        // Bounded work, since a caller may ask often: names of very different length are skipped.
+        let alike =
+            self.models.keys().filter(|id| id.as_str().len().abs_diff(misspelt.len()) <= SLIPS_MAX);
         let compared = alike.filter(|id| may_be_named(id)).take(COMPARED_MAX);
         let slips = compared.map(|id| match id.as_str() {
-            same if same.eq_ignore_ascii_case(wanted) => (0, id),
-            other => (strsim::damerau_levenshtein(wanted, other), id),
+            same if same.eq_ignore_ascii_case(misspelt) => (0, id),
+            other => (strsim::damerau_levenshtein(misspelt, other), id),
         });
         let (slips, nearest) = slips.min()?;
-        (slips <= SLIPS_MAX && slips * 3 < wanted.len()).then(|| nearest.clone())
+        (slips <= SLIPS_MAX && slips * 3 < misspelt.len()).then(|| nearest.clone())
     }
 
-    /// The model's name as a metric label: itself when it is priced, `other` when not. Caller input never becomes a
-    /// label.
+    /// The model as a metric label: itself when it is priced, else `other`, so that callers cannot
+    /// make labels.
     #[must_use]
     pub fn label<'a>(&self, model: &'a ModelId) -> &'a str {
         if self.models.contains_key(model) { model.as_str() } else { "other" }
@@ -133,16 +141,18 @@ impl PriceTable {
 mod tests {
     use super::*;
 
+    /// One that the caller may not use is never named.
     #[test]
-    fn a_slip_names_the_model_that_was_meant_and_none_that_may_not_be_named() {
+    fn a_misspelt_model_names_the_likely_one() {
         let model = |text: &str| ModelId::parse(text).expect("a model");
         let models = ["flux/dev", "flux/devy", "flux/pro", "nano-banana", "a"]
             .map(|id| (model(id), Price::free()))
             .into_iter()
             .collect();
         let table = PriceTable { models, ..PriceTable::default() };
-        let nearest =
-            |text: &str| table.nearest(&model(text), |id| id.as_str() != "flux/devy").map(|id| id.to_string());
+        let nearest = |text: &str| {
+            table.nearest(&model(text), |id| id.as_str() != "flux/devy").map(|id| id.to_string())
+        };
         for (slip, meant) in [
             ("flux/devv", "flux/dev"),
             ("flux/dve", "flux/dev"),
@@ -155,6 +165,10 @@ mod tests {
         for other in ["flux/schnell", "b", "ab", "kling/kling-2-1-master"] {
             assert_eq!(nearest(other), None, "{other}");
         }
-        assert_eq!(nearest("flux/devyyy"), None, "the nearest may not be named, and the next is too far");
+        assert_eq!(
+            nearest("flux/devyyy"),
+            None,
+            "the nearest may not be named, and the next is too far"
+        );
     }
 }

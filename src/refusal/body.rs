@@ -1,4 +1,4 @@
-//! The one documented form of a refusal: status, headers and the flat JSON body in Firemoon's own shape.
+//! The documented form of a refusal: status, headers and a flat JSON body in Firemoon's own shape.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::ledger::LimitStatus;
 use crate::ledger::headers::rate_limit_headers;
 use crate::printable;
 
-/// Extra members do not disturb Firemoon's clients; a nested or missing one would.
+/// Firemoon's clients ignore extra members; a nested or missing one would break them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
@@ -26,8 +26,9 @@ struct Body<'a> {
     request_id: &'a str,
 }
 
-/// The answer a refusal becomes. `id` is the request's name. `version` is the request's: only HTTP/1 can say that the
-/// connection ends. `now` is used where the refusal does not carry the store's own time.
+/// The answer for a refusal. `id` is the request's id; `version` is its HTTP version, since only
+/// HTTP/1 can announce that the connection ends; `now` is used when the refusal does not carry the
+/// store's time.
 #[must_use]
 pub fn answer(refusal: &Refusal, id: &str, version: Version, now: Timestamp) -> Answer {
     let mut answer = Answer::new(AnswerBody::new(json(refusal, id)));
@@ -46,7 +47,8 @@ fn json(refusal: &Refusal, id: &str) -> String {
         code: kind.code,
         request_id: id,
     };
-    // Strings and lists of strings always have a JSON form. What a caller sent can stand in them.
+    // Cannot fail: strings and lists of strings always have a JSON form. They may hold what a
+    // caller sent.
     printable::to_json(&body).unwrap_or_default()
 }
 
@@ -66,23 +68,30 @@ fn write_headers(headers: &mut HeaderMap, refusal: &Refusal, version: Version, n
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(bound) = refusal.bound() {
-        rate_limit_headers(&mut HeaderWriter::new(headers), &told(bound), bound.at().unwrap_or(now));
+        rate_limit_headers(
+            &mut HeaderWriter::new(headers),
+            &limits_for_headers(bound),
+            bound.at().unwrap_or(now),
+        );
     }
 }
 
-/// RFC 6750, section 3: a request without a credential learns only the scheme, one with a bad credential learns that it
-/// is bad.
+/// RFC 6750, section 3: a request without a credential gets only the scheme, one with a bad
+/// credential gets an error code as well.
 const fn challenge(refusal: &Refusal) -> Option<&'static str> {
     if matches!(refusal, Refusal::CredentialMissing | Refusal::OperatorTokenMissing) {
         return Some("Bearer");
     }
-    if matches!(refusal, Refusal::CredentialInvalid | Refusal::CredentialExpired | Refusal::CredentialRevoked) {
+    if matches!(
+        refusal,
+        Refusal::CredentialInvalid | Refusal::CredentialExpired | Refusal::CredentialRevoked
+    ) {
         return Some("Bearer error=\"invalid_token\"");
     }
     None
 }
 
-/// Where the next request begins is in doubt, or nothing more should come this way.
+/// Where the next request begins is unknown, or the gateway is stopping.
 const fn ends_connection(refusal: &Refusal) -> bool {
     matches!(
         refusal,
@@ -94,17 +103,19 @@ const fn ends_connection(refusal: &Refusal) -> bool {
     )
 }
 
-/// The limit that refused, with the time at which the call can pass: `Retry-After`, `resetAt` and the rate-limit
-/// headers then name one moment, as the draft asks. Where it does not count requests, those that do, as they stood.
-fn told(bound: &Bound) -> Cow<'_, [LimitStatus]> {
+/// The limit that refused, with the time at which the call can pass, so that `Retry-After`,
+/// `resetAt` and the rate-limit headers name the same moment, as the draft asks. If that limit does
+/// not count requests, the limits that do.
+fn limits_for_headers(bound: &Bound) -> Cow<'_, [LimitStatus]> {
     if bound.limit.kind.counts_requests() {
         let reset_at = bound.reset_at.or(bound.limit.reset_at);
         return Cow::Owned(vec![LimitStatus { reset_at, ..bound.limit.clone() }]);
     }
-    Cow::Borrowed(&bound.standings)
+    Cow::Borrowed(&bound.statuses)
 }
 
-/// Firemoon's form of a time, `2025-10-23T10:30:00.000Z`, rounded up: who waits until then is not too early.
+/// Firemoon's form of a time, `2025-10-23T10:30:00.000Z`, rounded up so that a caller who waits
+/// until then is not too early.
 fn firemoon_time(at: Timestamp) -> String {
     let millis = at.as_microsecond().saturating_add(999).div_euclid(1000);
     format!("{:.3}", Timestamp::from_millisecond(millis).unwrap_or(at))

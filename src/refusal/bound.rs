@@ -1,4 +1,4 @@
-//! The limit that refused a call, as the caller is told of it.
+//! The limit that refused a call, as reported to the caller.
 
 use std::time::Duration;
 
@@ -8,29 +8,36 @@ use crate::credits::Credits;
 use crate::ledger::LimitStatus;
 use crate::team::limit::{Shape, Unit};
 
-/// A limit, how it stood, and when it will let the call through.
+/// A limit, its status, and when it will let the call through.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bound {
     /// The limit that refused.
     pub limit: LimitStatus,
-    /// Every limit as it stood, for the rate-limit headers.
-    pub standings: Vec<LimitStatus>,
+    /// The status of every limit, for the rate-limit headers.
+    pub statuses: Vec<LimitStatus>,
     /// What the call would have cost at most.
     pub price: Credits,
-    /// When it could pass; `None` when no time will help.
+    /// When the call could pass; `None` when waiting will not help.
     pub reset_at: Option<Timestamp>,
-    /// How long that is from now, by the store's clock.
+    /// How long until then, by the store's clock.
     pub retry_after: Option<Duration>,
 }
 
 impl Bound {
-    /// The store's time when it refused, where it can be told from when the call could pass.
+    /// The store's time of the refusal, if waiting will help.
     #[must_use]
     pub fn at(&self) -> Option<Timestamp> {
         self.reset_at?.checked_sub(jiff::SignedDuration::try_from(self.retry_after?).ok()?).ok()
     }
 
-    /// The 402 sentence: which budget, how much of it is gone, what the call costs, and when it begins anew.
+    /// The limit and its level, as in metrics and views: `user:requests_per_minute`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.limit.scope.level(), self.limit.kind)
+    }
+
+    /// The message of a 402: which budget, how much is used, what the call costs, and when the
+    /// budget resets.
     #[must_use]
     pub fn budget_message(&self) -> String {
         let reset = match self.limit.reset_at {
@@ -44,19 +51,29 @@ impl Bound {
         )
     }
 
-    /// The limit and its state in words: `team:requests_per_minute allows 6: 6 used, 0 reserved`. A call that is open
-    /// has a slot, whether it runs or its answer has not been read yet.
+    /// The limit and its status: `team:requests_per_minute allows 6: 6 used, 0 reserved`. A call
+    /// holds a slot until its answer has been read.
     #[must_use]
     pub fn explanation(&self) -> String {
-        let LimitStatus { scope, kind, max, used, reserved, .. } = &self.limit;
+        let LimitStatus { kind, max, used, reserved, .. } = &self.limit;
         let amount = |number: u64| match kind.shape() {
             Shape::Window(_, Unit::Credits) => Credits::from_micros(number).to_string(),
-            Shape::Window(_, Unit::Requests) | Shape::Bucket(_) | Shape::Slots => number.to_string(),
+            Shape::Window(_, Unit::Requests) | Shape::Bucket(_) | Shape::Slots => {
+                number.to_string()
+            }
         };
-        let level = scope.level();
+        let name = self.name();
         if kind.shape() == Shape::Slots {
-            return format!("{level}:{kind} allows {max} calls at a time: {} are open", used.saturating_add(*reserved));
+            return format!(
+                "{name} allows {max} calls at a time: {} are open",
+                used.saturating_add(*reserved)
+            );
         }
-        format!("{level}:{kind} allows {}: {} used, {} reserved", amount(*max), amount(*used), amount(*reserved))
+        format!(
+            "{name} allows {}: {} used, {} reserved",
+            amount(*max),
+            amount(*used),
+            amount(*reserved)
+        )
     }
 }

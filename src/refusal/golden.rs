@@ -1,4 +1,4 @@
-//! Every refusal, word for word as a caller gets it: `golden.txt` holds one block each, and a new variant does not
+//! Golden test of every refusal: `golden.txt` holds one block for each, and a new variant does not
 //! compile without a row here.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::team::{LimitKind, TeamId, UserId};
 
 const GOLDEN: &str = include_str!("golden.txt");
 
-/// One row per variant: the pattern makes the match complete, the value is what is answered.
+/// One row per variant: the pattern makes the match exhaustive, the value is the example.
 macro_rules! one_of_each {
     ($($pattern:pat => $example:expr,)*) => {
         fn one_of_each() -> Vec<Refusal> {
@@ -52,6 +52,7 @@ one_of_each! {
     Refusal::RequestNotFound => Refusal::RequestNotFound,
     Refusal::TeamNotFound => Refusal::TeamNotFound,
     Refusal::KeyNotFound => Refusal::KeyNotFound,
+    Refusal::CallNotFound => Refusal::CallNotFound,
     Refusal::KeyConflict(_) => Refusal::KeyConflict("The key is revoked"),
     Refusal::TopUpConflict(_) => Refusal::TopUpConflict("Another top-up of the team has this id"),
     Refusal::MethodNotAllowed { .. } => Refusal::MethodNotAllowed { allow: "GET, HEAD" },
@@ -105,7 +106,7 @@ fn model() -> ModelId {
     ModelId::parse("flux/pro").expect("a model")
 }
 
-fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> LimitStatus {
+fn limit_status(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> LimitStatus {
     let reset_at = reset_at.map(at);
     LimitStatus {
         scope: Scope::Team,
@@ -121,35 +122,41 @@ fn standing(kind: LimitKind, max: u64, used: u64, reset_at: Option<&str>) -> Lim
 }
 
 fn minute() -> LimitStatus {
-    standing(LimitKind::RequestsPerMinute, 6, 6, Some("2026-11-22T14:27:00Z"))
+    limit_status(LimitKind::RequestsPerMinute, 6, 6, Some("2026-11-22T14:27:00Z"))
 }
 
 fn day() -> LimitStatus {
     let user = UserId::parse("alice").expect("a user");
     LimitStatus {
         scope: Scope::User(user),
-        ..standing(LimitKind::RequestsPerDay, 100, 100, Some("2026-11-23T00:00:00Z"))
+        ..limit_status(LimitKind::RequestsPerDay, 100, 100, Some("2026-11-23T00:00:00Z"))
     }
 }
 
 fn budget() -> LimitStatus {
     LimitStatus {
         reserved: 25_000,
-        ..standing(LimitKind::CreditsPerMonth, 400_000_000, 399_950_000, Some("2026-12-01T00:00:00Z"))
+        ..limit_status(
+            LimitKind::CreditsPerMonth,
+            400_000_000,
+            399_950_000,
+            Some("2026-12-01T00:00:00Z"),
+        )
     }
 }
 
 fn slots() -> LimitStatus {
-    LimitStatus { reserved: 8, ..standing(LimitKind::Concurrent, 8, 0, None) }
+    LimitStatus { reserved: 8, ..limit_status(LimitKind::Concurrent, 8, 0, None) }
 }
 
 /// The call could pass 9.2 seconds after the store's time of 14:26:01.
 fn bound(limit: LimitStatus) -> Box<Bound> {
-    let some = standing(LimitKind::RequestsPerMinute, 6, 2, Some("2026-11-22T14:27:00Z"));
-    let standings = if limit.kind == some.kind { vec![limit.clone()] } else { vec![some, limit.clone()] };
+    let some = limit_status(LimitKind::RequestsPerMinute, 6, 2, Some("2026-11-22T14:27:00Z"));
+    let statuses =
+        if limit.kind == some.kind { vec![limit.clone()] } else { vec![some, limit.clone()] };
     Box::new(Bound {
         limit,
-        standings,
+        statuses,
         price: Credits::from_micros(100_000),
         reset_at: Some(at("2026-11-22T14:26:10.2001Z")),
         retry_after: Some(Duration::from_micros(9_200_100)),
@@ -162,8 +169,11 @@ fn answered(refusal: &Refusal, version: Version) -> crate::http::Answer {
 
 fn block(refusal: &Refusal) -> String {
     let answer = answered(refusal, Version::HTTP_11);
-    let mut headers: Vec<String> =
-        answer.headers().iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text"))).collect();
+    let mut headers: Vec<String> = answer
+        .headers()
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text")))
+        .collect();
     headers.sort();
     let body = std::str::from_utf8(answer.body().bytes()).expect("text");
     format!("{}\n{}\n{body}\n", answer.status(), headers.concat())
@@ -189,7 +199,8 @@ fn every_refusal_is_one_flat_object_of_texts() {
             assert!(members[name].is_string(), "{name} of {refusal:?}");
         }
         for (name, value) in members {
-            let texts = value.as_array().is_some_and(|list| list.iter().all(serde_json::Value::is_string));
+            let texts =
+                value.as_array().is_some_and(|list| list.iter().all(serde_json::Value::is_string));
             assert!(value.is_string() || (name == "errors" && texts), "{name} of {refusal:?}");
         }
     }
@@ -198,13 +209,16 @@ fn every_refusal_is_one_flat_object_of_texts() {
 #[test]
 fn only_http_1_is_told_that_its_connection_ends() {
     for refusal in one_of_each() {
-        assert!(!answered(&refusal, Version::HTTP_2).headers().contains_key("connection"), "{refusal:?}");
+        assert!(
+            !answered(&refusal, Version::HTTP_2).headers().contains_key("connection"),
+            "{refusal:?}"
+        );
     }
 }
 
 #[test]
 fn a_limit_that_no_time_will_help_names_no_time() {
-    let total = standing(LimitKind::CreditsTotal, 1_000_000, 1_000_000, None);
+    let total = limit_status(LimitKind::CreditsTotal, 1_000_000, 1_000_000, None);
     let never = Bound { reset_at: None, retry_after: None, ..*bound(total) };
     let answer = answered(&Refusal::BudgetExhausted(Box::new(never)), Version::HTTP_11);
     let body: serde_json::Value = serde_json::from_slice(answer.body().bytes()).expect("JSON");

@@ -1,15 +1,15 @@
-//! Whose affair an error is.
+//! Who is at fault for an error.
 
-/// Whose fault a refusal is: the `X-Error-Source` header and the `source` label.
+/// Who is at fault for a refusal: the `X-Error-Source` header and the `source` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The request itself.
     Caller,
-    /// What the team may do.
+    /// The team's permissions and limits.
     Policy,
     /// The gateway, its store or its operator.
     Gateway,
-    /// The upstream, or the account everyone shares.
+    /// The upstream, or the shared account.
     Upstream,
 }
 

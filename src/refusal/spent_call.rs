@@ -1,4 +1,4 @@
-//! A call that was made and paid before: what can be told of it when its answer cannot.
+//! An earlier call whose answer is gone: what a refusal can still say about it.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use http::StatusCode;
 use crate::credits::Credits;
 use crate::ledger::ReservationId;
 
-/// How it ended.
+/// How that call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpentCall {
-    /// The call; `None` when it was made before calls had ids of their own.
+    /// Its id; `None` for calls made before calls had ids of their own.
     pub id: Option<ReservationId>,
-    /// The status that its caller was told, or would have been.
+    /// The status of its answer.
     pub status: StatusCode,
     /// What it was charged.
     pub cost: Credits,

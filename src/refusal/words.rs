@@ -1,4 +1,5 @@
-//! What a refusal says: fixed texts, or texts built of the caller's own input and the team's own limits.
+//! Messages of refusals: fixed texts, or built from the caller's own input and the team's own
+//! limits.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::{Refusal, whole_seconds};
 use crate::team::TeamId;
 
 impl Refusal {
-    /// What the caller is told, in a sentence.
+    /// The message, one sentence.
     #[must_use]
     pub fn message(&self) -> String {
         let fixed = match self {
@@ -20,22 +21,31 @@ impl Refusal {
             Self::CredentialMissing => {
                 "Send your credential in the header Authorization (Bearer <credential>) or in X-API-Key"
             }
-            Self::OperatorTokenMissing => "Send an operator's token in the header Authorization (Bearer <token>)",
+            Self::OperatorTokenMissing => {
+                "Send an operator's token in the header Authorization (Bearer <token>)"
+            }
             Self::CredentialInvalid => "The credential is not valid for this gateway",
             Self::CredentialExpired => "The credential has expired: get a new one",
             Self::CredentialRevoked => {
                 "The credential has been revoked: ask the operators of this gateway for a new one"
             }
             Self::TeamSuspended => "Access is suspended: ask the operators of this gateway",
-            Self::TeamUnknown => "The credential belongs to no team of this gateway: ask its operators",
-            Self::TeamNotTheirs => "The credential does not belong to the team that X-Moongate-Team names",
+            Self::TeamUnknown => {
+                "The credential belongs to no team of this gateway: ask its operators"
+            }
+            Self::TeamNotTheirs => {
+                "The credential does not belong to the team that X-Moongate-Team names"
+            }
             Self::TeamAmbiguous(teams) if teams.is_empty() => {
                 "The credential belongs to several teams: choose one of them with X-Moongate-Team"
             }
-            Self::RoleNotAllowed => "This token may only read: a change needs a token with the role write",
+            Self::RoleNotAllowed => {
+                "This token may only read: a change needs a token with the role write"
+            }
             Self::RouteNotFound => "This gateway has no such route",
             Self::RequestNotFound => "Your team has no call with this id",
             Self::TeamNotFound => "There is no such team in the configuration",
+            Self::CallNotFound => "No call with this id is known",
             Self::KeyNotFound => "There is no such gateway key",
             Self::KeyConflict(why) | Self::TopUpConflict(why) => why,
             Self::BodyTimeout => "The body did not arrive in time",
@@ -52,9 +62,15 @@ impl Refusal {
             Self::IdempotencyMismatch => {
                 "This Idempotency-Key was used for another call: use a new key, or send what was sent before"
             }
-            Self::Internal => "The gateway failed, which is a fault of its own: tell its operators the request id",
-            Self::UpstreamUnreachable => "The generation service cannot be reached; nothing was charged",
-            Self::UpstreamBroken => "The generation service's answer was cut short or cannot be used",
+            Self::Internal => {
+                "The gateway failed, which is a fault of its own: tell its operators the request id"
+            }
+            Self::UpstreamUnreachable => {
+                "The generation service cannot be reached; nothing was charged"
+            }
+            Self::UpstreamBroken => {
+                "The generation service's answer was cut short or cannot be used"
+            }
             Self::UpstreamKeyRejected => {
                 "The generation service refused the shared key: the operators of this gateway must renew it"
             }
@@ -80,7 +96,9 @@ impl Refusal {
                 );
             }
             Self::BudgetExhausted(bound) => return bound.budget_message(),
-            Self::RateLimited(bound) | Self::QuotaExhausted(bound) | Self::TooManyConcurrent(bound) => {
+            Self::RateLimited(bound)
+            | Self::QuotaExhausted(bound)
+            | Self::TooManyConcurrent(bound) => {
                 return try_again_in(bound.retry_after);
             }
             Self::SharedRateLimited { retry_after, .. }
@@ -93,22 +111,33 @@ impl Refusal {
                     "The call with this Idempotency-Key was made, but its answer is not kept any more, or was too large to keep: {call}. It is not made again; to have it made anew, use another key"
                 );
             }
-            Self::ModelNotAllowed(model) => return format!("Your team may not use the model {model}"),
-            Self::ModelNotAllowedToKey(model) => return format!("This gateway key may not use the model {model}"),
-            Self::ModelUnknown(model) => return format!("Model configuration not found for {model}"),
+            Self::ModelNotAllowed(model) => {
+                return format!("Your team may not use the model {model}");
+            }
+            Self::ModelNotAllowedToKey(model) => {
+                return format!("This gateway key may not use the model {model}");
+            }
+            Self::ModelUnknown(model) => {
+                return format!("Model configuration not found for {model}");
+            }
             Self::ModelUnpriced { model, nearest } => {
-                let meant = nearest.as_ref().map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+                let meant = nearest
+                    .as_ref()
+                    .map(|nearest| format!("; did you mean {nearest}?"))
+                    .unwrap_or_default();
                 return format!(
                     "Model configuration not found for {model}: the operators of this gateway have set no price for it{meant}"
                 );
             }
             Self::MethodNotAllowed { allow } => return format!("This route takes only {allow}"),
-            Self::BodyTooLarge { bytes_max } => return format!("The body is larger than {bytes_max} bytes"),
+            Self::BodyTooLarge { bytes_max } => {
+                return format!("The body is larger than {bytes_max} bytes");
+            }
         };
         fixed.to_owned()
     }
 
-    /// The list of single problems, for refusals that have one; for a limit, how it stands.
+    /// Single problems, for a refusal that lists them; the status of the limit that refused.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         if let Self::InvalidRequest(problems) | Self::InvalidBody(problems) = self {
@@ -121,13 +150,15 @@ impl Refusal {
             return vec!["your address asked for too many models that may not exist".to_owned()];
         }
         match self.bound() {
-            Some(bound) if self.kind().status == StatusCode::TOO_MANY_REQUESTS => vec![bound.explanation()],
+            Some(bound) if self.kind().status == StatusCode::TOO_MANY_REQUESTS => {
+                vec![bound.explanation()]
+            }
             Some(_) | None => Vec::new(),
         }
     }
 }
 
-/// Firemoon's own sentence: its clients print it.
+/// Firemoon's own sentence, which its clients print.
 fn try_again_in(wait: Option<Duration>) -> String {
     match wait {
         Some(wait) => format!("Rate limit exceeded. Try again in {} seconds.", whole_seconds(wait)),

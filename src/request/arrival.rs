@@ -1,4 +1,5 @@
-//! A request on its way in: what the listener hands over, and what every layer below the first one works with.
+//! A request on its way in, as the listener hands it over and as the layers below the first one get
+//! it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,49 +9,49 @@ use http::Request;
 
 use super::{RequestId, RequestLog};
 
-/// What the listener hands over: a request and where it came from.
+/// A request as the listener hands it over.
 pub struct Inbound<B> {
     /// The request, as hyper read it.
     pub request: Request<B>,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
-    /// Whether its connection was accepted only after the gateway had begun to refuse.
+    /// Whether the connection was accepted after the gateway had begun to refuse.
     pub too_late: bool,
 }
 
-/// A request whose form has been checked, and the route it is for.
+/// A well-formed request and its route.
 #[derive(Debug)]
 pub struct Routed<B, R> {
     /// The request.
     pub arrival: Arrival<B>,
-    /// The route, narrowed to the branch of the stack that answers it.
+    /// Its route, narrowed to the branch of the stack that answers it.
     pub route: R,
 }
 
-/// A request with a name and a record. Made by the outermost layer; nothing about it has been checked yet.
+/// A request with an id and a log. Made by the outermost layer, before anything is checked.
 pub struct Arrival<B> {
     /// The request.
     pub request: Request<B>,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
-    /// Whether its connection was accepted only after the gateway had begun to refuse.
+    /// Whether the connection was accepted after the gateway had begun to refuse.
     pub too_late: bool,
     /// When it arrived.
     pub at: Instant,
-    /// Its name.
+    /// Its id.
     pub id: RequestId,
-    /// Where the layers note what they learn, for the access line and the metrics.
+    /// Facts that the layers note for the access line and the metrics.
     pub record: RequestLog,
 }
 
-/// Without the headers, which hold a credential, and without the path, which may.
+/// Leaves out the headers, which hold a credential, and the path, which may hold one.
 impl<B> fmt::Debug for Inbound<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a {} from {}", self.request.method(), self.peer)
     }
 }
 
-/// Without the headers, which hold a credential, and without the path, which may.
+/// Leaves out the headers, which hold a credential, and the path, which may hold one.
 impl<B> fmt::Debug for Arrival<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: a {} from {}", self.id.as_str(), self.request.method(), self.peer)
@@ -65,7 +66,8 @@ mod tests {
     #[test]
     fn a_request_is_written_down_without_its_credential() {
         let request = || {
-            let request = Request::post("/api/v1/flux/dev?key=mgk_secret").header("authorization", "Bearer mgk_secret");
+            let request = Request::post("/api/v1/flux/dev?key=mgk_secret")
+                .header("authorization", "Bearer mgk_secret");
             request.header("x-api-key", "mgk_secret").body(()).expect("a request")
         };
         let peer = IpAddr::from([192, 0, 2, 1]);

@@ -1,8 +1,9 @@
-//! The bounded memory for buffered bodies: one half for requests, the other for answers, so that neither starves the
-//! other, and of each half a share for every team, so that no team starves another.
+//! Bounded memory for buffered bodies: half for requests and half for answers, so that neither
+//! starves the other; within each half a share for every team, so that no team starves another.
 //!
-//! Where there is no room, a call is refused at once, before it is paid for: for its body as that comes in, for its
-//! answer by what such answers needed lately. What an answer needs beyond that it waits for: see [`Room`].
+//! A call that finds no room is refused at once, before it is paid for: for its body as that comes
+//! in, for its answer by the size of recent ones. An answer that is larger than that waits: see
+//! [`Room`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,23 +18,24 @@ use crate::model::ModelId;
 use crate::refusal::Refusal;
 use crate::team::TeamId;
 
-/// What an answer is expected to need of which nothing is known, in bytes.
+/// Expected bytes of an answer while none of its model has come.
 const USUAL_BYTES: u64 = 16 * 1024;
-/// How many answers may be larger than the room there is at the same time, each of another team: one team alone never
-/// has them all. Each can take `upstream.answer_bytes_max` beyond `limits.buffered_bytes_max`.
+/// How many answers at a time may exceed the pool, each of another team, so that one team never has
+/// all. Each may take `upstream.answer_bytes_max` beyond `limits.buffered_bytes_max`.
 const OVERDRAFTS: usize = 2;
 
-/// Memory that bodies may take, over all workers. Clones share it.
+/// Memory for bodies, over all workers. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Buffer {
     inner: Arc<Inner>,
-    /// Of what nobody pays for: the catalogue's answers, the account's balance.
+    /// Share of the answers that no team pays for: the catalogue's, the account's balance.
     unpaid: Arc<Share>,
 }
 
 impl Buffer {
-    /// Memory for this many bytes of bodies (`limits.buffered_bytes_max`), shared like this. The requests' half is
-    /// never less than one body. A few answers at a time may take as much as `upstream.answer_bytes_max` beyond it.
+    /// Memory for `bytes_max` of bodies (`limits.buffered_bytes_max`). The requests' half has room
+    /// for at least one body. A few answers at a time may exceed it by `upstream.answer_bytes_max`
+    /// each.
     #[must_use]
     pub fn new(bytes_max: u64, body_bytes_max: u64, shares: Live<Shares>) -> Self {
         let all = bytes_max / 1024;
@@ -47,10 +49,10 @@ impl Buffer {
         Self { inner: Arc::new(inner), unpaid: Arc::default() }
     }
 
-    /// Takes memory for a request's body of this size, at once or not at all.
+    /// Takes memory for a request's body of this size, without waiting.
     ///
     /// # Errors
-    /// `overloaded`: the team's memory is taken, or all of it.
+    /// `overloaded`: the team's share is taken, or the whole half.
     pub fn hold(&self, team: &TeamId, bytes: u64) -> Result<BufferPermit, Refusal> {
         let (share, own) = self.inner.shares.read().of_team(team, &self.inner.requests);
         let mut held = BufferPermit { inner: Arc::clone(&self.inner), share, own, held: 0 };
@@ -58,28 +60,28 @@ impl Buffer {
         Ok(held)
     }
 
-    /// Claims room for the answer of a call that is not paid for yet: as much as the team's answers of this model took
-    /// lately.
+    /// Claims room for the answer of a call before it is paid for: as much as the team's recent
+    /// answers of this model needed.
     ///
     /// # Errors
-    /// `overloaded`: the team's memory is taken, or all of it, or an answer that was paid for waits for it.
+    /// `overloaded`: the team's share is taken, or the whole half, or a paid answer waits for room.
     pub fn claim(&self, team: &TeamId, model: &ModelId) -> Result<Arc<Room>, Refusal> {
         let (share, own) = self.share(team);
         let bytes = share.expected(model).unwrap_or(USUAL_BYTES).max(1024);
         self.room(share, own, Some(model.clone()), bytes)
     }
 
-    /// Takes memory for an answer that is here already and is given out again, at once or not at all.
+    /// Takes memory for an answer that already exists, such as a stored response, without waiting.
     ///
     /// # Errors
-    /// As above.
+    /// As for [`Buffer::claim`].
     pub fn take(&self, team: &TeamId, bytes: usize) -> Result<Arc<Room>, Refusal> {
         let (share, own) = self.share(team);
         self.room(share, own, None, bytes as u64)
     }
 
-    /// Room for an answer that nobody pays for, as it comes. Such answers share one overdraft, and wait for nobody
-    /// else's.
+    /// Room for an answer that no team pays for, taken as it comes. These answers share one
+    /// overdraft.
     #[must_use]
     pub fn unpaid(&self) -> Arc<Room> {
         Arc::new(Room::new(Arc::clone(&self.inner), Arc::clone(&self.unpaid), 0, None))
@@ -89,7 +91,13 @@ impl Buffer {
         self.inner.shares.read().of_team(team, &self.inner.answers)
     }
 
-    fn room(&self, share: Arc<Share>, own: u64, model: Option<ModelId>, bytes: u64) -> Result<Arc<Room>, Refusal> {
+    fn room(
+        &self,
+        share: Arc<Share>,
+        own: u64,
+        model: Option<ModelId>,
+        bytes: u64,
+    ) -> Result<Arc<Room>, Refusal> {
         if share.waiting.load(Ordering::Acquire) > 0 {
             return Err(Refusal::Overloaded);
         }
@@ -98,7 +106,7 @@ impl Buffer {
     }
 }
 
-/// A share of the memory for requests, given back when it is dropped.
+/// Memory for a request's body, given back when dropped.
 #[derive(Debug)]
 pub struct BufferPermit {
     inner: Arc<Inner>,
@@ -108,10 +116,10 @@ pub struct BufferPermit {
 }
 
 impl BufferPermit {
-    /// Takes so many bytes more, at once or not at all.
+    /// Takes so many bytes more, without waiting.
     ///
     /// # Errors
-    /// `overloaded`: the memory is taken. What is held stays held.
+    /// `overloaded`: no memory is left. What it holds stays held.
     pub fn grow(&mut self, more: u64) -> Result<(), Refusal> {
         let more = kib(more);
         if !self.inner.requests.take(&self.share.requests, self.own, self.held, more) {
@@ -121,7 +129,7 @@ impl BufferPermit {
         Ok(())
     }
 
-    /// Gives back what a body of so many bytes turned out not to need.
+    /// Gives back what the body did not need.
     pub fn shrink(&mut self, bytes: usize) {
         let surplus = self.held.saturating_sub(kib(bytes as u64));
         self.inner.requests.give_back(&self.share.requests, surplus);

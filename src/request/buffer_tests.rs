@@ -1,4 +1,4 @@
-//! What of the memory for bodies is whose, and what waits for it.
+//! Shares of the memory for bodies, and answers that wait for room.
 
 use std::collections::{HashMap, HashSet};
 use std::task::{Context, Poll, Waker};
@@ -38,7 +38,7 @@ fn teams(weights: &[(&str, u32)]) -> HashMap<TeamId, Arc<Team>> {
     weights.iter().map(of).collect()
 }
 
-/// Memory for so many KiB of requests, and as many of answers, of two teams.
+/// So many KiB for requests and as many for answers, shared by two teams.
 fn buffer(half: u64) -> Buffer {
     Buffer::new(2 * half * KIB, 1, Live::new(Shares::of(&teams(&[("a", 1), ("b", 3)]), None)))
 }
@@ -52,11 +52,15 @@ fn take(buffer: &Buffer, name: &str, kib: usize) -> Result<Arc<Room>, Refusal> {
 }
 
 #[test]
-fn a_team_that_holds_all_it_may_leaves_the_others_theirs() {
+fn a_team_at_its_bound_leaves_the_others_their_shares() {
     let buffer = buffer(100);
     let requests: Vec<_> = std::iter::from_fn(|| buffer.hold(&team("a"), KIB).ok()).collect();
     let answers: Vec<_> = std::iter::from_fn(|| take(&buffer, "a", 1).ok()).collect();
-    assert_eq!((requests.len(), answers.len()), (50, 50), "as much as it leaves, more than its quarter");
+    assert_eq!(
+        (requests.len(), answers.len()),
+        (50, 50),
+        "as much as it leaves, more than its quarter"
+    );
     assert!(buffer.hold(&team("b"), 50 * KIB).is_ok() && take(&buffer, "b", 50).is_ok());
     assert_eq!(buffer.claim(&team("a"), &model()).map(drop), Err(Refusal::Overloaded));
     drop((requests, answers));
@@ -64,7 +68,7 @@ fn a_team_that_holds_all_it_may_leaves_the_others_theirs() {
 }
 
 #[test]
-fn a_body_gives_back_what_it_turned_out_not_to_need() {
+fn a_body_returns_the_room_it_did_not_need() {
     let buffer = buffer(100);
     let mut held = buffer.hold(&team("a"), 64 * KIB).expect("room");
     held.grow(30 * KIB).expect("room for one large body");
@@ -85,11 +89,15 @@ fn a_claim_is_as_large_as_answers_were_lately() {
     assert_eq!(second.bytes(), 300 * KIB);
     second.settle(10);
     assert_eq!(second.bytes(), KIB);
-    assert_eq!(buffer.claim(&team("b"), &model()).expect("room").bytes(), USUAL_BYTES, "another team's are others");
+    assert_eq!(
+        buffer.claim(&team("b"), &model()).expect("room").bytes(),
+        USUAL_BYTES,
+        "another team's are others"
+    );
 }
 
 #[tokio::test]
-async fn an_answer_larger_than_all_there_is_goes_beyond_it_and_keeps_nobody_out() {
+async fn an_oversized_answer_goes_beyond_the_buffer_and_blocks_nobody() {
     let buffer = buffer(100);
     let room = buffer.claim(&team("a"), &model()).expect("room");
     room.hold(5000 * KIB).await;
@@ -102,7 +110,7 @@ async fn an_answer_larger_than_all_there_is_goes_beyond_it_and_keeps_nobody_out(
 }
 
 #[tokio::test]
-async fn of_answers_that_grow_into_each_other_one_finishes_and_lets_the_next() {
+async fn of_answers_that_outgrow_the_buffer_one_always_finishes() {
     let buffer = buffer(70);
     let [first, second, third] = [(); 3].map(|()| buffer.claim(&team("a"), &model()));
     let (first, second) = (first.expect("room"), second.expect("room"));
@@ -123,9 +131,10 @@ async fn of_answers_that_grow_into_each_other_one_finishes_and_lets_the_next() {
 }
 
 #[tokio::test]
-async fn one_team_s_waiting_answers_keep_no_other_team_s_waiting() {
+async fn one_teams_waiting_answers_do_not_block_anothers() {
     let buffer = buffer(70);
-    let [of_a, next_of_a, of_b] = ["a", "a", "b"].map(|name| buffer.claim(&team(name), &model()).expect("room"));
+    let [of_a, next_of_a, of_b] =
+        ["a", "a", "b"].map(|name| buffer.claim(&team(name), &model()).expect("room"));
     of_a.hold(500 * KIB).await;
     let mut waiting = Box::pin(next_of_a.hold(500 * KIB));
     assert!(is_waiting(waiting.as_mut()));
@@ -133,7 +142,7 @@ async fn one_team_s_waiting_answers_keep_no_other_team_s_waiting() {
 }
 
 #[test]
-fn a_reload_keeps_what_is_taken_and_changes_what_is_whose() {
+fn a_reload_keeps_what_is_taken_and_changes_the_shares() {
     let live = Live::new(Shares::of(&teams(&[("a", 1), ("b", 1)]), None));
     let buffer = Buffer::new(200 * KIB, 1, live.clone());
     let _b = take(&buffer, "b", 50).expect("room");

@@ -1,8 +1,8 @@
-//! Lets only well-formed requests pass, and finds their route.
+//! Lets only well-formed requests pass and finds their route.
 //!
-//! Reads: the head. Writes: the record's route. Refuses: `invalid_request`, `invalid_path`, `headers_too_large`,
-//! `route_not_found`, `method_not_allowed`, `draining`.
-//! Position: directly below the layer that answers refusals, above everything that trusts a header or a path.
+//! Reads: the head. Writes: the record's route. Refuses: `invalid_request`, `invalid_path`,
+//! `headers_too_large`, `route_not_found`, `method_not_allowed`, `draining`. Position: directly
+//! below the layer that answers refusals, above everything that trusts a header or a path.
 
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
@@ -83,8 +83,8 @@ impl CheckRequestLayer {
                 arrival.record.facts().route = Some(route.name());
                 route
             }
-            // Who shows a credential is asked who it is, as on any route: a known caller's answer says how its limits
-            // stand.
+            // A request with a credential goes on to authentication, as on any route, so that a
+            // known caller's answer tells its limits.
             Err(refusal) if shows_credential(&head.headers) => {
                 Route::Known(AuthenticatedRoute::Nothing(Box::new(refusal)))
             }

@@ -1,11 +1,11 @@
-//! The description of the team listener's API, as it answers it: OpenAPI 3.1.
+//! OpenAPI 3.1 description of the team listener's API.
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 
 use crate::http::{Answer, AnswerBody};
 
-/// The document. The tests hold it against the table of routes and the refusals, and a running gateway against it.
+/// The document. Tests compare it with the table of routes, the refusals and a running gateway.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 /// The answer of `GET /gateway/openapi.json`.

@@ -1,6 +1,6 @@
-//! Is the head of a request well-formed: what hyper lets through and we do not.
+//! Checks of a request's head that hyper does not make.
 //!
-//! hyper reads heads with more patience than a gateway may have: it accepts a missing or doubled `Host`, an odd
+//! hyper is more lenient than a gateway may be: it accepts a missing or doubled `Host`, an odd
 //! `Transfer-Encoding`, and headers of any size within its buffer.
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
@@ -10,15 +10,16 @@ use http::{HeaderMap, HeaderName, Version};
 
 use crate::refusal::Refusal;
 
-/// Over HTTP/1 hyper itself bounds them at 100, with a bare 431; ours is lower and has an answer. A bound of hyper's
-/// that is set costs every request two tables from the heap.
+/// hyper allows 100 over HTTP/1 and answers more with a bare 431; our bound is lower and has an
+/// answer of its own. Setting a bound in hyper costs every request two heap allocations.
 const HEADERS_MAX: usize = 96;
 const TARGET_BYTES_MAX: usize = 8 * 1024;
 
 /// Checks the head of a request.
 ///
 /// # Errors
-/// `invalid_request` with every problem found; `headers_too_large`; `invalid_path` for a target that is too long.
+/// `invalid_request` with every problem found; `headers_too_large`; `invalid_path` for a target
+/// that is too long.
 pub fn check(head: &Parts, all_headers_bytes_max: usize) -> Result<(), Refusal> {
     sizes(&head.headers, all_headers_bytes_max)?;
     if head.uri.path().len() + head.uri.query().map_or(0, str::len) > TARGET_BYTES_MAX {
@@ -30,7 +31,11 @@ pub fn check(head: &Parts, all_headers_bytes_max: usize) -> Result<(), Refusal> 
     }
     host(head, &mut problems);
     length(head, &mut problems);
-    if head.headers.get(EXPECT).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+    if head
+        .headers
+        .get(EXPECT)
+        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
         problems.push("Expect may only be 100-continue");
     }
     if problems.is_empty() {
@@ -42,14 +47,19 @@ pub fn check(head: &Parts, all_headers_bytes_max: usize) -> Result<(), Refusal> 
 fn sizes(headers: &HeaderMap, all_bytes_max: usize) -> Result<(), Refusal> {
     let mut all = 0;
     for (name, value) in headers {
-        // One may take all there is room for: a token that lists hundreds of groups is larger than everything else
-        // together.
+        // One header may use up the whole bound: a token that lists hundreds of groups is larger
+        // than everything else together.
         all += name.as_str().len() + value.len();
     }
-    if headers.len() > HEADERS_MAX || all > all_bytes_max { Err(Refusal::HeadersTooLarge) } else { Ok(()) }
+    if headers.len() > HEADERS_MAX || all > all_bytes_max {
+        Err(Refusal::HeadersTooLarge)
+    } else {
+        Ok(())
+    }
 }
 
-/// RFC 9112, 3.2: exactly one valid `Host`; RFC 9113, 8.3.1: `:authority`, equal to `Host` when both are there.
+/// RFC 9112, 3.2: exactly one valid `Host`; RFC 9113, 8.3.1: `:authority`, equal to `Host` when
+/// both are present.
 fn host(head: &Parts, problems: &mut Vec<&'static str>) {
     let host = match only(&head.headers, &HOST) {
         Ok(host) => host,
@@ -58,7 +68,8 @@ fn host(head: &Parts, problems: &mut Vec<&'static str>) {
     let host = host.map(|value| std::str::from_utf8(value).unwrap_or_default());
     match (head.version == Version::HTTP_2, head.uri.authority(), host) {
         (true, Some(authority), None) if is_host(authority.as_str()) => {}
-        (true, Some(authority), Some(host)) if is_host(host) && authority.as_str().eq_ignore_ascii_case(host) => {}
+        (true, Some(authority), Some(host))
+            if is_host(host) && authority.as_str().eq_ignore_ascii_case(host) => {}
         (true, Some(_), Some(_)) => problems.push(":authority and Host differ"),
         (true, None, Some(host)) if is_host(host) => {}
         (false, Some(_), _) => problems.push("the request target must be a path"),
@@ -78,14 +89,19 @@ fn is_host(text: &str) -> bool {
         })
 }
 
-/// RFC 9112, 6.3: one length, told in one way. What is no length at all, or is told in both ways, hyper decides before
-/// us: it refuses the one, and of the other takes the chunks and closes the connection behind them (RFC 9112, 6.1).
+/// RFC 9112, 6.3: one length, given once. hyper has already refused an invalid length; of a request
+/// with both a length and chunks it reads the chunks and then closes the connection (RFC 9112,
+/// 6.1).
 fn length(head: &Parts, problems: &mut Vec<&'static str>) {
     let length = only(&head.headers, &CONTENT_LENGTH);
     let coding = only(&head.headers, &TRANSFER_ENCODING);
     match (length, coding) {
-        (Err(Several), _) | (_, Err(Several)) => problems.push("the length of the body is given twice"),
-        (Ok(_), Ok(Some(coding))) if coding != b"chunked" => problems.push("Transfer-Encoding may only be chunked"),
+        (Err(Several), _) | (_, Err(Several)) => {
+            problems.push("the length of the body is given twice")
+        }
+        (Ok(_), Ok(Some(coding))) if coding != b"chunked" => {
+            problems.push("Transfer-Encoding may only be chunked")
+        }
         (Ok(_), Ok(_)) => {}
     }
 }
@@ -133,16 +149,20 @@ mod tests {
         };
         assert_eq!(with(&[("content-length", "5")]), Ok(()));
         assert_eq!(with(&[("transfer-encoding", "chunked")]), Ok(()));
-        for bad in ["cow, chunked", ", chunked", "chunked, chunked", "\"chunked\"", "identity", "Chunked"] {
+        for bad in
+            ["cow, chunked", ", chunked", "chunked, chunked", "\"chunked\"", "identity", "Chunked"]
+        {
             assert!(with(&[("transfer-encoding", bad)]).is_err(), "{bad}");
         }
-        assert!(with(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]).is_err());
+        assert!(
+            with(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]).is_err()
+        );
         assert!(with(&[("content-length", "5"), ("content-length", "5")]).is_err());
         assert!(with(&[("expect", "200-ok")]).is_err());
     }
 
     #[test]
-    fn headers_are_bounded_together_and_one_may_take_all_there_is_room_for() {
+    fn headers_are_bounded_together_and_not_one_by_one() {
         let bytes_max = 64 * 1024;
         let large = "x".repeat(bytes_max - "host".len() - "a".len() - "x".len());
         assert_eq!(checked("/", &[("host", "a"), ("x", &large)]), Ok(()));

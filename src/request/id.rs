@@ -1,4 +1,4 @@
-//! The request id: accepted from the caller when it is plain, made here when it is not.
+//! Request id: the caller's own when it is well-formed, otherwise a new one.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::ledger::ReservationId;
 
 /// Names one request in answers, logs, rows and at the upstream: 1 to 128 of `[A-Za-z0-9._-]`.
 ///
-/// Kept as the header that it becomes twice in each call: there it costs no copy.
+/// Stored as a header value, since each call sends it twice: no copy is needed.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(HeaderValue);
 
@@ -21,17 +21,17 @@ impl RequestId {
     #[must_use]
     pub fn new() -> Self {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        // Not in order within a millisecond: that would take a lock which all workers share.
+        // Not ordered within a millisecond: that would take a lock shared by all workers.
         Uuid::new_v7(Timestamp::now(NoContext)).hyphenated().encode_lower(&mut text);
         Self::of(text).unwrap_or_else(|| Self(HeaderValue::from_static("-")))
     }
 
-    /// One allocation for the text and for all clones of it.
+    /// One allocation, shared by all clones.
     fn of(text: impl AsRef<[u8]> + Send + 'static) -> Option<Self> {
         HeaderValue::from_maybe_shared(Bytes::from_owner(text)).ok().map(Self)
     }
 
-    /// The id a caller sent, when it is of the form above; else a new one.
+    /// The id a caller sent, if it is well-formed; else a new one.
     #[must_use]
     pub fn accept(sent: Option<&HeaderValue>) -> Self {
         match sent.and_then(|value| value.to_str().ok()) {
@@ -40,18 +40,17 @@ impl RequestId {
         }
     }
 
-    /// An id that was made or accepted before; `None` for a text that can be none.
+    /// Parses an id; `None` if it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if Self::is_plain(text) { Self::of(text.to_owned()) } else { None }
     }
 
-    /// The call that this is the own id of, when it has the form of one. A caller may send such a request id all the
-    /// same.
+    /// The call whose own id this is, if it has that form. A caller may send such a request id too.
     #[must_use]
     pub fn as_call_id(&self) -> Option<ReservationId> {
         let id: ReservationId = self.as_str().parse().ok()?;
-        // Only in the form in which it is told.
+        // Only in the form in which call ids are printed.
         (id.to_string() == self.as_str() && id.made_at().is_some()).then_some(id)
     }
 

@@ -1,28 +1,54 @@
-//! A question to the catalogue, with what its answer depends on beside it.
+//! A request for the catalogue or for a page, with what its answer depends on.
 
 use std::net::IpAddr;
 
 use http::HeaderMap;
+use http::header::HOST;
+use http::uri::Authority;
 
 use super::Arrival;
-use super::route::Catalogue;
+use super::route::{Catalogue, Page};
 
-/// A question to the catalogue. The query string is no part of it: it would only make two questions of one.
+/// A request for the catalogue. Leaves out the query string, which would only split one cache entry
+/// into two.
 #[derive(Debug)]
 pub struct Lookup {
-    /// What is asked.
+    /// What it asks for.
     pub question: Catalogue,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
-    /// The request's headers: whom a proxy speaks for, and which copy the caller has.
+    /// Headers of the request: the proxy's, and those that name the copy the caller has.
     pub headers: HeaderMap,
 }
 
 impl Lookup {
-    /// The question of a request.
+    /// The lookup of a request.
     #[must_use]
     pub fn of<B>(arrival: Arrival<B>, question: Catalogue) -> Self {
         let (head, _) = arrival.request.into_parts();
         Self { question, peer: arrival.peer, headers: head.headers }
+    }
+}
+
+/// A question for the team page or a file of it.
+#[derive(Debug)]
+pub struct Visit {
+    /// What is asked for.
+    pub page: Page,
+    /// The name by which the gateway was called, without its port; empty when nobody said.
+    pub host: String,
+    /// The request's headers: which copy the caller has.
+    pub headers: HeaderMap,
+}
+
+impl Visit {
+    /// The question of a request.
+    #[must_use]
+    pub fn of<B>(arrival: Arrival<B>, page: Page) -> Self {
+        let (head, _) = arrival.request.into_parts();
+        let named = head.headers.get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
+        let authority = head.uri.authority().cloned().or(named);
+        let host = authority.map(|authority: Authority| authority.host().to_ascii_lowercase());
+        Self { page, host: host.unwrap_or_default(), headers: head.headers }
     }
 }

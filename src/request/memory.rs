@@ -1,4 +1,5 @@
-//! The memory that all bodies share: one pool for requests, one for answers, and what is told when room is given back.
+//! Memory for all bodies: one pool for requests, one for answers, and a signal when room is given
+//! back.
 
 use std::sync::Arc;
 
@@ -7,12 +8,12 @@ use tokio::sync::{Notify, Semaphore};
 use super::share::{Pool, Share, Shares};
 use crate::live::Live;
 
-/// What every [`super::Buffer`] and [`super::Room`] of one memory has.
+/// State shared by every [`super::Buffer`] and [`super::Room`].
 pub(super) struct Inner {
     pub(super) requests: Pool,
     pub(super) answers: Pool,
     pub(super) shares: Live<Shares>,
-    /// Told when room for answers is given back.
+    /// Signals that room for answers was given back.
     pub(super) freed: Notify,
     pub(super) overdrafts: Arc<Semaphore>,
 }

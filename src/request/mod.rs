@@ -1,17 +1,21 @@
-//! Is this a well-formed request, and which of our routes is it.
+//! Checks that a request is well-formed, and finds its route.
 //!
-//! The vocabulary ([`arrival`], [`id`], [`lookup`], [`request_log`], [`route`], [`trace`]) is spoken by every room.
+//! All rooms use its vocabulary: [`arrival`], [`id`], [`lookup`], [`recording`], [`request_log`],
+//! [`route`], [`trace`].
 
 pub mod arrival;
 pub mod buffer;
 pub mod check_request;
+pub mod cors;
 pub mod description;
 pub mod framing;
+pub mod health;
 pub mod id;
 pub mod lookup;
 mod memory;
 pub mod origin;
 pub mod path;
+pub mod recording;
 pub mod request_log;
 pub mod room;
 pub mod route;
@@ -25,6 +29,7 @@ pub use buffer::{Buffer, BufferPermit};
 pub use description::OPENAPI;
 pub use id::RequestId;
 pub use origin::TrustedProxies;
+pub use recording::{Recording, Stage, StageSpan};
 pub use request_log::{RequestFacts, RequestLog, Wait};
 pub use room::Room;
 pub use route::Route;

@@ -1,5 +1,4 @@
-//! Where a request comes from: the address at the other end of its connection, or what a proxy there says that we
-//! trust.
+//! Client address of a request: its peer's, or the one a trusted proxy reports.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,20 +6,21 @@ use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-/// The header in which most proxies say whom they speak for: a list of addresses, each proxy adding its peer's at the
-/// end.
+/// Header in which most proxies list the addresses a request came through; each proxy appends its
+/// peer's.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Proxies whose word counts, and where they give it. Everyone else's is ignored.
+/// Proxies whose forwarded headers are believed. Everyone else's are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
-    /// The networks they are in.
+    /// Their networks.
     pub networks: Vec<IpNet>,
-    /// The header that they write. The other one is never read: they would pass on what a caller put there.
+    /// The header they write. The other one is never read: a proxy passes on what the caller put
+    /// there.
     pub header: ForwardedHeader,
 }
 
-/// A header that names the addresses a request came by.
+/// A header that lists the addresses a request came through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For: caller, proxy, proxy`.
@@ -31,9 +31,9 @@ pub enum ForwardedHeader {
 }
 
 impl TrustedProxies {
-    /// The address a request comes from. The header is read from its end, where the nearest proxy has written, and no
-    /// further than to the first address that is none of the trusted: what stands before it, the caller may have
-    /// written.
+    /// Client address of a request. Reads the header from its end, where the nearest proxy writes,
+    /// up to the first address that is not trusted: the caller may have written everything before
+    /// it.
     #[must_use]
     pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut origin = peer.to_canonical();
@@ -45,7 +45,7 @@ impl TrustedProxies {
             ForwardedHeader::Forwarded => forwarded_for,
         };
         for hop in self.hops(headers).rev() {
-            // A proxy that hides its peer, or lists something else, is as far as can be seen.
+            // A proxy that hides its peer, or lists something else, ends the chain.
             let Some(before) = hop.and_then(named) else { break };
             origin = before;
             if !self.trusts(origin) {
@@ -59,7 +59,7 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// The parts of the header, over all its lines; `None` stands for a line that is not text.
+    /// Elements of the header, over all its lines; `None` for a line that is not text.
     fn hops<'a>(&self, headers: &'a HeaderMap) -> impl DoubleEndedIterator<Item = Option<&'a str>> {
         let name = match self.header {
             ForwardedHeader::XForwardedFor => X_FORWARDED_FOR,
@@ -82,11 +82,13 @@ fn address(text: &str) -> Option<IpAddr> {
     bare.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
 }
 
-/// The `for` of one element of `Forwarded`, when it is an address.
+/// The address in the `for` of one element of `Forwarded`.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut of_whom = element.split(';').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        name.trim_matches([' ', '\t']).eq_ignore_ascii_case("for").then(|| value.trim_matches([' ', '\t']))
+        name.trim_matches([' ', '\t'])
+            .eq_ignore_ascii_case("for")
+            .then(|| value.trim_matches([' ', '\t']))
     });
     let (value, None) = (of_whom.next()?, of_whom.next()) else { return None };
     address(value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(value))
@@ -98,7 +100,9 @@ mod tests {
     use super::*;
 
     fn origin(header: ForwardedHeader, peer: &str, headers: &[(&'static str, &str)]) -> String {
-        let networks = ["10.0.0.0/8", "2001:db8:aaaa::/48"].map(|network| network.parse().expect("network")).to_vec();
+        let networks = ["10.0.0.0/8", "2001:db8:aaaa::/48"]
+            .map(|network| network.parse().expect("network"))
+            .to_vec();
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("value"));
@@ -108,23 +112,38 @@ mod tests {
 
     #[test]
     fn only_a_trusted_proxys_word_counts() {
-        let says = [("x-forwarded-for", "192.0.2.1")];
-        let spoofed = [("forwarded", "for=192.0.2.1"), ("x-real-ip", "192.0.2.1"), ("true-client-ip", "192.0.2.1")];
+        let headers = [("x-forwarded-for", "192.0.2.1")];
+        let spoofed = [
+            ("forwarded", "for=192.0.2.1"),
+            ("x-real-ip", "192.0.2.1"),
+            ("true-client-ip", "192.0.2.1"),
+        ];
         let x = ForwardedHeader::XForwardedFor;
-        assert_eq!(origin(x, "10.1.2.3", &says), "192.0.2.1");
-        assert_eq!(origin(x, "::ffff:10.1.2.3", &says), "192.0.2.1", "a socket of both families");
-        assert_eq!(origin(x, "2001:db8:aaaa::7", &says), "192.0.2.1");
-        assert_eq!(origin(x, "11.1.2.3", &says), "11.1.2.3");
-        assert_eq!(origin(x, "10.1.2.3", &spoofed), "10.1.2.3", "headers that the proxy does not write");
-        assert_eq!(origin(ForwardedHeader::Forwarded, "10.1.2.3", &says), "10.1.2.3");
+        assert_eq!(origin(x, "10.1.2.3", &headers), "192.0.2.1");
+        assert_eq!(
+            origin(x, "::ffff:10.1.2.3", &headers),
+            "192.0.2.1",
+            "a socket of both families"
+        );
+        assert_eq!(origin(x, "2001:db8:aaaa::7", &headers), "192.0.2.1");
+        assert_eq!(origin(x, "11.1.2.3", &headers), "11.1.2.3");
+        assert_eq!(
+            origin(x, "10.1.2.3", &spoofed),
+            "10.1.2.3",
+            "headers that the proxy does not write"
+        );
+        assert_eq!(origin(ForwardedHeader::Forwarded, "10.1.2.3", &headers), "10.1.2.3");
         let nobody = TrustedProxies::default();
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.1"));
-        assert_eq!(nobody.origin(IpAddr::from([10, 1, 2, 3]), &headers), IpAddr::from([10, 1, 2, 3]));
+        assert_eq!(
+            nobody.origin(IpAddr::from([10, 1, 2, 3]), &headers),
+            IpAddr::from([10, 1, 2, 3])
+        );
     }
 
     #[test]
-    fn the_header_is_read_from_its_end_to_the_first_address_that_is_not_trusted() {
+    fn forwarded_addresses_are_read_from_the_end_past_trusted_ones() {
         for (lines, expected) in [
             (vec!["203.0.113.9, 192.0.2.1"], "192.0.2.1"),
             (vec!["203.0.113.9, 192.0.2.1, 10.0.0.1,10.0.0.2"], "192.0.2.1"),
@@ -144,7 +163,11 @@ mod tests {
             (vec![], "10.1.2.3"),
         ] {
             let headers: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
-            assert_eq!(origin(ForwardedHeader::XForwardedFor, "10.1.2.3", &headers), expected, "{lines:?}");
+            assert_eq!(
+                origin(ForwardedHeader::XForwardedFor, "10.1.2.3", &headers),
+                expected,
+                "{lines:?}"
+            );
         }
     }
 
@@ -161,7 +184,11 @@ mod tests {
             ("192.0.2.1", "10.1.2.3"),
             ("proto=https", "10.1.2.3"),
         ] {
-            assert_eq!(origin(ForwardedHeader::Forwarded, "10.1.2.3", &[("forwarded", line)]), expected, "{line}");
+            assert_eq!(
+                origin(ForwardedHeader::Forwarded, "10.1.2.3", &[("forwarded", line)]),
+                expected,
+                "{line}"
+            );
         }
     }
 }

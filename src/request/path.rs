@@ -1,23 +1,30 @@
-//! The form of a path: plain, or refused before anything else looks at it.
+//! Form of a path: refused unless plain, before anything else reads it.
 
 use std::borrow::Cow;
 
 use crate::refusal::Refusal;
 
-/// Escapes that could hide a separator, a dot segment or the end of a text from whoever looks next.
+/// Escapes that could hide a separator, a dot segment or the end of a string from another parser.
 const HIDING: [&str; 4] = ["%2f", "%5c", "%2e", "%00"];
 
 /// Checks a path and merges repeated slashes.
 ///
 /// # Errors
-/// `invalid_path`: an escaped separator, dot or NUL, a backslash, a control character, or a `.` or `..` segment.
+/// `invalid_path`: an escaped separator, dot or NUL, a backslash, a control character, or a `.` or
+/// `..` segment.
 pub fn plain(path: &str) -> Result<Cow<'_, str>, Refusal> {
-    // No `||`, so that many bytes are looked at at a time.
+    // No `||`, so that the compiler can vectorize.
     let is_odd = |byte: u8| (byte == b'\\') | !(b' '..0x7f).contains(&byte);
-    if path.bytes().fold(false, |any, byte| any | is_odd(byte)) || (path.contains('%') && hides_something(path)) {
+    if path.bytes().fold(false, |any, byte| any | is_odd(byte))
+        || (path.contains('%') && hides_something(path))
+    {
         return Err(Refusal::InvalidPath);
     }
-    if path.as_bytes().split(|byte| *byte == b'/').any(|segment| segment == b"." || segment == b"..") {
+    if path
+        .as_bytes()
+        .split(|byte| *byte == b'/')
+        .any(|segment| segment == b"." || segment == b"..")
+    {
         return Err(Refusal::InvalidPath);
     }
     if !path.as_bytes().windows(2).any(|two| two == b"//") {
@@ -34,7 +41,7 @@ pub fn plain(path: &str) -> Result<Cow<'_, str>, Refusal> {
     Ok(Cow::Owned(merged))
 }
 
-/// Also when the percent sign itself is escaped, once or more: `%252e`.
+/// Also finds percent signs that are themselves escaped: `%252e`.
 fn hides_something(path: &str) -> bool {
     let lower = path.to_ascii_lowercase().replace("%25", "%");
     let again = lower.replace("%25", "%");

@@ -1,10 +1,11 @@
-//! Room in memory for one answer: claimed before its call is paid for, fitted to the answer when it comes, given back
-//! when the answer was written or given up.
+//! Memory for one answer: claimed before its call is paid for, resized when the answer comes, and
+//! given back when the answer was written or dropped.
 //!
-//! An answer that turns out larger than was claimed is paid for: it is never lost for want of room, so it waits for it,
-//! and only for its own team. It never waits in a circle: each team has one overdraft, a few of which are used at a
-//! time, and an answer that has one waits for nothing here. It is written or given up in the end, since whoever does
-//! not read is cut off; then the next has it. While one waits, no further call of its team is admitted.
+//! An answer that is larger than was claimed is already paid for, so it is not dropped: it waits
+//! for room, and only behind its own team. Waits cannot form a cycle. Each team has one overdraft
+//! and a few may be in use at a time; an answer that has one waits for nothing here and ends, since
+//! slow readers are cut off, and then the next gets it. While an answer waits, no further call of
+//! its team is admitted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,16 +17,16 @@ use super::memory::{Inner, kib};
 use super::share::Share;
 use crate::model::ModelId;
 
-/// Room for one answer. Shared by the call that claimed it and the answer that it becomes.
+/// Memory for one answer, shared by the call that claimed it and the answer it becomes.
 #[derive(Debug)]
 pub struct Room {
     buffer: Arc<Inner>,
     share: Arc<Share>,
-    /// How much of the memory is its team's share, in KiB.
+    /// The team's share of the pool, in KiB.
     own: u64,
-    /// Whose answers it tells of.
+    /// The model whose expected answer size it updates.
     model: Option<ModelId>,
-    /// What it has taken from the common memory, in KiB.
+    /// What it has taken from the pool, in KiB.
     held: AtomicU64,
     state: Mutex<State>,
 }
@@ -37,7 +38,7 @@ struct State {
     waited: Duration,
 }
 
-/// The permission to go beyond the common memory: the team's own, and one of all.
+/// Permission to exceed the pool: the team's own, and one of the few in all.
 #[derive(Debug)]
 struct Overdraft {
     lent: u64,
@@ -46,19 +47,24 @@ struct Overdraft {
 }
 
 impl Room {
-    /// Room that has nothing yet.
-    pub(super) fn new(buffer: Arc<Inner>, share: Arc<Share>, own: u64, model: Option<ModelId>) -> Self {
+    /// Room that holds nothing yet.
+    pub(super) fn new(
+        buffer: Arc<Inner>,
+        share: Arc<Share>,
+        own: u64,
+        model: Option<ModelId>,
+    ) -> Self {
         Self { buffer, share, own, model, held: AtomicU64::new(0), state: Mutex::default() }
     }
 
-    /// For how many bytes there is room.
+    /// Bytes that there is room for.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let lent = self.state().overdraft.as_ref().map_or(0, |overdraft| overdraft.lent);
         self.held.load(Ordering::Acquire).saturating_add(lent).saturating_mul(1024)
     }
 
-    /// Makes room for so many bytes, if that can be done at once.
+    /// Makes room for so many bytes, without waiting; returns whether it could.
     pub(super) fn grow(&self, bytes: u64) -> bool {
         let more = kib(bytes.saturating_sub(self.bytes()));
         if let Some(overdraft) = &mut self.state().overdraft {
@@ -67,18 +73,19 @@ impl Room {
             return true;
         }
         let held = self.held.load(Ordering::Acquire);
-        let taken = more == 0 || self.buffer.answers.take(&self.share.answers, self.own, held, more);
+        let taken =
+            more == 0 || self.buffer.answers.take(&self.share.answers, self.own, held, more);
         if taken {
             self.held.fetch_add(more, Ordering::AcqRel);
         }
         taken
     }
 
-    /// Makes room for so many bytes of an answer. Waits while the team has none: for its other answers to be written,
-    /// or for the overdraft.
+    /// Makes room for so many bytes of an answer. Waits while the team has none: for its other
+    /// answers to be written, or for the overdraft.
     pub async fn hold(&self, bytes: u64) {
         if !self.grow(bytes) {
-            // Apart, so that what waits takes no room in each call that need not.
+            // Boxed, so that calls that need not wait do not carry the state of waiting.
             Box::pin(self.wait_for(bytes)).await;
         }
     }
@@ -103,15 +110,15 @@ impl Room {
         }
     }
 
-    /// The team's overdraft, once no other answer has it; then one of all that there are.
+    /// Waits for the team's overdraft, then for one of the few in all.
     async fn overdraft(&self) -> Option<Overdraft> {
         let of_team = Arc::clone(&self.share.overdraft).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.buffer.overdrafts).acquire_owned().await.ok()?;
         Some(Overdraft { lent: 0, _of_team: of_team, _of_all: of_all })
     }
 
-    /// The answer is here, and has this many bytes: gives back what is too much, and the overdraft if there is room
-    /// without.
+    /// Fits the room to an answer of this size: gives back what is too much, and the overdraft if
+    /// the pool has room.
     pub fn settle(&self, bytes: usize) {
         if let Some(model) = &self.model {
             self.share.learn(model, bytes as u64);
@@ -137,7 +144,7 @@ impl Room {
         }
     }
 
-    /// For how long it has waited for room so far: the upstream is not to blame for that.
+    /// Time spent waiting for room so far, which must not count as the upstream's.
     #[must_use]
     pub fn waited(&self) -> Duration {
         let state = self.state();

@@ -1,8 +1,8 @@
-//! What of the memory for bodies is each team's, by its weight, and how much each has taken.
+//! Shares of the teams in the memory for bodies, by weight, and what each has taken.
 //!
-//! A team may take what is its share. Beyond it, it may take as much as it leaves free for all others (the rule of
-//! dynamic thresholds, by which switches share their buffers): who is alone has room, and nobody alone can take the
-//! room of the rest.
+//! A team may take its share. Beyond that it may take as much as it leaves free for all others
+//! (dynamic thresholds, by which switches share their buffers): a team that is alone has room, and
+//! no team alone can take all of it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use crate::maps::FastMap;
 use crate::model::ModelId;
 use crate::team::{Team, TeamId};
 
-/// Of how many models of a team it is known how large their answers are.
+/// Most models of a team whose answer sizes are remembered.
 const MODELS_MAX: usize = 1024;
 
-/// The teams' shares. A reload makes new ones and keeps what is taken.
+/// Shares of all teams. A reload makes new ones and keeps what is taken.
 #[derive(Debug, Default)]
 pub struct Shares {
     teams: FastMap<TeamId, (Arc<Share>, u64)>,
@@ -25,24 +25,26 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Shares of these teams; those that had one before keep it.
+    /// Shares of these teams; teams that had one keep what they have taken.
     #[must_use]
     pub fn of(teams: &HashMap<TeamId, Arc<Team>>, before: Option<&Self>) -> Self {
         let share = |id: &TeamId| {
             let before = before.and_then(|before| before.teams.get(id));
             before.map_or_else(Arc::default, |(share, _)| Arc::clone(share))
         };
-        let of_team = |(id, team): (&TeamId, &Arc<Team>)| (id.clone(), (share(id), u64::from(team.weight)));
+        let of_team =
+            |(id, team): (&TeamId, &Arc<Team>)| (id.clone(), (share(id), u64::from(team.weight)));
         let weights = teams.values().map(|team| u64::from(team.weight)).sum();
         Self { teams: teams.iter().map(of_team).collect(), weights }
     }
 
-    /// A team's share, and how much of a pool it is. A team that has just left the configuration has none of its own
-    /// any more, and takes only what others leave.
+    /// A team's share, and its size within a pool. A team that was just removed from the
+    /// configuration has size 0 and takes only what others leave.
     pub(super) fn of_team(&self, team: &TeamId, pool: &Pool) -> (Arc<Share>, u64) {
         match self.teams.get(team) {
             Some((share, weight)) => {
-                let own = u128::from(pool.max) * u128::from(*weight) / u128::from(self.weights.max(1));
+                let own =
+                    u128::from(pool.max) * u128::from(*weight) / u128::from(self.weights.max(1));
                 (Arc::clone(share), u64::try_from(own).unwrap_or(u64::MAX))
             }
             None => (Arc::default(), 0),
@@ -50,16 +52,16 @@ impl Shares {
     }
 }
 
-/// What one team has taken.
+/// Memory that one team has taken.
 #[derive(Debug)]
 pub(super) struct Share {
     pub(super) requests: Portion,
     pub(super) answers: Portion,
     /// Answers that wait for room.
     pub(super) waiting: AtomicUsize,
-    /// Has one permit: see [`super::room`].
+    /// One permit: see [`super::room`].
     pub(super) overdraft: Arc<Semaphore>,
-    /// How large the answers of its models were lately, in bytes: a smoothed average.
+    /// Recent sizes of the answers of its models, in bytes: a smoothed average.
     lately: Mutex<FastMap<ModelId, u64>>,
 }
 
@@ -76,13 +78,14 @@ impl Default for Share {
 }
 
 impl Share {
-    /// How large an answer of this model is expected to be.
+    /// Expected size of an answer of this model.
     pub(super) fn expected(&self, model: &ModelId) -> Option<u64> {
         self.lately().get(model).copied()
     }
 
-    /// An answer had this many bytes. An eighth of what is new counts, as for TCP's round-trip time: one large answer
-    /// among many small ones does not make them all count as large, and a run of large ones is noticed after a few.
+    /// Updates the expected size: a new answer counts for an eighth, as in TCP's round-trip time.
+    /// One large answer among many small ones changes little, and a run of large ones is noticed
+    /// after a few.
     pub(super) fn learn(&self, model: &ModelId, bytes: u64) {
         let mut lately = self.lately();
         if let Some(average) = lately.get_mut(model) {
@@ -97,11 +100,11 @@ impl Share {
     }
 }
 
-/// What somebody has taken from a pool, in KiB.
+/// What one user of a pool has taken, in KiB.
 #[derive(Debug, Default)]
 pub(super) struct Portion(AtomicU64);
 
-/// Memory in KiB, and how much of it is taken.
+/// A pool of memory in KiB, and how much of it is taken.
 #[derive(Debug)]
 pub(super) struct Pool {
     max: u64,
@@ -113,20 +116,21 @@ impl Pool {
         Self { max, taken: AtomicU64::new(0) }
     }
 
-    /// Takes so much more for something that has `mine` already, at once or not at all. `own` is how much of the pool
-    /// is this portion's share. Where that is the one thing the portion has, it may take whatever there is: it may be
-    /// larger than the share, and must not be refused for ever.
+    /// Takes `more` for something that already has `mine`, without waiting. `own` is this portion's
+    /// share of the pool. If the portion has nothing else, it may take all that is free: it may be
+    /// larger than the share and must not be refused forever.
     pub(super) fn take(&self, portion: &Portion, own: u64, mine: u64, more: u64) -> bool {
         let all = self.taken.fetch_add(more, Ordering::AcqRel).saturating_add(more);
         let its = portion.0.fetch_add(more, Ordering::AcqRel).saturating_add(more);
-        let fits = all <= self.max && (its <= own || its == mine.saturating_add(more) || its <= self.max - all);
+        let fits = all <= self.max
+            && (its <= own || its == mine.saturating_add(more) || its <= self.max - all);
         if !fits {
             self.give_back(portion, more);
         }
         fits
     }
 
-    /// Gives so much back.
+    /// Gives back so much.
     pub(super) fn give_back(&self, portion: &Portion, less: u64) {
         self.taken.fetch_sub(less, Ordering::AcqRel);
         portion.0.fetch_sub(less, Ordering::AcqRel);
@@ -134,12 +138,12 @@ impl Pool {
 }
 
 impl Portion {
-    /// Counts what was taken from elsewhere, and is this portion's all the same.
+    /// Counts memory beyond the pool for this portion.
     pub(super) fn lend(&self, more: u64) {
         self.0.fetch_add(more, Ordering::AcqRel);
     }
 
-    /// The end of that.
+    /// Ends that.
     pub(super) fn end_lending(&self, less: u64) {
         self.0.fetch_sub(less, Ordering::AcqRel);
     }
@@ -149,8 +153,9 @@ impl Portion {
 mod tests {
     use super::*;
 
+    /// Everybody has a share.
     #[test]
-    fn nobody_alone_takes_more_than_it_leaves_free_and_everybody_has_a_share() {
+    fn nobody_takes_more_than_they_leave_free() {
         let (pool, greedy, modest) = (Pool::new(100), Portion::default(), Portion::default());
         let taken = (0..100).take_while(|_| pool.take(&greedy, 25, 0, 1)).count();
         assert_eq!(taken, 50);
@@ -164,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_larger_than_a_share_is_taken_where_there_is_room() {
+    fn an_oversized_item_is_taken_while_there_is_room() {
         let (pool, portion) = (Pool::new(100), Portion::default());
         assert!(pool.take(&portion, 10, 0, 80) && pool.take(&portion, 10, 80, 10));
         assert!(!pool.take(&portion, 10, 0, 1), "a second thing has no room");
@@ -174,15 +179,18 @@ mod tests {
         assert!(pool.take(&portion, 10, 0, 100), "what was refused took nothing");
     }
 
+    /// One large answer among many does not.
     #[test]
-    fn a_run_of_large_answers_is_expected_soon_and_one_among_many_is_not() {
+    fn a_run_of_large_answers_raises_the_expected_size() {
         let (share, Some(model)) = (Share::default(), ModelId::parse("flux/dev")) else { return };
         assert_eq!(share.expected(&model), None);
         for _ in 0..20 {
             share.learn(&model, 1000);
         }
         share.learn(&model, 8_000_000);
-        assert!(share.expected(&model).is_some_and(|bytes| (1_000_000..1_100_000).contains(&bytes)));
+        assert!(
+            share.expected(&model).is_some_and(|bytes| (1_000_000..1_100_000).contains(&bytes))
+        );
         for _ in 0..20 {
             share.learn(&model, 8_000_000);
         }

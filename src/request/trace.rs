@@ -1,4 +1,4 @@
-//! The trace a request belongs to: W3C Trace Context, read strictly, continued or begun.
+//! W3C Trace Context of a request: parsed strictly, continued or begun.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
@@ -8,7 +8,8 @@ use http::HeaderMap;
 
 use crate::http::TRACEPARENT;
 
-/// The value of a `traceparent` header (W3C Trace Context, section 3.2): which trace, and which span called.
+/// Value of a `traceparent` header (W3C Trace Context, section 3.2): the trace, and the calling
+/// span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traceparent {
     trace: u128,
@@ -18,10 +19,12 @@ pub struct Traceparent {
 
 impl Traceparent {
     const BYTES: usize = 55;
-    /// The flags this gateway knows and may pass on: sampled, and random trace id.
+    /// Flags that this gateway knows and passes on: sampled, and random trace id.
     const FLAGS_KNOWN: u8 = 0b11;
+    const SAMPLED: u8 = 0b01;
 
-    /// The trace a caller continues: exactly one well-formed header. Anything else begins a new trace.
+    /// The trace a caller continues: exactly one well-formed header. Anything else begins a new
+    /// trace.
     #[must_use]
     pub fn accept(headers: &HeaderMap) -> Option<Self> {
         let mut sent = headers.get_all(TRACEPARENT).iter();
@@ -29,14 +32,15 @@ impl Traceparent {
         Self::parse(only.as_bytes())
     }
 
-    /// Reads a header value: lower-case hexadecimal digits, no id of zeros, no version `ff`; a later version may go on
-    /// after the part known here.
+    /// Parses a header value: lower-case hexadecimal digits, no id of zeros, no version `ff`; a
+    /// later version may have more after the known part.
     #[must_use]
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (known, later) = value.split_at_checked(Self::BYTES)?;
         let dashes = [2, 35, 52].iter().all(|at| known[*at] == b'-');
         let [version] = bytes(&known[..2])?;
-        let ends_well = if version == 0 { later.is_empty() } else { later.is_empty() || later[0] == b'-' };
+        let ends_well =
+            if version == 0 { later.is_empty() } else { later.is_empty() || later[0] == b'-' };
         if !dashes || version == 0xff || !ends_well {
             return None;
         }
@@ -47,12 +51,51 @@ impl Traceparent {
         (trace != 0 && span != 0).then_some(Self { trace, span, flags })
     }
 
-    /// As the header is written.
+    /// The trace's id.
+    #[must_use]
+    pub const fn trace_id(self) -> u128 {
+        self.trace
+    }
+
+    /// The span's id.
+    #[must_use]
+    pub const fn span(self) -> u64 {
+        self.span
+    }
+
+    /// The flags.
+    #[must_use]
+    pub const fn flags(self) -> u8 {
+        self.flags
+    }
+
+    /// Whether the trace is recorded by whoever sent this.
+    #[must_use]
+    pub const fn is_sampled(self) -> bool {
+        self.flags & Self::SAMPLED != 0
+    }
+
+    /// The same, saying whether the trace is recorded here.
+    #[must_use]
+    pub const fn sampled(self, is_sampled: bool) -> Self {
+        let others = self.flags & !Self::SAMPLED;
+        Self { flags: if is_sampled { others | Self::SAMPLED } else { others }, ..self }
+    }
+
+    /// The same trace with another span.
+    #[must_use]
+    pub const fn with_span(self, span: u64) -> Self {
+        Self { span, ..self }
+    }
+
+    /// The header's text.
     #[must_use]
     pub fn text(self) -> TraceText {
         let mut text = *b"00-................................-................-..";
         // Cannot fail: every place has two digits for each byte.
-        let mut write = |place: Range<usize>, bytes: &[u8]| hex::encode_to_slice(bytes, &mut text[place]).is_ok();
+        let mut write = |place: Range<usize>, bytes: &[u8]| {
+            hex::encode_to_slice(bytes, &mut text[place]).is_ok()
+        };
         write(3..35, &self.trace.to_be_bytes());
         write(36..52, &self.span.to_be_bytes());
         write(53..55, &[self.flags]);
@@ -65,7 +108,7 @@ impl Traceparent {
 pub struct TraceText([u8; Traceparent::BYTES]);
 
 impl TraceText {
-    /// All of it.
+    /// The whole text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
@@ -85,8 +128,8 @@ fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     (decoded.is_ok() && !digits.iter().any(u8::is_ascii_uppercase)).then_some(bytes)
 }
 
-/// Makes the ids of new traces and spans: a keyed hash of a counter, so that no two replicas make the same ones and
-/// none costs a system call. They name things and are no secret.
+/// Ids of new traces and spans: a keyed hash of a counter. Replicas make different ones, and none
+/// costs a system call. They are names and not secrets.
 #[derive(Debug, Default)]
 pub struct TraceIds {
     key: RandomState,
@@ -94,8 +137,8 @@ pub struct TraceIds {
 }
 
 impl TraceIds {
-    /// The span this gateway adds to a caller's trace, or the first span of a new trace. A new trace is not marked as
-    /// sampled: nothing here records it.
+    /// The gateway's span in a caller's trace, or the first span of a new one. A new trace is not
+    /// marked as sampled until it is recorded.
     #[must_use]
     pub fn next(&self, continued: Option<Traceparent>) -> Traceparent {
         match continued {
@@ -108,7 +151,7 @@ impl TraceIds {
     }
 
     /// Never zero, which the standard reserves.
-    fn id(&self) -> u64 {
+    pub(super) fn id(&self) -> u64 {
         self.key.hash_one(self.made.fetch_add(1, Ordering::Relaxed)).max(1)
     }
 }
@@ -123,7 +166,7 @@ mod tests {
     const SENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn a_well_formed_trace_is_continued_with_a_span_of_our_own() {
+    fn a_well_formed_trace_continues_with_our_own_span() {
         let sent = Traceparent::parse(SENT.as_bytes()).expect("well-formed");
         assert_eq!(sent.text().as_str(), SENT);
         let ours = TraceIds::default().next(Some(sent));
@@ -133,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_exactly_of_the_standard_s_form_begins_a_new_trace() {
+    fn a_malformed_trace_header_begins_a_new_trace() {
         for bad in [
             "",
             "00",
@@ -167,8 +210,10 @@ mod tests {
     #[test]
     fn every_new_trace_is_another_and_is_read_back() {
         let (ids, others) = (TraceIds::default(), TraceIds::default());
-        let made: std::collections::HashSet<String> =
-            (0..1000).flat_map(|_| [&ids, &others]).map(|ids| ids.next(None).text().as_str().to_owned()).collect();
+        let made: std::collections::HashSet<String> = (0..1000)
+            .flat_map(|_| [&ids, &others])
+            .map(|ids| ids.next(None).text().as_str().to_owned())
+            .collect();
         assert_eq!(made.len(), 2000);
         assert!(made.iter().all(|text| Traceparent::parse(text.as_bytes()).is_some()));
     }

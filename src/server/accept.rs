@@ -1,4 +1,4 @@
-//! The accept loop of one worker: takes connections as long as there is room, and survives every error.
+//! Accept loop of one worker. Takes connections while there is room, and survives every error.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,14 +17,17 @@ use super::{Discarding, Server};
 use crate::http::Deliver;
 use crate::request::Inbound;
 
-/// How long to wait after an error of `accept`: with every descriptor taken, trying at once would only burn the
-/// processor.
+/// Pause after an error of `accept`: without a free descriptor, trying again at once would only
+/// burn CPU.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// Accepts connections and serves them, until the drain has ended.
 pub async fn serve<S, R>(listener: TcpListener, service: S, server: Server)
 where
-    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
     let unconfirmed = Unconfirmed::default();
@@ -34,16 +37,24 @@ where
                 Ok((stream, peer)) => {
                     let (drain, settings) = (server.drain.clone(), Arc::clone(&server.settings));
                     let calls = Calls::new(drain, settings, unconfirmed.clone());
-                    // Who comes behind one that waits for its place waits in the kernel's queue, not in our memory.
+                    // While this one waits for a place, the next ones wait in the kernel's backlog
+                    // and not in our memory.
                     let place = server.room.enter(Arc::clone(&calls)).await;
                     let (service, server) = (service.clone(), server.clone());
                     let drain = server.drain.clone();
                     let too_late = drain.is_refusing();
                     let task = async move {
-                        serve_one(stream, Peer { address: peer.ip(), too_late }, service, &calls, &server).await;
+                        serve_one(
+                            stream,
+                            Peer { address: peer.ip(), too_late },
+                            service,
+                            &calls,
+                            &server,
+                        )
+                        .await;
                         drop(place);
                     };
-                    // A connection made too late is answered with a refusal; nobody waits for it.
+                    // Too late: only to be refused, so the drain does not wait for it.
                     if too_late {
                         tokio::spawn(task);
                     } else {
@@ -63,13 +74,22 @@ where
     }
 }
 
-async fn serve_one<S, R>(stream: TcpStream, peer: Peer, service: S, calls: &Arc<Calls>, server: &Server)
-where
-    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+async fn serve_one<S, R>(
+    stream: TcpStream,
+    peer: Peer,
+    service: S,
+    calls: &Arc<Calls>,
+    server: &Server,
+) where
+    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
-    let tuned =
-        stream.set_nodelay(true).and_then(|()| socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_MAX)));
+    let tuned = stream
+        .set_nodelay(true)
+        .and_then(|()| socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD_MAX)));
     if let Err(error) = tuned {
         tracing::debug!(%error, "a connection was gone before it was served");
         return;

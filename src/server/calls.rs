@@ -1,4 +1,5 @@
-//! The calls of one connection: how many are open, how many answers are being written, and when anything last moved.
+//! Open calls of one connection: how many there are, how fast their answers are read, and when the
+//! connection last made progress.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -18,52 +19,57 @@ use super::written::Written;
 use super::{Drain, Settings};
 use crate::http::{Deliver, Delivery};
 
-/// What is known of the calls of one connection.
+/// State of the calls of one connection.
 #[derive(Debug)]
 pub(super) struct Calls {
     drain: Drain,
     pub(super) settings: Arc<Settings>,
     opened: Instant,
-    /// Milliseconds after `opened`.
+    /// When something was last read or written, in milliseconds after `opened`.
     moved: AtomicU64,
     open: AtomicUsize,
     writing: AtomicUsize,
-    /// How fast the answers that are being written are read.
+    /// Read rates of the answers that are being written.
     paces: Mutex<Vec<Arc<Pace>>>,
-    /// That of the call that was begun last.
+    /// Read rate of the latest call on a stream of its own, until
+    /// [`Streams`](super::streams::Streams) takes it.
     begun_last: Mutex<Option<Arc<Pace>>>,
     has_begun: AtomicBool,
     begun: Notify,
-    /// Something was read that has not become a call yet.
+    /// Bytes were read that are not a call yet.
     has_read: AtomicBool,
-    /// That is the beginning of a head, and time runs for the rest of it.
+    /// Those bytes begin a head, and its timeout runs.
     awaits_head: AtomicBool,
-    /// Somebody else needs the place of this connection.
+    /// Another connection needs the place of this one.
     is_to_go: AtomicBool,
     turn: Notify,
-    /// Bytes of a request were left to whoever closes the connection.
+    /// Bytes of a request are still unread, so whoever closes the socket must drain it first.
     leaves_unread: AtomicBool,
-    /// The answers of which it is not known yet whether they arrived.
+    /// Answers that were written and may not have arrived.
     pub(super) written: Written,
 }
 
-/// Why nothing is expected of a connection any more.
+/// Why a connection is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unmoved {
-    /// No call was open for as long as a connection may be idle, or for so long that its place goes to another.
+    /// No call was open for the idle timeout, or its place goes to another connection.
     Idle,
-    /// A request's head was begun, and its rest did not come in time.
+    /// A request's head was begun and not finished in time.
     Slow,
-    /// The caller does not read what is written to it.
+    /// The caller does not read its answer.
     Unread,
 }
 
-/// How long a peer may leave what was sent to it unacknowledged, or its window closed, before the connection is given
-/// up.
+/// How long a peer may leave data unacknowledged, or its window closed, before the connection is
+/// given up.
 pub(super) const UNREAD_MAX: Duration = Duration::from_secs(60);
 
 impl Calls {
-    pub(super) fn new(drain: Drain, settings: Arc<Settings>, unconfirmed: Unconfirmed) -> Arc<Self> {
+    pub(super) fn new(
+        drain: Drain,
+        settings: Arc<Settings>,
+        unconfirmed: Unconfirmed,
+    ) -> Arc<Self> {
         Arc::new(Self {
             drain,
             settings,
@@ -84,11 +90,11 @@ impl Calls {
         })
     }
 
-    /// A call begins; it is open until the value is dropped.
+    /// Begins a call, which is open until the value is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Call {
         self.has_read.store(false, Relaxed);
         self.awaits_head.store(false, Relaxed);
-        // It came before the connection could go.
+        // This request was sent before the connection could be closed.
         self.is_to_go.store(false, Relaxed);
         if !self.has_begun.swap(true, Relaxed) {
             self.begun.notify_one();
@@ -96,100 +102,110 @@ impl Calls {
         self.hold()
     }
 
-    /// Something is still to be done for a call that may have been answered.
+    /// Keeps the connection busy for work that goes on after a call was answered.
     pub(super) fn hold(self: &Arc<Self>) -> Call {
         self.open.fetch_add(1, Relaxed);
         Call { calls: Arc::clone(self), writes: false, pace: None, delivery: None, is_whole: false }
     }
 
-    /// That of the call that was begun last on a stream of its own; told once.
+    /// Takes the read rate of the latest call on a stream of its own.
     pub(super) fn begun_last(&self) -> Option<Arc<Pace>> {
         self.begun_last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Waits for the first call. To be awaited by one task only.
+    /// Waits for the first call. Only one task may await it.
     pub(super) async fn first(&self) {
         if !self.has_begun.load(Relaxed) {
             self.begun.notified().await;
         }
     }
 
-    /// Something was read or written, or is given time anew.
+    /// Restarts the timeouts: bytes were read or written.
     pub(super) fn moved(&self) {
         let after = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.moved.store(after, Relaxed);
     }
 
-    /// Bytes came in. Between two calls they are the beginning of a head.
+    /// Notes that bytes came in. Between two calls they begin a head.
     pub(super) fn read(&self) {
         if self.open.load(Relaxed) == 0 {
             self.has_read.store(true, Relaxed);
         }
     }
 
-    /// To be told whenever the connection has taken what there was and waits for more: what has not become a call by
-    /// then is a head that comes in parts. Cheap for those that come whole.
+    /// Called when the connection has processed what it read and waits for more: bytes that have
+    /// not become a call by then begin a head that comes in parts. A head that comes whole costs
+    /// nothing.
     pub(super) fn waits(&self) {
-        if self.has_read.load(Relaxed) && self.open.load(Relaxed) == 0 && !self.awaits_head.swap(true, Relaxed) {
+        if self.has_read.load(Relaxed)
+            && self.open.load(Relaxed) == 0
+            && !self.awaits_head.swap(true, Relaxed)
+        {
             self.moved();
             self.turn.notify_one();
         }
     }
 
-    /// Asks the connection to go as soon as no call is open.
+    /// Asks the connection to close as soon as no call is open.
     pub(super) fn ask_to_go(&self) {
         self.is_to_go.store(true, Relaxed);
         self.turn.notify_one();
     }
 
-    /// Waits until it is asked to go. To be awaited by the task that awaits [`Calls::unmoved`] later.
+    /// Waits until it is asked to close. Only the task that awaits [`Calls::unmoved`] later may
+    /// await it.
     pub(super) async fn asked_to_go(&self) {
         while !self.is_to_go.load(Relaxed) {
             self.turn.notified().await;
         }
     }
 
-    /// Since when no call is open; none when there is one, when a head is on its way, or when it was asked to go
-    /// already.
+    /// Since when it is idle; none while a call is open or a head is coming, or once it was asked
+    /// to close.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        let is_busy = self.open.load(Relaxed) > 0 || self.awaits_head.load(Relaxed) || self.is_to_go.load(Relaxed);
+        let is_busy = self.open.load(Relaxed) > 0
+            || self.awaits_head.load(Relaxed)
+            || self.is_to_go.load(Relaxed);
         (!is_busy).then(|| self.opened + Duration::from_millis(self.moved.load(Relaxed)))
     }
 
-    /// Bytes of a request are left to whoever closes the connection.
+    /// Notes that bytes of a request will stay unread.
     pub(super) fn leave_unread(&self) {
         self.leaves_unread.store(true, Relaxed);
     }
 
-    /// Whether bytes of a request may come that nobody will read: only when the caller has stopped sending, or after
-    /// some time, the socket may be closed, or the answer would be lost on its way.
+    /// Whether bytes may still come that nobody will read. Closing the socket before the caller
+    /// stops sending would reset it, and the answer would be lost on its way.
     pub(super) fn leaves_unread(&self) -> bool {
         self.leaves_unread.load(Relaxed) || self.open.load(Relaxed) > 0
     }
 
-    /// Waits until nothing is expected of the connection any more. A call that waits for its answer is given all the
-    /// time it takes. `is_closing`: it was told to go, and what is left is only what the caller has not taken yet.
+    /// Waits until the connection is to be given up. A call that waits for its answer has all the
+    /// time it needs. `is_closing`: it is shutting down, and only unread answers are left.
     pub(super) async fn unmoved(&self, is_closing: bool) -> Unmoved {
         let step = self.settings.idle_timeout.clamp(STEP_MIN, UNREAD_MAX);
         loop {
             if self.cut_off_slow_readers() {
                 return Unmoved::Unread;
             }
-            let still = self.opened.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Relaxed)));
+            let still = self
+                .opened
+                .elapsed()
+                .saturating_sub(Duration::from_millis(self.moved.load(Relaxed)));
             let wait = match self.bound(is_closing) {
                 Some((max, why)) if still >= max => return why,
                 Some((max, _)) => step.min(max - still),
                 None => step,
             };
-            // An answer may begin to be written meanwhile, without a word.
+            // Nothing wakes this task when an answer begins to be written.
             let wait = wait.min(self.settings.read_window);
-            // Whether it wakes for the one or the other, it looks again.
+            // Looks again in either case.
             let _ = tokio::time::timeout(wait, self.turn.notified()).await;
         }
     }
 
-    /// Cuts off the streams of answers that are read too slowly. Whether the connection itself is to be: it carries
-    /// one.
+    /// Cuts off the HTTP/2 streams whose answers are read too slowly. Returns whether the
+    /// connection itself must be cut off, over HTTP/1.
     fn cut_off_slow_readers(&self) -> bool {
         let least = Least { rate: self.settings.read_rate_min, window: self.settings.read_window };
         let paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
@@ -201,7 +217,7 @@ impl Calls {
         is_to_be_cut
     }
 
-    /// How long things may stay as they are.
+    /// How long nothing may happen, and what it means then.
     fn bound(&self, is_closing: bool) -> Option<(Duration, Unmoved)> {
         let Settings { header_timeout, idle_timeout, .. } = *self.settings;
         if self.writing.load(Relaxed) > 0 {
@@ -217,13 +233,13 @@ impl Calls {
         } else if self.has_begun.load(Relaxed) {
             Some((idle_timeout, Unmoved::Idle))
         } else {
-            // Who has not called yet has the time of a first head.
+            // A caller that has not sent anything yet has the timeout of a first head.
             Some((header_timeout, Unmoved::Idle))
         }
     }
 }
 
-/// How often a connection with nothing to wait for is looked at, at the most.
+/// Least time between two checks of an idle connection.
 const STEP_MIN: Duration = Duration::from_millis(50);
 
 /// One open call of a connection.
@@ -232,15 +248,15 @@ pub(super) struct Call {
     calls: Arc<Calls>,
     writes: bool,
     delivery: Option<Delivery>,
-    /// Whether the answer's body was handed over to its end.
+    /// The answer's body was handed over completely.
     is_whole: bool,
-    /// How fast its answer is read, once it has one, or a stream of its own.
+    /// Read rate of its answer, once there is one or the call has a stream of its own.
     pace: Option<Arc<Pace>>,
 }
 
 impl Call {
-    /// Whether the caller is to be sent away with the answer: the gateway leaves, or more of the request may come than
-    /// is read.
+    /// Whether the connection closes after this answer: the gateway drains, or part of the request
+    /// stays unread.
     pub(super) fn is_last(&self) -> bool {
         self.calls.drain.is_leaving() || self.calls.leaves_unread.load(Relaxed)
     }
@@ -250,14 +266,15 @@ impl Call {
         &self.calls
     }
 
-    /// It has a stream of its own, which is about to be run: see [`Calls::begun_last`].
+    /// Notes that the call runs on a stream of its own: see [`Calls::begun_last`].
     pub(super) fn has_stream(&mut self) {
         let pace = Pace::new();
-        *self.calls.begun_last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&pace));
+        *self.calls.begun_last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Arc::clone(&pace));
         self.pace = Some(pace);
     }
 
-    /// The answer is here and this is its body; none when only its head is to be written.
+    /// Watches the answer's body, or none when only a head is to be written.
     pub(super) fn answered<R: Body + Deliver>(mut self, mut body: Option<R>) -> Watched<R> {
         self.calls.moved();
         self.delivery = body.as_mut().and_then(Deliver::take_delivery);
@@ -289,7 +306,7 @@ impl Drop for Call {
 }
 
 pin_project! {
-    /// The body of an answer; each part of it that is taken shows that the caller reads.
+    /// The body of an answer. Each part taken from it shows that the caller reads.
     #[derive(Debug)]
     pub(super) struct Watched<R> {
         #[pin]
@@ -302,14 +319,17 @@ impl<R: Body> Body for Watched<R> {
     type Data = R::Data;
     type Error = R::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
         let this = self.project();
         let Some(mut inner) = this.inner.as_pin_mut() else { return Poll::Ready(None) };
         let frame = ready!(inner.as_mut().poll_frame(cx));
         if let (Some(pace), Some(Ok(frame))) = (&this.call.pace, &frame) {
             pace.took(frame.data_ref().map_or(0, Buf::remaining));
         }
-        // With the last part of it the call ends.
+        // The call ends with the last part.
         if frame.is_none() || inner.is_end_stream() {
             this.call.is_whole = true;
         } else {

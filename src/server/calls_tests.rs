@@ -1,4 +1,4 @@
-//! When nothing is expected of a connection any more.
+//! Timeouts of a connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn calls() -> Arc<Calls> {
     Calls::new(Drain::default(), Arc::new(Settings::example()), Unconfirmed::default())
 }
 
-/// What is noticed, and after how long.
+/// Why the connection is given up, and after how long.
 async fn unmoved(calls: &Calls) -> (Unmoved, Duration) {
     let began = Instant::now();
     let why = calls.unmoved(false).await;
@@ -23,9 +23,13 @@ async fn unmoved(calls: &Calls) -> (Unmoved, Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_without_calls_is_idle_after_its_time_and_a_waiting_call_never_is() {
+async fn a_connection_idles_without_calls_and_never_with_one() {
     let (calls, settings) = (calls(), Settings::example());
-    assert_eq!(unmoved(&calls).await, (Unmoved::Idle, settings.header_timeout), "it has not called yet");
+    assert_eq!(
+        unmoved(&calls).await,
+        (Unmoved::Idle, settings.header_timeout),
+        "it has not called yet"
+    );
     let call = calls.begin();
     assert!(tokio::time::timeout(settings.idle_timeout * 5, unmoved(&calls)).await.is_err());
     drop(call);
@@ -33,7 +37,7 @@ async fn a_connection_without_calls_is_idle_after_its_time_and_a_waiting_call_ne
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_time_to_be_idle_is_kept_also_when_a_call_was_open_as_it_was_looked_at() {
+async fn a_short_idle_timeout_is_kept_after_an_open_call() {
     let settings = Settings { idle_timeout: Duration::from_secs(1), ..Settings::example() };
     let calls = Calls::new(Drain::default(), Arc::new(settings), Unconfirmed::default());
     let call = calls.begin();
@@ -46,8 +50,9 @@ async fn a_short_time_to_be_idle_is_kept_also_when_a_call_was_open_as_it_was_loo
     assert!(after <= Duration::from_secs(2), "{after:?}");
 }
 
+/// Whatever time was left to idle.
 #[tokio::test(start_paused = true)]
-async fn from_the_first_byte_of_a_head_its_short_time_runs_whatever_time_was_left() {
+async fn the_head_timeout_starts_at_the_heads_first_byte() {
     let (calls, settings) = (calls(), Settings::example());
     drop(calls.begin());
     let byte = async {
@@ -60,7 +65,7 @@ async fn from_the_first_byte_of_a_head_its_short_time_runs_whatever_time_was_lef
 }
 
 #[tokio::test(start_paused = true)]
-async fn neither_more_bytes_of_a_head_nor_those_of_a_call_give_it_time_anew() {
+async fn more_bytes_do_not_extend_the_head_timeout() {
     let (calls, settings) = (calls(), Settings::example());
     let call = calls.begin();
     calls.read();
@@ -81,7 +86,7 @@ async fn neither_more_bytes_of_a_head_nor_those_of_a_call_give_it_time_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_nobody_takes_is_noticed_also_when_the_connection_was_told_to_go() {
+async fn an_untaken_answer_is_noticed_even_while_closing() {
     for is_closing in [false, true] {
         let calls = calls();
         let body = calls.begin().answered(Some(AnswerBody::new("an answer")));
@@ -93,7 +98,7 @@ async fn an_answer_that_nobody_takes_is_noticed_also_when_the_connection_was_tol
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_that_is_asked_to_go_is_idle_at_once() {
+async fn an_idle_connection_asked_to_close_does_so_at_once() {
     let calls = calls();
     drop(calls.begin());
     let asks = async { calls.ask_to_go() };
@@ -106,5 +111,8 @@ async fn an_answer_without_a_body_is_not_being_written() {
     let calls = calls();
     let body = calls.begin().answered(None::<AnswerBody>);
     assert!(body.is_end_stream());
-    assert!(tokio::time::timeout(UNREAD_MAX * 5, unmoved(&calls)).await.is_err(), "there is nothing to read");
+    assert!(
+        tokio::time::timeout(UNREAD_MAX * 5, unmoved(&calls)).await.is_err(),
+        "there is nothing to read"
+    );
 }

@@ -25,25 +25,25 @@ use tower::{Service, ServiceExt};
 
 use super::calls::{Calls, Unmoved};
 use super::discard::bytes_max;
-use super::heard::Heard;
 use super::lent::Lent;
 use super::linger::linger;
+use super::observed_stream::ObservedStream;
 use super::streams::Streams;
 use super::{Discarding, Drain, Server, Settings};
-use crate::http::Deliver;
+use crate::http::{Deliver, SOCKET_ROOM};
 use crate::request::Inbound;
 
-/// What an HTTP/2 client says first (RFC 9113, 3.4).
+/// First bytes of an HTTP/2 client (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long to wait for the rest of a preface that came in parts, before the first look; before each further look,
-/// twice as long.
+/// Pause before the first look for the rest of a preface that comes in parts; it doubles with each
+/// look.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How long the rest of a preface may take.
 const PREFACE_MAX: Duration = Duration::from_secs(1);
 
-/// How long a TLS handshake that was under way when the gateway began to refuse may still take.
+/// How long a TLS handshake may still take that was under way when the gateway began to refuse.
 const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
 
 /// Who is at the other end.
@@ -51,18 +51,26 @@ const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
 pub(super) struct Peer {
     /// The address.
     pub(super) address: IpAddr,
-    /// Whether the connection was accepted only after the gateway had begun to refuse.
+    /// Whether the connection was accepted after the gateway had begun to refuse.
     pub(super) too_late: bool,
 }
 
-/// Serves a connection until it ends, or until the drain closes it or cuts it off. Cut off here and not with its
-/// runtime: what its calls reserved is then still handed over to be settled.
-pub(super) async fn serve<S, R>(stream: TcpStream, peer: Peer, service: S, calls: &Arc<Calls>, server: &Server)
-where
-    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+/// Serves a connection until it ends, or until the drain closes it or cuts it off. It is cut off
+/// here and not with its runtime, so that the reservations of its calls are still settled.
+pub(super) async fn serve<S, R>(
+    stream: TcpStream,
+    peer: Peer,
+    service: S,
+    calls: &Arc<Calls>,
+    server: &Server,
+) where
+    S: Service<Inbound<Discarding>, Response = Response<R>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     R: Body<Data = Bytes, Error = Infallible> + Deliver + Send + 'static,
 {
-    // Apart: else every connection would keep room for its beginning.
+    // Boxed, so that the connection does not keep room for its greeting.
     let greeting = Box::pin(greet_in_time(stream, peer, calls, server));
     let greeted = server.drain.ended.run_until_cancelled(greeting).await;
     let Some((stream, speaks_http2)) = greeted.flatten() else { return };
@@ -70,21 +78,22 @@ where
     let handle = move |request: Request<Incoming>| {
         let answers_http1 = request.version() < Version::HTTP_2;
         if answers_http1 {
-            // Whoever asks again has read the answer before.
+            // The next request shows that the answer before it was read.
             watched.written.confirm();
         }
         let (service, mut call) = (service.clone(), watched.begin());
-        // Over HTTP/1 hyper itself leaves out the body of an answer to HEAD.
+        // Over HTTP/1 hyper leaves out the body of an answer to HEAD by itself.
         let only_head = !answers_http1 && request.method() == Method::HEAD;
         if !answers_http1 {
             call.has_stream();
         }
         let Peer { address: peer, too_late } = peer;
-        // Over HTTP/2 nobody asks for a body.
+        // Over HTTP/2 there is no `100 Continue` to wait for.
         let is_withheld = answers_http1 && request.headers().contains_key(EXPECT);
-        let request = request.map(|body| Discarding::new(body, Arc::clone(call.all()), is_withheld));
-        // hyper moves this to its place for each call, and an `async` block would keep the request beside what is made
-        // of it.
+        let request =
+            request.map(|body| Discarding::new(body, Arc::clone(call.all()), is_withheld));
+        // Not an `async` block, which would keep the request beside what is made of it: hyper moves
+        // this future into place for each call.
         service.oneshot(Inbound { request, peer, too_late }).map_ok(move |answer| {
             let (mut head, body) = answer.into_parts();
             if answers_http1 && call.is_last() {
@@ -96,9 +105,9 @@ where
     };
     let unread = match stream {
         Greeted::Plain(stream) => speak(stream, speaks_http2, handle, calls, server).await,
-        // The caller's last bytes need not be deciphered to be dropped.
+        // TLS comes off here: the caller's last bytes are dropped, so they need not be decrypted.
         Greeted::Tls(stream) => {
-            // Apart: else every connection would keep room for the state of TLS.
+            // Boxed, so that a plain connection does not keep room for the state of TLS.
             let spoken = Box::pin(speak(*stream, speaks_http2, handle, calls, server));
             spoken.await.map(|tls| tls.into_inner().0)
         }
@@ -110,7 +119,7 @@ where
     }
 }
 
-/// The answer to HEAD says how long the body would be, and has none (RFC 9110, 9.3.2).
+/// Drops the body of an answer to HEAD and keeps its length (RFC 9110, 9.3.2).
 fn leave_out<R: Body>(body: R, headers: &mut HeaderMap) -> Option<R> {
     if let Some(length) = body.size_hint().exact() {
         headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
@@ -123,15 +132,21 @@ enum Greeted {
     Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
 }
 
-/// A peer that says nothing is not waited for longer than for a request's head, nor when the gateway stops.
-async fn greet_in_time(stream: TcpStream, peer: Peer, calls: &Calls, server: &Server) -> Option<(Greeted, bool)> {
-    let mut greeting = pin!(tokio::time::timeout(server.settings.header_timeout, greet(stream, server)));
+/// Greets the peer within the time of a request's head; ends when the gateway stops.
+async fn greet_in_time(
+    stream: TcpStream,
+    peer: Peer,
+    calls: &Calls,
+    server: &Server,
+) -> Option<(Greeted, bool)> {
+    let mut greeting =
+        pin!(tokio::time::timeout(server.settings.header_timeout, greet(stream, server)));
     let greeted = tokio::select! {
         biased;
         greeted = greeting.as_mut() => greeted,
         () = calls.asked_to_go() => return None,
         () = server.drain.closing.cancelled(), if !peer.too_late => {
-            // Without TLS it has not said anything yet, so it loses nothing.
+            // Without TLS nothing was read from it, so its caller loses no call.
             server.tls.as_ref()?;
             tokio::time::timeout(LAST_HANDSHAKES, greeting).await.ok()?
         }
@@ -139,11 +154,14 @@ async fn greet_in_time(stream: TcpStream, peer: Peer, calls: &Calls, server: &Se
     greeted.ok()?.ok()
 }
 
-/// Finds out which HTTP is spoken: by ALPN, or without TLS by looking at the first bytes (prior knowledge).
+/// Finds out which HTTP is spoken: by ALPN, or without TLS by the first bytes (prior knowledge).
 async fn greet(stream: TcpStream, server: &Server) -> io::Result<(Greeted, bool)> {
     match &server.tls {
-        Some(acceptor) => {
-            let stream = acceptor.accept(stream).await?;
+        Some(certificate) => {
+            let mut stream = certificate.read().acceptor.accept(stream).await?;
+            // rustls would buffer 64 KiB for a socket that takes nothing, and what is buffered
+            // counts as written.
+            stream.get_mut().1.set_buffer_limit(Some(SOCKET_ROOM));
             let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             Ok((Greeted::Tls(Box::new(stream)), speaks_http2))
         }
@@ -154,7 +172,8 @@ async fn greet(stream: TcpStream, server: &Server) -> io::Result<(Greeted, bool)
     }
 }
 
-/// Looks without taking: HTTP/1 is told after a byte or two, and no wrapper stays around the stream.
+/// Whether the stream begins with the HTTP/2 preface. Peeks only, so no wrapper stays around the
+/// stream.
 async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
     let mut seen = [0; PREFACE.len()];
     let (mut pause, mut paused) = (LOOK_AGAIN, Duration::ZERO);
@@ -169,15 +188,22 @@ async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
         if paused >= PREFACE_MAX {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        // Part of the preface. The socket stays readable, so its next byte cannot be waited for: look again soon.
+        // Part of the preface. The socket stays readable, so there is no waiting for the next byte:
+        // peek again soon.
         tokio::time::sleep(pause).await;
         paused += pause;
         pause = (pause * 2).min(PREFACE_MAX.saturating_sub(paused)).max(LOOK_AGAIN);
     }
 }
 
-/// Serves a connection. When its caller may still be sending, the stream is left to be ended with care.
-async fn speak<T, H, F, R>(stream: T, speaks_http2: bool, handle: H, calls: &Arc<Calls>, server: &Server) -> Option<T>
+/// Serves a connection. Returns the stream when its caller may still be sending.
+async fn speak<T, H, F, R>(
+    stream: T,
+    speaks_http2: bool,
+    handle: H,
+    calls: &Arc<Calls>,
+    server: &Server,
+) -> Option<T>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F,
@@ -185,15 +211,17 @@ where
     R: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     if speaks_http2 {
-        // Apart: its state is several times that of HTTP/1, and every connection would keep room for it.
+        // Boxed: its state is several times that of HTTP/1, and every connection would keep room
+        // for it.
         return Box::pin(speak_http2(stream, handle, calls, server)).await;
     }
     let (service, drain) = (service_fn(handle), &server.drain);
-    // Its first head is on its way, or has the time of one.
+    // The first head is on its way, or has its timeout.
     calls.read();
-    let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls), false));
+    let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(calls), false));
     let mut connection = http1_builder(&server.settings).serve_connection(stream, service);
-    // A connection that came too late, or was greeted as the gateway began to refuse, is closed by its first answer.
+    // A connection that came too late, or was greeted as the gateway began to refuse, closes after
+    // its first answer.
     let closing_at_start = drain.closing.is_cancelled();
     let close = async {
         drain.closing.cancelled().await;
@@ -202,18 +230,24 @@ where
         }
     };
     let pinned = Pin::new(&mut connection);
-    let ended = drive(pinned, |connection| connection.graceful_shutdown(), close, drain, calls).await?;
+    let ended =
+        drive(pinned, |connection| connection.graceful_shutdown(), close, drain, calls).await?;
     let parts = connection.into_parts();
     let may_send = match &ended {
         Ok(()) => calls.leaves_unread() || !parts.read_buf.is_empty(),
-        // What is no HTTP was answered, and goes on.
+        // Bytes that are not HTTP were answered with an error, and more of them may come.
         Err(error) => error.is_parse(),
     };
     note(ended, calls);
     may_send.then(|| parts.io.into_inner().into_inner())
 }
 
-async fn speak_http2<T, H, F, R>(stream: T, handle: H, calls: &Arc<Calls>, server: &Server) -> Option<T>
+async fn speak_http2<T, H, F, R>(
+    stream: T,
+    handle: H,
+    calls: &Arc<Calls>,
+    server: &Server,
+) -> Option<T>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Fn(Request<Incoming>) -> F,
@@ -222,19 +256,22 @@ where
 {
     let (service, drain) = (service_fn(handle), &server.drain);
     let (stream, lender) = Lent::new(stream);
-    let stream = TokioIo::new(Heard::new(stream, Arc::clone(calls), true));
-    let told = send_away(calls, drain);
+    let stream = TokioIo::new(ObservedStream::new(stream, Arc::clone(calls), true));
+    let going_away = send_away(calls, drain);
     let ended = {
-        let connection = pin!(http2_builder(&server.settings, calls).serve_connection(stream, service));
-        drive(connection, |connection| connection.graceful_shutdown(), told, drain, calls).await?
+        let connection =
+            pin!(http2_builder(&server.settings, calls).serve_connection(stream, service));
+        drive(connection, |connection| connection.graceful_shutdown(), going_away, drain, calls)
+            .await?
     };
     let is_well = ended.is_ok();
     note(ended, calls);
     lender.take().filter(|_| is_well)
 }
 
-/// When an HTTP/2 caller is to be told to go: at once when the gateway leaves, but on a connection made after that not
-/// before its first call, which would otherwise find the connection closed.
+/// Resolves when an HTTP/2 caller is to get GOAWAY: at once when the gateway leaves. A connection
+/// made after that gets it only after its first call, which would otherwise find the connection
+/// closed.
 async fn send_away(calls: &Calls, drain: &Drain) {
     if !drain.is_leaving() {
         return drain.leaving.cancelled().await;
@@ -246,19 +283,20 @@ async fn send_away(calls: &Calls, drain: &Drain) {
     }
 }
 
-/// What happens to a connection beside its calls.
+/// Events of a connection beside its calls.
 enum Event {
-    Told,
+    GoingAway,
     CutOff,
     Unmoved(Unmoved),
 }
 
-/// Runs a connection to its end; closes it gracefully when told to or when it is idle. None when it is to be dropped:
-/// nobody reads, or a head takes too long, or the time to stop is over.
+/// Runs a connection to its end. Closes it gracefully when `going_away` resolves or when it is
+/// idle. Returns none when it is to be dropped: the caller does not read or sends a head too
+/// slowly, or the drain is over.
 async fn drive<C>(
     mut connection: Pin<&mut C>,
     close: impl Fn(Pin<&mut C>),
-    told: impl Future<Output = ()>,
+    going_away: impl Future<Output = ()>,
     drain: &Drain,
     calls: &Calls,
 ) -> Option<hyper::Result<()>>
@@ -266,11 +304,15 @@ where
     C: Future<Output = hyper::Result<()>>,
 {
     let unmoved = |is_closing| Either::Right(calls.unmoved(is_closing).map(Event::Unmoved));
-    let told = Either::Left(told.map(|()| Event::Told));
+    let going_away = Either::Left(going_away.map(|()| Event::GoingAway));
     let cut_off = Either::Right(drain.ended.cancelled().map(|()| Event::CutOff));
-    // In a set, which looks only at what has woken: the connection is polled several times a call, and a timer and
-    // cancellations that are asked each time cost more than they are worth.
-    let mut beside = FuturesUnordered::from_iter([Either::Left(told), Either::Left(cut_off), unmoved(false)]);
+    // In a set, which polls only what has woken: the connection is polled several times a call, and
+    // polling a timer and two cancellations each time would cost instructions.
+    let mut beside = FuturesUnordered::from_iter([
+        Either::Left(going_away),
+        Either::Left(cut_off),
+        unmoved(false),
+    ]);
     loop {
         let served = poll_fn(|cx| {
             let ended = connection.as_mut().poll(cx);
@@ -281,10 +323,10 @@ where
             biased;
             result = served => return Some(result),
             Some(event) = beside.next() => match event {
-                Event::Told => {}
+                Event::GoingAway => {}
                 Event::CutOff => return None,
                 Event::Unmoved(Unmoved::Idle) => {
-                    // What is left now is only what the caller has not taken yet.
+                    // Only unread answers are left now.
                     calls.moved();
                     beside.push(unmoved(true));
                 }
@@ -301,9 +343,11 @@ where
 fn http1_builder(settings: &Settings) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        // hyper's own would be the time to be idle as well, and costs each call a timer: `Calls` keeps both.
+        // hyper's timeout would also bound the idle time, and costs each call a timer. `Calls`
+        // keeps both.
         .header_read_timeout(None::<Duration>)
-        // Room for a head that is too large by up to as much again, so that it gets our answer and not a bare 431.
+        // Room for a head up to twice as large as allowed, so that it gets our answer and not a
+        // bare 431.
         .max_buf_size((settings.header_bytes_max * 2).max(16 * 1024));
     builder
 }
@@ -316,10 +360,11 @@ fn http2_builder(settings: &Settings, calls: &Arc<Calls>) -> http2::Builder<Stre
         .max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(1024 * 1024)
-        // What is handed over is out of sight: a caller that resets its stream then loses it, so little is handed over
-        // ahead.
+        // What is handed over to hyper counts as written, and a caller that resets its stream loses
+        // it: so hand over little ahead.
         .max_send_buf_size(64 * 1024)
-        // Streams that are opened and reset at once: the connection is closed before they become work (rapid reset).
+        // Rapid reset: closes the connection before streams that are opened and reset at once
+        // become work.
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(100)
         .keep_alive_interval(settings.header_timeout)
@@ -327,7 +372,8 @@ fn http2_builder(settings: &Settings, calls: &Arc<Calls>) -> http2::Builder<Stre
     builder
 }
 
-/// Connections end badly all the time; that is the peer's affair.
+/// Logs how a connection ended. At debug level: connections end badly all the time, by the peer's
+/// doing.
 fn note(result: hyper::Result<()>, calls: &Calls) {
     match result {
         Ok(()) => calls.written.confirm(),

@@ -1,11 +1,11 @@
-//! The body of a request, as the listener hands it on: what of it nobody wanted is read and dropped when it is given
-//! up.
+//! Body of a request as the listener hands it on. When it is dropped, its unread rest is read and
+//! discarded.
 //!
-//! A caller that still sends when its answer is there must be let finish: a socket that is closed with bytes unread is
-//! reset, and the reset takes the answer with it, out of the caller's own receive buffer. So the rest of the body is
-//! taken in and dropped while the answer goes out, for some time and some bytes; then the connection is closed, and
-//! [`mod@super::linger`] does the same for the socket. Nothing of it is held, and nothing behind it is read as a
-//! request.
+//! A caller that is still sending when its answer goes out must be let finish: closing a socket
+//! with unread bytes resets it, and the reset takes the answer out of the caller's receive buffer.
+//! So the rest of the body is discarded while the answer goes out, up to a time and a size; then
+//! the connection is closed, and [`mod@super::linger`] does the same for the socket. None of it is
+//! held, and nothing behind it is parsed as a request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,22 +22,22 @@ use super::Settings;
 use super::calls::{Call, Calls};
 use super::linger::SILENCE_MAX;
 
-/// How many times the largest body is dropped of one request, before its caller is cut off: so many who send too much
-/// still read that it is too much.
+/// How many times the largest allowed body is discarded of one request before its caller is cut
+/// off, so that most callers who send too much still read why they are refused.
 const LARGEST_BODIES: u64 = 16;
 
-/// How much is dropped of one request.
+/// Most bytes discarded of one request.
 pub(super) const fn bytes_max(settings: &Settings) -> u64 {
     settings.body_bytes_max.saturating_mul(LARGEST_BODIES)
 }
 
-/// A request's body. Dropped before its end, the rest is taken in and dropped.
+/// A request's body. When it is dropped before its end, the rest is read and discarded.
 #[derive(Debug)]
 pub struct Discarding {
     /// None at its end.
     body: Option<Incoming>,
     calls: Arc<Calls>,
-    /// The caller sends it only when it is asked to, and reading it would ask.
+    /// The caller waits for `100 Continue`, and reading the body would send it.
     is_withheld: bool,
     has_begun: bool,
 }
@@ -52,14 +52,17 @@ impl Body for Discarding {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         (self.is_withheld, self.has_begun) = (false, true);
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(body).poll_frame(cx));
         match &frame {
             Some(Ok(_)) => {}
             Some(Err(_)) => {
-                // Its framing is broken: where it ends is not known, and what comes is nobody's.
+                // Its framing is broken: where the body ends is unknown.
                 self.calls.leave_unread();
                 self.body = None;
             }
@@ -80,11 +83,15 @@ impl Body for Discarding {
 impl Drop for Discarding {
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
-        if self.is_withheld || self.has_begun || body.size_hint().lower() > self.calls.settings.body_bytes_max {
-            // Too large, too slow, or not sent yet. Said with the answer, so that the caller need not send the rest.
+        if self.is_withheld
+            || self.has_begun
+            || body.size_hint().lower() > self.calls.settings.body_bytes_max
+        {
+            // Too large, too slow, or not sent yet. The answer closes the connection, so that the
+            // caller need not send the rest.
             self.calls.leave_unread();
         }
-        // Outside of a runtime the connection is gone as well.
+        // Outside a runtime the connection is gone as well.
         if let Ok(runtime) = Handle::try_current()
             && !self.is_withheld
         {
@@ -93,17 +100,18 @@ impl Drop for Discarding {
     }
 }
 
-/// Takes in the rest of a body, as long and as much as is allowed; the connection is not idle meanwhile.
+/// Reads and discards the rest of a body within its bounds. The connection is not idle meanwhile.
 async fn discard(mut body: Incoming, call: Call) {
     let settings = Arc::clone(&call.all().settings);
-    let is_whole = timeout(settings.body_timeout, to_its_end(&mut body, bytes_max(&settings))).await;
+    let is_whole =
+        timeout(settings.body_timeout, to_its_end(&mut body, bytes_max(&settings))).await;
     if is_whole != Ok(true) {
-        // Before the body is dropped, which is what makes hyper close the connection.
+        // Before the body is dropped, since that makes hyper close the connection.
         call.all().leave_unread();
     }
 }
 
-/// Whether it came to its end.
+/// Reads the body; returns whether its end came within the bound.
 async fn to_its_end(body: &mut Incoming, bytes_max: u64) -> bool {
     let mut left = bytes_max;
     loop {

@@ -1,7 +1,8 @@
-//! The stream of an HTTP/2 connection, lent to hyper: it comes back when hyper has done with it, to be ended with care.
+//! Stream of an HTTP/2 connection, lent to hyper. It comes back when hyper drops it, so that the
+//! socket can be drained before it is closed.
 //!
-//! Over HTTP/2 a caller sends while it only reads (window updates, answers to pings), and a socket that is closed at
-//! once answers these with a reset.
+//! A caller sends over HTTP/2 while it only reads (window updates, answers to pings), and a socket
+//! that is closed at once answers these with a reset.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A stream that goes to its [`Lender`] when it is dropped.
 #[derive(Debug)]
 pub(super) struct Lent<T> {
-    /// There until it is dropped.
+    /// Set until it is dropped.
     stream: Option<T>,
     lender: Lender<T>,
 }
@@ -37,7 +38,7 @@ impl<T> Lent<T> {
 }
 
 impl<T> Lender<T> {
-    /// The stream, when it is back.
+    /// Takes the stream, once it is back.
     pub(super) fn take(self) -> Option<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -50,13 +51,21 @@ impl<T> Drop for Lent<T> {
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Lent<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         self.stream()?.poll_read(cx, buffer)
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Lent<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.stream()?.poll_write(cx, bytes)
     }
 

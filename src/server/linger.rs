@@ -1,7 +1,6 @@
-//! The last of a socket: nothing more is sent, and what still comes is dropped until the caller has closed its side.
+//! Lingering close: sends nothing more, and discards what comes until the caller closes its side.
 //!
-//! RFC 9112, 9.6: a server that closes while a client sends loses its last answer to the reset. It half-closes instead,
-//! and reads.
+//! RFC 9112, 9.6: a server that closes while a client sends loses its last answer to the reset.
 
 use std::time::Duration;
 
@@ -9,15 +8,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a caller may be silent while what it sends is dropped.
+/// How long a caller may be silent meanwhile.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// How much is dropped at a time.
+/// How much is read at a time.
 const PIECE: usize = 16 * 1024;
 
-/// Ends a socket whose caller may still send: takes in and drops what comes within this time, up to so many bytes.
+/// Closes a socket whose caller may still send: discards what comes, within a time and a number of
+/// bytes.
 pub async fn linger(mut stream: TcpStream, within: Duration, bytes_max: u64) {
-    // What could be said has been said: a caller that waits for the end sees it now.
+    // Half-closes: a caller that waits for the end of the answer sees it now.
     let _ = stream.shutdown().await;
     let _ = timeout(within, drop_what_comes(&stream, bytes_max)).await;
 }

@@ -1,10 +1,10 @@
 //! Listeners, TLS, connection limits and time-outs, drain.
 //!
-//! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `shared` (what those of all
-//! workers share), `room` (how many connections there may be), `sparsely` (how often the log says so), `connection`
-//! (one of them), `calls` (what is known of it), `pace` (how fast its answers are read) and `streams` (how one is cut
-//! off), `written` and `unconfirmed` (its answers, until it is known that they arrived), [`discard`] and `linger` (how
-//! a caller that still sends gets its answer).
+//! Reading order: [`settings`], [`listen`] (one socket per worker), [`accept`] (the loop), `shared`
+//! (shared by all workers), `room` (how many connections may be open), `sparsely` (log lines at a
+//! limited rate), `connection` (one of them), `calls` (its calls), `pace` (how fast answers are
+//! read) and `streams` (how an HTTP/2 stream is cut off), `written` and `unconfirmed` (answers that
+//! may not have arrived), [`discard`] and `linger` (closing while the caller still sends).
 
 pub mod accept;
 mod calls;
@@ -13,11 +13,11 @@ mod calls_tests;
 mod connection;
 pub mod discard;
 pub mod drain;
-mod heard;
 mod lent;
 mod linger;
 pub mod listen;
 pub mod observe;
+mod observed_stream;
 mod pace;
 mod room;
 pub mod settings;

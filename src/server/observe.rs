@@ -1,16 +1,18 @@
-//! What the room tells whoever counts it.
+//! What the listener reports to metrics.
 
-/// What was used up when a caller had to wait to be accepted.
+use jiff::Timestamp;
+
+/// What had run out when a caller had to wait to be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stall {
-    /// As many connections were open as may be.
+    /// The most connections were open.
     ConnectionsMax,
     /// The process, or the system, had no file descriptor left.
     Descriptors,
 }
 
 impl Stall {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 2] = [Self::ConnectionsMax, Self::Descriptors];
 
     /// The name in the metrics.
@@ -25,17 +27,20 @@ impl Stall {
 
 /// Counts connections.
 pub trait Observer: Send + Sync + 'static {
-    /// So many may be open.
+    /// Reports how many connections may be open.
     fn may_be_open(&self, connections: usize);
 
-    /// One is open.
+    /// Counts a connection that was opened.
     fn opened(&self);
 
-    /// One is closed.
+    /// Counts a connection that was closed.
     fn closed(&self);
 
-    /// A caller has to wait to be accepted.
+    /// Counts a caller that has to wait to be accepted.
     fn stalled(&self, why: Stall);
+
+    /// Reports when the certificate that is shown ends.
+    fn certificate_ends(&self, at: Timestamp);
 }
 
 /// Counts nothing.
@@ -50,4 +55,6 @@ impl Observer for Unobserved {
     fn closed(&self) {}
 
     fn stalled(&self, _why: Stall) {}
+
+    fn certificate_ends(&self, _at: Timestamp) {}
 }

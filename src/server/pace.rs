@@ -1,5 +1,6 @@
-//! How fast each answer is read. Whoever reads less than the least rate is cut off: over HTTP/1 the connection, over
-//! HTTP/2 the stream, since others on that connection may read well. What was not delivered is kept for its team.
+//! Slow readers: an answer that is read below the least rate is cut off. Over HTTP/1 that ends the
+//! connection, over HTTP/2 only the stream, since others on the connection may be read well. What
+//! was not delivered is kept for its team.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,22 +13,22 @@ use futures_util::task::AtomicWaker;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-/// The least that a caller must read.
+/// Least rate at which an answer must be read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Least {
     /// Bytes a second.
     pub(super) rate: u64,
-    /// Over each stretch of this length.
+    /// Length of the stretches over which it is measured.
     pub(super) window: Duration,
 }
 
-/// How fast one answer is read.
+/// Read rate of one answer.
 #[derive(Debug)]
 pub(super) struct Pace {
     taken: AtomicU64,
-    /// When it was looked at last, and what was taken by then.
+    /// Time of the last check, and the bytes taken by then.
     looked: Mutex<(Instant, u64)>,
-    /// Whether a stream of its own carries it, which can be cut off.
+    /// Whether it has an HTTP/2 stream of its own, which can be cut off.
     has_stream: AtomicBool,
     is_cut: AtomicBool,
     stream: AtomicWaker,
@@ -44,17 +45,17 @@ impl Pace {
         })
     }
 
-    /// The answer is here: from now on its caller has to read.
+    /// Starts the measurement: the answer is there to be read.
     pub(super) fn begin(&self) {
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), 0);
     }
 
-    /// So many bytes were taken to be written.
+    /// Counts bytes that were taken to be written.
     pub(super) fn took(&self, bytes: usize) {
         self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Whether less was taken since the last look than had to be. Looks once in each window.
+    /// Whether less than the least rate was taken since the last check. Checks once per window.
     pub(super) fn is_too_slow(&self, least: Least) -> bool {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, before) = *looked;
@@ -68,14 +69,15 @@ impl Pace {
         u128::from(taken.saturating_sub(before)) < needed
     }
 
-    /// Cuts its stream off. `false`: it has none, and only its connection can be.
+    /// Cuts off its stream. Returns `false` when it has none, so that only the connection can be
+    /// cut off.
     pub(super) fn cut(&self) -> bool {
         self.is_cut.store(true, Ordering::Release);
         self.stream.wake();
         self.has_stream.load(Ordering::Relaxed)
     }
 
-    /// Runs the stream that carries this answer, so that it can be cut off.
+    /// Runs the stream that carries this answer, until it ends or is cut off.
     pub(super) fn carried_by(self: Arc<Self>, stream: impl Future<Output = ()> + Send + 'static) {
         self.has_stream.store(true, Ordering::Relaxed);
         drop(tokio::spawn(Cuttable { stream, pace: self }));
@@ -83,7 +85,8 @@ impl Pace {
 }
 
 pin_project! {
-    /// A stream until it ends or is cut off. Dropped before its end, it is reset with CANCEL (RFC 9113, 5.4.2).
+    /// A stream until it ends or is cut off. Dropped before its end, it is reset with CANCEL (RFC
+    /// 9113, 5.4.2).
     struct Cuttable<F> {
         #[pin]
         stream: F,
@@ -97,7 +100,11 @@ impl<F: Future<Output = ()>> Future for Cuttable<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         this.pace.stream.register(cx.waker());
-        if this.pace.is_cut.load(Ordering::Acquire) { Poll::Ready(()) } else { this.stream.poll(cx) }
+        if this.pace.is_cut.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            this.stream.poll(cx)
+        }
     }
 }
 
@@ -107,8 +114,9 @@ mod tests {
 
     const LEAST: Least = Least { rate: 1000, window: Duration::from_secs(10) };
 
+    /// The rate is counted over a window.
     #[tokio::test(start_paused = true)]
-    async fn who_reads_less_than_the_least_rate_over_a_window_is_too_slow() {
+    async fn reading_below_the_least_rate_is_too_slow() {
         let pace = Pace::new();
         tokio::time::advance(Duration::from_secs(100)).await;
         pace.begin();

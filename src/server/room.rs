@@ -1,7 +1,8 @@
-//! How many connections may be open, over all workers, and who makes room when a caller comes and there is none.
+//! Places for connections, over all workers, and which connections give way to a new caller.
 //!
-//! Connections are kept for long between calls, because balancers keep them. So that a crowd of idle ones keeps nobody
-//! out, the longest idle go first. One that was in use a moment ago does not: its next call may be on its way.
+//! Balancers keep connections open between calls. So that idle ones keep nobody out, the longest
+//! idle are closed first; one that was in use a moment ago is left, since its next call may be on
+//! its way.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,19 +17,19 @@ use super::calls::Calls;
 use super::observe::{Observer, Stall};
 use super::sparsely::Sparsely;
 
-/// How long a connection has been idle at least when its place is given to another.
+/// Least idle time of a connection that is closed for another.
 const IDLE_MIN: Duration = Duration::from_secs(1);
 
-/// How many make room at a time, at the most: looking for them takes a look at every connection.
+/// Most connections closed at a time: finding them means looking at every connection.
 const AT_A_TIME: usize = 32;
 
-/// What the system says when the process, or when all processes together, may not open another file.
+/// EMFILE and ENFILE: the process, or the system, may not open another file.
 const EXHAUSTED: [i32; 2] = [24, 23];
 
-/// How long to wait for room before looking again who could make some.
+/// Pause before looking again for connections to close.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The places of all connections. Clones are the same.
+/// Places of all connections. Clones share state.
 #[derive(Clone)]
 pub(super) struct Room(Arc<Places>);
 
@@ -42,7 +43,7 @@ struct Places {
     failed: Sparsely,
 }
 
-/// The place of one connection, until it is dropped.
+/// Place of one connection, until it is dropped.
 pub(super) struct Place {
     room: Room,
     number: u64,
@@ -63,7 +64,7 @@ impl Room {
         }))
     }
 
-    /// A place for a connection that was accepted, as soon as there is one.
+    /// Waits for a place for a connection that was accepted.
     pub(super) async fn enter(&self, calls: Arc<Calls>) -> Place {
         let permit = match Arc::clone(&self.0.free).try_acquire_owned() {
             Ok(permit) => permit,
@@ -87,14 +88,16 @@ impl Room {
         loop {
             self.send_idle_away();
             // The semaphore is never closed.
-            if let Ok(Ok(permit)) = timeout(LOOK_AGAIN, Arc::clone(&self.0.free).acquire_owned()).await {
+            if let Ok(Ok(permit)) =
+                timeout(LOOK_AGAIN, Arc::clone(&self.0.free).acquire_owned()).await
+            {
                 return permit;
             }
         }
     }
 
-    /// A connection could not be accepted. Where the process may not open another file, those of idle connections come
-    /// back.
+    /// Reports that `accept` failed. When descriptors have run out, closes idle connections to get
+    /// theirs.
     pub(super) fn could_not_accept(&self, error: &std::io::Error) {
         if !error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code)) {
             if let Some(times) = self.0.failed.say() {
@@ -113,13 +116,15 @@ impl Room {
         self.send_idle_away();
     }
 
-    /// Asks the longest idle connections to go.
+    /// Asks the longest idle connections to close.
     fn send_idle_away(&self) {
         let before = Instant::now().checked_sub(IDLE_MIN);
         let mut idle: Vec<(Instant, Arc<Calls>)> = {
             let taken = self.taken();
             let idle = taken.values().filter_map(|calls| Some((calls.idle_since()?, calls)));
-            idle.filter(|(since, _)| Some(*since) <= before).map(|(since, calls)| (since, Arc::clone(calls))).collect()
+            idle.filter(|(since, _)| Some(*since) <= before)
+                .map(|(since, calls)| (since, Arc::clone(calls)))
+                .collect()
         };
         let count = (idle.len() / 8).clamp(1, AT_A_TIME).min(idle.len());
         if count < idle.len() {
@@ -160,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_comes_when_all_places_are_taken_gets_that_of_the_longest_idle() {
+    async fn a_newcomer_takes_the_longest_idle_connections_place() {
         let room = Room::new(3, Arc::new(Unobserved));
         let (busy, longest, shorter) = (calls(), calls(), calls());
         let call = busy.begin();
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_was_in_use_a_moment_ago_keeps_its_place_until_it_has_been_idle() {
+    async fn a_recently_used_connection_keeps_its_place_until_idle() {
         let room = Room::new(1, Arc::new(Unobserved));
         let recent = calls();
         let place = room.enter(Arc::clone(&recent)).await;

@@ -15,16 +15,17 @@ pub struct Settings {
     pub workers: usize,
     /// The most connections open at once, over all workers (`limits.connections_max`).
     pub connections_max: usize,
-    /// How long a request's head may take to arrive, the first one counted from the connection's start
-    /// (`limits.header_timeout`).
+    /// How long a request's head may take to arrive; the first is counted from the connection's
+    /// start (`limits.header_timeout`).
     pub header_timeout: Duration,
     /// How long a connection may be idle between requests (`limits.idle_timeout`).
     pub idle_timeout: Duration,
-    /// The least that a caller must read of an answer, in bytes a second (`limits.read_rate_min`).
+    /// Least rate at which a caller must read an answer, in bytes a second
+    /// (`limits.read_rate_min`).
     pub read_rate_min: u64,
-    /// Over each stretch of this length (`limits.read_window`).
+    /// Time over which that rate is measured (`limits.read_window`).
     pub read_window: Duration,
-    /// How long a body may take to arrive, also one that is dropped as it comes (`limits.body_timeout`).
+    /// How long a body may take to arrive, also one that is discarded (`limits.body_timeout`).
     pub body_timeout: Duration,
     /// The largest body that is ever read (`limits.body_bytes_max`).
     pub body_bytes_max: u64,
@@ -45,7 +46,7 @@ pub struct TlsFiles {
 
 #[cfg(test)]
 impl Settings {
-    /// Those of the reference.
+    /// The values in config/moongate.yaml.
     pub(super) fn example() -> Self {
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -1,34 +1,54 @@
-//! What the accept loops of all workers share: bounds, the certificate, how it stops, and how many connections there
-//! are.
+//! State shared by the accept loops of all workers.
 
 use std::io;
 use std::sync::Arc;
 
-use tokio_rustls::TlsAcceptor;
-
 use super::room::Room;
-use super::{Drain, Observer, Settings, tls};
+use super::tls::Certificate;
+use super::{Drain, Observer, Settings};
+use crate::live::Live;
 
-/// One for the process.
+/// The listener's part of the process.
 #[derive(Clone)]
 pub struct Server {
-    /// The bounds of connections.
+    /// Bounds of connections.
     pub settings: Arc<Settings>,
-    /// Set when the listener speaks TLS.
-    pub tls: Option<TlsAcceptor>,
-    /// How it stops.
+    /// Its certificate, when the listener speaks TLS.
+    pub(super) tls: Option<Live<Certificate>>,
+    /// The drain.
     pub drain: Drain,
     pub(super) room: Room,
+    observer: Arc<dyn Observer>,
 }
 
 impl Server {
-    /// A server that has not accepted anybody yet.
+    /// A server that has accepted no connection yet.
     ///
     /// # Errors
     /// The certificate cannot be loaded.
     pub fn new(settings: Settings, drain: Drain, observer: Arc<dyn Observer>) -> io::Result<Self> {
-        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
-        let room = Room::new(settings.connections_max, observer);
-        Ok(Self { settings: Arc::new(settings), tls, drain, room })
+        let certificate = settings.tls.as_ref().map(Certificate::read).transpose()?;
+        if let Some(certificate) = &certificate {
+            observer.certificate_ends(certificate.ends_at);
+        }
+        let room = Room::new(settings.connections_max, Arc::clone(&observer));
+        let tls = certificate.map(Live::new);
+        Ok(Self { settings: Arc::new(settings), tls, drain, room, observer })
+    }
+
+    /// The certificate as its files have it now, if the listener speaks TLS.
+    ///
+    /// # Errors
+    /// It cannot be loaded.
+    pub fn renewed(&self) -> io::Result<Option<Certificate>> {
+        self.settings.tls.as_ref().map(Certificate::read).transpose()
+    }
+
+    /// Shows this certificate from the next connection on.
+    pub fn show(&self, certificate: Certificate) {
+        if let Some(tls) = &self.tls {
+            self.observer.certificate_ends(certificate.ends_at);
+            tls.replace(certificate);
+        }
     }
 }

@@ -1,19 +1,20 @@
-//! What the log says once in a while, however often it happens.
+//! Log lines at a limited rate, with how often their event happened.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often the log says the same.
+/// Least time between two log lines.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
-/// Says something once in a while, and then how many times it happened.
+/// Counts an event, and says when to log it.
 #[derive(Debug, Default)]
 pub struct Sparsely(Mutex<(Option<Instant>, u64)>);
 
 impl Sparsely {
-    /// It happened. How many times since it was last said, when it is to be said now.
+    /// Counts the event. Returns how often it happened since the last log line, when the next is
+    /// due.
     pub fn say(&self) -> Option<u64> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, times) = &mut *guard;
@@ -31,7 +32,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_log_says_the_same_once_in_a_while_and_how_often_it_happened() {
+    async fn a_repeated_message_is_logged_at_intervals_with_its_count() {
         let sparsely = Sparsely::default();
         assert_eq!([sparsely.say(), sparsely.say(), sparsely.say()], [Some(1), None, None]);
         tokio::time::advance(SAID_EVERY).await;

@@ -1,4 +1,5 @@
-//! The streams of one HTTP/2 connection, each run so that it can be cut off when its answer is read too slowly.
+//! Executor of one HTTP/2 connection's streams, which can cut one off when its answer is read too
+//! slowly.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use hyper::rt::Executor;
 
 use super::calls::Calls;
 
-/// Runs the streams of one HTTP/2 connection, each so that it can be cut off.
+/// Runs the streams of one HTTP/2 connection.
 #[derive(Clone)]
 pub(super) struct Streams(pub(super) Arc<Calls>);
 
@@ -14,7 +15,8 @@ impl<F> Executor<F> for Streams
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    /// hyper runs what answers a call as soon as the call was begun, so the last one begun is this one.
+    /// hyper spawns a call's stream right after it began the call, so it belongs to the latest
+    /// call.
     fn execute(&self, stream: F) {
         match self.0.begun_last() {
             Some(pace) => pace.carried_by(stream),

@@ -1,21 +1,22 @@
-//! Answers that were written whole and of which it is not known yet whether they arrived.
+//! Answers that were written completely and may not have arrived.
 //!
-//! What a socket has taken is not what a caller has read. It is known to have arrived when the caller goes on: with its
-//! next request over HTTP/1, or by closing the connection in order. A connection that ends in an error has lost what
-//! was on it: a caller that closes with bytes unread resets it, one that vanished is given up after a time.
+//! Bytes that a socket took may still be lost. An answer has arrived when the caller goes on: with
+//! its next request over HTTP/1, or by closing the connection cleanly. A connection that fails has
+//! lost its answers: a caller that closes with unread bytes resets it, one that vanished times out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::http::Delivery;
 
-/// How many answers of one worker wait for news at once, and how many bytes they keep. Of more bytes, those of the
-/// oldest are forgotten, and should one of these not arrive, only its outcome is kept. Of more answers, the oldest
-/// count as arrived: a caller that is still there after so many others has most likely read its answer.
+/// Most answers of one worker that wait for confirmation, and most bytes they keep. Beyond the
+/// bytes, the oldest bodies are dropped; if such an answer did not arrive, only its outcome is
+/// kept. Beyond the count, the oldest are taken as arrived: a caller that is still there after so
+/// many others has most likely read its answer.
 const ANSWERS_MAX: usize = 10_000;
 const BYTES_MAX: usize = 32 << 20;
 
-/// Those of one worker. Clones share them.
+/// The waiting answers of one worker. Clones share state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unconfirmed(Arc<Mutex<State>>);
 
@@ -24,12 +25,12 @@ struct State {
     added: u64,
     bytes: usize,
     answers: BTreeMap<u64, Delivery>,
-    /// The number up to which bodies were forgotten.
+    /// Bodies up to this number were dropped.
     forgotten: u64,
 }
 
 impl Unconfirmed {
-    /// Adds one; the number is to ask for it.
+    /// Adds an answer and returns its number.
     pub(super) fn add(&self, delivery: Delivery) -> u64 {
         let (number, oldest) = {
             let mut state = self.lock();
@@ -40,12 +41,12 @@ impl Unconfirmed {
             state.forget_bodies();
             (number, state.one_too_many())
         };
-        // Without the lock: others are told.
+        // Outside the lock, since it calls into other rooms.
         oldest.into_iter().for_each(Delivery::arrived);
         number
     }
 
-    /// Takes one out again, unless it has given way.
+    /// Takes an answer out again, unless it was already taken as arrived.
     pub(super) fn take(&self, number: u64) -> Option<Delivery> {
         let mut state = self.lock();
         let delivery = state.answers.remove(&number)?;
@@ -88,18 +89,19 @@ mod tests {
 
     use super::*;
 
-    /// Adds an answer of so many bytes; the others are told of what did not arrive.
+    /// Adds an answer of so many bytes that reports when it did not arrive.
     fn add(unconfirmed: &Unconfirmed, missed: &mpsc::Sender<Option<usize>>, bytes: usize) -> u64 {
         let missed = missed.clone();
         let delivery = Delivery::new(Some(Bytes::from(vec![0; bytes])), move |body| {
-            // At the end of the test nobody listens any more.
+            // The test may have ended.
             let _ = missed.send(body.map(|body| body.len()));
         });
         unconfirmed.add(delivery)
     }
 
+    /// An answer that then does not arrive is reported without its body.
     #[test]
-    fn the_oldest_of_too_many_bytes_are_forgotten_and_what_did_not_arrive_of_them_is_told_without() {
+    fn of_too_many_unconfirmed_bytes_the_oldest_are_dropped() {
         const QUARTER: usize = BYTES_MAX / 4;
         let (unconfirmed, (tell, missed)) = (Unconfirmed::default(), mpsc::channel());
         let numbers: Vec<u64> = (0..6).map(|_| add(&unconfirmed, &tell, QUARTER)).collect();

@@ -1,4 +1,4 @@
-//! The answers of one connection that were written whole, until it is known whether they arrived.
+//! Answers of one connection that were written completely and may not have arrived.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,26 +7,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::unconfirmed::Unconfirmed;
 use crate::http::Delivery;
 
-/// How many of one connection wait for news at once. Over HTTP/2 none comes before the connection ends.
+/// Most answers of one connection that wait for confirmation. Over HTTP/2 none is confirmed before
+/// the connection ends.
 const WRITTEN_MAX: usize = 128;
 
-/// Dropped with its connection: of what no news came until then, nobody knows that it arrived.
+/// Dropped with its connection: answers not confirmed by then count as lost.
 #[derive(Debug)]
 pub(super) struct Written {
     unconfirmed: Unconfirmed,
-    /// Their numbers there, oldest first.
+    /// Their numbers in `unconfirmed`, oldest first.
     numbers: Mutex<VecDeque<u64>>,
-    /// The stream has failed, whatever hyper makes of it: it takes a reset between two requests for an end in order.
+    /// The stream has failed. hyper does not report that: it takes a reset between two requests for
+    /// a clean end.
     has_failed: AtomicBool,
 }
 
 impl Written {
-    /// None yet; they wait with those of other connections.
+    /// Starts empty; the answers wait together with those of other connections.
     pub(super) fn new(unconfirmed: Unconfirmed) -> Self {
         Self { unconfirmed, numbers: Mutex::default(), has_failed: AtomicBool::new(false) }
     }
 
-    /// An answer was handed over to its end.
+    /// Adds an answer that was handed over completely.
     pub(super) fn add(&self, delivery: Delivery) {
         let number = self.unconfirmed.add(delivery);
         let oldest = {
@@ -39,14 +41,14 @@ impl Written {
         }
     }
 
-    /// The caller goes on, or ends the connection in order: it has the answers before.
+    /// Confirms all answers so far: the caller goes on, or closed the connection cleanly.
     pub(super) fn confirm(&self) {
         if !self.has_failed.load(Ordering::Relaxed) {
             self.take().for_each(Delivery::arrived);
         }
     }
 
-    /// The stream has failed.
+    /// Notes that the stream has failed.
     pub(super) fn failed(&self) {
         self.has_failed.store(true, Ordering::Relaxed);
     }

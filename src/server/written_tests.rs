@@ -1,4 +1,4 @@
-//! Which answers arrived and which did not, as far as a connection can tell.
+//! Confirmed and lost answers of a connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,18 +17,18 @@ fn calls() -> Arc<Calls> {
     Calls::new(Drain::default(), Arc::new(Settings::example()), Unconfirmed::default())
 }
 
-/// A body of so many bytes, and how often it was heard that it did not arrive.
+/// A body of so many bytes, and a counter of reports that it did not arrive.
 fn answer(bytes: usize) -> (AnswerBody, Arc<AtomicUsize>) {
     let (body, missed) = (AnswerBody::new(vec![7; bytes]), Arc::new(AtomicUsize::new(0)));
-    let heard = Arc::clone(&missed);
+    let counted = Arc::clone(&missed);
     let delivery = Delivery::new(Some(body.bytes().clone()), move |body| {
         assert_eq!(body.map(|body| body.len()), Some(bytes));
-        heard.fetch_add(1, Ordering::SeqCst);
+        counted.fetch_add(1, Ordering::SeqCst);
     });
     (body.delivered_to(delivery), missed)
 }
 
-/// Takes so many parts of an answer, as hyper does, and lets it go.
+/// Takes so many parts of an answer, as hyper does, and drops it.
 async fn take(body: Watched<AnswerBody>, parts: usize) {
     let mut body = std::pin::pin!(body);
     for _ in 0..parts {
@@ -38,7 +38,7 @@ async fn take(body: Watched<AnswerBody>, parts: usize) {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_not_taken_to_its_end_did_not_arrive() {
+async fn an_answer_not_taken_to_its_end_did_not_arrive() {
     for (parts, arrived) in [(0, false), (1, false), (2, false), (3, true)] {
         let calls = calls();
         let (body, missed) = answer(LARGE);
@@ -50,8 +50,9 @@ async fn an_answer_that_was_not_taken_to_its_end_did_not_arrive() {
     }
 }
 
+/// Not when the stream fails.
 #[tokio::test]
-async fn an_answer_that_was_taken_has_arrived_when_its_caller_goes_on_and_not_when_the_stream_fails() {
+async fn a_taken_answer_has_arrived_once_its_caller_goes_on() {
     for bytes in [0, 1, LARGE] {
         for (goes_on, fails) in [(true, false), (false, false), (true, true)] {
             let calls = calls();
@@ -66,20 +67,27 @@ async fn an_answer_that_was_taken_has_arrived_when_its_caller_goes_on_and_not_wh
             }
             drop(calls);
             let expected = usize::from(!goes_on || fails);
-            assert_eq!(missed.load(Ordering::SeqCst), expected, "{bytes} bytes, {goes_on}, {fails}");
+            assert_eq!(
+                missed.load(Ordering::SeqCst),
+                expected,
+                "{bytes} bytes, {goes_on}, {fails}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn of_very_many_answers_on_one_connection_the_oldest_have_arrived() {
-    let (calls, mut heard) = (calls(), Vec::new());
+async fn of_too_many_answers_the_oldest_count_as_arrived() {
+    let (calls, mut lost) = (calls(), Vec::new());
     for _ in 0..super::WRITTEN_MAX + 2 {
         let (body, missed) = answer(1);
         take(calls.begin().answered(Some(body)), 1).await;
-        heard.push(missed);
+        lost.push(missed);
     }
     drop(calls);
-    let missed: Vec<usize> = heard.iter().map(|missed| missed.load(Ordering::SeqCst)).collect();
-    assert_eq!((&missed[..2], missed[2..].iter().sum::<usize>()), (&[0, 0][..], super::WRITTEN_MAX));
+    let missed: Vec<usize> = lost.iter().map(|missed| missed.load(Ordering::SeqCst)).collect();
+    assert_eq!(
+        (&missed[..2], missed[2..].iter().sum::<usize>()),
+        (&[0, 0][..], super::WRITTEN_MAX)
+    );
 }

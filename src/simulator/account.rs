@@ -1,4 +1,4 @@
-//! Who may call the simulated Firemoon and how much: keys with limits and a provider scope, accounts with credits.
+//! Accounts of the simulated Firemoon: keys with limits and providers, accounts with credits.
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use secrecy::{ExposeSecret, SecretString};
@@ -6,26 +6,26 @@ use secrecy::{ExposeSecret, SecretString};
 use super::settings::{KeySettings, Limits, Settings};
 use crate::credits::Credits;
 
-/// One accepted key and what it has used.
+/// An accepted key and its usage.
 pub(super) struct Key {
     pub(super) name: String,
     secret: SecretString,
-    /// Its account's place in the list of accounts.
+    /// Index of its account.
     pub(super) account: usize,
     pub(super) providers: Option<Vec<String>>,
     pub(super) suspended: bool,
-    /// A revoked key is answered as if it had never existed.
+    /// A revoked key is answered like an unknown one.
     pub(super) revoked: bool,
     windows: [Window; 3],
 }
 
-/// One prepaid account.
+/// A prepaid account.
 pub(super) struct Account {
     pub(super) name: String,
     pub(super) balance: Credits,
 }
 
-/// The numbers of the three `X-RateLimit-*` headers.
+/// Values of the three `X-RateLimit-*` headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
     pub(super) limit: u64,
@@ -34,7 +34,7 @@ pub(super) struct Allowance {
     pub(super) reset: i64,
 }
 
-/// The keys and accounts as the settings have them.
+/// Keys and accounts of the settings.
 pub(super) fn open(settings: &Settings) -> (Vec<Key>, Vec<Account>) {
     let mut accounts: Vec<Account> = Vec::new();
     let mut keys = Vec::new();
@@ -62,7 +62,7 @@ impl Key {
         }
     }
 
-    /// Whether a bearer is this key's secret. Guessing by timing is no concern here: the keys are for tests.
+    /// Whether a bearer is this key's secret. Not in constant time: these keys are for tests.
     pub(super) fn is(&self, bearer: &str) -> bool {
         !self.revoked && self.secret.expose_secret() == bearer
     }
@@ -72,13 +72,18 @@ impl Key {
         self.providers.as_ref().is_none_or(|allowed| allowed.iter().any(|name| name == provider))
     }
 
-    /// Takes one call out of every window, or none: the error is when the window that refused ends, in Unix seconds.
+    /// Counts one call in every window, or in none: the error is the end of the full window, in
+    /// Unix seconds.
     pub(super) fn take(&mut self, now: Timestamp) -> Result<(), i64> {
         for window in &mut self.windows {
             window.roll(now);
         }
-        if let Some(full) =
-            self.windows.iter().filter(|window| window.remaining() == Some(0)).map(|window| window.end).max()
+        if let Some(full) = self
+            .windows
+            .iter()
+            .filter(|window| window.remaining() == Some(0))
+            .map(|window| window.end)
+            .max()
         {
             return Err(full);
         }
@@ -88,22 +93,28 @@ impl Key {
         Ok(())
     }
 
-    /// What is left in the tightest window; `None` when the key has no limits. Of two that are equally tight, the one
-    /// that ends later, so that the headers of a 429 tell the time that counts.
+    /// What the tightest window has left; `None` when the key has no limits. Of equals, the window
+    /// that ends later, so that a 429 has the time that matters.
     pub(super) fn allowance(&mut self, now: Timestamp) -> Option<Allowance> {
         let allowances = self.windows.iter_mut().filter_map(|window| {
             window.roll(now);
-            Some(Allowance { limit: window.limit?, remaining: window.remaining()?, reset: window.end })
+            Some(Allowance {
+                limit: window.limit?,
+                remaining: window.remaining()?,
+                reset: window.end,
+            })
         });
         allowances.min_by_key(|allowance| (allowance.remaining, -allowance.reset))
     }
 
-    /// Replaces limits; what was used stays used.
+    /// Changes limits; usage stays.
     pub(super) fn limit(&mut self, change: impl FnOnce(&mut Limits)) {
         let [minute, day, month] = &mut self.windows;
-        let mut limits = Limits { per_minute: minute.limit, per_day: day.limit, per_month: month.limit };
+        let mut limits =
+            Limits { per_minute: minute.limit, per_day: day.limit, per_month: month.limit };
         change(&mut limits);
-        (minute.limit, day.limit, month.limit) = (limits.per_minute, limits.per_day, limits.per_month);
+        (minute.limit, day.limit, month.limit) =
+            (limits.per_minute, limits.per_day, limits.per_month);
     }
 }
 
@@ -119,18 +130,22 @@ struct Window {
     span: Span,
     limit: Option<u64>,
     used: u64,
-    /// The window now open, in Unix seconds: from `start` until just before `end`.
+    /// The open window, in Unix seconds: from `start` until just before `end`.
     start: i64,
     end: i64,
 }
 
 fn windows(limits: Limits) -> [Window; 3] {
     let window = |span, limit| Window { span, limit, used: 0, start: 0, end: 0 };
-    [window(Span::Minute, limits.per_minute), window(Span::Day, limits.per_day), window(Span::Month, limits.per_month)]
+    [
+        window(Span::Minute, limits.per_minute),
+        window(Span::Day, limits.per_day),
+        window(Span::Month, limits.per_month),
+    ]
 }
 
 impl Window {
-    /// Opens the window that `now` falls in, if it is another one.
+    /// Opens the window of `now`, if it is another one.
     fn roll(&mut self, now: Timestamp) {
         let second = now.as_second();
         if (self.start..self.end).contains(&second) {
@@ -154,13 +169,16 @@ fn aligned(second: i64, length: i64) -> (i64, i64) {
     (start, start + length)
 }
 
-/// The calendar month of an instant; at the end of the calendar (the year 9999) a window of 30 days.
+/// The calendar month of a moment; in the last month of the year 9999, 30 days.
 fn month(now: Timestamp) -> (i64, i64) {
     let fallback = aligned(now.as_second(), 30 * 86_400);
-    let Ok(first) = now.to_zoned(TimeZone::UTC).start_of_day().and_then(|day| day.first_of_month()) else {
+    let Ok(first) = now.to_zoned(TimeZone::UTC).start_of_day().and_then(|day| day.first_of_month())
+    else {
         return fallback;
     };
-    first.checked_add(1.month()).map_or(fallback, |next| (first.timestamp().as_second(), next.timestamp().as_second()))
+    first
+        .checked_add(1.month())
+        .map_or(fallback, |next| (first.timestamp().as_second(), next.timestamp().as_second()))
 }
 
 #[cfg(test)]
@@ -177,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_minute_is_the_wall_clock_s_and_not_the_callers() {
+    fn the_minute_is_the_wall_clocks_and_not_the_callers() {
         let mut key = key(Limits { per_minute: Some(2), ..Limits::NONE });
         let late = at("2026-02-03T10:00:58Z");
         assert!(key.take(late).is_ok() && key.take(late).is_ok());
@@ -200,6 +218,9 @@ mod tests {
             assert!(key.take(at(day)).is_ok());
         }
         assert!(key.take(at("2026-02-06T12:00:00Z")).is_ok());
-        assert_eq!(key.take(at("2026-02-07T12:00:00Z")), Err(at("2026-03-01T00:00:00Z").as_second()));
+        assert_eq!(
+            key.take(at("2026-02-07T12:00:00Z")),
+            Err(at("2026-03-01T00:00:00Z").as_second())
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What the simulated Firemoon says, word for word: its results, its flat JSON errors, and its platform's pages.
+//! Answers of the simulated Firemoon, word for word: results, flat JSON errors, and its platform's
+//! pages.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::account::Allowance;
 use super::order::Order;
 
-/// A whole answer, before any fault spoils it.
+/// A complete answer, before a fault spoils it.
 pub(super) type Answer = Response<Bytes>;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -25,11 +26,11 @@ fn answer(status: StatusCode, kind: HeaderValue, body: Bytes) -> Answer {
 
 /// Any JSON.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    // The shapes given here have string keys and finite numbers only, so writing them cannot fail.
+    // Cannot fail: all shapes have string keys and finite numbers.
     answer(status, JSON, serde_json::to_vec(body).unwrap_or_default().into())
 }
 
-/// Any text with any status, as JSON when it looks like it; for scripted answers.
+/// Any text with any status, as JSON when it looks like JSON; for scripted answers.
 pub(super) fn scripted(status: StatusCode, body: String) -> Answer {
     let kind = if body.starts_with(['{', '[']) { JSON } else { TEXT };
     answer(status, kind, body.into())
@@ -51,21 +52,30 @@ fn flat(status: StatusCode, error: &str, message: &str) -> Answer {
 }
 
 pub(super) fn invalid_input(errors: &[String]) -> Answer {
-    let body = Flat { error: "Invalid input", message: "Input validation failed", errors, reset_at: None };
+    let body =
+        Flat { error: "Invalid input", message: "Input validation failed", errors, reset_at: None };
     json(StatusCode::BAD_REQUEST, &body)
 }
 
 pub(super) fn invalid_key() -> Answer {
-    flat(StatusCode::UNAUTHORIZED, "Invalid API key", "Please provide a valid API key in the Authorization header")
+    flat(
+        StatusCode::UNAUTHORIZED,
+        "Invalid API key",
+        "Please provide a valid API key in the Authorization header",
+    )
 }
 
-/// What a dashboard endpoint says to a caller without a browser session. The words are not documented.
+/// Answer of a dashboard endpoint without a browser session. The text is not documented.
 pub(super) fn session_required() -> Answer {
     flat(StatusCode::UNAUTHORIZED, "Unauthorized", "Please sign in to continue")
 }
 
 pub(super) fn insufficient_credits() -> Answer {
-    flat(StatusCode::PAYMENT_REQUIRED, "Insufficient credits", "Insufficient credits to generate content")
+    flat(
+        StatusCode::PAYMENT_REQUIRED,
+        "Insufficient credits",
+        "Insufficient credits to generate content",
+    )
 }
 
 pub(super) fn access_denied(provider: &str) -> Answer {
@@ -73,13 +83,17 @@ pub(super) fn access_denied(provider: &str) -> Answer {
     flat(StatusCode::FORBIDDEN, "Access denied", &message)
 }
 
-/// The status is documented, the words are not.
+/// The status is documented, the text is not.
 pub(super) fn suspended() -> Answer {
     flat(StatusCode::FORBIDDEN, "Access denied", "Your account has been suspended")
 }
 
 pub(super) fn model_not_found(id: &str) -> Answer {
-    flat(StatusCode::NOT_FOUND, "Model not found", &format!("Model configuration not found for {id}"))
+    flat(
+        StatusCode::NOT_FOUND,
+        "Model not found",
+        &format!("Model configuration not found for {id}"),
+    )
 }
 
 pub(super) fn rate_limited(now: Timestamp, reset: i64, retry_after: bool) -> Answer {
@@ -111,14 +125,14 @@ pub(super) fn not_found() -> Answer {
     flat(StatusCode::NOT_FOUND, "Not found", "This page could not be found")
 }
 
-/// The platform's answer to a wrong method: nothing.
+/// The platform's answer to a wrong method: an empty body.
 pub(super) fn method_not_allowed() -> Answer {
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     answer
 }
 
-/// A redirect that repeats where it points, as the platform does.
+/// A redirect with its target in the body, like the platform's.
 pub(super) fn redirect(status: StatusCode, to: &str) -> Answer {
     let mut redirect = answer(status, TEXT, "Redirecting...\n".into());
     if let Ok(location) = HeaderValue::from_str(to) {
@@ -148,7 +162,7 @@ pub(super) fn bad_gateway() -> Answer {
     answer(StatusCode::BAD_GATEWAY, HTML, page.into())
 }
 
-/// Adds what is left of the key's limits.
+/// Adds the key's rate-limit headers.
 pub(super) fn allow(answer: &mut Answer, allowance: Allowance) {
     let headers = answer.headers_mut();
     headers.insert("x-ratelimit-limit", HeaderValue::from(allowance.limit));
@@ -178,7 +192,6 @@ pub(super) struct Image {
     pub(super) url: String,
     width: u32,
     height: u32,
-    /// Firemoon's own example says `image/jpeg`; ours are PNG files, and say so.
     content_type: &'static str,
 }
 
@@ -199,12 +212,18 @@ pub(super) struct Timings {
 
 impl Image {
     pub(super) fn new(url: String, order: &Order) -> Self {
-        Self { url, width: order.width, height: order.height, content_type: "image/png" }
+        Self { url, width: order.width, height: order.height, content_type: "image/jpeg" }
     }
 }
 
 impl Video {
     pub(super) fn new(url: String, order: &Order) -> Self {
-        Self { url, duration: order.units, width: order.width, height: order.height, content_type: "video/mp4" }
+        Self {
+            url,
+            duration: order.units,
+            width: order.width,
+            height: order.height,
+            content_type: "video/mp4",
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! One request to the simulated API from its arrival to its answer: the books, the fault, the route.
+//! One request to the simulated API: call log, fault, route.
 
 use std::sync::Arc;
 
@@ -23,11 +23,15 @@ use super::settings::{BalanceShape, History, ListShape};
 use super::spoil::{self, Reply};
 use super::wire::Line;
 
-/// The request header that asks for a fault.
+/// Request header that triggers a fault.
 const FAULT: &str = "x-simulator-fault";
 
-/// Answers one request. Runs to its end whether or not the caller waits, as the real service does.
-pub(super) async fn answer(firemoon: Arc<Firemoon>, line: Arc<Line>, request: Request<Incoming>) -> Reply {
+/// Answers one request. Runs to its end even if the caller leaves, as the real service does.
+pub(super) async fn answer(
+    firemoon: Arc<Firemoon>,
+    line: Arc<Line>,
+    request: Request<Incoming>,
+) -> Reply {
     let (parts, body) = request.into_parts();
     let body = collect(body, firemoon.settings.body_bytes_max).await;
     if parts.uri.path().starts_with("/_simulator/") {
@@ -42,14 +46,23 @@ pub(super) async fn answer(firemoon: Arc<Firemoon>, line: Arc<Line>, request: Re
         Collected::TooLarge => Bytes::new(),
     };
     let (caller, name) = identify(&firemoon, &parts);
-    let call = Call::arrived(&parts, line.number, &bytes, caller, name.as_deref(), firemoon.now().as_millisecond());
+    let call = Call::arrived(
+        &parts,
+        line.number,
+        &bytes,
+        caller,
+        name.as_deref(),
+        firemoon.now().as_millisecond(),
+    );
     let number = firemoon.state().books.open(call, caller);
     let visit = Visit { firemoon: &firemoon, parts: &parts, caller, name, number };
     let (reply, outcome) = match body {
         Collected::Whole(body) => visit.reply(&body, &line).await,
-        // Whoever did not send all of it waits for nothing.
+        // A caller that did not send all of it expects no answer.
         Collected::Broken(_) => (Reply::End(faults::Then::Close), Outcome::default()),
-        Collected::TooLarge if firemoon.settings.platform_answers => visit.plain(answers::payload_too_large()),
+        Collected::TooLarge if firemoon.settings.platform_answers => {
+            visit.plain(answers::payload_too_large())
+        }
         Collected::TooLarge => visit.plain(answers::payload_too_large_json()),
     };
     firemoon.state().books.close(number, outcome, firemoon.now().as_millisecond());
@@ -65,12 +78,12 @@ fn identify(firemoon: &Firemoon, parts: &Parts) -> (Caller, Option<String>) {
 enum Collected {
     Whole(Bytes),
     TooLarge,
-    /// The caller went away or broke the framing; what had come.
+    /// The caller left or broke the framing; what came until then.
     Broken(Bytes),
 }
 
-/// Reads a body of at most `most` bytes. Of a larger one some more is read and thrown away, so that a caller who sends
-/// all of it before it listens gets to hear why it was refused.
+/// Reads a body of at most `most` bytes. More of a larger one is read and discarded, so that a
+/// caller who reads only after sending gets the refusal.
 async fn collect(mut body: Incoming, most: usize) -> Collected {
     let patience = most.saturating_mul(4);
     let (mut collected, mut seen) = (BytesMut::new(), 0_usize);
@@ -97,7 +110,7 @@ enum Route<'a> {
     Models,
     ModelConfiguration(&'a str),
     SampleImages,
-    /// One slash too many: where the platform sends the caller.
+    /// Doubled or trailing slash: the platform's redirect target.
     Elsewhere(String),
     WrongMethod,
     Nowhere,
@@ -107,7 +120,8 @@ impl Route<'_> {
     fn of(parts: &Parts) -> Route<'_> {
         let path = parts.uri.path();
         if path.contains("//") || (path.len() > 1 && path.ends_with('/')) {
-            let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+            let segments: Vec<&str> =
+                path.split('/').filter(|segment| !segment.is_empty()).collect();
             let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             return Route::Elsewhere(format!("/{}{query}", segments.join("/")));
         }
@@ -115,7 +129,7 @@ impl Route<'_> {
         if let Some(model) = path.strip_prefix("/api/v1/") {
             return match parts.method {
                 Method::POST => Route::Generate(model),
-                // Once documented, now stubs.
+                // Documented in the past, now stubs.
                 Method::GET | Method::HEAD => Route::Nowhere,
                 _ => Route::WrongMethod,
             };
@@ -135,7 +149,7 @@ impl Route<'_> {
     }
 }
 
-/// A request that has been written into the books.
+/// A request that is in the call log.
 struct Visit<'a> {
     firemoon: &'a Firemoon,
     parts: &'a Parts,
@@ -145,20 +159,23 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// The answer, spoilt by the fault that this request meets.
+    /// The answer, spoilt by the fault that applies.
     async fn reply(&self, body: &[u8], line: &Arc<Line>) -> (Reply, Outcome) {
         let route = Route::of(self.parts);
         let body = order::read(body);
         let model = if let Route::Generate(model) = route { Some(model) } else { None };
         let fault = match self.fault(model, body.prompt()) {
             Ok(fault) => fault,
-            Err(error) => return self.plain(answers::invalid_input(&[format!("{FAULT}: {error}")])),
+            Err(error) => {
+                return self.plain(answers::invalid_input(&[format!("{FAULT}: {error}")]));
+            }
         };
         let Some(fault) = fault else {
             let (answer, outcome) = self.run(&route, &body, None).await;
             return (spoil::unspoilt(self.finished(answer)), outcome);
         };
-        let replaces = matches!(fault.kind, Kind::GenerationFailed | Kind::PlatformTimeout) && model.is_none();
+        let replaces =
+            matches!(fault.kind, Kind::GenerationFailed | Kind::PlatformTimeout) && model.is_none();
         let (answer, outcome) = if fault.runs() && !replaces {
             let (answer, outcome) = self.run(&route, &body, Some(&fault)).await;
             if answer.status() != StatusCode::OK && !outcome.executed {
@@ -181,7 +198,7 @@ impl Visit<'_> {
         (reply, Outcome { status, ..outcome })
     }
 
-    /// The fault asked for by the request itself, or by the first rule that fits.
+    /// The fault in the request's header, or of the first matching rule.
     fn fault(&self, model: Option<&str>, prompt: Option<&str>) -> Result<Option<Fault>, String> {
         let text = |name: &str| self.parts.headers.get(name).and_then(|value| value.to_str().ok());
         let mut state = self.firemoon.state();
@@ -190,7 +207,13 @@ impl Visit<'_> {
             None if state.rules.is_empty() => None,
             None => {
                 let request_id = text("x-request-id");
-                let sight = Sight { path: self.parts.uri.path(), model, prompt, request_id, key: self.name.as_deref() };
+                let sight = Sight {
+                    path: self.parts.uri.path(),
+                    model,
+                    prompt,
+                    request_id,
+                    key: self.name.as_deref(),
+                };
                 faults::meet(&mut state.rules, sight)
             }
         };
@@ -209,7 +232,7 @@ impl Visit<'_> {
         (spoil::unspoilt(self.finished(answer)), outcome)
     }
 
-    /// Adds the headers that every answer has: the key's limits, and the platform's own.
+    /// Adds the headers of every answer: the key's limits, and the platform's.
     fn finished(&self, mut answer: Answer) -> Answer {
         if !answer.headers().contains_key("x-ratelimit-limit") {
             self.firemoon.state().allow(&mut answer, self.caller, self.firemoon.now());
@@ -221,13 +244,20 @@ impl Visit<'_> {
         answer
     }
 
-    async fn run(&self, route: &Route<'_>, body: &order::Body, fault: Option<&Fault>) -> (Answer, Outcome) {
+    async fn run(
+        &self,
+        route: &Route<'_>,
+        body: &order::Body,
+        fault: Option<&Fault>,
+    ) -> (Answer, Outcome) {
         let answer = match (route, self.caller) {
             (Route::Generate(model), Caller::Key(key)) => {
                 return generation::generate(self.firemoon, key, model, body, fault).await;
             }
             (Route::Balance, Caller::Key(key)) => self.read(key, Self::balance),
-            (Route::Generations | Route::Usage, _) if self.firemoon.settings.history == History::Session => {
+            (Route::Generations | Route::Usage, _)
+                if self.firemoon.settings.history == History::Session =>
+            {
                 answers::session_required()
             }
             (Route::Generations, Caller::Key(key)) => self.read(key, Self::generations),
@@ -244,13 +274,16 @@ impl Visit<'_> {
                         &MODELS.iter().map(|model| model.listing(price(model))).collect::<Vec<_>>(),
                     ),
                     ListShape::Nested => {
-                        let models: Vec<_> = MODELS.iter().map(|model| model.nested(price(model))).collect();
+                        let models: Vec<_> =
+                            MODELS.iter().map(|model| model.nested(price(model))).collect();
                         answers::json(StatusCode::OK, &json!({ "models": models }))
                     }
                 }
             }
             (Route::ModelConfiguration(id), _) => match models::find(id) {
-                Some(model) => answers::json(StatusCode::OK, &model.configuration(self.firemoon.price(model))),
+                Some(model) => {
+                    answers::json(StatusCode::OK, &model.configuration(self.firemoon.price(model)))
+                }
                 None => answers::model_not_found(id),
             },
             (Route::SampleImages, _) => self.sample_images(),
@@ -258,7 +291,9 @@ impl Visit<'_> {
                 answers::redirect(StatusCode::PERMANENT_REDIRECT, path)
             }
             (Route::WrongMethod, _) => answers::method_not_allowed(),
-            (Route::Nowhere, _) if self.firemoon.settings.platform_answers => answers::not_found_page(),
+            (Route::Nowhere, _) if self.firemoon.settings.platform_answers => {
+                answers::not_found_page()
+            }
             (Route::Nowhere | Route::Elsewhere(_), _) => answers::not_found(),
         };
         let status = Some(answer.status().as_u16());
@@ -289,25 +324,36 @@ impl Visit<'_> {
         let balance = account.map(|account| account.balance).unwrap_or_default();
         let body = match self.firemoon.settings.balance_shape {
             BalanceShape::Flat => json!({ "balance": balance }),
-            BalanceShape::Nested => json!({ "credits": { "balance": balance.to_string(), "currency": "USD" } }),
+            BalanceShape::Nested => {
+                json!({ "credits": { "balance": balance.to_string(), "currency": "USD" } })
+            }
         };
         answers::json(StatusCode::OK, &body)
     }
 
     fn generations(&self, key: usize) -> Answer {
         let state = self.firemoon.state();
-        let Some(history) = state.keys.get(key).and_then(|key| state.histories.get(key.account)) else {
+        let Some(history) = state.keys.get(key).and_then(|key| state.histories.get(key.account))
+        else {
             return answers::invalid_key();
         };
-        answers::json(StatusCode::OK, &history::page(history, self.parts.uri.query().unwrap_or_default()))
+        answers::json(
+            StatusCode::OK,
+            &history::page(history, self.parts.uri.query().unwrap_or_default()),
+        )
     }
 
     fn usage(&self, key: usize) -> Answer {
         let state = self.firemoon.state();
-        let Some(history) = state.keys.get(key).and_then(|key| state.histories.get(key.account)) else {
+        let Some(history) = state.keys.get(key).and_then(|key| state.histories.get(key.account))
+        else {
             return answers::invalid_key();
         };
-        match history::usage(history, self.parts.uri.query().unwrap_or_default(), self.firemoon.now()) {
+        match history::usage(
+            history,
+            self.parts.uri.query().unwrap_or_default(),
+            self.firemoon.now(),
+        ) {
             Ok(usage) => answers::json(StatusCode::OK, &usage),
             Err(problem) => answers::invalid_input(&[problem]),
         }
@@ -315,7 +361,8 @@ impl Visit<'_> {
 
     fn sample_images(&self) -> Answer {
         let order = Order { prompt: String::new(), units: 1, width: 1024, height: 768, seed: None };
-        let urls: Vec<String> = (1..=8).map(|seed| self.firemoon.media(&media::image_path(&order, seed, 0))).collect();
+        let urls: Vec<String> =
+            (1..=8).map(|seed| self.firemoon.media(&media::image_path(&order, seed, 0))).collect();
         answers::json(StatusCode::OK, &urls)
     }
 }

@@ -1,4 +1,4 @@
-//! What the simulator has seen and done, call by call, so that a test can hold it against what it was told.
+//! Call log of the simulator, so that tests can compare what was executed with what was reported.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,35 +8,35 @@ use serde::Serialize;
 
 use crate::credits::Credits;
 
-/// Whom a call was made by.
+/// Who made a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     /// No credential.
     Nobody,
-    /// A credential that is none of the simulator's keys.
+    /// An unknown credential.
     Unknown,
-    /// A key, by its place in the list of keys.
+    /// A key, by its index.
     Key(usize),
 }
 
-/// Everything that is told about one call. Never a credential.
+/// Everything shown of one call. Never a credential.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Call {
     number: u64,
-    /// The connection it came on, counted from 1.
+    /// Its connection, counted from 1.
     connection: u64,
     version: String,
     method: String,
     path: String,
     model: Option<String>,
     x_request_id: Option<String>,
-    /// The name of the key; `unknown`; or nothing.
+    /// Name of the key; `unknown`; or absent.
     key: Option<String>,
     headers: Vec<(String, String)>,
     body_bytes: usize,
     body_sha256: String,
     fault: Option<String>,
-    /// `null` while it runs, and when no answer was given.
+    /// `null` while it runs, or if it was not answered.
     status: Option<u16>,
     executed: bool,
     charged: Credits,
@@ -46,7 +46,7 @@ pub(super) struct Call {
     duration_ms: Option<i64>,
 }
 
-/// Sums over the calls of one key.
+/// Totals of one key.
 #[derive(Clone, Default, Serialize)]
 struct Sums {
     requests: u64,
@@ -56,14 +56,14 @@ struct Sums {
     charged: Credits,
 }
 
-/// How often one request id was seen; `executed` above 1 is a double execution.
+/// How often a request id was seen; `executed` above 1 is a double execution.
 #[derive(Clone, Copy, Default, Serialize)]
 struct Seen {
     requests: u64,
     executed: u64,
 }
 
-/// The books.
+/// The call log.
 pub(super) struct Books {
     calls_max: usize,
     first: u64,
@@ -74,7 +74,7 @@ pub(super) struct Books {
     in_flight: u64,
 }
 
-/// How a call ended.
+/// Outcome of a call.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Outcome {
     pub(super) status: Option<u16>,
@@ -82,7 +82,7 @@ pub(super) struct Outcome {
     pub(super) charged: Credits,
 }
 
-/// What `GET /_simulator/books` shows.
+/// Response of `GET /_simulator/books`.
 #[derive(Serialize)]
 pub(super) struct Extract {
     requests: u64,
@@ -112,13 +112,13 @@ impl Books {
         }
     }
 
-    /// Starts again. Calls that still run are not forgotten by their numbers, so they cannot end up in others' lines.
+    /// Clears the log. Numbers go on, so that calls that still run do not end up in later entries.
     pub(super) fn clear(&mut self) {
         let first = self.first + u64::try_from(self.calls.len()).unwrap_or(u64::MAX);
         *self = Self { first, in_flight: self.in_flight, ..Self::new(self.calls_max) };
     }
 
-    /// Writes down a call that has arrived; its number closes it.
+    /// Adds a call that has arrived; returns the number to close it with.
     pub(super) fn open(&mut self, mut call: Call, caller: Caller) -> u64 {
         call.number = self.first + u64::try_from(self.calls.len()).unwrap_or(u64::MAX);
         self.unknown_credentials += u64::from(caller == Caller::Unknown);
@@ -148,7 +148,7 @@ impl Books {
         }
     }
 
-    /// Notes the fault that a call has met.
+    /// Notes the fault that applied to a call.
     pub(super) fn note(&mut self, number: u64, fault: String) {
         let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
         if let Some(call) = place.and_then(|place| self.calls.get_mut(place)) {
@@ -156,11 +156,14 @@ impl Books {
         }
     }
 
-    /// Writes down how a call ended. One that was forgotten meanwhile is left out, as all of it is.
+    /// Notes how a call ended, unless its entry was dropped meanwhile.
     pub(super) fn close(&mut self, number: u64, outcome: Outcome, now_ms: i64) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        let Some(call) = place.and_then(|place| self.calls.get_mut(place)).map(Arc::make_mut) else { return };
+        let Some(call) = place.and_then(|place| self.calls.get_mut(place)).map(Arc::make_mut)
+        else {
+            return;
+        };
         call.status = outcome.status;
         call.executed = outcome.executed;
         call.charged = outcome.charged;
@@ -168,20 +171,29 @@ impl Books {
         let sums = sums(&mut self.keys, call.key.as_deref());
         sums.executed += u64::from(outcome.executed);
         sums.charged = sums.charged.plus(outcome.charged);
-        sums.rejected += u64::from(!outcome.executed && outcome.status.is_some_and(|status| status >= 400));
-        if let (true, Some(seen)) =
-            (outcome.executed, call.x_request_id.as_ref().and_then(|id| self.request_ids.get_mut(id)))
-        {
+        sums.rejected +=
+            u64::from(!outcome.executed && outcome.status.is_some_and(|status| status >= 400));
+        if let (true, Some(seen)) = (
+            outcome.executed,
+            call.x_request_id.as_ref().and_then(|id| self.request_ids.get_mut(id)),
+        ) {
             seen.executed += 1;
         }
     }
 
-    /// The sums, and the latest calls: at most `limit`, only those with that request id if one is given.
+    /// The totals and the latest calls: at most `limit`, and only those with the request id, if
+    /// given.
     pub(super) fn extract(&self, limit: usize, request_id: Option<&str>) -> Extract {
-        let wanted = |call: &&Arc<Call>| request_id.is_none_or(|id| call.x_request_id.as_deref() == Some(id));
-        let mut calls: Vec<Arc<Call>> = self.calls.iter().rev().filter(wanted).take(limit).cloned().collect();
+        let matches = |call: &&Arc<Call>| {
+            request_id.is_none_or(|id| call.x_request_id.as_deref() == Some(id))
+        };
+        let mut calls: Vec<Arc<Call>> =
+            self.calls.iter().rev().filter(matches).take(limit).cloned().collect();
         calls.reverse();
-        let ids = self.request_ids.iter().filter(|(id, _)| request_id.is_none_or(|wanted| wanted == id.as_str()));
+        let ids = self
+            .request_ids
+            .iter()
+            .filter(|(id, _)| request_id.is_none_or(|wanted| wanted == id.as_str()));
         Extract {
             requests: self.keys.values().map(|sums| sums.requests).sum(),
             executed: self.keys.values().map(|sums| sums.executed).sum(),
@@ -196,13 +208,13 @@ impl Books {
     }
 }
 
-/// The sums of one key, by its shown name.
+/// Totals of one key, by its displayed name.
 fn sums<'a>(keys: &'a mut BTreeMap<String, Sums>, name: Option<&str>) -> &'a mut Sums {
     keys.entry(name.unwrap_or(NOBODY).to_owned()).or_default()
 }
 
 impl Call {
-    /// A call as it has arrived. `key` is the name its credential is shown by.
+    /// A call that has arrived. `key` is the displayed name of its credential.
     pub(super) fn arrived(
         parts: &Parts,
         connection: u64,
@@ -219,16 +231,25 @@ impl Call {
         let headers = parts.headers.iter().map(|(name, value)| {
             let secret = name == http::header::AUTHORIZATION;
             let value = String::from_utf8_lossy(value.as_bytes());
-            (name.as_str().to_owned(), if secret { shown.unwrap_or(UNKNOWN).to_owned() } else { value.into_owned() })
+            (
+                name.as_str().to_owned(),
+                if secret { shown.unwrap_or(UNKNOWN).to_owned() } else { value.into_owned() },
+            )
         });
         let path = parts.uri.path();
-        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let text = |name: &str| {
+            parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
         Self {
             number: 0,
             connection,
             version: format!("{:?}", parts.version),
             method: parts.method.to_string(),
-            path: parts.uri.path_and_query().map_or(path, http::uri::PathAndQuery::as_str).to_owned(),
+            path: parts
+                .uri
+                .path_and_query()
+                .map_or(path, http::uri::PathAndQuery::as_str)
+                .to_owned(),
             model: path.strip_prefix("/api/v1/").map(str::to_owned),
             x_request_id: text("x-request-id"),
             key: shown.map(str::to_owned),
@@ -250,7 +271,7 @@ fn sha256(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(bytes) {
-        // Writing into a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text

@@ -1,4 +1,4 @@
-//! The simulator's own endpoints under `/_simulator/`: its books, its faults, its keys, and a fresh start.
+//! The simulator's own endpoints under `/_simulator/`: call log, faults, keys, and reset.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,29 @@ use super::firemoon::Firemoon;
 use super::history::parameter;
 use crate::credits::Credits;
 
-/// A change to one key while the simulator runs; what is absent stays as it is.
+/// A change to a key at run time; absent members stay as they are.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeyChange {
     suspended: Option<bool>,
     revoked: Option<bool>,
-    /// The balance of the key's account from now on: a number, or a decimal as text.
+    /// New balance of the key's account: a number, or a decimal as text.
     balance: Option<Value>,
     requests_per_minute: Option<u64>,
     requests_per_day: Option<u64>,
     requests_per_month: Option<u64>,
 }
 
-/// Answers a request under `/_simulator/`. It needs no credential: this is a tool for tests and demonstrations.
+/// Answers a request under `/_simulator/`. Needs no credential: this is for tests and
+/// demonstrations.
 pub(super) fn answer(firemoon: &Firemoon, parts: &Parts, body: &[u8]) -> Answer {
     let path = parts.uri.path().trim_start_matches("/_simulator/");
     match (&parts.method, path) {
         (&Method::GET, "books") => books(firemoon, parts.uri.query().unwrap_or_default()),
         (&Method::GET, "faults") => answers::json(StatusCode::OK, &firemoon.state().rules),
-        (&Method::PUT, "faults") => done(faults::read_rules(body).map(|rules| firemoon.state().rules = rules)),
+        (&Method::PUT, "faults") => {
+            done(faults::read_rules(body).map(|rules| firemoon.state().rules = rules))
+        }
         (&Method::DELETE, "faults") => {
             firemoon.state().rules.clear();
             done(Ok(()))
@@ -67,14 +70,15 @@ fn books(firemoon: &Firemoon, query: &str) -> Answer {
     let state = firemoon.state();
     let extract = state.books.extract(limit, parameter(query, "x_request_id").as_deref());
     let held = state.held;
-    let balances = state.accounts.iter().map(|account| (account.name.clone(), account.balance)).collect();
+    let balances =
+        state.accounts.iter().map(|account| (account.name.clone(), account.balance)).collect();
     drop(state);
     answers::json(StatusCode::OK, &Shown { balances, held, extract })
 }
 
 #[derive(Serialize)]
 struct Shown {
-    /// What each account has left.
+    /// Balance of each account.
     balances: BTreeMap<String, Credits>,
     /// Calls that wait for a release.
     held: u64,
@@ -86,12 +90,19 @@ fn change(firemoon: &Firemoon, name: &str, body: &[u8]) -> Result<(), String> {
     let change: KeyChange = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let balance = match &change.balance {
         None => None,
-        Some(Value::String(text)) => Some(text.parse::<Credits>().map_err(|error| error.to_string())?),
-        Some(other) => Some(other.to_string().parse::<Credits>().map_err(|error| error.to_string())?),
+        Some(Value::String(text)) => {
+            Some(text.parse::<Credits>().map_err(|error| error.to_string())?)
+        }
+        Some(other) => {
+            Some(other.to_string().parse::<Credits>().map_err(|error| error.to_string())?)
+        }
     };
     let mut state = firemoon.state();
-    let key =
-        state.keys.iter_mut().find(|key| key.name == name).ok_or_else(|| format!("there is no key named {name}"))?;
+    let key = state
+        .keys
+        .iter_mut()
+        .find(|key| key.name == name)
+        .ok_or_else(|| format!("there is no key named {name}"))?;
     key.suspended = change.suspended.unwrap_or(key.suspended);
     key.revoked = change.revoked.unwrap_or(key.revoked);
     key.limit(|limits| {

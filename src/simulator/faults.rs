@@ -1,4 +1,4 @@
-//! What can be made to go wrong: the faults, how a header or a rule asks for one, and which rule a call meets.
+//! Faults: their kinds, how a header or a rule selects one, and which rule applies to a call.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The names of the faults. Those of the first group are answered in place of the whole call: nothing runs, nothing is
-/// counted and nothing is charged, unless `executed` is set. Those of the second happen to a call that has run.
+/// Kinds of faults. The first group answers in place of the call: nothing is executed, counted or
+/// charged, unless `executed` is set. The second group affects a call that was executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
@@ -33,46 +33,47 @@ pub(super) enum Kind {
     BadGateway,
     /// Any answer: `amount` is the status (503), `text` the body.
     Answer,
-    /// `text` is written to the socket as it is, outside HTTP; then the connection is treated as `then` says.
+    /// Writes `text` to the socket as it is, outside HTTP; then ends the connection as `then` says.
     Raw,
 
     /// 500; `text` is the reason (`timeout`). Charged or not as the simulator's `--charge` says.
     GenerationFailed,
-    /// 504 in plain text: the platform has ended the call half-way.
+    /// 504 in plain text: the platform killed the call.
     PlatformTimeout,
-    /// The connection ends without a byte of an answer.
+    /// The connection ends before the answer.
     ResetBeforeAnswer,
     /// The connection ends after the answer's headers.
     ResetAfterHeaders,
-    /// The connection ends in the middle of the body.
+    /// The connection ends within the body.
     CutBody,
-    /// The right answer on a connection that then ends without having said so.
+    /// The right answer on a connection that then closes without announcing it.
     CloseAfterAnswer,
-    /// The call takes until `POST /_simulator/release`: whoever looks can be sure that it is running.
+    /// The call runs until `POST /_simulator/release`, so that a test can be sure that it is
+    /// running.
     Hold,
-    /// The answer starts `after` (30s) later than it would.
+    /// The answer starts `after` (30s) late.
     SlowHeaders,
-    /// The body comes in pieces of `amount` bytes (64), each `after` (1s) the one before.
+    /// The body comes in pieces of `amount` bytes (64), one every `after` (1s).
     SlowBody,
     /// `images: []`.
     EmptyImages,
-    /// `amount` images (9), whatever was asked for.
+    /// `amount` images (9), whatever was ordered.
     MoreImages,
     /// `has_nsfw_concepts: [true]`.
     Nsfw,
-    /// Media addresses that answer 404.
+    /// Media addresses that are 404.
     MediaMissing,
     /// Images as data URIs of at least `amount` bytes (0).
     DataUri,
     /// `timings: {}` and `has_nsfw_concepts: null`.
     NullFields,
-    /// A body that ends in the middle of a value.
+    /// A body that ends within a value.
     BrokenJson,
-    /// A header of `amount` bytes (100,000) beside the right answer.
+    /// An extra header of `amount` bytes (100,000).
     OversizedHeader,
-    /// The answer repeats the `Authorization` header it was called with: `text` says where, `body` (also when absent),
-    /// `split` (the body, cut in two in the middle of the credential), `header`, `content_type` or `error` (a 500 that
-    /// names it).
+    /// Repeats the request's `Authorization` header: `text` says where, `body` (also when absent),
+    /// `split` (in two parts of the body), `header`, `content_type` or `error` (a 500 that contains
+    /// it).
     EchoAuthorization,
 }
 
@@ -85,11 +86,11 @@ pub(super) enum Then {
     Reset,
     /// In an orderly way.
     Close,
-    /// It does not.
+    /// It does not end.
     Keep,
 }
 
-/// One fault with its parameters; what each of them means is said at the [`Kind`].
+/// A fault with its parameters, which [`Kind`] explains.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fault {
@@ -97,7 +98,7 @@ pub(super) struct Fault {
     pub(super) kind: Kind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) executed: Option<bool>,
-    /// A time before the answer or between its pieces: `250ms`, `30s`. Every fault may be delayed.
+    /// Delay before the answer or between its pieces: `250ms`, `30s`. Every fault may be delayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,7 +110,7 @@ pub(super) struct Fault {
 }
 
 impl Kind {
-    /// Whether the call runs before this happens to it.
+    /// Whether the call is executed first.
     fn runs(self) -> bool {
         let refuses = matches!(
             self,
@@ -125,9 +126,12 @@ impl Kind {
         !refuses && !matches!(self, Self::Redirect | Self::BadGateway | Self::Answer | Self::Raw)
     }
 
-    /// Whether it needs the call's own answer, so that `executed: false` would make no sense.
+    /// Whether it needs the call's own answer, so that `executed: false` makes no sense.
     fn needs_an_answer(self) -> bool {
-        let replaces = matches!(self, Self::GenerationFailed | Self::PlatformTimeout | Self::ResetBeforeAnswer);
+        let replaces = matches!(
+            self,
+            Self::GenerationFailed | Self::PlatformTimeout | Self::ResetBeforeAnswer
+        );
         self.runs() && !replaces
     }
 
@@ -145,8 +149,9 @@ impl Kind {
 }
 
 impl Fault {
-    /// Reads `NAME` or `NAME;after=30s;amount=3;executed=false`, the form of the request header `x-simulator-fault`.
-    /// A parameter without a name is a time (`slow_headers;45s`) or an amount (`more_images;3`).
+    /// Parses `NAME` or `NAME;after=30s;amount=3;executed=false`, the form of the request header
+    /// `x-simulator-fault`. A parameter without a name is a time (`slow_headers;45s`) or an amount
+    /// (`more_images;3`).
     pub(super) fn from_header(header: &str) -> Result<Self, String> {
         let mut parts = header.split(';').map(str::trim);
         let mut fields = Map::new();
@@ -163,7 +168,8 @@ impl Fault {
             };
             fields.insert(name.into(), value);
         }
-        let fault: Self = serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
+        let fault: Self =
+            serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
         fault.checked()
     }
 
@@ -172,7 +178,9 @@ impl Fault {
             duration(text)?;
         }
         if self.kind.needs_an_answer() && self.executed == Some(false) {
-            return Err("this fault needs a call that has run: it cannot have executed = false".into());
+            return Err(
+                "this fault needs a call that has run: it cannot have executed = false".into()
+            );
         }
         let statuses = matches!(self.kind, Kind::Answer | Kind::Redirect);
         if statuses && self.status().is_none() {
@@ -181,7 +189,7 @@ impl Fault {
         Ok(self)
     }
 
-    /// Whether the call runs, as far as its key and its credits allow, before the fault.
+    /// Whether the call is executed first, if its key and credits allow it.
     pub(super) fn runs(&self) -> bool {
         self.executed.unwrap_or(self.kind.runs())
     }
@@ -190,7 +198,7 @@ impl Fault {
         self.amount.unwrap_or(self.kind.default_amount())
     }
 
-    /// The amount as a number of things or bytes, within reason.
+    /// The amount as a number of things or bytes, capped.
     pub(super) fn count(&self) -> usize {
         usize::try_from(self.amount()).unwrap_or(usize::MAX).min(64 << 20)
     }
@@ -200,7 +208,7 @@ impl Fault {
         StatusCode::from_u16(status).ok()
     }
 
-    /// How long it waits: before the answer, or before each piece of it.
+    /// The delay before the answer, or before each piece of it.
     pub(super) fn after(&self) -> Duration {
         let default = Duration::from_secs(if self.kind == Kind::SlowHeaders {
             30
@@ -210,15 +218,14 @@ impl Fault {
         self.after.as_deref().and_then(|text| duration(text).ok()).unwrap_or(default)
     }
 
-    /// How the connection ends: by a reset where nothing else is said, but a body that is cut looks like an orderly
-    /// end.
+    /// How the connection ends: by default with a reset, but a cut body looks like a clean end.
     pub(super) fn then(&self) -> Then {
         let default = if self.kind == Kind::CutBody { Then::Close } else { Then::Reset };
         self.then.unwrap_or(default)
     }
 }
 
-/// Reads `50ms` or `1.5s`.
+/// Parses `50ms` or `1.5s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration such as 250ms or 30s");
     let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
@@ -227,10 +234,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         (None, None) => return Err(wrong()),
     };
     let number: f64 = number.trim().parse().map_err(|_| wrong())?;
-    Duration::try_from_secs_f64(number * scale).ok().filter(|length| length.as_secs() <= 86_400).ok_or_else(wrong)
+    Duration::try_from_secs_f64(number * scale)
+        .ok()
+        .filter(|length| length.as_secs() <= 86_400)
+        .ok_or_else(wrong)
 }
 
-/// A fault for every call that fits, `times` times. A rule without a `path` fits generations only.
+/// A fault for the next `times` matching calls. A rule without a `path` matches generations only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -241,7 +251,7 @@ pub(super) struct Rule {
     prompt_contains: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     x_request_id: Option<String>,
-    /// The name of the key the call is made with.
+    /// Name of the call's key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -250,7 +260,7 @@ pub(super) struct Rule {
     fault: Fault,
 }
 
-/// What a rule can look at.
+/// Properties of a call that rules match.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Sight<'a> {
     pub(super) path: &'a str,
@@ -261,25 +271,28 @@ pub(super) struct Sight<'a> {
     pub(super) key: Option<&'a str>,
 }
 
-/// Reads the body of `PUT /_simulator/faults`: an array of rules. The error says which rule is wrong.
+/// Parses the body of `PUT /_simulator/faults`: an array of rules. The error says which rule is
+/// wrong.
 pub(super) fn read_rules(body: &[u8]) -> Result<Vec<Rule>, String> {
-    const OF_THE_RULE: [&str; 6] = ["path", "model", "prompt_contains", "x_request_id", "key", "times"];
-    let rules: Vec<Map<String, Value>> =
-        serde_json::from_slice(body).map_err(|error| format!("the body must be a JSON array of rules: {error}"))?;
+    const OF_THE_RULE: [&str; 6] =
+        ["path", "model", "prompt_contains", "x_request_id", "key", "times"];
+    let rules: Vec<Map<String, Value>> = serde_json::from_slice(body)
+        .map_err(|error| format!("the body must be a JSON array of rules: {error}"))?;
     let read = |(place, fields): (usize, Map<String, Value>)| {
         let wrong = |error: String| format!("rule {place}: {error}");
-        // Read in two halves: serde cannot refuse unknown fields of a flattened structure.
+        // Parsed in two halves: serde cannot reject unknown fields of a flattened struct.
         let (rule, fault): (Map<_, _>, Map<_, _>) =
             fields.clone().into_iter().partition(|(name, _)| OF_THE_RULE.contains(&name.as_str()));
         drop(rule);
-        let fault: Fault = serde_json::from_value(Value::Object(fault)).map_err(|error| wrong(error.to_string()))?;
+        let fault: Fault = serde_json::from_value(Value::Object(fault))
+            .map_err(|error| wrong(error.to_string()))?;
         fault.checked().map_err(wrong)?;
         serde_json::from_value(Value::Object(fields)).map_err(|error| wrong(error.to_string()))
     };
     rules.into_iter().enumerate().map(read).collect()
 }
 
-/// The fault of the first rule that fits, used up once.
+/// The fault of the first matching rule, used up once.
 pub(super) fn meet(rules: &mut Vec<Rule>, sight: Sight<'_>) -> Option<Fault> {
     let place = rules.iter().position(|rule| rule.fits(sight))?;
     let rule = rules.get_mut(place)?;
@@ -295,10 +308,14 @@ pub(super) fn meet(rules: &mut Vec<Rule>, sight: Sight<'_>) -> Option<Fault> {
 
 impl Rule {
     fn fits(&self, sight: Sight<'_>) -> bool {
-        let same = |wanted: &Option<String>, seen: Option<&str>| wanted.is_none() || wanted.as_deref() == seen;
+        let same = |expected: &Option<String>, seen: Option<&str>| {
+            expected.is_none() || expected.as_deref() == seen
+        };
         let place = self.path.as_deref().map_or(sight.model.is_some(), |path| path == sight.path);
-        let prompt =
-            self.prompt_contains.as_deref().is_none_or(|part| sight.prompt.is_some_and(|prompt| prompt.contains(part)));
+        let prompt = self
+            .prompt_contains
+            .as_deref()
+            .is_none_or(|part| sight.prompt.is_some_and(|prompt| prompt.contains(part)));
         self.times != Some(0)
             && place
             && prompt

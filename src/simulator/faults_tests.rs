@@ -1,4 +1,4 @@
-//! Tests of the faults: how they are asked for, and which call meets which.
+//! Tests of the faults: how they are selected, and which calls they affect.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -11,9 +11,15 @@ fn a_header_names_a_fault_and_its_parameters() {
     assert_eq!((fault.kind, fault.count(), fault.runs()), (Kind::MoreImages, 3, true));
     let fault = Fault::from_header("reset_before_answer;executed=false;then=close").unwrap();
     assert_eq!((fault.runs(), fault.then()), (false, Then::Close));
-    for wrong in
-        ["", "nonsense", "nsfw;later=1s", "slow_headers;soon", "nsfw;executed=false", "answer;12", "answer;1000"]
-    {
+    for wrong in [
+        "",
+        "nonsense",
+        "nsfw;later=1s",
+        "slow_headers;soon",
+        "nsfw;executed=false",
+        "answer;12",
+        "answer;1000",
+    ] {
         assert!(Fault::from_header(wrong).is_err(), "{wrong}");
     }
 }

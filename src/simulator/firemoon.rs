@@ -1,4 +1,4 @@
-//! The simulated Firemoon itself: everything it knows, behind one lock that is never held while anything waits.
+//! The simulated Firemoon: all its state, behind one lock that is never held while waiting.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,15 +24,15 @@ pub(super) struct Firemoon {
     state: Mutex<State>,
     draws: AtomicU64,
     media_url: OnceLock<String>,
-    /// Counts the releases of held calls.
+    /// Counts releases of held calls.
     releases: watch::Sender<u64>,
 }
 
-/// What changes while it runs.
+/// State that changes at run time.
 pub(super) struct State {
     pub(super) keys: Vec<Key>,
     pub(super) accounts: Vec<Account>,
-    /// The generations of each account, latest last.
+    /// Generations of each account, latest last.
     pub(super) histories: Vec<VecDeque<Generation>>,
     pub(super) books: Books,
     pub(super) rules: Vec<Rule>,
@@ -53,7 +53,7 @@ impl Firemoon {
         }
     }
 
-    /// The state. A panic while it was held leaves numbers behind, nothing that cannot be read.
+    /// The state. After a panic it is still readable, if perhaps incomplete.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,47 +62,53 @@ impl Firemoon {
         self.settings.clock.now()
     }
 
-    /// A new number each time, spread over all of 64 bits, in the same order in every run.
+    /// A new number, spread over 64 bits, in the same sequence in every run.
     pub(super) fn draw(&self) -> u64 {
         // splitmix64: the finalizer's constants are Steele, Lea and Flood's (OOPSLA 2014).
-        let mut mixed = self.draws.fetch_add(1, Ordering::Relaxed).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self
+            .draws
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
 
-    /// What one image or one second of a model costs.
+    /// Price of one image or second of a model.
     pub(super) fn price(&self, model: &Model) -> Credits {
         self.prices.get(model.id).copied().unwrap_or(model.price)
     }
 
-    /// Says where the media host is; only the first word counts.
+    /// Sets the address of the media host; only the first call counts.
     pub(super) fn set_media_url(&self, url: String) {
         let url = self.settings.media_url.clone().unwrap_or(url);
         self.media_url.get_or_init(|| url);
     }
 
-    /// The public address of a media path.
+    /// Public address of a media path.
     pub(super) fn media(&self, path: &str) -> String {
         format!("{}/generated/{path}", self.media_url.get().map_or("", String::as_str))
     }
 
-    /// Waits for the next release. Whoever has seen this call among the held ones can be sure to release it.
+    /// Waits for the next release. A test that has seen this call among the held ones is sure to
+    /// release it.
     pub(super) async fn hold(&self) {
         let mut releases = self.releases.subscribe();
         self.state().held += 1;
-        // The sender lives as long as this does.
+        // The sender lives as long as `self`.
         let _ = releases.changed().await;
         let mut state = self.state();
         state.held = state.held.saturating_sub(1);
     }
 
-    /// Lets all held calls go on.
+    /// Releases all held calls.
     pub(super) fn release(&self) {
         self.releases.send_modify(|count| *count += 1);
     }
 
-    /// Forgets everything that happened: books, faults, balances, limits, suspensions, histories. Held calls go on.
+    /// Resets everything: call log, faults, balances, limits, suspensions, histories. Held calls go
+    /// on.
     pub(super) fn reset(&self) {
         self.release();
         let mut state = self.state();
@@ -125,12 +131,13 @@ impl State {
         }
     }
 
-    /// Whom a request's credential belongs to.
+    /// The caller by a request's credential.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
         let Some(credential) = headers.get(header::AUTHORIZATION) else { return Caller::Nobody };
         let bearer = credential.to_str().ok().and_then(|text| text.split_once(' '));
-        let secret =
-            bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, secret)| secret.trim());
+        let secret = bearer
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, secret)| secret.trim());
         let key = secret.and_then(|secret| self.keys.iter().position(|key| key.is(secret)));
         key.map_or(Caller::Unknown, Caller::Key)
     }
@@ -142,7 +149,7 @@ impl State {
         }
     }
 
-    /// Adds the key's `X-RateLimit-*` to an answer. Callers without a key have no limit that could be told.
+    /// Adds the key's `X-RateLimit-*` to an answer. Callers without a key have no limits.
     pub(super) fn allow(&mut self, answer: &mut Answer, caller: Caller, now: Timestamp) {
         let Caller::Key(place) = caller else { return };
         if let Some(allowance) = self.keys.get_mut(place).and_then(|key| key.allowance(now)) {

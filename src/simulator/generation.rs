@@ -1,4 +1,4 @@
-//! `POST /api/v1/{model}`: refused for one of the documented reasons, or made, paid for and remembered.
+//! `POST /api/v1/{model}`: refused for a documented reason, or executed, charged and recorded.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::order::{Body, Order};
 use super::settings::Charge;
 use crate::credits::Credits;
 
-/// A generation that may run.
+/// A generation that was admitted.
 struct Ticket {
     key: usize,
     model: &'static Model,
@@ -25,12 +25,12 @@ struct Ticket {
     price: Credits,
 }
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Succeeded,
     Failed,
-    /// By the platform, with nobody left to pay anything back.
+    /// Killed by the platform, so that nothing is refunded.
     Killed,
 }
 
@@ -68,17 +68,20 @@ pub(super) async fn generate(
     let result = Made::new(firemoon, &ticket, fault, draw, latency);
     let answer = match end {
         End::Succeeded => result.answer(kind),
-        End::Failed => answers::generation_failed(fault.and_then(|fault| fault.text.as_deref()).unwrap_or("timeout")),
+        End::Failed => answers::generation_failed(
+            fault.and_then(|fault| fault.text.as_deref()).unwrap_or("timeout"),
+        ),
         End::Killed => answers::platform_timeout(),
     };
-    let charged = firemoon.state().settle(firemoon, &ticket, end, result.remembered(&ticket, draw, latency));
+    let charged =
+        firemoon.state().settle(firemoon, &ticket, end, result.remembered(&ticket, draw, latency));
     let outcome = Outcome { status: Some(answer.status().as_u16()), executed: true, charged };
     (answer, outcome)
 }
 
 impl State {
-    /// All refusals, in the order in which the service is taken to look: suspension, limits, model, provider, body,
-    /// credits. Every call that comes past the limits is counted by them.
+    /// All refusals, in the assumed order of the service: suspension, limits, model, provider,
+    /// body, credits. Every call that passes the limits counts in them.
     fn admit(
         &mut self,
         firemoon: &Firemoon,
@@ -93,27 +96,40 @@ impl State {
         if key.suspended {
             return Err(Box::new(answers::suspended()));
         }
-        key.take(now).map_err(|reset| Box::new(answers::rate_limited(now, reset, settings.retry_after)))?;
+        key.take(now)
+            .map_err(|reset| Box::new(answers::rate_limited(now, reset, settings.retry_after)))?;
         let model = models::find(model).ok_or_else(|| Box::new(answers::model_not_found(model)))?;
         if !key.may_use(model.provider) {
             return Err(Box::new(answers::access_denied(model.provider)));
         }
-        let order = body.order(model).map_err(|problems| Box::new(answers::invalid_input(&problems)))?;
+        let order =
+            body.order(model).map_err(|problems| Box::new(answers::invalid_input(&problems)))?;
         let price = firemoon.price(model).times(order.units.into());
-        let account = self.accounts.get_mut(key.account).ok_or_else(|| Box::new(answers::invalid_key()))?;
+        let account =
+            self.accounts.get_mut(key.account).ok_or_else(|| Box::new(answers::invalid_key()))?;
         if account.balance < price {
             return Err(Box::new(answers::insufficient_credits()));
         }
         match settings.charge {
             Charge::OnSuccess => {}
-            Charge::BeforeAndRefund | Charge::BeforeAndKeep => account.balance = account.balance.less(price),
+            Charge::BeforeAndRefund | Charge::BeforeAndKeep => {
+                account.balance = account.balance.less(price)
+            }
         }
         Ok(Ticket { key: place, model, order, price })
     }
 
-    /// Charges or pays back, and remembers. Returns what the call has cost in the end.
-    fn settle(&mut self, firemoon: &Firemoon, ticket: &Ticket, end: End, generation: Generation) -> Credits {
-        let Some(place) = self.keys.get(ticket.key).map(|key| key.account) else { return Credits::ZERO };
+    /// Charges or refunds, and records. Returns the final cost.
+    fn settle(
+        &mut self,
+        firemoon: &Firemoon,
+        ticket: &Ticket,
+        end: End,
+        generation: Generation,
+    ) -> Credits {
+        let Some(place) = self.keys.get(ticket.key).map(|key| key.account) else {
+            return Credits::ZERO;
+        };
         let Some(account) = self.accounts.get_mut(place) else { return Credits::ZERO };
         let cost = match (firemoon.settings.charge, end) {
             (Charge::OnSuccess, End::Succeeded) => {
@@ -125,35 +141,49 @@ impl State {
                 account.balance = account.balance.plus(ticket.price);
                 Credits::ZERO
             }
-            (Charge::BeforeAndRefund, End::Succeeded | End::Killed) | (Charge::BeforeAndKeep, _) => ticket.price,
+            (Charge::BeforeAndRefund, End::Succeeded | End::Killed)
+            | (Charge::BeforeAndKeep, _) => ticket.price,
         };
         let status = if end == End::Succeeded { Status::Completed } else { Status::Failed };
         if let Some(history) = self.histories.get_mut(place) {
-            history::remember(history, Generation { status, cost, created_at: firemoon.now(), ..generation });
+            history::remember(
+                history,
+                Generation { status, cost, created_at: firemoon.now(), ..generation },
+            );
         }
         cost
     }
 }
 
-/// What a run has made.
+/// Result of a run.
 enum Made {
     Images(Images),
     Video(Videos),
 }
 
 impl Made {
-    fn new(firemoon: &Firemoon, ticket: &Ticket, fault: Option<&Fault>, draw: u64, latency: Duration) -> Self {
+    fn new(
+        firemoon: &Firemoon,
+        ticket: &Ticket,
+        fault: Option<&Fault>,
+        draw: u64,
+        latency: Duration,
+    ) -> Self {
         let order = &ticket.order;
         let seed = order.seed.unwrap_or(draw % 1_000_000_000);
         let timings = Timings { inference: latency.as_secs_f64() };
         let url = |path: String| match fault {
-            Some(Fault { kind: Kind::MediaMissing, .. }) => firemoon.media(&media::missing_path(&path)),
+            Some(Fault { kind: Kind::MediaMissing, .. }) => {
+                firemoon.media(&media::missing_path(&path))
+            }
             Some(_) | None => firemoon.media(&path),
         };
         match ticket.model.makes {
-            Makes::Video => {
-                Self::Video(Videos { videos: [Video::new(url(media::video_path(order, seed)), order)], seed, timings })
-            }
+            Makes::Video => Self::Video(Videos {
+                videos: [Video::new(url(media::video_path(order, seed)), order)],
+                seed,
+                timings,
+            }),
             Makes::Image => {
                 let (count, flagged) = match fault {
                     Some(fault) if fault.kind == Kind::EmptyImages => (0, false),

@@ -1,4 +1,5 @@
-//! What an account has generated, and the two dashboard views of it. Their field names are not documented.
+//! Generations of an account, and the two dashboard views of them, whose field names are not
+//! documented.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,7 +9,7 @@ use serde::Serialize;
 use super::models::Makes;
 use crate::credits::Credits;
 
-/// One generation, good or failed.
+/// A generation, successful or failed.
 #[derive(Clone, Serialize)]
 pub(super) struct Generation {
     pub(super) id: String,
@@ -34,7 +35,7 @@ pub(super) enum Status {
     Failed,
 }
 
-/// More than this many are forgotten, oldest first.
+/// Most kept generations; the oldest are dropped.
 const KEPT: usize = 10_000;
 
 pub(super) fn remember(history: &mut VecDeque<Generation>, generation: Generation) {
@@ -72,18 +73,24 @@ struct Stats {
     average_latency: f64,
 }
 
-/// What the caller asked to see of the list.
+/// The part of the list that a query selects.
 pub(super) fn page(history: &VecDeque<Generation>, query: &str) -> Page {
     let number = |name: &str| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
     let limit = number("limit").unwrap_or(50).clamp(1, 100);
     let offset = number("offset").unwrap_or(0);
     let endpoint = parameter(query, "endpoint");
-    let fits = |generation: &&Generation| endpoint.as_deref().is_none_or(|endpoint| generation.endpoint == endpoint);
+    let fits = |generation: &&Generation| {
+        endpoint.as_deref().is_none_or(|endpoint| generation.endpoint == endpoint)
+    };
     let all: Vec<&Generation> = history.iter().rev().filter(fits).collect();
     let generations: Vec<Generation> =
         all.iter().skip(offset).take(limit).map(|generation| (*generation).clone()).collect();
     let has_more = offset.saturating_add(generations.len()) < all.len();
-    Page { generations, stats: stats(&all), pagination: Pagination { limit, offset, total: all.len(), has_more } }
+    Page {
+        generations,
+        stats: stats(&all),
+        pagination: Pagination { limit, offset, total: all.len(), has_more },
+    }
 }
 
 fn stats(generations: &[&Generation]) -> Stats {
@@ -123,8 +130,12 @@ struct ModelUsage {
     cost: Credits,
 }
 
-/// What was used in the period asked for; the error is the text for an unknown period.
-pub(super) fn usage(history: &VecDeque<Generation>, query: &str, now: Timestamp) -> Result<Usage, String> {
+/// Usage in the period of a query; the error is the message for an unknown period.
+pub(super) fn usage(
+    history: &VecDeque<Generation>,
+    query: &str,
+    now: Timestamp,
+) -> Result<Usage, String> {
     let period = parameter(query, "period").unwrap_or_else(|| "all".into());
     let days = |days: i64| now.checked_sub((days * 24).hours()).unwrap_or(Timestamp::UNIX_EPOCH);
     let since = match period.as_str() {
@@ -133,9 +144,15 @@ pub(super) fn usage(history: &VecDeque<Generation>, query: &str, now: Timestamp)
         "month" => days(30),
         "year" => days(365),
         "all" => Timestamp::MIN,
-        _ => return Err("Invalid value for parameter period: must be one of today, week, month, year, all".into()),
+        _ => {
+            return Err(
+                "Invalid value for parameter period: must be one of today, week, month, year, all"
+                    .into(),
+            );
+        }
     };
-    let recent: Vec<&Generation> = history.iter().filter(|generation| generation.created_at >= since).collect();
+    let recent: Vec<&Generation> =
+        history.iter().filter(|generation| generation.created_at >= since).collect();
     let mut models: BTreeMap<&'static str, ModelUsage> = BTreeMap::new();
     let mut totals = ModelUsage::default();
     for generation in &recent {
@@ -145,7 +162,12 @@ pub(super) fn usage(history: &VecDeque<Generation>, query: &str, now: Timestamp)
             sums.add(generation);
         }
     }
-    Ok(Usage { period, models: models.into_values().collect(), totals, generations: stats(&recent) })
+    Ok(Usage {
+        period,
+        models: models.into_values().collect(),
+        totals,
+        generations: stats(&recent),
+    })
 }
 
 impl ModelUsage {
@@ -174,10 +196,14 @@ fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.bytes().next() {
-        let coded = rest.get(1..3).filter(|_| first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let coded = rest
+            .get(1..3)
+            .filter(|_| first == b'%')
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         bytes.push(coded.unwrap_or(if first == b'+' { b' ' } else { first }));
         let length = if coded.is_some() { 3 } else { 1 };
-        // Never inside a character: what is skipped is ASCII, or the first byte is taken for itself below.
+        // Never inside a character: everything skipped is ASCII, or its first byte is taken
+        // literally below.
         match rest.get(length..) {
             Some(after) => rest = after,
             None => {

@@ -1,4 +1,4 @@
-//! Which models the simulated Firemoon has: what each may be asked, what it costs and how long it takes.
+//! Models of the simulated Firemoon: accepted fields, price and duration of each.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::settings::Latency;
 use crate::credits::Credits;
 
-/// What a model makes, and what it is paid by.
+/// What a model makes, and the unit of its price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Makes {
@@ -19,7 +19,7 @@ pub(super) enum Makes {
 /// One model.
 pub(super) struct Model {
     pub(super) id: &'static str,
-    /// What a key's provider scope and the 403 text go by.
+    /// Name in a key's providers and in the text of a 403.
     pub(super) provider: &'static str,
     pub(super) makes: Makes,
     /// For one image or one second.
@@ -28,23 +28,23 @@ pub(super) struct Model {
     pub(super) fields: &'static [Field],
 }
 
-/// One field that a model looks at; any other is accepted and ignored.
+/// A field that a model uses; others are accepted and ignored.
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) required: bool,
     pub(super) accepts: Accepts,
-    /// The default as JSON, for the published configuration.
+    /// Default as JSON, for the published configuration.
     pub(super) default: Option<&'static str>,
 }
 
-/// What a field's value must be.
+/// Valid values of a field.
 #[derive(Clone, Copy)]
 pub(super) enum Accepts {
     Text {
         longest: Option<usize>,
     },
     Choice(&'static [&'static str]),
-    /// `16:9` and the like, both sides from 1 to 32.
+    /// Such as `16:9`, both sides from 1 to 32.
     Ratio,
     Integer {
         least: i64,
@@ -55,11 +55,11 @@ pub(super) enum Accepts {
         most: f64,
     },
     Boolean,
-    /// A list of texts.
+    /// A list of strings.
     Texts,
 }
 
-/// The sizes behind the names of `image_size`.
+/// Sizes of the names in `image_size`.
 pub(super) const IMAGE_SIZES: [(&str, u32, u32); 6] = [
     ("square_hd", 1024, 1024),
     ("square", 512, 512),
@@ -83,26 +83,39 @@ const SHORT_PROMPT: Field = required("prompt", Accepts::Text { longest: Some(100
 const NUM_IMAGES: Field = optional("num_images", Accepts::Integer { least: 1, most: 4 }, Some("1"));
 const IMAGE_SIZE: Field = optional(
     "image_size",
-    Accepts::Choice(&["square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"]),
+    Accepts::Choice(&[
+        "square_hd",
+        "square",
+        "portrait_4_3",
+        "portrait_16_9",
+        "landscape_4_3",
+        "landscape_16_9",
+    ]),
     Some("\"landscape_4_3\""),
 );
-const GUIDANCE: Field = optional("guidance_scale", Accepts::Number { least: 1.0, most: 20.0 }, Some("3.5"));
-const STEPS: Field = optional("num_inference_steps", Accepts::Integer { least: 1, most: 50 }, Some("28"));
+const GUIDANCE: Field =
+    optional("guidance_scale", Accepts::Number { least: 1.0, most: 20.0 }, Some("3.5"));
+const STEPS: Field =
+    optional("num_inference_steps", Accepts::Integer { least: 1, most: 50 }, Some("28"));
 const SEED: Field = optional("seed", Accepts::Integer { least: 0, most: i64::MAX }, None);
 const SQUARE: Field = optional("aspect_ratio", Accepts::Ratio, Some("\"1:1\""));
-const STYLE: Field = optional("style", Accepts::Choice(&["realistic", "anime", "digital_art"]), None);
-const MAGIC: Field = optional("magic_prompt_option", Accepts::Choice(&["auto", "on", "off"]), Some("\"auto\""));
+const STYLE: Field =
+    optional("style", Accepts::Choice(&["realistic", "anime", "digital_art"]), None);
+const MAGIC: Field =
+    optional("magic_prompt_option", Accepts::Choice(&["auto", "on", "off"]), Some("\"auto\""));
 const NEGATIVE: Field = optional("negative_prompt", TEXT, None);
 const FORMAT: Field = optional("output_format", Accepts::Choice(&["png", "jpeg"]), None);
 const IMAGE_URL: Field = optional("image_url", TEXT, None);
 const IMAGE_URLS: Field = optional("image_urls", Accepts::Texts, None);
 
-/// Documented for `flux/dev`; its siblings are taken to be the same.
+/// Documented for `flux/dev`; assumed for its siblings.
 const FLUX: &[Field] = &[SHORT_PROMPT, NUM_IMAGES, IMAGE_SIZE, GUIDANCE, STEPS, SEED];
-/// Assumed: nothing is published about the editing models but their names.
-const FLUX_EDIT: &[Field] = &[PROMPT, IMAGE_URL, IMAGE_URLS, NUM_IMAGES, IMAGE_SIZE, GUIDANCE, STEPS, SEED];
-/// Documented; `num_images` is not among its fields, so one image comes back whatever is asked.
-const IDEOGRAM_EDIT: &[Field] = &[PROMPT, required("image_url", TEXT), STYLE, MAGIC, SQUARE, NEGATIVE];
+/// Assumed: only the names of the editing models are published.
+const FLUX_EDIT: &[Field] =
+    &[PROMPT, IMAGE_URL, IMAGE_URLS, NUM_IMAGES, IMAGE_SIZE, GUIDANCE, STEPS, SEED];
+/// Documented; without `num_images`, so one image is made whatever is ordered.
+const IDEOGRAM_EDIT: &[Field] =
+    &[PROMPT, required("image_url", TEXT), STYLE, MAGIC, SQUARE, NEGATIVE];
 /// Assumed from the documented sibling.
 const IDEOGRAM: &[Field] = &[PROMPT, NUM_IMAGES, STYLE, MAGIC, SQUARE, NEGATIVE, SEED];
 /// Assumed.
@@ -144,14 +157,21 @@ const fn image(
 }
 
 const fn video(id: &'static str, provider: &'static str, price: u64, latency: Latency) -> Model {
-    Model { id, provider, makes: Makes::Video, price: Credits::from_micros(price), latency, fields: VIDEO }
+    Model {
+        id,
+        provider,
+        makes: Makes::Video,
+        price: Credits::from_micros(price),
+        latency,
+        fields: VIDEO,
+    }
 }
 
 const fn fine_tune(id: &'static str) -> Model {
     image(id, "firemoon-studio", 35_000, FLUX_PACE, FINE_TUNE)
 }
 
-/// Every model id that has been seen. No price is published, so these are the simulator's own, in millionths.
+/// Every known model id. No prices are published, so these are the simulator's own, in millionths.
 pub(super) const MODELS: &[Model] = &[
     image("flux/dev", "flux", 25_000, FLUX_PACE, FLUX),
     image("flux/schnell", "flux", 3_000, FLUX_PACE, FLUX),
@@ -159,7 +179,13 @@ pub(super) const MODELS: &[Model] = &[
     image("flux-2-dev/edit", "flux", 24_000, FLUX_PACE, FLUX_EDIT),
     image("ideogram/v3", "ideogram", 60_000, Latency::seconds(5, 15), IDEOGRAM),
     image("ideogram/v3-turbo", "ideogram", 30_000, Latency::seconds(5, 15), IDEOGRAM),
-    image("ideogram/v3-character-edit", "ideogram", 150_000, Latency::seconds(5, 15), IDEOGRAM_EDIT),
+    image(
+        "ideogram/v3-character-edit",
+        "ideogram",
+        150_000,
+        Latency::seconds(5, 15),
+        IDEOGRAM_EDIT,
+    ),
     image("nano-banana", "nano-banana", 39_000, Latency::seconds(2, 8), BANANA),
     image("nano-banana/edit", "nano-banana", 39_000, Latency::seconds(2, 8), BANANA_EDIT),
     image("nano-banana-pro/edit", "nano-banana", 150_000, Latency::seconds(2, 8), BANANA_EDIT),
@@ -177,7 +203,7 @@ pub(super) fn find(id: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| model.id == id)
 }
 
-/// What `/api/models` tells of one model. The real field names are unknown.
+/// A model in `/api/models`. The real field names are unknown.
 #[derive(Serialize)]
 pub(super) struct Listing {
     id: &'static str,
@@ -192,7 +218,7 @@ struct Pricing {
     unit: &'static str,
 }
 
-/// What `/api/models-config/{id}` tells. The real field names are unknown.
+/// A model in `/api/models-config/{id}`. The real field names are unknown.
 #[derive(Serialize)]
 pub(super) struct Configuration {
     #[serde(flatten)]
@@ -220,7 +246,7 @@ struct Parameter {
 }
 
 impl Model {
-    /// Its line in the public list, at the given price.
+    /// Its entry in the public list, at this price.
     pub(super) fn listing(&self, price: Credits) -> Listing {
         let unit = self.unit();
         Listing {
@@ -231,7 +257,7 @@ impl Model {
         }
     }
 
-    /// The same in another shape that it might have.
+    /// The same in another possible shape.
     pub(super) fn nested(&self, price: Credits) -> serde_json::Value {
         let billing = serde_json::json!({ "amount": price.to_string(), "for": self.unit() });
         serde_json::json!({ "modelId": self.id, "provider": self.provider, "billing": billing })
@@ -244,7 +270,7 @@ impl Model {
         }
     }
 
-    /// All that is published about it, at the given price.
+    /// Its published configuration, at this price.
     pub(super) fn configuration(&self, price: Credits) -> Configuration {
         Configuration {
             listing: self.listing(price),
@@ -300,17 +326,30 @@ mod tests {
             ("kling/kling-2-1-master", 10_000, 30_000),
         ] {
             let latency = find(id).unwrap().latency;
-            let drawn: Vec<u128> = (0..40_000).map(|draw| latency.drawn(draw).as_millis()).collect();
-            assert_eq!((*drawn.iter().min().unwrap(), *drawn.iter().max().unwrap()), (from, to), "{id}");
+            let drawn: Vec<u128> =
+                (0..40_000).map(|draw| latency.drawn(draw).as_millis()).collect();
+            assert_eq!(
+                (*drawn.iter().min().unwrap(), *drawn.iter().max().unwrap()),
+                (from, to),
+                "{id}"
+            );
         }
     }
 
     #[test]
-    fn every_model_has_a_price_a_prompt_and_an_id_of_its_own() {
+    fn every_model_has_its_own_price_prompt_and_id() {
         for (place, model) in MODELS.iter().enumerate() {
             assert!(model.price > Credits::ZERO, "{}", model.id);
-            assert!(model.fields.iter().any(|field| field.name == "prompt" && field.required), "{}", model.id);
-            assert!(MODELS.iter().skip(place + 1).all(|other| other.id != model.id), "{}", model.id);
+            assert!(
+                model.fields.iter().any(|field| field.name == "prompt" && field.required),
+                "{}",
+                model.id
+            );
+            assert!(
+                MODELS.iter().skip(place + 1).all(|other| other.id != model.id),
+                "{}",
+                model.id
+            );
         }
     }
 }

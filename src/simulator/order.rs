@@ -1,14 +1,14 @@
-//! From a generation body to an order: every field checked against the model's own, or the list of what is wrong.
+//! Parses a generation's body into an order, or into all problems with its fields.
 
 use serde_json::{Map, Value};
 
 use super::models::{Accepts, Field, IMAGE_SIZES, Makes, Model};
 
-/// A valid request: what is to be made.
+/// A valid order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) prompt: String,
-    /// Images to make, or seconds of video: what is paid for.
+    /// Images, or seconds of video: the units that are charged.
     pub(super) units: u32,
     pub(super) width: u32,
     pub(super) height: u32,
@@ -16,14 +16,14 @@ pub(super) struct Order {
     pub(super) seed: Option<u64>,
 }
 
-/// A body as far as it could be read.
+/// A body, as far as it was parsed.
 pub(super) enum Body {
     Object(Map<String, Value>),
-    /// Not JSON, or not an object; the text that says so.
+    /// Not JSON, or not an object; with the message.
     Unreadable(&'static str),
 }
 
-/// Reads a body, whatever its content type says.
+/// Parses a body, whatever its content type.
 pub(super) fn read(bytes: &[u8]) -> Body {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(fields)) => Body::Object(fields),
@@ -41,13 +41,14 @@ impl Body {
         }
     }
 
-    /// What the model is asked for, or every problem with it.
+    /// The order, or every problem with it.
     pub(super) fn order(&self, model: &Model) -> Result<Order, Vec<String>> {
         let fields = match self {
             Self::Object(fields) => fields,
             Self::Unreadable(why) => return Err(vec![(*why).to_owned()]),
         };
-        let problems: Vec<String> = model.fields.iter().filter_map(|field| field.problem(fields)).collect();
+        let problems: Vec<String> =
+            model.fields.iter().filter_map(|field| field.problem(fields)).collect();
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -62,7 +63,7 @@ impl Body {
     }
 }
 
-/// A field's value; clients write `null` for what nobody has set.
+/// A field's value; `null` counts as absent, since clients write it for unset values.
 fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.get(name).filter(|value| !value.is_null())
 }
@@ -74,19 +75,21 @@ fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| of_float().map(|number| number as i64))
 }
 
-/// A field's value if the model looks at that field: one that it ignores must not count.
+/// A field's value, if the model uses that field.
 fn known<'a>(model: &Model, fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     model.fields.iter().find(|field| field.name == name).and_then(|_| given(fields, name))
 }
 
 fn units(model: &Model, fields: &Map<String, Value>) -> u32 {
     match model.makes {
-        Makes::Image => {
-            known(model, fields, "num_images").and_then(whole).and_then(|count| count.try_into().ok()).unwrap_or(1)
-        }
-        Makes::Video => {
-            known(model, fields, "duration").and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(5)
-        }
+        Makes::Image => known(model, fields, "num_images")
+            .and_then(whole)
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(1),
+        Makes::Video => known(model, fields, "duration")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(5),
     }
 }
 
@@ -98,13 +101,18 @@ fn size(model: &Model, fields: &Map<String, Value>) -> (u32, u32) {
         Makes::Video => (1920, 1088),
         Makes::Image if looks_at("image_size") => {
             let name = text("image_size").unwrap_or("landscape_4_3");
-            IMAGE_SIZES.iter().find(|size| size.0 == name).map_or((1024, 768), |size| (size.1, size.2))
+            IMAGE_SIZES
+                .iter()
+                .find(|size| size.0 == name)
+                .map_or((1024, 768), |size| (size.1, size.2))
         }
-        Makes::Image => text("aspect_ratio").and_then(ratio).map_or((1024, 1024), |(wide, high)| {
-            // The longer side is 1024 and the other a multiple of 8, as the image models like it.
-            let other = |part: u32, whole: u32| ((1024 * part / whole) / 8 * 8).max(8);
-            if wide >= high { (1024, other(high, wide)) } else { (other(wide, high), 1024) }
-        }),
+        Makes::Image => {
+            text("aspect_ratio").and_then(ratio).map_or((1024, 1024), |(wide, high)| {
+                // The longer side is 1024 and the other a multiple of 8, as image models need.
+                let other = |part: u32, whole: u32| ((1024 * part / whole) / 8 * 8).max(8);
+                if wide >= high { (1024, other(high, wide)) } else { (other(wide, high), 1024) }
+            })
+        }
     }
 }
 
@@ -123,27 +131,33 @@ impl Field {
         if self.required && value.as_str() == Some("") {
             return Some(format!("Missing required field: {name}"));
         }
-        let kind = |expected: &str| Some(format!("Invalid type for field {name}: expected {expected}"));
+        let kind =
+            |expected: &str| Some(format!("Invalid type for field {name}: expected {expected}"));
         let range = |least: &dyn std::fmt::Display, most: &dyn std::fmt::Display| {
             Some(format!("Invalid value for field {name}: must be between {least} and {most}"))
         };
         match self.accepts {
             Accepts::Text { longest } => match (value.as_str(), longest) {
                 (None, _) => kind("string"),
-                (Some(text), Some(longest)) if text.chars().count() > longest => {
-                    Some(format!("Invalid value for field {name}: must be at most {longest} characters"))
-                }
+                (Some(text), Some(longest)) if text.chars().count() > longest => Some(format!(
+                    "Invalid value for field {name}: must be at most {longest} characters"
+                )),
                 (Some(_), _) => None,
             },
             Accepts::Choice(choices) => match value.as_str() {
                 None => kind("string"),
                 Some(text) if choices.contains(&text) => None,
-                Some(_) => Some(format!("Invalid value for field {name}: must be one of {}", choices.join(", "))),
+                Some(_) => Some(format!(
+                    "Invalid value for field {name}: must be one of {}",
+                    choices.join(", ")
+                )),
             },
             Accepts::Ratio => match value.as_str() {
                 None => kind("string"),
                 Some(text) if ratio(text).is_some() => None,
-                Some(_) => Some(format!("Invalid value for field {name}: must be a ratio such as 16:9")),
+                Some(_) => {
+                    Some(format!("Invalid value for field {name}: must be a ratio such as 16:9"))
+                }
             },
             Accepts::Integer { least, most } => match whole(value) {
                 None => kind("integer"),
@@ -185,24 +199,41 @@ mod tests {
         let plain = order("flux/dev", r#"{"prompt":"a"}"#).unwrap();
         assert_eq!((plain.units, plain.width, plain.height), (1, 1024, 768));
         for (name, width, height) in IMAGE_SIZES {
-            let sized = order("flux/dev", &format!(r#"{{"prompt":"a","image_size":"{name}"}}"#)).unwrap();
+            let sized =
+                order("flux/dev", &format!(r#"{{"prompt":"a","image_size":"{name}"}}"#)).unwrap();
             assert_eq!((sized.width, sized.height), (width, height));
         }
-        assert_eq!(order("flux/dev", r#"{"prompt":"a","num_images":2.0,"seed":null}"#).unwrap().units, 2);
+        assert_eq!(
+            order("flux/dev", r#"{"prompt":"a","num_images":2.0,"seed":null}"#).unwrap().units,
+            2
+        );
         assert_eq!(order("flux/dev", r#"{"prompt":"a","num_images":null}"#).unwrap().units, 1);
-        let video = order("kling/kling-2-1-master", r#"{"prompt":"a","aspect_ratio":"9:16","duration":"10"}"#).unwrap();
+        let video = order(
+            "kling/kling-2-1-master",
+            r#"{"prompt":"a","aspect_ratio":"9:16","duration":"10"}"#,
+        )
+        .unwrap();
         assert_eq!((video.units, video.width, video.height), (10, 1088, 1920));
         let edit = r#"{"prompt":"a","image_url":"data:,","num_images":4,"aspect_ratio":"16:9"}"#;
         let edit = order("ideogram/v3-character-edit", edit).unwrap();
-        assert_eq!((edit.units, edit.width, edit.height), (1, 1024, 576), "a field it does not know is ignored");
         assert_eq!(
-            order("firemoon-studio/memphis-style", r#"{"prompt":"a","lora_scale":0.8,"num_images":4}"#).unwrap().units,
+            (edit.units, edit.width, edit.height),
+            (1, 1024, 576),
+            "a field it does not know is ignored"
+        );
+        assert_eq!(
+            order(
+                "firemoon-studio/memphis-style",
+                r#"{"prompt":"a","lora_scale":0.8,"num_images":4}"#
+            )
+            .unwrap()
+            .units,
             4
         );
     }
 
     #[test]
-    fn what_is_out_of_range_or_of_the_wrong_type_is_named() {
+    fn values_out_of_range_or_mistyped_are_named() {
         for (model, body, problem) in [
             ("flux/dev", "{}", "Missing required field: prompt"),
             ("flux/dev", r#"{"prompt":""}"#, "Missing required field: prompt"),
@@ -212,8 +243,16 @@ mod tests {
                 r#"{"prompt":"a","num_images":5}"#,
                 "Invalid value for field num_images: must be between 1 and 4",
             ),
-            ("flux/dev", r#"{"prompt":"a","num_images":"4"}"#, "Invalid type for field num_images: expected integer"),
-            ("flux/dev", r#"{"prompt":"a","num_images":1.5}"#, "Invalid type for field num_images: expected integer"),
+            (
+                "flux/dev",
+                r#"{"prompt":"a","num_images":"4"}"#,
+                "Invalid type for field num_images: expected integer",
+            ),
+            (
+                "flux/dev",
+                r#"{"prompt":"a","num_images":1.5}"#,
+                "Invalid type for field num_images: expected integer",
+            ),
             (
                 "flux/dev",
                 r#"{"prompt":"a","num_images":1e9}"#,
@@ -240,7 +279,11 @@ mod tests {
                 r#"{"prompt":"a","duration":"6"}"#,
                 "Invalid value for field duration: must be one of 5, 10",
             ),
-            ("ideogram/v3-character-edit", r#"{"prompt":"a"}"#, "Missing required field: image_url"),
+            (
+                "ideogram/v3-character-edit",
+                r#"{"prompt":"a"}"#,
+                "Missing required field: image_url",
+            ),
             (
                 "ideogram/v3",
                 r#"{"prompt":"a","aspect_ratio":"wide"}"#,
@@ -253,6 +296,9 @@ mod tests {
         }
         let long = format!(r#"{{"prompt":"{}","num_images":0}}"#, "é".repeat(1001));
         assert_eq!(order("flux/dev", &long).unwrap_err().len(), 2, "every problem is listed");
-        assert!(order("flux/dev", &format!(r#"{{"prompt":"{}"}}"#, "é".repeat(1000))).is_ok(), "characters, not bytes");
+        assert!(
+            order("flux/dev", &format!(r#"{{"prompt":"{}"}}"#, "é".repeat(1000))).is_ok(),
+            "characters, not bytes"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The two listeners: the API over HTTP/1.1 and HTTP/2, plain or over TLS, and the media host beside it.
+//! Two listeners: the API over HTTP/1.1 and HTTP/2, plain or TLS, and the media host.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,15 +23,15 @@ use super::spoil::Reply;
 use super::wire::{Content, Line, Wire};
 use super::{Simulator, api, media};
 
-/// How long an idle connection is kept, and how long a request's headers may take.
+/// Timeout of an idle connection, and of a request's headers.
 const IDLE: Duration = Duration::from_secs(75);
-/// How long a caller may take to say which protocol it speaks.
+/// Timeout of the first bytes, which show the protocol.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
-/// Serves one simulator on two listeners until `shutdown`, then ends all connections at once.
+/// Serves a simulator on two listeners until `shutdown`, then closes all connections at once.
 ///
 /// # Errors
-/// When a listener cannot tell its own address. A failing `accept` is waited out, not an error.
+/// A listener has no address. A failing `accept` is retried.
 pub async fn serve(
     simulator: Simulator,
     api: TcpListener,
@@ -51,7 +51,11 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(listener: &TcpListener, shutdown: &CancellationToken, serve: impl Fn(TcpStream, u64)) {
+async fn accept(
+    listener: &TcpListener,
+    shutdown: &CancellationToken,
+    serve: impl Fn(TcpStream, u64),
+) {
     let mut number = 0;
     loop {
         let accepted = tokio::select! {
@@ -60,28 +64,34 @@ async fn accept(listener: &TcpListener, shutdown: &CancellationToken, serve: imp
         };
         match accepted {
             Ok((stream, _)) => {
-                // Small answers must not wait for the caller's acknowledgements; a socket that refuses is about to fail
-                // anyway.
+                // Small answers must not wait for acknowledgements. A socket that refuses is about
+                // to fail anyway.
                 let _ = stream.set_nodelay(true);
                 number += 1;
                 serve(stream, number);
             }
-            // No descriptors left, or a caller that hung up before it was accepted: the next try may do better.
+            // No descriptors left, or the caller hung up before it was accepted: try again.
             Err(_) => sleep(Duration::from_millis(20)).await,
         }
     }
 }
 
-async fn serve_api(firemoon: Arc<Firemoon>, stream: TcpStream, number: u64, shutdown: CancellationToken) {
+async fn serve_api(
+    firemoon: Arc<Firemoon>,
+    stream: TcpStream,
+    number: u64,
+    shutdown: CancellationToken,
+) {
     let (mut wire, line) = Wire::new(stream, number);
-    // Connections that fail before their first request have nobody to report to.
+    // A connection that fails before its first request has nowhere to report it.
     match firemoon.settings.tls.clone() {
         None => {
             let Ok(Ok(http2)) = timeout(HANDSHAKE, wire.speaks_http2()).await else { return };
             talk(firemoon, wire, http2, line, &shutdown).await;
         }
         Some(tls) => {
-            let accepted = timeout(HANDSHAKE, tokio_rustls::TlsAcceptor::from(tls).accept(wire)).await;
+            let accepted =
+                timeout(HANDSHAKE, tokio_rustls::TlsAcceptor::from(tls).accept(wire)).await;
             let Ok(Ok(stream)) = accepted else { return };
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             talk(firemoon, stream, http2, line, &shutdown).await;
@@ -89,13 +99,18 @@ async fn serve_api(firemoon: Arc<Firemoon>, stream: TcpStream, number: u64, shut
     }
 }
 
-async fn talk<S>(firemoon: Arc<Firemoon>, stream: S, http2: bool, line: Arc<Line>, shutdown: &CancellationToken)
-where
+async fn talk<S>(
+    firemoon: Arc<Firemoon>,
+    stream: S,
+    http2: bool,
+    line: Arc<Line>,
+    shutdown: &CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (requests, io) = (Arc::clone(&line), TokioIo::new(stream));
     let service = service_fn(move |request| {
-        // A task of its own: a caller that hangs up drops the connection and this future, but not the generation.
+        // In a task of its own: a caller that hangs up drops this future, but not the generation.
         let task = tokio::spawn(api::answer(Arc::clone(&firemoon), Arc::clone(&requests), request));
         let line = Arc::clone(&requests);
         async move { respond(task.await, &line).await }
@@ -106,12 +121,15 @@ where
         drive(connection, http2::Connection::graceful_shutdown, &line, shutdown).await;
     } else {
         let mut builder = http1::Builder::new();
-        let connection = builder.timer(TokioTimer::new()).header_read_timeout(IDLE).serve_connection(io, service);
+        let connection = builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE)
+            .serve_connection(io, service);
         drive(connection, http1::Connection::graceful_shutdown, &line, shutdown).await;
     }
 }
 
-/// What hyper is to send, if anything; where nothing is to be sent, the line's end ends this future too.
+/// The answer for hyper; never resolves where nothing is to be sent, until the connection ends.
 async fn respond(
     reply: Result<Reply, tokio::task::JoinError>,
     line: &Line,
@@ -127,9 +145,13 @@ async fn respond(
     std::future::pending().await
 }
 
-/// Runs a connection until it ends by itself, or is ended.
-async fn drive<C, T>(connection: C, finish: fn(Pin<&mut C>), line: &Line, shutdown: &CancellationToken)
-where
+/// Runs a connection until it ends, or is ended.
+async fn drive<C, T>(
+    connection: C,
+    finish: fn(Pin<&mut C>),
+    line: &Line,
+    shutdown: &CancellationToken,
+) where
     C: Future<Output = T>,
 {
     let mut connection = std::pin::pin!(connection);
@@ -150,25 +172,29 @@ where
 
 async fn serve_media(stream: TcpStream, number: u64, shutdown: CancellationToken) {
     let (wire, line) = Wire::new(stream, number);
-    let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(media::answer(&request).map(Full::<Bytes>::new)) });
+    let service = service_fn(|request| async move {
+        Ok::<_, Infallible>(media::answer(&request).map(Full::<Bytes>::new))
+    });
     let mut builder = http1::Builder::new();
-    let connection =
-        builder.timer(TokioTimer::new()).header_read_timeout(IDLE).serve_connection(TokioIo::new(wire), service);
+    let connection = builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .serve_connection(TokioIo::new(wire), service);
     drive(connection, http1::Connection::graceful_shutdown, &line, &shutdown).await;
 }
 
-/// What the API needs to be served over TLS: HTTP/2 or HTTP/1.1, whichever the caller prefers (RFC 7301).
+/// TLS settings for the API: HTTP/2 or HTTP/1.1, as the caller prefers (RFC 7301).
 ///
 /// # Errors
-/// When the private key does not fit the certificate, or neither can be used.
+/// The private key does not match the certificate, or one of them is unusable.
 pub fn tls(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<rustls::ServerConfig, rustls::Error> {
-    // Named here and not taken from the process, so that nobody has to install it first.
+    // Named here rather than taken from the process, where it may not be installed.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?;
     let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)

@@ -1,5 +1,4 @@
-//! What a simulator is started with: its keys, its money, its pace, and a choice for everything Firemoon leaves
-//! undocumented.
+//! Settings of a simulator, with a choice for everything that Firemoon leaves undocumented.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +8,23 @@ use secrecy::SecretString;
 use crate::clock::Clock;
 use crate::credits::Credits;
 
-/// Everything that can be chosen about a simulator. `Settings::default()` has the two keys of Firemoon's old
-/// documentation, the documented latencies, and the platform's own answers.
+/// The key that it takes when none is chosen.
+pub const TEST_KEY: &str = "test_key_12345";
+
+/// Settings of a simulator. The default has the two keys of Firemoon's old documentation,
+/// documented latencies, and the platform's answers.
 #[derive(Clone)]
 pub struct Settings {
-    /// The keys that are accepted.
+    /// Accepted keys.
     pub keys: Vec<KeySettings>,
-    /// What every account starts with.
+    /// Balance of every account at the start.
     pub balance: Credits,
-    /// One pace for all models; `None` takes each model's documented latency.
+    /// One latency for all models; `None` takes each model's documented one.
     pub latency: Option<Latency>,
-    /// Prices that replace the built-in ones: model id and credits per image, or per second of video.
+    /// Prices that replace the built-in ones: model id, and credits per image or per second of
+    /// video.
     pub prices: Vec<(String, Credits)>,
-    /// When a generation is charged, and whether a failed one is paid back.
+    /// When a generation is charged, and whether a failed one is refunded.
     pub charge: Charge,
     /// Who may read `/api/generations` and `/api/usage`.
     pub history: History,
@@ -29,24 +32,25 @@ pub struct Settings {
     pub balance_shape: BalanceShape,
     /// The shape of `/api/models`.
     pub list_shape: ListShape,
-    /// Whether a 429 carries `Retry-After`.
+    /// Whether a 429 has `Retry-After`.
     pub retry_after: bool,
-    /// Whether reading endpoints use up a key's limits, as generations do.
+    /// Whether reading endpoints count in a key's limits too.
     pub reads_count: bool,
-    /// Whether unknown paths, wrong methods, slashes too many and oversized bodies get the answers of the hosting
-    /// platform (HTML 404, empty 405, 308, text 413) or plain JSON errors.
+    /// Whether unknown paths, wrong methods, extra slashes and oversized bodies get the platform's
+    /// answers (HTML 404, empty 405, 308, text 413) or plain JSON errors.
     pub platform_answers: bool,
     /// The largest request body, in bytes.
     pub body_bytes_max: usize,
-    /// How long a generation may take before the platform answers 504 in its place.
+    /// How long a generation may take before the platform answers 504 instead.
     pub time_out: Duration,
-    /// How many calls the books keep in detail; the sums cover all of them.
+    /// Most calls kept in detail; the totals cover all.
     pub calls_max: usize,
-    /// The media host's public address, when it is not the address it listens on. No slash at the end.
+    /// Public address of the media host, if it differs from its listener's. Without a trailing
+    /// slash.
     pub media_url: Option<String>,
-    /// Set to serve the API over TLS; the media host stays plain. Must offer `h2` and `http/1.1` by ALPN.
+    /// TLS for the API; the media host stays plain. Must offer `h2` and `http/1.1` by ALPN.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// The clock that limits and histories go by.
+    /// Clock of limits and histories.
     pub clock: Clock,
 }
 
@@ -77,15 +81,15 @@ impl Default for Settings {
 /// One accepted key.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// What the books call it; the secret itself is never shown.
+    /// Displayed name; the secret is never shown.
     pub name: String,
     /// The bearer.
     pub secret: SecretString,
-    /// The account whose credits it spends; keys with the same account share one balance.
+    /// The account that pays; keys with the same account share its balance.
     pub account: String,
-    /// How many calls it may make.
+    /// Its limits.
     pub limits: Limits,
-    /// The providers it may use (`flux`, `ideogram`, …); `None` means all.
+    /// Providers it may use (`flux`, `ideogram`, …); `None` means all.
     pub providers: Option<Vec<String>>,
 }
 
@@ -93,20 +97,27 @@ impl KeySettings {
     /// A key with its own account, for all providers.
     #[must_use]
     pub fn new(name: &str, secret: &str, limits: Limits) -> Self {
-        Self { name: name.into(), secret: SecretString::from(secret), account: name.into(), limits, providers: None }
+        Self {
+            name: name.into(),
+            secret: SecretString::from(secret),
+            account: name.into(),
+            limits,
+            providers: None,
+        }
     }
 
-    /// The two keys that Firemoon's old documentation named.
+    /// The two keys in Firemoon's old documentation.
     #[must_use]
     pub fn documented() -> Vec<Self> {
-        let test = Self::new("test", "test_key_12345", Limits::PRO);
-        let mut demo = Self::new("demo", "demo_key_67890", Limits { per_minute: Some(30), ..Limits::PRO });
+        let test = Self::new("test", TEST_KEY, Limits::PRO);
+        let mut demo =
+            Self::new("demo", "demo_key_67890", Limits { per_minute: Some(30), ..Limits::PRO });
         demo.providers = Some(vec!["flux".into(), "ideogram".into()]);
         vec![test, demo]
     }
 }
 
-/// How many calls a key may make in each wall-clock window (UTC); `None` means any number.
+/// Limits of a key in wall-clock windows (UTC); `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Calls in one minute of the wall clock.
@@ -119,12 +130,13 @@ pub struct Limits {
 
 impl Limits {
     /// Firemoon's Pro plan.
-    pub const PRO: Self = Self { per_minute: Some(60), per_day: Some(1_000), per_month: Some(10_000) };
+    pub const PRO: Self =
+        Self { per_minute: Some(60), per_day: Some(1_000), per_month: Some(10_000) };
     /// No limit at all.
     pub const NONE: Self = Self { per_minute: None, per_day: None, per_month: None };
 }
 
-/// How long a generation takes: drawn evenly between the two.
+/// Latency of a generation: uniformly distributed between the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
     /// The shortest.
@@ -134,7 +146,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Always the same.
+    /// A fixed latency.
     #[must_use]
     pub const fn fixed(length: Duration) -> Self {
         Self { from: length, to: length }
@@ -144,30 +156,32 @@ impl Latency {
         Self { from: Duration::from_secs(from), to: Duration::from_secs(to) }
     }
 
-    /// A length between the two, chosen by `draw`: any number gives one, the same number the same one.
+    /// A latency between the two, chosen by `draw`: the same number gives the same one.
     pub(super) fn drawn(self, draw: u64) -> Duration {
         let span = u64::try_from(self.to.saturating_sub(self.from).as_millis()).unwrap_or(u64::MAX);
-        self.from + Duration::from_millis(if span == 0 { 0 } else { draw % (span.saturating_add(1)) })
+        self.from
+            + Duration::from_millis(if span == 0 { 0 } else { draw % (span.saturating_add(1)) })
     }
 }
 
-/// When a generation is charged. Firemoon does not say.
+/// When a generation is charged. Firemoon does not document it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Charge {
     /// Once it has succeeded.
     OnSuccess,
-    /// Before it runs, paid back when it fails (but not when the platform kills it half-way: nobody is left to do it).
+    /// Before it runs, refunded when it fails (but not when the platform kills it, since nothing is
+    /// left to do so).
     BeforeAndRefund,
-    /// Before it runs, and kept whatever happens.
+    /// Before it runs, and never refunded.
     BeforeAndKeep,
 }
 
-/// Who may read the history endpoints. Firemoon's documentation and its code are said to disagree.
+/// Who may read the history endpoints. Firemoon's documentation and code are said to differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum History {
     /// A key may.
     Key,
-    /// Only the browser session of the dashboard: a key gets 401.
+    /// Only a browser session of the dashboard: a key gets 401.
     Session,
 }
 

@@ -1,4 +1,4 @@
-//! Faults in the act: answers in place of a call, and right answers made wrong on their way out.
+//! Applies faults: answers in place of a call, or right answers spoilt on their way out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,25 +13,30 @@ use super::faults::{Fault, Kind, Then};
 use super::models;
 use super::wire::{Content, Line, Piece};
 
-/// What leaves on the connection.
+/// What is sent on the connection.
 pub(super) enum Reply {
     Answer(Response<Content>),
-    /// These bytes, outside HTTP; then the connection's end.
+    /// These bytes, outside HTTP; then the connection ends.
     Raw(String, Then),
-    /// Only the connection's end.
+    /// Nothing; the connection ends.
     End(Then),
 }
 
-/// How long a connection that is going to be broken may take to send what should arrive before.
+/// How long a connection about to be broken may take to send what should arrive before.
 const FLUSH: Duration = Duration::from_millis(50);
 
-/// Passes an answer on as it is.
+/// Passes an answer on unchanged.
 pub(super) fn unspoilt(answer: Answer) -> Reply {
     Reply::Answer(answer.map(Content::Whole))
 }
 
-/// The answer in place of a call that does not run; `None` for faults that are no answers.
-pub(super) fn instead(fault: &Fault, model: Option<&str>, now: Timestamp, retry_after: bool) -> Option<Answer> {
+/// The answer in place of a call that is not executed; `None` for faults that are no answers.
+pub(super) fn instead(
+    fault: &Fault,
+    model: Option<&str>,
+    now: Timestamp,
+    retry_after: bool,
+) -> Option<Answer> {
     let provider = model.and_then(models::find).map_or("flux", |model| model.provider);
     let text = fault.text.as_deref();
     let status = |default| fault.status().unwrap_or(default);
@@ -46,7 +51,10 @@ pub(super) fn instead(fault: &Fault, model: Option<&str>, now: Timestamp, retry_
         Kind::RateLimited => {
             let reset = now.as_second().saturating_add(i64::try_from(fault.amount()).unwrap_or(0));
             let mut answer = answers::rate_limited(now, reset, retry_after);
-            answers::allow(&mut answer, super::account::Allowance { limit: 60, remaining: 0, reset });
+            answers::allow(
+                &mut answer,
+                super::account::Allowance { limit: 60, remaining: 0, reset },
+            );
             Some(answer)
         }
         Kind::Redirect => Some(answers::redirect(
@@ -54,15 +62,23 @@ pub(super) fn instead(fault: &Fault, model: Option<&str>, now: Timestamp, retry_
             text.unwrap_or("https://elsewhere.example/api"),
         )),
         Kind::BadGateway => Some(answers::bad_gateway()),
-        Kind::Answer => {
-            Some(answers::scripted(status(StatusCode::SERVICE_UNAVAILABLE), text.unwrap_or_default().to_owned()))
-        }
+        Kind::Answer => Some(answers::scripted(
+            status(StatusCode::SERVICE_UNAVAILABLE),
+            text.unwrap_or_default().to_owned(),
+        )),
         Kind::GenerationFailed => Some(answers::generation_failed(text.unwrap_or("timeout"))),
         Kind::PlatformTimeout => Some(answers::platform_timeout()),
-        Kind::Raw | Kind::ResetBeforeAnswer | Kind::ResetAfterHeaders | Kind::CutBody | Kind::CloseAfterAnswer => None,
-        Kind::SlowHeaders | Kind::SlowBody | Kind::EmptyImages | Kind::MoreImages | Kind::Nsfw | Kind::MediaMissing => {
-            None
-        }
+        Kind::Raw
+        | Kind::ResetBeforeAnswer
+        | Kind::ResetAfterHeaders
+        | Kind::CutBody
+        | Kind::CloseAfterAnswer => None,
+        Kind::SlowHeaders
+        | Kind::SlowBody
+        | Kind::EmptyImages
+        | Kind::MoreImages
+        | Kind::Nsfw
+        | Kind::MediaMissing => None,
         Kind::Hold
         | Kind::DataUri
         | Kind::NullFields
@@ -72,20 +88,35 @@ pub(super) fn instead(fault: &Fault, model: Option<&str>, now: Timestamp, retry_
     }
 }
 
-/// Does to an answer what the fault says; those that have already shaped it pass it on.
-pub(super) fn spoil(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, line: &Arc<Line>) -> Reply {
+/// Applies a fault to an answer; faults that have shaped it already pass it on.
+pub(super) fn spoil(
+    mut answer: Answer,
+    fault: &Fault,
+    called_with: &HeaderMap,
+    line: &Arc<Line>,
+) -> Reply {
     let whole = answer.body().clone();
     let half = whole.slice(..whole.len() / 2);
     match fault.kind {
         Kind::Raw => Reply::Raw(fault.text.clone().unwrap_or_default(), fault.then()),
         Kind::ResetBeforeAnswer => Reply::End(fault.then()),
-        Kind::ResetAfterHeaders => in_pieces(answer, [Piece::Pause(FLUSH), Piece::End(fault.then())], line),
-        Kind::CutBody => in_pieces(answer, [Piece::Data(half), Piece::Pause(FLUSH), Piece::End(fault.then())], line),
+        Kind::ResetAfterHeaders => {
+            in_pieces(answer, [Piece::Pause(FLUSH), Piece::End(fault.then())], line)
+        }
+        Kind::CutBody => in_pieces(
+            answer,
+            [Piece::Data(half), Piece::Pause(FLUSH), Piece::End(fault.then())],
+            line,
+        ),
         Kind::CloseAfterAnswer => in_pieces(answer, [Piece::LastAnswer, Piece::Data(whole)], line),
         Kind::SlowBody => {
             let (size, pause) = (fault.count().max(1), fault.after());
-            let piece =
-                |start: usize| [Piece::Pause(pause), Piece::Data(whole.slice(start..whole.len().min(start + size)))];
+            let piece = |start: usize| {
+                [
+                    Piece::Pause(pause),
+                    Piece::Data(whole.slice(start..whole.len().min(start + size))),
+                ]
+            };
             in_pieces(answer, (0..whole.len()).step_by(size).flat_map(piece), line)
         }
         Kind::BrokenJson => {
@@ -99,29 +130,38 @@ pub(super) fn spoil(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, 
             unspoilt(answer)
         }
         Kind::EchoAuthorization => echo(answer, fault, called_with, line),
-        Kind::InvalidKey | Kind::InsufficientCredits | Kind::AccessDenied | Kind::Suspended | Kind::ModelNotFound => {
+        Kind::InvalidKey
+        | Kind::InsufficientCredits
+        | Kind::AccessDenied
+        | Kind::Suspended
+        | Kind::ModelNotFound => unspoilt(answer),
+        Kind::HtmlNotFound | Kind::PayloadTooLarge | Kind::RateLimited | Kind::BadGateway => {
             unspoilt(answer)
         }
-        Kind::HtmlNotFound | Kind::PayloadTooLarge | Kind::RateLimited | Kind::BadGateway => unspoilt(answer),
-        // Where these run, what they replace is a call that has run.
+        // Here the replaced call was executed.
         Kind::Hold => unspoilt(answer),
-        Kind::Redirect | Kind::Answer | Kind::GenerationFailed | Kind::PlatformTimeout | Kind::SlowHeaders => {
-            unspoilt(answer)
-        }
-        Kind::EmptyImages | Kind::MoreImages | Kind::Nsfw | Kind::MediaMissing | Kind::DataUri | Kind::NullFields => {
-            unspoilt(answer)
-        }
+        Kind::Redirect
+        | Kind::Answer
+        | Kind::GenerationFailed
+        | Kind::PlatformTimeout
+        | Kind::SlowHeaders => unspoilt(answer),
+        Kind::EmptyImages
+        | Kind::MoreImages
+        | Kind::Nsfw
+        | Kind::MediaMissing
+        | Kind::DataUri
+        | Kind::NullFields => unspoilt(answer),
     }
 }
 
-/// The same answer with its true length announced and its body sent otherwise.
+/// The same answer with its true length, and its body in these pieces.
 fn in_pieces(answer: Answer, pieces: impl IntoIterator<Item = Piece>, line: &Arc<Line>) -> Reply {
     let (mut parts, body) = answer.into_parts();
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     Reply::Answer(Response::from_parts(parts, Content::pieces(pieces, line)))
 }
 
-/// What a careless service does when it reports what it was called with.
+/// Imitates a careless service that reports the request it got.
 fn echo(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, line: &Arc<Line>) -> Reply {
     let nothing = HeaderValue::from_static("");
     let credential = called_with.get(AUTHORIZATION).unwrap_or(&nothing);
@@ -132,12 +172,16 @@ fn echo(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, line: &Arc<L
             unspoilt(answer)
         }
         Some("content_type") => {
-            if let Ok(value) = HeaderValue::from_str(&format!("application/json; caller=\"{text}\"")) {
+            if let Ok(value) =
+                HeaderValue::from_str(&format!("application/json; caller=\"{text}\""))
+            {
                 answer.headers_mut().insert(CONTENT_TYPE, value);
             }
             unspoilt(answer)
         }
-        Some("error") => unspoilt(answers::generation_failed(&format!("provider refused credential {text}"))),
+        Some("error") => {
+            unspoilt(answers::generation_failed(&format!("provider refused credential {text}")))
+        }
         place => {
             let body = String::from_utf8_lossy(answer.body()).into_owned();
             let start = body.strip_suffix('}').unwrap_or(&body);
@@ -148,7 +192,11 @@ fn echo(mut answer: Answer, fault: &Fault, called_with: &HeaderMap, line: &Arc<L
             if place != Some("split") {
                 return unspoilt(answer);
             }
-            let pieces = [Piece::Data(body.slice(..middle)), Piece::Pause(FLUSH), Piece::Data(body.slice(middle..))];
+            let pieces = [
+                Piece::Data(body.slice(..middle)),
+                Piece::Pause(FLUSH),
+                Piece::Data(body.slice(middle..)),
+            ];
             in_pieces(answer, pieces, line)
         }
     }

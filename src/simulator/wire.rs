@@ -1,4 +1,4 @@
-//! One accepted connection: its socket, the power to end it without manners, and bodies that are slow, cut or whole.
+//! One accepted connection: its socket, means to break it, and bodies that are slow, cut or whole.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,20 +17,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::faults::Then;
 
-/// The socket, with the bytes that were read to tell the protocol put back in front.
+/// The socket, with the bytes that were read to detect the protocol.
 pub(super) struct Wire {
     stream: Arc<TcpStream>,
     ahead: Bytes,
 }
 
-/// A request's handle on its connection. It does not keep the socket open: the socket closes when its driver lets go.
+/// A request's handle on its connection. It does not keep the socket open.
 pub(super) struct Line {
     /// Connections are counted from 1.
     pub(super) number: u64,
     stream: Weak<TcpStream>,
-    /// The driver drops the connection as it stands.
+    /// Makes the driver drop the connection at once.
     pub(super) cut: CancellationToken,
-    /// The driver takes no further request and closes after the answer.
+    /// Makes the driver close after the answer, without further requests.
     pub(super) finish: CancellationToken,
 }
 
@@ -46,8 +46,8 @@ impl Wire {
         (Self { stream, ahead: Bytes::new() }, Arc::new(line))
     }
 
-    /// Whether the caller speaks HTTP/2 from the first byte (RFC 9113, section 3.3): no HTTP/1 method starts like its
-    /// preface.
+    /// Whether the caller speaks HTTP/2 from the first byte (RFC 9113, section 3.3): no HTTP/1
+    /// method starts like its preface.
     pub(super) async fn speaks_http2(&mut self) -> io::Result<bool> {
         const PREFACE: &[u8] = b"PRI ";
         let mut read = Vec::with_capacity(PREFACE.len());
@@ -65,14 +65,14 @@ impl Wire {
 }
 
 impl Line {
-    /// Ends the connection at once, whatever is still to be sent.
+    /// Ends the connection at once, with unsent data.
     pub(super) fn end(&self, then: Then) {
         match then {
-            // A socket that is closed while it may linger for no time at all sends RST in place of FIN and drops what
-            // it had not sent yet: the caller sees "connection reset by peer".
+            // With a linger time of zero, closing the socket sends RST instead of FIN and drops
+            // unsent data: the caller sees "connection reset by peer".
             Then::Reset => {
                 if let Some(stream) = self.stream.upgrade() {
-                    // A socket that refuses is already gone, which is what was wanted.
+                    // A socket that refuses is closed already.
                     let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
                 }
                 self.cut.cancel();
@@ -82,7 +82,7 @@ impl Line {
         }
     }
 
-    /// Writes bytes past HTTP (and past TLS, where there is TLS).
+    /// Writes bytes around HTTP (and TLS).
     pub(super) async fn write(&self, mut bytes: &[u8]) {
         let Some(stream) = self.stream.upgrade() else { return };
         while !bytes.is_empty() {
@@ -99,7 +99,11 @@ impl Line {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() {
             let length = self.ahead.len().min(into.remaining());
             into.put_slice(&self.ahead.split_to(length));
@@ -136,7 +140,11 @@ impl Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_send(context, |stream| stream.try_write(bytes))
     }
 
@@ -165,13 +173,13 @@ impl AsyncWrite for Wire {
 pub(super) enum Piece {
     Data(Bytes),
     Pause(Duration),
-    /// From here on the connection takes no further request, and nobody told the caller.
+    /// The connection takes no further request after this, without announcing it.
     LastAnswer,
-    /// Nothing more comes, ever.
+    /// Ends the connection.
     End(Then),
 }
 
-/// The body of an answer.
+/// Body of an answer.
 pub(super) enum Content {
     Whole(Bytes),
     Pieces { left: VecDeque<Piece>, pause: Option<Pin<Box<Sleep>>>, line: Arc<Line> },
@@ -208,7 +216,7 @@ impl Body for Content {
                 Some(Piece::LastAnswer) => line.finish.cancel(),
                 Some(Piece::End(then)) => {
                     line.end(then);
-                    // The driver drops this body together with the connection; nobody needs to be woken.
+                    // The driver drops this body with the connection, so nothing must be woken.
                     return Poll::Pending;
                 }
             }
@@ -221,8 +229,10 @@ impl Body for Content {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
-            // Unknown, so that the announced length stands even where the body falls short of it.
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
+            }
+            // Unknown, so that the announced length stays even if the body is shorter.
             Self::Pieces { .. } => SizeHint::default(),
         }
     }

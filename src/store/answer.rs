@@ -1,18 +1,20 @@
-//! Reads what Redis answers. What is there and is none of ours is an outage that says what it was to be.
+//! Typed reading of Redis's answers. A value of an unexpected type is an outage that names what was
+//! expected.
 
 use redis::{FromRedisValue, Value};
 
 use super::Outage;
 
-/// Reads an answer, whose `what` is a noun for whoever must find out what is wrong: `a scope`, `the register`.
+/// Reads an answer. `what` names it for the operator who must find out what is wrong: `a scope`,
+/// `the register`.
 ///
 /// # Errors
-/// It is something else.
+/// The answer is of another type.
 pub(crate) fn read<T: FromRedisValue>(answer: Value, what: &str) -> Result<T, Outage> {
     redis::from_redis_value(answer).map_err(|_| unreadable(what))
 }
 
-/// What is there is none of ours.
+/// The outage for a value that this gateway did not write.
 pub(crate) fn unreadable(what: &str) -> Outage {
     Outage::Refused(format!("{what} cannot be read"))
 }

@@ -1,34 +1,45 @@
-//! While the store is known to be down, operations fail at once instead of each waiting for its deadline.
+//! Circuit breaker of a store: while it is down, operations fail at once instead of each waiting
+//! for its deadline.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Observer, Outage};
 
-/// How often one operation is let through to see whether the store is back.
+/// How often one operation is let through as a probe.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
-/// Knows whether the store answers.
+/// Tracks whether the store answers.
 pub(crate) struct Breaker {
     state: Mutex<State>,
+    /// Number of answers so far.
+    answers: AtomicU64,
     observer: Arc<dyn Observer>,
 }
 
 struct State {
-    /// What was last told to the observer.
+    /// What the observer was last told.
     up: Option<bool>,
-    /// Why it is down, and when it was last tried.
+    /// Why it is down, and when it was last probed.
     down: Option<(Outage, Instant)>,
-    /// When it was last found to be back.
+    /// When it was last found to be up again.
     back: Option<Instant>,
 }
 
 impl Breaker {
     pub(crate) fn new(observer: Arc<dyn Observer>) -> Self {
-        Self { state: Mutex::new(State { up: None, down: None, back: None }), observer }
+        let state = Mutex::new(State { up: None, down: None, back: None });
+        Self { state, answers: AtomicU64::new(0), observer }
     }
 
-    /// Whether an operation may try. Refused while the store is down, except one in [`PROBE_EVERY`].
+    /// Number of answers so far, for [`Breaker::failed`].
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Lets an operation through, or refuses it while the store is down, except one in
+    /// [`PROBE_EVERY`].
     pub(crate) fn enter(&self) -> Result<(), Outage> {
         self.enter_at(Instant::now())
     }
@@ -44,23 +55,29 @@ impl Breaker {
         Ok(())
     }
 
-    /// Whether the store has not been away for the last while: then whoever is alive has put off what it still holds.
+    /// Whether the store has been up for this long. Then every live replica has extended the
+    /// deadlines of what it holds.
     pub(crate) fn is_settled(&self, a_while: Duration) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.down.is_none() && state.back.is_none_or(|back| back.elapsed() >= a_while)
     }
 
-    /// The store did as asked.
+    /// Notes that an operation succeeded.
     pub(crate) fn succeeded(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
         self.note(true, None);
     }
 
-    /// The store did not do as asked. One that refuses still answers quickly: only silence keeps others from trying.
-    pub(crate) fn failed(&self, why: &Outage) {
+    /// Notes that an operation failed, and how many answers there were when it began. A store that
+    /// refuses, or answers others meanwhile, is not down: only silence opens the breaker.
+    pub(crate) fn failed(&self, why: &Outage, answers: u64) {
         match why {
-            Outage::TimedOut | Outage::Unreachable(_) => self.note(false, Some((why.clone(), Instant::now()))),
+            Outage::TimedOut if self.answers() > answers => {}
+            Outage::TimedOut | Outage::Unreachable(_) => {
+                self.note(false, Some((why.clone(), Instant::now())))
+            }
             Outage::Refused(_) => self.note(false, None),
-            // It answers, and knows that it must not serve this team.
+            // The store is up; it has only lost data of this team.
             Outage::Lost => self.note(true, None),
         }
     }
@@ -86,10 +103,10 @@ mod tests {
     use crate::store::Unobserved;
 
     #[test]
-    fn while_the_store_is_down_one_operation_in_a_tenth_of_a_second_tries() {
+    fn a_failing_store_is_tried_ten_times_a_second() {
         let breaker = Breaker::new(Arc::new(Unobserved));
         assert!(breaker.enter().is_ok());
-        breaker.failed(&Outage::TimedOut);
+        breaker.failed(&Outage::TimedOut, 0);
         assert!(matches!(breaker.enter(), Err(Outage::TimedOut)));
         let later = Instant::now() + PROBE_EVERY;
         assert!(breaker.enter_at(later).is_ok());
@@ -103,16 +120,27 @@ mod tests {
         let breaker = Breaker::new(Arc::new(Unobserved));
         let a_while = Duration::from_secs(3600);
         assert!(breaker.is_settled(a_while));
-        breaker.failed(&Outage::TimedOut);
+        breaker.failed(&Outage::TimedOut, 0);
         assert!(!breaker.is_settled(Duration::ZERO));
         breaker.succeeded();
         assert!(breaker.is_settled(Duration::ZERO) && !breaker.is_settled(a_while));
     }
 
     #[test]
+    fn a_store_that_answers_others_meanwhile_is_not_down() {
+        let breaker = Breaker::new(Arc::new(Unobserved));
+        let answers = breaker.answers();
+        breaker.succeeded();
+        breaker.failed(&Outage::TimedOut, answers);
+        assert!(breaker.enter().is_ok() && breaker.enter().is_ok());
+        breaker.failed(&Outage::TimedOut, breaker.answers());
+        assert!(breaker.enter().is_err(), "nothing was heard since that one began");
+    }
+
+    #[test]
     fn a_store_that_refuses_is_asked_again_at_once() {
         let breaker = Breaker::new(Arc::new(Unobserved));
-        breaker.failed(&Outage::Refused("OOM".to_owned()));
+        breaker.failed(&Outage::Refused("OOM".to_owned()), 0);
         assert!(breaker.enter().is_ok());
     }
 }

@@ -1,5 +1,6 @@
-//! The client of Redis: within the deadline, while the store answers, and once more where a connection proves broken.
-//! Each user of the store has one of its own, with a connection of its own.
+//! Redis client: bounds every operation by a deadline, fails fast while the store is down, and
+//! retries once when a connection proves broken. Each user of the store has a client and a
+//! connection of its own.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -19,47 +20,56 @@ use super::{Observer, Outage};
 use crate::clock::Clock;
 use crate::team::TeamId;
 
-/// A connection to the store, and what is known of the store.
+/// A connection to the store, with its breaker and clock.
 pub(crate) struct Client {
     pub(crate) settings: Settings,
     exchanges: Exchanges,
     breakers: Arc<Breakers>,
     clock: Clock,
-    /// How far the server's clock is ahead of ours, in microseconds, as of the last answer: the way back took some
-    /// time, so what is made of it is never ahead of the server.
+    /// How far the server's clock is ahead of ours, in microseconds, at the last answer. The answer
+    /// took time to arrive, so the time derived from it is never ahead of the server's.
     ahead: AtomicI64,
 }
 
 impl Client {
-    /// A client whose connection is made when it is needed.
+    /// A client that connects on first use.
     ///
     /// # Errors
-    /// When the settings cannot be meant.
-    pub(crate) fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+    /// The settings make no sense.
+    pub(crate) fn new(
+        settings: Settings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, UnusableSettings> {
         let breakers = Arc::new(Breakers::new(&settings.topology, observer));
         Self::with(settings, clock, breakers)
     }
 
-    /// Another one to the same store, with a connection of its own: whether the store answers they find out together.
+    /// Another client of the same store, with its own connection. They share the breaker.
     ///
     /// # Errors
-    /// As for the first.
+    /// As for [`Client::new`].
     pub(crate) fn another(&self, clock: Clock) -> Result<Self, UnusableSettings> {
         Self::with(self.settings.clone(), clock, Arc::clone(&self.breakers))
     }
 
-    fn with(settings: Settings, clock: Clock, breakers: Arc<Breakers>) -> Result<Self, UnusableSettings> {
+    fn with(
+        settings: Settings,
+        clock: Clock,
+        breakers: Arc<Breakers>,
+    ) -> Result<Self, UnusableSettings> {
         let exchanges = Exchanges::new(Dialer::new(&settings)?, DIAL_TIMEOUT, settings.deadline);
         Ok(Self { settings, exchanges, breakers, clock, ahead: AtomicI64::new(0) })
     }
 
-    /// The same, but that it gives up an attempt to connect after this long.
+    /// Gives up an attempt to connect after this long.
     pub(crate) fn dialling_within(mut self, timeout: Duration) -> Result<Self, UnusableSettings> {
-        self.exchanges = Exchanges::new(Dialer::new(&self.settings)?, timeout, self.settings.deadline);
+        self.exchanges =
+            Exchanges::new(Dialer::new(&self.settings)?, timeout, self.settings.deadline);
         Ok(self)
     }
 
-    /// The breaker of the server that has a team, or the one of all.
+    /// The breaker of the server that holds a team's data, or the common one.
     pub(crate) fn breaker(&self, team: Option<&TeamId>) -> Arc<Breaker> {
         self.breakers.of(team)
     }
@@ -70,8 +80,8 @@ impl Client {
         Ok(link.is_to_one_server().then_some((number, link)))
     }
 
-    /// Does something with the connection, unless the breaker is open. It must be safe to repeat: it is done once more
-    /// where the connection proves broken. `key` is one that it names.
+    /// Runs something on the connection, unless the breaker is open. It must be safe to repeat: it
+    /// is retried once when the connection proves broken. `key` is a key that it uses.
     pub(crate) async fn on_link<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
         team: Option<&TeamId>,
@@ -82,28 +92,34 @@ impl Client {
         self.go_on(team, key, doing).await
     }
 
-    /// The same for whoever has asked the breaker already.
+    /// As [`Client::on_link`], for a caller that has passed the breaker.
     pub(crate) async fn go_on<T, F: Future<Output = Result<T, RedisError>>>(
         &self,
         team: Option<&TeamId>,
         key: &str,
         doing: impl Fn(Link) -> F,
     ) -> Result<T, Outage> {
-        let result = self.exchanges.run(key, doing).await;
         let breaker = self.breaker(team);
+        let answers = breaker.answers();
+        let result = self.exchanges.run(key, doing).await;
         match &result {
             Ok(_) => breaker.succeeded(),
-            Err(outage) => breaker.failed(outage),
+            Err(outage) => breaker.failed(outage, answers),
         }
         result
     }
 
-    /// Runs one command that names this key, likewise.
-    pub(crate) async fn run(&self, team: Option<&TeamId>, key: &str, command: &Cmd) -> Result<Value, Outage> {
+    /// Runs one command that uses this key.
+    pub(crate) async fn run(
+        &self,
+        team: Option<&TeamId>,
+        key: &str,
+        command: &Cmd,
+    ) -> Result<Value, Outage> {
         self.on_link(team, key, |mut link| async move { link.run(command).await }).await
     }
 
-    /// The time that is sent in place of the server's, in microseconds; only tests give one.
+    /// Time sent in place of the server's, in microseconds. Only tests set one.
     pub(crate) fn fixed_now(&self) -> Option<u64> {
         match &self.settings.clock {
             StoreClock::Server => None,
@@ -111,35 +127,37 @@ impl Client {
         }
     }
 
-    /// The store's time, as far as we know, in microseconds of Unix time.
+    /// The store's time as we estimate it, in microseconds of Unix time.
     pub(crate) fn store_micros(&self) -> i64 {
         match &self.settings.clock {
-            StoreClock::Server => self.clock.now().as_microsecond().saturating_add(self.ahead.load(Ordering::Relaxed)),
+            StoreClock::Server => {
+                self.clock.now().as_microsecond().saturating_add(self.ahead.load(Ordering::Relaxed))
+            }
             StoreClock::Fixed(clock) => clock.now().as_microsecond(),
         }
     }
 
-    /// The same as a moment.
+    /// The store's time as we estimate it.
     pub(crate) fn store_now(&self) -> Timestamp {
         Timestamp::from_microsecond(self.store_micros()).unwrap_or(Timestamp::MAX)
     }
 
-    /// Notes what time an answer says it is at the store, in microseconds of Unix time.
+    /// Updates the estimate from the store's time in an answer, in microseconds of Unix time.
     pub(crate) fn learn(&self, at: i64) {
         self.ahead.store(at.saturating_sub(self.clock.now().as_microsecond()), Ordering::Relaxed);
     }
 }
 
-/// How many replicas are to have what is written under a key, and how long they may take.
+/// How many replicas must have what is written under a key, and how long they may take.
 pub(crate) struct Replicas<'a> {
     pub(crate) key: &'a str,
-    pub(crate) wanted: u32,
+    pub(crate) count: u32,
     pub(crate) patience: Duration,
 }
 
-/// Runs a script by its fingerprint. A server that does not know it (it was restarted, or its scripts were flushed) is
-/// sent the text. `call` makes the command out of `EVALSHA` or `EVAL` and what names the script. Says as well how many
-/// replicas have what it wrote, where that is asked.
+/// Runs a script by its hash, or by its text where the server does not know it, after a restart or
+/// a flush of its scripts. `call` makes the command of `EVALSHA` or `EVAL` and the hash or text.
+/// Also returns how many replicas have what it wrote, if `replicas` asks for that.
 pub(crate) async fn run_script(
     link: &mut Link,
     (script, text): (&Script, &str),
@@ -154,14 +172,20 @@ pub(crate) async fn run_script(
     }
 }
 
-async fn send(link: &mut Link, call: &Cmd, replicas: Option<&Replicas<'_>>) -> Result<(Value, u32), RedisError> {
+async fn send(
+    link: &mut Link,
+    call: &Cmd,
+    replicas: Option<&Replicas<'_>>,
+) -> Result<(Value, u32), RedisError> {
     match replicas {
         None => link.run(call).await.map(|value| (value, 0)),
-        Some(Replicas { key, wanted, patience }) => link.run_and_wait(call, key, *wanted, *patience).await,
+        Some(Replicas { key, count, patience }) => {
+            link.run_and_wait(call, key, *count, *patience).await
+        }
     }
 }
 
-/// The breakers of one store: of a cluster a part may be away, so each team has its own there.
+/// Breakers of one store. A part of a cluster may be down, so there each team has its own.
 struct Breakers {
     of_all: Arc<Breaker>,
     of_teams: Option<Mutex<HashMap<TeamId, Arc<Breaker>>>>,
@@ -178,7 +202,9 @@ impl Breakers {
     }
 
     fn of(&self, team: Option<&TeamId>) -> Arc<Breaker> {
-        let (Some(team), Some(of_teams)) = (team, &self.of_teams) else { return Arc::clone(&self.of_all) };
+        let (Some(team), Some(of_teams)) = (team, &self.of_teams) else {
+            return Arc::clone(&self.of_all);
+        };
         let mut of_teams = of_teams.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(breaker) = of_teams.get(team) {
             return Arc::clone(breaker);

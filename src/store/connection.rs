@@ -1,11 +1,11 @@
-//! The connection to Redis: made when first needed, shared by every operation of the handle, made anew when it fails or
-//! is found to be dead.
+//! Connection to Redis: made when first needed, shared by all operations of its client, and made
+//! anew when it fails or is found dead.
 //!
-//! A connection can be dead without anyone having said so: a balancer, or a network's table of connections, drops idle
-//! ones in silence. Waiting for the deadline would tell, but by then a call was refused that Redis could have served.
-//! So a connection that stays silent for a while is doubted: another is made beside it, and if that one answers first,
-//! it takes the place of the old one, and whoever waits there is told that it broke. A Redis that is merely slow is
-//! slow on both, and keeps the one.
+//! A connection can be dead without a sign: balancers and NAT tables drop idle ones silently. The
+//! deadline would show it, but by then a call was refused that Redis could have served. So a
+//! connection that stays silent for a while is doubted: another is made beside it, and if that one
+//! answers first, it replaces the old one, and operations waiting there fail as if it broke. A
+//! Redis that is merely slow is slow on both, and the connection stays.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::Outage;
 use super::dial::Dialer;
 use super::link::Link;
 
-/// How long one attempt to connect may take, the handshakes included, unless less is wanted. It goes on beyond the
+/// How long one attempt to connect may take, handshakes included, by default. It may outlast the
 /// operation that began it.
 pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -30,14 +30,14 @@ enum Stage {
 }
 
 struct State {
-    /// The number of the attempt, so that a failure seen late does not tear down a newer connection.
+    /// Number of the attempt, so that a late failure does not drop a newer connection.
     number: u64,
     stage: Stage,
     /// Another connection is being made to see whether this one is dead.
     is_doubted: bool,
 }
 
-/// The one connection of a handle.
+/// The connection of one client.
 pub(super) struct Connection {
     dialer: Dialer,
     timeout: Duration,
@@ -50,8 +50,8 @@ impl Connection {
         Arc::new(Self { dialer, timeout, state: Mutex::new(state) })
     }
 
-    /// The connection and its number; made if there is none. Everyone who waits for it waits for the same attempt,
-    /// which a caller who leaves does not end.
+    /// The connection and its number, made if there is none. All waiters share one attempt, which
+    /// goes on when one of them leaves.
     pub(super) async fn link(self: &Arc<Self>) -> Result<(u64, Link), Outage> {
         let (number, dialing) = {
             let mut state = self.state();
@@ -60,7 +60,11 @@ impl Connection {
                 Stage::Dialing(dialing) => (state.number, dialing.clone()),
                 Stage::Idle => {
                     let dialing = self.dial();
-                    *state = State { number: state.number + 1, stage: Stage::Dialing(dialing.clone()), ..*state };
+                    *state = State {
+                        number: state.number + 1,
+                        stage: Stage::Dialing(dialing.clone()),
+                        ..*state
+                    };
                     (state.number, dialing)
                 }
             }
@@ -76,26 +80,34 @@ impl Connection {
     fn dial(self: &Arc<Self>) -> Dialing {
         let connection = Arc::clone(self);
         let attempt = tokio::spawn(async move { connection.dial_in_time().await });
-        // The task is only ever cut off with its runtime.
-        attempt.map(|ended| ended.unwrap_or_else(|_| Err(Outage::Unreachable("stopped".to_owned())))).boxed().shared()
+        // The task is only cancelled together with its runtime.
+        attempt
+            .map(|ended| ended.unwrap_or_else(|_| Err(Outage::Unreachable("stopped".to_owned()))))
+            .boxed()
+            .shared()
     }
 
     async fn dial_in_time(&self) -> Result<Link, Outage> {
-        tokio::time::timeout(self.timeout, self.dialer.dial()).await.unwrap_or(Err(Outage::TimedOut))
+        tokio::time::timeout(self.timeout, self.dialer.dial())
+            .await
+            .unwrap_or(Err(Outage::TimedOut))
     }
 
-    /// The connection of this number did not serve: the next operation makes another. With Sentinel that is also what
-    /// finds a new primary, since it is asked for whenever a connection is made. A cluster's client makes those to its
-    /// nodes by itself, and what one node does is not to take the others away.
+    /// Drops the connection of this number, so that the next operation makes another. That is also
+    /// how a new primary is found: Sentinel is asked for it with every connection. A cluster's
+    /// client reconnects to its nodes by itself, and a failure of one node must not drop the
+    /// others.
     pub(super) fn drop_link(&self, number: u64) {
         let mut state = self.state();
-        if state.number == number && matches!(&state.stage, Stage::Up(link) if link.is_to_one_server()) {
+        if state.number == number
+            && matches!(&state.stage, Stage::Up(link) if link.is_to_one_server())
+        {
             state.stage = Stage::Idle;
         }
     }
 
-    /// The connection of this number has been silent for long: another is made beside it, and replaces it if it answers
-    /// first. `key` is one that the silent server has.
+    /// Doubts the connection of this number, which has been silent: makes another beside it, which
+    /// replaces it if it answers first. `key` is a key of the silent server.
     pub(super) fn doubt(self: &Arc<Self>, number: u64, key: &str) {
         let answers = {
             let mut state = self.state();
@@ -127,7 +139,8 @@ impl Connection {
         let mut state = self.state();
         state.is_doubted = false;
         let Stage::Up(old) = &state.stage else { return };
-        // Of a cluster the other nodes may have answered; the one that was silent here has answered there.
+        // In a cluster other nodes may have answered on the old connection, so its count says
+        // nothing; the silent node has answered on the new one.
         let is_dead = !old.is_to_one_server() || old.pulse().answers() == answers;
         if let Some(other) = other.filter(|_| state.number == number && is_dead) {
             old.pulse().end();

@@ -1,4 +1,4 @@
-//! How a connection is made: settings in, a client per topology, a connection out.
+//! Making of connections: one client for each topology.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates,
-    TlsMode,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError,
+    TlsCertificates, TlsMode,
 };
 use tokio::sync::Mutex;
 
@@ -19,17 +19,18 @@ use super::link::Link;
 use super::settings::{Settings, Topology, UnusableSettings};
 use crate::secret::Secret;
 
-/// How many batches may wait to be written; the client's default of 50 would hold up a gateway of many teams.
+/// Most batches that may wait to be written; the client's default of 50 would hold up a gateway
+/// with many teams.
 const PIPELINE: usize = 1024;
 
-/// After how long a connection is over of which the other end acknowledges nothing that was sent (`TCP_USER_TIMEOUT`,
+/// How long sent data may stay unacknowledged before the connection is closed (`TCP_USER_TIMEOUT`,
 /// RFC 5482).
 #[cfg(target_os = "linux")]
-const UNHEARD: Duration = Duration::from_secs(1);
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(1);
 
-/// How long a connection is idle before the other end is asked whether it is still there: sooner than any balancer, or
-/// network's table of connections, forgets it. One that does not acknowledge within [`UNHEARD`] is over before anybody
-/// needs it.
+/// Idle time before a keep-alive probe: shorter than any balancer or NAT table keeps an idle
+/// connection. One that does not answer within [`UNACKNOWLEDGED_MAX`] is closed before it is
+/// needed.
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Makes connections.
@@ -40,21 +41,26 @@ pub(super) enum Dialer {
 }
 
 impl Dialer {
-    /// Reads the settings; talks to nobody.
+    /// Checks the settings without connecting.
     pub(super) fn new(settings: &Settings) -> Result<Self, UnusableSettings> {
         match &settings.topology {
-            Topology::Single { url } => single(settings, url).map(|client| Self::Single(Box::new(client))),
+            Topology::Single { url } => {
+                single(settings, url).map(|client| Self::Single(Box::new(client)))
+            }
             Topology::Sentinel { urls, master, username, password } => {
                 let login = (username.as_deref(), password.as_ref());
-                sentinel(settings, urls, master, login).map(|client| Self::Sentinel(Arc::new(Mutex::new(client))))
+                sentinel(settings, urls, master, login)
+                    .map(|client| Self::Sentinel(Arc::new(Mutex::new(client))))
             }
-            Topology::Cluster { urls } => cluster(settings, urls).map(|client| Self::Cluster(Box::new(client))),
+            Topology::Cluster { urls } => {
+                cluster(settings, urls).map(|client| Self::Cluster(Box::new(client)))
+            }
         }
     }
 
-    /// Makes one connection. What fails says where, but for a cluster, whose client does so by itself.
+    /// Makes one connection. Errors name the address; a cluster's client names it by itself.
     pub(super) async fn dial(&self) -> Result<Link, Outage> {
-        // Both time-outs are kept outside, where they bound the whole operation.
+        // Both timeouts are those of `connection`, where they bound the whole operation.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
@@ -62,13 +68,15 @@ impl Dialer {
         match self {
             Self::Single(client) => connected(client, &config).await,
             Self::Sentinel(sentinel) => {
-                // Asked anew each time: the primary may be another by now.
+                // Asked anew each time: there may be a new primary.
                 let client = sentinel.lock().await.async_get_client().await;
                 connected(&client.map_err(|error| by_way_of_sentinels(&error))?, &config).await
             }
-            Self::Cluster(client) => {
-                client.get_async_connection().await.map(Link::to_cluster).map_err(|error| outage_of(&error))
-            }
+            Self::Cluster(client) => client
+                .get_async_connection()
+                .await
+                .map(Link::to_cluster)
+                .map_err(|error| outage_of(&error)),
         }
     }
 }
@@ -82,7 +90,7 @@ async fn connected(client: &Client, config: &AsyncConnectionConfig) -> Result<Li
     })
 }
 
-/// What went wrong at a Sentinel, or at the server that it names, which the client looks at as well.
+/// An error of a Sentinel, or of the primary it names, to which the client connects as well.
 fn by_way_of_sentinels(error: &RedisError) -> Outage {
     let named = |why: String| format!("by way of ledger.redis.sentinel: {why}");
     match outage_of(error) {
@@ -136,8 +144,9 @@ fn sentinel(
         builder = builder.set_client_to_sentinel_password(password.expose());
     }
     if tls {
-        builder =
-            builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
+        builder = builder
+            .set_client_to_redis_tls_mode(TlsMode::Secure)
+            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
         if let Some(certificates) = certificates(settings) {
             builder = builder
                 .set_client_to_redis_certificates(certificates.clone())
@@ -150,7 +159,8 @@ fn sentinel(
 fn cluster(settings: &Settings, urls: &[String]) -> Result<ClusterClient, UnusableSettings> {
     let servers = servers(urls)?;
     let tls = servers.iter().any(is_tls);
-    // A node that moved or broke is asked again a few times within the deadline; operations are safe to repeat.
+    // A node that moved or failed is retried a few times within the deadline; operations are safe
+    // to repeat.
     let mut builder = ClusterClient::builder(servers)
         .tcp_settings(tcp())
         .retries(3)
@@ -188,13 +198,14 @@ fn server(url: &str) -> Result<ConnectionInfo, UnusableSettings> {
     Ok(info.set_tcp_settings(tcp()))
 }
 
-/// Without `TCP_NODELAY` a small batch waits for the answer to the one before. Where a network swallows what is sent,
-/// the system ends the connection: a cluster's client makes another only for one that ended.
+/// With `TCP_NODELAY`, since otherwise a small batch waits for the answer to the one before. With a
+/// timeout for unacknowledged data, since a cluster's client replaces only connections that were
+/// closed.
 fn tcp() -> TcpSettings {
     let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(Duration::from_secs(1));
     let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
     #[cfg(target_os = "linux")]
-    let settings = settings.set_user_timeout(UNHEARD);
+    let settings = settings.set_user_timeout(UNACKNOWLEDGED_MAX);
     settings
 }
 
@@ -203,7 +214,10 @@ fn is_tls(info: &ConnectionInfo) -> bool {
 }
 
 fn certificates(settings: &Settings) -> Option<TlsCertificates> {
-    settings.ca.as_ref().map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) })
+    settings
+        .ca
+        .as_ref()
+        .map(|ca| TlsCertificates { client_tls: None, root_cert: Some(ca.to_vec()) })
 }
 
 fn refused(error: &RedisError) -> UnusableSettings {
@@ -228,7 +242,8 @@ mod tests {
 
     #[test]
     fn what_is_not_a_redis_url_is_refused() {
-        for url in ["", "127.0.0.1:6379", "http://127.0.0.1", "redis://", "unix:///tmp/redis.sock"] {
+        for url in ["", "127.0.0.1:6379", "http://127.0.0.1", "redis://", "unix:///tmp/redis.sock"]
+        {
             assert_eq!(single(url), Some(UnusableSettings::NotAUrl), "{url}");
         }
         assert_eq!(single("redis://127.0.0.1:6379/3"), None);

@@ -1,6 +1,6 @@
-//! The one way through to Redis: on the handle's connection, within the deadline, and once more on another connection
-//! where that one proves broken or dead. All that is sent here is safe to repeat: that is what the ids and the scripts
-//! are for.
+//! Sends every operation to Redis: on the client's connection, within the deadline, and once more
+//! on another connection if that one proves broken or dead. Operations have ids, and scripts check
+//! them, so that all of them are safe to repeat.
 
 use std::future::Future;
 use std::pin::pin;
@@ -9,55 +9,61 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::RedisError;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::Outage;
 use super::connection::Connection;
 pub(super) use super::connection::DIAL_TIMEOUT;
 use super::dial::Dialer;
-use super::failure::{leads_on, outage_of, wants_another_connection};
+use super::failure::{is_redirect, outage_of, wants_another_connection};
 use super::link::Link;
 
-/// How often it is sent again where a cluster's node leads on to another, and how much longer is waited each time.
-const LED_ON_MOST: u32 = 5;
-const LED_ON_PAUSE: Duration = Duration::from_millis(10);
+/// Most retries after a redirect of a cluster's node; the pause before each is longer by
+/// `REDIRECT_PAUSE`.
+const REDIRECTS_MAX: u32 = 5;
+const REDIRECT_PAUSE: Duration = Duration::from_millis(10);
 
-/// How far something has come, seen from outside when its time runs out.
+/// Parts in which a deadline is waited for; see [`Exchanges::in_time`]. A process notices the end
+/// of each part when it comes round to it. Sending a command and noticing its answer takes three
+/// rounds, making a connection as many, and few operations are more than four commands.
+const DEADLINE_PARTS: u32 = 16;
+
+/// Progress of an operation, for the code that times it out.
 #[derive(Default)]
 struct Progress {
-    /// The number of the connection it was last sent on; 0 is none.
+    /// Number of the connection it was last sent on; 0 is none.
     sent_on: AtomicU64,
-    /// It was sent once more because its connection broke: that helps once.
+    /// Whether it was resent because its connection broke: only once.
     resent: AtomicBool,
-    /// How often a cluster's node led on to another.
-    led_on: AtomicU32,
+    /// How often a cluster's node redirected it.
+    redirects: AtomicU32,
 }
 
 impl Progress {
-    /// It is sent on the connection of this number.
-    fn goes_on(&self, number: u64) {
+    /// Notes that it is sent on the connection of this number.
+    fn note_sent_on(&self, number: u64) {
         self.sent_on.store(number, Ordering::Relaxed);
     }
 }
 
-/// What one handle sends, and how long an answer may take.
+/// Operations of one client, and their deadline.
 pub(super) struct Exchanges {
     connection: Arc<Connection>,
     deadline: Duration,
 }
 
 impl Exchanges {
-    /// Exchanges over a connection that is made when it is needed.
+    /// Connects on first use.
     pub(super) fn new(dialer: Dialer, dial_timeout: Duration, deadline: Duration) -> Self {
         Self { connection: Connection::new(dialer, dial_timeout), deadline }
     }
 
-    /// The connection and its number; made if there is none.
+    /// The connection and its number, made if there is none.
     pub(super) async fn link(&self) -> Result<(u64, Link), Outage> {
         self.connection.link().await
     }
 
-    /// Does something with the connection, within the deadline. `key` is one that it names.
+    /// Runs something on the connection within the deadline. `key` is a key that it uses.
     pub(super) async fn run<T, F>(&self, key: &str, doing: impl Fn(Link) -> F) -> Result<T, Outage>
     where
         F: Future<Output = Result<T, RedisError>>,
@@ -66,7 +72,7 @@ impl Exchanges {
         let attempt = async {
             loop {
                 let (number, link) = self.link().await?;
-                progress.goes_on(number);
+                progress.note_sent_on(number);
                 let error = match doing(link.clone()).await {
                     Ok(value) => return Ok(value),
                     Err(error) => error,
@@ -76,18 +82,24 @@ impl Exchanges {
                 }
             }
         };
-        // Apart: it is large, and moved when its time is measured.
+        // Boxed: it is large, and would be moved into each timeout.
         self.in_time(key, &progress, Box::pin(attempt)).await
     }
 
-    /// Whether what failed is to be sent again: its connection broke, so that another may serve, and it is the first
-    /// time. A connection that broke while it was idle is no outage. In a cluster a node may lead on to one to which
-    /// the client is just connecting anew: that is waited for.
-    async fn may_be_resent(&self, error: &RedisError, number: u64, link: &Link, progress: &Progress) -> bool {
-        if leads_on(error) && !link.is_to_one_server() {
-            let times = progress.led_on.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(LED_ON_PAUSE * times).await;
-            return times < LED_ON_MOST;
+    /// Whether to send it again: once, if its connection broke, since a connection that broke while
+    /// idle is no outage. In a cluster also when a node redirects to one that the client is still
+    /// connecting to, after a pause.
+    async fn may_be_resent(
+        &self,
+        error: &RedisError,
+        number: u64,
+        link: &Link,
+        progress: &Progress,
+    ) -> bool {
+        if is_redirect(error) && !link.is_to_one_server() {
+            let times = progress.redirects.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(REDIRECT_PAUSE * times).await;
+            return times < REDIRECTS_MAX;
         }
         let another = wants_another_connection(error);
         if another {
@@ -96,23 +108,33 @@ impl Exchanges {
         another && !progress.resent.swap(true, Ordering::Relaxed)
     }
 
-    /// Waits for the end of something until the deadline. A connection that is silent for half of that is doubted, so
-    /// that what was sent on a dead one is sent again while there is time.
+    /// Waits for the operation until its deadline. After half of that the connection is doubted, so
+    /// that what was sent on a dead one can still be resent in time.
+    ///
+    /// The deadline is about the store. A process with thousands of calls at once comes late to
+    /// everything, also to sending a command and to an answer that arrived long ago. So each part
+    /// of the deadline begins when the end of the one before was noticed: a process that is late
+    /// has that delay once more for each part, and needs it fewer times for the operation.
     async fn in_time<T>(
         &self,
         key: &str,
         progress: &Progress,
         attempt: impl Future<Output = Result<T, Outage>>,
     ) -> Result<T, Outage> {
-        let (started, mut attempt) = (Instant::now(), pin!(attempt));
-        if let Ok(done) = timeout_at(started + self.deadline / 2, attempt.as_mut()).await {
-            return done;
+        let mut attempt = pin!(attempt);
+        for part in 1..=DEADLINE_PARTS {
+            if let Ok(done) = timeout(self.deadline / DEADLINE_PARTS, attempt.as_mut()).await {
+                return done;
+            }
+            if part == DEADLINE_PARTS / 2 {
+                self.connection.doubt(progress.sent_on.load(Ordering::Relaxed), key);
+            }
         }
-        self.connection.doubt(progress.sent_on.load(Ordering::Relaxed), key);
-        let done = timeout_at(started + self.deadline, attempt).await;
-        done.unwrap_or_else(|_| {
-            self.connection.drop_link(progress.sent_on.load(Ordering::Relaxed));
-            Err(Outage::TimedOut)
-        })
+        self.connection.drop_link(progress.sent_on.load(Ordering::Relaxed));
+        Err(Outage::TimedOut)
     }
 }
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

@@ -1,24 +1,24 @@
-//! What is wrong with how a store is set up although it answers: an operator must mend it.
+//! Flaws in a store's setup that an operator must fix although the store answers.
 
 use std::fmt;
 
-/// Something that is wrong with a store.
+/// A flaw in a store's setup.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Flaw {
-    /// How grave it is.
+    /// How serious it is.
     pub weight: Weight,
-    /// What is wrong, where, and what mends it: a sentence for the operator.
+    /// What is wrong, where, and how to fix it: one sentence for the operator.
     pub text: String,
 }
 
-/// How grave a flaw is.
+/// How serious a flaw is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
-    /// Nothing goes wrong yet, or an operator has allowed it by name.
+    /// Harmless for now, or allowed by the operator.
     Warning,
-    /// Something goes wrong.
+    /// Something fails.
     Error,
-    /// Budgets are not safe: a gateway does not begin on such a store.
+    /// Budgets are not safe: the gateway does not start with such a store.
     Refusal,
 }
 

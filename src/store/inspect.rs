@@ -1,9 +1,9 @@
-//! Whether the servers are set up so that a ledger is safe with them: looked up in `INFO`, which a user may ask who may
-//! not read the configuration.
+//! Checks that the servers are set up so that a ledger is safe on them. Reads `INFO`, which is open
+//! to ACL users that may not read the configuration.
 //!
-//! A server that evicts drops a user's hash, and with it what the user has spent: the budget is fresh again. That a
-//! policy is one that evicts matters only where memory has an end (`maxmemory`); without one nothing is ever evicted,
-//! and it is only said, lest somebody sets an end later.
+//! A server that evicts may drop a user's hash and with it what the user has spent, so that the
+//! budget is fresh again. An evicting policy takes effect only under `maxmemory`; without that it
+//! is a warning, in case someone sets it later.
 
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 
@@ -15,17 +15,17 @@ use super::settings::Topology;
 use super::{Flaw, Weight};
 
 impl Client {
-    /// What is wrong with the server, the primary that Sentinels name, or each primary of a cluster.
-    /// `key` is any that the asker uses.
+    /// Flaws of the server, the primary that Sentinels name, or each primary of a cluster. `key` is
+    /// any key that the caller uses.
     pub(crate) async fn inspect(&self, key: &str) -> Result<Vec<Flaw>, Outage> {
-        let told = self.on_link(None, key, |link| async move { ask(link).await }).await?;
+        let infos = self.on_link(None, key, |link| async move { ask(link).await }).await?;
         let expects_a_cluster = match self.settings.topology {
             Topology::Single { .. } | Topology::Sentinel { .. } => false,
             Topology::Cluster { .. } => true,
         };
-        let flaws = told
-            .iter()
-            .map(|(server, info)| Info::read(info).flaws(server, expects_a_cluster, self.settings.allow_eviction));
+        let flaws = infos.iter().map(|(server, info)| {
+            Info::read(info).flaws(server, expects_a_cluster, self.settings.allow_eviction)
+        });
         Ok(flaws.flatten().collect())
     }
 }
@@ -33,15 +33,16 @@ impl Client {
 async fn ask(mut link: Link) -> Result<Vec<(String, String)>, RedisError> {
     let mut info = Cmd::new();
     info.arg("INFO").arg("memory").arg("cluster");
-    let told = link.run_everywhere(info).await?;
-    told.into_iter().map(|(server, info)| Ok((server, text(info)?))).collect()
+    let infos = link.run_everywhere(info).await?;
+    infos.into_iter().map(|(server, info)| Ok((server, text(info)?))).collect()
 }
 
 fn text(info: Value) -> Result<String, RedisError> {
     Ok(String::from_redis_value(info)?)
 }
 
-/// What a server says of itself; what it does not say (another product, an older one) cannot be judged.
+/// Settings of a server. What it does not report (another product, an older version) is not
+/// checked.
 #[derive(Debug, Default)]
 struct Info<'a> {
     policy: Option<&'a str>,
@@ -51,7 +52,8 @@ struct Info<'a> {
 
 impl<'a> Info<'a> {
     fn read(info: &'a str) -> Self {
-        let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let value =
+            |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Self {
             policy: value("maxmemory_policy"),
             memory_has_an_end: value("maxmemory").is_some_and(|bytes| bytes != "0"),
@@ -59,16 +61,29 @@ impl<'a> Info<'a> {
         }
     }
 
-    fn flaws(self, server: &str, expects_a_cluster: bool, allow_eviction: bool) -> impl Iterator<Item = Flaw> + use<> {
+    fn flaws(
+        self,
+        server: &str,
+        expects_a_cluster: bool,
+        allow_eviction: bool,
+    ) -> impl Iterator<Item = Flaw> + use<> {
         let eviction = self.policy.filter(|policy| *policy != "noeviction").map(|policy| {
             let (weight, what) = match (self.memory_has_an_end, allow_eviction) {
-                (false, _) => (Weight::Warning, "evicts nothing as long as maxmemory is 0, but would"),
-                (true, true) => (Weight::Warning, "may evict what was spent, as ledger.redis.allow_eviction lets it"),
-                (true, false) => {
-                    (Weight::Refusal, "evicts: what a team has spent may be forgotten, and be spent again")
+                (false, _) => {
+                    (Weight::Warning, "evicts nothing as long as maxmemory is 0, but would")
                 }
+                (true, true) => (
+                    Weight::Warning,
+                    "may evict what was spent, as ledger.redis.allow_eviction lets it",
+                ),
+                (true, false) => (
+                    Weight::Refusal,
+                    "evicts: what a team has spent may be forgotten, and be spent again",
+                ),
             };
-            let text = format!("{server} {what} (maxmemory-policy {policy}): set maxmemory-policy noeviction");
+            let text = format!(
+                "{server} {what} (maxmemory-policy {policy}): set maxmemory-policy noeviction"
+            );
             Flaw { weight, text }
         });
         let cluster = (self.is_in_a_cluster && !expects_a_cluster)
@@ -87,18 +102,24 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_that_evicts_is_a_flaw_where_memory_has_an_end() {
+    fn an_evicting_policy_is_a_flaw_if_memory_is_bounded() {
         let lru = "# Memory\r\nused_memory:9\r\nmaxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n# Cluster\r\ncluster_enabled:0\r\n";
         assert_eq!(flaws(lru, false, false), [(Weight::Refusal, true)]);
         assert_eq!(flaws(lru, false, true), [(Weight::Warning, true)]);
-        assert_eq!(flaws(&lru.replace("maxmemory:100", "maxmemory:0"), false, false), [(Weight::Warning, true)]);
-        assert_eq!(flaws(&lru.replace("allkeys-lru", "volatile-ttl"), false, false), [(Weight::Refusal, true)]);
+        assert_eq!(
+            flaws(&lru.replace("maxmemory:100", "maxmemory:0"), false, false),
+            [(Weight::Warning, true)]
+        );
+        assert_eq!(
+            flaws(&lru.replace("allkeys-lru", "volatile-ttl"), false, false),
+            [(Weight::Refusal, true)]
+        );
         assert_eq!(flaws(&lru.replace("allkeys-lru", "noeviction"), false, false), []);
         assert_eq!(flaws("# Memory\r\nused_memory:9\r\n", false, false), []);
     }
 
     #[test]
-    fn a_node_of_a_cluster_is_a_flaw_where_one_server_was_configured() {
+    fn a_cluster_node_configured_as_one_server_is_a_flaw() {
         let node = "maxmemory:0\r\nmaxmemory_policy:noeviction\r\ncluster_enabled:1\r\n";
         assert_eq!(flaws(node, false, false), [(Weight::Error, true)]);
         assert_eq!(flaws(node, true, false), []);

@@ -1,4 +1,4 @@
-//! Something to send commands on: to one server, or to a cluster.
+//! A connection to one server or to a cluster.
 
 use std::future::Future;
 use std::io;
@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::cluster_routing::{
+    MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr,
+};
 use redis::{Cmd, ErrorKind, RedisError, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub(crate) struct Link {
     to: To,
-    /// The address of the one server.
+    /// Address of the one server.
     at: Arc<str>,
     pulse: Arc<Pulse>,
 }
@@ -25,27 +27,27 @@ pub(crate) struct Link {
 enum To {
     /// One server, or the primary that Sentinels named.
     Server(MultiplexedConnection),
-    /// A cluster; it finds the node itself, and reconnects itself.
+    /// A cluster; it finds the node and reconnects by itself.
     Cluster(ClusterConnection),
 }
 
 impl Link {
-    /// To one server, at this address.
+    /// A connection to the server at this address.
     pub(crate) fn to_server(server: MultiplexedConnection, at: &str) -> Self {
         Self { to: To::Server(server), at: at.into(), pulse: Arc::default() }
     }
 
-    /// To a cluster.
+    /// A connection to a cluster.
     pub(crate) fn to_cluster(cluster: ClusterConnection) -> Self {
         Self { to: To::Cluster(cluster), at: "".into(), pulse: Arc::default() }
     }
 
-    /// What is seen of it while it is in use.
+    /// Observations of it while in use.
     pub(crate) fn pulse(&self) -> &Pulse {
         &self.pulse
     }
 
-    /// Whether it leads to one server, and so is over when that one is.
+    /// Whether it leads to one server, and so ends with that server's connection.
     pub(crate) const fn is_to_one_server(&self) -> bool {
         matches!(self.to, To::Server(_))
     }
@@ -61,25 +63,32 @@ impl Link {
         self.pulse.feel(sent).await?.extract_error()
     }
 
-    /// Sends a command that names no key to the server, or in a cluster to the primary, that has this one.
+    /// Sends a command without a key to the server, or in a cluster to the primary that has this
+    /// key.
     pub(crate) async fn run_at(&mut self, command: Cmd, key: &str) -> Result<Value, RedisError> {
         let sent = async {
             match &mut self.to {
                 To::Server(server) => server.req_packed_command(&command).await,
-                To::Cluster(cluster) => cluster.route_command(command, RoutingInfo::SingleNode(node_of(key))).await,
+                To::Cluster(cluster) => {
+                    cluster.route_command(command, RoutingInfo::SingleNode(node_of(key))).await
+                }
             }
         };
         self.pulse.feel(sent).await?.extract_error()
     }
 
-    /// Sends a command that names no key to the server, or in a cluster to every primary: the answers, each with the
-    /// address of its server.
-    pub(crate) async fn run_everywhere(&mut self, command: Cmd) -> Result<Vec<(String, Value)>, RedisError> {
+    /// Sends a command without a key to the server, or to every primary of a cluster. Returns each
+    /// answer with its server's address.
+    pub(crate) async fn run_everywhere(
+        &mut self,
+        command: Cmd,
+    ) -> Result<Vec<(String, Value)>, RedisError> {
         let sent = async {
             match &mut self.to {
                 To::Server(server) => server.req_packed_command(&command).await,
                 To::Cluster(cluster) => {
-                    let primaries = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+                    let primaries =
+                        RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
                     cluster.route_command(command, primaries).await
                 }
             }
@@ -88,12 +97,15 @@ impl Link {
         if self.is_to_one_server() {
             return Ok(vec![(self.at.to_string(), answer)]);
         }
-        let answers = answer.into_map_iter().map_err(|_| (ErrorKind::UnexpectedReturnType, "not told node by node"))?;
+        let answers = answer
+            .into_map_iter()
+            .map_err(|_| (ErrorKind::UnexpectedReturnType, "no answer per node"))?;
         answers.map(|(node, answer)| Ok((redis::from_redis_value(node)?, answer))).collect()
     }
 
-    /// Sends a command, and after it on the same connection asks how many replicas have what it wrote, waiting at most
-    /// `patience` for `replicas` of them. `key` says which node of a cluster it is for.
+    /// Sends a command and after it, on the same connection, `WAIT` for `replicas` replicas for at
+    /// most `patience`. Returns how many replicas have what it wrote. `key` selects the node of a
+    /// cluster.
     pub(crate) async fn run_and_wait(
         &mut self,
         command: &Cmd,
@@ -102,7 +114,10 @@ impl Link {
         patience: Duration,
     ) -> Result<(Value, u32), RedisError> {
         let mut both = redis::pipe();
-        both.add_command(command.clone()).cmd("WAIT").arg(replicas).arg(patience.as_millis().max(1).to_string());
+        both.add_command(command.clone())
+            .cmd("WAIT")
+            .arg(replicas)
+            .arg(patience.as_millis().max(1).to_string());
         let sent = async {
             match &mut self.to {
                 To::Server(server) => server.req_packed_commands(&both, 0, 2).await,
@@ -119,19 +134,23 @@ impl Link {
     }
 }
 
-/// What is seen of a connection while it is in use.
+/// Observations of a connection while in use.
 #[derive(Default)]
 pub(crate) struct Pulse {
     answers: AtomicU64,
-    /// Another has taken its place, and nobody is to wait on it any longer.
+    /// Cancelled when another connection has replaced this one.
     replaced: CancellationToken,
-    /// A number for what the one server was when it was asked: it is that for as long as the connection lives.
-    reign: OnceLock<u64>,
+    /// Number of the one server's replication id when first read, which holds as long as the
+    /// connection.
+    replication: OnceLock<u64>,
 }
 
 impl Pulse {
-    /// Waits for an answer on the connection, or for the connection to be found dead.
-    async fn feel<T>(&self, answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
+    /// Waits for an answer, or until the connection is replaced.
+    async fn feel<T>(
+        &self,
+        answer: impl Future<Output = Result<T, RedisError>>,
+    ) -> Result<T, RedisError> {
         tokio::select! {
             biased;
             answer = answer => {
@@ -142,17 +161,18 @@ impl Pulse {
         }
     }
 
-    /// A number for what the one server is, once somebody has asked.
-    pub(crate) const fn reign(&self) -> &OnceLock<u64> {
-        &self.reign
+    /// Number of the one server's replication id, once it was read.
+    pub(crate) const fn replication(&self) -> &OnceLock<u64> {
+        &self.replication
     }
 
-    /// How many answers have come.
+    /// Number of answers so far.
     pub(crate) fn answers(&self) -> u64 {
         self.answers.load(Ordering::Relaxed)
     }
 
-    /// Another connection has taken the place of this one: whoever waits on it is told that it broke.
+    /// Ends the connection because another has replaced it: operations that wait on it fail as if
+    /// it broke.
     pub(crate) fn end(&self) {
         self.replaced.cancel();
     }

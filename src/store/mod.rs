@@ -1,10 +1,11 @@
-//! How Redis is reached: one client for every room that keeps something there.
+//! Redis client of every room that keeps state there.
 //!
-//! Reading order: [`settings`] (where the servers are), `client` (what its users call), over `exchange`, `connection`,
-//! `link` and `dial`; [`outage`], `failure` and `breaker` (what to do when it does not answer), `inspect` with [`flaw`]
-//! (whether it is set up safely), `answer` (how an answer is read), [`observe`] (who is told of all that).
+//! Reading order: [`settings`] (where the servers are), `client` (the interface), then `exchange`,
+//! `connection`, `link` and `dial`; [`outage`], `failure` and `breaker` (a store that does not
+//! answer), `inspect` with [`flaw`] (whether it is set up safely), `answer` (typed answers),
+//! [`observe`] (for metrics).
 //!
-//! All that is sent is safe to repeat: each operation carries an id that the records know.
+//! Everything that is sent is safe to repeat: each operation has an id that the records remember.
 
 pub(crate) mod answer;
 mod breaker;
@@ -20,7 +21,7 @@ pub mod observe;
 pub mod outage;
 pub mod settings;
 
-/// What commands and answers are made of.
+/// Types of commands and answers.
 pub(crate) use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Script, Value, cmd};
 
 pub(crate) use client::{Client, Replicas, run_script};

@@ -1,4 +1,4 @@
-//! What a store tells of itself while it works, for whoever counts it: the store knows no metrics.
+//! What a store reports to metrics.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -8,20 +8,20 @@ use futures_util::future::BoxFuture;
 
 use super::Outage;
 
-/// Is told what happens in a store. Called on the path of every call: must not block.
+/// Reports from a store. Called on the path of every call, so it must not block.
 pub trait Observer: Send + Sync + 'static {
-    /// An operation ended. `op` is its name, such as `admit` or `replay_begin`; `result` is `ok` or [`Outage::name`]'s
-    /// text.
+    /// Reports an operation that ended. `op` is its name, such as `admit` or `replay_begin`;
+    /// `result` is `ok` or [`Outage::name`].
     fn operation(&self, op: &'static str, result: &'static str, took: Duration);
 
-    /// Why an operation failed that [`Self::operation`] was told of, for whoever writes it down.
+    /// Reports why the operation failed that was just reported, for a log.
     fn failed(&self, _op: &'static str, _outage: &Outage) {}
 
-    /// The store began (`true`) or ceased to answer.
+    /// Reports that the store is up again (`true`) or down.
     fn up(&self, up: bool);
 }
 
-/// Tells how an operation of a store ended and how long it took.
+/// Reports how an operation ended, and how long it took.
 pub(crate) fn observed<'a, T: Send + 'a, O: Observer + ?Sized>(
     observer: &'a O,
     op: &'static str,
@@ -36,7 +36,7 @@ pub(crate) fn observed<'a, T: Send + 'a, O: Observer + ?Sized>(
     .boxed()
 }
 
-/// Tells how an operation ended that began at `started`.
+/// Reports how an operation ended that began at `started`.
 pub(crate) fn tell<T, O: Observer + ?Sized>(
     observer: &O,
     op: &'static str,

@@ -1,6 +1,6 @@
-//! Why a store did not do as asked.
+//! Failures of a store.
 
-/// The store did not do as asked. What it was asked may have happened all the same.
+/// An operation of the store failed. It may have been carried out all the same.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Outage {
     /// No answer within the deadline.
@@ -9,17 +9,19 @@ pub enum Outage {
     /// No connection, or it broke.
     #[error("the ledger cannot be reached: {0}")]
     Unreachable(String),
-    /// It answered, but not with what was asked for (out of memory, read-only, wrong type).
+    /// It answered with an error or an unexpected value (out of memory, read-only, wrong type).
     #[error("the ledger refused: {0}")]
     Refused(String),
-    /// It answered, and has lost some of what was written to it, or may have: the team's budgets are closed until they
-    /// are known again.
-    #[error("the ledger has lost writes, or may lack some that others know of: budgets are closed until that is known")]
+    /// It answered, and has lost writes or may have: the team's budgets are closed until what they
+    /// spent is known again.
+    #[error(
+        "the ledger has lost writes, or may lack some that others know of: budgets are closed until that is known"
+    )]
     Lost,
 }
 
 impl Outage {
-    /// The kind, as the metrics name it.
+    /// Name of the kind in metrics.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -30,7 +32,7 @@ impl Outage {
         }
     }
 
-    /// Whether the store answered, so that what it was asked did not happen.
+    /// Whether the store answered, so that the operation was certainly not carried out.
     #[must_use]
     pub const fn is_an_answer(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! What the client of Redis must be told: where the servers are, who asks, how long to wait.
+//! Settings of the Redis client: where the servers are, which user connects, how long to wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,24 +6,25 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::secret::Secret;
 
-/// How a Redis is reached.
+/// Settings of the Redis client.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where the servers are.
     pub topology: Topology,
     /// The ACL user; `None` is the default user.
     pub username: Option<String>,
-    /// The user's password. It is never taken from a URL.
+    /// The user's password. Never taken from a URL.
     pub password: Option<Secret>,
     /// For `rediss://`: certificates of the authorities to trust, in PEM, in place of the system's.
     pub ca: Option<Arc<[u8]>>,
     /// How long an answer may take.
     pub deadline: Duration,
-    /// How many replicas must have a reservation, or a change of the key register, before it counts; 0 asks none.
+    /// How many replicas must have a reservation, or a change of the key register, before it
+    /// counts; with 0 none is asked.
     pub wait_replicas: u32,
-    /// Whether an operator has allowed servers that may evict what was spent.
+    /// Whether the operator allows servers that may evict spending.
     pub allow_eviction: bool,
-    /// Whose time decides.
+    /// Which clock is used.
     pub clock: StoreClock,
 }
 
@@ -43,7 +44,7 @@ pub enum Topology {
         master: String,
         /// Their ACL user; `None` is their default user.
         username: Option<String>,
-        /// What they themselves ask for; `None` is nothing.
+        /// Their password; `None` sends none.
         password: Option<Secret>,
     },
     /// A Redis Cluster.
@@ -53,12 +54,12 @@ pub enum Topology {
     },
 }
 
-/// Whose time decides.
+/// Which clock the store uses.
 #[derive(Clone, Debug)]
 pub enum StoreClock {
-    /// The server's. Replicas whose own clocks are wrong agree all the same.
+    /// The server's, so that gateway replicas with wrong clocks still agree.
     Server,
-    /// For tests: this clock's time is sent with every operation and takes the place of the server's.
+    /// For tests: this clock's time is sent with every operation in place of the server's.
     Fixed(Clock),
 }
 
@@ -79,7 +80,7 @@ impl Settings {
     }
 }
 
-/// Why settings cannot be used. Found without talking to any server.
+/// Why settings are unusable, found without connecting to any server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableSettings {
     /// No URL was given.
@@ -88,7 +89,7 @@ pub enum UnusableSettings {
     /// Not a `redis://` or `rediss://` URL.
     #[error("not a redis:// or rediss:// URL")]
     NotAUrl,
-    /// A password belongs into a secret, not into a URL.
+    /// A password was given in a URL instead of a secret.
     #[error("the URL holds a user or a password; they have settings of their own")]
     CredentialInUrl,
     /// The certificates cannot be read, or the servers cannot be used together.

@@ -1,21 +1,22 @@
-//! By what a caller of a team is known: the public id of a gateway key, or the issuer of a token.
+//! Credential of a caller, as it may be shown: a gateway key's public id or a token's issuer.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-/// The public part of a gateway key: 12 letters and digits, safe to log, to show and to label.
+/// Public id of a gateway key: 12 letters and digits, safe to log, show and use as a label.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(Arc<str>);
 
 impl KeyId {
-    /// How long an id is, in bytes.
+    /// Length of an id in bytes.
     pub const BYTES: usize = 12;
 
-    /// Reads an id; `None` when it is not 12 letters and digits.
+    /// Parses an id; `None` when it is not 12 letters and digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == Self::BYTES && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let well_formed =
+            text.len() == Self::BYTES && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         well_formed.then(|| Self(text.into()))
     }
 
@@ -32,7 +33,8 @@ impl KeyId {
     }
 }
 
-/// Lets a map of keys be asked by text. Sound because the derived `Eq`, `Ord` and `Hash` are those of the text.
+/// Lets maps of keys be looked up by text. Sound, since the derived `Eq`, `Ord` and `Hash` are
+/// those of the text.
 impl Borrow<str> for KeyId {
     fn borrow(&self) -> &str {
         &self.0
@@ -51,7 +53,7 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// Which credential was shown.
+/// The credential of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// A gateway key, by its public id.
@@ -64,7 +66,16 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// The kind, as the metrics and `/gateway/v1/me` name it.
+    /// Public id of the gateway key, if it is one.
+    #[must_use]
+    pub const fn key_id(&self) -> Option<&KeyId> {
+        match self {
+            Self::Key(id) => Some(id),
+            Self::Token { .. } => None,
+        }
+    }
+
+    /// Kind in the metrics and in `/gateway/v1/me`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -73,7 +84,7 @@ impl Credential {
         }
     }
 
-    /// What the ledger's rows and the access log say of it; never a secret.
+    /// Id in the ledger's rows and the access log; never a secret.
     #[must_use]
     pub fn id(&self) -> &str {
         match self {

@@ -1,4 +1,4 @@
-//! Limits: what may be spent per second, day, month, in all, or at the same time.
+//! Limits on calls and credits: per second to month, in total, or at the same time.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::share::Share;
 
-/// The kinds of limit there are. Closed: every match over it says what it means for each.
+/// Kinds of limit. Closed, so that every match handles each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LimitKind {
     /// Token bucket, refilled per second.
@@ -30,7 +30,7 @@ pub enum LimitKind {
     Concurrent,
 }
 
-/// How a kind of limit is counted in the ledger.
+/// How the ledger counts a kind of limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// A bucket of tokens, refilled evenly over the period.
@@ -41,7 +41,7 @@ pub enum Shape {
     Slots,
 }
 
-/// The stretch of time a window covers.
+/// Period of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {
     /// A calendar day.
@@ -62,7 +62,7 @@ pub enum Unit {
 }
 
 impl LimitKind {
-    /// Every kind, in the order in which limits are listed to people.
+    /// Every kind, in the order in which people see them.
     pub const ALL: [Self; 9] = [
         Self::RequestsPerSecond,
         Self::RequestsPerMinute,
@@ -75,7 +75,7 @@ impl LimitKind {
         Self::Concurrent,
     ];
 
-    /// The name in the configuration, the metrics and the refusals.
+    /// Name in the configuration, the metrics and the refusals.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl LimitKind {
         }
     }
 
-    /// How it is counted.
+    /// How the ledger counts it.
     #[must_use]
     pub const fn shape(self) -> Shape {
         match self {
@@ -109,13 +109,15 @@ impl LimitKind {
 }
 
 impl LimitKind {
-    /// Whether it counts calls over time, as the rate-limit headers can say. Slots count those of a moment, budgets
-    /// credits.
+    /// Whether it counts calls over time, as the rate-limit headers express it. Slots count open
+    /// calls, budgets count credits.
     #[must_use]
     pub const fn counts_requests(self) -> bool {
         match self.shape() {
             Shape::Bucket(_) | Shape::Window(Period::Day | Period::Month, Unit::Requests) => true,
-            Shape::Window(Period::Total, Unit::Requests) | Shape::Window(_, Unit::Credits) | Shape::Slots => false,
+            Shape::Window(Period::Total, Unit::Requests)
+            | Shape::Window(_, Unit::Credits)
+            | Shape::Slots => false,
         }
     }
 }
@@ -135,38 +137,40 @@ impl Serialize for LimitKind {
 /// One limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// What it limits.
+    /// Its kind.
     pub kind: LimitKind,
-    /// How much: calls, slots, or millionths of a credit. 0 lets nothing through.
+    /// Calls, slots, or millionths of a credit. 0 refuses everything.
     pub max: u64,
-    /// Buckets only: how many calls may come at once (at least 1 unless `max` is 0). Others: equal to `max`.
+    /// Buckets only: calls that may come at once (at least 1 unless `max` is 0). Others: equal to
+    /// `max`.
     pub burst: u64,
-    /// Counts and reports, but refuses nobody.
+    /// Counts and reports, but refuses nothing.
     pub shadow: bool,
-    /// Budgets only: from which share on it is told of that it is nearly used up.
+    /// Budgets only: the used share from which a warning is sent.
     pub soft: Option<Share>,
 }
 
 impl Limit {
-    /// The most calls a bucket may have, and the most slots: a bucket's level is calls times the microseconds of its
-    /// period, and an hour of so many stays below 2^53, up to which the ledger's scripts count exactly.
+    /// Largest bucket and most slots. A bucket's level is calls times the microseconds of its
+    /// period; an hour of this many stays below 2^53, up to which the ledger's scripts count
+    /// exactly.
     pub const REQUESTS_MAX: u64 = 1_000_000;
-    /// The most calls a limit of a day or a month may have: only counted, so far below 2^53 as well.
+    /// Most calls in a day or a month: these are only counted, so far below 2^53 too.
     pub const QUOTA_MAX: u64 = 1_000_000_000;
 
-    /// A limit that refuses, with a burst as large as the limit.
+    /// A limit that refuses, with `burst` equal to `max`.
     #[must_use]
     pub const fn new(kind: LimitKind, max: u64) -> Self {
         Self { kind, max, burst: max, shadow: false, soft: None }
     }
 }
 
-/// The limits of one level: at most one of each kind, in the order of [`LimitKind::ALL`].
+/// Limits of one level: at most one of each kind, in the order of [`LimitKind::ALL`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits(Vec<Limit>);
 
 impl Limits {
-    /// Takes limits; of several of one kind the last stands.
+    /// Takes limits; of several of one kind the last counts.
     #[must_use]
     pub fn new(limits: impl IntoIterator<Item = Limit>) -> Self {
         let mut kept: Vec<Limit> = Vec::new();
@@ -178,18 +182,18 @@ impl Limits {
         Self(kept)
     }
 
-    /// The limits, one of a kind, in order.
+    /// The limits in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Limit> {
         self.0.iter()
     }
 
-    /// The limit of this kind, if there is one.
+    /// The limit of this kind.
     #[must_use]
     pub fn get(&self, kind: LimitKind) -> Option<&Limit> {
         self.0.iter().find(|limit| limit.kind == kind)
     }
 
-    /// Whether nothing is limited.
+    /// Whether there is no limit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,4 @@
-//! What a team is: its name, the models it may use, its limits, its share of the shared account, its state.
+//! Teams as configured: name, models, limits, weight on the shared account, state.
 
 pub mod credential;
 pub mod limit;
@@ -19,18 +19,20 @@ pub use share::Share;
 
 use crate::pricing::PriceTable;
 
-/// A team's name, as in the configuration: 1 to 64 of `[A-Za-z0-9._-]`, beginning with a letter or digit.
+/// A team's name, as in the configuration: 1 to 64 of `[A-Za-z0-9._-]`, beginning with a letter or
+/// digit.
 ///
-/// The alphabet is narrow on purpose: the name is a hash tag in the ledger's keys and a metric label.
+/// The alphabet is narrow because the name is a hash tag in the ledger's keys and a metric label.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TeamId(Arc<str>);
 
 impl TeamId {
-    /// Reads a name; `None` when it is not of the form above.
+    /// Parses a name; `None` when it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        let all_known = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let all_known =
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         (starts_well && all_known && text.len() <= 64).then(|| Self(text.into()))
     }
 
@@ -59,12 +61,13 @@ impl Serialize for TeamId {
     }
 }
 
-/// Who within a team: the user claim of a token, the user a gateway key names, or `key:<id>` for a key that names none.
+/// A user of a team: the user claim of a token, the user of a gateway key, or `key:<id>` for a key
+/// without a user.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// The longest user name that is accepted, in bytes.
+    /// Longest user name, in bytes.
     pub const BYTES_MAX: usize = 256;
 
     /// The name, shared.
@@ -73,7 +76,7 @@ impl UserId {
         Arc::clone(&self.0)
     }
 
-    /// Reads a user name: 1 to 256 bytes, no control characters.
+    /// Parses a user name: 1 to 256 bytes, no control characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = !text.is_empty() && text.len() <= Self::BYTES_MAX;
@@ -99,34 +102,43 @@ impl fmt::Debug for UserId {
     }
 }
 
-/// Whether a team may call at all.
+/// Whether a team may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It may.
+    /// It may call.
     Active,
-    /// An operator has taken its access away: 403 `team_suspended`.
+    /// An operator has suspended it: 403 `team_suspended`.
     Suspended,
 }
 
-/// A team as one configuration describes it. A reload makes new ones; a request keeps the one it started with.
+/// A team as one configuration describes it. A reload makes new ones; a request keeps the one it
+/// began with.
 #[derive(Debug)]
 pub struct Team {
     /// Its name.
     pub id: TeamId,
     /// Whether it may call.
     pub state: State,
-    /// Users of the team who may not call.
+    /// Users who may not call.
     pub suspended_users: HashSet<UserId>,
-    /// The models it may use.
+    /// Models it may use.
     pub models: ModelRules,
-    /// What the whole team may spend.
+    /// Limits of the whole team.
     pub limits: Arc<Limits>,
-    /// What each of its users may spend.
+    /// Limits of each user.
     pub user_limits: Arc<Limits>,
-    /// Its share of the shared account when that is scarce.
+    /// Weight in the queue for the shared account.
     pub weight: u32,
-    /// Where its days and months begin.
+    /// Time zone of its days and months.
     pub time_zone: TimeZone,
-    /// The prices this configuration charges.
+    /// Prices that it is charged.
     pub prices: Arc<PriceTable>,
+}
+
+impl Team {
+    /// The name of [`Team::time_zone`], for people and programs.
+    #[must_use]
+    pub fn zone_name(&self) -> String {
+        self.time_zone.iana_name().unwrap_or("UTC").to_owned()
+    }
 }

@@ -1,8 +1,8 @@
-//! The rules that say which models a team, or a gateway key, may use.
+//! Rules for the models that a team or a gateway key may use.
 
 use crate::model::ModelId;
 
-/// Which models may be used: exact ids, `prefix/*` or `*`; a rule with `!` in front denies, and wins.
+/// Model rules: exact ids, `prefix/*` or `*`; a rule that begins with `!` denies, and wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelRules {
     allowed: Vec<Pattern>,
@@ -17,7 +17,7 @@ enum Pattern {
 }
 
 impl ModelRules {
-    /// Reads rules; the first that cannot be read comes back as the error. No rules at all allow nothing.
+    /// Parses rules; returns the first that is malformed as the error. No rules allow nothing.
     pub fn parse<'a>(rules: impl IntoIterator<Item = &'a str>) -> Result<Self, &'a str> {
         let mut parsed = Self::default();
         for rule in rules {

@@ -1,21 +1,21 @@
-//! A share of a budget: from where on it counts as nearly used up.
+//! Warning threshold of a budget, as a share of it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::credits::Credits;
 
-/// A share, in millionths: more than nothing and at most the whole.
+/// A share in millionths, above zero and at most the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share(u32);
 
-/// Why a text is not a share.
+/// A text is not a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a share is more than 0 and at most 1, such as 0.8, with at most six decimal places")]
 pub struct NotAShare;
 
 impl Share {
-    /// All of it.
+    /// The whole.
     pub const WHOLE: Self = Self(1_000_000);
 
     /// The share in millionths.
@@ -31,7 +31,7 @@ impl Share {
         (share.0 > 0 && share <= Self::WHOLE).then_some(share)
     }
 
-    /// So much of an amount, rounded up; at least 1, where the amount is more than nothing.
+    /// This share of an amount, rounded up, so at least 1 unless the amount is 0.
     #[must_use]
     pub fn of(self, amount: u64) -> u64 {
         let exact = (u128::from(amount) * u128::from(self.0)).div_ceil(u128::from(Self::WHOLE.0));
@@ -43,7 +43,7 @@ impl FromStr for Share {
     type Err = NotAShare;
 
     fn from_str(text: &str) -> Result<Self, NotAShare> {
-        // Written as credits are: a decimal with at most six places.
+        // Parsed like credits: a decimal with at most six places.
         let millionths = text.parse::<Credits>().map_err(|_| NotAShare)?.micros();
         Self::from_millionths(millionths).ok_or(NotAShare)
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_is_a_decimal_above_nothing_and_up_to_the_whole() {
+    fn a_share_is_a_decimal_above_zero_up_to_one() {
         for good in ["0.8", "1", "0.000001", "0.5"] {
             assert_eq!(good.parse::<Share>().unwrap().to_string(), good);
         }

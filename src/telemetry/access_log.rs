@@ -1,7 +1,7 @@
-//! One line per request, when it has ended: who asked for what, what became of it, what it cost and where the time
-//! went.
+//! Access log: one line per ended request, with caller, model, outcome, cost and timings.
 //!
-//! Never in it: a path beyond the route's name, a query, a header's value, a prompt, a credential.
+//! Never contains a path beyond the route's name, a query, a header value, a prompt or a
+//! credential.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -18,42 +18,42 @@ use crate::ledger::ReservationId;
 use crate::request::{RequestFacts, RequestId};
 use crate::team::Credential;
 
-/// Writes the access lines, or none.
+/// The access log, or none.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     sink: Option<Sink>,
     form: Form,
 }
 
-/// What a line says beside what the layers noted.
+/// Contents of a line beyond the facts that the layers noted.
 #[derive(Debug)]
 pub struct Ended<'a> {
-    /// When.
+    /// Time of its end.
     pub at: Timestamp,
-    /// The request's name.
+    /// The request's id.
     pub id: &'a RequestId,
     /// Its method.
     pub method: &'a Method,
-    /// The status it was answered with; 499 when the caller left before.
+    /// Status of the answer; 499 when the caller left before it.
     pub status: StatusCode,
-    /// What became of it.
+    /// Outcome.
     pub outcome: Outcome,
-    /// Bytes of the answer's body that were taken.
+    /// Bytes of the answer's body that were sent.
     pub bytes_out: u64,
-    /// From its head to the end of the answer.
+    /// From the request's head to the end of the answer.
     pub duration: Duration,
     /// The gateway's own part of the time until the answer was ready.
     pub own: Duration,
 }
 
 impl AccessLog {
-    /// Lines in this form into this sink.
+    /// Writes lines in this format to this sink.
     #[must_use]
     pub const fn new(sink: Sink, form: Form) -> Self {
         Self { sink: Some(sink), form }
     }
 
-    /// No lines at all (`telemetry.access_log: false`).
+    /// Writes nothing (`telemetry.access_log: false`).
     #[must_use]
     pub const fn off() -> Self {
         Self { sink: None, form: Form::Json }
@@ -72,6 +72,9 @@ impl AccessLog {
 fn json(ended: &Ended<'_>, facts: &RequestFacts) -> Vec<u8> {
     let mut line = JsonLine::new(ended.at, level(ended.status), "request");
     line.text("request_id", ended.id.as_str());
+    if let Some(client) = facts.client {
+        line.address("client", client);
+    }
     if let Some(id) = facts.call_id {
         line.text("call_id", id.encode(&mut [0; ReservationId::LENGTH]));
     }
@@ -82,11 +85,14 @@ fn json(ended: &Ended<'_>, facts: &RequestFacts) -> Vec<u8> {
     line.some_text("user", facts.user.as_ref().map(|user| user.as_str()));
     line.some_text("credential", facts.credential.as_ref().map(Credential::kind));
     line.some_text("key_id", key_id(facts));
+    line.some_text("issuer", issuer(facts));
     line.text("route", facts.route.unwrap_or(NO_ROUTE));
-    line.text("method", method(ended.method));
+    line.text("method", known_method(ended.method).unwrap_or("other"));
     line.number("status", ended.status.as_u16().into());
     line.some_text("code", facts.refusal.map(|kind| kind.code));
+    line.some_text("limit", facts.limit.as_deref());
     line.text("outcome", ended.outcome.name());
+    line.some_text("replay", facts.replay);
     line.some_text("model", facts.model.as_ref().map(|model| model.as_str()));
     if let Some(charged) = facts.charged {
         line.credits("credits", charged);
@@ -103,19 +109,33 @@ fn json(ended: &Ended<'_>, facts: &RequestFacts) -> Vec<u8> {
     if let Some(status) = facts.upstream_status {
         line.number("upstream_status", status.into());
     }
+    line.some_text("upstream_key", facts.upstream_key.as_deref());
     line.end()
 }
 
-/// For people at a terminal: what one looks for first stands first.
+/// The text format, for people at a terminal: the most important first.
 fn text(ended: &Ended<'_>, facts: &RequestFacts) -> String {
-    let (method, route) = (method(ended.method), facts.route.unwrap_or(NO_ROUTE));
-    let mut line = format!("{:.3} {method} {route} {} {}", ended.at, ended.status.as_u16(), ended.outcome.name());
-    // Writing to memory does not fail.
+    let (method, route) =
+        (known_method(ended.method).unwrap_or("other"), facts.route.unwrap_or(NO_ROUTE));
+    let mut line = format!(
+        "{:.3} {method} {route} {} {}",
+        ended.at,
+        ended.status.as_u16(),
+        ended.outcome.name()
+    );
+    // Writing to memory cannot fail.
     if let Some(kind) = facts.refusal {
         let _ = write!(line, " {}", kind.code);
     }
+    if let Some(limit) = &facts.limit {
+        let _ = write!(line, " {limit}");
+    }
+    if let Some(replay) = facts.replay {
+        let _ = write!(line, " {replay}");
+    }
     if let Some(team) = &facts.team {
-        // A user's name comes from outside: no control character may reach the terminal.
+        // Escaped: a user's name comes from outside and must not put control characters on a
+        // terminal.
         let user = facts.user.as_ref().map_or("-", |user| user.as_str());
         let _ = write!(line, " {team}/{}", user.escape_debug());
     }
@@ -143,7 +163,7 @@ fn text(ended: &Ended<'_>, facts: &RequestFacts) -> String {
     line
 }
 
-/// A gateway key's public id. A token has none that could be shown.
+/// Public id of a gateway key. Tokens have no id to show.
 fn key_id(facts: &RequestFacts) -> Option<&str> {
     match &facts.credential {
         Some(Credential::Key(id)) => Some(id.as_str()),
@@ -151,8 +171,16 @@ fn key_id(facts: &RequestFacts) -> Option<&str> {
     }
 }
 
-/// The methods there are; a caller can invent one of any length.
-fn method(method: &Method) -> &str {
+/// Issuer of a token. Keys have none.
+fn issuer(facts: &RequestFacts) -> Option<&str> {
+    match &facts.credential {
+        Some(Credential::Token { issuer }) => Some(issuer),
+        Some(Credential::Key(_)) | None => None,
+    }
+}
+
+/// A method with a standard name: callers can invent methods of any length.
+pub(super) fn known_method(method: &Method) -> Option<&str> {
     let known = [
         Method::GET,
         Method::HEAD,
@@ -164,10 +192,10 @@ fn method(method: &Method) -> &str {
         Method::CONNECT,
         Method::TRACE,
     ];
-    if known.contains(method) { method.as_str() } else { "other" }
+    known.contains(method).then(|| method.as_str())
 }
 
-/// A bug is an error, what an operator should look at is a warning.
+/// Level of a line: a bug is an error, what an operator should look at is a warning.
 fn level(status: StatusCode) -> &'static str {
     match status.as_u16() {
         500 => "error",
@@ -196,6 +224,8 @@ mod tests {
             credential: KeyId::parse("k7Qp2mZr9aBc").map(Credential::Key),
             model: ModelId::parse("flux/dev"),
             model_is_priced: true,
+            client: "192.0.2.1".parse().ok(),
+            upstream_key: Some("primary".into()),
             charged: Some(Credits::from_micros(25_000)),
             upstream: Duration::from_micros(800_100),
             upstream_status: Some(200),
@@ -223,36 +253,67 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_who_what_how_much_and_where_the_time_went() {
+    fn a_log_line_says_who_what_cost_and_time_spent() {
         let line = json(&ended(&id(), &Method::POST, StatusCode::OK), &facts());
         let expected = "{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\"msg\":\"request\",\"request_id\":\"r1\",\
-            \"call_id\":\"0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\",\
+            \"client\":\"192.0.2.1\",\"call_id\":\"0193a1b2c3d47e5f8a9b0c1d2e3f4a5b\",\
             \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"team\":\"design\",\
             \"user\":\"alice \\\"al\\\" \\u202e\",\"credential\":\"key\",\"key_id\":\"k7Qp2mZr9aBc\",\
             \"route\":\"/api/v1/{model}\",\"method\":\"POST\",\"status\":200,\"outcome\":\"ok\",\"model\":\"flux/dev\",\
             \"credits\":0.025,\"bytes_in\":42,\"bytes_out\":500,\"duration_ms\":812.345,\"queue_ms\":0.000,\
-            \"upstream_ms\":800.100,\"own_ms\":0.245,\"upstream_status\":200}\n";
+            \"upstream_ms\":800.100,\"own_ms\":0.245,\"upstream_status\":200,\
+            \"upstream_key\":\"primary\"}\n";
         assert_eq!(String::from_utf8(line).expect("text"), expected);
     }
 
     #[test]
     fn a_refused_stranger_has_a_short_line() {
-        let facts = RequestFacts { refusal: Some(Refusal::CredentialMissing.kind()), ..RequestFacts::default() };
+        let facts = RequestFacts {
+            refusal: Some(Refusal::CredentialMissing.kind()),
+            ..RequestFacts::default()
+        };
         let invented = Method::from_bytes(&[b'A'; 4000]).expect("a method");
         let id = id();
-        let ended = Ended { outcome: Outcome::Refused, ..ended(&id, &invented, StatusCode::UNAUTHORIZED) };
+        let ended =
+            Ended { outcome: Outcome::Refused, ..ended(&id, &invented, StatusCode::UNAUTHORIZED) };
         let line = String::from_utf8(json(&ended, &facts)).expect("text");
-        assert!(
-            line.contains("\"route\":\"none\",\"method\":\"other\",\"status\":401,\"code\":\"credential_missing\"")
-        );
+        assert!(line.contains(
+            "\"route\":\"none\",\"method\":\"other\",\"status\":401,\"code\":\"credential_missing\""
+        ));
         assert!(!line.contains("team") && line.len() < 400, "{line}");
     }
 
     #[test]
     fn a_token_s_line_has_no_key_id() {
-        let facts = RequestFacts { credential: Some(Credential::Token { issuer: "https://sso".into() }), ..facts() };
-        let line = String::from_utf8(json(&ended(&id(), &Method::POST, StatusCode::OK), &facts)).expect("text");
-        assert!(line.contains("\"credential\":\"jwt\"") && !line.contains("key_id"));
+        let facts = RequestFacts {
+            credential: Some(Credential::Token { issuer: "https://sso".into() }),
+            ..facts()
+        };
+        let line = String::from_utf8(json(&ended(&id(), &Method::POST, StatusCode::OK), &facts))
+            .expect("text");
+        assert!(
+            line.contains("\"credential\":\"jwt\",\"issuer\":\"https://sso\",\"route\""),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_line_names_the_limit_and_the_replay() {
+        let facts = RequestFacts {
+            refusal: Some(Refusal::LedgerUnavailable.kind()),
+            limit: Some("user:requests_per_minute".to_owned()),
+            replay: Some("joined"),
+            client: "2001:db8::1".parse().ok(),
+            ..RequestFacts::default()
+        };
+        let id = id();
+        let ended = ended(&id, &Method::POST, StatusCode::SERVICE_UNAVAILABLE);
+        let line = String::from_utf8(json(&ended, &facts)).expect("text");
+        assert!(line.contains("\"client\":\"2001:db8::1\""), "{line}");
+        assert!(line.contains("\"limit\":\"user:requests_per_minute\",\"outcome\""), "{line}");
+        assert!(line.contains("\"replay\":\"joined\""), "{line}");
+        let line = text(&ended, &facts);
+        assert!(line.contains("ledger_unavailable user:requests_per_minute joined"), "{line}");
     }
 
     #[test]

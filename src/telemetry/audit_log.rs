@@ -1,8 +1,8 @@
-//! One line per change that an operator made: who, when, what, what was before and what is after; and one per wrong
-//! token. Never a secret.
+//! Audit log: one line per change by an operator or by the configuration file, with state before
+//! and after, one per change that an operator was refused, and one per wrong token. Never a secret.
 //!
-//! The lines go beside the other logs, not through their filter: no level switches them off. In JSON they are those
-//! with `"event":"admin_change"` and `"event":"admin_refused"`.
+//! The lines bypass the log filter, so no level switches them off. In JSON their `event` is
+//! `admin_change`, `config_change`, `admin_change_refused` or `admin_refused`.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use super::sink::Sink;
 use crate::printable::{self, Printable};
 use crate::request::RequestId;
 
-/// Writes the audit lines. Clones write to the same place.
+/// The audit log. Clones write to the same sink.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     sink: Option<Sink>,
@@ -26,32 +26,64 @@ pub struct AuditLog {
 /// A change.
 #[derive(Debug)]
 pub struct Entry<'a> {
-    /// When.
+    /// Time.
     pub at: Timestamp,
-    /// The request that asked for it.
+    /// The request.
     pub id: &'a RequestId,
-    /// Who: the name of the token.
+    /// The operator: the name of the token.
     pub operator: &'a str,
-    /// What was done.
+    /// The action.
     pub action: &'static str,
-    /// To what: `team design`.
+    /// What was changed: `team design`.
     pub subject: &'a str,
-    /// What was before.
+    /// State before.
     pub before: &'a Value,
-    /// What is after.
+    /// State after.
     pub after: &'a Value,
-    /// Whether it is known that the change was made: a store that falls silent may have made it or not.
+    /// Whether the change is known to be made; unknown when the store stopped answering.
     pub is_certain: bool,
 }
 
-/// Somebody who showed a token that is no operator's.
+/// A change that an operator asked for and was refused.
+#[derive(Debug)]
+pub struct Denied<'a> {
+    /// Time.
+    pub at: Timestamp,
+    /// The request.
+    pub id: &'a RequestId,
+    /// The operator: the name of the token.
+    pub operator: &'a str,
+    /// The action.
+    pub action: &'static str,
+    /// The path that was asked for, which names the subject.
+    pub path: &'a str,
+    /// Code of the refusal.
+    pub code: &'static str,
+    /// Address of the caller.
+    pub from: IpAddr,
+}
+
+/// A change of the configuration by its file.
+#[derive(Debug)]
+pub struct FileChange<'a> {
+    /// Time.
+    pub at: Timestamp,
+    /// What was changed: `team design`.
+    pub subject: &'a str,
+    /// What of it differs, as it was.
+    pub before: &'a Value,
+    /// The same, as it is.
+    pub after: &'a Value,
+}
+
+/// A caller with a wrong operator's token.
 #[derive(Debug)]
 pub struct Stranger<'a> {
-    /// When.
+    /// Time.
     pub at: Timestamp,
-    /// The request that carried it.
+    /// The request.
     pub id: &'a RequestId,
-    /// From which address it came.
+    /// Address of the caller.
     pub from: IpAddr,
 }
 
@@ -62,19 +94,19 @@ impl Entry<'_> {
 }
 
 impl AuditLog {
-    /// Lines in this form into this sink.
+    /// Writes lines in this format to this sink.
     #[must_use]
     pub const fn new(sink: Sink, form: Form) -> Self {
         Self { sink: Some(sink), form }
     }
 
-    /// No lines at all, for a gateway that no operator can reach.
+    /// Writes nothing, for a gateway without operators.
     #[must_use]
     pub const fn off() -> Self {
         Self { sink: None, form: Form::Json }
     }
 
-    /// Writes the line of a change.
+    /// Writes a change.
     pub fn write(&self, entry: &Entry<'_>) {
         let Some(sink) = &self.sink else { return };
         match self.form {
@@ -83,7 +115,56 @@ impl AuditLog {
         }
     }
 
-    /// Writes the line of a wrong token.
+    /// Writes a change that was refused.
+    pub fn denied(&self, denied: &Denied<'_>) {
+        let Some(sink) = &self.sink else { return };
+        let Denied { at, id, operator, action, path, code, from } = denied;
+        match self.form {
+            Form::Json => {
+                let mut line = JsonLine::new(*at, "warn", "an operator's change was refused");
+                line.text("event", "admin_change_refused");
+                line.text("request_id", id.as_str());
+                line.text("operator", operator);
+                line.text("action", action);
+                line.text("path", path);
+                line.text("code", code);
+                line.address("from", *from);
+                sink.append(&line.end());
+            }
+            Form::Text => {
+                let path = Printable::whole(path);
+                let line = format!(
+                    "{at:.3} AUDIT {operator} {action} {path} refused: {code} {from} {id}\n"
+                );
+                sink.append(line.as_bytes());
+            }
+        }
+    }
+
+    /// Writes a change by the file.
+    pub fn by_file(&self, change: &FileChange<'_>) {
+        let Some(sink) = &self.sink else { return };
+        let FileChange { at, subject, before, after } = change;
+        match self.form {
+            Form::Json => {
+                let mut line = JsonLine::new(*at, "info", "the configuration was changed");
+                line.text("event", "config_change");
+                line.text("subject", subject);
+                line.value("before", before);
+                line.value("after", after);
+                sink.append(&line.end());
+            }
+            Form::Text => {
+                let [before, after] =
+                    [before, after].map(|value| printable::to_json(value).unwrap_or_default());
+                let subject = Printable::whole(subject);
+                let line = format!("{at:.3} AUDIT the file {subject} {before} -> {after}\n");
+                sink.append(line.as_bytes());
+            }
+        }
+    }
+
+    /// Writes a wrong token.
     pub fn refused(&self, stranger: &Stranger<'_>) {
         let Some(sink) = &self.sink else { return };
         let Stranger { at, id, from } = stranger;
@@ -92,10 +173,12 @@ impl AuditLog {
                 let mut line = JsonLine::new(*at, "warn", "an operator's token was refused");
                 line.text("event", "admin_refused");
                 line.text("request_id", id.as_str());
-                line.text("from", &from.to_string());
+                line.address("from", *from);
                 sink.append(&line.end());
             }
-            Form::Text => sink.append(format!("{at:.3} AUDIT a wrong token from {from} {id}\n").as_bytes()),
+            Form::Text => {
+                sink.append(format!("{at:.3} AUDIT a wrong token from {from} {id}\n").as_bytes())
+            }
         }
     }
 }
@@ -116,8 +199,9 @@ fn json(entry: &Entry<'_>) -> Vec<u8> {
 fn text(entry: &Entry<'_>) -> String {
     let Entry { at, id, operator, action, subject, before, after, .. } = entry;
     let mut line = String::new();
-    let [before, after] = [before, after].map(|value| printable::to_json(value).unwrap_or_default());
-    // Writing to memory does not fail.
+    let [before, after] =
+        [before, after].map(|value| printable::to_json(value).unwrap_or_default());
+    // Writing to memory cannot fail.
     let _ = writeln!(
         line,
         "{at:.3} AUDIT {operator} {action} {} {} {before} -> {after} {id}",
@@ -135,7 +219,8 @@ mod tests {
 
     #[test]
     fn a_line_says_who_did_what_and_what_changed() {
-        let (before, after) = (serde_json::json!({"suspended": false}), serde_json::json!({"suspended": true}));
+        let (before, after) =
+            (serde_json::json!({"suspended": false}), serde_json::json!({"suspended": true}));
         let id = RequestId::parse("r1").expect("an id");
         let entry = Entry {
             at: "2026-11-22T14:26:08.5Z".parse().expect("a time"),
@@ -160,11 +245,15 @@ mod tests {
             "2026-11-22T14:26:08.500Z AUDIT ops suspend_team user a\\nb of team design done {\"suspended\":false} -> \
              {\"suspended\":true} r1\n"
         );
-        let named = serde_json::json!({ "name": "ci\u{202e}\u{9b}", "topped_up": Credits::from_micros(2) });
+        let named =
+            serde_json::json!({ "name": "ci\u{202e}\u{9b}", "topped_up": Credits::from_micros(2) });
         let entry = Entry { subject: "key \u{202e}", before: &named, after: &named, ..entry };
         for line in [String::from_utf8(json(&entry)).expect("text"), text(&entry)] {
             assert!(line.trim_end().chars().all(printable::is_plain), "{line}");
-            assert!(line.contains("\"name\":\"ci\\u202e\\u009b\",\"topped_up\":0.000002"), "{line}");
+            assert!(
+                line.contains("\"name\":\"ci\\u202e\\u009b\",\"topped_up\":0.000002"),
+                "{line}"
+            );
         }
     }
 }

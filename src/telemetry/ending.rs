@@ -1,4 +1,5 @@
-//! The end of a request: one guard that moves from the future into the body, and when it is dropped counts and logs.
+//! End of a request: a guard that moves from the future into the body, and counts and logs the
+//! request when dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +9,31 @@ use http::{Method, StatusCode};
 use super::access_log::Ended;
 use super::metrics::NO_ROUTE;
 use super::metrics::series::InFlightGuard;
+use super::traces::{Tracer, of_request};
 use super::{AccessLog, Metrics, Outcome};
 use crate::clock::Clock;
 use crate::ledger::ReservationId;
+use crate::refusal::Kind;
+use crate::refused::{Recorder, RefusedCall};
 use crate::request::{RequestFacts, RequestId, RequestLog};
+use crate::team::Credential;
 
-/// What watches requests, the same for all of them.
+/// What requests are watched with; shared by all.
 #[derive(Debug)]
 pub struct Watch {
-    /// Where they are counted.
+    /// Metrics.
     pub metrics: Arc<Metrics>,
-    /// Where their lines go.
+    /// Access log.
     pub log: AccessLog,
-    /// What they are measured by.
+    /// Records spans, if traces are sent anywhere.
+    pub tracer: Option<Arc<Tracer>>,
+    /// Clock.
     pub clock: Clock,
+    /// Recorder of refused calls.
+    pub refused: Recorder,
 }
 
-/// One request that has not ended.
+/// A request that has not ended.
 #[derive(Debug)]
 pub struct Ending {
     watch: Arc<Watch>,
@@ -32,7 +41,7 @@ pub struct Ending {
     record: RequestLog,
     method: Method,
     started: Duration,
-    /// In flight on its route; on no route until it is known.
+    /// Counts it in flight on its route, or on none until the route is known.
     inside: Option<InFlightGuard>,
     route_is_known: bool,
     answered: Option<Answered>,
@@ -52,22 +61,31 @@ impl Ending {
     pub fn new(watch: &Arc<Watch>, id: RequestId, record: RequestLog, method: Method) -> Self {
         let started = watch.clock.elapsed();
         let watch = Arc::clone(watch);
-        Self { watch, id, record, method, started, inside: None, route_is_known: false, answered: None }
+        Self {
+            watch,
+            id,
+            record,
+            method,
+            started,
+            inside: None,
+            route_is_known: false,
+            answered: None,
+        }
     }
 
-    /// The request's name.
+    /// The request's id.
     #[must_use]
     pub const fn id(&self) -> &RequestId {
         &self.id
     }
 
-    /// The call's own id, when the request became a call.
+    /// The call's own id, once the request is a call.
     #[must_use]
     pub fn call_id(&self) -> Option<ReservationId> {
         self.record.facts().call_id
     }
 
-    /// Counts the request in flight on its route as soon as the record names one, until then on none.
+    /// Counts the request in flight on its route once the log has one, until then on none.
     pub fn look_for_route(&mut self) {
         if self.route_is_known {
             return;
@@ -75,25 +93,50 @@ impl Ending {
         let route = self.record.facts().route;
         self.route_is_known = route.is_some();
         if self.route_is_known || self.inside.is_none() {
-            // The earlier guard goes first: a request is in one place at a time.
+            // The earlier guard is dropped first, so that a request counts only once.
             self.inside = None;
-            self.inside = self.watch.metrics.route(route.unwrap_or(NO_ROUTE)).map(|route| route.in_flight.enter());
+            self.inside = self
+                .watch
+                .metrics
+                .route(route.unwrap_or(NO_ROUTE))
+                .map(|route| route.in_flight.enter());
         }
     }
 
-    /// The answer is ready; `whole` when it has no body to write. The answer to `HEAD` never has one.
+    /// Notes that the answer is ready; `whole` when it has no body, as for `HEAD`.
     pub fn answered(&mut self, status: StatusCode, whole: bool) {
         let after = self.watch.clock.elapsed().saturating_sub(self.started);
         let whole = whole || self.method == Method::HEAD;
         self.answered = Some(Answered { status, after, bytes: 0, whole });
     }
 
-    /// So many bytes of the body were taken; `whole` when they were the last.
+    /// Notes that so many bytes of the body were sent; `whole` when they were the last.
     pub fn wrote(&mut self, bytes: usize, whole: bool) {
         if let Some(answered) = &mut self.answered {
             answered.bytes = answered.bytes.saturating_add(bytes as u64);
             answered.whole |= whole;
         }
+    }
+
+    /// Records a call that was refused, for those who ask why.
+    fn record(&self, facts: &RequestFacts, kind: &Kind, status: StatusCode) {
+        let (Some(team), Some(user), Some(call)) = (&facts.team, &facts.user, facts.call_id) else {
+            return;
+        };
+        let key = facts.credential.as_ref().and_then(Credential::key_id);
+        let refused = RefusedCall {
+            created_at: self.watch.clock.now(),
+            call_id: call.to_string(),
+            request_id: self.id.as_str().to_owned(),
+            user: user.as_str().to_owned(),
+            key_id: key.map(|id| id.as_str().to_owned()),
+            endpoint: facts.model.as_ref().map(|model| model.as_str().to_owned()),
+            status: status.as_u16(),
+            code: kind.code.to_owned(),
+            limit: facts.limit.clone(),
+            message: facts.message.clone().unwrap_or_default(),
+        };
+        self.watch.refused.note(team, refused);
     }
 
     fn outcome(&self, facts: &RequestFacts) -> Outcome {
@@ -105,32 +148,33 @@ impl Ending {
     }
 }
 
-/// The status of a caller who left before the answer: only in metrics and logs, nobody is left to get it.
+/// Status 499 in metrics and logs, when the caller left before the answer.
 fn left() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 impl Drop for Ending {
-    /// Does no I/O: the line goes into a buffer.
+    /// Counts and logs. Does no I/O: the line goes into a buffer.
     fn drop(&mut self) {
         let duration = self.watch.clock.elapsed().saturating_sub(self.started);
         let metrics = &self.watch.metrics;
         let mut facts = self.record.facts();
-        // A caller who left did not wait for the gateway either.
+        // A caller who left ended its wait.
         facts.waited();
         let status = self.answered.as_ref().map_or_else(left, |answered| answered.status);
-        // Writing the answer takes as long as the caller likes: it is not the gateway's own time.
+        // Sending the answer takes as long as the caller likes, so it is not the gateway's time.
         let until_answer = self.answered.as_ref().map_or(duration, |answered| answered.after);
         let own = until_answer.saturating_sub(facts.elsewhere());
         if let Some(route) = metrics.route(facts.route.unwrap_or(NO_ROUTE)) {
-            route.duration.observe(duration);
+            route.duration.observe_traced(duration, facts.trace, self.watch.clock.now());
             metrics.answered(route, status);
         }
         if self.answered.is_some() {
             metrics.catalogue().overhead_seconds.observe(own);
         }
         if let Some(kind) = &facts.refusal {
-            metrics.refused(facts.team.as_ref(), kind);
+            metrics.refused(facts.team.as_ref(), kind, facts.limit.as_deref());
+            self.record(&facts, kind, status);
         }
         let ended = Ended {
             at: self.watch.clock.now(),
@@ -143,5 +187,8 @@ impl Drop for Ending {
             own,
         };
         self.watch.log.write(&ended, &facts);
+        if let (Some(recording), Some(tracer)) = (self.record.recording(), &self.watch.tracer) {
+            of_request::end(recording, &ended, &facts, tracer.scheme(), self.answered.is_some());
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! One JSON object on one line, written member by member into a buffer.
+//! A JSON object on one line, written member by member into a buffer.
 
 use std::fmt::Display;
 use std::io::Write;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,12 +13,12 @@ use crate::credits::Credits;
 use crate::decimal::Decimal;
 use crate::printable;
 
-/// A line being written. Members stand in the order in which they are added.
+/// A line being written. Members keep the order in which they are added.
 #[derive(Debug)]
 pub struct JsonLine(Vec<u8>);
 
 impl JsonLine {
-    /// Begins a line: the time (RFC 3339, UTC, milliseconds), the level, the message.
+    /// Starts a line: time (RFC 3339, UTC, milliseconds), level, message.
     #[must_use]
     pub fn new(at: Timestamp, level: &str, message: &str) -> Self {
         let mut line = Self(Vec::with_capacity(512));
@@ -29,13 +30,13 @@ impl JsonLine {
         line
     }
 
-    /// Adds a text.
+    /// Adds a string.
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         self.string(value);
     }
 
-    /// Adds a text that may be missing.
+    /// Adds a string, if there is one.
     pub fn some_text(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
@@ -54,14 +55,21 @@ impl JsonLine {
         self.0.extend_from_slice(value.decimal().as_bytes());
     }
 
-    /// Adds `true` or `false`, or a number of another kind: whatever stands in JSON as it is displayed.
+    /// Adds a value whose `Display` form is valid JSON: a boolean or another kind of number.
     pub fn plain(&mut self, name: &str, value: impl Display) {
         self.name(name);
-        // Writing to memory does not fail.
+        // Writing to memory cannot fail.
         let _ = write!(self.0, "{value}");
     }
 
-    /// Adds whatever is JSON already.
+    /// Adds an address, in its own text form, which needs no escaping.
+    pub fn address(&mut self, name: &str, address: IpAddr) {
+        self.name(name);
+        // Writing to memory cannot fail.
+        let _ = write!(self.0, "\"{address}\"");
+    }
+
+    /// Adds a JSON value.
     pub fn value(&mut self, name: &str, value: &Value) {
         self.name(name);
         self.0.extend_from_slice(printable::to_json(value).unwrap_or_default().as_bytes());
@@ -73,14 +81,14 @@ impl JsonLine {
         self.0.extend_from_slice(Decimal::millis(time).as_bytes());
     }
 
-    /// The whole line, its newline included.
+    /// The whole line with its newline.
     #[must_use]
     pub fn end(mut self) -> Vec<u8> {
         self.0.extend_from_slice(b"}\n");
         self.0
     }
 
-    /// As `{at:.3}` writes it, for the years that have four digits.
+    /// Writes what `{at:.3}` would, for four-digit years.
     fn time(&mut self, at: Timestamp) {
         let civil = Offset::UTC.to_datetime(at);
         let (date, time) = (civil.date(), civil.time());
@@ -103,22 +111,25 @@ impl JsonLine {
         self.0.extend_from_slice(&text);
     }
 
-    /// Names are ours and plain: nothing in them needs escaping.
+    /// Our own names need no escaping.
     fn name(&mut self, name: &str) {
         self.0.extend_from_slice(b",\"");
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b"\":");
     }
 
-    /// JSON escapes control characters, but not what turns the order of reading around: a log is read by people too.
+    /// Escapes also bidirectional controls, which JSON does not: logs are read by people too.
     fn string(&mut self, value: &str) {
-        // Nearly all that is written: no `&&`, so that many bytes are looked at at a time.
+        // Nearly everything that is logged: no `&&`, so that the compiler can vectorize.
         let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
         if value.bytes().fold(true, |all, byte| all & is_plain(byte)) {
             self.0.push(b'"');
             self.0.extend_from_slice(value.as_bytes());
             self.0.push(b'"');
-        } else if value.chars().all(|character| character.is_ascii() || printable::is_plain(character)) {
+        } else if value
+            .chars()
+            .all(|character| character.is_ascii() || printable::is_plain(character))
+        {
             let _ = serde_json::to_writer(&mut self.0, value);
         } else {
             let quoted = serde_json::to_string(value).unwrap_or_default();
@@ -158,7 +169,9 @@ mod tests {
         line.millis("duration_ms", Duration::from_micros(1_234_005));
         let text = String::from_utf8(line.end()).expect("text");
         assert_eq!(text.matches('\n').count(), 1);
-        assert!(text.starts_with("{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\"msg\":"));
+        assert!(
+            text.starts_with("{\"ts\":\"2026-11-22T14:26:08.123Z\",\"level\":\"info\",\"msg\":")
+        );
         let object: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(object["user"], "a\u{0}b\\\u{1f600}");
         assert!(text.contains("\"team\":\"ann\\u202enimda\\u200b\""), "{text}");

@@ -1,8 +1,8 @@
-//! Everything the gateway says beside its access lines: one stream with them, in one form, a JSON object a line.
+//! Logs other than the access log: one stream together with it, in the same format.
 //!
-//! Both go to standard output: a container's log is then one sequence of whole lines, each with `ts`, `level` and
-//! `msg`, and the access lines are those with `"msg":"request"`. `MOONGATE_LOG` sets what is said, in the form
-//! `info,moongate::ledger=debug`; standard error is for the command line.
+//! Both go to standard output, so that a container's log is one sequence of whole lines, each with
+//! `ts`, `level` and `msg`; access lines have `"msg":"request"`. `MOONGATE_LOG` sets the filter,
+//! such as `info,moongate::ledger=debug`. Standard error is for the command line.
 
 use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal};
@@ -21,17 +21,19 @@ use crate::answer::panicked::message;
 use crate::clock::Clock;
 use crate::printable::Printable;
 
-/// The environment variable that sets what is said.
+/// Environment variable of the log filter.
 pub const FILTER_VARIABLE: &str = "MOONGATE_LOG";
 
-/// What is said when nothing else is asked for: libraries speak up only when something is wrong.
-const FILTER: &str = "info,h2=warn,hyper=warn,hyper_util=warn,rustls=warn,redis=warn,tower=warn,tower_http=warn";
+/// Default filter: libraries log only problems.
+const FILTER: &str =
+    "info,h2=warn,hyper=warn,hyper_util=warn,rustls=warn,redis=warn,tower=warn,tower_http=warn";
 
-/// What is said only when it is asked for by name: the library of HTTP/2 warns of every answer to a ping that nobody
-/// sent, so that any caller could fill the log. It is harmless, and such a connection is bounded like every other.
+/// Always filtered out unless enabled by name: the HTTP/2 library warns of every unsolicited ping
+/// answer, so that any caller could fill the log. It is harmless, and such a connection is bounded
+/// like any other.
 const QUIET: &str = "h2::proto::ping_pong=error";
 
-/// The form of a line.
+/// Format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One JSON object.
@@ -48,29 +50,35 @@ impl Form {
     }
 }
 
-/// The logs cannot be set up as asked.
+/// Why logs cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Unloggable {
-    /// The environment variable does not say what is to be said.
+    /// The filter in the environment variable is malformed.
     #[error("{FILTER_VARIABLE} cannot be read: {0}")]
     Filter(String),
-    /// Something else in this process receives them already.
+    /// Another subscriber is installed already.
     #[error("logs are set up already")]
     Twice,
 }
 
-/// Sends all logs of this process, panics included, to the sink. `filter` is the value of [`FILTER_VARIABLE`], if set.
+/// Sends all logs of this process, panics included, to the sink. `filter` is the value of
+/// [`FILTER_VARIABLE`].
 ///
 /// # Errors
-/// The filter is malformed, or this was done before.
-pub fn install(sink: Sink, form: Form, clock: Clock, filter: Option<&str>) -> Result<(), Unloggable> {
+/// The filter is malformed, or logs were set up before.
+pub fn install(
+    sink: Sink,
+    form: Form,
+    clock: Clock,
+    filter: Option<&str>,
+) -> Result<(), Unloggable> {
     let subscriber = subscriber(sink, form, clock, filter)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| Unloggable::Twice)?;
     std::panic::set_hook(Box::new(panicked));
     Ok(())
 }
 
-/// What [`install`] installs.
+/// The subscriber that [`install`] installs.
 ///
 /// # Errors
 /// The filter is malformed.
@@ -80,10 +88,12 @@ pub fn subscriber(
     clock: Clock,
     filter: Option<&str>,
 ) -> Result<impl Subscriber + Send + Sync, Unloggable> {
-    // What comes later counts, where both name the same.
-    let asked = filter.filter(|filter| !filter.trim().is_empty());
-    let filter = format!("{QUIET},{}", asked.unwrap_or(FILTER));
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| Unloggable::Filter(error.to_string()))?;
+    // Later directives override earlier ones.
+    let given = filter.filter(|filter| !filter.trim().is_empty());
+    let filter = format!("{QUIET},{}", given.unwrap_or(FILTER));
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|error| Unloggable::Filter(error.to_string()))?;
     let (json, text) = match form {
         Form::Json => (Some(JsonEvents { sink, clock }), None),
         Form::Text => {
@@ -96,8 +106,7 @@ pub fn subscriber(
     Ok(tracing_subscriber::registry().with(filter).with(json).with(text))
 }
 
-/// A field of the text for people, or the message: what a terminal would obey, and what turns the order of reading
-/// around in a name, is written out.
+/// Writes a field or the message as text for people, with unsafe characters escaped.
 fn plain_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let text = format!("{value:?}");
     if field.name() == MESSAGE {
@@ -107,19 +116,20 @@ fn plain_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
     }
 }
 
-/// Colours are for terminals, and for those who did not say no (`NO_COLOR`).
+/// Whether to use colours: on a terminal, unless `NO_COLOR` is set.
 fn is_coloured() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Where a panic happened, for the log: the text of one that a request caused is logged with the request's id as well.
+/// Logs where a panic happened. The message of a request's panic is also logged with the request's
+/// id.
 fn panicked(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
     tracing::error!(panic = message(panic.payload()), location, thread, "a panic");
 }
 
-/// Writes each event as one line, its fields beside `ts`, `level` and `msg`.
+/// Writes each event as one JSON line with `ts`, `level`, `msg` and its fields.
 #[derive(Debug)]
 struct JsonEvents {
     sink: Sink,
@@ -151,7 +161,7 @@ impl Visit for Message {
     }
 }
 
-/// Every field but the message. The line's own members cannot be said twice.
+/// Adds all fields but the message. Skips names that the line has already.
 struct Members<'a>(&'a mut JsonLine);
 
 impl Members<'_> {
@@ -215,7 +225,7 @@ mod tests {
         }
     }
 
-    fn said(form: Form, filter: Option<&str>, speak: impl FnOnce()) -> String {
+    fn logged(form: Form, filter: Option<&str>, speak: impl FnOnce()) -> String {
         let output = Output::default();
         let (sink, flush) = Sink::start(output.clone(), Counter::default()).expect("a thread");
         let clock = Clock::moved("2026-11-22T14:26:08.5Z".parse().expect("a time"));
@@ -228,7 +238,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_json_object_with_its_fields() {
-        let text = said(Form::Json, None, || {
+        let text = logged(Form::Json, None, || {
             tracing::warn!(tries = 3, up = false, why = "a\nb", error = %"gone", ts = "mine", "the ledger {}", "is away");
             tracing::debug!("not said");
             tracing::info!(target: "hyper::proto", "not said either");
@@ -241,10 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_a_field_turns_nothing_around_and_moves_no_cursor() {
+    fn a_name_in_a_field_cannot_disturb_the_terminal() {
         for form in [Form::Json, Form::Text] {
             let name = "ann\u{202e}nimda\u{1b}[2J\u{9b}";
-            let text = said(form, None, || tracing::warn!(user = name, shown = %name, "looked at {name}"));
+            let text = logged(
+                form,
+                None,
+                || tracing::warn!(user = name, shown = %name, "looked at {name}"),
+            );
             assert_eq!(text.matches('\n').count(), 1, "{text}");
             assert!(text.trim_end().chars().all(printable::is_plain), "{text:?}");
         }
@@ -252,26 +266,35 @@ mod tests {
 
     #[test]
     fn what_is_said_can_be_widened() {
-        let text = said(Form::Text, Some("moongate=debug"), || tracing::debug!(tries = 3, "looked"));
+        let text =
+            logged(Form::Text, Some("moongate=debug"), || tracing::debug!(tries = 3, "looked"));
         assert_eq!(text.matches('\n').count(), 1);
         assert!(text.contains("looked") && text.contains("tries"), "{text}");
     }
 
+    /// Unless they are asked for.
     #[test]
-    fn answers_to_pings_that_nobody_sent_fill_no_log_unless_they_are_asked_for() {
-        let warn = || tracing::warn!(target: "h2::proto::ping_pong", "recv PING ack that we never sent");
+    fn unsolicited_ping_answers_do_not_fill_the_log() {
+        let warn =
+            || tracing::warn!(target: "h2::proto::ping_pong", "recv PING ack that we never sent");
         for filter in [None, Some(""), Some("debug"), Some("info,h2=debug")] {
-            assert_eq!(said(Form::Json, filter, warn), "", "{filter:?}");
-            let other = said(Form::Json, filter, || tracing::warn!(target: "h2::proto::streams", "something else"));
+            assert_eq!(logged(Form::Json, filter, warn), "", "{filter:?}");
+            let other = logged(
+                Form::Json,
+                filter,
+                || tracing::warn!(target: "h2::proto::streams", "something else"),
+            );
             assert_eq!(other.matches('\n').count(), 1, "{filter:?}");
         }
-        assert_ne!(said(Form::Json, Some("h2::proto::ping_pong=warn"), warn), "");
+        assert_ne!(logged(Form::Json, Some("h2::proto::ping_pong=warn"), warn), "");
     }
 
     #[test]
     fn a_filter_that_cannot_be_read_is_an_error() {
         let (sink, _flush) = Sink::start(io::sink(), Counter::default()).expect("a thread");
-        let error = subscriber(sink, Form::Json, Clock::system(), Some("moongate=louder")).err().expect("an error");
+        let error = subscriber(sink, Form::Json, Clock::system(), Some("moongate=louder"))
+            .err()
+            .expect("an error");
         assert!(error.to_string().starts_with("MOONGATE_LOG cannot be read"), "{error}");
     }
 }

@@ -1,8 +1,8 @@
-//! Counts what becomes of a known team's requests, and how long they take.
+//! Counts and times the requests of each team, by outcome.
 //!
-//! Reads: the principal's team; at the end, the model noted in the record. Writes: metrics. Refuses: nothing.
-//! Position: right below `authenticate`, so that no stranger counts for a team, and above everything that can refuse a
-//! team's request.
+//! Reads: the principal's team; at the end, the model in the log. Writes: metrics. Refuses:
+//! nothing. Position: right below `authenticate`, so that strangers do not count for a team, and
+//! above everything that can refuse a team's request.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -31,7 +31,7 @@ pub struct MeasureTeamLayer {
 }
 
 impl MeasureTeamLayer {
-    /// Counts in these metrics, measures by this clock.
+    /// Counts in these metrics and measures by this clock.
     #[must_use]
     pub const fn new(metrics: Arc<Metrics>, clock: Clock) -> Self {
         Self { metrics, clock }
@@ -68,13 +68,14 @@ where
 
     fn call(&mut self, authenticated: Authenticated<B>) -> MeasuredFuture<S::Future> {
         let record = authenticated.arrival().record.clone();
-        let measured = Measured::new(&self.metrics, &self.clock, &authenticated.principal().team, record);
+        let measured =
+            Measured::new(&self.metrics, &self.clock, &authenticated.principal().team, record);
         MeasuredFuture { inner: self.inner.call(authenticated), measured }
     }
 }
 
 pin_project! {
-    /// Waits for the answer or the refusal. Dropped before it, the caller has left.
+    /// Waits for the answer or refusal. Dropped earlier, the caller has left.
     #[derive(Debug)]
     pub struct MeasuredFuture<F> {
         #[pin]
@@ -98,7 +99,7 @@ impl<F: Future<Output = Result<Answer, Refusal>>> Future for MeasuredFuture<F> {
     }
 }
 
-/// A team's request that has not ended; counted when it is dropped.
+/// A team's open request; counted when dropped.
 #[derive(Debug)]
 struct Measured {
     metrics: Arc<Metrics>,
@@ -115,18 +116,30 @@ impl Measured {
         let series = metrics.team(team);
         let inside = series.in_flight.enter();
         let (metrics, clock) = (Arc::clone(metrics), clock.clone());
-        Self { started: clock.elapsed(), metrics, clock, series, record, outcome: None, _inside: inside }
+        Self {
+            started: clock.elapsed(),
+            metrics,
+            clock,
+            series,
+            record,
+            outcome: None,
+            _inside: inside,
+        }
     }
 }
 
 impl Drop for Measured {
     fn drop(&mut self) {
         let facts = self.record.facts();
-        // After a panic the future is dropped without a result, and the refusal it became is in the record.
+        // After a panic the future is dropped without a result; its refusal is in the log.
         let refused = || facts.refusal.as_ref().map(Outcome::of_refusal);
         let outcome = self.outcome.or_else(refused).unwrap_or(Outcome::Abandoned);
-        self.series.duration.observe(self.clock.elapsed().saturating_sub(self.started));
-        self.series.ended(self.metrics.catalogue(), facts.model_label(), outcome);
+        let catalogue = self.metrics.catalogue();
+        if facts.call_id.is_some() {
+            let took = self.clock.elapsed().saturating_sub(self.started);
+            self.series.took(catalogue, outcome, (took, facts.trace, self.clock.now()));
+        }
+        self.series.ended(catalogue, facts.model_label(), outcome);
     }
 }
 
@@ -137,10 +150,11 @@ mod tests {
 
     use super::*;
     use crate::http::AnswerBody;
+    use crate::ledger::ReservationId;
     use crate::model::ModelId;
     use crate::request::RequestFacts;
 
-    /// A team that nobody made known: its series have an empty name.
+    /// For a team that was never registered, so that its series have an empty name.
     fn measured(metrics: &Arc<Metrics>) -> (Measured, RequestLog) {
         let record = RequestLog::default();
         let team = TeamId::parse("design").expect("a team");
@@ -170,14 +184,16 @@ mod tests {
             let _ = MeasuredFuture { inner: ready(result), measured: measured(&metrics).0 }.await;
             assert_eq!(counted(&metrics, outcome), before + 1);
         }
-        assert_eq!(metrics.team(&TeamId::parse("design").expect("a team")).duration.count(), 4);
     }
 
     #[tokio::test]
-    async fn a_request_is_in_flight_until_its_future_ends_or_is_dropped() {
+    async fn a_request_is_in_flight_until_its_future_ends() {
         let metrics = metrics();
         let level = metrics.team(&TeamId::parse("design").expect("a team")).in_flight.clone();
-        let future = MeasuredFuture { inner: pending::<Result<Answer, Refusal>>(), measured: measured(&metrics).0 };
+        let future = MeasuredFuture {
+            inner: pending::<Result<Answer, Refusal>>(),
+            measured: measured(&metrics).0,
+        };
         assert_eq!(level.get(), 1);
         drop(future);
         assert_eq!(level.get(), 0);
@@ -185,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_counts_as_refused_and_not_as_a_caller_who_left() {
+    fn a_panic_counts_as_refused_and_not_as_abandoned() {
         let metrics = metrics();
         let (measured, record) = measured(&metrics);
         record.facts().refusal = Some(Refusal::Internal.kind());
@@ -194,15 +210,35 @@ mod tests {
     }
 
     #[test]
+    fn only_generations_are_timed_under_their_outcome() {
+        let metrics = metrics();
+        for call_id in [None, Some(ReservationId::new())] {
+            let (mut measured, record) = measured(&metrics);
+            record.facts().call_id = call_id;
+            measured.outcome = Some(Outcome::Refused);
+            drop(measured);
+        }
+        let timed = |outcome: Outcome| {
+            let durations = &metrics.catalogue().team_request_duration_seconds;
+            durations.with(["", outcome.name()]).count()
+        };
+        assert_eq!((timed(Outcome::Refused), timed(Outcome::Ok)), (1, 0));
+    }
+
+    #[test]
     fn the_model_becomes_a_label_only_when_it_is_priced() {
         let metrics = metrics();
         for priced in [true, false] {
             let (measured, record) = measured(&metrics);
             let model = ModelId::parse("flux/dev");
-            *record.facts() = RequestFacts { model, model_is_priced: priced, ..RequestFacts::default() };
+            *record.facts() =
+                RequestFacts { model, model_is_priced: priced, ..RequestFacts::default() };
             drop(measured);
         }
         assert_eq!(counted(&metrics, Outcome::Abandoned), 1);
-        assert_eq!(metrics.catalogue().team_requests_total.with(["", "flux/dev", "abandoned"]).get(), 1);
+        assert_eq!(
+            metrics.catalogue().team_requests_total.with(["", "flux/dev", "abandoned"]).get(),
+            1
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What is seen from outside: metrics, the access log, other logs, and the two layers that measure.
+//! Metrics, access log, audit log, other logs, traces, and the two measuring layers.
 
 pub mod access_log;
 pub mod audit_log;
@@ -9,11 +9,13 @@ pub mod measure_team;
 pub mod metrics;
 pub mod outcome;
 pub mod sink;
+pub mod spend;
 pub mod start;
 #[cfg(test)]
 #[allow(clippy::expect_used, clippy::panic)]
 mod tests;
 pub mod trace_and_count;
+pub mod traces;
 
 pub use access_log::AccessLog;
 pub use audit_log::AuditLog;
@@ -21,5 +23,6 @@ pub use measure_team::{MeasureTeam, MeasureTeamLayer};
 pub use metrics::Metrics;
 pub use outcome::Outcome;
 pub use sink::{Flush, Sink};
+pub use spend::SpendWatch;
 pub use start::{Settings, Telemetry, start};
 pub use trace_and_count::{TraceAndCount, TraceAndCountLayer};

@@ -1,27 +1,27 @@
-//! What became of a request, in one word of a closed list: for the metrics and the access line.
+//! Outcome of a request, for metrics and access log.
 
 use http::StatusCode;
 
 use crate::refusal::{Kind, Source};
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was answered.
     Ok,
-    /// The upstream failed, or said no itself.
+    /// The upstream failed or refused.
     UpstreamError,
-    /// The gateway said no.
+    /// The gateway refused.
     Refused,
     /// The caller left before the answer.
     Abandoned,
 }
 
 impl Outcome {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 4] = [Self::Ok, Self::UpstreamError, Self::Refused, Self::Abandoned];
 
-    /// The label.
+    /// Value of the label.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -32,10 +32,12 @@ impl Outcome {
         }
     }
 
-    /// The outcome of a refusal. A 502 or 504 is the upstream's failure even when it is the operator's fault.
+    /// Outcome of a refusal. A 502 or 504 is the upstream's failure, even if the operator caused
+    /// it.
     #[must_use]
     pub fn of_refusal(kind: &Kind) -> Self {
-        let upstream_failed = [StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT].contains(&kind.status);
+        let upstream_failed =
+            [StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT].contains(&kind.status);
         match kind.source {
             Source::Upstream => Self::UpstreamError,
             Source::Gateway if upstream_failed => Self::UpstreamError,
@@ -43,7 +45,7 @@ impl Outcome {
         }
     }
 
-    /// The outcome of an answer that is no refusal: an error in it came from the upstream.
+    /// Outcome of an answer that is no refusal: an error in it came from the upstream.
     #[must_use]
     pub fn of_answer(status: StatusCode) -> Self {
         if status.as_u16() < 400 { Self::Ok } else { Self::UpstreamError }
@@ -56,14 +58,17 @@ mod tests {
     use crate::refusal::Refusal;
 
     #[test]
-    fn a_failed_upstream_is_told_from_a_refusal_by_the_gateway() {
+    fn an_upstream_failure_is_distinguished_from_a_gateways_refusal() {
         for (refusal, outcome) in [
             (Refusal::CredentialMissing, Outcome::Refused),
             (Refusal::LedgerUnavailable, Outcome::Refused),
             (Refusal::Internal, Outcome::Refused),
             (Refusal::UpstreamTimeout, Outcome::UpstreamError),
             (Refusal::UpstreamKeyRejected, Outcome::UpstreamError),
-            (Refusal::UpstreamError { status: StatusCode::PAYLOAD_TOO_LARGE }, Outcome::UpstreamError),
+            (
+                Refusal::UpstreamError { status: StatusCode::PAYLOAD_TOO_LARGE },
+                Outcome::UpstreamError,
+            ),
         ] {
             assert_eq!(Outcome::of_refusal(&refusal.kind()), outcome, "{refusal:?}");
         }

@@ -1,10 +1,10 @@
-//! Where log lines go: a bounded buffer that a thread of its own writes out. Whoever logs never waits for standard
-//! output.
+//! Sink of log lines: a bounded buffer that a thread writes to standard output, so that logging
+//! never waits for it.
 //!
-//! `tracing-appender` (read at 0.2.5) is no stand-in: it bounds what waits by lines and not by bytes, allocates for
-//! every line, and does not count a line that the output refused, so that a closed pipe would lose lines that no metric
-//! tells of. Its end waits for one second at most, prints to standard output when that is not enough, and it brings
-//! crates for dates and channels that nothing else here uses.
+//! `tracing-appender` (as of 0.2.5) will not do: it bounds lines and not bytes, allocates for every
+//! line, and does not count lines that the output refused, so that a closed pipe would lose lines
+//! without a metric. Its shutdown waits one second at most and then prints to standard output, and
+//! it needs crates for dates and channels that nothing else here uses.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 
 use super::metrics::series::Counter;
 
-/// The most bytes that wait to be written; what comes beyond is dropped and counted.
+/// Most bytes waiting to be written; further lines are dropped and counted.
 const BYTES_MAX: usize = 4 << 20;
-/// What a buffer keeps after a burst.
+/// Capacity that a buffer keeps after a burst.
 const BYTES_KEPT: usize = 64 << 10;
-/// How long lines are gathered before they are written together.
+/// How long lines are collected before they are written together.
 const GATHER: Duration = Duration::from_millis(10);
-/// How long the end of the process waits for an output that does not take its lines.
+/// How long the process's end waits for an output that does not accept lines.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
 
-/// Takes log lines. Clones are the same sink.
+/// A sink of log lines. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Sink(Arc<Shared>);
 
@@ -48,11 +48,11 @@ impl Shared {
 }
 
 impl Sink {
-    /// A sink that writes to `out` until the [`Flush`] beside it is dropped. Lines that are lost are counted in
+    /// Starts a sink that writes to `out` until its [`Flush`] is dropped. Lost lines are counted in
     /// `dropped`.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     pub fn start(out: impl Write + Send + 'static, dropped: Counter) -> io::Result<(Self, Flush)> {
         Self::start_bounded(out, dropped, BYTES_MAX)
     }
@@ -69,7 +69,7 @@ impl Sink {
         Ok((Self(Arc::clone(&shared)), Flush(shared)))
     }
 
-    /// Adds a whole line, its newline included. Takes as long as copying it.
+    /// Appends a whole line with its newline. Takes only as long as copying it.
     pub fn append(&self, line: &[u8]) {
         let mut waiting = self.0.waiting();
         if waiting.finished || waiting.lines.len() + line.len() > self.0.bytes_max {
@@ -79,14 +79,14 @@ impl Sink {
         let first = waiting.lines.is_empty();
         waiting.lines.extend_from_slice(line);
         drop(waiting);
-        // The thread is awake, or about to look, when there was something before.
+        // If there were lines before, the thread is awake or about to look.
         if first {
             self.0.changed.notify_all();
         }
     }
 }
 
-/// Each write is one event's whole text: it stays one line.
+/// Each write is the text of one event, so it stays one line.
 impl Write for Sink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.append(line);
@@ -98,7 +98,7 @@ impl Write for Sink {
     }
 }
 
-/// Dropped at the end of the process: waits, but not for ever, until every line is written.
+/// Dropped at the end of the process: waits a bounded time until every line is written.
 #[derive(Debug)]
 pub struct Flush(Arc<Shared>);
 
@@ -132,7 +132,7 @@ fn write_out(shared: &Shared, mut out: impl Write) {
     shared.changed.notify_all();
 }
 
-/// Waits for lines and takes them; `false` when there are none and none will come.
+/// Waits for lines and takes them; returns `false` when there are none and none will come.
 fn gather(shared: &Shared, writing: &mut Vec<u8>) -> bool {
     let mut waiting = shared.waiting();
     while waiting.lines.is_empty() {
@@ -142,7 +142,8 @@ fn gather(shared: &Shared, writing: &mut Vec<u8>) -> bool {
         waiting = shared.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
     }
     if !waiting.stopping {
-        let gathered = shared.changed.wait_timeout_while(waiting, GATHER, |waiting| !waiting.stopping);
+        let gathered =
+            shared.changed.wait_timeout_while(waiting, GATHER, |waiting| !waiting.stopping);
         waiting = gathered.unwrap_or_else(PoisonError::into_inner).0;
     }
     std::mem::swap(&mut waiting.lines, writing);
@@ -156,11 +157,11 @@ mod tests {
 
     use super::*;
 
-    /// An output that takes nothing until it is let go, and tells what it took.
+    /// An output that accepts nothing until it is opened, and records what it accepted.
     struct Gate {
         go: mpsc::Receiver<()>,
         opened: bool,
-        took: Arc<Mutex<Vec<u8>>>,
+        written: Arc<Mutex<Vec<u8>>>,
         reached: mpsc::Sender<()>,
     }
 
@@ -170,7 +171,7 @@ mod tests {
                 let _ = self.reached.send(());
                 self.opened = self.go.recv().is_ok();
             }
-            self.took.lock().expect("unpoisoned").extend_from_slice(bytes);
+            self.written.lock().expect("unpoisoned").extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -180,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_blocks_costs_lines_and_never_the_one_who_logs() {
+    fn a_blocked_output_costs_lines_and_never_the_logger() {
         let (open, go) = mpsc::channel();
         let (reached, blocked) = mpsc::channel();
-        let took = Arc::new(Mutex::new(Vec::new()));
-        let gate = Gate { go, opened: false, took: Arc::clone(&took), reached };
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let gate = Gate { go, opened: false, written: Arc::clone(&written), reached };
         let dropped = Counter::default();
         let (sink, flush) = Sink::start_bounded(gate, dropped.clone(), 100).expect("a thread");
         sink.append(b"the first line\n");
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(dropped.get(), 20 - 100 / 11, "a hundred bytes wait, the rest is dropped");
         open.send(()).expect("the thread waits");
         drop(flush);
-        let text = String::from_utf8(took.lock().expect("unpoisoned").clone()).expect("text");
+        let text = String::from_utf8(written.lock().expect("unpoisoned").clone()).expect("text");
         assert_eq!(text, "the first line\n".to_owned() + &"0123456789\n".repeat(9));
         sink.append(b"too late\n");
         assert_eq!(dropped.get(), 12);

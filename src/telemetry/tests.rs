@@ -1,4 +1,5 @@
-//! The outermost layers together: every request is named, counted once and logged once, whatever became of it.
+//! Tests of the outermost layers together: every request gets an id, is counted once and logged
+//! once, whatever its outcome.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -19,6 +20,7 @@ use crate::answer::{AnswerRefusalsLayer, CatchPanicLayer};
 use crate::clock::Clock;
 use crate::http::{Answer, AnswerBody, X_REQUEST_ID};
 use crate::refusal::Refusal;
+use crate::refused::Recorder;
 use crate::request::{Arrival, Inbound};
 use crate::team::{TeamId, UserId};
 
@@ -35,7 +37,7 @@ impl Write for Output {
     }
 }
 
-/// The outermost layer, its metrics, and what it logs.
+/// The outermost layer with its metrics and its log.
 struct Watched {
     metrics: Arc<Metrics>,
     clock: Clock,
@@ -51,7 +53,14 @@ impl Watched {
         let output = Output::default();
         let dropped = metrics.catalogue().log_lines_dropped_total.series();
         let (sink, flush) = Sink::start(output.clone(), dropped).expect("a thread");
-        let layer = TraceAndCountLayer::new(Arc::clone(&metrics), AccessLog::new(sink, Form::Json), clock.clone());
+        let layer = TraceAndCountLayer::new(
+            Arc::clone(&metrics),
+            AccessLog::new(sink, Form::Json),
+            None,
+            clock.clone(),
+            Recorder::default(),
+            Arc::default(),
+        );
         Self { metrics, clock, layer, output, flush }
     }
 
@@ -82,16 +91,18 @@ impl Watched {
         self.metrics.catalogue().http_in_flight.with([route]).get()
     }
 
-    /// The access lines, once they are written.
+    /// The access lines, once written.
     fn lines(self) -> Vec<serde_json::Value> {
         drop(self.flush);
-        let text = String::from_utf8(self.output.0.lock().expect("unpoisoned").clone()).expect("text");
+        let text =
+            String::from_utf8(self.output.0.lock().expect("unpoisoned").clone()).expect("text");
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 }
 
 fn inbound(method: &str) -> Inbound<()> {
-    let request = Request::builder().method(method).header(X_REQUEST_ID, "r1").body(()).expect("a request");
+    let request =
+        Request::builder().method(method).header(X_REQUEST_ID, "r1").body(()).expect("a request");
     Inbound { request, peer: IpAddr::V4(Ipv4Addr::LOCALHOST), too_late: false }
 }
 
@@ -102,7 +113,7 @@ fn routed(arrival: &Arrival<()>) {
 }
 
 #[tokio::test]
-async fn an_answered_request_is_named_counted_and_logged_when_its_body_has_been_written() {
+async fn an_answered_request_is_logged_once_its_body_is_written() {
     let watched = Watched::new();
     let clock = watched.clock.clone();
     let service = watched.over(service_fn(move |arrival: Arrival<()>| {
@@ -115,7 +126,11 @@ async fn an_answered_request_is_named_counted_and_logged_when_its_body_has_been_
     }));
     let answer = service.oneshot(inbound("POST")).await.expect("never fails");
     assert_eq!(answer.headers()[X_REQUEST_ID], "r1");
-    assert_eq!((watched.in_flight(ROUTE), watched.requests(ROUTE, "200")), (1, 0), "its body is not written yet");
+    assert_eq!(
+        (watched.in_flight(ROUTE), watched.requests(ROUTE, "200")),
+        (1, 0),
+        "its body is not written yet"
+    );
     watched.at("04");
     assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes().as_ref(), b"12345");
     assert_eq!((watched.in_flight(ROUTE), watched.requests(ROUTE, "200")), (0, 1));
@@ -130,7 +145,7 @@ async fn an_answered_request_is_named_counted_and_logged_when_its_body_has_been_
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_before_the_answer_is_counted_as_499() {
+async fn a_caller_who_leaves_before_the_answer_counts_as_499() {
     let watched = Watched::new();
     let service = watched.over(service_fn(|arrival: Arrival<()>| async move {
         routed(&arrival);
@@ -149,7 +164,7 @@ async fn a_caller_who_leaves_before_the_answer_is_counted_as_499() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_in_the_middle_of_the_answer_has_abandoned_it() {
+async fn a_caller_who_leaves_mid_answer_has_abandoned_it() {
     let watched = Watched::new();
     let service = watched.over(service_fn(|_| async { Ok(Answer::new(AnswerBody::new("12345"))) }));
     drop(service.oneshot(inbound("GET")).await);
@@ -158,18 +173,19 @@ async fn a_caller_who_leaves_in_the_middle_of_the_answer_has_abandoned_it() {
 }
 
 #[tokio::test]
-async fn the_answer_to_head_and_an_empty_answer_are_whole_without_a_body() {
+async fn empty_answers_and_answers_to_head_are_whole() {
     let watched = Watched::new();
     let full = watched.over(service_fn(|_| async { Ok(Answer::new(AnswerBody::new("12345"))) }));
     drop(full.oneshot(inbound("HEAD")).await);
     let empty = watched.over(service_fn(|_| async { Ok(Answer::default()) }));
     drop(empty.oneshot(inbound("GET")).await);
-    let outcomes: Vec<_> = watched.lines().into_iter().map(|line| line["outcome"].clone()).collect();
+    let outcomes: Vec<_> =
+        watched.lines().into_iter().map(|line| line["outcome"].clone()).collect();
     assert_eq!(outcomes, ["ok", "ok"]);
 }
 
 #[tokio::test]
-async fn a_refusal_is_counted_by_code_and_source_with_the_team_when_it_is_known() {
+async fn refusals_are_counted_by_code_source_and_known_team() {
     let watched = Watched::new();
     let service = watched.over(service_fn(|arrival: Arrival<()>| {
         arrival.record.facts().team = TeamId::parse("design");
@@ -180,10 +196,16 @@ async fn a_refusal_is_counted_by_code_and_source_with_the_team_when_it_is_known(
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     assert_eq!(answer.headers()[X_REQUEST_ID], "r1");
     drop(answer);
-    // The configuration knows no such team, so its name is no label.
-    assert_eq!(watched.metrics.catalogue().refusals_total.with(["", "team_suspended", "policy"]).get(), 1);
+    // The team is not configured, so its name is no label.
+    assert_eq!(
+        watched.metrics.catalogue().refusals_total.with(["", "team_suspended", "policy"]).get(),
+        1
+    );
     let line = watched.lines().remove(0);
-    assert_eq!((line["outcome"].as_str(), line["code"].as_str()), (Some("refused"), Some("team_suspended")));
+    assert_eq!(
+        (line["outcome"].as_str(), line["code"].as_str()),
+        (Some("refused"), Some("team_suspended"))
+    );
     assert_eq!((line["team"].as_str(), line["user"].as_str()), (Some("design"), Some("alice")));
 }
 
@@ -201,14 +223,18 @@ async fn a_panic_is_answered_named_counted_and_logged_as_internal() {
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answer.headers()[X_REQUEST_ID], "r1");
     drop(answer);
-    assert_eq!(watched.metrics.catalogue().refusals_total.with(["", "internal", "gateway"]).get(), 1);
+    assert_eq!(
+        watched.metrics.catalogue().refusals_total.with(["", "internal", "gateway"]).get(),
+        1
+    );
     assert_eq!(watched.in_flight(ROUTE), 0);
     let line = watched.lines().remove(0);
     assert_eq!((line["code"].as_str(), line["level"].as_str()), (Some("internal"), Some("error")));
 }
 
+/// A trace is continued.
 #[tokio::test]
-async fn a_request_without_a_plain_id_gets_one_and_a_trace_is_continued() {
+async fn a_request_without_a_plain_id_gets_one() {
     let watched = Watched::new();
     let service = watched.over(service_fn(|arrival: Arrival<()>| async move {
         let facts = arrival.record.facts();

@@ -1,9 +1,9 @@
-//! Gives every request a name, a trace and a record, and when its answer has ended counts it and writes its access
-//! line.
+//! Gives every request an id, a trace and a log, and counts and logs it when its answer has ended.
+//! Begins to record its spans where its trace is recorded.
 //!
-//! Reads: `X-Request-Id`, `traceparent`; at the end, what the layers below noted in the record.
-//! Writes: `X-Request-Id` on every answer, `X-Call-Id` on that to a call, the trace in the record. Refuses: nothing.
-//! Position: outermost, so that whatever happens to a request below is counted once, under its name.
+//! Reads: `X-Request-Id`, `traceparent`, the address that a trusted proxy reports; at the end, the facts that the layers below noted. Writes:
+//! `X-Request-Id` on every answer, `X-Call-Id` on a call's, the trace in the log. Refuses: nothing.
+//! Position: outermost, so that each request is counted once, with its id, whatever happens below.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,23 +19,38 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::ending::{Ending, Watch};
+use super::traces::Tracer;
 use super::{AccessLog, Metrics};
 use crate::clock::Clock;
 use crate::http::{Answer, AnswerBody, Deliver, Delivery, X_CALL_ID, X_REQUEST_ID};
-use crate::request::{Arrival, Inbound, RequestId, RequestLog, TraceIds, Traceparent};
+use crate::refused::Recorder;
+use crate::request::{
+    Arrival, Inbound, RequestId, RequestLog, TraceIds, Traceparent, TrustedProxies,
+};
 
 /// Makes [`TraceAndCount`].
 #[derive(Clone, Debug)]
 pub struct TraceAndCountLayer {
     watch: Arc<Watch>,
     ids: Arc<TraceIds>,
+    proxies: Arc<TrustedProxies>,
 }
 
 impl TraceAndCountLayer {
-    /// Counts in these metrics, writes to this log, measures by this clock.
+    /// Counts in these metrics, writes to this log, records spans with this tracer if there is one,
+    /// measures by this clock, records calls that are refused; believes these proxies about where a
+    /// caller is.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, log: AccessLog, clock: Clock) -> Self {
-        Self { watch: Arc::new(Watch { metrics, log, clock }), ids: Arc::default() }
+    pub fn new(
+        metrics: Arc<Metrics>,
+        log: AccessLog,
+        tracer: Option<Arc<Tracer>>,
+        clock: Clock,
+        refused: Recorder,
+        proxies: Arc<TrustedProxies>,
+    ) -> Self {
+        let watch = Arc::new(Watch { metrics, log, tracer, clock, refused });
+        Self { watch, ids: Arc::default(), proxies }
     }
 }
 
@@ -43,7 +58,8 @@ impl<S> Layer<S> for TraceAndCountLayer {
     type Service = TraceAndCount<S>;
 
     fn layer(&self, inner: S) -> TraceAndCount<S> {
-        TraceAndCount { inner, watch: Arc::clone(&self.watch), ids: Arc::clone(&self.ids) }
+        let Self { watch, ids, proxies } = self.clone();
+        TraceAndCount { inner, watch, ids, proxies }
     }
 }
 
@@ -53,6 +69,7 @@ pub struct TraceAndCount<S> {
     inner: S,
     watch: Arc<Watch>,
     ids: Arc<TraceIds>,
+    proxies: Arc<TrustedProxies>,
 }
 
 impl<S, B> Service<Inbound<B>> for TraceAndCount<S>
@@ -70,17 +87,22 @@ where
     fn call(&mut self, inbound: Inbound<B>) -> CountedFuture<S::Future> {
         let Inbound { request, peer, too_late } = inbound;
         let id = RequestId::accept(request.headers().get(X_REQUEST_ID));
-        let trace = self.ids.next(Traceparent::accept(request.headers()));
-        let record = RequestLog::default();
-        record.facts().trace = Some(trace);
+        let caller = Traceparent::accept(request.headers());
+        let trace = self.ids.next(caller);
+        let record = match &self.watch.tracer {
+            Some(tracer) => tracer.begin(trace, caller, &self.ids),
+            None => RequestLog::traced(trace, None),
+        };
+        record.facts().client = Some(self.proxies.origin(peer, request.headers()));
         let ending = Ending::new(&self.watch, id.clone(), record.clone(), request.method().clone());
-        let inner = self.inner.call(Arrival { request, peer, too_late, at: Instant::now(), id, record });
+        let inner =
+            self.inner.call(Arrival { request, peer, too_late, at: Instant::now(), id, record });
         CountedFuture { inner, ending: Some(ending) }
     }
 }
 
 pin_project! {
-    /// Waits for the answer. Dropped before it, the caller has left.
+    /// Waits for the answer. Dropped earlier, the caller has left.
     #[derive(Debug)]
     pub struct CountedFuture<F> {
         #[pin]
@@ -104,7 +126,7 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CountedFuture<F>
         };
         let (mut head, body) = answer.into_parts();
         let ending = this.ending.take().map(|mut ending| {
-            // An answer that is given again keeps the name of the call that it answers.
+            // A replayed answer keeps the id of the request that it answered first.
             head.headers.entry(X_REQUEST_ID).or_insert_with(|| ending.id().to_header());
             if let Some(id) = ending.call_id() {
                 head.headers.entry(X_CALL_ID).or_insert_with(|| id.to_header());
@@ -117,7 +139,7 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CountedFuture<F>
 }
 
 pin_project! {
-    /// An answer's body; the request ends when it is written to its end or dropped.
+    /// Body of an answer. The request ends when it is fully written or dropped.
     #[derive(Debug)]
     pub struct CountedBody {
         #[pin]
@@ -136,11 +158,17 @@ impl Body for CountedBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let mut this = self.project();
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
         if let Some(ending) = this.ending {
-            let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+            let bytes = frame
+                .as_ref()
+                .and_then(|frame| frame.as_ref().ok()?.data_ref())
+                .map_or(0, Bytes::len);
             ending.wrote(bytes, frame.is_none() || this.inner.is_end_stream());
         }
         Poll::Ready(frame)

@@ -1,4 +1,4 @@
-//! What an account's balance was when it was last read, and how far that is from what was spent.
+//! An account's balance as last read, and how it differs from the ledger.
 
 use std::fmt;
 
@@ -7,21 +7,22 @@ use serde::{Serialize, Serializer};
 
 use crate::credits::{Credits, decimal};
 
-/// A reading of an account's balance, held against the ledger.
+/// A balance, compared with the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// What there was.
+    /// The balance.
     pub credits: Credits,
-    /// How much more than was spent the upstream has taken.
+    /// How much more the upstream has charged than the ledger.
     pub drift: Drift,
-    /// Since when that is counted: this process's first reading, or the last one that was higher than the one before
-    /// it.
+    /// Since when that is counted: this process's first reading, or the last one above the one
+    /// before.
     pub since: Timestamp,
     /// When it was read.
     pub at: Timestamp,
 }
 
-/// Credits that the upstream has taken beyond what was spent, in millionths; negative when it has taken less.
+/// Credits that the upstream has charged beyond the ledger, in millionths; negative when it has
+/// charged less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drift(pub i64);
 
@@ -32,7 +33,7 @@ impl fmt::Display for Drift {
     }
 }
 
-/// A decimal number, like an amount of credits.
+/// Serialized as a decimal number, like credits.
 impl Serialize for Drift {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         decimal(self, serializer)
@@ -46,8 +47,11 @@ mod tests {
 
     #[test]
     fn a_drift_is_a_signed_decimal() {
-        let shown = |micros| (Drift(micros).to_string(), serde_json::to_string(&Drift(micros)).unwrap());
-        for (micros, text) in [(0, "0"), (2, "0.000002"), (25_000, "0.025"), (-25_000, "-0.025"), (-5_000_000, "-5")] {
+        let shown =
+            |micros| (Drift(micros).to_string(), serde_json::to_string(&Drift(micros)).unwrap());
+        for (micros, text) in
+            [(0, "0"), (2, "0.000002"), (25_000, "0.025"), (-25_000, "-0.025"), (-5_000_000, "-5")]
+        {
             assert_eq!(shown(micros), (text.to_owned(), text.to_owned()));
         }
     }

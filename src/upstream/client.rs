@@ -1,6 +1,8 @@
-//! The wire: one call over one of the worker's connections to the upstream, its answer received whole.
+//! HTTP client of one worker: sends a call over one of its connections and receives the whole
+//! answer.
 //!
-//! hyper's own connections, without the pooled client: that costs 40 % more of the gateway's time per call.
+//! Uses hyper's connections directly: its pooled client takes 40 % more of the gateway's time per
+//! call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,43 +26,43 @@ use crate::http::Gathered;
 use crate::live::Live;
 use crate::request::{Buffer, Room};
 
-/// The connections of one worker. Clones share them.
+/// Connections of one worker. Clones share them.
 #[derive(Clone)]
 pub struct UpstreamClient {
     pool: Arc<Pool>,
     buffer: Buffer,
 }
 
-/// An answer, whole.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Received {
-    /// Status and headers; the body is beside it.
+    /// Status and headers.
     pub head: http::response::Parts,
     /// The body.
     pub body: Bytes,
-    /// The room it takes in memory.
+    /// Its room in memory.
     pub room: Arc<Room>,
 }
 
 /// Why there is no answer. The texts are for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Failed {
-    /// Not a byte was sent.
+    /// Nothing was sent.
     #[error("no connection: {0}")]
     Unreachable(String),
-    /// Sent, and no answer in time.
+    /// Sent, and no answer came in time.
     #[error("no answer in time")]
     TimedOut,
-    /// Not a byte was sent: other calls took every place on the connections there are.
+    /// Nothing was sent: other calls took all places on the connections.
     #[error("no place on a connection in time")]
     NoPlace,
-    /// Not a byte was sent: the connection was closed before it accepted one. Another may take it.
+    /// Nothing was sent: the connection was closed before. Another connection may be used.
     #[error("the connection was closed while it was idle")]
     Gone,
-    /// Sent, and the answer is not HTTP, or was cut.
+    /// Sent, and the answer is not HTTP, or broke off.
     #[error("broken answer: {0}")]
     Broken(String),
-    /// Sent, and the answer is larger than this bound of ours.
+    /// Sent, and the answer is larger than this bound.
     #[error("the answer is larger than {0}")]
     TooLarge(&'static str),
 }
@@ -72,18 +74,21 @@ impl UpstreamClient {
         Self { pool: Arc::new(Pool::default()), buffer }
     }
 
-    /// A connection that takes a request at once, if there is one.
+    /// A connection that can take a request at once.
     #[must_use]
     pub fn at_hand(&self, origin: &Arc<Origin>, bounds: Bounds) -> Option<Line> {
         self.pool.at_hand(origin, bounds.idle).map(|found| self.line(found, origin))
     }
 
-    /// A connection that takes a request: one that is there, or becomes free in time, or a new one.
+    /// A connection that can take a request: an idle one, one that becomes free in time, or a new
+    /// one.
     ///
     /// # Errors
-    /// Not a byte was sent: [`Failed::Unreachable`] or [`Failed::NoPlace`].
+    /// Nothing was sent: [`Failed::Unreachable`] or [`Failed::NoPlace`].
     pub async fn connect(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<Line, Failed> {
-        match tokio::time::timeout(bounds.connect, Box::pin(self.pool.find(origin, bounds.idle))).await {
+        match tokio::time::timeout(bounds.connect, Box::pin(self.pool.find(origin, bounds.idle)))
+            .await
+        {
             Ok(Ok(found)) => Ok(self.line(found, origin)),
             Ok(Err(error)) => Err(Failed::Unreachable(error.to_string())),
             Err(_) if self.pool.is_crowded() => Err(Failed::NoPlace),
@@ -91,11 +96,13 @@ impl UpstreamClient {
         }
     }
 
-    /// Closes connections that have been idle for too long also while no call comes: until it is stopped.
+    /// Closes connections that have been idle for too long, also when no calls come; runs until
+    /// stopped.
     pub async fn tend(self, upstream: Live<Upstream>, stop: CancellationToken) {
         loop {
             let idle_max = upstream.read().bounds.idle;
-            if stop.run_until_cancelled(tokio::time::sleep(idle_max.max(TEND_MIN))).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(idle_max.max(TEND_MIN))).await.is_none()
+            {
                 return;
             }
             self.pool.close_idle_for(idle_max);
@@ -106,15 +113,16 @@ impl UpstreamClient {
         Line::new(found, Arc::clone(origin), Arc::clone(&self.pool))
     }
 
-    /// Sends a request (path only; the origin is added here) over a connection and receives its answer whole.
+    /// Sends a request (path only; the origin is added here) over a connection and receives the
+    /// whole answer.
     ///
-    /// The request is sent again only when the upstream itself says that it did nothing with it (RFC 9113, section
-    /// 8.7). That a reused connection was closed before it accepted a byte is told: before a call goes over another it
-    /// must be said that it waits again.
+    /// Resends a request only when the upstream itself says that it was not processed (RFC 9113,
+    /// section 8.7). If a reused connection was closed before it accepted anything, that is an
+    /// error: before a call goes over another connection, the ledger must know that it waits again.
     ///
-    /// What an `async fn` is given it keeps to its end, beside what it makes of it. This is kept in every call under
-    /// way, and above a kibibyte it is also slower to allocate: hence the boxed request, and the blocks that take what
-    /// they are given.
+    /// Not an `async fn`, which would keep its arguments to the end beside what is made of them.
+    /// This future is part of every open call, and allocations above a kibibyte are slower: hence
+    /// the boxed request, and the blocks that consume their arguments.
     ///
     /// # Errors
     /// [`Failed`] says whether the upstream can have seen the request.
@@ -132,10 +140,15 @@ impl UpstreamClient {
                 let (found, origin) = line.use_up().ok_or(Failed::Gone)?;
                 let Found { mut connection, mut timer, reused, .. } = found;
                 prepare(&mut request, &connection, &origin)?;
-                // One timer for all of it.
+                // One timer for the whole exchange.
                 timer.as_mut().reset(Instant::now() + bounds.answer);
                 let ended = {
-                    let attempt = Self::attempt(&mut connection, request, bounds.answer_bytes_max, Arc::clone(&room));
+                    let attempt = Self::attempt(
+                        &mut connection,
+                        request,
+                        bounds.answer_bytes_max,
+                        Arc::clone(&room),
+                    );
                     let (mut attempt, mut waited) = (std::pin::pin!(attempt), Duration::ZERO);
                     loop {
                         tokio::select! {
@@ -143,7 +156,7 @@ impl UpstreamClient {
                             ended = attempt.as_mut() => break ended,
                             () = timer.as_mut() => {}
                         }
-                        // While there was no room for it here, the upstream could not send.
+                        // While there was no room here, the upstream could not send.
                         let more = room.waited().saturating_sub(waited);
                         if more.is_zero() {
                             return Err(Failed::TimedOut);
@@ -160,7 +173,9 @@ impl UpstreamClient {
                         return received;
                     }
                     Err(Lost::Unsent) if reused => return Err(Failed::Gone),
-                    Err(Lost::Unsent) => return Err(Failed::Unreachable("closed as it was opened".to_owned())),
+                    Err(Lost::Unsent) => {
+                        return Err(Failed::Unreachable("closed as it was opened".to_owned()));
+                    }
                     Err(Lost::Unprocessed(back)) if resends > 0 => {
                         resends -= 1;
                         request = back;
@@ -177,10 +192,10 @@ impl UpstreamClient {
         }
     }
 
-    /// The same for a question that nobody pays for, over whatever connection takes it.
+    /// The same for a request that no team pays for, over any connection.
     ///
     /// # Errors
-    /// As above, but for [`Failed::Gone`].
+    /// As above, except [`Failed::Gone`].
     pub fn ask(
         &self,
         origin: &Arc<Origin>,
@@ -199,25 +214,32 @@ impl UpstreamClient {
         }
     }
 
-    /// The one that is at hand, else as [`UpstreamClient::connect`].
+    /// A connection that is idle, or else as in [`UpstreamClient::connect`].
     ///
     /// # Errors
     /// As there.
-    pub async fn at_hand_or_connect(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<Line, Failed> {
+    pub async fn at_hand_or_connect(
+        &self,
+        origin: &Arc<Origin>,
+        bounds: Bounds,
+    ) -> Result<Line, Failed> {
         match self.at_hand(origin, bounds) {
             Some(line) => Ok(line),
             None => self.connect(origin, bounds).await,
         }
     }
 
-    /// Sends a request once. What was [`Lost`] may be sent again; what was received badly may not.
+    /// Sends a request once. After [`Lost`] it may be resent; after a failure to receive it may
+    /// not.
     fn attempt(
         connection: &mut Connection,
         request: Box<Request<Outbound>>,
         answer_bytes_max: u64,
         room: Arc<Room>,
     ) -> impl Future<Output = Result<Result<Received, Failed>, Lost>> + Send {
-        connection.send(request).and_then(move |response| Self::receive(response, answer_bytes_max, room).map(Ok))
+        connection
+            .send(request)
+            .and_then(move |response| Self::receive(response, answer_bytes_max, room).map(Ok))
     }
 
     fn receive(
@@ -227,7 +249,10 @@ impl UpstreamClient {
     ) -> impl Future<Output = Result<Received, Failed>> + Send {
         let (head, body) = response.into_parts();
         async move {
-            let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+            let length = head
+                .headers
+                .get(CONTENT_LENGTH)
+                .and_then(|value| value.to_str().ok()?.parse().ok());
             if length.is_some_and(|length: u64| length > answer_bytes_max) {
                 return Err(Failed::TooLarge(ANSWER_BYTES_MAX));
             }
@@ -236,22 +261,32 @@ impl UpstreamClient {
         }
     }
 
-    /// Reads the body. What is read has room already, except for the frame at hand; where there is none it is waited
-    /// for, see [`Room`].
-    async fn gather(mut body: Incoming, length: Option<u64>, bytes_max: u64, room: &Room) -> Result<Bytes, Failed> {
+    /// Reads the body. Everything but the current frame already has room; for that it waits if
+    /// there is none, see [`Room`].
+    async fn gather(
+        mut body: Incoming,
+        length: Option<u64>,
+        bytes_max: u64,
+        room: &Room,
+    ) -> Result<Bytes, Failed> {
         if let Some(length) = length {
             room.hold(length).await;
         }
-        let mut gathered = Gathered::expecting(length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
+        let mut gathered = Gathered::expecting(
+            length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0),
+        );
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|error| Failed::Broken(describe(&error)))?.into_data() else { continue };
+            let Ok(data) = frame.map_err(|error| Failed::Broken(describe(&error)))?.into_data()
+            else {
+                continue;
+            };
             let bytes = (gathered.len() + data.len()) as u64;
             if bytes > bytes_max {
                 return Err(Failed::TooLarge(ANSWER_BYTES_MAX));
             }
             let there_is = room.bytes();
             if bytes > there_is {
-                // An answer that does not say its length takes as much again as it has.
+                // An answer of unknown length doubles its room.
                 room.hold(bytes.max(there_is.saturating_mul(2)).min(bytes_max)).await;
             }
             gathered.push(data);
@@ -261,15 +296,19 @@ impl UpstreamClient {
     }
 }
 
-/// The key of the configuration that says how large an answer may be.
+/// Configuration key of the largest answer.
 const ANSWER_BYTES_MAX: &str = "upstream.answer_bytes_max";
-/// How often idle connections are looked at, at the most.
+/// Least time between two looks at idle connections.
 const TEND_MIN: Duration = Duration::from_millis(100);
-/// How often one request is sent again that the upstream did not process.
+/// How often one unprocessed request is resent.
 const RESENDS_MAX: u32 = 2;
 
-/// HTTP/1 wants a path and a `Host`, HTTP/2 the whole URI.
-fn prepare(request: &mut Request<Outbound>, connection: &Connection, origin: &Origin) -> Result<(), Failed> {
+/// HTTP/1 needs a path and `Host`, HTTP/2 the whole URI.
+fn prepare(
+    request: &mut Request<Outbound>,
+    connection: &Connection,
+    origin: &Origin,
+) -> Result<(), Failed> {
     let unusable = |error: &dyn std::fmt::Display| Failed::Unreachable(error.to_string());
     match connection {
         Connection::Http1(_) => {
@@ -277,14 +316,15 @@ fn prepare(request: &mut Request<Outbound>, connection: &Connection, origin: &Or
         }
         Connection::Http2(_) => {
             request.headers_mut().remove(HOST);
-            *request.uri_mut() = origin.absolute(request.uri()).map_err(|error| unusable(&error))?;
+            *request.uri_mut() =
+                origin.absolute(request.uri()).map_err(|error| unusable(&error))?;
             *request.version_mut() = Version::HTTP_2;
         }
     }
     Ok(())
 }
 
-/// hyper's own words and their cause, for the log.
+/// hyper's message with its cause, for the log.
 fn describe(error: &hyper::Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),

@@ -1,4 +1,4 @@
-//! The upstream as a configuration has it: where it is, its keys, and how calls go there.
+//! The upstream as configured: its address, its keys, and how calls are sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,35 +6,37 @@ use std::time::Duration;
 use super::{Bounds, Breaker, KeyPool, Origin, Settings, queue, reconcile};
 use crate::permits::AccountLimits;
 
-/// The upstream of one configuration: replaced whole by a reload.
+/// The upstream of one configuration; a reload replaces it as a whole.
 pub struct Upstream {
-    /// Where it is.
+    /// Its address.
     pub origin: Arc<Origin>,
     /// The shared keys.
     pub keys: Arc<KeyPool>,
-    /// Whether calls are sent to it.
+    /// Circuit breaker.
     pub breaker: Breaker,
-    /// How long a call may take and how large its answer may be.
+    /// Timeouts of a call, and the largest answer.
     pub bounds: Bounds,
-    /// What the account and its keys allow; `None` when nothing is limited, and no call waits.
+    /// Limits of the account and its keys; `None` when there are none, so that no call waits.
     pub limits: Option<Arc<AccountLimits>>,
-    /// How calls wait for it.
+    /// Settings of the queue.
     pub queue: queue::Settings,
-    /// How the account's balance is held against the ledger; `None`: not at all.
+    /// How the account's balance is compared with the ledger; `None` does not compare.
     pub reconcile: Option<reconcile::Settings>,
     settings: Settings,
 }
 
 impl Upstream {
-    /// The upstream of a configuration. Its connections and its resting keys outlive a reload that does not change
-    /// them.
+    /// The upstream of a configuration. Connections and cooldowns of keys are kept across a reload
+    /// that does not change them.
     ///
     /// # Errors
-    /// A sentence for the operator: the address, a certificate file or a key cannot be used.
+    /// The address, a certificate file or a key is unusable; a sentence for the operator.
     pub fn new(settings: Settings, before: Option<&Self>) -> Result<Self, String> {
         let same_origin = |before: &&Self| {
             let (old, new) = (&before.settings, &settings);
-            old.base_url == new.base_url && old.protocol == new.protocol && old.ca_file == new.ca_file
+            old.base_url == new.base_url
+                && old.protocol == new.protocol
+                && old.ca_file == new.ca_file
         };
         let same = before.filter(same_origin);
         let origin = match same {
@@ -43,7 +45,9 @@ impl Upstream {
         };
         let breaker = Breaker::new(settings.breaker, same.map(|before| &before.breaker));
         let keys = KeyPool::new(&settings.keys, before.map(|before| before.keys.as_ref()))
-            .map_err(|name| format!("the upstream key {name} has characters that no key can have"))?;
+            .map_err(|name| {
+                format!("the upstream key {name} has characters that no key can have")
+            })?;
         let bounds = Bounds {
             connect: settings.connect_timeout,
             answer: settings.answer_timeout,
@@ -52,10 +56,19 @@ impl Upstream {
         };
         let (limits, queue) = (account_limits(&settings).map(Arc::new), settings.queue);
         let reconcile = settings.reconcile.clone();
-        Ok(Self { origin, keys: Arc::new(keys), breaker, bounds, limits, queue, reconcile, settings })
+        Ok(Self {
+            origin,
+            keys: Arc::new(keys),
+            breaker,
+            bounds,
+            limits,
+            queue,
+            reconcile,
+            settings,
+        })
     }
 
-    /// How long a call may take from its admission to its end.
+    /// Longest time from a call's admission to its end.
     #[must_use]
     pub fn longest_call(&self) -> Duration {
         let wait = self.limits.as_ref().map_or(Duration::ZERO, |_| self.queue.max_wait);
@@ -64,7 +77,8 @@ impl Upstream {
 }
 
 fn account_limits(settings: &Settings) -> Option<AccountLimits> {
-    let is_free = settings.limits.is_empty() && settings.keys.iter().all(|key| key.limits.is_empty());
+    let is_free =
+        settings.limits.is_empty() && settings.keys.iter().all(|key| key.limits.is_empty());
     let keys = settings.keys.iter().map(|key| (key.name.as_str().into(), key.limits)).collect();
     (!is_free).then_some(AccountLimits {
         account: settings.limits,

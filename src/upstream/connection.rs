@@ -1,4 +1,4 @@
-//! One connection to the upstream: opening it, and sending one request over it.
+//! One connection to the upstream: opening it and sending one request.
 
 use std::error::Error;
 use std::io;
@@ -18,41 +18,42 @@ use super::http2_connection::{Http2Connection, Outbound, Place};
 use super::origin::Origin;
 use super::settings::Protocol;
 
-/// A connection that a request may be sent on.
+/// A connection for one request.
 pub(super) enum Connection {
-    /// Serves one request at a time.
+    /// For one request at a time.
     Http1(http1::SendRequest<Outbound>),
-    /// A place among the many requests that an HTTP/2 connection serves.
+    /// A place on a shared HTTP/2 connection.
     Http2(Arc<Place>),
 }
 
-/// A connection as it was opened.
+/// A new connection.
 pub(super) enum Opened {
     /// For one request at a time.
     Http1(http1::SendRequest<Outbound>),
-    /// For many.
+    /// For many requests.
     Http2(Arc<Http2Connection>),
 }
 
 /// Why a request got no answer.
 pub(super) enum Lost {
-    /// Not a byte of it was accepted: it may be sent over another.
+    /// None of it was accepted: it may be sent over another connection.
     Unsent,
-    /// It was sent, and the upstream says that it did nothing with it (RFC 9113, section 8.7): it may be sent again.
+    /// It was sent, and the upstream says that it was not processed (RFC 9113, section 8.7): it may
+    /// be resent.
     Unprocessed(Box<Request<Outbound>>),
-    /// It was sent, at least in part. Nobody knows what became of it.
+    /// It was sent, at least in part. Its outcome is unknown.
     Sent(hyper::Error),
 }
 
-/// The largest head an answer may have.
+/// Largest head of an answer.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a kept HTTP/1 connection may take to be ready. One that is still busy with the last request (its answer
-/// came before its body was taken) may stay so for ever.
+/// How long a kept HTTP/1 connection may take to be ready. One that is still busy with the last
+/// request (answered before its body was taken) may never be.
 const READY_WITHIN: Duration = Duration::from_millis(10);
 
 impl Opened {
-    /// Opens a connection: name look-up, TCP, TLS, HTTP.
+    /// Opens a connection: DNS, TCP, TLS, HTTP.
     pub(super) async fn to(origin: &Origin) -> io::Result<Self> {
         let (host, port) = origin.address();
         let stream = dial::reach(host, port).await?;
@@ -76,7 +77,8 @@ impl Opened {
         }
         let mut builder = http1::Builder::new();
         builder.max_buf_size(HEAD_BYTES_MAX * 8).max_header_size(HEAD_BYTES_MAX);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (sender, connection) =
+            builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         tokio::spawn(connection);
         Ok(Self::Http1(sender))
     }
@@ -98,16 +100,18 @@ impl Connection {
 
     /// Sends a request and waits for the head of its answer.
     ///
-    /// No `async fn`, which would keep room for the request for as long as it is under way.
+    /// Not an `async fn`, which would keep room for the request until the end.
     pub(super) fn send(
         &mut self,
         mut request: Box<Request<Outbound>>,
     ) -> impl Future<Output = Result<Response<Incoming>, Lost>> + Send {
         match self {
             Self::Http1(sender) => {
-                Either::Left(sender.try_send_request(*request).map_err(|mut error| match error.take_message() {
-                    Some(_) => Lost::Unsent,
-                    None => Lost::Sent(error.into_error()),
+                Either::Left(sender.try_send_request(*request).map_err(|mut error| {
+                    match error.take_message() {
+                        Some(_) => Lost::Unsent,
+                        None => Lost::Sent(error.into_error()),
+                    }
                 }))
             }
             Self::Http2(place) => {
@@ -129,11 +133,12 @@ fn lost(mut error: TrySendError<Request<Outbound>>, copy: Box<Request<Outbound>>
     if is_unprocessed(&error) { Lost::Unprocessed(copy) } else { Lost::Sent(error) }
 }
 
-/// Whether the upstream itself says that it did not process the request: its stream is above the last one of a GOAWAY,
-/// or was reset with REFUSED_STREAM (RFC 9113, section 8.7).
+/// Whether the upstream says that it did not process the request: its stream is above the last one
+/// of a GOAWAY, or was reset with REFUSED_STREAM (RFC 9113, section 8.7).
 fn is_unprocessed(error: &hyper::Error) -> bool {
     let cause = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
     cause.is_some_and(|cause| {
-        cause.is_remote() && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+        cause.is_remote()
+            && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
     })
 }

@@ -1,8 +1,9 @@
-//! Reaches the upstream's host: every address the name has, one dead address not in the way of the others.
+//! Connects to the upstream's host. All its addresses are tried, and a dead one does not delay the
+//! others.
 //!
-//! hyper-util's connector is no stand-in: it races the two families only, and tries the addresses of one family one
-//! after the other, each for its share of the time to connect. With one of two addresses silent, every new connection
-//! would take half of that time; here it takes [`HEAD_START`].
+//! hyper-util's connector will not do: it races only the two families, and tries the addresses of
+//! one family in sequence, each for its share of the timeout. With one of two addresses silent,
+//! every new connection would take half of the timeout; here it takes [`HEAD_START`].
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,13 +14,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpStream, lookup_host};
 
-/// How long one address is tried alone before the next is tried beside it (RFC 8305, section 5).
+/// How long one address is tried alone before the next is tried as well (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Looks the name up and connects to the first of its addresses that answers.
+/// Resolves the name and connects to the first address that answers.
 ///
 /// # Errors
-/// The name is unknown, or no address can be reached: the last one's error.
+/// The name is unknown, or no address answers: the last error.
 pub(super) async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
     first_of(interleaved(lookup_host((host, port)).await?)).await
 }
@@ -43,13 +44,17 @@ async fn first_of(mut addresses: VecDeque<SocketAddr>) -> io::Result<TcpStream> 
     }
 }
 
-/// The addresses in the resolver's order, the families in turn (RFC 8305, section 4): a broken family costs one wait.
+/// Addresses in the resolver's order with alternating families (RFC 8305, section 4), so that a
+/// broken family costs one wait.
 fn interleaved(addresses: impl Iterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
     let (mut first, mut second) = (VecDeque::new(), VecDeque::new());
     let mut first_is_v6 = None;
     for address in addresses {
-        let queue =
-            if *first_is_v6.get_or_insert(address.is_ipv6()) == address.is_ipv6() { &mut first } else { &mut second };
+        let queue = if *first_is_v6.get_or_insert(address.is_ipv6()) == address.is_ipv6() {
+            &mut first
+        } else {
+            &mut second
+        };
         queue.push_back(address);
     }
     let mut ordered = VecDeque::with_capacity(first.len() + second.len());
@@ -68,13 +73,14 @@ mod tests {
 
     use super::*;
 
-    /// An address that answers no further connection, not even with a refusal, while what comes with it is there.
+    /// An address that does not answer further connections, not even with a refusal, while the
+    /// returned sockets live.
     async fn silent() -> (SocketAddr, (TcpListener, TcpStream)) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
         let listener = socket.listen(0).expect("a listener");
         let address = listener.local_addr().expect("its address");
-        // Nobody accepts it, and there is no place for a second one.
+        // Never accepted, so that the backlog of one is full.
         let only = TcpStream::connect(address).await.expect("the one place");
         (address, (listener, only))
     }
@@ -92,15 +98,24 @@ mod tests {
 
     #[tokio::test]
     async fn when_every_address_refuses_the_error_says_so() {
-        let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("its address");
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port")
+            .local_addr()
+            .expect("its address");
         let error = first_of(VecDeque::from([closed, closed])).await.expect_err("nobody listens");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[test]
     fn the_families_take_turns() {
-        let parse = |texts: &[&str]| texts.iter().filter_map(|text| text.parse().ok()).collect::<Vec<SocketAddr>>();
+        let parse = |texts: &[&str]| {
+            texts.iter().filter_map(|text| text.parse().ok()).collect::<Vec<SocketAddr>>()
+        };
         let given = parse(&["[::1]:1", "[::2]:1", "1.1.1.1:1", "1.1.1.2:1"]);
-        assert_eq!(Vec::from(interleaved(given.into_iter())), parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1"]));
+        assert_eq!(
+            Vec::from(interleaved(given.into_iter())),
+            parse(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1"])
+        );
     }
 }

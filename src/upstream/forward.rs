@@ -1,7 +1,7 @@
-//! Sends one call, with one key, over the wire.
+//! Sends one call with one shared key.
 //!
-//! Reads: the call and the key. Writes: nothing. Refuses: nothing; it tells what happened.
-//! Position: innermost. Its headers are the gateway's own, so that nothing of the caller's can go out.
+//! Reads: the call and the key. Writes: nothing. Refuses: nothing; returns what happened. Position:
+//! innermost. All headers are the gateway's own, so that none of the caller's can go out.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -20,21 +20,21 @@ use crate::http::{TRACEPARENT, X_REQUEST_ID};
 use crate::model::ModelId;
 use crate::request::{RequestId, Room};
 
-/// What goes out.
+/// A request to the upstream.
 pub struct Outgoing {
-    /// Where to.
+    /// The upstream.
     pub upstream: Arc<Upstream>,
-    /// Over which connection; or why there is none.
+    /// The connection; or why there is none.
     pub line: Result<Line, Failed>,
     /// `Bearer <shared key>`.
     pub authorization: HeaderValue,
     /// The model.
     pub model: ModelId,
-    /// The body, byte for byte.
+    /// The body, unchanged.
     pub body: Bytes,
-    /// The request's name.
+    /// The request's id.
     pub id: RequestId,
-    /// The W3C trace the call belongs to.
+    /// The call's W3C trace.
     pub traceparent: Option<HeaderValue>,
     /// Room for its answer.
     pub room: Arc<Room>,
@@ -47,7 +47,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Sends over these connections.
+    /// Sends with this client.
     #[must_use]
     pub const fn new(wire: UpstreamClient) -> Self {
         Self { wire }
@@ -76,7 +76,8 @@ fn request(outgoing: Outgoing) -> Result<(Line, Request<Full<Bytes>>), Failed> {
     let line = outgoing.line?;
     let origin = &outgoing.upstream.origin;
     let path = [&origin.prefix, "/v1/", outgoing.model.as_str()].concat();
-    let path = PathAndQuery::from_maybe_shared(path).map_err(|error| Failed::Unreachable(error.to_string()))?;
+    let path = PathAndQuery::from_maybe_shared(path)
+        .map_err(|error| Failed::Unreachable(error.to_string()))?;
     let mut headers = origin.head.clone();
     headers.insert(AUTHORIZATION, outgoing.authorization);
     headers.insert(X_REQUEST_ID, outgoing.id.to_header());

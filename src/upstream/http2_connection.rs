@@ -1,9 +1,9 @@
-//! One HTTP/2 connection to the upstream, the places for requests that it has, and the body of a request that takes
+//! One HTTP/2 connection to the upstream, its places for requests, and the body of a request in
 //! one.
 //!
-//! hyper takes any number of requests and lets those beyond the upstream's limit wait inside: such a request would be
-//! charged when its time is up, though nothing of it was sent. So places are counted here, before hyper has the
-//! request.
+//! hyper accepts any number of requests and queues those beyond the upstream's limit itself: such a
+//! request would be charged after its timeout although it was never sent. So places are counted
+//! here, before hyper gets the request.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,24 +21,25 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
-/// The most requests at once on one connection, however many the upstream allows.
+/// Most requests at once on one connection, even if the upstream allows more.
 const PLACES_MAX: u32 = 100;
-/// What the upstream may send of one answer before it is read, in bytes.
+/// Bytes of one answer that the upstream may send before they are read.
 const ANSWER_WINDOW: u32 = 512 * 1024;
-/// What it may send on one connection: enough for every place, so that answers that wait for room here keep no other
-/// from coming.
+/// Bytes it may send on one connection: enough for every place, so that answers that wait for room
+/// here do not block others.
 const CONNECTION_WINDOW: u32 = ANSWER_WINDOW * PLACES_MAX;
-/// How often a connection is asked whether it is still there.
+/// Interval of pings on a connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// What the limit reads before the upstream has said its own: the first SETTINGS frame always changes it.
+/// Value of the limit until the upstream's first SETTINGS frame, which always changes it.
 const UNKNOWN: usize = usize::MAX - 1;
-/// How often a new connection is looked at for the upstream's first SETTINGS frame; hyper does not tell.
+/// How often a new connection is checked for the upstream's first SETTINGS frame, which hyper does
+/// not report.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// An open HTTP/2 connection.
 pub(super) struct Http2Connection {
     sender: http2::SendRequest<Outbound>,
-    /// The upstream's own limit, as it is now.
+    /// The upstream's current limit.
     limit: Box<dyn Fn() -> usize + Send + Sync>,
     used: Mutex<Used>,
 }
@@ -49,14 +50,14 @@ struct Used {
     last: Instant,
 }
 
-/// The right to have one request on a connection. Given back when the last clone of the `Arc` around it is dropped.
+/// A place for one request on a connection. Given back when the last clone of its `Arc` is dropped.
 pub(super) struct Place {
     streams: Arc<Http2Connection>,
     freed: Arc<Notify>,
 }
 
 impl Http2Connection {
-    /// Speaks HTTP/2 over a stream, and waits for the upstream's settings.
+    /// Starts HTTP/2 on a stream and waits for the upstream's settings.
     pub(super) async fn over<T>(stream: T, head_bytes_max: usize) -> io::Result<Self>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -70,7 +71,8 @@ impl Http2Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_while_idle(true);
-        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (sender, connection) =
+            builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         let connection = Arc::new(Mutex::new(Some(connection)));
         let watched = Arc::clone(&connection);
         let limit = Box::new(move || {
@@ -83,18 +85,19 @@ impl Http2Connection {
             if Pin::new(open).poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            // Only when it is dropped do its senders see that it is closed.
+            // Its senders see that it is closed only when it is dropped.
             *place = None;
             Poll::Ready(())
         }));
-        let streams = Self { sender, limit, used: Mutex::new(Used { places: 0, last: Instant::now() }) };
+        let streams =
+            Self { sender, limit, used: Mutex::new(Used { places: 0, last: Instant::now() }) };
         while (streams.limit)() == UNKNOWN {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         if streams.is_closed() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(streams) }
     }
 
-    /// A place, if there is one; `freed` is told when it is given back.
+    /// Takes a place, if there is one; `freed` is notified when it is given back.
     pub(super) fn place(self: &Arc<Self>, freed: &Arc<Notify>) -> Option<Arc<Place>> {
         let limit = (self.limit)().min(PLACES_MAX as usize);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,7 +113,7 @@ impl Http2Connection {
         self.sender.is_closed()
     }
 
-    /// Whether it has been without a request for this long.
+    /// Whether it has had no request for this long.
     pub(super) fn is_idle_for(&self, idle_max: Duration) -> bool {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.places == 0 && used.last.elapsed() >= idle_max
@@ -123,7 +126,7 @@ impl Place {
         self.streams.is_closed()
     }
 
-    /// What sends the request of this place.
+    /// The sender for this place's request.
     pub(super) fn sender(&self) -> http2::SendRequest<Outbound> {
         self.streams.sender.clone()
     }
@@ -139,8 +142,8 @@ impl Drop for Place {
     }
 }
 
-/// A body that keeps its place for as long as the connection has not let go of it: an answer that comes early does not
-/// free the stream while the body is still being sent.
+/// A body that keeps its place until the connection drops it: an early answer does not free the
+/// stream while the body is still being sent.
 #[derive(Clone)]
 pub(super) struct Outbound {
     body: Full<Bytes>,
@@ -148,12 +151,12 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    /// A body that takes no place: HTTP/1 serves one at a time.
+    /// A body without a place: HTTP/1 serves one at a time.
     pub(super) const fn new(body: Full<Bytes>) -> Self {
         Self { body, place: None }
     }
 
-    /// From here on it takes this place.
+    /// Takes this place from now on.
     pub(super) fn hold(&mut self, place: Arc<Place>) {
         self.place = Some(place);
     }
@@ -163,7 +166,10 @@ impl Body for Outbound {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -1,4 +1,4 @@
-//! The shared keys: which one a call goes out with, and which of them rest.
+//! Shared keys: which one a call uses, and which are in cooldown.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,22 +14,22 @@ use crate::credits::Credits;
 use crate::permits::KeyName;
 use crate::secret::Secret;
 
-/// How long a key that was refused (401), or whose account is empty (402), is left alone before it is tried again.
+/// Cooldown of a key that was rejected (401), or whose account is empty (402).
 pub const REST: Duration = Duration::from_secs(60);
 
-/// The pool of shared keys. One for all workers.
+/// Pool of shared keys, one for all workers.
 pub struct KeyPool {
     keys: Vec<Arc<Key>>,
     turn: AtomicU64,
 }
 
-/// One shared key, ready to be sent.
+/// One shared key.
 pub struct Key {
     /// Its name.
     pub name: KeyName,
     /// `Bearer …`, marked as sensitive.
     pub authorization: HeaderValue,
-    /// Finds the secret in an answer; made once, since making it costs more than looking.
+    /// Finds the secret in an answer. Built once, since building it costs more than searching.
     pub tripwire: Finder<'static>,
     secret: Secret,
     weight: u32,
@@ -37,18 +37,18 @@ pub struct Key {
     balance: Mutex<Option<Balance>>,
 }
 
-/// Why a key rests, and until when.
+/// Cooldown of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cooldown {
-    /// Why.
+    /// The reason.
     pub why: Why,
-    /// Since when: an answer to a call that began before says nothing about the key as it is now.
+    /// Its start: answers to calls that began earlier say nothing about the key now.
     pub since: Timestamp,
-    /// Until when.
+    /// Its end.
     pub until: Timestamp,
 }
 
-/// Why a key rests.
+/// Reason for a cooldown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
     /// Its window is full (429).
@@ -60,7 +60,7 @@ pub enum Why {
 }
 
 impl Why {
-    /// As operators read it, in `/readyz` and of the API.
+    /// Name for operators, in `/readyz` and the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -72,13 +72,16 @@ impl Why {
 }
 
 impl KeyPool {
-    /// A pool of these keys. A key that also was in the pool before, with the same secret, rests on and keeps its
+    /// A pool of these keys. A key with the same secret as before keeps its cooldown and its
     /// balance.
     ///
     /// # Errors
-    /// The name of a key whose secret cannot be a header, or is empty.
+    /// The name of a key whose secret is empty or no valid header value.
     pub fn new(settings: &[KeySettings], before: Option<&Self>) -> Result<Self, String> {
-        let keys = settings.iter().map(|key| Key::new(key, before).map(Arc::new)).collect::<Result<_, _>>()?;
+        let keys = settings
+            .iter()
+            .map(|key| Key::new(key, before).map(Arc::new))
+            .collect::<Result<_, _>>()?;
         Ok(Self { keys, turn: AtomicU64::new(0) })
     }
 
@@ -87,35 +90,37 @@ impl KeyPool {
         self.keys.iter()
     }
 
-    /// The key of this name.
+    /// The key with this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Arc<Key>> {
         self.keys.iter().find(|key| &*key.name == name)
     }
 
-    /// The keys that do not rest, in the order of the configuration.
+    /// Keys that are not in cooldown, in the order of the configuration.
     #[must_use]
     pub fn usable(&self, now: Timestamp) -> Arc<[KeyName]> {
         self.keys.iter().filter(|key| key.is_usable(now)).map(|key| Arc::clone(&key.name)).collect()
     }
 
-    /// The same with the next in turn, by weight, before the others.
+    /// The same, with the next in turn by weight first.
     #[must_use]
     pub fn in_turn(&self, now: Timestamp) -> Arc<[KeyName]> {
         let first = self.next(now, &[]).map(|key| Arc::clone(&key.name));
-        let others = self.keys.iter().filter(|key| key.is_usable(now)).map(|key| Arc::clone(&key.name));
+        let others =
+            self.keys.iter().filter(|key| key.is_usable(now)).map(|key| Arc::clone(&key.name));
         let others = others.filter(|name| first.as_ref() != Some(name));
         first.iter().cloned().chain(others).collect()
     }
 
-    /// Whether there is one that does not rest.
+    /// Whether any key is not in cooldown.
     pub fn has_usable(&self, now: Timestamp) -> bool {
         self.keys.iter().any(|key| key.is_usable(now))
     }
 
-    /// The next key in turn, by weight, that does not rest and is not among those tried.
+    /// The next key in turn, by weight, that is neither in cooldown nor already tried.
     pub fn next(&self, now: Timestamp, tried: &[&str]) -> Option<&Arc<Key>> {
-        let usable = || self.keys.iter().filter(|key| key.is_usable(now) && !tried.contains(&&*key.name));
+        let usable =
+            || self.keys.iter().filter(|key| key.is_usable(now) && !tried.contains(&&*key.name));
         let weights: u64 = usable().map(|key| u64::from(key.weight)).sum();
         if weights == 0 {
             return usable().next();
@@ -128,9 +133,12 @@ impl KeyPool {
         })
     }
 
-    /// Why no key can be used: of several reasons the one that passes soonest.
+    /// Why no key can be used: the cooldown that ends first.
     pub fn resting(&self, now: Timestamp) -> Option<Cooldown> {
-        self.keys.iter().filter_map(|key| key.resting(now)).min_by_key(|rest| (rest.why, rest.until))
+        self.keys
+            .iter()
+            .filter_map(|key| key.resting(now))
+            .min_by_key(|rest| (rest.why, rest.until))
     }
 }
 
@@ -155,47 +163,49 @@ impl Key {
         })
     }
 
-    /// Leaves the key alone, unless it already rests for a graver reason or for longer.
+    /// Starts a cooldown, unless the key has a graver or longer one.
     pub fn cool_down(&self, rest: Cooldown) {
         let mut current = self.cooldown();
-        let outlasts = |old: &Cooldown| rest.since < old.until && (old.why, old.until) >= (rest.why, rest.until);
+        let outlasts = |old: &Cooldown| {
+            rest.since < old.until && (old.why, old.until) >= (rest.why, rest.until)
+        };
         if !current.as_ref().is_some_and(outlasts) {
             *current = Some(rest);
         }
     }
 
-    /// A call that began at this time was executed with the key: it rests no longer, if it rested when the call began.
-    /// `true` when it did.
+    /// Notes that a call which began at this time was executed with the key. Ends a cooldown that
+    /// had started by then; returns whether it did.
     pub fn works(&self, began: Timestamp) -> bool {
         self.cooldown().take_if(|rest| rest.since < began).is_some()
     }
 
-    /// Whether the upstream takes calls with it, now or when its window begins anew.
+    /// Whether the upstream accepts calls with it, now or in its next window.
     pub fn is_accepted(&self, now: Timestamp) -> bool {
         self.resting(now).is_none_or(|rest| rest.why == Why::RateLimited)
     }
 
-    /// Whether the upstream may be asked for the balance with it: it is not known to refuse it.
+    /// Whether the balance may be read with it: it is not known to be rejected.
     pub fn may_be_asked_for_its_balance(&self, now: Timestamp) -> bool {
         self.resting(now).is_none_or(|rest| rest.why != Why::Rejected)
     }
 
-    /// Whether it rests because its account is empty.
+    /// Whether it is in cooldown because its account is empty.
     pub fn is_empty(&self, now: Timestamp) -> bool {
         self.resting(now).is_some_and(|rest| rest.why == Why::NoCredits)
     }
 
-    /// Its account has credits: it rests no longer for having none. `true` when it did.
+    /// Notes that its account has credits. Ends a cooldown for having none; returns whether it did.
     pub fn has_credits_again(&self) -> bool {
         self.cooldown().take_if(|rest| rest.why == Why::NoCredits).is_some()
     }
 
-    /// Its account's balance when it was last read; `None` when it never was.
+    /// Its account's balance as last read; `None` when it never was.
     pub fn balance(&self) -> Option<Balance> {
         *self.balance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its account's balance was read. `drift` is `None` when counting begins anew with it.
+    /// Notes its account's balance. `drift` is `None` when the count starts again.
     pub fn note_balance(&self, credits: Credits, drift: Option<Drift>, at: Timestamp) {
         let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
         let since = drift.and(*balance).map_or(at, |before| before.since);
@@ -206,12 +216,12 @@ impl Key {
         self.resting(now).is_none()
     }
 
-    /// Its share of the calls, against the other keys' weights.
+    /// Its weight relative to the other keys.
     pub const fn weight(&self) -> u32 {
         self.weight
     }
 
-    /// Why it is left alone now, if it is.
+    /// Its current cooldown.
     pub fn resting(&self, now: Timestamp) -> Option<Cooldown> {
         self.cooldown().filter(|rest| now < rest.until)
     }
@@ -255,8 +265,9 @@ mod tests {
         assert!(pool.next(now + second * 2, &[]).is_some());
     }
 
+    /// A full window alone is no fault of the key.
     #[test]
-    fn a_graver_rest_is_not_cut_short_and_a_full_window_is_no_illness() {
+    fn a_key_rests_for_its_gravest_reason() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
         let key = pool.next(now, &[]).expect("a");
@@ -268,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_balance_that_returns_ends_only_the_rest_of_an_empty_account() {
+    fn a_balance_that_returns_ends_only_the_no_credits_rest() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
         let key = pool.named("a").expect("a");
@@ -288,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resting_key_is_left_alone_until_its_time_also_across_a_reload() {
+    fn a_resting_key_is_unused_until_its_time_despite_reloads() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1), key("b", 1)], None).expect("a pool");
         pool.next(now, &["b"]).expect("a").cool_down(rest(Why::Rejected, now));
@@ -298,10 +309,12 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_offered_begin_with_the_next_in_turn_and_leave_out_those_that_rest() {
+    fn keys_are_offered_in_turn_without_those_that_rest() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1), key("b", 1), key("c", 1)], None).expect("a pool");
-        let offered = |pool: &KeyPool| pool.in_turn(now).iter().map(ToString::to_string).collect::<Vec<_>>().concat();
+        let offered = |pool: &KeyPool| {
+            pool.in_turn(now).iter().map(ToString::to_string).collect::<Vec<_>>().concat()
+        };
         assert_eq!([offered(&pool), offered(&pool), offered(&pool)], ["abc", "bac", "cab"]);
         pool.named("b").expect("b").cool_down(rest(Why::NoCredits, now));
         assert_eq!([offered(&pool), offered(&pool)], ["ca", "ac"]);

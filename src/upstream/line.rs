@@ -1,13 +1,14 @@
-//! A connection to the upstream that is held for one call: the call is sent over it, or it goes back as it was.
+//! A connection to the upstream that is reserved for one call, and goes back unused if the call is
+//! not sent.
 
 use std::sync::Arc;
 
 use super::origin::Origin;
 use super::pool::{Found, Pool};
 
-/// A connection that takes a request, held for one call. Dropped unused, it is the next call's.
+/// A connection reserved for one call. If it is dropped unused, the next call gets it.
 pub struct Line {
-    /// Until the call is sent, or gives it back.
+    /// Set until the call is sent, or gives it back.
     found: Option<Found>,
     origin: Arc<Origin>,
     pool: Arc<Pool>,
@@ -18,14 +19,14 @@ impl Line {
         Self { found: Some(found), origin, pool }
     }
 
-    /// Whether it leads there, and still takes a request at once.
+    /// Whether it leads to this origin and can take a request at once.
     #[must_use]
     pub fn is_ready(&self, origin: &Arc<Origin>) -> bool {
         let is_open = || self.found.as_ref().is_some_and(|found| found.connection.is_ready());
         Arc::ptr_eq(&self.origin, origin) && is_open()
     }
 
-    /// A call is sent over it now.
+    /// Takes the connection to send the call.
     pub(super) fn use_up(mut self) -> Option<(Found, Arc<Origin>)> {
         Some((self.found.take()?, Arc::clone(&self.origin)))
     }

@@ -1,11 +1,12 @@
-//! Where a paid call goes, and with whose key.
+//! Sends paid calls to Firemoon with a shared key.
 //!
-//! Reading order: [`settings`], [`configured`] (what is made of them), [`ways`] (whether a call can be sent at once),
-//! [`queue`] (when, and with which key), [`swap_credential`] (one attempt), [`forward`] (the call itself), [`classify`]
-//! (what its answer means), [`reconcile`] (the balance against the ledger), [`breaker`] (whether calls are sent at
-//! all), then the wire: [`origin`] with `head`, [`dial`], [`http2_connection`], [`connection`], [`pool`], [`mod@line`],
-//! [`client`].
+//! Reading order: [`settings`], [`configured`] (built from them), [`ways`] (whether a call can be
+//! sent at once), [`queue`] (when, and with which key), [`swap_credential`] (one attempt),
+//! [`forward`] (the request), [`classify`] (the answer), [`reconcile`] (the balance against the
+//! ledger), [`breaker`] (circuit breaker), then the client: [`origin`] with `head`, [`dial`],
+//! [`http2_connection`], [`connection`], [`pool`], [`mod@line`], [`client`].
 
+pub mod access;
 pub mod balance;
 pub mod breaker;
 pub mod classify;
@@ -27,8 +28,8 @@ pub mod settings;
 pub mod swap_credential;
 pub mod tripwire;
 pub mod unpaid;
-pub mod ways;
 
+pub use access::UpstreamAccess;
 pub use breaker::{Breaker, BreakerLayer};
 pub use client::UpstreamClient;
 pub use configured::Upstream;
@@ -37,7 +38,6 @@ pub use keys::KeyPool;
 pub use line::Line;
 pub use observe::Observer;
 pub use origin::Origin;
-pub use queue::{PermitClient, QueueLayer};
+pub use queue::{PermitClient, Queue};
 pub use settings::{Bounds, Settings};
-pub use swap_credential::SwapCredentialLayer;
-pub use ways::Ways;
+pub use swap_credential::SwapCredential;

@@ -1,40 +1,43 @@
-//! What the upstream room tells whoever watches it.
+//! What calls to the upstream report to metrics.
 
 use std::time::Duration;
 
 use crate::credits::Credits;
 use crate::team::TeamId;
 
-/// Watches calls to the upstream. Called on the hot path: implementations neither block nor allocate much.
+/// Observer of calls to the upstream. Called on the hot path, so it must neither block nor allocate
+/// much.
 pub trait Observer: Send + Sync + 'static {
-    /// A call ended: the status the upstream gave, or the refusal's code when it gave none, and how long it took.
-    fn called(&self, model_label: &str, code: &str, took: Duration);
+    /// Reports a call that ended: the upstream's status, or else the refusal's code, and how long
+    /// it took.
+    fn called(&self, model_label: &str, code: &str, duration: Duration);
 
-    /// Whether a shared key, by its name, is in use.
+    /// Reports whether a shared key is in use.
     fn key_healthy(&self, key: &str, healthy: bool);
 
-    /// How many calls are left in a window (`minute`, `day`, `month`) of a key, or of all together when the key is
-    /// empty; in the window that the upstream itself speaks of (`told`).
+    /// Reports calls left in a window (`minute`, `day`, `month`) of a key, or of all keys if the
+    /// name is empty; or in the window of the upstream's headers (`told`).
     fn limit_remaining(&self, key: &str, window: &str, remaining: u64);
 
-    /// A call of this team began to wait for the shared account.
+    /// A call of this team joined the queue for the shared account.
     fn queue_joined(&self, team: &TeamId);
 
-    /// It does not wait any more, however that came.
+    /// It left the queue, for any reason.
     fn queue_left(&self, team: &TeamId);
 
-    /// A call of this team has got, or not got, its permit after this time.
+    /// A call of this team got its permit, or gave up, after this time.
     fn queue_waited(&self, team: &TeamId, waited: Duration);
 
-    /// The balance of a key's account, as it was read.
+    /// Reports the balance of a key's account.
     fn balance(&self, key: &str, balance: Credits);
 
-    /// How much more than was spent the account has lost, in millionths; less than nothing when it lost less.
+    /// Reports how much more the account was charged than the ledger, in millionths; negative when
+    /// less.
     fn drift(&self, key: &str, micros: i64);
 
-    /// Whether calls are refused because the upstream fails again and again.
+    /// Reports whether the breaker is open.
     fn breaker_open(&self, open: bool);
 
-    /// An answer held the shared key; it was blanked before it left.
+    /// Reports that a shared key was blanked in an answer.
     fn tripwire(&self);
 }

@@ -1,4 +1,4 @@
-//! The upstream's address: scheme, host, port and path, and the TLS it is reached with.
+//! The upstream's address: scheme, host, port and path, with its TLS settings.
 
 use std::sync::Arc;
 use std::{fs, io};
@@ -12,24 +12,23 @@ use super::head::head;
 use super::settings::{Protocol, Settings};
 use crate::trust;
 
-/// Where connections go. Made once per configuration; every worker's connections to it are kept apart from those to
-/// another.
+/// Target of connections. One for each configuration; connections to different ones are kept apart.
 pub struct Origin {
     /// Host and port.
     pub authority: Authority,
-    /// The same as the `Host` header.
+    /// Host and port as the `Host` header.
     pub host: HeaderValue,
-    /// What every call says in its headers; its own are put in their places (see [`super::forward`]).
+    /// Headers common to all calls; a call's own replace placeholders (see [`super::forward`]).
     pub head: HeaderMap,
     /// The path before `/v1/{model}`.
     pub prefix: String,
-    /// Which HTTP is spoken.
+    /// The HTTP version.
     pub protocol: Protocol,
-    /// The TLS side; `None` for plain `http`.
+    /// TLS; `None` for plain `http`.
     pub tls: Option<Tls>,
 }
 
-/// How TLS is spoken to the upstream. Certificates are always verified.
+/// TLS to the upstream. Certificates are always verified.
 pub struct Tls {
     /// Makes TLS connections.
     pub connector: TlsConnector,
@@ -38,13 +37,16 @@ pub struct Tls {
 }
 
 impl Origin {
-    /// Reads the address and loads the certificates to trust.
+    /// Parses the address and loads the trusted certificates.
     ///
     /// # Errors
-    /// The address is not an `http` or `https` URL with a host, or a certificate file cannot be read.
+    /// The address is not an `http` or `https` URL with a host, or a certificate file cannot be
+    /// read.
     pub fn new(settings: &Settings) -> io::Result<Self> {
         let parts = settings.base_url.clone().into_parts();
-        let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("upstream.base_url {why}"));
+        let invalid = |why: &str| {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("upstream.base_url {why}"))
+        };
         let authority = parts.authority.ok_or_else(|| invalid("has no host"))?;
         let tls = match parts.scheme {
             Some(scheme) if scheme == Scheme::HTTPS => Some(tls(settings, authority.host())?),
@@ -52,8 +54,8 @@ impl Origin {
             Some(_) | None => return Err(invalid("is neither http nor https")),
         };
         let prefix = settings.base_url.path().trim_end_matches('/').to_owned();
-        let host =
-            HeaderValue::from_str(authority.as_str()).map_err(|_| invalid("has a host that no header can name"))?;
+        let host = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| invalid("has a host that no header can name"))?;
         let head = head(&host);
         Ok(Self { authority, host, head, prefix, protocol: settings.protocol, tls })
     }
@@ -66,7 +68,7 @@ impl Origin {
         (host, self.authority.port_u16().unwrap_or(default))
     }
 
-    /// The whole URI of a path, as HTTP/2 wants it.
+    /// The whole URI of a path, for HTTP/2.
     pub fn absolute(&self, path: &Uri) -> Result<Uri, http::Error> {
         let scheme = if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let path = path.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -82,6 +84,7 @@ fn tls(settings: &Settings, host: &str) -> io::Result<Tls> {
         Protocol::Http1 => vec![b"http/1.1".to_vec()],
         Protocol::Http2 => vec![b"h2".to_vec()],
     };
-    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
+    let name =
+        ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
     Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name })
 }

@@ -1,5 +1,5 @@
-//! One worker's open connections to the upstream, and how a call comes to one: HTTP/1 the last used first, HTTP/2 by
-//! place.
+//! One worker's open connections to the upstream, and how a call gets one: HTTP/1 by most recent
+//! use, HTTP/2 by free place.
 
 use std::io;
 use std::pin::Pin;
@@ -16,58 +16,59 @@ use super::http2_connection::{Http2Connection, Outbound, Place};
 use super::origin::Origin;
 use super::settings::Protocol;
 
-/// The most HTTP/2 connections of one worker; calls beyond all their places wait for one.
+/// Most HTTP/2 connections of one worker; calls beyond their places wait.
 const SHARED_MAX: usize = 8;
 
-/// The connections of one worker.
+/// Connections of one worker.
 #[derive(Default)]
 pub(super) struct Pool {
     open: Mutex<Open>,
-    /// Held while an HTTP/2 connection is opened, so that a crowd opens one and not one each.
+    /// Held while an HTTP/2 connection is opened, so that many calls open one together.
     dialling: tokio::sync::Mutex<()>,
-    /// Told when a place on an HTTP/2 connection is given back.
+    /// Notified when a place on an HTTP/2 connection is given back.
     freed: Arc<Notify>,
-    /// How many calls wait for one.
+    /// Number of calls that wait for a place.
     waiting: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Open {
-    /// Where these connections go: a reload that changes the origin empties the lists.
+    /// Target of these connections: a reload that changes it empties the lists.
     origin: Option<Arc<Origin>>,
     /// HTTP/1 connections without a call, least recently used first.
     idle: Vec<Idle>,
-    /// HTTP/2 connections, with calls or without. The first with a place is used, so that those that a crowd needed
-    /// grow idle after it.
+    /// HTTP/2 connections. The first one with a place is used, so that those opened for a burst
+    /// become idle afterwards.
     shared: Vec<Arc<Http2Connection>>,
-    /// Whether the last connection agreed on HTTP/1, which nobody waits for: each call opens its own.
+    /// Whether the last connection negotiated HTTP/1: then calls do not wait for one to be opened,
+    /// and each opens its own.
     speaks_http1: bool,
 }
 
-/// An HTTP/1 connection that waits for its next call.
+/// An idle HTTP/1 connection.
 struct Idle {
     sender: http1::SendRequest<Outbound>,
     timer: Timer,
     since: Instant,
 }
 
-/// The timer of a call. It stays with an HTTP/1 connection: to put off a timer that is there costs next to nothing,
-/// while a new one for each call is put into the runtime's wheel and taken out again.
+/// Timer of a call. Kept with an HTTP/1 connection: resetting a timer costs next to nothing, while
+/// a new one is added to and removed from the runtime's wheel.
 pub(super) type Timer = Pin<Box<Sleep>>;
 
 /// A connection for a call.
 pub(super) struct Found {
     /// The connection.
     pub connection: Connection,
-    /// For the time that its answer may take; what it is set to now means nothing.
+    /// Timer for the answer; not set yet.
     pub timer: Timer,
     /// Whether the connection was used before.
     pub reused: bool,
-    /// Since when it has had no call; of an HTTP/2 connection it means nothing.
+    /// Since when it has been idle; meaningless for HTTP/2.
     pub since: Instant,
 }
 
-/// A call that waits for a place, for as long as the value lives.
+/// Counts a call that waits for a place while the value lives.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -99,7 +100,7 @@ impl Found {
 }
 
 impl Pool {
-    /// A connection that takes a request at once: the way of nearly every call, which waits for nothing.
+    /// A connection that can take a request at once, without waiting, as for nearly every call.
     pub(super) fn at_hand(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Found> {
         if let Some(idle) = self.take(origin, idle_max, Instant::now()) {
             if idle.sender.is_ready() {
@@ -108,7 +109,7 @@ impl Pool {
             // Its last call is not quite over. [`Pool::find`] waits for it.
             self.keep(origin, idle.sender, idle.timer);
         }
-        // Who asks here may not be admitted yet: those who are, and wait for a place, come first.
+        // The caller may not be admitted yet, so admitted calls that wait for a place come first.
         let nobody_waits = self.waiting.load(Ordering::Relaxed) == 0;
         if nobody_waits { self.place(origin, idle_max).map(Found::place) } else { None }
     }
@@ -116,7 +117,7 @@ impl Pool {
     /// A connection that takes a request now. The caller bounds the wait.
     ///
     /// # Errors
-    /// None is open and none can be opened.
+    /// None is open, and none can be opened.
     pub(super) async fn find(&self, origin: &Arc<Origin>, idle_max: Duration) -> io::Result<Found> {
         while let Some(mut idle) = self.take(origin, idle_max, Instant::now()) {
             if is_ready(&mut idle.sender).await {
@@ -139,7 +140,8 @@ impl Pool {
                 dialling = self.dialling.lock(), if self.may_open() => dialling,
             };
             drop(waiting);
-            // Whoever held the lock may have opened one with room for this call, or learnt that it is HTTP/1.
+            // The previous holder of the lock may have opened a connection with room for this call,
+            // or found that it is HTTP/1.
             if let Some(place) = self.place(origin, idle_max) {
                 return Ok(Found::place(place));
             }
@@ -153,15 +155,22 @@ impl Pool {
     }
 
     /// Keeps an HTTP/1 connection and its timer for the next call.
-    pub(super) fn keep(&self, origin: &Arc<Origin>, sender: http1::SendRequest<Outbound>, timer: Timer) {
+    pub(super) fn keep(
+        &self,
+        origin: &Arc<Origin>,
+        sender: http1::SendRequest<Outbound>,
+        timer: Timer,
+    ) {
         let mut open = self.lock();
         open.turn_to(origin);
         open.idle.push(Idle { sender, timer, since: Instant::now() });
     }
 
-    /// Takes back a connection that was held for a call and not used. It has been idle all the while.
+    /// Takes back a connection that was reserved and not used. It counts as idle for that time too.
     pub(super) fn give_back(&self, origin: &Arc<Origin>, found: Found) {
-        let Found { connection: Connection::Http1(sender), timer, since, .. } = found else { return };
+        let Found { connection: Connection::Http1(sender), timer, since, .. } = found else {
+            return;
+        };
         let mut open = self.lock();
         if !sender.is_closed() && open.leads_to(origin) {
             let place = open.idle.partition_point(|idle| idle.since <= since);
@@ -169,21 +178,21 @@ impl Pool {
         }
     }
 
-    /// Whether there are HTTP/2 connections with calls on them: then who found none in time was one too many.
+    /// Whether there are HTTP/2 connections with calls: then a call that found none in time had no
+    /// place.
     pub(super) fn is_crowded(&self) -> bool {
         self.lock().shared.iter().any(|streams| !streams.is_closed())
     }
 
     async fn open(&self, origin: &Arc<Origin>) -> io::Result<Connection> {
-        // Apart from the call: the state of a TLS handshake is far larger than all else that a call keeps while it
-        // runs.
+        // Boxed, since the state of a TLS handshake is far larger than the rest of an open call.
         match Box::pin(Opened::to(origin)).await? {
             Opened::Http1(sender) => {
                 self.lock().speaks_http1 = true;
                 Ok(Connection::Http1(sender))
             }
             Opened::Http2(streams) => {
-                // Its first place is the caller's, before anybody else can see it.
+                // Takes the first place for its caller, before others can see it.
                 let place = streams.place(&self.freed);
                 let mut open = self.lock();
                 open.turn_to(origin);
@@ -191,7 +200,9 @@ impl Pool {
                 open.shared.push(streams);
                 drop(open);
                 self.freed.notify_waiters();
-                place.map(Connection::Http2).ok_or_else(|| io::Error::other("the upstream takes no requests"))
+                place
+                    .map(Connection::Http2)
+                    .ok_or_else(|| io::Error::other("the upstream takes no requests"))
             }
         }
     }
@@ -218,7 +229,7 @@ impl Pool {
         open.idle.pop()
     }
 
-    /// Closes the connections that have had no call for so long.
+    /// Closes connections that have had no call for this long.
     pub(super) fn close_idle_for(&self, idle_max: Duration) {
         let mut open = self.lock();
         open.close_idle_for(idle_max, Instant::now());
@@ -242,8 +253,8 @@ impl Open {
         self.origin.as_ref().is_some_and(|known| Arc::ptr_eq(known, origin))
     }
 
-    /// Those of a burst lie below the ones that are used again and again, each with its buffers. They close as they are
-    /// dropped.
+    /// Connections of a burst are at the bottom of the stack, each with its buffers. Dropping
+    /// closes them.
     fn close_idle_for(&mut self, idle_max: Duration, now: Instant) {
         let is_old = |idle: &Idle| now.saturating_duration_since(idle.since) >= idle_max;
         if self.idle.first().is_some_and(is_old) {
@@ -253,7 +264,7 @@ impl Open {
         }
     }
 
-    /// Puts away what goes elsewhere; calls under way keep their connections until they end.
+    /// Drops connections to another origin; open calls keep theirs until they end.
     fn turn_to(&mut self, origin: &Arc<Origin>) {
         if !self.leads_to(origin) {
             *self = Self { origin: Some(Arc::clone(origin)), ..Self::default() };

@@ -1,4 +1,4 @@
-//! Where calls go, with whose key, and how long they may take.
+//! Settings of the upstream: address, shared keys, timeouts.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,22 +9,23 @@ use super::{breaker, queue, reconcile};
 use crate::permits::Allowance;
 use crate::secret::Secret;
 
-/// The upstream, as the configuration describes it. Replaced whole by a reload.
+/// The upstream as configured. A reload replaces it as a whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// `https://firemoon.studio/api`: scheme, authority, and the path before `/v1/{model}`, without a slash at its end.
+    /// The address, such as `https://firemoon.studio/api`: without `/v1/{model}` and without a
+    /// trailing slash.
     pub base_url: Uri,
     /// The shared keys, at least one.
     pub keys: Vec<KeySettings>,
-    /// What the account allows, all keys together.
+    /// Limits of the account over all keys.
     pub limits: Allowance,
-    /// How calls wait for it.
+    /// Settings of the queue.
     pub queue: queue::Settings,
-    /// How its balance is held against the ledger; `None`: not at all.
+    /// How the balance is compared with the ledger; `None` does not compare.
     pub reconcile: Option<reconcile::Settings>,
-    /// When calls are refused because it fails; `None`: never.
+    /// When the breaker opens; `None` for never.
     pub breaker: Option<breaker::Settings>,
-    /// Which HTTP is spoken.
+    /// The HTTP version.
     pub protocol: Protocol,
     /// Certificates to trust instead of the system's, as PEM.
     pub ca_file: Option<PathBuf>,
@@ -45,13 +46,13 @@ pub struct KeySettings {
     pub name: String,
     /// The key itself.
     pub secret: Secret,
-    /// Its share of the calls.
+    /// Its weight relative to the other keys.
     pub weight: u32,
-    /// What it allows by itself.
+    /// Its own limits.
     pub limits: Allowance,
 }
 
-/// Which version of HTTP the upstream is spoken to in.
+/// HTTP version towards the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// What TLS negotiates; HTTP/1.1 without TLS.
@@ -62,14 +63,14 @@ pub enum Protocol {
     Http2,
 }
 
-/// How long the parts of a call may take, and how large its answer may be.
+/// Timeouts of the parts of a call, and the largest answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// To find a connection, or a place on one, or to open one, TLS included.
+    /// To get a connection, or a place on one, TLS included.
     pub connect: Duration,
     /// From the first byte sent to the last received.
     pub answer: Duration,
-    /// To keep an idle connection.
+    /// How long an idle connection is kept.
     pub idle: Duration,
     /// The largest answer, in bytes.
     pub answer_bytes_max: u64,

@@ -1,17 +1,17 @@
 //! Puts a shared key where the caller's credential was, and tells what came of it.
 //!
-//! Reads: the permitted call and its key. Writes: the record's upstream status. Refuses: what the answer means.
-//! Position: below the queue, which says with which key a call may go out now, and whether it is sent again.
+//! Reads: the permitted call and its key. Writes: the record's upstream status. Refuses: what the
+//! answer means. Position: below the queue, which says with which key a call may go out now, and
+//! whether it is sent again.
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use tower::{Layer, Service};
+use tower::Service;
 
 use super::breaker::seen::seen;
 use super::classify::{Classification, classify};
@@ -20,13 +20,15 @@ use super::forward::Outgoing;
 use super::keys::{Cooldown, Key, Why};
 use super::observe::Observer;
 use super::queue::Permitted;
-use super::{KeyPool, Line, Upstream, tripwire};
-use crate::admission::Admitted;
-use crate::call::{ExecutionOutcome, UpstreamResponse};
+use super::{KeyPool, Upstream, tripwire};
+use crate::call::{ExecutionOutcome, PaidCall, UpstreamResponse};
 use crate::clock::Clock;
 use crate::http::{X_RATELIMIT_REMAINING, X_RATELIMIT_RESET};
-use crate::permits::KeyTold;
+use crate::permits::KeyReport;
 use crate::refusal::Refusal;
+use crate::request::Stage;
+use crate::request::recording::Span;
+use crate::step::{Below, Step, Under};
 
 /// What became of one attempt to make a call.
 #[derive(Debug)]
@@ -35,77 +37,56 @@ pub struct Sent {
     pub fate: ExecutionOutcome,
     /// For the caller.
     pub answer: Result<UpstreamResponse, Refusal>,
-    /// For the key: it may not be used for a while. The same call may be sent with another: it was not executed.
+    /// For the key: it may not be used for a while. The same call may be sent with another: it was
+    /// not executed.
     pub rest: Option<Cooldown>,
     /// How the upstream says that the key stands.
-    pub told: Option<KeyTold>,
+    pub report: Option<KeyReport>,
 }
 
-/// Not a byte of the call went out: its connection had been closed while it was idle. Another may take it.
+/// Not a byte of the call went out: its connection had been closed while it was idle. Another may
+/// take it.
 #[derive(Debug)]
 pub struct Gone;
 
-/// Makes [`SwapCredential`].
-#[derive(Clone)]
-pub struct SwapCredentialLayer {
+/// Sends each call with its key, once.
+pub struct SwapCredential {
     clock: Clock,
     observer: Arc<dyn Observer>,
 }
 
-impl SwapCredentialLayer {
-    /// A layer that tells what it sees to this observer.
-    #[must_use]
-    pub fn new(clock: Clock, observer: Arc<dyn Observer>) -> Self {
-        Self { clock, observer }
-    }
-}
-
-impl<S> Layer<S> for SwapCredentialLayer {
-    type Service = SwapCredential<S>;
-
-    fn layer(&self, inner: S) -> SwapCredential<S> {
-        SwapCredential { inner, with: Arc::new(self.clone()) }
-    }
-}
-
-/// The service of [`SwapCredentialLayer`].
-#[derive(Clone)]
-pub struct SwapCredential<S> {
-    inner: S,
-    with: Arc<SwapCredentialLayer>,
-}
-
-impl<S> Service<Permitted> for SwapCredential<S>
-where
-    S: Service<Outgoing, Response = Received, Error = Failed> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl<S: Under<Outgoing, Received, Failed>> Step<Permitted, S> for SwapCredential {
+    type HandsOn = Outgoing;
     type Response = Sent;
     type Error = Gone;
     type Future = BoxFuture<'static, Result<Sent, Gone>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        // The wire is always ready; a connection is found when the call is made.
-        self.inner.poll_ready(cx).map(|_| Ok(()))
-    }
-
-    fn call(&mut self, permitted: Permitted) -> Self::Future {
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let with = Arc::clone(&self.with);
-        Box::pin(async move { with.send(&mut inner, permitted).await })
+    fn take(self: &Arc<Self>, permitted: Permitted, below: Below<'_, S>) -> Self::Future {
+        let with = Arc::clone(self);
+        below.later(|mut below| async move { with.send(&mut below, permitted).await })
     }
 }
 
-impl SwapCredentialLayer {
-    async fn send<S>(&self, inner: &mut S, permitted: Permitted) -> Result<Sent, Gone>
+impl SwapCredential {
+    /// Tells what it sees to this observer.
+    #[must_use]
+    pub fn new(clock: Clock, observer: Arc<dyn Observer>) -> Self {
+        Self { clock, observer }
+    }
+
+    async fn send<S>(&self, below: &mut S, permitted: Permitted) -> Result<Sent, Gone>
     where
         S: Service<Outgoing, Response = Received, Error = Failed>,
     {
-        let (admitted, upstream, key, connected) = permitted.into_parts();
-        let (admitted, upstream, key) = (&*admitted, &upstream, &*key);
-        let call = admitted.call();
-        let trace = call.record.facts().trace;
+        let (call, room, upstream, key, connected) = permitted.into_parts();
+        let (call, upstream, key) = (&*call, &upstream, &*key);
+        let mut span = call.record.enter(Stage::Upstream);
+        span.record(|span| describe(span, upstream, key));
+        let trace = {
+            let mut facts = call.record.facts();
+            facts.upstream_key = Some(key.name.clone());
+            span.traceparent().or(facts.trace)
+        };
         let traceparent = trace.and_then(|trace| HeaderValue::from_str(trace.text().as_str()).ok());
         let outgoing = Outgoing {
             upstream: Arc::clone(upstream),
@@ -115,73 +96,122 @@ impl SwapCredentialLayer {
             body: call.body.clone(),
             id: call.id.clone(),
             traceparent,
-            room: Arc::clone(admitted.room()),
+            room,
         };
         let started = Instant::now();
-        let received = inner.call(outgoing).await;
+        let received = below.call(outgoing).await;
         let took = connected.took + started.elapsed();
-        self.note(&received, admitted, upstream);
+        span.record(|span| outcome(span, &received));
+        span.end();
+        self.note(&received, call, upstream);
         Ok(match received {
             Err(Failed::Gone) => return Err(Gone),
             Ok(received) => {
-                self.observer.called(admitted.model_label(), received.head.status.as_str(), took);
-                self.judge(received, admitted, upstream, key)
+                self.observer.called(call.model_label(), received.head.status.as_str(), took);
+                self.judge(received, call, upstream, key)
             }
             Err(failed) => {
-                let (fate, refusal) = not_answered(&failed, admitted);
-                self.observer.called(admitted.model_label(), refusal.kind().code, took);
-                Sent { fate, answer: Err(refusal), rest: None, told: None }
+                let (fate, refusal) = not_answered(&failed, call);
+                self.observer.called(call.model_label(), refusal.kind().code, took);
+                Sent { fate, answer: Err(refusal), rest: None, report: None }
             }
         })
     }
 
     /// Tells the breaker how the call ended.
-    fn note(&self, ended: &Result<Received, Failed>, admitted: &Admitted<Line>, upstream: &Upstream) {
-        let noted = |seen| upstream.breaker.note(&admitted.call().team.id, seen, self.clock.elapsed());
+    fn note(&self, ended: &Result<Received, Failed>, call: &PaidCall, upstream: &Upstream) {
+        let noted = |seen| upstream.breaker.note(&call.team.id, seen, self.clock.elapsed());
         if seen(ended).is_some_and(noted) {
             self.observer.breaker_open(true);
         }
     }
 
-    fn judge(&self, mut received: Received, admitted: &Admitted<Line>, upstream: &Upstream, key: &Key) -> Sent {
+    fn judge(
+        &self,
+        mut received: Received,
+        call: &PaidCall,
+        upstream: &Upstream,
+        key: &Key,
+    ) -> Sent {
         let remaining = number(&received.head.headers, &X_RATELIMIT_REMAINING);
         if let Some(remaining) = remaining {
-            self.observer.limit_remaining(&key.name, AS_TOLD, remaining);
+            self.observer.limit_remaining(&key.name, AS_REPORTED, remaining);
         }
-        let reset_at =
-            number(&received.head.headers, &X_RATELIMIT_RESET).and_then(|at| Timestamp::from_second(at).ok());
-        let told = remaining.zip(reset_at);
-        let told = told.map(|(remaining, reset_at)| KeyTold { key: Arc::clone(&key.name), remaining, reset_at });
+        let reset_at = number(&received.head.headers, &X_RATELIMIT_RESET)
+            .and_then(|at| Timestamp::from_second(at).ok());
+        let report = remaining.zip(reset_at);
+        let report = report.map(|(remaining, reset_at)| KeyReport {
+            key: Arc::clone(&key.name),
+            remaining,
+            reset_at,
+        });
         if let Some(blanked) = tripwire::blank(&received.body, &upstream.keys) {
-            tracing::error!(key = &*key.name, "an answer of the upstream held a shared key; it was blanked");
+            tracing::error!(
+                key = &*key.name,
+                "an answer of the upstream held a shared key; it was blanked"
+            );
             self.observer.tripwire();
             received.body = blanked;
         }
         if tripwire::drop_headers(&mut received.head.headers, &upstream.keys) {
-            tracing::error!(key = &*key.name, "a header of an answer held a shared key; it was dropped");
+            tracing::error!(
+                key = &*key.name,
+                "a header of an answer held a shared key; it was dropped"
+            );
             self.observer.tripwire();
         }
-        admitted.call().record.facts().upstream_status = Some(received.head.status.as_u16());
+        call.record.facts().upstream_status = Some(received.head.status.as_u16());
         let Classification { fate, answer, rest } = classify(received, self.clock.now());
-        Sent { fate, answer, rest, told }
+        Sent { fate, answer, rest, report }
     }
 }
 
-/// The window that the upstream speaks of in its headers, as the metrics name it: it does not say which it is.
-const AS_TOLD: &str = "told";
+/// The window that the upstream speaks of in its headers, as the metrics name it: it does not say
+/// which it is.
+const AS_REPORTED: &str = "told";
 
 fn number<T: FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-fn not_answered(failed: &Failed, admitted: &Admitted<Line>) -> (ExecutionOutcome, Refusal) {
-    tracing::warn!(request_id = %admitted.call().id, call_id = %admitted.call().call_id, error = %failed, "the upstream did not answer");
+/// What the span of an attempt says of where it goes.
+fn describe(span: &mut Span, upstream: &Upstream, key: &Key) {
+    let (host, port) = upstream.origin.address();
+    span.note("http.request.method", "POST");
+    span.note("server.address", host.to_owned());
+    span.note("server.port", port);
+    span.note("moongate.upstream_key", key.name.to_string());
+}
+
+/// What it says of how it ended: for a client an answer of 400 and more is a failure.
+fn outcome(span: &mut Span, received: &Result<Received, Failed>) {
+    match received {
+        Ok(received) => {
+            let status = received.head.status;
+            span.note("http.response.status_code", status.as_u16());
+            if status.as_u16() >= 400 {
+                span.fail(status.as_str().to_owned());
+            }
+        }
+        Err(Failed::Gone) => span.fail("connection_closed"),
+        Err(failed) => span.fail(means(failed).1.kind().code),
+    }
+}
+
+fn not_answered(failed: &Failed, call: &PaidCall) -> (ExecutionOutcome, Refusal) {
+    tracing::warn!(request_id = %call.id, call_id = %call.call_id, error = %failed, "the upstream did not answer");
+    means(failed)
+}
+
+fn means(failed: &Failed) -> (ExecutionOutcome, Refusal) {
     match failed {
         Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => {
             (ExecutionOutcome::NotSent, Refusal::UpstreamUnreachable)
         }
         Failed::TimedOut => (ExecutionOutcome::Unknown, Refusal::UpstreamTimeout),
-        Failed::Broken(_) | Failed::TooLarge(_) => (ExecutionOutcome::Unknown, Refusal::UpstreamBroken),
+        Failed::Broken(_) | Failed::TooLarge(_) => {
+            (ExecutionOutcome::Unknown, Refusal::UpstreamBroken)
+        }
     }
 }
 

@@ -1,11 +1,11 @@
-//! The tripwire: if an answer holds a shared key, the key is blanked before anything leaves.
+//! Tripwire: if an answer contains a shared key, the key is blanked before the answer goes out.
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::keys::KeyPool;
 
-/// Blanks every shared key in a body. `None` when there is none in it, which is the rule.
+/// Blanks every shared key in a body. `None` when there is none, as usual.
 pub fn blank(body: &Bytes, keys: &KeyPool) -> Option<Bytes> {
     let mut blanked: Option<Vec<u8>> = None;
     for key in keys.iter() {
@@ -21,11 +21,14 @@ pub fn blank(body: &Bytes, keys: &KeyPool) -> Option<Bytes> {
     blanked.map(Bytes::from)
 }
 
-/// Takes every header that holds a shared key out of an answer; says whether there was one, which is not the rule.
+/// Removes headers that contain a shared key from an answer. Returns whether there was one.
 pub fn drop_headers(headers: &mut HeaderMap, keys: &KeyPool) -> bool {
     let holds = |value: &[u8]| keys.iter().any(|key| key.tripwire.find(value).is_some());
-    let found: Vec<_> =
-        headers.iter().filter(|(_, value)| holds(value.as_bytes())).map(|(name, _)| name.clone()).collect();
+    let found: Vec<_> = headers
+        .iter()
+        .filter(|(_, value)| holds(value.as_bytes()))
+        .map(|(name, _)| name.clone())
+        .collect();
     for name in &found {
         headers.remove(name);
     }
@@ -61,12 +64,16 @@ mod tests {
     }
 
     #[test]
-    fn a_header_with_a_key_in_it_is_dropped_and_the_others_stay() {
+    fn a_header_that_holds_a_key_is_dropped_alone() {
         let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_static("application/json; caller=fm-secret"));
+        headers
+            .insert("content-type", HeaderValue::from_static("application/json; caller=fm-secret"));
         headers.insert("content-encoding", HeaderValue::from_static("identity"));
         assert!(drop_headers(&mut headers, &pool()));
-        assert_eq!(headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["content-encoding"]);
+        assert_eq!(
+            headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(),
+            ["content-encoding"]
+        );
         assert!(!drop_headers(&mut headers, &pool()));
     }
 }

@@ -1,4 +1,4 @@
-//! Questions to the upstream that cost nothing: the catalogue, the balance, the breaker's probe.
+//! Requests to the upstream that cost nothing: the catalogue, the balance, the breaker's probe.
 
 use bytes::Bytes;
 use http::Request;
@@ -7,10 +7,10 @@ use http_body_util::Full;
 
 use super::Origin;
 
-/// A GET of this path below the origin's own, without a key.
+/// A GET of this path below the origin's prefix, without a key.
 ///
 /// # Errors
-/// The path is none.
+/// The path is not valid.
 pub fn get(origin: &Origin, path: &str) -> http::Result<Request<Full<Bytes>>> {
     Request::get([&origin.prefix, path].concat())
         .header(ACCEPT, "application/json")

@@ -1,4 +1,4 @@
-//! What a webhook is sent: one flat JSON object, the same however often it is tried.
+//! Body of the webhook's request: one flat JSON object, the same for every attempt.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -13,14 +13,14 @@ use crate::team::{Share, TeamId};
 /// The body.
 #[derive(Clone, Debug, Serialize)]
 pub struct Notice {
-    /// What happened; there may be others one day.
+    /// Kind of event; there may be more in the future.
     event: &'static str,
-    /// The same for every try: who has seen it need not heed it again.
+    /// The same for every attempt, so that a receiver can ignore repeats.
     id: String,
     team: TeamId,
-    /// Of a user's budget: the user.
+    /// The user, for a user's budget.
     user: Option<String>,
-    /// Of a gateway key's budget: the key's id.
+    /// The key's id, for a gateway key's budget.
     key: Option<String>,
     /// `team:credits_per_month`.
     limit: String,
@@ -35,7 +35,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// The notice of a budget that is nearly used up.
+    /// The notice for a budget that is nearly used up.
     #[must_use]
     pub fn of(team: &TeamId, crossing: &Crossing) -> Self {
         let whose = crossing.whose().map(str::to_owned);
@@ -60,21 +60,21 @@ impl Notice {
         }
     }
 
-    /// Names it in the log.
+    /// Id for the log.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// As it is sent.
+    /// The serialized body.
     #[must_use]
     pub fn written(&self) -> Bytes {
-        // It has a JSON form: no key of it is anything but a text.
+        // Cannot fail: all keys are strings.
         Bytes::from(printable::to_json(self).unwrap_or_default())
     }
 }
 
-/// A share is a decimal like an amount of credits.
+/// Serializes a share as a decimal, like credits.
 fn decimal<S: Serializer>(share: &Share, serializer: S) -> Result<S::Ok, S::Error> {
     Credits::from_micros(share.millionths().into()).serialize(serializer)
 }

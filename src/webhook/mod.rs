@@ -1,10 +1,11 @@
-//! Notices: a webhook is told that a budget is nearly used up.
+//! Webhook: posts a notice when a budget is nearly used up.
 //!
-//! Reading order: [`watch`] (where the ledger's word is heard), [`body`] (what is sent), [`sender`] (what waits, is
-//! tried again or given up), [`post`] (one request).
+//! Reading order: [`watch`] (takes notices from the ledger), [`body`] (what is sent), [`sender`]
+//! (queue and retries), [`post`] (one request).
 //!
-//! Nothing here is on the path of a request: what is heard goes into a bounded queue, and what does not fit is counted
-//! as dropped. A notice lives in this process only: one that dies takes along what it had not delivered.
+//! Nothing here is on the path of a request. Notices go into a bounded queue; one that finds no
+//! room is counted as dropped. The queue is in memory, so a process that dies loses its undelivered
+//! notices.
 
 pub mod body;
 pub mod observe;
@@ -24,22 +25,22 @@ pub use watch::Watch;
 
 use crate::secret::Secret;
 
-/// How a webhook is told.
+/// Settings of the webhook.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where to: https, or http on this machine.
+    /// The address: https, or http on this machine.
     pub url: Uri,
-    /// The value of the `Authorization` header, if there is one.
+    /// The value of the `Authorization` header.
     pub authorization: Option<Secret>,
-    /// The certificate authorities that are trusted instead of the machine's, PEM.
+    /// Certificate authorities to trust instead of the machine's, PEM.
     pub authorities: Option<Arc<[u8]>>,
-    /// How long one try may take, from the connection to the answer.
+    /// Timeout of one attempt, from connecting to the answer.
     pub timeout: Duration,
-    /// How long it is left alone after the first try that failed; twice as long after each further one.
+    /// Pause after the first failed attempt; it doubles with each further one.
     pub first_pause: Duration,
 }
 
 impl Settings {
-    /// The pause that is meant unless a test is in a hurry.
+    /// The default, which tests shorten.
     pub const FIRST_PAUSE: Duration = Duration::from_secs(1);
 }

@@ -1,21 +1,21 @@
-//! What the room tells whoever counts it.
+//! What the webhook reports to metrics.
 
-/// What became of a notice.
+/// Outcome of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// The webhook took it.
+    /// The receiver accepted it.
     Delivered,
-    /// It did not take it, however often it was tried, or refused it.
+    /// The receiver refused it, or all attempts failed.
     Failed,
-    /// It was never told: too many waited, or the process stopped.
+    /// It was never sent: the queue was full, or the process stopped.
     Dropped,
 }
 
 impl Delivery {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::Dropped];
 
-    /// The name in the metrics.
+    /// Name in the metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,6 +28,6 @@ impl Delivery {
 
 /// Counts notices.
 pub trait Observer: Send + Sync + 'static {
-    /// One came to its end.
+    /// Counts a notice with its outcome.
     fn notice(&self, delivery: Delivery);
 }

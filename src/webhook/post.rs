@@ -1,4 +1,4 @@
-//! One try at telling the webhook: a POST, bounded in time; the answer's body is not read, and no redirect is followed.
+//! One attempt: a POST with a timeout. The answer's body is not read, and no redirect is followed.
 
 use std::future::ready;
 use std::io;
@@ -10,34 +10,38 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 
 use super::Settings;
-use crate::https::{ExchangeError, HttpsClient};
+use crate::https::{ExchangeError, HttpsClient, secret_header};
 
-/// Why the webhook was not told.
+/// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
     /// There was no answer.
     #[error(transparent)]
     Unanswered(#[from] ExchangeError),
-    /// It answered something else than 2xx.
+    /// The status was not 2xx.
     #[error("it answered {0}")]
     Status(StatusCode),
 }
 
 impl PostError {
-    /// Whether trying again may help. A refusal is a refusal: only those that pass by themselves are worth it.
+    /// Whether another attempt may help: not after a refusal, only after a temporary error.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unanswered(ExchangeError::Unreachable(_) | ExchangeError::Late) => true,
             Self::Status(status) => {
-                let waits = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+                let waits = [
+                    StatusCode::REQUEST_TIMEOUT,
+                    StatusCode::TOO_EARLY,
+                    StatusCode::TOO_MANY_REQUESTS,
+                ];
                 status.is_server_error() || waits.contains(status)
             }
         }
     }
 }
 
-/// The way to one webhook.
+/// HTTP client of one webhook.
 pub struct Post {
     client: HttpsClient<Full<Bytes>>,
     url: Uri,
@@ -45,35 +49,35 @@ pub struct Post {
 }
 
 impl Post {
-    /// Prepares to tell, trusting the authorities of the settings, or those of the machine.
+    /// A client that trusts the authorities of the settings, or the machine's.
     ///
     /// # Errors
-    /// There are none, and they will be needed; or the authorization cannot stand in a header.
+    /// An authority is needed and there is none, or the authorization is not a valid header value.
     pub fn new(settings: &Settings) -> io::Result<Self> {
         let secure = settings.url.scheme() == Some(&Scheme::HTTPS);
         let client = HttpsClient::new(secure, settings.authorities.as_deref(), settings.timeout)?;
-        let header = |secret: &crate::secret::Secret| {
-            let mut value = HeaderValue::from_str(secret.expose()).map_err(io::Error::other)?;
-            value.set_sensitive(true);
-            Ok::<_, io::Error>(value)
-        };
-        let authorization = settings.authorization.as_ref().map(header).transpose()?;
+        let authorization = settings.authorization.as_ref().map(secret_header).transpose()?;
         Ok(Self { client, url: settings.url.clone(), authorization })
     }
 
-    /// Tells once.
+    /// Sends once.
     ///
     /// # Errors
-    /// Says whether another try may help.
-    pub async fn tell(&self, body: Bytes) -> Result<(), PostError> {
+    /// Why it failed; [`PostError::may_pass`] says whether to try again.
+    pub async fn send(&self, body: Bytes) -> Result<(), PostError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.clone();
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("moongate/", env!("CARGO_PKG_VERSION"))),
+        );
         headers.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
-        let judge = |status: StatusCode| if status.is_success() { Ok(()) } else { Err(PostError::Status(status)) };
+        let judge = |status: StatusCode| {
+            if status.is_success() { Ok(()) } else { Err(PostError::Status(status)) }
+        };
         self.client.exchange(request, |answer| ready(judge(answer.status()))).await
     }
 }

@@ -1,4 +1,4 @@
-//! What waits to be told, and how long it is tried.
+//! Queue of notices, with retries.
 
 use std::io;
 use std::sync::Arc;
@@ -12,15 +12,17 @@ use super::Settings;
 use super::body::Notice;
 use super::observe::{Delivery, Observer};
 use super::post::Post;
+use crate::https::between_half_and_all;
 
-/// How many notices may wait: every team of a large installation at midnight.
+/// Most waiting notices: one for every team of a large installation at midnight.
 const WAITING_MAX: usize = 1_024;
-/// How many are told at once, so that one slow answer does not keep all others waiting.
+/// How many are sent at a time, so that one slow answer does not delay all others.
 const AT_ONCE: usize = 4;
-/// How often one is tried: with the pauses between, for about a quarter of a minute beside the tries themselves.
+/// Attempts for one notice: with the pauses between, about a quarter of a minute plus the attempts
+/// themselves.
 const TRIES: u32 = 5;
 
-/// The desk before one webhook.
+/// Sends the notices of one webhook.
 pub struct Sender {
     post: Post,
     first_pause: Duration,
@@ -29,7 +31,7 @@ pub struct Sender {
     observer: Arc<dyn Observer>,
 }
 
-/// A notice that has not come to its end: given up, it is counted as dropped.
+/// A notice without an outcome; dropped like this, it counts as dropped.
 struct Open(Option<Arc<dyn Observer>>);
 
 impl Open {
@@ -49,40 +51,46 @@ impl Drop for Open {
 }
 
 impl Sender {
-    /// A desk that nobody works at yet.
+    /// A sender whose [`Sender::work`] does not run yet.
     ///
     /// # Errors
     /// As for [`Post::new`].
     pub fn new(settings: &Settings, observer: Arc<dyn Observer>) -> io::Result<Self> {
         let (door, waiting) = mpsc::channel(WAITING_MAX);
         let post = Post::new(settings)?;
-        Ok(Self { post, first_pause: settings.first_pause, door, waiting: Mutex::new(waiting), observer })
+        Ok(Self {
+            post,
+            first_pause: settings.first_pause,
+            door,
+            waiting: Mutex::new(waiting),
+            observer,
+        })
     }
 
-    /// Takes a notice to be told. Does not block: when too many wait it is dropped, and that is counted.
+    /// Queues a notice. Does not block: when the queue is full, the notice is counted as dropped.
     pub fn take(&self, notice: Notice) {
         if self.door.try_send(notice).is_err() {
             self.observer.notice(Delivery::Dropped);
         }
     }
 
-    /// Tells what is taken until told to stop; what is not told by then is dropped.
+    /// Sends queued notices until stopped; the rest are dropped.
     pub async fn work(self: Arc<Self>, stop: CancellationToken) {
         let mut waiting = self.waiting.lock().await;
         let notices = stream::poll_fn(|cx| waiting.poll_recv(cx));
-        let told = notices.for_each_concurrent(AT_ONCE, |notice| Arc::clone(&self).tell(notice));
-        stop.run_until_cancelled(told).await;
+        let sent = notices.for_each_concurrent(AT_ONCE, |notice| Arc::clone(&self).send(notice));
+        stop.run_until_cancelled(sent).await;
         while waiting.try_recv().is_ok() {
             self.observer.notice(Delivery::Dropped);
         }
     }
 
-    async fn tell(self: Arc<Self>, notice: Notice) {
+    async fn send(self: Arc<Self>, notice: Notice) {
         let open = Open(Some(Arc::clone(&self.observer)));
         let (id, body) = (notice.id(), notice.written());
         let mut pause = self.first_pause;
         for tried in 1..=TRIES {
-            match self.post.tell(body.clone()).await {
+            match self.post.send(body.clone()).await {
                 Ok(()) => return open.ends(Delivery::Delivered),
                 Err(error) if tried < TRIES && error.may_pass() => {
                     tracing::info!(%error, %id, tried, "a notice is tried again: the webhook did not take it");
@@ -96,12 +104,4 @@ impl Sender {
             }
         }
     }
-}
-
-/// So that replicas which failed together do not come together again.
-fn between_half_and_all(pause: Duration) -> Duration {
-    let mut random = [0; 1];
-    // Without randomness they come together: no harm but a crowd.
-    let _ = getrandom::fill(&mut random);
-    pause / 2 + pause * u32::from(random[0]) / 512
 }

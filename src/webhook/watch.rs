@@ -1,4 +1,5 @@
-//! Stands before whoever watches the ledger, passes on all that is told, and takes a copy of what concerns the webhook.
+//! Observer of the ledger that queues notices for the webhook and passes everything on to another
+//! observer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,23 +10,23 @@ use crate::ledger::{Crossing, Observer, Swept, SweptCharge};
 use crate::store::{self, Outage};
 use crate::team::TeamId;
 
-/// A watcher of the ledger before another one.
+/// Observer in front of another one.
 pub struct Watch {
     inner: Arc<dyn Observer>,
-    desk: Arc<Sender>,
+    sender: Arc<Sender>,
 }
 
 impl Watch {
-    /// A watcher that gives the desk its notices.
+    /// Queues notices with this sender.
     #[must_use]
-    pub const fn new(inner: Arc<dyn Observer>, desk: Arc<Sender>) -> Self {
-        Self { inner, desk }
+    pub const fn new(inner: Arc<dyn Observer>, sender: Arc<Sender>) -> Self {
+        Self { inner, sender }
     }
 }
 
 impl store::Observer for Watch {
-    fn operation(&self, op: &'static str, result: &'static str, took: Duration) {
-        self.inner.operation(op, result, took);
+    fn operation(&self, op: &'static str, result: &'static str, duration: Duration) {
+        self.inner.operation(op, result, duration);
     }
 
     fn failed(&self, op: &'static str, outage: &Outage) {
@@ -52,7 +53,7 @@ impl Observer for Watch {
 
     fn crossed(&self, team: &TeamId, crossing: &Crossing) {
         self.inner.crossed(team, crossing);
-        self.desk.take(Notice::of(team, crossing));
+        self.sender.take(Notice::of(team, crossing));
     }
 
     fn epoch_changed(&self, team: &TeamId) {

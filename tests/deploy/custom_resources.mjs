@@ -3,11 +3,13 @@
 // validator never looked at is an error here as well.
 import { readFileSync } from "node:fs";
 import { parseAllDocuments } from "yaml";
+import * as certificates from "@kubernetes-models/cert-manager/cert-manager.io/v1";
 import * as externalSecrets from "@kubernetes-models/external-secrets/external-secrets.io/v1";
 import * as gateways from "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1";
 import * as prometheus from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1";
 
 const groups = {
+  "cert-manager.io/v1": certificates,
   "external-secrets.io/v1": externalSecrets,
   "gateway.networking.k8s.io/v1": gateways,
   "monitoring.coreos.com/v1": prometheus,

@@ -39,8 +39,16 @@ def secrets(top: Path) -> list[str]:
     return [f"{path.relative_to(top)} is in the context" for path in top.rglob("*") if bad.search(path.name)]
 
 
+def unpinned(recipe: str) -> list[str]:
+    """Bases that are named by a tag alone: what they are tomorrow, nobody has tested."""
+    bases = re.findall(r"^FROM (\S+)", recipe, flags=re.MULTILINE)
+    wrong = [f"{base} has no digest" for base in bases if not re.search(r":[\w.-]+@sha256:[0-9a-f]{64}$", base)]
+    return wrong if bases else ["there is no base"]
+
+
 def main() -> None:
     report = Report("image")
+    report.look("its bases are named by digest", unpinned((DEPLOY / "Dockerfile").read_text()))
     report.command("hadolint", "hadolint", "--config", str(DEPLOY / "hadolint.yaml"), str(DEPLOY / "Dockerfile"))
     report.command(
         "checkov", "checkov", "--file", str(DEPLOY / "Dockerfile"), "--framework", "dockerfile",

@@ -1,18 +1,27 @@
-"""Renders base, overlay and every component with kustomize, validates what comes out, and checks our own promises in it."""
+"""Renders base, overlays and components with kustomize, validates what comes out, and checks our own promises in it."""
 
 import os
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 
 import yaml
+from promises import SECRETS, broken, only
 from report import DEPLOY, TOOLS, Report
 
 KUBERNETES = DEPLOY / "kubernetes"
-SECRETS = "/var/run/secrets/moongate"
+# The oldest Kubernetes that deploy/kubernetes/README.md names, and the newest whose schemas there are.
+VERSIONS = ("1.30", "1.37")
 # Kinds that only custom_resources.mjs knows.
-CUSTOM = ("monitoring.coreos.com/", "gateway.networking.k8s.io/", "external-secrets.io/")
+CUSTOM = ("monitoring.coreos.com/", "gateway.networking.k8s.io/", "external-secrets.io/", "cert-manager.io/")
+# Components that go with others, in the order in which they are listed.
+TOGETHER = [
+    ["ingress", "pod-tls"],
+    ["httproute", "pod-tls", "pod-tls-httproute"],
+    ["external-secrets", "openshift"],
+]
+# What only makes sense beside others.
+NEVER_ALONE = {"pod-tls-httproute"}
 
 
 def render(report: Report, name: str, folder: Path, out: Path) -> list[dict]:
@@ -27,99 +36,25 @@ def validate(report: Report, name: str, rendered: Path, resources: list[dict]) -
     own = [resource for resource in resources if not resource["apiVersion"].startswith(CUSTOM)]
     plain = rendered.with_suffix(".own.yaml")
     plain.write_text(yaml.safe_dump_all(own))
-    report.command(f"{name}: {len(own)} resources are valid", "kubernetes-validate", "--strict", "--quiet", str(plain))
+    for version in VERSIONS:
+        command = ["kubernetes-validate", "--strict", "--quiet", "-k", version, str(plain)]
+        report.command(f"{name}: {len(own)} resources are valid in Kubernetes {version}", *command)
     if len(own) < len(resources):
         what = f"{name}: {len(resources) - len(own)} custom resources are valid"
         report.command(what, "node", str(TOOLS / "node" / "custom_resources.mjs"), str(rendered))
 
 
-def with_component(component: Path, into: Path) -> Path:
-    """A kustomization of the base and one component; paths in it must be relative."""
-    folder = into / component.name
+def with_components(components: list[str], into: Path) -> Path:
+    """A kustomization of the base and components; paths in it must be relative."""
+    folder = into / "-".join(components)
     folder.mkdir()
     relative = {
         "resources": [os.path.relpath(KUBERNETES / "base", folder.resolve())],
-        "components": [os.path.relpath(component, folder.resolve())],
+        "components": [os.path.relpath(KUBERNETES / "components" / one, folder.resolve()) for one in components],
     }
     head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(head | relative))
     return folder
-
-
-def seconds(text: str) -> int:
-    """A duration of the configuration, in seconds."""
-    number, unit = re.fullmatch(r"(\d+)(ms|s|m|h)", text).groups()
-    return int(number) * {"ms": 0, "s": 1, "m": 60, "h": 3600}[unit]
-
-
-def only(resources: list[dict], kind: str, name: str = "moongate") -> dict:
-    """The one resource of this kind and name."""
-    found = [one for one in resources if one["kind"] == kind and one["metadata"]["name"] == name]
-    assert len(found) == 1, f"{len(found)} of {kind}/{name}"
-    return found[0]
-
-
-def promises(resources: list[dict]) -> list[str]:
-    """What a schema cannot know: that the parts fit one another and the gateway's configuration."""
-    wrong: list[str] = []
-
-    def must(holds: bool, problem: str) -> None:
-        if not holds:
-            wrong.append(problem)
-
-    config = yaml.safe_load(only(resources, "ConfigMap")["data"]["moongate.yaml"])
-    pod = only(resources, "Deployment")["spec"]["template"]["spec"]
-    container = pod["containers"][0]
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-
-    shutdown = config["shutdown"]
-    pre_stop = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-    needed = pre_stop + seconds(shutdown["delay"]) + seconds(shutdown["grace"]) + 10
-    grace = pod["terminationGracePeriodSeconds"]
-    must(grace >= needed, f"the grace period is {grace} s, stopping takes up to {needed} s")
-    must(seconds(shutdown["grace"]) > 300, "shutdown.grace is not longer than the longest call (300 s)")
-
-    must(config["listen"]["address"] == f"[::]:{ports['team']}", "the port `team` is not where the gateway listens")
-    must(config["admin"]["address"] == f"[::]:{ports['operator']}", "the port `operator` is not admin.address")
-    probes = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
-    for probe, path in probes.items():
-        asked = container[probe]["httpGet"]
-        must(asked["port"] == "operator" and asked["path"] == path, f"{probe} does not ask {path} of the operator's listener")
-    mounted = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
-    must(all("subPath" not in mount for mount in mounted.values()), "a subPath mount does not follow changes")
-    config_file = container["args"][container["args"].index("--config") + 1]
-    must(os.path.dirname(config_file) in mounted, f"{config_file} is on no mount")
-    must(not container.get("env") and not container.get("envFrom"), "the environment is used: it does not follow changes")
-    must("cpu" not in container["resources"]["limits"], "there is a CPU limit")
-
-    sources = next(volume for volume in pod["volumes"] if volume["name"] == "secrets")["projected"]["sources"]
-    files = {f"{SECRETS}/{item['path']}" for source in sources for item in source["secret"]["items"]}
-    named = set(re.findall(rf"{SECRETS}/[\w.-]+", only(resources, "ConfigMap")["data"]["moongate.yaml"]))
-    must(named == files, f"the configuration names {sorted(named)}, mounted are {sorted(files)}")
-    must(not [one for one in resources if one["kind"] == "Secret"], "a Secret is among the manifests")
-
-    team = only(resources, "Service")["spec"]["ports"]
-    must([port["targetPort"] for port in team] == ["team"], "the teams' Service offers more than the team listener")
-    policy = only(resources, "NetworkPolicy")["spec"]
-    must(set(policy["policyTypes"]) == {"Ingress", "Egress"}, "the network policy does not deny both ways by default")
-    for rule in policy["ingress"] + policy["egress"]:
-        must(bool(rule.get("from") or rule.get("to")) and bool(rule.get("ports")), f"a rule is open: {rule}")
-    labels = only(resources, "Deployment")["spec"]["template"]["metadata"]["labels"]
-    for kind in ("PodDisruptionBudget", "Deployment"):
-        selector = only(resources, kind)["spec"]["selector"]["matchLabels"]
-        must(selector.items() <= labels.items(), f"{kind} does not select the gateway's pods")
-    must(policy["podSelector"]["matchLabels"].items() <= labels.items(), "the policy is not for the gateway's pods")
-    must("replicas" not in only(resources, "Deployment")["spec"], "the Deployment and the autoscaler both set replicas")
-    return wrong
-
-
-def behind_a_proxy(resources: list[dict]) -> list[str]:
-    """Where an ingress or a gateway stands in front, callers are told apart only by what it says of them."""
-    kinds = {resource["kind"] for resource in resources}
-    config = yaml.safe_load(only(resources, "ConfigMap")["data"]["moongate.yaml"])
-    if kinds & {"Ingress", "HTTPRoute"} and not config["listen"].get("trusted_proxies"):
-        return ["listen.trusted_proxies is empty beside an ingress: all callers would have its address"]
-    return []
 
 
 def configuration(report: Report, name: str, resources: list[dict], folder: Path) -> None:
@@ -137,28 +72,58 @@ def configuration(report: Report, name: str, resources: list[dict], folder: Path
     report.command(f"{name}: moongate accepts its configuration", str(Path(program).resolve()), "check", "--config", str(file))
 
 
+def copies(report: Report) -> None:
+    """A component's configuration is the base's, but for the one section that its first line names."""
+    base = yaml.safe_load((KUBERNETES / "base" / "moongate.yaml").read_text())
+    wrong, seen = [], 0
+    for file in sorted((KUBERNETES / "components").glob("*/moongate.yaml")):
+        text = file.read_text()
+        section = re.match(r"# As ../../base/moongate.yaml, but for `(\w+)`.\n", text)[1]
+        other = yaml.safe_load(text)
+        differ = sorted(key for key in base | other if base.get(key) != other.get(key))
+        wrong += [] if differ == [section] else [f"{file.parent.name}: differs in {differ}, not in {section}"]
+        seen += 1
+    report.look(f"{seen} components' configurations follow the base's", wrong if seen else ["there are none"])
+
+
+def page(report: Report) -> None:
+    """The page names the versions that are looked at, and every component and overlay."""
+    text = (KUBERNETES / "README.md").read_text()
+    wrong = [] if f"| Kubernetes | {VERSIONS[0]} |" in text else [f"Kubernetes {VERSIONS[0]} is not what it names"]
+    wrong += [f"the schemas of {version} are not named" for version in VERSIONS if version not in text]
+    folders = [*(KUBERNETES / "components").iterdir(), *(KUBERNETES / "overlays").iterdir()]
+    wrong += [f"{one.name} is not on it" for one in folders if f"{one.name}`" not in text]
+    report.look("deploy/kubernetes/README.md names versions, overlays and components", wrong)
+
+
+def sources(folder: Path, title: str) -> list[Path]:
+    """The files that a rendering brings itself, beside the base's."""
+    brought = [KUBERNETES / "components" / one for one in title.split() if title.startswith("component")]
+    return [file for one in [folder, *brought] if one.is_dir() for file in one.iterdir()]
+
+
 def main() -> None:
     report = Report("manifests")
+    copies(report)
+    page(report)
     with tempfile.TemporaryDirectory(dir=TOOLS) as name:
         work = Path(name)
         folders = {"base": KUBERNETES / "base"}
         folders |= {f"overlay {one.name}": one for one in sorted((KUBERNETES / "overlays").iterdir())}
-        for component in sorted((KUBERNETES / "components").iterdir()):
-            folders[f"component {component.name}"] = with_component(component, work)
+        alone = [[one.name] for one in sorted((KUBERNETES / "components").iterdir()) if one.name not in NEVER_ALONE]
+        for components in alone + TOGETHER:
+            folders[f"component {' + '.join(components)}"] = with_components(components, work)
         for at, (title, folder) in enumerate(folders.items()):
             rendered = work / f"{at}.yaml"
             resources = render(report, title, folder, rendered)
             if not resources:
                 continue
+            is_overlay = title.startswith("overlay")
             validate(report, title, rendered, resources)
-            try:
-                wrong = promises(resources) + (behind_a_proxy(resources) if title.startswith("overlay") else [])
-            except (KeyError, StopIteration, ValueError) as error:
-                wrong = [f"something the promises look at is not there: {error!r}"]
-            report.look(f"{title}: its parts fit each other", wrong)
-            if title == "base" or title.startswith("overlay"):
-                configuration(report, title.replace(" ", "-"), resources, work)
-            if title.startswith("overlay"):
+            report.look(f"{title}: its parts fit each other", broken(resources, is_overlay))
+            if any(file.name == "moongate.yaml" for file in sources(folder, title)):
+                configuration(report, re.sub(r"\W+", "-", title), resources, work)
+            if is_overlay:
                 config = str(Path(__file__).with_name("checkov.yaml"))
                 what = f"{title}: checkov"
                 report.command(what, "checkov", "--file", str(rendered), "--framework", "kubernetes", "--config-file", config)

@@ -11,8 +11,11 @@ import { MOONGATE, Program, folder, redis, until } from "./processes.mjs";
 const SHARED_KEY = "fm_live_e2e_77b1d0c95a";
 const PROMPT = "a lighthouse at dusk, e2e";
 
-/** Starts everything. `identity` is the section of the configuration; `files` are written beside it. */
-export async function install({ identity, files = {} }) {
+/**
+ * Starts everything. `identity` is the section of the configuration; `files` are written beside it; `settings` take the
+ * place of whole sections, but for `upstream` and `ledger`, which they add to.
+ */
+export async function install({ identity, files = {}, settings = {} }) {
   const place = await folder();
   const store = await redis(place.name);
   const firemoon = new Program(MOONGATE, [
@@ -23,8 +26,6 @@ export async function install({ identity, files = {} }) {
   const configuration = {
     listen: { address: "127.0.0.1:0" },
     admin: { address: "127.0.0.1:0" },
-    upstream: { base_url: `${upstream}/api`, keys: [{ name: "primary", secret: { file: "shared-key" } }] },
-    ledger: { redis: { url: store.url, deadline: "20s" } },
     identity,
     teams: {
       design: { models: ["*"], limits: { requests_per_day: 100000, credits_per_day: 1000, concurrent: 100 } },
@@ -33,16 +34,53 @@ export async function install({ identity, files = {} }) {
     pricing: { models: { "flux/dev": { per_image: 0.025 } } },
     shutdown: { delay: "0s" },
     telemetry: { logs: "json" },
+    ...settings,
   };
+  const here = { base_url: `${upstream}/api`, keys: [{ name: "primary", secret: { file: "shared-key" } }] };
+  configuration.upstream = { ...here, ...settings.upstream };
+  configuration.ledger = { redis: { url: store.url, deadline: "20s" }, ...settings.ledger };
   const written = { "shared-key": `${SHARED_KEY}\n`, "moongate.yaml": JSON.stringify(configuration), ...files };
   for (const [name, content] of Object.entries(written)) await writeFile(path.join(place.name, name), content);
-  const gateway = new Program(MOONGATE, ["serve", "--config", path.join(place.name, "moongate.yaml")]);
-  const said = await gateway.says(/"msg":"listening".*"team":"([^"]+)","operator":"([^"]+)"/);
-  const [team, operator] = [`http://${said[1]}`, `http://${said[2]}`];
-  await until("the gateway is ready", async () => (await fetch(`${operator}/readyz`)).status === 200);
+  const serve = async () => {
+    const gateway = new Program(MOONGATE, ["serve", "--config", path.join(place.name, "moongate.yaml")]);
+    const said = await gateway.says(/"msg":"listening".*"team":"([^"]+)","operator":"([^"]+)"/);
+    await until("the gateway is ready", async () => (await fetch(`http://${said[2]}/readyz`)).status === 200);
+    return { gateway, addresses: [said[1], said[2]] };
+  };
+  const { gateway, addresses } = await serve();
+  const team = `http://${addresses[0]}`;
+  let operator = `http://${addresses[1]}`;
 
   return {
     gateway,
+    store,
+    configuration,
+    url: team,
+
+    /** Where operators ask. */
+    get operator() {
+      return operator;
+    },
+
+    /** Sets what goes wrong at Firemoon, in the simulator's words. */
+    faults: (rules) => fetch(`${upstream}/_simulator/faults`, { method: "PUT", body: JSON.stringify(rules) }),
+
+    /** Lets the calls go on that the fault `hold` keeps. */
+    release: () => fetch(`${upstream}/_simulator/release`, { method: "POST" }),
+
+    /** Changes the configuration; a running gateway reloads it. */
+    async change(change) {
+      change(configuration);
+      await writeFile(path.join(place.name, "moongate.yaml"), JSON.stringify(configuration));
+    },
+
+    /** Starts a gateway again where the one was that has ended. */
+    async restart() {
+      await this.change((changed) => (changed.listen = { address: addresses[0] }));
+      const again = await serve();
+      this.gateway = again.gateway;
+      operator = `http://${again.addresses[1]}`;
+    },
 
     /** Asks for a picture. `headers` is a flat list of names and values, sent as they are, a name twice if it is there twice. */
     picture: (headers) => post(`${team}/api/v1/flux/dev`, headers),
@@ -59,13 +97,13 @@ export async function install({ identity, files = {} }) {
     async remove(forbidden) {
       const metrics = await (await fetch(`${operator}/metrics`)).text();
       const { unknown_credentials } = await this.books();
-      assert.equal(await gateway.stop(), 0);
+      assert.equal(await this.gateway.stop(), 0);
       await firemoon.stop();
       await store.program.stop();
       await place.remove();
       assert.equal(unknown_credentials, 0, "Firemoon never saw a team's credential");
       for (const text of [SHARED_KEY, PROMPT, "panicked", ...forbidden]) {
-        assert.ok(!gateway.said.includes(text), `the log holds ${text.slice(0, 40)}`);
+        assert.ok(!gateway.said.includes(text) && !this.gateway.said.includes(text), `the log holds ${text.slice(0, 40)}`);
         assert.ok(!metrics.includes(text), `the metrics hold ${text.slice(0, 40)}`);
       }
     },

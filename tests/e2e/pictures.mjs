@@ -2,14 +2,15 @@
 
 import assert from "node:assert/strict";
 
-const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
-
-/** Width and height of a PNG; fails when the bytes are none. */
-export function pngSize(bytes) {
-  assert.deepEqual([...bytes.slice(0, 8)], SIGNATURE, "the bytes of a PNG");
-  const header = new DataView(bytes.buffer, bytes.byteOffset + 16, 8);
-  assert.deepEqual([...bytes.slice(-8, -4)], [...Buffer.from("IEND")], "a whole PNG");
-  return [header.getUint32(0), header.getUint32(4)];
+/** Width and height of a JPEG; fails when the bytes are none. */
+export function jpegSize(bytes) {
+  assert.deepEqual([...bytes.slice(0, 2)], [0xff, 0xd8], "the bytes of a JPEG");
+  assert.deepEqual([...bytes.slice(-2)], [0xff, 0xd9], "a whole JPEG");
+  const file = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  // Segments follow one another until the one that says the size: a marker, then its own length.
+  let at = 2;
+  while (file.getUint16(at) !== 0xffc0) at += 2 + file.getUint16(at + 2);
+  return [file.getUint16(at + 7), file.getUint16(at + 5)];
 }
 
 /** A `fetch` that keeps every answer of `origin` as text, so that a test can search all of them. */

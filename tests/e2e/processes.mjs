@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after } from "node:test";
@@ -64,7 +65,17 @@ export async function folder() {
   return { name, remove: () => rm(name, { recursive: true, force: true }) };
 }
 
-/** A real redis-server on a free port, keeping nothing. */
+/** Sends a command of plain words to a Redis, and gives the first line that it answers. */
+async function told(port, command) {
+  const socket = connect(port, "127.0.0.1");
+  socket.setEncoding("utf8");
+  socket.write(`${command}\r\n`);
+  const [answer] = await once(socket, "data");
+  socket.destroy();
+  return answer.split("\r\n")[0];
+}
+
+/** A real redis-server on a free port, keeping nothing; `tell` it what a test does to it. */
 export async function redis(directory) {
   for (let attempt = 0; attempt < 20; attempt += 1) {
     // Below the range from which the system gives out ports for outgoing connections.
@@ -73,7 +84,7 @@ export async function redis(directory) {
     const program = new Program("redis-server", args);
     try {
       await program.says(/Ready to accept connections/);
-      return { program, url: `redis://127.0.0.1:${port}` };
+      return { program, url: `redis://127.0.0.1:${port}`, tell: (command) => told(port, command) };
     } catch (error) {
       if (!/Address already in use/.test(program.said)) throw error;
     }

@@ -1,4 +1,5 @@
-//! The integration tests, one binary: a module per promise, and what they share in `support`.
+//! The integration tests, one binary. The modules mirror the rooms of `src`; `system` is the whole
+//! product, `shipped` is what comes beside it, and `support` is what the tests share.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,39 +8,22 @@
     clippy::cast_possible_truncation
 )]
 
-mod check_token;
-mod config_broken;
-mod config_commands;
-mod config_reference;
-mod config_reload;
-mod dashboards;
-mod healthcheck;
+mod admin;
+mod cli;
+mod config;
+mod https;
 mod idempotency;
-mod identity_attacks;
-mod identity_fetch;
-mod identity_issuers;
-mod identity_keys;
-mod identity_kubernetes;
-mod identity_reasons;
-mod identity_register;
-mod identity_tokens;
-mod ledger_conformance;
-mod ledger_embedded;
-mod ledger_file;
-mod ledger_model;
-mod ledger_redis;
-mod ledger_stress;
-mod openapi;
-mod operator_listener;
+mod identity;
+mod ledger;
 mod pages;
 mod permits;
-mod placement;
-mod private_authority;
-mod redis_client;
-mod register;
-mod shipped_files;
+mod request;
+mod shipped;
 mod simulator;
+mod stack;
+mod store;
 mod support;
 mod system;
+mod telemetry;
 mod tidy;
 mod webhook;

@@ -1,5 +1,5 @@
-//! Notices to a webhook that is slow, broken, refuses or is not there: tried again where that may help, never for ever,
-//! and every one is counted.
+//! Notices to a webhook that is slow, broken, refuses or is not there: tried again where that may
+//! help, never for ever, and every one is counted.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,9 +35,9 @@ impl Observer for Ends {
     }
 }
 
-/// A desk at which somebody works, in a hurry.
+/// A sender at work, with short pauses.
 struct World {
-    desk: Arc<Sender>,
+    sender: Arc<Sender>,
     ends: Arc<Ends>,
     stop: CancellationToken,
     work: JoinHandle<()>,
@@ -56,14 +56,15 @@ fn settings(url: &str) -> Settings {
 impl World {
     fn before(settings: &Settings) -> Self {
         let ends = Arc::<Ends>::default();
-        let desk = Arc::new(Sender::new(settings, ends.clone()).unwrap());
+        let sender = Arc::new(Sender::new(settings, ends.clone()).unwrap());
         let stop = CancellationToken::new();
-        let work = tokio::spawn(Arc::clone(&desk).work(stop.clone()));
-        Self { desk, ends, stop, work }
+        let work = tokio::spawn(Arc::clone(&sender).work(stop.clone()));
+        Self { sender, ends, stop, work }
     }
 
     async fn until_ended(&self, count: usize) {
-        wait_until("every notice has come to its end", || async { self.ends.all().len() == count }).await;
+        wait_until("every notice has come to its end", || async { self.ends.all().len() == count })
+            .await;
     }
 }
 
@@ -92,11 +93,14 @@ fn notice() -> Notice {
 async fn what_the_ledger_tells_reaches_the_webhook_with_its_authorization() {
     let receiver = Receiver::start(&[]).await;
     let world = World::before(&settings(&receiver.url()));
-    Watch::new(Arc::new(Unobserved), Arc::clone(&world.desk)).crossed(&team(), &crossing());
+    Watch::new(Arc::new(Unobserved), Arc::clone(&world.sender)).crossed(&team(), &crossing());
     world.until_ended(1).await;
     assert_eq!(world.ends.all(), [Delivery::Delivered]);
     let (headers, body) = receiver.received().remove(0);
-    assert_eq!([&headers["authorization"], &headers["content-type"]], ["Bearer hook-secret-1f8a", "application/json"]);
+    assert_eq!(
+        [&headers["authorization"], &headers["content-type"]],
+        ["Bearer hook-secret-1f8a", "application/json"]
+    );
     assert_eq!(
         [&body["event"], &body["team"], &body["limit"]],
         ["budget_nearly_used", "design", "team:credits_per_month"]
@@ -104,69 +108,73 @@ async fn what_the_ledger_tells_reaches_the_webhook_with_its_authorization() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_fails_is_tried_again_with_the_same_words_and_five_times_at_most() {
+async fn a_failing_webhook_is_retried_five_times_unchanged() {
     let receiver = Receiver::start(&[500, 503, 429].map(Answer::Status)).await;
     let world = World::before(&settings(&receiver.url()));
-    world.desk.take(notice());
+    world.sender.take(notice());
     world.until_ended(1).await;
     let bodies: Vec<_> = receiver.received().into_iter().map(|(_, body)| body).collect();
     assert_eq!((world.ends.all(), bodies.len()), (vec![Delivery::Delivered], 4));
     assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
 
     receiver.script(&[Answer::Status(500); 9]);
-    world.desk.take(notice());
+    world.sender.take(notice());
     world.until_ended(2).await;
     assert_eq!((world.ends.all()[1], receiver.received().len()), (Delivery::Failed, 4 + 5));
 }
 
 #[tokio::test]
-async fn what_a_webhook_refuses_or_sends_elsewhere_is_not_tried_again() {
+async fn a_refused_or_redirected_notice_is_not_retried() {
     let receiver = Receiver::start(&[400, 401, 404, 302].map(Answer::Status)).await;
     let world = World::before(&settings(&receiver.url()));
     for number in 1..=4 {
-        world.desk.take(notice());
+        world.sender.take(notice());
         world.until_ended(number).await;
     }
     assert_eq!((world.ends.count(Delivery::Failed), receiver.received().len()), (4, 4));
 }
 
 #[tokio::test]
-async fn a_webhook_that_never_answers_is_given_up_and_holds_no_other_notice_back() {
+async fn a_silent_webhook_delays_no_other_notice() {
     let receiver = Receiver::start(&[Answer::Never]).await;
     let world = World::before(&settings(&receiver.url()));
-    world.desk.take(notice());
+    world.sender.take(notice());
     wait_until("the slow one is under way", || async { receiver.received().len() == 1 }).await;
-    world.desk.take(notice());
+    world.sender.take(notice());
     world.until_ended(1).await;
     assert_eq!(world.ends.all(), [Delivery::Delivered]);
 
     let receiver = Receiver::start(&[Answer::Never; 5]).await;
-    let world = World::before(&Settings { timeout: Duration::from_millis(50), ..settings(&receiver.url()) });
-    world.desk.take(notice());
+    let world = World::before(&Settings {
+        timeout: Duration::from_millis(50),
+        ..settings(&receiver.url())
+    });
+    world.sender.take(notice());
     world.until_ended(1).await;
     assert_eq!(world.ends.all(), [Delivery::Failed]);
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_not_there_costs_its_notices_and_nothing_else() {
+async fn an_absent_webhook_loses_only_its_own_notices() {
     let world = World::before(&settings("http://127.0.0.1:1/hook"));
     for _ in 0..10 {
-        world.desk.take(notice());
+        world.sender.take(notice());
     }
     world.until_ended(10).await;
     assert_eq!(world.ends.count(Delivery::Failed), 10);
 }
 
+/// So are those left at the end.
 #[tokio::test]
-async fn what_does_not_fit_into_the_queue_and_what_is_left_at_the_end_is_dropped_and_counted() {
+async fn notices_beyond_the_queue_are_dropped_and_counted() {
     let receiver = Receiver::start(&[Answer::Never; 100]).await;
     let world = World::before(&settings(&receiver.url()));
     for _ in 0..4 {
-        world.desk.take(notice());
+        world.sender.take(notice());
     }
     wait_until("all who tell are busy", || async { receiver.received().len() == 4 }).await;
     for _ in 0..1_024 + 7 {
-        world.desk.take(notice());
+        world.sender.take(notice());
     }
     assert_eq!(world.ends.all(), [Delivery::Dropped; 7]);
     world.stop.cancel();

@@ -24,7 +24,8 @@ pub struct Held {
     pub first_failure: Option<String>,
 }
 
-/// Connections that are being made at the same time: more would overflow the queues of those that accept.
+/// Connections that are being made at the same time: more would overflow the queues of those that
+/// accept.
 const CONNECTING: usize = 64;
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +36,11 @@ const LOOK: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// The memory cannot be read.
-pub async fn hold(target: &Target, calls: usize, memory: impl Fn() -> io::Result<u64>) -> io::Result<Held> {
+pub async fn hold(
+    target: &Target,
+    calls: usize,
+    memory: impl Fn() -> io::Result<u64>,
+) -> io::Result<Held> {
     let connecting = Rc::new(Semaphore::new(CONNECTING));
     let mut flying = JoinSet::new();
     for index in 0..calls {
@@ -66,7 +71,8 @@ pub async fn hold(target: &Target, calls: usize, memory: impl Fn() -> io::Result
 async fn call_once(target: Target, index: usize, connecting: Rc<Semaphore>) -> Result<f64, String> {
     let call = target.call(index, 0, 0);
     let place = connecting.acquire().await.map_err(|error| error.to_string())?;
-    let mut connection = Connection::open(target.address).await.map_err(|error| error.to_string())?;
+    let mut connection =
+        Connection::open(target.address).await.map_err(|error| error.to_string())?;
     drop(place);
     let begun = Instant::now();
     match tokio::time::timeout(PATIENCE, connection.call(call)).await {

@@ -1,5 +1,5 @@
-//! The load: keep-alive connections that call, as fast as they are answered, at a fixed rate, or all at once and
-//! slowly.
+//! The load: keep-alive connections that call, as fast as they are answered, at a fixed rate, or
+//! all at once and slowly.
 
 mod held;
 mod paced;
@@ -28,7 +28,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// The call that a connection makes at its turn: with more teams than connections, each team has its turn as well.
+    /// The call that a connection makes at its turn: with more teams than connections, each team
+    /// has its turn as well.
     fn call(&self, connection: usize, connections: usize, turn: usize) -> &[u8] {
         &self.calls[(connection + turn * connections) % self.calls.len()]
     }
@@ -64,8 +65,12 @@ impl Connection {
     /// Waits for the next answer; what came when it was not a good one.
     async fn answer(&mut self) -> io::Result<Option<String>> {
         let (status, message) = self.read().await?;
-        let bad = (status != 200)
-            .then(|| format!("status {status} {}", String::from_utf8_lossy(&self.buffer[message.head..message.whole])));
+        let bad = (status != 200).then(|| {
+            format!(
+                "status {status} {}",
+                String::from_utf8_lossy(&self.buffer[message.head..message.whole])
+            )
+        });
         self.buffer.drain(..message.whole);
         Ok(bad)
     }
@@ -77,7 +82,10 @@ impl Connection {
             }
             self.buffer.reserve(2048);
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before it answered"));
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "closed before it answered",
+                ));
             }
         }
     }

@@ -1,9 +1,9 @@
-//! Open loop: calls leave at a fixed rate whether the earlier ones were answered or not. Shows what a proxy adds to
-//! latency.
+//! Open loop: calls leave at a fixed rate whether the earlier ones were answered or not. Shows what
+//! a proxy adds to latency.
 //!
-//! A thread of its own sends, on a schedule that no answer can delay; the answers are read by tasks. A call's time
-//! counts from the moment its bytes were handed to the kernel: how late the sender woke is the machine's doing and told
-//! apart.
+//! A thread of its own sends, on a schedule that no answer can delay; the answers are read by
+//! tasks. A call's time counts from the moment its bytes were handed to the kernel: how late the
+//! sender woke is the machine's doing and told apart.
 
 use std::io::{self, Write};
 use std::net::TcpStream;
@@ -31,7 +31,8 @@ pub struct Paced {
 /// How long the last answers are waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// When each call was sent, in nanoseconds from the beginning. Call `n` goes to connection `n % connections`.
+/// When each call was sent, in nanoseconds from the beginning. Call `n` goes to connection `n %
+/// connections`.
 struct Schedule {
     begun: Instant,
     interval: Duration,
@@ -75,7 +76,13 @@ pub async fn pace(
     let schedule = Arc::new(Schedule { begun: Instant::now(), interval, sent });
     let mut reading = JoinSet::new();
     for (index, reader) in readers.into_iter().enumerate() {
-        reading.spawn_local(read_all(reader, index, connections, warm_up_calls, Arc::clone(&schedule)));
+        reading.spawn_local(read_all(
+            reader,
+            index,
+            connections,
+            warm_up_calls,
+            Arc::clone(&schedule),
+        ));
     }
     let sender = {
         let schedule = Arc::clone(&schedule);

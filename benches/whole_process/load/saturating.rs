@@ -1,5 +1,6 @@
-//! Closed loop: every connection calls again as soon as it was answered. Shows what a call costs when there is no idle
-//! moment; with one connection, what a lone call costs, which shares no step of its way with another.
+//! Closed loop: every connection calls again as soon as it was answered. Shows what a call costs
+//! when there is no idle moment; with one connection, what a lone call costs, which shares no step
+//! of its way with another.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -58,7 +59,12 @@ pub async fn saturate<M>(
     let mut callers = JoinSet::new();
     for index in 0..connections {
         let connection = Connection::open(target.address).await?;
-        callers.spawn_local(call_on(connection, target.clone(), (index, connections), Rc::clone(&tally)));
+        callers.spawn_local(call_on(
+            connection,
+            target.clone(),
+            (index, connections),
+            Rc::clone(&tally),
+        ));
     }
     tokio::time::sleep(warm_up).await;
     let (before, begun, calls_before) = (mark()?, Instant::now(), tally.calls.get());
@@ -79,7 +85,12 @@ pub async fn saturate<M>(
     })
 }
 
-async fn call_on(mut connection: Connection, target: Target, (index, connections): (usize, usize), tally: Rc<Tally>) {
+async fn call_on(
+    mut connection: Connection,
+    target: Target,
+    (index, connections): (usize, usize),
+    tally: Rc<Tally>,
+) {
     let mut turn = 0;
     while !tally.over.get() {
         let call = target.call(index, connections, turn);

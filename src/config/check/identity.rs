@@ -1,4 +1,4 @@
-//! Who may call: issuers, and gateway keys kept in the file.
+//! Checks of token issuers, and of gateway keys in the file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -37,10 +37,16 @@ impl Check<'_> {
 
     fn throttle(&mut self, shape: &Throttle, path: &KeyPath) -> Option<throttle::Settings> {
         let within = self.duration(&shape.within, &path.key("within"), SECOND..=DAY);
-        let slow_by = self.duration(&shape.slow_by, &path.key("slow_by"), Duration::ZERO..=10 * SECOND);
+        let slow_by =
+            self.duration(&shape.slow_by, &path.key("slow_by"), Duration::ZERO..=10 * SECOND);
         let refuse_for = self.duration(&shape.refuse_for, &path.key("refuse_for"), SECOND..=DAY);
         let failures = shape.failures;
-        Some(throttle::Settings { failures, within: within?, slow_by: slow_by?, refuse_for: refuse_for? })
+        Some(throttle::Settings {
+            failures,
+            within: within?,
+            slow_by: slow_by?,
+            refuse_for: refuse_for?,
+        })
     }
 
     fn issuer(&mut self, shape: &Issuer, path: &KeyPath) -> Option<IssuerSettings> {
@@ -48,8 +54,13 @@ impl Check<'_> {
             self.report.add(&path.key("issuer"), "must be what the tokens say in iss");
         }
         self.trimmed(&shape.issuer, &path.key("issuer"));
-        for (index, audience) in shape.audiences.iter().enumerate().filter(|(_, audience)| audience.is_empty()) {
-            self.report.add(&path.key("audiences").item(index), format!("must not be empty, as {audience:?} is"));
+        for (index, audience) in
+            shape.audiences.iter().enumerate().filter(|(_, audience)| audience.is_empty())
+        {
+            self.report.add(
+                &path.key("audiences").item(index),
+                format!("must not be empty, as {audience:?} is"),
+            );
         }
         for (index, audience) in shape.audiences.iter().enumerate() {
             self.trimmed(audience, &path.key("audiences").item(index));
@@ -63,10 +74,16 @@ impl Check<'_> {
         if refresh.zip(max_stale).is_some_and(|(refresh, max_stale)| max_stale < refresh) {
             self.report.add(&path.key("max_stale"), "must not be shorter than refresh");
         }
-        let leeway = self.duration(&shape.leeway, &path.key("leeway"), Duration::ZERO..=IssuerSettings::LEEWAY_MAX);
+        let leeway = self.duration(
+            &shape.leeway,
+            &path.key("leeway"),
+            Duration::ZERO..=IssuerSettings::LEEWAY_MAX,
+        );
         let age = Duration::from_secs(1)..=365 * DAY;
-        let max_token_age =
-            shape.max_token_age.as_ref().map(|text| self.duration(text, &path.key("max_token_age"), age));
+        let max_token_age = shape
+            .max_token_age
+            .as_ref()
+            .map(|text| self.duration(text, &path.key("max_token_age"), age));
         let team_claim = self.claim(&shape.team_claim, &path.key("team_claim"));
         let user_claim = self.claim(&shape.user_claim, &path.key("user_claim"));
         let teams = self.claimed_teams(shape, &path.key("teams"));
@@ -90,14 +107,19 @@ impl Check<'_> {
         let below = path.key("jwks");
         match (jwks.discovery, &jwks.url, &jwks.file) {
             (Some(true), None, None) => {
-                // The issuer is asked where its keys are, so it must be an address.
+                // The issuer's own address is asked for its keys, so it must be a URL.
                 self.web_address(issuer, &path.key("issuer")).map(|_| KeySource::Discovery)
             }
             (Some(false), None, None) => {
-                self.report.add(&below.key("discovery"), "must be true, or left out when url or file is given");
+                self.report.add(
+                    &below.key("discovery"),
+                    "must be true, or left out when url or file is given",
+                );
                 None
             }
-            (None, Some(url), None) => self.page_address(url, &below.key("url")).map(|_| KeySource::Url(url.clone())),
+            (None, Some(url), None) => {
+                self.page_address(url, &below.key("url")).map(|_| KeySource::Url(url.clone()))
+            }
             (None, None, Some(file)) => Some(KeySource::File(self.key_set_file(file))),
             (_, _, _) => {
                 self.report.add(&below, "must have exactly one of discovery, url and file");
@@ -106,22 +128,24 @@ impl Check<'_> {
         }
     }
 
-    /// Key sets are read by those who use them: one that cannot be read is its issuer's trouble and nobody else's
-    /// (`moongate check` tells it). It is looked at here so that a change of it is noticed.
+    /// A key set is read by the issuer that uses it: one that cannot be read affects only that
+    /// issuer (`moongate check` reports it). It is read here so that a change to it is noticed.
     fn key_set_file(&mut self, written: &str) -> PathBuf {
         let _ = self.sources.content(written);
         self.sources.path(written)
     }
 
-    /// A name whose ends are seen.
+    /// Checks that a name has no white space or invisible characters at its ends.
     fn trimmed(&mut self, name: &str, path: &KeyPath) {
         if !printable::is_trimmed(name) {
-            self.report.add(path, format!("must not begin or end with white space, as {name:?} does"));
+            self.report
+                .add(path, format!("must not begin or end with white space, as {name:?} does"));
         }
     }
 
     fn claim(&mut self, text: &str, path: &KeyPath) -> Option<ClaimPath> {
-        let wrong = || format!("must be a JSON pointer such as /sub or /realm/groups, not {text:?}");
+        let wrong =
+            || format!("must be a JSON pointer such as /sub or /realm/groups, not {text:?}");
         self.noting(ClaimPath::parse(text).ok_or_else(wrong), path)
     }
 
@@ -139,11 +163,18 @@ impl Check<'_> {
     fn gateway_key(&mut self, shape: &Key, path: &KeyPath) -> Option<KeySettings> {
         let wrong = || format!("must be {} letters and digits, not {:?}", KeyId::BYTES, shape.id);
         let id = self.noting(KeyId::parse(&shape.id).ok_or_else(wrong), &path.key("id"));
-        // What stands there may be the key itself, put in the wrong place: it is not repeated.
-        let wrong = || "must be 64 hexadecimal digits: the SHA-256 of the key's secret, never the key".to_owned();
-        let sha256 = self.noting(SecretHash::parse_hex(&shape.sha256).ok_or_else(wrong), &path.key("sha256"));
+        // Does not repeat the value, which may be the key itself in the wrong place.
+        let wrong = || {
+            "must be 64 hexadecimal digits: the SHA-256 of the key's secret, never the key"
+                .to_owned()
+        };
+        let sha256 = self
+            .noting(SecretHash::parse_hex(&shape.sha256).ok_or_else(wrong), &path.key("sha256"));
         let team = self.known_team(&shape.team, &path.key("team"));
-        if shape.name.is_empty() || shape.name.len() > 128 || shape.name.chars().any(char::is_control) {
+        if shape.name.is_empty()
+            || shape.name.len() > 128
+            || shape.name.chars().any(char::is_control)
+        {
             self.report.add(&path.key("name"), "must be 1 to 128 bytes without control characters");
         }
         let user = shape.user.as_ref().map(|user| self.user(user, &path.key("user")));
@@ -154,7 +185,8 @@ impl Check<'_> {
             let wrong = |_| format!("must be a moment such as 2027-01-31T00:00:00Z, not {text:?}");
             self.noting(text.parse::<Timestamp>().map_err(wrong), &path.key("expires_at"))
         });
-        let models = shape.models.as_ref().map(|rules| self.model_rules(rules, &path.key("models")));
+        let models =
+            shape.models.as_ref().map(|rules| self.model_rules(rules, &path.key("models")));
         let limits = self.limits(&shape.limits, &path.key("limits"));
         Some(KeySettings {
             id: id?,

@@ -1,4 +1,4 @@
-//! The ledger's store: exactly one, and no password outside a secret.
+//! Checks of the ledger's store: exactly one, and no password outside a secret.
 
 use std::sync::Arc;
 
@@ -17,9 +17,11 @@ use crate::store::{self, Topology};
 impl Check<'_> {
     pub(super) fn ledger(&mut self, shape: &Ledger, path: &KeyPath) -> Option<LedgerSettings> {
         let ttl = 100 * MILLISECOND..=HOUR;
-        let reservation_ttl = self.duration(&shape.reservation_ttl, &path.key("reservation_ttl"), ttl);
+        let reservation_ttl =
+            self.duration(&shape.reservation_ttl, &path.key("reservation_ttl"), ttl);
         let rows = self.duration(&shape.retention, &path.key("retention"), HOUR..=3650 * DAY);
-        let usage = self.duration(&shape.usage_retention, &path.key("usage_retention"), DAY..=3650 * DAY);
+        let usage =
+            self.duration(&shape.usage_retention, &path.key("usage_retention"), DAY..=3650 * DAY);
         match shape.on_outage {
             OnOutage::Refuse => {}
         }
@@ -29,7 +31,9 @@ impl Check<'_> {
                 self.report.add(&path.key("embedded").key("path"), "must name a file");
                 None
             }
-            (None, Some(embedded)) => Some(Store::Embedded { path: self.sources.path(&embedded.path) }),
+            (None, Some(embedded)) => {
+                Some(Store::Embedded { path: self.sources.path(&embedded.path) })
+            }
             (None, None) | (Some(_), Some(_)) => {
                 self.report.add(path, "must have exactly one of redis and embedded");
                 None
@@ -42,7 +46,11 @@ impl Check<'_> {
 
     fn redis(&mut self, shape: &Redis, path: &KeyPath) -> Option<store::Settings> {
         let topology = self.topology(shape, path);
-        let deadline = self.duration(&shape.deadline, &path.key("deadline"), MILLISECOND..=30_000 * MILLISECOND);
+        let deadline = self.duration(
+            &shape.deadline,
+            &path.key("deadline"),
+            MILLISECOND..=30_000 * MILLISECOND,
+        );
         let password = self.login(shape.username.as_deref(), shape.password.as_ref(), path);
         let ca = shape.ca_file.as_ref().map(|file| {
             let content = self.sources.content(file);
@@ -59,10 +67,15 @@ impl Check<'_> {
         })
     }
 
-    /// The password of a user, checked together with its name; outer `None`: something is wrong, inner `None`: there is
-    /// none.
+    /// A user's password, checked together with the user's name; outer `None`: wrong, inner `None`:
+    /// none is given.
     #[allow(clippy::option_option)]
-    fn login(&mut self, user: Option<&str>, password: Option<&Reference>, path: &KeyPath) -> Option<Option<Secret>> {
+    fn login(
+        &mut self,
+        user: Option<&str>,
+        password: Option<&Reference>,
+        path: &KeyPath,
+    ) -> Option<Option<Secret>> {
         if user.is_some() && password.is_none() && self.was_read(&path.key("password")) {
             self.report.add(&path.key("username"), "needs a password beside it");
         }
@@ -115,7 +128,7 @@ impl Check<'_> {
     }
 }
 
-/// A server's address is right. It is never repeated in the problem: it may hold a password.
+/// Checks a server's address. The message never repeats it, since it may hold a password.
 fn server(url: &str, may_select: bool) -> Result<(), String> {
     let form = if may_select {
         "redis://host:port, rediss://host:port or redis://host:port/0"
@@ -124,13 +137,16 @@ fn server(url: &str, may_select: bool) -> Result<(), String> {
     };
     let wrong = || format!("must be an address such as {form}");
     if url.contains('@') {
-        return Err("must not hold a user or a password: they have the keys username and password".to_owned());
+        return Err("must not hold a user or a password: they have the keys username and password"
+            .to_owned());
     }
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let known = matches!(uri.scheme_str(), Some("redis" | "rediss"));
     let database = uri.path().trim_start_matches('/');
     let selects = database.is_empty() || (may_select && database.parse::<u16>().is_ok());
-    let plain = uri.query().is_none() && !url.contains('#') && uri.host().is_some_and(|host| !host.is_empty());
+    let plain = uri.query().is_none()
+        && !url.contains('#')
+        && uri.host().is_some_and(|host| !host.is_empty());
     let authority = uri.authority().filter(|_| known && selects && plain).ok_or_else(wrong)?;
     Ok(address::reachable(authority)?)
 }

@@ -1,4 +1,5 @@
-//! The price table: no price by accident, none out of reach, and nothing said that would not be heeded.
+//! Checks of the price table: no price by accident or out of range, and no key that would be
+//! ignored.
 
 use sha2::{Digest, Sha256};
 
@@ -14,7 +15,8 @@ use crate::pricing::{Order, Price, PriceTable};
 impl Check<'_> {
     pub(super) fn prices(&mut self, shape: &Pricing, path: &KeyPath) -> Option<PriceTable> {
         let unknown_path = path.key("unknown_model_credits");
-        let unknown_model = shape.unknown_model_credits.as_ref().map(|text| self.price_part(text, &unknown_path));
+        let unknown_model =
+            shape.unknown_model_credits.as_ref().map(|text| self.price_part(text, &unknown_path));
         let mut models = FastMap::default();
         for (id, shape) in &shape.models {
             let path = path.key("models").key(id);
@@ -43,19 +45,27 @@ impl Check<'_> {
             Some(text) => check.price_part(text, &path.key(key)),
             None => Some(Credits::ZERO),
         };
-        let (per_image, per_second) =
-            (part(self, &shape.per_image, "per_image"), part(self, &shape.per_second, "per_second"));
+        let (per_image, per_second) = (
+            part(self, &shape.per_image, "per_image"),
+            part(self, &shape.per_second, "per_second"),
+        );
         (price.per_image, price.per_second) = (per_image?, per_second?);
         self.images(shape, &mut price, path);
         self.durations(shape, &mut price, path);
-        let order = Order { images: price.images_max, seconds: price.durations.last().copied().unwrap_or_default() };
+        let order = Order {
+            images: price.images_max,
+            seconds: price.durations.last().copied().unwrap_or_default(),
+        };
         if price.most(&order) == Credits::MAX {
-            self.report.add(path, format!("the dearest call would cost more than {} credits", Credits::MAX));
+            self.report.add(
+                path,
+                format!("the dearest call would cost more than {} credits", Credits::MAX),
+            );
         }
         Some(price)
     }
 
-    /// An amount that is charged for something; nothing would make it free by accident.
+    /// An amount for one part of the price. Zero would make it free by accident.
     fn price_part(&mut self, text: &CreditsText, path: &KeyPath) -> Option<Credits> {
         let credits = self.credits(text, path)?;
         if credits == Credits::ZERO {
@@ -66,8 +76,11 @@ impl Check<'_> {
     }
 
     fn images(&mut self, shape: &Shape, price: &mut Price, path: &KeyPath) {
-        for (key, given) in [("images_max", shape.images_max), ("images_default", shape.images_default)] {
-            if given.is_some() && shape.per_image.is_none() && self.was_read(&path.key("per_image")) {
+        for (key, given) in
+            [("images_max", shape.images_max), ("images_default", shape.images_default)]
+        {
+            if given.is_some() && shape.per_image.is_none() && self.was_read(&path.key("per_image"))
+            {
                 self.report.add(&path.key(key), "has no effect without per_image");
             }
         }
@@ -95,7 +108,8 @@ impl Check<'_> {
     }
 }
 
-/// Names the prices in the ledger's rows: the same prices have the same name, on every replica.
+/// Names the version of the prices in the ledger's rows: equal prices have the same name on every
+/// replica.
 fn version(shape: &Pricing) -> String {
     let written = serde_json::to_vec(shape).unwrap_or_default();
     Sha256::digest(&written).iter().take(6).map(|byte| format!("{byte:02x}")).collect()

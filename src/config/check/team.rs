@@ -1,4 +1,4 @@
-//! Teams: their names, models, limits and state.
+//! Checks of teams: names, models, limits and state.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::config::report::KeyPath;
 use crate::model::ModelId;
 use crate::pricing::PriceTable;
 use crate::printable;
-use crate::team::{Limit, LimitKind, Limits, ModelRules, Share, State, Team, TeamId, UserId};
+use crate::team::{Limit, LimitKind, Limits, ModelRules, State, Team, TeamId, UserId};
 
 impl Check<'_> {
     pub(super) fn team(
@@ -53,7 +53,9 @@ impl Check<'_> {
     pub(super) fn model_rules(&mut self, rules: &[String], path: &KeyPath) -> Option<ModelRules> {
         for (index, rule) in rules.iter().enumerate() {
             if ModelRules::parse([rule.as_str()]).is_err() {
-                let message = format!("must be a model id, prefix/* or *, with ! in front to deny; not {rule:?}");
+                let message = format!(
+                    "must be a model id, prefix/* or *, with ! in front to deny; not {rule:?}"
+                );
                 self.report.add(&path.item(index), message);
             }
         }
@@ -62,20 +64,25 @@ impl Check<'_> {
         Some(parsed)
     }
 
-    /// A rule that lets no priced model through lets nothing through: such calls are refused with `model_unknown`.
+    /// Warns of rules that match no priced model: their calls are refused with `model_unknown`.
     fn warn_of_unpriced(&mut self, rules: &[String], all: &ModelRules, path: &KeyPath) {
-        let Some(prices) = self.priced.clone().filter(|prices| prices.unknown_model.is_none()) else { return };
+        let Some(prices) = self.priced.clone().filter(|prices| prices.unknown_model.is_none())
+        else {
+            return;
+        };
         for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| !rule.starts_with('!')) {
             let Ok(alone) = ModelRules::parse([rule.as_str()]) else { continue };
             let model = ModelId::parse(rule);
-            // What another rule denies is not to be used in the first place.
+            // A model that another rule denies needs no price.
             let is_denied = model.as_ref().is_some_and(|model| !all.allow(model));
             if is_denied || prices.models.keys().any(|model| alone.allow(model)) {
                 continue;
             }
             let message = match model {
                 Some(model) => {
-                    let meant = prices.nearest(&model, |_| true).map(|near| format!("; did you mean {near}?"));
+                    let meant = prices
+                        .nearest(&model, |_| true)
+                        .map(|near| format!("; did you mean {near}?"));
                     format!(
                         "{rule} has no price under pricing.models: its calls are refused{}",
                         meant.unwrap_or_default()
@@ -94,8 +101,10 @@ impl Check<'_> {
             (Kind::RequestsPerMinute, &shape.requests_per_minute),
             (Kind::RequestsPerHour, &shape.requests_per_hour),
         ];
-        let quotas =
-            [(Kind::RequestsPerDay, &shape.requests_per_day), (Kind::RequestsPerMonth, &shape.requests_per_month)];
+        let quotas = [
+            (Kind::RequestsPerDay, &shape.requests_per_day),
+            (Kind::RequestsPerMonth, &shape.requests_per_month),
+        ];
         let budgets = [
             (Kind::CreditsPerDay, &shape.credits_per_day),
             (Kind::CreditsPerMonth, &shape.credits_per_month),
@@ -103,12 +112,18 @@ impl Check<'_> {
         ];
         let mut limits: Vec<Option<Limit>> = Vec::new();
         for (kind, bucket) in buckets {
-            limits.extend(bucket.as_ref().map(|bucket| self.bucket(kind, bucket, &path.key(kind.name()))));
+            limits.extend(
+                bucket.as_ref().map(|bucket| self.bucket(kind, bucket, &path.key(kind.name()))),
+            );
         }
-        limits.extend(quotas.into_iter().filter_map(|(kind, shape)| Some(Some(quota(kind, shape.as_ref()?)))));
+        limits.extend(
+            quotas.into_iter().filter_map(|(kind, shape)| Some(Some(quota(kind, shape.as_ref()?)))),
+        );
         limits.extend(shape.concurrent.as_ref().map(|shape| Some(slots(shape))));
         for (kind, budget) in budgets {
-            limits.extend(budget.as_ref().map(|budget| self.budget(kind, budget, &path.key(kind.name()))));
+            limits.extend(
+                budget.as_ref().map(|budget| self.budget(kind, budget, &path.key(kind.name()))),
+            );
         }
         Some(Limits::new(limits.into_iter().collect::<Option<Vec<_>>>()?))
     }
@@ -116,8 +131,13 @@ impl Check<'_> {
     fn bucket(&mut self, kind: LimitKind, shape: &Bucket, path: &KeyPath) -> Option<Limit> {
         match shape {
             Bucket::Plain(max) => Some(Limit::new(kind, *max)),
-            Bucket::Full(full) if full.limit == 0 && full.burst.is_some() && self.was_read(&path.key("limit")) => {
-                self.report.add(&path.key("burst"), "has no effect beside a limit of 0, which lets nothing through");
+            Bucket::Full(full)
+                if full.limit == 0 && full.burst.is_some() && self.was_read(&path.key("limit")) =>
+            {
+                self.report.add(
+                    &path.key("burst"),
+                    "has no effect beside a limit of 0, which lets nothing through",
+                );
                 None
             }
             Bucket::Full(full) => Some(Limit {
@@ -130,14 +150,13 @@ impl Check<'_> {
 
     fn budget(&mut self, kind: LimitKind, shape: &Budget, path: &KeyPath) -> Option<Limit> {
         let full = match shape {
-            Budget::Plain(text) => return Some(Limit::new(kind, self.credits(text, path)?.micros())),
+            Budget::Plain(text) => {
+                return Some(Limit::new(kind, self.credits(text, path)?.micros()));
+            }
             Budget::Full(full) => full,
         };
         let credits = self.credits(&full.limit, &path.key("limit"));
-        let soft = full.soft.as_ref().map(|text| {
-            let read = text.0.parse::<Share>().map_err(|wrong| format!("{wrong}, not {:?}", text.0));
-            self.noting(read, &path.key("soft"))
-        });
+        let soft = full.soft.as_ref().map(|text| self.share(text, &path.key("soft")));
         let soft = optional(soft)?;
         Some(Limit { shadow: full.shadow, soft, ..Limit::new(kind, credits?.micros()) })
     }
@@ -149,8 +168,12 @@ impl Check<'_> {
             let path = path.item(index);
             self.distinct(&mut seen, name, "entry", &path);
             if !printable::is_trimmed(name) {
-                let way = "suspend a user whose tokens have such a name with moongate teams suspend";
-                self.report.add(&path, format!("must not begin or end with white space, as {name:?} does; {way}"));
+                let remedy =
+                    "suspend a user whose tokens have such a name with moongate teams suspend";
+                self.report.add(
+                    &path,
+                    format!("must not begin or end with white space, as {name:?} does; {remedy}"),
+                );
             }
             users.extend(self.user(name, &path));
         }
@@ -158,7 +181,8 @@ impl Check<'_> {
     }
 
     pub(super) fn user(&mut self, name: &str, path: &KeyPath) -> Option<UserId> {
-        let wrong = || format!("must be 1 to {} bytes without control characters", UserId::BYTES_MAX);
+        let wrong =
+            || format!("must be 1 to {} bytes without control characters", UserId::BYTES_MAX);
         self.noting(UserId::parse(name).ok_or_else(wrong), path)
     }
 }
@@ -173,6 +197,8 @@ const fn quota(kind: LimitKind, shape: &Quota) -> Limit {
 const fn slots(shape: &Count) -> Limit {
     match shape {
         Count::Plain(max) => Limit::new(LimitKind::Concurrent, *max),
-        Count::Full(full) => Limit { shadow: full.shadow, ..Limit::new(LimitKind::Concurrent, full.limit) },
+        Count::Full(full) => {
+            Limit { shadow: full.shadow, ..Limit::new(LimitKind::Concurrent, full.limit) }
+        }
     }
 }

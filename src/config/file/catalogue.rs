@@ -1,4 +1,4 @@
-//! The public endpoints, as the file writes them.
+//! Keys of the public endpoints.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,16 +11,18 @@ use super::{DurationText, SizeText};
 pub struct Catalogue {
     /// Whether they need no credential.
     pub public: bool,
-    /// How long an answer is served before the upstream is asked again; 0s asks for each request, but once a second at most.
+    /// How long an answer is served before the upstream is asked again; with 0s for each request,
+    /// but at most once a second.
     pub fresh_for: DurationText,
     /// The largest answer that is kept.
     pub bytes_max: SizeText,
-    /// Where the list of models holds what is read of it: which models there are, and what they cost.
+    /// Where an entry of the list of models has the parts that are read: the model's id and its
+    /// price.
     pub fields: Fields,
 }
 
-/// Where an entry of `GET /api/models` holds its parts, which Firemoon does not document: JSON pointers within the entry. `null` tries
-/// likely places.
+/// JSON pointers to the parts of an entry of `GET /api/models`, which Firemoon does not document.
+/// `null` tries likely places.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fields {
@@ -28,12 +30,17 @@ pub struct Fields {
     pub id: Option<String>,
     /// Its price in credits.
     pub price: Option<String>,
-    /// What is paid for: a text that speaks of an image, of a second or a video, or of a call.
+    /// The unit of the price: a text that mentions an image, a second or a video, or a call.
     pub unit: Option<String>,
 }
 
 impl Default for Catalogue {
     fn default() -> Self {
-        Self { public: true, fresh_for: "60s".into(), bytes_max: "4MiB".into(), fields: Fields::default() }
+        Self {
+            public: true,
+            fresh_for: "60s".into(),
+            bytes_max: "4MiB".into(),
+            fields: Fields::default(),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Issuers of tokens and gateway keys, as the file writes them.
+//! Keys of token issuers and gateway keys.
 
 use std::collections::BTreeMap;
 
@@ -17,22 +17,23 @@ pub struct Identity {
     pub issuers: Vec<Issuer>,
     /// Gateway keys kept in this file: the hash only.
     pub keys: Vec<Key>,
-    /// What becomes of credentials that fail again and again at one address.
+    /// How credentials that fail repeatedly from one address are slowed down.
     pub throttle: Throttle,
 }
 
-/// Failed credentials, counted for each IPv4 address and each /64 of IPv6. Good ones pass meanwhile.
+/// Limits on failed credentials, counted for each IPv4 address and each /64 of IPv6. Valid
+/// credentials pass meanwhile.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Throttle {
-    /// How many failures are answered as what they are; from half of them on, slowly.
+    /// How many failures get their own refusal, the second half of them slowly.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub failures: u32,
-    /// The time in which they are forgotten, one after the other.
+    /// How long until all failures are forgotten, one after the other.
     pub within: DurationText,
-    /// How long a slow answer is held back.
+    /// How long a slow answer is delayed.
     pub slow_by: DurationText,
-    /// How long further failures are answered with 429 once there were too many.
+    /// How long further failures get 429 after there were too many.
     pub refuse_for: DurationText,
 }
 
@@ -46,35 +47,37 @@ impl Default for Throttle {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Issuer {
-    /// What its tokens say in `iss`, letter by letter.
+    /// The exact value of `iss` in its tokens.
     #[schemars(extend("x-required" = true))]
     pub issuer: String,
-    /// A token must name at least one of these in `aud`.
+    /// A token must have at least one of these in `aud`.
     #[schemars(extend("x-required" = true), length(min = 1))]
     pub audiences: Vec<String>,
-    /// How its tokens may be signed; asymmetric only.
+    /// Accepted signature algorithms; asymmetric only.
     #[schemars(extend("x-required" = true), length(min = 1))]
     pub algorithms: Vec<Algorithm>,
-    /// Where its keys are: exactly one of `discovery`, `url` and `file`.
+    /// Where to find its keys: exactly one of `discovery`, `url` and `file`.
     #[schemars(extend("x-required" = true))]
     pub jwks: Jwks,
-    /// Certificate authorities to trust instead of the machine's when its keys are fetched, PEM; for an issuer behind a private one.
+    /// Certificate authorities to trust instead of the machine's when its keys are fetched, PEM;
+    /// for an issuer with a private one.
     pub ca_file: Option<String>,
-    /// How often its keys are read again although nobody asked.
+    /// How often its keys are read again.
     pub refresh: DurationText,
-    /// How long its keys are used when they cannot be read again; after that its tokens are answered with 503
+    /// How long its keys are used while they cannot be read again; after that its tokens get 503
     /// `identity_unavailable`. At least `refresh`.
     pub max_stale: DurationText,
-    /// How far the clocks may be apart; at most 5m.
+    /// How far the clocks may differ; at most 5m.
     pub leeway: DurationText,
-    /// How long after `iat` a token is accepted, whatever its `exp` says; `null` leaves it to `exp`.
+    /// How long after `iat` a token is accepted, even if `exp` is later; `null` uses only `exp`.
     pub max_token_age: Option<DurationText>,
-    /// Where a token says which team it is for: a JSON pointer (RFC 6901) to a text, or to a list that is searched.
+    /// Where a token names its team: a JSON pointer (RFC 6901) to a text, or to a list that is
+    /// searched.
     #[schemars(extend("x-required" = true))]
     pub team_claim: String,
-    /// Where a token says which user it is for: a JSON pointer to a text.
+    /// Where a token names its user: a JSON pointer to a text.
     pub user_claim: String,
-    /// What the team claim says, and the team it means.
+    /// Values of the team claim, each with its team.
     #[schemars(extend("x-required" = true))]
     pub teams: BTreeMap<String, String>,
 }
@@ -98,17 +101,17 @@ impl Default for Issuer {
     }
 }
 
-/// Where an issuer's keys are.
+/// Where to find an issuer's keys.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jwks {
-    /// `true`: the issuer says where, at `/.well-known/openid-configuration`.
+    /// `true`: at the address in the issuer's `/.well-known/openid-configuration`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discovery: Option<bool>,
-    /// A key set at this address: https, or http on this machine.
+    /// At this address: https, or http on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// A key set in this file. While it cannot be read, the issuer's tokens are answered with 503 `identity_unavailable`.
+    /// In this file. While it cannot be read, the issuer's tokens get 503 `identity_unavailable`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }
@@ -126,14 +129,14 @@ pub struct Key {
     /// The team that pays.
     #[schemars(extend("x-required" = true))]
     pub team: String,
-    /// What people call it.
+    /// Its name for people.
     #[schemars(extend("x-required" = true))]
     pub name: String,
-    /// The user it speaks for; `null` makes the key a user of its own.
+    /// The user it belongs to; `null` makes the key a user of its own.
     pub user: Option<String>,
-    /// From this moment on it is refused, as RFC 3339 writes it: `2027-01-31T00:00:00Z`; `null` never.
+    /// When it expires, as in RFC 3339: `2027-01-31T00:00:00Z`; `null` for never.
     pub expires_at: Option<String>,
-    /// Models it is narrowed to, as in a team; `null` is all that the team may use.
+    /// Models it is restricted to, as in a team; `null` for all that the team may use.
     pub models: Option<Vec<String>>,
     /// Limits of its own, as in a team.
     pub limits: Limits,

@@ -1,4 +1,4 @@
-//! The ledger's store, as the file writes it.
+//! Keys of the ledger's store.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,26 +6,27 @@ use serde::{Deserialize, Serialize};
 use super::{DurationText, Reference};
 use crate::ledger::OnLoss;
 
-/// Where spending is counted: exactly one of `redis` and `embedded`.
+/// The store that counts spending: exactly one of `redis` and `embedded`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ledger {
-    /// A Redis that all replicas share.
+    /// A Redis shared by all replicas.
     pub redis: Option<Redis>,
-    /// A file on this machine, for installations of one process.
+    /// A file on this machine, for an installation of one process.
     pub embedded: Option<Embedded>,
-    /// How long after a replica died its open calls are ended by another; open calls renew it.
+    /// How long after a replica's death its open calls are ended by another replica. Live replicas
+    /// extend it.
     pub reservation_ttl: DurationText,
     /// How long the row of a call is kept.
     pub retention: DurationText,
-    /// The most rows of one team that are kept: the oldest give way.
+    /// The most rows kept for one team: the oldest are dropped.
     #[schemars(range(min = 1_000, max = 10_000_000))]
     pub rows_max: u64,
     /// How long the daily sums of calls by user and model are kept.
     pub usage_retention: DurationText,
     /// What happens to paid calls while the store does not answer.
     pub on_outage: OnOutage,
-    /// What happens to budgets of which the store has lost something.
+    /// What happens to budgets when the store has lost writes.
     pub on_loss: OnLoss,
 }
 
@@ -47,7 +48,7 @@ impl Default for Ledger {
 /// Paid calls while the store does not answer: `refuse` answers them 503 `ledger_unavailable`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // said above, for the schema to say it in one place
+#[allow(missing_docs)] // documented above, so that the schema has it in one place
 pub enum OnOutage {
     Refuse,
 }
@@ -56,7 +57,8 @@ pub enum OnOutage {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redis {
-    /// One server: `redis://host:port`, with TLS `rediss://host:port`; `/n` at the end selects a database. No user or password in it.
+    /// One server: `redis://host:port`, or `rediss://host:port` for TLS; `/n` at the end selects a
+    /// database. Without user or password.
     pub url: Option<String>,
     /// Servers watched by Sentinel.
     pub sentinel: Option<Sentinel>,
@@ -64,7 +66,7 @@ pub struct Redis {
     pub cluster: Option<Cluster>,
     /// The ACL user; `null` is the default user.
     pub username: Option<String>,
-    /// Where the user's password is.
+    /// Where to find the user's password.
     pub password: Option<Reference>,
     /// Certificates to trust instead of the system's, PEM, for `rediss://`.
     pub ca_file: Option<String>,
@@ -73,7 +75,8 @@ pub struct Redis {
     /// How many replicas must have a reservation before the call is sent; 0 waits for none.
     #[schemars(range(max = 16))]
     pub wait_replicas: u32,
-    /// Begins on a Redis that may evict what was spent (a `maxmemory-policy` other than `noeviction`), which is refused otherwise.
+    /// Starts on a Redis that may evict spending (a `maxmemory-policy` other than `noeviction`),
+    /// which is refused otherwise.
     pub allow_eviction: bool,
 }
 
@@ -97,15 +100,17 @@ impl Default for Redis {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sentinel {
-    /// The Sentinels: `redis://host:port`, with TLS `rediss://host:port`; one that answers is enough.
+    /// The Sentinels: `redis://host:port`, or `rediss://host:port` for TLS; one that answers is
+    /// enough.
     #[schemars(extend("x-required" = true), length(min = 1))]
     pub urls: Vec<String>,
-    /// The name they know the master by.
+    /// Their name for the master.
     #[schemars(extend("x-required" = true))]
     pub master: String,
     /// The Sentinels' own ACL user; `null` is their default user.
     pub username: Option<String>,
-    /// Where the Sentinels' own password is; `null` asks them without one. The servers' is beside `sentinel`.
+    /// Where to find the Sentinels' own password; `null` sends none. The servers' password is
+    /// beside `sentinel`.
     pub password: Option<Reference>,
 }
 
@@ -113,7 +118,8 @@ pub struct Sentinel {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
-    /// Some of its nodes: `redis://host:port`, with TLS `rediss://host:port`; the others are found through them.
+    /// Some of its nodes: `redis://host:port`, or `rediss://host:port` for TLS; the others are
+    /// found through them.
     #[schemars(extend("x-required" = true), length(min = 1))]
     pub urls: Vec<String>,
 }

@@ -1,26 +1,26 @@
-//! Values that are written in a form of their own: durations, sizes, credits, and references to secrets.
+//! Values with a format of their own: durations, sizes, credits, and references to secrets.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// A duration as it is written.
+/// A duration, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DurationText(pub String);
 
-/// A number of bytes as it is written.
+/// A number of bytes, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SizeText(pub String);
 
-/// An amount of credits as it is written, digit by digit: a float would not hold it.
+/// An amount of credits, as written: a float would not be exact.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CreditsText(pub String);
 
-/// A share as it is written, digit by digit.
+/// A share, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ShareText(pub String);
@@ -107,7 +107,8 @@ impl JsonSchema for ShareText {
     }
 }
 
-/// Where a secret is: exactly one of `file` and `env`. The secret itself never stands in the configuration.
+/// Where to find a secret: exactly one of `file` and `env`. The secret itself is never in the
+/// configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("x-called" = "{ file: … } or { env: … }"))]
@@ -120,7 +121,7 @@ pub struct Reference {
     pub env: Option<String>,
 }
 
-/// Where something is that must be a file.
+/// Where to find something that must be a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("x-called" = "{ file: … }"))]

@@ -1,4 +1,4 @@
-//! Teams, their limits, and what models cost, as the file writes them.
+//! Keys of teams, their limits, and the prices of models.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,22 @@ use crate::team::Limit;
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Team {
-    /// The models it may use: exact ids, `prefix/*` or `*`; `!` in front denies, and wins. An empty list allows nothing.
+    /// The models it may use: exact ids, `prefix/*` or `*`; a rule that begins with `!` denies, and
+    /// wins. An empty list allows nothing.
     #[schemars(extend("x-required" = true))]
     pub models: Vec<String>,
-    /// What the whole team may spend.
+    /// Limits of the whole team.
     pub limits: Limits,
-    /// What each of its users may spend.
+    /// Limits of each of its users.
     pub user_limits: Limits,
-    /// Its share of the shared account when that is scarce, against the other teams' weights.
+    /// Its weight in the queue for the shared account, relative to the other teams'.
     #[schemars(range(min = 1, max = 1000))]
     pub weight: u32,
-    /// Where its days and months begin; `null` is the `time_zone` of the whole file.
+    /// The time zone of its days and months; `null` uses the file's `time_zone`.
     pub time_zone: Option<String>,
-    /// Whether its access is taken away: every call is refused with 403.
+    /// Whether the team is suspended: every call is refused with 403.
     pub suspended: bool,
-    /// Users of the team whose access is taken away.
+    /// Users of the team who are suspended.
     pub suspended_users: Vec<String>,
 }
 
@@ -45,7 +46,7 @@ impl Default for Team {
     }
 }
 
-/// Limits, each optional: what is not named is not limited.
+/// Limits, each optional.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -70,10 +71,10 @@ pub struct Limits {
     /// Credits a calendar month.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credits_per_month: Option<Budget>,
-    /// Prepaid credits: no day or month gives them back; top-ups are added to it.
+    /// Prepaid credits: not reset by a new day or month; top-ups are added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credits_total: Option<Budget>,
-    /// Calls at the same time.
+    /// Calls open at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrent: Option<Count>,
 }
@@ -82,9 +83,9 @@ pub struct Limits {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Bucket {
-    /// The limit; as many calls may come at once.
+    /// The limit; up to as many calls may come at once.
     Plain(#[schemars(range(max = Limit::REQUESTS_MAX))] u64),
-    /// The limit, and more about it.
+    /// The limit with options.
     Full(FullBucket),
 }
 
@@ -92,13 +93,13 @@ pub enum Bucket {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FullBucket {
-    /// Calls in the period; 0 lets nothing through.
+    /// Calls in the period; 0 refuses all.
     #[schemars(extend("x-required" = true), range(max = Limit::REQUESTS_MAX))]
     pub limit: u64,
-    /// How many may come at once; `null` is as many as the limit.
+    /// How many may come at once; `null` uses the limit.
     #[schemars(range(min = 1, max = Limit::REQUESTS_MAX))]
     pub burst: Option<u64>,
-    /// Whether the limit is only counted and reported, and refuses nobody.
+    /// Whether the limit only counts and reports, and refuses nothing.
     pub shadow: bool,
 }
 
@@ -108,7 +109,7 @@ pub struct FullBucket {
 pub enum Count {
     /// The limit.
     Plain(#[schemars(range(max = Limit::REQUESTS_MAX))] u64),
-    /// The limit, and more about it.
+    /// The limit with options.
     Full(FullCount),
 }
 
@@ -116,10 +117,10 @@ pub enum Count {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FullCount {
-    /// Calls; 0 lets nothing through.
+    /// Calls; 0 refuses all.
     #[schemars(extend("x-required" = true), range(max = Limit::REQUESTS_MAX))]
     pub limit: u64,
-    /// Whether the limit is only counted and reported, and refuses nobody.
+    /// Whether the limit only counts and reports, and refuses nothing.
     pub shadow: bool,
 }
 
@@ -129,7 +130,7 @@ pub struct FullCount {
 pub enum Quota {
     /// The limit.
     Plain(#[schemars(range(max = Limit::QUOTA_MAX))] u64),
-    /// The limit, and more about it.
+    /// The limit with options.
     Full(FullQuota),
 }
 
@@ -137,10 +138,10 @@ pub enum Quota {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FullQuota {
-    /// Calls; 0 lets nothing through.
+    /// Calls; 0 refuses all.
     #[schemars(extend("x-required" = true), range(max = Limit::QUOTA_MAX))]
     pub limit: u64,
-    /// Whether the limit is only counted and reported, and refuses nobody.
+    /// Whether the limit only counts and reports, and refuses nothing.
     pub shadow: bool,
 }
 
@@ -150,7 +151,7 @@ pub struct FullQuota {
 pub enum Budget {
     /// The limit.
     Plain(CreditsText),
-    /// The limit, and more about it.
+    /// The limit with options.
     Full(FullBudget),
 }
 
@@ -158,22 +159,24 @@ pub enum Budget {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FullBudget {
-    /// Credits; 0 lets nothing through.
+    /// Credits; 0 refuses all.
     #[schemars(extend("x-required" = true))]
     pub limit: CreditsText,
-    /// The share of it from which on it is told of as nearly used up, once a window; `null` tells of nothing.
+    /// Can warn at a threshold: the share of the budget at which a warning is sent, once a window;
+    /// `null` sends none.
     pub soft: Option<ShareText>,
-    /// Whether the limit is only counted and reported, and refuses nobody.
+    /// Whether the limit only counts and reports, and refuses nothing.
     pub shadow: bool,
 }
 
-/// What models cost.
+/// The prices of the models.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pricing {
-    /// What a call costs whose outcome nobody knows: a time-out, a 5xx, or a broken connection after it was sent.
+    /// What a call with unknown outcome costs: one that timed out, got a 5xx, or lost its
+    /// connection after it was sent.
     pub on_unknown: OnUnknown,
-    /// What a call of a model without a price costs; `null` refuses such calls.
+    /// What a call of a model without a price costs; `null` refuses it.
     pub unknown_model_credits: Option<CreditsText>,
     /// The prices, by model id.
     pub models: BTreeMap<String, Price>,
@@ -198,15 +201,16 @@ pub struct Price {
     /// Credits for each second of video.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_second: Option<CreditsText>,
-    /// With `per_image`: the most images one call may ask for; `null` is 4.
+    /// With `per_image`: the most images in one call; `null` is 4.
     #[schemars(range(min = 1, max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images_max: Option<u64>,
-    /// With `per_image`: the images that come when a call names no number; `null` is 1.
+    /// With `per_image`: the images made when a call gives no number; `null` is 1.
     #[schemars(range(min = 1, max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images_default: Option<u64>,
-    /// With `per_second`: the lengths of video the model makes, in seconds; the shortest comes when a call names none. `null` is `[5, 10]`.
+    /// With `per_second`: the video lengths of the model, in seconds; the shortest is the default.
+    /// `null` is `[5, 10]`.
     #[schemars(length(min = 1), inner(range(min = 1, max = 3600)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durations: Option<Vec<u64>>,

@@ -1,4 +1,4 @@
-//! The upstream, as the file writes it.
+//! Keys of the upstream.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 use super::{CreditsText, DurationText, Reference, SizeText};
 use crate::team::Limit;
 
-/// Where paid calls go, and with whose key.
+/// Where paid calls go, and with which shared keys.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upstream {
-    /// The address up to where `/v1/{model}` begins: https, or http on this machine.
+    /// The address without the trailing `/v1/{model}`: https, or http on this machine.
     #[schemars(extend("x-required" = true))]
     pub base_url: String,
     /// The shared keys, at least one.
     #[schemars(extend("x-required" = true), length(min = 1))]
     pub keys: Vec<Key>,
-    /// What the account allows, all keys together. Calls beyond it wait in the queue.
+    /// The account's limits over all keys. Calls beyond them wait in the queue.
     pub limits: AccountLimits,
-    /// How the account's balance is held against the ledger; `null` is not at all.
+    /// How the account's balance is compared with the ledger; `null` does not compare.
     pub reconcile: Option<Reconcile>,
-    /// When calls are refused at once because the upstream fails; `null` is never.
+    /// When calls are refused at once because the upstream fails; `null` for never.
     pub breaker: Option<Breaker>,
-    /// Which HTTP is spoken.
+    /// The HTTP version.
     pub protocol: Protocol,
     /// Certificates to trust instead of the system's, PEM.
     pub ca_file: Option<String>,
@@ -30,7 +30,7 @@ pub struct Upstream {
     pub connect_timeout: DurationText,
     /// How long the answer may take, from the last byte sent to the last byte received.
     pub answer_timeout: DurationText,
-    /// How long an idle connection is kept; shorter than the upstream keeps it.
+    /// How long an idle connection is kept; set it shorter than the upstream keeps it.
     pub idle_timeout: DurationText,
     /// The largest answer that is accepted.
     pub answer_bytes_max: SizeText,
@@ -61,23 +61,28 @@ pub struct Key {
     /// Its name in logs, metrics and the console: 1 to 64 letters, digits, `.`, `_` and `-`.
     #[schemars(extend("x-required" = true))]
     pub name: String,
-    /// Where the key itself is.
+    /// Where to find the key itself.
     #[schemars(extend("x-required" = true))]
     pub secret: Reference,
-    /// Its share of the calls, against the other keys' weights.
+    /// Its weight in the choice of a key, relative to the other keys'.
     #[schemars(range(min = 1, max = 1000))]
     pub weight: u32,
-    /// What this key allows by itself.
+    /// This key's own limits.
     pub limits: AccountLimits,
 }
 
 impl Default for Key {
     fn default() -> Self {
-        Self { name: String::new(), secret: Reference::default(), weight: 1, limits: AccountLimits::default() }
+        Self {
+            name: String::new(),
+            secret: Reference::default(),
+            weight: 1,
+            limits: AccountLimits::default(),
+        }
     }
 }
 
-/// What the shared account allows, in windows of UTC; what is not named is not limited.
+/// Limits of the shared account, in windows of UTC, each optional.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountLimits {
@@ -95,15 +100,15 @@ pub struct AccountLimits {
     pub requests_per_month: Option<u64>,
 }
 
-/// How the account's balance is held against the ledger. All keys must be keys of one account.
+/// How the account's balance is compared with the ledger. All keys must belong to one account.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reconcile {
     /// How often the balance is read.
     pub every: DurationText,
-    /// Where the balance stands in the upstream's answer: a JSON pointer.
+    /// Where the upstream's answer has the balance: a JSON pointer.
     pub balance_pointer: String,
-    /// How much more or less than was spent the upstream may have taken before it is said in the log.
+    /// How far the upstream's charges may differ from the ledger before that is logged.
     pub drift_max: CreditsText,
 }
 
@@ -113,18 +118,21 @@ impl Default for Reconcile {
     }
 }
 
-/// When calls are refused at once, with 503, because the upstream fails again and again: it cannot be reached, does not
-/// answer in time, breaks off, or answers 5xx. A 500 in its own words counts once for each team in a row. While calls are refused it is
-/// probed by `GET {base_url}/models`, without a key; once it answers, calls are sent again. Each replica goes by what it sees itself.
+/// When calls are refused at once with 503 because the upstream fails repeatedly: cannot be
+/// reached, times out, breaks off, or answers 5xx. A 500 in Firemoon's own form counts once for
+/// each team in a row. While calls are refused, the upstream is probed with `GET
+/// {base_url}/models`, without a key; once it answers, calls are sent again. Each replica decides
+/// by its own calls.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Breaker {
-    /// How many calls in a row must fail, of all teams together.
+    /// How many calls in a row must fail, over all teams.
     #[schemars(range(min = 1, max = 10_000))]
     pub consecutive_failures: u32,
-    /// How long the upstream is then left alone before the first probe, or up to half of it less.
+    /// How long until the first probe, or up to half of that less.
     pub open_for: DurationText,
-    /// The most that becomes of it: it doubles with every probe that fails, until a call is answered.
+    /// The longest time between probes: it doubles with every failed probe, until a call is
+    /// answered.
     pub open_for_max: DurationText,
 }
 
@@ -134,16 +142,17 @@ impl Default for Breaker {
     }
 }
 
-/// How calls wait for the shared account when it is scarce: in turn between the teams, by their weights.
+/// How calls wait when the shared account's limits leave no room: in turn between the teams, by
+/// weight.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
-    /// How long a call waits; after it 429.
+    /// How long a call waits; after that it gets 429.
     pub max_wait: DurationText,
-    /// The most calls that wait, of all teams, on all replicas; beyond it 503.
+    /// The most waiting calls of all teams, over all replicas; further ones get 503.
     #[schemars(range(min = 1, max = 10_000))]
     pub length_max: u64,
-    /// The most calls of one team that wait, on all replicas; beyond it 503.
+    /// The most waiting calls of one team, over all replicas; further ones get 503.
     #[schemars(range(min = 1, max = 10_000))]
     pub team_length_max: u64,
 }
@@ -154,10 +163,11 @@ impl Default for Queue {
     }
 }
 
-/// Which HTTP is spoken: `auto`, what TLS negotiates and HTTP/1.1 without TLS; `http1`; `http2`, without TLS by prior knowledge.
+/// The HTTP version: `auto`, as negotiated by TLS, or HTTP/1.1 without TLS; `http1`; `http2`,
+/// without TLS by prior knowledge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)] // said above, for the schema to say it in one place
+#[allow(missing_docs)] // documented above, so that the schema has it in one place
 pub enum Protocol {
     Auto,
     Http1,

@@ -1,22 +1,23 @@
-//! The webhook, as the file writes it.
+//! Keys of the webhook.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DurationText, Reference};
 
-/// Who is told, by a POST of JSON, that a budget has come to its `soft` share.
+/// Where a warning is posted, as JSON, when a budget reaches its `soft` share.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Webhook {
-    /// Where to: https, or http on this machine.
+    /// The address: https, or http on this machine.
     #[schemars(extend("x-required" = true))]
     pub url: String,
-    /// Where the value of its `Authorization` header is; `null` sends none.
+    /// Where to find the value of the `Authorization` header; `null` sends none.
     pub authorization: Option<Reference>,
-    /// Certificate authorities to trust instead of the machine's, PEM; for an address behind a private one.
+    /// Certificate authorities to trust instead of the machine's, PEM; for an address with a
+    /// private one.
     pub ca_file: Option<String>,
-    /// How long one try may take; there are five at most.
+    /// How long one attempt may take; there are at most five.
     pub timeout: DurationText,
 }
 

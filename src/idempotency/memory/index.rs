@@ -1,5 +1,5 @@
-//! Which calls something is kept of: team by team, and by the request ids they carried; newest first, since ids made
-//! later sort later.
+//! Which calls something is kept of: team by team, and by the request ids they carried; newest
+//! first, since ids made later sort later.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,9 @@ impl Index {
                 calls.rev().take(LISTED_MAX).map(|(_, id)| *id).collect()
             }
             Some(of) => {
-                let calls = self.of_request.range((team.clone(), of.clone(), first)..=(team.clone(), of.clone(), last));
+                let calls = self
+                    .of_request
+                    .range((team.clone(), of.clone(), first)..=(team.clone(), of.clone(), last));
                 calls.rev().take(LISTED_MAX).map(|(_, _, id)| *id).collect()
             }
         }

@@ -1,4 +1,5 @@
-//! What the store in memory holds, and under what: claims and answers by their keys, outcomes by their calls.
+//! What the store in memory holds, and under what: claims and answers by their keys, outcomes by
+//! their calls.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub(super) enum Content {
     Finished(ReservationId, Fingerprint, StoredResponse),
     /// An outcome that belongs to no key.
     Outcome(StoredResponse),
-    /// The outcome of a call that carried this request id is under this key, as long as that is the call's.
+    /// The outcome of a call that carried this request id is under this key, as long as that is the
+    /// call's.
     At(KeyHash, RequestId),
 }
 
@@ -43,7 +45,9 @@ pub(super) fn own(kept: &StoredResponse) -> StoredResponse {
 impl Content {
     pub(super) fn bytes(&self) -> u64 {
         match self {
-            Self::Finished(_, _, kept) | Self::Outcome(kept) => kept.body.as_ref().map_or(0, |body| body.len() as u64),
+            Self::Finished(_, _, kept) | Self::Outcome(kept) => {
+                kept.body.as_ref().map_or(0, |body| body.len() as u64)
+            }
             Self::Running(..) | Self::Lost(..) | Self::At(..) => 0,
         }
     }

@@ -1,5 +1,5 @@
-//! What another room keeps in the ledger's file, written by the same writer: entries by name, and when things were used
-//! last. What they mean is that room's.
+//! Entries that another room keeps in the ledger's file, through the same writer: by name, and
+//! times of last use. That room gives them meaning.
 
 use redb::ReadableTable;
 
@@ -10,7 +10,7 @@ use crate::ledger::Outage;
 use crate::store::observe::observed;
 
 impl Tables<'_> {
-    /// Every entry.
+    /// All entries.
     fn entries(&self) -> Result<Vec<(String, Vec<u8>)>, Fault> {
         let mut entries = Vec::new();
         for entry in self.entries.iter()? {
@@ -25,13 +25,13 @@ impl Tables<'_> {
         Ok(self.entries.get(name)?.map(|bytes| bytes.value().to_vec()))
     }
 
-    /// Keeps an entry.
+    /// Writes an entry.
     fn put_entry(&mut self, name: &str, entry: &[u8]) -> Result<(), Fault> {
         self.entries.insert(name, entry)?;
         Ok(())
     }
 
-    /// Notes that a thing was used, unless it was used later.
+    /// Notes a use, unless a later one is known.
     fn note_used(&mut self, id: &str, at: i64) -> Result<(), Fault> {
         let noted = self.used.get(id)?.map(|noted| noted.value());
         if noted.is_none_or(|noted| noted < at) {
@@ -40,7 +40,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// When each was used last.
+    /// Times of last use.
     fn last_used(&self) -> Result<Vec<(String, i64)>, Fault> {
         let mut noted = Vec::new();
         for entry in self.used.iter()? {
@@ -51,22 +51,27 @@ impl Tables<'_> {
     }
 }
 
-/// What each of these is called in the metrics is its caller's to say (`op`).
+/// The caller gives the name of each operation in metrics (`op`).
 impl EmbeddedLedger {
-    /// Every entry: its name, and what it says.
+    /// All entries with their content.
     pub(crate) async fn entries(&self, op: &'static str) -> Result<Vec<(String, Vec<u8>)>, Outage> {
-        observed(&*self.observer, op, self.writer.ask(|state| state.machine.records().entries())).await
+        observed(&*self.observer, op, self.writer.ask(|state| state.machine.records().entries()))
+            .await
     }
 
-    /// What one entry says; `None` when there is none of this name.
-    pub(crate) async fn entry(&self, op: &'static str, name: &str) -> Result<Option<Vec<u8>>, Outage> {
+    /// Content of one entry; `None` when it does not exist.
+    pub(crate) async fn entry(
+        &self,
+        op: &'static str,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, Outage> {
         let name = name.to_owned();
         let entry = self.writer.ask(move |state| state.machine.records().entry(&name));
         observed(&*self.observer, op, entry).await
     }
 
-    /// Puts an entry in the place of what is expected there (`None`: nothing). `false`: something else is there, and
-    /// nothing was changed.
+    /// Replaces an entry if its content is as expected (`None`: it does not exist). Returns `false`
+    /// when it was not, and nothing changed.
     pub(crate) async fn replace_entry(
         &self,
         op: &'static str,
@@ -74,7 +79,8 @@ impl EmbeddedLedger {
         expected: Option<&[u8]>,
         entry: &[u8],
     ) -> Result<bool, Outage> {
-        let (name, expected, entry) = (name.to_owned(), expected.map(<[u8]>::to_vec), entry.to_vec());
+        let (name, expected, entry) =
+            (name.to_owned(), expected.map(<[u8]>::to_vec), entry.to_vec());
         let replace = self.writer.ask(move |state| {
             let there = state.machine.records().entry(&name)?;
             if there.as_ref() == Some(&entry) {
@@ -88,8 +94,12 @@ impl EmbeddedLedger {
         observed(&*self.observer, op, replace).await
     }
 
-    /// Notes when things were used, each by its id.
-    pub(crate) async fn note_used(&self, op: &'static str, used: Vec<(String, i64)>) -> Result<(), Outage> {
+    /// Notes uses by id.
+    pub(crate) async fn note_used(
+        &self,
+        op: &'static str,
+        used: Vec<(String, i64)>,
+    ) -> Result<(), Outage> {
         let note = self.writer.ask(move |state| {
             let records = state.machine.records_to_write();
             used.iter().try_for_each(|(id, at)| records.note_used(id, *at))
@@ -97,8 +107,9 @@ impl EmbeddedLedger {
         observed(&*self.observer, op, note).await
     }
 
-    /// When each was used last.
+    /// Times of last use.
     pub(crate) async fn last_used(&self, op: &'static str) -> Result<Vec<(String, i64)>, Outage> {
-        observed(&*self.observer, op, self.writer.ask(|state| state.machine.records().last_used())).await
+        observed(&*self.observer, op, self.writer.ask(|state| state.machine.records().last_used()))
+            .await
     }
 }

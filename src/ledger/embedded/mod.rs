@@ -1,17 +1,16 @@
-//! The embedded ledger: what the machine decides, in this process, durable in one file.
+//! Embedded ledger: the machine decides in this process, and one file makes it durable.
 //!
-//! Reading order: `rows`, `sums` and `store` (the file), `account`, `line` and `permits` (the shared account), `writer`
-//! (batches), and here the traits; `entries` is what another room keeps in the same file.
+//! Reading order: `rows`, `sums` and `store` (the file), `writer` (batches), and here the traits,
+//! that of the permits too, which `permits::embedded` works out; `entries` is what another room
+//! keeps in the same file.
 //!
-//! A file of a process that was killed holds everything that was answered. Should the disk then destroy its newest
-//! page, it opens as it was one change before: redb takes such a page for one that was never finished.
+//! After a kill the file has everything that was answered. If the disk then also destroys its
+//! newest page, it opens as it was one change earlier: redb takes such a page for an unfinished
+//! one.
 
-mod account;
 mod entries;
 mod fault;
-mod line;
 mod open_error;
-mod permits;
 mod rows;
 mod store;
 mod sums;
@@ -27,8 +26,9 @@ pub use self::open_error::OpenError;
 use super::machine::open::open_call;
 use super::machine::{Records, Rules};
 use super::{
-    Admission, BudgetSnapshot, Days, Ledger, OPEN_CALLS_MAX, Observer, OnUnknown, OpenCall, Outage, Phase,
-    ReservationId, Retention, Rows, Settled, Settlement, SnapshotQuery, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, BudgetSnapshot, Days, Ledger, OPEN_CALLS_MAX, Observer, OnUnknown, OpenCall, Outage,
+    Phase, ReservationId, Retention, Rows, Settled, Settlement, SnapshotQuery, Swept, TopUp,
+    ToppedUp, Usage, Verdict,
 };
 use crate::clock::Clock;
 use crate::permits::{AccountLimits, BatchResult, Operation, Permits};
@@ -36,22 +36,22 @@ use crate::store::observe::observed;
 use crate::team::TeamId;
 use writer::Writer;
 
-/// How an embedded ledger is kept.
+/// Settings of an embedded ledger.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The file; made when it is not there, in a folder that is.
+    /// The file; created when it does not exist, in an existing folder.
     pub path: PathBuf,
     /// How long a reservation lives unless it is renewed.
     pub reservation_ttl: Duration,
-    /// How long the past is kept, and how much of it. Windows keep counting what their rows said.
+    /// How long records of the past are kept, and how many. Windows keep counting dropped rows.
     pub retention: Retention,
-    /// What a reservation is charged that was dispatched and left behind.
+    /// Cost of a dispatched reservation that was abandoned.
     pub on_unknown: OnUnknown,
-    /// Tells the store's time.
+    /// The store's clock.
     pub clock: Clock,
 }
 
-/// A ledger in one file. Clones are the same ledger; when the last is dropped, the file is closed.
+/// A ledger in one file. Clones share it; the file is closed when the last is dropped.
 #[derive(Clone)]
 pub struct EmbeddedLedger {
     writer: Arc<Writer>,
@@ -59,47 +59,51 @@ pub struct EmbeddedLedger {
 }
 
 impl EmbeddedLedger {
-    /// Opens the file for this process alone, or makes it. All of it is read and checked, and repaired after a crash.
+    /// Opens the file for this process alone, or creates it. Reads and checks all of it, and
+    /// repairs it after a crash.
     ///
     /// # Errors
-    /// [`OpenError`] says whether the file is in use, of another version, or not usable at all.
+    /// The file is in use, of another version, or unusable.
     pub fn open(settings: Settings, observer: Arc<dyn Observer>) -> Result<Self, OpenError> {
         let Settings { path, reservation_ttl, retention, on_unknown, clock } = settings;
         let database = store::open(&path)?;
         let rules = Rules { reservation_ttl, retention, on_unknown };
         let writer = Writer::start(database, rules, clock, Arc::clone(&observer));
-        let writer = writer.map_err(|error| OpenError::Unusable { path, reason: error.to_string() })?;
+        let writer =
+            writer.map_err(|error| OpenError::Unusable { path, reason: error.to_string() })?;
         Ok(Self { writer: Arc::new(writer), observer })
     }
 }
 
-/// An admission whose asker may leave before the answer: nobody would hold what it reserved, so it is released.
-struct Unheard<'a> {
+/// An admission whose caller may leave before the answer. It is then released, since nobody would
+/// settle it.
+struct Unanswered<'a> {
     writer: &'a Writer,
     of: Option<(TeamId, ReservationId)>,
 }
 
-impl Unheard<'_> {
-    /// The asker has the answer, and answers for what it reserved.
-    fn heard(&mut self) {
+impl Unanswered<'_> {
+    /// The caller has the answer and must settle it.
+    fn answered(&mut self) {
         self.of = None;
     }
 }
 
-impl Drop for Unheard<'_> {
+impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         let Some((team, id)) = self.of.take() else { return };
-        // Behind the admission in the same queue. When the queue is full, the deadline ends the reservation.
-        self.writer.tell(move |state| state.machine.abandon(&team, id).map(drop));
+        // Queued behind the admission. If the queue is full, the deadline ends the reservation.
+        self.writer.enqueue(move |state| state.machine.abandon(&team, id).map(drop));
     }
 }
 
 impl Ledger for EmbeddedLedger {
     fn admit(&self, admission: Admission) -> BoxFuture<'_, Result<Verdict, Outage>> {
-        let mut unheard = Unheard { writer: &self.writer, of: Some((admission.team.clone(), admission.id)) };
+        let mut unanswered =
+            Unanswered { writer: &self.writer, of: Some((admission.team.clone(), admission.id)) };
         Box::pin(async move {
             let verdict = self.writer.ask(move |state| state.machine.admit(&admission)).await;
-            unheard.heard();
+            unanswered.answered();
             verdict
         })
     }
@@ -108,28 +112,48 @@ impl Ledger for EmbeddedLedger {
         Box::pin(self.writer.ask(move |state| state.machine.quote(&admission)))
     }
 
-    fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+    fn dispatch<'a>(
+        &'a self,
+        team: &'a TeamId,
+        id: ReservationId,
+    ) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
         Box::pin(self.writer.ask(move |state| state.machine.mark(&team, id, Phase::Dispatched)))
     }
 
-    fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+    fn recall<'a>(
+        &'a self,
+        team: &'a TeamId,
+        id: ReservationId,
+    ) -> BoxFuture<'a, Result<bool, Outage>> {
         let team = team.clone();
         Box::pin(self.writer.ask(move |state| state.machine.mark(&team, id, Phase::TurnedBack)))
     }
 
-    fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
+    fn settle<'a>(
+        &'a self,
+        team: &'a TeamId,
+        settlement: Settlement,
+    ) -> BoxFuture<'a, Result<Settled, Outage>> {
         let team = team.clone();
         Box::pin(self.writer.ask(move |state| state.machine.settle(&team, &settlement)))
     }
 
-    fn release_slots<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<(), Outage>> {
+    fn release_slots<'a>(
+        &'a self,
+        team: &'a TeamId,
+        id: ReservationId,
+    ) -> BoxFuture<'a, Result<(), Outage>> {
         let team = team.clone();
         let release = self.writer.ask(move |state| state.machine.release_slots(&team, id));
         Box::pin(release)
     }
 
-    fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
+    fn renew<'a>(
+        &'a self,
+        team: &'a TeamId,
+        ids: &'a [ReservationId],
+    ) -> BoxFuture<'a, Result<(), Outage>> {
         let (team, ids) = (team.clone(), ids.to_vec());
         Box::pin(self.writer.ask(move |state| state.machine.renew(&team, &ids)))
     }
@@ -139,14 +163,22 @@ impl Ledger for EmbeddedLedger {
         Box::pin(self.writer.ask(move |state| state.machine.sweep(&team)))
     }
 
-    fn snapshot(&self, inquiry: SnapshotQuery) -> BoxFuture<'_, Result<BudgetSnapshot, Outage>> {
-        Box::pin(self.writer.ask(move |state| state.machine.books(&inquiry)))
+    fn snapshot(&self, query: SnapshotQuery) -> BoxFuture<'_, Result<BudgetSnapshot, Outage>> {
+        Box::pin(self.writer.ask(move |state| state.machine.snapshot(&query)))
     }
 
-    fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
+    fn open_call<'a>(
+        &'a self,
+        team: &'a TeamId,
+        id: ReservationId,
+    ) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
         let team = team.clone();
         Box::pin(self.writer.ask(move |state| {
-            Ok(state.machine.records().reservation(&team, id)?.and_then(|record| open_call(id, record)))
+            Ok(state
+                .machine
+                .records()
+                .reservation(&team, id)?
+                .and_then(|record| open_call(id, record)))
         }))
     }
 
@@ -167,22 +199,35 @@ impl Ledger for EmbeddedLedger {
         Box::pin(self.writer.ask(move |state| state.machine.records().open(&team)))
     }
 
-    fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
+    fn rows<'a>(
+        &'a self,
+        team: &'a TeamId,
+        skip: usize,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Rows, Outage>> {
         let team = team.clone();
         Box::pin(self.writer.ask(move |state| state.machine.records().rows(&team, skip, limit)))
     }
 
-    fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
+    fn usage<'a>(
+        &'a self,
+        team: &'a TeamId,
+        days: Days,
+    ) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
         let team = team.clone();
         Box::pin(self.writer.ask(move |state| state.machine.records().usage(&team, &days)))
     }
 
-    fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
+    fn top_up<'a>(
+        &'a self,
+        team: &'a TeamId,
+        top_up: TopUp,
+    ) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
         let team = team.clone();
         Box::pin(self.writer.ask(move |state| state.machine.top_up(&team, &top_up)))
     }
 
-    /// One file, one process: nothing can be lost between two of its words.
+    /// One file and one process: no writes can be lost between two operations.
     fn accept_loss<'a>(&'a self, _team: &'a TeamId) -> BoxFuture<'a, Result<(), Outage>> {
         Box::pin(std::future::ready(Ok(())))
     }
@@ -200,9 +245,13 @@ impl Permits for EmbeddedLedger {
     fn batch<'a>(
         &'a self,
         limits: &'a AccountLimits,
-        words: &'a [Operation],
+        operations: &'a [Operation],
     ) -> BoxFuture<'a, Result<BatchResult, Outage>> {
-        let (limits, words) = (limits.clone(), words.to_vec());
-        observed(&*self.observer, "permits", self.writer.ask(move |state| state.round(&limits, &words)))
+        let (limits, operations) = (limits.clone(), operations.to_vec());
+        observed(
+            &*self.observer,
+            "permits",
+            self.writer.ask(move |state| state.permits(&limits, &operations)),
+        )
     }
 }

@@ -1,11 +1,11 @@
-//! Why the file of a ledger could not be opened.
+//! Errors of opening a ledger's file.
 
 use std::path::PathBuf;
 
-/// The reason, in a sentence for the operator.
+/// The error, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Somebody has it open already.
+    /// It is open already.
     #[error(
         "the ledger file {path} is in use by another process (or opened twice in this one): an embedded ledger belongs to \
          one process; stop the other, give this one a file of its own, or share a ledger in Redis"
@@ -19,17 +19,17 @@ pub enum OpenError {
     Format {
         /// The file.
         path: PathBuf,
-        /// What it says it is.
+        /// Its version.
         found: u64,
-        /// What it should be.
+        /// The version of this program.
         known: u64,
     },
-    /// It cannot be made, read or written, or it is no ledger.
+    /// It cannot be created, read or written, or it is no ledger.
     #[error("the ledger file {path} cannot be used: {reason}")]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// Why, in the system's words.
+        /// The system's error.
         reason: String,
     },
 }

@@ -1,8 +1,8 @@
-//! The rows in the file: those of calls that cost something and those of calls that did not, each in a table of their
-//! own, so that the one can give way before the other.
+//! Rows in the file: those of paid and those of free calls in a table each, so that free ones can
+//! be dropped first.
 //!
-//! Within a table a team's rows are numbered one after another. Where a row stands among all is written before it; rows
-//! that were written before there were two tables do not say it, and are older than all others.
+//! In each table a team's rows are numbered consecutively. A row begins with its order among all;
+//! rows from before there were two tables lack it, and are older than all others.
 
 use jiff::Timestamp;
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -12,23 +12,24 @@ use crate::ledger::machine::judgement;
 use crate::ledger::{LostRows, Row, Rows};
 use crate::team::TeamId;
 
-/// Team, number → when it was settled (microseconds of Unix time), and the row: its order in eight bytes, then JSON.
+/// Team, number → when it was settled (microseconds of Unix time), and the row: its order in eight
+/// bytes, then JSON.
 const PAID: TableDefinition<(&str, u64), (i64, &[u8])> = TableDefinition::new("rows");
-/// The same, of calls that cost nothing.
+/// The same for free calls.
 const FREE: TableDefinition<(&str, u64), (i64, &[u8])> = TableDefinition::new("rows_free");
-/// Team → how many of each were lost, and when the last of them had been settled (0: never).
+/// Team → how many of each were dropped, and when the last of them had been settled (0: never).
 const LOST: TableDefinition<&str, (u64, u64, i64, i64)> = TableDefinition::new("rows_lost");
 
 type RowTable<'t> = Table<'t, (&'static str, u64), (i64, &'static [u8])>;
 
-/// Both tables, and what was lost of them.
+/// Both tables, and the counts of dropped rows.
 pub(super) struct RowTables<'t> {
     paid: RowTable<'t>,
     free: RowTable<'t>,
     lost: Table<'t, &'static str, (u64, u64, i64, i64)>,
 }
 
-/// A team's rows in one table: numbers from `first`, so many.
+/// A team's rows in one table: consecutive numbers from `first`.
 #[derive(Clone, Copy)]
 struct Span {
     first: u64,
@@ -45,7 +46,7 @@ impl Span {
         Ok(Self { first, count: last - first + 1 })
     }
 
-    /// The number of the row that so many others are newer than.
+    /// The number of the row with so many newer ones.
     const fn behind(self, newer: u64) -> Option<u64> {
         if newer < self.count { Some(self.first + self.count - 1 - newer) } else { None }
     }
@@ -55,7 +56,7 @@ impl Span {
     }
 }
 
-/// Where a row stands among all.
+/// Order of a row among all.
 fn order(bytes: &[u8]) -> u64 {
     match bytes.split_first_chunk() {
         Some((order, _)) if bytes.first() != Some(&b'{') => u64::from_be_bytes(*order),
@@ -64,7 +65,11 @@ fn order(bytes: &[u8]) -> u64 {
 }
 
 fn read(bytes: &[u8]) -> Result<Row, Fault> {
-    let json = if bytes.first() == Some(&b'{') { bytes } else { bytes.get(size_of::<u64>()..).unwrap_or_default() };
+    let json = if bytes.first() == Some(&b'{') {
+        bytes
+    } else {
+        bytes.get(size_of::<u64>()..).unwrap_or_default()
+    };
     Ok(serde_json::from_slice(json)?)
 }
 
@@ -82,18 +87,27 @@ impl<'t> RowTables<'t> {
         })
     }
 
-    /// Adds a row after all others of the team.
+    /// Appends a row to the team's.
     pub(super) fn append(&mut self, team: &TeamId, row: &Row) -> Result<(), Fault> {
         let (paid, free) = (Span::of(&self.paid, team)?, Span::of(&self.free, team)?);
-        let newest = order_at(&self.paid, team, paid.behind(0))?.max(order_at(&self.free, team, free.behind(0))?);
+        let newest = order_at(&self.paid, team, paid.behind(0))?.max(order_at(
+            &self.free,
+            team,
+            free.behind(0),
+        )?);
         let mut bytes = (newest + 1).to_be_bytes().to_vec();
         serde_json::to_writer(&mut bytes, row)?;
-        let (table, span) = if row.charged.micros() > 0 { (&mut self.paid, paid) } else { (&mut self.free, free) };
-        table.insert((team.as_str(), span.next()), (row.settled_at.as_microsecond(), bytes.as_slice()))?;
+        let (table, span) =
+            if row.charged.micros() > 0 { (&mut self.paid, paid) } else { (&mut self.free, free) };
+        table.insert(
+            (team.as_str(), span.next()),
+            (row.settled_at.as_microsecond(), bytes.as_slice()),
+        )?;
         Ok(())
     }
 
-    /// Drops the oldest, as far as they were settled before a moment or are too many; at most so many. How many went.
+    /// Drops the oldest rows that were settled before a time or are too many; at most so many.
+    /// Returns how many.
     pub(super) fn trim(
         &mut self,
         team: &TeamId,
@@ -126,7 +140,7 @@ impl<'t> RowTables<'t> {
         Ok(is_old)
     }
 
-    /// Drops so many of the oldest, and notes it.
+    /// Drops so many of the oldest, and counts them.
     fn lose(&mut self, team: &TeamId, paid: u64, free: u64) -> Result<(), Fault> {
         let (mut all_paid, mut all_free, mut paid_until, mut free_until) =
             self.lost.get(team.as_str())?.map(|lost| lost.value()).unwrap_or_default();
@@ -146,15 +160,15 @@ impl<'t> RowTables<'t> {
         Ok(())
     }
 
-    /// The team's rows, newest first, after passing over some.
+    /// The team's rows, newest first, after skipping some.
     pub(super) fn stretch(&self, team: &TeamId, skip: u64, limit: usize) -> Result<Rows, Fault> {
         let (paid, free) = (Span::of(&self.paid, team)?, Span::of(&self.free, team)?);
         let (total, lost) = (paid.count + free.count, self.lost(team)?);
         if skip >= total {
             return Ok(Rows { rows: Vec::new(), total, lost });
         }
-        // How many of those to pass over cost something: between these, and half-way, whether one more of them is newer
-        // than the last of the others.
+        // How many of the skipped rows are paid ones: bisects between these bounds by whether one
+        // more paid row is newer than the last skipped free one.
         let (mut from, mut most) = (skip.saturating_sub(free.count), skip.min(paid.count));
         while from < most {
             let half = u64::midpoint(from, most);
@@ -170,10 +184,13 @@ impl<'t> RowTables<'t> {
         while rows.len() < limit && one + other < total {
             let (in_paid, in_free) = (paid.behind(one), free.behind(other));
             let is_paid = match (in_paid, in_free) {
-                (Some(_), Some(_)) => order_at(&self.paid, team, in_paid)? > order_at(&self.free, team, in_free)?,
+                (Some(_), Some(_)) => {
+                    order_at(&self.paid, team, in_paid)? > order_at(&self.free, team, in_free)?
+                }
                 (in_paid, _) => in_paid.is_some(),
             };
-            let (table, number) = if is_paid { (&self.paid, in_paid) } else { (&self.free, in_free) };
+            let (table, number) =
+                if is_paid { (&self.paid, in_paid) } else { (&self.free, in_free) };
             *(if is_paid { &mut one } else { &mut other }) += 1;
             if let Some(row) = table.get((team.as_str(), number.unwrap_or_default()))? {
                 rows.push(read(row.value().1)?);

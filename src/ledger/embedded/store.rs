@@ -1,53 +1,59 @@
-//! The records in one file: the tables, how they are keyed, and how the file is opened.
+//! Tables of the file: their keys, and opening it.
 
 use std::fs::File;
 use std::path::Path;
 
 use jiff::Timestamp;
-use redb::{Database, DatabaseError, ReadableTable, StorageError, Table, TableDefinition, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadableTable, StorageError, Table, TableDefinition, WriteTransaction,
+};
 
-use super::account::Account;
 use super::fault::Fault;
 use super::open_error::OpenError;
 use super::rows::RowTables;
 use super::sums::SumTables;
-use crate::ledger::machine::{Cell, Records, ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::machine::{
+    Cell, Records, ReservationRecord, ScopeName, ScopeRecord, TopUpRecord,
+};
 use crate::ledger::{Days, ReservationId, Row, Rows, Scope, Sums, TopUpId, Usage};
+use crate::permits::embedded::Account;
 use crate::team::TeamId;
 
-/// The format that this code reads and writes. Another one is not opened: better no ledger than a misread one.
+/// Format of the file. Another format is not opened, since misreading one would be worse.
 const FORMAT: u64 = 1;
-/// Pages of the file held in memory: enough for the scopes that are in use.
+/// Pages of the file in memory: enough for the scopes in use.
 const CACHE_BYTES: usize = 16 << 20;
-/// Sorts after every id: of reservations, which are hexadecimal digits, and of top-ups, which have no such character.
+/// Sorts after every id of a reservation (hexadecimal digits) or top-up (which has no such
+/// character).
 const AFTER_IDS: &str = "~";
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-/// Team, level, whose → [`ScopeRecord`] as JSON. The parts of a key are apart: no name can run into the next.
+/// Team, level, name → [`ScopeRecord`] as JSON. Parts of a key are separate, so that names cannot
+/// run together.
 const SCOPES: TableDefinition<(&str, &str, &str), &[u8]> = TableDefinition::new("scopes");
-/// Team, from when on it may be forgotten (microseconds of Unix time), level, whose: the scopes that will not matter
-/// for ever.
+/// Team, from when it may be forgotten (microseconds of Unix time), level, name: scopes that
+/// expire.
 const ENDS: TableDefinition<(&str, i64, &str, &str), ()> = TableDefinition::new("scope_ends");
-/// Team, id → [`ReservationRecord`] as JSON: open calls, and those whose answers are still being read.
+/// Team, id → [`ReservationRecord`] as JSON: open calls, and those whose answers are still being
+/// read.
 const OPEN: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("open");
-/// Team, deadline, id: the open reservations in the order in which they are due.
+/// Team, deadline, id: open reservations by deadline.
 const DEADLINES: TableDefinition<(&str, i64, &str), ()> = TableDefinition::new("deadlines");
 /// Team, id → when it was added (microseconds of Unix time), and the [`TopUpRecord`] as JSON.
 const TOP_UPS: TableDefinition<(&str, &str), (i64, &[u8])> = TableDefinition::new("top_ups");
-/// The one entry `windows`: the shared account's [`Account`] as JSON.
+/// A single entry `windows`: the shared account's [`Account`] as JSON.
 const ACCOUNT: TableDefinition<&str, &[u8]> = TableDefinition::new("account");
-/// Name → what operators decided while running, as the register writes it.
+/// Name → what operators changed at run time, as the key register writes it.
 const ENTRIES: TableDefinition<&str, &[u8]> = TableDefinition::new("register");
-/// Id of a gateway key → when it was used last, in seconds since 1970.
+/// Id of a gateway key → when it was last used, in seconds since 1970.
 const USED: TableDefinition<&str, i64> = TableDefinition::new("key_uses");
 
-/// Opens the file, or makes it; for this process alone. Of a file that was damaged nothing is believed: its numbers
-/// would be somebody's money.
+/// Opens the file for this process alone, or creates it. A damaged file is not opened at all, since
+/// its numbers are money.
 pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     let unusable = |fault: Fault| OpenError::Unusable { path: path.to_owned(), reason: fault.0 };
     let made = !path.exists();
-    // Where the file is not as it was written, the library may panic: no bug of ours, and no reason to go down without
-    // a word.
+    // With a damaged file redb may panic, which must become an error with a message.
     let opened = std::panic::catch_unwind(|| open_whole(path)).unwrap_or_else(|_| Err(damaged()));
     if matches!(opened, Err(DatabaseError::DatabaseAlreadyOpen)) {
         return Err(OpenError::InUse { path: path.to_owned() });
@@ -62,8 +68,8 @@ pub(super) fn open(path: &Path) -> Result<Database, OpenError> {
     }
 }
 
-/// Opens the file and looks at all of it: pages are checked against their sums only when somebody asks for it. A
-/// process that was killed leaves nothing wrong.
+/// Opens the file and checks all of it: redb compares pages with their checksums only on request. A
+/// killed process leaves no damage.
 fn open_whole(path: &Path) -> Result<Database, DatabaseError> {
     let mut database = redb::Builder::new().set_cache_size(CACHE_BYTES).create(path)?;
     if database.check_integrity()? { Ok(database) } else { Err(damaged()) }
@@ -73,13 +79,17 @@ fn damaged() -> DatabaseError {
     StorageError::Corrupted("the file is damaged".to_owned()).into()
 }
 
-/// Makes the new file's name durable too: a file that nobody finds after a power cut would be a fresh budget.
+/// Makes the new file's name durable too: a file that is missing after a power cut would mean fresh
+/// budgets.
 fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
     File::open(folder)?.sync_all()
 }
 
-/// The file's format; a new file gets ours, and all tables.
+/// The file's format; a new file gets ours and all tables.
 fn check_format(database: &Database) -> Result<u64, Fault> {
     let transaction = database.begin_write()?;
     let found = {
@@ -97,7 +107,7 @@ fn check_format(database: &Database) -> Result<u64, Fault> {
     Ok(found.unwrap_or(FORMAT))
 }
 
-/// All tables within one transaction.
+/// All tables in one transaction.
 pub(super) struct Tables<'t> {
     scopes: Table<'t, (&'static str, &'static str, &'static str), &'static [u8]>,
     ends: Table<'t, (&'static str, i64, &'static str, &'static str), ()>,
@@ -129,10 +139,10 @@ impl<'t> Tables<'t> {
 }
 
 impl Tables<'_> {
-    /// The teams of which anything was counted, in the order of their names.
+    /// Teams with any records, by name.
     pub(super) fn teams(&self) -> Result<Vec<TeamId>, Fault> {
         let (mut teams, mut after) = (Vec::new(), String::new());
-        // From each team straight to the next: what stands between them is passed over.
+        // Jumps from one team to the next without reading what is between.
         while let Some(found) = self.scopes.range((after.as_str(), "", "")..)?.next() {
             let name = found?.0.value().0.to_owned();
             teams.extend(TeamId::parse(&name));
@@ -148,7 +158,7 @@ impl Tables<'_> {
         most: usize,
     ) -> Result<Vec<(ReservationId, ReservationRecord)>, Fault> {
         let mut newest = Vec::new();
-        // Ids sort as the times at which they were made.
+        // Ids sort by the time at which they were made.
         for entry in self.open.range((team.as_str(), "")..(team.as_str(), AFTER_IDS))?.rev() {
             let (key, record) = entry?;
             let record: ReservationRecord = serde_json::from_slice(record.value())?;
@@ -162,19 +172,22 @@ impl Tables<'_> {
         Ok(newest)
     }
 
-    /// The shared account's windows.
+    /// State of the shared account.
     pub(super) fn account(&self) -> Result<Account, Fault> {
         let found = self.account.get("windows")?;
-        Ok(found.map(|bytes| serde_json::from_slice(bytes.value())).transpose()?.unwrap_or_default())
+        Ok(found
+            .map(|bytes| serde_json::from_slice(bytes.value()))
+            .transpose()?
+            .unwrap_or_default())
     }
 
-    /// Keeps the shared account's windows.
+    /// Writes the state of the shared account.
     pub(super) fn put_account(&mut self, account: &Account) -> Result<(), Fault> {
         self.account.insert("windows", serde_json::to_vec(account)?.as_slice())?;
         Ok(())
     }
 
-    /// The team's rows, newest first, after passing over some.
+    /// The team's rows, newest first, after skipping some.
     pub(super) fn rows(&self, team: &TeamId, skip: usize, limit: usize) -> Result<Rows, Fault> {
         self.rows.stretch(team, skip as u64, limit)
     }
@@ -195,7 +208,12 @@ impl Records for Tables<'_> {
         }
     }
 
-    fn put_scope(&mut self, team: &TeamId, scope: &ScopeName, record: ScopeRecord) -> Result<(), Fault> {
+    fn put_scope(
+        &mut self,
+        team: &TeamId,
+        scope: &ScopeName,
+        record: ScopeRecord,
+    ) -> Result<(), Fault> {
         let before = self.scope(team, scope)?.until();
         let (level, whose) = (&*scope.level, &*scope.whose);
         if before != record.until() {
@@ -206,12 +224,14 @@ impl Records for Tables<'_> {
                 self.ends.insert((team.as_str(), until, level, whose), ())?;
             }
         }
-        self.scopes.insert((team.as_str(), level, whose), serde_json::to_vec(&record)?.as_slice())?;
+        self.scopes
+            .insert((team.as_str(), level, whose), serde_json::to_vec(&record)?.as_slice())?;
         Ok(())
     }
 
     fn past_scopes(&self, team: &TeamId, now: i64, most: usize) -> Result<Vec<ScopeName>, Fault> {
-        let past = (team.as_str(), i64::MIN, "", "")..(team.as_str(), now.saturating_add(1), "", "");
+        let past =
+            (team.as_str(), i64::MIN, "", "")..(team.as_str(), now.saturating_add(1), "", "");
         let mut names = Vec::new();
         for entry in self.ends.range(past)?.take(most) {
             let entry = entry?;
@@ -230,12 +250,21 @@ impl Records for Tables<'_> {
         Ok(())
     }
 
-    fn reservation(&self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Fault> {
+    fn reservation(
+        &self,
+        team: &TeamId,
+        id: ReservationId,
+    ) -> Result<Option<ReservationRecord>, Fault> {
         let found = self.open.get((team.as_str(), id.to_string().as_str()))?;
         Ok(found.map(|bytes| serde_json::from_slice(bytes.value())).transpose()?)
     }
 
-    fn put_reservation(&mut self, team: &TeamId, id: ReservationId, to: ReservationRecord) -> Result<(), Fault> {
+    fn put_reservation(
+        &mut self,
+        team: &TeamId,
+        id: ReservationId,
+        to: ReservationRecord,
+    ) -> Result<(), Fault> {
         let name = id.to_string();
         let before = self.reservation(team, id)?.map(|record| record.deadline);
         if before != Some(to.deadline) {
@@ -248,7 +277,11 @@ impl Records for Tables<'_> {
         Ok(())
     }
 
-    fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Fault> {
+    fn take_reservation(
+        &mut self,
+        team: &TeamId,
+        id: ReservationId,
+    ) -> Result<Option<ReservationRecord>, Fault> {
         let name = id.to_string();
         let taken = match self.open.remove((team.as_str(), name.as_str()))? {
             Some(bytes) => serde_json::from_slice::<ReservationRecord>(bytes.value())?,
@@ -280,7 +313,13 @@ impl Records for Tables<'_> {
         self.rows.append(team, &row)
     }
 
-    fn trim_rows(&mut self, team: &TeamId, before: Timestamp, rows_max: u64, most: usize) -> Result<usize, Fault> {
+    fn trim_rows(
+        &mut self,
+        team: &TeamId,
+        before: Timestamp,
+        rows_max: u64,
+        most: usize,
+    ) -> Result<usize, Fault> {
         self.rows.trim(team, before, rows_max, most)
     }
 
@@ -297,9 +336,11 @@ impl Records for Tables<'_> {
         (at, before): (Timestamp, Timestamp),
     ) -> Result<(), Fault> {
         let of_the_team = (team.as_str(), "")..(team.as_str(), AFTER_IDS);
-        self.top_ups.retain_in(of_the_team, |_, (added_at, _)| added_at >= before.as_microsecond())?;
+        self.top_ups
+            .retain_in(of_the_team, |_, (added_at, _)| added_at >= before.as_microsecond())?;
         let bytes = serde_json::to_vec(record)?;
-        self.top_ups.insert((team.as_str(), id.as_str()), (at.as_microsecond(), bytes.as_slice()))?;
+        self.top_ups
+            .insert((team.as_str(), id.as_str()), (at.as_microsecond(), bytes.as_slice()))?;
         Ok(())
     }
 
@@ -307,7 +348,13 @@ impl Records for Tables<'_> {
         self.sums.sums(team, cell)
     }
 
-    fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums, _is_new: bool) -> Result<(), Fault> {
+    fn put_sums(
+        &mut self,
+        team: &TeamId,
+        cell: Cell<'_>,
+        sums: Sums,
+        _is_new: bool,
+    ) -> Result<(), Fault> {
         self.sums.put(team, cell, sums)
     }
 
@@ -315,7 +362,12 @@ impl Records for Tables<'_> {
         self.sums.cells(team, day)
     }
 
-    fn trim_usage(&mut self, team: &TeamId, before: Timestamp, most: usize) -> Result<usize, Fault> {
+    fn trim_usage(
+        &mut self,
+        team: &TeamId,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<usize, Fault> {
         self.sums.trim(team, &before.strftime("%Y-%m-%d").to_string(), most)
     }
 }

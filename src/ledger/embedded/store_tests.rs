@@ -1,4 +1,4 @@
-//! A file that this version does not know is left alone.
+//! A file of an unknown version is left alone.
 #![allow(clippy::unwrap_used)]
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The sums in the file: what a team's calls came to, day by day, user by user, model by model.
+//! Usage in the file: totals of a team's calls by day, user and model.
 
 use jiff::ToSpan;
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
@@ -8,15 +8,16 @@ use crate::ledger::machine::Cell;
 use crate::ledger::{Days, Sums, Usage};
 use crate::team::TeamId;
 
-/// Team, day, user, model → what those calls came to, but for the refused. Days are written so that they sort as their
-/// times do.
+/// Team, day, user, model → totals without refused calls. Days are written so that they sort by
+/// time.
 const USAGE: TableDefinition<(&str, &str, &str, &str), [u64; 8]> = TableDefinition::new("usage");
-/// The same → how many were refused, where any were: apart, since a file written before they were counted has none.
-const REFUSED: TableDefinition<(&str, &str, &str, &str), u64> = TableDefinition::new("usage_refused");
-/// Team, day → how many cells it has in [`USAGE`]: counting them for each new one would take ever longer.
+/// The same → number of refused calls, if any: separate, since older files do not have it.
+const REFUSED: TableDefinition<(&str, &str, &str, &str), u64> =
+    TableDefinition::new("usage_refused");
+/// Team, day → number of its cells in [`USAGE`], so that they need not be counted for each new one.
 const CELLS: TableDefinition<(&str, &str), u64> = TableDefinition::new("usage_cells");
 
-/// The cells of all days, in three tables.
+/// Cells of all days, in three tables.
 pub(super) struct SumTables<'t> {
     usage: Table<'t, (&'static str, &'static str, &'static str, &'static str), [u64; 8]>,
     refused: Table<'t, (&'static str, &'static str, &'static str, &'static str), u64>,
@@ -32,14 +33,16 @@ impl<'t> SumTables<'t> {
         })
     }
 
-    /// What a cell holds.
+    /// A cell.
     pub(super) fn sums(&self, team: &TeamId, cell: Cell<'_>) -> Result<Option<Sums>, Fault> {
         let key = (team.as_str(), cell.day, cell.user, cell.model);
-        let Some(numbers) = self.usage.get(key)?.map(|numbers| numbers.value()) else { return Ok(None) };
+        let Some(numbers) = self.usage.get(key)?.map(|numbers| numbers.value()) else {
+            return Ok(None);
+        };
         self.with_refused(key, numbers).map(Some)
     }
 
-    /// Keeps what a cell holds.
+    /// Writes a cell.
     pub(super) fn put(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums) -> Result<(), Fault> {
         let key = (team.as_str(), cell.day, cell.user, cell.model);
         let [numbers @ .., refused] = sums.to_numbers();
@@ -54,18 +57,19 @@ impl<'t> SumTables<'t> {
         Ok(())
     }
 
-    /// How many cells a day has.
+    /// Number of a day's cells.
     pub(super) fn cells(&self, team: &TeamId, day: &str) -> Result<u64, Fault> {
         Ok(self.cells.get((team.as_str(), day))?.map_or(0, |cells| cells.value()))
     }
 
     /// The team's usage of these days, by day, user and model.
     pub(super) fn usage(&self, team: &TeamId, days: &Days) -> Result<Vec<Usage>, Fault> {
-        let (first, after) = (days.start().to_string(), days.end().saturating_add(1.day()).to_string());
+        let (first, after) =
+            (days.start().to_string(), days.end().saturating_add(1.day()).to_string());
         let mut usage = Vec::new();
-        for cell in
-            self.usage.range((team.as_str(), first.as_str(), "", "")..(team.as_str(), after.as_str(), "", ""))?
-        {
+        for cell in self.usage.range(
+            (team.as_str(), first.as_str(), "", "")..(team.as_str(), after.as_str(), "", ""),
+        )? {
             let (key, numbers) = cell?;
             let (_, day, user, model) = key.value();
             let sums = self.with_refused(key.value(), numbers.value())?;
@@ -75,22 +79,35 @@ impl<'t> SumTables<'t> {
         Ok(usage)
     }
 
-    /// Drops the usage of days before one; a bounded number of cells. How many went.
-    pub(super) fn trim(&mut self, team: &TeamId, before: &str, most: usize) -> Result<usize, Fault> {
+    /// Drops usage before a day, a bounded number of cells. Returns how many.
+    pub(super) fn trim(
+        &mut self,
+        team: &TeamId,
+        before: &str,
+        most: usize,
+    ) -> Result<usize, Fault> {
         let old = (team.as_str(), "", "", "")..(team.as_str(), before, "", "");
         let mut gone = 0;
         for cell in self.usage.extract_from_if(old, |_, _| true)?.take(most) {
             self.refused.remove(cell?.0.value())?;
             gone += 1;
         }
-        for day in self.cells.extract_from_if((team.as_str(), "")..(team.as_str(), before), |_, _| true)?.take(most) {
+        for day in self
+            .cells
+            .extract_from_if((team.as_str(), "")..(team.as_str(), before), |_, _| true)?
+            .take(most)
+        {
             day?;
         }
         Ok(gone)
     }
 
-    /// What a cell holds, with what of it stands apart.
-    fn with_refused(&self, cell: (&str, &str, &str, &str), numbers: [u64; 8]) -> Result<Sums, Fault> {
+    /// A cell with its refused calls added.
+    fn with_refused(
+        &self,
+        cell: (&str, &str, &str, &str),
+        numbers: [u64; 8],
+    ) -> Result<Sums, Fault> {
         let [a, b, c, d, e, f, g, h] = numbers;
         let refused = self.refused.get(cell)?.map_or(0, |refused| refused.value());
         Ok(Sums::from_numbers([a, b, c, d, e, f, g, h, refused]))

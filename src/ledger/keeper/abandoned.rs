@@ -1,4 +1,5 @@
-//! Admissions whose answer never reached the caller: remembered, and released when the keeper answers again.
+//! Admissions whose answer never reached the caller: remembered, and released when the keeper
+//! answers again.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +9,7 @@ use tokio::sync::Notify;
 use crate::ledger::ReservationId;
 use crate::team::TeamId;
 
-/// How many are remembered; of more, the oldest are left to their deadline.
+/// The most admissions remembered. Beyond it the oldest are dropped and end at their deadline.
 const MOST: usize = 16_384;
 
 /// The admissions to release.
@@ -19,7 +20,7 @@ pub(in crate::ledger) struct Abandoned {
 }
 
 impl Abandoned {
-    /// Remembers one.
+    /// Remembers an admission to release.
     pub(in crate::ledger) fn add(&self, team: &TeamId, id: ReservationId) {
         {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,19 +32,19 @@ impl Abandoned {
         self.added.notify_one();
     }
 
-    /// Takes up to `most` of them.
+    /// Takes up to `most` admissions.
     pub(in crate::ledger) fn take(&self, most: usize) -> Vec<(TeamId, ReservationId)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = waiting.len().min(most);
         waiting.drain(..count).collect()
     }
 
-    /// Makes whoever waits look again.
+    /// Wakes the task that waits in [`Abandoned::added`].
     pub(in crate::ledger) fn wake(&self) {
         self.added.notify_one();
     }
 
-    /// Waits until one is added.
+    /// Waits until an admission is added.
     pub(in crate::ledger) async fn added(&self) {
         self.added.notified().await;
     }
@@ -52,6 +53,8 @@ impl Abandoned {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[test]
@@ -67,5 +70,16 @@ mod tests {
         assert_eq!(taken.len(), MOST);
         assert_eq!(taken.last().unwrap().1, last);
         assert!(abandoned.take(1).is_empty());
+    }
+
+    #[test]
+    fn who_releases_looks_again_when_one_is_added() {
+        let (abandoned, team) = (Abandoned::default(), TeamId::parse("design").unwrap());
+        let looks_again = || abandoned.added().now_or_never().is_some();
+        assert!(!looks_again());
+        abandoned.add(&team, ReservationId::new());
+        assert!(looks_again() && !looks_again());
+        abandoned.wake();
+        assert!(looks_again() && !looks_again());
     }
 }

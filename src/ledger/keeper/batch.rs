@@ -1,20 +1,21 @@
-//! Carries a batch through: works it out, has it written if nothing has changed since, or works it out again.
+//! Carries a batch through: works it out and sends it, until it is written at the revision that it
+//! was worked out from.
 
 use std::sync::Arc;
 
 use super::attempt::{Attempt, Carried};
 use super::context::{Context, deadline};
-use super::operation::Operation;
+use super::operation::{Answer, Operation};
 use super::queue::{Batch, Team};
-use super::work::{Answer, Work};
+use super::work::Work;
 use super::{Keeper, KeeperTime, restore};
 use crate::ledger::{Outage, Settled, Verdict};
 
-/// How often a batch is sent at most. Each attempt that changes nothing brings what is newer; the others of the team go
-/// on meanwhile, so that it is never long before one of them is the first.
+/// The most attempts for one batch. A refused attempt returns newer records. The other processes
+/// keep writing meanwhile, so one of them soon stops being first.
 const ATTEMPTS: usize = 512;
 
-/// Carries a batch through and hands out the answers, or why there are none.
+/// Carries a batch through and sends the answers, or the outage.
 pub(in crate::ledger) async fn carry_through<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
@@ -28,7 +29,7 @@ pub(in crate::ledger) async fn carry_through<K: Keeper, T: KeeperTime>(
         }
         Err(outage) => {
             for operation in batch {
-                // Whether it was reserved is not known; nobody will use it.
+                // Whether it was reserved is unknown, and no caller will use it.
                 if let Operation::Admit { admission, .. } = &operation {
                     context.abandoned.add(&team.id, admission.id);
                 }
@@ -48,13 +49,16 @@ impl Carried {
         }
         context.tell(&team.id, swept, &crossed);
         for (operation, answer) in batch.iter().zip(&answers) {
-            if let (Operation::Admit { admission, .. }, Answer::Verdict(Verdict::Admitted { .. })) = (operation, answer)
+            if let (Operation::Admit { admission, .. }, Answer::Verdict(Verdict::Admitted { .. })) =
+                (operation, answer)
             {
                 team.cache().owns_admitted(admission.id);
             }
         }
         for (operation, answer) in batch.into_iter().zip(answers) {
-            if let (Operation::Abandon { .. }, Answer::Settled(Settled::Now(_))) = (&operation, &answer) {
+            if let (Operation::Abandon { .. }, Answer::Settled(Settled::Now(_))) =
+                (&operation, &answer)
+            {
                 context.observer.abandoned(&team.id);
             }
             operation.answer(answer, &team.id, context.abandoned, self.void.as_ref());
@@ -70,10 +74,13 @@ async fn attempts<K: Keeper, T: KeeperTime>(
     let mut attempt = Attempt::new(batch);
     let sweeps = batch.iter().any(|operation| matches!(operation, Operation::Sweep { .. }));
     for _ in 0..ATTEMPTS {
-        if attempt.opens_since.is_some_and(|since| context.time.now() >= deadline(since, context.rules)) {
+        if attempt
+            .opens_since
+            .is_some_and(|since| context.time.now() >= deadline(since, context.rules))
+        {
             return Err(Outage::TimedOut);
         }
-        // What is rare is apart, here and in the attempt: a batch keeps no room for it.
+        // Rare work is boxed, here and in the attempt, so that the future of a batch stays small.
         if team.cache().memory.is_some() {
             Box::pin(restore::restore(context, team)).await?;
         }
@@ -105,3 +112,7 @@ async fn attempts<K: Keeper, T: KeeperTime>(
     }
     Err(Outage::Refused("the team's records change with every answer".to_owned()))
 }
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

@@ -1,28 +1,32 @@
-//! A team's records as this process knows them: each as it was at some revision, and usable as long as nobody else has
-//! changed anything since.
+//! A team's records as this process last read them, each with its revision. A record is usable
+//! while no other process has changed anything since.
 //!
-//! It is never believed without the comparison. What others have changed is not thrown away: it is what this process
-//! can restore should the keeper lose what came later (see `memory`).
+//! The keeper compares the revision before it writes, so an outdated record does no harm. Records
+//! that other processes have changed are kept: this process can restore them if the keeper loses
+//! what came later (see `memory`).
 
 use std::collections::VecDeque;
 
-use super::memory::{Memory, Own};
+use super::memory::Memory;
+use super::own::{Own, Written};
 use super::step::{Changes, Found, Past, TeamRecord};
 use super::table::{KEPT_MOST, Table};
 use super::wanted::CellName;
-use crate::ledger::machine::{Ended, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
-use crate::ledger::{Crossing, ReservationId, Row, Scope, Sums, TopUpId};
+use crate::ledger::machine::{
+    Ended, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord,
+};
+use crate::ledger::{Crossing, ReservationId, Scope, Sums, TopUpId};
 use crate::maps::FastMap;
 
-/// How many rows are kept that this process wrote: of what a promoted replica may lack, a good deal more.
+/// The most rows kept that this process wrote: many more than a promoted replica may lack.
 const ROWS_MOST: usize = 4_096;
-/// How long one is kept as long as others come, in microseconds.
+/// How long such a row is kept while newer ones come, in microseconds.
 const ROWS_FOR: i64 = 600_000_000;
 
-/// After so many steps in a row that were made at once, nobody else seems to be at work on the team.
+/// After so many steps in a row without a refusal no other process seems to write for the team.
 const ALONE_AFTER: u32 = 4;
 
-/// A step of which it is not known whether it was done.
+/// A step whose answer was lost: it may have been written.
 #[derive(Debug)]
 pub(super) struct InDoubt {
     pub(super) makes: Revision,
@@ -31,26 +35,19 @@ pub(super) struct InDoubt {
     pub(super) crossed: Vec<Crossing>,
 }
 
-/// A row that this process wrote, and when: more than once if it was restored.
-#[derive(Clone, Debug)]
-pub(super) struct Written {
-    pub(super) at: Vec<Revision>,
-    pub(super) row: Row,
-}
-
 /// An open call.
 type Call = (ReservationId, ReservationRecord);
 
 /// A team's records as this process knows them.
 #[derive(Debug, Default)]
 pub(in crate::ledger) struct TeamCache {
-    /// The latest revision that this process knows of; epoch 0: it has never seen the team.
+    /// The latest revision known; epoch 0: this process has never seen the team.
     pub(super) revision: Revision,
-    /// Since this revision nobody else has changed anything, as far as is known.
+    /// As far as is known, no other process has changed anything since this revision.
     since: Revision,
-    /// How often calls had been marked when it last heard of it.
+    /// The count of marked calls in the last reply.
     pub(super) marks: u64,
-    /// How many steps in a row were made at once.
+    /// How many steps in a row were written at the first attempt.
     at_once: u32,
     pub(super) team: TeamRecord,
     pub(super) scopes: Table<ScopeName, ScopeRecord>,
@@ -63,117 +60,121 @@ pub(in crate::ledger) struct TeamCache {
     pub(super) own: FastMap<ReservationId, Own>,
     /// Rows that this process wrote, the oldest first.
     pub(super) rows: VecDeque<Written>,
-    /// What this process knows and is yet to restore.
+    /// Records from before a loss that this process is yet to restore.
     pub(super) memory: Option<Box<Memory>>,
-    /// A step whose answer was lost, and what it ended.
+    /// A step whose answer was lost, with what it ended.
     in_doubt: Option<Box<InDoubt>>,
-    /// An operator is to say whether the team may begin.
+    /// An operator must decide whether the team may begin.
     pub(super) is_held: bool,
     /// Calls that were overdue, with their deadlines.
     overdue: Option<(Revision, Vec<(ReservationId, i64)>)>,
-    /// Before this nothing more is due, in microseconds of Unix time, whatever others do meanwhile: what they open and
-    /// renew is due later.
+    /// No call is due before this, in microseconds of Unix time: what other processes open or renew
+    /// meanwhile is due later.
     due_from: i64,
     past: Option<(Revision, Vec<Past>)>,
     oldest: Option<(Revision, [Vec<i64>; 2])>,
 }
 
 impl TeamCache {
-    /// The latest revision known; `None`: this process has never seen the team.
+    /// The latest revision known; `None` when this process has never seen the team.
     pub(in crate::ledger) const fn revision(&self) -> Option<Revision> {
         if self.revision.epoch > 0 { Some(self.revision) } else { None }
     }
 
-    /// Takes note of how often calls have been marked.
+    /// Notes the count of marked calls.
     pub(super) const fn note_marks(&mut self, marks: u64) {
         self.marks = marks;
     }
 
-    /// Whether nobody else seems to be at work on the team.
+    /// Whether no other process seems to write for the team.
     pub(super) const fn is_alone(&self) -> bool {
         self.at_once >= ALONE_AFTER
     }
 
-    /// Takes note that somebody else has changed something.
+    /// Notes that another process has written.
     pub(super) const fn is_not_alone(&mut self) {
         self.at_once = 0;
     }
 
-    /// Whether nothing is judged, as far as this process knows.
+    /// Whether admissions are refused for this team, as far as this process knows.
     pub(super) fn is_closed(&self) -> bool {
         self.is_held || self.memory.is_some() || self.team.is_closed()
     }
 
-    /// What is known of the team as a whole.
+    /// The record of the team as a whole.
     pub(super) const fn team(&self) -> &TeamRecord {
         &self.team
     }
 
-    /// A scope; `None`: what is known of it is old, or nothing.
+    /// A scope; `None` when it is unknown or outdated.
     pub(super) fn scope(&self, name: &ScopeName) -> Option<&ScopeRecord> {
         self.scopes.fresh(name, self.since)
     }
 
-    /// Whether a call is open, and what is kept of it; `None`: that is not known.
+    /// A call's record, or that it is not open; `None` when that is unknown.
     pub(super) fn call(&self, id: ReservationId) -> Option<Option<&ReservationRecord>> {
         self.calls.fresh(&id, self.since).map(Option::as_ref)
     }
 
-    /// What was last known of a call that may still be open: nobody but the process that makes it marks it.
+    /// The last known record of a call that may still be open. Only the process that makes a call
+    /// marks it, so an own call's record is current.
     pub(super) fn last_known(&self, id: ReservationId) -> Option<&ReservationRecord> {
         self.calls.0.get(&id).and_then(|(_, record)| record.as_ref())
     }
 
-    /// What a cell of usage holds; `None`: that is not known.
+    /// The sums of a cell of usage; `None` when they are unknown.
     pub(super) fn cell(&self, name: &CellName) -> Option<Option<Sums>> {
         self.cells.fresh(name, self.since).copied()
     }
 
-    /// How many cells a day has; `None`: that is not known.
+    /// How many cells a day has; `None` when that is unknown.
     pub(super) fn cells(&self, day: &String) -> Option<u64> {
         self.days.fresh(day, self.since).copied()
     }
 
-    /// A top-up of this id; `None`: whether there is one is not known.
+    /// The top-up of this id; `None` when it is unknown whether there is one.
     pub(super) fn top_up(&self, id: &TopUpId) -> Option<Option<&TopUpRecord>> {
         self.top_ups.fresh(id, self.since).map(Option::as_ref)
     }
 
-    /// Calls that are overdue at a moment, with their deadlines; `None`: that is not known.
+    /// Calls that are overdue at a moment, with their deadlines; `None` when they are unknown.
     pub(super) fn overdue(&self, now: i64) -> Option<Vec<(ReservationId, i64)>> {
-        let (at, told) = self.overdue.as_ref()?;
-        let overdue: Vec<_> = told.iter().copied().filter(|(_, deadline)| *deadline <= now).collect();
+        let (at, known) = self.overdue.as_ref()?;
+        let overdue: Vec<_> =
+            known.iter().copied().filter(|(_, deadline)| *deadline <= now).collect();
         let is_all = now < self.due_from || !overdue.is_empty();
         (is_all && (overdue.is_empty() || *at >= self.since)).then_some(overdue)
     }
 
-    /// Users and keys that may be forgotten; `None`: that is not known.
+    /// Users and keys that may be forgotten; `None` when they are unknown.
     pub(super) fn past(&self) -> Option<&[Past]> {
         self.past.as_ref().filter(|(at, _)| *at >= self.since).map(|(_, names)| names.as_slice())
     }
 
-    /// Whether a call was restored after it had ended; `None`: that is not known.
+    /// Whether a call was restored after it had ended; `None` when that is unknown.
     pub(super) fn is_restored(&self, id: ReservationId) -> Option<bool> {
         self.restored.fresh(&id, self.since).copied()
     }
 
-    /// Every scope and call that is known, if all are.
+    /// Every scope and open call that is known at the current revision.
     pub(super) fn all(&self) -> (Vec<(ScopeName, ScopeRecord)>, Vec<Call>) {
         let scopes = self.scopes.0.iter().filter(|(_, (at, _))| *at >= self.since);
         let calls = self.calls.0.iter().filter(|(_, (at, _))| *at >= self.since);
-        let mut scopes: Vec<_> = scopes.map(|(name, (_, record))| (name.clone(), record.clone())).collect();
-        let mut calls: Vec<_> = calls.filter_map(|(id, (_, record))| Some((*id, record.clone()?))).collect();
+        let mut scopes: Vec<_> =
+            scopes.map(|(name, (_, record))| (name.clone(), record.clone())).collect();
+        let mut calls: Vec<_> =
+            calls.filter_map(|(id, (_, record))| Some((*id, record.clone()?))).collect();
         scopes.sort_by(|one, other| one.0.cmp(&other.0));
         calls.sort_by_key(|(id, _)| *id);
         (scopes, calls)
     }
 
-    /// When the oldest rows were settled, oldest first: of calls that cost something, and of those that did not.
+    /// When the oldest rows were settled, oldest first: of calls with a cost, and of calls without.
     pub(super) fn oldest(&self) -> Option<&[Vec<i64>; 2]> {
         self.oldest.as_ref().filter(|(at, _)| *at >= self.since).map(|(_, oldest)| oldest)
     }
 
-    /// Takes note that the answer to a step was lost.
+    /// Notes that the answer to a step was lost.
     pub(super) fn doubt(&mut self, step: InDoubt) {
         let kept = step.changes.opened.iter().filter(|(_, record)| record.unread).map(|(id, _)| id);
         for id in step.changes.ended.iter().chain(kept) {
@@ -184,7 +185,7 @@ impl TeamCache {
         self.in_doubt = Some(Box::new(step));
     }
 
-    /// The step that was in doubt, if what the keeper says shows that it was done.
+    /// Takes the step in doubt if the keeper's revision shows that it was written.
     pub(super) fn confirmed(&mut self, found: Option<Revision>) -> Option<Box<InDoubt>> {
         let in_doubt = self.in_doubt.take()?;
         let is_over = found.is_none_or(|found| found >= in_doubt.makes);
@@ -195,8 +196,8 @@ impl TeamCache {
         (found == Some(in_doubt.makes)).then_some(in_doubt)
     }
 
-    /// Takes note of what the keeper told. `from` is the moment up to which it told what is due, and `first` the first
-    /// moment at which anything could be that is opened or renewed later.
+    /// Takes in what the keeper returned. Due calls are known up to `from`; nothing that is opened
+    /// or renewed later is due before `first`.
     pub(in crate::ledger) fn learn(&mut self, found: Found, marks: u64, (from, first): (i64, i64)) {
         let Some(revision) = found.revision else { return };
         if revision != self.revision {
@@ -209,8 +210,11 @@ impl TeamCache {
         for (id, record) in &found.calls {
             match (record, self.own.get_mut(id)) {
                 (None, Some(_)) => drop(self.own.remove(id)),
-                // It is there after the change that would have ended it.
-                (Some(_), Some(own)) if own.ending.is_some_and(|ending| self.team.has_come_to(revision, ending)) => {
+                // The call is still open after the change that would have ended it, so it was not
+                // ended.
+                (Some(_), Some(own))
+                    if own.ending.is_some_and(|ending| self.team.has_come_to(revision, ending)) =>
+                {
                     own.ending = None;
                 }
                 (Some(_), Some(_)) | (_, None) => {}
@@ -218,7 +222,13 @@ impl TeamCache {
         }
         found.restored.into_iter().for_each(|(id, is)| self.restored.put(id, is, revision));
         found.scopes.into_iter().for_each(|(name, record)| self.scopes.put(name, record, revision));
-        found.calls.into_iter().for_each(|(id, record)| self.calls.put(id, record, revision));
+        for (id, mut record) in found.calls {
+            // A put-off deadline is kept in the index of deadlines, not in the record.
+            if let (Some(record), Some(known)) = (&mut record, self.last_known(id)) {
+                record.deadline = record.deadline.max(known.deadline);
+            }
+            self.calls.put(id, record, revision);
+        }
         found.cells.into_iter().for_each(|(name, sums)| self.cells.put(name, sums, revision));
         found.days.into_iter().for_each(|(day, cells)| self.days.put(day, cells, revision));
         found.top_ups.into_iter().for_each(|(id, record)| self.top_ups.put(id, record, revision));
@@ -236,20 +246,20 @@ impl TeamCache {
         self.bound();
     }
 
-    /// Takes note that calls were admitted, or claimed, that this process makes.
+    /// Notes that this process makes these calls, which it admitted or claimed.
     pub(super) fn owns(&mut self, opened: &Changes, makes: Revision) {
         self.own.extend(opened.opened.keys().map(|id| (*id, Own::since(makes))));
     }
 
-    /// Takes note that a call is admitted that this process makes. Where the answer was lost that said when, it has
-    /// read so.
+    /// Notes that this process makes an admitted call. If the answer that gave its revision was
+    /// lost, the call's record has been read since.
     pub(super) fn owns_admitted(&mut self, id: ReservationId) {
         if let Some((at, Some(_))) = self.calls.0.get(&id) {
             self.own.entry(id).or_insert(Own::since(*at));
         }
     }
 
-    /// Takes note that changes were made that this process worked out.
+    /// Applies changes that this process worked out and the keeper has written.
     pub(in crate::ledger) fn change(&mut self, changes: Changes, makes: Revision) {
         if self.revision.epoch != makes.epoch {
             self.since = makes;
@@ -259,7 +269,10 @@ impl TeamCache {
         if let Some((_, overdue)) = &mut self.overdue {
             overdue.retain(|(id, _)| !changes.touch(*id));
         }
-        changes.rows.into_iter().for_each(|row| self.remember_row(Written { at: vec![makes], row }));
+        for row in changes.rows {
+            let ending = self.last_known(row.id).and_then(|record| record.ending);
+            self.remember_row(Written { at: vec![makes], ending, row });
+        }
         for id in changes.restored {
             self.restored.put(id, true, makes);
         }
@@ -278,7 +291,10 @@ impl TeamCache {
         }
         changes.cells.into_iter().for_each(|(name, sums)| self.cells.put(name, Some(sums), makes));
         changes.days.into_iter().for_each(|(day, cells)| self.days.put(day, cells, makes));
-        changes.top_ups.into_iter().for_each(|(id, record)| self.top_ups.put(id, Some(record), makes));
+        changes
+            .top_ups
+            .into_iter()
+            .for_each(|(id, record)| self.top_ups.put(id, Some(record), makes));
         if let Some((_, oldest)) = &mut self.oldest {
             for (list, gone) in oldest.iter_mut().zip(changes.trimmed) {
                 list.drain(..list.len().min(usize::try_from(gone).unwrap_or(usize::MAX)));
@@ -288,7 +304,22 @@ impl TeamCache {
         self.bound();
     }
 
-    /// Takes note that a call has come to another phase.
+    /// Notes that the deadlines of calls were put off at a moment of the keeper's time. Others may
+    /// have swept a call whose deadline had passed by then.
+    pub(super) fn put_off(&mut self, renewed: &[ReservationId], (deadline, at): (i64, i64)) {
+        for id in renewed {
+            if let Some((_, Some(record))) = self.calls.0.get_mut(id) {
+                if record.deadline <= at
+                    && let Some(own) = self.own.get_mut(id)
+                {
+                    own.ending.get_or_insert(own.admitted.next(0));
+                }
+                record.deadline = record.deadline.max(deadline);
+            }
+        }
+    }
+
+    /// Notes that a call has come to another phase.
     pub(super) fn mark(&mut self, id: ReservationId, record: ReservationRecord, is_open: bool) {
         if !is_open {
             self.calls.0.remove(&id);
@@ -308,7 +339,7 @@ impl TeamCache {
         self.rows.push_back(written);
     }
 
-    /// Forgets some of what it could read again, as where more is in use than is kept.
+    /// Forgets some records that can be read again, as happens when more are in use than are kept.
     #[cfg(test)]
     pub(super) fn forget_some(&mut self, mut goes: impl FnMut() -> bool) {
         let Self { own, scopes, calls, cells, days, restored, .. } = self;
@@ -329,17 +360,17 @@ impl TeamCache {
         self.cells.bound(self.since);
         self.days.bound(self.since);
         self.top_ups.bound(self.since);
-        // Calls that this process runs are fewer than connections may be; those that are over are told of and
-        // forgotten.
+        // Open calls are bounded by the connections. Calls that are over are dropped once the cache
+        // is full.
         if self.calls.0.len() > KEPT_MOST {
             self.calls.0.retain(|_, (_, record)| record.is_some());
         }
     }
 }
 
-/// How many of the oldest rows are told of.
+/// How many of the oldest rows a reply lists.
 pub(in crate::ledger) const OLDEST_MOST: usize = 256;
-/// How many overdue calls are told of at most.
+/// The most overdue calls in one reply.
 pub(in crate::ledger) const OVERDUE_MOST: usize = 128;
 
 #[cfg(test)]

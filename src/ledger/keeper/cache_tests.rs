@@ -1,15 +1,16 @@
 //! What a process knows of a team, and for how long.
+
 use super::*;
-use crate::ledger::Phase;
 use crate::ledger::keeper::step::Due;
 use crate::ledger::machine::kept::{Ledger, NOW, TTL, charged, team, user};
 use crate::ledger::machine::{Loss, judgement};
+use crate::ledger::{Phase, Row};
 
 const fn at(epoch: u64, number: u64) -> Revision {
     Revision { epoch, number, name: 0 }
 }
 
-/// What is known once the keeper has told this at revision 50 of epoch 5.
+/// What is known after a read of this at revision 50 of epoch 5.
 fn known(found: Found) -> TeamCache {
     let mut cache = TeamCache::default();
     cache.learn(Found { revision: Some(at(5, 50)), ..found }, 7, (NOW, NOW + TTL));
@@ -23,7 +24,7 @@ fn call() -> (ReservationId, ReservationRecord) {
 }
 
 #[test]
-fn nobody_else_is_at_work_after_four_steps_in_a_row_until_somebody_is() {
+fn a_process_is_alone_after_four_steps_in_a_row() {
     let mut cache = known(Found::default());
     for number in 51..55 {
         assert!(!cache.is_alone());
@@ -34,15 +35,19 @@ fn nobody_else_is_at_work_after_four_steps_in_a_row_until_somebody_is() {
     assert!(!cache.is_alone());
 }
 
+/// So it is while an operator must accept the loss, and while its own record says so.
 #[test]
-fn a_team_is_closed_while_an_operator_is_asked_or_something_is_restored_or_it_says_so_itself() {
+fn a_team_is_closed_while_a_loss_is_being_repaired() {
     let closed = Loss { closed: true, ..Loss::default() };
     assert!(!known(Found::default()).is_closed());
     assert!(TeamCache { is_held: true, ..known(Found::default()) }.is_closed());
     assert!(TeamCache { memory: Some(Box::default()), ..known(Found::default()) }.is_closed());
     assert!(
-        known(Found { team: TeamRecord { loss: Some(closed), ..TeamRecord::default() }, ..Found::default() })
-            .is_closed()
+        known(Found {
+            team: TeamRecord { loss: Some(closed), ..TeamRecord::default() },
+            ..Found::default()
+        })
+        .is_closed()
     );
 }
 
@@ -55,27 +60,33 @@ fn it_is_known_how_often_calls_had_been_marked() {
 }
 
 #[test]
-fn it_is_known_what_is_overdue_until_something_more_may_be() {
+fn the_overdue_calls_are_known_until_more_may_be_due() {
     let of = |overdue: usize, next| {
         let overdue = (0..overdue).map(|_| (ReservationId::new(), NOW + 5)).collect();
         known(Found { due: Some(Due { overdue, next, is_lost: false }), ..Found::default() })
     };
     let cache = of(0, Some(NOW + 10));
     assert_eq!((cache.overdue(NOW + 9), cache.overdue(NOW + 10)), (Some(vec![]), None));
-    assert_eq!((of(0, None).overdue(NOW + TTL - 1), of(0, None).overdue(NOW + TTL)), (Some(vec![]), None));
-    // So many are told of at most: there may be more.
+    assert_eq!(
+        (of(0, None).overdue(NOW + TTL - 1), of(0, None).overdue(NOW + TTL)),
+        (Some(vec![]), None)
+    );
+    // At most so many are listed: there may be more.
     assert_eq!((of(127, None).overdue(NOW), of(128, None).overdue(NOW)), (Some(vec![]), None));
     assert_eq!(of(127, None).overdue(NOW + 5).map(|overdue| overdue.len()), Some(127));
     let mut cache = of(2, None);
-    let [(ended, _), other] = cache.overdue(NOW + 5).unwrap()[..] else { panic!("two are overdue") };
+    let [(ended, _), other] = cache.overdue(NOW + 5).unwrap()[..] else {
+        panic!("two are overdue")
+    };
     cache.change(Changes { ended: vec![ended], ..Changes::default() }, at(5, 51));
     assert_eq!(cache.overdue(NOW + 5), Some(vec![other]));
 }
 
 #[test]
-fn what_was_known_of_an_earlier_epoch_is_known_no_more_in_the_next() {
+fn knowledge_of_an_earlier_epoch_is_dropped_in_the_next() {
     let ana = ScopeName::from(&user("ana"));
-    let mut cache = known(Found { scopes: vec![(ana.clone(), ScopeRecord::default())], ..Found::default() });
+    let mut cache =
+        known(Found { scopes: vec![(ana.clone(), ScopeRecord::default())], ..Found::default() });
     cache.change(Changes::default(), at(5, 51));
     assert!(cache.scope(&ana).is_some());
     cache.change(Changes::default(), at(9, 52));
@@ -83,13 +94,17 @@ fn what_was_known_of_an_earlier_epoch_is_known_no_more_in_the_next() {
 }
 
 #[test]
-fn of_its_own_calls_a_process_knows_when_they_were_admitted_as_long_as_they_are_open() {
+fn a_process_knows_when_its_open_calls_were_admitted() {
     let ([(open, record), (new, other)], ended) = ([(); 2].map(|()| call()), ReservationId::new());
-    let mut cache = known(Found { calls: vec![(open, Some(record.clone())), (ended, None)], ..Found::default() });
+    let mut cache = known(Found {
+        calls: vec![(open, Some(record.clone())), (ended, None)],
+        ..Found::default()
+    });
     [open, ended].iter().for_each(|id| cache.owns_admitted(*id));
     let opens = Changes { opened: [(new, other)].into(), ..Changes::default() };
     cache.owns(&opens, at(5, 51));
-    let own = |cache: &TeamCache| [open, new, ended].map(|id| cache.own.get(&id).map(|own| own.admitted));
+    let own =
+        |cache: &TeamCache| [open, new, ended].map(|id| cache.own.get(&id).map(|own| own.admitted));
     assert_eq!(own(&cache), [Some(at(5, 50)), Some(at(5, 51)), None]);
     let sent = record.marked(Phase::Dispatched);
     cache.mark(open, sent.clone(), true);
@@ -107,7 +122,7 @@ fn rows_are_remembered_for_ten_minutes_and_a_bounded_number() {
     let mut cache = TeamCache::default();
     let mut settled = |micros| {
         let row = Row { settled_at: judgement::at(NOW + micros), ..row.clone() };
-        cache.remember_row(Written { at: Vec::new(), row });
+        cache.remember_row(Written { at: Vec::new(), ending: None, row });
         cache.rows.len()
     };
     assert_eq!([settled(0), settled(ROWS_FOR), settled(ROWS_FOR + 1)], [1, 2, 2]);
@@ -117,10 +132,13 @@ fn rows_are_remembered_for_ten_minutes_and_a_bounded_number() {
 #[test]
 fn of_scopes_beyond_a_bound_the_teams_own_stays() {
     let kept = |users: usize| {
-        let of = |number: usize| ScopeName { level: "user".into(), whose: number.to_string().into() };
+        let of =
+            |number: usize| ScopeName { level: "user".into(), whose: number.to_string().into() };
         let names = (0..users).map(of).chain([ScopeName::from(&Scope::Team)]);
-        let cache =
-            known(Found { scopes: names.map(|name| (name, ScopeRecord::default())).collect(), ..Found::default() });
+        let cache = known(Found {
+            scopes: names.map(|name| (name, ScopeRecord::default())).collect(),
+            ..Found::default()
+        });
         assert!(cache.scope(&ScopeName::from(&Scope::Team)).is_some());
         cache.scopes.0.len()
     };
@@ -138,4 +156,68 @@ fn of_calls_beyond_a_bound_those_that_are_open_stay() {
         cache.calls.0.len()
     };
     assert_eq!([kept(KEPT_MOST - 1), kept(KEPT_MOST), kept(KEPT_MOST + 1)], [KEPT_MOST, 1, 1]);
+}
+
+#[test]
+fn a_call_keeps_the_latest_deadline_it_was_given() {
+    let (id, record) = call();
+    let (other, unknown) = (call().0, ReservationId::new());
+    let found =
+        || Found { calls: vec![(id, Some(record.clone())), (other, None)], ..Found::default() };
+    let mut cache = known(found());
+    let deadline = |cache: &TeamCache| cache.last_known(id).map(|record| record.deadline);
+    cache.put_off(&[id, other, unknown], (NOW + TTL + 9, NOW));
+    assert_eq!(deadline(&cache), Some(NOW + TTL + 9));
+    cache.put_off(&[id], (NOW + TTL + 8, NOW));
+    // It is listed again, with the deadline with which it was opened.
+    cache.learn(Found { revision: Some(at(5, 51)), ..found() }, 7, (NOW, NOW + TTL));
+    assert_eq!(deadline(&cache), Some(NOW + TTL + 9));
+    assert_eq!((cache.last_known(other), cache.last_known(unknown)), (None, None));
+}
+
+/// Others may have swept it: the process stood still, or the keeper's clock was set forward.
+#[test]
+fn a_call_renewed_after_its_deadline_may_have_ended() {
+    let (id, record) = call();
+    for (late, ending) in [(-1, None), (0, Some(at(5, 51).epoch))] {
+        let is = Found { calls: vec![(id, Some(record.clone()))], ..Found::default() };
+        let mut cache = known(is);
+        cache.owns_admitted(id);
+        cache.put_off(&[id], (NOW + 2 * TTL, record.deadline + late));
+        let own = cache.own.get(&id).unwrap();
+        assert_eq!(own.ending.map(|ending| ending.epoch), ending);
+        assert!(own.ending.is_none_or(|ending| ending.number == own.admitted.number + 1));
+    }
+}
+
+#[test]
+fn a_row_says_when_its_call_may_have_ended_before() {
+    let mut ledger = Ledger::new();
+    let id = ledger.open(Phase::Waiting, 7);
+    let record = ledger.kept.calls.get(&id).cloned().unwrap();
+    ledger.machine().settle(&team(), &charged(id, 7)).unwrap();
+    let row = ledger.kept.rows.pop().unwrap();
+    for ending in [None, Some((4, 9))] {
+        let record = ReservationRecord { ending, ..record.clone() };
+        let mut cache = known(Found { calls: vec![(id, Some(record))], ..Found::default() });
+        let ends = Changes { ended: vec![id], rows: vec![row.clone()], ..Changes::default() };
+        cache.change(ends, at(5, 51));
+        assert_eq!(cache.rows.back().map(|written| written.ending), Some(ending));
+    }
+}
+
+/// It is there after the change that would have ended it.
+#[test]
+fn a_call_found_after_its_doubtful_end_goes_on() {
+    let (id, record) = call();
+    let is = || Found { calls: vec![(id, Some(record.clone()))], ..Found::default() };
+    for (number, ending) in [(51, Some(at(5, 52))), (52, None), (53, None)] {
+        let mut cache = known(is());
+        cache.owns_admitted(id);
+        let changes = Changes { ended: vec![id], ..Changes::default() };
+        let (swept, crossed) = (Vec::new(), Vec::new());
+        cache.doubt(InDoubt { makes: at(5, 52), changes, swept, crossed });
+        cache.learn(Found { revision: Some(at(5, number)), ..is() }, 7, (NOW, NOW + TTL));
+        assert_eq!(cache.own.get(&id).map(|own| own.ending), Some(ending));
+    }
 }

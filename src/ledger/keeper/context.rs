@@ -20,33 +20,49 @@ pub(in crate::ledger) struct Context<'a, K, T> {
 }
 
 impl<K, T> Context<'_, K, T> {
-    /// Tells what was ended that had been left behind, and which budgets came to their thresholds.
+    /// Reports abandoned calls that were ended, and budgets that reached their thresholds.
     pub(super) fn tell(&self, team: &TeamId, swept: Vec<Ended>, crossed: &[Crossing]) {
         for ended in swept {
             self.observer.swept(team, ended.swept, &ended.charges);
         }
-        soft::tell(self.observer, team, crossed);
+        soft::report(self.observer, team, crossed);
     }
 }
 
-/// How often a step is refused in a row before the others are asked to let it go first.
+/// After so many refusals in a row the other processes are asked to let this one go first.
 pub(super) const REFUSED_MOST: usize = 2;
 
-/// What is done about losses.
+/// What happens after a loss.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ledger) struct LossRules {
-    /// How long the others have to restore what they know.
+    /// How long the other processes have to restore what they know.
     pub(in crate::ledger) gather: Duration,
     /// The team stays closed until an operator accepts what is left.
     pub(in crate::ledger) hold: bool,
 }
 
-/// When a call is due that is opened or renewed at a moment, in microseconds of Unix time.
+/// The deadline of a call that is opened or renewed at a moment, in microseconds of Unix time.
 pub(super) fn deadline(now: i64, rules: &Rules) -> i64 {
     now.saturating_add(i64::try_from(rules.reservation_ttl.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Nothing that is opened or renewed after a moment of the keeper's time is due before this.
+/// The earliest deadline of anything opened or renewed after a moment of the keeper's time.
 pub(super) fn first_due(now: i64, rules: &Rules) -> i64 {
     deadline(now, rules).saturating_sub(work::under_way(rules))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL};
+
+    /// What was worked out a while ago may be written now, with a deadline from then.
+    #[test]
+    fn nothing_that_others_write_is_due_at_once() {
+        let rules = Ledger::new().rules;
+        assert_eq!(
+            (deadline(NOW, &rules), first_due(NOW, &rules)),
+            (NOW + TTL, NOW + TTL - SECOND)
+        );
+    }
 }

@@ -1,5 +1,5 @@
-//! How long a team's records live: as long as it is looked after, and for ever where a prepaid budget needs the sum of
-//! all time.
+//! How long a team's records are kept: while its budgets are in use, and for ever where a prepaid
+//! budget needs the sum of all time.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::team::limit::{Period, Shape};
 /// For ever: the largest integer that a double holds exactly.
 pub(in crate::ledger) const FOR_EVER: i64 = 9_007_199_254_740_991;
 const DAY: i64 = 86_400_000_000;
-/// How long a team lives at least that nobody looks after any more.
+/// How long an unused team is kept at least.
 const LEAST: Duration = Duration::from_secs(400 * 86_400);
 
-/// When records end that nobody looks after any more, in microseconds of Unix time.
+/// When the records of an unused team end, in microseconds of Unix time.
 pub(super) fn least(now: i64, rules: &Rules) -> i64 {
     let kept = LEAST.max(rules.retention.rows).max(rules.retention.usage);
     now.saturating_add(i64::try_from(kept.as_micros()).unwrap_or(FOR_EVER)).min(FOR_EVER)
 }
 
-/// Puts off the end of a team's records, once a day, with whatever changes them or sweeps.
+/// Puts off the end of a team's records, once a day, with a batch that changes them or sweeps.
 pub(super) fn let_live(view: &mut View<'_>, operations: &[Operation], rules: &Rules) {
     let sweeps = operations.iter().any(|operation| matches!(operation, Operation::Sweep { .. }));
     if view.changes.is_nothing() && !sweeps {
@@ -33,9 +33,14 @@ pub(super) fn let_live(view: &mut View<'_>, operations: &[Operation], rules: &Ru
         || operations.iter().any(has_prepaid_team);
     let until = if is_prepaid { FOR_EVER } else { least(view.now, rules) };
     let known = view.team_now().until;
-    // Who only ends calls does not know the limits: a team that lives for ever goes on to.
+    // An operation without limits cannot tell whether the team is prepaid, so a team that is kept
+    // for ever stays so.
     let knows_limits = operations.iter().any(|operation| !operation.levels().is_empty());
-    let is_new = if known == FOR_EVER { knows_limits && until < known } else { until >= known.saturating_add(DAY) };
+    let is_new = if known == FOR_EVER {
+        knows_limits && until < known
+    } else {
+        until >= known.saturating_add(DAY)
+    };
     if is_new {
         view.team().until = until;
         view.changes.lives_on = true;
@@ -50,12 +55,13 @@ fn has_prepaid_team(operation: &Operation) -> bool {
 }
 
 impl View<'_> {
-    /// Counts the users and keys that are kept for ever, when one becomes that or ceases to be.
+    /// Counts a user or key that becomes prepaid, or ceases to be: it is kept for ever.
     pub(super) fn count_prepaid(&mut self, scope: &ScopeName, record: Option<&ScopeRecord>) {
         if !matches!(&*scope.level, "user" | "key") {
             return;
         }
-        let is_prepaid = |record: &ScopeRecord| *record != ScopeRecord::default() && record.until().is_none();
+        let is_prepaid =
+            |record: &ScopeRecord| *record != ScopeRecord::default() && record.until().is_none();
         let changed = self.changes.scopes.get(scope).map(Option::as_ref);
         let was = changed.unwrap_or_else(|| self.cache.scope(scope)).is_some_and(is_prepaid);
         match (was, record.is_some_and(is_prepaid)) {

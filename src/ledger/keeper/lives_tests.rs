@@ -19,8 +19,13 @@ fn asks(level: Level) -> Vec<Operation> {
     vec![Operation::Quote { admission: Box::new(call([level], 0)), response: oneshot::channel().0 }]
 }
 
-/// Until when a team lives from now on, if that is news, of which this is known and that changes so.
-fn news(known: TeamRecord, operations: &[Operation], change: impl FnOnce(&mut View<'_>)) -> Option<i64> {
+/// Until when a team lives from now on, if that is news, of which this is known and that changes
+/// so.
+fn news(
+    known: TeamRecord,
+    operations: &[Operation],
+    change: impl FnOnce(&mut View<'_>),
+) -> Option<i64> {
     let mut cache = TeamCache::default();
     let revision = Some(Revision { epoch: 5, number: 50, name: 0 });
     cache.learn(Found { revision, team: known, ..Found::default() }, 0, (NOW, NOW));
@@ -49,9 +54,12 @@ fn topped_up(micros: u64) -> impl FnOnce(&mut View<'_>) {
 }
 
 #[test]
-fn a_team_lives_on_for_as_long_as_its_usage_once_a_day_while_anything_changes_or_it_is_swept() {
+fn a_teams_life_is_extended_once_a_day_while_used() {
     let sweep = [Operation::Sweep { response: oneshot::channel().0 }];
-    assert_eq!((news(until(NOW), &[], |_| {}), news(until(NOW), &sweep, |_| {})), (None, Some(LEAST)));
+    assert_eq!(
+        (news(until(NOW), &[], |_| {}), news(until(NOW), &sweep, |_| {})),
+        (None, Some(LEAST))
+    );
     assert_eq!(news(until(LEAST - DAY), &[], touches), Some(LEAST));
     assert_eq!(news(until(LEAST - DAY + 1), &[], touches), None);
 }
@@ -70,8 +78,9 @@ fn a_team_with_a_prepaid_budget_lives_for_ever() {
     assert_eq!(news(until(NOW), &[], topped_up(0)), Some(LEAST));
 }
 
+/// Only a process that knows its limits can see that.
 #[test]
-fn a_team_that_lives_for_ever_goes_on_to_unless_somebody_who_knows_its_limits_sees_none_that_is_prepaid() {
+fn a_permanent_team_ends_when_nothing_is_prepaid() {
     let none = asks(of(Scope::Team, []));
     assert_eq!(news(until(FOR_EVER), &[], touches), None);
     assert_eq!(news(until(FOR_EVER), &asks(prepaid(Scope::Team)), touches), None);
@@ -79,7 +88,7 @@ fn a_team_that_lives_for_ever_goes_on_to_unless_somebody_who_knows_its_limits_se
 }
 
 #[test]
-fn users_and_keys_that_are_kept_for_ever_are_counted_as_long_as_they_are() {
+fn permanent_users_and_keys_are_counted() {
     let mut counts = ScopeRecord::default();
     counts.set_topped_up(1);
     let mut ends = counts.clone();

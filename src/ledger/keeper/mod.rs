@@ -1,16 +1,20 @@
-//! A ledger whose records are kept elsewhere: this process works out what its operations do, and a keeper writes that,
-//! whole, if nothing has changed since; or it says what is newer, and the process works it out again.
+//! A ledger whose records are kept by a store: this process works out its operations on records
+//! that it has read, and the keeper writes the result if nothing newer is stored. Otherwise the
+//! keeper returns what is newer, and the process works the operations out again.
 //!
-//! Reading order: `wanted` and `step` (what is sent and what comes back), `table` and `cache` (a
-//! team's records as this process knows them), `view` and `view_rows` (the machine's records over
-//! that), `lives` (how long they are kept), `operation`, `abandoned` and `queue` (what waits for a
-//! team), `work` (a batch worked out), `context` (what all batches share), `news`, `memory`, `restored` and `restore`
-//! (what is done when the keeper has lost something), `takeover` (when another server has the
-//! records), `attempt` and `batch` (a batch carried through); `simulation` tests all of it.
+//! Reading order: `wanted` and `step` (what is sent and what comes back), `own` and `memory` (what
+//! this process made itself, and what it knows of lost epochs), `table` and `cache` (a team's
+//! records as this process knows them), `view` and `view_rows` (the machine's records over that),
+//! `operation`, `abandoned` and `queue` (what waits for a team), `lives` (how long records are
+//! kept), `needs` (what a batch reads) and `work` (a batch worked out), `context` (what all batches
+//! share), `news`, `remember`, `loss` (a loss is noted), `restored` and `restore` (the team comes
+//! back), `takeover` (when another server has the records), `attempt` with `attempt/prepare`, and
+//! `batch` (a batch carried through); `simulation` tests all of it, and `scripted` is the keeper of
+//! its unit tests.
 //!
-//! What is safe because of what: the cache is never believed without the comparison; a batch is all or nothing because
-//! the keeper compares before it writes; an operation may be sent twice because each carries an id that the records
-//! know.
+//! Why this is safe: the keeper compares the revision before each write, so outdated records never
+//! decide; a batch is written whole or not at all; an operation may be sent twice because the
+//! records know its id.
 
 mod abandoned;
 mod attempt;
@@ -18,12 +22,18 @@ mod batch;
 mod cache;
 mod context;
 mod lives;
+mod loss;
 mod memory;
+mod needs;
 mod news;
 mod operation;
+mod own;
 mod queue;
+mod remember;
 mod restore;
 mod restored;
+#[cfg(test)]
+mod scripted;
 #[cfg(test)]
 mod simulation;
 mod step;
@@ -43,67 +53,86 @@ pub(super) use context::{Context, LossRules};
 pub(super) use lives::FOR_EVER;
 pub(super) use operation::{Operation, Response};
 pub(super) use queue::{BATCH_MOST, Lease, Teams};
-pub(super) use step::{Changes, Due, Expected, Found, Mark, Marked, Past, Reply, Step, TeamRecord, Verdict};
+pub(super) use step::{
+    Changes, Due, Expected, Found, Mark, Marked, Past, Reply, Step, TeamRecord, Verdict,
+};
 pub(super) use wanted::{CellName, Wanted};
 
 use super::Outage;
 use crate::team::TeamId;
 
-/// Where the records of teams are kept.
+/// The store of the teams' records.
 pub(super) trait Keeper: Sync {
-    /// Compares and writes, or says what is newer. May be repeated: the comparison lets a change pass once.
-    fn step(&self, team: &TeamId, step: &Step) -> impl Future<Output = Result<Reply, Outage>> + Send;
+    /// Writes a step if the revision is as expected, or returns what is newer. May be sent again: a
+    /// change passes the comparison once.
+    fn step(
+        &self,
+        team: &TeamId,
+        step: &Step,
+    ) -> impl Future<Output = Result<Reply, Outage>> + Send;
 
-    /// A number for the server that has the team's records, as far as this process was told: another one after each
-    /// restart and each promotion, since that may be a copy that lacks something. 0: it was not told. A step that is
-    /// meant for another server than it reaches is not sent.
-    fn reign(&self, team: &TeamId) -> u64;
+    /// A number for the server that has the team's records, as last reported; 0 when it is unknown.
+    /// It changes with each restart and each promotion, because the new server may be a copy that
+    /// lacks writes. A step meant for another server is not sent.
+    fn replication_id(&self, team: &TeamId) -> u64;
 
-    /// A name for a step or a mark that nobody else gives to one.
+    /// A unique name for a step or a mark.
     fn name_step(&self) -> u64;
 
-    /// Waits a moment, in which another process goes first.
+    /// Waits a moment so that another process can go first.
     fn let_another_go_first(&self) -> impl Future<Output = ()> + Send;
 
-    /// Whether what is there of a team that this process has never seen is believed. An operator may accept it, which
-    /// lets every process believe it.
-    fn trust(&self, team: &TeamId, accepts: bool) -> impl Future<Output = Result<TrustState, Outage>> + Send;
+    /// Whether the store is trusted with a team that this process has never seen. An operator may
+    /// accept it, for every process.
+    fn trust(
+        &self,
+        team: &TeamId,
+        accepts: bool,
+    ) -> impl Future<Output = Result<TrustState, Outage>> + Send;
 
-    /// The keeper has lost something: whatever was believed of it is to be found out again, and from this moment on the
-    /// others have time.
+    /// Notes a loss: trust in the store starts anew, and the other processes have time to restore
+    /// from now on.
     fn is_doubted(&self, team: &TeamId) -> impl Future<Output = ()> + Send;
 
-    /// Leaves a mark beside the team's records, for a while. It is gone if the keeper is emptied.
-    fn leave_mark(&self, team: &TeamId, mark: u64) -> impl Future<Output = Result<(), Outage>> + Send;
+    /// Leaves a mark beside the team's records for a while. It is gone if the store is emptied.
+    fn leave_mark(
+        &self,
+        team: &TeamId,
+        mark: u64,
+    ) -> impl Future<Output = Result<(), Outage>> + Send;
 
-    /// Whether a team of which nothing is there is new, so that it may be made. `false`: the keeper had it before, or
-    /// has it by now. Whoever makes it has left a mark before asking.
-    fn may_be_made(&self, team: &TeamId, accepts: bool) -> impl Future<Output = Result<bool, Outage>> + Send;
+    /// Whether a team without records is new and may be made. `false` when the store had it before,
+    /// or has it by now. The caller must have left a mark first.
+    fn may_be_made(
+        &self,
+        team: &TeamId,
+        accepts: bool,
+    ) -> impl Future<Output = Result<bool, Outage>> + Send;
 
-    /// Whether the keeper has answered for so long that whoever is alive has put off what it holds. Until then nothing
-    /// that is overdue is ended.
+    /// Whether the store has answered for long enough that every live process has renewed its
+    /// calls. Until then no overdue call is ended.
     fn is_settled(&self, team: &TeamId) -> bool;
 
-    /// Notes that a team was made. Should its own records be lost, a process that has just started could not tell that
-    /// from its being new.
+    /// Notes that a team was made, so that a process without records of it can tell a lost team
+    /// from a new one.
     fn made(&self, team: &TeamId) -> impl Future<Output = ()> + Send;
 }
 
-/// How far what the keeper says of a team is believed that this process has never seen.
+/// How far the store is trusted with a team that this process has never seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrustState {
-    /// Others may still restore what it lacks.
+    /// Other processes may still restore what it lacks.
     TooNew,
     Believed,
-    /// It is empty, and an operator must say what that means.
+    /// The store is empty, and an operator must accept that.
     Held,
 }
 
-/// The keeper's time, as far as this process knows it.
+/// The store's time, as far as this process knows it.
 pub(super) trait KeeperTime: Sync {
-    /// In microseconds of Unix time: never later than it is there, and hardly earlier.
+    /// Microseconds of Unix time: never later than the store's clock, and hardly earlier.
     fn now(&self) -> i64;
 
-    /// Takes note of what time it is there.
+    /// Takes in a reading of the store's clock.
     fn learn(&self, at: i64);
 }

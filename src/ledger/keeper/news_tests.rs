@@ -1,4 +1,4 @@
-//! What the keeper's records say to a process that has seen them before.
+//! What the keeper's records mean for a process that has read them before.
 use super::*;
 use crate::ledger::keeper::step::TeamRecord;
 use crate::ledger::machine::{Loss, Revision};
@@ -8,7 +8,11 @@ const fn at(epoch: u64, number: u64, name: u64) -> Revision {
 }
 
 fn found(revision: Revision, loss: Option<Loss>) -> Found {
-    Found { revision: Some(revision), team: TeamRecord { loss, ..TeamRecord::default() }, ..Found::default() }
+    Found {
+        revision: Some(revision),
+        team: TeamRecord { loss, ..TeamRecord::default() },
+        ..Found::default()
+    }
 }
 
 /// A process that has seen this, and calls marked seven times.
@@ -18,7 +22,7 @@ fn has_seen(revision: Revision) -> TeamCache {
     cache
 }
 
-/// The same, after it was told that the keeper has lost something: it has seen nothing since.
+/// The same, after it learned that the keeper has lost something: it has read nothing since.
 fn has_heard_of_a_loss(revision: Revision) -> TeamCache {
     let mut cache = has_seen(revision);
     cache.remember();
@@ -29,16 +33,23 @@ fn has_heard_of_a_loss(revision: Revision) -> TeamCache {
 fn to_a_process_that_has_seen_nothing_nothing_is_lost() {
     let cache = TeamCache::default();
     assert_eq!(cache.hears_of(&Found::default(), 0), News::None);
-    assert_eq!(cache.hears_of(&found(at(9, 1, 1), Some(Loss::noticed(None, None, 9))), 0), News::None);
+    assert_eq!(
+        cache.hears_of(&found(at(9, 1, 1), Some(Loss::noticed(None, None, 9))), 0),
+        News::None
+    );
 }
 
 #[test]
-fn records_that_have_come_further_lack_nothing_and_those_that_went_another_way_do() {
+fn newer_records_lack_nothing_and_diverged_ones_do() {
     let cache = has_seen(at(5, 50, 3));
     let hears = |revision| cache.hears_of(&found(revision, None), 7);
     assert_eq!([at(5, 50, 3), at(5, 51, 1)].map(hears), [News::None; 2]);
     assert_eq!([at(5, 49, 4), at(5, 50, 2), at(5, 50, 4)].map(hears), [News::Lost; 3]);
-    assert_eq!([at(4, 60, 3), at(6, 60, 3)].map(hears), [News::Lost; 2], "a team that others have begun anew");
+    assert_eq!(
+        [at(4, 60, 3), at(6, 60, 3)].map(hears),
+        [News::Lost; 2],
+        "a team that others have begun anew"
+    );
     assert_eq!(cache.hears_of(&Found::default(), 7), News::Lost);
 }
 
@@ -61,7 +72,7 @@ fn a_loss_that_others_have_noticed_is_told_once() {
 }
 
 #[test]
-fn a_copy_that_took_over_has_lost_what_it_lacks_and_nothing_else() {
+fn a_promoted_copy_has_lost_only_what_it_lacks() {
     let copy = found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, 7)));
     let older = found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, 6)));
     for before in [has_seen, has_heard_of_a_loss] {

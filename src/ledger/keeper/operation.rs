@@ -1,4 +1,4 @@
-//! One operation on a team, and whoever waits for its answer.
+//! One operation on a team, and the channel for its answer.
 
 use std::sync::{Arc, Weak};
 
@@ -6,17 +6,16 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 
 use super::abandoned::Abandoned;
-use super::work::Answer;
 use crate::ledger::{
-    Admission, BudgetSnapshot, Level, Outage, Phase, ReservationId, Settled, Settlement, SnapshotQuery, Swept, TopUp,
-    ToppedUp, Verdict,
+    Admission, BudgetSnapshot, Level, Outage, Phase, ReservationId, Settled, Settlement,
+    SnapshotQuery, Swept, TopUp, ToppedUp, Verdict,
 };
 use crate::team::TeamId;
 
-/// Where an answer goes.
+/// The channel for an answer.
 pub(in crate::ledger) type Response<T> = oneshot::Sender<Result<T, Outage>>;
 
-/// An operation and where its answer goes.
+/// An operation and the channel for its answer.
 pub(in crate::ledger) enum Operation {
     Admit {
         admission: Box<Admission>,
@@ -38,7 +37,7 @@ pub(in crate::ledger) enum Operation {
         settlement: Box<Settlement>,
         response: Response<Settled>,
     },
-    /// The answer of a call that has ended was read, or given up.
+    /// The answer of a settled call was read, or given up.
     ReleaseSlots {
         id: ReservationId,
         response: Response<()>,
@@ -50,8 +49,8 @@ pub(in crate::ledger) enum Operation {
     Sweep {
         response: Response<Swept>,
     },
-    Books {
-        inquiry: Box<SnapshotQuery>,
+    Snapshot {
+        query: Box<SnapshotQuery>,
         response: Response<BudgetSnapshot>,
     },
     TopUp {
@@ -62,35 +61,51 @@ pub(in crate::ledger) enum Operation {
     Accept {
         response: Response<()>,
     },
-    /// Releases an admission that nobody took, or keeps it from ever being made should it still be under way.
+    /// Releases an admission whose caller has gone; if the admission is still under way, keeps it
+    /// from being made.
     Abandon {
         id: ReservationId,
         response: Response<()>,
     },
 }
 
+/// The answer to an operation.
+pub(in crate::ledger) enum Answer {
+    Verdict(Verdict),
+    /// Whether a marked call is still open.
+    IsOpen(bool),
+    Settled(Settled),
+    Swept(Swept),
+    Snapshot(BudgetSnapshot),
+    ToppedUp(ToppedUp),
+    Done,
+}
+
 impl Operation {
-    /// Whether nobody waits for the answer any more; then it need not be sent.
+    /// Whether the caller has gone, so that the operation need not be sent.
     pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::Admit { response, .. } => response.is_closed(),
             Self::Quote { response, .. } => response.is_closed(),
             Self::Dispatch { response, .. } | Self::Recall { response, .. } => response.is_closed(),
-            // The call has ended and will not be back: what is queued is carried out.
-            Self::Settle { .. } | Self::ReleaseSlots { .. } | Self::Abandon { .. } | Self::Accept { .. } => false,
+            // Settlements and releases are final, so a queued one is carried out in any case.
+            Self::Settle { .. }
+            | Self::ReleaseSlots { .. }
+            | Self::Abandon { .. }
+            | Self::Accept { .. } => false,
             Self::TopUp { response, .. } => response.is_closed(),
             Self::Renew { response, .. } => response.is_closed(),
             Self::Sweep { response } => response.is_closed(),
-            Self::Books { response, .. } => response.is_closed(),
+            Self::Snapshot { response, .. } => response.is_closed(),
         }
     }
 
-    /// How much of a batch it takes.
+    /// Its share of the size of a batch.
     pub(super) fn weight(&self) -> usize {
         self.renews().len().max(1)
     }
 
-    /// The admission that it asks for, or asks about; and whether it reserves.
+    /// The admission to reserve or quote, and whether it reserves.
     pub(super) const fn admission(&self) -> Option<(&Admission, bool)> {
         match self {
             Self::Admit { admission, .. } => Some((admission, true)),
@@ -101,14 +116,14 @@ impl Operation {
             | Self::ReleaseSlots { .. }
             | Self::Renew { .. }
             | Self::Sweep { .. }
-            | Self::Books { .. }
+            | Self::Snapshot { .. }
             | Self::TopUp { .. }
             | Self::Accept { .. }
             | Self::Abandon { .. } => None,
         }
     }
 
-    /// The call that it marks, and how far that has come.
+    /// The call to mark, and its new phase.
     pub(super) const fn marks(&self) -> Option<(ReservationId, Phase)> {
         match self {
             Self::Dispatch { id, .. } => Some((*id, Phase::Dispatched)),
@@ -119,7 +134,7 @@ impl Operation {
             | Self::ReleaseSlots { .. }
             | Self::Renew { .. }
             | Self::Sweep { .. }
-            | Self::Books { .. }
+            | Self::Snapshot { .. }
             | Self::TopUp { .. }
             | Self::Accept { .. }
             | Self::Abandon { .. } => None,
@@ -137,49 +152,58 @@ impl Operation {
             | Self::Settle { .. }
             | Self::ReleaseSlots { .. }
             | Self::Sweep { .. }
-            | Self::Books { .. }
+            | Self::Snapshot { .. }
             | Self::TopUp { .. }
             | Self::Accept { .. }
             | Self::Abandon { .. } => &[],
         }
     }
 
-    /// The levels whose limits it looks at.
+    /// The levels whose limits it reads.
     pub(super) fn levels(&self) -> &[Level] {
-        if let Self::Books { inquiry, .. } = self {
-            return &inquiry.levels;
+        if let Self::Snapshot { query, .. } = self {
+            return &query.levels;
         }
         self.admission().map_or(&[], |(admission, _)| &admission.levels)
     }
 
-    /// Where the days begin that it counts in.
+    /// The time zone of the days that it counts in.
     pub(super) fn time_zone(&self) -> Option<&TimeZone> {
-        if let Self::Books { inquiry, .. } = self {
-            return Some(&inquiry.time_zone);
+        if let Self::Snapshot { query, .. } = self {
+            return Some(&query.time_zone);
         }
         self.admission().map(|(admission, _)| &admission.time_zone)
     }
 
-    /// Answers that the ledger did not do it.
+    /// Answers with an outage.
     pub(in crate::ledger) fn fail(self, outage: Outage) {
-        // Who no longer listens needs no answer.
+        // A caller that has gone needs no answer.
         let _ = match self {
             Self::Admit { response, .. } => response.send(Err(outage)).is_ok(),
             Self::Quote { response, .. } => response.send(Err(outage)).is_ok(),
-            Self::Dispatch { response, .. } | Self::Recall { response, .. } => response.send(Err(outage)).is_ok(),
+            Self::Dispatch { response, .. } | Self::Recall { response, .. } => {
+                response.send(Err(outage)).is_ok()
+            }
             Self::Settle { response, .. } => response.send(Err(outage)).is_ok(),
             Self::Renew { response, .. }
             | Self::ReleaseSlots { response, .. }
             | Self::Abandon { response, .. }
             | Self::Accept { response } => response.send(Err(outage)).is_ok(),
             Self::Sweep { response } => response.send(Err(outage)).is_ok(),
-            Self::Books { response, .. } => response.send(Err(outage)).is_ok(),
+            Self::Snapshot { response, .. } => response.send(Err(outage)).is_ok(),
             Self::TopUp { response, .. } => response.send(Err(outage)).is_ok(),
         };
     }
 
-    /// Hands out the answer. An admission whose asker has gone is abandoned; one that does not stand after all is, too.
-    pub(super) fn answer(self, answer: Answer, team: &TeamId, abandoned: &Arc<Abandoned>, void: Option<&Outage>) {
+    /// Sends the answer. An admission is abandoned if its caller has gone, or fails if `void` says
+    /// that it does not stand.
+    pub(super) fn answer(
+        self,
+        answer: Answer,
+        team: &TeamId,
+        abandoned: &Arc<Abandoned>,
+        void: Option<&Outage>,
+    ) {
         let _ = match (self, answer) {
             (Self::Admit { admission, response }, Answer::Verdict(verdict)) => {
                 let claim = Claim::new(verdict, team.clone(), admission.id, abandoned);
@@ -189,16 +213,27 @@ impl Operation {
                 };
                 response.send(claim).is_ok()
             }
-            (Self::Quote { response, .. }, Answer::Verdict(verdict)) => response.send(Ok(verdict)).is_ok(),
-            (Self::Dispatch { response, .. } | Self::Recall { response, .. }, Answer::IsOpen(open)) => {
-                response.send(Ok(open)).is_ok()
+            (Self::Quote { response, .. }, Answer::Verdict(verdict)) => {
+                response.send(Ok(verdict)).is_ok()
             }
-            (Self::Settle { response, .. }, Answer::Settled(settled)) => response.send(Ok(settled)).is_ok(),
-            (Self::Sweep { response }, Answer::Swept(swept)) => response.send(Ok(swept)).is_ok(),
-            (Self::Books { response, .. }, Answer::Books(books)) => response.send(Ok(books)).is_ok(),
-            (Self::TopUp { response, .. }, Answer::ToppedUp(topped_up)) => response.send(Ok(topped_up)).is_ok(),
             (
-                Self::Renew { response, .. } | Self::ReleaseSlots { response, .. } | Self::Accept { response },
+                Self::Dispatch { response, .. } | Self::Recall { response, .. },
+                Answer::IsOpen(open),
+            ) => response.send(Ok(open)).is_ok(),
+            (Self::Settle { response, .. }, Answer::Settled(settled)) => {
+                response.send(Ok(settled)).is_ok()
+            }
+            (Self::Sweep { response }, Answer::Swept(swept)) => response.send(Ok(swept)).is_ok(),
+            (Self::Snapshot { response, .. }, Answer::Snapshot(snapshot)) => {
+                response.send(Ok(snapshot)).is_ok()
+            }
+            (Self::TopUp { response, .. }, Answer::ToppedUp(topped_up)) => {
+                response.send(Ok(topped_up)).is_ok()
+            }
+            (
+                Self::Renew { response, .. }
+                | Self::ReleaseSlots { response, .. }
+                | Self::Accept { response },
                 Answer::Done,
             )
             | (Self::Abandon { response, .. }, Answer::Settled(_)) => response.send(Ok(())).is_ok(),
@@ -210,7 +245,7 @@ impl Operation {
     }
 }
 
-/// A verdict on its way to the caller. If the caller has gone, what was admitted is abandoned.
+/// A verdict on its way to the caller. If the caller has gone, the admission is abandoned.
 pub(in crate::ledger) struct Claim {
     verdict: Option<Verdict>,
     team: TeamId,
@@ -227,7 +262,7 @@ impl Claim {
         matches!(self.verdict, Some(Verdict::Admitted { .. }))
     }
 
-    /// The caller is there and takes it.
+    /// Hands the verdict to the caller, who is responsible for it from here on.
     pub(in crate::ledger) fn take(mut self) -> Option<Verdict> {
         self.verdict.take()
     }
@@ -235,8 +270,14 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let (Some(Verdict::Admitted { .. }), Some(abandoned)) = (&self.verdict, self.abandoned.upgrade()) {
+        if let (Some(Verdict::Admitted { .. }), Some(abandoned)) =
+            (&self.verdict, self.abandoned.upgrade())
+        {
             abandoned.add(&self.team, self.id);
         }
     }
 }
+
+#[cfg(test)]
+#[path = "operation_tests.rs"]
+mod tests;

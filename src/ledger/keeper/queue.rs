@@ -1,4 +1,5 @@
-//! One queue of a team for the whole process: what comes while a batch is under way goes together in the next.
+//! One queue per team and process: operations that arrive while a batch is under way form the next
+//! batch.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,24 +10,26 @@ use crate::ledger::Outage;
 use crate::maps::FastMap;
 use crate::team::TeamId;
 
-/// How many operations go together at most: keeps one step well below a millisecond, so that teams take turns.
+/// The most operations in one batch. Keeps a step well below a millisecond, so that teams take
+/// turns.
 pub(in crate::ledger) const BATCH_MOST: usize = 128;
-/// The most operations of one team that wait for their turn: what a keeper does in a fraction of a second. Their
-/// waiting is ours, and no sign of the keeper's health; only the answer to a batch has a deadline.
+/// The most waiting operations of one team: a fraction of a second of work for the keeper. Time
+/// spent here says nothing about the keeper's health; only a sent batch has a deadline.
 const QUEUE_MOST: usize = 16_384;
 
-/// The teams that this process has had to do with.
+/// The teams that this process has served.
 #[derive(Default)]
 pub(in crate::ledger) struct Teams(Mutex<FastMap<TeamId, Arc<Team>>>);
 
 impl Teams {
-    /// One team.
+    /// The state of one team, made on first use.
     pub(in crate::ledger) fn of(&self, id: &TeamId) -> Arc<Team> {
         let mut teams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(team) = teams.get(id) {
             return Arc::clone(team);
         }
-        let team = Arc::new(Team { id: id.clone(), cache: Mutex::default(), queue: Mutex::default() });
+        let team =
+            Arc::new(Team { id: id.clone(), cache: Mutex::default(), queue: Mutex::default() });
         teams.insert(id.clone(), Arc::clone(&team));
         team
     }
@@ -34,14 +37,17 @@ impl Teams {
     /// The teams whose budgets are closed, by name.
     pub(in crate::ledger) fn closed(&self) -> Vec<TeamId> {
         let teams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut closed: Vec<_> =
-            teams.values().filter(|team| team.cache().is_closed()).map(|team| team.id.clone()).collect();
+        let mut closed: Vec<_> = teams
+            .values()
+            .filter(|team| team.cache().is_closed())
+            .map(|team| team.id.clone())
+            .collect();
         closed.sort_unstable();
         closed
     }
 }
 
-/// One team in this process: its records as far as they are known, and what waits.
+/// One team in this process: its cached records and its waiting operations.
 pub(in crate::ledger) struct Team {
     pub(in crate::ledger) id: TeamId,
     cache: Mutex<TeamCache>,
@@ -51,27 +57,27 @@ pub(in crate::ledger) struct Team {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Operation>,
-    /// Somebody is sending; who comes meanwhile need not.
+    /// A sender is active, so further operations need not start one.
     is_busy: bool,
 }
 
-/// Operations that go together.
+/// Operations that are sent together.
 pub(in crate::ledger) type Batch = Vec<Operation>;
 
-/// The right to send a team's batches, and the duty: whoever holds it sends until nothing waits.
+/// The lease to send a team's batches: its holder sends until nothing waits.
 pub(in crate::ledger) struct Lease {
     team: Arc<Team>,
     is_over: bool,
 }
 
 impl Team {
-    /// The team's records as far as they are known, for a moment in which nobody else looks.
+    /// Locks the team's cached records for a moment.
     pub(in crate::ledger) fn cache(&self) -> MutexGuard<'_, TeamCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an operation into the queue. If nobody is sending, the caller is to see to it. A queue that is too long
-    /// takes nothing: that is not the keeper's fault.
+    /// Queues an operation. Returns the lease if no sender is active. A full queue refuses the
+    /// operation, which is not the keeper's fault.
     pub(in crate::ledger) fn submit(self: &Arc<Self>, operation: Operation) -> Option<Lease> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.waiting.len() >= QUEUE_MOST {
@@ -87,9 +93,10 @@ impl Team {
         Some(Lease { team: Arc::clone(self), is_over: false })
     }
 
-    /// Fails everything that waits: the keeper was just found not to answer.
+    /// Fails everything that waits, after the keeper did not answer.
     pub(in crate::ledger) fn fail_all(&self, outage: &Outage) {
-        let waiting = std::mem::take(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting);
+        let waiting =
+            std::mem::take(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiting);
         for operation in waiting {
             operation.fail(outage.clone());
         }
@@ -129,7 +136,8 @@ impl Lease {
 }
 
 impl Drop for Lease {
-    /// A lease that was cut short (its runtime ended) leaves the queue open for the next, and nobody waiting for ever.
+    /// If the lease is dropped early because its runtime ended, the queue is free for the next
+    /// sender and all waiting operations fail.
     fn drop(&mut self) {
         if !self.is_over {
             let left = {
@@ -143,3 +151,7 @@ impl Drop for Lease {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,9 +1,13 @@
 //! What restores a team of which something was lost, and what opens it again.
 use std::collections::BTreeSet;
 
-use super::super::cache::Written;
+use super::super::loss::writing;
 use super::super::memory::Memory;
+use super::super::own::Written;
 use super::super::restored::wanted;
+use super::super::scripted::{Scripted, knowing, replied};
+use super::super::step::Found;
+use super::super::step::Reply;
 use super::*;
 use crate::ledger::keeper::CellName;
 use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, charged, team, user};
@@ -68,26 +72,35 @@ fn restored(some: &Memory, cache: &TeamCache) -> Option<Changes> {
 }
 
 #[test]
-fn a_team_opens_with_what_is_judged_and_says_how_far_its_own_scope_was_restored() {
+fn a_team_opens_with_what_is_judged() {
     let [whole, ana] = names();
     let mut forgotten = counted(40);
     forgotten.set_until(Some(3));
     let (id, record) = call();
     let scopes = vec![(ana.clone(), forgotten), (whole.clone(), counted(60))];
-    let loss = Loss { unjudged: true, ..lost(true) };
-    let cache = known(loss.clone(), Found { scopes, calls: vec![(id, Some(record))], ..Found::default() });
+    let loss = lost(true);
+    let found = || {
+        let (scopes, calls) = (scopes.clone(), vec![(id, Some(record.clone()))]);
+        Found { scopes, calls, ..Found::default() }
+    };
+    let cache = known(loss.clone(), found());
     let (revision, changes) = opened(&cache, (NOW, NOW + TTL)).unwrap();
     assert_eq!((revision, &changes.ended, changes.opened.len()), (at(9, 52), &vec![id], 0));
     assert_eq!(changes.ends, [(ana.clone(), Some(3))].into());
     let free = |record: &Option<ScopeRecord>| record.as_ref().map(ScopeRecord::unread);
-    let scopes: Vec<_> = changes.scopes.iter().map(|(name, is)| (&*name.level, free(is))).collect();
-    assert_eq!(scopes, [("team", Some(0)), ("user", Some(0))]);
-    let open = Loss { closed: false, unjudged: false, covered: [(5, 60)].into(), ..loss };
+    let freed: Vec<_> = changes.scopes.iter().map(|(name, is)| (&*name.level, free(is))).collect();
+    assert_eq!(freed, [("team", Some(0)), ("user", Some(0))]);
+    let open = Loss { closed: false, covered: [(5, 60)].into(), ..loss.clone() };
+    assert_eq!(changes.team.and_then(|team| team.loss), Some(open));
+    // What is restored may lack what calls hold that are yet to be claimed.
+    let cache = known(Loss { unjudged: true, ..loss.clone() }, found());
+    let (_, changes) = opened(&cache, (NOW, NOW + TTL)).unwrap();
+    let open = Loss { closed: false, ..loss };
     assert_eq!(changes.team.and_then(|team| team.loss), Some(open));
 }
 
 #[test]
-fn an_open_team_is_judged_where_something_came_late_or_is_held_for_nobody() {
+fn an_open_team_is_judged_again_when_something_came_late() {
     let judged = |unjudged, scopes| {
         let cache = known(Loss { unjudged, ..lost(false) }, Found { scopes, ..Found::default() });
         opened(&cache, (NOW, NOW + TTL)).is_some()
@@ -98,31 +111,42 @@ fn an_open_team_is_judged_where_something_came_late_or_is_held_for_nobody() {
 }
 
 #[test]
-fn a_scope_that_comes_when_the_team_is_open_is_yet_to_be_judged() {
+fn a_scope_restored_to_an_open_team_is_unjudged() {
     let [whole, _] = names();
     let some = memory(|some| some.scopes = [(whole.clone(), counted(60))].into());
-    for closed in [true, false] {
-        let found = || Found { scopes: vec![(whole.clone(), ScopeRecord::default())], ..Found::default() };
+    for (closed, unjudged) in [(true, false), (true, true), (false, false)] {
+        let some = Memory { unjudged, ..some.clone() };
+        let found =
+            || Found { scopes: vec![(whole.clone(), ScopeRecord::default())], ..Found::default() };
         let changes = restored(&some, &known(lost(closed), found())).unwrap();
-        assert_eq!(changes.scopes.get(&whole).and_then(Option::as_ref).map(ScopeRecord::unread), Some(1));
-        assert_eq!(changes.team.and_then(|team| team.loss).map(|loss| loss.unjudged), Some(!closed));
+        assert_eq!(
+            changes.scopes.get(&whole).and_then(Option::as_ref).map(ScopeRecord::unread),
+            Some(1)
+        );
+        let is_unjudged = changes.team.and_then(|team| team.loss).map(|loss| loss.unjudged);
+        assert_eq!(is_unjudged, (!closed || unjudged).then_some(true), "so it was before");
         let over = Loss { noticed_at: NOW - 86_400 * SECOND - 1, ..lost(closed) };
         assert!(restored(&some, &known(over, found())).is_none(), "its days are over");
     }
 }
 
+/// It is not when it has ended, or another call stands for it.
 #[test]
-fn a_call_is_claimed_where_it_is_there_and_comes_back_where_it_is_lacking_and_has_neither_ended_nor_been_replaced() {
+fn a_lost_call_is_claimed_or_restored() {
     let (id, record) = call();
     let left = ReservationRecord { unread: true, ..record.clone() };
     let covers = Loss { covered: [(5, 60)].into(), ..lost(true) };
-    let claimed = |loss: &Loss, (admitted, record): (u64, &ReservationRecord), is_there: bool, has_ended: bool| {
+    let claimed = |loss: &Loss,
+                   (admitted, record): (u64, &ReservationRecord),
+                   is_there: bool,
+                   has_ended: bool| {
         let there = is_there.then(|| record.clone());
-        let found = Found { calls: vec![(id, there)], restored: vec![(id, has_ended)], ..Found::default() };
+        let found =
+            Found { calls: vec![(id, there)], restored: vec![(id, has_ended)], ..Found::default() };
         let some = memory(|some| some.calls = [(id, (at(5, admitted), record.clone()))].into());
         let changes = restored(&some, &known(loss.clone(), found));
         changes.map(|changes| changes.opened.get(&id).cloned().unwrap())
-            == Some(ReservationRecord { claimed: 9, marks: record.marks + 1, ..record.clone() })
+            == Some(record.clone().claimed_in(9))
     };
     let lacks = lost(true);
     assert!(claimed(&lacks, (50, &record), true, false), "it is there");
@@ -134,8 +158,9 @@ fn a_call_is_claimed_where_it_is_there_and_comes_back_where_it_is_lacking_and_ha
     assert!(claimed(&covers, (61, &record), false, false));
 }
 
+/// Unless the call only keeps its slots.
 #[test]
-fn a_row_that_is_lacking_is_restored_once_and_ends_its_call_unless_that_only_keeps_its_slots() {
+fn a_lost_row_is_restored_once_and_ends_its_call() {
     let row = row();
     let restored = |unread: Option<bool>, was_restored, number| {
         let record = unread.map(|unread| ReservationRecord { unread, ..call().1 });
@@ -147,7 +172,9 @@ fn a_row_that_is_lacking_is_restored_once_and_ends_its_call_unless_that_only_kee
             oldest: Some([vec![], vec![]]),
             ..Found::default()
         };
-        let some = memory(|some| some.rows = [Written { at: vec![at(5, number)], row: row.clone() }].into());
+        let some = memory(|some| {
+            some.rows = [Written { at: vec![at(5, number)], ending: None, row: row.clone() }].into()
+        });
         restored(&some, &known(lost(true), found)).map(|changes| {
             assert_eq!((&changes.rows, &changes.restored), (&vec![row.clone()], &vec![row.id]));
             changes.ended
@@ -160,7 +187,7 @@ fn a_row_that_is_lacking_is_restored_once_and_ends_its_call_unless_that_only_kee
 }
 
 fn wanted_cell(row: &Row) -> CellName {
-    let (user, model) = (row.asked.user.clone(), row.asked.model.clone());
+    let (user, model) = (row.summary.user.clone(), row.summary.model.clone());
     CellName { day: row.day.clone(), user, model }
 }
 
@@ -171,7 +198,7 @@ fn what_is_restored_is_asked_for_by_name() {
     let some = memory(|some| {
         some.scopes = [(whole.clone(), counted(60))].into();
         some.calls = [(id, (at(5, 51), record))].into();
-        some.rows = [Written { at: vec![at(5, 51)], row: row.clone() }].into();
+        some.rows = [Written { at: vec![at(5, 51)], ending: None, row: row.clone() }].into();
         some.top_ups = [(TopUpId::new(), (at(5, 51), top_up))].into();
     });
     let both = BTreeSet::from([id, row.id]);
@@ -188,16 +215,167 @@ fn what_is_restored_is_asked_for_by_name() {
 }
 
 #[test]
-fn what_is_written_expects_the_records_at_the_server_that_has_them_and_is_soon_over() {
+fn a_step_expects_the_records_its_server_had() {
     let rules = Ledger::new().rules;
-    let of = |reign| TeamRecord { reign, ..TeamRecord::default() };
+    let of = |replication_id| TeamRecord { replication_id, ..TeamRecord::default() };
     let expected = Expected::Revision(at(9, 52));
-    for (team, reign) in [(None, 3), (Some(of(4)), 4)] {
+    for (team, replication_id) in [(None, 3), (Some(of(4)), 4)] {
         let changes = Changes { team, ended: vec![call().0], ..Changes::default() };
         let ended = changes.ended.clone();
         let step = writing((expected, &of(3)), at(9, 53), changes, (NOW, &rules));
-        assert_eq!((step.expected, step.makes, step.reign), (expected, at(9, 53), reign));
+        assert_eq!(
+            (step.expected, step.makes, step.replication_id),
+            (expected, at(9, 53), replication_id)
+        );
         assert_eq!((step.from, step.until, step.deadline), (NOW, NOW + SECOND, NOW + TTL));
         assert_eq!(step.changes.ended, ended);
+    }
+}
+
+/// One that may have been swept holds what another held.
+#[test]
+fn a_call_that_lost_its_place_is_believed_when_late() {
+    let [whole, _] = names();
+    let (id, record) = call();
+    let record = ReservationRecord { scopes: vec![whole.clone()], ..record.claimed_in(9) };
+    let covered = |ending| {
+        let record = ReservationRecord { ending, ..record.clone() };
+        let mut held = ScopeRecord::default();
+        held.reserve(&record.windows, record.price);
+        held.seal(&[(5, 60)].into());
+        let scopes = vec![(whole.clone(), held)];
+        let calls = vec![(id, Some(record))];
+        let cache = known(lost(true), Found { scopes, calls, ..Found::default() });
+        let (_, changes) = opened(&cache, (NOW, NOW + TTL)).unwrap();
+        assert!(changes.opened.contains_key(&id), "it is open");
+        changes.team.and_then(|team| team.loss).unwrap().covers(at(5, 55))
+    };
+    assert!(covered(None) && covered(Some((5, 61))) && !covered(Some((5, 52))));
+}
+
+/// A keeper that has an empty scope of the team, and answers changes with this.
+fn refusing(closed: bool, verdict: Verdict) -> Scripted {
+    Scripted::with(empty_scope(closed), verdict)
+}
+
+fn empty_scope(closed: bool) -> Found {
+    let [whole, _] = names();
+    let team = TeamRecord { loss: Some(lost(closed)), ..TeamRecord::default() };
+    let scopes = vec![(whole, ScopeRecord::default())];
+    Found { revision: Some(at(9, 52)), team, scopes, ..Found::default() }
+}
+
+/// A team of which something is known that the keeper lacks.
+fn to_restore() -> Arc<Team> {
+    let [whole, _] = names();
+    let team = knowing(Found {
+        revision: Some(at(5, 60)),
+        scopes: vec![(whole, counted(60))],
+        ..Found::default()
+    });
+    team.cache().remember();
+    team.cache().learn(empty_scope(true), 0, (NOW, NOW));
+    team
+}
+
+#[test]
+fn what_is_known_is_restored_once() {
+    let (keeper, team) = (refusing(true, Verdict::Done), to_restore());
+    keeper.run(restore(&keeper.context(), &team)).unwrap();
+    let steps = keeper.steps();
+    assert_eq!((steps.len(), steps[0].expected), (1, Expected::Revision(at(9, 52))));
+    assert_eq!([steps[0].makes.epoch, steps[0].makes.number], [9, 53]);
+    assert!(team.cache().memory.is_none());
+    let [whole, _] = names();
+    assert_eq!(team.cache().scope(&whole).map(ScopeRecord::unread), Some(1));
+}
+
+/// Readings do not count.
+#[test]
+fn a_restore_gives_up_after_many_refusals() {
+    for verdict in [Verdict::NotWritten, Verdict::OtherTime, Verdict::OthersTurn] {
+        let keeper = Scripted::new(move |step| {
+            let is_reading = step.expected == Expected::Anything;
+            let found = (is_reading || verdict == Verdict::NotWritten).then(|| empty_scope(true));
+            Ok(Reply { found, ..replied(if is_reading { Verdict::NotWritten } else { verdict }) })
+        });
+        let team = to_restore();
+        team.cache().forget_some(|| true);
+        let outcome = keeper.run(restore(&keeper.context(), &team));
+        assert!(matches!(outcome, Err(Outage::Lost)), "{verdict:?}");
+        let wants: Vec<_> = keeper.writes().iter().map(|step| step.wants_turn).collect();
+        let expected: Vec<_> = (0..ATTEMPTS).map(|refused| refused >= REFUSED_MOST).collect();
+        assert_eq!(wants, expected, "{verdict:?}");
+        assert!(team.cache().memory.is_some(), "it is yet to be restored");
+    }
+}
+
+#[test]
+fn a_restore_that_meets_another_server_takes_over_first() {
+    let keeper = Scripted::new(|step| {
+        let is_reading = step.expected == Expected::Anything;
+        let found = is_reading.then(|| empty_scope(true));
+        Ok(Reply {
+            found,
+            ..replied(if is_reading { Verdict::NotWritten } else { Verdict::OtherPrimary })
+        })
+    });
+    let team = to_restore();
+    assert!(keeper.run(restore(&keeper.context(), &team)).is_err());
+    let steps = keeper.steps();
+    let readings = steps.iter().filter(|step| step.expected == Expected::Anything).count();
+    assert_eq!((steps.len() - readings, readings), (ATTEMPTS, ATTEMPTS), "one takeover each");
+}
+
+/// And not a moment earlier, by the keeper's time in the last answer.
+#[test]
+fn a_team_opens_when_others_had_their_time() {
+    for (told_at, opens) in [(NOW - 2, false), (NOW - 1, false), (NOW, true), (NOW + 1, true)] {
+        let keeper = Scripted::new(move |step| {
+            let found = step.changes.is_nothing().then(|| empty_scope(true));
+            let verdict = if found.is_some() { Verdict::NotWritten } else { Verdict::Done };
+            Ok(Reply { at: told_at, found, ..replied(verdict) })
+        });
+        let team = knowing(empty_scope(true));
+        let outcome = keeper.run(open(&keeper.context(), &team, NOW));
+        assert_eq!((outcome.is_ok(), keeper.writes().len()), (opens, usize::from(opens)));
+        assert_eq!(team.cache().team().is_closed(), !opens);
+    }
+}
+
+#[test]
+fn an_open_team_is_left_as_it_is() {
+    let (keeper, team) = (refusing(false, Verdict::Done), knowing(empty_scope(false)));
+    keeper.run(open(&keeper.context(), &team, NOW)).unwrap();
+    let steps = keeper.steps();
+    assert!(steps.len() == 1 && steps[0].wanted.all, "all of it was looked at");
+    assert_eq!(team.cache().revision(), Some(at(9, 52)));
+}
+
+#[test]
+fn opening_is_given_up_when_others_stay_first() {
+    let (keeper, team) = (refusing(true, Verdict::NotWritten), knowing(empty_scope(true)));
+    let outcome = keeper.run(open(&keeper.context(), &team, NOW));
+    assert!(matches!(outcome, Err(Outage::Lost)));
+    assert_eq!(keeper.steps().len(), 2 * ATTEMPTS);
+    assert!(team.cache().team().is_closed());
+}
+
+/// Others noticed it, and have time again.
+#[test]
+fn a_team_lost_again_is_not_opened() {
+    let again = Found { revision: Some(at(11, 53)), ..empty_scope(true) };
+    let (keeper, team) = (Scripted::with(again, Verdict::Done), knowing(empty_scope(true)));
+    keeper.run(open(&keeper.context(), &team, NOW)).unwrap();
+    assert_eq!(keeper.writes().len(), 0);
+}
+
+#[test]
+fn opening_takes_over_from_another_server_first() {
+    for (verdict, reads) in [(Verdict::OtherPrimary, 2), (Verdict::NotWritten, 1)] {
+        let (keeper, team) = (refusing(true, verdict), knowing(empty_scope(true)));
+        assert!(keeper.run(open(&keeper.context(), &team, NOW)).is_err());
+        let readings = keeper.steps().iter().filter(|step| step.changes.is_nothing()).count();
+        assert_eq!(readings, reads * ATTEMPTS, "{verdict:?}");
     }
 }

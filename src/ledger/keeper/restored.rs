@@ -1,19 +1,21 @@
-//! What restores what this process knows and the keeper lacks, worked out from what is there.
+//! Works out the changes that restore what this process knows and the keeper lacks.
 
 use std::collections::BTreeSet;
 
-use super::cache::{TeamCache, Written};
+use super::cache::TeamCache;
+use super::context::deadline;
 use super::memory::Memory;
+use super::own::Written;
 use super::step::Changes;
 use super::view::{Missing, View};
 use super::wanted::Wanted;
-use crate::credits::Credits;
+use crate::ledger::Outcome;
 use crate::ledger::machine::past::note;
-use crate::ledger::machine::{Records, ReservationRecord, Revision, Rules, judgement};
+use crate::ledger::machine::{Loss, Records, ReservationRecord, Revision, Rules, judgement};
 use crate::team::TeamId;
 
-/// What restores some of what is known, and the revision that was worked out from. `None`: the keeper lacks nothing of
-/// it.
+/// The changes that restore a part of the memory, and their base revision; `None` when the keeper
+/// lacks nothing of it.
 pub(super) fn some_restored(
     team: &TeamId,
     some: &Memory,
@@ -33,8 +35,8 @@ pub(super) fn some_restored(
             record.seal(&loss.kept);
             if record.restore(known) {
                 view.put_scope(team, name, record)?;
-                if let Some(loss) = view.team().loss.as_mut().filter(|loss| !loss.closed) {
-                    loss.unjudged = true;
+                if !loss.closed || some.unjudged {
+                    view.team().loss.get_or_insert_default().unjudged = true;
                 }
             }
         }
@@ -44,14 +46,14 @@ pub(super) fn some_restored(
         let has_ended = !record.unread && view.is_restored(*id)?;
         let is_lacking = loss.lacks(*admitted) && !loss.covers(*admitted) && !has_ended;
         if is_there || is_lacking {
-            // A mark that was sent before and comes late is told from those that come after this.
-            let marks = record.marks.wrapping_add(1);
-            let record = ReservationRecord { claimed: revision.epoch, marks, ..record.clone() };
-            view.put_reservation(team, *id, record)?;
+            let ending = record.ending.or_else(|| swept_since(*admitted, record, &loss));
+            let deadline = deadline(now, rules);
+            let record = ReservationRecord { ending, deadline, ..record.clone() };
+            view.put_reservation(team, *id, record.claimed_in(revision.epoch))?;
         }
     }
     for written in some.rows.iter().filter(|written| written.at.iter().all(|at| loss.lacks(*at))) {
-        restore_row(&mut view, team, written, (rules, now))?;
+        restore_row(&mut view, team, written, (&loss, rules, now))?;
     }
     for (id, (_, record)) in some.top_ups.iter().filter(|(_, (at, _))| loss.lacks(*at)) {
         let at = judgement::at(now);
@@ -61,19 +63,25 @@ pub(super) fn some_restored(
     Ok((!changes.is_nothing()).then_some((revision, changes)))
 }
 
-/// Restores the row of a call that has ended, once. What it was charged is in its scopes.
+/// The first change in which others may have swept a call before the loss, because its process had
+/// not renewed it in time.
+fn swept_since(admitted: Revision, record: &ReservationRecord, loss: &Loss) -> Option<(u64, u64)> {
+    (record.deadline < loss.noticed_at).then_some((admitted.epoch, admitted.number + 1))
+}
+
+/// Restores the row of an ended call, once. Its charge is part of the restored scopes.
 fn restore_row(
     view: &mut View<'_>,
     team: &TeamId,
     written: &Written,
-    (rules, now): (&Rules, i64),
+    (loss, rules, now): (&Loss, &Rules, i64),
 ) -> Result<(), Missing> {
     let row = &written.row;
-    if view.is_restored(row.id)? {
+    if view.is_restored(row.id)? || has_ended_before(view, team, written, loss)? {
         return Ok(());
     }
     view.changes.restored.push(row.id);
-    // What is left of it for the sake of its slots stays.
+    // A record that only keeps slots for an answer stays.
     if let Some(record) = view.reservation(team, row.id)?.filter(|record| !record.unread) {
         if was_sent_since(&record, written) {
             return hold_again(view, team, &record);
@@ -83,15 +91,37 @@ fn restore_row(
     note(view, team, row.clone(), &rules.retention, judgement::at(now))
 }
 
-/// Whether a call was left behind and swept at no cost in what was lost, and whoever makes it, who has not heard of
-/// that, has claimed it after the loss and sent it then. That end was none.
-fn was_sent_since(record: &ReservationRecord, Written { at, row }: &Written) -> bool {
-    let is_free = row.charged == Credits::ZERO;
-    is_free && record.dispatched && at.iter().all(|at| record.claimed > at.epoch)
+/// Whether the surviving records hold another row of the call: the process that ended it got no
+/// answer, and ended it again in what was lost.
+fn has_ended_before(
+    view: &View<'_>,
+    team: &TeamId,
+    written: &Written,
+    loss: &Loss,
+) -> Result<bool, Missing> {
+    let Some((epoch, number)) = written.ending else { return Ok(false) };
+    let is_there = !loss.lacks(Revision { epoch, number, name: 0 });
+    Ok(is_there && view.reservation(team, written.row.id)?.is_none_or(|record| record.unread))
 }
 
-/// A call is open that has ended in the scopes.
-fn hold_again(view: &mut View<'_>, team: &TeamId, record: &ReservationRecord) -> Result<(), Missing> {
+/// Whether a free sweep in the lost history was no end: the process that makes the call did not
+/// hear of it, claimed the call after the loss and sent it. A call that was turned back may have
+/// been claimed as sent, and is not sent again.
+fn was_sent_since(record: &ReservationRecord, Written { at, row, .. }: &Written) -> bool {
+    let is_none = match row.outcome {
+        Outcome::Released => true,
+        Outcome::Refused => record.is_marked_since(),
+        Outcome::Charged | Outcome::Unknown => false,
+    };
+    is_none && record.dispatched && at.iter().all(|at| record.claimed > at.epoch)
+}
+
+/// Opens a call again that the restored scopes count as ended.
+fn hold_again(
+    view: &mut View<'_>,
+    team: &TeamId,
+    record: &ReservationRecord,
+) -> Result<(), Missing> {
     for name in &record.scopes {
         let mut scope = view.scope(team, name)?;
         scope.reserve(&record.windows, record.price);
@@ -100,7 +130,7 @@ fn hold_again(view: &mut View<'_>, team: &TeamId, record: &ReservationRecord) ->
     Ok(())
 }
 
-/// The keeper's records of what is to be restored.
+/// The keeper's records that a restore must read.
 pub(super) fn wanted(some: &Memory) -> Wanted {
     let rows = some.rows.iter().map(|written| &written.row);
     let mut wanted = Wanted {

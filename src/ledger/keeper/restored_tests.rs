@@ -5,9 +5,12 @@ use std::time::Duration;
 use super::super::CellName;
 use super::super::step::{Found, TeamRecord};
 use super::*;
+use crate::credits::Credits;
 use crate::ledger::machine::record::Windows;
 use crate::ledger::machine::{Loss, ScopeName, ScopeRecord};
-use crate::ledger::{CallResult, CallSummary, OnUnknown, Outcome, ReservationId, Retention, Row, Scope};
+use crate::ledger::{
+    CallResult, CallSummary, OnUnknown, Outcome, ReservationId, Retention, Row, Scope,
+};
 use crate::team::limit::Period;
 
 /// The epoch that was lost, and the one that began then.
@@ -42,7 +45,7 @@ fn sent() -> ReservationRecord {
         admitted_at: NOW - 9,
         deadline: NOW + 9,
         scopes: vec![ScopeName::from(&Scope::Team)],
-        asked: CallSummary::default().into(),
+        summary: CallSummary::default().into(),
     }
 }
 
@@ -57,10 +60,10 @@ fn ended(id: ReservationId, outcome: Outcome, charged: u64) -> Written {
         month: windows().month,
         admitted_at: judgement::at(NOW - 9),
         settled_at: judgement::at(NOW - 5),
-        asked: CallSummary::default().into(),
-        came: CallResult::default(),
+        summary: CallSummary::default().into(),
+        result: CallResult::default(),
     };
-    Written { at: vec![Revision { epoch: BEFORE, number: 7, name: 1 }], row }
+    Written { at: vec![Revision { epoch: BEFORE, number: 7, name: 1 }], ending: None, row }
 }
 
 /// What a process knows of a team after a loss in which this call is open.
@@ -80,35 +83,50 @@ fn knowing(id: ReservationId, record: &ReservationRecord) -> TeamCache {
     cache
 }
 
-/// What restoring this row changes.
-fn restored(record: &ReservationRecord, written: &Written) -> Changes {
-    let (cache, rules, none) = (knowing(written.row.id, record), rules(), BTreeSet::new());
-    let mut view = View::new(&cache, &none, &rules, NOW);
+/// What restoring this row changes after a loss, where this is known.
+fn restored_after(cache: &TeamCache, written: &Written, loss: &Loss) -> Changes {
+    let (rules, none) = (rules(), BTreeSet::new());
+    let mut view = View::new(cache, &none, &rules, NOW);
     view.changes.cells.insert(cell_of(&written.row), crate::ledger::Sums::default());
     view.changes.days.insert(windows().day, 1);
-    restore_row(&mut view, &team(), written, (&rules, NOW)).unwrap();
+    restore_row(&mut view, &team(), written, (loss, &rules, NOW)).unwrap();
     view.changes
 }
 
-fn cell_of(row: &Row) -> CellName {
-    CellName { day: row.day.clone(), user: row.asked.user.clone(), model: row.asked.model.clone() }
+/// What restoring this row changes.
+fn restored(record: &ReservationRecord, written: &Written) -> Changes {
+    restored_after(&knowing(written.row.id, record), written, &Loss::default())
 }
 
+fn cell_of(row: &Row) -> CellName {
+    CellName {
+        day: row.day.clone(),
+        user: row.summary.user.clone(),
+        model: row.summary.model.clone(),
+    }
+}
+
+/// A sweep in the lost history released the call; in this one it was sent.
 #[test]
-fn a_call_that_was_sent_after_the_loss_is_not_ended_for_nothing_by_a_sweep_before_it() {
+fn a_late_sweep_does_not_release_a_call_sent_since() {
     let id = ReservationId::new();
     for outcome in [Outcome::Released, Outcome::Refused] {
         let changes = restored(&sent(), &ended(id, outcome, 0));
         assert!(changes.ended.is_empty() && changes.rows.is_empty(), "{outcome:?}");
         let team = changes.scopes[&ScopeName::from(&Scope::Team)].as_ref().unwrap();
-        assert_eq!(<[u64; 4]>::from(team.counts(Period::Total, &windows())), [0, 1, 0, 4], "it holds its credits");
+        assert_eq!(
+            <[u64; 4]>::from(team.counts(Period::Total, &windows())),
+            [0, 1, 0, 4],
+            "it holds its credits"
+        );
         assert_eq!(changes.restored, [id], "once");
     }
 }
 
 #[test]
-fn a_mark_that_was_sent_before_a_call_is_claimed_is_none_any_more_when_it_comes() {
-    let (id, waits) = (ReservationId::new(), ReservationRecord { dispatched: false, claimed: 0, ..sent() });
+fn a_stale_mark_does_not_apply_after_a_claim() {
+    let (id, waits) =
+        (ReservationId::new(), ReservationRecord { dispatched: false, claimed: 0, ..sent() });
     for is_there in [true, false] {
         let (mut cache, rules) = (knowing(id, &waits), rules());
         let admitted = Revision { epoch: BEFORE, number: 2, name: 1 };
@@ -119,19 +137,62 @@ fn a_mark_that_was_sent_before_a_call_is_claimed_is_none_any_more_when_it_comes(
         }
         let (_, changes) = some_restored(&team(), &some, &cache, &rules, NOW).unwrap().unwrap();
         let claimed = &changes.opened[&id];
-        assert_eq!((claimed.claimed, claimed.phase(), claimed.marks), (EPOCH, waits.phase(), waits.marks + 1));
+        assert_eq!((claimed.claimed, claimed.phase(), claimed.marks), (EPOCH, waits.phase(), 64));
     }
 }
 
 #[test]
-fn any_other_end_in_what_was_lost_ends_a_call_that_is_open_there() {
+fn an_end_in_the_lost_history_ends_the_open_call() {
     let id = ReservationId::new();
     let waits = ReservationRecord { dispatched: false, ..sent() };
     let of_before = ReservationRecord { claimed: BEFORE, ..sent() };
     let swept = ended(id, Outcome::Released, 0);
-    for (record, written) in [(&sent(), &ended(id, Outcome::Unknown, 4)), (&waits, &swept), (&of_before, &swept)] {
+    // It was turned back, but the answer to its gateway was lost, and then it was swept: it is not
+    // sent again.
+    let as_sent = sent().claimed_in(EPOCH);
+    for (record, written) in [
+        (&sent(), &ended(id, Outcome::Unknown, 4)),
+        (&sent(), &ended(id, Outcome::Unknown, 0)),
+        (&waits, &swept),
+        (&of_before, &swept),
+        (&as_sent, &ended(id, Outcome::Refused, 0)),
+    ] {
         let changes = restored(record, written);
         assert_eq!((changes.ended, changes.restored), (vec![id], vec![id]));
         assert_eq!(changes.rows, std::slice::from_ref(&written.row));
     }
+}
+
+/// The call has ended in what is left, though the answer was lost.
+#[test]
+fn a_row_in_the_copy_is_not_written_twice() {
+    let id = ReservationId::new();
+    // It was ended once more after another loss, and that is lost now.
+    let written = Written { ending: Some((BEFORE, 7)), ..ended(id, Outcome::Charged, 4) };
+    let left = |number| Loss { kept: [(BEFORE, number)].into(), ..Loss::default() };
+    let mut gone = knowing(id, &sent());
+    gone.calls.put(id, None, gone.revision);
+    let rows =
+        |cache: &TeamCache, number| restored_after(cache, &written, &left(number)).rows.len();
+    assert_eq!(rows(&gone, 7), 0, "a second row of one call");
+    assert_eq!(rows(&gone, 6), 1, "what is left had not come to that end");
+    assert_eq!(rows(&knowing(id, &sent()), 7), 1, "it has not ended there");
+}
+
+/// It was away for longer than a call lives that nobody renews.
+#[test]
+fn a_call_of_an_absent_gateway_may_have_been_swept() {
+    let (id, noticed_at) = (ReservationId::new(), NOW - 3);
+    let ending = |deadline| {
+        let record = ReservationRecord { deadline, claimed: BEFORE, ..sent() };
+        let cache = knowing(id, &record);
+        let mut some = Memory::default();
+        some.calls.insert(id, (Revision { epoch: BEFORE, number: 2, name: 1 }, record));
+        let (_, changes) = some_restored(&team(), &some, &cache, &rules(), NOW).unwrap().unwrap();
+        let claimed = &changes.opened[&id];
+        assert_eq!(claimed.deadline, NOW + 30_000_000, "it is put off");
+        claimed.ending
+    };
+    assert_eq!(ending(noticed_at), None);
+    assert_eq!(ending(noticed_at - 1), Some((BEFORE, 3)), "at any time after it was admitted");
 }

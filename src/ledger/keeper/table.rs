@@ -1,14 +1,15 @@
-//! Records of one kind as a process knows them, a bounded number.
+//! A bounded table of records of one kind, as a process knows them.
 
 use std::hash::Hash;
 
 use crate::ledger::machine::Revision;
 use crate::maps::FastMap;
 
-/// How many records of one kind are kept of a team before those give way that others have changed since.
+/// The most records of one kind kept of a team. Beyond it those are dropped that other processes
+/// have changed since.
 pub(super) const KEPT_MOST: usize = 8_192;
 
-/// Records of one kind, each with the revision at which it was that.
+/// Records of one kind, each with the revision at which it was read or written.
 #[derive(Debug)]
 pub(super) struct Table<K, V>(pub(super) FastMap<K, (Revision, V)>);
 
@@ -21,7 +22,7 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.0.insert(key, (at, value));
     }
 
-    /// Forgets those of which that is said; asked about in their order, so that a seed decides.
+    /// Forgets chosen records; asked in the order of the keys, so that the seed decides.
     #[cfg(test)]
     pub(super) fn forget(&mut self, mut goes: impl FnMut(&K) -> bool)
     where
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_are_too_many_those_give_way_that_are_old_and_then_all() {
+    fn a_full_table_drops_old_entries_first() {
         let left = |old, fresh| {
             let mut table = of(old, fresh);
             table.bound(at(2));

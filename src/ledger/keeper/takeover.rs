@@ -1,50 +1,54 @@
-//! Another server has a team's records than before: it was restarted, or a replica was promoted. It may lack the last
-//! changes, and those who have made them may be away, so that nobody notices at first.
+//! A restarted server, or a promoted replica, has a team's records now. It may lack the last
+//! writes, and the processes that made them may be away, so the loss can go unnoticed at first.
 //!
-//! Whatever is counted there begins a new epoch, with what the copy had counted set apart. So numbers of two histories
-//! are never taken for one another: whoever comes back and knows more of the old epoch than the copy had finds that
-//! out, however far the copy has come meanwhile, and what both have counted is put together (see `shares`). Until then
-//! a limit may be passed by what the copy lacks: of that nobody there can know.
+//! Counting there begins a new epoch, and what the copy had counted is kept apart. So the counts of
+//! two histories are never mixed up: a process that comes back and knows more of the old epoch
+//! finds the difference, however far the copy has come, and the counts are added (see `shares`).
+//! Until then a limit may be exceeded by what the copy lacks, which no process there can know.
 //!
-//! Nor can anybody there know how far a call has come since: who makes one says so again as soon as it hears of the new
-//! server (see `memory`). One of which nothing was said is taken for sent when it is left behind.
+//! The phases of calls are uncertain too: each process reports the phases of its calls again when
+//! it hears of the new server (see `remember`). An abandoned call without such a report is taken
+//! for sent.
 
 use std::sync::Arc;
 
 use super::context::{Context, deadline};
+use super::loss::{self, ATTEMPTS, writing};
 use super::queue::Team;
-use super::restore::{self, ATTEMPTS, writing};
 use super::step::{Changes, Expected, Step, TeamRecord, Verdict};
 use super::wanted::Wanted;
 use super::{Keeper, KeeperTime};
 use crate::ledger::Outage;
 use crate::ledger::machine::{Loss, Revision};
 
-/// Begins an epoch on the server that has the team's records now, unless somebody has, or something is missing: that is
-/// seen to as after any loss.
+/// Begins an epoch on the current server unless another process has. A loss found on the way is
+/// handled as any loss.
 pub(super) async fn take_over<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
 ) -> Result<(), Outage> {
     for _ in 0..ATTEMPTS {
         let now = context.time.now();
-        let reading = Step::reading(now, Wanted::default(), Vec::new(), deadline(now, context.rules));
+        let reading =
+            Step::reading(now, Wanted::default(), Vec::new(), deadline(now, context.rules));
         let reply = context.keeper.step(&team.id, &reading).await?;
         context.time.learn(reply.at);
         let marks = reply.marks;
-        restore::hear(context, team, &reading, reply).await?;
-        let reign = context.keeper.reign(&team.id);
+        loss::hear(context, team, &reading, reply).await?;
+        let replication_id = context.keeper.replication_id(&team.id);
         let (known, record) = {
             let cache = team.cache();
             (cache.revision(), cache.team().clone())
         };
-        let Some(revision) = known.filter(|_| record.reign != reign) else { return Ok(()) };
+        let Some(revision) = known.filter(|_| record.replication_id != replication_id) else {
+            return Ok(());
+        };
         if record.is_closed() {
-            // What was restored may be missing again, and others have yet to hear of it.
+            // What was restored may be missing again, and the other processes must hear of that.
             team.cache().remember();
-            return restore::close(context, team, (known, record)).await;
+            return loss::close(context, team, (known, record)).await;
         }
-        let step = taking_over(context, (revision, record), (reign, marks));
+        let step = taking_over(context, (revision, record), (replication_id, marks));
         let reply = context.keeper.step(&team.id, &step).await?;
         context.time.learn(reply.at);
         if reply.verdict == Verdict::Done {
@@ -63,13 +67,22 @@ pub(super) async fn take_over<K: Keeper, T: KeeperTime>(
 fn taking_over<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     (revision, record): (Revision, TeamRecord),
-    (reign, marks): (u64, u64),
+    (replication_id, marks): (u64, u64),
 ) -> Step {
     let now = context.time.now();
-    let epoch = u64::try_from(now).unwrap_or(1).max(revision.epoch + 1);
-    let makes = Revision { epoch, number: revision.number + 1, name: context.keeper.name_step() };
+    let name = context.keeper.name_step();
+    let makes = Revision::begin(now, revision.epoch, revision.number + 1, name);
     let loss = Loss::taken_over(revision, record.loss.as_ref(), now, marks);
-    let taken = TeamRecord { loss: Some(loss), reign, ..record };
+    let taken = TeamRecord { loss: Some(loss), replication_id, ..record };
     let changes = Changes { team: Some(taken), ..Changes::default() };
-    writing((Expected::Revision(revision), &TeamRecord::default()), makes, changes, (now, context.rules))
+    writing(
+        (Expected::Revision(revision), &TeamRecord::default()),
+        makes,
+        changes,
+        (now, context.rules),
+    )
 }
+
+#[cfg(test)]
+#[path = "takeover_tests.rs"]
+mod tests;

@@ -1,5 +1,5 @@
-//! The machine's records over what this process knows of a team: it reads from the cache and gathers what is to be
-//! written.
+//! The machine's records on top of the cache: reads come from the cache, writes are gathered as
+//! changes.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use super::cache::TeamCache;
 use super::step::{Changes, Past, TeamRecord};
 use super::wanted::{CellName, Wanted};
-use crate::ledger::machine::{Cell, Records, ReservationRecord, Rules, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::machine::{
+    Cell, Records, ReservationRecord, Rules, ScopeName, ScopeRecord, TopUpRecord,
+};
 use crate::ledger::{ReservationId, Row, Scope, Sums, TopUpId};
 use crate::team::TeamId;
 
-/// What must be known first.
+/// Records that must be read first.
 #[derive(Debug)]
 pub(super) struct Missing(pub(super) Box<Wanted>);
 
@@ -25,34 +27,39 @@ impl Missing {
 /// A team's records, and what a batch changes of them.
 pub(super) struct View<'a> {
     pub(super) cache: &'a TeamCache,
-    /// Calls that this process has made and that nobody can have admitted, unless the keeper says so.
+    /// Calls of this batch that no other batch can have admitted.
     new: &'a BTreeSet<ReservationId>,
     pub(super) now: i64,
     /// How long rows are kept, in microseconds.
     rows_kept: i64,
     pub(super) changes: Changes,
-    /// Overdue calls that were ended: they must still be overdue.
+    /// Overdue calls that were ended: the keeper checks that they still are overdue.
     pub(super) overdue: Vec<(ReservationId, i64, ReservationRecord)>,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(cache: &'a TeamCache, new: &'a BTreeSet<ReservationId>, rules: &Rules, now: i64) -> Self {
+    pub(super) fn new(
+        cache: &'a TeamCache,
+        new: &'a BTreeSet<ReservationId>,
+        rules: &Rules,
+        now: i64,
+    ) -> Self {
         let rows_kept = i64::try_from(rules.retention.rows.as_micros()).unwrap_or(i64::MAX / 2);
         Self { cache, new, now, rows_kept, changes: Changes::default(), overdue: Vec::new() }
     }
 
-    /// What is known of the team as a whole, to be changed.
+    /// The record of the team as a whole, to be changed.
     pub(super) fn team(&mut self) -> &mut TeamRecord {
         self.changes.team.get_or_insert_with(|| self.cache.team().clone())
     }
 
-    /// What is known of the team as a whole, with what has changed.
+    /// The record of the team as a whole, including changes of this batch.
     pub(super) fn team_now(&self) -> &TeamRecord {
         self.changes.team.as_ref().unwrap_or_else(|| self.cache.team())
     }
 
-    /// The record as it is kept: after a loss it says what it counted before. That is noted when it changes for the
-    /// first time since.
+    /// The record as it is stored: after a loss it keeps what it counted before apart, which is
+    /// noted at the first change.
     fn sealed(&self, scope: &ScopeName, mut record: ScopeRecord) -> ScopeRecord {
         match &self.team_now().loss {
             Some(loss) if loss.is_over(self.now) => record.unseal(),
@@ -66,28 +73,32 @@ impl<'a> View<'a> {
         record
     }
 
-    /// Whether something was lost, or may have been, not too long ago.
+    /// Whether a loss, or a possible one, is recent.
     fn knows_of_a_loss(&self) -> bool {
         self.team_now().loss.as_ref().is_some_and(|loss| !loss.is_over(self.now))
     }
 
-    /// Whether a call was admitted before the last loss. It may have ended in what was lost, and whoever ended it may
-    /// yet come with its row: it has one already then.
+    /// Whether a call was admitted before a recent loss. It may have ended in the lost history, and
+    /// the process that ended it may come to restore that row; then this end must be known. The
+    /// keeper's clock may have been set back since the call was admitted.
     fn is_from_before_the_loss(&self, record: &ReservationRecord) -> bool {
-        let loss = self.team_now().loss.as_ref();
-        loss.is_some_and(|loss| !loss.is_over(self.now) && record.admitted_at < loss.noticed_at)
+        let loss = self.team_now().loss.as_ref().filter(|loss| !loss.is_over(self.now));
+        loss.is_some_and(|loss| {
+            record.admitted_at < loss.noticed_at || record.claimed > 0 || record.ending.is_some()
+        })
     }
 
-    /// What is known of a call that had ended and may have been restored.
+    /// Whether a call is known to have been restored after it had ended.
     pub(super) fn is_restored(&self, id: ReservationId) -> Result<bool, Missing> {
         let missing = || Missing::of(Wanted { restored: [id].into(), ..Wanted::default() });
         self.cache.is_restored(id).ok_or_else(missing)
     }
 
-    /// Forgets what else is past, beside scopes: deadlines, too, of calls that are not there.
+    /// Forgets past records besides scopes, and deadlines of calls that do not exist.
     pub(super) fn forget_past(&mut self) {
         let overdue = self.cache.overdue(self.now).unwrap_or_default();
-        let gone = overdue.into_iter().map(|(id, _)| id).filter(|id| self.cache.call(*id) == Some(None));
+        let gone =
+            overdue.into_iter().map(|(id, _)| id).filter(|id| self.cache.call(*id) == Some(None));
         self.changes.ended.extend(gone);
         let past = self.cache.past().unwrap_or_default().iter();
         let others = past.filter(|past| !matches!(past, Past::Scope(_)));
@@ -106,13 +117,17 @@ impl Records for View<'_> {
         if let Some(changed) = self.changes.scopes.get(scope) {
             return Ok(changed.clone().unwrap_or_default());
         }
-        self.cache
-            .scope(scope)
-            .cloned()
-            .ok_or_else(|| Missing::of(Wanted { scopes: [scope.clone()].into(), ..Wanted::default() }))
+        self.cache.scope(scope).cloned().ok_or_else(|| {
+            Missing::of(Wanted { scopes: [scope.clone()].into(), ..Wanted::default() })
+        })
     }
 
-    fn put_scope(&mut self, _team: &TeamId, scope: &ScopeName, record: ScopeRecord) -> Result<(), Missing> {
+    fn put_scope(
+        &mut self,
+        _team: &TeamId,
+        scope: &ScopeName,
+        record: ScopeRecord,
+    ) -> Result<(), Missing> {
         let record = self.sealed(scope, record);
         self.count_prepaid(scope, Some(&record));
         let before = self.cache.scope(scope).and_then(ScopeRecord::until);
@@ -125,8 +140,16 @@ impl Records for View<'_> {
         Ok(())
     }
 
-    fn past_scopes(&self, _team: &TeamId, _now: i64, most: usize) -> Result<Vec<ScopeName>, Missing> {
-        let past = self.cache.past().ok_or_else(|| Missing::of(Wanted { past: true, ..Wanted::default() }))?;
+    fn past_scopes(
+        &self,
+        _team: &TeamId,
+        _now: i64,
+        most: usize,
+    ) -> Result<Vec<ScopeName>, Missing> {
+        let past = self
+            .cache
+            .past()
+            .ok_or_else(|| Missing::of(Wanted { past: true, ..Wanted::default() }))?;
         let scopes = past.iter().filter_map(|past| match past {
             Past::Scope(name) => Some(name.clone()),
             Past::Restored(_) | Past::Day(_) => None,
@@ -141,7 +164,11 @@ impl Records for View<'_> {
         Ok(())
     }
 
-    fn reservation(&self, _team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Missing> {
+    fn reservation(
+        &self,
+        _team: &TeamId,
+        id: ReservationId,
+    ) -> Result<Option<ReservationRecord>, Missing> {
         if self.changes.ended.contains(&id) {
             return Ok(None);
         }
@@ -155,7 +182,12 @@ impl Records for View<'_> {
         }
     }
 
-    fn put_reservation(&mut self, team: &TeamId, id: ReservationId, mut to: ReservationRecord) -> Result<(), Missing> {
+    fn put_reservation(
+        &mut self,
+        team: &TeamId,
+        id: ReservationId,
+        mut to: ReservationRecord,
+    ) -> Result<(), Missing> {
         if self.knows_of_a_loss() && self.reservation(team, id)?.is_none() {
             to.claimed = self.cache.revision.epoch;
         }
@@ -163,9 +195,14 @@ impl Records for View<'_> {
         Ok(())
     }
 
-    fn take_reservation(&mut self, team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Missing> {
+    fn take_reservation(
+        &mut self,
+        team: &TeamId,
+        id: ReservationId,
+    ) -> Result<Option<ReservationRecord>, Missing> {
         let Some(record) = self.reservation(team, id)? else { return Ok(None) };
-        // One that was opened by the same batch was never there; one that was changed by it was.
+        // A call that was opened by this batch was never stored; one that this batch only changed
+        // was.
         if self.changes.opened.remove(&id).is_none() || self.cache.call(id).flatten().is_some() {
             let overdue = self.cache.overdue(self.now).unwrap_or_default();
             if let Some((_, deadline)) = overdue.into_iter().find(|(known, _)| *known == id) {
@@ -187,24 +224,38 @@ impl Records for View<'_> {
         Ok(self.scope(team, &ScopeName::from(&Scope::Team))?.open())
     }
 
-    fn overdue(&self, _team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Missing> {
-        let known = self.cache.overdue(now).ok_or_else(|| Missing::of(Wanted { due: true, ..Wanted::default() }))?;
-        // What was changed has a new deadline.
+    fn overdue(
+        &self,
+        _team: &TeamId,
+        now: i64,
+        most: usize,
+    ) -> Result<Vec<ReservationId>, Missing> {
+        let known = self
+            .cache
+            .overdue(now)
+            .ok_or_else(|| Missing::of(Wanted { due: true, ..Wanted::default() }))?;
+        // A changed call has a new deadline.
         let overdue = known.iter().filter(|(id, _)| !self.changes.touch(*id));
         let overdue: Vec<ReservationId> = overdue.take(most).map(|(id, _)| *id).collect();
-        let unknown: BTreeSet<_> = overdue.iter().copied().filter(|id| self.cache.call(*id).is_none()).collect();
-        if unknown.is_empty() { Ok(overdue) } else { Err(Missing::of(Wanted { calls: unknown, ..Wanted::default() })) }
+        let unknown: BTreeSet<_> =
+            overdue.iter().copied().filter(|id| self.cache.call(*id).is_none()).collect();
+        if unknown.is_empty() {
+            Ok(overdue)
+        } else {
+            Err(Missing::of(Wanted { calls: unknown, ..Wanted::default() }))
+        }
     }
 
     fn append_row(&mut self, _team: &TeamId, row: Row) -> Result<(), Missing> {
         let list = usize::from(row.charged.micros() == 0);
         let ends = self.now.saturating_add(self.rows_kept);
-        // A list that was empty is a new one, which has no end yet; and rows may be kept for another time than before.
+        // An empty list is new and has no expiry yet; and the retention of rows may have changed.
         let is_empty = self.team_now().rows.get(list) == Some(&0);
         let is_other = |until: &i64| (ends - until).abs() > self.rows_kept / 64;
         let is_late = is_empty || self.team_now().rows_until.get(list).is_some_and(is_other);
         let team = self.team();
-        if let (Some(rows), Some(until)) = (team.rows.get_mut(list), team.rows_until.get_mut(list)) {
+        if let (Some(rows), Some(until)) = (team.rows.get_mut(list), team.rows_until.get_mut(list))
+        {
             *rows += 1;
             *until = if is_late { ends } else { *until };
         }
@@ -215,7 +266,13 @@ impl Records for View<'_> {
         Ok(())
     }
 
-    fn trim_rows(&mut self, _team: &TeamId, before: Timestamp, rows_max: u64, most: usize) -> Result<usize, Missing> {
+    fn trim_rows(
+        &mut self,
+        _team: &TeamId,
+        before: Timestamp,
+        rows_max: u64,
+        most: usize,
+    ) -> Result<usize, Missing> {
         let mut left = most as u64;
         for list in [1, 0] {
             let outdated = self.outdated(list, before.as_microsecond(), left);
@@ -229,7 +286,9 @@ impl Records for View<'_> {
             let until = self.settled_at(list, gone)?;
             if gone > 0 {
                 let team = self.team();
-                if let (Some(lost), Some(at)) = (team.lost.get_mut(list), team.lost_until.get_mut(list)) {
+                if let (Some(lost), Some(at)) =
+                    (team.lost.get_mut(list), team.lost_until.get_mut(list))
+                {
                     (*lost, *at) = (*lost + gone, until);
                 }
                 self.trim(list, gone);
@@ -267,9 +326,15 @@ impl Records for View<'_> {
         known.ok_or_else(|| Missing::of(Wanted { cells: [name].into(), ..Wanted::default() }))
     }
 
-    fn put_sums(&mut self, team: &TeamId, cell: Cell<'_>, sums: Sums, is_new: bool) -> Result<(), Missing> {
+    fn put_sums(
+        &mut self,
+        team: &TeamId,
+        cell: Cell<'_>,
+        sums: Sums,
+        is_new: bool,
+    ) -> Result<(), Missing> {
         if is_new {
-            // The day ends as its usage does.
+            // The count of cells expires with the usage of the day.
             let cells = self.cells(team, cell.day)?;
             self.changes.days.insert(cell.day.to_owned(), cells + 1);
         }
@@ -286,8 +351,13 @@ impl Records for View<'_> {
         known.ok_or_else(|| Missing::of(Wanted { days: [day].into(), ..Wanted::default() }))
     }
 
-    /// Usage ends by its time to live.
-    fn trim_usage(&mut self, _team: &TeamId, _before: Timestamp, _most: usize) -> Result<usize, Missing> {
+    /// Usage expires by its time to live.
+    fn trim_usage(
+        &mut self,
+        _team: &TeamId,
+        _before: Timestamp,
+        _most: usize,
+    ) -> Result<usize, Missing> {
         Ok(0)
     }
 }

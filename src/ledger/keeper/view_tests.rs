@@ -1,4 +1,4 @@
-//! What a batch reads of what is known of a team, and what it changes of it.
+//! What a batch reads of a team's known records, and what it changes of them.
 use super::*;
 use crate::ledger::keeper::step::{Due, Found};
 use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, team, user};
@@ -40,8 +40,19 @@ fn row(micros: u64) -> Row {
     let charged = crate::credits::Credits::from_micros(micros);
     let (day, month) = (record.windows.day, record.windows.month);
     let (admitted_at, settled_at) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
-    let (asked, came) = (CallSummary::default().into(), CallResult::default());
-    Row { id, outcome: Outcome::Charged, reserved: charged, charged, day, month, admitted_at, settled_at, asked, came }
+    let (summary, result) = (CallSummary::default().into(), CallResult::default());
+    Row {
+        id,
+        outcome: Outcome::Charged,
+        reserved: charged,
+        charged,
+        day,
+        month,
+        admitted_at,
+        settled_at,
+        summary,
+        result,
+    }
 }
 
 fn after_a_loss(noticed_at: i64) -> TeamRecord {
@@ -50,7 +61,7 @@ fn after_a_loss(noticed_at: i64) -> TeamRecord {
 }
 
 #[test]
-fn what_was_counted_before_a_loss_is_set_apart_for_a_day() {
+fn counts_from_before_a_loss_stay_apart_for_a_day() {
     let sealed = |noticed_at| {
         let scopes = vec![(ana(), ScopeRecord::default())];
         let cache = known(Found { team: after_a_loss(noticed_at), scopes, ..Found::default() });
@@ -66,9 +77,10 @@ fn what_was_counted_before_a_loss_is_set_apart_for_a_day() {
 }
 
 #[test]
-fn of_a_call_from_before_a_loss_it_is_noted_that_it_has_ended() {
-    let noted = |noticed_at, admitted_at| {
-        let (id, record) = call(admitted_at);
+fn a_call_from_before_a_loss_is_recorded_as_ended() {
+    let noted_of = |noticed_at, admitted_at, change: fn(&mut ReservationRecord)| {
+        let (id, mut record) = call(admitted_at);
+        change(&mut record);
         let calls = vec![(id, Some(record))];
         let cache = known(Found { team: after_a_loss(noticed_at), calls, ..Found::default() });
         with(&cache, &rules(), |view| {
@@ -77,13 +89,17 @@ fn of_a_call_from_before_a_loss_it_is_noted_that_it_has_ended() {
             view.changes.restored == [id]
         })
     };
+    let noted = |noticed_at, admitted_at| noted_of(noticed_at, admitted_at, |_| {});
     assert!(noted(NOW - SECOND, NOW - SECOND - 1));
     assert!(!noted(NOW - SECOND, NOW - SECOND), "it was admitted since");
     assert!(!noted(NOW - DAY - 1, NOW - DAY - 2), "nobody comes with a row any more");
+    // The clock was set back since it was admitted.
+    assert!(noted_of(NOW - SECOND, NOW, |record| record.claimed = 5));
+    assert!(noted_of(NOW - SECOND, NOW, |record| record.ending = Some((4, 41))));
 }
 
 #[test]
-fn what_is_past_is_forgotten_but_for_users_whom_a_sweep_looks_at_first() {
+fn the_past_is_forgotten_except_users_pending_a_sweep() {
     let [(gone, _), (open, record), (restored, _)] = [(); 3].map(|()| call(NOW));
     let others = vec![Past::Restored(restored), Past::Day("2026-11-01".to_owned())];
     let due = Due { overdue: vec![(gone, NOW - 1), (open, NOW - 1)], ..Due::default() };
@@ -101,7 +117,7 @@ fn what_is_past_is_forgotten_but_for_users_whom_a_sweep_looks_at_first() {
 }
 
 #[test]
-fn when_a_user_may_be_forgotten_is_written_where_it_is_another_moment_than_before() {
+fn a_users_expiry_is_written_only_when_it_changes() {
     let at = |until| {
         let mut record = ScopeRecord::default();
         record.set_until(until);
@@ -109,7 +125,9 @@ fn when_a_user_may_be_forgotten_is_written_where_it_is_another_moment_than_befor
     };
     let cache = known(Found { scopes: vec![(ana(), at(Some(3)))], ..Found::default() });
     with(&cache, &rules(), |view| {
-        for (until, written) in [(Some(3), None), (Some(4), Some(Some(4))), (Some(3), None), (None, Some(None))] {
+        for (until, written) in
+            [(Some(3), None), (Some(4), Some(Some(4))), (Some(3), None), (None, Some(None))]
+        {
             view.put_scope(&team(), &ana(), at(until)).unwrap();
             assert_eq!(view.changes.ends.get(&ana()).copied(), written);
         }
@@ -125,21 +143,30 @@ fn what_is_not_known_is_asked_for_by_name() {
     let (cache, (id, _)) = (known(Found::default()), call(NOW));
     let top_up = TopUpId::new();
     let cell = Cell { day: "2026-11-01", user: "ana", model: "m" };
-    let asked = |missing: Missing| *missing.0;
+    let wants = |missing: Missing| *missing.0;
     with(&cache, &rules(), |view| {
         let nothing = Wanted::default;
-        let scopes = asked(view.scope(&team(), &ana()).unwrap_err());
+        let scopes = wants(view.scope(&team(), &ana()).unwrap_err());
         assert_eq!(scopes, Wanted { scopes: [ana()].into(), ..nothing() });
-        let calls = asked(view.reservation(&team(), id).unwrap_err());
+        let calls = wants(view.reservation(&team(), id).unwrap_err());
         assert_eq!(calls, Wanted { calls: [id].into(), ..nothing() });
-        assert_eq!(asked(view.is_restored(id).unwrap_err()), Wanted { restored: [id].into(), ..nothing() });
-        assert_eq!(asked(view.past_scopes(&team(), NOW, 9).unwrap_err()), Wanted { past: true, ..nothing() });
-        assert_eq!(asked(view.overdue(&team(), NOW, 9).unwrap_err()), Wanted { due: true, ..nothing() });
-        let top_ups = asked(view.top_up(&team(), &top_up).unwrap_err());
+        assert_eq!(
+            wants(view.is_restored(id).unwrap_err()),
+            Wanted { restored: [id].into(), ..nothing() }
+        );
+        assert_eq!(
+            wants(view.past_scopes(&team(), NOW, 9).unwrap_err()),
+            Wanted { past: true, ..nothing() }
+        );
+        assert_eq!(
+            wants(view.overdue(&team(), NOW, 9).unwrap_err()),
+            Wanted { due: true, ..nothing() }
+        );
+        let top_ups = wants(view.top_up(&team(), &top_up).unwrap_err());
         assert_eq!(top_ups, Wanted { top_ups: [top_up.clone()].into(), ..nothing() });
-        let cells = asked(view.sums(&team(), cell).unwrap_err());
+        let cells = wants(view.sums(&team(), cell).unwrap_err());
         assert_eq!(cells, Wanted { cells: [cell_name(cell)].into(), ..nothing() });
-        let days = asked(view.cells(&team(), cell.day).unwrap_err());
+        let days = wants(view.cells(&team(), cell.day).unwrap_err());
         assert_eq!(days, Wanted { days: [cell.day.to_owned()].into(), ..nothing() });
     });
     let new = BTreeSet::from([id]);
@@ -148,9 +175,10 @@ fn what_is_not_known_is_asked_for_by_name() {
 }
 
 #[test]
-fn a_call_that_ends_is_written_as_ended_unless_the_same_batch_opened_it() {
+fn an_ended_call_is_written_unless_its_batch_opened_it() {
     let [known_call, changed, (new, record)] = [(); 3].map(|()| call(NOW));
-    let calls = vec![(known_call.0, Some(known_call.1.clone())), (changed.0, Some(changed.1.clone()))];
+    let calls =
+        vec![(known_call.0, Some(known_call.1.clone())), (changed.0, Some(changed.1.clone()))];
     let due = Due { overdue: vec![(known_call.0, NOW - 3)], ..Due::default() };
     let cache = known(Found { calls, due: Some(due), ..Found::default() });
     with(&cache, &rules(), |view| {
@@ -166,22 +194,25 @@ fn a_call_that_ends_is_written_as_ended_unless_the_same_batch_opened_it() {
 }
 
 #[test]
-fn a_team_has_as_many_open_calls_as_its_scope_holds() {
+fn a_team_has_as_many_open_calls_as_its_scope() {
     let mut ledger = Ledger::new();
     for _ in 0..2 {
         ledger.open(Phase::Waiting, 7);
     }
-    let cache = known(Found { scopes: ledger.kept.scopes.into_iter().collect(), ..Found::default() });
+    let cache =
+        known(Found { scopes: ledger.kept.scopes.into_iter().collect(), ..Found::default() });
     assert_eq!(with(&cache, &rules(), |view| view.open(&team()).unwrap()), 2);
 }
 
+/// So has one whose rows are kept for another time than before.
 #[test]
-fn a_list_of_rows_lives_on_where_it_is_new_or_rows_are_kept_for_another_time() {
+fn a_new_list_of_rows_has_its_expiry_set() {
     let mut rules = rules();
     rules.retention.rows = std::time::Duration::from_secs(64);
     let ends = NOW + 64 * SECOND;
     let lives_on = |rows, until| {
-        let record = TeamRecord { rows: [rows, rows], rows_until: [until; 2], ..TeamRecord::default() };
+        let record =
+            TeamRecord { rows: [rows, rows], rows_until: [until; 2], ..TeamRecord::default() };
         let cache = known(Found { team: record, ..Found::default() });
         [0, 1].map(|list| {
             with(&cache, &rules, |view| {
@@ -189,7 +220,10 @@ fn a_list_of_rows_lives_on_where_it_is_new_or_rows_are_kept_for_another_time() {
                 let is = view.changes.rows_live_on[list];
                 let (team, other) = (view.team_now(), 1 - list);
                 assert_eq!((team.rows[list], team.rows[other]), (rows + 1, rows));
-                assert_eq!((team.rows_until[list], team.rows_until[other]), (if is { ends } else { until }, until));
+                assert_eq!(
+                    (team.rows_until[list], team.rows_until[other]),
+                    (if is { ends } else { until }, until)
+                );
                 is
             })
         })
@@ -197,15 +231,21 @@ fn a_list_of_rows_lives_on_where_it_is_new_or_rows_are_kept_for_another_time() {
     for until in [ends, ends - SECOND, ends + SECOND] {
         assert_eq!((lives_on(3, until), lives_on(0, until)), ([false; 2], [true; 2]));
     }
-    assert_eq!((lives_on(3, ends - SECOND - 1), lives_on(3, ends + SECOND + 1)), ([true; 2], [true; 2]));
+    assert_eq!(
+        (lives_on(3, ends - SECOND - 1), lives_on(3, ends + SECOND + 1)),
+        ([true; 2], [true; 2])
+    );
     rules.retention.rows = std::time::Duration::MAX;
     let cache = known(Found::default());
-    let until = with(&cache, &rules, |view| view.append_row(&team(), row(1)).map(|()| view.team_now().rows_until[0]));
+    let until = with(&cache, &rules, |view| {
+        view.append_row(&team(), row(1)).map(|()| view.team_now().rows_until[0])
+    });
     assert!(until.unwrap() > NOW + 100 * 365 * DAY, "for ever is long");
 }
 
-/// Trims a team of three rows that cost something and two that did not, settled in the first seconds of all time: how
-/// many go that were settled before a second, of more than so many, and how many at most.
+/// Trims a team of three rows that cost something and two that did not, settled in the first
+/// seconds of all time: how many go that were settled before a second, of more than so many, and
+/// how many at most.
 fn trimmed(before: i64, rows_max: u64, most: usize) -> (usize, [u64; 2], TeamRecord) {
     let oldest = [vec![SECOND, 2 * SECOND, 3 * SECOND], vec![SECOND, 2 * SECOND]];
     let record = TeamRecord { rows: [3, 2], lost_until: [77, 0], ..TeamRecord::default() };
@@ -219,20 +259,26 @@ fn trimmed(before: i64, rows_max: u64, most: usize) -> (usize, [u64; 2], TeamRec
 }
 
 #[test]
-fn rows_that_are_too_old_go_and_of_too_many_first_those_that_cost_nothing() {
-    let is = |(went, trimmed, record): (usize, [u64; 2], TeamRecord), lost: [u64; 2], until: [i64; 2]| {
+fn old_rows_go_first_and_then_free_ones() {
+    let is = |(went, trimmed, record): (usize, [u64; 2], TeamRecord),
+              lost: [u64; 2],
+              until: [i64; 2]| {
         assert_eq!((record.lost, record.lost_until), (lost, until));
         (went, trimmed, record.rows)
     };
     assert_eq!(is(trimmed(0, 5, 9), [0, 0], [77, 0]), (0, [0, 0], [3, 2]));
-    assert_eq!(is(trimmed(3, 9, 9), [0, 0], [77, 0]), (4, [2, 2], [1, 0]), "not what was settled at that moment");
+    assert_eq!(
+        is(trimmed(3, 9, 9), [0, 0], [77, 0]),
+        (4, [2, 2], [1, 0]),
+        "not what was settled at that moment"
+    );
     assert_eq!(is(trimmed(3, 9, 2), [0, 0], [77, 0]), (2, [0, 2], [3, 0]));
     assert_eq!(is(trimmed(0, 2, 9), [1, 2], [SECOND, 2 * SECOND]), (3, [1, 2], [2, 0]));
     assert_eq!(is(trimmed(2, 2, 9), [0, 1], [77, 2 * SECOND]), (3, [1, 2], [2, 0]));
 }
 
 #[test]
-fn a_row_that_gives_way_to_none_but_itself_was_settled_just_now() {
+fn a_row_that_displaces_only_itself_was_just_settled() {
     let cache = known(Found { oldest: Some([vec![], vec![]]), ..Found::default() });
     with(&cache, &rules(), |view| {
         view.append_row(&team(), row(1)).unwrap();
@@ -241,24 +287,32 @@ fn a_row_that_gives_way_to_none_but_itself_was_settled_just_now() {
     });
     let record = TeamRecord { rows: [3, 2], ..TeamRecord::default() };
     let cache = known(Found { team: record, ..Found::default() });
-    let missing = with(&cache, &rules(), |view| view.trim_rows(&team(), Timestamp::UNIX_EPOCH, 4, 9).unwrap_err());
-    assert_eq!(*missing.0, Wanted { oldest: true, ..Wanted::default() }, "when the oldest was settled is to be known");
+    let missing = with(&cache, &rules(), |view| {
+        view.trim_rows(&team(), Timestamp::UNIX_EPOCH, 4, 9).unwrap_err()
+    });
+    assert_eq!(
+        *missing.0,
+        Wanted { oldest: true, ..Wanted::default() },
+        "when the oldest was settled is to be known"
+    );
 }
 
 #[test]
-fn what_is_overdue_is_ended_once_and_only_if_it_is_known_whether_it_is_there() {
+fn an_overdue_call_is_ended_once_and_only_if_known() {
     let [(one, record), (other, _), (unknown, _)] = [(); 3].map(|()| call(NOW));
-    let told = |ids: &[ReservationId]| {
+    let overdue = |ids: &[ReservationId]| {
         let overdue = ids.iter().map(|id| (*id, NOW - 3)).collect();
         let calls = vec![(one, Some(record.clone())), (other, Some(record.clone()))];
         known(Found { calls, due: Some(Due { overdue, ..Due::default() }), ..Found::default() })
     };
-    with(&told(&[one, other]), &rules(), |view| {
+    with(&overdue(&[one, other]), &rules(), |view| {
         assert_eq!(view.overdue(&team(), NOW, 9).unwrap(), [one, other]);
         view.take_reservation(&team(), one).unwrap();
         assert_eq!(view.overdue(&team(), NOW, 9).unwrap(), [other]);
     });
-    let missing = with(&told(&[one, unknown]), &rules(), |view| view.overdue(&team(), NOW, 9).unwrap_err());
+    let missing = with(&overdue(&[one, unknown]), &rules(), |view| {
+        view.overdue(&team(), NOW, 9).unwrap_err()
+    });
     assert_eq!(*missing.0, Wanted { calls: [unknown].into(), ..Wanted::default() });
 }
 
@@ -266,7 +320,8 @@ fn what_is_overdue_is_ended_once_and_only_if_it_is_known_whether_it_is_there() {
 fn a_batch_reads_what_it_has_written() {
     let cell = Cell { day: "2026-11-01", user: "ana", model: "m" };
     let days = vec![(cell.day.to_owned(), 2)];
-    let (sums, cache) = (Sums { refused: 1, ..Sums::default() }, known(Found { days, ..Found::default() }));
+    let (sums, cache) =
+        (Sums { refused: 1, ..Sums::default() }, known(Found { days, ..Found::default() }));
     let (id, record) = (TopUpId::new(), TopUpRecord { scope: ana(), credits: 5 });
     let at = Timestamp::UNIX_EPOCH;
     with(&cache, &rules(), |view| {
@@ -280,26 +335,48 @@ fn a_batch_reads_what_it_has_written() {
 }
 
 #[test]
-fn usage_ends_by_its_time_to_live_and_not_by_a_sweep() {
+fn usage_ends_by_expiry_and_not_by_a_sweep() {
     let cache = known(Found::default());
-    assert_eq!(with(&cache, &rules(), |view| view.trim_usage(&team(), Timestamp::MAX, 9).unwrap()), 0);
+    assert_eq!(
+        with(&cache, &rules(), |view| view.trim_usage(&team(), Timestamp::MAX, 9).unwrap()),
+        0
+    );
 }
 
-/// Counts rows again of which so many are told of: whether any are lost, and how many there are then, if that is news.
-fn counted(rows: [u64; 2], told: [usize; 2], until: [i64; 2]) -> (bool, Option<[u64; 2]>) {
+/// Counts rows again when so many are listed: whether any are lost, and how many there are
+/// then, if that is news.
+fn counted(rows: [u64; 2], found: [usize; 2], until: [i64; 2]) -> (bool, Option<[u64; 2]>) {
     let record = TeamRecord { rows, rows_until: until, ..TeamRecord::default() };
-    let oldest = Some(told.map(|rows| vec![SECOND; rows]));
+    let oldest = Some(found.map(|rows| vec![SECOND; rows]));
     let cache = known(Found { team: record, oldest, ..Found::default() });
-    with(&cache, &rules(), |view| (view.count_rows(), view.changes.team.as_ref().map(|team| team.rows)))
+    with(&cache, &rules(), |view| {
+        (view.count_rows(), view.changes.team.as_ref().map(|team| team.rows))
+    })
 }
 
 #[test]
-fn rows_that_are_gone_before_their_time_are_lost_and_are_counted_no_more() {
+fn rows_missing_before_their_time_are_lost_and_not_counted() {
     let later = NOW + 1;
     assert_eq!(counted([5, 2], [2, 2], [later; 2]), (true, Some([2, 2])));
     assert_eq!(counted([2, 5], [2, 2], [later; 2]), (true, Some([2, 2])));
     assert_eq!(counted([5, 5], [2, 2], [later; 2]), (true, Some([2, 2])));
     assert_eq!(counted([5, 5], [2, 2], [NOW; 2]), (false, Some([2, 2])), "their time was over");
     assert_eq!(counted([2, 2], [2, 2], [later; 2]), (false, None));
-    assert_eq!(counted([300, 2], [256, 2], [later; 2]), (false, None), "of more no more are told of");
+    assert_eq!(
+        counted([300, 2], [256, 2], [later; 2]),
+        (false, None),
+        "no more are listed than that"
+    );
+}
+
+#[test]
+fn a_call_unclaimed_since_a_loss_may_have_come_further() {
+    let may_have = |team, claimed| {
+        let record = ReservationRecord { claimed, ..call(NOW).1 };
+        let cache = known(Found { team, ..Found::default() });
+        with(&cache, &rules(), |view| view.may_have_come_further(&record))
+    };
+    assert!(may_have(after_a_loss(NOW - 1), 4) && !may_have(after_a_loss(NOW - 1), 5));
+    assert!(!may_have(after_a_loss(NOW - DAY - 1), 4), "that is over");
+    assert!(!may_have(TeamRecord::default(), 4));
 }

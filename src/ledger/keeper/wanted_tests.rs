@@ -1,18 +1,8 @@
-//! Which records a batch asks for before it is worked out.
-use tokio::sync::oneshot;
+//! How wants are put together.
 
 use super::*;
-use crate::ledger::Phase;
-use crate::ledger::keeper::step::Found;
-use crate::ledger::machine::Revision;
-use crate::ledger::machine::kept::{Ledger, NOW, call, charged, of as level, team, user};
-
-fn seen(calls: Vec<(ReservationId, Option<ReservationRecord>)>) -> TeamCache {
-    let mut cache = TeamCache::default();
-    let revision = Some(Revision { epoch: 5, number: 50, name: 0 });
-    cache.learn(Found { revision, calls, ..Found::default() }, 0, (NOW, NOW));
-    cache
-}
+use crate::ledger::machine::kept::{Ledger, charged, team, user};
+use crate::ledger::{Phase, Scope};
 
 fn both() -> BTreeSet<ScopeName> {
     [Scope::Team, user("ana")].iter().map(ScopeName::from).collect()
@@ -23,10 +13,20 @@ fn cell() -> CellName {
 }
 
 #[test]
-fn what_is_wanted_twice_is_wanted_once_and_what_is_wanted_by_one_is_wanted() {
-    let all = Wanted { due: true, past: true, oldest: true, all: true, scopes: both(), ..Wanted::default() };
-    for (one, other) in [(all.clone(), all.clone()), (all.clone(), Wanted::default()), (Wanted::default(), all.clone())]
-    {
+fn merged_wants_hold_everything_either_wants() {
+    let all = Wanted {
+        due: true,
+        past: true,
+        oldest: true,
+        all: true,
+        scopes: both(),
+        ..Wanted::default()
+    };
+    for (one, other) in [
+        (all.clone(), all.clone()),
+        (all.clone(), Wanted::default()),
+        (Wanted::default(), all.clone()),
+    ] {
         let mut wanted = one;
         wanted.add(other);
         assert_eq!(wanted, all);
@@ -37,30 +37,7 @@ fn what_is_wanted_twice_is_wanted_once_and_what_is_wanted_by_one_is_wanted() {
 }
 
 #[test]
-fn who_sees_a_team_for_the_first_time_looks_for_what_was_left_behind() {
-    assert_eq!([of(&[], &TeamCache::default()).due, of(&[], &seen(vec![])).due], [true, false]);
-}
-
-#[test]
-fn a_call_asks_for_its_scopes_and_its_end_for_those_and_for_its_place_in_the_usage() {
-    let asked = call([level(Scope::Team, []), level(user("ana"), [])], 7);
-    let id = asked.id;
-    let record = {
-        let mut ledger = Ledger::new();
-        ledger.admit(&asked);
-        ledger.kept.calls.remove(&id)
-    };
-    let begins = [Operation::Admit { admission: Box::new(asked), response: oneshot::channel().0 }];
-    let calls = BTreeSet::from([id]);
-    let wanted = Wanted { calls, scopes: both(), ..Wanted::default() };
-    assert_eq!(of(&begins, &seen(vec![])), wanted);
-    let ends = [Operation::Settle { settlement: Box::new(charged(id, 7)), response: oneshot::channel().0 }];
-    let (cells, days) = ([cell()].into(), [cell().day].into());
-    assert_eq!(of(&ends, &seen(vec![(id, record)])), Wanted { cells, days, ..wanted });
-}
-
-#[test]
-fn a_row_asks_for_its_place_in_the_usage_and_for_the_oldest() {
+fn a_row_needs_its_usage_cell_and_the_oldest_rows() {
     let mut ledger = Ledger::new();
     let id = ledger.open(Phase::Waiting, 7);
     ledger.machine().settle(&team(), &charged(id, 7)).unwrap();

@@ -1,44 +1,35 @@
-//! A token bucket in whole numbers: how full it is, and when a call fits again, exact to the microsecond.
+//! A token bucket in whole numbers: how full it is, and when a call fits again, exact to the
+//! microsecond.
 
 use serde::{Deserialize, Serialize};
 
-use super::written::number;
-
-/// What is kept of a bucket. The default is one that nothing was ever taken from.
+/// A bucket as it is kept; the default is an untouched one.
 ///
-/// The level is tokens taken and not yet back, times the period in microseconds: with that unit `max` leaks per
-/// microsecond, and nothing is ever rounded. It does not depend on the limit, so a changed limit keeps what was used.
+/// The level counts taken tokens that have not leaked back, times the period in microseconds: in
+/// that unit `max` leaks per microsecond, and nothing is ever rounded. It does not depend on the
+/// limit, so a changed limit keeps what was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct Bucket {
-    level: u64,
-    /// When the level was that, in microseconds of Unix time.
-    since: i64,
+    pub(super) level: u64,
+    /// When the level was computed, in microseconds of Unix time.
+    pub(super) since: i64,
 }
 
-/// A bucket as it stands at one moment under one limit.
+/// A bucket at one moment under one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Drained {
     bucket: Bucket,
     rate: u64,
     now: i64,
-    /// The clock was found to have been wrong when the bucket was last written: its time should be kept as it is now.
+    /// The bucket was last written with a wrong clock, so its time should be written again.
     pub(in crate::ledger) corrected: bool,
 }
 
 impl Bucket {
-    /// Writes it as JSON.
-    pub(super) fn write(self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(b"{\"level\":");
-        number(bytes, self.level);
-        bytes.extend_from_slice(b",\"since\":");
-        number(bytes, self.since);
-        bytes.push(b'}');
-    }
-
-    /// The bucket by now, leaking `rate` tokens a period.
+    /// The bucket at a moment, leaking `rate` tokens a period.
     ///
-    /// While the time is before that of the last token nothing leaks. Only if the clock was set back by more than the
-    /// whole bucket takes to leak, the earlier time was wrong, and leaking goes on from now.
+    /// While the clock is behind the last token's time nothing leaks. If it is behind by more than
+    /// the whole bucket takes to leak, the earlier time was wrong, and leaking goes on from now.
     pub(in crate::ledger) fn drained(self, rate: u64, now: i64) -> Drained {
         let leaked_in = |micros: u64| u128::from(micros) * u128::from(rate);
         let behind = self.since.saturating_sub(now);
@@ -56,29 +47,34 @@ impl Bucket {
 }
 
 impl Bucket {
-    /// Of two buckets the one that was written later.
+    /// The one of two buckets that was written later.
     pub(super) const fn later(self, other: Self) -> Self {
-        if other.since > self.since || (other.since == self.since && other.level > self.level) { other } else { self }
+        if other.since > self.since || (other.since == self.since && other.level > self.level) {
+            other
+        } else {
+            self
+        }
     }
 }
 
 impl Drained {
-    /// Tokens taken and not yet back, rounded up.
+    /// Tokens taken that have not leaked back, rounded up.
     pub(in crate::ledger) const fn used(&self, period: u64) -> u64 {
         self.bucket.level.div_ceil(period)
     }
 
-    /// When it is full again, in microseconds of Unix time; `None`: never, at a rate of nothing.
+    /// When it is full again, in microseconds of Unix time; `None` at a rate of zero: never.
     pub(in crate::ledger) fn full_at(&self) -> Option<i64> {
         if self.bucket.level == 0 { Some(self.now) } else { self.leaked_at(self.bucket.level) }
     }
 
-    /// When a token may be taken: `Ok` now, or else when at the earliest, `None` for never.
+    /// When a token may be taken: `Ok` now, otherwise the earliest time, `None` for never.
     pub(in crate::ledger) fn fits(&self, period: u64, burst: u64) -> Result<(), Option<i64>> {
         if self.rate == 0 || burst == 0 {
             return Err(None);
         }
-        let over = self.bucket.level.saturating_add(period).saturating_sub(burst.saturating_mul(period));
+        let over =
+            self.bucket.level.saturating_add(period).saturating_sub(burst.saturating_mul(period));
         if over == 0 { Ok(()) } else { Err(self.leaked_at(over)) }
     }
 
@@ -87,7 +83,7 @@ impl Drained {
         Bucket { level: self.bucket.level.saturating_add(period), since: self.bucket.since }
     }
 
-    /// The bucket as it should be kept when nothing was taken.
+    /// The bucket to keep when no token was taken.
     pub(in crate::ledger) const fn bucket(self) -> Bucket {
         self.bucket
     }
@@ -106,7 +102,9 @@ mod tests {
     const MINUTE: u64 = 60_000_000;
 
     fn taken(tokens: u64, at: i64) -> Bucket {
-        (0..tokens).fold(Bucket { level: 0, since: at }, |bucket, _| bucket.drained(6, at).with_one_taken(MINUTE))
+        (0..tokens).fold(Bucket { level: 0, since: at }, |bucket, _| {
+            bucket.drained(6, at).with_one_taken(MINUTE)
+        })
     }
 
     #[test]
@@ -119,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_a_little_stops_the_leak_until_it_has_caught_up() {
+    fn a_slightly_early_clock_stops_the_leak_for_a_while() {
         let full = taken(6, 0);
         let earlier = full.drained(6, -10 * SECOND);
         assert_eq!((earlier.used(MINUTE), earlier.corrected), (6, false));
@@ -135,14 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_back_by_as_long_as_the_bucket_takes_to_leak_may_have_been_right() {
+    fn a_clock_set_back_by_a_whole_leak_is_believed() {
         let full = taken(6, 0);
-        assert!(!full.drained(6, -60 * SECOND).corrected && full.drained(6, -60 * SECOND - 1).corrected);
-        assert!(!Bucket::default().drained(6, -SECOND).corrected, "of an empty one no time need be kept");
+        assert!(
+            !full.drained(6, -60 * SECOND).corrected && full.drained(6, -60 * SECOND - 1).corrected
+        );
+        assert!(
+            !Bucket::default().drained(6, -SECOND).corrected,
+            "of an empty one no time need be kept"
+        );
     }
 
     #[test]
-    fn of_two_copies_of_a_bucket_the_later_counts_and_of_one_moment_the_fuller() {
+    fn of_two_bucket_copies_the_later_or_fuller_counts() {
         let [early, late, fuller] = [taken(3, 0), taken(1, SECOND), taken(2, SECOND)];
         for (one, other) in [(early, late), (late, fuller)] {
             assert_eq!((one.later(other), other.later(one)), (other, other));
@@ -150,15 +153,19 @@ mod tests {
     }
 
     #[test]
-    fn without_a_rate_or_without_room_nothing_fits_and_no_time_helps() {
+    fn without_a_rate_or_room_nothing_ever_fits() {
         assert_eq!(Bucket::default().drained(0, 0).fits(MINUTE, 5), Err(None));
         assert_eq!(Bucket::default().drained(6, 0).fits(MINUTE, 0), Err(None));
     }
 
     #[test]
-    fn a_bucket_is_full_again_once_all_of_it_has_leaked_and_at_once_if_nothing_was_taken() {
+    fn a_bucket_is_full_once_all_of_it_has_leaked() {
         assert_eq!(taken(2, 0).drained(6, 0).full_at(), Some(20 * SECOND));
-        assert_eq!(Bucket::default().drained(0, 7).full_at(), Some(7), "at a rate of nothing as well");
+        assert_eq!(
+            Bucket::default().drained(0, 7).full_at(),
+            Some(7),
+            "at a rate of nothing as well"
+        );
         assert_eq!(taken(2, 0).drained(0, 7).full_at(), None);
     }
 

@@ -1,4 +1,4 @@
-//! One limit against what one scope has used: how it stands, and whether a call passes it.
+//! Judges one limit by what one scope has used: its status, and whether a call passes.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use crate::ledger::{LimitStatus, Scope};
 use crate::team::Limit;
 use crate::team::limit::{Period, Shape, Unit};
 
-/// How soon a call that found no free slot should come again: nobody knows when a slot is given back.
+/// When to retry after no slot was free: nobody can tell when a slot becomes free.
 const SLOT_WAIT_MICROS: i64 = 1_000_000;
 
 /// Whether a limit lets a call pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) enum Passes {
-    /// It does.
+    /// It lets the call pass.
     Now,
-    /// Not before this.
+    /// It refuses until this time.
     At(Timestamp),
-    /// No time will help.
+    /// It refuses at any time.
     Never,
 }
 
-/// How a limit stands before a call, and what it says to the call.
+/// A limit's status before a call, and whether the call passes.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Judgement {
-    pub(in crate::ledger) standing: LimitStatus,
+    pub(in crate::ledger) status: LimitStatus,
     pub(in crate::ledger) passes: Passes,
-    /// It refuses nobody.
+    /// A shadow limit: it refuses nobody.
     pub(in crate::ledger) shadow: bool,
 }
 
@@ -45,16 +45,19 @@ impl Judgement {
         }
     }
 
-    /// Marks a standing if this call would have passed a shadow limit.
-    pub(in crate::ledger) fn mark(&self, standing: &mut LimitStatus) {
-        standing.shadow_refused = self.shadow && self.passes != Passes::Now;
+    /// Marks a limit status if this call would have passed a shadow limit.
+    pub(in crate::ledger) fn mark(&self, status: &mut LimitStatus) {
+        status.shadow_refused = self.shadow && self.passes != Passes::Now;
     }
 }
 
-/// The limit that refuses with the longest wait, the first of equals, and when the call could pass it.
+/// The limit that refuses with the longest wait, the first of equals, and when the call could pass
+/// it.
 pub(in crate::ledger) fn binding(judgements: &[Judgement]) -> Option<(usize, Option<Timestamp>)> {
     let mut binding: Option<(usize, Option<Timestamp>)> = None;
-    for (index, retry_at) in judgements.iter().enumerate().filter_map(|(index, j)| Some((index, j.refusal()?))) {
+    for (index, retry_at) in
+        judgements.iter().enumerate().filter_map(|(index, j)| Some((index, j.refusal()?)))
+    {
         let longer = match (binding, retry_at) {
             (None, _) => true,
             (Some((_, None)), _) => false,
@@ -77,7 +80,8 @@ pub(in crate::ledger) struct Moment {
 
 impl Moment {
     pub(in crate::ledger) fn new(now: Timestamp, calendar: Calendar) -> Self {
-        let windows = Windows { day: calendar.day.name.clone(), month: calendar.month.name.clone() };
+        let windows =
+            Windows { day: calendar.day.name.clone(), month: calendar.month.name.clone() };
         Self { now, calendar, windows }
     }
 
@@ -89,7 +93,7 @@ impl Moment {
         used: &ScopeRecord,
         price: Credits,
     ) -> Judgement {
-        let standing = LimitStatus {
+        let status = LimitStatus {
             scope: scope.clone(),
             kind: limit.kind,
             max: limit.max,
@@ -100,15 +104,21 @@ impl Moment {
             shadow: limit.shadow,
             shadow_refused: false,
         };
-        let (standing, passes) = match limit.kind.shape() {
-            Shape::Bucket(period) => self.bucket(limit, micros(period), used, standing),
-            Shape::Window(period, unit) => self.window(limit, (period, unit), used, price, standing),
-            Shape::Slots => self.slots(limit, used, standing),
+        let (status, passes) = match limit.kind.shape() {
+            Shape::Bucket(period) => self.bucket(limit, micros(period), used, status),
+            Shape::Window(period, unit) => self.window(limit, (period, unit), used, price, status),
+            Shape::Slots => self.slots(limit, used, status),
         };
-        Judgement { standing, passes, shadow: limit.shadow }
+        Judgement { status, passes, shadow: limit.shadow }
     }
 
-    fn bucket(&self, limit: &Limit, period: u64, used: &ScopeRecord, standing: LimitStatus) -> (LimitStatus, Passes) {
+    fn bucket(
+        &self,
+        limit: &Limit,
+        period: u64,
+        used: &ScopeRecord,
+        status: LimitStatus,
+    ) -> (LimitStatus, Passes) {
         let drained = used.bucket(period).drained(limit.max, self.now.as_microsecond());
         let passes = match drained.fits(period, limit.burst) {
             Ok(()) => Passes::Now,
@@ -116,7 +126,7 @@ impl Moment {
             Err(None) => Passes::Never,
         };
         let reset_at = drained.full_at().map(at);
-        (LimitStatus { max: limit.burst, used: drained.used(period), reset_at, ..standing }, passes)
+        (LimitStatus { max: limit.burst, used: drained.used(period), reset_at, ..status }, passes)
     }
 
     fn window(
@@ -125,7 +135,7 @@ impl Moment {
         (period, unit): (Period, Unit),
         used: &ScopeRecord,
         price: Credits,
-        standing: LimitStatus,
+        status: LimitStatus,
     ) -> (LimitStatus, Passes) {
         let end = match period {
             Period::Day => Some(self.calendar.day.end),
@@ -150,10 +160,25 @@ impl Moment {
         } else {
             end.map_or(Passes::Never, Passes::At)
         };
-        (LimitStatus { max, topped_up, used: held.spent, reserved: held.reserved, reset_at: end, ..standing }, passes)
+        (
+            LimitStatus {
+                max,
+                topped_up,
+                used: held.spent,
+                reserved: held.reserved,
+                reset_at: end,
+                ..status
+            },
+            passes,
+        )
     }
 
-    fn slots(&self, limit: &Limit, used: &ScopeRecord, standing: LimitStatus) -> (LimitStatus, Passes) {
+    fn slots(
+        &self,
+        limit: &Limit,
+        used: &ScopeRecord,
+        status: LimitStatus,
+    ) -> (LimitStatus, Passes) {
         let open = used.slots();
         let passes = if open < limit.max {
             Passes::Now
@@ -162,7 +187,7 @@ impl Moment {
         } else {
             Passes::At(at(self.now.as_microsecond().saturating_add(SLOT_WAIT_MICROS)))
         };
-        (LimitStatus { reserved: open, ..standing }, passes)
+        (LimitStatus { reserved: open, ..status }, passes)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Records in memory, for tests of what the machine does with them.
+//! Records in memory, for tests of the machine.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -8,34 +8,34 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::past::Cell;
 use super::record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use super::records::Cell;
 use super::records::Records;
 use super::state::{Machine, Rules};
 use crate::credits::Credits;
 use crate::ledger::{
-    Admission, CallResult, CallSummary, Level, OnUnknown, Outcome, Phase, ReservationId, Retention, Row, Scope,
-    Settlement, Sums, TopUpId, Verdict,
+    Admission, CallResult, CallSummary, Level, OnUnknown, Outcome, Phase, ReservationId, Retention,
+    Row, Scope, Settlement, Sums, TopUpId, Verdict,
 };
 use crate::team::{Limit, Limits, TeamId, UserId};
 
 /// On 15 January 2027, in microseconds of Unix time.
 pub(in crate::ledger) const NOW: i64 = 1_800_000_000_000_000;
 pub(in crate::ledger) const SECOND: i64 = 1_000_000;
-/// How long a reservation lives that nobody renews.
+/// How long a reservation lives without a renewal.
 pub(in crate::ledger) const TTL: i64 = 600 * SECOND;
 
 /// One team's records, in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::ledger) struct Kept {
     pub(in crate::ledger) scopes: BTreeMap<ScopeName, ScopeRecord>,
-    /// The scopes that are said to be past.
+    /// Scopes listed as past.
     pub(in crate::ledger) past: Vec<ScopeName>,
     pub(in crate::ledger) calls: BTreeMap<ReservationId, ReservationRecord>,
     pub(in crate::ledger) rows: Vec<Row>,
     pub(in crate::ledger) cells: BTreeMap<[String; 3], Sums>,
     pub(in crate::ledger) top_ups: BTreeMap<TopUpId, TopUpRecord>,
-    /// When the last top-up was added, and before when others are forgotten.
+    /// When the last top-up was added, and the time before which others are forgotten.
     pub(in crate::ledger) topped_up_at: Option<(Timestamp, Timestamp)>,
 }
 
@@ -50,12 +50,22 @@ impl Records for &mut Kept {
         Ok(self.scopes.get(scope).cloned().unwrap_or_default())
     }
 
-    fn put_scope(&mut self, _team: &TeamId, scope: &ScopeName, record: ScopeRecord) -> Result<(), Infallible> {
+    fn put_scope(
+        &mut self,
+        _team: &TeamId,
+        scope: &ScopeName,
+        record: ScopeRecord,
+    ) -> Result<(), Infallible> {
         self.scopes.insert(scope.clone(), record);
         Ok(())
     }
 
-    fn past_scopes(&self, _team: &TeamId, _now: i64, most: usize) -> Result<Vec<ScopeName>, Infallible> {
+    fn past_scopes(
+        &self,
+        _team: &TeamId,
+        _now: i64,
+        most: usize,
+    ) -> Result<Vec<ScopeName>, Infallible> {
         Ok(self.past.iter().take(most).cloned().collect())
     }
 
@@ -64,16 +74,29 @@ impl Records for &mut Kept {
         Ok(())
     }
 
-    fn reservation(&self, _team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Infallible> {
+    fn reservation(
+        &self,
+        _team: &TeamId,
+        id: ReservationId,
+    ) -> Result<Option<ReservationRecord>, Infallible> {
         Ok(self.calls.get(&id).cloned())
     }
 
-    fn put_reservation(&mut self, _team: &TeamId, id: ReservationId, to: ReservationRecord) -> Result<(), Infallible> {
+    fn put_reservation(
+        &mut self,
+        _team: &TeamId,
+        id: ReservationId,
+        to: ReservationRecord,
+    ) -> Result<(), Infallible> {
         self.calls.insert(id, to);
         Ok(())
     }
 
-    fn take_reservation(&mut self, _team: &TeamId, id: ReservationId) -> Result<Option<ReservationRecord>, Infallible> {
+    fn take_reservation(
+        &mut self,
+        _team: &TeamId,
+        id: ReservationId,
+    ) -> Result<Option<ReservationRecord>, Infallible> {
         Ok(self.calls.remove(&id))
     }
 
@@ -81,7 +104,12 @@ impl Records for &mut Kept {
         Ok(self.calls.values().filter(|record| record.phase().is_some()).count() as u64)
     }
 
-    fn overdue(&self, _team: &TeamId, now: i64, most: usize) -> Result<Vec<ReservationId>, Infallible> {
+    fn overdue(
+        &self,
+        _team: &TeamId,
+        now: i64,
+        most: usize,
+    ) -> Result<Vec<ReservationId>, Infallible> {
         let overdue = self.calls.iter().filter(|(_, record)| record.deadline <= now);
         Ok(overdue.map(|(id, _)| *id).take(most).collect())
     }
@@ -91,7 +119,13 @@ impl Records for &mut Kept {
         Ok(())
     }
 
-    fn trim_rows(&mut self, _: &TeamId, before: Timestamp, max: u64, most: usize) -> Result<usize, Infallible> {
+    fn trim_rows(
+        &mut self,
+        _: &TeamId,
+        before: Timestamp,
+        max: u64,
+        most: usize,
+    ) -> Result<usize, Infallible> {
         let over = self.rows.len().saturating_sub(usize::try_from(max).unwrap());
         let old = self.rows.iter().filter(|row| row.settled_at < before).count();
         let gone = over.max(old).min(most);
@@ -119,7 +153,13 @@ impl Records for &mut Kept {
         Ok(self.cells.get(&place(cell)).copied())
     }
 
-    fn put_sums(&mut self, _team: &TeamId, cell: Cell<'_>, sums: Sums, is_new: bool) -> Result<(), Infallible> {
+    fn put_sums(
+        &mut self,
+        _team: &TeamId,
+        cell: Cell<'_>,
+        sums: Sums,
+        is_new: bool,
+    ) -> Result<(), Infallible> {
         let before = self.cells.insert(place(cell), sums);
         assert_eq!(before.is_none(), is_new, "{cell:?}");
         Ok(())
@@ -129,9 +169,15 @@ impl Records for &mut Kept {
         Ok(self.cells.keys().filter(|cell| cell[0] == day).count() as u64)
     }
 
-    fn trim_usage(&mut self, _team: &TeamId, before: Timestamp, most: usize) -> Result<usize, Infallible> {
+    fn trim_usage(
+        &mut self,
+        _team: &TeamId,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<usize, Infallible> {
         let before = before.to_zoned(TimeZone::UTC).date().to_string();
-        let old: Vec<_> = self.cells.keys().filter(|cell| cell[0] < before).take(most).cloned().collect();
+        let old: Vec<_> =
+            self.cells.keys().filter(|cell| cell[0] < before).take(most).cloned().collect();
         self.cells.retain(|cell, _| !old.contains(cell));
         Ok(old.len())
     }
@@ -158,15 +204,16 @@ impl Ledger {
         Machine::new(&mut self.kept, &self.rules, super::judgement::at(self.now))
     }
 
-    pub(in crate::ledger) fn admit(&mut self, asked: &Admission) -> Verdict {
-        self.machine().admit(asked).unwrap()
+    pub(in crate::ledger) fn admit(&mut self, admission: &Admission) -> Verdict {
+        self.machine().admit(admission).unwrap()
     }
 
     /// Admits a call of the team and of ana at this price, and says which it is.
     pub(in crate::ledger) fn open(&mut self, phase: Phase, price: u64) -> ReservationId {
-        let asked = Admission { phase, ..call([of(Scope::Team, []), of(user("ana"), [])], price) };
-        assert!(matches!(self.admit(&asked), Verdict::Admitted { .. }));
-        asked.id
+        let admission =
+            Admission { phase, ..call([of(Scope::Team, []), of(user("ana"), [])], price) };
+        assert!(matches!(self.admit(&admission), Verdict::Admitted { .. }));
+        admission.id
     }
 
     pub(in crate::ledger) fn scope(&self, scope: &Scope) -> ScopeRecord {
@@ -195,12 +242,23 @@ pub(in crate::ledger) fn call(levels: impl IntoIterator<Item = Level>, price: u6
         time_zone: TimeZone::UTC,
         price: Credits::from_micros(price),
         phase: Phase::Waiting,
-        asked: CallSummary { user: "ana".to_owned(), model: "m".to_owned(), ..CallSummary::default() }.into(),
+        summary: CallSummary {
+            user: "ana".to_owned(),
+            model: "m".to_owned(),
+            ..CallSummary::default()
+        }
+        .into(),
     }
 }
 
 /// The end of a call that was answered and cost so much.
 pub(in crate::ledger) fn charged(id: ReservationId, micros: u64) -> Settlement {
     let charged = Credits::from_micros(micros);
-    Settlement { id, outcome: Outcome::Charged, charged, came: CallResult::default(), keeps_slots: false }
+    Settlement {
+        id,
+        outcome: Outcome::Charged,
+        charged,
+        result: CallResult::default(),
+        keeps_slots: false,
+    }
 }

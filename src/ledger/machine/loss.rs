@@ -1,12 +1,11 @@
-//! What is known of a loss: the keeper of a team's records was emptied, or went back to an older
-//! copy of them.
+//! A loss: the store was emptied, or went back to an older copy of the records.
 //!
-//! A loss begins a new epoch, in which the team is closed at first: whoever knows what is missing
-//! restores it. Then it opens, and what nobody speaks for is judged (see `unclaimed`).
+//! A loss begins a new epoch, in which the team is closed at first: every process restores what it
+//! knows. Then the team opens, and unclaimed calls are judged (see `unclaimed`).
 //!
-//! Where another server has the records than before, it is a copy that may lack the last changes,
-//! though nobody there may know of any. An epoch begins there as well, in which the team is open:
-//! what is counted from then on is told from what the copy lacks, whoever comes with that later.
+//! A new server is a copy that may lack the last changes without anyone there knowing. It begins an
+//! epoch too, in which the team stays open: what is counted from then on is kept apart from what
+//! the copy lacks, which may be restored later.
 
 use std::collections::BTreeMap;
 
@@ -14,52 +13,57 @@ use serde::{Deserialize, Serialize};
 
 use super::revision::Revision;
 
-/// How many earlier epochs are remembered.
+/// How many earlier epochs are kept.
 const EPOCHS_MOST: usize = 8;
-/// How long after a loss scopes are still put together from what processes bring that were away,
-/// in microseconds. Their days are over then.
+/// How long after a loss late restores are still merged, in microseconds. By then the windows that
+/// they count in are over.
 const RESTORED_FOR: i64 = 86_400_000_000;
 
 /// The last loss of a team.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct Loss {
-    /// Nothing is admitted or settled yet.
+    /// The team is closed: nothing is admitted or settled.
     pub(in crate::ledger) closed: bool,
     /// When it was noticed, in microseconds of the keeper's time.
     pub(in crate::ledger) noticed_at: i64,
-    /// Of each earlier epoch that is not lost as a whole, the number of the last change that is there.
+    /// The last surviving change of each earlier epoch; an epoch without an entry is lost as a
+    /// whole.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::ledger) kept: BTreeMap<u64, u64>,
-    /// How far the team's own scope was restored, of each earlier epoch, when the team opened: what
-    /// calls held up to then and nobody claimed was given to calls that stand for them.
+    /// How far the team's scope was restored of each earlier epoch when the team opened: what
+    /// unclaimed calls held up to then was given to calls that stand for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::ledger) covered: BTreeMap<u64, u64>,
-    /// Scopes were restored after the team had opened, and what they hold for nobody is yet to be judged:
-    /// whoever brought them may have died.
+    /// Scopes were restored after the team had opened. What they hold for unclaimed calls is yet to
+    /// be judged, because the process that restored them may have died. In a closed team: so it was
+    /// before the loss, and what is restored may lack what open calls hold.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::ledger) unjudged: bool,
-    /// The epoch that began when it was noticed, where others have begun since, on copies that took
-    /// over; 0: none has.
+    /// The epoch that the loss began, when later takeovers have begun others; 0: none has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(in crate::ledger) noticed_in: u64,
-    /// How often calls had been marked when the last copy took over.
+    /// The count of marked calls when the last copy took over.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(in crate::ledger) marks_kept: u64,
 }
 
-// serde hands the field by reference.
+// serde passes the field by reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Earlier than every epoch.
+/// A number before every epoch.
 const NEVER: u64 = 1;
 
 impl Loss {
-    /// The loss that is noticed now. `found` is what is still there, and `before` the last loss that
-    /// it knows of.
-    pub(in crate::ledger) fn noticed(found: Option<Revision>, before: Option<&Self>, now: i64) -> Self {
+    /// The loss noticed now; `found` is the surviving revision, and `before` the last loss that its
+    /// record knows.
+    pub(in crate::ledger) fn noticed(
+        found: Option<Revision>,
+        before: Option<&Self>,
+        now: i64,
+    ) -> Self {
         let mut kept = BTreeMap::new();
         if let Some(found) = found {
             kept = before.map(|before| before.kept.clone()).unwrap_or_default();
@@ -71,9 +75,14 @@ impl Loss {
         Self { closed: true, noticed_at: now, kept, ..Self::default() }
     }
 
-    /// What is known where a copy has taken over of which nobody knows that it lacks anything. `found`
-    /// and `marks` say how far the copy has come.
-    pub(in crate::ledger) fn taken_over(found: Revision, before: Option<&Self>, now: i64, marks: u64) -> Self {
+    /// A takeover by a copy that is not known to lack anything; `found` and `marks` say how far the
+    /// copy has come.
+    pub(in crate::ledger) fn taken_over(
+        found: Revision,
+        before: Option<&Self>,
+        now: i64,
+        marks: u64,
+    ) -> Self {
         let noticed_in = before.map_or(NEVER, |before| before.began(found));
         let covered = before.map(|before| before.covered.clone()).unwrap_or_default();
         let unjudged = before.is_some_and(|before| before.unjudged);
@@ -81,33 +90,34 @@ impl Loss {
         Self { closed: false, noticed_in, marks_kept: marks, covered, unjudged, ..noticed }
     }
 
-    /// The epoch that began when it was noticed; `is` is the revision of the records that say so.
+    /// The epoch that the loss began; `is` is the revision of the record with this loss.
     const fn began(&self, is: Revision) -> u64 {
         if self.noticed_in == 0 { is.epoch } else { self.noticed_in }
     }
 
-    /// Whether it was noticed after somebody had last seen the records, at an earlier epoch.
+    /// Whether the loss was noticed after a process last saw the records, at an earlier epoch.
     pub(in crate::ledger) const fn is_news(&self, seen: Revision, is: Revision) -> bool {
         self.began(is) > seen.epoch
     }
 
-    /// Whether a copy has taken over that lacks some of so many marks.
+    /// Whether a copy that took over lacks some of these marks.
     pub(in crate::ledger) const fn lacks_marks(&self, marks: u64) -> bool {
         self.noticed_in > 0 && self.marks_kept < marks
     }
 
-    /// Whether a change is missing that was made at this revision of an earlier epoch.
+    /// Whether a change made at this revision of an earlier epoch is missing.
     pub(in crate::ledger) fn lacks(&self, at: Revision) -> bool {
         self.kept.get(&at.epoch).is_none_or(|last| at.number > *last)
     }
 
-    /// Whether what a call held that was admitted at this revision was given to another when the
-    /// team opened.
+    /// Whether the amounts held by a call admitted at this revision were given to a standing call
+    /// when the team opened.
     pub(in crate::ledger) fn covers(&self, admitted: Revision) -> bool {
-        self.lacks(admitted) && self.covered.get(&admitted.epoch).is_some_and(|last| admitted.number <= *last)
+        self.lacks(admitted)
+            && self.covered.get(&admitted.epoch).is_some_and(|last| admitted.number <= *last)
     }
 
-    /// Whether it is so long ago that scopes are as they are.
+    /// Whether the loss is so long ago that late restores are ignored.
     pub(in crate::ledger) const fn is_over(&self, now: i64) -> bool {
         now.saturating_sub(self.noticed_at) > RESTORED_FOR
     }
@@ -134,20 +144,25 @@ mod tests {
     }
 
     #[test]
-    fn of_a_store_that_began_anew_unnoticed_what_was_before_is_lacking_and_what_came_since_is_not() {
+    fn after_an_unnoticed_restart_only_what_was_before_is_lacking() {
         let loss = Loss::noticed(Some(at(8, 7)), None, 9);
         assert!(loss.lacks(at(5, 3)) && !loss.lacks(at(8, 3)));
     }
 
     #[test]
-    fn a_copy_that_takes_over_is_no_loss_to_those_who_saw_nothing_that_it_lacks() {
+    fn a_promoted_copy_that_lacks_nothing_seen_is_no_loss() {
         let copy = Loss::taken_over(at(5, 50), None, 9, 3);
         assert!(!copy.closed && !copy.is_news(at(5, 60), at(9, 51)));
-        assert!(copy.lacks(at(5, 51)) && !copy.lacks(at(5, 50)) && copy.lacks_marks(4) && !copy.lacks_marks(3));
+        assert!(
+            copy.lacks(at(5, 51))
+                && !copy.lacks(at(5, 50))
+                && copy.lacks_marks(4)
+                && !copy.lacks_marks(3)
+        );
     }
 
     #[test]
-    fn a_loss_is_still_news_after_a_copy_has_taken_over() {
+    fn a_loss_is_still_news_after_a_promotion() {
         let loss = Loss::noticed(None, None, 9);
         let copy = Loss::taken_over(at(9, 4), Some(&loss), 12, 0);
         assert!(copy.is_news(at(5, 60), at(12, 5)) && !copy.is_news(at(9, 2), at(12, 5)));
@@ -156,34 +171,47 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_loss_left_is_still_there_after_the_next_one() {
+    fn what_an_earlier_loss_lacked_survives_the_next_one() {
         let before = Loss::noticed(Some(at(5, 50)), None, 9);
         let loss = Loss::noticed(Some(at(9, 4)), Some(&before), 10);
-        assert!(!loss.lacks(at(5, 50)) && loss.lacks(at(5, 51)) && !loss.lacks(at(9, 4)) && loss.lacks(at(9, 5)));
+        assert!(
+            !loss.lacks(at(5, 50))
+                && loss.lacks(at(5, 51))
+                && !loss.lacks(at(9, 4))
+                && loss.lacks(at(9, 5))
+        );
     }
 
     #[test]
     fn of_many_losses_the_last_eight_copies_are_remembered() {
-        let noticed = |before: Option<Loss>, epoch| Some(Loss::noticed(Some(at(epoch, 1)), before.as_ref(), 9));
+        let noticed = |before: Option<Loss>, epoch| {
+            Some(Loss::noticed(Some(at(epoch, 1)), before.as_ref(), 9))
+        };
         let loss = (1..=12).fold(None, noticed).unwrap_or_default();
         assert_eq!(loss.kept.into_keys().collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10, 11, 12]);
     }
 
     #[test]
-    fn only_a_call_that_is_lacking_and_was_known_of_when_the_team_opened_was_given_to_another() {
+    fn only_a_known_and_lacking_call_was_given_to_another() {
         let loss = Loss { covered: [(5, 60)].into(), ..Loss::noticed(Some(at(5, 50)), None, 9) };
-        assert!(loss.covers(at(5, 60)) && !loss.covers(at(5, 61)), "it came after the last that was known");
-        assert!(!loss.covers(at(5, 50)) && !loss.covers(at(6, 1)), "it is there, or nothing was known of its epoch");
+        assert!(
+            loss.covers(at(5, 60)) && !loss.covers(at(5, 61)),
+            "it came after the last that was known"
+        );
+        assert!(
+            !loss.covers(at(5, 50)) && !loss.covers(at(6, 1)),
+            "it is there, or nothing was known of its epoch"
+        );
     }
 
     #[test]
-    fn scopes_are_put_together_up_to_a_day_after_the_loss() {
+    fn scopes_are_merged_up_to_a_day_after_the_loss() {
         let loss = Loss::noticed(None, None, 9);
         assert!(!loss.is_over(9 + RESTORED_FOR) && loss.is_over(9 + RESTORED_FOR + 1));
     }
 
     #[test]
-    fn of_a_loss_only_what_there_is_to_say_is_written_and_it_comes_back_as_it_was() {
+    fn a_loss_is_written_sparsely_and_reads_back() {
         let written = |loss: &Loss| serde_json::to_string(loss).unwrap();
         assert_eq!(written(&Loss::default()), r#"{"closed":false,"noticed_at":0}"#);
         let loss = Loss { unjudged: true, ..Loss::taken_over(at(5, 50), None, 9, 3) };
@@ -191,8 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_takes_over_knows_what_the_one_before_knew_of_its_loss() {
-        let loss = Loss { covered: [(5, 60)].into(), unjudged: true, ..Loss::noticed(None, None, 9) };
+    fn a_promoted_copy_knows_of_the_loss_before_it() {
+        let loss =
+            Loss { covered: [(5, 60)].into(), unjudged: true, ..Loss::noticed(None, None, 9) };
         let copy = Loss::taken_over(at(9, 4), Some(&loss), 12, 0);
         assert_eq!((copy.covered, copy.unjudged), (loss.covered.clone(), true));
         assert!(!loss.lacks_marks(3), "no copy has taken over that could lack them");

@@ -1,13 +1,15 @@
-//! The ledger's state machine: what each operation does to a team's records. One machine judges for every store.
+//! The ledger's state machine: decides each operation on a team's records. Every store uses the
+//! same machine.
 //!
-//! It does no I/O and has no clock: it is given the records, the rules and the moment, and hands back answers and
-//! changes. What a store must give it is in `records`; a store keeps all changes of an operation, or none.
+//! It does no I/O and has no clock: it is given records, rules and the moment, and returns answers
+//! and changes. `records` says what a store must provide; a store keeps all changes of an
+//! operation, or none.
 //!
-//! Reading order: `record` (what is kept), `written` (as what), `bucket` and `judgement` (one limit), `ends`
-//! (when a scope may be forgotten), `past` (rows and usage), `state` (what each
-//! operation does), `slots`, `sweep`, `reading`, `soft`, `topup`, `open`, and `records` (what a store gives). Of a
-//! store that lost something: `revision` and `loss` (what it lacks), `shares` (how a scope is put
-//! together again), `unclaimed` (what becomes of calls that nobody speaks for).
+//! Reading order: `record` (what is kept), `written` (in which form), `bucket` and `judgement` (one
+//! limit), `ends` (when a scope may be forgotten), `past` (rows and usage), `state` (each
+//! operation), `slots`, `sweep`, `reading`, `soft`, `topup`, `open`, and `records` (the store's
+//! side). After a loss: `revision` and `loss` (what is missing), `shares` (merging a scope),
+//! `unclaimed` (what becomes of calls that no process claims).
 
 pub(in crate::ledger) mod bucket;
 mod ends;
@@ -31,8 +33,8 @@ pub(in crate::ledger) mod unclaimed;
 mod written;
 
 pub(in crate::ledger) use loss::Loss;
-pub(in crate::ledger) use past::{Cell, Ended};
+pub(in crate::ledger) use past::Ended;
 pub(in crate::ledger) use record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
-pub(in crate::ledger) use records::Records;
+pub(in crate::ledger) use records::{Cell, Records};
 pub(in crate::ledger) use revision::Revision;
 pub(in crate::ledger) use state::{Machine, Rules};

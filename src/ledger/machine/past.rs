@@ -1,17 +1,18 @@
-//! What is kept of calls that have ended, a row and its share in the day's usage, and how that is bounded.
+//! Records of ended calls, which are bounded: a row, and its share in the day's usage.
 
 use jiff::Timestamp;
 
-use super::records::Records;
+use super::records::{Cell, Records};
 use crate::credits::Credits;
 use crate::ledger::usage::{CELLS_MAX, OVERFLOW};
 use crate::ledger::{Retention, Row, Sums, Swept, SweptCharge};
 use crate::team::TeamId;
 
-/// The most of what is old that goes when a new row comes: more than one, so that rows get fewer after a burst.
+/// The most old records dropped with a new row: more than one, so that the rows shrink again after
+/// a burst.
 const TRIM_BY_THE_WAY: usize = 2;
 
-/// What was ended of a team that had been left behind, and what that was charged.
+/// An abandoned call that was ended, with its charge.
 #[derive(Debug)]
 pub(in crate::ledger) struct Ended {
     pub(in crate::ledger) team: TeamId,
@@ -32,16 +33,7 @@ impl Ended {
     }
 }
 
-/// A place in a day's usage.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::ledger) struct Cell<'a> {
-    /// In the team's zone.
-    pub(in crate::ledger) day: &'a str,
-    pub(in crate::ledger) user: &'a str,
-    pub(in crate::ledger) model: &'a str,
-}
-
-/// Keeps the row of a call that has ended, and counts it.
+/// Appends the row of an ended call and counts it.
 pub(in crate::ledger) fn note<R: Records>(
     records: &mut R,
     team: &TeamId,
@@ -49,7 +41,7 @@ pub(in crate::ledger) fn note<R: Records>(
     retention: &Retention,
     now: Timestamp,
 ) -> Result<(), R::Fault> {
-    let named = Cell { day: &row.day, user: &row.asked.user, model: &row.asked.model };
+    let named = Cell { day: &row.day, user: &row.summary.user, model: &row.summary.model };
     let beyond = Cell { user: OVERFLOW, model: OVERFLOW, ..named };
     let (cell, before) = match records.sums(team, named)? {
         Some(before) => (named, Some(before)),
@@ -63,7 +55,7 @@ pub(in crate::ledger) fn note<R: Records>(
     trim(records, team, retention, now, TRIM_BY_THE_WAY).map(drop)
 }
 
-/// Drops a bounded number of what is too old, or too much. Whether anything went.
+/// Drops a bounded number of old or surplus records. Returns whether any were dropped.
 pub(in crate::ledger) fn trim<R: Records>(
     records: &mut R,
     team: &TeamId,

@@ -17,8 +17,13 @@ fn row(user: &str, settled_at: i64) -> Row {
         month: "2027-01".to_owned(),
         admitted_at: at(NOW),
         settled_at: at(settled_at),
-        asked: CallSummary { user: user.to_owned(), model: "m".to_owned(), ..CallSummary::default() }.into(),
-        came: CallResult::default(),
+        summary: CallSummary {
+            user: user.to_owned(),
+            model: "m".to_owned(),
+            ..CallSummary::default()
+        }
+        .into(),
+        result: CallResult::default(),
     }
 }
 
@@ -32,7 +37,7 @@ fn calls(kept: &Kept, user: &str, model: &str) -> u64 {
 }
 
 #[test]
-fn a_call_is_counted_where_it_belongs_and_once_a_day_is_full_newcomers_together() {
+fn once_a_day_is_full_newcomers_are_counted_together() {
     let mut kept = Kept::default();
     for number in 1..CELLS_MAX {
         kept.cells.insert([TODAY.to_owned(), number.to_string(), "m".to_owned()], Sums::default());
@@ -42,12 +47,15 @@ fn a_call_is_counted_where_it_belongs_and_once_a_day_is_full_newcomers_together(
     for user in ["ben", "ana", "cid"] {
         noted(&mut kept, user);
     }
-    assert_eq!((calls(&kept, "ana", "m"), calls(&kept, OVERFLOW, OVERFLOW), kept.cells.len()), (2, 2, 5_001));
+    assert_eq!(
+        (calls(&kept, "ana", "m"), calls(&kept, OVERFLOW, OVERFLOW), kept.cells.len()),
+        (2, 2, 5_001)
+    );
     assert_eq!(kept.rows.len(), 4, "each call has its row all the same");
 }
 
 #[test]
-fn it_is_told_whether_anything_was_dropped_be_it_a_row_or_a_sum() {
+fn trimming_says_whether_a_row_or_a_sum_went() {
     let month = std::time::Duration::from_secs(30 * 86_400);
     let retention = Retention { rows: month, usage: month, ..Retention::default() };
     for (rows, cells) in [(0, 0), (1, 0), (0, 1), (1, 1), (2, 2)] {
@@ -69,6 +77,7 @@ fn what_calls_of_one_model_were_charged_is_told_together() {
     for (model, credits) in [("m", 3), ("n", 1), ("m", 4)] {
         ended.charge(model.to_owned(), Credits::from_micros(credits));
     }
-    let charges: Vec<_> = ended.charges.iter().map(|charge| (&*charge.model, charge.credits.micros())).collect();
+    let charges: Vec<_> =
+        ended.charges.iter().map(|charge| (&*charge.model, charge.credits.micros())).collect();
     assert_eq!(charges, [("m", 7), ("n", 1)]);
 }

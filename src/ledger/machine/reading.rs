@@ -1,32 +1,35 @@
-//! How a team stands. At most the reading itself is counted.
+//! Reads a team's limits. Only the read itself may be counted.
 
 use super::ends;
 use super::judgement::{self, Moment};
 use super::record::ScopeName;
 use super::records::Records;
-use super::state::{Machine, judge, standings};
+use super::state::{Machine, judge, statuses};
 use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::ledger::{BudgetSnapshot, Level, ReadLimited, SnapshotQuery};
 use crate::team::TeamId;
 
 impl<R: Records> Machine<'_, R> {
-    pub(in crate::ledger) fn books(&mut self, asked: &SnapshotQuery) -> Result<BudgetSnapshot, R::Fault> {
-        let moment = Moment::new(self.now(), Calendar::around(self.now(), &asked.time_zone));
+    pub(in crate::ledger) fn snapshot(
+        &mut self,
+        query: &SnapshotQuery,
+    ) -> Result<BudgetSnapshot, R::Fault> {
+        let moment = Moment::new(self.now(), Calendar::around(self.now(), &query.time_zone));
         let mut judgements = Vec::new();
-        for level in &asked.levels {
-            let used = self.records().scope(&asked.team, &ScopeName::from(&level.scope))?;
+        for level in &query.levels {
+            let used = self.records().scope(&query.team, &ScopeName::from(&level.scope))?;
             judgements.extend(judge(&moment, level, &used, Credits::ZERO));
         }
-        let refused = match &asked.reader {
-            Some(reader) => self.count_reading(&asked.team, reader, &moment)?,
+        let refused = match &query.reader {
+            Some(reader) => self.count_reading(&query.team, reader, &moment)?,
             None => None,
         };
-        let (standings, open) = (standings(judgements), self.records().open(&asked.team)?);
-        Ok(BudgetSnapshot { standings, open, refused, at: self.now() })
+        let (statuses, open) = (statuses(judgements), self.records().open(&query.team)?);
+        Ok(BudgetSnapshot { statuses, open, refused, at: self.now() })
     }
 
-    /// Takes a token for a reading, or says that there is none.
+    /// Takes a token for a read, or refuses it.
     fn count_reading(
         &mut self,
         team: &TeamId,
@@ -40,9 +43,13 @@ impl<R: Records> Machine<'_, R> {
             return Ok(judged
                 .into_iter()
                 .nth(binding)
-                .map(|judged| ReadLimited { standing: judged.standing, retry_at }));
+                .map(|judged| ReadLimited { status: judged.status, retry_at }));
         }
-        self.take_tokens(&mut record, &reader.limits, &mut judged.iter().map(|judgement| judgement.passes));
+        self.take_tokens(
+            &mut record,
+            &reader.limits,
+            &mut judged.iter().map(|judgement| judgement.passes),
+        );
         record.set_until(ends::of_scope(reader, &record, moment));
         self.records_to_write().put_scope(team, &name, record)?;
         Ok(None)
@@ -59,13 +66,14 @@ mod tests {
     use crate::ledger::{Phase, Scope};
     use crate::team::{Limit, LimitKind, UserId};
 
+    /// The reader's scope is kept until its bucket is full.
     #[test]
-    fn who_reads_too_often_is_told_when_the_next_reading_passes_and_is_kept_until_its_bucket_is_full() {
+    fn who_reads_too_often_is_told_when_to_read_again() {
         let mut ledger = Ledger::new();
         ledger.open(Phase::Waiting, 7);
         let reader = Scope::Account(UserId::parse("ana").unwrap());
         let limits = [Limit::new(LimitKind::Concurrent, 9)];
-        let asked = SnapshotQuery {
+        let query = SnapshotQuery {
             team: team(),
             levels: vec![of(Scope::Team, limits), of(user("ana"), limits)],
             time_zone: TimeZone::UTC,
@@ -73,11 +81,18 @@ mod tests {
         };
         for retry_at in [None, Some(Some(at(NOW + 60 * SECOND)))] {
             let mut machine = ledger.machine();
-            let books = machine.books(&asked).unwrap();
-            assert_eq!((books.open, books.at), (1, at(NOW)));
-            assert_eq!(books.standings.iter().map(|standing| standing.reserved).collect::<Vec<_>>(), [1, 1]);
-            assert_eq!(machine.changed(), retry_at.is_none(), "a reading that does not pass is not counted");
-            assert_eq!(books.refused.map(|refused| refused.retry_at), retry_at);
+            let snapshot = machine.snapshot(&query).unwrap();
+            assert_eq!((snapshot.open, snapshot.at), (1, at(NOW)));
+            assert_eq!(
+                snapshot.statuses.iter().map(|status| status.reserved).collect::<Vec<_>>(),
+                [1, 1]
+            );
+            assert_eq!(
+                machine.changed(),
+                retry_at.is_none(),
+                "a reading that does not pass is not counted"
+            );
+            assert_eq!(snapshot.refused.map(|refused| refused.retry_at), retry_at);
             assert_eq!(ledger.scope(&reader).until(), Some(NOW + 120 * SECOND));
         }
     }

@@ -1,4 +1,5 @@
-//! What a ledger keeps, in whichever store: of every scope what it has spent and holds, and every open reservation.
+//! The records of a ledger, in any store: what each scope has spent and holds, and every open
+//! reservation.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,15 +8,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
-use super::shares::Shares;
 use crate::ledger::{CallSummary, Phase, Scope};
 use crate::team::limit::{Period, Unit};
 
-/// How many windows of one period a scope keeps: the newest, and two for calls that began earlier and are yet to be
-/// settled.
+/// How many windows of one period a scope keeps: the newest, and two for calls that began earlier
+/// and are yet to be settled.
 pub(super) const WINDOWS_KEPT: usize = 3;
 
-/// What a window counts, whether or not a limit looks at it.
+/// The most marks of a call between two claims: a claim moves its number of marks to the next
+/// multiple of one more, so that earlier marks can be told apart.
+const MARKS_MOST: u32 = 63;
+
+/// The counts of a window, whether or not a limit reads them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 4]", into = "[u64; 4]")]
 pub(in crate::ledger) struct Counts {
@@ -24,7 +28,7 @@ pub(in crate::ledger) struct Counts {
     credits: Spending,
 }
 
-/// What is spent for good, and what open reservations hold.
+/// What is spent, and what open reservations hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::ledger) struct Spending {
     pub(in crate::ledger) spent: u64,
@@ -32,7 +36,9 @@ pub(in crate::ledger) struct Spending {
 }
 
 impl From<[u64; 4]> for Counts {
-    fn from([requests_spent, requests_reserved, credits_spent, credits_reserved]: [u64; 4]) -> Self {
+    fn from(
+        [requests_spent, requests_reserved, credits_spent, credits_reserved]: [u64; 4],
+    ) -> Self {
         Self {
             requests: Spending { spent: requests_spent, reserved: requests_reserved },
             credits: Spending { spent: credits_spent, reserved: credits_reserved },
@@ -47,7 +53,7 @@ impl From<Counts> for [u64; 4] {
 }
 
 impl Counts {
-    /// What is counted in this unit.
+    /// The count in this unit.
     pub(in crate::ledger) const fn of(&self, unit: Unit) -> Spending {
         match unit {
             Unit::Requests => self.requests,
@@ -60,6 +66,14 @@ impl Counts {
         self.credits.reserved += price;
     }
 
+    fn hold_at_least(&mut self, due: Self) -> bool {
+        let is_short = self.requests.reserved < due.requests.reserved
+            || self.credits.reserved < due.credits.reserved;
+        self.requests.reserved = self.requests.reserved.max(due.requests.reserved);
+        self.credits.reserved = self.credits.reserved.max(due.credits.reserved);
+        is_short
+    }
+
     fn settle(&mut self, end: &End) {
         self.requests.reserved = self.requests.reserved.saturating_sub(1);
         self.requests.spent += u64::from(end.counted);
@@ -68,24 +82,24 @@ impl Counts {
     }
 }
 
-/// What the end of a reservation does to the windows that admitted it.
+/// How a settlement changes the windows that admitted the reservation.
 pub(in crate::ledger) struct End {
-    /// What was reserved, in millionths.
+    /// The reserved price, in millionths.
     pub(in crate::ledger) price: u64,
-    /// What is spent of it, in millionths.
+    /// The part of it that is charged, in millionths.
     pub(in crate::ledger) charged: u64,
     /// Whether it counts as a call.
     pub(in crate::ledger) counted: bool,
 }
 
-/// The names of the day and the month that admit a call.
+/// Names of the day and the month that admit a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct Windows {
     pub(in crate::ledger) day: String,
     pub(in crate::ledger) month: String,
 }
 
-/// All that is kept of one team, user or key.
+/// The record of one team, user or key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct ScopeRecord {
     pub(super) total: Counts,
@@ -94,32 +108,44 @@ pub(in crate::ledger) struct ScopeRecord {
     /// By the bucket's period in microseconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) buckets: BTreeMap<u64, Bucket>,
-    /// How many calls have ended whose answers are still being read: they hold a slot each, and nothing else.
+    /// Ended calls whose answers are still being read: each holds a slot, and nothing else.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) unread: u64,
-    /// What was added to the prepaid budget while running, in millionths.
+    /// All top-ups of the prepaid budget, in millionths.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) topped_up: u64,
-    /// By period: what the budget was marked with when it was last told of as nearly used up.
+    /// By period: the mark of the last window in which the soft threshold was reported.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) crossed: BTreeMap<String, String>,
-    /// From when on it counts nothing that matters, in microseconds of Unix time: days and months are over, buckets are
-    /// full. `None`: for ever, since a prepaid budget needs the sum of all time; or nobody has said yet.
+    /// When nothing it counts matters any more, in microseconds of Unix time: days and months are
+    /// over, buckets are full. `None`: never, because a prepaid budget needs the sum of all time,
+    /// or nobody has set a time yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) until: Option<i64>,
-    /// What of it was counted in epochs that a loss has ended, while those are to be told apart.
+    /// Counts of epochs that a loss has ended, as long as they must be kept apart.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) shares: Shares,
 }
 
-// serde hands the field by reference.
+/// Shares by epoch; `shares` merges them.
+pub(super) type Shares = BTreeMap<u64, Share>;
+
+/// What a scope counted in one past epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Share {
+    /// The number of the last change of that epoch that it includes.
+    pub(super) number: u64,
+    pub(super) counted: Box<ScopeRecord>,
+}
+
+// serde passes the field by reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
 impl ScopeRecord {
-    /// What the window of this period counts; nothing yet if no call was admitted in it.
+    /// The counts of the window of this period; zero when no call was admitted in it.
     pub(in crate::ledger) fn counts(&self, period: Period, windows: &Windows) -> Counts {
         let found = match period {
             Period::Day => self.days.get(&windows.day).copied(),
@@ -131,10 +157,12 @@ impl ScopeRecord {
 
     /// What open reservations hold in each day's window: requests and credits.
     pub(super) fn held_by_day(&self) -> impl Iterator<Item = (&String, u64, u64)> {
-        self.days.iter().map(|(day, counts)| (day, counts.requests.reserved, counts.credits.reserved))
+        self.days
+            .iter()
+            .map(|(day, counts)| (day, counts.requests.reserved, counts.credits.reserved))
     }
 
-    /// Slots that are taken: by calls in flight, and by answers that are still being read.
+    /// Slots taken by calls in flight and by answers that are still being read.
     pub(in crate::ledger) const fn slots(&self) -> u64 {
         self.open().saturating_add(self.unread)
     }
@@ -149,37 +177,37 @@ impl ScopeRecord {
         self.unread
     }
 
-    /// A call that has ended keeps its slot.
+    /// Keeps the slot of an ended call.
     pub(super) const fn keep_slot(&mut self) {
         self.unread = self.unread.saturating_add(1);
     }
 
-    /// One that was kept is free.
+    /// Frees a kept slot.
     pub(super) const fn free_slot(&mut self) {
         self.unread = self.unread.saturating_sub(1);
     }
 
-    /// All top-ups together, in millionths.
+    /// The sum of all top-ups, in millionths.
     pub(in crate::ledger) const fn topped_up(&self) -> u64 {
         self.topped_up
     }
 
-    /// Keeps another sum of all top-ups.
+    /// Sets the sum of all top-ups.
     pub(in crate::ledger) const fn set_topped_up(&mut self, micros: u64) {
         self.topped_up = micros;
     }
 
-    /// From when on it may be forgotten; `None`: never.
+    /// When it may be forgotten; `None`: never.
     pub(in crate::ledger) const fn until(&self) -> Option<i64> {
         self.until
     }
 
-    /// Says from when on it may be forgotten.
+    /// Sets when it may be forgotten.
     pub(in crate::ledger) const fn set_until(&mut self, until: Option<i64>) {
         self.until = until;
     }
 
-    /// Marks a budget as told of. `false`: it had this mark.
+    /// Marks a budget's soft threshold as reported. `false` when it had this mark.
     pub(in crate::ledger) fn mark_crossed(&mut self, period: Period, mark: String) -> bool {
         let name = match period {
             Period::Day => "day",
@@ -189,24 +217,42 @@ impl ScopeRecord {
         self.crossed.insert(name.to_owned(), mark.clone()) != Some(mark)
     }
 
-    /// The bucket of this period, in microseconds; an untouched one if there was none.
+    /// The bucket of this period, in microseconds; untouched if there was none.
     pub(in crate::ledger) fn bucket(&self, period: u64) -> Bucket {
         self.buckets.get(&period).copied().unwrap_or_default()
     }
 
-    /// Keeps a bucket as it is now.
+    /// Sets a bucket.
     pub(in crate::ledger) fn set_bucket(&mut self, period: u64, bucket: Bucket) {
         self.buckets.insert(period, bucket);
     }
 
-    /// Holds a call and its price in every window.
+    /// Reserves a call and its price in every window.
     pub(in crate::ledger) fn reserve(&mut self, windows: &Windows, price: u64) {
         window(&mut self.days, &windows.day).reserve(price);
         window(&mut self.months, &windows.month).reserve(price);
         self.total.reserve(price);
     }
 
-    /// Ends a call in the windows that admitted it. A window no longer kept stays gone.
+    /// Reserves what is missing for these calls: their windows and prices. Returns whether anything
+    /// was.
+    pub(super) fn hold_at_least<'a>(
+        &mut self,
+        calls: impl Iterator<Item = (&'a Windows, u64)>,
+    ) -> bool {
+        let mut due = Self::default();
+        calls.for_each(|(windows, price)| due.reserve(windows, price));
+        let mut is_short = self.total.hold_at_least(due.total);
+        for (day, counts) in due.days {
+            is_short |= window(&mut self.days, &day).hold_at_least(counts);
+        }
+        for (month, counts) in due.months {
+            is_short |= window(&mut self.months, &month).hold_at_least(counts);
+        }
+        is_short
+    }
+
+    /// Ends a call in the windows that admitted it. A window that is not kept any more stays gone.
     pub(in crate::ledger) fn settle(&mut self, windows: &Windows, end: &End) {
         let day = self.days.get_mut(&windows.day);
         let month = self.months.get_mut(&windows.month);
@@ -216,7 +262,8 @@ impl ScopeRecord {
     }
 }
 
-/// The window of this name, opened if need be; the oldest others go. Names sort as their times do.
+/// The window of this name, opened if needed; the oldest others are dropped. Names sort as their
+/// times do.
 fn window<'a>(windows: &'a mut BTreeMap<String, Counts>, name: &str) -> &'a mut Counts {
     if !windows.contains_key(name) {
         while windows.len() >= WINDOWS_KEPT {
@@ -226,7 +273,8 @@ fn window<'a>(windows: &'a mut BTreeMap<String, Counts>, name: &str) -> &'a mut 
     windows.entry(name.to_owned()).or_default()
 }
 
-/// A scope's name as stores keep it: its level, and whose. Every call has some in many places, so a copy is cheap.
+/// A scope's name in a store: its level, and whose it is. Cheap to clone, because every call names
+/// several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(in crate::ledger) struct ScopeName {
     pub(in crate::ledger) level: Cow<'static, str>,
@@ -244,14 +292,14 @@ impl From<&Scope> for ScopeName {
     }
 }
 
-// serde hands the field by reference.
+// serde passes the field by reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 const fn is_none_yet(marks: &u32) -> bool {
     *marks == 0
 }
 
 impl ReservationRecord {
-    /// How far the open call has come; `None`: it has ended, and only its answer is still being read.
+    /// The phase of an open call; `None` when it has ended and only its answer is still being read.
     pub(in crate::ledger) const fn phase(&self) -> Option<Phase> {
         match (self.unread, self.dispatched, self.turned_back) {
             (true, ..) => None,
@@ -261,12 +309,23 @@ impl ReservationRecord {
         }
     }
 
-    /// What is left of it when the call has ended and keeps its slots.
+    /// The record of an ended call that keeps its slots.
     pub(super) fn keeping_slots(self, deadline: i64) -> Self {
         Self { unread: true, deadline, ..self }
     }
 
-    /// The same call, come to another phase.
+    /// The same call, claimed in an epoch by the process that makes it. A mark sent earlier that
+    /// arrives late is told from later marks.
+    pub(in crate::ledger) fn claimed_in(self, epoch: u64) -> Self {
+        Self { claimed: epoch, marks: (self.marks | MARKS_MOST).wrapping_add(1), ..self }
+    }
+
+    /// Whether it was marked after it was claimed.
+    pub(in crate::ledger) const fn is_marked_since(&self) -> bool {
+        self.marks & MARKS_MOST > 0
+    }
+
+    /// The same call in another phase.
     pub(in crate::ledger) fn marked(self, phase: Phase) -> Self {
         let (dispatched, turned_back) = (phase == Phase::Dispatched, phase == Phase::TurnedBack);
         Self { dispatched, turned_back, marks: self.marks.wrapping_add(1), ..self }
@@ -281,30 +340,31 @@ pub(in crate::ledger) struct TopUpRecord {
     pub(in crate::ledger) credits: u64,
 }
 
-/// An open reservation: all that its settlement, by whichever process, must know. Or what is left of it, once it is
-/// settled, for as long as its answer is being read.
+/// An open reservation: all that its settlement by any process needs. After the settlement, what is
+/// left while its answer is still being read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct ReservationRecord {
-    /// Whether the upstream may have seen the call.
+    /// Whether the upstream may have received the call.
     pub(in crate::ledger) dispatched: bool,
-    /// Whether the upstream has refused it, and it waits to be sent again.
+    /// Whether the upstream has refused it, so that it waits to be sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::ledger) turned_back: bool,
-    /// It is settled: it holds nothing but its slots, for an answer that is still being read.
+    /// It is settled, and keeps only its slots for an answer that is still being read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::ledger) unread: bool,
-    /// How often it was marked: a mark that comes late, after another one, is told from that one.
+    /// How often it was marked, so that a late mark is told from newer ones. A claim jumps to a
+    /// number that earlier marks cannot reach.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub(in crate::ledger) marks: u32,
-    /// The epoch in which whoever makes it last said how far it has come: after a loss, and where another server has
-    /// taken over. 0: in the one in which it was admitted, before all of them.
+    /// The epoch in which its process last reported its phase, after a loss or a takeover; 0: in
+    /// the epoch of its admission.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(in crate::ledger) claimed: u64,
-    /// The epoch and the number of a change in which it may have ended: whoever makes it was not answered when that was
-    /// lost.
+    /// The epoch and number of the first change in which it may have ended: its process got no
+    /// answer, or was away for so long that others may have swept the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::ledger) ending: Option<(u64, u64)>,
-    /// What is reserved, in millionths.
+    /// The reserved price, in millionths.
     pub(in crate::ledger) price: u64,
     /// The windows that admitted it.
     pub(in crate::ledger) windows: Windows,
@@ -314,8 +374,9 @@ pub(in crate::ledger) struct ReservationRecord {
     pub(in crate::ledger) deadline: i64,
     /// Every scope that holds it.
     pub(in crate::ledger) scopes: Vec<ScopeName>,
-    /// What the row will say of the call.
-    pub(in crate::ledger) asked: Arc<CallSummary>,
+    /// Facts of the call, for its row.
+    #[serde(rename = "asked")]
+    pub(in crate::ledger) summary: Arc<CallSummary>,
 }
 
 #[cfg(test)]

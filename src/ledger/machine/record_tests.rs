@@ -19,40 +19,62 @@ fn call() -> ReservationRecord {
         admitted_at: 1,
         deadline: 2,
         scopes: Vec::new(),
-        asked: CallSummary::default().into(),
+        summary: CallSummary::default().into(),
     }
 }
 
 #[test]
-fn of_a_scope_only_what_there_is_is_written_and_it_comes_back_as_it_was() {
+fn a_scope_is_written_sparsely_and_reads_back() {
     let written = |record: &ScopeRecord| serde_json::to_string(record).unwrap();
     assert_eq!(written(&ScopeRecord::default()), r#"{"total":[0,0,0,0],"days":{},"months":{}}"#);
-    let mut record = ScopeRecord { unread: 1, topped_up: 7, until: Some(3), ..ScopeRecord::default() };
+    let mut record =
+        ScopeRecord { unread: 1, topped_up: 7, until: Some(3), ..ScopeRecord::default() };
     record.reserve(&on("2026-11-29"), 5);
     record.mark_crossed(Period::Day, "2026-11-29".to_owned());
     assert_eq!(serde_json::from_str::<ScopeRecord>(&written(&record)).unwrap(), record);
 }
 
 #[test]
-fn of_a_reservation_only_what_there_is_is_written_and_it_comes_back_as_it_was() {
+fn a_reservation_is_written_sparsely_and_reads_back() {
     let written = serde_json::to_value(call()).unwrap();
     let skipped = ["turned_back", "unread", "marks", "claimed", "ending"];
     assert!(skipped.iter().all(|name| written.get(name).is_none()), "{written}");
-    let marked = ReservationRecord { claimed: 7, ending: Some((5, 6)), ..call().marked(Phase::TurnedBack) };
+    let marked =
+        ReservationRecord { claimed: 7, ending: Some((5, 6)), ..call().marked(Phase::TurnedBack) };
     let text = serde_json::to_string(&marked).unwrap();
     assert_eq!(serde_json::from_str::<ReservationRecord>(&text).unwrap(), marked);
 }
 
 #[test]
-fn a_mark_counts_and_says_how_far_the_call_has_come() {
+fn a_mark_is_counted_and_carries_the_calls_phase() {
     let mut record = call();
-    for (count, phase) in [(1, Phase::Dispatched), (2, Phase::TurnedBack), (3, Phase::Waiting), (4, Phase::Dispatched)]
-    {
+    for (count, phase) in [
+        (1, Phase::Dispatched),
+        (2, Phase::TurnedBack),
+        (3, Phase::Waiting),
+        (4, Phase::Dispatched),
+    ] {
         record = record.marked(phase);
         assert_eq!((record.marks, record.phase()), (count, Some(phase)));
     }
     let left = record.keeping_slots(9);
-    assert_eq!((left.phase(), left.deadline), (None, 9), "it has ended, and lives for as long as its answer is read");
+    assert_eq!(
+        (left.phase(), left.deadline),
+        (None, 9),
+        "it has ended, and lives for as long as its answer is read"
+    );
+}
+
+#[test]
+fn a_call_knows_whether_it_was_marked_since_its_claim() {
+    let claimed = call().claimed_in(7);
+    assert_eq!((claimed.claimed, claimed.marks, claimed.is_marked_since()), (7, 64, false));
+    let sent = claimed.marked(Phase::Dispatched);
+    assert_eq!((sent.marks, sent.is_marked_since()), (65, true));
+    let again = sent.claimed_in(8);
+    assert_eq!((again.claimed, again.marks, again.phase()), (8, 128, Some(Phase::Dispatched)));
+    assert!(!again.is_marked_since());
+    assert_eq!(ReservationRecord { marks: u32::MAX, ..call() }.claimed_in(9).marks, 0);
 }
 
 #[test]
@@ -61,7 +83,10 @@ fn a_scope_keeps_its_newest_three_days() {
     for day in ["2026-11-27", "2026-11-28", "2026-11-29", "2026-11-30", "2026-11-30"] {
         record.reserve(&on(day), 5);
     }
-    assert_eq!(record.days.into_keys().collect::<Vec<_>>(), ["2026-11-28", "2026-11-29", "2026-11-30"]);
+    assert_eq!(
+        record.days.into_keys().collect::<Vec<_>>(),
+        ["2026-11-28", "2026-11-29", "2026-11-30"]
+    );
 }
 
 #[test]
@@ -69,4 +94,38 @@ fn a_budget_is_marked_once_for_each_mark() {
     let mut record = ScopeRecord::default();
     let mut marks = |mark: &str| record.mark_crossed(Period::Day, mark.to_owned());
     assert_eq!(["one", "one", "two"].map(&mut marks), [true, false, true]);
+}
+
+#[test]
+fn every_window_holds_at_least_what_these_calls_do() {
+    let (today, tomorrow) = (on("2026-11-29"), on("2026-11-30"));
+    let held = |record: &ScopeRecord, windows: &Windows| {
+        [Period::Day, Period::Month, Period::Total].map(|period| {
+            let [_, requests, _, credits] = record.counts(period, windows).into();
+            [requests, credits]
+        })
+    };
+    for (calls, is_short, today_holds, all_hold) in [
+        (vec![(&today, 5)], false, [1, 5], [1, 5]),
+        (vec![(&today, 6)], true, [1, 6], [1, 6]),
+        (vec![(&today, 2), (&today, 2)], true, [2, 5], [2, 5]),
+        (vec![(&today, 5), (&tomorrow, 1)], true, [1, 5], [2, 6]),
+    ] {
+        let mut record = ScopeRecord::default();
+        record.reserve(&today, 5);
+        assert_eq!(record.hold_at_least(calls.into_iter()), is_short);
+        assert_eq!(held(&record, &today), [today_holds, all_hold, all_hold]);
+    }
+    // What a scope holds in one window only is seen there.
+    for period in [Period::Day, Period::Month, Period::Total] {
+        let mut record = ScopeRecord::default();
+        record.reserve(&today, 5);
+        match period {
+            Period::Day => record.days.clear(),
+            Period::Month => record.months.clear(),
+            Period::Total => record.total = Counts::default(),
+        }
+        assert!(record.hold_at_least([(&today, 5)].into_iter()));
+        assert_eq!(held(&record, &today), [[1, 5]; 3]);
+    }
 }

@@ -1,29 +1,43 @@
-//! How far a team's records have come.
+//! The revision of a team's records.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A revision of a team's records: every change of what judges moves the number by one, and every time some changes are
-/// lost a later epoch begins. No revision ever comes twice.
+/// How far apart epochs may begin that follow the same one, in microseconds: little, because later
+/// epochs begin at the keeper's time as soon as that is later.
+const APART_MOST: u64 = 10_007;
+
+/// A revision of a team's records: every change that matters to limits raises the number by one,
+/// and every loss begins a later epoch. No revision comes twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in crate::ledger) struct Revision {
     /// When the epoch began, in microseconds of the keeper's time.
     pub(in crate::ledger) epoch: u64,
     /// The number of the last change.
     pub(in crate::ledger) number: u64,
-    /// The name of the step that made it: whoever sent one whose answer was lost knows it again.
+    /// The name of the step that made it: a process whose answer was lost recognizes its own step.
     pub(in crate::ledger) name: u64,
 }
 
 impl Revision {
-    /// What it is made of, in the order in which it is written.
+    /// Its parts, in the order in which they are written.
     pub(in crate::ledger) const fn to_numbers(self) -> [u64; 3] {
         [self.epoch, self.number, self.name]
     }
 
-    /// The next one, made by a step of this name.
+    /// The first revision of the epoch that follows `after` and begins now, in microseconds of the
+    /// keeper's time. If the clock was set back, two processes that do not know of each other may
+    /// both begin an epoch after the same one: the name of the step keeps their epochs apart.
+    pub(in crate::ledger) fn begin(now: i64, after: u64, number: u64, name: u64) -> Self {
+        let now = u64::try_from(now).unwrap_or(0);
+        let apart = (name ^ (name >> 32)) % APART_MOST;
+        let epoch = if now > after { now } else { after + 1 + apart };
+        Self { epoch, number, name }
+    }
+
+    /// The next revision, made by a step of this name.
     pub(in crate::ledger) const fn next(self, name: u64) -> Self {
         Self { epoch: self.epoch, number: self.number + 1, name }
     }
@@ -35,7 +49,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// The text is no revision.
+/// The text is not a revision.
 #[derive(Debug)]
 pub(in crate::ledger) struct NoRevision;
 
@@ -45,26 +59,45 @@ impl FromStr for Revision {
     fn from_str(text: &str) -> Result<Self, NoRevision> {
         let mut numbers = text.split(' ').map(|text| text.parse().map_err(|_| NoRevision));
         let mut next = || numbers.next().unwrap_or(Err(NoRevision));
-        // One that was moved from an earlier layout has no name.
+        // A revision migrated from an earlier layout has no name.
         Ok(Self { epoch: next()?, number: next()?, name: next().unwrap_or(0) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn a_revision_is_read_as_it_was_written_and_one_of_an_earlier_layout_has_no_name() {
+    fn a_revision_reads_back_and_older_layouts_have_no_name() {
         let is = Revision { epoch: 5, number: 7, name: 9 };
         assert_eq!(is.to_string().parse::<Revision>().ok(), Some(is));
         assert_eq!("5 7".parse::<Revision>().ok(), Some(Revision { name: 0, ..is }));
         assert!(["", "5", "5 x 9"].iter().all(|text| text.parse::<Revision>().is_err()));
     }
 
+    /// Though the clock was set back for both.
     #[test]
-    fn the_next_revision_is_one_further_in_the_same_epoch_and_has_the_name_of_its_step() {
+    fn two_epochs_after_the_same_one_stay_apart() {
+        let begin = |now, name| Revision::begin(now, 5_000, 7, name);
+        assert_eq!(begin(9_000_000, 3), Revision { epoch: 9_000_000, number: 7, name: 3 });
+        assert_eq!(begin(5_001, 3).epoch, 5_001);
+        let names = [3, 4, 3 << 32, (3 << 32) | 8];
+        let epochs: BTreeSet<_> = names.iter().map(|name| begin(4_000, *name).epoch).collect();
+        assert!(epochs.len() == names.len() && epochs.iter().all(|epoch| *epoch > 5_000));
+        assert!(
+            [i64::MIN, 5_000].iter().all(|now| begin(*now, u64::MAX).epoch <= 5_000 + APART_MOST)
+        );
+    }
+
+    #[test]
+    fn the_next_revision_keeps_its_epoch_and_names_its_step() {
         let next = Revision { epoch: 5, number: 7, name: 9 }.next(4);
-        assert_eq!((next, next.to_numbers()), (Revision { epoch: 5, number: 8, name: 4 }, [5, 8, 4]));
+        assert_eq!(
+            (next, next.to_numbers()),
+            (Revision { epoch: 5, number: 8, name: 4 }, [5, 8, 4])
+        );
     }
 }

@@ -1,59 +1,47 @@
-//! How a scope is put together again after a loss: what it counts is the sum of what was counted in
-//! each epoch, and of each epoch whoever has seen the latest of it knows best.
+//! Merges a scope after a loss: its count is the sum over epochs, and for each epoch the latest
+//! copy counts.
 //!
-//! Shares may be negative: a call may be reserved in one epoch and settled in the next. They are
-//! added and taken away as machine words that wrap around, so that nothing is lost; only what they
-//! come to is a count.
+//! Shares may be negative, because a call may be reserved in one epoch and settled in the next.
+//! They are added and subtracted as wrapping machine words, so that nothing is lost; only their sum
+//! is a count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
-use super::record::{Counts, ScopeRecord, WINDOWS_KEPT};
-
-/// What a scope counted in one epoch that is over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Share {
-    /// The number of the last change of that epoch that is in it.
-    number: u64,
-    counted: Box<ScopeRecord>,
-}
-
-/// Shares by epoch.
-pub(super) type Shares = BTreeMap<u64, Share>;
+use super::record::{Counts, ScopeRecord, Share, Shares, WINDOWS_KEPT};
 
 impl ScopeRecord {
-    /// Notes what of it was counted by the end of earlier epochs, before it changes in a later one:
-    /// `kept` says how far each of them had come. What is noted already stays.
+    /// Notes what was counted by the end of earlier epochs, before the scope changes in a later
+    /// one; `kept` says how far each epoch had come. Earlier notes stay.
     pub(in crate::ledger) fn seal(&mut self, kept: &BTreeMap<u64, u64>) {
         for (epoch, number) in kept {
             if !self.shares.contains_key(epoch) {
-                // What is not noted yet was counted in the first of these; in the others it did not change.
+                // What is not noted yet was counted in the first of these epochs; the scope did not
+                // change in the others.
                 let counted = Box::new(self.unsealed());
                 self.shares.insert(*epoch, Share { number: *number, counted });
             }
         }
     }
 
-    /// Notes what was counted by the end of earlier epochs as the record says that it was before it changed.
+    /// Notes what was counted by the end of earlier epochs as in the record before its change.
     pub(in crate::ledger) fn seal_as(&mut self, before: &Self) {
         for (epoch, share) in &before.shares {
             self.shares.entry(*epoch).or_insert_with(|| share.clone());
         }
     }
 
-    /// Forgets what of it was counted when.
+    /// Forgets the shares: all counts belong to the current epoch.
     pub(in crate::ledger) fn unseal(&mut self) {
         self.shares.clear();
     }
 
-    /// How far it has come of each epoch that is over.
+    /// How far it has come in each past epoch.
     pub(in crate::ledger) fn sealed(&self) -> BTreeMap<u64, u64> {
         self.shares.iter().map(|(epoch, share)| (*epoch, share.number)).collect()
     }
 
-    /// Takes over from another record of the same scope what it has counted beyond this one in
-    /// epochs that are over. Whether that is anything.
+    /// Takes over what another record of the same scope has counted beyond this one in past epochs.
+    /// Returns whether that is anything.
     pub(in crate::ledger) fn restore(&mut self, known: &Self) -> bool {
         let mut more = false;
         for (epoch, share) in &known.shares {
@@ -62,7 +50,9 @@ impl ScopeRecord {
                 continue;
             }
             let ours = ours.map(|ours| (*ours.counted).clone()).unwrap_or_default();
-            self.combine(&share.counted, &ours, |is, more, less| is.wrapping_add(more).wrapping_sub(less));
+            self.combine(&share.counted, &ours, |is, more, less| {
+                is.wrapping_add(more).wrapping_sub(less)
+            });
             self.shares.insert(*epoch, share.clone());
             more = true;
         }
@@ -72,13 +62,13 @@ impl ScopeRecord {
         more
     }
 
-    /// Forgets which of several that restore it has seen the latest: for tests of what finds that out.
+    /// Makes every copy look equally new: a planted fault that the simulation must find.
     #[cfg(test)]
     pub(in crate::ledger) fn forget_order(&mut self) {
         self.shares.values_mut().for_each(|share| share.number = 0);
     }
 
-    /// What it counts beyond all that is noted.
+    /// Counts beyond all noted shares.
     fn unsealed(&self) -> Self {
         let mut rest = Self { shares: Shares::new(), ..self.clone() };
         for share in self.shares.values() {
@@ -89,19 +79,23 @@ impl ScopeRecord {
 
     fn combine(&mut self, more: &Self, less: &Self, with: impl Fn(u64, u64, u64) -> u64 + Copy) {
         let counts = |is: Counts, more: Counts, less: Counts| {
-            let (mut is, more, less): ([u64; 4], [u64; 4], [u64; 4]) = (is.into(), more.into(), less.into());
+            let (mut is, more, less): ([u64; 4], [u64; 4], [u64; 4]) =
+                (is.into(), more.into(), less.into());
             for (is, (more, less)) in is.iter_mut().zip(more.into_iter().zip(less)) {
                 *is = with(*is, more, less);
             }
             Counts::from(is)
         };
         self.total = counts(self.total, more.total, less.total);
-        for (ours, (more, less)) in
-            [(&mut self.days, (&more.days, &less.days)), (&mut self.months, (&more.months, &less.months))]
-        {
+        for (ours, (more, less)) in [
+            (&mut self.days, (&more.days, &less.days)),
+            (&mut self.months, (&more.months, &less.months)),
+        ] {
             let names: BTreeSet<&String> = more.keys().chain(less.keys()).collect();
             for name in names {
-                let of = |windows: &BTreeMap<String, Counts>| windows.get(name).copied().unwrap_or_default();
+                let of = |windows: &BTreeMap<String, Counts>| {
+                    windows.get(name).copied().unwrap_or_default()
+                };
                 let sum = counts(of(ours), of(more), of(less));
                 ours.insert(name.clone(), sum);
             }
@@ -124,11 +118,12 @@ impl ScopeRecord {
         };
     }
 
-    /// A sum of shares that do not fit together may be less than nothing.
+    /// A sum of shares that do not match may be negative.
     fn clamp(&mut self) {
         let clamp = |counts: &mut Counts| {
             let numbers: [u64; 4] = (*counts).into();
-            *counts = Counts::from(numbers.map(|number| i64::try_from(number).map_or(0, |_| number)));
+            *counts =
+                Counts::from(numbers.map(|number| i64::try_from(number).map_or(0, |_| number)));
         };
         clamp(&mut self.total);
         self.days.values_mut().chain(self.months.values_mut()).for_each(clamp);
@@ -149,7 +144,10 @@ mod tests {
     }
 
     fn counts(record: &ScopeRecord) -> [u64; 4] {
-        assert_eq!(record.counts(Period::Day, &windows()), record.counts(Period::Total, &windows()));
+        assert_eq!(
+            record.counts(Period::Day, &windows()),
+            record.counts(Period::Total, &windows())
+        );
         record.counts(Period::Total, &windows()).into()
     }
 
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emptied_scope_is_what_the_latest_to_see_it_says() {
+    fn an_emptied_scope_takes_the_latest_account_of_it() {
         let mut then = ScopeRecord::default();
         spend(&mut then, 3);
         let early = known(&then, 1, 10);
@@ -180,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_since_the_loss_comes_on_top_of_what_is_restored() {
+    fn counts_since_the_loss_are_added_to_the_restored_ones() {
         let mut copy = ScopeRecord::default();
         copy.reserve(&windows(), 7);
         let mut then = copy.clone();
         then.settle(&windows(), &End { price: 7, charged: 6, counted: true });
         let late = known(&then, 1, 12);
-        // The older copy has the call reserved; meanwhile another was paid.
+        // The older copy has the call reserved; meanwhile another call was settled.
         copy.seal(&[(1, 9)].into());
         spend(&mut copy, 2);
         assert!(copy.restore(&late) && !copy.restore(&late));
@@ -211,11 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_change_in_an_epoch_has_no_share_in_it() {
+    fn an_epoch_without_changes_has_no_share() {
         let mut then = ScopeRecord::default();
         spend(&mut then, 3);
         let known = known(&then, 1, 10);
-        // It outlived two losses untouched.
+        // The scope did not change over two losses.
         then.seal(&[(1, 10), (2, 4)].into());
         assert!(!then.restore(&known));
         assert_eq!(counts(&then), [1, 0, 3, 0]);
@@ -223,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_has_the_shares_that_its_scope_had_before_and_no_more_when_they_are_forgotten() {
+    fn a_change_keeps_its_scopes_shares_until_they_are_forgotten() {
         let before = known(&ScopeRecord::default(), 1, 10);
         let mut change = ScopeRecord::default();
         change.seal_as(&before);
@@ -242,24 +240,29 @@ mod tests {
     }
 
     #[test]
-    fn of_the_days_of_two_copies_the_newest_three_are_kept() {
+    fn of_two_copies_days_the_newest_three_are_kept() {
         let on = |days: [&str; 2]| {
             let mut record = ScopeRecord::default();
-            days.iter().for_each(|day| record.reserve(&Windows { day: (*day).to_owned(), ..windows() }, 1));
+            days.iter().for_each(|day| {
+                record.reserve(&Windows { day: (*day).to_owned(), ..windows() }, 1)
+            });
             record
         };
         let mut record = on(["2026-11-25", "2026-11-26"]);
         assert!(record.restore(&known(&on(["2026-11-27", "2026-11-28"]), 1, 10)));
-        assert_eq!(record.days.into_keys().collect::<Vec<_>>(), ["2026-11-26", "2026-11-27", "2026-11-28"]);
+        assert_eq!(
+            record.days.into_keys().collect::<Vec<_>>(),
+            ["2026-11-26", "2026-11-27", "2026-11-28"]
+        );
     }
 
     #[test]
-    fn shares_that_do_not_fit_together_come_to_nothing_and_never_to_less() {
+    fn inconsistent_shares_sum_to_zero_and_never_below() {
         let mut then = ScopeRecord::default();
         then.reserve(&windows(), 5);
         then.keep_slot();
         let early = known(&then, 1, 10);
-        // It says that it had counted the call, and has not.
+        // The record claims to have counted the call, and has not.
         let mut record = ScopeRecord { shares: early.shares, ..ScopeRecord::default() };
         assert!(record.restore(&known(&ScopeRecord::default(), 1, 12)));
         assert_eq!((counts(&record), record.unread()), ([0; 4], 0));

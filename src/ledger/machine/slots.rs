@@ -1,4 +1,4 @@
-//! Slots that a call keeps once it has ended, for as long as its answer is being read.
+//! Slots that an ended call keeps while its answer is being read.
 
 use super::record::{ReservationRecord, ScopeRecord};
 use super::records::Records;
@@ -7,8 +7,12 @@ use crate::ledger::{ReservationId, Settlement};
 use crate::team::TeamId;
 
 impl<R: Records> Machine<'_, R> {
-    /// Takes an open reservation out, or leaves of it what keeps its slots.
-    pub(super) fn take_open(&mut self, team: &TeamId, end: &Settlement) -> Result<Option<ReservationRecord>, R::Fault> {
+    /// Removes an open reservation, or keeps its slots only.
+    pub(super) fn take_open(
+        &mut self,
+        team: &TeamId,
+        end: &Settlement,
+    ) -> Result<Option<ReservationRecord>, R::Fault> {
         let Some(record) = self.records.reservation(team, end.id)? else { return Ok(None) };
         if record.unread {
             return Ok(None);
@@ -21,7 +25,11 @@ impl<R: Records> Machine<'_, R> {
         self.records.take_reservation(team, end.id)
     }
 
-    pub(in crate::ledger) fn release_slots(&mut self, team: &TeamId, id: ReservationId) -> Result<(), R::Fault> {
+    pub(in crate::ledger) fn release_slots(
+        &mut self,
+        team: &TeamId,
+        id: ReservationId,
+    ) -> Result<(), R::Fault> {
         self.sweep_by_the_way(team, &[id])?;
         if self.records.reservation(team, id)?.is_some_and(|record| record.unread) {
             self.free_slots(team, id)?;
@@ -29,7 +37,7 @@ impl<R: Records> Machine<'_, R> {
         Ok(())
     }
 
-    /// Frees the slots of an answer that nobody reads any more.
+    /// Frees the slots of an answer that is read or given up.
     pub(super) fn free_slots(&mut self, team: &TeamId, id: ReservationId) -> Result<(), R::Fault> {
         let Some(record) = self.records.take_reservation(team, id)? else { return Ok(()) };
         self.changed = true;
@@ -52,11 +60,12 @@ mod tests {
     use crate::ledger::{Phase, Scope, Settled};
 
     fn taken(ledger: &Ledger) -> [(u64, u64); 2] {
-        [Scope::Team, user("ana")].map(|scope| (ledger.scope(&scope).open(), ledger.scope(&scope).unread()))
+        [Scope::Team, user("ana")]
+            .map(|scope| (ledger.scope(&scope).open(), ledger.scope(&scope).unread()))
     }
 
     #[test]
-    fn a_call_that_has_ended_keeps_its_slots_until_its_answer_was_read() {
+    fn an_ended_call_keeps_slots_until_its_answer_is_read() {
         let mut ledger = Ledger::new();
         let id = ledger.open(Phase::Dispatched, 7);
         ledger.machine().release_slots(&team(), id).unwrap();
@@ -77,10 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_was_read_begins_no_scope_anew_that_was_forgotten() {
+    fn reading_an_answer_does_not_recreate_a_forgotten_scope() {
         let mut ledger = Ledger::new();
         let id = ledger.open(Phase::Dispatched, 7);
-        ledger.machine().settle(&team(), &Settlement { keeps_slots: true, ..charged(id, 7) }).unwrap();
+        ledger
+            .machine()
+            .settle(&team(), &Settlement { keeps_slots: true, ..charged(id, 7) })
+            .unwrap();
         ledger.kept.scopes.remove(&ScopeName::from(&user("ana")));
         ledger.machine().release_slots(&team(), id).unwrap();
         assert_eq!(ledger.kept.scopes.keys().collect::<Vec<_>>(), [&ScopeName::from(&Scope::Team)]);

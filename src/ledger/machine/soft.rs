@@ -1,4 +1,4 @@
-//! Notices that a call has brought a budget to its soft threshold.
+//! Finds calls that bring a budget to its soft threshold.
 
 use super::judgement::Moment;
 use super::record::ScopeRecord;
@@ -11,7 +11,7 @@ use crate::team::TeamId;
 use crate::team::limit::Shape;
 
 impl<R: Records> Machine<'_, R> {
-    /// Looks at the budgets of a level that have a threshold, after a call was reserved in them.
+    /// Checks the thresholds of a level's budgets after a reservation.
     pub(in crate::ledger) fn note_crossings(
         &mut self,
         team: &TeamId,
@@ -20,15 +20,20 @@ impl<R: Records> Machine<'_, R> {
         moment: &Moment,
     ) {
         for limit in level.limits.iter() {
-            let (Some(soft), Shape::Window(period, _)) = (limit.soft, limit.kind.shape()) else { continue };
-            let standing = moment.judge(&level.scope, limit, record, Credits::ZERO).standing;
-            let threshold = soft.of(standing.max);
-            if threshold == 0 || standing.used.saturating_add(standing.reserved) < threshold {
+            let (Some(soft), Shape::Window(period, _)) = (limit.soft, limit.kind.shape()) else {
+                continue;
+            };
+            let status = moment.judge(&level.scope, limit, record, Credits::ZERO).status;
+            let threshold = soft.of(status.max);
+            if threshold == 0 || status.used.saturating_add(status.reserved) < threshold {
                 continue;
             }
             let windows = &moment.windows;
-            if record.mark_crossed(period, mark(period, &windows.day, &windows.month, record.topped_up())) {
-                self.crossed().push((team.clone(), Crossing::of(&standing, soft, moment.now)));
+            if record.mark_crossed(
+                period,
+                mark(period, &windows.day, &windows.month, record.topped_up()),
+            ) {
+                self.crossed().push((team.clone(), Crossing::of(&status, soft, moment.now)));
             }
         }
     }
@@ -40,8 +45,8 @@ mod tests {
     use crate::ledger::Scope;
     use crate::team::{Limit, LimitKind, Share};
 
-    /// Which of calls at these prices bring a budget to four fifths, and what is reserved of it then.
-    fn told(limit: Limit, prices: &[u64]) -> Vec<Vec<u64>> {
+    /// Which calls at these prices bring a budget to four fifths, and what is reserved then.
+    fn crossed_by(limit: Limit, prices: &[u64]) -> Vec<Vec<u64>> {
         let limit = Limit { soft: Share::from_millionths(800_000), ..limit };
         let mut ledger = Ledger::new();
         let mut crossed = |price| {
@@ -49,24 +54,26 @@ mod tests {
             machine.admit(&call([of(Scope::Team, [limit])], price)).unwrap();
             std::mem::take(machine.crossed())
         };
-        let told = prices.iter().map(|price| crossed(*price));
-        told.map(|crossed| {
-            assert!(crossed.iter().all(|(of, crossing)| *of == team() && crossing.kind == limit.kind));
+        let each = prices.iter().map(|price| crossed(*price));
+        each.map(|crossed| {
+            assert!(
+                crossed.iter().all(|(of, crossing)| *of == team() && crossing.kind == limit.kind)
+            );
             crossed.iter().map(|(_, crossing)| crossing.reserved.micros()).collect()
         })
         .collect()
     }
 
     #[test]
-    fn a_budget_is_told_of_once_it_has_come_to_its_threshold_exactly() {
+    fn a_budget_notice_is_sent_once_at_its_exact_threshold() {
         let day = Limit::new(LimitKind::CreditsPerDay, 100);
-        assert_eq!(told(day, &[79, 1, 1]), [vec![], vec![80], vec![]]);
-        assert_eq!(told(day, &[85, 1]), [vec![85], vec![]]);
+        assert_eq!(crossed_by(day, &[79, 1, 1]), [vec![], vec![80], vec![]]);
+        assert_eq!(crossed_by(day, &[85, 1]), [vec![85], vec![]]);
     }
 
     #[test]
-    fn a_budget_of_nothing_that_refuses_nobody_is_never_told_of() {
+    fn a_shadow_budget_of_zero_sends_no_notice() {
         let nothing = Limit { shadow: true, ..Limit::new(LimitKind::CreditsPerMonth, 0) };
-        assert_eq!(told(nothing, &[0, 5]), [vec![0; 0], vec![]]);
+        assert_eq!(crossed_by(nothing, &[0, 5]), [vec![0; 0], vec![]]);
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger's state machine: what each word does to the records, without any I/O of its own.
+//! The ledger's state machine: what each operation does to the records, without I/O.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use super::records::Records;
 use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::ledger::{
-    Admission, Crossing, Level, LimitStatus, OnUnknown, Phase, ReservationId, Retention, Row, Settled, Settlement,
-    Verdict,
+    Admission, Crossing, Level, LimitStatus, OnUnknown, Phase, ReservationId, Retention, Row,
+    Settled, Settlement, Verdict,
 };
 use crate::team::limit::Shape;
 use crate::team::{Limits, TeamId};
 
-/// What a ledger is told once.
+/// Reports that a ledger makes once.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Rules {
     pub(in crate::ledger) reservation_ttl: Duration,
@@ -31,7 +31,7 @@ pub(in crate::ledger) struct Machine<'a, R> {
     pub(super) records: R,
     pub(super) rules: &'a Rules,
     pub(super) now: Timestamp,
-    /// Whether what is overdue is ended.
+    /// Whether overdue calls are ended.
     pub(super) ends_overdue: bool,
     pub(super) changed: bool,
     pub(super) swept: Vec<Ended>,
@@ -53,8 +53,8 @@ impl<'a, R: Records> Machine<'a, R> {
         }
     }
 
-    /// Whether what is overdue is ended. Not when the store has only just returned: those who are alive come first, to
-    /// put off their deadlines.
+    /// Sets whether overdue calls are ended. They are not while the store has only just returned,
+    /// so that live processes can renew their calls first.
     pub(in crate::ledger) const fn ends_overdue(&mut self, ends: bool) {
         self.ends_overdue = ends;
     }
@@ -67,7 +67,7 @@ impl<'a, R: Records> Machine<'a, R> {
         &self.records
     }
 
-    /// The records, when all is worked out.
+    /// The records, with all changes.
     pub(in crate::ledger) fn into_records(self) -> R {
         self.records
     }
@@ -76,75 +76,78 @@ impl<'a, R: Records> Machine<'a, R> {
         self.rules
     }
 
-    /// What was ended that had been left behind, team by team: known once this is durable.
+    /// Abandoned calls that were ended, by team; to be reported once they are durable.
     pub(in crate::ledger) fn take_swept(&mut self) -> Vec<Ended> {
         std::mem::take(&mut self.swept)
     }
 
-    /// The teams of reservations that were released because nobody had heard of them: known once this is durable.
+    /// Teams of abandoned admissions that were released; to be reported once they are durable.
     pub(in crate::ledger) fn take_abandoned(&mut self) -> Vec<TeamId> {
         std::mem::take(&mut self.abandoned)
     }
 
-    /// Budgets that came to their soft thresholds: to be told of once this is durable.
+    /// Budgets that reached their soft thresholds; to be reported once they are durable.
     pub(in crate::ledger) const fn crossed(&mut self) -> &mut Vec<(TeamId, Crossing)> {
         &mut self.crossed
     }
 
-    /// The records themselves, to write what is not the ledger's.
+    /// The records, to write what the machine does not.
     pub(in crate::ledger) const fn records_to_write(&mut self) -> &mut R {
         self.changed = true;
         &mut self.records
     }
 
-    /// Whether anything was written: if not, there is nothing to make durable.
+    /// Whether anything was written and must be made durable.
     pub(in crate::ledger) const fn changed(&self) -> bool {
         self.changed
     }
 
-    pub(in crate::ledger) fn admit(&mut self, asked: &Admission) -> Result<Verdict, R::Fault> {
-        self.sweep_by_the_way(&asked.team, &[asked.id])?;
-        let moment = Moment::new(self.now, Calendar::around(self.now, &asked.time_zone));
-        let scopes = self.scopes(asked)?;
-        if self.records.reservation(&asked.team, asked.id)?.is_some() {
-            let standings = standings(judged(&moment, asked, &scopes, Credits::ZERO));
-            return Ok(Verdict::Admitted { standings, at: self.now });
+    pub(in crate::ledger) fn admit(&mut self, admission: &Admission) -> Result<Verdict, R::Fault> {
+        self.sweep_by_the_way(&admission.team, &[admission.id])?;
+        let moment = Moment::new(self.now, Calendar::around(self.now, &admission.time_zone));
+        let scopes = self.scopes(admission)?;
+        if self.records.reservation(&admission.team, admission.id)?.is_some() {
+            let statuses = statuses(judged(&moment, admission, &scopes, Credits::ZERO));
+            return Ok(Verdict::Admitted { statuses, at: self.now });
         }
-        let before = judged(&moment, asked, &scopes, asked.price);
+        let before = judged(&moment, admission, &scopes, admission.price);
         if let Some(refused) = self.refusal(&before) {
-            self.keep_corrected_buckets(asked, scopes)?;
+            self.keep_corrected_buckets(admission, scopes)?;
             return Ok(refused);
         }
         let mut passes = before.iter().map(|judgement| judgement.passes);
-        let (mut standings, mut names) = (Vec::with_capacity(before.len()), Vec::with_capacity(scopes.len()));
-        for (level, (name, mut record)) in asked.levels.iter().zip(scopes) {
-            record.reserve(&moment.windows, asked.price.micros());
+        let (mut statuses, mut names) =
+            (Vec::with_capacity(before.len()), Vec::with_capacity(scopes.len()));
+        for (level, (name, mut record)) in admission.levels.iter().zip(scopes) {
+            record.reserve(&moment.windows, admission.price.micros());
             self.take_tokens(&mut record, &level.limits, &mut passes);
-            self.note_crossings(&asked.team, level, &mut record, &moment);
+            self.note_crossings(&admission.team, level, &mut record, &moment);
             record.set_until(ends::of_scope(level, &record, &moment));
-            standings.extend(judge(&moment, level, &record, Credits::ZERO).map(|judgement| judgement.standing));
-            self.records.put_scope(&asked.team, &name, record)?;
+            statuses.extend(
+                judge(&moment, level, &record, Credits::ZERO).map(|judgement| judgement.status),
+            );
+            self.records.put_scope(&admission.team, &name, record)?;
             names.push(name);
         }
-        self.open(asked, moment, names)?;
-        before.iter().zip(&mut standings).for_each(|(judgement, standing)| judgement.mark(standing));
-        Ok(Verdict::Admitted { standings, at: self.now })
+        self.open(admission, moment, names)?;
+        before.iter().zip(&mut statuses).for_each(|(judgement, status)| judgement.mark(status));
+        Ok(Verdict::Admitted { statuses, at: self.now })
     }
 
-    /// The same judgement as [`Self::admit`]'s, and nothing reserved.
-    pub(in crate::ledger) fn quote(&mut self, asked: &Admission) -> Result<Verdict, R::Fault> {
-        self.sweep_by_the_way(&asked.team, &[])?;
-        let moment = Moment::new(self.now, Calendar::around(self.now, &asked.time_zone));
-        let before = judged(&moment, asked, &self.scopes(asked)?, asked.price);
-        let admitted = || Verdict::Admitted { standings: marked(&before), at: self.now };
+    /// Judges as [`Self::admit`] does, and reserves nothing.
+    pub(in crate::ledger) fn quote(&mut self, admission: &Admission) -> Result<Verdict, R::Fault> {
+        self.sweep_by_the_way(&admission.team, &[])?;
+        let moment = Moment::new(self.now, Calendar::around(self.now, &admission.time_zone));
+        let before = judged(&moment, admission, &self.scopes(admission)?, admission.price);
+        let admitted = || Verdict::Admitted { statuses: marked(&before), at: self.now };
         Ok(self.refusal(&before).unwrap_or_else(admitted))
     }
 
-    fn scopes(&self, asked: &Admission) -> Result<Vec<(ScopeName, ScopeRecord)>, R::Fault> {
-        let mut scopes = Vec::with_capacity(asked.levels.len());
-        for level in &asked.levels {
+    fn scopes(&self, admission: &Admission) -> Result<Vec<(ScopeName, ScopeRecord)>, R::Fault> {
+        let mut scopes = Vec::with_capacity(admission.levels.len());
+        for level in &admission.levels {
             let name = ScopeName::from(&level.scope);
-            let record = self.records.scope(&asked.team, &name)?;
+            let record = self.records.scope(&admission.team, &name)?;
             scopes.push((name, record));
         }
         Ok(scopes)
@@ -152,10 +155,10 @@ impl<'a, R: Records> Machine<'a, R> {
 
     fn refusal(&self, before: &[Judgement]) -> Option<Verdict> {
         let (binding, retry_at) = judgement::binding(before)?;
-        Some(Verdict::Refused { standings: marked(before), binding, retry_at, at: self.now })
+        Some(Verdict::Refused { statuses: marked(before), binding, retry_at, at: self.now })
     }
 
-    /// Takes one token from every bucket that has one; a shadow bucket that has none gives none.
+    /// Takes a token from every bucket that has one; an empty shadow bucket gives none.
     pub(in crate::ledger) fn take_tokens(
         &self,
         record: &mut ScopeRecord,
@@ -171,13 +174,14 @@ impl<'a, R: Records> Machine<'a, R> {
         }
     }
 
-    /// A refusal changes no bucket, except that one which was last written by a wrong clock gets the right time.
+    /// Corrects the time of buckets that were last written with a wrong clock. A refusal changes
+    /// nothing else.
     fn keep_corrected_buckets(
         &mut self,
-        asked: &Admission,
+        admission: &Admission,
         scopes: Vec<(ScopeName, ScopeRecord)>,
     ) -> Result<(), R::Fault> {
-        for (level, (name, mut record)) in asked.levels.iter().zip(scopes) {
+        for (level, (name, mut record)) in admission.levels.iter().zip(scopes) {
             let mut corrected = false;
             for limit in level.limits.iter() {
                 let Shape::Bucket(period) = limit.kind.shape() else { continue };
@@ -190,29 +194,34 @@ impl<'a, R: Records> Machine<'a, R> {
             }
             if corrected {
                 self.changed = true;
-                self.records.put_scope(&asked.team, &name, record)?;
+                self.records.put_scope(&admission.team, &name, record)?;
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, asked: &Admission, moment: Moment, scopes: Vec<ScopeName>) -> Result<(), R::Fault> {
+    fn open(
+        &mut self,
+        admission: &Admission,
+        moment: Moment,
+        scopes: Vec<ScopeName>,
+    ) -> Result<(), R::Fault> {
         let record = ReservationRecord {
-            dispatched: asked.phase == Phase::Dispatched,
-            turned_back: asked.phase == Phase::TurnedBack,
+            dispatched: admission.phase == Phase::Dispatched,
+            turned_back: admission.phase == Phase::TurnedBack,
             unread: false,
             marks: 0,
             claimed: 0,
             ending: None,
-            price: asked.price.micros(),
+            price: admission.price.micros(),
             windows: moment.windows,
             admitted_at: self.now.as_microsecond(),
             deadline: self.deadline(),
             scopes,
-            asked: asked.asked.clone(),
+            summary: admission.summary.clone(),
         };
         self.changed = true;
-        self.records.put_reservation(&asked.team, asked.id, record)
+        self.records.put_reservation(&admission.team, admission.id, record)
     }
 
     pub(super) fn deadline(&self) -> i64 {
@@ -220,8 +229,13 @@ impl<'a, R: Records> Machine<'a, R> {
         self.now.as_microsecond().saturating_add(ttl)
     }
 
-    /// Notes how far a call has come.
-    pub(in crate::ledger) fn mark(&mut self, team: &TeamId, id: ReservationId, phase: Phase) -> Result<bool, R::Fault> {
+    /// Notes a call's phase.
+    pub(in crate::ledger) fn mark(
+        &mut self,
+        team: &TeamId,
+        id: ReservationId,
+        phase: Phase,
+    ) -> Result<bool, R::Fault> {
         self.sweep_by_the_way(team, &[id])?;
         let Some(record) = self.records.reservation(team, id)? else { return Ok(false) };
         let Some(known) = record.phase() else { return Ok(false) };
@@ -232,19 +246,31 @@ impl<'a, R: Records> Machine<'a, R> {
         Ok(true)
     }
 
-    pub(in crate::ledger) fn renew(&mut self, team: &TeamId, ids: &[ReservationId]) -> Result<(), R::Fault> {
+    pub(in crate::ledger) fn renew(
+        &mut self,
+        team: &TeamId,
+        ids: &[ReservationId],
+    ) -> Result<(), R::Fault> {
         self.sweep_by_the_way(team, ids)?;
         for id in ids {
             if let Some(record) = self.records.reservation(team, *id)? {
                 self.changed = true;
                 let deadline = self.deadline();
-                self.records.put_reservation(team, *id, ReservationRecord { deadline, ..record })?;
+                self.records.put_reservation(
+                    team,
+                    *id,
+                    ReservationRecord { deadline, ..record },
+                )?;
             }
         }
         Ok(())
     }
 
-    pub(in crate::ledger) fn settle(&mut self, team: &TeamId, end: &Settlement) -> Result<Settled, R::Fault> {
+    pub(in crate::ledger) fn settle(
+        &mut self,
+        team: &TeamId,
+        end: &Settlement,
+    ) -> Result<Settled, R::Fault> {
         self.sweep_by_the_way(team, &[end.id])?;
         self.end(team, end)
     }
@@ -257,9 +283,13 @@ impl<'a, R: Records> Machine<'a, R> {
         let counted = end.outcome.counts();
         for name in &record.scopes {
             let mut scope = self.records.scope(team, name)?;
-            // What was forgotten meanwhile is not begun anew: nobody would say until when it matters.
+            // A forgotten scope is not begun anew, because nothing would set when it may be
+            // forgotten.
             if scope != ScopeRecord::default() {
-                scope.settle(&record.windows, &End { price: record.price, charged: charged.micros(), counted });
+                scope.settle(
+                    &record.windows,
+                    &End { price: record.price, charged: charged.micros(), counted },
+                );
                 if end.keeps_slots {
                     scope.keep_slot();
                 }
@@ -275,17 +305,23 @@ impl<'a, R: Records> Machine<'a, R> {
             month: record.windows.month,
             admitted_at: judgement::at(record.admitted_at),
             settled_at: self.now,
-            asked: record.asked,
-            came: end.came.clone(),
+            summary: record.summary,
+            result: end.result.clone(),
         };
         past::note(&mut self.records, team, row, &self.rules.retention, self.now)?;
         Ok(Settled::Now(charged))
     }
 }
 
-fn judged(moment: &Moment, asked: &Admission, scopes: &[(ScopeName, ScopeRecord)], price: Credits) -> Vec<Judgement> {
-    let levels = asked.levels.iter().zip(scopes);
-    let mut judged = Vec::with_capacity(asked.levels.iter().map(|level| level.limits.iter().len()).sum());
+fn judged(
+    moment: &Moment,
+    admission: &Admission,
+    scopes: &[(ScopeName, ScopeRecord)],
+    price: Credits,
+) -> Vec<Judgement> {
+    let levels = admission.levels.iter().zip(scopes);
+    let mut judged =
+        Vec::with_capacity(admission.levels.iter().map(|level| level.limits.iter().len()).sum());
     levels.for_each(|(level, (_, used))| judged.extend(judge(moment, level, used, price)));
     judged
 }
@@ -300,13 +336,14 @@ pub(in crate::ledger) fn judge<'a>(
 }
 
 fn marked(judgements: &[Judgement]) -> Vec<LimitStatus> {
-    let mut standings: Vec<LimitStatus> = judgements.iter().map(|judgement| judgement.standing.clone()).collect();
-    judgements.iter().zip(&mut standings).for_each(|(judgement, standing)| judgement.mark(standing));
-    standings
+    let mut statuses: Vec<LimitStatus> =
+        judgements.iter().map(|judgement| judgement.status.clone()).collect();
+    judgements.iter().zip(&mut statuses).for_each(|(judgement, status)| judgement.mark(status));
+    statuses
 }
 
-pub(in crate::ledger) fn standings(judgements: Vec<Judgement>) -> Vec<LimitStatus> {
-    judgements.into_iter().map(|judgement| judgement.standing).collect()
+pub(in crate::ledger) fn statuses(judgements: Vec<Judgement>) -> Vec<LimitStatus> {
+    judgements.into_iter().map(|judgement| judgement.status).collect()
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use crate::team::{Limit, LimitKind};
 
 const DAY: i64 = 86_400 * SECOND;
 
-fn standings_of(verdict: Verdict) -> Vec<LimitStatus> {
+fn statuses_of(verdict: Verdict) -> Vec<LimitStatus> {
     match verdict {
-        Verdict::Admitted { standings, .. } | Verdict::Refused { standings, .. } => standings,
+        Verdict::Admitted { statuses, .. } | Verdict::Refused { statuses, .. } => statuses,
     }
 }
 
@@ -17,7 +17,7 @@ fn is_admitted(verdict: &Verdict) -> bool {
 }
 
 #[test]
-fn a_call_is_kept_for_the_life_of_a_reservation_and_as_far_as_it_has_come() {
+fn a_call_keeps_its_phase_for_a_reservations_life() {
     for phase in [Phase::Waiting, Phase::Dispatched, Phase::TurnedBack] {
         let mut ledger = Ledger::new();
         let id = ledger.open(phase, 7);
@@ -30,23 +30,26 @@ fn a_call_is_kept_for_the_life_of_a_reservation_and_as_far_as_it_has_come() {
 #[test]
 fn a_call_that_is_asked_for_twice_is_admitted_once() {
     let mut ledger = Ledger::new();
-    let asked = call([of(Scope::Team, [Limit::new(LimitKind::Concurrent, 1)])], 7);
+    let admission = call([of(Scope::Team, [Limit::new(LimitKind::Concurrent, 1)])], 7);
     for _ in 0..2 {
-        let verdict = ledger.admit(&asked);
+        let verdict = ledger.admit(&admission);
         assert!(is_admitted(&verdict), "{verdict:?}");
-        assert_eq!(standings_of(verdict).iter().map(|standing| standing.reserved).collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            statuses_of(verdict).iter().map(|status| status.reserved).collect::<Vec<_>>(),
+            [1]
+        );
     }
 }
 
 #[test]
-fn a_refused_call_changes_nothing_but_the_time_of_a_bucket_that_a_wrong_clock_wrote() {
+fn a_refused_call_changes_nothing_but_a_wrong_clocks_bucket() {
     let mut ledger = Ledger::new();
-    let asked = || call([of(Scope::Team, [Limit::new(LimitKind::RequestsPerMinute, 1)])], 0);
-    assert!(is_admitted(&ledger.admit(&asked())));
+    let admission = || call([of(Scope::Team, [Limit::new(LimitKind::RequestsPerMinute, 1)])], 0);
+    assert!(is_admitted(&ledger.admit(&admission())));
     let refused = |ledger: &mut Ledger| {
         let before = ledger.kept.clone();
         let mut machine = ledger.machine();
-        let verdict = machine.admit(&asked()).unwrap();
+        let verdict = machine.admit(&admission()).unwrap();
         let changed = machine.changed();
         assert_eq!(before != ledger.kept, changed);
         match verdict {
@@ -61,24 +64,27 @@ fn a_refused_call_changes_nothing_but_the_time_of_a_bucket_that_a_wrong_clock_wr
     ledger.now += 59 * SECOND;
     assert_eq!(refused(&mut ledger), (Some(NOW - DAY + 60 * SECOND), false));
     ledger.now += SECOND;
-    assert!(is_admitted(&ledger.admit(&asked())), "the token is back a minute after that");
+    assert!(is_admitted(&ledger.admit(&admission())), "the token is back a minute after that");
 }
 
 #[test]
-fn a_shadow_limit_refuses_nobody_and_says_whom_it_would_have_refused() {
+fn a_shadow_limit_refuses_nobody_and_says_whom_it_would() {
     let shadow = |kind, max| Limit { shadow: true, ..Limit::new(kind, max) };
     let limits = [shadow(LimitKind::RequestsPerDay, 0), shadow(LimitKind::RequestsPerMonth, 5)];
-    let (mut ledger, asked) = (Ledger::new(), call([of(Scope::Team, limits)], 0));
-    let (quoted, admitted) = (ledger.machine().quote(&asked).unwrap(), ledger.admit(&asked));
+    let (mut ledger, admission) = (Ledger::new(), call([of(Scope::Team, limits)], 0));
+    let (quoted, admitted) =
+        (ledger.machine().quote(&admission).unwrap(), ledger.admit(&admission));
     for verdict in [quoted, admitted] {
         assert!(is_admitted(&verdict));
-        let would_have: Vec<_> = standings_of(verdict).iter().map(|standing| standing.shadow_refused).collect();
+        let would_have: Vec<_> =
+            statuses_of(verdict).iter().map(|status| status.shadow_refused).collect();
         assert_eq!(would_have, [true, false]);
     }
 }
 
+/// It is written once.
 #[test]
-fn a_mark_says_whether_the_call_is_open_and_is_written_once() {
+fn a_mark_says_whether_the_call_is_open() {
     let mut ledger = Ledger::new();
     let id = ledger.open(Phase::Waiting, 7);
     let mut mark = |id, phase| {
@@ -95,7 +101,7 @@ fn a_mark_says_whether_the_call_is_open_and_is_written_once() {
 }
 
 #[test]
-fn whoever_speaks_of_a_call_that_is_overdue_puts_its_deadline_off() {
+fn renewing_an_overdue_call_extends_its_deadline() {
     let mut ledger = Ledger::new();
     let [mine, left] = [(); 2].map(|()| ledger.open(Phase::Waiting, 7));
     ledger.now = NOW + TTL;
@@ -104,7 +110,8 @@ fn whoever_speaks_of_a_call_that_is_overdue_puts_its_deadline_off() {
     assert!(machine.changed());
     let swept: Vec<_> = machine.take_swept().into_iter().map(|ended| ended.swept).collect();
     assert_eq!(swept, [Swept { released: 1, ..Swept::default() }], "the other one was left behind");
-    let deadlines: Vec<_> = ledger.kept.calls.iter().map(|(id, record)| (*id, record.deadline)).collect();
+    let deadlines: Vec<_> =
+        ledger.kept.calls.iter().map(|(id, record)| (*id, record.deadline)).collect();
     assert_eq!(deadlines, [(mine, NOW + 2 * TTL)]);
     assert_eq!(ledger.kept.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [left]);
 }
@@ -124,25 +131,31 @@ fn nothing_is_ended_while_the_store_has_only_just_returned() {
 }
 
 #[test]
-fn a_call_that_is_abandoned_is_released_and_its_team_is_told_of_once() {
+fn an_abandoned_call_is_released_and_reported_once() {
     let mut ledger = Ledger::new();
     let id = ledger.open(Phase::Dispatched, 7);
-    for (settled, told) in [(Settled::Now(Credits::ZERO), vec![team()]), (Settled::Before, vec![])] {
+    for (settled, abandoned) in
+        [(Settled::Now(Credits::ZERO), vec![team()]), (Settled::Before, vec![])]
+    {
         let mut machine = ledger.machine();
         assert_eq!(machine.abandon(&team(), id).unwrap(), settled);
-        assert_eq!(machine.take_abandoned(), told);
+        assert_eq!(machine.take_abandoned(), abandoned);
     }
 }
 
 #[test]
-fn the_end_of_a_call_begins_no_scope_anew_that_was_forgotten() {
+fn ending_a_call_does_not_recreate_a_forgotten_scope() {
     let mut ledger = Ledger::new();
     let id = ledger.open(Phase::Dispatched, 7);
     let ana = ScopeName::from(&user("ana"));
     ledger.kept.scopes.remove(&ana);
-    assert_eq!(ledger.machine().settle(&team(), &charged(id, 9)).unwrap(), Settled::Now(Credits::from_micros(7)));
+    assert_eq!(
+        ledger.machine().settle(&team(), &charged(id, 9)).unwrap(),
+        Settled::Now(Credits::from_micros(7))
+    );
     assert_eq!(ledger.kept.scopes.keys().collect::<Vec<_>>(), [&ScopeName::from(&Scope::Team)]);
-    let windows = &ledger.kept.rows.first().map(|row| (row.day.clone(), row.month.clone())).unwrap();
+    let windows =
+        &ledger.kept.rows.first().map(|row| (row.day.clone(), row.month.clone())).unwrap();
     assert_eq!(windows, &("2027-01-15".to_owned(), "2027-01".to_owned()));
     assert_eq!(ledger.scope(&Scope::Team).open(), 0);
 }

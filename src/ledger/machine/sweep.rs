@@ -1,25 +1,28 @@
-//! What is ended that was left behind, forgotten that is past, and released that nobody has heard of.
+//! Ends abandoned calls, forgets past records, and releases abandoned admissions.
 
 use super::past::{self, Ended};
 use super::records::Records;
 use super::state::Machine;
 use crate::credits::Credits;
-use crate::ledger::{CallResult, OnUnknown, Outcome, Phase, ReservationId, Settled, Settlement, Swept};
+use crate::ledger::{
+    CallResult, OnUnknown, Outcome, Phase, ReservationId, Settled, Settlement, Swept,
+};
 use crate::team::TeamId;
 
-/// The most that one sweep ends.
+/// The most calls that one sweep ends.
 const SWEEP_MOST: usize = 128;
-/// The most that any other operation on a team ends by the way.
+/// The most calls that any other operation on a team ends along the way.
 const SWEEP_BY_THE_WAY: usize = 8;
 
 impl<R: Records> Machine<'_, R> {
     pub(in crate::ledger) fn sweep(&mut self, team: &TeamId) -> Result<Swept, R::Fault> {
-        self.changed |= past::trim(&mut self.records, team, &self.rules.retention, self.now, SWEEP_MOST)?;
+        self.changed |=
+            past::trim(&mut self.records, team, &self.rules.retention, self.now, SWEEP_MOST)?;
         self.forget_scopes(team)?;
         self.end_overdue(team, SWEEP_MOST, &[])
     }
 
-    /// Forgets users and keys that have not come for so long that nothing they counted matters any more.
+    /// Forgets users and keys whose counts do not matter any more.
     fn forget_scopes(&mut self, team: &TeamId) -> Result<(), R::Fault> {
         let now = self.now.as_microsecond();
         for name in self.records.past_scopes(team, now, SWEEP_MOST)? {
@@ -32,12 +35,21 @@ impl<R: Records> Machine<'_, R> {
         Ok(())
     }
 
-    /// Ends a few that were left behind, but none that this word is about: whoever speaks of a call is alive.
-    pub(super) fn sweep_by_the_way(&mut self, team: &TeamId, named: &[ReservationId]) -> Result<(), R::Fault> {
+    /// Ends a few abandoned calls, except those that this operation names: their process is alive.
+    pub(super) fn sweep_by_the_way(
+        &mut self,
+        team: &TeamId,
+        named: &[ReservationId],
+    ) -> Result<(), R::Fault> {
         self.end_overdue(team, SWEEP_BY_THE_WAY, named).map(|_| ())
     }
 
-    fn end_overdue(&mut self, team: &TeamId, most: usize, named: &[ReservationId]) -> Result<Swept, R::Fault> {
+    fn end_overdue(
+        &mut self,
+        team: &TeamId,
+        most: usize,
+        named: &[ReservationId],
+    ) -> Result<Swept, R::Fault> {
         let mut ended = Ended::of(team);
         if !self.ends_overdue {
             return Ok(Swept::default());
@@ -50,11 +62,13 @@ impl<R: Records> Machine<'_, R> {
             let may_be_sent = self.records.may_have_come_further(&record);
             let (outcome, count) = match record.phase() {
                 Some(Phase::Dispatched) => (Outcome::Unknown, &mut ended.swept.unknown),
-                // Who makes it is away and may have sent it: no call is free.
-                Some(Phase::Waiting | Phase::TurnedBack) if may_be_sent => (Outcome::Unknown, &mut ended.swept.unknown),
+                // Its process is away and may have sent it, so the call is not free.
+                Some(Phase::Waiting | Phase::TurnedBack) if may_be_sent => {
+                    (Outcome::Unknown, &mut ended.swept.unknown)
+                }
                 Some(Phase::TurnedBack) => (Outcome::Refused, &mut ended.swept.refused),
                 Some(Phase::Waiting) => (Outcome::Released, &mut ended.swept.released),
-                // The call was settled in time: only who wrote its answer has gone.
+                // The call was settled in time; only the process that wrote its answer is gone.
                 None => {
                     self.free_slots(team, id)?;
                     continue;
@@ -65,10 +79,16 @@ impl<R: Records> Machine<'_, R> {
                 OnUnknown::Charge => Credits::from_micros(record.price),
                 OnUnknown::Release => Credits::ZERO,
             };
-            let end = Settlement { id, outcome, charged, came: CallResult::default(), keeps_slots: false };
+            let end = Settlement {
+                id,
+                outcome,
+                charged,
+                result: CallResult::default(),
+                keeps_slots: false,
+            };
             let settled = self.end(team, &end)?;
             if let (Outcome::Unknown, Settled::Now(charged)) = (outcome, settled) {
-                ended.charge(record.asked.model.clone(), charged);
+                ended.charge(record.summary.model.clone(), charged);
             }
         }
         let swept = ended.swept;
@@ -78,10 +98,15 @@ impl<R: Records> Machine<'_, R> {
         Ok(swept)
     }
 
-    /// Releases a reservation that nobody has heard of.
-    pub(in crate::ledger) fn abandon(&mut self, team: &TeamId, id: ReservationId) -> Result<Settled, R::Fault> {
-        let (outcome, charged, came) = (Outcome::Released, Credits::ZERO, CallResult::default());
-        let settled = self.settle(team, &Settlement { id, outcome, charged, came, keeps_slots: false })?;
+    /// Releases an admission whose caller never learned of it.
+    pub(in crate::ledger) fn abandon(
+        &mut self,
+        team: &TeamId,
+        id: ReservationId,
+    ) -> Result<Settled, R::Fault> {
+        let (outcome, charged, result) = (Outcome::Released, Credits::ZERO, CallResult::default());
+        let settled =
+            self.settle(team, &Settlement { id, outcome, charged, result, keeps_slots: false })?;
         if let Settled::Now(_) = settled {
             self.abandoned.push(team.clone());
         }

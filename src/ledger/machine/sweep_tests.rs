@@ -4,37 +4,43 @@ use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, charged, team, user
 use crate::ledger::machine::{ScopeName, ScopeRecord};
 use crate::ledger::{Scope, SweptCharge};
 
-/// Opens calls that come to every phase, and one that has ended and whose answer is being read; all are left behind.
+/// Opens calls that come to every phase, and one that has ended and whose answer is being read; all
+/// are left behind.
 fn left_behind() -> Ledger {
     let mut ledger = Ledger::new();
     for phase in [Phase::Waiting, Phase::TurnedBack, Phase::Dispatched] {
         ledger.open(phase, 7);
     }
     let read = ledger.open(Phase::Dispatched, 5);
-    ledger.machine().settle(&team(), &Settlement { keeps_slots: true, ..charged(read, 4) }).unwrap();
+    ledger
+        .machine()
+        .settle(&team(), &Settlement { keeps_slots: true, ..charged(read, 4) })
+        .unwrap();
     ledger.now = NOW + TTL;
     ledger
 }
 
 #[test]
-fn what_was_left_behind_ends_as_far_as_it_had_come() {
+fn abandoned_calls_end_according_to_their_phase() {
     let all = Swept { released: 1, refused: 1, unknown: 1 };
     for (on_unknown, cost) in [(OnUnknown::Charge, 7), (OnUnknown::Release, 0)] {
         let mut ledger = left_behind();
         ledger.rules.on_unknown = on_unknown;
         let mut machine = ledger.machine();
         assert_eq!(machine.sweep(&team()).unwrap(), all);
-        let told = machine.take_swept();
+        let swept = machine.take_swept();
         let charge = SweptCharge { model: "m".to_owned(), credits: Credits::from_micros(cost) };
-        let told: Vec<_> = told.into_iter().map(|ended| (ended.team, ended.swept, ended.charges)).collect();
-        assert_eq!(told, [(team(), all, vec![charge])]);
-        let rows: Vec<_> = ledger.kept.rows.iter().map(|row| (row.outcome, row.charged.micros())).collect();
+        let swept: Vec<_> =
+            swept.into_iter().map(|ended| (ended.team, ended.swept, ended.charges)).collect();
+        assert_eq!(swept, [(team(), all, vec![charge])]);
+        let rows: Vec<_> =
+            ledger.kept.rows.iter().map(|row| (row.outcome, row.charged.micros())).collect();
         let ended = [(Outcome::Released, 0), (Outcome::Refused, 0), (Outcome::Unknown, cost)];
         assert_eq!(rows, [&[(Outcome::Charged, 4)][..], &ended].concat());
         assert_eq!((ledger.kept.calls.len(), ledger.scope(&Scope::Team).slots()), (0, 0));
         let mut machine = ledger.machine();
         assert_eq!(machine.sweep(&team()).unwrap(), Swept::default());
-        assert!(machine.take_swept().is_empty(), "of nothing nobody is told");
+        assert!(machine.take_swept().is_empty(), "nothing ended, so nothing is reported");
     }
 }
 
@@ -60,7 +66,7 @@ fn a_sweep_forgets_users_of_whom_nothing_matters_any_more() {
 }
 
 #[test]
-fn a_sweep_that_drops_old_rows_has_changed_something_whatever_was_changed_before() {
+fn a_sweep_that_drops_old_rows_counts_as_a_change() {
     for renews in [true, false] {
         let mut ledger = left_behind();
         ledger.now = NOW + SECOND;

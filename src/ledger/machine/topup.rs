@@ -10,8 +10,13 @@ use crate::ledger::{TopUp, ToppedUp};
 use crate::team::TeamId;
 
 impl<R: Records> Machine<'_, R> {
-    pub(in crate::ledger) fn top_up(&mut self, team: &TeamId, wanted: &TopUp) -> Result<ToppedUp, R::Fault> {
-        let record = TopUpRecord { scope: ScopeName::from(&wanted.scope), credits: wanted.credits.micros() };
+    pub(in crate::ledger) fn top_up(
+        &mut self,
+        team: &TeamId,
+        wanted: &TopUp,
+    ) -> Result<ToppedUp, R::Fault> {
+        let record =
+            TopUpRecord { scope: ScopeName::from(&wanted.scope), credits: wanted.credits.micros() };
         let mut scope = self.records().scope(team, &record.scope)?;
         let before = Credits::from_micros(scope.topped_up());
         match self.records().top_up(team, &wanted.id)? {
@@ -46,12 +51,14 @@ mod tests {
     fn added(ledger: &mut Ledger, id: &str, scope: Scope, micros: u64) -> (ToppedUp, bool) {
         let id = TopUpId::parse(id).unwrap();
         let mut machine = ledger.machine();
-        let done = machine.top_up(&team(), &TopUp { id, scope, credits: Credits::from_micros(micros) }).unwrap();
+        let done = machine
+            .top_up(&team(), &TopUp { id, scope, credits: Credits::from_micros(micros) })
+            .unwrap();
         (done, machine.changed())
     }
 
     #[test]
-    fn a_top_up_is_added_once_and_no_other_has_its_id() {
+    fn a_top_up_is_added_once_under_its_id() {
         let mut ledger = Ledger::new();
         let five = Credits::from_micros(5);
         let mut add = |id, scope, micros| added(&mut ledger, id, scope, micros);
@@ -63,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_of_all_top_ups_comes_to_the_largest_amount_and_no_further() {
+    fn all_top_ups_together_reach_the_largest_amount_at_most() {
         let mut ledger = Ledger::new();
         let most = Credits::MAX.micros();
         let mut add = |id, micros| added(&mut ledger, id, Scope::Team, micros);
@@ -73,8 +80,9 @@ mod tests {
         assert_eq!(ledger.scope(&Scope::Team).topped_up(), most);
     }
 
+    /// A top-up is kept as long as usage.
     #[test]
-    fn who_has_a_prepaid_budget_is_kept_for_ever_and_a_top_up_as_long_as_usage_is() {
+    fn a_prepaid_user_is_kept_for_ever() {
         let mut ledger = Ledger::new();
         ledger.open(crate::ledger::Phase::Waiting, 0);
         assert!(ledger.scope(&user("ana")).until().is_some());

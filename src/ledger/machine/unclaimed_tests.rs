@@ -1,4 +1,4 @@
-//! What becomes of what calls held of which nobody speaks.
+//! What becomes of the amounts that calls hold which no replica claims after a loss.
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::ledger::Scope;
@@ -12,10 +12,14 @@ fn windows() -> Windows {
 }
 
 fn names(user: &str) -> Vec<ScopeName> {
-    [Scope::Team, Scope::User(UserId::parse(user).unwrap()), Scope::Key(KeyId::parse("k7Qp2mZr9aBc").unwrap())]
-        .iter()
-        .map(ScopeName::from)
-        .collect()
+    [
+        Scope::Team,
+        Scope::User(UserId::parse(user).unwrap()),
+        Scope::Key(KeyId::parse("k7Qp2mZr9aBc").unwrap()),
+    ]
+    .iter()
+    .map(ScopeName::from)
+    .collect()
 }
 
 fn call(user: &str, price: u64, claimed: u64) -> (ReservationId, ReservationRecord) {
@@ -31,7 +35,7 @@ fn call(user: &str, price: u64, claimed: u64) -> (ReservationId, ReservationReco
         admitted_at: 1,
         deadline: 2,
         scopes: names(user),
-        asked: CallSummary::default().into(),
+        summary: CallSummary::default().into(),
     };
     (ReservationId::new(), record)
 }
@@ -62,20 +66,20 @@ fn left(scopes: &[(ScopeName, ScopeRecord)], judged: &Judged) -> Vec<[u64; 4]> {
 fn what_claimed_calls_hold_is_accounted_for() {
     let (mine, old) = (call("ana", 5, EPOCH), call("ben", 3, 0));
     let scopes = holding(&[&mine.1]);
-    let judged = judge(&scopes, vec![mine.clone(), old.clone()], EPOCH, (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), old.clone()], (EPOCH, None), (8, 9));
     assert_eq!(judged.open.keys().collect::<Vec<_>>(), [&mine.0]);
     assert_eq!(judged.ended, [old.0], "nothing is held for it: it has ended in what was lost");
 }
 
 #[test]
-fn a_record_that_nobody_claims_stays_as_it_is_where_something_is_held_for_it() {
+fn an_unclaimed_record_stays_while_something_is_held_for_it() {
     let old = call("ben", 3, 0);
-    let judged = judge(&holding(&[&old.1]), vec![old.clone()], EPOCH, (8, 9));
+    let judged = judge(&holding(&[&old.1]), vec![old.clone()], (EPOCH, None), (8, 9));
     assert_eq!(judged.open, [old].into());
 }
 
 #[test]
-fn of_answers_that_are_being_read_the_claimed_ones_keep_their_slots() {
+fn of_answers_being_read_only_claimed_ones_keep_slots() {
     let mut scopes = holding(&[]);
     let [mine, lost, gone] = [("ana", EPOCH), ("ben", 0), ("ben", 0)].map(|(user, claimed)| {
         let (id, record) = call(user, 5, claimed);
@@ -86,27 +90,39 @@ fn of_answers_that_are_being_read_the_claimed_ones_keep_their_slots() {
         record.scopes.iter().for_each(|name| of.entry(name.clone()).or_default().keep_slot());
     }
     scopes.extend(of);
-    let judged = judge(&scopes, vec![mine.clone(), lost.clone()], EPOCH, (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), lost.clone()], (EPOCH, None), (8, 9));
     assert_eq!(judged.open, [mine].into(), "nothing is held, so no call stands for the others");
     assert_eq!(judged.ended, [lost.0]);
-    let slots: BTreeMap<_, _> = judged.scopes.iter().map(|(name, record)| (&*name.level, record.slots())).collect();
+    let slots: BTreeMap<_, _> =
+        judged.scopes.iter().map(|(name, record)| (&*name.level, record.slots())).collect();
     assert_eq!(slots, [("team", 1), ("key", 1), ("user", 0)].into(), "ana's are as they were");
 }
 
 #[test]
-fn what_is_held_for_calls_that_left_no_record_is_held_by_calls_that_stand_for_them() {
+fn holds_without_records_get_substitute_calls() {
     let (mine, [one, two, three]) =
         (call("ana", 5, EPOCH), [("ana", 4), ("ben", 3), ("ben", 6)].map(|(u, p)| call(u, p, 0)));
     let scopes = holding(&[&mine.1, &one.1, &two.1, &three.1]);
-    let judged = judge(&scopes, vec![mine.clone()], EPOCH, (8, 9));
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, None), (8, 9));
     assert_eq!(judged.open.len(), 4);
-    let made: Vec<_> = judged.open.iter().filter(|(id, _)| **id != mine.0).map(|(_, record)| record).collect();
-    assert!(made.iter().all(|record| record.dispatched && record.claimed == EPOCH && record.asked.model == OVERFLOW));
-    let of =
-        |user: &str| made.iter().filter(|record| record.asked.user == user).map(|record| record.price).sum::<u64>();
+    let made: Vec<_> =
+        judged.open.iter().filter(|(id, _)| **id != mine.0).map(|(_, record)| record).collect();
+    assert!(made.iter().all(|record| record.dispatched
+        && record.claimed == EPOCH
+        && record.summary.model == OVERFLOW));
+    let of = |user: &str| {
+        made.iter()
+            .filter(|record| record.summary.user == user)
+            .map(|record| record.price)
+            .sum::<u64>()
+    };
     assert_eq!((of("ana"), of("ben")), (4, 9));
     // All of it is spent once they have ended, in every scope.
-    assert!(left(&scopes, &judged).iter().all(|[_, reserved, _, credits]| (*reserved, *credits) == (0, 0)));
+    assert!(
+        left(&scopes, &judged)
+            .iter()
+            .all(|[_, reserved, _, credits]| (*reserved, *credits) == (0, 0))
+    );
     assert_eq!(left(&scopes, &judged).iter().map(|sums| sums[2]).sum::<u64>(), 3 * 18);
 }
 
@@ -116,29 +132,38 @@ fn key(id: &str) -> ScopeName {
 
 /// Judges what scopes hold of which no record is left.
 fn without_records(scopes: &[(ScopeName, ScopeRecord)]) -> Judged {
-    judge(scopes, Vec::new(), EPOCH, (8, 9))
+    judge(scopes, Vec::new(), (EPOCH, None), (8, 9))
 }
 
-/// Judges what came late, at the change of this number.
-fn late(scopes: &[(ScopeName, ScopeRecord)], calls: &[(ReservationId, ReservationRecord)], number: u64) -> Judged {
+/// Judges a late restore, at the change of this number.
+fn late(
+    scopes: &[(ScopeName, ScopeRecord)],
+    calls: &[(ReservationId, ReservationRecord)],
+    number: u64,
+) -> Judged {
     judge_late(scopes, calls, Revision { epoch: EPOCH, number, name: 0 }, (8, 9))
 }
 
 #[test]
-fn of_records_that_nobody_claims_the_one_that_was_admitted_last_stays() {
+fn of_unclaimed_records_the_one_admitted_last_stays() {
     let (early, mut last) = (call("ben", 3, 0), call("ben", 3, 0));
     last.1.admitted_at = early.1.admitted_at + 1;
-    let judged = judge(&holding(&[&last.1]), vec![early.clone(), last.clone()], EPOCH, (8, 9));
+    let judged =
+        judge(&holding(&[&last.1]), vec![early.clone(), last.clone()], (EPOCH, None), (8, 9));
     assert_eq!((judged.open, judged.ended), ([last].into(), vec![early.0]));
 }
 
 #[test]
-fn a_record_stays_only_where_both_a_call_and_its_credits_are_held() {
+fn a_record_stays_only_if_call_and_credits_are_held() {
     let (one, two, dear) = (call("ben", 2, 0), call("ben", 2, 0), call("ben", 9, 0));
     let scopes = holding(&[&call("ben", 5, 0).1]);
-    let judged = judge(&scopes, vec![one.clone(), two.clone()], EPOCH, (8, 9));
-    assert_eq!((judged.open, judged.ended), ([one].into(), vec![two.0]), "credits are left, but no call");
-    let judged = judge(&scopes, vec![dear.clone()], EPOCH, (8, 9));
+    let judged = judge(&scopes, vec![one.clone(), two.clone()], (EPOCH, None), (8, 9));
+    assert_eq!(
+        (judged.open, judged.ended),
+        ([one].into(), vec![two.0]),
+        "credits are left, but no call"
+    );
+    let judged = judge(&scopes, vec![dear.clone()], (EPOCH, None), (8, 9));
     assert_eq!(judged.ended, [dear.0], "a call is held, but not its credits");
     assert_eq!(judged.open.values().map(|record| record.price).collect::<Vec<_>>(), [5]);
 }
@@ -150,7 +175,8 @@ fn seen_at(number: u64, calls: &[&ReservationRecord]) -> Vec<(ScopeName, ScopeRe
     scopes
 }
 
-/// A call that its gateway has tried to end with the tenth change of the epoch that was lost, and was not answered.
+/// A call that its gateway has tried to end with the tenth change of the epoch that was lost, and
+/// was not answered.
 fn ending(user: &str, price: u64) -> (ReservationId, ReservationRecord) {
     let (id, record) = call(user, price, EPOCH);
     (id, ReservationRecord { ending: Some((EPOCH - 1, 10)), ..record })
@@ -163,59 +189,131 @@ fn held_in_all(scopes: &[(ScopeName, ScopeRecord)], judged: &Judged) -> [u64; 4]
 }
 
 #[test]
-fn a_call_that_may_have_ended_is_held_where_the_scopes_were_seen_before_that() {
+fn a_doubtful_call_stays_held_if_scopes_predate_its_end() {
     let mine = ending("ana", 5);
     let scopes = seen_at(9, &[&mine.1]);
-    let judged = judge(&scopes, vec![mine.clone()], EPOCH, (8, 9));
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, None), (8, 9));
     assert_eq!((judged.open, judged.scopes), ([mine].into(), BTreeMap::new()));
 }
 
 #[test]
-fn a_call_that_may_have_ended_has_ended_where_all_that_was_held_after_that_is_claimed() {
+fn a_doubtful_call_has_ended_if_later_holds_are_claimed() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
     for late in [false, true] {
         let (scopes, calls) = (seen_at(10, &[&other.1]), vec![mine.clone(), other.clone()]);
-        let judged = if late { self::late(&scopes, &calls, 5) } else { judge(&scopes, calls, EPOCH, (8, 9)) };
+        let judged = if late {
+            self::late(&scopes, &calls, 5)
+        } else {
+            judge(&scopes, calls, (EPOCH, None), (8, 9))
+        };
         assert_eq!((&judged.ended, judged.open.contains_key(&mine.0)), (&vec![mine.0], false));
         assert!(judged.scopes.is_empty());
     }
 }
 
+/// It was open in a later epoch, in which others may have ended it.
 #[test]
-fn a_call_that_may_have_ended_takes_the_place_of_no_other_that_is_known() {
+fn a_later_epoch_may_have_ended_a_doubtful_call() {
+    let (mine, other) = (ending("ana", 5), call("ana", 5, EPOCH));
+    // A store that was emptied counts anew.
+    for (number, has_ended) in [(10, true), (9, false)] {
+        let mut scopes = holding(&[&other.1]);
+        let epochs = [(EPOCH - 2, 99), (EPOCH - 1, 9), (EPOCH, number)].into();
+        scopes.iter_mut().for_each(|(_, record)| record.seal(&epochs));
+        let judged = judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, None), (8, 9));
+        assert_eq!(judged.ended == [mine.0], has_ended);
+        assert_eq!(judged.open.len(), if has_ended { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_doubtful_call_displaces_no_known_call() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
     let scopes = seen_at(10, &[&other.1]);
-    let judged = judge(&scopes, vec![mine.clone(), other.clone()], EPOCH, (8, 9));
+    let judged = judge(&scopes, vec![mine.clone(), other.clone()], (EPOCH, None), (8, 9));
     assert_eq!((judged.open.len(), judged.ended.len(), judged.is_doubted), (2, 0, false));
     assert_eq!(judged.open[&mine.0].ending, None, "it is held now");
     assert_eq!(held_in_all(&scopes, &judged), [0, 2, 0, 10], "both are");
     assert!(left(&scopes, &judged).iter().all(|[_, open, _, held]| (*open, *held) == (0, 0)));
 }
 
+/// The result is marked as doubted.
 #[test]
-fn where_something_is_held_for_nobody_who_is_known_a_call_that_may_have_ended_is_open_and_that_is_doubted() {
+fn a_doubtful_call_stays_open_for_an_unowned_hold() {
     let (mine, other) = (ending("ana", 5), call("ana", 5, 0));
     let scopes = seen_at(10, &[&mine.1, &other.1]);
-    let judged = judge(&scopes, vec![mine.clone()], EPOCH, (8, 9));
-    assert_eq!((judged.open.get(&mine.0), judged.open.len()), (Some(&mine.1), 2), "a call stands for the other");
+    let judged = judge(&scopes, vec![mine.clone()], (EPOCH, None), (8, 9));
+    assert_eq!(
+        (judged.open.get(&mine.0), judged.open.len()),
+        (Some(&mine.1), 2),
+        "a call stands for the other"
+    );
     assert!(judged.is_doubted && judged.scopes.is_empty());
     let judged = late(&scopes, &[mine], 5);
-    assert_eq!((judged.open.len(), judged.is_doubted), (1, true), "likewise, and it is open as before");
+    assert_eq!(
+        (judged.open.len(), judged.is_doubted),
+        (1, true),
+        "likewise, and it is open as before"
+    );
     assert!(judged.scopes.is_empty());
+}
+
+/// Its gateway may have ended it in what was lost, and come later.
+#[test]
+fn an_unclaimed_call_that_stays_may_have_ended() {
+    let (mine, other) = (call("ana", 5, EPOCH), call("ben", 3, 0));
+    let scopes = holding(&[&mine.1, &other.1]);
+    let calls = vec![mine.clone(), other.clone()];
+    let judged = judge(&scopes, calls, (EPOCH, Some((EPOCH - 1, 40))), (8, 9));
+    let endings = [&mine, &other].map(|(id, _)| judged.open[id].ending);
+    assert_eq!(endings, [None, Some((EPOCH - 1, 41))]);
+}
+
+/// One has ended twice, before the loss and after it, and another's hold went with it.
+#[test]
+fn what_open_calls_hold_is_held_again() {
+    let (mine, gone) = (call("ana", 5, EPOCH), call("ana", 2, EPOCH));
+    let mut scopes = holding(&[&mine.1, &gone.1]);
+    for (_, record) in &mut scopes {
+        let end = End { price: 2, charged: 0, counted: false };
+        [(); 2].iter().for_each(|()| record.settle(&windows(), &end));
+    }
+    let judged = late(&scopes, std::slice::from_ref(&mine), 5);
+    assert_eq!((judged.open.len(), judged.scopes.len()), (0, 3), "in team, user and key");
+    assert_eq!(held_in_all(&scopes, &judged), [0, 1, 0, 5]);
+    let judged = judge(&[], vec![mine], (EPOCH, None), (8, 9));
+    assert_eq!(judged.scopes.len(), 3, "those of which nothing is known are made");
+}
+
+/// A user's record is older than the team's.
+#[test]
+fn substitute_calls_hold_every_credit_of_the_team() {
+    let (mut now, old) = (call("ana", 5, 0).1, call("ana", 2, 0).1);
+    let mut scopes = holding(&[&old]);
+    now.scopes.truncate(1);
+    let of_team = holding(&[&now]).remove(0);
+    scopes.retain(|(name, _)| *name != of_team.0);
+    scopes.push(of_team);
+    let judged = without_records(&scopes);
+    assert_eq!(judged.open.values().map(|made| made.price).collect::<Vec<_>>(), [5]);
+    let held = |record: &ScopeRecord| <[u64; 4]>::from(record.counts(Period::Day, &windows()));
+    assert_eq!(judged.scopes.get(&names("ana")[1]).map(held), Some([0, 1, 0, 5]));
 }
 
 #[test]
 fn calls_of_two_judgements_have_ids_of_their_own() {
     let scopes = holding(&[&call("ana", 5, 0).1]);
     let ids = |judged: Judged| judged.open.into_keys().collect::<Vec<_>>();
-    let next = judge(&scopes, Vec::new(), EPOCH + 1, (8, 9));
-    let all = [without_records(&scopes), next, late(&scopes, &[], 5), late(&scopes, &[], 6)].map(ids).concat();
-    let different: std::collections::BTreeSet<_> = all.iter().collect();
+    let next = judge(&scopes, Vec::new(), (EPOCH + 1, None), (8, 9));
+    let all = [without_records(&scopes), next, late(&scopes, &[], 5), late(&scopes, &[], 6)]
+        .map(ids)
+        .concat();
+    let different: BTreeSet<_> = all.iter().collect();
     assert_eq!((all.len(), different.len()), (4, 4), "{all:?}");
 }
 
 #[test]
-fn each_call_that_stands_for_others_holds_the_key_that_holds_something_for_it() {
+fn each_substitute_call_holds_the_key_that_holds_for_it() {
     let (one, mut other) = (call("ana", 0, 0), call("ana", 0, 0));
     let second = key("k8Qp2mZr9aBc");
     *other.1.scopes.last_mut().unwrap() = second.clone();
@@ -231,13 +329,19 @@ fn each_call_that_stands_for_others_holds_the_key_that_holds_something_for_it() 
     before.reserve(&yesterday, 9);
     scopes.insert(0, (key("k7Qp2mZr9aBc"), before));
     let judged = without_records(&scopes);
-    assert_eq!(judged.open.values().map(|record| record.scopes.last().unwrap()).collect::<Vec<_>>(), [&second]);
+    assert_eq!(
+        judged.open.values().map(|record| record.scopes.last().unwrap()).collect::<Vec<_>>(),
+        [&second]
+    );
     let spent = judged.scopes.get(&key("k7Qp2mZr9aBc")).unwrap();
-    assert_eq!((judged.scopes.len(), <[u64; 4]>::from(spent.counts(Period::Day, &yesterday))), (1, [1, 0, 9, 0]));
+    assert_eq!(
+        (judged.scopes.len(), <[u64; 4]>::from(spent.counts(Period::Day, &yesterday))),
+        (1, [1, 0, 9, 0])
+    );
 }
 
 #[test]
-fn what_only_a_key_holds_is_spent_to_the_last_millionth() {
+fn what_only_a_key_holds_is_spent_exactly() {
     let mut held = ScopeRecord::default();
     [4, 4, 3].iter().for_each(|price| held.reserve(&windows(), *price));
     let judged = without_records(&[(key("k7Qp2mZr9aBc"), held)]);
@@ -247,18 +351,19 @@ fn what_only_a_key_holds_is_spent_to_the_last_millionth() {
 }
 
 #[test]
-fn what_came_late_and_the_team_holds_has_a_call_that_stands_for_it() {
+fn a_late_hold_the_team_has_gets_a_substitute_call() {
     let (id, record) = call("ana", 4, 0);
     let scopes = holding(&[&record]);
     // An answer that is still being read holds none of it.
     let judged = late(&scopes, &[(id, record.clone().keeping_slots(9))], 5);
-    let made: Vec<_> = judged.open.values().map(|made| (&*made.asked.user, made.price, &made.scopes)).collect();
+    let made: Vec<_> =
+        judged.open.values().map(|made| (&*made.summary.user, made.price, &made.scopes)).collect();
     assert_eq!(made, [("ana", 4, &record.scopes)]);
     assert!(late(&scopes, &[(id, record)], 5).is_nothing(), "it is held by an open call");
 }
 
 #[test]
-fn what_came_late_and_the_team_holds_no_more_is_spent() {
+fn a_late_hold_the_team_lacks_is_spent() {
     let of = |name: &ScopeName, price| {
         let mut record = ScopeRecord::default();
         record.reserve(&windows(), price);
@@ -270,7 +375,7 @@ fn what_came_late_and_the_team_holds_no_more_is_spent() {
     // The team holds too little, or credits of a call that another has taken.
     for (team, calls) in [(3, vec![]), (5, vec![(id, free)])] {
         let judged = late(&[of(&ana[0], team), of(&ana[1], 4)], &calls, 5);
-        let made: Vec<_> = judged.open.values().map(|made| &*made.asked.user).collect();
+        let made: Vec<_> = judged.open.values().map(|made| &*made.summary.user).collect();
         assert_eq!(made, vec![OVERFLOW; 1 - calls.len()], "for the user's own nothing is opened");
         let spent = judged.scopes.get(&ana[1]).unwrap();
         assert_eq!(<[u64; 4]>::from(spent.counts(Period::Day, &windows())), [1, 0, 4, 0]);

@@ -1,10 +1,11 @@
-//! A scope's record as the JSON that serde reads, written straight: every call writes one for each of its scopes, and
-//! serde takes several times as long.
+//! Writes a scope's record as the JSON that serde reads. Every call writes one for each of its
+//! scopes, and serde takes several times as long.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::bucket::Bucket;
 use super::record::{Counts, ScopeRecord};
 
 impl ScopeRecord {
@@ -19,7 +20,7 @@ impl ScopeRecord {
             bytes.extend_from_slice(if place == 0 { b",\"buckets\":{\"" } else { b",\"" });
             number(bytes, *period);
             bytes.extend_from_slice(b"\":");
-            bucket.write(bytes);
+            write_bucket(bytes, *bucket);
         }
         if !buckets.is_empty() {
             bytes.push(b'}');
@@ -40,8 +41,15 @@ impl ScopeRecord {
     }
 }
 
-/// Writes a number.
-pub(super) fn number(bytes: &mut Vec<u8>, number: impl itoa::Integer) {
+fn write_bucket(bytes: &mut Vec<u8>, Bucket { level, since }: Bucket) {
+    bytes.extend_from_slice(b"{\"level\":");
+    number(bytes, level);
+    bytes.extend_from_slice(b",\"since\":");
+    number(bytes, since);
+    bytes.push(b'}');
+}
+
+fn number(bytes: &mut Vec<u8>, number: impl itoa::Integer) {
     bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
@@ -59,7 +67,7 @@ fn windows(bytes: &mut Vec<u8>, begins: &[u8], windows: &BTreeMap<String, Counts
         if place > 0 {
             bytes.push(b',');
         }
-        // Nothing that is written here can fail to be.
+        // Writing to memory cannot fail.
         drop(serde_json::to_writer(&mut *bytes, name));
         bytes.push(b':');
         counts(bytes, *counted);
@@ -67,8 +75,12 @@ fn windows(bytes: &mut Vec<u8>, begins: &[u8], windows: &BTreeMap<String, Counts
     bytes.push(b'}');
 }
 
-/// Writes a map that is seldom there.
-fn rare<K: Ord + Serialize, V: Serialize>(bytes: &mut Vec<u8>, begins: &[u8], map: &BTreeMap<K, V>) {
+/// Writes a map, which is rarely present.
+fn rare<K: Ord + Serialize, V: Serialize>(
+    bytes: &mut Vec<u8>,
+    begins: &[u8],
+    map: &BTreeMap<K, V>,
+) {
     if !map.is_empty() {
         bytes.extend_from_slice(begins);
         drop(serde_json::to_writer(&mut *bytes, map));
@@ -78,7 +90,6 @@ fn rare<K: Ord + Serialize, V: Serialize>(bytes: &mut Vec<u8>, begins: &[u8], ma
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::machine::bucket::Bucket;
     use crate::ledger::machine::record::Windows;
     use crate::team::limit::Period;
 
@@ -106,7 +117,9 @@ mod tests {
         record.seal(&[(3, 4)].into());
         assert_eq!(written(&record), serde_json::to_string(&record).unwrap());
         assert!(
-            ["unread", "topped_up", "crossed", "until", "shares"].iter().all(|name| written(&record).contains(name))
+            ["unread", "topped_up", "crossed", "until", "shares"]
+                .iter()
+                .all(|name| written(&record).contains(name))
         );
     }
 }

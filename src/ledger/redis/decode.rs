@@ -1,4 +1,4 @@
-//! What the script answers, as the ledger reads it.
+//! Decodes the script's answers.
 
 use std::collections::HashMap;
 
@@ -13,20 +13,21 @@ use crate::ledger::{Outage, ReservationId, Sums};
 use crate::store::Value;
 use crate::store::answer::{read, unreadable};
 
-/// Reads the answer to a step.
+/// Decodes the answer to a step.
 pub(super) fn reply(step: &Step, value: Value) -> Result<Reply, Outage> {
-    let (told, found) = if let Value::Array(answers) = value {
+    let (reply, found) = if let Value::Array(answers) = value {
         let mut answers = answers.into_iter();
-        let told = answers.next().ok_or_else(|| unreadable("an answer"))?;
-        (told, Some(found(step, answers)?))
+        let reply = answers.next().ok_or_else(|| unreadable("an answer"))?;
+        (reply, Some(found(step, answers)?))
     } else {
         (value, None)
     };
-    let told: String = read(told, "an answer")?;
-    let mut words = told.split(' ');
-    let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or_else(|| unreadable("an answer"));
+    let reply: String = read(reply, "an answer")?;
+    let mut words = reply.split(' ');
+    let mut number =
+        || words.next().and_then(|word| word.parse().ok()).ok_or_else(|| unreadable("an answer"));
     let verdict = match (number()?, &found) {
-        (0, Some(_)) => Verdict::Told,
+        (0, Some(_)) => Verdict::NotWritten,
         (1, None) => Verdict::Done,
         (2, None) => Verdict::OtherTime,
         (3, None) => Verdict::OthersTurn,
@@ -46,26 +47,32 @@ const fn mark(digit: u8) -> Marked {
     }
 }
 
-/// Reads a record as it is kept; of what is not there, nothing.
+/// Decodes a stored record; `None` when it does not exist.
 fn record<T: DeserializeOwned>(value: Option<Vec<u8>>, what: &str) -> Result<Option<T>, Outage> {
     value.map(|bytes| record_text::from_json(&bytes, what)).transpose()
 }
 
-/// Reads out of a team's own scope how many calls are open.
+/// Reads the number of open calls from a team's own scope.
 pub(super) fn open(scope: Value) -> Result<u64, Outage> {
     let scope: Option<ScopeRecord> = record(read(scope, "a scope")?, "a scope")?;
     Ok(scope.unwrap_or_default().open())
 }
 
 fn found(step: &Step, mut answers: impl Iterator<Item = Value>) -> Result<Found, Outage> {
-    let revision: String = read(answers.next().ok_or_else(|| unreadable("an answer"))?, "a revision")?;
-    let revision =
-        (!revision.is_empty()).then(|| revision.parse().map_err(|_| unreadable("a revision"))).transpose()?;
+    let revision: String =
+        read(answers.next().ok_or_else(|| unreadable("an answer"))?, "a revision")?;
+    let revision = (!revision.is_empty())
+        .then(|| revision.parse().map_err(|_| unreadable("a revision")))
+        .transpose()?;
     let found = Found { revision, ..Found::default() };
     if step.reads { wanted(&step.wanted, found, answers) } else { Ok(found) }
 }
 
-fn wanted(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = Value>) -> Result<Found, Outage> {
+fn wanted(
+    wanted: &Wanted,
+    mut found: Found,
+    mut answers: impl Iterator<Item = Value>,
+) -> Result<Found, Outage> {
     let mut next = || answers.next().ok_or_else(|| unreadable("an answer"));
     let mut state = read::<Vec<Option<Vec<u8>>>>(next()?, "a team's state")?.into_iter();
     let mut field = || state.next().flatten();
@@ -94,7 +101,11 @@ fn wanted(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = V
     }
     if wanted.due {
         let is_lost = next()? == Value::Nil;
-        found.due = Some(Due { overdue: due(next()?)?, next: due(next()?)?.first().map(|(_, at)| *at), is_lost });
+        found.due = Some(Due {
+            overdue: due(next()?)?,
+            next: due(next()?)?.first().map(|(_, at)| *at),
+            is_lost,
+        });
     }
     if wanted.past {
         found.ends_are_lost = next()? == Value::Nil;
@@ -110,7 +121,7 @@ fn wanted(wanted: &Wanted, mut found: Found, mut answers: impl Iterator<Item = V
     Ok(found)
 }
 
-/// Reads every scope and every open call out of a team's state.
+/// Decodes all scopes and open calls of a team's state.
 fn all(state: Value, found: &mut Found) -> Result<(), Outage> {
     let fields: HashMap<String, Vec<u8>> = read(state, "a team's state")?;
     for (name, text) in &fields {
@@ -124,10 +135,13 @@ fn all(state: Value, found: &mut Found) -> Result<(), Outage> {
     Ok(())
 }
 
-/// Reads what a cell of usage holds.
+/// Decodes a cell of usage.
 pub(super) fn sums(text: &str) -> Result<Sums, Outage> {
-    let numbers: Vec<u64> =
-        text.split(' ').map(str::parse).collect::<Result<_, _>>().map_err(|_| unreadable("usage"))?;
+    let numbers: Vec<u64> = text
+        .split(' ')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .map_err(|_| unreadable("usage"))?;
     Ok(Sums::from_numbers(numbers.try_into().map_err(|_| unreadable("usage"))?))
 }
 
@@ -140,9 +154,12 @@ fn due(value: Value) -> Result<Vec<(ReservationId, i64)>, Outage> {
     pairs.collect::<Option<_>>().ok_or_else(|| unreadable("a deadline"))
 }
 
-/// When rows were settled, the oldest first.
+/// Times at which rows were settled, oldest first.
 fn settled(value: Value) -> Result<Vec<i64>, Outage> {
     let rows: Vec<String> = read(value, "rows")?;
-    let at = rows.iter().rev().map(|row| row.split(' ').nth(1)?.parse().ok().or_else(|| upgrade_text::settled_at(row)));
+    let at = rows
+        .iter()
+        .rev()
+        .map(|row| row.split(' ').nth(1)?.parse().ok().or_else(|| upgrade_text::settled_at(row)));
     at.collect::<Option<_>>().ok_or_else(|| unreadable("a row"))
 }

@@ -1,4 +1,4 @@
-//! A step as the script reads it: what is marked, checked and read of a team's records.
+//! Encodes a step for the script: what to mark, check and read.
 
 use super::keys::{Keys, cell, field};
 use super::message::{List, Words};
@@ -7,10 +7,10 @@ use super::writes::{self, NOTHING, SKIP_LIST};
 use crate::ledger::Retention;
 use crate::ledger::keeper::{Expected, FOR_EVER, Mark, OLDEST_MOST, OVERDUE_MOST, Step, Wanted};
 
-/// How many of the scopes that may be forgotten are told of at most.
+/// Most scopes to be forgotten that one answer lists.
 const PAST_MOST: &str = "128";
 
-/// Which revision is expected, as the script compares it.
+/// The expected revision, as the script compares it.
 pub(super) fn expected(step: &Step) -> Vec<u8> {
     let mut text = Vec::with_capacity(64);
     match step.expected {
@@ -21,15 +21,15 @@ pub(super) fn expected(step: &Step) -> Vec<u8> {
     text
 }
 
-/// Who sends a step, and when.
+/// Sender of a step.
 pub(super) struct Sender<'a> {
-    /// Names the process among those that take turns.
+    /// Name of the process among those that take turns.
     pub(super) process: &'a str,
-    /// The time in place of the server's, in microseconds.
+    /// Time in place of the server's, in microseconds.
     pub(super) now: Option<u64>,
 }
 
-/// What the step does and reads, in the order in which the script takes it.
+/// The step's words, in the order in which the script reads them.
 pub(super) fn words(step: &Step, sender: &Sender<'_>, keys: &Keys, retention: &Retention) -> Words {
     let mut words = Words::with_room();
     words.list(|list| {
@@ -63,8 +63,8 @@ fn marks(list: &mut List<'_>, step: &Step) {
     for Mark { id, from, to } in &step.marks {
         let words = list.item();
         words.shown(field::call(*id));
-        words.shown(record_text::how_far(from));
-        words.shown(record_text::how_far(to));
+        words.shown(record_text::phase_text(from));
+        words.shown(record_text::phase_text(to));
     }
 }
 
@@ -79,14 +79,14 @@ fn overdue(list: &mut List<'_>, step: &Step, keys: &Keys) {
     for (id, deadline, record) in &step.overdue {
         let words = list.item();
         words.shown(field::call(*id));
-        words.shown(record_text::how_far(record));
+        words.shown(record_text::phase_text(record));
         words.word(&keys.due);
         words.shown(id);
         words.shown(deadline);
     }
 }
 
-/// The days of the cells that are wanted, in the order in which they are read.
+/// Days of the requested cells, in the order in which they are read.
 pub(super) fn days_of(wanted: &Wanted) -> Vec<&String> {
     let mut days: Vec<&String> = wanted.cells.iter().map(|name| &name.day).collect();
     days.dedup();
@@ -105,7 +105,11 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     for day in days_of(wanted) {
         list.command(|command| {
             ["HMGET", &keys.usage(day)].iter().for_each(|word| command.word(word));
-            wanted.cells.iter().filter(|name| name.day == *day).for_each(|name| command.shown(cell(name)));
+            wanted
+                .cells
+                .iter()
+                .filter(|name| name.day == *day)
+                .for_each(|name| command.shown(cell(name)));
         });
     }
     let now = from.to_string();
@@ -113,7 +117,16 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
         let (most, after) = (OVERDUE_MOST.to_string(), format!("({now}"));
         list.words(&["ZSCORE", &keys.due, SKIP_LIST]);
         list.words(&["ZRANGEBYSCORE", &keys.due, "-inf", &now, "WITHSCORES", "LIMIT", "0", &most]);
-        list.words(&["ZRANGEBYSCORE", &keys.due, &after, &format!("({FOR_EVER}"), "WITHSCORES", "LIMIT", "0", "1"]);
+        list.words(&[
+            "ZRANGEBYSCORE",
+            &keys.due,
+            &after,
+            &format!("({FOR_EVER}"),
+            "WITHSCORES",
+            "LIMIT",
+            "0",
+            "1",
+        ]);
     }
     if wanted.past {
         list.words(&["ZSCORE", &keys.ends, NOTHING]);

@@ -1,4 +1,4 @@
-//! One handle: sends what waits for a team, and hands out the answers.
+//! One handle: sends a team's queued operations and distributes the answers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,7 +13,9 @@ use tokio::sync::oneshot;
 use super::access::RedisKeeper;
 use super::keys::{Keys, field};
 use super::{record_text, upgrade};
-use crate::ledger::keeper::{Abandoned, BATCH_MOST, Context, Lease, Operation, Response, Teams, carry_through};
+use crate::ledger::keeper::{
+    Abandoned, BATCH_MOST, Context, Lease, Operation, Response, Teams, carry_through,
+};
 use crate::ledger::machine::Rules;
 use crate::ledger::machine::open::open_call;
 use crate::ledger::{Days, Observer, OpenCall, Outage, ReservationId};
@@ -21,20 +23,20 @@ use crate::store::answer::unreadable;
 use crate::store::{Cmd, FromRedisValue, Value, cmd};
 use crate::team::TeamId;
 
-/// How many batches in a row go without an answer before all that wait are told.
+/// Unanswered batches in a row after which all queued operations fail.
 const MISSED_MOST: u32 = 2;
-/// How long to wait before another try at releasing what was abandoned.
+/// Pause before abandoned reservations are released again.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
-/// What all handles of a process share.
+/// State shared by all handles of a process.
 pub(super) struct Shared {
     pub(super) teams: Teams,
     pub(super) abandoned: Arc<Abandoned>,
     pub(super) rules: Rules,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) releasing: AtomicBool,
-    /// Whether it was told that the store is empty and held.
-    pub(super) told_held: Arc<AtomicBool>,
+    /// Whether it has logged that the store is empty and held.
+    pub(super) logged_held: Arc<AtomicBool>,
 }
 
 impl Drop for Shared {
@@ -43,14 +45,14 @@ impl Drop for Shared {
     }
 }
 
-/// A handle, with one connection of its own.
+/// A handle with its own connection.
 pub(super) struct Handle {
     pub(super) shared: Arc<Shared>,
     pub(super) keeper: RedisKeeper,
 }
 
 impl Handle {
-    /// Puts an operation into its team's queue, and waits for its answer.
+    /// Queues an operation of a team and waits for its answer.
     pub(super) async fn ask<T>(
         self: &Arc<Self>,
         team: &TeamId,
@@ -74,8 +76,13 @@ impl Handle {
         }
     }
 
-    /// Reads what is there of a team with one command that names this key.
-    pub(super) async fn read(&self, team: &TeamId, key: &str, command: &Cmd) -> Result<Value, Outage> {
+    /// Reads a team's data with one command on this key.
+    pub(super) async fn read(
+        &self,
+        team: &TeamId,
+        key: &str,
+        command: &Cmd,
+    ) -> Result<Value, Outage> {
         if self.shared.teams.of(team).cache().revision().is_none() {
             upgrade::before_reading(&self.keeper, team).await?;
         }
@@ -83,7 +90,11 @@ impl Handle {
     }
 
     /// Those of these calls that are open.
-    pub(super) async fn open_of(&self, team: &TeamId, ids: &[ReservationId]) -> Result<Vec<OpenCall>, Outage> {
+    pub(super) async fn open_of(
+        &self,
+        team: &TeamId,
+        ids: &[ReservationId],
+    ) -> Result<Vec<OpenCall>, Outage> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -94,7 +105,8 @@ impl Handle {
             records.arg(field::call(*id).to_string());
         }
         let answer = self.read(team, &keys.state, &records).await?;
-        let texts: Vec<Option<Vec<u8>>> = Vec::from_redis_value(answer).map_err(|_| unreadable("a call"))?;
+        let texts: Vec<Option<Vec<u8>>> =
+            Vec::from_redis_value(answer).map_err(|_| unreadable("a call"))?;
         let mut open = Vec::with_capacity(ids.len());
         for (id, text) in ids.iter().zip(texts) {
             if let Some(text) = text {
@@ -104,21 +116,23 @@ impl Handle {
         Ok(open)
     }
 
-    /// Looks whether days should have usage of which none is there. That is told of as a loss, once; no budget rests on
-    /// it.
+    /// Checks whether days without usage should have some. That is reported as a loss, once; no
+    /// budget depends on it.
     pub(super) async fn look_for_usage(&self, team: &TeamId, empty: &[Date]) -> Result<(), Outage> {
         if empty.is_empty() {
             return Ok(());
         }
         let keys = Keys::of(team);
-        let fields: Vec<String> = empty.iter().map(|day| field::day(&day.to_string()).to_string()).collect();
+        let fields: Vec<String> =
+            empty.iter().map(|day| field::day(&day.to_string()).to_string()).collect();
         let of_days = |command: &str| {
             let mut command = cmd(command);
             command.arg(&keys.state).arg(&fields);
             command
         };
         let counts = self.keeper.read(team, &keys.state, &of_days("HMGET")).await?;
-        let counts: Vec<Option<u64>> = Vec::from_redis_value(counts).map_err(|_| unreadable("a number"))?;
+        let counts: Vec<Option<u64>> =
+            Vec::from_redis_value(counts).map_err(|_| unreadable("a number"))?;
         if counts.iter().any(|count| count.is_some_and(|cells| cells > 0)) {
             self.shared.observer.epoch_changed(team);
             tracing::error!(%team, "the store of the ledger has lost usage of a team; its budgets are not touched");
@@ -127,8 +141,8 @@ impl Handle {
         Ok(())
     }
 
-    /// The days of which usage can be there: not before it is dropped, nor after tomorrow, which it is somewhere
-    /// already.
+    /// Days that can have usage: from the oldest kept one to tomorrow, which has begun in some time
+    /// zone.
     pub(super) fn days_kept(&self) -> Days {
         let now = self.keeper.client.store_now();
         let today = now.to_zoned(TimeZone::UTC).date();
@@ -151,10 +165,10 @@ async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
             abandoned: &shared.abandoned,
         };
         let team = Arc::clone(lease.team());
-        // Apart, so that the task is small: it is moved several times before it runs.
+        // Boxed, so that the task is small: it is moved several times before it runs.
         match Box::pin(carry_through(&context, &team, batch)).await {
-            // One batch that comes too late says little: those behind it are sent. After the second the store is away,
-            // and nobody is to wait for its time to run out once more.
+            // After one late batch those behind it are still sent. After the second the store is
+            // down, and nobody should wait for another timeout.
             Err(outage) if !outage.is_an_answer() => {
                 missed += 1;
                 if missed == MISSED_MOST {
@@ -167,13 +181,14 @@ async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
     }
 }
 
-/// Releases what was abandoned, for as long as a handle lives.
+/// Releases abandoned reservations as long as the handle lives.
 async fn release(handle: Weak<Handle>, abandoned: Arc<Abandoned>) {
     loop {
         let some = abandoned.take(BATCH_MOST);
         let Some(handle) = handle.upgrade() else { return };
-        let releases =
-            some.iter().map(|(team, id)| handle.ask(team, |response| Operation::Abandon { id: *id, response }));
+        let releases = some.iter().map(|(team, id)| {
+            handle.ask(team, |response| Operation::Abandon { id: *id, response })
+        });
         let released = join_all(releases).await;
         drop(handle);
         let mut all = true;

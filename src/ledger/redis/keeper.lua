@@ -1,21 +1,22 @@
--- Writes what was worked out from a revision if it is still the last, or says what is newer. It judges nothing.
+-- Writes a decision if the revision it was made from is still the last; otherwise returns what is newer. Decides
+-- nothing.
 --
--- KEYS: the team's state; where nothing of it is expected, also the mark without which it is not made. ARGV: the revision
--- expected ('?': none, only read), the first moment and the first one after the last at which that is right, and numbers of two
--- bytes each: how many items each list has that follows, in the order in which they come. The lists:
+-- KEYS: the team's state; if it is expected not to exist, also the mark that must exist. ARGV: the expected revision
+-- ('?': none, only read), the first and the first later moment at which the decision is valid, the lengths of the
+-- following lists in two bytes each, in the order in which the lists begin, and the lists:
 --
--- Who asks for the next turn, or nobody. The time in place of the server's, or none. Calls that must not be open: their fields.
--- Marks: a call's field, how far it has come and is to come. Commands to run in any case. Calls that must be overdue: field, how
--- far it has come, the key of deadlines, the call's name there, its deadline. Commands that write; commands that read. A command
--- is itself a list, of words. All are on the team's keys.
+-- Process that asks for the next turn, or none. Time in place of the server's, or none. Fields of calls that must not
+-- be open. Marks: a call's field, its phase and its new phase. Commands to run in any case. Calls that must be overdue:
+-- field, phase, key of deadlines, name there, deadline. Commands that write. Commands that read. A command is a list of
+-- words. All use the team's keys.
 --
--- A call's record begins with how far it has come: a letter and a number.
+-- A call's record begins with its phase: a letter and a number.
 --
--- A turn: who was refused twice in a row asks that the others let it go first. Nothing rests on it but that nobody starves.
+-- Turns: a process that was refused twice in a row asks the others to let it go first. This only prevents starvation.
 --
--- The answer is a text: 1 written, 0 not written, 2 not written, the time is another, 3 not written, it is another's turn; the
--- time, in seconds and microseconds; how often something was marked; of each mark 1 done, 0 nothing is there, 2 something else
--- is. If 0, that text is followed by the revision that is there, and by what the reading commands answered.
+-- The answer is a text: 1 written; 0 not written; 2 not written, since the time is not valid; 3 not written, since it
+-- is another's turn. Then the time in seconds and microseconds, the number of marks so far, and for each mark 1 done, 0
+-- no such call, 2 another phase. After 0 follow the current revision and the answers of the reading commands.
 
 local call, argv, match = redis.call, ARGV, string.match
 local state, expected = KEYS[1], argv[1]
@@ -27,7 +28,7 @@ local function number()
   return numbers[place - 1] * 256 + numbers[place]
 end
 
--- The next so many words, behind which it goes on.
+-- The next words, and moves on.
 local function words(count)
   local first = at + 1
   at = at + count
@@ -48,7 +49,7 @@ local found = call('HMGET', state, 'r', 'k', 't', words(number()))
 local revision, marked, turn = unpack(found, 1, 3)
 
 local HOW_FAR = '^%a%d+'
-local told, as_known = '', true
+local outcomes, as_known = '', true
 for _ = 1, number() do
   local field, from, to = words(3)
   local record = call('HGET', state, field)
@@ -58,10 +59,10 @@ for _ = 1, number() do
     call('HSET', state, field, to .. string.sub(record, #is + 1), 'k', marked)
   end
   local what = (is == from or is == to) and '1' or (record and '2' or '0')
-  told, as_known = told .. what, as_known and what ~= '2'
+  outcomes, as_known = outcomes .. what, as_known and what ~= '2'
 end
 
--- Runs the next command, or passes over it.
+-- Runs the next command, or skips it.
 local function run(runs)
   if runs then
     return call(words(number()))
@@ -94,7 +95,7 @@ end
 local writes = number()
 if turn then
   local whose, ends = match(turn, '^(%S+) (%d+)$')
-  -- One that ends much later was left before the clock was set back.
+  -- One that ends much later was set before the clock was set back.
   if whose == who or now >= tonumber(ends) or now + 1000000 < tonumber(ends) then
     turn = false
     if verdict == '1' and writes > 0 then
@@ -110,11 +111,11 @@ end
 for _ = 1, writes do
   run(verdict == '1')
 end
-local told_of_all = verdict .. ' ' .. seconds .. ' ' .. micros .. ' ' .. (marked or '0') .. ' ' .. told
+local head = verdict .. ' ' .. seconds .. ' ' .. micros .. ' ' .. (marked or '0') .. ' ' .. outcomes
 if verdict ~= '0' then
-  return told_of_all
+  return head
 end
-local answers = { told_of_all, revision or '' }
+local answers = { head, revision or '' }
 for _ = 1, number() do
   answers[#answers + 1] = run(true)
 end

@@ -1,4 +1,4 @@
-//! Redis as keeper: one script compares and writes, on the connection of one handle.
+//! Redis as a keeper: one script compares and writes, on one handle's connection.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::ledger::keeper::{Expected, Keeper, KeeperTime, Reply, Step, TrustStat
 use crate::store::{self, Cmd, Link, Outage, RedisError, Replicas, Value, run_script};
 use crate::team::TeamId;
 
-/// How long, beside a heart-beat, those who are alive may take to speak again after the store was away.
+/// How long, beyond a heartbeat, live replicas may take to report again after the store was down.
 const SETTLE_DOWN: Duration = Duration::from_secs(1);
-/// How long one waits that lets another go first.
+/// Pause of a process that lets another go first.
 const PAUSE: Duration = Duration::from_micros(200);
 
 impl RedisKeeper {
@@ -23,7 +23,7 @@ impl RedisKeeper {
         let mut call = Cmd::with_capacity(many + 11, script.len() + bytes + 256);
         call.arg(command).arg(script);
         if let Expected::Nothing(mark) = step.expected {
-            // Without the mark the store was emptied since nothing of the team was found.
+            // Without the mark the store was emptied after the team was not found.
             call.arg(2).arg(&keys.state).arg(keys.mark(mark));
         } else {
             call.arg(1).arg(&keys.state);
@@ -35,42 +35,49 @@ impl RedisKeeper {
     }
 
     fn replicas<'a>(&self, step: &Step, keys: &'a Keys) -> Option<Replicas<'a>> {
-        let store::Settings { wait_replicas: wanted, deadline, .. } = self.settings.store;
+        let store::Settings { wait_replicas: count, deadline, .. } = self.settings.store;
         let admits = !step.changes.opened.is_empty();
-        // Twice that, when the script has to be sent in full, is still within the deadline.
-        (wanted > 0 && admits).then(|| Replicas { key: &keys.state, wanted, patience: deadline / 3 })
+        // A script that is sent in full needs this twice, which is still within the deadline.
+        (count > 0 && admits).then(|| Replicas { key: &keys.state, count, patience: deadline / 3 })
     }
 
-    /// Sends a step; `None`: the server that it would reach is another than it is meant for.
+    /// Sends a step; `None` when the connection leads to another server than the step is meant for.
     async fn apply(
         &self,
         link: &mut Link,
         (team, keys): (&TeamId, &Keys),
         step: &Step,
     ) -> Result<Option<(Value, u32)>, RedisError> {
-        let reign = self.reigns.of(link, team, &keys.state).await?;
-        if step.reign != reign && step.reign > 0 && reign > 0 {
+        let replication = self.replication_ids.of(link, team, &keys.state).await?;
+        if step.replication_id != replication && step.replication_id > 0 && replication > 0 {
             return Ok(None);
         }
         let sender = Sender { process: &self.process, now: self.client.fixed_now() };
         let words = encode::words(step, &sender, keys, &self.settings.retention);
         let call = |command: &str, script: &str| self.call(command, script, keys, step, &words);
-        run_script(link, (&self.script, TEXT), call, self.replicas(step, keys).as_ref()).await.map(Some)
+        run_script(link, (&self.script, TEXT), call, self.replicas(step, keys).as_ref())
+            .await
+            .map(Some)
     }
 
     async fn step_once(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {
         let keys = &Keys::of(team);
         let applied = self
             .client
-            .go_on(Some(team), &keys.state, |mut link| async move { self.apply(&mut link, (team, keys), step).await })
+            .go_on(Some(team), &keys.state, |mut link| async move {
+                self.apply(&mut link, (team, keys), step).await
+            })
             .await
-            .inspect_err(|_| self.reigns.doubt(team))?;
-        let Some((value, have)) = applied else { return Ok(Reply::of_another_reign(self.client.store_micros())) };
+            .inspect_err(|_| self.replication_ids.doubt(team))?;
+        let Some((value, have)) = applied else {
+            return Ok(Reply::of_another_primary(self.client.store_micros()));
+        };
         let reply = decode::reply(step, value)?;
         trust::introduce(self).await?;
-        let too_few = self.replicas(step, keys).filter(|replicas| have < replicas.wanted);
-        let void = too_few
-            .map(|replicas| Outage::Refused(format!("{have} of {} replicas have the reservation", replicas.wanted)));
+        let too_few = self.replicas(step, keys).filter(|replicas| have < replicas.count);
+        let void = too_few.map(|replicas| {
+            Outage::Refused(format!("{have} of {} replicas have the reservation", replicas.count))
+        });
         Ok(Reply { void, ..reply })
     }
 }
@@ -78,13 +85,13 @@ impl RedisKeeper {
 impl Keeper for RedisKeeper {
     async fn step(&self, team: &TeamId, step: &Step) -> Result<Reply, Outage> {
         let reply = self.step_once(team, step).await?;
-        // Apart, since it is large and rare.
+        // Boxed, since it is large and rare.
         let moved = upgrade::is_due(&reply) && Box::pin(upgrade::take_over(self, team)).await?;
         if moved { Box::pin(self.step_once(team, step)).await } else { Ok(reply) }
     }
 
-    fn reign(&self, team: &TeamId) -> u64 {
-        self.reigns.last(team)
+    fn replication_id(&self, team: &TeamId) -> u64 {
+        self.replication_ids.last(team)
     }
 
     fn name_step(&self) -> u64 {
@@ -143,10 +150,12 @@ mod tests {
     use crate::ledger::machine::Revision;
     use crate::store::{Client, Topology};
 
+    /// Without that mark the team is not made.
     #[test]
-    fn whoever_makes_a_team_names_the_mark_without_which_it_is_not_made() {
+    fn the_step_that_makes_a_team_names_its_mark() {
         let settings = Settings::new(Topology::Single { url: "redis://127.0.0.1:1".to_owned() });
-        let client = Client::new(settings.store.clone(), Clock::system(), Arc::new(Unobserved)).unwrap();
+        let client =
+            Client::new(settings.store.clone(), Clock::system(), Arc::new(Unobserved)).unwrap();
         let keeper = RedisKeeper::new(client, settings, "process", Arc::default());
         let keys = Keys::of(&TeamId::parse("design").unwrap());
         let names = |expected| {

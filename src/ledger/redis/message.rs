@@ -1,8 +1,8 @@
-//! The words that a script is given: lists of lists of words, one after another, and how many items each list has.
+//! Message to a script: lists of lists of words in sequence, with the length of each list.
 //!
-//! A script takes a command out of its arguments as it stands; whatever had to be unpacked first would be made anew for
-//! it. The lengths of the lists go together in one word: for the server each word is about as much work as a small
-//! command.
+//! A script passes on commands from its arguments as they are; anything packed would have to be
+//! built again. All lengths are in one word, since the server needs about as much work for each
+//! word as for a small command.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -10,29 +10,34 @@ use std::io::Write as _;
 use crate::store::Cmd;
 use serde::Serialize;
 
-/// How many fields or members one command names at most: the script hands them on as arguments, which are bounded.
+/// Most fields or members in one command: the script passes them on as arguments, whose number is
+/// limited.
 const NAMED_MOST: usize = 1_000;
 
-/// What is written.
+/// A message being written.
 pub(super) struct Words {
-    /// All words, one after another.
+    /// All words in sequence.
     bytes: Vec<u8>,
-    /// Where each ends.
+    /// End of each word.
     ends: Vec<usize>,
-    /// How many items each list has, in two bytes, in the order in which the lists begin.
+    /// Length of each list in two bytes, in the order in which the lists begin.
     numbers: Vec<u8>,
 }
 
-/// A list that is being written.
+/// A list being written.
 pub(super) struct List<'a> {
     words: &'a mut Words,
     items: u16,
 }
 
 impl Words {
-    /// None yet, but room for a step of one call.
+    /// Empty, with room for a step of one call.
     pub(super) fn with_room() -> Self {
-        Self { bytes: Vec::with_capacity(4 * 1024), ends: Vec::with_capacity(64), numbers: Vec::with_capacity(64) }
+        Self {
+            bytes: Vec::with_capacity(4 * 1024),
+            ends: Vec::with_capacity(64),
+            numbers: Vec::with_capacity(64),
+        }
     }
 
     /// Writes a list.
@@ -47,29 +52,29 @@ impl Words {
         }
     }
 
-    /// A word.
+    /// Writes a word.
     pub(super) fn word(&mut self, word: &str) {
         self.written(|bytes| bytes.extend_from_slice(word.as_bytes()));
     }
 
-    /// A word that is shown as people read it.
+    /// Writes a displayed value as a word.
     pub(super) fn shown(&mut self, word: impl Display) {
-        // Nothing fails that is written to memory.
+        // Writing to memory cannot fail.
         self.written(|bytes| drop(write!(bytes, "{word}")));
     }
 
-    /// A word of JSON.
+    /// Writes JSON as a word.
     pub(super) fn json(&mut self, record: &impl Serialize) {
         self.written(|bytes| drop(serde_json::to_writer(bytes, record)));
     }
 
-    /// A word of what is written.
+    /// Writes a word with a function.
     pub(super) fn written(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         self.ends.push(self.bytes.len());
     }
 
-    /// Gives all of them to a command, the lengths of the lists first.
+    /// Appends all of it to a command, lengths first.
     pub(super) fn give_to(&self, command: &mut Cmd) {
         command.arg(&self.numbers);
         let mut start = 0;
@@ -79,30 +84,30 @@ impl Words {
         }
     }
 
-    /// How many there are, and how many bytes they take.
+    /// Number of words, and their bytes.
     pub(super) const fn size(&self) -> (usize, usize) {
         (self.ends.len() + 1, self.bytes.len() + self.numbers.len() + 16 * (self.ends.len() + 1))
     }
 }
 
 impl List<'_> {
-    /// One item more, of as many words as one has.
+    /// Counts one more item, whose words follow.
     pub(super) const fn item(&mut self) -> &mut Words {
         self.items += 1;
         self.words
     }
 
-    /// An item of one word.
+    /// An item that is one word.
     pub(super) fn word(&mut self, word: &str) {
         self.item().word(word);
     }
 
-    /// Likewise, of a number.
+    /// An item that is one number.
     pub(super) fn number(&mut self, number: impl itoa::Integer) {
         self.word(itoa::Buffer::new().format(number));
     }
 
-    /// Likewise, one that is shown as people read it.
+    /// An item that is one displayed value.
     pub(super) fn shown(&mut self, word: impl Display) {
         self.item().shown(word);
     }
@@ -117,7 +122,7 @@ impl List<'_> {
         self.command(|command| words.iter().for_each(|word| command.word(word)));
     }
 
-    /// Commands that begin with these words and name all of these, as many as one takes.
+    /// Commands that begin with these words and name all of these, split where there are too many.
     pub(super) fn each<T>(
         &mut self,
         begins: &[&str],

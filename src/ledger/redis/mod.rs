@@ -1,11 +1,11 @@
-//! The ledger of which Redis is the keeper: this process judges, a script of Redis compares and writes.
+//! Ledger in Redis: this process decides, a Redis script compares and writes.
 //!
-//! Reading order: `settings` (what it must be told), `keys` (where things are), `keeper.lua` (what happens on the
-//! server), `record_text` (records as they are kept), `message`, `encode`, `writes` and `decode` (to the script and
-//! back), `access` (how the server is reached), `keeper` (how the script is called), `handle` (what waits for a team is
-//! sent and answered), `trust` (whether a server is believed of new teams), `replication_ids` (which server it is),
-//! `past` and `rows.lua` (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (what the layout before this
-//! one has kept of a team), and here the trait.
+//! Reading order: `settings`, `keys` (names of keys), `keeper.lua` (the script), `record_text`
+//! (format of records), `message`, `encode`, `writes` and `decode` (to the script and back),
+//! `access` (the server), `keeper` (calls the script), `handle` (a team's queue), `trust` (whether
+//! a server is trusted about new teams), `replication_ids` (which server it is), `past` and
+//! `rows.lua` (rows and usage), `upgrade` with `upgrade.lua` and `upgrade_text` (records of the
+//! previous layout), and here the trait.
 
 mod access;
 mod decode;
@@ -40,57 +40,65 @@ use crate::clock::Clock;
 use crate::ledger::keeper::{BATCH_MOST, FOR_EVER, Operation, Teams};
 use crate::ledger::machine::{Rules, ScopeName};
 use crate::ledger::{
-    Admission, BudgetSnapshot, Days, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, ReservationId, Rows, Scope, Settled,
-    Settlement, SnapshotQuery, Swept, TopUp, ToppedUp, Usage, Verdict,
+    Admission, BudgetSnapshot, Days, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, ReservationId,
+    Rows, Scope, Settled, Settlement, SnapshotQuery, Swept, TopUp, ToppedUp, Usage, Verdict,
 };
 use crate::store::answer::read;
 use crate::store::{self, Client, Flaw, Outage, UnusableSettings, cmd};
 use crate::team::TeamId;
 
-/// How many days of usage are asked for at once.
+/// Days of usage read at a time.
 const DAYS_AT_ONCE: usize = 64;
-/// The key of a team's state, in which its open calls are, each behind how far it has come.
+/// The key of a team's state, which has its open calls, each with its phase in front.
 pub(crate) fn state_key(team: &TeamId) -> String {
     Keys::of(team).state
 }
 
-/// A handle on the ledger in Redis, with one connection of its own. Each worker thread makes one; all handles of a
-/// process share what is known of the teams and what waits for them.
+/// A handle of the ledger in Redis, with its own connection. Each worker thread makes one. All
+/// handles of a process share the teams' cached records and queues.
 ///
-/// It must be used within a tokio runtime: what it does in the background lives on the runtime that first uses it.
+/// Must be used within a tokio runtime: its background tasks run on the runtime that uses it first.
 #[derive(Clone)]
 pub struct RedisLedger(Arc<Handle>);
 
 impl RedisLedger {
-    /// A handle; nothing is sent before the first operation, and Redis need not be there.
+    /// A handle. Nothing is sent before the first operation, and Redis may be down.
     ///
     /// # Errors
-    /// When the settings cannot be meant.
-    pub fn new(settings: Settings, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, UnusableSettings> {
+    /// The settings make no sense.
+    pub fn new(
+        settings: Settings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, UnusableSettings> {
         let (reservation_ttl, retention, on_unknown) =
             (settings.reservation_ttl, settings.retention, settings.on_unknown);
         let process = Uuid::now_v7().simple().to_string();
-        let told_held = Arc::default();
-        let client = Client::new(settings.store.clone(), clock, Arc::clone(&observer) as Arc<dyn store::Observer>)?;
-        let keeper = RedisKeeper::new(client, settings, &process, Arc::clone(&told_held));
+        let logged_held = Arc::default();
+        let client = Client::new(
+            settings.store.clone(),
+            clock,
+            Arc::clone(&observer) as Arc<dyn store::Observer>,
+        )?;
+        let keeper = RedisKeeper::new(client, settings, &process, Arc::clone(&logged_held));
         let shared = Arc::new(Shared {
             teams: Teams::default(),
             abandoned: Arc::default(),
             rules: Rules { reservation_ttl, retention, on_unknown },
             observer,
             releasing: AtomicBool::new(false),
-            told_held,
+            logged_held,
         });
         Ok(Self(Arc::new(Handle { shared, keeper })))
     }
 
-    /// Another handle of the same process, with a connection of its own.
+    /// Another handle of the same process, with its own connection.
     ///
     /// # Errors
-    /// As for the first.
+    /// As for [`RedisLedger::new`].
     pub fn another(&self, clock: Clock) -> Result<Self, UnusableSettings> {
         let shared = Arc::clone(&self.0.shared);
-        let keeper = self.0.keeper.another(clock, Arc::clone(&shared.told_held))?;
+        let keeper = self.0.keeper.another(clock, Arc::clone(&shared.logged_held))?;
         Ok(Self(Arc::new(Handle { shared, keeper })))
     }
 }
@@ -100,7 +108,8 @@ impl Ledger for RedisLedger {
         Box::pin(async move {
             let team = admission.team.clone();
             let admission = Box::new(admission);
-            let claim = self.0.ask(&team, |response| Operation::Admit { admission, response }).await?;
+            let claim =
+                self.0.ask(&team, |response| Operation::Admit { admission, response }).await?;
             claim.take().ok_or_else(|| Outage::Refused("no verdict was given".to_owned()))
         })
     }
@@ -113,24 +122,44 @@ impl Ledger for RedisLedger {
         })
     }
 
-    fn dispatch<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+    fn dispatch<'a>(
+        &'a self,
+        team: &'a TeamId,
+        id: ReservationId,
+    ) -> BoxFuture<'a, Result<bool, Outage>> {
         Box::pin(self.0.ask(team, move |response| Operation::Dispatch { id, response }))
     }
 
-    fn recall<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<bool, Outage>> {
+    fn recall<'a>(
+        &'a self,
+        team: &'a TeamId,
+        id: ReservationId,
+    ) -> BoxFuture<'a, Result<bool, Outage>> {
         Box::pin(self.0.ask(team, move |response| Operation::Recall { id, response }))
     }
 
-    fn settle<'a>(&'a self, team: &'a TeamId, settlement: Settlement) -> BoxFuture<'a, Result<Settled, Outage>> {
+    fn settle<'a>(
+        &'a self,
+        team: &'a TeamId,
+        settlement: Settlement,
+    ) -> BoxFuture<'a, Result<Settled, Outage>> {
         let settlement = Box::new(settlement);
         Box::pin(self.0.ask(team, move |response| Operation::Settle { settlement, response }))
     }
 
-    fn release_slots<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<(), Outage>> {
+    fn release_slots<'a>(
+        &'a self,
+        team: &'a TeamId,
+        id: ReservationId,
+    ) -> BoxFuture<'a, Result<(), Outage>> {
         Box::pin(self.0.ask(team, move |response| Operation::ReleaseSlots { id, response }))
     }
 
-    fn renew<'a>(&'a self, team: &'a TeamId, ids: &'a [ReservationId]) -> BoxFuture<'a, Result<(), Outage>> {
+    fn renew<'a>(
+        &'a self,
+        team: &'a TeamId,
+        ids: &'a [ReservationId],
+    ) -> BoxFuture<'a, Result<(), Outage>> {
         Box::pin(async move {
             for some in ids.chunks(BATCH_MOST) {
                 let ids = some.to_vec();
@@ -144,15 +173,19 @@ impl Ledger for RedisLedger {
         Box::pin(self.0.ask(team, |response| Operation::Sweep { response }))
     }
 
-    fn snapshot(&self, inquiry: SnapshotQuery) -> BoxFuture<'_, Result<BudgetSnapshot, Outage>> {
+    fn snapshot(&self, query: SnapshotQuery) -> BoxFuture<'_, Result<BudgetSnapshot, Outage>> {
         Box::pin(async move {
-            let team = inquiry.team.clone();
-            let inquiry = Box::new(inquiry);
-            self.0.ask(&team, |response| Operation::Books { inquiry, response }).await
+            let team = query.team.clone();
+            let query = Box::new(query);
+            self.0.ask(&team, |response| Operation::Snapshot { query, response }).await
         })
     }
 
-    fn open_call<'a>(&'a self, team: &'a TeamId, id: ReservationId) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
+    fn open_call<'a>(
+        &'a self,
+        team: &'a TeamId,
+        id: ReservationId,
+    ) -> BoxFuture<'a, Result<Option<OpenCall>, Outage>> {
         Box::pin(async move { Ok(self.0.open_of(team, &[id]).await?.pop()) })
     }
 
@@ -160,7 +193,7 @@ impl Ledger for RedisLedger {
         Box::pin(async move {
             let keys = Keys::of(team);
             let mut calls = Vec::new();
-            // Among those that are due are answers that are still being read, of calls that are not open.
+            // The deadlines include those of unread answers, whose calls are not open.
             for passed in (0..).step_by(OPEN_CALLS_MAX) {
                 let mut latest = cmd("ZREVRANGEBYSCORE");
                 latest.arg(&keys.due).arg(format!("({FOR_EVER}")).arg("-inf");
@@ -185,9 +218,11 @@ impl Ledger for RedisLedger {
         Box::pin(async move {
             let mut members = cmd("SMEMBERS");
             members.arg(TEAMS);
-            let names: Vec<String> = read(self.0.keeper.client.run(None, TEAMS, &members).await?, "teams")?;
-            // What is no team's name says something about all of them.
-            let mut teams: Vec<TeamId> = names.iter().filter_map(|name| TeamId::parse(name)).collect();
+            let names: Vec<String> =
+                read(self.0.keeper.client.run(None, TEAMS, &members).await?, "teams")?;
+            // A member that is no team's name is about all teams.
+            let mut teams: Vec<TeamId> =
+                names.iter().filter_map(|name| TeamId::parse(name)).collect();
             teams.sort_unstable();
             Ok(teams)
         })
@@ -202,20 +237,30 @@ impl Ledger for RedisLedger {
         })
     }
 
-    fn rows<'a>(&'a self, team: &'a TeamId, skip: usize, limit: usize) -> BoxFuture<'a, Result<Rows, Outage>> {
+    fn rows<'a>(
+        &'a self,
+        team: &'a TeamId,
+        skip: usize,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Rows, Outage>> {
         Box::pin(async move {
             let keys = Keys::of(team);
             past::read_rows(&self.0.read(team, &keys.state, &past::rows(&keys, skip, limit)).await?)
         })
     }
 
-    fn usage<'a>(&'a self, team: &'a TeamId, days: Days) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
+    fn usage<'a>(
+        &'a self,
+        team: &'a TeamId,
+        days: Days,
+    ) -> BoxFuture<'a, Result<Vec<Usage>, Outage>> {
         Box::pin(async move {
             let (keys, kept) = (&Keys::of(team), self.0.days_kept());
-            let (first, last) = ((*days.start()).max(*kept.start()), (*days.end()).min(*kept.end()));
+            let (first, last) =
+                ((*days.start()).max(*kept.start()), (*days.end()).min(*kept.end()));
             let all: Vec<Date> = first.series(1.day()).take_while(|day| *day <= last).collect();
             let mut usage = Vec::new();
-            // So many go out together, and others may come between.
+            // So many at a time, so that other operations come in between.
             for some in all.chunks(DAYS_AT_ONCE) {
                 let reads = some.iter().map(|day| async move {
                     let key = keys.usage(&day.to_string());
@@ -237,7 +282,11 @@ impl Ledger for RedisLedger {
         })
     }
 
-    fn top_up<'a>(&'a self, team: &'a TeamId, top_up: TopUp) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
+    fn top_up<'a>(
+        &'a self,
+        team: &'a TeamId,
+        top_up: TopUp,
+    ) -> BoxFuture<'a, Result<ToppedUp, Outage>> {
         let top_up = Box::new(top_up);
         Box::pin(self.0.ask(team, |response| Operation::TopUp { top_up, response }))
     }

@@ -1,4 +1,4 @@
-//! What is read of the past: rows, and the days of usage.
+//! Reads of the past: rows, and days of usage.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ use crate::store::{Cmd, FromRedisValue, Value, cmd};
 /// The script that finds rows.
 const SCRIPT: &str = include_str!("rows.lua");
 
-/// Asks for a stretch of a team's rows.
+/// The command for part of a team's rows.
 pub(super) fn rows(keys: &Keys, skip: usize, limit: usize) -> Cmd {
-    let mut asked = cmd("EVAL");
-    asked.arg(SCRIPT).arg(3).arg(&keys.rows[0]).arg(&keys.rows[1]).arg(&keys.state);
-    // So many rows there are never; beyond them a number of Lua is no place in a list.
+    let mut command = cmd("EVAL");
+    command.arg(SCRIPT).arg(3).arg(&keys.rows[0]).arg(&keys.rows[1]).arg(&keys.state);
+    // More rows than there can be; larger numbers would not be exact as a list index in Lua.
     let most = |number: usize| number.min(u32::MAX as usize);
-    asked.arg(most(skip)).arg(most(limit));
-    asked
+    command.arg(most(skip)).arg(most(limit));
+    command
 }
 
-/// Reads what is answered. Money is never passed over: a row that cannot be read is an error.
+/// Decodes rows. A row that cannot be decoded is an error and not skipped, since it is money.
 pub(super) fn read_rows(answer: &Value) -> Result<Rows, Outage> {
     let Value::Array(items) = answer else { return Err(unreadable("rows")) };
     let [total, team, entries @ ..] = &items[..] else { return Err(unreadable("rows")) };
@@ -47,26 +47,33 @@ fn lost(team: &[u8]) -> Result<LostRows, Outage> {
     if team.is_empty() {
         return Ok(LostRows::default());
     }
-    let team: TeamRecord = serde_json::from_slice(team).map_err(|_| unreadable("a team's record"))?;
-    let until =
-        |micros: i64| Some(micros).filter(|at| *at > 0).map(|at| Timestamp::from_microsecond(at).unwrap_or_default());
+    let team: TeamRecord =
+        serde_json::from_slice(team).map_err(|_| unreadable("a team's record"))?;
+    let until = |micros: i64| {
+        Some(micros)
+            .filter(|at| *at > 0)
+            .map(|at| Timestamp::from_microsecond(at).unwrap_or_default())
+    };
     let ([paid, free], [paid_until, free_until]) = (team.lost, team.lost_until.map(until));
     Ok(LostRows { paid, free, paid_until, free_until })
 }
 
-/// Reads what one day's usage holds, by user and model. A cell that cannot be read is an error: sums are money.
+/// Decodes one day's usage by user and model. A cell that cannot be decoded is an error, since it
+/// is money.
 pub(super) fn read_usage(day: Date, cells: &Value) -> Result<Vec<Usage>, Outage> {
-    let cells: Vec<(String, String)> = Vec::from_redis_value_ref(cells).map_err(|_| unreadable("usage"))?;
+    let cells: Vec<(String, String)> =
+        Vec::from_redis_value_ref(cells).map_err(|_| unreadable("usage"))?;
     let mut usage: BTreeMap<(String, String), Sums> = BTreeMap::new();
     for (name, text) in &cells {
         let (model, user, sums) = match cell_of(name) {
             Some((model, user)) => (model.to_owned(), user.to_owned(), sums(text)?),
             None => {
-                let (model, user) = upgrade_text::cell_of(name).ok_or_else(|| unreadable("usage"))?;
+                let (model, user) =
+                    upgrade_text::cell_of(name).ok_or_else(|| unreadable("usage"))?;
                 (model, user, upgrade_text::sums(text)?)
             }
         };
-        // On the day on which a team was taken over a user and model may have a cell of each kind.
+        // On the day of a team's upgrade a user and model may have a cell of each layout.
         *usage.entry((user, model)).or_default() += sums;
     }
     Ok(usage.into_iter().map(|((user, model), sums)| Usage { day, user, model, sums }).collect())

@@ -1,4 +1,4 @@
-//! Records as texts: short ones, since each is carried through the script byte by byte.
+//! Text format of records: short, since the script copies each byte by byte.
 
 use std::fmt::{Display, from_fn};
 use std::io::Write as _;
@@ -11,37 +11,40 @@ use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, judgement};
 use crate::ledger::{CallResult, CallSummary, Outage, Outcome, Phase, ReservationId, Row, Sums};
 use crate::store::answer::unreadable;
 
-/// What was asked: request, user, credential, gateway key, model, images, seconds, version of the price table.
-type AskedText<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, &'a str, u64, u64, &'a str);
+/// Call summary: request, user, credential, gateway key, model, images, seconds, version of the
+/// price table.
+type SummaryText<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, &'a str, u64, u64, &'a str);
 
-/// The same, read.
+/// The same, decoded.
 type AskedRead = (String, String, String, Option<String>, String, u64, u64, String);
 
-/// What came: status, code, images, milliseconds of video, in the queue and at the upstream, when sent and when
-/// answered.
-type CameText<C> = (u16, Option<C>, u64, u64, u64, u64, Option<u64>, Option<u64>);
+/// Call result: status, code, images, milliseconds of video, in the queue and at the upstream, when
+/// sent and when answered.
+type ResultText<C> = (u16, Option<C>, u64, u64, u64, u64, Option<u64>, Option<u64>);
 
-fn asked_text(asked: &CallSummary) -> AskedText<'_> {
-    let CallSummary { request_id, user, credential, key, model, images, seconds, price_version } = asked;
+fn summary_text(summary: &CallSummary) -> SummaryText<'_> {
+    let CallSummary { request_id, user, credential, key, model, images, seconds, price_version } =
+        summary;
     (request_id, user, credential, key.as_deref(), model, *images, *seconds, price_version)
 }
 
-fn asked_read(read: AskedRead) -> CallSummary {
+fn summary_read(read: AskedRead) -> CallSummary {
     let (request_id, user, credential, key, model, images, seconds, price_version) = read;
     CallSummary { request_id, user, credential, key, model, images, seconds, price_version }
 }
 
-fn came_text(came: &CallResult) -> CameText<&str> {
-    let CallResult { status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us } = came;
+fn result_text(result: &CallResult) -> ResultText<&str> {
+    let CallResult { status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us } =
+        result;
     (*status, code.as_deref(), *images, *video_ms, *queue_ms, *upstream_ms, *sent_us, *answered_us)
 }
 
-fn came_read(read: CameText<String>) -> CallResult {
+fn result_read(read: ResultText<String>) -> CallResult {
     let (status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us) = read;
     CallResult { status, code, images, video_ms, queue_ms, upstream_ms, sent_us, answered_us }
 }
 
-/// A text of JSON. Nothing that is kept has a key that is no text, or fails to be written to memory.
+/// Writes JSON. Cannot fail: all keys are strings, and it goes to memory.
 fn json(bytes: &mut Vec<u8>, record: &impl Serialize) {
     drop(serde_json::to_writer(bytes, record));
 }
@@ -51,7 +54,7 @@ pub(super) fn number(bytes: &mut Vec<u8>, number: impl itoa::Integer) {
     bytes.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Writes numbers, a space between them.
+/// Writes numbers separated by spaces.
 pub(super) fn numbers(bytes: &mut Vec<u8>, all: &[u64]) {
     for (place, one) in all.iter().enumerate() {
         if place > 0 {
@@ -61,7 +64,7 @@ pub(super) fn numbers(bytes: &mut Vec<u8>, all: &[u64]) {
     }
 }
 
-/// Writes a number of at least so many digits.
+/// Writes a number with at least so many digits.
 fn digits_of(bytes: &mut Vec<u8>, number: u64, digits: usize) {
     let mut buffer = itoa::Buffer::new();
     let text = buffer.format(number);
@@ -69,16 +72,16 @@ fn digits_of(bytes: &mut Vec<u8>, number: u64, digits: usize) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// Reads a text of JSON.
+/// Parses JSON.
 pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> Result<T, Outage> {
     serde_json::from_slice(text).map_err(|_| unreadable(what))
 }
 
-/// Stands in place of how far a call has come when that has ended and only its answer is still being read.
+/// In place of the phase of a call that has ended and whose answer is still being read.
 const UNREAD: char = 'U';
 
-/// How far a call has come, and how often it was marked: what its record begins with.
-pub(super) fn how_far(record: &ReservationRecord) -> impl Display {
+/// Phase of a call, and how often it was marked: the beginning of its record.
+pub(super) fn phase_text(record: &ReservationRecord) -> impl Display {
     let phase = match record.phase() {
         Some(Phase::Waiting) => 'W',
         Some(Phase::Dispatched) => 'D',
@@ -89,39 +92,42 @@ pub(super) fn how_far(record: &ReservationRecord) -> impl Display {
     from_fn(move |f| write!(f, "{phase}{marks}"))
 }
 
-/// A reservation.
+/// Writes a reservation.
 pub(super) fn call(bytes: &mut Vec<u8>, record: &ReservationRecord) {
-    let scopes: Vec<(&str, &str)> = record.scopes.iter().map(|scope| (&*scope.level, &*scope.whose)).collect();
+    let scopes: Vec<(&str, &str)> =
+        record.scopes.iter().map(|scope| (&*scope.level, &*scope.whose)).collect();
     let ReservationRecord { price, admitted_at, deadline, claimed, .. } = record;
-    drop(write!(bytes, "{}", how_far(record)));
-    let (day, asked) = (&record.windows.day, asked_text(&record.asked));
+    drop(write!(bytes, "{}", phase_text(record)));
+    let (day, summary) = (&record.windows.day, summary_text(&record.summary));
     match record.ending {
-        None => json(bytes, &(price, day, admitted_at, deadline, scopes, asked, claimed)),
-        Some(ending) => json(bytes, &(price, day, admitted_at, deadline, scopes, asked, claimed, ending)),
+        None => json(bytes, &(price, day, admitted_at, deadline, scopes, summary, claimed)),
+        Some(ending) => {
+            json(bytes, &(price, day, admitted_at, deadline, scopes, summary, claimed, ending))
+        }
     }
 }
 
-/// Price, day, when admitted, deadline, scopes, what was asked, when claimed.
+/// Price, day, admission time, deadline, scopes, summary, claim time.
 type CallRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64);
 
-/// The same, with when it may have ended.
+/// The same with the time at which it may have ended.
 type EndingRead = (u64, String, i64, i64, Vec<(String, String)>, AskedRead, u64, (u64, u64));
 
 fn call_read(text: &[u8]) -> Result<(CallRead, Option<(u64, u64)>), Outage> {
     if let Ok(read) = from_json::<CallRead>(text, "") {
         return Ok((read, None));
     }
-    let (price, day, admitted_at, deadline, scopes, asked, claimed, ending): EndingRead =
+    let (price, day, admitted_at, deadline, scopes, summary, claimed, ending): EndingRead =
         from_json(text, "a reservation")?;
-    Ok(((price, day, admitted_at, deadline, scopes, asked, claimed), Some(ending)))
+    Ok(((price, day, admitted_at, deadline, scopes, summary, claimed), Some(ending)))
 }
 
-/// Reads a reservation.
+/// Parses a reservation.
 pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
     let (how_far, rest) = text.split_at(text.iter().position(|byte| *byte == b'[').unwrap_or(0));
     let phase = how_far.first().copied();
     let marks = how_far.get(1..).and_then(|marks| str::from_utf8(marks).ok()?.parse().ok());
-    let ((price, day, admitted_at, deadline, scopes, asked, claimed), ending) = call_read(rest)?;
+    let ((price, day, admitted_at, deadline, scopes, summary, claimed), ending) = call_read(rest)?;
     Ok(ReservationRecord {
         dispatched: phase == Some(b'D'),
         turned_back: phase == Some(b'T'),
@@ -137,7 +143,7 @@ pub(super) fn read_call(text: &[u8]) -> Result<ReservationRecord, Outage> {
             .into_iter()
             .map(|(level, whose)| ScopeName { level: level.into(), whose: whose.into() })
             .collect(),
-        asked: asked_read(asked).into(),
+        summary: summary_read(summary).into(),
     })
 }
 
@@ -146,11 +152,23 @@ pub(super) fn month_of(day: &str) -> String {
     day.get(..7).unwrap_or_default().to_owned()
 }
 
-/// A row: its place among all, when it was settled, and the row. `place` is that among the rows of one step.
+/// Writes a row: its order among all rows, when it was settled, and the row. `place` is its index
+/// among the step's rows.
 pub(super) fn row(bytes: &mut Vec<u8>, makes: Revision, place: usize, row: &Row) {
-    let Row { id, outcome, reserved, charged, day, month: _, admitted_at, settled_at, asked, came } = row;
+    let Row {
+        id,
+        outcome,
+        reserved,
+        charged,
+        day,
+        month: _,
+        admitted_at,
+        settled_at,
+        summary,
+        result,
+    } = row;
     let (admitted_at, settled_at) = (admitted_at.as_microsecond(), settled_at.as_microsecond());
-    // Wide enough that texts sort as numbers do.
+    // Wide enough for texts to sort like numbers.
     for (part, digits) in [(makes.epoch, 16), (makes.number, 10), (place as u64, 4)] {
         digits_of(bytes, part, digits);
     }
@@ -158,18 +176,32 @@ pub(super) fn row(bytes: &mut Vec<u8>, makes: Revision, place: usize, row: &Row)
     number(bytes, settled_at);
     bytes.push(b' ');
     let money = (reserved.micros(), charged.micros());
-    json(bytes, &(id, outcome, money, day, admitted_at, settled_at, asked_text(asked), came_text(came)));
+    json(
+        bytes,
+        &(
+            id,
+            outcome,
+            money,
+            day,
+            admitted_at,
+            settled_at,
+            summary_text(summary),
+            result_text(result),
+        ),
+    );
 }
 
-/// What a cell of usage holds.
+/// Writes a cell of usage.
 pub(super) fn sums(bytes: &mut Vec<u8>, sums: Sums) {
     numbers(bytes, &sums.to_numbers());
 }
 
-/// Reads a row.
+/// Parses a row.
 pub(super) fn read_row(text: &[u8]) -> Result<Row, Outage> {
-    type Read = (ReservationId, Outcome, (u64, u64), String, i64, i64, AskedRead, CameText<String>);
-    let (id, outcome, (reserved, charged), day, admitted_at, settled_at, asked, came): Read = from_json(text, "a row")?;
+    type Read =
+        (ReservationId, Outcome, (u64, u64), String, i64, i64, AskedRead, ResultText<String>);
+    let (id, outcome, (reserved, charged), day, admitted_at, settled_at, summary, result): Read =
+        from_json(text, "a row")?;
     Ok(Row {
         id,
         outcome,
@@ -179,8 +211,8 @@ pub(super) fn read_row(text: &[u8]) -> Result<Row, Outage> {
         day,
         admitted_at: judgement::at(admitted_at),
         settled_at: judgement::at(settled_at),
-        asked: asked_read(asked).into(),
-        came: came_read(came),
+        summary: summary_read(summary).into(),
+        result: result_read(result),
     })
 }
 
@@ -192,10 +224,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_of_a_call_comes_back_as_it_was() {
-        let asked =
-            CallSummary { request_id: "r \"1\"".into(), user: "ä\n{}".into(), images: 2, ..CallSummary::default() };
-        let asked = Arc::new(asked);
+    fn a_call_record_reads_back_as_written() {
+        let summary = CallSummary {
+            request_id: "r \"1\"".into(),
+            user: "ä\n{}".into(),
+            images: 2,
+            ..CallSummary::default()
+        };
+        let summary = Arc::new(summary);
         let record = ReservationRecord {
             dispatched: false,
             turned_back: true,
@@ -208,7 +244,7 @@ mod tests {
             admitted_at: 1,
             deadline: 2,
             scopes: vec![ScopeName { level: "user".into(), whose: "ä\n{}".into() }],
-            asked: asked.clone(),
+            summary: summary.clone(),
         };
         let left = ReservationRecord { turned_back: false, unread: true, ..record.clone() };
         let ending = ReservationRecord { ending: Some((4, 5)), ..record.clone() };
@@ -226,8 +262,8 @@ mod tests {
             month: "2026-11".into(),
             admitted_at: judgement::at(1),
             settled_at: judgement::at(2),
-            asked,
-            came: CallResult {
+            summary,
+            result: CallResult {
                 status: 502,
                 code: Some("upstream_error".into()),
                 sent_us: Some(9),

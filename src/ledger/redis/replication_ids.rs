@@ -1,6 +1,7 @@
-//! Which server has a team's records: a number made of its replication id, which is another after each restart and each
-//! promotion. One server is asked once for each connection. In a cluster teams have servers of their own, which change
-//! behind one connection: there it is asked for each team, again after every failure, and after a second in any case.
+//! Identifies the server that has a team's records, by a number made from its replication id, which
+//! changes with each restart and each promotion. A single server is asked once per connection. In a
+//! cluster, teams are on different servers that change behind one connection: there each team's is
+//! asked for, again after every failure and at the latest after a second.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +11,15 @@ use std::time::{Duration, Instant};
 use crate::store::{ErrorKind, FromRedisValue, Link, RedisError, cmd};
 use crate::team::TeamId;
 
-/// How the line begins that names a primary.
+/// Beginning of the line with a primary's replication id.
 const REPLICATION_ID: &str = "master_replid:";
-/// How long it is believed which server of a cluster has a team.
+/// How long the answer for a team in a cluster is valid.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
-/// How much of a replication id makes the number: what every reader of JSON holds exactly.
+/// Hexadecimal digits of a replication id that make the number: as many as JSON numbers hold
+/// exactly.
 const DIGITS: usize = 12;
 
-/// What one handle was told.
+/// Answers of one handle.
 #[derive(Default)]
 pub(super) struct ReplicationIds {
     of_server: AtomicU64,
@@ -25,35 +27,40 @@ pub(super) struct ReplicationIds {
 }
 
 impl ReplicationIds {
-    /// The last that was told of a team's server; 0: nothing.
+    /// The last answer for a team's server; 0: none.
     pub(super) fn last(&self, team: &TeamId) -> u64 {
-        let of_team = self.of_teams().get(team).map(|(_, reign)| *reign);
+        let of_team = self.of_teams().get(team).map(|(_, replication)| *replication);
         of_team.unwrap_or_else(|| self.of_server.load(Ordering::Relaxed))
     }
 
-    /// What the server is that has a team, of which `key` is one.
-    pub(super) async fn of(&self, link: &mut Link, team: &TeamId, key: &str) -> Result<u64, RedisError> {
+    /// The number of the server that has a team, to which `key` belongs.
+    pub(super) async fn of(
+        &self,
+        link: &mut Link,
+        team: &TeamId,
+        key: &str,
+    ) -> Result<u64, RedisError> {
         if link.is_to_one_server() {
-            let reign = match link.pulse().reign().get() {
-                Some(reign) => *reign,
+            let replication = match link.pulse().replication().get() {
+                Some(replication) => *replication,
                 None => {
-                    let told = number(&replication_id(link, key).await?);
-                    *link.pulse().reign().get_or_init(|| told)
+                    let number = number(&replication_id(link, key).await?);
+                    *link.pulse().replication().get_or_init(|| number)
                 }
             };
-            self.of_server.store(reign, Ordering::Relaxed);
-            return Ok(reign);
+            self.of_server.store(replication, Ordering::Relaxed);
+            return Ok(replication);
         }
-        let told = self.of_teams().get(team).copied();
-        if let Some((_, reign)) = told.filter(|(at, _)| at.elapsed() < BELIEVED_FOR) {
-            return Ok(reign);
+        let cached = self.of_teams().get(team).copied();
+        if let Some((_, replication)) = cached.filter(|(at, _)| at.elapsed() < BELIEVED_FOR) {
+            return Ok(replication);
         }
-        let reign = number(&replication_id(link, key).await?);
-        self.of_teams().insert(team.clone(), (Instant::now(), reign));
-        Ok(reign)
+        let replication = number(&replication_id(link, key).await?);
+        self.of_teams().insert(team.clone(), (Instant::now(), replication));
+        Ok(replication)
     }
 
-    /// Has the server of a team asked again.
+    /// Drops the answer for a team's server, so that it is asked again.
     pub(super) fn doubt(&self, team: &TeamId) {
         if let Some((at, _)) = self.of_teams().get_mut(team) {
             *at = at.checked_sub(BELIEVED_FOR).unwrap_or(*at);
@@ -65,9 +72,12 @@ impl ReplicationIds {
     }
 }
 
-/// A number of a replication id. One that is none of ours names nothing.
+/// The number of a replication id; 0 for a malformed one.
 fn number(replication_id: &str) -> u64 {
-    replication_id.get(..DIGITS).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    replication_id
+        .get(..DIGITS)
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .unwrap_or(0)
 }
 
 /// The replication id of the primary that has `key`.

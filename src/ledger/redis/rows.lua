@@ -1,9 +1,9 @@
--- A stretch of a team's rows, newest first, out of the two lists they are kept in: those that cost something, and those
--- that did not. A row begins with its place among all; one of the layout before has it behind when it was settled, or none,
--- and is then behind all others (see upgrade_text.rs).
+-- Part of a team's rows, newest first, from the two lists: paid and free calls. A row begins with its order among all.
+-- In the previous layout it comes after the time of settlement, or is missing, and the row is older than all others
+-- (see upgrade_text.rs).
 --
--- KEYS: both lists, the team's state. ARGV: how many rows to pass over, and how many are wanted.
--- The answer: how many there are, what is known of the team, then the rows.
+-- KEYS: both lists, the team's state. ARGV: how many rows to skip, and how many to return.
+-- The answer: number of rows, the team's record, then the rows.
 
 local PAID, FREE, TEAM = KEYS[1], KEYS[2], KEYS[3]
 local skip, limit = ARGV[1] + 0, ARGV[2] + 0
@@ -21,8 +21,8 @@ local function order_of(row)
   return row and (match(row, PLACE) or match(row, OLD_PLACE)) or ''
 end
 
--- How many of those to pass over cost something: no fewer than this, no more than that, and half-way between, whether one
--- more of them is newer than the last of the others.
+-- How many of the skipped rows are paid ones: bisects between these bounds by whether one more paid row is newer than
+-- the last skipped free one.
 local from, most = math.max(0, skip - free), math.min(skip, paid)
 while from < most do
   local half = math.floor((from + most) / 2)

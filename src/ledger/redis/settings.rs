@@ -1,23 +1,22 @@
-//! What the ledger in Redis must be told: how Redis is reached, how long things live, what is done about what is not
-//! known.
+//! Settings of the ledger in Redis.
 
 use std::time::Duration;
 
 use crate::ledger::{OnLoss, OnUnknown, Retention};
 use crate::store::{self, Topology};
 
-/// The settings of a ledger in Redis.
+/// Settings of a ledger in Redis.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How Redis is reached.
+    /// Settings of the Redis client.
     pub store: store::Settings,
     /// How long a reservation lives unless it is renewed.
     pub reservation_ttl: Duration,
-    /// How long the past is kept, and how much of it.
+    /// How long records of the past are kept, and how many.
     pub retention: Retention,
-    /// What a dispatched reservation is charged that nobody settled in time.
+    /// Cost of a dispatched reservation that nobody settled in time.
     pub on_unknown: OnUnknown,
-    /// What becomes of a team's budgets of which the store has lost something.
+    /// What happens to a team's budgets when the store has lost writes.
     pub on_loss: OnLoss,
 }
 
@@ -34,7 +33,8 @@ impl Settings {
         }
     }
 
-    /// How long the replicas have to bring what they know after a loss: each looks after every team in half of that.
+    /// How long replicas have to restore what they know after a loss: each visits every team within
+    /// half of that.
     pub(super) fn gather(&self) -> Duration {
         self.reservation_ttl / 3
     }

@@ -1,16 +1,18 @@
-//! Whether a server is believed when it says what it has of a team, by a process that has never seen the team.
+//! Trust in a server: whether a process that has never seen a team believes what the server has of
+//! it.
 //!
-//! Such a process cannot tell a new team from a lost one, nor the latest copy from an older one; other replicas can. A
-//! primary is named by its replication id, which is another after each restart and each promotion; when that was first
-//! heard of stands in the store. Until it has been known for as long as the others may take to look after every team
-//! and to bring what is missing, only those who have seen a team are served. A flushed store has forgotten what it was,
-//! and so is new again; and lest it be flushed between the question and what is done then, a team is made only where
-//! the mark still is that was left before the question.
+//! Such a process cannot tell a new team from a lost one, nor the latest copy from an older one;
+//! other replicas can. A primary is identified by its replication id, which changes with each
+//! restart and each promotion, and the store notes when an id was first seen. Until an id is old
+//! enough for other replicas to have visited every team and restored what is missing, only
+//! processes that have seen a team are served. A flushed store has lost these notes too, and so
+//! counts as new. In case it is flushed between the question and the write, a team is created only
+//! while a mark that was set before the question still exists.
 
 use std::sync::atomic::Ordering;
 
 use super::access::RedisKeeper;
-use super::keys::{Keys, REIGNS, TEAMS};
+use super::keys::{Keys, REPLICATION_IDS, TEAMS};
 use super::replication_ids::replication_id;
 use crate::ledger::OnLoss;
 use crate::ledger::keeper::TrustState;
@@ -20,14 +22,20 @@ use crate::team::TeamId;
 
 /// The script that says since when a primary is known.
 const SCRIPT: &str = include_str!("trust.lua");
-/// How long a mark stays; what it is left for takes milliseconds.
+/// Lifetime of a mark, which is needed for milliseconds.
 const MARK_SECONDS: u64 = 60;
 
-/// Whether what is there of a team that this process has never seen is believed. An operator who accepts it vouches for
-/// it to every process.
-pub(super) async fn trust(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<TrustState, Outage> {
+/// Whether to believe what the server has of a team that this process has never seen. An operator's
+/// acceptance counts for every process.
+pub(super) async fn trust(
+    keeper: &RedisKeeper,
+    team: &TeamId,
+    accepts: bool,
+) -> Result<TrustState, Outage> {
     let number = keeper.server().await?;
-    if !accepts && number.is_some_and(|number| keeper.trust.believed.load(Ordering::Relaxed) == number) {
+    if !accepts
+        && number.is_some_and(|number| keeper.trust.believed.load(Ordering::Relaxed) == number)
+    {
         return Ok(TrustState::Believed);
     }
     let belief = look_into(keeper, Some(team), accepts).await?;
@@ -37,7 +45,7 @@ pub(super) async fn trust(keeper: &RedisKeeper, team: &TeamId, accepts: bool) ->
     Ok(belief)
 }
 
-/// Has the store note anew which server it is, which it has forgotten if it was emptied.
+/// Makes the store note its server again, since it may have been emptied.
 pub(super) async fn doubt(keeper: &RedisKeeper, team: &TeamId) {
     keeper.trust.believed.store(0, Ordering::Relaxed);
     if let Err(error) = look_into(keeper, Some(team), false).await {
@@ -45,19 +53,20 @@ pub(super) async fn doubt(keeper: &RedisKeeper, team: &TeamId) {
     }
 }
 
-/// Whether this process may begin: the store answers, and is believed of the teams that it has never seen.
+/// Checks whether this process may start: the store answers, and is trusted about teams that the
+/// process has never seen.
 pub(super) async fn probe(keeper: &RedisKeeper) -> Result<(), Outage> {
     match look_into(keeper, None, false).await? {
         TrustState::TooNew => Err(Outage::Lost),
-        // Which teams are closed is said of each team.
+        // Closed teams are reported one by one.
         TrustState::Believed | TrustState::Held => Ok(()),
     }
 }
 
-/// Sees to it that the store has heard of its server, once for each connection and beside what goes on. A new one is
-/// then known from the first moment somebody writes in it, not when somebody asks.
+/// Notes the server in the store, once per connection and in the background. A new server is then
+/// known from the first write on, and not from the first question.
 pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
-    // In a cluster each team has its own server; who asks for a team waits from then.
+    // In a cluster each team has its own server, which is noted when the team is first asked for.
     let Some((number, mut link)) = keeper.client.to_one_server().await? else { return Ok(()) };
     if keeper.trust.introduced.swap(number, Ordering::Relaxed) == number {
         return Ok(());
@@ -71,16 +80,24 @@ pub(super) async fn introduce(keeper: &RedisKeeper) -> Result<(), Outage> {
     Ok(())
 }
 
-/// Leaves a mark beside a team's own keys.
-pub(super) async fn leave_mark(keeper: &RedisKeeper, team: &TeamId, mark: u64) -> Result<(), Outage> {
+/// Sets a mark beside a team's own keys.
+pub(super) async fn leave_mark(
+    keeper: &RedisKeeper,
+    team: &TeamId,
+    mark: u64,
+) -> Result<(), Outage> {
     let keys = Keys::of(team);
     let mut leave = cmd("SET");
     leave.arg(keys.mark(mark)).arg(1).arg("EX").arg(MARK_SECONDS);
     keeper.run(team, &keys.state, &leave).await.map(|_| ())
 }
 
-/// Whether a team of which nothing is there is new.
-pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result<bool, Outage> {
+/// Whether a team that was not found is new.
+pub(super) async fn may_be_made(
+    keeper: &RedisKeeper,
+    team: &TeamId,
+    accepts: bool,
+) -> Result<bool, Outage> {
     if accepts {
         return Ok(true);
     }
@@ -89,7 +106,7 @@ pub(super) async fn may_be_made(keeper: &RedisKeeper, team: &TeamId, accepts: bo
     if keeper.run_about_all(TEAMS, &known).await? == Value::Int(1) {
         return Ok(false);
     }
-    // Anew, although the server was believed: it may have been emptied since.
+    // Asked again although the server was trusted: it may have been emptied since.
     keeper.trust.believed.store(0, Ordering::Relaxed);
     match look_into(keeper, Some(team), false).await? {
         TrustState::Believed => Ok(true),
@@ -106,11 +123,17 @@ pub(super) async fn made(keeper: &RedisKeeper, team: &TeamId) {
     }
 }
 
-async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> Result<TrustState, Outage> {
+async fn look_into(
+    keeper: &RedisKeeper,
+    team: Option<&TeamId>,
+    accepts: bool,
+) -> Result<TrustState, Outage> {
     let key = &team.map_or_else(|| TEAMS.to_owned(), |team| Keys::of(team).state);
     let question = &question(keeper, team, accepts);
-    let asked = keeper.client.go_on(team, key, |mut link| async move { answered(&mut link, key, question).await });
-    let (belief, is_new): (u8, u8) = read(asked.await?, "whether the store is trusted")?;
+    let answer = keeper
+        .client
+        .go_on(team, key, |mut link| async move { answered(&mut link, key, question).await });
+    let (belief, is_new): (u8, u8) = read(answer.await?, "whether the store is trusted")?;
     let belief = match belief {
         0 => TrustState::TooNew,
         1 => TrustState::Believed,
@@ -123,8 +146,11 @@ async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -
              it lacks; until then this replica serves only teams that it has seen in it before"
         );
     }
-    // Every team of an empty store is held: that is one word about the store, and `/readyz` names the teams.
-    if belief == TrustState::Held && team.is_some() && !keeper.trust.told_held.swap(true, Ordering::Relaxed) {
+    // In an empty store every team is held: one log line covers all, and `/readyz` lists the teams.
+    if belief == TrustState::Held
+        && team.is_some()
+        && !keeper.trust.logged_held.swap(true, Ordering::Relaxed)
+    {
         tracing::error!(
             "the store of the ledger is empty: all budgets are closed until an operator accepts that (moongate teams \
              accept-loss --all)"
@@ -133,22 +159,36 @@ async fn look_into(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -
     Ok(belief)
 }
 
-/// The question, but for the server's replication id.
-fn question(keeper: &RedisKeeper, team: Option<&TeamId>, accepts: bool) -> impl Fn(&str) -> Cmd + Send + Sync + use<> {
+/// The question without the server's replication id.
+fn question(
+    keeper: &RedisKeeper,
+    team: Option<&TeamId>,
+    accepts: bool,
+) -> impl Fn(&str) -> Cmd + Send + Sync + use<> {
     let team = team.map_or_else(String::new, ToString::to_string);
     let must_be = u64::try_from(keeper.settings().gather().as_micros()).unwrap_or(u64::MAX);
     let hold = u8::from(keeper.settings().on_loss == OnLoss::Hold);
     let now = keeper.fixed_now();
     move |replication_id| {
         let mut question = cmd("EVAL");
-        question.arg(SCRIPT).arg(2).arg(TEAMS).arg(REIGNS);
-        question.arg(replication_id).arg(&team).arg(now).arg(must_be).arg(hold).arg(u8::from(accepts));
+        question.arg(SCRIPT).arg(2).arg(TEAMS).arg(REPLICATION_IDS);
+        question
+            .arg(replication_id)
+            .arg(&team)
+            .arg(now)
+            .arg(must_be)
+            .arg(hold)
+            .arg(u8::from(accepts));
         question
     }
 }
 
-/// Asks the primary that has `key` who it is, and the store since when that is known.
-async fn answered(link: &mut Link, key: &str, question: impl Fn(&str) -> Cmd) -> Result<Value, RedisError> {
+/// Asks the primary that has `key` for its replication id, and the store since when that is known.
+async fn answered(
+    link: &mut Link,
+    key: &str,
+    question: impl Fn(&str) -> Cmd,
+) -> Result<Value, RedisError> {
     let id = replication_id(link, key).await?;
     link.run(&question(&id)).await
 }

@@ -1,17 +1,18 @@
--- Moves what the layout before this one (mg1) keeps of a team to this one (mg2): once, as one step, all of it or nothing.
+-- Moves a team from the previous layout (mg1) to this one (mg2): once, in one step, all or nothing.
 --
--- KEYS: the team's own hash of mg1, its state of mg2. ARGV: the time in place of the server's or 0, how long reservations live
--- and how long others have to bring what they know after a loss (µs), 1 when an operator accepts what is there; then the days of
--- which there may be usage.
+-- KEYS: the team's own hash of mg1, its state of mg2. ARGV: time in place of the server's or 0, lifetime of
+-- reservations, time for others to restore after a loss (µs), 1 when an operator accepts what is there; then the days
+-- that may have usage.
 --
--- From then on the team's own hash of mg1 is a text: every step of a process of the release before fails there, before it
--- writes anything, and the team is judged in one place only. That is done as well where mg1 has nothing of the team.
+-- Afterwards the team's own hash of mg1 is a string: every step of a process of the previous release fails there before
+-- it writes, so that only one layout decides. This is done even if mg1 has nothing of the team.
 --
--- The revision goes on from the last change of mg1: so old rows are older than new ones, and an older copy of the store, in
--- which the team is not moved yet, is known for what it is. Rows and usage are renamed and stay as they were written (see
--- upgrade_text.rs). All is read before anything is written, and the first write is one that is done even when memory is short.
+-- The revision continues from mg1's last change: so old rows are older than new ones, and an older copy of the store,
+-- where the team is not moved yet, is recognized. Rows and usage are renamed and stay as written (see upgrade_text.rs).
+-- Everything is read before the first write, and the first write is one that is allowed even when memory is full.
 --
--- The answer: 0 nothing to move, 1 moved by now, 2 closed for a while, or some of what judges is gone; then how many calls are open.
+-- The answer: 0 nothing to move, 1 moved, 2 closed for a while, or some records are lost; then the number of open
+-- calls.
 
 local OLD, STATE = KEYS[1], KEYS[2]
 local fixed_now, ttl, gather, accepts = unpack(ARGV)
@@ -20,11 +21,11 @@ local json, concat = cjson.encode, table.concat
 local FROM, TO = sub(OLD, 1, -7), sub(STATE, 1, -6)
 local OPEN, HELD, THERE, FLOORS = FROM .. 'open', FROM .. 'held', FROM .. 'there', FROM .. 'floors'
 local ROWS, FREE_ROWS = FROM .. 'rows', FROM .. 'rows:free'
--- What stands among the reservations of mg1 and is none.
+-- An entry among mg1's reservations that is none.
 local KEEPER = string.rep('-', 65)
--- What stands among the deadlines of mg2 and is none: see writes.rs.
+-- An entry among mg2's deadlines that is none: see writes.rs.
 local SKIP_LIST = 'no call: a member of more than 64 bytes makes the server keep a skip list'
--- And among the ends.
+-- The same among the ends.
 local NOTHING = '-'
 local FOR_EVER = 9007199254740991
 local DAY = 86400000000
@@ -61,7 +62,7 @@ if call('EXISTS', OLD, OPEN, HELD, ROWS, FREE_ROWS, THERE) == 0 then
   return { 0, 0 }
 end
 
--- What is there.
+-- Reads.
 
 local time = call('TIME')
 local now = tonumber(fixed_now) > 0 and tonumber(fixed_now) or time[1] * 1000000 + time[2]
@@ -82,17 +83,18 @@ for name, ends in pairs(there) do
     scopes[sub(name, 3)] = next(scope) and scope
   end
 end
--- Closed, it waits for what others of that release bring; then it is opened as any other (see keeper/restore.rs).
+-- A closed team waits for what others of that release restore; then it is opened like any other (see
+-- keeper/restore.rs).
 local lost_at = match(team.l or '', '^C (%d+)')
 if accepts ~= '1' and (not is_whole or lost_at and now < lost_at + gather) then
   return { 2, 0 }
 end
--- What calls held of which nothing is left is given to others then.
+-- What calls held that are lost becomes free then.
 if not lost_at and team.u and not held[KEEPER] then
   lost_at = now
 end
 
--- What is made of it.
+-- Builds the new records.
 
 local state, due, ends, gone = {}, { FOR_EVER, SKIP_LIST }, { FOR_EVER, NOTHING }, { OPEN, HELD, THERE, FLOORS }
 
@@ -109,7 +111,7 @@ local function level_and_whose(name)
   return level, (string.gsub(escaped, '%%(%x%x)', function(byte) return string.char(tonumber(byte, 16)) end))
 end
 
--- A window counts no less than somebody saw it count before a loss.
+-- A window counts no less than any replica saw it count before a loss.
 local function window_of(text, least)
   local w = read(text or '0 0 0 0', '^(%d+) (%d+) (%d+) (%d+)')
   local floor = least or { 0, 0 }
@@ -193,7 +195,7 @@ keep('m', format('{"rows":[%d,%d],"lost":[%d,%d],"lost_until":[%d,%d],"rows_unti
   lost_at and format(',"loss":{"closed":true,"noticed_at":%d}', lost_at) or ''))
 local open = 0
 for id, record in pairs(held) do
-  -- A mark in the place of a reservation says that it has ended.
+  -- A mark in place of a reservation means that it has ended.
   if id ~= KEEPER and record ~= 'X' then
     call_of(id, record)
     open = open + 1
@@ -223,7 +225,7 @@ for day in pairs(days) do
     local left = call('PTTL', FROM .. 'usage:' .. day)
     keep('d:' .. day, cells)
     if left > 0 then
-      -- Sooner than the usage itself: none whose time is just over is taken for lost.
+      -- Before the usage itself expires, so that it is never taken for lost.
       insert(ends, format('%d', now + left * 1000 - math.min(DAY, left * 250)))
       insert(ends, 'd:' .. day)
     end
@@ -231,7 +233,7 @@ for day in pairs(days) do
   end
 end
 
--- Write.
+-- Writes.
 
 local function in_chunks(words, ...)
   local command = { ... }

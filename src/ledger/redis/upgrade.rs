@@ -1,9 +1,8 @@
-//! Takes over what the layout before this one, `mg1`, keeps of a team: on first sight, by whichever process comes
-//! first.
+//! Upgrades a team from the previous layout, `mg1`: on first use, by whichever process comes first.
 //!
-//! The script (`upgrade.lua`) does it as one step, and in the same step it shuts that layout: a process of the release
-//! before that still runs is refused from then on, so that nothing is spent twice. What it has under way goes on here,
-//! with the deadlines it had; nobody can end it any more but the sweep.
+//! The script (`upgrade.lua`) does it in one step, which also locks the old layout: a process of
+//! the previous release is refused from then on, so that nothing is spent twice. Its open calls go
+//! on here with their deadlines; only the sweep can end them.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -20,22 +19,22 @@ use crate::team::TeamId;
 /// The script that moves a team.
 const TEXT: &str = include_str!("upgrade.lua");
 
-/// Hash: what the layout before this one has of the team itself.
+/// Hash: the old layout's record of the team.
 fn old_key(team: &TeamId) -> String {
     format!("mg1:{{{team}}}:s:team")
 }
 
-/// Whether a step has found nothing of the team.
+/// Whether a step found nothing of the team.
 pub(super) fn is_due(reply: &Reply) -> bool {
     reply.found.as_ref().is_some_and(|found| found.revision.is_none())
 }
 
-/// Takes over what is there of a team of which this layout has nothing. Whether it has something now.
+/// Upgrades a team that this layout does not have. Returns whether it has it now.
 pub(super) async fn take_over(keeper: &RedisKeeper, team: &TeamId) -> Result<bool, Outage> {
     move_team(keeper, team, false).await
 }
 
-/// Takes over what is there of a team of which something is to be read, so that it is not told that there is nothing.
+/// Upgrades a team before a read, so that the read does not find it missing.
 pub(super) async fn before_reading(keeper: &RedisKeeper, team: &TeamId) -> Result<(), Outage> {
     let old = old_key(team);
     let mut kind = cmd("TYPE");
@@ -49,7 +48,7 @@ pub(super) async fn before_reading(keeper: &RedisKeeper, team: &TeamId) -> Resul
     Ok(())
 }
 
-/// Takes over a team that was closed after a loss: an operator accepts what is left.
+/// Upgrades a team that was closed after a loss, when an operator accepts what is left.
 pub(super) async fn accept(keeper: &RedisKeeper, team: &TeamId) -> Result<(), Outage> {
     move_team(keeper, team, true).await.map(drop)
 }
@@ -66,7 +65,8 @@ async fn move_team(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result
         command.arg(day);
     }
     let answer = keeper.run(team, &keys.state, &command).await?;
-    let (verdict, open) = <(u8, u64)>::from_redis_value(answer).map_err(|_| unreadable("what was moved"))?;
+    let (verdict, open) =
+        <(u8, u64)>::from_redis_value(answer).map_err(|_| unreadable("what was moved"))?;
     match verdict {
         0 => Ok(false),
         1 => {
@@ -77,11 +77,16 @@ async fn move_team(keeper: &RedisKeeper, team: &TeamId, accepts: bool) -> Result
     }
 }
 
-/// The days of which there may be usage: those that are kept, and the days before and after them, in whichever zone.
+/// Days that may have usage: those kept, and one more at each end for the time zones.
 fn days(keeper: &RedisKeeper) -> impl Iterator<Item = String> {
     let now = keeper.client.store_now();
     let kept = keeper.settings().retention.usage;
     let last = now.to_zoned(TimeZone::UTC).date().saturating_add(1.day());
-    let first = now.checked_sub(kept).unwrap_or(Timestamp::MIN).to_zoned(TimeZone::UTC).date().saturating_sub(1.day());
+    let first = now
+        .checked_sub(kept)
+        .unwrap_or(Timestamp::MIN)
+        .to_zoned(TimeZone::UTC)
+        .date()
+        .saturating_sub(1.day());
     first.series(1.day()).take_while(move |day| *day <= last).map(|day| day.to_string())
 }

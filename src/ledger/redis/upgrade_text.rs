@@ -1,8 +1,9 @@
-//! Rows and cells of usage as the layout before this one, `mg1`, wrote them: they were renamed and stay as they are.
+//! Rows and cells of usage in the format of the previous layout, `mg1`: an upgrade renames their
+//! keys and leaves them as they are.
 //!
-//! A row is `id outcome charged settled_at order` and the reservation's record, which is `phase admitted_at day price
-//! model user scope scope.. {asked}`, and `{came}` unless a sweep ended it. A cell is named by its model and its user,
-//! escaped.
+//! A row is `id outcome charged settled_at order`, then the reservation's record, `phase
+//! admitted_at day price model user scope scope.. {summary}`, and `{result}` unless a sweep ended
+//! it. A cell is named by its model and its user, escaped.
 
 use serde::Deserialize;
 
@@ -13,23 +14,28 @@ use crate::ledger::usage::OVERFLOW;
 use crate::ledger::{CallResult, CallSummary, Outage, Outcome, Row, Sums};
 use crate::store::answer::unreadable;
 
-/// Reads a row.
+/// Parses a row.
 pub(super) fn read_row(kept: &str) -> Result<Row, Outage> {
     read(kept).ok_or_else(|| unreadable("a row"))
 }
 
 fn read(kept: &str) -> Option<Row> {
-    let (head, asked) = kept.split_at(kept.find('{')?);
+    let (head, summary) = kept.split_at(kept.find('{')?);
     let mut words = head.split(' ');
-    let (id, outcome, charged, settled_at) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    // The oldest do not say where they stand among the others.
+    let (id, outcome, charged, settled_at) =
+        (words.next()?, words.next()?, words.next()?, words.next()?);
+    // The oldest rows have no order.
     if words.next()?.starts_with(|first: char| first.is_ascii_digit()) {
         words.next()?;
     }
     let (admitted_at, day, price) = (words.next()?, words.next()?, words.next()?);
-    let mut texts = serde_json::Deserializer::from_str(asked);
-    let asked = CallSummary::deserialize(&mut texts).ok()?;
-    let came = if texts.end().is_ok() { CallResult::default() } else { CallResult::deserialize(&mut texts).ok()? };
+    let mut texts = serde_json::Deserializer::from_str(summary);
+    let summary = CallSummary::deserialize(&mut texts).ok()?;
+    let result = if texts.end().is_ok() {
+        CallResult::default()
+    } else {
+        CallResult::deserialize(&mut texts).ok()?
+    };
     Some(Row {
         id: id.parse().ok()?,
         outcome: Outcome::ALL.into_iter().find(|known| known.name() == outcome)?,
@@ -39,8 +45,8 @@ fn read(kept: &str) -> Option<Row> {
         day: day.to_owned(),
         admitted_at: judgement::at(admitted_at.parse().ok()?),
         settled_at: judgement::at(settled_at.parse().ok()?),
-        asked: asked.into(),
-        came,
+        summary: summary.into(),
+        result,
     })
 }
 
@@ -49,7 +55,7 @@ pub(super) fn settled_at(kept: &str) -> Option<i64> {
     kept.split(' ').nth(3)?.parse().ok()
 }
 
-/// The model and the user of a cell.
+/// Model and user of a cell.
 pub(super) fn cell_of(name: &str) -> Option<(String, String)> {
     if name == OVERFLOW {
         return Some((OVERFLOW.to_owned(), OVERFLOW.to_owned()));
@@ -58,7 +64,7 @@ pub(super) fn cell_of(name: &str) -> Option<(String, String)> {
     Some((model.to_owned(), unescaped(user)?))
 }
 
-/// The name that was escaped: what is not plain is `%` and two hexadecimal digits for each byte.
+/// Unescapes a name: `%` and two hexadecimal digits for each byte that is not plain.
 fn unescaped(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -72,11 +78,11 @@ fn unescaped(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Reads what a cell holds.
+/// Parses a cell.
 pub(super) fn sums(text: &str) -> Result<Sums, Outage> {
     let numbers: Option<Vec<u64>> = text.split(' ').map(|number| number.parse().ok()).collect();
     let mut numbers = numbers.ok_or_else(|| unreadable("usage"))?;
-    // One that was written before refused calls were counted does not have their number.
+    // Cells written before refused calls were counted lack their number.
     if numbers.len() == 8 {
         numbers.push(0);
     }

@@ -1,4 +1,4 @@
-//! The commands that write what a step changes.
+//! Commands that write a step's changes.
 
 use std::collections::BTreeSet;
 use std::iter;
@@ -10,27 +10,30 @@ use crate::ledger::keeper::{Changes, Expected, FOR_EVER, Past, Step, TeamRecord}
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{ReservationId, Retention, Row, TopUpId};
 
-/// How long it is remembered that a call had ended and was restored, in microseconds.
+/// How long a restored call that had ended is remembered, in microseconds.
 const RESTORED_FOR: i64 = 86_400_000_000;
 
-/// No open call, and due never. Redis keeps a small sorted set as one list that it reads from end to end, unless a
-/// member is as long as this: then it finds a call at once.
-pub(super) const SKIP_LIST: &str = "no call: a member of more than 64 bytes makes the server keep a skip list";
+/// No open call, and never due. Redis keeps a small sorted set as one list and searches it from end
+/// to end, unless a member is as long as this: then calls are found at once.
+pub(super) const SKIP_LIST: &str =
+    "no call: a member of more than 64 bytes makes the server keep a skip list";
 
-/// No scope, and never past.
+/// No scope, and never to be forgotten.
 pub(super) const NOTHING: &str = "-";
 
-/// What comes first is allowed even when memory is short, and lets what follows pass: ending a call, which frees about
-/// as much as it takes, is possible even then.
+/// The first command is allowed even when memory is full, and then lets the others pass. So a call
+/// can be settled even then, which frees about as much as it takes.
 ///
-/// What judges is written last. A key of another type ends the script where it is met; until then only what will be
-/// written again as it is has been written, and rows have not been added.
+/// Records that decide are written last. A key of another type ends the script at its command; only
+/// writes that will be repeated unchanged come before, and no rows have been added.
 pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
     list.each(&["ZREM", &keys.due], changes.ended.iter(), |command, id| command.shown(id));
-    if matches!(step.expected, Expected::Nothing(_)) || changes.team.as_ref().is_some_and(TeamRecord::is_closed) {
+    if matches!(step.expected, Expected::Nothing(_))
+        || changes.team.as_ref().is_some_and(TeamRecord::is_closed)
+    {
         list.words(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
-        // What is to end with the team must be there when that is said.
+        // A key must exist before its expiry can be set.
         list.words(&["ZADD", &keys.ends, &FOR_EVER.to_string(), NOTHING]);
     }
     list.each(&["ZADD", &keys.due], changes.opened.keys(), |command, id| {
@@ -69,35 +72,48 @@ fn usage(list: &mut List<'_>, changes: &Changes, keys: &Keys, retention: &Retent
     }
 }
 
-/// Forgets scopes, calls that have ended, and what else is past.
+/// Removes scopes, calls that have ended, and other expired records.
 fn forgotten(list: &mut List<'_>, changes: &Changes, keys: &Keys) {
-    let scopes = changes.scopes.iter().filter(|(_, record)| record.is_none()).map(|(name, _)| Gone::Scope(name));
+    let scopes = changes
+        .scopes
+        .iter()
+        .filter(|(_, record)| record.is_none())
+        .map(|(name, _)| Gone::Scope(name));
     let calls = changes.ended.iter().map(|id| Gone::Call(*id));
     let past = changes.forgotten.iter().map(Gone::Past);
-    list.each(&["HDEL", &keys.state], calls.chain(scopes).chain(past), |command, gone| match gone {
-        Gone::Call(id) => command.shown(field::call(id)),
-        Gone::Scope(name) => command.shown(field::scope(name)),
-        Gone::Past(past) => command.shown(past_name(past)),
-    });
+    list.each(
+        &["HDEL", &keys.state],
+        calls.chain(scopes).chain(past),
+        |command, gone| match gone {
+            Gone::Call(id) => command.shown(field::call(id)),
+            Gone::Scope(name) => command.shown(field::scope(name)),
+            Gone::Past(past) => command.shown(past_name(past)),
+        },
+    );
 }
 
-/// What a team's state does not keep any more.
+/// Fields to remove from a team's state.
 enum Gone<'a> {
     Call(ReservationId),
     Scope(&'a ScopeName),
     Past(&'a Past),
 }
 
-/// From when on what may be forgotten.
+/// Writes from when records may be forgotten.
 fn ends(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
-    let never = changes.ends.iter().filter(|(_, end)| end.is_none()).map(|(name, _)| Past::Scope(name.clone()));
+    let never = changes
+        .ends
+        .iter()
+        .filter(|(_, end)| end.is_none())
+        .map(|(name, _)| Past::Scope(name.clone()));
     let gone = never.chain(changes.forgotten.iter().cloned());
     list.each(&["ZREM", &keys.ends], gone, |command, past| command.shown(past_name(&past)));
     let later = |micros: i64| step.from.saturating_add(micros);
-    let scopes = changes.ends.iter().filter_map(|(name, end)| Some(((*end)?, Past::Scope(name.clone()))));
+    let scopes =
+        changes.ends.iter().filter_map(|(name, end)| Some(((*end)?, Past::Scope(name.clone()))));
     let restored = changes.restored.iter().map(|id| (later(RESTORED_FOR), Past::Restored(*id)));
-    // Sooner than the usage itself: none whose time is just over is taken for lost.
+    // Before the usage itself expires, so that it is never taken for lost.
     let kept = i64::try_from(retention.usage.as_micros()).unwrap_or(FOR_EVER);
     let kept = later(kept - RESTORED_FOR.min(kept / 4)).min(FOR_EVER);
     let days = changes.days.keys().map(|day| (kept, Past::Day(day.clone())));
@@ -111,7 +127,7 @@ fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
     let paid = changes.rows.iter().filter(|row| row.charged.micros() > 0).count();
     if paid > 0 && paid < changes.rows.len() {
-        // None is added to one list if the other is none.
+        // Nothing is added to one list unless the other exists.
         list.words(&["LLEN", &keys.rows[1]]);
     }
     for (which, (key, gone)) in keys.rows.iter().zip(changes.trimmed).enumerate() {
@@ -140,10 +156,13 @@ enum Kept<'a> {
     Restored(ReservationId),
 }
 
-/// What a step leaves in a team's state: the revision, and what was changed.
+/// What a step changes in a team's state: the revision and the changed records.
 fn kept(step: &Step) -> impl Iterator<Item = Kept<'_>> {
     let changes = &step.changes;
-    let scopes = changes.scopes.iter().filter_map(|(name, record)| Some(Kept::Scope(name, record.as_ref()?)));
+    let scopes = changes
+        .scopes
+        .iter()
+        .filter_map(|(name, record)| Some(Kept::Scope(name, record.as_ref()?)));
     iter::once(Kept::Revision(step.makes))
         .chain(changes.team.as_ref().map(Kept::Team))
         .chain(scopes)
@@ -154,7 +173,7 @@ fn kept(step: &Step) -> impl Iterator<Item = Kept<'_>> {
 }
 
 impl Kept<'_> {
-    /// The name of the field, and what is kept there.
+    /// Writes the field's name and value.
     fn write(&self, command: &mut List<'_>) {
         match self {
             Self::Revision(revision) => {

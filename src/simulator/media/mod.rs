@@ -1,7 +1,8 @@
-//! The media host: pictures that follow from their address alone, drawn when they are fetched, and videos from files.
+//! Media host: pictures cut from photographs by their address when they are fetched, and videos from files.
 //!
-//! An address holds everything that is needed to draw, and a mark that only the simulator knows how to make: an address
-//! that was never given out is a 404, and a generation costs no drawing and no memory.
+//! An address holds everything that is needed to make them, with a mark that only the simulator can
+//! make: an address that was never given out is 404, and a generation makes no picture and needs no
+//! memory.
 
 mod picture;
 mod video;
@@ -15,33 +16,33 @@ use sha2::{Digest, Sha256};
 
 use super::order::Order;
 
-/// The path of one image of an order, as it stands behind `/generated/`.
+/// Path of an order's image, below `/generated/`.
 pub(super) fn image_path(order: &Order, seed: u64, index: u32) -> String {
     let (width, height) = (order.width, order.height);
-    marked(&format!("{:016x}-{width}x{height}", number(order, seed, index)), "png")
+    marked(&format!("{:016x}-{width}x{height}", number(order, seed, index)), "jpg")
 }
 
-/// The path of an order's video.
+/// Path of an order's video.
 pub(super) fn video_path(order: &Order, seed: u64) -> String {
     let name = video::name(order.width, order.height, order.units);
     marked(&format!("{:016x}-{name}", number(order, seed, 0)), "mp4")
 }
 
-/// A path that looks like any other and answers 404.
+/// A path of the usual form that is 404.
 pub(super) fn missing_path(path: &str) -> String {
     format!("missing-{path}")
 }
 
-/// An image as a data URI, followed by so much that it has at least `length` bytes.
+/// An image as a data URI, padded to at least `length` bytes.
 pub(super) fn data_uri(order: &Order, seed: u64, index: u32, length: usize) -> String {
-    let drawn = picture::png(order.width, order.height, number(order, seed, index));
-    let mut file = drawn.unwrap_or_default();
-    // What follows a PNG's last chunk is not looked at.
+    let made = picture::jpeg(order.width, order.height, number(order, seed, index));
+    let mut file = made.unwrap_or_default();
+    // Bytes after a JPEG's end are ignored.
     file.resize(file.len().max(length / 4 * 3), 0);
-    format!("data:image/png;base64,{}", STANDARD.encode(&file))
+    format!("data:image/jpeg;base64,{}", STANDARD.encode(&file))
 }
 
-/// What a picture follows from: the same prompt and seed make the same one.
+/// Number of a picture: the same for the same prompt and seed.
 fn number(order: &Order, seed: u64, index: u32) -> u64 {
     let digest = Sha256::digest(format!("{seed} {index} {}", order.prompt));
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
@@ -52,17 +53,19 @@ fn marked(what: &str, kind: &str) -> String {
     format!("{what}-{}.{kind}", hex::encode(&digest[..6]))
 }
 
-/// What the media host answers. It asks for no credential and wants none.
+/// Answers a request to the media host, which needs no credential.
 pub(super) fn answer<B>(request: &Request<B>) -> Response<Bytes> {
     let (status, kind, body) = match *request.method() {
-        Method::GET | Method::HEAD => match request.uri().path().strip_prefix("/generated/").and_then(file) {
-            Some((kind, file)) => (StatusCode::OK, kind, file),
-            None => (
-                StatusCode::NOT_FOUND,
-                "text/plain; charset=utf-8",
-                Bytes::from_static(b"The requested blob was not found\n"),
-            ),
-        },
+        Method::GET | Method::HEAD => {
+            match request.uri().path().strip_prefix("/generated/").and_then(file) {
+                Some((kind, file)) => (StatusCode::OK, kind, file),
+                None => (
+                    StatusCode::NOT_FOUND,
+                    "text/plain; charset=utf-8",
+                    Bytes::from_static(b"The requested blob was not found\n"),
+                ),
+            }
+        }
         _ => (StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", Bytes::new()),
     };
     let mut answer = Response::new(body);
@@ -74,7 +77,7 @@ pub(super) fn answer<B>(request: &Request<B>) -> Response<Bytes> {
     answer
 }
 
-/// Content type and bytes of what is behind a path.
+/// Content type and bytes of a path.
 fn file(path: &str) -> Option<(&'static str, Bytes)> {
     let (name, kind) = path.rsplit_once('.')?;
     let (what, _) = name.rsplit_once('-')?;
@@ -83,11 +86,11 @@ fn file(path: &str) -> Option<(&'static str, Bytes)> {
     }
     let (number, rest) = what.split_once('-')?;
     match kind {
-        "png" => {
+        "jpg" => {
             let number = u64::from_str_radix(number, 16).ok()?;
             let (width, height) = rest.split_once('x')?;
-            let drawn = picture::png(width.parse().ok()?, height.parse().ok()?, number).ok()?;
-            Some(("image/png", drawn.into()))
+            let made = picture::jpeg(width.parse().ok()?, height.parse().ok()?, number)?;
+            Some(("image/jpeg", made.into()))
         }
         "mp4" => Some(("video/mp4", Bytes::from_static(video::named(rest)?))),
         _ => None,
@@ -109,15 +112,17 @@ mod tests {
         assert!(file(&path).is_some());
         assert!(file(&path.replace("1024x768", "1024x769")).is_none());
         assert!(file(&missing_path(&path)).is_none());
-        assert!(file("").is_none() && file("x").is_none() && file("-.png").is_none());
+        assert!(file("").is_none() && file("x").is_none() && file("-.jpg").is_none());
     }
 
     #[test]
     fn a_picture_follows_from_prompt_seed_and_place() {
-        let drawn = |prompt, seed, index| file(&image_path(&order(prompt), seed, index)).unwrap().1;
-        let picture = drawn("a moon gate", 7, 0);
-        assert_eq!(picture, drawn("a moon gate", 7, 0));
-        for other in [drawn("a sun gate", 7, 0), drawn("a moon gate", 8, 0), drawn("a moon gate", 7, 1)] {
+        let made = |prompt, seed, index| file(&image_path(&order(prompt), seed, index)).unwrap().1;
+        let picture = made("a moon gate", 7, 0);
+        assert_eq!(picture, made("a moon gate", 7, 0));
+        for other in
+            [made("a sun gate", 7, 0), made("a moon gate", 8, 0), made("a moon gate", 7, 1)]
+        {
             assert_ne!(picture, other);
         }
     }

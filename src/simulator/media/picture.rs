@@ -1,139 +1,163 @@
-//! Pictures: a sky, a sun and three ranges of hills, all of which follow from one number.
+//! Pictures cut by one number from a few photographs. See [where they are
+//! from](./pictures/README.md).
 
-use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
+use jpeg_encoder::{ColorType, Encoder};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
 
-/// Steps of the sky's gradient. Flat bands keep a picture small and quick to encode.
-const SKY: usize = 24;
-/// The palette: the sky from the top down, the sun, the hills from the farthest to the nearest.
-const SUN: u8 = 24;
-const HILLS: [u8; 3] = [25, 26, 27];
+const PHOTOGRAPHS: [&[u8]; 8] = [
+    include_bytes!("pictures/astronaut.jpg"),
+    include_bytes!("pictures/brick.jpg"),
+    include_bytes!("pictures/camera.jpg"),
+    include_bytes!("pictures/cat.jpg"),
+    include_bytes!("pictures/coffee.jpg"),
+    include_bytes!("pictures/galaxies.jpg"),
+    include_bytes!("pictures/retina.jpg"),
+    include_bytes!("pictures/rocket.jpg"),
+];
+/// Quality of the files, of 100: what a photograph needs to look like one.
+const QUALITY: u8 = 80;
 
-type Colour = [u8; 3];
-
-/// The bytes of a PNG of this size. Other numbers are other pictures.
+/// A JPEG of this size. Different numbers make different pictures.
 ///
-/// # Errors
-/// A side is zero.
-pub(super) fn png(width: u32, height: u32, number: u64) -> Result<Vec<u8>, EncodingError> {
-    let scene = Scene::of(number);
+/// None if a side is zero or longer than a JPEG can be.
+pub(super) fn jpeg(width: u32, height: u32, number: u64) -> Option<Vec<u8>> {
+    let sides = (u16::try_from(width).ok()?, u16::try_from(height).ok()?);
+    if width == 0 || height == 0 {
+        return None;
+    }
+    let [.., which] = number.to_be_bytes();
+    let photograph =
+        Photograph::read(PHOTOGRAPHS.get(usize::from(which) % PHOTOGRAPHS.len()).copied()?)?;
+    let (width, height) = (width as usize, height as usize);
+    let pixels = photograph.cut(&photograph.window(width, height, number), width, height);
     let mut file = Vec::new();
-    let mut encoder = Encoder::new(&mut file, width, height);
-    encoder.set_color(ColorType::Indexed);
-    encoder.set_depth(BitDepth::Eight);
-    encoder.set_palette(scene.palette().concat());
-    encoder.set_compression(Compression::Fast);
-    // Neighbours of one colour become zeros, of which the compressor makes next to nothing.
-    encoder.set_filter(Filter::Sub);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(&scene.pixels(width as usize, height as usize))?;
-    writer.finish()?;
-    Ok(file)
+    let encoder = Encoder::new(&mut file, QUALITY);
+    encoder.encode(&pixels, sides.0, sides.1, ColorType::Rgb).ok()?;
+    Some(file)
 }
 
-/// What a number says of its picture: one byte decides one thing.
-struct Scene {
-    above: Colour,
-    below: Colour,
-    /// Where the sun stands, in 256ths of the width and of the height.
-    sun: [u8; 2],
-    /// Where the waves of the hills begin.
-    waves: [u8; 3],
+/// A photograph, three bytes for each pixel.
+struct Photograph {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
 }
 
-impl Scene {
-    fn of(number: u64) -> Self {
-        // Numbers that are close to each other must not look alike (the finalizer of splitmix64).
-        let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let [a, b, c, d, e, f, g, h] = (mixed ^ (mixed >> 31)).to_be_bytes();
-        Self {
-            above: [a / 3, b / 3, 64 + c / 3],
-            below: [170 + d / 3, 110 + a / 2, 70 + b / 2],
-            sun: [32 + e / 4 * 3, 40 + f / 3],
-            waves: [c ^ g, g, h],
+/// The part of a photograph that a picture shows.
+struct Window {
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+    is_mirrored: bool,
+}
+
+impl Photograph {
+    fn read(file: &[u8]) -> Option<Self> {
+        let mut decoder = JpegDecoder::new(ZCursor::new(file));
+        let pixels = decoder.decode().ok()?;
+        let size = decoder.info()?;
+        Some(Self { width: size.width.into(), height: size.height.into(), pixels })
+    }
+
+    /// The part for a picture of this shape, so that nothing is stretched: at least three quarters
+    /// of the largest there is. Its size and place follow from the number.
+    fn window(&self, width: usize, height: usize, number: u64) -> Window {
+        let [zoom, across, down, mirror, ..] = number.to_be_bytes().map(usize::from);
+        let is_wider = width * self.height > height * self.width;
+        let largest = if is_wider {
+            (self.width, self.width * height / width)
+        } else {
+            (self.height * width / height, self.height)
+        };
+        let part = |side: usize| (side * (768 + zoom) / 1023).max(1);
+        let (width, height) = (part(largest.0), part(largest.1));
+        Window {
+            left: (self.width - width) * across / 255,
+            top: (self.height - height) * down / 255,
+            width,
+            height,
+            is_mirrored: mirror % 2 == 1,
         }
     }
 
-    fn palette(&self) -> Vec<Colour> {
-        let sky = (0..SKY).map(|step| blend(self.above, self.below, step, SKY - 1));
-        let hills = (1..=HILLS.len()).map(|near| blend(self.below, [16, 24, 32], near, 3));
-        sky.chain([[255, 244, 214]]).chain(hills).collect()
-    }
-
-    fn pixels(&self, width: usize, height: usize) -> Vec<u8> {
-        let mut pixels = vec![0; width * height];
-        let radius = width.min(height) / 9;
-        let [sun_x, sun_y] = [width * usize::from(self.sun[0]) / 256, height * usize::from(self.sun[1]) / 256];
-        for (y, row) in pixels.chunks_exact_mut(width.max(1)).enumerate() {
-            row.fill(u8::try_from(y * SKY / height).unwrap_or(0));
-            let half = (radius * radius).saturating_sub(y.abs_diff(sun_y).pow(2)).isqrt();
-            if let Some(span) = row.get_mut(sun_x.saturating_sub(half)..(sun_x + half).min(width)) {
-                span.fill(SUN);
-            }
-        }
-        for x in 0..width {
-            let tops = self.tops(x, width, height);
-            for (top, colour) in tops.into_iter().zip(HILLS) {
-                pixels.iter_mut().skip(top * width + x).step_by(width).for_each(|pixel| *pixel = colour);
-            }
+    /// As many of the window's pixels as the picture has: the photographs are so large that nothing
+    /// need be smoothed.
+    fn cut(&self, window: &Window, width: usize, height: usize) -> Vec<u8> {
+        let place = |column: usize| {
+            let column = if window.is_mirrored { width - 1 - column } else { column };
+            3 * (window.left + window.width * column / width)
+        };
+        let places: Vec<usize> = (0..width).map(place).collect();
+        let mut pixels = Vec::with_capacity(width * height * 3);
+        for row in 0..height {
+            let number = window.top + window.height * row / height;
+            let line = self.pixels.chunks_exact(self.width * 3).nth(number).unwrap_or_default();
+            let colours = places.iter().filter_map(|place| line.get(*place..*place + 3));
+            colours.for_each(|colour| pixels.extend_from_slice(colour));
         }
         pixels
     }
-
-    /// The row in which each range of hills begins in this column.
-    fn tops(&self, x: usize, width: usize, height: usize) -> [usize; 3] {
-        std::array::from_fn(|range| {
-            let length = 360 - 80 * range;
-            let place = 1024 * x / width + 4 * usize::from(self.waves[range]);
-            height * (15 + 3 * range) / 24 - wave(place, length) * height / 8 / 256
-        })
-    }
-}
-
-/// A wave of this length, from 0 to 256, of arcs that are good enough for hills.
-fn wave(place: usize, length: usize) -> usize {
-    let half = length / 2;
-    let within = place % length;
-    let rising = if within < half { within } else { length - within };
-    // Three t squared less two t cubed: flat at both ends.
-    let t = rising * 256 / half;
-    t * t * (768 - 2 * t) / (256 * 256)
-}
-
-fn blend(from: Colour, to: Colour, step: usize, steps: usize) -> Colour {
-    std::array::from_fn(|at| {
-        let mixed = (usize::from(from[at]) * (steps - step) + usize::from(to[at]) * step) / steps;
-        u8::try_from(mixed).unwrap_or(u8::MAX)
-    })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::io::Cursor;
+    use std::collections::BTreeSet;
 
     use super::*;
 
-    #[test]
-    fn a_picture_has_its_size_and_shows_all_that_is_in_it() {
-        for (width, height) in [(1024, 768), (576, 1024), (32, 1024)] {
-            let file = png(width, height, 3).unwrap();
-            let mut reader = png::Decoder::new(Cursor::new(file)).read_info().unwrap();
-            let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-            let frame = reader.next_frame(&mut pixels).unwrap();
-            assert_eq!((frame.width, frame.height), (width, height));
-            for colour in (0..8).chain([SUN]).chain(HILLS) {
-                assert!(pixels.contains(&colour), "{width}x{height}: colour {colour}");
-            }
-        }
-        assert!(png(0, 768, 3).is_err());
+    const SIZES: [(u32, u32); 4] = [(1024, 768), (576, 1024), (32, 1024), (8, 8)];
+
+    /// Numbers that differ in all their bytes.
+    fn numbers() -> impl Iterator<Item = u64> {
+        (0..16).map(|number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number)
     }
 
     #[test]
-    fn a_picture_is_small_whatever_its_number() {
-        for number in 0..20 {
-            let length = png(1024, 1024, number).unwrap().len();
-            assert!(length < 20_000, "{length} bytes");
+    fn a_picture_has_the_size_that_was_asked_for() {
+        for (width, height) in SIZES {
+            let picture = Photograph::read(&jpeg(width, height, 3).unwrap()).unwrap();
+            assert_eq!((picture.width, picture.height), (width as usize, height as usize));
+        }
+        assert!(jpeg(0, 768, 3).is_none() && jpeg(768, 0, 3).is_none());
+        assert!(jpeg(70_000, 768, 3).is_none());
+    }
+
+    #[test]
+    fn a_picture_has_the_colours_of_a_photograph() {
+        for number in 0..8 {
+            let picture = Photograph::read(&jpeg(256, 256, number).unwrap()).unwrap();
+            let colours: BTreeSet<&[u8]> = picture.pixels.chunks(3).collect();
+            assert!(colours.len() > 400, "{number}: only {} colours", colours.len());
+        }
+    }
+
+    #[test]
+    fn no_part_is_stretched_or_outside_its_photograph() {
+        for photograph in PHOTOGRAPHS.map(|file| Photograph::read(file).unwrap()) {
+            for ((width, height), number) in SIZES.into_iter().zip(numbers()) {
+                let (width, height) = (width as usize, height as usize);
+                let window = photograph.window(width, height, number);
+                assert!(window.left + window.width <= photograph.width);
+                assert!(window.top + window.height <= photograph.height);
+                // Two pixels may be missing on either side.
+                let (one, other) = (window.width * height, window.height * width);
+                let missing = 2 * (width + height);
+                assert!(one.abs_diff(other) <= missing, "{width}x{height}: {one}, {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_number_has_its_own_small_picture() {
+        let pictures: BTreeSet<Vec<u8>> =
+            numbers().map(|number| jpeg(64, 64, number).unwrap()).collect();
+        assert_eq!(pictures.len(), 16);
+        for number in 0..8 {
+            let length = jpeg(512, 512, number).unwrap().len();
+            assert!((5_000..150_000).contains(&length), "{number}: {length} bytes");
         }
     }
 }

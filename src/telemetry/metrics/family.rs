@@ -1,6 +1,6 @@
-//! A metric's series by their full label values. The `*Vec` types of the library keep children under a 64-bit hash of
-//! the values written one after another, so that two label sets can become one series; here the values themselves are
-//! the key.
+//! A metric's series by their full label values. The library's `*Vec` types keep children under a
+//! 64-bit hash of the concatenated values, so that two label sets can become one series; here the
+//! values themselves are the key.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +9,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{LabelPair, Metric, MetricFamily};
 
-use super::series::{Counter, Series};
+use super::openmetrics::ByHistogram;
+use super::series::{Counter, Histogram, Series};
 
-/// The label value of the one series that stands for all that did not fit.
+/// The label value of the series that counts everything beyond the bound.
 pub const OVERFLOW: &str = "_overflow";
 
-/// What is said once of a metric.
+/// Description of a metric, shared by its series.
 #[derive(Clone, Debug)]
 struct Head {
     name: &'static str,
@@ -26,7 +27,8 @@ impl Head {
     fn new(name: &'static str, help: &'static str, labels: &[&str]) -> prometheus::Result<Self> {
         let help = help.trim_start();
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        let desc = Desc::new(name.to_owned(), help.to_owned(), labels, std::collections::HashMap::new())?;
+        let desc =
+            Desc::new(name.to_owned(), help.to_owned(), labels, std::collections::HashMap::new())?;
         Ok(Self { name, help, desc })
     }
 
@@ -40,7 +42,7 @@ impl Head {
     }
 }
 
-/// The series of one metric with labels. Clones are the same family.
+/// All series of one metric with labels. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Family<S, const N: usize>(Arc<Shared<S, N>>);
 
@@ -49,7 +51,7 @@ struct Shared<S, const N: usize> {
     head: Head,
     labels: [&'static str; N],
     buckets: &'static [f64],
-    /// Sorted by label values. Series are only ever added.
+    /// Sorted by label values. Series are only added.
     children: RwLock<Vec<Child<S, N>>>,
     children_max: usize,
     spare: S,
@@ -64,10 +66,10 @@ struct Child<S, const N: usize> {
 }
 
 impl<S: Series, const N: usize> Family<S, N> {
-    /// A family without series. `dropped` counts what was asked for beyond the most it may have.
+    /// A family without series; `dropped` counts lookups beyond its bound.
     ///
     /// # Errors
-    /// A name that Prometheus does not know, or buckets out of order.
+    /// A name that Prometheus does not accept, or buckets out of order.
     pub fn new(
         name: &'static str,
         help: &'static str,
@@ -87,8 +89,9 @@ impl<S: Series, const N: usize> Family<S, N> {
         })))
     }
 
-    /// The series with these label values, made when it is not there yet. When the family is full it is the one series
-    /// labelled [`OVERFLOW`], and the loss is counted. Hold on to what is used for every request.
+    /// The series with these label values, made when it is missing. A full family returns the
+    /// series labelled [`OVERFLOW`] and counts the loss. Keep the handle for values that every
+    /// request uses.
     #[must_use]
     pub fn with(&self, values: [&str; N]) -> S {
         let found = {
@@ -98,7 +101,7 @@ impl<S: Series, const N: usize> Family<S, N> {
         found.unwrap_or_else(|| self.make(values))
     }
 
-    /// Makes the series exist, so that it is shown before anything happened.
+    /// Makes the series, so that it is shown before it counts anything.
     pub fn init(&self, values: [&str; N]) {
         let _ = self.with(values);
     }
@@ -109,10 +112,11 @@ impl<S: Series, const N: usize> Family<S, N> {
             Ok(at) => return children[at].series.clone(),
             Err(at) => at,
         };
-        // Buckets that were good once stay good: the first series was made of them.
+        // The first series has proved the buckets good.
         match S::new(self.0.buckets) {
             Ok(series) if children.len() < self.0.children_max => {
-                children.insert(at, Child { values: values.map(Box::from), series: series.clone() });
+                children
+                    .insert(at, Child { values: values.map(Box::from), series: series.clone() });
                 series
             }
             Ok(_) | Err(_) => {
@@ -124,9 +128,24 @@ impl<S: Series, const N: usize> Family<S, N> {
     }
 }
 
-/// Where the child with these values is, or where it belongs.
+impl<const N: usize> Family<Histogram, N> {
+    /// The exemplars of all series, by family name and label values.
+    pub(super) fn exemplars(&self, into: &mut ByHistogram) {
+        let children = self.0.children.read().unwrap_or_else(PoisonError::into_inner);
+        for child in children.iter() {
+            let exemplars = child.series.exemplars();
+            if !exemplars.is_empty() {
+                let values = child.values.iter().map(|value| String::from(&**value)).collect();
+                into.entry(self.0.head.name).or_default().insert(values, exemplars);
+            }
+        }
+    }
+}
+
+/// The position of the child with these values, or where to insert it.
 fn find<S, const N: usize>(children: &[Child<S, N>], values: [&str; N]) -> Result<usize, usize> {
-    children.binary_search_by(|child| child.values.iter().map(Box::as_ref).cmp(values.iter().copied()))
+    children
+        .binary_search_by(|child| child.values.iter().map(Box::as_ref).cmp(values.iter().copied()))
 }
 
 impl<S: Series, const N: usize> Collector for Family<S, N> {
@@ -137,11 +156,15 @@ impl<S: Series, const N: usize> Collector for Family<S, N> {
     fn collect(&self) -> Vec<MetricFamily> {
         let labelled = |series: &S, values: [&str; N]| {
             let mut metric = series.read();
-            metric.set_label(self.0.labels.iter().zip(values).map(|(name, value)| pair(name, value)).collect());
+            metric.set_label(
+                self.0.labels.iter().zip(values).map(|(name, value)| pair(name, value)).collect(),
+            );
             metric
         };
         let children = self.0.children.read().unwrap_or_else(PoisonError::into_inner);
-        let shown = children.iter().map(|child| labelled(&child.series, child.values.each_ref().map(Box::as_ref)));
+        let shown = children
+            .iter()
+            .map(|child| labelled(&child.series, child.values.each_ref().map(Box::as_ref)));
         let overflowed = self.0.overflowed.load(Ordering::Relaxed);
         let overflow = overflowed.then(|| labelled(&self.0.spare, [OVERFLOW; N]));
         vec![self.0.head.family::<S>(shown.chain(overflow).collect())]
@@ -155,7 +178,7 @@ fn pair(name: &str, value: &str) -> LabelPair {
     pair
 }
 
-/// A metric without labels: one series, always there.
+/// A metric without labels: one series that is always shown.
 #[derive(Clone, Debug)]
 pub struct Single<S> {
     head: Head,
@@ -163,10 +186,10 @@ pub struct Single<S> {
 }
 
 impl<S: Series> Single<S> {
-    /// The series, at nothing.
+    /// The series, at zero.
     ///
     /// # Errors
-    /// A name that Prometheus does not know, or buckets out of order.
+    /// A name that Prometheus does not accept, or buckets out of order.
     pub fn new(
         name: &'static str,
         help: &'static str,
@@ -177,13 +200,13 @@ impl<S: Series> Single<S> {
         Ok(Self { head: Head::new(name, help, &labels)?, series: S::new(buckets)? })
     }
 
-    /// The series itself, to hold on to.
+    /// A handle to the series.
     #[must_use]
     pub fn series(&self) -> S {
         self.series.clone()
     }
 
-    /// The same metric, showing a series that is already counted elsewhere.
+    /// The same metric, showing a series that is counted elsewhere.
     #[must_use]
     pub fn showing(mut self, series: S) -> Self {
         self.series = series;
@@ -221,13 +244,14 @@ mod tests {
 
     fn family(children_max: usize) -> (Family<Counter, 2>, Counter) {
         let dropped = Counter::default();
-        let family = Family::<Counter, 2>::new("m_total", " Help.", ["a", "b"], &[], &dropped).expect("a family");
+        let family = Family::<Counter, 2>::new("m_total", " Help.", ["a", "b"], &[], &dropped)
+            .expect("a family");
         let mut shared = Arc::try_unwrap(family.0).expect("the only one");
         shared.children_max = children_max;
         (Family(Arc::new(shared)), dropped)
     }
 
-    /// What a scrape would show, by label values.
+    /// The values that a scrape would show, by label values.
     fn shown(family: &Family<Counter, 2>) -> BTreeMap<(String, String), u64> {
         let collected = family.collect().remove(0);
         let series = collected.get_metric().iter().map(|metric| {
@@ -242,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn label_values_that_read_the_same_in_one_go_stay_two_series() {
+    fn label_values_that_concatenate_alike_stay_two_series() {
         let (family, _) = family(10);
         family.with(["a", "bc"]).inc();
         family.with(["ab", "c"]).add(2);
@@ -252,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_goes_into_one_series_and_is_counted() {
+    fn series_beyond_the_bound_share_one_and_are_counted() {
         let (family, dropped) = family(2);
         let held = family.with(["t1", "x"]);
         for team in ["t1", "t2", "t3", "t4"] {
@@ -293,7 +317,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is counted, in whatever order and under whatever labels, a scrape shows exactly that.
+        /// Whatever is counted, in whatever order and under whatever labels, a scrape shows exactly
+        /// that.
         #[test]
         fn a_scrape_shows_what_was_counted(steps in prop::collection::vec(("[ab\u{ff}]{0,3}", "[ab\u{ff}]{0,3}", 1_u64..5), 0..60)) {
             let (family, dropped) = family(usize::MAX);
@@ -306,7 +331,8 @@ mod tests {
             prop_assert_eq!(dropped.get(), 0);
         }
 
-        /// However many series are asked for, no more than the bound are shown, and nothing that was counted is lost.
+        /// However many series are asked for, no more than the bound are shown, and nothing that
+        /// was counted is lost.
         #[test]
         fn the_bound_holds_and_no_count_is_lost(names in prop::collection::vec("[a-c]{1,2}", 0..60), bound in 0_usize..6) {
             let (family, _) = family(bound);

@@ -1,10 +1,12 @@
-//! What is counted and measured. [`catalogue`] is the table, [`family`] keeps series apart, [`teams`] resolves them
-//! once.
+//! The metrics. [`catalogue`] is the table, [`family`] holds the series of one metric, [`teams`]
+//! resolves a team's series once.
 //!
-//! No label ever holds what a caller sent: teams, models, issuers and shared keys come from the configuration, all else
-//! from closed lists. A series that was shown once is shown until the process ends.
+//! No label ever holds what a caller sent: teams, models, issuers and shared keys come from the
+//! configuration, everything else from closed lists. A series that was shown once is shown until
+//! the process ends.
 
 pub mod catalogue;
+pub mod exemplars;
 pub mod family;
 mod observe_admission;
 mod observe_catalogue;
@@ -14,6 +16,8 @@ mod observe_notice;
 mod observe_replay;
 mod observe_server;
 mod observe_upstream;
+mod openmetrics;
+mod runtimes;
 pub mod series;
 pub mod teams;
 #[cfg(test)]
@@ -28,9 +32,12 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder, Registry, TextEncoder};
+use tokio::runtime::RuntimeMetrics;
 
 pub use catalogue::Catalogue;
 
+use self::openmetrics::ByHistogram;
+use self::runtimes::Runtimes;
 use self::series::{Counter, Histogram, InFlight};
 use self::teams::TeamSeries;
 use crate::clock::Clock;
@@ -41,48 +48,67 @@ use crate::refusal::Kind;
 use crate::request::Route;
 use crate::server::observe::Stall;
 use crate::team::{Team, TeamId};
+use crate::version::{COMMIT, VERSION};
 
-/// The route of requests that are none of ours.
+/// The route label of requests outside the table of routes.
 pub const NO_ROUTE: &str = "none";
 
-/// The result of a settlement that had been done before.
+/// The result label of a repeated settlement.
 const REPEATED: &str = "repeated";
 
-/// The content type of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The text format of a scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format 0.0.4.
+    Text,
+    /// `OpenMetrics` 1.0, which has exemplars.
+    OpenMetrics,
+}
 
-/// The catalogue is not one that Prometheus accepts. A mistake in this program, found when it starts.
+impl Format {
+    /// Its content type.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// Prometheus does not accept the catalogue: a mistake in this program, found at its start.
 #[derive(Debug, thiserror::Error)]
 #[error("the metrics cannot be registered: {0}")]
 pub struct Unregistrable(String);
 
-/// Every number the gateway shows, with the series of the known teams and routes at hand.
+/// All metrics of the process, with the series of known teams and routes resolved.
 #[derive(Debug)]
 pub struct Metrics {
     catalogue: Catalogue,
     registry: Registry,
     clock: Clock,
+    runtimes: Runtimes,
     routes: Vec<RouteSeries>,
     teams: ArcSwap<FastMap<TeamId, Arc<TeamSeries>>>,
-    /// Made only when it is needed: a team that nobody made known.
+    /// Made on demand, for a team that is not configured.
     nobody: OnceLock<Arc<TeamSeries>>,
-    /// When each issuer's key set was last read, by the clock's elapsed time.
+    /// When each issuer's key set was last read, on the monotonic clock.
     key_sets_read: Mutex<HashMap<String, Duration>>,
 }
 
-/// What is counted for a route.
+/// Series of a route.
 #[derive(Debug)]
 pub struct RouteSeries {
     name: &'static str,
     answered_ok: Counter,
-    /// Its requests that have not ended.
+    /// Requests in flight.
     pub in_flight: InFlight,
-    /// How long its requests take.
+    /// Durations of requests.
     pub duration: Histogram,
 }
 
 impl Metrics {
-    /// The metrics of one process, with everything at zero that is known from the start.
+    /// The metrics of one process; series known from the start are at zero.
     ///
     /// # Errors
     /// The table itself is wrong.
@@ -93,11 +119,15 @@ impl Metrics {
     fn register(clock: Clock) -> prometheus::Result<Self> {
         let dropped = Counter::default();
         let mut catalogue = Catalogue::new(&dropped)?;
-        catalogue.metric_series_dropped_total = catalogue.metric_series_dropped_total.showing(dropped);
+        catalogue.metric_series_dropped_total =
+            catalogue.metric_series_dropped_total.showing(dropped);
         let registry = Registry::new();
         catalogue.register(&registry)?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        catalogue.build_info.with([env!("CARGO_PKG_VERSION")]).set(1.0);
+        let runtimes = Runtimes::default();
+        registry.register(Box::new(runtimes.clone()))?;
+        catalogue.build_info.with([VERSION, COMMIT]).set(1.0);
+        catalogue.certificate_expiry_timestamp_seconds.set(f64::INFINITY);
         for result in [Settled::Charged, Settled::Released, Settled::Unknown] {
             catalogue.settlements_total.init([result.name()]);
         }
@@ -119,19 +149,25 @@ impl Metrics {
             catalogue,
             registry,
             clock,
+            runtimes,
             routes,
             teams: ArcSwap::default(),
             nobody: OnceLock::new(),
             key_sets_read: Mutex::default(),
         };
-        // A process that counts has read its configuration.
+        // The process has read its configuration before it counts.
         metrics.reloaded(Ok(metrics.clock.now()));
         Ok(metrics)
     }
 
-    /// Makes the configured teams known, with their limits, at zero. To be called at start and with every new
-    /// configuration before it is in force; what was known before keeps its series. A series of a team and a model
-    /// begins with its first call.
+    /// Adds metrics of a tokio runtime under this name.
+    pub fn add_runtime(&self, name: impl Into<String>, runtime: RuntimeMetrics) {
+        self.runtimes.add(name.into(), runtime);
+    }
+
+    /// Makes the series of configured teams and limits, at zero. Called at start and before each
+    /// new configuration takes effect; earlier series stay. A series of a team and a model begins
+    /// with its first call.
     pub fn register_teams<'a>(&self, teams: impl IntoIterator<Item = &'a Team>) {
         let before = self.teams.load();
         let mut known: FastMap<TeamId, Arc<TeamSeries>> = FastMap::default();
@@ -140,7 +176,11 @@ impl Metrics {
                 self.catalogue.upstream_duration_seconds.init([model.as_str()]);
                 self.catalogue.upstream_requests_total.init([model.as_str(), "200"]);
             }
-            let series = TeamSeries::configured(&self.catalogue, team, before.get(&team.id).map(Arc::as_ref));
+            let series = TeamSeries::configured(
+                &self.catalogue,
+                team,
+                before.get(&team.id).map(Arc::as_ref),
+            );
             known.insert(team.id.clone(), Arc::new(series));
         }
         for (team, series) in before.iter() {
@@ -150,21 +190,25 @@ impl Metrics {
         self.teams.store(Arc::new(known));
     }
 
-    /// The series of a team. One that was never made known is counted under no name: nothing but the configuration can
-    /// make a label.
+    /// The series of a team. An unknown team is counted without a name, because labels come only
+    /// from the configuration.
     #[must_use]
     pub fn team(&self, team: &TeamId) -> Arc<TeamSeries> {
-        let nobody = || Arc::clone(self.nobody.get_or_init(|| Arc::new(TeamSeries::named(&self.catalogue, "", None))));
+        let nobody = || {
+            Arc::clone(
+                self.nobody.get_or_init(|| Arc::new(TeamSeries::named(&self.catalogue, "", None))),
+            )
+        };
         self.teams.load().get(team).map_or_else(nobody, Arc::clone)
     }
 
-    /// The series of a route, by its name in the table of routes.
+    /// The series of a route of the table of routes.
     #[must_use]
     pub fn route(&self, name: &str) -> Option<&RouteSeries> {
         self.routes.iter().find(|route| route.name == name).or_else(|| self.routes.last())
     }
 
-    /// A request of this route ended with this status.
+    /// Counts a request of this route that ended with this status.
     pub fn answered(&self, route: &RouteSeries, status: http::StatusCode) {
         if status == http::StatusCode::OK {
             route.answered_ok.inc();
@@ -173,14 +217,24 @@ impl Metrics {
         }
     }
 
-    /// A request was refused. The team is named when it is a known one.
-    pub fn refused(&self, team: Option<&TeamId>, kind: &Kind) {
+    /// Counts a refusal, and the limit if one refused. Names the team if it is known.
+    pub fn refused(&self, team: Option<&TeamId>, kind: &Kind, limit: Option<&str>) {
         let teams = self.teams.load();
         let known = team.filter(|team| teams.contains_key(team)).map_or("", TeamId::as_str);
         self.catalogue.refusals_total.with([known, kind.code, kind.source.name()]).inc();
+        if let Some(limit) = limit {
+            self.catalogue.limit_refusals_total.with([known, limit]).inc();
+        }
     }
 
-    /// The configuration was read, or could not be: then the one before stays in force, and so does its time.
+    /// Sets when the first of a team's gateway keys expires; `None` when none does.
+    pub fn keys_expire(&self, team: &TeamId, first: Option<Timestamp>) {
+        let at = first.map_or(f64::INFINITY, |at| at.as_duration().as_secs_f64());
+        self.catalogue.key_expiry_timestamp_seconds.with([team.as_str()]).set(at);
+    }
+
+    /// Notes whether the configuration was read. After a failure the former one stays in force,
+    /// with its time.
     pub fn reloaded(&self, at: Result<Timestamp, ()>) {
         self.catalogue.config_last_reload_success.set_whether(at.is_ok());
         if let Ok(at) = at {
@@ -188,22 +242,35 @@ impl Metrics {
         }
     }
 
-    /// The table itself, for what counts on its own.
+    /// The table, for parts that count for themselves.
     #[must_use]
     pub const fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
 
-    /// Everything as text, in Prometheus' exposition format ([`CONTENT_TYPE`]). Takes milliseconds when there are
-    /// thousands of series.
+    /// All metrics as text. Takes milliseconds for thousands of series.
     #[must_use]
-    pub fn render(&self) -> Vec<u8> {
+    pub fn render(&self, format: Format) -> Vec<u8> {
         self.age_key_sets();
-        let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
-            tracing::error!(%error, "the metrics cannot be written");
+        let families = self.registry.gather();
+        match format {
+            Format::Text => {
+                let mut text = Vec::new();
+                if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
+                    tracing::error!(%error, "the metrics cannot be written");
+                }
+                text
+            }
+            Format::OpenMetrics => {
+                let (mut text, mut exemplars) = (String::new(), ByHistogram::new());
+                self.catalogue.http_request_duration_seconds.exemplars(&mut exemplars);
+                self.catalogue.team_request_duration_seconds.exemplars(&mut exemplars);
+                if let Err(error) = openmetrics::write(&families, &exemplars, &mut text) {
+                    tracing::error!(%error, "the metrics cannot be written");
+                }
+                text.into_bytes()
+            }
         }
-        text
     }
 
     fn key_set_read(&self, issuer: &str) {
@@ -215,7 +282,10 @@ impl Metrics {
         let now = self.clock.elapsed();
         let read = self.key_sets_read.lock().unwrap_or_else(PoisonError::into_inner);
         for (issuer, at) in read.iter() {
-            self.catalogue.jwks_age_seconds.with([issuer]).set(now.saturating_sub(*at).as_secs_f64());
+            self.catalogue
+                .jwks_age_seconds
+                .with([issuer])
+                .set(now.saturating_sub(*at).as_secs_f64());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Counts what admission tells: money settled, limits as they stand, reservations.
+//! Metrics of admission: charges, limits, reservations.
 
 use super::teams::limit_label;
 use super::{Metrics, REPEATED};
@@ -9,7 +9,7 @@ use crate::ledger::{LimitStatus, Outcome, Scope};
 use crate::pricing::Delivered;
 use crate::team::TeamId;
 
-/// The result of a settlement with this outcome: of a call that was refused, the credits were released.
+/// The result label of a settlement with this outcome: a refused call released its credits.
 pub(super) const fn settlement(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Charged | Outcome::Released | Outcome::Unknown => outcome.name(),
@@ -41,18 +41,18 @@ impl Observer for Metrics {
         });
     }
 
-    fn standings(&self, team: &TeamId, standings: &[LimitStatus]) {
+    fn limit_statuses(&self, team: &TeamId, statuses: &[LimitStatus]) {
         let series = self.team(team);
-        let of_the_team = standings.iter().filter(|standing| standing.scope == Scope::Team);
-        of_the_team.for_each(|standing| series.standing(&self.catalogue, standing));
+        let of_the_team = statuses.iter().filter(|status| status.scope == Scope::Team);
+        of_the_team.for_each(|status| series.set_limit(&self.catalogue, status));
     }
 
-    fn shadow_refused(&self, team: &TeamId, standing: &LimitStatus) {
+    fn shadow_refused(&self, team: &TeamId, status: &LimitStatus) {
         let known = if self.teams.load().contains_key(team) { team.as_str() } else { "" };
-        let limit = match standing.scope {
-            Scope::Team => limit_label(standing.kind),
+        let limit = match status.scope {
+            Scope::Team => limit_label(status.kind),
             Scope::User(_) | Scope::Key(_) | Scope::Account(_) => {
-                format!("{}:{}", standing.scope.level(), standing.kind)
+                format!("{}:{}", status.scope.level(), status.kind)
             }
         };
         self.catalogue.shadow_refusals_total.with([known, &limit]).inc();

@@ -1,4 +1,4 @@
-//! Counts what is told of the upstream's catalogue.
+//! Metrics of the upstream's catalogue.
 
 use super::Metrics;
 use crate::catalogue::watch::Observer;

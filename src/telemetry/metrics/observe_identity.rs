@@ -1,4 +1,4 @@
-//! Counts what identity tells: credentials judged, key sets read.
+//! Metrics of identity: credentials judged, key sets read.
 
 use super::Metrics;
 use crate::identity::Observer;

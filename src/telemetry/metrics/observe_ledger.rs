@@ -1,5 +1,5 @@
-//! Counts what the ledger's store tells: operations, batches, whether it answers, what it swept, what it lost, and
-//! which budgets are nearly used up.
+//! Metrics of the ledger and its store: operations, batches, outages, sweeps, losses, and budgets
+//! at their thresholds.
 
 use std::time::Duration;
 
@@ -29,12 +29,16 @@ impl Observer for Metrics {
         let Swept { released, refused, unknown } = swept;
         let series = self.team(team);
         for SweptCharge { model, credits } in charges {
-            series.settled(&self.catalogue, series.label(model), |series| series.credits.add(credits.micros()));
+            series.settled(&self.catalogue, series.label(model), |series| {
+                series.credits.add(credits.micros())
+            });
         }
         series.swept.add(released.saturating_add(refused).saturating_add(unknown));
-        for (outcome, ended) in
-            [(Outcome::Released, released), (Outcome::Refused, refused), (Outcome::Unknown, unknown)]
-        {
+        for (outcome, ended) in [
+            (Outcome::Released, released),
+            (Outcome::Refused, refused),
+            (Outcome::Unknown, unknown),
+        ] {
             self.catalogue.settlements_total.with([settlement(outcome)]).add(ended);
         }
     }

@@ -1,4 +1,4 @@
-//! Counts what became of notices to the webhook.
+//! Metrics of webhook deliveries.
 
 use super::Metrics;
 use crate::webhook::{Delivery, Observer};

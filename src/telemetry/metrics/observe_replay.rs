@@ -1,4 +1,4 @@
-//! Counts what was given again instead of being made again.
+//! Metrics of stored responses that were returned instead of making a call.
 
 use super::Metrics;
 use crate::idempotency::{Kind, Observer};

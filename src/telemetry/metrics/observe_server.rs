@@ -1,4 +1,6 @@
-//! Counts what the listener tells: connections, and callers that had to wait for one.
+//! Metrics of the listener: connections, and waits for a free one.
+
+use jiff::Timestamp;
 
 use super::Metrics;
 use crate::server::Observer;
@@ -20,5 +22,10 @@ impl Observer for Metrics {
 
     fn stalled(&self, why: Stall) {
         self.catalogue.accept_stalls_total.with([why.name()]).inc();
+    }
+
+    fn certificate_ends(&self, at: Timestamp) {
+        let at = at.as_duration().as_secs_f64();
+        self.catalogue.certificate_expiry_timestamp_seconds.set(at);
     }
 }

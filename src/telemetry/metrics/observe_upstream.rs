@@ -1,4 +1,4 @@
-//! Counts what the upstream room tells: calls, shared keys, the upstream's own limits.
+//! Metrics of the upstream: calls, shared keys, the account's limits.
 
 use std::time::Duration;
 
@@ -40,7 +40,11 @@ impl Observer for Metrics {
 
     fn drift(&self, key: &str, micros: i64) {
         let size = Credits::from_micros(micros.unsigned_abs()).for_display();
-        self.catalogue.upstream_drift_credits.with([key]).set(if micros < 0 { -size } else { size });
+        self.catalogue.upstream_drift_credits.with([key]).set(if micros < 0 {
+            -size
+        } else {
+            size
+        });
     }
 
     fn breaker_open(&self, open: bool) {

@@ -1,48 +1,52 @@
-//! What one series is: a counter, a gauge, a level or a histogram. Handles are cheap to clone; clones are the same
-//! series.
+//! A single series: counter, gauge, in-flight gauge or histogram. Handles are cheap to clone;
+//! clones are the same series.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus::HistogramOpts;
 use prometheus::core::Metric as _;
 use prometheus::proto::{self, MetricType};
 
+use super::exemplars::{Exemplar, Exemplars};
+use crate::request::Traceparent;
+
 /// A kind of series.
 pub trait Series: Clone + Send + Sync + 'static {
-    /// What Prometheus calls it.
+    /// Its type in Prometheus.
     const TYPE: MetricType;
-    /// The most series of one metric: a histogram is a dozen lines of every scrape.
+    /// The most series of one metric; few for a histogram, which takes a dozen lines of a scrape.
     const CHILDREN_MAX: usize;
 
     /// A new series; only histograms have buckets.
     ///
     /// # Errors
     /// The buckets are not in ascending order.
-    fn new(buckets: &[f64]) -> prometheus::Result<Self>;
+    fn new(buckets: &'static [f64]) -> prometheus::Result<Self>;
 
-    /// Its value now, without labels.
+    /// Its current value, without labels.
     fn read(&self) -> proto::Metric;
 }
 
-/// Counts up. With `PER_UNIT` the count is of fractions (millionths of a credit, milliseconds) and is shown in whole
-/// units: integers add up exactly where floats do not.
+/// A counter. With `PER_UNIT` it counts fractions (millionths of a credit, milliseconds) and shows
+/// whole units, because integers add up exactly and floats do not.
 #[derive(Clone, Debug, Default)]
 pub struct Counter<const PER_UNIT: u64 = 1>(Arc<AtomicU64>);
 
 impl<const PER_UNIT: u64> Counter<PER_UNIT> {
-    /// One more.
+    /// Adds one.
     pub fn inc(&self) {
         self.add(1);
     }
 
-    /// So many more, counted in fractions when there are any.
+    /// Adds a number, of fractions if there are any.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// The count, in fractions when there are any.
+    /// The count, of fractions if there are any.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -53,7 +57,7 @@ impl<const PER_UNIT: u64> Series for Counter<PER_UNIT> {
     const TYPE: MetricType = MetricType::COUNTER;
     const CHILDREN_MAX: usize = 50_000;
 
-    fn new(_: &[f64]) -> prometheus::Result<Self> {
+    fn new(_: &'static [f64]) -> prometheus::Result<Self> {
         Ok(Self::default())
     }
 
@@ -67,7 +71,7 @@ impl<const PER_UNIT: u64> Series for Counter<PER_UNIT> {
     }
 }
 
-/// A number that is set.
+/// A gauge that is set.
 #[derive(Clone, Debug, Default)]
 pub struct Gauge(Arc<AtomicU64>);
 
@@ -93,7 +97,7 @@ impl Series for Gauge {
     const TYPE: MetricType = MetricType::GAUGE;
     const CHILDREN_MAX: usize = 50_000;
 
-    fn new(_: &[f64]) -> prometheus::Result<Self> {
+    fn new(_: &'static [f64]) -> prometheus::Result<Self> {
         Ok(Self::default())
     }
 
@@ -102,36 +106,36 @@ impl Series for Gauge {
     }
 }
 
-/// How many are inside now: goes up with [`InFlight::enter`] and down when what that gave is dropped.
+/// A gauge of things in flight: [`InFlight::enter`] raises it until the guard is dropped.
 #[derive(Clone, Debug, Default)]
 pub struct InFlight(Arc<AtomicI64>);
 
 impl InFlight {
-    /// One more, until the guard is dropped.
+    /// Raises it until the guard is dropped.
     #[must_use]
     pub fn enter(&self) -> InFlightGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
         InFlightGuard(self.clone())
     }
 
-    /// One more, whose end is told with [`InFlight::down`].
+    /// Raises it until [`InFlight::down`].
     pub fn up(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One less.
+    /// Lowers it.
     pub fn down(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// How many are inside.
+    /// The number in flight.
     #[must_use]
     pub fn get(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// One that is inside a [`InFlight`].
+/// A guard that keeps an [`InFlight`] raised.
 #[derive(Debug)]
 pub struct InFlightGuard(InFlight);
 
@@ -145,7 +149,7 @@ impl Series for InFlight {
     const TYPE: MetricType = MetricType::GAUGE;
     const CHILDREN_MAX: usize = 50_000;
 
-    fn new(_: &[f64]) -> prometheus::Result<Self> {
+    fn new(_: &'static [f64]) -> prometheus::Result<Self> {
         Ok(Self::default())
     }
 
@@ -163,26 +167,43 @@ fn gauge(value: f64) -> proto::Metric {
     metric
 }
 
-/// How observations are spread over buckets.
+/// A histogram.
 #[derive(Clone, Debug)]
-pub struct Histogram(prometheus::Histogram);
+pub struct Histogram {
+    counts: prometheus::Histogram,
+    exemplars: Exemplars,
+}
 
 impl Histogram {
-    /// Notes how long something took.
+    /// Observes a duration.
     pub fn observe(&self, took: Duration) {
-        self.0.observe(took.as_secs_f64());
+        self.counts.observe(took.as_secs_f64());
     }
 
-    /// Notes how large something was.
+    /// Observes a duration with its trace.
+    pub fn observe_traced(&self, took: Duration, trace: Option<Traceparent>, at: Timestamp) {
+        self.observe(took);
+        if let Some(trace) = trace {
+            self.exemplars.keep(Exemplar { trace, took, at });
+        }
+    }
+
+    /// The last observation with a trace in each bucket.
+    #[must_use]
+    pub fn exemplars(&self) -> Vec<Option<Exemplar>> {
+        self.exemplars.read()
+    }
+
+    /// Observes a size.
     #[allow(clippy::cast_precision_loss)]
     pub fn sized(&self, size: usize) {
-        self.0.observe(size as f64);
+        self.counts.observe(size as f64);
     }
 
-    /// How many observations there were.
+    /// The number of observations.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.0.get_sample_count()
+        self.counts.get_sample_count()
     }
 }
 
@@ -190,13 +211,14 @@ impl Series for Histogram {
     const TYPE: MetricType = MetricType::HISTOGRAM;
     const CHILDREN_MAX: usize = 2_000;
 
-    fn new(buckets: &[f64]) -> prometheus::Result<Self> {
-        // Name and help are the family's; this one's are never shown.
+    fn new(buckets: &'static [f64]) -> prometheus::Result<Self> {
+        // The family's name and help are shown; these are not.
         let opts = HistogramOpts::new("series", "series").buckets(buckets.to_vec());
-        prometheus::Histogram::with_opts(opts).map(Self)
+        let counts = prometheus::Histogram::with_opts(opts)?;
+        Ok(Self { counts, exemplars: Exemplars::new(buckets) })
     }
 
     fn read(&self) -> proto::Metric {
-        self.0.metric()
+        self.counts.metric()
     }
 }

@@ -1,31 +1,35 @@
-//! The series of one team, resolved once: a request looks its team up once and then only counts.
+//! The series of one team, resolved once per request.
 
 use std::sync::OnceLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::catalogue::{Catalogue, CreditCounter, VideoCounter};
 use super::series::{Counter, Gauge, Histogram, InFlight};
 use crate::credits::Credits;
 use crate::ledger::LimitStatus;
 use crate::maps::FastMap;
+use crate::request::Traceparent;
 use crate::team::limit::{Shape, Unit};
 use crate::team::{LimitKind, Team};
 use crate::telemetry::Outcome;
 
-/// The label of models without a price.
-const OTHER: &str = "other";
+/// The model label of models without a price.
+pub const OTHER: &str = "other";
 
-/// What is counted for a team.
+/// Series of a team.
 #[derive(Debug)]
 pub struct TeamSeries {
     /// The label.
     name: Box<str>,
-    /// Its requests that are being worked on.
+    /// Requests in flight.
     pub in_flight: InFlight,
-    /// How long its requests take.
-    pub duration: Histogram,
-    /// Its calls that wait for the shared account.
+    /// Durations of generations, by outcome.
+    durations: [OnceLock<Histogram>; Outcome::ALL.len()],
+    /// Calls that wait for the shared account.
     pub queue_depth: InFlight,
-    /// How long they waited.
+    /// Waits for the shared account.
     pub queue_wait: Histogram,
     /// Open reservations.
     pub open: Gauge,
@@ -36,8 +40,8 @@ pub struct TeamSeries {
     limits: [Option<LimitSeries>; LimitKind::ALL.len()],
 }
 
-/// What is counted for a team and a model. Each series is made when there is something to count: teams times models
-/// times outcomes are more series than a scrape should carry, and most pairs never meet.
+/// Series of a team and a model, each made when it first counts: teams times models times outcomes
+/// are too many for a scrape, and most pairs never occur.
 #[derive(Debug)]
 pub struct ModelSeries {
     /// The label.
@@ -46,7 +50,7 @@ pub struct ModelSeries {
     settled: OnceLock<SettledSeries>,
 }
 
-/// What calls of a team to a model came to.
+/// Series of the results of a team's calls to a model.
 #[derive(Debug)]
 pub struct SettledSeries {
     /// Credits charged.
@@ -83,13 +87,13 @@ impl ModelSeries {
 #[derive(Debug)]
 struct LimitSeries {
     max: Gauge,
-    /// Shown once the ledger has told: until then nobody knows, and a zero would be a guess.
+    /// Shown once the ledger has answered, because a zero before that would be a guess.
     used: OnceLock<Gauge>,
     reset_at: OnceLock<Gauge>,
 }
 
 impl TeamSeries {
-    /// The series of a team as it is configured now, and as it was `before`: nothing that was shown disappears.
+    /// The series of a team as configured now; series shown for `before` stay.
     #[must_use]
     pub fn configured(catalogue: &Catalogue, team: &Team, before: Option<&Self>) -> Self {
         let name = team.id.as_str();
@@ -109,13 +113,13 @@ impl TeamSeries {
         series
     }
 
-    /// The series of a team of which nothing is configured any more, or nothing yet.
+    /// The series of a team that is not configured, or not yet.
     #[must_use]
     pub fn named(catalogue: &Catalogue, name: &str, before: Option<&Self>) -> Self {
         let mut series = Self {
             name: name.into(),
             in_flight: catalogue.team_in_flight.with([name]),
-            duration: catalogue.team_request_duration_seconds.with([name]),
+            durations: [const { OnceLock::new() }; Outcome::ALL.len()],
             queue_depth: catalogue.team_queue_depth.with([name]),
             queue_wait: catalogue.queue_wait_seconds.with([name]),
             open: catalogue.reservations_open.with([name]),
@@ -126,7 +130,9 @@ impl TeamSeries {
         series.add_model(OTHER);
         if let Some(before) = before {
             before.models.keys().for_each(|model| series.add_model(model));
-            for kind in LimitKind::ALL.into_iter().filter(|kind| before.limits[index(*kind)].is_some()) {
+            for kind in
+                LimitKind::ALL.into_iter().filter(|kind| before.limits[index(*kind)].is_some())
+            {
                 series.limit(catalogue, kind).set(f64::INFINITY);
             }
         }
@@ -148,17 +154,33 @@ impl TeamSeries {
         &self.limits[index(kind)].get_or_insert_with(make).max
     }
 
-    /// Runs with the series of what calls to a model came to, by its label: a priced model or `other`.
-    pub fn settled(&self, catalogue: &Catalogue, model_label: &str, count: impl FnOnce(&SettledSeries)) {
+    /// Runs with the result series of a model, by its label: a priced model, or `other`.
+    pub fn settled(
+        &self,
+        catalogue: &Catalogue,
+        model_label: &str,
+        count: impl FnOnce(&SettledSeries),
+    ) {
         self.with_model(model_label, |series| count(series.settled(catalogue, &self.name)));
     }
 
-    /// One more request that ended so.
+    /// Counts a request with this outcome.
     pub fn ended(&self, catalogue: &Catalogue, model_label: &str, outcome: Outcome) {
         self.with_model(model_label, |series| series.outcome(catalogue, &self.name, outcome).inc());
     }
 
-    /// The label of a model of which only the name is known: whoever priced it may be another replica.
+    /// Observes the duration of a generation.
+    pub fn took(
+        &self,
+        catalogue: &Catalogue,
+        outcome: Outcome,
+        (took, trace, at): (Duration, Option<Traceparent>, Timestamp),
+    ) {
+        let make = || catalogue.team_request_duration_seconds.with([&self.name, outcome.name()]);
+        self.durations[outcome as usize].get_or_init(make).observe_traced(took, trace, at);
+    }
+
+    /// The label of a model given by name only, which another replica may have priced.
     #[must_use]
     pub fn label<'a>(&self, model: &'a str) -> &'a str {
         if self.models.contains_key(model) { model } else { OTHER }
@@ -167,27 +189,29 @@ impl TeamSeries {
     fn with_model(&self, model_label: &str, count: impl FnOnce(&ModelSeries)) {
         match self.models.get(model_label) {
             Some(series) => count(series),
-            // Priced, but not for this team: rare, since such a call is refused.
+            // Priced, but not for this team: rare, because such a call is refused.
             None => count(&ModelSeries::new(model_label)),
         }
     }
 
-    /// How one of the team's own limits stands.
-    pub fn standing(&self, catalogue: &Catalogue, standing: &LimitStatus) {
-        let kind = standing.kind;
+    /// Sets the gauges of one of the team's own limits.
+    pub fn set_limit(&self, catalogue: &Catalogue, status: &LimitStatus) {
+        let kind = status.kind;
         let Some(series) = &self.limits[index(kind)] else { return };
-        series.max.set(amount(kind, standing.max));
-        let used = series.used.get_or_init(|| catalogue.limit_used.with([&self.name, &limit_label(kind)]));
-        used.set(amount(kind, standing.used.saturating_add(standing.reserved)));
-        if let Some(at) = standing.reset_at {
-            let label = || catalogue.limit_reset_timestamp_seconds.with([&self.name, &limit_label(kind)]);
+        series.max.set(amount(kind, status.max));
+        let used =
+            series.used.get_or_init(|| catalogue.limit_used.with([&self.name, &limit_label(kind)]));
+        used.set(amount(kind, status.used.saturating_add(status.reserved)));
+        if let Some(at) = status.reset_at {
+            let label =
+                || catalogue.limit_reset_timestamp_seconds.with([&self.name, &limit_label(kind)]);
             series.reset_at.get_or_init(label).set(at.as_duration().as_secs_f64());
         }
     }
 }
 
-/// The label of a team's own limit, `team:credits_per_month`. Limits of users and keys have none: their number has no
-/// bound.
+/// The label of a team's own limit, `team:credits_per_month`. Limits of users and keys have none,
+/// because their number is unbounded.
 #[must_use]
 pub fn limit_label(kind: LimitKind) -> String {
     format!("team:{kind}")
@@ -197,7 +221,7 @@ const fn index(kind: LimitKind) -> usize {
     kind as usize
 }
 
-/// An amount as it is shown: credits as credits, all else as a count.
+/// An amount as it is shown: credits in credits, everything else as a count.
 #[allow(clippy::cast_precision_loss)]
 fn amount(kind: LimitKind, number: u64) -> f64 {
     match kind.shape() {
@@ -212,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_of_limit_is_found_where_the_list_has_it() {
+    fn a_limit_kinds_index_matches_its_place_in_the_list() {
         for (at, kind) in LimitKind::ALL.into_iter().enumerate() {
             assert_eq!(index(kind), at);
         }

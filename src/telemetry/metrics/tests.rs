@@ -40,16 +40,17 @@ fn team(name: &str, models: &[&str], limits: &[Limit]) -> Team {
 }
 
 fn metrics() -> Metrics {
-    Metrics::new(Clock::moved("2026-11-22T14:26:00Z".parse().expect("a time"))).expect("a good table")
+    Metrics::new(Clock::moved("2026-11-22T14:26:00Z".parse().expect("a time")))
+        .expect("a good table")
 }
 
 /// The lines of a scrape that begin so.
 fn lines(metrics: &Metrics, start: &str) -> Vec<String> {
-    let text = String::from_utf8(metrics.render()).expect("text");
+    let text = String::from_utf8(metrics.render(Format::Text)).expect("text");
     text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
 }
 
-fn standing(kind: LimitKind, max: u64, used: u64, reserved: u64) -> LimitStatus {
+fn status(kind: LimitKind, max: u64, used: u64, reserved: u64) -> LimitStatus {
     let reset_at = Some("2026-12-01T00:00:00Z".parse().expect("a time"));
     LimitStatus {
         scope: Scope::Team,
@@ -65,10 +66,13 @@ fn standing(kind: LimitKind, max: u64, used: u64, reserved: u64) -> LimitStatus 
 }
 
 #[test]
-fn a_series_of_a_team_and_a_model_begins_with_its_first_call() {
+fn a_team_and_models_series_begins_with_the_first_call() {
     let metrics = metrics();
     metrics.register_teams([&team("design", &["flux/*"], &[])]);
-    assert_eq!(lines(&metrics, "moongate_team_in_flight"), ["moongate_team_in_flight{team=\"design\"} 0"]);
+    assert_eq!(
+        lines(&metrics, "moongate_team_in_flight"),
+        ["moongate_team_in_flight{team=\"design\"} 0"]
+    );
     assert_eq!(lines(&metrics, "moongate_team_requests_total"), [""; 0]);
     assert_eq!(lines(&metrics, "moongate_team_credits_total"), [""; 0]);
 
@@ -76,22 +80,28 @@ fn a_series_of_a_team_and_a_model_begins_with_its_first_call() {
     design.ended(metrics.catalogue(), "flux/dev", Outcome::UpstreamError);
     assert_eq!(
         lines(&metrics, "moongate_team_requests_total"),
-        ["moongate_team_requests_total{team=\"design\",model=\"flux/dev\",outcome=\"upstream_error\"} 1"]
+        [
+            "moongate_team_requests_total{team=\"design\",model=\"flux/dev\",outcome=\"upstream_error\"} 1"
+        ]
     );
 }
 
 #[test]
-fn a_thousand_teams_with_thirty_models_each_have_all_their_series() {
+fn a_thousand_teams_with_thirty_models_have_all_their_series() {
     let metrics = metrics();
     let priced = |n| (ModelId::parse(&format!("flux/model-{n}")).expect("a model"), Price::free());
     let models = (0..30).map(priced).collect();
     let prices = Arc::new(PriceTable { version: "1".to_owned(), models, unknown_model: None });
     let limits = [LimitKind::RequestsPerMinute, LimitKind::CreditsPerMonth, LimitKind::Concurrent];
     let limits = limits.map(|kind| Limit::new(kind, 1_000_000));
-    let make = |n| Team { prices: Arc::clone(&prices), ..team(&format!("team-{n}"), &["*"], &limits) };
+    let make =
+        |n| Team { prices: Arc::clone(&prices), ..team(&format!("team-{n}"), &["*"], &limits) };
     let teams: Vec<Team> = (0..1_000).map(make).collect();
     metrics.register_teams(&teams);
-    assert_eq!(lines(&metrics, "moongate_metric_series_dropped_total"), ["moongate_metric_series_dropped_total 0"]);
+    assert_eq!(
+        lines(&metrics, "moongate_metric_series_dropped_total"),
+        ["moongate_metric_series_dropped_total 0"]
+    );
     let samples = lines(&metrics, "moongate_").len();
     assert!(samples < 60_000, "{samples} samples of an idle gateway");
 }
@@ -104,20 +114,37 @@ fn what_was_settled_is_shown_exactly() {
     let delivered = Delivered { images: 3, video_ms: 5_040 };
     let ended = |outcome| SettlementResult::Ended(outcome);
     for _ in 0..3 {
-        metrics.settled(&id, "flux/dev", ended(Settled::Charged), Credits::from_micros(100_000), delivered);
+        metrics.settled(
+            &id,
+            "flux/dev",
+            ended(Settled::Charged),
+            Credits::from_micros(100_000),
+            delivered,
+        );
     }
-    metrics.settled(&id, "flux/dev", SettlementResult::Repeated, Credits::from_micros(9), delivered);
+    metrics.settled(
+        &id,
+        "flux/dev",
+        SettlementResult::Repeated,
+        Credits::from_micros(9),
+        delivered,
+    );
     metrics.settled(&id, "flux/dev", ended(Settled::Released), Credits::ZERO, Delivered::default());
-    let of = |name: &str| lines(&metrics, &format!("moongate_{name}{{team=\"design\",model=\"flux/dev\"}}"));
+    let of = |name: &str| {
+        lines(&metrics, &format!("moongate_{name}{{team=\"design\",model=\"flux/dev\"}}"))
+    };
     assert!(of("team_credits_total")[0].ends_with(" 0.3"), "{:?}", of("team_credits_total"));
     assert!(of("team_images_total")[0].ends_with(" 9"));
     assert!(of("team_video_seconds_total")[0].ends_with(" 15.12"));
     let settled = lines(&metrics, "moongate_settlements_total{");
-    assert_eq!(settled.iter().map(|line| line.rsplit(' ').next().expect("a value")).collect::<String>(), "3110");
+    assert_eq!(
+        settled.iter().map(|line| line.rsplit(' ').next().expect("a value")).collect::<String>(),
+        "3110"
+    );
 }
 
 #[test]
-fn a_limit_is_shown_from_the_configuration_and_its_use_once_the_ledger_told() {
+fn a_limits_use_is_shown_once_the_ledger_reports_it() {
     let metrics = metrics();
     let budget = Limit::new(LimitKind::CreditsPerMonth, 400_000_000);
     metrics.register_teams([&team("design", &["*"], &[budget])]);
@@ -127,8 +154,11 @@ fn a_limit_is_shown_from_the_configuration_and_its_use_once_the_ledger_told() {
 
     let id = TeamId::parse("design").expect("a team");
     let user = Scope::User(UserId::parse("alice").expect("a user"));
-    let of_the_user = LimitStatus { scope: user, ..standing(LimitKind::CreditsPerMonth, 1, 1, 1) };
-    metrics.standings(&id, &[standing(LimitKind::CreditsPerMonth, 400_000_000, 1_500_000, 25_000), of_the_user]);
+    let of_the_user = LimitStatus { scope: user, ..status(LimitKind::CreditsPerMonth, 1, 1, 1) };
+    metrics.limit_statuses(
+        &id,
+        &[status(LimitKind::CreditsPerMonth, 400_000_000, 1_500_000, 25_000), of_the_user],
+    );
     assert!(lines(&metrics, "moongate_limit_used{")[0].ends_with(" 1.525"));
     assert!(lines(&metrics, "moongate_limit_reset_timestamp_seconds{")[0].ends_with(" 1796083200"));
     assert_eq!(lines(&metrics, "moongate_limit_used{").len(), 1);
@@ -139,13 +169,17 @@ fn no_series_disappears_on_reload_and_no_count_starts_anew() {
     let metrics = metrics();
     let minute = Limit::new(LimitKind::RequestsPerMinute, 6);
     metrics.register_teams([&team("design", &["flux/*"], &[minute]), &team("growth", &["*"], &[])]);
-    let (design, growth) = (TeamId::parse("design").expect("a team"), TeamId::parse("growth").expect("a team"));
+    let (design, growth) =
+        (TeamId::parse("design").expect("a team"), TeamId::parse("growth").expect("a team"));
     let held = metrics.team(&design);
     held.ended(metrics.catalogue(), "flux/dev", Outcome::Ok);
-    metrics.standings(&design, &[standing(LimitKind::RequestsPerMinute, 6, 2, 0)]);
-    metrics.refused(Some(&growth), &Refusal::RouteNotFound.kind());
+    metrics.limit_statuses(&design, &[status(LimitKind::RequestsPerMinute, 6, 2, 0)]);
+    metrics.refused(Some(&growth), &Refusal::RouteNotFound.kind(), None);
     let names = |text: Vec<String>| -> Vec<String> {
-        text.iter().filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned()).collect()
+        text.iter()
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(name, _)| name.to_owned())
+            .collect()
     };
     let before = names(lines(&metrics, "moongate_"));
 
@@ -155,7 +189,10 @@ fn no_series_disappears_on_reload_and_no_count_starts_anew() {
     assert!(before.iter().all(|name| after.contains(name)));
     let ok = "moongate_team_requests_total{team=\"design\",model=\"flux/dev\",outcome=\"ok\"}";
     assert_eq!(lines(&metrics, ok), [format!("{ok} 2")]);
-    assert!(lines(&metrics, "moongate_limit{")[0].ends_with(" inf"), "a limit that is gone limits nothing");
+    assert!(
+        lines(&metrics, "moongate_limit{")[0].ends_with(" inf"),
+        "a limit that is gone limits nothing"
+    );
 }
 
 #[test]
@@ -163,8 +200,12 @@ fn only_the_configuration_makes_a_team_label() {
     let metrics = metrics();
     metrics.register_teams([&team("design", &["*"], &[])]);
     let stranger = TeamId::parse("stranger").expect("a team");
-    metrics.refused(Some(&stranger), &Refusal::ModelNotAllowed(ModelId::parse("x").expect("a model")).kind());
-    metrics.refused(None, &Refusal::CredentialMissing.kind());
+    metrics.refused(
+        Some(&stranger),
+        &Refusal::ModelNotAllowed(ModelId::parse("x").expect("a model")).kind(),
+        Some("user:requests_per_day"),
+    );
+    metrics.refused(None, &Refusal::CredentialMissing.kind(), None);
     metrics.settled(
         &stranger,
         "other",
@@ -172,13 +213,16 @@ fn only_the_configuration_makes_a_team_label() {
         Credits::from_micros(1),
         Delivered::default(),
     );
-    assert!(!String::from_utf8(metrics.render()).expect("text").contains("stranger"));
+    assert!(!String::from_utf8(metrics.render(Format::Text)).expect("text").contains("stranger"));
     let refused = lines(&metrics, "moongate_refusals_total{");
-    assert!(refused.iter().all(|line| line.contains("team=\"\"")) && refused.len() == 2, "{refused:?}");
+    assert!(
+        refused.iter().all(|line| line.contains("team=\"\"")) && refused.len() == 2,
+        "{refused:?}"
+    );
 }
 
 #[test]
-fn the_age_of_a_key_set_grows_until_it_is_read_again() {
+fn a_key_sets_age_grows_until_it_is_read_again() {
     let clock = Clock::moved("2026-11-22T14:26:00Z".parse().expect("a time"));
     let metrics = Metrics::new(clock.clone()).expect("a good table");
     metrics.refreshed("https://sso.example.com", "ok");
@@ -199,9 +243,17 @@ fn the_store_s_word_is_counted_by_operation_and_result() {
     metrics.batch(7);
     metrics.up(true);
     let team = TeamId::parse("design").expect("a team");
-    let charge = |model: &str, micros| SweptCharge { model: model.to_owned(), credits: Credits::from_micros(micros) };
+    let charge = |model: &str, micros| SweptCharge {
+        model: model.to_owned(),
+        credits: Credits::from_micros(micros),
+    };
     let charges = [charge("flux/dev", 25_000), charge("made/up", 5_000)];
-    crate::ledger::Observer::swept(&metrics, &team, Swept { released: 1, refused: 0, unknown: 2 }, &charges);
+    crate::ledger::Observer::swept(
+        &metrics,
+        &team,
+        Swept { released: 1, refused: 0, unknown: 2 },
+        &charges,
+    );
     assert_eq!(
         lines(&metrics, "moongate_ledger_operations_total"),
         ["moongate_ledger_operations_total{op=\"admit\",result=\"ok\"} 1"]

@@ -1,9 +1,9 @@
-//! Refuses calls at once while the upstream fails again and again.
+//! Refuses calls at once while the upstream fails repeatedly.
 //!
-//! Reads: the breaker. Writes: nothing. Refuses: `upstream_unavailable`. Position: directly above admission, so that
-//! what it refuses reserves nothing and counts in no limit; below the layer that replays, so that a kept answer is
-//! given out also while the upstream is away. Calls that are admitted and wait for the shared account are refused, and
-//! released, by the queue: the longer they waited, the later they would learn of it.
+//! Reads: the breaker. Writes: nothing. Refuses: `upstream_unavailable`. Position: directly above
+//! admission, so that a refused call reserves nothing and counts in no limit; below the replay
+//! layer, so that stored responses are given out while the upstream is down. Calls that are
+//! admitted and wait for the shared account are refused and released by the queue.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct BreakerLayer {
 }
 
 impl BreakerLayer {
-    /// A layer that heeds the breaker of the upstream as it is now.
+    /// A layer for the breaker of the current upstream.
     #[must_use]
     pub const fn new(upstream: Live<Upstream>, clock: Clock) -> Self {
         Self { upstream, clock }
@@ -48,7 +48,7 @@ pub struct Break<S> {
     with: Arc<BreakerLayer>,
 }
 
-/// Whatever the call is made of by then: nothing of it is looked at.
+/// For any request type: it does not look at the call.
 impl<S, C> Service<C> for Break<S>
 where
     S: Service<C, Response = Answer, Error = Refusal>,

@@ -1,8 +1,9 @@
-//! The breaker: once the upstream has failed again and again, calls are refused at once instead of failing one by one.
+//! Circuit breaker: after repeated failures of the upstream, calls are refused at once instead of
+//! failing one by one.
 //!
-//! Reading order: [`seen`] (what counts as a failure), here its state, [`layer`] (where calls are refused), [`probe`]
-//! (how it closes). Each process has one for each origin, shared by its workers. It closes by a question that costs
-//! nothing, never by a paid call: nobody's call is the experiment.
+//! Reading order: [`seen`] (what counts as a failure), here its state, [`layer`] (refuses calls),
+//! [`probe`] (closes it). Each process has one breaker for each origin, shared by its workers. It
+//! is closed by a free request and never by a paid call, so that no call is an experiment.
 
 pub mod layer;
 pub mod probe;
@@ -28,40 +29,40 @@ use crate::team::TeamId;
 /// When it opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many calls in a row must fail, of all teams together.
+    /// How many calls in a row must fail, over all teams.
     pub consecutive_failures: u32,
-    /// How long after that the upstream is left alone before it is probed for the first time.
+    /// Time from opening to the first probe.
     pub open_for: Duration,
-    /// The same when probe after probe has failed: the time doubles up to this.
+    /// The longest time between probes: it doubles with every failed one.
     pub open_for_max: Duration,
 }
 
-/// What was seen of the upstream.
+/// What a call's end shows about the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It answered, and be it with a refusal: a 4xx, a full window, a key that it does not know.
+    /// It answered, even if with a refusal: a 4xx, a full window, a rejected key.
     Alive,
-    /// It could not be reached, did not answer in time, broke off, or what answered is only its platform (502, 503,
-    /// 504, a page).
+    /// It was unreachable, timed out, broke off, or only its platform answered (502, 503, 504, a
+    /// page).
     Failed,
-    /// It answered 500 in its own words. It is there, and may well do everyone else's work: that the input of one team
-    /// makes a model fail must not close it for all. So each team's count as one, however many there are.
+    /// It answered 500 itself. It is up and may serve other calls: if one team's input makes a
+    /// model fail, the breaker must not close for everyone. So each team's failures count once.
     ErrorOfItsOwn,
 }
 
-/// The breaker of one origin. What it knows outlives a reload that does not change the origin.
+/// The breaker of one origin. Its state is kept across a reload that does not change the origin.
 pub struct Breaker {
-    /// `None`: it never opens.
+    /// `None` never opens.
     settings: Option<Settings>,
     state: Arc<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// When the upstream is probed next, in microseconds of the clock's elapsed time, and one more; 0 while it is
-    /// closed. All that a call looks at.
+    /// Time of the next probe in microseconds of the clock's elapsed time, plus one; 0 while it is
+    /// closed. All that a call reads.
     open: AtomicU64,
-    /// Whether anything is to be forgotten when a call is answered: all that a good answer looks at.
+    /// Whether there are failures to forget when a call is answered: all that a good answer reads.
     troubled: AtomicBool,
     streak: Mutex<Streak>,
     opened: Notify,
@@ -71,20 +72,20 @@ struct State {
 #[derive(Default)]
 struct Streak {
     failures: u32,
-    /// Whose calls the upstream answered with an error of its own: each team's counts once. No more than the failures.
+    /// Teams that got a 500, each counted once. No more than the failures.
     teams: HashSet<TeamId>,
-    /// How often it was left alone: sets how long it is the next time.
+    /// How often it has opened, which determines the next pause.
     openings: u32,
 }
 
 impl Breaker {
-    /// A closed breaker, or the one before with other settings.
+    /// A closed breaker, or the state of an earlier one with new settings.
     #[must_use]
     pub fn new(settings: Option<Settings>, before: Option<&Self>) -> Self {
         Self { settings, state: before.map(|before| Arc::clone(&before.state)).unwrap_or_default() }
     }
 
-    /// Whether a call may be sent; `now` is the clock's elapsed time.
+    /// Checks whether a call may be sent; `now` is the clock's elapsed time.
     ///
     /// # Errors
     /// `upstream_unavailable`, with the time until the next probe.
@@ -101,19 +102,19 @@ impl Breaker {
         self.until_probe(Duration::ZERO).is_some()
     }
 
-    /// How long until the upstream is probed, nothing when that is due; `None` while it is closed.
+    /// Time until the next probe, zero when it is due; `None` while the breaker is closed.
     #[must_use]
     pub fn until_probe(&self, now: Duration) -> Option<Duration> {
         let due = self.state.open.load(Ordering::Acquire).checked_sub(1)?;
         self.settings.map(|_| Duration::from_micros(due).saturating_sub(now))
     }
 
-    /// Waits until it opens; for one who waits.
+    /// Waits until it opens. Only one task may wait.
     pub async fn opened(&self) {
         self.state.opened.notified().await;
     }
 
-    /// Takes note of how a team's call ended. `true` when it opens by that.
+    /// Notes how a team's call ended. Returns whether that opened the breaker.
     pub fn note(&self, team: &TeamId, seen: Seen, now: Duration) -> bool {
         let Some(settings) = &self.settings else { return false };
         match seen {
@@ -125,8 +126,8 @@ impl Breaker {
         }
     }
 
-    /// The probe was answered: calls go out again. How long it was left alone is only forgotten when a call is answered
-    /// well.
+    /// Closes it after a probe was answered. The length of the next pause is reset only by a good
+    /// answer to a call.
     pub(super) fn close(&self) {
         let mut streak = self.streak();
         streak.failures = 0;
@@ -134,7 +135,7 @@ impl Breaker {
         self.state.open.store(0, Ordering::Release);
     }
 
-    /// The probe failed: the upstream is left alone for longer. For how long.
+    /// Extends the pause after a failed probe. Returns its length.
     pub(super) fn stay_open(&self, now: Duration) -> Duration {
         let mut streak = self.streak();
         self.settings.map_or(Duration::ZERO, |settings| self.cool_down(&settings, &mut streak, now))
@@ -150,7 +151,7 @@ impl Breaker {
 
     fn count(&self, settings: &Settings, team: &TeamId, seen: Seen, now: Duration) -> bool {
         let mut streak = self.streak();
-        // Calls that were under way when it opened say nothing new.
+        // Calls that were in flight when it opened add nothing.
         let is_open = self.state.open.load(Ordering::Acquire) > 0;
         if is_open || (seen == Seen::ErrorOfItsOwn && !streak.teams.insert(team.clone())) {
             return false;
@@ -163,14 +164,19 @@ impl Breaker {
         let (failures, open_for) = (streak.failures, self.cool_down(settings, &mut streak, now));
         drop(streak);
         let open_for = clock::readable(open_for);
-        tracing::warn!(failures, ?open_for, "the upstream fails again and again: calls are refused until it answers");
+        tracing::warn!(
+            failures,
+            ?open_for,
+            "the upstream fails again and again: calls are refused until it answers"
+        );
         self.state.opened.notify_one();
         true
     }
 
     fn cool_down(&self, settings: &Settings, streak: &mut Streak, now: Duration) -> Duration {
         let doubled = 2_u32.checked_pow(streak.openings).unwrap_or(u32::MAX);
-        let open_for = jittered(settings.open_for.saturating_mul(doubled).min(settings.open_for_max));
+        let open_for =
+            jittered(settings.open_for.saturating_mul(doubled).min(settings.open_for_max));
         streak.openings = streak.openings.saturating_add(1);
         let due = u64::try_from((now + open_for).as_micros()).unwrap_or(u64::MAX - 1);
         self.state.open.store(due + 1, Ordering::Release);
@@ -182,8 +188,9 @@ impl Breaker {
     }
 }
 
-/// Between half of a time and all of it, so that replicas do not come back all at once.
+/// Between half and all of a time, so that replicas do not probe all at once.
 fn jittered(time: Duration) -> Duration {
-    let share = getrandom::u32().map_or(1.0, |drawn| 0.5 + f64::from(drawn) / f64::from(u32::MAX) / 2.0);
+    let share =
+        getrandom::u32().map_or(1.0, |drawn| 0.5 + f64::from(drawn) / f64::from(u32::MAX) / 2.0);
     time.mul_f64(share)
 }

@@ -1,5 +1,5 @@
-//! Probes an upstream whose breaker is open, by a question that costs nothing and needs no key, and closes it when it
-//! answers.
+//! Probes an upstream whose breaker is open, with a free request without a key, and closes the
+//! breaker when it is answered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use crate::live::Live;
 use crate::upstream::client::Failed;
 use crate::upstream::{Bounds, Observer, Upstream, UpstreamClient, unpaid};
 
-/// How long a probe takes at most, however long paid calls may.
+/// Timeout of a probe, which may be shorter than a paid call's.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// How often the clock is looked at while the next probe is not due.
+/// How often the clock is checked until the next probe is due.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How often the breaker is looked at that is closed: a reload may have brought another.
+/// How often a closed breaker is checked, since a reload may have replaced it.
 const LOOK_WHILE_CLOSED: Duration = Duration::from_secs(1);
 
-/// What probes; one for each process.
+/// The prober, one for each process.
 pub struct Probe {
     /// Where calls go.
     pub upstream: Live<Upstream>,
     /// Connections of its own.
     pub wire: UpstreamClient,
-    /// Who is told whether the breaker is open.
+    /// Reports whether the breaker is open.
     pub observer: Arc<dyn Observer>,
     /// The time.
     pub clock: Clock,
 }
 
 impl Probe {
-    /// Goes on until told to stop.
+    /// Runs until stopped.
     pub async fn run(self, stop: CancellationToken) {
         let _ = stop.run_until_cancelled(self.go_on()).await;
     }
@@ -62,10 +62,12 @@ impl Probe {
         tracing::warn!(why, ?open_for, "the upstream still fails: calls are refused");
     }
 
-    /// The list of models. Whatever it answers but a failure says that it is there.
+    /// Requests the list of models. Any answer that is not a failure means that the upstream is up.
     async fn ask(&self, upstream: &Upstream) -> Result<(), String> {
-        let request = unpaid::get(&upstream.origin, "/models").map_err(|error| error.to_string())?;
-        let bounds = Bounds { answer: upstream.bounds.answer.min(ANSWER_WITHIN), ..upstream.bounds };
+        let request =
+            unpaid::get(&upstream.origin, "/models").map_err(|error| error.to_string())?;
+        let bounds =
+            Bounds { answer: upstream.bounds.answer.min(ANSWER_WITHIN), ..upstream.bounds };
         let answered = self.wire.ask(&upstream.origin, request, bounds).await;
         match (seen::seen(&answered), answered) {
             (Some(Seen::Alive) | None, _) => Ok(()),

@@ -1,12 +1,15 @@
-//! The breaker by itself: what opens it, for how long, and what closes it.
+//! Tests of the breaker alone: what opens it, for how long, and what closes it.
 
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 const NOW: Duration = Duration::from_secs(1_000_000);
 
-const SETTINGS: Settings =
-    Settings { consecutive_failures: 3, open_for: Duration::from_secs(8), open_for_max: Duration::from_secs(20) };
+const SETTINGS: Settings = Settings {
+    consecutive_failures: 3,
+    open_for: Duration::from_secs(8),
+    open_for_max: Duration::from_secs(20),
+};
 
 fn team(name: &str) -> TeamId {
     TeamId::parse(name).expect("a team")
@@ -18,10 +21,12 @@ fn breaker() -> Breaker {
 
 /// Whether it opened by one of these.
 fn see(breaker: &Breaker, seen: &[Seen]) -> bool {
-    seen.iter().map(|seen| breaker.note(&team("design"), *seen, NOW)).fold(false, |opened, opens| opened | opens)
+    seen.iter()
+        .map(|seen| breaker.note(&team("design"), *seen, NOW))
+        .fold(false, |opened, opens| opened | opens)
 }
 
-/// How long it is open, as a share of `of`: always from half to all of it.
+/// Checks that it is open for half to all of `of`.
 fn assert_open_for(breaker: &Breaker, of: Duration) {
     let left = breaker.until_probe(NOW).expect("open");
     assert!(left >= of / 2 && left <= of, "{left:?} of {of:?}");
@@ -29,7 +34,7 @@ fn assert_open_for(breaker: &Breaker, of: Duration) {
 }
 
 #[test]
-fn so_many_failures_in_a_row_open_it_and_a_good_answer_in_between_begins_anew() {
+fn consecutive_failures_open_it_and_a_success_resets_the_count() {
     let breaker = breaker();
     assert!(!see(&breaker, &[Seen::Failed, Seen::Failed, Seen::Alive, Seen::Failed, Seen::Failed]));
     assert_eq!(breaker.check(NOW), Ok(()));
@@ -38,7 +43,7 @@ fn so_many_failures_in_a_row_open_it_and_a_good_answer_in_between_begins_anew() 
 }
 
 #[test]
-fn one_teams_errors_in_the_upstreams_own_words_never_open_it_and_those_of_several_do() {
+fn one_teams_upstream_errors_never_open_it_several_teams_do() {
     let breaker = breaker();
     assert!(!see(&breaker, &[Seen::ErrorOfItsOwn; 1000]));
     assert!(!breaker.note(&team("growth"), Seen::ErrorOfItsOwn, NOW));
@@ -49,7 +54,7 @@ fn one_teams_errors_in_the_upstreams_own_words_never_open_it_and_those_of_severa
 }
 
 #[test]
-fn it_is_left_alone_for_longer_after_each_probe_that_fails_and_never_too_long() {
+fn each_failed_probe_lengthens_the_pause_up_to_a_bound() {
     let breaker = breaker();
     see(&breaker, &[Seen::Failed; 3]);
     assert_open_for(&breaker, 8 * SECOND);
@@ -61,8 +66,9 @@ fn it_is_left_alone_for_longer_after_each_probe_that_fails_and_never_too_long() 
     }
 }
 
+/// Only an answered call shortens the time it is open for next.
 #[test]
-fn a_probe_that_is_answered_lets_calls_out_and_only_an_answered_call_shortens_the_next_time() {
+fn an_answered_probe_closes_the_breaker() {
     let breaker = breaker();
     see(&breaker, &[Seen::Failed; 3]);
     breaker.close();
@@ -87,7 +93,7 @@ fn calls_that_were_under_way_when_it_opened_change_nothing() {
 }
 
 #[test]
-fn a_reload_keeps_what_it_knows_and_may_switch_it_off() {
+fn a_reload_keeps_the_breakers_state_and_may_disable_it() {
     let breaker = breaker();
     see(&breaker, &[Seen::Failed; 3]);
     assert!(Breaker::new(Some(SETTINGS), Some(&breaker)).is_open());

@@ -1,4 +1,5 @@
-//! The way of one admitted call: its key, its permit, its connection, and then the call itself, as often as it takes.
+//! The attempts of one admitted call: each takes a key, a permit and a connection, and then sends
+//! the call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,50 +11,58 @@ use tower::Service;
 use super::permit::Permit;
 use super::waiter::Wanted;
 use super::{Connected, PermitClient, Permitted};
-use crate::admission::Admitted;
-use crate::call::{ExecutionOutcome, Forwarded, UpstreamResponse};
+use crate::admission::{Admitted, Forwarded, Reservation};
+use crate::call::{ExecutionOutcome, PaidCall, UpstreamResponse};
 use crate::ledger::Phase;
-use crate::permits::KeyTold;
+use crate::permits::KeyReport;
 use crate::refusal::Refusal;
-use crate::request::Wait;
+use crate::request::{Stage, Wait};
 use crate::upstream::keys::{Cooldown, Key, Why};
 use crate::upstream::swap_credential::{Gone, Sent, all_rest};
-use crate::upstream::{Line, Observer, Upstream, Ways};
+use crate::upstream::{Line, Observer, Upstream, UpstreamAccess};
 
-/// What a worker's calls go by.
-pub(super) struct Means {
-    pub(super) desk: Arc<PermitClient>,
-    pub(super) ways: Ways,
-    pub(super) observer: Arc<dyn Observer>,
+/// Sends each call of a worker as soon as it has a permit: the innermost part of the queue's layer.
+pub struct Queue {
+    permits: Arc<PermitClient>,
+    access: UpstreamAccess,
+    observer: Arc<dyn Observer>,
 }
 
-/// One call on its way: what it has waited, and how its last attempt ended.
+impl Queue {
+    /// Calls wait through this worker's permit client, and are sent through this access.
+    #[must_use]
+    pub fn new(
+        permits: Arc<PermitClient>,
+        access: UpstreamAccess,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self { permits, access, observer }
+    }
+}
+
+/// A call on its way: how long it has waited, and how its last attempt ended.
 pub(super) struct Attempts {
-    by: Arc<Means>,
-    admitted: Arc<Admitted<Line>>,
-    /// The connection that was at hand when it was admitted.
-    at_hand: Option<Line>,
+    by: Arc<Queue>,
+    admitted: Admitted<Line>,
     queued: Duration,
     took: Duration,
     has_queued: bool,
-    /// Keys that refused it. With limits a resting key is no longer offered.
+    /// Keys that refused it. With limits, a key in cooldown is not offered any more.
     tried: Vec<String>,
     last: Option<(ExecutionOutcome, Result<UpstreamResponse, Refusal>)>,
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 enum Attempt {
     Over(ExecutionOutcome, Result<UpstreamResponse, Refusal>),
-    /// The upstream turned it back, and did nothing with it.
+    /// The upstream turned it back without executing it.
     TurnedBack(ExecutionOutcome, Result<UpstreamResponse, Refusal>),
 }
 
 impl Attempts {
-    pub(super) fn new(by: Arc<Means>, mut admitted: Admitted<Line>) -> Self {
-        let at_hand = admitted.take_at_hand();
-        let admitted = Arc::new(admitted);
+    pub(super) const fn new(by: Arc<Queue>, admitted: Admitted<Line>) -> Self {
         let (queued, took) = (Duration::ZERO, Duration::ZERO);
-        Self { by, admitted, at_hand, queued, took, has_queued: false, tried: Vec::new(), last: None }
+        Self { by, admitted, queued, took, has_queued: false, tried: Vec::new(), last: None }
     }
 
     pub(super) async fn go<S>(mut self, inner: &mut S) -> Forwarded
@@ -68,12 +77,21 @@ impl Attempts {
             }
         };
         if self.has_queued {
-            self.by.observer.queue_waited(&self.admitted.call().team.id, self.queued);
+            self.by.observer.queue_waited(&self.call().team.id, self.queued);
         }
-        Forwarded { fate, answer, took: self.took, queued: self.queued }
+        self.admitted.forwarded(fate, answer, self.took, self.queued)
     }
 
-    /// Of all its attempts together: what was sent before and refused is not as if it had never been sent.
+    const fn money(&self) -> &Reservation {
+        self.admitted.reservation()
+    }
+
+    const fn call(&self) -> &Arc<PaidCall> {
+        self.money().call()
+    }
+
+    /// The outcome of all its attempts: a call that was sent and refused before does not count as
+    /// never sent.
     fn fate(&self, last: ExecutionOutcome) -> ExecutionOutcome {
         match (&self.last, last) {
             (Some((before, _)), ExecutionOutcome::NotSent) => *before,
@@ -81,18 +99,21 @@ impl Attempts {
         }
     }
 
-    /// How it ends when no attempt can be made any more.
-    fn stopped(&mut self, refusal: Refusal) -> (ExecutionOutcome, Result<UpstreamResponse, Refusal>) {
+    /// The result when no further attempt can be made.
+    fn stopped(
+        &mut self,
+        refusal: Refusal,
+    ) -> (ExecutionOutcome, Result<UpstreamResponse, Refusal>) {
         match self.last.take() {
-            // Why it was turned back says more than that nothing else can be tried.
+            // The reason for turning it back says more than the lack of another key.
             Some(last) if !passes_by_itself(&refusal) => last,
             Some((fate, _)) => (fate, Err(refusal)),
             None => (ExecutionOutcome::NotSent, Err(refusal)),
         }
     }
 
-    /// Sends it once, as soon as that may be. Each attempt goes by the settings of its own time: it may have waited
-    /// long.
+    /// Makes one attempt as soon as it may. Each attempt uses the current settings, because the
+    /// call may have waited long.
     async fn attempt<S>(&mut self, inner: &mut S) -> Result<Attempt, Refusal>
     where
         S: Service<Permitted, Response = Sent, Error = Gone>,
@@ -104,16 +125,17 @@ impl Attempts {
                 Err(Gone) => permit.as_mut().into_iter().for_each(Permit::take_back),
             }
         };
-        let Sent { fate, answer, rest, told } = sent;
+        let Sent { fate, answer, rest, report } = sent;
         let limited = permit.is_some();
         let left = permit.as_ref().and_then(|permit| permit.left);
         match fate {
             ExecutionOutcome::NotSent => permit.as_mut().into_iter().for_each(Permit::take_back),
-            // Only news: the store counts what goes through here itself.
+            // Reported only if it is lower, because the store counts these calls itself.
             ExecutionOutcome::Refused | ExecutionOutcome::Delivered | ExecutionOutcome::Unknown => {
-                told.filter(|told| limited && left.is_none_or(|left| told.remaining < left))
+                report
+                    .filter(|report| limited && left.is_none_or(|left| report.remaining < left))
                     .into_iter()
-                    .for_each(|told| self.by.desk.told(told));
+                    .for_each(|report| self.by.permits.report(report));
             }
         }
         drop(permit);
@@ -126,16 +148,16 @@ impl Attempts {
         self.note_rest(&key, rest, limited);
         if !limited {
             self.tried.push(key.name.to_string());
-        } else if self.admitted.passage().caller_has_left() {
+        } else if self.money().caller_has_left() {
             return Ok(Attempt::Over(fate, answer));
         } else {
-            self.admitted.passage().wait_again().await?;
+            self.money().recall_turned_back().await?;
         }
         Ok(Attempt::TurnedBack(fate, answer))
     }
 
-    /// Sends it over one connection, marked just before; says when that was. Where the connection turns out to be
-    /// closed, the call waits again.
+    /// Sends it over one connection, marked just before; returns when. If the connection turns out
+    /// to be closed, the call waits again.
     async fn send<S>(
         &mut self,
         inner: &mut S,
@@ -145,12 +167,18 @@ impl Attempts {
         S: Service<Permitted, Response = Sent, Error = Gone>,
     {
         let connected = self.connected(upstream).await?;
-        if connected.line.is_ok() && self.admitted.passage().phase() != Phase::Dispatched {
-            self.admitted.passage().dispatch().await?;
+        if connected.line.is_ok() && self.money().phase() != Phase::Dispatched {
+            self.money().dispatch().await?;
         }
         permit.into_iter().for_each(Permit::spend);
-        let (admitted, started, began) = (Arc::clone(&self.admitted), Instant::now(), self.by.ways.clock.now());
-        let permitted = Permitted { admitted, upstream: Arc::clone(upstream), key: Arc::clone(key), connected };
+        let (started, began) = (Instant::now(), self.by.access.clock.now());
+        let permitted = Permitted {
+            call: Arc::clone(self.call()),
+            room: Arc::clone(self.admitted.room()),
+            upstream: Arc::clone(upstream),
+            key: Arc::clone(key),
+            connected,
+        };
         self.waits_for(Wait::Upstream);
         let sent = inner.call(permitted).await;
         self.waited();
@@ -158,59 +186,65 @@ impl Attempts {
         Ok(sent.map(|sent| (sent, began)))
     }
 
-    /// A connection for it: the one that was at hand, or another that is, or one that it waits for. While it waits it
-    /// is not marked as sent.
+    /// A connection: the one held for it, an idle one, or one that it waits for. While it waits it
+    /// is not marked as dispatched.
     async fn connected(&mut self, upstream: &Upstream) -> Result<Connected, Refusal> {
-        let (wire, origin) = (&self.by.ways.wire, &upstream.origin);
-        let held = self.at_hand.take().filter(|line| line.is_ready(origin));
+        let (wire, origin) = (&self.by.access.wire, &upstream.origin);
+        let held = self.admitted.take_at_hand().filter(|line| line.is_ready(origin));
         if let Some(line) = held.or_else(|| wire.at_hand(origin, upstream.bounds)) {
             return Ok(Connected { line: Ok(line), took: Duration::ZERO });
         }
-        if self.admitted.passage().phase() == Phase::Dispatched {
+        if self.money().phase() == Phase::Dispatched {
             self.wait_again().await?;
         }
         let started = Instant::now();
+        let mut span = self.call().record.enter(Stage::Connect);
         self.waits_for(Wait::Upstream);
-        let line = Box::pin(self.by.ways.wire.connect(origin, upstream.bounds)).await;
+        let line = Box::pin(self.by.access.wire.connect(origin, upstream.bounds)).await;
+        if line.is_err() {
+            span.record(|span| span.fail(Refusal::UpstreamUnreachable.kind().code));
+        }
+        span.end();
         self.waited();
         let took = started.elapsed();
         self.took += took;
         Ok(Connected { line, took })
     }
 
-    /// It waits, and was marked as sent: because it was sent and turned back, or was about to be sent.
+    /// Takes the mark of a waiting call back, because it was turned back or not sent after all.
     ///
     /// # Errors
-    /// Its caller has left meanwhile, so that it is not worth waiting for; or the ledger does not take it.
+    /// Its caller has left, so that it is not worth waiting for; or the ledger does not take the
+    /// change.
     async fn wait_again(&self) -> Result<(), Refusal> {
-        if self.admitted.passage().caller_has_left() {
+        if self.money().caller_has_left() {
             return Err(Refusal::UpstreamUnreachable);
         }
         match &self.last {
-            Some(_) => self.admitted.passage().wait_again().await,
-            None => self.admitted.passage().wait_unsent().await,
+            Some(_) => self.money().recall_turned_back().await,
+            None => self.money().recall_unsent().await,
         }
     }
 
-    /// The key to send it with: what the store permits where the account has limits, else the next in turn.
+    /// The key to use: the permit's where the account has limits, otherwise the next in turn.
     async fn key(&mut self) -> Result<(Arc<Upstream>, Arc<Key>, Option<Permit>), Refusal> {
         loop {
-            let upstream = self.by.ways.upstream.read();
-            // It may have opened since the call was admitted.
-            upstream.breaker.check(self.by.ways.clock.elapsed())?;
+            let upstream = self.by.access.upstream.read();
+            // The breaker may have opened since the call was admitted.
+            upstream.breaker.check(self.by.access.clock.elapsed())?;
             if upstream.limits.is_none() {
-                let now = self.by.ways.clock.now();
+                let now = self.by.access.clock.now();
                 let tried: Vec<&str> = self.tried.iter().map(String::as_str).collect();
                 let key = upstream.keys.next(now, &tried).map(Arc::clone);
                 let key = key.ok_or_else(|| all_rest(&upstream.keys, now))?;
                 return Ok((upstream, key, None));
             }
-            if self.admitted.passage().phase() == Phase::Dispatched {
-                // The limits are new: it was admitted without them.
-                self.at_hand = None;
+            if self.money().phase() == Phase::Dispatched {
+                // Limits were configured after the call was admitted without them.
+                drop(self.admitted.take_at_hand());
                 self.wait_again().await?;
             }
-            let (team, started) = (&self.admitted.call().team, Instant::now());
+            let (team, started) = (&self.call().team, Instant::now());
             let wanted = Wanted {
                 team: team.id.clone(),
                 weight: team.weight,
@@ -218,28 +252,31 @@ impl Attempts {
                 turned_back: self.last.is_some(),
             };
             self.has_queued = true;
+            let mut span = self.call().record.enter(Stage::Queue);
             self.waits_for(Wait::Queue);
-            let permit = self.by.desk.permit(wanted).await;
+            let permit = self.by.permits.permit(wanted).await;
             self.waited();
             self.queued += started.elapsed();
-            let Some(permit) = permit? else { continue };
-            // A key that a reload took away meanwhile is no key; its permit is given back.
-            let upstream = self.by.ways.upstream.read();
-            upstream.breaker.check(self.by.ways.clock.elapsed())?;
+            let permit = permit.inspect_err(|refusal| span.refused(|| refusal.kind()))?;
+            span.end();
+            let Some(permit) = permit else { continue };
+            // A reload has removed the key, so its permit is given back.
+            let upstream = self.by.access.upstream.read();
+            upstream.breaker.check(self.by.access.clock.elapsed())?;
             if let Some(key) = upstream.keys.named(&permit.key).map(Arc::clone) {
                 return Ok((upstream, key, Some(permit)));
             }
         }
     }
 
-    /// Noted as it begins: its caller may leave before it is over, and what is told of it then is no time of the
-    /// gateway's.
+    /// Noted at its start, because the caller may leave before its end, and the wait is not the
+    /// gateway's own time.
     fn waits_for(&self, wait: Wait) {
-        self.admitted.call().record.facts().waits_for(wait);
+        self.call().record.facts().waits_for(wait);
     }
 
     fn waited(&self) {
-        self.admitted.call().record.facts().waited();
+        self.call().record.facts().waited();
     }
 
     fn note_working(&self, key: &Key, began: Timestamp) {
@@ -249,25 +286,36 @@ impl Attempts {
         }
     }
 
-    /// Where the account has limits, a full window is the store's to know, for all replicas.
+    /// Where the account has limits, a full window is reported to the store, for all replicas.
     fn note_rest(&self, key: &Key, rest: Cooldown, limited: bool) {
         match rest.why {
             Why::RateLimited if limited => {
-                let told = KeyTold { key: Arc::clone(&key.name), remaining: 0, reset_at: rest.until };
-                self.by.desk.told(told);
+                let report =
+                    KeyReport { key: Arc::clone(&key.name), remaining: 0, reset_at: rest.until };
+                self.by.permits.report(report);
             }
             Why::RateLimited => key.cool_down(rest),
             Why::Rejected | Why::NoCredits => {
                 key.cool_down(rest);
                 let (why, until) = (rest.why.name(), format!("{:.0}", rest.until));
-                tracing::error!(key = &*key.name, why, until, "the upstream refuses a shared key: it rests until then");
+                tracing::error!(
+                    key = &*key.name,
+                    why,
+                    until,
+                    "the upstream refuses a shared key: it rests until then"
+                );
                 self.by.observer.key_healthy(&key.name, false);
             }
         }
     }
 }
 
-/// A full window or line and an open breaker pass by themselves, and tell their own time.
+/// Full windows, a full queue and an open breaker end by themselves, and state their own time.
 const fn passes_by_itself(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::SharedRateLimited { .. } | Refusal::QueueFull | Refusal::UpstreamUnavailable { .. })
+    matches!(
+        refusal,
+        Refusal::SharedRateLimited { .. }
+            | Refusal::QueueFull
+            | Refusal::UpstreamUnavailable { .. }
+    )
 }

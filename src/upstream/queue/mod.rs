@@ -1,9 +1,9 @@
-//! The queue before the shared account: a call goes out with a permit, and waits for it in turn with the other teams'
-//! calls.
+//! The queue for the shared account: a call is sent with a permit, and waits for it in turn with
+//! the other teams' calls.
 //!
-//! Reading order: [`layer`], `attempts` (a call's way through it, to its first byte), [`permit_client`] (what a
-//! worker's calls say to the store, and hear from it), `waiter` (one call that waits) and `permit` (what it gets),
-//! [`watch`] (what is left, shown once a process). The windows, the line and its order are the store's:
+//! Reading order: [`layer`], `attempts` (a call's way to its first byte), [`permit_client`] (a
+//! worker's operations on the store), `waiter` (one waiting call) and `permit` (its permit),
+//! [`watch`] (shows what is left, once a process). The store has the windows and the queue's order:
 //! [`crate::permits`].
 
 mod attempts;
@@ -17,34 +17,37 @@ pub mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use layer::QueueLayer;
+pub use attempts::Queue;
 pub use permit_client::PermitClient;
 pub use settings::Settings;
 
 use super::client::Failed;
 use super::keys::Key;
 use super::{Line, Upstream};
-use crate::admission::Admitted;
+use crate::call::PaidCall;
+use crate::request::Room;
 
-/// A call that may be sent now, with this key: only the queue makes it.
+/// A call that may be sent now with this key. Only the queue makes it, from an admitted call; the
+/// reservation stays with the queue, which may have to send the call again.
 pub struct Permitted {
-    admitted: Arc<Admitted<Line>>,
+    call: Arc<PaidCall>,
+    room: Arc<Room>,
     upstream: Arc<Upstream>,
     key: Arc<Key>,
     connected: Connected,
 }
 
 impl Permitted {
-    /// The call, where it goes, with whose key, and over what.
+    /// The call, room for its answer, its destination, the key, and the connection.
     #[must_use]
-    pub fn into_parts(self) -> (Arc<Admitted<Line>>, Arc<Upstream>, Arc<Key>, Connected) {
-        (self.admitted, self.upstream, self.key, self.connected)
+    pub fn into_parts(self) -> (Arc<PaidCall>, Arc<Room>, Arc<Upstream>, Arc<Key>, Connected) {
+        (self.call, self.room, self.upstream, self.key, self.connected)
     }
 }
 
-/// What became of the search for a connection.
+/// The result of waiting for a connection.
 pub struct Connected {
-    /// The connection; or why there is none.
+    /// The connection, or why there is none.
     pub line: Result<Line, Failed>,
     /// How long the call waited for it.
     pub took: Duration,

@@ -1,64 +1,69 @@
-//! The permit that a waiting call gets, and its place until then: dropped, both are given back.
+//! The permit of a waiting call, and its queue position before that; dropping gives either back.
 
 use std::sync::Arc;
 
 use super::permit_client::PermitClient;
-use super::waiter::{Heard, Wanted};
+use super::waiter::{WaitResult, Wanted};
 use crate::permits::{KeyName, PermitId};
 use crate::refusal::Refusal;
 
 impl PermitClient {
-    /// Waits for a permit; `None` when the account has no limits any more. Dropped meanwhile, the place is given up.
-    pub(super) async fn permit(self: &Arc<Self>, wanted: Wanted) -> Result<Option<Permit>, Refusal> {
+    /// Waits for a permit; `None` when the account has no limits any more. Dropping the future
+    /// gives the position up.
+    pub(super) async fn permit(
+        self: &Arc<Self>,
+        wanted: Wanted,
+    ) -> Result<Option<Permit>, Refusal> {
         let id = PermitId::new();
         let held = Held::new(id, Arc::clone(self));
         match self.wait(id, wanted).await {
-            Ok(Heard::Granted { key, left }) => Ok(Some(Permit { held, key, left })),
-            Ok(Heard::Free) => Ok(None),
-            Ok(Heard::Refused(refusal)) => Err(refusal),
-            // The rounds were cut off with the worker.
+            Ok(WaitResult::Granted { key, left }) => Ok(Some(Permit { held, key, left })),
+            Ok(WaitResult::Unlimited) => Ok(None),
+            Ok(WaitResult::Refused(refusal)) => Err(refusal),
+            // The task ended with the worker.
             Err(_) => Err(Refusal::LedgerUnavailable),
         }
     }
 }
 
-/// A place in the line, or the permit it has become; given back when dropped, unless it was spent.
+/// A queue position, or the permit it has become; given back when dropped, unless the permit was
+/// spent.
 pub(super) struct Held {
     id: PermitId,
-    desk: Arc<PermitClient>,
+    client: Arc<PermitClient>,
     is_spent: bool,
 }
 
 impl Held {
-    pub(super) const fn new(id: PermitId, desk: Arc<PermitClient>) -> Self {
-        Self { id, desk, is_spent: false }
+    pub(super) const fn new(id: PermitId, client: Arc<PermitClient>) -> Self {
+        Self { id, client, is_spent: false }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if !self.is_spent {
-            self.desk.leave(self.id);
+            self.client.leave(self.id);
         }
     }
 }
 
-/// The right to send one call now. Dropped unspent, it is given back.
+/// The right to send one call. Dropped unspent, it is given back.
 pub(super) struct Permit {
     pub(super) held: Held,
-    /// With this key.
+    /// The key to send it with.
     pub(super) key: KeyName,
-    /// How many more calls have room in the key's tightest window.
+    /// How many more calls fit into the key's tightest window.
     pub(super) left: Option<u64>,
 }
 
 impl Permit {
-    /// The call is sent now: it stays taken.
+    /// Spends the permit: the call is sent now.
     pub(super) const fn spend(&mut self) {
         self.held.is_spent = true;
     }
 
-    /// Not a byte of the call went out after all.
+    /// Takes the permit back as unspent: not a byte of the call was sent.
     pub(super) const fn take_back(&mut self) {
         self.held.is_spent = false;
     }

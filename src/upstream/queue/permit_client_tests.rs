@@ -1,4 +1,4 @@
-//! A desk before a store that answers as the test has it.
+//! The permit client with a store that answers as the test has it.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,30 +18,43 @@ use crate::upstream::queue::Settings as QueueSettings;
 use crate::upstream::settings::{KeySettings, Protocol};
 use crate::upstream::{KeyPool, Settings};
 
-/// Answers every round by its number: what becomes of each call that asks or waits.
+/// Answers each batch by its number: the result of every call that asks or waits.
 struct Scripted<F> {
-    rounds: AtomicUsize,
-    asked: AtomicUsize,
+    batches: AtomicUsize,
+    asks: AtomicUsize,
     script: F,
 }
 
 impl<F: Fn(usize) -> Result<QueuePosition, Outage> + Send + Sync + 'static> Scripted<F> {
     fn new(script: F) -> Arc<Self> {
-        Arc::new(Self { rounds: AtomicUsize::new(0), asked: AtomicUsize::new(0), script })
+        Arc::new(Self { batches: AtomicUsize::new(0), asks: AtomicUsize::new(0), script })
     }
 
-    fn rounds(&self) -> usize {
-        self.rounds.load(Ordering::SeqCst)
+    fn batches(&self) -> usize {
+        self.batches.load(Ordering::SeqCst)
     }
 }
 
-impl<F: Fn(usize) -> Result<QueuePosition, Outage> + Send + Sync + 'static> Permits for Scripted<F> {
-    fn batch<'a>(&'a self, _: &'a AccountLimits, words: &'a [Operation]) -> BoxFuture<'a, Result<BatchResult, Outage>> {
-        let round = self.rounds.fetch_add(1, Ordering::SeqCst);
-        let speaking = words.iter().filter(|word| matches!(word, Operation::Ask(_) | Operation::Wait(_))).count();
-        self.asked.fetch_add(speaking, Ordering::SeqCst);
-        let places = (0..speaking).map(|_| (self.script)(round)).collect::<Result<Vec<_>, _>>();
-        let answer = places.map(|places| BatchResult { places, remaining: Vec::new(), at: Timestamp::UNIX_EPOCH });
+impl<F: Fn(usize) -> Result<QueuePosition, Outage> + Send + Sync + 'static> Permits
+    for Scripted<F>
+{
+    fn batch<'a>(
+        &'a self,
+        _: &'a AccountLimits,
+        operations: &'a [Operation],
+    ) -> BoxFuture<'a, Result<BatchResult, Outage>> {
+        let number = self.batches.fetch_add(1, Ordering::SeqCst);
+        let asks = operations
+            .iter()
+            .filter(|operation| matches!(operation, Operation::Ask(_) | Operation::Wait(_)))
+            .count();
+        self.asks.fetch_add(asks, Ordering::SeqCst);
+        let positions = (0..asks).map(|_| (self.script)(number)).collect::<Result<Vec<_>, _>>();
+        let answer = positions.map(|positions| BatchResult {
+            positions,
+            remaining: Vec::new(),
+            at: Timestamp::UNIX_EPOCH,
+        });
         async move { answer }.boxed()
     }
 }
@@ -93,7 +106,7 @@ fn upstream() -> Upstream {
     Upstream::new(settings, None).unwrap()
 }
 
-fn desk(permits: Arc<dyn Permits>) -> Arc<PermitClient> {
+fn permit_client(permits: Arc<dyn Permits>) -> Arc<PermitClient> {
     let clock = Clock::moved(Timestamp::UNIX_EPOCH);
     PermitClient::new(permits, Live::new(upstream()), Arc::new(Unobserved), clock)
 }
@@ -115,48 +128,57 @@ fn waiting() -> QueuePosition {
 const WAIT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn calls_that_come_together_are_asked_for_together_and_then_all_is_quiet() {
+async fn simultaneous_calls_share_one_permit_request() {
     let store = Scripted::new(|_| Ok(granted()));
-    let desk = desk(store.clone());
-    let permits = join_all((0..50).map(|_| desk.permit(wanted(WAIT)))).await;
+    let client = permit_client(store.clone());
+    let permits = join_all((0..50).map(|_| client.permit(wanted(WAIT)))).await;
     assert!(permits.iter().all(|permit| matches!(permit, Ok(Some(_)))));
-    assert_eq!((store.rounds(), store.asked.load(Ordering::SeqCst)), (1, 50));
+    assert_eq!((store.batches(), store.asks.load(Ordering::SeqCst)), (1, 50));
     for mut permit in permits.into_iter().flatten().flatten() {
         permit.spend();
     }
-    until(|| !desk.lock().busy).await;
-    assert_eq!(store.rounds(), 1, "nobody waits, and nothing is said");
+    until(|| !client.lock().running).await;
+    assert_eq!(store.batches(), 1, "nobody waits, so nothing is sent");
 }
 
 #[tokio::test]
-async fn whose_turn_does_not_come_in_time_is_told_when_it_may() {
+async fn a_call_that_waited_in_vain_learns_when_to_retry() {
     let store = Scripted::new(|_| Ok(waiting()));
     let (started, wait) = (Instant::now(), Duration::from_millis(500));
-    let refused = desk(store).permit(wanted(wait)).await.err().unwrap();
+    let refused = permit_client(store).permit(wanted(wait)).await.err().unwrap();
     assert!(started.elapsed() >= wait);
     // 130 calls before it take two minutes of 60.
-    let Refusal::SharedRateLimited { retry_at, retry_after } = refused else { panic!("{refused:?}") };
+    let Refusal::SharedRateLimited { retry_at, retry_after } = refused else {
+        panic!("{refused:?}")
+    };
     assert_eq!(retry_at.as_second(), 120);
-    assert!(retry_after < Duration::from_secs(120) && retry_after > Duration::from_secs(60), "{retry_after:?}");
+    assert!(
+        retry_after < Duration::from_secs(120) && retry_after > Duration::from_secs(60),
+        "{retry_after:?}"
+    );
 }
 
 #[tokio::test]
-async fn who_asks_while_the_store_is_away_is_refused_and_who_has_a_place_keeps_it() {
+async fn without_the_store_newcomers_are_refused_and_positions_kept() {
     let (away, back) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let (is_away, is_back) = (Arc::clone(&away), Arc::clone(&back));
-    let store = Scripted::new(move |_| match (is_away.load(Ordering::SeqCst), is_back.load(Ordering::SeqCst)) {
-        (true, _) => Err(Outage::TimedOut),
-        (false, true) => Ok(granted()),
-        (false, false) => Ok(waiting()),
+    let store = Scripted::new(move |_| {
+        match (is_away.load(Ordering::SeqCst), is_back.load(Ordering::SeqCst)) {
+            (true, _) => Err(Outage::TimedOut),
+            (false, true) => Ok(granted()),
+            (false, false) => Ok(waiting()),
+        }
     });
-    let desk = desk(store.clone());
+    let client = permit_client(store.clone());
     let early = tokio::spawn({
-        let desk = Arc::clone(&desk);
-        async move { desk.permit(wanted(WAIT)).await.map(|permit| permit.map(|mut permit| permit.spend())) }
+        let client = Arc::clone(&client);
+        async move {
+            client.permit(wanted(WAIT)).await.map(|permit| permit.map(|mut permit| permit.spend()))
+        }
     });
-    until(|| desk.lock().waiting.values().any(|waiter| waiter.told.is_some())).await;
+    until(|| client.lock().waiting.values().any(|waiter| waiter.estimate.is_some())).await;
     away.store(true, Ordering::SeqCst);
-    assert_eq!(desk.permit(wanted(WAIT)).await.err(), Some(Refusal::LedgerUnavailable));
+    assert_eq!(client.permit(wanted(WAIT)).await.err(), Some(Refusal::LedgerUnavailable));
     back.store(true, Ordering::SeqCst);
     away.store(false, Ordering::SeqCst);
     assert_eq!(early.await.unwrap(), Ok(Some(())));
@@ -164,31 +186,36 @@ async fn who_asks_while_the_store_is_away_is_refused_and_who_has_a_place_keeps_i
 
 #[tokio::test]
 async fn when_no_key_can_be_used_nobody_waits_for_one() {
-    let desk = desk(Scripted::new(|_| Ok(waiting())));
-    let keys: Arc<KeyPool> = Arc::clone(&desk.upstream.read().keys);
+    let client = permit_client(Scripted::new(|_| Ok(waiting())));
+    let keys: Arc<KeyPool> = Arc::clone(&client.upstream.read().keys);
     let waits = tokio::spawn({
-        let desk = Arc::clone(&desk);
-        async move { desk.permit(wanted(WAIT)).await.err() }
+        let client = Arc::clone(&client);
+        async move { client.permit(wanted(WAIT)).await.err() }
     });
-    until(|| desk.lock().waiting.values().any(|waiter| waiter.told.is_some())).await;
-    let now = desk.clock.now();
+    until(|| client.lock().waiting.values().any(|waiter| waiter.estimate.is_some())).await;
+    let now = client.clock.now();
     let rest = Cooldown { why: Why::Rejected, since: now, until: now + Duration::from_secs(60) };
     keys.named("primary").unwrap().cool_down(rest);
     assert_eq!(waits.await.unwrap(), Some(Refusal::UpstreamKeyRejected));
 }
 
 #[tokio::test]
-async fn when_the_breaker_opens_nobody_waits_for_the_upstream_any_more() {
-    let desk = desk(Scripted::new(|_| Ok(waiting())));
+async fn nobody_waits_for_the_upstream_once_the_breaker_opens() {
+    let client = permit_client(Scripted::new(|_| Ok(waiting())));
     let waits = tokio::spawn({
-        let desk = Arc::clone(&desk);
-        async move { desk.permit(wanted(WAIT)).await.err() }
+        let client = Arc::clone(&client);
+        async move { client.permit(wanted(WAIT)).await.err() }
     });
-    until(|| desk.lock().waiting.values().any(|waiter| waiter.told.is_some())).await;
+    until(|| client.lock().waiting.values().any(|waiter| waiter.estimate.is_some())).await;
     let team = TeamId::parse("growth").unwrap();
-    assert!(desk.upstream.read().breaker.note(&team, Seen::Failed, desk.clock.elapsed()));
-    let Some(Refusal::UpstreamUnavailable { retry_after }) = waits.await.unwrap() else { panic!("it waited on") };
-    assert!(retry_after >= BREAKER.open_for / 2 && retry_after <= BREAKER.open_for, "{retry_after:?}");
+    assert!(client.upstream.read().breaker.note(&team, Seen::Failed, client.clock.elapsed()));
+    let Some(Refusal::UpstreamUnavailable { retry_after }) = waits.await.unwrap() else {
+        panic!("it waited on")
+    };
+    assert!(
+        retry_after >= BREAKER.open_for / 2 && retry_after <= BREAKER.open_for,
+        "{retry_after:?}"
+    );
 }
 
 /// Waits for a condition.

@@ -1,14 +1,14 @@
-//! How long calls wait for the shared account, and how many.
+//! Bounds of the queue: how long calls wait, and how many.
 
 use std::time::Duration;
 
-/// As the configuration has it (`upstream.queue`).
+/// Settings in the configuration (`upstream.queue`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long one call waits at most, all its waits together.
+    /// How long one call waits at most, in all its waits together.
     pub max_wait: Duration,
-    /// The most calls that wait, of all teams, on all replicas.
+    /// The most waiting calls, of all teams on all replicas.
     pub length_max: u64,
-    /// The most calls of one team that wait, on all replicas.
+    /// The most waiting calls of one team, on all replicas.
     pub team_length_max: u64,
 }

@@ -1,4 +1,4 @@
-//! What is left of the shared account's windows, shown also while nobody calls. Once a process.
+//! Shows what is left of the shared account's windows, even while no call is made. Once a process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::live::Live;
 use crate::permits::Permits;
 use crate::upstream::{Observer, Upstream};
 
-/// Looks at the windows again and again until told to stop. Each look also ends what dead replicas left in the line.
+/// Reads the windows until stopped. Each reading also ends what dead replicas left in the queue.
 pub async fn watch(
     permits: Arc<dyn Permits>,
     upstream: Live<Upstream>,
@@ -23,10 +23,16 @@ pub async fn watch(
     while stop.run_until_cancelled(look.tick()).await.is_some() {
         let Some(limits) = upstream.read().limits.clone() else { continue };
         match permits.batch(&limits, &[]).await {
-            Ok(round) => round.remaining.iter().for_each(|left| {
-                observer.limit_remaining(left.key.as_deref().unwrap_or(""), left.span.name(), left.calls);
+            Ok(answer) => answer.remaining.iter().for_each(|left| {
+                observer.limit_remaining(
+                    left.key.as_deref().unwrap_or(""),
+                    left.span.name(),
+                    left.calls,
+                );
             }),
-            Err(outage) => tracing::debug!(%outage, "the shared account's windows could not be looked at"),
+            Err(outage) => {
+                tracing::debug!(%outage, "the shared account's windows could not be looked at")
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Asks the upstream for the account's balance, with one key. The shape of the answer is not documented: where the
-//! balance stands in it is configured.
+//! Reads the account's balance from the upstream with one key. The answer's shape is not
+//! documented, so the place of the balance is configured.
 
 use http::StatusCode;
 use http::header::AUTHORIZATION;
@@ -9,7 +9,7 @@ use crate::credits::Credits;
 use crate::upstream::keys::Key;
 use crate::upstream::{Upstream, UpstreamClient, unpaid};
 
-/// Why a balance was not read. The texts are for the log and hold nothing of the answer.
+/// Why a balance was not read. The texts are for the log and quote nothing of the answer.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum Unread {
     #[error("the upstream did not answer: {0}")]
@@ -38,7 +38,8 @@ pub(super) async fn balance(
     }
 }
 
-/// A number or a decimal in quotes; a balance below nothing is nothing, and what is finer than a millionth is cut off.
+/// A number, or a decimal in quotes. A negative balance becomes zero; digits beyond a millionth are
+/// cut off.
 fn read(body: &[u8], pointer: &str) -> Option<Credits> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let text = match answer.pointer(pointer)? {
@@ -51,7 +52,11 @@ fn read(body: &[u8], pointer: &str) -> Option<Credits> {
     if let Some(below) = whole.strip_prefix('-') {
         return below.parse::<u64>().ok().map(|_| Credits::ZERO);
     }
-    if fraction.is_empty() { whole.parse().ok() } else { format!("{whole}.{fraction}").parse().ok() }
+    if fraction.is_empty() {
+        whole.parse().ok()
+    } else {
+        format!("{whole}.{fraction}").parse().ok()
+    }
 }
 
 #[cfg(test)]
@@ -60,9 +65,13 @@ mod tests {
 
     #[test]
     fn a_balance_is_found_where_the_pointer_leads() {
-        let found = |body: &str, pointer| read(body.as_bytes(), pointer).map(|credits| credits.to_string());
+        let found =
+            |body: &str, pointer| read(body.as_bytes(), pointer).map(|credits| credits.to_string());
         assert_eq!(found(r#"{"balance":99.975}"#, "/balance").as_deref(), Some("99.975"));
-        assert_eq!(found(r#"{"credits":{"balance":"12"}}"#, "/credits/balance").as_deref(), Some("12"));
+        assert_eq!(
+            found(r#"{"credits":{"balance":"12"}}"#, "/credits/balance").as_deref(),
+            Some("12")
+        );
         assert_eq!(found(r#"{"balance":0.12345678}"#, "/balance").as_deref(), Some("0.123456"));
         assert_eq!(found(r#"{"balance":-3.5}"#, "/balance").as_deref(), Some("0"));
         for (body, pointer) in [

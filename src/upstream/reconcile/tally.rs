@@ -1,19 +1,20 @@
-//! What the account's balance lost against what the ledger says was spent, in millionths, since a base.
+//! Difference between the account's balance and the ledger since a base, in millionths.
 
-/// What the ledger says at one moment.
+/// The ledger's totals at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spending {
-    /// Spent for good so far.
+    /// Spent so far.
     pub(super) spent: u64,
-    /// Held by calls that run: the upstream may have taken it already.
+    /// Reserved by open calls: the upstream may have charged it already.
     pub(super) reserved: u64,
-    /// Charged so far for calls of which nobody knows what became: the upstream may not have taken it.
+    /// Charged so far for calls of unknown outcome: the upstream may not have charged it.
     pub(super) unknown_charged: u64,
-    /// What such calls could have cost beyond what they were charged: the upstream may have taken it.
+    /// The rest of such calls' reserved prices: the upstream may have charged it.
     pub(super) unknown_not_charged: u64,
 }
 
-/// A balance, and the ledger before and after it was read: what is settled meanwhile is on either side.
+/// A balance, with the totals before and after it was read: settlements in between may count in
+/// either.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     pub(super) balance: u64,
@@ -21,7 +22,7 @@ pub(super) struct Reading {
     pub(super) after: Spending,
 }
 
-/// One balance, followed from a base on.
+/// One balance, tracked from a base.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     base: Option<Reading>,
@@ -31,18 +32,18 @@ pub(super) struct Tally {
 /// What a reading means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// The first reading: nothing can be said yet.
+    /// The first reading: nothing to compare yet.
     Begins,
-    /// The balance is higher than before: it was topped up, or something was paid back. Counting begins anew.
+    /// The balance rose: it was topped up, or something was refunded. Counting starts again.
     Rose {
         /// By how much.
         by: u64,
     },
-    /// Since the base, the upstream has taken this much more than was spent.
+    /// Since the base the upstream has charged this much more than the ledger.
     Drift {
-        /// All of it.
+        /// The whole difference.
         credits: i64,
-        /// Without what calls in flight and calls of unknown outcome explain.
+        /// Without what open calls and calls of unknown outcome explain.
         unexplained: i64,
     },
 }
@@ -62,12 +63,16 @@ impl Tally {
         let since = |now: u64, then: u64| signed(now) - signed(then);
         let unknown = since(reading.after.unknown_charged, base.before.unknown_charged);
         let beyond = since(reading.after.unknown_not_charged, base.before.unknown_not_charged);
-        // Calls that ran at the base may have been taken before it.
+        // Calls that were open at the base may have been charged before it.
         let running = since(base.after.spent, base.before.spent) + signed(base.after.reserved);
         let least = since(reading.before.spent, base.before.spent) - unknown - running;
-        let most = since(reading.after.spent, base.before.spent) + signed(reading.after.reserved) + beyond;
+        let most =
+            since(reading.after.spent, base.before.spent) + signed(reading.after.reserved) + beyond;
         let unexplained = if taken > most { taken - most } else { (taken - least).min(0) };
-        Meaning::Drift { credits: taken - since(reading.before.spent, base.before.spent), unexplained }
+        Meaning::Drift {
+            credits: taken - since(reading.before.spent, base.before.spent),
+            unexplained,
+        }
     }
 }
 
@@ -98,29 +103,50 @@ mod tests {
     }
 
     #[test]
-    fn calls_in_flight_explain_what_was_taken_too_early_or_too_late() {
+    fn calls_in_flight_explain_early_and_late_charges() {
         let mut tally = Tally::default();
         let held = |reserved| Spending { spent: 100, reserved, ..Spending::default() };
         tally.take(Reading { balance: 1000, before: held(0), after: held(40) });
-        // The call in flight at the base had been taken before it; another is taken and not settled yet.
+        // The call open at the base had been charged before it; another is charged and not settled
+        // yet.
         let settled = Spending { spent: 140, reserved: 25, ..Spending::default() };
-        assert_eq!(tally.take(Reading { balance: 1000, before: settled, after: settled }), drift(-40, 0));
-        assert_eq!(tally.take(Reading { balance: 935, before: settled, after: settled }), drift(25, 0));
-        assert_eq!(tally.take(Reading { balance: 934, before: settled, after: settled }), drift(26, 1));
+        assert_eq!(
+            tally.take(Reading { balance: 1000, before: settled, after: settled }),
+            drift(-40, 0)
+        );
+        assert_eq!(
+            tally.take(Reading { balance: 935, before: settled, after: settled }),
+            drift(25, 0)
+        );
+        assert_eq!(
+            tally.take(Reading { balance: 934, before: settled, after: settled }),
+            drift(26, 1)
+        );
     }
 
     #[test]
     fn calls_of_unknown_outcome_explain_what_was_taken_or_not() {
         let mut tally = Tally::default();
         tally.take(quiet(1000, 0));
-        let ledger = Spending { spent: 50, unknown_charged: 30, unknown_not_charged: 10, ..Spending::default() };
+        let ledger = Spending {
+            spent: 50,
+            unknown_charged: 30,
+            unknown_not_charged: 10,
+            ..Spending::default()
+        };
         for (balance, expected) in [(980, drift(-30, 0)), (981, Meaning::Rose { by: 1 })] {
             assert_eq!(tally.take(Reading { balance, before: ledger, after: ledger }), expected);
         }
         let mut tally = Tally::default();
         tally.take(quiet(1000, 0));
-        assert_eq!(tally.take(Reading { balance: 940, before: ledger, after: ledger }), drift(10, 0));
-        assert_eq!(tally.take(Reading { balance: 939, before: ledger, after: ledger }), drift(11, 1));
+        assert_eq!(
+            tally.take(Reading { balance: 940, before: ledger, after: ledger }),
+            drift(10, 0)
+        );
+        assert_eq!(
+            tally.take(Reading { balance: 939, before: ledger, after: ledger }),
+            drift(11, 1)
+        );
     }
 
     #[test]

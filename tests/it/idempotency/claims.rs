@@ -45,7 +45,7 @@ pub(crate) fn claim(key: &'static str, body: &str, id: &str) -> Claim {
     }
 }
 
-/// The id of a call, told by the number at the end of the request id it carried: `r-1`.
+/// The id of a call, by the number at the end of the request id it carried: `r-1`.
 pub(super) fn id_of(carried: &str) -> ReservationId {
     let number: u128 = carried.rsplit('-').next().unwrap().parse().unwrap();
     format!("{:032x}", 0x0193_a1b2_c3d4_7000_8000_0000_0000_0000 + number).parse().unwrap()
@@ -61,7 +61,7 @@ pub(super) fn kept(carried: &str, body: &str) -> StoredResponse {
     answer(id_of(carried), carried, body)
 }
 
-/// What whoever comes after it is told.
+/// The result of a later claim of the same key.
 pub(super) fn finished(kept: StoredResponse) -> Begun {
     Begun::Finished(Box::new(kept))
 }

@@ -1,4 +1,4 @@
-//! Callers who left: what became of their calls can be fetched by their ids, by their own team only.
+//! Callers who left: the outcome of their calls can be fetched by id, by their own team only.
 
 use std::io::{Read, Write};
 
@@ -15,24 +15,32 @@ pub(super) fn outcome_of(id: &str, credential: &str) -> Call {
     Call::get(&format!("/gateway/v1/requests/{id}")).with(credential)
 }
 
-/// What is told of the calls that carried a request id, newest first.
+/// What is shown of the calls that carried a request id, newest first.
 pub(super) async fn calls_of(gateway: &Gateway, carried: &str, credential: &str) -> Vec<Value> {
     let reply = gateway.send(&outcome_of(carried, credential)).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     reply.json()["requests"].as_array().unwrap().clone()
 }
 
-/// Waits until the only call that carried a request id is done and what became of it is kept, and tells it.
+/// Waits until the only call that carried a request id is done and its outcome is kept; returns the
+/// outcome.
 pub(super) async fn kept_of(gateway: &Gateway, carried: &str, credential: &str) -> Value {
     let the_call = async || calls_of(gateway, carried, credential).await.pop().unwrap();
-    wait_until("its outcome is there", || async { !the_call().await["answerBytes"].is_null() }).await;
+    wait_until("its outcome is there", || async { !the_call().await["answerBytes"].is_null() })
+        .await;
     assert_eq!(calls_of(gateway, carried, credential).await.len(), 1);
     the_call().await
 }
 
 /// Sends a call and leaves while the upstream works on it and on so many before it.
-pub(super) async fn send_and_leave(call: Call, gateway: &Gateway, firemoon: &Firemoon, before: u64) {
-    let abandoned = || gateway.lines("request").iter().filter(|line| line["outcome"] == "abandoned").count();
+pub(super) async fn send_and_leave(
+    call: Call,
+    gateway: &Gateway,
+    firemoon: &Firemoon,
+    before: u64,
+) {
+    let abandoned =
+        || gateway.lines("request").iter().filter(|line| line["outcome"] == "abandoned").count();
     let left = abandoned();
     firemoon.hold().await;
     let mut connection = Connection::open(gateway.team()).await;
@@ -42,16 +50,26 @@ pub(super) async fn send_and_leave(call: Call, gateway: &Gateway, firemoon: &Fir
     wait_until("the gateway sees that it has left", || async { abandoned() > left }).await;
 }
 
+/// By its own team only.
 #[tokio::test]
-async fn the_answer_of_a_caller_who_left_can_be_fetched_by_its_team_through_any_gateway() {
+async fn an_absent_callers_answer_can_be_fetched_through_any_gateway() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = prepaid(Installation::on(&redis, &firemoon));
     let gateways = [Gateway::serve(&installation).await, Gateway::serve(&installation).await];
     let (design, growth) = (installation.key("design"), installation.key("growth"));
-    send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateways[0], &firemoon, 0).await;
+    send_and_leave(
+        picture().with(design).header("x-request-id", "left-1"),
+        &gateways[0],
+        &firemoon,
+        0,
+    )
+    .await;
     for gateway in &gateways {
         let running = calls_of(gateway, "left-1", design).await;
-        assert_eq!((running.len(), &running[0]["state"], &running[0]["answer"]), (1, &json!("running"), &Value::Null));
+        assert_eq!(
+            (running.len(), &running[0]["state"], &running[0]["answer"]),
+            (1, &json!("running"), &Value::Null)
+        );
     }
     firemoon.release().await;
     let call = kept_of(&gateways[1], "left-1", design).await;
@@ -62,9 +80,12 @@ async fn the_answer_of_a_caller_who_left_can_be_fetched_by_its_team_through_any_
             (reply.header("content-type"), reply.header("cache-control")),
             (Some("application/json"), Some("no-store"))
         );
-        assert_eq!(reply.json(), call, "by either id it is the same");
+        assert_eq!(reply.json(), call, "both ids find the same call");
         let [state, outcome] = ["state", "outcome"].map(|name| call[name].as_str());
-        assert_eq!((state, outcome, &call["status"]), (Some("done"), Some("completed"), &json!(200)));
+        assert_eq!(
+            (state, outcome, &call["status"]),
+            (Some("done"), Some("completed"), &json!(200))
+        );
         assert_eq!((&call["requestId"], &call["endpoint"]), (&json!("left-1"), &json!("flux/dev")));
         assert_eq!(call["creditsCost"].to_string(), "0.025");
         assert_eq!(call["answer"]["images"].as_array().unwrap().len(), 1);
@@ -76,17 +97,24 @@ async fn the_answer_of_a_caller_who_left_can_be_fetched_by_its_team_through_any_
     }
     assert_eq!(replays(&gateways[0], "fetched").await, Some(1.0));
     assert_eq!(spent(&gateways[0], design).await, ("0.025".to_owned(), "0".to_owned()));
-    assert_eq!(firemoon.requests().await, 1, "fetching asks nobody");
+    assert_eq!(firemoon.requests().await, 1, "fetching needs no call");
 }
 
 #[tokio::test]
-async fn a_caller_who_left_and_comes_back_with_its_key_joins_its_own_call() {
+async fn a_caller_who_returns_with_its_key_joins_its_call() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = prepaid(Installation::on(&redis, &firemoon));
     let gateway = Gateway::serve(&installation).await;
     let design = installation.key("design").to_owned();
-    send_and_leave(once("order-1", &design).header("x-request-id", "left-1"), &gateway, &firemoon, 0).await;
-    let (again, mut connection) = (once("order-1", &design), Connection::open(gateway.team()).await);
+    send_and_leave(
+        once("order-1", &design).header("x-request-id", "left-1"),
+        &gateway,
+        &firemoon,
+        0,
+    )
+    .await;
+    let (again, mut connection) =
+        (once("order-1", &design), Connection::open(gateway.team()).await);
     let again = tokio::spawn(async move { connection.send(&again).await });
     let in_flight = r#"moongate_http_in_flight{route="/api/v1/{model}"}"#;
     wait_until("it has joined", || async { gateway.metric(in_flight).await == Some(1.0) }).await;
@@ -94,11 +122,14 @@ async fn a_caller_who_left_and_comes_back_with_its_key_joins_its_own_call() {
     let again = again.await.unwrap();
     assert_eq!((again.status, again.header("x-request-id")), (200, Some("left-1")));
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
-    assert_eq!((firemoon.requests().await, spent(&gateway, &design).await.0), (1, "0.025".to_owned()));
+    assert_eq!(
+        (firemoon.requests().await, spent(&gateway, &design).await.0),
+        (1, "0.025".to_owned())
+    );
 }
 
 #[tokio::test]
-async fn a_caller_who_closes_its_side_after_the_request_has_left_and_its_answer_is_kept() {
+async fn a_half_closed_callers_answer_is_kept() {
     let firemoon = Firemoon::start();
     let installation = prepaid(Installation::before(&firemoon));
     let gateway = Gateway::serve(&installation).await;
@@ -117,11 +148,11 @@ async fn a_caller_who_closes_its_side_after_the_request_has_left_and_its_answer_
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    assert_eq!(String::from_utf8_lossy(&answer), "", "nobody is taken to read any more");
+    assert_eq!(String::from_utf8_lossy(&answer), "", "no caller counts as reading any more");
     firemoon.release().await;
     let call = kept_of(&gateway, "half", design).await;
     assert_eq!(call["answer"]["images"].as_array().unwrap().len(), 1);
-    let line = gateway.lines("request").into_iter().find(|line| line["request_id"] == "half").unwrap();
+    let line = gateway.line_written("request", |line| line["request_id"] == "half").await;
     assert_eq!((&line["outcome"], &line["status"]), (&json!("abandoned"), &json!(499)));
 }
 
@@ -129,7 +160,8 @@ async fn a_caller_who_closes_its_side_after_the_request_has_left_and_its_answer_
 async fn a_caller_who_leaves_while_it_waits_disturbs_nobody() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = prepaid(Installation::on(&redis, &firemoon));
-    let [gateway, other] = [Gateway::serve(&installation).await, Gateway::serve(&installation).await];
+    let [gateway, other] =
+        [Gateway::serve(&installation).await, Gateway::serve(&installation).await];
     let design = installation.key("design").to_owned();
     firemoon.hold().await;
     let (call, mut connection) = (once("order-1", &design), Connection::open(gateway.team()).await);
@@ -151,35 +183,54 @@ async fn a_caller_who_leaves_while_it_waits_disturbs_nobody() {
 }
 
 #[tokio::test]
-async fn a_caller_who_left_is_told_of_a_call_that_failed_as_well() {
+async fn a_caller_who_left_can_learn_of_a_failed_call() {
     let firemoon = Firemoon::start();
-    let installation = prepaid(Installation::before(&firemoon)).set("/upstream/answer_timeout", json!("1s"));
+    let installation =
+        prepaid(Installation::before(&firemoon)).set("/upstream/answer_timeout", json!("1s"));
     let gateway = Gateway::serve(&installation).await;
     let design = installation.key("design");
-    // Held until the time-out: nobody knows what became of it, and that is what the caller would have been told.
-    send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateway, &firemoon, 0).await;
+    // Held until the time-out: the outcome is unknown, as the caller would have learned.
+    send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateway, &firemoon, 0)
+        .await;
     let outcome = kept_of(&gateway, "left-1", design).await;
-    assert_eq!((&outcome["status"], &outcome["answer"]["code"]), (&json!(504), &json!("upstream_timeout")));
+    assert_eq!(
+        (&outcome["status"], &outcome["answer"]["code"]),
+        (&json!(504), &json!("upstream_timeout"))
+    );
     assert_eq!(outcome["answer"]["requestId"], "left-1");
-    assert_eq!((outcome["creditsCost"].to_string(), &outcome["outcome"]), ("0.025".to_owned(), &json!("unknown")));
+    assert_eq!(
+        (outcome["creditsCost"].to_string(), &outcome["outcome"]),
+        ("0.025".to_owned(), &json!("unknown"))
+    );
     firemoon.release().await;
 }
 
 #[tokio::test]
-async fn what_is_kept_for_a_caller_who_left_is_bounded_in_bytes_and_in_time() {
+async fn absent_callers_answers_are_bounded_in_bytes_and_time() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     for installation in [Installation::before(&firemoon), Installation::on(&redis, &firemoon)] {
-        let installation = prepaid(installation).set("/replay", json!({ "retention": "1m", "answer_bytes_max": 10 }));
+        let installation = prepaid(installation)
+            .set("/replay", json!({ "retention": "1m", "answer_bytes_max": 10 }));
         let gateway = Gateway::serve(&installation).await;
         let design = installation.key("design");
-        send_and_leave(picture().with(design).header("x-request-id", "left-1"), &gateway, &firemoon, 0).await;
+        send_and_leave(
+            picture().with(design).header("x-request-id", "left-1"),
+            &gateway,
+            &firemoon,
+            0,
+        )
+        .await;
         firemoon.release().await;
         let the_call = async || calls_of(&gateway, "left-1", design).await.pop().unwrap();
-        // What came of the call is too large; what it was charged is told.
+        // The call's answer is too large to keep; its charge is shown.
         let too_large = "The answer was too large to keep, or has given way to newer ones";
-        wait_until("its outcome is there", || async { the_call().await["message"] == too_large }).await;
+        wait_until("its outcome is there", || async { the_call().await["message"] == too_large })
+            .await;
         let call = the_call().await;
-        assert_eq!((call["creditsCost"].to_string(), &call["answer"]), ("0.025".to_owned(), &Value::Null));
+        assert_eq!(
+            (call["creditsCost"].to_string(), &call["answer"]),
+            ("0.025".to_owned(), &Value::Null)
+        );
     }
     for key in redis.ask::<Vec<String>>(&["KEYS", "mg1:{design}:replay:*"]).await.unwrap() {
         let left: i64 = redis.ask(&["PTTL", &key]).await.unwrap();

@@ -111,13 +111,15 @@ impl World {
     }
 }
 
+/// Over HTTP/1 and HTTP/2.
 #[tokio::test]
-async fn an_answer_that_its_caller_did_not_take_to_the_end_is_kept_on_http1_and_http2() {
+async fn an_answer_not_taken_to_its_end_is_kept() {
     for redis in [None, Some(RedisServer::start().await)] {
         let world = World::start(redis).await;
         let mut names = Vec::new();
         for taken in TAKEN {
-            let [one, two, three] = ["http1", "http2", "stream"].map(|way| format!("{way}-{taken}"));
+            let [one, two, three] =
+                ["http1", "http2", "stream"].map(|way| format!("{way}-{taken}"));
             world.vanish_http1(&one, taken);
             world.vanish_http2(&two, taken, false).await;
             world.vanish_http2(&three, taken, true).await;
@@ -127,24 +129,29 @@ async fn an_answer_that_its_caller_did_not_take_to_the_end_is_kept_on_http1_and_
             world.assert_kept(name).await;
         }
         let calls = names.len() as u64;
-        assert_eq!((world.firemoon.requests().await, world.firemoon.executed().await), (calls, calls));
+        assert_eq!(
+            (world.firemoon.requests().await, world.firemoon.executed().await),
+            (calls, calls)
+        );
         assert_eq!(spent(&world.gateway, world.key()).await.0, "0.225");
     }
 }
 
 #[tokio::test]
-async fn of_two_hundred_callers_who_are_cut_off_at_once_in_the_middle_of_their_answers_every_answer_is_kept() {
+async fn two_hundred_callers_cut_off_at_once_lose_no_answer() {
     for redis in [None, Some(RedisServer::start().await)] {
         let world = World::start(redis).await;
         world.firemoon.faults(&json!([{ "fault": "data_uri", "amount": 32 << 10 }])).await;
         // No more than a hundred calls of one name are listed.
         let names = ["cut-1", "cut-2", "cut-3", "cut-4"];
-        let mut callers: Vec<TcpStream> = (0..200).map(|number| world.send_http1(names[number % 4])).collect();
+        let mut callers: Vec<TcpStream> =
+            (0..200).map(|number| world.send_http1(names[number % 4])).collect();
         for caller in &mut callers {
             caller.read_exact(&mut vec![0; 4 << 10]).unwrap();
         }
         drop(callers);
-        let is_whole = |call: &Value| call["status"] == 200 && call["answerBytes"].as_u64() >= Some(32 << 10);
+        let is_whole =
+            |call: &Value| call["status"] == 200 && call["answerBytes"].as_u64() >= Some(32 << 10);
         for name in names {
             wait_until("every answer is kept whole", || async {
                 let calls = calls_of(&world.gateway, name, world.key()).await;
@@ -159,17 +166,18 @@ async fn of_two_hundred_callers_who_are_cut_off_at_once_in_the_middle_of_their_a
 }
 
 #[tokio::test]
-async fn a_small_answer_that_was_written_to_a_caller_who_is_gone_is_kept() {
+async fn a_small_answer_written_to_a_departed_caller_is_kept() {
     let world = World::start(None).await;
     world.firemoon.hold().await;
-    // It is gone before it has read a byte, but not before the gateway has written all of them: the answer waits in the
-    // kernel's memory, unread, when the connection is reset.
+    // It is gone before it has read a byte, but not before the gateway has written all of them: the
+    // answer waits in the kernel's memory, unread, when the connection is reset.
     let mut stream = TcpStream::connect(world.gateway.team()).unwrap();
     stream.write_all(world.head("small").as_bytes()).unwrap();
     world.firemoon.until_held(1).await;
     world.firemoon.release().await;
     assert_eq!(stream.peek(&mut [0; 16]).unwrap(), 16, "the answer is here");
-    let line = || world.gateway.lines("request").into_iter().find(|line| line["request_id"] == "small");
+    let line =
+        || world.gateway.lines("request").into_iter().find(|line| line["request_id"] == "small");
     wait_until("it is written", || async { line().is_some() }).await;
     drop(stream);
     let call = kept_of(&world.gateway, "small", world.key()).await;
@@ -180,19 +188,28 @@ async fn a_small_answer_that_was_written_to_a_caller_who_is_gone_is_kept() {
 async fn an_answer_that_arrived_is_not_kept() {
     let world = World::start(None).await;
     world.firemoon.faults(&json!([])).await;
-    let call =
-        |name: &str| generate("flux/dev", &json!({ "prompt": "x" })).with(world.key()).header("x-request-id", name);
+    let call = |name: &str| {
+        generate("flux/dev", &json!({ "prompt": "x" }))
+            .with(world.key())
+            .header("x-request-id", name)
+    };
     let mut kept_alive = Connection::open(world.gateway.team()).await;
     assert_eq!(kept_alive.send(&call("kept-alive")).await.status, 200);
     assert_eq!(kept_alive.send(&call("again")).await.status, 200);
     assert_eq!(world.gateway.send(&call("closed")).await.status, 200);
-    assert_eq!(Connection::open_http2(world.gateway.team()).await.send(&call("http2")).await.status, 200);
+    assert_eq!(
+        Connection::open_http2(world.gateway.team()).await.send(&call("http2")).await.status,
+        200
+    );
     drop(kept_alive);
     let all = async || calls_of(&world.gateway, "sentinel", world.key()).await;
     // Whatever was kept of the others is there before this one is: it vanishes after them.
     world.firemoon.faults(&json!([{ "fault": "data_uri", "amount": ANSWER }])).await;
     world.vanish_http1("sentinel", 4096);
-    wait_until("the last is kept", || async { all().await.iter().any(|call| !call["answerBytes"].is_null()) }).await;
+    wait_until("the last is kept", || async {
+        all().await.iter().any(|call| !call["answerBytes"].is_null())
+    })
+    .await;
     for name in ["kept-alive", "again", "closed", "http2"] {
         let calls = calls_of(&world.gateway, name, world.key()).await;
         assert_eq!((calls.len(), &calls[0]["answerBytes"]), (1, &Value::Null), "{name}");

@@ -1,5 +1,5 @@
-//! Whoever makes a call dies, or is thought dead, while others wait for its answer: the call is never made twice, and
-//! they are told so in bounded time.
+//! The owner of a call dies, or is thought dead, while others wait for its answer: the call is
+//! never made twice, and the others get a refusal in bounded time.
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -35,7 +35,8 @@ impl World {
                 .set("/ledger/reservation_ttl", json!("2s"))
         };
         let installations = [of(format!("redis://127.0.0.1:{}", proxy.port())), of(redis.url())];
-        let (owner, other) = (Gateway::serve(&installations[0]).await, Gateway::serve(&installations[1]).await);
+        let (owner, other) =
+            (Gateway::serve(&installations[0]).await, Gateway::serve(&installations[1]).await);
         Self { redis, firemoon, proxy, owner, other, installations }
     }
 
@@ -52,7 +53,8 @@ impl World {
 
     /// Sends the order; says what became of it.
     async fn send(&self, gateway: &Gateway) -> JoinHandle<Option<(u16, String)>> {
-        let (call, mut connection) = (self.order_at(gateway), Connection::open(gateway.team()).await);
+        let (call, mut connection) =
+            (self.order_at(gateway), Connection::open(gateway.team()).await);
         tokio::spawn(async move {
             let reply = connection.exchange(&call).await.ok()?;
             reply.inspect(false);
@@ -74,8 +76,9 @@ impl World {
     }
 }
 
+/// Those that waited for it, and all that come after them.
 #[tokio::test]
-async fn those_who_wait_for_a_call_whose_gateway_is_killed_are_told_that_it_is_lost_and_so_is_everyone_after_them() {
+async fn duplicates_of_a_killed_gateways_call_learn_it_is_lost() {
     let mut world = World::start().await;
     world.firemoon.hold().await;
     let first = world.send(&world.owner).await;
@@ -98,19 +101,26 @@ async fn those_who_wait_for_a_call_whose_gateway_is_killed_are_told_that_it_is_l
     let design = world.design();
     assert_eq!(spent(&next, design).await, ("0.025".to_owned(), "0".to_owned()));
     assert_eq!(world.statuses().await, ["unknown"]);
-    assert_eq!(next.send(&once("order-2", design)).await.status, 200, "another key is another call");
+    assert_eq!(
+        next.send(&once("order-2", design)).await.status,
+        200,
+        "another key is another call"
+    );
 }
 
+/// If it had not been sent, one of the duplicates that wait makes it.
 #[tokio::test]
-async fn a_call_whose_gateway_was_killed_before_it_was_sent_is_made_by_one_who_waited() {
+async fn a_call_of_a_killed_gateway_is_made_by_another() {
     let mut world = World::start().await;
     let before = once("order-0", world.installations[0].key("design"));
     assert_eq!(world.owner.send(&before).await.status, 200, "it has its connections to Redis");
-    let order_0: Vec<String> = world.redis.ask(&["KEYS", "mg1:{design}:replay:key:*"]).await.unwrap();
+    let order_0: Vec<String> =
+        world.redis.ask(&["KEYS", "mg1:{design}:replay:key:*"]).await.unwrap();
     world.proxy.set(Fault::HoldAnswers);
     let first = world.send(&world.owner).await;
     let key = async || {
-        let keys: Vec<String> = world.redis.ask(&["KEYS", "mg1:{design}:replay:key:*"]).await.unwrap();
+        let keys: Vec<String> =
+            world.redis.ask(&["KEYS", "mg1:{design}:replay:key:*"]).await.unwrap();
         keys.into_iter().find(|key| !order_0.contains(key))
     };
     wait_until("it has its key", || async { key().await.is_some() }).await;
@@ -120,17 +130,23 @@ async fn a_call_whose_gateway_was_killed_before_it_was_sent_is_made_by_one_who_w
     world.owner.kill();
     assert_eq!(first.await.unwrap(), None);
     let left: u64 = world.redis.ask(&["PTTL", &key]).await.unwrap();
-    assert!(left <= 50_000, "what was not sent holds the key no longer than it may wait: {left} ms");
+    assert!(left <= 50_000, "an unsent call holds its key no longer than it may wait: {left} ms");
     world.redis.run(&["PEXPIRE", &key, "1"]).await;
     assert_eq!(joined.await.unwrap(), Some((200, String::new())));
     let left: u64 = world.redis.ask(&["PTTL", &key]).await.unwrap();
-    assert!(left > 23 * 3_600_000, "what was sent holds it as long as answers are kept: {left} ms");
-    assert_eq!(world.other.send(&world.order_at(&world.other)).await.header("idempotency-replayed"), Some("true"));
-    assert_eq!(world.firemoon.requests().await, 2, "once, beside the one before it");
+    assert!(
+        left > 23 * 3_600_000,
+        "a sent call holds its key as long as answers are kept: {left} ms"
+    );
+    assert_eq!(
+        world.other.send(&world.order_at(&world.other)).await.header("idempotency-replayed"),
+        Some("true")
+    );
+    assert_eq!(world.firemoon.requests().await, 2, "once, after the one before it");
 }
 
 #[tokio::test]
-async fn a_gateway_that_was_only_frozen_still_tells_what_became_of_its_call() {
+async fn a_frozen_gateway_still_reports_its_calls_outcome() {
     let world = World::start().await;
     world.firemoon.hold().await;
     let first = world.send(&world.owner).await;

@@ -1,5 +1,5 @@
-//! What only the store in Redis can get wrong: keys that stay for ever, counts that drift, a server that forgets or is
-//! silent.
+//! What only the store in Redis can get wrong: keys that stay for ever, counts that drift, a server
+//! that forgets or is silent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,14 +42,20 @@ impl RedisBench {
         let keys: Vec<String> = self.server.ask(&["KEYS", "*"]).await.unwrap();
         assert!(!keys.is_empty());
         for key in &keys {
-            assert!(key.starts_with("mg1:{design}:replay:") || key.starts_with("mg1:{growth}:replay:"), "{key}");
+            assert!(
+                key.starts_with("mg1:{design}:replay:") || key.starts_with("mg1:{growth}:replay:"),
+                "{key}"
+            );
             let left: i64 = self.server.ask(&["PTTL", key]).await.unwrap();
             assert!(left > 0, "{key} lives for ever");
         }
         for team in ["design", "growth"] {
             let own = |what: &str| format!("mg1:{{{team}}}:replay:{what}");
             let mut bytes = 0_u64;
-            for key in keys.iter().filter(|key| key.starts_with(&own("key:")) || key.starts_with(&own("call:"))) {
+            for key in keys
+                .iter()
+                .filter(|key| key.starts_with(&own("key:")) || key.starts_with(&own("call:")))
+            {
                 bytes += self.server.ask::<u64>(&["HSTRLEN", key, "body"]).await.unwrap();
             }
             let counted: Option<u64> = self.server.ask(&["GET", &own("bytes")]).await.unwrap();
@@ -61,7 +67,8 @@ impl RedisBench {
 #[tokio::test]
 async fn bodies_that_have_expired_are_not_counted_any_more() {
     let bench = RedisBench::start().await;
-    let short = bench.handle(idempotency::Settings { retention: Duration::from_millis(40), ..settings() });
+    let short =
+        bench.handle(idempotency::Settings { retention: Duration::from_millis(40), ..settings() });
     short.keep(&team("design"), &kept("r-1", "0123456789")).await.unwrap();
     let long = bench.handle(settings());
     // This one keeps the count itself alive beyond the first one's end.
@@ -76,8 +83,9 @@ async fn bodies_that_have_expired_are_not_counted_any_more() {
     assert_eq!((counted, bodies), (6, 2));
 }
 
+/// That is a while after its reservation has ended.
 #[tokio::test]
-async fn a_call_is_lost_when_its_reservation_has_ended_and_nobody_has_told_its_outcome_for_a_while() {
+async fn a_call_is_lost_if_its_outcome_stays_missing() {
     let bench = RedisBench::start().await;
     let store = bench.handle(settings());
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
@@ -97,14 +105,18 @@ async fn a_call_is_lost_when_its_reservation_has_ended_and_nobody_has_told_its_o
     for way in 0..by_gateways::WAYS_TO_END {
         hold().await;
         since(3_600_000).await;
-        assert_eq!(joined().await, Begun::Running, "what had ended before has been brought back");
+        assert_eq!(joined().await, Begun::Running, "what had ended before is restored");
         by_gateways::end(&bench.server, "design", id, way).await;
-        assert_eq!(joined().await, Begun::Running, "it has just ended: its maker is about to tell");
+        assert_eq!(
+            joined().await,
+            Begun::Running,
+            "it has just ended, and its owner is about to store the answer"
+        );
         since(10_001).await;
         assert_eq!((joined().await, joined().await), (Begun::Lost, Begun::Lost));
     }
     store.finish(&first, &of(&first, "{}")).await.unwrap();
-    assert_eq!(joined().await, finished(of(&first, "{}")), "its maker was only slow");
+    assert_eq!(joined().await, finished(of(&first, "{}")), "its owner was only slow");
 }
 
 #[tokio::test]
@@ -119,7 +131,7 @@ async fn a_server_that_forgot_the_script_is_told_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_went_away_is_an_outage_and_is_found_again() {
+async fn a_lost_connection_is_an_outage_and_is_made_again() {
     let mut bench = RedisBench::start().await;
     let store = bench.handle(settings());
     let first = claim("k", "{}", "r-1");
@@ -127,11 +139,14 @@ async fn a_server_that_went_away_is_an_outage_and_is_found_again() {
     bench.server.run(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     wait_until("it connects again", || async { store.begin(&first, TTL).await.is_ok() }).await;
     bench.server.kill();
-    assert!(matches!(store.begin(&first, TTL).await, Err(Outage::Unreachable(_) | Outage::TimedOut)));
+    assert!(matches!(
+        store.begin(&first, TTL).await,
+        Err(Outage::Unreachable(_) | Outage::TimedOut)
+    ));
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_an_outage_and_never_a_second_call() {
+async fn unreadable_data_is_an_outage_and_never_a_second_call() {
     let bench = RedisBench::start().await;
     let store = bench.handle(settings());
     let first = claim("k", "{}", "r-1");
@@ -142,9 +157,10 @@ async fn what_cannot_be_read_is_an_outage_and_never_a_second_call() {
     assert!(matches!(store.begin(&first, TTL).await, Err(Outage::Refused(_))));
 }
 
-/// What the version before wrote: places of its own for requests, which end with their time, and heads without a call.
+/// What the version before wrote: places of its own for requests, which end with their time, and
+/// heads without a call.
 #[tokio::test]
-async fn what_was_kept_under_a_key_before_calls_had_ids_is_still_its_answer() {
+async fn an_answer_stored_before_calls_had_ids_is_still_replayed() {
     let bench = RedisBench::start().await;
     let store = bench.handle(settings());
     let again = claim("k", "{}", "r-2");
@@ -154,12 +170,18 @@ async fn what_was_kept_under_a_key_before_calls_had_ids_is_still_its_answer() {
     let fields = ["HSET", &place, "claim", "0193", "print", &print, "head", head, "body", "{}"];
     bench.server.run(&fields).await;
     bench.server.run(&["PEXPIRE", &place, "60000"]).await;
-    let Begun::Finished(found) = store.begin(&again, TTL).await.unwrap() else { panic!("it was made") };
+    let Begun::Finished(found) = store.begin(&again, TTL).await.unwrap() else {
+        panic!("it was made")
+    };
     assert_eq!(
         (found.call.as_ref(), found.request_id.as_str(), found.body.as_deref()),
         (None, "r-1", Some(&b"{}"[..]))
     );
-    assert_eq!(store.list(&team("design"), Some(&request("r-1"))).await.unwrap(), [], "it has no id to be found by");
+    assert_eq!(
+        store.list(&team("design"), Some(&request("r-1"))).await.unwrap(),
+        [],
+        "it has no id by which to find it"
+    );
 }
 
 #[tokio::test]

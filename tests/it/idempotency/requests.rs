@@ -1,5 +1,5 @@
-//! The team's own calls, asked for by their ids or all at once: queued, running and done, with and without their
-//! answers.
+//! The team's own calls, fetched by id or all at once: queued, running and done, with and without
+//! their answers.
 
 use serde_json::{Value, json};
 
@@ -43,10 +43,16 @@ async fn three_abandoned_calls_of_one_workflow_leave_three_answers() {
         wait_until("all are kept", || async { whole().await }).await;
         let done = calls_of(&gateway, "workflow", design).await;
         assert_eq!(texts(&done, "callId"), texts(&running, "callId"), "newest first, as before");
-        assert_eq!((texts(&done, "state"), texts(&done, "requestId")), (vec!["done"; 3], vec!["workflow"; 3]));
+        assert_eq!(
+            (texts(&done, "state"), texts(&done, "requestId")),
+            (vec!["done"; 3], vec!["workflow"; 3])
+        );
         let listed = all(&gateway, design).await;
         assert_eq!(texts(&listed, "callId"), texts(&done, "callId"));
-        assert!(listed.iter().all(|call| call["answer"].is_null() && call["answerBytes"].is_u64()), "{listed:?}");
+        assert!(
+            listed.iter().all(|call| call["answer"].is_null() && call["answerBytes"].is_u64()),
+            "{listed:?}"
+        );
         for call in &done {
             let reply = gateway.send(&outcome_of(call["callId"].as_str().unwrap(), design)).await;
             assert_eq!(reply.json(), *call);
@@ -55,8 +61,9 @@ async fn three_abandoned_calls_of_one_workflow_leave_three_answers() {
     }
 }
 
+/// Though its answer is not kept.
 #[tokio::test]
-async fn a_call_that_ended_as_calls_do_is_done_though_its_answer_is_not_kept() {
+async fn an_ordinary_ended_call_is_reported_as_done() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     for installation in [Installation::before(&firemoon), Installation::on(&redis, &firemoon)] {
         let installation = prepaid(installation);
@@ -76,19 +83,33 @@ async fn a_call_that_ended_as_calls_do_is_done_though_its_answer_is_not_kept() {
                 (&call["state"], &call["outcome"], call["status"].as_u64()),
                 (&json!("done"), &json!(outcome), Some(u64::from(reply.status)))
             );
-            assert_eq!((call["creditsCost"].to_string(), &call["answer"]), (cost.to_owned(), &Value::Null));
+            assert_eq!(
+                (call["creditsCost"].to_string(), &call["answer"]),
+                (cost.to_owned(), &Value::Null)
+            );
             assert!(
-                call["message"].as_str().unwrap().starts_with("The answer is not kept: one is kept only if"),
+                call["message"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("The answer is not kept: one is kept only if"),
                 "{call}"
             );
-            let foreign = gateway.send(&outcome_of(reply.header("x-call-id").unwrap(), growth)).await;
+            let foreign =
+                gateway.send(&outcome_of(reply.header("x-call-id").unwrap(), growth)).await;
             assert_eq!(foreign.refusal(), (404, "request_not_found".to_owned()));
         }
-        assert_eq!(texts(&calls_of(&gateway, "stayed", design).await, "outcome"), ["failed", "completed"]);
+        assert_eq!(
+            texts(&calls_of(&gateway, "stayed", design).await, "outcome"),
+            ["failed", "completed"]
+        );
         let call = of(&keyed).await;
         assert_eq!((&call["answer"], &call["message"]), (&keyed.json(), &Value::Null));
         assert_eq!(kept_of(&gateway, "keyed", design).await, call);
-        assert_eq!(texts(&all(&gateway, design).await, "requestId"), ["keyed"], "open calls and kept answers");
+        assert_eq!(
+            texts(&all(&gateway, design).await, "requestId"),
+            ["keyed"],
+            "open calls and kept answers"
+        );
         for unknown in ["never", "0193a1b2c3d47e5f8a9b0c1d2e3f4a5b"] {
             let reply = gateway.send(&outcome_of(unknown, design)).await;
             assert_eq!(reply.refusal(), (404, "request_not_found".to_owned()));
@@ -96,8 +117,9 @@ async fn a_call_that_ended_as_calls_do_is_done_though_its_answer_is_not_kept() {
     }
 }
 
+/// On every gateway.
 #[tokio::test]
-async fn a_call_that_waits_for_the_shared_account_is_queued_on_every_gateway() {
+async fn a_call_waiting_for_the_shared_account_shows_as_queued() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = prepaid(Installation::on(&redis, &firemoon))
         .set("/upstream/limits", json!({ "requests_per_minute": 1 }))
@@ -121,7 +143,8 @@ async fn a_call_that_waits_for_the_shared_account_is_queued_on_every_gateway() {
         );
     }
     calls.iter().for_each(tokio::task::JoinHandle::abort);
-    wait_until("who waited has left", || async { all(&gateways[1], &design).await.len() == 1 }).await;
+    wait_until("who waited has left", || async { all(&gateways[1], &design).await.len() == 1 })
+        .await;
     firemoon.release().await;
     assert_eq!(kept_of(&gateways[1], "first", &design).await["state"], "done");
 }

@@ -8,7 +8,9 @@ use moongate::clock::Clock;
 use moongate::idempotency::{Begun, Claim, LISTED_MAX, Memory, Store, StoredResponse};
 use moongate::ledger::ReservationId;
 
-use super::claims::{Handles, TTL, answer, claim, finished, id_of, kept, of, request, settings, team};
+use super::claims::{
+    Handles, TTL, answer, claim, finished, id_of, kept, of, request, settings, team,
+};
 use super::redis::RedisBench;
 use crate::support::redis::wait_until;
 
@@ -20,13 +22,16 @@ fn in_memory() -> Handles {
     [memory.clone(), memory]
 }
 
-async fn the_first_makes_the_call_and_the_others_get_its_answer([one, other]: Handles) {
+async fn the_first_makes_the_call_and_duplicates_get_its_answer([one, other]: Handles) {
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
     assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running);
     one.finish(&first, &of(&first, r#"{"images":[]}"#)).await.unwrap();
     for again in [&second, &claim("k", "{}", "r-1")] {
-        assert_eq!(other.begin(again, TTL).await.unwrap(), finished(of(&first, r#"{"images":[]}"#)));
+        assert_eq!(
+            other.begin(again, TTL).await.unwrap(),
+            finished(of(&first, r#"{"images":[]}"#))
+        );
     }
     let found = other.fetch(&team("design"), first.id).await.unwrap();
     assert_eq!(found, Some(of(&first, r#"{"images":[]}"#)));
@@ -37,24 +42,34 @@ async fn of_many_at_once_exactly_one_makes_the_call([one, other]: Handles) {
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..40 {
         let store = if number % 2 == 0 { one.clone() } else { other.clone() };
-        calls.spawn(async move { store.begin(&claim("k", "{}", &format!("r-{number}")), TTL).await.unwrap() });
+        calls.spawn(async move {
+            store.begin(&claim("k", "{}", &format!("r-{number}")), TTL).await.unwrap()
+        });
     }
     let begun = calls.join_all().await;
     assert_eq!(begun.iter().filter(|begun| **begun == Begun::First).count(), 1);
     assert_eq!(begun.iter().filter(|begun| **begun == Begun::Running).count(), 39);
 }
 
-async fn a_key_given_back_is_free_and_only_its_holder_can_give_it_back([one, other]: Handles) {
+async fn only_its_holder_can_give_back_a_key([one, other]: Handles) {
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
     assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
     other.release(&second).await.unwrap();
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running);
     one.release(&first).await.unwrap();
     let different = claim("k", r#"{"prompt":"x"}"#, "r-3");
-    assert_eq!(other.begin(&different, TTL).await.unwrap(), Begun::First, "as if it had never been used");
+    assert_eq!(
+        other.begin(&different, TTL).await.unwrap(),
+        Begun::First,
+        "as if it had never been used"
+    );
     other.finish(&different, &of(&different, "{}")).await.unwrap();
     other.release(&different).await.unwrap();
-    assert_eq!(one.begin(&different, TTL).await.unwrap(), finished(of(&different, "{}")), "what has ended stays");
+    assert_eq!(
+        one.begin(&different, TTL).await.unwrap(),
+        finished(of(&different, "{}")),
+        "what has ended stays ended"
+    );
 }
 
 async fn another_body_under_the_same_key_is_told_apart([one, other]: Handles) {
@@ -92,25 +107,35 @@ async fn every_step_can_be_repeated([one, other]: Handles) {
         store.release(&first).await.unwrap();
         store.keep(&team("design"), &kept("r-2", "2")).await.unwrap();
         assert_eq!(store.begin(&first, TTL).await.unwrap(), finished(of(&first, "{}")));
-        assert_eq!(store.fetch(&team("design"), id_of("r-2")).await.unwrap(), Some(kept("r-2", "2")));
+        assert_eq!(
+            store.fetch(&team("design"), id_of("r-2")).await.unwrap(),
+            Some(kept("r-2", "2"))
+        );
         assert_eq!(store.list(&team("design"), None).await.unwrap().len(), 2);
     }
 }
 
-async fn a_claim_that_took_too_long_does_not_touch_the_one_after_it([one, other]: Handles) {
+async fn an_expired_claim_does_not_touch_its_successor([one, other]: Handles) {
     let (late, next) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
     assert_eq!(one.begin(&late, BRIEF).await.unwrap(), Begun::First);
-    wait_until("the claim is over", || async { other.begin(&next, TTL).await.unwrap() == Begun::First }).await;
+    wait_until("the claim is over", || async {
+        other.begin(&next, TTL).await.unwrap() == Begun::First
+    })
+    .await;
     one.release(&late).await.unwrap();
     one.finish(&late, &of(&late, "1")).await.unwrap();
     let third = claim("k", "{}", "r-3");
     assert_eq!(one.begin(&third, TTL).await.unwrap(), Begun::Running);
-    assert_eq!(one.fetch(&team("design"), late.id).await.unwrap(), Some(of(&late, "1")), "it was made");
+    assert_eq!(
+        one.fetch(&team("design"), late.id).await.unwrap(),
+        Some(of(&late, "1")),
+        "it was made"
+    );
     other.finish(&next, &of(&next, "2")).await.unwrap();
     assert_eq!(one.begin(&third, TTL).await.unwrap(), finished(of(&next, "2")));
 }
 
-async fn a_claim_that_is_over_and_free_can_still_be_finished([one, other]: Handles) {
+async fn an_expired_claim_that_nobody_took_can_still_finish([one, other]: Handles) {
     let late = claim("k", "{}", "r-1");
     assert_eq!(one.begin(&late, BRIEF).await.unwrap(), Begun::First);
     let watch = claim("k", "{}", "r-2");
@@ -123,7 +148,8 @@ async fn a_claim_that_is_over_and_free_can_still_be_finished([one, other]: Handl
     assert_eq!(other.begin(&watch, TTL).await.unwrap(), finished(of(&late, "1")));
 }
 
-async fn all_calls_that_carried_one_request_id_are_found_and_each_keeps_its_own_answer([one, other]: Handles) {
+/// Each keeps its own answer.
+async fn all_calls_of_one_request_id_are_found([one, other]: Handles) {
     let (first, second) = (claim("k", "{}", "r-1"), claim("l", "{}", "r-1"));
     for (claim, body) in [(&first, "1"), (&second, "22")] {
         assert_eq!(one.begin(claim, TTL).await.unwrap(), Begun::First);
@@ -139,15 +165,19 @@ async fn all_calls_that_carried_one_request_id_are_found_and_each_keeps_its_own_
         assert_eq!(other.begin(claim, TTL).await.unwrap(), finished(of(claim, body)));
     }
     let listed = other.list(&team("design"), Some(&request("r-1"))).await.unwrap();
-    let newest_first = [fourth, third, of(&second, "22"), of(&first, "1")].map(|kept| kept.summary().unwrap());
+    let newest_first =
+        [fourth, third, of(&second, "22"), of(&first, "1")].map(|kept| kept.summary().unwrap());
     assert_eq!(listed, newest_first);
-    assert_eq!(listed.iter().map(|kept| kept.body_bytes).collect::<Vec<_>>(), [None, Some(0), Some(2), Some(1)]);
+    assert_eq!(
+        listed.iter().map(|kept| kept.body_bytes).collect::<Vec<_>>(),
+        [None, Some(0), Some(2), Some(1)]
+    );
     let all = other.list(&team("design"), None).await.unwrap();
     assert_eq!((all.len(), &all[..4], all[4].request_id.as_str()), (5, &newest_first[..], "r-2"));
     assert_eq!(other.list(&team("design"), Some(&request("r-3"))).await.unwrap(), []);
 }
 
-async fn so_many_are_listed_and_older_ones_are_found_by_their_own_ids([one, other]: Handles) {
+async fn the_newest_calls_are_listed_and_older_found_by_id([one, other]: Handles) {
     let calls = LISTED_MAX + 5;
     for number in 0..calls {
         let id = id_of(&format!("r-{number}"));
@@ -166,10 +196,13 @@ async fn so_many_are_listed_and_older_ones_are_found_by_their_own_ids([one, othe
 async fn until_a_brief_claim_is_over(store: &Arc<dyn Store>, key: &'static str) {
     let (first, next) = (claim(key, "{}", "w-1"), claim(key, "{}", "w-2"));
     assert_eq!(store.begin(&first, BRIEF).await.unwrap(), Begun::First);
-    wait_until("the claim is over", || async { store.begin(&next, TTL).await.unwrap() == Begun::First }).await;
+    wait_until("the claim is over", || async {
+        store.begin(&next, TTL).await.unwrap() == Begun::First
+    })
+    .await;
 }
 
-async fn a_call_that_was_sent_keeps_its_key_and_still_has_its_end([one, other]: Handles) {
+async fn a_sent_call_keeps_its_key_until_it_ends([one, other]: Handles) {
     let (first, second) = (claim("k", "{}", "r-1"), claim("k", "{}", "r-2"));
     assert_eq!(one.begin(&first, BRIEF).await.unwrap(), Begun::First);
     // Nobody else has come meanwhile: its own time does not matter.
@@ -179,9 +212,13 @@ async fn a_call_that_was_sent_keeps_its_key_and_still_has_its_end([one, other]: 
     }
     until_a_brief_claim_is_over(&one, "another watch").await;
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running);
-    assert!(!other.sent(&second, TTL).await.unwrap(), "the key is another's");
+    assert!(!other.sent(&second, TTL).await.unwrap(), "the key is another team's");
     one.release(&first).await.unwrap();
-    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::First, "it was turned back, and nothing was spent");
+    assert_eq!(
+        other.begin(&second, TTL).await.unwrap(),
+        Begun::First,
+        "it was turned back, and nothing was spent"
+    );
     assert!(!one.sent(&first, TTL).await.unwrap());
     assert!(other.sent(&second, TTL).await.unwrap());
     other.finish(&second, &of(&second, "{}")).await.unwrap();
@@ -193,7 +230,11 @@ async fn a_call_whose_outcome_is_lost_is_not_made_again([one, other]: Handles) {
     assert_eq!(one.begin(&first, TTL).await.unwrap(), Begun::First);
     assert!(one.sent(&first, TTL).await.unwrap());
     other.mark_lost(&second).await.unwrap();
-    assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Running, "only its holder can lose it");
+    assert_eq!(
+        other.begin(&second, TTL).await.unwrap(),
+        Begun::Running,
+        "only its holder can lose it"
+    );
     one.mark_lost(&first).await.unwrap();
     assert_eq!(other.begin(&second, TTL).await.unwrap(), Begun::Lost);
     assert_eq!(other.begin(&claim("k", "[]", "r-3"), TTL).await.unwrap(), Begun::Mismatch);
@@ -209,7 +250,11 @@ async fn bodies_are_bounded_and_outcomes_outlive_them([one, other]: Handles) {
     }
     for (id, whole) in [("r-1", false), ("r-2", false), ("r-3", true), ("r-4", true)] {
         let found = other.fetch(&team("design"), id_of(id)).await.unwrap().unwrap();
-        assert_eq!(found, StoredResponse { body: whole.then(|| Bytes::from(body.clone())), ..kept(id, "") }, "{id}");
+        assert_eq!(
+            found,
+            StoredResponse { body: whole.then(|| Bytes::from(body.clone())), ..kept(id, "") },
+            "{id}"
+        );
     }
     let without = StoredResponse { body: None, ..kept("r-9", "") };
     one.keep(&team("design"), &without).await.unwrap();
@@ -234,17 +279,17 @@ macro_rules! on_both_stores {
 }
 
 on_both_stores! {
-    the_first_makes_the_call_and_the_others_get_its_answer,
+    the_first_makes_the_call_and_duplicates_get_its_answer,
     of_many_at_once_exactly_one_makes_the_call,
-    a_key_given_back_is_free_and_only_its_holder_can_give_it_back,
+    only_its_holder_can_give_back_a_key,
     another_body_under_the_same_key_is_told_apart,
     teams_share_neither_keys_nor_outcomes,
     every_step_can_be_repeated,
-    a_claim_that_took_too_long_does_not_touch_the_one_after_it,
-    a_claim_that_is_over_and_free_can_still_be_finished,
-    all_calls_that_carried_one_request_id_are_found_and_each_keeps_its_own_answer,
-    so_many_are_listed_and_older_ones_are_found_by_their_own_ids,
-    a_call_that_was_sent_keeps_its_key_and_still_has_its_end,
+    an_expired_claim_does_not_touch_its_successor,
+    an_expired_claim_that_nobody_took_can_still_finish,
+    all_calls_of_one_request_id_are_found,
+    the_newest_calls_are_listed_and_older_found_by_id,
+    a_sent_call_keeps_its_key_until_it_ends,
     a_call_whose_outcome_is_lost_is_not_made_again,
     bodies_are_bounded_and_outcomes_outlive_them,
 }

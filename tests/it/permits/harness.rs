@@ -1,4 +1,4 @@
-//! What a case works with: the shared account, its clock, and calls that want to pass.
+//! What a case works with: the shared account, its clock, and calls that ask for permits.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moongate::clock::Clock;
 use moongate::permits::{
-    AccountLimits, Allowance, Ask, KeyName, KeyTold, Operation, PermitId, Permits, QueuePosition, Remaining,
+    AccountLimits, Allowance, Ask, KeyName, KeyReport, Operation, PermitId, Permits, QueuePosition,
+    Remaining,
 };
 use moongate::team::TeamId;
 
-/// Where cases begin: in the middle of nothing.
+/// When cases begin: not at the edge of any window.
 pub(crate) const NOON: &str = "2026-11-22T12:00:00Z";
 /// A minute, until the next window opens.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -46,7 +47,13 @@ pub(crate) fn per_month(calls: u64) -> Allowance {
 
 /// A call of a team of weight 1 that may use the key `a`.
 pub(crate) fn call(team: &str) -> Ask {
-    Ask { id: PermitId::new(), team: TeamId::parse(team).unwrap(), weight: 1, keys: keys(&["a"]), turned_back: false }
+    Ask {
+        id: PermitId::new(),
+        team: TeamId::parse(team).unwrap(),
+        weight: 1,
+        keys: keys(&["a"]),
+        turned_back: false,
+    }
 }
 
 /// Names of keys.
@@ -56,13 +63,13 @@ pub(crate) fn keys(names: &[&str]) -> Arc<[KeyName]> {
 
 /// A replica at the shared account.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct Replica {
     pub(crate) permits: Arc<dyn Permits>,
     pub(crate) clock: Clock,
     pub(crate) limits: AccountLimits,
 }
 
-impl Desk {
+impl Replica {
     /// A fresh account with the keys `a` and `b` and no limits, and its bench.
     pub(crate) async fn open<B: Bench>() -> (Self, B) {
         let clock = Clock::moved(moment(NOON));
@@ -105,56 +112,61 @@ impl Desk {
         self.clock.set(self.clock.now() + time);
     }
 
-    /// Says some words in one round.
-    pub(crate) async fn say(&self, words: &[Operation]) -> Vec<QueuePosition> {
-        let round = self.permits.batch(&self.limits, words).await.unwrap();
-        assert_eq!(round.at, self.clock.now());
-        round.places
+    /// Sends operations as one batch.
+    pub(crate) async fn send(&self, operations: &[Operation]) -> Vec<QueuePosition> {
+        let answer = self.permits.batch(&self.limits, operations).await.unwrap();
+        assert_eq!(answer.at, self.clock.now());
+        answer.positions
     }
 
     pub(crate) async fn ask(&self, ask: &Ask) -> QueuePosition {
-        self.say(&[Operation::Ask(ask.clone())]).await.remove(0)
+        self.send(&[Operation::Ask(ask.clone())]).await.remove(0)
     }
 
-    /// Asks for several calls in one round.
+    /// Asks for several calls in one batch.
     pub(crate) async fn ask_all(&self, asks: &[Ask]) -> Vec<QueuePosition> {
-        self.say(&asks.iter().cloned().map(Operation::Ask).collect::<Vec<_>>()).await
+        self.send(&asks.iter().cloned().map(Operation::Ask).collect::<Vec<_>>()).await
     }
 
     pub(crate) async fn wait(&self, ask: &Ask) -> QueuePosition {
-        self.say(&[Operation::Wait(ask.id)]).await.remove(0)
+        self.send(&[Operation::Wait(ask.id)]).await.remove(0)
     }
 
     pub(crate) async fn leave(&self, ask: &Ask) {
-        self.say(&[Operation::Leave(ask.id)]).await;
+        self.send(&[Operation::Leave(ask.id)]).await;
     }
 
-    /// The upstream says how a key stands.
-    pub(crate) async fn told(&self, key: &str, remaining: u64, reset_at: Timestamp) {
-        self.say(&[Operation::Told(KeyTold { key: key.into(), remaining, reset_at })]).await;
+    /// The upstream reports what is left of a key's window.
+    pub(crate) async fn report(&self, key: &str, remaining: u64, reset_at: Timestamp) {
+        self.send(&[Operation::Report(KeyReport { key: key.into(), remaining, reset_at })]).await;
     }
 
     /// Which of some calls have a permit by now.
     pub(crate) async fn passed<'a>(&self, asks: &'a [Ask]) -> Vec<&'a Ask> {
-        let places = self.say(&asks.iter().map(|ask| Operation::Wait(ask.id)).collect::<Vec<_>>()).await;
-        asks.iter().zip(places).filter(|(_, place)| is_granted(place)).map(|(ask, _)| ask).collect()
+        let positions =
+            self.send(&asks.iter().map(|ask| Operation::Wait(ask.id)).collect::<Vec<_>>()).await;
+        asks.iter()
+            .zip(positions)
+            .filter(|(_, position)| is_granted(position))
+            .map(|(ask, _)| ask)
+            .collect()
     }
 
     /// How many calls of this kind pass now.
     pub(crate) async fn room(&self, ask: impl Fn() -> Ask) -> u64 {
-        let mut asked = Vec::new();
+        let mut asks = Vec::new();
         loop {
             let ask = ask();
             let granted = is_granted(&self.ask(&ask).await);
-            asked.push(ask);
+            asks.push(ask);
             if !granted {
                 break;
             }
         }
-        for ask in &asked {
+        for ask in &asks {
             self.leave(ask).await;
         }
-        asked.len() as u64 - 1
+        asks.len() as u64 - 1
     }
 
     /// What is left in every window that has a limit.
@@ -164,22 +176,26 @@ impl Desk {
 }
 
 /// Whether a call passed.
-pub(crate) fn is_granted(place: &QueuePosition) -> bool {
-    matches!(place, QueuePosition::Granted { .. })
+pub(crate) fn is_granted(position: &QueuePosition) -> bool {
+    matches!(position, QueuePosition::Granted { .. })
 }
 
 /// The key a call passed with.
-pub(crate) fn key_of(place: &QueuePosition) -> &str {
-    match place {
+pub(crate) fn key_of(position: &QueuePosition) -> &str {
+    match position {
         QueuePosition::Granted { key, .. } => key,
-        QueuePosition::Waiting { .. } | QueuePosition::Full | QueuePosition::Gone => panic!("not granted: {place:?}"),
+        QueuePosition::Waiting { .. } | QueuePosition::Full | QueuePosition::Gone => {
+            panic!("not granted: {position:?}")
+        }
     }
 }
 
-/// When a waiting call is told that there may be room.
-pub(crate) fn opens_at(place: &QueuePosition) -> Timestamp {
-    match place {
+/// When there may be room for a waiting call.
+pub(crate) fn opens_at(position: &QueuePosition) -> Timestamp {
+    match position {
         QueuePosition::Waiting { opens_at, .. } => *opens_at,
-        QueuePosition::Granted { .. } | QueuePosition::Full | QueuePosition::Gone => panic!("not waiting: {place:?}"),
+        QueuePosition::Granted { .. } | QueuePosition::Full | QueuePosition::Gone => {
+            panic!("not waiting: {position:?}")
+        }
     }
 }

@@ -11,7 +11,7 @@ use moongate::store::{Settings, Topology};
 use tempfile::TempDir;
 
 use super::harness::Bench;
-use crate::ledger_conformance::{RETENTION, TTL};
+use crate::ledger::conformance::{RETENTION, TTL};
 use crate::support::redis::RedisServer;
 use crate::support::stored::Reached as _;
 
@@ -51,8 +51,13 @@ impl Bench for InAFile {
 
 fn open(folder: &TempDir, clock: Clock) -> EmbeddedLedger {
     let path = folder.path().join("ledger.db");
-    let settings =
-        embedded::Settings { path, reservation_ttl: TTL, retention: RETENTION, on_unknown: OnUnknown::Charge, clock };
+    let settings = embedded::Settings {
+        path,
+        reservation_ttl: TTL,
+        retention: RETENTION,
+        on_unknown: OnUnknown::Charge,
+        clock,
+    };
     EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap()
 }
 
@@ -73,7 +78,7 @@ mod in_a_file {
 mod survival {
     use moongate::permits::QueuePosition;
 
-    use super::super::harness::{Desk, NOON, call, moment, per_day};
+    use super::super::harness::{NOON, Replica, call, moment, per_day};
     use super::*;
 
     #[tokio::test]
@@ -81,19 +86,19 @@ mod survival {
         let (folder, clock) = (TempDir::new().unwrap(), Clock::moved(moment(NOON)));
         for allowed in [true, false] {
             let ledger = open(&folder, clock.clone());
-            let desk = Desk::over(Arc::new(ledger), clock.clone()).limit(per_day(1));
-            let place = desk.ask(&call("design")).await;
-            assert_eq!(matches!(place, QueuePosition::Granted { .. }), allowed, "{place:?}");
+            let replica = Replica::over(Arc::new(ledger), clock.clone()).limit(per_day(1));
+            let position = replica.ask(&call("design")).await;
+            assert_eq!(matches!(position, QueuePosition::Granted { .. }), allowed, "{position:?}");
         }
     }
 
     #[tokio::test]
-    async fn every_key_in_redis_expires_and_none_shares_a_slot_with_a_team() {
+    async fn every_redis_key_expires_and_shares_no_teams_slot() {
         let clock = Clock::moved(moment(NOON));
         let bench = InRedis::start(clock.clone()).await;
-        let desk = Desk::over(bench.handle(), clock).limit(per_day(1));
-        desk.ask(&call("design")).await;
-        desk.ask(&call("design")).await;
+        let replica = Replica::over(bench.handle(), clock).limit(per_day(1));
+        replica.ask(&call("design")).await;
+        replica.ask(&call("design")).await;
         let keys: Vec<String> = bench.server.ask(&["KEYS", "*"]).await.unwrap();
         assert_eq!(keys.len(), 5, "{keys:?}");
         for key in keys {

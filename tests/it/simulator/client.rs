@@ -33,8 +33,10 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) async fn start(settings: Settings) -> Running {
-    let (api, media) =
-        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (api, media) = (
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+    );
     let address = api.local_addr().unwrap().to_string();
     let clock = settings.clock.clone();
     let shutdown = CancellationToken::new();
@@ -61,7 +63,8 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     async fn read(answer: Response<hyper::body::Incoming>) -> Self {
@@ -96,20 +99,29 @@ pub(crate) fn request(
 }
 
 /// One request on a connection of its own; the error is that no answer's head came.
-pub(crate) async fn exchange(address: &str, request: Request<Full<Bytes>>) -> Result<Answer, hyper::Error> {
+pub(crate) async fn exchange(
+    address: &str,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, hyper::Error> {
     let stream = TcpStream::connect(address).await.unwrap();
     // The largest header that a test asks for must fit.
-    let (mut sender, connection) =
-        hyper::client::conn::http1::Builder::new().max_buf_size(1 << 20).handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(1 << 20)
+        .handshake(TokioIo::new(stream))
+        .await?;
     tokio::spawn(connection);
     Ok(Answer::read(sender.send_request(request).await?).await)
 }
 
 /// The same by HTTP/2 with prior knowledge.
-pub(crate) async fn exchange_http2(address: &str, request: Request<Full<Bytes>>) -> Result<Answer, hyper::Error> {
+pub(crate) async fn exchange_http2(
+    address: &str,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, hyper::Error> {
     let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .handshake(TokioIo::new(stream))
+        .await?;
     tokio::spawn(connection);
     let (mut parts, body) = request.into_parts();
     parts.uri = format!("http://{address}{}", parts.uri).parse().unwrap();
@@ -118,7 +130,13 @@ pub(crate) async fn exchange_http2(address: &str, request: Request<Full<Bytes>>)
 }
 
 impl Running {
-    pub(crate) async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         exchange(&self.api, request(&self.api, method, path, headers, body)).await.unwrap()
     }
 
@@ -131,7 +149,13 @@ impl Running {
     }
 
     pub(crate) async fn generate_with(&self, key: &str, model: &str, body: &str) -> Answer {
-        self.call(Method::POST, &format!("/api/v1/{model}"), &[("authorization", &format!("Bearer {key}"))], body).await
+        self.call(
+            Method::POST,
+            &format!("/api/v1/{model}"),
+            &[("authorization", &format!("Bearer {key}"))],
+            body,
+        )
+        .await
     }
 
     pub(crate) async fn generate(&self, model: &str, body: &str) -> Answer {
@@ -142,7 +166,8 @@ impl Running {
     pub(crate) async fn spoilt(&self, fault: &str) -> Result<Answer, hyper::Error> {
         let key = format!("Bearer {KEY}");
         let headers = [("authorization", key.as_str()), ("x-simulator-fault", fault)];
-        exchange(&self.api, request(&self.api, Method::POST, "/api/v1/flux/dev", &headers, CAT)).await
+        exchange(&self.api, request(&self.api, Method::POST, "/api/v1/flux/dev", &headers, CAT))
+            .await
     }
 
     pub(crate) async fn put(&self, path: &str, body: &str) -> Answer {

@@ -29,15 +29,20 @@ fn expected(error: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_page_has_every_fault_and_every_field_and_no_other() {
+async fn the_page_has_exactly_every_fault_and_field() {
     let firemoon = start(settings()).await;
     let refused = firemoon.put("/_simulator/faults", r#"[{"fault":"none"}]"#).await.json();
-    let on_the_page: BTreeSet<String> =
-        ["### In place of the call", "### To a call that has run"].into_iter().flat_map(first_column).collect();
+    let on_the_page: BTreeSet<String> = ["### In place of the call", "### To a call that has run"]
+        .into_iter()
+        .flat_map(first_column)
+        .collect();
     assert_eq!(on_the_page, expected(refused["errors"][0].as_str().unwrap()));
 
     let refused = firemoon.put("/_simulator/faults", r#"[{"fault":"nsfw","none":1}]"#).await.json();
-    assert_eq!(first_column("### What a fault can say"), expected(refused["errors"][0].as_str().unwrap()));
+    assert_eq!(
+        first_column("### What a fault can say"),
+        expected(refused["errors"][0].as_str().unwrap())
+    );
     let rule = first_column("### Which calls a rule fits").into_iter().map(|field| {
         let value = if field == "times" { json!(1) } else { json!("x") };
         (field, value)
@@ -77,13 +82,17 @@ async fn every_request_and_every_example_of_the_page_is_taken() {
 }
 
 #[test]
-fn the_help_of_the_command_says_how_faults_are_asked_for_and_where_they_are_listed() {
-    let help = Command::new(env!("CARGO_BIN_EXE_moongate")).args(["simulate", "--help"]).output().unwrap();
+fn the_commands_help_explains_faults_and_lists_them() {
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_moongate")).args(["simulate", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     for request in first_column("## Control") {
         let (method, path) = request.split_once(' ').unwrap();
         let shown = help.lines().any(|line| line.contains(method) && line.contains(path));
         assert!(shown, "{request}");
     }
-    assert!(help.contains("x-simulator-fault: ") && help.contains("src/simulator/README.md"), "{help}");
+    assert!(
+        help.contains("x-simulator-fault: ") && help.contains("src/simulator/README.md"),
+        "{help}"
+    );
 }

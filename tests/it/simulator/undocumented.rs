@@ -6,7 +6,7 @@ use serde_json::json;
 use super::client::{CAT, KEY, settings, start};
 
 #[tokio::test]
-async fn a_failed_generation_costs_what_the_chosen_way_of_charging_says() {
+async fn a_failed_generation_costs_what_the_charging_mode_says() {
     for (charge, failed, killed) in [
         (Charge::OnSuccess, json!(100), json!(100)),
         (Charge::BeforeAndRefund, json!(100), json!(99.975)),
@@ -44,7 +44,8 @@ async fn a_balance_may_be_nested_text() {
 #[tokio::test]
 async fn retry_after_and_counted_reads_can_be_switched_on() {
     let mut settings = Settings { retry_after: true, reads_count: true, ..settings() };
-    settings.keys = vec![KeySettings::new("test", KEY, Limits { per_minute: Some(1), ..Limits::NONE })];
+    settings.keys =
+        vec![KeySettings::new("test", KEY, Limits { per_minute: Some(1), ..Limits::NONE })];
     let firemoon = start(settings).await;
     assert_eq!(firemoon.get_with(KEY, "/api/credits/balance").await.status, 200);
     let refused = firemoon.get_with(KEY, "/api/credits/balance").await;
@@ -53,7 +54,8 @@ async fn retry_after_and_counted_reads_can_be_switched_on() {
 
 #[tokio::test]
 async fn without_the_platform_everything_is_json() {
-    let firemoon = start(Settings { platform_answers: false, body_bytes_max: 10, ..settings() }).await;
+    let firemoon =
+        start(Settings { platform_answers: false, body_bytes_max: 10, ..settings() }).await;
     for path in ["/nowhere", "/api/models/"] {
         let answer = firemoon.get(path).await;
         assert_eq!((answer.status, answer.json()["error"].as_str()), (404, Some("Not found")));
@@ -62,29 +64,37 @@ async fn without_the_platform_everything_is_json() {
 }
 
 #[tokio::test]
-async fn keys_of_one_account_share_its_balance_and_not_their_limits() {
+async fn keys_of_one_account_share_only_its_balance() {
     let mut settings = settings();
-    let key = |name: &str| KeySettings { account: "company".into(), ..KeySettings::new(name, name, Limits::PRO) };
+    let key = |name: &str| KeySettings {
+        account: "company".into(),
+        ..KeySettings::new(name, name, Limits::PRO)
+    };
     settings.keys = vec![key("one"), key("two")];
     settings.balance = "0.05".parse().unwrap();
     let firemoon = start(settings).await;
     for (key, status) in [("one", 200), ("two", 200), ("one", 402), ("two", 402)] {
         assert_eq!(firemoon.generate_with(key, "flux/dev", CAT).await.status, status);
     }
-    assert_eq!(firemoon.generate_with("one", "flux/dev", CAT).await.header("x-ratelimit-remaining"), Some("57"));
+    assert_eq!(
+        firemoon.generate_with("one", "flux/dev", CAT).await.header("x-ratelimit-remaining"),
+        Some("57")
+    );
     assert_eq!(firemoon.books().await["balances"], json!({ "company": 0 }));
 }
 
 #[tokio::test]
 async fn prices_can_be_replaced() {
-    let firemoon = start(Settings { prices: vec![("flux/dev".into(), "1.5".parse().unwrap())], ..settings() }).await;
+    let firemoon =
+        start(Settings { prices: vec![("flux/dev".into(), "1.5".parse().unwrap())], ..settings() })
+            .await;
     firemoon.generate("flux/dev", r#"{"prompt":"a","num_images":2}"#).await;
     assert_eq!(firemoon.balance().await, json!(97));
     assert_eq!(firemoon.get("/api/models").await.json()[0]["pricing"]["credits"], json!(1.5));
 }
 
 #[tokio::test]
-async fn a_key_can_be_revoked_and_refilled_while_it_is_in_use() {
+async fn a_key_in_use_can_be_revoked_and_refilled() {
     let firemoon = start(settings()).await;
     for (change, status) in [
         (r#"{"revoked":true}"#, 401),

@@ -1,4 +1,4 @@
-//! The plainest client: for what is looked at when a value is dropped, where nothing can be awaited.
+//! A plain blocking client, for code that runs while a value is dropped and cannot await.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -6,7 +6,10 @@ use std::time::Duration;
 
 /// The whole answer to a GET, head and body, as far as it came.
 pub fn get(address: &str, path: &str) -> String {
-    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").as_bytes())
+    exchange(
+        address,
+        format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").as_bytes(),
+    )
 }
 
 /// The whole answer to any bytes, as far as it came.

@@ -1,4 +1,5 @@
-//! A caller that trusts nobody: every answer it gets may have only documented headers and must not hold the shared key.
+//! A caller that checks every answer: it may have only documented headers, and must not contain the
+//! shared key.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
@@ -13,23 +14,36 @@ use super::redis::PATIENCE;
 use super::shared_key::SHARED_KEY;
 
 /// The only headers that may leave a gateway.
-pub const HEADERS: [&str; 25] = [
+pub const HEADERS: [&str; 38] = [
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "access-control-max-age",
     "age",
     "allow",
     "cache-control",
     "connection",
     "content-encoding",
     "content-length",
+    "content-security-policy",
     "content-type",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
     "date",
     "etag",
     "idempotency-replayed",
+    "permissions-policy",
     "ratelimit",
     "ratelimit-policy",
+    "referrer-policy",
     "retry-after",
     "server-timing",
     "transfer-encoding",
+    "vary",
     "www-authenticate",
+    "x-content-type-options",
+    "x-frame-options",
     "x-call-id",
     "x-credits-cost",
     "x-credits-cost-original",
@@ -92,7 +106,7 @@ impl Call {
         self.header("content-type", "application/json")
     }
 
-    /// Any body, of which nothing is said.
+    /// Any body, with no content type.
     pub fn bytes(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
@@ -146,11 +160,14 @@ impl Connection {
     /// One on which an answer that is not read comes no further than its first few bytes.
     pub async fn open_narrow_http2(address: &str) -> Self {
         let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.initial_stream_window_size(16 * 1024).initial_connection_window_size(4 * 1024 * 1024);
+        builder
+            .initial_stream_window_size(16 * 1024)
+            .initial_connection_window_size(4 * 1024 * 1024);
         Self::open_http2_with(address, &builder).await
     }
 
-    /// One on which an answer that is not read comes no further than its first byte, however small it is.
+    /// One on which an answer that is not read comes no further than its first byte, however small
+    /// it is.
     pub async fn open_strait_http2(address: &str) -> Self {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.initial_stream_window_size(1);
@@ -166,7 +183,9 @@ impl Connection {
 
     /// The same connection once more, for a call beside the others; HTTP/2 only.
     pub fn beside(&self) -> Self {
-        let Sender::Http2(sender) = &self.sender else { panic!("an HTTP/1 connection carries one call at a time") };
+        let Sender::Http2(sender) = &self.sender else {
+            panic!("an HTTP/1 connection carries one call at a time")
+        };
         Self { address: self.address.clone(), sender: Sender::Http2(sender.clone()) }
     }
 
@@ -187,7 +206,8 @@ impl Connection {
             }
             Sender::Http2(sender) => {
                 request.headers_mut().remove("host");
-                *request.uri_mut() = format!("http://{}{}", self.address, call.path).parse().unwrap();
+                *request.uri_mut() =
+                    format!("http://{}{}", self.address, call.path).parse().unwrap();
                 sender.ready().await?;
                 sender.send_request(request).await
             }
@@ -213,7 +233,12 @@ impl Reply {
     async fn read(response: Response<Incoming>) -> Result<Self, hyper::Error> {
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Self { status: head.status.as_u16(), version: head.version, headers: head.headers, body })
+        Ok(Self {
+            status: head.status.as_u16(),
+            version: head.version,
+            headers: head.headers,
+            body,
+        })
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -231,17 +256,25 @@ impl Reply {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     /// The status and the code of a refusal.
     pub fn refusal(&self) -> (u16, String) {
-        (self.status, self.json()["code"].as_str().unwrap_or_else(|| panic!("no code: {}", self.text())).to_owned())
+        (
+            self.status,
+            self.json()["code"]
+                .as_str()
+                .unwrap_or_else(|| panic!("no code: {}", self.text()))
+                .to_owned(),
+        )
     }
 
     /// Fails when anything about the answer is not as every answer must be.
     pub fn inspect(&self, to_head: bool) {
-        let wrong = |what: &str| panic!("{what}: {} {:?} {}", self.status, self.headers, self.text());
+        let wrong =
+            |what: &str| panic!("{what}: {} {:?} {}", self.status, self.headers, self.text());
         for (name, value) in &self.headers {
             let value = String::from_utf8_lossy(value.as_bytes());
             if !HEADERS.contains(&name.as_str()) || value.contains(SHARED_KEY) {
@@ -265,7 +298,9 @@ impl Reply {
 
     /// Firemoon's clients print an error only when it is one flat object of texts.
     fn inspect_error(&self, wrong: &dyn Fn(&str)) {
-        let Some(source) = self.header("x-error-source") else { return wrong("nobody is named as the source") };
+        let Some(source) = self.header("x-error-source") else {
+            return wrong("nobody is named as the source");
+        };
         if !["caller", "policy", "gateway", "upstream"].contains(&source) {
             wrong("an unknown source");
         }
@@ -276,7 +311,7 @@ impl Reply {
         if !body["error"].is_string() || !body["message"].is_string() {
             wrong("an error has no words");
         }
-        // What the upstream said itself is passed on as it is.
+        // The upstream's own errors are passed on as they are.
         if body["code"].is_null() && source == "upstream" {
             return;
         }

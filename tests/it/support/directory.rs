@@ -1,4 +1,4 @@
-//! A directory to ask, with three teams, one issuer and a clock that stands still.
+//! A directory to query, with three teams, one issuer and a clock that stands still.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,7 +10,9 @@ use jiff::{Timestamp, ToSpan};
 use moongate::clock::Clock;
 use moongate::config::read_limits;
 use moongate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySettings, KeySource};
-use moongate::identity::{Authenticator, DirectoryError, KeyRegistry, Observer, Rejection, Settings};
+use moongate::identity::{
+    Authenticator, DirectoryError, KeyRegistry, Observer, Rejection, Settings,
+};
 use moongate::team::{State, Team, TeamId, UserId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -105,7 +107,11 @@ pub fn teams() -> HashMap<TeamId, Arc<Team>> {
 }
 
 /// A directory of issuers and keys that nobody watches.
-pub fn directory(issuers: Vec<IssuerSettings>, keys: Vec<KeySettings>, clock: &Clock) -> Authenticator {
+pub fn directory(
+    issuers: Vec<IssuerSettings>,
+    keys: Vec<KeySettings>,
+    clock: &Clock,
+) -> Authenticator {
     reloaded(issuers, keys, clock, None, &Arc::new(Counts::default())).expect("directory")
 }
 
@@ -125,10 +131,12 @@ pub fn reloaded(
 
 /// What a directory says of a credential without waiting, as `team/user`.
 pub fn verdict(directory: &Authenticator, credential: &str) -> Result<String, Rejection> {
-    directory.authenticate_now(credential).expect("a verdict without waiting").map(|(principal, team)| {
-        assert_eq!(principal.team, team.id);
-        format!("{}/{}", principal.team, principal.user)
-    })
+    directory.authenticate_now(credential).expect("a verdict without waiting").map(
+        |(principal, team)| {
+            assert_eq!(principal.team, team.id);
+            format!("{}/{}", principal.team, principal.user)
+        },
+    )
 }
 
 /// The issuer with an RSA, an EC and an Ed25519 key, and a directory that knows it by a file.
@@ -159,7 +167,7 @@ pub fn world_with(change: impl FnOnce(&mut IssuerSettings)) -> World {
     World { rsa, ec, ed, clock, directory, folder }
 }
 
-/// Counts what a directory tells its observer.
+/// Counts what a directory reports.
 #[derive(Default)]
 pub struct Counts {
     pub refreshed: AtomicUsize,

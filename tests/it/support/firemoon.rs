@@ -1,4 +1,5 @@
-//! A simulated Firemoon in a process of its own, with the one shared key; it tells what it saw, and fails on command.
+//! A simulated Firemoon in a process of its own, with the one shared key. It shows the calls it
+//! got, and fails on command.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -41,8 +42,21 @@ impl Firemoon {
     pub fn start_at(address: &str, flags: &[&str]) -> Self {
         let key = format!("shared={SHARED_KEY}");
         let mut child = Command::new(env!("CARGO_BIN_EXE_moongate"))
-            .args(["simulate", "--address", address, "--media-address", "127.0.0.1:0", "--key", &key])
-            .args(DEFAULTS.iter().filter(|(flag, _)| !flags.contains(flag)).flat_map(|(flag, value)| [flag, value]))
+            .args([
+                "simulate",
+                "--address",
+                address,
+                "--media-address",
+                "127.0.0.1:0",
+                "--key",
+                &key,
+            ])
+            .args(
+                DEFAULTS
+                    .iter()
+                    .filter(|(flag, _)| !flags.contains(flag))
+                    .flat_map(|(flag, value)| [flag, value]),
+            )
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -50,7 +64,8 @@ impl Firemoon {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut line = |start: &str| lines.next().unwrap().unwrap().strip_prefix(start).unwrap().to_owned();
+        let mut line =
+            |start: &str| lines.next().unwrap().unwrap().strip_prefix(start).unwrap().to_owned();
         let (api, media) = (line("Firemoon simulator: http://"), line("Media: "));
         Self { child, address: api.strip_suffix("/api").unwrap().to_owned(), media }
     }
@@ -104,13 +119,15 @@ impl Firemoon {
 
     /// From now on these faults are met, in this order.
     pub async fn faults(&self, rules: &Value) {
-        let answer = Call::put("/_simulator/faults").json(rules).send_uninspected(&self.address).await;
+        let answer =
+            Call::put("/_simulator/faults").json(rules).send_uninspected(&self.address).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     /// Changes what the shared key may do: its limits, its balance, whether it is known at all.
     pub async fn change_key(&self, change: &Value) {
-        let answer = Call::put("/_simulator/keys/shared").json(change).send_uninspected(&self.address).await;
+        let answer =
+            Call::put("/_simulator/keys/shared").json(change).send_uninspected(&self.address).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
@@ -122,12 +139,18 @@ impl Firemoon {
     /// Lets the calls go that wait, and no call waits any more.
     pub async fn release(&self) {
         self.faults(&serde_json::json!([])).await;
-        assert_eq!(Call::post("/_simulator/release").send_uninspected(&self.address).await.status, 200);
+        assert_eq!(
+            Call::post("/_simulator/release").send_uninspected(&self.address).await.status,
+            200
+        );
     }
 
     /// Waits until so many calls are held.
     pub async fn until_held(&self, calls: u64) {
-        wait_until("calls are held at the upstream", || async { self.sums().await["held"] == calls }).await;
+        wait_until("calls are held at the upstream", || async {
+            self.sums().await["held"] == calls
+        })
+        .await;
     }
 
     /// Ends it at once; its port refuses connections from now on.
@@ -140,7 +163,11 @@ impl Firemoon {
 impl Drop for Firemoon {
     fn drop(&mut self) {
         let runs = self.child.try_wait().is_ok_and(|ended| ended.is_none());
-        let books = if runs { blocking::get(&self.address, "/_simulator/books?calls=0") } else { String::new() };
+        let books = if runs {
+            blocking::get(&self.address, "/_simulator/books?calls=0")
+        } else {
+            String::new()
+        };
         self.kill();
         if !std::thread::panicking() && runs {
             // Only the shared key may ever arrive: a team's credential never leaves the gateway.

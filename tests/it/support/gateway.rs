@@ -1,5 +1,5 @@
-//! The gateway itself as a process: started with a configuration file, watched, stopped, and searched for secrets it
-//! let slip.
+//! The gateway itself as a process: started with a configuration file, watched, stopped, and
+//! searched for secrets it let slip.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,13 +16,13 @@ use super::redis::wait_until;
 
 /// A running `moongate serve`; it ends with the value.
 ///
-/// When it ends, everything it said, and all its metrics, are searched for the shared key, the teams' credentials,
-/// prompts and media addresses, and for signs of a panic.
+/// When it ends, everything it wrote, and all its metrics, are searched for the shared key, the
+/// teams' credentials, prompts and media addresses, and for signs of a panic.
 pub struct Gateway {
     child: Child,
     team: String,
     operator: String,
-    said: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
     listeners: Vec<JoinHandle<()>>,
     /// What must not be in the logs, beside what never may.
     forbidden: Vec<String>,
@@ -52,13 +52,20 @@ impl Gateway {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
+        let output = Arc::new(Mutex::new(String::new()));
         let listeners = vec![
-            listen(child.stdout.take().unwrap(), Arc::clone(&said)),
-            listen(child.stderr.take().unwrap(), Arc::clone(&said)),
+            listen(child.stdout.take().unwrap(), Arc::clone(&output)),
+            listen(child.stderr.take().unwrap(), Arc::clone(&output)),
         ];
         let forbidden = installation.credentials();
-        let mut gateway = Self { child, team: String::new(), operator: String::new(), said, listeners, forbidden };
+        let mut gateway = Self {
+            child,
+            team: String::new(),
+            operator: String::new(),
+            output,
+            listeners,
+            forbidden,
+        };
         wait_until("the gateway listens", || async { gateway.line("listening").is_some() }).await;
         let line = gateway.line("listening").unwrap();
         gateway.team = line["team"].as_str().unwrap().to_owned();
@@ -97,19 +104,21 @@ impl Gateway {
         (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
     }
 
-    /// The value of a series, named as it is written: `moongate_team_credits_total{team="design",model="flux/dev"}`.
-    /// The order of labels does not matter.
+    /// The value of a series, named as it is written:
+    /// `moongate_team_credits_total{team="design",model="flux/dev"}`. The order of labels does not
+    /// matter.
     pub async fn metric(&self, series: &str) -> Option<f64> {
         let wanted = parts(series);
         let page = self.ask("/metrics").await;
         let mut lines = page.text().lines().filter(|line| !line.starts_with('#'));
-        let found = lines.find_map(|line| line.rsplit_once(' ').filter(|(name, _)| parts(name) == wanted));
+        let found =
+            lines.find_map(|line| line.rsplit_once(' ').filter(|(name, _)| parts(name) == wanted));
         found.map(|(_, value)| value.parse().unwrap())
     }
 
-    /// Everything it has said so far.
-    pub fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
+    /// Everything it has written to its standard output and error so far.
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     /// The first line of the log with this message.
@@ -119,9 +128,26 @@ impl Gateway {
 
     /// All lines of the log with this message.
     pub fn lines(&self, message: &str) -> Vec<Value> {
-        let said = self.said();
-        let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let output = self.output();
+        let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|line| line["msg"] == message).collect()
+    }
+
+    /// The same, once there are so many. The log is written beside the answers, so a line may come
+    /// after the answer it is about.
+    pub async fn lines_written(&self, count: usize, message: &str) -> Vec<Value> {
+        let written = || self.lines(message);
+        wait_until("the lines are written", || async { written().len() >= count }).await;
+        let lines = written();
+        assert_eq!(lines.len(), count, "{message}: {lines:#?}");
+        lines
+    }
+
+    /// The line with this message of which this is true, once it is written.
+    pub async fn line_written(&self, message: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let found = || self.lines(message).into_iter().find(|line| is_it(line));
+        wait_until("the line is written", || async { found().is_some() }).await;
+        found().unwrap()
     }
 
     /// The number of its process.
@@ -131,7 +157,14 @@ impl Gateway {
 
     /// Sends it a signal: `-TERM`, `-HUP`.
     pub fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .arg(signal)
+                .arg(self.child.id().to_string())
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Ends it at once, with no chance to tidy up.
@@ -169,27 +202,27 @@ impl Drop for Gateway {
             let _ = listener.join();
         }
         if std::thread::panicking() {
-            eprintln!("the gateway said:\n{}", self.said());
+            eprintln!("the gateway wrote:\n{}", self.output());
             return;
         }
         // Every token begins with the first letters of its header.
         let never = [SHARED_KEY, PROMPT, "eyJ", "panicked", "_simulator"].into_iter();
         for secret in never.chain(self.forbidden.iter().map(String::as_str)) {
             assert!(!metrics.contains(secret), "{secret} is in the metrics:\n{metrics}");
-            let said = self.said();
-            let line = said.lines().find(|line| line.contains(secret));
+            let output = self.output();
+            let line = output.lines().find(|line| line.contains(secret));
             assert!(line.is_none(), "{secret} is in the log: {line:?}");
         }
     }
 }
 
 /// Keeps what the process says, as it says it.
-fn listen(stream: impl Read + Send + 'static, said: Arc<Mutex<String>>) -> JoinHandle<()> {
+fn listen(stream: impl Read + Send + 'static, output: Arc<Mutex<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let mut said = said.lock().unwrap();
-            said.push_str(&line);
-            said.push('\n');
+            let mut output = output.lock().unwrap();
+            output.push_str(&line);
+            output.push('\n');
         }
     })
 }
@@ -197,8 +230,11 @@ fn listen(stream: impl Read + Send + 'static, said: Arc<Mutex<String>>) -> JoinH
 /// The name of a series and its labels in order.
 fn parts(series: &str) -> (String, Vec<String>) {
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-    let mut labels: Vec<String> =
-        labels.trim_end_matches('}').split("\",").map(|label| label.trim_matches('"').to_owned()).collect();
+    let mut labels: Vec<String> = labels
+        .trim_end_matches('}')
+        .split("\",")
+        .map(|label| label.trim_matches('"').to_owned())
+        .collect();
     labels.sort();
     (name.to_owned(), labels)
 }

@@ -21,14 +21,17 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Two teams without limits, `design` and `growth`, each with a key, before this upstream, with an embedded ledger.
+    /// Two teams without limits, `design` and `growth`, each with a key, before this upstream, with
+    /// an embedded ledger.
     pub fn before(firemoon: &Firemoon) -> Self {
         Self::before_url(&firemoon.base_url())
     }
 
-    /// The same with the ledger in Redis, which may take its time: how long must not decide a test on a busy machine.
+    /// The same with the ledger in Redis, which may take its time: how long must not decide a test
+    /// on a busy machine.
     pub fn on(redis: &RedisServer, firemoon: &Firemoon) -> Self {
-        Self::before(firemoon).set("/ledger", json!({ "redis": { "url": redis.url(), "deadline": "20s" } }))
+        Self::before(firemoon)
+            .set("/ledger", json!({ "redis": { "url": redis.url(), "deadline": "20s" } }))
     }
 
     /// The same before any upstream.
@@ -101,8 +104,8 @@ impl Installation {
         self.file.pointer(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"))
     }
 
-    /// Makes one more gateway key, under a name of the test's own: `{"team": "design", "name": "laptop"}` and what else
-    /// a key can have.
+    /// Makes one more gateway key, under a name of the test's own: `{"team": "design", "name":
+    /// "laptop"}` and what else a key can have.
     pub fn add_key(&mut self, known_as: &str, mut key: Value) {
         let made = GatewayKey::generate().unwrap();
         key["id"] = json!(made.id.as_str());

@@ -1,4 +1,4 @@
-//! An issuer's web server on this machine: says what it is told to say, and counts who asks.
+//! An issuer's web server on this machine: answers what the test sets, and counts requests.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -30,7 +30,7 @@ pub enum Answer {
 pub struct IssuerServer {
     pub address: SocketAddr,
     answers: Arc<Mutex<HashMap<String, Answer>>>,
-    asked: Arc<AtomicUsize>,
+    requested: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -40,9 +40,9 @@ impl IssuerServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("address");
         let answers = Arc::new(Mutex::new(HashMap::new()));
-        let asked = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(serve(listener, Arc::clone(&answers), Arc::clone(&asked)));
-        Self { address, answers, asked, task }
+        let requested = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn(serve(listener, Arc::clone(&answers), Arc::clone(&requested)));
+        Self { address, answers, requested, task }
     }
 
     /// The URL of a path here.
@@ -61,8 +61,8 @@ impl IssuerServer {
     }
 
     /// How many requests came.
-    pub fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub fn requested(&self) -> usize {
+        self.requested.load(Ordering::SeqCst)
     }
 }
 
@@ -72,16 +72,23 @@ impl Drop for IssuerServer {
     }
 }
 
-async fn serve(listener: TcpListener, answers: Arc<Mutex<HashMap<String, Answer>>>, asked: Arc<AtomicUsize>) {
+async fn serve(
+    listener: TcpListener,
+    answers: Arc<Mutex<HashMap<String, Answer>>>,
+    requested: Arc<AtomicUsize>,
+) {
     loop {
         let (stream, _) = listener.accept().await.expect("connection");
-        let (answers, asked) = (Arc::clone(&answers), Arc::clone(&asked));
+        let (answers, requested) = (Arc::clone(&answers), Arc::clone(&requested));
         let service = service_fn(move |request: Request<Incoming>| {
-            asked.fetch_add(1, Ordering::SeqCst);
+            requested.fetch_add(1, Ordering::SeqCst);
             let answer = answers.lock().expect("lock").get(request.uri().path()).cloned();
             respond(answer)
         });
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service),
+        );
     }
 }
 

@@ -15,6 +15,7 @@ use moongate::ledger::embedded::{self, EmbeddedLedger};
 use moongate::ledger::{OnUnknown, Unobserved};
 use moongate::live::Live;
 use moongate::permits::Allowance;
+use moongate::refused::MemoryRefused;
 use moongate::telemetry::AuditLog;
 use moongate::upstream::settings::Protocol;
 use moongate::upstream::{self, Upstream, queue};
@@ -25,7 +26,7 @@ use super::directory::directory;
 use super::gateway::Gateway;
 use super::installation::Installation;
 use super::redis::PATIENCE;
-use crate::ledger_conformance::RETENTION;
+use crate::ledger::conformance::RETENTION;
 
 /// May change.
 pub const OPS: &str = "ops-token-5b1f0c7de2a94386";
@@ -39,7 +40,8 @@ pub const PROMISED: Duration = Duration::from_secs(2);
 pub fn with_operators(installation: Installation) -> Installation {
     for (name, token) in [("ops", OPS), ("watch", WATCH)] {
         let hash = SecretHash::of(token).to_hex();
-        std::fs::write(installation.folder().join(format!("{name}.sha256")), format!("{hash}\n")).unwrap();
+        std::fs::write(installation.folder().join(format!("{name}.sha256")), format!("{hash}\n"))
+            .unwrap();
     }
     let tokens = json!([
         { "name": "ops", "sha256": { "file": "ops.sha256" } },
@@ -78,18 +80,28 @@ pub fn api(shown: Live<Shown>, folder: &Path) -> Api {
     Api::new(Parts {
         shown,
         audit_log: AuditLog::off(),
-        registrar: Arc::new(RegistrySync::new(Live::new(KeyRegistry::default()), directory, read_limits)),
+        registrar: Arc::new(RegistrySync::new(
+            Live::new(KeyRegistry::default()),
+            directory,
+            read_limits,
+        )),
         store: Arc::new(EmbeddedKeyRegistry::new(ledger.clone())),
-        ledger: Arc::new(ledger),
+        ledger: Arc::new(ledger.clone()),
+        permits: Arc::new(ledger),
         teams: Live::new(HashMap::new()),
         upstream: Live::new(Upstream::new(upstream, None).unwrap()),
+        refused: Arc::new(MemoryRefused::default()),
         clock,
     })
 }
 
-/// What an operator types, with the token in the file `ops-token` of the installation's folder: the exit code, and what
-/// was said.
-pub fn moongate(gateway: &Gateway, installation: &Installation, arguments: &[&str]) -> (i32, String, String) {
+/// What an operator types, with the token in the file `ops-token` of the installation's folder: the
+/// exit code and its standard error.
+pub fn moongate(
+    gateway: &Gateway,
+    installation: &Installation,
+    arguments: &[&str],
+) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_moongate"))
         .args(arguments)
         .env("MOONGATE_ADMIN", format!("http://{}", gateway.operator()))
@@ -132,13 +144,14 @@ pub async fn judged(gateway: &Gateway, credential: &str) -> String {
     if reply.status == 200 { "200".to_owned() } else { reply.refusal().1 }
 }
 
-/// Waits until a gateway says this of a credential, which it must within [`PROMISED`]. The time during which this
-/// machine let the test wait for its own clock or for an answer is not the gateway's.
+/// Waits until a gateway says this of a credential, which it must within [`PROMISED`]. The time
+/// during which this machine let the test wait for its own clock or for an answer is not the
+/// gateway's.
 pub async fn soon(gateway: &Gateway, credential: &str, expected: &str) {
     const PAUSE: Duration = Duration::from_millis(5);
     let (began, mut of_the_machine) = (Instant::now(), Duration::ZERO);
     loop {
-        let asked = Instant::now();
+        let started = Instant::now();
         let judged = judged(gateway, credential).await;
         let elapsed = began.elapsed();
         if judged == expected {
@@ -147,6 +160,6 @@ pub async fn soon(gateway: &Gateway, credential: &str, expected: &str) {
         let most = (PROMISED + 3 * of_the_machine).min(PATIENCE);
         assert!(elapsed < most, "{judged}, and not {expected}, after {elapsed:?}");
         tokio::time::sleep(PAUSE).await;
-        of_the_machine += asked.elapsed().saturating_sub(PAUSE);
+        of_the_machine += started.elapsed().saturating_sub(PAUSE);
     }
 }

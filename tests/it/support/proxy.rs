@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a server, which can lose or delay what the server answers.
+//! A TCP proxy in front of a server, which can hold back, delay or drop requests and answers.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
@@ -15,17 +15,17 @@ use tokio::task::JoinHandle;
 pub(crate) enum Fault {
     /// Nothing.
     None,
-    /// What the server answers is read and dropped; the connection stays open.
+    /// Answers are read and dropped; the connection stays open.
     SwallowAnswers,
-    /// What is sent reaches the server; at its answer the connection is cut.
+    /// Requests reach the server; at its answer the connection is cut.
     CutBeforeAnswer,
     /// Every answer comes [`LATE`].
     Late,
-    /// What is sent is kept, until there is no such fault any more or whoever sent it has gone.
+    /// Requests are held back until the fault ends or their sender has gone.
     HoldRequests,
-    /// What the server answers is kept, likewise.
+    /// Answers are held back likewise.
     HoldAnswers,
-    /// The same, but for the first answer on each connection.
+    /// The same, except for the first answer on each connection and those that had come by then.
     HoldFurtherAnswers,
 }
 
@@ -64,17 +64,18 @@ impl Proxy {
         let to = Arc::new(AtomicU16::new(to));
         let (held, cuts) = (Arc::default(), Arc::<AtomicU8>::default());
         let (awaited, answered) = (Awaited::default(), Awaited::default());
-        let (shared, target, keep, cut) = (Arc::clone(&fault), Arc::clone(&to), Arc::clone(&held), Arc::clone(&cuts));
+        let (shared, target, keep, cut) =
+            (Arc::clone(&fault), Arc::clone(&to), Arc::clone(&held), Arc::clone(&cuts));
         let (await_it, await_its_answer) = (Arc::clone(&awaited), Arc::clone(&answered));
         let fates = watch::Sender::default();
-        let told = fates.subscribe();
+        let watched = fates.subscribe();
         let task = tokio::spawn(async move {
             while let Ok((caller, _)) = listener.accept().await {
                 let to = target.load(Ordering::SeqCst);
                 let (awaited, answered) = (Arc::clone(&await_it), Arc::clone(&await_its_answer));
                 let faults = Faults { now: Arc::clone(&shared), awaited, answered };
                 let relayed = relay(caller, to, faults, Arc::clone(&keep), Arc::clone(&cut));
-                tokio::spawn(fated(relayed, told.clone()));
+                tokio::spawn(fated(relayed, watched.clone()));
             }
         });
         Self { port, to, fault, held, cuts, awaited, answered, fates, task }
@@ -106,13 +107,13 @@ impl Proxy {
         self.cuts.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Ends the connections that are open: their callers are told, as when a server goes away.
+    /// Ends the connections that are open: their callers see it, as when a server goes away.
     pub(crate) fn sever(&self) {
         self.fates.send_modify(|fates| fates.severed += 1);
     }
 
-    /// Forgets the connections that are open, as a balancer does with idle ones: what is sent on them is taken and goes
-    /// nowhere, and nobody is told. New ones are served.
+    /// Forgets the connections that are open, as a balancer does with idle ones: what is sent on
+    /// them is taken and goes nowhere, and no end is seen. New ones are served.
     pub(crate) fn strand(&self) {
         self.fates.send_modify(|fates| fates.stranded += 1);
     }
@@ -123,20 +124,20 @@ impl Proxy {
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
 
-    /// Changes it as soon as the server has answered something with this text, which is let through, and so are all
-    /// answers before it.
+    /// Changes it as soon as the server has answered something with this text, which is let
+    /// through, and so are all answers before it.
     pub(crate) fn set_once_answered(&self, text: &str, fault: Fault) {
         *self.answered.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
     }
 
-    /// Changes it as soon as something with this text has gone to the server. So the fault meets the answer to that,
-    /// whatever else goes on, and never keeps it from being sent.
+    /// Changes it as soon as something with this text has gone to the server. So the fault meets
+    /// the answer to that, whatever else goes on, and never keeps it from being sent.
     pub(crate) fn set_once_sent(&self, text: &str, fault: Fault) {
         *self.awaited.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
     }
 }
 
-/// What a connection is told to do.
+/// What a connection is to do.
 struct Faults {
     now: Arc<AtomicU8>,
     awaited: Awaited,
@@ -151,7 +152,9 @@ impl Faults {
     /// These bytes have gone to the server.
     fn sent(&self, bytes: &[u8]) {
         let mut awaited = self.awaited.lock().unwrap();
-        let is_it = |(text, _): &mut (Vec<u8>, Fault)| bytes.windows(text.len()).any(|part| part == &text[..]);
+        let is_it = |(text, _): &mut (Vec<u8>, Fault)| {
+            bytes.windows(text.len()).any(|part| part == &text[..])
+        };
         if let Some((_, fault)) = awaited.take_if(is_it) {
             self.now.store(fault as u8, Ordering::SeqCst);
         }
@@ -160,7 +163,9 @@ impl Faults {
     /// These bytes have gone to the server: the fault that is to come with the answer.
     fn comes_with_the_answer(&self, bytes: &[u8]) -> Option<Fault> {
         let mut answered = self.answered.lock().unwrap();
-        let is_it = |(text, _): &mut (Vec<u8>, Fault)| bytes.windows(text.len()).any(|part| part == &text[..]);
+        let is_it = |(text, _): &mut (Vec<u8>, Fault)| {
+            bytes.windows(text.len()).any(|part| part == &text[..])
+        };
         answered.take_if(is_it).map(|(_, fault)| fault)
     }
 
@@ -179,20 +184,26 @@ impl Drop for Proxy {
 }
 
 /// Relays until the connection is severed, or stranded and then severed.
-async fn fated(relayed: impl Future<Output = ()>, mut told: watch::Receiver<Fates>) {
-    let at_first = *told.borrow_and_update();
+async fn fated(relayed: impl Future<Output = ()>, mut fates: watch::Receiver<Fates>) {
+    let at_first = *fates.borrow_and_update();
     let mut relayed = std::pin::pin!(relayed);
     let is_stranded = tokio::select! {
         () = &mut relayed => false,
         // Not polled any more, it stays as it is.
-        changed = told.wait_for(|fates| *fates != at_first) => changed.is_ok_and(|fates| fates.severed == at_first.severed),
+        changed = fates.wait_for(|now| *now != at_first) => changed.is_ok_and(|now| now.severed == at_first.severed),
     };
     if is_stranded {
-        let _ = told.wait_for(|fates| fates.severed != at_first.severed).await;
+        let _ = fates.wait_for(|now| now.severed != at_first.severed).await;
     }
 }
 
-async fn relay(caller: TcpStream, to: u16, faults: Faults, held: Arc<Mutex<Vec<u8>>>, cuts: Arc<AtomicU8>) {
+async fn relay(
+    caller: TcpStream,
+    to: u16,
+    faults: Faults,
+    held: Arc<Mutex<Vec<u8>>>,
+    cuts: Arc<AtomicU8>,
+) {
     let cuts_before = cuts.load(Ordering::SeqCst);
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await else { return };
     let (mut from_caller, mut to_caller) = caller.into_split();
@@ -246,6 +257,10 @@ async fn relay(caller: TcpStream, to: u16, faults: Faults, held: Arc<Mutex<Vec<u
             has_answered = first_is_let_through;
             if now() != Fault::SwallowAnswers as u8 {
                 to_caller.write_all(&buffer[..read]).await?;
+            }
+            // Answers that came while all were held: another operation's may be the first of them.
+            while first_is_let_through && let Ok(more @ 1..) = from_server.try_read(&mut buffer) {
+                to_caller.write_all(&buffer[..more]).await?;
             }
             let fault = coming.swap(Fault::None as u8, Ordering::SeqCst);
             if fault != Fault::None as u8 {

@@ -1,4 +1,4 @@
-//! A webhook's receiver in this process: answers as it is told to, and keeps what it was sent.
+//! A webhook's receiver in this process: answers what the test sets, and keeps what it was sent.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -42,7 +42,9 @@ impl Receiver {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (answers, kept) = (Arc::clone(&answers), Arc::clone(&kept));
-                let service = service_fn(move |request| answer(request, Arc::clone(&answers), Arc::clone(&kept)));
+                let service = service_fn(move |request| {
+                    answer(request, Arc::clone(&answers), Arc::clone(&kept))
+                });
                 tokio::spawn(async move {
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -86,7 +88,9 @@ async fn answer(
     let next = answers.lock().unwrap().pop_front().unwrap_or(Answer::Status(200));
     match next {
         Answer::Status(status) => {
-            let answer = Response::builder().status(status).header("location", "http://127.0.0.1:1/elsewhere");
+            let answer = Response::builder()
+                .status(status)
+                .header("location", "http://127.0.0.1:1/elsewhere");
             Ok(answer.body(Full::default()).unwrap())
         }
         Answer::Never => std::future::pending().await,

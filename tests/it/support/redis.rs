@@ -1,4 +1,5 @@
-//! Real redis-servers for tests: one, a cluster of three, or a primary with a replica and Sentinels. Gone when dropped.
+//! Real redis-servers for tests: one, a cluster of three, or a primary with a replica and
+//! Sentinels. Gone when dropped.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -30,7 +31,8 @@ impl RedisServer {
 
     /// Starts one with more options (`["--maxmemory", "2mb"]`) and waits until it answers.
     pub(crate) async fn start_with(options: &[&str]) -> Self {
-        // Starting takes a few milliseconds; tests that run beside this one have threads of their own.
+        // Starting takes a few milliseconds; tests that run beside this one have threads of their
+        // own.
         let server = Self::spawn(options);
         server.has_been_known_for_long().await;
         server
@@ -41,28 +43,32 @@ impl RedisServer {
         Self::spawn(&[])
     }
 
-    /// From now on a gateway that has never seen a team in this server believes it that the team is new, and need not
-    /// wait for others that might know better. A restart, a promotion and a flush undo it.
+    /// From now on a gateway that has never seen a team in this server believes it that the team is
+    /// new, and need not wait for others that might know better. A restart, a promotion and a flush
+    /// undo it.
     pub(crate) async fn has_been_known_for_long(&self) {
-        // One that wants a password says nothing. A replica takes no writes, nor does a node of half a cluster.
-        let Ok(reign) = self.its_reign().await else { return };
-        let _: RedisResult<redis::Value> = self.ask(&["HSET", "mg1:{mg1:teams}:reigns", &reign, "1"]).await;
+        // One that wants a password says nothing. A replica takes no writes, nor does a node of
+        // half a cluster.
+        let Ok(replication_id) = self.its_replication_id().await else { return };
+        let _: RedisResult<redis::Value> =
+            self.ask(&["HSET", "mg1:{mg1:teams}:reigns", &replication_id, "1"]).await;
         let _: RedisResult<redis::Value> = self.ask(&["SADD", "mg1:teams", "*"]).await;
     }
 
     /// Its replication id.
-    pub(crate) async fn reign(&self) -> String {
-        self.its_reign().await.unwrap()
+    pub(crate) async fn replication_id(&self) -> String {
+        self.its_replication_id().await.unwrap()
     }
 
-    async fn its_reign(&self) -> RedisResult<String> {
+    async fn its_replication_id(&self) -> RedisResult<String> {
         let info: String = self.ask(&["INFO", "replication"]).await?;
         Ok(info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap().to_owned())
     }
 
     /// Starts a replica and waits until it is in step.
     pub(crate) async fn replica_of(primary: &Self) -> Self {
-        let replica = Self::start_with(&["--replicaof", &format!("127.0.0.1 {}", primary.port)]).await;
+        let replica =
+            Self::start_with(&["--replicaof", &format!("127.0.0.1 {}", primary.port)]).await;
         wait_until("the replica is in step", || async {
             let info: String = replica.ask(&["INFO", "replication"]).await.unwrap_or_default();
             info.contains("master_link_status:up")
@@ -73,9 +79,10 @@ impl RedisServer {
         replica
     }
 
-    /// Starts a Sentinel that watches it alone, and that asks whoever comes for a password.
+    /// Starts a Sentinel that watches it alone, and that asks its clients for a password.
     pub(crate) fn watched_with_password(&self, password: &str) -> Self {
-        let watch = format!("sentinel monitor {} 127.0.0.1 {} 1\n", RedisSentinel::MASTER, self.port);
+        let watch =
+            format!("sentinel monitor {} 127.0.0.1 {} 1\n", RedisSentinel::MASTER, self.port);
         Self::spawn_as(&["--sentinel", "--requirepass", password], &watch, "+monitor master")
     }
 
@@ -87,12 +94,14 @@ impl RedisServer {
     /// Starts one on a port from [`free_port`], where nobody has answered so far.
     pub(crate) async fn start_on(port: u16) -> Self {
         let options = ["--save", "", "--appendonly", "no"];
-        Self::spawn_on(port, &options, "", "Ready to accept connections").expect("the port is still free")
+        Self::spawn_on(port, &options, "", "Ready to accept connections")
+            .expect("the port is still free")
     }
 
     /// Starts a process with a configuration file and waits until its log says that it is ready.
     fn spawn_as(options: &[&str], file: &str, ready: &str) -> Self {
-        // Another test may take a port in between: then the process ends at once, and another port is tried.
+        // Another test may take a port in between: then the process ends at once, and another port
+        // is tried.
         let started = (0..20).find_map(|_| Self::spawn_on(free_port(), options, file, ready));
         started.expect("a redis-server can be started")
     }
@@ -105,11 +114,13 @@ impl RedisServer {
         Some(Self { child, port, options, dir })
     }
 
-    /// Ends the process at once and starts it again on its port, with what it had saved when it was last told to.
+    /// Ends the process at once and starts it again on its port, with what it had last
+    /// saved.
     pub(crate) fn restart(&mut self) {
         self.kill();
         let ready = "Ready to accept connections";
-        self.child = launch(self.port, &self.options, self.dir.path(), ready).expect("the port is still free");
+        self.child = launch(self.port, &self.options, self.dir.path(), ready)
+            .expect("the port is still free");
     }
 
     /// Its port on 127.0.0.1.
@@ -124,14 +135,16 @@ impl RedisServer {
 
     /// Runs one command on a connection of its own.
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
         let client = redis::Client::open(self.url())?;
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let mut asked = redis::cmd(command[0]);
+        let mut query = redis::cmd(command[0]);
         for argument in &command[1..] {
-            asked.arg(argument);
+            query.arg(argument);
         }
-        asked.query_async(&mut connection).await
+        query.query_async(&mut connection).await
     }
 
     /// Runs one command that must succeed.
@@ -156,12 +169,14 @@ impl RedisServer {
     }
 
     fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
+        let sent =
+            Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
     }
 }
 
-/// Starts a process in a folder and waits until its log says that it is ready; `None` when it has ended before.
+/// Starts a process in a folder and waits until its log says that it is ready; `None` when it has
+/// ended before.
 fn launch(port: u16, options: &[String], dir: &Path, ready: &str) -> Option<Child> {
     let log = dir.join("log");
     let _ = std::fs::remove_file(&log);
@@ -201,7 +216,14 @@ impl RedisCluster {
         let mut nodes = Vec::new();
         for _ in 0..3 {
             let bus = free_port().to_string();
-            let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-port", &bus];
+            let options = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-node-timeout",
+                "1500",
+                "--cluster-port",
+                &bus,
+            ];
             nodes.push(RedisServer::start_with(&options).await);
         }
         let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port()));
@@ -218,12 +240,13 @@ impl RedisCluster {
         cluster
     }
 
-    /// As for one server: the node that keeps the reigns is told of all.
+    /// As for one server; the node that keeps the replication ids gets those of all nodes.
     async fn has_been_known_for_long(&self) {
         for node in &self.nodes {
-            let reign = node.reign().await;
+            let replication_id = node.replication_id().await;
             for keeps in &self.nodes {
-                let _: RedisResult<redis::Value> = keeps.ask(&["HSET", "mg1:{mg1:teams}:reigns", &reign, "1"]).await;
+                let _: RedisResult<redis::Value> =
+                    keeps.ask(&["HSET", "mg1:{mg1:teams}:reigns", &replication_id, "1"]).await;
                 let _: RedisResult<redis::Value> = keeps.ask(&["SADD", "mg1:teams", "*"]).await;
             }
         }
@@ -248,7 +271,8 @@ impl RedisCluster {
         }
     }
 
-    /// Has every node say that it is to be reached at another port, each at its own, and waits until all know.
+    /// Has every node say that it is to be reached at another port, each at its own, and waits
+    /// until all know.
     pub(crate) async fn announce(&self, ports: &[u16]) {
         for (node, port) in self.nodes.iter().zip(ports) {
             node.run(&["CONFIG", "SET", "cluster-announce-port", &port.to_string()]).await;
@@ -286,7 +310,12 @@ impl RedisSentinel {
 
     /// How a gateway reaches the primary through them.
     pub(crate) fn topology(&self) -> Topology {
-        Topology::Sentinel { urls: self.urls(), master: Self::MASTER.to_owned(), username: None, password: None }
+        Topology::Sentinel {
+            urls: self.urls(),
+            master: Self::MASTER.to_owned(),
+            username: None,
+            password: None,
+        }
     }
 
     /// Starts them and waits until every Sentinel knows the replica and the other Sentinels.
@@ -328,12 +357,13 @@ impl RedisSentinel {
 pub(crate) async fn wait_until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let deadline = Instant::now() + PATIENCE;
     while !condition().await {
-        assert!(Instant::now() < deadline, "in vain: {what}");
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// A port that is free now, below the range from which the system gives out ports for outgoing connections.
+/// A port that is free now, below the range from which the system gives out ports for outgoing
+/// connections.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 2_048;

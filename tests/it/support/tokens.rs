@@ -38,7 +38,14 @@ impl SigningKey {
     /// One of two keys for RS256, the same ones in the whole run: they take long to make.
     pub fn rsa(which: usize) -> &'static Self {
         static KEYS: OnceLock<[SigningKey; 2]> = OnceLock::new();
-        let new = |kid| SigningKey::new(kid, Algorithm::RS256, &rcgen::PKCS_RSA_SHA256, EncodingKey::from_rsa_pem);
+        let new = |kid| {
+            SigningKey::new(
+                kid,
+                Algorithm::RS256,
+                &rcgen::PKCS_RSA_SHA256,
+                EncodingKey::from_rsa_pem,
+            )
+        };
         &KEYS.get_or_init(|| [new("rsa-0"), new("rsa-1")])[which]
     }
 
@@ -61,9 +68,15 @@ impl SigningKey {
         let (x, y) = self.public[1..].split_at(self.public.len() / 2);
         #[allow(clippy::wildcard_enum_match_arm)] // all the others are RSA's
         let mut jwk = match self.algorithm {
-            Algorithm::ES256 => json!({ "kty": "EC", "crv": "P-256", "x": encoded(x), "y": encoded(y) }),
-            Algorithm::ES384 => json!({ "kty": "EC", "crv": "P-384", "x": encoded(x), "y": encoded(y) }),
-            Algorithm::EdDSA => json!({ "kty": "OKP", "crv": "Ed25519", "x": encoded(&self.public) }),
+            Algorithm::ES256 => {
+                json!({ "kty": "EC", "crv": "P-256", "x": encoded(x), "y": encoded(y) })
+            }
+            Algorithm::ES384 => {
+                json!({ "kty": "EC", "crv": "P-384", "x": encoded(x), "y": encoded(y) })
+            }
+            Algorithm::EdDSA => {
+                json!({ "kty": "OKP", "crv": "Ed25519", "x": encoded(&self.public) })
+            }
             _ => {
                 let jwk = Jwk::from_encoding_key(&self.private, self.algorithm).expect("jwk");
                 serde_json::to_value(jwk).expect("json")
@@ -102,7 +115,12 @@ impl SigningKey {
 
 /// A token whose signature is an HMAC with any bytes as the secret.
 pub fn hmac(secret: &[u8], header: &Value, claims: &Value) -> String {
-    sign_with(&header.to_string(), &claims.to_string(), &EncodingKey::from_secret(secret), Algorithm::HS256)
+    sign_with(
+        &header.to_string(),
+        &claims.to_string(),
+        &EncodingKey::from_secret(secret),
+        Algorithm::HS256,
+    )
 }
 
 /// Three parts, encoded and joined, nothing signed.
@@ -118,6 +136,7 @@ pub fn key_set(keys: &[&SigningKey]) -> String {
 
 fn sign_with(header: &str, payload: &str, key: &EncodingKey, algorithm: Algorithm) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, algorithm).expect("signature");
+    let signature =
+        jsonwebtoken::crypto::sign(message.as_bytes(), key, algorithm).expect("signature");
     format!("{message}.{signature}")
 }

@@ -1,4 +1,4 @@
-//! Where the gateway listens: on an address that nobody else has, for callers of both families.
+//! Where the gateway listens: on an address that no other process has, for IPv4 and IPv6 callers.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -28,8 +28,11 @@ impl Running {
         let ended = || child.lock().unwrap().try_wait().unwrap();
         wait_until("the command ends", || async { ended().is_some() }).await;
         let code = ended().unwrap().code();
-        let said = std::io::read_to_string(self.0.stderr.take().unwrap()).unwrap();
-        let why = said.lines().find(|line| line.starts_with("moongate: ")).unwrap_or_else(|| panic!("{said}"));
+        let err = std::io::read_to_string(self.0.stderr.take().unwrap()).unwrap();
+        let why = err
+            .lines()
+            .find(|line| line.starts_with("moongate: "))
+            .unwrap_or_else(|| panic!("{err}"));
         (code, why.to_owned())
     }
 }
@@ -45,14 +48,15 @@ impl Drop for Running {
 fn listens_by_default(installation: &Installation) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moongate"));
     let output = command.args(["check", "--config"]).arg(installation.path()).output().unwrap();
-    let effective: Value = serde_saphyr::from_str(std::str::from_utf8(&output.stdout).unwrap()).unwrap();
+    let effective: Value =
+        serde_saphyr::from_str(std::str::from_utf8(&output.stdout).unwrap()).unwrap();
     effective["listen"]["address"].as_str().unwrap().to_owned()
 }
 
 const IN_USE: &str = "Address already in use (os error 98)";
 
 #[tokio::test]
-async fn a_second_gateway_on_an_address_in_use_ends_and_names_the_key_that_changes_it() {
+async fn a_second_gateway_on_an_address_names_the_key() {
     let firemoon = Firemoon::start();
     let first = Gateway::serve(&Installation::before(&firemoon)).await;
     for (pointer, address, listener) in [
@@ -62,14 +66,16 @@ async fn a_second_gateway_on_an_address_in_use_ends_and_names_the_key_that_chang
         let installation = Installation::before(&firemoon).set(pointer, json!(address));
         let second = Running::start(&["serve", "--config", installation.path().to_str().unwrap()]);
         let key = pointer.trim_start_matches('/').replace('/', ".");
-        let why = format!("moongate: {listener} cannot listen on {address}: {IN_USE}; `{key}` says where it listens");
+        let why = format!(
+            "moongate: {listener} cannot listen on {address}: {IN_USE}; `{key}` says where it listens"
+        );
         assert_eq!(second.ended().await, (Some(1), why));
     }
     assert_eq!(first.send(&Call::get("/api/models")).await.status, 200);
 }
 
 #[tokio::test]
-async fn the_demo_and_the_simulator_name_the_flag_that_changes_an_address_in_use() {
+async fn demo_and_simulator_name_the_flag_for_another_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (command, flag, other) in [
@@ -78,9 +84,15 @@ async fn the_demo_and_the_simulator_name_the_flag_that_changes_an_address_in_use
         ("simulate", "--address", "--media-address"),
         ("simulate", "--media-address", "--address"),
     ] {
-        let (code, why) = Running::start(&[command, flag, &address, other, "127.0.0.1:0"]).ended().await;
+        let (code, why) =
+            Running::start(&[command, flag, &address, other, "127.0.0.1:0"]).ended().await;
         assert_eq!(code, Some(1), "{command} {flag}");
-        assert!(why.ends_with(&format!("cannot listen on {address}: {IN_USE}; {flag} says where it listens")), "{why}");
+        assert!(
+            why.ends_with(&format!(
+                "cannot listen on {address}: {IN_USE}; {flag} says where it listens"
+            )),
+            "{why}"
+        );
     }
 }
 
@@ -94,7 +106,8 @@ async fn callers_and_probes_of_both_families_are_answered() {
     let (address, _) = default.rsplit_once(':').unwrap();
     let installation = installation.set("/listen/address", json!(format!("{address}:0")));
     let gateway = Gateway::serve(&installation).await;
-    let ports = [gateway.team(), gateway.operator()].map(|address| address.rsplit_once(':').unwrap().1.to_owned());
+    let ports = [gateway.team(), gateway.operator()]
+        .map(|address| address.rsplit_once(':').unwrap().1.to_owned());
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
     for host in ["127.0.0.1", "[::1]"].into_iter().take(if has_ipv6 { 2 } else { 1 }) {
         let [team, operator] = ports.each_ref().map(|port| format!("{host}:{port}"));

@@ -1,5 +1,6 @@
-//! A call that can be sent at once is reserved as sent: two words with the ledger instead of three. One that has to
-//! wait is reserved as waiting, and marked just before its first byte: until then it costs nothing, whatever happens.
+//! A call that can be sent at once is reserved as sent: two operations on the ledger instead of
+//! three. One that has to wait is reserved as waiting, and marked just before its first byte: until
+//! then it costs nothing, whatever happens.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::books::{spent, standing};
+use super::spending::{limit_status, spent};
 use crate::support::caller::{Call, Connection, Reply};
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
@@ -22,16 +23,16 @@ use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
 use crate::support::stored;
 
-/// What a gateway has said to its ledger.
+/// How many operations a gateway has made on its ledger.
 #[derive(Debug, PartialEq)]
-struct Words {
+struct Operations {
     admit: f64,
     dispatch: f64,
     recall: f64,
     settle: f64,
 }
 
-impl Words {
+impl Operations {
     async fn of(gateway: &Gateway) -> Self {
         let count = async |word: &str| {
             let series = format!(r#"moongate_ledger_operations_total{{op="{word}",result="ok"}}"#);
@@ -103,36 +104,46 @@ impl World {
     }
 }
 
+/// With a connection at hand.
 #[tokio::test]
-async fn a_lone_call_with_a_connection_at_hand_takes_two_words_with_the_ledger() {
+async fn a_lone_call_takes_two_ledger_operations() {
     let redis = RedisServer::start().await;
     for protocol in ["http1", "http2"] {
         for in_file in [true, false] {
             let firemoon = Firemoon::start();
+            let installation = if in_file {
+                Installation::before(&firemoon)
+            } else {
+                Installation::on(&redis, &firemoon)
+            };
             let installation =
-                if in_file { Installation::before(&firemoon) } else { Installation::on(&redis, &firemoon) };
-            let installation = with_one_worker(installation).set("/upstream/protocol", json!(protocol));
+                with_one_worker(installation).set("/upstream/protocol", json!(protocol));
             let gateway = Gateway::serve(&installation).await;
             let call = picture().with(installation.key("design"));
             assert_eq!(gateway.send(&call).await.status, 200);
             // The first had to wait for its connection.
-            let mut words = Words { admit: 1.0, dispatch: 1.0, recall: 0.0, settle: 1.0 };
-            assert_eq!(Words::of(&gateway).await, words, "{protocol}");
+            let mut operations = Operations { admit: 1.0, dispatch: 1.0, recall: 0.0, settle: 1.0 };
+            assert_eq!(Operations::of(&gateway).await, operations, "{protocol}");
             for _ in 0..5 {
                 assert_eq!(gateway.send(&call).await.status, 200);
-                words = Words { admit: words.admit + 1.0, settle: words.settle + 1.0, ..words };
-                assert_eq!(Words::of(&gateway).await, words, "{protocol}");
+                operations = Operations {
+                    admit: operations.admit + 1.0,
+                    settle: operations.settle + 1.0,
+                    ..operations
+                };
+                assert_eq!(Operations::of(&gateway).await, operations, "{protocol}");
             }
-            // Under an idempotency key somebody else must be told first that the call is sent.
+            // With an idempotency key the claim must be marked as sent first.
             assert_eq!(gateway.send(&call.header("idempotency-key", protocol)).await.status, 200);
-            let words = Words { admit: 7.0, dispatch: 2.0, recall: 0.0, settle: 7.0 };
-            assert_eq!(Words::of(&gateway).await, words, "{protocol}");
+            let operations = Operations { admit: 7.0, dispatch: 2.0, recall: 0.0, settle: 7.0 };
+            assert_eq!(Operations::of(&gateway).await, operations, "{protocol}");
         }
     }
 }
 
+/// No permit is at hand there.
 #[tokio::test]
-async fn where_the_account_has_limits_no_permit_is_at_hand_and_every_call_is_marked() {
+async fn under_account_limits_every_call_is_marked_as_sent() {
     let firemoon = Firemoon::start();
     let installation = with_one_worker(Installation::before(&firemoon));
     let installation = installation.set("/upstream/limits", json!({ "requests_per_month": 100 }));
@@ -140,25 +151,30 @@ async fn where_the_account_has_limits_no_permit_is_at_hand_and_every_call_is_mar
     for _ in 0..3 {
         assert_eq!(gateway.send(&picture().with(installation.key("design"))).await.status, 200);
     }
-    let words = Words { admit: 3.0, dispatch: 3.0, recall: 0.0, settle: 3.0 };
-    assert_eq!(Words::of(&gateway).await, words);
+    let operations = Operations { admit: 3.0, dispatch: 3.0, recall: 0.0, settle: 3.0 };
+    assert_eq!(Operations::of(&gateway).await, operations);
 }
 
 #[tokio::test]
-async fn what_is_held_for_a_call_that_is_refused_is_the_next_calls() {
+async fn a_refused_calls_connection_serves_the_next_call() {
     for protocol in ["http1", "http2"] {
         let firemoon = Firemoon::start();
         let installation = with_one_worker(Installation::before(&firemoon))
             .set("/upstream/protocol", json!(protocol))
             .set("/teams/growth/limits", json!({ "requests_per_day": 0 }));
         let gateway = Gateway::serve(&installation).await;
-        let [design, growth] = ["design", "growth"].map(|team| picture().with(installation.key(team)));
+        let [design, growth] =
+            ["design", "growth"].map(|team| picture().with(installation.key(team)));
         assert_eq!(gateway.send(&design).await.status, 200);
         for _ in 0..3 {
             assert_eq!(gateway.send(&growth).await.refusal(), (429, "quota_exhausted".to_owned()));
             assert_eq!(gateway.send(&design).await.status, 200);
         }
-        assert_eq!(Words::of(&gateway).await.dispatch, 1.0, "{protocol}: the connection was there each time");
+        assert_eq!(
+            Operations::of(&gateway).await.dispatch,
+            1.0,
+            "{protocol}: the connection was there each time"
+        );
         let books = firemoon.books().await;
         let calls = books["calls"].as_array().unwrap();
         let of_the_first = |call: &&Value| call["connection"] == calls[0]["connection"];
@@ -167,7 +183,7 @@ async fn what_is_held_for_a_call_that_is_refused_is_the_next_calls() {
 }
 
 #[tokio::test]
-async fn a_call_whose_connection_has_gone_is_recalled_and_sent_over_another() {
+async fn a_call_whose_connection_has_gone_uses_another() {
     let mut world = World::start().await;
     let call = world.reserved_and_unheard().await;
     let address = world.firemoon.address().to_owned();
@@ -175,31 +191,43 @@ async fn a_call_whose_connection_has_gone_is_recalled_and_sent_over_another() {
     let firemoon = Firemoon::start_at(&address, &[]);
     world.proxy.set(Fault::None);
     let reply = call.await.unwrap().expect("an answer");
-    assert_eq!((reply.status, reply.header("x-credits-cost")), (200, Some("0.025")), "{}", reply.text());
-    let words = Words { admit: 2.0, dispatch: 2.0, recall: 1.0, settle: 2.0 };
-    assert_eq!(Words::of(&world.gateway).await, words);
+    assert_eq!(
+        (reply.status, reply.header("x-credits-cost")),
+        (200, Some("0.025")),
+        "{}",
+        reply.text()
+    );
+    let operations = Operations { admit: 2.0, dispatch: 2.0, recall: 1.0, settle: 2.0 };
+    assert_eq!(Operations::of(&world.gateway).await, operations);
     assert_eq!((firemoon.requests().await, firemoon.executed().await), (1, 1));
     assert_eq!(world.spent().await, ("0.05".to_owned(), "0".to_owned()));
 }
 
 #[tokio::test]
-async fn a_call_whose_connection_is_closed_while_it_is_marked_is_recalled_and_sent_over_another() {
+async fn a_call_whose_connection_closes_while_marked_uses_another() {
     let mut world = World::start().await;
     let (ledger, team) = ledger(&world.redis);
     let growth = TeamId::parse("growth").unwrap();
     // What a settlement of this team needs is known then: it takes no answer to be worked out.
-    assert_eq!(world.gateway.send(&picture().with(world.installation.key("growth"))).await.status, 200);
+    assert_eq!(
+        world.gateway.send(&picture().with(world.installation.key("growth"))).await.status,
+        200
+    );
     world.firemoon.hold().await;
     let first = calling(&world.gateway, picture().with(world.installation.key("growth"))).await;
     world.firemoon.until_held(1).await;
-    // It has the only connection, so that the next call is reserved as waiting; and gives it back before that is
-    // admitted.
+    // It has the only connection, so that the next call is reserved as waiting; and gives it back
+    // before that is admitted.
     world.proxy.set_once_sent(stored::by_gateways::RESERVES_WAITING, Fault::HoldAnswers);
     let call = calling(&world.gateway, picture().with(world.installation.key("design"))).await;
     let phase = async || ledger.open_calls(&team).await.unwrap().first().map(|call| call.phase);
-    wait_until("it is reserved as waiting", || async { phase().await == Some(Phase::Waiting) }).await;
+    wait_until("it is reserved as waiting", || async { phase().await == Some(Phase::Waiting) })
+        .await;
     world.firemoon.release().await;
-    wait_until("the first is settled", || async { ledger.rows(&growth, 0, 2).await.unwrap().rows.len() == 2 }).await;
+    wait_until("the first is settled", || async {
+        ledger.rows(&growth, 0, 2).await.unwrap().rows.len() == 2
+    })
+    .await;
     world.proxy.set(Fault::HoldFurtherAnswers);
     wait_until("it is marked", || async { phase().await == Some(Phase::Dispatched) }).await;
     let address = world.firemoon.address().to_owned();
@@ -208,23 +236,29 @@ async fn a_call_whose_connection_is_closed_while_it_is_marked_is_recalled_and_se
     world.proxy.set(Fault::None);
     assert_eq!(call.await.unwrap().expect("an answer").status, 200);
     assert_eq!(first.await.unwrap().expect("an answer").status, 200);
-    assert_eq!(Words::of(&world.gateway).await, Words { admit: 4.0, dispatch: 3.0, recall: 1.0, settle: 4.0 });
+    assert_eq!(
+        Operations::of(&world.gateway).await,
+        Operations { admit: 4.0, dispatch: 3.0, recall: 1.0, settle: 4.0 }
+    );
     assert_eq!((firemoon.requests().await, firemoon.executed().await), (1, 1));
     assert_eq!(world.spent().await, ("0.05".to_owned(), "0".to_owned()));
 }
 
 #[tokio::test]
-async fn a_call_whose_connection_has_gone_and_that_finds_no_other_costs_nothing() {
+async fn a_call_that_finds_no_other_connection_costs_nothing() {
     let mut world = World::start().await;
     let call = world.reserved_and_unheard().await;
     world.firemoon.kill();
     world.proxy.set(Fault::None);
     let reply = call.await.unwrap().expect("an answer");
     assert_eq!(reply.refusal(), (502, "upstream_unreachable".to_owned()));
-    assert_eq!(Words::of(&world.gateway).await, Words { admit: 2.0, dispatch: 1.0, recall: 1.0, settle: 2.0 });
+    assert_eq!(
+        Operations::of(&world.gateway).await,
+        Operations { admit: 2.0, dispatch: 1.0, recall: 1.0, settle: 2.0 }
+    );
     assert_eq!(world.spent().await, ("0.025".to_owned(), "0".to_owned()));
     let key = world.installation.key("design");
-    assert_eq!(standing(&world.gateway, key, "team:requests_per_day").await["used"], 1);
+    assert_eq!(limit_status(&world.gateway, key, "team:requests_per_day").await["used"], 1);
 }
 
 #[tokio::test]
@@ -238,7 +272,10 @@ async fn who_hangs_up_before_the_ledger_has_answered_pays_nothing() {
     .await;
     world.proxy.set(Fault::None);
     let (ledger, team) = ledger(&world.redis);
-    wait_until("nothing is reserved", || async { ledger.open_calls(&team).await.unwrap().is_empty() }).await;
+    wait_until("nothing is reserved", || async {
+        ledger.open_calls(&team).await.unwrap().is_empty()
+    })
+    .await;
     assert_eq!(world.spent().await, ("0.025".to_owned(), "0".to_owned()));
     assert_eq!(world.firemoon.requests().await, 1);
 }
@@ -252,7 +289,8 @@ struct Mute {
 impl Mute {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, taken) = (listener.local_addr().unwrap().to_string(), Arc::<Mutex<Vec<TcpStream>>>::default());
+        let (address, taken) =
+            (listener.local_addr().unwrap().to_string(), Arc::<Mutex<Vec<TcpStream>>>::default());
         let keep = Arc::clone(&taken);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -264,22 +302,33 @@ impl Mute {
 }
 
 #[tokio::test]
-async fn killed_while_a_call_waits_for_its_connection_a_gateway_leaves_no_charge() {
+async fn a_gateway_killed_before_a_calls_connection_charges_nothing() {
     let (redis, mute) = (RedisServer::start().await, Mute::start().await);
-    let installation = with_one_worker(Installation::before_url(&format!("http://{}/api", mute.address)))
-        .set("/upstream/protocol", json!("http2"))
-        .set("/upstream/connect_timeout", json!("60s"))
-        .set("/ledger", json!({ "redis": { "url": redis.url(), "deadline": "20s" }, "reservation_ttl": "2s" }));
-    let (mut killed, other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
+    let installation = with_one_worker(Installation::before_url(&format!(
+        "http://{}/api",
+        mute.address
+    )))
+    .set("/upstream/protocol", json!("http2"))
+    .set("/upstream/connect_timeout", json!("60s"))
+    .set(
+        "/ledger",
+        json!({ "redis": { "url": redis.url(), "deadline": "20s" }, "reservation_ttl": "2s" }),
+    );
+    let (mut killed, other) =
+        (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
     let (key, (ledger, team)) = (installation.key("design"), ledger(&redis));
     let call = calling(&killed, picture().with(key)).await;
-    wait_until("its connection is being opened", || async { !mute.taken.lock().await.is_empty() }).await;
+    wait_until("its connection is being opened", || async { !mute.taken.lock().await.is_empty() })
+        .await;
     assert_eq!(ledger.open_calls(&team).await.unwrap()[0].phase, Phase::Waiting);
     killed.kill();
     assert!(call.await.unwrap().is_none(), "the caller's connection broke");
-    wait_until("nothing of it is held", || async { ledger.open_calls(&team).await.unwrap().is_empty() }).await;
+    wait_until("nothing of it is held", || async {
+        ledger.open_calls(&team).await.unwrap().is_empty()
+    })
+    .await;
     let row = ledger.rows(&team, 0, 1).await.unwrap().rows.remove(0);
     assert_eq!((row.outcome, row.charged), (Outcome::Released, Credits::ZERO));
     assert_eq!(spent(&other, key, "team:credits_total").await, ("0".to_owned(), "0".to_owned()));
-    assert_eq!(standing(&other, key, "team:requests_per_day").await["used"], 0);
+    assert_eq!(limit_status(&other, key, "team:requests_per_day").await["used"], 0);
 }

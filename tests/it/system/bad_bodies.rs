@@ -1,11 +1,12 @@
-//! Bodies that cannot be priced or do not arrive, and models that may not be used: refused, unpaid, unsent.
+//! Bodies that cannot be priced or do not arrive, and models that may not be used: refused, unpaid,
+//! unsent.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 
 use serde_json::{Value, json};
 
-use super::books::{assert_untouched, wide_limits};
+use super::spending::{assert_untouched, wide_limits};
 use crate::support::blocking;
 use crate::support::caller::{Call, generate};
 use crate::support::firemoon::{Firemoon, PROMPT};
@@ -29,20 +30,38 @@ async fn gateway(firemoon: &Firemoon) -> (Installation, Gateway) {
     (installation, gateway)
 }
 
-async fn assert_nothing_happened(installation: &Installation, gateway: &Gateway, firemoon: &Firemoon) {
+async fn assert_nothing_happened(
+    installation: &Installation,
+    gateway: &Gateway,
+    firemoon: &Firemoon,
+) {
     assert_eq!(firemoon.requests().await, 0, "something reached Firemoon");
     assert_untouched(gateway, installation.key("design")).await;
 }
 
 #[tokio::test]
-async fn a_number_of_pictures_that_is_none_from_one_to_four_is_refused() {
+async fn a_number_of_pictures_outside_one_to_four_is_refused() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
-    let values = ["0", "5", "\"4\"", "1e9", "-1", "-0.0", "1.5", "[1]", "{}", "true", "99999999999999999999"];
+    let values = [
+        "0",
+        "5",
+        "\"4\"",
+        "1e9",
+        "-1",
+        "-0.0",
+        "1.5",
+        "[1]",
+        "{}",
+        "true",
+        "99999999999999999999",
+    ];
     for value in values {
         let body = format!(r#"{{"prompt":"x","num_images":{value}}}"#);
-        let call =
-            Call::post("/api/v1/flux/dev").with(installation.key("design")).header("x-request-id", "r1").text(&body);
+        let call = Call::post("/api/v1/flux/dev")
+            .with(installation.key("design"))
+            .header("x-request-id", "r1")
+            .text(&body);
         let reply = gateway.send(&call).await;
         assert_eq!(
             (reply.status, reply.text()),
@@ -53,8 +72,9 @@ async fn a_number_of_pictures_that_is_none_from_one_to_four_is_refused() {
     }
     for value in ["\"7\"", "7", "-5", "5.5", "\"\"", "[]"] {
         let body = format!(r#"{{"prompt":"x","duration":{value}}}"#);
-        let call =
-            Call::post("/api/v1/kling/kling-2-1-master").with(installation.key("design")).header("x-request-id", "r1");
+        let call = Call::post("/api/v1/kling/kling-2-1-master")
+            .with(installation.key("design"))
+            .header("x-request-id", "r1");
         let reply = gateway.send(&call.text(&body)).await;
         assert_eq!(
             (reply.status, reply.text()),
@@ -87,7 +107,9 @@ async fn a_body_that_is_not_one_json_object_is_refused() {
         (r#"{"num_images":1,"num\u005fimages":4}"#, "num_images is given twice"),
     ];
     for (body, problem) in rows {
-        let call = Call::post("/api/v1/flux/dev").with(installation.key("design")).header("x-request-id", "r1");
+        let call = Call::post("/api/v1/flux/dev")
+            .with(installation.key("design"))
+            .header("x-request-id", "r1");
         let reply = gateway.send(&call.text(body)).await;
         assert_eq!((reply.status, reply.text()), (400, invalid(problem).as_str()), "{body}");
     }
@@ -95,12 +117,13 @@ async fn a_body_that_is_not_one_json_object_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_utf8_is_refused_also_where_nothing_is_read() {
+async fn a_body_outside_utf8_is_refused_wherever_it_is() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
     for route in ["/api/v1/flux/dev", "/gateway/v1/quote/flux/dev"] {
         let call = Call::post(route).with(installation.key("design")).header("x-request-id", "r1");
-        let call = call.bytes(&b"{\"prompt\":\"caf\xe9\"}"[..]).header("content-type", "application/json");
+        let call =
+            call.bytes(&b"{\"prompt\":\"caf\xe9\"}"[..]).header("content-type", "application/json");
         let reply = gateway.send(&call).await;
         let problem = "the body is not UTF-8, as JSON must be: its first 14 bytes are";
         assert_eq!((reply.status, reply.text()), (400, invalid(problem).as_str()), "{route}");
@@ -109,7 +132,7 @@ async fn a_body_that_is_not_utf8_is_refused_also_where_nothing_is_read() {
 }
 
 #[tokio::test]
-async fn what_nobody_has_set_is_null_and_a_whole_number_may_be_written_with_a_point() {
+async fn null_is_unset_and_whole_numbers_may_have_points() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
     let rows = [
@@ -119,17 +142,25 @@ async fn what_nobody_has_set_is_null_and_a_whole_number_may_be_written_with_a_po
         ("kling/kling-2-1-master", r#"{"prompt":"x","duration":null}"#, "1.4"),
     ];
     for (model, body, cost) in rows {
-        let quote = Call::post(&format!("/gateway/v1/quote/{model}")).with(installation.key("design")).text(body);
+        let quote = Call::post(&format!("/gateway/v1/quote/{model}"))
+            .with(installation.key("design"))
+            .text(body);
         assert_eq!(gateway.send(&quote).await.json()["price"].to_string(), cost, "{body}");
-        let call = Call::post(&format!("/api/v1/{model}")).with(installation.key("design")).text(body);
+        let call =
+            Call::post(&format!("/api/v1/{model}")).with(installation.key("design")).text(body);
         let reply = gateway.send(&call).await;
-        assert_eq!((reply.status, reply.header("x-credits-cost")), (200, Some(cost)), "{body}: {}", reply.text());
+        assert_eq!(
+            (reply.status, reply.header("x-credits-cost")),
+            (200, Some(cost)),
+            "{body}: {}",
+            reply.text()
+        );
     }
     assert_eq!(firemoon.charged().await, "1.525");
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_said_to_be_json_is_refused() {
+async fn a_body_not_declared_as_json_is_refused() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
     let golden = r#"{"error":"Invalid input","message":"The body must be JSON and not compressed: send Content-Type: application/json and no Content-Encoding","code":"media_type_unsupported","requestId":"r1"}"#;
@@ -158,8 +189,9 @@ async fn a_body_that_is_not_said_to_be_json_is_refused() {
     assert_nothing_happened(&installation, &gateway, &firemoon).await;
 }
 
+/// Too large, too slow or cut short.
 #[tokio::test]
-async fn a_body_too_large_too_slow_or_cut_short_is_refused_before_anything_is_reserved() {
+async fn a_bad_body_is_refused_before_anything_is_reserved() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
     let head = |length: &str| {
@@ -172,12 +204,20 @@ async fn a_body_too_large_too_slow_or_cut_short_is_refused_before_anything_is_re
     let large = format!("{{\"prompt\":\"{}\"}}", "x".repeat(10_000));
     let chunk = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
     let rows = [
-        (format!("{}{large}", head(&format!("content-length: {}", large.len()))), 413, "body_too_large"),
+        (
+            format!("{}{large}", head(&format!("content-length: {}", large.len()))),
+            413,
+            "body_too_large",
+        ),
         (format!("{}{chunk}", head("transfer-encoding: chunked")), 413, "body_too_large"),
         (head("content-length: 99999999999"), 413, "body_too_large"),
         (format!("{}{{\"prompt\"", head("content-length: 100")), 408, "body_timeout"),
         (format!("{}5\r\n{{\"pro\r\n", head("transfer-encoding: chunked")), 408, "body_timeout"),
-        (format!("{}zz\r\n{{}}\r\n0\r\n\r\n", head("transfer-encoding: chunked")), 400, "invalid_body"),
+        (
+            format!("{}zz\r\n{{}}\r\n0\r\n\r\n", head("transfer-encoding: chunked")),
+            400,
+            "invalid_body",
+        ),
     ];
     for (request, status, code) in rows {
         let answer = blocking::exchange(gateway.team(), request.as_bytes());
@@ -188,7 +228,7 @@ async fn a_body_too_large_too_slow_or_cut_short_is_refused_before_anything_is_re
             assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
         }
     }
-    // Cut short: whoever sent it is gone, so nobody is answered.
+    // Cut short: the sender is gone, so nothing is answered.
     let mut stream = TcpStream::connect(gateway.team()).unwrap();
     stream.write_all(format!("{}{{\"prompt\"", head("content-length: 100")).as_bytes()).unwrap();
     stream.shutdown(Shutdown::Both).unwrap();
@@ -197,16 +237,26 @@ async fn a_body_too_large_too_slow_or_cut_short_is_refused_before_anything_is_re
 }
 
 #[tokio::test]
-async fn a_model_that_is_not_allowed_or_has_no_price_is_refused() {
+async fn a_forbidden_or_unpriced_model_is_refused() {
     let firemoon = Firemoon::start();
     let mut installation = Installation::before(&firemoon)
         .set("/teams/design/limits", wide_limits())
         .set("/teams/empty", json!({ "models": [] }));
-    installation.add_key("narrow", json!({ "team": "design", "name": "narrow", "models": ["flux/schnell"] }));
+    installation.add_key(
+        "narrow",
+        json!({ "team": "design", "name": "narrow", "models": ["flux/schnell"] }),
+    );
     installation.add_key("empty", json!({ "team": "empty", "name": "ci" }));
     let gateway = Gateway::serve(&installation).await;
     let rows = [
-        ("design", "flux/pro", 403, "Access denied", "Your team may not use the model flux/pro", "model_not_allowed"),
+        (
+            "design",
+            "flux/pro",
+            403,
+            "Access denied",
+            "Your team may not use the model flux/pro",
+            "model_not_allowed",
+        ),
         (
             "growth",
             "kling/kling-2-1-master",
@@ -223,7 +273,14 @@ async fn a_model_that_is_not_allowed_or_has_no_price_is_refused() {
             "This gateway key may not use the model flux/dev",
             "model_not_allowed",
         ),
-        ("empty", "flux/dev", 403, "Access denied", "Your team may not use the model flux/dev", "model_not_allowed"),
+        (
+            "empty",
+            "flux/dev",
+            403,
+            "Access denied",
+            "Your team may not use the model flux/dev",
+            "model_not_allowed",
+        ),
         (
             "design",
             "nano-banana",
@@ -259,28 +316,37 @@ async fn a_model_that_is_not_allowed_or_has_no_price_is_refused() {
         ),
     ];
     for (key, model, status, error, message, code) in rows {
-        let call =
-            generate(model, &json!({ "prompt": PROMPT })).with(installation.key(key)).header("x-request-id", "r1");
+        let call = generate(model, &json!({ "prompt": PROMPT }))
+            .with(installation.key(key))
+            .header("x-request-id", "r1");
         let reply = gateway.send(&call).await;
-        let golden = format!(r#"{{"error":"{error}","message":"{message}","code":"{code}","requestId":"r1"}}"#);
+        let golden = format!(
+            r#"{{"error":"{error}","message":"{message}","code":"{code}","requestId":"r1"}}"#
+        );
         assert_eq!((reply.status, reply.text()), (status, golden.as_str()));
         let source = if status == 403 { "policy" } else { "caller" };
         assert_eq!(reply.header("x-error-source"), Some(source));
     }
     assert_nothing_happened(&installation, &gateway, &firemoon).await;
     let series = gateway.ask("/metrics").await;
-    assert!(!series.text().contains("flux/devv") && !series.text().contains("FLUX/DEV"), "caller input is no label");
+    assert!(
+        !series.text().contains("flux/devv") && !series.text().contains("FLUX/DEV"),
+        "input of a caller is not a label"
+    );
 }
 
 #[tokio::test]
-async fn a_model_without_a_price_costs_what_the_operator_set_for_such_models() {
+async fn an_unpriced_model_costs_what_the_operator_set() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon)
         .set("/teams/design/limits", wide_limits())
         .set("/pricing/unknown_model_credits", json!("0.5"));
     let gateway = Gateway::serve(&installation).await;
-    let reply =
-        gateway.send(&generate("nano-banana", &json!({ "prompt": PROMPT })).with(installation.key("design"))).await;
+    let reply = gateway
+        .send(
+            &generate("nano-banana", &json!({ "prompt": PROMPT })).with(installation.key("design")),
+        )
+        .await;
     assert_eq!((reply.status, reply.header("x-credits-cost")), (200, Some("0.5")));
     let other = r#"moongate_team_credits_total{team="design",model="other"}"#;
     assert_eq!(gateway.metric(other).await, Some(0.5));

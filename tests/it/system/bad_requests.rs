@@ -1,9 +1,9 @@
-//! Malformed requests, unknown routes and wrong methods: each gets its documented words, none reaches Firemoon or the
-//! books.
+//! Malformed requests, unknown routes and wrong methods: each gets its documented words, none
+//! reaches Firemoon or the ledger.
 
 use serde_json::{Value, json};
 
-use super::books::{assert_untouched, wide_limits};
+use super::spending::{assert_untouched, wide_limits};
 use crate::support::blocking;
 use crate::support::caller::Call;
 use crate::support::firemoon::{Firemoon, SHARED_KEY};
@@ -11,11 +11,9 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 
 const PATH: &str = r#"{"error":"Invalid input","message":"The path must be plain: no encoded or backward slashes, dot segments or control characters","code":"invalid_path","requestId":"r1"}"#;
-const ROUTE: &str =
-    r#"{"error":"Not found","message":"This gateway has no such route","code":"route_not_found","requestId":"r1"}"#;
+const ROUTE: &str = r#"{"error":"Not found","message":"This gateway has no such route","code":"route_not_found","requestId":"r1"}"#;
 const METHOD: &str = r#"{"error":"Method not allowed","message":"This route takes only POST","code":"method_not_allowed","requestId":"r1"}"#;
-const HEADERS: &str =
-    r#"{"error":"Invalid input","message":"The headers are too large","code":"headers_too_large","requestId":"r1"}"#;
+const HEADERS: &str = r#"{"error":"Invalid input","message":"The headers are too large","code":"headers_too_large","requestId":"r1"}"#;
 
 fn malformed(problem: &str) -> String {
     let problem = Value::from(problem);
@@ -28,7 +26,9 @@ fn malformed(problem: &str) -> String {
 fn raw(gateway: &Gateway, request: &str) -> (u16, String, String) {
     let answer = blocking::exchange(gateway.team(), request.as_bytes());
     assert!(!answer.contains(SHARED_KEY), "{answer}");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer to {request:?}: {answer:?}"));
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no answer to {request:?}: {answer:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, head.to_ascii_lowercase(), body.to_owned())
 }
@@ -40,13 +40,17 @@ async fn gateway(firemoon: &Firemoon) -> (Installation, Gateway) {
     (installation, gateway)
 }
 
-async fn assert_nothing_happened(installation: &Installation, gateway: &Gateway, firemoon: &Firemoon) {
+async fn assert_nothing_happened(
+    installation: &Installation,
+    gateway: &Gateway,
+    firemoon: &Firemoon,
+) {
     assert_eq!(firemoon.requests().await, 0, "something reached Firemoon");
     assert_untouched(gateway, installation.key("design")).await;
 }
 
 #[tokio::test]
-async fn a_path_that_is_not_plain_is_refused_and_one_that_is_not_ours_is_unknown() {
+async fn a_malformed_path_is_refused_and_a_strange_one_unknown() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
     let long = format!("/api/v1/{}", "a".repeat(129));
@@ -63,7 +67,6 @@ async fn a_path_that_is_not_plain_is_refused_and_one_that_is_not_ours_is_unknown
         ("/api/v1/flux\\dev", 400, PATH),
         ("/api/v1/flux/dév", 400, PATH),
         (&endless, 400, PATH),
-        ("/", 404, ROUTE),
         ("/api", 404, ROUTE),
         ("/api/v1", 404, ROUTE),
         ("/api/v1/", 404, ROUTE),
@@ -93,14 +96,17 @@ async fn a_path_that_is_not_plain_is_refused_and_one_that_is_not_ours_is_unknown
         );
         let (got, head, text) = raw(&gateway, &request);
         assert_eq!((got, text.as_str()), (status, body), "{path}");
-        assert!(head.contains("x-error-source: caller") && head.contains("x-request-id: r1"), "{path}: {head}");
+        assert!(
+            head.contains("x-error-source: caller") && head.contains("x-request-id: r1"),
+            "{path}: {head}"
+        );
         assert_eq!(head.contains("\r\nallow: post"), status == 405, "{path}: {head}");
     }
     assert_nothing_happened(&installation, &gateway, &firemoon).await;
 }
 
 #[tokio::test]
-async fn a_known_path_with_another_method_is_told_which_it_has() {
+async fn a_wrong_method_is_told_the_allowed_ones() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
     let rows = [
@@ -120,15 +126,19 @@ async fn a_known_path_with_another_method_is_told_which_it_has() {
             "{method} {path} HTTP/1.1\r\nhost: gateway\r\nx-request-id: r1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         );
         let (status, head, body) = raw(&gateway, &request);
-        let told = METHOD.replace("POST", &allow.to_uppercase());
-        assert_eq!((status, body.as_str()), (405, if method == "HEAD" { "" } else { &*told }), "{method} {path}");
+        let expected = METHOD.replace("POST", &allow.to_uppercase());
+        assert_eq!(
+            (status, body.as_str()),
+            (405, if method == "HEAD" { "" } else { &*expected }),
+            "{method} {path}"
+        );
         assert!(head.contains(&format!("\r\nallow: {allow}")), "{method} {path}: {head}");
     }
     assert_nothing_happened(&installation, &gateway, &firemoon).await;
 }
 
 #[tokio::test]
-async fn a_head_that_could_be_read_in_two_ways_is_refused_and_the_connection_closed() {
+async fn an_ambiguous_head_is_refused_and_its_connection_closed() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
     let rows = [
@@ -136,14 +146,19 @@ async fn a_head_that_could_be_read_in_two_ways_is_refused_and_the_connection_clo
         ("host: a\r\nhost: a\r\nx-request-id: r1", malformed("Host is given twice")),
         ("host: a, b\r\nx-request-id: r1", malformed("Host is not a host and port")),
         ("host: user@a\r\nx-request-id: r1", malformed("Host is not a host and port")),
-        ("host: a\r\nexpect: the-unexpected\r\nx-request-id: r1", malformed("Expect may only be 100-continue")),
+        (
+            "host: a\r\nexpect: the-unexpected\r\nx-request-id: r1",
+            malformed("Expect may only be 100-continue"),
+        ),
     ];
     for (headers, body) in rows {
-        let (status, head, text) = raw(&gateway, &format!("POST /api/v1/flux/dev HTTP/1.1\r\n{headers}\r\n\r\n"));
+        let (status, head, text) =
+            raw(&gateway, &format!("POST /api/v1/flux/dev HTTP/1.1\r\n{headers}\r\n\r\n"));
         assert_eq!((status, text), (400, body), "{headers}");
         assert!(head.contains("\r\nconnection: close"), "{headers}: {head}");
     }
-    // What hyper itself cannot read is answered with a bare 400; all that matters is that it ends there.
+    // What hyper itself cannot read is answered with a bare 400; all that matters is that it ends
+    // there.
     for nonsense in [
         "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
         "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n",
@@ -167,14 +182,17 @@ async fn a_head_that_could_be_read_in_two_ways_is_refused_and_the_connection_clo
 }
 
 #[tokio::test]
-async fn of_two_ways_to_tell_a_length_the_chunks_count_and_what_follows_them_is_no_request() {
+async fn chunks_win_over_a_length_and_nothing_follows_them() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
-    let lengths =
-        ["content-length: 4\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 4"];
+    let lengths = [
+        "content-length: 4\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 4",
+    ];
     for (number, lengths) in lengths.iter().enumerate() {
         let request = |credential: &str| {
-            let head = "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+            let head =
+                "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
             format!("{head}{credential}{lengths}\r\n\r\ne\r\n{{\"prompt\":\"x\"}}\r\n0\r\n\r\n")
         };
         let known = request(&format!("x-api-key: {}\r\n", installation.key("design")));
@@ -184,7 +202,11 @@ async fn of_two_ways_to_tell_a_length_the_chunks_count_and_what_follows_them_is_
             assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
             assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
         }
-        assert_eq!(firemoon.executed().await, number as u64 + 1, "what stood behind was made too");
+        assert_eq!(
+            firemoon.executed().await,
+            number as u64 + 1,
+            "the request behind it was executed too"
+        );
     }
 }
 
@@ -193,15 +215,20 @@ async fn headers_are_bounded_in_number_and_together() {
     let firemoon = Firemoon::start();
     let (installation, gateway) = gateway(&firemoon).await;
     let one = format!("x-large: {}\r\n", "x".repeat(70_000));
-    let together: String = (0..9).map(|number| format!("x-{number}: {}\r\n", "x".repeat(8_000))).collect();
+    let together: String =
+        (0..9).map(|number| format!("x-{number}: {}\r\n", "x".repeat(8_000))).collect();
     for headers in [&one, &together] {
-        let request = format!("GET /api/models HTTP/1.1\r\nhost: a\r\nx-request-id: r1\r\n{headers}\r\n");
+        let request =
+            format!("GET /api/models HTTP/1.1\r\nhost: a\r\nx-request-id: r1\r\n{headers}\r\n");
         let (status, head, body) = raw(&gateway, &request);
         assert_eq!((status, body.as_str()), (431, HEADERS), "{} bytes of headers", headers.len());
         assert!(head.contains("\r\nconnection: close"), "{head}");
     }
-    let many = |count| -> String { (0..count).map(|number| format!("x-{number}: 1\r\n")).collect() };
-    let with = |headers: &str| format!("GET /api/models HTTP/1.1\r\nhost: a\r\nx-request-id: r1\r\n{headers}\r\n");
+    let many =
+        |count| -> String { (0..count).map(|number| format!("x-{number}: 1\r\n")).collect() };
+    let with = |headers: &str| {
+        format!("GET /api/models HTTP/1.1\r\nhost: a\r\nx-request-id: r1\r\n{headers}\r\n")
+    };
     let (status, _, body) = raw(&gateway, &with(&many(95)));
     assert_eq!((status, body.as_str()), (431, HEADERS));
     // More than hyper counts: it answers before we see the request, with the bare status.
@@ -210,12 +237,15 @@ async fn headers_are_bounded_in_number_and_together() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_its_name_when_the_name_is_plain_and_gets_one_when_it_is_not() {
+async fn a_plain_request_name_is_kept_others_are_replaced() {
     let firemoon = Firemoon::start();
     let (_, gateway) = gateway(&firemoon).await;
     for name in ["r1", "A-b_c.9", &"x".repeat(128)] {
         let reply = gateway.send(&Call::get("/nowhere").header("x-request-id", name)).await;
-        assert_eq!((reply.header("x-request-id"), &reply.json()["requestId"]), (Some(name), &json!(name)));
+        assert_eq!(
+            (reply.header("x-request-id"), &reply.json()["requestId"]),
+            (Some(name), &json!(name))
+        );
     }
     for name in ["", "a b", "a\"b", "a/b", "é", &"x".repeat(129)] {
         let reply = gateway.send(&Call::get("/nowhere").header("x-request-id", name)).await;
@@ -228,10 +258,12 @@ async fn a_request_keeps_its_name_when_the_name_is_plain_and_gets_one_when_it_is
 #[tokio::test]
 async fn who_says_nothing_is_not_waited_for() {
     let firemoon = Firemoon::start();
-    let installation = Installation::before(&firemoon).set("/limits/header_timeout", json!("200ms"));
+    let installation =
+        Installation::before(&firemoon).set("/limits/header_timeout", json!("200ms"));
     let gateway = Gateway::serve(&installation).await;
     for start in ["", "G", "PRI * HTTP/2.0\r\n", "GET /api/models HTTP/1.1\r\nhost: a\r\n"] {
-        // Returns when the gateway closes the connection; the client's own patience would be ten seconds.
+        // Returns when the gateway closes the connection; the client's own patience would be ten
+        // seconds.
         let before = std::time::Instant::now();
         let answer = blocking::exchange(gateway.team(), start.as_bytes());
         assert!(before.elapsed().as_secs() < 9, "{start:?} was waited for");

@@ -1,11 +1,11 @@
-//! Firemoon failing again and again: calls are refused at once, at no cost, until a question that costs nothing is
-//! answered.
+//! Firemoon fails again and again: calls are refused at once, at no cost, until a probe that costs
+//! nothing is answered.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::books::{spent, wide_limits};
+use super::spending::{spent, wide_limits};
 use crate::support::caller::Call;
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
@@ -37,7 +37,7 @@ fn everywhere(fault: &str) -> Value {
 }
 
 #[tokio::test]
-async fn while_it_is_open_calls_are_refused_at_once_reserve_nothing_and_are_not_sent() {
+async fn an_open_breaker_refuses_at_once_without_a_reservation() {
     let firemoon = Firemoon::start();
     let installation = installation(&firemoon, for_ever());
     let gateway = Gateway::serve(&installation).await;
@@ -48,24 +48,31 @@ async fn while_it_is_open_calls_are_refused_at_once_reserve_nothing_and_are_not_
 
     firemoon.faults(&json!([{ "fault": "bad_gateway" }])).await;
     for _ in 0..3 {
-        assert_eq!(gateway.send(&picture().with(key)).await.refusal(), (502, "upstream_broken".to_owned()));
+        assert_eq!(
+            gateway.send(&picture().with(key)).await.refusal(),
+            (502, "upstream_broken".to_owned())
+        );
     }
-    let (sent, books) = (firemoon.requests().await, spent(&gateway, key, "team:credits_total").await);
+    let (sent, spent_before) =
+        (firemoon.requests().await, spent(&gateway, key, "team:credits_total").await);
     for team in ["design", "growth"] {
         let reply = gateway.send(&picture().with(installation.key(team))).await;
         assert_eq!(reply.refusal(), (503, "upstream_unavailable".to_owned()));
         assert_eq!(reply.header("x-error-source"), Some("upstream"));
         let retry_after = reply.number("retry-after");
-        assert!((1700..=3600).contains(&retry_after), "half of the time to all of it: {retry_after}");
+        assert!(
+            (1700..=3600).contains(&retry_after),
+            "from half of the open time to all of it: {retry_after}"
+        );
     }
     assert_eq!(firemoon.requests().await, sent, "nothing was sent");
-    assert_eq!(spent(&gateway, key, "team:credits_total").await, books);
+    assert_eq!(spent(&gateway, key, "team:credits_total").await, spent_before);
     assert_eq!(spent(&gateway, installation.key("growth"), "team:requests_per_month").await.0, "0");
 
     assert_eq!(gateway.metric(OPEN).await, Some(1.0));
     assert_eq!(gateway.line(OPENED).expect("a line")["failures"], 3);
-    let (status, told) = gateway.readiness().await;
-    assert_eq!((status, &told["upstream"]), (200, &json!("breaker_open")));
+    let (status, report) = gateway.readiness().await;
+    assert_eq!((status, &report["upstream"]), (200, &json!("breaker_open")));
     let replayed = gateway.send(&once).await;
     assert_eq!((replayed.status, replayed.header("idempotency-replayed")), (200, Some("true")));
     let quote = Call::post("/gateway/v1/quote/flux/dev").with(key).json(&json!({ "prompt": "x" }));
@@ -74,34 +81,48 @@ async fn while_it_is_open_calls_are_refused_at_once_reserve_nothing_and_are_not_
 }
 
 #[tokio::test]
-async fn it_opens_whatever_way_firemoon_fails_and_closes_by_a_question_that_costs_nothing() {
+async fn every_kind_of_failure_opens_it_and_probes_are_free() {
     let firemoon = Firemoon::start();
-    let installation = installation(&firemoon, soon()).set("/upstream/answer_timeout", json!("300ms"));
+    let installation =
+        installation(&firemoon, soon()).set("/upstream/answer_timeout", json!("300ms"));
     let gateway = Gateway::serve(&installation).await;
     let call = picture().with(installation.key("design"));
-    for (number, fault) in ["bad_gateway", "platform_timeout", "reset_before_answer", "slow_headers"].iter().enumerate()
+    for (number, fault) in
+        ["bad_gateway", "platform_timeout", "reset_before_answer", "slow_headers"]
+            .iter()
+            .enumerate()
     {
         firemoon.faults(&everywhere(fault)).await;
         for _ in 0..3 {
             let status = gateway.send(&call).await.status;
             assert!([502, 504].contains(&status), "{fault}: {status}");
         }
-        assert_eq!(gateway.send(&call).await.refusal(), (503, "upstream_unavailable".to_owned()), "{fault}");
+        assert_eq!(
+            gateway.send(&call).await.refusal(),
+            (503, "upstream_unavailable".to_owned()),
+            "{fault}"
+        );
         let sent = firemoon.sums().await["requests"].as_u64().unwrap();
-        wait_until("it is probed, in vain", || async { firemoon.requests().await > sent + 1 }).await;
-        assert_eq!(gateway.send(&call).await.refusal(), (503, "upstream_unavailable".to_owned()), "{fault}");
+        wait_until("it is probed, in vain", || async { firemoon.requests().await > sent + 1 })
+            .await;
+        assert_eq!(
+            gateway.send(&call).await.refusal(),
+            (503, "upstream_unavailable".to_owned()),
+            "{fault}"
+        );
         let executed = firemoon.executed().await;
         firemoon.faults(&json!([])).await;
         wait_until("it is closed", || async { gateway.lines(CLOSED).len() == number + 1 }).await;
         assert_eq!(firemoon.executed().await, executed, "{fault}: no call was the experiment");
         assert_eq!(gateway.send(&call).await.status, 200, "{fault}");
-        wait_until("the metric says so", || async { gateway.metric(OPEN).await == Some(0.0) }).await;
+        wait_until("the metric says so", || async { gateway.metric(OPEN).await == Some(0.0) })
+            .await;
     }
-    assert_eq!(gateway.lines(OPENED).len(), 4);
+    gateway.lines_written(4, OPENED).await;
 }
 
 #[tokio::test]
-async fn a_firemoon_that_is_gone_is_left_alone_and_found_again() {
+async fn a_firemoon_that_is_gone_is_spared_and_rediscovered() {
     let mut firemoon = Firemoon::start();
     let installation = installation(&firemoon, soon());
     let gateway = Gateway::serve(&installation).await;
@@ -121,7 +142,7 @@ async fn a_firemoon_that_is_gone_is_left_alone_and_found_again() {
 }
 
 #[tokio::test]
-async fn a_firemoon_at_another_address_begins_anew_and_whatever_else_a_reload_changes_it_stays_open() {
+async fn only_another_address_resets_the_breaker_on_reload() {
     let (firemoon, other) = (Firemoon::start(), Firemoon::start());
     let mut installation = installation(&firemoon, for_ever());
     let gateway = Gateway::serve(&installation).await;
@@ -132,7 +153,8 @@ async fn a_firemoon_at_another_address_begins_anew_and_whatever_else_a_reload_ch
     }
     installation.change("/upstream/answer_timeout", json!("299s"));
     installation.change("/teams/design/suspended", json!(true));
-    wait_until("the reload is in force", || async { gateway.send(&call).await.status == 403 }).await;
+    wait_until("the reload is in force", || async { gateway.send(&call).await.status == 403 })
+        .await;
     installation.change("/teams/design/suspended", json!(false));
     wait_until("and the next", || async { gateway.send(&call).await.status != 403 }).await;
     assert_eq!(gateway.send(&call).await.refusal(), (503, "upstream_unavailable".to_owned()));
@@ -144,7 +166,7 @@ async fn a_firemoon_at_another_address_begins_anew_and_whatever_else_a_reload_ch
 }
 
 #[tokio::test]
-async fn what_one_teams_input_brings_about_closes_nothing_for_the_others() {
+async fn one_teams_bad_input_does_not_open_it_for_others() {
     let firemoon = Firemoon::start();
     let installation = installation(&firemoon, for_ever());
     let gateway = Gateway::serve(&installation).await;
@@ -153,7 +175,9 @@ async fn what_one_teams_input_brings_about_closes_nothing_for_the_others() {
     for _ in 0..20 {
         assert_eq!(gateway.send(&picture().with(design)).await.status, 500);
     }
-    for fault in ["access_denied", "model_not_found", "html_not_found", "payload_too_large", "redirect"] {
+    for fault in
+        ["access_denied", "model_not_found", "html_not_found", "payload_too_large", "redirect"]
+    {
         firemoon.faults(&json!([{ "fault": fault }])).await;
         for _ in 0..4 {
             let status = gateway.send(&picture().with(design)).await.status;
@@ -166,7 +190,7 @@ async fn what_one_teams_input_brings_about_closes_nothing_for_the_others() {
 }
 
 #[tokio::test]
-async fn calls_that_wait_in_the_queue_are_released_when_it_opens() {
+async fn queued_calls_are_released_when_the_breaker_opens() {
     let mut firemoon = Firemoon::start();
     let installation = installation(&firemoon, for_ever())
         .set("/upstream/limits", json!({ "requests_per_minute": 3 }))
@@ -186,12 +210,17 @@ async fn calls_that_wait_in_the_queue_are_released_when_it_opens() {
     }
     let mut released = 0;
     for call in later {
-        let refusal = tokio::time::timeout(Duration::from_secs(60), call).await.expect("at once").unwrap();
+        let refusal =
+            tokio::time::timeout(Duration::from_secs(60), call).await.expect("at once").unwrap();
         released += u32::from(refusal == (503, "upstream_unavailable".to_owned()));
     }
     assert!(released > 0);
     let (used, reserved) = spent(&gateway, growth, "team:requests_per_month").await;
-    assert_eq!((used, reserved.as_str()), ((4 - released).to_string(), "0"), "what they had reserved is given back");
+    assert_eq!(
+        (used, reserved.as_str()),
+        ((4 - released).to_string(), "0"),
+        "their reservations are released"
+    );
 }
 
 /// Sends a picture from a task of its own: the status and code of the refusal that it ends with.

@@ -1,4 +1,5 @@
-//! Each call has an id of its own, whatever its caller calls it: in its header, its row and its line.
+//! Each call has an id of its own, whatever request id its caller sends: in its header, its row and
+//! its log line.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +12,16 @@ use crate::support::installation::Installation;
 use crate::support::redis::wait_until;
 
 fn id_of(reply: &Reply) -> String {
-    let id = reply.header("x-call-id").unwrap_or_else(|| panic!("no id: {} {}", reply.status, reply.text()));
+    let id = reply
+        .header("x-call-id")
+        .unwrap_or_else(|| panic!("no id: {} {}", reply.status, reply.text()));
     assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
     id.to_owned()
 }
 
+/// In answers, rows and lines.
 #[tokio::test]
-async fn calls_of_one_request_id_have_each_an_id_in_their_answers_rows_and_lines() {
+async fn calls_sharing_a_request_id_have_ids_of_their_own() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon);
     let gateway = Gateway::serve(&installation).await;
@@ -25,8 +29,8 @@ async fn calls_of_one_request_id_have_each_an_id_in_their_answers_rows_and_lines
     let call = picture().with(design).header("x-request-id", "one-workflow");
     let mut http2 = Connection::open_http2(gateway.team()).await;
     let replies = [gateway.send(&call).await, gateway.send(&call).await, http2.send(&call).await];
-    let told: BTreeSet<String> = replies.iter().map(id_of).collect();
-    assert_eq!(told.len(), 3, "{told:?}");
+    let from_headers: BTreeSet<String> = replies.iter().map(id_of).collect();
+    assert_eq!(from_headers.len(), 3, "{from_headers:?}");
     assert!(replies.iter().all(|reply| reply.header("x-request-id") == Some("one-workflow")));
 
     let history = gateway.send(&Call::get("/api/generations").with(design)).await.json();
@@ -35,20 +39,24 @@ async fn calls_of_one_request_id_have_each_an_id_in_their_answers_rows_and_lines
         assert!(rows.iter().all(|row| row["requestId"] == "one-workflow"));
         rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(ids(&history["generations"]), told);
+    assert_eq!(ids(&history["generations"]), from_headers);
 
     let lines = || -> BTreeSet<String> {
-        let lines = gateway.lines("request").into_iter().filter(|line| line["request_id"] == "one-workflow");
+        let lines = gateway
+            .lines("request")
+            .into_iter()
+            .filter(|line| line["request_id"] == "one-workflow");
         lines.map(|line| line["call_id"].as_str().unwrap().to_owned()).collect()
     };
     wait_until("the lines are written", || async { lines().len() == 3 }).await;
-    assert_eq!(lines(), told);
+    assert_eq!(lines(), from_headers);
     let seen = firemoon.calls_of("one-workflow").await;
-    assert_eq!(seen.len(), 3, "the upstream is told the caller's own word");
+    assert_eq!(seen.len(), 3, "the upstream gets the caller's own request id");
 }
 
+/// What is no call has none.
 #[tokio::test]
-async fn a_refused_call_has_an_id_and_what_is_no_call_has_none() {
+async fn every_call_has_an_id_even_when_refused() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon)
         .set("/teams/design/limits", json!({ "credits_total": 0.03 }))
@@ -66,11 +74,11 @@ async fn a_refused_call_has_an_id_and_what_is_no_call_has_none() {
         (post("flux/dev").bytes("{}"), 415),
         (post("flux/dev").text(&" ".repeat(1001)), 413),
     ];
-    let mut told = BTreeSet::new();
+    let mut from_headers = BTreeSet::new();
     for (call, status) in &calls {
         let reply = gateway.send(call).await;
         assert_eq!(reply.status, *status, "{}", reply.text());
-        assert!(told.insert(id_of(&reply)), "an id was given twice");
+        assert!(from_headers.insert(id_of(&reply)), "an id was given twice");
     }
     let no_calls = [
         Call::get("/api/v1/flux/dev").with(design),

@@ -1,5 +1,5 @@
-//! Refusals that come before the body was read: a caller that still sends gets to read the whole of them, and what it
-//! sends is never taken for another request.
+//! Refusals before the body was read: a caller that still sends can read the whole refusal, and its
+//! body is never taken for another request.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -18,19 +18,21 @@ use crate::support::redis::wait_until;
 /// More than all buffers between the two hold.
 const BODY: usize = 4_000_000;
 
-/// A caller that reads and writes when it is told to.
-struct Raw(TcpStream);
+/// A caller that reads and writes only when the test says.
+pub(super) struct Raw(pub(super) TcpStream);
 
 impl Raw {
-    fn open(address: &str) -> Self {
+    pub(super) fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Self(stream)
     }
 
     /// Fails when the other side has closed.
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).unwrap_or_else(|error| panic!("the gateway does not take the body: {error}"));
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        self.0
+            .write_all(bytes)
+            .unwrap_or_else(|error| panic!("the gateway does not take the body: {error}"));
     }
 
     /// One whole answer: its status and its text.
@@ -42,7 +44,10 @@ impl Raw {
             (body.len() >= length.parse().unwrap()).then_some(())
         };
         while is_whole(&text).is_none() {
-            let count = self.0.read(&mut piece).unwrap_or_else(|error| panic!("no whole answer: {error}: {text}"));
+            let count = self
+                .0
+                .read(&mut piece)
+                .unwrap_or_else(|error| panic!("no whole answer: {error}: {text}"));
             assert_ne!(count, 0, "no whole answer: {text}");
             text.push_str(std::str::from_utf8(&piece[..count]).unwrap());
         }
@@ -67,7 +72,13 @@ struct Refused {
     head: String,
 }
 
-fn refused(status: u16, code: &'static str, method: &str, path: &str, headers: &[(&str, &str)]) -> Refused {
+fn refused(
+    status: u16,
+    code: &'static str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Refused {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: gateway\r\n");
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").unwrap();
@@ -81,13 +92,25 @@ fn all_refused(key: &str) -> Vec<Refused> {
     vec![
         refused(400, "invalid_path", "POST", "/api/v1/flux/../dev", &[known, json]),
         refused(401, "credential_missing", "POST", "/api/v1/flux/dev", &[json]),
-        refused(401, "credential_invalid", "POST", "/api/v1/flux/dev", &[("x-api-key", "no-key-at-all"), json]),
+        refused(
+            401,
+            "credential_invalid",
+            "POST",
+            "/api/v1/flux/dev",
+            &[("x-api-key", "no-key-at-all"), json],
+        ),
         refused(403, "model_not_allowed", "POST", "/api/v1/flux/pro", &[known, json]),
         refused(404, "route_not_found", "POST", "/api/v2/flux/dev", &[known, json]),
         refused(404, "model_unknown", "POST", "/api/v1/flux/none", &[known, json]),
         refused(405, "method_not_allowed", "PUT", "/api/v1/flux/dev", &[known, json]),
         refused(415, "media_type_unsupported", "POST", "/api/v1/flux/dev", &[known]),
-        refused(431, "headers_too_large", "POST", "/api/v1/flux/dev", &[known, json, ("x-large", &large)]),
+        refused(
+            431,
+            "headers_too_large",
+            "POST",
+            "/api/v1/flux/dev",
+            &[known, json, ("x-large", &large)],
+        ),
     ]
 }
 
@@ -137,7 +160,7 @@ async fn whoever_still_sends_its_body_reads_the_whole_refusal() {
 }
 
 #[tokio::test]
-async fn whoever_sends_more_than_is_taken_or_was_refused_too_often_reads_so() {
+async fn oversized_and_repeatedly_refused_callers_read_the_refusal() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon).set("/limits/body_bytes_max", json!("1MB"));
     let gateway = Gateway::serve(&installation).await;
@@ -157,7 +180,7 @@ async fn whoever_sends_more_than_is_taken_or_was_refused_too_often_reads_so() {
 }
 
 #[tokio::test]
-async fn whoever_comes_when_the_gateway_stops_reads_so_and_is_let_finish() {
+async fn a_newcomer_at_a_stopping_gateway_reads_its_refusal() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon);
     let gateway = Gateway::serve(&installation).await;
@@ -188,7 +211,8 @@ async fn what_follows_an_unread_body_is_never_a_request() {
         installation.key("design")
     );
     let outer = "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\n";
-    // Kept back until it is asked for; begun, and sent on only when the gateway's patience is over; no chunk at all.
+    // The body is kept back until the gateway asks for it; or begun, and sent on only when the
+    // gateway's patience is over; or has no chunk at all.
     let rows = [
         ("expect: 100-continue\r\ncontent-length: 4000", true, true),
         ("content-length: 4000", false, true),
@@ -207,22 +231,23 @@ async fn what_follows_an_unread_body_is_never_a_request() {
         caller.0.shutdown(Shutdown::Write).unwrap();
         caller.ends();
     }
-    assert_eq!(firemoon.requests().await, 0, "part of a body was made");
+    assert_eq!(firemoon.requests().await, 0, "a part of a body was taken for a call");
     gateway.signal("-TERM");
     assert_eq!(gateway.ended().await.code(), Some(0));
     wait_until("the three are logged", || async { gateway.lines("request").len() >= 3 }).await;
-    assert_eq!(gateway.lines("request").len(), 3, "{}", gateway.said());
+    assert_eq!(gateway.lines("request").len(), 3, "{}", gateway.output());
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_dropped_up_to_a_bound_and_a_silent_one_for_a_time() {
+async fn a_refused_body_is_read_within_bounds() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon)
         .set("/limits/body_bytes_max", json!("100KB"))
         .set("/limits/body_timeout", json!("60s"));
     let gateway = Gateway::serve(&installation).await;
     let mut endless = Raw::open(gateway.team());
-    endless.write(b"POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
+    endless
+        .write(b"POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
     assert_eq!(endless.answer().0, 401);
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     // The sockets' own buffers hold some megabytes more than the gateway takes.
@@ -235,39 +260,55 @@ async fn a_body_without_end_is_dropped_up_to_a_bound_and_a_silent_one_for_a_time
     silent.write(b"POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n");
     assert_eq!(silent.answer().0, 401);
     silent.ends();
-    wait_until("the connection is closed", || async { gateway.metric("moongate_connections_open").await == Some(0.0) })
-        .await;
+    wait_until("the connection is closed", || async {
+        gateway.metric("moongate_connections_open").await == Some(0.0)
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn over_http2_a_refusal_is_read_and_the_connection_goes_on() {
+async fn an_http2_refusal_is_read_and_the_connection_stays() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon);
     let gateway = Gateway::serve(&installation).await;
     let mut connection = Connection::open_http2(gateway.team()).await;
     for _ in 0..5 {
         let refused = Call::post("/api/v1/flux/dev").bytes(vec![b' '; BODY]);
-        assert_eq!(connection.send(&refused).await.refusal(), (401, "credential_missing".to_owned()));
+        assert_eq!(
+            connection.send(&refused).await.refusal(),
+            (401, "credential_missing".to_owned())
+        );
     }
     assert_eq!(connection.send(&picture().with(installation.key("design"))).await.status, 200);
 
-    let (folder, url) = (installation.folder(), format!("http://{}/api/v1/flux/dev", gateway.team()));
+    let (folder, url) =
+        (installation.folder(), format!("http://{}/api/v1/flux/dev", gateway.team()));
     let large = folder.join("large");
     std::fs::write(&large, vec![b' '; BODY]).unwrap();
     for version in ["--http2-prior-knowledge", "--http1.1"] {
         let data = format!("@{}", large.display());
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", version, "-o", folder.join("answer").to_str().unwrap()]);
+        curl.args([
+            "--silent",
+            "--show-error",
+            version,
+            "-o",
+            folder.join("answer").to_str().unwrap(),
+        ]);
         curl.args(["-w", "%{http_code}", "-H", "Expect:", "--data-binary", &data, &url]);
         let done = curl.output().unwrap();
-        let said = (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
-        assert_eq!(said, ("401".to_owned(), String::new()), "{version}");
-        assert!(std::fs::read_to_string(folder.join("answer")).unwrap().contains("credential_missing"), "{version}");
+        let answer =
+            (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+        assert_eq!(answer, ("401".to_owned(), String::new()), "{version}");
+        assert!(
+            std::fs::read_to_string(folder.join("answer")).unwrap().contains("credential_missing"),
+            "{version}"
+        );
     }
 }
 
 #[tokio::test]
-async fn what_is_no_request_at_all_is_answered_and_its_body_taken_in() {
+async fn a_malformed_request_is_answered_despite_its_body() {
     let firemoon = Firemoon::start();
     let gateway = Gateway::serve(&Installation::before(&firemoon)).await;
     let many: String = (0..200).map(|number| format!("x-{number}: 1\r\n")).collect();
@@ -275,7 +316,12 @@ async fn what_is_no_request_at_all_is_answered_and_its_body_taken_in() {
     for (status, head) in [
         (431, format!("POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\n{length}{many}\r\n")),
         (400, format!("POST /api/v1/flux /dev HTTP/1.1\r\nhost: a\r\n{length}\r\n")),
-        (400, format!("POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\n{length}content-length: 1\r\n\r\n")),
+        (
+            400,
+            format!(
+                "POST /api/v1/flux/dev HTTP/1.1\r\nhost: a\r\n{length}content-length: 1\r\n\r\n"
+            ),
+        ),
     ] {
         let mut caller = Raw::open(gateway.team());
         caller.write(head.as_bytes());
@@ -286,65 +332,18 @@ async fn what_is_no_request_at_all_is_answered_and_its_body_taken_in() {
 }
 
 #[tokio::test]
-async fn on_the_operators_listener_too_whoever_still_sends_reads_the_whole_refusal() {
+async fn an_operator_still_sending_reads_the_whole_refusal() {
     let firemoon = Firemoon::start();
     let gateway = Gateway::serve(&Installation::before(&firemoon)).await;
     let operator = gateway.operator();
     for path in ["/admin/v1/keys", "/metrics", "/nowhere"] {
         let mut caller = Raw::open(operator);
-        let head = format!("POST {path} HTTP/1.1\r\nhost: {operator}\r\ncontent-length: {BODY}\r\n\r\n");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: {operator}\r\ncontent-length: {BODY}\r\n\r\n");
         caller.write(head.as_bytes());
         caller.write(&vec![b' '; BODY]);
         let (status, answer) = caller.answer();
         assert!((400..500).contains(&status), "{path}: {answer}");
         caller.ends();
     }
-}
-
-/// A frame of HTTP/2 (RFC 9113, 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// Whether the other side has sent its last, which is not read yet: the state CLOSE_WAIT of proc(5).
-fn has_been_told_the_end(stream: &TcpStream) -> bool {
-    let port = format!(":{:04X}", stream.local_addr().unwrap().port());
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    // A socket that was reset is not there any more.
-    lines.find(|fields| fields[1].ends_with(&port)).is_none_or(|fields| fields[3] == "08")
-}
-
-#[tokio::test]
-async fn an_http2_connection_that_the_gateway_ends_takes_in_what_its_caller_says_while_it_reads() {
-    const SETTINGS: u8 = 4;
-    const WINDOW_UPDATE: u8 = 8;
-    const PING: u8 = 6;
-    let firemoon = Firemoon::start();
-    let installation = Installation::before(&firemoon).set("/limits/idle_timeout", json!("200ms"));
-    let gateway = Gateway::serve(&installation).await;
-    let mut caller = Raw::open(gateway.team());
-    let window = (1_u32 << 24).to_be_bytes();
-    // GET /gateway/openapi.json with names of HPACK's static table (RFC 7541, A), and room for all of the answer.
-    let path = b"/gateway/openapi.json";
-    let head = [&[0x82, 0x86, 0x04, 21][..], path, &[0x01, 1, b'a']].concat();
-    caller.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    caller.write(&frame(SETTINGS, 0, 0, &[&[0, 4], &window[..]].concat()));
-    caller.write(&frame(WINDOW_UPDATE, 0, 0, &window));
-    caller.write(&frame(1, 5, 1, &head));
-    // Idle, the connection is told to go, and ends with the answer to a ping whose number h2 does not choose.
-    let pong = frame(PING, 1, 0, &[0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54]);
-    let answered = std::cell::RefCell::new(&mut caller.0);
-    wait_until("the gateway ends the connection", || async {
-        let _ = answered.borrow_mut().write_all(&pong);
-        has_been_told_the_end(&answered.borrow())
-    })
-    .await;
-    for _ in 0..100 {
-        caller.write(&frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()));
-    }
-    let mut all = Vec::new();
-    caller.0.read_to_end(&mut all).unwrap();
-    assert!(all.len() > moongate::request::OPENAPI.len(), "{} bytes", all.len());
 }

@@ -1,9 +1,9 @@
-//! Every end of a call, over the wire, on both stores: what it costs in credits and in requests, on every level, and
-//! what its row says. The table is that of `src/admission/settle.rs`.
+//! Every end of a call, over the wire, on both stores: what it costs in credits and in requests, on
+//! every level, and what its row says. The table is that of `src/admission/settle.rs`.
 
 use serde_json::{Value, json};
 
-use super::books::standing;
+use super::spending::limit_status;
 use crate::support::caller::{Call, Connection};
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
@@ -31,15 +31,18 @@ impl Store {
             Self::File => Installation::before(firemoon),
             Self::Redis(redis) => Installation::on(redis, firemoon),
         };
-        let mut installation =
-            installation.set("/teams/design/limits", limits()).set("/teams/design/user_limits", limits());
-        // Redis is shared by the installations of one test: what is counted is that of this key and its user.
+        let mut installation = installation
+            .set("/teams/design/limits", limits())
+            .set("/teams/design/user_limits", limits());
+        // Redis is shared by the installations of one test: what is counted is that of this key and
+        // its user.
         installation.add_key("own", json!({ "team": "design", "name": "own", "limits": limits() }));
         installation
     }
 }
 
-/// A bucket that gives a token back in three minutes: while a test runs, its level is the number of calls.
+/// A bucket that gives a token back in three minutes: while a test runs, its level is the number of
+/// calls.
 fn limits() -> Value {
     json!({
         "requests_per_hour": { "limit": 20, "burst": 1000 },
@@ -51,7 +54,7 @@ fn limits() -> Value {
     })
 }
 
-/// What calls came to so far.
+/// Sums over the calls so far.
 #[derive(Default)]
 struct Count {
     tokens: u64,
@@ -73,7 +76,8 @@ impl Count {
         self.micros += micros;
     }
 
-    /// The limits of the key's level say so, which nobody else uses; and the newest row has this outcome.
+    /// The limits of the key's level say so, which nobody else uses; and the newest row has this
+    /// outcome.
     async fn holds(&self, gateway: &Gateway, key: &str, outcome: &str, why: &Value) {
         let credits = moongate::credits::Credits::from_micros(self.micros).to_string();
         for level in ["key", "user", "team"] {
@@ -85,9 +89,9 @@ impl Count {
                 ("credits_total", credits.clone()),
                 ("concurrent", "0".to_owned()),
             ] {
-                let standing = standing(gateway, key, &format!("{level}:{limit}")).await;
-                let told = (standing["used"].to_string(), standing["reserved"].to_string());
-                assert_eq!(told, (used, "0".to_owned()), "{why}: {standing}");
+                let status = limit_status(gateway, key, &format!("{level}:{limit}")).await;
+                let counts = (status["used"].to_string(), status["reserved"].to_string());
+                assert_eq!(counts, (used, "0".to_owned()), "{why}: {status}");
             }
         }
         let newest = gateway.send(&Call::get("/api/generations?limit=1").with(key)).await.json();
@@ -96,7 +100,7 @@ impl Count {
 }
 
 #[tokio::test]
-async fn whatever_the_upstream_answers_a_call_that_was_sent_is_a_request() {
+async fn every_sent_call_is_a_request_whatever_the_answer() {
     for store in Store::both().await {
         let firemoon = Firemoon::start();
         let installation = store.before(&firemoon);
@@ -130,12 +134,15 @@ async fn whatever_the_upstream_answers_a_call_that_was_sent_is_a_request() {
         }
         let usage = gateway.send(&Call::get("/api/usage?period=month").with(key)).await.json();
         let totals = &usage["totals"];
-        assert_eq!((&totals["requests"], &totals["refused"], &totals["unknown"]), (&json!(14), &json!(8), &json!(5)));
+        assert_eq!(
+            (&totals["requests"], &totals["refused"], &totals["unknown"]),
+            (&json!(14), &json!(8), &json!(5))
+        );
     }
 }
 
 #[tokio::test]
-async fn what_the_upstream_turns_back_was_sent_and_what_comes_after_it_was_not() {
+async fn a_call_turned_back_was_sent_the_next_is_not() {
     for fault in ["invalid_key", "suspended", "insufficient_credits", "rate_limited"] {
         for store in Store::both().await {
             let firemoon = Firemoon::start();
@@ -155,7 +162,7 @@ async fn what_the_upstream_turns_back_was_sent_and_what_comes_after_it_was_not()
 }
 
 #[tokio::test]
-async fn a_call_that_is_turned_back_and_sent_again_is_one_request() {
+async fn a_call_turned_back_and_resent_is_one_request() {
     for store in Store::both().await {
         let firemoon = Firemoon::start_with(&["--key", "second=fm_live_second_0c51"]);
         let mut installation = store.before(&firemoon);
@@ -187,23 +194,27 @@ async fn without_a_connection_nothing_was_sent() {
         firemoon.kill();
         // First over the kept connection, which is closed, then without one.
         for _ in 0..2 {
-            assert_eq!(gateway.send(&picture().with(key)).await.refusal(), (502, "upstream_unreachable".to_owned()));
+            assert_eq!(
+                gateway.send(&picture().with(key)).await.refusal(),
+                (502, "upstream_unreachable".to_owned())
+            );
             count.add("released");
             count.holds(&gateway, key, "released", &json!("no connection")).await;
         }
     }
 }
 
-/// Makes the shared key's window full for half an hour, as the upstream tells it to the first call.
+/// Has the upstream refuse the next call, and report the shared key's window full for half an hour.
 async fn fill(firemoon: &Firemoon) {
     firemoon.faults(&json!([{ "fault": "rate_limited", "amount": 1800, "times": 1 }])).await;
 }
 
 #[tokio::test]
-async fn a_call_that_ends_in_the_queue_is_a_request_if_it_was_sent_before() {
+async fn a_call_sent_once_counts_though_the_queue_ends_it() {
     for store in Store::both().await {
         let firemoon = Firemoon::start();
-        let installation = store.before(&firemoon).set("/upstream/limits", json!({ "requests_per_month": 100 }));
+        let installation =
+            store.before(&firemoon).set("/upstream/limits", json!({ "requests_per_month": 100 }));
         let gateway = Gateway::serve(&installation).await;
         let (key, mut count) = (installation.key("own"), Count::default());
         fill(&firemoon).await;
@@ -218,7 +229,7 @@ async fn a_call_that_ends_in_the_queue_is_a_request_if_it_was_sent_before() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_the_queue_has_made_a_request_if_the_call_was_sent_before() {
+async fn leaving_the_queue_after_being_sent_counts_as_a_request() {
     for store in Store::both().await {
         let firemoon = Firemoon::start();
         let installation = store
@@ -230,33 +241,45 @@ async fn a_caller_who_leaves_the_queue_has_made_a_request_if_the_call_was_sent_b
         let depth = r#"moongate_team_queue_depth{team="design"}"#;
         fill(&firemoon).await;
         for outcome in ["refused", "released"] {
-            let (call, mut connection) = (picture().with(key), Connection::open(gateway.team()).await);
+            let (call, mut connection) =
+                (picture().with(key), Connection::open(gateway.team()).await);
             let call = tokio::spawn(async move { connection.exchange(&call).await.is_ok() });
             wait_until("it waits", || async { gateway.metric(depth).await == Some(1.0) }).await;
             wait_until("whatever was sent was answered", || async {
                 firemoon.requests().await == 1
-                    && standing(&gateway, key, "key:concurrent").await["reserved"] == json!(1)
+                    && limit_status(&gateway, key, "key:concurrent").await["reserved"] == json!(1)
             })
             .await;
             call.abort();
             wait_until("it has left", || async {
-                standing(&gateway, key, "key:concurrent").await["reserved"] == json!(0)
+                limit_status(&gateway, key, "key:concurrent").await["reserved"] == json!(0)
             })
             .await;
             count.add(outcome);
             count.holds(&gateway, key, outcome, &json!("its caller left")).await;
-            let newest = gateway.send(&Call::get("/api/generations?limit=1").with(key)).await.json();
+            let newest =
+                gateway.send(&Call::get("/api/generations?limit=1").with(key)).await.json();
             let id = newest["generations"][0]["id"].as_str().unwrap();
-            let told = gateway.send(&Call::get(&format!("/gateway/v1/requests/{id}")).with(key)).await.json();
-            let why =
-                if outcome == "refused" { "The call was sent and turned back" } else { "The call was never sent" };
-            assert!(told["message"].as_str().unwrap().starts_with(why), "the gateway is alive: {told}");
+            let reply = gateway
+                .send(&Call::get(&format!("/gateway/v1/requests/{id}")).with(key))
+                .await
+                .json();
+            let why = if outcome == "refused" {
+                "The call was sent and turned back"
+            } else {
+                "The call was never sent"
+            };
+            assert!(
+                reply["message"].as_str().unwrap().starts_with(why),
+                "the gateway is alive: {reply}"
+            );
         }
     }
 }
 
+/// The rest of the account stays for the others.
 #[tokio::test]
-async fn a_team_whose_calls_are_refused_upstream_comes_to_its_own_limit_and_leaves_the_rest_of_the_account() {
+async fn a_refused_teams_calls_use_up_only_its_own_limit() {
     let firemoon = Firemoon::start();
     let installation = with_operators(Installation::before(&firemoon))
         .set("/teams/design/limits", json!({ "requests_per_day": 5 }))
@@ -276,7 +299,11 @@ async fn a_team_whose_calls_are_refused_upstream_comes_to_its_own_limit_and_leav
     let (code, report, complaint) = moongate(&gateway, &installation, &["usage", "--json"]);
     assert_eq!((code, complaint.as_str()), (0, ""));
     let totals = serde_json::from_str::<Value>(&report).unwrap()["totals"].clone();
-    assert_eq!((&totals["requests"], &totals["failed"], &totals["refused"]), (&json!(6), &json!(5), &json!(5)));
-    let (_, table, _) = moongate(&gateway, &installation, &["usage", "--calls", "--team", "design"]);
+    assert_eq!(
+        (&totals["requests"], &totals["failed"], &totals["refused"]),
+        (&json!(6), &json!(5), &json!(5))
+    );
+    let (_, table, _) =
+        moongate(&gateway, &installation, &["usage", "--calls", "--team", "design"]);
     assert_eq!(table.matches(" refused ").count(), 5, "{table}");
 }

@@ -1,4 +1,5 @@
-//! After traffic of every kind through the whole gateway, what stays in Redis for ever is a closed list.
+//! After traffic of every kind through the whole gateway, what stays in Redis for ever is a closed
+//! list.
 
 use serde_json::json;
 
@@ -11,12 +12,18 @@ use crate::support::redis::{RedisServer, wait_until};
 use crate::support::stored::by_gateways;
 
 #[tokio::test]
-async fn every_key_that_the_gateway_writes_ends_but_for_a_closed_list() {
+async fn every_redis_key_expires_except_a_closed_list() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = with_operators(Installation::on(&redis, &firemoon))
         .set("/upstream/limits", json!({ "requests_per_minute": 1000 }))
-        .set("/teams/design/limits", json!({ "requests_per_minute": 1000, "concurrent": 9, "credits_per_month": 9 }))
-        .set("/teams/design/user_limits", json!({ "requests_per_hour": 1000, "credits_per_day": 9 }))
+        .set(
+            "/teams/design/limits",
+            json!({ "requests_per_minute": 1000, "concurrent": 9, "credits_per_month": 9 }),
+        )
+        .set(
+            "/teams/design/user_limits",
+            json!({ "requests_per_hour": 1000, "credits_per_day": 9 }),
+        )
         .set("/teams/growth/limits", json!({ "credits_total": 9 }));
     let mut gateway = Gateway::serve(&installation).await;
     let (key, _) = make_key(&gateway, json!({ "team": "design", "name": "ci" })).await;
@@ -32,7 +39,10 @@ async fn every_key_that_the_gateway_writes_ends_but_for_a_closed_list() {
     change(&gateway, "/admin/v1/teams/growth/topup", json!({ "id": "a", "credits": "1" })).await;
     change(&gateway, "/admin/v1/teams/growth/suspend", json!({})).await;
     let used = "mg1:{:register}:used";
-    wait_until("the use of the key is noted", || async { redis.ask::<i64>(&["EXISTS", used]).await == Ok(1) }).await;
+    wait_until("the use of the key is noted", || async {
+        redis.ask::<i64>(&["EXISTS", used]).await == Ok(1)
+    })
+    .await;
 
     let mut keys: Vec<String> = redis.ask(&["KEYS", "*"]).await.unwrap();
     keys.sort();
@@ -47,7 +57,7 @@ async fn every_key_that_the_gateway_writes_ends_but_for_a_closed_list() {
         }
     }
     let exceptions = [
-        // The register: keys and suspensions stand until somebody takes them back.
+        // The register: keys and suspensions last until an operator ends them.
         "mg1:{:register}:entries",
         "mg1:{:register}:used",
         "mg1:{:register}:version",

@@ -1,8 +1,8 @@
-//! Callers who hang up: the call goes on, is settled, and costs what it costs.
+//! Callers who hang up: the call goes on, is settled, and is charged.
 
 use serde_json::json;
 
-use super::books::spent;
+use super::spending::spent;
 use crate::support::caller::Connection;
 use crate::support::firemoon::{Firemoon, picture, pictures};
 use crate::support::gateway::Gateway;
@@ -10,9 +10,10 @@ use crate::support::installation::Installation;
 use crate::support::redis::{RedisServer, wait_until};
 
 #[tokio::test]
-async fn a_call_whose_caller_hangs_up_is_finished_and_settled_all_the_same() {
+async fn a_call_whose_caller_hangs_up_is_settled() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
-    let installation = Installation::on(&redis, &firemoon).set("/teams/design/limits", json!({ "credits_total": 100 }));
+    let installation = Installation::on(&redis, &firemoon)
+        .set("/teams/design/limits", json!({ "credits_total": 100 }));
     let gateway = Gateway::serve(&installation).await;
     let key = installation.key("design").to_owned();
     firemoon.hold().await;
@@ -24,7 +25,10 @@ async fn a_call_whose_caller_hangs_up_is_finished_and_settled_all_the_same() {
         tokio::spawn(async move { http2.exchange(&four).await.is_ok() }),
     ];
     firemoon.until_held(2).await;
-    assert_eq!(spent(&gateway, &key, "team:credits_total").await, ("0".to_owned(), "0.125".to_owned()));
+    assert_eq!(
+        spent(&gateway, &key, "team:credits_total").await,
+        ("0".to_owned(), "0.125".to_owned())
+    );
     for call in calls {
         call.abort();
         assert!(call.await.unwrap_err().is_cancelled());
@@ -34,7 +38,11 @@ async fn a_call_whose_caller_hangs_up_is_finished_and_settled_all_the_same() {
     })
     .await;
     assert_eq!(firemoon.sums().await["held"], 2, "the calls run on");
-    assert_eq!(spent(&gateway, &key, "team:credits_total").await.1, "0.125", "and are still reserved");
+    assert_eq!(
+        spent(&gateway, &key, "team:credits_total").await.1,
+        "0.125",
+        "and are still reserved"
+    );
 
     firemoon.release().await;
     wait_until("they are settled", || async {
@@ -42,14 +50,16 @@ async fn a_call_whose_caller_hangs_up_is_finished_and_settled_all_the_same() {
     })
     .await;
     assert_eq!((firemoon.executed().await, firemoon.charged().await), (2, "0.125".to_owned()));
-    let abandoned = r#"moongate_team_requests_total{team="design",model="flux/dev",outcome="abandoned"}"#;
+    let abandoned =
+        r#"moongate_team_requests_total{team="design",model="flux/dev",outcome="abandoned"}"#;
     assert_eq!(gateway.metric(abandoned).await, Some(2.0));
 }
 
 #[tokio::test]
-async fn a_gateway_told_to_stop_waits_for_calls_whose_callers_have_left() {
+async fn a_stopping_gateway_waits_for_departed_callers_calls() {
     let firemoon = Firemoon::start();
-    let installation = Installation::before(&firemoon).set("/teams/design/limits", json!({ "credits_total": 100 }));
+    let installation = Installation::before(&firemoon)
+        .set("/teams/design/limits", json!({ "credits_total": 100 }));
     let mut gateway = Gateway::serve(&installation).await;
     let key = installation.key("design").to_owned();
     firemoon.hold().await;
@@ -70,5 +80,8 @@ async fn a_gateway_told_to_stop_waits_for_calls_whose_callers_have_left() {
     firemoon.release().await;
     assert_eq!(gateway.ended().await.code(), Some(0));
     let next = Gateway::serve(&installation).await;
-    assert_eq!(spent(&next, &key, "team:credits_total").await, ("0.025".to_owned(), "0".to_owned()));
+    assert_eq!(
+        spent(&next, &key, "team:credits_total").await,
+        ("0.025".to_owned(), "0".to_owned())
+    );
 }

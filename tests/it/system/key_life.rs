@@ -1,5 +1,5 @@
-//! A gateway key's whole life, on two replicas with one Redis: made, used, narrowed, rotated, expired, revoked; and
-//! access that is taken and given back while everything runs.
+//! A gateway key's whole life, on two replicas with one Redis: made, used, narrowed, rotated,
+//! expired, revoked; and access that is taken and given back while everything runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,20 +88,24 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_key_is_known_to_every_replica_and_its_models_and_limits_hold_on_all_of_them_together() {
+async fn a_keys_models_and_limits_hold_on_every_replica() {
     let mut world = world().await;
     let wanted = json!({
         "team": "design", "name": "ci", "user": "render-farm", "models": ["flux/*"],
         "limits": { "requests_per_day": 2, "credits_per_day": { "limit": "1.5" } },
     });
     let (key, id) = world.key(wanted).await;
-    assert_eq!(judged(&world.one, &key).await, "200", "who made it can use it at once");
+    assert_eq!(judged(&world.one, &key).await, "200", "its maker can use it at once");
     soon(&world.other, &key, "200").await;
     let seen = me(&world.other, &key).await.json();
     assert_eq!((&seen["team"], &seen["user"]), (&json!("design"), &json!("render-farm")));
     assert_eq!(seen["credential"], json!({ "kind": "key", "id": id }));
-    let limits: Vec<&str> = seen["limits"].as_array().unwrap().iter().filter_map(|one| one["limit"].as_str()).collect();
-    assert!(limits.contains(&"key:requests_per_day") && limits.contains(&"key:credits_per_day"), "{limits:?}");
+    let limits: Vec<&str> =
+        seen["limits"].as_array().unwrap().iter().filter_map(|one| one["limit"].as_str()).collect();
+    assert!(
+        limits.contains(&"key:requests_per_day") && limits.contains(&"key:credits_per_day"),
+        "{limits:?}"
+    );
 
     let body = json!({ "prompt": "x", "duration": "5" });
     let other_model = world.other.send(&generate("kling/kling-2-1-master", &body).with(&key)).await;
@@ -110,18 +114,28 @@ async fn a_key_is_known_to_every_replica_and_its_models_and_limits_hold_on_all_o
     assert_eq!(world.other.send(&picture().with(&key)).await.status, 200);
     let third = world.one.send(&picture().with(&key)).await;
     assert_eq!(third.refusal(), (429, "quota_exhausted".to_owned()));
-    assert_eq!(third.json()["errors"], json!(["key:requests_per_day allows 2: 2 used, 0 reserved"]));
+    assert_eq!(
+        third.json()["errors"],
+        json!(["key:requests_per_day allows 2: 2 used, 0 reserved"])
+    );
 
     // A new secret is no new budget, and the team's other key is untouched.
     let renewed = world.rotate(&id, 0).await;
     soon(&world.other, &renewed, "200").await;
-    assert_eq!(world.other.send(&picture().with(&renewed)).await.refusal(), (429, "quota_exhausted".to_owned()));
-    assert_eq!(world.other.send(&picture().with(world.installation.key("design"))).await.status, 200);
+    assert_eq!(
+        world.other.send(&picture().with(&renewed)).await.refusal(),
+        (429, "quota_exhausted".to_owned())
+    );
+    assert_eq!(
+        world.other.send(&picture().with(world.installation.key("design"))).await.status,
+        200
+    );
     assert_eq!(world.firemoon.executed().await, 3);
 }
 
+/// Without one it ends the old secret.
 #[tokio::test]
-async fn a_rotation_with_overlap_fails_no_request_and_one_without_ends_the_old_secret() {
+async fn a_rotation_with_overlap_fails_no_request() {
     let mut world = world().await;
     let (first, id) = world.key(json!({ "team": "design", "name": "ci" })).await;
     soon(&world.other, &first, "200").await;
@@ -141,11 +155,20 @@ async fn a_rotation_with_overlap_fails_no_request_and_one_without_ends_the_old_s
         assert_eq!(world.both(good).await, ["200", "200"], "promised for an hour or two");
     }
     let shown = see(&world.other, &format!("/admin/v1/keys/{id}")).await;
-    let states: Vec<&str> =
-        shown["secrets"].as_array().unwrap().iter().filter_map(|one| one["state"].as_str()).collect();
+    let states: Vec<&str> = shown["secrets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["state"].as_str())
+        .collect();
     assert_eq!(states, ["current", "overlap", "overlap"]);
-    let end = |place: usize| shown["secrets"][place]["ends_at"].as_str().unwrap().parse::<Timestamp>().unwrap();
-    assert!(end(2) + SignedDuration::from_secs(3000) < end(1), "the first still ends an hour after the first rotation");
+    let end = |place: usize| {
+        shown["secrets"][place]["ends_at"].as_str().unwrap().parse::<Timestamp>().unwrap()
+    };
+    assert!(
+        end(2) + SignedDuration::from_secs(3000) < end(1),
+        "the first still ends an hour after the first rotation"
+    );
 
     let third = world.rotate_as(&id, json!({ "overlap_seconds": 0, "end_older": true })).await;
     for old in [&first, &second, &other] {
@@ -154,13 +177,15 @@ async fn a_rotation_with_overlap_fails_no_request_and_one_without_ends_the_old_s
     }
     assert_eq!(world.both(&third).await, ["200", "200"]);
     let shown = see(&world.other, &format!("/admin/v1/keys/{id}")).await;
-    let ends: Vec<bool> = shown["secrets"].as_array().unwrap().iter().map(|one| one["ends_at"].is_null()).collect();
+    let ends: Vec<bool> =
+        shown["secrets"].as_array().unwrap().iter().map(|one| one["ends_at"].is_null()).collect();
     assert_eq!(ends, [true, false, false, false]);
     assert_eq!((&shown["state"], &shown["created_by"]), (&json!("active"), &json!("ops")));
 }
 
+/// And for good.
 #[tokio::test]
-async fn a_revoked_key_is_refused_by_every_replica_within_two_seconds_and_for_good() {
+async fn a_revoked_key_is_refused_everywhere_within_two_seconds() {
     let mut world = world().await;
     let (key, id) = world.key(json!({ "team": "design", "name": "laptop" })).await;
     let (stranger, _) = world.key(json!({ "team": "growth", "name": "other" })).await;
@@ -171,8 +196,11 @@ async fn a_revoked_key_is_refused_by_every_replica_within_two_seconds_and_for_go
     assert_eq!(answer["state"], "revoked");
     assert_eq!(judged(&world.other, &key).await, "credential_revoked");
     soon(&world.one, &key, "credential_revoked").await;
-    assert_eq!(world.one.send(&picture().with(&key)).await.refusal(), (401, "credential_revoked".to_owned()));
-    // Only who has the secret is told so.
+    assert_eq!(
+        world.one.send(&picture().with(&key)).await.refusal(),
+        (401, "credential_revoked".to_owned())
+    );
+    // Only a caller with the secret learns that the key is revoked.
     let guess = GatewayKey::for_id(KeyId::parse(&id).unwrap()).unwrap();
     assert_eq!(world.both(guess.text.expose()).await, ["credential_invalid", "credential_invalid"]);
     assert_eq!(world.both(&stranger).await, ["200", "200"]);
@@ -180,7 +208,11 @@ async fn a_revoked_key_is_refused_by_every_replica_within_two_seconds_and_for_go
     let again = change(&world.one, &format!("/admin/v1/keys/{id}/revoke"), json!({})).await;
     assert_eq!(again["revoked_at"], answer["revoked_at"], "twice is once");
     let third = Gateway::serve(&world.installation).await;
-    assert_eq!(judged(&third, &key).await, "credential_revoked", "a replica that starts later knows it");
+    assert_eq!(
+        judged(&third, &key).await,
+        "credential_revoked",
+        "a replica that starts later knows it"
+    );
 }
 
 #[tokio::test]
@@ -204,10 +236,13 @@ async fn a_key_expires_by_itself_and_its_uses_are_seen() {
 }
 
 #[tokio::test]
-async fn a_team_or_a_user_is_suspended_and_resumed_on_every_replica_within_two_seconds() {
+async fn suspending_and_resuming_reach_every_replica_within_two_seconds() {
     let world = world().await;
-    let (key, ann, bob) =
-        (world.installation.key("design"), world.installation.token("ann"), world.installation.token("bob"));
+    let (key, ann, bob) = (
+        world.installation.key("design"),
+        world.installation.token("ann"),
+        world.installation.token("bob"),
+    );
     change(&world.one, "/admin/v1/teams/design/suspend", json!({ "user": "bob" })).await;
     soon(&world.other, &bob, "team_suspended").await;
     assert_eq!(world.both(&ann).await, ["200", "200"]);
@@ -218,12 +253,19 @@ async fn a_team_or_a_user_is_suspended_and_resumed_on_every_replica_within_two_s
         assert_eq!(judged(&world.one, credential).await, "team_suspended");
         soon(&world.other, credential, "team_suspended").await;
     }
-    assert_eq!(world.other.send(&picture().with(key)).await.refusal(), (403, "team_suspended".to_owned()));
+    assert_eq!(
+        world.other.send(&picture().with(key)).await.refusal(),
+        (403, "team_suspended".to_owned())
+    );
     assert_eq!(world.both(world.installation.key("growth")).await, ["200", "200"]);
 
     change(&world.other, "/admin/v1/teams/design/resume", json!({})).await;
     soon(&world.one, key, "200").await;
-    assert_eq!(world.both(&bob).await, ["team_suspended", "team_suspended"], "the user's own suspension stays");
+    assert_eq!(
+        world.both(&bob).await,
+        ["team_suspended", "team_suspended"],
+        "the user's own suspension stays"
+    );
     change(&world.other, "/admin/v1/teams/design/resume", json!({ "user": "bob" })).await;
     soon(&world.one, &bob, "200").await;
 
@@ -250,7 +292,8 @@ async fn a_key_outlives_its_teams_place_in_the_configuration() {
     soon(&world.other, &key, "200").await;
     world.installation.replace(&before);
     for gateway in [&world.one, &world.other] {
-        wait_until("the team is gone", || async { judged(gateway, &key).await == "team_unknown" }).await;
+        wait_until("the team is gone", || async { judged(gateway, &key).await == "team_unknown" })
+            .await;
     }
     assert_eq!(see(&world.one, &format!("/admin/v1/keys/{id}")).await["state"], "team_unknown");
 }
@@ -273,7 +316,11 @@ async fn a_thousand_keys_are_known_to_a_replica_that_starts() {
         assert_eq!(judged(&third, key).await, "200");
     }
     let listed = see(&third, "/admin/v1/keys?team=design").await;
-    assert_eq!(listed["keys"].as_array().unwrap().len(), 1001, "the configuration's key stands beside them");
+    assert_eq!(
+        listed["keys"].as_array().unwrap().len(),
+        1001,
+        "the configuration's key stands beside them"
+    );
     let (key, id) = &made[500];
     change(&third, &format!("/admin/v1/keys/{id}/revoke"), json!({})).await;
     soon(&world.one, key, "credential_revoked").await;

@@ -1,5 +1,5 @@
-//! A store that has lost the register, whole or its last writes: nobody gets in who was kept out, and nobody is kept
-//! out who was let in.
+//! A store that has lost the key register, whole or its last writes: a revoked key stays revoked,
+//! and a valid one stays valid.
 
 use serde_json::json;
 
@@ -12,8 +12,9 @@ use crate::support::redis::{RedisServer, wait_until};
 const ENTRIES: &str = "mg1:{:register}:entries";
 const VERSION: &str = "mg1:{:register}:version";
 
+/// And suspensions; all stay in force meanwhile.
 #[tokio::test]
-async fn keys_revocations_and_suspensions_that_the_store_lost_stay_in_force_and_are_brought_back() {
+async fn keys_and_revocations_the_store_lost_are_restored() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = with_operators(Installation::on(&redis, &firemoon));
     let mut gateways = [Gateway::serve(&installation).await, Gateway::serve(&installation).await];
@@ -26,7 +27,8 @@ async fn keys_revocations_and_suspensions_that_the_store_lost_stay_in_force_and_
     change(&gateways[0], &format!("/admin/v1/keys/{gone_id}/revoke"), json!({})).await;
     change(&gateways[0], "/admin/v1/teams/growth/suspend", json!({})).await;
     let growth = installation.key("growth");
-    let expected = [(&kept[..], "200"), (&gone[..], "credential_revoked"), (growth, "team_suspended")];
+    let expected =
+        [(&kept[..], "200"), (&gone[..], "credential_revoked"), (growth, "team_suspended")];
     for (credential, judgement) in expected {
         soon(&gateways[1], credential, judgement).await;
     }
@@ -37,13 +39,16 @@ async fn keys_revocations_and_suspensions_that_the_store_lost_stay_in_force_and_
     let older = String::from_utf8(before).unwrap();
     redis.run(&["HSET", ENTRIES, &format!("key:{gone_id}"), &older]).await;
     redis.run(&["SET", VERSION, "an older copy's"]).await;
-    let entry = || async { redis.ask::<String>(&["HGET", ENTRIES, &format!("key:{gone_id}")]).await.unwrap() };
+    let entry = || async {
+        redis.ask::<String>(&["HGET", ENTRIES, &format!("key:{gone_id}")]).await.unwrap()
+    };
     wait_until("it is revoked again", || async { entry().await != older }).await;
     let later = Gateway::serve(&installation).await;
     for gateway in gateways.iter().chain([&later]) {
         for (credential, judgement) in expected {
             // The ledger was flushed as well, and its budgets are closed for a moment.
-            wait_until(judgement, || async { judged(gateway, credential).await == judgement }).await;
+            wait_until(judgement, || async { judged(gateway, credential).await == judgement })
+                .await;
         }
     }
     assert_eq!(firemoon.executed().await, 0);

@@ -1,5 +1,5 @@
-//! Every change of a key or of a suspension while a replica cannot reach Redis: what is known stays in force, what was
-//! changed meanwhile is known two seconds after it can.
+//! Changes of keys and suspensions while a replica cannot reach Redis: what it knows stays in
+//! force, and the changes reach it within two seconds after Redis is back.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +13,8 @@ use crate::support::operator::{OPS, change, judged, make_key, soon, with_operato
 use crate::support::proxy::{Fault, Proxy};
 use crate::support::redis::{RedisServer, wait_until};
 
-/// The ledger's deadline of the replica that is cut off: as long as what is promised, which must hold all the same.
+/// The ledger's deadline of the replica that is cut off: as long as what is promised, which must
+/// hold all the same.
 const DEADLINE: &str = "2s";
 
 /// A replica near the store and one behind a proxy.
@@ -68,7 +69,7 @@ impl World {
         .await;
     }
 
-    /// What the far replica is asked for without its store changes nothing.
+    /// A change at the far replica, which has no store, is refused and changes nothing.
     async fn far_changes_nothing(&self, id: &str) {
         let rotate = Call::post(&format!("/admin/v1/keys/{id}/rotate")).with(OPS);
         let refused = rotate.send_uninspected(self.far.operator()).await;
@@ -83,7 +84,9 @@ async fn every_transition_cut_off_and_back(fault: Fault) {
     let (renewed, renewed_id) = world.key(made("renewed")).await;
     let (lapping, lapping_id) = world.key(made("renewed with overlap")).await;
     let ends_at = Timestamp::now() + SignedDuration::from_secs(8);
-    let (ended, _) = world.key(json!({ "team": "design", "name": "ended", "expires_at": ends_at.to_string() })).await;
+    let (ended, _) = world
+        .key(json!({ "team": "design", "name": "ended", "expires_at": ends_at.to_string() }))
+        .await;
     let (kept, _) = world.key(json!({ "team": "growth", "name": "stays" })).await;
     let bob = world.installation.token("bob");
     change(&world.near, "/admin/v1/teams/design/suspend", json!({ "user": "bob" })).await;
@@ -98,11 +101,18 @@ async fn every_transition_cut_off_and_back(fault: Fault) {
     change(&world.near, "/admin/v1/teams/growth/suspend", json!({})).await;
     change(&world.near, "/admin/v1/teams/design/resume", json!({ "user": "bob" })).await;
     assert_eq!(judged(&world.near, &revoked).await, "credential_revoked");
-    // It cannot know, and it can spend nothing either. What it knows it goes by: also that a key's time is over.
-    assert_eq!(world.far.send(&picture().with(&revoked)).await.refusal(), (503, "ledger_unavailable".to_owned()));
+    // It cannot know, and it can spend nothing either. What it knows it goes by: also that a key's
+    // time is over.
+    assert_eq!(
+        world.far.send(&picture().with(&revoked)).await.refusal(),
+        (503, "ledger_unavailable".to_owned())
+    );
     assert_eq!(judged(&world.far, &new).await, "credential_invalid");
     assert_eq!(judged(&world.far, &bob).await, "team_suspended");
-    wait_until("a key has expired", || async { judged(&world.far, &ended).await == "credential_expired" }).await;
+    wait_until("a key has expired", || async {
+        judged(&world.far, &ended).await == "credential_expired"
+    })
+    .await;
     world.far_changes_nothing(&revoked_id).await;
     world.far_changes_nothing(&renewed_id).await;
 
@@ -116,7 +126,10 @@ async fn every_transition_cut_off_and_back(fault: Fault) {
         (&new, "200"),
         (&bob, "200"),
     ];
-    join_all(expected.iter().map(|(credential, judgement)| soon(&world.far, credential, judgement))).await;
+    join_all(
+        expected.iter().map(|(credential, judgement)| soon(&world.far, credential, judgement)),
+    )
+    .await;
     // Each of its workers finds out by itself that the ledger answers again.
     wait_until("the old secret is good until its time is over", || async {
         let judged = judged(&world.far, &lapping).await;
@@ -128,18 +141,21 @@ async fn every_transition_cut_off_and_back(fault: Fault) {
     assert_eq!(world.firemoon.executed().await, 0);
 }
 
+/// After Redis returns.
 #[tokio::test]
-async fn what_changed_while_redis_was_silent_is_known_two_seconds_after_its_return() {
+async fn changes_during_a_silence_are_known_in_two_seconds() {
     every_transition_cut_off_and_back(Fault::SwallowAnswers).await;
 }
 
+/// After Redis returns.
 #[tokio::test]
-async fn what_changed_while_redis_was_cut_off_is_known_two_seconds_after_its_return() {
+async fn changes_during_a_cut_are_known_in_two_seconds() {
     every_transition_cut_off_and_back(Fault::CutBeforeAnswer).await;
 }
 
+/// It judges no key of the register.
 #[tokio::test]
-async fn a_replica_that_never_saw_the_register_judges_no_key_of_it_and_is_not_ready() {
+async fn a_replica_that_never_read_the_register_is_unready() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = with_operators(Installation::on(&redis, &firemoon));
     let near = Gateway::serve(&installation).await;
@@ -150,7 +166,11 @@ async fn a_replica_that_never_saw_the_register_judges_no_key_of_it_and_is_not_re
     let through = with_operators(Installation::on(&redis, &firemoon))
         .set("/ledger", json!({ "redis": { "url": behind, "deadline": DEADLINE } }));
     let far = Gateway::start(&through).await;
-    assert_eq!(judged(&far, &key).await, "identity_unavailable", "it may be good: nobody is told that it is not");
+    assert_eq!(
+        judged(&far, &key).await,
+        "identity_unavailable",
+        "it may be good, so it is not refused as invalid"
+    );
     assert_eq!(far.readiness().await.0, 503);
     proxy.set(Fault::None);
     wait_until("the gateway is ready", || async { far.readiness().await.0 == 200 }).await;

@@ -1,4 +1,5 @@
-//! Redis absent, silent or back again: nothing is spent that is not counted, and nothing needs a restart.
+//! Redis absent, silent or back again: nothing is spent that is not counted, and nothing needs a
+//! restart.
 
 use serde_json::json;
 
@@ -8,25 +9,27 @@ use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
 use crate::support::redis::{RedisServer, free_port, wait_until};
 
-/// The ledger's deadline in tests that wait for its end: not so short that a busy machine passes it when nothing is
-/// wrong.
+/// The ledger's deadline in tests that wait for its end: not so short that a busy machine passes it
+/// when nothing is wrong.
 const BRIEF: &str = "2s";
 
-/// Used and reserved of the team's prepaid credits, when the ledger answers: each worker finds out by itself that Redis
-/// is back, so that a refusal may still come between two answers.
+/// Used and reserved of the team's prepaid credits, when the ledger answers: each worker finds out
+/// by itself that Redis is back, so that a refusal may still come between two answers.
 async fn budget(gateway: &Gateway, credential: &str) -> Option<(String, String)> {
     let reply = gateway.send(&Call::get("/gateway/v1/me").with(credential)).await;
     let me = reply.json();
-    let budget = me["limits"].as_array()?.iter().find(|standing| standing["limit"] == "team:credits_total")?;
+    let budget =
+        me["limits"].as_array()?.iter().find(|status| status["limit"] == "team:credits_total")?;
     Some((budget["used"].to_string(), budget["reserved"].to_string()))
 }
 
-fn told(used: &str, reserved: &str) -> Option<(String, String)> {
+fn used_and_reserved(used: &str, reserved: &str) -> Option<(String, String)> {
     Some((used.to_owned(), reserved.to_owned()))
 }
 
+/// Until then it refuses.
 #[tokio::test]
-async fn without_redis_a_gateway_starts_refuses_and_becomes_ready_when_redis_arrives() {
+async fn a_gateway_without_redis_becomes_ready_when_it_arrives() {
     let (port, firemoon) = (free_port(), Firemoon::start());
     let installation = Installation::before(&firemoon)
         .set("/ledger", json!({ "redis": { "url": format!("redis://127.0.0.1:{port}") } }))
@@ -36,9 +39,13 @@ async fn without_redis_a_gateway_starts_refuses_and_becomes_ready_when_redis_arr
     for _ in 0..3 {
         let refused = gateway.send(&call).await;
         assert_eq!(refused.refusal(), (503, "ledger_unavailable".to_owned()));
-        assert_eq!((refused.header("x-error-source"), refused.number("retry-after")), (Some("gateway"), 1));
+        assert_eq!(
+            (refused.header("x-error-source"), refused.number("retry-after")),
+            (Some("gateway"), 1)
+        );
     }
-    let refused = gateway.send(&Call::get("/api/credits/balance").with(installation.key("design"))).await;
+    let refused =
+        gateway.send(&Call::get("/api/credits/balance").with(installation.key("design"))).await;
     assert_eq!(refused.refusal(), (503, "ledger_unavailable".to_owned()));
     let (status, body) = gateway.readiness().await;
     assert_eq!(status, 503);
@@ -49,13 +56,18 @@ async fn without_redis_a_gateway_starts_refuses_and_becomes_ready_when_redis_arr
 
     let _redis = RedisServer::start_on(port).await;
     wait_until("it is ready", || async { gateway.readiness().await.0 == 200 }).await;
-    wait_until("every worker has found it", || async { gateway.send(&call).await.status == 200 }).await;
+    wait_until("every worker has found it", || async { gateway.send(&call).await.status == 200 })
+        .await;
     let key = installation.key("design");
-    wait_until("the books say what it cost", || async { budget(&gateway, key).await == told("0.025", "0") }).await;
+    wait_until("the ledger has what it cost", || async {
+        budget(&gateway, key).await == used_and_reserved("0.025", "0")
+    })
+    .await;
 }
 
+/// Its caller is answered.
 #[tokio::test]
-async fn a_call_that_ends_while_redis_is_silent_is_answered_and_settled_when_redis_speaks_again() {
+async fn a_call_that_ends_during_a_silence_is_settled_later() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = Installation::on(&redis, &firemoon)
         .set("/ledger/redis/deadline", json!(BRIEF))
@@ -69,14 +81,20 @@ async fn a_call_that_ends_while_redis_is_silent_is_answered_and_settled_when_red
     redis.freeze();
     firemoon.release().await;
     assert_eq!(call.await.unwrap(), 200, "it was paid for and made: its caller gets it");
-    assert_eq!(gateway.send(&picture().with(&key)).await.refusal(), (503, "ledger_unavailable".to_owned()));
+    assert_eq!(
+        gateway.send(&picture().with(&key)).await.refusal(),
+        (503, "ledger_unavailable".to_owned())
+    );
     redis.thaw();
-    wait_until("the call is settled", || async { budget(&gateway, &key).await == told("0.025", "0") }).await;
+    wait_until("the call is settled", || async {
+        budget(&gateway, &key).await == used_and_reserved("0.025", "0")
+    })
+    .await;
     assert_eq!(firemoon.executed().await, 1);
 }
 
 #[tokio::test]
-async fn a_call_refused_because_redis_was_silent_costs_nothing_when_redis_does_it_late() {
+async fn a_refused_call_that_a_slow_redis_executes_costs_nothing() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = Installation::on(&redis, &firemoon)
         .set("/ledger/redis/deadline", json!(BRIEF))
@@ -86,10 +104,17 @@ async fn a_call_refused_because_redis_was_silent_costs_nothing_when_redis_does_i
     let key = installation.key("design");
     assert_eq!(gateway.send(&picture().with(key)).await.status, 200);
     redis.freeze();
-    // What it asks for lies in Redis' own buffer, and is done when Redis goes on: too late, nobody waits for it.
-    assert_eq!(gateway.send(&picture().with(key)).await.refusal(), (503, "ledger_unavailable".to_owned()));
+    // What it asks for lies in Redis' own buffer, and is done when Redis goes on: too late, nobody
+    // waits for it.
+    assert_eq!(
+        gateway.send(&picture().with(key)).await.refusal(),
+        (503, "ledger_unavailable".to_owned())
+    );
     redis.thaw();
-    wait_until("nothing more is held or spent", || async { budget(&gateway, key).await == told("0.025", "0") }).await;
+    wait_until("nothing more is held or spent", || async {
+        budget(&gateway, key).await == used_and_reserved("0.025", "0")
+    })
+    .await;
     wait_until("the last of the money can be spent", || async {
         gateway.send(&picture().with(key)).await.status == 200
     })
@@ -101,7 +126,8 @@ async fn a_call_refused_because_redis_was_silent_costs_nothing_when_redis_does_i
 async fn redis_may_die_and_return_while_the_gateway_runs() {
     let (port, firemoon) = (free_port(), Firemoon::start());
     let mut redis = RedisServer::start_on(port).await;
-    let installation = Installation::on(&redis, &firemoon).set("/ledger/redis/deadline", json!(BRIEF));
+    let installation =
+        Installation::on(&redis, &firemoon).set("/ledger/redis/deadline", json!(BRIEF));
     let gateway = Gateway::serve(&installation).await;
     let call = picture().with(installation.key("design"));
     assert_eq!(gateway.send(&call).await.status, 200);

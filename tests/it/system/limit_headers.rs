@@ -1,5 +1,5 @@
-//! The rate-limit headers stand on every answer to a known caller, agree with what its next call meets, and drive no
-//! store.
+//! The rate-limit headers are on every answer to a known caller, agree with what its next call
+//! meets, and cause no reads of the store.
 
 use http::Method;
 use serde_json::json;
@@ -11,13 +11,13 @@ use crate::support::installation::Installation;
 use crate::support::redis::RedisServer;
 
 /// The limit that is named, and how many calls it still lets through.
-fn said(reply: &Reply) -> Option<(String, i64)> {
+fn tightest_limit(reply: &Reply) -> Option<(String, i64)> {
     let name = reply.header("ratelimit")?.split('"').nth(1).unwrap().to_owned();
     Some((name, reply.number("x-ratelimit-remaining")))
 }
 
 #[tokio::test]
-async fn every_answer_to_a_known_caller_says_how_its_limits_stand() {
+async fn every_known_callers_answer_states_its_limits() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = Installation::on(&redis, &firemoon)
         .set("/teams/design/limits", json!({ "requests_per_day": 100, "credits_per_day": 0.03 }))
@@ -42,7 +42,12 @@ async fn every_answer_to_a_known_caller_says_how_its_limits_stand() {
         (405, Call::new(Method::DELETE, "/gateway/v1/me").with(&token)),
         (413, picture().with(key).bytes(vec![b' '; 5_000_000])),
         (415, Call::post("/api/v1/flux/dev").with(key).bytes("{}")),
-        (422, generate("flux/dev", &json!({ "prompt": "another" })).with(key).header("idempotency-key", "once")),
+        (
+            422,
+            generate("flux/dev", &json!({ "prompt": "another" }))
+                .with(key)
+                .header("idempotency-key", "once"),
+        ),
         (200, Call::get("/gateway/v1/me").with(key)),
         (200, Call::new(Method::HEAD, "/gateway/v1/me").with(key)),
         (200, Call::get("/api/credits/balance").with(key)),
@@ -54,48 +59,70 @@ async fn every_answer_to_a_known_caller_says_how_its_limits_stand() {
     for (number, (status, call)) in calls.iter().enumerate() {
         let reply = gateway.send(call).await;
         assert_eq!(reply.status, *status, "call {number}: {}", reply.text());
-        assert_eq!(said(&reply), Some(("team:requests_per_day".to_owned(), 99)), "call {number}: {:?}", reply.headers);
+        assert_eq!(
+            tightest_limit(&reply),
+            Some(("team:requests_per_day".to_owned(), 99)),
+            "call {number}: {:?}",
+            reply.headers
+        );
     }
 }
 
 #[tokio::test]
-async fn who_is_not_known_is_told_of_no_limit_and_learns_no_more_of_a_path_that_is_not_there() {
+async fn strangers_learn_nothing_of_limits_or_paths() {
     let firemoon = Firemoon::start();
-    let installation = Installation::before(&firemoon).set("/teams/design/limits", json!({ "requests_per_day": 100 }));
+    let installation = Installation::before(&firemoon)
+        .set("/teams/design/limits", json!({ "requests_per_day": 100 }));
     let gateway = Gateway::serve(&installation).await;
     let call = async |call: Call| gateway.send(&call).await;
     for wrong in ["mgk_k7Qp2mZr9aBc_no", "eyJ.eyJ.eyJ"] {
         let reply = call(Call::get("/nowhere").with(wrong)).await;
-        assert_eq!((reply.refusal(), said(&reply)), ((404, "route_not_found".to_owned()), None));
+        assert_eq!(
+            (reply.refusal(), tightest_limit(&reply)),
+            ((404, "route_not_found".to_owned()), None)
+        );
         let reply = call(Call::get("/api/v1/flux/dev").with(wrong)).await;
-        assert_eq!((reply.status, reply.header("allow"), said(&reply)), (405, Some("POST"), None));
+        assert_eq!(
+            (reply.status, reply.header("allow"), tightest_limit(&reply)),
+            (405, Some("POST"), None)
+        );
     }
-    assert_eq!(said(&call(Call::get("/nowhere")).await), None);
-    assert_eq!(said(&call(picture()).await), None);
+    assert_eq!(tightest_limit(&call(Call::get("/nowhere")).await), None);
+    assert_eq!(tightest_limit(&call(picture()).await), None);
     // A team without limits has none to tell.
-    assert_eq!(said(&call(Call::get("/nowhere").with(installation.key("growth"))).await), None);
+    assert_eq!(
+        tightest_limit(&call(Call::get("/nowhere").with(installation.key("growth"))).await),
+        None
+    );
 }
 
 #[tokio::test]
-async fn refusals_tell_what_calls_have_left_and_do_not_drive_the_store() {
+async fn refusals_state_the_calls_left_without_asking_the_store() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
-    let installation =
-        Installation::on(&redis, &firemoon).set("/teams/design/limits", json!({ "requests_per_day": 9 }));
+    let installation = Installation::on(&redis, &firemoon)
+        .set("/teams/design/limits", json!({ "requests_per_day": 9 }));
     let gateway = Gateway::serve(&installation).await;
     let key = installation.key("design");
     let began = std::time::Instant::now();
     for left in (0..9).rev() {
         let paid = gateway.send(&picture().with(key)).await;
-        assert_eq!(said(&paid).map(|(_, left)| left), Some(left));
+        assert_eq!(tightest_limit(&paid).map(|(_, left)| left), Some(left));
         for _ in 0..20 {
             let refused = gateway.send(&Call::get("/nowhere").with(key)).await;
-            assert_eq!((refused.status, said(&refused)), (404, said(&paid)));
+            assert_eq!((refused.status, tightest_limit(&refused)), (404, tightest_limit(&paid)));
         }
     }
-    let readings = gateway.metric(r#"moongate_ledger_operations_total{op="books",result="ok"}"#).await.unwrap();
-    // At most one a second on each of the two workers; beside them the gauges of three teams are read.
+    let readings = gateway
+        .metric(r#"moongate_ledger_operations_total{op="books",result="ok"}"#)
+        .await
+        .unwrap();
+    // At most one a second on each of the two workers; beside them the gauges of three teams are
+    // read.
     let most = 5.0 * (began.elapsed().as_secs_f64() + 1.0);
-    assert!((1.0..=most).contains(&readings), "{readings} readings for 180 refusals, {most} may be");
+    assert!(
+        (1.0..=most).contains(&readings),
+        "{readings} readings for 180 refusals, {most} may be"
+    );
 }
 
 #[tokio::test]
@@ -103,7 +130,10 @@ async fn the_headers_name_whichever_limit_lets_the_fewest_calls_through() {
     let firemoon = Firemoon::start();
     let mut installation = Installation::before(&firemoon)
         .set("/teams/design/limits", json!({ "requests_per_day": 1000, "credits_per_day": 100 }))
-        .set("/teams/design/user_limits", json!({ "requests_per_month": 500, "credits_per_day": 0.3 }));
+        .set(
+            "/teams/design/user_limits",
+            json!({ "requests_per_month": 500, "credits_per_day": 0.3 }),
+        );
     let narrow = json!({ "team": "design", "name": "narrow", "user": "ann",
         "limits": { "requests_per_day": 3, "credits_per_day": 0.1 } });
     installation.add_key("narrow", narrow);
@@ -111,10 +141,10 @@ async fn the_headers_name_whichever_limit_lets_the_fewest_calls_through() {
     let narrow = installation.key("narrow");
     for (left, budget) in [(2, "0.075"), (1, "0.05"), (0, "0.025")] {
         let reply = gateway.send(&picture().with(narrow)).await;
-        assert_eq!(said(&reply), Some(("key:requests_per_day".to_owned(), left)));
+        assert_eq!(tightest_limit(&reply), Some(("key:requests_per_day".to_owned(), left)));
         assert_eq!(reply.header("x-credits-remaining"), Some(budget));
         let me = gateway.send(&Call::get("/gateway/v1/me").with(narrow)).await;
-        assert_eq!(said(&me), said(&reply));
+        assert_eq!(tightest_limit(&me), tightest_limit(&reply));
         let me = me.json();
         let calls = me["limits"].as_array().unwrap().iter();
         let calls = calls.filter(|limit| limit["limit"].as_str().unwrap().contains("requests"));
@@ -122,16 +152,20 @@ async fn the_headers_name_whichever_limit_lets_the_fewest_calls_through() {
         let balance = gateway.send(&Call::get("/api/credits/balance").with(narrow)).await;
         assert_eq!(balance.json()["balance"].to_string(), budget);
     }
-    assert_eq!(gateway.send(&picture().with(narrow)).await.refusal(), (429, "quota_exhausted".to_owned()));
+    assert_eq!(
+        gateway.send(&picture().with(narrow)).await.refusal(),
+        (429, "quota_exhausted".to_owned())
+    );
     let token = gateway.send(&picture().with(&installation.token("ann"))).await;
-    assert_eq!(said(&token), Some(("user:requests_per_month".to_owned(), 496)));
+    assert_eq!(tightest_limit(&token), Some(("user:requests_per_month".to_owned(), 496)));
     assert_eq!(token.header("x-credits-remaining"), Some("0.2"));
 }
 
-/// On each level in turn the tightest limit is set, of two calls and of three pictures' credits, beside wider ones on
-/// the others. Of the wider ones others have taken their part: a smaller share is left of them, and more calls.
+/// On each level in turn the tightest limit is set, of two calls and of three pictures' credits,
+/// beside wider ones on the others. Of the wider ones others have taken their part: a smaller share
+/// is left of them, and more calls.
 #[tokio::test]
-async fn whichever_level_is_the_tightest_is_the_one_that_is_named_and_the_one_that_then_refuses() {
+async fn the_tightest_level_is_named_and_refuses() {
     let tight = json!({ "requests_per_day": 2, "credits_per_day": 0.075 });
     let wide = json!({ "requests_per_day": 5, "credits_per_day": 0.9 });
     for (level, others) in [("team", None), ("user", Some("bob")), ("key", Some("ann"))] {
@@ -140,7 +174,10 @@ async fn whichever_level_is_the_tightest_is_the_one_that_is_named_and_the_one_th
         let mut installation = Installation::before(&firemoon)
             .set("/teams/design/limits", of("team"))
             .set("/teams/design/user_limits", of("user"));
-        installation.add_key("own", json!({ "team": "design", "name": "own", "user": "ann", "limits": of("key") }));
+        installation.add_key(
+            "own",
+            json!({ "team": "design", "name": "own", "user": "ann", "limits": of("key") }),
+        );
         let gateway = Gateway::serve(&installation).await;
         for other in others.iter().flat_map(|name| [name; 2]) {
             assert_eq!(gateway.send(&picture().with(&installation.token(other))).await.status, 200);
@@ -152,16 +189,27 @@ async fn whichever_level_is_the_tightest_is_the_one_that_is_named_and_the_one_th
             let me = gateway.send(&Call::get("/gateway/v1/me").with(key)).await;
             let refused = gateway.send(&Call::get("/nowhere").with(key)).await;
             for reply in [&paid, &me, &refused] {
-                assert_eq!(said(reply), Some((named.clone(), left)), "{}", reply.text());
+                assert_eq!(tightest_limit(reply), Some((named.clone(), left)), "{}", reply.text());
             }
-            assert_eq!((paid.status, paid.header("x-credits-remaining")), (200, Some(budget)), "{level}");
+            assert_eq!(
+                (paid.status, paid.header("x-credits-remaining")),
+                (200, Some(budget)),
+                "{level}"
+            );
             assert_eq!(listed(&me, &named), left);
             let balance = gateway.send(&Call::get("/api/credits/balance").with(key)).await.json();
             assert_eq!(balance["balance"].to_string(), budget, "{level}");
         }
         let refused = gateway.send(&picture().with(key)).await;
-        assert_eq!((refused.refusal().1.as_str(), said(&refused)), ("quota_exhausted", Some((named.clone(), 0))));
-        assert!(refused.json()["errors"][0].as_str().unwrap().starts_with(&named), "{}", refused.text());
+        assert_eq!(
+            (refused.refusal().1.as_str(), tightest_limit(&refused)),
+            ("quota_exhausted", Some((named.clone(), 0)))
+        );
+        assert!(
+            refused.json()["errors"][0].as_str().unwrap().starts_with(&named),
+            "{}",
+            refused.text()
+        );
     }
 }
 

@@ -1,5 +1,5 @@
-//! Callers who go on until their team's money is spent, through two gateways on one store, whatever happens to the
-//! store; and what must be true when they have gone.
+//! Callers who go on until their team's budget is spent, through two gateways on one store,
+//! whatever happens to the store; and what must hold afterwards.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,8 +47,17 @@ struct Caller {
 impl World {
     /// Two gateways with the ledger at this URL.
     pub(super) async fn start(redis_url: &str, reservation_ttl: &str) -> Self {
+        Self::start_within("2s", redis_url, reservation_ttl).await
+    }
+
+    /// Two gateways that wait for an answer of the ledger at this URL until a deadline.
+    pub(super) async fn start_within(
+        deadline: &str,
+        redis_url: &str,
+        reservation_ttl: &str,
+    ) -> Self {
         let firemoon = Firemoon::start_with(&["--latency", "50ms"]);
-        let redis = json!({ "url": redis_url, "deadline": "2s" });
+        let redis = json!({ "url": redis_url, "deadline": deadline });
         let installation = Installation::before(&firemoon)
             .set("/ledger", json!({ "redis": redis, "reservation_ttl": reservation_ttl }))
             .set(
@@ -74,8 +83,8 @@ impl World {
         Load(callers)
     }
 
-    /// Lets something happen when so many calls have been made, and every caller has one at Firemoon which is answered
-    /// just then.
+    /// Lets something happen when so many calls have been made, and every caller has one at
+    /// Firemoon which is answered just then.
     pub(super) async fn when_made(&self, calls: u64, happens: impl Future<Output = ()>) {
         wait_until("calls are made", || async { self.firemoon.executed().await >= calls }).await;
         self.firemoon.hold().await;
@@ -85,49 +94,56 @@ impl World {
 
     /// Waits until a gateway has noticed that the store has lost something.
     pub(super) async fn until_loss_is_noticed(&self) {
-        let changes = async |gateway: &Gateway| gateway.metric("moongate_ledger_epoch_changes_total").await;
+        let changes =
+            async |gateway: &Gateway| gateway.metric("moongate_ledger_epoch_changes_total").await;
         wait_until("the loss is noticed", || async {
-            changes(&self.gateways[0]).await > Some(0.0) || changes(&self.gateways[1]).await > Some(0.0)
+            changes(&self.gateways[0]).await > Some(0.0)
+                || changes(&self.gateways[1]).await > Some(0.0)
         })
         .await;
     }
 
-    /// Waits until every caller has been told that the money is spent; then spends what refusals have left of it, and
-    /// compares the ledger on this Redis with Firemoon's own books. Says how many calls were refused because the ledger
-    /// was away.
+    /// Waits until every caller was refused because the budget is spent; then spends what is left,
+    /// and compares the ledger on this Redis with Firemoon's own call log. Says how
+    /// many calls were refused because the ledger was away.
     pub(super) async fn reckon(&self, load: Load, redis_url: &str) -> usize {
         let callers = load.0.join_all().await;
         let made: Vec<String> = callers.iter().flat_map(|caller| caller.made.clone()).collect();
-        let settings = Settings::new(Topology::Single { url: redis_url.to_owned() }).within(Duration::from_secs(20));
+        let settings = Settings::new(Topology::Single { url: redis_url.to_owned() })
+            .within(Duration::from_secs(20));
         let ledger = stored::ledger(settings);
         wait_until("nothing is held any more", || async {
             // To this handle, too, a store that was restarted is new for a while.
-            let Ok(books) = books(&ledger).await else { return false };
-            books.open == 0 && books.standings.iter().all(|standing| standing.reserved == 0)
+            let Ok(snapshot) = snapshot(&ledger).await else { return false };
+            snapshot.open == 0 && snapshot.statuses.iter().all(|status| status.reserved == 0)
         })
         .await;
-        // A call may have been refused for the room that another held, of which nothing came.
-        let left = spend(self.gateways[0].team().to_owned(), picture().with(self.key()), CALLERS).await;
-        let books = books(&ledger).await.unwrap();
-        for standing in &books.standings {
-            let used = match standing.kind.shape() {
+        // A call may have been refused because of another's reservation that was then released.
+        let left =
+            spend(self.gateways[0].team().to_owned(), picture().with(self.key()), CALLERS).await;
+        let snapshot = snapshot(&ledger).await.unwrap();
+        for status in &snapshot.statuses {
+            let used = match status.kind.shape() {
                 Shape::Window(_, Unit::Credits) => PAID * PRICE,
                 Shape::Window(_, Unit::Requests) => PAID,
                 Shape::Bucket(_) | Shape::Slots => 0,
             };
-            assert_eq!((standing.used, standing.reserved), (used, 0), "{standing:?}");
+            assert_eq!((status.used, status.reserved), (used, 0), "{status:?}");
         }
         let executed = self.executed().await;
-        assert_eq!(executed.len() as u64, PAID, "what was paid for was made, and no more");
+        assert_eq!(executed.len() as u64, PAID, "the paid calls were executed, and no others");
         let rows = ledger.rows(&TeamId::parse("design").unwrap(), 0, 10_000).await.unwrap().rows;
         let charged: BTreeMap<&str, &Row> = rows
             .iter()
             .filter(|row| row.outcome != Outcome::Released)
-            .map(|row| (row.asked.request_id.as_str(), row))
+            .map(|row| (row.summary.request_id.as_str(), row))
             .collect();
-        let ended: Vec<_> =
-            charged.values().map(|row| (row.asked.request_id.as_str(), row.outcome, row.charged.micros())).collect();
-        let wanted: Vec<_> = executed.iter().map(|id| (id.as_str(), Outcome::Charged, PRICE)).collect();
+        let ended: Vec<_> = charged
+            .values()
+            .map(|row| (row.summary.request_id.as_str(), row.outcome, row.charged.micros()))
+            .collect();
+        let wanted: Vec<_> =
+            executed.iter().map(|id| (id.as_str(), Outcome::Charged, PRICE)).collect();
         assert_eq!(ended, wanted, "every call that was made has its settlement");
         let rows_of_charged = rows.iter().filter(|row| row.outcome != Outcome::Released).count();
         assert_eq!(rows_of_charged, charged.len(), "and has it once");
@@ -171,7 +187,7 @@ async fn spend(address: String, call: Call, number: usize) -> Caller {
     met
 }
 
-async fn books(ledger: &Arc<dyn Ledger>) -> Result<BudgetSnapshot, Outage> {
+async fn snapshot(ledger: &Arc<dyn Ledger>) -> Result<BudgetSnapshot, Outage> {
     let limits = [
         Limit::new(LimitKind::CreditsTotal, PAID * PRICE),
         Limit::new(LimitKind::CreditsPerMonth, PAID * PRICE),
@@ -180,5 +196,7 @@ async fn books(ledger: &Arc<dyn Ledger>) -> Result<BudgetSnapshot, Outage> {
     ];
     let levels = vec![Level { scope: Scope::Team, limits: Arc::new(Limits::new(limits)) }];
     let team = TeamId::parse("design").unwrap();
-    ledger.snapshot(SnapshotQuery { team, levels, time_zone: jiff::tz::TimeZone::UTC, reader: None }).await
+    ledger
+        .snapshot(SnapshotQuery { team, levels, time_zone: jiff::tz::TimeZone::UTC, reader: None })
+        .await
 }

@@ -1,5 +1,5 @@
-//! Redis loses what was written to it while two gateways serve a crowd: the budget is spent to the last credit and no
-//! further, and every settlement is in the ledger once.
+//! Redis loses writes while two gateways serve many calls: the budget is spent to the last credit
+//! and no further, and every settlement is in the ledger once.
 
 use serde_json::json;
 
@@ -49,7 +49,7 @@ async fn restarted_under_load_from_an_older_dump() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failed_over_under_load_to_a_replica_that_lacks_the_last_writes() {
+async fn a_failover_under_load_spends_exactly_the_budget() {
     let mut primary = RedisServer::start().await;
     let replica = RedisServer::replica_of(&primary).await;
     let proxy = Proxy::start(primary.port()).await;
@@ -66,10 +66,13 @@ async fn failed_over_under_load_to_a_replica_that_lacks_the_last_writes() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_starts_when_the_store_was_just_flushed_hands_out_no_fresh_budget() {
+async fn a_gateway_started_after_a_flush_gives_no_fresh_budget() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = Installation::before(&firemoon)
-        .set("/ledger", json!({ "redis": { "url": redis.url(), "deadline": "20s" }, "reservation_ttl": "24s" }))
+        .set(
+            "/ledger",
+            json!({ "redis": { "url": redis.url(), "deadline": "20s" }, "reservation_ttl": "24s" }),
+        )
         .set("/teams/design/limits", json!({ "credits_total": 0.05 }));
     let call = picture().with(installation.key("design"));
     let idle = Gateway::serve(&installation).await;

@@ -1,5 +1,5 @@
-//! Names that look like others: those that nobody has are refused where operators give them, and none can turn a report
-//! around.
+//! Names that look like others: unknown names are refused where operators give them, and none can
+//! reverse the text of a report.
 
 use moongate::printable::is_plain;
 use serde_json::{Value, json};
@@ -20,19 +20,23 @@ async fn world() -> (Firemoon, Installation, Gateway) {
 }
 
 #[tokio::test]
-async fn a_name_with_white_space_at_its_ends_is_refused_unless_a_user_has_it() {
+async fn a_name_with_outer_spaces_is_refused_unless_it_exists() {
     let (_firemoon, installation, gateway) = world().await;
     let top_up = json!({ "user": "ann ", "id": "invoice-7", "credits": "2" });
-    for (verb, body) in
-        [("suspend", json!({ "user": "ann " })), ("resume", json!({ "user": "ann " })), ("topup", top_up)]
-    {
+    for (verb, body) in [
+        ("suspend", json!({ "user": "ann " })),
+        ("resume", json!({ "user": "ann " })),
+        ("topup", top_up),
+    ] {
         let path = format!("/admin/v1/teams/design/{verb}");
-        let refused = Call::post(&path).with(OPS).json(&body).send_uninspected(gateway.operator()).await;
+        let refused =
+            Call::post(&path).with(OPS).json(&body).send_uninspected(gateway.operator()).await;
         assert_eq!(refused.refusal(), (400, "invalid_body".to_owned()), "{verb}");
         let why = "user: must not begin or end with white space; the team has no user \"ann \"";
         assert_eq!(refused.json()["errors"], json!([why]), "{verb}");
     }
-    // An issuer names whom it likes, and whoever is named so can be kept out, let in again, and topped up.
+    // A token may name a user with spaces around. Such a user can be suspended, resumed and topped
+    // up.
     let token = installation.token("ann ");
     assert_eq!(gateway.send(&picture().with(&token)).await.status, 200);
     change(&gateway, "/admin/v1/teams/design/suspend", json!({ "user": "ann " })).await;
@@ -44,8 +48,9 @@ async fn a_name_with_white_space_at_its_ends_is_refused_unless_a_user_has_it() {
     assert_eq!(topped_up["max"], 1.000_002);
 }
 
+/// And turns no text around.
 #[tokio::test]
-async fn a_name_is_the_same_name_in_every_report_and_turns_none_around() {
+async fn a_name_reads_the_same_in_every_report() {
     let (_firemoon, installation, gateway) = world().await;
     let name = "ann\u{202e}nimda\u{200b}";
     let reply = gateway.send(&picture().with(&installation.token(name))).await;
@@ -71,12 +76,13 @@ async fn a_name_is_the_same_name_in_every_report_and_turns_none_around() {
         // The id by which the team fetches what became of the call.
         assert!(!arguments.contains(&"--calls") || out.contains(call), "{arguments:?}: {out}");
     }
-    let page = Call::get("/admin/v1/usage?by=user").with(WATCH).send_uninspected(gateway.operator()).await;
+    let page =
+        Call::get("/admin/v1/usage?by=user").with(WATCH).send_uninspected(gateway.operator()).await;
     assert!(page.text().contains("ann\\u202enimda\\u200b"), "{}", page.text());
 }
 
 #[tokio::test]
-async fn the_team_s_own_views_write_out_what_turns_text_around_and_say_the_same() {
+async fn the_teams_own_views_escape_names_that_reverse_text() {
     let (_firemoon, installation, gateway) = world().await;
     let name = "ann\u{202e}nimda\u{200b}";
     let token = installation.token(name);
@@ -102,11 +108,15 @@ async fn the_team_s_own_views_write_out_what_turns_text_around_and_say_the_same(
 }
 
 #[tokio::test]
-async fn a_refusal_that_repeats_what_was_sent_is_not_turned_around_by_it() {
+async fn a_refusal_escapes_what_it_repeats() {
     let (_firemoon, _installation, gateway) = world().await;
     let odd = json!({ "us\u{202e}re": "ann", "id": "invoice-7", "credits": "2" });
     let refused = Call::post("/admin/v1/teams/design/topup").with(OPS).json(&odd);
     let refused = refused.send_uninspected(gateway.operator()).await;
     assert_eq!(refused.refusal(), (400, "invalid_body".to_owned()));
-    assert!(refused.text().contains("us\\u202ere") && refused.text().chars().all(is_plain), "{}", refused.text());
+    assert!(
+        refused.text().contains("us\\u202ere") && refused.text().chars().all(is_plain),
+        "{}",
+        refused.text()
+    );
 }

@@ -1,5 +1,5 @@
-//! The operator's API from outside: who may do what, what is refused and how, what is written down, and what an
-//! operator types.
+//! The operator's API from outside: who may do what, what is refused and how, what is logged, and
+//! the commands.
 
 use http::Method;
 use moongate::identity::SecretHash;
@@ -9,10 +9,12 @@ use crate::support::caller::{Call, Reply};
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::Installation;
-use crate::support::operator::{OPS, WATCH, change, judged, make_key, moongate, see, soon, with_operators};
+use crate::support::operator::{
+    OPS, WATCH, change, judged, make_key, moongate, see, soon, with_operators,
+};
 use crate::support::redis::wait_until;
 
-async fn world() -> (Firemoon, Installation, Gateway) {
+pub(super) async fn world() -> (Firemoon, Installation, Gateway) {
     let firemoon = Firemoon::start();
     let installation = with_operators(Installation::before(&firemoon));
     let mut gateway = Gateway::serve(&installation).await;
@@ -20,9 +22,11 @@ async fn world() -> (Firemoon, Installation, Gateway) {
     (firemoon, installation, gateway)
 }
 
-async fn sent(gateway: &Gateway, call: Call) -> Reply {
+pub(super) async fn sent(gateway: &Gateway, call: Call) -> Reply {
     let reply = call.send_uninspected(gateway.operator()).await;
-    assert!(reply.header("x-request-id").is_some() && reply.header("cache-control") == Some("no-store"));
+    assert!(
+        reply.header("x-request-id").is_some() && reply.header("cache-control") == Some("no-store")
+    );
     if reply.status >= 400 {
         assert_eq!(reply.json()["requestId"].as_str(), reply.header("x-request-id"));
     }
@@ -30,15 +34,18 @@ async fn sent(gateway: &Gateway, call: Call) -> Reply {
 }
 
 /// The lines of changes, in order.
-fn audit(gateway: &Gateway) -> Vec<Value> {
+pub(super) fn audit(gateway: &Gateway) -> Vec<Value> {
     gateway.lines("an operator made a change")
 }
 
 #[tokio::test]
-async fn who_may_only_look_changes_nothing_and_a_stranger_learns_nothing() {
+async fn read_only_operators_and_strangers_can_change_nothing() {
     let (_firemoon, installation, gateway) = world().await;
     let suspend = || Call::post("/admin/v1/teams/design/suspend");
-    assert_eq!(sent(&gateway, suspend().with(WATCH)).await.refusal(), (403, "role_not_allowed".to_owned()));
+    assert_eq!(
+        sent(&gateway, suspend().with(WATCH)).await.refusal(),
+        (403, "role_not_allowed".to_owned())
+    );
     assert_eq!(sent(&gateway, suspend()).await.refusal(), (401, "credential_missing".to_owned()));
     for wrong in ["guess", installation.key("design"), &SecretHash::of(OPS).to_hex()] {
         for path in ["/admin/v1/teams", "/admin/v1/nothing", "/admin/"] {
@@ -49,11 +56,14 @@ async fn who_may_only_look_changes_nothing_and_a_stranger_learns_nothing() {
     assert_eq!(see(&gateway, "/admin/v1/teams/design").await["suspended"], false);
     assert!(audit(&gateway).is_empty());
     assert_eq!(judged(&gateway, installation.key("design")).await, "200");
-    assert_eq!(gateway.send(&Call::get("/admin/v1/teams").with(OPS)).await.refusal().1, "route_not_found");
+    assert_eq!(
+        gateway.send(&Call::get("/admin/v1/teams").with(OPS)).await.refusal().1,
+        "route_not_found"
+    );
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_change_is_told_and_changes_nothing() {
+async fn a_wrong_change_is_explained_and_changes_nothing() {
     let (_firemoon, _installation, gateway) = world().await;
     let keys = || Call::post("/admin/v1/keys").with(OPS);
     let refused = sent(
@@ -67,8 +77,19 @@ async fn whatever_is_wrong_with_a_change_is_told_and_changes_nothing() {
     assert_eq!(refused.refusal(), (400, "invalid_body".to_owned()));
     let problems = refused.json()["errors"].as_array().unwrap().len();
     assert_eq!(problems, 7, "{}", refused.text());
-    for wrong in ["", "[]", "{", "null", "{\"team\":\"design\"}", "{\"team\":\"design\",\"name\":\"x\",\"nmae\":1}"] {
-        assert_eq!(sent(&gateway, keys().text(wrong)).await.refusal(), (400, "invalid_body".to_owned()), "{wrong}");
+    for wrong in [
+        "",
+        "[]",
+        "{",
+        "null",
+        "{\"team\":\"design\"}",
+        "{\"team\":\"design\",\"name\":\"x\",\"nmae\":1}",
+    ] {
+        assert_eq!(
+            sent(&gateway, keys().text(wrong)).await.refusal(),
+            (400, "invalid_body".to_owned()),
+            "{wrong}"
+        );
     }
     let (status, code) = sent(&gateway, keys().bytes("{}")).await.refusal();
     assert_eq!((status, code.as_str()), (415, "media_type_unsupported"));
@@ -81,7 +102,11 @@ async fn whatever_is_wrong_with_a_change_is_told_and_changes_nothing() {
         ("/admin/v1/keys/short/rotate", "key_not_found"),
         ("/admin/v1/keys/000000000000/destroy", "route_not_found"),
     ] {
-        assert_eq!(sent(&gateway, Call::post(path).with(OPS)).await.refusal(), (404, code.to_owned()), "{path}");
+        assert_eq!(
+            sent(&gateway, Call::post(path).with(OPS)).await.refusal(),
+            (404, code.to_owned()),
+            "{path}"
+        );
     }
     for path in ["/admin/v1/teams/..", "/admin/v1/%2e%2e", "/admin/v1/teams%2fdesign"] {
         assert_eq!(
@@ -98,57 +123,21 @@ async fn whatever_is_wrong_with_a_change_is_told_and_changes_nothing() {
         (Method::GET, "/admin/v1/teams/design/suspend", "POST"),
     ] {
         let reply = sent(&gateway, Call::new(method, path).with(OPS)).await;
-        assert_eq!((reply.refusal().1.as_str(), reply.header("allow")), ("method_not_allowed", Some(allow)), "{path}");
+        assert_eq!(
+            (reply.refusal().1.as_str(), reply.header("allow")),
+            ("method_not_allowed", Some(allow)),
+            "{path}"
+        );
     }
     assert!(audit(&gateway).is_empty());
     let configured = see(&gateway, "/admin/v1/keys").await;
-    assert!(configured["keys"].as_array().unwrap().iter().all(|key| key["source"] == "configuration"));
-}
-
-#[tokio::test]
-async fn every_change_is_written_down_whole_and_without_a_secret() {
-    let (_firemoon, installation, mut gateway) = world().await;
-    let (key, id) = make_key(&gateway, json!({ "team": "design", "name": "ci" })).await;
-    gateway.forbid(key.rsplit('_').next().unwrap());
-    let secret = &key.rsplit('_').next().unwrap()[..32];
-    gateway.forbid(&SecretHash::of(secret).to_hex());
-    change(&gateway, &format!("/admin/v1/keys/{id}/rotate"), json!({ "overlap_seconds": 60 })).await;
-    change(&gateway, &format!("/admin/v1/keys/{id}/revoke"), json!({})).await;
-    change(&gateway, "/admin/v1/teams/design/suspend", json!({})).await;
-    change(&gateway, "/admin/v1/teams/design/resume", json!({ "user": "a b" })).await;
-    wait_until("five lines are written", || async { audit(&gateway).len() == 5 }).await;
-    let lines = audit(&gateway);
-    let said = |member: &str| lines.iter().map(|line| line[member].clone()).collect::<Vec<_>>();
-    assert_eq!(said("action"), ["create_key", "rotate_key", "revoke_key", "suspend_team", "resume_team"]);
-    let subjects = [
-        format!("key {id}"),
-        format!("key {id}"),
-        format!("key {id}"),
-        "team design".to_owned(),
-        "user a b of team design".to_owned(),
-    ];
-    assert_eq!(said("subject"), subjects);
-    for line in &lines {
-        assert_eq!(
-            (&line["event"], &line["operator"], &line["result"]),
-            (&json!("admin_change"), &json!("ops"), &json!("done"))
-        );
-        assert!(line["request_id"].is_string() && line["ts"].is_string());
-    }
-    assert_eq!((&lines[0]["before"], &lines[0]["after"]["state"]), (&Value::Null, &json!("active")));
-    assert_eq!(lines[1]["after"]["secrets"].as_array().unwrap().len(), 2);
-    assert_eq!((&lines[2]["before"]["state"], &lines[2]["after"]["state"]), (&json!("active"), &json!("revoked")));
-    assert_eq!(
-        (&lines[3]["before"], &lines[3]["after"]),
-        (&json!({ "suspended": false }), &json!({ "suspended": true }))
+    assert!(
+        configured["keys"].as_array().unwrap().iter().all(|key| key["source"] == "configuration")
     );
-    let listed = see(&gateway, "/admin/v1/keys").await.to_string();
-    assert!(!listed.contains(secret) && !listed.contains(&SecretHash::of(secret).to_hex()));
-    drop(installation);
 }
 
 #[tokio::test]
-async fn a_key_of_the_configuration_is_shown_and_changed_only_there() {
+async fn a_configured_key_is_shown_and_changed_only_there() {
     let (_firemoon, installation, gateway) = world().await;
     let id = installation.key("design").split('_').nth(1).unwrap().to_owned();
     let shown = see(&gateway, &format!("/admin/v1/keys/{id}")).await;
@@ -157,12 +146,14 @@ async fn a_key_of_the_configuration_is_shown_and_changed_only_there() {
         (&json!("configuration"), &json!("design"), &json!("active"))
     );
     for verb in ["rotate", "revoke"] {
-        let refused = sent(&gateway, Call::post(&format!("/admin/v1/keys/{id}/{verb}")).with(OPS)).await;
+        let refused =
+            sent(&gateway, Call::post(&format!("/admin/v1/keys/{id}/{verb}")).with(OPS)).await;
         assert_eq!(refused.refusal(), (409, "key_conflict".to_owned()));
     }
     let (_, id) = make_key(&gateway, json!({ "team": "design", "name": "ci" })).await;
     change(&gateway, &format!("/admin/v1/keys/{id}/revoke"), json!({})).await;
-    let refused = sent(&gateway, Call::post(&format!("/admin/v1/keys/{id}/rotate")).with(OPS)).await;
+    let refused =
+        sent(&gateway, Call::post(&format!("/admin/v1/keys/{id}/rotate")).with(OPS)).await;
     assert_eq!(refused.json()["message"], "The key is revoked");
 }
 
@@ -172,32 +163,42 @@ async fn a_token_file_that_changes_is_taken_up_while_running() {
     let teams = |token: &'static str| sent(&gateway, Call::get("/admin/v1/teams").with(token));
     assert_eq!(teams(OPS).await.status, 200);
     let next = "another-token-7c1d";
-    std::fs::write(installation.folder().join("ops.sha256"), SecretHash::of(next).to_hex()).unwrap();
+    std::fs::write(installation.folder().join("ops.sha256"), SecretHash::of(next).to_hex())
+        .unwrap();
     wait_until("the new token is good", || async { teams(next).await.status == 200 }).await;
     assert_eq!(teams(OPS).await.refusal().1, "credential_invalid");
 }
 
 #[tokio::test]
-async fn the_shared_keys_and_the_limits_are_seen_as_they_stand() {
+async fn shared_keys_and_limits_are_shown_as_they_stand() {
     let firemoon = Firemoon::start();
     let limits = json!({ "requests_per_day": 5, "credits_per_month": 2 });
-    let installation = with_operators(Installation::before(&firemoon).set("/teams/design/limits", limits));
+    let installation =
+        with_operators(Installation::before(&firemoon).set("/teams/design/limits", limits));
     let gateway = Gateway::serve(&installation).await;
     assert_eq!(gateway.send(&picture().with(installation.key("design"))).await.status, 200);
     let team = see(&gateway, "/admin/v1/teams/design").await;
-    let limit =
-        |name: &str| team["limits"].as_array().unwrap().iter().find(|one| one["limit"] == name).unwrap().clone();
+    let limit = |name: &str| {
+        team["limits"].as_array().unwrap().iter().find(|one| one["limit"] == name).unwrap().clone()
+    };
     let calls = limit("team:requests_per_day");
-    assert_eq!([&calls["max"], &calls["used"], &calls["remaining"]], [&json!(5), &json!(1), &json!(4)]);
+    assert_eq!(
+        [&calls["max"], &calls["used"], &calls["remaining"]],
+        [&json!(5), &json!(1), &json!(4)]
+    );
     let credits = limit("team:credits_per_month");
     assert_eq!([&credits["used"], &credits["remaining"]], [&json!(0.025), &json!(1.975)]);
     assert!(credits["reset"].is_string());
     let keys = see(&gateway, "/admin/v1/upstream-keys").await;
-    assert_eq!(keys["keys"], json!([{ "name": "primary", "weight": 1, "healthy": true, "resting": null }]));
+    assert_eq!(
+        keys["keys"],
+        json!([{ "name": "primary", "weight": 1, "healthy": true, "resting": null }])
+    );
 }
 
+/// And takes it away again.
 #[tokio::test]
-async fn an_operator_gives_a_team_access_with_one_change_and_one_command_and_takes_it_away() {
+async fn an_operator_grants_access_with_one_change_and_command() {
     let (firemoon, mut installation, mut gateway) = world().await;
     std::fs::write(installation.folder().join("ops-token"), format!("{OPS}\n")).unwrap();
     // The change: the README's lines under `teams`.
@@ -206,12 +207,15 @@ async fn an_operator_gives_a_team_access_with_one_change_and_one_command_and_tak
     let section = section.split("\n## ").next().unwrap();
     let yaml = section.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let team: Value = serde_saphyr::from_str(yaml).unwrap();
-    let mut teams =
-        json!({ "design": { "models": ["*"] }, "growth": { "models": ["*"] }, "closed": { "models": ["*"] } });
+    let mut teams = json!({ "design": { "models": ["*"] }, "growth": { "models": ["*"] }, "closed": { "models": ["*"] } });
     teams["brand"] = team["teams"]["brand"].clone();
     installation.change("/teams", teams);
     wait_until("the team is known", || async {
-        see(&gateway, "/admin/v1/teams").await["teams"].as_array().unwrap().iter().any(|team| team["team"] == "brand")
+        see(&gateway, "/admin/v1/teams").await["teams"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|team| team["team"] == "brand")
     })
     .await;
     // The commands: every line of the section's shell blocks, in order.
@@ -227,7 +231,9 @@ async fn an_operator_gives_a_team_access_with_one_change_and_one_command_and_tak
         let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
         let (code, out, err) = moongate(&gateway, &installation, &arguments);
         assert_eq!((code, err.as_str()), (0, ""), "{command}: {out}");
-        if let Some(shown) = out.lines().find_map(|line| line.strip_prefix("The key, shown this once: ")) {
+        if let Some(shown) =
+            out.lines().find_map(|line| line.strip_prefix("The key, shown this once: "))
+        {
             key = shown.to_owned();
             id = key.split('_').nth(1).unwrap().to_owned();
             gateway.forbid(key.rsplit('_').next().unwrap());
@@ -250,15 +256,28 @@ async fn an_operator_gives_a_team_access_with_one_change_and_one_command_and_tak
 }
 
 #[tokio::test]
-async fn a_command_says_what_is_wrong_and_ends_with_the_right_code() {
+async fn a_failed_command_explains_itself_and_its_exit_code() {
     let (_firemoon, installation, gateway) = world().await;
     let run = |arguments: &[&str]| moongate(&gateway, &installation, arguments);
     let (code, _, err) = run(&["keys", "list"]);
     assert!(code == 2 && err.contains("ops-token cannot be read"), "{err}");
     std::fs::write(installation.folder().join("ops-token"), OPS).unwrap();
-    let (code, out, err) = run(&["keys", "create", "--team", "nobody", "--name", "x", "--limit", "requests_per_dya=1"]);
+    let (code, out, err) = run(&[
+        "keys",
+        "create",
+        "--team",
+        "nobody",
+        "--name",
+        "x",
+        "--limit",
+        "requests_per_dya=1",
+    ]);
     assert_eq!((code, out.as_str()), (2, ""));
-    assert!(err.contains("there is no team \"nobody\"") && err.contains("did you mean requests_per_day?"), "{err}");
+    assert!(
+        err.contains("there is no team \"nobody\"")
+            && err.contains("did you mean requests_per_day?"),
+        "{err}"
+    );
     let (code, _, err) = run(&["keys", "revoke", "000000000000"]);
     assert!(code == 1 && err.contains("(key_not_found, request "), "{err}");
     let (code, _, err) = run(&["teams", "list", "--admin", "http://127.0.0.1:1"]);
@@ -290,31 +309,35 @@ async fn a_command_says_what_is_wrong_and_ends_with_the_right_code() {
     assert!(code == 1 && err.contains("role_not_allowed"), "{err}");
 }
 
+/// It shows none that was given before.
 #[tokio::test]
-async fn who_rotates_a_key_is_told_what_becomes_of_each_older_secret_and_is_shown_none_that_was_given() {
+async fn a_rotation_reports_each_older_secrets_fate() {
     let (_firemoon, installation, gateway) = world().await;
     std::fs::write(installation.folder().join("ops-token"), OPS).unwrap();
     let (whole, id) = make_key(&gateway, json!({ "team": "design", "name": "laptop" })).await;
     let rotate = |arguments: &[&str]| {
-        let (code, out, err) = moongate(&gateway, &installation, &[&["keys", "rotate", &id], arguments].concat());
+        let (code, out, err) =
+            moongate(&gateway, &installation, &[&["keys", "rotate", &id], arguments].concat());
         assert_eq!((code, err.as_str()), (0, ""));
         let lines: Vec<String> = out.lines().skip(2).map(str::to_owned).collect();
         lines
     };
-    let said = rotate(&["--overlap", "24h"]);
-    assert!(said.len() == 1 && said[0].starts_with("The old one is good until 2"), "{said:?}");
-    let said = rotate(&["--overlap", "1h"]);
-    assert!(said.len() == 2 && said[1].starts_with("An older one is good until 2"), "{said:?}");
-    assert!(said[1].ends_with(", as promised"), "{said:?}");
+    let lines = rotate(&["--overlap", "24h"]);
+    assert!(lines.len() == 1 && lines[0].starts_with("The old one is good until 2"), "{lines:?}");
+    let lines = rotate(&["--overlap", "1h"]);
+    assert!(lines.len() == 2 && lines[1].starts_with("An older one is good until 2"), "{lines:?}");
+    assert!(lines[1].ends_with(", as promised"), "{lines:?}");
     assert_eq!(rotate(&["--overlap", "0s", "--end-older"]), ["The old one is not good any more"]);
-    let (code, _, said) = moongate(&gateway, &installation, &["keys", "rotate", &id, "--overlap", "91d"]);
+    let (code, _, err) =
+        moongate(&gateway, &installation, &["keys", "rotate", &id, "--overlap", "91d"]);
     assert_eq!(code, 2);
-    assert!(said.contains("from 0 to 7776000, which are 90 days"), "{said}");
+    assert!(err.contains("from 0 to 7776000, which are 90 days"), "{err}");
 
     for command in ["rotate", "revoke"] {
-        let (code, out, said) = moongate(&gateway, &installation, &["keys", command, &whole]);
+        let (code, out, err) = moongate(&gateway, &installation, &["keys", command, &whole]);
         assert_eq!((code, out.as_str()), (2, ""));
-        let why = "moongate: a key's id is the 12 letters and digits after mgk_, without the secret\n";
-        assert_eq!(said, why, "the secret is not repeated");
+        let why =
+            "moongate: a key's id is the 12 letters and digits after mgk_, without the secret\n";
+        assert_eq!(err, why, "the secret is not repeated");
     }
 }

@@ -1,8 +1,9 @@
-//! Prepaid budgets: topped up while running, by command, once for each id, and seen by everyone who looks at the limit.
+//! Prepaid budgets: topped up while running, by command, once for each id, and seen in every view
+//! of the limit.
 
 use serde_json::{Value, json};
 
-use super::books::standing;
+use super::spending::limit_status;
 use crate::support::caller::{Call, Reply};
 use crate::support::firemoon::{Firemoon, picture, pictures};
 use crate::support::gateway::Gateway;
@@ -30,28 +31,35 @@ async fn top_up(gateway: &Gateway, body: Value) -> Reply {
     call.send_uninspected(gateway.operator()).await
 }
 
+/// On every replica.
 #[tokio::test]
-async fn a_team_that_used_its_budget_up_goes_on_once_it_is_topped_up_on_every_replica() {
+async fn an_exhausted_team_goes_on_once_topped_up() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = prepaid(Installation::on(&redis, &firemoon));
     let (one, other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
     let key = installation.key("design");
     assert_eq!(one.send(&picture().with(key)).await.status, 200);
     let message = refused(&other, key).await;
-    assert!(message.contains("team:credits_total allows 0.025: 0.025 used, 0 reserved"), "{message}");
-    assert!(message.contains("it does not reset: the operators of this gateway can top it up"), "{message}");
+    assert!(
+        message.contains("team:credits_total allows 0.025: 0.025 used, 0 reserved"),
+        "{message}"
+    );
+    assert!(
+        message.contains("it does not reset: the operators of this gateway can top it up"),
+        "{message}"
+    );
 
     let topup = ["teams", "topup", "design", "0.05", "--id", "invoice-7"];
     let (code, out, err) = moongate(&one, &installation, &topup);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    let said = "Team design: the top-up invoice-7 of 0.05 is added\n\
+    let expected = "Team design: the top-up invoice-7 of 0.05 is added\n\
                 team:credits_total allows 0.075: 0.025 configured, 0.05 topped up\n";
-    assert_eq!(out, said);
+    assert_eq!(out, expected);
     let (code, out, _) = moongate(&other, &installation, &topup);
     assert!(code == 0 && out.contains("was added before"), "{out}");
 
-    let standing = standing(&other, key, "team:credits_total").await;
-    assert_eq!([&standing["max"], &standing["toppedUp"], &standing["remaining"]], [0.075, 0.05, 0.05]);
+    let status = limit_status(&other, key, "team:credits_total").await;
+    assert_eq!([&status["max"], &status["toppedUp"], &status["remaining"]], [0.075, 0.05, 0.05]);
     let balance = other.send(&Call::get("/api/credits/balance").with(key)).await.json();
     assert_eq!(balance["balance"], 0.025, "the user's own budget is the tighter one: {balance}");
     let reply = other.send(&picture().with(key)).await;
@@ -59,15 +67,24 @@ async fn a_team_that_used_its_budget_up_goes_on_once_it_is_topped_up_on_every_re
     let message = refused(&one, key).await;
     assert!(message.contains("user:credits_total allows 0.05: 0.05 used"), "{message}");
 
-    let user = standing_of_team(&one).await;
+    let user = limit_of_team(&one).await;
     assert_eq!([&user["max"], &user["toppedUp"], &user["used"]], [0.075, 0.05, 0.05]);
     let limit = r#"moongate_limit{team="design",limit="team:credits_total"}"#;
-    wait_until("the gauge tells the limit as it is now", || async { other.metric(limit).await == Some(0.075) }).await;
+    wait_until("the gauge tells the limit as it is now", || async {
+        other.metric(limit).await == Some(0.075)
+    })
+    .await;
 }
 
-async fn standing_of_team(gateway: &Gateway) -> Value {
+async fn limit_of_team(gateway: &Gateway) -> Value {
     let team = see(gateway, "/admin/v1/teams/design").await;
-    team["limits"].as_array().unwrap().iter().find(|limit| limit["limit"] == "team:credits_total").unwrap().clone()
+    team["limits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|limit| limit["limit"] == "team:credits_total")
+        .unwrap()
+        .clone()
 }
 
 #[tokio::test]
@@ -77,23 +94,31 @@ async fn top_ups_outlive_a_changed_limit_and_a_restart() {
     let gateway = Gateway::serve(&installation).await;
     assert_eq!(top_up(&gateway, json!({ "id": "a", "credits": "0.1" })).await.status, 200);
     installation.change("/teams/design/limits", json!({ "credits_total": 0.2 }));
-    wait_until("the limit is changed", || async { standing_of_team(&gateway).await["max"] == json!(0.3) }).await;
+    wait_until("the limit is changed", || async {
+        limit_of_team(&gateway).await["max"] == json!(0.3)
+    })
+    .await;
     assert!(gateway.stop().await.success());
     let gateway = Gateway::serve(&installation).await;
-    let standing = standing_of_team(&gateway).await;
-    assert_eq!([&standing["max"], &standing["toppedUp"]], [0.3, 0.1]);
+    let status = limit_of_team(&gateway).await;
+    assert_eq!([&status["max"], &status["toppedUp"]], [0.3, 0.1]);
     let again = top_up(&gateway, json!({ "id": "a", "credits": 0.1 })).await.json();
-    assert_eq!((&again["added"], &again["max"], &again["configured"]), (&json!(false), &json!(0.3), &json!(0.2)));
+    assert_eq!(
+        (&again["added"], &again["max"], &again["configured"]),
+        (&json!(false), &json!(0.3), &json!(0.2))
+    );
 }
 
 #[tokio::test]
 async fn a_user_and_a_key_are_topped_up_by_themselves() {
     let firemoon = Firemoon::start();
-    let installation = prepaid(Installation::before(&firemoon)).set("/teams/design/limits", json!({}));
+    let installation =
+        prepaid(Installation::before(&firemoon)).set("/teams/design/limits", json!({}));
     let mut gateway = Gateway::serve(&installation).await;
     let (ann, bob) = (installation.token("ann"), installation.token("bob"));
     let limits = json!({ "credits_total": "0.025" });
-    let (key, id) = make_key(&gateway, json!({ "team": "design", "name": "ci", "limits": limits })).await;
+    let (key, id) =
+        make_key(&gateway, json!({ "team": "design", "name": "ci", "limits": limits })).await;
     gateway.forbid(key.rsplit('_').next().unwrap());
     for credential in [&ann, &bob] {
         assert_eq!(gateway.send(&pictures(2).with(credential)).await.status, 200);
@@ -101,21 +126,32 @@ async fn a_user_and_a_key_are_topped_up_by_themselves() {
     }
     assert_eq!(gateway.send(&picture().with(&key)).await.status, 200);
     assert!(refused(&gateway, &key).await.contains("key:credits_total allows 0.025"));
-    let (code, out, err) = moongate(&gateway, &installation, &["teams", "topup", "design", "0.025", "--user", "ann"]);
-    assert!(code == 0 && out.contains("user:credits_total allows 0.075"), "{out}{err}");
     let (code, out, err) =
-        moongate(&gateway, &installation, &["teams", "topup", "design", "0.025", "--key", &id, "--json"]);
+        moongate(&gateway, &installation, &["teams", "topup", "design", "0.025", "--user", "ann"]);
+    assert!(code == 0 && out.contains("user:credits_total allows 0.075"), "{out}{err}");
+    let (code, out, err) = moongate(
+        &gateway,
+        &installation,
+        &["teams", "topup", "design", "0.025", "--key", &id, "--json"],
+    );
     let answer: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &answer["limit"], &answer["max"]), (0, &json!("key:credits_total"), &json!(0.05)), "{err}");
+    assert_eq!(
+        (code, &answer["limit"], &answer["max"]),
+        (0, &json!("key:credits_total"), &json!(0.05)),
+        "{err}"
+    );
     assert_eq!(gateway.send(&picture().with(&ann)).await.status, 200);
     assert!(refused(&gateway, &ann).await.contains("user:credits_total allows 0.075"));
     refused(&gateway, &bob).await;
     assert_eq!(gateway.send(&picture().with(&key)).await.status, 200);
-    assert!(refused(&gateway, &key).await.contains("user:credits_total allows 0.05"), "the key's own user is next");
+    assert!(
+        refused(&gateway, &key).await.contains("user:credits_total allows 0.05"),
+        "the key's user comes next"
+    );
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_top_up_is_told_and_nothing_is_added() {
+async fn a_wrong_top_up_is_explained_and_adds_nothing() {
     let firemoon = Firemoon::start();
     let installation = prepaid(Installation::before(&firemoon));
     let gateway = Gateway::serve(&installation).await;
@@ -133,26 +169,44 @@ async fn what_is_wrong_with_a_top_up_is_told_and_nothing_is_added() {
         assert!(reply.text().contains(why), "{}", reply.text());
     }
     let most = json!({ "id": "most", "credits": 1_000_000_000 });
-    assert_eq!(top_up(&gateway, most).await.json()["max"], 1_000_000_000, "the largest amount there is");
+    assert_eq!(
+        top_up(&gateway, most).await.json()["max"],
+        1_000_000_000,
+        "the largest amount there is"
+    );
     let more = top_up(&gateway, json!({ "id": "more", "credits": "0.000001" })).await;
-    assert!(more.refusal().0 == 400 && more.text().contains("at most 1000000000"), "{}", more.text());
+    assert!(
+        more.refusal().0 == 400 && more.text().contains("at most 1000000000"),
+        "{}",
+        more.text()
+    );
     let taken = top_up(&gateway, json!({ "id": "most", "credits": 1 })).await;
     assert_eq!(taken.refusal(), (409, "topup_conflict".to_owned()));
 
-    let asked = |team: &str, token: &'static str, body: Value| {
+    let top_up = |team: &str, token: &'static str, body: Value| {
         let call = Call::post(&format!("/admin/v1/teams/{team}/topup")).with(token).json(&body);
         let gateway = &gateway;
         async move { call.send_uninspected(gateway.operator()).await }
     };
     let body = json!({ "id": "b", "credits": 1 });
-    assert_eq!(asked("nobody", OPS, body.clone()).await.refusal(), (404, "team_not_found".to_owned()));
-    assert_eq!(asked("design", WATCH, body.clone()).await.refusal(), (403, "role_not_allowed".to_owned()));
-    let without = asked("growth", OPS, body).await;
+    assert_eq!(
+        top_up("nobody", OPS, body.clone()).await.refusal(),
+        (404, "team_not_found".to_owned())
+    );
+    assert_eq!(
+        top_up("design", WATCH, body.clone()).await.refusal(),
+        (403, "role_not_allowed".to_owned())
+    );
+    let without = top_up("growth", OPS, body).await;
     assert_eq!(without.refusal(), (409, "topup_conflict".to_owned()));
-    assert_eq!(without.json()["message"], "The team has no prepaid budget: limits.credits_total is not configured");
+    assert_eq!(
+        without.json()["message"],
+        "The team has no prepaid budget: limits.credits_total is not configured"
+    );
     for (team, key) in [("growth", "design"), ("design", "design")] {
         let key = installation.key(key).split('_').nth(1).unwrap().to_owned();
-        let refused = asked(team, OPS, json!({ "id": "c", "credits": 1, "key": key })).await.refusal();
+        let refused =
+            top_up(team, OPS, json!({ "id": "c", "credits": 1, "key": key })).await.refusal();
         assert_eq!(refused.0, if team == "growth" { 404 } else { 409 }, "{refused:?}");
     }
     let (code, _, err) = moongate(&gateway, &installation, &["teams", "topup", "design", "-5"]);
@@ -162,33 +216,45 @@ async fn what_is_wrong_with_a_top_up_is_told_and_nothing_is_added() {
     let unanswered = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", unanswered.local_addr().unwrap());
     let closing = std::thread::spawn(move || drop(unanswered.accept()));
-    let (code, _, err) = moongate(&gateway, &installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
+    let (code, _, err) =
+        moongate(&gateway, &installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
     closing.join().unwrap();
-    assert!(code == 1 && err.contains("it is not known whether it was added; to try again: --id "), "{err}");
-    let (code, _, err) = moongate(&gateway, &installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
-    assert!(code == 1 && !err.contains("--id"), "nobody was asked: {err}");
+    assert!(
+        code == 1 && err.contains("it is not known whether it was added; to try again: --id "),
+        "{err}"
+    );
+    let (code, _, err) =
+        moongate(&gateway, &installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
+    assert!(code == 1 && !err.contains("--id"), "nothing was sent: {err}");
     let written = || gateway.lines("an operator made a change").len();
     wait_until("what was added is written down", || async { written() > 0 }).await;
     assert_eq!(written(), 1, "and nothing else");
 }
 
 #[tokio::test]
-async fn a_top_up_is_written_down_with_what_was_before_and_after() {
+async fn a_top_up_is_logged_with_before_and_after() {
     let firemoon = Firemoon::start();
     let installation = prepaid(Installation::before(&firemoon));
     let gateway = Gateway::serve(&installation).await;
     for (id, user) in [("a", None), ("b", None), ("a", None), ("c", Some("ann"))] {
-        change(&gateway, "/admin/v1/teams/design/topup", json!({ "id": id, "credits": 1, "user": user })).await;
+        change(
+            &gateway,
+            "/admin/v1/teams/design/topup",
+            json!({ "id": id, "credits": 1, "user": user }),
+        )
+        .await;
     }
     let written = || gateway.lines("an operator made a change");
     wait_until("four lines are written", || async { written().len() == 4 }).await;
-    let told: Vec<(Value, Value, Value)> = written()
+    let changes: Vec<(Value, Value, Value)> = written()
         .iter()
-        .map(|line| (line["subject"].clone(), line["before"]["max"].clone(), line["after"]["max"].clone()))
+        .map(|line| {
+            (line["subject"].clone(), line["before"]["max"].clone(), line["after"]["max"].clone())
+        })
         .collect();
     let team = json!("team design");
     assert_eq!(
-        told,
+        changes,
         [
             (team.clone(), json!(0.025), json!(1.025)),
             (team.clone(), json!(1.025), json!(2.025)),

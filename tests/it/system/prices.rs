@@ -1,4 +1,5 @@
-//! The configured prices beside Firemoon's own: what `moongate prices` prints, and what the gauge says.
+//! The configured prices beside Firemoon's own: what `moongate prices` prints, and what the metric
+//! shows.
 
 use std::process::Command;
 
@@ -25,10 +26,16 @@ fn prices(installation: &Installation, flags: &[&str]) -> (i32, String, String) 
 fn states(json: &str) -> Vec<(String, String)> {
     let report: Value = serde_json::from_str(json).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    report["models"].as_array().unwrap().iter().map(|one| (text(&one["model"]), text(&one["state"]))).collect()
+    report["models"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (text(&one["model"]), text(&one["state"])))
+        .collect()
 }
 
-/// Prices of every kind: flux/dev as Firemoon's, the others not; nano-banana and all else have none.
+/// Prices of every kind: flux/dev as Firemoon's, the others not; nano-banana and all else have
+/// none.
 fn installation(firemoon: &Firemoon) -> Installation {
     Installation::before(firemoon)
         .set("/teams/design/models", json!(["flux/*", "kling/*", "nano-banana"]))
@@ -49,16 +56,18 @@ const STATES: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn firemoons_catalogue_is_printed_as_a_price_table_and_held_against_the_configured_one() {
+fn firemoons_catalogue_becomes_a_price_table_and_is_compared() {
     for shape in ["flat", "nested"] {
         let firemoon = Firemoon::start_with(&["--list-shape", shape]);
         let mut installation = installation(&firemoon);
         if shape == "nested" {
-            let (code, out, said) = prices(&installation, &[]);
+            let (code, out, err) = prices(&installation, &[]);
             assert_eq!((code, out.as_str()), (1, ""));
-            assert!(said.contains("catalogue.fields"), "where the prices stand is to be said: {said}");
-            installation
-                .change("/catalogue", json!({ "fields": { "price": "/billing/amount", "unit": "/billing/for" } }));
+            assert!(err.contains("catalogue.fields"), "it says where prices are configured: {err}");
+            installation.change(
+                "/catalogue",
+                json!({ "fields": { "price": "/billing/amount", "unit": "/billing/for" } }),
+            );
         }
         let (code, fragment, _) = prices(&installation, &[]);
         assert_eq!(code, 0);
@@ -66,24 +75,36 @@ fn firemoons_catalogue_is_printed_as_a_price_table_and_held_against_the_configur
             fragment.contains("    flux/schnell: { per_image: 0.003 }   # cheaper: configured is per_image: 0.002\n"),
             "{fragment}"
         );
-        assert!(fragment.contains("    nano-banana: { per_image: 0.039 }   # missing\n"), "{fragment}");
-        assert!(fragment.contains("    kling/kling-2-1-master: { per_second: 0.28 }   # other_unit"), "{fragment}");
-        assert!(fragment.contains("    # flux/gone: not listed, but configured: per_image: 1\n"), "{fragment}");
+        assert!(
+            fragment.contains("    nano-banana: { per_image: 0.039 }   # missing\n"),
+            "{fragment}"
+        );
+        assert!(
+            fragment.contains("    kling/kling-2-1-master: { per_second: 0.28 }   # other_unit"),
+            "{fragment}"
+        );
+        assert!(
+            fragment.contains("    # flux/gone: not listed, but configured: per_image: 1\n"),
+            "{fragment}"
+        );
 
         let (code, json, _) = prices(&installation, &["--json"]);
         let expected = STATES.map(|(model, state)| (model.to_owned(), state.to_owned()));
         assert_eq!((code, states(&json)), (0, expected.to_vec()));
-        let (code, table, said) = prices(&installation, &["--check"]);
+        let (code, table, err) = prices(&installation, &["--check"]);
         assert_eq!(code, 1);
-        assert!(said.contains("5 prices are not as"), "{said}");
-        assert!(!table.contains("flux/dev ") && table.contains("nano-banana"), "only what differs: {table}");
+        assert!(err.contains("5 prices are not as"), "{err}");
+        assert!(
+            !table.contains("flux/dev ") && table.contains("nano-banana"),
+            "only what differs: {table}"
+        );
 
         // What is printed is a configuration, after which nothing differs.
         let mut table: Value = serde_saphyr::from_str(&fragment).unwrap();
         table["pricing"]["models"]["flux/dev"] = json!({ "per_image": 1 });
         installation.change("/pricing/models", table["pricing"]["models"].clone());
-        let (_, _, said) = prices(&installation, &["--check"]);
-        assert!(said.contains("moongate: 1 price is not as http"), "{said}");
+        let (_, _, err) = prices(&installation, &["--check"]);
+        assert!(err.contains("moongate: 1 price is not as http"), "{err}");
         table["pricing"]["models"]["flux/dev"] = json!({ "per_image": 0.025 });
         installation.change("/pricing/models", table["pricing"]["models"].clone());
         let (code, all_well, _) = prices(&installation, &["--check"]);
@@ -95,9 +116,9 @@ fn firemoons_catalogue_is_printed_as_a_price_table_and_held_against_the_configur
 #[test]
 fn a_firemoon_that_does_not_answer_is_told_as_such() {
     let installation = Installation::before_url("http://127.0.0.1:9/api");
-    let (code, out, said) = prices(&installation, &[]);
+    let (code, out, err) = prices(&installation, &[]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(said.contains("http://127.0.0.1:9/api/models: no connection"), "{said}");
+    assert!(err.contains("http://127.0.0.1:9/api/models: no connection"), "{err}");
 }
 
 #[tokio::test]
@@ -108,21 +129,32 @@ async fn the_gauge_says_how_prices_stand_after_each_change() {
     let state = |state: &str| format!("moongate_upstream_prices{{state=\"{state}\"}}");
     assert_eq!(gateway.metric(&state("same")).await, None, "the list was not read yet");
     assert_eq!(gateway.send(&Call::get("/api/models")).await.status, 200);
-    wait_until("the prices are compared", || async { gateway.metric(&state("same")).await.is_some() }).await;
+    wait_until("the prices are compared", || async {
+        gateway.metric(&state("same")).await.is_some()
+    })
+    .await;
     for (_, name) in STATES {
         assert_eq!(gateway.metric(&state(name)).await, Some(1.0), "{name}");
     }
-    let said = "prices are not as the upstream's catalogue has them: moongate prices shows them";
-    let line = gateway.line(said).expect("a line");
-    assert_eq!((&line["cheaper"], &line["missing"]), (&json!("flux/schnell"), &json!("nano-banana")));
-    assert_eq!(gateway.lines("something in the configuration is probably a mistake").len(), 1, "nano-banana");
+    let line = "prices are not as the upstream's catalogue has them: moongate prices shows them";
+    let line = gateway.line_written(line, |_| true).await;
+    assert_eq!(
+        (&line["cheaper"], &line["missing"]),
+        (&json!("flux/schnell"), &json!("nano-banana"))
+    );
+    // Of nano-banana.
+    gateway.lines_written(1, "something in the configuration is probably a mistake").await;
     installation.change("/pricing/models/nano-banana", json!({ "per_image": 0.039 }));
-    wait_until("it is compared anew", || async { gateway.metric(&state("missing")).await == Some(0.0) }).await;
+    wait_until("it is compared anew", || async {
+        gateway.metric(&state("missing")).await == Some(0.0)
+    })
+    .await;
     assert_eq!(gateway.metric(&state("same")).await, Some(2.0));
 }
 
+/// By `check`, at the start and by each reload.
 #[tokio::test]
-async fn a_model_that_a_team_may_use_and_that_has_no_price_is_warned_of_by_check_at_the_start_and_by_each_reload() {
+async fn a_usable_model_without_a_price_is_warned_of() {
     let firemoon = Firemoon::start();
     let mut installation = installation(&firemoon);
     let of_banana = "teams.design.models[2]: nano-banana has no price under pricing.models: its calls are refused";
@@ -130,30 +162,46 @@ async fn a_model_that_a_team_may_use_and_that_has_no_price_is_warned_of_by_check
         let mut command = Command::new(env!("CARGO_BIN_EXE_moongate"));
         let ended = command.args(["check", "--config"]).arg(installation.path()).output().unwrap();
         assert_eq!(ended.status.code(), Some(0), "a warning is no error");
-        String::from_utf8(ended.stderr).unwrap()
+        let err = String::from_utf8(ended.stderr).unwrap();
+        let (warnings, end) = err.trim_end().rsplit_once('\n').unwrap();
+        assert!(end.ends_with("moongate.yaml: OK, with 1 warning"), "{err}");
+        warnings.to_owned()
     };
-    let said = check(&installation);
+    let err = check(&installation);
     assert!(
-        said.starts_with("warning: ") && said.lines().count() == 1 && said.trim_end().ends_with(of_banana),
-        "{said}"
+        err.starts_with("warning: ")
+            && err.lines().count() == 1
+            && err.trim_end().ends_with(of_banana),
+        "{err}"
     );
 
     let gateway = Gateway::serve(&installation).await;
     let warned = || {
         let lines = gateway.lines("something in the configuration is probably a mistake");
         assert!(lines.iter().all(|line| line["level"] == "warn"), "{lines:?}");
-        lines.into_iter().map(|line| line["warning"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        lines
+            .into_iter()
+            .map(|line| line["warning"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
+    wait_until("it is warned of", || async { !warned().is_empty() }).await;
     assert!(warned().len() == 1 && warned()[0].ends_with(of_banana), "{:?}", warned());
     // It is given its price, and another team a model that has none.
     installation.change("/pricing/models/nano-banana", json!({ "per_image": 0.039 }));
     installation.change("/teams/growth/models", json!(["flux/dev", "flux/devv"]));
     let of_devv = "teams.growth.models[1]: flux/devv has no price under pricing.models: its calls are refused; \
                    did you mean flux/dev?";
-    wait_until("it is warned of", || async { warned().iter().any(|warning| warning.ends_with(of_devv)) }).await;
-    assert_eq!(warned().iter().filter(|warning| warning.contains("nano-banana")).count(), 1, "it has a price by now");
-    let said = check(&installation);
-    assert!(said.lines().count() == 1 && said.trim_end().ends_with(of_devv), "{said}");
+    wait_until("it is warned of", || async {
+        warned().iter().any(|warning| warning.ends_with(of_devv))
+    })
+    .await;
+    assert_eq!(
+        warned().iter().filter(|warning| warning.contains("nano-banana")).count(),
+        1,
+        "it has a price by now"
+    );
+    let err = check(&installation);
+    assert!(err.lines().count() == 1 && err.trim_end().ends_with(of_devv), "{err}");
 }
 
 #[tokio::test]
@@ -162,5 +210,6 @@ async fn where_the_balance_is_read_the_list_is_read_too() {
     let installation = installation(&firemoon).set("/upstream/reconcile", json!({ "every": "1s" }));
     let gateway = Gateway::serve(&installation).await;
     let same = "moongate_upstream_prices{state=\"same\"}";
-    wait_until("the prices are compared", || async { gateway.metric(same).await == Some(1.0) }).await;
+    wait_until("the prices are compared", || async { gateway.metric(same).await == Some(1.0) })
+        .await;
 }

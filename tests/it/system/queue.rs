@@ -1,5 +1,5 @@
-//! The shared account's own limits: exact over all replicas, and a queue before them that nobody keeps a place in who
-//! is gone.
+//! The shared account's own limits: exact over all replicas, with a queue in which a call that is
+//! gone keeps no position.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::books::{spent, standing};
+use super::spending::{limit_status, spent};
 use crate::support::caller::{Call, Connection, Reply};
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
@@ -23,7 +23,7 @@ fn limited(installation: Installation, limits: Value, max_wait: &str) -> Install
         .set("/teams/design/limits", unlimited)
 }
 
-/// Makes the shared key's window full for half an hour, as the upstream tells it to the first call.
+/// Has the upstream refuse the next call, and report the shared key's window full for half an hour.
 async fn fill(firemoon: &Firemoon) {
     firemoon.faults(&json!([{ "fault": "rate_limited", "amount": 1800, "times": 1 }])).await;
 }
@@ -43,7 +43,8 @@ async fn until_line_has(redis: &RedisServer, calls: usize) {
     wait_until(&format!("{calls} calls wait"), || async { line(redis).await == calls }).await;
 }
 
-/// Sends so many calls through the gateways in turn, all at once; how many were answered with which status and code.
+/// Sends so many calls through the gateways in turn, all at once; how many were answered with which
+/// status and code.
 async fn crowd(gateways: &[&Gateway], call: &Call, count: usize) -> HashMap<(u16, String), usize> {
     let mut calls = JoinSet::new();
     for number in 0..count {
@@ -62,23 +63,34 @@ async fn crowd(gateways: &[&Gateway], call: &Call, count: usize) -> HashMap<(u16
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_together_send_exactly_what_the_account_allows() {
-    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start_with(&["--requests-per-month", "30"]));
-    let installation = limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 30 }), "20s");
+    let (redis, firemoon) =
+        (RedisServer::start().await, Firemoon::start_with(&["--requests-per-month", "30"]));
+    let installation =
+        limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 30 }), "20s");
     let (one, other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
     let key = installation.key("design");
     let answers = crowd(&[&one, &other], &picture().with(key), 50).await;
     let refused = (429, "shared_rate_limited".to_owned());
     assert_eq!(answers, HashMap::from([((200, String::new()), 30), (refused, 20)]));
-    assert_eq!((firemoon.executed().await, firemoon.requests().await), (30, 30), "the upstream never had to refuse");
+    assert_eq!(
+        (firemoon.executed().await, firemoon.requests().await),
+        (30, 30),
+        "the upstream never had to refuse"
+    );
     assert_eq!(spent(&one, key, "team:credits_total").await, ("0.75".to_owned(), "0".to_owned()));
     let left = r#"moongate_upstream_limit_remaining{key="",window="month"}"#;
-    wait_until("it is told that nothing is left", || async { one.metric(left).await == Some(0.0) }).await;
+    wait_until("the metric shows that nothing is left", || async {
+        one.metric(left).await == Some(0.0)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_minute_of_two_replicas_has_more_calls_than_the_account_allows() {
-    let (redis, firemoon) = (RedisServer::start().await, Firemoon::start_with(&["--requests-per-minute", "60"]));
-    let installation = limited(Installation::on(&redis, &firemoon), json!({ "requests_per_minute": 60 }), "1ms");
+async fn two_replicas_never_exceed_the_accounts_minute() {
+    let (redis, firemoon) =
+        (RedisServer::start().await, Firemoon::start_with(&["--requests-per-minute", "60"]));
+    let installation =
+        limited(Installation::on(&redis, &firemoon), json!({ "requests_per_minute": 60 }), "1ms");
     let (one, other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
     let answers = crowd(&[&one, &other], &picture().with(installation.key("design")), 90).await;
     let refused = (429, "shared_rate_limited".to_owned());
@@ -96,10 +108,12 @@ async fn no_minute_of_two_replicas_has_more_calls_than_the_account_allows() {
     }
 }
 
+/// The refusal says when to retry.
 #[tokio::test]
-async fn who_cannot_be_served_in_time_is_told_at_once_when_to_come_back() {
+async fn a_call_the_queue_cannot_serve_is_refused_at_once() {
     let firemoon = Firemoon::start();
-    let installation = limited(Installation::before(&firemoon), json!({ "requests_per_month": 1 }), "20s");
+    let installation =
+        limited(Installation::before(&firemoon), json!({ "requests_per_month": 1 }), "20s");
     let gateway = Gateway::serve(&installation).await;
     let call = picture().with(installation.key("design"));
     assert_eq!(gateway.send(&call).await.status, 200);
@@ -112,49 +126,78 @@ async fn who_cannot_be_served_in_time_is_told_at_once_when_to_come_back() {
     assert!(wait.abs() <= 60, "{wait} seconds apart");
     assert_eq!(firemoon.requests().await, 1, "it was not sent");
     let key = installation.key("design");
-    assert_eq!(spent(&gateway, key, "team:credits_total").await, ("0.025".to_owned(), "0".to_owned()));
+    assert_eq!(
+        spent(&gateway, key, "team:credits_total").await,
+        ("0.025".to_owned(), "0".to_owned())
+    );
 }
 
+/// It is made then.
 #[tokio::test]
-async fn a_call_that_the_upstream_turns_back_waits_for_its_reset_and_is_made_then() {
+async fn a_call_turned_back_waits_for_the_reset() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
-    let installation = limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "60s");
+    let installation =
+        limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "60s");
     let gateway = Gateway::serve(&installation).await;
     firemoon.faults(&json!([{ "fault": "rate_limited", "amount": 2, "times": 1 }])).await;
     let key = installation.key("design");
     let reply = gateway.send(&picture().with(key)).await;
-    assert_eq!((reply.status, reply.header("x-credits-cost")), (200, Some("0.025")), "{}", reply.text());
+    assert_eq!(
+        (reply.status, reply.header("x-credits-cost")),
+        (200, Some("0.025")),
+        "{}",
+        reply.text()
+    );
     assert_eq!((firemoon.requests().await, firemoon.executed().await), (2, 1));
     let timing = reply.header("server-timing").unwrap();
-    let queued = timing.split("queue;dur=").nth(1).unwrap().split(',').next().unwrap().parse::<f64>().unwrap();
+    let queued = timing
+        .split("queue;dur=")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap()
+        .parse::<f64>()
+        .unwrap();
     assert!(queued > 100.0, "{timing}");
     wait_until("the call's line is written", || async { gateway.line("request").is_some() }).await;
     let line = gateway.line("request").unwrap();
     assert!((line["queue_ms"].as_f64().unwrap() - queued).abs() < 1.0, "{line}");
-    assert!(line["own_ms"].as_f64().unwrap() < queued, "the wait is not the gateway's own time: {line}");
-    assert_eq!(spent(&gateway, key, "team:credits_total").await, ("0.025".to_owned(), "0".to_owned()));
-    assert_eq!(gateway.metric(r#"moongate_queue_wait_seconds_count{team="design"}"#).await, Some(1.0));
+    assert!(
+        line["own_ms"].as_f64().unwrap() < queued,
+        "the wait is not the gateway's own time: {line}"
+    );
+    assert_eq!(
+        spent(&gateway, key, "team:credits_total").await,
+        ("0.025".to_owned(), "0".to_owned())
+    );
+    assert_eq!(
+        gateway.metric(r#"moongate_queue_wait_seconds_count{team="design"}"#).await,
+        Some(1.0)
+    );
     assert_eq!(gateway.metric(r#"moongate_team_queue_depth{team="design"}"#).await, Some(0.0));
 }
 
 #[tokio::test]
-async fn what_the_upstream_says_of_its_window_counts_more_than_what_was_believed() {
+async fn the_upstreams_account_of_its_window_wins() {
     let firemoon = Firemoon::start_with(&["--requests-per-month", "2"]);
-    let installation = limited(Installation::before(&firemoon), json!({ "requests_per_month": 1000 }), "20s");
+    let installation =
+        limited(Installation::before(&firemoon), json!({ "requests_per_month": 1000 }), "20s");
     let gateway = Gateway::serve(&installation).await;
     let call = picture().with(installation.key("design"));
     assert_eq!(gateway.send(&call).await.status, 200);
     assert_eq!(gateway.send(&call).await.status, 200);
     assert_eq!(gateway.send(&call).await.refusal(), (429, "shared_rate_limited".to_owned()));
     assert_eq!(firemoon.requests().await, 2, "it was known that there is no room");
-    let told = r#"moongate_upstream_limit_remaining{key="primary",window="told"}"#;
-    assert_eq!(gateway.metric(told).await, Some(0.0));
+    let reported = r#"moongate_upstream_limit_remaining{key="primary",window="told"}"#;
+    assert_eq!(gateway.metric(reported).await, Some(0.0));
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_in_the_queue_is_released_at_once() {
+async fn a_caller_who_leaves_the_queue_is_released_at_once() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
-    let installation = limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "1h");
+    let installation =
+        limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "1h");
     let gateway = Gateway::serve(&installation).await;
     let (key, depth) = (installation.key("design"), r#"moongate_team_queue_depth{team="design"}"#);
     fill(&firemoon).await;
@@ -163,7 +206,10 @@ async fn a_caller_who_hangs_up_in_the_queue_is_released_at_once() {
     let second = calling(&gateway, &picture().with(key).header("idempotency-key", "once")).await;
     until_line_has(&redis, 2).await;
     wait_until("both are shown", || async { gateway.metric(depth).await == Some(2.0) }).await;
-    assert_eq!(spent(&gateway, key, "team:credits_total").await, ("0".to_owned(), "0.05".to_owned()));
+    assert_eq!(
+        spent(&gateway, key, "team:credits_total").await,
+        ("0".to_owned(), "0.05".to_owned())
+    );
     second.abort();
     until_line_has(&redis, 1).await;
     wait_until("its money is free", || async {
@@ -188,15 +234,21 @@ async fn a_caller_who_hangs_up_in_the_queue_is_released_at_once() {
 async fn a_full_queue_takes_nobody_and_says_so() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let queue = json!({ "max_wait": "1h", "length_max": 3, "team_length_max": 2 });
-    let installation = limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "1h");
+    let installation =
+        limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "1h");
     let installation = installation.set("/queue", queue);
     let gateway = Gateway::serve(&installation).await;
-    let (design, growth) = (picture().with(installation.key("design")), picture().with(installation.key("growth")));
+    let (design, growth) =
+        (picture().with(installation.key("design")), picture().with(installation.key("growth")));
     fill(&firemoon).await;
     let mut waiting = Vec::new();
     for (call, length) in [(&design, 1), (&design, 2), (&growth, 3)] {
         if length == 3 {
-            assert_eq!(gateway.send(&design).await.refusal(), (503, "queue_full".to_owned()), "the team's share");
+            assert_eq!(
+                gateway.send(&design).await.refusal(),
+                (503, "queue_full".to_owned()),
+                "the team's share"
+            );
         }
         waiting.push(calling(&gateway, call).await);
         until_line_has(&redis, length).await;
@@ -210,12 +262,14 @@ async fn a_full_queue_takes_nobody_and_says_so() {
 }
 
 #[tokio::test]
-async fn the_places_of_a_killed_replica_are_freed_and_its_calls_cost_nothing() {
+async fn a_killed_replicas_places_are_freed_at_no_cost() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
-    let installation = limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "1h")
-        .set("/ledger/reservation_ttl", json!("2s"))
-        .set("/teams/design/limits", json!({ "credits_total": 100, "requests_per_day": 100 }));
-    let (mut killed, other) = (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
+    let installation =
+        limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "1h")
+            .set("/ledger/reservation_ttl", json!("2s"))
+            .set("/teams/design/limits", json!({ "credits_total": 100, "requests_per_day": 100 }));
+    let (mut killed, other) =
+        (Gateway::serve(&installation).await, Gateway::serve(&installation).await);
     let key = installation.key("design");
     fill(&firemoon).await;
     let mut lost = Vec::new();
@@ -231,9 +285,9 @@ async fn the_places_of_a_killed_replica_are_freed_and_its_calls_cost_nothing() {
         spent(&other, key, "team:credits_total").await == ("0".to_owned(), "0.025".to_owned())
     })
     .await;
-    let requests = standing(&other, key, "team:requests_per_day").await;
-    let told = (&requests["used"], &requests["reserved"]);
-    assert_eq!(told, (&json!(1), &json!(1)), "the one that was turned back had been sent");
+    let requests = limit_status(&other, key, "team:requests_per_day").await;
+    let counts = (&requests["used"], &requests["reserved"]);
+    assert_eq!(counts, (&json!(1), &json!(1)), "the one that was turned back had been sent");
     kept.abort();
     until_line_has(&redis, 0).await;
     for call in lost {
@@ -244,7 +298,8 @@ async fn the_places_of_a_killed_replica_are_freed_and_its_calls_cost_nothing() {
 #[tokio::test]
 async fn a_gateway_told_to_stop_lets_those_finish_who_wait() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
-    let installation = limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "60s");
+    let installation =
+        limited(Installation::on(&redis, &firemoon), json!({ "requests_per_month": 100 }), "60s");
     let mut gateway = Gateway::serve(&installation).await;
     firemoon.faults(&json!([{ "fault": "rate_limited", "amount": 3, "times": 1 }])).await;
     let call = calling(&gateway, &picture().with(installation.key("design"))).await;
@@ -255,11 +310,13 @@ async fn a_gateway_told_to_stop_lets_those_finish_who_wait() {
 }
 
 #[tokio::test]
-async fn a_permit_of_a_call_that_could_not_be_sent_is_used_by_another() {
+async fn an_unsent_calls_permit_is_used_by_another() {
     let mut firemoon = Firemoon::start();
-    let installation = limited(Installation::before(&firemoon), json!({ "requests_per_month": 1 }), "20s");
+    let installation =
+        limited(Installation::before(&firemoon), json!({ "requests_per_month": 1 }), "20s");
     let gateway = Gateway::serve(&installation).await;
-    let (call, address) = (picture().with(installation.key("design")), firemoon.address().to_owned());
+    let (call, address) =
+        (picture().with(installation.key("design")), firemoon.address().to_owned());
     firemoon.kill();
     assert_eq!(gateway.send(&call).await.refusal(), (502, "upstream_unreachable".to_owned()));
     let _again = Firemoon::start_at(&address, &[]);
@@ -268,7 +325,7 @@ async fn a_permit_of_a_call_that_could_not_be_sent_is_used_by_another() {
 }
 
 #[tokio::test]
-async fn a_call_refused_with_one_key_waits_for_a_permit_of_another() {
+async fn a_call_refused_with_one_key_waits_for_another() {
     let firemoon = Firemoon::start_with(&["--key", "second=fm_live_second_0c51"]);
     let mut installation = limited(Installation::before(&firemoon), json!({}), "20s");
     std::fs::write(installation.folder().join("second-key"), "fm_live_second_0c51").unwrap();
@@ -284,13 +341,18 @@ async fn a_call_refused_with_one_key_waits_for_a_permit_of_another() {
     assert_eq!(gateway.send(&call).await.status, 200);
     assert_eq!(gateway.send(&call).await.refusal(), (429, "shared_rate_limited".to_owned()));
     let keys = &firemoon.sums().await["keys"];
-    assert_eq!((&keys["shared"]["executed"], &keys["second"]["executed"]), (&json!(0), &json!(2)), "{keys}");
+    assert_eq!(
+        (&keys["shared"]["executed"], &keys["second"]["executed"]),
+        (&json!(0), &json!(2)),
+        "{keys}"
+    );
 }
 
 #[tokio::test]
 async fn limits_come_and_go_with_a_reload() {
     let firemoon = Firemoon::start();
-    let mut installation = limited(Installation::before(&firemoon), json!({ "requests_per_month": 1 }), "20s");
+    let mut installation =
+        limited(Installation::before(&firemoon), json!({ "requests_per_month": 1 }), "20s");
     let gateway = Gateway::serve(&installation).await;
     let call = picture().with(installation.key("design"));
     assert_eq!(gateway.send(&call).await.status, 200);
@@ -298,5 +360,6 @@ async fn limits_come_and_go_with_a_reload() {
     installation.change("/upstream/limits", json!({}));
     wait_until("nothing is limited", || async { gateway.send(&call).await.status == 200 }).await;
     installation.change("/upstream/limits", json!({ "requests_per_month": 2 }));
-    wait_until("the second is let through", || async { gateway.send(&call).await.status == 429 }).await;
+    wait_until("the second is let through", || async { gateway.send(&call).await.status == 429 })
+        .await;
 }

@@ -1,4 +1,5 @@
-//! Limits in shadow: counted, reported and shown like any other, at every level, and nobody is refused by them.
+//! Limits in shadow: counted, reported and shown like any other, at every level, but never
+//! refusing.
 
 use serde_json::{Value, json};
 
@@ -25,8 +26,9 @@ fn shadows() -> Value {
     })
 }
 
+/// On every level.
 #[tokio::test]
-async fn limits_in_shadow_at_every_level_are_counted_and_shown_and_refuse_nobody() {
+async fn shadow_limits_are_counted_shown_and_refuse_nobody() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     for installation in [Installation::before(&firemoon), Installation::on(&redis, &firemoon)] {
         let installation = with_operators(installation)
@@ -40,7 +42,7 @@ async fn limits_in_shadow_at_every_level_are_counted_and_shown_and_refuse_nobody
             let reply = gateway.send(&picture().with(&key)).await;
             assert_eq!(reply.status, 200, "{}", reply.text());
             for header in ["x-ratelimit-remaining", "ratelimit", "x-credits-remaining"] {
-                assert_eq!(reply.header(header), None, "what keeps nobody from calling is not to be heeded");
+                assert_eq!(reply.header(header), None, "a limit in shadow is in no header");
             }
         }
         let me = gateway.send(&Call::get("/gateway/v1/me").with(&key)).await.json();
@@ -51,13 +53,23 @@ async fn limits_in_shadow_at_every_level_are_counted_and_shown_and_refuse_nobody
             let name = limit["limit"].as_str().unwrap();
             // Buckets refill, and calls in flight are over.
             if name.contains("credits") {
-                assert_eq!([&limit["used"], &limit["max"], &limit["remaining"]], [0.075, 0.025, 0.0], "{limit}");
+                assert_eq!(
+                    [&limit["used"], &limit["max"], &limit["remaining"]],
+                    [0.075, 0.025, 0.0],
+                    "{limit}"
+                );
             } else if name.ends_with("_day") || name.ends_with("_month") {
-                assert_eq!([&limit["used"], &limit["max"], &limit["remaining"]], [3, 1, 0], "{limit}");
+                assert_eq!(
+                    [&limit["used"], &limit["max"], &limit["remaining"]],
+                    [3, 1, 0],
+                    "{limit}"
+                );
             }
-            let counted = format!(r#"moongate_shadow_refusals_total{{team="design",limit="{name}"}}"#);
+            let counted =
+                format!(r#"moongate_shadow_refusals_total{{team="design",limit="{name}"}}"#);
             let counted = gateway.metric(&counted).await.unwrap();
-            let at_least = if name.ends_with("_second") || name.ends_with("concurrent") { 3.0 } else { 1.0 };
+            let at_least =
+                if name.ends_with("_second") || name.ends_with("concurrent") { 3.0 } else { 1.0 };
             assert!((at_least..=3.0).contains(&counted), "{name}: {counted}");
         }
         let balance = gateway.send(&Call::get("/api/credits/balance").with(&key)).await.json();
@@ -69,8 +81,9 @@ async fn limits_in_shadow_at_every_level_are_counted_and_shown_and_refuse_nobody
         assert_eq!(shown.matches("(shadow: refuses nobody)").count(), 9, "{shown}");
         let (_, listed, _) = moongate(&gateway, &installation, &["teams", "list"]);
         let design = listed.lines().find(|line| line.starts_with("design ")).unwrap();
-        assert!(!design.contains("left"), "no limit that refuses nobody is the tightest: {listed}");
-        let refusals = r#"moongate_refusals_total{team="design",reason="budget_exhausted",source="policy"}"#;
+        assert!(!design.contains("left"), "a shadow limit is never the tightest: {listed}");
+        let refusals =
+            r#"moongate_refusals_total{team="design",reason="budget_exhausted",source="policy"}"#;
         assert!(gateway.metric(refusals).await.is_none_or(|refused| refused == 0.0));
     }
 }

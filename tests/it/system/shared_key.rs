@@ -1,17 +1,17 @@
-//! What goes out with the shared key: only what the gateway itself puts there; and what happens when the key is
-//! refused.
+//! What is sent with the shared key: only what the gateway itself writes; and what happens when the
+//! key is refused.
 
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::books::{spent, standing, wide_limits};
+use super::spending::{limit_status, spent, wide_limits};
 use crate::support::caller::{Call, generate};
 use crate::support::firemoon::{Firemoon, PROMPT, picture};
 use crate::support::gateway::Gateway;
 use crate::support::installation::{ISSUER, Installation};
 
 #[tokio::test]
-async fn nothing_of_the_callers_goes_out_but_the_body_byte_for_byte() {
+async fn only_the_callers_body_goes_out_byte_for_byte() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon);
     let gateway = Gateway::serve(&installation).await;
@@ -40,7 +40,12 @@ async fn nothing_of_the_callers_goes_out_but_the_body_byte_for_byte() {
                 .header("x-hop", "1"),
         )
         .await;
-    assert_eq!((reply.status, reply.header("x-request-id")), (200, Some("whole-1")), "{}", reply.text());
+    assert_eq!(
+        (reply.status, reply.header("x-request-id")),
+        (200, Some("whole-1")),
+        "{}",
+        reply.text()
+    );
     let calls = firemoon.calls_of("whole-1").await;
     assert_eq!(calls.len(), 1);
     let call = &calls[0];
@@ -63,17 +68,30 @@ async fn nothing_of_the_callers_goes_out_but_the_body_byte_for_byte() {
         let headers = call["headers"].as_array().unwrap();
         headers.iter().find(|pair| pair[0] == wanted).unwrap()[1].as_str().unwrap().to_owned()
     };
-    assert_eq!((header("accept"), header("accept-encoding")), ("application/json".to_owned(), "identity".to_owned()));
+    assert_eq!(
+        (header("accept"), header("accept-encoding")),
+        ("application/json".to_owned(), "identity".to_owned())
+    );
     assert_eq!(header("user-agent"), format!("moongate/{}", env!("CARGO_PKG_VERSION")));
     assert_eq!(header("host"), firemoon.address());
-    assert!(header("traceparent").starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "the trace is continued");
-    assert_eq!((call["key"].as_str(), call["path"].as_str()), (Some("shared"), Some("/api/v1/flux/dev")));
+    assert!(
+        header("traceparent").starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"),
+        "the trace is continued"
+    );
+    assert_eq!(
+        (call["key"].as_str(), call["path"].as_str()),
+        (Some("shared"), Some("/api/v1/flux/dev"))
+    );
     assert_eq!(call["body_bytes"], body.len());
-    assert_eq!(call["body_sha256"], moongate::identity::SecretHash::of(body).to_hex(), "byte for byte");
+    assert_eq!(
+        call["body_sha256"],
+        moongate::identity::SecretHash::of(body).to_hex(),
+        "byte for byte"
+    );
 }
 
 #[tokio::test]
-async fn an_answer_that_holds_the_shared_key_loses_it_on_the_way() {
+async fn an_answer_that_holds_the_shared_key_loses_it() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon);
     let gateway = Gateway::serve(&installation).await;
@@ -87,7 +105,7 @@ async fn an_answer_that_holds_the_shared_key_loses_it_on_the_way() {
 }
 
 #[tokio::test]
-async fn when_firemoon_refuses_the_shared_key_nobody_is_charged_and_nobody_else_is_blamed() {
+async fn a_rejected_shared_key_charges_and_blames_nobody_else() {
     let rows = [
         ("invalid_key", 502, "upstream_key_rejected", "gateway"),
         ("suspended", 502, "upstream_key_rejected", "gateway"),
@@ -95,7 +113,8 @@ async fn when_firemoon_refuses_the_shared_key_nobody_is_charged_and_nobody_else_
     ];
     for (fault, status, code, source) in rows {
         let firemoon = Firemoon::start();
-        let installation = Installation::before(&firemoon).set("/teams/design/limits", wide_limits());
+        let installation =
+            Installation::before(&firemoon).set("/teams/design/limits", wide_limits());
         let gateway = Gateway::serve(&installation).await;
         let call = picture().with(installation.key("design"));
         firemoon.faults(&json!([{ "fault": fault, "times": 1 }])).await;
@@ -103,22 +122,35 @@ async fn when_firemoon_refuses_the_shared_key_nobody_is_charged_and_nobody_else_
         assert_eq!(reply.refusal(), (status, code.to_owned()), "{fault}");
         assert_eq!(reply.header("x-error-source"), Some(source), "{fault}");
         let key = installation.key("design");
-        assert_eq!(spent(&gateway, key, "team:credits_total").await, ("0".to_owned(), "0".to_owned()), "{fault}");
+        assert_eq!(
+            spent(&gateway, key, "team:credits_total").await,
+            ("0".to_owned(), "0".to_owned()),
+            "{fault}"
+        );
         // The key rests: the next call is refused the same way, and not sent.
         assert_eq!(gateway.send(&call).await.refusal(), (status, code.to_owned()), "{fault}");
         assert_eq!(firemoon.requests().await, 1, "{fault}");
-        assert_eq!(standing(&gateway, key, "team:requests_per_day").await["used"], 1, "{fault}: only what was sent");
+        assert_eq!(
+            limit_status(&gateway, key, "team:requests_per_day").await["used"],
+            1,
+            "{fault}: only what was sent"
+        );
         let healthy = gateway.metric(r#"moongate_upstream_key_healthy{key="primary"}"#).await;
         assert_eq!(healthy, Some(0.0), "{fault}");
         let (status, report) = gateway.readiness().await;
         let why = if fault == "insufficient_credits" { "no_credits" } else { "rejected" };
-        assert_eq!((status, &report["upstream_keys"]["primary"]), (200, &json!(why)), "{fault}: {report}");
+        assert_eq!(
+            (status, &report["upstream_keys"]["primary"]),
+            (200, &json!(why)),
+            "{fault}: {report}"
+        );
         assert_eq!(report.get("issuers"), Some(&json!({ ISSUER: "ok" })), "{report}");
     }
 }
 
+/// And refusals are as before.
 #[tokio::test]
-async fn without_a_usable_key_the_teams_keep_their_views_their_refusals_and_their_kept_answers() {
+async fn without_a_usable_key_views_and_replays_still_serve() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon).set("/identity/issuers", json!([]));
     let gateway = Gateway::serve(&installation).await;
@@ -126,10 +158,21 @@ async fn without_a_usable_key_the_teams_keep_their_views_their_refusals_and_thei
     let once = || picture().with(key).header("idempotency-key", "once");
     assert_eq!(gateway.send(&once()).await.status, 200);
     firemoon.faults(&json!([{ "fault": "invalid_key" }])).await;
-    assert_eq!(gateway.send(&picture().with(key)).await.refusal(), (502, "upstream_key_rejected".to_owned()));
+    assert_eq!(
+        gateway.send(&picture().with(key)).await.refusal(),
+        (502, "upstream_key_rejected".to_owned())
+    );
     let (status, report) = gateway.readiness().await;
-    assert_eq!((status, &report["ready"]), (200, &json!(true)), "balancers go on sending callers: {report}");
-    assert_eq!(report.get("issuers"), None, "of issuers nothing is said where none is configured: {report}");
+    assert_eq!(
+        (status, &report["ready"]),
+        (200, &json!(true)),
+        "balancers go on sending callers: {report}"
+    );
+    assert_eq!(
+        report.get("issuers"),
+        None,
+        "no issuers are listed where none is configured: {report}"
+    );
     assert!(!report.to_string().contains("issuer"), "{report}");
     assert_eq!(gateway.send(&once()).await.status, 200, "a replay");
     assert_eq!(gateway.send(&Call::get("/gateway/v1/me").with(key)).await.status, 200);
@@ -137,7 +180,7 @@ async fn without_a_usable_key_the_teams_keep_their_views_their_refusals_and_thei
 }
 
 #[tokio::test]
-async fn a_full_shared_account_tells_callers_when_it_takes_calls_again() {
+async fn a_full_shared_account_tells_callers_when_to_retry() {
     let firemoon = Firemoon::start_with(&["--requests-per-minute", "1"]);
     let installation = Installation::before(&firemoon).set("/teams/design/limits", wide_limits());
     let gateway = Gateway::serve(&installation).await;
@@ -154,13 +197,16 @@ async fn a_full_shared_account_tells_callers_when_it_takes_calls_again() {
     assert_eq!(reply.header("x-error-source"), Some("upstream"));
     let wait = reply.number("retry-after");
     let reset: Timestamp = reply.json()["resetAt"].as_str().unwrap().parse().unwrap();
-    assert!((1..=60).contains(&wait) && (reset - Timestamp::now()).get_seconds() <= wait, "{wait} {reset}");
+    assert!(
+        (1..=60).contains(&wait) && (reset - Timestamp::now()).get_seconds() <= wait,
+        "{wait} {reset}"
+    );
     let cost = if made == 1 { "0.025" } else { "0.05" };
     assert_eq!(spent(&gateway, key, "team:credits_total").await, (cost.to_owned(), "0".to_owned()));
 }
 
 #[tokio::test]
-async fn a_call_refused_with_one_key_is_made_with_the_next() {
+async fn a_call_refused_with_one_key_uses_the_next() {
     let firemoon = Firemoon::start_with(&["--key", "second=fm_live_second_0c51"]);
     let mut installation = Installation::before(&firemoon);
     std::fs::write(installation.folder().join("second-key"), "fm_live_second_0c51").unwrap();
@@ -178,6 +224,10 @@ async fn a_call_refused_with_one_key_is_made_with_the_next() {
     assert_eq!(gateway.readiness().await.0, 200);
     let keys = &firemoon.sums().await["keys"];
     assert_eq!(keys["second"]["executed"], 4);
-    assert_eq!((&keys["shared"]["requests"], &keys["shared"]["executed"]), (&json!(1), &json!(0)), "it rests: {keys}");
-    assert!(!gateway.said().contains("fm_live_second"));
+    assert_eq!(
+        (&keys["shared"]["requests"], &keys["shared"]["executed"]),
+        (&json!(1), &json!(0)),
+        "it rests: {keys}"
+    );
+    assert!(!gateway.output().contains("fm_live_second"));
 }

@@ -1,10 +1,10 @@
-//! Firemoon failing in every way it can: what the caller is told, what the team is charged, and that nothing is sent
-//! twice.
+//! Firemoon fails in every way it can: what the caller gets, what the team is charged, and that
+//! nothing is sent twice.
 
 use moongate::credits::Credits;
 use serde_json::{Value, json};
 
-use super::books::{assert_given_back, spent, wide_limits};
+use super::spending::{assert_given_back, spent, wide_limits};
 use crate::support::caller::Call;
 use crate::support::firemoon::{Firemoon, picture};
 use crate::support::gateway::Gateway;
@@ -15,24 +15,40 @@ use crate::support::redis::free_port;
 const PRICE: &str = "0.025";
 const NOTHING: &str = "0";
 
-/// A fault, the status and code the caller gets (no code: Firemoon's own words), and what the team is charged.
+/// A fault, the status and code the caller gets (no code: Firemoon's own words), and what the team
+/// is charged.
 type Row = (Value, u16, Option<&'static str>, &'static str);
 
 fn failures() -> Vec<Row> {
     vec![
         // It was sent, and nobody knows what became of it.
         (json!({ "fault": "reset_before_answer" }), 502, Some("upstream_broken"), PRICE),
-        (json!({ "fault": "reset_before_answer", "executed": false }), 502, Some("upstream_broken"), PRICE),
+        (
+            json!({ "fault": "reset_before_answer", "executed": false }),
+            502,
+            Some("upstream_broken"),
+            PRICE,
+        ),
         (json!({ "fault": "reset_after_headers" }), 502, Some("upstream_broken"), PRICE),
         (json!({ "fault": "cut_body" }), 502, Some("upstream_broken"), PRICE),
         (json!({ "fault": "cut_body", "then": "reset" }), 502, Some("upstream_broken"), PRICE),
         (json!({ "fault": "slow_headers", "after": "30s" }), 504, Some("upstream_timeout"), PRICE),
         (json!({ "fault": "slow_body", "after": "30s" }), 504, Some("upstream_timeout"), PRICE),
         (json!({ "fault": "bad_gateway" }), 502, Some("upstream_broken"), PRICE),
-        (json!({ "fault": "answer", "amount": 503, "text": "<html>busy</html>" }), 503, Some("upstream_broken"), PRICE),
+        (
+            json!({ "fault": "answer", "amount": 503, "text": "<html>busy</html>" }),
+            503,
+            Some("upstream_broken"),
+            PRICE,
+        ),
         (json!({ "fault": "platform_timeout" }), 504, Some("upstream_timeout"), PRICE),
         (json!({ "fault": "generation_failed" }), 500, None, PRICE),
-        (json!({ "fault": "raw", "text": "SSH-2.0-OpenSSH_9.2\r\n" }), 502, Some("upstream_broken"), PRICE),
+        (
+            json!({ "fault": "raw", "text": "SSH-2.0-OpenSSH_9.2\r\n" }),
+            502,
+            Some("upstream_broken"),
+            PRICE,
+        ),
         (json!({ "fault": "raw", "text": "" }), 502, Some("upstream_broken"), PRICE),
         (json!({ "fault": "oversized_header" }), 502, Some("upstream_broken"), PRICE),
         (
@@ -62,7 +78,7 @@ fn failures() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn however_firemoon_fails_the_caller_is_told_and_the_books_say_what_is_known() {
+async fn every_failure_of_firemoon_is_told_and_recorded() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon)
         .set("/teams/design/limits", wide_limits())
@@ -76,37 +92,56 @@ async fn however_firemoon_fails_the_caller_is_told_and_the_books_say_what_is_kno
         firemoon.faults(&json!([fault])).await;
         let id = format!("fault-{number}");
         let reply = gateway.send(&picture().with(key).header("x-request-id", &id)).await;
-        assert_eq!((reply.status, reply.json()["code"].as_str()), (status, code), "{fault}: {}", reply.text());
+        assert_eq!(
+            (reply.status, reply.json()["code"].as_str()),
+            (status, code),
+            "{fault}: {}",
+            reply.text()
+        );
         assert_eq!(reply.header("x-error-source"), Some("upstream"), "{fault}");
         assert!(!reply.text().contains("elsewhere"), "{fault}");
         assert_eq!(firemoon.calls_of(&id).await.len(), 1, "{fault}: sent once");
         charged = charged.plus(cost.parse().unwrap());
-        let books = spent(&gateway, key, "team:credits_total").await;
-        assert_eq!(books, (charged.to_string(), "0".to_owned()), "{fault}");
+        let counted = spent(&gateway, key, "team:credits_total").await;
+        assert_eq!(counted, (charged.to_string(), "0".to_owned()), "{fault}");
     }
     firemoon.faults(&json!([])).await;
-    assert_eq!(gateway.send(&picture().with(key)).await.status, 200, "and then all is well again");
+    assert_eq!(
+        gateway.send(&picture().with(key)).await.status,
+        200,
+        "and then calls are taken again"
+    );
 }
 
 #[tokio::test]
-async fn what_firemoon_says_itself_is_passed_on_in_its_own_words() {
+async fn firemoons_own_words_are_passed_on() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon);
     let gateway = Gateway::serve(&installation).await;
     let key = installation.key("design");
-    let call = Call::post("/api/v1/flux/dev").with(key).json(&json!({ "prompt": "x", "guidance_scale": 99 }));
+    let call = Call::post("/api/v1/flux/dev")
+        .with(key)
+        .json(&json!({ "prompt": "x", "guidance_scale": 99 }));
     let reply = gateway.send(&call).await;
     assert_eq!((reply.status, reply.header("x-error-source")), (400, Some("upstream")));
     assert_eq!(reply.json()["error"], "Invalid input");
-    assert!(reply.json()["errors"][0].as_str().unwrap().contains("guidance_scale"), "{}", reply.text());
+    assert!(
+        reply.json()["errors"][0].as_str().unwrap().contains("guidance_scale"),
+        "{}",
+        reply.text()
+    );
     assert_eq!(reply.header("x-credits-cost"), Some("0"));
     firemoon.faults(&json!([{ "fault": "generation_failed", "text": "timeout" }])).await;
     let reply = gateway.send(&picture().with(key)).await;
-    assert_eq!((reply.status, &reply.json()["message"]), (500, &json!("Failed to generate image: timeout")));
+    assert_eq!(
+        (reply.status, &reply.json()["message"]),
+        (500, &json!("Failed to generate image: timeout"))
+    );
 }
 
+/// It is charged by what came.
 #[tokio::test]
-async fn an_answer_is_charged_by_what_came_and_never_above_what_was_reserved() {
+async fn an_answers_charge_never_exceeds_its_reservation() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon).set("/teams/design/limits", wide_limits());
     let gateway = Gateway::serve(&installation).await;
@@ -127,8 +162,8 @@ async fn an_answer_is_charged_by_what_came_and_never_above_what_was_reserved() {
         let reply = gateway.send(&picture().with(key)).await;
         assert_eq!((reply.status, reply.header("x-credits-cost")), (200, Some(cost)), "{fault}");
         charged = charged.plus(cost.parse().unwrap());
-        let books = spent(&gateway, key, "team:credits_total").await;
-        assert_eq!(books, (charged.to_string(), "0".to_owned()), "{fault}");
+        let counted = spent(&gateway, key, "team:credits_total").await;
+        assert_eq!(counted, (charged.to_string(), "0".to_owned()), "{fault}");
     }
 }
 
@@ -139,14 +174,17 @@ async fn where_nobody_listens_nothing_is_charged() {
     let gateway = Gateway::serve(&installation).await;
     let reply = gateway.send(&picture().with(installation.key("design"))).await;
     assert_eq!(reply.refusal(), (502, "upstream_unreachable".to_owned()));
-    assert_eq!(reply.json()["message"], "The generation service cannot be reached; nothing was charged");
+    assert_eq!(
+        reply.json()["message"],
+        "The generation service cannot be reached; nothing was charged"
+    );
     assert_given_back(&gateway, installation.key("design")).await;
     let reply = gateway.send(&Call::get("/api/models")).await;
     assert_eq!(reply.refusal(), (502, "upstream_unreachable".to_owned()));
 }
 
 #[tokio::test]
-async fn a_firemoon_that_is_gone_for_a_while_is_found_again() {
+async fn a_firemoon_that_returns_is_used_again() {
     let mut firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon).set("/teams/design/limits", wide_limits());
     let gateway = Gateway::serve(&installation).await;
@@ -163,7 +201,7 @@ async fn a_firemoon_that_is_gone_for_a_while_is_found_again() {
 }
 
 #[tokio::test]
-async fn an_operator_may_choose_to_give_back_what_nobody_knows_about() {
+async fn an_operator_may_release_calls_of_unknown_outcome() {
     let firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon)
         .set("/teams/design/limits", wide_limits())
@@ -177,7 +215,7 @@ async fn an_operator_may_choose_to_give_back_what_nobody_knows_about() {
 }
 
 #[tokio::test]
-async fn old_pages_of_the_catalogue_are_served_while_firemoon_is_down() {
+async fn stale_catalogue_pages_are_served_while_firemoon_is_down() {
     let mut firemoon = Firemoon::start();
     let installation = Installation::before(&firemoon).set("/catalogue/fresh_for", json!("0s"));
     let gateway = Gateway::serve(&installation).await;

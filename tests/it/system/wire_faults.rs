@@ -1,4 +1,5 @@
-//! The wire against upstreams that refuse streams, go away, answer too early or say how much they take at once.
+//! The upstream connection against upstreams that refuse streams, go away, answer too early, or
+//! limit how many streams they take.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -25,7 +26,8 @@ use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const BOUNDS: Bounds = Bounds { connect: PATIENCE, answer: PATIENCE, idle: PATIENCE, answer_bytes_max: 1 << 20 };
+const BOUNDS: Bounds =
+    Bounds { connect: PATIENCE, answer: PATIENCE, idle: PATIENCE, answer_bytes_max: 1 << 20 };
 
 fn origin(address: SocketAddr, protocol: Protocol) -> Arc<Origin> {
     let settings = Settings {
@@ -54,7 +56,7 @@ fn call(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     Request::post("/api/v1/flux/dev").body(Full::new(body.into())).unwrap()
 }
 
-/// An upstream that takes a few streams at once on each connection, and answers when it is told to.
+/// An upstream that takes a few streams at once on each connection, and answers when the test says.
 struct Narrow {
     origin: Arc<Origin>,
     /// A permit is an answer.
@@ -82,7 +84,8 @@ impl Narrow {
         let connections = Arc::clone(&narrow.connections);
         tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
-                let (answers, working, connections) = (answers.clone(), working.clone(), connections.clone());
+                let (answers, working, connections) =
+                    (answers.clone(), working.clone(), connections.clone());
                 let service = hyper::service::service_fn(move |_| {
                     let (answers, working) = (answers.clone(), working.clone());
                     connections.lock().unwrap().insert(peer);
@@ -94,7 +97,9 @@ impl Narrow {
                     }
                 });
                 if protocol == Protocol::Http1 {
-                    tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                    tokio::spawn(
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                    );
                     continue;
                 }
                 let mut server = http2::Builder::new(TokioExecutor::new());
@@ -115,7 +120,12 @@ impl Narrow {
     }
 }
 
-fn send(calls: &mut JoinSet<Result<Received, Failed>>, wire: &UpstreamClient, origin: &Arc<Origin>, bounds: Bounds) {
+fn send(
+    calls: &mut JoinSet<Result<Received, Failed>>,
+    wire: &UpstreamClient,
+    origin: &Arc<Origin>,
+    bounds: Bounds,
+) {
     let (wire, origin) = (wire.clone(), Arc::clone(origin));
     calls.spawn(async move { wire.ask(&origin, call("{}"), bounds).await });
 }
@@ -134,8 +144,9 @@ async fn calls_beyond_the_streams_of_one_connection_open_another() {
     assert!(calls.join_all().await.iter().all(Result::is_ok));
 }
 
+/// The others are untouched.
 #[tokio::test]
-async fn a_call_that_finds_no_place_in_time_was_not_sent_and_the_others_are_untouched() {
+async fn a_call_without_a_place_in_time_is_unsent() {
     let narrow = Narrow::start(1).await;
     let wire = wire();
     let mut calls = JoinSet::new();
@@ -169,7 +180,7 @@ async fn a_crowd_shares_the_connection_that_its_first_call_opens() {
 }
 
 #[tokio::test]
-async fn a_shared_connection_that_was_idle_too_long_is_not_used_again() {
+async fn a_shared_connection_idle_too_long_is_not_reused() {
     let narrow = Narrow::start(100).await;
     narrow.answers.add_permits(3);
     let wire = wire();
@@ -180,7 +191,7 @@ async fn a_shared_connection_that_was_idle_too_long_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_place_has_it_before_one_who_only_asks_what_is_at_hand() {
+async fn a_waiting_call_precedes_one_that_only_looks() {
     let (narrow, wire) = (Narrow::start(1).await, wire());
     let mut held = Vec::new();
     for _ in 0..8 {
@@ -197,7 +208,7 @@ async fn who_waits_for_a_place_has_it_before_one_who_only_asks_what_is_at_hand()
 }
 
 #[tokio::test]
-async fn a_connection_that_was_held_and_not_used_is_the_next_calls() {
+async fn an_unused_held_connection_serves_the_next_call() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let (narrow, wire) = (Narrow::speaking(protocol, 1).await, wire());
         narrow.answers.add_permits(2);
@@ -210,12 +221,16 @@ async fn a_connection_that_was_held_and_not_used_is_the_next_calls() {
                 }
             }
         };
-        let line = tokio::time::timeout(PATIENCE, at_hand).await.expect("it is there when the call is over");
+        let line = tokio::time::timeout(PATIENCE, at_hand)
+            .await
+            .expect("it is there when the call is over");
         let other = origin("127.0.0.1:9".parse().unwrap(), protocol);
         assert!(line.is_ready(&narrow.origin) && !line.is_ready(&other));
         assert!(wire.at_hand(&narrow.origin, BOUNDS).is_none(), "it is one call's");
         drop(line);
-        assert!(wire.at_hand(&narrow.origin, BOUNDS).is_some_and(|line| line.is_ready(&narrow.origin)));
+        assert!(
+            wire.at_hand(&narrow.origin, BOUNDS).is_some_and(|line| line.is_ready(&narrow.origin))
+        );
         wire.ask(&narrow.origin, call("{}"), BOUNDS).await.unwrap();
         assert_eq!(narrow.connections.lock().unwrap().len(), 1);
     }
@@ -245,7 +260,8 @@ async fn say_at_the_first_call(stream: &mut TcpStream, last: &[u8]) {
     }
 }
 
-/// An upstream whose first connections end in these ways; the next answers. What the call came to, and how many came.
+/// Calls an upstream whose first connections end in these ways and whose next one answers. Returns
+/// the call's result, and how many connections were made.
 async fn after(endings: &'static [&'static [u8]]) -> (Result<Received, Failed>, usize) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = origin(listener.local_addr().unwrap(), Protocol::Http2);
@@ -274,7 +290,7 @@ async fn after(endings: &'static [&'static [u8]]) -> (Result<Received, Failed>, 
 }
 
 #[tokio::test]
-async fn a_call_that_the_upstream_says_it_did_not_process_is_sent_again() {
+async fn a_call_reported_as_unprocessed_is_sent_again() {
     for ending in [&[&GOAWAY[..]] as &[_], &[&REFUSED[..]], &[&REFUSED[..], &GOAWAY[..]]] {
         let (outcome, connections) = after(Vec::leak(ending.to_vec())).await;
         assert!(outcome.is_ok(), "{ending:?}: {outcome:?}");
@@ -283,21 +299,21 @@ async fn a_call_that_the_upstream_says_it_did_not_process_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_refused_each_time_ends_as_not_sent() {
+async fn a_call_refused_every_time_ends_as_not_sent() {
     let (outcome, connections) = after(&[&REFUSED, &REFUSED, &REFUSED]).await;
     assert!(matches!(outcome, Err(Failed::Unreachable(_))), "{outcome:?}");
     assert_eq!(connections, 3);
 }
 
 #[tokio::test]
-async fn a_call_that_may_have_been_processed_is_never_sent_again() {
+async fn a_call_that_may_have_been_processed_is_never_resent() {
     let (outcome, connections) = after(&[&RESET]).await;
     assert!(matches!(outcome, Err(Failed::Broken(_))), "{outcome:?}");
     assert_eq!(connections, 1);
 }
 
 #[tokio::test]
-async fn a_connection_whose_last_body_was_never_read_is_not_waited_for() {
+async fn a_connection_with_an_unread_body_is_not_awaited() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = origin(listener.local_addr().unwrap(), Protocol::Http1);
     tokio::spawn(async move {
@@ -312,16 +328,18 @@ async fn a_connection_whose_last_body_was_never_read_is_not_waited_for() {
     let wire = wire();
     let large = Bytes::from(vec![b' '; 32 << 20]);
     for _ in 0..2 {
-        let outcome = tokio::time::timeout(PATIENCE, wire.ask(&origin, call(large.clone()), BOUNDS)).await;
+        let outcome =
+            tokio::time::timeout(PATIENCE, wire.ask(&origin, call(large.clone()), BOUNDS)).await;
         assert!(matches!(outcome, Ok(Ok(_))), "{outcome:?}");
     }
 }
 
 #[tokio::test]
-async fn on_a_kept_connection_each_call_has_its_own_time_no_more_and_no_less() {
+async fn each_call_on_a_kept_connection_has_its_own_timeout() {
     let upstream = Narrow::speaking(Protocol::Http1, 1).await;
     let wire = wire();
-    let within = async |answer| wire.ask(&upstream.origin, call("{}"), Bounds { answer, ..BOUNDS }).await;
+    let within =
+        async |answer| wire.ask(&upstream.origin, call("{}"), Bounds { answer, ..BOUNDS }).await;
     let brief = Duration::from_secs(2);
     let began = Instant::now();
     upstream.answers.add_permits(1);

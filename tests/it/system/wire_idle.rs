@@ -1,4 +1,4 @@
-//! The wire's idle connections: those that a burst needed are not kept for longer than one call's.
+//! Idle upstream connections: those that a burst needed are not kept for longer than one call's.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -28,8 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_millis(300);
 const BURST: usize = 8;
 
-/// An upstream that answers calls to `/together` once there are as many as a burst has, and all others at once; and how
-/// many connections it has.
+/// An upstream that answers calls to `/together` once there are as many as a burst has, and all
+/// others at once; and how many connections it has.
 async fn start() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -95,7 +95,7 @@ async fn after_a_burst(upstream: &Live<Upstream>, open: &AtomicUsize) -> Upstrea
 }
 
 #[tokio::test]
-async fn connections_of_a_burst_are_closed_although_calls_go_on_over_one_of_them() {
+async fn a_bursts_connections_close_while_calls_go_on() {
     let (address, open) = start().await;
     let upstream = upstream(address);
     let wire = after_a_burst(&upstream, &open).await;

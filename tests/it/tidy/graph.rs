@@ -1,4 +1,4 @@
-//! What knows what: rooms, and files, as a graph, and the ways in it that lead back to where they began.
+//! Imports of rooms, and of files, as a graph, and its cycles.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,7 +17,9 @@ impl Graph {
         for source in sources.iter().filter(|source| !["main", "lib"].contains(&source.room())) {
             graph.edges.entry(source.room().to_owned()).or_default();
             for path in &source.paths {
-                let Some(room) = path.strip_prefix("crate::").and_then(|rest| rest.split("::").next()) else {
+                let Some(room) =
+                    path.strip_prefix("crate::").and_then(|rest| rest.split("::").next())
+                else {
                     continue;
                 };
                 // A glob at the root, and what the root itself has, is no room.
@@ -29,13 +31,17 @@ impl Graph {
         graph
     }
 
-    /// The files of one crate, all of whose names begin with `root`. What a file only shows again (`pub use`) it does
-    /// not need: whoever asks for it there needs the file that has it.
+    /// The files of one crate, all of whose names begin with `root`. A file does not need
+    /// what it only re-exports (`pub use`): the importer needs the file that has it.
     pub(super) fn of_files(sources: &[Source], root: &str) -> Self {
-        let files: Vec<&Source> = sources.iter().filter(|source| source.name.starts_with(root)).collect();
-        let mut modules: BTreeMap<String, &Source> = files.iter().map(|source| (source.module(), *source)).collect();
+        let files: Vec<&Source> =
+            sources.iter().filter(|source| source.name.starts_with(root)).collect();
+        let mut modules: BTreeMap<String, &Source> =
+            files.iter().map(|source| (source.module(), *source)).collect();
         for (module, file) in files.iter().flat_map(|source| source.modules_elsewhere()) {
-            modules.extend(sources.iter().find(|source| source.name == file).map(|source| (module, source)));
+            modules.extend(
+                sources.iter().find(|source| source.name == file).map(|source| (module, source)),
+            );
         }
         let mut graph = Self::default();
         for (module, source) in &modules {
@@ -56,12 +62,13 @@ impl Graph {
         }
     }
 
-    /// Everyone, so that whoever is known stands before those who know it. Empty when there is no such order.
+    /// All files, each after those that it imports. Empty when there is no such order.
     pub(super) fn in_order(&self) -> Vec<&str> {
         let mut order: Vec<&str> = Vec::new();
         while order.len() < self.edges.len() {
             let is_next = |(name, known): &(&String, &BTreeMap<String, String>)| {
-                !order.contains(&name.as_str()) && known.keys().all(|known| order.contains(&known.as_str()))
+                !order.contains(&name.as_str())
+                    && known.keys().all(|known| order.contains(&known.as_str()))
             };
             let Some((next, _)) = self.edges.iter().find(is_next) else { return Vec::new() };
             order.push(next);
@@ -69,10 +76,14 @@ impl Graph {
         order
     }
 
-    /// Who names somebody that does not stand before it in this order.
+    /// Imports of a file that does not come earlier in this order.
     pub(super) fn against(&self, order: &[&str]) -> Vec<String> {
-        let place = |name: &str| order.iter().position(|there| *there == name).unwrap_or(usize::MAX);
-        let edges = self.edges.iter().flat_map(|(from, known)| known.iter().map(move |(to, why)| (from, to, why)));
+        let place =
+            |name: &str| order.iter().position(|there| *there == name).unwrap_or(usize::MAX);
+        let edges = self
+            .edges
+            .iter()
+            .flat_map(|(from, known)| known.iter().map(move |(to, why)| (from, to, why)));
         edges
             .filter(|(from, to, _)| place(to) >= place(from))
             .map(|(from, to, why)| format!("{to} does not stand before {from}: {why}"))
@@ -108,9 +119,14 @@ impl Graph {
 
     /// The shortest way within a knot that leads back to where it began, step by step.
     pub(super) fn cycle(&self, knot: &BTreeSet<&str>) -> String {
-        let way = knot.iter().filter_map(|start| self.way_back(start)).min_by_key(Vec::len).unwrap_or_default();
-        let steps =
-            way.windows(2).map(|step| format!("\n    {} → {}: {}", step[0], step[1], self.edges[step[0]][step[1]]));
+        let way = knot
+            .iter()
+            .filter_map(|start| self.way_back(start))
+            .min_by_key(Vec::len)
+            .unwrap_or_default();
+        let steps = way.windows(2).map(|step| {
+            format!("\n    {} → {}: {}", step[0], step[1], self.edges[step[0]][step[1]])
+        });
         format!("{}{}", way.join(" → "), steps.collect::<String>())
     }
 
@@ -132,9 +148,14 @@ impl Graph {
     }
 }
 
-/// The file that has what a path names that stands in this module: not the one that shows it again under its own name.
-/// `None`: it is no file of this crate.
-fn defined_in<'a>(modules: &BTreeMap<String, &'a Source>, from: &str, path: &str, depth: usize) -> Option<&'a Source> {
+/// The file that has what a path names that stands in this module: not the one that shows it again
+/// under its own name. `None`: it is no file of this crate.
+fn defined_in<'a>(
+    modules: &BTreeMap<String, &'a Source>,
+    from: &str,
+    path: &str,
+    depth: usize,
+) -> Option<&'a Source> {
     let (first, rest) = path.split_once("::").unwrap_or((path, ""));
     let mut module = if first == "crate" { first.to_owned() } else { format!("{from}::{first}") };
     let mut file = modules.get(&module)?;
@@ -156,7 +177,7 @@ fn defined_in<'a>(modules: &BTreeMap<String, &'a Source>, from: &str, path: &str
 }
 
 #[test]
-fn a_way_back_is_found_and_what_is_only_shown_again_is_none() {
+fn a_cycle_is_found_and_a_mere_reexport_is_none() {
     let file = |name: &str, text: &str| Source::new(format!("src/{name}"), text.to_owned());
     let plain = [
         file("lib.rs", "pub mod a; pub mod b;"),
@@ -168,7 +189,10 @@ fn a_way_back_is_found_and_what_is_only_shown_again_is_none() {
     let (rooms, files) = (Graph::of_rooms(&plain), Graph::of_files(&plain, "src/"));
     assert_eq!(rooms.in_order(), ["b", "a"]);
     assert!(rooms.knots().is_empty() && files.knots().is_empty());
-    assert_eq!(rooms.against(&["a", "b"]), ["b does not stand before a: src/a/y.rs names crate::b::b"]);
+    assert_eq!(
+        rooms.against(&["a", "b"]),
+        ["b does not stand before a: src/a/y.rs names crate::b::b"]
+    );
     assert_eq!(
         files.against(&["src/lib.rs", "src/b.rs", "src/a/y.rs", "src/a/x.rs", "src/a/mod.rs"]),
         Vec::<String>::new()

@@ -1,4 +1,5 @@
-//! A file of the source as the rules see it: its code without comments and texts, and every path that the code names.
+//! A source file as the rules see it: its code without comments and texts, and every path that the
+//! code names.
 
 use std::path::Path;
 
@@ -9,7 +10,8 @@ pub(super) struct Source {
     pub(super) text: String,
     /// The code alone: comments, string and character literals are blank.
     pub(super) code: String,
-    /// Every path the code names, whole and without what it is called here: `crate::team::TeamId`, `redis::Client`.
+    /// Every path the code names, whole and without what it is called here: `crate::team::TeamId`,
+    /// `redis::Client`.
     pub(super) paths: Vec<String>,
     /// The same without what it only shows to others under its own name.
     pub(super) needs: Vec<String>,
@@ -26,7 +28,8 @@ impl Source {
 
     pub(super) fn new(name: String, text: String) -> Self {
         let code = code_of(&text);
-        let mut source = Self { name, text, code, paths: Vec::new(), needs: Vec::new(), imports: Vec::new() };
+        let mut source =
+            Self { name, text, code, paths: Vec::new(), needs: Vec::new(), imports: Vec::new() };
         let place = place_of(&source.name);
         source.imports = source.read_module(&place, &source.code.clone(), &[]);
         source
@@ -40,7 +43,9 @@ impl Source {
             import.path = absolute(&import.path, place);
         }
         let words: Vec<&str> = words_of(&rest).collect();
-        let is_used = |import: &Import| words.iter().any(|word| word.split("::").next() == Some(&import.name));
+        let is_used = |import: &Import| {
+            words.iter().any(|word| word.split("::").next() == Some(&import.name))
+        };
         let needed = imports.iter().filter(|import| !import.is_shown || is_used(import));
         let inline: Vec<String> = words
             .iter()
@@ -66,7 +71,8 @@ impl Source {
         ["crate".to_owned()].into_iter().chain(place_of(&self.name)).collect::<Vec<_>>().join("::")
     }
 
-    /// Modules of its own whose files stand elsewhere (`#[path = "…"]`): their names, and the files.
+    /// Modules of its own whose files stand elsewhere (`#[path = "…"]`): their names, and the
+    /// files.
     pub(super) fn modules_elsewhere(&self) -> Vec<(String, String)> {
         let folder = self.name.rsplit_once('/').map_or("", |(folder, _)| folder);
         let declared = self.text.split("#[path = \"").skip(1).filter_map(|rest| {
@@ -85,7 +91,8 @@ impl Source {
         declared.collect()
     }
 
-    /// The room or small word that the file belongs to: `upstream`, `clock`; `main` and `lib` are such words too.
+    /// The room or small word that the file belongs to: `upstream`, `clock`; `main` and `lib` are
+    /// such words too.
     pub(super) fn room(&self) -> &str {
         let below = self.name.strip_prefix("src/").unwrap_or(&self.name);
         let first = below.split('/').next().unwrap();
@@ -94,18 +101,27 @@ impl Source {
 
     /// Whether a path is, or begins with, this one, segment by segment.
     pub(super) fn paths_into<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a String> {
-        self.paths
-            .iter()
-            .filter(move |path| path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
+        self.paths.iter().filter(move |path| {
+            path.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        })
     }
 }
 
-/// The modules that a file's own paths start from: `src/upstream/wire.rs` is `[upstream, wire]`, the tests beside it in
-/// `wire_tests.rs` are `[upstream, wire, tests]`.
+/// The modules that a file's own paths start from: `src/upstream/wire.rs` is `[upstream, wire]`,
+/// the tests beside it in `wire_tests.rs` are `[upstream, wire, tests]`.
 fn place_of(name: &str) -> Vec<String> {
-    let crates = ["src/", "tests/it/", "benches/instructions/", "benches/ledger_store/", "benches/whole_process/"];
-    let Some(below) = crates.iter().find_map(|root| name.strip_prefix(root)) else { return Vec::new() };
-    let mut place: Vec<String> = below.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+    let crates = [
+        "src/",
+        "tests/it/",
+        "benches/instructions/",
+        "benches/ledger_store/",
+        "benches/whole_process/",
+    ];
+    let Some(below) = crates.iter().find_map(|root| name.strip_prefix(root)) else {
+        return Vec::new();
+    };
+    let mut place: Vec<String> =
+        below.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     match place.last().map(String::as_str) {
         Some("mod" | "lib" | "main") => drop(place.pop()),
         Some(last) if BESIDE.contains(&last) => {}
@@ -176,7 +192,9 @@ fn next_module(code: &str) -> Option<(&str, &str, &str)> {
         from = start + 4;
         let is_word_of_its_own = !code[..start].ends_with(is_word);
         let name = code[from..].split(|letter| !is_word(letter)).next().unwrap();
-        if let Some(after) = code[from + name.len()..].trim_start().strip_prefix('{').filter(|_| is_word_of_its_own) {
+        if let Some(after) =
+            code[from + name.len()..].trim_start().strip_prefix('{').filter(|_| is_word_of_its_own)
+        {
             return Some((&code[..start], name, after));
         }
     }
@@ -196,7 +214,8 @@ fn imports_of(code: &str) -> (Vec<Import>, String) {
                 rest.push_str(before);
                 let tree: String = tree.split_whitespace().collect::<Vec<_>>().join(" ");
                 unfold("", &tree, &mut imports);
-                let is_shown = before.trim_end().ends_with("pub") || before.trim_end().ends_with(')');
+                let is_shown =
+                    before.trim_end().ends_with("pub") || before.trim_end().ends_with(')');
                 imports[shown_from..].iter_mut().for_each(|import| import.is_shown = is_shown);
             }
             None => rest.push_str(statement),
@@ -210,7 +229,10 @@ fn use_of(statement: &str) -> Option<(&str, &str)> {
     let mut from = 0;
     while let Some(found) = statement[from..].find("use ") {
         let start = from + found;
-        let free = statement[..start].chars().next_back().is_none_or(|before| !is_word(before) && before != ':');
+        let free = statement[..start]
+            .chars()
+            .next_back()
+            .is_none_or(|before| !is_word(before) && before != ':');
         if free {
             return Some((&statement[..start], &statement[start + 4..]));
         }
@@ -225,7 +247,8 @@ fn unfold(before: &str, tree: &str, imports: &mut Vec<Import>) {
     let Some((start, inner)) = tree.split_once('{') else {
         let (named, alias) = tree.split_once(" as ").unwrap_or((tree, ""));
         let path = format!("{before}{}", named.trim()).trim_end_matches("::self").to_owned();
-        let name = if alias.is_empty() { path.rsplit("::").next().unwrap() } else { alias.trim() }.to_owned();
+        let name = if alias.is_empty() { path.rsplit("::").next().unwrap() } else { alias.trim() }
+            .to_owned();
         imports.push(Import { path, name, is_shown: false });
         return;
     };

@@ -1,14 +1,67 @@
-//! What a process does by itself: it sends what waits, releases what was abandoned, puts off deadlines and sweeps.
+//! What a process does: it takes operations, and by itself it sends what waits, releases what was
+//! abandoned, puts off deadlines and sweeps.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+
+use tokio::sync::oneshot;
 
 use super::process::{Process, TRY_AGAIN};
 use super::terms::{SECOND, TTL};
-use crate::ledger::Unobserved;
-use crate::ledger::keeper::{BATCH_MOST, Context, Lease, LossRules, Operation, carry_through};
+use super::world::Shared;
+use crate::ledger::keeper::{
+    BATCH_MOST, Context, Lease, LossRules, Operation, Response, carry_through,
+};
+use crate::ledger::{Outage, Unobserved};
+
+impl Process {
+    /// Starts one, with an empty cache.
+    pub(super) fn start(number: usize, voucher: u64, world: &Shared) -> Arc<Self> {
+        let process = Self::new(number, voucher, world);
+        process.begin(keep_alive(Arc::clone(&process)));
+        process.begin(sweep(Arc::clone(&process)));
+        process
+    }
+
+    /// Puts an operation into a team's queue, and waits for its answer.
+    pub(super) async fn ask<T>(
+        self: &Arc<Self>,
+        team: usize,
+        operation: impl FnOnce(Response<T>) -> Operation,
+    ) -> Result<T, Outage> {
+        let (response, answer) = oneshot::channel();
+        let is_well = self.world.lock().is_well();
+        self.submit(team, operation(response));
+        let answer = answer
+            .await
+            .unwrap_or_else(|_| Err(Outage::Unreachable("no answer was given".to_owned())));
+        if let Err(outage) = &answer {
+            let promises = &mut self.world.lock().stores[team].promises;
+            promises.sees("there was no answer");
+            // Nobody is to be starved by the others.
+            let is_due = match outage {
+                Outage::TimedOut | Outage::Unreachable(_) => true,
+                Outage::Lost => promises.losses.last.is_some(),
+                Outage::Refused(_) => false,
+            };
+            promises.hold(is_due, || format!("a process is told: {outage}"));
+            promises.hold(!is_well, || format!("all is well, and a process is told: {outage}"));
+        }
+        answer
+    }
+
+    fn submit(self: &Arc<Self>, team: usize, operation: Operation) {
+        if let Some(lease) = self.teams.of(&self.ids[team]).submit(operation) {
+            self.begin(send_all(Arc::clone(self), lease));
+        }
+        if !self.releasing.swap(true, Ordering::Relaxed) {
+            self.begin(release(Arc::clone(self)));
+        }
+    }
+}
 
 /// Sends what waits for the team, as a handle of Redis does.
-pub(super) async fn send_all(process: Arc<Process>, mut lease: Lease) {
+async fn send_all(process: Arc<Process>, mut lease: Lease) {
     while let Some(batch) = lease.next() {
         let context = Context {
             keeper: &*process,
@@ -28,12 +81,13 @@ pub(super) async fn send_all(process: Arc<Process>, mut lease: Lease) {
 }
 
 /// Releases what was abandoned, as a handle of Redis does.
-pub(super) async fn release(process: Arc<Process>) {
+async fn release(process: Arc<Process>) {
     loop {
         let mut all = true;
         let some = process.abandoned.take(BATCH_MOST);
         let releases = some.iter().map(|(team, id)| {
-            process.ask(process.number_of(team), |response| Operation::Abandon { id: *id, response })
+            process
+                .ask(process.number_of(team), |response| Operation::Abandon { id: *id, response })
         });
         let released = futures_util::future::join_all(releases).await;
         for ((team, id), _) in some.iter().zip(released).filter(|(_, released)| released.is_err()) {
@@ -49,12 +103,13 @@ pub(super) async fn release(process: Arc<Process>) {
 }
 
 /// Puts off the deadlines of the calls that run.
-pub(super) async fn keep_alive(process: Arc<Process>) {
+async fn keep_alive(process: Arc<Process>) {
     loop {
         process.world.sleep(TTL / 3).await;
         for team in 0..process.ids.len() {
             let running = process.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let ids: Vec<_> = running.into_iter().filter(|(of, _)| *of == team).map(|(_, id)| id).collect();
+            let ids: Vec<_> =
+                running.into_iter().filter(|(of, _)| *of == team).map(|(_, id)| id).collect();
             if !ids.is_empty() {
                 let _ = process.ask(team, |response| Operation::Renew { ids, response }).await;
             }
@@ -63,7 +118,7 @@ pub(super) async fn keep_alive(process: Arc<Process>) {
 }
 
 /// Ends what was left behind.
-pub(super) async fn sweep(process: Arc<Process>) {
+async fn sweep(process: Arc<Process>) {
     loop {
         let every = if process.world.lock().loses { SECOND / 4 } else { SECOND };
         process.world.sleep(every + i64::try_from(process.number).unwrap_or(0) * 130_000).await;

@@ -1,9 +1,6 @@
-//! How large a history may be, and what may go wrong in it: a failing history is run again with less of both.
+//! How large a history may be, and what may go wrong in it.
 
 use std::fmt;
-
-use super::history;
-use super::store::Planted;
 
 /// How many callers a history has.
 pub(super) const CALLERS: usize = 10;
@@ -108,23 +105,6 @@ impl Bounds {
         *steps += 1;
         self.meddling.filter(|(_, number)| number == steps).map(|(meddling, _)| meddling)
     }
-
-    /// Smaller ones, the smallest first.
-    fn smaller(&self) -> Vec<Self> {
-        let (first, second) = self.callers.split_at(self.callers.len() / 2);
-        let mut fewer = vec![first.to_vec(), second.to_vec()];
-        let but = |one: &usize| self.callers.iter().copied().filter(|other| other != one).collect();
-        fewer.extend(self.callers.iter().map(but));
-        let mut smaller: Vec<Self> = fewer.into_iter().map(|callers| Self { callers, ..self.clone() }).collect();
-        smaller.push(Self { processes: self.processes - 1, ..self.clone() });
-        smaller.push(Self { teams: 1, ..self.clone() });
-        for fault in &self.faults {
-            let faults = self.faults.iter().copied().filter(|other| other != fault).collect();
-            smaller.push(Self { faults, ..self.clone() });
-        }
-        smaller.retain(|bounds| !bounds.callers.is_empty() && bounds.processes > 0 && bounds != self);
-        smaller
-    }
 }
 
 /// A history in which a promise was broken.
@@ -141,15 +121,10 @@ pub(super) struct Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, bounds, why, story } = self;
-        writeln!(f, "{why}\nseed {seed}, {bounds:?}; MOONGATE_SIMULATION_SEED={seed} runs it again. Its story:")?;
+        writeln!(
+            f,
+            "{why}\nseed {seed}, {bounds:?}; MOONGATE_SIMULATION_SEED={seed} runs it again. Its story:"
+        )?;
         story.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
-}
-
-/// The smallest history of this seed that still breaks a promise, with its story.
-pub(super) fn shrink(seed: u64, planted: Planted, mut bounds: Bounds) -> Option<Box<Broken>> {
-    while let Some(smaller) = bounds.smaller().into_iter().find(|one| history::run(seed, planted, one).is_err()) {
-        bounds = smaller;
-    }
-    history::tell(seed, planted, &bounds).err()
 }

@@ -1,4 +1,5 @@
-//! Callers: each does with its process what the gateway does for one request, or what an operator does.
+//! Callers: each does with its process what the gateway does for one request, or what an operator
+//! does.
 
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
@@ -14,12 +15,16 @@ use super::world::Shared;
 use crate::credits::Credits;
 use crate::ledger::keeper::{Operation, Response};
 use crate::ledger::{
-    CallResult, Outage, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement, TopUp, TopUpId, ToppedUp,
-    Verdict,
+    CallResult, Outage, Outcome, Phase, ReservationId, Row, Scope, Settled, Settlement, TopUp,
+    TopUpId, ToppedUp, Verdict,
 };
 
 /// One caller, who wants one thing.
-pub(super) async fn call(process: Arc<Process>, (caller, team): (usize, usize), mut random: Random) {
+pub(super) async fn call(
+    process: Arc<Process>,
+    (caller, team): (usize, usize),
+    mut random: Random,
+) {
     let _present = Present::new(&process.world);
     match random.below(16) {
         0 => {
@@ -32,8 +37,9 @@ pub(super) async fn call(process: Arc<Process>, (caller, team): (usize, usize), 
             let _ = process.ask(team, |response| Operation::Quote { admission, response }).await;
         }
         1 => {
-            let inquiry = Box::new(process.world.lock().stores[team].promises.terms.inquiry(&mut random));
-            let _ = process.ask(team, |response| Operation::Books { inquiry, response }).await;
+            let query =
+                Box::new(process.world.lock().stores[team].promises.terms.inquiry(&mut random));
+            let _ = process.ask(team, |response| Operation::Snapshot { query, response }).await;
         }
         2 => top_up(&process, team, &mut random).await,
         _ => Call::new(&process, (caller, team), random).go().await,
@@ -63,16 +69,16 @@ async fn top_up(process: &Arc<Process>, team: usize, random: &mut Random) {
     let credits = Credits::from_micros(number + 1);
     for _ in 0..3 {
         let top_up = Box::new(TopUp { id: id.clone(), scope: Scope::Team, credits });
-        let told = process.ask(team, |response| Operation::TopUp { top_up, response }).await;
-        if let Ok(told) = told {
+        let answer = process.ask(team, |response| Operation::TopUp { top_up, response }).await;
+        if let Ok(answer) = answer {
             let store = &mut process.world.lock().stores[team];
-            if matches!(told, ToppedUp::Before(_)) {
+            if matches!(answer, ToppedUp::Before(_)) {
                 store.promises.sees("a top-up came twice");
             }
             let may_be_lost = store.promises.losses.last.is_some();
             let is_kept = store.state.top_ups.contains_key(&id) || may_be_lost;
-            let is_well = is_kept && !matches!(told, ToppedUp::Taken | ToppedUp::TooMuch);
-            store.promises.hold(is_well, || format!("the top-up {id} was answered {told:?}"));
+            let is_well = is_kept && !matches!(answer, ToppedUp::Taken | ToppedUp::TooMuch);
+            store.promises.hold(is_well, || format!("the top-up {id} was answered {answer:?}"));
             return;
         }
         process.world.sleep(TRY_AGAIN).await;
@@ -103,7 +109,12 @@ impl<'a> Call<'a> {
         let id = world.new_id();
         world.stores[team].promises.call(id).owner = process.voucher;
         let phase = if random.once_in(2) { Phase::Waiting } else { Phase::Dispatched };
-        world.tell(|| format!("process {}: caller {caller} comes to team {team} with {id}, {phase:?}", process.number));
+        world.tell(|| {
+            format!(
+                "process {}: caller {caller} comes to team {team} with {id}, {phase:?}",
+                process.number
+            )
+        });
         Self { process, team, random, id, phase }
     }
 
@@ -113,7 +124,11 @@ impl<'a> Call<'a> {
         running().insert((self.team, self.id));
         let end = self.way(price).await;
         self.settle(end).await;
-        self.process.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&(self.team, self.id));
+        self.process
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(self.team, self.id));
     }
 
     /// Asks to be admitted. The price, if it is and is still there to be told.
@@ -129,16 +144,25 @@ impl<'a> Call<'a> {
         let price = admission.price.micros();
         let patience = self.patience();
         let claim = {
-            let asked = pin!(self.process.ask(self.team, |response| Operation::Admit { admission, response }));
+            let answer = pin!(
+                self.process.ask(self.team, |response| Operation::Admit { admission, response })
+            );
             let leaves = pin!(self.process.world.sleep(patience));
-            match select(asked, leaves).await {
+            match select(answer, leaves).await {
                 Either::Left((claim, _)) => claim.ok(),
                 Either::Right(_) => None,
             }
         };
         let verdict = claim.and_then(|claim| claim.take());
         let mut world = self.process.world.lock();
-        world.tell(|| format!("process {}: {} is told {}", self.process.number, self.id, word(verdict.as_ref())));
+        world.tell(|| {
+            format!(
+                "process {}: {} is told {}",
+                self.process.number,
+                self.id,
+                word(verdict.as_ref())
+            )
+        });
         let promises = &mut world.stores[self.team].promises;
         if matches!(verdict, Some(Verdict::Admitted { .. })) && limits > 0 {
             promises.sees("a call was admitted under changed limits");
@@ -148,14 +172,18 @@ impl<'a> Call<'a> {
         match verdict {
             Some(Verdict::Admitted { .. }) => {
                 known.told_admitted = true;
-                promises.hold(was_reserved, || format!("{} is told it is admitted, and is not", self.id));
+                promises.hold(was_reserved, || {
+                    format!("{} is told it is admitted, and is not", self.id)
+                });
                 Some(price)
             }
             Some(Verdict::Refused { .. }) => {
                 known.told_refused = true;
                 promises.sees("a limit refused");
                 let holds = was_reserved && !was_lost;
-                promises.hold(!holds, || format!("{} is told it is refused, and holds credits", self.id));
+                promises.hold(!holds, || {
+                    format!("{} is told it is refused, and holds credits", self.id)
+                });
                 None
             }
             None => {
@@ -167,7 +195,8 @@ impl<'a> Call<'a> {
 
     /// How long the caller waits to be told.
     fn patience(&mut self) -> i64 {
-        let leaves = self.process.world.lock().wire.bounds.allow(Fault::Departures) && self.random.once_in(6);
+        let leaves = self.process.world.lock().wire.bounds.allow(Fault::Departures)
+            && self.random.once_in(6);
         if leaves { self.random.between(0, 5_000) } else { 10 * TTL }
     }
 
@@ -176,7 +205,8 @@ impl<'a> Call<'a> {
         let mut was_sent = false;
         loop {
             if self.phase != Phase::Dispatched {
-                let waits = if self.is_slow() { 2 * TTL } else { SECOND / if was_sent { 50 } else { 5 } };
+                let waits =
+                    if self.is_slow() { 2 * TTL } else { SECOND / if was_sent { 50 } else { 5 } };
                 self.pass(waits).await;
                 // The caller leaves, or the mark is not taken: it is not sent.
                 let leaves = self.random.once_in(10);
@@ -191,7 +221,8 @@ impl<'a> Call<'a> {
             let what = self.random.below(8);
             self.process.world.lock().stores[self.team].promises.sent(self.id, what > 2);
             let is_turned_back = matches!(what, 1 | 2);
-            let takes = if self.is_slow() { 2 * TTL } else { SECOND / if is_turned_back { 50 } else { 2 } };
+            let takes =
+                if self.is_slow() { 2 * TTL } else { SECOND / if is_turned_back { 50 } else { 2 } };
             self.pass(takes).await;
             match what {
                 0 => return REFUSED,
@@ -201,7 +232,12 @@ impl<'a> Call<'a> {
                     }
                 }
                 3 => return End { outcome: Outcome::Unknown, charged: price },
-                _ => return End { outcome: Outcome::Charged, charged: 1 + self.random.below(price) },
+                _ => {
+                    return End {
+                        outcome: Outcome::Charged,
+                        charged: 1 + self.random.below(price),
+                    };
+                }
             }
         }
     }
@@ -221,24 +257,34 @@ impl<'a> Call<'a> {
     async fn tells(&mut self, phase: Phase) -> bool {
         self.phase = phase;
         let id = self.id;
-        let told = self
+        let answer = self
             .process
             .ask(self.team, |response: Response<bool>| match phase {
                 Phase::Dispatched => Operation::Dispatch { id, response },
                 Phase::Waiting | Phase::TurnedBack => Operation::Recall { id, response },
             })
             .await;
-        self.process.world.lock().tell(|| format!("process {}: {id} is {phase:?}: {told:?}", self.process.number));
-        told.unwrap_or(false)
+        self.process
+            .world
+            .lock()
+            .tell(|| format!("process {}: {id} is {phase:?}: {answer:?}", self.process.number));
+        answer.unwrap_or(false)
     }
 
     /// Settles, for as long as it takes; some twice at once, and some once more.
     async fn settle(&mut self, end: End) {
         let End { outcome, charged } = end;
-        let (came, keeps_slots) = (CallResult { status: 200, ..CallResult::default() }, self.random.once_in(3));
+        let (result, keeps_slots) =
+            (CallResult { status: 200, ..CallResult::default() }, self.random.once_in(3));
         // What becomes of slots in a loss the reckoning does not know.
         let keeps_slots = keeps_slots && !self.process.world.lock().loses;
-        let settlement = Settlement { id: self.id, outcome, charged: Credits::from_micros(charged), came, keeps_slots };
+        let settlement = Settlement {
+            id: self.id,
+            outcome,
+            charged: Credits::from_micros(charged),
+            result,
+            keeps_slots,
+        };
         if self.random.once_in(6) {
             futures_util::future::join(self.ends(&settlement), self.ends(&settlement)).await;
         }
@@ -247,16 +293,21 @@ impl<'a> Call<'a> {
             self.pass(SECOND / 5).await;
             let id = self.id;
             // If that does not come through, they are swept.
-            let _ = self.process.ask(self.team, |response| Operation::ReleaseSlots { id, response }).await;
+            let _ = self
+                .process
+                .ask(self.team, |response| Operation::ReleaseSlots { id, response })
+                .await;
         }
     }
 
     async fn ends(&self, settlement: &Settlement) {
         loop {
             let again = Box::new(settlement.clone());
-            let settled =
-                self.process.ask(self.team, |response| Operation::Settle { settlement: again, response }).await;
-            self.told(&settled, settlement);
+            let settled = self
+                .process
+                .ask(self.team, |response| Operation::Settle { settlement: again, response })
+                .await;
+            self.check_settled(&settled, settlement);
             if settled.is_ok() {
                 return;
             }
@@ -264,25 +315,35 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn told(&self, settled: &Result<Settled, Outage>, end: &Settlement) {
+    fn check_settled(&self, settled: &Result<Settled, Outage>, end: &Settlement) {
         let mut world = self.process.world.lock();
-        world.tell(|| format!("process {}: {} ends {:?}: {settled:?}", self.process.number, self.id, end.outcome));
+        world.tell(|| {
+            format!(
+                "process {}: {} ends {:?}: {settled:?}",
+                self.process.number, self.id, end.outcome
+            )
+        });
         let promises = &mut world.stores[self.team].promises;
         let row = promises.call(self.id).row.clone();
         match settled {
             Ok(Settled::Now(charged)) => {
                 let before = promises.call(self.id).told_charged.replace(charged.micros());
                 let is_whole = promises.losses.certainty == Certainty::Whole;
-                promises.hold(before.is_none(), || format!("{} was told twice that it ends now", self.id));
+                promises.hold(before.is_none(), || {
+                    format!("{} was told twice that it ends now", self.id)
+                });
                 let is_it = |row: Row| row.outcome == end.outcome && row.charged == *charged;
                 let is_mine = row.is_some_and(is_it) || !is_whole;
-                promises.hold(is_mine, || format!("{} was told {charged}, and its row says otherwise", self.id));
+                promises.hold(is_mine, || {
+                    format!("{} was told {charged}, and its row says otherwise", self.id)
+                });
             }
             Ok(Settled::Before) => {
                 promises.sees("it had ended before");
                 let is_late = promises.losses.certainty >= Certainty::Late;
-                promises
-                    .hold(row.is_some() || is_late, || format!("{} was told that it has ended, and has not", self.id));
+                promises.hold(row.is_some() || is_late, || {
+                    format!("{} was told that it has ended, and has not", self.id)
+                });
             }
             Err(_) => {}
         }

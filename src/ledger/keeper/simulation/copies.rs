@@ -4,30 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::losses::Witnesses;
-use super::store::{Planted, State, Store};
-use super::terms::TTL;
+use super::planted::Planted;
+use super::state::State;
+use super::store::Store;
+use super::terms::GATHER;
 use crate::ledger::ReservationId;
 use crate::ledger::keeper::{Changes, Step};
 use crate::ledger::machine::ReservationRecord;
 use crate::ledger::machine::record::End;
-
-/// How long the others have to restore what they know, in microseconds.
-pub(super) const GATHER: i64 = TTL / 3;
-
-/// The older copies of a store.
-pub(super) struct Copies {
-    /// What a replica has that lags behind.
-    older: Option<State>,
-    /// Since when it is known which server that is, in the keeper's time; `None`: nobody has asked
-    /// since it forgot that.
-    known_since: Option<i64>,
-}
-
-impl Default for Copies {
-    fn default() -> Self {
-        Self { older: None, known_since: Some(0) }
-    }
-}
 
 impl Store {
     /// A replica has what is there now, and lags behind from here on.
@@ -59,12 +43,14 @@ impl Store {
     /// made, and what they would hold is free.
     pub(super) fn forgets_unclaimed(&self, step: &Step) -> Step {
         let mut step = step.clone();
-        let opens = self.state.team.is_closed() && step.changes.team.as_ref().is_some_and(|team| !team.is_closed());
+        let opens = self.state.team.is_closed()
+            && step.changes.team.as_ref().is_some_and(|team| !team.is_closed());
         if self.planted != Planted::ForgetsUnclaimed || !opens {
             return step;
         }
         let is_known = |id: &ReservationId| self.state.calls.contains_key(id);
-        let (known, made) = std::mem::take(&mut step.changes.opened).into_iter().partition(|(id, _)| is_known(id));
+        let (known, made) =
+            std::mem::take(&mut step.changes.opened).into_iter().partition(|(id, _)| is_known(id));
         step.changes.opened = known;
         let made: BTreeMap<ReservationId, ReservationRecord> = made;
         for record in made.values() {

@@ -7,10 +7,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::bounds::{Bounds, Broken};
 use super::caller;
+use super::planted::Planted;
 use super::process::Process;
 use super::random::Random;
 use super::reckoning;
-use super::store::{Planted, Store};
+use super::store::Store;
 use super::wire::Answer;
 use super::world::{Event, Shared, Task, World};
 
@@ -28,7 +29,11 @@ pub(super) fn look(seed: u64, bounds: &Bounds, seen: &mut BTreeMap<&'static str,
     let world = history.world.clone();
     let _ = history.run();
     for store in &world.lock().stores {
-        store.promises.seen.iter().for_each(|(what, times)| *seen.entry(what).or_default() += times);
+        store
+            .promises
+            .seen
+            .iter()
+            .for_each(|(what, times)| *seen.entry(what).or_default() += times);
     }
 }
 
@@ -126,7 +131,8 @@ impl History {
     fn run(mut self) -> (Result<(), String>, Vec<String>) {
         loop {
             self.adopt();
-            let broken = self.world.lock().stores.iter_mut().find_map(|store| store.promises.broken.take());
+            let broken =
+                self.world.lock().stores.iter_mut().find_map(|store| store.promises.broken.take());
             if let Some(why) = broken {
                 return self.over(Err(why));
             }
@@ -154,7 +160,11 @@ impl History {
         let begun = std::mem::take(&mut self.world.lock().begun);
         for (process, task) in begun {
             self.begun += 1;
-            let bell = Arc::new(Bell { task: self.begun, is_rung: AtomicBool::new(true), ready: self.ready.clone() });
+            let bell = Arc::new(Bell {
+                task: self.begun,
+                is_rung: AtomicBool::new(true),
+                ready: self.ready.clone(),
+            });
             self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(self.begun);
             let waker = Waker::from(Arc::clone(&bell));
             self.tasks.insert(self.begun, Running { process, task, bell, waker });
@@ -179,7 +189,9 @@ impl History {
     fn poll(&mut self, number: u64) {
         self.polls += 1;
         let endless = self.polls > POLLS_MOST;
-        self.world.lock().stores[0].promises.hold(!endless, || "it does not come to an end".to_owned());
+        self.world.lock().stores[0]
+            .promises
+            .hold(!endless, || "it does not come to an end".to_owned());
         let Some(running) = self.tasks.get_mut(&number) else { return };
         running.bell.is_rung.store(false, Ordering::Relaxed);
         let polled = running.task.as_mut().poll(&mut Context::from_waker(&running.waker));
@@ -225,12 +237,14 @@ impl History {
         }
     }
 
-    /// Before something is written that may open a team: is there somebody who has yet to restore something?
+    /// Before something is written that may open a team: is there somebody who has yet to restore
+    /// something?
     fn ask_who_is_left(&self, team: usize) {
         let mut world = self.world.lock();
         let revision = world.stores[team].state.revision.filter(|_| world.loses);
         if let Some(epoch) = revision.map(|revision| revision.epoch) {
-            let is_left = self.processes.iter().flatten().any(|process| process.has_to_restore(team, epoch));
+            let is_left =
+                self.processes.iter().flatten().any(|process| process.has_to_restore(team, epoch));
             world.stores[team].promises.losses.somebody_is_left = is_left;
         }
     }

@@ -7,17 +7,17 @@
 //! for that, and no limit is passed by what was really paid. Where somebody was heard too late, had
 //! died, or where others went on with an older copy before somebody noticed what it lacks, a limit
 //! may be passed by what only they knew ([`Certainty::Late`]); at the end nothing of it is missing
-//! all the same. Nobody goes on with an older copy as if it were what it is a copy of: an epoch
+//! all the same, but for what was lost and nobody alive had seen: whoever has seen the team's own
+//! scope knows what all calls held, whoever made them, and takes it along where he dies before he
+//! has restored it. One thing nobody can know: a call has ended, its process was not told, and a
+//! process with a call of its own has died. If one hold is left, either call may be its owner; it is
+//! given to the one that is claimed. Nobody goes on with an older copy as if it were what it is a copy of: an epoch
 //! begins there first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::copies::GATHER;
-use super::promises::Promises;
-use super::store::State;
-use crate::ledger::keeper::{Expected, Step, Wanted};
-use crate::ledger::machine::Revision;
-use crate::ledger::{ReservationId, Row};
+use crate::ledger::ReservationId;
+use crate::ledger::machine::{Loss, Revision, ScopeRecord};
 
 /// How much can be said for certain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,13 +28,38 @@ pub(super) enum Certainty {
     Late,
 }
 
-/// Who is alive at a loss, and what they have seen.
+/// Who is alive at a loss or after a death, and what they have seen.
 #[derive(Default)]
 pub(super) struct Witnesses {
     /// The lives of processes.
     pub(super) alive: Vec<u64>,
-    /// The latest revision at which one of them has seen the team's own scope.
-    pub(super) seen: Revision,
+    /// How far of each epoch one of them has seen the team's own scope.
+    pub(super) seen: Vec<BTreeMap<u64, u64>>,
+}
+
+impl Witnesses {
+    /// Whether one of them has seen what was made at this revision.
+    pub(super) fn have_seen(&self, made: Revision) -> bool {
+        self.seen.iter().any(|seen| has_come_to(seen, made))
+    }
+}
+
+fn has_come_to(seen: &BTreeMap<u64, u64>, made: Revision) -> bool {
+    seen.get(&made.epoch).is_some_and(|number| *number >= made.number)
+}
+
+/// How far of each epoch a scope says what was counted that was read at a revision, where the last
+/// loss was this.
+pub(super) fn counted_to(
+    (at, record): (Revision, &ScopeRecord),
+    loss: Option<&Loss>,
+) -> BTreeMap<u64, u64> {
+    let kept = loss.map(|loss| loss.kept.clone()).unwrap_or_default();
+    let mut seen: BTreeMap<_, _> =
+        kept.into_iter().filter(|(epoch, _)| *epoch < at.epoch).collect();
+    seen.extend(record.sealed());
+    seen.insert(at.epoch, at.number);
+    seen
 }
 
 /// The losses of a history.
@@ -44,20 +69,23 @@ pub(super) struct Losses {
     pub(super) last: Option<i64>,
     pub(super) certainty: Certainty,
     /// Something is lost, and nobody has closed the team for it.
-    is_unnoticed: bool,
+    pub(super) is_unnoticed: bool,
     /// An epoch has begun on the copy that has taken over since.
-    is_taken_over: bool,
+    pub(super) is_taken_over: bool,
     /// The fault is planted that none does.
     pub(super) is_planted: bool,
     /// What was written and its writer has not been told.
-    unheard: BTreeSet<Revision>,
+    pub(super) unheard: BTreeSet<Revision>,
     /// What of that was lost.
-    doubtful: BTreeSet<Revision>,
+    pub(super) doubtful: BTreeSet<Revision>,
     /// Somebody alive has yet to restore something.
     pub(super) somebody_is_left: bool,
-    somebody_died: bool,
+    pub(super) somebody_died: bool,
+    /// Calls that had ended and are open again, since their processes were not told; and their
+    /// prices.
+    pub(super) resurrected: BTreeMap<ReservationId, u64>,
     /// The team was opened by the step that is being written.
-    opens: bool,
+    pub(super) opens: bool,
 }
 
 impl Losses {
@@ -83,155 +111,19 @@ impl Losses {
         }
     }
 
+    /// What calls may be free of whose processes have died: requests and credits. The hold of each
+    /// may have been given to a call that had ended.
+    pub(super) fn given_away(&self) -> (u64, u64) {
+        let given = self.resurrected.values().filter(|_| self.somebody_died);
+        given.fold((0, 0), |(requests, credits), price| (requests + 1, credits + price))
+    }
+
     /// Whether the team has just been opened again.
     pub(super) const fn is_just_open(&mut self) -> bool {
         std::mem::replace(&mut self.opens, false)
     }
 
-    fn is_at_most(&mut self, certainty: Certainty) {
+    pub(super) fn is_at_most(&mut self, certainty: Certainty) {
         self.certainty = self.certainty.max(certainty);
-    }
-}
-
-impl Promises {
-    /// Whether the account says exactly what is kept.
-    pub(super) fn is_exact(&self, state: &State) -> bool {
-        self.losses.certainty == Certainty::Whole && !self.losses.is_unnoticed && !state.team.is_closed()
-    }
-
-    /// The store has lost something.
-    pub(super) fn lost(&mut self, before: &State, left: &State, now: i64, witnesses: &Witnesses) {
-        let is_lost = |at: &Revision| left.revision.is_none_or(|kept| *at > kept);
-        let losses = &mut self.losses;
-        losses.last = Some(now);
-        losses.is_taken_over = false;
-        losses.is_unnoticed |= before.revision != left.revision || before.marks != left.marks;
-        let (gone, there) = std::mem::take(&mut losses.unheard).into_iter().partition(is_lost);
-        losses.unheard = there;
-        losses.doubtful.extend::<BTreeSet<_>>(gone);
-        if losses.somebody_died {
-            losses.is_at_most(Certainty::Late);
-        }
-        let rows: BTreeSet<_> = left.rows.iter().flatten().map(|row| row.id).collect();
-        for (id, call) in &mut self.calls {
-            if call.price.is_some() && !left.calls.contains_key(id) && !rows.contains(id) {
-                call.was_lost = true;
-                let is_orphan = !witnesses.alive.contains(&call.owner);
-                call.is_seen_in_team_only |= is_orphan;
-                call.is_unseen |= is_orphan && call.opened_at > witnesses.seen;
-            }
-        }
-    }
-
-    /// A process dies. What it alone can restore is gone with it.
-    pub(super) fn dies(&mut self, voucher: u64, state: &State) {
-        for (id, call) in &mut self.calls {
-            call.is_unseen |= call.owner == voucher && call.was_lost && !state.calls.contains_key(id);
-        }
-        self.losses.dies(state.team.is_closed());
-    }
-
-    /// Takes note of a step that is about to be written. Whether it is one of those that close the
-    /// team, restore something or open it again.
-    pub(super) fn restores(&mut self, state: &State, step: &Step, at: i64) -> bool {
-        let (changes, was_closed) = (&step.changes, state.team.is_closed());
-        let is_new_epoch = state.revision.is_none_or(|is| is.epoch != step.makes.epoch);
-        let closes = is_new_epoch && changes.team.as_ref().is_some_and(|team| team.is_closed());
-        self.losses.is_taken_over |= is_new_epoch;
-        let opens = was_closed && changes.team.as_ref().is_some_and(|team| !team.is_closed());
-        let is_made_anew = matches!(step.expected, Expected::Nothing(_)) && !closes && self.losses.last.is_some();
-        if is_made_anew {
-            self.losses.is_at_most(Certainty::Late);
-            self.sees("a team was begun anew by somebody who knew nothing of it");
-        } else if self.losses.is_unnoticed && !closes {
-            self.losses.is_at_most(Certainty::Late);
-            self.sees("others went on with an older copy");
-            let (is_apart, id) = (self.losses.is_taken_over || self.losses.is_planted, step.makes);
-            self.hold(is_apart, || format!("{id} goes on with an older copy"));
-        }
-        self.losses.is_unnoticed &= !closes;
-        self.losses.opens = opens;
-        if opens {
-            self.opens_again(state, at);
-        }
-        // What is asked for reads something as well.
-        let is_unasked = step.reads && *step.wanted == Wanted::default();
-        let claims = is_unasked && changes.opened.values().any(|record| record.claimed == step.makes.epoch);
-        let is_known = |row: &Row| self.calls.get(&row.id).is_some_and(|call| call.has_had(row));
-        let brings = changes.rows.iter().any(|row| changes.restored.contains(&row.id) && is_known(row));
-        let accounts =
-            is_unasked && changes.rows.is_empty() && changes.team.as_ref().is_some_and(|team| team.loss.is_some());
-        let restores = closes || was_closed || claims || brings || accounts;
-        if restores {
-            self.restored(step, opens || accounts);
-        }
-        restores
-    }
-
-    fn opens_again(&mut self, state: &State, at: i64) {
-        let since = state.team.loss.as_ref().map_or(at, |loss| loss.noticed_at);
-        self.hold(at >= since + GATHER, || format!("it opens {} µs after the loss was noticed", at - since));
-        let losses = &mut self.losses;
-        if losses.somebody_is_left {
-            losses.is_at_most(Certainty::Late);
-        } else if !losses.doubtful.is_empty() {
-            losses.is_at_most(Certainty::Unsure);
-        }
-        let what = match losses.certainty {
-            Certainty::Whole => "everything was restored in time",
-            Certainty::Unsure => "everybody was heard, and nobody knew of everything",
-            Certainty::Late => "somebody was heard too late",
-        };
-        self.sees(what);
-    }
-
-    /// What is restored is what was there before.
-    fn restored(&mut self, step: &Step, judges: bool) {
-        let (changes, certainty) = (&step.changes, self.losses.certainty);
-        for row in &changes.rows {
-            let is_so = self.call(row.id).has_had(row) || certainty >= Certainty::Late;
-            let call = self.call(row.id);
-            (call.was_lost, call.opened_at) = (false, step.makes);
-            self.hold(is_so, || format!("{} is restored, and its row was another", row.id));
-        }
-        let left: BTreeSet<_> = changes.rows.iter().map(|row| row.id).collect();
-        for id in changes.ended.iter().filter(|id| !left.contains(id)) {
-            let had_ended = self.call(*id).row.is_some() || certainty > Certainty::Whole;
-            // Its row may be what nobody knows of.
-            self.call(*id).was_lost = true;
-            self.hold(judges && had_ended, || format!("{id} ends without a row"));
-        }
-        for (id, record) in &changes.opened {
-            let call = self.call(*id);
-            let before = *call.price.get_or_insert(record.price);
-            let was_lost = std::mem::take(&mut call.was_lost);
-            let stands = call.opened_at == Revision::default();
-            // Whoever has seen the team only before does not know of it.
-            if was_lost || stands {
-                call.opened_at = step.makes;
-            }
-            if stands {
-                call.was_dispatched = true;
-                self.sees("a call was made that stands for another");
-            }
-            self.hold(before == record.price, || format!("{id} is restored with {}, and had {before}", record.price));
-            let is_known = !stands || certainty > Certainty::Whole;
-            self.hold(is_known, || format!("{id} is restored, and never was there"));
-        }
-        if !changes.rows.is_empty() {
-            self.sees("a row was restored");
-        }
-    }
-
-    /// Looks at a team that has just been opened again: all of it is there, and nothing else.
-    pub(super) fn look_at_all(&mut self, state: &State) {
-        let names: BTreeSet<_> = self.windows.keys().map(|(name, _)| name.clone()).collect();
-        for name in names {
-            self.look_at(&name, &state.scopes.get(&name).cloned().unwrap_or_default());
-        }
-        let is_open = |id: &ReservationId| state.calls.contains_key(id);
-        let wrong = self.calls.iter().find(|(id, call)| is_open(id) != (call.price.is_some() && call.row.is_none()));
-        let wrong = wrong.map(|(id, call)| format!("{id} is open: {}, and has {:?}", is_open(id), call.row));
-        self.hold(wrong.is_none(), || wrong.unwrap_or_default());
     }
 }

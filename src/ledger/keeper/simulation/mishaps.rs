@@ -37,7 +37,8 @@ impl History {
                 self.limits_change(&mut world, random);
             }
             for _ in 0..random.below(3) {
-                let (at, during) = (random.between(0, TROUBLE), random.between(SECOND / 50, 2 * TTL));
+                let (at, during) =
+                    (random.between(0, TROUBLE), random.between(SECOND / 50, 2 * TTL));
                 let process = random.place(bounds.processes);
                 let at = if is_loss && together && random.once_in(2) { at / 10 } else { at };
                 if *fault == Fault::OlderCopies {
@@ -60,13 +61,19 @@ impl History {
         }
     }
 
+    /// Who is alive, but for one who dies, and what they have seen of a team.
+    fn witnesses(&self, team: usize, dies: Option<usize>) -> Witnesses {
+        let alive =
+            || self.processes.iter().flatten().filter(|process| Some(process.number) != dies);
+        Witnesses {
+            alive: alive().map(|process| process.voucher).collect(),
+            seen: alive().flat_map(|process| process.has_seen(team)).collect(),
+        }
+    }
+
     /// The store loses something.
     fn loses(&self, fault: Fault) {
-        let alive = || self.processes.iter().flatten();
-        let witnesses = |team| Witnesses {
-            alive: alive().map(|process| process.voucher).collect(),
-            seen: alive().map(|process| process.has_seen(team)).max().unwrap_or_default(),
-        };
+        let witnesses = |team| self.witnesses(team, None);
         let mut world = self.world.lock();
         let now = world.now;
         world.tell(|| format!("the store loses something: {fault:?}"));
@@ -81,7 +88,8 @@ impl History {
         world.server += u64::from(is_promoted);
     }
 
-    /// The limits change: each process hears of it at a moment of its own, and of some that they are as before.
+    /// The limits change: each process hears of it at a moment of its own, and of some that they
+    /// are as before.
     fn limits_change(&self, world: &mut World, random: &mut Random) {
         let at = random.between(0, TROUBLE);
         for process in 0..self.processes.len() {
@@ -98,7 +106,10 @@ impl History {
             return self.loses(fault);
         }
         let mut world = self.world.lock();
-        if matches!(fault, Fault::Cuts | Fault::Pauses | Fault::Deaths | Fault::Clocks | Fault::KeeperClock) {
+        if matches!(
+            fault,
+            Fault::Cuts | Fault::Pauses | Fault::Deaths | Fault::Clocks | Fault::KeeperClock
+        ) {
             world.tell(|| format!("process {process}: {fault:?} for {during}"));
         }
         let random = &mut self.random;
@@ -132,12 +143,22 @@ impl History {
                 self.dies(process);
             }
             Fault::Clocks => {
-                let ahead = if random.once_in(2) { random.between(-2_000, 2_000) } else { random.between(-TTL, TTL) };
-                world.clocks[process] = WrongBy { ahead, too_fast: random.between(-50_000, 50_000) };
+                let ahead = if random.once_in(2) {
+                    random.between(-2_000, 2_000)
+                } else {
+                    random.between(-TTL, TTL)
+                };
+                world.clocks[process] =
+                    WrongBy { ahead, too_fast: random.between(-50_000, 50_000) };
             }
             Fault::KeeperClock => {
-                let far = if random.once_in(8) && !world.loses { 40 * 86_400 * SECOND } else { 2 * TTL };
-                let jump = if random.once_in(3) { -random.between(0, SECOND) } else { random.between(0, far) };
+                let far =
+                    if random.once_in(8) && !world.loses { 40 * 86_400 * SECOND } else { 2 * TTL };
+                let jump = if random.once_in(3) {
+                    -random.between(0, SECOND)
+                } else {
+                    random.between(0, far)
+                };
                 world.keeper_ahead += jump;
             }
         }
@@ -145,15 +166,21 @@ impl History {
 
     /// A process dies: its tasks vanish, and its cache, and what it had abandoned.
     fn dies(&mut self, process: usize) {
-        let dead: Vec<u64> = self.tasks.iter().filter(|(_, task)| task.process == process).map(|(id, _)| *id).collect();
+        let dead: Vec<u64> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.process == process)
+            .map(|(id, _)| *id)
+            .collect();
         let dead: Vec<Running> = dead.iter().filter_map(|id| self.tasks.remove(id)).collect();
         // What it had just begun vanishes as well, and what its end would begin.
         drop(dead);
         let mut world = self.world.lock();
         world.begun.retain(|(of, _)| *of != process);
         if let Some(life) = &self.processes[process] {
-            for store in &mut world.stores {
-                store.promises.dies(life.voucher, &store.state);
+            for (team, store) in world.stores.iter_mut().enumerate() {
+                let mut left = self.witnesses(team, Some(process));
+                store.promises.dies(life.voucher, &store.state, &mut left);
             }
         }
         drop(world);

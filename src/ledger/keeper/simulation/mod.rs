@@ -3,10 +3,11 @@
 //! time. After each, the promises are counted.
 //!
 //! Reading order: `random`, `terms` (what holds in one history for a team), `bounds` (what may go
-//! wrong in it), `store` (the keeper), `copies` (what it loses), `wire` (the network), `world` (what
-//! all share), `process` and `background` (what it does by itself), `caller`, `history` (who goes on
-//! next) and `mishaps` (what befalls it), `promises` and `limits` (counted with every write),
-//! `losses` (what of them holds after one), and `reckoning` and `money` (at the end).
+//! wrong in it), `planted` (faults that must be found), `state` and `store` (the keeper), `copies`
+//! (what it loses), `wire` (the network), `world` (what all share), `process` and `background`
+//! (what it does), `caller`, `history` (who goes on next) and `mishaps` (what befalls it),
+//! `promises` and `limits` (counted with every write), `losses` and `aftermath` (what of them holds
+//! after one), `reckoning` and `money` (at the end), and `shrink` (the smallest history that fails).
 //!
 //! Beside what is drawn, short histories are repeated with each of their steps refused or lost, one
 //! at a time: see `tests`.
@@ -17,6 +18,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
+mod aftermath;
 mod background;
 mod bounds;
 mod caller;
@@ -26,10 +28,13 @@ mod limits;
 mod losses;
 mod mishaps;
 mod money;
+mod planted;
 mod process;
 mod promises;
 mod random;
 mod reckoning;
+mod shrink;
+mod state;
 mod store;
 mod terms;
 mod tests;

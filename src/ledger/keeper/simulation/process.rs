@@ -1,23 +1,20 @@
-//! A process: its queue, its cache, its clock, its way to the keeper, and what it does by itself.
-//! All of it dies with it.
+//! A process: its queue, its cache, its clock and its way to the keeper. All of it dies with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use super::background::{keep_alive, release, send_all, sweep};
-use super::copies::GATHER;
+use super::losses::counted_to;
+use super::planted::Planted;
 use super::random::Random;
-use super::store::Planted;
+use super::terms::GATHER;
 use super::wire::{Answer, Request};
 use super::world::{DEADLINE, Shared};
 use crate::ledger::keeper::{
-    Abandoned, Keeper, KeeperTime, Operation, Reply, Response, Step, Teams, TrustState, Verdict,
+    Abandoned, Keeper, KeeperTime, Reply, Step, Teams, TrustState, Verdict,
 };
-use crate::ledger::machine::{Revision, Rules, ScopeName, ScopeRecord};
+use crate::ledger::machine::{Rules, ScopeName, ScopeRecord};
 use crate::ledger::{Outage, ReservationId, Scope};
 use crate::team::TeamId;
 
@@ -37,31 +34,32 @@ pub(super) struct Process {
     pub(super) world: Shared,
     /// Calls whose deadlines it puts off, with their teams.
     pub(super) running: Mutex<BTreeSet<(usize, ReservationId)>>,
-    teams: Teams,
+    pub(super) teams: Teams,
     pub(super) abandoned: Arc<Abandoned>,
     pub(super) rules: Arc<Rules>,
     ahead: AtomicI64,
-    releasing: AtomicBool,
+    pub(super) releasing: AtomicBool,
     /// How many steps this life has named.
     names: AtomicU64,
     /// The number of the server that it has found to be believed, of each team; 0: none.
     believed: Vec<AtomicU64>,
     /// The number of the server to which its connection leads.
-    reign: AtomicU64,
+    replication_id: AtomicU64,
     pub(super) gather: Duration,
 }
 
 impl Process {
-    /// Starts one, with an empty cache.
-    pub(super) fn start(number: usize, voucher: u64, world: &Shared) -> Arc<Self> {
+    /// One with an empty cache, which does nothing yet.
+    pub(super) fn new(number: usize, voucher: u64, world: &Shared) -> Arc<Self> {
         let (ids, rules, gather): (Vec<_>, _, _) = {
             let world = world.lock();
-            let gather = if world.planted == Planted::OpensAtOnce { 0 } else { GATHER.unsigned_abs() };
+            let gather =
+                if world.planted == Planted::OpensAtOnce { 0 } else { GATHER.unsigned_abs() };
             let ids = world.stores.iter().map(|store| store.promises.terms.team.clone()).collect();
             (ids, Arc::clone(&world.terms.rules), Duration::from_micros(gather))
         };
         let believed = ids.iter().map(|_| AtomicU64::new(0)).collect();
-        let process = Arc::new(Self {
+        Arc::new(Self {
             number,
             voucher,
             ids,
@@ -74,12 +72,9 @@ impl Process {
             releasing: AtomicBool::new(false),
             names: AtomicU64::new(0),
             believed,
-            reign: AtomicU64::new(0),
+            replication_id: AtomicU64::new(0),
             gather,
-        });
-        process.begin(keep_alive(Arc::clone(&process)));
-        process.begin(sweep(Arc::clone(&process)));
-        process
+        })
     }
 
     /// Begins a task of this process.
@@ -90,40 +85,6 @@ impl Process {
     /// The number of a team.
     pub(super) fn number_of(&self, team: &TeamId) -> usize {
         self.ids.iter().position(|id| id == team).unwrap_or(0)
-    }
-
-    /// Puts an operation into a team's queue, and waits for its answer.
-    pub(super) async fn ask<T>(
-        self: &Arc<Self>,
-        team: usize,
-        operation: impl FnOnce(Response<T>) -> Operation,
-    ) -> Result<T, Outage> {
-        let (response, answer) = oneshot::channel();
-        let is_well = self.world.lock().is_well();
-        self.submit(team, operation(response));
-        let answer = answer.await.unwrap_or_else(|_| Err(Outage::Unreachable("no answer was given".to_owned())));
-        if let Err(outage) = &answer {
-            let promises = &mut self.world.lock().stores[team].promises;
-            promises.sees("there was no answer");
-            // Nobody is to be starved by the others.
-            let is_due = match outage {
-                Outage::TimedOut | Outage::Unreachable(_) => true,
-                Outage::Lost => promises.losses.last.is_some(),
-                Outage::Refused(_) => false,
-            };
-            promises.hold(is_due, || format!("a process is told: {outage}"));
-            promises.hold(!is_well, || format!("all is well, and a process is told: {outage}"));
-        }
-        answer
-    }
-
-    fn submit(self: &Arc<Self>, team: usize, operation: Operation) {
-        if let Some(lease) = self.teams.of(&self.ids[team]).submit(operation) {
-            self.begin(send_all(Arc::clone(self), lease));
-        }
-        if !self.releasing.swap(true, Ordering::Relaxed) {
-            self.begin(release(Arc::clone(self)));
-        }
     }
 
     /// Sends a request, and once more where the connection breaks.
@@ -143,13 +104,14 @@ impl Process {
         Err(Outage::Unreachable("the connection broke twice".to_owned()))
     }
 
-    /// What is said of a step that is not sent, since the connection leads to another server than it is meant for.
+    /// What is said of a step that is not sent, since the connection leads to another server than
+    /// it is meant for.
     fn is_led_elsewhere(&self, request: &Request) -> Option<Answer> {
         let server = self.world.lock().server_as_told();
-        self.reign.store(server, Ordering::Relaxed);
+        self.replication_id.store(server, Ordering::Relaxed);
         let Request::Step(step) = request else { return None };
-        let is_elsewhere = step.reign > 0 && step.reign != server;
-        is_elsewhere.then(|| Answer::Reply(Box::new(Reply::of_another_reign(self.now()))))
+        let is_elsewhere = step.replication_id > 0 && step.replication_id != server;
+        is_elsewhere.then(|| Answer::Reply(Box::new(Reply::of_another_primary(self.now()))))
     }
 
     /// Whether it knows something of the team that is yet to be restored, in a store that has come
@@ -160,11 +122,15 @@ impl Process {
         cache.memory.is_some() || cache.revision().is_some_and(|known| known.epoch < epoch)
     }
 
-    /// The latest revision at which it has seen the team's own scope.
-    pub(super) fn has_seen(&self, team: usize) -> Revision {
-        let team = self.teams.of(&self.ids[team]);
+    /// How far of each epoch it has seen the team's own scope: in what it knows, and in what it has
+    /// yet to restore.
+    pub(super) fn has_seen(&self, team: usize) -> Vec<BTreeMap<u64, u64>> {
+        let (team, name) = (self.teams.of(&self.ids[team]), ScopeName::from(&Scope::Team));
         let cache = team.cache();
-        cache.scopes.0.get(&ScopeName::from(&Scope::Team)).map_or_else(Revision::default, |(at, _)| *at)
+        let known = cache.scopes.0.get(&name);
+        let known = known.map(|(at, record)| counted_to((*at, record), cache.team().loss.as_ref()));
+        let remembered = cache.memory.as_ref().and_then(|memory| memory.scopes.get(&name));
+        known.into_iter().chain(remembered.map(ScopeRecord::sealed)).collect()
     }
 
     /// Some of what it knows gives way to what is newer, as where many scopes are in use.
@@ -173,7 +139,11 @@ impl Process {
             let team = self.teams.of(id);
             let mut cache = team.cache();
             if planted == Planted::ForgottenIsNothing {
-                cache.scopes.0.values_mut().for_each(|(_, record)| *record = ScopeRecord::default());
+                cache
+                    .scopes
+                    .0
+                    .values_mut()
+                    .for_each(|(_, record)| *record = ScopeRecord::default());
             } else {
                 cache.forget_some(|| random.once_in(2));
             }
@@ -200,7 +170,8 @@ impl Keeper for Process {
         let team = self.number_of(team);
         match self.exchange(team, Request::Step(Arc::new(step.clone()))).await? {
             Answer::Reply(reply) => {
-                let is_there = reply.found.as_ref().is_some_and(|found| found.revision == Some(step.makes));
+                let is_there =
+                    reply.found.as_ref().is_some_and(|found| found.revision == Some(step.makes));
                 if step.is_made() && (reply.verdict == Verdict::Done || is_there) {
                     self.world.lock().stores[team].promises.losses.heard(step.makes);
                 }
@@ -210,8 +181,8 @@ impl Keeper for Process {
         }
     }
 
-    fn reign(&self, _team: &TeamId) -> u64 {
-        self.reign.load(Ordering::Relaxed)
+    fn replication_id(&self, _team: &TeamId) -> u64 {
+        self.replication_id.load(Ordering::Relaxed)
     }
 
     fn name_step(&self) -> u64 {

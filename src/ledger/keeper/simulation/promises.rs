@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::losses::{Certainty, Losses};
-use super::store::State;
+use super::state::State;
 use super::terms::Terms;
 use crate::ledger::keeper::{Changes, Step};
 use crate::ledger::machine::record::Windows;
@@ -29,6 +29,8 @@ pub(super) struct Known {
     /// The windows that admitted it, and the revision at which that was written.
     pub(super) windows: [String; 2],
     pub(super) opened_at: Revision,
+    /// The first revision at which that was written.
+    pub(super) first_opened: Revision,
     /// The limits that held for its process when it asked.
     pub(super) asked_under: Vec<Level>,
     /// The life of the process that makes it.
@@ -81,6 +83,8 @@ pub(super) struct Promises {
     at: i64,
     pub(super) forward: u64,
     was_set_back: bool,
+    /// The earliest moment for which a step was worked out.
+    judged_from: i64,
     /// The first promise that was broken.
     pub(super) broken: Option<String>,
 }
@@ -99,6 +103,7 @@ impl Promises {
             at,
             forward: 0,
             was_set_back: false,
+            judged_from: at,
             broken: None,
         }
     }
@@ -127,6 +132,13 @@ impl Promises {
         self.at = at;
     }
 
+    /// A step was worked out for a moment, at which buckets are as they were then. A process whose
+    /// clock was set back may take that for earlier than all that is counted.
+    fn judged(&mut self, from: i64) {
+        self.forward += u64::try_from(self.judged_from.saturating_sub(from)).unwrap_or(0);
+        self.judged_from = self.judged_from.min(from);
+    }
+
     /// A call has come to another phase in the keeper.
     pub(super) fn marked(&mut self, id: ReservationId, phase: Phase) {
         self.call(id).was_dispatched |= phase == Phase::Dispatched;
@@ -148,16 +160,19 @@ impl Promises {
         if self.restores(state, step, at) {
             return;
         }
+        self.judged(step.from);
         let ended: BTreeSet<_> = changes.ended.iter().collect();
         let left: BTreeSet<_> = changes.rows.iter().map(|row| &row.id).collect();
-        let is_unread = |id: &ReservationId| state.calls.get(id).is_some_and(|record| record.unread);
+        let is_unread =
+            |id: &ReservationId| state.calls.get(id).is_some_and(|record| record.unread);
         let gone: Vec<_> = ended.difference(&left).filter(|id| !is_unread(id)).collect();
         self.hold(gone.is_empty(), || format!("{gone:?} end without a row"));
         for row in &changes.rows {
-            let is_swept = row.came == CallResult::default() && !self.call(row.id).given_up;
+            let is_swept = row.result == CallResult::default() && !self.call(row.id).given_up;
             let opened = changes.opened.get(&row.id).filter(|record| !record.unread);
             let record = opened.or_else(|| state.calls.get(&row.id));
-            if let Some((record, phase)) = record.and_then(|record| Some((record, record.phase()?))) {
+            if let Some((record, phase)) = record.and_then(|record| Some((record, record.phase()?)))
+            {
                 let may_be_lost = state.team.loss.as_ref().is_some_and(|loss| !loss.is_over(at));
                 let may_be_sent = may_be_lost && record.claimed != step.makes.epoch;
                 self.call(row.id).may_be_sent |= may_be_sent;
@@ -171,10 +186,14 @@ impl Promises {
         }
         for (name, record) in &changes.scopes {
             let counts = |row: &&Row| {
-                row.outcome.counts() && self.calls.get(&row.id).is_some_and(|call| call.scopes.contains(name))
+                row.outcome.counts()
+                    && self.calls.get(&row.id).is_some_and(|call| call.scopes.contains(name))
             };
             let ended = changes.rows.iter().filter(counts).count() as u64;
-            if record.as_ref().is_none_or(|record| is_begun_anew((state.scopes.get(name), ended), record, at)) {
+            if record
+                .as_ref()
+                .is_none_or(|record| is_begun_anew((state.scopes.get(name), ended), record, at))
+            {
                 self.forgets(name);
             }
         }
@@ -204,6 +223,9 @@ impl Promises {
         let is_new = (call.price.is_none() || call.was_lost) && !call.told_refused;
         call.windows = [record.windows.day.clone(), record.windows.month.clone()];
         (call.opened_at, call.was_lost) = (makes, false);
+        if call.first_opened == Revision::default() {
+            call.first_opened = makes;
+        }
         call.price = Some(record.price);
         call.scopes.clone_from(&record.scopes);
         call.was_dispatched |= record.phase() == Some(Phase::Dispatched);
@@ -219,8 +241,9 @@ impl Promises {
         }
     }
 
-    /// A sweep ends a call so long after its deadline. How far one has come may have been lost, and whoever makes it
-    /// not have been heard since: nobody can know then whether it was sent, and none is free.
+    /// A sweep ends a call so long after its deadline. How far one has come may have been lost, and
+    /// whoever makes it not have been heard since: nobody can know then whether it was sent, and
+    /// none is free.
     fn swept(&mut self, row: &Row, (phase, may_be_sent): (Phase, bool), late: i64) {
         let (outcome, what) = match phase {
             Phase::Dispatched => (Outcome::Unknown, "a dispatched call was swept"),
@@ -231,22 +254,28 @@ impl Promises {
             Phase::Waiting => (Outcome::Released, "a waiting call was swept"),
         };
         self.sees(what);
-        self.hold(row.outcome == outcome, || format!("{} is swept as {:?} and was {phase:?}", row.id, row.outcome));
+        self.hold(row.outcome == outcome, || {
+            format!("{} is swept as {:?} and was {phase:?}", row.id, row.outcome)
+        });
         self.hold(late >= 0, || format!("{} is swept {} µs before its deadline", row.id, -late));
     }
 
     fn ends(&mut self, row: &Row) {
         self.rows += 1;
         let call = self.call(row.id);
-        let (price, scopes, before) = (call.price, call.scopes.clone(), call.row.replace(row.clone()));
+        let (price, scopes, before) =
+            (call.price, call.scopes.clone(), call.row.replace(row.clone()));
         call.rows_before.extend(before.clone());
-        let (is_first, fits) = (before.is_none(), price.is_some_and(|price| row.charged.micros() <= price));
+        let (is_first, fits) =
+            (before.is_none(), price.is_some_and(|price| row.charged.micros() <= price));
         let may_be_second = self.losses.certainty > Certainty::Whole;
         self.hold(is_first || may_be_second, || format!("{} is settled twice", row.id));
         self.hold(fits, || format!("{} is charged {} of {price:?}", row.id, row.charged));
         for scope in scopes {
             for window in [&row.day, &row.month, ALL_TIME] {
-                let Some(sum) = self.windows.get_mut(&(scope.clone(), window.to_owned())) else { continue };
+                let Some(sum) = self.windows.get_mut(&(scope.clone(), window.to_owned())) else {
+                    continue;
+                };
                 sum[0] += u64::from(row.outcome.counts());
                 sum[1] = sum[1].saturating_sub(1);
                 sum[2] += row.charged.micros();
@@ -266,20 +295,29 @@ impl Promises {
         for name in changes.scopes.keys() {
             if let Some(record) = state.scopes.get(name) {
                 self.look_at(name, record);
-                let unread = state.calls.values().filter(|call| call.unread && call.scopes.contains(name)).count();
+                let unread = state
+                    .calls
+                    .values()
+                    .filter(|call| call.unread && call.scopes.contains(name))
+                    .count();
                 let is_right = usize::try_from(record.unread()) == Ok(unread);
-                self.hold(is_right, || format!("{name:?} keeps slots of {} of {unread} answers", record.unread()));
+                self.hold(is_right, || {
+                    format!("{name:?} keeps slots of {} of {unread} answers", record.unread())
+                });
             }
         }
     }
 
     /// Looks at all windows of a scope.
     pub(super) fn look_at(&mut self, name: &ScopeName, record: &ScopeRecord) {
-        let counted: Vec<(String, Sum)> = self.of_scope(name).map(|(window, sum)| (window.clone(), *sum)).collect();
+        let counted: Vec<(String, Sum)> =
+            self.of_scope(name).map(|(window, sum)| (window.clone(), *sum)).collect();
         for (window, sum) in counted {
             let (period, windows) = window_of(&window);
             let kept: Sum = record.counts(period, &windows).into();
-            self.hold(kept == sum, || format!("{name:?} counts {kept:?} in {window}, and its calls say {sum:?}"));
+            self.hold(kept == sum, || {
+                format!("{name:?} counts {kept:?} in {window}, and its calls say {sum:?}")
+            });
             for limit in self.terms.limits_of(name).to_vec() {
                 let used = match limit.kind.shape() {
                     Shape::Window(of, Unit::Requests) if of == period => sum[0] + sum[1],
@@ -289,12 +327,17 @@ impl Promises {
                 };
                 let topped_up = if period == Period::Total { record.topped_up() } else { 0 };
                 let most = with_top_ups(limit.max, topped_up);
-                self.hold(used <= most, || format!("{name:?} has {used} of {most} in {window}: {}", limit.kind));
+                self.hold(used <= most, || {
+                    format!("{name:?} has {used} of {most} in {window}: {}", limit.kind)
+                });
             }
         }
     }
 
-    pub(super) fn of_scope(&self, name: &ScopeName) -> impl Iterator<Item = (&String, &Sum)> + use<'_> {
+    pub(super) fn of_scope(
+        &self,
+        name: &ScopeName,
+    ) -> impl Iterator<Item = (&String, &Sum)> + use<'_> {
         let (name, from) = (name.clone(), (name.clone(), String::new()));
         self.windows
             .range(from..)
@@ -303,10 +346,15 @@ impl Promises {
     }
 }
 
-/// Whether what is kept of a scope was forgotten, at its time, and begun anew by the same batch: else no sum gets less.
-/// So many calls have ended in that batch.
-fn is_begun_anew((before, ended): (Option<&ScopeRecord>, u64), record: &ScopeRecord, at: i64) -> bool {
-    let spent = |record: &ScopeRecord| Sum::from(record.counts(Period::Total, &window_of(ALL_TIME).1));
+/// Whether what is kept of a scope was forgotten, at its time, and begun anew by the same batch:
+/// else no sum gets less. So many calls have ended in that batch.
+fn is_begun_anew(
+    (before, ended): (Option<&ScopeRecord>, u64),
+    record: &ScopeRecord,
+    at: i64,
+) -> bool {
+    let spent =
+        |record: &ScopeRecord| Sum::from(record.counts(Period::Total, &window_of(ALL_TIME).1));
     let is_past = |before: &&ScopeRecord| before.until().is_some_and(|until| until <= at);
     before.filter(is_past).is_some_and(|before| spent(record)[0] < spent(before)[0] + ended)
 }

@@ -3,16 +3,17 @@
 //! What it leaves out is the time to live of keys: no history lasts that long. What it may lose is
 //! in `copies`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
-use super::copies::Copies;
+use super::planted::Planted;
 use super::promises::Promises;
+use super::state::State;
 use crate::ledger::keeper::step::Mark;
 use crate::ledger::keeper::{
-    CellName, Changes, Due, Expected, Found, Marked, OVERDUE_MOST, Past, Reply, Step, TeamRecord, Verdict, Wanted,
+    Changes, Due, Expected, Found, Marked, OVERDUE_MOST, Past, Reply, Step, Verdict, Wanted,
 };
-use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
-use crate::ledger::{ReservationId, Row, Sums, TopUpId};
+use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord};
+use crate::ledger::{ReservationId, Row};
 
 /// How many of the oldest rows, and of the scopes that may be forgotten, are told of.
 const OLDEST_MOST: usize = 256;
@@ -23,64 +24,19 @@ const MARK_STAYS: i64 = 60_000_000;
 /// How long the others let a process go first that asked for it, likewise.
 const TURN_LASTS: i64 = 3_000;
 
-/// A fault that is put into the keeper, to see that it is found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Planted {
-    #[default]
-    Nothing,
-    /// It writes whatever the revision is.
-    NoComparison,
-    /// It writes rows before it compares.
-    RowsOutside,
-    /// It does not look whether a call that is ended as overdue is still that.
-    OverdueUnchecked,
-    /// It does not look at its time.
-    TimeUnchecked,
-    /// A mark is made whatever is kept of the call.
-    MarksUnchecked,
-    /// What is restored is written whatever the revision is.
-    RestoresUncompared,
-    /// A team opens without waiting for the others.
-    OpensAtOnce,
-    /// What calls held that nobody claims is given back.
-    ForgetsUnclaimed,
-    /// Of a scope that several restore, the last to come is believed.
-    LastIsBelieved,
-    /// A copy that takes over passes for the server that it is a copy of.
-    SameReign,
-    /// What was restored late is taken for judged.
-    LeavesUnjudged,
-    /// Of every team it tells what the first one counts.
-    TeamsMixed,
-    /// Limits that change begin to count anew.
-    ChangesReset,
-    /// What a process has forgotten it takes for nothing.
-    ForgottenIsNothing,
+/// The older copies of a store.
+pub(super) struct Copies {
+    /// What a replica has that lags behind.
+    pub(super) older: Option<State>,
+    /// Since when it is known which server that is, in the keeper's time; `None`: nobody has asked
+    /// since it forgot that.
+    pub(super) known_since: Option<i64>,
 }
 
-/// All that is kept of the team.
-#[derive(Clone, Debug, Default)]
-pub(super) struct State {
-    pub(super) revision: Option<Revision>,
-    /// How often calls were marked.
-    pub(super) marks: u64,
-    /// Which process asked to go first, and until when the others let it.
-    turn: Option<(u64, i64)>,
-    pub(super) team: TeamRecord,
-    pub(super) scopes: BTreeMap<ScopeName, ScopeRecord>,
-    pub(super) calls: BTreeMap<ReservationId, ReservationRecord>,
-    pub(super) due: BTreeMap<ReservationId, i64>,
-    pub(super) ends: BTreeMap<Past, i64>,
-    pub(super) restored: BTreeSet<ReservationId>,
-    pub(super) days: BTreeMap<String, u64>,
-    pub(super) top_ups: BTreeMap<TopUpId, TopUpRecord>,
-    pub(super) cells: BTreeMap<CellName, Sums>,
-    /// Newest first: of calls that cost something, and of those that did not.
-    pub(super) rows: [VecDeque<Row>; 2],
-    /// Whether it stands among the teams that the store has.
-    is_noted: bool,
-    /// Until when the marks stay without one of which it is not made.
-    left_marks: BTreeMap<u64, i64>,
+impl Default for Copies {
+    fn default() -> Self {
+        Self { older: None, known_since: Some(0) }
+    }
 }
 
 /// The keeper.
@@ -93,7 +49,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(mut promises: Promises, planted: Planted) -> Self {
-        promises.losses.is_planted = planted == Planted::SameReign;
+        promises.losses.is_planted = planted == Planted::SameReplicationId;
         Self { state: State::default(), promises, copies: Copies::default(), planted }
     }
 
@@ -106,7 +62,7 @@ impl Store {
         }
         let mut verdict = self.verdict(step, at, marked.contains(&Marked::Changed));
         if verdict == Verdict::Done && !self.passes(step, at) {
-            verdict = Verdict::Told;
+            verdict = Verdict::NotWritten;
         }
         verdict = self.turn(step, voucher, at, verdict);
         if self.planted == Planted::RowsOutside && verdict != Verdict::Done {
@@ -119,7 +75,7 @@ impl Store {
             self.promises.losses.written(step.makes);
         }
         self.sees(step, verdict, &marked);
-        let found = (verdict == Verdict::Told).then(|| match step.reads {
+        let found = (verdict == Verdict::NotWritten).then(|| match step.reads {
             true => self.found(&step.wanted, step.from),
             false => Found { revision: self.state.revision, ..Found::default() },
         });
@@ -153,14 +109,14 @@ impl Store {
             }
             self.state.turn = None;
         }
-        if verdict == Verdict::Told && !is_others && step.wants_turn {
+        if verdict == Verdict::NotWritten && !is_others && step.wants_turn {
             self.state.turn = Some((asks, at + TURN_LASTS));
         }
         verdict
     }
 
     fn sees(&mut self, step: &Step, verdict: Verdict, marked: &[Marked]) {
-        let was_refused = verdict == Verdict::Told && step.expected != Expected::Anything;
+        let was_refused = verdict == Verdict::NotWritten && step.expected != Expected::Anything;
         let seen = [
             (was_refused, "others were first"),
             (verdict == Verdict::OtherTime, "the time was another"),
@@ -200,7 +156,7 @@ impl Store {
             }
         };
         if !is_expected || something_else {
-            Verdict::Told
+            Verdict::NotWritten
         } else if (at < step.from || at >= step.until) && self.planted != Planted::TimeUnchecked {
             Verdict::OtherTime
         } else {
@@ -278,9 +234,21 @@ impl Store {
             team: state.team.clone(),
             scopes: wanted.scopes.iter().map(|name| (name.clone(), scope(name))).collect(),
             calls: wanted.calls.iter().map(|id| (*id, state.calls.get(id).cloned())).collect(),
-            cells: wanted.cells.iter().map(|name| (name.clone(), state.cells.get(name).copied())).collect(),
-            days: wanted.days.iter().map(|day| (day.clone(), state.days.get(day).copied().unwrap_or(0))).collect(),
-            top_ups: wanted.top_ups.iter().map(|id| (id.clone(), state.top_ups.get(id).cloned())).collect(),
+            cells: wanted
+                .cells
+                .iter()
+                .map(|name| (name.clone(), state.cells.get(name).copied()))
+                .collect(),
+            days: wanted
+                .days
+                .iter()
+                .map(|day| (day.clone(), state.days.get(day).copied().unwrap_or(0)))
+                .collect(),
+            top_ups: wanted
+                .top_ups
+                .iter()
+                .map(|id| (id.clone(), state.top_ups.get(id).cloned()))
+                .collect(),
             restored: wanted.restored.iter().map(|id| (*id, state.restored.contains(id))).collect(),
             due: None,
             past: None,
@@ -298,7 +266,8 @@ impl Store {
         if wanted.past {
             let mut past: Vec<_> = state.ends.iter().filter(|(_, end)| **end <= from).collect();
             past.sort_by_key(|(name, end)| (**end, *name));
-            found.past = Some(past.into_iter().take(PAST_MOST).map(|(name, _)| name.clone()).collect());
+            found.past =
+                Some(past.into_iter().take(PAST_MOST).map(|(name, _)| name.clone()).collect());
         }
         if wanted.all {
             found.scopes.extend(state.scopes.clone());
@@ -306,7 +275,11 @@ impl Store {
         }
         if wanted.oldest {
             let oldest = |rows: &VecDeque<Row>| {
-                rows.iter().rev().take(OLDEST_MOST).map(|row| row.settled_at.as_microsecond()).collect()
+                rows.iter()
+                    .rev()
+                    .take(OLDEST_MOST)
+                    .map(|row| row.settled_at.as_microsecond())
+                    .collect()
             };
             found.oldest = Some(state.rows.each_ref().map(oldest));
         }

@@ -9,11 +9,15 @@ use super::random::Random;
 use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::ledger::machine::{Rules, ScopeName, judgement};
-use crate::ledger::{Admission, CallSummary, Level, OnUnknown, Phase, ReservationId, Retention, Scope, SnapshotQuery};
+use crate::ledger::{
+    Admission, CallSummary, Level, OnUnknown, Phase, ReservationId, Retention, Scope, SnapshotQuery,
+};
 use crate::team::{KeyId, Limit, LimitKind, Limits, Share, TeamId, UserId};
 
 /// How long a reservation lives that nobody renews, in microseconds.
 pub(super) const TTL: i64 = 3_000_000;
+/// How long the others have to restore what they know, in microseconds.
+pub(super) const GATHER: i64 = TTL / 3;
 /// A second, in microseconds.
 pub(super) const SECOND: i64 = 1_000_000;
 /// 2026-11-30 at noon, in microseconds of Unix time.
@@ -30,7 +34,8 @@ pub(super) struct Terms {
     /// When it begins, in microseconds of Unix time.
     pub(super) begins: i64,
     pub(super) rules: Arc<Rules>,
-    /// Many call, and hardly anything is limited: more is left behind than one operation ends by the way.
+    /// Many call, and hardly anything is limited: more is left behind than one operation ends by
+    /// the way.
     pub(super) is_crowded: bool,
     /// The limits are others from some moment on.
     pub(super) limits_change: bool,
@@ -51,11 +56,17 @@ impl Terms {
         let ttl = Duration::from_micros(TTL.unsigned_abs());
         let is_crowded = random.once_in(20);
         let rules = Rules { reservation_ttl: ttl, retention, on_unknown: OnUnknown::Charge };
-        let draw = |random: &mut Random| [3, 2, 2].map(|least| limits(random, if is_crowded { 25 } else { least }));
+        let draw = |random: &mut Random| {
+            [3, 2, 2].map(|least| limits(random, if is_crowded { 25 } else { least }))
+        };
         let mut of_another = Random::new(seed, 30 + team as u64);
         let first = draw(if team == 0 { random } else { &mut of_another });
         let limits_change = Random::new(seed, 9).once_in(4);
-        let second = if limits_change { draw(&mut Random::new(seed, 40 + team as u64)) } else { first.clone() };
+        let second = if limits_change {
+            draw(&mut Random::new(seed, 40 + team as u64))
+        } else {
+            first.clone()
+        };
         let levels = [first, second];
         Self {
             team: TeamId::parse(["design", "growth"][team]).unwrap(),
@@ -100,15 +111,24 @@ impl Terms {
             Level { scope: Scope::User(user.clone()), limits: Arc::clone(of_user) },
         ];
         if with_key {
-            levels.push(Level { scope: Scope::Key(KeyId::parse(KEY).unwrap()), limits: Arc::clone(of_key) });
+            levels.push(Level {
+                scope: Scope::Key(KeyId::parse(KEY).unwrap()),
+                limits: Arc::clone(of_key),
+            });
         }
         levels
     }
 
     /// A call that asks to be admitted.
-    pub(super) fn admission(&self, id: ReservationId, phase: Phase, limits: usize, random: &mut Random) -> Admission {
+    pub(super) fn admission(
+        &self,
+        id: ReservationId,
+        phase: Phase,
+        limits: usize,
+        random: &mut Random,
+    ) -> Admission {
         let user = UserId::parse(USERS[random.place(USERS.len())]).unwrap();
-        let asked = CallSummary {
+        let summary = CallSummary {
             user: user.to_string(),
             model: if random.once_in(2) { "flux" } else { "sora" }.to_owned(),
             ..CallSummary::default()
@@ -120,14 +140,15 @@ impl Terms {
             time_zone: self.zone.clone(),
             price: Credits::from_micros(1 + random.below(4)),
             phase,
-            asked: asked.into(),
+            summary: summary.into(),
         }
     }
 
     /// Somebody looks at the books.
     pub(super) fn inquiry(&self, random: &mut Random) -> SnapshotQuery {
         let user = UserId::parse(USERS[random.place(USERS.len())]).unwrap();
-        let reader = Level { scope: Scope::Account(user.clone()), limits: Arc::clone(&self.reader) };
+        let reader =
+            Level { scope: Scope::Account(user.clone()), limits: Arc::clone(&self.reader) };
         SnapshotQuery {
             team: self.team.clone(),
             levels: self.levels_of(&user, false, 0),
@@ -152,7 +173,8 @@ fn limits(random: &mut Random, least: u64) -> Arc<Limits> {
     for (kind, times) in kinds {
         if random.once_in(4) {
             let max = least * times + random.below(4);
-            let soft = random.once_in(2).then_some(()).and_then(|()| Share::from_millionths(800_000));
+            let soft =
+                random.once_in(2).then_some(()).and_then(|()| Share::from_millionths(800_000));
             limits.push(Limit { shadow: random.once_in(8), soft, ..Limit::new(kind, max) });
         }
     }

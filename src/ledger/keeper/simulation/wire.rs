@@ -105,7 +105,11 @@ impl Wire {
     pub(super) fn way(&mut self, process: usize, now: i64) -> Way {
         let breaks = |random: &mut Random| random.once_in(2).then(|| random.between(100, 100_000));
         if self.is_cut(process, now) || self.happens(Fault::Losses, 25) {
-            return Way { arrives: Vec::new(), is_answered: false, breaks: breaks(&mut self.random) };
+            return Way {
+                arrives: Vec::new(),
+                is_answered: false,
+                breaks: breaks(&mut self.random),
+            };
         }
         let mut arrives = vec![self.delay()];
         if self.happens(Fault::Repeats, 20) {

@@ -6,9 +6,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bounds::{Bounds, Fault, Meddling};
+use super::planted::Planted;
 use super::promises::Promises;
 use super::random::Random;
-use super::store::{Planted, Store};
+use super::store::Store;
 use super::terms::{SECOND, Terms};
 use super::wire::{Answer, Request, Slot, Wire};
 use crate::ledger::ReservationId;
@@ -30,7 +31,14 @@ pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Something that is going to happen.
 pub(super) enum Event {
     /// A request arrives at the keeper, if it is still the server to which it was sent.
-    Arrives { from: (usize, u64), server: u64, team: usize, request: Request, slot: Slot, is_answered: bool },
+    Arrives {
+        from: (usize, u64),
+        server: u64,
+        team: usize,
+        request: Request,
+        slot: Slot,
+        is_answered: bool,
+    },
     /// An answer arrives, or a time is over.
     Fills(Slot, Answer),
     /// Somebody calls.
@@ -72,7 +80,8 @@ pub(super) struct World {
     /// How many steps have come to the keeper while things may go wrong.
     pub(super) steps: u64,
     pub(super) clocks: Vec<WrongBy>,
-    /// The store may lose what was written: all look after the team in less time than they have then.
+    /// The store may lose what was written: all look after the team in less time than they have
+    /// then.
     pub(super) loses: bool,
     /// How far the keeper's clock is ahead.
     pub(super) keeper_ahead: i64,
@@ -121,7 +130,8 @@ impl World {
             limits_at: vec![0; bounds.processes],
             steps: 0,
             clocks: vec![WrongBy::default(); bounds.processes],
-            loses: Random::new(seed, 7).once_in(3) && Fault::LOSSES.iter().any(|fault| bounds.allow(*fault)),
+            loses: Random::new(seed, 7).once_in(3)
+                && Fault::LOSSES.iter().any(|fault| bounds.allow(*fault)),
             keeper_ahead: 0,
             begun: Vec::new(),
             callers: 0,
@@ -174,7 +184,12 @@ impl World {
     }
 
     /// Sends a request on its way; the answer comes into the slot, or that there was none by then.
-    pub(super) fn send(&mut self, from: (usize, u64), (team, request): (usize, &Request), until: i64) -> Slot {
+    pub(super) fn send(
+        &mut self,
+        from: (usize, u64),
+        (team, request): (usize, &Request),
+        until: i64,
+    ) -> Slot {
         let slot = Slot::default();
         let (way, server) = (self.wire.way(from.0, self.now), self.server);
         for delay in &way.arrives {
@@ -190,11 +205,16 @@ impl World {
 
     /// The number of the server, as processes are told it.
     pub(super) const fn server_as_told(&self) -> u64 {
-        if matches!(self.planted, Planted::SameReign) { 1 } else { self.server }
+        if matches!(self.planted, Planted::SameReplicationId) { 1 } else { self.server }
     }
 
     /// A request arrives at the keeper, and is answered.
-    pub(super) fn arrive(&mut self, from: (usize, u64), (team, request): (usize, &Request), answers: Option<Slot>) {
+    pub(super) fn arrive(
+        &mut self,
+        from: (usize, u64),
+        (team, request): (usize, &Request),
+        answers: Option<Slot>,
+    ) {
         let may_be = matches!(request, Request::Step(_)) && !self.wire.is_whole;
         let meddled = if may_be { self.wire.bounds.meddles(&mut self.steps) } else { None };
         if meddled == Some(Meddling::Lost) {
@@ -205,12 +225,15 @@ impl World {
         let answer = match request {
             Request::Step(step) => {
                 let is_refused = meddled == Some(Meddling::Refused);
-                let mut reply =
-                    if is_refused { store.refuse(step, voucher, at) } else { store.step(step, voucher, at) };
+                let mut reply = if is_refused {
+                    store.refuse(step, voucher, at)
+                } else {
+                    store.step(step, voucher, at)
+                };
                 if let (Planted::TeamsMixed, Some(found)) = (self.planted, &mut reply.found) {
                     self.stores[0].mixes(found);
                 }
-                self.tell(|| told((process, team), step, &reply, at));
+                self.tell(|| line_of((process, team), step, &reply, at));
                 Answer::Reply(Box::new(reply))
             }
             Request::LeaveMark(mark) => {
@@ -236,7 +259,7 @@ impl World {
     }
 }
 
-fn told((process, team): (usize, usize), step: &Step, reply: &Reply, at: i64) -> String {
+fn line_of((process, team): (usize, usize), step: &Step, reply: &Reply, at: i64) -> String {
     let changes = &step.changes;
     let expected = match step.expected {
         Expected::Revision(revision) => revision.to_string(),
@@ -244,8 +267,13 @@ fn told((process, team): (usize, usize), step: &Step, reply: &Reply, at: i64) ->
     };
     let short = |id: &ReservationId| id.to_string().chars().take(6).collect::<String>();
     let opened: Vec<_> = changes.opened.keys().map(short).collect();
-    let rows: Vec<_> = changes.rows.iter().map(|row| format!("{} {:?}", short(&row.id), row.outcome)).collect();
-    let marks: Vec<_> = step.marks.iter().map(|mark| format!("{} {:?}", short(&mark.id), mark.to.phase())).collect();
+    let rows: Vec<_> =
+        changes.rows.iter().map(|row| format!("{} {:?}", short(&row.id), row.outcome)).collect();
+    let marks: Vec<_> = step
+        .marks
+        .iter()
+        .map(|mark| format!("{} {:?}", short(&mark.id), mark.to.phase()))
+        .collect();
     let (verdict, marked) = (reply.verdict, &reply.marked);
     let claims = changes.opened.values().any(|record| record.claimed > 0);
     let restores = match changes.team.as_ref().and_then(|team| team.loss.as_ref()) {

@@ -1,4 +1,4 @@
-//! What the ledger keeps of which Redis is only the keeper.
+//! What the ledger stores in Redis, as its keeper wrote it.
 #![allow(dead_code, reason = "tests of the whole gateway ask only for what gateways use")]
 
 use jiff::Timestamp;
@@ -15,7 +15,8 @@ pub(crate) const TOUCHED: [&str; 2] = ["state", "due"];
 pub(crate) const OF_EVERY_KIND: [&str; 5] = ["usage:", ":rows", "state", "due", "ends"];
 /// Likewise, when a team is new or lost.
 pub(crate) const OF_A_LOSS: [&str; 1] = ["made-by:"];
-/// What stands in a request that reserves for a call that waits, and for one that can be sent at once.
+/// What stands in a request that reserves for a call that waits, and for one that can be sent at
+/// once.
 pub(crate) const RESERVES_WAITING: &str = "\r\nW0[";
 pub(crate) const RESERVES_SENT: &str = "\r\nD0[";
 /// What stands in a request that settles a call that was answered.
@@ -49,7 +50,8 @@ pub(crate) async fn open(server: &RedisServer, team: &str) -> u64 {
     server.ask(&["ZCOUNT", &key(team, "due"), "-inf", &format!("({FOR_EVER}")]).await.unwrap()
 }
 
-/// The names of the windows that are kept of the team as a whole, in order: `d:2026-11-22`, `m:2026-11`, `t`.
+/// The names of the windows that are kept of the team as a whole, in order: `d:2026-11-22`,
+/// `m:2026-11`, `t`.
 pub(crate) async fn windows(server: &RedisServer, team: &str) -> Vec<String> {
     let record = record(server, team, "team").await.unwrap();
     let named = |letter: &str, windows: &str| {
@@ -61,8 +63,14 @@ pub(crate) async fn windows(server: &RedisServer, team: &str) -> Vec<String> {
     windows
 }
 
-/// What such a window of a scope (`team`, `user:ana`) counts: calls made and reserved, credits spent and reserved.
-pub(crate) async fn window(server: &RedisServer, team: &str, scope: &str, window: &str) -> Option<[u64; 4]> {
+/// What such a window of a scope (`team`, `user:ana`) counts: calls made and reserved, credits
+/// spent and reserved.
+pub(crate) async fn window(
+    server: &RedisServer,
+    team: &str,
+    scope: &str,
+    window: &str,
+) -> Option<[u64; 4]> {
     let mut record = record(server, team, scope).await?;
     serde_json::from_value(place(&mut record, window).take()).unwrap()
 }
@@ -78,11 +86,17 @@ pub(crate) async fn set_window(server: &RedisServer, team: &str, window: &str, c
 }
 
 /// For how many seconds from now on a scope is kept; -1: for ever, -2: nothing is kept of it.
-pub(crate) async fn is_kept_for(server: &RedisServer, team: &str, scope: &str, now: Timestamp) -> i64 {
+pub(crate) async fn is_kept_for(
+    server: &RedisServer,
+    team: &str,
+    scope: &str,
+    now: Timestamp,
+) -> i64 {
     if record(server, team, scope).await.is_none() {
         return -2;
     }
-    let until: Option<i64> = server.ask(&["ZSCORE", &key(team, "ends"), &field(scope)]).await.unwrap();
+    let until: Option<i64> =
+        server.ask(&["ZSCORE", &key(team, "ends"), &field(scope)]).await.unwrap();
     until.map_or(-1, |until| (until - now.as_microsecond()) / 1_000_000)
 }
 
@@ -94,7 +108,8 @@ pub(crate) async fn scopes(server: &RedisServer, team: &str) -> usize {
 
 /// A call is open that was sent.
 pub(crate) async fn hold(server: &RedisServer, team: &str, id: ReservationId) {
-    let record = r#"D0[0,"2026-11-22",1795357620000000,1795357650000000,[],["","","",null,"",0,0,""]]"#;
+    let record =
+        r#"D0[0,"2026-11-22",1795357620000000,1795357650000000,[],["","","",null,"",0,0,""]]"#;
     server.run(&["HSET", &state(team), &format!("c:{id}"), record]).await;
 }
 

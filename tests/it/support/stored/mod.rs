@@ -1,5 +1,5 @@
-//! The ledger in Redis as gateways use it, and what it keeps there: tests that look into the store, or break something
-//! in it, say what and not where.
+//! The ledger in Redis as gateways use it, and what it stores there: tests that look into the
+//! store, or break something in it, name the record and not its key.
 
 pub(crate) mod kept;
 mod reached;
@@ -20,7 +20,7 @@ pub(crate) fn ledger(settings: Settings) -> Arc<dyn Ledger> {
     observed_ledger(settings, Arc::new(Unobserved))
 }
 
-/// The same, with somebody who is told.
+/// The same, with an observer.
 pub(crate) fn observed_ledger(settings: Settings, observer: Arc<dyn Observer>) -> Arc<dyn Ledger> {
     let ledger = RedisLedger::new(settings, Clock::system(), Arc::clone(&observer)).unwrap();
     Arc::new(Observed::new(ledger, observer))
@@ -36,11 +36,12 @@ impl Copy {
     /// Takes a copy.
     pub(crate) async fn of(server: &RedisServer) -> Self {
         let mut connection = connection(server).await;
-        let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
+        let keys: Vec<Vec<u8>> =
+            redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
         let mut entries = Vec::new();
         for key in keys {
-            let asked = redis::pipe().cmd("PTTL").arg(&key).cmd("DUMP").arg(&key).to_owned();
-            let (left, value): (i64, Vec<u8>) = asked.query_async(&mut connection).await.unwrap();
+            let query = redis::pipe().cmd("PTTL").arg(&key).cmd("DUMP").arg(&key).to_owned();
+            let (left, value): (i64, Vec<u8>) = query.query_async(&mut connection).await.unwrap();
             entries.push((key, left.max(0), value));
         }
         Self(entries)

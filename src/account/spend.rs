@@ -1,0 +1,121 @@
+//! `GET /gateway/v1/usage`: what the team's calls of a period came to, day by day, model by model
+//! and user by user.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::query::Period;
+use super::reading::away;
+use super::usage::{OfModel, Totals, first_day};
+use crate::ledger::usage::OVERFLOW;
+use crate::ledger::{Ledger, Sums};
+use crate::refusal::Refusal;
+use crate::team::Team;
+
+/// How many users are told apart, those first who spent the most. What more there are is counted in
+/// one named [`OVERFLOW`].
+const USERS_MAX: usize = 100;
+
+/// The spend of a period.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    period: &'static str,
+    time_zone: String,
+    /// The first day counted; of `all`, the first on which anything was.
+    from: Date,
+    to: Date,
+    /// Those on which anything was.
+    days: Vec<OfDay>,
+    models: Vec<OfModel>,
+    users: Vec<OfUser>,
+    totals: Totals,
+}
+
+#[derive(Debug, Serialize)]
+struct OfDay {
+    day: Date,
+    #[serde(flatten)]
+    totals: Totals,
+}
+
+#[derive(Debug, Serialize)]
+struct OfUser {
+    user: String,
+    #[serde(flatten)]
+    totals: Totals,
+}
+
+/// What the team's calls of a period came to.
+///
+/// # Errors
+/// `ledger_unavailable`.
+pub async fn of(
+    ledger: &dyn Ledger,
+    team: &Team,
+    period: Period,
+    at: Timestamp,
+) -> Result<View, Refusal> {
+    let days = period.days(at.to_zoned(team.time_zone.clone()).date());
+    let usage = ledger.usage(&team.id, days.clone()).await.map_err(|outage| away(&outage))?;
+    let from = first_day(period, &days, &usage);
+    let (mut by_day, mut by_model) = (BTreeMap::<Date, Sums>::new(), BTreeMap::new());
+    let (mut by_user, mut totals) = (BTreeMap::new(), Sums::default());
+    for cell in usage {
+        *by_day.entry(cell.day).or_default() += cell.sums;
+        *by_model.entry(cell.model).or_default() += cell.sums;
+        *by_user.entry(cell.user).or_default() += cell.sums;
+        totals += cell.sums;
+    }
+    Ok(View {
+        period: period.name(),
+        time_zone: team.zone_name(),
+        from,
+        to: *days.end(),
+        days: by_day.into_iter().map(|(day, sums)| OfDay { day, totals: sums.into() }).collect(),
+        models: by_model.into_iter().map(OfModel::from).collect(),
+        users: users(by_user),
+        totals: totals.into(),
+    })
+}
+
+/// Who spent the most first, and all beyond [`USERS_MAX`] as one.
+fn users(by_user: BTreeMap<String, Sums>) -> Vec<OfUser> {
+    let mut all: Vec<(String, Sums)> = by_user.into_iter().collect();
+    // Whoever is not told apart already comes last, and is among the rest where there is one.
+    all.sort_by_key(|(user, sums)| (user == OVERFLOW, std::cmp::Reverse(sums.credits)));
+    let rest = all.split_off(all.len().min(USERS_MAX));
+    if !rest.is_empty() {
+        let mut others = Sums::default();
+        rest.into_iter().for_each(|(_, sums)| others += sums);
+        all.push((OVERFLOW.to_owned(), others));
+    }
+    all.into_iter().map(|(user, sums)| OfUser { user, totals: sums.into() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credits::Credits;
+
+    fn spent(micros: u64) -> Sums {
+        Sums { charged: 1, credits: Credits::from_micros(micros), ..Sums::default() }
+    }
+
+    #[test]
+    fn users_beyond_a_hundred_are_counted_as_one() {
+        let named = |number: u64| (format!("user-{number}"), spent(number));
+        let few = users((1..=3).map(named).chain([("*".to_owned(), spent(9))]).collect());
+        let names: Vec<&str> = few.iter().map(|of| of.user.as_str()).collect();
+        assert_eq!(names, ["user-3", "user-2", "user-1", "*"]);
+        let many = users((1..=102).map(named).chain([("*".to_owned(), spent(9))]).collect());
+        assert_eq!(many.len(), 101);
+        let last = many.last().map(|of| serde_json::json!(of));
+        let others = last.unwrap_or_default();
+        assert_eq!((&others["user"], &others["requests"]), (&"*".into(), &3.into()));
+        assert_eq!(others["cost"].to_string(), "0.000012", "the two smallest, and the others");
+    }
+}

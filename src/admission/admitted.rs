@@ -1,0 +1,66 @@
+//! Values between admission and the upstream: the call goes down with its money, and the money
+//! comes back with the result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::reservation::Reservation;
+use crate::call::{ExecutionOutcome, UpstreamResponse};
+use crate::refusal::Refusal;
+use crate::request::Room;
+
+/// A paid call. Only admission makes it, so nothing else can reach the upstream.
+pub struct Admitted<L> {
+    reservation: Reservation,
+    room: Arc<Room>,
+    at_hand: Option<L>,
+}
+
+/// The result of an admitted call, with its reservation. Made only from an [`Admitted`].
+pub struct Forwarded {
+    pub(super) reservation: Reservation,
+    pub(super) fate: ExecutionOutcome,
+    pub(super) answer: Result<UpstreamResponse, Refusal>,
+    pub(super) took: Duration,
+    pub(super) queued: Duration,
+}
+
+impl<L> Admitted<L> {
+    pub(super) const fn new(reservation: Reservation, room: Arc<Room>, at_hand: Option<L>) -> Self {
+        Self { reservation, room, at_hand }
+    }
+
+    /// The idle connection held for the call, which was reserved as dispatched and must be sent
+    /// over it at once; `None`: the call waits.
+    #[must_use]
+    pub const fn take_at_hand(&mut self) -> Option<L> {
+        self.at_hand.take()
+    }
+
+    /// The call and its reservation.
+    #[must_use]
+    pub const fn reservation(&self) -> &Reservation {
+        &self.reservation
+    }
+
+    /// Room for its answer.
+    #[must_use]
+    pub const fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// The result, for the money and for the caller; the time at the upstream, and the time in the
+    /// queue.
+    #[must_use]
+    pub fn forwarded(
+        self,
+        fate: ExecutionOutcome,
+        answer: Result<UpstreamResponse, Refusal>,
+        took: Duration,
+        queued: Duration,
+    ) -> Forwarded {
+        let Self { mut reservation, .. } = self;
+        reservation.let_go_of_body();
+        Forwarded { reservation, fate, answer, took, queued }
+    }
+}

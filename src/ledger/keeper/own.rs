@@ -1,0 +1,35 @@
+//! What this process itself has contributed to a team's records: calls and rows.
+
+use crate::ledger::Row;
+use crate::ledger::machine::{ReservationRecord, Revision};
+
+/// A call that this process makes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    /// When it was admitted.
+    pub(super) admitted: Revision,
+    /// The first change that would have ended it and whose answer was lost.
+    pub(super) ending: Option<Revision>,
+}
+
+impl Own {
+    pub(super) const fn since(admitted: Revision) -> Self {
+        Self { admitted, ending: None }
+    }
+
+    /// The record to claim the call with, including a possible end.
+    pub(super) fn claimed(self, record: &ReservationRecord) -> ReservationRecord {
+        let ending = self.ending.map(|ending| (ending.epoch, ending.number)).or(record.ending);
+        ReservationRecord { ending, ..record.clone() }
+    }
+}
+
+/// A row that this process wrote, with each revision at which it did: more than one if it was
+/// restored.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) at: Vec<Revision>,
+    /// When the call may have ended before (see [`ReservationRecord::ending`]).
+    pub(super) ending: Option<(u64, u64)>,
+    pub(super) row: Row,
+}

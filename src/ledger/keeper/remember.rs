@@ -1,0 +1,117 @@
+//! Moves what a process knows of a team into its memory after a loss, and out of it as it is
+//! restored.
+
+use super::cache::TeamCache;
+use super::memory::Memory;
+use super::own::Own;
+use crate::ledger::ReservationId;
+use crate::ledger::machine::ScopeRecord;
+
+impl TeamCache {
+    /// Notes a loss: known records move into the memory, and everything is to be read again.
+    pub(super) fn remember(&mut self) {
+        let known = std::mem::take(self);
+        let mut memory = known.memory.unwrap_or_default();
+        if known.revision.epoch > 0 {
+            (memory.last, memory.marks) = (memory.last.max(known.revision), known.marks);
+        }
+        // A late restore is judged with everything else when the team opens.
+        memory.came_late = false;
+        memory.unjudged |= known.team.is_unjudged();
+        let kept = known.team.loss.map(|loss| loss.kept).unwrap_or_default();
+        for (name, (at, mut record)) in known.scopes.0 {
+            // The rate limit of reads counts no money.
+            if name.level == "account" || record == ScopeRecord::default() {
+                continue;
+            }
+            // Sealed for its epoch: counts seen before a copy took over do not show how far the
+            // copy had come.
+            record.seal(&kept.range(..at.epoch).map(|(epoch, number)| (*epoch, *number)).collect());
+            record.seal(&[(at.epoch, at.number)].into());
+            memory.scopes.entry(name).or_default().restore(&record);
+        }
+        for (id, own) in known.own {
+            if let Some((_, Some(record))) = known.calls.0.get(&id) {
+                memory.calls.insert(id, (own.admitted, own.claimed(record)));
+            }
+        }
+        memory.rows.extend(known.rows);
+        for (id, (at, record)) in known.top_ups.0 {
+            if let Some(record) = record {
+                memory.top_ups.insert(id, (at, record));
+            }
+        }
+        self.memory = Some(memory);
+    }
+
+    /// Claims this process's calls again on a new server that lacks nothing, so that their phases
+    /// are known there.
+    pub(super) fn claim_own(&mut self) {
+        let record =
+            |id: &ReservationId| self.calls.0.get(id).and_then(|(_, record)| record.as_ref());
+        let own = self
+            .own
+            .iter()
+            .filter_map(|(id, own)| Some((*id, (own.admitted, own.claimed(record(id)?)))));
+        let calls: Vec<_> = own.collect();
+        if !calls.is_empty() {
+            self.memory.get_or_insert_default().calls.extend(calls);
+        }
+    }
+
+    /// A first part of what is yet to be restored; `None` when nothing is left.
+    pub(super) fn left_to_restore(&mut self) -> Option<Memory> {
+        if self.memory.as_ref().is_some_and(|memory| memory.is_empty() && !memory.came_late) {
+            self.memory = None;
+        }
+        self.memory.as_ref().map(|memory| memory.some())
+    }
+
+    /// Notes that this part is restored.
+    pub(super) fn note_restored(&mut self, some: &Memory) {
+        let is_open = !self.team.is_closed();
+        if let Some(memory) = &mut self.memory {
+            memory.forget(some);
+            memory.came_late |= is_open && !some.scopes.is_empty();
+        }
+        // Owned again, so that it survives the next loss.
+        for (id, (admitted, _)) in &some.calls {
+            if self.calls.0.get(id).is_some_and(|(_, record)| record.is_some()) {
+                self.own.insert(*id, Own::since(*admitted));
+            }
+        }
+        // A row that was restored once may be missing again in a copy from before the loss.
+        for known in &some.rows {
+            let is_open = self.last_known(known.row.id).is_some_and(|record| !record.unread);
+            let restored = self
+                .rows
+                .iter_mut()
+                .rev()
+                .take(some.rows.len())
+                .find(|written| written.row.id == known.row.id);
+            match restored {
+                Some(restored) => {
+                    restored.at.extend(&known.at);
+                    restored.ending = restored.ending.or(known.ending);
+                }
+                // The call is open, so that row was no end.
+                None if is_open => {}
+                None => self.remember_row(known.clone()),
+            }
+        }
+        for (id, (at, record)) in &some.top_ups {
+            self.top_ups.0.entry(id.clone()).or_insert_with(|| (*at, Some(record.clone())));
+        }
+    }
+
+    /// Notes that late scopes were judged.
+    pub(super) fn note_judged(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            memory.came_late = false;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "remember_tests.rs"]
+mod tests;

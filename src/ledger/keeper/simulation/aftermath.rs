@@ -1,0 +1,189 @@
+//! What a loss does to the account: what was written and is gone, who dies and what only it could
+//! restore, and what a step that closes, restores or opens a team must be.
+
+use std::collections::BTreeSet;
+
+use super::losses::{Certainty, Witnesses, counted_to};
+use super::promises::{Known, Promises};
+use super::state::State;
+use super::terms::GATHER;
+use crate::ledger::keeper::{Expected, Step, Wanted};
+use crate::ledger::machine::{Revision, ScopeName};
+use crate::ledger::{ReservationId, Row, Scope};
+
+impl Known {
+    /// Whether one of these has seen that it holds something: when it was opened, or has come back.
+    fn is_seen_by(&self, witnesses: &Witnesses) -> bool {
+        [self.opened_at, self.first_opened].iter().any(|made| witnesses.have_seen(*made))
+    }
+}
+
+impl Promises {
+    /// Whether the account says exactly what is kept.
+    pub(super) fn is_exact(&self, state: &State) -> bool {
+        self.losses.certainty == Certainty::Whole
+            && !self.losses.is_unnoticed
+            && !state.team.is_closed()
+    }
+
+    /// The store has lost something.
+    pub(super) fn lost(&mut self, before: &State, left: &State, now: i64, witnesses: &Witnesses) {
+        let is_lost = |at: &Revision| left.revision.is_none_or(|kept| *at > kept);
+        let losses = &mut self.losses;
+        losses.last = Some(now);
+        losses.is_taken_over = false;
+        losses.is_unnoticed |= before.revision != left.revision || before.marks != left.marks;
+        let (gone, there) = std::mem::take(&mut losses.unheard).into_iter().partition(is_lost);
+        losses.unheard = there;
+        losses.doubtful.extend::<BTreeSet<_>>(gone);
+        if losses.somebody_died {
+            losses.is_at_most(Certainty::Late);
+        }
+        let rows: BTreeSet<_> = left.rows.iter().flatten().map(|row| row.id).collect();
+        for (id, call) in &mut self.calls {
+            if call.price.is_some() && !left.calls.contains_key(id) && !rows.contains(id) {
+                call.was_lost = true;
+                let is_orphan = !witnesses.alive.contains(&call.owner);
+                call.is_seen_in_team_only |= is_orphan;
+                call.is_unseen |= is_orphan && !call.is_seen_by(witnesses);
+            }
+        }
+    }
+
+    /// A process dies. What only it could restore is gone with it: of its own calls, and of those
+    /// of others who have died before.
+    pub(super) fn dies(&mut self, voucher: u64, state: &State, left: &mut Witnesses) {
+        let (own, at) = (state.scopes.get(&ScopeName::from(&Scope::Team)), state.revision);
+        let kept = at.zip(own).map(|of| counted_to(of, state.team.loss.as_ref()));
+        left.seen.extend(kept);
+        for (id, call) in &mut self.calls {
+            let is_orphan = call.owner == voucher || !left.alive.contains(&call.owner);
+            let is_lost = call.was_lost && !state.calls.contains_key(id);
+            call.is_unseen |= is_lost && is_orphan && !call.is_seen_by(left);
+            call.is_seen_in_team_only |= is_lost && is_orphan;
+        }
+        self.losses.dies(state.team.is_closed());
+    }
+
+    /// Takes note of a step that is about to be written. Whether it is one of those that close the
+    /// team, restore something or open it again.
+    pub(super) fn restores(&mut self, state: &State, step: &Step, at: i64) -> bool {
+        let (changes, was_closed) = (&step.changes, state.team.is_closed());
+        let is_new_epoch = state.revision.is_none_or(|is| is.epoch != step.makes.epoch);
+        let closes = is_new_epoch && changes.team.as_ref().is_some_and(|team| team.is_closed());
+        self.losses.is_taken_over |= is_new_epoch;
+        let opens = was_closed && changes.team.as_ref().is_some_and(|team| !team.is_closed());
+        let is_made_anew =
+            matches!(step.expected, Expected::Nothing(_)) && !closes && self.losses.last.is_some();
+        if is_made_anew {
+            self.losses.is_at_most(Certainty::Late);
+            self.sees("a team was begun anew by somebody who knew nothing of it");
+        } else if self.losses.is_unnoticed && !closes {
+            self.losses.is_at_most(Certainty::Late);
+            self.sees("others went on with an older copy");
+            let (is_apart, id) = (self.losses.is_taken_over || self.losses.is_planted, step.makes);
+            self.hold(is_apart, || format!("{id} goes on with an older copy"));
+        }
+        self.losses.is_unnoticed &= !closes;
+        self.losses.opens = opens;
+        if opens {
+            self.opens_again(state, at);
+        }
+        // What is asked for reads something as well.
+        let is_unasked = step.reads && *step.wanted == Wanted::default();
+        let claims =
+            is_unasked && changes.opened.values().any(|record| record.claimed == step.makes.epoch);
+        let is_known = |row: &Row| self.calls.get(&row.id).is_some_and(|call| call.has_had(row));
+        let brings =
+            changes.rows.iter().any(|row| changes.restored.contains(&row.id) && is_known(row));
+        let accounts = is_unasked
+            && changes.rows.is_empty()
+            && changes.team.as_ref().is_some_and(|team| team.loss.is_some());
+        let restores = closes || was_closed || claims || brings || accounts;
+        if restores {
+            self.restored(step, opens || accounts);
+        }
+        restores
+    }
+
+    fn opens_again(&mut self, state: &State, at: i64) {
+        let since = state.team.loss.as_ref().map_or(at, |loss| loss.noticed_at);
+        self.hold(at >= since + GATHER, || {
+            format!("it opens {} µs after the loss was noticed", at - since)
+        });
+        let losses = &mut self.losses;
+        if losses.somebody_is_left {
+            losses.is_at_most(Certainty::Late);
+        } else if !losses.doubtful.is_empty() {
+            losses.is_at_most(Certainty::Unsure);
+        }
+        let what = match losses.certainty {
+            Certainty::Whole => "everything was restored in time",
+            Certainty::Unsure => "everybody was heard, and nobody knew of everything",
+            Certainty::Late => "somebody was heard too late",
+        };
+        self.sees(what);
+    }
+
+    /// What is restored is what was there before.
+    fn restored(&mut self, step: &Step, judges: bool) {
+        let (changes, certainty) = (&step.changes, self.losses.certainty);
+        for row in &changes.rows {
+            let is_so = self.call(row.id).has_had(row) || certainty >= Certainty::Late;
+            let call = self.call(row.id);
+            (call.was_lost, call.opened_at) = (false, step.makes);
+            self.hold(is_so, || format!("{} is restored, and its row was another", row.id));
+        }
+        let left: BTreeSet<_> = changes.rows.iter().map(|row| row.id).collect();
+        for id in changes.ended.iter().filter(|id| !left.contains(id)) {
+            let had_ended = self.call(*id).row.is_some() || certainty > Certainty::Whole;
+            // Its row may be what nobody knows of.
+            self.call(*id).was_lost = true;
+            self.hold(judges && had_ended, || format!("{id} ends without a row"));
+        }
+        for (id, record) in &changes.opened {
+            let call = self.call(*id);
+            let before = *call.price.get_or_insert(record.price);
+            let was_lost = std::mem::take(&mut call.was_lost);
+            let stands = call.opened_at == Revision::default();
+            // Whoever has seen the team only before does not know of it.
+            if was_lost || stands {
+                call.opened_at = step.makes;
+            }
+            if stands {
+                call.was_dispatched = true;
+                self.sees("a call was made that stands for another");
+            }
+            self.hold(before == record.price, || {
+                format!("{id} is restored with {}, and had {before}", record.price)
+            });
+            let is_known = !stands || certainty > Certainty::Whole;
+            self.hold(is_known, || format!("{id} is restored, and never was there"));
+        }
+        if !changes.rows.is_empty() {
+            self.sees("a row was restored");
+        }
+        if judges {
+            let calls = &self.calls;
+            let has_ended = |id: &ReservationId| calls.get(id).is_some_and(|it| it.row.is_some());
+            let ended = changes.opened.iter().filter(|(id, _)| has_ended(id));
+            self.losses.resurrected.extend(ended.map(|(id, record)| (*id, record.price)));
+        }
+    }
+
+    /// Looks at a team that has just been opened again: all of it is there, and nothing else.
+    pub(super) fn look_at_all(&mut self, state: &State) {
+        let names: BTreeSet<_> = self.windows.keys().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.look_at(&name, &state.scopes.get(&name).cloned().unwrap_or_default());
+        }
+        let is_open = |id: &ReservationId| state.calls.contains_key(id);
+        let wrong = self
+            .calls
+            .iter()
+            .find(|(id, call)| is_open(id) != (call.price.is_some() && call.row.is_none()));
+        let wrong = wrong
+            .map(|(id, call)| format!("{id} is open: {}, and has {:?}", is_open(id), call.row));
+        self.hold(wrong.is_none(), || wrong.unwrap_or_default());
+    }
+}

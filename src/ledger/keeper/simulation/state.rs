@@ -1,0 +1,32 @@
+//! What the keeper in memory holds of one team.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::ledger::keeper::{CellName, Past, TeamRecord};
+use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
+use crate::ledger::{ReservationId, Row, Sums, TopUpId};
+
+/// All that is kept of the team.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    pub(super) revision: Option<Revision>,
+    /// How often calls were marked.
+    pub(super) marks: u64,
+    /// Which process asked to go first, and until when the others let it.
+    pub(super) turn: Option<(u64, i64)>,
+    pub(super) team: TeamRecord,
+    pub(super) scopes: BTreeMap<ScopeName, ScopeRecord>,
+    pub(super) calls: BTreeMap<ReservationId, ReservationRecord>,
+    pub(super) due: BTreeMap<ReservationId, i64>,
+    pub(super) ends: BTreeMap<Past, i64>,
+    pub(super) restored: BTreeSet<ReservationId>,
+    pub(super) days: BTreeMap<String, u64>,
+    pub(super) top_ups: BTreeMap<TopUpId, TopUpRecord>,
+    pub(super) cells: BTreeMap<CellName, Sums>,
+    /// Newest first: of calls that cost something, and of those that did not.
+    pub(super) rows: [VecDeque<Row>; 2],
+    /// Whether it stands among the teams that the store has.
+    pub(super) is_noted: bool,
+    /// Until when the marks stay without one of which it is not made.
+    pub(super) left_marks: BTreeMap<u64, i64>,
+}

@@ -1,0 +1,77 @@
+// Charts: uPlot in an element of the page, in the page's own colours, as wide as there is room.
+
+import { html, useEffect, useRef } from "./lib.js";
+import uPlot from "../vendor/uplot-1.6.32.js";
+
+const HEIGHT = 220;
+
+/** The page's colours, as the style sheet has them now. */
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  return (name) => style.getPropertyValue(`--${name}`).trim();
+}
+
+function axes(colour, { xValues, yValues }) {
+  const font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  const look = { stroke: colour("soft"), font, ticks: { show: false } };
+  return [
+    { ...look, grid: { show: false }, space: 72, values: xValues, size: 28 },
+    { ...look, grid: { stroke: colour("line"), width: 1 }, space: 44, values: yValues, size: 44 },
+  ];
+}
+
+/**
+ * `rows` are columns as uPlot takes them, the first the moments in seconds; `series` says of each other column how it is
+ * drawn: `{ colour, dash, fill, width }`. `summary` is what a reader hears who does not see it.
+ */
+export function Chart({ rows, series, summary, xValues, yValues, range }) {
+  const place = useRef();
+  const text = JSON.stringify(rows);
+  useEffect(() => {
+    const element = place.current;
+    const draw = () => {
+      const colour = colours();
+      const drawn = series.map(({ colour: name, dash, fill, width = 2 }) => ({
+        stroke: colour(name),
+        width,
+        dash,
+        fill: fill && colour(fill),
+        spanGaps: true,
+        points: { show: false },
+      }));
+      const size = { width: Math.max(200, element.clientWidth), height: HEIGHT };
+      const scales = {
+        x: { time: true, range: range?.x && (() => range.x) },
+        y: { range: range?.y && (() => range.y) },
+      };
+      const options = {
+        ...size,
+        scales,
+        axes: axes(colour, { xValues, yValues }),
+        series: [{}, ...drawn],
+      };
+      return new uPlot(
+        { ...options, legend: { show: false }, cursor: { show: false }, padding: [8, 26, 0, 0] },
+        rows,
+        element,
+      );
+    };
+    let chart = draw();
+    const again = () => {
+      chart.destroy();
+      chart = draw();
+    };
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", again);
+    const watch = new ResizeObserver(() =>
+      chart.setSize({ width: Math.max(200, element.clientWidth), height: HEIGHT }),
+    );
+    watch.observe(element);
+    return () => {
+      dark.removeEventListener("change", again);
+      watch.disconnect();
+      chart.destroy();
+    };
+  }, [text, JSON.stringify(range)]);
+  return html`<div class="chart" role="img" aria-label=${summary} ref=${place}></div>`;
+}

@@ -1,0 +1,38 @@
+// Calls that were refused lately: when, whose, and which limit or rule refused them.
+
+import { html } from "./lib.js";
+import { Badge, Card, Empty, Known, Time } from "./elements.js";
+import { what } from "./limits.js";
+
+/** `Requests a minute of the user`. */
+function inWords(limit) {
+  const [level, kind] = limit.split(":");
+  return `${what(kind)} of the ${level}`;
+}
+
+function Row({ call, zone, reason, names }) {
+  const who = (call.keyId && names?.get(call.keyId)) || call.user;
+  return html`<tr>
+    <td class="when wide"><${Time} at=${call.createdAt} zone=${zone} /></td>
+    <th scope="row"><span class="name">${call.endpoint ?? "–"}</span>
+      <small class="wide"><code>${call.callId}</code></small>
+      <small class="narrow name">${who}, <${Time} at=${call.createdAt} zone=${zone} /></small></th>
+    <td class="wide"><span class="name">${who}</span></td>
+    <td><${Badge} tone="warn">${reason(call.code)}<//>
+      ${call.limit && html`<small class="below">${inWords(call.limit)}</small>`}
+      <small class="below">${call.message}</small></td></tr>`;
+}
+
+/** `reason` puts a code into words, `names` are the names of keys by their ids. */
+export const Refused = ({ known, zone, reason, names }) => html`<${Card} title="Refused lately"
+  id="refused" aside="the last week's, at most 100">
+  <${Known} known=${known} what="The refused calls" lines=${4}>${({ refusals }) => {
+    if (refusals.length === 0) return html`<${Empty} title="Nothing was refused lately" />`;
+    return html`<table class="history">
+      <caption class="sr">Calls that were refused lately, newest first</caption>
+      <thead><tr><th scope="col" class="wide">When</th><th scope="col">Model</th>
+        <th scope="col" class="wide">User</th><th scope="col">Why</th></tr></thead>
+      <tbody>${refusals.map((call) => html`<${Row} key=${call.callId} call=${call} zone=${zone}
+        reason=${reason} names=${names} />`)}</tbody></table>`;
+  }}<//>
+<//>`;

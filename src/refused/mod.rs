@@ -1,0 +1,67 @@
+//! Calls that were refused lately: noted by each process, kept in the store for a week, and shown
+//! to the team and its operators.
+//!
+//! Reading order: this file (what is known of one), `recorder` (the path of a request notes it, a
+//! task writes it), then the stores: `redis`, shared by all replicas, and `memory`, for the one
+//! process of an embedded ledger. A refusal costs the path of a request no I/O, and a flood of them
+//! costs the store one write a second for each team: only the newest are kept. The access log has
+//! all.
+
+mod memory;
+mod recorder;
+mod redis;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::in_millis;
+use crate::store::Outage;
+use crate::team::TeamId;
+
+pub use self::redis::RedisRefused;
+pub use memory::MemoryRefused;
+pub use recorder::Recorder;
+
+/// Most calls that are kept of a team.
+pub const KEPT_MAX: usize = 100;
+
+/// A call that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedCall {
+    /// When it was refused, by the clock of its process.
+    #[serde(serialize_with = "in_millis")]
+    pub created_at: Timestamp,
+    /// Id of the call.
+    pub call_id: String,
+    /// Id that its request carried.
+    pub request_id: String,
+    /// Who called.
+    pub user: String,
+    /// Public id of the gateway key, unless it was a token.
+    pub key_id: Option<String>,
+    /// The model.
+    pub endpoint: Option<String>,
+    /// Status of the answer.
+    pub status: u16,
+    /// Code of the refusal.
+    pub code: String,
+    /// The limit that refused it, with its level, if it was one.
+    pub limit: Option<String>,
+    /// The message of the answer.
+    pub message: String,
+}
+
+/// Keeps the latest of each team.
+pub trait Store: Send + Sync + 'static {
+    /// Adds calls of a team, newest first; the oldest beyond [`KEPT_MAX`] give way.
+    fn add<'a>(
+        &'a self,
+        team: &'a TeamId,
+        newest_first: &'a [RefusedCall],
+    ) -> BoxFuture<'a, Result<(), Outage>>;
+
+    /// The latest of a team, newest first.
+    fn latest<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<RefusedCall>, Outage>>;
+}

@@ -1,0 +1,29 @@
+//! Whether a call can be sent at once: it needs no permit, and a connection is idle.
+
+use super::{Line, Upstream, UpstreamClient};
+use crate::admission::AtHand;
+use crate::clock::Clock;
+use crate::live::Live;
+
+/// One worker's access to the upstream. Clones share it.
+#[derive(Clone)]
+pub struct UpstreamAccess {
+    /// The upstream.
+    pub upstream: Live<Upstream>,
+    /// The worker's connections.
+    pub wire: UpstreamClient,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl AtHand for UpstreamAccess {
+    type Line = Line;
+
+    /// An idle connection, if the call needs no permit. Where the shared account has limits every
+    /// call needs one, and only the store can grant it.
+    fn at_hand(&self) -> Option<Line> {
+        let upstream = self.upstream.read();
+        let is_free = upstream.limits.is_none() && upstream.keys.has_usable(self.clock.now());
+        if is_free { self.wire.at_hand(&upstream.origin, upstream.bounds) } else { None }
+    }
+}

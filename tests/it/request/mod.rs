@@ -1,0 +1,3 @@
+//! Does the team listener answer as its description says?
+
+mod openapi;

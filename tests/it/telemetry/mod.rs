@@ -1,0 +1,3 @@
+//! Metrics, logs and traces, without the gateway around them.
+
+mod exporter;
