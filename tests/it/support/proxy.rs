@@ -25,8 +25,6 @@ pub(crate) enum Fault {
     HoldRequests,
     /// Answers are held back likewise.
     HoldAnswers,
-    /// The same, except for the first answer on each connection and those that had come by then.
-    HoldFurtherAnswers,
 }
 
 /// How late an answer is.
@@ -40,7 +38,6 @@ pub(crate) struct Proxy {
     held: Arc<Mutex<Vec<u8>>>,
     cuts: Arc<AtomicU8>,
     awaited: Awaited,
-    answered: Awaited,
     fates: watch::Sender<Fates>,
     task: JoinHandle<()>,
 }
@@ -63,22 +60,21 @@ impl Proxy {
         let fault = Arc::new(AtomicU8::new(Fault::None as u8));
         let to = Arc::new(AtomicU16::new(to));
         let (held, cuts) = (Arc::default(), Arc::<AtomicU8>::default());
-        let (awaited, answered) = (Awaited::default(), Awaited::default());
+        let awaited = Awaited::default();
         let (shared, target, keep, cut) =
             (Arc::clone(&fault), Arc::clone(&to), Arc::clone(&held), Arc::clone(&cuts));
-        let (await_it, await_its_answer) = (Arc::clone(&awaited), Arc::clone(&answered));
+        let await_it = Arc::clone(&awaited);
         let fates = watch::Sender::default();
         let watched = fates.subscribe();
         let task = tokio::spawn(async move {
             while let Ok((caller, _)) = listener.accept().await {
                 let to = target.load(Ordering::SeqCst);
-                let (awaited, answered) = (Arc::clone(&await_it), Arc::clone(&await_its_answer));
-                let faults = Faults { now: Arc::clone(&shared), awaited, answered };
+                let faults = Faults { now: Arc::clone(&shared), awaited: Arc::clone(&await_it) };
                 let relayed = relay(caller, to, faults, Arc::clone(&keep), Arc::clone(&cut));
                 tokio::spawn(fated(relayed, watched.clone()));
             }
         });
-        Self { port, to, fault, held, cuts, awaited, answered, fates, task }
+        Self { port, to, fault, held, cuts, awaited, fates, task }
     }
 
     /// Its port on 127.0.0.1.
@@ -124,12 +120,6 @@ impl Proxy {
         self.fault.store(fault as u8, Ordering::SeqCst);
     }
 
-    /// Changes it as soon as the server has answered something with this text, which is let
-    /// through, and so are all answers before it.
-    pub(crate) fn set_once_answered(&self, text: &str, fault: Fault) {
-        *self.answered.lock().unwrap() = Some((text.as_bytes().to_vec(), fault));
-    }
-
     /// Changes it as soon as something with this text has gone to the server. So the fault meets
     /// the answer to that, whatever else goes on, and never keeps it from being sent.
     pub(crate) fn set_once_sent(&self, text: &str, fault: Fault) {
@@ -141,7 +131,6 @@ impl Proxy {
 struct Faults {
     now: Arc<AtomicU8>,
     awaited: Awaited,
-    answered: Awaited,
 }
 
 impl Faults {
@@ -158,15 +147,6 @@ impl Faults {
         if let Some((_, fault)) = awaited.take_if(is_it) {
             self.now.store(fault as u8, Ordering::SeqCst);
         }
-    }
-
-    /// These bytes have gone to the server: the fault that is to come with the answer.
-    fn comes_with_the_answer(&self, bytes: &[u8]) -> Option<Fault> {
-        let mut answered = self.answered.lock().unwrap();
-        let is_it = |(text, _): &mut (Vec<u8>, Fault)| {
-            bytes.windows(text.len()).any(|part| part == &text[..])
-        };
-        answered.take_if(is_it).map(|(_, fault)| fault)
     }
 
     /// Waits until there is no such fault.
@@ -209,7 +189,6 @@ async fn relay(
     let (mut from_caller, mut to_caller) = caller.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let now = || faults.now();
-    let coming = AtomicU8::new(Fault::None as u8);
     let onward = async {
         let (mut buffer, mut kept) = (vec![0; 64 * 1024], Vec::new());
         loop {
@@ -231,16 +210,13 @@ async fn relay(
                 held.lock().unwrap().extend_from_slice(&buffer[..read]);
             } else {
                 let sent = std::mem::take(&mut kept);
-                if let Some(fault) = faults.comes_with_the_answer(&sent) {
-                    coming.store(fault as u8, Ordering::SeqCst);
-                }
                 to_server.write_all(&sent).await?;
                 faults.sent(&sent);
             }
         }
     };
     let back = async {
-        let (mut buffer, mut has_answered) = (vec![0; 64 * 1024], false);
+        let mut buffer = vec![0; 64 * 1024];
         loop {
             let read = from_server.read(&mut buffer).await?;
             if read == 0 || now() == Fault::CutBeforeAnswer as u8 {
@@ -250,21 +226,8 @@ async fn relay(
                 tokio::time::sleep(LATE).await;
             }
             faults.until_not(Fault::HoldAnswers).await;
-            let first_is_let_through = now() == Fault::HoldFurtherAnswers as u8;
-            if first_is_let_through && has_answered {
-                faults.until_not(Fault::HoldFurtherAnswers).await;
-            }
-            has_answered = first_is_let_through;
             if now() != Fault::SwallowAnswers as u8 {
                 to_caller.write_all(&buffer[..read]).await?;
-            }
-            // Answers that came while all were held: another operation's may be the first of them.
-            while first_is_let_through && let Ok(more @ 1..) = from_server.try_read(&mut buffer) {
-                to_caller.write_all(&buffer[..more]).await?;
-            }
-            let fault = coming.swap(Fault::None as u8, Ordering::SeqCst);
-            if fault != Fault::None as u8 {
-                faults.now.store(fault, Ordering::SeqCst);
             }
         }
     };

@@ -228,7 +228,8 @@ async fn a_call_whose_connection_closes_while_marked_uses_another() {
         ledger.rows(&growth, 0, 2).await.unwrap().rows.len() == 2
     })
     .await;
-    world.proxy.set(Fault::HoldFurtherAnswers);
+    world.proxy.set_once_sent(stored::by_gateways::MARKS_SENT, Fault::HoldAnswers);
+    world.proxy.set(Fault::None);
     wait_until("it is marked", || async { phase().await == Some(Phase::Dispatched) }).await;
     let address = world.firemoon.address().to_owned();
     world.firemoon.kill();

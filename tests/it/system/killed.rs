@@ -278,8 +278,7 @@ async fn killed_when_reserving_a_call_sent_it_leaves_a_charge() {
 async fn killed_when_marking_a_call_sent_it_leaves_a_charge() {
     // More than one would be reserved after the other, and the answers to that held.
     let world = World { calls: 1, at_hand: false, ..World::start().await };
-    // The admission is answered, what comes after it is not.
-    let hold = async || world.proxy.set_once_answered("marked-", Fault::HoldAnswers);
+    let hold = async || world.proxy.set_once_sent(by_gateways::MARKS_SENT, Fault::HoldAnswers);
     let until =
         async |_: &str| wait_until("one is marked", || async { world.marked().await > 0 }).await;
     let left = world.kill("marked", hold, until).await;

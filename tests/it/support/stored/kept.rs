@@ -19,6 +19,8 @@ pub(crate) const OF_A_LOSS: [&str; 1] = ["made-by:"];
 /// once.
 pub(crate) const RESERVES_WAITING: &str = "\r\nW0[";
 pub(crate) const RESERVES_SENT: &str = "\r\nD0[";
+/// What stands in a request that marks a call that waited as sent.
+pub(crate) const MARKS_SENT: &str = "\r\nW0\r\n$2\r\nD1\r\n";
 /// What stands in a request that settles a call that was answered.
 pub(crate) const SETTLES: &str = "\"charged\",[";
 
