@@ -325,6 +325,25 @@ fn a_step_without_an_answer_is_in_doubt() {
     }
 }
 
+/// Written, and lost before it came a second time.
+#[test]
+fn a_refused_end_may_have_been_written_before_a_loss() {
+    let (keeper, batch, (team, id)) = (keeper(Verdict::Done), admits(), knows(0));
+    team.cache().owns_admitted(id);
+    let step = Step {
+        expected: Expected::Revision(at(5, 50)),
+        makes: at(5, 51),
+        changes: Changes { ended: vec![id], ..Changes::default() },
+        ..Step::reading(NOW, Wanted::default(), Vec::new(), NOW + TTL)
+    };
+    let reply = returned(Found::default());
+    let mut attempt = Attempt::new(&batch);
+    let taken = keeper.run(attempt.take(&keeper.context(), &team, &batch, (step, None), reply));
+    assert!(matches!(taken, Ok(None)));
+    let remembered = team.cache().memory.as_ref().map(|memory| memory.calls[&id].1.ending);
+    assert_eq!(remembered, Some(Some((5, 51))));
+}
+
 #[test]
 fn a_call_nobody_knows_is_read_before_its_mark() {
     let (keeper, id) = (keeper(Verdict::Done), ReservationId::new());

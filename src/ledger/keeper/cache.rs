@@ -176,13 +176,19 @@ impl TeamCache {
 
     /// Notes that the answer to a step was lost.
     pub(super) fn doubt(&mut self, step: InDoubt) {
-        let kept = step.changes.opened.iter().filter(|(_, record)| record.unread).map(|(id, _)| id);
-        for id in step.changes.ended.iter().chain(kept) {
+        self.may_have_ended(&step.changes, step.makes);
+        self.in_doubt = Some(Box::new(step));
+    }
+
+    /// Notes that the calls that these changes end may have ended with them. Reading that one is
+    /// still open shows that it has not.
+    pub(super) fn may_have_ended(&mut self, changes: &Changes, makes: Revision) {
+        let kept = changes.opened.iter().filter(|(_, record)| record.unread).map(|(id, _)| id);
+        for id in changes.ended.iter().chain(kept) {
             if let Some(own) = self.own.get_mut(id) {
-                own.ending.get_or_insert(step.makes);
+                own.ending.get_or_insert(makes);
             }
         }
-        self.in_doubt = Some(Box::new(step));
     }
 
     /// Takes the step in doubt if the keeper's revision shows that it was written.

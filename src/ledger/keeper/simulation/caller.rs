@@ -172,6 +172,9 @@ impl<'a> Call<'a> {
         match verdict {
             Some(Verdict::Admitted { .. }) => {
                 known.told_admitted = true;
+                // Its process may read of it instead of being answered.
+                let opened_at = known.opened_at;
+                promises.losses.heard(opened_at);
                 promises.hold(was_reserved, || {
                     format!("{} is told it is admitted, and is not", self.id)
                 });
