@@ -35,7 +35,7 @@ use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::Answer;
 use crate::idempotency::{Replay, Replays, Times};
-use crate::identity::{Authenticate, Authenticated, Authenticator, CredentialGuard};
+use crate::identity::{Authenticate, Authenticated, Authenticator, CredentialGuard, KeyNames};
 use crate::live::Live;
 use crate::pages::Pages;
 use crate::permits::Permits;
@@ -85,6 +85,8 @@ pub struct Parts {
     pub replays: Replays,
     /// Calls that were refused lately.
     pub refused: Arc<dyn refused::Store>,
+    /// What people call the gateway keys.
+    pub key_names: KeyNames,
     /// Where calls go.
     pub upstream: Live<Upstream>,
     /// Counts what happens upstream.
@@ -133,6 +135,7 @@ where
         reading.clone(),
         parts.replays.clone(),
         Arc::clone(&parts.refused),
+        parts.key_names.clone(),
         parts.buffer.clone(),
     );
     let replay = replay(&parts);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::named::{Named, Names};
 use super::query::{Page, Period};
 use super::reading::away;
 use super::usage::{Stats, seconds};
@@ -22,7 +23,7 @@ const SEARCHED_AT_ONCE: usize = 500;
 /// A page of calls.
 #[derive(Debug, Serialize)]
 pub struct List {
-    generations: Vec<Generation>,
+    generations: Vec<Named<Generation>>,
     /// Statistics of the current month.
     stats: Stats,
     pagination: Pagination,
@@ -118,6 +119,7 @@ pub(super) const fn status(outcome: Outcome) -> &'static str {
 pub async fn list(
     ledger: &dyn Ledger,
     team: &Team,
+    names: Names<'_>,
     page: &Page,
     at: Timestamp,
 ) -> Result<List, Refusal> {
@@ -144,7 +146,10 @@ pub async fn list(
     };
     let pagination = Pagination { limit: page.limit, offset: page.offset, total, has_more };
     Ok(List {
-        generations: rows.into_iter().map(Generation::from).collect(),
+        generations: rows
+            .into_iter()
+            .map(|row| names.with(&Arc::clone(&row.summary).user, Generation::from(row)))
+            .collect(),
         stats: Stats::from(sums),
         pagination,
         lost: lost.all(),

@@ -1,10 +1,11 @@
 //! A team's views of its own account: budgets, calls, usage, and quotes.
 //!
 //! Reading order: [`reading`] (rate-limited reads of the ledger), [`query`] (query parameters),
-//! [`views`] (balance and `me`), [`generations`], [`requests`], [`usage`], [`spend`],
+//! [`named`] (what the team's keys are called), [`views`] (balance and `me`), [`generations`], [`requests`], [`usage`], [`spend`],
 //! [`quote`].
 
 pub mod generations;
+pub mod named;
 pub mod query;
 pub mod quote;
 pub mod reading;
@@ -26,12 +27,13 @@ use tower::Service;
 pub use quote::Quotes;
 pub use reading::{Reading, Settings};
 
+use self::named::{Named, Names};
 use self::query::{Page, Period, Query};
 use self::reading::away;
 use self::requests::Requests;
 use crate::http::{Answer, AnswerBody, HeaderWriter};
 use crate::idempotency::Replays;
-use crate::identity::Principal;
+use crate::identity::{KeyNames, Principal};
 use crate::ledger::{LimitStatus, headers};
 use crate::printable;
 use crate::refusal::Refusal;
@@ -63,20 +65,22 @@ pub struct Views {
     reading: Reading,
     replays: Replays,
     refused: Arc<dyn refused::Store>,
+    key_names: KeyNames,
     buffer: Buffer,
 }
 
 impl Views {
-    /// Views of this ledger, these stored calls and these refused ones; large answers take memory
-    /// from `buffer`.
+    /// Views of this ledger, these stored calls and these refused ones, in which users who are
+    /// gateway keys also have these names; large answers take memory from `buffer`.
     #[must_use]
     pub fn new(
         reading: Reading,
         replays: Replays,
         refused: Arc<dyn refused::Store>,
+        key_names: KeyNames,
         buffer: Buffer,
     ) -> Self {
-        Self { reading, replays, refused, buffer }
+        Self { reading, replays, refused, key_names, buffer }
     }
 }
 
@@ -96,6 +100,10 @@ impl Service<Question> for Views {
 }
 
 impl Views {
+    const fn names<'a>(&'a self, team: &'a Team) -> Names<'a> {
+        Names { keys: &self.key_names, team: &team.id }
+    }
+
     fn requests<'a>(&'a self, team: &'a Team) -> Requests<'a> {
         Requests { ledger: self.reading.ledger(), replays: &self.replays, team: &team.id }
     }
@@ -117,6 +125,7 @@ impl Views {
         let Question { view, query, principal, team } = question;
         let query = Query::read(query.as_deref().unwrap_or_default());
         let reading = &self.reading;
+        let names = self.names(&team);
         match view {
             Account::Balance => {
                 let snapshot = reading.snapshot(&principal, &team).await?;
@@ -124,12 +133,14 @@ impl Views {
             }
             Account::Me => {
                 let snapshot = reading.snapshot(&principal, &team).await?;
-                shown(&views::me(&principal, &team, &snapshot), &snapshot.statuses, snapshot.at)
+                let me = views::me(&principal, &team, &snapshot, names);
+                shown(&me, &snapshot.statuses, snapshot.at)
             }
             Account::Generations => {
                 let page = Page::of(&query)?;
                 let snapshot = reading.snapshot(&principal, &team).await?;
-                let list = generations::list(reading.ledger(), &team, &page, snapshot.at).await?;
+                let at = snapshot.at;
+                let list = generations::list(reading.ledger(), &team, names, &page, at).await?;
                 shown(&list, &snapshot.statuses, snapshot.at)
             }
             Account::Usage => {
@@ -144,7 +155,8 @@ impl Views {
             Account::Spend => {
                 let period = Period::of_ours(&query)?;
                 let snapshot = reading.snapshot(&principal, &team).await?;
-                let spend = spend::of(reading.ledger(), &team, period, snapshot.at).await?;
+                let at = snapshot.at;
+                let spend = spend::of(reading.ledger(), &team, names, period, at).await?;
                 shown(&spend, &snapshot.statuses, snapshot.at)
             }
             Account::Requests => {
@@ -155,6 +167,8 @@ impl Views {
                 let snapshot = reading.snapshot(&principal, &team).await?;
                 let refusals =
                     self.refused.latest(&team.id).await.map_err(|outage| away(&outage))?;
+                let named = |call: RefusedCall| names.with(&call.user.clone(), call);
+                let refusals = refusals.into_iter().map(named).collect();
                 shown(&RefusalsView { refusals }, &snapshot.statuses, snapshot.at)
             }
             Account::Request(id) => {
@@ -174,7 +188,7 @@ impl Views {
 /// The team's calls that were refused lately, newest first.
 #[derive(Debug, Serialize)]
 struct RefusalsView {
-    refusals: Vec<RefusedCall>,
+    refusals: Vec<Named<RefusedCall>>,
 }
 
 /// Views up to this size are given even to a team whose memory is taken: they may show why.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use super::named::{Named, Names};
 use super::query::Period;
 use super::reading::away;
 use super::usage::{OfModel, Totals, first_day};
@@ -31,7 +32,7 @@ pub struct View {
     /// Those on which anything was.
     days: Vec<OfDay>,
     models: Vec<OfModel>,
-    users: Vec<OfUser>,
+    users: Vec<Named<OfUser>>,
     totals: Totals,
 }
 
@@ -56,6 +57,7 @@ struct OfUser {
 pub async fn of(
     ledger: &dyn Ledger,
     team: &Team,
+    names: Names<'_>,
     period: Period,
     at: Timestamp,
 ) -> Result<View, Refusal> {
@@ -77,13 +79,16 @@ pub async fn of(
         to: *days.end(),
         days: by_day.into_iter().map(|(day, sums)| OfDay { day, totals: sums.into() }).collect(),
         models: by_model.into_iter().map(OfModel::from).collect(),
-        users: users(by_user),
+        users: users(by_user)
+            .into_iter()
+            .map(|(user, sums)| names.with(&user.clone(), OfUser { user, totals: sums.into() }))
+            .collect(),
         totals: totals.into(),
     })
 }
 
 /// Who spent the most first, and all beyond [`USERS_MAX`] as one.
-fn users(by_user: BTreeMap<String, Sums>) -> Vec<OfUser> {
+fn users(by_user: BTreeMap<String, Sums>) -> Vec<(String, Sums)> {
     let mut all: Vec<(String, Sums)> = by_user.into_iter().collect();
     // Whoever is not told apart already comes last, and is among the rest where there is one.
     all.sort_by_key(|(user, sums)| (user == OVERFLOW, std::cmp::Reverse(sums.credits)));
@@ -93,7 +98,7 @@ fn users(by_user: BTreeMap<String, Sums>) -> Vec<OfUser> {
         rest.into_iter().for_each(|(_, sums)| others += sums);
         all.push((OVERFLOW.to_owned(), others));
     }
-    all.into_iter().map(|(user, sums)| OfUser { user, totals: sums.into() }).collect()
+    all
 }
 
 #[cfg(test)]
@@ -109,13 +114,12 @@ mod tests {
     fn users_beyond_a_hundred_are_counted_as_one() {
         let named = |number: u64| (format!("user-{number}"), spent(number));
         let few = users((1..=3).map(named).chain([("*".to_owned(), spent(9))]).collect());
-        let names: Vec<&str> = few.iter().map(|of| of.user.as_str()).collect();
+        let names: Vec<&str> = few.iter().map(|(user, _)| user.as_str()).collect();
         assert_eq!(names, ["user-3", "user-2", "user-1", "*"]);
         let many = users((1..=102).map(named).chain([("*".to_owned(), spent(9))]).collect());
         assert_eq!(many.len(), 101);
-        let last = many.last().map(|of| serde_json::json!(of));
-        let others = last.unwrap_or_default();
-        assert_eq!((&others["user"], &others["requests"]), (&"*".into(), &3.into()));
-        assert_eq!(others["cost"].to_string(), "0.000012", "the two smallest, and the others");
+        let (user, others) = many.last().cloned().unwrap_or_default();
+        assert_eq!((user.as_str(), others.calls()), ("*", 3));
+        assert_eq!(others.credits.to_string(), "0.000012", "the two smallest, and the others");
     }
 }

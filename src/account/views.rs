@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::named::Names;
 use crate::clock::in_millis;
 use crate::credits::Credits;
 use crate::identity::Principal;
@@ -39,6 +40,9 @@ pub struct Me<'a> {
 struct CredentialView<'a> {
     kind: &'static str,
     id: &'a str,
+    /// What people call it, if it is a gateway key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
 }
 
 /// The balance of a team.
@@ -57,7 +61,12 @@ pub fn balance<'a>(team: &'a Team, snapshot: &BudgetSnapshot) -> Balance<'a> {
 
 /// The caller and all its limits.
 #[must_use]
-pub fn me<'a>(principal: &'a Principal, team: &'a Team, snapshot: &BudgetSnapshot) -> Me<'a> {
+pub fn me<'a>(
+    principal: &'a Principal,
+    team: &'a Team,
+    snapshot: &BudgetSnapshot,
+    names: Names<'_>,
+) -> Me<'a> {
     let key_allows =
         |model: &_| principal.key_models.as_ref().is_none_or(|rules| rules.allow(model));
     let priced = team.prices.models.keys();
@@ -70,6 +79,7 @@ pub fn me<'a>(principal: &'a Principal, team: &'a Team, snapshot: &BudgetSnapsho
         credential: CredentialView {
             kind: principal.credential.kind(),
             id: principal.credential.id(),
+            name: principal.credential.key_id().and_then(|key| names.of_key(key)),
         },
         time_zone: team.zone_name(),
         at: snapshot.at,

@@ -5,9 +5,10 @@ use serde_json::json;
 
 use super::call::{self, Call};
 use super::teams::Teams;
+use crate::account::named::Named;
 use crate::http::Answer;
 use crate::refusal::Refusal;
-use crate::refused;
+use crate::refused::{self, RefusedCall};
 
 /// Answers the page, newest first.
 ///
@@ -20,5 +21,10 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let team = teams.team(call)?;
     let refusals = refused.latest(&team.id).await.map_err(|_| Refusal::LedgerUnavailable)?;
+    let named = |call: RefusedCall| {
+        let key_name = teams.registrar.key_name(&call.user);
+        Named::new(call, key_name)
+    };
+    let refusals: Vec<_> = refusals.into_iter().map(named).collect();
     call::json(StatusCode::OK, &json!({ "team": team.id.as_str(), "refusals": refusals }))
 }

@@ -109,6 +109,7 @@ pub fn parts(acquired: &Acquired, manager: Arc<ReservationManager>) -> Parts {
         permits: acquired.permits(),
         replays: acquired.replays(),
         refused: acquired.refused(),
+        key_names: acquired.registrar.key_names(),
         upstream,
         upstream_observer: acquired.metrics.clone(),
         wire: UpstreamClient::new(acquired.buffer.clone()),

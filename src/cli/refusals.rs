@@ -67,7 +67,11 @@ impl Refusals {
 }
 
 fn row(team: &str, call: &Value) -> Vec<String> {
-    let shown = ["user", "endpoint", "status", "code", "limit", "callId", "message"];
-    let head = [time(&call["createdAt"]), team.to_owned()];
+    let shown = ["endpoint", "status", "code", "limit", "callId", "message"];
+    let user = match call["keyName"].as_str() {
+        Some(key) => format!("{key} ({})", text(&call["user"])),
+        None => text(&call["user"]),
+    };
+    let head = [time(&call["createdAt"]), team.to_owned(), user];
     head.into_iter().chain(shown.map(|name| text(&call[name]))).collect()
 }

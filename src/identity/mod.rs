@@ -6,8 +6,8 @@
 //! keys fresh; [`cache`] has verified tokens, and [`verification_pool`] verifies the others;
 //! [`throttle`] counts failed credentials, and [`credential_guard`] is in front of both;
 //! [`record`], [`store`], [`key_registry`] and [`registry_sync`] keep what operators change at run
-//! time, stored by [`embedded`] or by [`redis`] with `register.lua`, and [`active_keys`] joins it
-//! with the configuration's keys; [`known`] builds it from settings; [`authenticator`] judges
+//! time, stored by [`embedded`] or by [`redis`] with `register.lua`, [`active_keys`] joins it with
+//! the configuration's keys, and [`key_names`] says what people call them; [`known`] builds it from settings; [`authenticator`] judges
 //! [`presented`] credentials, with [`failed_check`] as the error, `reason` to word it, [`examine`]
 //! to report each check, and `refusal_log` to bound the log; [`authenticate`] is the layer, and
 //! [`authenticated`] its proof.
@@ -29,6 +29,7 @@ mod issuer_keys;
 pub mod jwk;
 mod jws;
 pub mod key;
+pub mod key_names;
 pub mod key_registry;
 pub mod keyset;
 mod known;
@@ -59,6 +60,7 @@ pub use embedded::EmbeddedKeyRegistry;
 pub use failed_check::FailedCheck;
 pub use issuer_keys::{RenewalError, check_file};
 pub use key::{GatewayKey, SecretHash};
+pub use key_names::KeyNames;
 pub use key_registry::{KeyRegistry, ReadLimits, Suspension};
 pub use observer::{NotObserved, Observer};
 pub use presented::Presented;

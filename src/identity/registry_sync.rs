@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Authenticator;
+use super::key_names::KeyNames;
 use super::key_registry::{KeyRegistry, Lost, ReadLimits};
 use super::store::{Store, Version};
 use crate::live::Live;
@@ -72,11 +73,13 @@ impl RegistrySync {
     /// Name of the gateway key that this user stands for, if there is one.
     #[must_use]
     pub fn key_name(&self, user: &str) -> Option<String> {
-        let id = KeyId::parse(user.strip_prefix("key:")?)?;
-        let directory = self.directory.read();
-        let configured =
-            directory.configured_keys().iter().find(|key| key.id == id).map(|key| key.name.clone());
-        configured.or_else(|| self.register.read().key(&id).map(|key| key.record.name.clone()))
+        self.key_names().of(user)
+    }
+
+    /// Names of all keys that are known to this process.
+    #[must_use]
+    pub fn key_names(&self) -> KeyNames {
+        KeyNames::new(self.register.clone(), self.directory.clone())
     }
 
     /// Reads all entries and puts them in force.

@@ -182,6 +182,27 @@ describe("the team page", () => {
     });
   });
 
+  test("a key is named as its team calls it, and told apart by its id", async () => {
+    const id = at.keys.growth.split("_")[1];
+    assert.equal((await at.generate(at.keys.growth)).status, 200);
+    assert.equal((await at.generate(at.keys.growth, {}, "kling/kling-2-1-master")).status, 403);
+    await visiting({}, async (visit, page) => {
+      await visit.signedIn(at.keys.growth);
+      await visit.sees(page.getByRole("banner").getByText("laptop", { exact: true }));
+      await visit.sees(page.getByRole("contentinfo").getByText(`laptop (${id})`));
+      await visit.sees(
+        visit.card("Spend").getByRole("rowheader", { name: `laptop key ${id}`, exact: true }),
+      );
+      await visit.go("History");
+      const history = visit.card("Your team's calls");
+      await visit.sees(history.getByRole("cell", { name: "laptop", exact: true }).first());
+      await visit.sees(visit.card("Refused lately").getByRole("cell", { name: "laptop" }).first());
+      await history.getByRole("button", { name: /^Show details/ }).first().click();
+      await visit.sees(history.getByText(`laptop (key:${id})`));
+      assert.ok(!(await page.getByRole("banner").innerText()).includes("key:"));
+    });
+  });
+
   test("HTML in a name is text", async () => {
     const eve = await token(HTML);
     assert.equal((await at.generate(eve)).status, 200);

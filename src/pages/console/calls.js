@@ -13,8 +13,8 @@ function Row({ call, decimals, zone }) {
   return html`<tr>
     <td class="when wide"><${Time} at=${call.createdAt} zone=${zone} /></td>
     <th scope="row"><span class="name">${call.endpoint}</span>
-      <small class="wide"><a href=${linkTo(call.id)}><code>${call.id}</code></a></small><small class="narrow name">${call.keyName ?? call.user}, <${Time}
-        at=${call.createdAt} zone=${zone} /></small></th>
+      <small class="wide"><a href=${linkTo(call.id)}><code>${call.id}</code></a></small><small class="narrow name">${call.keyName ?? call.user},<br /><${Time} at=${call.createdAt}
+        zone=${zone} /></small></th>
     <td class="wide"><span class="name">${call.keyName ?? call.user}</span></td>
     <td><${Badge} tone=${ended.tone}>${ended.text}<//>${reason && html`<small class="below">${reason}</small>`}</td>
     <td class="number wide">${call.latency === null ? "–" : duration(call.latency)}</td>

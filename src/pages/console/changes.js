@@ -41,8 +41,8 @@ export const Changes = ({ session }) => html`<${Card} title="What operators chan
   aside="the last hundred; the log has them all">
   <${Known} known=${session.known("changes")} what="The changes" lines=${6}>${({ changes }) => {
     if (changes.length === 0)
-      return html`<${Empty} title="Nothing was changed yet">What is changed here, by the API or by the
-        command line stands here. Changes of the configuration's file stand in the log.<//>`;
+      return html`<${Empty} title="Nothing was changed yet">Changes made on this page, through the API or
+        with the command line are listed here. Those of the configuration file are in the log.<//>`;
     return html`<table class="changes"><caption class="sr">Changes, newest first</caption>
       <thead><tr><th scope="col" class="wide">When</th><th scope="col">Change</th><th scope="col">Who</th><th
         scope="col" class="wide">Before → after</th></tr></thead>

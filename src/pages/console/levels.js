@@ -75,7 +75,7 @@ function Acts({ level, team, limits, session }) {
     }`;
 }
 
-function Row({ level, team, zone, session, all }) {
+function Row({ level, team, zone, session, all, decimals }) {
   const [open, setOpen] = useState(false);
   const limits = level.limits.map(read);
   const label = level.keyName ?? level.name;
@@ -87,7 +87,7 @@ function Row({ level, team, zone, session, all }) {
       }</small></th>
       <td><${State} level=${level} limits=${limits} zone=${zone} all=${all} /></td>
       <td class="budget-cell wide"><${Nearest} limit=${nearestOf(limits)} /></td>
-      <td class="number">${level.month ? credits(micros(level.month.cost)) : "–"}</td>
+      <td class="number">${level.month ? credits(micros(level.month.cost), decimals) : "–"}</td>
       <td class="number wide">${level.month ? count(level.month.requests) : "–"}</td>
       ${session.mayChange && html`<td class="acts wide">${acts}</td>`}
       <td class="more"><button type="button" class="quiet" aria-expanded=${open}
@@ -113,9 +113,10 @@ export function Levels({ value, session, all }) {
   const isSought = ({ name, keyName = "" }) =>
     `${name} ${keyName}`.toLowerCase().includes(sought.trim().toLowerCase());
   const shown = others.filter(isSought);
+  const decimals = places(shown.map(({ month }) => micros(month?.cost)));
   const field = html`<input type="search" aria-label="Find a user or key" placeholder="Find a user or key"
     value=${sought} onInput=${(event) => seek(event.target.value)} />`;
-  return html`<${Card} title="Users and keys" id="levels" aside=${others.length > 5 && field}>
+  return html`<${Card} title="Users and keys" id="levels" aside=${others.length > 5 ? field : "credits and calls of this month"}>
     ${
       shown.length === 0
         ? html`<${Empty} title=${sought ? `Nobody is named ${sought}` : "Nobody called this month"}>Users
@@ -127,7 +128,7 @@ export function Levels({ value, session, all }) {
           <th scope="col" class="more"><span class="sr">Limits</span></th></tr></thead>
         <tbody>${shown.map(
           (level) => html`<${Row} key=${`${level.level} ${level.name}`} level=${level} team=${value.team}
-            zone=${value.timeZone} session=${session} all=${all} />`,
+            zone=${value.timeZone} session=${session} all=${all} decimals=${decimals} />`,
         )}</tbody></table>`
     }
     ${value.hidden > 0 && html`<p class="soft">${count(value.hidden)} more spent less and are not shown.</p>`}

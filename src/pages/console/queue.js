@@ -9,7 +9,8 @@ const percent = (part) => `${Math.round(part * 1000) / 10} %`;
 
 export function Windows({ windows }) {
   if (windows.length === 0)
-    return html`<${Empty} title="No limits of the account">upstream.limits is not configured.<//>`;
+    return html`<${Empty} title="No limits">The configuration sets none under
+      <code>upstream.limits</code>, so no call waits for the account.<//>`;
   return html`<table><caption class="sr">What is left in the shared account's windows</caption>
     <thead><tr><th scope="col">Window</th><th scope="col" class="number">Left</th><th scope="col"
       class="number">Of</th></tr></thead>
@@ -61,9 +62,9 @@ export function Queue({ session }) {
     html`<${Card} title=${title} id=${id} aside=${aside}>
       <${Known} known=${known} what=${title} lines=${4}>${children}<//><//>`;
   return html`
-    ${card("Waiting now", "waiting", "of all replicas, the longest first", (queue) => html`<${Waiting} calls=${queue.waiting} />`)}
+    ${card("Waiting now", "waiting", "of all replicas, the longest first; reserved in credits", (queue) => html`<${Waiting} calls=${queue.waiting} />`)}
     <div class="pair">
-      ${card("Shares", "shares", "of what becomes free", (queue) => html`<${Shares} teams=${queue.teams} />`)}
+      ${card("Shares", "shares", "of what becomes free, by weight", (queue) => html`<${Shares} teams=${queue.teams} />`)}
       ${card("Room on the shared account", "windows", "calls", (queue) => html`<${Windows} windows=${queue.windows} />`)}
     </div>`;
 }

@@ -22,7 +22,7 @@ function State({ value }) {
 export function SharedKeys({ session }) {
   const balances = new Map((session.known("month").data?.balances ?? []).map((one) => [one.key, one]));
   return html`
-    <${Card} title="Keys at Firemoon" id="shared" aside="as this replica knows them; never a secret">
+    <${Card} title="Keys at Firemoon" id="shared" aside="in credits, as this replica knows them">
       <${Known} known=${session.known("sharedKeys")} what="The shared keys" lines=${3}>${({ keys }) => {
         if (keys.length === 0) return html`<${Empty} title="No shared keys" />`;
         return html`<table><caption class="sr">The shared keys</caption>
@@ -36,8 +36,8 @@ export function SharedKeys({ session }) {
               <td class="number">${balance ? credits(micros(balance.drift)) : "–"}</td>
               <td class="number wide">${count(key.weight)}</td></tr>`;
           })}</tbody></table>
-          <p class="soft small note">Drift is what Firemoon took beyond what all teams spent. It is known
-            with upstream.reconcile.</p>`;
+          <p class="soft small note">Drift is what Firemoon took beyond what all teams spent. Set
+            <code>upstream.reconcile</code> to have it read.</p>`;
       }}<//>
     <//>
     <${Card} title="Room on the shared account" id="windows" aside="calls">

@@ -20,7 +20,7 @@ const spent = (report, team) =>
 
 export function Teams({ session }) {
   const [today, month] = ["today", "month"].map((name) => session.known(name).data);
-  return html`<${Card} title="Limits and spend" id="teams" aside="the budget that ends first">
+  return html`<${Card} title="Limits and spend" id="teams" aside="in credits, with the budget that ends first">
     <${Known} known=${session.known("teams")} what="The teams" lines=${8}>${({ teams }) => {
       if (teams.length === 0)
         return html`<${Empty} title="No teams">The configuration names none: add one under

@@ -2,7 +2,7 @@
 
 import { html, useState } from "./lib.js";
 import { BurnDown, said, spentByDay } from "./burndown.js";
-import { credits, micros, share } from "./credits.js";
+import { credits, micros, places, share } from "./credits.js";
 import { Badge, Bar, Card, Empty, Time } from "./elements.js";
 import { began, forecast, recentRate } from "./forecast.js";
 import { inWords, parts, read, tone } from "./limits.js";
@@ -42,6 +42,7 @@ export function Budget({ me, usage, calls }) {
       <${Empty} title="No budget of credits">Your spend is counted, but no budget bounds it.<//>
     <//>`;
   }
+  const decimals = places([limit.used, limit.reserved]);
   const now = Date.parse(me.at);
   const from = began(limit, me.timeZone);
   const rate = from
@@ -68,8 +69,8 @@ export function Budget({ me, usage, calls }) {
           <p class=${`forecast ${told.kind === "ends" || told.kind === "gone" ? "bad" : ""}`}>${said(told, limit)}</p>
         </div>
         <dl class="facts">
-          <div><dt>Used</dt><dd>${credits(limit.used)}</dd></div>
-          <div><dt>Reserved</dt><dd>${credits(limit.reserved)}</dd></div>
+          <div><dt>Used</dt><dd>${credits(limit.used, decimals)}</dd></div>
+          <div><dt>Reserved</dt><dd>${credits(limit.reserved, decimals)}</dd></div>
           <div><dt>Resets</dt><dd>${limit.reset ? html`<${Time} at=${limit.reset}
             zone=${me.timeZone} />` : "never: prepaid"}</dd></div>
         </dl>

@@ -54,7 +54,7 @@ export function Time({ at, zone, precise = false }) {
   const theirs = beside(at, zone);
   return html`<time datetime=${new Date(at).toISOString()}
     title=${exact(at)}>${precise ? exact(at) : moment(at)}${
-    theirs && html`<small class="zone"> ${theirs}</small>`
+    theirs && [" ", html`<small class="zone">${theirs}</small>`]
   }</time>`;
 }
 

@@ -13,7 +13,7 @@ function Row({ limit, zone, who }) {
     <tr>
       <th scope="row">
         <span class="what">${what(limit.kind)}</span>
-        <small>${who[limit.level] ?? limit.level}</small>
+        <small><span class="numbers">${written(limit.max)}</span> for ${who[limit.level] ?? limit.level}</small>
         ${resets(limit) && html`<small class="narrow">resets <${Time} at=${limit.reset} zone=${zone}
           /></small>`}
         ${limit.shadow && html` <${Badge}>only counted<//>`}
@@ -22,7 +22,6 @@ function Row({ limit, zone, who }) {
       <td class="number">${written(limit.used)}</td>
       <td class="number wide">${written(limit.reserved)}</td>
       <td class="number strong">${written(limit.remaining)}</td>
-      <td class="number wide">${written(limit.max)}</td>
       <td class="number reset wide">${resets(limit) ? html`<${Time} at=${limit.reset} zone=${zone}
         />` : html`<span class="soft">–</span>`}</td>
     </tr>`;
@@ -35,8 +34,8 @@ export const LimitsTable = ({ limits, zone, caption, who = WHO }) =>
     <thead><tr>
       <th scope="col">Limit</th><th scope="col" class="number">Used</th><th scope="col"
         class="number wide">Reserved</th>
-      <th scope="col" class="number">Left</th><th scope="col" class="number wide">Of</th><th
-        scope="col" class="number reset wide">Resets</th>
+      <th scope="col" class="number">Left</th><th scope="col"
+        class="number reset wide">Resets</th>
     </tr></thead>
     <tbody>${limits.map((limit) => html`<${Row} key=${limit.name} limit=${limit}
       zone=${zone} who=${who} />`)}</tbody>

@@ -11,12 +11,13 @@ function inWords(limit) {
 }
 
 function Row({ call, zone, reason, names }) {
-  const who = (call.keyId && names?.get(call.keyId)) || call.user;
+  const who = (call.keyId && names?.get(call.keyId)) || (call.keyName ?? call.user);
   return html`<tr>
     <td class="when wide"><${Time} at=${call.createdAt} zone=${zone} /></td>
     <th scope="row"><span class="name">${call.endpoint ?? "–"}</span>
       <small class="wide"><code>${call.callId}</code></small>
-      <small class="narrow name">${who}, <${Time} at=${call.createdAt} zone=${zone} /></small></th>
+      <small class="narrow name">${who},<br /><${Time} at=${call.createdAt}
+        zone=${zone} /></small></th>
     <td class="wide"><span class="name">${who}</span></td>
     <td><${Badge} tone="warn">${reason(call.code)}<//>
       ${call.limit && html`<small class="below">${inWords(call.limit)}</small>`}
@@ -25,7 +26,7 @@ function Row({ call, zone, reason, names }) {
 
 /** `reason` puts a code into words, `names` are the names of keys by their ids. */
 export const Refused = ({ known, zone, reason, names }) => html`<${Card} title="Refused lately"
-  id="refused" aside="the last week's, at most 100">
+  id="refused" aside="in the last 7 days, 100 at most">
   <${Known} known=${known} what="The refused calls" lines=${4}>${({ refusals }) => {
     if (refusals.length === 0) return html`<${Empty} title="Nothing was refused lately" />`;
     return html`<table class="history">

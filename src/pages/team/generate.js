@@ -167,13 +167,13 @@ export function Generate({ session, models, open, zone, tick }) {
             isVideo
               ? html`<div><label for="seconds">Length</label><select id="seconds"
                 ...${field("seconds")}>
-                <option value="">The model's own</option><option value="5">5 s</option><option
+                <option value="">Default</option><option value="5">5 s</option><option
                   value="10">10 s</option></select></div>`
               : html`<div><label for="images">Images</label><select id="images"
                 ...${field("images")}>${["1", "2", "3", "4"].map((n) => html`<option
                 key=${n}>${n}</option>`)}</select></div>
               <div><label for="size">Size</label><select id="size" ...${field("size")}><option
-                value="">The model's own</option>
+                value="">Default</option>
                 ${SIZES.map((size) => html`<option key=${size}
                   value=${size}>${size.replaceAll("_", " ")}</option>`)}</select></div>`
           }

@@ -21,7 +21,7 @@ function Details({ call, zone }) {
   const fact = (name, value) => value && html`<div><dt>${name}</dt><dd>${value}</dd></div>`;
   return html`<dl class="facts details">
     ${fact("Why", reason)}
-    ${fact("User", call.user)}
+    ${fact("User", call.keyName ? `${call.keyName} (${call.user})` : call.user)}
     ${fact("Credential", call.credential)}
     ${fact("Admitted", html`<${Time} at=${call.createdAt} zone=${zone} precise=${true} />`)}
     ${fact("Took", call.latency !== null && duration(call.latency))}
@@ -50,7 +50,7 @@ function Row({ call, decimals, zone, answer, onSight }) {
         <span><span class="name">${call.endpoint}</span><small>${made(call)}</small>
           <small class="narrow"><${Time} at=${call.createdAt} zone=${zone} /></small></span></div>
             </th>
-      <td class="wide"><span class="name">${call.user}</span></td>
+      <td class="wide"><span class="name">${call.keyName ?? call.user}</span></td>
       <td><${Badge} tone=${ended.tone}>${ended.text}<//>${reason && html`<small
         class="why">${reason}</small>`}</td>
       <td class="number wide">${call.latency === null ? "–" : duration(call.latency)}</td>
@@ -82,7 +82,7 @@ export function History({ known, models, view, onView, answers, kept, zone }) {
         return page > 0
           ? html`<${Empty} title="No older calls" />`
           : html`<${Empty} title=${model ? `No calls of ${model} yet` : "No calls yet"}>What your
-            team generates stands here, with its cost and outcome.<//>`;
+            team generates is listed here, with its cost and outcome.<//>`;
       }
       return html`
         <table class="history">
@@ -97,13 +97,13 @@ export function History({ known, models, view, onView, answers, kept, zone }) {
         </table>
         ${lost > 0 && html`<p class="soft">${count(lost)} older calls are no longer kept; their sums
           are.</p>`}
-        <nav class="pages" aria-label="Pages of the history">
+        ${(page > 0 || pagination.hasMore) && html`<nav class="pages" aria-label="Pages of the history">
           <button type="button" disabled=${page === 0}
             onClick=${() => onView({ ...view, page: page - 1 })}>Newer</button>
           <span class="soft">${page * PAGE + 1} to ${page * PAGE + generations.length}${pagination.total === null ? "" : ` of ${count(pagination.total)}`}</span>
           <button type="button" disabled=${!pagination.hasMore}
             onClick=${() => onView({ ...view, page: page + 1 })}>Older</button>
-        </nav>`;
+        </nav>`}`;
     }}<//>
   <//>`;
 }

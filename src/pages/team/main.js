@@ -82,6 +82,8 @@ function Page({ session, onSignOut }) {
     session.watch(view);
   }, [view]);
   const { team, user, credential, at, timeZone } = me.data;
+  // A key that is a user of its own is known by its name.
+  const who = (user === `key:${credential.id}` && credential.name) || user;
   return html`
     <a class="skip" href="#content" onClick=${(event) => {
       event.preventDefault();
@@ -96,7 +98,7 @@ function Page({ session, onSignOut }) {
           aria-current=${name === view ? "page" : null}>${text}</a></li>`,
       )}</ul></nav>
       <div class="who"><span><strong class="name">${team}</strong><small
-        class="name">${user}</small></span>
+        class="name">${who}</small></span>
         <button type="button" class="quiet" onClick=${onSignOut}>Sign out</button></div>
     </header>
     <main id="content">
@@ -105,8 +107,8 @@ function Page({ session, onSignOut }) {
       <${View} name=${view} session=${session} />
     </main>
     <footer class="soft small">Signed in
-      with ${credential.kind === "key" ? "the gateway key" : "a token"} <span
-      class="name">${credential.id}</span>.
+      with ${credential.kind === "key" ? "the gateway key" : "a token of"} <span
+      class="name">${credential.name ? `${credential.name} (${credential.id})` : credential.id}</span>.
       As of <${Time} at=${at} zone=${timeZone} precise=${true} />; the team's days and months begin
         in ${timeZone}.</footer>`;
 }

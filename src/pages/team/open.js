@@ -55,8 +55,8 @@ export function Open({ known, zone, answers, kept: all, fetchAnswer }) {
       const open = requests.filter((call) => call.state !== "done");
       const kept = requests.filter((call) => call.state === "done");
       if (requests.length === 0)
-        return html`<${Empty} title="Nothing is open">A call that still runs stands here, and so
-          does the answer of one whose caller hung up.<//>`;
+        return html`<${Empty} title="Nothing is open">Calls that still run are listed here, and the
+          answers of calls whose caller hung up.<//>`;
       return html`
         ${open.length > 0 && html`<h3>${plural(open.length, "call")} under way</h3><${Running}
           calls=${open} />`}

@@ -24,8 +24,10 @@ function Division({ caption, first, rows }) {
         scope="col" class="number">Credits</th></tr></thead>
       <tbody>${shown.map(
         ({ row, cost }) => html`
-        <tr key=${row.name}>
-          <th scope="row"><span class="name">${row.name}</span><${Bar}
+        <tr key=${row.id ?? row.name}>
+          <th scope="row"><span class="name">${row.name}</span>${
+            row.id && html` <span class="soft small">key ${row.id}</span>`
+          }<${Bar}
             parts=${[{ kind: "used", share: share(cost, most) }]} /></th>
           <td class="number">${count(row.requests)}</td>
           <td class="number strong">${credits(cost, decimals)}</td>
@@ -44,7 +46,11 @@ function Month({ usage }) {
   if (usage.totals.requests === 0)
     return html`<${Empty} title=${`Nothing was spent in ${monthOf(usage.from)}`} />`;
   const models = usage.models.map((model) => ({ ...model, name: named(model.endpoint) }));
-  const users = usage.users.map((user) => ({ ...user, name: named(user.user) }));
+  const users = usage.users.map((user) => ({
+    ...user,
+    name: user.keyName ?? named(user.user),
+    id: user.keyName && user.user.replace(/^key:/, ""),
+  }));
   const { requests, completed, images, videoSeconds, cost } = usage.totals;
   const made = [
     images > 0 && `${count(images)} images`,

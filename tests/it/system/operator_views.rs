@@ -91,7 +91,9 @@ async fn an_operator_lists_who_was_refused_and_why() {
         let cells: Vec<&str> = lines[1].split_whitespace().collect();
         let id = first.header("x-call-id").unwrap();
         let expected = ["flux/dev", "429", "quota_exhausted", "team:requests_per_day", id];
-        assert_eq!((cells[1], &cells[3..8]), ("design", &expected[..]), "{all}");
+        assert_eq!((cells[1], cells[2]), ("design", "ci"), "by the name of the key: {all}");
+        assert!(cells[3].starts_with("(key:"), "and by its id: {all}");
+        assert_eq!(&cells[4..9], &expected[..], "{all}");
         let message = first.json()["message"].as_str().unwrap().to_owned();
         assert!(lines[1].ends_with(&message), "{all}");
 
