@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,13 +18,17 @@ const PATIENCE_MS = 20_000;
 const started = [];
 after(() => started.forEach((program) => program.child.kill("SIGKILL")));
 
+/** Before a command: it ends with this process, however that ends. A script that fails calls no `after`. */
+const TIED = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : [];
+
 /** A running program. `said` is everything it printed so far, to either stream. */
 export class Program {
   constructor(command, args, options = {}) {
     this.name = path.basename(command);
     this.said = "";
     started.push(this);
-    this.child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
+    const [first, ...rest] = [...TIED, command, ...args];
+    this.child = spawn(first, rest, { stdio: ["ignore", "pipe", "pipe"], ...options });
     this.gone = once(this.child, "exit");
     this.closed = once(this.child, "close");
     for (const stream of [this.child.stdout, this.child.stderr]) {
