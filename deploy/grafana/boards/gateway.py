@@ -8,6 +8,7 @@ TEAM = f'{HERE}, team=~"$team"'
 DURATION = "moongate_team_request_duration_seconds"
 MADE = f'{HERE}, outcome="ok"'
 LOST = f'{HERE}, result!="delivered"'
+UNSENT = f'{HERE}, result!="exported"'
 UP = {"1": ("reached", "green"), "0": ("away", "red")}
 BREAKER = {"0": ("reached", "green"), "1": ("left alone", "red")}
 TAKEN = {"1": ("taken", "green"), "0": ("refused", "red")}
@@ -506,7 +507,8 @@ def replicas() -> list[Placed]:
             "Things that should stay at nothing",
             "Log lines that were dropped; lookups of series beyond the most a metric may have;"
             " answers that held the shared key and were blanked; times that callers had to wait to"
-            " be accepted; losses of the ledger's store; notices that the webhook did not get.",
+            " be accepted; losses of the ledger's store; notices that the webhook did not get; spans"
+            " of traces that the collector did not get.",
             "short",
             [
                 Value("log lines dropped", grown("moongate_log_lines_dropped_total")),
@@ -517,6 +519,10 @@ def replicas() -> list[Placed]:
                 Value(
                     "webhook notices lost",
                     f"sum(increase(moongate_webhook_notices_total{{{LOST}}}{PACE})) or vector(0)",
+                ),
+                Value(
+                    "trace spans lost",
+                    f"sum(increase(moongate_trace_spans_total{{{UNSENT}}}{PACE})) or vector(0)",
                 ),
             ],
             w=12,
@@ -592,6 +598,15 @@ def replicas() -> list[Placed]:
                 )
             ],
             runbook="moongatefiledescriptorsnearlyused",
+        ),
+        lines(
+            "Spans of traces",
+            "Spans a second, by what became of them: `exported`; `dropped`, there was no room for"
+            " them; `failed`, the collector did not take them. Only with `telemetry.otlp`.",
+            "ops",
+            [Value("{{result}}", rate("moongate_trace_spans_total", "result"))],
+            stacked=True,
+            runbook="moongatetraceslost",
         ),
         steps_of(
             "Own overhead, every request",
