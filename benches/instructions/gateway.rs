@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::budgets::{Figure, figure};
 use crate::callgrind::{self, Counted};
+use crate::collector;
 use crate::configuration::{self, Neighbours};
 use crate::credentials::Credentials;
 use crate::job::{self, Message};
@@ -56,17 +57,29 @@ fn kinds(credentials: &Credentials) -> Vec<Kind> {
     ]
 }
 
-/// Counts all kinds.
+/// Counts all kinds, while this share of the traces is recorded.
 ///
 /// # Errors
 /// Something does not start, or a call is not answered as it should be.
-pub fn count(program: &Path, folder: &Path, profiles: &Path) -> Outcome<Vec<Figure>> {
+pub fn count(
+    program: &Path,
+    folder: &Path,
+    profiles: &Path,
+    traces: Option<f64>,
+) -> Outcome<Vec<Figure>> {
     let store = Store::plain()?;
     let credentials = Credentials::new(2)?;
     let listen = free()?;
     let neighbours =
         Neighbours { listen, admin: free()?, upstream: serve_upstream()?, redis: store.address() };
     let file = configure(folder, &neighbours, &credentials)?;
+    if let Some(share) = traces {
+        let to = collector::start()?;
+        let otlp = format!("otlp: {{ endpoint: \"http://{to}\", sample_share: {share} }}");
+        let text = fs::read_to_string(&file)?;
+        let logs = "access_log: true";
+        fs::write(&file, text.replacen(logs, &format!("{logs}, {otlp}"), 1))?;
+    }
     let mut gateway = Gateway::start(program, &file, &profiles.join("callgrind.gateway"), folder)?;
     let kinds = kinds(&credentials);
     let mut connection =

@@ -2,12 +2,14 @@
 //!
 //! Times change from machine to machine and from minute to minute; the instructions of one program
 //! on one path hardly do. So these figures can be held: [`budgets`] says what each may be. In this
-//! order: [`build`] makes the program that is counted; [`gateway`] calls it, and [`stages`] asks
-//! the ledger's store alone; `callgrind` counts, and [`rounds`] says how often.
+//! order: [`build`] makes the program that is counted; [`gateway`] calls it, with [`collector`] for
+//! its traces, and [`stages`] asks the ledger's store alone; `callgrind` counts, and [`rounds`] says
+//! how often. [`beside`] prints what tracing takes.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 #![allow(unreachable_pub, reason = "a program: nobody can reach anything in it")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures for people")]
 
+mod beside;
 mod budgets;
 mod build;
 #[path = "../shared/callgrind.rs"]
@@ -15,6 +17,7 @@ mod callgrind;
 #[allow(dead_code, reason = "another benchmark needs more of it")]
 #[path = "../ledger_store/calls.rs"]
 mod calls;
+mod collector;
 #[path = "../whole_process/gateway.rs"]
 mod configuration;
 #[allow(dead_code, reason = "another benchmark needs more of it")]
@@ -55,6 +58,10 @@ struct Options {
     /// Where to leave what callgrind saw, for `callgrind_annotate`.
     #[arg(long, value_name = "FOLDER")]
     profiles: Option<PathBuf>,
+    /// Counts the gateway alone, while it records this share of the traces (0 to 1), beside what it
+    /// takes without; nothing is held to a budget.
+    #[arg(long, value_name = "SHARE", conflicts_with = "set_budgets")]
+    traces: Option<f64>,
     /// What `cargo bench` says to every benchmark, and `cargo test --all-targets` does not.
     #[arg(long, hide = true)]
     bench: bool,
@@ -85,7 +92,12 @@ fn act(options: &Options) -> Outcome<bool> {
     let profiles = options.profiles.clone().unwrap_or_else(|| folder.path().to_owned());
     std::fs::create_dir_all(&profiles)?;
     let gateway = options.gateway_bin.clone().map_or_else(build::gateway, Ok)?;
-    let mut figures = gateway::count(&gateway, folder.path(), &profiles)?;
+    if let Some(share) = options.traces {
+        let count = |traces| gateway::count(&gateway, folder.path(), &profiles, traces);
+        beside::print(&count(None)?, &count(Some(share))?, share);
+        return Ok(true);
+    }
+    let mut figures = gateway::count(&gateway, folder.path(), &profiles, None)?;
     figures.extend(stages::count(&profiles)?);
     if options.set_budgets {
         Budgets::set(&figures)?.print(&figures);

@@ -1,0 +1,20 @@
+//! Prints what recording traces takes, beside the same calls without.
+
+use crate::budgets::Figure;
+
+/// One line for each kind of call; both lists are of the same kinds.
+pub fn print(without: &[Figure], with: &[Figure], share: f64) {
+    let title = format!("{share} of the traces");
+    println!(
+        "{:<32} {:>12} {title:>20} {:>10} {:>8}",
+        "instructions a call", "no traces", "more", ""
+    );
+    for (before, now) in without.iter().zip(with) {
+        let more = now.count.cast_signed() - before.count.cast_signed();
+        let part = more as f64 / before.count.max(1) as f64 * 100.0;
+        println!(
+            "{:<32} {:>12} {:>20} {more:>+10} {part:>+6.1} %",
+            before.what, before.count, now.count
+        );
+    }
+}
