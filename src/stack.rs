@@ -48,7 +48,7 @@ use crate::request::health::Health;
 use crate::request::lookup::Lookup;
 use crate::request::route::AuthenticatedRoute;
 use crate::request::router::Router;
-use crate::request::{self, Buffer, Inbound};
+use crate::request::{self, Buffer, Inbound, Routed};
 use crate::step::step;
 use crate::telemetry::trace_and_count::CountedBody;
 use crate::telemetry::{MeasureTeamLayer, TraceAndCountLayer};
@@ -73,15 +73,15 @@ pub struct Parts {
     pub header_bytes_max: usize,
     /// Memory for bodies, over all workers.
     pub buffer: Buffer,
-    /// Who may call.
-    pub directory: Live<Authenticator>,
-    /// Queues the credentials that take work to verify.
-    pub gate: Arc<CredentialGuard>,
+    /// Decides who is calling.
+    pub authenticator: Live<Authenticator>,
+    /// Bounds the work of verifying credentials, and slows down whoever guesses them.
+    pub credential_guard: Arc<CredentialGuard>,
     /// This worker's ledger and its open reservations.
-    pub manager: Arc<ReservationManager>,
+    pub reservation_manager: Arc<ReservationManager>,
     /// This worker's handle to the shared account's permits.
     pub permits: Arc<dyn Permits>,
-    /// Kept answers of calls that have an idempotency key.
+    /// Stored responses of calls that have an idempotency key.
     pub replays: Replays,
     /// Calls that were refused lately.
     pub refused: Arc<dyn refused::Store>,
@@ -92,7 +92,7 @@ pub struct Parts {
     /// Counts what happens upstream.
     pub upstream_observer: Arc<dyn upstream::Observer>,
     /// This worker's connections to the upstream.
-    pub wire: UpstreamClient,
+    pub upstream_client: UpstreamClient,
     /// The limits of callers as last reported, over all workers.
     pub latest: Latest,
     /// Slots that stay taken because their answers are unread, over all workers.
@@ -115,7 +115,7 @@ pub struct Parts {
     pub clock: Clock,
 }
 
-/// Puts the stack together.
+/// Puts the stack together: the layers that every request passes, and the router.
 pub fn stack<B>(
     parts: Parts,
 ) -> impl Service<Inbound<B>, Response = http::Response<CountedBody>, Error = Infallible, Future: Send>
@@ -126,56 +126,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let catalogue = catalogue_answers(&parts);
-    let reading = account::Reading::new(
-        Arc::clone(parts.manager.ledger()),
-        parts.undelivered.clone(),
-        parts.account.clone(),
-    );
-    let account = account::Views::new(
-        reading.clone(),
-        parts.replays.clone(),
-        Arc::clone(&parts.refused),
-        parts.key_names.clone(),
-        parts.buffer.clone(),
-    );
-    let replay = replay(&parts);
-    let (admit, queue) = admit_and_queue(&parts);
-    let swap = SwapCredential::new(parts.clock.clone(), parts.upstream_observer);
-
-    let quote = ServiceBuilder::new()
-        // Authorized and read like the call itself, so that a quote is refused exactly when the
-        // call would be.
-        .layer(AuthorizeLayer)
-        .layer(step(Collect::new(parts.request.clone(), parts.buffer.clone())))
-        .service(account::Quotes::new(reading));
-
-    let paid = ServiceBuilder::new()
-        // Refuses a model that the caller may not use before a byte of the body is held.
-        .layer(AuthorizeLayer)
-        // Reads the whole body before anything is reserved: a broken one must cost nothing.
-        .layer(step(Collect::new(parts.request, parts.buffer)))
-        // Answers a repeated call from its stored response; it reserves nothing.
-        .layer(step(replay))
-        // Refuses at once while the upstream fails. Below `replay`, since a stored response needs
-        // no upstream.
-        .layer(BreakerLayer::new(parts.upstream, parts.clock.clone()))
-        // Reserves the price. Once sent, a call runs to its end and is settled even if its caller
-        // leaves.
-        .layer(step(admit))
-        // Below `admit`: a caller that cannot pay must not hold a position in the queue.
-        .layer(step(queue))
-        // Swaps the caller's credential for the shared key of its permit.
-        .layer(step(swap))
-        .service(Forward::new(parts.wire));
-
-    let known = ServiceBuilder::new()
-        // Nothing below sees a credential, nothing above knows a team.
-        .layer(step(Authenticate::new(parts.directory, parts.gate)))
-        // Directly below `authenticate`, so that refusals further down count for their team.
-        .layer(parts.measure_team)
-        // Above the fork, so that every answer to a known caller tells its limits.
-        .layer(TellLimitsLayer::new(parts.latest, Arc::clone(parts.manager.ledger())))
-        .service(KnownFork { catalogue: catalogue.clone(), account, quote, paid });
+    let known = known_caller(&parts, catalogue.clone());
 
     ServiceBuilder::new()
         // Outermost: names the request, and sees every answer, also one after a panic.
@@ -197,16 +148,108 @@ where
         })
 }
 
+/// The layers of a request that must carry a credential, and the fork below them.
+fn known_caller<B>(
+    parts: &Parts,
+    catalogue: catalogue::Answers,
+) -> impl Service<Routed<B, AuthenticatedRoute>, Response = Answer, Error = Refusal, Future: Send>
++ Clone
++ Send
++ 'static
++ use<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    let ledger = parts.reservation_manager.ledger();
+    let reading =
+        account::Reading::new(Arc::clone(ledger), parts.undelivered.clone(), parts.account.clone());
+    let account = account::Views::new(
+        reading.clone(),
+        parts.replays.clone(),
+        Arc::clone(&parts.refused),
+        parts.key_names.clone(),
+        parts.buffer.clone(),
+    );
+    let (authenticator, guard) = (parts.authenticator.clone(), &parts.credential_guard);
+
+    ServiceBuilder::new()
+        // Nothing below sees a credential, nothing above knows a team.
+        .layer(step(Authenticate::new(authenticator, Arc::clone(guard))))
+        // Directly below `authenticate`, so that refusals further down count for their team.
+        .layer(parts.measure_team.clone())
+        // Above the fork, so that every answer to a known caller tells its limits.
+        .layer(TellLimitsLayer::new(parts.latest.clone(), Arc::clone(ledger)))
+        .service(KnownFork {
+            catalogue,
+            account,
+            quote: quote(parts, reading),
+            paid: paid_call(parts),
+        })
+}
+
+/// The layers of a call that costs credits, down to the upstream.
+fn paid_call<B>(
+    parts: &Parts,
+) -> impl Service<Wanted<B>, Response = Answer, Error = Refusal, Future: Send>
++ Clone
++ Send
++ 'static
++ use<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    let (admit, queue) = admit_and_queue(parts);
+    let swap = SwapCredential::new(parts.clock.clone(), Arc::clone(&parts.upstream_observer));
+
+    ServiceBuilder::new()
+        // Refuses a model that the caller may not use before a byte of the body is held.
+        .layer(AuthorizeLayer)
+        // Reads the whole body before anything is reserved: a broken one must cost nothing.
+        .layer(step(Collect::new(parts.request.clone(), parts.buffer.clone())))
+        // Answers a repeated call from its stored response; it reserves nothing.
+        .layer(step(replay(parts)))
+        // Refuses at once while the upstream fails. Below `replay`, since a stored response needs
+        // no upstream.
+        .layer(BreakerLayer::new(parts.upstream.clone(), parts.clock.clone()))
+        // Reserves the price. Once sent, a call runs to its end and is settled even if its caller
+        // leaves.
+        .layer(step(admit))
+        // Below `admit`: a caller that cannot pay must not hold a position in the queue.
+        .layer(step(queue))
+        // Swaps the caller's credential for the shared key of its permit.
+        .layer(step(swap))
+        .service(Forward::new(parts.upstream_client.clone()))
+}
+
+/// The layers of a question about what a call would cost. They are those of the call itself as far
+/// as its body, so that a quote is refused exactly when the call would be.
+fn quote<B>(
+    parts: &Parts,
+    reading: account::Reading,
+) -> impl Service<Wanted<B>, Response = Answer, Error = Refusal, Future: Send>
++ Clone
++ Send
++ 'static
++ use<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    ServiceBuilder::new()
+        .layer(AuthorizeLayer)
+        .layer(step(Collect::new(parts.request.clone(), parts.buffer.clone())))
+        .service(account::Quotes::new(reading))
+}
+
 /// Answers requests for the catalogue, whether or not the caller is known.
 fn catalogue_answers(parts: &Parts) -> catalogue::Answers {
     catalogue::Answers::new(catalogue::Parts {
         cache: parts.catalogue.clone(),
         misses: parts.misses.clone(),
-        wire: parts.wire.clone(),
+        client: parts.upstream_client.clone(),
         upstream: parts.upstream.clone(),
         settings: parts.catalogue_settings.clone(),
         prices: parts.prices.clone(),
-        proxies: Arc::clone(parts.gate.proxies()),
+        proxies: Arc::clone(parts.credential_guard.proxies()),
         clock: parts.clock.clone(),
     })
 }
@@ -214,7 +257,7 @@ fn catalogue_answers(parts: &Parts) -> catalogue::Answers {
 fn replay(parts: &Parts) -> Replay {
     Replay::new(
         parts.replays.clone(),
-        Arc::clone(parts.manager.ledger()),
+        Arc::clone(parts.reservation_manager.ledger()),
         times_of(parts.upstream.clone()),
         parts.buffer.clone(),
     )
@@ -225,7 +268,7 @@ fn admit_and_queue(parts: &Parts) -> (Admit<UpstreamAccess>, Queue) {
     let observer = &parts.upstream_observer;
     let access = UpstreamAccess {
         upstream: parts.upstream.clone(),
-        wire: parts.wire.clone(),
+        client: parts.upstream_client.clone(),
         clock: parts.clock.clone(),
     };
     let permits = PermitClient::new(
@@ -235,7 +278,7 @@ fn admit_and_queue(parts: &Parts) -> (Admit<UpstreamAccess>, Queue) {
         parts.clock.clone(),
     );
     let admit = Admit::new(
-        Arc::clone(&parts.manager),
+        Arc::clone(&parts.reservation_manager),
         parts.latest.clone(),
         parts.undelivered.clone(),
         parts.buffer.clone(),

@@ -61,7 +61,7 @@ pub struct Parts {
     /// Audit log of changes.
     pub audit_log: AuditLog,
     /// Keys and suspensions that operators changed at run time.
-    pub registrar: Arc<RegistrySync>,
+    pub registry_sync: Arc<RegistrySync>,
     /// Store of those.
     pub store: Arc<dyn Store>,
     /// Spending.
@@ -95,18 +95,18 @@ impl Api {
     /// Builds the API.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { shown, audit_log, registrar, store, ledger, teams, .. } = parts;
+        let Parts { shown, audit_log, registry_sync, store, ledger, teams, .. } = parts;
         let (upstream, permits) = (parts.upstream, parts.permits);
         let (refused, clock) = (parts.refused, parts.clock);
         let accounts = Accounts::new(Arc::clone(&ledger), teams.clone());
         let keys = Keys {
-            registrar: Arc::clone(&registrar),
+            registry_sync: Arc::clone(&registry_sync),
             store: Arc::clone(&store),
             teams: teams.clone(),
             clock: clock.clone(),
         };
         let changes = Changes(Arc::clone(&store));
-        let teams = Teams { registrar, store, ledger, teams };
+        let teams = Teams { registry_sync, store, ledger, teams };
         let tokens = Tokens::new(audit_log.clone(), clock.clone());
         Self {
             shown,
@@ -206,17 +206,17 @@ impl Api {
             ),
             Read::OpenApi => Ok(page(StatusCode::OK, "application/json", OPENAPI)),
             Read::Usage => {
-                usage::answer(&self.accounts, &self.upstream.read(), &self.keys.registrar, call)
+                usage::answer(&self.accounts, &self.upstream.read(), &self.keys.registry_sync, call)
                     .await
             }
-            Read::Ledger => export::answer(&self.accounts, &self.keys.registrar, call).await,
+            Read::Ledger => export::answer(&self.accounts, &self.keys.registry_sync, call).await,
             Read::Teams => self.teams.list().await,
             Read::Team => self.teams.show(call).await,
             Read::Keys => self.keys.list(call).await,
             Read::Key => self.keys.show(call).await,
             Read::Limits => levels::answer(&self.teams, call).await,
             Read::Refusals => refusals::answer(&self.teams, &*self.refused, call).await,
-            Read::Call => calls::answer(&self.accounts, &self.keys.registrar, call).await,
+            Read::Call => calls::answer(&self.accounts, &self.keys.registry_sync, call).await,
             Read::Changes => self.changes.list().await,
             Read::Queue => {
                 let (upstream, permits) = (self.upstream.read(), &*self.permits);

@@ -35,18 +35,18 @@ struct Query {
     is_named: bool,
     from: Option<Date>,
     to: Option<Date>,
-    after: Option<Place>,
+    after: Option<Cursor>,
     limit: usize,
     as_csv: bool,
 }
 
 /// Where a page ended: `team/id`, or the id alone if the query names a team.
-struct Place {
+struct Cursor {
     team: TeamId,
     id: ReservationId,
 }
 
-impl Place {
+impl Cursor {
     fn read(text: &str, named: Option<&str>) -> Option<Self> {
         let (team, id) = named.map(|team| (team, text)).or_else(|| text.split_once('/'))?;
         Some(Self { team: TeamId::parse(team)?, id: id.parse().ok()? })
@@ -69,7 +69,7 @@ impl Query {
         };
         let (from, to) = (day("from"), day("to"));
         let named = call.query("team");
-        let after = call.query("after").map(|text| Place::read(text, named));
+        let after = call.query("after").map(|text| Cursor::read(text, named));
         if matches!(after, Some(None)) {
             problems.push("after must be what the page before it gave as next".to_owned());
         }
@@ -113,7 +113,7 @@ impl Query {
 struct Page<'a> {
     /// The team in the query; `null` for all.
     team: Option<&'a str>,
-    rows: Vec<Line>,
+    rows: Vec<ExportedRow>,
     /// Rows of the teams on this page that were dropped because there were too many.
     lost: Vec<Lost>,
     /// Value of `after` for the next page; `null` on the last.
@@ -122,7 +122,7 @@ struct Page<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct ExportedRow {
     team: String,
     /// Name of the gateway key that is the user.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,11 +169,11 @@ pub(super) async fn answer(
         return Ok(answer);
     }
     let last =
-        rows.last().filter(|_| more).map(|(team, row)| Place { team: team.clone(), id: row.id });
+        rows.last().filter(|_| more).map(|(team, row)| Cursor { team: team.clone(), id: row.id });
     let next = last.map(|place| place.text(query.is_named));
     let line = |(team, row): (TeamId, Row)| {
         let key_name = names.key_name(&row.summary.user);
-        Line { team: team.to_string(), key_name, generation: row.into() }
+        ExportedRow { team: team.to_string(), key_name, generation: row.into() }
     };
     let rows = rows.into_iter().map(line).collect();
     let team =

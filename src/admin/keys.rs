@@ -35,7 +35,7 @@ const KEYS_MAX: usize = 20_000;
 /// State of the pages.
 #[derive(Clone)]
 pub(super) struct Keys {
-    pub(super) registrar: Arc<RegistrySync>,
+    pub(super) registry_sync: Arc<RegistrySync>,
     pub(super) store: Arc<dyn Store>,
     pub(super) teams: Live<HashMap<TeamId, Arc<Team>>>,
     pub(super) clock: Clock,
@@ -70,14 +70,15 @@ impl Keys {
         let team = call.query("team");
         let used = self.last_used().await?;
         let now = self.clock.now();
-        let (register, directory) = (self.registrar.register(), self.registrar.directory());
-        let stored = register.keys().map(|key| self.view(&key.record, now));
+        let (registry, authenticator) =
+            (self.registry_sync.registry(), self.registry_sync.authenticator());
+        let stored = registry.keys().map(|key| self.view(&key.record, now));
         let hidden = |view: &KeyView| {
-            directory.configured_keys().iter().any(|key| key.id.as_str() == view.id)
+            authenticator.configured_keys().iter().any(|key| key.id.as_str() == view.id)
         };
         let stored = stored.filter(|view| !hidden(view));
         let configured =
-            directory.configured_keys().iter().map(|key| KeyView::of_configuration(key, now));
+            authenticator.configured_keys().iter().map(|key| KeyView::of_configuration(key, now));
         let mut keys: Vec<KeyView> = stored.chain(configured).collect();
         keys.retain(|key| team.is_none_or(|team| team == key.team));
         keys.sort_by(|one, other| {
@@ -91,8 +92,8 @@ impl Keys {
 
     pub(super) async fn show(&self, call: &Call) -> Result<Answer, Refusal> {
         let (id, now) = (call.key()?, self.clock.now());
-        let directory = self.registrar.directory();
-        let configured = directory.configured_keys().iter().find(|key| key.id == id);
+        let authenticator = self.registry_sync.authenticator();
+        let configured = authenticator.configured_keys().iter().find(|key| key.id == id);
         let mut view = match configured {
             Some(key) => KeyView::of_configuration(key, now),
             None => self.view(&self.record(&id).await?.1, now),
@@ -106,7 +107,7 @@ impl Keys {
         let new: NewKey = call.body()?;
         let made = GatewayKey::generate().map_err(|_| Refusal::Internal)?;
         let record = self.checked(new, &made, token)?;
-        if self.registrar.register().keys().len() >= KEYS_MAX {
+        if self.registry_sync.registry().keys().len() >= KEYS_MAX {
             return Err(Refusal::KeyConflict("There are as many keys as every replica can hold"));
         }
         let stored = self.store.replace(&key_entry(&made.id), None, &record.written()).await;
@@ -165,7 +166,7 @@ impl Keys {
         by: impl Fn(&KeyRecord) -> Result<KeyRecord, Refusal>,
         shown: impl Fn(&KeyView) -> Value,
     ) -> Result<Changed, Refusal> {
-        if self.registrar.directory().configured_keys().iter().any(|key| key.id == *id) {
+        if self.registry_sync.authenticator().configured_keys().iter().any(|key| key.id == *id) {
             return Err(Refusal::KeyConflict(
                 "The key is kept in the configuration file: it is changed there",
             ));
@@ -198,17 +199,17 @@ impl Keys {
         Ok((bytes, record))
     }
 
-    /// Reads the register again, so that this replica shows the change at once. Others notice by
+    /// Reads the registry again, so that this replica shows the change at once. Others notice by
     /// polling, and so does this one if the store does not answer.
     async fn know(&self) {
-        if let Err(outage) = self.registrar.refresh(&*self.store).await {
+        if let Err(outage) = self.registry_sync.refresh(&*self.store).await {
             tracing::debug!(%outage, "what was changed is not in force here yet");
         }
     }
 
     async fn last_used(&self) -> Result<HashMap<String, Timestamp>, Refusal> {
         let noted = self.store.last_used().await.map_err(|_| Refusal::LedgerUnavailable)?;
-        let here = self.registrar.directory().uses();
+        let here = self.registry_sync.authenticator().uses();
         let mut used = HashMap::new();
         for (id, at) in noted.into_iter().chain(here) {
             let Ok(at) = Timestamp::from_second(at) else { continue };
@@ -245,7 +246,7 @@ impl Keys {
             ));
         }
         let limits = new.limits.unwrap_or_else(|| Value::Object(Map::new()));
-        if let Err(wrong) = self.registrar.read_limits()(&limits.to_string()) {
+        if let Err(wrong) = self.registry_sync.read_limits()(&limits.to_string()) {
             problems.extend(wrong.into_iter().map(|problem| format!("limits.{problem}")));
         }
         let expires_at = new.expires_at.as_deref().map(str::parse::<Timestamp>);

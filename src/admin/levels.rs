@@ -60,7 +60,7 @@ struct LevelView {
 /// # Errors
 /// `team_not_found`, `ledger_unavailable`.
 pub(super) async fn answer(teams: &Teams, call: &Call) -> Result<Answer, Refusal> {
-    let (team, names) = (teams.team(call)?, &*teams.registrar);
+    let (team, names) = (teams.team(call)?, &*teams.registry_sync);
     let snapshot = teams.snapshot(&team).await.map_err(|outage| away(&outage))?;
     let today = snapshot.at.to_zoned(team.time_zone.clone()).date();
     let month = today.first_of_month()..=today;
@@ -112,11 +112,11 @@ pub(super) async fn answer(teams: &Teams, call: &Call) -> Result<Answer, Refusal
 /// Levels of the users who called this month or have a key, by spend, and of the keys that have
 /// limits of their own.
 fn others(names: &RegistrySync, team: &Team, sums: &BTreeMap<String, Sums>) -> Vec<Level> {
-    let register = names.register();
-    let directory = names.directory();
+    let registry = names.registry();
+    let authenticator = names.authenticator();
     let is_own = |key: &&Arc<StoredKey>| key.record.team == team.id && !key.is_revoked();
-    let stored: Vec<&Arc<StoredKey>> = register.keys().filter(is_own).collect();
-    let configured = directory.configured_keys().iter().filter(|key| key.team == team.id);
+    let stored: Vec<&Arc<StoredKey>> = registry.keys().filter(is_own).collect();
+    let configured = authenticator.configured_keys().iter().filter(|key| key.team == team.id);
     let mut users: BTreeMap<&str, Sums> =
         sums.iter().map(|(user, sums)| (user.as_str(), *sums)).collect();
     let named = stored.iter().filter_map(|key| key.record.user.as_ref());
@@ -156,8 +156,8 @@ fn key_name(names: &RegistrySync, scope: &Scope) -> Option<String> {
 }
 
 fn is_suspended(names: &RegistrySync, team: &Team, scope: &Scope) -> bool {
-    let register = names.register();
-    let by_operator = register.suspension(&team.id);
+    let registry = names.registry();
+    let by_operator = registry.suspension(&team.id);
     match scope {
         Scope::Team => {
             team.state == crate::team::State::Suspended

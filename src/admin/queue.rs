@@ -101,7 +101,7 @@ pub(super) async fn answer(
         request_id: call.summary.request_id.clone(),
         team: account.team.to_string(),
         user: call.summary.user.clone(),
-        key_name: teams.registrar.key_name(&call.summary.user),
+        key_name: teams.registry_sync.key_name(&call.summary.user),
         endpoint: call.summary.model.clone(),
         reserved: call.reserved,
         since: call.admitted_at,

@@ -31,7 +31,7 @@ pub(super) fn unfit() -> String {
 /// State of the pages.
 #[derive(Clone)]
 pub(super) struct Teams {
-    pub(super) registrar: Arc<RegistrySync>,
+    pub(super) registry_sync: Arc<RegistrySync>,
     pub(super) store: Arc<dyn Store>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) teams: Live<HashMap<TeamId, Arc<Team>>>,
@@ -152,7 +152,7 @@ impl Teams {
     }
 
     async fn know(&self) {
-        if let Err(outage) = self.registrar.refresh(&*self.store).await {
+        if let Err(outage) = self.registry_sync.refresh(&*self.store).await {
             tracing::debug!(%outage, "what was changed is not in force here yet");
         }
     }
@@ -178,8 +178,8 @@ impl Teams {
                 return Err(Refusal::LedgerUnavailable);
             }
         };
-        let register = self.registrar.register();
-        let by_operator = register.suspension(&team.id).cloned().unwrap_or_default();
+        let registry = self.registry_sync.registry();
+        let by_operator = registry.suspension(&team.id).cloned().unwrap_or_default();
         Ok(TeamView {
             team: team.id.clone(),
             suspension: suspension(team, &by_operator),

@@ -120,9 +120,10 @@ impl Teams {
     }
 
     fn key_limits(&self, team: &Team, id: &KeyId) -> Result<Option<Arc<Limits>>, Refusal> {
-        let (directory, register) = (self.registrar.directory(), self.registrar.register());
-        let configured = directory.configured_keys().iter().find(|key| key.id == *id);
-        let (whose, limits) = match (configured, register.key(id)) {
+        let (authenticator, registry) =
+            (self.registry_sync.authenticator(), self.registry_sync.registry());
+        let configured = authenticator.configured_keys().iter().find(|key| key.id == *id);
+        let (whose, limits) = match (configured, registry.key(id)) {
             (Some(key), _) => (&key.team, &key.limits),
             (None, Some(key)) => (&key.record.team, &key.limits),
             (None, None) => return Err(Refusal::KeyNotFound),

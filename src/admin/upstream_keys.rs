@@ -41,6 +41,6 @@ fn view(key: &Key, now: Timestamp) -> KeyView<'_> {
         name: &key.name,
         weight: key.weight(),
         healthy: key.is_accepted(now),
-        resting: key.resting(now).map(rest),
+        resting: key.current_cooldown(now).map(rest),
     }
 }

@@ -130,15 +130,15 @@ pub(super) fn as_csv(call: &Call, problems: &mut Vec<String>) -> bool {
 struct Report {
     period: String,
     teams: Vec<Covered>,
-    rows: Vec<Line>,
+    rows: Vec<UsageRow>,
     totals: Totals,
     /// Balances of the shared keys' accounts, as this replica last read them.
-    balances: Vec<Held>,
+    balances: Vec<KeyBalance>,
 }
 
 /// A line: its groups and its numbers.
 #[derive(Debug, Serialize)]
-struct Line {
+struct UsageRow {
     #[serde(flatten)]
     about: BTreeMap<&'static str, String>,
     #[serde(flatten)]
@@ -147,7 +147,7 @@ struct Line {
 
 /// The balance of a shared key's account, compared with the ledger of all teams.
 #[derive(Debug, Serialize)]
-struct Held {
+struct KeyBalance {
     key: String,
     balance: Credits,
     drift: Drift,
@@ -155,7 +155,7 @@ struct Held {
     at: Timestamp,
 }
 
-impl Held {
+impl KeyBalance {
     fn of(key: &Key) -> Option<Self> {
         let Balance { credits, drift, since, at } = key.balance()?;
         Some(Self { key: key.name.to_string(), balance: credits, drift, since, at })
@@ -235,7 +235,7 @@ pub(super) async fn answer(
     }
     let row = |(key, sums): (Vec<String>, Sums)| {
         let name = key_name(&key).map(|name| (KEY_NAME, name));
-        Line {
+        UsageRow {
             about: by.iter().copied().zip(key).chain(name).collect(),
             totals: Totals::from(sums),
         }
@@ -244,7 +244,7 @@ pub(super) async fn answer(
     let period = call.query("period").unwrap_or("month").to_owned();
     // Without reconciliation nothing updates them: those read before a reload are out of date.
     let reconciled = upstream.reconcile.as_ref().map(|_| upstream.keys.iter());
-    let balances = reconciled.into_iter().flatten().filter_map(|key| Held::of(key)).collect();
+    let balances = reconciled.into_iter().flatten().filter_map(|key| KeyBalance::of(key)).collect();
     json(StatusCode::OK, &Report { period, teams, rows, totals: Totals::from(totals), balances })
 }
 
@@ -292,7 +292,7 @@ mod tests {
     fn the_smallest_amount_is_a_decimal_in_json_and_csv() {
         let totals = Totals::from(Sums { credits: Credits::from_micros(2), ..Sums::default() });
         assert!(totals.cells().contains(&("cost", "0.000002".to_owned())));
-        let line = serde_json::to_string(&Line {
+        let line = serde_json::to_string(&UsageRow {
             about: BTreeMap::from([("user", "ann".to_owned())]),
             totals,
         });

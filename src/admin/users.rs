@@ -32,12 +32,12 @@ impl Teams {
 
     /// Whether an operator, the configuration or a gateway key names the user.
     fn is_named(&self, team: &Team, user: &UserId) -> bool {
-        let register = self.registrar.register();
+        let registry = self.registry_sync.registry();
         team.suspended_users.contains(user)
-            || register
+            || registry
                 .suspension(&team.id)
                 .is_some_and(|suspension| suspension.users.contains(user.as_str()))
-            || register
+            || registry
                 .keys()
                 .any(|key| key.record.team == team.id && key.record.user.as_ref() == Some(user))
     }

@@ -26,7 +26,7 @@ use crate::call::{ExecutionOutcome, PaidCall, UpstreamResponse};
 use crate::credits::Credits;
 use crate::http::{Answer, Kept};
 use crate::idempotency::{self, Ended, NewCall, Replays};
-use crate::ledger::{Level, Outcome, Phase, Snapshot, Verdict};
+use crate::ledger::{ExtrapolatedLimits, Level, Outcome, Phase, Verdict};
 use crate::refusal::Refusal;
 use crate::request::{Buffer, Stage};
 use crate::step::{Below, Step, Under};
@@ -44,10 +44,10 @@ pub struct Admit<W> {
 
 impl<S, W> Step<NewCall, S> for Admit<W>
 where
-    S: Under<Admitted<W::Line>, Forwarded, Infallible>,
+    S: Under<Admitted<W::Connection>, Forwarded, Infallible>,
     W: AtHand,
 {
-    type HandsOn = Admitted<W::Line>;
+    type HandsOn = Admitted<W::Connection>;
     type Response = Answer;
     type Error = Refusal;
     type Future = BoxFuture<'static, Result<Answer, Refusal>>;
@@ -85,7 +85,10 @@ impl<W: AtHand> Admit<W> {
 
     /// Reserves a call and returns the statuses of its limits. A call that can go out at once is
     /// reserved as dispatched, which spares the ledger a mark.
-    async fn reserve(&self, new: NewCall) -> Result<(Admitted<W::Line>, Snapshot), Refusal> {
+    async fn reserve(
+        &self,
+        new: NewCall,
+    ) -> Result<(Admitted<W::Connection>, ExtrapolatedLimits), Refusal> {
         let Self { manager, latest, undelivered, buffer, access, .. } = self;
         let (call, claimed) = new.into_parts();
         // Before the reservation: an answer that has arrived cannot be refused for want of room.
@@ -102,7 +105,10 @@ impl<W: AtHand> Admit<W> {
                     manager.observer().shadow_refused(&call.team.id, status);
                 }
                 let reservation = Reservation::new(manager, (call, claimed), phase, price);
-                Ok((Admitted::new(reservation, room, at_hand), Snapshot::new(statuses, at)))
+                Ok((
+                    Admitted::new(reservation, room, at_hand),
+                    ExtrapolatedLimits::new(statuses, at),
+                ))
             }
             Ok(Verdict::Refused { statuses, binding, retry_at, at }) => {
                 latest.note(&call.principal, &call.team, &statuses, at);
@@ -119,11 +125,11 @@ impl<W: AtHand> Admit<W> {
     async fn run<S>(
         self: Arc<Self>,
         mut below: S,
-        admitted: Admitted<W::Line>,
-        mut limits: Snapshot,
+        admitted: Admitted<W::Connection>,
+        mut limits: ExtrapolatedLimits,
     ) -> Result<Answer, Refusal>
     where
-        S: Service<Admitted<W::Line>, Response = Forwarded, Error = Infallible>,
+        S: Service<Admitted<W::Connection>, Response = Forwarded, Error = Infallible>,
     {
         let Self { manager, latest, undelivered, replays, .. } = &*self;
         let at = limits.at();
@@ -136,7 +142,7 @@ impl<W: AtHand> Admit<W> {
         end.settlement.keeps_slots = !forwarded.reservation.caller_has_left()
             && is_read_later(&forwarded, undelivered, &levels);
         let outcome = end.settlement.outcome;
-        let Forwarded { reservation, fate, answer, took: upstream, queued } = forwarded;
+        let Forwarded { reservation, execution, answer, took: upstream, queued } = forwarded;
         let reserved = reservation.price();
         let span = reservation.call().record.enter(Stage::Settle);
         let Charged { call, state, cost, slots, claim } = reservation.settle(end).await;
@@ -154,7 +160,7 @@ impl<W: AtHand> Admit<W> {
             }
         };
         let answer = answered(&call, answer, (&limits, cost), [queued, upstream], slots);
-        let executed = match fate {
+        let executed = match execution {
             ExecutionOutcome::Delivered | ExecutionOutcome::Unknown => true,
             ExecutionOutcome::NotSent | ExecutionOutcome::Refused => false,
         };
@@ -175,7 +181,7 @@ impl<W: AtHand> Admit<W> {
 fn answered(
     call: &PaidCall,
     answer: Result<UpstreamResponse, Refusal>,
-    (limits, cost): (&Snapshot, Credits),
+    (limits, cost): (&ExtrapolatedLimits, Credits),
     [queued, upstream]: [Duration; 2],
     slots: Option<Box<dyn Kept>>,
 ) -> Result<Answer, Refusal> {

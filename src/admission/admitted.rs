@@ -19,7 +19,7 @@ pub struct Admitted<L> {
 /// The result of an admitted call, with its reservation. Made only from an [`Admitted`].
 pub struct Forwarded {
     pub(super) reservation: Reservation,
-    pub(super) fate: ExecutionOutcome,
+    pub(super) execution: ExecutionOutcome,
     pub(super) answer: Result<UpstreamResponse, Refusal>,
     pub(super) took: Duration,
     pub(super) queued: Duration,
@@ -54,13 +54,13 @@ impl<L> Admitted<L> {
     #[must_use]
     pub fn forwarded(
         self,
-        fate: ExecutionOutcome,
+        execution: ExecutionOutcome,
         answer: Result<UpstreamResponse, Refusal>,
         took: Duration,
         queued: Duration,
     ) -> Forwarded {
         let Self { mut reservation, .. } = self;
         reservation.let_go_of_body();
-        Forwarded { reservation, fate, answer, took, queued }
+        Forwarded { reservation, execution, answer, took, queued }
     }
 }

@@ -4,8 +4,8 @@
 /// and passes it down with the call, so it needs to know nothing of the upstream.
 pub trait AtHand: Clone + Send + Sync + 'static {
     /// The connection held for one call; dropped unused, the next call can take it.
-    type Line: Send + 'static;
+    type Connection: Send + 'static;
 
     /// A connection for the next call; `None`: the call may have to wait.
-    fn at_hand(&self) -> Option<Self::Line>;
+    fn at_hand(&self) -> Option<Self::Connection>;
 }

@@ -17,7 +17,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
 use crate::identity::Principal;
-use crate::ledger::{Ledger, LimitStatus, Snapshot, SnapshotQuery};
+use crate::ledger::{ExtrapolatedLimits, Ledger, LimitStatus, SnapshotQuery};
 use crate::team::{Credential, KeyId, Team, TeamId, UserId};
 
 /// How long a reading serves.
@@ -43,7 +43,7 @@ struct Known {
     since: Instant,
     /// The levels of these limits; a reload may change them.
     team: Arc<Team>,
-    limits: Shared<BoxFuture<'static, Option<Arc<Snapshot>>>>,
+    limits: Shared<BoxFuture<'static, Option<Arc<ExtrapolatedLimits>>>>,
 }
 
 impl Default for Latest {
@@ -77,7 +77,7 @@ impl Latest {
         ledger: &Arc<dyn Ledger>,
         principal: &Principal,
         team: &Arc<Team>,
-    ) -> Option<Snapshot> {
+    ) -> Option<ExtrapolatedLimits> {
         let levels = principal.levels(team);
         let who = Who::of(principal);
         let known = self.0.get(&who);
@@ -112,7 +112,7 @@ impl Latest {
     ) {
         let who = Who::of(principal);
         if let Some(known) = self.0.get(&who).filter(|known| known.is_fresh(team)) {
-            let limits = Some(Arc::new(Snapshot::new(statuses.to_vec(), at)));
+            let limits = Some(Arc::new(ExtrapolatedLimits::new(statuses.to_vec(), at)));
             self.0.insert(who, Known { limits: ready(limits).boxed().shared(), ..known });
         }
     }
@@ -127,10 +127,10 @@ impl Latest {
 async fn read(
     ledger: Arc<dyn Ledger>,
     query: SnapshotQuery,
-    before: Option<Arc<Snapshot>>,
-) -> Option<Arc<Snapshot>> {
+    before: Option<Arc<ExtrapolatedLimits>>,
+) -> Option<Arc<ExtrapolatedLimits>> {
     match ledger.snapshot(query).await {
-        Ok(snapshot) => Some(Arc::new(Snapshot::new(snapshot.statuses, snapshot.at))),
+        Ok(snapshot) => Some(Arc::new(ExtrapolatedLimits::new(snapshot.statuses, snapshot.at))),
         Err(outage) => {
             tracing::debug!(%outage, "limits could not be read");
             before

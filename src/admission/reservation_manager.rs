@@ -64,7 +64,7 @@ pub(super) struct Unwritten {
 }
 
 /// The queues that the background task drains.
-pub struct BackgroundTasks {
+pub struct ManagerQueues {
     pub(super) orphans: mpsc::Receiver<Unwritten>,
     pub(super) waiting: mpsc::Receiver<Unwritten>,
 }
@@ -77,7 +77,7 @@ impl ReservationManager {
         observer: Arc<dyn Observer>,
         settings: Settings,
         tracker: TaskTracker,
-    ) -> (Arc<Self>, BackgroundTasks) {
+    ) -> (Arc<Self>, ManagerQueues) {
         let (orphans, orphaned) = mpsc::channel(WAITING_MAX);
         let (waiting, to_write) = mpsc::channel(WAITING_MAX);
         let manager = Self {
@@ -90,7 +90,7 @@ impl ReservationManager {
             orphans,
             waiting,
         };
-        (Arc::new(manager), BackgroundTasks { orphans: orphaned, waiting: to_write })
+        (Arc::new(manager), ManagerQueues { orphans: orphaned, waiting: to_write })
     }
 
     /// The worker's handle to the ledger.
@@ -182,8 +182,8 @@ impl ReservationManager {
     }
 
     /// Works until stopped; then writes what still waits, as far as the store takes it.
-    pub async fn work(self: Arc<Self>, tasks: BackgroundTasks, stop: CancellationToken) {
-        let BackgroundTasks { orphans, waiting } = tasks;
+    pub async fn work(self: Arc<Self>, queues: ManagerQueues, stop: CancellationToken) {
+        let ManagerQueues { orphans, waiting } = queues;
         // Concurrently, because a store that is away for one team must not delay the renewals of
         // another.
         tokio::join!(

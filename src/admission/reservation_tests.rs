@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::admission::build_admission;
 use crate::admission::observe::{self, Observer};
-use crate::admission::reservation_manager::{BackgroundTasks, Settings, WAITING_MAX};
+use crate::admission::reservation_manager::{ManagerQueues, Settings, WAITING_MAX};
 use crate::clock::Clock;
 use crate::http::Transport;
 use crate::identity::Principal;
@@ -57,7 +57,7 @@ impl Observer for Reported {
 /// One worker's reservations, over a ledger.
 struct Worker {
     manager: Arc<ReservationManager>,
-    tasks: BackgroundTasks,
+    queues: ManagerQueues,
     reported: Arc<Reported>,
 }
 
@@ -66,9 +66,9 @@ impl Worker {
         let reported = Arc::new(Reported::default());
         let observer = Arc::clone(&reported) as Arc<dyn Observer>;
         let settings = Settings { on_unknown: OnUnknown::Charge, reservation_ttl: TTL };
-        let (manager, tasks) =
+        let (manager, queues) =
             ReservationManager::new(ledger, observer, settings, TaskTracker::new());
-        Self { manager, tasks, reported }
+        Self { manager, queues, reported }
     }
 
     /// Over a ledger in a file of its own.
@@ -122,7 +122,7 @@ impl Worker {
     async fn ends(self) -> (Vec<(Outcome, Credits)>, Vec<(observe::Result, Credits)>) {
         let stop = CancellationToken::new();
         stop.cancel();
-        Arc::clone(&self.manager).work(self.tasks, stop).await;
+        Arc::clone(&self.manager).work(self.queues, stop).await;
         let rows = self.manager.ledger().rows(&team(), 0, 10).await.unwrap().rows;
         let reported = self.reported.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         (rows.into_iter().map(|row| (row.outcome, row.charged)).collect(), reported)
@@ -207,7 +207,7 @@ async fn a_dropped_reservation_ends_once_by_its_phase() {
     ] {
         let worker = Worker::new();
         drop(worker.admitted(phase).await);
-        assert_eq!((worker.tasks.orphans.len(), worker.listed()), (1, vec![]));
+        assert_eq!((worker.queues.orphans.len(), worker.listed()), (1, vec![]));
         let ended = observe::Result::Ended(outcome);
         assert_eq!(worker.ends().await, (vec![(outcome, cost)], vec![(ended, cost)]));
     }
@@ -219,7 +219,7 @@ async fn a_settled_reservation_hands_nothing_over() {
     let reservation = worker.admitted(Phase::Dispatched).await;
     let end = charged(&reservation);
     assert_eq!(reservation.settle(end).await.cost, PRICE);
-    assert_eq!((worker.tasks.orphans.len(), worker.listed()), (0, vec![]));
+    assert_eq!((worker.queues.orphans.len(), worker.listed()), (0, vec![]));
     let (outcome, reported) = (Outcome::Charged, observe::Result::Ended(Outcome::Charged));
     assert_eq!(worker.ends().await, (vec![(outcome, PRICE)], vec![(reported, PRICE)]));
 }
@@ -276,7 +276,7 @@ async fn an_unwritten_settlement_waits_and_its_deadline_is_put_off() {
     let reservation = worker.holds(call(), Phase::Dispatched);
     let (id, end) = (reservation.call().call_id, charged(&reservation));
     assert_eq!(reservation.settle(end).await.cost, PRICE);
-    let Worker { tasks: BackgroundTasks { orphans, waiting }, .. } = &worker;
+    let Worker { queues: ManagerQueues { orphans, waiting }, .. } = &worker;
     assert_eq!((orphans.len(), waiting.len(), worker.listed()), (0, 1, vec![id]));
 }
 
@@ -287,9 +287,9 @@ async fn without_room_to_wait_a_settlement_becomes_an_orphan() {
     let reservation = worker.holds(call(), Phase::Dispatched);
     let (id, end) = (reservation.call().call_id, charged(&reservation));
     assert_eq!(reservation.settle(end).await.cost, PRICE);
-    let orphan = worker.tasks.orphans.try_recv().unwrap().end.settlement;
+    let orphan = worker.queues.orphans.try_recv().unwrap().end.settlement;
     assert_eq!((orphan.id, orphan.outcome, orphan.charged), (id, Outcome::Unknown, PRICE));
-    assert_eq!((worker.tasks.orphans.len(), worker.listed()), (0, vec![]));
+    assert_eq!((worker.queues.orphans.len(), worker.listed()), (0, vec![]));
 }
 
 #[tokio::test]
@@ -297,6 +297,6 @@ async fn without_room_for_orphans_a_call_waits_for_the_sweep() {
     let worker = Worker::new();
     (0..WAITING_MAX).for_each(|_| worker.manager.orphaned(another()));
     drop(worker.admitted(Phase::Dispatched).await);
-    assert_eq!((worker.tasks.orphans.len(), worker.listed()), (WAITING_MAX, vec![]));
+    assert_eq!((worker.queues.orphans.len(), worker.listed()), (WAITING_MAX, vec![]));
     assert_eq!(worker.phase().await, Some(Phase::Dispatched), "only its deadline ends it");
 }

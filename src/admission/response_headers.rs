@@ -7,7 +7,7 @@ use http::HeaderMap;
 use crate::call::UpstreamResponse;
 use crate::credits::Credits;
 use crate::http::{Answer, AnswerBody, HeaderWriter, server_timing};
-use crate::ledger::Snapshot;
+use crate::ledger::ExtrapolatedLimits;
 use crate::ledger::headers::{credit_headers, rate_limit_headers};
 
 /// How many headers such an answer has, including those of other layers: one more would double the
@@ -17,7 +17,7 @@ const HEADERS: usize = 12;
 /// The headers of every answer to an admitted call, executed or not; `times` as in
 /// [`server_timing`].
 #[must_use]
-pub fn headers(limits: &Snapshot, cost: Credits, times: [Duration; 3]) -> HeaderMap {
+pub fn headers(limits: &ExtrapolatedLimits, cost: Credits, times: [Duration; 3]) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(HEADERS);
     let mut writer = HeaderWriter::new(&mut headers);
     rate_limit_headers(&mut writer, limits.statuses(), limits.at());

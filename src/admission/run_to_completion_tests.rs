@@ -33,7 +33,7 @@ fn manager() -> Arc<ReservationManager> {
     let of_the_ledger = embedded::Settings {
         path: folder.path().join("ledger.db"),
         reservation_ttl: ttl,
-        retention: Retention { rows: ttl, rows_max: Retention::ROWS_LEAST, usage: ttl },
+        retention: Retention { rows: ttl, rows_max: Retention::ROWS_MIN, usage: ttl },
         on_unknown: OnUnknown::Charge,
         clock: Clock::system(),
     };

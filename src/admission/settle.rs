@@ -42,11 +42,11 @@ use crate::pricing::delivery::delivered;
 pub fn end(forwarded: &Forwarded, on_unknown: OnUnknown, since_admitted: Duration) -> End {
     let (call, reserved) = (forwarded.reservation.call(), forwarded.reservation.price());
     let (id, price) = (call.call_id, &call.price);
-    let found = match (&forwarded.answer, forwarded.fate) {
+    let found = match (&forwarded.answer, forwarded.execution) {
         (Ok(passed), ExecutionOutcome::Delivered) => delivered(&passed.body, price),
         (Ok(_) | Err(_), _) => None,
     };
-    let (outcome, charged) = match forwarded.fate {
+    let (outcome, charged) = match forwarded.execution {
         // An unreadable answer is charged as reserved, because the upstream was paid for it.
         ExecutionOutcome::Delivered => {
             (Outcome::Charged, found.map_or(reserved, |found| price.of(&found)).min(reserved))
@@ -65,7 +65,7 @@ pub fn end(forwarded: &Forwarded, on_unknown: OnUnknown, since_admitted: Duratio
     };
     let sent = Some(micros(since_admitted.saturating_sub(forwarded.took)));
     let answered = Some(micros(since_admitted));
-    let (sent_us, answered_us) = match forwarded.fate {
+    let (sent_us, answered_us) = match forwarded.execution {
         ExecutionOutcome::NotSent => (None, None),
         ExecutionOutcome::Delivered | ExecutionOutcome::Refused => (sent, answered),
         ExecutionOutcome::Unknown => (sent, None),

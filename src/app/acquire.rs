@@ -45,8 +45,8 @@ pub struct Acquired {
     pub shutdown: ShutdownSettings,
     /// Settings that a reload replaces.
     pub live: Live,
-    /// Synchronizes the key register.
-    pub registrar: Arc<RegistrySync>,
+    /// Synchronizes the key registry.
+    pub registry_sync: Arc<RegistrySync>,
     /// Readiness of this replica.
     pub readiness: Readiness,
     /// Flaws of the ledger's store, as last found.
@@ -70,7 +70,7 @@ pub struct Acquired {
     /// Settings of admission.
     pub admission: reservation_manager::Settings,
     /// Guards the verification of credentials.
-    pub gate: CredentialGuard,
+    pub credential_guard: CredentialGuard,
     /// Bounds of a well-formed request.
     pub request: request::Settings,
     /// Memory for bodies.
@@ -120,10 +120,10 @@ pub fn acquire(
     let flaws = live::Live::new(Vec::new());
     let readiness =
         Readiness::new(details(live.clone(), flaws.clone(), stores.ledger(), clock.clone()));
-    let registrar =
-        RegistrySync::new(live.register.clone(), live.directory.clone(), config::read_limits);
-    let registrar = Arc::new(registrar);
-    let api = operator_api(&live, &stores, &registrar, audit_log, &clock);
+    let registry_sync =
+        RegistrySync::new(live.registry.clone(), live.authenticator.clone(), config::read_limits);
+    let registry_sync = Arc::new(registry_sync);
+    let api = operator_api(&live, &stores, &registry_sync, audit_log, &clock);
     let operator = admin::Operator::new(Arc::clone(metrics), readiness.clone(), api)
         .listening_on(fixed.admin_address);
     let request = fixed.request.clone();
@@ -137,7 +137,7 @@ pub fn acquire(
         drain,
         shutdown: fixed.shutdown,
         live,
-        registrar,
+        registry_sync,
         readiness,
         flaws,
         metrics: Arc::clone(metrics),
@@ -153,7 +153,7 @@ pub fn acquire(
             reservation_ttl: fixed.ledger.reservation_ttl,
         },
         cors: CorsLayer::new(fixed.cors_origins.clone()),
-        gate: CredentialGuard::new(fixed.trusted_proxies.clone(), clock.clone()),
+        credential_guard: CredentialGuard::new(fixed.trusted_proxies.clone(), clock.clone()),
         request,
         buffer,
         catalogue: catalogue::Cache::default(),
@@ -204,15 +204,15 @@ fn server(
 fn operator_api(
     live: &Live,
     stores: &Stores,
-    registrar: &Arc<RegistrySync>,
+    registry_sync: &Arc<RegistrySync>,
     audit_log: &AuditLog,
     clock: &Clock,
 ) -> admin::Api {
     admin::Api::new(admin::api::Parts {
         shown: live.admin.clone(),
         audit_log: audit_log.clone(),
-        registrar: Arc::clone(registrar),
-        store: stores.register(),
+        registry_sync: Arc::clone(registry_sync),
+        store: stores.registry(),
         ledger: stores.ledger(),
         teams: live.teams.clone(),
         upstream: live.upstream.clone(),
@@ -230,17 +230,21 @@ fn details(
     clock: Clock,
 ) -> impl Fn() -> Details + Send + Sync {
     move || {
-        let (upstream, directory, now) = (live.upstream.read(), live.directory.read(), clock.now());
+        let (upstream, authenticator, now) =
+            (live.upstream.read(), live.authenticator.read(), clock.now());
         let keys = upstream.keys.iter();
         let keys = keys.map(|key| {
-            (key.name.to_string(), key.resting(now).map_or("ok", |rest| rest.why.name()))
+            (
+                key.name.to_string(),
+                key.current_cooldown(now).map_or("ok", |cooldown| cooldown.why.name()),
+            )
         });
-        let unknown = directory.issuers_without_keys();
+        let unknown = authenticator.issuers_without_keys();
         let state = |issuer| if unknown.contains(issuer) { "no_keys" } else { "ok" };
         Details {
             upstream: if upstream.breaker.is_open() { "breaker_open" } else { "ok" },
             upstream_keys: keys.collect(),
-            issuers: directory
+            issuers: authenticator
                 .issuers()
                 .map(|issuer| (issuer.to_string(), state(issuer)))
                 .collect(),
@@ -289,10 +293,10 @@ impl Acquired {
         self.stores.refused()
     }
 
-    /// A handle for the key register. Each runtime takes its own.
+    /// A handle for the key registry. Each runtime takes its own.
     #[must_use]
-    pub fn register(&self) -> Arc<dyn identity::Store> {
-        self.stores.register()
+    pub fn registry(&self) -> Arc<dyn identity::Store> {
+        self.stores.registry()
     }
 
     /// Address of the team listener, with the port that was found.

@@ -63,7 +63,7 @@ impl Background<'_> {
         tracker.spawn(spend.run(ttl / 2, self.stop.clone()));
         let store = StoreWatch {
             ledger: acquired.ledger(),
-            registrar: Arc::clone(&acquired.registrar),
+            registry_sync: Arc::clone(&acquired.registry_sync),
             readiness: acquired.readiness.clone(),
             flaws: acquired.flaws.clone(),
             served,
@@ -76,21 +76,21 @@ impl Background<'_> {
     fn watch_the_upstream(&self) {
         let Self { acquired, tracker, .. } = self;
         let upstream = || acquired.live.upstream.clone();
-        let wire = || UpstreamClient::new(acquired.buffer.clone());
+        let client = || UpstreamClient::new(acquired.buffer.clone());
         let (permits, observer) = (acquired.permits(), Arc::clone(&acquired.metrics));
         tracker.spawn(watch(permits, upstream(), observer, WATCH_EVERY, self.stop.clone()));
         let reconcile = Reconcile {
             upstream: upstream(),
             ledger: acquired.ledger(),
             teams: self.teams(),
-            wire: wire(),
+            client: client(),
             observer: acquired.metrics.clone(),
             clock: acquired.clock.clone(),
         };
         tracker.spawn(reconcile.run(self.stop.clone()));
         let probe = Probe {
             upstream: upstream(),
-            wire: wire(),
+            client: client(),
             observer: acquired.metrics.clone(),
             clock: acquired.clock.clone(),
         };
@@ -98,12 +98,12 @@ impl Background<'_> {
         tracker.spawn(watch_prices(acquired).run(self.stop.clone()));
     }
 
-    /// The key register, the ends of gateway keys, and reloads with the issuers' keys.
+    /// The key registry, the ends of gateway keys, and reloads with the issuers' keys.
     fn keep_keys_and_settings_fresh(&self, followed: Option<Followed>) {
         let Self { acquired, tracker, .. } = self;
-        let (registrar, register) = (Arc::clone(&acquired.registrar), acquired.register());
+        let (registry_sync, registry) = (Arc::clone(&acquired.registry_sync), acquired.registry());
         let stopped = self.stop.clone();
-        tracker.spawn(async move { registrar.keep(&*register, stopped).await });
+        tracker.spawn(async move { registry_sync.keep(&*registry, stopped).await });
         let key_expiry = KeyExpiryWatch {
             live: acquired.live.clone(),
             metrics: Arc::clone(&acquired.metrics),
@@ -142,11 +142,11 @@ fn watch_prices(acquired: &Acquired) -> catalogue::watch::Watch {
     let answers = catalogue::Answers::new(catalogue::Parts {
         cache: acquired.catalogue.clone(),
         misses: acquired.misses.clone(),
-        wire: UpstreamClient::new(acquired.buffer.clone()),
+        client: UpstreamClient::new(acquired.buffer.clone()),
         upstream: acquired.live.upstream.clone(),
         settings: acquired.live.catalogue.clone(),
         prices: acquired.live.prices.clone(),
-        proxies: Arc::clone(acquired.gate.proxies()),
+        proxies: Arc::clone(acquired.credential_guard.proxies()),
         clock: acquired.clock.clone(),
     });
     catalogue::watch::Watch {

@@ -25,7 +25,7 @@ impl KeyExpiryWatch {
         let Self { live, metrics, clock } = self;
         let watch = async {
             loop {
-                let expiries = live.directory.read().first_expiries(clock.now());
+                let expiries = live.authenticator.read().first_expiries(clock.now());
                 for team in live.teams.read().keys() {
                     metrics.keys_expire(team, expiries.get(team).copied());
                 }

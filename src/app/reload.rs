@@ -24,11 +24,11 @@ use crate::{account, admin, catalogue, live};
 pub struct Live {
     /// The teams.
     pub teams: live::Live<HashMap<TeamId, Arc<Team>>>,
-    /// The directory of callers.
-    pub directory: live::Live<Authenticator>,
+    /// The authenticator of callers.
+    pub authenticator: live::Live<Authenticator>,
     /// Keys and suspensions that operators changed. They come from the store; a reload only joins
-    /// them to the new directory.
-    pub register: live::Live<KeyRegistry>,
+    /// them to the new authenticator.
+    pub registry: live::Live<KeyRegistry>,
     /// Where calls go, and with which shared keys.
     pub upstream: live::Live<Upstream>,
     /// Prices of models.
@@ -49,7 +49,7 @@ pub struct Live {
 /// One version of these settings, complete before any of it is in force.
 struct Version {
     teams: HashMap<TeamId, Arc<Team>>,
-    directory: Authenticator,
+    authenticator: Authenticator,
     upstream: Upstream,
     prices: PriceTable,
     catalogue: catalogue::Settings,
@@ -61,7 +61,7 @@ struct Version {
 impl Version {
     fn new(
         settings: &Settings,
-        register: &Arc<KeyRegistry>,
+        registry: &Arc<KeyRegistry>,
         before: Option<(&Authenticator, &Upstream)>,
         metrics: &Arc<Metrics>,
         clock: &Clock,
@@ -69,17 +69,17 @@ impl Version {
         let LiveSettings { teams, prices, identity, upstream, catalogue, account, admin } =
             &settings.live;
         let observer = Arc::clone(metrics);
-        let directory = before.map(|(directory, _)| directory);
-        let directory = Authenticator::new(
+        let authenticator = before.map(|(authenticator, _)| authenticator);
+        let authenticator = Authenticator::new(
             identity.clone(),
             teams,
-            register,
-            directory,
+            registry,
+            authenticator,
             clock.clone(),
             observer,
         );
         Ok(Self {
-            directory: directory.map_err(|error| error.to_string())?,
+            authenticator: authenticator.map_err(|error| error.to_string())?,
             upstream: Upstream::new(upstream.clone(), before.map(|(_, upstream)| upstream))?,
             teams: teams.clone(),
             prices: PriceTable::clone(prices),
@@ -102,14 +102,14 @@ impl Live {
     /// # Errors
     /// What cannot be used, as a sentence for the operator.
     pub fn new(settings: &Settings, metrics: &Arc<Metrics>, clock: &Clock) -> Result<Self, String> {
-        let register = live::Live::new(KeyRegistry::default());
-        let version = Version::new(settings, &register.read(), None, metrics, clock)?;
+        let registry = live::Live::new(KeyRegistry::default());
+        let version = Version::new(settings, &registry.read(), None, metrics, clock)?;
         know(metrics, &version);
         let shares = Shares::of(&version.teams, None);
         Ok(Self {
             teams: live::Live::new(version.teams),
-            directory: live::Live::new(version.directory),
-            register,
+            authenticator: live::Live::new(version.authenticator),
+            registry,
             upstream: live::Live::new(version.upstream),
             prices: live::Live::new(version.prices),
             catalogue_is_public: live::Live::new(version.catalogue.public),
@@ -123,11 +123,11 @@ impl Live {
 
     /// Puts another version in force; changes nothing if it cannot be built.
     fn replace(&self, settings: &Settings, metrics: &Arc<Metrics>) -> Result<(), String> {
-        let (directory, upstream) = (self.directory.read(), self.upstream.read());
+        let (authenticator, upstream) = (self.authenticator.read(), self.upstream.read());
         let version = Version::new(
             settings,
-            &self.register.read(),
-            Some((&directory, &upstream)),
+            &self.registry.read(),
+            Some((&authenticator, &upstream)),
             metrics,
             &self.clock,
         )?;
@@ -140,9 +140,9 @@ impl Live {
         self.catalogue.replace(version.catalogue);
         self.account.replace(version.account);
         self.admin.replace(version.admin);
-        self.directory.replace(version.directory);
-        // The register may have been read while the directory was built.
-        self.directory.read().take_up(&self.register);
+        self.authenticator.replace(version.authenticator);
+        // The registry may have been read while the authenticator was built.
+        self.authenticator.read().take_up(&self.registry);
         Ok(())
     }
 }
@@ -222,10 +222,10 @@ pub async fn keep(
     }
 }
 
-/// Starts the task that keeps the issuers' keys of the current directory fresh.
+/// Starts the task that keeps the issuers' keys of the current authenticator fresh.
 fn keep_keys_fresh(live: &Live, stop: &CancellationToken) -> CancellationToken {
-    let (directory, cancel) = (live.directory.read(), stop.child_token());
+    let (authenticator, cancel) = (live.authenticator.read(), stop.child_token());
     let ended = cancel.clone();
-    tokio::spawn(async move { directory.keep_key_sets_fresh(ended).await });
+    tokio::spawn(async move { authenticator.keep_key_sets_fresh(ended).await });
     cancel
 }

@@ -25,7 +25,7 @@ const LOGGED_AGAIN: Duration = Duration::from_secs(600);
 /// The watcher of the store.
 pub(super) struct StoreWatch {
     pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) registrar: Arc<RegistrySync>,
+    pub(super) registry_sync: Arc<RegistrySync>,
     pub(super) readiness: Readiness,
     pub(super) flaws: Live<Vec<Flaw>>,
     pub(super) served: Served,
@@ -41,7 +41,7 @@ impl StoreWatch {
     }
 
     async fn watch(self) {
-        let Self { ledger, registrar, readiness, flaws, served, unfit } = self;
+        let Self { ledger, registry_sync, readiness, flaws, served, unfit } = self;
         let mut logged = Logged::default();
         if let Some(found) = first_answer(&*ledger, &readiness).await {
             flaws.replace(found.clone());
@@ -54,7 +54,7 @@ impl StoreWatch {
         }
         until_it_knows_all(&*ledger, &readiness).await;
         // Before it knows all suspensions the replica must not get requests.
-        registrar.until_read().await;
+        registry_sync.until_read().await;
         readiness.ledger_answered();
         let Served { team, operator, teams } = served;
         tracing::info!(team, operator, teams, "ready");

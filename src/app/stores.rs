@@ -1,5 +1,5 @@
 //! Handles of the stores: the ledger, the shared account's permits, stored answers, refused calls,
-//! the key register.
+//! the key registry.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(super) enum Stores {
         observer: Arc<dyn Observer>,
         replays: Arc<dyn idempotency::Store>,
         refused: Arc<dyn refused::Store>,
-        register: Arc<dyn identity::Store>,
+        registry: Arc<dyn identity::Store>,
     },
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Handles {
     permits: Arc<RedisPermits>,
     replays: Arc<RedisReplays>,
     refused: Arc<RedisRefused>,
-    register: Arc<RedisKeyRegistry>,
+    registry: Arc<RedisKeyRegistry>,
 }
 
 impl Stores {
@@ -58,11 +58,11 @@ impl Stores {
                 let settings =
                     embedded::Settings { path, reservation_ttl, retention, on_unknown, clock };
                 let ledger = EmbeddedLedger::open(settings, Arc::clone(observer))?;
-                let register = EmbeddedKeyRegistry::new(ledger.clone());
-                let (replays, register, observer) =
-                    (Arc::new(memory), Arc::new(register), Arc::clone(observer));
+                let registry = EmbeddedKeyRegistry::new(ledger.clone());
+                let (replays, registry, observer) =
+                    (Arc::new(memory), Arc::new(registry), Arc::clone(observer));
                 let refused = Arc::new(MemoryRefused::default());
-                Ok(Self::Embedded { ledger, observer, replays, refused, register })
+                Ok(Self::Embedded { ledger, observer, replays, refused, registry })
             }
             Store::Redis(store) => {
                 let settings =
@@ -75,7 +75,7 @@ impl Stores {
                     permits: Arc::new(make.permits()?),
                     replays: Arc::new(make.replays()?),
                     refused: Arc::new(make.refused()?),
-                    register: Arc::new(make.register()?),
+                    registry: Arc::new(make.registry()?),
                 };
                 Ok(Self::Redis { make, first })
             }
@@ -125,12 +125,12 @@ impl Stores {
         }
     }
 
-    pub(super) fn register(&self) -> Arc<dyn identity::Store> {
+    pub(super) fn registry(&self) -> Arc<dyn identity::Store> {
         match self {
-            Self::Embedded { register, .. } => Arc::clone(register),
-            Self::Redis { make, first } => match make.register() {
-                Ok(register) => Arc::new(register),
-                Err(_) => first.register.clone(),
+            Self::Embedded { registry, .. } => Arc::clone(registry),
+            Self::Redis { make, first } => match make.registry() {
+                Ok(registry) => Arc::new(registry),
+                Err(_) => first.registry.clone(),
             },
         }
     }
@@ -153,7 +153,7 @@ impl Redis {
         RedisPermits::new(self.store.clone(), self.clock.clone(), self.watch())
     }
 
-    fn register(&self) -> Result<RedisKeyRegistry, UnusableSettings> {
+    fn registry(&self) -> Result<RedisKeyRegistry, UnusableSettings> {
         RedisKeyRegistry::new(self.store.clone(), self.clock.clone(), self.watch())
     }
 

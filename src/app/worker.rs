@@ -38,7 +38,7 @@ fn start_one(
     acquired.metrics.add_runtime(format!("worker-{number}"), runtime.metrics());
     let ledger = acquired.ledger();
     let observer = Arc::clone(&acquired.metrics);
-    let (manager, tasks) =
+    let (manager, queues) =
         ReservationManager::new(ledger, observer, acquired.admission, acquired.drain.open.clone());
     let parts = parts(acquired, Arc::clone(&manager));
     let server = acquired.server.clone();
@@ -46,7 +46,7 @@ fn start_one(
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         // Dropped last, even after a panic.
         let _gone = gone;
-        runtime.block_on(work(listener, parts, server, manager, tasks));
+        runtime.block_on(work(listener, parts, server, manager, queues));
     })
 }
 
@@ -55,7 +55,7 @@ async fn work(
     parts: Parts,
     server: Server,
     manager: Arc<ReservationManager>,
-    tasks: reservation_manager::BackgroundTasks,
+    queues: reservation_manager::ManagerQueues,
 ) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
@@ -63,8 +63,8 @@ async fn work(
     };
     let (done, cut, open) =
         (CancellationToken::new(), manager.cut().clone(), server.drain.open.clone());
-    let mut keeping = tokio::spawn(manager.work(tasks, done.clone()));
-    tokio::spawn(parts.wire.clone().tend(parts.upstream.clone(), done.clone()));
+    let mut keeping = tokio::spawn(manager.work(queues, done.clone()));
+    tokio::spawn(parts.upstream_client.clone().tend(parts.upstream.clone(), done.clone()));
     tokio::select! {
         () = server::serve(listener, stack(parts), server) => {}
         _ = &mut keeping => return tracing::error!("a worker failed while it looked after its calls: the gateway stops"),
@@ -86,7 +86,7 @@ const CUT_MAX: Duration = Duration::from_secs(2);
 /// Builds the parts of one worker's stack.
 #[must_use]
 pub fn parts(acquired: &Acquired, manager: Arc<ReservationManager>) -> Parts {
-    let Live { directory, upstream, prices, catalogue, catalogue_is_public, account, .. } =
+    let Live { authenticator, upstream, prices, catalogue, catalogue_is_public, account, .. } =
         acquired.live.clone();
     let readiness = acquired.readiness.clone();
     Parts {
@@ -96,23 +96,23 @@ pub fn parts(acquired: &Acquired, manager: Arc<ReservationManager>) -> Parts {
             acquired.tracer.clone(),
             acquired.clock.clone(),
             acquired.recorder.clone(),
-            Arc::clone(acquired.gate.proxies()),
+            Arc::clone(acquired.credential_guard.proxies()),
         ),
         cors: acquired.cors.clone(),
         measure_team: MeasureTeamLayer::new(Arc::clone(&acquired.metrics), acquired.clock.clone()),
         request: acquired.request.clone(),
         header_bytes_max: acquired.server.settings.header_bytes_max,
         buffer: acquired.buffer.clone(),
-        directory,
-        gate: Arc::new(acquired.gate.clone()),
-        manager,
+        authenticator,
+        credential_guard: Arc::new(acquired.credential_guard.clone()),
+        reservation_manager: manager,
         permits: acquired.permits(),
         replays: acquired.replays(),
         refused: acquired.refused(),
         key_names: acquired.registrar.key_names(),
         upstream,
         upstream_observer: acquired.metrics.clone(),
-        wire: UpstreamClient::new(acquired.buffer.clone()),
+        upstream_client: UpstreamClient::new(acquired.buffer.clone()),
         catalogue: acquired.catalogue.clone(),
         latest: acquired.latest.clone(),
         misses: acquired.misses.clone(),

@@ -51,10 +51,10 @@ pub type Flight = Shared<BoxFuture<'static, Result<CachedPage, Refusal>>>;
 
 /// The cache. Clones share it.
 #[derive(Clone, Default)]
-pub struct Cache(Arc<Mutex<Inside>>);
+pub struct Cache(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct Inside {
+struct State {
     entries: HashMap<Catalogue, Entry>,
     flights: HashMap<Catalogue, Flight>,
     /// Model ids in the list of models, read once when it came.
@@ -166,12 +166,12 @@ impl Cache {
         Ok(flight)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inside {
+impl State {
     fn insert(&mut self, question: Catalogue, entry: Entry) {
         self.entries.remove(&question);
         while !self.entries.is_empty()

@@ -30,10 +30,10 @@ const ALL: Bucket = Bucket { burst: 300, each: Duration::from_millis(200) };
 
 /// When buckets are full again, by the clock's elapsed time, over all workers. Clones share state.
 #[derive(Clone, Default)]
-pub struct Misses(Arc<Mutex<Inside>>);
+pub struct Misses(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct Inside {
+struct State {
     all: Duration,
     networks: HashMap<IpAddr, Duration>,
 }
@@ -70,12 +70,12 @@ impl Misses {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inside {
+impl State {
     fn remember(&mut self, network: IpAddr, full_at: Duration, now: Duration) {
         if self.networks.len() >= NETWORKS_MAX && !self.networks.contains_key(&network) {
             self.networks.retain(|_, full_at| *full_at > now);

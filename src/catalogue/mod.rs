@@ -52,7 +52,7 @@ pub struct Parts {
     /// Limits on requests to the upstream.
     pub misses: Misses,
     /// Connections to the upstream.
-    pub wire: UpstreamClient,
+    pub client: UpstreamClient,
     /// The upstream.
     pub upstream: Live<Upstream>,
     /// Settings.
@@ -225,18 +225,19 @@ impl Answers {
         let upstream = self.0.upstream.read();
         let request =
             unpaid::get(&upstream.origin, &path(question)).map_err(|_| Refusal::Internal)?;
-        let received = self.0.wire.ask(&upstream.origin, request, upstream.bounds).await.map_err(
-            |failed| {
-                tracing::warn!(error = %failed, "the catalogue could not be fetched");
-                match failed {
-                    Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => {
-                        Refusal::UpstreamUnreachable
+        let received =
+            self.0.client.ask(&upstream.origin, request, upstream.bounds).await.map_err(
+                |failed| {
+                    tracing::warn!(error = %failed, "the catalogue could not be fetched");
+                    match failed {
+                        Failed::Unreachable(_) | Failed::NoStream | Failed::Gone => {
+                            Refusal::UpstreamUnreachable
+                        }
+                        Failed::TimedOut => Refusal::UpstreamTimeout,
+                        Failed::Broken(_) | Failed::TooLarge(_) => Refusal::UpstreamBroken,
                     }
-                    Failed::TimedOut => Refusal::UpstreamTimeout,
-                    Failed::Broken(_) | Failed::TooLarge(_) => Refusal::UpstreamBroken,
-                }
-            },
-        )?;
+                },
+            )?;
         match (received.head.status, question) {
             (StatusCode::OK, _) => Page::read(&received.head.headers, &received.body),
             (StatusCode::NOT_FOUND, Catalogue::ModelConfig(_)) => Ok(Page::Unknown),

@@ -75,19 +75,22 @@ impl CheckToken {
         settings: &Settings,
         token: &str,
     ) -> Result<(Option<String>, Examination), Ended> {
-        let (teams, register) = (&settings.live.teams, Arc::new(KeyRegistry::default()));
+        let (teams, registry) = (&settings.live.teams, Arc::new(KeyRegistry::default()));
         let identity = settings.live.identity.clone();
         let made = Authenticator::new(
             identity,
             teams,
-            &register,
+            &registry,
             None,
             Clock::system(),
             Arc::new(NotObserved),
         );
-        let directory = made.map_err(|error| Ended::Misused(error.to_string()))?;
-        let trouble = directory.read_keys_for(token).await.err().map(|error| error.to_string());
-        Ok((trouble, directory.examine(Presented { credential: token, team: self.team.as_ref() })))
+        let authenticator = made.map_err(|error| Ended::Misused(error.to_string()))?;
+        let trouble = authenticator.read_keys_for(token).await.err().map(|error| error.to_string());
+        Ok((
+            trouble,
+            authenticator.examine(Presented { credential: token, team: self.team.as_ref() }),
+        ))
     }
 }
 

@@ -26,7 +26,7 @@ use std::path::Path;
 
 use check::Check;
 use file::File;
-use report::{KeyPath, Place, Problem, Report};
+use report::{KeyPath, Position, Problem, Report};
 use secrets::{Digests, Sources};
 use tree::Node;
 
@@ -67,7 +67,7 @@ fn read(path: &Path, without_secrets: bool) -> Result<Settings, Problems> {
             let sources = Sources::beside(path, &environment).without_secrets(without_secrets);
             parse_from(&text, &source, sources)
         }
-        Err(message) => Err(whole_file(&source, Place::START, message)),
+        Err(message) => Err(whole_file(&source, Position::START, message)),
     };
     let itself = itself.into_digests();
     match read {
@@ -114,6 +114,6 @@ fn parse_from(text: &str, source: &str, sources: Sources<'_>) -> Result<Settings
     }
 }
 
-fn whole_file(source: &str, place: Place, message: String) -> Problems {
+fn whole_file(source: &str, place: Position, message: String) -> Problems {
     Problems::new(source, vec![Problem { place, path: KeyPath::root(), message }], Digests::new())
 }

@@ -8,14 +8,14 @@ use crate::printable::Printable;
 
 /// A position in a text, counted from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Position {
     /// The line.
     pub line: u64,
     /// The column.
     pub column: u64,
 }
 
-impl Place {
+impl Position {
     /// The start of a text.
     pub const START: Self = Self { line: 1, column: 1 };
 }
@@ -74,7 +74,7 @@ impl KeyPath {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where in the file.
-    pub place: Place,
+    pub place: Position,
     /// The key; empty for the file as a whole.
     pub path: KeyPath,
     /// What is wrong and what would be right. Never a secret.
@@ -101,7 +101,7 @@ impl Problems {
     pub(super) fn new(source: &str, mut list: Vec<Problem>, files: Digests) -> Self {
         if list.is_empty() {
             let message = "does not fit this machine: a number in it is too large".to_owned();
-            list.push(Problem { place: Place::START, path: KeyPath::root(), message });
+            list.push(Problem { place: Position::START, path: KeyPath::root(), message });
         }
         list.sort_by(|one, other| {
             (one.place, one.path.as_str()).cmp(&(other.place, other.path.as_str()))
@@ -155,7 +155,7 @@ impl std::error::Error for Problems {}
 /// Collects problems while a file is read. Reading goes on after each, so that one run reports all.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    places: HashMap<KeyPath, Place>,
+    places: HashMap<KeyPath, Position>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     left_out: Vec<KeyPath>,
@@ -163,7 +163,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Remembers where a key is, for problems found later.
-    pub(super) fn learn(&mut self, path: &KeyPath, place: Place) {
+    pub(super) fn learn(&mut self, path: &KeyPath, place: Position) {
         self.places.insert(path.clone(), place);
     }
 
@@ -188,7 +188,7 @@ impl Report {
     }
 
     /// Adds a problem at a place of its own.
-    pub(super) fn add_at(&mut self, place: Place, path: &KeyPath, message: impl Into<String>) {
+    pub(super) fn add_at(&mut self, place: Position, path: &KeyPath, message: impl Into<String>) {
         self.problems.push(Problem { place, path: path.clone(), message: message.into() });
     }
 
@@ -211,7 +211,7 @@ impl Report {
         self.problems
     }
 
-    fn place_of(&self, path: &KeyPath) -> Place {
+    fn place_of(&self, path: &KeyPath) -> Position {
         let mut here = Some(path.clone());
         while let Some(path) = here {
             if let Some(place) = self.places.get(&path) {
@@ -219,6 +219,6 @@ impl Report {
             }
             here = path.parent();
         }
-        Place::START
+        Position::START
     }
 }

@@ -6,13 +6,13 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, Location, Spanned};
 
-use super::report::Place;
+use super::report::Position;
 
 /// A value of the file.
 #[derive(Debug)]
 pub(super) struct Node {
     /// Where it starts.
-    pub(super) place: Place,
+    pub(super) place: Position,
     /// Its kind and content.
     pub(super) kind: Kind,
 }
@@ -41,13 +41,13 @@ pub(super) enum Kind {
 pub(super) struct Entry {
     pub(super) key: String,
     /// Where the key starts.
-    pub(super) place: Place,
+    pub(super) place: Position,
     pub(super) value: Node,
 }
 
 /// A text that is not YAML: where, and why.
 pub(super) struct NotYaml {
-    pub(super) place: Place,
+    pub(super) place: Position,
     pub(super) message: String,
 }
 
@@ -69,7 +69,7 @@ impl Node {
         match serde_saphyr::from_str_with_options::<Spanned<Read>>(text, options) {
             Ok(read) => Ok(placed(read, text)),
             Err(error) => Err(NotYaml {
-                place: error.location().map_or(Place::START, |location| place(&location)),
+                place: error.location().map_or(Position::START, |location| place(&location)),
                 message: not_yaml(&error),
             }),
         }
@@ -127,8 +127,8 @@ fn placed(read: Spanned<Read>, text: &str) -> Node {
     Node { place: place(&read.referenced), kind }
 }
 
-fn place(location: &Location) -> Place {
-    Place { line: location.line().max(1), column: location.column().max(1) }
+fn place(location: &Location) -> Position {
+    Position { line: location.line().max(1), column: location.column().max(1) }
 }
 
 /// Message of the YAML reader, without the place, which is reported apart, and without names of its

@@ -4,8 +4,8 @@
 //! It goes with an embedded ledger, which belongs to one process: whoever restarts it loses the
 //! idempotency keys of the last day, not the money.
 
+mod entry;
 mod index;
-mod place;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 
+use self::entry::{Content, Entry, EntryKey, own};
 use self::index::Index;
-use self::place::{Content, Entry, Place, own};
 use super::store::{Begun, Store};
 use super::{Claim, Settings, StoredResponse, Summary};
 use crate::clock::Clock;
@@ -35,11 +35,11 @@ pub struct Memory {
 }
 
 struct State {
-    entries: HashMap<Place, Entry>,
+    entries: HashMap<EntryKey, Entry>,
     /// What is forgotten when.
-    expiries: BTreeMap<(Duration, u64), Place>,
+    expiries: BTreeMap<(Duration, u64), EntryKey>,
     /// The bodies, oldest first, by when their entries are forgotten.
-    bodies: BTreeMap<(Duration, u64), Place>,
+    bodies: BTreeMap<(Duration, u64), EntryKey>,
     bytes: u64,
     count: u64,
     /// The calls of which something is kept.
@@ -80,29 +80,29 @@ impl Memory {
 
 impl State {
     fn forget_until(&mut self, now: Duration) {
-        while let Some((until, place)) =
-            self.expiries.first_key_value().map(|(until, place)| (*until, place.clone()))
+        while let Some((until, key)) =
+            self.expiries.first_key_value().map(|(until, key)| (*until, key.clone()))
         {
             if until.0 > now {
                 return;
             }
-            self.forget(&place);
+            self.forget(&key);
         }
     }
 
-    fn forget(&mut self, place: &Place) {
-        let Some(entry) = self.entries.remove(place) else { return };
+    fn forget(&mut self, key: &EntryKey) {
+        let Some(entry) = self.entries.remove(key) else { return };
         self.expiries.remove(&entry.until);
         if self.bodies.remove(&entry.until).is_some() {
             self.bytes -= entry.content.bytes();
         }
-        if let (Place::Call(team, id), Some(carried)) = (place, entry.content.carried()) {
+        if let (EntryKey::Call(team, id), Some(carried)) = (key, entry.content.carried()) {
             self.calls.remove(team, carried, *id);
         }
     }
 
-    fn put(&mut self, place: Place, content: Content, until: Duration) {
-        self.forget(&place);
+    fn put(&mut self, key: EntryKey, content: Content, until: Duration) {
+        self.forget(&key);
         if self.entries.len() >= self.entries_max {
             self.forget_one();
         }
@@ -110,13 +110,13 @@ impl State {
         let until = (until, self.count);
         if content.bytes() > 0 {
             self.bytes += content.bytes();
-            self.bodies.insert(until, place.clone());
+            self.bodies.insert(until, key.clone());
         }
-        if let (Place::Call(team, id), Some(carried)) = (&place, content.carried()) {
+        if let (EntryKey::Call(team, id), Some(carried)) = (&key, content.carried()) {
             self.calls.add(team, carried, *id);
         }
-        self.expiries.insert(until, place.clone());
-        self.entries.insert(place, Entry { content, until });
+        self.expiries.insert(until, key.clone());
+        self.entries.insert(key, Entry { content, until });
         while self.bytes > self.settings.memory_bytes_max {
             self.drop_oldest_body();
         }
@@ -124,26 +124,23 @@ impl State {
 
     /// A call that runs, or was lost, is forgotten last: forgetting it would let it be made twice.
     fn forget_one(&mut self) {
-        let runs = |place: &Place| {
-            let content = self.entries.get(place).map(|entry| &entry.content);
+        let runs = |key: &EntryKey| {
+            let content = self.entries.get(key).map(|entry| &entry.content);
             matches!(content, Some(Content::Running(..) | Content::Lost(..)))
         };
-        let oldest = self
-            .expiries
-            .values()
-            .find(|place| !runs(place))
-            .or_else(|| self.expiries.values().next());
-        if let Some(place) = oldest.cloned() {
-            self.forget(&place);
+        let oldest =
+            self.expiries.values().find(|key| !runs(key)).or_else(|| self.expiries.values().next());
+        if let Some(key) = oldest.cloned() {
+            self.forget(&key);
         }
     }
 
     fn drop_oldest_body(&mut self) {
-        let Some((_, place)) = self.bodies.pop_first() else {
+        let Some((_, key)) = self.bodies.pop_first() else {
             self.bytes = 0;
             return;
         };
-        if let Some(entry) = self.entries.get_mut(&place) {
+        if let Some(entry) = self.entries.get_mut(&key) {
             self.bytes -= entry.content.bytes();
             if let Some(kept) = entry.content.kept_mut() {
                 kept.body = None;
@@ -152,9 +149,9 @@ impl State {
     }
 
     fn begin(&mut self, claim: &Claim, ttl: Duration, now: Duration) -> Begun {
-        let place = claim.place();
-        let Some(entry) = self.entries.get(&place) else {
-            self.put(place, Content::Running(claim.id, claim.fingerprint), now + ttl);
+        let key = claim.entry_key();
+        let Some(entry) = self.entries.get(&key) else {
+            self.put(key, Content::Running(claim.id, claim.fingerprint), now + ttl);
             return Begun::First;
         };
         match &entry.content {
@@ -173,47 +170,47 @@ impl State {
     }
 
     fn sent(&mut self, claim: &Claim, until: Duration) -> bool {
-        let place = claim.place();
-        let holder = self.entries.get(&place).and_then(|entry| entry.content.claim());
+        let key = claim.entry_key();
+        let holder = self.entries.get(&key).and_then(|entry| entry.content.claim());
         if holder.is_some_and(|(id, _)| id != claim.id) {
             return false;
         }
-        self.put(place, Content::Running(claim.id, claim.fingerprint), until);
+        self.put(key, Content::Running(claim.id, claim.fingerprint), until);
         true
     }
 
     fn lose(&mut self, claim: &Claim) {
-        let Some(entry) = self.entries.get_mut(&claim.place()) else { return };
+        let Some(entry) = self.entries.get_mut(&claim.entry_key()) else { return };
         if entry.content.claim() == Some((claim.id, false)) {
             entry.content = Content::Lost(claim.id, claim.fingerprint);
         }
     }
 
     fn finish(&mut self, claim: &Claim, kept: &StoredResponse, now: Duration) {
-        let (place, until) = (claim.place(), now + self.settings.retention);
-        let holder = self.entries.get(&place).and_then(|entry| entry.content.claim());
+        let (key, until) = (claim.entry_key(), now + self.settings.retention);
+        let holder = self.entries.get(&key).and_then(|entry| entry.content.claim());
         if holder.is_some_and(|(id, _)| id != claim.id) {
             return self.keep(&claim.team, kept, now);
         }
         if !holder.is_some_and(|(_, finished)| finished) {
-            self.put(place, Content::Finished(claim.id, claim.fingerprint, own(kept)), until);
+            self.put(key, Content::Finished(claim.id, claim.fingerprint, own(kept)), until);
         }
-        let call = Place::Call(claim.team.clone(), claim.id);
+        let call = EntryKey::Call(claim.team.clone(), claim.id);
         self.put(call, Content::At(claim.key, claim.request_id.clone()), until);
     }
 
     fn release(&mut self, claim: &Claim) {
-        let place = claim.place();
-        let holder = self.entries.get(&place).and_then(|entry| entry.content.claim());
+        let key = claim.entry_key();
+        let holder = self.entries.get(&key).and_then(|entry| entry.content.claim());
         if holder == Some((claim.id, false)) {
-            self.forget(&place);
+            self.forget(&key);
         }
     }
 
     fn keep(&mut self, team: &TeamId, kept: &StoredResponse, now: Duration) {
         let Some(call) = &kept.call else { return };
-        let place = Place::Call(team.clone(), call.id);
-        self.put(place, Content::Outcome(own(kept)), now + self.settings.retention);
+        let key = EntryKey::Call(team.clone(), call.id);
+        self.put(key, Content::Outcome(own(kept)), now + self.settings.retention);
     }
 
     fn list(&self, team: &TeamId, of: Option<&RequestId>) -> Vec<Summary> {
@@ -222,10 +219,10 @@ impl State {
     }
 
     fn fetch(&self, team: &TeamId, id: ReservationId) -> Option<&StoredResponse> {
-        match &self.entries.get(&Place::Call(team.clone(), id))?.content {
+        match &self.entries.get(&EntryKey::Call(team.clone(), id))?.content {
             Content::Outcome(kept) => Some(kept),
             Content::At(key, _) => {
-                match &self.entries.get(&Place::Key(team.clone(), *key))?.content {
+                match &self.entries.get(&EntryKey::Key(team.clone(), *key))?.content {
                     Content::Finished(call, _, kept) if *call == id => Some(kept),
                     Content::Finished(..)
                     | Content::Running(..)

@@ -76,7 +76,7 @@ fn assert_sound(store: &Memory) {
         (state.bytes, state.bodies.len(), state.expiries.len()),
         (bytes, bodies, state.entries.len())
     );
-    let calls = state.entries.keys().filter(|place| matches!(place, Place::Call(..))).count();
+    let calls = state.entries.keys().filter(|place| matches!(place, EntryKey::Call(..))).count();
     assert_eq!(state.calls.len(), (calls, calls));
     assert!(
         state.bytes <= state.settings.memory_bytes_max && state.entries.len() <= state.entries_max

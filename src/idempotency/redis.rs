@@ -166,10 +166,10 @@ impl Store for RedisReplays {
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Begun, Outage>> {
         async move {
-            let place = ReplayKeys::key(&claim.team, &claim.key);
+            let key = ReplayKeys::key(&claim.team, &claim.key);
             let (id, print) = (claim.id.to_string(), claim.fingerprint.to_string());
             let arguments = [id.as_bytes(), print.as_bytes(), &millis(ttl)];
-            let reply = self.step(&claim.team, BEGIN, &[&place], &arguments).await?;
+            let reply = self.step(&claim.team, BEGIN, &[&key], &arguments).await?;
             match reply.word.as_slice() {
                 b"first" => Ok(Begun::First),
                 b"running" => Ok(Begun::Running),
@@ -184,11 +184,11 @@ impl Store for RedisReplays {
 
     fn sent<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>> {
         async move {
-            let place = ReplayKeys::key(&claim.team, &claim.key);
+            let key = ReplayKeys::key(&claim.team, &claim.key);
             let (id, print) = (claim.id.to_string(), claim.fingerprint.to_string());
             let keep = millis(self.keeping.retention.max(ttl));
             let arguments = [id.as_bytes(), print.as_bytes(), &keep];
-            let reply = self.step(&claim.team, SENT, &[&place], &arguments).await?;
+            let reply = self.step(&claim.team, SENT, &[&key], &arguments).await?;
             Ok(reply.word == b"sent")
         }
         .boxed()
@@ -196,8 +196,8 @@ impl Store for RedisReplays {
 
     fn mark_lost<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
-            let (place, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
-            self.step(&claim.team, LOSE, &[&place], &[id.as_bytes()]).await.map(drop)
+            let (key, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
+            self.step(&claim.team, LOSE, &[&key], &[id.as_bytes()]).await.map(drop)
         }
         .boxed()
     }
@@ -208,7 +208,7 @@ impl Store for RedisReplays {
         kept: &'a StoredResponse,
     ) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
-            let place = ReplayKeys::key(&claim.team, &claim.key);
+            let key = ReplayKeys::key(&claim.team, &claim.key);
             let call = ReplayKeys::call(&claim.team, claim.id);
             let carried = ReplayKeys::calls(&claim.team, &claim.request_id);
             let (id, print, head) =
@@ -216,15 +216,15 @@ impl Store for RedisReplays {
             let (body, [keep, most, listed]) =
                 (kept.body.as_deref().unwrap_or_default(), self.bounds());
             let arguments = [id.as_bytes(), print.as_bytes(), &head, body, &keep, &most, &listed];
-            self.step(&claim.team, FINISH, &[&place, &call, &carried], &arguments).await.map(drop)
+            self.step(&claim.team, FINISH, &[&key, &call, &carried], &arguments).await.map(drop)
         }
         .boxed()
     }
 
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
-            let (place, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
-            self.step(&claim.team, RELEASE, &[&place], &[id.as_bytes()]).await.map(drop)
+            let (key, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
+            self.step(&claim.team, RELEASE, &[&key], &[id.as_bytes()]).await.map(drop)
         }
         .boxed()
     }
@@ -270,8 +270,8 @@ impl Store for RedisReplays {
         id: ReservationId,
     ) -> BoxFuture<'a, Result<Option<StoredResponse>, Outage>> {
         async move {
-            let place = ReplayKeys::call(team, id);
-            let reply = self.step(team, FETCH, &[&place], &[]).await?;
+            let key = ReplayKeys::call(team, id);
+            let reply = self.step(team, FETCH, &[&key], &[]).await?;
             match reply.word.as_slice() {
                 b"none" => Ok(None),
                 b"kept" => reply.kept().map(Some),

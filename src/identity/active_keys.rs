@@ -1,4 +1,4 @@
-//! Gateway keys in force and suspensions, from the configuration and the register together.
+//! Gateway keys in force and suspensions, from the configuration and the registry together.
 //! Replaced as a whole when either changes, so reading takes no lock.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use quick_cache::UnitWeighter;
 use quick_cache::sync::Cache;
 
-use super::directory_error::{DirectoryError, user_of};
+use super::authenticator_error::{AuthenticatorError, user_of};
 use super::failed_check::FailedCheck;
 use super::key::{SecretHash, ShownKey};
 use super::key_registry::{KeyRegistry, StoredKey};
@@ -31,7 +31,7 @@ pub(super) struct InForce {
     /// Keys that were presented and verified, so that none is hashed twice. Looked up by every
     /// byte, like tokens. Dropped together with what is in force.
     shown: Cache<Box<str>, Shown, UnitWeighter, RandomState>,
-    register: Arc<KeyRegistry>,
+    registry: Arc<KeyRegistry>,
 }
 
 /// A gateway key with its principal.
@@ -43,7 +43,7 @@ pub(super) struct KnownKey {
     expires_at: Option<Timestamp>,
     is_revoked: bool,
     /// When it was last used, in seconds since 1970; 0 for never. Shared with the same key in the
-    /// next directory.
+    /// next authenticator.
     used: Arc<AtomicI64>,
 }
 
@@ -64,7 +64,7 @@ impl KnownKey {
     pub(super) fn of_configuration(
         key: KeySettings,
         team: Arc<Team>,
-    ) -> Result<Self, DirectoryError> {
+    ) -> Result<Self, AuthenticatorError> {
         let principal = Principal {
             team: team.id.clone(),
             user: user_of(&key.id, key.user)?,
@@ -85,7 +85,7 @@ impl KnownKey {
     fn of_store(
         key: &StoredKey,
         teams: &HashMap<TeamId, Arc<Team>>,
-    ) -> Result<Self, DirectoryError> {
+    ) -> Result<Self, AuthenticatorError> {
         let StoredKey { record, models, limits, .. } = key;
         let principal = Principal {
             team: record.team.clone(),
@@ -150,12 +150,12 @@ impl InForce {
     /// logged.
     pub(super) fn new(
         configured: &HashMap<KeyId, Arc<KnownKey>>,
-        register: &Arc<KeyRegistry>,
+        registry: &Arc<KeyRegistry>,
         teams: &HashMap<TeamId, Arc<Team>>,
         before: Option<&Self>,
     ) -> Self {
         let mut keys = configured.clone();
-        for key in register.keys() {
+        for key in registry.keys() {
             let id = &key.record.id;
             if configured.contains_key(id) {
                 tracing::warn!(%id, "a key id is in the configuration and in the store: the configuration's key counts");
@@ -172,7 +172,7 @@ impl InForce {
             RandomState::default(),
             Default::default(),
         );
-        Self { keys, shown, register: Arc::clone(register) }
+        Self { keys, shown, registry: Arc::clone(registry) }
     }
 
     /// Judges a gateway key. Expiry and suspension are checked each time, the secret only the first
@@ -197,8 +197,8 @@ impl InForce {
         let shown = ShownKey::parse(text).ok_or(FailedCheck::Form)?;
         let hash = SecretHash::of(shown.secret);
         let Some(known) = self.keys.get(shown.id) else {
-            // It may be in the register, which was not read yet.
-            return Err(if self.register.is_read() {
+            // It may be in the registry, which was not read yet.
+            return Err(if self.registry.is_read() {
                 FailedCheck::KeyUnknown
             } else {
                 FailedCheck::KeysUnavailable
@@ -209,9 +209,9 @@ impl InForce {
         Ok(shown)
     }
 
-    /// Whether an operator has suspended the caller in the register.
+    /// Whether an operator has suspended the caller in the registry.
     pub(super) fn suspends(&self, principal: &Principal) -> bool {
-        self.register.suspends(principal)
+        self.registry.suspends(principal)
     }
 
     /// When each key was last used, in seconds since 1970, as known to this process.

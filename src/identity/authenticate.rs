@@ -27,16 +27,16 @@ use crate::step::{Below, Step, Under};
 
 /// Finds out who calls.
 pub struct Authenticate {
-    directory: Live<Authenticator>,
-    gate: Arc<CredentialGuard>,
+    authenticator: Live<Authenticator>,
+    guard: Arc<CredentialGuard>,
 }
 
 impl Authenticate {
-    /// Asks this directory, as it is when a request comes, and at this gate when the directory does
-    /// not know.
+    /// Asks this authenticator, as it is when a request comes, and at this guard when the
+    /// authenticator does not know.
     #[must_use]
-    pub const fn new(directory: Live<Authenticator>, gate: Arc<CredentialGuard>) -> Self {
-        Self { directory, gate }
+    pub const fn new(authenticator: Live<Authenticator>, guard: Arc<CredentialGuard>) -> Self {
+        Self { authenticator, guard }
     }
 }
 
@@ -60,7 +60,7 @@ where
         routed: Routed<B, AuthenticatedRoute>,
         below: Below<'_, S>,
     ) -> Self::Future {
-        let directory = self.directory.read();
+        let authenticator = self.authenticator.read();
         let mut span = routed.arrival.record.enter(Stage::Authenticate);
         let headers = routed.arrival.request.headers();
         let Ok(team) = bearer::chosen_team(headers) else {
@@ -69,9 +69,11 @@ where
         let shown = match bearer::credential(headers) {
             Ok(credential) => {
                 let recalled =
-                    directory.lookup_cached(Presented { credential, team: team.as_ref() });
+                    authenticator.lookup_cached(Presented { credential, team: team.as_ref() });
                 recalled
-                    .map(|judged| judged.map_err(|why| with_refusal(why, &directory, credential)))
+                    .map(|judged| {
+                        judged.map_err(|why| with_refusal(why, &authenticator, credential))
+                    })
                     .ok_or(credential)
             }
             Err(BearerFault::Unreadable) => {
@@ -94,18 +96,18 @@ where
             Ok(Err(rejected)) => Ok(rejected),
             Err(credential) => Err(credential.to_owned()),
         };
-        let gate = Arc::clone(&self.gate);
-        let from = gate.origin(routed.arrival.peer, routed.arrival.request.headers());
+        let guard = Arc::clone(&self.guard);
+        let from = guard.origin(routed.arrival.peer, routed.arrival.request.headers());
         Either::Right(Either::Right(below.later(|mut below| async move {
             let judged = match known {
                 Ok((rejection, refusal)) => {
-                    Err(refuse(gate.turn_away(&directory, rejection, from).await, |_| refusal))
+                    Err(refuse(guard.turn_away(&authenticator, rejection, from).await, |_| refusal))
                 }
                 Err(credential) => {
                     let presented = Presented { credential: &credential, team: team.as_ref() };
-                    let judged = gate.judge(&directory, presented, from).await;
+                    let judged = guard.judge(&authenticator, presented, from).await;
                     judged.map_err(|turned| {
-                        refuse(turned, |why| with_refusal(why, &directory, &credential).1)
+                        refuse(turned, |why| with_refusal(why, &authenticator, &credential).1)
                     })
                 }
             };
@@ -165,11 +167,11 @@ fn no_team() -> Refusal {
 /// A rejection, and how its bearer is told. Whoever must choose among teams is told which.
 fn with_refusal(
     rejection: Rejection,
-    directory: &Authenticator,
+    authenticator: &Authenticator,
     credential: &str,
 ) -> (Rejection, Refusal) {
     let refusal = if rejection == Rejection::TeamAmbiguous {
-        Refusal::TeamAmbiguous(directory.teams_of(credential))
+        Refusal::TeamAmbiguous(authenticator.teams_of(credential))
     } else {
         rejection.refusal()
     };

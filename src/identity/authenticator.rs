@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::active_keys::{InForce, KnownKey};
+use super::authenticator_error::AuthenticatorError;
+use super::build::{Issuer, build_issuers, build_keys};
 use super::cache::{Remembered, TOKENS_MAX, Verified, VerifiedTokens};
-use super::directory_error::DirectoryError;
 use super::failed_check::FailedCheck;
 use super::issuer_keys::IssuerKeys;
 use super::key::PREFIX;
 use super::key_registry::KeyRegistry;
-use super::known::{Issuer, known_issuers, known_keys};
 use super::observer::{KEY, OK, Observer, THROTTLED, TOKEN};
 use super::presented::Presented;
 use super::principal::{Identified, Principal};
@@ -52,23 +52,23 @@ pub(super) enum Judged {
 }
 
 impl Authenticator {
-    /// Builds a directory. Issuers with the same source as in `previous` keep their keys; verified
-    /// tokens are dropped. Reads key files on this thread. Fetches nothing: that begins with
-    /// [`Authenticator::keep_key_sets_fresh`].
+    /// Builds an authenticator. Issuers with the same source as in `previous` keep their keys;
+    /// verified tokens are dropped. Reads key files on this thread. Fetches nothing: that begins
+    /// with [`Authenticator::keep_key_sets_fresh`].
     pub fn new(
         settings: Settings,
         teams: &HashMap<TeamId, Arc<Team>>,
-        register: &Arc<KeyRegistry>,
+        registry: &Arc<KeyRegistry>,
         previous: Option<&Self>,
         clock: Clock,
         observer: Arc<dyn Observer>,
-    ) -> Result<Self, DirectoryError> {
+    ) -> Result<Self, AuthenticatorError> {
         let configured_keys = settings.keys.clone();
         let before = previous.map(|previous| previous.in_force.load_full());
-        let configured = known_keys(settings.keys, teams, before.as_deref())?;
-        let in_force = InForce::new(&configured, register, teams, before.as_deref());
+        let configured = build_keys(settings.keys, teams, before.as_deref())?;
+        let in_force = InForce::new(&configured, registry, teams, before.as_deref());
         let before = previous.map(|previous| &previous.issuers);
-        let issuers = known_issuers(settings.issuers, teams, before, &clock, &*observer)?;
+        let issuers = build_issuers(settings.issuers, teams, before, &clock, &*observer)?;
         let (in_force, teams) = (ArcSwap::from_pointee(in_force), teams.clone());
         Ok(Self {
             configured,
@@ -84,10 +84,10 @@ impl Authenticator {
         })
     }
 
-    /// Applies the current register. A reload and a change of the register may do this at the same
+    /// Applies the current registry. A reload and a change of the registry may do this at the same
     /// time; both read the newest.
-    pub fn take_up(&self, register: &Live<KeyRegistry>) {
-        let mut now = register.read();
+    pub fn take_up(&self, registry: &Live<KeyRegistry>) {
+        let mut now = registry.read();
         loop {
             let before = self.in_force.load_full();
             self.in_force.store(Arc::new(InForce::new(
@@ -96,7 +96,7 @@ impl Authenticator {
                 &self.teams,
                 Some(&before),
             )));
-            let newest = register.read();
+            let newest = registry.read();
             if Arc::ptr_eq(&now, &newest) {
                 return;
             }
@@ -157,14 +157,14 @@ impl Authenticator {
     pub(super) async fn identify(
         self: &Arc<Self>,
         presented: Presented<'_>,
-        lane: &VerificationPool,
+        pool: &VerificationPool,
     ) -> Result<Identified, Rejection> {
         let credential: Arc<str> = presented.credential.into();
         let judge = || {
-            let (directory, credential, team) =
+            let (authenticator, credential, team) =
                 (Arc::clone(self), Arc::clone(&credential), presented.team.cloned());
-            lane.run(move || {
-                directory.judge(Presented { credential: &credential, team: team.as_ref() })
+            pool.run(move || {
+                authenticator.judge(Presented { credential: &credential, team: team.as_ref() })
             })
         };
         let mut judged = judge().await;
@@ -199,7 +199,7 @@ impl Authenticator {
         &self.throttle
     }
 
-    /// Reads every issuer's keys now and then regularly, until cancelled. Each directory in use
+    /// Reads every issuer's keys now and then regularly, until cancelled. Each authenticator in use
     /// needs one such task.
     pub async fn keep_key_sets_fresh(&self, cancel: CancellationToken) {
         let each = self.issuers.values().map(|issuer| {

@@ -2,8 +2,8 @@
 //! of the token.
 //!
 //! The map hashes with its own random seed and compares whole tokens, so that another token can
-//! collide but never match. It is dropped with its directory, so it never outlives a reload. Only
-//! verified tokens are kept, so a flood of bad ones evicts nothing.
+//! collide but never match. It is dropped with its authenticator, so it never outlives a reload.
+//! Only verified tokens are kept, so a flood of bad ones evicts nothing.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl Verified {
     }
 }
 
-/// Verified tokens of one directory.
+/// Verified tokens of one authenticator.
 pub(super) struct VerifiedTokens(Cache<Box<str>, Arc<Verified>, UnitWeighter, RandomState>);
 
 impl VerifiedTokens {

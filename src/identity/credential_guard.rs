@@ -33,7 +33,7 @@ const SOON: Duration = Duration::from_secs(1);
 pub struct CredentialGuard {
     proxies: Arc<TrustedProxies>,
     throttle: Throttle,
-    lane: VerificationPool,
+    pool: VerificationPool,
     slow: Arc<Semaphore>,
     clock: Clock,
 }
@@ -60,7 +60,7 @@ impl CredentialGuard {
         Self {
             proxies: Arc::new(proxies),
             throttle: Throttle::new("teams"),
-            lane: VerificationPool::new(),
+            pool: VerificationPool::new(),
             slow,
             clock,
         }
@@ -85,7 +85,7 @@ impl CredentialGuard {
     /// It was not accepted.
     pub async fn judge(
         &self,
-        directory: &Arc<Authenticator>,
+        authenticator: &Arc<Authenticator>,
         presented: impl Into<Presented<'_>>,
         from: IpAddr,
     ) -> Result<Identified, Turned> {
@@ -93,24 +93,24 @@ impl CredentialGuard {
             Entry::Free => None,
             Entry::Held(ticket) => Some(ticket),
             Entry::Busy => {
-                directory.not_looked_at();
+                authenticator.not_looked_at();
                 // It may be good, so it may come back before the refusal of its address ends.
                 return Err(self.for_so_long(SOON));
             }
         };
         let Presented { credential, team } = presented.into();
-        let (gate, judge) = (self.clone(), Arc::clone(directory));
+        let (guard, judge) = (self.clone(), Arc::clone(authenticator));
         let (credential, team) = (credential.to_owned(), team.cloned());
         let judging = tokio::spawn(async move {
             let _held = ticket;
             let presented = Presented { credential: &credential, team: team.as_ref() };
-            let judged = judge.identify(presented, &gate.lane).await;
-            judged.map_err(|rejection| (rejection, gate.note(&judge, rejection, from)))
+            let judged = judge.identify(presented, &guard.pool).await;
+            judged.map_err(|rejection| (rejection, guard.note(&judge, rejection, from)))
         });
         match judging.await {
             Ok(Ok(identified)) => Ok(identified),
             Ok(Err((rejection, answered))) => {
-                Err(self.answer(directory, rejection, answered).await)
+                Err(self.answer(authenticator, rejection, answered).await)
             }
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
             // The worker is shutting down.
@@ -121,17 +121,21 @@ impl CredentialGuard {
     /// The answer to a rejected credential; waits if it is to be slow.
     pub async fn turn_away(
         &self,
-        directory: &Authenticator,
+        authenticator: &Authenticator,
         rejection: Rejection,
         from: IpAddr,
     ) -> Turned {
-        let answered = self.note(directory, rejection, from);
-        self.answer(directory, rejection, answered).await
+        let answered = self.note(authenticator, rejection, from);
+        self.answer(authenticator, rejection, answered).await
     }
 
-    fn note(&self, directory: &Authenticator, rejection: Rejection, from: IpAddr) -> Answered {
+    fn note(&self, authenticator: &Authenticator, rejection: Rejection, from: IpAddr) -> Answered {
         if rejection.is_held_against_its_bearer() {
-            self.throttle.failed(Network::from(from), directory.throttle(), self.clock.elapsed())
+            self.throttle.failed(
+                Network::from(from),
+                authenticator.throttle(),
+                self.clock.elapsed(),
+            )
         } else {
             Answered::AtOnce
         }
@@ -139,7 +143,7 @@ impl CredentialGuard {
 
     async fn answer(
         &self,
-        directory: &Authenticator,
+        authenticator: &Authenticator,
         rejection: Rejection,
         answered: Answered,
     ) -> Turned {
@@ -148,7 +152,7 @@ impl CredentialGuard {
             Answered::Refused(wait) => return self.for_so_long(wait),
             Answered::Slowly => {
                 if let Ok(_held) = self.slow.try_acquire() {
-                    tokio::time::sleep(directory.throttle().slow_by).await;
+                    tokio::time::sleep(authenticator.throttle().slow_by).await;
                 }
             }
         }

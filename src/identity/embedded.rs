@@ -1,4 +1,4 @@
-//! Key register in the ledger's file, written by the same writer: gateway keys and suspensions.
+//! Key registry in the ledger's file, written by the same writer: gateway keys and suspensions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::ledger::embedded::EmbeddedLedger;
 use crate::store::Outage;
 use crate::team::KeyId;
 
-/// The register in the file of an [`EmbeddedLedger`].
+/// The registry in the file of an [`EmbeddedLedger`].
 #[derive(Clone)]
 pub struct EmbeddedKeyRegistry {
     ledger: EmbeddedLedger,
@@ -21,7 +21,7 @@ pub struct EmbeddedKeyRegistry {
 }
 
 impl EmbeddedKeyRegistry {
-    /// The register of this ledger. Use clones of one: a second register would not notice the first
+    /// The registry of this ledger. Use clones of one: a second registry would not notice the first
     /// one's changes.
     #[must_use]
     pub fn new(ledger: EmbeddedLedger) -> Self {

@@ -2,10 +2,10 @@
 //! and [`super::authenticator`].
 
 use super::authenticator::{Authenticator, Judged, chosen};
+use super::build::Issuer;
 use super::failed_check::FailedCheck;
 use super::fetch::Fetcher;
 use super::issuer_keys::RenewalError;
-use super::known::Issuer;
 use super::presented::Presented;
 use super::reason::{described, key_named, quoted, time};
 use super::token::{Unverified, Verifier};

@@ -14,7 +14,7 @@ use crate::team::{KeyId, Limits, ModelRules, TeamId, UserId};
 /// Parses limits in the form of the configuration file, as JSON; the error has every problem.
 pub type ReadLimits = fn(&str) -> Result<Limits, Vec<String>>;
 
-/// One state of the register. The default one was never read.
+/// One state of the registry. The default one was never read.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRegistry {
     keys: HashMap<KeyId, Arc<StoredKey>>,
@@ -113,11 +113,11 @@ impl KeyRegistry {
     /// thousands of keys change at a time, so unchanged entries are taken from `before`.
     #[must_use]
     pub fn read(entries: Vec<Entry>, before: &Self, read_limits: ReadLimits) -> Self {
-        let mut register = Self { is_read: true, ..Self::default() };
+        let mut registry = Self { is_read: true, ..Self::default() };
         for (name, bytes) in entries {
             let understood = match name.split_once(':') {
-                Some(("key", id)) => register.add_key(id, bytes, before, read_limits),
-                Some(("team", team)) => register.add_team(team, &bytes),
+                Some(("key", id)) => registry.add_key(id, bytes, before, read_limits),
+                Some(("team", team)) => registry.add_team(team, &bytes),
                 Some(_) | None if name == CHANGES_ENTRY => Some(()),
                 Some(_) | None => None,
             };
@@ -128,7 +128,7 @@ impl KeyRegistry {
                 );
             }
         }
-        register
+        registry
     }
 
     fn add_key(
@@ -241,16 +241,16 @@ mod tests {
     #[test]
     fn a_suspension_holds_for_the_team_or_for_single_users() {
         let suspended = Suspension { team: false, users: BTreeSet::from(["mallory".to_owned()]) };
-        let register = read(&[
+        let registry = read(&[
             ("team:design", &suspended.written()),
             ("team:growth", &Suspension::default().written()),
         ]);
         let team = TeamId::parse("design").expect("a team");
-        let held = register.suspension(&team).expect("a suspension");
+        let held = registry.suspension(&team).expect("a suspension");
         let user = |name| UserId::parse(name).expect("a user");
         assert!(held.holds_for(&user("mallory")) && !held.holds_for(&user("ann")));
         assert!(Suspension { team: true, ..Suspension::default() }.holds_for(&user("ann")));
-        assert_eq!(register.suspension(&TeamId::parse("growth").expect("a team")), None);
+        assert_eq!(registry.suspension(&TeamId::parse("growth").expect("a team")), None);
     }
 
     #[test]
@@ -306,10 +306,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_lets_nobody_in() {
-        let register =
+        let registry =
             read(&[("team:design", b"{\"team\":3}"), ("key:k7Qp2mZr9aBc", b"{}"), ("other", b"")]);
-        assert!(register.is_read() && register.keys().len() == 0);
-        let suspension = register.suspension(&TeamId::parse("design").expect("a team"));
+        assert!(registry.is_read() && registry.keys().len() == 0);
+        let suspension = registry.suspension(&TeamId::parse("design").expect("a team"));
         assert!(suspension.is_some_and(|suspension| suspension.team));
         assert!(!KeyRegistry::default().is_read());
     }

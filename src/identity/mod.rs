@@ -6,8 +6,9 @@
 //! keys fresh; [`cache`] has verified tokens, and [`verification_pool`] verifies the others;
 //! [`throttle`] counts failed credentials, and [`credential_guard`] is in front of both;
 //! [`record`], [`store`], [`key_registry`] and [`registry_sync`] keep what operators change at run
-//! time, stored by [`embedded`] or by [`redis`] with `register.lua`, [`active_keys`] joins it with
-//! the configuration's keys, and [`key_names`] says what people call them; [`known`] builds it from settings; [`authenticator`] judges
+//! time, stored by [`embedded`] or by [`redis`] with `registry.lua`, [`active_keys`] joins it with
+//! the configuration's keys, and [`key_names`] names them; [`build`] builds it from settings;
+//! [`authenticator`] judges
 //! [`presented`] credentials, with [`failed_check`] as the error, `reason` to word it, [`examine`]
 //! to report each check, and `refusal_log` to bound the log; [`authenticate`] is the layer, and
 //! [`authenticated`] its proof.
@@ -16,11 +17,12 @@ mod active_keys;
 pub mod authenticate;
 pub mod authenticated;
 pub mod authenticator;
+mod authenticator_error;
 pub mod bearer;
+mod build;
 mod cache;
 mod claims;
 pub mod credential_guard;
-mod directory_error;
 pub mod embedded;
 pub mod examine;
 pub mod failed_check;
@@ -32,7 +34,6 @@ pub mod key;
 pub mod key_names;
 pub mod key_registry;
 pub mod keyset;
-mod known;
 pub mod observer;
 pub mod presented;
 pub mod principal;
@@ -54,8 +55,8 @@ pub use self::redis::RedisKeyRegistry;
 pub use authenticate::Authenticate;
 pub use authenticated::Authenticated;
 pub use authenticator::Authenticator;
+pub use authenticator_error::AuthenticatorError;
 pub use credential_guard::CredentialGuard;
-pub use directory_error::DirectoryError;
 pub use embedded::EmbeddedKeyRegistry;
 pub use failed_check::FailedCheck;
 pub use issuer_keys::{RenewalError, check_file};

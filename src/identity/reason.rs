@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::authenticator::Authenticator;
+use super::build::Issuer;
 use super::failed_check::FailedCheck;
 use super::key::{PREFIX, ShownKey};
-use super::known::Issuer;
 use super::presented::Presented;
 use super::refusal_log::Reason;
 use super::settings::ClaimPath;

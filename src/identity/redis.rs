@@ -1,4 +1,4 @@
-//! Key register in Redis beside the ledger, in a hash slot of its own: gateway keys and
+//! Key registry in Redis beside the ledger, in a hash slot of its own: gateway keys and
 //! suspensions.
 
 use std::collections::HashMap;
@@ -24,12 +24,12 @@ use crate::team::KeyId;
 /// Reading all keys takes much less.
 const LOOK_DEADLINE: Duration = Duration::from_secs(1);
 /// Least deadline of a change, which waits for replicas.
-const CHANGE_DEADLINE_LEAST: Duration = Duration::from_secs(1);
+const CHANGE_DEADLINE_MIN: Duration = Duration::from_secs(1);
 /// Most uses of keys noted in one step.
-const USES_MOST: usize = 500;
-const TEXT: &str = include_str!("register.lua");
+const USES_MAX: usize = 500;
+const TEXT: &str = include_str!("registry.lua");
 
-/// Keys of the register, in one slot. No team's name can begin like its hash tag.
+/// Keys of the registry, in one slot. No team's name can begin like its hash tag.
 struct RegisterKeys;
 
 impl RegisterKeys {
@@ -41,7 +41,7 @@ impl RegisterKeys {
     const USED: &'static str = "mg1:{:register}:used";
 }
 
-/// The register in the ledger's Redis. As with the ledger, each runtime has its own, and nothing is
+/// The registry in the ledger's Redis. As with the ledger, each runtime has its own, and nothing is
 /// sent before the first step.
 pub struct RedisKeyRegistry {
     /// Polls the version, reads the entries and notes uses: everything that the poller does.
@@ -74,7 +74,7 @@ impl RedisKeyRegistry {
             // A first Sentinel that is down costs a second.
             Topology::Sentinel { .. } => LOOK_DEADLINE + LOOK_DEADLINE / 4,
         })?;
-        let changes = client(settings.deadline.max(CHANGE_DEADLINE_LEAST))?;
+        let changes = client(settings.deadline.max(CHANGE_DEADLINE_MIN))?;
         Ok(Self { looks, changes, observer, script: Script::new(TEXT), wait_replicas })
     }
 
@@ -90,7 +90,7 @@ impl RedisKeyRegistry {
         let call = |command: &str, script: &str| call(command, script, arguments);
         let started = Instant::now();
         let reply = client.on_link(None, RegisterKeys::ENTRIES, |mut link| async move {
-            let (key, patience) = (RegisterKeys::ENTRIES, CHANGE_DEADLINE_LEAST / 3);
+            let (key, patience) = (RegisterKeys::ENTRIES, CHANGE_DEADLINE_MIN / 3);
             let replicas = (replicas > 0).then_some(Replicas { key, count: replicas, patience });
             run_script(&mut link, (&self.script, TEXT), call, replicas.as_ref()).await
         });
@@ -178,7 +178,7 @@ impl Store for RedisKeyRegistry {
 
     fn note_used<'a>(&'a self, used: &'a [(KeyId, i64)]) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
-            for some in used.chunks(USES_MOST) {
+            for some in used.chunks(USES_MAX) {
                 let times: Vec<String> = some.iter().map(|(_, at)| at.to_string()).collect();
                 let pairs = some
                     .iter()

@@ -1,4 +1,4 @@
-//! Synchronizes this process's register with the store: polls for changes several times a second,
+//! Synchronizes this process's registry with the store: polls for changes several times a second,
 //! and writes when keys were used.
 
 use std::collections::HashMap;
@@ -27,8 +27,8 @@ const USE_NOTED_EVERY: i64 = 60;
 
 /// One per process. Its caller passes in a store handle, since a handle belongs to one runtime.
 pub struct RegistrySync {
-    register: Live<KeyRegistry>,
-    directory: Live<Authenticator>,
+    registry: Live<KeyRegistry>,
+    authenticator: Live<Authenticator>,
     read_limits: ReadLimits,
     /// Held while reading, so that an older state never replaces a newer one.
     known: Mutex<Option<Version>>,
@@ -36,26 +36,26 @@ pub struct RegistrySync {
 }
 
 impl RegistrySync {
-    /// Synchronizes this register into this directory.
+    /// Synchronizes this registry into this authenticator.
     #[must_use]
     pub fn new(
-        register: Live<KeyRegistry>,
-        directory: Live<Authenticator>,
+        registry: Live<KeyRegistry>,
+        authenticator: Live<Authenticator>,
         read_limits: ReadLimits,
     ) -> Self {
         Self {
-            register,
-            directory,
+            registry,
+            authenticator,
             read_limits,
             known: Mutex::new(None),
             is_read: watch::Sender::new(false),
         }
     }
 
-    /// The register as known to this process.
+    /// The registry as known to this process.
     #[must_use]
-    pub fn register(&self) -> Arc<KeyRegistry> {
-        self.register.read()
+    pub fn registry(&self) -> Arc<KeyRegistry> {
+        self.registry.read()
     }
 
     /// Parser of limits.
@@ -64,10 +64,10 @@ impl RegistrySync {
         self.read_limits
     }
 
-    /// The directory as known to this process.
+    /// The authenticator as known to this process.
     #[must_use]
-    pub fn directory(&self) -> Arc<Authenticator> {
-        self.directory.read()
+    pub fn authenticator(&self) -> Arc<Authenticator> {
+        self.authenticator.read()
     }
 
     /// Name of the gateway key that this user stands for, if there is one.
@@ -79,7 +79,7 @@ impl RegistrySync {
     /// Names of all keys that are known to this process.
     #[must_use]
     pub fn key_names(&self) -> KeyNames {
-        KeyNames::new(self.register.clone(), self.directory.clone())
+        KeyNames::new(self.registry.clone(), self.authenticator.clone())
     }
 
     /// Reads all entries and puts them in force.
@@ -89,7 +89,7 @@ impl RegistrySync {
     pub async fn refresh(&self, store: &dyn Store) -> Result<(), Outage> {
         let mut known = self.known.lock().await;
         let (mut version, mut entries) = store.read().await?;
-        let before = self.register.read();
+        let before = self.registry.read();
         let lost = before.lost_from(&entries);
         if !lost.is_empty() {
             let brought = lost.len();
@@ -101,20 +101,20 @@ impl RegistrySync {
             );
             (version, entries) = store.read().await?;
         }
-        self.register.replace(KeyRegistry::read(entries, &before, self.read_limits));
-        self.directory.read().take_up(&self.register);
+        self.registry.replace(KeyRegistry::read(entries, &before, self.read_limits));
+        self.authenticator.read().take_up(&self.registry);
         *known = Some(version);
         self.is_read.send_replace(true);
         Ok(())
     }
 
-    /// Waits until the register was read once.
+    /// Waits until the registry was read once.
     pub async fn until_read(&self) {
         // The sender lives as long as `self`.
         let _ = self.is_read.subscribe().wait_for(|is_read| *is_read).await;
     }
 
-    /// Keeps the register fresh and notes uses of keys, until stopped. Writes the remaining uses
+    /// Keeps the registry fresh and notes uses of keys, until stopped. Writes the remaining uses
     /// then.
     pub async fn keep(&self, store: &dyn Store, stop: CancellationToken) {
         let (mut answered, mut noted) = (true, HashMap::new());
@@ -149,7 +149,7 @@ impl RegistrySync {
     }
 
     async fn note_uses(&self, store: &dyn Store, noted: &mut HashMap<KeyId, i64>) {
-        let mut used = self.directory.read().uses();
+        let mut used = self.authenticator.read().uses();
         used.retain(|(id, at)| noted.get(id).is_none_or(|before| at - before >= USE_NOTED_EVERY));
         if used.is_empty() {
             return;

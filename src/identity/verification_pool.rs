@@ -64,14 +64,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_pool_bounds_both_running_and_waiting_work() {
-        let lane = VerificationPool::of(8, 2);
+        let pool = VerificationPool::of(8, 2);
         let (working, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (open, gate) = mpsc::channel::<()>();
         let gate = Arc::new(std::sync::Mutex::new(gate));
         let tasks: Vec<_> = (0..8)
             .map(|_| {
-                let (lane, working, most, gate) =
-                    (lane.clone(), working.clone(), most.clone(), gate.clone());
+                let (pool, working, most, gate) =
+                    (pool.clone(), working.clone(), most.clone(), gate.clone());
                 tokio::spawn(async move {
                     let work = move || {
                         most.fetch_max(
@@ -81,14 +81,14 @@ mod tests {
                         gate.lock().expect("lock").recv().expect("let go");
                         working.fetch_sub(1, Ordering::SeqCst);
                     };
-                    lane.run(work).await
+                    pool.run(work).await
                 })
             })
             .collect();
-        while lane.places.available_permits() > 0 || working.load(Ordering::SeqCst) < 2 {
+        while pool.places.available_permits() > 0 || working.load(Ordering::SeqCst) < 2 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(lane.run(|| ()).await, None, "nobody waits beyond the places");
+        assert_eq!(pool.run(|| ()).await, None, "nobody waits beyond the places");
         for _ in 0..8 {
             open.send(()).expect("a worker");
         }
@@ -96,15 +96,15 @@ mod tests {
             assert_eq!(task.await.expect("task"), Some(()));
         }
         assert_eq!(most.load(Ordering::SeqCst), 2);
-        assert_eq!(lane.run(|| 7).await, Some(7));
+        assert_eq!(pool.run(|| 7).await, Some(7));
     }
 
     #[tokio::test]
     async fn whoever_leaves_keeps_the_turn_until_the_work_is_done() {
-        let lane = VerificationPool::of(1, 1);
+        let pool = VerificationPool::of(1, 1);
         let (open, gate) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel::<()>();
-        let caller = lane.clone();
+        let caller = pool.clone();
         let caller = tokio::spawn(async move {
             caller
                 .run(move || {
@@ -116,11 +116,11 @@ mod tests {
         spawn_blocking(move || begins.recv()).await.expect("thread").expect("begun");
         caller.abort();
         assert!(caller.await.is_err());
-        assert_eq!(lane.run(|| ()).await, None, "the work goes on");
+        assert_eq!(pool.run(|| ()).await, None, "the work goes on");
         open.send(()).expect("the work");
-        while lane.places.available_permits() == 0 {
+        while pool.places.available_permits() == 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(lane.run(|| ()).await, Some(()));
+        assert_eq!(pool.run(|| ()).await, Some(()));
     }
 }

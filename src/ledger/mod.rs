@@ -7,7 +7,7 @@
 //!
 //! Reading order: the trait below; its vocabulary: [`scope`], [`level`], [`limit_status`],
 //! [`phase`], [`admission`], [`settlement`], [`snapshot_query`], [`doubt`], [`row`], [`usage`],
-//! [`topup`], [`crossing`], [`soft`], [`snapshot`], [`swept`], [`reservation_id`]; then `machine`
+//! [`topup`], [`crossing`], [`soft`], [`extrapolated_limits`], [`swept`], [`reservation_id`]; then `machine`
 //! (decides operations) and a store: [`embedded`], or `keeper` (writes decisions to a remote store,
 //! and restores them) with [`redis`]. `observed` reports operations to metrics, [`limit_view`]
 //! shows a limit in JSON.
@@ -16,6 +16,7 @@ pub mod admission;
 pub mod crossing;
 pub mod doubt;
 pub mod embedded;
+pub mod extrapolated_limits;
 pub mod headers;
 mod keeper;
 pub mod level;
@@ -31,7 +32,6 @@ pub mod reservation_id;
 pub mod row;
 pub mod scope;
 pub mod settlement;
-pub mod snapshot;
 pub mod snapshot_query;
 pub mod soft;
 pub mod swept;
@@ -43,6 +43,7 @@ use futures_util::future::BoxFuture;
 pub use admission::{Admission, Verdict};
 pub use crossing::Crossing;
 pub use doubt::{OnLoss, OnUnknown};
+pub use extrapolated_limits::ExtrapolatedLimits;
 pub use level::Level;
 pub use limit_status::LimitStatus;
 pub use limit_view::{Amount, LimitView};
@@ -54,7 +55,6 @@ pub use reservation_id::ReservationId;
 pub use row::{CallResult, CallSummary, LostRows, Outcome, Row, Rows};
 pub use scope::Scope;
 pub use settlement::{Settled, Settlement};
-pub use snapshot::Snapshot;
 pub use snapshot_query::{BudgetSnapshot, ReadLimited, SnapshotQuery};
 pub use swept::{Swept, SweptCharge};
 pub use topup::{TopUp, TopUpId, ToppedUp};

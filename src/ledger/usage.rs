@@ -20,7 +20,7 @@ pub struct Retention {
     /// Rows settled longer ago are dropped, about a hundred with each sweep.
     pub rows: Duration,
     /// Most rows of one team. Of more, the oldest of free calls are dropped first, then the oldest
-    /// of all. At least [`Retention::ROWS_LEAST`].
+    /// of all. At least [`Retention::ROWS_MIN`].
     pub rows_max: u64,
     /// How long a day's totals are kept after its last new user or model.
     pub usage: Duration,
@@ -28,7 +28,7 @@ pub struct Retention {
 
 impl Retention {
     /// Least [`Retention::rows_max`]: more than one step can write.
-    pub const ROWS_LEAST: u64 = 1_000;
+    pub const ROWS_MIN: u64 = 1_000;
 }
 
 impl Default for Retention {

@@ -19,7 +19,7 @@ pub struct Settings {
     pub ca: Option<Arc<[u8]>>,
     /// How long an answer may take.
     pub deadline: Duration,
-    /// How many replicas must have a reservation, or a change of the key register, before it
+    /// How many replicas must have a reservation, or a change of the key registry, before it
     /// counts; with 0 none is asked.
     pub wait_replicas: u32,
     /// Whether the operator allows servers that may evict spending.

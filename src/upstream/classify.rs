@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::client::Received;
-use super::keys::{Cooldown, REST, Why};
+use super::keys::{COOLDOWN, Cooldown, Why};
 use crate::call::{ExecutionOutcome, UpstreamResponse};
 use crate::refusal::Refusal;
 
@@ -17,28 +17,28 @@ use crate::refusal::Refusal;
 #[derive(Debug)]
 pub struct Classification {
     /// For the settlement.
-    pub fate: ExecutionOutcome,
+    pub execution: ExecutionOutcome,
     /// For the caller.
     pub answer: Result<UpstreamResponse, Refusal>,
     /// For the key: why not to use it for a while. The call was not executed and may be sent with
     /// another key.
-    pub rest: Option<Cooldown>,
+    pub cooldown: Option<Cooldown>,
 }
 
 /// Classifies an answer.
 #[must_use]
 pub fn classify(received: Received, now: Timestamp) -> Classification {
     let status = received.head.status;
-    let refused = |refusal, rest| Classification {
-        fate: ExecutionOutcome::Refused,
+    let refused = |refusal, cooldown| Classification {
+        execution: ExecutionOutcome::Refused,
         answer: Err(refusal),
-        rest,
+        cooldown,
     };
     match status.as_u16() {
         200..=299 => Classification {
-            fate: ExecutionOutcome::Delivered,
+            execution: ExecutionOutcome::Delivered,
             answer: Ok(pass(received)),
-            rest: None,
+            cooldown: None,
         },
         // A redirect that keeps the request: nothing was executed here.
         307 | 308 => refused(Refusal::UpstreamBroken, None),
@@ -50,31 +50,31 @@ pub fn classify(received: Received, now: Timestamp) -> Classification {
         429 => {
             let retry_at = reset_of(&received, now);
             let retry_after = now.duration_until(retry_at).try_into().unwrap_or(Duration::ZERO);
-            let rest = Cooldown { why: Why::RateLimited, since: now, until: retry_at };
-            refused(Refusal::SharedRateLimited { retry_at, retry_after }, Some(rest))
+            let cooldown = Cooldown { why: Why::RateLimited, since: now, until: retry_at };
+            refused(Refusal::SharedRateLimited { retry_at, retry_after }, Some(cooldown))
         }
         400..=499 => Classification {
-            fate: ExecutionOutcome::Refused,
+            execution: ExecutionOutcome::Refused,
             answer: error_of_its_own(received),
-            rest: None,
+            cooldown: None,
         },
         500..=599 => Classification {
-            fate: ExecutionOutcome::Unknown,
+            execution: ExecutionOutcome::Unknown,
             answer: error_of_its_own(received),
-            rest: None,
+            cooldown: None,
         },
         // An unrequested 101, a 3xx after which the call may have been executed, or a status that
         // does not exist.
         _ => Classification {
-            fate: ExecutionOutcome::Unknown,
+            execution: ExecutionOutcome::Unknown,
             answer: Err(Refusal::UpstreamBroken),
-            rest: None,
+            cooldown: None,
         },
     }
 }
 
 fn cooldown(why: Why, now: Timestamp) -> Option<Cooldown> {
-    now.checked_add(REST).ok().map(|until| Cooldown { why, since: now, until })
+    now.checked_add(COOLDOWN).ok().map(|until| Cooldown { why, since: now, until })
 }
 
 fn pass(received: Received) -> UpstreamResponse {
@@ -146,6 +146,6 @@ fn reset_of(received: &Received, now: Timestamp) -> Timestamp {
         .ok()
     };
     let bound = |wait: Duration| now.checked_add(wait).unwrap_or(now);
-    let reset = stated.or_else(counted).or_else(waited).unwrap_or_else(|| bound(REST));
+    let reset = stated.or_else(counted).or_else(waited).unwrap_or_else(|| bound(COOLDOWN));
     reset.clamp(bound(Duration::from_secs(1)), bound(Duration::from_secs(24 * 3600)))
 }

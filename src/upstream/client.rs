@@ -17,10 +17,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Lost};
-use super::http2_connection::Outbound;
-use super::line::Line;
+use super::http2_connection::RequestBody;
 use super::origin::Origin;
 use super::pool::{Found, Pool};
+use super::reserved_connection::ReservedConnection;
 use super::{Bounds, Upstream};
 use crate::http::Gathered;
 use crate::live::Live;
@@ -55,7 +55,7 @@ pub enum Failed {
     TimedOut,
     /// Nothing was sent: other calls took all places on the connections.
     #[error("no place on a connection in time")]
-    NoPlace,
+    NoStream,
     /// Nothing was sent: the connection was closed before. Another connection may be used.
     #[error("the connection was closed while it was idle")]
     Gone,
@@ -76,22 +76,26 @@ impl UpstreamClient {
 
     /// A connection that can take a request at once.
     #[must_use]
-    pub fn at_hand(&self, origin: &Arc<Origin>, bounds: Bounds) -> Option<Line> {
-        self.pool.at_hand(origin, bounds.idle).map(|found| self.line(found, origin))
+    pub fn at_hand(&self, origin: &Arc<Origin>, bounds: Bounds) -> Option<ReservedConnection> {
+        self.pool.at_hand(origin, bounds.idle).map(|found| self.reserved(found, origin))
     }
 
     /// A connection that can take a request: an idle one, one that becomes free in time, or a new
     /// one.
     ///
     /// # Errors
-    /// Nothing was sent: [`Failed::Unreachable`] or [`Failed::NoPlace`].
-    pub async fn connect(&self, origin: &Arc<Origin>, bounds: Bounds) -> Result<Line, Failed> {
+    /// Nothing was sent: [`Failed::Unreachable`] or [`Failed::NoStream`].
+    pub async fn connect(
+        &self,
+        origin: &Arc<Origin>,
+        bounds: Bounds,
+    ) -> Result<ReservedConnection, Failed> {
         match tokio::time::timeout(bounds.connect, Box::pin(self.pool.find(origin, bounds.idle)))
             .await
         {
-            Ok(Ok(found)) => Ok(self.line(found, origin)),
+            Ok(Ok(found)) => Ok(self.reserved(found, origin)),
             Ok(Err(error)) => Err(Failed::Unreachable(error.to_string())),
-            Err(_) if self.pool.is_crowded() => Err(Failed::NoPlace),
+            Err(_) if self.pool.is_crowded() => Err(Failed::NoStream),
             Err(_) => Err(Failed::Unreachable("no connection in time".to_owned())),
         }
     }
@@ -109,8 +113,8 @@ impl UpstreamClient {
         }
     }
 
-    fn line(&self, found: Found, origin: &Arc<Origin>) -> Line {
-        Line::new(found, Arc::clone(origin), Arc::clone(&self.pool))
+    fn reserved(&self, found: Found, origin: &Arc<Origin>) -> ReservedConnection {
+        ReservedConnection::new(found, Arc::clone(origin), Arc::clone(&self.pool))
     }
 
     /// Sends a request (path only; the origin is added here) over a connection and receives the
@@ -128,16 +132,16 @@ impl UpstreamClient {
     /// [`Failed`] says whether the upstream can have seen the request.
     pub fn exchange(
         &self,
-        mut line: Line,
+        mut reserved: ReservedConnection,
         request: Request<Full<Bytes>>,
         bounds: Bounds,
         room: Arc<Room>,
     ) -> impl Future<Output = Result<Received, Failed>> + Send + use<> {
-        let wire = self.clone();
-        let (mut request, mut resends) = (Box::new(request.map(Outbound::new)), RESENDS_MAX);
+        let client = self.clone();
+        let (mut request, mut resends) = (Box::new(request.map(RequestBody::new)), RESENDS_MAX);
         async move {
             loop {
-                let (found, origin) = line.use_up().ok_or(Failed::Gone)?;
+                let (found, origin) = reserved.use_up().ok_or(Failed::Gone)?;
                 let Found { mut connection, mut timer, reused, .. } = found;
                 prepare(&mut request, &connection, &origin)?;
                 // One timer for the whole exchange.
@@ -168,7 +172,7 @@ impl UpstreamClient {
                 match ended {
                     Ok(received) => {
                         if let (Ok(_), Connection::Http1(sender)) = (&received, connection) {
-                            wire.pool.keep(&origin, sender, timer);
+                            client.pool.keep(&origin, sender, timer);
                         }
                         return received;
                     }
@@ -179,7 +183,7 @@ impl UpstreamClient {
                     Err(Lost::Unprocessed(back)) if resends > 0 => {
                         resends -= 1;
                         request = back;
-                        line = wire.at_hand_or_connect(&origin, bounds).await?;
+                        reserved = client.at_hand_or_connect(&origin, bounds).await?;
                     }
                     Err(Lost::Unprocessed(_)) => {
                         return Err(Failed::Unreachable(
@@ -202,11 +206,14 @@ impl UpstreamClient {
         request: Request<Full<Bytes>>,
         bounds: Bounds,
     ) -> impl Future<Output = Result<Received, Failed>> + Send + use<> {
-        let (wire, origin) = (self.clone(), Arc::clone(origin));
+        let (client, origin) = (self.clone(), Arc::clone(origin));
         async move {
             loop {
-                let line = wire.at_hand_or_connect(&origin, bounds).await?;
-                match wire.exchange(line, request.clone(), bounds, wire.buffer.unpaid()).await {
+                let reserved = client.at_hand_or_connect(&origin, bounds).await?;
+                match client
+                    .exchange(reserved, request.clone(), bounds, client.buffer.unpaid())
+                    .await
+                {
                     Err(Failed::Gone) => {}
                     ended => return ended,
                 }
@@ -222,9 +229,9 @@ impl UpstreamClient {
         &self,
         origin: &Arc<Origin>,
         bounds: Bounds,
-    ) -> Result<Line, Failed> {
+    ) -> Result<ReservedConnection, Failed> {
         match self.at_hand(origin, bounds) {
-            Some(line) => Ok(line),
+            Some(reserved) => Ok(reserved),
             None => self.connect(origin, bounds).await,
         }
     }
@@ -233,7 +240,7 @@ impl UpstreamClient {
     /// not.
     fn attempt(
         connection: &mut Connection,
-        request: Box<Request<Outbound>>,
+        request: Box<Request<RequestBody>>,
         answer_bytes_max: u64,
         room: Arc<Room>,
     ) -> impl Future<Output = Result<Result<Received, Failed>, Lost>> + Send {
@@ -305,7 +312,7 @@ const RESENDS_MAX: u32 = 2;
 
 /// HTTP/1 needs a path and `Host`, HTTP/2 the whole URI.
 fn prepare(
-    request: &mut Request<Outbound>,
+    request: &mut Request<RequestBody>,
     connection: &Connection,
     origin: &Origin,
 ) -> Result<(), Failed> {

@@ -14,22 +14,22 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::dial;
-use super::http2_connection::{Http2Connection, Outbound, Place};
+use super::http2_connection::{Http2Connection, Http2Stream, RequestBody};
 use super::origin::Origin;
 use super::settings::Protocol;
 
 /// A connection for one request.
 pub(super) enum Connection {
     /// For one request at a time.
-    Http1(http1::SendRequest<Outbound>),
-    /// A place on a shared HTTP/2 connection.
-    Http2(Arc<Place>),
+    Http1(http1::SendRequest<RequestBody>),
+    /// A stream on a shared HTTP/2 connection.
+    Http2(Arc<Http2Stream>),
 }
 
 /// A new connection.
 pub(super) enum Opened {
     /// For one request at a time.
-    Http1(http1::SendRequest<Outbound>),
+    Http1(http1::SendRequest<RequestBody>),
     /// For many requests.
     Http2(Arc<Http2Connection>),
 }
@@ -40,7 +40,7 @@ pub(super) enum Lost {
     Unsent,
     /// It was sent, and the upstream says that it was not processed (RFC 9113, section 8.7): it may
     /// be resent.
-    Unprocessed(Box<Request<Outbound>>),
+    Unprocessed(Box<Request<RequestBody>>),
     /// It was sent, at least in part. Its outcome is unknown.
     Sent(hyper::Error),
 }
@@ -85,7 +85,7 @@ impl Opened {
 }
 
 /// Whether a kept connection takes a request now.
-pub(super) async fn is_ready(sender: &mut http1::SendRequest<Outbound>) -> bool {
+pub(super) async fn is_ready(sender: &mut http1::SendRequest<RequestBody>) -> bool {
     matches!(tokio::time::timeout(READY_WITHIN, sender.ready()).await, Ok(Ok(())))
 }
 
@@ -94,7 +94,7 @@ impl Connection {
     pub(super) fn is_ready(&self) -> bool {
         match self {
             Self::Http1(sender) => sender.is_ready(),
-            Self::Http2(place) => !place.is_closed(),
+            Self::Http2(stream) => !stream.is_closed(),
         }
     }
 
@@ -103,7 +103,7 @@ impl Connection {
     /// Not an `async fn`, which would keep room for the request until the end.
     pub(super) fn send(
         &mut self,
-        mut request: Box<Request<Outbound>>,
+        mut request: Box<Request<RequestBody>>,
     ) -> impl Future<Output = Result<Response<Incoming>, Lost>> + Send {
         match self {
             Self::Http1(sender) => {
@@ -114,9 +114,9 @@ impl Connection {
                     }
                 }))
             }
-            Self::Http2(place) => {
-                let (copy, mut sender) = (Box::clone(&request), place.sender());
-                request.body_mut().hold(Arc::clone(place));
+            Self::Http2(stream) => {
+                let (copy, mut sender) = (Box::clone(&request), stream.sender());
+                request.body_mut().hold(Arc::clone(stream));
                 Either::Right(Box::pin(async move {
                     sender.try_send_request(*request).await.map_err(|error| lost(error, copy))
                 }))
@@ -125,7 +125,7 @@ impl Connection {
     }
 }
 
-fn lost(mut error: TrySendError<Request<Outbound>>, copy: Box<Request<Outbound>>) -> Lost {
+fn lost(mut error: TrySendError<Request<RequestBody>>, copy: Box<Request<RequestBody>>) -> Lost {
     if error.take_message().is_some() {
         return Lost::Unsent;
     }

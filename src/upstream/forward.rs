@@ -15,7 +15,7 @@ use http_body_util::Full;
 use tower::Service;
 
 use super::client::{Failed, Received, UpstreamClient};
-use super::{Line, Upstream};
+use super::{ReservedConnection, Upstream};
 use crate::http::{TRACEPARENT, X_REQUEST_ID};
 use crate::model::ModelId;
 use crate::request::{RequestId, Room};
@@ -25,7 +25,7 @@ pub struct Outgoing {
     /// The upstream.
     pub upstream: Arc<Upstream>,
     /// The connection; or why there is none.
-    pub line: Result<Line, Failed>,
+    pub connection: Result<ReservedConnection, Failed>,
     /// `Bearer <shared key>`.
     pub authorization: HeaderValue,
     /// The model.
@@ -43,14 +43,14 @@ pub struct Outgoing {
 /// The innermost service of the stack.
 #[derive(Clone)]
 pub struct Forward {
-    wire: UpstreamClient,
+    client: UpstreamClient,
 }
 
 impl Forward {
     /// Sends with this client.
     #[must_use]
-    pub const fn new(wire: UpstreamClient) -> Self {
-        Self { wire }
+    pub const fn new(client: UpstreamClient) -> Self {
+        Self { client }
     }
 }
 
@@ -66,14 +66,16 @@ impl Service<Outgoing> for Forward {
     fn call(&mut self, outgoing: Outgoing) -> Self::Future {
         let (bounds, room) = (outgoing.upstream.bounds, Arc::clone(&outgoing.room));
         match request(outgoing) {
-            Ok((line, request)) => Box::pin(self.wire.exchange(line, request, bounds, room)),
+            Ok((connection, request)) => {
+                Box::pin(self.client.exchange(connection, request, bounds, room))
+            }
             Err(failed) => Box::pin(std::future::ready(Err(failed))),
         }
     }
 }
 
-fn request(outgoing: Outgoing) -> Result<(Line, Request<Full<Bytes>>), Failed> {
-    let line = outgoing.line?;
+fn request(outgoing: Outgoing) -> Result<(ReservedConnection, Request<Full<Bytes>>), Failed> {
+    let connection = outgoing.connection?;
     let origin = &outgoing.upstream.origin;
     let path = [&origin.prefix, "/v1/", outgoing.model.as_str()].concat();
     let path = PathAndQuery::from_maybe_shared(path)
@@ -90,5 +92,5 @@ fn request(outgoing: Outgoing) -> Result<(Line, Request<Full<Bytes>>), Failed> {
     *request.method_mut() = Method::POST;
     *request.uri_mut() = path.into();
     *request.headers_mut() = headers;
-    Ok((line, request))
+    Ok((connection, request))
 }

@@ -1,8 +1,8 @@
-//! One HTTP/2 connection to the upstream, its places for requests, and the body of a request in
+//! One HTTP/2 connection to the upstream, its streams for requests, and the body of a request in
 //! one.
 //!
 //! hyper accepts any number of requests and queues those beyond the upstream's limit itself: such a
-//! request would be charged after its timeout although it was never sent. So places are counted
+//! request would be charged after its timeout although it was never sent. So streams are counted
 //! here, before hyper gets the request.
 
 use std::convert::Infallible;
@@ -22,12 +22,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 /// Most requests at once on one connection, even if the upstream allows more.
-const PLACES_MAX: u32 = 100;
+const STREAMS_MAX: u32 = 100;
 /// Bytes of one answer that the upstream may send before they are read.
 const ANSWER_WINDOW: u32 = 512 * 1024;
-/// Bytes it may send on one connection: enough for every place, so that answers that wait for room
+/// Bytes it may send on one connection: enough for every stream, so that answers that wait for room
 /// here do not block others.
-const CONNECTION_WINDOW: u32 = ANSWER_WINDOW * PLACES_MAX;
+const CONNECTION_WINDOW: u32 = ANSWER_WINDOW * STREAMS_MAX;
 /// Interval of pings on a connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Value of the limit until the upstream's first SETTINGS frame, which always changes it.
@@ -38,21 +38,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// An open HTTP/2 connection.
 pub(super) struct Http2Connection {
-    sender: http2::SendRequest<Outbound>,
+    sender: http2::SendRequest<RequestBody>,
     /// The upstream's current limit.
     limit: Box<dyn Fn() -> usize + Send + Sync>,
     used: Mutex<Used>,
 }
 
 struct Used {
-    places: usize,
-    /// When the last place was given back.
+    streams: usize,
+    /// When the last stream was given back.
     last: Instant,
 }
 
-/// A place for one request on a connection. Given back when the last clone of its `Arc` is dropped.
-pub(super) struct Place {
-    streams: Arc<Http2Connection>,
+/// A stream for one request on a connection. Given back when the last clone of its `Arc` is dropped.
+pub(super) struct Http2Stream {
+    connection: Arc<Http2Connection>,
     freed: Arc<Notify>,
 }
 
@@ -80,32 +80,32 @@ impl Http2Connection {
             connection.as_ref().map_or(0, http2::Connection::current_max_send_streams)
         });
         tokio::spawn(std::future::poll_fn(move |cx| {
-            let mut place = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(open) = place.as_mut() else { return Poll::Ready(()) };
+            let mut held = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(open) = held.as_mut() else { return Poll::Ready(()) };
             if Pin::new(open).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             // Its senders see that it is closed only when it is dropped.
-            *place = None;
+            *held = None;
             Poll::Ready(())
         }));
-        let streams =
-            Self { sender, limit, used: Mutex::new(Used { places: 0, last: Instant::now() }) };
-        while (streams.limit)() == UNKNOWN {
+        let made =
+            Self { sender, limit, used: Mutex::new(Used { streams: 0, last: Instant::now() }) };
+        while (made.limit)() == UNKNOWN {
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        if streams.is_closed() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(streams) }
+        if made.is_closed() { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(made) }
     }
 
-    /// Takes a place, if there is one; `freed` is notified when it is given back.
-    pub(super) fn place(self: &Arc<Self>, freed: &Arc<Notify>) -> Option<Arc<Place>> {
-        let limit = (self.limit)().min(PLACES_MAX as usize);
+    /// Takes a stream, if there is one; `freed` is notified when it is given back.
+    pub(super) fn stream(self: &Arc<Self>, freed: &Arc<Notify>) -> Option<Arc<Http2Stream>> {
+        let limit = (self.limit)().min(STREAMS_MAX as usize);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_closed() || used.places >= limit {
+        if self.is_closed() || used.streams >= limit {
             return None;
         }
-        used.places += 1;
-        Some(Arc::new(Place { streams: Arc::clone(self), freed: Arc::clone(freed) }))
+        used.streams += 1;
+        Some(Arc::new(Http2Stream { connection: Arc::clone(self), freed: Arc::clone(freed) }))
     }
 
     /// Whether it is known to be closed.
@@ -116,53 +116,53 @@ impl Http2Connection {
     /// Whether it has had no request for this long.
     pub(super) fn is_idle_for(&self, idle_max: Duration) -> bool {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.places == 0 && used.last.elapsed() >= idle_max
+        used.streams == 0 && used.last.elapsed() >= idle_max
     }
 }
 
-impl Place {
+impl Http2Stream {
     /// Whether its connection is known to be closed.
     pub(super) fn is_closed(&self) -> bool {
-        self.streams.is_closed()
+        self.connection.is_closed()
     }
 
-    /// The sender for this place's request.
-    pub(super) fn sender(&self) -> http2::SendRequest<Outbound> {
-        self.streams.sender.clone()
+    /// The sender for this stream's request.
+    pub(super) fn sender(&self) -> http2::SendRequest<RequestBody> {
+        self.connection.sender.clone()
     }
 }
 
-impl Drop for Place {
+impl Drop for Http2Stream {
     fn drop(&mut self) {
-        let mut used = self.streams.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.places -= 1;
+        let mut used = self.connection.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.streams -= 1;
         used.last = Instant::now();
         drop(used);
         self.freed.notify_one();
     }
 }
 
-/// A body that keeps its place until the connection drops it: an early answer does not free the
+/// A body that keeps its stream until the connection drops it: an early answer does not free the
 /// stream while the body is still being sent.
 #[derive(Clone)]
-pub(super) struct Outbound {
+pub(super) struct RequestBody {
     body: Full<Bytes>,
-    place: Option<Arc<Place>>,
+    stream: Option<Arc<Http2Stream>>,
 }
 
-impl Outbound {
-    /// A body without a place: HTTP/1 serves one at a time.
+impl RequestBody {
+    /// A body without a stream: HTTP/1 serves one at a time.
     pub(super) const fn new(body: Full<Bytes>) -> Self {
-        Self { body, place: None }
+        Self { body, stream: None }
     }
 
-    /// Takes this place from now on.
-    pub(super) fn hold(&mut self, place: Arc<Place>) {
-        self.place = Some(place);
+    /// Takes this stream from now on.
+    pub(super) fn hold(&mut self, stream: Arc<Http2Stream>) {
+        self.stream = Some(stream);
     }
 }
 
-impl Body for Outbound {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;
 

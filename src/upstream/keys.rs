@@ -15,7 +15,7 @@ use crate::permits::KeyName;
 use crate::secret::Secret;
 
 /// Cooldown of a key that was rejected (401), or whose account is empty (402).
-pub const REST: Duration = Duration::from_secs(60);
+pub const COOLDOWN: Duration = Duration::from_secs(60);
 
 /// Pool of shared keys, one for all workers.
 pub struct KeyPool {
@@ -33,7 +33,7 @@ pub struct Key {
     pub tripwire: Finder<'static>,
     secret: Secret,
     weight: u32,
-    rest: Mutex<Option<Cooldown>>,
+    cooldown: Mutex<Option<Cooldown>>,
     balance: Mutex<Option<Balance>>,
 }
 
@@ -134,11 +134,11 @@ impl KeyPool {
     }
 
     /// Why no key can be used: the cooldown that ends first.
-    pub fn resting(&self, now: Timestamp) -> Option<Cooldown> {
+    pub fn current_cooldown(&self, now: Timestamp) -> Option<Cooldown> {
         self.keys
             .iter()
-            .filter_map(|key| key.resting(now))
-            .min_by_key(|rest| (rest.why, rest.until))
+            .filter_map(|key| key.current_cooldown(now))
+            .min_by_key(|cooldown| (cooldown.why, cooldown.until))
     }
 }
 
@@ -158,46 +158,46 @@ impl Key {
             tripwire: Finder::new(settings.secret.expose().as_bytes()).into_owned(),
             secret: settings.secret.clone(),
             weight: settings.weight,
-            rest: Mutex::new(before.and_then(|key| *key.cooldown())),
+            cooldown: Mutex::new(before.and_then(|key| *key.lock_cooldown())),
             balance: Mutex::new(before.and_then(|key| key.balance())),
         })
     }
 
     /// Starts a cooldown, unless the key has a graver or longer one.
-    pub fn cool_down(&self, rest: Cooldown) {
-        let mut current = self.cooldown();
+    pub fn cool_down(&self, cooldown: Cooldown) {
+        let mut current = self.lock_cooldown();
         let outlasts = |old: &Cooldown| {
-            rest.since < old.until && (old.why, old.until) >= (rest.why, rest.until)
+            cooldown.since < old.until && (old.why, old.until) >= (cooldown.why, cooldown.until)
         };
         if !current.as_ref().is_some_and(outlasts) {
-            *current = Some(rest);
+            *current = Some(cooldown);
         }
     }
 
     /// Notes that a call which began at this time was executed with the key. Ends a cooldown that
     /// had started by then; returns whether it did.
     pub fn works(&self, began: Timestamp) -> bool {
-        self.cooldown().take_if(|rest| rest.since < began).is_some()
+        self.lock_cooldown().take_if(|cooldown| cooldown.since < began).is_some()
     }
 
     /// Whether the upstream accepts calls with it, now or in its next window.
     pub fn is_accepted(&self, now: Timestamp) -> bool {
-        self.resting(now).is_none_or(|rest| rest.why == Why::RateLimited)
+        self.current_cooldown(now).is_none_or(|cooldown| cooldown.why == Why::RateLimited)
     }
 
     /// Whether the balance may be read with it: it is not known to be rejected.
     pub fn may_be_asked_for_its_balance(&self, now: Timestamp) -> bool {
-        self.resting(now).is_none_or(|rest| rest.why != Why::Rejected)
+        self.current_cooldown(now).is_none_or(|cooldown| cooldown.why != Why::Rejected)
     }
 
     /// Whether it is in cooldown because its account is empty.
     pub fn is_empty(&self, now: Timestamp) -> bool {
-        self.resting(now).is_some_and(|rest| rest.why == Why::NoCredits)
+        self.current_cooldown(now).is_some_and(|cooldown| cooldown.why == Why::NoCredits)
     }
 
     /// Notes that its account has credits. Ends a cooldown for having none; returns whether it did.
     pub fn has_credits_again(&self) -> bool {
-        self.cooldown().take_if(|rest| rest.why == Why::NoCredits).is_some()
+        self.lock_cooldown().take_if(|cooldown| cooldown.why == Why::NoCredits).is_some()
     }
 
     /// Its account's balance as last read; `None` when it never was.
@@ -213,7 +213,7 @@ impl Key {
     }
 
     fn is_usable(&self, now: Timestamp) -> bool {
-        self.resting(now).is_none()
+        self.current_cooldown(now).is_none()
     }
 
     /// Its weight relative to the other keys.
@@ -222,12 +222,12 @@ impl Key {
     }
 
     /// Its current cooldown.
-    pub fn resting(&self, now: Timestamp) -> Option<Cooldown> {
-        self.cooldown().filter(|rest| now < rest.until)
+    pub fn current_cooldown(&self, now: Timestamp) -> Option<Cooldown> {
+        self.lock_cooldown().filter(|cooldown| now < cooldown.until)
     }
 
-    fn cooldown(&self) -> MutexGuard<'_, Option<Cooldown>> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_cooldown(&self) -> MutexGuard<'_, Option<Cooldown>> {
+        self.cooldown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -249,16 +249,16 @@ mod tests {
         (0..calls).filter_map(|_| pool.next(now, &[])).map(|key| key.name.to_string()).collect()
     }
 
-    fn rest(why: Why, since: Timestamp) -> Cooldown {
-        Cooldown { why, since, until: since + REST }
+    fn cooldown(why: Why, since: Timestamp) -> Cooldown {
+        Cooldown { why, since, until: since + COOLDOWN }
     }
 
     #[test]
-    fn only_a_call_that_began_later_ends_a_rest() {
+    fn only_a_call_that_began_later_ends_a_cooldown() {
         let (now, second) = (Timestamp::UNIX_EPOCH, Duration::from_secs(1));
         let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
         let key = pool.next(now, &[]).expect("a");
-        key.cool_down(rest(Why::RateLimited, now + second));
+        key.cool_down(cooldown(Why::RateLimited, now + second));
         assert!(!key.works(now), "it was under way before");
         assert!(pool.next(now + second, &[]).is_none());
         assert!(key.works(now + second * 2));
@@ -267,27 +267,27 @@ mod tests {
 
     /// A full window alone is no fault of the key.
     #[test]
-    fn a_key_rests_for_its_gravest_reason() {
+    fn a_key_cools_down_for_its_gravest_reason() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
         let key = pool.next(now, &[]).expect("a");
-        key.cool_down(rest(Why::RateLimited, now));
+        key.cool_down(cooldown(Why::RateLimited, now));
         assert!(key.is_accepted(now));
-        key.cool_down(rest(Why::Rejected, now));
-        key.cool_down(rest(Why::RateLimited, now));
+        key.cool_down(cooldown(Why::Rejected, now));
+        key.cool_down(cooldown(Why::RateLimited, now));
         assert!(!key.is_accepted(now));
     }
 
     #[test]
-    fn a_balance_that_returns_ends_only_the_no_credits_rest() {
+    fn a_balance_that_returns_ends_only_the_no_credits_cooldown() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1)], None).expect("a pool");
         let key = pool.named("a").expect("a");
-        key.cool_down(rest(Why::NoCredits, now));
+        key.cool_down(cooldown(Why::NoCredits, now));
         assert!(key.is_empty(now) && key.may_be_asked_for_its_balance(now));
         assert!(key.has_credits_again() && !key.has_credits_again());
         assert!(pool.next(now, &[]).is_some());
-        key.cool_down(rest(Why::Rejected, now));
+        key.cool_down(cooldown(Why::Rejected, now));
         assert!(!key.has_credits_again() && !key.may_be_asked_for_its_balance(now));
     }
 
@@ -299,24 +299,24 @@ mod tests {
     }
 
     #[test]
-    fn a_resting_key_is_unused_until_its_time_despite_reloads() {
+    fn a_key_in_cooldown_stays_unused_despite_reloads() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1), key("b", 1)], None).expect("a pool");
-        pool.next(now, &["b"]).expect("a").cool_down(rest(Why::Rejected, now));
+        pool.next(now, &["b"]).expect("a").cool_down(cooldown(Why::Rejected, now));
         let reloaded = KeyPool::new(&[key("a", 1), key("b", 1)], Some(&pool)).expect("a pool");
         assert_eq!(names(&reloaded, now, 2), ["b", "b"]);
-        assert!(names(&reloaded, now + REST, 2).contains(&"a".to_owned()));
+        assert!(names(&reloaded, now + COOLDOWN, 2).contains(&"a".to_owned()));
     }
 
     #[test]
-    fn keys_are_offered_in_turn_without_those_that_rest() {
+    fn keys_are_offered_in_turn_without_those_in_cooldown() {
         let now = Timestamp::UNIX_EPOCH;
         let pool = KeyPool::new(&[key("a", 1), key("b", 1), key("c", 1)], None).expect("a pool");
         let offered = |pool: &KeyPool| {
             pool.in_turn(now).iter().map(ToString::to_string).collect::<Vec<_>>().concat()
         };
         assert_eq!([offered(&pool), offered(&pool), offered(&pool)], ["abc", "bac", "cab"]);
-        pool.named("b").expect("b").cool_down(rest(Why::NoCredits, now));
+        pool.named("b").expect("b").cool_down(cooldown(Why::NoCredits, now));
         assert_eq!([offered(&pool), offered(&pool)], ["ca", "ac"]);
         assert_eq!(pool.usable(now).len(), 2);
     }

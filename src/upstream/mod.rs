@@ -4,7 +4,7 @@
 //! sent at once), [`queue`] (when, and with which key), [`swap_credential`] (one attempt),
 //! [`forward`] (the request), [`classify`] (the answer), [`reconcile`] (the balance against the
 //! ledger), [`breaker`] (circuit breaker), then the client: [`origin`] with `head`, [`dial`],
-//! [`http2_connection`], [`connection`], [`pool`], [`mod@line`], [`client`].
+//! [`http2_connection`], [`connection`], [`pool`], [`reserved_connection`], [`client`].
 
 pub mod access;
 pub mod balance;
@@ -18,12 +18,12 @@ pub mod forward;
 mod head;
 mod http2_connection;
 pub mod keys;
-pub mod line;
 pub mod observe;
 pub mod origin;
 mod pool;
 pub mod queue;
 pub mod reconcile;
+pub mod reserved_connection;
 pub mod settings;
 pub mod swap_credential;
 pub mod tripwire;
@@ -35,9 +35,9 @@ pub use client::UpstreamClient;
 pub use configured::Upstream;
 pub use forward::Forward;
 pub use keys::KeyPool;
-pub use line::Line;
 pub use observe::Observer;
 pub use origin::Origin;
 pub use queue::{PermitClient, Queue};
+pub use reserved_connection::ReservedConnection;
 pub use settings::{Bounds, Settings};
 pub use swap_credential::SwapCredential;

@@ -1,5 +1,5 @@
 //! One worker's open connections to the upstream, and how a call gets one: HTTP/1 by most recent
-//! use, HTTP/2 by free place.
+//! use, HTTP/2 by free stream.
 
 use std::io;
 use std::pin::Pin;
@@ -12,11 +12,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, Opened, is_ready};
-use super::http2_connection::{Http2Connection, Outbound, Place};
+use super::http2_connection::{Http2Connection, Http2Stream, RequestBody};
 use super::origin::Origin;
 use super::settings::Protocol;
 
-/// Most HTTP/2 connections of one worker; calls beyond their places wait.
+/// Most HTTP/2 connections of one worker; calls beyond their streams wait.
 const SHARED_MAX: usize = 8;
 
 /// Connections of one worker.
@@ -25,9 +25,9 @@ pub(super) struct Pool {
     open: Mutex<Open>,
     /// Held while an HTTP/2 connection is opened, so that many calls open one together.
     dialling: tokio::sync::Mutex<()>,
-    /// Notified when a place on an HTTP/2 connection is given back.
+    /// Notified when a stream on an HTTP/2 connection is given back.
     freed: Arc<Notify>,
-    /// Number of calls that wait for a place.
+    /// Number of calls that wait for a stream.
     waiting: AtomicUsize,
 }
 
@@ -37,7 +37,7 @@ struct Open {
     origin: Option<Arc<Origin>>,
     /// HTTP/1 connections without a call, least recently used first.
     idle: Vec<Idle>,
-    /// HTTP/2 connections. The first one with a place is used, so that those opened for a burst
+    /// HTTP/2 connections. The first one with a stream is used, so that those opened for a burst
     /// become idle afterwards.
     shared: Vec<Arc<Http2Connection>>,
     /// Whether the last connection negotiated HTTP/1: then calls do not wait for one to be opened,
@@ -47,7 +47,7 @@ struct Open {
 
 /// An idle HTTP/1 connection.
 struct Idle {
-    sender: http1::SendRequest<Outbound>,
+    sender: http1::SendRequest<RequestBody>,
     timer: Timer,
     since: Instant,
 }
@@ -68,7 +68,7 @@ pub(super) struct Found {
     pub since: Instant,
 }
 
-/// Counts a call that waits for a place while the value lives.
+/// Counts a call that waits for a stream while the value lives.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -89,8 +89,8 @@ impl Found {
         Self { connection: Connection::Http1(sender), timer, reused: true, since }
     }
 
-    fn place(place: Arc<Place>) -> Self {
-        Self { reused: true, ..Self::opened(Connection::Http2(place)) }
+    fn stream(stream: Arc<Http2Stream>) -> Self {
+        Self { reused: true, ..Self::opened(Connection::Http2(stream)) }
     }
 
     fn opened(connection: Connection) -> Self {
@@ -109,9 +109,9 @@ impl Pool {
             // Its last call is not quite over. [`Pool::find`] waits for it.
             self.keep(origin, idle.sender, idle.timer);
         }
-        // The caller may not be admitted yet, so admitted calls that wait for a place come first.
+        // The caller may not be admitted yet, so admitted calls that wait for a stream come first.
         let nobody_waits = self.waiting.load(Ordering::Relaxed) == 0;
-        if nobody_waits { self.place(origin, idle_max).map(Found::place) } else { None }
+        if nobody_waits { self.stream(origin, idle_max).map(Found::stream) } else { None }
     }
 
     /// A connection that takes a request now. The caller bounds the wait.
@@ -127,8 +127,8 @@ impl Pool {
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
             freed.as_mut().enable();
-            if let Some(place) = self.place(origin, idle_max) {
-                return Ok(Found::place(place));
+            if let Some(stream) = self.stream(origin, idle_max) {
+                return Ok(Found::stream(stream));
             }
             if self.opens_freely(origin) {
                 return Ok(Found::opened(self.open(origin).await?));
@@ -142,8 +142,8 @@ impl Pool {
             drop(waiting);
             // The previous holder of the lock may have opened a connection with room for this call,
             // or found that it is HTTP/1.
-            if let Some(place) = self.place(origin, idle_max) {
-                return Ok(Found::place(place));
+            if let Some(stream) = self.stream(origin, idle_max) {
+                return Ok(Found::stream(stream));
             }
             if self.opens_freely(origin) {
                 drop(dialling);
@@ -158,7 +158,7 @@ impl Pool {
     pub(super) fn keep(
         &self,
         origin: &Arc<Origin>,
-        sender: http1::SendRequest<Outbound>,
+        sender: http1::SendRequest<RequestBody>,
         timer: Timer,
     ) {
         let mut open = self.lock();
@@ -173,15 +173,15 @@ impl Pool {
         };
         let mut open = self.lock();
         if !sender.is_closed() && open.leads_to(origin) {
-            let place = open.idle.partition_point(|idle| idle.since <= since);
-            open.idle.insert(place, Idle { sender, timer, since });
+            let at = open.idle.partition_point(|idle| idle.since <= since);
+            open.idle.insert(at, Idle { sender, timer, since });
         }
     }
 
     /// Whether there are HTTP/2 connections with calls: then a call that found none in time had no
-    /// place.
+    /// stream.
     pub(super) fn is_crowded(&self) -> bool {
-        self.lock().shared.iter().any(|streams| !streams.is_closed())
+        self.lock().shared.iter().any(|connection| !connection.is_closed())
     }
 
     async fn open(&self, origin: &Arc<Origin>) -> io::Result<Connection> {
@@ -191,16 +191,16 @@ impl Pool {
                 self.lock().speaks_http1 = true;
                 Ok(Connection::Http1(sender))
             }
-            Opened::Http2(streams) => {
-                // Takes the first place for its caller, before others can see it.
-                let place = streams.place(&self.freed);
+            Opened::Http2(connection) => {
+                // Takes the first stream for its caller, before others can see it.
+                let stream = connection.stream(&self.freed);
                 let mut open = self.lock();
                 open.turn_to(origin);
                 open.speaks_http1 = false;
-                open.shared.push(streams);
+                open.shared.push(connection);
                 drop(open);
                 self.freed.notify_waiters();
-                place
+                stream
                     .map(Connection::Http2)
                     .ok_or_else(|| io::Error::other("the upstream takes no requests"))
             }
@@ -233,14 +233,15 @@ impl Pool {
     pub(super) fn close_idle_for(&self, idle_max: Duration) {
         let mut open = self.lock();
         open.close_idle_for(idle_max, Instant::now());
-        open.shared.retain(|streams| !streams.is_idle_for(idle_max));
+        open.shared.retain(|connection| !connection.is_idle_for(idle_max));
     }
 
-    fn place(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Arc<Place>> {
+    fn stream(&self, origin: &Arc<Origin>, idle_max: Duration) -> Option<Arc<Http2Stream>> {
         let mut open = self.lock();
         open.turn_to(origin);
-        open.shared.retain(|streams| !streams.is_closed() && !streams.is_idle_for(idle_max));
-        open.shared.iter().find_map(|streams| streams.place(&self.freed))
+        open.shared
+            .retain(|connection| !connection.is_closed() && !connection.is_idle_for(idle_max));
+        open.shared.iter().find_map(|connection| connection.stream(&self.freed))
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {

@@ -34,12 +34,12 @@ use crate::step::{Below, Step, Under};
 #[derive(Debug)]
 pub struct Sent {
     /// For the money.
-    pub fate: ExecutionOutcome,
+    pub execution: ExecutionOutcome,
     /// For the caller.
     pub answer: Result<UpstreamResponse, Refusal>,
     /// For the key: it may not be used for a while. The same call may be sent with another: it was
     /// not executed.
-    pub rest: Option<Cooldown>,
+    pub cooldown: Option<Cooldown>,
     /// How the upstream says that the key stands.
     pub report: Option<KeyReport>,
 }
@@ -90,7 +90,7 @@ impl SwapCredential {
         let traceparent = trace.and_then(|trace| HeaderValue::from_str(trace.text().as_str()).ok());
         let outgoing = Outgoing {
             upstream: Arc::clone(upstream),
-            line: connected.line,
+            connection: connected.connection,
             authorization: key.authorization.clone(),
             model: call.model.clone(),
             body: call.body.clone(),
@@ -111,9 +111,9 @@ impl SwapCredential {
                 self.judge(received, call, upstream, key)
             }
             Err(failed) => {
-                let (fate, refusal) = not_answered(&failed, call);
+                let (execution, refusal) = not_answered(&failed, call);
                 self.observer.called(call.model_label(), refusal.kind().code, took);
-                Sent { fate, answer: Err(refusal), rest: None, report: None }
+                Sent { execution, answer: Err(refusal), cooldown: None, report: None }
             }
         })
     }
@@ -161,8 +161,8 @@ impl SwapCredential {
             self.observer.tripwire();
         }
         call.record.facts().upstream_status = Some(received.head.status.as_u16());
-        let Classification { fate, answer, rest } = classify(received, self.clock.now());
-        Sent { fate, answer, rest, report }
+        let Classification { execution, answer, cooldown } = classify(received, self.clock.now());
+        Sent { execution, answer, cooldown, report }
     }
 }
 
@@ -205,7 +205,7 @@ fn not_answered(failed: &Failed, call: &PaidCall) -> (ExecutionOutcome, Refusal)
 
 fn means(failed: &Failed) -> (ExecutionOutcome, Refusal) {
     match failed {
-        Failed::Unreachable(_) | Failed::NoPlace | Failed::Gone => {
+        Failed::Unreachable(_) | Failed::NoStream | Failed::Gone => {
             (ExecutionOutcome::NotSent, Refusal::UpstreamUnreachable)
         }
         Failed::TimedOut => (ExecutionOutcome::Unknown, Refusal::UpstreamTimeout),
@@ -217,13 +217,13 @@ fn means(failed: &Failed) -> (ExecutionOutcome, Refusal) {
 
 /// No key can be used: why, and for how long.
 pub(super) fn all_rest(keys: &KeyPool, now: Timestamp) -> Refusal {
-    let Some(rest) = keys.resting(now) else { return Refusal::UpstreamKeyRejected };
-    match rest.why {
+    let Some(cooldown) = keys.current_cooldown(now) else { return Refusal::UpstreamKeyRejected };
+    match cooldown.why {
         Why::Rejected => Refusal::UpstreamKeyRejected,
         Why::NoCredits => Refusal::SharedCreditsExhausted,
         Why::RateLimited => Refusal::SharedRateLimited {
-            retry_at: rest.until,
-            retry_after: now.duration_until(rest.until).try_into().unwrap_or(Duration::ZERO),
+            retry_at: cooldown.until,
+            retry_after: now.duration_until(cooldown.until).try_into().unwrap_or(Duration::ZERO),
         },
     }
 }

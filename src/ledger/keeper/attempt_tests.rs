@@ -7,8 +7,8 @@ use super::*;
 use crate::ledger::keeper::lives;
 use crate::ledger::keeper::scripted::{Scripted, at, found, knowing, new_team, replied, returned};
 use crate::ledger::keeper::step::{Changes, Due, TeamRecord};
-use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, call, of};
-use crate::ledger::machine::{Ended, Loss, ScopeName, ScopeRecord, kept};
+use crate::ledger::machine::memory_records::{Ledger, NOW, SECOND, TTL, call, of};
+use crate::ledger::machine::{Ended, Loss, ScopeName, ScopeRecord, memory_records};
 use crate::ledger::{Phase, Scope};
 
 pub(super) fn keeper(verdict: Verdict) -> Scripted {
@@ -318,7 +318,7 @@ fn a_step_without_an_answer_is_in_doubt() {
         let (team, _) = knows(0);
         let (step, work) = prepares(&mut Attempt::new(&batch), &keeper, &team, &batch);
         let (step, makes) = step.map(|step| (step.clone(), step.makes)).unwrap();
-        let swept = vec![Ended::of(&kept::team())];
+        let swept = vec![Ended::of(&memory_records::team())];
         Attempt::doubt(&team, step, work.map(|work| Work { swept, ..work }));
         let confirmed = team.cache().confirmed(Some(makes));
         assert_eq!(confirmed.map(|step| step.swept.len()), is_in_doubt.then_some(1));

@@ -8,7 +8,7 @@ use crate::ledger::keeper::operation::Claim;
 use crate::ledger::keeper::scripted::{Scripted, at, found, knowing, new_team, replied, returned};
 use crate::ledger::keeper::step::{Due, Found, Reply};
 use crate::ledger::keeper::{Expected, Verdict as Is};
-use crate::ledger::machine::kept::{NOW, SECOND, TTL, call, of};
+use crate::ledger::machine::memory_records::{NOW, SECOND, TTL, call, of};
 use crate::ledger::machine::{Loss, ScopeName, ScopeRecord};
 use crate::ledger::{ReservationId, Scope};
 

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use super::memory::Memory;
 use super::own::{Own, Written};
 use super::step::{Changes, Found, Past, TeamRecord};
-use super::table::{KEPT_MOST, Table};
+use super::table::{KEPT_MAX, Table};
 use super::wanted::CellName;
 use crate::ledger::machine::{
     Ended, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord,
@@ -19,7 +19,7 @@ use crate::ledger::{Crossing, ReservationId, Scope, Sums, TopUpId};
 use crate::maps::FastMap;
 
 /// The most rows kept that this process wrote: many more than a promoted replica may lack.
-const ROWS_MOST: usize = 4_096;
+const ROWS_MAX: usize = 4_096;
 /// How long such a row is kept while newer ones come, in microseconds.
 const ROWS_FOR: i64 = 600_000_000;
 
@@ -239,7 +239,7 @@ impl TeamCache {
         found.days.into_iter().for_each(|(day, cells)| self.days.put(day, cells, revision));
         found.top_ups.into_iter().for_each(|(id, record)| self.top_ups.put(id, record, revision));
         if let Some(due) = found.due {
-            let is_all = due.overdue.len() < OVERDUE_MOST;
+            let is_all = due.overdue.len() < OVERDUE_MAX;
             self.due_from = if is_all { due.next.unwrap_or(i64::MAX).min(first) } else { from };
             self.overdue = Some((revision, due.overdue));
         }
@@ -339,7 +339,7 @@ impl TeamCache {
     pub(super) fn remember_row(&mut self, written: Written) {
         let at = written.row.settled_at.as_microsecond();
         let is_old = |old: &Written| at - old.row.settled_at.as_microsecond() > ROWS_FOR;
-        while self.rows.len() >= ROWS_MOST || self.rows.front().is_some_and(is_old) {
+        while self.rows.len() >= ROWS_MAX || self.rows.front().is_some_and(is_old) {
             self.rows.pop_front();
         }
         self.rows.push_back(written);
@@ -357,7 +357,7 @@ impl TeamCache {
     }
 
     fn bound(&mut self) {
-        if self.scopes.0.len() > KEPT_MOST {
+        if self.scopes.0.len() > KEPT_MAX {
             let of_team = self.scopes.0.remove_entry(&ScopeName::from(&Scope::Team));
             self.scopes.bound(self.since);
             self.scopes.0.extend(of_team);
@@ -368,16 +368,16 @@ impl TeamCache {
         self.top_ups.bound(self.since);
         // Open calls are bounded by the connections. Calls that are over are dropped once the cache
         // is full.
-        if self.calls.0.len() > KEPT_MOST {
+        if self.calls.0.len() > KEPT_MAX {
             self.calls.0.retain(|_, (_, record)| record.is_some());
         }
     }
 }
 
 /// How many of the oldest rows a reply lists.
-pub(in crate::ledger) const OLDEST_MOST: usize = 256;
+pub(in crate::ledger) const OLDEST_MAX: usize = 256;
 /// The most overdue calls in one reply.
-pub(in crate::ledger) const OVERDUE_MOST: usize = 128;
+pub(in crate::ledger) const OVERDUE_MAX: usize = 128;
 
 #[cfg(test)]
 #[path = "cache_tests.rs"]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::keeper::step::Due;
-use crate::ledger::machine::kept::{Ledger, NOW, TTL, charged, team, user};
+use crate::ledger::machine::memory_records::{Ledger, NOW, TTL, charged, team, user};
 use crate::ledger::machine::{Loss, judgement};
 use crate::ledger::{Phase, Row};
 
@@ -126,7 +126,7 @@ fn rows_are_remembered_for_ten_minutes_and_a_bounded_number() {
         cache.rows.len()
     };
     assert_eq!([settled(0), settled(ROWS_FOR), settled(ROWS_FOR + 1)], [1, 2, 2]);
-    assert_eq!((3..=ROWS_MOST + 1).map(|_| settled(ROWS_FOR + 1)).last(), Some(ROWS_MOST));
+    assert_eq!((3..=ROWS_MAX + 1).map(|_| settled(ROWS_FOR + 1)).last(), Some(ROWS_MAX));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn of_scopes_beyond_a_bound_the_teams_own_stays() {
         assert!(cache.scope(&ScopeName::from(&Scope::Team)).is_some());
         cache.scopes.0.len()
     };
-    assert_eq!([kept(KEPT_MOST), kept(KEPT_MOST + 1)], [KEPT_MOST + 1, 1]);
+    assert_eq!([kept(KEPT_MAX), kept(KEPT_MAX + 1)], [KEPT_MAX + 1, 1]);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn of_calls_beyond_a_bound_those_that_are_open_stay() {
         assert!(cache.last_known(open).is_some());
         cache.calls.0.len()
     };
-    assert_eq!([kept(KEPT_MOST - 1), kept(KEPT_MOST), kept(KEPT_MOST + 1)], [KEPT_MOST, 1, 1]);
+    assert_eq!([kept(KEPT_MAX - 1), kept(KEPT_MAX), kept(KEPT_MAX + 1)], [KEPT_MAX, 1, 1]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl<K, T> Context<'_, K, T> {
 }
 
 /// After so many refusals in a row the other processes are asked to let this one go first.
-pub(super) const REFUSED_MOST: usize = 2;
+pub(super) const REFUSED_MAX: usize = 2;
 
 /// What happens after a loss.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ pub(super) fn first_due(now: i64, rules: &Rules) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL};
+    use crate::ledger::machine::memory_records::{Ledger, NOW, SECOND, TTL};
 
     /// What was worked out a while ago may be written now, with a deadline from then.
     #[test]

@@ -5,7 +5,7 @@ use super::*;
 use crate::ledger::Level;
 use crate::ledger::keeper::cache::TeamCache;
 use crate::ledger::keeper::step::{Found, TeamRecord};
-use crate::ledger::machine::kept::{Ledger, NOW, call, of, team, user};
+use crate::ledger::machine::memory_records::{Ledger, NOW, call, of, team, user};
 use crate::ledger::machine::{Records, Revision};
 use crate::team::LimitKind;
 

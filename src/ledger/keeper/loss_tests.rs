@@ -6,7 +6,7 @@ use crate::ledger::Phase;
 use crate::ledger::keeper::scripted::{Scripted, at, found, knowing, new_team, replied, returned};
 use crate::ledger::keeper::step::Due;
 use crate::ledger::machine::Ended;
-use crate::ledger::machine::kept::{self, NOW};
+use crate::ledger::machine::memory_records::{self, NOW};
 
 /// What a process does that knows a team at change 50 of epoch 5 and hears this.
 fn hears(keeper: &Scripted, team: &Arc<Team>, found: Found) {
@@ -127,7 +127,7 @@ fn a_step_in_doubt_counts_once_it_was_found() {
         let (keeper, team) = (keeper(Verdict::Done), knowing(found(at(5, 50), None)));
         let record = TeamRecord { rows: [3, 4], ..TeamRecord::default() };
         let changes = Changes { team: Some(record), ..Changes::default() };
-        let swept = vec![Ended::of(&kept::team())];
+        let swept = vec![Ended::of(&memory_records::team())];
         team.cache().doubt(InDoubt { makes: at(5, 51), changes, swept, crossed: Vec::new() });
         hears(&keeper, &team, found(is, None));
         assert_eq!(keeper.events().len(), usize::from(is_done));
@@ -137,7 +137,7 @@ fn a_step_in_doubt_counts_once_it_was_found() {
 /// So others need not guess how far they have come.
 #[test]
 fn a_process_claims_its_calls_on_a_promoted_server() {
-    let mut ledger = kept::Ledger::new();
+    let mut ledger = memory_records::Ledger::new();
     let id = ledger.open(Phase::Waiting, 7);
     let calls = vec![(id, ledger.kept.calls.remove(&id))];
     for (is, is_claimed) in [

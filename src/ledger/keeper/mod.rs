@@ -48,11 +48,11 @@ use std::future::Future;
 
 pub(super) use abandoned::Abandoned;
 pub(super) use batch::carry_through;
-pub(super) use cache::{OLDEST_MOST, OVERDUE_MOST};
+pub(super) use cache::{OLDEST_MAX, OVERDUE_MAX};
 pub(super) use context::{Context, LossRules};
 pub(super) use lives::FOR_EVER;
 pub(super) use operation::{Operation, Response};
-pub(super) use queue::{BATCH_MOST, Lease, Teams};
+pub(super) use queue::{BATCH_MAX, Lease, Teams};
 pub(super) use step::{
     Changes, Due, Expected, Found, Mark, Marked, Past, Reply, Step, TeamRecord, Verdict,
 };

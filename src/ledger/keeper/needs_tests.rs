@@ -6,7 +6,7 @@ use super::*;
 use crate::ledger::Phase;
 use crate::ledger::keeper::step::Found;
 use crate::ledger::keeper::wanted::CellName;
-use crate::ledger::machine::kept::{Ledger, NOW, call, charged, of as level, user};
+use crate::ledger::machine::memory_records::{Ledger, NOW, call, charged, of as level, user};
 use crate::ledger::machine::{ReservationRecord, Revision};
 
 fn seen(calls: Vec<(ReservationId, Option<ReservationRecord>)>) -> TeamCache {

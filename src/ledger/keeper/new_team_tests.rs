@@ -4,7 +4,7 @@ use super::*;
 use crate::ledger::keeper::scripted::{at, found, knowing, new_team, replied, returned};
 use crate::ledger::keeper::step::Due;
 use crate::ledger::machine::ScopeRecord;
-use crate::ledger::machine::kept::NOW;
+use crate::ledger::machine::memory_records::NOW;
 
 /// Unless an operator accepts what is there.
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 use crate::credits::Credits;
 use crate::ledger::Scope;
 use crate::ledger::TopUpId;
-use crate::ledger::machine::kept::{call, charged, of, team, user};
+use crate::ledger::machine::memory_records::{call, charged, of, team, user};
 
 /// What an operation was answered, if it was.
 type Answered = Box<dyn FnOnce() -> Option<Result<(), Outage>>>;

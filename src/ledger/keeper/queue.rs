@@ -12,10 +12,10 @@ use crate::team::TeamId;
 
 /// The most operations in one batch. Keeps a step well below a millisecond, so that teams take
 /// turns.
-pub(in crate::ledger) const BATCH_MOST: usize = 128;
+pub(in crate::ledger) const BATCH_MAX: usize = 128;
 /// The most waiting operations of one team: a fraction of a second of work for the keeper. Time
 /// spent here says nothing about the keeper's health; only a sent batch has a deadline.
-const QUEUE_MOST: usize = 16_384;
+const QUEUE_MAX: usize = 16_384;
 
 /// The teams that this process has served.
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Team {
     /// operation, which is not the keeper's fault.
     pub(in crate::ledger) fn submit(self: &Arc<Self>, operation: Operation) -> Option<Lease> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.waiting.len() >= QUEUE_MOST {
+        if queue.waiting.len() >= QUEUE_MAX {
             drop(queue);
             operation.fail(Outage::TimedOut);
             return None;
@@ -107,7 +107,7 @@ impl Team {
         let (mut batch, mut weight) = (Batch::new(), 0);
         while let Some(first) = queue.waiting.front() {
             let is_abandoned = first.is_abandoned();
-            if !is_abandoned && !batch.is_empty() && weight + first.weight() > BATCH_MOST {
+            if !is_abandoned && !batch.is_empty() && weight + first.weight() > BATCH_MAX {
                 break;
             }
             let Some(operation) = queue.waiting.pop_front() else { break };

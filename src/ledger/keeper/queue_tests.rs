@@ -34,23 +34,23 @@ fn batches(calls: &[usize]) -> Vec<usize> {
 #[test]
 fn what_waits_goes_together_up_to_a_bound() {
     assert_eq!(batches(&[1, 2, 3]), [3]);
-    assert_eq!(batches(&[1; BATCH_MOST]), [BATCH_MOST]);
-    assert_eq!(batches(&[1; BATCH_MOST + 1]), [BATCH_MOST, 1]);
-    assert_eq!(batches(&[BATCH_MOST - 28, 28]), [2]);
-    assert_eq!(batches(&[BATCH_MOST - 28, 29]), [1, 1]);
-    assert_eq!(batches(&[BATCH_MOST - 28, 40]), [1, 1]);
+    assert_eq!(batches(&[1; BATCH_MAX]), [BATCH_MAX]);
+    assert_eq!(batches(&[1; BATCH_MAX + 1]), [BATCH_MAX, 1]);
+    assert_eq!(batches(&[BATCH_MAX - 28, 28]), [2]);
+    assert_eq!(batches(&[BATCH_MAX - 28, 29]), [1, 1]);
+    assert_eq!(batches(&[BATCH_MAX - 28, 40]), [1, 1]);
 }
 
 #[test]
 fn an_operation_larger_than_a_batch_goes_alone() {
-    assert_eq!(batches(&[1, 2 * BATCH_MOST, 1]), [1, 1, 1]);
+    assert_eq!(batches(&[1, 2 * BATCH_MAX, 1]), [1, 1, 1]);
 }
 
 #[test]
 fn what_was_given_up_is_left_out() {
-    let mut calls = [1; BATCH_MOST + 2];
-    calls[BATCH_MOST] = 0;
-    assert_eq!(batches(&calls), [BATCH_MOST, 1]);
+    let mut calls = [1; BATCH_MAX + 2];
+    calls[BATCH_MAX] = 0;
+    assert_eq!(batches(&calls), [BATCH_MAX, 1]);
     assert_eq!((batches(&[0, 1, 0]), batches(&[0])), (vec![1], vec![]));
 }
 
@@ -68,7 +68,7 @@ fn only_the_first_to_wait_must_send() {
 #[test]
 fn a_full_queue_takes_nothing_more() {
     let team = new_team();
-    let mut waiting: Vec<_> = (0..QUEUE_MOST)
+    let mut waiting: Vec<_> = (0..QUEUE_MAX)
         .map(|_| {
             let (operation, answer) = renews(1);
             (team.submit(operation), answer)

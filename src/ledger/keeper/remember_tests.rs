@@ -4,7 +4,7 @@ use super::*;
 use crate::ledger::keeper::memory::AT_ONCE;
 use crate::ledger::keeper::own::Written;
 use crate::ledger::keeper::step::{Found, TeamRecord};
-use crate::ledger::machine::kept::{Ledger, NOW, TTL, charged, team, user};
+use crate::ledger::machine::memory_records::{Ledger, NOW, TTL, charged, team, user};
 use crate::ledger::machine::{
     Loss, ReservationRecord, Revision, ScopeName, TopUpRecord, judgement,
 };

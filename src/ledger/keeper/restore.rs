@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::TeamCache;
-use super::context::{Context, REFUSED_MOST, deadline};
+use super::context::{Context, REFUSED_MAX, deadline};
 use super::loss::{self, ATTEMPTS, writing};
 use super::queue::Team;
 use super::restored::some_restored;
@@ -39,7 +39,7 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
                 let step =
                     writing((expected, team.cache().team()), makes, changes, (now, context.rules));
                 // The team may be open, with other processes writing to it.
-                Step { wants_turn: refused >= REFUSED_MOST, ..step }
+                Step { wants_turn: refused >= REFUSED_MAX, ..step }
             }
             Err(Missing(more)) => {
                 wanted.add(*more);

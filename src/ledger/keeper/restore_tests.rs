@@ -10,7 +10,7 @@ use super::super::step::Found;
 use super::super::step::Reply;
 use super::*;
 use crate::ledger::keeper::CellName;
-use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, charged, team, user};
+use crate::ledger::machine::memory_records::{Ledger, NOW, SECOND, TTL, charged, team, user};
 use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{Phase, ReservationId, Row, Scope, TopUpId};
 
@@ -304,7 +304,7 @@ fn a_restore_gives_up_after_many_refusals() {
         let outcome = keeper.run(restore(&keeper.context(), &team));
         assert!(matches!(outcome, Err(Outage::Lost)), "{verdict:?}");
         let wants: Vec<_> = keeper.writes().iter().map(|step| step.wants_turn).collect();
-        let expected: Vec<_> = (0..ATTEMPTS).map(|refused| refused >= REFUSED_MOST).collect();
+        let expected: Vec<_> = (0..ATTEMPTS).map(|refused| refused >= REFUSED_MAX).collect();
         assert_eq!(wants, expected, "{verdict:?}");
         assert!(team.cache().memory.is_some(), "it is yet to be restored");
     }

@@ -9,14 +9,14 @@ use futures_util::FutureExt;
 use super::queue::{Team, Teams};
 use super::step::{Found, Reply, Step, TeamRecord, Verdict};
 use super::{Abandoned, Context, Keeper, KeeperTime, LossRules, TrustState};
-use crate::ledger::machine::kept::{Ledger, NOW, TTL, team};
+use crate::ledger::machine::memory_records::{Ledger, NOW, TTL, team};
 use crate::ledger::machine::{Loss, Revision, Rules};
 use crate::ledger::{Crossing, Observer, Outage, Swept, SweptCharge};
 use crate::store;
 use crate::team::TeamId;
 
 /// More steps than any loop may take.
-const STEPS_MOST: usize = 2_000;
+const STEPS_MAX: usize = 2_000;
 
 /// What a step is answered.
 pub(super) type Script = dyn Fn(&Step) -> Result<Reply, Outage> + Send + Sync;
@@ -150,7 +150,7 @@ impl Keeper for Scripted {
     async fn step(&self, _: &TeamId, step: &Step) -> Result<Reply, Outage> {
         let mut steps = self.steps.lock().unwrap();
         steps.push(step.clone());
-        assert!(steps.len() < STEPS_MOST, "it goes on for ever");
+        assert!(steps.len() < STEPS_MAX, "it goes on for ever");
         drop(steps);
         (self.script)(step)
     }

@@ -1,6 +1,6 @@
 //! What a batch changes, and how far a team's records have come.
 use super::*;
-use crate::ledger::machine::kept::{Ledger, charged, team};
+use crate::ledger::machine::memory_records::{Ledger, charged, team};
 use crate::ledger::{Phase, Scope};
 
 const fn at(epoch: u64, number: u64) -> Revision {

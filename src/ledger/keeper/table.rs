@@ -7,7 +7,7 @@ use crate::maps::FastMap;
 
 /// The most records of one kind kept of a team. Beyond it those are dropped that other processes
 /// have changed since.
-pub(super) const KEPT_MOST: usize = 8_192;
+pub(super) const KEPT_MAX: usize = 8_192;
 
 /// Records of one kind, each with the revision at which it was read or written.
 #[derive(Debug)]
@@ -35,10 +35,10 @@ impl<K: Eq + Hash, V> Table<K, V> {
     }
 
     pub(super) fn bound(&mut self, since: Revision) {
-        if self.0.len() > KEPT_MOST {
+        if self.0.len() > KEPT_MAX {
             self.0.retain(|_, (at, _)| *at >= since);
         }
-        if self.0.len() > KEPT_MOST {
+        if self.0.len() > KEPT_MAX {
             self.0.clear();
         }
     }
@@ -79,7 +79,7 @@ mod tests {
             table.bound(at(2));
             table.0.len()
         };
-        assert_eq!([left(1, KEPT_MOST - 1), left(2, KEPT_MOST)], [KEPT_MOST; 2]);
-        assert_eq!([left(KEPT_MOST, 1), left(0, KEPT_MOST + 1), left(2, KEPT_MOST + 1)], [1, 0, 0]);
+        assert_eq!([left(1, KEPT_MAX - 1), left(2, KEPT_MAX)], [KEPT_MAX; 2]);
+        assert_eq!([left(KEPT_MAX, 1), left(0, KEPT_MAX + 1), left(2, KEPT_MAX + 1)], [1, 0, 0]);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use super::*;
 use crate::ledger::keeper::scripted::{Scripted, at, found, knowing, replied};
 use crate::ledger::keeper::step::Found;
-use crate::ledger::machine::kept::NOW;
+use crate::ledger::machine::memory_records::NOW;
 use crate::ledger::{Phase, machine};
 
 /// A team at change 50 of an epoch, on server 3, after this loss.
@@ -85,7 +85,7 @@ fn a_takeover_is_given_up_when_others_stay_first() {
 
 #[test]
 fn a_process_claims_its_calls_after_a_takeover() {
-    let mut ledger = machine::kept::Ledger::new();
+    let mut ledger = machine::memory_records::Ledger::new();
     let id = ledger.open(Phase::Waiting, 7);
     let calls = vec![(id, ledger.kept.calls.remove(&id))];
     let is = Found { calls, ..on_server_3(5, None) };

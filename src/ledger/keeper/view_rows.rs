@@ -1,6 +1,6 @@
 //! Rows in the view: how many are stored, which are too old or too many, and whether any were lost.
 
-use super::cache::OLDEST_MOST;
+use super::cache::OLDEST_MAX;
 use super::step::TeamRecord;
 use super::view::{Missing, View};
 use super::wanted::Wanted;
@@ -11,7 +11,7 @@ impl View<'_> {
         let counted = self.cache.team().rows.get(list).copied().unwrap_or_default();
         let oldest = self.cache.oldest().and_then(|oldest| oldest.get(list)).map(Vec::len);
         oldest
-            .filter(|oldest| *oldest < OLDEST_MOST)
+            .filter(|oldest| *oldest < OLDEST_MAX)
             .map_or(counted, |oldest| counted.min(oldest as u64))
     }
 

@@ -1,7 +1,7 @@
 //! What a batch reads of a team's known records, and what it changes of them.
 use super::*;
 use crate::ledger::keeper::step::{Due, Found};
-use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, team, user};
+use crate::ledger::machine::memory_records::{Ledger, NOW, SECOND, TTL, team, user};
 use crate::ledger::machine::{Loss, Revision, ScopeName};
 use crate::ledger::{CallResult, CallSummary, Outcome, Phase};
 

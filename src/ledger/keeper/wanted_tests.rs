@@ -1,7 +1,7 @@
 //! How wants are put together.
 
 use super::*;
-use crate::ledger::machine::kept::{Ledger, charged, team, user};
+use crate::ledger::machine::memory_records::{Ledger, charged, team, user};
 use crate::ledger::{Phase, Scope};
 
 fn both() -> BTreeSet<ScopeName> {

@@ -16,7 +16,7 @@ use crate::ledger::{Crossing, ReservationId};
 use crate::team::TeamId;
 
 /// The longest time from working a step out to writing it, in microseconds.
-const UNDER_WAY_MOST: i64 = 1_000_000;
+const UNDER_WAY_MAX: i64 = 1_000_000;
 
 /// A batch worked out.
 pub(super) struct Work {
@@ -37,7 +37,7 @@ pub(super) struct Work {
 /// while no call can become due.
 pub(super) fn under_way(rules: &Rules) -> i64 {
     let ttl = i64::try_from(rules.reservation_ttl.as_micros()).unwrap_or(i64::MAX);
-    UNDER_WAY_MOST.min(ttl / 4)
+    UNDER_WAY_MAX.min(ttl / 4)
 }
 
 /// Works a batch out for one moment, from the cached records.
@@ -113,7 +113,7 @@ fn end_of_day(now: Timestamp, zone: &TimeZone) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::machine::kept::Ledger;
+    use crate::ledger::machine::memory_records::Ledger;
 
     /// A second at most.
     #[test]

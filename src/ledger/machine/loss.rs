@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::revision::Revision;
 
 /// How many earlier epochs are kept.
-const EPOCHS_MOST: usize = 8;
+const EPOCHS_MAX: usize = 8;
 /// How long after a loss late restores are still merged, in microseconds. By then the windows that
 /// they count in are over.
 const RESTORED_FOR: i64 = 86_400_000_000;
@@ -69,7 +69,7 @@ impl Loss {
             kept = before.map(|before| before.kept.clone()).unwrap_or_default();
             kept.insert(found.epoch, found.number);
         }
-        while kept.len() > EPOCHS_MOST {
+        while kept.len() > EPOCHS_MAX {
             kept.pop_first();
         }
         Self { closed: true, noticed_at: now, kept, ..Self::default() }

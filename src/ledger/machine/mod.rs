@@ -14,9 +14,9 @@
 pub(in crate::ledger) mod bucket;
 mod ends;
 pub(in crate::ledger) mod judgement;
-#[cfg(test)]
-pub(in crate::ledger) mod kept;
 pub(in crate::ledger) mod loss;
+#[cfg(test)]
+pub(in crate::ledger) mod memory_records;
 pub(in crate::ledger) mod open;
 pub(in crate::ledger) mod past;
 pub(in crate::ledger) mod reading;

@@ -21,7 +21,7 @@ pub(in crate::ledger) fn open_call(
 
 #[cfg(test)]
 mod tests {
-    use super::super::kept::{Ledger, NOW};
+    use super::super::memory_records::{Ledger, NOW};
     use super::*;
     use crate::ledger::Phase;
 

@@ -1,7 +1,7 @@
 //! What is kept of calls that have ended, and what goes.
 use super::*;
 use crate::ledger::machine::judgement::at;
-use crate::ledger::machine::kept::{Kept, NOW, SECOND, team};
+use crate::ledger::machine::memory_records::{MemoryRecords, NOW, SECOND, team};
 use crate::ledger::{CallResult, CallSummary, Outcome, ReservationId};
 
 const DAY: i64 = 86_400 * SECOND;
@@ -27,18 +27,18 @@ fn row(user: &str, settled_at: i64) -> Row {
     }
 }
 
-fn noted(kept: &mut Kept, user: &str) {
+fn noted(kept: &mut MemoryRecords, user: &str) {
     note(&mut &mut *kept, &team(), row(user, NOW), &Retention::default(), at(NOW)).unwrap();
 }
 
 /// How many calls are counted there.
-fn calls(kept: &Kept, user: &str, model: &str) -> u64 {
+fn calls(kept: &MemoryRecords, user: &str, model: &str) -> u64 {
     kept.cells.get(&[TODAY, user, model].map(str::to_owned)).map_or(0, Sums::calls)
 }
 
 #[test]
 fn once_a_day_is_full_newcomers_are_counted_together() {
-    let mut kept = Kept::default();
+    let mut kept = MemoryRecords::default();
     for number in 1..CELLS_MAX {
         kept.cells.insert([TODAY.to_owned(), number.to_string(), "m".to_owned()], Sums::default());
     }
@@ -59,7 +59,7 @@ fn trimming_says_whether_a_row_or_a_sum_went() {
     let month = std::time::Duration::from_secs(30 * 86_400);
     let retention = Retention { rows: month, usage: month, ..Retention::default() };
     for (rows, cells) in [(0, 0), (1, 0), (0, 1), (1, 1), (2, 2)] {
-        let mut kept = Kept::default();
+        let mut kept = MemoryRecords::default();
         kept.rows.extend((0..rows).map(|_| row("ana", NOW - 31 * DAY)));
         kept.rows.push(row("ana", NOW - 29 * DAY));
         for cell in 0..=cells {

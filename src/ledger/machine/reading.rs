@@ -61,7 +61,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::super::judgement::at;
-    use super::super::kept::{Ledger, NOW, SECOND, of, team, user};
+    use super::super::memory_records::{Ledger, NOW, SECOND, of, team, user};
     use super::*;
     use crate::ledger::{Phase, Scope};
     use crate::team::{Limit, LimitKind, UserId};

@@ -17,7 +17,7 @@ pub(super) const WINDOWS_KEPT: usize = 3;
 
 /// The most marks of a call between two claims: a claim moves its number of marks to the next
 /// multiple of one more, so that earlier marks can be told apart.
-const MARKS_MOST: u32 = 63;
+const MARKS_MAX: u32 = 63;
 
 /// The counts of a window, whether or not a limit reads them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -317,12 +317,12 @@ impl ReservationRecord {
     /// The same call, claimed in an epoch by the process that makes it. A mark sent earlier that
     /// arrives late is told from later marks.
     pub(in crate::ledger) fn claimed_in(self, epoch: u64) -> Self {
-        Self { claimed: epoch, marks: (self.marks | MARKS_MOST).wrapping_add(1), ..self }
+        Self { claimed: epoch, marks: (self.marks | MARKS_MAX).wrapping_add(1), ..self }
     }
 
     /// Whether it was marked after it was claimed.
     pub(in crate::ledger) const fn is_marked_since(&self) -> bool {
-        self.marks & MARKS_MOST > 0
+        self.marks & MARKS_MAX > 0
     }
 
     /// The same call in another phase.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How far apart epochs may begin that follow the same one, in microseconds: little, because later
 /// epochs begin at the keeper's time as soon as that is later.
-const APART_MOST: u64 = 10_007;
+const APART_MAX: u64 = 10_007;
 
 /// A revision of a team's records: every change that matters to limits raises the number by one,
 /// and every loss begins a later epoch. No revision comes twice.
@@ -32,7 +32,7 @@ impl Revision {
     /// both begin an epoch after the same one: the name of the step keeps their epochs apart.
     pub(in crate::ledger) fn begin(now: i64, after: u64, number: u64, name: u64) -> Self {
         let now = u64::try_from(now).unwrap_or(0);
-        let apart = (name ^ (name >> 32)) % APART_MOST;
+        let apart = (name ^ (name >> 32)) % APART_MAX;
         let epoch = if now > after { now } else { after + 1 + apart };
         Self { epoch, number, name }
     }
@@ -88,7 +88,7 @@ mod tests {
         let epochs: BTreeSet<_> = names.iter().map(|name| begin(4_000, *name).epoch).collect();
         assert!(epochs.len() == names.len() && epochs.iter().all(|epoch| *epoch > 5_000));
         assert!(
-            [i64::MIN, 5_000].iter().all(|now| begin(*now, u64::MAX).epoch <= 5_000 + APART_MOST)
+            [i64::MIN, 5_000].iter().all(|now| begin(*now, u64::MAX).epoch <= 5_000 + APART_MAX)
         );
     }
 

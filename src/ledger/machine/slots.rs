@@ -54,7 +54,7 @@ impl<R: Records> Machine<'_, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kept::{Ledger, NOW, TTL, charged, team, user};
+    use super::super::memory_records::{Ledger, NOW, TTL, charged, team, user};
     use super::super::record::ScopeName;
     use super::*;
     use crate::ledger::{Phase, Scope, Settled};

@@ -41,7 +41,7 @@ impl<R: Records> Machine<'_, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kept::{Ledger, call, of, team};
+    use super::super::memory_records::{Ledger, call, of, team};
     use crate::ledger::Scope;
     use crate::team::{Limit, LimitKind, Share};
 

@@ -1,6 +1,8 @@
 //! What operations do to the records of a team.
 use super::*;
-use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, call, charged, of, team, user};
+use crate::ledger::machine::memory_records::{
+    Ledger, NOW, SECOND, TTL, call, charged, of, team, user,
+};
 use crate::ledger::{Scope, Swept};
 use crate::team::{Limit, LimitKind};
 

@@ -10,22 +10,22 @@ use crate::ledger::{
 use crate::team::TeamId;
 
 /// The most calls that one sweep ends.
-const SWEEP_MOST: usize = 128;
+const SWEEP_MAX: usize = 128;
 /// The most calls that any other operation on a team ends along the way.
 const SWEEP_BY_THE_WAY: usize = 8;
 
 impl<R: Records> Machine<'_, R> {
     pub(in crate::ledger) fn sweep(&mut self, team: &TeamId) -> Result<Swept, R::Fault> {
         self.changed |=
-            past::trim(&mut self.records, team, &self.rules.retention, self.now, SWEEP_MOST)?;
+            past::trim(&mut self.records, team, &self.rules.retention, self.now, SWEEP_MAX)?;
         self.forget_scopes(team)?;
-        self.end_overdue(team, SWEEP_MOST, &[])
+        self.end_overdue(team, SWEEP_MAX, &[])
     }
 
     /// Forgets users and keys whose counts do not matter any more.
     fn forget_scopes(&mut self, team: &TeamId) -> Result<(), R::Fault> {
         let now = self.now.as_microsecond();
-        for name in self.records.past_scopes(team, now, SWEEP_MOST)? {
+        for name in self.records.past_scopes(team, now, SWEEP_MAX)? {
             let record = self.records.scope(team, &name)?;
             if record.slots() == 0 && record.until().is_some_and(|until| until <= now) {
                 self.changed = true;

@@ -1,6 +1,6 @@
 //! What a sweep ends, forgets and drops.
 use super::*;
-use crate::ledger::machine::kept::{Ledger, NOW, SECOND, TTL, charged, team, user};
+use crate::ledger::machine::memory_records::{Ledger, NOW, SECOND, TTL, charged, team, user};
 use crate::ledger::machine::{ScopeName, ScopeRecord};
 use crate::ledger::{Scope, SweptCharge};
 

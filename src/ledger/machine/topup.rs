@@ -44,7 +44,7 @@ mod tests {
     use jiff::ToSpan;
 
     use super::super::judgement::at;
-    use super::super::kept::{Ledger, NOW, team, user};
+    use super::super::memory_records::{Ledger, NOW, team, user};
     use super::*;
     use crate::ledger::{Scope, TopUpId};
 

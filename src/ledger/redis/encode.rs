@@ -1,14 +1,14 @@
 //! Encodes a step for the script: what to mark, check and read.
 
 use super::keys::{Keys, cell, field};
-use super::message::{List, Words};
+use super::message::{Arguments, List};
 use super::record_text;
 use super::writes::{self, NOTHING, SKIP_LIST};
 use crate::ledger::Retention;
-use crate::ledger::keeper::{Expected, FOR_EVER, Mark, OLDEST_MOST, OVERDUE_MOST, Step, Wanted};
+use crate::ledger::keeper::{Expected, FOR_EVER, Mark, OLDEST_MAX, OVERDUE_MAX, Step, Wanted};
 
 /// Most scopes to be forgotten that one answer lists.
-const PAST_MOST: &str = "128";
+const PAST_MAX: &str = "128";
 
 /// The expected revision, as the script compares it.
 pub(super) fn expected(step: &Step) -> Vec<u8> {
@@ -29,30 +29,35 @@ pub(super) struct Sender<'a> {
     pub(super) now: Option<u64>,
 }
 
-/// The step's words, in the order in which the script reads them.
-pub(super) fn words(step: &Step, sender: &Sender<'_>, keys: &Keys, retention: &Retention) -> Words {
-    let mut words = Words::with_room();
-    words.list(|list| {
+/// The step's arguments, in the order in which the script reads them.
+pub(super) fn arguments(
+    step: &Step,
+    sender: &Sender<'_>,
+    keys: &Keys,
+    retention: &Retention,
+) -> Arguments {
+    let mut arguments = Arguments::with_room();
+    arguments.list(|list| {
         if step.wants_turn {
-            list.word(sender.process);
+            list.argument(sender.process);
         }
     });
-    words.list(|list| sender.now.into_iter().for_each(|now| list.shown(now)));
-    words.list(|list| unopened(list, step));
-    words.list(|list| marks(list, step));
-    words.list(|list| always(list, step, keys));
-    words.list(|list| overdue(list, step, keys));
-    words.list(|list| {
+    arguments.list(|list| sender.now.into_iter().for_each(|now| list.shown(now)));
+    arguments.list(|list| unopened(list, step));
+    arguments.list(|list| marks(list, step));
+    arguments.list(|list| always(list, step, keys));
+    arguments.list(|list| overdue(list, step, keys));
+    arguments.list(|list| {
         if step.is_made() {
             writes::write(list, step, keys, retention);
         }
     });
-    words.list(|list| {
+    arguments.list(|list| {
         if step.reads {
             reads(list, &step.wanted, step.from, keys);
         }
     });
-    words
+    arguments
 }
 
 fn unopened(list: &mut List<'_>, step: &Step) {
@@ -61,10 +66,10 @@ fn unopened(list: &mut List<'_>, step: &Step) {
 
 fn marks(list: &mut List<'_>, step: &Step) {
     for Mark { id, from, to } in &step.marks {
-        let words = list.item();
-        words.shown(field::call(*id));
-        words.shown(record_text::phase_text(from));
-        words.shown(record_text::phase_text(to));
+        let arguments = list.item();
+        arguments.shown(field::call(*id));
+        arguments.shown(record_text::phase_text(from));
+        arguments.shown(record_text::phase_text(to));
     }
 }
 
@@ -77,12 +82,12 @@ fn always(list: &mut List<'_>, step: &Step, keys: &Keys) {
 
 fn overdue(list: &mut List<'_>, step: &Step, keys: &Keys) {
     for (id, deadline, record) in &step.overdue {
-        let words = list.item();
-        words.shown(field::call(*id));
-        words.shown(record_text::phase_text(record));
-        words.word(&keys.due);
-        words.shown(id);
-        words.shown(deadline);
+        let arguments = list.item();
+        arguments.shown(field::call(*id));
+        arguments.shown(record_text::phase_text(record));
+        arguments.argument(&keys.due);
+        arguments.shown(id);
+        arguments.shown(deadline);
     }
 }
 
@@ -95,7 +100,9 @@ pub(super) fn days_of(wanted: &Wanted) -> Vec<&String> {
 
 fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     list.command(|command| {
-        ["HMGET", keys.state.as_str(), field::TEAM].iter().for_each(|word| command.word(word));
+        ["HMGET", keys.state.as_str(), field::TEAM]
+            .iter()
+            .for_each(|argument| command.argument(argument));
         wanted.scopes.iter().for_each(|name| command.shown(field::scope(name)));
         wanted.calls.iter().for_each(|id| command.shown(field::call(*id)));
         wanted.days.iter().for_each(|day| command.shown(field::day(day)));
@@ -104,7 +111,7 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     });
     for day in days_of(wanted) {
         list.command(|command| {
-            ["HMGET", &keys.usage(day)].iter().for_each(|word| command.word(word));
+            ["HMGET", &keys.usage(day)].iter().for_each(|argument| command.argument(argument));
             wanted
                 .cells
                 .iter()
@@ -114,10 +121,19 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     }
     let now = from.to_string();
     if wanted.due {
-        let (most, after) = (OVERDUE_MOST.to_string(), format!("({now}"));
-        list.words(&["ZSCORE", &keys.due, SKIP_LIST]);
-        list.words(&["ZRANGEBYSCORE", &keys.due, "-inf", &now, "WITHSCORES", "LIMIT", "0", &most]);
-        list.words(&[
+        let (most, after) = (OVERDUE_MAX.to_string(), format!("({now}"));
+        list.arguments(&["ZSCORE", &keys.due, SKIP_LIST]);
+        list.arguments(&[
+            "ZRANGEBYSCORE",
+            &keys.due,
+            "-inf",
+            &now,
+            "WITHSCORES",
+            "LIMIT",
+            "0",
+            &most,
+        ]);
+        list.arguments(&[
             "ZRANGEBYSCORE",
             &keys.due,
             &after,
@@ -129,15 +145,15 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
         ]);
     }
     if wanted.past {
-        list.words(&["ZSCORE", &keys.ends, NOTHING]);
-        list.words(&["ZRANGEBYSCORE", &keys.ends, "-inf", &now, "LIMIT", "0", PAST_MOST]);
+        list.arguments(&["ZSCORE", &keys.ends, NOTHING]);
+        list.arguments(&["ZRANGEBYSCORE", &keys.ends, "-inf", &now, "LIMIT", "0", PAST_MAX]);
     }
     if wanted.oldest {
         for key in &keys.rows {
-            list.words(&["LRANGE", key, &format!("-{OLDEST_MOST}"), "-1"]);
+            list.arguments(&["LRANGE", key, &format!("-{OLDEST_MAX}"), "-1"]);
         }
     }
     if wanted.all {
-        list.words(&["HGETALL", &keys.state]);
+        list.arguments(&["HGETALL", &keys.state]);
     }
 }

@@ -14,7 +14,7 @@ use super::access::RedisKeeper;
 use super::keys::{Keys, field};
 use super::{record_text, upgrade};
 use crate::ledger::keeper::{
-    Abandoned, BATCH_MOST, Context, Lease, Operation, Response, Teams, carry_through,
+    Abandoned, BATCH_MAX, Context, Lease, Operation, Response, Teams, carry_through,
 };
 use crate::ledger::machine::Rules;
 use crate::ledger::machine::open::open_call;
@@ -24,7 +24,7 @@ use crate::store::{Cmd, FromRedisValue, Value, cmd};
 use crate::team::TeamId;
 
 /// Unanswered batches in a row after which all queued operations fail.
-const MISSED_MOST: u32 = 2;
+const MISSED_MAX: u32 = 2;
 /// Pause before abandoned reservations are released again.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
@@ -171,7 +171,7 @@ async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
             // down, and nobody should wait for another timeout.
             Err(outage) if !outage.is_an_answer() => {
                 missed += 1;
-                if missed == MISSED_MOST {
+                if missed == MISSED_MAX {
                     team.fail_all(&outage);
                     missed = 0;
                 }
@@ -184,7 +184,7 @@ async fn send_all(handle: Arc<Handle>, mut lease: Lease) {
 /// Releases abandoned reservations as long as the handle lives.
 async fn release(handle: Weak<Handle>, abandoned: Arc<Abandoned>) {
     loop {
-        let some = abandoned.take(BATCH_MOST);
+        let some = abandoned.take(BATCH_MAX);
         let Some(handle) = handle.upgrade() else { return };
         let releases = some.iter().map(|(team, id)| {
             handle.ask(team, |response| Operation::Abandon { id: *id, response })

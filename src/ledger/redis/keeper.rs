@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::access::{RedisKeeper, TEXT};
 use super::encode::Sender;
 use super::keys::Keys;
-use super::message::Words;
+use super::message::Arguments;
 use super::{decode, encode, trust, upgrade};
 use crate::ledger::keeper::{Expected, Keeper, KeeperTime, Reply, Step, TrustState};
 use crate::store::{self, Cmd, Link, Outage, RedisError, Replicas, Value, run_script};
@@ -18,8 +18,15 @@ const SETTLE_DOWN: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_micros(200);
 
 impl RedisKeeper {
-    fn call(&self, command: &str, script: &str, keys: &Keys, step: &Step, words: &Words) -> Cmd {
-        let (many, bytes) = words.size();
+    fn call(
+        &self,
+        command: &str,
+        script: &str,
+        keys: &Keys,
+        step: &Step,
+        arguments: &Arguments,
+    ) -> Cmd {
+        let (many, bytes) = arguments.size();
         let mut call = Cmd::with_capacity(many + 11, script.len() + bytes + 256);
         call.arg(command).arg(script);
         if let Expected::Nothing(mark) = step.expected {
@@ -30,7 +37,7 @@ impl RedisKeeper {
         }
         call.arg(encode::expected(step));
         call.arg(step.from).arg(step.until);
-        words.give_to(&mut call);
+        arguments.give_to(&mut call);
         call
     }
 
@@ -53,8 +60,8 @@ impl RedisKeeper {
             return Ok(None);
         }
         let sender = Sender { process: &self.process, now: self.client.fixed_now() };
-        let words = encode::words(step, &sender, keys, &self.settings.retention);
-        let call = |command: &str, script: &str| self.call(command, script, keys, step, &words);
+        let arguments = encode::arguments(step, &sender, keys, &self.settings.retention);
+        let call = |command: &str, script: &str| self.call(command, script, keys, step, &arguments);
         run_script(link, (&self.script, TEXT), call, self.replicas(step, keys).as_ref())
             .await
             .map(Some)
@@ -160,7 +167,7 @@ mod tests {
         let keys = Keys::of(&TeamId::parse("design").unwrap());
         let names = |expected| {
             let step = Step { expected, ..Step::reading(0, Wanted::default(), Vec::new(), 0) };
-            let command = keeper.call("EVALSHA", "hash", &keys, &step, &Words::with_room());
+            let command = keeper.call("EVALSHA", "hash", &keys, &step, &Arguments::with_room());
             String::from_utf8_lossy(&command.get_packed_command()).contains(&keys.mark(7))
         };
         assert!(names(Expected::Nothing(7)) && !names(Expected::Nothing(8)));

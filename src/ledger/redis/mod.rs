@@ -37,7 +37,7 @@ use self::keys::TEAMS;
 use self::keys::{Keys, field};
 pub use self::settings::Settings;
 use crate::clock::Clock;
-use crate::ledger::keeper::{BATCH_MOST, FOR_EVER, Operation, Teams};
+use crate::ledger::keeper::{BATCH_MAX, FOR_EVER, Operation, Teams};
 use crate::ledger::machine::{Rules, ScopeName};
 use crate::ledger::{
     Admission, BudgetSnapshot, Days, Ledger, OPEN_CALLS_MAX, Observer, OpenCall, ReservationId,
@@ -161,7 +161,7 @@ impl Ledger for RedisLedger {
         ids: &'a [ReservationId],
     ) -> BoxFuture<'a, Result<(), Outage>> {
         Box::pin(async move {
-            for some in ids.chunks(BATCH_MOST) {
+            for some in ids.chunks(BATCH_MAX) {
                 let ids = some.to_vec();
                 self.0.ask(team, |response| Operation::Renew { ids, response }).await?;
             }
@@ -200,7 +200,7 @@ impl Ledger for RedisLedger {
                 latest.arg("LIMIT").arg(passed).arg(OPEN_CALLS_MAX);
                 let ids: Vec<String> = read(self.0.read(team, &keys.due, &latest).await?, "ids")?;
                 let due: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
-                for some in due.chunks(BATCH_MOST) {
+                for some in due.chunks(BATCH_MAX) {
                     calls.extend(self.0.open_of(team, some).await?);
                 }
                 if ids.len() < OPEN_CALLS_MAX || calls.len() >= OPEN_CALLS_MAX {

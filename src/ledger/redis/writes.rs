@@ -32,9 +32,9 @@ pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &R
     if matches!(step.expected, Expected::Nothing(_))
         || changes.team.as_ref().is_some_and(TeamRecord::is_closed)
     {
-        list.words(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
+        list.arguments(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
         // A key must exist before its expiry can be set.
-        list.words(&["ZADD", &keys.ends, &FOR_EVER.to_string(), NOTHING]);
+        list.arguments(&["ZADD", &keys.ends, &FOR_EVER.to_string(), NOTHING]);
     }
     list.each(&["ZADD", &keys.due], changes.opened.keys(), |command, id| {
         command.number(step.deadline);
@@ -44,13 +44,13 @@ pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &R
     usage(list, changes, keys, retention);
     rows(list, step, keys, retention);
     forgotten(list, changes, keys);
-    list.each(&["HSET", &keys.state], kept(step), |command, kept| kept.write(command));
+    list.each(&["HSET", &keys.state], changed_fields(step), |command, kept| kept.write(command));
     if let (Some(team), true) = (&changes.team, changes.lives_on) {
         for key in [&keys.state, &keys.due, &keys.ends] {
             if team.until < FOR_EVER {
-                list.words(&["PEXPIRE", key, &((team.until - step.from) / 1000).to_string()]);
+                list.arguments(&["PEXPIRE", key, &((team.until - step.from) / 1000).to_string()]);
             } else {
-                list.words(&["PERSIST", key]);
+                list.arguments(&["PERSIST", key]);
             }
         }
     }
@@ -60,14 +60,14 @@ fn usage(list: &mut List<'_>, changes: &Changes, keys: &Keys, retention: &Retent
     for day in changes.cells.keys().map(|name| &name.day).collect::<BTreeSet<_>>() {
         let key = keys.usage(day);
         list.command(|command| {
-            ["HSET", key.as_str()].iter().for_each(|word| command.word(word));
+            ["HSET", key.as_str()].iter().for_each(|argument| command.argument(argument));
             for (name, sums) in changes.cells.iter().filter(|(name, _)| name.day == *day) {
                 command.shown(cell(name));
                 command.item().written(|bytes| record_text::sums(bytes, *sums));
             }
         });
         if changes.days.contains_key(day) {
-            list.words(&["PEXPIRE", &key, &retention.usage.as_millis().to_string()]);
+            list.arguments(&["PEXPIRE", &key, &retention.usage.as_millis().to_string()]);
         }
     }
 }
@@ -128,7 +128,7 @@ fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let paid = changes.rows.iter().filter(|row| row.charged.micros() > 0).count();
     if paid > 0 && paid < changes.rows.len() {
         // Nothing is added to one list unless the other exists.
-        list.words(&["LLEN", &keys.rows[1]]);
+        list.arguments(&["LLEN", &keys.rows[1]]);
     }
     for (which, (key, gone)) in keys.rows.iter().zip(changes.trimmed).enumerate() {
         let is_of = |row: &Row| usize::from(row.charged.micros() == 0) == which;
@@ -137,16 +137,16 @@ fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
             command.item().written(|bytes| record_text::row(bytes, step.makes, place, row));
         });
         if changes.rows.iter().any(is_of) && changes.rows_live_on.get(which) == Some(&true) {
-            list.words(&["PEXPIRE", key, &retention.rows.as_millis().to_string()]);
+            list.arguments(&["PEXPIRE", key, &retention.rows.as_millis().to_string()]);
         }
         if gone > 0 {
-            list.words(&["LTRIM", key, "0", &format!("-{}", gone + 1)]);
+            list.arguments(&["LTRIM", key, "0", &format!("-{}", gone + 1)]);
         }
     }
 }
 
 /// A field of a team's state.
-enum Kept<'a> {
+enum ChangedField<'a> {
     Revision(Revision),
     Team(&'a TeamRecord),
     Scope(&'a ScopeName, &'a ScopeRecord),
@@ -157,31 +157,31 @@ enum Kept<'a> {
 }
 
 /// What a step changes in a team's state: the revision and the changed records.
-fn kept(step: &Step) -> impl Iterator<Item = Kept<'_>> {
+fn changed_fields(step: &Step) -> impl Iterator<Item = ChangedField<'_>> {
     let changes = &step.changes;
     let scopes = changes
         .scopes
         .iter()
-        .filter_map(|(name, record)| Some(Kept::Scope(name, record.as_ref()?)));
-    iter::once(Kept::Revision(step.makes))
-        .chain(changes.team.as_ref().map(Kept::Team))
+        .filter_map(|(name, record)| Some(ChangedField::Scope(name, record.as_ref()?)));
+    iter::once(ChangedField::Revision(step.makes))
+        .chain(changes.team.as_ref().map(ChangedField::Team))
         .chain(scopes)
-        .chain(changes.opened.iter().map(|(id, record)| Kept::Call(*id, record)))
-        .chain(changes.days.iter().map(|(day, cells)| Kept::Day(day, *cells)))
-        .chain(changes.top_ups.iter().map(|(id, record)| Kept::TopUp(id, record)))
-        .chain(changes.restored.iter().map(|id| Kept::Restored(*id)))
+        .chain(changes.opened.iter().map(|(id, record)| ChangedField::Call(*id, record)))
+        .chain(changes.days.iter().map(|(day, cells)| ChangedField::Day(day, *cells)))
+        .chain(changes.top_ups.iter().map(|(id, record)| ChangedField::TopUp(id, record)))
+        .chain(changes.restored.iter().map(|id| ChangedField::Restored(*id)))
 }
 
-impl Kept<'_> {
+impl ChangedField<'_> {
     /// Writes the field's name and value.
     fn write(&self, command: &mut List<'_>) {
         match self {
             Self::Revision(revision) => {
-                command.word(field::REVISION);
+                command.argument(field::REVISION);
                 command.item().written(|bytes| record_text::numbers(bytes, &revision.to_numbers()));
             }
             Self::Team(team) => {
-                command.word(field::TEAM);
+                command.argument(field::TEAM);
                 command.item().json(team);
             }
             Self::Scope(name, record) => {
@@ -202,7 +202,7 @@ impl Kept<'_> {
             }
             Self::Restored(id) => {
                 command.shown(field::restored(*id));
-                command.word("1");
+                command.argument("1");
             }
         }
     }

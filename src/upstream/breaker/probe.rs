@@ -24,7 +24,7 @@ pub struct Probe {
     /// Where calls go.
     pub upstream: Live<Upstream>,
     /// Connections of its own.
-    pub wire: UpstreamClient,
+    pub client: UpstreamClient,
     /// Reports whether the breaker is open.
     pub observer: Arc<dyn Observer>,
     /// The time.
@@ -68,7 +68,7 @@ impl Probe {
             unpaid::get(&upstream.origin, "/models").map_err(|error| error.to_string())?;
         let bounds =
             Bounds { answer: upstream.bounds.answer.min(ANSWER_WITHIN), ..upstream.bounds };
-        let answered = self.wire.ask(&upstream.origin, request, bounds).await;
+        let answered = self.client.ask(&upstream.origin, request, bounds).await;
         match (seen::seen(&answered), answered) {
             (Some(Seen::Alive) | None, _) => Ok(()),
             (Some(Seen::Failed | Seen::ErrorOfItsOwn), Ok(received)) => {
@@ -80,7 +80,7 @@ impl Probe {
                     failed @ (Failed::Unreachable(_)
                     | Failed::TimedOut
                     | Failed::Broken(_)
-                    | Failed::NoPlace
+                    | Failed::NoStream
                     | Failed::Gone
                     | Failed::TooLarge(_)),
                 ),

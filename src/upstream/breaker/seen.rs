@@ -18,7 +18,7 @@ pub(crate) fn seen(ended: &Result<Received, Failed>) -> Option<Seen> {
             _ => Seen::Failed,
         }),
         Err(Failed::Unreachable(_) | Failed::TimedOut | Failed::Broken(_)) => Some(Seen::Failed),
-        Err(Failed::NoPlace | Failed::Gone | Failed::TooLarge(_)) => None,
+        Err(Failed::NoStream | Failed::Gone | Failed::TooLarge(_)) => None,
     }
 }
 

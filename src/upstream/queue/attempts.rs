@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 use crate::request::{Stage, Wait};
 use crate::upstream::keys::{Cooldown, Key, Why};
 use crate::upstream::swap_credential::{Gone, Sent, all_rest};
-use crate::upstream::{Line, Observer, Upstream, UpstreamAccess};
+use crate::upstream::{Observer, ReservedConnection, Upstream, UpstreamAccess};
 
 /// Sends each call of a worker as soon as it has a permit: the innermost part of the queue's layer.
 pub struct Queue {
@@ -43,7 +43,7 @@ impl Queue {
 /// A call on its way: how long it has waited, and how its last attempt ended.
 pub(super) struct Attempts {
     by: Arc<Queue>,
-    admitted: Admitted<Line>,
+    admitted: Admitted<ReservedConnection>,
     queued: Duration,
     took: Duration,
     has_queued: bool,
@@ -60,7 +60,7 @@ enum Attempt {
 }
 
 impl Attempts {
-    pub(super) const fn new(by: Arc<Queue>, admitted: Admitted<Line>) -> Self {
+    pub(super) const fn new(by: Arc<Queue>, admitted: Admitted<ReservedConnection>) -> Self {
         let (queued, took) = (Duration::ZERO, Duration::ZERO);
         Self { by, admitted, queued, took, has_queued: false, tried: Vec::new(), last: None }
     }
@@ -69,17 +69,17 @@ impl Attempts {
     where
         S: Service<Permitted, Response = Sent, Error = Gone>,
     {
-        let (fate, answer) = loop {
+        let (execution, answer) = loop {
             match self.attempt(inner).await {
-                Ok(Attempt::Over(fate, answer)) => break (self.fate(fate), answer),
-                Ok(Attempt::TurnedBack(fate, answer)) => self.last = Some((fate, answer)),
+                Ok(Attempt::Over(execution, answer)) => break (self.execution(execution), answer),
+                Ok(Attempt::TurnedBack(execution, answer)) => self.last = Some((execution, answer)),
                 Err(refusal) => break self.stopped(refusal),
             }
         };
         if self.has_queued {
             self.by.observer.queue_waited(&self.call().team.id, self.queued);
         }
-        self.admitted.forwarded(fate, answer, self.took, self.queued)
+        self.admitted.forwarded(execution, answer, self.took, self.queued)
     }
 
     const fn money(&self) -> &Reservation {
@@ -92,10 +92,10 @@ impl Attempts {
 
     /// The outcome of all its attempts: a call that was sent and refused before does not count as
     /// never sent.
-    fn fate(&self, last: ExecutionOutcome) -> ExecutionOutcome {
+    fn execution(&self, last: ExecutionOutcome) -> ExecutionOutcome {
         match (&self.last, last) {
             (Some((before, _)), ExecutionOutcome::NotSent) => *before,
-            (Some(_) | None, fate) => fate,
+            (Some(_) | None, execution) => execution,
         }
     }
 
@@ -107,7 +107,7 @@ impl Attempts {
         match self.last.take() {
             // The reason for turning it back says more than the lack of another key.
             Some(last) if !passes_by_itself(&refusal) => last,
-            Some((fate, _)) => (fate, Err(refusal)),
+            Some((execution, _)) => (execution, Err(refusal)),
             None => (ExecutionOutcome::NotSent, Err(refusal)),
         }
     }
@@ -125,10 +125,10 @@ impl Attempts {
                 Err(Gone) => permit.as_mut().into_iter().for_each(Permit::take_back),
             }
         };
-        let Sent { fate, answer, rest, report } = sent;
+        let Sent { execution, answer, cooldown, report } = sent;
         let limited = permit.is_some();
         let left = permit.as_ref().and_then(|permit| permit.left);
-        match fate {
+        match execution {
             ExecutionOutcome::NotSent => permit.as_mut().into_iter().for_each(Permit::take_back),
             // Reported only if it is lower, because the store counts these calls itself.
             ExecutionOutcome::Refused | ExecutionOutcome::Delivered | ExecutionOutcome::Unknown => {
@@ -139,21 +139,21 @@ impl Attempts {
             }
         }
         drop(permit);
-        let Some(rest) = rest else {
-            if fate == ExecutionOutcome::Delivered {
+        let Some(cooldown) = cooldown else {
+            if execution == ExecutionOutcome::Delivered {
                 self.note_working(&key, began);
             }
-            return Ok(Attempt::Over(fate, answer));
+            return Ok(Attempt::Over(execution, answer));
         };
-        self.note_rest(&key, rest, limited);
+        self.note_cooldown(&key, cooldown, limited);
         if !limited {
             self.tried.push(key.name.to_string());
         } else if self.money().caller_has_left() {
-            return Ok(Attempt::Over(fate, answer));
+            return Ok(Attempt::Over(execution, answer));
         } else {
             self.money().recall_turned_back().await?;
         }
-        Ok(Attempt::TurnedBack(fate, answer))
+        Ok(Attempt::TurnedBack(execution, answer))
     }
 
     /// Sends it over one connection, marked just before; returns when. If the connection turns out
@@ -167,7 +167,7 @@ impl Attempts {
         S: Service<Permitted, Response = Sent, Error = Gone>,
     {
         let connected = self.connected(upstream).await?;
-        if connected.line.is_ok() && self.money().phase() != Phase::Dispatched {
+        if connected.connection.is_ok() && self.money().phase() != Phase::Dispatched {
             self.money().dispatch().await?;
         }
         permit.into_iter().for_each(Permit::spend);
@@ -189,10 +189,10 @@ impl Attempts {
     /// A connection: the one held for it, an idle one, or one that it waits for. While it waits it
     /// is not marked as dispatched.
     async fn connected(&mut self, upstream: &Upstream) -> Result<Connected, Refusal> {
-        let (wire, origin) = (&self.by.access.wire, &upstream.origin);
-        let held = self.admitted.take_at_hand().filter(|line| line.is_ready(origin));
-        if let Some(line) = held.or_else(|| wire.at_hand(origin, upstream.bounds)) {
-            return Ok(Connected { line: Ok(line), took: Duration::ZERO });
+        let (client, origin) = (&self.by.access.client, &upstream.origin);
+        let held = self.admitted.take_at_hand().filter(|connection| connection.is_ready(origin));
+        if let Some(connection) = held.or_else(|| client.at_hand(origin, upstream.bounds)) {
+            return Ok(Connected { connection: Ok(connection), took: Duration::ZERO });
         }
         if self.money().phase() == Phase::Dispatched {
             self.wait_again().await?;
@@ -200,15 +200,15 @@ impl Attempts {
         let started = Instant::now();
         let mut span = self.call().record.enter(Stage::Connect);
         self.waits_for(Wait::Upstream);
-        let line = Box::pin(self.by.access.wire.connect(origin, upstream.bounds)).await;
-        if line.is_err() {
+        let connection = Box::pin(self.by.access.client.connect(origin, upstream.bounds)).await;
+        if connection.is_err() {
             span.record(|span| span.fail(Refusal::UpstreamUnreachable.kind().code));
         }
         span.end();
         self.waited();
         let took = started.elapsed();
         self.took += took;
-        Ok(Connected { line, took })
+        Ok(Connected { connection, took })
     }
 
     /// Takes the mark of a waiting call back, because it was turned back or not sent after all.
@@ -287,17 +287,20 @@ impl Attempts {
     }
 
     /// Where the account has limits, a full window is reported to the store, for all replicas.
-    fn note_rest(&self, key: &Key, rest: Cooldown, limited: bool) {
-        match rest.why {
+    fn note_cooldown(&self, key: &Key, cooldown: Cooldown, limited: bool) {
+        match cooldown.why {
             Why::RateLimited if limited => {
-                let report =
-                    KeyReport { key: Arc::clone(&key.name), remaining: 0, reset_at: rest.until };
+                let report = KeyReport {
+                    key: Arc::clone(&key.name),
+                    remaining: 0,
+                    reset_at: cooldown.until,
+                };
                 self.by.permits.report(report);
             }
-            Why::RateLimited => key.cool_down(rest),
+            Why::RateLimited => key.cool_down(cooldown),
             Why::Rejected | Why::NoCredits => {
-                key.cool_down(rest);
-                let (why, until) = (rest.why.name(), format!("{:.0}", rest.until));
+                key.cool_down(cooldown);
+                let (why, until) = (cooldown.why.name(), format!("{:.0}", cooldown.until));
                 tracing::error!(
                     key = &*key.name,
                     why,

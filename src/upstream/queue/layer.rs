@@ -17,16 +17,20 @@ use super::Permitted;
 use super::attempts::{Attempts, Queue};
 use crate::admission::{Admitted, Forwarded};
 use crate::step::{Below, Step, Under};
-use crate::upstream::Line;
+use crate::upstream::ReservedConnection;
 use crate::upstream::swap_credential::{Gone, Sent};
 
-impl<S: Under<Permitted, Sent, Gone>> Step<Admitted<Line>, S> for Queue {
+impl<S: Under<Permitted, Sent, Gone>> Step<Admitted<ReservedConnection>, S> for Queue {
     type HandsOn = Permitted;
     type Response = Forwarded;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Forwarded, Infallible>>;
 
-    fn take(self: &Arc<Self>, admitted: Admitted<Line>, below: Below<'_, S>) -> Self::Future {
+    fn take(
+        self: &Arc<Self>,
+        admitted: Admitted<ReservedConnection>,
+        below: Below<'_, S>,
+    ) -> Self::Future {
         let way = Attempts::new(Arc::clone(self), admitted);
         below.later(|mut below| async move { Ok(way.go(&mut below).await) })
     }

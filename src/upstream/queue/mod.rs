@@ -23,7 +23,7 @@ pub use settings::Settings;
 
 use super::client::Failed;
 use super::keys::Key;
-use super::{Line, Upstream};
+use super::{ReservedConnection, Upstream};
 use crate::call::PaidCall;
 use crate::request::Room;
 
@@ -48,7 +48,7 @@ impl Permitted {
 /// The result of waiting for a connection.
 pub struct Connected {
     /// The connection, or why there is none.
-    pub line: Result<Line, Failed>,
+    pub connection: Result<ReservedConnection, Failed>,
     /// How long the call waited for it.
     pub took: Duration,
 }

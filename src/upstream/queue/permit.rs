@@ -15,9 +15,9 @@ impl PermitClient {
         wanted: Wanted,
     ) -> Result<Option<Permit>, Refusal> {
         let id = PermitId::new();
-        let held = Held::new(id, Arc::clone(self));
+        let position = QueuePosition::new(id, Arc::clone(self));
         match self.wait(id, wanted).await {
-            Ok(WaitResult::Granted { key, left }) => Ok(Some(Permit { held, key, left })),
+            Ok(WaitResult::Granted { key, left }) => Ok(Some(Permit { position, key, left })),
             Ok(WaitResult::Unlimited) => Ok(None),
             Ok(WaitResult::Refused(refusal)) => Err(refusal),
             // The task ended with the worker.
@@ -28,19 +28,19 @@ impl PermitClient {
 
 /// A queue position, or the permit it has become; given back when dropped, unless the permit was
 /// spent.
-pub(super) struct Held {
+pub(super) struct QueuePosition {
     id: PermitId,
     client: Arc<PermitClient>,
     is_spent: bool,
 }
 
-impl Held {
+impl QueuePosition {
     pub(super) const fn new(id: PermitId, client: Arc<PermitClient>) -> Self {
         Self { id, client, is_spent: false }
     }
 }
 
-impl Drop for Held {
+impl Drop for QueuePosition {
     fn drop(&mut self) {
         if !self.is_spent {
             self.client.leave(self.id);
@@ -50,7 +50,7 @@ impl Drop for Held {
 
 /// The right to send one call. Dropped unspent, it is given back.
 pub(super) struct Permit {
-    pub(super) held: Held,
+    pub(super) position: QueuePosition,
     /// The key to send it with.
     pub(super) key: KeyName,
     /// How many more calls fit into the key's tightest window.
@@ -60,11 +60,11 @@ pub(super) struct Permit {
 impl Permit {
     /// Spends the permit: the call is sent now.
     pub(super) const fn spend(&mut self) {
-        self.held.is_spent = true;
+        self.position.is_spent = true;
     }
 
     /// Takes the permit back as unspent: not a byte of the call was sent.
     pub(super) const fn take_back(&mut self) {
-        self.held.is_spent = false;
+        self.position.is_spent = false;
     }
 }

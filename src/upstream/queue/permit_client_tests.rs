@@ -194,8 +194,9 @@ async fn when_no_key_can_be_used_nobody_waits_for_one() {
     });
     until(|| client.lock().waiting.values().any(|waiter| waiter.estimate.is_some())).await;
     let now = client.clock.now();
-    let rest = Cooldown { why: Why::Rejected, since: now, until: now + Duration::from_secs(60) };
-    keys.named("primary").unwrap().cool_down(rest);
+    let cooldown =
+        Cooldown { why: Why::Rejected, since: now, until: now + Duration::from_secs(60) };
+    keys.named("primary").unwrap().cool_down(cooldown);
     assert_eq!(waits.await.unwrap(), Some(Refusal::UpstreamKeyRejected));
 }
 

@@ -22,7 +22,7 @@ pub(super) enum Unread {
 
 /// The balance of a key's account.
 pub(super) async fn balance(
-    wire: &UpstreamClient,
+    client: &UpstreamClient,
     upstream: &Upstream,
     key: &Key,
     pointer: &str,
@@ -30,7 +30,7 @@ pub(super) async fn balance(
     let request = unpaid::get(&upstream.origin, "/credits/balance");
     let mut request = request.map_err(|error| Unread::NoAnswer(error.to_string()))?;
     request.headers_mut().insert(AUTHORIZATION, key.authorization.clone());
-    let received = wire.ask(&upstream.origin, request, upstream.bounds).await;
+    let received = client.ask(&upstream.origin, request, upstream.bounds).await;
     let received = received.map_err(|failed| Unread::NoAnswer(failed.to_string()))?;
     match received.head.status {
         StatusCode::OK => read(&received.body, pointer).ok_or(Unread::NotThere),

@@ -32,7 +32,7 @@ const LOOK_AT_EMPTY: Duration = Duration::from_secs(10);
 /// Pause before checking again whether there is anything to do.
 const IDLE: Duration = Duration::from_secs(10);
 /// Most rows of a team for one reading, and how many are read at a time.
-const ROWS_MOST: usize = 10_000;
+const ROWS_MAX: usize = 10_000;
 const ROWS_PAGE: usize = 500;
 
 /// The reconciliation job.
@@ -44,7 +44,7 @@ pub struct Reconcile<T> {
     /// The teams as currently configured.
     pub teams: T,
     /// Connections of its own.
-    pub wire: UpstreamClient,
+    pub client: UpstreamClient,
     /// Where results are reported.
     pub observer: Arc<dyn Observer>,
     /// The time.
@@ -120,7 +120,8 @@ impl<T: Fn() -> Vec<Arc<Team>> + Send> Reconcile<T> {
         settings: &Settings,
     ) -> Result<Reading, String> {
         let before = self.spending(totals).await.map_err(|outage| outage.to_string())?;
-        let balance = balance::balance(&self.wire, upstream, key, &settings.balance_pointer).await;
+        let balance =
+            balance::balance(&self.client, upstream, key, &settings.balance_pointer).await;
         let balance = balance.map_err(|unread| unread.to_string())?.micros();
         let after = self.spending(totals).await.map_err(|outage| outage.to_string())?;
         Ok(Reading { balance, before, after })
@@ -198,7 +199,7 @@ impl<T: Fn() -> Vec<Arc<Team>> + Send> Reconcile<T> {
         team: &TeamId,
         between: (Timestamp, Timestamp),
     ) -> Result<(), Outage> {
-        for skip in (0..ROWS_MOST).step_by(ROWS_PAGE) {
+        for skip in (0..ROWS_MAX).step_by(ROWS_PAGE) {
             let page = self.ledger.rows(team, skip, ROWS_PAGE).await?.rows;
             let is_last = page.len() < ROWS_PAGE
                 || page.last().is_some_and(|row| row.settled_at <= between.0);

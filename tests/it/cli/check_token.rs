@@ -9,7 +9,7 @@ use moongate::cli::check_token::CheckToken;
 use moongate::team::TeamId;
 use serde_json::{Value, json};
 
-use crate::support::directory::eventually;
+use crate::support::authenticators::eventually;
 use crate::support::installation::{ISSUER, Installation, claims};
 use crate::support::issuer::{Answer, IssuerServer};
 use crate::support::tokens::{SigningKey, key_set};

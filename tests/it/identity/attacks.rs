@@ -4,12 +4,14 @@ use jsonwebtoken::Algorithm as Jws;
 use moongate::identity::{Authenticator, Rejection};
 use serde_json::{Value, json};
 
-use crate::support::directory::{ISSUER, NOW, World, claims_with, good_claims, verdict, world};
+use crate::support::authenticators::{
+    ISSUER, NOW, World, claims_with, good_claims, verdict, world,
+};
 use crate::support::tokens::{SigningKey, hmac, join};
 
 #[test]
 fn a_token_whose_signature_proves_nothing_is_refused() {
-    let World { rsa, ec, ed, directory, .. } = &world();
+    let World { rsa, ec, ed, authenticator, .. } = &world();
     let claims = good_claims();
     let (foreign, foreign_384) = (SigningKey::ec("ec-0"), SigningKey::ec384("ec-0"));
     let good = ec.token(&claims);
@@ -64,9 +66,9 @@ fn a_token_whose_signature_proves_nothing_is_refused() {
         let other = ec.token(&claims_with(json!({ "groups": ["grp-growth"] })));
         format!("{}.{signature}", other.rsplit_once('.').expect("parts").0)
     });
-    assert_refused(directory, &attacks);
+    assert_refused(authenticator, &attacks);
     assert_eq!(
-        verdict(directory, &good),
+        verdict(authenticator, &good),
         Ok("design/ann".to_owned()),
         "and the good one is still accepted"
     );
@@ -74,7 +76,7 @@ fn a_token_whose_signature_proves_nothing_is_refused() {
 
 #[test]
 fn a_key_that_a_token_brings_along_is_never_used() {
-    let World { ec, directory, .. } = &world();
+    let World { ec, authenticator, .. } = &world();
     let thief = SigningKey::ec("ec-0");
     let mut attacks = Vec::new();
     for (member, value) in [
@@ -94,12 +96,12 @@ fn a_key_that_a_token_brings_along_is_never_used() {
         header[member] = value;
         attacks.push((header.to_string(), thief.sign(&header, &good_claims())));
     }
-    assert_refused(directory, &attacks);
+    assert_refused(authenticator, &attacks);
 }
 
 #[test]
 fn a_malformed_jwt_header_is_refused_despite_a_good_signature() {
-    let World { ec, directory, .. } = &world();
+    let World { ec, authenticator, .. } = &world();
     let mut attacks = Vec::new();
     for (member, value) in [
         ("crit", json!(["exp"])),
@@ -139,12 +141,12 @@ fn a_malformed_jwt_header_is_refused_despite_a_good_signature() {
     ] {
         attacks.push((header.to_owned(), ec.sign_text(header, &claims)));
     }
-    assert_refused(directory, &attacks);
+    assert_refused(authenticator, &attacks);
 }
 
 #[test]
 fn claims_that_are_missing_mistyped_or_for_others_are_refused() {
-    let World { ec, directory, .. } = &world();
+    let World { ec, authenticator, .. } = &world();
     let mut attacks = Vec::new();
     for changes in [
         json!({ "exp": null }),
@@ -196,12 +198,12 @@ fn claims_that_are_missing_mistyped_or_for_others_are_refused() {
     ] {
         attacks.push((payload.clone(), ec.sign_text(&header, &payload)));
     }
-    assert_refused(directory, &attacks);
+    assert_refused(authenticator, &attacks);
 }
 
 #[test]
 fn text_that_is_not_exactly_a_token_is_refused() {
-    let World { ec, directory, .. } = &world();
+    let World { ec, authenticator, .. } = &world();
     let good = ec.token(&good_claims());
     let parts: Vec<&str> = good.split('.').collect();
     let attacks: Vec<(String, String)> = [
@@ -234,16 +236,20 @@ fn text_that_is_not_exactly_a_token_is_refused() {
     .into_iter()
     .map(|text| (text.chars().take(80).collect(), text))
     .collect();
-    assert_refused(directory, &attacks);
+    assert_refused(authenticator, &attacks);
 }
 
 /// Each is refused as invalid, twice, and none of them is remembered.
-fn assert_refused(directory: &Authenticator, attacks: &[(String, String)]) {
-    let before = directory.remembered_tokens();
+fn assert_refused(authenticator: &Authenticator, attacks: &[(String, String)]) {
+    let before = authenticator.remembered_tokens();
     for (name, token) in attacks {
         for _ in 0..2 {
-            assert_eq!(verdict(directory, token), Err(Rejection::Invalid), "{name}: {token:.200}");
+            assert_eq!(
+                verdict(authenticator, token),
+                Err(Rejection::Invalid),
+                "{name}: {token:.200}"
+            );
         }
     }
-    assert_eq!(directory.remembered_tokens(), before);
+    assert_eq!(authenticator.remembered_tokens(), before);
 }

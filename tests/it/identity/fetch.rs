@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use moongate::identity::fetch::{FetchError, Fetcher};
 
-use crate::support::directory::eventually;
+use crate::support::authenticators::eventually;
 use crate::support::issuer::{Answer, IssuerServer};
 
 #[tokio::test]

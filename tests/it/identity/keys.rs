@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
 use moongate::identity::settings::KeySettings;
-use moongate::identity::{DirectoryError, GatewayKey, Rejection, SecretHash};
+use moongate::identity::{AuthenticatorError, GatewayKey, Rejection, SecretHash};
 use moongate::team::{KeyId, Limit, LimitKind, Limits, ModelRules, TeamId, UserId};
 
-use crate::support::directory::{Counts, clock, directory, pass, reloaded, verdict};
+use crate::support::authenticators::{Counts, authenticator, clock, pass, reloaded, verdict};
 
 fn settings(key: &GatewayKey, team: &str) -> KeySettings {
     KeySettings {
@@ -35,11 +35,14 @@ fn a_key_speaks_for_its_team_and_named_user() {
         limits: Some(Arc::new(Limits::new([Limit::new(LimitKind::Concurrent, 2)]))),
         ..settings(&named, "growth")
     };
-    let directory = directory(vec![], vec![settings(&plain, "design"), narrow], &clock());
-    assert_eq!(verdict(&directory, plain.text.expose()), Ok(format!("design/key:{}", plain.id)));
-    assert_eq!(verdict(&directory, named.text.expose()), Ok("growth/render-farm".to_owned()));
+    let authenticator = authenticator(vec![], vec![settings(&plain, "design"), narrow], &clock());
+    assert_eq!(
+        verdict(&authenticator, plain.text.expose()),
+        Ok(format!("design/key:{}", plain.id))
+    );
+    assert_eq!(verdict(&authenticator, named.text.expose()), Ok("growth/render-farm".to_owned()));
     let (principal, _) =
-        directory.authenticate_now(named.text.expose()).expect("now").expect("good");
+        authenticator.authenticate_now(named.text.expose()).expect("now").expect("good");
     assert_eq!(
         (principal.credential.kind(), principal.credential.id()),
         ("key", named.id.as_str())
@@ -50,10 +53,10 @@ fn a_key_speaks_for_its_team_and_named_user() {
 #[test]
 fn whatever_is_not_the_whole_right_key_is_invalid() {
     let (known, unknown) = (key(), key());
-    let directory = directory(vec![], vec![settings(&known, "design")], &clock());
+    let authenticator = authenticator(vec![], vec![settings(&known, "design")], &clock());
     let text = known.text.expose();
     // What is remembered of the right one must not help the wrong ones.
-    assert!(verdict(&directory, text).is_ok());
+    assert!(verdict(&authenticator, text).is_ok());
     // The right id with another key's secret, its checksum made right, is the one that only the
     // hash can tell.
     let crossed = recombined(&known, &unknown);
@@ -77,9 +80,9 @@ fn whatever_is_not_the_whole_right_key_is_invalid() {
         "mgk_é",
         &format!("mgk_{} {}", known.id, known.id),
     ] {
-        assert_eq!(verdict(&directory, wrong), Err(Rejection::Invalid), "{wrong:.80}");
+        assert_eq!(verdict(&authenticator, wrong), Err(Rejection::Invalid), "{wrong:.80}");
     }
-    assert!(verdict(&directory, text).is_ok());
+    assert!(verdict(&authenticator, text).is_ok());
 }
 
 /// It is refused from that very moment.
@@ -89,20 +92,21 @@ fn only_the_secrets_holder_is_told_that_a_key_expired() {
     let clock = clock();
     let expires_at: Timestamp = clock.now().checked_add(60.seconds()).expect("time");
     let limited = KeySettings { expires_at: Some(expires_at), ..settings(&known, "design") };
-    let directory = directory(vec![], vec![limited], &clock);
-    assert!(verdict(&directory, known.text.expose()).is_ok());
+    let authenticator = authenticator(vec![], vec![limited], &clock);
+    assert!(verdict(&authenticator, known.text.expose()).is_ok());
     pass(&clock, 60);
-    assert_eq!(verdict(&directory, known.text.expose()), Err(Rejection::Expired));
-    assert_eq!(verdict(&directory, &recombined(&known, &other)), Err(Rejection::Invalid));
+    assert_eq!(verdict(&authenticator, known.text.expose()), Err(Rejection::Expired));
+    assert_eq!(verdict(&authenticator, &recombined(&known, &other)), Err(Rejection::Invalid));
 }
 
 #[test]
 fn a_suspended_teams_or_users_key_is_refused_as_suspended() {
     let (of_team, of_user) = (key(), key());
     let mallory = KeySettings { user: UserId::parse("mallory"), ..settings(&of_user, "growth") };
-    let directory = directory(vec![], vec![settings(&of_team, "closed"), mallory], &clock());
-    assert_eq!(verdict(&directory, of_team.text.expose()), Err(Rejection::TeamSuspended));
-    assert_eq!(verdict(&directory, of_user.text.expose()), Err(Rejection::TeamSuspended));
+    let authenticator =
+        authenticator(vec![], vec![settings(&of_team, "closed"), mallory], &clock());
+    assert_eq!(verdict(&authenticator, of_team.text.expose()), Err(Rejection::TeamSuspended));
+    assert_eq!(verdict(&authenticator, of_user.text.expose()), Err(Rejection::TeamSuspended));
 }
 
 #[test]
@@ -110,7 +114,7 @@ fn a_key_removed_by_a_reload_is_refused_at_once() {
     let (kept, gone) = (key(), key());
     let clock = clock();
     let before =
-        directory(vec![], vec![settings(&kept, "design"), settings(&gone, "design")], &clock);
+        authenticator(vec![], vec![settings(&kept, "design"), settings(&gone, "design")], &clock);
     let after =
         reloaded(vec![], vec![settings(&kept, "design")], &clock, Some(&before), &Arc::default())
             .expect("directory");
@@ -125,10 +129,10 @@ fn settings_that_contradict_themselves_make_no_directory() {
     let counts = Arc::new(Counts::default());
     let twice = vec![settings(&key, "design"), settings(&key, "growth")];
     let made = reloaded(vec![], twice, &clock(), None, &counts);
-    assert!(matches!(made, Err(DirectoryError::KeyTwice(id)) if id == key.id));
+    assert!(matches!(made, Err(AuthenticatorError::KeyTwice(id)) if id == key.id));
     let made = reloaded(vec![], vec![settings(&key, "nobody")], &clock(), None, &counts);
     assert!(
-        matches!(made, Err(DirectoryError::TeamUnknown { team, .. }) if team.as_str() == "nobody")
+        matches!(made, Err(AuthenticatorError::TeamUnknown { team, .. }) if team.as_str() == "nobody")
     );
 }
 
@@ -136,12 +140,12 @@ fn settings_that_contradict_themselves_make_no_directory() {
 fn every_judgement_is_counted_once_by_kind_and_result() {
     let known = key();
     let counts = Arc::new(Counts::default());
-    let directory = reloaded(vec![], vec![settings(&known, "design")], &clock(), None, &counts)
+    let authenticator = reloaded(vec![], vec![settings(&known, "design")], &clock(), None, &counts)
         .expect("directory");
-    let _ = verdict(&directory, known.text.expose());
-    let _ = verdict(&directory, known.text.expose());
-    let _ = verdict(&directory, key().text.expose());
-    let _ = verdict(&directory, "not.a.token");
+    let _ = verdict(&authenticator, known.text.expose());
+    let _ = verdict(&authenticator, known.text.expose());
+    let _ = verdict(&authenticator, key().text.expose());
+    let _ = verdict(&authenticator, "not.a.token");
     let counted = counts.authenticated.lock().expect("lock").clone();
     assert_eq!(
         counted,
@@ -153,10 +157,10 @@ fn every_judgement_is_counted_once_by_kind_and_result() {
 fn nothing_that_can_be_printed_shows_a_secret() {
     let known = key();
     let settings = settings(&known, "design");
-    let directory = directory(vec![], vec![settings.clone()], &clock());
+    let authenticator = authenticator(vec![], vec![settings.clone()], &clock());
     let printed = format!(
-        "{known:?} {settings:?} {directory:?} {:?}",
-        directory.authenticate_now(known.text.expose())
+        "{known:?} {settings:?} {authenticator:?} {:?}",
+        authenticator.authenticate_now(known.text.expose())
     );
     assert!(
         !printed.contains(&known.text.expose()[17..]) && !printed.contains(&known.hash.to_hex()),

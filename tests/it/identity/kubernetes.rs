@@ -9,14 +9,14 @@ use moongate::config;
 use moongate::identity::{Authenticator, NotObserved, Rejection};
 use serde_json::{Value, json};
 
-use crate::support::directory::verdict;
+use crate::support::authenticators::verdict;
 use crate::support::tokens::SigningKey;
 
 const EXAMPLE: &str = include_str!("../../../config/examples/kubernetes.yaml");
 const CLUSTER: &str = "https://kubernetes.default.svc.cluster.local";
 
-/// The directory that the example describes, in a cluster whose key is [`SigningKey::rsa`] 0.
-fn directory() -> Authenticator {
+/// The authenticator that the example describes, in a cluster whose key is [`SigningKey::rsa`] 0.
+fn authenticator() -> Authenticator {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in [
         ("secrets/firemoon-api-key", "shared-key".to_owned()),
@@ -85,34 +85,34 @@ fn with(pointer: &str, value: Value) -> Value {
 /// As the user that its service account is.
 #[test]
 fn a_pod_speaks_for_its_namespaces_team() {
-    let directory = directory();
+    let authenticator = authenticator();
     for (namespace, account, speaks_for) in [
         ("design-prod", "render", "design/render"),
         ("design-staging", "default", "design/default"),
         ("growth-prod", "render", "growth/render"),
     ] {
         assert_eq!(
-            verdict(&directory, &token(&claims(namespace, account))),
+            verdict(&authenticator, &token(&claims(namespace, account))),
             Ok(speaks_for.to_owned())
         );
     }
     let several = with("/aud", json!(["https://kubernetes.default.svc.cluster.local", "moongate"]));
-    assert_eq!(verdict(&directory, &token(&several)), Ok("design/render".to_owned()));
+    assert_eq!(verdict(&authenticator, &token(&several)), Ok("design/render".to_owned()));
 }
 
 #[test]
 fn other_tokens_of_the_cluster_speak_for_nobody() {
-    let directory = directory();
+    let authenticator = authenticator();
     let now = Timestamp::now().as_second();
     let elsewhere = token(&claims("kube-system", "render"));
     assert_eq!(
-        verdict(&directory, &elsewhere),
+        verdict(&authenticator, &elsewhere),
         Err(Rejection::TeamUnknown),
         "a namespace that is no team's"
     );
     let pretended = with("/sub", json!("system:serviceaccount:growth-prod:render"));
     assert_eq!(
-        verdict(&directory, &token(&pretended)),
+        verdict(&authenticator, &token(&pretended)),
         Ok("design/render".to_owned()),
         "the subject names no team"
     );
@@ -127,7 +127,7 @@ fn other_tokens_of_the_cluster_speak_for_nobody() {
     ] {
         assert!(
             matches!(
-                verdict(&directory, &token(&claims)),
+                verdict(&authenticator, &token(&claims)),
                 Err(Rejection::Invalid | Rejection::TeamUnknown)
             ),
             "{what}"
@@ -135,16 +135,16 @@ fn other_tokens_of_the_cluster_speak_for_nobody() {
     }
     let foreign = SigningKey::rsa(1)
         .sign(&json!({ "alg": "RS256", "kid": "rsa-0" }), &claims("design-prod", "render"));
-    assert_eq!(verdict(&directory, &foreign), Err(Rejection::Invalid), "another cluster's key");
+    assert_eq!(verdict(&authenticator, &foreign), Err(Rejection::Invalid), "another cluster's key");
     // A legacy token from a Secret has no audience and never ends.
     let legacy = json!({
         "iss": CLUSTER,
         "kubernetes.io": { "namespace": "design-prod", "serviceaccount": { "name": "render" } },
         "sub": "system:serviceaccount:design-prod:render",
     });
-    assert_eq!(verdict(&directory, &token(&legacy)), Err(Rejection::Invalid));
+    assert_eq!(verdict(&authenticator, &token(&legacy)), Err(Rejection::Invalid));
     // A token that lives for a year is accepted for two hours, as the example says.
     let mut old = with("/iat", json!(now - 7200 - 31));
     old["exp"] = json!(now + 31_536_000);
-    assert_eq!(verdict(&directory, &token(&old)), Err(Rejection::Expired));
+    assert_eq!(verdict(&authenticator, &token(&old)), Err(Rejection::Expired));
 }

@@ -6,6 +6,6 @@ mod issuers;
 mod keys;
 mod kubernetes;
 mod reasons;
-mod register;
+mod registry;
 mod store;
 mod tokens;

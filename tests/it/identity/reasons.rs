@@ -10,7 +10,7 @@ use moongate::identity::{Authenticator, FailedCheck, Presented, Rejection};
 use moongate::team::TeamId;
 use serde_json::{Value, json};
 
-use crate::support::directory::{
+use crate::support::authenticators::{
     Counts, ISSUER, NOW, World, claims_with, clock, good_claims, issuer_with_file, reloaded,
     verdict, world, world_with,
 };
@@ -109,11 +109,11 @@ fn each_cause_has_its_own_name_and_words() {
     let world = world();
     let (counts, clock) = (Arc::new(Counts::default()), clock());
     let file = world.folder.path().join("keys.json");
-    let directory =
+    let authenticator =
         reloaded(vec![issuer_with_file(&file)], vec![], &clock, None, &counts).expect("directory");
     let mut names = HashSet::new();
     for Case { token, check, reasons } in cases(&world) {
-        let examined = directory.examine(&token);
+        let examined = authenticator.examine(&token);
         assert_eq!(examined.verdict.as_ref().map(drop), Err(&check), "{examined:?}");
         let failed: Vec<_> =
             examined.findings.iter().filter(|finding| finding.passed == Some(false)).collect();
@@ -139,7 +139,7 @@ fn each_cause_has_its_own_name_and_words() {
             .copied()
             .unwrap_or(0);
         // A key that is not known may be asked for first.
-        if let Some(judged) = directory.authenticate_now(&token) {
+        if let Some(judged) = authenticator.authenticate_now(&token) {
             assert_eq!(judged.map(drop).expect_err("refused"), check.rejection(), "{check}");
             assert_eq!(
                 counts.authenticated.lock().expect("lock")[&("jwt", check.name())],
@@ -168,24 +168,28 @@ fn what_an_examination_says_is_what_a_caller_meets() {
         json!({ "email": "", "aud": 7, "exp": 1, "groups": [] }),
     ] {
         let token = world.ec.token(&claims_with(changes.clone()));
-        let examined = world.directory.examine(&token);
+        let examined = world.authenticator.examine(&token);
         let all_passed = examined.findings.iter().all(|finding| finding.passed == Some(true));
         let identified =
             examined.verdict.map(|(principal, _)| format!("{}/{}", principal.team, principal.user));
         assert_eq!(identified.is_ok(), all_passed, "{changes}");
         assert_eq!(
             identified.map_err(FailedCheck::rejection),
-            verdict(&world.directory, &token),
+            verdict(&world.authenticator, &token),
             "{changes}"
         );
         assert_eq!(examined.findings.len(), 9);
     }
 }
 
-fn of_team(directory: &Authenticator, credential: &str, team: &str) -> Result<String, Rejection> {
+fn of_team(
+    authenticator: &Authenticator,
+    credential: &str,
+    team: &str,
+) -> Result<String, Rejection> {
     let team = TeamId::parse(team).expect("a team");
     let judged =
-        directory.authenticate_now(Presented { credential, team: Some(&team) }).expect("now");
+        authenticator.authenticate_now(Presented { credential, team: Some(&team) }).expect("now");
     judged.map(|(principal, team)| {
         assert_eq!(principal.team, team.id);
         format!("{}/{}", principal.team, principal.user)
@@ -195,35 +199,43 @@ fn of_team(directory: &Authenticator, credential: &str, team: &str) -> Result<St
 /// Also with a token that is remembered.
 #[test]
 fn a_member_of_several_teams_chooses_for_each_request() {
-    let World { ec, directory, .. } = &world();
+    let World { ec, authenticator, .. } = &world();
     let groups = |groups: &[&str], user: &str| {
         ec.token(&claims_with(json!({ "groups": groups, "sub": user })))
     };
     let both = groups(&["grp-design", "grp-growth", "grp-closed", "grp-design-leads"], "ann");
     for round in 0..3 {
-        assert_eq!(of_team(directory, &both, "design"), Ok("design/ann".to_owned()), "{round}");
-        assert_eq!(of_team(directory, &both, "growth"), Ok("growth/ann".to_owned()), "{round}");
-        assert_eq!(of_team(directory, &both, "closed"), Err(Rejection::TeamSuspended), "{round}");
-        assert_eq!(of_team(directory, &both, "nobody"), Err(Rejection::TeamNotTheirs), "{round}");
-        assert_eq!(verdict(directory, &both), Err(Rejection::TeamAmbiguous), "{round}");
+        assert_eq!(of_team(authenticator, &both, "design"), Ok("design/ann".to_owned()), "{round}");
+        assert_eq!(of_team(authenticator, &both, "growth"), Ok("growth/ann".to_owned()), "{round}");
+        assert_eq!(
+            of_team(authenticator, &both, "closed"),
+            Err(Rejection::TeamSuspended),
+            "{round}"
+        );
+        assert_eq!(
+            of_team(authenticator, &both, "nobody"),
+            Err(Rejection::TeamNotTheirs),
+            "{round}"
+        );
+        assert_eq!(verdict(authenticator, &both), Err(Rejection::TeamAmbiguous), "{round}");
         assert!(
-            directory.lookup_cached(&both).is_some(),
+            authenticator.lookup_cached(&both).is_some(),
             "the token's teams are cached, not the team that was chosen"
         );
     }
-    assert_eq!(directory.remembered_tokens(), 1);
-    assert_eq!(directory.teams_of(&both).len(), 3);
+    assert_eq!(authenticator.remembered_tokens(), 1);
+    assert_eq!(authenticator.teams_of(&both).len(), 3);
     let mallory = groups(&["grp-design", "grp-growth"], "mallory");
     assert_eq!(
-        of_team(directory, &mallory, "growth"),
+        of_team(authenticator, &mallory, "growth"),
         Err(Rejection::TeamSuspended),
         "a user's suspension is for one team"
     );
-    assert_eq!(of_team(directory, &mallory, "design"), Ok("design/mallory".to_owned()));
+    assert_eq!(of_team(authenticator, &mallory, "design"), Ok("design/mallory".to_owned()));
     let one = groups(&["grp-design"], "ann");
     for _ in 0..2 {
-        assert_eq!(of_team(directory, &one, "design"), Ok("design/ann".to_owned()));
-        assert_eq!(of_team(directory, &one, "growth"), Err(Rejection::TeamNotTheirs));
-        assert_eq!(verdict(directory, &one), Ok("design/ann".to_owned()));
+        assert_eq!(of_team(authenticator, &one, "design"), Ok("design/ann".to_owned()));
+        assert_eq!(of_team(authenticator, &one, "growth"), Err(Rejection::TeamNotTheirs));
+        assert_eq!(verdict(authenticator, &one), Ok("design/ann".to_owned()));
     }
 }

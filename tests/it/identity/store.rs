@@ -1,4 +1,4 @@
-//! The register's store: one suite, which both stores must pass.
+//! The registry's store: one suite, which both stores must pass.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -65,9 +65,9 @@ fn of_file() -> Bench {
         on_unknown: OnUnknown::Charge,
         clock: Clock::system(),
     };
-    let register =
+    let registry =
         EmbeddedKeyRegistry::new(EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap());
-    let stores: [Arc<dyn Store>; 2] = [Arc::new(register.clone()), Arc::new(register)];
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(registry.clone()), Arc::new(registry)];
     Bench { stores, _world: World::File { _folder: folder } }
 }
 
@@ -176,13 +176,13 @@ async fn what_is_kept_in_a_file_survives_a_restart() {
         };
         EmbeddedKeyRegistry::new(EmbeddedLedger::open(settings, Arc::new(Unobserved)).unwrap())
     };
-    let register = open();
-    assert!(register.replace("key:a", None, b"1").await.unwrap());
-    register.note_used(&[(id(1), 5)]).await.unwrap();
-    drop(register);
-    let register = open();
-    assert_eq!(register.entry("key:a").await.unwrap(), Some(b"1".to_vec()));
-    assert_eq!(register.last_used().await.unwrap()[&id(1)], 5);
+    let registry = open();
+    assert!(registry.replace("key:a", None, b"1").await.unwrap());
+    registry.note_used(&[(id(1), 5)]).await.unwrap();
+    drop(registry);
+    let registry = open();
+    assert_eq!(registry.entry("key:a").await.unwrap(), Some(b"1".to_vec()));
+    assert_eq!(registry.last_used().await.unwrap()[&id(1)], 5);
 }
 
 #[tokio::test]

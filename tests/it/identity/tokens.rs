@@ -6,9 +6,9 @@ use moongate::identity::Rejection;
 use moongate::identity::settings::{Algorithm, ClaimPath, IssuerSettings};
 use serde_json::json;
 
-use crate::support::directory::{
-    Counts, ISSUER, NOW, World, claims_with, clock, directory, good_claims, issuer_with_file, pass,
-    reloaded, verdict, world, world_with,
+use crate::support::authenticators::{
+    Counts, ISSUER, NOW, World, authenticator, claims_with, clock, good_claims, issuer_with_file,
+    pass, reloaded, verdict, world, world_with,
 };
 use crate::support::tokens::SigningKey;
 
@@ -17,14 +17,14 @@ fn a_good_token_of_any_algorithm_is_accepted() {
     let world = world();
     for key in [world.rsa, &world.ec, &world.ed] {
         assert_eq!(
-            verdict(&world.directory, &key.token(&good_claims())),
+            verdict(&world.authenticator, &key.token(&good_claims())),
             Ok("design/ann".to_owned()),
             "{}",
             key.kid
         );
     }
     let (principal, _) = world
-        .directory
+        .authenticator
         .authenticate_now(&world.ec.token(&good_claims()))
         .expect("now")
         .expect("good");
@@ -48,16 +48,16 @@ fn ed25519_is_another_name_of_eddsa_and_ed448_is_not() {
             jwk["alg"] = published.clone();
         }
         std::fs::write(&file, json!({ "keys": [jwk] }).to_string()).expect("file");
-        let directory = directory(vec![issuer_with_file(&file)], vec![], &clock());
+        let authenticator = authenticator(vec![issuer_with_file(&file)], vec![], &clock());
         for name in ["EdDSA", "Ed25519"] {
             assert_eq!(
-                verdict(&directory, &named(name)),
+                verdict(&authenticator, &named(name)),
                 Ok("design/ann".to_owned()),
                 "{name}, published {published}"
             );
         }
         for name in ["Ed448", "ed25519", "EDDSA"] {
-            assert_eq!(verdict(&directory, &named(name)), Err(Rejection::Invalid), "{name}");
+            assert_eq!(verdict(&authenticator, &named(name)), Err(Rejection::Invalid), "{name}");
         }
     }
 }
@@ -72,11 +72,11 @@ fn a_key_without_a_kid_serves_tokens_that_name_one() {
     jwk.as_object_mut().expect("object").remove("kid");
     std::fs::write(&file, json!({ "keys": [jwk, SigningKey::rsa(0).jwk()] }).to_string())
         .expect("file");
-    let directory = directory(vec![issuer_with_file(&file)], vec![], &clock());
-    assert_eq!(verdict(&directory, &key.token(&good_claims())), Ok("design/ann".to_owned()));
+    let authenticator = authenticator(vec![issuer_with_file(&file)], vec![], &clock());
+    assert_eq!(verdict(&authenticator, &key.token(&good_claims())), Ok("design/ann".to_owned()));
     // One that it did not sign may be of a key that is not published yet: the issuer is asked.
     assert!(
-        directory
+        authenticator
             .authenticate_now(&other.token(&good_claims()))
             .is_none_or(|judged| judged.is_err())
     );
@@ -84,7 +84,7 @@ fn a_key_without_a_kid_serves_tokens_that_name_one() {
 
 #[test]
 fn every_form_that_the_specifications_allow_is_accepted() {
-    let World { ec, directory, .. } = &world();
+    let World { ec, authenticator, .. } = &world();
     for changes in [
         json!({ "aud": ["moongate"] }),
         json!({ "aud": ["other", "moongate-batch"] }),
@@ -97,7 +97,7 @@ fn every_form_that_the_specifications_allow_is_accepted() {
         json!({ "nbf": NOW + 30, "iat": NOW + 30 }),
     ] {
         assert_eq!(
-            verdict(directory, &ec.token(&claims_with(changes.clone()))),
+            verdict(authenticator, &ec.token(&claims_with(changes.clone()))),
             Ok("design/ann".to_owned()),
             "{changes}"
         );
@@ -112,7 +112,7 @@ fn every_form_that_the_specifications_allow_is_accepted() {
         let mut header = ec.header();
         header[name] = value;
         assert_eq!(
-            verdict(directory, &ec.sign(&header, &good_claims())),
+            verdict(authenticator, &ec.sign(&header, &good_claims())),
             Ok("design/ann".to_owned()),
             "{header}"
         );
@@ -121,44 +121,48 @@ fn every_form_that_the_specifications_allow_is_accepted() {
 
 #[test]
 fn only_a_well_signed_token_is_called_expired() {
-    let World { ec, directory, clock, .. } = &world();
+    let World { ec, authenticator, clock, .. } = &world();
     let expired = claims_with(json!({ "exp": NOW - 30 }));
-    assert_eq!(verdict(directory, &ec.token(&expired)), Err(Rejection::Expired));
+    assert_eq!(verdict(authenticator, &ec.token(&expired)), Err(Rejection::Expired));
     assert_eq!(
-        verdict(directory, &SigningKey::ec("ec-0").token(&expired)),
+        verdict(authenticator, &SigningKey::ec("ec-0").token(&expired)),
         Err(Rejection::Invalid)
     );
     let short = ec.token(&claims_with(json!({ "exp": NOW + 10 })));
-    assert!(verdict(directory, &short).is_ok());
+    assert!(verdict(authenticator, &short).is_ok());
     pass(clock, 39);
-    assert!(verdict(directory, &short).is_ok(), "leeway");
+    assert!(verdict(authenticator, &short).is_ok(), "leeway");
     pass(clock, 1);
     for _ in 0..2 {
-        assert_eq!(verdict(directory, &short), Err(Rejection::Expired), "although it was cached");
+        assert_eq!(
+            verdict(authenticator, &short),
+            Err(Rejection::Expired),
+            "although it was cached"
+        );
     }
 }
 
 #[test]
 fn a_token_older_than_its_issuer_allows_is_refused() {
-    let World { ec, directory, clock, .. } =
+    let World { ec, authenticator, clock, .. } =
         &world_with(|issuer| issuer.max_token_age = Some(std::time::Duration::from_secs(600)));
     let token = ec.token(&good_claims());
-    assert!(verdict(directory, &token).is_ok());
+    assert!(verdict(authenticator, &token).is_ok());
     assert_eq!(
-        verdict(directory, &ec.token(&claims_with(json!({ "iat": NOW - 630 })))),
+        verdict(authenticator, &ec.token(&claims_with(json!({ "iat": NOW - 630 })))),
         Err(Rejection::Expired)
     );
     assert_eq!(
-        verdict(directory, &ec.token(&claims_with(json!({ "iat": null })))),
+        verdict(authenticator, &ec.token(&claims_with(json!({ "iat": null })))),
         Err(Rejection::Invalid)
     );
     pass(clock, 630);
-    assert_eq!(verdict(directory, &token), Err(Rejection::Expired));
+    assert_eq!(verdict(authenticator, &token), Err(Rejection::Expired));
 }
 
 #[test]
 fn a_good_token_names_exactly_one_team_that_may_call() {
-    let World { ec, directory, .. } = &world();
+    let World { ec, authenticator, .. } = &world();
     for (changes, expected) in [
         (json!({ "groups": ["grp-growth"] }), Ok("growth/ann")),
         (json!({ "groups": ["grp-growth"], "sub": "mallory" }), Err(Rejection::TeamSuspended)),
@@ -174,7 +178,7 @@ fn a_good_token_names_exactly_one_team_that_may_call() {
         (json!({ "groups": "design" }), Err(Rejection::TeamUnknown)),
     ] {
         for _ in 0..2 {
-            let judged = verdict(directory, &ec.token(&claims_with(changes.clone())));
+            let judged = verdict(authenticator, &ec.token(&claims_with(changes.clone())));
             assert_eq!(judged.as_deref().map_err(|rejection| *rejection), expected, "{changes}");
         }
     }
@@ -182,7 +186,7 @@ fn a_good_token_names_exactly_one_team_that_may_call() {
 
 #[test]
 fn a_service_account_speaks_for_its_namespaces_team() {
-    let World { rsa, directory, .. } = &world_with(|issuer| {
+    let World { rsa, authenticator, .. } = &world_with(|issuer| {
         issuer.team_claim = ClaimPath::parse("/kubernetes.io/namespace").expect("path");
         issuer.teams =
             [("render".to_owned(), moongate::team::TeamId::parse("growth").expect("team"))].into();
@@ -194,92 +198,97 @@ fn a_service_account_speaks_for_its_namespaces_team() {
     });
     let token = rsa.sign(&json!({ "alg": "RS256", "kid": "rsa-0" }), &claims);
     assert_eq!(
-        verdict(directory, &token),
+        verdict(authenticator, &token),
         Ok("growth/system:serviceaccount:render:farm".to_owned())
     );
 }
 
 #[test]
 fn a_remembered_token_never_answers_for_another() {
-    let World { ec, directory, .. } = &world();
+    let World { ec, authenticator, .. } = &world();
     let ann = ec.token(&good_claims());
-    assert!(verdict(directory, &ann).is_ok());
-    assert_eq!(directory.remembered_tokens(), 1);
+    assert!(verdict(authenticator, &ann).is_ok());
+    assert_eq!(authenticator.remembered_tokens(), 1);
     for place in 0..ann.len() {
         let mut bytes = ann.clone().into_bytes();
         bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
         let other = String::from_utf8(bytes).expect("ascii");
-        assert!(verdict(directory, &other).is_err(), "changed at {place}: {other}");
+        assert!(verdict(authenticator, &other).is_err(), "changed at {place}: {other}");
     }
     let bob = ec.token(&claims_with(json!({ "sub": "bob" })));
     for _ in 0..3 {
-        assert_eq!(verdict(directory, &bob), Ok("design/bob".to_owned()));
-        assert_eq!(verdict(directory, &ann), Ok("design/ann".to_owned()));
+        assert_eq!(verdict(authenticator, &bob), Ok("design/bob".to_owned()));
+        assert_eq!(verdict(authenticator, &ann), Ok("design/ann".to_owned()));
     }
-    assert_eq!(directory.remembered_tokens(), 2, "bad ones are not cached");
+    assert_eq!(authenticator.remembered_tokens(), 2, "bad ones are not cached");
 }
 
 #[test]
 fn tokens_without_number_leave_the_memory_bounded() {
-    let World { ed, directory, .. } = &world();
+    let World { ed, authenticator, .. } = &world();
     let long = ed.token(&claims_with(json!({ "padding": "x".repeat(4096) })));
-    assert!(verdict(directory, &long).is_ok());
-    assert_eq!(directory.remembered_tokens(), 0, "long tokens are verified, not cached");
+    assert!(verdict(authenticator, &long).is_ok());
+    assert_eq!(authenticator.remembered_tokens(), 0, "long tokens are verified, not cached");
     for user in 0..10_500 {
         assert!(
-            verdict(directory, &ed.token(&claims_with(json!({ "sub": format!("user-{user}") }))))
-                .is_ok()
+            verdict(
+                authenticator,
+                &ed.token(&claims_with(json!({ "sub": format!("user-{user}") })))
+            )
+            .is_ok()
         );
     }
     assert!(
-        (5_000..=10_100).contains(&directory.remembered_tokens()),
+        (5_000..=10_100).contains(&authenticator.remembered_tokens()),
         "{}",
-        directory.remembered_tokens()
+        authenticator.remembered_tokens()
     );
 }
 
 #[test]
 fn reused_tokens_stay_in_memory_through_a_flood() {
-    let World { ed, directory, .. } = &world();
+    let World { ed, authenticator, .. } = &world();
     let token = |user: String| ed.token(&claims_with(json!({ "sub": user })));
     let used: Vec<String> = (0..500).map(|user| token(format!("user-{user}"))).collect();
     for _ in 0..3 {
-        used.iter().for_each(|token| assert!(verdict(directory, token).is_ok()));
+        used.iter().for_each(|token| assert!(verdict(authenticator, token).is_ok()));
     }
     for number in 0..25_000 {
-        assert!(verdict(directory, &token(format!("once-{number}"))).is_ok());
+        assert!(verdict(authenticator, &token(format!("once-{number}"))).is_ok());
     }
-    let kept = used.iter().filter(|token| directory.lookup_cached(*token).is_some()).count();
+    let kept = used.iter().filter(|token| authenticator.lookup_cached(*token).is_some()).count();
     assert!(kept >= 475, "{kept} of 500");
 }
 
 #[test]
 fn what_costs_nothing_is_recalled_and_nothing_else() {
-    let World { ec, directory, clock, .. } = &world();
+    let World { ec, authenticator, clock, .. } = &world();
     let token = ec.token(&claims_with(json!({ "exp": NOW + 10 })));
-    assert!(directory.lookup_cached(&token).is_none(), "not seen before");
-    assert!(directory.authenticate_now(&token).is_some_and(|judged| judged.is_ok()));
-    assert!(directory.lookup_cached(&token).is_some_and(|judged| judged.is_ok()));
+    assert!(authenticator.lookup_cached(&token).is_none(), "not seen before");
+    assert!(authenticator.authenticate_now(&token).is_some_and(|judged| judged.is_ok()));
+    assert!(authenticator.lookup_cached(&token).is_some_and(|judged| judged.is_ok()));
     let forged = SigningKey::ec("ec-0").token(&good_claims());
-    assert!(directory.authenticate_now(&forged).is_some_and(|judged| judged.is_err()));
-    assert!(directory.lookup_cached(&forged).is_none(), "bad ones are not cached");
+    assert!(authenticator.authenticate_now(&forged).is_some_and(|judged| judged.is_err()));
+    assert!(authenticator.lookup_cached(&forged).is_none(), "bad ones are not cached");
     assert!(
-        directory.lookup_cached("mgk_k7Qp2mZr9aBc_nothing").is_some_and(|judged| judged.is_err()),
+        authenticator
+            .lookup_cached("mgk_k7Qp2mZr9aBc_nothing")
+            .is_some_and(|judged| judged.is_err()),
         "a key is judged at once"
     );
     pass(clock, 40);
-    assert!(matches!(directory.lookup_cached(&token), Some(Err(Rejection::Expired))), "once");
-    assert!(directory.lookup_cached(&token).is_none(), "and forgotten");
+    assert!(matches!(authenticator.lookup_cached(&token), Some(Err(Rejection::Expired))), "once");
+    assert!(authenticator.lookup_cached(&token).is_none(), "and forgotten");
 }
 
 #[test]
 fn a_removed_issuer_or_audience_invalidates_its_remembered_tokens() {
-    let World { ec, directory, clock, folder, .. } = &world();
+    let World { ec, authenticator, clock, folder, .. } = &world();
     let token = ec.token(&good_claims());
-    assert!(verdict(directory, &token).is_ok());
+    assert!(verdict(authenticator, &token).is_ok());
     let counts = Arc::new(Counts::default());
     let same = issuer_with_file(&folder.path().join("keys.json"));
-    let without = reloaded(vec![], vec![], clock, Some(directory), &counts).expect("directory");
+    let without = reloaded(vec![], vec![], clock, Some(authenticator), &counts).expect("directory");
     assert_eq!(verdict(&without, &token), Err(Rejection::Invalid));
     for change in [
         |issuer: &mut IssuerSettings| issuer.audiences = vec!["other".to_owned()],
@@ -287,8 +296,8 @@ fn a_removed_issuer_or_audience_invalidates_its_remembered_tokens() {
     ] {
         let mut changed = same.clone();
         change(&mut changed);
-        let changed =
-            reloaded(vec![changed], vec![], clock, Some(directory), &counts).expect("directory");
+        let changed = reloaded(vec![changed], vec![], clock, Some(authenticator), &counts)
+            .expect("directory");
         assert_eq!(verdict(&changed, &token), Err(Rejection::Invalid));
     }
     let mut elsewhere = same;
@@ -296,10 +305,10 @@ fn a_removed_issuer_or_audience_invalidates_its_remembered_tokens() {
         .teams
         .insert("grp-design".to_owned(), moongate::team::TeamId::parse("growth").expect("team"));
     let elsewhere =
-        reloaded(vec![elsewhere], vec![], clock, Some(directory), &counts).expect("directory");
+        reloaded(vec![elsewhere], vec![], clock, Some(authenticator), &counts).expect("directory");
     assert_eq!(verdict(&elsewhere, &token), Ok("growth/ann".to_owned()));
     assert_eq!(
-        verdict(directory, &token),
+        verdict(authenticator, &token),
         Ok("design/ann".to_owned()),
         "the old directory has not changed"
     );

@@ -112,7 +112,7 @@ pub(super) struct Users {
     ledger: Arc<dyn Ledger>,
     permits: RedisPermits,
     replays: RedisReplays,
-    register: RedisKeyRegistry,
+    registry: RedisKeyRegistry,
 }
 
 impl Users {
@@ -129,7 +129,7 @@ impl Users {
             ledger: ledger(settings.clone()),
             permits: RedisPermits::new(store(), clock(), observer()).unwrap(),
             replays: RedisReplays::new(store(), keeping, clock(), observer()).unwrap(),
-            register: RedisKeyRegistry::new(store(), clock(), observer()).unwrap(),
+            registry: RedisKeyRegistry::new(store(), clock(), observer()).unwrap(),
         }
     }
 
@@ -178,7 +178,7 @@ impl Users {
             | Use::RegisterEntry
             | Use::RegisterChange
             | Use::NoteUsed
-            | Use::LastUsed => self.registers(one).await,
+            | Use::LastUsed => self.registries(one).await,
         }
     }
 
@@ -257,21 +257,21 @@ impl Users {
         }
     }
 
-    async fn registers(&self, one: Use) -> Result<(), Outage> {
+    async fn registries(&self, one: Use) -> Result<(), Outage> {
         let key = KeyId::parse("k7Qp2mZr9aBc").unwrap();
         // Which of them come here, `tries` says without a wildcard.
         #[allow(clippy::wildcard_enum_match_arm)]
         match one {
-            Use::RegisterVersion => self.register.version().await.map(drop),
-            Use::RegisterRead => self.register.read().await.map(drop),
-            Use::RegisterEntry => self.register.entry("team:design").await.map(drop),
+            Use::RegisterVersion => self.registry.version().await.map(drop),
+            Use::RegisterRead => self.registry.read().await.map(drop),
+            Use::RegisterEntry => self.registry.entry("team:design").await.map(drop),
             Use::RegisterChange => {
                 let name = format!("team:{}", ReservationId::new());
-                assert!(self.register.replace(&name, None, b"entry").await?);
+                assert!(self.registry.replace(&name, None, b"entry").await?);
                 Ok(())
             }
-            Use::NoteUsed => self.register.note_used(&[(key, 1)]).await,
-            _ => self.register.last_used().await.map(drop),
+            Use::NoteUsed => self.registry.note_used(&[(key, 1)]).await,
+            _ => self.registry.last_used().await.map(drop),
         }
     }
 }

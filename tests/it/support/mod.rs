@@ -1,11 +1,11 @@
 //! What the tests share: parts that stand in for the world around the gateway.
 #![allow(unreachable_pub)]
 
+pub mod authenticators;
 pub mod authority;
 pub mod blocking;
 pub mod caller;
 pub mod collector;
-pub mod directory;
 pub mod firemoon;
 pub mod gateway;
 pub mod installation;

@@ -21,8 +21,8 @@ use moongate::upstream::settings::Protocol;
 use moongate::upstream::{self, Upstream, queue};
 use serde_json::{Value, json};
 
+use super::authenticators::authenticator;
 use super::caller::{Call, Reply};
-use super::directory::directory;
 use super::gateway::Gateway;
 use super::installation::Installation;
 use super::redis::PATIENCE;
@@ -76,13 +76,13 @@ pub fn api(shown: Live<Shown>, folder: &Path) -> Api {
         reconcile: None,
         breaker: None,
     };
-    let directory = Live::new(directory(Vec::new(), Vec::new(), &clock));
+    let authenticator = Live::new(authenticator(Vec::new(), Vec::new(), &clock));
     Api::new(Parts {
         shown,
         audit_log: AuditLog::off(),
-        registrar: Arc::new(RegistrySync::new(
+        registry_sync: Arc::new(RegistrySync::new(
             Live::new(KeyRegistry::default()),
-            directory,
+            authenticator,
             read_limits,
         )),
         store: Arc::new(EmbeddedKeyRegistry::new(ledger.clone())),

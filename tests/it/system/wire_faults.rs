@@ -156,7 +156,7 @@ async fn a_call_without_a_place_in_time_is_unsent() {
     narrow.until_working_on(8).await;
     let hasty = Bounds { connect: Duration::from_millis(100), ..BOUNDS };
     let outcome = wire.ask(&narrow.origin, call("{}"), hasty).await;
-    assert!(matches!(outcome, Err(Failed::NoPlace)), "{outcome:?}");
+    assert!(matches!(outcome, Err(Failed::NoStream)), "{outcome:?}");
     // One that is patient gets the place of the first that ends.
     send(&mut calls, &wire, &narrow.origin, BOUNDS);
     narrow.answers.add_permits(9);

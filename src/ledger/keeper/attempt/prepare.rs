@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Attempt;
 use crate::ledger::keeper::cache::TeamCache;
-use crate::ledger::keeper::context::{Context, REFUSED_MOST, deadline};
+use crate::ledger::keeper::context::{Context, REFUSED_MAX, deadline};
 use crate::ledger::keeper::needs;
 use crate::ledger::keeper::queue::{Batch, Team};
 use crate::ledger::keeper::step::{Expected, Step};
@@ -97,7 +97,7 @@ impl Attempt {
             changes: std::mem::take(&mut work.changes),
             wanted: Arc::default(),
             reads: true,
-            wants_turn: self.refused >= REFUSED_MOST,
+            wants_turn: self.refused >= REFUSED_MAX,
         };
         // A process that is alone with the team is rarely refused, and reads again when it is.
         step.reads = !(step.is_made() && self.new.is_none() && cache.is_alone());

@@ -10,7 +10,7 @@ use super::process::{Process, TRY_AGAIN};
 use super::terms::{SECOND, TTL};
 use super::world::Shared;
 use crate::ledger::keeper::{
-    BATCH_MOST, Context, Lease, LossRules, Operation, Response, carry_through,
+    BATCH_MAX, Context, Lease, LossRules, Operation, Response, carry_through,
 };
 use crate::ledger::{Outage, Unobserved};
 
@@ -84,7 +84,7 @@ async fn send_all(process: Arc<Process>, mut lease: Lease) {
 async fn release(process: Arc<Process>) {
     loop {
         let mut all = true;
-        let some = process.abandoned.take(BATCH_MOST);
+        let some = process.abandoned.take(BATCH_MAX);
         let releases = some.iter().map(|(team, id)| {
             process
                 .ask(process.number_of(team), |response| Operation::Abandon { id: *id, response })

@@ -10,13 +10,13 @@ use super::promises::Promises;
 use super::state::State;
 use crate::ledger::keeper::step::Mark;
 use crate::ledger::keeper::{
-    Changes, Due, Expected, Found, Marked, OVERDUE_MOST, Past, Reply, Step, Verdict, Wanted,
+    Changes, Due, Expected, Found, Marked, OVERDUE_MAX, Past, Reply, Step, Verdict, Wanted,
 };
 use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord};
 use crate::ledger::{ReservationId, Row};
 
 /// How many of the oldest rows, and of the scopes that may be forgotten, are told of.
-const OLDEST_MOST: usize = 256;
+const OLDEST_MAX: usize = 256;
 const PAST_MOST: usize = 128;
 /// How long a mark stays without which a team is not made, in microseconds.
 const MARK_STAYS: i64 = 60_000_000;
@@ -260,7 +260,7 @@ impl Store {
             due.sort_by_key(|(id, deadline)| (*deadline, *id));
             let next = due.iter().map(|(_, deadline)| *deadline).find(|deadline| *deadline > from);
             due.retain(|(_, deadline)| *deadline <= from);
-            due.truncate(OVERDUE_MOST);
+            due.truncate(OVERDUE_MAX);
             found.due = Some(Due { overdue: due, next, is_lost: false });
         }
         if wanted.past {
@@ -277,7 +277,7 @@ impl Store {
             let oldest = |rows: &VecDeque<Row>| {
                 rows.iter()
                     .rev()
-                    .take(OLDEST_MOST)
+                    .take(OLDEST_MAX)
                     .map(|row| row.settled_at.as_microsecond())
                     .collect()
             };

@@ -10,7 +10,7 @@ use moongate::identity::{Authenticator, Rejection};
 use serde_json::json;
 
 use super::{identified, keep_fresh, watch};
-use crate::support::directory::{
+use crate::support::authenticators::{
     Counts, claims_with, clock, eventually, good_claims, issuer_settings, issuer_with_file, pass,
     reloaded, verdict,
 };
@@ -39,23 +39,26 @@ async fn a_key_file_is_read_again_when_it_changes() {
     let mending = keep_fresh(made(None).expect("directory"), Arc::clone(&counts), clock.clone());
     std::fs::write(&file, key_set(&[&old])).expect("file");
     pass(&clock, 1);
-    eventually("the mended file", || mending.directory.issuers_without_keys().is_empty()).await;
+    eventually("the mended file", || mending.authenticator.issuers_without_keys().is_empty()).await;
     assert_eq!(
-        verdict(&mending.directory, &old.token(&good_claims())),
+        verdict(&mending.authenticator, &old.token(&good_claims())),
         Ok("design/ann".to_owned())
     );
     std::fs::write(&file, key_set(&[&old])).expect("file");
     let watched = keep_fresh(made(None).expect("directory"), Arc::clone(&counts), clock.clone());
     assert_eq!(
-        verdict(&watched.directory, &old.token(&good_claims())),
+        verdict(&watched.authenticator, &old.token(&good_claims())),
         Ok("design/ann".to_owned())
     );
     std::fs::write(&file, key_set(&[&new])).expect("file");
     pass(&clock, 30);
     assert_eq!(identified(&watched, &new.token(&good_claims())).await, Ok("design/ann".to_owned()));
-    assert_eq!(verdict(&watched.directory, &old.token(&good_claims())), Err(Rejection::Invalid));
+    assert_eq!(
+        verdict(&watched.authenticator, &old.token(&good_claims())),
+        Err(Rejection::Invalid)
+    );
     std::fs::write(&file, "half a key s").expect("file");
-    let after = made(Some(&watched.directory)).expect("a broken file does not stop a reload");
+    let after = made(Some(&watched.authenticator)).expect("a broken file does not stop a reload");
     assert_eq!(verdict(&after, &new.token(&good_claims())), Ok("design/ann".to_owned()));
 }
 
@@ -102,9 +105,9 @@ async fn an_issuer_may_say_itself_where_its_keys_are() {
     let settings =
         IssuerSettings { issuer: issuer.as_str().into(), ..issuer_settings(KeySource::Discovery) };
     let watched = watch(settings);
-    eventually("the keys", || watched.directory.issuers_without_keys().is_empty()).await;
+    eventually("the keys", || watched.authenticator.issuers_without_keys().is_empty()).await;
     assert_eq!(
-        verdict(&watched.directory, &key.token(&claims_with(json!({ "iss": issuer })))),
+        verdict(&watched.authenticator, &key.token(&claims_with(json!({ "iss": issuer })))),
         Ok("design/ann".to_owned())
     );
 }

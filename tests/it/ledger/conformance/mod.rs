@@ -42,7 +42,7 @@ pub(crate) const TTL: Duration = Duration::from_secs(30);
 /// How long the past is kept, in every bench, and how much of it.
 pub(crate) const RETENTION: Retention = Retention {
     rows: Duration::from_secs(400 * 24 * 3600),
-    rows_max: Retention::ROWS_LEAST,
+    rows_max: Retention::ROWS_MIN,
     usage: Duration::from_secs(1830 * 24 * 3600),
 };
 

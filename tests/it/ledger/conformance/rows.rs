@@ -167,19 +167,16 @@ pub(crate) async fn paging_through_all_rows_meets_each_once<B: Bench>() {
 
 pub(crate) async fn the_newest_rows_stay_when_there_are_too_many<B: Bench>() {
     let fixture = Fixture::<B>::open().await;
-    fixture.pay_often(Retention::ROWS_LEAST).await;
+    fixture.pay_often(Retention::ROWS_MIN).await;
     fixture.pass(Duration::from_secs(1));
     fixture.pay_often(30).await;
     let page = fixture.ledger.rows(&call().team, 0, 10_000).await.unwrap();
-    assert_eq!(
-        (page.total, page.rows.len() as u64),
-        (Retention::ROWS_LEAST, Retention::ROWS_LEAST)
-    );
+    assert_eq!((page.total, page.rows.len() as u64), (Retention::ROWS_MIN, Retention::ROWS_MIN));
     let newest = page.rows.iter().filter(|row| row.settled_at == fixture.clock.now()).count();
     assert_eq!((newest, page.lost.paid, page.lost.all()), (30, 30, 30));
     assert_eq!(
         fixture.counted(&call(), LimitKind::RequestsPerDay).await,
-        (Retention::ROWS_LEAST + 30, 0)
+        (Retention::ROWS_MIN + 30, 0)
     );
 }
 
@@ -217,29 +214,29 @@ pub(crate) async fn rows_of_calls_that_cost_nothing_give_way_first<B: Bench>() {
         paid.map(|row| row.id).collect::<Vec<_>>()
     };
     pay(10, &mut paid).await;
-    refuse_often(&fixture, Retention::ROWS_LEAST).await;
+    refuse_often(&fixture, Retention::ROWS_MIN).await;
     fixture.pass(Duration::from_secs(1));
     pay(20, &mut paid).await;
     let (rows, lost) = paged(&fixture).await;
-    assert_eq!((rows.len() as u64, all_paid(&rows)), (Retention::ROWS_LEAST, paid.clone()));
+    assert_eq!((rows.len() as u64, all_paid(&rows)), (Retention::ROWS_MIN, paid.clone()));
     assert_eq!(lost, LostRows { free: 30, free_until: Some(morning), ..LostRows::default() });
     assert_eq!(rows, fixture.rows(&call()).await, "in one order, however it is read");
     assert!(rows.is_sorted_by(|newer, older| newer.settled_at >= older.settled_at));
     assert_eq!(all_paid(&rows[..20]), paid[..20], "the newest are the newest");
     assert_eq!(all_paid(&rows[rows.len() - 10..]), paid[20..], "and the oldest the oldest");
 
-    fixture.pay_often(Retention::ROWS_LEAST).await;
+    fixture.pay_often(Retention::ROWS_MIN).await;
     refuse_often(&fixture, 1).await;
     let (rows, lost) = paged(&fixture).await;
     let counts = (rows.len() as u64, all_paid(&rows).len() as u64);
     assert_eq!(
         counts,
-        (Retention::ROWS_LEAST, Retention::ROWS_LEAST),
+        (Retention::ROWS_MIN, Retention::ROWS_MIN),
         "where no free row is left, the oldest of all are removed"
     );
     assert!(rows.iter().all(|row| !paid.contains(&row.id)));
     let now = fixture.clock.now();
-    let free = Retention::ROWS_LEAST + 1;
+    let free = Retention::ROWS_MIN + 1;
     assert_eq!(lost, LostRows { paid: 30, free, paid_until: Some(now), free_until: Some(now) });
     assert_eq!(
         fixture.usage(&call(), "2026-11-22", "2026-11-22").await[0].sums.refused,

@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use moongate::admission::{into_refusal, response_headers};
 use moongate::clock::Clock;
 use moongate::ledger::{
-    Admission, Ledger, OnUnknown, Outcome, ReservationId, Scope, Settled, Snapshot, Verdict,
+    Admission, ExtrapolatedLimits, Ledger, OnUnknown, Outcome, ReservationId, Scope, Settled,
+    Verdict,
 };
 use moongate::refusal::{Refusal, body};
 use moongate::team::limit::{Period, Shape, Unit};
@@ -117,7 +118,7 @@ impl World {
                 self.model.settle(&admission.team, &end, self.clock.now());
                 let settled = self.ledger.settle(&admission.team, end).await.unwrap();
                 let Settled::Now(charged) = settled else { panic!("{settled:?}") };
-                let mut limits = Snapshot::new(statuses, at);
+                let mut limits = ExtrapolatedLimits::new(statuses, at);
                 limits.settle(turn.outcome, admission.price, charged);
                 self.compare(&admission, &mut limits, turn);
                 self.pass(turn.then);
@@ -149,7 +150,7 @@ impl World {
         self.clock.set(self.clock.now() + Duration::from_micros(micros));
     }
 
-    fn compare(&self, admission: &Admission, limits: &mut Snapshot, turn: &Turn) {
+    fn compare(&self, admission: &Admission, limits: &mut ExtrapolatedLimits, turn: &Turn) {
         limits.bring_up_to(self.clock.now(), &admission.levels, &admission.time_zone);
         let times = [Duration::ZERO, Duration::ZERO, Duration::from_micros(turn.lasts)];
         let headers = response_headers::headers(limits, admission.price, times);

@@ -1,11 +1,11 @@
-//! Builds a directory from settings: keys, issuers and their fetchers.
+//! Builds an authenticator from settings: keys, issuers and their fetchers.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use super::active_keys::{InForce, KnownKey};
-use super::directory_error::{DirectoryError, team_of};
+use super::authenticator_error::{AuthenticatorError, team_of};
 use super::fetch::{FETCH_TIME, Fetcher};
 use super::issuer_keys::{Freshness, IssuerKeys};
 use super::observer::Observer;
@@ -32,7 +32,7 @@ impl Issuer {
         teams: &HashMap<TeamId, Arc<Team>>,
         keyring: Arc<IssuerKeys>,
         fetcher: Option<Arc<Fetcher>>,
-    ) -> Result<Self, DirectoryError> {
+    ) -> Result<Self, AuthenticatorError> {
         let verifier = Verifier::new(&settings);
         let mut named = HashMap::with_capacity(settings.teams.len());
         for (value, id) in settings.teams {
@@ -63,18 +63,18 @@ impl Issuer {
 }
 
 /// Keys of the configuration; they share the use counters of `before`.
-pub(super) fn known_keys(
+pub(super) fn build_keys(
     settings: Vec<KeySettings>,
     teams: &HashMap<TeamId, Arc<Team>>,
     before: Option<&InForce>,
-) -> Result<HashMap<KeyId, Arc<KnownKey>>, DirectoryError> {
+) -> Result<HashMap<KeyId, Arc<KnownKey>>, AuthenticatorError> {
     let mut keys = HashMap::with_capacity(settings.len());
     for key in settings {
         let (id, team) =
             (key.id.clone(), team_of(teams, key.team.clone(), || format!("the key {}", key.id))?);
         let known = KnownKey::of_configuration(key, team)?.counting_on(before);
         if keys.insert(id.clone(), Arc::new(known)).is_some() {
-            return Err(DirectoryError::KeyTwice(id));
+            return Err(AuthenticatorError::KeyTwice(id));
         }
     }
     Ok(keys)
@@ -85,7 +85,7 @@ pub(super) fn known_keys(
 fn fetcher(
     settings: &IssuerSettings,
     there: &mut Vec<Arc<Fetcher>>,
-) -> Result<Option<Arc<Fetcher>>, DirectoryError> {
+) -> Result<Option<Arc<Fetcher>>, AuthenticatorError> {
     let url = match &settings.keys {
         KeySource::Url(url) => url.as_str(),
         KeySource::Discovery => &*settings.issuer,
@@ -98,28 +98,30 @@ fn fetcher(
         return Ok(Some(Arc::clone(known)));
     }
     let made = Fetcher::new(secure, authorities.cloned(), FETCH_TIME);
-    let made = made
-        .map_err(|error| DirectoryError::Trust { issuer: Arc::clone(&settings.issuer), error })?;
+    let made = made.map_err(|error| AuthenticatorError::Trust {
+        issuer: Arc::clone(&settings.issuer),
+        error,
+    })?;
     there.push(Arc::new(made));
     Ok(there.last().cloned())
 }
 
 /// Issuers of the configuration, with their earlier keys and fetchers where their settings are the
 /// same.
-pub(super) fn known_issuers(
+pub(super) fn build_issuers(
     settings: Vec<IssuerSettings>,
     teams: &HashMap<TeamId, Arc<Team>>,
     before: Option<&HashMap<Arc<str>, Issuer>>,
     clock: &Clock,
     observer: &dyn Observer,
-) -> Result<HashMap<Arc<str>, Issuer>, DirectoryError> {
+) -> Result<HashMap<Arc<str>, Issuer>, AuthenticatorError> {
     let mut issuers = HashMap::with_capacity(settings.len());
     let before = |issuer: &str| before?.get(issuer);
     let mut fetchers: Vec<Arc<Fetcher>> =
         settings.iter().filter_map(|issuer| before(&issuer.issuer)?.fetcher.clone()).collect();
     for issuer in settings {
         match issuers.entry(Arc::clone(&issuer.issuer)) {
-            Entry::Occupied(_) => return Err(DirectoryError::IssuerTwice(issuer.issuer)),
+            Entry::Occupied(_) => return Err(AuthenticatorError::IssuerTwice(issuer.issuer)),
             Entry::Vacant(place) => {
                 let kept = before(&issuer.issuer).map(|known| Arc::clone(&known.keyring));
                 let keyring = keyring(&issuer, kept, clock, observer);

@@ -1,4 +1,4 @@
-//! A directory to query, with three teams, one issuer and a clock that stands still.
+//! An authenticator to query, with three teams, one issuer and a clock that stands still.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use moongate::clock::Clock;
 use moongate::config::read_limits;
 use moongate::identity::settings::{Algorithm, ClaimPath, IssuerSettings, KeySettings, KeySource};
 use moongate::identity::{
-    Authenticator, DirectoryError, KeyRegistry, Observer, Rejection, Settings,
+    Authenticator, AuthenticatorError, KeyRegistry, Observer, Rejection, Settings,
 };
 use moongate::team::{State, Team, TeamId, UserId};
 use serde_json::{Value, json};
@@ -106,8 +106,8 @@ pub fn teams() -> HashMap<TeamId, Arc<Team>> {
     ])
 }
 
-/// A directory of issuers and keys that nobody watches.
-pub fn directory(
+/// An authenticator of issuers and keys that nobody watches.
+pub fn authenticator(
     issuers: Vec<IssuerSettings>,
     keys: Vec<KeySettings>,
     clock: &Clock,
@@ -115,23 +115,23 @@ pub fn directory(
     reloaded(issuers, keys, clock, None, &Arc::new(Counts::default())).expect("directory")
 }
 
-/// A directory that takes the place of another, if there is one, and is watched.
+/// An authenticator that takes the place of another, if there is one, and is watched.
 pub fn reloaded(
     issuers: Vec<IssuerSettings>,
     keys: Vec<KeySettings>,
     clock: &Clock,
     previous: Option<&Authenticator>,
     counts: &Arc<Counts>,
-) -> Result<Authenticator, DirectoryError> {
+) -> Result<Authenticator, AuthenticatorError> {
     let counts: Arc<dyn Observer> = Arc::clone(counts) as Arc<dyn Observer>;
-    let register = Arc::new(KeyRegistry::read(Vec::new(), &KeyRegistry::default(), read_limits));
+    let registry = Arc::new(KeyRegistry::read(Vec::new(), &KeyRegistry::default(), read_limits));
     let settings = Settings { issuers, keys, ..Settings::default() };
-    Authenticator::new(settings, &teams(), &register, previous, clock.clone(), counts)
+    Authenticator::new(settings, &teams(), &registry, previous, clock.clone(), counts)
 }
 
-/// What a directory says of a credential without waiting, as `team/user`.
-pub fn verdict(directory: &Authenticator, credential: &str) -> Result<String, Rejection> {
-    directory.authenticate_now(credential).expect("a verdict without waiting").map(
+/// What an authenticator says of a credential without waiting, as `team/user`.
+pub fn verdict(authenticator: &Authenticator, credential: &str) -> Result<String, Rejection> {
+    authenticator.authenticate_now(credential).expect("a verdict without waiting").map(
         |(principal, team)| {
             assert_eq!(principal.team, team.id);
             format!("{}/{}", principal.team, principal.user)
@@ -139,13 +139,13 @@ pub fn verdict(directory: &Authenticator, credential: &str) -> Result<String, Re
     )
 }
 
-/// The issuer with an RSA, an EC and an Ed25519 key, and a directory that knows it by a file.
+/// The issuer with an RSA, an EC and an Ed25519 key, and an authenticator that knows it by a file.
 pub struct World {
     pub rsa: &'static SigningKey,
     pub ec: SigningKey,
     pub ed: SigningKey,
     pub clock: Clock,
-    pub directory: Authenticator,
+    pub authenticator: Authenticator,
     pub folder: TempDir,
 }
 
@@ -163,11 +163,11 @@ pub fn world_with(change: impl FnOnce(&mut IssuerSettings)) -> World {
     let mut settings = issuer_with_file(&file);
     change(&mut settings);
     let clock = clock();
-    let directory = directory(vec![settings], vec![], &clock);
-    World { rsa, ec, ed, clock, directory, folder }
+    let authenticator = authenticator(vec![settings], vec![], &clock);
+    World { rsa, ec, ed, clock, authenticator, folder }
 }
 
-/// Counts what a directory reports.
+/// Counts what an authenticator reports.
 #[derive(Default)]
 pub struct Counts {
     pub refreshed: AtomicUsize,

@@ -12,7 +12,7 @@ use crate::request::RequestId;
 use crate::team::TeamId;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Place {
+pub(super) enum EntryKey {
     Key(TeamId, KeyHash),
     Call(TeamId, ReservationId),
 }
@@ -59,7 +59,7 @@ impl Content {
         }
     }
 
-    /// The request id that the call of a place carried.
+    /// The request id that the call of an entry carried.
     pub(super) const fn carried(&self) -> Option<&RequestId> {
         match self {
             Self::Outcome(kept) => Some(&kept.request_id),
@@ -79,7 +79,7 @@ impl Content {
 }
 
 impl Claim {
-    pub(super) fn place(&self) -> Place {
-        Place::Key(self.team.clone(), self.key)
+    pub(super) fn entry_key(&self) -> EntryKey {
+        EntryKey::Key(self.team.clone(), self.key)
     }
 }

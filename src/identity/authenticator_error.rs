@@ -8,7 +8,7 @@ use crate::team::{KeyId, Team, TeamId, UserId};
 
 /// Why settings are inconsistent.
 #[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
+pub enum AuthenticatorError {
     /// A key or an issuer's map names an unknown team.
     #[error("{by} names the team {team}, which does not exist")]
     TeamUnknown {
@@ -44,12 +44,12 @@ pub(super) fn team_of(
     teams: &HashMap<TeamId, Arc<Team>>,
     id: TeamId,
     by: impl FnOnce() -> String,
-) -> Result<Arc<Team>, DirectoryError> {
-    teams.get(&id).cloned().ok_or_else(|| DirectoryError::TeamUnknown { by: by(), team: id })
+) -> Result<Arc<Team>, AuthenticatorError> {
+    teams.get(&id).cloned().ok_or_else(|| AuthenticatorError::TeamUnknown { by: by(), team: id })
 }
 
 /// The user of a key: the one it names, or the key itself.
-pub(super) fn user_of(id: &KeyId, named: Option<UserId>) -> Result<UserId, DirectoryError> {
+pub(super) fn user_of(id: &KeyId, named: Option<UserId>) -> Result<UserId, AuthenticatorError> {
     let itself = || UserId::parse(&format!("key:{id}"));
-    named.or_else(itself).ok_or_else(|| DirectoryError::KeyWithoutUser(id.clone()))
+    named.or_else(itself).ok_or_else(|| AuthenticatorError::KeyWithoutUser(id.clone()))
 }

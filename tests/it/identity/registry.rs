@@ -1,4 +1,4 @@
-//! The key register beside the configuration: which of the two counts, and how often uses are
+//! The key registry beside the configuration: which of the two counts, and how often uses are
 //! written.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use moongate::team::{KeyId, TeamId};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::directory::{NOW, clock, directory, pass, verdict};
+use crate::support::authenticators::{NOW, authenticator, clock, pass, verdict};
 
 /// A store that holds one key and remembers which uses it was given to note.
 struct OneKey {
@@ -80,27 +80,27 @@ impl Store for OneKey {
     }
 }
 
-// Time stands still but for what the test and the registrar wait for.
+// Time stands still but for what the test and the registry_sync wait for.
 #[tokio::test(start_paused = true)]
 async fn a_busy_keys_use_is_recorded_once_a_minute() {
     let (key, clock) = (GatewayKey::generate().unwrap(), clock());
     let store = OneKey::of(&key);
-    let directory = Live::new(directory(vec![], vec![], &clock));
-    let registrar =
-        RegistrySync::new(Live::new(KeyRegistry::default()), directory.clone(), read_limits);
-    registrar.refresh(&store).await.unwrap();
+    let authenticator = Live::new(authenticator(vec![], vec![], &clock));
+    let registry_sync =
+        RegistrySync::new(Live::new(KeyRegistry::default()), authenticator.clone(), read_limits);
+    registry_sync.refresh(&store).await.unwrap();
     let stop = CancellationToken::new();
     let ten_minutes_of_use = async {
         for _ in 0..600 {
             for _ in 0..3 {
-                assert!(verdict(&directory.read(), key.text.expose()).is_ok());
+                assert!(verdict(&authenticator.read(), key.text.expose()).is_ok());
             }
             pass(&clock, 1);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         stop.cancel();
     };
-    tokio::join!(registrar.keep(&store, stop.clone()), ten_minutes_of_use);
+    tokio::join!(registry_sync.keep(&store, stop.clone()), ten_minutes_of_use);
     let noted = store.noted.into_inner().unwrap();
     assert!(noted.iter().all(|(id, _)| *id == key.id));
     let times: Vec<i64> = noted.into_iter().map(|(_, at)| at).collect();
@@ -124,19 +124,20 @@ async fn the_configurations_key_wins_over_a_stored_one() {
         models: None,
         limits: None,
     };
-    let alone = Live::new(directory(vec![], vec![], &clock));
-    let registrar =
+    let alone = Live::new(authenticator(vec![], vec![], &clock));
+    let registry_sync =
         RegistrySync::new(Live::new(KeyRegistry::default()), alone.clone(), read_limits);
-    registrar.refresh(&store).await.unwrap();
+    registry_sync.refresh(&store).await.unwrap();
     assert_eq!(
         verdict(&alone.read(), stored.text.expose()),
         Ok(format!("growth/key:{}", configured.id)),
         "alone it is accepted"
     );
 
-    let both = Live::new(directory(vec![], vec![settings], &clock));
-    let registrar = RegistrySync::new(Live::new(KeyRegistry::default()), both.clone(), read_limits);
-    registrar.refresh(&store).await.unwrap();
+    let both = Live::new(authenticator(vec![], vec![settings], &clock));
+    let registry_sync =
+        RegistrySync::new(Live::new(KeyRegistry::default()), both.clone(), read_limits);
+    registry_sync.refresh(&store).await.unwrap();
     assert_eq!(
         verdict(&both.read(), configured.text.expose()),
         Ok(format!("design/key:{}", configured.id))

@@ -16,13 +16,13 @@ use crate::team::limit::{Period, Shape, Unit};
 /// A call takes seconds to minutes. With the limits as of its admission, a caller would wait for
 /// tokens that are back, or count on a window that is over.
 #[derive(Clone, Debug)]
-pub struct Snapshot {
+pub struct ExtrapolatedLimits {
     statuses: Vec<LimitStatus>,
     at: Timestamp,
     since: Instant,
 }
 
-impl Snapshot {
+impl ExtrapolatedLimits {
     /// Limits as the store has just reported them; `at` is its time.
     #[must_use]
     pub fn new(statuses: Vec<LimitStatus>, at: Timestamp) -> Self {

@@ -7,14 +7,14 @@ use super::origin::Origin;
 use super::pool::{Found, Pool};
 
 /// A connection reserved for one call. If it is dropped unused, the next call gets it.
-pub struct Line {
+pub struct ReservedConnection {
     /// Set until the call is sent, or gives it back.
     found: Option<Found>,
     origin: Arc<Origin>,
     pool: Arc<Pool>,
 }
 
-impl Line {
+impl ReservedConnection {
     pub(super) const fn new(found: Found, origin: Arc<Origin>, pool: Arc<Pool>) -> Self {
         Self { found: Some(found), origin, pool }
     }
@@ -32,7 +32,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for ReservedConnection {
     fn drop(&mut self) {
         if let Some(found) = self.found.take() {
             self.pool.give_back(&self.origin, found);

@@ -27,7 +27,7 @@ pub(in crate::ledger) const TTL: i64 = 600 * SECOND;
 
 /// One team's records, in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::ledger) struct Kept {
+pub(in crate::ledger) struct MemoryRecords {
     pub(in crate::ledger) scopes: BTreeMap<ScopeName, ScopeRecord>,
     /// Scopes listed as past.
     pub(in crate::ledger) past: Vec<ScopeName>,
@@ -39,11 +39,11 @@ pub(in crate::ledger) struct Kept {
     pub(in crate::ledger) topped_up_at: Option<(Timestamp, Timestamp)>,
 }
 
-fn place(cell: Cell<'_>) -> [String; 3] {
+fn cell_key(cell: Cell<'_>) -> [String; 3] {
     [cell.day, cell.user, cell.model].map(str::to_owned)
 }
 
-impl Records for &mut Kept {
+impl Records for &mut MemoryRecords {
     type Fault = Infallible;
 
     fn scope(&self, _team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Infallible> {
@@ -150,7 +150,7 @@ impl Records for &mut Kept {
     }
 
     fn sums(&self, _team: &TeamId, cell: Cell<'_>) -> Result<Option<Sums>, Infallible> {
-        Ok(self.cells.get(&place(cell)).copied())
+        Ok(self.cells.get(&cell_key(cell)).copied())
     }
 
     fn put_sums(
@@ -160,7 +160,7 @@ impl Records for &mut Kept {
         sums: Sums,
         is_new: bool,
     ) -> Result<(), Infallible> {
-        let before = self.cells.insert(place(cell), sums);
+        let before = self.cells.insert(cell_key(cell), sums);
         assert_eq!(before.is_none(), is_new, "{cell:?}");
         Ok(())
     }
@@ -185,7 +185,7 @@ impl Records for &mut Kept {
 
 /// A team's records, with their rules and their time.
 pub(in crate::ledger) struct Ledger {
-    pub(in crate::ledger) kept: Kept,
+    pub(in crate::ledger) kept: MemoryRecords,
     pub(in crate::ledger) rules: Rules,
     pub(in crate::ledger) now: i64,
 }
@@ -197,10 +197,10 @@ impl Ledger {
             retention: Retention::default(),
             on_unknown: OnUnknown::Charge,
         };
-        Self { kept: Kept::default(), rules, now: NOW }
+        Self { kept: MemoryRecords::default(), rules, now: NOW }
     }
 
-    pub(in crate::ledger) fn machine(&mut self) -> Machine<'_, &mut Kept> {
+    pub(in crate::ledger) fn machine(&mut self) -> Machine<'_, &mut MemoryRecords> {
         Machine::new(&mut self.kept, &self.rules, super::judgement::at(self.now))
     }
 
