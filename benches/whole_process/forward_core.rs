@@ -34,11 +34,11 @@ const BODY_BYTES_MAX: u64 = 4_500_000;
 pub async fn serve(port: u16) -> io::Result<()> {
     let upstream = Arc::new(Upstream::new(settings(port)?, None).map_err(io::Error::other)?);
     let buffer = Buffer::new(BUFFERED_BYTES_MAX, BODY_BYTES_MAX, Live::new(Shares::default()));
-    let wire = UpstreamClient::new(buffer.clone());
+    let client = UpstreamClient::new(buffer.clone());
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}", listener.local_addr()?.port());
     let service = service_fn(move |inbound: Inbound<Discarding>| {
-        pass_on(inbound, Arc::clone(&upstream), wire.clone(), buffer.unpaid())
+        pass_on(inbound, Arc::clone(&upstream), client.clone(), buffer.unpaid())
     });
     let server = Server::new(
         listening(listener.local_addr()?),
@@ -52,7 +52,7 @@ pub async fn serve(port: u16) -> io::Result<()> {
 fn pass_on(
     inbound: Inbound<Discarding>,
     upstream: Arc<Upstream>,
-    wire: UpstreamClient,
+    client: UpstreamClient,
     room: Arc<Room>,
 ) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send {
     let (head, body) = inbound.request.into_parts();
@@ -66,10 +66,10 @@ fn pass_on(
         };
         let (authorization, id) = (key.authorization.clone(), RequestId::new());
         let (upstream, traceparent) = (Arc::clone(&upstream), None);
-        let line = wire.at_hand_or_connect(&upstream.origin, upstream.bounds).await;
+        let connection = client.at_hand_or_connect(&upstream.origin, upstream.bounds).await;
         let outgoing =
-            Outgoing { upstream, line, authorization, model, body, id, traceparent, room };
-        let Ok(received) = Forward::new(wire).call(outgoing).await else {
+            Outgoing { upstream, connection, authorization, model, body, id, traceparent, room };
+        let Ok(received) = Forward::new(client).call(outgoing).await else {
             return Ok(failed(StatusCode::BAD_GATEWAY));
         };
         let mut answer = Response::new(AnswerBody::new(received.body).holding(Some(received.room)));

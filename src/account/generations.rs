@@ -36,7 +36,7 @@ pub struct List {
 struct Pagination {
     limit: usize,
     offset: usize,
-    /// How many there are in all; `null` when the page is for one model.
+    /// Number of all rows; `null` when the page is for one model.
     total: Option<u64>,
     has_more: bool,
 }

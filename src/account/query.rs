@@ -119,7 +119,7 @@ impl Period {
         Self::among(query, &Self::ALL, Self::All)
     }
 
-    /// What the query asks for, in our own words: this month, when it does not say.
+    /// Reads the period from a query in our own names; default is the current month.
     ///
     /// # Errors
     /// `invalid_request` for any other word.

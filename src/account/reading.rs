@@ -75,7 +75,7 @@ impl Reading {
                 Err(into_refusal::refusal(vec![status], 0, retry_at, snapshot.at, Credits::ZERO))
             }
             None => {
-                self.undelivered.tell(&team.id, &mut snapshot.statuses);
+                self.undelivered.add_to(&team.id, &mut snapshot.statuses);
                 Ok(snapshot)
             }
         }

@@ -1,5 +1,4 @@
-//! `GET /gateway/v1/usage`: what the team's calls of a period came to, day by day, model by model
-//! and user by user.
+//! `GET /gateway/v1/usage`: totals of the team's calls in a period, by day, by model and by user.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +15,7 @@ use crate::ledger::{Ledger, Sums};
 use crate::refusal::Refusal;
 use crate::team::Team;
 
-/// How many users are told apart, those first who spent the most. What more there are is counted in
-/// one named [`OVERFLOW`].
+/// Most users listed, those first who spent the most. All others are one entry named [`OVERFLOW`].
 const USERS_MAX: usize = 100;
 
 /// The spend of a period.
@@ -26,10 +24,10 @@ const USERS_MAX: usize = 100;
 pub struct View {
     period: &'static str,
     time_zone: String,
-    /// The first day counted; of `all`, the first on which anything was.
+    /// The first day of the period; for `all`, the first with any usage.
     from: Date,
     to: Date,
-    /// Those on which anything was.
+    /// Days with any usage.
     days: Vec<OfDay>,
     models: Vec<OfModel>,
     users: Vec<Named<OfUser>>,
@@ -50,7 +48,7 @@ struct OfUser {
     totals: Totals,
 }
 
-/// What the team's calls of a period came to.
+/// Totals of the team's calls in a period.
 ///
 /// # Errors
 /// `ledger_unavailable`.
@@ -87,10 +85,10 @@ pub async fn of(
     })
 }
 
-/// Who spent the most first, and all beyond [`USERS_MAX`] as one.
+/// Users by spending, the highest first; all beyond [`USERS_MAX`] as one.
 fn users(by_user: BTreeMap<String, Sums>) -> Vec<(String, Sums)> {
     let mut all: Vec<(String, Sums)> = by_user.into_iter().collect();
-    // Whoever is not told apart already comes last, and is among the rest where there is one.
+    // The ledger's own overflow entry is sorted last, so that it becomes part of the one made here.
     all.sort_by_key(|(user, sums)| (user == OVERFLOW, std::cmp::Reverse(sums.credits)));
     let rest = all.split_off(all.len().min(USERS_MAX));
     if !rest.is_empty() {

@@ -27,7 +27,7 @@ pub struct View {
     generations: Stats,
 }
 
-/// What the calls of a model came to.
+/// Totals of a model's calls.
 #[derive(Debug, Serialize)]
 pub struct OfModel {
     endpoint: String,

@@ -29,7 +29,7 @@ pub struct Me<'a> {
     credential: CredentialView<'a>,
     /// Where the team's days and months begin.
     time_zone: String,
-    /// Now, by the ledger's clock: the one that windows go by.
+    /// The current time by the ledger's clock, which decides when windows end.
     #[serde(serialize_with = "in_millis")]
     at: Timestamp,
     models: Vec<&'a str>,

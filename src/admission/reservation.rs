@@ -165,7 +165,7 @@ impl Reservation {
         let (team, label) = (&call.team.id, call.model_label());
         let (cost, slots) = match self.manager.ledger().settle(team, end.settlement.clone()).await {
             Ok(settled) => {
-                let charged = self.manager.tell(team, label, &end, settled).await;
+                let charged = self.manager.report(team, label, &end, settled).await;
                 // A sweep came first, without knowing the outcome.
                 let cost = charged.unwrap_or_else(|| self.cost_unknown());
                 let listed = self.listed.take().filter(|_| end.settlement.keeps_slots);

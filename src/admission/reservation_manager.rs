@@ -142,7 +142,7 @@ impl ReservationManager {
 
     /// Reports a settlement once: the process that ended the reservation counts it. Returns the
     /// charge if it is known.
-    pub(super) async fn tell(
+    pub(super) async fn report(
         &self,
         team: &TeamId,
         model_label: &str,
@@ -257,7 +257,7 @@ impl ReservationManager {
                 match settled {
                     Ok(settled) => {
                         all_failed = false;
-                        self.tell(&one.team, &one.model_label, &one.end, settled).await;
+                        self.report(&one.team, &one.model_label, &one.end, settled).await;
                     }
                     Err(_) => waiting.push_back(one),
                 }
@@ -272,7 +272,7 @@ impl ReservationManager {
     async fn end_orphan(&self, orphan: Unwritten) {
         let Unwritten { team, model_label, end, .. } = orphan;
         match self.ledger.settle(&team, end.settlement.clone()).await {
-            Ok(settled) => drop(self.tell(&team, &model_label, &end, settled).await),
+            Ok(settled) => drop(self.report(&team, &model_label, &end, settled).await),
             // Its deadline is no longer put off: the sweep ends it.
             Err(outage) => {
                 let call_id = end.settlement.id;

@@ -105,7 +105,7 @@ impl<F: Future<Output = Result<Answer, Refusal>>> Future for ToldFuture<F> {
             None => {
                 let result = ready!(this.inner.poll(cx));
                 match this.caller.take().filter(|caller| caller.lacks(&result)) {
-                    Some(caller) => this.telling.insert(Box::pin(caller.tell(result))),
+                    Some(caller) => this.telling.insert(Box::pin(caller.state_limits(result))),
                     None => return Poll::Ready(result),
                 }
             }
@@ -121,7 +121,7 @@ fn limits_requests(level: &Level) -> bool {
 impl Caller {
     /// Whether limits exist and are not stated yet.
     fn lacks(&self, result: &Result<Answer, Refusal>) -> bool {
-        let is_told = match result {
+        let is_stated = match result {
             Ok(answer) => answer.headers().contains_key(X_RATELIMIT_LIMIT),
             Err(refusal) => {
                 let counts = |status: &LimitStatus| status.kind.counts_requests() && !status.shadow;
@@ -129,18 +129,18 @@ impl Caller {
                 bound || self.record.facts().pending_headers.contains_key(X_RATELIMIT_LIMIT)
             }
         };
-        !is_told && self.principal.levels(&self.team).iter().any(limits_requests)
+        !is_stated && self.principal.levels(&self.team).iter().any(limits_requests)
     }
 
-    async fn tell(self, mut result: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+    async fn state_limits(self, mut result: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
         let TellLimitsLayer { latest, ledger } = &*self.with;
         if let Some(limits) = latest.of(ledger, &self.principal, &self.team).await {
-            let tell = |headers: &mut HeaderMap| {
+            let write = |headers: &mut HeaderMap| {
                 rate_limit_headers(&mut HeaderWriter::new(headers), limits.statuses(), limits.at());
             };
             match &mut result {
-                Ok(answer) => tell(answer.headers_mut()),
-                Err(_) => tell(&mut self.record.facts().pending_headers),
+                Ok(answer) => write(answer.headers_mut()),
+                Err(_) => write(&mut self.record.facts().pending_headers),
             }
         }
         result

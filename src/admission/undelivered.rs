@@ -97,7 +97,7 @@ impl Undelivered {
     }
 
     /// Adds those slots to statuses that were read without them.
-    pub fn tell(&self, team: &TeamId, statuses: &mut [LimitStatus]) {
+    pub fn add_to(&self, team: &TeamId, statuses: &mut [LimitStatus]) {
         let counts = self.counts(team);
         for status in statuses.iter_mut().filter(|status| status.kind == LimitKind::Concurrent) {
             status.reserved +=

@@ -1,8 +1,8 @@
-//! May this caller use this model, and has the model a price.
+//! Checks that the caller may use the model and that the model has a price.
 //!
 //! Reads: the team's and the key's models, the price table. Writes: the call's id in the record.
-//! Refuses: `model_not_allowed`, `model_unknown`. Position: below authentication, above the body:
-//! what is not allowed is refused before a byte of it is held.
+//! Refuses: `model_not_allowed`, `model_unknown`. Position: below authentication, because the
+//! models depend on the caller; above the body, so that a call that is not allowed takes no memory.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Authorized<B> {
 }
 
 impl<B> Authorized<B> {
-    /// What it is made of.
+    /// Its parts.
     #[must_use]
     pub fn into_parts(
         self,
@@ -41,7 +41,8 @@ impl<B> Authorized<B> {
     }
 }
 
-/// A paid call of a known caller: what the fork below authentication hands to this layer.
+/// A call that its caller wants to make or have quoted, as it comes from the fork below
+/// authentication.
 #[derive(Debug)]
 pub struct Wanted<B> {
     caller: Authenticated<B>,
@@ -50,8 +51,7 @@ pub struct Wanted<B> {
 }
 
 impl<B> Wanted<B> {
-    /// A generation. From here on it is a call: the record has its id, and so has whatever it is
-    /// answered with.
+    /// A generation. It gets its call id here: the request log has it, and so has its answer.
     #[must_use]
     pub fn generation(caller: Authenticated<B>, model: ModelId) -> Self {
         let call_id = ReservationId::new();
@@ -59,7 +59,7 @@ impl<B> Wanted<B> {
         Self { caller, call_id, model }
     }
 
-    /// A quote for one. Nothing becomes of it, so nobody is told its id.
+    /// A quote for a generation. It is never made, so its answer has no call id.
     #[must_use]
     pub fn quote(caller: Authenticated<B>, model: ModelId) -> Self {
         Self { caller, call_id: ReservationId::new(), model }
@@ -114,7 +114,7 @@ fn authorize<B>(wanted: Wanted<B>) -> Result<Authorized<B>, Refusal> {
         return Err(Refusal::ModelNotAllowedToKey(model));
     }
     let Some(price) = team.prices.get(&model) else {
-        // What it may not use is not named to it.
+        // A caller does not learn the names of models that it may not use.
         let may_use = |id: &ModelId| {
             team.models.allow(id)
                 && principal.key_models.as_ref().is_none_or(|rules| rules.allow(id))

@@ -1,10 +1,10 @@
-//! Takes the body of a paid call in: whole, bounded in size, time and memory.
+//! Reads the whole body of a paid call, bounded in size, time and memory.
 //!
 //! Reads: content type, coding and length, the idempotency key, the body. Writes: the record's
 //! `bytes_in`. Refuses: `media_type_unsupported`, `body_too_large`, `body_timeout`, `invalid_body`,
-//! `invalid_request`, `overloaded`. Position: below authorization, so that nobody's bytes are held
-//! for nothing; above everything that costs money, so that a caller's broken body can never become
-//! a broken call (and never a charge).
+//! `invalid_request`, `overloaded`. Position: below authorization, so that a call that is refused
+//! anyway takes no memory; above everything that costs money, so that a broken body is never
+//! charged.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,32 +27,32 @@ use crate::request::{Buffer, BufferPermit, RequestId, RequestLog, Settings, Stag
 use crate::step::{Below, Step, Under};
 use crate::team::{Team, TeamId};
 
-/// A paid call, whole: who calls, what for, and the bytes to pass on.
+/// A paid call with its whole body.
 #[derive(Debug)]
 pub struct PaidCall {
-    /// Its name: what its caller calls it, or what the gateway does when the caller does not.
+    /// Id of the request: the caller's, or one that the gateway made.
     pub id: RequestId,
-    /// Its own id, which no other call has; its reservation and its row have it too.
+    /// Unique id of the call, its reservation and its row.
     pub call_id: ReservationId,
     /// When it arrived.
     pub at: Instant,
-    /// What its answer goes over.
+    /// The kind of connection that its answer goes over.
     pub transport: Transport,
-    /// What the layers have learnt of it.
+    /// The request's log.
     pub record: RequestLog,
     /// Who calls.
     pub principal: Arc<Principal>,
     /// The team that pays.
     pub team: Arc<Team>,
-    /// What it is for.
+    /// The model.
     pub model: ModelId,
     /// What that costs.
     pub price: Price,
     /// The body, byte for byte.
     pub body: Bytes,
-    /// The memory it takes.
+    /// The body's share of the bounded memory.
     pub held: BufferPermit,
-    /// The idempotency key it carries.
+    /// Its idempotency key, if it has one.
     pub idempotency_key: Option<KeyHash>,
 }
 
@@ -63,7 +63,7 @@ impl PaidCall {
         self.team.prices.label(&self.model)
     }
 
-    /// Nobody needs its body any more, and others may have the memory that it takes.
+    /// Drops the body once it is not needed any more, which frees its memory.
     pub fn let_go_of_body(&mut self) {
         self.body = Bytes::new();
         self.held.shrink(0);
@@ -88,7 +88,8 @@ where
     type Future = BoxFuture<'static, Result<Answer, Refusal>>;
 
     fn take(self: &Arc<Self>, authorized: Authorized<B>, below: Below<'_, S>) -> Self::Future {
-        // Apart, and gone once the body is here: a call under way keeps no room for how it came in.
+        // Boxed, so that its state is freed once the body is here and does not enlarge the call's
+        // future.
         let taken_in = Box::pin(Arc::clone(self).take_in(authorized));
         below.later(|mut below| async move {
             let call = taken_in.await?;
@@ -98,7 +99,7 @@ where
 }
 
 impl Collect {
-    /// Keeps bodies within these bounds.
+    /// Collects bodies within these bounds.
     #[must_use]
     pub const fn new(settings: Settings, buffer: Buffer) -> Self {
         Self { settings, buffer }
@@ -142,7 +143,7 @@ impl Collect {
         })
     }
 
-    /// How many bytes may come: those declared, or the most there may be.
+    /// The most bytes to accept: the declared length, or else the bound.
     fn admissible(&self, declared: Option<u64>) -> Result<u64, Refusal> {
         let bytes_max = self.settings.body_bytes_max;
         match declared {
@@ -152,7 +153,7 @@ impl Collect {
         }
     }
 
-    /// Memory is taken as bytes arrive: what is only promised takes none from others.
+    /// Takes memory as bytes arrive: a declared length alone takes none from others.
     async fn read<B: Body<Data = Bytes>>(
         &self,
         team: &TeamId,
@@ -169,7 +170,7 @@ impl Collect {
                     "the body was cut short or its framing is broken".to_owned(),
                 ])
             };
-            // Trailers end here: they may not reach the upstream.
+            // Drops trailers, which must not reach the upstream.
             let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
             let bytes_max = self.settings.body_bytes_max;
             let bytes = (gathered.len() + data.len()) as u64;

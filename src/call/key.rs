@@ -1,5 +1,5 @@
-//! What makes two calls the same one: the key they carry, and what they ask for. Both are kept as
-//! SHA-256 only.
+//! Identifies repeated calls by their idempotency key and by their model and body. Both are stored
+//! only as SHA-256.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::model::ModelId;
 
-/// An idempotency key, hashed: it may be as long as its caller likes, and is nobody else's to read.
+/// An idempotency key, hashed: callers choose its length, and stores must not reveal it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash([u8; 32]);
 
-/// What a call asks for, hashed: the model and the body, byte for byte.
+/// Hash of a call's model and its body, byte for byte.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
@@ -25,12 +25,12 @@ impl KeyHash {
 }
 
 impl Fingerprint {
-    /// The same bytes sent to another model ask for something else.
+    /// Includes the model: the same bytes sent to another model are another call.
     #[must_use]
     pub fn of(model: &ModelId, body: &[u8]) -> Self {
         let mut hash = Sha256::new();
         hash.update(model.as_str());
-        // No model id has a line break, so no other model and body run together to the same bytes.
+        // No model id has a line break, so no other pair of model and body makes the same bytes.
         hash.update(b"\n");
         hash.update(body);
         Self(hash.finalize().into())

@@ -1,9 +1,8 @@
-//! What travels the paid path: a call as it is wanted, as its caller may make it, whole with its
-//! body, and what becomes of it.
+//! A paid call in its stages: wanted, authorized, with its body, and its outcome.
 //!
-//! Reading order: [`authorize`] (may this caller use this model), [`key`] (what makes two calls the
-//! same one), [`collect`] (its body), [`outcome`] (what came of it). Every room below on the path
-//! speaks of these.
+//! Reading order: [`authorize`] (may this caller use this model), [`key`] (recognizes repeated
+//! calls), [`collect`] (reads the body), [`outcome`] (how it ended). All rooms below on the path
+//! use these types.
 
 pub mod authorize;
 pub mod collect;

@@ -1,4 +1,4 @@
-//! What became of an admitted call: for the money, and for its caller.
+//! Outcome of an admitted call: for its settlement, and for its caller.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use http::{HeaderValue, StatusCode};
 
 use crate::request::Room;
 
-/// What became of a call, for the money.
+/// Whether the upstream executed a call, which decides the charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecutionOutcome {
     /// Not a byte was sent.
     NotSent,
     /// The upstream refused it: it was not executed.
     Refused,
-    /// It was executed, and here is what came of it.
+    /// It was executed, and its answer is here.
     Delivered,
-    /// It was sent, and nobody knows.
+    /// It was sent, and whether it was executed cannot be known.
     Unknown,
 }
 
-/// An answer that may be passed on.
+/// An answer of the upstream that may be passed on to the caller.
 #[derive(Debug)]
 pub struct UpstreamResponse {
     /// Its status.
@@ -31,6 +31,6 @@ pub struct UpstreamResponse {
     pub content_encoding: Option<HeaderValue>,
     /// Its body, byte for byte.
     pub body: Bytes,
-    /// The room the body takes in memory.
+    /// The body's share of the bounded memory.
     pub room: Arc<Room>,
 }

@@ -57,7 +57,7 @@ pub struct Parts {
     pub upstream: Live<Upstream>,
     /// Settings.
     pub settings: Live<Settings>,
-    /// Prices. A model with one exists, whatever the list says.
+    /// Prices. A model with a price exists even if the list lacks it.
     pub prices: Live<PriceTable>,
     /// Proxies trusted to report a caller's address.
     pub proxies: Arc<TrustedProxies>,
@@ -178,8 +178,8 @@ impl Answers {
         }
     }
 
-    /// Asks the upstream something that is not cached. `guessed_by` is set when nobody knows
-    /// whether it exists.
+    /// Asks the upstream something that is not cached. `guessed_by` is set when the model may not
+    /// exist.
     fn ask(&self, question: &Catalogue, guessed_by: Option<IpAddr>) -> Result<Flight, Refusal> {
         let now = self.0.clock.elapsed();
         self.fly(question, || match guessed_by {

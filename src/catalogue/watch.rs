@@ -2,8 +2,8 @@
 //! the teams change. Runs once per process.
 //!
 //! Uses the cached list and causes no request of its own. Only where the account's balance is read
-//! (`upstream.reconcile`), the list is fetched as often as that, so that it is known even if nobody
-//! asks for it.
+//! (`upstream.reconcile`), the list is fetched as often as that, so that prices are compared even
+//! if no caller requests it.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,21 +1,21 @@
-//! A claim: what is claimed, by which call.
+//! A claim: the right of one call to use an idempotency key.
 
 use crate::call::{Fingerprint, KeyHash};
 use crate::ledger::ReservationId;
 use crate::request::RequestId;
 use crate::team::TeamId;
 
-/// What is claimed, and for what.
+/// The right of one call to use an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Its name, which is the call's own id: claiming again under the same name is the same claim.
+    /// The call's own id. Claiming a key again with the same id is the same claim.
     pub id: ReservationId,
-    /// The team whose key it is. Other teams' keys are other keys.
+    /// The team whose key it is. Equal keys of different teams are different keys.
     pub team: TeamId,
     /// The key.
     pub key: KeyHash,
-    /// What the call asks for.
+    /// The call's model and body, hashed.
     pub fingerprint: Fingerprint,
-    /// What its caller calls the call.
+    /// Id of the request.
     pub request_id: RequestId,
 }

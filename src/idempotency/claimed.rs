@@ -1,5 +1,5 @@
-//! A claim in the hands of its call: the right, and the duty, to make the call that an idempotency
-//! key stands for.
+//! A claim held by its call, which must end it: with an outcome, as lost, or by giving the key
+//! back.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use super::{Claim, Replays};
 use crate::ledger::Phase;
 use crate::store::Outage;
 
-/// A claim in the hands of the call that makes it: once that is paid for, a part of its money.
-/// Dropped, it is released: nothing was spent, and the key may be used again. Once the call may
-/// have been sent, the claim ends with the call's outcome or, should there never be one (a panic, a
-/// process that is killed), as lost: nobody makes the call again under its key.
+/// A claim held by its call, and part of the call's reservation once that exists. Dropped before
+/// the call is sent, it is released: nothing was spent, and the key may be used again. Once the
+/// call may have been sent, the claim ends with the call's outcome. If there never is one (a panic,
+/// a killed process), it ends as lost, and the call is never made again with this key.
 pub struct Claimed {
     claim: Option<Claim>,
     longest: Duration,
@@ -21,17 +21,17 @@ pub struct Claimed {
 }
 
 impl Claimed {
-    /// A claim for a call that takes at most so long once it was sent. It is released when dropped,
-    /// so it exists before the store is asked: a caller may leave meanwhile.
+    /// A claim for a call that takes at most `longest` once it was sent. It exists before the store
+    /// is asked, so that it is released if the caller leaves meanwhile.
     pub(super) const fn new(claim: Claim, longest: Duration, replays: Replays) -> Self {
         Self { claim: Some(claim), longest, replays }
     }
 
-    /// Tells the store that the call is about to be sent, paid for by its reservation. `false`: it
-    /// must not be sent.
+    /// Notes in the store that the call is about to be sent, with its reservation. `false`: it must
+    /// not be sent.
     ///
     /// # Errors
-    /// The store did not answer: the call must not be sent either.
+    /// The store did not answer, so the call must not be sent.
     pub async fn sent(&self) -> Result<bool, Outage> {
         match &self.claim {
             Some(claim) => self.replays.sent(claim, self.longest).await,
@@ -39,13 +39,13 @@ impl Claimed {
         }
     }
 
-    /// The call has ended, and its claim ends with its outcome.
+    /// Takes the claim out, to end it with the call's outcome.
     #[must_use]
     pub fn ended(mut self) -> Option<Claim> {
         self.claim.take()
     }
 
-    /// The call was dropped when it was that far: nobody knows its outcome, if it has one.
+    /// Ends the claim of a call that was dropped in this phase, without a known outcome.
     pub fn left_behind(mut self, phase: Phase) {
         match phase {
             Phase::Waiting | Phase::TurnedBack => {}
@@ -63,7 +63,7 @@ impl Claimed {
         self.claim.as_ref()
     }
 
-    /// The key turned out to be somebody else's: there is nothing to release.
+    /// Drops the claim without releasing the key, which belongs to another call.
     pub(super) fn not_ours(mut self) {
         self.claim = None;
     }

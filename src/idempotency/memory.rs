@@ -1,8 +1,8 @@
-//! Claims and answers in the memory of this process: bounded in bytes and in number, and forgotten
-//! when it restarts.
+//! Claims and stored responses in memory: bounded in bytes and number, and lost when the process
+//! restarts.
 //!
-//! It goes with an embedded ledger, which belongs to one process: whoever restarts it loses the
-//! idempotency keys of the last day, not the money.
+//! For an embedded ledger, which belongs to one process. A restart loses the idempotency keys of
+//! the last day, but no money.
 
 mod entry;
 mod index;
@@ -24,8 +24,7 @@ use crate::request::RequestId;
 use crate::store::Outage;
 use crate::team::TeamId;
 
-/// How many things are remembered at once; of more, the finished ones that would be forgotten first
-/// are forgotten now.
+/// Most entries. Beyond it, the finished entry that would expire first is dropped.
 const ENTRIES_MAX: usize = 100_000;
 
 /// A store in memory, shared by all workers of a process.
@@ -36,13 +35,13 @@ pub struct Memory {
 
 struct State {
     entries: HashMap<EntryKey, Entry>,
-    /// What is forgotten when.
+    /// Entries by when they expire.
     expiries: BTreeMap<(Duration, u64), EntryKey>,
-    /// The bodies, oldest first, by when their entries are forgotten.
+    /// Entries with a body, by when they expire.
     bodies: BTreeMap<(Duration, u64), EntryKey>,
     bytes: u64,
     count: u64,
-    /// The calls of which something is kept.
+    /// Calls with a stored outcome.
     calls: Index,
     settings: Settings,
     entries_max: usize,
@@ -69,7 +68,7 @@ impl Memory {
         Self { state: Mutex::new(state), clock }
     }
 
-    /// The state, without what is to be forgotten by now.
+    /// Locks the state and drops expired entries.
     fn state(&self) -> (MutexGuard<'_, State>, Duration) {
         let now = self.clock.elapsed();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +121,8 @@ impl State {
         }
     }
 
-    /// A call that runs, or was lost, is forgotten last: forgetting it would let it be made twice.
+    /// Drops one entry. A running or lost call goes last, because without its entry it could be
+    /// made twice.
     fn forget_one(&mut self) {
         let runs = |key: &EntryKey| {
             let content = self.entries.get(key).map(|entry| &entry.content);

@@ -1,16 +1,15 @@
-//! Has this call been made before, and what was its answer: idempotency keys, and answers kept for
+//! Idempotency: makes a call with an idempotency key once, and stores answers for repeats and for
 //! callers who left.
 //!
-//! Reading order: [`crate::call::key`] (what makes two calls the same one), [`claim`] (the right to
-//! make it), [`stored_response`] (an answer that is remembered), [`store`] (where both are),
-//! [`memory`] (the store beside an embedded ledger), [`redis`] with `replay.lua` and `redis_keys`
-//! (the one beside a ledger in Redis), [`replays`] (what the rooms do with it), [`claimed`] (a
-//! claim in the hands of its call), `waiting` (outcomes that the store does not have yet),
-//! [`replay`] (the layer).
+//! Reading order: [`crate::call::key`] (recognizes repeated calls), [`claim`] (the right to make a
+//! call), [`stored_response`] (the answer of a call), [`store`] (keeps both), [`memory`] (the store
+//! beside an embedded ledger), [`redis`] with `replay.lua` and `redis_keys` (the store beside a
+//! ledger in Redis), [`replays`] (a worker's operations on the store), [`claimed`] (a claim held by
+//! its call), `waiting` (outcomes that the store does not have yet), [`replay`] (the layer).
 //!
-//! Of calls with the same key and body, of one team, one is made: whoever claims the key first
-//! makes it, the others wait for its answer, on whatever replica. A call of which nothing was spent
-//! gives its key back.
+//! Of a team's calls with the same key and body, only the first is made, over all replicas: it
+//! claims the key, and the others wait for its answer. A call that spent nothing gives its key
+//! back.
 
 pub mod claim;
 pub mod claimed;
@@ -18,7 +17,6 @@ pub mod memory;
 pub mod observe;
 pub mod redis;
 mod redis_keys;
-#[allow(clippy::module_inception)] // the layer is called what the room is called
 pub mod replay;
 pub mod replays;
 pub mod settings;

@@ -1,15 +1,15 @@
-//! What the room tells whoever counts it.
+//! What idempotency reports to metrics.
 
-/// What was given to a caller in place of a call, or refused.
+/// What a caller got instead of a new call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The answer of a call that had ended.
     Replayed,
-    /// The answer of a call that was running, once it had ended.
+    /// The answer of a call that was running and has ended since.
     Joined,
     /// The outcome of a request, asked for by its id.
     Fetched,
-    /// Nothing: the key was used with another body.
+    /// A refusal: the key was used with another body.
     Mismatch,
 }
 

@@ -1,8 +1,7 @@
-//! Idempotency keys and kept answers in Redis, beside the ledger of their team and in the same
-//! slot.
+//! Claims and stored responses in Redis, beside the ledger of their team and in the same slot.
 //!
-//! One script call per step, on the server's clock; every key it makes expires. The steps go over a
-//! connection of their own: an answer may be large, and must not hold up an admission behind it.
+//! Each step is one call of a script, by the server's clock; every key expires. Steps have a
+//! connection of their own, so that a large answer does not delay admissions.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,19 +17,19 @@ use crate::idempotency;
 use crate::ledger::ReservationId;
 use crate::request::RequestId;
 use crate::store::answer::{read, unreadable};
-use crate::store::observe::tell;
+use crate::store::observe::report;
 use crate::store::{
     Client, Cmd, Observer, Outage, Script, Settings, Unobserved, UnusableSettings, Value,
     run_script,
 };
 use crate::team::TeamId;
 
-/// How long a step may take at least, whatever the ledger's deadline: a large answer takes its time
-/// on the way.
+/// Least deadline of a step, even if the ledger's is shorter: a large answer takes time to
+/// transfer.
 const PATIENCE: Duration = Duration::from_secs(2);
 const TEXT: &str = include_str!("replay.lua");
 
-/// One of the script's steps, and what the metrics call it.
+/// A step of the script, and its name in the metrics.
 #[derive(Clone, Copy)]
 struct Step {
     name: &'static str,
@@ -40,7 +39,7 @@ struct Step {
 const BEGIN: Step = Step { name: "begin", op: "replay_begin" };
 const FINISH: Step = Step { name: "finish", op: "replay_finish" };
 const SENT: Step = Step { name: "sent", op: "replay_sent" };
-const LOSE: Step = Step { name: "lose", op: "replay_lose" };
+const MARK_LOST: Step = Step { name: "lose", op: "replay_lose" };
 const RELEASE: Step = Step { name: "release", op: "replay_release" };
 const KEEP: Step = Step { name: "keep", op: "replay_keep" };
 const FETCH: Step = Step { name: "fetch", op: "replay_fetch" };
@@ -59,7 +58,7 @@ impl RedisReplays {
     /// A handle.
     ///
     /// # Errors
-    /// When the settings cannot be meant.
+    /// The settings make no sense.
     pub fn new(
         settings: Settings,
         keeping: idempotency::Settings,
@@ -67,8 +66,8 @@ impl RedisReplays {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, UnusableSettings> {
         let settings = Settings { deadline: settings.deadline.max(PATIENCE), ..settings };
-        // Whether the store is up is told by those who admit through it: an answer that took too
-        // long says little.
+        // Reports nothing about the store being up: the ledger does, and a large answer may be slow
+        // on a healthy store.
         let client = Client::new(settings, clock, Arc::new(Unobserved))?;
         Ok(Self { client, observer, script: Script::new(TEXT), keeping })
     }
@@ -88,7 +87,7 @@ impl RedisReplays {
             run_script(&mut link, (&self.script, TEXT), call, None).await.map(|(value, _)| value)
         });
         let reply = reply.await.and_then(Reply::read);
-        tell(&*self.observer, step.op, &reply, started);
+        report(&*self.observer, step.op, &reply, started);
         reply
     }
 
@@ -121,7 +120,7 @@ fn call(
     call
 }
 
-/// What the script says: a word, then what it tells of; of an outcome, its head and body.
+/// The script's answer: a word, then its parts, such as head and body of an outcome.
 struct Reply {
     word: Vec<u8>,
     parts: Vec<Option<Vec<u8>>>,
@@ -146,7 +145,7 @@ impl Reply {
             let [Some(head), Some(bytes)] = pair else { return None };
             let bytes = std::str::from_utf8(bytes).ok()?.parse().ok()?;
             let summary = StoredResponse::read(head, None)?.summary()?;
-            // A body of no bytes is told by its head.
+            // An empty body is noted in the head.
             Some(Summary {
                 body_bytes: Some(bytes).filter(|bytes| *bytes > 0).or(summary.body_bytes),
                 ..summary
@@ -156,7 +155,7 @@ impl Reply {
     }
 }
 
-/// What its answers are called when they are none.
+/// Name of an answer in errors.
 const CALL: &str = "what is remembered of a call";
 
 impl Store for RedisReplays {
@@ -197,7 +196,7 @@ impl Store for RedisReplays {
     fn mark_lost<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>> {
         async move {
             let (key, id) = (ReplayKeys::key(&claim.team, &claim.key), claim.id.to_string());
-            self.step(&claim.team, LOSE, &[&key], &[id.as_bytes()]).await.map(drop)
+            self.step(&claim.team, MARK_LOST, &[&key], &[id.as_bytes()]).await.map(drop)
         }
         .boxed()
     }

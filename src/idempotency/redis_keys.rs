@@ -1,5 +1,5 @@
-//! The names of the keys in Redis of what is remembered of calls: all of a team's are in its hash
-//! slot, beside its ledger.
+//! Names of the Redis keys for claims and stored responses: a team's are in its hash slot, beside
+//! its ledger.
 
 use crate::call::KeyHash;
 use crate::ledger::{self, ReservationId};
@@ -10,15 +10,15 @@ fn key(team: &TeamId, what: &str) -> String {
     format!("mg1:{{{team}}}:{what}")
 }
 
-/// The keys of what is remembered of one team's calls.
+/// Keys shared by all calls of one team.
 pub(super) struct ReplayKeys {
-    /// Sorted set: the bodies that are kept, by their end.
+    /// Sorted set: stored bodies, by when they expire.
     pub(super) bodies: String,
-    /// How many bytes they are together.
+    /// Total size of the stored bodies, in bytes.
     pub(super) bytes: String,
-    /// Sorted set: the newest calls of which something is kept, by its end.
+    /// Sorted set: the newest calls with a stored outcome, by when it expires.
     pub(super) kept: String,
-    /// Hash: the ledger's open calls, beside others.
+    /// Hash: the ledger's state of the team, which has its open calls.
     pub(super) open_calls: String,
 }
 
@@ -29,18 +29,18 @@ impl ReplayKeys {
         Self { bodies, bytes, kept, open_calls: ledger::redis::state_key(team) }
     }
 
-    /// Hash: what is known of an idempotency key.
+    /// Hash: the claim or the outcome of an idempotency key.
     pub(super) fn key(team: &TeamId, hash: &KeyHash) -> String {
         key(team, &format!("replay:key:{hash}"))
     }
 
-    /// Hash: the outcome of a call, or where it is.
+    /// Hash: the outcome of a call, or the idempotency key that has it.
     pub(super) fn call(team: &TeamId, id: ReservationId) -> String {
         key(team, &format!("replay:call:{id}"))
     }
 
-    /// Sorted set: the newest calls that carried a request id and of which something is kept, by
-    /// its end. A request id has no character that would need escaping.
+    /// Sorted set: the newest calls with this request id and a stored outcome, by when it expires.
+    /// A request id has no character that would need escaping.
     pub(super) fn calls(team: &TeamId, carried: &RequestId) -> String {
         key(team, &format!("replay:calls:{carried}"))
     }

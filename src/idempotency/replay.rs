@@ -1,11 +1,11 @@
-//! Makes each call with an idempotency key once: others with the same key get its answer.
+//! Makes each call with an idempotency key once. Repeated calls with the same key get its answer.
 //!
-//! Reads: the idempotency key, the model and the body; what is remembered of the key; how the
-//! limits stand, to tell it with an answer that is given again. Writes: the claim of the call.
-//! Refuses: `idempotency_mismatch`, `idempotency_in_progress`, `idempotency_lost`,
+//! Reads: the idempotency key, the model and the body; the key's claim or stored response; the
+//! limits, for the headers of a replayed answer. Writes: the claim of the call. Refuses:
+//! `idempotency_mismatch`, `idempotency_in_progress`, `idempotency_lost`,
 //! `idempotency_answer_gone`, `ledger_unavailable`, `overloaded`. Position: below the layer that
-//! takes in the body, since the whole body is compared; above admission, since an answer that is
-//! given again reserves nothing and costs nothing.
+//! reads the body, since the whole body is compared; above admission, since a replayed answer
+//! reserves nothing and costs nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,14 +26,13 @@ use crate::refusal::{Refusal, SpentCall};
 use crate::request::{Buffer, Stage, StageSpan, Wait};
 use crate::step::{Below, Step, Under};
 
-/// How long a claim lives beyond the longest time that its call may wait and, once sent, may take
-/// at the upstream.
+/// How much longer a claim lives than its call can wait and, once sent, run at the upstream.
 const MARGIN: Duration = Duration::from_secs(30);
-/// How long to wait before looking again whether a running call has ended: at first, and at most.
+/// Pause before checking again whether a running call has ended: the first, and the longest.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(500);
 
-/// Makes calls with a key once.
+/// Makes each call with an idempotency key once.
 pub struct Replay {
     replays: Replays,
     ledger: Arc<dyn Ledger>,
@@ -41,18 +40,18 @@ pub struct Replay {
     buffer: Buffer,
 }
 
-/// How long a call may take, as the settings of the upstream are now.
+/// How long a call may take, by the upstream's current settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// Waiting, before it is sent.
+    /// In the queue, before it is sent.
     pub wait: Duration,
     /// In all, from its admission to its end.
     pub call: Duration,
 }
 
 impl Replay {
-    /// Remembers here. The ledger tells how limits stand, `times` is asked with each call how long
-    /// it may take; the buffer is the memory for answers on their way out.
+    /// Uses this store. The ledger gives the limits for replayed answers, `times` how long a call
+    /// may take now, and the buffer the memory for answers.
     #[must_use]
     pub fn new(
         replays: Replays,
@@ -64,8 +63,8 @@ impl Replay {
     }
 }
 
-/// A call that nobody has made before: it carries no idempotency key, or has claimed the one that
-/// it carries. Only this layer makes it.
+/// A call that may be made: it has no idempotency key, or has claimed it. Only this layer makes
+/// this value.
 #[derive(Debug)]
 pub struct NewCall {
     call: PaidCall,
@@ -90,7 +89,7 @@ impl<S: Under<NewCall, Answer, Refusal>> Step<PaidCall, S> for Replay {
     type HandsOn = NewCall;
     type Response = Answer;
     type Error = Refusal;
-    /// Nothing is boxed for a call without a key.
+    /// Boxed only for a call with a key.
     type Future = Either<S::Future, BoxFuture<'static, Result<Answer, Refusal>>>;
 
     fn take(self: &Arc<Self>, call: PaidCall, below: Below<'_, S>) -> Self::Future {
@@ -100,28 +99,28 @@ impl<S: Under<NewCall, Answer, Refusal>> Step<PaidCall, S> for Replay {
         let with = Arc::clone(self);
         Either::Right(below.later(|mut below| async move {
             match with.claim(&call, key).await? {
-                Whose::Ours(claimed) => {
+                ClaimResult::Claimed(claimed) => {
                     let claimed = Some(claimed);
                     below.call(NewCall { call, claimed }).await
                 }
-                Whose::Answered(kept) => with.replayed(&call, *kept).await,
+                ClaimResult::Answered(kept) => with.replayed(&call, *kept).await,
             }
         }))
     }
 }
 
-/// Who makes the call that a key stands for.
-enum Whose {
-    /// This one.
-    Ours(Claimed),
-    /// Somebody made it.
+/// Result of claiming the key of a call.
+enum ClaimResult {
+    /// This call has the key.
+    Claimed(Claimed),
+    /// Another call with the key got this answer.
     Answered(Box<StoredResponse>),
 }
 
 impl Replay {
-    /// Claims the key, or waits until the call that holds it has ended: with an answer, or without
-    /// having spent anything, when the key is free again.
-    async fn claim(&self, call: &PaidCall, key: KeyHash) -> Result<Whose, Refusal> {
+    /// Claims the key. If another call holds it, waits until that one ends: with an answer, or by
+    /// giving the key back because nothing was spent.
+    async fn claim(&self, call: &PaidCall, key: KeyHash) -> Result<ClaimResult, Refusal> {
         let claim = Claim {
             id: call.call_id,
             team: call.team.id.clone(),
@@ -135,7 +134,7 @@ impl Replay {
         let mut joining: Option<StageSpan> = None;
         loop {
             match self.begin(&claimed).await? {
-                Begun::First => return Ok(Whose::Ours(claimed)),
+                Begun::First => return Ok(ClaimResult::Claimed(claimed)),
                 Begun::Running if Instant::now() >= until => {
                     claimed.not_ours();
                     return Err(Refusal::IdempotencyInProgress);
@@ -144,7 +143,7 @@ impl Replay {
                 Begun::Finished(kept) => {
                     claimed.not_ours();
                     self.count(call, kind);
-                    return Ok(Whose::Answered(kept));
+                    return Ok(ClaimResult::Answered(kept));
                 }
                 Begun::Lost => {
                     claimed.not_ours();
@@ -179,8 +178,7 @@ impl Replay {
         })
     }
 
-    /// The answer once more, with what is true of this request: it costs nothing, and the limits
-    /// stand as they do now.
+    /// The stored answer with the headers of this request: no cost, and the current limits.
     async fn replayed(&self, call: &PaidCall, kept: StoredResponse) -> Result<Answer, Refusal> {
         let mut headers = self.limit_headers(call).await;
         let mut writer = HeaderWriter::new(&mut headers);
@@ -202,7 +200,8 @@ impl Replay {
         Ok(answer.map(|body| body.holding(Some(held))))
     }
 
-    /// A ledger that does not answer keeps nobody from an answer that is here.
+    /// The limits' headers. None if the ledger does not answer: that must not withhold a stored
+    /// answer.
     async fn limit_headers(&self, call: &PaidCall) -> HeaderMap {
         let query = SnapshotQuery {
             team: call.team.id.clone(),

@@ -1,5 +1,4 @@
-//! What a worker does with claims and kept answers: claims keys, writes outcomes down, finds them
-//! again.
+//! A worker's operations on claims and responses: claims keys, stores outcomes, finds them again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +22,14 @@ use crate::request::{Buffer, RequestId};
 use crate::store::Outage;
 use crate::team::TeamId;
 
-/// How many outcomes that nobody waits for are written at once: a crowd of callers who were cut off
-/// does not fill the way to the store.
+/// Most outcomes written at once in the background, so that many disconnected callers do not occupy
+/// the connection to the store.
 const WRITTEN_AT_ONCE: usize = 4;
-/// How long an outcome is offered to a store that does not take it, and how often.
-const OFFERED_FOR: Duration = Duration::from_secs(60);
-const OFFERED_EVERY: Duration = Duration::from_millis(500);
+/// How long writing an outcome is retried, and at which interval.
+const RETRIED_FOR: Duration = Duration::from_secs(60);
+const RETRIED_EVERY: Duration = Duration::from_millis(500);
 
-/// A worker's handle to what is remembered. Clones share it.
+/// A worker's handle to the store. Clones share it.
 #[derive(Clone)]
 pub struct Replays(Arc<Shared>);
 
@@ -49,13 +48,13 @@ struct Shared {
 pub struct Ended {
     /// The team that made it.
     pub team: TeamId,
-    /// Which it was, and how it ended for the money.
+    /// Its id, and its outcome in the ledger.
     pub call: Call,
-    /// What its caller called it.
+    /// Id of the request.
     pub id: RequestId,
-    /// The claim it was made under, when it had an idempotency key.
+    /// Its claim, if it had an idempotency key.
     pub claim: Option<Claim>,
-    /// Whether it was, or may have been, executed: then it may not be made again under the same
+    /// Whether it was or may have been executed, so that it must not be made again with the same
     /// key.
     pub executed: bool,
     /// What it was charged.
@@ -64,8 +63,8 @@ pub struct Ended {
     pub at: Timestamp,
 }
 
-/// A call whose answer may not arrive.
-struct Unheard {
+/// A call whose answer has not arrived yet.
+struct Unconfirmed {
     team: TeamId,
     call: Call,
     request_id: RequestId,
@@ -73,8 +72,8 @@ struct Unheard {
 }
 
 impl Replays {
-    /// A handle. What it does beside the calls goes on in the tracker, for which the drain waits;
-    /// answers that wait for the store take from this memory.
+    /// A handle. Background work runs in the tracker, for which the drain waits; answers that wait
+    /// for the store take memory from the buffer.
     #[must_use]
     pub fn new(
         store: Arc<dyn Store>,
@@ -95,7 +94,7 @@ impl Replays {
         self.0.store.sent(claim, ttl).await
     }
 
-    /// The largest answer that is kept.
+    /// The largest answer that is stored with its body.
     #[must_use]
     pub fn answer_bytes_max(&self) -> u64 {
         self.0.settings.answer_bytes_max
@@ -109,13 +108,13 @@ impl Replays {
         self.0.observer.replay(kind);
     }
 
-    /// Writes down how a call ended, if anyone may ask: it had an idempotency key, or its caller
-    /// has left. `answer` is what the caller gets, or would have got; it comes back as it is, and
-    /// if the answer is not written down now, it will be should it not arrive.
+    /// Stores the outcome of a call that may be asked for again: it had an idempotency key, or its
+    /// caller has left. Returns `answer` unchanged. The outcome of any other call is stored only if
+    /// its answer does not arrive.
     ///
-    /// When the store does not take it, it is offered again for a while; the caller does not wait
-    /// for that. Any number may wait so; where the team's share of the memory for answers is full,
-    /// an outcome waits without its answer.
+    /// If the store does not take it, writing is retried for a while in the background. Any number
+    /// of outcomes may wait; if the team's share of the memory for answers is full, one waits
+    /// without its answer.
     pub async fn ended(
         &self,
         ended: Ended,
@@ -131,14 +130,15 @@ impl Replays {
             other => other,
         };
         if claim.is_none() && !caller_left {
-            return answer
-                .map(|answer| self.watched(answer, Unheard { team, call, request_id: id, cost }));
+            return answer.map(|answer| {
+                self.stored_if_undelivered(answer, Unconfirmed { team, call, request_id: id, cost })
+            });
         }
-        // Rare, and no part of what every call keeps in memory.
+        // Boxed, because it is rare and would enlarge every call's future.
         Box::pin(self.keep(Ended { team, call, id, claim, executed, cost, at }, answer)).await
     }
 
-    /// Keeps what was answered, and hands it on.
+    /// Stores an answer and returns it.
     async fn keep(&self, ended: Ended, answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
         let Ended { team, call, id, claim, executed: _, cost, at } = ended;
         let call_id = call.id;
@@ -147,45 +147,47 @@ impl Replays {
         };
         let kept = match &answer {
             Ok(answer) => kept(answer),
-            // HTTP/2, since what is kept says nothing of a connection.
+            // HTTP/2, so that the stored headers say nothing about a connection.
             Err(refusal) => kept(&body::answer(refusal, id.as_str(), Version::HTTP_2, at)),
         };
         let outcome = Outcome { team, claim, kept };
         if let Err(outage) = self.write(&outcome).await {
             tracing::debug!(%outage, request_id = %id, %call_id, "an outcome waits to be remembered");
             let waiting = Waiting::new(outcome, &self.0.buffer);
-            self.keep_beside(waiting, OFFERED_EVERY, &Handle::current());
+            self.keep_in_background(waiting, RETRIED_EVERY, &Handle::current());
         }
         answer
     }
 
-    /// The answer, which is kept should it not arrive.
-    fn watched(&self, answer: Answer, unheard: Unheard) -> Answer {
+    /// Stores the answer if it does not arrive.
+    fn stored_if_undelivered(&self, answer: Answer, unconfirmed: Unconfirmed) -> Answer {
         let (replays, status, headers) =
             (self.clone(), answer.status(), stored_response::kept_headers(answer.headers()));
         let bytes_max = self.0.settings.answer_bytes_max;
-        // A body that would not be kept is not held on to either.
+        // Does not hold a body that would not be stored.
         let body = answer.body().bytes();
         let body = (body.len() as u64 <= bytes_max).then(|| body.clone());
         let delivery = Delivery::new(body, move |body| {
-            let Unheard { team, call, request_id, cost } = unheard;
+            let Unconfirmed { team, call, request_id, cost } = unconfirmed;
             let headers = headers.into_iter().flatten().collect();
             let kept = StoredResponse { call: Some(call), request_id, status, headers, cost, body };
             let waiting = Waiting::new(Outcome { team, claim: None, kept }, &replays.0.buffer);
             // Outside a runtime the process is ending.
             let Ok(runtime) = Handle::try_current() else { return };
-            replays.keep_beside(waiting, Duration::ZERO, &runtime);
+            replays.keep_in_background(waiting, Duration::ZERO, &runtime);
         });
         answer.map(|body| body.delivered_to(delivery))
     }
 
-    /// Keeps an outcome beside whatever goes on, after this pause.
-    fn keep_beside(&self, waiting: Waiting, pause: Duration, runtime: &Handle) {
+    /// Stores an outcome in the background, after this pause.
+    fn keep_in_background(&self, waiting: Waiting, pause: Duration, runtime: &Handle) {
         let replays = self.clone();
-        self.0.tracker.spawn_on(async move { replays.offer(waiting, pause).await }, runtime);
+        self.0
+            .tracker
+            .spawn_on(async move { replays.write_with_retries(waiting, pause).await }, runtime);
     }
 
-    /// What is kept of one of the team's calls.
+    /// The stored response of one of the team's calls.
     ///
     /// # Errors
     /// `ledger_unavailable`.
@@ -201,8 +203,7 @@ impl Replays {
         Ok(kept)
     }
 
-    /// What is kept of the newest of the team's calls, or of those of them that carried a request
-    /// id.
+    /// Stored outcomes of the team's newest calls, or of those with this request id.
     ///
     /// # Errors
     /// `ledger_unavailable`.
@@ -214,8 +215,7 @@ impl Replays {
         self.0.store.list(team, of).await.map_err(|outage| away(&outage))
     }
 
-    /// Gives a key back, beside whatever goes on. When that fails, it is free when the claim's time
-    /// is over.
+    /// Gives a key back, in the background. If that fails, the key is free when the claim expires.
     pub(super) fn release(&self, claim: Claim, runtime: &Handle) {
         let replays = self.clone();
         let released = async move {
@@ -226,7 +226,7 @@ impl Replays {
         self.0.tracker.spawn_on(released, runtime);
     }
 
-    /// Gives a call up whose outcome is gone, beside whatever goes on.
+    /// Marks a call as lost, in the background.
     pub(super) fn mark_lost(&self, claim: Claim, runtime: &Handle) {
         let replays = self.clone();
         let lost = async move {
@@ -244,16 +244,16 @@ impl Replays {
         }
     }
 
-    /// Offers an outcome to the store after a pause, for a while if need be.
-    async fn offer(&self, waiting: Waiting, mut pause: Duration) {
-        let until = Instant::now() + pause + OFFERED_FOR;
+    /// Writes an outcome after a pause, and retries for a while.
+    async fn write_with_retries(&self, waiting: Waiting, mut pause: Duration) {
+        let until = Instant::now() + pause + RETRIED_FOR;
         while Instant::now() < until {
             tokio::time::sleep(pause).await;
             // Never closed.
             let _turn = self.0.turns.acquire().await;
             let Err(outage) = self.write(waiting.outcome()).await else { return waiting.kept() };
             tracing::debug!(%outage, request_id = %waiting.outcome().kept.request_id, "an outcome waits to be kept");
-            pause = OFFERED_EVERY;
+            pause = RETRIED_EVERY;
         }
     }
 }

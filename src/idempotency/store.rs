@@ -1,4 +1,4 @@
-//! Where claims and answers are kept: one trait, a store in Redis and one in memory.
+//! Store of claims and responses: one trait, implemented in Redis and in memory.
 
 use std::time::Duration;
 
@@ -10,58 +10,56 @@ use crate::request::RequestId;
 use crate::store::Outage;
 use crate::team::TeamId;
 
-/// What became of an attempt to claim a key.
+/// Result of claiming a key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begun {
-    /// The key is claimed: the call is to be made.
+    /// The key is claimed, and the call may be made.
     First,
-    /// The same call is being made by somebody else.
+    /// The same call is already running.
     Running,
-    /// It has been made.
+    /// It was made, with this answer.
     Finished(Box<StoredResponse>),
-    /// It was sent, and its outcome was lost with whoever made it. It may have been executed.
+    /// It was sent, and its outcome was lost with its process. It may have been executed.
     Lost,
-    /// The key was used for a call that asks for something else.
+    /// The key was used for a call with another model or body.
     Mismatch,
 }
 
-/// How many of a team's calls, or of those that carried one request id, are listed. Older ones are
-/// found by their own ids.
+/// Most calls listed of a team, or of one request id. Older ones are found by their call ids.
 pub const LISTED_MAX: usize = 100;
 
-/// Keeps claims and answers. Each step is atomic and safe to repeat. What is not a team's own does
-/// not exist for it.
+/// Keeps claims and responses. Each step is atomic and safe to repeat. A team finds only its own.
 ///
-/// What is kept is forgotten after the store's retention. So is a claim once its call was sent:
-/// should nobody ever tell its outcome, it is lost, and the call is not made again. Before that a
-/// claim ends after the time it was made for.
+/// Outcomes expire after the store's retention. A claim expires after its `ttl` until its call is
+/// sent, and after the retention from then on: if no outcome comes, the call is lost, and not made
+/// again.
 pub trait Store: Send + Sync + 'static {
     /// Claims a key, for at most `ttl` unless the call is sent by then.
     fn begin<'a>(&'a self, claim: &'a Claim, ttl: Duration)
     -> BoxFuture<'a, Result<Begun, Outage>>;
 
-    /// Notes that the call is about to be sent, paid for by its reservation: from now on the key is
-    /// held for at least `ttl` and as long as outcomes are kept. Once the reservation has ended and
-    /// no outcome has come for a while, none will. `false`: the key is somebody else's by now, do
-    /// not send.
+    /// Notes that the call is about to be sent, with its reservation: from now on the key is held
+    /// for at least `ttl` and as long as outcomes are kept. If the reservation has ended and no
+    /// outcome comes for a while, the call counts as lost. `false`: another call has the key by
+    /// now, so do not send.
     fn sent<'a>(&'a self, claim: &'a Claim, ttl: Duration) -> BoxFuture<'a, Result<bool, Outage>>;
 
-    /// Ends the claim of a call that was sent and of which nobody can tell any more what became.
+    /// Ends the claim of a call that was sent and whose outcome is lost.
     fn mark_lost<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// Ends a claim with the call's outcome, which is found under the key and under the call's id
-    /// from now on. A claim that was too late, because the key is somebody else's by now, keeps the
-    /// outcome under the call's id only.
+    /// Ends a claim with the call's outcome, which is found by the key and by the call's id from
+    /// now on. If another call has the key by now, it is found by the call's id only.
     fn finish<'a>(
         &'a self,
         claim: &'a Claim,
         kept: &'a StoredResponse,
     ) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// Gives a claimed key back, as if it had never been used. A finished claim stays.
+    /// Gives a claimed key back, as if it had never been used. Does nothing once the claim has
+    /// ended.
     fn release<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<(), Outage>>;
 
-    /// Keeps an outcome under its call's id.
+    /// Stores an outcome by its call's id.
     fn keep<'a>(
         &'a self,
         team: &'a TeamId,
@@ -75,8 +73,8 @@ pub trait Store: Send + Sync + 'static {
         id: ReservationId,
     ) -> BoxFuture<'a, Result<Option<StoredResponse>, Outage>>;
 
-    /// What is kept of the team's calls, the newest first, at most [`LISTED_MAX`]: of those that
-    /// carried a request id, or of all.
+    /// Stored outcomes of the team's calls, or of those with one request id, newest first, at most
+    /// [`LISTED_MAX`].
     fn list<'a>(
         &'a self,
         team: &'a TeamId,

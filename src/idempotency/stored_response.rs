@@ -1,4 +1,4 @@
-//! An answer that is remembered: what its caller was told, or would have been.
+//! The stored answer of a call, which its caller got or would have got.
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -14,29 +14,28 @@ use crate::ledger::{Outcome, ReservationId};
 use crate::model::ModelId;
 use crate::request::RequestId;
 
-/// The headers that are kept. Those that say how limits stood, what the call cost, or how long it
-/// took, were true only once.
+/// Headers that are stored. Those about limits, cost and time are left out, because they were true
+/// only once.
 const HEADERS: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, X_ERROR_SOURCE];
 
 /// A remembered answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredResponse {
-    /// The call whose answer it is; `None` when it was kept by a version that gave calls no id of
-    /// their own.
+    /// The call; `None` when a version that gave calls no id stored it.
     pub call: Option<Call>,
-    /// What its caller called it.
+    /// Id of the request.
     pub request_id: RequestId,
     /// Its status.
     pub status: StatusCode,
-    /// Those of its headers that are still true.
+    /// Headers that are stored with it.
     pub headers: HeaderMap,
     /// What the call was charged.
     pub cost: Credits,
-    /// Its body; `None` when it was too large to be kept.
+    /// Body; `None` when it was too large to be stored.
     pub body: Option<Bytes>,
 }
 
-/// Which call it was, and how it ended for the money.
+/// Id of a call, and its outcome in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Its own id.
@@ -47,22 +46,22 @@ pub struct Call {
     pub outcome: Outcome,
 }
 
-/// A remembered answer without its body.
+/// A stored answer without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The call.
     pub call: Call,
-    /// What its caller called it.
+    /// Id of the request.
     pub request_id: RequestId,
     /// The status of its answer.
     pub status: StatusCode,
     /// What it was charged.
     pub cost: Credits,
-    /// How many bytes its body has; `None` when that is not kept.
+    /// Size of the body in bytes; `None` when it is not stored.
     pub body_bytes: Option<u64>,
 }
 
-/// Everything but the body, as stores write it.
+/// All but the body, as stores write it.
 #[derive(Serialize, Deserialize)]
 struct Head {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,11 +70,11 @@ struct Head {
     status: u16,
     headers: Vec<(String, String)>,
     cost: Credits,
-    /// The body was kept, and is empty: no store keeps a body of no bytes.
+    /// The body is empty. Noted here, because no store keeps an empty body.
     empty: bool,
 }
 
-/// Those of an answer's headers that are kept with it.
+/// The headers of an answer that are stored.
 pub(super) fn kept_headers(headers: &HeaderMap) -> [Option<(HeaderName, HeaderValue)>; 3] {
     HEADERS.map(|name| headers.get(&name).cloned().map(|value| (name, value)))
 }
@@ -88,7 +87,7 @@ struct CallHead {
 }
 
 impl StoredResponse {
-    /// Remembers an answer; its body only when it has at most so many bytes.
+    /// The stored form of an answer; without its body if that is larger than `bytes_max`.
     #[must_use]
     pub fn of(
         answer: &Answer,
@@ -107,9 +106,8 @@ impl StoredResponse {
         }
     }
 
-    /// The answer once more, for a call with the same key: status, body and headers of the first,
-    /// its ids among them. `None` when its body is not kept: anything else in its place would not
-    /// be the answer.
+    /// The answer for a repeated call: status, body and headers of the first one, its ids included.
+    /// `None` when the body is not stored, since anything else would be another answer.
     #[must_use]
     pub fn replayed(self) -> Option<Answer> {
         let mut answer = Answer::new(AnswerBody::new(self.body?));
@@ -124,7 +122,7 @@ impl StoredResponse {
         Some(answer)
     }
 
-    /// The body as it is, where it is kept and is JSON.
+    /// The body as it is; `None` when it is not stored or not JSON.
     #[must_use]
     pub fn json(&self) -> Option<&RawValue> {
         serde_json::from_slice(self.body.as_deref()?).ok()
@@ -138,7 +136,7 @@ impl StoredResponse {
         Some(Summary { call: self.call.clone()?, request_id, status, cost, body_bytes })
     }
 
-    /// Everything but the body, for a store.
+    /// All but the body, for a store.
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
@@ -159,8 +157,7 @@ impl StoredResponse {
         serde_json::to_vec(&head).unwrap_or_default()
     }
 
-    /// Puts together what a store kept. `None` when it is nothing that [`StoredResponse::head`]
-    /// wrote.
+    /// Parses what a store kept. `None` when [`StoredResponse::head`] did not write it.
     #[must_use]
     pub fn read(head: &[u8], body: Option<Bytes>) -> Option<Self> {
         let head: Head = serde_json::from_slice(head).ok()?;
@@ -215,7 +212,7 @@ mod tests {
     fn a_store_gives_back_what_it_was_given() {
         for body in [r#"{"images":[]}"#, "", "not JSON"] {
             let kept = kept(body, 100);
-            // A store that is given no bytes has none to give back.
+            // Stores do not keep an empty body.
             let stored = kept.body.clone().filter(|body| !body.is_empty());
             assert_eq!(StoredResponse::read(&kept.head(), stored), Some(kept));
         }

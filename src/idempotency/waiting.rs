@@ -1,5 +1,5 @@
-//! Outcomes that wait for the store while nobody waits for them: as many as there are, their
-//! answers within their team's share of the memory for answers.
+//! Outcomes that wait until the store takes them, in the background. Their number is not bounded;
+//! their answers are, by the team's share of the memory for answers.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use super::{Claim, StoredResponse};
 use crate::request::{Buffer, Room};
 use crate::team::TeamId;
 
-/// How a call ended, on its way to the store.
+/// Outcome of a call that the store does not have yet.
 pub(super) struct Outcome {
     pub(super) team: TeamId,
-    /// The claim that ends with it.
+    /// The claim that it ends.
     pub(super) claim: Option<Claim>,
     pub(super) kept: StoredResponse,
 }
 
-/// An outcome that waits, with room for its answer. Dropped before it is kept, the log says that it
-/// is lost.
+/// A waiting outcome, with memory for its answer. Dropped before it is stored, it is logged as
+/// lost.
 pub(super) struct Waiting {
     outcome: Outcome,
     is_kept: bool,
@@ -26,9 +26,9 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Where there is no room for the answer, the outcome waits without it. Without an answer it is
-    /// small, and each is that of a paid call that has ended: of these a store that is away lets no
-    /// more come.
+    /// Drops the answer if there is no memory for it. An outcome alone is small, and their number
+    /// stays low: each is that of an ended paid call, and while the store is away no new call is
+    /// admitted.
     pub(super) fn new(mut outcome: Outcome, buffer: &Buffer) -> Self {
         let bytes = outcome.kept.body.as_ref().map_or(0, Bytes::len);
         let room = if bytes == 0 { None } else { buffer.take(&outcome.team, bytes).ok() };
@@ -45,7 +45,7 @@ impl Waiting {
         &self.outcome
     }
 
-    /// The store has it.
+    /// Notes that the store has it.
     pub(super) fn kept(mut self) {
         self.is_kept = true;
     }

@@ -8,10 +8,9 @@
 //! [`record`], [`store`], [`key_registry`] and [`registry_sync`] keep what operators change at run
 //! time, stored by [`embedded`] or by [`redis`] with `registry.lua`, [`active_keys`] joins it with
 //! the configuration's keys, and [`key_names`] names them; [`build`] builds it from settings;
-//! [`authenticator`] judges
-//! [`presented`] credentials, with [`failed_check`] as the error, `reason` to word it, [`examine`]
-//! to report each check, and `refusal_log` to bound the log; [`authenticate`] is the layer, and
-//! [`authenticated`] its proof.
+//! [`authenticator`] judges [`presented`] credentials, with [`failed_check`] as the error, `reason`
+//! to word it, [`examine`] to report each check, and `refusal_log` to bound the log;
+//! [`authenticate`] is the layer, and [`authenticated`] its proof.
 
 mod active_keys;
 pub mod authenticate;

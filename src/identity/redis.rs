@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::store::{Entry, Store, Version};
 use crate::clock::Clock;
 use crate::store::answer::{read, unreadable};
-use crate::store::observe::tell;
+use crate::store::observe::report;
 use crate::store::{
     Client, Cmd, Observer, Outage, Replicas, Script, Settings, Topology, Unobserved,
     UnusableSettings, Value, run_script,
@@ -99,7 +99,7 @@ impl RedisKeyRegistry {
                 || Outage::Refused(format!("{have} of {replicas} replicas have the change"));
             if have < replicas { Err(too_few()) } else { Ok(value) }
         });
-        tell(&*self.observer, op, &reply, started);
+        report(&*self.observer, op, &reply, started);
         reply
     }
 
@@ -107,7 +107,7 @@ impl RedisKeyRegistry {
     async fn ask(&self, client: &Client, op: &'static str, command: Cmd) -> Result<Value, Outage> {
         let started = Instant::now();
         let reply = client.run(None, RegisterKeys::ENTRIES, &command).await;
-        tell(&*self.observer, op, &reply, started);
+        report(&*self.observer, op, &reply, started);
         reply
     }
 }

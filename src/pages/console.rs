@@ -1,5 +1,4 @@
 //! The console: operators sign in with a token, and see and do what the API allows that token.
-//! beside it lets them.
 
 use std::sync::Arc;
 

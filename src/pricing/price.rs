@@ -107,8 +107,7 @@ impl PriceTable {
         self.models.get(model).cloned().or_else(|| self.unknown_model.map(flat))
     }
 
-    /// The priced model that a misspelt name was meant to be, among those that may be named to the
-    /// caller.
+    /// The priced model closest to a misspelt name, among those that the caller may know.
     #[must_use]
     pub fn nearest(
         &self,

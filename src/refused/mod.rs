@@ -1,11 +1,11 @@
-//! Calls that were refused lately: noted by each process, kept in the store for a week, and shown
-//! to the team and its operators.
+//! Recently refused calls: noted by each process, kept in the store for a week, and shown to the
+//! team and its operators.
 //!
-//! Reading order: this file (what is known of one), `recorder` (the path of a request notes it, a
-//! task writes it), then the stores: `redis`, shared by all replicas, and `memory`, for the one
-//! process of an embedded ledger. A refusal costs the path of a request no I/O, and a flood of them
-//! costs the store one write a second for each team: only the newest are kept. The access log has
-//! all.
+//! Reading order: this file (the record of one call and the trait of the store), `recorder` (notes
+//! calls on the path of a request, and writes them from a task), then the stores: `redis`, shared
+//! by all replicas, and `memory`, for the one process of an embedded ledger. A refusal does no I/O
+//! on the path of a request. A flood of refusals causes one write a second for each team, because
+//! only the newest are kept; the access log has all.
 
 mod memory;
 mod recorder;
@@ -23,7 +23,7 @@ pub use self::redis::RedisRefused;
 pub use memory::MemoryRefused;
 pub use recorder::Recorder;
 
-/// Most calls that are kept of a team.
+/// Most calls kept for a team.
 pub const KEPT_MAX: usize = 100;
 
 /// A call that was refused.
@@ -47,7 +47,7 @@ pub struct RefusedCall {
     pub status: u16,
     /// Code of the refusal.
     pub code: String,
-    /// The limit that refused it, with its level, if it was one.
+    /// The limit that refused it, with its level; `None` when no limit did.
     pub limit: Option<String>,
     /// The message of the answer.
     pub message: String,

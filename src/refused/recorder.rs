@@ -12,7 +12,7 @@ use crate::team::TeamId;
 /// Pause between two writes.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Most calls of a team that one write has; of more, the newest.
+/// Most calls of a team in one write. Of more, the newest are written.
 const AT_ONCE: usize = 20;
 
 /// Refused calls that are not written yet. Clones share them.
@@ -34,7 +34,7 @@ impl Recorder {
         calls.truncate(AT_ONCE);
     }
 
-    /// Writes what was noted, each second, until stopped, and once more then.
+    /// Writes noted calls each second until stopped, and then once more.
     pub async fn write_to(self, store: Arc<dyn Store>, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
             self.write(&*store).await;
@@ -46,7 +46,7 @@ impl Recorder {
         for (team, calls) in self.take() {
             let calls: Vec<RefusedCall> = calls.into();
             if let Err(outage) = store.add(&team, &calls).await {
-                // The access log has them.
+                // They are lost here, but in the access log.
                 tracing::debug!(%team, %outage, "refused calls are not in the list of the latest");
             }
         }

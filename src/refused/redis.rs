@@ -10,13 +10,13 @@ use futures_util::future::BoxFuture;
 use super::{KEPT_MAX, RefusedCall, Store};
 use crate::clock::Clock;
 use crate::store::answer::read;
-use crate::store::observe::tell;
+use crate::store::observe::report;
 use crate::store::{
     Client, Cmd, Observer, Outage, Script, Settings, Unobserved, UnusableSettings, run_script,
 };
 use crate::team::TeamId;
 
-/// How long after a team's last refusal all are forgotten.
+/// How long calls are kept after a team's last refusal.
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 const TEXT: &str = include_str!("refused.lua");
 /// Name of an answer in errors.
@@ -33,13 +33,13 @@ impl RedisRefused {
     /// A handle.
     ///
     /// # Errors
-    /// When the settings cannot be meant.
+    /// The settings make no sense.
     pub fn new(
         settings: Settings,
         clock: Clock,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, UnusableSettings> {
-        // Whether the store is up is told by those who admit through it.
+        // Reports nothing about the store being up, since the ledger does.
         let client = Client::new(settings, clock, Arc::new(Unobserved))?;
         Ok(Self { client, observer, script: Script::new(TEXT) })
     }
@@ -73,14 +73,14 @@ impl Store for RedisRefused {
                 run_script(&mut link, (&self.script, TEXT), call, None).await
             });
             let added = added.await.map(|_| ());
-            tell(&*self.observer, "refused_add", &added, started);
+            report(&*self.observer, "refused_add", &added, started);
             added
         }
         .boxed()
     }
 
-    /// A list that was added twice, since the first answer was lost, is shown once. What another
-    /// version wrote in another form is left out.
+    /// Removes repeats: a list is added twice if the first answer was lost. Leaves out entries that
+    /// another version wrote in another form.
     fn latest<'a>(&'a self, team: &'a TeamId) -> BoxFuture<'a, Result<Vec<RefusedCall>, Outage>> {
         async move {
             let (started, key) = (Instant::now(), key(team));
@@ -88,7 +88,7 @@ impl Store for RedisRefused {
             range.arg("LRANGE").arg(&key).arg(0).arg(-1);
             let listed = self.client.run(Some(team), &key, &range).await;
             let listed = listed.and_then(|value| read::<Vec<Vec<u8>>>(value, LIST));
-            tell(&*self.observer, "refused_list", &listed, started);
+            report(&*self.observer, "refused_list", &listed, started);
             let mut seen = HashSet::new();
             let calls = listed?.into_iter().filter_map(|call| serde_json::from_slice(&call).ok());
             Ok(calls.filter(|call: &RefusedCall| seen.insert(call.call_id.clone())).collect())

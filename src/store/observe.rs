@@ -30,14 +30,14 @@ pub(crate) fn observed<'a, T: Send + 'a, O: Observer + ?Sized>(
     async move {
         let started = Instant::now();
         let result = operation.await;
-        tell(observer, op, &result, started);
+        report(observer, op, &result, started);
         result
     }
     .boxed()
 }
 
 /// Reports how an operation ended that began at `started`.
-pub(crate) fn tell<T, O: Observer + ?Sized>(
+pub(crate) fn report<T, O: Observer + ?Sized>(
     observer: &O,
     op: &'static str,
     result: &Result<T, Outage>,

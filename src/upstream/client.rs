@@ -53,7 +53,7 @@ pub enum Failed {
     /// Sent, and no answer came in time.
     #[error("no answer in time")]
     TimedOut,
-    /// Nothing was sent: other calls took all places on the connections.
+    /// Nothing was sent: other calls use all streams of the connections.
     #[error("no place on a connection in time")]
     NoStream,
     /// Nothing was sent: the connection was closed before. Another connection may be used.

@@ -1,6 +1,6 @@
 //! Sends paid calls to Firemoon with a shared key.
 //!
-//! Reading order: [`settings`], [`configured`] (built from them), [`ways`] (whether a call can be
+//! Reading order: [`settings`], [`configured`] (built from them), [`access`] (whether a call can be
 //! sent at once), [`queue`] (when, and with which key), [`swap_credential`] (one attempt),
 //! [`forward`] (the request), [`classify`] (the answer), [`reconcile`] (the balance against the
 //! ledger), [`breaker`] (circuit breaker), then the client: [`origin`] with `head`, [`dial`],

@@ -66,7 +66,7 @@ pub enum Protocol {
 /// Timeouts of the parts of a call, and the largest answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// To get a connection, or a place on one, TLS included.
+    /// To get a connection, or a stream on one, TLS included.
     pub connect: Duration,
     /// From the first byte sent to the last received.
     pub answer: Duration,

@@ -1,8 +1,9 @@
-//! Puts a shared key where the caller's credential was, and tells what came of it.
+//! Makes one attempt of a call with a shared key in place of the caller's credential, and reports
+//! how it ended.
 //!
-//! Reads: the permitted call and its key. Writes: the record's upstream status. Refuses: what the
-//! answer means. Position: below the queue, which says with which key a call may go out now, and
-//! whether it is sent again.
+//! Reads: the permitted call and its key. Writes: the record's upstream status. Refuses:
+//! `upstream_*` and `shared_*`, by the answer. Position: below the queue, which chooses the key and
+//! the time, and decides whether the call is sent again.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -30,22 +31,21 @@ use crate::request::Stage;
 use crate::request::recording::Span;
 use crate::step::{Below, Step, Under};
 
-/// What became of one attempt to make a call.
+/// Result of one attempt.
 #[derive(Debug)]
 pub struct Sent {
     /// For the money.
     pub execution: ExecutionOutcome,
     /// For the caller.
     pub answer: Result<UpstreamResponse, Refusal>,
-    /// For the key: it may not be used for a while. The same call may be sent with another: it was
-    /// not executed.
+    /// For the key: why not to use it for a while. The call was not executed and may be sent with
+    /// another key.
     pub cooldown: Option<Cooldown>,
-    /// How the upstream says that the key stands.
+    /// The upstream's report of the key's window.
     pub report: Option<KeyReport>,
 }
 
-/// Not a byte of the call went out: its connection had been closed while it was idle. Another may
-/// take it.
+/// Nothing was sent: the idle connection had been closed. Another connection may be used.
 #[derive(Debug)]
 pub struct Gone;
 
@@ -68,7 +68,7 @@ impl<S: Under<Outgoing, Received, Failed>> Step<Permitted, S> for SwapCredential
 }
 
 impl SwapCredential {
-    /// Tells what it sees to this observer.
+    /// Reports to this observer.
     #[must_use]
     pub fn new(clock: Clock, observer: Arc<dyn Observer>) -> Self {
         Self { clock, observer }
@@ -118,7 +118,7 @@ impl SwapCredential {
         })
     }
 
-    /// Tells the breaker how the call ended.
+    /// Notes the call's end in the breaker.
     fn note(&self, ended: &Result<Received, Failed>, call: &PaidCall, upstream: &Upstream) {
         let noted = |seen| upstream.breaker.note(&call.team.id, seen, self.clock.elapsed());
         if seen(ended).is_some_and(noted) {
@@ -166,15 +166,14 @@ impl SwapCredential {
     }
 }
 
-/// The window that the upstream speaks of in its headers, as the metrics name it: it does not say
-/// which it is.
+/// Metrics' name of the window in the upstream's headers, which do not say which one it is.
 const AS_REPORTED: &str = "told";
 
 fn number<T: FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<T> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// What the span of an attempt says of where it goes.
+/// Notes an attempt's destination in its span.
 fn describe(span: &mut Span, upstream: &Upstream, key: &Key) {
     let (host, port) = upstream.origin.address();
     span.note("http.request.method", "POST");
@@ -183,7 +182,7 @@ fn describe(span: &mut Span, upstream: &Upstream, key: &Key) {
     span.note("moongate.upstream_key", key.name.to_string());
 }
 
-/// What it says of how it ended: for a client an answer of 400 and more is a failure.
+/// Notes its end. For a client's span, a status of 400 and more is an error.
 fn outcome(span: &mut Span, received: &Result<Received, Failed>) {
     match received {
         Ok(received) => {
@@ -215,7 +214,7 @@ fn means(failed: &Failed) -> (ExecutionOutcome, Refusal) {
     }
 }
 
-/// No key can be used: why, and for how long.
+/// The refusal when no key can be used: why, and for how long.
 pub(super) fn all_rest(keys: &KeyPool, now: Timestamp) -> Refusal {
     let Some(cooldown) = keys.current_cooldown(now) else { return Refusal::UpstreamKeyRejected };
     match cooldown.why {

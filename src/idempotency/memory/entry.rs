@@ -1,5 +1,4 @@
-//! What the store in memory holds, and under what: claims and answers by their keys, outcomes by
-//! their calls.
+//! Entries of the store in memory: claims and outcomes by idempotency key, other outcomes by call.
 
 use std::time::Duration;
 
@@ -20,24 +19,24 @@ pub(super) enum EntryKey {
 pub(super) enum Content {
     /// The call of this claim is being made.
     Running(ReservationId, Fingerprint),
-    /// It was sent, and nobody can tell what became of it.
+    /// It was sent, and its outcome is lost.
     Lost(ReservationId, Fingerprint),
     /// It has been made.
     Finished(ReservationId, Fingerprint, StoredResponse),
-    /// An outcome that belongs to no key.
+    /// An outcome of a call without a key.
     Outcome(StoredResponse),
-    /// The outcome of a call that carried this request id is under this key, as long as that is the
-    /// call's.
+    /// Refers to the idempotency key that has the call's outcome, as long as the key is the call's;
+    /// with the call's request id.
     At(KeyHash, RequestId),
 }
 
 pub(super) struct Entry {
     pub(super) content: Content,
-    /// When it is forgotten, and its place among those that are forgotten in the same moment.
+    /// When it expires, and a number that distinguishes entries of the same moment.
     pub(super) until: (Duration, u64),
 }
 
-/// The body in memory of its own: what came from the wire may be a small part of a large buffer.
+/// Copies the body: as received, it may be a small part of a large buffer.
 pub(super) fn own(kept: &StoredResponse) -> StoredResponse {
     StoredResponse { body: kept.body.as_deref().map(Bytes::copy_from_slice), ..kept.clone() }
 }
@@ -59,7 +58,7 @@ impl Content {
         }
     }
 
-    /// The request id that the call of an entry carried.
+    /// The request id of the entry's call.
     pub(super) const fn carried(&self) -> Option<&RequestId> {
         match self {
             Self::Outcome(kept) => Some(&kept.request_id),
@@ -68,7 +67,7 @@ impl Content {
         }
     }
 
-    /// Whose claim it is, and whether it has ended.
+    /// The call that has claimed the key, and whether it has ended.
     pub(super) const fn claim(&self) -> Option<(ReservationId, bool)> {
         match self {
             Self::Running(id, _) | Self::Lost(id, _) => Some((*id, false)),

@@ -1,5 +1,5 @@
-//! Which calls something is kept of: team by team, and by the request ids they carried; newest
-//! first, since ids made later sort later.
+//! Index of calls with a stored outcome: by team and by request id, newest first, since later ids
+//! sort later.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::ledger::ReservationId;
 use crate::request::RequestId;
 use crate::team::TeamId;
 
-/// Bounded as the store is: it has what the store has.
+/// Has one entry for each of the store's, so it is bounded as the store is.
 #[derive(Default)]
 pub(super) struct Index {
     of_team: BTreeSet<(TeamId, ReservationId)>,
@@ -26,7 +26,7 @@ impl Index {
         self.of_request.remove(&(team.clone(), carried.clone(), id));
     }
 
-    /// The newest of a team's calls, or of those of them that carried a request id.
+    /// The newest of a team's calls, or of those with this request id.
     pub(super) fn newest(&self, team: &TeamId, of: Option<&RequestId>) -> Vec<ReservationId> {
         let (first, last) = (ReservationId::MIN, ReservationId::MAX);
         match of {

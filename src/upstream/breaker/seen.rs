@@ -6,8 +6,8 @@ use serde::de::IgnoredAny;
 use super::Seen;
 use crate::upstream::client::{Failed, Received};
 
-/// What a call's end shows; `None` when the cause is ours (no free place, an answer above our
-/// bounds) or normal (an idle connection was closed).
+/// What a call's end shows; `None` when the cause is ours (no free stream, an answer above our
+/// bounds) or expected (an idle connection was closed).
 pub(crate) fn seen(ended: &Result<Received, Failed>) -> Option<Seen> {
     match ended {
         Ok(received) => Some(match received.head.status.as_u16() {

@@ -1,5 +1,5 @@
 //! Reads the account's balance from the upstream with one key. The answer's shape is not
-//! documented, so the place of the balance is configured.
+//! documented, so a configured pointer says where the balance is.
 
 use http::StatusCode;
 use http::header::AUTHORIZATION;

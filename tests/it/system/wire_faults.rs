@@ -48,7 +48,7 @@ fn origin(address: SocketAddr, protocol: Protocol) -> Arc<Origin> {
 }
 
 /// A wire whose answers have memory, and belong to no team.
-fn wire() -> UpstreamClient {
+fn client() -> UpstreamClient {
     UpstreamClient::new(Buffer::new(1 << 24, 1, Live::new(Shares::default())))
 }
 
@@ -122,21 +122,21 @@ impl Narrow {
 
 fn send(
     calls: &mut JoinSet<Result<Received, Failed>>,
-    wire: &UpstreamClient,
+    client: &UpstreamClient,
     origin: &Arc<Origin>,
     bounds: Bounds,
 ) {
-    let (wire, origin) = (wire.clone(), Arc::clone(origin));
-    calls.spawn(async move { wire.ask(&origin, call("{}"), bounds).await });
+    let (client, origin) = (client.clone(), Arc::clone(origin));
+    calls.spawn(async move { client.ask(&origin, call("{}"), bounds).await });
 }
 
 #[tokio::test]
 async fn calls_beyond_the_streams_of_one_connection_open_another() {
     let narrow = Narrow::start(2).await;
-    let wire = wire();
+    let client = client();
     let mut calls = JoinSet::new();
     for _ in 0..6 {
-        send(&mut calls, &wire, &narrow.origin, BOUNDS);
+        send(&mut calls, &client, &narrow.origin, BOUNDS);
     }
     narrow.until_working_on(6).await;
     assert_eq!(narrow.connections.lock().unwrap().len(), 3);
@@ -148,17 +148,17 @@ async fn calls_beyond_the_streams_of_one_connection_open_another() {
 #[tokio::test]
 async fn a_call_without_a_place_in_time_is_unsent() {
     let narrow = Narrow::start(1).await;
-    let wire = wire();
+    let client = client();
     let mut calls = JoinSet::new();
     for _ in 0..8 {
-        send(&mut calls, &wire, &narrow.origin, BOUNDS);
+        send(&mut calls, &client, &narrow.origin, BOUNDS);
     }
     narrow.until_working_on(8).await;
     let hasty = Bounds { connect: Duration::from_millis(100), ..BOUNDS };
-    let outcome = wire.ask(&narrow.origin, call("{}"), hasty).await;
+    let outcome = client.ask(&narrow.origin, call("{}"), hasty).await;
     assert!(matches!(outcome, Err(Failed::NoStream)), "{outcome:?}");
     // One that is patient gets the place of the first that ends.
-    send(&mut calls, &wire, &narrow.origin, BOUNDS);
+    send(&mut calls, &client, &narrow.origin, BOUNDS);
     narrow.answers.add_permits(9);
     let outcomes = calls.join_all().await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
@@ -168,10 +168,10 @@ async fn a_call_without_a_place_in_time_is_unsent() {
 #[tokio::test]
 async fn a_crowd_shares_the_connection_that_its_first_call_opens() {
     let narrow = Narrow::start(100).await;
-    let wire = wire();
+    let client = client();
     let mut calls = JoinSet::new();
     for _ in 0..50 {
-        send(&mut calls, &wire, &narrow.origin, BOUNDS);
+        send(&mut calls, &client, &narrow.origin, BOUNDS);
     }
     narrow.until_working_on(50).await;
     assert_eq!(narrow.connections.lock().unwrap().len(), 1);
@@ -183,39 +183,39 @@ async fn a_crowd_shares_the_connection_that_its_first_call_opens() {
 async fn a_shared_connection_idle_too_long_is_not_reused() {
     let narrow = Narrow::start(100).await;
     narrow.answers.add_permits(3);
-    let wire = wire();
+    let client = client();
     for idle in [PATIENCE, PATIENCE, Duration::ZERO] {
-        wire.ask(&narrow.origin, call("{}"), Bounds { idle, ..BOUNDS }).await.unwrap();
+        client.ask(&narrow.origin, call("{}"), Bounds { idle, ..BOUNDS }).await.unwrap();
     }
     assert_eq!(narrow.connections.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn a_waiting_call_precedes_one_that_only_looks() {
-    let (narrow, wire) = (Narrow::start(1).await, wire());
+    let (narrow, client) = (Narrow::start(1).await, client());
     let mut held = Vec::new();
     for _ in 0..8 {
-        held.push(wire.connect(&narrow.origin, BOUNDS).await.unwrap());
+        held.push(client.connect(&narrow.origin, BOUNDS).await.unwrap());
     }
     let mut calls = JoinSet::new();
-    send(&mut calls, &wire, &narrow.origin, BOUNDS);
+    send(&mut calls, &client, &narrow.origin, BOUNDS);
     tokio::task::yield_now().await;
     drop(held.pop());
-    assert!(wire.at_hand(&narrow.origin, BOUNDS).is_none(), "it is the waiting call's");
+    assert!(client.at_hand(&narrow.origin, BOUNDS).is_none(), "it is the waiting call's");
     narrow.answers.add_permits(1);
     assert!(calls.join_all().await.iter().all(Result::is_ok));
-    assert!(wire.at_hand(&narrow.origin, BOUNDS).is_some());
+    assert!(client.at_hand(&narrow.origin, BOUNDS).is_some());
 }
 
 #[tokio::test]
 async fn an_unused_held_connection_serves_the_next_call() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
-        let (narrow, wire) = (Narrow::speaking(protocol, 1).await, wire());
+        let (narrow, client) = (Narrow::speaking(protocol, 1).await, client());
         narrow.answers.add_permits(2);
-        wire.ask(&narrow.origin, call("{}"), BOUNDS).await.unwrap();
+        client.ask(&narrow.origin, call("{}"), BOUNDS).await.unwrap();
         let at_hand = async {
             loop {
-                match wire.at_hand(&narrow.origin, BOUNDS) {
+                match client.at_hand(&narrow.origin, BOUNDS) {
                     Some(line) => break line,
                     None => tokio::task::yield_now().await,
                 }
@@ -226,12 +226,14 @@ async fn an_unused_held_connection_serves_the_next_call() {
             .expect("it is there when the call is over");
         let other = origin("127.0.0.1:9".parse().unwrap(), protocol);
         assert!(line.is_ready(&narrow.origin) && !line.is_ready(&other));
-        assert!(wire.at_hand(&narrow.origin, BOUNDS).is_none(), "it is one call's");
+        assert!(client.at_hand(&narrow.origin, BOUNDS).is_none(), "it is one call's");
         drop(line);
         assert!(
-            wire.at_hand(&narrow.origin, BOUNDS).is_some_and(|line| line.is_ready(&narrow.origin))
+            client
+                .at_hand(&narrow.origin, BOUNDS)
+                .is_some_and(|line| line.is_ready(&narrow.origin))
         );
-        wire.ask(&narrow.origin, call("{}"), BOUNDS).await.unwrap();
+        client.ask(&narrow.origin, call("{}"), BOUNDS).await.unwrap();
         assert_eq!(narrow.connections.lock().unwrap().len(), 1);
     }
 }
@@ -285,7 +287,7 @@ async fn after(endings: &'static [&'static [u8]]) -> (Result<Received, Failed>, 
         let server = http2::Builder::new(TokioExecutor::new());
         server.serve_connection(TokioIo::new(stream), service).await.ok();
     });
-    let outcome = wire().ask(&origin, call("{}"), BOUNDS).await;
+    let outcome = client().ask(&origin, call("{}"), BOUNDS).await;
     (outcome, connections.load(SeqCst))
 }
 
@@ -325,11 +327,11 @@ async fn a_connection_with_an_unread_body_is_not_awaited() {
             open.push(stream);
         }
     });
-    let wire = wire();
+    let client = client();
     let large = Bytes::from(vec![b' '; 32 << 20]);
     for _ in 0..2 {
         let outcome =
-            tokio::time::timeout(PATIENCE, wire.ask(&origin, call(large.clone()), BOUNDS)).await;
+            tokio::time::timeout(PATIENCE, client.ask(&origin, call(large.clone()), BOUNDS)).await;
         assert!(matches!(outcome, Ok(Ok(_))), "{outcome:?}");
     }
 }
@@ -337,9 +339,9 @@ async fn a_connection_with_an_unread_body_is_not_awaited() {
 #[tokio::test]
 async fn each_call_on_a_kept_connection_has_its_own_timeout() {
     let upstream = Narrow::speaking(Protocol::Http1, 1).await;
-    let wire = wire();
+    let client = client();
     let within =
-        async |answer| wire.ask(&upstream.origin, call("{}"), Bounds { answer, ..BOUNDS }).await;
+        async |answer| client.ask(&upstream.origin, call("{}"), Bounds { answer, ..BOUNDS }).await;
     let brief = Duration::from_secs(2);
     let began = Instant::now();
     upstream.answers.add_permits(1);

@@ -75,32 +75,32 @@ fn upstream(address: SocketAddr) -> Live<Upstream> {
     Live::new(Upstream::new(settings, None).unwrap())
 }
 
-async fn ask(wire: &UpstreamClient, upstream: &Live<Upstream>, path: &str) {
+async fn ask(client: &UpstreamClient, upstream: &Live<Upstream>, path: &str) {
     let upstream = upstream.read();
     let request = Request::post(path).body(Full::new(Bytes::new())).unwrap();
-    wire.ask(&upstream.origin, request, upstream.bounds).await.unwrap();
+    client.ask(&upstream.origin, request, upstream.bounds).await.unwrap();
 }
 
 /// A wire whose connections were needed by a burst of calls.
 async fn after_a_burst(upstream: &Live<Upstream>, open: &AtomicUsize) -> UpstreamClient {
-    let wire = UpstreamClient::new(Buffer::new(1 << 24, 1, Live::new(Shares::default())));
+    let client = UpstreamClient::new(Buffer::new(1 << 24, 1, Live::new(Shares::default())));
     let mut calls = JoinSet::new();
     for _ in 0..BURST {
-        let (wire, upstream) = (wire.clone(), upstream.clone());
-        calls.spawn(async move { ask(&wire, &upstream, "/together").await });
+        let (client, upstream) = (client.clone(), upstream.clone());
+        calls.spawn(async move { ask(&client, &upstream, "/together").await });
     }
     calls.join_all().await;
     assert_eq!(open.load(SeqCst), BURST);
-    wire
+    client
 }
 
 #[tokio::test]
 async fn a_bursts_connections_close_while_calls_go_on() {
     let (address, open) = start().await;
     let upstream = upstream(address);
-    let wire = after_a_burst(&upstream, &open).await;
+    let client = after_a_burst(&upstream, &open).await;
     wait_until("the others are closed", || async {
-        ask(&wire, &upstream, "/").await;
+        ask(&client, &upstream, "/").await;
         open.load(SeqCst) == 1
     })
     .await;
@@ -110,9 +110,9 @@ async fn a_bursts_connections_close_while_calls_go_on() {
 async fn connections_of_a_burst_are_closed_although_no_call_comes() {
     let (address, open) = start().await;
     let upstream = upstream(address);
-    let wire = after_a_burst(&upstream, &open).await;
+    let client = after_a_burst(&upstream, &open).await;
     let stop = CancellationToken::new();
-    let tending = tokio::spawn(wire.clone().tend(upstream, stop.clone()));
+    let tending = tokio::spawn(client.clone().tend(upstream, stop.clone()));
     wait_until("all are closed", || async { open.load(SeqCst) == 0 }).await;
     stop.cancel();
     tending.await.unwrap();
