@@ -1,8 +1,7 @@
 //! Message for a body that should be JSON and is not.
 
-/// What is wrong with a body that should be one JSON object. Quotes the parser only where its
-/// message is about a member, and without its position, which means little in a body written by a
-/// program.
+/// Explains why a body is not one JSON object. Quotes the parser only if its message is about a
+/// member, and without the position, which does not help with a body that a program wrote.
 #[must_use]
 pub fn wrong_body(body: &[u8], error: &serde_json::Error) -> String {
     if !error.is_data() {

@@ -1,5 +1,4 @@
-//! `GET /admin/v1/calls/{id}`: one call, whichever team made it: by its call id, or by the request
-//! id that it carried, and then all that did.
+//! `GET /admin/v1/calls/{id}`: one call of any team by its call id, or all calls with a request id.
 
 use http::StatusCode;
 use jiff::{Timestamp, ToSpan};
@@ -40,7 +39,7 @@ struct Ended {
     generation: Generation,
 }
 
-/// A call that has not.
+/// A call that has not ended.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Open {
@@ -65,7 +64,7 @@ enum Found {
     Ended(Box<Ended>),
 }
 
-/// The calls that were asked for.
+/// The calls of the query.
 enum Wanted<'a> {
     Call(ReservationId),
     Request(&'a str),

@@ -1,5 +1,5 @@
-//! `GET /admin/v1/teams/{team}/limits`: how the limits of every level stand, of the team, its users
-//! and its gateway keys: why was Ana refused?
+//! `GET /admin/v1/teams/{team}/limits`: status of the limits of a team, its users and its gateway
+//! keys. Answers why a user was refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

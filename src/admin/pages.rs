@@ -62,7 +62,7 @@ impl Operator {
             body::answer(&refusal, id.as_str(), version, self.clock.now())
         });
         answer.headers_mut().insert(X_REQUEST_ID, id.to_header());
-        // A file of the console says itself how long a copy of it is good.
+        // Files of the console have their own `Cache-Control`.
         answer
             .headers_mut()
             .entry(header::CACHE_CONTROL)
@@ -100,7 +100,7 @@ impl Operator {
                 self.metrics(head.headers).await
             }
             path if Console::has(path) => {
-                // Without operators it is not there, as their API is not.
+                // Without operators there is no console, as there is no API.
                 self.api.is_there()?;
                 read(&head)?;
                 self.console.answer(path, &host_of(&head), &head.headers)

@@ -1,5 +1,4 @@
-//! Route table of the operator's API. Says of each route whether it reads or changes; everything
-//! else is 404.
+//! Route table of the operator's API, with the access that each route needs. Any other path is 404.
 
 use http::Method;
 
@@ -21,7 +20,7 @@ pub enum Page {
 pub enum Read {
     /// The configuration in force, without secrets.
     Configuration,
-    /// Whose token it is that asks, and what it is good for.
+    /// Name and role of the request's token.
     Whoami,
     /// The description of this API.
     OpenApi,
@@ -37,7 +36,7 @@ pub enum Read {
     Keys,
     /// One gateway key.
     Key,
-    /// How the limits of every level of a team stand.
+    /// Status of the limits of every level of a team.
     Limits,
     /// Calls of a team that were refused lately.
     Refusals,
@@ -45,7 +44,7 @@ pub enum Read {
     Call,
     /// What operators changed lately.
     Changes,
-    /// Who waits for the shared account.
+    /// The queue for the shared account.
     Queue,
     /// The shared keys.
     UpstreamKeys,

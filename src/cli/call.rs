@@ -1,4 +1,4 @@
-//! `moongate call ID`: what became of one call, whichever team made it.
+//! `moongate call ID`: state and outcome of one call of any team.
 
 use std::io::Write;
 
@@ -20,7 +20,7 @@ pub struct Call {
     gateway: Gateway,
 }
 
-/// An id stands in a path: what cannot be one is not sent.
+/// Checks an id before it goes into a path.
 fn id(text: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if (1..=128).contains(&text.len()) && text.bytes().all(plain) {
@@ -55,10 +55,10 @@ const SHOWN: [(&str, &str); 20] = [
 ];
 
 impl Call {
-    /// Does what was asked.
+    /// Prints the calls.
     ///
     /// # Errors
-    /// The gateway refused or was not reached, or what was to be printed could not be.
+    /// The gateway refused or was not reached, or the output could not be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         let page = self.gateway.get(&format!("/admin/v1/calls/{}", self.id))?;
         if self.gateway.json {

@@ -17,10 +17,10 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Does what was asked.
+    /// Prints the changes.
     ///
     /// # Errors
-    /// The gateway refused or was not reached, or what was to be printed could not be.
+    /// The gateway refused or was not reached, or the output could not be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         let page = self.gateway.get("/admin/v1/changes")?;
         if self.gateway.json {

@@ -11,10 +11,10 @@ pub enum Ended {
     /// Anything else: exit code 1.
     #[error("{0}")]
     Failed(String),
-    /// A gateway was asked and it is unknown whether it did it: exit code 1.
+    /// Whether the gateway made the change is unknown: exit code 1.
     #[error("{0}")]
     Unclear(String),
-    /// Whoever read what was printed has read enough, such as `head`: exit code 0, and not a word.
+    /// The reader of the output, such as `head`, has closed it: exit code 0, without a message.
     #[error("nobody reads any more")]
     ReadEnough,
 }

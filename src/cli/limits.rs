@@ -1,4 +1,4 @@
-//! `moongate limits TEAM`: how the limits of every level of a team stand.
+//! `moongate limits TEAM`: status of the limits of every level of a team.
 
 use std::io::Write;
 
@@ -24,10 +24,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Does what was asked.
+    /// Prints the limits.
     ///
     /// # Errors
-    /// The gateway refused or was not reached, or what was to be printed could not be.
+    /// The gateway refused or was not reached, or the output could not be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         let page = self.gateway.get(&format!("/admin/v1/teams/{}/limits", self.team))?;
         if self.gateway.json {

@@ -25,14 +25,14 @@ const TITLES: [&str; 9] =
     ["WHEN", "TEAM", "USER", "MODEL", "STATUS", "CODE", "LIMIT", "CALL", "MESSAGE"];
 
 impl Refusals {
-    /// Does what was asked.
+    /// Prints the refused calls.
     ///
     /// # Errors
-    /// The gateway refused or was not reached, or what was to be printed could not be.
+    /// The gateway refused or was not reached, or the output could not be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         let pages = self.pages()?;
         if self.gateway.json {
-            // Of one team as the gateway wrote it; of all as a list of those.
+            // One team's page as the gateway wrote it; for all teams, a list of such pages.
             return match (&self.team, pages.first()) {
                 (Some(_), Some(page)) => writeln!(out, "{page}"),
                 _ => {

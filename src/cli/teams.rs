@@ -179,7 +179,7 @@ fn show(team: &str, gateway: &Gateway, out: &mut dyn Write) -> Result<(), Ended>
 pub(super) const LIMIT_TITLES: [&str; 6] =
     ["LIMIT", "MAX", "USED", "RESERVED", "REMAINING", "RESET"];
 
-/// How a limit stands, as a row of a table.
+/// Status of a limit, as a row of a table.
 pub(super) fn limit_row(limit: &Value) -> [String; 6] {
     let shadow = if is_shadow(limit) { " (shadow: refuses nobody)" } else { "" };
     let [max, used, reserved, remaining] =

@@ -1,4 +1,4 @@
-//! `moongate upstream`: the shared keys, what is left of the account's limits, and who waits.
+//! `moongate upstream`: the shared keys, the account's limits, and the queue.
 
 use std::io::Write;
 
@@ -45,10 +45,10 @@ struct Queue {
 }
 
 impl Upstream {
-    /// Does what was asked.
+    /// Prints the keys, the limits or the queue.
     ///
     /// # Errors
-    /// The gateway refused or was not reached, or what was to be printed could not be.
+    /// The gateway refused or was not reached, or the output could not be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<(), Ended> {
         match &self.command {
             Command::Keys(Keys { gateway }) => shown(gateway, "/admin/v1/upstream-keys", out, keys),

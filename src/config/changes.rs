@@ -1,5 +1,5 @@
-//! What a reload changes: each team, price, key and other part of the file, as it was and as it is
-//! now. Never a secret.
+//! Differences between the old and the new configuration of a reload, by team, price, key and other
+//! part of the file. Never a secret.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,7 +13,7 @@ use crate::identity::settings::KeySettings;
 pub struct Change {
     /// The part: `team design`, `price flux/dev`.
     pub subject: String,
-    /// What of it differs, as it was; null when it was not there.
+    /// The differing members before; null when the part did not exist.
     pub before: Value,
     /// The same, as it is now; null when it is gone.
     pub after: Value,
@@ -114,7 +114,7 @@ fn take(file: &mut Value, pointer: &str) -> Option<Value> {
     file.pointer_mut(parent)?.as_object_mut()?.remove(name)
 }
 
-/// What differs between two parts; of two objects only the members that do.
+/// The difference between two parts; for two objects, only their differing members.
 fn differing(before: Option<&Value>, after: Option<&Value>) -> Option<(Value, Value)> {
     match (before, after) {
         (Some(Value::Object(before)), Some(Value::Object(after))) => {

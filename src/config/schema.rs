@@ -10,7 +10,7 @@ use super::file::team::Limits;
 
 /// Marks a required key. The shapes themselves can be read without it: see [`super::file`].
 const REQUIRED: &str = "x-required";
-/// What problems call a value with a format of its own.
+/// Schema extension: the name of a value's format in problems.
 pub(super) const CALLED: &str = "x-called";
 
 /// The schema for editors.

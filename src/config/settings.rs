@@ -32,7 +32,7 @@ pub struct Settings {
     pub(super) effective: File,
     /// Every file that was read.
     pub(super) files: Digests,
-    /// Those of them that the configuration names.
+    /// The files that the configuration names, with their digests.
     pub(super) named: Digests,
 }
 

@@ -75,7 +75,7 @@ impl Node {
         }
     }
 
-    /// What problems call it.
+    /// Its kind, as problems name it.
     pub(super) fn called(&self) -> &'static str {
         match self.kind {
             Kind::Nothing => "nothing",

@@ -28,7 +28,7 @@ pub struct AnswerBody {
     keeping: Option<Keeping>,
 }
 
-/// What a body keeps, and the last bytes that are held back for it.
+/// A kept value, and the last bytes, which are held back until it is given back.
 #[derive(Debug)]
 struct Keeping {
     kept: Box<dyn Kept>,

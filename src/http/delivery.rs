@@ -4,8 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// Travels with an answer until it is known whether that arrived. Dropped before then, it counts as
-/// not arrived, and calls back whoever made the answer.
+/// Travels with an answer until it is known whether the answer arrived. Dropped before then, it
+/// counts as not arrived and calls its maker back.
 pub struct Delivery {
     /// None once dropped to save memory.
     body: Option<Bytes>,

@@ -1,19 +1,22 @@
--- Idempotency keys and kept answers of one team: one step of one call, all of it or nothing.
+-- Claims and stored responses of one team: one step of one call, all of it or nothing.
 --
--- KEYS  1 a sorted set: the bodies that are kept, by their end   2 their bytes together   3 a hash: the ledger's open calls, beside others
---       4 a sorted set: the newest calls of which something is kept, by its end
---       5 the place of the key or the call   6 the place of the call, where 5 is that of a key
---       last, where calls are kept or listed: a sorted set as 4, of the calls that carried one request id
--- ARGV  1 the step, then what it needs
+-- KEYS  1 a sorted set: stored bodies, by when they expire   2 their total size in bytes
+--       3 a hash: the ledger's state of the team, which has its open calls
+--       4 a sorted set: the newest calls with a stored outcome, by when it expires
+--       5 the hash of the key or of the call   6 the hash of the call, if 5 is that of a key
+--       last, when outcomes are stored or listed: a sorted set as 4, of one request id
+-- ARGV  1 the step, then its arguments
 --
--- A claim is named as its call. A place is a hash. Of a key: claim, print (of what is asked for); once the call may have been
--- sent, paid_by, its reservation; over, since when that is known to have ended, or 0 when nobody will tell the outcome; and,
--- when the call has ended, head and body. Of a call: head and body, or claim and at, the place of the key under which they are.
+-- A claim is named by its call. Hash of a key: claim; print, the call's fingerprint; paid_by, its
+-- reservation, once it may have been sent; over, since when the reservation is known to have ended,
+-- or 0 when the outcome is lost; head and body once the call has ended. Hash of a call: head and
+-- body, or claim and at, the hash of the key that has them.
 
 local BODIES, BYTES, OPEN, KEPT, PLACE, CALL = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
--- Whoever makes a call ends its reservation and tells the outcome at once. Who has not told it so many milliseconds later does
--- not live any more, and a sweep has ended the reservation. Should it live all the same, what it tells still counts.
-local TOLD_WITHIN = 10000
+-- A process ends a call's reservation and stores the outcome right after. If the outcome is missing
+-- this many milliseconds later, the process is dead and a sweep has ended the reservation. An
+-- outcome that comes later still counts.
+local STORED_WITHIN = 10000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -25,7 +28,7 @@ local function forget(place)
   redis.call('DEL', place)
 end
 
--- A member of the set is a body's bytes and its place.
+-- A member of the set is a body's size and its hash.
 local function let_go(body)
   local bytes, place = body:match('^(%d+) (.+)$')
   redis.call('DECRBY', BYTES, bytes)
@@ -46,14 +49,14 @@ local function make_room(most)
   end
 end
 
--- The count lives as long as the last of the bodies, also when they are kept for a shorter time than before.
+-- Keeps a key at least this long: never shorter than before, because older bodies may live longer.
 local function live_on(key, keep)
   if redis.call('PTTL', key) < keep then
     redis.call('PEXPIRE', key, keep)
   end
 end
 
--- `most`: the bytes of bodies a team may keep. The oldest give way; their heads stay.
+-- `most`: most bytes of a team's bodies. The oldest bodies are dropped; their heads stay.
 local function put(place, head, body, keep, most)
   redis.call('HSET', place, 'head', head)
   redis.call('PEXPIRE', place, keep)
@@ -67,7 +70,7 @@ local function put(place, head, body, keep, most)
   live_on(BYTES, keep)
 end
 
--- Notes that something is kept of a call, in the set of the team and in that of the request id.
+-- Lists a call with a stored outcome, in the set of the team and in that of the request id.
 local function list(call, keep, most)
   for _, set in ipairs({ KEPT, KEYS[#KEYS] }) do
     redis.call('ZADD', set, now + keep, call)
@@ -77,7 +80,7 @@ local function list(call, keep, most)
   end
 end
 
--- Where the outcome of a call is; nothing where it is not kept any more.
+-- The hash that has the outcome of a call; nil when it is not stored any more.
 local function place_of(call_place)
   local claim, at = unpack(redis.call('HMGET', call_place, 'claim', 'at'))
   if not at then
@@ -86,20 +89,20 @@ local function place_of(call_place)
   return redis.call('HGET', at, 'claim') == claim and at or nil
 end
 
--- Whether the call of the key was sent and nobody will tell what became of it.
+-- Whether the call of the key was sent and its outcome is lost.
 local function is_lost()
   local paid_by, over = unpack(redis.call('HMGET', PLACE, 'paid_by', 'over'))
   if over == '0' then
     return true
   end
-  -- An open call begins with how far it has come; one that has ended and whose answer is being read, with U.
+  -- The record of an open call begins with its phase; U: it has ended and its answer is being read.
   local open = paid_by and redis.call('HGET', OPEN, 'c:' .. paid_by)
   if not paid_by or (open and open:sub(1, 1) ~= 'U') then
     redis.call('HDEL', PLACE, 'over')
     return false
   end
   redis.call('HSETNX', PLACE, 'over', now)
-  return over and now - over >= TOLD_WITHIN
+  return over and now - over >= STORED_WITHIN
 end
 
 local steps = {}
@@ -180,17 +183,17 @@ function steps.fetch()
   return { 'kept', known[1], known[2] }
 end
 
--- Heads, each with the bytes of its body, newest first.
+-- Heads, each with the size of its body, newest first.
 function steps.list(most)
-  local told = { 'listed' }
+  local all = { 'listed' }
   for _, call in ipairs(redis.call('ZREVRANGE', PLACE, 0, most - 1)) do
     local place = place_of(string.sub(KEPT, 1, -5) .. 'call:' .. call)
     local head = place and redis.call('HGET', place, 'head')
     if head then
-      told[#told + 1], told[#told + 2] = head, tostring(redis.call('HSTRLEN', place, 'body'))
+      all[#all + 1], all[#all + 2] = head, tostring(redis.call('HSTRLEN', place, 'body'))
     end
   end
-  return told
+  return all
 end
 
 return steps[ARGV[1]](unpack(ARGV, 2))

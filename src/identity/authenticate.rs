@@ -1,11 +1,12 @@
-//! Who is calling: takes the credential off the request and puts a principal in its place.
+//! Authenticates the caller: takes the credential off the request and puts a principal in its
+//! place.
 //!
-//! Reads: `Authorization` or `X-API-Key`, and `X-Moongate-Team`; for those who fail, where they
-//! come from. Writes: the record's team, user and credential; removes those headers. Refuses:
-//! `credential_*`, `team_unknown`, `team_suspended`, `invalid_request` (two credentials, or no
-//! team's name), `identity_unavailable`, `overloaded` (too many tokens to verify), `rate_limited`
-//! (too many failures from one address). Position: above everything that knows of teams. Nothing
-//! below ever sees the credential.
+//! Reads: `Authorization` or `X-API-Key`, and `X-Moongate-Team`; for a failed caller, its address.
+//! Writes: the record's team, user and credential; removes those headers. Refuses: `credential_*`,
+//! `team_unknown`, `team_suspended`, `invalid_request` (two credentials, or no team's name),
+//! `identity_unavailable`, `overloaded` (too many tokens to verify), `rate_limited` (too many
+//! failures from one address). Position: above everything that depends on the team. Nothing below
+//! ever sees the credential.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ pub struct Authenticate {
 }
 
 impl Authenticate {
-    /// Asks this authenticator, as it is when a request comes, and at this guard when the
-    /// authenticator does not know.
+    /// Uses the current state of this authenticator, and this guard for credentials that must be
+    /// verified.
     #[must_use]
     pub const fn new(authenticator: Live<Authenticator>, guard: Arc<CredentialGuard>) -> Self {
         Self { authenticator, guard }
@@ -48,8 +49,7 @@ where
     type HandsOn = Authenticated<B>;
     type Response = Answer;
     type Error = Refusal;
-    /// Nothing is waited for, and nothing is boxed, for whoever shows a good key or a token that
-    /// was verified before.
+    /// A good key or a cached token is accepted at once, without a box.
     type Future = Either<
         Ready<Result<Answer, Refusal>>,
         Either<S::Future, BoxFuture<'static, Result<Answer, Refusal>>>,
@@ -148,7 +148,7 @@ fn strip<B>(arrival: &mut Arrival<B>) {
     headers.remove(X_MOONGATE_TEAM);
 }
 
-/// What is no route is refused as that also when the credential is no good.
+/// Refuses an unknown route as such even if the credential is bad too.
 fn refused(span: &mut StageSpan, route: AuthenticatedRoute, refusal: Refusal) -> Refusal {
     span.refused(|| refusal.kind());
     if let AuthenticatedRoute::Nothing(missed) = route { *missed } else { refusal }
@@ -164,7 +164,7 @@ fn no_team() -> Refusal {
     Refusal::InvalidRequest(vec!["X-Moongate-Team must be the name of one team".to_owned()])
 }
 
-/// A rejection, and how its bearer is told. Whoever must choose among teams is told which.
+/// A rejection with its refusal, which lists the teams if the caller must choose one.
 fn with_refusal(
     rejection: Rejection,
     authenticator: &Authenticator,

@@ -20,8 +20,8 @@ pub(super) const TOKENS_MAX: usize = 10_000;
 /// Longest cached token, in bytes. Longer ones are verified each time.
 const TOKEN_BYTES_MAX: usize = 4 * 1024;
 
-/// What a verified token proves, and until when: a user, and the teams it may act for. Each request
-/// chooses one of them.
+/// Result of a verified token, and until when it holds: a user, and the teams it may act for, of
+/// which each request chooses one.
 #[derive(Debug)]
 pub(super) struct Verified {
     pub(super) user: UserId,

@@ -14,11 +14,11 @@ use crate::identity::principal::Identified;
 /// One check of a token, with its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What is checked.
+    /// Name of the check.
     pub what: &'static str,
     /// Whether it passed; `None` when an earlier failure left nothing to check.
     pub passed: Option<bool>,
-    /// What was found, or why it failed.
+    /// The finding, or why it failed.
     pub detail: String,
 }
 
@@ -27,7 +27,7 @@ pub struct Finding {
 pub struct Examination {
     /// Every check, in order.
     pub findings: Vec<Finding>,
-    /// What the gateway would decide.
+    /// The gateway's decision.
     pub verdict: Result<Identified, FailedCheck>,
 }
 
@@ -62,8 +62,8 @@ impl Findings {
         self.0.push(Finding { what, passed: Some(passed), detail });
     }
 
-    /// What the issuer says of its token: whom it is for, how long it is good, and that it is
-    /// signed. `why` explains a check that failed.
+    /// Notes the checks of what the issuer asserts: the audience, the validity and the signature.
+    /// `why` explains a failed check.
     fn note_signature(
         &mut self,
         issuer: &Issuer,

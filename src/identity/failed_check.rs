@@ -94,7 +94,7 @@ impl FailedCheck {
         }
     }
 
-    /// What the caller is told, which does not help to guess a credential.
+    /// The rejection for the caller, which does not help to guess a credential.
     #[must_use]
     pub const fn rejection(self) -> Rejection {
         match self {

@@ -39,7 +39,7 @@ pub enum RenewalError {
     /// The file could not be read.
     #[error("the file cannot be read: {0}")]
     File(#[from] io::Error),
-    /// What was read is not a usable key set.
+    /// It is not a usable key set.
     #[error(transparent)]
     KeySet(#[from] KeySetError),
 }
@@ -282,7 +282,7 @@ impl std::fmt::Debug for IssuerKeys {
 /// Checks that a key file is usable.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is not usable.
 pub fn check_file(path: &Path) -> Result<(), RenewalError> {
     KeySet::parse(&read_file(path)?).map(drop).map_err(RenewalError::from)
 }

@@ -1,7 +1,7 @@
 //! One key of a key set (RFC 7517): its material and what it may verify, or why it is not used.
 //!
 //! A key is used only if everything in it is consistent: type, curve, size, `use`, `key_ops` and
-//! `alg`. Symmetric keys and keys with their private part are ignored, whoever published them.
+//! `alg`. Symmetric keys and keys with their private part are ignored in any key set.
 
 use std::fmt;
 

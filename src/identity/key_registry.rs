@@ -47,7 +47,7 @@ pub struct Suspension {
 }
 
 impl StoredKey {
-    /// Whether it was taken back.
+    /// Whether the suspension was lifted.
     #[must_use]
     pub const fn is_revoked(&self) -> bool {
         self.record.revoked_at.is_some()
@@ -86,7 +86,7 @@ impl Suspension {
 pub struct Lost {
     /// Its name.
     pub name: String,
-    /// What the store has instead.
+    /// The store's entry instead.
     pub found: Option<Vec<u8>>,
     /// Its last known content.
     pub known: Vec<u8>,
@@ -220,7 +220,7 @@ impl KeyRegistry {
     /// Whether a caller is suspended.
     #[must_use]
     pub fn suspends(&self, principal: &Principal) -> bool {
-        // Fast path: usually nobody is suspended.
+        // Fast path: usually there is no suspension.
         let suspension =
             if self.suspensions.is_empty() { None } else { self.suspensions.get(&principal.team) };
         suspension.is_some_and(|suspension| suspension.holds_for(&principal.user))
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(KeyRegistry::read(entry("laptop"), &first, never).keys().len(), 0);
     }
 
-    /// So has one where a key is no longer revoked.
+    /// A registry where a key is no longer revoked has lost an entry as well.
     #[test]
     fn a_store_that_lacks_known_entries_has_lost_them() {
         let entry = |revoked_at: &str| {

@@ -50,7 +50,7 @@ pub struct KeptSecret {
 }
 
 impl KeptSecret {
-    /// Whether it has expired because another replaced it.
+    /// Whether it has expired after being replaced.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.ends_at.is_some_and(|ends_at| ends_at <= now)

@@ -17,7 +17,7 @@ pub(super) struct Unverified<'a> {
     pub(super) claims: Claims,
 }
 
-/// What a verified token proves.
+/// Claims of a verified token.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Proof {
     /// The key that signed it.

@@ -7,7 +7,7 @@ use crate::team::TeamId;
 /// Reports from a ledger, in addition to those from its store. Called on the path of every call, so
 /// it must not block.
 pub trait Observer: store::Observer {
-    /// Reports that so many operations of one team were sent together.
+    /// Reports how many operations of one team were sent together.
     fn batch(&self, size: usize);
 
     /// Reports abandoned reservations that a sweep or an admission ended, and what was charged.

@@ -29,7 +29,7 @@ use crate::team::TeamId;
 /// How long a queue position, and a permit its replica has not learned of, live without a sign
 /// from that replica.
 pub const POSITION_TTL: Duration = Duration::from_secs(10);
-/// How long a permit that its replica knows of can be given back.
+/// How long a permit can be given back after it was reported to its replica.
 pub const GIVE_BACK_WITHIN: Duration = Duration::from_secs(30);
 
 /// Id of a queue position and of the permit it becomes. Later ids sort later.

@@ -1,4 +1,4 @@
-//! Who is at fault for an error.
+//! The party at fault for an error.
 
 /// Who is at fault for a refusal: the `X-Error-Source` header and the `source` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,7 +14,7 @@ pub struct SpentCall {
     pub id: Option<ReservationId>,
     /// The status of its answer.
     pub status: StatusCode,
-    /// What it was charged.
+    /// Its charge.
     pub cost: Credits,
 }
 

@@ -116,7 +116,7 @@ pub struct BufferPermit {
 }
 
 impl BufferPermit {
-    /// Takes so many bytes more, without waiting.
+    /// Takes more bytes, without waiting.
     ///
     /// # Errors
     /// `overloaded`: no memory is left. What it holds stays held.

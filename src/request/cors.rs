@@ -69,7 +69,7 @@ pub struct CorsLayer {
     named: Option<Named>,
 }
 
-/// The origins whose pages may call, and what they are told.
+/// The origins whose pages may call, and the headers for them.
 #[derive(Clone, Debug)]
 struct Named {
     origins: Vec<HeaderValue>,
@@ -142,7 +142,7 @@ impl Named {
     }
 }
 
-/// What the library's layer does not know of a request.
+/// The parts of a request that the library's layer does not take.
 type Rest = Arrival<()>;
 
 fn split<B>(arrival: Arrival<B>) -> (Request<B>, Rest) {

@@ -13,11 +13,11 @@ use super::route::{Catalogue, Page};
 /// into two.
 #[derive(Debug)]
 pub struct Lookup {
-    /// What it asks for.
+    /// The page of the catalogue.
     pub question: Catalogue,
     /// The address at the other end of the connection.
     pub peer: IpAddr,
-    /// Headers of the request: the proxy's, and those that name the copy the caller has.
+    /// Headers of the request, for the proxy's report of the caller and for conditional requests.
     pub headers: HeaderMap,
 }
 
@@ -33,9 +33,9 @@ impl Lookup {
 /// A question for the team page or a file of it.
 #[derive(Debug)]
 pub struct Visit {
-    /// What is asked for.
+    /// The requested page.
     pub page: Page,
-    /// The name by which the gateway was called, without its port; empty when nobody said.
+    /// Host name of the request, without the port; empty when it has none.
     pub host: String,
     /// The request's headers: which copy the caller has.
     pub headers: HeaderMap,

@@ -16,7 +16,7 @@ use crate::refusal::Kind;
 /// A stage of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Who calls is found out.
+    /// The caller is authenticated.
     Authenticate,
     /// The body arrives.
     ReceiveBody,
@@ -30,7 +30,7 @@ pub enum Stage {
     Connect,
     /// The upstream works.
     Upstream,
-    /// The ledger is told what the call cost.
+    /// The call is settled in the ledger.
     Settle,
 }
 
@@ -91,7 +91,7 @@ pub struct Span {
     pub began: Instant,
     /// When it ended.
     pub ended: Instant,
-    /// What is known of it.
+    /// Attributes.
     pub attributes: Vec<(&'static str, Value)>,
     /// Whether it failed.
     pub failed: bool,
@@ -110,7 +110,7 @@ impl Span {
     }
 }
 
-/// Where a recorded request began.
+/// The begin of a recorded request.
 #[derive(Clone, Copy, Debug)]
 pub struct Begin {
     /// The trace, with the request's own span.
@@ -126,7 +126,7 @@ pub struct Begin {
 /// All spans of a request that has ended.
 #[derive(Debug)]
 pub struct Recorded {
-    /// Where it began.
+    /// Its begin.
     pub begin: Begin,
     /// Its spans, each with its end.
     pub spans: Vec<Span>,

@@ -63,7 +63,7 @@ pub struct RequestFacts {
     pub upstream: Duration,
     /// Time spent waiting for another call with the same idempotency key.
     pub joined: Duration,
-    /// What it is waiting for now, and since when: its caller may leave meanwhile.
+    /// Its current wait and since when. Noted at the start, because the caller may leave during it.
     pub waits: Option<(Wait, Instant)>,
     /// Name of the shared key that the call was last sent with.
     pub upstream_key: Option<Arc<str>>,
@@ -77,7 +77,7 @@ pub struct RequestFacts {
     pub bytes_in: u64,
 }
 
-/// What a request may wait for outside the gateway.
+/// A wait for something outside the gateway's own work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// The caller, who sends the body.

@@ -26,7 +26,7 @@ pub struct Room {
     own: u64,
     /// The model whose expected answer size it updates.
     model: Option<ModelId>,
-    /// What it has taken from the pool, in KiB.
+    /// Taken from the pool, in KiB.
     held: AtomicU64,
     state: Mutex<State>,
 }
@@ -64,7 +64,7 @@ impl Room {
         self.held.load(Ordering::Acquire).saturating_add(lent).saturating_mul(1024)
     }
 
-    /// Makes room for so many bytes, without waiting; returns whether it could.
+    /// Takes memory for `bytes` if there is some, without waiting; returns whether it could.
     pub(super) fn grow(&self, bytes: u64) -> bool {
         let more = kib(bytes.saturating_sub(self.bytes()));
         if let Some(overdraft) = &mut self.state().overdraft {
@@ -81,8 +81,8 @@ impl Room {
         taken
     }
 
-    /// Makes room for so many bytes of an answer. Waits while the team has none: for its other
-    /// answers to be written, or for the overdraft.
+    /// Takes memory for `bytes` of an answer. Waits while the team has none, until its other
+    /// answers are written or the overdraft is free.
     pub async fn hold(&self, bytes: u64) {
         if !self.grow(bytes) {
             // Boxed, so that calls that need not wait do not carry the state of waiting.

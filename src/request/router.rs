@@ -18,8 +18,7 @@ use crate::live::Live;
 use crate::refusal::Refusal;
 use crate::request::arrival::Routed;
 
-/// Sends requests for pages, for the public catalogue and those that need a credential to a branch
-/// each.
+/// Routes each request to a branch: pages, the public catalogue, or routes that need a credential.
 #[derive(Clone)]
 pub struct Router<P, C, K> {
     /// Serves the team page and its files.

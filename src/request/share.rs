@@ -100,7 +100,7 @@ impl Share {
     }
 }
 
-/// What one user of a pool has taken, in KiB.
+/// Memory that one user of a pool has taken, in KiB.
 #[derive(Debug, Default)]
 pub(super) struct Portion(AtomicU64);
 
@@ -130,7 +130,7 @@ impl Pool {
         fits
     }
 
-    /// Gives back so much.
+    /// Gives this much back.
     pub(super) fn give_back(&self, portion: &Portion, less: u64) {
         self.taken.fetch_sub(less, Ordering::AcqRel);
         portion.0.fetch_sub(less, Ordering::AcqRel);
@@ -179,7 +179,7 @@ mod tests {
         assert!(pool.take(&portion, 10, 0, 100), "what was refused took nothing");
     }
 
-    /// One large answer among many does not.
+    /// One large answer among many does not exceed the share.
     #[test]
     fn a_run_of_large_answers_raises_the_expected_size() {
         let (share, Some(model)) = (Share::default(), ModelId::parse("flux/dev")) else { return };

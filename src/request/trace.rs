@@ -69,7 +69,7 @@ impl Traceparent {
         self.flags
     }
 
-    /// Whether the trace is recorded by whoever sent this.
+    /// The sampled flag: whether the sender records the trace.
     #[must_use]
     pub const fn is_sampled(self) -> bool {
         self.flags & Self::SAMPLED != 0
@@ -121,7 +121,7 @@ impl TraceText {
     }
 }
 
-/// Exactly so many bytes as lower-case digits.
+/// Parses exactly `N` bytes from lower-case hexadecimal digits.
 fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let decoded = hex::decode_to_slice(digits, &mut bytes);

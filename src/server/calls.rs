@@ -43,7 +43,7 @@ pub(super) struct Calls {
     /// Another connection needs the place of this one.
     is_to_go: AtomicBool,
     turn: Notify,
-    /// Bytes of a request are still unread, so whoever closes the socket must drain it first.
+    /// Bytes of a request are still unread, so the socket must be drained before it is closed.
     leaves_unread: AtomicBool,
     /// Answers that were written and may not have arrived.
     pub(super) written: Written,
@@ -174,7 +174,7 @@ impl Calls {
         self.leaves_unread.store(true, Relaxed);
     }
 
-    /// Whether bytes may still come that nobody will read. Closing the socket before the caller
+    /// Whether bytes may still come that will not be read. Closing the socket before the caller
     /// stops sending would reset it, and the answer would be lost on its way.
     pub(super) fn leaves_unread(&self) -> bool {
         self.leaves_unread.load(Relaxed) || self.open.load(Relaxed) > 0

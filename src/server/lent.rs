@@ -19,7 +19,7 @@ pub(super) struct Lent<T> {
     lender: Lender<T>,
 }
 
-/// Where the stream comes back to.
+/// Receives the stream when it is given back.
 #[derive(Debug)]
 pub(super) struct Lender<T>(Arc<Mutex<Option<T>>>);
 

@@ -60,7 +60,7 @@ fn listening(address: SocketAddr, joins: bool) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(joins)?;
     if address.ip() == Ipv6Addr::UNSPECIFIED {
-        // Whatever `net.ipv6.bindv6only` is set to.
+        // Independent of `net.ipv6.bindv6only`.
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;

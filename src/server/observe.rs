@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// What had run out when a caller had to wait to be accepted.
+/// The exhausted resource for which a caller had to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stall {
     /// The most connections were open.

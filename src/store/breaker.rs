@@ -19,7 +19,7 @@ pub(crate) struct Breaker {
 }
 
 struct State {
-    /// What the observer was last told.
+    /// The last report to the observer.
     up: Option<bool>,
     /// Why it is down, and when it was last probed.
     down: Option<(Outage, Instant)>,

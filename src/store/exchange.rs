@@ -23,9 +23,9 @@ use super::link::Link;
 const REDIRECTS_MAX: u32 = 5;
 const REDIRECT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Parts in which a deadline is waited for; see [`Exchanges::in_time`]. A process notices the end
-/// of each part when it comes round to it. Sending a command and noticing its answer takes three
-/// rounds, making a connection as many, and few operations are more than four commands.
+/// Parts in which a deadline is waited for; see [`Exchanges::in_time`]. A busy process notices the
+/// end of each part when its task runs again. Sending a command and noticing its answer takes three
+/// runs of the task, connecting as many, and few operations have more than four commands.
 const DEADLINE_PARTS: u32 = 16;
 
 /// Progress of an operation, for the code that times it out.

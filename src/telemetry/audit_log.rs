@@ -44,7 +44,7 @@ pub struct Entry<'a> {
     pub is_certain: bool,
 }
 
-/// A change that an operator asked for and was refused.
+/// A refused change of an operator.
 #[derive(Debug)]
 pub struct Denied<'a> {
     /// Time.
@@ -55,7 +55,7 @@ pub struct Denied<'a> {
     pub operator: &'a str,
     /// The action.
     pub action: &'static str,
-    /// The path that was asked for, which names the subject.
+    /// The requested path, which names the subject.
     pub path: &'a str,
     /// Code of the refusal.
     pub code: &'static str,
@@ -70,9 +70,9 @@ pub struct FileChange<'a> {
     pub at: Timestamp,
     /// What was changed: `team design`.
     pub subject: &'a str,
-    /// What of it differs, as it was.
+    /// The differing members before the change.
     pub before: &'a Value,
-    /// The same, as it is.
+    /// The same members after it.
     pub after: &'a Value,
 }
 

@@ -18,7 +18,7 @@ use crate::refused::{Recorder, RefusedCall};
 use crate::request::{RequestFacts, RequestId, RequestLog};
 use crate::team::Credential;
 
-/// What requests are watched with; shared by all.
+/// Metrics, logs and tracer, shared by all requests.
 #[derive(Debug)]
 pub struct Watch {
     /// Metrics.
@@ -118,7 +118,7 @@ impl Ending {
         }
     }
 
-    /// Records a call that was refused, for those who ask why.
+    /// Records a refused call, so that the team and its operators can look up why.
     fn record(&self, facts: &RequestFacts, kind: &Kind, status: StatusCode) {
         let (Some(team), Some(user), Some(call)) = (&facts.team, &facts.user, facts.call_id) else {
             return;

@@ -38,8 +38,8 @@ pub struct TraceAndCountLayer {
 
 impl TraceAndCountLayer {
     /// Counts in these metrics, writes to this log, records spans with this tracer if there is one,
-    /// measures by this clock, records calls that are refused; believes these proxies about where a
-    /// caller is.
+    /// measures by this clock, and records refused calls; trusts these proxies to report a caller's
+    /// address.
     #[must_use]
     pub fn new(
         metrics: Arc<Metrics>,
@@ -126,7 +126,7 @@ impl<F: Future<Output = Result<Answer, Infallible>>> Future for CountedFuture<F>
         };
         let (mut head, body) = answer.into_parts();
         let ending = this.ending.take().map(|mut ending| {
-            // A replayed answer keeps the id of the request that it answered first.
+            // A replayed answer keeps the id of the first request.
             head.headers.entry(X_REQUEST_ID).or_insert_with(|| ending.id().to_header());
             if let Some(id) = ending.call_id() {
                 head.headers.entry(X_CALL_ID).or_insert_with(|| id.to_header());

@@ -87,7 +87,7 @@ impl Demo {
         })?
     }
 
-    /// Lets both teams call, where that was asked for, until what it gives is cancelled.
+    /// Makes both teams call, if requested, until the returned token is cancelled.
     fn traffic(
         &self,
         teams: &[DemoTeam; 2],
@@ -278,8 +278,7 @@ fn welcome(
     out.flush().map_err(Ended::from)
 }
 
-/// How whoever started this program can start it again: by the shortest path that leads to it from
-/// here.
+/// The command that starts this program again: the shortest path to it from here.
 fn this_program() -> String {
     let here = std::env::current_dir().unwrap_or_default();
     match std::env::current_exe() {

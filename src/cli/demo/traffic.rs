@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::gateway::exchange;
 use crate::secret::Secret;
 
-/// What is asked for, in turn. Cheap models come more often, as people choose them.
+/// Calls made in turn. Cheap models come more often, as people choose them.
 const CALLS: [(&str, &str); 8] = [
     ("flux/schnell", "a lighthouse at dusk"),
     ("flux/dev", "a fox in a snowy forest"),
@@ -26,20 +26,20 @@ const CALLS: [(&str, &str); 8] = [
     ("flux/pro", "a glasshouse full of ferns"),
 ];
 
-/// Who calls, and how often.
+/// A caller, and how often it calls.
 pub(super) struct Caller {
     pub(super) key: Secret,
     pub(super) every: Duration,
 }
 
-/// Calls until told to stop. What the gateway answers is for its own pages to tell.
+/// Calls until stopped. Ignores the answers, which the gateway's own pages show.
 pub(super) async fn run(team: SocketAddr, caller: Caller, stop: CancellationToken) {
     let mut next = tokio::time::interval(caller.every);
     for (model, prompt) in CALLS.into_iter().cycle() {
         if stop.run_until_cancelled(next.tick()).await.is_none() {
             return;
         }
-        // Not waited for: a slow picture keeps the next from nothing.
+        // Not awaited, so that a slow picture does not delay the next call.
         if let Some((uri, request)) = call(team, &caller.key, model, prompt) {
             tokio::spawn(async move { exchange(&uri, request).await.is_ok() });
         }

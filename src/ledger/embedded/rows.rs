@@ -46,7 +46,7 @@ impl Span {
         Ok(Self { first, count: last - first + 1 })
     }
 
-    /// The number of the row with so many newer ones.
+    /// The number of the row that has `newer` rows after it.
     const fn behind(self, newer: u64) -> Option<u64> {
         if newer < self.count { Some(self.first + self.count - 1 - newer) } else { None }
     }
@@ -106,7 +106,7 @@ impl<'t> RowTables<'t> {
         Ok(())
     }
 
-    /// Drops the oldest rows that were settled before a time or are too many; at most so many.
+    /// Drops the oldest rows that were settled before a time or are too many, at most `most`.
     /// Returns how many.
     pub(super) fn trim(
         &mut self,
@@ -140,7 +140,7 @@ impl<'t> RowTables<'t> {
         Ok(is_old)
     }
 
-    /// Drops so many of the oldest, and counts them.
+    /// Drops this many of the oldest rows of each kind, and counts them.
     fn lose(&mut self, team: &TeamId, paid: u64, free: u64) -> Result<(), Fault> {
         let (mut all_paid, mut all_free, mut paid_until, mut free_until) =
             self.lost.get(team.as_str())?.map(|lost| lost.value()).unwrap_or_default();

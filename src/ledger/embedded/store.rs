@@ -43,7 +43,7 @@ const DEADLINES: TableDefinition<(&str, i64, &str), ()> = TableDefinition::new("
 const TOP_UPS: TableDefinition<(&str, &str), (i64, &[u8])> = TableDefinition::new("top_ups");
 /// A single entry `windows`: the shared account's [`Account`] as JSON.
 const ACCOUNT: TableDefinition<&str, &[u8]> = TableDefinition::new("account");
-/// Name → what operators changed at run time, as the key register writes it.
+/// Name → what operators changed at run time, as the key registry writes it.
 const ENTRIES: TableDefinition<&str, &[u8]> = TableDefinition::new("register");
 /// Id of a gateway key → when it was last used, in seconds since 1970.
 const USED: TableDefinition<&str, i64> = TableDefinition::new("key_uses");

@@ -260,7 +260,7 @@ impl Ledger for RedisLedger {
                 ((*days.start()).max(*kept.start()), (*days.end()).min(*kept.end()));
             let all: Vec<Date> = first.series(1.day()).take_while(|day| *day <= last).collect();
             let mut usage = Vec::new();
-            // So many at a time, so that other operations come in between.
+            // Split, so that other operations come in between.
             for some in all.chunks(DAYS_AT_ONCE) {
                 let reads = some.iter().map(|day| async move {
                     let key = keys.usage(&day.to_string());

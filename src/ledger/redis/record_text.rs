@@ -64,7 +64,7 @@ pub(super) fn numbers(bytes: &mut Vec<u8>, all: &[u64]) {
     }
 }
 
-/// Writes a number with at least so many digits.
+/// Writes a number with at least this many digits.
 fn digits_of(bytes: &mut Vec<u8>, number: u64, digits: usize) {
     let mut buffer = itoa::Buffer::new();
     let text = buffer.format(number);

@@ -13,7 +13,7 @@ local TEAMS, IDS = KEYS[1], KEYS[2]
 local id, team, fixed_now, must_be, hold, accepts = unpack(ARGV)
 local ANY_TEAM = '*'
 -- Ids never come back, so all but the last are history.
-local IDS_MOST = 4096
+local IDS_MAX = 4096
 
 local time = redis.call('TIME')
 local now = tonumber(fixed_now) > 0 and tonumber(fixed_now) or time[1] * 1000000 + time[2]
@@ -22,7 +22,7 @@ local since = redis.call('HGET', IDS, id)
 local is_new = since and 0 or 1
 if not since then
   since = now
-  if redis.call('HLEN', IDS) >= IDS_MOST then
+  if redis.call('HLEN', IDS) >= IDS_MAX then
     redis.call('DEL', IDS)
   end
   redis.call('HSET', IDS, id, string.format('%d', now))

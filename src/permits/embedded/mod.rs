@@ -1,5 +1,5 @@
-//! Permits of the shared account in one process: windows that its caller keeps in a file, and a
-//! queue in memory, since those who wait are in this process too.
+//! Permits of the shared account in one process: windows that the ledger keeps in its file, and a
+//! queue in memory, since all waiting calls are in this process.
 //!
 //! Pure functions. The file belongs to the ledger, whose writer puts the windows into the same
 //! transaction as the calls that they count; only there the traits meet.
@@ -101,7 +101,7 @@ impl Counter<'_> {
             overdue.map(|(_, id)| *id).filter(|id| !named.contains(id)).collect();
         for id in overdue {
             match self.queue.entries.get(&id).map(|held| &held.state) {
-                // A permit that its worker knows of may have been used: it stays taken.
+                // A permit that was reported to its worker may have been used, so it stays taken.
                 Some(State::Granted { is_known: true, .. }) => drop(self.queue.take(id)),
                 Some(State::Granted { is_known: false, .. } | State::Waiting { .. }) | None => {
                     self.finish(id)
@@ -165,7 +165,7 @@ impl Counter<'_> {
         }
     }
 
-    /// Grants a permit at once if nobody waits and there is room, else queues the call.
+    /// Grants a permit at once if the queue is empty and there is room, else queues the call.
     fn ask(&mut self, ask: &Ask) {
         let deadline = self.micros.saturating_add(micros(POSITION_TTL));
         match self.queue.entries.get(&ask.id).map(|held| &held.state) {

@@ -38,7 +38,7 @@ pub(super) enum State {
         tag: u64,
         ask: Ask,
     },
-    /// Until its worker knows of it, it is given back if nobody asks.
+    /// If its worker does not ask about it in time, it is given back.
     Granted {
         key: KeyName,
         at: i64,

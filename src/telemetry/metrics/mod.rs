@@ -90,7 +90,7 @@ pub struct Metrics {
     runtimes: Runtimes,
     routes: Vec<RouteSeries>,
     teams: ArcSwap<FastMap<TeamId, Arc<TeamSeries>>>,
-    /// Made on demand, for a team that is not configured.
+    /// Series without a team's name, for teams that are not configured. Made on demand.
     nobody: OnceLock<Arc<TeamSeries>>,
     /// When each issuer's key set was last read, on the monotonic clock.
     key_sets_read: Mutex<HashMap<String, Duration>>,

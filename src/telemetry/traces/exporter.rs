@@ -1,4 +1,4 @@
-//! Sends what was recorded, in batches, with retries.
+//! Sends recorded spans in batches, with retries.
 
 use std::io;
 use std::time::Duration;
@@ -23,12 +23,12 @@ const TRIES: u32 = 5;
 /// The longest pause that a collector is granted.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
-/// Counts spans by what became of them.
+/// Counts spans by result.
 #[derive(Clone, Debug)]
 pub struct Counters {
     /// The collector took them.
     pub exported: Counter,
-    /// Never sent: there was no place for them, or the process ended.
+    /// Never sent: the queue was full, or the process ended.
     pub dropped: Counter,
     /// The collector refused them, or no attempt reached it.
     pub failed: Counter,
@@ -75,7 +75,7 @@ impl Drop for Batch {
 }
 
 impl Exporter {
-    /// An exporter of what comes out of this queue, whose [`Exporter::work`] does not run yet.
+    /// An exporter of this queue. [`Exporter::work`] must be run.
     ///
     /// # Errors
     /// As for [`Post::new`].
@@ -97,7 +97,8 @@ impl Exporter {
         })
     }
 
-    /// Sends until stopped, and then what is left for a short while. The rest is counted as dropped.
+    /// Sends until stopped, and then what is left, for a bounded time. The rest is counted as
+    /// dropped.
     pub async fn work(mut self, stop: CancellationToken) {
         let finish = self.finish;
         let too_late = async {
@@ -113,7 +114,7 @@ impl Exporter {
 
     async fn send_all(&mut self, stop: &CancellationToken) {
         loop {
-            // The workers never wake this task, so it looks by itself.
+            // The workers never wake this task, so it polls.
             let stopped = stop.run_until_cancelled(tokio::time::sleep(self.gather)).await.is_none();
             while let Some(batch) = self.next_batch() {
                 self.send(batch, stop).await;
@@ -149,7 +150,7 @@ impl Exporter {
                     tracing::debug!(%error, tried, "traces are sent again: the collector did not take them");
                     let asked = error.retry_after().map(|asked| asked.min(PAUSE_MAX));
                     let pausing = asked.unwrap_or_else(|| between_half_and_all(pause));
-                    // Who stops does not wait: there is one more attempt, at once.
+                    // When stopped, makes one more attempt at once.
                     stop.run_until_cancelled(tokio::time::sleep(pausing)).await;
                     pause *= 2;
                 }

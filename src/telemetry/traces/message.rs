@@ -97,8 +97,8 @@ fn flags(trace: u8, parent_is_remote: bool) -> u32 {
     u32::from(trace) | known | remote
 }
 
-/// The clock says when the request began, the machine how long after that: a clock that is set
-/// meanwhile turns no span around.
+/// The wall clock gives the request's begin, the monotonic clock the time since: so a span is never
+/// negative when the wall clock is set.
 fn unix_nanos(begin: &Begin, moment: Instant) -> u64 {
     let after = moment.saturating_duration_since(begin.since).as_nanos();
     let since = u128::try_from(begin.at.as_nanosecond()).unwrap_or_default();

@@ -1,12 +1,12 @@
 //! Traces: spans of requests, sent to a collector as OTLP over HTTP.
 //!
-//! Reading order: [`sampler`] (which requests are recorded), [`of_request`] (what the span of a
-//! whole request says), [`tracer`] (takes recordings from the workers), [`message`] and [`resource`]
-//! (OTLP), [`post`] (one request to the collector), [`exporter`] (batches and retries).
+//! Reading order: [`sampler`] (which requests are recorded), [`of_request`] (the span of a whole
+//! request), [`tracer`] (takes recordings from the workers), [`message`] and [`resource`] (OTLP),
+//! [`post`] (one request to the collector), [`exporter`] (batches and retries).
 //!
-//! Stages record themselves while a request runs; see [`crate::request::recording`]. Nothing here
-//! is on the path of a request but a place in a bounded queue, and only for recorded ones. A trace
-//! that finds no place is dropped and counted.
+//! Stages record themselves while a request runs; see [`crate::request::recording`]. On the path of
+//! a request there is only the push into a bounded queue, and only for recorded requests. If the
+//! queue is full, the trace is dropped and counted.
 
 pub mod exporter;
 pub mod message;
@@ -28,8 +28,7 @@ pub use tracer::Tracer;
 use super::Metrics;
 use crate::clock::Clock;
 
-/// The tracer of a process, and the exporter of what it records. `scheme` is what the team listener
-/// speaks.
+/// The tracer of a process, and its exporter. `scheme` is that of the team listener.
 ///
 /// # Errors
 /// The exporter's client cannot be made.

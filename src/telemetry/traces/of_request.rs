@@ -1,4 +1,5 @@
-//! The span of a whole request: the semantic conventions of HTTP servers, and who called what.
+//! The span of a whole request: the semantic conventions of HTTP servers, and the caller and the
+//! model.
 //!
 //! Like the access line it has no path beyond the route's name, no query, no header value, no
 //! prompt and no credential; the caller's own request id is left out too.
@@ -7,7 +8,7 @@ use crate::request::RequestFacts;
 use crate::request::recording::Recording;
 use crate::telemetry::access_log::{Ended, known_method};
 
-/// Adds the span of a request that has ended; `answered` is false where the caller left before.
+/// Adds the span of an ended request; `answered` is false if the caller left before.
 pub fn end(
     recording: &Recording,
     ended: &Ended<'_>,

@@ -84,7 +84,7 @@ impl Post {
         Ok(Self { client, url: settings.url.clone(), headers })
     }
 
-    /// Posts once. Tells how many spans the collector refused of those it took.
+    /// Posts once. Returns how many spans of the batch the collector rejected.
     ///
     /// # Errors
     /// Why it failed; [`PostError::may_pass`] says whether to try again.
@@ -103,7 +103,7 @@ async fn judge(answer: Response<Incoming>) -> Result<u64, PostError> {
         let retry_after = retry_after(&head.headers, Timestamp::now());
         return Err(PostError::Status { status: head.status, retry_after });
     }
-    // A collector that took the spans and then says nothing readable took them.
+    // With a 2xx status the spans are accepted, even if the body is unreadable.
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let answer = body.ok().map(|body| ExportTraceServiceResponse::decode(body.to_bytes()));
     let partial = answer.and_then(Result::ok).and_then(|answer| answer.partial_success);

@@ -1,4 +1,4 @@
-//! Which process the spans are of.
+//! The OTLP resource: describes this process.
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::resource::v1::Resource;

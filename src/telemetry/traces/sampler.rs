@@ -1,4 +1,5 @@
-//! Which requests are recorded: as the caller decided, else a share of the traces that begin here.
+//! Decides which requests are recorded: as their caller decided, else a share of the traces that
+//! begin here.
 
 use crate::request::Traceparent;
 use crate::team::Share;

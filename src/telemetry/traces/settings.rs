@@ -17,7 +17,7 @@ pub struct Settings {
     pub headers: Vec<(HeaderName, Secret)>,
     /// Certificate authorities to trust instead of the machine's, PEM.
     pub authorities: Option<Arc<[u8]>>,
-    /// Which of the traces that begin here are recorded.
+    /// Share of the traces begun here that are recorded.
     pub sample_share: Share,
     /// Timeout of one post.
     pub timeout: Duration,
@@ -25,7 +25,7 @@ pub struct Settings {
     pub gather: Duration,
     /// Pause after the first failed post; it doubles with each further one.
     pub first_pause: Duration,
-    /// How long the end of the process waits for the collector.
+    /// How long the process waits for the collector when it ends.
     pub finish: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Begins recordings, and takes them when they have ended: into a queue that the exporter reads.
+//! Begins recordings, and puts ended ones into a queue that the exporter reads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,8 +25,8 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// A tracer, and the queue of what it took. Spans that find no place are counted in `dropped`.
-    /// `scheme` is what the team listener speaks.
+    /// A tracer, and its queue. Spans that do not fit into it are counted in `dropped`. `scheme` is
+    /// that of the team listener.
     #[must_use]
     pub fn new(
         sampler: Sampler,
@@ -38,14 +38,14 @@ impl Tracer {
         (Arc::new(Self { sampler, door, dropped, clock, scheme }), waiting)
     }
 
-    /// What the team listener speaks: http or https.
+    /// Scheme of the team listener: http or https.
     #[must_use]
     pub const fn scheme(&self) -> &'static str {
         self.scheme
     }
 
-    /// The log of a request in this trace, which records where the trace is recorded. The flag of
-    /// its trace says so, also to the upstream.
+    /// The log of a request in this trace. If the trace is sampled, the log records spans, and the
+    /// trace's flag says so, also to the upstream.
     #[must_use]
     pub fn begin(
         self: &Arc<Self>,
@@ -65,7 +65,7 @@ impl Tracer {
 }
 
 impl SpanSink for Tracer {
-    /// Wakes nobody: the exporter looks by itself from time to time.
+    /// Does not wake the exporter, which polls.
     fn take(&self, recorded: Recorded) {
         if let Err(full) = self.door.try_send(recorded) {
             let spans = match full {

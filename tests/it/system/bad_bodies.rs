@@ -236,6 +236,76 @@ async fn a_bad_body_is_refused_before_anything_is_reserved() {
     assert_nothing_happened(&installation, &gateway, &firemoon).await;
 }
 
+/// A key, a model that it may not use or that has no price, and the refusal: status, error, message
+/// and code.
+const REFUSED_MODELS: [(&str, &str, u16, &str, &str, &str); 8] = [
+    (
+        "design",
+        "flux/pro",
+        403,
+        "Access denied",
+        "Your team may not use the model flux/pro",
+        "model_not_allowed",
+    ),
+    (
+        "growth",
+        "kling/kling-2-1-master",
+        403,
+        "Access denied",
+        "Your team may not use the model kling/kling-2-1-master",
+        "model_not_allowed",
+    ),
+    (
+        "narrow",
+        "flux/dev",
+        403,
+        "Access denied",
+        "This gateway key may not use the model flux/dev",
+        "model_not_allowed",
+    ),
+    (
+        "empty",
+        "flux/dev",
+        403,
+        "Access denied",
+        "Your team may not use the model flux/dev",
+        "model_not_allowed",
+    ),
+    (
+        "design",
+        "nano-banana",
+        404,
+        "Model not found",
+        "Model configuration not found for nano-banana: the operators of this gateway have set no price for it",
+        "model_unknown",
+    ),
+    (
+        "design",
+        "flux/devv",
+        404,
+        "Model not found",
+        "Model configuration not found for flux/devv: the operators of this gateway have set no price for it; did you mean flux/dev?",
+        "model_unknown",
+    ),
+    // The nearest one is flux/pro, which the team may not use: it is not named.
+    (
+        "design",
+        "flux/prp",
+        404,
+        "Model not found",
+        "Model configuration not found for flux/prp: the operators of this gateway have set no price for it",
+        "model_unknown",
+    ),
+    (
+        "design",
+        "FLUX/DEV",
+        404,
+        "Model not found",
+        "Model configuration not found for FLUX/DEV: the operators of this gateway have set no price for it; did you mean flux/dev?",
+        "model_unknown",
+    ),
+];
+
 #[tokio::test]
 async fn a_forbidden_or_unpriced_model_is_refused() {
     let firemoon = Firemoon::start();
@@ -248,74 +318,7 @@ async fn a_forbidden_or_unpriced_model_is_refused() {
     );
     installation.add_key("empty", json!({ "team": "empty", "name": "ci" }));
     let gateway = Gateway::serve(&installation).await;
-    let rows = [
-        (
-            "design",
-            "flux/pro",
-            403,
-            "Access denied",
-            "Your team may not use the model flux/pro",
-            "model_not_allowed",
-        ),
-        (
-            "growth",
-            "kling/kling-2-1-master",
-            403,
-            "Access denied",
-            "Your team may not use the model kling/kling-2-1-master",
-            "model_not_allowed",
-        ),
-        (
-            "narrow",
-            "flux/dev",
-            403,
-            "Access denied",
-            "This gateway key may not use the model flux/dev",
-            "model_not_allowed",
-        ),
-        (
-            "empty",
-            "flux/dev",
-            403,
-            "Access denied",
-            "Your team may not use the model flux/dev",
-            "model_not_allowed",
-        ),
-        (
-            "design",
-            "nano-banana",
-            404,
-            "Model not found",
-            "Model configuration not found for nano-banana: the operators of this gateway have set no price for it",
-            "model_unknown",
-        ),
-        (
-            "design",
-            "flux/devv",
-            404,
-            "Model not found",
-            "Model configuration not found for flux/devv: the operators of this gateway have set no price for it; did you mean flux/dev?",
-            "model_unknown",
-        ),
-        // The nearest one is flux/pro, which the team may not use: it is not named.
-        (
-            "design",
-            "flux/prp",
-            404,
-            "Model not found",
-            "Model configuration not found for flux/prp: the operators of this gateway have set no price for it",
-            "model_unknown",
-        ),
-        (
-            "design",
-            "FLUX/DEV",
-            404,
-            "Model not found",
-            "Model configuration not found for FLUX/DEV: the operators of this gateway have set no price for it; did you mean flux/dev?",
-            "model_unknown",
-        ),
-    ];
-    for (key, model, status, error, message, code) in rows {
+    for (key, model, status, error, message, code) in REFUSED_MODELS {
         let call = generate(model, &json!({ "prompt": PROMPT }))
             .with(installation.key(key))
             .header("x-request-id", "r1");
