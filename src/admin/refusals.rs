@@ -22,7 +22,7 @@ pub(super) async fn answer(
     let team = teams.team(call)?;
     let refusals = refused.latest(&team.id).await.map_err(|_| Refusal::LedgerUnavailable)?;
     let named = |call: RefusedCall| {
-        let key_name = teams.registrar.key_name(&call.user);
+        let key_name = teams.registry_sync.key_name(&call.user);
         Named::new(call, key_name)
     };
     let refusals: Vec<_> = refusals.into_iter().map(named).collect();

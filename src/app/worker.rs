@@ -109,7 +109,7 @@ pub fn parts(acquired: &Acquired, manager: Arc<ReservationManager>) -> Parts {
         permits: acquired.permits(),
         replays: acquired.replays(),
         refused: acquired.refused(),
-        key_names: acquired.registrar.key_names(),
+        key_names: acquired.registry_sync.key_names(),
         upstream,
         upstream_observer: acquired.metrics.clone(),
         upstream_client: UpstreamClient::new(acquired.buffer.clone()),

@@ -26,7 +26,7 @@ const SHOWN_MIN: usize = 64;
 const SHOWN_MAX: usize = 10_000;
 
 /// Keys and suspensions in force.
-pub(super) struct InForce {
+pub(super) struct ActiveKeys {
     keys: HashMap<KeyId, Arc<KnownKey>>,
     /// Keys that were presented and verified, so that none is hashed twice. Looked up by every
     /// byte, like tokens. Dropped together with what is in force.
@@ -108,7 +108,7 @@ impl KnownKey {
     }
 
     /// Continues the use counter of the key that had this id before.
-    pub(super) fn counting_on(mut self, before: Option<&InForce>) -> Self {
+    pub(super) fn counting_on(mut self, before: Option<&ActiveKeys>) -> Self {
         let Credential::Key(id) = &self.principal.credential else { return self };
         if let Some(before) = before.and_then(|before| before.keys.get(id)) {
             self.used = Arc::clone(&before.used);
@@ -145,7 +145,7 @@ impl KnownKey {
     }
 }
 
-impl InForce {
+impl ActiveKeys {
     /// Joins both kinds of keys. Where two have one id, the configuration's wins and a warning is
     /// logged.
     pub(super) fn new(

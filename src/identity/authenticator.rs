@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::active_keys::{InForce, KnownKey};
+use super::active_keys::{ActiveKeys, KnownKey};
 use super::authenticator_error::AuthenticatorError;
 use super::build::{Issuer, build_issuers, build_keys};
 use super::cache::{Remembered, TOKENS_MAX, Verified, VerifiedTokens};
@@ -34,7 +34,7 @@ use crate::team::{Credential, KeyId, State, Team, TeamId};
 pub struct Authenticator {
     configured: HashMap<KeyId, Arc<KnownKey>>,
     configured_keys: Vec<KeySettings>,
-    in_force: ArcSwap<InForce>,
+    active_keys: ArcSwap<ActiveKeys>,
     teams: HashMap<TeamId, Arc<Team>>,
     pub(super) issuers: HashMap<Arc<str>, Issuer>,
     tokens: VerifiedTokens,
@@ -64,16 +64,16 @@ impl Authenticator {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, AuthenticatorError> {
         let configured_keys = settings.keys.clone();
-        let before = previous.map(|previous| previous.in_force.load_full());
+        let before = previous.map(|previous| previous.active_keys.load_full());
         let configured = build_keys(settings.keys, teams, before.as_deref())?;
-        let in_force = InForce::new(&configured, registry, teams, before.as_deref());
+        let active_keys = ActiveKeys::new(&configured, registry, teams, before.as_deref());
         let before = previous.map(|previous| &previous.issuers);
         let issuers = build_issuers(settings.issuers, teams, before, &clock, &*observer)?;
-        let (in_force, teams) = (ArcSwap::from_pointee(in_force), teams.clone());
+        let (active_keys, teams) = (ArcSwap::from_pointee(active_keys), teams.clone());
         Ok(Self {
             configured,
             configured_keys,
-            in_force,
+            active_keys,
             teams,
             issuers,
             tokens: VerifiedTokens::new(TOKENS_MAX),
@@ -89,8 +89,8 @@ impl Authenticator {
     pub fn take_up(&self, registry: &Live<KeyRegistry>) {
         let mut now = registry.read();
         loop {
-            let before = self.in_force.load_full();
-            self.in_force.store(Arc::new(InForce::new(
+            let before = self.active_keys.load_full();
+            self.active_keys.store(Arc::new(ActiveKeys::new(
                 &self.configured,
                 &now,
                 &self.teams,
@@ -113,14 +113,14 @@ impl Authenticator {
     /// When each gateway key was last used, in seconds since 1970, as known to this process.
     #[must_use]
     pub fn uses(&self) -> Vec<(KeyId, i64)> {
-        self.in_force.load().uses()
+        self.active_keys.load().uses()
     }
 
     /// When the first key of each team expires, of those that are good now; teams without one are
     /// left out.
     #[must_use]
     pub fn first_expiries(&self, now: Timestamp) -> HashMap<TeamId, Timestamp> {
-        self.in_force.load().first_expiries(now)
+        self.active_keys.load().first_expiries(now)
     }
 
     /// Judges a credential that takes next to no work: a gateway key, or a token that was verified
@@ -248,7 +248,7 @@ impl Authenticator {
 
     fn judge_key(&self, presented: Presented<'_>) -> Result<Identified, FailedCheck> {
         let (principal, team) =
-            self.in_force.load().judge_key(presented.credential, self.clock.now())?;
+            self.active_keys.load().judge_key(presented.credential, self.clock.now())?;
         chosen(std::slice::from_ref(&team), presented.team)?;
         self.let_in(principal, team)
     }
@@ -334,7 +334,7 @@ impl Authenticator {
             State::Active if team.suspended_users.contains(&principal.user) => {
                 Err(FailedCheck::TeamSuspended)
             }
-            State::Active if self.in_force.load().suspends(&principal) => {
+            State::Active if self.active_keys.load().suspends(&principal) => {
                 Err(FailedCheck::TeamSuspended)
             }
             State::Active => Ok((principal, team)),
@@ -392,7 +392,7 @@ impl std::fmt::Debug for Authenticator {
         write!(
             f,
             "directory of {} keys and {} issuers",
-            self.in_force.load().keys(),
+            self.active_keys.load().keys(),
             self.issuers.len()
         )
     }

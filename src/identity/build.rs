@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::active_keys::{InForce, KnownKey};
+use super::active_keys::{ActiveKeys, KnownKey};
 use super::authenticator_error::{AuthenticatorError, team_of};
 use super::fetch::{FETCH_TIME, Fetcher};
 use super::issuer_keys::{Freshness, IssuerKeys};
@@ -66,7 +66,7 @@ impl Issuer {
 pub(super) fn build_keys(
     settings: Vec<KeySettings>,
     teams: &HashMap<TeamId, Arc<Team>>,
-    before: Option<&InForce>,
+    before: Option<&ActiveKeys>,
 ) -> Result<HashMap<KeyId, Arc<KnownKey>>, AuthenticatorError> {
     let mut keys = HashMap::with_capacity(settings.len());
     for key in settings {

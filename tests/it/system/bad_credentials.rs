@@ -191,7 +191,7 @@ async fn a_token_must_be_signed_for_us_and_now() {
     let (installation, gateway) = gateway(&firemoon).await;
     let (ours, theirs) = (SigningKey::rsa(0), SigningKey::rsa(1));
     let good = ours.token(&claims("ann"));
-    for (what, token) in forged(&ours, &theirs) {
+    for (what, token) in forged(ours, theirs) {
         let reply = gateway.send(&call().with(&token)).await;
         assert_eq!((reply.status, reply.text()), (401, INVALID), "{what}");
     }
