@@ -43,7 +43,7 @@ export const Changes = ({ session }) => html`<${Card} title="What operators chan
     if (changes.length === 0)
       return html`<${Empty} title="Nothing was changed yet">Changes made on this page, through the API or
         with the command line are listed here. Those of the configuration file are in the log.<//>`;
-    return html`<table class="changes"><caption class="sr">Changes, newest first</caption>
+    return html`<table><caption class="sr">Changes, newest first</caption>
       <thead><tr><th scope="col" class="wide">When</th><th scope="col">Change</th><th scope="col">Who</th><th
         scope="col" class="wide">Before → after</th></tr></thead>
       <tbody>${changes.map(

@@ -1,7 +1,7 @@
 // What is asked before something changes: what exactly will happen, and what is needed for it.
 
 import { html, useEffect, useRef, useState } from "../shared/lib.js";
-import { Copy, Notice } from "../shared/elements.js";
+import { Copy, Notice, sentence } from "../shared/elements.js";
 
 /** A new secret, which is shown this once. */
 const Secret = ({ secret, onClose }) => html`
@@ -66,7 +66,7 @@ export function Dialog({ asked, session }) {
       <div class="happens" aria-live="polite">${asked.happens(form)}</div>
       ${wrong && html`<${Notice} tone="bad">${wrong}<//>`}
       ${failure && html`<${Notice} tone="bad" title=${failure.title || "It was not done"}>
-        <p>${failure.message}</p>${failure.errors.map((text) => html`<p key=${text}>${text}</p>`)}<//>`}
+        <p>${sentence(failure.message)}</p>${failure.errors.map((text) => html`<p key=${text}>${text}</p>`)}<//>`}
       <div class="buttons">
         <button type="button" onClick=${close} aria-disabled=${busy}>Cancel</button>
         <button type="submit" class=${doIt} aria-disabled=${busy}>${busy ? "One moment…" : asked.confirm}</button>

@@ -101,7 +101,7 @@ function Above({ session, team }) {
       back.<//>`}
     <div role="status" class="done">${
       session.done &&
-      html`<div class="notice good"><strong>Done</strong><div class="words">${session.done}</div>
+      html`<div class="notice good"><strong>Done</strong><div>${session.done}</div>
         <button type="button" class="quiet" onClick=${() => session.forget()}>Close<span
           class="sr"> this message</span></button></div>`
     }</div>`;

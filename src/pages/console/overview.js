@@ -41,7 +41,7 @@ function Tiles({ today, month, queue }) {
 }
 
 function Month({ known }) {
-  return html`<${Card} title="Spend this month" id="spend" class="spend"
+  return html`<${Card} title="Spend this month" id="spend"
     aside="all teams, day upon day">
     <${Known} known=${known} what="The spend" lines=${5}>${(month) => {
       const line = running(month.rows);

@@ -13,7 +13,7 @@ export function Refusals({ known, team = null }) {
       const found = refusals(samples, team);
       if (found.length === 0) return html`<${Empty} title="Nothing was refused" />`;
       const most = found[0].value;
-      return html`<table class="shares"><caption class="sr">Refusals by reason</caption>
+      return html`<table><caption class="sr">Refusals by reason</caption>
         <thead><tr><th scope="col">Reason</th><th scope="col" class="number">Calls</th></tr></thead>
         <tbody>${found.map(
           (one) => html`<tr key=${one.reason}>

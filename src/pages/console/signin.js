@@ -1,7 +1,7 @@
 // Signing in: with an operator's token, which is kept in memory and nowhere else.
 
 import { html, useEffect, useRef, useState } from "../shared/lib.js";
-import { Notice } from "../shared/elements.js";
+import { Notice, sentence } from "../shared/elements.js";
 
 export function SignIn({ reason, failure, onSignIn, busy }) {
   const [token, setToken] = useState("");
@@ -17,7 +17,7 @@ export function SignIn({ reason, failure, onSignIn, busy }) {
       <h1 id="signin">Moongate console</h1>
       <p class="soft">Every team, what it spends, and who may call.</p>
       ${reason && html`<${Notice} tone="warn">${reason}<//>`}
-      ${failure && html`<${Notice} tone="bad" title=${failure.title}>${failure.message}<//>`}
+      ${failure && html`<${Notice} tone="bad" title=${failure.title}>${sentence(failure.message)}<//>`}
       <label for="token">Operator's token</label>
       <input id="token" ref=${field} type="password" autocomplete="off" spellcheck="false"
         autocapitalize="none" required value=${token} aria-describedby="kept"

@@ -38,7 +38,7 @@ export function Budget({ me, usage, calls }) {
   const [chosen, choose] = useState(null);
   const limit = budgets.find((known) => known.name === chosen) ?? preferred;
   if (!limit) {
-    return html`<${Card} title="Budget" id="budget" class="budget">
+    return html`<${Card} title="Budget" id="budget">
       <${Empty} title="No budget of credits">Your spend is counted, but no budget bounds it.<//>
     <//>`;
   }
@@ -61,7 +61,7 @@ export function Budget({ me, usage, calls }) {
     ${budgets.map(({ name }) => html`<option key=${name} value=${name}>${inWords(name)}</option>`)}
   </select>`;
   return html`
-    <${Card} title="Budget" id="budget" class="budget" aside=${choice || inWords(limit.name)}>
+    <${Card} title="Budget" id="budget" aside=${choice || inWords(limit.name)}>
       <div class="figures">
         <div>
           <p class="big"><span class="numbers">${credits(limit.remaining)}</span>
@@ -79,7 +79,7 @@ export function Budget({ me, usage, calls }) {
       <${BurnDown} limit=${limit} told=${told} now=${now} zone=${me.timeZone} steps=${steps}
         name=${inWords(limit.name)} />
       <p class="legend soft"><span class="line"></span> left so far${steps ? "" : ", as a straight line"}
-        <span class="line dashed"></span> at this rate
+        <span class=${`line dashed ${told.kind === "ends" ? "bad" : ""}`}></span> at this rate
         ${limit.shadow && html` <${Badge}>only counted: it refuses nobody<//>`}</p>
     <//>`;
 }

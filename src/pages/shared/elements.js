@@ -6,7 +6,7 @@ import { beside, exact, moment, span } from "./times.js";
 /** Something about the whole page or a part of it: `tone` is info, good, warn or bad. */
 export const Notice = ({ tone = "info", title, children, live = true }) => html`
   <div class="notice ${tone}" role=${live ? (tone === "bad" ? "alert" : "status") : null}>
-    ${title && html`<strong>${title}</strong>`}<div class="words">${children}</div>
+    ${title && html`<strong>${title}</strong>`}<div>${children}</div>
   </div>`;
 
 export const Card = ({ title, aside, children, class: name = "", id }) => html`
@@ -30,7 +30,7 @@ export const Loading = ({ what, lines = 3 }) => html`
 /** A part that failed to load, where nothing older can be shown. */
 export const Failed = ({ what, failure }) => html`
   <div class="empty bad" role="status"><p class="lead">${what} cannot be shown now</p>
-    <p>${failure.message}. It is tried again by itself.</p></div>`;
+    <p>${sentence(failure.message)} It is tried again by itself.</p></div>`;
 
 /** `data` as `children` shows it, or what stands in for it. */
 export function Known({ known, what, lines, children }) {
@@ -86,6 +86,9 @@ export function Copy({ text, what }) {
   return html`<button type="button" class="quiet" onClick=${copy}>${done ? "Copied" : "Copy"}<span
     class="sr"> ${what}</span></button>`;
 }
+
+/** A message as a sentence: the gateway's own end without a point. */
+export const sentence = (text) => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
 /** Numbers as people read them: `12,345`. */
 export const count = (number) => Number(number).toLocaleString("en-GB");

@@ -1,7 +1,7 @@
 // Calls that were refused lately: when, whose, and which limit or rule refused them.
 
 import { html } from "./lib.js";
-import { Badge, Card, Empty, Known, Time } from "./elements.js";
+import { Badge, Card, Empty, Known, Time, sentence } from "./elements.js";
 import { what } from "./limits.js";
 
 /** `Requests a minute of the user`. */
@@ -21,7 +21,7 @@ function Row({ call, zone, reason, names }) {
     <td class="wide"><span class="name">${who}</span></td>
     <td><${Badge} tone="warn">${reason(call.code)}<//>
       ${call.limit && html`<small class="below">${inWords(call.limit)}</small>`}
-      <small class="below">${call.message}</small></td></tr>`;
+      <small class="below">${sentence(call.message)}</small></td></tr>`;
 }
 
 /** `reason` puts a code into words, `names` are the names of keys by their ids. */
@@ -29,7 +29,7 @@ export const Refused = ({ known, zone, reason, names }) => html`<${Card} title="
   id="refused" aside="in the last 7 days, 100 at most">
   <${Known} known=${known} what="The refused calls" lines=${4}>${({ refusals }) => {
     if (refusals.length === 0) return html`<${Empty} title="Nothing was refused lately" />`;
-    return html`<table class="history">
+    return html`<table class="history refused">
       <caption class="sr">Calls that were refused lately, newest first</caption>
       <thead><tr><th scope="col" class="wide">When</th><th scope="col">Model</th>
         <th scope="col" class="wide">User</th><th scope="col">Why</th></tr></thead>

@@ -56,6 +56,7 @@ export function span(milliseconds) {
 
 /** Seconds of a call: `850 ms`, `2.4 s`, `1 min 5 s`. */
 export function duration(seconds) {
+  if (seconds < 0.0005) return "< 1 ms";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   return seconds < 60 ? `${seconds.toFixed(1)} s` : span(seconds * 1000);
 }

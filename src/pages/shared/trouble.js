@@ -1,7 +1,7 @@
 // What is wrong at the moment, in words.
 
 import { html } from "./lib.js";
-import { Notice, Time } from "./elements.js";
+import { Notice, Time, sentence } from "./elements.js";
 
 /**
  * Stands above everything else; what was known before, `since`, stays on the page below it. `forbidden` says what a 403
@@ -14,7 +14,7 @@ export function Trouble({ failure, since, forbidden }) {
     : null;
   if (failure.status === 429)
     return html`<${Notice} tone="info">The page asks less often for a
-      moment: ${failure.message}<//>`;
+      moment: ${sentence(failure.message)}<//>`;
   if (failure.status === 0) {
     const offline = navigator.onLine === false;
     return html`<${Notice} tone="warn"
@@ -26,12 +26,12 @@ export function Trouble({ failure, since, forbidden }) {
       failure.code === "draining"
         ? "The gateway is restarting"
         : "The gateway is unavailable for the moment";
-    return html`<${Notice} tone="warn" title=${title}><p>${failure.message}. It is tried again by
+    return html`<${Notice} tone="warn" title=${title}><p>${sentence(failure.message)} It is tried again by
       itself.</p>${older}<//>`;
   }
   if (failure.status === 403 && forbidden) {
     const title = forbidden(failure);
-    return html`<${Notice} tone="bad" title=${title}><p>${failure.message}</p>${older}<//>`;
+    return html`<${Notice} tone="bad" title=${title}><p>${sentence(failure.message)}</p>${older}<//>`;
   }
-  return html`<${Notice} tone="bad" title=${failure.title}><p>${failure.message}</p>${older}<//>`;
+  return html`<${Notice} tone="bad" title=${failure.title}><p>${sentence(failure.message)}</p>${older}<//>`;
 }

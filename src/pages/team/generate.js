@@ -2,7 +2,7 @@
 
 import { html, useState } from "../shared/lib.js";
 import { credits, micros } from "../shared/credits.js";
-import { Badge, Card, Empty, Notice, Ticking, Time, plural } from "../shared/elements.js";
+import { Badge, Card, Empty, Notice, Ticking, Time, plural, sentence } from "../shared/elements.js";
 import { duration } from "../shared/times.js";
 import { inWords } from "../shared/limits.js";
 import { Gallery } from "./media.js";
@@ -53,7 +53,7 @@ function Verdict({ known, zone }) {
     return html`<p class="quote" role="status"><${Badge} tone="good">May be made now<//>
       <span>At most ${price}.</span></p>`;
   return html`<${Notice} tone="warn" title="It would be refused now">
-    <p>${price}. ${quote.message}</p>
+    <p>${price}. ${sentence(quote.message)}</p>
     ${quote.limit && html`<p>What binds: ${inWords(quote.limit.limit)}.</p>`}
     <p>${quote.earliest ? html`It could pass from <${Time} at=${quote.earliest} zone=${zone}
       precise=${true} />.` : "No time will help: the budget must be raised or topped up."}</p>
@@ -82,7 +82,7 @@ function Waiting({ call, open }) {
 function Refused({ failure }) {
   const again = failure.resetAt && Date.parse(failure.resetAt) > Date.now();
   return html`<${Notice} tone="bad" title=${failure.title || "No answer"}>
-    <p>${failure.message}</p>
+    <p>${sentence(failure.message)}</p>
     ${failure.errors.map((error) => html`<p key=${error} class="small">${error}</p>`)}
     ${again && html`<p>Try again in <${Ticking} to=${failure.resetAt} />.</p>`}
     <p class="small soft">${[failure.code, failure.requestId].filter(Boolean).join(" · ")}</p>

@@ -1,7 +1,7 @@
 // Signing in: with the team's credential, which is kept in memory and nowhere else.
 
 import { html, useEffect, useRef, useState } from "../shared/lib.js";
-import { Notice } from "../shared/elements.js";
+import { Notice, sentence } from "../shared/elements.js";
 
 export function SignIn({ reason, failure, onSignIn, busy }) {
   const [credential, setCredential] = useState("");
@@ -19,7 +19,7 @@ export function SignIn({ reason, failure, onSignIn, busy }) {
       <h1 id="signin">Moongate</h1>
       <p class="soft">What your team may spend, what it spent, and what it made.</p>
       ${reason && html`<${Notice} tone="warn">${reason}<//>`}
-      ${failure && html`<${Notice} tone="bad" title=${failure.title}>${failure.message}<//>`}
+      ${failure && html`<${Notice} tone="bad" title=${failure.title}>${sentence(failure.message)}<//>`}
       <label for="credential">Your team's credential</label>
       <input id="credential" ref=${field} type="password" autocomplete="off" spellcheck="false"
         autocapitalize="none" required placeholder="mgk_… or a token"

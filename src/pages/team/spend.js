@@ -2,7 +2,7 @@
 
 import { html, useState } from "../shared/lib.js";
 import { credits, micros, places, share } from "../shared/credits.js";
-import { Bar, Card, Empty, Known, count } from "../shared/elements.js";
+import { Bar, Card, Empty, Known, count, plural } from "../shared/elements.js";
 import { monthOf } from "../shared/times.js";
 
 const SHOWN = 8;
@@ -17,7 +17,7 @@ function Division({ caption, first, rows }) {
     .map((row, place) => ({ row, cost: costs[place] }))
     .sort((one, other) => (other.cost > one.cost ? 1 : other.cost < one.cost ? -1 : 0));
   const shown = all ? ordered : ordered.slice(0, SHOWN);
-  return html`<div class="division">
+  return html`<div>
     <table>
       <caption class="sr">${caption}</caption>
       <thead><tr><th scope="col">${first}</th><th scope="col" class="number">Calls</th><th
@@ -53,14 +53,14 @@ function Month({ usage }) {
   }));
   const { requests, completed, images, videoSeconds, cost } = usage.totals;
   const made = [
-    images > 0 && `${count(images)} images`,
+    images > 0 && plural(images, "image"),
     videoSeconds > 0 && `${count(videoSeconds)} s of video`,
   ]
     .filter(Boolean)
     .join(", ");
   return html`
     <p class="total"><span class="big numbers">${credits(micros(cost))}</span> <span
-      class="soft">credits in ${monthOf(usage.from)}: ${count(requests)} calls, ${count(completed)} completed${made && `, ${made}`}</span></p>
+      class="soft">credits in ${monthOf(usage.from)}: ${plural(requests, "call")}, ${count(completed)} completed${made && `, ${made}`}</span></p>
     <div class="divisions">
       <${Division} caption="Spend by model" first="Model" rows=${models} />
       <${Division} caption="Spend by user" first="User" rows=${users} />
