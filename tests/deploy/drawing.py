@@ -4,6 +4,8 @@ import html
 import time
 
 COLORS = ["#5794f2", "#73bf69", "#f2cc0c", "#ff780a", "#b877d9", "#f2495c", "#8ab8ff", "#96d98d"]
+# Grafana's names for the colors of numbers.
+SHADES = {"green": "#73bf69", "yellow": "#f2cc0c", "orange": "#ff9830", "red": "#f2495c"}
 # Pixels of a column and of a line of Grafana's grid, and between panels.
 COLUMN, LINE, GAP = 66, 30, 6
 # Pixels of a line of names below a drawing.
@@ -48,15 +50,32 @@ def unit_of(panel: dict, name: str) -> tuple[str, int | None, dict[str, str]]:
     return unit, decimals, words
 
 
+def color_of(panel: dict, name: str, value: float, text: str) -> str:
+    """The color of one value: that of its words, else of the last step it has reached."""
+    color = "green"
+    for override in panel["fieldConfig"].get("overrides", []):
+        if override["matcher"]["options"] != name:
+            continue
+        own = {one["id"]: one["value"] for one in override["properties"]}
+        for step in own.get("thresholds", {}).get("steps", []):
+            color = step["color"] if step["value"] is None or value >= step["value"] else color
+        for mapping in own.get("mappings", []):
+            color = next((said["color"] for said in mapping["options"].values() if said["text"] == text), color)
+    return SHADES.get(color, color)
+
+
 def numbers(panel: dict, answers: list[tuple[str, list]]) -> str:
     """Big numbers side by side."""
-    shown = []
+    shown, longest = [], 0
     for name, found in answers:
         unit, decimals, words = unit_of(panel, name)
         value = found[0][1][-1][1] if found else 0
         text = words.get(f"{value:g}") or amount(value, unit, decimals)
-        shown.append(f"<div><small>{html.escape(name)}</small><b>{html.escape(text)}</b></div>")
-    return f'<div class="numbers">{"".join(shown)}</div>'
+        color, text, name = color_of(panel, name, value, text), html.escape(text), html.escape(name)
+        shown.append(f'<div><small>{name}</small><b style="color:{color}">{text}</b></div>')
+        longest = max(longest, len(text))
+    size = 21 if longest < 16 else 17
+    return f'<div class="numbers" style="font-size:{size}px">{"".join(shown)}</div>'
 
 
 def lines(panel: dict, answers: list[tuple[str, list]], width: int, height: int) -> str:
@@ -135,7 +154,8 @@ def table(panel: dict, answers: list[tuple[str, list]]) -> str:
     """A line for each combination of labels, a column for each value."""
     keys = sorted({tuple(sorted(labels.items())) for _, found in answers for labels, _ in found})
     labels = list(dict(keys[0])) if keys else []
-    head = "".join(f"<th>{name}</th>" for name in [*labels, *(name for name, _ in answers)])
+    head = "".join(f"<th>{name}</th>" for name in labels)
+    head += "".join(f'<th class="number">{name}</th>' for name, _ in answers)
     body, sums = [], [0.0] * len(answers)
     for key in keys:
         cells = [f"<td>{html.escape(value)}</td>" for value in dict(key).values()]

@@ -28,8 +28,8 @@ section { position: absolute; background: #181b1f; border: 1px solid #2c3235; ov
   box-sizing: border-box; padding: 4px 8px }
 section.row { background: none; border: none } h2 { font-size: 13px; margin: 0 0 2px }
 .numbers { display: flex; height: 75% } .numbers div { flex: 1; text-align: center }
-.numbers small { display: block; color: #9fa7b3 }
-.numbers b { font-size: 21px; color: #73bf69; line-height: 1.6 }
+.numbers small { display: block; font-size: 11px; color: #9fa7b3 }
+.numbers b { line-height: 34px; white-space: nowrap }
 svg text { fill: #9fa7b3; font-size: 11px } .grid { stroke: #2c3235 }
 .legend { line-height: 16px } .legend span { display: inline-block; margin-right: 10px; font-size: 11px }
 .legend i { display: inline-block; width: 10px;

@@ -1,6 +1,6 @@
 // Takes the pictures of the README: the team page and the console of a gateway under traffic.
 //
-//   cargo build && (cd tests/e2e && npm ci --ignore-scripts && node screenshots.mjs)
+// Run by tests/pictures, with those of the boards.
 
 import { mkdir, stat } from "node:fs/promises";
 import path from "node:path";
