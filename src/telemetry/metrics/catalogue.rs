@@ -100,10 +100,10 @@ catalogue! {
     /// The gateway's own time until the answer was ready: without receiving the body, the queue,
     /// the upstream and a joined call.
     overhead_seconds: Single<Histogram> = [], in OWN;
-    /// Requests of known teams, by what became of them: ok, upstream_error, refused, abandoned.
+    /// Requests of known teams, by outcome: ok, upstream_error, refused, abandoned.
     team_requests_total: Family<Counter, 3> = ["team", "model", "outcome"];
-    /// Time of a team's generations, from when the caller was known to when the answer was ready,
-    /// by what became of them: refusals are quick, and apart.
+    /// Time of a team's generations, from authentication until the answer was ready, by outcome,
+    /// since refusals are quick.
     team_request_duration_seconds: Family<Histogram, 2> = ["team", "outcome"], in TEAM;
     /// Requests of a team that are being worked on.
     team_in_flight: Family<InFlight, 1> = ["team"];
@@ -115,46 +115,46 @@ catalogue! {
     /// team's time zone, and in total; read from the ledger, the same on every replica, so never
     /// summed over them.
     team_spent_credits: Family<Gauge, 3> = ["team", "model", "period"];
-    /// Calls of the team that have ended, by how: charged, released (never sent), refused (by the
-    /// upstream), unknown; read from the ledger, the same on every replica, so never summed over
-    /// them.
+    /// Calls of the team that have ended, by outcome: charged, released (never sent), refused (by
+    /// the upstream), unknown; read from the ledger, the same on every replica, so never summed
+    /// over them.
     team_calls: Family<Gauge, 4> = ["team", "model", "period", "outcome"];
-    /// Credits charged by settlements of this replica, those of calls that others left behind
-    /// included: the sum over all replicas is what the ledger charged, but for what it charged
-    /// without its answer being heard: of a sweep, a call that was cut off, a replica that died.
+    /// Credits charged by settlements of this replica, including those of calls that other replicas
+    /// left behind. The sum over all replicas is what the ledger charged, except for charges whose
+    /// answer was lost: of a sweep, of a call that was cut off, of a replica that died.
     team_credits_total: Family<CreditCounter, 2> = ["team", "model"];
     /// Images delivered.
     team_images_total: Family<Counter, 2> = ["team", "model"];
     /// Seconds of video delivered.
     team_video_seconds_total: Family<VideoCounter, 2> = ["team", "model"];
-    /// What a limit of a team allows, in calls, slots or credits, the same on every replica; +Inf
-    /// once the limit is gone from the configuration.
+    /// A team's limit, in calls, slots or credits, the same on every replica; +Inf once the limit
+    /// is gone from the configuration.
     limit: Family<Gauge, 2> = ["team", "limit"];
-    /// What of a limit is spent or reserved by the team, as the ledger last told this replica: the
-    /// same on every replica, so never summed over them.
+    /// Used and reserved part of a team's limit, as last read from the ledger: the same on every
+    /// replica, so never summed over them.
     limit_used: Family<Gauge, 2> = ["team", "limit"];
     /// When a limit's window ends or its bucket is full again, in Unix seconds, the same on every
     /// replica.
     limit_reset_timestamp_seconds: Family<Gauge, 2> = ["team", "limit"];
-    /// Requests refused, by code and by whose fault it was; the team is empty when it is not known.
+    /// Requests refused, by code and by the party at fault; the team is empty when it is unknown.
     refusals_total: Family<Counter, 3> = ["team", "reason", "source"];
-    /// Requests that a limit refused, by the limit that bound and its level.
+    /// Requests that a limit refused, by the limit and its level.
     limit_refusals_total: Family<Counter, 2> = ["team", "limit"];
     /// Calls that a shadow limit would have refused.
     shadow_refusals_total: Family<Counter, 2> = ["team", "limit"];
-    /// Budgets that came to their soft threshold.
+    /// Budgets that reached their soft threshold.
     soft_limit_crossings_total: Family<Counter, 2> = ["team", "limit"];
-    /// Notices to the webhook, by what became of them: delivered, failed, dropped.
+    /// Notices to the webhook, by result: delivered, failed, dropped.
     webhook_notices_total: Family<Counter, 1> = ["result"];
-    /// Settlements, by how they went: charged, released (of calls that were never sent or that the
-    /// upstream refused: no credits), unknown, repeated. Each is counted once, by whoever ended the
+    /// Settlements, by result: charged, released (never sent, or refused by the upstream: no
+    /// credits), unknown, repeated. Each is counted once, by the replica that ended the
     /// reservation.
     settlements_total: Family<Counter, 1> = ["result"];
-    /// Open reservations of the team, whichever replica holds them, as the ledger says it: the same
-    /// on every replica, so never summed over them.
+    /// Open reservations of the team on all replicas, read from the ledger: the same on every
+    /// replica, so never summed over them.
     reservations_open: Family<Gauge, 1> = ["team"];
-    /// Reservations that were ended because nobody else did, by a sweep or beside an admission.
-    /// Each is counted once, by whoever ended it.
+    /// Abandoned reservations that a sweep or an admission ended. Each is counted once, by the
+    /// replica that ended it.
     reservations_swept_total: Family<Counter, 1> = ["team"];
     /// Credentials judged, by kind (jwt, key) and result.
     authentications_total: Family<Counter, 2> = ["kind", "result"];
@@ -166,36 +166,36 @@ catalogue! {
     upstream_requests_total: Family<Counter, 2> = ["model", "code"];
     /// Time a call spent at the upstream.
     upstream_duration_seconds: Family<Histogram, 1> = ["model"], in UPSTREAM;
-    /// Whether a shared key is in use (1), or rests because the upstream refuses it (0).
+    /// Whether a shared key is in use (1), or in cooldown because the upstream refuses it (0).
     upstream_key_healthy: Family<Gauge, 1> = ["key"];
     /// Calls left in the shared account's windows: minute, day and month as the gateway counts
-    /// them; told is what the upstream said last.
+    /// them; told as the upstream last reported.
     upstream_limit_remaining: Family<Gauge, 2> = ["key", "window"];
     /// The balance of the shared account, as it was last read with this key.
     upstream_balance_credits: Family<Gauge, 1> = ["key"];
-    /// What the account lost beyond what the ledger says was spent, since the process began or the
+    /// Credits that the account was charged beyond the ledger's, since the process began or the
     /// balance rose.
     upstream_drift_credits: Family<Gauge, 1> = ["key"];
-    /// Whether calls are refused because the upstream fails again and again.
+    /// Whether calls are refused because the upstream fails repeatedly.
     upstream_breaker_open: Single<Gauge> = [];
-    /// Models, by how their configured price stands against the upstream's catalogue as it was last
-    /// read: same, dearer, cheaper, other_unit, missing, unlisted.
+    /// Models, by how their configured price compares with the upstream's catalogue as last read:
+    /// same, dearer, cheaper, other_unit, missing, unlisted.
     upstream_prices: Family<Gauge, 1> = ["state"];
-    /// Answers that held the shared key, blanked before they left.
+    /// Answers that contained the shared key, which was blanked.
     upstream_tripwire_total: Single<Counter> = [];
     /// Operations on the ledger's store.
     ledger_operations_total: Family<Counter, 2> = ["op", "result"];
-    /// Time an operation on the ledger's store took.
+    /// Time of an operation on the ledger's store.
     ledger_operation_seconds: Family<Histogram, 1> = ["op"], in LEDGER;
     /// Admissions that went to the store in one call.
     ledger_batch_size: Single<Histogram> = [], in BATCH;
     /// Whether the ledger's store answers.
     ledger_up: Single<Gauge> = [];
     /// Losses of writes by the ledger's store (flushed, an older copy, a failed-over primary), one
-    /// for each team that is touched.
+    /// for each affected team.
     ledger_epoch_changes_total: Single<Counter> = [];
-    /// Calls that were not made again: answered as before (replayed, joined), looked up by id
-    /// (fetched), refused (mismatch).
+    /// Calls that were not made again: answered with the stored response (replayed, joined), looked
+    /// up by id (fetched), refused (mismatch).
     replays_total: Family<Counter, 1> = ["kind"];
     /// When the first of a team's gateway keys expires, in Unix seconds, as this replica knows them;
     /// +Inf while none of them will.
@@ -209,8 +209,8 @@ catalogue! {
     config_last_reload_timestamp_seconds: Single<Gauge> = [];
     /// Always 1; the version and the commit it was built from are labels.
     build_info: Family<Gauge, 2> = ["version", "commit"];
-    /// Spans of recorded traces, by what became of them: exported, dropped (no room, or the process
-    /// ended), failed (the collector did not take them).
+    /// Spans of recorded traces, by result: exported, dropped (no room, or the process ended),
+    /// failed (the collector did not take them).
     trace_spans_total: Family<Counter, 1> = ["result"];
     /// Log lines dropped because standard output did not take them in time.
     log_lines_dropped_total: Single<Counter> = [];
