@@ -1,5 +1,5 @@
-//! What judging one token costs: verified here, verified in the lane beside the workers, and
-//! recalled.
+//! What judging one token costs: verified here, verified in the pool beside the workers, and
+//! cached.
 //!
 //! `README.md` beside this folder says what the figures decided.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const ISSUER: &str = "https://sso.bench.example";
-/// Tokens of each kind; each is verified once and recalled once.
+/// Tokens of each kind; each is verified once and cached once.
 const TOKENS: usize = 1000;
 
 fn main() -> ExitCode {
@@ -109,26 +109,27 @@ fn act() -> Outcome<()> {
     println!("microseconds for each token: median (99 of 100)\n");
     println!(
         "{:>18} {:>16} {:>16} {:>16} {:>16}",
-        "", "good, here", "forged, here", "good, in the lane", "recalled"
+        "", "good, here", "forged, here", "good, in the pool", "cached"
     );
     for signer in &signers {
         let tokens = (0..TOKENS).map(|number| signer.token(number)).collect::<Outcome<Vec<_>>>()?;
-        let directory = directory(&json!({ "keys": keys }).to_string())?;
+        let authenticator = authenticator(&json!({ "keys": keys }).to_string())?;
         let here = spread(&tokens, |token| {
-            assert_good(directory.authenticate_now(token).map(|judged| judged.is_ok()))
+            assert_good(authenticator.authenticate_now(token).map(|judged| judged.is_ok()))
         });
-        let recalled = spread(&tokens, |token| {
-            assert_good(directory.lookup_cached(token).map(|judged| judged.is_ok()))
+        let cached = spread(&tokens, |token| {
+            assert_good(authenticator.lookup_cached(token).map(|judged| judged.is_ok()))
         });
         let forged: Vec<String> = tokens.iter().map(|token| forged(token)).collect();
-        let refused = spread(&forged, |token| drop(black_box(directory.authenticate_now(token))));
-        let directory = Arc::new(self::directory(&json!({ "keys": keys }).to_string())?);
-        let gate = CredentialGuard::new(TrustedProxies::default(), Clock::system());
+        let refused =
+            spread(&forged, |token| drop(black_box(authenticator.authenticate_now(token))));
+        let authenticator = Arc::new(self::authenticator(&json!({ "keys": keys }).to_string())?);
+        let guard = CredentialGuard::new(TrustedProxies::default(), Clock::system());
         let from = IpAddr::from([192, 0, 2, 1]);
-        let lane = spread(&tokens, |token| {
-            assert_good(Some(runtime.block_on(gate.judge(&directory, token, from)).is_ok()));
+        let pool = spread(&tokens, |token| {
+            assert_good(Some(runtime.block_on(guard.judge(&authenticator, token, from)).is_ok()));
         });
-        println!("{:>18} {here:>16} {refused:>16} {lane:>16} {recalled:>16}", signer.name);
+        println!("{:>18} {here:>16} {refused:>16} {pool:>16} {cached:>16}", signer.name);
     }
     Ok(())
 }
@@ -162,7 +163,7 @@ fn spread(tokens: &[String], mut judge: impl FnMut(&str)) -> String {
     format!("{:.1} ({:.1})", at(50), at(99))
 }
 
-fn directory(key_set: &str) -> Outcome<Authenticator> {
+fn authenticator(key_set: &str) -> Outcome<Authenticator> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), key_set)?;
     let pointer = |text: &str| ClaimPath::parse(text).ok_or("no pointer");

@@ -150,14 +150,14 @@ impl Gateway {
         })?;
         let (status, body) = block_on(async {
             let answered = tokio::time::timeout(ANSWER_WITHIN, exchange(&uri, request)).await;
-            answered.unwrap_or_else(|_| Err(Unanswered::Asked("no answer within 30 seconds".into())))
+            answered.unwrap_or_else(|_| Err(Unanswered::Sent("no answer within 30 seconds".into())))
         })?
         .map_err(|unanswered| match unanswered {
             Unanswered::NotReached(why) => Ended::Failed(format!(
                 "no gateway can be reached at {}: {why}; --admin must be the address of its operator's listener",
                 self.admin
             )),
-            Unanswered::Asked(why) => {
+            Unanswered::Sent(why) => {
                 Ended::Unclear(format!("the gateway at {} was asked and did not answer: {why}", self.admin))
             }
         })?;
@@ -232,7 +232,7 @@ pub(super) enum Unanswered {
     /// Connecting failed, so nothing was sent.
     NotReached(tower::BoxError),
     /// The request was sent, or may have been.
-    Asked(tower::BoxError),
+    Sent(tower::BoxError),
 }
 
 /// Sends one request on its own connection.
@@ -253,9 +253,9 @@ pub(super) async fn exchange(
         let name = ServerName::try_from(host).map_err(not_reached)?;
         let stream =
             TlsConnector::from(Arc::new(tls)).connect(name, stream).await.map_err(not_reached)?;
-        return exchange_on(stream, request).await.map_err(Unanswered::Asked);
+        return exchange_on(stream, request).await.map_err(Unanswered::Sent);
     }
-    exchange_on(stream, request).await.map_err(Unanswered::Asked)
+    exchange_on(stream, request).await.map_err(Unanswered::Sent)
 }
 
 fn not_reached(why: impl Into<tower::BoxError>) -> Unanswered {

@@ -52,7 +52,7 @@ impl Healthcheck {
         match answer.map_err(|_| silent(&format_args!("nothing within {} s", self.timeout)))? {
             Ok((StatusCode::OK, _)) => Ok(()),
             Ok((status, body)) => Err(Ended::Failed(format!("{path} answers {status}: {body}"))),
-            Err(Unanswered::NotReached(why) | Unanswered::Asked(why)) => Err(silent(&why)),
+            Err(Unanswered::NotReached(why) | Unanswered::Sent(why)) => Err(silent(&why)),
         }
     }
 }

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::answers::{self, Answer};
-use super::books::{Call, Caller, Outcome};
+use super::call_log::{Call, Caller, Outcome};
 use super::faults::{self, Fault, Kind, Sight};
 use super::firemoon::Firemoon;
 use super::generation;
@@ -54,7 +54,7 @@ pub(super) async fn answer(
         name.as_deref(),
         firemoon.now().as_millisecond(),
     );
-    let number = firemoon.state().books.open(call, caller);
+    let number = firemoon.state().call_log.open(call, caller);
     let visit = Visit { firemoon: &firemoon, parts: &parts, caller, name, number };
     let (reply, outcome) = match body {
         Collected::Whole(body) => visit.reply(&body, &line).await,
@@ -65,7 +65,7 @@ pub(super) async fn answer(
         }
         Collected::TooLarge => visit.plain(answers::payload_too_large_json()),
     };
-    firemoon.state().books.close(number, outcome, firemoon.now().as_millisecond());
+    firemoon.state().call_log.close(number, outcome, firemoon.now().as_millisecond());
     reply
 }
 
@@ -218,7 +218,7 @@ impl Visit<'_> {
             }
         };
         if let Some(name) = fault.as_ref().and_then(|fault| serde_json::to_value(fault.kind).ok()) {
-            state.books.note(self.number, name.as_str().unwrap_or_default().to_owned());
+            state.call_log.note(self.number, name.as_str().unwrap_or_default().to_owned());
         }
         Ok(fault)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answers::{self, Answer};
-use super::books::Extract;
+use super::call_log::Extract;
 use super::faults;
 use super::firemoon::Firemoon;
 use super::history::parameter;
@@ -68,7 +68,7 @@ fn done(result: Result<(), String>) -> Answer {
 fn books(firemoon: &Firemoon, query: &str) -> Answer {
     let limit = parameter(query, "calls").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
     let state = firemoon.state();
-    let extract = state.books.extract(limit, parameter(query, "x_request_id").as_deref());
+    let extract = state.call_log.extract(limit, parameter(query, "x_request_id").as_deref());
     let held = state.held;
     let balances =
         state.accounts.iter().map(|account| (account.name.clone(), account.balance)).collect();

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::account::{self, Account, Key};
 use super::answers::{self, Answer};
-use super::books::{Books, Caller};
+use super::call_log::{CallLog, Caller};
 use super::faults::Rule;
 use super::history::Generation;
 use super::models::Model;
@@ -34,7 +34,7 @@ pub(super) struct State {
     pub(super) accounts: Vec<Account>,
     /// Generations of each account, latest last.
     pub(super) histories: Vec<VecDeque<Generation>>,
-    pub(super) books: Books,
+    pub(super) call_log: CallLog,
     pub(super) rules: Vec<Rule>,
     /// Calls that wait for a release.
     pub(super) held: u64,
@@ -42,7 +42,7 @@ pub(super) struct State {
 
 impl Firemoon {
     pub(super) fn new(settings: Settings) -> Self {
-        let state = State::new(&settings, Books::new(settings.calls_max));
+        let state = State::new(&settings, CallLog::new(settings.calls_max));
         Self {
             prices: settings.prices.iter().cloned().collect(),
             state: Mutex::new(state),
@@ -112,20 +112,20 @@ impl Firemoon {
     pub(super) fn reset(&self) {
         self.release();
         let mut state = self.state();
-        let mut books = std::mem::replace(&mut state.books, Books::new(1));
-        books.clear();
-        *state = State::new(&self.settings, books);
+        let mut call_log = std::mem::replace(&mut state.call_log, CallLog::new(1));
+        call_log.clear();
+        *state = State::new(&self.settings, call_log);
     }
 }
 
 impl State {
-    fn new(settings: &Settings, books: Books) -> Self {
+    fn new(settings: &Settings, call_log: CallLog) -> Self {
         let (keys, accounts) = account::open(settings);
         Self {
             histories: accounts.iter().map(|_| VecDeque::new()).collect(),
             keys,
             accounts,
-            books,
+            call_log,
             rules: Vec::new(),
             held: 0,
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::answers::{self, Answer, Image, Images, Timings, Video, Videos};
-use super::books::Outcome;
+use super::call_log::Outcome;
 use super::faults::{Fault, Kind};
 use super::firemoon::{Firemoon, State};
 use super::history::{self, Generation, Status};

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`Settings`] → `models` and `order` (valid requests) → `account` (keys, limits,
 //! credits) → `generation` (the paid call) → `history` (the dashboard's views) → `media` (pictures
-//! and videos) → `faults` and `spoil` (failures) → `books` (the call log that tests read) →
+//! and videos) → `faults` and `spoil` (failures) → `call_log` (the call log that tests read) →
 //! `firemoon` (all of it, behind one lock) → `answers` (texts) → `api`, `control` (routes) →
 //! `wire`, `server` (sockets).
 //!
@@ -13,7 +13,7 @@
 mod account;
 mod answers;
 mod api;
-mod books;
+mod call_log;
 mod control;
 mod faults;
 mod firemoon;

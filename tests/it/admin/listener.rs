@@ -269,56 +269,10 @@ fn work(metrics: &Metrics) {
         shadow: false,
         shadow_refused: false,
     };
-    let took = Duration::from_millis(3);
-    {
-        use moongate::admission::Observer;
-        let delivered = Delivered { images: 2, video_ms: 5_000 };
-        let charged = Credits::from_micros(25_000);
-        metrics.settled(
-            &team.id,
-            "flux/dev",
-            Settlement::Ended(Settled::Charged),
-            charged,
-            delivered,
-        );
-        metrics.limit_statuses(&team.id, std::slice::from_ref(&status));
-        metrics.shadow_refused(&team.id, &status);
-        metrics.reservations_open(&team.id, 1);
-    }
-    {
-        use moongate::upstream::Observer;
-        metrics.called("flux/dev", "200", Duration::from_secs(2));
-        metrics.key_healthy("primary", true);
-        metrics.limit_remaining("primary", "minute", 59);
-        metrics.queue_joined(&team.id);
-        metrics.queue_waited(&team.id, Duration::from_secs(2));
-        metrics.balance("primary", Credits::from_micros(1_500_000));
-        metrics.drift("primary", -2_500_000);
-        metrics.tripwire();
-    }
-    {
-        use moongate::identity::Observer;
-        metrics.authenticated("jwt", "ok");
-        metrics.refreshed("https://sso.example.com", "ok");
-    }
-    {
-        use moongate::ledger::Observer;
-        metrics.operation("admit", "ok", took);
-        metrics.batch(3);
-        metrics.up(true);
-        metrics.swept(&team.id, Swept { released: 1, refused: 0, unknown: 0 }, &[]);
-        let crossing = Crossing {
-            scope: Scope::Team,
-            kind,
-            soft: Share::WHOLE,
-            max: Credits::MAX,
-            used: Credits::ZERO,
-            reserved: Credits::MAX,
-            reset_at: soon,
-            at: jiff::Timestamp::now(),
-        };
-        metrics.crossed(&team.id, &crossing);
-    }
+    observe_admission(metrics, &team.id, &status);
+    observe_upstream(metrics, &team.id);
+    observe_identity(metrics);
+    observe_ledger(metrics, &team.id, kind, soon);
     moongate::webhook::Observer::notice(metrics, moongate::webhook::Delivery::Delivered);
     moongate::catalogue::watch::Observer::prices(metrics, moongate::pricing::State::Same, 1);
     metrics.refused(Some(&team.id), &Refusal::TeamSuspended.kind(), Some("team:requests_per_day"));
@@ -327,10 +281,62 @@ fn work(metrics: &Metrics) {
     let (series, catalogue) = (metrics.team(&team.id), metrics.catalogue());
     catalogue.trace_spans_total.with(["exported"]).inc();
     series.ended(catalogue, "flux/dev", Outcome::Ok);
-    series.took(catalogue, Outcome::Ok, (took, None, jiff::Timestamp::now()));
+    series.took(catalogue, Outcome::Ok, (Duration::from_millis(3), None, jiff::Timestamp::now()));
     let sums = [Sums { charged: 1, credits: Credits::from_micros(25_000), ..Sums::default() }; 4];
     metrics.spent(&team.id, &Spent::new(), &Spent::from([("flux/dev".to_owned(), sums)]));
     metrics.register_teams([]);
+}
+
+fn observe_admission(metrics: &Metrics, team: &TeamId, status: &LimitStatus) {
+    use moongate::admission::Observer;
+    let delivered = Delivered { images: 2, video_ms: 5_000 };
+    let charged = Credits::from_micros(25_000);
+    metrics.settled(team, "flux/dev", Settlement::Ended(Settled::Charged), charged, delivered);
+    metrics.limit_statuses(team, std::slice::from_ref(status));
+    metrics.shadow_refused(team, status);
+    metrics.reservations_open(team, 1);
+}
+
+fn observe_upstream(metrics: &Metrics, team: &TeamId) {
+    use moongate::upstream::Observer;
+    metrics.called("flux/dev", "200", Duration::from_secs(2));
+    metrics.key_healthy("primary", true);
+    metrics.limit_remaining("primary", "minute", 59);
+    metrics.queue_joined(team);
+    metrics.queue_waited(team, Duration::from_secs(2));
+    metrics.balance("primary", Credits::from_micros(1_500_000));
+    metrics.drift("primary", -2_500_000);
+    metrics.tripwire();
+}
+
+fn observe_identity(metrics: &Metrics) {
+    use moongate::identity::Observer;
+    metrics.authenticated("jwt", "ok");
+    metrics.refreshed("https://sso.example.com", "ok");
+}
+
+fn observe_ledger(
+    metrics: &Metrics,
+    team: &TeamId,
+    kind: LimitKind,
+    reset_at: Option<jiff::Timestamp>,
+) {
+    use moongate::ledger::Observer;
+    metrics.operation("admit", "ok", Duration::from_millis(3));
+    metrics.batch(3);
+    metrics.up(true);
+    metrics.swept(team, Swept { released: 1, refused: 0, unknown: 0 }, &[]);
+    let crossing = Crossing {
+        scope: Scope::Team,
+        kind,
+        soft: Share::WHOLE,
+        max: Credits::MAX,
+        used: Credits::ZERO,
+        reserved: Credits::MAX,
+        reset_at,
+        at: jiff::Timestamp::now(),
+    };
+    metrics.crossed(team, &crossing);
 }
 
 #[test]

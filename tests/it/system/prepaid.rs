@@ -155,6 +155,15 @@ async fn a_wrong_top_up_is_explained_and_adds_nothing() {
     let firemoon = Firemoon::start();
     let installation = prepaid(Installation::before(&firemoon));
     let gateway = Gateway::serve(&installation).await;
+    refuses_wrong_amounts(&gateway).await;
+    refuses_wrong_targets(&gateway, &installation).await;
+    explains_failed_commands(&gateway, &installation);
+    let written = || gateway.lines("an operator made a change").len();
+    wait_until("what was added is written down", || async { written() > 0 }).await;
+    assert_eq!(written(), 1, "and nothing else");
+}
+
+async fn refuses_wrong_amounts(gateway: &Gateway) {
     for (body, why) in [
         (json!({}), "missing field `id`"),
         (json!({ "id": "a" }), "missing field `credits`"),
@@ -164,28 +173,29 @@ async fn a_wrong_top_up_is_explained_and_adds_nothing() {
         (json!({ "id": "a", "credits": 1, "users": "ann" }), "unknown field `users`"),
         (json!({ "id": "a", "credits": 1, "user": "" }), "user: must be"),
     ] {
-        let reply = top_up(&gateway, body.clone()).await;
+        let reply = top_up(gateway, body.clone()).await;
         assert_eq!(reply.refusal(), (400, "invalid_body".to_owned()), "{body}");
         assert!(reply.text().contains(why), "{}", reply.text());
     }
     let most = json!({ "id": "most", "credits": 1_000_000_000 });
     assert_eq!(
-        top_up(&gateway, most).await.json()["max"],
+        top_up(gateway, most).await.json()["max"],
         1_000_000_000,
         "the largest amount there is"
     );
-    let more = top_up(&gateway, json!({ "id": "more", "credits": "0.000001" })).await;
+    let more = top_up(gateway, json!({ "id": "more", "credits": "0.000001" })).await;
     assert!(
         more.refusal().0 == 400 && more.text().contains("at most 1000000000"),
         "{}",
         more.text()
     );
-    let taken = top_up(&gateway, json!({ "id": "most", "credits": 1 })).await;
+    let taken = top_up(gateway, json!({ "id": "most", "credits": 1 })).await;
     assert_eq!(taken.refusal(), (409, "topup_conflict".to_owned()));
+}
 
+async fn refuses_wrong_targets(gateway: &Gateway, installation: &Installation) {
     let top_up = |team: &str, token: &'static str, body: Value| {
         let call = Call::post(&format!("/admin/v1/teams/{team}/topup")).with(token).json(&body);
-        let gateway = &gateway;
         async move { call.send_uninspected(gateway.operator()).await }
     };
     let body = json!({ "id": "b", "credits": 1 });
@@ -209,26 +219,26 @@ async fn a_wrong_top_up_is_explained_and_adds_nothing() {
             top_up(team, OPS, json!({ "id": "c", "credits": 1, "key": key })).await.refusal();
         assert_eq!(refused.0, if team == "growth" { 404 } else { 409 }, "{refused:?}");
     }
-    let (code, _, err) = moongate(&gateway, &installation, &["teams", "topup", "design", "-5"]);
+}
+
+fn explains_failed_commands(gateway: &Gateway, installation: &Installation) {
+    let (code, _, err) = moongate(gateway, installation, &["teams", "topup", "design", "-5"]);
     assert_eq!(code, 2, "{err}");
-    let (code, _, err) = moongate(&gateway, &installation, &["teams", "topup", "growth", "5"]);
+    let (code, _, err) = moongate(gateway, installation, &["teams", "topup", "growth", "5"]);
     assert!(code == 1 && err.contains("no prepaid budget") && !err.contains("--id"), "{err}");
     let unanswered = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", unanswered.local_addr().unwrap());
     let closing = std::thread::spawn(move || drop(unanswered.accept()));
     let (code, _, err) =
-        moongate(&gateway, &installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
+        moongate(gateway, installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
     closing.join().unwrap();
     assert!(
         code == 1 && err.contains("it is not known whether it was added; to try again: --id "),
         "{err}"
     );
     let (code, _, err) =
-        moongate(&gateway, &installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
+        moongate(gateway, installation, &["teams", "topup", "growth", "5", "--admin", &silent]);
     assert!(code == 1 && !err.contains("--id"), "nothing was sent: {err}");
-    let written = || gateway.lines("an operator made a change").len();
-    wait_until("what was added is written down", || async { written() > 0 }).await;
-    assert_eq!(written(), 1, "and nothing else");
 }
 
 #[tokio::test]

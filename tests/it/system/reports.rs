@@ -188,6 +188,24 @@ async fn a_statement_matches_the_ledger_to_the_credit() {
     assert_eq!(models, ["flux/dev", "kling/kling-2-1-master"]);
 }
 
+/// Both teams call, and the gateway is killed while a call of growth is open.
+async fn spend_and_die(installation: &Installation, firemoon: &Firemoon) {
+    let mut gateway = Gateway::serve(installation).await;
+    for (team, count) in [("design", 4), ("growth", 2)] {
+        assert_eq!(gateway.send(&pictures(count).with(installation.key(team))).await.status, 200);
+    }
+    firemoon.hold().await;
+    let (address, call) = (gateway.team().to_owned(), picture().with(installation.key("growth")));
+    let call = tokio::spawn(async move {
+        crate::support::caller::Connection::open(&address).await.exchange(&call).await.is_ok()
+    });
+    firemoon.until_held(1).await;
+    gateway.kill();
+    firemoon.release().await;
+    assert!(!call.await.unwrap());
+    drop(gateway);
+}
+
 #[tokio::test]
 async fn a_removed_team_stays_in_every_report() {
     for on_redis in [false, true] {
@@ -199,24 +217,7 @@ async fn a_removed_team_stays_in_every_report() {
         };
         let mut installation =
             with_operator(installation).set("/ledger/reservation_ttl", json!("2s"));
-        let mut gateway = Gateway::serve(&installation).await;
-        for (team, count) in [("design", 4), ("growth", 2)] {
-            assert_eq!(
-                gateway.send(&pictures(count).with(installation.key(team))).await.status,
-                200
-            );
-        }
-        firemoon.hold().await;
-        let (address, call) =
-            (gateway.team().to_owned(), picture().with(installation.key("growth")));
-        let call = tokio::spawn(async move {
-            crate::support::caller::Connection::open(&address).await.exchange(&call).await.is_ok()
-        });
-        firemoon.until_held(1).await;
-        gateway.kill();
-        firemoon.release().await;
-        assert!(!call.await.unwrap());
-        drop(gateway);
+        spend_and_die(&installation, &firemoon).await;
 
         installation.change("/identity/issuers/0/teams", json!({ "grp-design": "design" }));
         installation.change("/identity/keys", json!([]));

@@ -211,6 +211,23 @@ impl<B: Bench> Life<B> {
                     self.model.renew(&team, &ids, now);
                 }
             }
+            Step::TopUp { team, scope, id, micros } => {
+                let (team, scope) =
+                    (TeamId::parse(TEAMS[*team]).unwrap(), scope.get(&self.levels()).scope.clone());
+                let id = TopUpId::parse(&id.to_string()).unwrap();
+                let top_up = TopUp { id, scope, credits: credits(*micros) };
+                let expected = self.model.top_up(&team, &top_up);
+                assert_eq!(ledger.top_up(&team, top_up).await.unwrap(), expected);
+            }
+            Step::Pass(_) | Step::ToEdge { .. } => self.pass(step).await,
+            Step::SetLimit { .. } | Step::DropLimit { .. } => self.change_limits(step),
+        }
+    }
+
+    /// The steps that only let time pass.
+    async fn pass(&mut self, step: &Step) {
+        let now = self.clock.now();
+        match step {
             Step::Pass(micros) => self.pass_until(now + Duration::from_micros(*micros)).await,
             Step::ToEdge { month, micros } => {
                 let calendar = Calendar::around(now, &self.zone);
@@ -218,6 +235,13 @@ impl<B: Bench> Life<B> {
                 let edge = Timestamp::from_microsecond(end.as_microsecond() + micros).unwrap();
                 self.pass_until(edge.max(now)).await;
             }
+            other => unreachable!("{other:?} lets no time pass"),
+        }
+    }
+
+    /// The steps that change the configured limits.
+    fn change_limits(&mut self, step: &Step) {
+        match step {
             Step::SetLimit { level, kind, max, burst, shadow } => {
                 let limit = self.scaled(*kind, *max, *burst, *shadow);
                 let others = self.limits[*level].iter().copied();
@@ -228,14 +252,7 @@ impl<B: Bench> Life<B> {
                     self.limits[*level].iter().copied().filter(|limit| limit.kind != *kind);
                 self.limits[*level] = Arc::new(Limits::new(others));
             }
-            Step::TopUp { team, scope, id, micros } => {
-                let (team, scope) =
-                    (TeamId::parse(TEAMS[*team]).unwrap(), scope.get(&self.levels()).scope.clone());
-                let id = TopUpId::parse(&id.to_string()).unwrap();
-                let top_up = TopUp { id, scope, credits: credits(*micros) };
-                let expected = self.model.top_up(&team, &top_up);
-                assert_eq!(ledger.top_up(&team, top_up).await.unwrap(), expected);
-            }
+            other => unreachable!("{other:?} changes no limit"),
         }
     }
 

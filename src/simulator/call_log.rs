@@ -64,7 +64,7 @@ struct Seen {
 }
 
 /// The call log.
-pub(super) struct Books {
+pub(super) struct CallLog {
     calls_max: usize,
     first: u64,
     calls: VecDeque<Arc<Call>>,
@@ -99,7 +99,7 @@ pub(super) struct Extract {
 const UNKNOWN: &str = "unknown";
 const NOBODY: &str = "none";
 
-impl Books {
+impl CallLog {
     pub(super) fn new(calls_max: usize) -> Self {
         Self {
             calls_max: calls_max.max(1),
