@@ -149,7 +149,7 @@ impl Attempt {
                         let cache = team.cache();
                         (cache.revision(), cache.team().clone())
                     };
-                    Box::pin(loss::lose(context, team, left, false)).await?;
+                    Box::pin(loss::note_loss(context, team, left, false)).await?;
                     return Ok(None);
                 }
                 Ok(Some(Carried { work, void: reply.void }))
@@ -240,7 +240,7 @@ impl Attempt {
         };
         if !is_new {
             self.new = None;
-            return loss::hear(context, team, step, reply).await;
+            return loss::handle_reply(context, team, step, reply).await;
         }
         self.begin(context, team, step, reply).await
     }
@@ -264,7 +264,7 @@ impl Attempt {
             }
             // Another process may have made the team since it was read.
             None if !std::mem::replace(&mut self.was_made, true) => return Ok(()),
-            None => return loss::lose(context, team, (None, found.team), false).await,
+            None => return loss::note_loss(context, team, (None, found.team), false).await,
         };
         let due = (step.from, first_due(reply.at, context.rules));
         let new = self.new.get_or_insert_default();

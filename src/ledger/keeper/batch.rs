@@ -47,7 +47,7 @@ impl Carried {
             context.observer.epoch_changed(&team.id);
             tracing::error!(team = %team.id, "the store of the ledger has lost rows of a team; its budgets are not touched");
         }
-        context.tell(&team.id, swept, &crossed);
+        context.report(&team.id, swept, &crossed);
         for (operation, answer) in batch.iter().zip(&answers) {
             if let (Operation::Admit { admission, .. }, Answer::Verdict(Verdict::Admitted { .. })) =
                 (operation, answer)

@@ -21,7 +21,7 @@ pub(in crate::ledger) struct Context<'a, K, T> {
 
 impl<K, T> Context<'_, K, T> {
     /// Reports abandoned calls that were ended, and budgets that reached their thresholds.
-    pub(super) fn tell(&self, team: &TeamId, swept: Vec<Ended>, crossed: &[Crossing]) {
+    pub(super) fn report(&self, team: &TeamId, swept: Vec<Ended>, crossed: &[Crossing]) {
         for ended in swept {
             self.observer.swept(team, ended.swept, &ended.charges);
         }

@@ -17,7 +17,7 @@ use crate::ledger::machine::{Loss, Revision, Rules};
 pub(super) const ATTEMPTS: usize = 64;
 
 /// Takes in a reply. If it shows a loss, the loss is handled first.
-pub(super) async fn hear<K: Keeper, T: KeeperTime>(
+pub(super) async fn handle_reply<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
     step: &Step,
@@ -31,9 +31,9 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
         cache.owns(&changes, makes);
         cache.change(changes, makes);
         drop(cache);
-        context.tell(&team.id, swept, &crossed);
+        context.report(&team.id, swept, &crossed);
     }
-    let mut news = team.cache().hears_of(&found, reply.marks);
+    let mut news = team.cache().compare(&found, reply.marks);
     // Without the index of deadlines no abandoned call would ever end; without the index of ends no
     // user would be forgotten.
     let part_is_lost = found.ends_are_lost || found.due.as_ref().is_some_and(|due| due.is_lost);
@@ -42,7 +42,7 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
     }
     if matches!(news, News::Lost | News::LostBefore) {
         let left = (found.revision, found.team.clone());
-        lose(context, team, left, news == News::LostBefore).await?;
+        note_loss(context, team, left, news == News::LostBefore).await?;
     }
     if news != News::Lost {
         let due = (step.from, first_due(reply.at, context.rules));
@@ -57,26 +57,26 @@ pub(super) async fn hear<K: Keeper, T: KeeperTime>(
 
 /// Notes a loss and reports it; `found` is what is left. If no process has noticed it before, a new
 /// epoch begins, in which the team is closed.
-pub(super) async fn lose<K: Keeper, T: KeeperTime>(
+pub(super) async fn note_loss<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
     found: (Option<Revision>, TeamRecord),
     was_noticed: bool,
 ) -> Result<(), Outage> {
-    let (calls, is_told) = {
+    let (calls, is_reported) = {
         let mut cache = team.cache();
         // The loss was reported before, and the team has not been seen since.
-        let is_told = cache.memory.is_some() && cache.revision().is_none();
+        let is_reported = cache.memory.is_some() && cache.revision().is_none();
         cache.remember();
-        (cache.memory.as_ref().map_or(0, |memory| memory.calls.len()), is_told)
+        (cache.memory.as_ref().map_or(0, |memory| memory.calls.len()), is_reported)
     };
-    if !is_told {
-        tell(context, team, (calls, was_noticed)).await;
+    if !is_reported {
+        report(context, team, (calls, was_noticed)).await;
     }
     if was_noticed { Ok(()) } else { close(context, team, found).await }
 }
 
-async fn tell<K: Keeper, T: KeeperTime>(
+async fn report<K: Keeper, T: KeeperTime>(
     context: &Context<'_, K, T>,
     team: &Arc<Team>,
     (calls, was_noticed): (usize, bool),

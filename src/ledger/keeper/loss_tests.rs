@@ -8,10 +8,10 @@ use crate::ledger::keeper::step::Due;
 use crate::ledger::machine::Ended;
 use crate::ledger::machine::memory_records::{self, NOW};
 
-/// What a process does that knows a team at change 50 of epoch 5 and hears this.
-fn hears(keeper: &Scripted, team: &Arc<Team>, found: Found) {
+/// The steps of a process that knows a team at change 50 of epoch 5 and reads this.
+fn compared(keeper: &Scripted, team: &Arc<Team>, found: Found) {
     let step = Step::reading(NOW, Wanted::default(), Vec::new(), NOW);
-    keeper.run(hear(&keeper.context(), team, &step, returned(found))).unwrap();
+    keeper.run(handle_reply(&keeper.context(), team, &step, returned(found))).unwrap();
 }
 
 fn keeper(verdict: Verdict) -> Scripted {
@@ -29,7 +29,7 @@ fn a_team_closes_when_its_deadlines_or_ends_are_lost() {
         (false, due(true), true),
     ] {
         let (keeper, team) = (keeper(Verdict::Done), knowing(found(at(5, 50), None)));
-        hears(&keeper, &team, Found { ends_are_lost, due, ..found(at(5, 51), None) });
+        compared(&keeper, &team, Found { ends_are_lost, due, ..found(at(5, 51), None) });
         assert_eq!(keeper.steps().len(), usize::from(closes));
         assert_eq!(team.cache().is_closed(), closes);
     }
@@ -40,20 +40,20 @@ fn a_team_closes_when_its_deadlines_or_ends_are_lost() {
 fn a_loss_that_others_noticed_begins_no_second_epoch() {
     let noticed = Loss::noticed(Some(at(5, 50)), None, NOW);
     let (keeper, team) = (keeper(Verdict::Done), knowing(found(at(5, 50), None)));
-    hears(&keeper, &team, Found { ends_are_lost: true, ..found(at(9, 51), Some(noticed)) });
-    hears(&keeper, &new_team(), Found { ends_are_lost: true, ..Found::default() });
+    compared(&keeper, &team, Found { ends_are_lost: true, ..found(at(9, 51), Some(noticed)) });
+    compared(&keeper, &new_team(), Found { ends_are_lost: true, ..Found::default() });
     assert_eq!(keeper.steps().len(), 0);
     assert_eq!(keeper.events(), ["lost", "doubted"]);
     assert_eq!(team.cache().revision(), Some(at(9, 51)));
 }
 
 #[test]
-fn a_loss_is_told_once_until_the_team_returns() {
+fn a_loss_is_reported_once_until_the_team_returns() {
     // Others are first each time: nothing of the team is known from then on.
     let (keeper, team) = (keeper(Verdict::NotWritten), knowing(found(at(5, 50), None)));
     let loses = || {
         let left = (None, TeamRecord::default());
-        keeper.run(lose(&keeper.context(), &team, left, false)).unwrap();
+        keeper.run(note_loss(&keeper.context(), &team, left, false)).unwrap();
         keeper.events().iter().filter(|event| *event == "lost" || *event == "doubted").count()
     };
     assert_eq!([loses(), loses(), loses()], [2, 0, 0]);
@@ -129,7 +129,7 @@ fn a_step_in_doubt_counts_once_it_was_found() {
         let changes = Changes { team: Some(record), ..Changes::default() };
         let swept = vec![Ended::of(&memory_records::team())];
         team.cache().doubt(InDoubt { makes: at(5, 51), changes, swept, crossed: Vec::new() });
-        hears(&keeper, &team, found(is, None));
+        compared(&keeper, &team, found(is, None));
         assert_eq!(keeper.events().len(), usize::from(is_done));
     }
 }
@@ -147,7 +147,7 @@ fn a_process_claims_its_calls_on_a_promoted_server() {
         let known = Found { calls: calls.clone(), ..found(at(5, 50), None) };
         let (keeper, team) = (keeper(Verdict::Done), knowing(known));
         team.cache().owns_admitted(id);
-        hears(&keeper, &team, is);
+        compared(&keeper, &team, is);
         assert_eq!(team.cache().left_to_restore().is_some(), is_claimed);
         assert_eq!(keeper.steps().len(), 0, "nothing was lost");
     }

@@ -17,7 +17,7 @@ pub(super) enum News {
 
 impl TeamCache {
     /// What the found records say about a loss.
-    pub(super) fn hears_of(&self, found: &Found, marks: u64) -> News {
+    pub(super) fn compare(&self, found: &Found, marks: u64) -> News {
         let known =
             self.memory.as_ref().map_or(self.revision, |memory| memory.last.max(self.revision));
         let loss = found.team.loss.as_ref();

@@ -32,9 +32,9 @@ fn has_heard_of_a_loss(revision: Revision) -> TeamCache {
 #[test]
 fn to_a_process_that_has_seen_nothing_nothing_is_lost() {
     let cache = TeamCache::default();
-    assert_eq!(cache.hears_of(&Found::default(), 0), News::None);
+    assert_eq!(cache.compare(&Found::default(), 0), News::None);
     assert_eq!(
-        cache.hears_of(&found(at(9, 1, 1), Some(Loss::noticed(None, None, 9))), 0),
+        cache.compare(&found(at(9, 1, 1), Some(Loss::noticed(None, None, 9))), 0),
         News::None
     );
 }
@@ -42,33 +42,33 @@ fn to_a_process_that_has_seen_nothing_nothing_is_lost() {
 #[test]
 fn newer_records_lack_nothing_and_diverged_ones_do() {
     let cache = has_seen(at(5, 50, 3));
-    let hears = |revision| cache.hears_of(&found(revision, None), 7);
-    assert_eq!([at(5, 50, 3), at(5, 51, 1)].map(hears), [News::None; 2]);
-    assert_eq!([at(5, 49, 4), at(5, 50, 2), at(5, 50, 4)].map(hears), [News::Lost; 3]);
+    let compared = |revision| cache.compare(&found(revision, None), 7);
+    assert_eq!([at(5, 50, 3), at(5, 51, 1)].map(compared), [News::None; 2]);
+    assert_eq!([at(5, 49, 4), at(5, 50, 2), at(5, 50, 4)].map(compared), [News::Lost; 3]);
     assert_eq!(
-        [at(4, 60, 3), at(6, 60, 3)].map(hears),
+        [at(4, 60, 3), at(6, 60, 3)].map(compared),
         [News::Lost; 2],
         "a team that others have begun anew"
     );
-    assert_eq!(cache.hears_of(&Found::default(), 7), News::Lost);
+    assert_eq!(cache.compare(&Found::default(), 7), News::Lost);
 }
 
 #[test]
 fn where_marks_are_missing_something_is_lost() {
     let cache = has_seen(at(5, 50, 3));
-    let hears = |marks| cache.hears_of(&found(at(5, 51, 4), None), marks);
-    assert_eq!([hears(6), hears(7), hears(8)], [News::Lost, News::None, News::None]);
+    let compared = |marks| cache.compare(&found(at(5, 51, 4), None), marks);
+    assert_eq!([compared(6), compared(7), compared(8)], [News::Lost, News::None, News::None]);
 }
 
 #[test]
-fn a_loss_that_others_have_noticed_is_told_once() {
+fn a_loss_that_others_have_noticed_is_reported_once() {
     let loss = Some(Loss::noticed(Some(at(5, 50, 3)), None, 9));
-    let hears = |cache: &TeamCache| cache.hears_of(&found(at(9, 56, 1), loss.clone()), 7);
-    assert_eq!(hears(&has_seen(at(5, 50, 3))), News::LostBefore);
-    assert_eq!(hears(&has_heard_of_a_loss(at(5, 50, 3))), News::LostBefore);
+    let compared = |cache: &TeamCache| cache.compare(&found(at(9, 56, 1), loss.clone()), 7);
+    assert_eq!(compared(&has_seen(at(5, 50, 3))), News::LostBefore);
+    assert_eq!(compared(&has_heard_of_a_loss(at(5, 50, 3))), News::LostBefore);
     let mut cache = has_seen(at(5, 50, 3));
     cache.learn(found(at(9, 55, 2), loss.clone()), 7, (0, 0));
-    assert_eq!(hears(&cache), News::None);
+    assert_eq!(compared(&cache), News::None);
 }
 
 #[test]
@@ -76,8 +76,8 @@ fn a_promoted_copy_has_lost_only_what_it_lacks() {
     let copy = found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, 7)));
     let older = found(at(9, 51, 1), Some(Loss::taken_over(at(5, 50, 3), None, 9, 6)));
     for before in [has_seen, has_heard_of_a_loss] {
-        assert_eq!(before(at(5, 50, 3)).hears_of(&copy, 7), News::TakenOver);
-        assert_eq!(before(at(5, 51, 3)).hears_of(&copy, 7), News::Lost, "a change");
-        assert_eq!(before(at(5, 50, 3)).hears_of(&older, 7), News::Lost, "a mark");
+        assert_eq!(before(at(5, 50, 3)).compare(&copy, 7), News::TakenOver);
+        assert_eq!(before(at(5, 51, 3)).compare(&copy, 7), News::Lost, "a change");
+        assert_eq!(before(at(5, 50, 3)).compare(&older, 7), News::Lost, "a mark");
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn restore<K: Keeper, T: KeeperTime>(
             }
             Verdict::NotWritten => {
                 refused += usize::from(!is_reading);
-                loss::hear(context, team, &step, reply).await?;
+                loss::handle_reply(context, team, &step, reply).await?;
             }
             Verdict::OtherTime | Verdict::OthersTurn => {
                 refused += 1;
@@ -89,7 +89,7 @@ pub(super) async fn open<K: Keeper, T: KeeperTime>(
         let reading = Step::reading(now, all, Vec::new(), deadline);
         let reply = context.keeper.step(&team.id, &reading).await?;
         context.time.learn(reply.at);
-        loss::hear(context, team, &reading, reply).await?;
+        loss::handle_reply(context, team, &reading, reply).await?;
         // A second loss: the other processes have time again from then on.
         if team.cache().revision.epoch != epoch {
             return Ok(());

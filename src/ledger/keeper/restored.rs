@@ -105,7 +105,7 @@ fn has_ended_before(
 }
 
 /// Whether a free sweep in the lost history was no end: the process that makes the call did not
-/// hear of it, claimed the call after the loss and sent it. A call that was turned back may have
+/// learn of it, claimed the call after the loss and sent it. A call that was turned back may have
 /// been claimed as sent, and is not sent again.
 fn was_sent_since(record: &ReservationRecord, Written { at, row, .. }: &Written) -> bool {
     let is_none = match row.outcome {

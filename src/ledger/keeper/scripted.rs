@@ -1,4 +1,4 @@
-//! A keeper that answers what a test has told it to, and remembers what it was asked.
+//! A keeper that answers by a test's script, and records the requests.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use crate::team::TeamId;
 /// More steps than any loop may take.
 const STEPS_MAX: usize = 2_000;
 
-/// What a step is answered.
+/// The answer to a step.
 pub(super) type Script = dyn Fn(&Step) -> Result<Reply, Outage> + Send + Sync;
 
 /// The keeper, its time and the observer.
@@ -60,7 +60,7 @@ impl Scripted {
         }
     }
 
-    /// Answers reads with what is there, and changes with this.
+    /// Answers reads with `found`, and changes with this verdict.
     pub(super) fn with(found: Found, verdict: Verdict) -> Self {
         Self::new(move |step| {
             Ok(if step.changes.is_nothing() {
@@ -82,12 +82,12 @@ impl Scripted {
         }
     }
 
-    /// Carries a task to its end: nothing here ever waits.
+    /// Runs a task to its end: nothing here ever waits.
     pub(super) fn run<T>(&self, task: impl Future<Output = T>) -> T {
         task.now_or_never().expect("nothing to wait for")
     }
 
-    /// The steps that came to it.
+    /// The steps it received.
     pub(super) fn steps(&self) -> Vec<Step> {
         std::mem::take(&mut *self.steps.lock().unwrap())
     }
@@ -97,7 +97,7 @@ impl Scripted {
         self.steps().into_iter().filter(|step| !step.changes.is_nothing()).collect()
     }
 
-    /// What else was asked of it or told to the observer.
+    /// Other requests, and reports to the observer.
     pub(super) fn events(&self) -> Vec<String> {
         std::mem::take(&mut *self.events.lock().unwrap())
     }
@@ -118,18 +118,18 @@ pub(super) fn replied(verdict: Verdict) -> Reply {
     Reply { verdict, ..Reply::of_another_primary(NOW) }
 }
 
-/// A reply that tells what is there.
+/// A reply with these records.
 pub(super) fn returned(found: Found) -> Reply {
     Reply { found: Some(found), ..replied(Verdict::NotWritten) }
 }
 
-/// What is there of a team at a revision, after this loss.
+/// Records of a team at a revision, after this loss.
 pub(super) fn found(revision: Revision, loss: Option<Loss>) -> Found {
     let team = TeamRecord { loss, ..TeamRecord::default() };
     Found { revision: Some(revision), team, ..Found::default() }
 }
 
-/// A team of which this is known.
+/// A team with these cached records.
 pub(super) fn knowing(found: Found) -> Arc<Team> {
     let known = new_team();
     known.cache().learn(found, 0, (NOW, NOW + TTL));

@@ -7,7 +7,7 @@
 //! Until then a limit may be exceeded by what the copy lacks, which no process there can know.
 //!
 //! The phases of calls are uncertain too: each process reports the phases of its calls again when
-//! it hears of the new server (see `remember`). An abandoned call without such a report is taken
+//! it learns of the new server (see `remember`). An abandoned call without such a report is taken
 //! for sent.
 
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) async fn take_over<K: Keeper, T: KeeperTime>(
         let reply = context.keeper.step(&team.id, &reading).await?;
         context.time.learn(reply.at);
         let marks = reply.marks;
-        loss::hear(context, team, &reading, reply).await?;
+        loss::handle_reply(context, team, &reading, reply).await?;
         let replication_id = context.keeper.replication_id(&team.id);
         let (known, record) = {
             let cache = team.cache();
@@ -44,7 +44,7 @@ pub(super) async fn take_over<K: Keeper, T: KeeperTime>(
             return Ok(());
         };
         if record.is_closed() {
-            // What was restored may be missing again, and the other processes must hear of that.
+            // What was restored may be missing again, and the other processes must learn of that.
             team.cache().remember();
             return loss::close(context, team, (known, record)).await;
         }

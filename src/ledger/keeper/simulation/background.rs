@@ -1,5 +1,5 @@
-//! What a process does: it takes operations, and by itself it sends what waits, releases what was
-//! abandoned, puts off deadlines and sweeps.
+//! Tasks of a process: it takes operations, and in the background sends batches, releases abandoned
+//! admissions, renews deadlines and sweeps.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::oneshot;
 
 use super::process::{Process, TRY_AGAIN};
-use super::terms::{SECOND, TTL};
+use super::scenario::{SECOND, TTL};
 use super::world::Shared;
 use crate::ledger::keeper::{
     BATCH_MAX, Context, Lease, LossRules, Operation, Response, carry_through,
@@ -15,15 +15,15 @@ use crate::ledger::keeper::{
 use crate::ledger::{Outage, Unobserved};
 
 impl Process {
-    /// Starts one, with an empty cache.
-    pub(super) fn start(number: usize, voucher: u64, world: &Shared) -> Arc<Self> {
-        let process = Self::new(number, voucher, world);
+    /// Starts a process with an empty cache.
+    pub(super) fn start(number: usize, incarnation: u64, world: &Shared) -> Arc<Self> {
+        let process = Self::new(number, incarnation, world);
         process.begin(keep_alive(Arc::clone(&process)));
         process.begin(sweep(Arc::clone(&process)));
         process
     }
 
-    /// Puts an operation into a team's queue, and waits for its answer.
+    /// Queues an operation of a team and waits for its answer.
     pub(super) async fn ask<T>(
         self: &Arc<Self>,
         team: usize,
@@ -36,16 +36,16 @@ impl Process {
             .await
             .unwrap_or_else(|_| Err(Outage::Unreachable("no answer was given".to_owned())));
         if let Err(outage) = &answer {
-            let promises = &mut self.world.lock().stores[team].promises;
-            promises.sees("there was no answer");
-            // Nobody is to be starved by the others.
+            let checker = &mut self.world.lock().stores[team].checker;
+            checker.sees("there was no answer");
+            // No process may be starved by the others.
             let is_due = match outage {
                 Outage::TimedOut | Outage::Unreachable(_) => true,
-                Outage::Lost => promises.losses.last.is_some(),
+                Outage::Lost => checker.losses.last.is_some(),
                 Outage::Refused(_) => false,
             };
-            promises.hold(is_due, || format!("a process is told: {outage}"));
-            promises.hold(!is_well, || format!("all is well, and a process is told: {outage}"));
+            checker.hold(is_due, || format!("a process is told: {outage}"));
+            checker.hold(!is_well, || format!("all is well, and a process is told: {outage}"));
         }
         answer
     }
@@ -60,7 +60,7 @@ impl Process {
     }
 }
 
-/// Sends what waits for the team, as a handle of Redis does.
+/// Sends the team's waiting operations, as a handle of Redis does.
 async fn send_all(process: Arc<Process>, mut lease: Lease) {
     while let Some(batch) = lease.next() {
         let context = Context {
@@ -80,7 +80,7 @@ async fn send_all(process: Arc<Process>, mut lease: Lease) {
     }
 }
 
-/// Releases what was abandoned, as a handle of Redis does.
+/// Releases abandoned admissions, as a handle of Redis does.
 async fn release(process: Arc<Process>) {
     loop {
         let mut all = true;
@@ -102,7 +102,7 @@ async fn release(process: Arc<Process>) {
     }
 }
 
-/// Puts off the deadlines of the calls that run.
+/// Renews the deadlines of running calls.
 async fn keep_alive(process: Arc<Process>) {
     loop {
         process.world.sleep(TTL / 3).await;
@@ -117,7 +117,7 @@ async fn keep_alive(process: Arc<Process>) {
     }
 }
 
-/// Ends what was left behind.
+/// Ends abandoned calls.
 async fn sweep(process: Arc<Process>) {
     loop {
         let every = if process.world.lock().loses { SECOND / 4 } else { SECOND };

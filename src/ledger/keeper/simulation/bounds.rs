@@ -1,73 +1,73 @@
-//! How large a history may be, and what may go wrong in it.
+//! Bounds of a history: its size, and the faults that may be injected.
 
 use std::fmt;
 
-/// How many callers a history has.
+/// Number of callers of a history.
 pub(super) const CALLERS: usize = 10;
 
-/// What may go wrong.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Messages are under way for longer than anybody waits.
+    /// Messages take longer than their senders wait.
     Delays,
-    /// Requests and answers get lost.
+    /// Requests and answers are lost.
     Losses,
     /// A request arrives twice.
     Repeats,
-    /// Nothing of one process gets through for a while.
-    Cuts,
-    /// A process stands still for a while.
+    /// One process is partitioned from the keeper for a while.
+    Partitions,
+    /// A process is paused for a while.
     Pauses,
-    /// A process dies, and is started anew.
-    Deaths,
-    /// The clocks of processes are wrong, drift and jump.
+    /// A process crashes and restarts.
+    Crashes,
+    /// Clocks of processes are wrong, drift and jump.
     Clocks,
     /// The keeper's clock jumps.
     KeeperClock,
-    /// Callers leave before they are answered.
-    Departures,
+    /// Callers leave before the answer.
+    Leaving,
     /// The store is emptied.
     Flushes,
-    /// A replica takes over that lacks the last writes.
+    /// A replica without the last writes is promoted.
     OlderCopies,
-    /// The limits change, and processes hear of it one after another.
+    /// The limits change, and processes learn of it one after another.
     Limits,
-    /// Some of what a process knows gives way.
+    /// A process evicts some records from its cache.
     Forgetting,
 }
 
-/// What becomes of one step, wherever in a history it comes.
+/// A fault injected into one step of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meddling {
-    /// Others were first.
+pub(super) enum Injection {
+    /// It is refused as if others had written first.
     Refused,
-    /// It never comes to the keeper.
+    /// It does not reach the keeper.
     Lost,
-    /// It is done, and nobody is told.
+    /// It is applied, and its answer is lost.
     AnswerLost,
-    /// It is done, and the connection breaks before its answer comes: it is sent again.
+    /// It is applied, and the connection breaks before the answer: it is sent again.
     Broken,
 }
 
-impl Meddling {
+impl Injection {
     /// Every kind.
     pub(super) const ALL: [Self; 4] = [Self::Refused, Self::Lost, Self::AnswerLost, Self::Broken];
 }
 
 impl Fault {
-    /// By these the store loses what was written to it.
+    /// Faults by which the store loses writes.
     pub(super) const LOSSES: [Self; 2] = [Self::Flushes, Self::OlderCopies];
     /// Every kind.
     pub(super) const ALL: [Self; 13] = [
         Self::Delays,
         Self::Losses,
         Self::Repeats,
-        Self::Cuts,
+        Self::Partitions,
         Self::Pauses,
-        Self::Deaths,
+        Self::Crashes,
         Self::Clocks,
         Self::KeeperClock,
-        Self::Departures,
+        Self::Leaving,
         Self::Flushes,
         Self::OlderCopies,
         Self::Limits,
@@ -79,19 +79,19 @@ impl Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) processes: usize,
-    /// How many teams there may be.
+    /// Number of teams.
     pub(super) teams: usize,
-    /// The numbers of those who call, out of [`CALLERS`].
+    /// Numbers of the active callers, out of [`CALLERS`].
     pub(super) callers: Vec<usize>,
     pub(super) faults: Vec<Fault>,
-    /// What becomes of the step of this number, counted from the first of all.
-    pub(super) meddling: Option<(Meddling, u64)>,
+    /// The fault injected into the step of this number, counted from the history's first.
+    pub(super) injection: Option<(Injection, u64)>,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         let (callers, faults) = ((0..CALLERS).collect(), Fault::ALL.to_vec());
-        Self { processes: 3, teams: 2, callers, faults, meddling: None }
+        Self { processes: 3, teams: 2, callers, faults, injection: None }
     }
 }
 
@@ -100,31 +100,31 @@ impl Bounds {
         self.faults.contains(&fault)
     }
 
-    /// What becomes of the next step.
-    pub(super) fn meddles(&self, steps: &mut u64) -> Option<Meddling> {
+    /// The fault injected into the next step.
+    pub(super) fn injects(&self, steps: &mut u64) -> Option<Injection> {
         *steps += 1;
-        self.meddling.filter(|(_, number)| number == steps).map(|(meddling, _)| meddling)
+        self.injection.filter(|(_, number)| number == steps).map(|(injection, _)| injection)
     }
 }
 
-/// A history in which a promise was broken.
+/// A history that violates a promise.
 #[derive(Debug)]
 pub(super) struct Broken {
     pub(super) seed: u64,
     pub(super) bounds: Bounds,
-    /// Which, and of what.
+    /// The promise, and how it is violated.
     pub(super) why: String,
-    /// What had happened until then.
-    pub(super) story: Vec<String>,
+    /// The events until then.
+    pub(super) log: Vec<String>,
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, bounds, why, story } = self;
+        let Self { seed, bounds, why, log } = self;
         writeln!(
             f,
             "{why}\nseed {seed}, {bounds:?}; MOONGATE_SIMULATION_SEED={seed} runs it again. Its story:"
         )?;
-        story.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        log.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }

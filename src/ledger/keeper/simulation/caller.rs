@@ -1,5 +1,5 @@
-//! Callers: each does with its process what the gateway does for one request, or what an operator
-//! does.
+//! Callers: each makes the operations of one gateway request, or those of an operator, in its
+//! process.
 
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
@@ -10,7 +10,7 @@ use super::bounds::Fault;
 use super::losses::Certainty;
 use super::process::{Process, TRY_AGAIN};
 use super::random::Random;
-use super::terms::{SECOND, TTL};
+use super::scenario::{SECOND, TTL};
 use super::world::Shared;
 use crate::credits::Credits;
 use crate::ledger::keeper::{Operation, Response};
@@ -19,7 +19,7 @@ use crate::ledger::{
     TopUpId, ToppedUp, Verdict,
 };
 
-/// One caller, who wants one thing.
+/// Runs one caller.
 pub(super) async fn call(
     process: Arc<Process>,
     (caller, team): (usize, usize),
@@ -31,14 +31,14 @@ pub(super) async fn call(
             let admission = {
                 let mut world = process.world.lock();
                 let (id, limits) = (world.new_id(), world.limits_at[process.number]);
-                let terms = &world.stores[team].promises.terms;
-                Box::new(terms.admission(id, Phase::Waiting, limits, &mut random))
+                let scenario = &world.stores[team].checker.scenario;
+                Box::new(scenario.admission(id, Phase::Waiting, limits, &mut random))
             };
             let _ = process.ask(team, |response| Operation::Quote { admission, response }).await;
         }
         1 => {
             let query =
-                Box::new(process.world.lock().stores[team].promises.terms.inquiry(&mut random));
+                Box::new(process.world.lock().stores[team].checker.scenario.query(&mut random));
             let _ = process.ask(team, |response| Operation::Snapshot { query, response }).await;
         }
         2 => top_up(&process, team, &mut random).await,
@@ -46,7 +46,7 @@ pub(super) async fn call(
     }
 }
 
-/// A caller who has not come to its end; with its process it goes as well.
+/// Counts a caller that has not ended. Dropped with its process if that crashes.
 struct Present(Shared);
 
 impl Present {
@@ -62,7 +62,7 @@ impl Drop for Present {
     }
 }
 
-/// Adds to the team's prepaid budget: one of a few top-ups, so that some come twice.
+/// Tops up the team's prepaid budget: one of a few top-ups, so that some are repeated.
 async fn top_up(process: &Arc<Process>, team: usize, random: &mut Random) {
     let number = random.below(3);
     let id = TopUpId::parse(&format!("top-up-{number}")).unwrap();
@@ -73,12 +73,12 @@ async fn top_up(process: &Arc<Process>, team: usize, random: &mut Random) {
         if let Ok(answer) = answer {
             let store = &mut process.world.lock().stores[team];
             if matches!(answer, ToppedUp::Before(_)) {
-                store.promises.sees("a top-up came twice");
+                store.checker.sees("a top-up came twice");
             }
-            let may_be_lost = store.promises.losses.last.is_some();
+            let may_be_lost = store.checker.losses.last.is_some();
             let is_kept = store.state.top_ups.contains_key(&id) || may_be_lost;
             let is_well = is_kept && !matches!(answer, ToppedUp::Taken | ToppedUp::TooMuch);
-            store.promises.hold(is_well, || format!("the top-up {id} was answered {answer:?}"));
+            store.checker.hold(is_well, || format!("the top-up {id} was answered {answer:?}"));
             return;
         }
         process.world.sleep(TRY_AGAIN).await;
@@ -94,7 +94,7 @@ struct Call<'a> {
     phase: Phase,
 }
 
-/// How it ended.
+/// Outcome of a call.
 struct End {
     outcome: Outcome,
     charged: u64,
@@ -107,9 +107,9 @@ impl<'a> Call<'a> {
     fn new(process: &'a Arc<Process>, (caller, team): (usize, usize), mut random: Random) -> Self {
         let mut world = process.world.lock();
         let id = world.new_id();
-        world.stores[team].promises.call(id).owner = process.voucher;
+        world.stores[team].checker.call(id).owner = process.incarnation;
         let phase = if random.once_in(2) { Phase::Waiting } else { Phase::Dispatched };
-        world.tell(|| {
+        world.log(|| {
             format!(
                 "process {}: caller {caller} comes to team {team} with {id}, {phase:?}",
                 process.number
@@ -131,14 +131,15 @@ impl<'a> Call<'a> {
             .remove(&(self.team, self.id));
     }
 
-    /// Asks to be admitted. The price, if it is and is still there to be told.
+    /// Asks for admission. Returns the price if the call is admitted and the caller is still there.
     async fn admitted(&mut self) -> Option<u64> {
         let (admission, limits) = {
             let mut world = self.process.world.lock();
             let limits = world.limits_at[self.process.number];
-            let promises = &mut world.stores[self.team].promises;
-            let admission = promises.terms.admission(self.id, self.phase, limits, &mut self.random);
-            promises.call(self.id).asked_under.clone_from(&admission.levels);
+            let checker = &mut world.stores[self.team].checker;
+            let admission =
+                checker.scenario.admission(self.id, self.phase, limits, &mut self.random);
+            checker.call(self.id).known_limits.clone_from(&admission.levels);
             (Box::new(admission), limits)
         };
         let price = admission.price.micros();
@@ -155,7 +156,7 @@ impl<'a> Call<'a> {
         };
         let verdict = claim.and_then(|claim| claim.take());
         let mut world = self.process.world.lock();
-        world.tell(|| {
+        world.log(|| {
             format!(
                 "process {}: {} is told {}",
                 self.process.number,
@@ -163,47 +164,47 @@ impl<'a> Call<'a> {
                 word(verdict.as_ref())
             )
         });
-        let promises = &mut world.stores[self.team].promises;
+        let checker = &mut world.stores[self.team].checker;
         if matches!(verdict, Some(Verdict::Admitted { .. })) && limits > 0 {
-            promises.sees("a call was admitted under changed limits");
+            checker.sees("a call was admitted under changed limits");
         }
-        let known = promises.call(self.id);
+        let known = checker.call(self.id);
         let (was_reserved, was_lost) = (known.price.is_some(), known.was_lost);
         match verdict {
             Some(Verdict::Admitted { .. }) => {
-                known.told_admitted = true;
-                // Its process may read of it instead of being answered.
+                known.answered_admitted = true;
+                // Its process may learn of the admission from a read instead of the answer.
                 let opened_at = known.opened_at;
-                promises.losses.heard(opened_at);
-                promises.hold(was_reserved, || {
+                checker.losses.answered(opened_at);
+                checker.hold(was_reserved, || {
                     format!("{} is told it is admitted, and is not", self.id)
                 });
                 Some(price)
             }
             Some(Verdict::Refused { .. }) => {
-                known.told_refused = true;
-                promises.sees("a limit refused");
+                known.answered_refused = true;
+                checker.sees("a limit refused");
                 let holds = was_reserved && !was_lost;
-                promises.hold(!holds, || {
+                checker.hold(!holds, || {
                     format!("{} is told it is refused, and holds credits", self.id)
                 });
                 None
             }
             None => {
-                known.given_up = true;
+                known.abandoned = true;
                 None
             }
         }
     }
 
-    /// How long the caller waits to be told.
+    /// How long the caller waits for an answer.
     fn patience(&mut self) -> i64 {
-        let leaves = self.process.world.lock().wire.bounds.allow(Fault::Departures)
+        let leaves = self.process.world.lock().network.bounds.allow(Fault::Leaving)
             && self.random.once_in(6);
         if leaves { self.random.between(0, 5_000) } else { 10 * TTL }
     }
 
-    /// The way to the upstream, and to it again where it turns the call back.
+    /// Sends the call to the upstream, and again if it is turned back.
     async fn way(&mut self, price: u64) -> End {
         let mut was_sent = false;
         loop {
@@ -211,18 +212,18 @@ impl<'a> Call<'a> {
                 let waits =
                     if self.is_slow() { 2 * TTL } else { SECOND / if was_sent { 50 } else { 5 } };
                 self.pass(waits).await;
-                // The caller leaves, or the mark is not taken: it is not sent.
+                // The caller leaves, or the mark fails: the call is not sent.
                 let leaves = self.random.once_in(10);
-                if leaves || !self.tells(Phase::Dispatched).await {
+                if leaves || !self.mark(Phase::Dispatched).await {
                     return if was_sent { REFUSED } else { NOT_SENT };
                 }
             } else if self.random.once_in(12) {
-                // No connection could be made after all.
+                // No connection could be made.
                 return if was_sent { REFUSED } else { NOT_SENT };
             }
             was_sent = true;
             let what = self.random.below(8);
-            self.process.world.lock().stores[self.team].promises.sent(self.id, what > 2);
+            self.process.world.lock().stores[self.team].checker.sent(self.id, what > 2);
             let is_turned_back = matches!(what, 1 | 2);
             let takes =
                 if self.is_slow() { 2 * TTL } else { SECOND / if is_turned_back { 50 } else { 2 } };
@@ -230,7 +231,7 @@ impl<'a> Call<'a> {
             match what {
                 0 => return REFUSED,
                 _ if is_turned_back => {
-                    if !self.tells(Phase::TurnedBack).await {
+                    if !self.mark(Phase::TurnedBack).await {
                         return REFUSED;
                     }
                 }
@@ -245,10 +246,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Some take longer than a reservation lives that nobody renews; not when all is well again and
-    /// a history is to end.
+    /// Whether the call takes longer than an unrenewed reservation lives. Never after the faults
+    /// have ended, so that the history ends.
     fn is_slow(&mut self) -> bool {
-        self.random.once_in(4) && !self.process.world.lock().wire.is_whole
+        self.random.once_in(4) && !self.process.world.lock().network.is_whole
     }
 
     async fn pass(&mut self, most: i64) {
@@ -256,8 +257,8 @@ impl<'a> Call<'a> {
         self.process.world.sleep(during).await;
     }
 
-    /// Tells the ledger how far the call has come.
-    async fn tells(&mut self, phase: Phase) -> bool {
+    /// Marks the call's phase in the ledger.
+    async fn mark(&mut self, phase: Phase) -> bool {
         self.phase = phase;
         let id = self.id;
         let answer = self
@@ -270,16 +271,16 @@ impl<'a> Call<'a> {
         self.process
             .world
             .lock()
-            .tell(|| format!("process {}: {id} is {phase:?}: {answer:?}", self.process.number));
+            .log(|| format!("process {}: {id} is {phase:?}: {answer:?}", self.process.number));
         answer.unwrap_or(false)
     }
 
-    /// Settles, for as long as it takes; some twice at once, and some once more.
+    /// Settles, with retries until it succeeds; some calls settle twice at once, some again later.
     async fn settle(&mut self, end: End) {
         let End { outcome, charged } = end;
         let (result, keeps_slots) =
             (CallResult { status: 200, ..CallResult::default() }, self.random.once_in(3));
-        // What becomes of slots in a loss the reckoning does not know.
+        // The final check does not model slots after a loss.
         let keeps_slots = keeps_slots && !self.process.world.lock().loses;
         let settlement = Settlement {
             id: self.id,
@@ -295,7 +296,7 @@ impl<'a> Call<'a> {
         if keeps_slots {
             self.pass(SECOND / 5).await;
             let id = self.id;
-            // If that does not come through, they are swept.
+            // If that fails, a sweep frees them.
             let _ = self
                 .process
                 .ask(self.team, |response| Operation::ReleaseSlots { id, response })
@@ -320,31 +321,31 @@ impl<'a> Call<'a> {
 
     fn check_settled(&self, settled: &Result<Settled, Outage>, end: &Settlement) {
         let mut world = self.process.world.lock();
-        world.tell(|| {
+        world.log(|| {
             format!(
                 "process {}: {} ends {:?}: {settled:?}",
                 self.process.number, self.id, end.outcome
             )
         });
-        let promises = &mut world.stores[self.team].promises;
-        let row = promises.call(self.id).row.clone();
+        let checker = &mut world.stores[self.team].checker;
+        let row = checker.call(self.id).row.clone();
         match settled {
             Ok(Settled::Now(charged)) => {
-                let before = promises.call(self.id).told_charged.replace(charged.micros());
-                let is_whole = promises.losses.certainty == Certainty::Whole;
-                promises.hold(before.is_none(), || {
+                let before = checker.call(self.id).answered_charge.replace(charged.micros());
+                let is_whole = checker.losses.certainty == Certainty::Whole;
+                checker.hold(before.is_none(), || {
                     format!("{} was told twice that it ends now", self.id)
                 });
                 let is_it = |row: Row| row.outcome == end.outcome && row.charged == *charged;
                 let is_mine = row.is_some_and(is_it) || !is_whole;
-                promises.hold(is_mine, || {
+                checker.hold(is_mine, || {
                     format!("{} was told {charged}, and its row says otherwise", self.id)
                 });
             }
             Ok(Settled::Before) => {
-                promises.sees("it had ended before");
-                let is_late = promises.losses.certainty >= Certainty::Late;
-                promises.hold(row.is_some() || is_late, || {
+                checker.sees("a call had ended before");
+                let is_late = checker.losses.certainty >= Certainty::Late;
+                checker.hold(row.is_some() || is_late, || {
                     format!("{} was told that it has ended, and has not", self.id)
                 });
             }

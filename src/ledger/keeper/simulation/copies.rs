@@ -1,46 +1,46 @@
-//! What the store loses, and how far it is believed after that: as `trust.lua` does, by whoever has
-//! never seen the team.
+//! Losses of the store, and its trust state afterwards for processes that have never seen a team,
+//! as in `trust.lua`.
 
 use std::collections::BTreeMap;
 
-use super::losses::Witnesses;
+use super::losses::LiveProcesses;
 use super::planted::Planted;
+use super::scenario::GATHER;
 use super::state::State;
 use super::store::Store;
-use super::terms::GATHER;
 use crate::ledger::ReservationId;
 use crate::ledger::keeper::{Changes, Step};
 use crate::ledger::machine::ReservationRecord;
 use crate::ledger::machine::record::End;
 
 impl Store {
-    /// A replica has what is there now, and lags behind from here on.
-    pub(super) fn is_copied(&mut self) {
+    /// Copies the store to a replica, which lags from now on.
+    pub(super) fn copy(&mut self) {
         self.copies.older = Some(self.state.clone());
     }
 
-    /// All of it is gone.
-    pub(super) fn is_emptied(&mut self, now: i64, witnesses: &Witnesses) {
-        self.becomes(State::default(), now, witnesses);
-        self.promises.sees("the store was emptied");
+    /// Empties the store.
+    pub(super) fn empty(&mut self, now: i64, live: &LiveProcesses) {
+        self.becomes(State::default(), now, live);
+        self.checker.sees("the store was emptied");
     }
 
-    /// A replica takes over that lacks the last writes. `false`: there is none.
-    pub(super) fn goes_back(&mut self, now: i64, witnesses: &Witnesses) -> bool {
+    /// Promotes the replica, which lacks the last writes. `false`: there is none.
+    pub(super) fn promote(&mut self, now: i64, live: &LiveProcesses) -> bool {
         let Some(older) = self.copies.older.take() else { return false };
-        self.becomes(older, now, witnesses);
-        self.promises.sees("an older copy took over");
+        self.becomes(older, now, live);
+        self.checker.sees("an older copy took over");
         true
     }
 
-    fn becomes(&mut self, state: State, now: i64, witnesses: &Witnesses) {
+    fn becomes(&mut self, state: State, now: i64, live: &LiveProcesses) {
         let before = std::mem::replace(&mut self.state, state);
         self.copies.known_since = None;
-        self.promises.lost(&before, &self.state, now, witnesses);
+        self.checker.lost(&before, &self.state, now, live);
     }
 
-    /// A step as it is, unless a fault is planted: then the calls that stand for others are not
-    /// made, and what they would hold is free.
+    /// The step, or with the planted bug without the calls that stand for unclaimed ones, which
+    /// frees what they hold.
     pub(super) fn forgets_unclaimed(&self, step: &Step) -> Step {
         let mut step = step.clone();
         let opens = self.state.team.is_closed()
@@ -64,7 +64,7 @@ impl Store {
         step
     }
 
-    /// A step as it is, unless a fault is planted: then what was restored late is taken for judged.
+    /// The step, or with the planted bug with late restores marked as judged.
     pub(super) fn leaves_unjudged(&self, step: Step) -> Step {
         let is_judged = step.changes.team.as_ref().is_some_and(|team| !team.is_unjudged());
         if self.planted != Planted::LeavesUnjudged || !self.state.team.is_unjudged() || !is_judged {
@@ -74,8 +74,8 @@ impl Store {
         Step { changes: Changes { team, lives_on, ..Changes::default() }, ..step }
     }
 
-    /// Whether the store is believed of teams that somebody has never seen.
-    pub(super) fn vouches(&mut self, at: i64) -> bool {
+    /// Whether the store is trusted about teams that a process has never seen.
+    pub(super) fn trusts(&mut self, at: i64) -> bool {
         at >= *self.copies.known_since.get_or_insert(at) + GATHER
     }
 }

@@ -1,4 +1,4 @@
-//! One history: what happens in it follows from its seed and its bounds, and from nothing else.
+//! One history: a deterministic run that depends only on its seed and its bounds.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,61 +7,61 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::bounds::{Bounds, Broken};
 use super::caller;
+use super::final_checks;
+use super::network::Answer;
 use super::planted::Planted;
 use super::process::Process;
 use super::random::Random;
-use super::reckoning;
 use super::store::Store;
-use super::wire::Answer;
 use super::world::{Event, Shared, Task, World};
 
-/// More than any history needs: one that does not end is broken, too.
-const POLLS_MOST: usize = 200_000;
+/// Most polls of a history, more than any needs. A history that does not end has failed as well.
+const POLLS_MAX: usize = 200_000;
 
 /// Runs a history.
 pub(super) fn run(seed: u64, planted: Planted, bounds: &Bounds) -> Result<(), String> {
     History::new(seed, planted, bounds, false).run().0
 }
 
-/// Adds to what was seen what a history comes to.
-pub(super) fn look(seed: u64, bounds: &Bounds, seen: &mut BTreeMap<&'static str, u64>) {
+/// Runs a history and adds to the coverage counts.
+pub(super) fn add_coverage(seed: u64, bounds: &Bounds, seen: &mut BTreeMap<&'static str, u64>) {
     let history = History::new(seed, Planted::Nothing, bounds, false);
     let world = history.world.clone();
     let _ = history.run();
     for store in &world.lock().stores {
-        store
-            .promises
-            .seen
-            .iter()
-            .for_each(|(what, times)| *seen.entry(what).or_default() += times);
+        store.checker.seen.iter().for_each(|(what, times)| *seen.entry(what).or_default() += times);
     }
 }
 
-/// Runs a history, and tells its story should a promise be broken.
-pub(super) fn tell(seed: u64, planted: Planted, bounds: &Bounds) -> Result<(), Box<Broken>> {
-    let (result, story) = History::new(seed, planted, bounds, true).run();
-    result.map_err(|why| Box::new(Broken { seed, bounds: bounds.clone(), why, story }))
+/// Runs a history; the error has its events.
+pub(super) fn run_logged(seed: u64, planted: Planted, bounds: &Bounds) -> Result<(), Box<Broken>> {
+    let (result, log) = History::new(seed, planted, bounds, true).run();
+    result.map_err(|why| Box::new(Broken { seed, bounds: bounds.clone(), why, log }))
 }
 
-/// Runs a history in which one step is meddled with. How many steps it has in which that may be.
-pub(super) fn meddled(seed: u64, planted: Planted, bounds: &Bounds) -> Result<u64, Box<Broken>> {
+/// Runs a history with a fault injected into one step. Returns how many steps could have one.
+pub(super) fn run_injected(
+    seed: u64,
+    planted: Planted,
+    bounds: &Bounds,
+) -> Result<u64, Box<Broken>> {
     let history = History::new(seed, planted, bounds, false);
     let world = history.world.clone();
     match history.run().0 {
         Ok(()) => Ok(world.lock().steps),
-        Err(_) => tell(seed, planted, bounds).map(|()| 0),
+        Err(_) => run_logged(seed, planted, bounds).map(|()| 0),
     }
 }
 
-/// The story of a history, whether or not a promise is broken in it.
-pub(super) fn story(seed: u64, bounds: &Bounds) -> Vec<String> {
+/// The events of a history, whether or not it violates a promise.
+pub(super) fn log(seed: u64, bounds: &Bounds) -> Vec<String> {
     History::new(seed, Planted::Nothing, bounds, true).run().1
 }
 
-/// The tasks that can go on.
+/// Tasks that can be polled.
 type Ready = Arc<Mutex<Vec<u64>>>;
 
-/// Says that a task can go on.
+/// Waker of a task.
 struct Bell {
     task: u64,
     is_rung: AtomicBool,
@@ -90,9 +90,9 @@ pub(super) struct History {
     pub(super) tasks: BTreeMap<u64, Running>,
     pub(super) ready: Ready,
     pub(super) processes: Vec<Option<Arc<Process>>>,
-    /// Processes that stand still.
+    /// Paused processes.
     pub(super) paused: Vec<bool>,
-    /// Their tasks that could go on.
+    /// Their tasks that could be polled.
     pub(super) standing: Vec<u64>,
     begun: u64,
     lives: u64,
@@ -100,8 +100,8 @@ pub(super) struct History {
 }
 
 impl History {
-    fn new(seed: u64, planted: Planted, bounds: &Bounds, is_told: bool) -> Self {
-        let world = World::begin(seed, planted, bounds, is_told);
+    fn new(seed: u64, planted: Planted, bounds: &Bounds, is_logged: bool) -> Self {
+        let world = World::begin(seed, planted, bounds, is_logged);
         let mut history = Self {
             seed,
             world,
@@ -132,7 +132,7 @@ impl History {
         loop {
             self.adopt();
             let broken =
-                self.world.lock().stores.iter_mut().find_map(|store| store.promises.broken.take());
+                self.world.lock().stores.iter_mut().find_map(|store| store.checker.broken.take());
             if let Some(why) = broken {
                 return self.over(Err(why));
             }
@@ -143,19 +143,19 @@ impl History {
             let next = self.world.lock().next();
             match next {
                 Some(Event::Ends) | None => break,
-                Some(event) => self.happens(event),
+                Some(event) => self.handle(event),
             }
         }
-        let reckoned = reckoning::of(&mut self.world.lock());
+        let reckoned = final_checks::of(&mut self.world.lock());
         self.over(reckoned)
     }
 
     fn over(&mut self, result: Result<(), String>) -> (Result<(), String>, Vec<String>) {
         self.tasks.clear();
-        (result, self.world.lock().story.take().unwrap_or_default())
+        (result, self.world.lock().log.take().unwrap_or_default())
     }
 
-    /// Takes over the tasks that were begun.
+    /// Adds newly spawned tasks.
     fn adopt(&mut self) {
         let begun = std::mem::take(&mut self.world.lock().begun);
         for (process, task) in begun {
@@ -171,7 +171,7 @@ impl History {
         }
     }
 
-    /// One of the tasks that can go on: which, the seed says.
+    /// Picks one of the runnable tasks by the seed.
     fn one_ready(&mut self) -> Option<u64> {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         while !ready.is_empty() {
@@ -188,10 +188,8 @@ impl History {
 
     fn poll(&mut self, number: u64) {
         self.polls += 1;
-        let endless = self.polls > POLLS_MOST;
-        self.world.lock().stores[0]
-            .promises
-            .hold(!endless, || "it does not come to an end".to_owned());
+        let endless = self.polls > POLLS_MAX;
+        self.world.lock().stores[0].checker.hold(!endless, || "it does not end".to_owned());
         let Some(running) = self.tasks.get_mut(&number) else { return };
         running.bell.is_rung.store(false, Ordering::Relaxed);
         let polled = running.task.as_mut().poll(&mut Context::from_waker(&running.waker));
@@ -200,21 +198,21 @@ impl History {
         }
     }
 
-    fn happens(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) {
         match event {
             // The connection broke with its server.
             Event::Arrives { server, slot, .. } if server != self.world.lock().server => {
                 slot.fill(Answer::Broken);
             }
             Event::Arrives { from, team, request, slot, is_answered, .. } => {
-                self.ask_who_is_left(team);
+                self.note_unrestored(team);
                 self.world.lock().arrive(from, (team, &request), is_answered.then_some(slot));
             }
             Event::Fills(slot, answer) => slot.fill(answer),
-            Event::HearsOfLimits { process, limits } => {
+            Event::ReloadsLimits { process, limits } => {
                 let mut world = self.world.lock();
                 world.limits_at[process] = limits;
-                world.tell(|| format!("process {process} hears of other limits"));
+                world.log(|| format!("process {process} learns of new limits"));
                 if world.planted == Planted::ChangesReset {
                     world.stores.iter_mut().for_each(Store::begins_anew);
                 }
@@ -227,25 +225,24 @@ impl History {
             }
             Event::GoesWrong { fault, process, during } => self.goes_wrong(fault, process, during),
             Event::GoesOn { process } => self.goes_on(process),
-            Event::IsCopied => self.world.lock().stores.iter_mut().for_each(Store::is_copied),
+            Event::IsCopied => self.world.lock().stores.iter_mut().for_each(Store::copy),
             Event::Heals => {
-                self.world.lock().tell(|| "all is well again".to_owned());
-                self.world.lock().wire.is_whole = true;
+                self.world.lock().log(|| "the faults end".to_owned());
+                self.world.lock().network.is_whole = true;
                 (0..self.processes.len()).for_each(|process| self.goes_on(process));
             }
             Event::Ends => {}
         }
     }
 
-    /// Before something is written that may open a team: is there somebody who has yet to restore
-    /// something?
-    fn ask_who_is_left(&self, team: usize) {
+    /// Notes, before a write that may open a team, whether a process has yet to restore something.
+    fn note_unrestored(&self, team: usize) {
         let mut world = self.world.lock();
         let revision = world.stores[team].state.revision.filter(|_| world.loses);
         if let Some(epoch) = revision.map(|revision| revision.epoch) {
             let is_left =
                 self.processes.iter().flatten().any(|process| process.has_to_restore(team, epoch));
-            world.stores[team].promises.losses.somebody_is_left = is_left;
+            world.stores[team].checker.losses.somebody_is_left = is_left;
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Promise 1, counted with every admission: no limit is passed, by what is known.
+//! Checks promise 1 with every admission: no limit is exceeded by what is known.
 
 use std::collections::BTreeMap;
 
+use super::checker::{Checker, Sum};
 use super::losses::Certainty;
-use super::promises::{Promises, Sum};
 use super::state::State;
 use crate::ledger::keeper::Changes;
 use crate::ledger::machine::ScopeName;
@@ -13,13 +13,12 @@ use crate::ledger::topup::with_top_ups;
 use crate::team::limit::{Period, Shape, Unit};
 use crate::team::{Limit, LimitKind};
 
-impl Promises {
-    /// What is admitted fits into the limits that were asked about, whatever was lost before: by
-    /// what is known, no budget is fresh.
+impl Checker {
+    /// Checks that an admitted call fits into the limits of its request, even after losses.
     pub(super) fn passes_no_limit(&mut self, changes: &Changes) {
         let mut by_limit: BTreeMap<(ScopeName, LimitKind), Vec<(Limit, Windows)>> = BTreeMap::new();
         for (id, record) in changes.opened.iter().filter(|(_, record)| !record.unread) {
-            let levels = self.call(*id).asked_under.clone();
+            let levels = self.call(*id).known_limits.clone();
             for level in &levels {
                 for limit in level.limits.iter().filter(|limit| !limit.shadow) {
                     let key = (ScopeName::from(&level.scope), limit.kind);
@@ -31,7 +30,7 @@ impl Promises {
             let in_scope =
                 changes.opened.values().filter(|record| record.scopes.contains(&name)).count();
             let Some(Some(record)) = changes.scopes.get(&name) else { continue };
-            // Some of them were asked about by somebody for whom this was not limited.
+            // Some calls were admitted by a process that did not know this limit.
             if limits.len() < in_scope {
                 continue;
             }
@@ -62,12 +61,13 @@ impl Promises {
         }
     }
 
-    /// A call takes a token from each bucket of a scope: none gives more than come back.
+    /// Counts the tokens that a call takes from the buckets of a scope, and checks that no bucket
+    /// gives more than it refills.
     pub(super) fn takes_tokens(&mut self, scope: &ScopeName) {
         let taken = self.tokens.entry(scope.clone()).or_default();
         *taken += 1;
         let (taken, forward) = (u128::from(*taken), u128::from(self.forward));
-        let over: Vec<_> = (self.terms.limits_of(scope).iter())
+        let over: Vec<_> = (self.scenario.limits_of(scope).iter())
             .filter_map(|limit| match limit.kind.shape() {
                 Shape::Bucket(period) => Some((limit, u128::from(micros(period)))),
                 Shape::Window(..) | Shape::Slots => None,
@@ -83,7 +83,7 @@ impl Promises {
         });
     }
 
-    /// What admits nobody takes nothing from a bucket of those that admit.
+    /// Checks that a write without an admission takes no token.
     pub(super) fn takes_no_token(&mut self, state: &State, changes: &Changes) {
         for (name, record) in
             changes.scopes.iter().filter_map(|(name, record)| Some((name, record.as_ref()?)))
@@ -91,13 +91,12 @@ impl Promises {
             let Some(before) = state.scopes.get(name).filter(|_| name.level != "account") else {
                 continue;
             };
-            let mut buckets =
-                self.terms.limits_of(name).into_iter().filter_map(|limit| {
-                    match limit.kind.shape() {
-                        Shape::Bucket(period) => Some(micros(period)),
-                        Shape::Window(..) | Shape::Slots => None,
-                    }
-                });
+            let mut buckets = self.scenario.limits_of(name).into_iter().filter_map(|limit| {
+                match limit.kind.shape() {
+                    Shape::Bucket(period) => Some(micros(period)),
+                    Shape::Window(..) | Shape::Slots => None,
+                }
+            });
             let as_before = buckets.all(|period| before.bucket(period) == record.bucket(period));
             self.hold(as_before, || format!("{name:?} gave a token to nobody"));
         }

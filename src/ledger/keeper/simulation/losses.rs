@@ -1,25 +1,25 @@
-//! What losses mean for the promises: what was written and is gone, who had heard of it, and how
-//! much can be said for certain from then on.
+//! Losses, as the checker models them: the lost writes, the processes that knew of them, and how
+//! exactly the promises can be checked from then on.
 //!
-//! As long as everybody who knows something is heard before the team opens, the account goes on as
-//! if nothing had been lost ([`Certainty::Whole`]). Where a step was written and lost before its
-//! answer came, nobody can say whether it was ([`Certainty::Unsure`]): nobody is made to pay less
-//! for that, and no limit is passed by what was really paid. Where somebody was heard too late, had
-//! died, or where others went on with an older copy before somebody noticed what it lacks, a limit
-//! may be passed by what only they knew ([`Certainty::Late`]); at the end nothing of it is missing
-//! all the same, but for what was lost and nobody alive had seen: whoever has seen the team's own
-//! scope knows what all calls held, whoever made them, and takes it along where he dies before he
-//! has restored it. One thing nobody can know: a call has ended, its process was not told, and a
-//! process with a call of its own has died. If one hold is left, either call may be its owner; it is
-//! given to the one that is claimed. Nobody goes on with an older copy as if it were what it is a copy of: an epoch
-//! begins there first.
+//! If every process with knowledge restores it before the team opens, the model continues as if
+//! nothing had been lost ([`Certainty::Whole`]). If a step was written and lost before its answer
+//! arrived, it is unknown whether it was written ([`Certainty::Unsure`]): then no call is charged
+//! less, and no limit is exceeded by what was really paid. If a process restored too late or
+//! crashed, or others continued with an older copy before its loss was noticed, a limit may be
+//! exceeded by what only that process knew ([`Certainty::Late`]). At the end everything is counted
+//! all the same, except lost writes that no live process had seen. A process that has seen the
+//! team's own scope knows what all calls held, whoever made them; if it crashes before it has
+//! restored that, the knowledge is lost. One case cannot be known: a call has ended without its
+//! process learning of it, and another process with a call of its own has crashed. If one hold is
+//! left, it may belong to either call; it is given to the claimed one. An older copy is never used
+//! as if it were the original: an epoch begins there first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::ReservationId;
 use crate::ledger::machine::{Loss, Revision, ScopeRecord};
 
-/// How much can be said for certain.
+/// How exactly the promises can be checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Certainty {
     #[default]
@@ -28,17 +28,17 @@ pub(super) enum Certainty {
     Late,
 }
 
-/// Who is alive at a loss or after a death, and what they have seen.
+/// The live processes at a loss or after a crash, and what they have seen.
 #[derive(Default)]
-pub(super) struct Witnesses {
-    /// The lives of processes.
+pub(super) struct LiveProcesses {
+    /// Incarnations of the live processes.
     pub(super) alive: Vec<u64>,
-    /// How far of each epoch one of them has seen the team's own scope.
+    /// For each of them, the last number of each epoch at which it has seen the team's own scope.
     pub(super) seen: Vec<BTreeMap<u64, u64>>,
 }
 
-impl Witnesses {
-    /// Whether one of them has seen what was made at this revision.
+impl LiveProcesses {
+    /// Whether one of them has seen the write of this revision.
     pub(super) fn have_seen(&self, made: Revision) -> bool {
         self.seen.iter().any(|seen| has_come_to(seen, made))
     }
@@ -48,8 +48,8 @@ fn has_come_to(seen: &BTreeMap<u64, u64>, made: Revision) -> bool {
     seen.get(&made.epoch).is_some_and(|number| *number >= made.number)
 }
 
-/// How far of each epoch a scope says what was counted that was read at a revision, where the last
-/// loss was this.
+/// The last number of each epoch that a scope includes when read at a revision after this last
+/// loss.
 pub(super) fn counted_to(
     (at, record): (Revision, &ScopeRecord),
     loss: Option<&Loss>,
@@ -65,60 +65,60 @@ pub(super) fn counted_to(
 /// The losses of a history.
 #[derive(Default)]
 pub(super) struct Losses {
-    /// When the last one was.
+    /// Time of the last loss.
     pub(super) last: Option<i64>,
     pub(super) certainty: Certainty,
-    /// Something is lost, and nobody has closed the team for it.
+    /// Writes are lost, and no process has closed the team for it.
     pub(super) is_unnoticed: bool,
-    /// An epoch has begun on the copy that has taken over since.
+    /// An epoch has begun on the copy that was promoted since.
     pub(super) is_taken_over: bool,
-    /// The fault is planted that none does.
+    /// The bug is planted by which no epoch begins there.
     pub(super) is_planted: bool,
-    /// What was written and its writer has not been told.
-    pub(super) unheard: BTreeSet<Revision>,
-    /// What of that was lost.
+    /// Written revisions whose writers have no answer yet.
+    pub(super) unanswered: BTreeSet<Revision>,
+    /// Those of them that were lost.
     pub(super) doubtful: BTreeSet<Revision>,
-    /// Somebody alive has yet to restore something.
+    /// A live process has yet to restore something.
     pub(super) somebody_is_left: bool,
     pub(super) somebody_died: bool,
-    /// Calls that had ended and are open again, since their processes were not told; and their
+    /// Ended calls that are open again because their processes did not learn of the end, with their
     /// prices.
     pub(super) resurrected: BTreeMap<ReservationId, u64>,
-    /// The team was opened by the step that is being written.
+    /// The step that is being written opens the team.
     pub(super) opens: bool,
 }
 
 impl Losses {
-    /// A step is written.
+    /// Notes that a step is written.
     pub(super) fn written(&mut self, makes: Revision) {
-        self.unheard.insert(makes);
+        self.unanswered.insert(makes);
     }
 
-    /// Whoever wrote a step is told so.
-    pub(super) fn heard(&mut self, makes: Revision) {
-        self.unheard.remove(&makes);
+    /// Notes that the writer of a step has its answer.
+    pub(super) fn answered(&mut self, makes: Revision) {
+        self.unanswered.remove(&makes);
         if self.doubtful.remove(&makes) && self.certainty == Certainty::Unsure {
-            // The team was opened meanwhile: who is told now comes too late.
+            // The team was opened meanwhile, so this answer comes too late.
             self.certainty = Certainty::Late;
         }
     }
 
-    /// A process dies, and what only it knew is gone.
-    pub(super) fn dies(&mut self, is_closed: bool) {
+    /// Notes a crash, by which what only that process knew is lost.
+    pub(super) fn crash(&mut self, is_closed: bool) {
         self.somebody_died = true;
         if is_closed || self.is_unnoticed {
             self.certainty = Certainty::Late;
         }
     }
 
-    /// What calls may be free of whose processes have died: requests and credits. The hold of each
+    /// Requests and credits that calls of crashed processes may not be charged: the hold of each
     /// may have been given to a call that had ended.
     pub(super) fn given_away(&self) -> (u64, u64) {
         let given = self.resurrected.values().filter(|_| self.somebody_died);
         given.fold((0, 0), |(requests, credits), price| (requests + 1, credits + price))
     }
 
-    /// Whether the team has just been opened again.
+    /// Whether the team has just been opened.
     pub(super) const fn is_just_open(&mut self) -> bool {
         std::mem::replace(&mut self.opens, false)
     }

@@ -1,42 +1,44 @@
-//! The ledger, simulated: several processes, a keeper in memory, a network between them and clocks,
-//! all drawn from one seed. No thread, no runtime, no sleeping: a seed is a history, the same each
-//! time. After each, the promises are counted.
+//! Deterministic simulation test of the ledger: several processes, a keeper in memory, the network
+//! between them, and clocks, all driven by one seed. There are no threads, no runtime and no real
+//! time: a seed always gives the same history. A checker verifies the promises during the history
+//! and at its end.
 //!
-//! Reading order: `random`, `terms` (what holds in one history for a team), `bounds` (what may go
-//! wrong in it), `planted` (faults that must be found), `state` and `store` (the keeper), `copies`
-//! (what it loses), `wire` (the network), `world` (what all share), `process` and `background`
-//! (what it does), `caller`, `history` (who goes on next) and `mishaps` (what befalls it),
-//! `promises` and `limits` (counted with every write), `losses` and `aftermath` (what of them holds
-//! after one), `reckoning` and `money` (at the end), and `shrink` (the smallest history that fails).
+//! Reading order: `random`, `scenario` (a team's parameters in one history), `bounds` (size and
+//! faults), `planted` (bugs that the checker must find), `state` and `store` (the keeper), `copies`
+//! (its losses), `network` (the network), `world` (shared state and events), `process` and
+//! `background` (a process and its tasks), `caller`, `history` (the scheduler), `faults` (calls
+//! and faults), `checker` and `limits` (the checker, with every write), `losses` and `after_loss`
+//! (the checker after a loss), `final_checks` and `money` (the checks at the end), and `shrink` (the
+//! smallest failing history).
 //!
-//! Beside what is drawn, short histories are repeated with each of their steps refused or lost, one
-//! at a time: see `tests`.
+//! Besides random faults, short histories are repeated with a fault in each of their steps, one at
+//! a time: see `tests`.
 //!
-//! As many histories as wanted, from a seed of one's choice (a million takes an optimised build):
-//! `MOONGATE_SIMULATION_HISTORIES=1000000 MOONGATE_SIMULATION_SEED=1
-//! cargo test --release --lib simulation -- --nocapture`
+//! To choose the number of histories and the first seed (a million takes an optimised build):
+//! `MOONGATE_SIMULATION_HISTORIES=1000000 MOONGATE_SIMULATION_SEED=1 cargo test --release --lib
+//! simulation -- --nocapture`
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
-mod aftermath;
+mod after_loss;
 mod background;
 mod bounds;
 mod caller;
+mod checker;
 mod copies;
+mod faults;
+mod final_checks;
 mod history;
 mod limits;
 mod losses;
-mod mishaps;
 mod money;
+mod network;
 mod planted;
 mod process;
-mod promises;
 mod random;
-mod reckoning;
+mod scenario;
 mod shrink;
 mod state;
 mod store;
-mod terms;
 mod tests;
-mod wire;
 mod world;

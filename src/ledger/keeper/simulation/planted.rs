@@ -1,36 +1,36 @@
-//! Faults that are put into the keeper or a process, to see that the promises find them.
+//! Planted bugs in the keeper or a process, to prove that the checker finds them.
 
-/// A fault that is put into the keeper, to see that it is found.
+/// A planted bug, which the checker must find.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Planted {
     #[default]
     Nothing,
-    /// It writes whatever the revision is.
+    /// The keeper writes at any revision.
     NoComparison,
-    /// It writes rows before it compares.
+    /// The keeper writes rows before it compares.
     RowsOutside,
-    /// It does not look whether a call that is ended as overdue is still that.
+    /// The keeper does not check that an overdue call still is overdue.
     OverdueUnchecked,
-    /// It does not look at its time.
+    /// The keeper does not check the step's times.
     TimeUnchecked,
-    /// A mark is made whatever is kept of the call.
+    /// The keeper marks a call in any state.
     MarksUnchecked,
-    /// What is restored is written whatever the revision is.
+    /// The keeper writes restores at any revision.
     RestoresUncompared,
-    /// A team opens without waiting for the others.
+    /// A team opens without waiting for other processes.
     OpensAtOnce,
-    /// What calls held that nobody claims is given back.
+    /// Holds of unclaimed calls are freed.
     ForgetsUnclaimed,
-    /// Of a scope that several restore, the last to come is believed.
+    /// If several processes restore a scope, the last one wins.
     LastIsBelieved,
-    /// A copy that takes over passes for the server that it is a copy of.
+    /// A promoted copy has the replication id of its original.
     SameReplicationId,
-    /// What was restored late is taken for judged.
+    /// Late restores count as judged.
     LeavesUnjudged,
-    /// Of every team it tells what the first one counts.
+    /// The keeper returns the first team's counts for every team.
     TeamsMixed,
-    /// Limits that change begin to count anew.
+    /// A change of limits resets the counts.
     ChangesReset,
-    /// What a process has forgotten it takes for nothing.
+    /// A process takes an evicted record for an empty one.
     ForgottenIsNothing,
 }

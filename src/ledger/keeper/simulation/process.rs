@@ -1,4 +1,5 @@
-//! A process: its queue, its cache, its clock and its way to the keeper. All of it dies with it.
+//! A process: its queue, its cache, its clock and its connection to the keeper. A crash drops all
+//! of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -6,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::losses::counted_to;
+use super::network::{Answer, Request};
 use super::planted::Planted;
 use super::random::Random;
-use super::terms::GATHER;
-use super::wire::{Answer, Request};
+use super::scenario::GATHER;
 use super::world::{DEADLINE, Shared};
 use crate::ledger::keeper::{
     Abandoned, Keeper, KeeperTime, Reply, Step, Teams, TrustState, Verdict,
@@ -18,30 +19,30 @@ use crate::ledger::machine::{Rules, ScopeName, ScopeRecord};
 use crate::ledger::{Outage, ReservationId, Scope};
 use crate::team::TeamId;
 
-/// How long a process waits before it tries again what the keeper did not take, in microseconds.
+/// Pause before a process retries a failed operation, in microseconds.
 pub(super) const TRY_AGAIN: i64 = 100_000;
 
-/// How long it waits that lets another go first, likewise.
+/// Pause of a process that lets another go first, in microseconds.
 const GOES_FIRST: i64 = 200;
 
-/// One life of a process.
+/// One incarnation of a process.
 pub(super) struct Process {
     pub(super) number: usize,
-    /// The number that names this life in its marks.
-    pub(super) voucher: u64,
+    /// Number of this incarnation, in its steps and marks.
+    pub(super) incarnation: u64,
     /// The teams, by number.
     pub(super) ids: Vec<TeamId>,
     pub(super) world: Shared,
-    /// Calls whose deadlines it puts off, with their teams.
+    /// Calls whose deadlines it renews, with their teams.
     pub(super) running: Mutex<BTreeSet<(usize, ReservationId)>>,
     pub(super) teams: Teams,
     pub(super) abandoned: Arc<Abandoned>,
     pub(super) rules: Arc<Rules>,
     ahead: AtomicI64,
     pub(super) releasing: AtomicBool,
-    /// How many steps this life has named.
+    /// Number of steps named by this incarnation.
     names: AtomicU64,
-    /// The number of the server that it has found to be believed, of each team; 0: none.
+    /// For each team, the server that it trusts; 0: none.
     believed: Vec<AtomicU64>,
     /// The number of the server to which its connection leads.
     replication_id: AtomicU64,
@@ -49,19 +50,20 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// One with an empty cache, which does nothing yet.
-    pub(super) fn new(number: usize, voucher: u64, world: &Shared) -> Arc<Self> {
+    /// A process with an empty cache, without tasks.
+    pub(super) fn new(number: usize, incarnation: u64, world: &Shared) -> Arc<Self> {
         let (ids, rules, gather): (Vec<_>, _, _) = {
             let world = world.lock();
             let gather =
                 if world.planted == Planted::OpensAtOnce { 0 } else { GATHER.unsigned_abs() };
-            let ids = world.stores.iter().map(|store| store.promises.terms.team.clone()).collect();
-            (ids, Arc::clone(&world.terms.rules), Duration::from_micros(gather))
+            let ids =
+                world.stores.iter().map(|store| store.checker.scenario.team.clone()).collect();
+            (ids, Arc::clone(&world.scenario.rules), Duration::from_micros(gather))
         };
         let believed = ids.iter().map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self {
             number,
-            voucher,
+            incarnation,
             ids,
             world: world.clone(),
             running: Mutex::default(),
@@ -77,7 +79,7 @@ impl Process {
         })
     }
 
-    /// Begins a task of this process.
+    /// Spawns a task of this process.
     pub(super) fn begin(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.world.lock().begun.push((self.number, Box::pin(task)));
     }
@@ -87,14 +89,15 @@ impl Process {
         self.ids.iter().position(|id| id == team).unwrap_or(0)
     }
 
-    /// Sends a request, and once more where the connection breaks.
+    /// Sends a request, and again if the connection breaks.
     async fn exchange(&self, team: usize, request: Request) -> Result<Answer, Outage> {
         let until = self.world.lock().now + DEADLINE;
         for _ in 0..2 {
             if let Some(reply) = self.is_led_elsewhere(&request) {
                 return Ok(reply);
             }
-            let sent = self.world.lock().send((self.number, self.voucher), (team, &request), until);
+            let sent =
+                self.world.lock().send((self.number, self.incarnation), (team, &request), until);
             match sent.await {
                 Answer::Broken => {}
                 Answer::TimedOut => return Err(Outage::TimedOut),
@@ -104,8 +107,7 @@ impl Process {
         Err(Outage::Unreachable("the connection broke twice".to_owned()))
     }
 
-    /// What is said of a step that is not sent, since the connection leads to another server than
-    /// it is meant for.
+    /// The reply to a step that is not sent, because the connection leads to another server.
     fn is_led_elsewhere(&self, request: &Request) -> Option<Answer> {
         let server = self.world.lock().server_as_told();
         self.replication_id.store(server, Ordering::Relaxed);
@@ -114,16 +116,15 @@ impl Process {
         is_elsewhere.then(|| Answer::Reply(Box::new(Reply::of_another_primary(self.now()))))
     }
 
-    /// Whether it knows something of the team that is yet to be restored, in a store that has come
-    /// to this epoch.
+    /// Whether it has yet to restore something of the team, in a store at this epoch.
     pub(super) fn has_to_restore(&self, team: usize, epoch: u64) -> bool {
         let team = self.teams.of(&self.ids[team]);
         let cache = team.cache();
         cache.memory.is_some() || cache.revision().is_some_and(|known| known.epoch < epoch)
     }
 
-    /// How far of each epoch it has seen the team's own scope: in what it knows, and in what it has
-    /// yet to restore.
+    /// The last number of each epoch at which it has seen the team's own scope: in its cache or in
+    /// its memory.
     pub(super) fn has_seen(&self, team: usize) -> Vec<BTreeMap<u64, u64>> {
         let (team, name) = (self.teams.of(&self.ids[team]), ScopeName::from(&Scope::Team));
         let cache = team.cache();
@@ -133,7 +134,7 @@ impl Process {
         known.into_iter().chain(remembered.map(ScopeRecord::sealed)).collect()
     }
 
-    /// Some of what it knows gives way to what is newer, as where many scopes are in use.
+    /// Evicts some records from its cache, as if many scopes were in use.
     pub(super) fn forgets(&self, planted: Planted, random: &mut Random) {
         for id in &self.ids {
             let team = self.teams.of(id);
@@ -150,10 +151,10 @@ impl Process {
         }
     }
 
-    /// Asks whether the store is believed.
-    async fn vouched(&self, team: usize) -> Result<TrustState, Outage> {
+    /// Asks whether the store is trusted.
+    async fn trusted(&self, team: usize) -> Result<TrustState, Outage> {
         let server = self.world.lock().server;
-        if !self.is_so(team, Request::Vouch).await? {
+        if !self.is_so(team, Request::Trust).await? {
             return Ok(TrustState::TooNew);
         }
         self.believed[team].store(server, Ordering::Relaxed);
@@ -173,7 +174,7 @@ impl Keeper for Process {
                 let is_there =
                     reply.found.as_ref().is_some_and(|found| found.revision == Some(step.makes));
                 if step.is_made() && (reply.verdict == Verdict::Done || is_there) {
-                    self.world.lock().stores[team].promises.losses.heard(step.makes);
+                    self.world.lock().stores[team].checker.losses.answered(step.makes);
                 }
                 Ok(*reply)
             }
@@ -186,7 +187,7 @@ impl Keeper for Process {
     }
 
     fn name_step(&self) -> u64 {
-        (self.voucher << 32) | self.names.fetch_add(1, Ordering::Relaxed)
+        (self.incarnation << 32) | self.names.fetch_add(1, Ordering::Relaxed)
     }
 
     async fn let_another_go_first(&self) {
@@ -198,16 +199,16 @@ impl Keeper for Process {
         if self.believed[team].load(Ordering::Relaxed) == server {
             return Ok(TrustState::Believed);
         }
-        self.vouched(team).await
+        self.trusted(team).await
     }
 
     async fn is_doubted(&self, team: &TeamId) {
         let team = self.number_of(team);
         self.believed[team].store(0, Ordering::Relaxed);
-        let _ = self.vouched(team).await;
+        let _ = self.trusted(team).await;
     }
 
-    /// Who is alive is never long away.
+    /// A live process is never away for long.
     fn is_settled(&self, _team: &TeamId) -> bool {
         true
     }
@@ -221,9 +222,9 @@ impl Keeper for Process {
         if self.is_so(team, Request::IsNoted).await? {
             return Ok(false);
         }
-        // Anew: it may have been emptied since it was believed.
+        // Asked again: the store may have been emptied since.
         self.believed[team].store(0, Ordering::Relaxed);
-        match self.vouched(team).await? {
+        match self.trusted(team).await? {
             TrustState::Believed => Ok(true),
             TrustState::TooNew | TrustState::Held => Err(Outage::Lost),
         }

@@ -1,11 +1,11 @@
-//! Numbers that follow from a seed (splitmix64): the same on every machine.
+//! Pseudo-random numbers from a seed (splitmix64): the same on every machine.
 
 /// A stream of numbers.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
 impl Random {
-    /// One of several streams of a seed: what one of them is used for does not change the others.
+    /// One of several independent streams of a seed.
     pub(super) fn new(seed: u64, stream: u64) -> Self {
         let mut random = Self(seed ^ stream.wrapping_mul(0xd6e8_feb8_6659_fd93));
         random.next();
@@ -25,18 +25,18 @@ impl Random {
         self.next() % if end == 0 { 1 } else { end }
     }
 
-    /// A place in a list of so many.
+    /// An index into a list of this length.
     pub(super) fn place(&mut self, of: usize) -> usize {
         usize::try_from(self.below(of as u64)).unwrap_or(0)
     }
 
-    /// A number of these, both ends included.
+    /// A number in a range, both ends included.
     pub(super) fn between(&mut self, least: i64, most: i64) -> i64 {
         let more = self.below(most.abs_diff(least).saturating_add(1));
         least.saturating_add(i64::try_from(more).unwrap_or(0))
     }
 
-    /// True once in so many times.
+    /// True once in `times`.
     pub(super) const fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

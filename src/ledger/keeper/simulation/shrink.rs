@@ -1,12 +1,12 @@
-//! The smallest history that still breaks a promise: a failing one is run again with fewer processes,
-//! callers and faults.
+//! Shrinks a failing history: runs it again with fewer processes, callers and faults as long as it
+//! fails.
 
 use super::bounds::{Bounds, Broken};
 use super::history;
 use super::planted::Planted;
 
 impl Bounds {
-    /// Smaller ones, the smallest first.
+    /// Smaller bounds, the smallest first.
     fn smaller(&self) -> Vec<Self> {
         let (first, second) = self.callers.split_at(self.callers.len() / 2);
         let mut fewer = vec![first.to_vec(), second.to_vec()];
@@ -26,12 +26,12 @@ impl Bounds {
     }
 }
 
-/// The smallest history of this seed that still breaks a promise, with its story.
+/// The smallest failing history of this seed, with its events.
 pub(super) fn shrink(seed: u64, planted: Planted, mut bounds: Bounds) -> Option<Box<Broken>> {
     while let Some(smaller) =
         bounds.smaller().into_iter().find(|one| history::run(seed, planted, one).is_err())
     {
         bounds = smaller;
     }
-    history::tell(seed, planted, &bounds).err()
+    history::run_logged(seed, planted, &bounds).err()
 }

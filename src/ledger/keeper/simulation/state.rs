@@ -1,4 +1,4 @@
-//! What the keeper in memory holds of one team.
+//! Records of one team in the simulated keeper.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -6,13 +6,13 @@ use crate::ledger::keeper::{CellName, Past, TeamRecord};
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
 use crate::ledger::{ReservationId, Row, Sums, TopUpId};
 
-/// All that is kept of the team.
+/// All records of the team.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) revision: Option<Revision>,
     /// How often calls were marked.
     pub(super) marks: u64,
-    /// Which process asked to go first, and until when the others let it.
+    /// The process that asked to go first, and until when the others let it.
     pub(super) turn: Option<(u64, i64)>,
     pub(super) team: TeamRecord,
     pub(super) scopes: BTreeMap<ScopeName, ScopeRecord>,
@@ -23,10 +23,10 @@ pub(super) struct State {
     pub(super) days: BTreeMap<String, u64>,
     pub(super) top_ups: BTreeMap<TopUpId, TopUpRecord>,
     pub(super) cells: BTreeMap<CellName, Sums>,
-    /// Newest first: of calls that cost something, and of those that did not.
+    /// Newest first: of calls with a cost, and of calls without.
     pub(super) rows: [VecDeque<Row>; 2],
-    /// Whether it stands among the teams that the store has.
+    /// Whether the team is in the store's set of teams.
     pub(super) is_noted: bool,
-    /// Until when the marks stay without one of which it is not made.
+    /// Marks, each with its expiry. Without its mark a team is not made.
     pub(super) left_marks: BTreeMap<u64, i64>,
 }

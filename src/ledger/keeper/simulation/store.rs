@@ -1,12 +1,12 @@
-//! The keeper in memory: it does with a step exactly what the script of Redis does, for one team.
+//! The simulated keeper: applies a step to one team exactly as the script of Redis does.
 //!
-//! What it leaves out is the time to live of keys: no history lasts that long. What it may lose is
-//! in `copies`.
+//! It does not simulate the expiry of keys, since no history lasts that long. Its losses are in
+//! `copies`.
 
 use std::collections::VecDeque;
 
+use super::checker::Checker;
 use super::planted::Planted;
-use super::promises::Promises;
 use super::state::State;
 use crate::ledger::keeper::step::Mark;
 use crate::ledger::keeper::{
@@ -15,21 +15,21 @@ use crate::ledger::keeper::{
 use crate::ledger::machine::{ReservationRecord, ScopeName, ScopeRecord};
 use crate::ledger::{ReservationId, Row};
 
-/// How many of the oldest rows, and of the scopes that may be forgotten, are told of.
+/// Most of the oldest rows, and of the expired scopes, in one reply.
 const OLDEST_MAX: usize = 256;
-const PAST_MOST: usize = 128;
-/// How long a mark stays without which a team is not made, in microseconds.
+const PAST_MAX: usize = 128;
+/// Lifetime of a mark, in microseconds. Without its mark a team is not made.
 const MARK_STAYS: i64 = 60_000_000;
 
-/// How long the others let a process go first that asked for it, likewise.
+/// How long the others let a process go first that asked for it, in microseconds.
 const TURN_LASTS: i64 = 3_000;
 
-/// The older copies of a store.
+/// The replica of a store, and the server's identity.
 pub(super) struct Copies {
-    /// What a replica has that lags behind.
+    /// The lagging replica's records.
     pub(super) older: Option<State>,
-    /// Since when it is known which server that is, in the keeper's time; `None`: nobody has asked
-    /// since it forgot that.
+    /// Since when the replication id is known, in the keeper's time; `None`: no process has asked
+    /// since it was lost.
     pub(super) known_since: Option<i64>,
 }
 
@@ -42,20 +42,20 @@ impl Default for Copies {
 /// The keeper.
 pub(super) struct Store {
     pub(super) state: State,
-    pub(super) promises: Promises,
+    pub(super) checker: Checker,
     pub(super) copies: Copies,
     pub(super) planted: Planted,
 }
 
 impl Store {
-    pub(super) fn new(mut promises: Promises, planted: Planted) -> Self {
-        promises.losses.is_planted = planted == Planted::SameReplicationId;
-        Self { state: State::default(), promises, copies: Copies::default(), planted }
+    pub(super) fn new(mut checker: Checker, planted: Planted) -> Self {
+        checker.losses.is_planted = planted == Planted::SameReplicationId;
+        Self { state: State::default(), checker, copies: Copies::default(), planted }
     }
 
-    /// Does a step at a moment of the keeper's time, for the process of this number.
-    pub(super) fn step(&mut self, step: &Step, voucher: u64, at: i64) -> Reply {
-        self.promises.it_is(at);
+    /// Applies a step at a moment of the keeper's time, for this process.
+    pub(super) fn step(&mut self, step: &Step, incarnation: u64, at: i64) -> Reply {
+        self.checker.it_is(at);
         let marked: Vec<Marked> = step.marks.iter().map(|mark| self.mark(mark)).collect();
         for id in &step.renewed {
             self.state.due.entry(*id).and_modify(|deadline| *deadline = step.deadline);
@@ -64,7 +64,7 @@ impl Store {
         if verdict == Verdict::Done && !self.passes(step, at) {
             verdict = Verdict::NotWritten;
         }
-        verdict = self.turn(step, voucher, at, verdict);
+        verdict = self.turn(step, incarnation, at, verdict);
         if self.planted == Planted::RowsOutside && verdict != Verdict::Done {
             let rows = Changes { rows: step.changes.rows.clone(), ..Changes::default() };
             self.write(&Step { changes: rows, ..step.clone() }, at);
@@ -72,7 +72,7 @@ impl Store {
         if verdict == Verdict::Done && step.is_made() {
             self.write(&self.leaves_unjudged(self.forgets_unclaimed(step)), at);
             self.state.revision = Some(step.makes);
-            self.promises.losses.written(step.makes);
+            self.checker.losses.written(step.makes);
         }
         self.sees(step, verdict, &marked);
         let found = (verdict == Verdict::NotWritten).then(|| match step.reads {
@@ -83,23 +83,23 @@ impl Store {
     }
 
     /// Refuses a step as if others had been first.
-    pub(super) fn refuse(&mut self, step: &Step, voucher: u64, at: i64) -> Reply {
-        self.step(&Step { expected: Expected::Anything, ..step.clone() }, voucher, at)
+    pub(super) fn refuse(&mut self, step: &Step, incarnation: u64, at: i64) -> Reply {
+        self.step(&Step { expected: Expected::Anything, ..step.clone() }, incarnation, at)
     }
 
-    /// Tells what this team counts in the place of what another does, where that fault is planted.
+    /// Returns this team's counts for another team, if that bug is planted.
     pub(super) fn mixes(&self, found: &mut Found) {
         for (name, record) in &mut found.scopes {
             *record = self.state.scopes.get(name).cloned().unwrap_or_default();
         }
     }
 
-    /// Begins to count anew, where that fault is planted.
+    /// Resets the counts, if that bug is planted.
     pub(super) fn begins_anew(&mut self) {
         self.state.scopes.values_mut().for_each(|record| *record = ScopeRecord::default());
     }
 
-    /// Lets another go first that has asked for it, and takes note of who asks for that.
+    /// Lets another process go first if it has asked for it, and notes a new request.
     fn turn(&mut self, step: &Step, asks: u64, at: i64, verdict: Verdict) -> Verdict {
         let (writes, turn) = (verdict == Verdict::Done && step.is_made(), self.state.turn);
         let is_others = turn.is_some_and(|(whose, ends)| whose != asks && at < ends);
@@ -118,23 +118,23 @@ impl Store {
     fn sees(&mut self, step: &Step, verdict: Verdict, marked: &[Marked]) {
         let was_refused = verdict == Verdict::NotWritten && step.expected != Expected::Anything;
         let seen = [
-            (was_refused, "others were first"),
-            (verdict == Verdict::OtherTime, "the time was another"),
+            (was_refused, "a step was refused"),
+            (verdict == Verdict::OtherTime, "a step came outside its times"),
             (verdict == Verdict::OthersTurn, "another had asked to go first"),
-            (marked.contains(&Marked::Changed), "a mark found something else"),
-            (marked.contains(&Marked::Gone), "a mark found nothing"),
+            (marked.contains(&Marked::Changed), "a mark found another phase"),
+            (marked.contains(&Marked::Gone), "a mark found no call"),
         ];
-        seen.iter().filter(|(seen, _)| *seen).for_each(|(_, what)| self.promises.sees(what));
+        seen.iter().filter(|(seen, _)| *seen).for_each(|(_, what)| self.checker.sees(what));
     }
 
-    /// What becomes of a mark.
+    /// Applies a mark.
     fn mark(&mut self, mark: &Mark) -> Marked {
         let Some(is) = self.state.calls.get_mut(&mark.id) else { return Marked::Gone };
         let how_far = |record: &ReservationRecord| (record.phase(), record.marks);
         let (kept, from, to) = (how_far(is), how_far(&mark.from), how_far(&mark.to));
         if (kept == from || self.planted == Planted::MarksUnchecked) && kept != to {
             if let Some(phase) = mark.to.phase() {
-                self.promises.marked(mark.id, phase);
+                self.checker.marked(mark.id, phase);
             }
             let ReservationRecord { dispatched, turned_back, marks, .. } = mark.to;
             *is = ReservationRecord { dispatched, turned_back, marks, ..is.clone() };
@@ -181,7 +181,7 @@ impl Store {
 
     fn write(&mut self, step: &Step, at: i64) {
         let (state, changes) = (&mut self.state, &step.changes);
-        self.promises.before_writing(state, step, at);
+        self.checker.before_writing(state, step, at);
         for id in &changes.ended {
             state.calls.remove(id);
             state.due.remove(id);
@@ -217,7 +217,7 @@ impl Store {
         state.restored.extend(changes.restored.iter().copied());
         state.days.extend(changes.days.clone());
         state.top_ups.extend(changes.top_ups.clone());
-        self.promises.after_writing(&self.state, changes);
+        self.checker.after_writing(&self.state, changes);
     }
 
     fn found(&self, wanted: &Wanted, from: i64) -> Found {
@@ -267,7 +267,7 @@ impl Store {
             let mut past: Vec<_> = state.ends.iter().filter(|(_, end)| **end <= from).collect();
             past.sort_by_key(|(name, end)| (**end, *name));
             found.past =
-                Some(past.into_iter().take(PAST_MOST).map(|(name, _)| name.clone()).collect());
+                Some(past.into_iter().take(PAST_MAX).map(|(name, _)| name.clone()).collect());
         }
         if wanted.all {
             found.scopes.extend(state.scopes.clone());
@@ -291,12 +291,12 @@ impl Store {
         self.state.left_marks.insert(mark, at.saturating_add(MARK_STAYS));
     }
 
-    /// Whether the team stands among those that the store has.
+    /// Whether the team is in the store's set of teams.
     pub(super) const fn is_noted(&self) -> bool {
         self.state.is_noted
     }
 
-    /// Notes that the store has the team.
+    /// Adds the team to that set.
     pub(super) const fn note(&mut self) {
         self.state.is_noted = true;
     }

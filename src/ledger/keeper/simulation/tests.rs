@@ -1,19 +1,19 @@
-//! The histories, and the faults that they must find.
+//! Runs the histories, and checks that they find the planted bugs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::str::FromStr;
 use std::thread;
 
-use super::bounds::{Bounds, Broken, CALLERS, Meddling};
+use super::bounds::{Bounds, Broken, CALLERS, Injection};
 use super::history;
 use super::planted::Planted;
 use super::shrink::shrink;
 
-/// How many histories are run unless somebody says otherwise.
+/// Default number of histories.
 const HISTORIES: u64 = 10_000;
 
-/// Seeds with which a promise was broken once. What was wrong:
+/// Seeds that have violated a promise before. The causes:
 ///
 /// - A step that makes a team came again after the store was emptied, and made its revision twice:
 ///   78040.
@@ -23,14 +23,14 @@ const HISTORIES: u64 = 10_000;
 ///   for nothing: 78451, 82457.
 /// - A call that may have ended, since its own end was not answered before a loss, took the place
 ///   of another's hold: 22743, 34025, 215708.
-/// - The promises knew only the last row of a call that had ended in two histories, 102503 and
+/// - The checker knew only the last row of a call that had ended in two histories, 102503 and
 ///   117561, and took a user for kept who was forgotten and came again in the batch that ended its
 ///   last call, 229888.
 /// - A call that was turned back, swept and claimed as sent was taken for sent after that sweep,
 ///   and ended twice: 101749.
 /// - A row stood in the copy that took over, and its writer, who was not answered, wrote a second
 ///   one: 93831.
-/// - The promises knew only the gateway that made a call as one who could speak for it; all others
+/// - The checker knew only the gateway that made a call as one who could speak for it; all others
 ///   who had seen it died before they could restore what they knew: 58807, 68899, 97810, 165515,
 ///   238204.
 /// - A call that had ended before a loss ended again after it, and what others had seen of its first
@@ -46,13 +46,13 @@ const HISTORIES: u64 = 10_000;
 ///   had two rows: 1748097.
 /// - What came late was yet to be judged when the store was lost again; what it lacked was taken for
 ///   ended: 1324450.
-/// - The promises counted a call whose process had died, though another call may have its hold, that
+/// - The checker counted a call whose process had died, though another call may have its hold, that
 ///   had ended and whose process was not told: 1716305.
 /// - A step that ended a call was sent twice, written, and lost before the second sending was
 ///   refused; after the loss the call took the place of another: 2288316.
-/// - The promises did not know that a process may read of a call instead of being answered:
+/// - The checker did not know that a process may read of a call instead of being answered:
 ///   2289684.
-/// - The promises took the moment for which a step is worked out for that at which it is written:
+/// - The checker took the moment for which a step is worked out for that at which it is written:
 ///   1410489.
 const ONCE_BROKEN: [u64; 35] = [
     22743, 34025, 43996, 58807, 68899, 77626, 77851, 78040, 78451, 82457, 91574, 93103, 93831,
@@ -61,10 +61,10 @@ const ONCE_BROKEN: [u64; 35] = [
     1_716_305, 1_748_097, 2_288_316, 2_289_684,
 ];
 
-/// So many seeds that break a promise are named, of each core's share.
-const TOLD_MOST: usize = 16;
+/// Most failing seeds that are reported of each core's share.
+const REPORTED_MAX: usize = 16;
 
-/// The seeds of the short histories of which every step is meddled with.
+/// Seeds of the short histories with a fault in every step.
 const SHORT: Range<u64> = 1..25;
 
 fn setting<T: FromStr>(name: &str) -> Option<T> {
@@ -72,7 +72,7 @@ fn setting<T: FromStr>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
-/// The seeds out of so many of which the histories break a promise.
+/// The failing seeds.
 fn broken(seeds: impl Iterator<Item = u64>, planted: Planted) -> impl Iterator<Item = u64> {
     seeds.filter(move |seed| history::run(*seed, planted, &Bounds::default()).is_err())
 }
@@ -82,14 +82,16 @@ fn every_promise_holds_in_every_history() {
     let seed: u64 = setting("MOONGATE_SIMULATION_SEED").unwrap_or(1);
     let one_only = setting::<u64>("MOONGATE_SIMULATION_SEED").map(|_| 1);
     let count = setting("MOONGATE_SIMULATION_HISTORIES").or(one_only).unwrap_or(HISTORIES);
-    // Histories know nothing of each other: each core takes its share.
+    // Histories are independent: each core runs its share.
     let workers = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let broken: BTreeSet<u64> = thread::scope(|scope| {
         let share = |first| {
             let seeds = (first..count)
                 .step_by(usize::try_from(workers).unwrap_or(1))
                 .map(move |n| seed.wrapping_add(n));
-            scope.spawn(move || broken(seeds, Planted::Nothing).take(TOLD_MOST).collect::<Vec<_>>())
+            scope.spawn(move || {
+                broken(seeds, Planted::Nothing).take(REPORTED_MAX).collect::<Vec<_>>()
+            })
         };
         let shares: Vec<_> = (0..workers.min(count)).map(share).collect();
         shares.into_iter().flat_map(|share| share.join().unwrap()).collect()
@@ -112,7 +114,7 @@ fn what_once_broke_a_promise_breaks_none() {
 #[test]
 fn a_history_is_the_same_whenever_it_is_run() {
     for seed in 1..20 {
-        let stories = [(); 2].map(|()| history::story(seed, &Bounds::default()));
+        let stories = [(); 2].map(|()| history::log(seed, &Bounds::default()));
         assert!(stories[0] == stories[1] && stories[0].len() > 10, "seed {seed}");
     }
 }
@@ -120,30 +122,30 @@ fn a_history_is_the_same_whenever_it_is_run() {
 #[test]
 fn the_histories_come_to_what_they_are_for() {
     let mut seen = BTreeMap::new();
-    (0..400).for_each(|seed| history::look(seed, &Bounds::default(), &mut seen));
+    (0..400).for_each(|seed| history::add_coverage(seed, &Bounds::default(), &mut seen));
     println!("{seen:#?}");
     let all = [
-        "others were first",
-        "the time was another",
-        "a mark found something else",
-        "a mark found nothing",
+        "a step was refused",
+        "a step came outside its times",
+        "a mark found another phase",
+        "a mark found no call",
         "a waiting call was swept",
-        "a call of which nobody knows whether it was sent was swept",
+        "a call that may have been sent was swept",
         "a dispatched call was swept",
         "a call that was turned back was swept",
         "a scope was forgotten",
-        "rows gave way",
+        "rows were dropped",
         "a day ended",
         "a limit refused",
-        "it had ended before",
+        "a call had ended before",
         "a top-up came twice",
         "there was no answer",
         "the store was emptied",
         "an older copy took over",
         "everything was restored in time",
-        "everybody was heard, and nobody knew of everything",
-        "somebody was heard too late",
-        "others went on with an older copy",
+        "whether a lost step was written is unknown",
+        "a process restored too late",
+        "processes continued with an older copy",
         "two teams called",
         "a call was admitted under changed limits",
         "a call was made that stands for another",
@@ -153,8 +155,8 @@ fn the_histories_come_to_what_they_are_for() {
     assert!(missing.is_empty(), "{missing:?} is never seen");
 }
 
-/// Every fault that may be planted, and from which seed on it is looked for: where one comes to be
-/// that is not here, this does not compile.
+/// Every bug that can be planted, and the first seed that is tried for it. Does not compile if one
+/// is missing.
 const fn all_planted() -> [(Planted, u64); 14] {
     match Planted::Nothing {
         Planted::Nothing
@@ -203,45 +205,51 @@ fn every_planted_fault_is_found_out() {
     }
 }
 
-/// A short history in which nothing goes wrong by itself.
+/// A short history without random faults.
 fn short() -> Bounds {
-    Bounds { processes: 2, teams: 1, callers: (0..4).collect(), faults: Vec::new(), meddling: None }
+    Bounds {
+        processes: 2,
+        teams: 1,
+        callers: (0..4).collect(),
+        faults: Vec::new(),
+        injection: None,
+    }
 }
 
-/// How many steps short histories are meddled with in this way, one at a time until each has been;
-/// and the first that breaks a promise.
-fn meddle(meddling: Meddling, planted: Planted) -> (u64, Option<Box<Broken>>) {
-    let mut meddled = 0;
+/// Injects this fault into each step of the short histories, one at a time. Returns the number of
+/// steps and the first violation.
+fn inject_each(injection: Injection, planted: Planted) -> (u64, Option<Box<Broken>>) {
+    let mut run_injected = 0;
     for seed in SHORT {
         for number in 1.. {
-            let bounds = Bounds { meddling: Some((meddling, number)), ..short() };
-            match history::meddled(seed, planted, &bounds) {
+            let bounds = Bounds { injection: Some((injection, number)), ..short() };
+            match history::run_injected(seed, planted, &bounds) {
                 Ok(steps) if steps < number => break,
-                Ok(_) => meddled += 1,
-                Err(broken) => return (meddled, Some(broken)),
+                Ok(_) => run_injected += 1,
+                Err(broken) => return (run_injected, Some(broken)),
             }
         }
     }
-    (meddled, None)
+    (run_injected, None)
 }
 
-/// Any step may be refused, may be lost or may lose its answer.
+/// Each step is refused, lost, or loses its answer, one at a time.
 #[test]
 fn every_promise_holds_whichever_step_fails() {
-    for meddling in Meddling::ALL {
-        let (meddled, broken) = meddle(meddling, Planted::Nothing);
-        assert!(broken.is_none(), "{meddling:?}: {}", broken.unwrap());
-        println!("{meddling:?}: {meddled} steps, one at a time");
-        assert!(meddled > 200, "{meddling:?} befalls {meddled} steps");
+    for injection in Injection::ALL {
+        let (run_injected, broken) = inject_each(injection, Planted::Nothing);
+        assert!(broken.is_none(), "{injection:?}: {}", broken.unwrap());
+        println!("{injection:?}: {run_injected} steps, one at a time");
+        assert!(run_injected > 200, "{injection:?} befalls {run_injected} steps");
     }
 }
 
 #[test]
 fn a_keeper_without_comparison_fails_on_a_repeated_step() {
-    assert!(meddle(Meddling::Broken, Planted::NoComparison).1.is_some());
+    assert!(inject_each(Injection::Broken, Planted::NoComparison).1.is_some());
 }
 
 #[test]
 fn a_keeper_that_writes_before_comparing_fails_on_refused_steps() {
-    assert!(meddle(Meddling::Refused, Planted::RowsOutside).1.is_some());
+    assert!(inject_each(Injection::Refused, Planted::RowsOutside).1.is_some());
 }

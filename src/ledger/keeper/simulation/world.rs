@@ -1,36 +1,36 @@
-//! One history's world: its time, what is going to happen, and what all its tasks share.
+//! Shared state of one history: its time, its future events, the keeper and the network.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::bounds::{Bounds, Fault, Meddling};
+use super::bounds::{Bounds, Fault, Injection};
+use super::checker::Checker;
+use super::network::{Answer, Network, Request, Slot};
 use super::planted::Planted;
-use super::promises::Promises;
 use super::random::Random;
+use super::scenario::{SECOND, Scenario};
 use super::store::Store;
-use super::terms::{SECOND, Terms};
-use super::wire::{Answer, Request, Slot, Wire};
 use crate::ledger::ReservationId;
 use crate::ledger::keeper::{Expected, Reply, Step};
 
 /// How long a process waits for an answer, in microseconds.
 pub(super) const DEADLINE: i64 = 250_000;
 
-/// How long things go wrong, in microseconds.
+/// How long faults are injected, in microseconds.
 pub(super) const TROUBLE: i64 = 5 * SECOND;
 
-/// How long a loss is being seen to, at most: it is noticed, all restore what they know, and the
-/// keeper's clock may have been set back meanwhile.
+/// Longest time to recover from a loss: it is noticed, all processes restore, and the keeper's
+/// clock may have been set back meanwhile.
 pub(super) const RESTORING: i64 = 3 * SECOND;
 
 /// A task of a process.
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Something that is going to happen.
+/// A future event.
 pub(super) enum Event {
-    /// A request arrives at the keeper, if it is still the server to which it was sent.
+    /// A request arrives, if the keeper is still the server to which it was sent.
     Arrives {
         from: (usize, u64),
         server: u64,
@@ -39,25 +39,25 @@ pub(super) enum Event {
         slot: Slot,
         is_answered: bool,
     },
-    /// An answer arrives, or a time is over.
+    /// An answer arrives, or a timer ends.
     Fills(Slot, Answer),
-    /// Somebody calls.
+    /// A call begins.
     Calls { process: usize, team: usize, caller: usize },
-    /// A process hears of other limits, as it reads its settings anew.
-    HearsOfLimits { process: usize, limits: usize },
-    /// Something goes wrong with a process, for so long.
+    /// A process reloads its settings and learns of other limits.
+    ReloadsLimits { process: usize, limits: usize },
+    /// A fault of a process begins.
     GoesWrong { fault: Fault, process: usize, during: i64 },
-    /// A process that stood still goes on; one that died starts anew.
+    /// A paused process continues; a crashed one restarts.
     GoesOn { process: usize },
-    /// A replica of the store has all of it, and nothing that comes later.
+    /// The replica is copied from the store.
     IsCopied,
-    /// Nothing goes wrong any more.
+    /// The faults end.
     Heals,
-    /// The history is over.
+    /// The history ends.
     Ends,
 }
 
-/// The clock of a process: how far it is ahead, and how many millionths too fast it goes.
+/// Clock error of a process: offset, and drift in millionths.
 #[derive(Clone, Copy, Default)]
 pub(super) struct WrongBy {
     pub(super) ahead: i64,
@@ -68,35 +68,35 @@ pub(super) struct WrongBy {
 pub(super) struct World {
     /// In microseconds of Unix time.
     pub(super) now: i64,
-    pub(super) terms: Terms,
-    pub(super) wire: Wire,
-    /// What the keeper has, of each team, and what is counted of it.
+    pub(super) scenario: Scenario,
+    pub(super) network: Network,
+    /// For each team, the keeper's records with their checker.
     pub(super) stores: Vec<Store>,
-    /// Which server it is: another one after each promotion.
+    /// Number of the keeper's server; each promotion makes a new one.
     pub(super) server: u64,
     pub(super) planted: Planted,
-    /// Which of their limits each process knows.
+    /// Version of the limits that each process knows.
     pub(super) limits_at: Vec<usize>,
-    /// How many steps have come to the keeper while things may go wrong.
+    /// Number of steps that arrived while faults are injected.
     pub(super) steps: u64,
     pub(super) clocks: Vec<WrongBy>,
-    /// The store may lose what was written: all look after the team in less time than they have
-    /// then.
+    /// The store may lose writes, so processes look after the team more often than the time for
+    /// restoring.
     pub(super) loses: bool,
     /// How far the keeper's clock is ahead.
     pub(super) keeper_ahead: i64,
-    /// Tasks that were begun and are yet to be polled, with their processes.
+    /// Spawned tasks that were not polled yet, with their processes.
     pub(super) begun: Vec<(usize, Task)>,
-    /// Callers that have not come to their end.
+    /// Number of callers that have not ended.
     pub(super) callers: usize,
     events: BTreeMap<(i64, u64), Event>,
     order: u64,
     ids: Random,
-    /// What has happened, if somebody wants to read it.
-    pub(super) story: Option<Vec<String>>,
+    /// Log of events, if it is recorded.
+    pub(super) log: Option<Vec<String>>,
 }
 
-/// The world, as all its tasks share it.
+/// Handle to the world, shared by all tasks.
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Mutex<World>>);
 
@@ -105,7 +105,7 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for so many microseconds.
+    /// Waits, in simulated microseconds.
     pub(super) async fn sleep(&self, during: i64) {
         let slot = Slot::default();
         self.lock().after(during, Event::Fills(slot.clone(), Answer::Yes(true)));
@@ -114,16 +114,17 @@ impl Shared {
 }
 
 impl World {
-    pub(super) fn begin(seed: u64, planted: Planted, bounds: &Bounds, is_told: bool) -> Shared {
+    pub(super) fn begin(seed: u64, planted: Planted, bounds: &Bounds, is_logged: bool) -> Shared {
         let several = if Random::new(seed, 8).once_in(4) { bounds.teams } else { 1 };
-        let all: Vec<Terms> = (0..several).map(|team| Terms::of(seed, team)).collect();
+        let all: Vec<Scenario> = (0..several).map(|team| Scenario::of(seed, team)).collect();
         let begins = all[0].begins;
-        let store = |terms: &Terms| Store::new(Promises::new(terms.clone(), begins), planted);
+        let store =
+            |scenario: &Scenario| Store::new(Checker::new(scenario.clone(), begins), planted);
         let stores = all.iter().map(store).collect();
-        let terms = all[0].clone();
+        let scenario = all[0].clone();
         Shared(Arc::new(Mutex::new(Self {
-            now: terms.begins,
-            wire: Wire::new(seed, bounds.clone()),
+            now: scenario.begins,
+            network: Network::new(seed, bounds.clone()),
             stores,
             server: 1,
             planted,
@@ -138,52 +139,52 @@ impl World {
             events: BTreeMap::new(),
             order: 0,
             ids: Random::new(seed, 3),
-            story: is_told.then(Vec::new),
-            terms,
+            log: is_logged.then(Vec::new),
+            scenario,
         })))
     }
 
-    /// Whether everything has healed, and long enough ago that nothing is under way from before.
+    /// Whether the faults have ended long enough ago that nothing from before is under way.
     pub(super) fn is_well(&self) -> bool {
-        let has_lost = self.stores.iter().any(|store| store.promises.losses.last.is_some());
+        let has_lost = self.stores.iter().any(|store| store.checker.losses.last.is_some());
         let restoring = if has_lost { RESTORING } else { 0 };
-        self.now >= self.terms.begins + TROUBLE + restoring + 4 * DEADLINE
+        self.now >= self.scenario.begins + TROUBLE + restoring + 4 * DEADLINE
     }
 
-    /// Adds a line to the story.
-    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
-        let since = self.now - self.terms.begins;
-        if let Some(story) = &mut self.story {
-            story.push(format!("{:>10} {}", since, line()));
+    /// Adds a line to the log.
+    pub(super) fn log(&mut self, line: impl FnOnce() -> String) {
+        let since = self.now - self.scenario.begins;
+        if let Some(log) = &mut self.log {
+            log.push(format!("{:>10} {}", since, line()));
         }
     }
 
-    /// Lets something happen after so many microseconds.
+    /// Schedules an event after a delay in microseconds.
     pub(super) fn after(&mut self, during: i64, event: Event) {
         self.order += 1;
         self.events.insert((self.now + during.max(0), self.order), event);
     }
 
-    /// What happens next; time goes on until then.
+    /// Takes the next event and advances the time to it.
     pub(super) fn next(&mut self) -> Option<Event> {
         let ((at, _), event) = self.events.pop_first()?;
         self.now = at;
         Some(event)
     }
 
-    /// An id that nobody else has.
+    /// A unique id.
     pub(super) fn new_id(&mut self) -> ReservationId {
         let number = (u128::from(self.ids.next()) << 64) | u128::from(self.ids.next());
         format!("{number:032x}").parse().unwrap()
     }
 
-    /// What a process' own clock says.
+    /// The time by a process's own clock.
     pub(super) fn clock_of(&self, process: usize) -> i64 {
         let WrongBy { ahead, too_fast } = self.clocks[process];
-        self.now + ahead + (self.now - self.terms.begins) * too_fast / 1_000_000
+        self.now + ahead + (self.now - self.scenario.begins) * too_fast / 1_000_000
     }
 
-    /// Sends a request on its way; the answer comes into the slot, or that there was none by then.
+    /// Sends a request. The answer or the timeout comes into the slot.
     pub(super) fn send(
         &mut self,
         from: (usize, u64),
@@ -191,7 +192,7 @@ impl World {
         until: i64,
     ) -> Slot {
         let slot = Slot::default();
-        let (way, server) = (self.wire.way(from.0, self.now), self.server);
+        let (way, server) = (self.network.way(from.0, self.now), self.server);
         for delay in &way.arrives {
             let (request, slot, is_answered) = (request.clone(), slot.clone(), way.is_answered);
             self.after(*delay, Event::Arrives { from, server, team, request, slot, is_answered });
@@ -203,37 +204,37 @@ impl World {
         slot
     }
 
-    /// The number of the server, as processes are told it.
+    /// The server's number, as processes see it.
     pub(super) const fn server_as_told(&self) -> u64 {
         if matches!(self.planted, Planted::SameReplicationId) { 1 } else { self.server }
     }
 
-    /// A request arrives at the keeper, and is answered.
+    /// Delivers a request to the keeper and sends the answer.
     pub(super) fn arrive(
         &mut self,
         from: (usize, u64),
         (team, request): (usize, &Request),
         answers: Option<Slot>,
     ) {
-        let may_be = matches!(request, Request::Step(_)) && !self.wire.is_whole;
-        let meddled = if may_be { self.wire.bounds.meddles(&mut self.steps) } else { None };
-        if meddled == Some(Meddling::Lost) {
+        let may_be = matches!(request, Request::Step(_)) && !self.network.is_whole;
+        let run_injected = if may_be { self.network.bounds.injects(&mut self.steps) } else { None };
+        if run_injected == Some(Injection::Lost) {
             return;
         }
-        let ((process, voucher), at) = (from, self.now + self.keeper_ahead);
+        let ((process, incarnation), at) = (from, self.now + self.keeper_ahead);
         let store = &mut self.stores[team];
         let answer = match request {
             Request::Step(step) => {
-                let is_refused = meddled == Some(Meddling::Refused);
+                let is_refused = run_injected == Some(Injection::Refused);
                 let mut reply = if is_refused {
-                    store.refuse(step, voucher, at)
+                    store.refuse(step, incarnation, at)
                 } else {
-                    store.step(step, voucher, at)
+                    store.step(step, incarnation, at)
                 };
                 if let (Planted::TeamsMixed, Some(found)) = (self.planted, &mut reply.found) {
                     self.stores[0].mixes(found);
                 }
-                self.tell(|| line_of((process, team), step, &reply, at));
+                self.log(|| line_of((process, team), step, &reply, at));
                 Answer::Reply(Box::new(reply))
             }
             Request::LeaveMark(mark) => {
@@ -245,15 +246,15 @@ impl World {
                 store.note();
                 Answer::Yes(true)
             }
-            Request::Vouch => Answer::Yes(store.vouches(at)),
+            Request::Trust => Answer::Yes(store.trusts(at)),
         };
-        let answer = match meddled {
-            Some(Meddling::AnswerLost) => return,
-            Some(Meddling::Broken) => Answer::Broken,
-            Some(Meddling::Refused | Meddling::Lost) | None => answer,
+        let answer = match run_injected {
+            Some(Injection::AnswerLost) => return,
+            Some(Injection::Broken) => Answer::Broken,
+            Some(Injection::Refused | Injection::Lost) | None => answer,
         };
-        if let Some(slot) = answers.filter(|_| !self.wire.is_cut(process, self.now)) {
-            let delay = self.wire.delay();
+        if let Some(slot) = answers.filter(|_| !self.network.is_cut(process, self.now)) {
+            let delay = self.network.delay();
             self.after(delay, Event::Fills(slot, answer));
         }
     }

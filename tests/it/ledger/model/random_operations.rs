@@ -219,41 +219,28 @@ impl<B: Bench> Life<B> {
                 let expected = self.model.top_up(&team, &top_up);
                 assert_eq!(ledger.top_up(&team, top_up).await.unwrap(), expected);
             }
-            Step::Pass(_) | Step::ToEdge { .. } => self.pass(step).await,
-            Step::SetLimit { .. } | Step::DropLimit { .. } => self.change_limits(step),
-        }
-    }
-
-    /// The steps that only let time pass.
-    async fn pass(&mut self, step: &Step) {
-        let now = self.clock.now();
-        match step {
             Step::Pass(micros) => self.pass_until(now + Duration::from_micros(*micros)).await,
-            Step::ToEdge { month, micros } => {
-                let calendar = Calendar::around(now, &self.zone);
-                let end = if *month { calendar.month.end } else { calendar.day.end };
-                let edge = Timestamp::from_microsecond(end.as_microsecond() + micros).unwrap();
-                self.pass_until(edge.max(now)).await;
+            Step::ToEdge { month, micros } => self.pass_to_edge(*month, *micros).await,
+            Step::SetLimit { level, kind, max, burst, shadow } => {
+                self.change_limit(*level, *kind, Some(self.scaled(*kind, *max, *burst, *shadow)));
             }
-            other => unreachable!("{other:?} lets no time pass"),
+            Step::DropLimit { level, kind } => self.change_limit(*level, *kind, None),
         }
     }
 
-    /// The steps that change the configured limits.
-    fn change_limits(&mut self, step: &Step) {
-        match step {
-            Step::SetLimit { level, kind, max, burst, shadow } => {
-                let limit = self.scaled(*kind, *max, *burst, *shadow);
-                let others = self.limits[*level].iter().copied();
-                self.limits[*level] = Arc::new(Limits::new(others.chain([limit])));
-            }
-            Step::DropLimit { level, kind } => {
-                let others =
-                    self.limits[*level].iter().copied().filter(|limit| limit.kind != *kind);
-                self.limits[*level] = Arc::new(Limits::new(others));
-            }
-            other => unreachable!("{other:?} changes no limit"),
-        }
+    /// Replaces or removes a limit of a level.
+    fn change_limit(&mut self, level: usize, kind: LimitKind, new: Option<Limit>) {
+        let others = self.limits[level].iter().copied().filter(|limit| limit.kind != kind);
+        self.limits[level] = Arc::new(Limits::new(others.chain(new)));
+    }
+
+    /// Lets time pass until close to the end of the day or month.
+    async fn pass_to_edge(&mut self, month: bool, micros: i64) {
+        let now = self.clock.now();
+        let calendar = Calendar::around(now, &self.zone);
+        let end = if month { calendar.month.end } else { calendar.day.end };
+        let edge = Timestamp::from_microsecond(end.as_microsecond() + micros).unwrap();
+        self.pass_until(edge.max(now)).await;
     }
 
     /// Lets time pass, and ends what is overdue then: when exactly an operation does so by the way

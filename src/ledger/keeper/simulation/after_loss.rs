@@ -1,40 +1,41 @@
-//! What a loss does to the account: what was written and is gone, who dies and what only it could
-//! restore, and what a step that closes, restores or opens a team must be.
+//! Effects of a loss on the checker's model: the lost writes, the crash of a process and of what
+//! only it could restore, and the checks of a step that closes, restores or opens a team.
 
 use std::collections::BTreeSet;
 
-use super::losses::{Certainty, Witnesses, counted_to};
-use super::promises::{Known, Promises};
+use super::checker::{CallModel, Checker};
+use super::losses::{Certainty, LiveProcesses, counted_to};
+use super::scenario::GATHER;
 use super::state::State;
-use super::terms::GATHER;
 use crate::ledger::keeper::{Expected, Step, Wanted};
 use crate::ledger::machine::{Revision, ScopeName};
 use crate::ledger::{ReservationId, Row, Scope};
 
-impl Known {
-    /// Whether one of these has seen that it holds something: when it was opened, or has come back.
-    fn is_seen_by(&self, witnesses: &Witnesses) -> bool {
-        [self.opened_at, self.first_opened].iter().any(|made| witnesses.have_seen(*made))
+impl CallModel {
+    /// Whether one of these processes has seen the call hold something: when it was opened, or
+    /// restored.
+    fn is_seen_by(&self, live: &LiveProcesses) -> bool {
+        [self.opened_at, self.first_opened].iter().any(|made| live.have_seen(*made))
     }
 }
 
-impl Promises {
-    /// Whether the account says exactly what is kept.
+impl Checker {
+    /// Whether the stored counts must equal the model exactly.
     pub(super) fn is_exact(&self, state: &State) -> bool {
         self.losses.certainty == Certainty::Whole
             && !self.losses.is_unnoticed
             && !state.team.is_closed()
     }
 
-    /// The store has lost something.
-    pub(super) fn lost(&mut self, before: &State, left: &State, now: i64, witnesses: &Witnesses) {
+    /// Notes that the store has lost writes.
+    pub(super) fn lost(&mut self, before: &State, left: &State, now: i64, live: &LiveProcesses) {
         let is_lost = |at: &Revision| left.revision.is_none_or(|kept| *at > kept);
         let losses = &mut self.losses;
         losses.last = Some(now);
         losses.is_taken_over = false;
         losses.is_unnoticed |= before.revision != left.revision || before.marks != left.marks;
-        let (gone, there) = std::mem::take(&mut losses.unheard).into_iter().partition(is_lost);
-        losses.unheard = there;
+        let (gone, there) = std::mem::take(&mut losses.unanswered).into_iter().partition(is_lost);
+        losses.unanswered = there;
         losses.doubtful.extend::<BTreeSet<_>>(gone);
         if losses.somebody_died {
             losses.is_at_most(Certainty::Late);
@@ -43,30 +44,30 @@ impl Promises {
         for (id, call) in &mut self.calls {
             if call.price.is_some() && !left.calls.contains_key(id) && !rows.contains(id) {
                 call.was_lost = true;
-                let is_orphan = !witnesses.alive.contains(&call.owner);
+                let is_orphan = !live.alive.contains(&call.owner);
                 call.is_seen_in_team_only |= is_orphan;
-                call.is_unseen |= is_orphan && !call.is_seen_by(witnesses);
+                call.is_unseen |= is_orphan && !call.is_seen_by(live);
             }
         }
     }
 
-    /// A process dies. What only it could restore is gone with it: of its own calls, and of those
-    /// of others who have died before.
-    pub(super) fn dies(&mut self, voucher: u64, state: &State, left: &mut Witnesses) {
+    /// Notes that a process has crashed. What only it could restore is gone: of its own calls, and
+    /// of those of processes that crashed before.
+    pub(super) fn crash(&mut self, incarnation: u64, state: &State, left: &mut LiveProcesses) {
         let (own, at) = (state.scopes.get(&ScopeName::from(&Scope::Team)), state.revision);
         let kept = at.zip(own).map(|of| counted_to(of, state.team.loss.as_ref()));
         left.seen.extend(kept);
         for (id, call) in &mut self.calls {
-            let is_orphan = call.owner == voucher || !left.alive.contains(&call.owner);
+            let is_orphan = call.owner == incarnation || !left.alive.contains(&call.owner);
             let is_lost = call.was_lost && !state.calls.contains_key(id);
             call.is_unseen |= is_lost && is_orphan && !call.is_seen_by(left);
             call.is_seen_in_team_only |= is_lost && is_orphan;
         }
-        self.losses.dies(state.team.is_closed());
+        self.losses.crash(state.team.is_closed());
     }
 
-    /// Takes note of a step that is about to be written. Whether it is one of those that close the
-    /// team, restore something or open it again.
+    /// Notes a step that is about to be written. Returns whether it closes the team, restores
+    /// something or opens it.
     pub(super) fn restores(&mut self, state: &State, step: &Step, at: i64) -> bool {
         let (changes, was_closed) = (&step.changes, state.team.is_closed());
         let is_new_epoch = state.revision.is_none_or(|is| is.epoch != step.makes.epoch);
@@ -77,10 +78,10 @@ impl Promises {
             matches!(step.expected, Expected::Nothing(_)) && !closes && self.losses.last.is_some();
         if is_made_anew {
             self.losses.is_at_most(Certainty::Late);
-            self.sees("a team was begun anew by somebody who knew nothing of it");
+            self.sees("a team was made again by a process that had not seen it");
         } else if self.losses.is_unnoticed && !closes {
             self.losses.is_at_most(Certainty::Late);
-            self.sees("others went on with an older copy");
+            self.sees("processes continued with an older copy");
             let (is_apart, id) = (self.losses.is_taken_over || self.losses.is_planted, step.makes);
             self.hold(is_apart, || format!("{id} goes on with an older copy"));
         }
@@ -89,7 +90,7 @@ impl Promises {
         if opens {
             self.opens_again(state, at);
         }
-        // What is asked for reads something as well.
+        // A step for an operation also reads something.
         let is_unasked = step.reads && *step.wanted == Wanted::default();
         let claims =
             is_unasked && changes.opened.values().any(|record| record.claimed == step.makes.epoch);
@@ -119,13 +120,13 @@ impl Promises {
         }
         let what = match losses.certainty {
             Certainty::Whole => "everything was restored in time",
-            Certainty::Unsure => "everybody was heard, and nobody knew of everything",
-            Certainty::Late => "somebody was heard too late",
+            Certainty::Unsure => "whether a lost step was written is unknown",
+            Certainty::Late => "a process restored too late",
         };
         self.sees(what);
     }
 
-    /// What is restored is what was there before.
+    /// Checks that restored records equal what was there before.
     fn restored(&mut self, step: &Step, judges: bool) {
         let (changes, certainty) = (&step.changes, self.losses.certainty);
         for row in &changes.rows {
@@ -137,7 +138,7 @@ impl Promises {
         let left: BTreeSet<_> = changes.rows.iter().map(|row| row.id).collect();
         for id in changes.ended.iter().filter(|id| !left.contains(id)) {
             let had_ended = self.call(*id).row.is_some() || certainty > Certainty::Whole;
-            // Its row may be what nobody knows of.
+            // Its row may be unknown to every process.
             self.call(*id).was_lost = true;
             self.hold(judges && had_ended, || format!("{id} ends without a row"));
         }
@@ -146,7 +147,7 @@ impl Promises {
             let before = *call.price.get_or_insert(record.price);
             let was_lost = std::mem::take(&mut call.was_lost);
             let stands = call.opened_at == Revision::default();
-            // Whoever has seen the team only before does not know of it.
+            // A process that saw the team only before does not know of it.
             if was_lost || stands {
                 call.opened_at = step.makes;
             }
@@ -171,7 +172,7 @@ impl Promises {
         }
     }
 
-    /// Looks at a team that has just been opened again: all of it is there, and nothing else.
+    /// Checks a team that has just been opened: everything is restored, and nothing else.
     pub(super) fn look_at_all(&mut self, state: &State) {
         let names: BTreeSet<_> = self.windows.keys().map(|(name, _)| name.clone()).collect();
         for name in names {

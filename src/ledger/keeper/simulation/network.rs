@@ -1,4 +1,5 @@
-//! The network between the processes and the keeper: it delays, reorders, repeats, loses and cuts.
+//! The network between processes and keeper: delays, reorders, repeats and loses messages, and
+//! partitions processes.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,20 +10,20 @@ use super::bounds::{Bounds, Fault};
 use super::random::Random;
 use crate::ledger::keeper::{Reply, Step};
 
-/// What goes to the keeper.
+/// A request to the keeper.
 #[derive(Clone)]
 pub(super) enum Request {
     Step(Arc<Step>),
-    /// Leave a mark without which the team is not made.
+    /// Leave a mark, without which the team is not made.
     LeaveMark(u64),
-    /// Is the team among those that the store has?
+    /// Ask whether the team is in the store's set of teams.
     IsNoted,
     Note,
-    /// Is the store believed of teams that the process has never seen?
-    Vouch,
+    /// Ask whether the store is trusted about teams that the process has never seen.
+    Trust,
 }
 
-/// What comes back.
+/// The keeper's answer.
 pub(super) enum Answer {
     Reply(Box<Reply>),
     Yes(bool),
@@ -31,7 +32,7 @@ pub(super) enum Answer {
     TimedOut,
 }
 
-/// A place for one answer, and whoever waits for it. The first answer stands.
+/// Slot for one answer, with the waiting task's waker. The first answer counts.
 #[derive(Clone, Default)]
 pub(super) struct Slot(Arc<Mutex<(Option<Answer>, Option<Waker>)>>);
 
@@ -60,26 +61,26 @@ impl Future for Slot {
     }
 }
 
-/// What becomes of one message, times in microseconds.
-pub(super) struct Way {
-    /// How long after it was sent it arrives; twice when it is repeated, never when it is lost.
+/// Delivery of one message, with times in microseconds.
+pub(super) struct Delivery {
+    /// Delays until it arrives: two if it is repeated, none if it is lost.
     pub(super) arrives: Vec<i64>,
-    /// Whether its answers come through.
+    /// Whether its answers arrive.
     pub(super) is_answered: bool,
     /// When its sender learns that the connection is broken; `None`: never.
     pub(super) breaks: Option<i64>,
 }
 
 /// The network.
-pub(super) struct Wire {
+pub(super) struct Network {
     random: Random,
     pub(super) bounds: Bounds,
-    /// Until when nothing of a process gets through.
+    /// Until when each process is partitioned.
     cut_until: Vec<i64>,
     pub(super) is_whole: bool,
 }
 
-impl Wire {
+impl Network {
     pub(super) fn new(seed: u64, bounds: Bounds) -> Self {
         let cut_until = vec![0; bounds.processes];
         Self { random: Random::new(seed, 2), bounds, cut_until, is_whole: false }
@@ -89,7 +90,7 @@ impl Wire {
         self.random.once_in(once_in) && !self.is_whole && self.bounds.allow(fault)
     }
 
-    /// How long a message is under way.
+    /// Delay of a message.
     pub(super) fn delay(&mut self) -> i64 {
         let delay = self.random.between(50, 1_500);
         if self.happens(Fault::Delays, 12) {
@@ -101,11 +102,11 @@ impl Wire {
         }
     }
 
-    /// What becomes of a message that this process sends now.
-    pub(super) fn way(&mut self, process: usize, now: i64) -> Way {
+    /// Delivery of a message that this process sends now.
+    pub(super) fn way(&mut self, process: usize, now: i64) -> Delivery {
         let breaks = |random: &mut Random| random.once_in(2).then(|| random.between(100, 100_000));
         if self.is_cut(process, now) || self.happens(Fault::Losses, 25) {
-            return Way {
+            return Delivery {
                 arrives: Vec::new(),
                 is_answered: false,
                 breaks: breaks(&mut self.random),
@@ -117,15 +118,15 @@ impl Wire {
         }
         let is_answered = !self.happens(Fault::Losses, 25);
         let breaks = if is_answered { None } else { breaks(&mut self.random) };
-        Way { arrives, is_answered, breaks }
+        Delivery { arrives, is_answered, breaks }
     }
 
-    /// Whether nothing of a process gets through.
+    /// Whether a process is partitioned.
     pub(super) fn is_cut(&self, process: usize, now: i64) -> bool {
         !self.is_whole && self.cut_until.get(process).is_some_and(|until| now < *until)
     }
 
-    /// Lets nothing of a process through for a while.
+    /// Partitions a process for a while.
     pub(super) fn cut(&mut self, process: usize, until: i64) {
         if let Some(cut) = self.cut_until.get_mut(process) {
             *cut = until;

@@ -1,11 +1,11 @@
-//! The promises, counted: a plain account of what was written and of what callers were told, beside
-//! the keeper's own records.
+//! The checker of the promises: a simple model of all writes and of all answers to callers, kept
+//! beside the keeper's records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::losses::{Certainty, Losses};
+use super::scenario::Scenario;
 use super::state::State;
-use super::terms::Terms;
 use crate::ledger::keeper::{Changes, Step};
 use crate::ledger::machine::record::Windows;
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord};
@@ -16,83 +16,83 @@ use crate::team::limit::{Period, Shape, Unit};
 /// The name of the window of all time.
 pub(super) const ALL_TIME: &str = "all time";
 
-/// What a window counts: requests spent and reserved, credits spent and reserved.
+/// Counts of a window: requests spent and reserved, credits spent and reserved.
 pub(super) type Sum = [u64; 4];
 
-/// What a call was to its caller and to the upstream.
+/// The checker's knowledge of one call.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
-    /// What was reserved, once it was.
+pub(super) struct CallModel {
+    /// The reserved price, once it is reserved.
     pub(super) price: Option<u64>,
     /// The scopes that hold it.
     pub(super) scopes: Vec<ScopeName>,
-    /// The windows that admitted it, and the revision at which that was written.
+    /// The windows that admitted it, and the revision of that write.
     pub(super) windows: [String; 2],
     pub(super) opened_at: Revision,
-    /// The first revision at which that was written.
+    /// The revision at which it was first opened.
     pub(super) first_opened: Revision,
-    /// The limits that held for its process when it asked.
-    pub(super) asked_under: Vec<Level>,
-    /// The life of the process that makes it.
+    /// The limits that its process knew when it asked for admission.
+    pub(super) known_limits: Vec<Level>,
+    /// The incarnation of the process that makes it.
     pub(super) owner: u64,
-    /// It, or its row, was not in the store after a loss.
+    /// The call or its row was missing from the store after a loss.
     pub(super) was_lost: bool,
-    /// Nobody alive had seen it then, or at most in the team's own scope.
+    /// No live process had seen it then, except maybe in the team's own scope.
     pub(super) is_unseen: bool,
     pub(super) is_seen_in_team_only: bool,
-    /// It was kept as dispatched at some time.
+    /// It was stored as dispatched at some time.
     pub(super) was_dispatched: bool,
-    /// The caller was told that it is admitted; that it is refused.
-    pub(super) told_admitted: bool,
-    pub(super) told_refused: bool,
-    /// The caller has left, or was told of an outage: it will not be sent.
-    pub(super) given_up: bool,
-    /// How often the upstream got it, and how often it carried it out.
+    /// The caller got the answer that it is admitted, or that it is refused.
+    pub(super) answered_admitted: bool,
+    pub(super) answered_refused: bool,
+    /// The caller has left or got an outage, so the call will not be sent.
+    pub(super) abandoned: bool,
+    /// How often the upstream received it, and how often it executed it.
     pub(super) sent: u32,
     pub(super) executed: u32,
-    /// What its caller was told that its settlement charged.
-    pub(super) told_charged: Option<u64>,
+    /// The charge in the answer to its settlement.
+    pub(super) answered_charge: Option<u64>,
     pub(super) row: Option<Row>,
-    /// Those that it had before: each was lost, or came while another was.
+    /// Its earlier rows: each was lost, or written while another was lost.
     rows_before: Vec<Row>,
-    /// Whoever makes it was away when it was swept, and may have sent it in what was lost.
+    /// Its process was away when it was swept, and may have sent it in the lost history.
     pub(super) may_be_sent: bool,
 }
 
-impl Known {
-    /// Whether it has this row, or had it before another came in its place.
+impl CallModel {
+    /// Whether it has this row, or had it before another replaced it.
     pub(super) fn has_had(&self, row: &Row) -> bool {
         self.rows_before.iter().chain(&self.row).any(|known| known == row)
     }
 }
 
-/// The account.
-pub(super) struct Promises {
-    pub(super) terms: Terms,
-    pub(super) calls: BTreeMap<ReservationId, Known>,
+/// The checker.
+pub(super) struct Checker {
+    pub(super) scenario: Scenario,
+    pub(super) calls: BTreeMap<ReservationId, CallModel>,
     pub(super) windows: BTreeMap<(ScopeName, String), Sum>,
     pub(super) losses: Losses,
-    /// Scopes that were forgotten at their time: an older copy may have them again.
+    /// Scopes that expired: an older copy may have them again.
     pub(super) forgotten: BTreeSet<ScopeName>,
-    /// How many calls took a token from the buckets of a scope.
+    /// Number of calls that took a token from the buckets of a scope.
     pub(super) tokens: BTreeMap<ScopeName, u64>,
     pub(super) rows: usize,
-    /// How often the histories came to what they are for.
+    /// Coverage: how often the histories reached each situation.
     pub(super) seen: BTreeMap<&'static str, u64>,
-    /// The keeper's time, how long it has gone forward in all, and whether it was ever set back.
+    /// The keeper's time, its total progress, and whether it was ever set back.
     at: i64,
     pub(super) forward: u64,
     was_set_back: bool,
-    /// The earliest moment for which a step was worked out.
+    /// The earliest moment for which a step was computed.
     judged_from: i64,
-    /// The first promise that was broken.
+    /// The first violation.
     pub(super) broken: Option<String>,
 }
 
-impl Promises {
-    pub(super) fn new(terms: Terms, at: i64) -> Self {
+impl Checker {
+    pub(super) fn new(scenario: Scenario, at: i64) -> Self {
         Self {
-            terms,
+            scenario,
             calls: BTreeMap::new(),
             windows: BTreeMap::new(),
             losses: Losses::default(),
@@ -108,43 +108,43 @@ impl Promises {
         }
     }
 
-    /// Notes that a promise is broken, unless it holds.
+    /// Notes a violation unless `holds`.
     pub(super) fn hold(&mut self, holds: bool, why: impl FnOnce() -> String) {
         if !holds && self.broken.is_none() {
             self.broken = Some(why());
         }
     }
 
-    /// Counts something that the histories are to come to.
+    /// Counts a situation for the coverage.
     pub(super) fn sees(&mut self, what: &'static str) {
         *self.seen.entry(what).or_default() += 1;
     }
 
-    /// What is known of a call.
-    pub(super) fn call(&mut self, id: ReservationId) -> &mut Known {
+    /// The model of a call.
+    pub(super) fn call(&mut self, id: ReservationId) -> &mut CallModel {
         self.calls.entry(id).or_default()
     }
 
-    /// The keeper's time is this.
+    /// Notes the keeper's time.
     pub(super) fn it_is(&mut self, at: i64) {
         self.was_set_back |= at < self.at;
         self.forward += u64::try_from(at.saturating_sub(self.at)).unwrap_or(0);
         self.at = at;
     }
 
-    /// A step was worked out for a moment, at which buckets are as they were then. A process whose
-    /// clock was set back may take that for earlier than all that is counted.
+    /// Notes the moment for which a step was computed, which decides the levels of buckets. It may
+    /// be before everything counted if the process's clock was set back.
     fn judged(&mut self, from: i64) {
         self.forward += u64::try_from(self.judged_from.saturating_sub(from)).unwrap_or(0);
         self.judged_from = self.judged_from.min(from);
     }
 
-    /// A call has come to another phase in the keeper.
+    /// Notes a call's new phase in the keeper.
     pub(super) fn marked(&mut self, id: ReservationId, phase: Phase) {
         self.call(id).was_dispatched |= phase == Phase::Dispatched;
     }
 
-    /// The first byte of a call goes to the upstream, which may carry it out.
+    /// Notes that a call is sent to the upstream, which may execute it.
     pub(super) fn sent(&mut self, id: ReservationId, executes: bool) {
         let call = self.call(id);
         call.sent += 1;
@@ -154,7 +154,7 @@ impl Promises {
         self.hold(executed < 2, || format!("{id} is carried out twice"));
     }
 
-    /// Takes note of what is about to be written.
+    /// Notes a step that is about to be written.
     pub(super) fn before_writing(&mut self, state: &State, step: &Step, at: i64) {
         let changes = &step.changes;
         if self.restores(state, step, at) {
@@ -168,7 +168,7 @@ impl Promises {
         let gone: Vec<_> = ended.difference(&left).filter(|id| !is_unread(id)).collect();
         self.hold(gone.is_empty(), || format!("{gone:?} end without a row"));
         for row in &changes.rows {
-            let is_swept = row.result == CallResult::default() && !self.call(row.id).given_up;
+            let is_swept = row.result == CallResult::default() && !self.call(row.id).abandoned;
             let opened = changes.opened.get(&row.id).filter(|record| !record.unread);
             let record = opened.or_else(|| state.calls.get(&row.id));
             if let Some((record, phase)) = record.and_then(|record| Some((record, record.phase()?)))
@@ -202,7 +202,7 @@ impl Promises {
         }
         self.passes_no_limit(changes);
         if changes.trimmed != [0, 0] {
-            self.sees("rows gave way");
+            self.sees("rows were dropped");
         }
         if changes.opened.is_empty() && !self.was_set_back && self.is_exact(state) {
             self.takes_no_token(state, changes);
@@ -220,7 +220,7 @@ impl Promises {
 
     fn opens(&mut self, id: ReservationId, record: &ReservationRecord, makes: Revision) {
         let call = self.call(id);
-        let is_new = (call.price.is_none() || call.was_lost) && !call.told_refused;
+        let is_new = (call.price.is_none() || call.was_lost) && !call.answered_refused;
         call.windows = [record.windows.day.clone(), record.windows.month.clone()];
         (call.opened_at, call.was_lost) = (makes, false);
         if call.first_opened == Revision::default() {
@@ -230,7 +230,7 @@ impl Promises {
         call.scopes.clone_from(&record.scopes);
         call.was_dispatched |= record.phase() == Some(Phase::Dispatched);
         self.hold(is_new, || format!("{id} is reserved again, or although it was refused"));
-        let (window, day) = (&record.windows.day, self.terms.day(self.at));
+        let (window, day) = (&record.windows.day, self.scenario.day(self.at));
         self.hold(*window == day, || format!("{id} is admitted to {window} on {day}"));
         for scope in &record.scopes {
             for window in [&record.windows.day, &record.windows.month, ALL_TIME] {
@@ -241,14 +241,14 @@ impl Promises {
         }
     }
 
-    /// A sweep ends a call so long after its deadline. How far one has come may have been lost, and
-    /// whoever makes it not have been heard since: nobody can know then whether it was sent, and
-    /// none is free.
+    /// Checks the sweep of a call, this long after its deadline. If its phase may have been lost
+    /// and its process has not reported it since, it is unknown whether it was sent, so it must not
+    /// be free.
     fn swept(&mut self, row: &Row, (phase, may_be_sent): (Phase, bool), late: i64) {
         let (outcome, what) = match phase {
             Phase::Dispatched => (Outcome::Unknown, "a dispatched call was swept"),
             Phase::Waiting | Phase::TurnedBack if may_be_sent => {
-                (Outcome::Unknown, "a call of which nobody knows whether it was sent was swept")
+                (Outcome::Unknown, "a call that may have been sent was swept")
             }
             Phase::TurnedBack => (Outcome::Refused, "a call that was turned back was swept"),
             Phase::Waiting => (Outcome::Released, "a waiting call was swept"),
@@ -284,7 +284,7 @@ impl Promises {
         }
     }
 
-    /// Looks at what was written: the limits hold, and the windows count what the calls say.
+    /// Checks a written step: the limits hold, and the windows count what the calls add up to.
     pub(super) fn after_writing(&mut self, state: &State, changes: &Changes) {
         if !self.is_exact(state) {
             return;
@@ -308,7 +308,7 @@ impl Promises {
         }
     }
 
-    /// Looks at all windows of a scope.
+    /// Checks all windows of a scope.
     pub(super) fn look_at(&mut self, name: &ScopeName, record: &ScopeRecord) {
         let counted: Vec<(String, Sum)> =
             self.of_scope(name).map(|(window, sum)| (window.clone(), *sum)).collect();
@@ -318,7 +318,7 @@ impl Promises {
             self.hold(kept == sum, || {
                 format!("{name:?} counts {kept:?} in {window}, and its calls say {sum:?}")
             });
-            for limit in self.terms.limits_of(name).to_vec() {
+            for limit in self.scenario.limits_of(name).to_vec() {
                 let used = match limit.kind.shape() {
                     Shape::Window(of, Unit::Requests) if of == period => sum[0] + sum[1],
                     Shape::Window(of, Unit::Credits) if of == period => sum[2] + sum[3],
@@ -346,8 +346,8 @@ impl Promises {
     }
 }
 
-/// Whether what is kept of a scope was forgotten, at its time, and begun anew by the same batch:
-/// else no sum gets less. So many calls have ended in that batch.
+/// Whether the scope expired and began again in this batch, in which `ended` calls ended. Otherwise
+/// no sum may decrease.
 fn is_begun_anew(
     (before, ended): (Option<&ScopeRecord>, u64),
     record: &ScopeRecord,

@@ -1,4 +1,4 @@
-//! What holds in one history: the team, its limits, and when it begins.
+//! Parameters of a team in one history: its limits, and when the history begins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::ledger::{
 };
 use crate::team::{KeyId, Limit, LimitKind, Limits, Share, TeamId, UserId};
 
-/// How long a reservation lives that nobody renews, in microseconds.
+/// Lifetime of a reservation without a renewal, in microseconds.
 pub(super) const TTL: i64 = 3_000_000;
-/// How long the others have to restore what they know, in microseconds.
+/// How long other processes have to restore what they know, in microseconds.
 pub(super) const GATHER: i64 = TTL / 3;
 /// A second, in microseconds.
 pub(super) const SECOND: i64 = 1_000_000;
@@ -27,26 +27,26 @@ const BEFORE_MIDNIGHT: i64 = 5;
 const USERS: [&str; 2] = ["ada", "bob"];
 const KEY: &str = "simulation00";
 
-/// The terms of one history.
+/// Parameters of one team.
 #[derive(Clone)]
-pub(super) struct Terms {
+pub(super) struct Scenario {
     pub(super) team: TeamId,
     /// When it begins, in microseconds of Unix time.
     pub(super) begins: i64,
     pub(super) rules: Arc<Rules>,
-    /// Many call, and hardly anything is limited: more is left behind than one operation ends by
-    /// the way.
+    /// Many calls and hardly any limits, so that more calls are abandoned than one operation ends
+    /// along the way.
     pub(super) is_crowded: bool,
-    /// The limits are others from some moment on.
+    /// The limits change during the history.
     pub(super) limits_change: bool,
-    /// Of team, users and key: those that hold at first, and those that hold after a change.
+    /// Limits of team, users and key, before and after the change.
     levels: [[Arc<Limits>; 3]; 2],
     reader: Arc<Limits>,
     zone: TimeZone,
 }
 
-impl Terms {
-    /// The terms of one of several teams.
+impl Scenario {
+    /// The parameters of one of several teams.
     pub(super) fn of(seed: u64, team: usize) -> Self {
         let random = &mut Random::new(seed, 1);
         let midnight = NOON + (12 * 3600 - BEFORE_MIDNIGHT) * SECOND;
@@ -85,7 +85,7 @@ impl Terms {
         Calendar::around(judgement::at(at), &self.zone).day.name
     }
 
-    /// The limits of a scope, each as wide as it ever is.
+    /// The limits of a scope, each at its largest in the history.
     pub(super) fn limits_of(&self, name: &ScopeName) -> Vec<Limit> {
         let of = |[team, user, key]: &[Arc<Limits>; 3]| {
             let limits = match &*name.level {
@@ -119,7 +119,7 @@ impl Terms {
         levels
     }
 
-    /// A call that asks to be admitted.
+    /// A request for admission.
     pub(super) fn admission(
         &self,
         id: ReservationId,
@@ -144,8 +144,8 @@ impl Terms {
         }
     }
 
-    /// Somebody looks at the books.
-    pub(super) fn inquiry(&self, random: &mut Random) -> SnapshotQuery {
+    /// A query of the limits.
+    pub(super) fn query(&self, random: &mut Random) -> SnapshotQuery {
         let user = UserId::parse(USERS[random.place(USERS.len())]).unwrap();
         let reader =
             Level { scope: Scope::Account(user.clone()), limits: Arc::clone(&self.reader) };
@@ -158,7 +158,7 @@ impl Terms {
     }
 }
 
-/// A few limits that a short history comes to.
+/// A few limits that a short history reaches.
 fn limits(random: &mut Random, least: u64) -> Arc<Limits> {
     let mut limits = Vec::new();
     let kinds = [

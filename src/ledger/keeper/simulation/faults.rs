@@ -1,24 +1,24 @@
-//! What befalls a history: who calls when, what goes wrong, and what that does.
+//! The plan of a history: its calls and its faults, and the effects of the faults.
 
 use std::sync::PoisonError;
 
 use super::bounds::{Bounds, CALLERS, Fault};
 use super::history::{History, Running};
-use super::losses::Witnesses;
+use super::losses::LiveProcesses;
 use super::random::Random;
-use super::terms::{SECOND, TTL};
+use super::scenario::{SECOND, TTL};
 use super::world::{Event, TROUBLE, World, WrongBy};
 
-/// How long after the trouble everything has an end, in microseconds.
+/// Time from the end of the faults to the end of the history, in microseconds.
 const QUIET: i64 = 10 * SECOND;
 
 impl History {
-    /// Plans who calls, and what goes wrong.
+    /// Plans the calls and the faults.
     pub(super) fn plan(&self, bounds: &Bounds) {
         let mut world = self.world.lock();
         let random = &mut Random::new(self.seed, 5);
         let together = random.once_in(3);
-        let times = if world.terms.is_crowded { 4 } else { 1 };
+        let times = if world.scenario.is_crowded { 4 } else { 1 };
         for caller in 0..times * CALLERS {
             let (at, process) = (random.between(0, TROUBLE), random.place(bounds.processes));
             let at = if together { at / 20 } else { at };
@@ -33,7 +33,7 @@ impl History {
             if is_loss && !world.loses {
                 continue;
             }
-            if *fault == Fault::Limits && world.terms.limits_change {
+            if *fault == Fault::Limits && world.scenario.limits_change {
                 self.limits_change(&mut world, random);
             }
             for _ in 0..random.below(3) {
@@ -56,47 +56,47 @@ impl History {
         self.paused[process] = false;
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).append(&mut self.standing);
         if self.processes[process].is_none() {
-            self.world.lock().tell(|| format!("process {process} starts anew"));
+            self.world.lock().log(|| format!("process {process} restarts"));
             self.start(process);
         }
     }
 
-    /// Who is alive, but for one who dies, and what they have seen of a team.
-    fn witnesses(&self, team: usize, dies: Option<usize>) -> Witnesses {
+    /// The live processes, except one that crashes, and what they have seen of a team.
+    fn live(&self, team: usize, crash: Option<usize>) -> LiveProcesses {
         let alive =
-            || self.processes.iter().flatten().filter(|process| Some(process.number) != dies);
-        Witnesses {
-            alive: alive().map(|process| process.voucher).collect(),
+            || self.processes.iter().flatten().filter(|process| Some(process.number) != crash);
+        LiveProcesses {
+            alive: alive().map(|process| process.incarnation).collect(),
             seen: alive().flat_map(|process| process.has_seen(team)).collect(),
         }
     }
 
-    /// The store loses something.
+    /// Makes the store lose writes.
     fn loses(&self, fault: Fault) {
-        let witnesses = |team| self.witnesses(team, None);
+        let live = |team| self.live(team, None);
         let mut world = self.world.lock();
         let now = world.now;
-        world.tell(|| format!("the store loses something: {fault:?}"));
+        world.log(|| format!("the store loses writes: {fault:?}"));
         let mut is_promoted = false;
         for (team, store) in world.stores.iter_mut().enumerate() {
             if fault == Fault::Flushes {
-                store.is_emptied(now, &witnesses(team));
+                store.empty(now, &live(team));
             } else {
-                is_promoted |= store.goes_back(now, &witnesses(team));
+                is_promoted |= store.promote(now, &live(team));
             }
         }
         world.server += u64::from(is_promoted);
     }
 
-    /// The limits change: each process hears of it at a moment of its own, and of some that they
-    /// are as before.
+    /// Changes the limits. Each process learns of it at its own time, and some limits stay as
+    /// before.
     fn limits_change(&self, world: &mut World, random: &mut Random) {
         let at = random.between(0, TROUBLE);
         for process in 0..self.processes.len() {
-            let (heard, back) = (at + random.between(0, SECOND), random.between(0, TROUBLE));
-            world.after(heard, Event::HearsOfLimits { process, limits: 1 });
+            let (reloaded, back) = (at + random.between(0, SECOND), random.between(0, TROUBLE));
+            world.after(reloaded, Event::ReloadsLimits { process, limits: 1 });
             if random.once_in(3) {
-                world.after(heard + back, Event::HearsOfLimits { process, limits: 0 });
+                world.after(reloaded + back, Event::ReloadsLimits { process, limits: 0 });
             }
         }
     }
@@ -108,17 +108,17 @@ impl History {
         let mut world = self.world.lock();
         if matches!(
             fault,
-            Fault::Cuts | Fault::Pauses | Fault::Deaths | Fault::Clocks | Fault::KeeperClock
+            Fault::Partitions | Fault::Pauses | Fault::Crashes | Fault::Clocks | Fault::KeeperClock
         ) {
-            world.tell(|| format!("process {process}: {fault:?} for {during}"));
+            world.log(|| format!("process {process}: {fault:?} for {during}"));
         }
         let random = &mut self.random;
         match fault {
-            // These befall single messages and callers: see there.
-            Fault::Delays | Fault::Losses | Fault::Repeats | Fault::Departures => {}
-            // See above.
+            // Injected into single messages and callers.
+            Fault::Delays | Fault::Losses | Fault::Repeats | Fault::Leaving => {}
+            // Handled above.
             Fault::Flushes | Fault::OlderCopies | Fault::Limits => {}
-            // Who has forgotten something cannot restore it.
+            // A process cannot restore evicted records.
             Fault::Forgetting if world.loses => {}
             Fault::Forgetting => {
                 let planted = world.planted;
@@ -127,20 +127,20 @@ impl History {
                     process.forgets(planted, random);
                 }
             }
-            Fault::Cuts => {
+            Fault::Partitions => {
                 let until = world.now + during;
-                world.wire.cut(process, until);
+                world.network.cut(process, until);
             }
             Fault::Pauses => {
                 self.paused[process] = true;
                 world.after(during, Event::GoesOn { process });
             }
-            // Who died often cannot be told from who was lost.
-            Fault::Deaths if world.loses && !random.once_in(3) => {}
-            Fault::Deaths => {
+            // Many crashes would make losses indistinguishable.
+            Fault::Crashes if world.loses && !random.once_in(3) => {}
+            Fault::Crashes => {
                 world.after(during, Event::GoesOn { process });
                 drop(world);
-                self.dies(process);
+                self.crash(process);
             }
             Fault::Clocks => {
                 let ahead = if random.once_in(2) {
@@ -164,8 +164,8 @@ impl History {
         }
     }
 
-    /// A process dies: its tasks vanish, and its cache, and what it had abandoned.
-    fn dies(&mut self, process: usize) {
+    /// Crashes a process: its tasks, its cache and its abandoned admissions are dropped.
+    fn crash(&mut self, process: usize) {
         let dead: Vec<u64> = self
             .tasks
             .iter()
@@ -173,14 +173,14 @@ impl History {
             .map(|(id, _)| *id)
             .collect();
         let dead: Vec<Running> = dead.iter().filter_map(|id| self.tasks.remove(id)).collect();
-        // What it had just begun vanishes as well, and what its end would begin.
+        // Drops newly spawned tasks too, and those that dropping would spawn.
         drop(dead);
         let mut world = self.world.lock();
         world.begun.retain(|(of, _)| *of != process);
         if let Some(life) = &self.processes[process] {
             for (team, store) in world.stores.iter_mut().enumerate() {
-                let mut left = self.witnesses(team, Some(process));
-                store.promises.dies(life.voucher, &store.state, &mut left);
+                let mut left = self.live(team, Some(process));
+                store.checker.crash(life.incarnation, &store.state, &mut left);
             }
         }
         drop(world);
