@@ -124,7 +124,7 @@ impl KeyRegistry {
             if understood.is_none() {
                 tracing::error!(
                     name,
-                    "an entry of the register of keys and suspensions cannot be read, and is left out"
+                    "an entry of the key registry cannot be read, and is left out"
                 );
             }
         }

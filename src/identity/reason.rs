@@ -148,7 +148,7 @@ const fn of_a_key(check: FailedCheck) -> &'static str {
         FailedCheck::TeamUnknown => "the key's team is not configured",
         FailedCheck::TeamNotTheirs => "the header chose another team than the key's",
         FailedCheck::TeamSuspended => "the team or the user is suspended",
-        FailedCheck::KeysUnavailable => "the register of keys could not be read yet",
+        FailedCheck::KeysUnavailable => "the key registry could not be read yet",
         FailedCheck::Algorithm
         | FailedCheck::Issuer
         | FailedCheck::Audience

@@ -30,9 +30,9 @@ const USES_MAX: usize = 500;
 const TEXT: &str = include_str!("registry.lua");
 
 /// Keys of the registry, in one slot. No team's name can begin like its hash tag.
-struct RegisterKeys;
+struct RegistryKeys;
 
-impl RegisterKeys {
+impl RegistryKeys {
     /// Hash: name → entry.
     const ENTRIES: &'static str = "mg1:{:register}:entries";
     /// String: version of the entries.
@@ -89,8 +89,8 @@ impl RedisKeyRegistry {
     ) -> Result<Value, Outage> {
         let call = |command: &str, script: &str| call(command, script, arguments);
         let started = Instant::now();
-        let reply = client.on_link(None, RegisterKeys::ENTRIES, |mut link| async move {
-            let (key, patience) = (RegisterKeys::ENTRIES, CHANGE_DEADLINE_MIN / 3);
+        let reply = client.on_link(None, RegistryKeys::ENTRIES, |mut link| async move {
+            let (key, patience) = (RegistryKeys::ENTRIES, CHANGE_DEADLINE_MIN / 3);
             let replicas = (replicas > 0).then_some(Replicas { key, count: replicas, patience });
             run_script(&mut link, (&self.script, TEXT), call, replicas.as_ref()).await
         });
@@ -106,7 +106,7 @@ impl RedisKeyRegistry {
     /// Runs one plain command.
     async fn ask(&self, client: &Client, op: &'static str, command: Cmd) -> Result<Value, Outage> {
         let started = Instant::now();
-        let reply = client.run(None, RegisterKeys::ENTRIES, &command).await;
+        let reply = client.run(None, RegistryKeys::ENTRIES, &command).await;
         report(&*self.observer, op, &reply, started);
         reply
     }
@@ -115,7 +115,7 @@ impl RedisKeyRegistry {
 fn call(command: &str, script: &str, arguments: &[&[u8]]) -> Cmd {
     let mut call = Cmd::new();
     call.arg(command).arg(script).arg(3);
-    call.arg(RegisterKeys::ENTRIES).arg(RegisterKeys::VERSION).arg(RegisterKeys::USED);
+    call.arg(RegistryKeys::ENTRIES).arg(RegistryKeys::VERSION).arg(RegistryKeys::USED);
     for argument in arguments {
         call.arg(*argument);
     }
@@ -123,15 +123,15 @@ fn call(command: &str, script: &str, arguments: &[&[u8]]) -> Cmd {
 }
 
 /// Name of an answer in errors.
-const REGISTER: &str = "the register";
+const REGISTRY: &str = "the key registry";
 
 impl Store for RedisKeyRegistry {
     fn version(&self) -> BoxFuture<'_, Result<Version, Outage>> {
         async move {
             let mut get = Cmd::new();
-            get.arg("GET").arg(RegisterKeys::VERSION);
+            get.arg("GET").arg(RegistryKeys::VERSION);
             let version: Option<_> =
-                read(self.ask(&self.looks, "register_version", get).await?, REGISTER)?;
+                read(self.ask(&self.looks, "register_version", get).await?, REGISTRY)?;
             Ok(Version(version.unwrap_or_default()))
         }
         .boxed()
@@ -140,7 +140,7 @@ impl Store for RedisKeyRegistry {
     fn read(&self) -> BoxFuture<'_, Result<(Version, Vec<Entry>), Outage>> {
         async move {
             let both = self.step(&self.looks, "register_read", 0, &[b"read"]).await?;
-            let (version, entries): (Option<_>, _) = read(both, REGISTER)?;
+            let (version, entries): (Option<_>, _) = read(both, REGISTRY)?;
             Ok((Version(version.unwrap_or_default()), entries))
         }
         .boxed()
@@ -149,8 +149,8 @@ impl Store for RedisKeyRegistry {
     fn entry<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Outage>> {
         async move {
             let mut get = Cmd::new();
-            get.arg("HGET").arg(RegisterKeys::ENTRIES).arg(name);
-            read(self.ask(&self.changes, "register_entry", get).await?, REGISTER)
+            get.arg("HGET").arg(RegistryKeys::ENTRIES).arg(name);
+            read(self.ask(&self.changes, "register_entry", get).await?, REGISTRY)
         }
         .boxed()
     }
@@ -196,11 +196,11 @@ impl Store for RedisKeyRegistry {
     fn last_used(&self) -> BoxFuture<'_, Result<HashMap<KeyId, i64>, Outage>> {
         async move {
             let mut get = Cmd::new();
-            get.arg("HGETALL").arg(RegisterKeys::USED);
+            get.arg("HGETALL").arg(RegistryKeys::USED);
             let noted = self.ask(&self.changes, "register_last_used", get).await?;
-            let noted: Vec<(String, i64)> = read(noted, REGISTER)?;
+            let noted: Vec<(String, i64)> = read(noted, REGISTRY)?;
             let used = noted.into_iter().map(|(id, at)| Some((KeyId::parse(&id)?, at)));
-            used.collect::<Option<_>>().ok_or_else(|| unreadable(REGISTER))
+            used.collect::<Option<_>>().ok_or_else(|| unreadable(REGISTRY))
         }
         .boxed()
     }

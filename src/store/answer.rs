@@ -6,7 +6,7 @@ use redis::{FromRedisValue, Value};
 use super::Outage;
 
 /// Reads an answer. `what` names it for the operator who must find out what is wrong: `a scope`,
-/// `the register`.
+/// `the key registry`.
 ///
 /// # Errors
 /// The answer is of another type.

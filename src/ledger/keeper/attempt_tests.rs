@@ -38,7 +38,7 @@ fn dispatches(id: ReservationId) -> Batch {
     vec![Operation::Dispatch { id, response: oneshot::channel().0 }]
 }
 
-/// All that such a batch asks about, of a team on this server, with an open call.
+/// Everything that such a batch reads, of a team on this server, with an open call.
 fn whole(replication_id: u64) -> (Found, ReservationId) {
     let mut ledger = Ledger::new();
     let id = ledger.open(Phase::Waiting, 7);
@@ -53,7 +53,7 @@ fn whole(replication_id: u64) -> (Found, ReservationId) {
     (whole, id)
 }
 
-/// A process that knows all of it.
+/// A process that has read all of it.
 pub(super) fn knows(replication_id: u64) -> (Arc<Team>, ReservationId) {
     let (whole, id) = whole(replication_id);
     let team = new_team();
@@ -70,7 +70,7 @@ pub(super) fn prepares(
     attempt.prepare(&keeper.context(), team, batch)
 }
 
-/// What an attempt makes of a reply to the step that it has prepared.
+/// The result of an attempt that gets this reply to its prepared step.
 pub(super) fn takes(
     attempt: &mut Attempt,
     (keeper, team): (&Scripted, &Arc<Team>),
@@ -83,7 +83,7 @@ pub(super) fn takes(
     keeper.run(attempt.take(&keeper.context(), team, batch, (step, work), reply))
 }
 
-/// An operator does not wait for that, and opens what waits for nobody else.
+/// An operator does not wait for that, and opens a team that waits only for the operator.
 #[test]
 fn a_closed_team_opens_after_a_time_or_by_hand() {
     let since = NOW - SECOND;
@@ -130,7 +130,7 @@ fn what_may_have_changed_is_read_first() {
     }
 }
 
-/// What was just read is not read again.
+/// Records that were just read are not read again.
 #[test]
 fn a_batch_that_changes_nothing_is_answered_at_once() {
     let keeper = keeper(Verdict::Done);
@@ -149,7 +149,7 @@ fn a_batch_that_changes_nothing_is_answered_at_once() {
     }
 }
 
-/// Whether it was written may be unknown: then it may be swept, and opened again.
+/// If it is unknown whether it was written, it may be swept, and opened again.
 #[test]
 fn a_call_is_opened_within_its_first_life_only() {
     let keeper = keeper(Verdict::Done);
@@ -215,7 +215,7 @@ fn a_batch_refused_twice_asks_to_go_first() {
     assert_eq!(wants, [false, false, true, true]);
 }
 
-/// It seems to be alone no longer.
+/// Another process seems to write for the team now.
 #[test]
 fn a_process_that_was_not_told_asks_next() {
     let (keeper, batch) = (keeper(Verdict::Done), admits());
@@ -247,7 +247,7 @@ fn a_mark_is_answered_whether_its_call_is_open() {
     }
 }
 
-/// The first answer was lost: nobody else makes that revision.
+/// The first answer was lost: no other step makes that revision.
 #[test]
 fn a_step_that_came_twice_is_carried_through() {
     let (keeper, batch) = (keeper(Verdict::Done), admits());
@@ -298,7 +298,7 @@ fn deadlines_are_put_off_unless_nothing_was_sent() {
     }
 }
 
-/// So it is where the keeper has lost how far a call had come.
+/// The same if the keeper has lost the phase of a call.
 #[test]
 fn a_reply_with_fewer_marks_closes_the_team() {
     let (keeper, batch) = (keeper(Verdict::Done), quotes());
@@ -310,7 +310,7 @@ fn a_reply_with_fewer_marks_closes_the_team() {
     assert_eq!(keeper.events(), ["lost", "doubted", "made"]);
 }
 
-/// What it has ended is reported when the keeper shows that it was written.
+/// Calls that it ended are reported when the keeper shows that the step was written.
 #[test]
 fn a_step_without_an_answer_is_in_doubt() {
     let keeper = keeper(Verdict::Done);

@@ -25,7 +25,7 @@ fn sweeps() -> Batch {
     vec![Operation::Sweep { response: oneshot::channel().0 }]
 }
 
-/// What is there, after this loss.
+/// The stored records after this loss.
 fn whole(loss: Option<Loss>) -> Found {
     Found {
         scopes: vec![(ScopeName::from(&Scope::Team), ScopeRecord::default())],
@@ -36,7 +36,8 @@ fn whole(loss: Option<Loss>) -> Found {
     }
 }
 
-/// A keeper at which others are first so often; and then not, so many microseconds later.
+/// A keeper that refuses this many steps because others were first, and accepts the next, this many
+/// microseconds later.
 fn keeper(refuses: usize, later: i64) -> Scripted {
     let refused = AtomicUsize::new(0);
     Scripted::new(move |step| {
@@ -125,7 +126,7 @@ fn a_sweep_judges_what_was_restored_late() {
     }
 }
 
-/// Of a team that is closed nothing is judged until then.
+/// Nothing of a closed team is judged until then.
 #[test]
 fn a_closed_team_opens_once_others_had_time() {
     for (noticed_at, opens) in [(NOW - SECOND, true), (NOW, false)] {

@@ -1,4 +1,4 @@
-//! What a process knows of a team, and for how long.
+//! The cached records of a team, and how long they are valid.
 
 use super::*;
 use crate::ledger::keeper::step::Due;
@@ -10,7 +10,7 @@ const fn at(epoch: u64, number: u64) -> Revision {
     Revision { epoch, number, name: 0 }
 }
 
-/// What is known after a read of this at revision 50 of epoch 5.
+/// The cache after a read of these records at revision 50 of epoch 5.
 fn known(found: Found) -> TeamCache {
     let mut cache = TeamCache::default();
     cache.learn(Found { revision: Some(at(5, 50)), ..found }, 7, (NOW, NOW + TTL));
@@ -35,7 +35,7 @@ fn a_process_is_alone_after_four_steps_in_a_row() {
     assert!(!cache.is_alone());
 }
 
-/// So it is while an operator must accept the loss, and while its own record says so.
+/// Closed too while an operator must accept the loss, and while the team's record says so.
 #[test]
 fn a_team_is_closed_while_a_loss_is_being_repaired() {
     let closed = Loss { closed: true, ..Loss::default() };
@@ -71,7 +71,7 @@ fn the_overdue_calls_are_known_until_more_may_be_due() {
         (of(0, None).overdue(NOW + TTL - 1), of(0, None).overdue(NOW + TTL)),
         (Some(vec![]), None)
     );
-    // At most so many are listed: there may be more.
+    // The list is full, so there may be more.
     assert_eq!((of(127, None).overdue(NOW), of(128, None).overdue(NOW)), (Some(vec![]), None));
     assert_eq!(of(127, None).overdue(NOW + 5).map(|overdue| overdue.len()), Some(127));
     let mut cache = of(2, None);
@@ -175,7 +175,7 @@ fn a_call_keeps_the_latest_deadline_it_was_given() {
     assert_eq!((cache.last_known(other), cache.last_known(unknown)), (None, None));
 }
 
-/// Others may have swept it: the process stood still, or the keeper's clock was set forward.
+/// Others may have swept it: the process was paused, or the keeper's clock was set forward.
 #[test]
 fn a_call_renewed_after_its_deadline_may_have_ended() {
     let (id, record) = call();
@@ -206,7 +206,7 @@ fn a_row_says_when_its_call_may_have_ended_before() {
     }
 }
 
-/// It is there after the change that would have ended it.
+/// It is stored after the change that would have ended it.
 #[test]
 fn a_call_found_after_its_doubtful_end_goes_on() {
     let (id, record) = call();

@@ -1,4 +1,4 @@
-//! Until when a team's records live.
+//! When a team's records expire.
 use tokio::sync::oneshot;
 
 use super::*;
@@ -19,8 +19,7 @@ fn asks(level: Level) -> Vec<Operation> {
     vec![Operation::Quote { admission: Box::new(call([level], 0)), response: oneshot::channel().0 }]
 }
 
-/// Until when a team lives from now on, if that is news, of which this is known and that changes
-/// so.
+/// The team's new expiry, if it changes, given its cached records and a change to them.
 fn news(
     known: TeamRecord,
     operations: &[Operation],

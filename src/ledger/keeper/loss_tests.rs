@@ -35,7 +35,7 @@ fn a_team_closes_when_its_deadlines_or_ends_are_lost() {
     }
 }
 
-/// Nor one of which nothing is there, or that was never seen.
+/// Nor a team without records, or one that was never seen.
 #[test]
 fn a_loss_that_others_noticed_begins_no_second_epoch() {
     let noticed = Loss::noticed(Some(at(5, 50)), None, NOW);
@@ -49,7 +49,7 @@ fn a_loss_that_others_noticed_begins_no_second_epoch() {
 
 #[test]
 fn a_loss_is_reported_once_until_the_team_returns() {
-    // Others are first each time: nothing of the team is known from then on.
+    // Other processes write first each time, so nothing of the team is known from then on.
     let (keeper, team) = (keeper(Verdict::NotWritten), knowing(found(at(5, 50), None)));
     let loses = || {
         let left = (None, TeamRecord::default());
@@ -61,7 +61,7 @@ fn a_loss_is_reported_once_until_the_team_returns() {
     assert_eq!([loses(), loses()], [2, 0]);
 }
 
-/// The step that closes a team of which this is left, where that was known, by this clock.
+/// The step that closes a team with these surviving and these known records, at this time.
 fn closing(left: Option<Revision>, known: Revision, now: i64, record: TeamRecord) -> Step {
     let (keeper, team) = (keeper(Verdict::Done), knowing(found(known, None)));
     keeper.now.store(now, Ordering::Relaxed);
@@ -86,7 +86,7 @@ fn a_closed_team_outlives_those_who_must_restore_it() {
     }
 }
 
-/// Though the keeper's clock be set back.
+/// Even if the keeper's clock is set back.
 #[test]
 fn a_loss_begins_a_later_epoch_than_any_known() {
     let makes = |left, known, now| {
@@ -134,7 +134,7 @@ fn a_step_in_doubt_counts_once_it_was_found() {
     }
 }
 
-/// So others need not guess how far they have come.
+/// So other processes need not guess the phases of its calls.
 #[test]
 fn a_process_claims_its_calls_on_a_promoted_server() {
     let mut ledger = memory_records::Ledger::new();

@@ -1,4 +1,4 @@
-//! How a team is trusted, made or found lost that this process has never seen.
+//! A team that this process has never seen: it is trusted, made, or found to be lost.
 use super::tests::{accepts, admits, keeper, knows, prepares, quotes, takes};
 use super::*;
 use crate::ledger::keeper::scripted::{at, found, knowing, new_team, replied, returned};
@@ -6,7 +6,7 @@ use crate::ledger::keeper::step::Due;
 use crate::ledger::machine::ScopeRecord;
 use crate::ledger::machine::memory_records::NOW;
 
-/// Unless an operator accepts what is there.
+/// Unless an operator accepts the records.
 #[test]
 fn a_team_that_was_seen_needs_no_trust() {
     let remembers = knowing(found(at(5, 50), None));
@@ -30,7 +30,7 @@ fn a_team_is_believed_only_when_the_keeper_says_so() {
     }
 }
 
-/// What a keeper says that has nothing of a team.
+/// The reply of a keeper without records of a team.
 fn nothing(step: &Step) -> Reply {
     let scopes = step.wanted.scopes.iter().map(|name| (name.clone(), ScopeRecord::default()));
     let due = Some(Due::default());

@@ -15,14 +15,14 @@ fn found(revision: Revision, loss: Option<Loss>) -> Found {
     }
 }
 
-/// A process that has seen this, and calls marked seven times.
+/// A process that has seen this revision, and seven marks.
 fn has_seen(revision: Revision) -> TeamCache {
     let mut cache = TeamCache::default();
     cache.learn(found(revision, None), 7, (0, 0));
     cache
 }
 
-/// The same, after it learned that the keeper has lost something: it has read nothing since.
+/// The same process after it noticed a loss, without a read since.
 fn has_heard_of_a_loss(revision: Revision) -> TeamCache {
     let mut cache = has_seen(revision);
     cache.remember();

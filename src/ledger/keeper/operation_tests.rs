@@ -1,4 +1,4 @@
-//! Who waits for an operation, how much of a batch it takes, and its answer.
+//! Operations: whether a caller waits, their share of a batch, and their answers.
 use jiff::Timestamp;
 
 use super::*;
@@ -7,10 +7,10 @@ use crate::ledger::Scope;
 use crate::ledger::TopUpId;
 use crate::ledger::machine::memory_records::{call, charged, of, team, user};
 
-/// What an operation was answered, if it was.
+/// The answer to an operation, if there is one.
 type Answered = Box<dyn FnOnce() -> Option<Result<(), Outage>>>;
 
-/// One of each kind, and what asks whether its answer has come.
+/// One operation of each kind, with a check for its answer.
 fn all() -> Vec<(Operation, Answered)> {
     fn with_answer<T: 'static>(
         operation: impl FnOnce(Response<T>) -> Operation,
@@ -47,7 +47,7 @@ fn all() -> Vec<(Operation, Answered)> {
     ]
 }
 
-/// How many of those are carried out though nobody waits.
+/// How many of them are carried out although no caller waits.
 const IN_ANY_CASE: usize = 4;
 
 #[test]
@@ -131,7 +131,7 @@ const fn admitted() -> Verdict {
     Verdict::Admitted { statuses: Vec::new(), at: Timestamp::MIN }
 }
 
-/// What an admission is answered, and which calls are released then unless the answer is taken.
+/// The answer to an admission, and the calls released if the answer is not taken.
 fn claims(verdict: Verdict, void: Option<&Outage>, takes: bool) -> (Result<bool, Outage>, usize) {
     let abandoned = Arc::default();
     let (response, mut answer) = oneshot::channel();

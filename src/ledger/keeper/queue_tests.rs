@@ -1,4 +1,4 @@
-//! What goes together in a batch, and what becomes of what waits.
+//! Which operations share a batch, and how waiting ones end.
 use tokio::sync::oneshot;
 
 use super::*;
@@ -9,14 +9,14 @@ use crate::ledger::machine::Loss;
 
 type Answered = oneshot::Receiver<Result<(), Outage>>;
 
-/// An operation that puts off so many deadlines, and its answer.
+/// An operation that renews this many deadlines, and its answer.
 fn renews(calls: usize) -> (Operation, Answered) {
     let (response, answer): (Response<()>, _) = oneshot::channel();
     (Operation::Renew { ids: vec![ReservationId::new(); calls], response }, answer)
 }
 
-/// How many operations go together of those that put off so many deadlines each. Those of 0 have
-/// been given up by its caller.
+/// Sizes of the batches of operations that renew this many deadlines each; 0 stands for one whose
+/// caller has left.
 fn batches(calls: &[usize]) -> Vec<usize> {
     let (team, mut answers, mut lease) = (new_team(), Vec::new(), None);
     for calls in calls {

@@ -1,4 +1,4 @@
-//! What a process remembers of what the keeper has lost, and until when.
+//! What a process remembers of lost records, and for how long.
 
 use super::*;
 use crate::ledger::keeper::memory::AT_ONCE;
@@ -145,7 +145,7 @@ fn what_came_late_to_an_open_team_awaits_judgement() {
     assert!(cache.left_to_restore().is_some());
 }
 
-/// What is known may lack what open calls hold.
+/// The known counts may lack what open calls hold.
 #[test]
 fn a_loss_before_the_judgement_is_remembered() {
     for (closed, unjudged) in [(false, true), (true, true), (false, false)] {
@@ -209,7 +209,7 @@ fn a_row_of_a_call_sent_since_is_forgotten() {
         cache.note_restored(&some);
         assert_eq!(cache.rows.len(), usize::from(is_kept));
     }
-    // One that was restored is known by what was known of it before.
+    // A restored record is known as before.
     let mut cache = remembers(Found::default());
     cache.remember_row(Written { at: vec![at(9, 52)], ending: None, ..written });
     cache.note_restored(&some);

@@ -1,4 +1,4 @@
-//! What restores a team of which something was lost, and what opens it again.
+//! Restoring a team after a loss, and opening it again.
 use std::collections::BTreeSet;
 
 use super::super::loss::writing;
@@ -18,12 +18,12 @@ const fn at(epoch: u64, number: u64) -> Revision {
     Revision { epoch, number, name: 0 }
 }
 
-/// A team of which the keeper lost all that came after change 50 of epoch 5, a second ago.
+/// A team whose changes after change 50 of epoch 5 were lost a second ago.
 fn lost(closed: bool) -> Loss {
     Loss { closed, noticed_at: NOW - SECOND, kept: [(5, 50)].into(), ..Loss::default() }
 }
 
-/// What is known of it: this, at change 52 of epoch 9.
+/// Its cached records: these, at change 52 of epoch 9.
 fn known(loss: Loss, found: Found) -> TeamCache {
     let team = TeamRecord { loss: Some(loss), ..TeamRecord::default() };
     let mut cache = TeamCache::default();
@@ -92,7 +92,7 @@ fn a_team_opens_with_what_is_judged() {
     assert_eq!(freed, [("team", Some(0)), ("user", Some(0))]);
     let open = Loss { closed: false, covered: [(5, 60)].into(), ..loss.clone() };
     assert_eq!(changes.team.and_then(|team| team.loss), Some(open));
-    // What is restored may lack what calls hold that are yet to be claimed.
+    // The restored counts may lack what unclaimed calls hold.
     let cache = known(Loss { unjudged: true, ..loss.clone() }, found());
     let (_, changes) = opened(&cache, (NOW, NOW + TTL)).unwrap();
     let open = Loss { closed: false, ..loss };
@@ -130,7 +130,7 @@ fn a_scope_restored_to_an_open_team_is_unjudged() {
     }
 }
 
-/// It is not when it has ended, or another call stands for it.
+/// Not if it has ended, or another call stands for it.
 #[test]
 fn a_lost_call_is_claimed_or_restored() {
     let (id, record) = call();
@@ -232,7 +232,7 @@ fn a_step_expects_the_records_its_server_had() {
     }
 }
 
-/// One that may have been swept holds what another held.
+/// A call that may have been swept holds what another call held.
 #[test]
 fn a_call_that_lost_its_place_is_believed_when_late() {
     let [whole, _] = names();
@@ -265,7 +265,7 @@ fn empty_scope(closed: bool) -> Found {
     Found { revision: Some(at(9, 52)), team, scopes, ..Found::default() }
 }
 
-/// A team of which something is known that the keeper lacks.
+/// A team with known records that the keeper lacks.
 fn to_restore() -> Arc<Team> {
     let [whole, _] = names();
     let team = knowing(Found {
@@ -327,7 +327,7 @@ fn a_restore_that_meets_another_server_takes_over_first() {
     assert_eq!((steps.len() - readings, readings), (ATTEMPTS, ATTEMPTS), "one takeover each");
 }
 
-/// And not a moment earlier, by the keeper's time in the last answer.
+/// Not earlier, by the keeper's time in the last answer.
 #[test]
 fn a_team_opens_when_others_had_their_time() {
     for (told_at, opens) in [(NOW - 2, false), (NOW - 1, false), (NOW, true), (NOW + 1, true)] {
@@ -361,7 +361,7 @@ fn opening_is_given_up_when_others_stay_first() {
     assert!(team.cache().team().is_closed());
 }
 
-/// Others noticed it, and have time again.
+/// Other processes noticed it, and have time to restore again.
 #[test]
 fn a_team_lost_again_is_not_opened() {
     let again = Found { revision: Some(at(11, 53)), ..empty_scope(true) };

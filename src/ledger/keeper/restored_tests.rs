@@ -1,4 +1,4 @@
-//! What is restored, and what is not.
+//! Which records are restored, and which are not.
 #![allow(clippy::unwrap_used)]
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ fn ended(id: ReservationId, outcome: Outcome, charged: u64) -> Written {
     Written { at: vec![Revision { epoch: BEFORE, number: 7, name: 1 }], ending: None, row }
 }
 
-/// What a process knows of a team after a loss in which this call is open.
+/// The memory of a process after a loss, with this call open.
 fn knowing(id: ReservationId, record: &ReservationRecord) -> TeamCache {
     let loss = Loss { closed: false, ..Loss::noticed(None, None, NOW - 3) };
     let found = Found {
@@ -83,7 +83,7 @@ fn knowing(id: ReservationId, record: &ReservationRecord) -> TeamCache {
     cache
 }
 
-/// What restoring this row changes after a loss, where this is known.
+/// The changes that restore this row after a loss, given these records.
 fn restored_after(cache: &TeamCache, written: &Written, loss: &Loss) -> Changes {
     let (rules, none) = (rules(), BTreeSet::new());
     let mut view = View::new(cache, &none, &rules, NOW);
@@ -93,7 +93,7 @@ fn restored_after(cache: &TeamCache, written: &Written, loss: &Loss) -> Changes 
     view.changes
 }
 
-/// What restoring this row changes.
+/// The changes that restore this row.
 fn restored(record: &ReservationRecord, written: &Written) -> Changes {
     restored_after(&knowing(written.row.id, record), written, &Loss::default())
 }
@@ -163,7 +163,7 @@ fn an_end_in_the_lost_history_ends_the_open_call() {
     }
 }
 
-/// The call has ended in what is left, though the answer was lost.
+/// The surviving records have the call's end, although the answer was lost.
 #[test]
 fn a_row_in_the_copy_is_not_written_twice() {
     let id = ReservationId::new();
@@ -179,7 +179,7 @@ fn a_row_in_the_copy_is_not_written_twice() {
     assert_eq!(rows(&knowing(id, &sent()), 7), 1, "it has not ended there");
 }
 
-/// It was away for longer than a call lives that nobody renews.
+/// Its process was away for longer than an unrenewed call lives.
 #[test]
 fn a_call_of_an_absent_gateway_may_have_been_swept() {
     let (id, noticed_at) = (ReservationId::new(), NOW - 3);

@@ -1,4 +1,4 @@
-//! What a batch changes, and how far a team's records have come.
+//! Changes of a step, and the revision of a team's records.
 use super::*;
 use crate::ledger::machine::memory_records::{Ledger, charged, team};
 use crate::ledger::{Phase, Scope};
@@ -20,7 +20,7 @@ fn call() -> (ReservationId, ReservationRecord) {
     (id, ledger.kept.calls.remove(&id).unwrap())
 }
 
-/// Except that lists of rows live longer: that goes with what is added to them.
+/// Except a later expiry of the lists of rows, which comes with added rows.
 #[test]
 fn a_batch_that_changes_anything_makes_a_revision() {
     let none = Changes::default;

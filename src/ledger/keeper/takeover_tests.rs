@@ -1,4 +1,4 @@
-//! What a process does when another server has a team's records.
+//! A process finds a team's records on another server.
 use std::sync::atomic::Ordering;
 
 use super::*;
@@ -29,7 +29,7 @@ fn takes_over(keeper: &Scripted, team: &Arc<Team>) -> bool {
     keeper.run(take_over(&keeper.context(), team)).is_ok()
 }
 
-/// Though the clock of the promoted server be behind.
+/// Even if the promoted server's clock is behind.
 #[test]
 fn a_promoted_server_begins_a_later_epoch() {
     let now_as_epoch = NOW.unsigned_abs();

@@ -1,4 +1,4 @@
-//! What a batch reads of a team's known records, and what it changes of them.
+//! Reads and changes of a batch on a team's cached records.
 use super::*;
 use crate::ledger::keeper::step::{Due, Found};
 use crate::ledger::machine::memory_records::{Ledger, NOW, SECOND, TTL, team, user};
@@ -14,7 +14,7 @@ fn known(found: Found) -> TeamCache {
     cache
 }
 
-/// What a batch makes of what is known.
+/// The changes of a batch on these cached records.
 fn with<T>(cache: &TeamCache, rules: &Rules, batch: impl FnOnce(&mut View<'_>) -> T) -> T {
     batch(&mut View::new(cache, &BTreeSet::new(), rules, NOW))
 }
@@ -204,7 +204,7 @@ fn a_team_has_as_many_open_calls_as_its_scope() {
     assert_eq!(with(&cache, &rules(), |view| view.open(&team()).unwrap()), 2);
 }
 
-/// So has one whose rows are kept for another time than before.
+/// The same if the retention of rows has changed.
 #[test]
 fn a_new_list_of_rows_has_its_expiry_set() {
     let mut rules = rules();
@@ -243,9 +243,8 @@ fn a_new_list_of_rows_has_its_expiry_set() {
     assert!(until.unwrap() > NOW + 100 * 365 * DAY, "for ever is long");
 }
 
-/// Trims a team of three rows that cost something and two that did not, settled in the first
-/// seconds of all time: how many go that were settled before a second, of more than so many, and
-/// how many at most.
+/// Trims a team of three rows with a cost and two without, settled in the first seconds of Unix
+/// time. Returns how many of each are dropped, given a second, the most rows and the most to drop.
 fn trimmed(before: i64, rows_max: u64, most: usize) -> (usize, [u64; 2], TeamRecord) {
     let oldest = [vec![SECOND, 2 * SECOND, 3 * SECOND], vec![SECOND, 2 * SECOND]];
     let record = TeamRecord { rows: [3, 2], lost_until: [77, 0], ..TeamRecord::default() };
@@ -343,8 +342,7 @@ fn usage_ends_by_expiry_and_not_by_a_sweep() {
     );
 }
 
-/// Counts rows again when so many are listed: whether any are lost, and how many there are
-/// then, if that is news.
+/// Counts rows when this many are listed. Returns whether any are lost, and the corrected counts.
 fn counted(rows: [u64; 2], found: [usize; 2], until: [i64; 2]) -> (bool, Option<[u64; 2]>) {
     let record = TeamRecord { rows, rows_until: until, ..TeamRecord::default() };
     let oldest = Some(found.map(|rows| vec![SECOND; rows]));

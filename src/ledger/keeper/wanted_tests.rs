@@ -1,4 +1,4 @@
-//! How wants are put together.
+//! Merging the names of wanted records.
 
 use super::*;
 use crate::ledger::machine::memory_records::{Ledger, charged, team, user};

@@ -57,7 +57,7 @@ async fn every_redis_key_expires_except_a_closed_list() {
         }
     }
     let exceptions = [
-        // The register: keys and suspensions last until an operator ends them.
+        // The registry: keys and suspensions last until an operator ends them.
         "mg1:{:register}:entries",
         "mg1:{:register}:used",
         "mg1:{:register}:version",

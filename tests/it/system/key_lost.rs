@@ -1,4 +1,4 @@
-//! A store that has lost the key register, whole or its last writes: a revoked key stays revoked,
+//! A store that has lost the key registry, whole or its last writes: a revoked key stays revoked,
 //! and a valid one stays valid.
 
 use serde_json::json;

@@ -153,9 +153,9 @@ async fn changes_during_a_cut_are_known_in_two_seconds() {
     every_transition_cut_off_and_back(Fault::CutBeforeAnswer).await;
 }
 
-/// It judges no key of the register.
+/// It judges no key of the registry.
 #[tokio::test]
-async fn a_replica_that_never_read_the_register_is_unready() {
+async fn a_replica_that_never_read_the_registry_is_unready() {
     let (redis, firemoon) = (RedisServer::start().await, Firemoon::start());
     let installation = with_operators(Installation::on(&redis, &firemoon));
     let near = Gateway::serve(&installation).await;

@@ -11,7 +11,7 @@ use crate::support::installation::Installation;
 use crate::support::operator::{make_key, soon, with_operators};
 use crate::support::redis::{RedisCluster, wait_until};
 
-/// Claims, permits, queries and the register.
+/// Claims, permits, queries and the key registry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_part_works_once_calls_are_taken_again() {
     let (mut cluster, firemoon) = (RedisCluster::start().await, Firemoon::start());

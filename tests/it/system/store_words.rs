@@ -35,7 +35,7 @@ async fn an_unreachable_store_is_logged_at_intervals() {
     })
     .await;
     let warnings = warnings(&gateway);
-    // The one on the ledger, again after a quarter of a minute; the other on the register, whose
+    // The one on the ledger, again after a quarter of a minute; the other on the registry, whose
     // failing means something else.
     let most = 2 + begun.elapsed().as_secs() / 15;
     assert!(warnings.len() as u64 <= most, "{warnings:#?}");
