@@ -84,7 +84,9 @@ pub fn is_trimmed(name: &str) -> bool {
 /// Escapes unsafe characters in JSON text. They can only be inside its strings.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_plain) {
+    // Nearly all text; told apart byte by byte.
+    let is_plain_ascii = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if is_plain_ascii || text.chars().all(is_plain) {
         return Cow::Borrowed(text);
     }
     let mut written = String::with_capacity(text.len() + 16);

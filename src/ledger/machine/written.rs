@@ -67,8 +67,14 @@ fn windows(bytes: &mut Vec<u8>, begins: &[u8], windows: &BTreeMap<String, Counts
         if place > 0 {
             bytes.push(b',');
         }
-        // Writing to memory cannot fail.
-        drop(serde_json::to_writer(&mut *bytes, name));
+        if name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+            bytes.push(b'"');
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(b'"');
+        } else {
+            // Writing to memory cannot fail.
+            drop(serde_json::to_writer(&mut *bytes, name));
+        }
         bytes.push(b':');
         counts(bytes, *counted);
     }
