@@ -1,7 +1,7 @@
 //! Encodes a step for the script: what to mark, check and read.
 
 use super::keys::{Keys, cell, field};
-use super::message::{Arguments, List};
+use super::message::{Arguments, Begins, List};
 use super::record_text;
 use super::writes::{self, NOTHING, SKIP_LIST};
 use crate::ledger::Retention;
@@ -60,8 +60,10 @@ pub(super) fn arguments(
     arguments
 }
 
+/// Calls that must not be open. Those that the step opens are named there.
 fn unopened(list: &mut List<'_>, step: &Step) {
-    step.unopened.iter().for_each(|id| list.item().shown(field::call(*id)));
+    let others = step.unopened.iter().filter(|id| !step.changes.opened.contains_key(id));
+    others.for_each(|id| list.item().shown(field::call(*id)));
 }
 
 fn marks(list: &mut List<'_>, step: &Step) {
@@ -74,7 +76,10 @@ fn marks(list: &mut List<'_>, step: &Step) {
 }
 
 fn always(list: &mut List<'_>, step: &Step, keys: &Keys) {
-    list.each(&["ZADD", &keys.due, "XX"], step.renewed.iter(), |command, id| {
+    if step.renewed.is_empty() {
+        return;
+    }
+    list.each(Begins::With(&["ZADD", &keys.due(), "XX"]), step.renewed.iter(), |command, id| {
         command.number(step.deadline);
         command.shown(id);
     });
@@ -85,7 +90,7 @@ fn overdue(list: &mut List<'_>, step: &Step, keys: &Keys) {
         let arguments = list.item();
         arguments.shown(field::call(*id));
         arguments.shown(record_text::phase_text(record));
-        arguments.argument(&keys.due);
+        arguments.argument(&keys.due());
         arguments.shown(id);
         arguments.shown(deadline);
     }
@@ -99,10 +104,7 @@ pub(super) fn days_of(wanted: &Wanted) -> Vec<&String> {
 }
 
 fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
-    list.command(|command| {
-        ["HMGET", keys.state.as_str(), field::TEAM]
-            .iter()
-            .for_each(|argument| command.argument(argument));
+    list.command(Begins::With(&["HMGET", keys.state.as_str(), field::TEAM]), |command| {
         wanted.scopes.iter().for_each(|name| command.shown(field::scope(name)));
         wanted.calls.iter().for_each(|id| command.shown(field::call(*id)));
         wanted.days.iter().for_each(|day| command.shown(field::day(day)));
@@ -110,8 +112,7 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
         wanted.restored.iter().for_each(|id| command.shown(field::restored(*id)));
     });
     for day in days_of(wanted) {
-        list.command(|command| {
-            ["HMGET", &keys.usage(day)].iter().for_each(|argument| command.argument(argument));
+        list.command(Begins::With(&["HMGET", &keys.usage(day)]), |command| {
             wanted
                 .cells
                 .iter()
@@ -121,21 +122,13 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
     }
     let now = from.to_string();
     if wanted.due {
+        let due = keys.due();
         let (most, after) = (OVERDUE_MAX.to_string(), format!("({now}"));
-        list.arguments(&["ZSCORE", &keys.due, SKIP_LIST]);
+        list.arguments(&["ZSCORE", &due, SKIP_LIST]);
+        list.arguments(&["ZRANGEBYSCORE", &due, "-inf", &now, "WITHSCORES", "LIMIT", "0", &most]);
         list.arguments(&[
             "ZRANGEBYSCORE",
-            &keys.due,
-            "-inf",
-            &now,
-            "WITHSCORES",
-            "LIMIT",
-            "0",
-            &most,
-        ]);
-        list.arguments(&[
-            "ZRANGEBYSCORE",
-            &keys.due,
+            &due,
             &after,
             &format!("({FOR_EVER}"),
             "WITHSCORES",
@@ -145,15 +138,64 @@ fn reads(list: &mut List<'_>, wanted: &Wanted, from: i64, keys: &Keys) {
         ]);
     }
     if wanted.past {
-        list.arguments(&["ZSCORE", &keys.ends, NOTHING]);
-        list.arguments(&["ZRANGEBYSCORE", &keys.ends, "-inf", &now, "LIMIT", "0", PAST_MAX]);
+        let ends = keys.ends();
+        list.arguments(&["ZSCORE", &ends, NOTHING]);
+        list.arguments(&["ZRANGEBYSCORE", &ends, "-inf", &now, "LIMIT", "0", PAST_MAX]);
     }
     if wanted.oldest {
-        for key in &keys.rows {
+        for key in &keys.rows() {
             list.arguments(&["LRANGE", key, &format!("-{OLDEST_MAX}"), "-1"]);
         }
     }
     if wanted.all {
         list.arguments(&["HGETALL", &keys.state]);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ledger::ReservationId;
+    use crate::ledger::keeper::Changes;
+    use crate::ledger::machine::{ReservationRecord, Revision};
+    use crate::store::cmd;
+    use crate::team::TeamId;
+
+    /// The second is refused in the same batch, so nothing is written of it.
+    #[test]
+    fn a_new_call_is_named_once_where_it_is_written() {
+        let ids = [ReservationId::new(), ReservationId::new()];
+        let record: ReservationRecord = serde_json::from_str(
+            r#"{"dispatched":true,"price":5,"admitted_at":1,"deadline":2,"scopes":[],
+            "windows":{"day":"2026-11-29","month":"2026-11"},
+            "asked":{"request_id":"r","user":"u","credential":"c","model":"m"}}"#,
+        )
+        .unwrap();
+        let changes = Changes { opened: [(ids[0], record)].into(), ..Changes::default() };
+        let step = Step {
+            expected: Expected::Revision(Revision::default()),
+            unopened: ids.into(),
+            changes,
+            ..Step::reading(0, Wanted::default(), Vec::new(), 0)
+        };
+        let retention = Retention { rows: Duration::ZERO, rows_max: 0, usage: Duration::ZERO };
+        let keys = Keys::of(&TeamId::parse("design").unwrap());
+        let arguments = arguments(&step, &Sender { process: "", now: None }, &keys, &retention);
+        let head = arguments.head(0, 0, 2);
+        let place = u32::from_be_bytes(head[16..20].try_into().unwrap());
+        assert_eq!(head[20..22], 1_u16.to_be_bytes());
+
+        // As the script counts: the revision is the first, the head the second.
+        let mut command = cmd("");
+        command.arg("").arg("");
+        arguments.give_to(&mut command);
+        let command = String::from_utf8(command.get_packed_command()).unwrap();
+        let args: Vec<&str> = command.split("\r\n").skip(2).step_by(2).collect();
+        let of = |id: ReservationId| field::call(id).to_string();
+        assert_eq!(args[place as usize], of(ids[0]));
+        assert_eq!(ids.map(|id| args.iter().filter(|arg| **arg == of(id)).count()), [1, 1]);
     }
 }

@@ -2,13 +2,14 @@
 -- nothing.
 --
 -- KEYS: the team's state; if it is expected not to exist, also the mark that must exist. ARGV: the expected revision
--- ('?': none, only read), the first and the first later moment at which the decision is valid, the lengths of the
--- following lists in two bytes each, in the order in which the lists begin, and the lists:
+-- ('?': none, only read), the head, and the words of the following lists. The head: the first and the first later
+-- moment at which the decision is valid, the place of the new calls among ARGV and their number, the length of each
+-- list, and for each command how it begins and the number of its other words.
 --
--- Process that asks for the next turn, or none. Time in place of the server's, or none. Fields of calls that must not
--- be open. Marks: a call's field, its phase and its new phase. Commands to run in any case. Calls that must be overdue:
--- field, phase, key of deadlines, name there, deadline. Commands that write. Commands that read. A command is a list of
--- words. All use the team's keys.
+-- The lists: process that asks for the next turn, or none. Time in place of the server's, or none. Fields of further
+-- calls that must not be open. Marks: a call's field, its phase and its new phase. Commands to run in any case. Calls
+-- that must be overdue: field, phase, key of deadlines, name there, deadline. Commands that write; the new calls,
+-- which must not be open either, are among their words: field, record. Commands that read. All use the team's keys.
 --
 -- A call's record begins with its phase: a letter and a number.
 --
@@ -18,15 +19,13 @@
 -- is another's turn. Then the time in seconds and microseconds, the number of marks so far, and for each mark 1 done, 0
 -- no such call, 2 another phase. After 0 follow the current revision and the answers of the reading commands.
 
-local call, argv, match = redis.call, ARGV, string.match
-local state, expected = KEYS[1], argv[1]
+local call, argv, byte, match = redis.call, ARGV, string.byte, string.match
+local state, expected, head = KEYS[1], argv[1], argv[2]
 local TURN = 3000
 
-local numbers, place, at = { string.byte(argv[4], 1, -1) }, 0, 4
-local function number()
-  place = place + 2
-  return numbers[place - 1] * 256 + numbers[place]
-end
+local from, before, new, news, askers, times, unopened, marks, always, overdue, writes, reads, place =
+  struct.unpack('>ddI4HHHHHHHHH', head)
+local at = 2
 
 -- The next words, and moves on.
 local function words(count)
@@ -35,9 +34,32 @@ local function words(count)
   return unpack(argv, first, at)
 end
 
-local who = number() > 0 and words(1)
+-- Runs the next command, or skips it. Common beginnings are not sent: the server hashes every byte of an argument.
+local function run(runs)
+  local begins, high, low = byte(head, place, place + 2)
+  local first = at + 1
+  place, at = place + 3, at + high * 256 + low
+  if not runs then
+    return
+  elseif begins == 0 then
+    return call(unpack(argv, first, at))
+  elseif begins == 1 then
+    return call('HSET', state, unpack(argv, first, at))
+  elseif begins == 2 then
+    return call('HDEL', state, unpack(argv, first, at))
+  end
+  local team = string.sub(state, 1, -#'state' - 1)
+  if begins == 3 then
+    return call('ZADD', team .. 'due', unpack(argv, first, at))
+  elseif begins == 4 then
+    return call('ZREM', team .. 'due', unpack(argv, first, at))
+  end
+  return call('LPUSH', team .. 'rows', unpack(argv, first, at))
+end
+
+local who = askers > 0 and words(1)
 local now, seconds, micros
-if number() > 0 then
+if times > 0 then
   now = tonumber(words(1))
   seconds, micros = string.format('%d', now / 1000000 - now / 1000000 % 1), string.format('%d', now % 1000000)
 else
@@ -45,12 +67,21 @@ else
   now = seconds * 1000000 + micros
 end
 
-local found = call('HMGET', state, 'r', 'k', 't', words(number()))
+local found
+if unopened == 0 and news < 2 then
+  found = call('HMGET', state, 'r', 'k', 't', unpack(argv, new, new + news - 1))
+else
+  local fields = { words(unopened) }
+  for i = new, new + 2 * news - 2, 2 do
+    fields[#fields + 1] = argv[i]
+  end
+  found = call('HMGET', state, 'r', 'k', 't', unpack(fields))
+end
 local revision, marked, turn = unpack(found, 1, 3)
 
 local HOW_FAR = '^%a%d+'
 local outcomes, as_known = '', true
-for _ = 1, number() do
+for _ = 1, marks do
   local field, from, to = words(3)
   local record = call('HGET', state, field)
   local is = record and match(record, HOW_FAR)
@@ -61,21 +92,13 @@ for _ = 1, number() do
   local what = (is == from or is == to) and '1' or (record and '2' or '0')
   outcomes, as_known = outcomes .. what, as_known and what ~= '2'
 end
-
--- Runs the next command, or skips it.
-local function run(runs)
-  if runs then
-    return call(words(number()))
-  end
-  at = at + number()
-end
-for _ = 1, number() do
+for _ = 1, always do
   run(true)
 end
 
 local verdict = '0'
 if revision == expected and as_known or not revision and expected == '' then
-  verdict = (now < tonumber(argv[2]) or now >= tonumber(argv[3])) and '2' or '1'
+  verdict = (now < from or now >= before) and '2' or '1'
 end
 if verdict == '1' then
   if KEYS[2] and call('GET', KEYS[2]) ~= '1' then
@@ -85,14 +108,13 @@ if verdict == '1' then
     verdict = found[i] and '0' or verdict
   end
 end
-for _ = 1, number() do
+for _ = 1, overdue do
   local field, how_far, due, name, deadline = words(5)
   local record = verdict == '1' and call('HGET', state, field)
   if not record or match(record, HOW_FAR) ~= how_far or call('ZSCORE', due, name) ~= deadline then
     verdict = verdict == '1' and '0' or verdict
   end
 end
-local writes = number()
 if turn then
   local whose, ends = match(turn, '^(%S+) (%d+)$')
   -- One that ends much later was set before the clock was set back.
@@ -111,12 +133,12 @@ end
 for _ = 1, writes do
   run(verdict == '1')
 end
-local head = verdict .. ' ' .. seconds .. ' ' .. micros .. ' ' .. (marked or '0') .. ' ' .. outcomes
+local answer = verdict .. ' ' .. seconds .. ' ' .. micros .. ' ' .. (marked or '0') .. ' ' .. outcomes
 if verdict ~= '0' then
-  return head
+  return answer
 end
-local answers = { head, revision or '' }
-for _ = 1, number() do
+local answers = { answer, revision or '' }
+for _ = 1, reads do
   answers[#answers + 1] = run(true)
 end
 return answers

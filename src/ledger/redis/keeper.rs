@@ -17,6 +17,9 @@ const SETTLE_DOWN: Duration = Duration::from_secs(1);
 /// Pause of a process that lets another go first.
 const PAUSE: Duration = Duration::from_micros(200);
 
+/// Arguments of the script before the message: the expected revision and the head.
+const ARGUMENTS_BEFORE: usize = 2;
+
 impl RedisKeeper {
     fn call(
         &self,
@@ -27,7 +30,8 @@ impl RedisKeeper {
         arguments: &Arguments,
     ) -> Cmd {
         let (many, bytes) = arguments.size();
-        let mut call = Cmd::with_capacity(many + 11, script.len() + bytes + 256);
+        let head = arguments.head(step.from, step.until, ARGUMENTS_BEFORE);
+        let mut call = Cmd::with_capacity(many + 7, script.len() + bytes + head.len() + 256);
         call.arg(command).arg(script);
         if let Expected::Nothing(mark) = step.expected {
             // Without the mark the store was emptied after the team was not found.
@@ -36,7 +40,7 @@ impl RedisKeeper {
             call.arg(1).arg(&keys.state);
         }
         call.arg(encode::expected(step));
-        call.arg(step.from).arg(step.until);
+        call.arg(head);
         arguments.give_to(&mut call);
         call
     }

@@ -25,22 +25,33 @@ pub(super) const REPLICATION_IDS: &str = "mg1:{mg1:teams}:reigns";
 pub(super) struct Keys {
     /// Hash: the revision and all records that decide: see [`field`].
     pub(super) state: String,
-    /// Sorted set: open reservation → deadline.
-    pub(super) due: String,
-    /// Sorted set: scope → from when it may be forgotten.
-    pub(super) ends: String,
-    /// Lists: a row for each settlement, newest first; one list for paid calls, one for free ones.
-    pub(super) rows: [String; 2],
     prefix: String,
 }
 
 impl Keys {
     pub(super) fn of(team: &TeamId) -> Self {
         let prefix = [LAYOUT, ":{", team.as_str(), "}:"].concat();
-        let key = |what: &str| [prefix.as_str(), what].concat();
-        let (state, due, ends, rows) =
-            (key("state"), key("due"), key("ends"), [key("rows"), key("rows:free")]);
-        Self { state, due, ends, rows, prefix }
+        let state = [prefix.as_str(), "state"].concat();
+        Self { state, prefix }
+    }
+
+    /// Sorted set: open reservation → deadline.
+    pub(super) fn due(&self) -> String {
+        self.key("due")
+    }
+
+    /// Sorted set: scope → from when it may be forgotten.
+    pub(super) fn ends(&self) -> String {
+        self.key("ends")
+    }
+
+    /// Lists: a row for each settlement, newest first; one list for paid calls, one for free ones.
+    pub(super) fn rows(&self) -> [String; 2] {
+        [self.key("rows"), self.key("rows:free")]
+    }
+
+    fn key(&self, what: &str) -> String {
+        [self.prefix.as_str(), what].concat()
     }
 
     /// Hash: usage of one day, by model and user.

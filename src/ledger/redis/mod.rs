@@ -196,9 +196,10 @@ impl Ledger for RedisLedger {
             // The deadlines include those of unread answers, whose calls are not open.
             for passed in (0..).step_by(OPEN_CALLS_MAX) {
                 let mut latest = cmd("ZREVRANGEBYSCORE");
-                latest.arg(&keys.due).arg(format!("({FOR_EVER}")).arg("-inf");
+                let due = keys.due();
+                latest.arg(&due).arg(format!("({FOR_EVER}")).arg("-inf");
                 latest.arg("LIMIT").arg(passed).arg(OPEN_CALLS_MAX);
-                let ids: Vec<String> = read(self.0.read(team, &keys.due, &latest).await?, "ids")?;
+                let ids: Vec<String> = read(self.0.read(team, &due, &latest).await?, "ids")?;
                 let due: Vec<ReservationId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
                 for some in due.chunks(BATCH_MAX) {
                     calls.extend(self.0.open_of(team, some).await?);

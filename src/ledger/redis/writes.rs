@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::iter;
 
 use super::keys::{Keys, cell, field, past_name};
-use super::message::List;
+use super::message::{Begins, List};
 use super::record_text;
 use crate::ledger::keeper::{Changes, Expected, FOR_EVER, Past, Step, TeamRecord};
 use crate::ledger::machine::{ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord};
@@ -28,25 +28,25 @@ pub(super) const NOTHING: &str = "-";
 /// writes that will be repeated unchanged come before, and no rows have been added.
 pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
-    list.each(&["ZREM", &keys.due], changes.ended.iter(), |command, id| command.shown(id));
+    list.each(Begins::DropDue, changes.ended.iter(), |command, id| command.shown(id));
     if matches!(step.expected, Expected::Nothing(_))
         || changes.team.as_ref().is_some_and(TeamRecord::is_closed)
     {
-        list.arguments(&["ZADD", &keys.due, &FOR_EVER.to_string(), SKIP_LIST]);
+        list.arguments(&["ZADD", &keys.due(), &FOR_EVER.to_string(), SKIP_LIST]);
         // A key must exist before its expiry can be set.
-        list.arguments(&["ZADD", &keys.ends, &FOR_EVER.to_string(), NOTHING]);
+        list.arguments(&["ZADD", &keys.ends(), &FOR_EVER.to_string(), NOTHING]);
     }
-    list.each(&["ZADD", &keys.due], changes.opened.keys(), |command, id| {
+    list.each(Begins::AddDue, changes.opened.keys(), |command, id| {
         command.number(step.deadline);
         command.shown(id);
     });
     ends(list, step, keys, retention);
     usage(list, changes, keys, retention);
     rows(list, step, keys, retention);
-    forgotten(list, changes, keys);
-    list.each(&["HSET", &keys.state], changed_fields(step), |command, kept| kept.write(command));
+    forgotten(list, changes);
+    list.each(Begins::SetState, changed_fields(step), |command, kept| kept.write(command));
     if let (Some(team), true) = (&changes.team, changes.lives_on) {
-        for key in [&keys.state, &keys.due, &keys.ends] {
+        for key in [&keys.state, &keys.due(), &keys.ends()] {
             if team.until < FOR_EVER {
                 list.arguments(&["PEXPIRE", key, &((team.until - step.from) / 1000).to_string()]);
             } else {
@@ -59,8 +59,7 @@ pub(super) fn write(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &R
 fn usage(list: &mut List<'_>, changes: &Changes, keys: &Keys, retention: &Retention) {
     for day in changes.cells.keys().map(|name| &name.day).collect::<BTreeSet<_>>() {
         let key = keys.usage(day);
-        list.command(|command| {
-            ["HSET", key.as_str()].iter().for_each(|argument| command.argument(argument));
+        list.command(Begins::With(&["HSET", &key]), |command| {
             for (name, sums) in changes.cells.iter().filter(|(name, _)| name.day == *day) {
                 command.shown(cell(name));
                 command.item().written(|bytes| record_text::sums(bytes, *sums));
@@ -73,7 +72,7 @@ fn usage(list: &mut List<'_>, changes: &Changes, keys: &Keys, retention: &Retent
 }
 
 /// Removes scopes, calls that have ended, and other expired records.
-fn forgotten(list: &mut List<'_>, changes: &Changes, keys: &Keys) {
+fn forgotten(list: &mut List<'_>, changes: &Changes) {
     let scopes = changes
         .scopes
         .iter()
@@ -81,15 +80,11 @@ fn forgotten(list: &mut List<'_>, changes: &Changes, keys: &Keys) {
         .map(|(name, _)| Gone::Scope(name));
     let calls = changes.ended.iter().map(|id| Gone::Call(*id));
     let past = changes.forgotten.iter().map(Gone::Past);
-    list.each(
-        &["HDEL", &keys.state],
-        calls.chain(scopes).chain(past),
-        |command, gone| match gone {
-            Gone::Call(id) => command.shown(field::call(id)),
-            Gone::Scope(name) => command.shown(field::scope(name)),
-            Gone::Past(past) => command.shown(past_name(past)),
-        },
-    );
+    list.each(Begins::DropState, calls.chain(scopes).chain(past), |command, gone| match gone {
+        Gone::Call(id) => command.shown(field::call(id)),
+        Gone::Scope(name) => command.shown(field::scope(name)),
+        Gone::Past(past) => command.shown(past_name(past)),
+    });
 }
 
 /// Fields to remove from a team's state.
@@ -102,13 +97,18 @@ enum Gone<'a> {
 /// Writes from when records may be forgotten.
 fn ends(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
+    let is_nothing = changes.ends.is_empty() && changes.forgotten.is_empty();
+    if is_nothing && changes.restored.is_empty() && changes.days.is_empty() {
+        return;
+    }
+    let key = keys.ends();
     let never = changes
         .ends
         .iter()
         .filter(|(_, end)| end.is_none())
         .map(|(name, _)| Past::Scope(name.clone()));
     let gone = never.chain(changes.forgotten.iter().cloned());
-    list.each(&["ZREM", &keys.ends], gone, |command, past| command.shown(past_name(&past)));
+    list.each(Begins::With(&["ZREM", &key]), gone, |command, past| command.shown(past_name(&past)));
     let later = |micros: i64| step.from.saturating_add(micros);
     let scopes =
         changes.ends.iter().filter_map(|(name, end)| Some(((*end)?, Past::Scope(name.clone()))));
@@ -117,23 +117,33 @@ fn ends(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let kept = i64::try_from(retention.usage.as_micros()).unwrap_or(FOR_EVER);
     let kept = later(kept - RESTORED_FOR.min(kept / 4)).min(FOR_EVER);
     let days = changes.days.keys().map(|day| (kept, Past::Day(day.clone())));
-    list.each(&["ZADD", &keys.ends], scopes.chain(restored).chain(days), |command, (end, past)| {
-        command.number(end);
-        command.shown(past_name(&past));
-    });
+    list.each(
+        Begins::With(&["ZADD", &key]),
+        scopes.chain(restored).chain(days),
+        |command, (end, past)| {
+            command.number(end);
+            command.shown(past_name(&past));
+        },
+    );
 }
 
 fn rows(list: &mut List<'_>, step: &Step, keys: &Keys, retention: &Retention) {
     let changes = &step.changes;
+    if changes.rows.is_empty() && changes.trimmed == [0, 0] {
+        return;
+    }
+    let keys = keys.rows();
     let paid = changes.rows.iter().filter(|row| row.charged.micros() > 0).count();
     if paid > 0 && paid < changes.rows.len() {
         // Nothing is added to one list unless the other exists.
-        list.arguments(&["LLEN", &keys.rows[1]]);
+        list.arguments(&["LLEN", &keys[1]]);
     }
-    for (which, (key, gone)) in keys.rows.iter().zip(changes.trimmed).enumerate() {
+    for (which, (key, gone)) in keys.iter().zip(changes.trimmed).enumerate() {
         let is_of = |row: &Row| usize::from(row.charged.micros() == 0) == which;
         let new = changes.rows.iter().enumerate().filter(|(_, row)| is_of(row));
-        list.each(&["LPUSH", key], new, |command, (place, row)| {
+        let with = ["LPUSH", key.as_str()];
+        let begins = if which == 0 { Begins::PushPaid } else { Begins::With(&with) };
+        list.each(begins, new, |command, (place, row)| {
             command.item().written(|bytes| record_text::row(bytes, step.makes, place, row));
         });
         if changes.rows.iter().any(is_of) && changes.rows_live_on.get(which) == Some(&true) {
@@ -150,6 +160,8 @@ enum ChangedField<'a> {
     Revision(Revision),
     Team(&'a TeamRecord),
     Scope(&'a ScopeName, &'a ScopeRecord),
+    /// A call that must not be open before.
+    New(ReservationId, &'a ReservationRecord),
     Call(ReservationId, &'a ReservationRecord),
     Day(&'a str, u64),
     TopUp(&'a TopUpId, &'a TopUpRecord),
@@ -163,10 +175,15 @@ fn changed_fields(step: &Step) -> impl Iterator<Item = ChangedField<'_>> {
         .scopes
         .iter()
         .filter_map(|(name, record)| Some(ChangedField::Scope(name, record.as_ref()?)));
+    let new = step.unopened.iter().filter_map(|id| changes.opened.get_key_value(id));
+    // These are sorted by id.
+    let is_known = |id: &ReservationId| step.unopened.binary_search(id).is_err();
+    let known = changes.opened.iter().filter(move |(id, _)| is_known(id));
     iter::once(ChangedField::Revision(step.makes))
         .chain(changes.team.as_ref().map(ChangedField::Team))
         .chain(scopes)
-        .chain(changes.opened.iter().map(|(id, record)| ChangedField::Call(*id, record)))
+        .chain(new.map(|(id, record)| ChangedField::New(*id, record)))
+        .chain(known.map(|(id, record)| ChangedField::Call(*id, record)))
         .chain(changes.days.iter().map(|(day, cells)| ChangedField::Day(day, *cells)))
         .chain(changes.top_ups.iter().map(|(id, record)| ChangedField::TopUp(id, record)))
         .chain(changes.restored.iter().map(|id| ChangedField::Restored(*id)))
@@ -187,6 +204,10 @@ impl ChangedField<'_> {
             Self::Scope(name, record) => {
                 command.shown(field::scope(name));
                 command.item().written(|bytes| record.write(bytes));
+            }
+            Self::New(id, record) => {
+                command.note_new();
+                ChangedField::Call(*id, record).write(command);
             }
             Self::Call(id, record) => {
                 command.shown(field::call(*id));
