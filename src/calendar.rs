@@ -1,5 +1,7 @@
 //! Calendar windows: the day and the month around a moment, in a team's time zone.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -58,6 +60,31 @@ impl Calendar {
     }
 }
 
+/// The calendar of one time zone, kept as long as its day lasts: to make one takes as long as to
+/// judge a call.
+#[derive(Clone, Debug, Default)]
+pub struct KeptCalendar(Option<(TimeZone, Arc<Calendar>)>);
+
+impl KeptCalendar {
+    /// The windows around a moment, as they are kept, or made anew.
+    #[must_use]
+    pub fn around(&self, moment: Timestamp, zone: &TimeZone) -> Arc<Calendar> {
+        let kept = self.0.as_ref().filter(|(of, kept)| of == zone && kept.contains(moment));
+        kept.map_or_else(
+            || Arc::new(Calendar::around(moment, zone)),
+            |(_, calendar)| Arc::clone(calendar),
+        )
+    }
+
+    /// Keeps the windows around a moment.
+    pub fn keep(&mut self, moment: Timestamp, zone: &TimeZone) {
+        let calendar = self.around(moment, zone);
+        if self.0.as_ref().is_none_or(|(_, kept)| !Arc::ptr_eq(kept, &calendar)) {
+            self.0 = Some((zone.clone(), calendar));
+        }
+    }
+}
+
 fn window(name: String, first: Date, next: Date, zone: &TimeZone) -> Window {
     let start_of =
         |date: Date| date.to_zoned(zone.clone()).map_or(Timestamp::MAX, |zoned| zoned.timestamp());
@@ -93,6 +120,22 @@ mod tests {
     fn the_day_is_the_team_s_own() {
         assert_eq!(around("2026-11-22T23:30:00Z", "Europe/Berlin").day.name, "2026-11-23");
         assert_eq!(around("2026-11-22T23:30:00Z", "America/New_York").day.name, "2026-11-22");
+    }
+
+    #[test]
+    fn a_kept_calendar_is_that_of_its_zone_and_day() {
+        let mut kept = KeptCalendar::default();
+        let zones = ["Europe/Berlin", "UTC"].map(|zone| TimeZone::get(zone).expect(zone));
+        for moment in ["2026-11-22T22:30:00Z", "2026-11-22T23:30:00Z", "2026-12-01T00:00:00Z"] {
+            let moment = moment.parse().expect(moment);
+            for zone in &zones {
+                let right = Calendar::around(moment, zone);
+                assert_eq!(*kept.around(moment, zone), right);
+                kept.keep(moment, zone);
+                let [one, other] = [(); 2].map(|()| kept.around(moment, zone));
+                assert!(*one == right && Arc::ptr_eq(&one, &other));
+            }
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::ledger::{Outage, ReservationId};
 
 /// A batch that was carried through.
 pub(super) struct Carried {
-    pub(super) work: Work,
+    pub(super) work: Box<Work>,
     /// Why its admissions do not stand although they were written.
     pub(super) void: Option<Outage>,
 }
@@ -106,8 +106,9 @@ impl Attempt {
 
     /// Notes that the answer to a step was lost. What the step ended is reported once it is known
     /// to have been written.
-    pub(super) fn doubt(team: &Team, step: Step, work: Option<Work>) {
-        if let Some(Work { swept, crossed, .. }) = work.filter(|_| step.is_made()) {
+    pub(super) fn doubt(team: &Team, step: Step, work: Option<Box<Work>>) {
+        if let Some(work) = work.filter(|_| step.is_made()) {
+            let Work { swept, crossed, .. } = *work;
             team.cache().doubt(InDoubt {
                 makes: step.makes,
                 changes: step.changes,
@@ -123,7 +124,7 @@ impl Attempt {
         context: &Context<'_, K, T>,
         team: &Arc<Team>,
         batch: &Batch,
-        (step, work): (Step, Option<Work>),
+        (step, work): (Box<Step>, Option<Box<Work>>),
         reply: Reply,
     ) -> Result<Option<Carried>, Outage> {
         self.fresh = false;
@@ -161,7 +162,7 @@ impl Attempt {
             }
             (Verdict::OtherPrimary, work) => {
                 // The step may have reached the former server before the connection broke.
-                Self::doubt(team, step, work);
+                Self::doubt(team, *step, work);
                 Box::pin(takeover::take_over(context, team)).await?;
                 Ok(None)
             }
@@ -185,9 +186,9 @@ impl Attempt {
         &mut self,
         team: &Team,
         batch: &Batch,
-        (step, mut work): (Step, Work),
+        (step, mut work): (Box<Step>, Box<Work>),
         reply: &Reply,
-    ) -> (Work, bool) {
+    ) -> (Box<Work>, bool) {
         let mut cache = team.cache();
         if let Some(new) = self.new.take() {
             *cache = new;

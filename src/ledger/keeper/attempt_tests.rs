@@ -66,7 +66,7 @@ pub(super) fn prepares(
     keeper: &Scripted,
     team: &Arc<Team>,
     batch: &Batch,
-) -> (Option<Step>, Option<Work>) {
+) -> (Option<Box<Step>>, Option<Box<Work>>) {
     attempt.prepare(&keeper.context(), team, batch)
 }
 
@@ -319,7 +319,7 @@ fn a_step_without_an_answer_is_in_doubt() {
         let (step, work) = prepares(&mut Attempt::new(&batch), &keeper, &team, &batch);
         let (step, makes) = step.map(|step| (step.clone(), step.makes)).unwrap();
         let swept = vec![Ended::of(&memory_records::team())];
-        Attempt::doubt(&team, step, work.map(|work| Work { swept, ..work }));
+        Attempt::doubt(&team, *step, work.map(|work| Box::new(Work { swept, ..*work })));
         let confirmed = team.cache().confirmed(Some(makes));
         assert_eq!(confirmed.map(|step| step.swept.len()), is_in_doubt.then_some(1));
     }
@@ -338,7 +338,8 @@ fn a_refused_end_may_have_been_written_before_a_loss() {
     };
     let reply = returned(Found::default());
     let mut attempt = Attempt::new(&batch);
-    let taken = keeper.run(attempt.take(&keeper.context(), &team, &batch, (step, None), reply));
+    let taken =
+        keeper.run(attempt.take(&keeper.context(), &team, &batch, (Box::new(step), None), reply));
     assert!(matches!(taken, Ok(None)));
     let remembered = team.cache().memory.as_ref().map(|memory| memory.calls[&id].1.ending);
     assert_eq!(remembered, Some(Some((5, 51))));

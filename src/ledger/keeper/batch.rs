@@ -42,7 +42,7 @@ pub(in crate::ledger) async fn carry_through<K: Keeper, T: KeeperTime>(
 
 impl Carried {
     fn hand_out<K, T>(self, context: &Context<'_, K, T>, team: &Arc<Team>, batch: Batch) {
-        let Work { answers, swept, crossed, lost_rows, .. } = self.work;
+        let Work { answers, swept, crossed, lost_rows, .. } = *self.work;
         if lost_rows {
             context.observer.epoch_changed(&team.id);
             tracing::error!(team = %team.id, "the store of the ledger has lost rows of a team; its budgets are not touched");
@@ -101,7 +101,7 @@ async fn attempts<K: Keeper, T: KeeperTime>(
         let reply = match context.keeper.step(&team.id, &step).await {
             Ok(reply) => reply,
             Err(outage) => {
-                Attempt::doubt(team, step, work);
+                Attempt::doubt(team, *step, work);
                 return Err(outage);
             }
         };

@@ -12,6 +12,7 @@ use super::own::{Own, Written};
 use super::step::{Changes, Found, Past, TeamRecord};
 use super::table::{KEPT_MAX, Table};
 use super::wanted::CellName;
+use crate::calendar::KeptCalendar;
 use crate::ledger::machine::{
     Ended, ReservationRecord, Revision, ScopeName, ScopeRecord, TopUpRecord,
 };
@@ -73,6 +74,8 @@ pub(in crate::ledger) struct TeamCache {
     due_from: i64,
     past: Option<(Revision, Vec<Past>)>,
     oldest: Option<(Revision, [Vec<i64>; 2])>,
+    /// Of the team's time zone.
+    pub(super) calendar: KeptCalendar,
 }
 
 impl TeamCache {

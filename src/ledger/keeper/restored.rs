@@ -60,7 +60,7 @@ pub(super) fn some_restored(
         view.put_top_up(team, id, record, (at, at))?;
     }
     let changes = view.changes;
-    Ok((!changes.is_nothing()).then_some((revision, changes)))
+    Ok((!changes.is_nothing()).then_some((revision, *changes)))
 }
 
 /// The first change in which others may have swept a call before the loss, because its process had

@@ -90,7 +90,7 @@ fn restored_after(cache: &TeamCache, written: &Written, loss: &Loss) -> Changes 
     view.changes.cells.insert(cell_of(&written.row), crate::ledger::Sums::default());
     view.changes.days.insert(windows().day, 1);
     restore_row(&mut view, &team(), written, (loss, &rules, NOW)).unwrap();
-    view.changes
+    *view.changes
 }
 
 /// The changes that restore this row.

@@ -2,12 +2,15 @@
 //! changes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::cache::TeamCache;
 use super::step::{Changes, Past, TeamRecord};
 use super::wanted::{CellName, Wanted};
+use crate::calendar::Calendar;
 use crate::ledger::machine::{
     Cell, Records, ReservationRecord, Rules, ScopeName, ScopeRecord, TopUpRecord,
 };
@@ -32,7 +35,8 @@ pub(super) struct View<'a> {
     pub(super) now: i64,
     /// How long rows are kept, in microseconds.
     rows_kept: i64,
-    pub(super) changes: Changes,
+    /// Boxed, since a view is handed on.
+    pub(super) changes: Box<Changes>,
     /// Overdue calls that were ended: the keeper checks that they still are overdue.
     pub(super) overdue: Vec<(ReservationId, i64, ReservationRecord)>,
 }
@@ -45,7 +49,7 @@ impl<'a> View<'a> {
         now: i64,
     ) -> Self {
         let rows_kept = i64::try_from(rules.retention.rows.as_micros()).unwrap_or(i64::MAX / 2);
-        Self { cache, new, now, rows_kept, changes: Changes::default(), overdue: Vec::new() }
+        Self { cache, new, now, rows_kept, changes: Box::default(), overdue: Vec::new() }
     }
 
     /// The record of the team as a whole, to be changed.
@@ -112,6 +116,10 @@ fn cell_name(cell: Cell<'_>) -> CellName {
 
 impl Records for View<'_> {
     type Fault = Missing;
+
+    fn calendar(&self, moment: Timestamp, zone: &TimeZone) -> Arc<Calendar> {
+        self.cache.calendar.around(moment, zone)
+    }
 
     fn scope(&self, _team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Missing> {
         if let Some(changed) = self.changes.scopes.get(scope) {

@@ -2,15 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use super::cache::TeamCache;
 use super::lives;
 use super::operation::{Answer, Operation};
 use super::step::Changes;
 use super::view::{Missing, View};
-use crate::calendar::Calendar;
 use crate::ledger::machine::{Ended, Machine, Records, ReservationRecord, Rules, judgement};
 use crate::ledger::{Crossing, ReservationId};
 use crate::team::TeamId;
@@ -22,7 +18,7 @@ const UNDER_WAY_MAX: i64 = 1_000_000;
 pub(super) struct Work {
     /// One for each operation, in their order; answers to marks follow with the reply.
     pub(super) answers: Vec<Answer>,
-    pub(super) changes: Changes,
+    pub(super) changes: Box<Changes>,
     pub(super) unopened: Vec<ReservationId>,
     pub(super) overdue: Vec<(ReservationId, i64, ReservationRecord)>,
     pub(super) swept: Vec<Ended>,
@@ -47,7 +43,7 @@ pub(super) fn work_out(
     cache: &TeamCache,
     (rules, is_settled): (&Rules, bool),
     now: i64,
-) -> Result<Work, Missing> {
+) -> Result<Box<Work>, Missing> {
     let admissions =
         operations.iter().filter_map(Operation::admission).filter(|(_, reserves)| *reserves);
     let new: BTreeSet<ReservationId> = admissions.map(|(admission, _)| admission.id).collect();
@@ -62,7 +58,8 @@ pub(super) fn work_out(
     for operation in operations {
         answers.push(answer(&mut machine, team, operation)?);
         if let Some(zone) = operation.time_zone() {
-            until = until.min(end_of_day(now, zone));
+            let calendar = machine.records().calendar(now, zone);
+            until = until.min(calendar.day.end.as_microsecond());
         }
     }
     let (swept, crossed) = (machine.take_swept(), std::mem::take(machine.crossed()));
@@ -74,7 +71,7 @@ pub(super) fn work_out(
     let View { changes, overdue, .. } = view;
     let unopened = new.iter().copied().filter(|id| cache.call(*id).is_none()).collect();
     let crossed = crossed.into_iter().map(|(_, crossing)| crossing).collect();
-    Ok(Work { answers, changes, unopened, overdue, swept, crossed, lost_rows, until })
+    Ok(Box::new(Work { answers, changes, unopened, overdue, swept, crossed, lost_rows, until }))
 }
 
 fn answer(
@@ -104,10 +101,6 @@ fn answer(
         // An accepted team has been opened by now.
         Operation::Renew { .. } | Operation::Accept { .. } => Answer::Done,
     })
-}
-
-fn end_of_day(now: Timestamp, zone: &TimeZone) -> i64 {
-    Calendar::around(now, zone).day.end.as_microsecond()
 }
 
 #[cfg(test)]

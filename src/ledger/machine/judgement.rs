@@ -1,5 +1,6 @@
 //! Judges one limit by what one scope has used: its status, and whether a call passes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -74,12 +75,13 @@ pub(in crate::ledger) fn binding(judgements: &[Judgement]) -> Option<(usize, Opt
 /// A moment from which limits are judged.
 pub(in crate::ledger) struct Moment {
     pub(in crate::ledger) now: Timestamp,
-    pub(in crate::ledger) calendar: Calendar,
+    pub(in crate::ledger) calendar: Arc<Calendar>,
     pub(in crate::ledger) windows: Windows,
 }
 
 impl Moment {
-    pub(in crate::ledger) fn new(now: Timestamp, calendar: Calendar) -> Self {
+    pub(in crate::ledger) fn new(now: Timestamp, calendar: impl Into<Arc<Calendar>>) -> Self {
+        let calendar = calendar.into();
         let windows =
             Windows { day: calendar.day.name.clone(), month: calendar.month.name.clone() };
         Self { now, calendar, windows }

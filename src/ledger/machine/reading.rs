@@ -5,7 +5,6 @@ use super::judgement::{self, Moment};
 use super::record::ScopeName;
 use super::records::Records;
 use super::state::{Machine, judge, statuses};
-use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::ledger::{BudgetSnapshot, Level, ReadLimited, SnapshotQuery};
 use crate::team::TeamId;
@@ -15,7 +14,7 @@ impl<R: Records> Machine<'_, R> {
         &mut self,
         query: &SnapshotQuery,
     ) -> Result<BudgetSnapshot, R::Fault> {
-        let moment = Moment::new(self.now(), Calendar::around(self.now(), &query.time_zone));
+        let moment = self.moment(&query.time_zone);
         let mut judgements = Vec::new();
         for level in &query.levels {
             let used = self.records().scope(&query.team, &ScopeName::from(&level.scope))?;

@@ -1,8 +1,12 @@
 //! What the machine needs of a store: records by name.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::record::{ReservationRecord, ScopeName, ScopeRecord, TopUpRecord};
+use crate::calendar::Calendar;
 use crate::ledger::{ReservationId, Row, Sums, TopUpId};
 use crate::team::TeamId;
 
@@ -19,6 +23,11 @@ pub(in crate::ledger) struct Cell<'a> {
 pub(in crate::ledger) trait Records {
     /// Why records could not be read or written.
     type Fault;
+
+    /// The windows around a moment; a store may keep them.
+    fn calendar(&self, moment: Timestamp, zone: &TimeZone) -> Arc<Calendar> {
+        Arc::new(Calendar::around(moment, zone))
+    }
 
     /// A scope; an empty record if nothing was counted there.
     fn scope(&self, team: &TeamId, scope: &ScopeName) -> Result<ScopeRecord, Self::Fault>;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::ends;
 use super::judgement::{self, Judgement, Moment, Passes};
 use super::past::{self, Ended};
 use super::record::{End, ReservationRecord, ScopeName, ScopeRecord};
 use super::records::Records;
-use crate::calendar::Calendar;
 use crate::credits::Credits;
 use crate::ledger::{
     Admission, Crossing, Level, LimitStatus, OnUnknown, Phase, ReservationId, Retention, Row,
@@ -104,7 +104,7 @@ impl<'a, R: Records> Machine<'a, R> {
 
     pub(in crate::ledger) fn admit(&mut self, admission: &Admission) -> Result<Verdict, R::Fault> {
         self.sweep_by_the_way(&admission.team, &[admission.id])?;
-        let moment = Moment::new(self.now, Calendar::around(self.now, &admission.time_zone));
+        let moment = self.moment(&admission.time_zone);
         let scopes = self.scopes(admission)?;
         if self.records.reservation(&admission.team, admission.id)?.is_some() {
             let statuses = statuses(judged(&moment, admission, &scopes, Credits::ZERO));
@@ -137,10 +137,15 @@ impl<'a, R: Records> Machine<'a, R> {
     /// Judges as [`Self::admit`] does, and reserves nothing.
     pub(in crate::ledger) fn quote(&mut self, admission: &Admission) -> Result<Verdict, R::Fault> {
         self.sweep_by_the_way(&admission.team, &[])?;
-        let moment = Moment::new(self.now, Calendar::around(self.now, &admission.time_zone));
+        let moment = self.moment(&admission.time_zone);
         let before = judged(&moment, admission, &self.scopes(admission)?, admission.price);
         let admitted = || Verdict::Admitted { statuses: marked(&before), at: self.now };
         Ok(self.refusal(&before).unwrap_or_else(admitted))
+    }
+
+    /// The machine's moment, in a team's time zone.
+    pub(super) fn moment(&self, zone: &TimeZone) -> Moment {
+        Moment::new(self.now, self.records.calendar(self.now, zone))
     }
 
     fn scopes(&self, admission: &Admission) -> Result<Vec<(ScopeName, ScopeRecord)>, R::Fault> {

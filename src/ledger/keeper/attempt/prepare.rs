@@ -6,29 +6,34 @@ use super::Attempt;
 use crate::ledger::keeper::cache::TeamCache;
 use crate::ledger::keeper::context::{Context, REFUSED_MAX, deadline};
 use crate::ledger::keeper::needs;
+use crate::ledger::keeper::operation::Operation;
 use crate::ledger::keeper::queue::{Batch, Team};
 use crate::ledger::keeper::step::{Expected, Step};
 use crate::ledger::keeper::view::Missing;
 use crate::ledger::keeper::wanted::Wanted;
 use crate::ledger::keeper::work::{self, Work};
 use crate::ledger::keeper::{Keeper, KeeperTime};
-use crate::ledger::machine::Revision;
+use crate::ledger::machine::{Revision, judgement};
 
 impl Attempt {
-    /// The step to send, and the answers it would give. No step: the answers are known.
+    /// The step to send, and the answers it would give. No step: the answers are known. Both are
+    /// large, and handed on several times.
     pub(in crate::ledger::keeper) fn prepare<K: Keeper, T: KeeperTime>(
         &mut self,
         context: &Context<'_, K, T>,
         team: &Arc<Team>,
         batch: &Batch,
-    ) -> (Option<Step>, Option<Work>) {
+    ) -> (Option<Box<Step>>, Option<Box<Work>>) {
         let now = context.time.now();
-        let guard = team.cache();
+        let mut guard = team.cache();
+        if let Some(zone) = batch.iter().find_map(Operation::time_zone) {
+            guard.calendar.keep(judgement::at(now), zone);
+        }
         let cache = self.new.as_ref().unwrap_or(&*guard);
         let wanted = || Arc::new(needs::wanted(batch, cache));
         let reading = |wanted: &Arc<Wanted>| {
             let due = deadline(now, context.rules);
-            Step::reading(now, Arc::clone(wanted), needs::renewed(batch), due)
+            Box::new(Step::reading(now, Arc::clone(wanted), needs::renewed(batch), due))
         };
         // A closed team may have been opened meanwhile.
         let is_open = !cache.team().is_closed() && !std::mem::take(&mut self.is_old);
@@ -71,7 +76,7 @@ impl Attempt {
         cache: &TeamCache,
         work: &mut Work,
         (revision, now): (Revision, i64),
-    ) -> Step {
+    ) -> Box<Step> {
         if cache.team().replication_id == 0 && !work.changes.is_nothing() {
             let record = work.changes.team.get_or_insert_with(|| cache.team().clone());
             record.replication_id = context.keeper.replication_id(&team.id);
@@ -83,7 +88,7 @@ impl Attempt {
             Some(_) => (Expected::Nothing(self.mark), Revision { name, ..revision }),
             None => (Expected::Revision(revision), revision.next(name)),
         };
-        let mut step = Step {
+        let mut step = Box::new(Step {
             expected,
             replication_id,
             makes,
@@ -94,11 +99,11 @@ impl Attempt {
             deadline: deadline(now, context.rules),
             unopened: std::mem::take(&mut work.unopened),
             overdue: std::mem::take(&mut work.overdue),
-            changes: std::mem::take(&mut work.changes),
+            changes: *std::mem::take(&mut work.changes),
             wanted: Arc::default(),
             reads: true,
             wants_turn: self.refused >= REFUSED_MAX,
-        };
+        });
         // A process that is alone with the team is rarely refused, and reads again when it is.
         step.reads = !(step.is_made() && self.new.is_none() && cache.is_alone());
         step
@@ -112,7 +117,7 @@ fn worked_out<K: Keeper, T>(
     batch: &Batch,
     cache: &TeamCache,
     now: i64,
-) -> Result<Work, Missing> {
+) -> Result<Box<Work>, Missing> {
     if !needs::unknown_marks(batch, cache).is_empty() {
         // Those calls are wanted already, as every call that the batch marks.
         return Err(Missing::of(Wanted::default()));
